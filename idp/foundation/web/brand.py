@@ -1,0 +1,89 @@
+"""The service's own colour, made fit to read: `/brand.css` is written here from one setting.
+
+Whatever colour a service calls its own, text in it and text on it hold WCAG 2.2 AA (4.5 to 1) on every
+surface of our pages, in the light theme and in the dark one. The surfaces are those of `static/app.css`.
+"""
+
+import re
+from typing import NamedTuple
+
+LIGHT_SURFACES = ("#ffffff", "#f3f5f8", "#eaeef3")
+"""Sheet, page and sunken panel of the light theme: `--sheet`, `--page`, `--sunk`."""
+
+DARK_SURFACES = ("#18202b", "#0f151d", "#212b38")
+"""The same of the dark theme."""
+
+AA = 4.5
+"""The least contrast of text, WCAG 2.2 §1.4.3; more than §1.4.11 asks of controls and focus rings."""
+
+_BLACK, _WHITE, _NIGHT = "#000000", "#ffffff", "#0f151d"
+
+
+class Palette(NamedTuple):
+    """The brand in one theme: a colour for fills, links and focus; what is written on it; pressed; a tint."""
+
+    brand: str
+    on_brand: str
+    hover: str
+    soft: str
+
+
+def stylesheet(colour: str) -> str:
+    """The brand's custom properties for both themes, as CSS. `colour` is `#rrggbb`; `ValueError` otherwise."""
+    return (
+        f":root{{{_properties(light(colour))}}}"
+        f"@media (prefers-color-scheme:dark){{:root{{{_properties(dark(colour))}}}}}\n"
+    )
+
+
+def light(colour: str) -> Palette:
+    """`colour`, darkened as far as it has to be."""
+    brand, soft = _readable(colour, _BLACK, LIGHT_SURFACES)
+    return Palette(brand, _WHITE, _mix(brand, _BLACK, 0.25), soft)
+
+
+def dark(colour: str) -> Palette:
+    """`colour`, lightened as far as it has to be."""
+    brand, soft = _readable(colour, _WHITE, DARK_SURFACES)
+    return Palette(brand, _NIGHT, _mix(brand, _WHITE, 0.3), soft)
+
+
+def contrast(one: str, other: str) -> float:
+    """How far two colours stand apart, from 1 to 21 (WCAG 2.2, "contrast ratio")."""
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _readable(colour: str, towards: str, surfaces: tuple[str, ...]) -> tuple[str, str]:
+    """The nearest to `colour` that can be read on all `surfaces` and on its own tint; and that tint."""
+    for step in range(101):
+        brand = _mix(colour, towards, step / 100)
+        soft = _mix(surfaces[0], brand, 0.12)
+        if all(contrast(brand, surface) >= AA for surface in (*surfaces, soft)):
+            return brand, soft
+    raise AssertionError(f"{towards} itself cannot be read on {surfaces}")
+
+
+def _mix(one: str, other: str, share: float) -> str:
+    """`one` with `share` (0 to 1) of it replaced by `other`."""
+    mixed = (round(a + (b - a) * share) for a, b in zip(_channels(one), _channels(other), strict=True))
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
+
+
+def _luminance(colour: str) -> float:
+    """How bright it looks, from 0 to 1 (WCAG 2.2, "relative luminance")."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in _channels(colour))]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0 to 255."""
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
+        raise ValueError(f"a colour is written #rrggbb, not {colour!r}")
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue
+
+
+def _properties(palette: Palette) -> str:
+    names = ("--brand", "--on-brand", "--brand-hover", "--brand-soft")
+    return ";".join(f"{name}:{value}" for name, value in zip(names, palette, strict=True))

@@ -1,0 +1,128 @@
+/*
+ * What our pages do beyond HTML. Every page works without this file; buttons that need it are `hidden` until here.
+ *
+ *   [data-reveal]          a password that can be shown
+ *   [data-copy="id"]       copies the text of that element
+ *   [data-print]           prints the page
+ *   form                   is sent once, however often it is clicked
+ *   [data-error-summary]   is read out first
+ *   [data-poll-url]        asks every 3 s whether something has happened elsewhere, and moves on when it has
+ */
+"use strict";
+
+const say = (() => {
+  const voice = document.createElement("div");
+  voice.className = "unseen";
+  voice.setAttribute("role", "status");
+  document.body.append(voice);
+  return (text) => { voice.textContent = text; };
+})();
+
+function revealPasswords() {
+  for (const box of document.querySelectorAll("[data-reveal]")) {
+    const input = box.querySelector("input");
+    const button = box.querySelector("button");
+    const show = (shown) => {
+      input.type = shown ? "text" : "password";
+      button.setAttribute("aria-pressed", String(shown));
+      button.firstChild.data = shown ? "Hide" : "Show";
+    };
+    button.addEventListener("click", () => show(input.type === "password"));
+    // A browser may remember what was sent in a text field; it never keeps a password.
+    input.form?.addEventListener("submit", () => show(false));
+    button.hidden = false;
+  }
+}
+
+async function copy(text, element) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch { // not on https, or not allowed: the old way still works
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    const selection = getSelection();
+    selection.removeAllRanges();
+    selection.addRange(range);
+    return document.execCommand("copy");
+  }
+}
+
+function offerCopying() {
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    const label = button.innerHTML;
+    button.addEventListener("click", async () => {
+      const element = document.getElementById(button.dataset.copy);
+      const done = await copy(element.textContent.trim(), element);
+      button.textContent = done ? "Copied" : "Selected: press Ctrl+C";
+      say(button.textContent);
+      setTimeout(() => { button.innerHTML = label; }, 3000);
+    });
+    button.hidden = false;
+  }
+}
+
+function offerPrinting() {
+  for (const button of document.querySelectorAll("[data-print]")) {
+    button.addEventListener("click", () => print());
+    button.hidden = false;
+  }
+}
+
+function sendFormsOnce() {
+  const AGAIN_AFTER = 8000; // ms; an answer that is a download leaves the page, and its form, where they are
+  const release = (form) => {
+    delete form.dataset.sent;
+    form.querySelector("[aria-disabled=true]")?.removeAttribute("aria-disabled");
+  };
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented) return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "yes";
+    event.submitter?.setAttribute("aria-disabled", "true"); // `disabled` would leave its name out of the form
+    setTimeout(() => release(form), AGAIN_AFTER);
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(release));
+}
+
+function poll(element) {
+  const EVERY = 3000, AT_MOST = 30000; // ms; the second, while the server does not answer
+  let wait = EVERY, asking = false;
+  const moveOn = (next) => {
+    const here = new URL(next || location.href, location.href);
+    if (next && here.origin === location.origin) location.assign(here);
+    else location.reload();
+  };
+  const ask = async () => {
+    if (document.hidden || asking) return; // asked again as soon as somebody looks
+    asking = true;
+    try {
+      const answer = await fetch(element.dataset.pollUrl, { headers: { Accept: "application/json" }, cache: "no-store" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const { done, next } = await answer.json();
+      if (done) return moveOn(next);
+      wait = EVERY;
+    } catch {
+      wait = Math.min(wait * 2, AT_MOST);
+    } finally {
+      asking = false;
+    }
+    timer = setTimeout(ask, wait);
+  };
+  let timer = setTimeout(ask, wait);
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(timer);
+    if (!document.hidden) ask();
+  });
+}
+
+revealPasswords();
+offerCopying();
+offerPrinting();
+sendFormsOnce();
+document.querySelectorAll("[data-poll-url]").forEach(poll);
+document.querySelector("[data-error-summary]")?.focus();
