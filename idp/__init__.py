@@ -1,0 +1,22 @@
+"""IDaaS: the identity provider that lets schools share data with the services they use.
+
+The words we use, each meaning one thing:
+
+School          an entry of the national register (EduBase, today GIAS). Known by its URN.
+Estab           a school that has registered with us. Known by its Estab ID, which is never reused.
+Administrator   a person who acts for one estab; the OpenID *subject*. Role `owner`, `admin` or `viewer`.
+Partner         a company that schools share data with; a *client* is one of its applications.
+Authorisation   (with s) the school's agreement that a client may have certain scopes. It belongs to the
+                estab and outlives the person who gave it.
+authorization   (with z) the protocol's word: the request, the code, the endpoint of RFC 6749.
+Data area       how a school's page says "data scope".
+Identity scope  a scope about the person or the school's public entry; never withheld from an unverified estab.
+Data scope      a scope of `config/scopes.toml` that opens school data; withheld until the estab is verified.
+Kept request    an authorization request we stored, by PAR (RFC 9126) or on arrival.
+Lineage         every token that came from one code, device code or client-credentials call.
+Operator        a member of our staff.
+Endpoint        the XporterOnDemand agent on a school's server, which reads the MIS.
+MIS             the school's management information system.
+Refusal         an error whose words may be shown to the person it happened to.
+Outbox          messages written in the transaction of what they tell about, delivered by the worker.
+"""

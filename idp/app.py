@@ -1,0 +1,32 @@
+"""The composition root: one literal list of everything the service is made of."""
+
+from flask import Flask
+
+from idp.foundation import database, logs, runtime, settings as settings_of
+from idp.foundation.settings import Settings
+from idp.foundation.web import health, pages, security, throttle
+from idp.foundation.web.transactions import Application
+from idp.oidc import server as protocol, views as oidc
+from idp.onboarding import views as onboarding
+from idp.schools import views as schools
+from idp.signin import session, views as signin
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the service. Without `settings` they are read; raises `BadSettings` naming every fault."""
+    settings = settings or settings_of.load()
+    logs.configure(settings)
+
+    app = Application("idp", static_folder="static", template_folder="templates")
+    runtime.configure(app, settings)
+    database.configure(app, settings)
+    logs.watch(app)
+    security.configure(app, settings)
+    throttle.configure(app, settings)
+    session.configure(app, settings)
+    pages.configure(app, settings, navigation=signin.navigation)
+    protocol.configure(app, settings)
+
+    for room in (health, schools, onboarding, signin, oidc):
+        app.register_blueprint(room.bp)
+    return app

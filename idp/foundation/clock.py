@@ -1,0 +1,36 @@
+"""The one clock. Everything that asks for the time asks here, so that tests can say what time it is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+_frozen: datetime | None = None
+
+
+def now() -> datetime:
+    """The time, always aware and in UTC."""
+    return _frozen or datetime.now(UTC)
+
+
+def timestamp() -> int:
+    """Whole seconds since 1970, as JWTs count them (RFC 7519 §2, NumericDate)."""
+    return int(now().timestamp())
+
+
+@contextmanager
+def fixed(at: datetime) -> Iterator[None]:
+    """Let it be `at` for everyone in this process until the block ends. For tests."""
+    global _frozen
+    before, _frozen = _frozen, at.astimezone(UTC)
+    try:
+        yield
+    finally:
+        _frozen = before
+
+
+def move(by: timedelta) -> None:
+    """Move a fixed clock on. For tests; refuses where the clock runs by itself."""
+    global _frozen
+    if _frozen is None:
+        raise RuntimeError("the clock is not fixed")
+    _frozen += by

@@ -1,0 +1,148 @@
+"""Random secrets, their digests, sealing at rest, and password hashing with bounded concurrency.
+
+Random secrets are found by their SHA-256; passwords alone are hashed slowly (security.md rule 3).
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from idp.foundation.errors import Busy
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+PASSWORD_LIMIT = 256
+"""Characters. Nothing longer is ever hashed."""
+
+
+class CannotUnseal(Exception):
+    """The sealing key is missing, or the value was altered or moved from another place."""
+
+
+def new_secret() -> str:
+    """256 random bits, base64url: for codes, tokens, links and session ids."""
+    return secrets.token_urlsafe(32)
+
+
+def new_id(kind: str) -> str:
+    """An opaque identifier that is never reused and says what it names: `adm_…`, `aut_…`. Not a secret."""
+    return f"{kind}_{''.join(secrets.choice(ALPHABET) for _ in range(26))}"
+
+
+def digest(secret: str) -> bytes:
+    """SHA-256, how every random secret is stored and found."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def keyed(key: bytes, *parts: str) -> bytes:
+    """HMAC-SHA-256 over the parts, each preceded by its length so that no two lists collide."""
+    mac = hmac.new(key, digestmod=hashlib.sha256)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        mac.update(len(data).to_bytes(4, "big") + data)
+    return mac.digest()
+
+
+def same(one: str | bytes, other: str | bytes) -> bool:
+    """Compare in constant time, whatever the characters and the lengths."""
+    first = one.encode("utf-8", "surrogatepass") if isinstance(one, str) else one
+    second = other.encode("utf-8", "surrogatepass") if isinstance(other, str) else other
+    return hmac.compare_digest(hashlib.sha256(first).digest(), hashlib.sha256(second).digest())
+
+
+def b64(data: bytes) -> str:
+    """base64url without padding (RFC 7515 §2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+class Sealer:
+    """AES-256-GCM for values at rest: `<key id>.<nonce and ciphertext>`, bound to where they are stored.
+
+    `keys` maps a key id to 32 bytes; the first one seals, all of them unseal.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        self._keys = dict(keys)
+        self._current = next(iter(self._keys))
+
+    def seal(self, plain: bytes, *, where: str) -> str:
+        """Seal `plain`; `where` names table, row and column, and must be the same at `unseal`."""
+        nonce = secrets.token_bytes(12)
+        sealed = AESGCM(self._keys[self._current]).encrypt(nonce, plain, self._bound(self._current, where))
+        return f"{self._current}.{b64(nonce + sealed)}"
+
+    def unseal(self, sealed: str, *, where: str) -> bytes:
+        """Open what `seal` made; raises `CannotUnseal`."""
+        key_id, _, rest = sealed.partition(".")
+        if key_id not in self._keys:
+            raise CannotUnseal(f"{where}: sealed with key {key_id!r}, which the settings do not have")
+        try:
+            data = base64.urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
+            return AESGCM(self._keys[key_id]).decrypt(data[:12], data[12:], self._bound(key_id, where))
+        except (InvalidTag, ValueError) as fault:
+            raise CannotUnseal(f"{where}: not what was sealed there") from fault
+
+    @staticmethod
+    def _bound(key_id: str, where: str) -> bytes:
+        return f"{key_id}\0{where}".encode()
+
+
+class Passwords:
+    """argon2id, 19 MiB, two passes, one lane; one hash at a time, and a short queue (security.md rule 3).
+
+    `waiting` people may queue for `patience` seconds; beyond either, `Busy`.
+    """
+
+    def __init__(self, *, memory_kib: int = 19_456, passes: int = 2, waiting: int = 30, patience: float = 2.0) -> None:
+        self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
+        self._turn = threading.Semaphore(1)
+        self._queue = threading.Semaphore(waiting + 1)
+        self._patience = patience
+        self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
+        self.hashed = 0
+        """How many hashes this process has made or checked: equal work for known and unknown is a test."""
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        if not self._queue.acquire(blocking=False):
+            raise Busy(because="the hashing queue is full", retry_after=5)
+        try:
+            if not self._turn.acquire(timeout=self._patience):
+                raise Busy(because="waited too long to hash", retry_after=5)
+            try:
+                self.hashed += 1
+                yield
+            finally:
+                self._turn.release()
+        finally:
+            self._queue.release()
+
+    def hash(self, password: str) -> str:
+        """The argon2id string to store. Raises `Busy`; `ValueError` beyond `PASSWORD_LIMIT`."""
+        if len(password) > PASSWORD_LIMIT:
+            raise ValueError("longer than any password we accept")
+        with self._one_at_a_time():
+            return self._hasher.hash(password.encode("utf-8", "surrogatepass"))
+
+    def matches(self, stored: str | None, password: str) -> bool:
+        """Whether `password` is the one behind `stored`; None costs the same work and is never right."""
+        if len(password) > PASSWORD_LIMIT:
+            stored, password = None, ""
+        with self._one_at_a_time():
+            try:
+                self._hasher.verify(stored or self._nobody, password.encode("utf-8", "surrogatepass"))
+            except (VerifyMismatchError, VerificationError, InvalidHashError):
+                return False
+            return stored is not None
+
+    def is_outdated(self, stored: str) -> bool:
+        """Whether the parameters have changed since `stored` was made: hash again at this sign-in."""
+        return self._hasher.check_needs_rehash(stored)

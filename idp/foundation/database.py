@@ -1,0 +1,192 @@
+"""The database: one session per request, the types our columns have, and the gate for single use.
+
+Nothing here commits. `foundation/web/transactions` does, once per request.
+"""
+
+import sqlite3
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import (
+    JSON,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    TypeDecorator,
+    Update,
+    bindparam,
+    event,
+    make_url,
+    update,
+)
+from sqlalchemy.orm import DeclarativeBase, Session, registry
+
+from idp.foundation import clock
+from idp.foundation.settings import ROOT, Settings
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite has no time zones, so there it is stored naive and read back aware."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a naive time: it would mean something else on another machine."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive time was about to be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Whatever the database's own zone, the caller gets UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Words(TypeDecorator[frozenset[str]]):
+    """A set of words without blanks (scopes, codes), stored sorted and separated by one space."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: frozenset[str] | None, dialect: Dialect) -> str | None:
+        """Sorted, so that equal sets are equal text."""
+        return None if value is None else " ".join(sorted(value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> frozenset[str] | None:
+        """The set again."""
+        return None if value is None else frozenset(value.split())
+
+
+class _Base(DeclarativeBase):
+    registry = registry(
+        metadata=MetaData(
+            naming_convention={
+                "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
+        type_annotation_map={
+            datetime: Instant,
+            frozenset[str]: Words,
+            str: Text,
+            list[str]: JSON,
+            dict[str, Any]: JSON,
+        },
+    )
+
+
+db = SQLAlchemy(model_class=_Base, disable_autonaming=True, session_options={"expire_on_commit": False})
+
+if TYPE_CHECKING:
+
+    class Base(_Base):
+        """What every model is made from."""
+
+        __abstract__ = True
+else:
+    Base = db.Model
+
+
+def session() -> Session:
+    """The session of this request, command or job."""
+    return cast("Session", db.session())
+
+
+def let_go() -> None:
+    """End the transaction before something slow (hashing, fetching), when it has only read.
+
+    Objects read before are expired; keep plain values. Raises `RuntimeError` if something would be lost.
+    """
+    if session().new or session().dirty or session().deleted:
+        raise RuntimeError("there are changes that letting go of the transaction would lose")
+    session().rollback()
+
+
+def configure(app: Flask, settings: Settings) -> None:
+    """Bind the database of the settings to `app`."""
+    url = make_url(settings.database.url)
+    options: dict[str, Any] = {}
+    if url.get_backend_name() == "sqlite":
+        if url.database and url.database != ":memory:" and not url.database.startswith("/"):
+            url = url.set(database=str(ROOT / url.database))
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        options["connect_args"] = {"timeout": settings.database.busy_timeout}
+    else:
+        options |= {
+            "pool_size": settings.database.pool_size,
+            "max_overflow": 0,
+            "pool_timeout": 5,
+            "connect_args": {
+                "connect_timeout": 5,
+                "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000",
+            },
+        }
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    db.init_app(app)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            _tune_sqlite(db.engine)
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    """WAL, real foreign keys, and writers that queue instead of failing half way.
+
+    A deferred transaction that reads and then writes fails at once when another has written meanwhile, so
+    every transaction takes the write lock when it begins. The price: requests that touch the database
+    follow one another, which one process on one file can afford.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def claim(model: type[Base], **must: object) -> Row[Any] | None:
+    """Spend the one row that matches all of `must` and is neither used nor expired; None if there is none.
+
+    This UPDATE is the gate: of eight requests at once, one gets the row. Never look first and write
+    after. `must` names everything the secret is bound to; None there means "must be absent".
+    """
+    bound = {name: value for name, value in must.items() if value is not None}
+    spend = _spend(model, frozenset(bound), frozenset(must.keys() - bound.keys()))
+    values = {f"its_{name}": value for name, value in bound.items()}
+    return session().connection().execute(spend, values | {"now": clock.now()}).one_or_none()
+
+
+@cache  # composing the statement anew would cost as much as running it
+def _spend(model: type[Base], bound: frozenset[str], absent: frozenset[str]) -> Update:
+    """The statement behind `claim`, one for each kind of secret."""
+    table = cast("Table", model.__table__)
+    return (
+        update(table)
+        .where(*(table.c[name] == bindparam(f"its_{name}", type_=table.c[name].type) for name in sorted(bound)))
+        .where(*(table.c[name].is_(None) for name in sorted(absent | {"used_at"})))
+        .where(table.c.expires_at > bindparam("now", type_=Instant()))
+        .values(used_at=bindparam("now", type_=Instant()))
+        .returning(*table.c)
+    )

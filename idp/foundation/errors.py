@@ -1,0 +1,71 @@
+"""What we refuse, and how it is told.
+
+* Refusal             code, status, says (may be shown), because (is only logged)
+  - NotFound          404: nothing here, or not yours; whose it is, is nobody's business
+  - BadRequest        400: the request cannot be understood
+  - TooManyRequests   429: too often; `retry_after` seconds
+  - Busy              503: our trouble or our queue; `retry_after` seconds
+
+Rooms add their own below these. A refusal becomes a page, an OAuth error, an API problem or a command's
+message in exactly one place each.
+"""
+
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """Something we will not do.
+
+    `says` is a sentence for the person it happened to and may be shown; `because` is a fact for our log
+    and never leaves it. `next_steps` are (label, path) pairs offered on the page.
+    """
+
+    code: ClassVar[str] = "refused"
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "We cannot do that"
+    says: str = "This cannot be done."
+
+    def __init__(
+        self, says: str | None = None, *, because: str = "", next_steps: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        if says is not None:
+            self.says = says
+        self.because = because
+        self.next_steps = next_steps
+        super().__init__(f"{self.code}: {because or self.says}")
+
+
+class BadRequest(Refusal):
+    """The request itself cannot be understood."""
+
+    code, status, title = "bad_request", 400, "We could not read that request"
+    says = "Something in the address or the form was not as we expected. Please go back and try again."
+
+
+class NotFound(Refusal):
+    """Nothing here; said alike of what does not exist and of what belongs to somebody else."""
+
+    code, status, title = "not_found", 404, "Page not found"
+    says = "If you typed the address, check it is right. If you followed a link, it may be out of date."
+
+
+class TooManyRequests(Refusal):
+    """Too often. `retry_after` is in seconds."""
+
+    code, status, title = "too_many_requests", 429, "Too many tries"
+    says = "This has been tried too often. Please wait a little and try again."
+
+    def __init__(self, says: str | None = None, *, because: str = "", retry_after: int = 60) -> None:
+        self.retry_after = retry_after
+        super().__init__(says, because=because)
+
+
+class Busy(Refusal):
+    """We cannot answer now and will soon. `retry_after` is in seconds."""
+
+    code, status, title = "busy", 503, "We are very busy"
+    says = "Many people are using the service at this moment. Please try again in a few seconds."
+
+    def __init__(self, says: str | None = None, *, because: str = "", retry_after: int = 5) -> None:
+        self.retry_after = retry_after
+        super().__init__(says, because=because)

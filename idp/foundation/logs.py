@@ -1,0 +1,93 @@
+"""Logs: one line per event, structured, from an allow-list of fields, and never a secret.
+
+A request is logged by its route's rule, not its path: paths and queries can carry secrets. The `authlib`
+logger stays at WARNING whatever is asked for, because at DEBUG it prints whole tokens (protocol.md §4.2).
+"""
+
+import logging
+import re
+import secrets
+import sys
+import time
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from structlog.typing import EventDict, WrappedLogger
+
+from idp.foundation.settings import Settings
+
+ALLOWED = frozenset(
+    "event level timestamp logger request method route status ms address error exc_info exception code because "
+    "client estab person operator job count seconds message kind channel attempt key version row name url file".split()
+)
+"""Fields that may be written; any other is dropped, and its name is noted in `dropped`."""
+
+_SECRETS = re.compile(
+    r"(?i)(eyJ[\w-]{6,}\.[\w-]+\.[\w-]*)|((?:password|secret|token|code|assertion|authorization|cookie)"
+    r"[\"']?\s*[=:]\s*[\"']?)([^\s\"'&,}]+)|\b(basic|bearer|dpop)\s+[\w+/=.~-]{8,}"
+)
+
+
+def scrubbed(text: str) -> str:
+    """`text` without anything that looks like a credential."""
+    return _SECRETS.sub(lambda found: f"{found.group(2) or found.group(4) or ''}[scrubbed]", text)
+
+
+def _allow(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    dropped = sorted(name for name in event if name not in ALLOWED and not name.startswith("_"))
+    for name in dropped:
+        del event[name]
+    if dropped:
+        event["dropped"] = dropped
+    return {name: scrubbed(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def configure(settings: Settings) -> None:
+    """Send every logger of the process through one formatter to standard error."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _allow,
+    ]
+    is_json = settings.server.log_format == "json"
+    last = structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last], foreign_pre_chain=shared
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.server.log_level)
+    for name in ("authlib", "werkzeug", "urllib3", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def watch(app: Flask) -> None:
+    """Give every request an id, and write one line when it is answered."""
+    log = structlog.get_logger("idp.request")
+
+    @app.before_request
+    def begun() -> None:
+        g.request_id, g.began = secrets.token_hex(8), time.monotonic()
+
+    @app.after_request
+    def answered(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.request_id
+        if request.endpoint not in {"static", "health.healthz", "health.readyz"}:
+            rule = request.url_rule.rule if request.url_rule else "(none)"
+            log.info(
+                "request", request=g.request_id, method=request.method, route=rule, status=response.status_code,
+                ms=round((time.monotonic() - g.began) * 1000, 1), address=request.remote_addr,
+            )  # fmt: skip
+        return response

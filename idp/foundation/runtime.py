@@ -1,0 +1,57 @@
+"""What the running application was built with: its settings, its sealer, its password hasher.
+
+Verb modules know no Flask; they ask here.
+"""
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app, render_template
+
+from idp.foundation.crypto import Passwords, Sealer
+from idp.foundation.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Built once by `create_app`."""
+
+    settings: Settings
+    sealer: Sealer
+    passwords: Passwords
+
+
+def configure(app: Flask, settings: Settings) -> None:
+    """Build the runtime of `app`."""
+    cheap = settings.environment == "test"  # the real cost would make the suite a benchmark of argon2
+    hasher = Passwords(memory_kib=64, passes=1, patience=30) if cheap else Passwords()
+    app.extensions["idp"] = Runtime(settings, Sealer(settings.secrets.sealing), hasher)
+
+
+def _current() -> Runtime:
+    found: Runtime = current_app.extensions["idp"]
+    return found
+
+
+def settings() -> Settings:
+    """The settings, read once at start."""
+    return _current().settings
+
+
+def sealer() -> Sealer:
+    """What seals values at rest."""
+    return _current().sealer
+
+
+def passwords() -> Passwords:
+    """What hashes passwords, one at a time."""
+    return _current().passwords
+
+
+def url(path: str) -> str:
+    """The full address of a local path, built from the issuer and never from the request."""
+    return settings().server.issuer + path
+
+
+def rendered(template: str, **context: object) -> str:
+    """A template as text, with the service's name and contacts in it: for mails and messages."""
+    return render_template(template, service=settings().service, issuer=settings().server.issuer, **context)

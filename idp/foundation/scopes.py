@@ -1,0 +1,75 @@
+"""Scopes: their syntax (RFC 6749 §3.3) and their catalogue, `config/scopes.toml`.
+
+Only `parse` and `format` know the syntax; everyone else has a frozenset.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal
+
+from idp.foundation.settings import ROOT
+
+_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+LIMIT = 2048
+"""Characters of a scope parameter."""
+
+
+class UnknownScope(ValueError):
+    """A scope that is malformed or not in the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """An entry of the catalogue: what a school is told about it, and which rules hold for it.
+
+    `kind`: `identity` (about the person or the school's public entry), `data` (school data, withheld until
+    the estab is verified) or `client` (for the client itself, by client credentials).
+    """
+
+    name: str
+    kind: Literal["identity", "data", "client"]
+    title: str
+    explanation: str
+    fields: tuple[str, ...] = field(default=())
+    special_category: bool = False
+
+
+@cache
+def catalogue() -> dict[str, Scope]:
+    """Every scope there is, in the order in which a school is shown them."""
+    table = tomllib.loads((ROOT / "config" / "scopes.toml").read_text("utf-8"))["scope"]
+    return {
+        name: Scope(name=name, **{key: tuple(value) if key == "fields" else value for key, value in entry.items()})
+        for name, entry in table.items()
+    }
+
+
+def parse(text: str | None) -> frozenset[str]:
+    """The set behind a `scope` parameter; raises `UnknownScope` for bad syntax or a name nobody knows."""
+    words = (text or "").split(" ")
+    if len(text or "") > LIMIT or not all(_TOKEN.fullmatch(word) for word in words if word):
+        raise UnknownScope("malformed")
+    found = frozenset(word for word in words if word)
+    if unknown := found - catalogue().keys():
+        raise UnknownScope(" ".join(sorted(unknown)))
+    return found
+
+
+def format(scopes: Iterable[str]) -> str:  # noqa: A001  scopes.format is how it reads
+    """A `scope` parameter, in the catalogue's order."""
+    wanted = set(scopes)
+    return " ".join(name for name in catalogue() if name in wanted)
+
+
+def of_kind(kind: Literal["identity", "data", "client"], scopes: Iterable[str]) -> frozenset[str]:
+    """Those of `scopes` that are of one kind."""
+    return frozenset(name for name in scopes if catalogue()[name].kind == kind)
+
+
+def in_order(scopes: Iterable[str]) -> list[Scope]:
+    """The entries behind `scopes`, in the catalogue's order."""
+    wanted = set(scopes)
+    return [scope for name, scope in catalogue().items() if name in wanted]

@@ -1,0 +1,1 @@
+"""What every page and endpoint shares: transactions, security headers, throttles, error pages, the one way out."""

@@ -1,0 +1,145 @@
+"""The one way out: every outbound HTTP request of the service is made here (security.md rule 6).
+
+https only; the name is resolved once, every address that is not public is refused, and the connection goes
+to the very address that was checked; no redirects, no cookies, no credentials; size and total time capped.
+"""
+
+import ipaddress
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from idp.foundation.settings import Fetch
+
+CHUNK: Final = 65_536
+DOCUMENT: Final = 65_536
+"""Bytes of the largest document (key set, sector identifier) that is read."""
+
+
+class FetchFailed(Exception):
+    """Nothing usable came back, or we would not go there. The message is for our log and operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: `status`, lower-case `headers`, and `body` where it was read into memory."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+def get(url: str, rules: Fetch, *, accept: str = "application/json", most: int = DOCUMENT) -> Answer:
+    """GET a small document. Raises `FetchFailed`; any status comes back as it is."""
+    with _asked("GET", url, rules, headers={"Accept": accept}) as (response, until):
+        return Answer(response.status, _lower(response), b"".join(_read(response, until, most)))
+
+
+def post(
+    url: str, rules: Fetch, *, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """POST `body` and read a small answer. Raises `FetchFailed`."""
+    sent = {"Content-Type": content_type, **(headers or {})}
+    with _asked("POST", url, rules, headers=sent, body=body) as (response, until):
+        return Answer(response.status, _lower(response), b"".join(_read(response, until, DOCUMENT)))
+
+
+def download(url: str, rules: Fetch, to: BinaryIO, *, most: int, seconds: float = 300.0) -> Answer:
+    """GET something large into `to`, at most `most` bytes within `seconds`. Raises `FetchFailed`."""
+    with _asked("GET", url, rules, headers={"Accept": "*/*"}, seconds=seconds) as (response, until):
+        if response.status == 200:
+            written = 0
+            for chunk in _read(response, until, most):
+                written += to.write(chunk)
+            announced = response.headers.get("Content-Length")
+            if announced is not None and announced.isdigit() and int(announced) != written:
+                raise FetchFailed(f"{url}: {announced} bytes were announced and {written} came")
+        return Answer(response.status, _lower(response))
+
+
+@contextmanager
+def _asked(
+    method: str, url: str, rules: Fetch, *, headers: Mapping[str, str], body: bytes | None = None,
+    seconds: float | None = None,
+) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:  # fmt: skip
+    until = time.monotonic() + (seconds or rules.timeout)
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    address = _checked(url, rules)
+    target = parts.path or "/"
+    if parts.query:
+        target += f"?{parts.query}"
+    timeout = urllib3.Timeout(total=rules.timeout)
+    pool: urllib3.HTTPConnectionPool
+    if parts.scheme == "https":
+        pool = urllib3.HTTPSConnectionPool(
+            address, port, timeout=timeout, retries=False, server_hostname=host, assert_hostname=host,
+            cert_reqs="CERT_REQUIRED", ca_certs=rules.extra_ca or None,
+        )  # fmt: skip
+    else:
+        pool = urllib3.HTTPConnectionPool(address, port, timeout=timeout, retries=False)
+    sent = {"Host": parts.netloc, "User-Agent": "IDaaS", **headers}
+    try:
+        with pool:
+            response = pool.request(
+                method, target, headers=sent, body=body, redirect=False, preload_content=False, decode_content=True
+            )
+            yield response, until
+            response.release_conn()
+    except (HTTPError, OSError) as fault:
+        raise FetchFailed(f"{url}: {type(fault).__name__}") from fault
+
+
+def _checked(url: str, rules: Fetch) -> str:
+    """The address to connect to, or `FetchFailed` where we will not go."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as fault:
+        raise FetchFailed("the address cannot be read") from fault
+    host = parts.hostname or ""
+    if parts.username is not None or parts.password is not None or not host:
+        raise FetchFailed(f"{url}: no host, or credentials in the address")
+    try:
+        found = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as fault:
+        raise FetchFailed(f"{url}: the name is not known") from fault
+    addresses = [str(entry[4][0]) for entry in found]
+    loopback = rules.allow_loopback and all(ipaddress.ip_address(each).is_loopback for each in addresses)
+    if parts.scheme != "https" and not (loopback and parts.scheme == "http"):
+        raise FetchFailed(f"{url}: not https")
+    if not (loopback or host in rules.private_hosts or all(_is_public(each) for each in addresses)):
+        raise FetchFailed(f"{url}: leads to an address that is not public")
+    return addresses[0]
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if inner is not None and not inner.is_global:
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def _read(response: urllib3.BaseHTTPResponse, until: float, most: int) -> Iterator[bytes]:
+    """The body in pieces; stops with `FetchFailed` when it is too long or too slow."""
+    total = 0
+    while chunk := response.read1(CHUNK):
+        total += len(chunk)
+        if total > most:
+            raise FetchFailed(f"more than {most} bytes came")
+        if time.monotonic() > until:
+            raise FetchFailed("it took too long")
+        yield chunk
+
+
+def _lower(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}

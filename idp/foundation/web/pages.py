@@ -1,0 +1,123 @@
+"""Pages: what every template knows, and what a refusal looks like.
+
+One translation of every error: to a page for people, to a problem document (RFC 9457) for programs.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from idp.foundation.errors import Busy, NotFound, Refusal
+from idp.foundation.settings import Settings
+from idp.foundation.web import security
+from idp.foundation.web.brand import stylesheet
+
+log = structlog.get_logger(__name__)
+
+WORDS = {
+    400: ("We could not read that request", "Please go back and try again."),
+    405: ("That address does not work that way", "Please go back and follow the link or press the button there."),
+    413: ("That is too large", "What was sent is larger than we accept."),
+    414: ("That address is too long", "Please go back and follow the link again."),
+    415: ("We could not read that request", "It was sent in a form that we do not accept."),
+    429: ("Too many tries", "This has been tried too often. Please wait a little and try again."),
+}
+
+Navigation = Callable[[], list[dict[str, str]]]
+
+
+class FormExpired(Refusal):
+    """The page was open so long, or signed out meanwhile, that its form is no longer ours."""
+
+    code, status, title = "form_expired", 400, "This page has been open too long"
+    says = "For your safety the form has expired and nothing was changed. Please go back, reload the page and try again."
+
+
+def configure(app: Flask, settings: Settings, navigation: Navigation) -> None:
+    """Give every template its surroundings and every error its page. `navigation` makes the header's links."""
+    brand = stylesheet(settings.service.colour)
+
+    @app.context_processor
+    def surroundings() -> dict[str, Any]:
+        signed_in = current_user.is_authenticated
+        return {"service": settings.service, "csp_nonce": security.nonce(), "nav": navigation() if signed_in else []}
+
+    @app.get("/brand.css")
+    @security.anyone
+    def brand_css() -> Response:
+        """The brand colour's shades, derived from the settings."""
+        response = Response(brand, mimetype="text/css")
+        response.headers["Cache-Control"] = "public, max-age=3600"
+        return response
+
+    app.register_error_handler(Refusal, refusal)
+    app.register_error_handler(CSRFError, lambda _error: refusal(FormExpired(because="CSRF token missing or not ours")))
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(DBAPIError, _database)
+    app.register_error_handler(PoolTimeout, _database)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def refusal(error: Refusal) -> ResponseReturnValue:
+    """The answer to a refusal, for a person or a program."""
+    level = "warning" if error.status >= 500 else "info"
+    getattr(log, level)("refused", code=error.code, status=error.status, because=error.because)
+    response = _answer(error.status, error.code, error.title, error.says, error.next_steps)
+    if (seconds := getattr(error, "retry_after", None)) is not None:
+        response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    status = error.code or 500
+    if error.response is not None or status < 400:
+        return error
+    if status == HTTPStatus.NOT_FOUND:
+        return refusal(NotFound(because="no such route"))
+    title, says = WORDS.get(status, (HTTPStatus(status).phrase, "Please go back and try again."))
+    response = _answer(status, HTTPStatus(status).phrase.lower().replace(" ", "_"), title, says, ())
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After"}:
+            response.headers[name] = value
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        response.headers.setdefault("Retry-After", "60")
+    return response
+
+
+def _database(error: Exception) -> ResponseReturnValue:
+    """The database is away or will not have it: say so, as something that passes (security.md §6.1)."""
+    log.error("database", error=type(error).__name__, exc_info=error)
+    return refusal(
+        Busy("We cannot reach our records at this moment. Nothing was changed.", because="database", retry_after=10)
+    )
+
+
+def _unforeseen(error: Exception) -> ResponseReturnValue:
+    log.error("unforeseen", error=type(error).__name__, exc_info=error)
+    says = "The fault is ours and has been recorded; nothing you typed was wrong. Please try again in a few minutes."
+    return _answer(500, "server_error", "Sorry, something broke on our side", says, ())
+
+
+def _answer(status: int, code: str, title: str, says: str, next_steps: tuple[tuple[str, str], ...]) -> Response:
+    if _for_a_program():
+        problem = jsonify(type="about:blank", title=title, status=status, detail=says, code=code)
+        problem.status_code, problem.mimetype = status, "application/problem+json"
+        return problem
+    page = render_template(
+        "errors/page.html", status=status, code=code, title=title, says=says, next_steps=next_steps,
+        request_id=g.get("request_id", ""),
+    )  # fmt: skip
+    return make_response(page, status)
+
+
+def _for_a_program() -> bool:
+    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
+    return request.path.endswith(".json") or best == "application/json"

@@ -1,0 +1,184 @@
+"""Headers, hosts, cookies, CSRF, who may call a route, and where a person may be sent.
+
+Closed unless opened: a route without one of `anyone`, `person`, `operator` or `client` answers 404, and a
+test walks the URL map for such routes.
+"""
+
+import secrets
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from idp.foundation.errors import BadRequest, NotFound
+from idp.foundation.settings import Settings
+
+csrf = CSRFProtect()
+"""On for every route; `csrf.exempt(view)` where the caller has no cookie to forge with (protocol.md §3.9)."""
+
+HEALTH: Final = frozenset({"/healthz", "/readyz"})
+DESTINATIONS: Final = 10
+"""Pending requests a browser's cookie remembers the partner's origin for."""
+
+View = Callable[..., ResponseReturnValue]
+
+
+def anyone(view: View) -> View:
+    """Open to everybody; the view itself decides what they get."""
+    return _opened(view, "anyone")
+
+
+def client(view: View) -> View:
+    """For registered clients and token holders: the view authenticates them (RFC 6749 §2.3, RFC 6750)."""
+    return _opened(view, "client")
+
+
+def person(view: View) -> View:
+    """For a signed-in administrator; others sign in first and come back."""
+    return _opened(view, "person", _must_be("administrator"))
+
+
+def operator(view: View) -> View:
+    """For our signed-in staff; to others the page does not exist."""
+    return _opened(view, "operator", _must_be("operator"))
+
+
+def _opened(view: View, who: str, check: Callable[[], ResponseReturnValue | None] | None = None) -> View:
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        if check and (instead := check()) is not None:
+            return instead
+        return view(*args, **kwargs)
+
+    guarded.open_to = who  # type: ignore[attr-defined]
+    return guarded
+
+
+def _must_be(kind: str) -> Callable[[], ResponseReturnValue | None]:
+    def check() -> ResponseReturnValue | None:
+        if not current_user.is_authenticated:
+            if kind == "operator":
+                raise NotFound(because="operators only, and nobody is signed in")
+            back = request.full_path.rstrip("?") if request.method == "GET" else request.path
+            return redirect(url_for("signin.sign_in", next=back), 303)
+        if getattr(current_user, "kind", None) != kind:
+            raise NotFound(because=f"for {kind}s only")
+        return None
+
+    return check
+
+
+def local_path(path: str | None, otherwise: str = "/") -> str:
+    """`path` if it stays on this host, else `otherwise`: the one place that decides (security.md S7)."""
+    if not path or not path.startswith("/") or path.startswith(("//", "/\\")):
+        return otherwise
+    if any(ord(char) <= 0x20 or char == "\\" or ord(char) == 0x7F for char in path):
+        return otherwise
+    parts = urlsplit(path)
+    return otherwise if parts.scheme or parts.netloc else path
+
+
+def remember_destination(path: str, origin: str) -> None:
+    """Note that the journey behind `path` ends at `origin`, so that pages on the way let a form lead there.
+
+    Chromium applies `form-action` to the redirects after a submission (protocol.md §3.9).
+    """
+    known = [pair for pair in session.get("destinations", []) if pair[0] != path]
+    session["destinations"] = [*known, [path, origin]][-DESTINATIONS:]
+
+
+def allow_form_to(path: str | None) -> None:
+    """On the page being answered, let forms lead to the origin remembered for `path`, if there is one."""
+    for known, origin in session.get("destinations", []):
+        if known == path:
+            allow_form_origin(origin)
+
+
+def allow_form_origin(origin: str) -> None:
+    """On the page being answered, let forms lead to `origin` too."""
+    g.setdefault("form_origins", []).append(origin)
+
+
+def origin_of(uri: str) -> str:
+    """The CSP source for `uri`: scheme and host, or the scheme alone where it has no host (RFC 8252 §7.1)."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
+
+
+def nonce() -> str:
+    """This answer's CSP nonce."""
+    if "csp_nonce" not in g:
+        g.csp_nonce = secrets.token_urlsafe(16)
+    return str(g.csp_nonce)
+
+
+def cookie_name(settings: Settings, name: str) -> str:
+    """`__Host-` before the name wherever the browser accepts it: only this host can then have set it."""
+    return f"__Host-{name}" if settings.server.is_https else name
+
+
+def configure(app: Flask, settings: Settings) -> None:
+    """Put the rules of this module around every request of `app`."""
+    app.config.update(
+        SECRET_KEY=settings.secrets.session,
+        SESSION_COOKIE_NAME=cookie_name(settings, "form"),
+        SESSION_COOKIE_SECURE=settings.server.is_https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        MAX_CONTENT_LENGTH=settings.server.max_body,
+        MAX_FORM_PARTS=500,
+        WTF_CSRF_TIME_LIMIT=None,  # it lives as long as the browser session it is bound to
+        WTF_CSRF_SSL_STRICT=True,
+    )
+    csrf.init_app(app)
+    app.before_request(_known_host)
+    app.before_request(_opened_route)
+    app.after_request(_headers)
+    wsgi = ProxyFix(app.wsgi_app, x_for=settings.server.trusted_proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0)
+    scheme = urlsplit(settings.server.issuer).scheme
+
+    def with_our_scheme(environ: dict[str, Any], start_response: Any) -> Any:
+        environ["wsgi.url_scheme"] = scheme  # from the settings, never from a header
+        return wsgi(environ, start_response)
+
+    app.wsgi_app = with_our_scheme  # type: ignore[method-assign]
+    app.extensions["idp.host"] = settings.server.host_name
+    app.extensions["idp.https"] = settings.server.is_https
+
+
+def _known_host() -> None:
+    if request.path not in HEALTH and request.host != current_app.extensions["idp.host"]:
+        raise BadRequest(because="unknown host")
+
+
+def _opened_route() -> None:
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is not None and request.endpoint != "static" and not hasattr(view, "open_to"):
+        raise NotFound(because=f"{request.endpoint} does not say who may call it")
+
+
+def _headers(response: Response) -> Response:
+    headers = response.headers
+    forms = " ".join(["'self'", *g.get("form_origins", [])])
+    headers.setdefault(
+        "Content-Security-Policy",
+        f"default-src 'none'; script-src 'self' 'nonce-{nonce()}'; style-src 'self'; img-src 'self' data:; "
+        f"font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action {forms}; base-uri 'none'; "
+        "frame-ancestors 'none'",
+    )
+    headers.setdefault("X-Frame-Options", "DENY")
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+    if current_app.extensions["idp.https"]:
+        headers.setdefault("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+    if request.endpoint != "static":
+        headers.setdefault("Cache-Control", "no-store")
+    return response

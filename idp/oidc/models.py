@@ -1,0 +1,111 @@
+"""What the protocol keeps: requests, codes, refresh token families, revocations and replay guards.
+
+Access tokens are not here: they are JWTs, proved by their signature and the authorisation they name
+(protocol.md §2.3). Secrets are stored as SHA-256.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp.foundation.database import Base
+
+
+class AuthorizationRequest(Base):
+    """A kept request: pushed (RFC 9126) or stored on arrival. Spent when it is answered."""
+
+    __tablename__ = "authorization_requests"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    """Of the id in `urn:ietf:params:oauth:request_uri:<id>`."""
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    params: Mapped[dict[str, Any]]
+    """The authorization request's parameters, by name."""
+    pushed: Mapped[bool]
+    """Only a pushed one satisfies "PAR required"."""
+    browser: Mapped[bytes | None]
+    """Digest of the cookie of the browser it was first shown in; None until then."""
+    dpop_jkt: Mapped[str | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+
+
+class Code(Base):
+    """An authorization code, and all that its tokens will say."""
+
+    __tablename__ = "codes"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    person_id: Mapped[str]
+    estab_id: Mapped[str]
+    authorisation_id: Mapped[str | None]
+    lineage: Mapped[str]
+    redirect_uri: Mapped[str]
+    scopes: Mapped[frozenset[str]]
+    resource: Mapped[frozenset[str]]
+    nonce: Mapped[str | None]
+    code_challenge: Mapped[str | None]
+    dpop_jkt: Mapped[str | None]
+    claims: Mapped[dict[str, Any] | None]
+    auth_time: Mapped[datetime]
+    acr: Mapped[str]
+    amr: Mapped[frozenset[str]]
+    sid: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+
+
+class RefreshFamily(Base):
+    """One refresh token and its successors: a row per family, updated by rotation."""
+
+    __tablename__ = "refresh_families"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    """Of the family's first token, or, where it rotates, of the family's secret part, which never changes."""
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    person_id: Mapped[str] = mapped_column(index=True)
+    estab_id: Mapped[str]
+    authorisation_id: Mapped[str | None] = mapped_column(index=True)
+    lineage: Mapped[str] = mapped_column(index=True)
+    scopes: Mapped[frozenset[str]]
+    resource: Mapped[frozenset[str]]
+    dpop_jkt: Mapped[str | None]
+    claims: Mapped[dict[str, Any] | None]
+    auth_time: Mapped[datetime]
+    acr: Mapped[str]
+    amr: Mapped[frozenset[str]]
+    sid: Mapped[str]
+    sequence: Mapped[int]
+    """How often it was rotated."""
+    rotated_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]
+    """Moved at most daily."""
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    revoked_at: Mapped[datetime | None]
+
+
+class Revoked(Base):
+    """A revoked access token (`jti`) or lineage, kept until the last such token has expired."""
+
+    __tablename__ = "revoked"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Seen(Base):
+    """A `jti` of an assertion or proof, claimed by an insert that fails the second time."""
+
+    __tablename__ = "seen"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    """Of kind, client and jti."""
+    expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,0 +1,42 @@
+"""Messages waiting to leave."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp.foundation.database import Base
+
+
+class Message(Base):
+    """An e-mail, text message or event, written in the transaction of what it tells about."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index(
+            "ix_outbox_due", "due_at",
+            postgresql_where=text("sent_at IS NULL AND failed_at IS NULL"),
+            sqlite_where=text("sent_at IS NULL AND failed_at IS NULL"),
+        ),
+    )  # fmt: skip
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    """`email`, `sms` or `event`."""
+    name: Mapped[str]
+    """The template: `verify_email`, `sharing_receipt`, …"""
+    recipient: Mapped[str | None]
+    """Address, number or URL; wiped with the body."""
+    sealed: Mapped[str | None]
+    """The rendered message, sealed; wiped once sent."""
+    estab: Mapped[str | None]
+    client: Mapped[str | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    """After this it is of no use and is not sent: a link that has expired."""
+    due_at: Mapped[datetime]
+    attempts: Mapped[int]
+    leased_until: Mapped[datetime | None]
+    last_error: Mapped[str | None]
+    sent_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]

@@ -1,0 +1,103 @@
+"""Partners and their clients."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from idp.foundation.database import Base
+
+
+class Partner(Base):
+    """A company that schools share data with."""
+
+    __tablename__ = "partners"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    website: Mapped[str]
+    contact_email: Mapped[str]
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+
+
+class Client(Base):
+    """One application of a partner: an OAuth client (RFC 7591's words for what they name)."""
+
+    __tablename__ = "clients"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """The `client_id`; can never be taken for a person's `sub`, which begins with adm_."""
+    partner_id: Mapped[str] = mapped_column(ForeignKey("partners.id"), index=True)
+    client_name: Mapped[str]
+    client_uri: Mapped[str]
+    logo_uri: Mapped[str]
+    purpose: Mapped[str]
+    """What the partner uses the data for, in a school's words."""
+    policy_uri: Mapped[str]
+    """The privacy notice."""
+    agreement_uri: Mapped[str]
+    """The data sharing agreement …"""
+    agreement_version: Mapped[str]
+    """… and its version."""
+    profile: Mapped[str]
+    """`oidc` or `fapi2` (protocol.md §2.1)."""
+    redirect_uris: Mapped[list[str]]
+    post_logout_redirect_uris: Mapped[list[str]]
+    initiate_login_uri: Mapped[str | None]
+    backchannel_logout_uri: Mapped[str | None]
+    backchannel_logout_session_required: Mapped[bool]
+    grant_types: Mapped[frozenset[str]]
+    token_endpoint_auth_method: Mapped[str]
+    token_endpoint_auth_signing_alg: Mapped[str | None]
+    required_scopes: Mapped[frozenset[str]]
+    optional_scopes: Mapped[frozenset[str]]
+    client_scopes: Mapped[frozenset[str]]
+    """Scopes of kind `client` it may have by client credentials."""
+    accepted_mis: Mapped[frozenset[str]]
+    """Codes of config/mis.toml; empty accepts all."""
+    authorisation_days: Mapped[int | None]
+    """How long a school's authorisation lasts; None takes the setting."""
+    require_pkce: Mapped[bool]
+    dpop_bound_access_tokens: Mapped[bool]
+    rotate_refresh_tokens: Mapped[bool]
+    id_token_signed_response_alg: Mapped[str]
+    userinfo_signed_response_alg: Mapped[str | None]
+    subject_type: Mapped[str]
+    sector_identifier: Mapped[str | None]
+    """The host that pairwise subjects are made for."""
+    sector_identifier_uri: Mapped[str | None]
+    jwks: Mapped[dict[str, Any] | None]
+    jwks_uri: Mapped[str | None]
+    contacts: Mapped[list[str]]
+    enabled: Mapped[bool]
+    version: Mapped[int]
+    """Raised by every change: processes drop their snapshot when they see another."""
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    partner: Mapped[Partner] = relationship(lazy="joined")
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """All that a school may be asked for."""
+        return self.required_scopes | self.optional_scopes
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it cannot keep a secret (RFC 6749 §2.1)."""
+        return self.token_endpoint_auth_method == "none"
+
+
+class ClientSecret(Base):
+    """A client's secret, as its digest. Two at once while one is being rotated out."""
+
+    __tablename__ = "client_secrets"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"), index=True)
+    sealed: Mapped[str | None]
+    """Only for `client_secret_jwt`, where the secret itself is the HMAC key."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]

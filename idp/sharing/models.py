@@ -1,0 +1,65 @@
+"""A school's agreements."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, ForeignKey, Index, and_, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp.foundation.database import Base
+
+_CURRENT = text("withdrawn_at IS NULL AND superseded_at IS NULL")
+
+
+class Authorisation(Base):
+    """One agreement of an estab with a client. Edited never: a change supersedes it with a new one."""
+
+    __tablename__ = "authorisations"
+    __table_args__ = (
+        Index(
+            "uq_authorisations_current", "estab_id", "client_id", unique=True,
+            postgresql_where=_CURRENT, sqlite_where=_CURRENT,
+        ),
+        Index("ix_authorisations_client", "client_id", "estab_id"),
+        Index("ix_authorisations_until", "until"),
+    )  # fmt: skip
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"))
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    scopes: Mapped[frozenset[str]]
+    given_by: Mapped[str] = mapped_column(ForeignKey("administrators.id"))
+    given_at: Mapped[datetime]
+    agreement: Mapped[str]
+    """The version of the data sharing agreement that was shown."""
+    until: Mapped[datetime]
+    paused_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[str | None]
+    superseded_at: Mapped[datetime | None]
+
+    @classmethod
+    def current(cls, estab_id: str, client_id: str) -> ColumnElement[bool]:
+        """The one definition of "in force or paused" for an estab and a client; a unique index holds it to one row."""
+        return and_(
+            cls.estab_id == estab_id,
+            cls.client_id == client_id,
+            cls.withdrawn_at.is_(None),
+            cls.superseded_at.is_(None),
+        )
+
+
+class Decision(Base):
+    """The history a school can read: asked, given, refused, changed, paused, resumed, withdrawn."""
+
+    __tablename__ = "sharing_decisions"
+    __table_args__ = (Index("ix_sharing_decisions_estab", "estab_id", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"))
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    authorisation_id: Mapped[str | None]
+    at: Mapped[datetime]
+    by: Mapped[str]
+    what: Mapped[str]
+    """`given`, `refused`, `changed`, `paused`, `resumed`, `withdrawn`."""
+    scopes: Mapped[frozenset[str]]
