@@ -1,0 +1,132 @@
+"""The databases tests run on: SQLite files, or databases of their own on a PostgreSQL server."""
+
+import os
+import shutil
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from flask import Flask
+from sqlalchemy import insert, select, text
+
+from idp.foundation.database import db
+from idp.foundation.web.transactions import work
+
+
+class Place(ABC):
+    """Where databases can be made, and put back to how they were."""
+
+    @abstractmethod
+    def new(self, name: str) -> str:
+        """The SQLAlchemy address of a new, empty database."""
+
+    @abstractmethod
+    def restore(self, app: Flask) -> None:
+        """Put the database of `app` back to how `prepare` left it."""
+
+    def prepare(self, app: Flask) -> None:
+        """Make the tables and the signing keys (an RSA key takes too long to make for every test)."""
+        with app.app_context():
+            db.create_all()
+        try:
+            from idp.keys import ring
+
+            with work(app):
+                ring.ensure()
+        except ImportError:
+            print("no keys yet")
+        self.remember(app)
+
+    @abstractmethod
+    def remember(self, app: Flask) -> None:
+        """Remember the database as it is now."""
+
+
+class Files(Place):
+    """SQLite: a file, and a copy of it from the start."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def new(self, name: str) -> str:
+        return f"sqlite:///{self.folder / name}-{uuid.uuid4().hex[:6]}.sqlite3"
+
+    def remember(self, app: Flask) -> None:
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+            shutil.copy(self._file(app), self._file(app).with_suffix(".start"))
+
+    def restore(self, app: Flask) -> None:
+        file = self._file(app)
+        with app.app_context():
+            db.engine.dispose()
+        for suffix in ("-wal", "-shm"):
+            file.with_name(file.name + suffix).unlink(missing_ok=True)
+        shutil.copy(file.with_suffix(".start"), file)
+
+    @staticmethod
+    def _file(app: Flask) -> Path:
+        with app.app_context():
+            return Path(str(db.engine.url.database))
+
+
+class Server(Place):
+    """PostgreSQL: databases beside each other, emptied before each test."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rsplit("/", 1)[0]
+        self.made: list[str] = []
+        self.kept: dict[str, list[dict[str, Any]]] = {}
+
+    def new(self, name: str) -> str:
+        database = f"test_{name}_{uuid.uuid4().hex[:8]}"
+        self._say(f'CREATE DATABASE "{database}"')
+        self.made.append(database)
+        return f"{self.url}/{database}".replace("postgresql://", "postgresql+psycopg://")
+
+    def remember(self, app: Flask) -> None:
+        """Keep the few rows there are (keys); tables without rows need no memory."""
+        with app.app_context():
+            tables = db.metadata.sorted_tables
+            self.kept = {
+                table.name: [dict(row._mapping) for row in db.session.execute(select(table))]  # noqa: SLF001
+                for table in tables
+            }
+            db.session.rollback()
+
+    def restore(self, app: Flask) -> None:
+        with app.app_context():
+            db.session.remove()
+            names = ", ".join(f'"{table.name}"' for table in db.metadata.sorted_tables)
+            with db.engine.begin() as connection:
+                connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+                for table in db.metadata.sorted_tables:
+                    if rows := self.kept.get(table.name):
+                        connection.execute(insert(table), rows)
+
+    def close(self) -> None:
+        for database in self.made:
+            self._say(f'DROP DATABASE "{database}" WITH (FORCE)')
+
+    def _say(self, statement: str) -> None:
+        with psycopg.connect(f"{self.url}/postgres", autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
+@contextmanager
+def a_place(folder: Path) -> Iterator[Place]:
+    """SQLite in `folder`, or the server that `TEST_DATABASE` names."""
+    url = os.environ.get("TEST_DATABASE", "")
+    if not url:
+        yield Files(folder)
+        return
+    server = Server(url)
+    try:
+        yield server
+    finally:
+        server.close()

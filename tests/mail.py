@@ -1,0 +1,57 @@
+"""Reads what was written to be sent, as its recipient would."""
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from idp.outbox.models import Message
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A mail or text message."""
+
+    name: str
+    to: str
+    subject: str
+    text: str
+
+    @property
+    def links(self) -> list[str]:
+        """Every address in it, in order."""
+        return re.findall(r"https?://[^\s<>\"]+", self.text)
+
+    @property
+    def code(self) -> str:
+        """The six digits in it."""
+        return re.findall(r"\b\d{6}\b", self.text)[0]
+
+
+class Outbox:
+    """What is waiting to be sent."""
+
+    def __init__(self, work: Callable[[], AbstractContextManager[Session]]) -> None:
+        self._work = work
+
+    def all(self, name: str | None = None) -> list[Letter]:
+        """Oldest first; those written from the template `name`, or all."""
+        from idp.outbox import post
+
+        with self._work() as session:
+            rows = session.scalars(select(Message).order_by(Message.created_at, Message.id)).all()
+            found = []
+            for row in rows:
+                if row.sealed is not None and name in {None, row.name}:
+                    opened = post.opened(row)
+                    found.append(Letter(row.name, row.recipient or "", opened.subject, opened.text))
+        return found
+
+    def last(self, name: str) -> Letter:
+        """The newest one written from the template `name`."""
+        found = self.all(name)
+        assert found, f"no {name} was written; there are {[letter.name for letter in self.all()]}"
+        return found[-1]
