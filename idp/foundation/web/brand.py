@@ -4,7 +4,9 @@ Whatever colour a service calls its own, text in it and text on it hold WCAG 2.2
 surface of our pages, in the light theme and in the dark one. The surfaces are those of `static/app.css`.
 """
 
+import colorsys
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 LIGHT_SURFACES = ("#ffffff", "#f3f5f8", "#eaeef3")
@@ -16,16 +18,25 @@ DARK_SURFACES = ("#18202b", "#0f151d", "#212b38")
 AA = 4.5
 """The least contrast of text, WCAG 2.2 §1.4.3; more than §1.4.11 asks of controls and focus rings."""
 
+STEPS = 100
+"""How finely the way to black or white is divided."""
+
 _BLACK, _WHITE, _NIGHT = "#000000", "#ffffff", "#0f151d"
 
 
 class Palette(NamedTuple):
-    """The brand in one theme: a colour for fills, links and focus; what is written on it; pressed; a tint."""
+    """The brand in one theme."""
 
     brand: str
+    """Fills, links and focus."""
     on_brand: str
+    """What is written on a fill."""
     hover: str
+    """A fill or a link under the pointer."""
     soft: str
+    """A tint, for backgrounds."""
+    band: str
+    """The top of every page; white is written on it."""
 
 
 def stylesheet(colour: str) -> str:
@@ -38,14 +49,14 @@ def stylesheet(colour: str) -> str:
 
 def light(colour: str) -> Palette:
     """`colour`, darkened as far as it has to be."""
-    brand, soft = _readable(colour, _BLACK, LIGHT_SURFACES)
-    return Palette(brand, _WHITE, _mix(brand, _BLACK, 0.25), soft)
+    brand, soft = _readable(colour, 0, LIGHT_SURFACES)
+    return Palette(brand, _WHITE, _mix(brand, _BLACK, 0.25), soft, band=brand)
 
 
 def dark(colour: str) -> Palette:
     """`colour`, lightened as far as it has to be."""
-    brand, soft = _readable(colour, _WHITE, DARK_SURFACES)
-    return Palette(brand, _NIGHT, _mix(brand, _WHITE, 0.3), soft)
+    brand, soft = _readable(colour, 1, DARK_SURFACES)
+    return Palette(brand, _NIGHT, _mix(brand, _WHITE, 0.3), soft, band=_mix(light(colour).band, _NIGHT, 0.4))
 
 
 def contrast(one: str, other: str) -> float:
@@ -54,20 +65,26 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def _readable(colour: str, towards: str, surfaces: tuple[str, ...]) -> tuple[str, str]:
-    """The nearest to `colour` that can be read on all `surfaces` and on its own tint; and that tint."""
-    for step in range(101):
-        brand = _mix(colour, towards, step / 100)
+def _readable(colour: str, end: int, surfaces: tuple[str, ...]) -> tuple[str, str]:
+    """The nearest to `colour`, on its way to black (0) or white (1), that can be read on all `surfaces` and on its
+    own tint; and that tint."""
+    hue, lightness, saturation = colorsys.rgb_to_hls(*(channel / 255 for channel in _channels(colour)))
+    for step in range(STEPS + 1):
+        brand = _hex(colorsys.hls_to_rgb(hue, lightness + (end - lightness) * step / STEPS, saturation))
         soft = _mix(surfaces[0], brand, 0.12)
         if all(contrast(brand, surface) >= AA for surface in (*surfaces, soft)):
             return brand, soft
-    raise AssertionError(f"{towards} itself cannot be read on {surfaces}")
+    raise AssertionError(f"neither black nor white can be read on {surfaces}")
 
 
 def _mix(one: str, other: str, share: float) -> str:
     """`one` with `share` (0 to 1) of it replaced by `other`."""
-    mixed = (round(a + (b - a) * share) for a, b in zip(_channels(one), _channels(other), strict=True))
-    return "#" + "".join(f"{channel:02x}" for channel in mixed)
+    return _hex((a + (b - a) * share) / 255 for a, b in zip(_channels(one), _channels(other), strict=True))
+
+
+def _hex(channels: Iterable[float]) -> str:
+    """`#rrggbb` of red, green and blue, 0 to 1."""
+    return "#" + "".join(f"{round(channel * 255):02x}" for channel in channels)
 
 
 def _luminance(colour: str) -> float:
@@ -85,5 +102,5 @@ def _channels(colour: str) -> tuple[int, int, int]:
 
 
 def _properties(palette: Palette) -> str:
-    names = ("--brand", "--on-brand", "--brand-hover", "--brand-soft")
+    names = ("--brand", "--on-brand", "--brand-hover", "--brand-soft", "--band")
     return ";".join(f"{name}:{value}" for name, value in zip(names, palette, strict=True))
