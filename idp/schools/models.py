@@ -1,11 +1,17 @@
-"""The register as we keep it. Never deleted from: a school that leaves it is marked."""
+"""The register as we keep it, and the words it is searched by. Never deleted from: a school that leaves is marked."""
 
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ColumnElement, ForeignKey, Index, Text, UniqueConstraint, case
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.foundation.database import Base
+from idp.schools import codes
+
+Key = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text compared byte by byte on every database, so that an index finds what begins with some letters."""
 
 
 class School(Base):
@@ -18,6 +24,8 @@ class School(Base):
     register: Mapped[str]
     register_id: Mapped[str]
     name: Mapped[str]
+    name_key: Mapped[str] = mapped_column(Key, default="")
+    """The name as `words.fold` leaves it, for putting schools in order."""
     la_code: Mapped[str]
     la_name: Mapped[str]
     establishment_number: Mapped[str]
@@ -38,13 +46,14 @@ class School(Base):
     high_age: Mapped[int | None]
     opened_on: Mapped[date | None]
     closed_on: Mapped[date | None]
+    """Ahead of us for a school that is proposed to close: a close date is not a closure."""
     street: Mapped[str]
     locality: Mapped[str]
     address3: Mapped[str]
     town: Mapped[str]
     county: Mapped[str]
     postcode: Mapped[str]
-    postcode_key: Mapped[str] = mapped_column(index=True)
+    postcode_key: Mapped[str] = mapped_column(Key, index=True)
     """The postcode in capitals without spaces."""
     website: Mapped[str]
     website_host: Mapped[str]
@@ -58,8 +67,10 @@ class School(Base):
     """The nation, for its bank holidays: England, Wales, …; empty means England."""
     last_changed_on: Mapped[date | None]
     digest: Mapped[bytes]
+    """Of the line it was read from: the same line again is not written again."""
     first_seen_in: Mapped[int] = mapped_column(ForeignKey("register_imports.id"))
     last_seen_in: Mapped[int] = mapped_column(ForeignKey("register_imports.id"))
+    """The import that wrote the row last; until it leaves the register, every import since has seen it unchanged."""
     left_register_on: Mapped[date | None]
 
     @property
@@ -68,22 +79,58 @@ class School(Base):
         return self.register_id if self.register == "gias" else None
 
     @property
+    def dfe_number_shown(self) -> str:
+        """The DfE number as people write it, `312/4567`; empty where there is none."""
+        return f"{self.dfe_number[:3]}/{self.dfe_number[3:]}" if self.dfe_number else ""
+
+    @property
+    def address(self) -> str:
+        """The address in one line, without what the register leaves empty."""
+        parts = (self.street, self.locality, self.address3, self.town, self.county, self.postcode)
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def website_link(self) -> str:
+        """The website as a link one may follow: http or https to a plausible host, or empty."""
+        if not self.website_host:
+            return ""
+        given = self.website if self.website.lower().startswith(("http://", "https://")) else ""
+        return given if f"//{self.website_host}" in given.lower() else f"http://{self.website_host}"
+
+    @property
     def is_open(self) -> bool:
         """Open, or open but proposed to close: both may register."""
-        return self.status_code in {"1", "3"} and self.left_register_on is None
+        return self.status_code in codes.IS_OPEN and self.left_register_on is None
+
+    @hybrid_property
+    def standing(self) -> int:
+        """0 open, 1 proposed to open, 2 closed or unknown: the order in which schools are listed."""
+        return 0 if self.status_code in codes.IS_OPEN else 1 if self.status_code == codes.PROPOSED else 2
+
+    @standing.inplace.expression
+    @classmethod
+    def _standing(cls) -> ColumnElement[int]:
+        return case((cls.status_code.in_(sorted(codes.IS_OPEN)), 0), (cls.status_code == codes.PROPOSED, 1), else_=2)
 
 
 class SchoolLink(Base):
-    """What `to_urn` is to `from_urn` in the register's links file."""
+    """How two schools of the register are connected.
+
+    Where `is_succession`, `to_urn` follows `from_urn`, whichever of the two the file listed; other kinds
+    have no direction and are only shown. Either school may be absent from the register.
+    """
 
     __tablename__ = "school_links"
-    __table_args__ = (Index("ix_school_links_pair", "from_urn", "to_urn"),)
+    __table_args__ = (UniqueConstraint("from_urn", "to_urn", "kind"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    from_urn: Mapped[str] = mapped_column(index=True)
-    to_urn: Mapped[str] = mapped_column(index=True)
+    from_urn: Mapped[str]
+    to_urn: Mapped[str]
     kind: Mapped[str]
+    """In the register's words, "Successor - merged" for instance."""
+    is_succession: Mapped[bool]
     name: Mapped[str]
+    """Of `to_urn`, where the file gives it."""
     since: Mapped[date | None]
 
 
@@ -96,6 +143,7 @@ class RegisterImport(Base):
     source: Mapped[str]
     dated: Mapped[date | None]
     """The file's date: from its name, else its newest LastChangedDate."""
+    newest_change_on: Mapped[date | None]
     imported_at: Mapped[datetime]
     rows: Mapped[int]
     added: Mapped[int]
@@ -103,6 +151,8 @@ class RegisterImport(Base):
     closed: Mapped[int]
     reopened: Mapped[int]
     left: Mapped[int]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Of the summary: links, returned, unknown codes, unreadable fields, seconds."""
 
 
 class SchoolChange(Base):
@@ -112,7 +162,39 @@ class SchoolChange(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     school_id: Mapped[int] = mapped_column(ForeignKey("schools.id"), index=True)
-    import_id: Mapped[int] = mapped_column(ForeignKey("register_imports.id"))
+    import_id: Mapped[int] = mapped_column(ForeignKey("register_imports.id"), index=True)
     kind: Mapped[str]
     """`added`, `changed`, `closed`, `reopened`, `left`, `returned`."""
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Each field's name with what it was and what it is; without the head teacher."""
     told_at: Mapped[datetime | None]
+
+
+class SearchWord(Base):
+    """A word that occurs in the name or town of some school, folded; `schools` of them."""
+
+    __tablename__ = "search_words"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    word: Mapped[str] = mapped_column(Key, unique=True)
+    schools: Mapped[int] = mapped_column(default=0)
+
+
+class SchoolWord(Base):
+    """Which schools have a word."""
+
+    __tablename__ = "school_words"
+    __table_args__ = (Index("ix_school_words_school_id", "school_id"), {"sqlite_with_rowid": False})
+
+    word_id: Mapped[int] = mapped_column(ForeignKey("search_words.id"), primary_key=True)
+    school_id: Mapped[int] = mapped_column(ForeignKey("schools.id"), primary_key=True)
+
+
+class WordTrigram(Base):
+    """Which words have three letters in a row: misspelt words are sought among words, not among schools."""
+
+    __tablename__ = "word_trigrams"
+    __table_args__ = (Index("ix_word_trigrams_word_id", "word_id"), {"sqlite_with_rowid": False})
+
+    trigram: Mapped[str] = mapped_column(Key, primary_key=True)
+    word_id: Mapped[int] = mapped_column(ForeignKey("search_words.id"), primary_key=True)

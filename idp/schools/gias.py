@@ -1,0 +1,309 @@
+"""The format of the register, "Get Information about Schools": lines of text in, schools out.
+
+Pure and streaming: no database, no network, never more than a line in memory. The columns drift from year
+to year, so each is found by its label, never by its position.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from hashlib import blake2b
+from operator import itemgetter
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from idp.foundation.errors import Refusal
+from idp.schools import codes
+
+REGISTER: Final = "gias"
+
+REQUIRED: Final = (
+    "URN", "LA (code)", "LA (name)", "EstablishmentNumber", "EstablishmentName", "TypeOfEstablishment (code)",
+    "TypeOfEstablishment (name)", "EstablishmentStatus (code)", "EstablishmentStatus (name)", "UKPRN",
+)  # fmt: skip
+OPTIONAL: Final = (
+    "EstablishmentTypeGroup (code)", "EstablishmentTypeGroup (name)", "OpenDate", "CloseDate",
+    "PhaseOfEducation (code)", "PhaseOfEducation (name)", "StatutoryLowAge", "StatutoryHighAge", "Trusts (code)",
+    "Trusts (name)", "LastChangedDate", "Street", "Locality", "Address3", "Town", "County (name)", "Postcode",
+    "SchoolWebsite", "TelephoneNum", "HeadTitle (name)", "HeadFirstName", "HeadLastName", "HeadPreferredJobTitle",
+    "PreviousLA (code)", "PreviousEstablishmentNumber", "Country (name)",
+)  # fmt: skip
+LABELS: Final = REQUIRED + OPTIONAL
+LINK_LABELS: Final = ("URN", "LinkURN", "LinkName", "LinkType", "LinkEstablishedDate")
+
+_READ_AS = b"1"
+"""Part of every digest. Raise it when `school` reads a line differently, so that the next import writes all rows."""
+
+_URN = LABELS.index("URN")
+_CHANGED = LABELS.index("LastChangedDate")
+_GAPS = re.compile(r"\s+")
+_POSTCODE = re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)(\d[A-Z]{2})")
+_SCHEME = re.compile(r"^(?:h?t+ps?[:;./\\]+)+", re.IGNORECASE)
+_HOST = re.compile(r"(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+
+
+class FileRefused(Refusal):
+    """A file that is not a whole, sound register. Nothing was changed."""
+
+    code, status, title = "register_file_refused", 422, "The register was not imported"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A school's line as it stands: the values of `LABELS`, and a digest that differs when any of them does."""
+
+    number: int
+    values: tuple[str, ...]
+
+    @property
+    def urn(self) -> str:
+        """Digits; checked."""
+        return self.values[_URN]
+
+    @property
+    def last_changed(self) -> str:
+        """`LastChangedDate` turned round to sort as text; empty where it is no date."""
+        text = self.values[_CHANGED]
+        return f"{text[6:]}-{text[3:5]}-{text[:2]}" if _date(text) else ""
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes."""
+        return blake2b("\x1f".join(self.values).encode(), digest_size=16, salt=_READ_AS).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """Something in a line that we could not take as it stands."""
+
+    kind: Literal["unreadable", "unknown_code"]
+    urn: str
+    label: str
+    value: str
+
+    def __str__(self) -> str:
+        what = "a code we do not know, kept" if self.kind == "unknown_code" else "could not be read, left empty"
+        return f"URN {self.urn}: {self.label} “{self.value}”: {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A line of the links file: what `to_urn` is to `from_urn`."""
+
+    from_urn: str
+    to_urn: str
+    name: str
+    kind: str
+    since: date | None
+
+
+def lines(text: Iterable[str], seen: set[str]) -> Iterator[Line]:
+    """The schools' lines of a register, one at a time; `seen` gathers their URNs.
+
+    Raises `FileRefused`, with the line's number, at the first thing that is wrong with the file.
+    """
+    for number, values in _records(text, REQUIRED, OPTIONAL, what="register"):
+        line = Line(number, values)
+        _check_urn(line.urn, number)
+        if line.urn in seen:
+            raise FileRefused(
+                f"Line {number:,} has the URN {line.urn}, which an earlier line has already. "
+                "A register has each school once: please take the file from its source again."
+            )
+        seen.add(line.urn)
+        yield line
+
+
+def links(text: Iterable[str]) -> Iterator[Link]:
+    """The lines of a links file. Raises `FileRefused` as `lines` does; an unreadable date is none."""
+    for number, (urn, other, name, kind, since) in _records(text, LINK_LABELS, (), what="links file"):
+        _check_urn(urn, number)
+        _check_urn(other, number)
+        yield Link(urn, other, _clean(name), _clean(kind), _date(since))
+
+
+def _check_urn(urn: str, number: int) -> None:
+    if not (urn.isascii() and urn.isdigit() and len(urn) <= 7):
+        raise FileRefused(
+            f"Line {number:,} has “{urn[:40]}” where its URN, a number, should be. "
+            "Please check that the file is as its source gave it."
+        )
+
+
+def _records(
+    text: Iterable[str], required: Sequence[str], optional: Sequence[str], *, what: str
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Each line's number, and its values in the order of `required` and `optional`, whatever the file's order."""
+    rows = csv.reader(text, strict=True)
+    number = 1
+    try:
+        header = next(rows, [])
+        pick = itemgetter(*_positions(header, required, optional, what))
+        number = rows.line_num + 1
+        for row in rows:
+            if len(row) == len(header):
+                row.append("")  # where the labels that the file lacks point to
+                yield number, pick(row)
+            elif row:
+                raise FileRefused(
+                    f"Line {number:,} has {len(row)} fields and the heading {len(header)}. Either a quotation mark "
+                    "is missing or the file was cut off: please take it from its source again."
+                )
+            number = rows.line_num + 1
+    except csv.Error as fault:
+        raise FileRefused(
+            f"The quotation marks of line {number:,} do not pair up, so it cannot be told where its fields end. "
+            "Please take the file from its source again.",
+            because=str(fault),
+        ) from fault
+
+
+def _positions(header: list[str], required: Sequence[str], optional: Sequence[str], what: str) -> list[int]:
+    """Where each label stands; an optional one the file lacks stands just behind the last field."""
+    found: dict[str, list[int]] = {}
+    for at, label in enumerate(header):
+        found.setdefault(label.strip().casefold(), []).append(at)
+    if missing := [label for label in required if label.casefold() not in found]:
+        raise FileRefused(
+            f"This is not the {what}: its first line lacks {', '.join(missing)}. "
+            "Please check that it is the file the register offers for download, with its heading."
+        )
+    if twice := [label for label in (*required, *optional) if len(found.get(label.casefold(), ())) > 1]:
+        raise FileRefused(f"The heading has {', '.join(twice)} more than once, so it cannot be told which is meant.")
+    return [found.get(label.casefold(), [len(header)])[0] for label in (*required, *optional)]
+
+
+def school(line: Line) -> tuple[dict[str, Any], list[Oddity]]:
+    """What we keep of a line, by the names of `models.School`, and what was odd about it."""
+    raw = dict(zip(LABELS, map(_clean, line.values), strict=True))
+    oddities: list[Oddity] = []
+    kept = {
+        **_identity(raw, line, oddities),
+        **_kind(raw, oddities),
+        **_address(raw),
+        "head_teacher": _head_teacher(raw),
+        "digest": line.digest,
+    }
+    for name, label in (("opened_on", "OpenDate"), ("closed_on", "CloseDate"), ("last_changed_on", "LastChangedDate")):
+        kept[name] = _date(raw[label])
+        if kept[name] is None and raw[label] not in {"", "01-01-1900"}:
+            oddities.append(Oddity("unreadable", line.urn, label, raw[label]))
+    return kept, oddities
+
+
+def _identity(raw: Mapping[str, str], line: Line, oddities: list[Oddity]) -> dict[str, Any]:
+    la_code = _code(raw["LA (code)"])
+    number = raw["EstablishmentNumber"].zfill(4) if raw["EstablishmentNumber"] else ""
+    ukprn = raw["UKPRN"]
+    if ukprn and not re.fullmatch(r"[0-9]{8}", ukprn):
+        oddities.append(Oddity("unreadable", line.urn, "UKPRN", ukprn))
+        ukprn = ""
+    return {
+        "register": REGISTER,
+        "register_id": line.urn,
+        "name": raw["EstablishmentName"],
+        "la_code": la_code,
+        "la_name": raw["LA (name)"],
+        "establishment_number": number,
+        "dfe_number": _dfe_number(la_code, number),
+        "former_dfe_number": _dfe_number(_code(raw["PreviousLA (code)"]), raw["PreviousEstablishmentNumber"].zfill(4)),
+        "ukprn": ukprn or None,
+    }
+
+
+def _kind(raw: Mapping[str, str], oddities: list[Oddity]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for prefix, label, known in (
+        ("type", "TypeOfEstablishment", codes.TYPES),
+        ("group", "EstablishmentTypeGroup", codes.TYPE_GROUPS),
+        ("status", "EstablishmentStatus", codes.STATUSES),
+        ("phase", "PhaseOfEducation", codes.PHASES),
+    ):
+        code = kept[f"{prefix}_code"] = _code(raw[f"{label} (code)"])
+        kept[f"{prefix}_name"] = raw[f"{label} (name)"]
+        if code and code not in known:
+            oddities.append(Oddity("unknown_code", raw["URN"], f"{label} (code)", code))
+    for name, label in (("low_age", "StatutoryLowAge"), ("high_age", "StatutoryHighAge")):
+        age = raw[label]
+        kept[name] = int(age) if age.isascii() and age.isdigit() and len(age) < 4 else None
+        if age and kept[name] is None:
+            oddities.append(Oddity("unreadable", raw["URN"], label, age))
+    kept["country"] = "Wales" if kept["type_code"] == codes.WELSH else raw["Country (name)"]
+    return kept | {"trust_code": raw["Trusts (code)"], "trust_name": raw["Trusts (name)"]}
+
+
+def _address(raw: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "street": raw["Street"],
+        "locality": raw["Locality"],
+        "address3": raw["Address3"],
+        "town": raw["Town"],
+        "county": raw["County (name)"],
+        "postcode": (postcode := _postcode(raw["Postcode"])),
+        "postcode_key": postcode.replace(" ", ""),
+        "website": raw["SchoolWebsite"],
+        "website_host": website_host(raw["SchoolWebsite"]),
+        "telephone": raw["TelephoneNum"],
+        "telephone_e164": telephone_e164(raw["TelephoneNum"]),
+    }
+
+
+def website_host(website: str) -> str:
+    """The host of a website as schools give it, often without a scheme or with half a one; empty if there is none."""
+    try:
+        host = urlsplit("//" + _SCHEME.sub("", website.strip()).lstrip("/")).hostname or ""
+    except ValueError:
+        return ""
+    return host if _HOST.fullmatch(host) else ""
+
+
+def telephone_e164(telephone: str) -> str:
+    """The number for dialling from anywhere, or empty. The register's has lost its 0, so ten digits are British."""
+    digits = re.sub(r"[\s()./-]", "", telephone)
+    if re.fullmatch(r"0[1-9]\d{9}", digits):
+        return "+44" + digits[1:]
+    return "+44" + digits if re.fullmatch(r"[1-9]\d{9}", digits) else ""
+
+
+@lru_cache(maxsize=4096)  # most fields of most schools hold one of few words
+def _clean(text: str) -> str:
+    """One space between words, none around them, and nothing that cannot be printed."""
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return _GAPS.sub(" ", text).strip()
+
+
+def _code(text: str) -> str:
+    """A code without the zeros it was once padded with."""
+    return text.lstrip("0") or text[:1]
+
+
+def _dfe_number(la_code: str, number: str) -> str | None:
+    """LA code and number, seven digits; None where there is none."""
+    known = re.fullmatch(r"[0-9]{3}", la_code) and la_code != "999"
+    return la_code + number if known and re.fullmatch(r"[0-9]{4}", number) and number != "0000" else None
+
+
+def _postcode(text: str) -> str:
+    """Capitals with one space in its place; as it was given, where it is no British postcode."""
+    found = _POSTCODE.fullmatch(text.upper().replace(" ", ""))
+    return f"{found[1]} {found[2]}" if found else text.upper()
+
+
+def _head_teacher(raw: Mapping[str, str]) -> str:
+    name = " ".join(filter(None, (raw["HeadTitle (name)"], raw["HeadFirstName"], raw["HeadLastName"])))
+    return ", ".join(filter(None, (name, raw["HeadPreferredJobTitle"])))
+
+
+@lru_cache(maxsize=4096)
+def _date(text: str) -> date | None:
+    """DD-MM-YYYY; None for anything else, and for 01-01-1900, which stands for "unknown"."""
+    if not re.fullmatch(r"\d{2}-\d{2}-\d{4}", text, re.ASCII) or text == "01-01-1900":
+        return None
+    try:
+        return date(int(text[6:]), int(text[3:5]), int(text[:2]))
+    except ValueError:
+        return None

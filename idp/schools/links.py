@@ -1,0 +1,134 @@
+"""How schools follow one another: the links kept, and followed from a closed school to those after it."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import Row, Table, bindparam, delete, insert, or_, select
+
+from idp.foundation import clock
+from idp.foundation.database import session
+from idp.schools import codes, gias
+from idp.schools.models import School, SchoolLink
+
+LINKS: Table = SchoolLink.__table__  # type: ignore[assignment]
+
+_BACKWARDS: Final = "Predecessor"
+_FORWARDS: Final = "Successor"
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A school that follows a closed one; `school` is None where the register does not have it."""
+
+    name: str
+    since: date | None
+    school: School | None
+
+    @property
+    def can_be_chosen(self) -> bool:
+        """Whether it is open, and follows already."""
+        return self.school is not None and self.school.is_open and not self.lies_ahead
+
+    @property
+    def lies_ahead(self) -> bool:
+        """Announced only: it has not followed yet, or is not open yet."""
+        proposed = self.school is not None and self.school.status_code == codes.PROPOSED
+        return proposed or (self.since is not None and self.since > clock.now().date())
+
+
+def replace(found: Iterable[gias.Link]) -> int:
+    """Keep exactly these links; say how many there are. The same links again write nothing."""
+    wanted: dict[Key, dict[str, Any]] = {}
+    for link in found:
+        _gather(link, wanted)
+    unchanged, gone = set(), []
+    for row in session().execute(select(LINKS)):
+        key = (row.from_urn, row.to_urn, row.kind)
+        if wanted.get(key) == {"is_succession": row.is_succession, "name": row.name, "since": row.since}:
+            unchanged.add(key)
+        else:
+            gone.append({"its_id": row.id})
+    if gone:
+        session().connection().execute(delete(LINKS).where(LINKS.c.id == bindparam("its_id")), gone)
+    rows = [
+        {"from_urn": key[0], "to_urn": key[1], "kind": key[2], **rest}
+        for key, rest in wanted.items()
+        if key not in unchanged
+    ]
+    if rows:
+        session().connection().execute(insert(LINKS), rows)
+    return len(wanted)
+
+
+def _gather(link: gias.Link, wanted: dict[Key, dict[str, Any]]) -> None:
+    """Add a link to `wanted`, a predecessor turned round: many steps stand in the file in one direction only."""
+    if link.from_urn == link.to_urn:
+        return
+    backwards = link.kind.startswith(_BACKWARDS)
+    is_succession = backwards or link.kind.startswith(_FORWARDS)
+    start, end = (link.to_urn, link.from_urn) if backwards else (link.from_urn, link.to_urn)
+    kind = link.kind.replace(_BACKWARDS, _FORWARDS) if backwards else link.kind
+    known = wanted.setdefault((start, end, kind), {"is_succession": is_succession, "name": "", "since": None})
+    known["name"] = known["name"] or ("" if backwards else link.name)
+    known["since"] = known["since"] or link.since
+
+
+def successors(urns: Collection[str]) -> dict[str, tuple[Next, ...]]:
+    """What follows each of these schools: the first open school of the chain, or all where it parts.
+
+    Followed only while there is exactly one successor, and not into the future: a link that lies ahead is
+    told and not followed. Empty where nothing is known. Two queries, however many schools.
+    """
+    if not urns:
+        return {}
+    graph = _graph(urns)
+    ends = {step.to_urn for steps in graph.values() for step in steps}
+    listed = select(School).where(
+        School.register == gias.REGISTER, School.register_id.in_(ends), School.left_register_on.is_(None)
+    )
+    schools = {school.register_id: school for school in session().scalars(listed)} if ends else {}
+    today = clock.now().date()
+    return {urn: _follow(urn, graph, schools, today) for urn in urns}
+
+
+def _graph(urns: Collection[str]) -> dict[str, list[Row[Any]]]:
+    """Every succession that can be reached from `urns`, by the school it leads from."""
+    begin = select(LINKS.c.to_urn.label("urn")).where(LINKS.c.is_succession, LINKS.c.from_urn.in_(urns))
+    reached = begin.cte("reached", recursive=True)
+    onwards = select(LINKS.c.to_urn).join(reached, LINKS.c.from_urn == reached.c.urn).where(LINKS.c.is_succession)
+    reached = reached.union(onwards)  # and not "union all": there are loops
+    steps = (
+        select(LINKS)
+        .where(LINKS.c.is_succession, or_(LINKS.c.from_urn.in_(urns), LINKS.c.from_urn.in_(select(reached.c.urn))))
+        .order_by(LINKS.c.since, LINKS.c.to_urn)
+    )
+    graph: dict[str, list[Row[Any]]] = defaultdict(list)
+    for step in session().execute(steps):
+        if all(known.to_urn != step.to_urn for known in graph[step.from_urn]):
+            graph[step.from_urn].append(step)
+    return graph
+
+
+def _follow(
+    urn: str, graph: Mapping[str, list[Row[Any]]], schools: Mapping[str, School], today: date
+) -> tuple[Next, ...]:
+    """Walk on while there is exactly one way, up to the first school that is not closed."""
+    been = {urn}
+    while True:
+        steps = [step for step in graph.get(urn, ()) if step.to_urn not in been]
+        taken = [step for step in steps if step.since is None or step.since <= today]
+        school = schools.get(taken[0].to_urn) if len(taken) == 1 else None
+        if school is None or school.status_code != codes.CLOSED:
+            return tuple(_next(step, schools) for step in taken or steps)
+        urn = school.register_id
+        been.add(urn)
+
+
+def _next(step: Row[Any], schools: Mapping[str, School]) -> Next:
+    school = schools.get(step.to_urn)
+    return Next(school.name if school else step.name, step.since, school)

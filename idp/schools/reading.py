@@ -1,0 +1,134 @@
+"""What somebody typed into the search box: a number, a postcode, or a name.
+
+`read` gives every way to understand it, the likeliest first; the search takes the first that finds a school.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from idp.schools import words
+
+LONGEST = 200
+"""Characters of what was typed that are looked at; the longest name in the register has 120."""
+
+Kind = Literal["dfe_number", "urn", "ukprn", "postcode", "name"]
+
+_LABELLED = re.compile(r"^\s*(?:urn|ukprn|dfe|laestab)(?:\s+(?:number|no\.?))?\s*:?\s*(?=\d)", re.IGNORECASE)
+_DFE_NUMBER = re.compile(r"(\d{3})(?:\s*[/ -]\s*(\d{1,4})|(\d{4}))")
+_URN = re.compile(r"\d{5,6}")
+_UKPRN = re.compile(r"\d{8}")
+
+_AREA = r"[A-Z]{1,2}"
+_DISTRICT = re.compile(rf"{_AREA}(?:\d|\d\d|\d[A-Z])")
+_INWARD = re.compile(r"\d[A-Z]{0,2}")
+_WHOLE = re.compile(rf"{_DISTRICT.pattern} \d[A-Z]{{2}}")
+_SHAPES = ("A9", "A99", "A9A", "AA9", "AA99", "AA9A")
+_TO_LETTER = str.maketrans("01", "OI")
+_TO_DIGIT = str.maketrans("OI", "01")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to understand what was typed. `values` are looked for, the first being the best."""
+
+    kind: Kind
+    values: tuple[str, ...]
+
+    @property
+    def says(self) -> str:
+        """How it was read, in words for the page."""
+        value = self.values[0].strip()
+        match self.kind:
+            case "dfe_number":
+                return f"the DfE number {value[:3]}/{value[3:]}"
+            case "urn":
+                return f"the URN {value}"
+            case "ukprn":
+                return f"the UKPRN {value}"
+            case "postcode":
+                return f"the postcode {value}" if _WHOLE.fullmatch(value) else f"postcodes beginning {value}"
+            case "name":
+                return f"the name or town “{value}”"
+
+
+def tidy(text: str) -> str:
+    """What was typed without what cannot be typed: control characters, lone surrogates, endless length."""
+    text = text[:LONGEST].encode("utf-8", "ignore").decode("utf-8")
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def read(text: str) -> tuple[Reading, ...]:
+    """Every way to understand `text`, likeliest first; none when there are not two letters or digits to go by."""
+    text = _LABELLED.sub("", tidy(text))
+    found = [_number(text.strip()), _postcode(text), _name(text)]
+    return tuple(reading for reading in found if reading)
+
+
+def _number(text: str) -> Reading | None:
+    """A DfE number (the establishment's part padded to four), a URN or a UKPRN."""
+    if _URN.fullmatch(text):
+        return Reading("urn", (text,))
+    if _UKPRN.fullmatch(text):
+        return Reading("ukprn", (text,))
+    if number := _DFE_NUMBER.fullmatch(text):
+        return Reading("dfe_number", (number[1] + (number[2] or number[3]).zfill(4),))
+    return None
+
+
+def _name(text: str) -> Reading | None:
+    """Words of a name and town, as they were typed."""
+    return Reading("name", (" ".join(text.split()),)) if len(words.plain(text)) > 1 else None
+
+
+def _postcode(text: str) -> Reading | None:
+    """A postcode or its beginning; the values are beginnings of postcodes written with their one space."""
+    typed = text.lstrip().upper()
+    key = "".join(typed.split())
+    if not any(letter.isdigit() for letter in key) or not key.isalnum() or not key.isascii():
+        return None
+    if full := _mended(key):
+        return Reading("postcode", (full,))
+    district, gap, inward = typed.partition(" ")
+    if gap:
+        inward = "".join(inward.split())
+        fits = _DISTRICT.fullmatch(district) and (not inward or _INWARD.fullmatch(inward))
+        return Reading("postcode", (f"{district} {inward}",)) if fits else None
+    beginnings = _splits(key)
+    return Reading("postcode", beginnings) if beginnings else None
+
+
+def _splits(key: str) -> tuple[str, ...]:
+    """Where the space may stand: "B78" is district B78, a district yet unfinished, or B7 8.., in this order."""
+    beginnings = []
+    if _DISTRICT.fullmatch(key):
+        beginnings = [f"{key} ", key]
+    for cut in range(len(key) - 1, max(len(key) - 4, 1), -1):
+        if _DISTRICT.fullmatch(key[:cut]) and _INWARD.fullmatch(key[cut:]):
+            beginnings.append(f"{key[:cut]} {key[cut:]}")
+    return tuple(beginnings)
+
+
+def _mended(key: str) -> str | None:
+    """A whole postcode, with O for 0 and I for 1 (or the reverse) put right by position; None if it is not whole.
+
+    The last two letters are taken as they stand: O and I never occur there, so a 0 or 1 means it is not whole.
+    """
+    outward, inward = key[:-3], key[-3:-2].translate(_TO_DIGIT) + key[-2:]
+    if not _INWARD.fullmatch(inward) or len(inward) < 3:
+        return None
+    fitting = [mended for shape in _SHAPES if (mended := _in_shape(outward, shape))]
+    if not fitting:
+        return None
+    best = min(fitting, key=lambda mended: sum(one != other for one, other in zip(mended, outward, strict=True)))
+    return f"{best} {inward}"
+
+
+def _in_shape(outward: str, shape: str) -> str | None:
+    """`outward` as letters and digits in the places `shape` has them, or None."""
+    if len(outward) != len(shape):
+        return None
+    pairs = zip(outward, shape, strict=True)
+    mended = "".join(letter.translate(_TO_LETTER if kind == "A" else _TO_DIGIT) for letter, kind in pairs)
+    fits = all(letter.isalpha() == (kind == "A") for letter, kind in zip(mended, shape, strict=True))
+    return mended if fits else None

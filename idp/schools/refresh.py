@@ -1,0 +1,269 @@
+"""Bring the register up to date from a file, in the caller's one transaction: a refusal changes nothing.
+
+The file is read once, a thousand lines at a time. A line whose digest we have is not looked at again, so
+the same file a second time writes nothing but the note that it was read.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Row, Table, bindparam, insert, select, update
+
+from idp.foundation import clock
+from idp.foundation.database import session
+from idp.schools import codes, gias, index, links, words
+from idp.schools.files import Sources
+from idp.schools.gias import FileRefused, Line, Oddity
+from idp.schools.models import RegisterImport, School, SchoolChange
+
+CHUNK: Final = 1000
+LISTED: Final = 1000
+"""Oddities that are listed; all are counted. What a file is odd in must not fill the memory."""
+MISSING: Final = 0.02
+"""Share of our open schools that a new file may lack before it is taken for half a file."""
+
+SCHOOLS: Table = School.__table__  # type: ignore[assignment]
+CHANGES: Table = SchoolChange.__table__  # type: ignore[assignment]
+UNTOLD: Final = frozenset({"digest", "name_key", "last_changed_on", "last_seen_in", "head_teacher"})
+"""What changes without anybody having to be told; a head teacher's name is kept once, not in a history."""
+
+Progress = Callable[[int, float], None]
+"""Called now and then with the rows read and the share of the file they are, 0 to 1."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Summary:
+    """What an import did, or would do."""
+
+    source: str
+    dated: date | None = None
+    newest_change_on: date | None = None
+    rows: int = 0
+    added: int = 0
+    changed: int = 0
+    closed: int = 0
+    reopened: int = 0
+    left: int = 0
+    returned: int = 0
+    links: int | None = None
+    unknown_codes: int = 0
+    repairs: int = 0
+    seconds: float = 0.0
+    dry_run: bool = False
+    oddities: list[Oddity] = field(default_factory=list)
+
+    def note(self, odd: Iterable[Oddity]) -> None:
+        """Count what was odd, and list it as far as the list goes."""
+        for oddity in odd:
+            if oddity.kind == "unknown_code":
+                self.unknown_codes += 1
+            else:
+                self.repairs += 1
+            if len(self.oddities) < LISTED:
+                self.oddities.append(oddity)
+
+
+@dataclass(slots=True)
+class _Import:
+    """An import under way."""
+
+    id: int
+    told: Summary
+    words: dict[str, int]
+    is_first: bool
+
+
+def run(
+    sources: Sources, *, dry_run: bool = False, accept_shrink: bool = False, progress: Progress | None = None
+) -> Summary:
+    """Import the register; with `dry_run` find out what that would do, and leave everything as it was.
+
+    Raises `FileRefused` for a file that is older than the last, damaged, or without more than `MISSING` of
+    our open schools (unless `accept_shrink`).
+    """
+    started, last = time.perf_counter(), latest()
+    summary = Summary(sources.schools.name, sources.schools.dated, repairs=sources.schools.replaced, dry_run=dry_run)
+    if last and summary.dated and last.dated:
+        _refuse_older(summary.dated, last.dated)
+    with session().begin_nested() if dry_run else nullcontext() as trial:
+        noted = _note(summary)
+        under_way = _Import(noted.id, summary, index.load(), is_first=last is None)
+        _read(sources, under_way, last, accept_shrink=accept_shrink, progress=progress or (lambda _rows, _share: None))
+        if any((summary.added, summary.changed, summary.closed, summary.reopened, summary.returned)):
+            index.settle()
+        summary.seconds = round(time.perf_counter() - started, 2)
+        _note_outcome(noted, summary)
+        if trial:
+            trial.rollback()
+    return summary
+
+
+def latest() -> RegisterImport | None:
+    """The last import, or None when there has been none."""
+    return session().scalar(select(RegisterImport).order_by(RegisterImport.id.desc()).limit(1))
+
+
+def _note(summary: Summary) -> RegisterImport:
+    noted = RegisterImport(
+        source=summary.source, imported_at=clock.now(), rows=0, added=0, changed=0, closed=0, reopened=0, left=0
+    )
+    session().add(noted)
+    session().flush()
+    return noted
+
+
+def _note_outcome(noted: RegisterImport, summary: Summary) -> None:
+    for name in ("dated", "newest_change_on", "rows", "added", "changed", "closed", "reopened", "left"):
+        setattr(noted, name, getattr(summary, name))
+    extra = ("links", "returned", "unknown_codes", "repairs", "seconds")
+    noted.details = {name: getattr(summary, name) for name in extra}
+    session().flush()
+
+
+def _read(
+    sources: Sources, its: _Import, last: RegisterImport | None, *, accept_shrink: bool, progress: Progress
+) -> None:
+    seen: set[str] = set()
+    newest = ""
+    with sources.schools.text() as text:
+        for chunk in _in_chunks(gias.lines(text, seen), CHUNK):
+            its.told.rows += len(chunk)
+            newest = max(newest, *(line.last_changed for line in chunk))
+            _take(chunk, its)
+            progress(its.told.rows, min(sources.schools.stream.tell() / sources.schools.size, 1.0))
+    if not its.told.rows:
+        raise FileRefused(f"{its.told.source} has a heading and no schools. Please download it again.")
+    its.told.newest_change_on = date.fromisoformat(newest) if newest else None
+    if last and not its.told.dated and its.told.newest_change_on and last.newest_change_on:
+        _refuse_older(its.told.newest_change_on, last.newest_change_on)
+    its.told.dated = its.told.dated or its.told.newest_change_on
+    _take_leave(seen, its, accept_shrink=accept_shrink)
+    if sources.links:
+        with sources.links.text() as text:
+            its.told.links = links.replace(gias.links(text))
+
+
+def _refuse_older(dated: date, last: date) -> None:
+    if dated < last:
+        raise FileRefused(
+            f"This file is of {dated:%-d %B %Y}, older than the one imported last, of {last:%-d %B %Y}. "
+            "Importing it would bring back what has changed since: please take the newest."
+        )
+
+
+def _in_chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+_KNOWN = select(SCHOOLS.c.register_id, SCHOOLS.c.id, SCHOOLS.c.digest, SCHOOLS.c.left_register_on).where(
+    SCHOOLS.c.register == gias.REGISTER, SCHOOLS.c.register_id.in_(bindparam("urns", expanding=True))
+)
+
+
+def _take(chunk: list[Line], its: _Import) -> None:
+    """Add the schools of `chunk` that are new and rewrite those that differ."""
+    urns = [line.urn for line in chunk]
+    known = {} if its.is_first else {row.register_id: row for row in session().execute(_KNOWN, {"urns": urns})}
+    added = [line for line in chunk if line.urn not in known]
+    differing = {
+        known[line.urn].id: line
+        for line in chunk
+        if line.urn in known and (known[line.urn].digest != line.digest or known[line.urn].left_register_on)
+    }
+    if added:
+        _add(added, its)
+    if differing:
+        _rewrite(differing, its)
+
+
+def _values(line: Line, its: _Import) -> dict[str, Any]:
+    """A school's row as `line` has it."""
+    kept, odd = gias.school(line)
+    its.told.note(odd)
+    return kept | {"name_key": words.fold(kept["name"]), "last_seen_in": its.id, "left_register_on": None}
+
+
+def _add(lines: list[Line], its: _Import) -> None:
+    rows = [_values(line, its) | {"first_seen_in": its.id} for line in lines]
+    session().connection().execute(insert(SCHOOLS), rows)
+    urns = [line.urn for line in lines]
+    ids = {row.register_id: row.id for row in session().execute(_KNOWN, {"urns": urns})}
+    index.add({ids[row["register_id"]]: index.words_of(row["name"], row["town"]) for row in rows}, its.words)
+    its.told.added += len(rows)
+    if not its.is_first:  # when the register begins, every school is new, and nobody waits to hear it
+        _note_changes([(school, "added", {}) for school in ids.values()], its)
+
+
+def _rewrite(lines: Mapping[int, Line], its: _Import) -> None:
+    olds = session().execute(select(SCHOOLS).where(SCHOOLS.c.id.in_(list(lines)))).all()
+    news = {school: _values(line, its) for school, line in lines.items()}
+    changes = [change for old in olds if (change := _change(old, news[old.id], its))]
+    columns: dict[str, Any] = {name: bindparam(name) for name in next(iter(news.values()))}
+    rewrite = update(SCHOOLS).where(SCHOOLS.c.id == bindparam("its_id")).values(columns)
+    session().connection().execute(rewrite, [row | {"its_id": school} for school, row in news.items()])
+    index.replace({school: index.words_of(row["name"], row["town"]) for school, row in news.items()}, its.words)
+    _note_changes(changes, its)
+
+
+def _change(old: Row[Any], new: Mapping[str, Any], its: _Import) -> tuple[int, str, dict[str, Any]] | None:
+    """What became of a school, counted; None if there is nothing to tell."""
+    was = old._mapping  # noqa: SLF001  its public name
+    differs = {
+        name: [_told(was[name]), _told(value)]
+        for name, value in new.items()
+        if name not in UNTOLD and was[name] != value
+    }
+    if was["left_register_on"]:
+        kind = "returned"
+    elif (was["status_code"] == codes.CLOSED) != (new["status_code"] == codes.CLOSED):
+        kind = "closed" if new["status_code"] == codes.CLOSED else "reopened"
+    else:
+        kind = "changed"
+    if kind == "changed" and not differs:
+        return None
+    setattr(its.told, kind, getattr(its.told, kind) + 1)
+    return old.id, kind, differs
+
+
+def _told(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _take_leave(seen: set[str], its: _Import, *, accept_shrink: bool) -> None:
+    """Mark the schools that the file has no longer, unless there are too many for that to be true."""
+    ours = select(SCHOOLS.c.id, SCHOOLS.c.register_id, SCHOOLS.c.status_code).where(
+        SCHOOLS.c.register == gias.REGISTER, SCHOOLS.c.left_register_on.is_(None)
+    )
+    gone, open_ones, open_gone = [], 0, 0
+    for school, urn, status in session().execute(ours.execution_options(yield_per=CHUNK)):
+        is_open, is_gone = status in codes.IS_OPEN, urn not in seen
+        open_ones, open_gone = open_ones + is_open, open_gone + (is_open and is_gone)
+        if is_gone:
+            gone.append(school)
+    if open_gone > MISSING * open_ones and not accept_shrink:
+        raise FileRefused(
+            f"The file lacks {open_gone:,} of our {open_ones:,} open schools, so it is probably not whole. "
+            "If you are sure that it is, import it again and accept that it has shrunk (--accept-shrink)."
+        )
+    its.told.left = len(gone)
+    today = its.told.dated or clock.now().date()
+    for some in _in_chunks(iter(gone), CHUNK):
+        session().execute(update(SCHOOLS).where(SCHOOLS.c.id.in_(some)).values(left_register_on=today))
+    _note_changes([(school, "left", {}) for school in gone], its)
+
+
+def _note_changes(changes: list[tuple[int, str, dict[str, Any]]], its: _Import) -> None:
+    rows = [
+        {"school_id": school, "import_id": its.id, "kind": kind, "details": details, "told_at": None}
+        for school, kind, details in changes
+    ]
+    if rows:
+        session().connection().execute(insert(CHANGES), rows)

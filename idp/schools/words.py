@@ -1,0 +1,110 @@
+"""Names of schools as people type them: one spelling for many, and how far two words are apart.
+
+`fold` brings a name, as stored and as asked, to the same words. It never fails and folding twice is
+folding once.
+"""
+
+import re
+import unicodedata
+
+_APOSTROPHES = dict.fromkeys(map(ord, "'`\u2018\u2019\u00b4\u02bc\u2032"))
+_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "&": " and "})
+_INITIAL = re.compile(r"(?<![a-z0-9])([a-z])\.")
+_GAPS = re.compile(r"[^a-z0-9]+")
+
+_PHRASES = tuple(
+    (re.compile(rf"(?<!\S){phrase}(?!\S)"), means)
+    for phrase, means in (
+        ("church of england", "cofe"),
+        ("(?:c of|cof|co) e", "cofe"),
+        ("c e", "cofe"),
+        ("r c", "catholic"),
+        ("(?:roman )+catholic", "catholic"),
+    )
+)
+
+_MEANS = {
+    short: long
+    for long, shorts in {
+        "saint": "st sts ss saints",
+        "cofe": "ce coe",
+        "catholic": "rc",
+        "junior": "jnr jun jr juniors",
+        "infant": "inf infs infants",
+        "primary": "pri prim prm",
+        "secondary": "sec",
+        "middle": "mid",
+        "nursery": "nurs nsy",
+        "school": "sch schl schools",
+        "academy": "acad",
+        "college": "coll",
+        "comprehensive": "comp",
+        "community": "comm",
+        "grammar": "gram",
+        "preparatory": "prep",
+        "special": "spec",
+        "university": "univ",
+        "centre": "center ctr",
+        "mount": "mt",
+        "sixth": "6th",
+        "high school": "hs",
+        "primary school": "ps",
+        "junior mixed infant": "jmi",
+        "pupil referral unit": "pru",
+        "university technical college": "utc",
+    }.items()
+    for short in shorts.split()
+}
+
+
+def fold(text: str) -> str:
+    """The words of a name in one spelling: "St. Mary's C of E Sch" is "saint marys cofe school"."""
+    folded = plain(text)
+    while (again := _spelt_out(folded)) != folded:
+        folded = again
+    return folded
+
+
+def plain(text: str) -> str:
+    """Lower case letters and digits, one space between words; nothing spelt out yet."""
+    text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold()).translate(_LETTERS)
+    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    return _GAPS.sub(" ", _INITIAL.sub(r"\1", text)).strip()
+
+
+def _spelt_out(text: str) -> str:
+    """One round: abbreviations in full, "the" gone unless it is all there is."""
+    words = " ".join(_MEANS.get(word, word) for word in text.split() if word != "the")
+    for phrase, means in _PHRASES:
+        words = phrase.sub(means, words)
+    return words or text
+
+
+def trigrams(word: str) -> set[str]:
+    """Every run of three letters, with the word's beginning and end marked by blanks."""
+    padded = f"  {word} "
+    return {padded[at : at + 3] for at in range(len(padded) - 2)}
+
+
+def edits_allowed(word: str) -> int:
+    """How many slips of the finger we forgive: none in very short words and in numbers."""
+    if len(word) < 3 or any(letter.isdigit() for letter in word):
+        return 0
+    return 1 if len(word) < 6 else 2
+
+
+def distance(one: str, other: str, limit: int) -> int:
+    """Letters to add, drop, change or swap with their neighbour; `limit` + 1 when it is more than `limit`."""
+    if abs(len(one) - len(other)) > limit:
+        return limit + 1
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for down, letter in enumerate(one, 1):
+        earlier, before, row = before, row, [down]
+        for across, opposite in enumerate(other, 1):
+            cost = min(before[across] + 1, row[-1] + 1, before[across - 1] + (letter != opposite))
+            swapped = down > 1 and across > 1 and letter == other[across - 2] and one[down - 2] == opposite
+            row.append(min(cost, earlier[across - 2] + 1) if swapped else cost)
+        if min(row) > limit:
+            return limit + 1
+    return min(row[-1], limit + 1)
