@@ -40,10 +40,13 @@ class Palette(NamedTuple):
 
 
 def stylesheet(colour: str) -> str:
-    """The brand's custom properties for both themes, as CSS. `colour` is `#rrggbb`; `ValueError` otherwise."""
+    """The brand's custom properties for both themes, as CSS; paper is always light.
+
+    `colour` is written `#rrggbb`; anything else is a `ValueError`.
+    """
     return (
         f":root{{{_properties(light(colour))}}}"
-        f"@media (prefers-color-scheme:dark){{:root{{{_properties(dark(colour))}}}}}\n"
+        f"@media screen and (prefers-color-scheme:dark){{:root{{{_properties(dark(colour))}}}}}\n"
     )
 
 
@@ -66,8 +69,10 @@ def contrast(one: str, other: str) -> float:
 
 
 def _readable(colour: str, end: int, surfaces: tuple[str, ...]) -> tuple[str, str]:
-    """The nearest to `colour`, on its way to black (0) or white (1), that can be read on all `surfaces` and on its
-    own tint; and that tint."""
+    """The nearest to `colour` that can be read on all `surfaces` and on its own tint; and that tint.
+
+    It is looked for on the way to black (`end` 0) or to white (1), keeping the hue.
+    """
     hue, lightness, saturation = colorsys.rgb_to_hls(*(channel / 255 for channel in _channels(colour)))
     for step in range(STEPS + 1):
         brand = _hex(colorsys.hls_to_rgb(hue, lightness + (end - lightness) * step / STEPS, saturation))
