@@ -1,9 +1,9 @@
-"""The audit log: append-only; the worker chains entries after they were committed."""
+"""The audit log: append-only, which the database itself holds; the worker chains entries after they were committed."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import DDL, ForeignKey, Index, Table, event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.foundation.database import Base
@@ -23,7 +23,7 @@ class Entry(Base):
     at: Mapped[datetime]
     event: Mapped[str]
     actor: Mapped[str]
-    """Who did it: an administrator's, operator's or client's id, `system`, or `stranger`."""
+    """Who did it: an administrator's, operator's or client's id, `cli`, `system`, or `stranger`."""
     estab: Mapped[str | None]
     client: Mapped[str | None]
     subject: Mapped[str | None]
@@ -57,3 +57,52 @@ class Checkpoint(Base):
     chained: Mapped[bytes]
     at: Mapped[datetime]
     signature: Mapped[str]
+
+
+GUARDS = {
+    "sqlite": (
+        """CREATE TRIGGER audit_entries_only_sealed BEFORE UPDATE ON audit_entries
+        WHEN OLD.position IS NOT NULL OR OLD.chained IS NOT NULL OR NEW.position IS NULL OR NEW.chained IS NULL
+          OR NEW.id IS NOT OLD.id OR NEW.at IS NOT OLD.at OR NEW.event IS NOT OLD.event OR NEW.actor IS NOT OLD.actor
+          OR NEW.estab IS NOT OLD.estab OR NEW.client IS NOT OLD.client OR NEW.subject IS NOT OLD.subject
+          OR NEW.facts IS NOT OLD.facts OR NEW.details_digest IS NOT OLD.details_digest
+        BEGIN SELECT RAISE(ABORT, 'an audit entry is never edited'); END""",
+        """CREATE TRIGGER audit_entries_kept BEFORE DELETE ON audit_entries
+        BEGIN SELECT RAISE(ABORT, 'an audit entry is never deleted'); END""",
+        """CREATE TRIGGER audit_checkpoints_fixed BEFORE UPDATE ON audit_checkpoints
+        BEGIN SELECT RAISE(ABORT, 'an audit checkpoint is never edited'); END""",
+        """CREATE TRIGGER audit_checkpoints_kept BEFORE DELETE ON audit_checkpoints
+        BEGIN SELECT RAISE(ABORT, 'an audit checkpoint is never deleted'); END""",
+    ),
+    "postgresql": (
+        """CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'the audit log is never edited and never deleted from'; END $$""",
+        """CREATE TRIGGER audit_entries_only_sealed BEFORE UPDATE ON audit_entries FOR EACH ROW
+        WHEN (OLD.position IS NOT NULL OR OLD.chained IS NOT NULL OR NEW.position IS NULL OR NEW.chained IS NULL
+          OR ROW(NEW.id, NEW.at, NEW.event, NEW.actor, NEW.estab, NEW.client, NEW.subject, NEW.facts::text,
+                 NEW.details_digest)
+             IS DISTINCT FROM
+             ROW(OLD.id, OLD.at, OLD.event, OLD.actor, OLD.estab, OLD.client, OLD.subject, OLD.facts::text,
+                 OLD.details_digest))
+        EXECUTE FUNCTION audit_refuse()""",
+        """CREATE TRIGGER audit_entries_kept BEFORE DELETE OR TRUNCATE ON audit_entries
+        FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()""",
+        """CREATE TRIGGER audit_checkpoints_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_checkpoints
+        FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()""",
+    ),
+}
+"""What makes the tables append-only, by dialect, to be run once both exist: an entry may be sealed once, and
+nothing else. Removing it is for a database administrator, and the chain shows what was done then."""
+
+
+def _guard() -> None:
+    """Let `create_all` build the guards; the migration runs the same statements."""
+    last = Checkpoint.__table__
+    assert isinstance(last, Table)
+    last.add_is_dependent_on(Entry.metadata.tables["audit_entries"])
+    for dialect, statements in GUARDS.items():
+        for statement in statements:
+            event.listen(last, "after_create", DDL(statement.replace("%", "%%")).execute_if(dialect=dialect))
+
+
+_guard()

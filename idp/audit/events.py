@@ -1,0 +1,63 @@
+"""The vocabulary: one constant per event, `<thing>.<what happened to it>`, in the section of the room that records it.
+
+A room adds its constants to its own section. A name is never reused for anything else: entries live for years.
+"""
+
+# ruff: noqa: S105  names of events, some of which are about passwords
+
+from typing import Final
+
+# keys
+KEY_CREATED: Final = "key.created"
+KEY_ROTATED: Final = "key.rotated"
+KEY_RETIRED: Final = "key.retired"
+
+# schools
+REGISTER_IMPORTED: Final = "register.imported"
+
+# estabs
+ESTAB_REGISTERED: Final = "estab.registered"
+ESTAB_STATE_CHANGED: Final = "estab.state_changed"
+PERSON_ADDED: Final = "person.added"
+PASSWORD_SET: Final = "password.set"
+
+# partners
+PARTNER_ADDED: Final = "partner.added"
+CLIENT_REGISTERED: Final = "client.registered"
+CLIENT_CHANGED: Final = "client.changed"
+CLIENT_SECRET_ROTATED: Final = "client.secret_rotated"
+CLIENT_DISABLED: Final = "client.disabled"
+CLIENT_ENABLED: Final = "client.enabled"
+PARTNER_DISABLED: Final = "partner.disabled"
+PARTNER_ENABLED: Final = "partner.enabled"
+
+# onboarding
+REGISTRATION_BEGUN: Final = "registration.begun"
+EMAIL_VERIFIED: Final = "email.verified"
+JOIN_REQUESTED: Final = "join.requested"
+ESTAB_VERIFIED: Final = "estab.verified"
+ESTAB_REJECTED: Final = "estab.rejected"
+REVIEW_NOTED: Final = "review.noted"
+
+# signin
+SIGNED_IN: Final = "sign_in.succeeded"
+SIGN_IN_FAILED: Final = "sign_in.failed"
+ACCOUNT_LOCKED: Final = "sign_in.locked"
+SIGNED_OUT: Final = "sign_in.ended"
+OPERATOR_ADDED: Final = "operator.added"
+OPERATOR_SET_UP: Final = "operator.set_up"
+
+# sharing
+SHARING_GIVEN: Final = "sharing.given"
+SHARING_CHANGED: Final = "sharing.changed"
+SHARING_REFUSED: Final = "sharing.refused"
+SHARING_PAUSED: Final = "sharing.paused"
+SHARING_RESUMED: Final = "sharing.resumed"
+SHARING_WITHDRAWN: Final = "sharing.withdrawn"
+ESTAB_MIS_TOLD: Final = "estab.mis_told"
+
+# oidc
+CODE_REPLAYED: Final = "code.replayed"
+REFRESH_REUSED: Final = "refresh_token.reused"
+TOKEN_REVOKED: Final = "token.revoked"
+CLIENT_REFUSED: Final = "client.refused"

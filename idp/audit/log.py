@@ -1,0 +1,70 @@
+"""Write an audit entry in the transaction of the act: no record, no act."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, cast
+
+from sqlalchemy import Table, insert
+
+from idp.audit.models import Details, Entry
+from idp.foundation import clock
+from idp.foundation.database import session
+
+_SALT = 32
+
+
+def record(
+    event: str,
+    *,
+    by: str,
+    estab: str | None = None,
+    client: str | None = None,
+    subject: str | None = None,
+    details: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> None:
+    """Record that `event` (a constant of `events`) was done by `by`; undone if the transaction is.
+
+    `by` is the id of an administrator, operator or client, or `cli`, `system`, `stranger`; `subject` the id
+    of what it was done to. `facts` are ids, codes, numbers, times and sets of them, for ever. Whatever is
+    personal (a name, an address) goes into `details`, which can be erased without breaking the chain.
+    """
+    salt = secrets.token_bytes(_SALT)
+    said = _plain(details) if details else None
+    entry = {
+        "at": clock.now(), "event": event, "actor": by, "estab": estab, "client": client, "subject": subject,
+        "facts": _plain(facts), "details_digest": salted(salt, said) if said else None,
+    }  # fmt: skip
+    entries = cast("Table", Entry.__table__)
+    entry_id = session().connection().execute(insert(entries).returning(entries.c.id), entry).scalar_one()
+    if said:
+        kept = {"entry_id": entry_id, "salt": salt, "said": said}
+        session().connection().execute(insert(cast("Table", Details.__table__)), kept)
+
+
+def salted(salt: bytes, said: Mapping[str, Any]) -> bytes:
+    """What an entry keeps of its details: SHA-256 of the salt and of what was said, in one spelling."""
+    return hashlib.sha256(salt + canonical(said)).digest()
+
+
+def canonical(value: object) -> bytes:
+    """One spelling of a JSON value, so that equal values have equal hashes on every database."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def _plain(value: Any) -> Any:
+    """`value` in the types JSON has, so that it is read back as it was hashed."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(_plain(each) for each in value)
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    raise TypeError(f"an audit entry cannot hold a {type(value).__name__}")
