@@ -20,7 +20,7 @@ def timestamp() -> int:
 @contextmanager
 def fixed(at: datetime) -> Iterator[None]:
     """Let it be `at` for everyone in this process until the block ends. For tests."""
-    global _frozen
+    global _frozen  # noqa: PLW0603  the one clock
     before, _frozen = _frozen, at.astimezone(UTC)
     try:
         yield
@@ -30,7 +30,7 @@ def fixed(at: datetime) -> Iterator[None]:
 
 def move(by: timedelta) -> None:
     """Move a fixed clock on. For tests; refuses where the clock runs by itself."""
-    global _frozen
+    global _frozen  # noqa: PLW0603  the one clock
     if _frozen is None:
         raise RuntimeError("the clock is not fixed")
     _frozen += by

@@ -18,9 +18,12 @@ from structlog.typing import EventDict, WrappedLogger
 from idp.foundation.settings import Settings
 
 ALLOWED = frozenset(
-    "event level timestamp logger request method route status ms address error exc_info exception code because "
-    "client estab person operator job count seconds message kind channel attempt key version row name url file".split()
-)
+    {
+        "event", "level", "timestamp", "logger", "request", "method", "route", "status", "ms", "address", "error",
+        "exc_info", "exception", "code", "because", "client", "estab", "person", "operator", "job", "count",
+        "seconds", "message", "kind", "channel", "attempt", "key", "version", "row", "name", "url", "file",
+    }
+)  # fmt: skip
 """Fields that may be written; any other is dropped, and its name is noted in `dropped`."""
 
 _SECRETS = re.compile(

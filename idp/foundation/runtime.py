@@ -55,3 +55,11 @@ def url(path: str) -> str:
 def rendered(template: str, **context: object) -> str:
     """A template as text, with the service's name and contacts in it: for mails and messages."""
     return render_template(template, service=settings().service, issuer=settings().server.issuer, **context)
+
+
+def rendered_block(template: str, block: str, **context: object) -> str:
+    """One block of a template as text, with the same in it: a mail's subject."""
+    found = current_app.jinja_env.get_template(template)
+    given = {"service": settings().service, "issuer": settings().server.issuer, **context}
+    current_app.update_template_context(given)
+    return "".join(found.blocks[block](found.new_context(given)))

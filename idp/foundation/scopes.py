@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from idp.foundation.settings import ROOT
 
@@ -41,10 +41,11 @@ class Scope:
 def catalogue() -> dict[str, Scope]:
     """Every scope there is, in the order in which a school is shown them."""
     table = tomllib.loads((ROOT / "config" / "scopes.toml").read_text("utf-8"))["scope"]
-    return {
-        name: Scope(name=name, **{key: tuple(value) if key == "fields" else value for key, value in entry.items()})
-        for name, entry in table.items()
-    }
+    return {name: _entry(name, entry) for name, entry in table.items()}
+
+
+def _entry(name: str, entry: dict[str, Any]) -> Scope:
+    return Scope(name=name, **(entry | {"fields": tuple(entry.get("fields", ()))}))
 
 
 def parse(text: str | None) -> frozenset[str]:

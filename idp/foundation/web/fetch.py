@@ -42,9 +42,7 @@ def get(url: str, rules: Fetch, *, accept: str = "application/json", most: int =
         return Answer(response.status, _lower(response), b"".join(_read(response, until, most)))
 
 
-def post(
-    url: str, rules: Fetch, *, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
-) -> Answer:
+def post(url: str, rules: Fetch, *, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Answer:
     """POST `body` and read a small answer. Raises `FetchFailed`."""
     sent = {"Content-Type": content_type, **(headers or {})}
     with _asked("POST", url, rules, headers=sent, body=body) as (response, until):

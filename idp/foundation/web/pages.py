@@ -38,7 +38,7 @@ class FormExpired(Refusal):
     """The page was open so long, or signed out meanwhile, that its form is no longer ours."""
 
     code, status, title = "form_expired", 400, "This page has been open too long"
-    says = "For your safety the form has expired and nothing was changed. Please go back, reload the page and try again."
+    says = "For your safety the form has expired and nothing was changed. Please go back, reload and try again."
 
 
 def configure(app: Flask, settings: Settings, navigation: Navigation) -> None:

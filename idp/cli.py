@@ -1,0 +1,204 @@
+"""The `idp` command: everything an operator does, by the same functions as the pages."""
+
+import signal
+from typing import Any
+
+import click
+from flask import Flask
+
+from idp.foundation.command import application
+
+LAZY = {
+    "audit": "idp.audit.cli:commands",
+    "clients": "idp.partners.cli:clients",
+    "keys": "idp.keys.cli:commands",
+    "onboarding": "idp.onboarding.cli:commands",
+    "operators": "idp.signin.cli:commands",
+    "partners": "idp.partners.cli:partners",
+    "schools": "idp.schools.cli:commands",
+    "worker": "idp.worker:worker",
+    "doctor": "idp.doctor:doctor",
+}
+"""Rooms' commands, imported when they are named: `idp --help` is quick."""
+
+HELP = {
+    "audit": "Search the audit log, and verify its chain.",
+    "clients": "Register partners' applications, rotate their secrets, disable them.",
+    "config": "Check the settings, show them, or make secrets.",
+    "db": "Bring the database to the newest schema.",
+    "doctor": "Check that everything is as it should be, and say what to do where it is not.",
+    "keys": "List, rotate and retire the signing keys.",
+    "onboarding": "Check new schools: the queue, a case, the decision.",
+    "operators": "Add our own staff by a one-time set-up link.",
+    "partners": "Add and list the companies that schools share data with.",
+    "schools": "Refresh and search the national register.",
+    "serve": "Serve the identity provider with Granian.",
+    "worker": "Deliver messages, seal the audit chain, clean up: runs until stopped.",
+}
+
+
+class Commands(click.Group):
+    """A group that imports a room only when its command is run or asked for help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, by name."""
+        return sorted({*super().list_commands(ctx), *LAZY})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import the room behind `name`."""
+        if name not in LAZY:
+            return super().get_command(ctx, name)
+        from importlib import import_module
+
+        module, _, attribute = LAZY[name].partition(":")
+        found: click.Command = getattr(import_module(module), attribute)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with a line each, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, HELP[name]) for name in self.list_commands(ctx)])
+
+
+def _built() -> Flask:
+    from idp.app import create_app
+
+    return create_app()
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="idp", prog_name="idp")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """IDaaS: lets schools share data with the services they use.
+
+    Settings are read from config/default.toml, the file that IDP_CONFIG names, and the environment; see
+    `idp config check`. Exit codes: 0 done, 1 refused, 2 wrong usage or bad settings.
+    """
+    context.obj = _built
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `idp … | head` ends quietly
+
+
+@main.group()
+def config() -> None:
+    """Check the settings, show them, or make secrets."""
+
+
+@config.command("check")
+def config_check() -> None:
+    """Read the settings and say every fault there is; exit code 2 if there is one."""
+    settings = _settings()
+    click.echo(f"The settings are good: {settings.environment}, {settings.server.issuer}.")
+
+
+@config.command("show")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+def config_show(*, as_json: bool) -> None:
+    """Show every setting in force. Secrets and passwords are masked."""
+    from idp.foundation.command import show_json
+
+    table = _masked(_settings().model_dump(mode="python"))
+    if as_json:
+        show_json(table)
+        return
+    for section, values in table.items():
+        if not isinstance(values, dict):
+            click.echo(f"{section} = {values!r}")
+            continue
+        click.echo(f"\n[{section}]")
+        for name, value in values.items():
+            click.echo(f"{name} = {str(value) if not isinstance(value, str) else repr(value)}")
+
+
+@config.command("generate-secrets")
+def config_generate_secrets() -> None:
+    """Print a fresh [secrets] table, for a settings file that only the service can read."""
+    import base64
+    import secrets
+
+    def fresh() -> str:
+        return base64.b64encode(secrets.token_bytes(32)).decode("ascii")
+
+    click.echo(f'[secrets]\nsession = "{fresh()}"\ntokens = "{fresh()}"\n\n[secrets.sealing]\nk1 = "{fresh()}"')
+
+
+def _masked(table: dict[str, Any]) -> dict[str, Any]:
+    """The same table without anything secret, and without passwords inside addresses."""
+    from sqlalchemy import make_url
+
+    for name in ("session", "tokens"):
+        table["secrets"][name] = "(set)"
+    table["secrets"]["sealing"] = dict.fromkeys(table["secrets"]["sealing"], "(set)")
+    table["mail"]["password"] = "(set)" if table["mail"]["password"].get_secret_value() else ""
+    table["sms"]["gateway_token"] = "(set)" if table["sms"]["gateway_token"].get_secret_value() else ""
+    table["database"]["url"] = make_url(table["database"]["url"]).render_as_string(hide_password=True)
+    return table
+
+
+def _settings() -> Any:
+    from idp.foundation.command import Misconfigured
+    from idp.foundation.settings import BadSettings, load
+
+    try:
+        return load()
+    except BadSettings as bad:
+        raise Misconfigured(str(bad)) from bad
+
+
+@main.group("db")
+def database() -> None:
+    """Bring the database to the newest schema."""
+
+
+@database.command("upgrade")
+@click.pass_context
+def database_upgrade(context: click.Context) -> None:
+    """Apply the migrations that are missing, and make signing keys if there are none. Safe to run again."""
+    from idp import migrations
+    from idp.foundation.web.transactions import work
+    from idp.keys import ring
+
+    app = application(context)
+    before, after = migrations.upgrade(app)
+    with work(app):
+        ring.ensure()
+    click.echo(f"The database is at {after}." if before == after else f"{before or 'empty'} -> {after}")
+
+
+@main.command()
+@click.option("--host", help="Address to listen on; the setting server.host otherwise.")
+@click.option("--port", type=int, help="Port to listen on; the setting server.port otherwise.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; the setting server.workers otherwise.")
+def serve(host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve the identity provider with Granian until stopped; TLS is the proxy's business.
+
+    The settings are checked first, and several workers need PostgreSQL.
+    """
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    from idp.foundation.settings import ROOT
+
+    settings = _settings()
+    count = workers or settings.server.workers
+    if count > 1 and settings.database.url.startswith("sqlite"):
+        raise click.UsageError("SQLite is for one worker; several need PostgreSQL (database.url).")
+    Server(
+        "wsgi:application",
+        address=host or settings.server.host,
+        port=port or settings.server.port,
+        interface=Interfaces.WSGI,
+        workers=count,
+        blocking_threads=settings.server.threads,
+        backpressure=settings.server.threads * 32,
+        websockets=False,
+        working_dir=ROOT,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+    ).serve()
+
+
+if __name__ == "__main__":
+    main()

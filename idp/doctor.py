@@ -1,0 +1,169 @@
+"""`idp doctor`: is everything as it should be, why it matters, and what to do where it is not."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Final, Literal
+
+import click
+from flask import Flask
+from packaging.version import Version
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from idp import migrations
+from idp.foundation import clock, runtime
+from idp.foundation.command import application, json_option, show_json
+from idp.foundation.database import session
+from idp.foundation.web.transactions import work
+
+Level = Literal["ok", "warning", "fault"]
+
+FLOORS: Final = {"authlib": "1.9.9", "joserfc": "1.8.0", "cryptography": "46.0.0"}
+"""Below these, published weaknesses apply (security.md §2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, how it stands, and what to do."""
+
+    what: str
+    level: Level
+    says: str
+    do: str = ""
+
+
+Check = Callable[[Flask], Iterator[Finding]]
+
+
+def database(app: Flask) -> Iterator[Finding]:
+    """Reachable, at the newest schema, its clock near ours, room on its disk."""
+    at, head = migrations.at(app), migrations.head()
+    if at == head:
+        yield Finding("database", "ok", f"answers, and is at {head}")
+    else:
+        yield Finding("database", "fault", f"is at {at or 'nothing'}, the release needs {head}", "run: idp db upgrade")
+    if session().get_bind().dialect.name == "postgresql":
+        apart = abs((session().scalars(select(func.now())).one() - clock.now()).total_seconds())
+        level: Level = "ok" if apart < 5 else "warning"
+        yield Finding("clock", level, f"{apart:.0f} s from the database's", "" if level == "ok" else "set both by NTP")
+    free = shutil.disk_usage(".").free
+    enough = free > 1 << 30
+    yield Finding(
+        "disk", "ok" if enough else "warning", f"{free >> 20} MiB free", "" if enough else "make room: writes will fail"
+    )
+
+
+def keys(_app: Flask) -> Iterator[Finding]:
+    """One key of each kind signs, and the sealing key opens it."""
+    from idp.keys import ring
+
+    for alg in ("ES256", "RS256"):
+        try:
+            ring.sign({"probe": True}, alg=alg, typ="probe")
+        except Exception as error:  # noqa: BLE001  whatever it is, it is the finding
+            yield Finding(f"key {alg}", "fault", f"cannot sign: {error}", "check secrets.sealing, or: idp keys rotate")
+        else:
+            yield Finding(f"key {alg}", "ok", "signs, and the sealing key opens it")
+
+
+def outbox(_app: Flask) -> Iterator[Finding]:
+    """Nothing waits long, nothing has failed."""
+    from idp.outbox.models import Message
+
+    waiting = select(func.min(Message.created_at)).where(Message.sent_at.is_(None), Message.failed_at.is_(None))
+    oldest = session().scalar(waiting)
+    if oldest is None or clock.now() - oldest < timedelta(minutes=5):
+        yield Finding("outbox", "ok", "nothing waits long")
+    else:
+        minutes = int((clock.now() - oldest).total_seconds() // 60)
+        yield Finding("outbox", "warning", f"the oldest message has waited {minutes} min", "is `idp worker` running?")
+    failed = session().scalar(select(func.count()).where(Message.failed_at > clock.now() - timedelta(days=1)))
+    if failed:
+        yield Finding("outbox", "warning", f"{failed} messages failed since yesterday", "see the worker's log")
+
+
+def register(_app: Flask) -> Iterator[Finding]:
+    """The school register is there and fresh."""
+    from idp.schools.models import RegisterImport
+
+    newest = session().scalar(select(func.max(RegisterImport.imported_at)))
+    days = runtime.settings().schools.stale_after_days
+    if newest is None:
+        yield Finding("register", "fault", "no school register was imported", "run: idp schools refresh --download")
+    elif clock.now() - newest > timedelta(days=days):
+        yield Finding(
+            "register", "warning", f"last imported {newest:%d %B %Y}", "run daily: idp schools refresh --download"
+        )
+    else:
+        yield Finding("register", "ok", f"last imported {newest:%d %B %Y}")
+
+
+def onboarding(_app: Flask) -> Iterator[Finding]:
+    """No school waits longer for its check than we promise."""
+    from idp.onboarding.models import Review
+
+    late = session().scalar(select(func.count()).where(Review.decided_at.is_(None), Review.due_at < clock.now()))
+    if late:
+        yield Finding("onboarding", "warning", f"{late} schools should have been checked", "see: idp onboarding queue")
+    else:
+        yield Finding("onboarding", "ok", "no school is overdue")
+
+
+def operators(_app: Flask) -> Iterator[Finding]:
+    """Somebody can act for us, with a second factor."""
+    from idp.signin.models import Operator
+
+    able = session().scalar(select(func.count()).where(Operator.set_up_at.is_not(None), Operator.disabled_at.is_(None)))
+    if able:
+        yield Finding("operators", "ok", f"{able} with a second factor")
+    else:
+        yield Finding("operators", "warning", "none has finished setting up", "run: idp operators add NAME EMAIL")
+
+
+def audit(_app: Flask) -> Iterator[Finding]:
+    """The audit log keeps up with its chain."""
+    from idp.audit.models import Entry
+
+    oldest = session().scalar(select(func.min(Entry.at)).where(Entry.position.is_(None)))
+    if oldest is None or clock.now() - oldest < timedelta(minutes=1):
+        yield Finding("audit", "ok", "every entry is in the chain")
+    else:
+        yield Finding("audit", "warning", f"entries since {oldest:%H:%M} are not chained", "is `idp worker` running?")
+
+
+def libraries(_app: Flask) -> Iterator[Finding]:
+    """Nothing installed is below its floor."""
+    for name, floor in FLOORS.items():
+        if Version(version(name)) < Version(floor):
+            yield Finding(name, "fault", f"{version(name)} is below {floor}", "install from the lock file")
+        else:
+            yield Finding(name, "ok", version(name))
+
+
+CHECKS: tuple[Check, ...] = (database, keys, outbox, register, onboarding, operators, audit, libraries)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def doctor(context: click.Context, *, as_json: bool) -> None:
+    """Check everything, say why it matters and what to do. Exit code 0 well, 1 warnings, 2 faults."""
+    app = application(context)
+    found: list[Finding] = []
+    for check in CHECKS:
+        try:
+            with work(app):
+                found += check(app)
+        except SQLAlchemyError as error:
+            found.append(Finding(check.__name__, "fault", f"the database does not answer: {type(error).__name__}"))
+    if as_json:
+        show_json([asdict(finding) for finding in found])
+    else:
+        for finding in found:
+            mark = {"ok": "ok     ", "warning": "WARNING", "fault": "FAULT  "}[finding.level]
+            click.echo(f"{mark}  {finding.what}: {finding.says}" + (f"; {finding.do}" if finding.do else ""))
+    sys.exit(max({"ok": 0, "warning": 1, "fault": 2}[finding.level] for finding in found))
