@@ -1,14 +1,14 @@
 """The brand's colour, whatever it is, can be read."""
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
+from idp.foundation.settings import ROOT
 from idp.foundation.web import brand
 
-CSS = Path("idp/static/app.css").read_text(encoding="utf-8")
+CSS = (ROOT / "idp/static/app.css").read_text(encoding="utf-8")
 
 
 def _tokens():

@@ -1,0 +1,185 @@
+"""What pages are made of: the layout, the macros, the stylesheet, and the shape of mails and texts."""
+
+import re
+
+import pytest
+from bs4 import BeautifulSoup
+from flask import render_template, render_template_string
+from wtforms import BooleanField, Form, PasswordField, RadioField, StringField
+from wtforms.validators import InputRequired
+
+from idp.foundation.settings import ROOT
+
+TEMPLATES = ROOT / "idp/templates"
+PAGES = sorted(path for path in TEMPLATES.rglob("*.html") if path.parent.name != "mail")
+CSS = (ROOT / "idp/static/app.css").read_text(encoding="utf-8")
+
+
+class Details(Form):
+    name = StringField("Your name", [InputRequired("Enter your name.")])
+    password = PasswordField("Password")
+    role = RadioField("Role", [InputRequired("Choose a role.")], choices={"owner": "Owner", "viewer": "Viewer"})
+    authority = BooleanField("I have authority", [InputRequired("Tick the box.")])
+
+
+@pytest.fixture
+def page(app):
+    """Renders `main` in our layout, with a form, as a browser would see it."""
+
+    def rendered(main, form=None, **blocks):
+        given = "".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in blocks.items())
+        source = f"""{{% extends "base.html" %}}{{% import "macros/ui.html" as ui %}}
+            {{% block title %}}Your details{{% endblock %}}{given}{{% block main %}}{main}{{% endblock %}}"""
+        with app.test_request_context("/"):
+            return BeautifulSoup(render_template_string(source, form=form), "html.parser")
+
+    return rendered
+
+
+@pytest.fixture
+def wrong():
+    """A form sent empty."""
+    form = Details()
+    form.validate()
+    return form
+
+
+def test_a_page_is_titled_after_itself_and_the_service(page):
+    made = page("<p>Hello</p>")
+
+    assert made.title.text == "Your details \N{EN DASH} IDaaS"
+    assert made.h1.text == "Your details"
+    assert made.select_one("main p").text == "Hello"
+
+
+def test_a_page_with_something_wrong_says_so_in_its_title(page, wrong):
+    assert page("", form=wrong).title.text == "Error: Your details \N{EN DASH} IDaaS"
+
+
+def test_the_first_link_skips_to_the_content(page):
+    made = page("")
+
+    assert made.find("a")["href"] == "#" + made.main["id"]
+
+
+def test_a_page_without_help_has_no_empty_aside(page):
+    assert page("").aside is None
+    assert page("", aside="<p>Call us</p>").aside.text.strip() == "Call us"
+
+
+def test_the_error_summary_leads_to_each_wrong_field(page, wrong):
+    form = """{{ ui.field(form.name) }}{{ ui.field(form.password) }}{{ ui.radios(form.role) }}
+              {{ ui.checkbox(form.authority) }}"""
+    made = page(form, form=wrong, problems="{{ ui.error_summary(form) }}")
+    summary = made.select_one(".error-summary")
+
+    assert summary.h2.text == "3 things need your attention"
+    assert summary["tabindex"] == "-1"
+    assert summary.select_one("[role=alert]")
+    links = {link.text: made.select_one(link["href"]) for link in summary.select("a")}
+    assert {text: target["name"] for text, target in links.items()} == {
+        "Enter your name.": "name", "Choose a role.": "role", "Tick the box.": "authority",
+    }  # fmt: skip
+
+
+def test_nothing_wrong_is_not_mentioned(page):
+    made = page("{{ ui.field(form.name) }}", form=Details(), problems="{{ ui.error_summary(form) }}")
+
+    assert made.select_one(".error-summary") is None
+    assert not made.select_one("#name").has_attr("aria-invalid")
+
+
+def test_a_field_is_described_by_its_hint_and_its_error(page, wrong):
+    made = page('{{ ui.field(form.name, hint="As your school knows you.", autocomplete="name") }}', form=wrong)
+    field = made.select_one("#name")
+    described = [made.select_one("#" + id_).text for id_ in field["aria-describedby"].split()]
+
+    assert made.select_one("label[for=name]").text == "Your name"
+    assert described == ["As your school knows you.", "Error: Enter your name."]
+    assert (field["aria-invalid"], field["autocomplete"]) == ("true", "name")
+
+
+def test_what_was_typed_is_kept_and_escaped(page):
+    made = page("{{ ui.field(form.name) }}", form=Details(data={"name": '"><script>alert(1)</script>'}))
+
+    assert made.select_one("#name")["value"] == '"><script>alert(1)</script>'
+    assert made.main.script is None
+
+
+def test_a_password_can_be_shown_once_the_script_runs(page):
+    button = page("{{ ui.field(form.password) }}", form=Details()).select_one("[data-reveal] button")
+
+    assert button.has_attr("hidden")
+    assert (button["type"], button["aria-controls"]) == ("button", "password")
+
+
+def test_steps_say_where_one_is(page):
+    made = page('{{ ui.steps(2, ["Find your school", "Your details", "Next steps"]) }}')
+
+    assert made.select_one(".steps p").text == "Step 2 of 3: Your details"
+    assert [step.get("aria-current") for step in made.select(".steps li")] == [None, "step", None]
+
+
+def test_a_credential_can_be_copied_exactly(page):
+    made = page('{{ ui.credential("Estab ID", "E1000<1") }}')
+
+    assert made.select_one("#" + made.select_one("[data-copy]")["data-copy"]).text == "E1000<1"
+
+
+def test_a_table_names_each_cell_for_narrow_screens(page):
+    made = page('{{ ui.table(["Partner", "Since"], [["Assembly", "4 March"]], caption="Sharing") }}')
+
+    assert made.select_one("tbody th[scope=row]").text == "Assembly"
+    assert made.select_one("tbody td")["data-label"] == "Since"
+
+
+def test_a_refusal_shows_its_code_and_what_to_quote(app):
+    with app.test_request_context("/"):
+        made = BeautifulSoup(
+            render_template(
+                "errors/page.html", status=410, code="link_used", title="Used", says="It has been used.",
+                next_steps=(("Send a new one", "/again"),), request_id="abc-1",
+            ), "html.parser",
+        )  # fmt: skip
+
+    assert made.h1.text == "Used"
+    assert made.select_one("#error-code").text == "link_used"
+    assert made.select_one("main a.button")["href"] == "/again"
+    assert "abc-1" in made.main.text
+
+
+def test_a_mail_is_plain_text_with_the_subject_apart(app):
+    source = '{% extends "mail/base.txt" %}{% block subject %}Hello{% endblock %}{% block text %}Dear you{% endblock %}'
+    with app.test_request_context("/"):
+        text = render_template_string(source)
+
+    assert text.startswith("Dear you\n")
+    assert "Hello" not in text
+    assert "IDaaS" in text
+
+
+def test_a_text_message_is_one_line_that_names_the_service(app):
+    source = '{% extends "sms/base.txt" %}{% block text %}123456 is your code.{% endblock %}'
+    with app.test_request_context("/"):
+        assert render_template_string(source) == "IDaaS: 123456 is your code."
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(TEMPLATES)))
+def test_no_page_needs_inline_styles_handlers_or_another_host(path):
+    source = re.sub(r"\{#.*?#\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+    assert not re.search(r"<[^>]*\s(style|on[a-z]+)\s*=", source)
+    assert not re.search(r"<style|javascript:", source)
+    assert not re.search(r"<(script|link|img|iframe)[^>]*\b(src|href)\s*=\s*[\"']?(https?:)?//", source)
+    assert not re.search(r"<script(?![^>]*\b(src|nonce)=)", source)
+
+
+def test_the_stylesheet_asks_nobody_else_for_anything():
+    for address in re.findall(r"url\(\"?([^\")]+)", CSS):
+        assert (ROOT / "idp/static" / address).is_file()
+
+
+def test_every_custom_property_used_is_one_that_is_set():
+    given = set(re.findall(r"(--[\w-]+):", CSS)) | {"--brand", "--on-brand", "--brand-hover", "--brand-soft", "--band"}
+
+    assert set(re.findall(r"var\((--[\w-]+)", CSS)) <= given
