@@ -18,6 +18,7 @@ _SALT = 32
 
 def record(
     event: str,
+    /,
     *,
     by: str,
     estab: str | None = None,

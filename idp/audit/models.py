@@ -92,7 +92,8 @@ GUARDS = {
     ),
 }
 """What makes the tables append-only, by dialect, to be run once both exist: an entry may be sealed once, and
-nothing else. Removing it is for a database administrator, and the chain shows what was done then."""
+nothing else. Removing it is for a database administrator, and the chain shows what was done then. (`DDL` formats
+with %, so there is none.)"""
 
 
 def _guard() -> None:
@@ -102,7 +103,8 @@ def _guard() -> None:
     last.add_is_dependent_on(Entry.metadata.tables["audit_entries"])
     for dialect, statements in GUARDS.items():
         for statement in statements:
-            event.listen(last, "after_create", DDL(statement.replace("%", "%%")).execute_if(dialect=dialect))
+            guard = DDL(statement)  # type: ignore[no-untyped-call]
+            event.listen(last, "after_create", guard.execute_if(dialect=dialect))
 
 
 _guard()

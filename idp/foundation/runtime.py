@@ -5,7 +5,7 @@ Verb modules know no Flask; they ask here.
 
 from dataclasses import dataclass
 
-from flask import Flask, current_app, render_template
+from flask import Flask, current_app
 
 from idp.foundation.crypto import Passwords, Sealer
 from idp.foundation.settings import Settings
@@ -52,14 +52,19 @@ def url(path: str) -> str:
     return settings().server.issuer + path
 
 
-def rendered(template: str, **context: object) -> str:
-    """A template as text, with the service's name and contacts in it: for mails and messages."""
-    return render_template(template, service=settings().service, issuer=settings().server.issuer, **context)
+def rendered(template: str, /, **context: object) -> str:
+    """A template as text, with the service's name and contacts in it: for mails and messages.
+
+    What pages are given besides (who is signed in, navigation) is left out: a mail has no request.
+    """
+    return current_app.jinja_env.get_template(template).render(_surroundings(), **context)
 
 
-def rendered_block(template: str, block: str, **context: object) -> str:
+def rendered_block(template: str, block: str, /, **context: object) -> str:
     """One block of a template as text, with the same in it: a mail's subject."""
     found = current_app.jinja_env.get_template(template)
-    given = {"service": settings().service, "issuer": settings().server.issuer, **context}
-    current_app.update_template_context(given)
-    return "".join(found.blocks[block](found.new_context(given)))
+    return "".join(found.blocks[block](found.new_context(_surroundings() | context)))
+
+
+def _surroundings() -> dict[str, object]:
+    return {"service": settings().service, "issuer": settings().server.issuer}

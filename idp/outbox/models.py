@@ -35,6 +35,8 @@ class Message(Base):
     expires_at: Mapped[datetime | None]
     """After this it is of no use and is not sent: a link that has expired."""
     due_at: Mapped[datetime]
+    give_up_at: Mapped[datetime]
+    """Until then delivery is retried; then the message has failed, and can be retried by hand."""
     attempts: Mapped[int]
     leased_until: Mapped[datetime | None]
     last_error: Mapped[str | None]

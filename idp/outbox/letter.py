@@ -1,0 +1,34 @@
+"""A message as it leaves: what a channel is given, and how it says that it could not."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message, opened. `html` is empty in a text message, and so is `subject`."""
+
+    id: str
+    kind: str
+    name: str
+    to: str
+    created_at: datetime
+    subject: str
+    text: str
+    html: str
+
+
+class NotSent(Exception):
+    """It did not leave. `why` is kept in the row for operators; `code` is the other side's, for the log."""
+
+    def __init__(self, why: str, *, code: int | None = None) -> None:
+        self.why, self.code = why, code
+        super().__init__(why)
+
+
+class Later(NotSent):
+    """Nothing is wrong with the message itself: try again."""
+
+
+class Refused(NotSent):
+    """The other side will not have this message, however often it is tried."""

@@ -1,0 +1,94 @@
+"""Write a message in the transaction of what it tells about: if that is undone, nobody is told.
+
+It is rendered at once, so what it says is what was true then, and kept sealed until the worker has sent it.
+"""
+
+import json
+from datetime import datetime, timedelta
+from email.errors import MessageError
+from email.headerregistry import Address
+from re import fullmatch
+
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import session
+from idp.outbox.letter import Letter
+from idp.outbox.models import Message
+
+
+def email(
+    name: str,
+    /,
+    *,
+    to: str,
+    expires: datetime | None = None,
+    estab: str | None = None,
+    client: str | None = None,
+    **context: object,
+) -> str:
+    """Post `mail/<name>` (.txt with a `subject` block, and .html) to one address; returns the message's id.
+
+    After `expires` it is of no use and is not sent. Raises `ValueError` if `to` is not one address.
+    """
+    try:
+        Address(addr_spec=to)
+    except (MessageError, ValueError, IndexError) as fault:
+        raise ValueError("not one e-mail address") from fault
+    subject = " ".join(runtime.rendered_block(f"mail/{name}.txt", "subject", **context).split())
+    content = {
+        "subject": subject,
+        "text": runtime.rendered(f"mail/{name}.txt", **context).strip() + "\n",
+        "html": runtime.rendered(f"mail/{name}.html", **context),
+    }
+    return _keep("email", name, to, content, expires=expires, estab=estab, client=client)
+
+
+def sms(
+    name: str,
+    /,
+    *,
+    to: str,
+    expires: datetime | None = None,
+    estab: str | None = None,
+    client: str | None = None,
+    **context: object,
+) -> str:
+    """Post the text message `sms/<name>.txt` to one number (E.164); returns the message's id.
+
+    After `expires` it is of no use and is not sent. Raises `ValueError` if `to` is not such a number.
+    """
+    if not fullmatch(r"\+[1-9][0-9]{6,14}", to):
+        raise ValueError("not a telephone number in E.164")
+    content = {"subject": "", "text": " ".join(runtime.rendered(f"sms/{name}.txt", **context).split()), "html": ""}
+    return _keep("sms", name, to, content, expires=expires, estab=estab, client=client)
+
+
+def opened(message: Message) -> Letter:
+    """What `message` says. Raises `CannotUnseal`, and `ValueError` when it was wiped after it had been sent."""
+    if message.sealed is None or message.recipient is None:
+        raise ValueError(f"{message.id} was wiped")
+    content = json.loads(runtime.sealer().unseal(message.sealed, where=_where(message.id)))
+    return Letter(
+        message.id, message.kind, message.name, message.recipient, message.created_at,
+        content["subject"], content["text"], content["html"],
+    )  # fmt: skip
+
+
+def _keep(
+    kind: str, name: str, to: str, content: dict[str, str], *,
+    expires: datetime | None, estab: str | None, client: str | None,
+) -> str:  # fmt: skip
+    message_id, now = crypto.new_id("msg"), clock.now()
+    sealed = runtime.sealer().seal(json.dumps(content).encode(), where=_where(message_id))
+    session().add(
+        Message(
+            id=message_id, kind=kind, name=name, recipient=to, sealed=sealed, estab=estab, client=client,
+            created_at=now, expires_at=expires, due_at=now,
+            give_up_at=now + timedelta(hours=runtime.settings().outbox.give_up_hours),
+            attempts=0, leased_until=None, last_error=None, sent_at=None, failed_at=None,
+        )
+    )  # fmt: skip
+    return message_id
+
+
+def _where(message_id: str) -> str:
+    return f"outbox:{message_id}"
