@@ -17,6 +17,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 os.environ["IDP_CONFIG"] = "config/test.toml"
 
@@ -63,16 +64,23 @@ def _temporary(settings):  # TEMPORARY, until every room is there
         from idp.foundation.web import health, pages, security, throttle
         from idp.foundation.web.transactions import Application
         import importlib
+
         for room in "audit outbox keys schools estabs partners onboarding signin sharing oidc".split():
             importlib.import_module(f"idp.{room}.models")
         app = Application("idp", static_folder="static", template_folder="templates")
-        logs.configure(settings); runtime.configure(app, settings); database.configure(app, settings)
-        logs.watch(app); security.configure(app, settings); throttle.configure(app, settings)
+        logs.configure(settings)
+        runtime.configure(app, settings)
+        database.configure(app, settings)
+        logs.watch(app)
+        security.configure(app, settings)
+        throttle.configure(app, settings)
         try:
             from idp.signin import session
+
             session.configure(app, settings)
         except ImportError:
             import flask_login
+
             flask_login.LoginManager(app).user_loader(lambda _id: None)
         pages.configure(app, settings, navigation=lambda: [])
         app.register_blueprint(health.bp)
@@ -110,10 +118,15 @@ def web(app: Flask, settings: Settings) -> FlaskClient:
 
 def a_browser(app: Flask, settings: Settings) -> FlaskClient:
     """Another browser, with cookies of its own."""
-    app.config["SERVER_NAME"] = None
-    browser = app.test_client()
-    browser.environ_base["HTTP_HOST"] = settings.server.host_name
-    return browser
+
+    class Browser(FlaskClient):
+        def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+            if args and isinstance(args[0], str):
+                kwargs.setdefault("base_url", settings.server.issuer)
+            return super().open(*args, **kwargs)
+
+    app.test_client_class = Browser
+    return app.test_client()
 
 
 @pytest.fixture

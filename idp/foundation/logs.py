@@ -27,14 +27,15 @@ ALLOWED = frozenset(
 """Fields that may be written; any other is dropped, and its name is noted in `dropped`."""
 
 _SECRETS = re.compile(
-    r"(?i)(eyJ[\w-]{6,}\.[\w-]+\.[\w-]*)|((?:password|secret|token|code|assertion|authorization|cookie)"
-    r"[\"']?\s*[=:]\s*[\"']?)([^\s\"'&,}]+)|\b(basic|bearer|dpop)\s+[\w+/=.~-]{8,}"
+    r"(?i)(?P<jwt>eyJ[\w-]{6,}\.[\w-]+\.[\w-]*)"
+    r"|\b(?P<scheme>(?:basic|bearer|dpop)\s+)[\w+/=.~-]{8,}"
+    r"|(?P<name>(?:password|secret|token|code|assertion|cookie)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,}]+"
 )
 
 
 def scrubbed(text: str) -> str:
     """`text` without anything that looks like a credential."""
-    return _SECRETS.sub(lambda found: f"{found.group(2) or found.group(4) or ''}[scrubbed]", text)
+    return _SECRETS.sub(lambda found: f"{found['scheme'] or found['name'] or ''}[scrubbed]", text)
 
 
 def _allow(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

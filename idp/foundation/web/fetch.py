@@ -68,9 +68,9 @@ def _asked(
     seconds: float | None = None,
 ) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:  # fmt: skip
     until = time.monotonic() + (seconds or rules.timeout)
+    address = _checked(url, rules)
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    address = _checked(url, rules)
     target = parts.path or "/"
     if parts.query:
         target += f"?{parts.query}"

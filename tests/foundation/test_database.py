@@ -1,0 +1,104 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from idp.foundation import clock, crypto, database
+from idp.outbox.models import Message
+from idp.partners.models import ClientSecret
+from idp.estabs.models import PersonalSecret
+
+
+def a_secret(secret="the secret", **differs):
+    values = {
+        "digest": crypto.digest(secret), "purpose": "probe", "person_id": "adm_1", "value": None,
+        "tries": 0, "created_at": clock.now(), "expires_at": clock.now() + timedelta(hours=1), "used_at": None,
+        "superseded_at": None,
+    }  # fmt: skip
+    database.session().add(PersonalSecret(**(values | differs)))
+
+
+def claim(secret="the secret", **must):
+    bound = {"purpose": "probe", "person_id": "adm_1", "superseded_at": None} | must
+    return database.claim(PersonalSecret, digest=crypto.digest(secret), **bound)
+
+
+def test_of_eight_who_claim_at_once_one_wins(work, at_once):
+    with work():
+        a_secret()
+
+    outcomes = at_once(8, claim)
+
+    assert sum(outcome is not None for outcome in outcomes) == 1
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+
+
+@pytest.mark.parametrize("wrong", [{"purpose": "other"}, {"person_id": "adm_2"}, {"value": "other"}])
+def test_a_claim_names_all_that_the_secret_is_bound_to(work, wrong):
+    with work():
+        a_secret()
+    with work():
+        assert claim(**wrong) is None
+    with work():
+        assert claim() is not None
+
+
+def test_an_expired_or_superseded_secret_cannot_be_claimed(work, clock):
+    with work():
+        a_secret("superseded", superseded_at=clock.now())
+        a_secret("expires")
+    clock.move(timedelta(hours=1))
+
+    with work():
+        assert claim("superseded") is None
+        assert claim("expires") is None
+
+
+def test_a_claim_that_is_rolled_back_gives_the_secret_back(work):
+    with work():
+        a_secret()
+    with pytest.raises(LookupError), work():
+        assert claim()
+        raise LookupError
+
+    with work():
+        assert claim()
+
+
+def test_times_come_back_in_utc(work):
+    summer = timezone(timedelta(hours=1))
+    with work():
+        a_secret(created_at=datetime(2026, 7, 1, 10, tzinfo=summer))
+
+    with work() as session:
+        found = session.scalars(select(PersonalSecret)).one()
+    assert found.created_at == datetime(2026, 7, 1, 9, tzinfo=UTC)
+    assert found.created_at.tzinfo is UTC
+
+
+def test_a_naive_time_is_refused(work):
+    with pytest.raises(Exception, match="naive"), work():
+        a_secret(created_at=datetime(2026, 7, 1))  # noqa: DTZ001
+
+
+def test_letting_go_of_a_transaction_never_loses_a_change(work):
+    with work():
+        a_secret()
+        with pytest.raises(RuntimeError, match="lose"):
+            database.let_go()
+
+
+def test_what_is_not_there_cannot_be_pointed_at(work):
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"), work() as session:
+        session.add(ClientSecret(digest=b"x", client_id="none", sealed=None, created_at=clock.now(), expires_at=None))
+
+
+def test_nothing_is_left_of_a_request_that_raised(work):
+    with pytest.raises(LookupError), work() as session:
+        a_secret()
+        session.flush()
+        raise LookupError
+    with work() as session:
+        assert session.scalars(select(PersonalSecret)).all() == []
+        assert session.scalars(select(Message)).all() == []

@@ -1,0 +1,34 @@
+import pytest
+
+from idp.foundation import logs
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("Authorization: Bearer abcdefghijkl", "abcdefghijkl"),
+        ("client_secret=s3cr3tvalue&x=1", "s3cr3tvalue"),
+        ('{"password": "hunter2"}', "hunter2"),
+        ("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "c2lnbmF0dXJl"),
+        ("code=SplxlOBeZQQYbYS6WxSbIA", "SplxlOBeZQQYbYS6WxSbIA"),
+        ("DPoP eyJhbGciOiJFUzI1NiJ9", "eyJhbGciOiJFUzI1NiJ9"),
+    ],
+)
+def test_what_looks_like_a_credential_is_scrubbed(text, secret):
+    assert secret not in logs.scrubbed(text)
+
+
+def test_plain_words_stay():
+    assert logs.scrubbed("the outbox has 3 messages") == "the outbox has 3 messages"
+
+
+def test_fields_nobody_allowed_are_dropped_by_name():
+    event = logs._allow(None, "info", {"event": "x", "password": "hunter2", "status": 200})
+
+    assert event == {"event": "x", "status": 200, "dropped": ["password"]}
+
+
+def test_every_answer_carries_its_request_id(web):
+    first, second = web.get("/healthz"), web.get("/healthz")
+
+    assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]

@@ -1,0 +1,44 @@
+import pytest
+from hypothesis import given, strategies as st
+
+from idp.foundation import scopes
+
+NAMES = sorted(scopes.catalogue())
+
+
+@given(st.frozensets(st.sampled_from(NAMES)))
+def test_formatting_and_parsing_are_opposites(wanted):
+    assert scopes.parse(scopes.format(wanted)) == wanted
+
+
+@given(st.text())
+def test_any_text_is_a_set_of_known_scopes_or_refused(text):
+    try:
+        found = scopes.parse(text)
+    except scopes.UnknownScope:
+        return
+    assert found <= scopes.catalogue().keys()
+
+
+@pytest.mark.parametrize("text", ["openid nonsense", "OPENID", 'open"id', "openid\nprofile", "x" * 3000, "openid\té"])
+def test_an_unknown_or_malformed_scope_is_refused(text):
+    with pytest.raises(scopes.UnknownScope):
+        scopes.parse(text)
+
+
+def test_no_scope_is_an_empty_set():
+    assert scopes.parse(None) == scopes.parse("") == frozenset()
+
+
+def test_the_catalogue_marks_special_category_data():
+    marked = {name for name, scope in scopes.catalogue().items() if scope.special_category}
+
+    assert marked == {"students.demographics", "students.sen", "students.medical"}
+
+
+def test_every_data_area_says_what_it_carries_in_words_a_school_knows():
+    for scope in scopes.catalogue().values():
+        assert scope.title
+        assert scope.explanation.endswith(".")
+        assert scope.fields or scope.kind != "data"
+        assert not {"scope", "OAuth", "client", "token"} & set(scope.explanation.split())

@@ -1,0 +1,87 @@
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from idp.foundation.errors import Busy, Refusal
+from idp.foundation.web import security
+
+
+class Unwelcome(Refusal):
+    code, status, title = "unwelcome", 403, "Not today"
+    says = "Please come back tomorrow."
+
+
+@pytest.fixture
+def broken(built, app):
+    """The same answers for any error: the handlers are asked directly, inside a request."""
+
+    def told(error, **headers):
+        with built.test_request_context("/x", headers=headers):
+            return built.make_response(built.handle_user_exception(error))
+
+    return told
+
+
+def test_a_refusal_shows_its_words_and_keeps_its_reason(broken):
+    answer = broken(Unwelcome(because="adm_1 is a viewer"))
+
+    assert answer.status_code == 403
+    assert b"Please come back tomorrow." in answer.data
+    assert b"adm_1" not in answer.data
+    assert b'id="error-code"' in answer.data
+
+
+def test_a_program_gets_a_problem_document(broken):
+    answer = broken(Unwelcome(because="adm_1 is a viewer"), Accept="application/json")
+
+    assert answer.mimetype == "application/problem+json"
+    assert answer.get_json()["detail"] == "Please come back tomorrow."
+    assert "adm_1" not in answer.get_data(as_text=True)
+
+
+def test_being_busy_says_when_to_come_back(broken):
+    answer = broken(Busy(retry_after=7))
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+
+
+def test_a_database_that_is_away_is_said_to_be_temporary(broken):
+    answer = broken(OperationalError("SELECT secret", {}, Exception("gone")))
+
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+    assert b"SELECT" not in answer.data
+
+
+def test_our_own_fault_shows_no_traceback(broken):
+    answer = broken(ZeroDivisionError("division by zero"))
+
+    assert answer.status_code == 500
+    assert b"division" not in answer.data
+    assert b"Traceback" not in answer.data
+
+
+def test_a_page_that_is_not_there_says_what_to_do(web):
+    answer = web.get("/nowhere")
+
+    assert answer.status_code == 404
+    assert b"Page not found" in answer.data
+
+
+def test_the_wrong_method_names_the_right_one(web):
+    answer = web.delete("/healthz")
+
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["Allow"]
+
+
+def test_hostile_paths_are_inert(web):
+    answer = web.get("/%3Cscript%3Ealert(1)%3C/script%3E")
+
+    assert b"<script>alert" not in answer.data
+
+
+def test_routes_for_operators_do_not_exist_for_others(app):
+    with app.test_request_context("/"), pytest.raises(Refusal) as refused:
+        security.operator(lambda: "in")()
+
+    assert refused.value.status == 404

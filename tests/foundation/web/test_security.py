@@ -1,0 +1,87 @@
+import pytest
+from hypothesis import given, strategies as st
+
+from idp.foundation.web import security
+
+OURS = ["/", "/oauth/authorize?client_id=a&request_uri=urn%3Aietf", "/manage#sharing", "/a:b"]
+ELSEWHERE = [
+    None, "", "evil.test", "https://evil.test", "//evil.test", "/\\evil.test", "\\/evil.test", "/\t/evil.test",
+    "https:evil.test", "javascript:alert(1)", "/\n/evil.test", " /ok", "/ok\x00", "///evil.test", "/\x7f", "/a\\b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", OURS)
+def test_a_path_of_ours_is_kept(path):
+    assert security.local_path(path) == path
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+def test_anything_that_could_leave_us_leads_home(path):
+    assert security.local_path(path) == "/"
+
+
+@given(st.text())
+def test_whatever_is_typed_the_result_begins_with_one_slash(path):
+    found = security.local_path(path)
+
+    assert found.startswith("/")
+    assert not found.startswith(("//", "/\\"))
+
+
+def test_every_page_has_the_headers_of_the_house(web):
+    headers = web.get("/nowhere").headers
+
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-store"
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_the_nonce_is_new_for_every_answer(web):
+    assert (
+        web.get("/nowhere").headers["Content-Security-Policy"] != web.get("/nowhere").headers["Content-Security-Policy"]
+    )
+
+
+@pytest.mark.parametrize("host", ["evil.test", "localhost:5000.evil.test", "localhost", "localhost:5001", ""])
+def test_an_unknown_host_is_refused(web, host):
+    assert web.get("/sign-in", headers={"Host": host}).status_code == 400
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-Host", "X-Original-URL", "Forwarded", "X-Forwarded-Prefix"])
+def test_headers_that_claim_another_host_change_nothing(web, header):
+    plain = web.get("/sign-in")
+    hostile = web.get("/sign-in", headers={header: "host=evil.test"})
+
+    assert hostile.status_code == plain.status_code
+    assert b"evil.test" not in hostile.data
+
+
+def test_health_answers_whatever_the_host(web):
+    assert web.get("/healthz", headers={"Host": "10.0.0.7"}).status_code == 200
+
+
+def test_every_route_says_who_may_call_it(app):
+    silent = [
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint != "static" and not hasattr(app.view_functions[rule.endpoint], "open_to")
+    ]
+
+    assert silent == []
+
+
+def test_a_post_without_our_token_changes_nothing_and_says_so(web):
+    answer = web.post("/sign-in", data={"username": "3124567", "password": "whatever it is"})
+
+    assert answer.status_code == 400
+    assert "session" not in "".join(answer.headers.getlist("Set-Cookie")).replace("form=", "")
+
+
+def test_a_form_that_is_far_too_large_is_refused(web):
+    assert web.post("/sign-in", data={"username": "x" * 2_000_000}).status_code == 413

@@ -1,0 +1,119 @@
+"""CVE-2020-10770, CVE-2026-1180, CVE-2025-67494, CVE-2021-26715: fetched addresses lead only outwards."""
+
+import io
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from idp.foundation.settings import Fetch
+from idp.foundation.web import fetch
+
+STRICT = Fetch(timeout=1.0, allow_loopback=False, extra_ca="", private_hosts=())
+LOCAL = Fetch(timeout=1.0, allow_loopback=True, extra_ca="", private_hosts=())
+
+
+@pytest.fixture(scope="module")
+def server():
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path == "/inwards":
+                self.send_response(302)
+                self.send_header("Location", "http://169.254.169.254/latest")
+                self.end_headers()
+                return
+            if self.path == "/slow":
+                self.send_response(200)
+                self.end_headers()
+                try:
+                    for _ in range(30):
+                        self.wfile.write(b"x")
+                        self.wfile.flush()
+                        threading.Event().wait(0.2)
+                except OSError:
+                    pass
+                return
+            body = b"x" * (10_000_000 if self.path == "/large" else 12)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body) + (5 if self.path == "/short" else 0)))
+            self.end_headers()
+            try:
+                self.wfile.write(body)
+            except OSError:
+                pass
+
+        def log_message(self, *_args):
+            pass
+
+    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=served.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{served.server_port}"
+    served.shutdown()
+    served.server_close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/", "https://[::1]/", "https://169.254.169.254/latest/meta-data", "https://2130706433/",
+        "https://0177.0.0.1/", "https://0x7f.1/", "https://[::ffff:127.0.0.1]/", "https://[::ffff:10.0.0.1]/",
+        "https://10.1.2.3/", "https://192.168.0.1/", "https://172.16.0.1/", "https://0.0.0.0/", "https://[fe80::1]/",
+        "https://localhost/", "https://[64:ff9b::7f00:1]/", "https://100.64.0.1/", "https://224.0.0.1/",
+        "http://192.0.2.1/", "gopher://192.0.2.1/", "file:///etc/passwd", "https://user:pass@192.0.2.1/", "https:///x",
+        "https://192.0.2.1:99999/", "nonsense", "", "https://xn--/",
+    ],
+)  # fmt: skip
+def test_we_go_to_public_https_addresses_alone(url):
+    with pytest.raises(fetch.FetchFailed):
+        fetch.get(url, STRICT)
+
+
+def test_a_name_that_leads_inwards_is_refused(monkeypatch):
+    inwards = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
+    outwards = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [*outwards, *inwards])
+
+    with pytest.raises(fetch.FetchFailed, match="not public"):
+        fetch.get("https://rebinding.example/", STRICT)
+
+
+def test_the_name_is_resolved_once_and_that_address_is_used(monkeypatch, server):
+    port = int(server.rsplit(":", 1)[1])
+    asked = []
+
+    def once(*args, **_kwargs):
+        asked.append(args[0])
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr("idp.foundation.web.fetch.socket.getaddrinfo", once)
+    monkeypatch.setattr("urllib3.util.connection.socket.getaddrinfo", once)
+
+    fetch.get(f"http://partner.example:{port}/", LOCAL)
+
+    assert asked[0] == "partner.example"
+    assert set(asked[1:]) <= {"127.0.0.1"}
+
+
+def test_a_small_document_comes_back(server):
+    assert fetch.get(server, LOCAL).body == b"x" * 12
+
+
+def test_a_redirect_is_not_followed(server):
+    assert fetch.get(f"{server}/inwards", LOCAL).status == 302
+
+
+def test_a_document_that_is_too_large_is_refused(server):
+    with pytest.raises(fetch.FetchFailed, match="more than"):
+        fetch.get(f"{server}/large", LOCAL)
+
+
+def test_a_byte_now_and_then_does_not_hold_us(server):
+    with pytest.raises(fetch.FetchFailed, match="too long"):
+        fetch.get(f"{server}/slow", LOCAL)
+
+
+def test_a_download_shorter_than_announced_is_refused(server):
+    with pytest.raises(fetch.FetchFailed):
+        fetch.download(f"{server}/short", LOCAL, io.BytesIO(), most=1000)
