@@ -1,8 +1,8 @@
-"""Estabs and the administrators who act for them."""
+"""Estabs, the administrators who act for them, and the links and codes that one person may use once."""
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp.foundation.database import Base
@@ -10,12 +10,17 @@ from idp.schools.models import School
 
 STATES = ("unverified", "verified", "rejected", "suspended", "closed")
 ROLES = ("owner", "admin", "viewer")
+_LIVE = text("state NOT IN ('rejected', 'closed')")
 
 
 class Estab(Base):
     """A school that has registered with us."""
 
     __tablename__ = "estabs"
+    __table_args__ = (
+        # A school registers once, however many people press the button at the same moment
+        Index("uq_estabs_live_school", "school_id", unique=True, postgresql_where=_LIVE, sqlite_where=_LIVE),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     estab_id: Mapped[str] = mapped_column(unique=True)
@@ -79,3 +84,22 @@ class Administrator(Base):
     def may_authorise(self) -> bool:
         """Owners and admins decide; viewers look."""
         return self.removed_at is None and self.role in {"owner", "admin"} and self.estab.may_act
+
+
+class PersonalSecret(Base):
+    """A link or code for one person (an administrator or an operator) and one purpose, once."""
+
+    __tablename__ = "personal_secrets"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    purpose: Mapped[str]
+    """`welcome`, `mobile`, `operator_set_up`."""
+    person_id: Mapped[str] = mapped_column(index=True)
+    value: Mapped[str | None]
+    """What it confirms, such as the mobile number; sealed where it is a secret itself."""
+    tries: Mapped[int]
+    """How often a code has been tried: a code dies of too many."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+    superseded_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""Browser sessions, known devices, guesses, operators, and one-time links and codes for people."""
+"""Browser sessions, known devices, guesses, and operators."""
 
 from datetime import datetime
 
@@ -62,9 +62,9 @@ class Guesses(Base):
     key: Mapped[bytes] = mapped_column(primary_key=True)
     """Digest of the account (or of the unknown name), or of account and known device."""
     count: Mapped[int]
-    since: Mapped[datetime]
     locked_until: Mapped[datetime | None]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    """When it is forgotten, if nobody guesses again before then."""
 
 
 class Operator(Base):
@@ -83,22 +83,3 @@ class Operator(Base):
     created_at: Mapped[datetime]
     set_up_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
-
-
-class PersonalSecret(Base):
-    """A link or code for one person and one purpose, once: set-up, mobile confirmation, new password."""
-
-    __tablename__ = "personal_secrets"
-
-    digest: Mapped[bytes] = mapped_column(primary_key=True)
-    purpose: Mapped[str]
-    person_id: Mapped[str] = mapped_column(index=True)
-    session: Mapped[str | None]
-    """The sid it is bound to, where it is."""
-    value: Mapped[str | None]
-    """What it confirms, such as the mobile number."""
-    tries: Mapped[int]
-    created_at: Mapped[datetime]
-    expires_at: Mapped[datetime] = mapped_column(index=True)
-    used_at: Mapped[datetime | None]
-    superseded_at: Mapped[datetime | None]

@@ -1,0 +1,112 @@
+"""Passwords: the passphrase we make, and why we refuse one that somebody chose (security.md §5).
+
+Nothing is folded, trimmed or truncated: what was typed is what is hashed. There are no rules about digits
+and signs; what counts is how much is left of a password once everything about the school and its people,
+and every run of keys, has been taken out.
+"""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from xkcdpass import xkcd_password
+
+from idp.audit import events, log
+from idp.estabs import common
+from idp.estabs.models import Administrator
+from idp.foundation import clock, runtime
+from idp.foundation.crypto import PASSWORD_LIMIT
+
+WORDS = 6
+"""Of 7,776: 77 bits."""
+
+SHORTEST = 12
+LEFT_AT_LEAST = 8
+"""Characters that are nobody's name and no run of keys."""
+
+PRODUCT_WORDS = ("idaas", "xporter", "groupcall", "xporterondemand", "emerge")
+
+
+def generate() -> str:
+    """A passphrase of six words, drawn by the operating system's generator. To be shown once."""
+    return "-".join(secrets.choice(_words()) for _ in range(WORDS))
+
+
+@cache
+def _words() -> list[str]:
+    """The large list of the EFF: distinct, easily remembered words, of 3 to 9 letters."""
+    file = xkcd_password.locate_wordfile("eff-long")
+    words: list[str] = xkcd_password.generate_wordlist(wordfile=file, min_length=3, max_length=9)
+    return words
+
+
+def set_hash(person: Administrator, hashed: str, *, by: str) -> None:
+    """Let `hashed`, made outside of the transaction, be the person's password from now on."""
+    person.password_hash = hashed
+    person.password_changed_at = person.updated_at = clock.now()
+    log.record(events.PASSWORD_SET, by=by, estab=person.estab_id, subject=person.id)
+
+
+def words_about(person: Administrator) -> tuple[str, ...]:
+    """What a stranger knows of a person and their school, and would try first."""
+    school = person.estab.school
+    about = (
+        person.name, *re.split(r"[@.]", person.email), person.username, person.estab.estab_id, school.name,
+        school.town, school.postcode, school.register_id, school.dfe_number,
+    )  # fmt: skip
+    return tuple(word for word in about if word)
+
+
+def why_not(password: str, about: Iterable[str] = ()) -> str | None:
+    """Why this password is refused, in a sentence for whoever chose it; None when it is good.
+
+    `about` is what others know of the person: `words_about`, and the names of partners.
+    """
+    if len(password) < SHORTEST:
+        return f"Use at least {SHORTEST} characters. Several words together make a good password."
+    if len(password) > PASSWORD_LIMIT:
+        return f"Use at most {PASSWORD_LIMIT} characters."
+    if common.is_common(password):
+        return "Very many people use this password, so it is among the first to be tried. Please choose another."
+    if _left(password, about) < LEFT_AT_LEAST:
+        return (
+            "Too much of this password is easily guessed: names of your school, of people or of services, repetitions, "
+            "or keys in a row. Please add words that have nothing to do with you."
+        )
+    return None
+
+
+def _left(password: str, about: Iterable[str]) -> int:
+    """How many characters remain when all that can be guessed is taken out, in disguise (`5ch00l`) too."""
+    plain = folded(password)
+    guessed: set[int] = set()
+    for spelling in {plain, common.undisguised(plain)}:
+        for word in _guessable((runtime.settings().service.name, *PRODUCT_WORDS, *about)):
+            guessed.update(_places(word, spelling))
+        for found in common.runs(spelling):
+            guessed.update(found)
+    return len(plain) - len(guessed)
+
+
+def _places(word: str, text: str) -> Iterator[int]:
+    """The positions in `text` that some occurrence of `word` covers."""
+    start = text.find(word)
+    while start >= 0:
+        yield from range(start, start + len(word))
+        start = text.find(word, start + 1)
+
+
+def _guessable(about: Iterable[str]) -> set[str]:
+    """Each word of 3 characters or more, and each phrase run together: `St Mary's` gives `marys`, `stmarys`."""
+    found: set[str] = set()
+    for phrase in about:
+        words = re.findall(r"\w+", re.sub("['\u2019]", "", folded(phrase)))
+        found.update(words, {"".join(words)})
+    return {word for word in found if len(word) >= 3}
+
+
+def folded(text: str) -> str:
+    """`text` without case and accents, character by character, so that positions stay what they were."""
+    return "".join((unicodedata.normalize("NFKD", char)[:1] or char).lower()[:1] or char for char in text)

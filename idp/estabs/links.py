@@ -1,0 +1,106 @@
+"""Links for one person: for one purpose, good once, for a time, and dead as soon as a newer one is made.
+
+Following one only shows a page, because mail scanners follow links too; what is sent from that page spends it.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from idp.estabs.models import Administrator, PersonalSecret
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import claim, session
+from idp.foundation.errors import Refusal
+
+WELCOME = "welcome"
+WELCOME_LIFETIME = timedelta(days=7)
+
+
+class LinkRefused(Refusal):
+    """The link cannot be used; each kind says why."""
+
+    code, status, title = "link_refused", 410, "This link cannot be used"
+
+
+class LinkUnknown(LinkRefused):
+    """We never made it, or have long forgotten it."""
+
+    code, status, title = "link_unknown", 404, "We do not know this link"
+    says = "Please check that the whole address was copied, or ask for a new link."
+
+
+class LinkUsed(LinkRefused):
+    """Good once, and that was before."""
+
+    code, title = "link_used", "This link has been used already"
+    says = "Each link works once, so that nobody can use it after you. If it was not you who used it, tell us at once."
+
+
+class LinkSuperseded(LinkRefused):
+    """A newer link was made."""
+
+    code, title = "link_superseded", "There is a newer link"
+    says = "We have made a newer link since, and only the newest one works. Please look for it."
+
+
+class LinkExpired(LinkRefused):
+    """Too old."""
+
+    code, title = "link_expired", "This link has expired"
+    says = "Links work for a limited time only. Please ask for a new one."
+
+
+def welcome(person: Administrator) -> str:
+    """The address at which a person who was added chooses a password; earlier ones die. For a mail to them."""
+    return runtime.url(f"/welcome/{issue(person.id, WELCOME, WELCOME_LIFETIME)}")
+
+
+def issue(person_id: str, purpose: str, lifetime: timedelta, *, value: str | None = None) -> str:
+    """A new secret for a link; those made before for the same person and purpose die."""
+    secret, now = crypto.new_secret(), clock.now()
+    supersede(person_id, purpose)
+    session().add(
+        PersonalSecret(
+            digest=crypto.digest(secret), purpose=purpose, person_id=person_id, value=value, tries=0,
+            created_at=now, expires_at=now + lifetime, used_at=None, superseded_at=None,
+        )
+    )  # fmt: skip
+    return secret
+
+
+def supersede(person_id: str, purpose: str) -> None:
+    """Whatever this person still holds for `purpose` is good for nothing from now on."""
+    session().execute(
+        update(PersonalSecret)
+        .where(
+            PersonalSecret.person_id == person_id,
+            PersonalSecret.purpose == purpose,
+            PersonalSecret.used_at.is_(None),
+            PersonalSecret.superseded_at.is_(None),
+        )
+        .values(superseded_at=clock.now())
+    )
+
+
+def look(secret: str, purpose: str) -> PersonalSecret:
+    """What the link is for, without spending it. Raises a `LinkRefused` that says what is wrong with it."""
+    kept = session().get(PersonalSecret, crypto.digest(secret))
+    if kept is None or kept.purpose != purpose:
+        raise LinkUnknown(because=f"no such {purpose} link")
+    if kept.used_at or kept.superseded_at or kept.expires_at <= clock.now():
+        raise _why_not(kept)
+    return kept
+
+
+def spend(secret: str, purpose: str, person_id: str) -> None:
+    """Use the link up. Raises a `LinkRefused` where `look` would, also when it was looked at a moment ago."""
+    digest = crypto.digest(secret)
+    if claim(PersonalSecret, digest=digest, purpose=purpose, person_id=person_id, superseded_at=None) is None:
+        session().expire_all()
+        look(secret, purpose)
+        raise LinkUnknown(because=f"a {purpose} link of somebody else")
+
+
+def _why_not(kept: PersonalSecret) -> LinkRefused:
+    kind = LinkUsed if kept.used_at else LinkSuperseded if kept.superseded_at else LinkExpired
+    return kind(because=f"{kept.purpose} of {kept.person_id}")

@@ -1,0 +1,109 @@
+"""The people who act for an estab: who they are, and the names under which they are found."""
+
+import re
+from collections.abc import Iterable
+from string import ascii_lowercase, ascii_uppercase
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.exc import IntegrityError
+
+from idp.audit import events, log
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import clock, crypto
+from idp.foundation.database import Base, session
+
+ATTEMPTS = 50
+Row = TypeVar("Row", bound=Base)
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def fold_email(address: str) -> str:
+    """The address as it is looked up.
+
+    Only A to Z are lowered: other foldings make different people's addresses one (K, the Kelvin sign, is
+    not the letter K).
+    """
+    return address.strip().translate(_LOWER)
+
+
+def fold_username(name: str) -> str:
+    """The username as it is looked up: `312/4567`, ` 3124567 ` and `E 123 456` are what people type."""
+    return re.sub(r"[\s/]", "", name).translate(_LOWER)
+
+
+def by_name(name: str) -> Administrator | None:
+    """Whoever may sign in as `name`, an e-mail address or a username; None for strangers and the removed."""
+    named: ColumnElement[bool] = (
+        Administrator.sign_in_email == fold_email(name)
+        if "@" in name
+        else Administrator.username == fold_username(name)
+    )
+    return session().scalar(select(Administrator).where(named, Administrator.removed_at.is_(None)))
+
+
+def get(person_id: str) -> Administrator | None:
+    """The person with this id, unless they have been removed."""
+    person = session().get(Administrator, person_id)
+    return person if person is not None and person.removed_at is None else None
+
+
+def owners(estab_id: str) -> list[Administrator]:
+    """Who owns the account of the estab with this internal id, longest first."""
+    return list(
+        session().scalars(
+            select(Administrator)
+            .where(
+                Administrator.estab_id == estab_id, Administrator.role == "owner", Administrator.removed_at.is_(None)
+            )
+            .order_by(Administrator.created_at, Administrator.id)
+        )
+    )
+
+
+def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username: str | None = None) -> Administrator:
+    """Let a person act for `estab` as `role`. They have no password yet.
+
+    The address is verified already; `mobile` is E.164. They sign in by e-mail unless the address already
+    signs somebody in (a person may act for two schools), and always by username: without one given, the
+    Estab ID and a number, such as `3124567-2`.
+    """
+    now, folded = clock.now(), fold_email(email)
+    person = first_accepted(
+        Administrator(
+            id=crypto.new_id("adm"), estab=estab, name=name, email=email, email_folded=folded,
+            sign_in_email=None if _is_taken(folded) else folded,
+            username=fold_username(username or f"{estab.estab_id}-{_count(estab) + 1 + attempt}"),
+            mobile=mobile, mobile_confirmed_at=None, role=role, password_hash=None, password_changed_at=None,
+            created_at=now, updated_at=now, removed_at=None,
+        )
+        for attempt in range(ATTEMPTS)
+    )  # fmt: skip
+    if person is None:
+        raise RuntimeError(f"no username is left for {estab.id}")
+    log.record(events.PERSON_ADDED, by=person.id, estab=estab.id, subject=person.id, role=role)
+    return person
+
+
+def _is_taken(folded: str) -> bool:
+    return session().scalar(select(Administrator.id).where(Administrator.sign_in_email == folded)) is not None
+
+
+def _count(estab: Estab) -> int:
+    counted = select(func.count()).select_from(Administrator).where(Administrator.estab_id == estab.id)
+    return session().scalar(counted) or 0
+
+
+def first_accepted(rows: Iterable[Row]) -> Row | None:
+    """Insert the first of `rows` that no unique name stands in the way of; None if all are refused.
+
+    Inserting, and trying the next, is what holds when two do it at once; looking first does not.
+    """
+    for row in rows:
+        try:
+            with session().begin_nested():
+                session().add(row)
+        except IntegrityError:
+            continue
+        return row
+    return None
