@@ -84,20 +84,26 @@ def local_path(path: str | None, otherwise: str = "/") -> str:
     return otherwise if parts.scheme or parts.netloc else path
 
 
-def remember_destination(path: str, origin: str) -> None:
+def remember_destination(path: str, origin: str, partner: str = "") -> None:
     """Note that the journey behind `path` ends at `origin`, so that pages on the way let a form lead there.
 
-    Chromium applies `form-action` to the redirects after a submission (protocol.md §3.9).
+    Chromium applies `form-action` to the redirects after a submission (protocol.md §3.9). `partner` is the
+    name of who asks, for those pages to say.
     """
-    known = [pair for pair in session.get("destinations", []) if pair[0] != path]
-    session["destinations"] = [*known, [path, origin]][-DESTINATIONS:]
+    known = [entry for entry in session.get("destinations", []) if entry[0] != path]
+    session["destinations"] = [*known, [path, origin, partner]][-DESTINATIONS:]
 
 
 def allow_form_to(path: str | None) -> None:
     """On the page being answered, let forms lead to the origin remembered for `path`, if there is one."""
-    for known, origin in session.get("destinations", []):
+    for known, origin, _ in session.get("destinations", []):
         if known == path:
             allow_form_origin(origin)
+
+
+def partner_behind(path: str | None) -> str | None:
+    """The name of the partner whose request waits behind `path`, if one was remembered."""
+    return next((partner for known, _, partner in session.get("destinations", []) if known == path and partner), None)
 
 
 def allow_form_origin(origin: str) -> None:
@@ -134,7 +140,7 @@ def configure(app: Flask, settings: Settings) -> None:
         MAX_CONTENT_LENGTH=settings.server.max_body,
         MAX_FORM_PARTS=500,
         WTF_CSRF_TIME_LIMIT=None,  # it lives as long as the browser session it is bound to
-        WTF_CSRF_SSL_STRICT=True,
+        WTF_CSRF_SSL_STRICT=False,  # it asks for a Referer, and our own policy is to send none
     )
     csrf.init_app(app)
     app.before_request(_known_host)
