@@ -1,0 +1,57 @@
+"""Real servers for tests: the identity provider, and programs beside it, each on a port of its own."""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from idp.foundation.settings import load
+from tests.databases import Place
+
+
+class Quiet(WSGIRequestHandler):
+    """Says nothing for each request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  Werkzeug's signature
+        logging.getLogger("tests.serving").debug(message, *args)
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(app: Flask, port: int) -> Iterator[None]:
+    """Serve `app` on `port` of this machine, in threads, until the block ends."""
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+@contextmanager
+def a_provider(place: Place, **differs: dict[str, object]) -> Iterator[tuple[Flask, str]]:
+    """An identity provider of its own, served: the application and its issuer."""
+    from idp.app import create_app
+
+    port = free_port()
+    issuer = f"http://localhost:{port}"
+    server = {"issuer": issuer, "port": port} | differs.pop("server", {})
+    app = create_app(load(database={"url": place.new("served")}, server=server, **differs))
+    place.prepare(app)
+    with serving(app, port):
+        yield app, issuer
