@@ -6,15 +6,13 @@ otherwise the run ends non-zero, unless ALLOW_MISSING=1.
 """
 
 import os
-import pwd
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from tests import postgresql
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -40,7 +38,7 @@ def main() -> int:
     several = ["-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
     stage("Suite on SQLite", [*PYTEST, *several, "-m", "not browser"])
     if programs := _postgresql():
-        with _server(programs) as url:
+        with postgresql.a_server(programs) as url:
             stage("Suite on PostgreSQL", [*PYTEST, *several, "-m", "not browser"], TEST_DATABASE=url)
     else:
         missing.append("the suite on PostgreSQL: no initdb and pg_ctl (Debian: postgresql)")
@@ -63,16 +61,10 @@ def _chromium() -> bool:
 
 
 def _postgresql() -> Path | None:
-    """The folder of PostgreSQL's server programs."""
-    for attempt in (False, True):
-        if attempt and not _installed("postgresql"):
-            return None
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-        if program := shutil.which("pg_ctl"):
-            found.append(Path(program).resolve())
-        if found:
-            return found[-1].parent
-    return None
+    """PostgreSQL's server programs, installed if need be."""
+    if found := postgresql.programs():
+        return found
+    return postgresql.programs() if _installed("postgresql") else None
 
 
 def _installed(package: str) -> bool:
@@ -85,39 +77,6 @@ def _installed(package: str) -> bool:
     subprocess.run([*quiet, "update"], env=environment, check=False, stdout=subprocess.DEVNULL)
     install = [*quiet, "install", "-y", "--no-install-recommends", package]
     return subprocess.run(install, env=environment, check=False, stdout=subprocess.DEVNULL).returncode == 0
-
-
-@contextmanager
-def _server(programs: Path) -> Iterator[str]:
-    """A PostgreSQL server of our own on a free port, gone afterwards. It will not run as root, so we step down."""
-    port = _free_port()
-    folder = Path(tempfile.mkdtemp(prefix="idp-postgresql-"))
-    as_owner: list[str] = []
-    if os.geteuid() == 0:
-        owner = pwd.getpwnam("postgres")
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
-        as_owner = ["runuser", "-u", "postgres", "--"]
-
-    def run(*command: str) -> None:
-        subprocess.run([*as_owner, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
-
-    data = str(folder / "data")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
-    run(str(programs / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
-    run(str(programs / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
-    try:
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        run(str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Real servers for tests: the identity provider, and programs beside it, each on a port of its own."""
 
 import logging
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from idp.foundation.settings import load
 from tests.databases import Place
+from tests.ports import free_port
 
 
 class Quiet(WSGIRequestHandler):
@@ -20,13 +20,6 @@ class Quiet(WSGIRequestHandler):
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  Werkzeug's signature
         logging.getLogger("tests.serving").debug(message, *args)
-
-
-def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

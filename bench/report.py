@@ -1,0 +1,87 @@
+"""Tables for people, JSON for `compare`: what was measured, on what, and what moved since."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import machine
+
+RESULTS = Path(__file__).parent / "results"
+MOVED = 0.15
+"""A ratio that differs by more than this is marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measurement: `value` in `unit`, and what it was to be (`goal`, an upper bound, or None)."""
+
+    subject: str
+    what: str
+    value: float
+    unit: str
+    goal: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the goal was reached."""
+        return "" if self.goal is None else "reached" if self.value <= self.goal else "MISSED"
+
+
+def show(title: str, figures: Sequence[Figure]) -> None:
+    """Print one table."""
+    print(f"\n{title}")
+    rows = [("", "", "", "goal", "")] + [
+        (
+            figure.subject,
+            figure.what,
+            f"{figure.value:,.2f} {figure.unit}",
+            "" if figure.goal is None else f"<= {figure.goal:g}",
+            figure.verdict,
+        )
+        for figure in figures
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows[1:]:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def keep(parts: dict[str, Sequence[Figure]], **settings: Any) -> Path:
+    """Write everything one run found to `bench/results/<time>-<commit>.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    moment = datetime.now(UTC)
+    file = RESULTS / f"{moment:%Y%m%dT%H%M%S}-{machine.commit().replace('+', '-changed')}.json"
+    told = {
+        "at": moment.isoformat(timespec="seconds"),
+        "commit": machine.commit(),
+        "machine": machine.described(),
+        "settings": settings,
+        "figures": {name: [asdict(figure) for figure in figures] for name, figures in parts.items()},
+    }
+    file.write_text(json.dumps(told, indent=1), "utf-8")
+    return file
+
+
+def compare(one: Path, other: Path) -> None:
+    """Print what moved between two runs; ratios (unit ×) by more than `MOVED` are marked."""
+    before, after = (_by_name(json.loads(path.read_text("utf-8"))) for path in (one, other))
+    for name in sorted(before.keys() & after.keys()):
+        was, now = before[name], after[name]
+        moved = (now["value"] - was["value"]) / was["value"] if was["value"] else 0.0
+        mark = "  <-- moved" if was["unit"] == "×" and abs(moved) > MOVED else ""
+        print(f"{' · '.join(name):60} {was['value']:>10,.2f} {now['value']:>10,.2f} {was['unit']:4} {moved:+.0%}{mark}")
+
+
+def _by_name(told: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    return {
+        (part, figure["subject"], figure["what"]): figure
+        for part, figures in told["figures"].items()
+        for figure in figures
+    }
+
+
+if __name__ == "__main__":
+    compare(Path(sys.argv[1]), Path(sys.argv[2]))
