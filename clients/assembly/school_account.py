@@ -1,0 +1,242 @@
+"""The OpenID Connect conversation with the provider: begin, finish, refresh, end.
+
+Authlib speaks the protocol. What it leaves to its caller is here: that the discovery document is the one we
+asked for, that an answer comes from the provider we went to (RFC 9207), that the ID Token is for us, and that
+everything said later is about the same person. Every way it can fail is a `Trouble` with words for a person.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from authlib.integrations.base_client.errors import MismatchingStateError
+from authlib.integrations.flask_client import FlaskOAuth2App, OAuth, OAuthError
+from flask import Flask, Response, current_app, request, session
+from joserfc.errors import JoseError
+from requests import RequestException
+
+from clients.assembly.areas import SCOPE
+from clients.assembly.settings import Settings
+from clients.assembly.store import SignIn, Store
+
+ALGORITHMS = ["ES256", "RS256"]
+"""What an ID Token may be signed with, whatever discovery says."""
+
+TIMEOUT = 10
+"""Seconds we wait for the provider."""
+
+LEEWAY = 30
+"""Seconds our clock and the provider's may differ."""
+
+
+class Trouble(Exception):
+    """The conversation cannot go on. `title` and `says` are shown; the arguments are for our log."""
+
+    status = 400
+    title = "That did not work"
+    says = "Please sign in again."
+
+
+class StartAgain(Trouble):
+    """The answer does not belong to a question this browser asked, or asked recently."""
+
+    title = "Please start again"
+    says = (
+        "This sign-in was begun in another browser, has been used already, or has been left open too long. "
+        "Nothing was shared with us."
+    )
+
+
+class Declined(Trouble):
+    """The school, or the person, said no."""
+
+    status = 200
+    title = "Your school chose not to share"
+    says = "That is fine: nothing was shared with us. You can change your mind whenever you like."
+
+
+class Untrusted(Trouble):
+    """An answer that does not come from the provider we asked, or is not about whom it should be."""
+
+    title = "We could not trust that answer"
+    says = "It does not come from the school sign-in service as it should, so we have not signed anybody in."
+
+
+class Refused(Trouble):
+    """The provider would not have our request: something for us to mend, not for the school."""
+
+    status = 502
+    title = "School sign-in would not accept our request"
+    says = "This is our fault, not yours, and we have made a note of it. Please try again later."
+
+
+class Unreachable(Trouble):
+    """The provider does not answer, or not sensibly."""
+
+    status = 503
+    title = "School sign-in is not answering"
+    says = "The school sign-in service cannot be reached at the moment. Please try again in a few minutes."
+
+
+class Ended(Trouble):
+    """The refresh token is no longer good: the school stopped sharing, or the agreement has run out."""
+
+    status = 200
+    title = "Your school no longer shares with us"
+    says = "Sharing was stopped or has run out, so we can no longer ask for your school's data."
+
+
+def configure(app: Flask, settings: Settings, store: Store) -> None:
+    """Introduce Authlib's client to `app`. The provider itself is not asked until somebody signs in."""
+    oauth = OAuth(app, cache=store)
+    oauth.register(
+        "school",
+        client_id=settings.client_id,
+        client_secret=settings.client_secret,
+        server_metadata_url=f"{settings.issuer}/.well-known/openid-configuration",
+        client_kwargs={
+            "scope": SCOPE,
+            "code_challenge_method": "S256",
+            "token_endpoint_auth_method": "client_secret_basic",
+            "default_timeout": TIMEOUT,
+        },
+    )
+    app.extensions["assembly"] = settings
+
+
+def issuer() -> str:
+    """Our provider's name for itself."""
+    return _settings().issuer
+
+
+def begin(login_hint: str | None = None) -> Response:
+    """Send the browser to the provider with state, nonce and PKCE challenge (OpenID Connect Core §3.1.2.1)."""
+    hint = {"login_hint": login_hint} if login_hint else {}
+    with _conversation() as provider:
+        return cast("Response", provider.authorize_redirect(f"{_settings().url}/callback", **hint))
+
+
+def finish() -> SignIn:
+    """Answer the provider's redirect to our callback: who signed in, and what we were given."""
+    asked = request.args.get("state", "")
+    with _conversation() as provider:
+        if not provider.framework.get_state_data(session, asked):
+            raise StartAgain("unknown state")
+        if request.args.get("iss") != _settings().issuer:
+            raise Untrusted("the answer's iss is not our provider's (RFC 9207 §2.4)")
+        if error := request.args.get("error"):
+            provider.framework.clear_state_data(session, asked)
+            raise _told(error)
+        if not request.args.get("code"):
+            raise Untrusted("neither a code nor an error")
+        token = provider.authorize_access_token(claims_options=_expected(), leeway=LEEWAY)
+        if "userinfo" not in token:
+            raise Untrusted("no ID Token")
+        return _signed_in(provider, token, dict(token["userinfo"]))
+
+
+def refresh(before: SignIn) -> SignIn:
+    """Ask for new tokens: they bring whatever the school shares by now. Raises `Ended`."""
+    with _conversation() as provider:
+        try:
+            # An empty scope leaves it out: all that was granted, which may be less than we asked for (RFC 6749 §6).
+            token = provider.fetch_access_token(
+                grant_type="refresh_token", refresh_token=before.refresh_token, scope=""
+            )
+        except OAuthError as error:
+            raise Ended(str(error)) if error.error == "invalid_grant" else error from error
+        token.setdefault("refresh_token", before.refresh_token)
+        claims = before.claims
+        if "id_token" in token:
+            claims = dict(provider.parse_id_token(token, nonce=None, claims_options=_expected(), leeway=LEEWAY))
+        else:
+            token["id_token"] = before.id_token
+        if claims["sub"] != before.claims["sub"]:
+            raise Untrusted("the new ID Token is about somebody else (OpenID Connect Core §12.2)")
+        return _signed_in(provider, token, claims)
+
+
+def end(sign_in: SignIn) -> Response:
+    """Send the browser to sign out at the provider, and come back (RP-Initiated Logout §2)."""
+    with _conversation() as provider:
+        response = provider.logout_redirect(
+            post_logout_redirect_uri=f"{_settings().url}/signed-out",
+            id_token_hint=sign_in.id_token,
+            client_id=_settings().client_id,
+        )
+    response.status_code = 303
+    return cast("Response", response)
+
+
+def came_back_from_signing_out() -> bool:
+    """Whether this request is the provider's answer to our `end`, once."""
+    try:
+        _client().validate_logout_response()
+    except OAuthError:
+        return False
+    return True
+
+
+@contextmanager
+def _conversation() -> Iterator[FlaskOAuth2App]:
+    """Authlib's client, once the provider has introduced itself; its failures become `Trouble`."""
+    try:
+        client = _client()
+        metadata = client.load_server_metadata()
+        if metadata.get("issuer") != _settings().issuer:
+            client.server_metadata.clear()
+            raise Unreachable(f"discovery names {metadata.get('issuer')!r} as issuer (Discovery §4.3)")
+        metadata["id_token_signing_alg_values_supported"] = ALGORITHMS
+        yield client
+    except MismatchingStateError as error:
+        raise StartAgain(str(error)) from error
+    except OAuthError as error:
+        raise _told(error.error) from error
+    except JoseError as error:
+        raise Untrusted(f"ID Token: {error}") from error
+    except (RequestException, ValueError, KeyError, RuntimeError) as error:
+        raise Unreachable(f"{type(error).__name__}: {error}") from error
+
+
+def _told(error: str | None) -> Trouble:
+    """What an error code of the provider's means for the person (RFC 6749 §4.1.2.1 and §5.2)."""
+    if error == "access_denied":
+        return Declined()
+    if error in {"server_error", "temporarily_unavailable"}:
+        return Unreachable(error)
+    return StartAgain(error) if error == "invalid_grant" else Refused(error)
+
+
+def _expected() -> dict[str, Any]:
+    """Authlib checks the audience only when told whom it is for."""
+    return {
+        "iss": {"essential": True, "value": _settings().issuer},
+        "aud": {"essential": True, "value": _settings().client_id},
+    }
+
+
+def _signed_in(provider: FlaskOAuth2App, token: dict[str, Any], claims: dict[str, Any]) -> SignIn:
+    """What we keep; userinfo must be about the person of the ID Token (OpenID Connect Core §5.3.2)."""
+    about = dict(provider.userinfo(token=token))
+    if about.get("sub") != claims["sub"]:
+        raise Untrusted("userinfo is about somebody else")
+    now = time.time()
+    return SignIn(
+        claims=claims,
+        about=about,
+        scope=frozenset(str(token.get("scope", SCOPE)).split()),
+        access_until=now + float(token.get("expires_in", 0)),
+        checked_at=now,
+        id_token=token["id_token"],
+        access_token=token["access_token"],
+        refresh_token=token.get("refresh_token"),
+    )
+
+
+def _client() -> FlaskOAuth2App:
+    return current_app.extensions["authlib.integrations.flask_client"].create_client("school")
+
+
+def _settings() -> Settings:
+    return cast("Settings", current_app.extensions["assembly"])

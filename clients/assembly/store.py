@@ -1,0 +1,127 @@
+"""What Assembly keeps on its own server, in one small SQLite file: tokens never go into a cookie.
+
+The browser holds a random value; we hold its digest, who signed in, and the tokens. What waits for a
+callback (PKCE verifier, nonce) is kept here too: `Store` is the cache that Authlib's client asks for.
+"""
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+HOURS = 12
+"""How long somebody stays signed in at Assembly."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS sign_ins (digest BLOB PRIMARY KEY, content TEXT NOT NULL, expires REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS pending (name TEXT PRIMARY KEY, content TEXT NOT NULL, expires REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Somebody who signed in with their school account, and what we were given for it.
+
+    `claims` are the ID Token's, `about` is what userinfo said, `scope` what the access token may do;
+    `access_until` and `checked_at` are seconds since 1970. Only the claims and `about` are ever shown.
+    """
+
+    claims: dict[str, Any]
+    about: dict[str, Any]
+    scope: frozenset[str]
+    access_until: float
+    checked_at: float
+    id_token: str = field(repr=False)
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+
+
+class Store:
+    """The file. Every call opens and closes it: there are few, and threads then share nothing."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        self._file = file
+        with self._open() as database:
+            database.executescript(_TABLES)
+
+    def keep(self, sign_in: SignIn) -> str:
+        """Keep a new sign-in; the value to hand the browser."""
+        handle = secrets.token_urlsafe(32)
+        with self._open() as database:
+            database.execute("DELETE FROM sign_ins WHERE expires < ?", (time.time(),))
+            database.execute(
+                "INSERT INTO sign_ins VALUES (?, ?, ?)",
+                (_digest(handle), _written(sign_in), time.time() + HOURS * 3600),
+            )
+        return handle
+
+    def find(self, handle: str | None) -> SignIn | None:
+        """Whose handle it is, or None when it is nobody's, or expired."""
+        if not handle:
+            return None
+        with self._open() as database:
+            row = database.execute(
+                "SELECT content FROM sign_ins WHERE digest = ? AND expires > ?", (_digest(handle), time.time())
+            ).fetchone()
+        return _read(row[0]) if row else None
+
+    def replace(self, handle: str, sign_in: SignIn) -> None:
+        """Keep what a refresh brought; nothing happens if they have signed out meanwhile."""
+        with self._open() as database:
+            database.execute("UPDATE sign_ins SET content = ? WHERE digest = ?", (_written(sign_in), _digest(handle)))
+
+    def forget(self, handle: str) -> None:
+        """Drop a sign-in and its tokens."""
+        with self._open() as database:
+            database.execute("DELETE FROM sign_ins WHERE digest = ?", (_digest(handle),))
+
+    # What Authlib calls a cache.
+
+    def get(self, name: str) -> str | None:
+        """What waits under `name`, or None."""
+        with self._open() as database:
+            row = database.execute(
+                "SELECT content FROM pending WHERE name = ? AND expires > ?", (name, time.time())
+            ).fetchone()
+        return str(row[0]) if row else None
+
+    def set(self, name: str, content: str, seconds: float) -> None:
+        """Let `content` wait under `name`."""
+        with self._open() as database:
+            database.execute("DELETE FROM pending WHERE expires < ?", (time.time(),))
+            database.execute("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)", (name, content, time.time() + seconds))
+
+    def delete(self, name: str) -> None:
+        """Wait no longer."""
+        with self._open() as database:
+            database.execute("DELETE FROM pending WHERE name = ?", (name,))
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        database = sqlite3.connect(self._file, timeout=10)
+        try:
+            with database:
+                yield database
+        finally:
+            database.close()
+
+
+def _digest(handle: str) -> bytes:
+    return hashlib.sha256(handle.encode()).digest()
+
+
+def _written(sign_in: SignIn) -> str:
+    return json.dumps(asdict(sign_in) | {"scope": sorted(sign_in.scope)})
+
+
+def _read(content: str) -> SignIn:
+    fields = json.loads(content)
+    return SignIn(**fields | {"scope": frozenset(fields["scope"])})

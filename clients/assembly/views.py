@@ -1,0 +1,129 @@
+"""Assembly's pages. The cookie holds a handle; who that is, and their tokens, are in the store."""
+
+from datetime import datetime
+from typing import cast
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Flask, current_app, flash, g, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+
+from clients.assembly import areas, school_account
+from clients.assembly.store import SignIn, Store
+from clients.assembly.web import csrf
+
+bp = Blueprint("pages", __name__)
+
+
+def configure(app: Flask, store: Store) -> None:
+    """Give the pages their store, and templates the time as it is in Britain."""
+    app.extensions["assembly.store"] = store
+    app.add_template_filter(_clock, "clock")
+    csrf.exempt(initiate)  # the provider may post to it, and has no token of ours (OpenID Connect Core §4)
+    app.register_blueprint(bp)
+
+
+@bp.get("/")
+def home() -> ResponseReturnValue:
+    """What Assembly is; for somebody signed in, who they are and what their school shares."""
+    if not (signed_in := _current()):
+        return render_template("home.html", areas=areas.AREAS)
+    verified = signed_in.about.get("estab_status") == "verified"
+    return render_template(
+        "signed_in.html",
+        signed_in=signed_in,
+        person=signed_in.about,
+        school=signed_in.about.get("organisation") or {},
+        verified=verified,
+        standings=list(areas.standings(signed_in.scope, verified=verified)),
+    )
+
+
+@bp.get("/sign-in")
+def sign_in() -> ResponseReturnValue:
+    """Off to the provider."""
+    return school_account.begin()
+
+
+@bp.route("/initiate", methods=["GET", "POST"])
+def initiate() -> ResponseReturnValue:
+    """The provider asks us to begin (OpenID Connect Core §4): only ours may, and we only ever land at home."""
+    if request.values.get("iss", "").rstrip("/") != school_account.issuer():
+        raise school_account.Untrusted("asked to begin by somebody who is not our provider")
+    return school_account.begin(login_hint=request.values.get("login_hint"))
+
+
+@bp.get("/callback")
+def callback() -> ResponseReturnValue:
+    """Back from the provider: a new sign-in gets a new handle."""
+    signed_in = school_account.finish()
+    if old := session.pop("handle", None):
+        _store().forget(old)
+    session["handle"] = _store().keep(signed_in)
+    return redirect(url_for("pages.home"), 303)
+
+
+@bp.post("/check-again")
+def check_again() -> ResponseReturnValue:
+    """Refresh the tokens now, which shows what has changed."""
+    before = _current()
+    if not before or not before.refresh_token:
+        return redirect(url_for("pages.home"), 303)
+    try:
+        now = school_account.refresh(before)
+    except school_account.Ended:
+        _forget()
+        raise
+    _store().replace(session["handle"], now)
+    flash(_news(before, now))
+    return redirect(url_for("pages.home"), 303)
+
+
+@bp.post("/sign-out")
+def sign_out() -> ResponseReturnValue:
+    """Sign out here, then at the provider."""
+    before = _current()
+    _forget()
+    return school_account.end(before) if before else redirect(url_for("pages.signed_out"), 303)
+
+
+@bp.get("/signed-out")
+def signed_out() -> ResponseReturnValue:
+    """Signed out here; and at the provider too, when it sent the browser here."""
+    return render_template("signed_out.html", everywhere=school_account.came_back_from_signing_out())
+
+
+@bp.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """Alive."""
+    return {"status": "ok"}
+
+
+def _news(before: SignIn, now: SignIn) -> str:
+    """What a refresh changed, in one sentence."""
+    titles = [area.title for area in areas.AREAS if area.scope in now.scope - before.scope]
+    if titles:
+        return f"New: your school now shares {', '.join(titles)} with us."
+    gone = [area.title for area in areas.AREAS if area.scope in before.scope - now.scope]
+    return f"Your school no longer shares {', '.join(gone)} with us." if gone else "Nothing has changed."
+
+
+def _current() -> SignIn | None:
+    """Who is signed in, looked up once per request."""
+    if "signed_in" not in g:
+        g.signed_in = _store().find(session.get("handle"))
+    return cast("SignIn | None", g.signed_in)
+
+
+def _forget() -> None:
+    if handle := session.pop("handle", None):
+        _store().forget(handle)
+
+
+def _store() -> Store:
+    return cast("Store", current_app.extensions["assembly.store"])
+
+
+def _clock(seconds: float) -> str:
+    """A moment as a person in Britain reads it: "2 March 2026 at 09:30"."""
+    moment = datetime.fromtimestamp(seconds, ZoneInfo("Europe/London"))
+    return f"{moment.day} {moment:%B %Y at %H:%M}"
