@@ -85,9 +85,14 @@ class Client(Base):
         return self.required_scopes | self.optional_scopes
 
     @property
+    def partner_name(self) -> str:
+        """The company a school shares with."""
+        return self.partner.name
+
+    @property
     def is_public(self) -> bool:
         """Whether it cannot keep a secret (RFC 6749 §2.1)."""
-        return self.token_endpoint_auth_method == "none"
+        return self.token_endpoint_auth_method == "none"  # noqa: S105  a method's name
 
 
 class ClientSecret(Base):

@@ -3,9 +3,11 @@
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, ForeignKey, Index, and_, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from idp.foundation import clock
 from idp.foundation.database import Base
+from idp.partners.models import Client
 
 _CURRENT = text("withdrawn_at IS NULL AND superseded_at IS NULL")
 
@@ -19,6 +21,7 @@ class Authorisation(Base):
             "uq_authorisations_current", "estab_id", "client_id", unique=True,
             postgresql_where=_CURRENT, sqlite_where=_CURRENT,
         ),
+        Index("ix_authorisations_line", "line"),
         Index("ix_authorisations_client", "client_id", "estab_id"),
         Index("ix_authorisations_until", "until"),
     )  # fmt: skip
@@ -26,7 +29,13 @@ class Authorisation(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"))
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    line: Mapped[str]
+    """The id of the first agreement of an unbroken series. A change continues the line, and what was issued under
+    its older agreements lives on within the newest; withdrawing ends the line for good."""
     scopes: Mapped[frozenset[str]]
+    """What the school agreed to …"""
+    offered: Mapped[frozenset[str]]
+    """… of all that it was asked about then: nobody is asked again about what they left out."""
     given_by: Mapped[str] = mapped_column(ForeignKey("administrators.id"))
     given_at: Mapped[datetime]
     agreement: Mapped[str]
@@ -36,6 +45,19 @@ class Authorisation(Base):
     withdrawn_at: Mapped[datetime | None]
     withdrawn_by: Mapped[str | None]
     superseded_at: Mapped[datetime | None]
+
+    client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
+
+    @property
+    def state(self) -> str:
+        """`active`, `paused`, `withdrawn`, `expired` or `superseded`, now."""
+        if self.withdrawn_at is not None:
+            return "withdrawn"
+        if self.superseded_at is not None:
+            return "superseded"
+        if self.until <= clock.now():
+            return "expired"
+        return "active" if self.paused_at is None else "paused"
 
     @classmethod
     def current(cls, estab_id: str, client_id: str) -> ColumnElement[bool]:
@@ -49,7 +71,7 @@ class Authorisation(Base):
 
 
 class Decision(Base):
-    """The history a school can read: asked, given, refused, changed, paused, resumed, withdrawn."""
+    """A line of the history a school can read."""
 
     __tablename__ = "sharing_decisions"
     __table_args__ = (Index("ix_sharing_decisions_estab", "estab_id", "at"),)
@@ -60,6 +82,9 @@ class Decision(Base):
     authorisation_id: Mapped[str | None]
     at: Mapped[datetime]
     by: Mapped[str]
+    """The administrator's id."""
     what: Mapped[str]
     """`given`, `refused`, `changed`, `paused`, `resumed`, `withdrawn`."""
     scopes: Mapped[frozenset[str]]
+
+    client: Mapped[Client] = relationship(lazy="joined", viewonly=True)

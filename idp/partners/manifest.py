@@ -1,0 +1,164 @@
+"""The registration manifest: RFC 7591's names, and what a school has to be told besides.
+
+`clients/assembly/client.toml` is the example, and explains each line.
+"""
+
+import string
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+
+from idp.foundation import scopes as catalogue
+from idp.partners import mis
+from idp.partners.metadata import (
+    CODE,
+    REFRESH,
+    Address,
+    InvalidClientMetadata,
+    Metadata,
+    Page,
+    SetOf,
+    Words,
+    check,
+    printable,
+)
+
+_ID = frozenset(string.ascii_lowercase + string.digits + "-")
+
+
+def _plain_id(text: str) -> str:
+    """Without underscores, so that it can never be taken for one of our ids, nor for a person's `sub`."""
+    if not _ID.issuperset(text):
+        raise ValueError("may have small letters, digits and hyphens alone")
+    return text
+
+
+Id = Annotated[str, StringConstraints(min_length=3, max_length=64), AfterValidator(_plain_id)]
+Sentence = Annotated[str, StringConstraints(min_length=10, max_length=500), AfterValidator(printable)]
+Names = Annotated[frozenset[str], SetOf]
+
+
+class Scopes(BaseModel):
+    """What the client may ask schools for, and what it may do for itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    required: Names = frozenset()
+    optional: Names = frozenset()
+    client: Names = frozenset()
+
+    @field_validator("required", "optional", "client")
+    @classmethod
+    def _are_of_their_kind(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        known = catalogue.catalogue()
+        if unknown := sorted(value - known.keys()):
+            raise ValueError(f"config/scopes.toml has no {_listed(unknown)}")
+        wrong = {name for name in value if (known[name].kind == "client") != (info.field_name == "client")}
+        if wrong:
+            place = "required or optional" if info.field_name == "client" else "client"
+            raise ValueError(f"{_listed(sorted(wrong))} must stand under {place}")
+        if twice := value & info.data.get("required", frozenset()):
+            raise ValueError(f"{_listed(sorted(twice))} cannot be required as well")
+        return value
+
+
+class Manifest(Metadata):
+    """Everything an operator registers a client with. A name that is not here is a fault: it may be misspelt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    partner: Words
+    client_id: Id | None = None
+    client_name: Words
+    client_uri: Page
+    policy_uri: Page
+    purpose: Sentence
+    agreement_uri: Page
+    agreement_version: Words
+    authorisation_days: Annotated[int, Field(ge=1, le=1830)] | None = None
+    require_pkce: bool = True
+    rotate_refresh_tokens: bool | None = None
+    accepted_mis: Names = frozenset()
+    scopes: Scopes
+
+    @field_validator("require_pkce")
+    @classmethod
+    def _pkce_where_it_must_be(cls, value: bool, info: ValidationInfo) -> bool:
+        public = info.data.get("token_endpoint_auth_method") == "none"
+        if not value and (public or info.data.get("profile") == "fapi2"):
+            raise ValueError("cannot be switched off for public clients, nor for the profile fapi2")
+        return value
+
+    @field_validator("rotate_refresh_tokens")
+    @classmethod
+    def _rotation_where_it_must_be(cls, value: bool | None, info: ValidationInfo) -> bool | None:
+        public = info.data.get("token_endpoint_auth_method") == "none" and not info.data.get("dpop_bound_access_tokens")
+        if value is False and public:
+            raise ValueError("cannot be switched off for public clients without DPoP")
+        if value and info.data.get("profile") == "fapi2":
+            raise ValueError("the profile fapi2 does not rotate")
+        return value
+
+    @field_validator("accepted_mis")
+    @classmethod
+    def _systems_are_known(cls, value: frozenset[str]) -> frozenset[str]:
+        if unknown := sorted(value - mis.catalogue().keys()):
+            raise ValueError(f"config/mis.toml has no {_listed(unknown)}")
+        return value
+
+    @field_validator("scopes")
+    @classmethod
+    def _grants_serve_the_scopes(cls, value: Scopes, info: ValidationInfo) -> Scopes:
+        grants = info.data.get("grant_types")
+        if grants is None:
+            return value
+        if ("offline_access" in value.required | value.optional) != (REFRESH in grants):
+            raise ValueError("offline_access and the grant type refresh_token go together")
+        if bool(value.client) != ("client_credentials" in grants):
+            raise ValueError("scopes under client and the grant type client_credentials go together")
+        if CODE in grants and not value.required:
+            raise ValueError("required: needs one at least, openid as a rule")
+        return value
+
+    def columns(self) -> dict[str, Any]:
+        """What of it `models.Client` keeps."""
+        kept = super().columns()
+        if self.rotate_refresh_tokens is not None:
+            kept["rotate_refresh_tokens"] = self.rotate_refresh_tokens
+        scopes = {f"{kind}_scopes": chosen for kind, chosen in kept.pop("scopes").items()}
+        return {name: value for name, value in kept.items() if name not in {"partner", "client_id"}} | scopes
+
+
+class Company(BaseModel):
+    """A partner."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    name: Words
+    website: Page
+    contact_email: Address
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The manifest in a TOML file; raises `InvalidClientMetadata` where it is none."""
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise InvalidClientMetadata([(file.name, f"is not TOML: {fault}")]) from fault
+
+
+def validated(asked: Mapping[str, Any]) -> Manifest:
+    """`asked` as a manifest; raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault."""
+    return check(Manifest, asked)
+
+
+def company(**asked: str) -> Company:
+    """A partner's name, website and contact; raises `InvalidClientMetadata` naming every fault."""
+    return check(Company, asked)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)

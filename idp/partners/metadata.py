@@ -1,0 +1,290 @@
+"""What a client says about itself, in the words of RFC 7591 and OpenID Connect Registration, checked.
+
+Every fault is found before any is told, each under its name and never quoting what was sent. Which scopes a
+client may have, and under which profile, is not its own to say: a manifest or a registration's policy does.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from idp.foundation import runtime
+from idp.foundation.errors import Refusal
+from idp.partners import jwks as keys, uris
+
+CODE, REFRESH = "authorization_code", "refresh_token"
+UNSUPPORTED = (
+    "id_token_encrypted_response_alg", "id_token_encrypted_response_enc", "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc", "request_object_encryption_alg", "request_object_encryption_enc",
+    "authorization_signed_response_alg", "authorization_encrypted_response_alg",
+    "authorization_encrypted_response_enc", "tls_client_auth_subject_dn", "tls_client_auth_san_dns",
+    "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email",
+)  # fmt: skip
+"""Names that ask for what we do not do (protocol.md §1): registering them in silence would break a promise."""
+
+
+class InvalidMetadata(Refusal):
+    """Something in a registration is wrong; `faults` are (name, reason) pairs, all of them."""
+
+    status, title = 400, "This registration has faults"
+
+    def __init__(self, faults: list[tuple[str, str]]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(f"{name}: {reason}" for name, reason in faults))
+
+
+class InvalidClientMetadata(InvalidMetadata):
+    """RFC 7591 §3.2.2."""
+
+    code = "invalid_client_metadata"
+
+
+class InvalidRedirectUri(InvalidMetadata):
+    """RFC 7591 §3.2.2: a redirect URI, perhaps among other things."""
+
+    code = "invalid_redirect_uri"
+
+
+def printable(text: str) -> str:
+    """Text that shows as it is: nothing that hides, or that turns the reading direction."""
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be one line of visible characters, without blanks around it")
+    return text
+
+
+def _web(uri: str) -> str:
+    return uris.web(uri, local=runtime.settings().environment != "production")
+
+
+def _empty_is_absent(value: Any) -> Any:
+    return None if value in ("", None) else value
+
+
+Words = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(printable)]
+Page = Annotated[str, AfterValidator(_web)]
+MaybePage = Annotated[Page | None, BeforeValidator(_empty_is_absent)]
+Address = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254), AfterValidator(printable)]
+SetOf = Strict(False)
+Grant = Literal[
+    "authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"
+]
+Method = Literal["private_key_jwt", "client_secret_jwt", "client_secret_basic", "client_secret_post", "none"]
+
+
+class Metadata(BaseModel):
+    """What we act on, with the defaults of RFC 7591 §2. Later fields are checked in the light of earlier ones."""
+
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, strict=True, hide_input_in_errors=True, validate_default=True
+    )  # fmt: skip
+
+    profile: Literal["oidc", "fapi2"] = "oidc"
+    client_name: Words | Literal[""] = ""
+    client_uri: Page | Literal[""] = ""
+    logo_uri: Page | Literal[""] = ""
+    policy_uri: Page | Literal[""] = ""
+    contacts: Annotated[list[Address], Field(max_length=10)] = []
+    token_endpoint_auth_method: Method = Field(default=None, validate_default=True)
+    token_endpoint_auth_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA", "HS256"] | None = None
+    grant_types: Annotated[frozenset[Grant], SetOf, Field(min_length=1)] = frozenset({"authorization_code"})
+    response_types: Annotated[frozenset[Literal["code"]], SetOf] = Field(default=None, validate_default=True)
+    redirect_uris: Annotated[list[str], Field(max_length=50)] = []
+    post_logout_redirect_uris: Annotated[list[Page], Field(max_length=50)] = []
+    initiate_login_uri: MaybePage = None
+    backchannel_logout_uri: MaybePage = None
+    backchannel_logout_session_required: bool = False
+    jwks: dict[str, Any] | None = None
+    jwks_uri: MaybePage = None
+    dpop_bound_access_tokens: bool = False
+    id_token_signed_response_alg: Literal["RS256", "ES256"] = Field(default=None, validate_default=True)
+    userinfo_signed_response_alg: Literal["RS256", "ES256"] | None = None
+    request_object_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
+    tls_client_certificate_bound_access_tokens: Literal[False] = False
+    sector_identifier_uri: MaybePage = None
+    subject_type: Literal["public", "pairwise"] = "public"
+
+    @field_validator("token_endpoint_auth_method", mode="before")
+    @classmethod
+    def _method_unless_told(cls, value: Any, info: ValidationInfo) -> Any:
+        return value or ("private_key_jwt" if info.data.get("profile") == "fapi2" else "client_secret_basic")
+
+    @field_validator("token_endpoint_auth_method")
+    @classmethod
+    def _method_fits(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("profile") == "fapi2" and value != "private_key_jwt":
+            raise ValueError("must be private_key_jwt for the profile fapi2")
+        return value
+
+    @field_validator("token_endpoint_auth_signing_alg")
+    @classmethod
+    def _alg_fits(cls, value: str | None, info: ValidationInfo) -> str | None:
+        method = info.data.get("token_endpoint_auth_method")
+        if value is None or method is None:
+            return value
+        allowed = {"private_key_jwt": {"RS256", "PS256", "ES256", "EdDSA"}, "client_secret_jwt": {"HS256"}}
+        if value not in allowed.get(method, set()):
+            raise ValueError(f"does not go with {method}")
+        if value == "RS256" and info.data.get("profile") == "fapi2":
+            raise ValueError("must be PS256, ES256 or EdDSA for the profile fapi2")
+        return value
+
+    @field_validator("grant_types")
+    @classmethod
+    def _grants_fit(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        if "client_credentials" in value and info.data.get("token_endpoint_auth_method") == "none":
+            raise ValueError("client_credentials is for clients that authenticate")
+        if value == {REFRESH}:
+            raise ValueError("refresh_token needs another grant that gives one")
+        return value
+
+    @field_validator("response_types", mode="before")
+    @classmethod
+    def _responses_unless_told(cls, value: Any, info: ValidationInfo) -> Any:
+        return (["code"] if CODE in info.data.get("grant_types", ()) else []) if value is None else value
+
+    @field_validator("response_types")
+    @classmethod
+    def _responses_fit(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        if "grant_types" in info.data and bool(value) != (CODE in info.data["grant_types"]):
+            raise ValueError("must be code exactly where grant_types has authorization_code")
+        return value
+
+    @field_validator("redirect_uris")
+    @classmethod
+    def _redirects_fit(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if not value and CODE in info.data.get("grant_types", ()):
+            raise ValueError("needs one at least for authorization_code")
+        if len(set(value)) != len(value):
+            raise ValueError("has the same one twice")
+        faults = dict(_redirect_faults(value, info.data))
+        if faults:
+            raise ValueError("; ".join(f"[{place}] {reason}" for place, reason in faults.items()))
+        return value
+
+    @field_validator("jwks")
+    @classmethod
+    def _keys_are_public(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if value is None else keys.checked(value)
+
+    @field_validator("jwks_uri")
+    @classmethod
+    def _keys_come_one_way(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("jwks"):
+            raise ValueError("must not stand beside jwks (RFC 7591 section 2)")
+        needed = info.data.get("token_endpoint_auth_method") == "private_key_jwt"
+        if needed and not value and "jwks" in info.data and info.data["jwks"] is None:
+            raise ValueError("private_key_jwt needs jwks or jwks_uri")
+        return value
+
+    @field_validator("id_token_signed_response_alg", mode="before")
+    @classmethod
+    def _id_token_unless_told(cls, value: Any, info: ValidationInfo) -> Any:
+        return value or ("ES256" if info.data.get("profile") == "fapi2" else "RS256")
+
+    @field_validator("id_token_signed_response_alg")
+    @classmethod
+    def _id_token_fits(cls, value: str, info: ValidationInfo) -> str:
+        if value != "ES256" and info.data.get("profile") == "fapi2":
+            raise ValueError("must be ES256 for the profile fapi2")
+        return value
+
+    @field_validator("subject_type")
+    @classmethod
+    def _sector_is_one(cls, value: str, info: ValidationInfo) -> str:
+        hosts = {uris.host_of(each) for each in info.data.get("redirect_uris", ())}
+        if value == "pairwise" and not info.data.get("sector_identifier_uri") and (len(hosts) != 1 or "" in hosts):
+            raise ValueError("pairwise needs redirect_uris on one host, or a sector_identifier_uri")
+        return value
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it cannot keep a secret."""
+        return self.token_endpoint_auth_method == "none"  # noqa: S105  a method's name
+
+    def columns(self) -> dict[str, Any]:
+        """What of it `models.Client` keeps."""
+        left_out = {"response_types", "request_object_signing_alg", "tls_client_certificate_bound_access_tokens"}
+        kept = self.model_dump(exclude=left_out)
+        if self.profile == "fapi2":
+            kept["dpop_bound_access_tokens"] = True
+        kept["rotate_refresh_tokens"] = self.is_public and not kept["dpop_bound_access_tokens"]
+        pairwise = self.subject_type == "pairwise"
+        sector = self.sector_identifier_uri or next(iter(self.redirect_uris), "")
+        return kept | {"sector_identifier": uris.host_of(sector) if pairwise else None}
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(asked: Mapping[str, Any], *, profile: str = "oidc") -> dict[str, Any]:
+    """The columns of `models.Client` that `asked` (RFC 7591 names) says, under a profile that others decide.
+
+    Unknown members are ignored (RFC 7591 §2). Raises `InvalidRedirectUri` or `InvalidClientMetadata`.
+    """
+    return check(Metadata, asked, profile=profile).columns()
+
+
+def check(model: type[M], asked: object, **decided: object) -> M:
+    """`asked`, with what others have `decided`, as a `model`; raises `InvalidMetadata` naming every fault."""
+    if not isinstance(asked, Mapping):
+        raise InvalidClientMetadata([("registration", "must be an object of names and values")])
+    faults = [(name, "is not supported") for name in UNSUPPORTED if asked.get(name) is not None]
+    try:
+        given = {str(name): value for name, value in asked.items() if value is not None}
+        found = model.model_validate({**given, **decided})
+    except ValidationError as bad:
+        faults += _told(bad)
+    else:
+        if not faults:
+            return found
+    wrong_redirect = any(name.startswith("redirect_uris") for name, _ in faults)
+    raise (InvalidRedirectUri if wrong_redirect else InvalidClientMetadata)(faults)
+
+
+def _redirect_faults(value: list[str], known: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+    rules = {
+        "profile": known.get("profile", "oidc"),
+        "public": known.get("token_endpoint_auth_method") == "none",
+        "local": runtime.settings().environment != "production",
+    }
+    for place, uri in enumerate(value):
+        try:
+            uris.redirect(uri, **rules)
+        except ValueError as fault:
+            yield place, str(fault)
+
+
+def _told(bad: ValidationError) -> list[tuple[str, str]]:
+    """Pydantic's findings in our words, one for each place."""
+    words = {
+        "missing": "is missing", "extra_forbidden": "there is no such name", "string_type": "must be a text",
+        "list_type": "must be a list", "frozen_set_type": "must be a list", "bool_type": "must be true or false",
+        "int_type": "must be a whole number", "dict_type": "must be a table", "string_too_short": "must not be empty",
+        "string_pattern_mismatch": "is not of the right form",
+    }  # fmt: skip
+    told: dict[str, str] = {}
+    for fault in bad.errors():
+        name = _place(fault["loc"])
+        reason = words.get(fault["type"]) or fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        if fault["type"] == "literal_error":
+            reason = f"must be {reason}"
+        told.setdefault(name, reason)
+    return list(told.items())
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    """Where a fault is: `redirect_uris[0]`, `scopes.required`. Which branch of a union was tried is not said."""
+    named = [part for part in parts if isinstance(part, int) or part.isidentifier()]
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in named).removeprefix(".")

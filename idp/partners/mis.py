@@ -1,0 +1,39 @@
+"""The catalogue of management information systems, `config/mis.toml`."""
+
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+
+from idp.foundation.settings import ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Mis:
+    """A system: its `code`, what it and its maker are called, and whether our endpoint reads it."""
+
+    code: str
+    name: str
+    vendor: str = ""
+    also: tuple[str, ...] = ()
+    """Other names that people type for it."""
+    endpoint: bool = False
+
+
+@cache
+def catalogue() -> dict[str, Mis]:
+    """Every system we know, in the order in which a school is shown them."""
+    table = tomllib.loads((ROOT / "config" / "mis.toml").read_text("utf-8"))["mis"]
+    return {code: Mis(code, **{**entry, "also": tuple(entry.get("also", ()))}) for code, entry in table.items()}
+
+
+def name(code: str | None) -> str:
+    """What a school calls the system `code`; "not known" where nobody has said yet."""
+    found = catalogue().get(code or "")
+    return found.name if found else "not known"
+
+
+def names(codes: Collection[str]) -> str:
+    """Several systems as words of a sentence, in the catalogue's order: "iSAMS, SIMS or Arbor"."""
+    known = [entry.name for code, entry in catalogue().items() if code in codes]
+    return " or ".join(filter(None, [", ".join(known[:-1]), *known[-1:]]))

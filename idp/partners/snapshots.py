@@ -1,0 +1,81 @@
+"""A client as hot paths see it: read once, frozen, shared by all threads of the process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from idp.partners.models import Client, ClientSecret
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One of a client's secrets: its SHA-256, and the secret itself, sealed, for `client_secret_jwt` alone."""
+
+    digest: bytes
+    sealed: str | None
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A client's registration as it was at `version`; what the fields mean stands in `models.Client`."""
+
+    id: str
+    partner_id: str
+    partner_name: str
+    client_name: str
+    client_uri: str
+    logo_uri: str
+    purpose: str
+    policy_uri: str
+    agreement_uri: str
+    agreement_version: str
+    profile: str
+    redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...]
+    initiate_login_uri: str | None
+    backchannel_logout_uri: str | None
+    backchannel_logout_session_required: bool
+    grant_types: frozenset[str]
+    token_endpoint_auth_method: str
+    token_endpoint_auth_signing_alg: str | None
+    required_scopes: frozenset[str]
+    optional_scopes: frozenset[str]
+    client_scopes: frozenset[str]
+    accepted_mis: frozenset[str]
+    authorisation_days: int | None
+    require_pkce: bool
+    dpop_bound_access_tokens: bool
+    rotate_refresh_tokens: bool
+    id_token_signed_response_alg: str
+    userinfo_signed_response_alg: str | None
+    subject_type: str
+    sector_identifier: str | None
+    sector_identifier_uri: str | None
+    jwks: Mapping[str, Any] | None
+    jwks_uri: str | None
+    version: int
+    secrets: tuple[Secret, ...]
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """All that a school may be asked for."""
+        return self.required_scopes | self.optional_scopes
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it cannot keep a secret (RFC 6749 §2.1)."""
+        return self.token_endpoint_auth_method == "none"  # noqa: S105  a method's name
+
+
+AnyClient = Client | Snapshot
+"""Rules that ask only about the registration take either."""
+
+
+def of(client: Client, secrets: list[ClientSecret]) -> Snapshot:
+    """Freeze `client` and its `secrets`."""
+    values = {field.name: getattr(client, field.name) for field in fields(Snapshot) if field.name != "secrets"}
+    frozen: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
+    kept = tuple(Secret(each.digest, each.sealed, each.expires_at) for each in secrets)
+    return Snapshot(**frozen, secrets=kept)

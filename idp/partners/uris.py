@@ -1,0 +1,114 @@
+"""Which addresses a client may register: for redirects, and for pages, icons and documents.
+
+Strict at the door, so that everything behind it can compare character by character. The functions return
+the address or raise `ValueError` with a reason that never quotes it.
+"""
+
+import string
+from urllib.parse import SplitResult, urlsplit
+
+LONGEST = 2048
+"""Characters of an address."""
+LOOPBACK = frozenset({"127.0.0.1", "[::1]"})
+_ALLOWED = frozenset(string.ascii_letters + string.digits + "-._~:/?@!$&'()+,;=%[]")
+"""RFC 3986 §2, without the fragment's # and without *, which somebody would take for a pattern."""
+_LABEL = frozenset(string.ascii_lowercase + string.digits + "-")
+
+
+def redirect(uri: str, *, profile: str, public: bool, local: bool) -> str:
+    """A redirect URI: https, http on the person's own machine, or an app's own scheme (RFC 8252 §7).
+
+    `local` also allows http://localhost, which is for development: what that name means is the machine's choice.
+    """
+    parts = _split(uri)
+    if parts.scheme not in {"http", "https"}:
+        return _own_scheme(uri, parts, allowed=public and profile == "oidc")
+    host = _host(parts)
+    if parts.scheme == "http":
+        if profile == "fapi2":
+            raise ValueError("must be https for the profile fapi2")
+        if host not in LOOPBACK and not (local and host == "localhost"):
+            raise ValueError("must be https, or http on 127.0.0.1 or [::1]")
+    return uri
+
+
+def web(uri: str, *, local: bool) -> str:
+    """The address of a page or document: https; `local` also allows http on the machine itself."""
+    parts = _split(uri)
+    host = _host(parts)
+    if parts.scheme != "https" and not (local and parts.scheme == "http" and host in LOOPBACK | {"localhost"}):
+        raise ValueError("must be https")
+    return uri
+
+
+def is_port(text: str) -> bool:
+    """Whether `text` is a port as everyone writes it: 1 to 65535, in ASCII digits, without a leading zero."""
+    return text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= 5 and int(text) <= 65535
+
+
+def host_of(uri: str) -> str:
+    """The host of a registered address, without its port; empty for an app's own scheme."""
+    return urlsplit(uri).hostname or ""
+
+
+def _split(uri: str) -> SplitResult:
+    """Take the address apart, once it holds nothing that anyone could take apart differently."""
+    if not 0 < len(uri) <= LONGEST:
+        raise ValueError(f"must have 1 to {LONGEST} characters")
+    if "#" in uri:
+        raise ValueError("must not have a fragment")
+    if not _ALLOWED.issuperset(uri):
+        raise ValueError("has a character that may not stand in an address (no blanks, quotes, backslashes or *)")
+    if not all(_is_hex(each[:2]) for each in uri.split("%")[1:]):
+        raise ValueError("has a % that is not followed by two hexadecimal digits")
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # whose words would quote it
+        raise ValueError("has a host that cannot be read") from None
+    if not parts.scheme or not uri.startswith(f"{parts.scheme}:"):
+        raise ValueError("must begin with a scheme in small letters, such as https:")
+    segments = parts.path.lower().replace("%2e", ".").split("/")
+    if "." in segments or ".." in segments:
+        raise ValueError("must not have . or .. in its path")
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    """The host of an http or https address as written, or a reason why it is none."""
+    if parts.scheme not in {"http", "https"}:
+        raise ValueError("must be https")
+    if "@" in parts.netloc:
+        raise ValueError("must not have a user name or password")
+    host, colon, port = parts.netloc.rpartition(":")
+    if not colon or port.endswith("]"):
+        host = parts.netloc
+    elif not is_port(port):
+        raise ValueError("has a port that is none")
+    labels = host.split(".")
+    if host not in LOOPBACK and not all(_is_label(each) for each in labels):
+        raise ValueError("has a host that is not a name in small letters")
+    if any(label.startswith("xn--") for label in labels):
+        raise ValueError("must not have an internationalised host: its letters could be taken for others")
+    if not parts.path.startswith("/") and host in LOOPBACK:
+        raise ValueError("must have a path after the loopback address")
+    return host
+
+
+def _is_label(text: str) -> bool:
+    return 0 < len(text) <= 63 and _LABEL.issuperset(text) and text[0] != "-" != text[-1]
+
+
+def _is_hex(text: str) -> bool:
+    return len(text) == 2 and all(each in string.hexdigits for each in text)
+
+
+def _own_scheme(uri: str, parts: SplitResult, *, allowed: bool) -> str:
+    """A private-use scheme, named backwards after a domain: `uk.example.app:/signed-in` (RFC 8252 §7.1)."""
+    if not allowed:
+        raise ValueError("must be https, or http on 127.0.0.1 or [::1]")
+    labels = parts.scheme.split(".")
+    if len(labels) < 2 or not all(_is_label(label) for label in labels):
+        raise ValueError("must be https, or a scheme that is a domain named backwards, such as uk.example.app:")
+    if parts.netloc or not parts.path.startswith("/") or uri.startswith(f"{parts.scheme}://"):
+        raise ValueError("must have one slash after an app's own scheme: uk.example.app:/signed-in")
+    return uri
