@@ -27,6 +27,8 @@ class AuthorizationRequest(Base):
     """Only a pushed one satisfies "PAR required"."""
     browser: Mapped[bytes | None]
     """Digest of the cookie of the browser it was first shown in; None until then."""
+    shown_at: Mapped[datetime | None]
+    """When that was: a sign-in or an agreement counts for this request only from then on."""
     dpop_jkt: Mapped[str | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
@@ -67,7 +69,8 @@ class RefreshFamily(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     digest: Mapped[bytes] = mapped_column(unique=True)
-    """Of the family's first token, or, where it rotates, of the family's secret part, which never changes."""
+    """Of the token; where it rotates, of the family's secret part, which all its tokens begin with."""
+    rotates: Mapped[bool]
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     person_id: Mapped[str] = mapped_column(index=True)
     estab_id: Mapped[str]

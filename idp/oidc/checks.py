@@ -1,0 +1,213 @@
+"""The rules of an authorization request, in their order, and who is asking on the back channel.
+
+A check raises, or fills the slot of the request that is its business; each may trust those above it. From
+`redirect_uri_is_registered` on, errors at authorize are answered at the redirect URI. All can be repeated:
+Authlib validates twice (protocol.md §4.2, 32), and a kept request is checked each time it is shown.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from authlib.oauth2.rfc6749 import InvalidScopeError, UnauthorizedClientError
+from authlib.oidc.core.errors import RequestNotSupportedError, RequestURINotSupportedError
+
+from idp.foundation import runtime, scopes as scope
+from idp.keys import ring
+from idp.oidc import claims, client as clients, errors
+from idp.oidc.client import OAuthClient
+from idp.oidc.incoming import AUTHORIZE, PAR, Request
+
+Check = Callable[[Request], None]
+
+PROMPTS: Final = ("none", "login", "consent", "select_account", "create")
+RESPONSE_MODES: Final = ("query", "form_post")
+CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+"""base64url of a SHA-256 (RFC 7636 §4.2)."""
+BOTH: Final = frozenset({AUTHORIZE, PAR})
+
+
+def run(request: Request) -> None:
+    """Apply every check that holds at the request's endpoint."""
+    for check, endpoints in CHECKS:
+        if request.endpoint in endpoints:
+            check(request)
+
+
+def known_client(request: Request) -> OAuthClient:
+    """The client a browser's request names; a page where there is none (RFC 6749 §4.1.2.1)."""
+    if fault := request.sent.wrong.get("client_id"):
+        raise errors.NotToBeRedirected("client_id", fault)
+    if (named := request.sent.get("client_id")) is None:
+        raise errors.NotToBeRedirected("client_id", "missing")
+    if (client := clients.find(named)) is None:
+        raise errors.NotToBeRedirected("client_id", "no client with this id is registered", error="unauthorized_client")
+    return client
+
+
+def redirect_uri_is_registered(request: Request) -> None:
+    """Sent, and equal to a registered one; only then may anything leave our host."""
+    if fault := request.sent.wrong.get("redirect_uri"):
+        raise errors.NotToBeRedirected("redirect_uri", fault)
+    if (uri := request.sent.get("redirect_uri")) is None:
+        raise errors.NotToBeRedirected("redirect_uri", "missing")
+    if not request.client.check_redirect_uri(uri):
+        part = clients.difference(request.client, uri)
+        raise errors.NotToBeRedirected(
+            "redirect_uri", f"its {part} is not that of any address registered for this client",
+            because=f"redirect_uri of {request.client.id} differs in its {part}",
+        )  # fmt: skip
+    request.answer_to = uri
+
+
+def parameters_are_sound(request: Request) -> None:
+    """Each once, of bounded size, without control characters."""
+    if fault := request.sent.fault():
+        raise errors.invalid(*fault)
+
+
+def request_objects_are_not_used(request: Request) -> None:
+    """Neither by reference (we would fetch on a stranger's word) nor, so far, by value."""
+    if "request" in request.sent and "request_uri" in request.sent:
+        raise errors.invalid("request_uri", "cannot be sent together with request")
+    if "request_uri" in request.sent:
+        raise RequestURINotSupportedError(description="request_uri: only those of our PAR endpoint are supported")
+    if "request" in request.sent:
+        raise RequestNotSupportedError(description="request: request objects are not supported")
+
+
+def pushed_if_it_must_be(request: Request) -> None:
+    """`fapi2` clients push their requests (FAPI 2.0 Security Profile §5.3.2.2)."""
+    if request.client.is_fapi2 and not (request.kept and request.kept.pushed):
+        raise errors.invalid("request_uri", "this client has to push its requests first (PAR)")
+
+
+def response_type_is_code(request: Request) -> None:
+    """The code flow and nothing else; answered by query or form_post."""
+    mode = request.sent.get("response_mode")
+    if mode is not None and mode not in RESPONSE_MODES:
+        raise errors.invalid("response_mode", "only query and form_post are supported")
+    if mode == "form_post" and not str(request.answer_to).startswith(("http://", "https://")):
+        raise errors.invalid("response_mode", "form_post needs a redirect_uri on the web")
+    asked = request.sent.get("response_type")
+    if asked is None:
+        raise errors.invalid("response_type", "missing")
+    if asked != "code":
+        raise errors.UnsupportedResponseType
+    if not request.client.check_response_type(asked):
+        raise UnauthorizedClientError(description="response_type: this client is not registered for it")
+
+
+def scopes_within_client(request: Request) -> None:
+    """All of them known and the client's; never fewer than were asked for."""
+    try:
+        request.scopes = scope.parse(request.sent.get("scope"))
+    except scope.UnknownScope:
+        raise InvalidScopeError(description="scope: malformed, or names one that does not exist") from None
+    if not request.scopes:
+        raise InvalidScopeError(description="scope: missing")
+    if not request.scopes <= request.client.registered.scopes:
+        raise InvalidScopeError(description="scope: names one that this client is not registered for")
+
+
+def resource_within_scopes(request: Request) -> None:
+    """Only resources there are (RFC 8707 §2)."""
+    request.resource = claims.resources(request.sent.resources)
+
+
+def challenge_is_s256(request: Request) -> None:
+    """PKCE by S256, said explicitly; needed by all but the clients it was switched off for (RFC 7636)."""
+    challenge, method = request.sent.get("code_challenge"), request.sent.get("code_challenge_method")
+    if challenge is None:
+        if request.client.needs_pkce or method is not None:
+            raise errors.invalid("code_challenge", "missing")
+        return
+    if method != "S256":
+        raise errors.invalid("code_challenge_method", "has to be S256")
+    if not CHALLENGE.fullmatch(challenge):
+        raise errors.invalid("code_challenge", "is not 43 characters of base64url")
+
+
+def prompt_is_understood(request: Request) -> None:
+    """Known words, `none` alone (OpenID Connect Core §3.1.2.1)."""
+    request.prompt = frozenset((request.sent.get("prompt") or "").split())
+    if not request.prompt <= frozenset(PROMPTS):
+        raise errors.invalid("prompt", "has a value that is not supported")
+    if "none" in request.prompt and len(request.prompt) > 1:
+        raise errors.invalid("prompt", "none cannot stand beside another value")
+
+
+def max_age_is_a_number(request: Request) -> None:
+    """Whole seconds."""
+    asked = request.sent.get("max_age")
+    if asked is not None and not (asked.isascii() and asked.isdigit() and len(asked) <= 10):
+        raise errors.invalid("max_age", "is not a number of seconds")
+    request.max_age = None if asked is None else int(asked)
+
+
+def claims_are_readable(request: Request) -> None:
+    """A JSON object of objects (OpenID Connect Core §5.5); of it we keep the names that we may release."""
+    asked = request.sent.get("claims")
+    if asked is None:
+        return
+    try:
+        wanted = json.loads(asked, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise errors.invalid("claims", "is not a JSON object") from None
+    if not isinstance(wanted, dict):
+        raise errors.invalid("claims", "is not a JSON object")
+    places = {place: wanted.get(place) or {} for place in ("userinfo", "id_token")}
+    for members in places.values():
+        if not isinstance(members, dict) or not all(_is_wish(each) for each in members.values()):
+            raise errors.invalid("claims", "has a member that is not an object or null")
+    request.claims = {place: claims.nameable(members) for place, members in places.items()}
+    request.hinted = _sub(places["id_token"])
+
+
+def _refuse(_constant: str) -> None:
+    raise ValueError("NaN and infinities are not JSON")
+
+
+def _is_wish(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
+
+
+def _sub(members: dict[str, Any]) -> str | None:
+    """The subject a client insists on (OpenID Connect Core §5.5.1)."""
+    wanted = (members.get("sub") or {}).get("value")
+    if wanted is not None and not isinstance(wanted, str):
+        raise errors.invalid("claims", "sub is not a text")
+    return wanted
+
+
+def hint_is_ours(request: Request) -> None:
+    """An ID Token of ours for this client, at any age."""
+    if (hint := request.sent.get("id_token_hint")) is None:
+        return
+    try:
+        said = claims.of_id_token(hint)
+    except ring.BadToken:
+        raise errors.invalid("id_token_hint", "is not an ID Token of ours") from None
+    if said["aud"] != request.client.id:
+        raise errors.invalid("id_token_hint", "was issued to another client")
+    if request.hinted is not None and request.hinted != said["sub"]:
+        raise errors.invalid("id_token_hint", "names another person than claims")
+    request.hinted = said["sub"]
+
+
+CHECKS: Final[tuple[tuple[Check, frozenset[str]], ...]] = (
+    (redirect_uri_is_registered, BOTH),  # from here on an error at authorize is redirected
+    (parameters_are_sound, BOTH),
+    (request_objects_are_not_used, BOTH),
+    (pushed_if_it_must_be, frozenset({AUTHORIZE})),
+    (response_type_is_code, BOTH),
+    (scopes_within_client, BOTH),
+    (resource_within_scopes, BOTH),
+    (challenge_is_s256, BOTH),
+    (prompt_is_understood, BOTH),
+    (max_age_is_a_number, BOTH),
+    (claims_are_readable, BOTH),
+    (hint_is_ours, BOTH),
+)
+"""In order: each may trust those above it."""

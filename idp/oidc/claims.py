@@ -1,0 +1,189 @@
+"""What is said of a person and their school: one function, for ID Token, access token, userinfo, introspection.
+
+Which claim may stand where is protocol.md §2.4. What cannot be given is left out, never invented.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final, Literal
+
+from idp.foundation import crypto, runtime
+from idp.keys import ring
+from idp.oidc.client import OAuthClient
+from idp.oidc.errors import InvalidTarget
+
+Place = Literal["id_token", "access_token", "userinfo", "introspection"]
+
+CLAIMS: Final[dict[str, tuple[str, ...]]] = {
+    "profile": (
+        "name", "given_name", "family_name", "preferred_username", "locale", "zoneinfo", "updated_at",
+    ),
+    "email": ("email", "email_verified"),
+    "phone": ("phone_number", "phone_number_verified"),
+}  # fmt: skip
+"""Claims a client may ask for by name, and the scope each belongs to."""
+SCOPE_OF: Final = {name: scope for scope, names in CLAIMS.items() for name in names}
+ABOUT_SCHOOL: Final = ("organisation", "estab_id", "estab_status")
+ALWAYS: Final = ("iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid")
+
+ESTABLISHMENT: Final = {"id": "001", "name": "Establishment"}
+"""DfE Sign-in's category of every organisation that is a school."""
+
+
+@dataclass(frozen=True, slots=True)
+class School:
+    """A school's public entry, as much of it as the `organisation` claim has."""
+
+    name: str
+    register: str
+    register_id: str
+    ukprn: str | None
+    establishment_number: str
+    la_code: str
+    la_name: str
+    type_name: str
+    phase_name: str
+    status_code: str
+    status_name: str
+    closed_on: date | None
+    street: str
+    locality: str
+    address3: str
+    town: str
+    county: str
+    postcode: str
+    telephone: str
+    low_age: int | None
+    high_age: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What our records say, now, about whom a token speaks of: `person` is None once they have left."""
+
+    person: "Person | None"
+    estab: str
+    """The estab's internal id."""
+    estab_id: str
+    estab_status: str
+    authorisation: str
+    school: School | None = None
+    """Read only where it will be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An administrator, as much as may ever be said."""
+
+    id: str
+    name: str
+    username: str
+    email: str
+    mobile: str
+    mobile_confirmed_at: datetime | None
+    updated_at: datetime
+
+
+def about(facts: Facts, scopes: Iterable[str], place: Place, named: Iterable[str] = ()) -> dict[str, Any]:
+    """What `place` may say, for a token of `scopes` whose client asked for `named` claims besides."""
+    held = frozenset(scopes)
+    if place in {"access_token", "introspection"}:
+        return _of_estab(facts) | {"authorisation": facts.authorisation}
+    said = _of_person(facts.person) if facts.person else {}
+    wanted = set(named)
+    if place == "userinfo":
+        wanted |= {name for scope, names in CLAIMS.items() if scope in held for name in names}
+    said = {name: value for name, value in said.items() if name in wanted}
+    if place == "userinfo" and "organisation" in held:
+        said |= _of_estab(facts)
+        if facts.school is not None:
+            said["organisation"] = _organisation(facts.estab, facts.school)
+    return said
+
+
+def nameable(members: Mapping[str, Any]) -> list[str]:
+    """Of the members of a `claims` parameter those that can be named; the rest is left out."""
+    return sorted(name for name in members if name in SCOPE_OF)
+
+
+def scopes_of(named: Mapping[str, Iterable[str]] | None) -> frozenset[str]:
+    """The scopes a school has to agree to before these claims, by place, can be released."""
+    return frozenset(SCOPE_OF[name] for names in (named or {}).values() for name in names)
+
+
+def covered(named: Iterable[str], agreed: frozenset[str]) -> list[str]:
+    """Of the named claims those whose scope the authorisation covers."""
+    return [name for name in named if SCOPE_OF[name] in agreed]
+
+
+def subject(client: OAuthClient, person_id: str) -> str:
+    """The `sub` this client knows the person by: their id, or a pseudonym of its own (OpenID Connect Core §8.1)."""
+    sector = client.registered.sector_identifier
+    if client.registered.subject_type != "pairwise" or sector is None:
+        return person_id
+    digest = crypto.keyed(runtime.settings().secrets.tokens, "pairwise", sector, person_id)
+    return "prs_" + base64.b32encode(digest).decode("ascii").rstrip("=").lower()
+
+
+def resources(asked: Iterable[str]) -> frozenset[str]:
+    """The resources of a request; ours is the only one there is (RFC 8707 §2)."""
+    found = frozenset(asked)
+    if not found <= {runtime.settings().server.issuer}:
+        raise InvalidTarget
+    return found
+
+
+def audience(resource: frozenset[str]) -> str | list[str]:
+    """Whom an access token is for: the issuer, or what the client narrowed it to."""
+    wanted = sorted(resource) or [runtime.settings().server.issuer]
+    return wanted[0] if len(wanted) == 1 else wanted
+
+
+def of_id_token(hint: str) -> dict[str, Any]:
+    """What an ID Token of ours says, whatever its age; raises `ring.BadToken` for anything else."""
+    said = ring.verify_hint(hint, typ="JWT")
+    if said.get("iss") != runtime.settings().server.issuer or not isinstance(said.get("aud"), str):
+        raise ring.BadToken("another issuer, or an audience that we do not give")
+    if not isinstance(said.get("sub"), str) or "client_id" in said:
+        raise ring.BadToken("not an ID Token")
+    return said
+
+
+def _of_person(person: Person) -> dict[str, Any]:
+    *given, family = person.name.split() or [person.name]
+    said = {
+        "name": person.name, "given_name": " ".join(given) or None, "family_name": family,
+        "preferred_username": person.username, "locale": "en-GB", "zoneinfo": "Europe/London",
+        "updated_at": int(person.updated_at.timestamp()),
+        "email": person.email, "email_verified": True,  # nobody becomes an administrator before it is
+        "phone_number": person.mobile, "phone_number_verified": person.mobile_confirmed_at is not None,
+    }  # fmt: skip
+    return {name: value for name, value in said.items() if value is not None and value != ""}
+
+
+def _of_estab(facts: Facts) -> dict[str, Any]:
+    return {"estab_id": facts.estab_id, "estab_status": facts.estab_status}
+
+
+def _organisation(estab: str, school: School) -> dict[str, Any]:
+    """The school under the names DfE Sign-in made familiar; what the register does not say is null."""
+    lines = (school.street, school.locality, school.address3, school.town, school.county, school.postcode)
+    return {
+        "id": estab,
+        "name": school.name,
+        "urn": school.register_id if school.register == "gias" else None,
+        "ukprn": school.ukprn,
+        "establishmentNumber": school.establishment_number or None,
+        "localAuthority": {"code": school.la_code, "name": school.la_name},
+        "category": ESTABLISHMENT,
+        "type": school.type_name,
+        "phase": school.phase_name,
+        "status": {"id": int(school.status_code) if school.status_code.isdigit() else None, "name": school.status_name},
+        "closedOn": school.closed_on.isoformat() if school.closed_on else None,
+        "address": ", ".join(line for line in lines if line),
+        "telephone": school.telephone or None,
+        "statutoryLowAge": school.low_age,
+        "statutoryHighAge": school.high_age,
+    }

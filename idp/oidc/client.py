@@ -1,0 +1,128 @@
+"""Authlib's view of a registered client: a thin wrapper of the registry's snapshot.
+
+Nothing here fills a gap for a client: a missing redirect URI or scope is missing (protocol.md §4.2, 14).
+"""
+
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from authlib.oauth2.rfc6749 import ClientMixin
+
+from idp.foundation import runtime, scopes
+from idp.partners import registry
+from idp.partners.snapshots import Snapshot
+
+PARTS: Final = ("scheme", "host", "port", "path", "query", "fragment")
+
+
+class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
+    """One client, for the length of a request. `registered` is what the registry knows about it."""
+
+    def __init__(self, registered: Snapshot) -> None:
+        self.registered = registered
+        self.id = registered.id
+
+    @property
+    def is_fapi2(self) -> bool:
+        """Whether the stricter profile holds (protocol.md §2.1)."""
+        return self.registered.profile == "fapi2"
+
+    @property
+    def needs_pkce(self) -> bool:
+        """Public clients and `fapi2` always; others unless it was switched off for them."""
+        return self.registered.is_public or self.is_fapi2 or self.registered.require_pkce
+
+    @property
+    def needs_dpop(self) -> bool:
+        """Whether no token may be issued without a proof of possession (RFC 9449)."""
+        return self.is_fapi2 or self.registered.dpop_bound_access_tokens
+
+    @property
+    def rotates(self) -> bool:
+        """Whether it asked for its refresh tokens to be rotated; those of public clients without DPoP always are."""
+        return self.registered.rotate_refresh_tokens and not self.is_fapi2
+
+    @property
+    def id_token_alg(self) -> str:
+        """What its ID Tokens are signed with: as registered, but ES256 under `fapi2`."""
+        return "ES256" if self.is_fapi2 else self.registered.id_token_signed_response_alg
+
+    @property
+    def code_seconds(self) -> int:
+        """How long its codes are good for."""
+        tokens = runtime.settings().tokens
+        return tokens.code_fapi2 if self.is_fapi2 else tokens.code
+
+    @property
+    def access_seconds(self) -> int:
+        """How long its access tokens are good for."""
+        tokens = runtime.settings().tokens
+        return tokens.access_fapi2 if self.is_fapi2 else tokens.access
+
+    def get_client_id(self) -> str:
+        """The `client_id`."""
+        return self.id
+
+    def get_default_redirect_uri(self) -> None:
+        """None: a request names its redirect URI."""
+
+    def get_allowed_scope(self, scope: str | None) -> str | None:
+        """`scope` as it is if the client may ask for all of it, else None; never less than was asked for."""
+        try:
+            asked = scopes.parse(scope)
+        except scopes.UnknownScope:
+            return None
+        return scope if asked <= self.registered.scopes | self.registered.client_scopes else None
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        """Whether it is registered, character by character (security.md S1-S5)."""
+        return registry.allows_redirect(self.registered, redirect_uri)
+
+    def check_client_secret(self, client_secret: str) -> bool:
+        """Whether it is one of the client's secrets; any text may be asked."""
+        return registry.secret_matches(self.registered, client_secret)
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        """Whether `method` is the registered one, at every endpoint alike."""
+        return self.registered.token_endpoint_auth_method == method
+
+    def check_response_type(self, response_type: str) -> bool:
+        """`code`, for clients that may redeem one."""
+        return response_type == "code" and self.check_grant_type("authorization_code")
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        """Whether the grant is registered."""
+        return grant_type in self.registered.grant_types
+
+
+def find(client_id: str | None) -> OAuthClient | None:
+    """The client with this id; None where it is unknown, or it or its partner is disabled."""
+    registered = registry.client(client_id) if client_id else None
+    return OAuthClient(registered) if registered else None
+
+
+def difference(client: OAuthClient, uri: str) -> str:
+    """Which part of `uri` differs from the registered address most like it: one of `PARTS`, or "form".
+
+    For the page a developer sees. It never says what is registered, because a stranger sees it too.
+    """
+    asked = _parts(uri)
+    if asked is None:
+        return "form"
+    candidates = [parts for each in client.registered.redirect_uris if (parts := _parts(each)) is not None]
+    differing = [[name for name in PARTS if asked[name] != known[name]] for known in candidates]
+    nearest = min(filter(None, differing), key=len, default=["form"])
+    return nearest[0]
+
+
+def _parts(uri: str) -> dict[str, str] | None:
+    try:
+        split: SplitResult = urlsplit(uri)
+        host, port = split.hostname or "", split.port
+    except ValueError:
+        return None
+    host = host if split.username is None and split.password is None else split.netloc
+    return {
+        "scheme": uri.partition(":")[0], "host": host, "port": "" if port is None else str(port),
+        "path": split.path, "query": split.query, "fragment": split.fragment,
+    }  # fmt: skip

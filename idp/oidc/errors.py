@@ -1,0 +1,120 @@
+"""Errors of the protocol, with constant texts, and refusals shown as pages.
+
+Authlib refuses descriptions with characters outside RFC 6749's set by a `ValueError` nobody catches, and its
+own quote what was sent (protocol.md §4.2, 1): ours name a parameter we know and a fact, never a value.
+
+* OAuthError                 answered to the client, in JSON or at its redirect URI
+* NotToBeRedirected          a page: client or redirect URI are not proven
+* StaleRequest               a page: the kept request is expired, spent, or somebody else's
+* SchoolCannotUse            a page that explains, then `access_denied`
+"""
+
+from typing import Any, ClassVar
+
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, InvalidRequestError
+
+from idp.foundation.errors import Refusal
+
+CLIENT_REFUSED = "The client could not be authenticated."
+"""One text for every reason (security.md rule 5)."""
+
+
+def invalid(parameter: str, fact: str) -> InvalidRequestError:
+    """`invalid_request`, naming the parameter that is wrong and what is wrong with it."""
+    return InvalidRequestError(description=f"{parameter}: {fact}")
+
+
+def invalid_client() -> InvalidClientError:
+    """The one answer to a client that is unknown, disabled, or fails to prove itself (RFC 6749 §5.2)."""
+    return InvalidClientError(description=CLIENT_REFUSED, status_code=401)
+
+
+def invalid_grant(fact: str) -> InvalidGrantError:
+    """`invalid_grant` and why, without saying whether the token exists for somebody else."""
+    return InvalidGrantError(description=fact)
+
+
+class InvalidTarget(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """RFC 8707 §2."""
+
+    error = "invalid_target"
+    description = "resource: unknown, or not for this client"
+
+
+class UnsupportedResponseType(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """RFC 6749 §4.1.2.1; Authlib's own quotes what was sent."""
+
+    error = "unsupported_response_type"
+    description = "response_type: only code is supported"
+
+
+class InvalidToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """RFC 6750 §3.1."""
+
+    error = "invalid_token"
+    description = "The access token is expired, revoked or not ours."
+    status_code = 401
+
+
+class InsufficientScope(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """RFC 6750 §3.1."""
+
+    error = "insufficient_scope"
+    description = "The access token does not cover this."
+    status_code = 403
+
+
+class Unavailable(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """Our trouble, not the client's: it should try again."""
+
+    error = "temporarily_unavailable"
+    description = "Please try again in a few seconds."
+    status_code = 503
+
+
+class NotToBeRedirected(Refusal):
+    """The client or its redirect URI is not proven, so the answer is a page for its developer.
+
+    `parameter` is the one at fault; `fact` says what is wrong with it.
+    """
+
+    status, title = 400, "This link from another service does not work"
+    says = (
+        "The service that sent you here has made a mistake in its link to us. Nothing is wrong with your account, "
+        "and there is nothing you need to do. Please tell the service what this page says."
+    )
+    code: ClassVar[str] = "invalid_request"
+
+    def __init__(self, parameter: str, fact: str, *, because: str = "", error: str = "invalid_request") -> None:
+        super().__init__(because=because or f"{parameter}: {fact}")
+        self.parameter, self.fact, self.error = parameter, fact, error
+
+
+class StaleRequest(Refusal):
+    """A kept request that cannot be gone on with. `partner` and `way_back` are None where unknown."""
+
+    code, status, title = "request_expired", 400, "This sign-in cannot be continued"
+    says = "Please go back to the service you came from and start again from there."
+
+    def __init__(self, why: str, *, because: str, partner: str | None = None, way_back: str | None = None) -> None:
+        super().__init__(because=because)
+        self.why, self.partner, self.way_back = why, partner, way_back
+
+
+class SchoolCannotUse(Refusal):
+    """Nothing is wrong with the request, but this school cannot use this client: its page says why."""
+
+    code, status, title = "school_cannot_use", 403, "Your school cannot use this service yet"
+
+    def __init__(self, says: str, *, title: str | None = None, because: str) -> None:
+        super().__init__(says, because=because)
+        if title:
+            self.heading = title
+        else:
+            self.heading = self.title
+
+
+def body(error: OAuth2Error) -> dict[str, Any]:
+    """An error's JSON (RFC 6749 §5.2): its code and our words, and nothing else."""
+    return {"error": error.error, **({"error_description": error.description} if error.description else {})}

@@ -1,0 +1,157 @@
+"""A request as it came: every parameter once, of bounded size, in characters we can handle.
+
+An empty value is absent (RFC 6749 §3.1). Only `resource` may be repeated (RFC 8707 §2). What is wrong with a
+parameter is noted here and refused by `checks`, which know whether the answer may leave our host.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
+
+if TYPE_CHECKING:
+    from flask import Request as FlaskRequest
+
+    from idp.oidc.client import OAuthClient
+
+LIMITS: Final = {
+    "client_id": 255, "redirect_uri": 2048, "scope": 2048, "state": 4096, "claims": 4096, "nonce": 512,
+    "code_challenge": 128, "code_verifier": 128, "request": 16_384, "client_assertion": 8192,
+    "id_token_hint": 8192, "token": 8192, "access_token": 8192, "post_logout_redirect_uri": 2048,
+}  # fmt: skip
+"""Characters, where more or less than `OTHERWISE` is needed (protocol.md §5)."""
+OTHERWISE: Final = 512
+AUTHORIZE, PAR, BACK_CHANNEL = "authorize", "par", "back channel"
+"""Where a request came in: a browser at authorize, a client at PAR, or at the other endpoints for clients."""
+KNOWN: Final = frozenset(
+    {"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "prompt", "max_age",
+     "acr_values", "claims", "display", "ui_locales", "claims_locales", "login_hint", "id_token_hint", "resource",
+     "code_challenge", "code_challenge_method", "code_verifier", "request", "request_uri", "dpop_jkt", "grant_type",
+     "code", "refresh_token", "client_secret", "client_assertion", "client_assertion_type", "token",
+     "token_type_hint", "access_token", "post_logout_redirect_uri", "logout_hint", "device_code"}
+)  # fmt: skip
+"""Names an error may repeat; others could be anything."""
+MANY: Final = frozenset({"resource"})
+"""Parameters that may be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What was sent: `values` by name, all `resources`, and which names are `wrong`, with the reason."""
+
+    values: dict[str, str]
+    resources: tuple[str, ...] = ()
+    wrong: Mapping[str, str] = field(default_factory=dict)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.values
+
+    def get(self, name: str) -> str | None:
+        """The value, or None where it is absent or empty."""
+        return self.values.get(name)
+
+    def fault(self) -> tuple[str, str] | None:
+        """Something that is wrong, as a name we know and a fact; None where all is sound."""
+        for name, fact in self.wrong.items():
+            return (name if name in KNOWN else "a parameter"), fact
+        return None
+
+
+def parameters(pairs: Iterable[tuple[str, str]]) -> Parameters:
+    """Read name and value pairs of a query or a form."""
+    found: dict[str, list[str]] = defaultdict(list)
+    wrong: dict[str, str] = {}
+    for name, value in pairs:
+        if _is_malformed(name):
+            wrong["a parameter"] = "its name has characters that are not allowed"
+        elif value:
+            found[name].append(value)
+    for name, values in found.items():
+        if len(values) > 1 and name not in MANY:
+            wrong[name] = "sent more than once"
+        elif any(len(value) > LIMITS.get(name, OTHERWISE) for value in values):
+            wrong[name] = "too long"
+        elif any(_is_malformed(value) for value in values):
+            wrong[name] = "has characters that are not allowed"
+    once = {name: values[0] for name, values in found.items() if name not in MANY}
+    return Parameters(once, tuple(found.get("resource", ())), wrong)
+
+
+def _is_malformed(text: str) -> bool:
+    """Control characters, and what was not UTF-8 (it is read as U+FFFD)."""
+    return any(char < " " or char in "\x7f\ufffd" for char in text)
+
+
+class Payload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types
+    """The parameters in the shape Authlib asks for."""
+
+    def __init__(self, sent: Parameters) -> None:
+        self.sent = sent
+
+    @property
+    def data(self) -> dict[str, str]:
+        """By name."""
+        return self.sent.values
+
+    @property
+    def datalist(self) -> dict[str, list[str]]:
+        """By name, each in a list: repeated ones were refused before Authlib looks."""
+        return {name: [value] for name, value in self.sent.values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A kept request as it stands in its row, loaded for this browser."""
+
+    digest: bytes
+    urn: str
+    pushed: bool
+    browser: bytes | None
+    dpop_jkt: str | None
+    since: datetime
+    """When it was first shown: a sign-in or an agreement counts for it from then on."""
+
+
+class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
+    """An OAuth request: Authlib's, with slots that our checks fill, each trusting those before it."""
+
+    client: "OAuthClient"
+
+    def __init__(self, flask: "FlaskRequest", sent: Parameters, endpoint: str) -> None:
+        # Authlib refuses plain http here by an error that nobody catches; whether https is needed is for the
+        # settings to say, and they did.
+        super().__init__(flask.method, f"https://{flask.host}{flask.path}", headers=flask.headers)
+        self.payload = Payload(sent)
+        self.endpoint = endpoint
+        self.kept: Kept | None = None
+        self.answer_to: str | None = None
+        """The redirect URI, once it is proven to be the client's."""
+        self.scopes: frozenset[str] = frozenset()
+        self.resource: frozenset[str] = frozenset()
+        self.prompt: frozenset[str] = frozenset()
+        self.max_age: int | None = None
+        self.claims: dict[str, list[str]] | None = None
+        self.hinted: str | None = None
+        """The subject that `id_token_hint` or `claims` names."""
+        self.dpop_jkt: str | None = None
+        self.basis: Any = None
+        """At the token endpoint: what the code or refresh token stands for (`tokens.Basis`)."""
+
+    @property
+    def sent(self) -> Parameters:
+        """The parameters, from the kept row where there is one."""
+        sent: Parameters = self.payload.sent
+        return sent
+
+    @property
+    def form(self) -> dict[str, str]:
+        """What Authlib's grants read their own parameters from."""
+        return self.sent.values
+
+    @property
+    def args(self) -> dict[str, str]:
+        """Authlib asks for it nowhere that we use; never the query on the back channel."""
+        return self.sent.values

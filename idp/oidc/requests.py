@@ -1,0 +1,176 @@
+"""Kept requests: pushed by a client or stored on arrival, shown in one browser, spent when answered.
+
+`state`, `nonce` and the PKCE challenge never pass through our pages: those carry an address with the id of the
+kept request, which is a secret, stored as its digest, and good only in the browser that it was first shown in.
+"""
+
+from datetime import timedelta
+from functools import cache
+from typing import Any, Final, cast
+from urllib.parse import urlencode
+
+import flask
+from sqlalchemy import Select, Table, Update, bindparam, insert, select, update
+
+from idp.foundation import clock, crypto, database, runtime
+from idp.foundation.database import Instant, session
+from idp.foundation.web import security
+from idp.oidc.client import OAuthClient
+from idp.oidc.errors import StaleRequest
+from idp.oidc.incoming import Kept, Parameters, Request
+from idp.oidc.models import AuthorizationRequest
+from idp.onboarding import origin
+
+URN: Final = "urn:ietf:params:oauth:request_uri:"
+COOKIE: Final = "browser"
+AUTHORIZE_PATH: Final = "/oauth/authorize"
+WHY: Final = {
+    "unknown": "We do not know this request. It may be too long ago, or the link to us was not complete.",
+    "expired": "It was left open for too long.",
+    "used": "It has been answered already, perhaps in another tab.",
+    "elsewhere": "It was begun in another browser. For your safety it can only be continued there.",
+}
+
+_table = cast("Table", AuthorizationRequest.__table__)
+
+
+def is_ours(request_uri: str | None) -> bool:
+    """Whether a `request_uri` has the form of those we give out."""
+    return request_uri is not None and request_uri.startswith(URN)
+
+
+def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dpop_jkt: str | None = None) -> str:
+    """Store a request and return its URN. `shown` binds it to this browser at once."""
+    secret, now, tokens = crypto.new_secret(), clock.now(), runtime.settings().tokens
+    lifetime = tokens.interaction if shown else tokens.pushed_request
+    session().connection().execute(
+        insert(_table),
+        {
+            "digest": crypto.digest(secret), "client_id": client.id, "pushed": pushed, "dpop_jkt": dpop_jkt,
+            "params": {"values": sent.values, "resource": list(sent.resources)},
+            "browser": _this_browser() if shown else None, "shown_at": now if shown else None,
+            "created_at": now, "expires_at": now + timedelta(seconds=lifetime), "used_at": None,
+        },
+    )  # fmt: skip
+    return URN + secret
+
+
+def put_back(request: Request, urn: str) -> None:
+    """Replace what the browser sent by the kept request behind `urn`, which this browser may continue.
+
+    Raises `StaleRequest`, saying which it is. A pushed one lives on for the whole interaction once it is shown.
+    """
+    digest = crypto.digest(urn.removeprefix(URN))
+    row = _row(digest)
+    if row is None or row["client_id"] != request.client.id:
+        raise _stale("unknown", request.client)  # another client's is as good as none
+    if row["used_at"] is not None:
+        raise _stale("used", request.client)
+    if row["expires_at"] <= clock.now():
+        raise _stale("expired", request.client)
+    browser, since = row["browser"], row["shown_at"]
+    if browser is None:
+        browser, since = _bind(digest, request.client)
+    elif not _is_this(browser):
+        raise _stale("elsewhere", request.client)
+    request.kept = Kept(digest, urn, row["pushed"], browser, row["dpop_jkt"], since)
+    request.payload.sent = Parameters(dict(row["params"]["values"]), tuple(row["params"]["resource"]))
+
+
+def keep_here(request: Request) -> None:
+    """Keep a request that came by the address itself, so that it can wait while the person is asked things."""
+    if request.kept is None:
+        put_back(request, keep(request.sent, request.client, pushed=False, shown=True))
+
+
+def spend(request: Request) -> None:
+    """Mark the kept request as answered; raises `StaleRequest` where another tab was quicker."""
+    kept = request.kept
+    if kept is None:
+        return
+    spent = database.claim(
+        AuthorizationRequest, digest=kept.digest, client_id=request.client.id, browser=kept.browser
+    )
+    if spent is None:
+        raise _stale("used", request.client)
+
+
+def address(request: Request, path: str = AUTHORIZE_PATH, **more: str) -> str:
+    """The local path at which the kept request goes on: all that our pages know of it."""
+    if request.kept is None:
+        raise RuntimeError("the request has not been kept")
+    return f"{path}?{urlencode({'client_id': request.client.id, 'request_uri': request.kept.urn, **more})}"
+
+
+def _stale(which: str, client: OAuthClient) -> StaleRequest:
+    partner = origin.of_client(client.id)
+    return StaleRequest(
+        WHY[which], because=f"kept request of {client.id}: {which}", partner=client.registered.client_name,
+        way_back=partner.address if partner else None,
+    )  # fmt: skip
+
+
+def _row(digest: bytes) -> dict[str, Any] | None:
+    found = session().connection().execute(_by_digest(), {"its_digest": digest}).mappings().one_or_none()
+    return dict(found) if found else None
+
+
+def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, Any]:
+    """Bind the row to this browser, unless another was quicker."""
+    now, browser = clock.now(), _this_browser()
+    until = now + timedelta(seconds=runtime.settings().tokens.interaction)
+    given = {"its_digest": digest, "its_browser": browser, "now": now, "until": until}
+    if session().connection().execute(_binding(), given).rowcount == 1:
+        return browser, now
+    row = _row(digest)
+    if row is None or row["browser"] != browser:
+        raise _stale("elsewhere", client)
+    return browser, row["shown_at"]
+
+
+@cache
+def _by_digest() -> Select[Any]:
+    return select(_table).where(_table.c.digest == bindparam("its_digest"))
+
+
+@cache
+def _binding() -> Update:
+    return (
+        update(_table)
+        .where(_table.c.digest == bindparam("its_digest"), _table.c.browser.is_(None), _table.c.used_at.is_(None))
+        .values(
+            browser=bindparam("its_browser"), shown_at=bindparam("now", type_=Instant()),
+            expires_at=bindparam("until", type_=Instant()),
+        )
+    )  # fmt: skip
+
+
+def _cookie() -> str:
+    return security.cookie_name(runtime.settings(), COOKIE)
+
+
+def _presented() -> str | None:
+    """This browser's cookie, or the one it is being given with this answer."""
+    return flask.request.cookies.get(_cookie()) or flask.g.get("new_browser")
+
+
+def _is_this(browser: bytes) -> bool:
+    presented = _presented()
+    return presented is not None and crypto.same(crypto.digest(presented), browser)
+
+
+def _this_browser() -> bytes:
+    """The digest of this browser's cookie, which it is given where it has none."""
+    presented = _presented()
+    if not presented:
+        presented = flask.g.new_browser = crypto.new_secret()
+        flask.after_this_request(_give_cookie)
+    return crypto.digest(presented)
+
+
+def _give_cookie(response: flask.Response) -> flask.Response:
+    response.set_cookie(
+        _cookie(), flask.g.new_browser, path="/", httponly=True, samesite="Lax",
+        secure=runtime.settings().server.is_https,
+    )  # fmt: skip
+    return response
