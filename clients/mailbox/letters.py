@@ -1,0 +1,89 @@
+"""The messages in a Maildir, read as they are: newest first, text messages told from e-mail by `X-Channel: sms`."""
+
+import email
+import mailbox
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from typing import IO, Any, cast
+
+MOST = 200
+"""How many messages are listed."""
+
+_KEY = re.compile(r"[\w.=,-]{1,255}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message. `html` is None where it has no such part; `key` names it in addresses."""
+
+    key: str
+    is_text_message: bool
+    to: str
+    sender: str
+    subject: str
+    sent_at: datetime
+    text: str
+    html: str | None
+
+    @property
+    def summary(self) -> str:
+        """What stands for it in a list: a text message has no subject."""
+        return (self.text.strip().partition("\n")[0] if self.is_text_message else self.subject) or "(no subject)"
+
+
+def listing(folder: Path) -> list[Letter]:
+    """The newest messages first; none where the folder does not exist yet."""
+    if not (folder / "new").is_dir():
+        return []
+    kept = _maildir(folder)
+    found = [_read(key, message) for key, message in kept.iteritems() if _KEY.fullmatch(key)]
+    return sorted(found, key=lambda letter: (letter.sent_at, letter.key), reverse=True)[:MOST]
+
+
+def one(folder: Path, key: str) -> Letter | None:
+    """The message called `key`, or None."""
+    if not _KEY.fullmatch(key) or not (folder / "new").is_dir():
+        return None
+    message = _maildir(folder).get(key)
+    return _read(key, message) if message is not None else None
+
+
+def latest(folder: Path) -> tuple[int, str]:
+    """How many messages there are and which file came last: changes whenever there is news."""
+    files = [file for part in ("new", "cur") for file in (folder / part).glob("[!.]*")]
+    return len(files), max(files, key=lambda file: (file.stat().st_mtime_ns, file.name)).name if files else ""
+
+
+def _maildir(folder: Path) -> "mailbox.Maildir":
+    return mailbox.Maildir(folder, factory=cast("Any", _parsed), create=False)
+
+
+def _parsed(file: IO[bytes]) -> EmailMessage:
+    return email.message_from_binary_file(file, policy=default)
+
+
+def _read(key: str, message: Any) -> Letter:
+    """A letter of a message. What cannot be read is left out: a demonstration goes on."""
+    html = message.get_body(("html",))
+    text = message.get_body(("plain",))
+    return Letter(
+        key=key,
+        is_text_message=str(message.get("X-Channel", "")).strip().lower() == "sms",
+        to=str(message.get("To", "")),
+        sender=str(message.get("From", "")),
+        subject=str(message.get("Subject", "")),
+        sent_at=_sent_at(message),
+        text=text.get_content() if text is not None else "",
+        html=html.get_content() if html is not None else None,
+    )
+
+
+def _sent_at(message: EmailMessage) -> datetime:
+    sent: datetime | None = getattr(message["Date"], "datetime", None)
+    if sent is None:
+        return datetime.fromtimestamp(0, UTC)
+    return sent if sent.tzinfo else sent.replace(tzinfo=UTC)

@@ -1,0 +1,123 @@
+"""The demo mailbox: shows what is in a Maildir, and lets no message do anything but be read."""
+
+import mailbox
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+import pytest
+from bs4 import BeautifulSoup
+
+from clients.mailbox.app import create_app
+
+BEGAN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "mailbox"
+
+
+@pytest.fixture
+def web(folder):
+    return create_app(folder).test_client()
+
+
+@pytest.fixture
+def arrives(folder):
+    def arrive(subject="Please verify your e-mail address", *, text="Follow https://idp.example/verify/abc", minutes=0,
+               html=None, to="office@willowbank.example", channel="email"):  # fmt: skip
+        message = EmailMessage()
+        message["To"], message["From"] = to, "IDaaS <no-reply@idaas.example>"
+        if subject:
+            message["Subject"] = subject
+        message["Date"] = format_datetime(BEGAN + timedelta(minutes=minutes))
+        message["X-Channel"] = channel
+        message.set_content(text)
+        if html:
+            message.add_alternative(html, subtype="html")
+        return mailbox.Maildir(folder).add(message)
+
+    return arrive
+
+
+def test_before_the_first_message_it_says_what_to_do(web):
+    page = web.get("/")
+
+    assert page.status_code == 200
+    assert "No messages yet" in page.text
+
+
+def test_the_newest_message_comes_first(web, arrives):
+    arrives("First", minutes=0)
+    arrives("Third", minutes=2)
+    arrives("Second", minutes=1)
+
+    listed = BeautifulSoup(web.get("/").text, "html.parser").select("nav strong")
+
+    assert [each.text for each in listed] == ["Third", "Second", "First"]
+
+
+def test_links_in_plain_text_can_be_followed(web, arrives):
+    page = BeautifulSoup(web.get(f"/messages/{arrives()}").text, "html.parser")
+
+    [link] = page.select("main a[target=_blank]")
+    assert link["href"] == "https://idp.example/verify/abc"
+    assert link["rel"] == ["noopener"]
+
+
+def test_a_text_message_is_shown_as_one(web, arrives):
+    key = arrives(None, text="Your code is 123456", to="+447700900123", channel="sms")
+
+    page = web.get(f"/messages/{key}").text
+
+    assert "Text message" in page
+    assert "+447700900123" in page
+    assert "Your code is 123456" in page
+
+
+def test_html_stands_in_a_frame_that_can_only_open_links(web, arrives):
+    key = arrives(html="<p>Hello <a href='https://idp.example/verify/abc'>verify</a><script>steal()</script></p>")
+
+    page = BeautifulSoup(web.get(f"/messages/{key}").text, "html.parser")
+    [frame] = page.select("iframe")
+    inside = web.get(str(frame["src"]))
+
+    assert "allow-scripts" not in frame["sandbox"]
+    assert "allow-forms" not in frame["sandbox"]
+    assert inside.headers["Content-Security-Policy"].startswith("sandbox ")
+    assert "script" not in inside.headers["Content-Security-Policy"]
+    assert '<base target="_blank">' in inside.text
+    assert "steal()" not in str(page)
+
+
+def test_what_a_message_says_is_never_markup_of_ours(web, arrives):
+    key = arrives("<b>Bold</b>", text="<script>alert(1)</script>")
+
+    page = web.get(f"/messages/{key}").text
+
+    assert "<b>Bold" not in page
+    assert "<script>alert" not in page
+
+
+def test_news_changes_when_a_message_arrives(web, arrives):
+    before = web.get("/news").json
+    assert web.get("/news").json == before
+
+    arrives()
+
+    assert web.get("/news").json != before
+    assert web.get("/news").json["state"] in web.get("/").text
+
+
+@pytest.mark.parametrize("key", ["nothing", "..%2F..%2Fetc%2Fpasswd", ".", "a" * 300])
+def test_an_unknown_message_is_a_page_that_says_so(web, arrives, key):
+    arrives()
+
+    page = web.get(f"/messages/{key}")
+
+    assert page.status_code == 404
+
+
+def test_another_name_made_to_lead_here_is_refused(web):
+    assert web.get("/", base_url="http://evil.example").status_code == 400
