@@ -6,15 +6,20 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from flask import Flask
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, Table, func, insert, select, text
 
+from idp.foundation import clock
 from idp.foundation.database import db
 from idp.foundation.web.transactions import work
+from idp.keys import ring
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Place(ABC):
@@ -32,13 +37,8 @@ class Place(ABC):
         """Make the tables and the signing keys (an RSA key takes too long to make for every test)."""
         with app.app_context():
             db.create_all()
-        try:
-            from idp.keys import ring
-
-            with work(app):
-                ring.ensure()
-        except ImportError:
-            print("no keys yet")
+        with clock.fixed(LONG_AGO), work(app):  # whatever time a test says it is, the keys sign already
+            ring.ensure()
         self.remember(app)
 
     @abstractmethod
@@ -94,8 +94,7 @@ class Server(Place):
         with app.app_context():
             tables = db.metadata.sorted_tables
             self.kept = {
-                table.name: [dict(row._mapping) for row in db.session.execute(select(table))]  # noqa: SLF001
-                for table in tables
+                table.name: [dict(row._mapping) for row in db.session.execute(select(table))] for table in tables
             }
             db.session.rollback()
 
@@ -104,10 +103,19 @@ class Server(Place):
             db.session.remove()
             names = ", ".join(f'"{table.name}"' for table in db.metadata.sorted_tables)
             with db.engine.begin() as connection:
+                connection.execute(text("SET LOCAL session_replication_role = replica"))  # the audit log's guards
                 connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
                 for table in db.metadata.sorted_tables:
                     if rows := self.kept.get(table.name):
                         connection.execute(insert(table), rows)
+                        self._count_on(connection, table)
+
+    @staticmethod
+    def _count_on(connection: Connection, table: Table) -> None:
+        """Let the table's sequence, where it has one, go on behind the rows that were put back."""
+        if (column := table.autoincrement_column) is not None and column.name == "id":
+            sequence = func.pg_get_serial_sequence(table.name, column.name)
+            connection.execute(select(func.setval(sequence, select(func.max(column)).scalar_subquery())))
 
     def close(self) -> None:
         for database in self.made:
@@ -115,7 +123,7 @@ class Server(Place):
 
     def _say(self, statement: str) -> None:
         with psycopg.connect(f"{self.url}/postgres", autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
 
 @contextmanager

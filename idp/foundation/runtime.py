@@ -3,12 +3,16 @@
 Verb modules know no Flask; they ask here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from flask import Flask, current_app
 
 from idp.foundation.crypto import Passwords, Sealer
 from idp.foundation.settings import Settings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,14 @@ def sealer() -> Sealer:
 def passwords() -> Passwords:
     """What hashes passwords, one at a time."""
     return _current().passwords
+
+
+def kept(name: str, make: Callable[[], T]) -> T:
+    """What a room keeps for the life of the application, such as its key ring; made when first asked for."""
+    if name not in current_app.extensions:
+        current_app.extensions.setdefault(name, make())
+    found: T = current_app.extensions[name]
+    return found
 
 
 def url(path: str) -> str:

@@ -1,0 +1,53 @@
+"""`idp keys`: look at the signing keys, replace them, end them."""
+
+import click
+
+from idp.foundation import runtime
+from idp.foundation.command import json_option, show, working
+from idp.keys import ring
+
+
+@click.group("keys")
+def commands() -> None:
+    """List, rotate and retire the signing keys.
+
+    A key is published before it signs and goes on verifying after it: rotating refuses nobody's token.
+    """
+
+
+@commands.command("list")
+@json_option
+@working
+def listed(*, as_json: bool) -> None:
+    """Show every key there ever was, newest first.
+
+    State: `next` is published and will sign, `signing` signs, `verifying` was replaced and waits for its last
+    token to expire, `expired` and `retired` verify nothing.
+    """
+    columns = ("kid", "alg", "state", "created_at", "signs_from", "verifies_until", "retired_at")
+    show(ring.listing(), columns, as_json=as_json, empty="There are no keys; `idp keys rotate` makes them.")
+
+
+@commands.command()
+@click.option("--alg", type=click.Choice(ring.ALGS), help="Only the key of this algorithm; each of them otherwise.")
+@click.option("--now", "at_once", is_flag=True, help="Let the new key sign at once: for a key that has leaked.")
+@working
+def rotate(alg: str | None, *, at_once: bool) -> None:
+    """Publish a new key, which takes over when every partner has had time to fetch it.
+
+    With --now it takes over at once; tokens of the old key stay good until they expire, or until you retire it.
+    """
+    wait = 0 if at_once else runtime.settings().keys.publish_before
+    for each in (alg,) if alg else ring.ALGS:
+        kid = ring.rotate(each, by="cli", at_once=at_once)
+        click.echo(f"{each}: {kid} is published and signs " + (f"in {wait} seconds." if wait else "now."))
+
+
+@commands.command()
+@click.argument("kid")
+@click.confirmation_option(prompt="Every token this key signed will be refused from now on. Retire it?")
+@working
+def retire(kid: str) -> None:
+    """End the key KID now. The key that signs cannot be retired: rotate first."""
+    ring.retire(kid, by="cli")
+    click.echo(f"{kid} is retired.")

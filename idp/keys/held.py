@@ -1,0 +1,74 @@
+"""The ring as this process holds it: read again every `keys.reread` seconds, private keys loaded once."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from sqlalchemy import Table, event, select
+
+from idp.foundation import clock, runtime
+from idp.foundation.database import session
+from idp.keys.key import Jwk, Key
+from idp.keys.models import SigningKey
+
+
+@dataclass
+class _Held:
+    """What is known of the keys, and since when (monotonic seconds)."""
+
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    read: float = float("-inf")
+    private: dict[str, Jwk] = field(default_factory=dict)
+
+
+def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
+    """Every key there ever was, by `kid`, oldest first; as read at most `at_most` (else `keys.reread`) seconds ago."""
+    held = _held()
+    age = time.monotonic() - held.read
+    if age > (runtime.settings().keys.reread if at_most is None else at_most):
+        table = cast("Table", SigningKey.__table__)
+        rows = session().connection().execute(select(table).order_by(table.c.created_at, table.c.kid))
+        held.keys = {row.kid: Key.of(row) for row in rows}
+        held.read = time.monotonic()
+    return held.keys
+
+
+def find(kid: str) -> Key | None:
+    """The key `kid`; one that we do not know may have been made a moment ago, so look, but not for every stranger."""
+    return keys().get(kid) or keys(at_most=1).get(kid)
+
+
+def signer(alg: str) -> Key | None:
+    """The key of `alg` that signs now: of those that may, the one that began last."""
+    now = clock.now()
+    able = [key for key in keys().values() if key.alg == alg and key.signs(now)]
+    return max(able, key=lambda key: key.signs_from, default=None)
+
+
+def private(key: Key) -> Jwk:
+    """The private half of `key`, unsealed and loaded once per process. Raises `CannotUnseal`."""
+    loaded = _held().private
+    if key.kid not in loaded:
+        loaded[key.kid] = key.private()
+    return loaded[key.kid]
+
+
+def forget() -> None:
+    """Read the ring again before it is next used."""
+    _held().read = float("-inf")
+
+
+def changing() -> None:
+    """The ring is being changed: what is read of it before the transaction ends holds no longer than that."""
+    held = _held()
+    held.read = float("-inf")
+
+    def ended(*_: Any) -> None:
+        held.read = float("-inf")
+
+    event.listen(session(), "after_transaction_end", ended)
+
+
+def _held() -> _Held:
+    return runtime.kept("idp.keys", _Held)

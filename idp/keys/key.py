@@ -1,0 +1,77 @@
+"""One key of the ring as a process holds it: made, sealed, read back, and what may be done with it when."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from joserfc.jwk import ECKey, RSAKey
+from sqlalchemy import Row
+
+from idp.foundation import clock, runtime
+from idp.keys.models import SigningKey
+
+Jwk = ECKey | RSAKey
+State = Literal["next", "signing", "verifying", "expired", "retired"]
+
+ALGS: Final = ("ES256", "RS256")
+"""What we sign with: ES256 where we choose, RS256 where a client asks for it or says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """A row of `signing_keys`. Its private half is unsealed and loaded when it first signs: RSA takes 40 ms."""
+
+    kid: str
+    alg: str
+    public_jwk: dict[str, Any]
+    sealed: str
+    created_at: datetime
+    signs_from: datetime
+    verifies_until: datetime | None
+    retired_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> "Key":
+        """The key behind a row of the table."""
+        return cls(**{name: row._mapping[name] for name in cls.__dataclass_fields__})  # noqa: SLF001  its public name
+
+    def verifies(self, now: datetime) -> bool:
+        """Whether a token it signed can still be good; as long, it is published."""
+        return self.retired_at is None and (self.verifies_until is None or now < self.verifies_until)
+
+    def signs(self, now: datetime) -> bool:
+        """Whether it may sign; of several, the one that began last does."""
+        return self.signs_from <= now and self.verifies(now)
+
+    @cached_property
+    def public(self) -> Jwk:
+        """What checks its signatures."""
+        return _loaded(self.alg, self.public_jwk)
+
+    def private(self) -> Jwk:
+        """What signs. Raises `CannotUnseal`."""
+        opened = runtime.sealer().unseal(self.sealed, where=_where(self.kid))
+        return _loaded(self.alg, json.loads(opened))
+
+
+def made(alg: str, signs_from: datetime) -> SigningKey:
+    """A new key, to be added to the session; its private half never leaves this function unsealed."""
+    jwk: Jwk = ECKey.generate_key("P-256", private=True) if alg == "ES256" else RSAKey.generate_key(2048, private=True)
+    kid = jwk.thumbprint()
+    named = {"kid": kid, "alg": alg, "use": "sig"}
+    private = json.dumps({**jwk.as_dict(private=True), **named}).encode()
+    return SigningKey(
+        kid=kid, alg=alg, public_jwk={**jwk.as_dict(private=False), **named},
+        sealed=runtime.sealer().seal(private, where=_where(kid)),
+        created_at=clock.now(), signs_from=signs_from, verifies_until=None, retired_at=None,
+    )  # fmt: skip
+
+
+def _loaded(alg: str, jwk: dict[str, Any]) -> Jwk:
+    return ECKey.import_key(jwk) if alg == "ES256" else RSAKey.import_key(jwk)
+
+
+def _where(kid: str) -> str:
+    return f"signing_keys:{kid}:sealed"

@@ -1,0 +1,132 @@
+"""The key ring: what we sign with, what we verify, and what partners see of it.
+
+A key is published before it signs, so that every partner has fetched it by then; when its successor takes
+over it goes on verifying until the last token it signed has expired, and from then on verifies nothing
+(security.md S42). Its public half is kept for ever, because a logout hint may be of any age.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+
+from idp.foundation import clock, runtime
+from idp.keys import held
+from idp.keys.held import forget
+from idp.keys.key import ALGS, Key
+from idp.keys.rotation import OnlySigner, RotationUnderWay, UnknownKey, ensure, listing, retire, rotate
+
+__all__ = [
+    "ALGS", "BadToken", "NoSigningKey", "OnlySigner", "RotationUnderWay", "UnknownKey", "ensure", "forget",
+    "hint_keys", "jwks", "listing", "retire", "rotate", "sign", "verify", "verify_hint",
+]  # fmt: skip
+
+LIMIT: Final = 8192
+"""Characters of the longest token we look at."""
+
+_REGISTRY: Final = jws.JWSRegistry(algorithms=ALGS)
+_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_HEADER: Final = {"alg", "typ", "kid"}
+"""What our headers have, and nothing else: `crit`, `jku`, `jwk` and `x5u` are refused with all the rest."""
+
+
+class BadToken(Exception):
+    """Not a token of ours that is good now. The message is for the log; the caller knows what to answer."""
+
+
+class NoSigningKey(Exception):
+    """There is no key to sign with; `ensure` makes one."""
+
+
+def sign(claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "at+jwt") -> str:
+    """A compact JWS of `claims` by the key of `alg` that signs now. Raises `NoSigningKey`, `CannotUnseal`."""
+    key = held.signer(alg)
+    if key is None:
+        raise NoSigningKey(f"no key signs {alg}")
+    return jwt.encode({"alg": alg, "typ": typ, "kid": key.kid}, dict(claims), held.private(key), registry=_REGISTRY)
+
+
+def verify(token: str, *, typ: str, algs: Collection[str] = ALGS) -> dict[str, Any]:
+    """The claims of a token of ours that is good now, or `BadToken`.
+
+    The signature is a published key's, `typ` exactly this, `alg` one of `algs`; it has not expired, and its
+    `nbf` and `iat` are no further ahead than another machine's clock may be (`tokens.skew`). Issuer and
+    audience are the caller's to check.
+    """
+    now = clock.now()
+    claims = _read(token, typ, algs, lambda key: key.verifies(now))
+    _check_times(claims, now.timestamp())
+    return claims
+
+
+def verify_hint(token: str, *, typ: str = "JWT", algs: Collection[str] = ALGS) -> dict[str, Any]:
+    """The claims of a token that we signed once, however long ago and with whichever key, or `BadToken`.
+
+    For `id_token_hint` alone (RP-Initiated Logout 1.0 §2): it says who that was, and gives no right.
+    """
+    return _read(token, typ, algs, lambda _key: True)
+
+
+def hint_keys() -> Mapping[str, Key]:
+    """Every key there ever was, by `kid`: good for hints only."""
+    return held.keys()
+
+
+def jwks() -> tuple[bytes, str]:
+    """The published keys as a JWK Set (RFC 7517 §5), ready to be sent, and its strong `ETag`."""
+    now = clock.now()
+    return _document(tuple(key for key in held.keys().values() if key.verifies(now)))
+
+
+@lru_cache(maxsize=8)
+def _document(published: tuple[Key, ...]) -> tuple[bytes, str]:
+    """Made once for each version of the ring."""
+    body = json.dumps({"keys": [key.public_jwk for key in published]}, separators=(",", ":")).encode("ascii")
+    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _read(token: str, typ: str, algs: Collection[str], usable: Callable[[Key], bool]) -> dict[str, Any]:
+    """The claims under a signature of ours. The header is judged before a key is chosen, the payload after."""
+    if len(token) > LIMIT or not _COMPACT.fullmatch(token):
+        raise BadToken("not a compact JWS, or too long")
+    try:
+        found = jws.extract_compact(token.encode("ascii"), registry=_REGISTRY)
+        key = _key_for(found.protected, typ, algs, usable)
+        if not jws.validate_compact(found, key.public, registry=_REGISTRY):
+            raise BadToken("the signature is wrong")
+        claims = json.loads(found.payload or b"")
+    except (JoseError, ValueError, TypeError, RecursionError) as fault:
+        raise BadToken(f"cannot be read: {type(fault).__name__}") from fault
+    if not isinstance(claims, dict):
+        raise BadToken("its payload is not an object")
+    return claims
+
+
+def _key_for(header: Mapping[str, Any], typ: str, algs: Collection[str], usable: Callable[[Key], bool]) -> Key:
+    """The key that the header names, if all of the header is as we write it; never a key the token brings."""
+    if set(header) != _HEADER or header["typ"] != typ:
+        raise BadToken(f"not the header of a {typ}")
+    alg, kid = header["alg"], header["kid"]
+    if alg not in ALGS or alg not in algs or not isinstance(kid, str):
+        raise BadToken("alg or kid is not ours")
+    key = held.find(kid)
+    if key is None or key.alg != alg or not usable(key):
+        raise BadToken("the key is unknown, of another kind, or verifies no longer")
+    return key
+
+
+def _check_times(claims: Mapping[str, Any], now: float) -> None:
+    """`exp` must be there and ahead (RFC 7519 §4.1.4); `nbf` and `iat` may be there, and not too far ahead."""
+    times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
+    if "exp" not in times or not all(type(value) is int for value in times.values()):
+        raise BadToken("it does not say when it ends, or not in a number")
+    if now >= times["exp"]:
+        raise BadToken("it has expired")
+    ahead = now + runtime.settings().tokens.skew
+    if any(times[name] > ahead for name in ("nbf", "iat") if name in times):
+        raise BadToken("it is not good yet")

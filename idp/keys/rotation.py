@@ -1,0 +1,133 @@
+"""Make keys, replace them, end them. Times decide what a key does; nothing here has to run on the hour.
+
+`rotate` publishes a successor and says when it takes over; until then the old key signs, and after that it
+verifies until its last token has expired. All in one transaction: a crash leaves the ring as it was.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from idp.audit import events, log
+from idp.foundation import clock, runtime
+from idp.foundation.database import session
+from idp.foundation.errors import NotFound, Refusal
+from idp.keys import held
+from idp.keys.key import ALGS, Key, State, made
+from idp.keys.models import SigningKey
+
+
+class UnknownKey(NotFound):
+    """There is no key with that `kid`."""
+
+    code = "unknown_key"
+    says = "There is no such key; see `idp keys list`."
+
+
+class RotationUnderWay(Refusal):
+    """The next key has been published and does not sign yet."""
+
+    code, status = "rotation_under_way", 409
+    says = "The next key is published already and will sign soon; see `idp keys list`."
+
+
+class OnlySigner(Refusal):
+    """Nothing could be signed without it."""
+
+    code, status = "only_signer", 409
+    says = "This key signs now, and nothing could be signed without it. Rotate first, then retire it."
+
+
+def ensure(*, by: str = "system") -> list[str]:
+    """Make a key for each algorithm that has none, signing at once; returns the `kid`s made."""
+    held.changing()
+    return [_add(alg, events.KEY_CREATED, by=by) for alg in ALGS if not _in_use(alg)]
+
+
+def rotate(alg: str, *, by: str = "cli", at_once: bool = False) -> str:
+    """Publish the successor of the key that signs `alg`; it signs `keys.publish_before` seconds from now.
+
+    `at_once` is for a key that has leaked: the successor signs now, before every partner has fetched it.
+    Returns its `kid`. Raises `RotationUnderWay` where one is waiting already.
+    """
+    held.changing()
+    now, settings = clock.now(), runtime.settings()
+    in_use = _in_use(alg)
+    if any(key.signs_from > now for key in in_use):
+        raise RotationUnderWay(because=alg)
+    wait = timedelta(seconds=0 if at_once or not in_use else settings.keys.publish_before)
+    for key in in_use:
+        key.verifies_until = key.verifies_until or now + wait + _last_token_lives()
+    return _add(alg, events.KEY_ROTATED, by=by, wait=wait)
+
+
+def retire(kid: str, *, by: str = "cli") -> None:
+    """End a key now: it signs and verifies nothing any more and is published no longer; its private half is wiped.
+
+    Raises `UnknownKey`, and `OnlySigner` for the key that signs now. A successor that does not sign yet may
+    be retired; then the present key stays.
+    """
+    held.changing()
+    key, now = session().get(SigningKey, kid), clock.now()
+    if key is None:
+        raise UnknownKey(because=kid)
+    if key.retired_at is not None:
+        return
+    signing = held.signer(key.alg)
+    if signing is not None and signing.kid == kid:
+        raise OnlySigner(because=kid)
+    if key.signs_from > now and signing is not None:
+        session().get_one(SigningKey, signing.kid).verifies_until = None
+    key.retired_at, key.sealed = now, ""
+    session().flush()
+    log.record(events.KEY_RETIRED, by=by, subject=kid, alg=key.alg)
+
+
+def listing() -> list[dict[str, Any]]:
+    """Every key there ever was, newest first, with its state in a word."""
+    return [
+        {
+            "kid": key.kid, "alg": key.alg, "state": _state(key), "created_at": key.created_at,
+            "signs_from": key.signs_from, "verifies_until": key.verifies_until, "retired_at": key.retired_at,
+        }
+        for key in reversed(list(held.keys().values()))
+    ]  # fmt: skip
+
+
+def _state(key: Key) -> State:
+    now, signing = clock.now(), held.signer(key.alg)
+    if key.retired_at is not None:
+        return "retired"
+    if not key.verifies(now):
+        return "expired"
+    if key.signs_from > now:
+        return "next"
+    return "signing" if signing is not None and signing.kid == key.kid else "verifying"
+
+
+def _in_use(alg: str) -> list[SigningKey]:
+    """The keys of `alg` that verify still, locked, so that of two rotations at once the second sees the first."""
+    now = clock.now()
+    rows = session().scalars(
+        select(SigningKey).where(SigningKey.alg == alg, SigningKey.retired_at.is_(None)).with_for_update()
+    )
+    return [row for row in rows if row.verifies_until is None or now < row.verifies_until]
+
+
+def _add(alg: str, event: str, *, by: str, wait: timedelta = timedelta()) -> str:
+    key = made(alg, clock.now() + wait)
+    session().add(key)
+    session().flush()
+    log.record(event, by=by, subject=key.kid, alg=alg, signs_from=key.signs_from)
+    return key.kid
+
+
+def _last_token_lives() -> timedelta:
+    """From the moment a successor signs until no token of its predecessor can be good.
+
+    The longest token, another machine's clock, and the time in which a process may not know the successor.
+    """
+    settings = runtime.settings()
+    longest = max(settings.tokens.access, settings.tokens.access_fapi2, settings.tokens.id_token)
+    return timedelta(seconds=longest + settings.tokens.skew + settings.keys.reread)

@@ -1,0 +1,209 @@
+"""What we sign, what we verify, and what partners see."""
+
+import hmac
+import json
+from base64 import urlsafe_b64encode
+
+import pytest
+from joserfc import jws, jwt
+from joserfc.jwk import ECKey, KeySet, RSAKey
+
+from idp.foundation import clock as clocks
+from idp.keys import held, ring
+from idp.keys.models import SigningKey
+
+
+def claims(**more):
+    return {"iss": "https://us.example", "sub": "adm_x", "exp": clocks.timestamp() + 600, **more}
+
+
+def forged(header, body, key):
+    registry = jws.JWSRegistry(algorithms=list(jws.JWSRegistry.algorithms), strict_check_header=False)
+    return jwt.encode(header, body, key, registry=registry)
+
+
+def signing(alg="ES256"):
+    key = held.signer(alg)
+    assert key is not None
+    return key
+
+
+@pytest.mark.parametrize("alg", ring.ALGS)
+def test_a_signature_is_checked_by_whoever_has_our_published_keys(work, clock, alg):
+    with work():
+        token = ring.sign(claims(), alg=alg, typ="JWT")
+        published = KeySet.import_key_set(json.loads(ring.jwks()[0]))
+
+    decoded = jwt.decode(token, published, algorithms=[alg])
+
+    assert decoded.claims["sub"] == "adm_x"
+    assert decoded.header == {"alg": alg, "typ": "JWT", "kid": decoded.header["kid"]}
+
+
+@pytest.mark.parametrize("alg", ring.ALGS)
+def test_what_we_signed_is_verified(work, clock, alg):
+    with work():
+        assert ring.verify(ring.sign(claims(), alg=alg), typ="at+jwt") == claims()
+
+
+def test_the_published_set_names_each_key_by_its_thumbprint_and_has_nothing_private(work):
+    with work():
+        body, _ = ring.jwks()
+
+    for jwk in json.loads(body)["keys"]:
+        kind = ECKey if jwk["kty"] == "EC" else RSAKey
+        assert kind.import_key(jwk).thumbprint() == jwk["kid"]
+        assert jwk["use"] == "sig"
+        assert jwk["alg"] in ring.ALGS
+        assert not {"d", "p", "q", "dp", "dq", "qi"} & set(jwk)
+
+
+def test_the_etag_stays_until_the_ring_changes(work, clock):
+    with work():
+        _, before = ring.jwks()
+        ring.forget()
+        assert ring.jwks()[1] == before
+        ring.rotate("ES256")
+        assert ring.jwks()[1] != before
+
+
+def test_a_private_key_is_stored_sealed_and_cannot_be_moved_to_another_row(work):
+    with work() as session:
+        one, other = session.query(SigningKey).limit(2)
+        assert '"d"' not in one.sealed
+        assert "d" not in one.public_jwk
+        one.sealed, other.sealed = other.sealed, one.sealed
+        session.flush()
+        ring.forget()
+        held._held().private.clear()
+        with pytest.raises(Exception, match="not what was sealed"):
+            ring.sign(claims(), alg=one.alg)
+
+
+def test_a_private_key_is_loaded_once_however_often_the_ring_is_read(work, monkeypatch):
+    with work():
+        ring.sign(claims())
+        monkeypatch.setattr(type(signing()), "private", lambda _: pytest.fail("loaded again"))
+        ring.forget()
+        ring.sign(claims())
+
+
+def test_signing_and_verifying_ask_the_database_nothing(work, clock, statements):
+    with work():
+        token = ring.sign(claims())
+        with statements() as asked:
+            ring.sign(claims())
+            ring.verify(token, typ="at+jwt")
+            ring.jwks()
+    assert asked == []
+
+
+def test_strangers_kids_make_us_look_at_most_once_a_second(work, clock, statements):
+    with work():
+        token = forged({"alg": "ES256", "typ": "at+jwt", "kid": "theirs"}, claims(), ECKey.generate_key("P-256"))
+        ring.forget()
+        with statements() as asked:
+            for _ in range(20):
+                with pytest.raises(ring.BadToken):
+                    ring.verify(token, typ="at+jwt")
+    assert len([sql for sql in asked if sql.startswith("SELECT")]) == 1
+
+
+class TestRefused:
+    """Every one of these is signed as well as its forger could."""
+
+    @pytest.fixture(autouse=True)
+    def _work(self, work, clock):
+        with work():
+            self.key = signing()
+            self.good = {"alg": "ES256", "typ": "at+jwt", "kid": self.key.kid}
+            yield
+
+    def refuses(self, token, why=".", **how):
+        with pytest.raises(ring.BadToken, match=why):
+            ring.verify(token, **({"typ": "at+jwt"} | how))
+
+    def ours(self, header, body=None):
+        return forged(header, claims() if body is None else body, held.private(self.key))
+
+    def test_the_forger_can_sign_as_we_do(self):
+        assert ring.verify(self.ours(self.good), typ="at+jwt") == claims()
+
+    def test_another_type(self):
+        self.refuses(ring.sign(claims(), typ="JWT"), "header")
+
+    def test_an_algorithm_the_caller_does_not_allow(self):
+        self.refuses(ring.sign(claims(), alg="RS256"), "alg", algs=("ES256",))
+
+    def test_hs256_with_our_public_key_as_the_secret(self):
+        said = f"{encoded(self.good | {'alg': 'HS256'})}.{encoded(claims())}"
+        mac = hmac.digest(self.key.public.as_pem(private=False), said.encode(), "sha256")
+        self.refuses(f"{said}.{urlsafe_b64encode(mac).rstrip(b'=').decode()}", "alg")
+
+    @pytest.mark.parametrize("alg", ["none", "nOnE", "NONE", "", "HS256", "ES384", None, ["ES256"]])
+    def test_algorithms_that_are_not_ours(self, alg):
+        _, payload, signature = self.ours(self.good).split(".")
+        self.refuses(f"{encoded(self.good | {'alg': alg})}.{payload}.{signature}")
+
+    def test_no_signature(self):
+        self.refuses(self.ours(self.good).rsplit(".", 1)[0] + ".", "compact")
+
+    @pytest.mark.parametrize("extra", ["crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "cty"])
+    def test_headers_we_never_write(self, extra):
+        value = ["b64"] if extra == "crit" else "https://evil.example/jwks"
+        _, payload, signature = self.ours(self.good).split(".")
+        self.refuses(f"{encoded(self.good | {extra: value})}.{payload}.{signature}")
+
+    def test_no_kid(self):
+        self.refuses(self.ours({"alg": "ES256", "typ": "at+jwt"}), "header")
+
+    @pytest.mark.parametrize("kid", ["", "unknown", 7, None, {"$ne": ""}])
+    def test_a_kid_that_is_not_ours(self, kid):
+        _, payload, signature = self.ours(self.good).split(".")
+        self.refuses(f"{encoded(self.good | {'kid': kid})}.{payload}.{signature}")
+
+    def test_the_kid_of_our_key_of_the_other_kind(self):
+        self.refuses(self.ours(self.good | {"kid": signing("RS256").kid}), "key")
+
+    def test_another_key_under_our_kid(self):
+        self.refuses(forged(self.good, claims(), ECKey.generate_key("P-256")), "signature")
+
+    def test_an_altered_claim(self):
+        header, _, signature = self.ours(self.good).split(".")
+        self.refuses(f"{header}.{encoded(claims(sub='adm_y'))}.{signature}", "signature")
+
+    def test_a_token_longer_than_any_of_ours(self):
+        self.refuses(self.ours(self.good, claims(fill="x" * 9000)), "too long")
+
+    @pytest.mark.parametrize(
+        "token", ["", ".", "..", "a.b", "a.b.c", "a.b.c.d", "\0.\0.\0", "é.é.é", "eyJh\n.e.e", "[" * 99]
+    )
+    def test_what_is_no_token_at_all(self, token):
+        self.refuses(token)
+
+    def test_a_header_nested_deep(self):
+        self.refuses("W" * 4000 + ".e30.AA")
+
+    def test_a_payload_that_is_no_object(self):
+        key = held.private(self.key)
+        self.refuses(jws.serialize_compact(self.good, b"[1]", key, registry=ring._REGISTRY), "object")
+
+    def test_one_that_has_expired_this_very_second(self):
+        self.refuses(self.ours(self.good, claims(exp=clocks.timestamp())), "expired")
+
+    @pytest.mark.parametrize("exp", [None, "never", True, float("inf"), [1]])
+    def test_one_that_does_not_say_when_it_ends(self, exp):
+        self.refuses(self.ours(self.good, claims(exp=exp)), "ends")
+
+    def test_one_without_an_end(self):
+        self.refuses(self.ours(self.good, {"sub": "adm_x"}), "ends")
+
+    @pytest.mark.parametrize("name", ["nbf", "iat"])
+    def test_one_from_further_ahead_than_a_clock_may_be(self, name):
+        skew = 15
+        assert ring.verify(self.ours(self.good, claims(**{name: clocks.timestamp() + skew})), typ="at+jwt")
+        self.refuses(self.ours(self.good, claims(**{name: clocks.timestamp() + skew + 1})), "not good yet")
+
+
+def encoded(value):
+    return urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()

@@ -1,0 +1,245 @@
+"""The life of a key: published, signing, verifying, gone."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+from joserfc import jws, jwt
+from sqlalchemy import select
+
+from idp.audit import events
+from idp.audit.models import Entry
+from idp.foundation import clock as clocks
+from idp.keys import held, ring
+from idp.keys.cli import commands
+from idp.keys.models import SigningKey
+
+PUBLISH_BEFORE = 600
+LONGEST = 600 + 15 + 30  # a token's life, the skew, and how long a process may not know of the successor
+
+
+@pytest.fixture(autouse=True)
+def _as_in_production(app, monkeypatch):
+    """The test settings let a new key sign at once; here it waits as it does in production."""
+    built = app.extensions["idp"]
+    keys = built.settings.keys.model_copy(update={"publish_before": PUBLISH_BEFORE})
+    settings = built.settings.model_copy(update={"keys": keys})
+    monkeypatch.setitem(app.extensions, "idp", type(built)(settings, built.sealer, built.passwords))
+
+
+def signed(alg="ES256", lasts=600):
+    return ring.sign({"exp": clocks.timestamp() + lasts}, alg=alg)
+
+
+def kid_of(token):
+    return jws.extract_compact(token.encode()).headers()["kid"]
+
+
+def published():
+    return {key["kid"] for key in json.loads(ring.jwks()[0])["keys"]}
+
+
+def states(alg="ES256"):
+    return {row["kid"]: row["state"] for row in ring.listing() if row["alg"] == alg}
+
+
+def test_an_empty_ring_gets_a_key_of_each_kind_that_signs_at_once(work, clock):
+    with work() as session:
+        session.query(SigningKey).delete()
+        ring.forget()
+        with pytest.raises(ring.NoSigningKey):
+            signed()
+        made = ring.ensure()
+        assert {kid_of(signed(alg)) for alg in ring.ALGS} == set(made) == published()
+        assert ring.ensure() == []
+
+
+def test_a_successor_is_published_before_it_signs(work, clock):
+    with work():
+        old = kid_of(signed())
+        new = ring.rotate("ES256")
+
+        assert {old, new} <= published()
+        assert kid_of(signed()) == old
+        assert states() == {old: "signing", new: "next"}
+
+        clock.move(timedelta(seconds=PUBLISH_BEFORE - 1))
+        assert kid_of(signed()) == old
+        clock.move(timedelta(seconds=1))
+        assert kid_of(signed()) == new
+        assert states() == {old: "verifying", new: "signing"}
+
+
+def test_no_token_is_refused_because_of_a_rotation_and_the_old_key_ends_with_its_last_token(work, clock):
+    with work():
+        ring.rotate("ES256")
+        clock.move(timedelta(seconds=PUBLISH_BEFORE - 1))
+        last = signed(lasts=600)
+        old = kid_of(last)
+
+        clock.move(timedelta(seconds=599))
+        assert ring.verify(last, typ="at+jwt")
+        assert old in published()
+
+        forever = signed_by(old, 10**9)
+        clock.move(timedelta(seconds=LONGEST - 599 + 1))
+        assert old not in published()
+        with pytest.raises(ring.BadToken, match="no longer"):
+            ring.verify(forever, typ="at+jwt")
+        assert states()[old] == "expired"
+
+
+def signed_by(kid, lasts):
+    key = held.keys()[kid]
+    header = {"alg": key.alg, "typ": "at+jwt", "kid": kid}
+    return jwt.encode(header, {"exp": clocks.timestamp() + lasts}, held.private(key), algorithms=[key.alg])
+
+
+def test_a_logout_hint_is_read_whatever_became_of_its_key_and_its_time(work, clock):
+    with work():
+        hint = ring.sign({"exp": clocks.timestamp() + 600, "sub": "adm_x"}, alg="RS256", typ="JWT")
+        ring.rotate("RS256", at_once=True)
+        ring.retire(kid_of(hint))
+        clock.move(timedelta(days=400))
+
+        assert ring.verify_hint(hint)["sub"] == "adm_x"
+        assert kid_of(hint) in ring.hint_keys()
+        with pytest.raises(ring.BadToken):
+            ring.verify(hint, typ="JWT")
+        with pytest.raises(ring.BadToken):
+            ring.verify_hint(hint[:-8] + "AAAAAAAA")
+
+
+def test_a_leaked_key_is_replaced_and_retired_at_once(work, clock):
+    with work():
+        token = signed()
+        new = ring.rotate("ES256", at_once=True)
+        assert kid_of(signed()) == new
+        ring.retire(kid_of(token))
+        assert kid_of(token) not in published()
+        with pytest.raises(ring.BadToken):
+            ring.verify(token, typ="at+jwt")
+
+
+def test_the_only_key_that_signs_cannot_be_retired(work, clock):
+    with work():
+        old = kid_of(signed())
+        with pytest.raises(ring.OnlySigner):
+            ring.retire(old)
+        ring.rotate("ES256")
+        with pytest.raises(ring.OnlySigner):
+            ring.retire(old)
+        clock.move(timedelta(seconds=PUBLISH_BEFORE))
+        ring.retire(old)
+        assert states()[old] == "retired"
+        with pytest.raises(ring.UnknownKey):
+            ring.retire("no such kid")
+
+
+def test_a_successor_that_is_retired_before_it_signs_leaves_the_present_key_as_it_was(work, clock):
+    with work():
+        old = kid_of(signed())
+        ring.retire(ring.rotate("ES256"))
+        clock.move(timedelta(days=30))
+        assert kid_of(signed()) == old
+        assert ring.verify(signed(), typ="at+jwt")
+
+
+def test_one_successor_at_a_time(work, clock):
+    with work():
+        ring.rotate("ES256")
+        with pytest.raises(ring.RotationUnderWay):
+            ring.rotate("ES256")
+        ring.rotate("RS256")
+
+
+def test_a_retired_key_keeps_nothing_to_sign_with(work, clock):
+    with work() as session:
+        old = kid_of(signed())
+        ring.rotate("ES256", at_once=True)
+        ring.retire(old)
+        assert session.get_one(SigningKey, old).sealed == ""
+
+
+def test_a_rotation_that_is_undone_leaves_no_key_behind_in_the_process(work, clock):
+    with work():
+        before = published()
+
+    def crash():
+        with work():
+            kid = ring.rotate("ES256", at_once=True)
+            assert kid_of(signed()) == kid
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        crash()
+    with work():
+        assert published() == before
+        assert kid_of(signed()) in before
+
+
+def test_a_process_that_has_not_heard_of_a_new_key_looks_before_it_refuses_its_token(work, clock):
+    with work():
+        mine = dict(held.keys())
+    with work():
+        ring.rotate("ES256", at_once=True)
+        token = signed()
+    with work():
+        behind = held._held()
+        behind.keys, behind.read = mine, behind.read - 2
+        assert ring.verify(token, typ="at+jwt")
+
+
+def test_what_was_done_to_the_ring_is_in_the_audit_log(work, clock):
+    with work() as session:
+        old = kid_of(signed())
+        new = ring.rotate("ES256", by="opr_jo", at_once=True)
+        ring.retire(old, by="opr_jo")
+        entries = session.scalars(select(Entry).where(Entry.actor == "opr_jo").order_by(Entry.id)).all()
+    assert [(entry.event, entry.subject) for entry in entries] == [
+        (events.KEY_ROTATED, new),
+        (events.KEY_RETIRED, old),
+    ]
+
+
+@pytest.fixture
+def idp(app):
+    """Runs `idp keys …` on the test's application."""
+
+    def run(*words, **how):
+        return CliRunner().invoke(commands, words, obj=lambda: app, **how)
+
+    return run
+
+
+class TestCommands:
+    def test_list_shows_every_key_with_its_state(self, idp):
+        answer = idp("list", "--json")
+        rows = json.loads(answer.stdout)
+        assert {row["alg"] for row in rows} == set(ring.ALGS)
+        assert {row["state"] for row in rows} == {"signing"}
+        assert rows[0]["kid"] in idp("list").stdout
+
+    def test_rotate_publishes_a_successor_of_each_kind(self, idp):
+        answer = idp("rotate")
+        assert answer.stdout.count("signs in 600 seconds") == 2
+        states = [row["state"] for row in json.loads(idp("list", "--json").stdout)]
+        assert sorted(states) == ["next", "next", "signing", "signing"]
+        again = idp("rotate", "--alg", "RS256")
+        assert again.exit_code == 1
+        assert "published already" in again.stderr
+
+    def test_the_signing_key_is_not_retired(self, idp):
+        kid = json.loads(idp("list", "--json").stdout)[0]["kid"]
+        refused = idp("retire", kid, "--yes")
+        assert refused.exit_code == 1
+        assert "Rotate first" in refused.stderr
+        idp("rotate", "--now")
+        done = idp("retire", kid, "--yes")
+        assert done.exit_code == 0, done.stderr
+        assert f"{kid} is retired" in done.stdout
+
+    def test_retiring_asks_first(self, idp):
+        kid = json.loads(idp("list", "--json").stdout)[0]["kid"]
+        assert idp("retire", kid, input="n\n").exit_code == 1
