@@ -33,11 +33,18 @@ PARTNER_ENABLED: Final = "partner.enabled"
 
 # onboarding
 REGISTRATION_BEGUN: Final = "registration.begun"
+REGISTRATION_ADDRESS_CHANGED: Final = "registration.address_changed"
+REGISTRATION_DISOWNED: Final = "registration.disowned"
+REGISTRATION_COMPLETED: Final = "registration.completed"
 EMAIL_VERIFIED: Final = "email.verified"
+CREDENTIALS_REPLACED: Final = "credentials.replaced"
 JOIN_REQUESTED: Final = "join.requested"
+JOIN_APPROVED: Final = "join.approved"
+JOIN_DECLINED: Final = "join.declined"
 ESTAB_VERIFIED: Final = "estab.verified"
 ESTAB_REJECTED: Final = "estab.rejected"
 REVIEW_NOTED: Final = "review.noted"
+REVIEW_ASKED: Final = "review.asked"
 
 # signin
 SIGNED_IN: Final = "sign_in.succeeded"
@@ -46,6 +53,8 @@ ACCOUNT_LOCKED: Final = "sign_in.locked"
 SIGNED_OUT: Final = "sign_in.ended"
 OPERATOR_ADDED: Final = "operator.added"
 OPERATOR_SET_UP: Final = "operator.set_up"
+OPERATOR_DISABLED: Final = "operator.disabled"
+MOBILE_CONFIRMED: Final = "mobile.confirmed"
 
 # sharing
 SHARING_GIVEN: Final = "sharing.given"

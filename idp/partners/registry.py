@@ -25,8 +25,6 @@ FRESH = 5.0
 LOOPBACK = ("http://127.0.0.1", "http://[::1]")
 """Where an app on the person's own machine listens, on whatever port it got (RFC 8252 §7.3)."""
 
-_kept: dict[tuple[str, str], tuple[float, Snapshot]] = {}
-
 
 class UnknownClient(NotFound):
     """No client has that id."""
@@ -65,32 +63,32 @@ class PartnerExists(Refusal):
 
 def client(client_id: str) -> Snapshot | None:
     """The client as requests may use it; None where it is unknown, or it or its partner is disabled."""
-    key = (runtime.settings().database.url, client_id)
-    read_at, found = _kept.get(key, (0.0, None))
+    kept = _kept()
+    read_at, found = kept.get(client_id, (0.0, None))
     if found is not None and time.monotonic() - read_at < FRESH:
         return found
-    _kept.pop(key, None)
+    kept.pop(client_id, None)
     row = session().get(Client, client_id)
     if row is None or not row.enabled or row.partner.disabled_at is not None:
         return None
-    found = snapshots.of(row, _secrets(client_id))
-    _kept[key] = (time.monotonic(), found)
+    found = snapshots.of(row, secrets_of(client_id))
+    kept[client_id] = (time.monotonic(), found)
     return found
 
 
 def seen(client_id: str, version: int) -> None:
     """Note the version that some statement has just read: a snapshot of another one is dropped."""
-    kept = _kept.get((runtime.settings().database.url, client_id))
-    if kept and kept[1].version != version:
+    read = _kept().get(client_id)
+    if read and read[1].version != version:
         forget(client_id)
 
 
 def forget(client_id: str | None = None) -> None:
     """Drop the snapshot of one client, or all of them."""
     if client_id is None:
-        _kept.clear()
+        _kept().clear()
     else:
-        _kept.pop((runtime.settings().database.url, client_id), None)
+        _kept().pop(client_id, None)
 
 
 def find(client_id: str) -> Client:
@@ -226,7 +224,7 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str
     for name, value in differs.items():
         setattr(found, name, value)
     _changed(found)
-    secret = _new_secret(found) if _has_secret(found) and not _secrets(found.id) else None
+    secret = _new_secret(found) if _has_secret(found) and not secrets_of(found.id) else None
     log.record(events.CLIENT_CHANGED, by=by, client=found.id, subject=found.id, fields=sorted(differs))
     return found, secret
 
@@ -240,7 +238,7 @@ def rotate_secret(client_id: str, *, overlap: timedelta, by: str) -> str:
     if not _has_secret(found):
         raise NoSecret(because=f"{client_id} authenticates by {found.token_endpoint_auth_method}")
     until = clock.now() + overlap
-    for old in _secrets(client_id):
+    for old in secrets_of(client_id):
         old.expires_at = min(old.expires_at or until, until)
     secret = _new_secret(found)
     _changed(found)
@@ -290,11 +288,17 @@ def _changed(client: Client) -> None:
     forget(client.id)
 
 
+def _kept() -> dict[str, tuple[float, Snapshot]]:
+    """The snapshots of this process, each with the monotonic second it was read at."""
+    return runtime.kept("idp.partners.snapshots", dict)
+
+
 def _has_secret(client: Client) -> bool:
     return client.token_endpoint_auth_method.startswith("client_secret")
 
 
-def _secrets(client_id: str) -> list[ClientSecret]:
+def secrets_of(client_id: str) -> list[ClientSecret]:
+    """The digests of a client's secrets, oldest first, expired ones too."""
     asked = select(ClientSecret).where(ClientSecret.client_id == client_id).order_by(ClientSecret.created_at)
     return list(session().scalars(asked))
 

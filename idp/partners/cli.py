@@ -1,0 +1,236 @@
+"""`idp partners` and `idp clients`: who schools share data with."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from idp.foundation import clock, scopes
+from idp.foundation.command import json_option, show, show_json, working
+from idp.partners import manifest, registry
+from idp.partners.models import Client, Partner
+
+BY = "cli"
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+manifest_argument = click.argument(
+    "file", metavar="MANIFEST.toml", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+secret_file_option = click.option(
+    "--secret-file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the secret to this file, readable by you alone, instead of printing it.",
+)
+
+
+@click.group()
+def partners() -> None:
+    """The companies that schools share data with. Their applications are `idp clients`."""
+
+
+@partners.command("add")
+@click.argument("name")
+@click.option("--website", required=True, help="The company's own site, https.")
+@click.option("--email", required=True, help="Whom to write to about its applications.")
+@json_option
+@working
+def partners_add(*, name: str, website: str, email: str, as_json: bool) -> None:
+    """Add the company NAME, so that its applications can be registered."""
+    added = registry.add_partner(name, website=website, contact_email=email, by=BY)
+    if as_json:
+        show_json(_partner(added))
+    else:
+        click.echo(f"{added.name} is added. Register its applications with: idp clients register MANIFEST.toml")
+
+
+@partners.command("list")
+@json_option
+@working
+def partners_list(*, as_json: bool) -> None:
+    """List every company."""
+    rows = [_partner(each) for each in registry.all_partners()]
+    show(rows, ["name", "website", "contact_email", "enabled"], as_json=as_json, empty="No partner was added yet.")
+
+
+@partners.command("disable")
+@click.argument("name")
+@working
+def partners_disable(*, name: str) -> None:
+    """Stop the company NAME with all its applications, at once."""
+    registry.switch_partner(name, on=False, by=BY)
+    click.echo(f"{name} and its applications are disabled; `idp partners enable` undoes it.")
+
+
+@partners.command("enable")
+@click.argument("name")
+@working
+def partners_enable(*, name: str) -> None:
+    """Let a disabled company's applications work again."""
+    registry.switch_partner(name, on=True, by=BY)
+    click.echo(f"{name} is enabled.")
+
+
+@click.group()
+def clients() -> None:
+    """Partners' applications: OAuth clients. Each is registered from a manifest, a TOML file.
+
+    clients/assembly/client.toml is an example that explains every line.
+    """
+
+
+@clients.command("register")
+@manifest_argument
+@secret_file_option
+@json_option
+@working
+def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> None:
+    """Register an application. Its secret is shown once, and never again: we keep only a digest.
+
+    All that is wrong with the manifest is reported together, and nothing is registered then.
+    """
+    added, secret = registry.register(manifest.read(file), by=BY)
+    _tell(added, secret, secret_file, as_json=as_json, what="registered")
+
+
+@clients.command("update")
+@manifest_argument
+@secret_file_option
+@json_option
+@working
+def clients_update(*, file: Path, secret_file: Path | None, as_json: bool) -> None:
+    """Replace the registration of the client that the manifest names by client_id.
+
+    Its secret stays, and so does what schools agreed to: scopes that are new have to be asked for, and scopes
+    that are gone are withheld at once.
+    """
+    found, secret = registry.change(manifest.read(file), by=BY)
+    _tell(found, secret, secret_file, as_json=as_json, what="updated")
+
+
+@clients.command("list")
+@json_option
+@working
+def clients_list(*, as_json: bool) -> None:
+    """List every application."""
+    rows = [
+        {
+            "client_id": each.id, "partner": each.partner_name, "name": each.client_name, "profile": each.profile,
+            "authenticates_by": each.token_endpoint_auth_method,
+            "enabled": each.enabled and each.partner.disabled_at is None,
+        }
+        for each in registry.everyone()
+    ]  # fmt: skip
+    columns = ["client_id", "partner", "name", "profile", "authenticates_by", "enabled"]
+    show(rows, columns, as_json=as_json, empty="No client was registered yet.")
+
+
+@clients.command("show")
+@click.argument("client_id")
+@json_option
+@working
+def clients_show(*, client_id: str, as_json: bool) -> None:
+    """Show all that is registered about one application. Secrets are not: nobody can read them again."""
+    facts = _facts(registry.find(client_id))
+    if as_json:
+        show_json(facts)
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        lines = value if isinstance(value, list) else [value]
+        for place, line in enumerate(lines or [""]):
+            click.echo(f"{'' if place else name:<{width}}  {_said(line)}".rstrip())
+
+
+@clients.command("rotate-secret")
+@click.argument("client_id")
+@click.option("--overlap", default="7d", show_default=True, help="How long the old secret still works: 30m, 12h, 7d.")
+@secret_file_option
+@json_option
+@working
+def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | None, as_json: bool) -> None:
+    """Give an application a new secret, shown once. The old one works on for the overlap; 0d ends it at once."""
+    lasts = _duration(overlap)
+    secret = registry.rotate_secret(client_id, overlap=lasts, by=BY)
+    _tell(registry.find(client_id), secret, secret_file, as_json=as_json, what="given a new secret")
+    if not as_json:
+        click.echo(f"Its former secret works until {clock.now() + lasts:%Y-%m-%d %H:%M} UTC at the latest.")
+
+
+@clients.command("disable")
+@click.argument("client_id")
+@working
+def clients_disable(*, client_id: str) -> None:
+    """Stop an application at once: no sign-ins, no tokens, and those it holds are refused."""
+    registry.disable(client_id, by=BY)
+    click.echo(f"{client_id} is disabled; `idp clients enable {client_id}` undoes it.")
+
+
+@clients.command("enable")
+@click.argument("client_id")
+@working
+def clients_enable(*, client_id: str) -> None:
+    """Let a disabled application work again, under the agreements schools have given it."""
+    registry.enable(client_id, by=BY)
+    click.echo(f"{client_id} is enabled.")
+
+
+def _tell(client: Client, secret: str | None, file: Path | None, *, as_json: bool, what: str) -> None:
+    """Say what was done, and the secret: to the file if there is one, otherwise here, this once."""
+    if secret and file:
+        _write(file, secret)
+    shown = secret if not file else None
+    if as_json:
+        show_json({"client_id": client.id, "client_secret": shown, "secret_file": str(file) if file else None})
+        return
+    click.echo(f"{client.client_name} of {client.partner_name} is {what}.")
+    click.echo(f"client_id      {client.id}")
+    if shown:
+        click.echo(f"client_secret  {shown}")
+        click.echo("The secret is not shown again. If it is lost: idp clients rotate-secret " + client.id)
+    elif secret:
+        click.echo(f"The secret is in {file}, for your eyes only.")
+
+
+def _write(file: Path, secret: str) -> None:
+    """Write `secret` where only this user reads it, from the first moment."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as opened:
+        opened.write(secret + "\n")
+
+
+def _duration(text: str) -> timedelta:
+    """`30m`, `12h`, `7d` as a duration."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in UNITS or not number.isdecimal() or len(number) > 4:
+        raise click.BadParameter("a number and m, h or d, such as 12h", param_hint="--overlap")
+    return timedelta(**{UNITS[unit]: int(number)})
+
+
+def _partner(partner: Partner) -> dict[str, Any]:
+    return {
+        "name": partner.name, "website": partner.website, "contact_email": partner.contact_email,
+        "enabled": partner.disabled_at is None, "created_at": partner.created_at,
+    }  # fmt: skip
+
+
+def _facts(client: Client) -> dict[str, Any]:
+    """A registration in the manifest's names, then what we know besides."""
+    kept = {column.key: getattr(client, column.key) for column in Client.__table__.columns}
+    named = {"client_id": kept.pop("id"), "partner": client.partner_name}
+    del kept["partner_id"]
+    for name, value in kept.items():
+        if isinstance(value, frozenset):
+            known = name.endswith("_scopes")
+            kept[name] = scopes.format(value).split() if known else sorted(value)
+    secrets = [
+        f"made {each.created_at:%Y-%m-%d}" + (f", ends {each.expires_at:%Y-%m-%d %H:%M}" if each.expires_at else "")
+        for each in registry.secrets_of(client.id)
+    ]
+    return named | kept | {"partner_enabled": client.partner.disabled_at is None, "secrets": secrets}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)

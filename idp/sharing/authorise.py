@@ -1,0 +1,259 @@
+"""A school's agreement that a client may have certain scopes: asked about, given, changed, paused, withdrawn.
+
+Tokens are not mentioned here, on purpose. A token is evidence of an agreement and lives only while the
+agreement does (`live`), so withdrawing is one update and nobody above has to be told.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from idp.audit import events, log
+from idp.estabs.models import Administrator
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import session
+from idp.foundation.errors import BadRequest, NotFound, Refusal
+from idp.partners import registry
+from idp.partners.snapshots import AnyClient
+from idp.sharing import authority, mis, receipts
+from idp.sharing.live import State, is_standing, state
+from idp.sharing.models import Authorisation, Decision
+
+__all__ = [
+    "ChangedMeanwhile", "NothingShared", "Proposal", "State", "change", "covers", "current", "give", "history",
+    "is_standing", "lasts_until", "pause", "proposal", "refuse", "resume", "standing", "state", "withdraw",
+]  # fmt: skip
+
+
+class ChangedMeanwhile(Refusal):
+    """Two people of one school decided about the same client at the same moment."""
+
+    code, status, title = "changed_meanwhile", 409, "This has just been changed"
+    says = "Someone at your school has just changed this. Please look at it again."
+
+
+class NothingShared(Refusal):
+    """There is no agreement to stop, pause, resume or change, or no longer."""
+
+    code, status, title = "nothing_shared", 409, "Nothing is shared there"
+    says = "Your school does not share anything with this service at the moment, so there is nothing to change."
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a page puts to a school: `required` comes with agreeing, `optional` is theirs to tick."""
+
+    required: frozenset[str]
+    optional: frozenset[str]
+    ticked: frozenset[str]
+    """Of the optional ones, those the school agreed to before."""
+
+    @property
+    def offered(self) -> frozenset[str]:
+        """All of it; to be handed to `give`."""
+        return self.required | self.optional
+
+
+def covers(agreed: Authorisation, asked: frozenset[str], client: AnyClient) -> bool:
+    """Whether `agreed` already answers a request for `asked`, so that the school need not be asked again.
+
+    It does when everything asked for was put to the school at that decision (`offered`), and whatever of it the
+    client requires was agreed to. An optional area that the school left out is thus an answer, not a gap:
+    it is simply not granted, and nobody is asked about it at each sign-in. A scope the client has come to
+    ask for or require since is a new question, and so is any where the school's MIS is no longer accepted.
+    """
+    return asked <= agreed.offered and asked & client.required_scopes <= agreed.scopes
+
+
+def standing(estab_id: str, client_id: str, asked: frozenset[str]) -> Authorisation | None:
+    """The agreement in force now that covers `asked`, or None: then the school has to be asked.
+
+    What it grants of `asked` is `asked & agreed.scopes`. `estab_id` is the estab's internal id.
+    """
+    client, agreed = registry.client(client_id), _current(estab_id, client_id)
+    if client is None or agreed is None or not covers(agreed, asked, client):
+        return None
+    now_is = state(agreed.id)
+    return agreed if now_is is not None and now_is.is_live else None
+
+
+def proposal(estab_id: str, client: AnyClient, asked: frozenset[str]) -> Proposal:
+    """What to put to the school for a request of `asked`: that, and all it was asked about before.
+
+    Agreeing replaces the former agreement by exactly what is ticked, so what stands is shown, and ticked, again.
+    """
+    before = _current(estab_id, client.id)
+    offered = (asked | (before.offered if before else frozenset())) & client.scopes
+    ticked = before.scopes if before else frozenset()
+    required, optional = offered & client.required_scopes, offered & client.optional_scopes
+    return Proposal(required, optional, ticked=optional & ticked)
+
+
+def lasts_until(client: AnyClient) -> datetime:
+    """When an agreement that is given now ends: after the client's days, or the setting's."""
+    return clock.now() + timedelta(days=client.authorisation_days or runtime.settings().sharing.default_days)
+
+
+def give(
+    client: AnyClient,
+    scopes: frozenset[str],
+    *,
+    by: Administrator,
+    agreement: str,
+    until: datetime,
+    offered: frozenset[str] | None = None,
+) -> Authorisation:
+    """Let `client` have exactly `scopes` until `until`; what was agreed before is superseded, not edited.
+
+    `agreement` is the version of the partner's data sharing agreement that `by` was shown, `offered` what they
+    could choose from (`Proposal.offered`; `scopes` alone if not told). Every owner gets a receipt. Raises
+    `MayNotAuthorise`, `SchoolCannotAct`, `MisUnknown`, `MisNotAccepted`, `ChangedMeanwhile`; `BadRequest` for
+    scopes that were not on offer and for required ones left out.
+    """
+    offered = scopes if offered is None else offered
+    authority.check(by)
+    mis.check(by.estab, client)
+    if not scopes <= offered <= client.scopes:
+        raise BadRequest(because=f"{client.id} was given {sorted(scopes - client.scopes & offered)} unasked")
+    if missing := offered & client.required_scopes - scopes:
+        raise BadRequest("This service needs every area that is marked as required.", because=str(sorted(missing)))
+    superseded = _end(by.estab_id, client.id, superseded_at=clock.now())
+    given = _insert(
+        client.id, by, superseded, scopes=scopes, offered=offered, agreement=agreement, until=until, paused_at=None
+    )
+    _record(events.SHARING_CHANGED if superseded else events.SHARING_GIVEN, given, by)
+    receipts.send("sharing_receipt", given, client, by)
+    return given
+
+
+def change(estab_id: str, client_id: str, scopes: frozenset[str], *, by: Administrator) -> Authorisation:
+    """Replace what the client may have by `scopes`, within what was offered; agreement, end and pause stay.
+
+    For the school's own desk, where areas are ticked and unticked. Raises as `give`, and `NothingShared`.
+    """
+    _check(estab_id, by)
+    client = registry.find(client_id)
+    before = _end(estab_id, client_id, superseded_at=clock.now())
+    if before is None:
+        raise NothingShared(because=f"{estab_id} and {client_id}")
+    if not scopes <= before.offered & client.scopes or before.offered & client.required_scopes - scopes:
+        raise BadRequest(because=f"{sorted(scopes)} is not a choice within what was offered by {client_id}")
+    given = _insert(
+        client_id, by, before, scopes=scopes, offered=before.offered, agreement=before.agreement,
+        until=before.until, paused_at=before.paused_at,
+    )  # fmt: skip
+    _record(events.SHARING_CHANGED, given, by)
+    receipts.send("sharing_receipt", given, client, by)
+    return given
+
+
+def refuse(client: AnyClient, scopes: frozenset[str], *, by: Administrator) -> None:
+    """Record that `by` declined to share `scopes`. An agreement that stands goes on: stopping is `withdraw`."""
+    _remember("refused", by, client_id=client.id, authorisation_id=None, scopes=scopes)
+    log.record(events.SHARING_REFUSED, by=by.id, estab=by.estab_id, client=client.id, scopes=scopes)
+
+
+def withdraw(estab_id: str, client_id: str, *, by: Administrator) -> Authorisation:
+    """Stop sharing, at once and for good: whatever was issued under the agreement dies with it.
+
+    Owners are told, and that the partner keeps what it already received. Raises `NothingShared`.
+    """
+    _check(estab_id, by)
+    ended = _end(estab_id, client_id, withdrawn_at=clock.now(), withdrawn_by=by.id)
+    if ended is None:
+        raise NothingShared(because=f"{estab_id} and {client_id}")
+    _record(events.SHARING_WITHDRAWN, ended, by)
+    receipts.send("sharing_stopped", ended, registry.find(client_id), by)
+    return ended
+
+
+def pause(estab_id: str, client_id: str, *, by: Administrator) -> Authorisation:
+    """Stop sharing until `resume`. Raises `NothingShared`, also of one that is paused."""
+    return _hold(estab_id, client_id, events.SHARING_PAUSED, by, paused=True)
+
+
+def resume(estab_id: str, client_id: str, *, by: Administrator) -> Authorisation:
+    """Go on sharing after `pause`. Raises `NothingShared`, also of one that is not paused."""
+    return _hold(estab_id, client_id, events.SHARING_RESUMED, by, paused=False)
+
+
+def current(estab_id: str) -> list[Authorisation]:
+    """What the school has not withdrawn: active, paused (by `state`) and expired; newest first."""
+    asked = select(Authorisation).where(
+        Authorisation.estab_id == estab_id,
+        Authorisation.withdrawn_at.is_(None),
+        Authorisation.superseded_at.is_(None),
+    )
+    return list(session().scalars(asked.order_by(Authorisation.given_at.desc(), Authorisation.id)))
+
+
+def history(estab_id: str, *, limit: int = 200) -> list[Decision]:
+    """What was decided in the school's name, newest first."""
+    asked = select(Decision).where(Decision.estab_id == estab_id).order_by(Decision.at.desc(), Decision.id.desc())
+    return list(session().scalars(asked.limit(limit)))
+
+
+def _check(estab_id: str, by: Administrator) -> None:
+    if by.estab_id != estab_id:
+        raise NotFound(because=f"administrator {by.id} does not act for {estab_id}")
+    authority.check(by)
+
+
+def _current(estab_id: str, client_id: str) -> Authorisation | None:
+    return session().scalar(select(Authorisation).where(Authorisation.current(estab_id, client_id)))
+
+
+def _end(estab_id: str, client_id: str, **ended: object) -> Authorisation | None:
+    """End the current agreement and return it; None where there is none. One UPDATE: of two at once, one gets it."""
+    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id)).values(**ended)
+    found = session().scalar(statement.returning(Authorisation.id))
+    if found is None:
+        return None
+    return session().get_one(Authorisation, found, populate_existing=True)
+
+
+def _insert(client_id: str, by: Administrator, before: Authorisation | None, **says: Any) -> Authorisation:
+    """Make the agreement that follows `before`, or begins a line."""
+    new_id = crypto.new_id("aut")
+    given = Authorisation(
+        id=new_id, line=before.line if before else new_id, estab_id=by.estab_id, client_id=client_id,
+        given_by=by.id, given_at=clock.now(), withdrawn_at=None, withdrawn_by=None, superseded_at=None, **says,
+    )  # fmt: skip
+    session().add(given)
+    try:
+        session().flush()
+    except IntegrityError as clash:
+        # The index lets one agreement be current. Raising undoes our half, so a colleague's decision
+        # stands and is what the page shows next; a retry would overrule it unseen.
+        raise ChangedMeanwhile(because=f"{by.estab_id} and {client_id}") from clash
+    return given
+
+
+def _hold(estab_id: str, client_id: str, event: str, by: Administrator, *, paused: bool) -> Authorisation:
+    _check(estab_id, by)
+    was = Authorisation.paused_at.is_(None) if paused else Authorisation.paused_at.is_not(None)
+    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id), was)
+    at = clock.now() if paused else None
+    found = session().scalar(statement.values(paused_at=at).returning(Authorisation.id))
+    if found is None:
+        raise NothingShared(because=f"{estab_id} and {client_id}, {event}")
+    held = session().get_one(Authorisation, found, populate_existing=True)
+    _record(event, held, by)
+    return held
+
+
+def _record(event: str, agreed: Authorisation, by: Administrator) -> None:
+    """Write it in the audit log, and in the history that the school reads."""
+    log.record(
+        event, by=by.id, estab=agreed.estab_id, client=agreed.client_id, subject=agreed.id,
+        line=agreed.line, scopes=agreed.scopes, agreement=agreed.agreement, until=agreed.until,
+    )  # fmt: skip
+    what = event.partition(".")[2]
+    _remember(what, by, client_id=agreed.client_id, authorisation_id=agreed.id, scopes=agreed.scopes)
+
+
+def _remember(what: str, by: Administrator, **about: Any) -> None:
+    session().add(Decision(estab_id=by.estab_id, at=clock.now(), by=by.id, what=what, **about))

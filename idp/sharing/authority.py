@@ -1,0 +1,26 @@
+"""Who may decide for a school."""
+
+from idp.estabs.models import Administrator
+from idp.foundation.errors import Refusal
+
+
+class MayNotAuthorise(Refusal):
+    """A viewer looks; owners and admins decide."""
+
+    code, status, title = "may_not_authorise", 403, "Someone else at your school has to decide this"
+    says = "You can see what is shared, but not change it. Please ask an owner of your school's account."
+
+
+class SchoolCannotAct(Refusal):
+    """The estab was rejected, suspended or closed."""
+
+    code, status, title = "school_cannot_act", 403, "Your school's account cannot be used for this"
+    says = "Your school's account is not active, so it cannot authorise sharing. Please get in touch with us."
+
+
+def check(by: Administrator) -> None:
+    """Raise `SchoolCannotAct` or `MayNotAuthorise` unless `by` may decide what their school shares."""
+    if not by.estab.may_act:
+        raise SchoolCannotAct(because=f"estab {by.estab_id} is {by.estab.state}")
+    if not by.may_authorise:
+        raise MayNotAuthorise(because=f"administrator {by.id} is a {by.role}")

@@ -1,0 +1,54 @@
+"""The school's MIS, where a client works with some systems only (school-register.md §8)."""
+
+from idp.audit import events, log
+from idp.estabs.models import Administrator, Estab
+from idp.foundation.errors import BadRequest, Refusal
+from idp.partners import mis, registry
+from idp.partners.mis import Mis
+from idp.partners.snapshots import AnyClient
+from idp.sharing import authority
+
+
+class MisUnknown(Refusal):
+    """The client works with some systems only, and nobody has told us the school's: ask."""
+
+    code, status, title = "mis_unknown", 409, "Which system does your school use?"
+    says = "This service works with some management information systems only. Please tell us which one you use."
+
+
+class MisNotAccepted(Refusal):
+    """The client does not work with the school's system."""
+
+    code, status, title = "mis_not_accepted", 403, "This service does not work with your school's system"
+
+
+def is_asked(estab: Estab, client: AnyClient) -> bool:
+    """Whether the school has to say which MIS it uses before `client` can ask for anything."""
+    return bool(client.accepted_mis) and estab.mis is None
+
+
+def check(estab: Estab, client: AnyClient) -> None:
+    """Raise `MisUnknown` or `MisNotAccepted` unless `client` works with the school's MIS."""
+    if is_asked(estab, client):
+        raise MisUnknown(because=f"{estab.id} for {client.id}")
+    if not registry.accepts(client, estab.mis):
+        says = (
+            f"{client.client_name} works with {mis.names(client.accepted_mis)}, and your school's system is recorded "
+            f"as {mis.name(estab.mis)}. If that is wrong, please correct it."
+        )
+        raise MisNotAccepted(says, because=f"{estab.id} has {estab.mis}, {client.id}")
+
+
+def choices() -> list[Mis]:
+    """Every system, as a school chooses from them."""
+    return list(mis.catalogue().values())
+
+
+def tell(code: str, *, by: Administrator) -> None:
+    """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.check`."""
+    authority.check(by)
+    if code not in mis.catalogue():
+        raise BadRequest("Please choose one of the systems in the list.", because=f"MIS {code!r}")
+    before, by.estab.mis = by.estab.mis, code
+    if before != code:
+        log.record(events.ESTAB_MIS_TOLD, by=by.id, estab=by.estab_id, subject=by.estab_id, mis=code, before=before)

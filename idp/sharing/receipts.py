@@ -1,0 +1,33 @@
+"""What a school's owners are told in writing when something about sharing was decided."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from idp.estabs import people
+from idp.estabs.models import Administrator
+from idp.foundation import clock, runtime, scopes
+from idp.outbox import post
+from idp.partners.snapshots import AnyClient
+from idp.sharing.models import Authorisation
+
+LONDON = ZoneInfo("Europe/London")
+
+
+def send(name: str, agreed: Authorisation, client: AnyClient, by: Administrator) -> None:
+    """Post the mail `name` about `agreed`, decided by `by`, to every owner of the school's account."""
+    agreed_to = scopes.in_order(scopes.of_kind("data", agreed.scopes))
+    for owner in people.owners(agreed.estab_id):
+        post.email(
+            name, to=owner.email, estab=agreed.estab_id, client=client.id,
+            owner=owner.name, person=by.name, school=by.estab.name, estab_id=by.estab.estab_id,
+            client_name=client.client_name, partner_name=client.partner_name, areas=agreed_to,
+            today=day(clock.now()), until=day(agreed.until), agreement=agreed.agreement,
+            agreement_uri=client.agreement_uri, policy_uri=client.policy_uri,
+            is_verified=by.estab.is_verified, link=runtime.url("/"),
+        )  # fmt: skip
+
+
+def day(when: datetime) -> str:
+    """A date as a letter says it, by the clocks of the school: 2 March 2026."""
+    local = when.astimezone(LONDON)
+    return f"{local.day} {local:%B %Y}"
