@@ -26,11 +26,15 @@ class Area:
 
 AREAS = (
     Area("school", "School details", "Your terms, year groups and houses, so that our calendar is yours.", True),
-    Area("students", "Pupils", "Who your pupils are, so that every app has the right names.", True),
-    Area("staff", "Staff", "Who teaches whom, so that colleagues see their own classes.", True),
-    Area("groups", "Classes and groups", "Who is in which class, kept up to date every night.", True),
-    Area("timetable", "Timetable", "When lessons take place, for apps that follow the school day.", False),
-    Area("attendance", "Attendance", "Session marks, for apps that look after attendance.", False),
+    Area("students", "Pupils", "Who your pupils are, and which year and registration group they are in.", True),
+    Area("attendance", "Attendance", "Marks and reasons for absence, beside the results they may explain.", False),
+    Area("assessment", "Assessment", "Results and teacher assessments, term by term.", False),
+    Area("groups", "Classes and groups", "So that a teacher sees a class of hers at a glance.", False),
+    Area("timetable", "Timetable", "Which lessons are missed, not only which days.", False),
+    Area("staff", "Staff", "So that colleagues find their own classes when they sign in.", False),
+    Area("contacts", "Parents and carers", "Whom to ring, on the page where you notice that you should.", False),
+    Area("students.demographics", "Pupils: background", "To compare how groups of pupils fare.", False),
+    Area("students.sen", "Pupils: special educational needs", "To see whether support makes a difference.", False),
 )
 
 SCOPE = " ".join((*IDENTITY, *(area.scope for area in AREAS)))

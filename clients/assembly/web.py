@@ -1,5 +1,6 @@
 """What holds for all of Assembly's pages: cookies, CSRF, headers, one address, and what trouble looks like."""
 
+import logging
 import secrets
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def configure(app: Flask, settings: Settings) -> None:
 
     @app.errorhandler(Trouble)
     def trouble(error: Trouble) -> ResponseReturnValue:
-        app.logger.warning("%s: %r", type(error).__name__, " ".join(map(str, error.args)))
+        level = logging.INFO if error.status == 200 else logging.WARNING
+        app.logger.log(level, "%s: %r", type(error).__name__, " ".join(map(str, error.args)))
         return render_template("trouble.html", trouble=error), error.status
 
     app.register_error_handler(CSRFError, lambda _error: trouble(StartAgain("CSRF token missing or not ours")))

@@ -1,7 +1,9 @@
 """Assembly: what a careful client does with right answers, with wrong ones, and with none."""
 
 import sqlite3
+import tomllib
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -62,6 +64,19 @@ def person(app, provider):
     return Person(app, provider)
 
 
+def test_it_asks_for_what_its_manifest_says_and_answers_where_it_says(app):
+    manifest = tomllib.loads(Path("clients/assembly/client.toml").read_text("utf-8"))
+
+    scopes = manifest["scopes"]
+    assert {*areas.IDENTITY, *(area.scope for area in areas.AREAS if area.needed)} == set(scopes["required"])
+    assert {area.scope for area in areas.AREAS if not area.needed} == set(scopes["optional"])
+    assert manifest["client_id"] == "assembly"
+    named = [*manifest["redirect_uris"], *manifest["post_logout_redirect_uris"], manifest["initiate_login_uri"]]
+    routes = {f"http://localhost:5001{rule.rule}" for rule in app.url_map.iter_rules()}
+    assert set(named) <= routes
+    assert set(manifest["grant_types"]) == {"authorization_code", "refresh_token"}
+
+
 def test_it_sets_out_with_everything_that_protects_the_way_back(person, provider):
     assert person.sets_out().location.startswith(f"{provider.issuer}/authorize?")
 
@@ -112,7 +127,7 @@ def test_checking_again_brings_what_was_withheld(person, provider):
     assert person.presses("/check-again").status_code == 303
     page = person.opens("/").text
 
-    assert "New: your school now shares School details, Pupils, Staff" in page
+    assert "New: your school now shares School details, Pupils, Attendance" in page
     assert "Verified school" in page
     assert "Waiting" not in page
     assert provider.posted[-1]["refresh_token"] == "the-refresh-token"
