@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from string import ascii_lowercase, ascii_uppercase
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from idp.audit import events, log
@@ -32,13 +32,15 @@ def fold_username(name: str) -> str:
     return re.sub(r"[\s/]", "", name).translate(_LOWER)
 
 
+def folded(name: str) -> str:
+    """The e-mail address or username that somebody signs in with, as it is looked up."""
+    return fold_email(name) if "@" in name else fold_username(name)
+
+
 def by_name(name: str) -> Administrator | None:
     """Whoever may sign in as `name`, an e-mail address or a username; None for strangers and the removed."""
-    named: ColumnElement[bool] = (
-        Administrator.sign_in_email == fold_email(name)
-        if "@" in name
-        else Administrator.username == fold_username(name)
-    )
+    known_as = Administrator.sign_in_email if "@" in name else Administrator.username
+    named = known_as == folded(name)
     return session().scalar(select(Administrator).where(named, Administrator.removed_at.is_(None)))
 
 

@@ -1,0 +1,68 @@
+"""`idp operators`: our own staff."""
+
+import click
+from email_validator import EmailNotValidError, validate_email
+
+from idp.foundation.command import json_option, show, show_json, working
+from idp.signin import operators
+
+
+class Address(click.ParamType[str]):
+    """An e-mail address, checked without asking anybody."""
+
+    name = "email"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address as it is normally written."""
+        try:
+            return validate_email(value, check_deliverability=False).normalized
+        except EmailNotValidError as fault:
+            self.fail(str(fault), param, ctx)
+
+
+@click.group("operators")
+def commands() -> None:
+    """Add our own staff by a one-time set-up link."""
+
+
+@commands.command("add")
+@click.argument("name")
+@click.argument("email", type=Address())
+@json_option
+@working
+def add(name: str, email: str, *, as_json: bool) -> None:
+    """Add NAME, an operator with the address EMAIL, and print their set-up link.
+
+    The link is shown once and works once, for 24 hours: give it to that person and to nobody else. With it
+    they choose a password and set up an authenticator app. Run again for somebody who has not used their
+    link yet, it prints a new one, and the old one dies.
+    """
+    operator, link = operators.add(name, email)
+    if as_json:
+        show_json({"id": operator.id, "email": operator.email, "link": link})
+    else:
+        click.echo(f"{operator.name} can set up their account here, once, within 24 hours:\n\n  {link}\n")
+
+
+@commands.command("list")
+@json_option
+@working
+def listing(*, as_json: bool) -> None:
+    """List every operator there ever was, and whether they can sign in."""
+    rows = [
+        {
+            "id": one.id, "name": one.name, "email": one.email, "added": one.created_at, "set_up": one.set_up_at,
+            "disabled": one.disabled_at,
+        }
+        for one in operators.listing()
+    ]  # fmt: skip
+    show(rows, ["name", "email", "added", "set_up", "disabled"], as_json=as_json, empty="There are no operators yet.")
+
+
+@commands.command("disable")
+@click.argument("email")
+@working
+def disable(email: str) -> None:
+    """Let the operator with the address EMAIL do nothing any more, at once: their sessions end too."""
+    operator = operators.disable(email)
+    click.echo(f"{operator.name} can no longer sign in.")

@@ -1,0 +1,128 @@
+"""Confirming a mobile number by a texted code: only a confirmed number can ever reset a password.
+
+Six digits, ten minutes, five tries, three messages an hour. A wrong code counts like a wrong password.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+
+import phonenumbers
+from sqlalchemy import ColumnElement, Row, and_, func, select, update
+
+from idp.audit import events, log
+from idp.estabs import links
+from idp.estabs.models import Administrator, PersonalSecret
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import claim, session
+from idp.foundation.errors import Refusal, TooManyRequests
+from idp.outbox import post
+from idp.signin import guesses
+
+PURPOSE = "mobile"
+LIFETIME = timedelta(minutes=10)
+TRIES = 5
+MESSAGES, PER = 3, timedelta(hours=1)
+
+
+class TooManyMessages(TooManyRequests):
+    """Three in an hour is what we send."""
+
+    code, title = "too_many_messages", "We have sent you enough codes for now"
+    says = "We send at most three codes an hour. If none has arrived, please check the number and try again later."
+
+
+class WrongCode(Refusal):
+    """Not the code that was sent."""
+
+    code, status, title = "wrong_code", 400, "That code is not right"
+    says = "That is not the code in our newest message. Please check it and type it again."
+
+
+class CodeGone(Refusal):
+    """No code is waiting: it is too old, was tried too often, or was never sent."""
+
+    code, status, title = "code_gone", 410, "That code no longer works"
+    says = "A code works for ten minutes and five tries. Please ask for a new one."
+
+
+def send(person: Administrator) -> None:
+    """Text a code to the person's number; the one before it dies. Raises `TooManyMessages`."""
+    session().execute(select(Administrator.id).where(Administrator.id == person.id).with_for_update())
+    now = clock.now()
+    lately = select(func.count()).where(_mine(person.id), PersonalSecret.created_at > now - PER)
+    if (session().scalar(lately) or 0) >= MESSAGES:
+        raise TooManyMessages(because=person.id, retry_after=int(PER.total_seconds()))
+    code = f"{secrets.randbelow(1_000_000):06}"
+    links.supersede(person.id, PURPOSE)
+    session().add(
+        PersonalSecret(
+            digest=_digest(person.id, now.isoformat(), code), purpose=PURPOSE, person_id=person.id,
+            value=person.mobile, tries=0, created_at=now, expires_at=now + LIFETIME, used_at=None, superseded_at=None,
+        )
+    )  # fmt: skip
+    post.sms("mobile_code", to=person.mobile, expires=now + LIFETIME, estab=person.estab_id, code=code)
+
+
+def is_waiting(person: Administrator) -> bool:
+    """Whether a code was sent that can still be typed."""
+    return session().scalars(select(PersonalSecret.digest).where(*_live(person.id))).first() is not None
+
+
+def confirm(person: Administrator, code: str) -> None:
+    """The person received `code`: the number is theirs. Raises `WrongCode`, `CodeGone`, `Locked`.
+
+    The try counts only if the caller's transaction is committed: catch these, and answer with a page.
+    """
+    counter = guesses.key("account", person.id)
+    guesses.count(counter)
+    sent = _one_try(person.id)
+    if sent is None or sent.value != person.mobile:
+        raise CodeGone(because=person.id)
+    digest = _digest(person.id, sent.created_at.isoformat(), "".join(code.split()))
+    if not crypto.same(digest, sent.digest):
+        raise WrongCode(because=person.id)
+    if claim(PersonalSecret, digest=digest, purpose=PURPOSE, person_id=person.id, superseded_at=None) is None:
+        raise CodeGone(because=f"{person.id}, at the same moment")
+    guesses.forget(counter)
+    person.mobile_confirmed_at = person.updated_at = clock.now()
+    log.record(events.MOBILE_CONFIRMED, by=person.id, estab=person.estab_id, subject=person.id)
+
+
+def in_words(number: str) -> str:
+    """An E.164 number as it is written at home, or with its country where that is not the United Kingdom."""
+    parsed = phonenumbers.parse(number)
+    home = phonenumbers.region_code_for_country_code(parsed.country_code or 0) == "GB"
+    kind = phonenumbers.PhoneNumberFormat.NATIONAL if home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    return phonenumbers.format_number(parsed, kind)
+
+
+def _one_try(person_id: str) -> Row[bytes, str | None, datetime] | None:
+    """Count a try at the code that is waiting, and bring it; None if there is none."""
+    return (
+        session()
+        .execute(
+            update(PersonalSecret)
+            .where(*_live(person_id))
+            .values(tries=PersonalSecret.tries + 1)
+            .returning(PersonalSecret.digest, PersonalSecret.value, PersonalSecret.created_at)
+        )
+        .one_or_none()
+    )
+
+
+def _live(person_id: str) -> tuple[ColumnElement[bool], ...]:
+    """The one code a person can still type."""
+    sent = PersonalSecret
+    return (
+        _mine(person_id), sent.used_at.is_(None), sent.superseded_at.is_(None), sent.expires_at > clock.now(),
+        sent.tries < TRIES,
+    )  # fmt: skip
+
+
+def _mine(person_id: str) -> ColumnElement[bool]:
+    return and_(PersonalSecret.person_id == person_id, PersonalSecret.purpose == PURPOSE)
+
+
+def _digest(person_id: str, sent_at: str, code: str) -> bytes:
+    """Keyed, because a million codes are soon tried on a stolen table; with its time, so that no two are one row."""
+    return crypto.keyed(runtime.settings().secrets.tokens, PURPOSE, person_id, sent_at, code)

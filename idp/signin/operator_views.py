@@ -1,0 +1,77 @@
+"""Pages for our own staff: the one-time set-up, signing in with a second factor, and the door to their desk."""
+
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from idp.estabs import credentials
+from idp.foundation import database, runtime
+from idp.foundation.errors import Busy, Refusal, TooManyRequests
+from idp.foundation.web import security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.signin import devices, operators, session
+from idp.signin.forms import OperatorSetUp, OperatorSignIn
+
+bp = Blueprint("operators", __name__)
+
+
+@bp.route("/set-up/<secret>", methods=["GET", "POST"])
+@security.anyone
+@limiter.limit(at_most(30, "minute"))
+def set_up(secret: str) -> ResponseReturnValue:
+    """A password and an authenticator app, once. Nothing happens until a button is pressed: scanners follow links."""
+    operator = operators.invited(secret)
+    if request.method == "GET":
+        return render_template("signin/set_up_begin.html", operator=operator)
+    form = OperatorSetUp()
+    if "finish" in request.form and form.validate():
+        reason = credentials.why_not(form.password.data, (operator.name, *operator.email.replace("@", ".").split(".")))
+        if reason is not None:
+            form.password.errors = [reason]
+        elif _finish(secret, form):
+            flash("You are set up. Sign in with your password and a new code from your app.", "success")
+            return redirect(url_for(".sign_in"), 303)
+    elif "finish" not in request.form:
+        form = OperatorSetUp(formdata=None)
+    return render_template("signin/set_up.html", form=form, begun=operators.begin_set_up(secret))
+
+
+def _finish(secret: str, form: OperatorSetUp) -> bool:
+    database.let_go()
+    hashed = runtime.passwords().hash(form.password.data)
+    try:
+        operators.finish_set_up(secret, hashed=hashed, code=form.code.data)
+    except operators.WrongCode as wrong:
+        form.code.errors = [wrong.says]
+        return False
+    return True
+
+
+@bp.route("/operate/sign-in", methods=["GET", "POST"])
+@security.anyone
+@limiter.limit(at_most(30, "minute"), methods=["POST"])
+def sign_in() -> ResponseReturnValue:
+    """Address, password and code."""
+    form = OperatorSignIn()
+    status, headers = 200, dict[str, str]()
+    if form.validate_on_submit():
+        try:
+            found = operators.check(form.email.data, form.password.data, form.code.data, device=devices.here())
+        except (operators.WrongCredentials, TooManyRequests, Busy) as refused:
+            form.form_errors.append(refused.says)
+            status, headers = _status(refused)
+        else:
+            session.begin(found.id, session.PASSWORD_AND_CODE, kind="operator")
+            return redirect(url_for(".home"), 303)
+    return make_response(render_template("signin/operator_sign_in.html", form=form), status, headers)
+
+
+def _status(refused: Refusal) -> tuple[int, dict[str, str]]:
+    seconds = getattr(refused, "retry_after", None)
+    return (refused.status, {"Retry-After": str(seconds)}) if seconds else (200, {})
+
+
+@bp.get("/operate")
+@security.operator
+def home() -> ResponseReturnValue:
+    """Who is signed in, and the commands that do their work for now."""
+    return render_template("signin/operator_home.html")

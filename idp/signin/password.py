@@ -1,0 +1,115 @@
+"""Signing in with a password, and choosing a new one.
+
+The hash is checked between two transactions: the first reads what is needed, the second counts the guess
+and only then lets its outcome be known (security.md rules 3 and 5).
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from idp.audit import events, log
+from idp.estabs import credentials, people
+from idp.estabs.models import Administrator
+from idp.foundation import clock, database, runtime
+from idp.foundation.database import session
+from idp.foundation.errors import Refusal
+from idp.outbox import post
+from idp.partners.models import Partner
+from idp.signin import devices, guesses
+
+
+class WrongPassword(Refusal):
+    """Whether the name or the password was wrong is not said; there is nobody who may know."""
+
+    code, status, title = "wrong_password", 401, "We could not sign you in"
+    says = "That Estab ID or e-mail address and that password do not belong together. Please check both."
+
+
+class NotInStanding(Refusal):
+    """The password was right, but the school's account is not open. Only then does anyone learn so."""
+
+    code, status, title = "account_not_open", 403, "Your school's account is not open"
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        super().__init__(because=f"the estab is {state}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What is known of a name before its password is: plain values that outlive the transaction."""
+
+    person_id: str | None
+    stored: str | None
+    counter: bytes
+
+
+def check(name: str, password: str, *, device: str | None) -> Administrator:
+    """The administrator called `name` (e-mail or username) whose password this is.
+
+    `device` is the browser's id: where it is known to them, it has guesses of its own. Raises `WrongPassword`,
+    `Locked`, `NotInStanding` and, when too many are signing in at this moment, `Busy`. What was counted
+    stays counted only if the caller's transaction is committed: catch these, and answer with a page.
+    """
+    account = _account(name, device)
+    guesses.refuse_locked(account.counter)
+    database.let_go()
+    right, renewed = _compare(account.stored, password)
+
+    locks = guesses.count(account.counter)
+    person = people.get(account.person_id) if right and account.person_id else None
+    if person is None or person.password_hash != account.stored:
+        _note_failure(account, locks=locks)
+        raise WrongPassword(because=account.person_id or "nobody of that name")
+    guesses.forget(account.counter)
+    if not person.estab.may_act:
+        raise NotInStanding(person.estab.state)
+    if renewed is not None:
+        person.password_hash = renewed
+    return person
+
+
+def change(person: Administrator, hashed: str, *, by: str) -> None:
+    """Give a person the password behind `hashed`, made outside of the transaction; they are told by mail."""
+    had_one = person.password_hash is not None
+    credentials.set_hash(person, hashed, by=by)
+    if had_one:
+        post.email("password_changed", to=person.email, estab=person.estab_id, name=person.name, at=clock.now())
+
+
+def why_not(password: str, person: Administrator) -> str | None:
+    """Why this person may not have this password; None when they may. Partners' names are no secret either."""
+    return credentials.why_not(password, (*credentials.words_about(person), *session().scalars(select(Partner.name))))
+
+
+def tell_of_new_device(person: Administrator, *, device: str | None, browser: str) -> None:
+    """Write to a person who signs in where they never did before, unless they never signed in anywhere."""
+    if devices.has_any(person.id) and not devices.is_known(person.id, device):
+        post.email(
+            "new_device", to=person.email, estab=person.estab_id, name=person.name, at=clock.now(), browser=browser
+        )
+
+
+def _account(name: str, device: str | None) -> _Account:
+    person = people.by_name(name)
+    if person is None:
+        return _Account(None, None, guesses.key("name", people.folded(name)))
+    return _Account(person.id, person.password_hash, devices.counter(person.id, device))
+
+
+def _compare(stored: str | None, password: str) -> tuple[bool, str | None]:
+    """Whether it is right, and its new hash where the stored one was made with other parameters."""
+    hasher = runtime.passwords()
+    right = hasher.matches(stored, password)
+    return right, hasher.hash(password) if right and stored and hasher.is_outdated(stored) else None
+
+
+def _note_failure(account: _Account, *, locks: bool) -> None:
+    person = people.get(account.person_id) if account.person_id else None
+    estab = person.estab_id if person else None
+    log.record(events.SIGN_IN_FAILED, by="stranger", estab=estab, subject=account.person_id)
+    if locks:
+        log.record(events.ACCOUNT_LOCKED, by="system", estab=estab, subject=account.person_id)
+    if locks and person is not None:
+        post.email("account_locked", to=person.email, estab=person.estab_id, name=person.name, at=clock.now())

@@ -1,0 +1,85 @@
+"""Pages for a person's own account: confirming the mobile, and the first password by a link."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from idp.estabs import credentials, links, people
+from idp.estabs.models import Administrator
+from idp.foundation import database, runtime
+from idp.foundation.errors import Refusal
+from idp.foundation.web import security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.signin import mobile, password, session
+from idp.signin.forms import MobileCode, OwnPassword
+
+bp = Blueprint("people", __name__)
+
+
+@bp.route("/mobile/confirm", methods=["GET", "POST"])
+@security.person
+def confirm_mobile() -> ResponseReturnValue:
+    """Text a code, and take it. Leads on to `next`."""
+    person, back = current_user.person, security.local_path(request.args.get("next"))
+    if person.mobile_confirmed_at:
+        return redirect(back, 303)
+    if "send-code" in request.form:
+        mobile.send(person)
+        return redirect(url_for(".confirm_mobile", next=back), 303)
+    form = MobileCode()
+    if form.validate_on_submit():
+        try:
+            mobile.confirm(person, form.code.data)
+        except Refusal as refused:  # a page, not a rollback: the try counts
+            form.code.errors = [refused.says]
+        else:
+            flash("Your mobile number is confirmed.", "success")
+            return redirect(back, 303)
+    return render_template(
+        "signin/mobile.html", form=form, number=mobile.in_words(person.mobile), waiting=mobile.is_waiting(person),
+        back=back,
+    )  # fmt: skip
+
+
+@bp.route("/welcome/<secret>", methods=["GET", "POST"])
+@security.anyone
+@limiter.limit(at_most(60, "minute"))
+def welcome(secret: str) -> ResponseReturnValue:
+    """The first password of somebody who was added: their own, or one we make. Looking at the page spends nothing."""
+    person, form = _welcomed(secret), OwnPassword()
+    if "generate" in request.form:
+        made = credentials.generate()
+        name, username, school = person.name, person.username, person.estab.name
+        _settle(secret, person, made)
+        return render_template("signin/welcome_done.html", name=name, username=username, school=school, password=made)
+    if form.validate_on_submit():
+        if (reason := password.why_not(form.password.data, person)) is None:
+            _settle(secret, person, form.password.data)
+            flash("Your password is set. You can sign in with it now.", "success")
+            return redirect(url_for("signin.sign_in"), 303)
+        form.password.errors = [reason]
+    return render_template("signin/welcome.html", form=form, person=person)
+
+
+def _welcomed(secret: str) -> Administrator:
+    person = people.get(links.look(secret, links.WELCOME).person_id)
+    if person is None:
+        raise links.LinkUnknown(because="the person was removed")
+    return person
+
+
+def _settle(secret: str, person: Administrator, plain: str) -> None:
+    """Hash between two transactions; the second spends the link, which somebody may have done meanwhile."""
+    person_id = person.id
+    database.let_go()
+    hashed = runtime.passwords().hash(plain)
+    links.spend(secret, links.WELCOME, person_id)
+    password.change(_person(person_id), hashed, by=person_id)
+    session.end_all(person_id, "password_changed")
+
+
+def _person(person_id: str) -> Administrator:
+    person = people.get(person_id)
+    if person is None:
+        raise links.LinkUnknown(because="the person was removed meanwhile")
+    return person

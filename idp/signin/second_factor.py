@@ -1,0 +1,31 @@
+"""Codes of an authenticator app: time-based one-time passwords (RFC 6238)."""
+
+import pyotp
+
+from idp.foundation import clock, crypto, runtime
+
+STEP = 30
+"""Seconds that a code stands for."""
+
+
+def new_seed() -> str:
+    """160 random bits in base32, as apps take them."""
+    return pyotp.random_base32(32)
+
+
+def link(seed: str, account: str) -> str:
+    """The `otpauth:` address that adds `account` to the app on this device."""
+    return pyotp.TOTP(seed).provisioning_uri(name=account, issuer_name=runtime.settings().service.name)
+
+
+def step_of(seed: str, code: str) -> int | None:
+    """Which time step `code` belongs to, this one or the one before (RFC 6238 §5.2); None if to neither.
+
+    The caller sees to it that each step is used once.
+    """
+    app, now = pyotp.TOTP(seed, interval=STEP), clock.timestamp() // STEP
+    return next((step for step in (now, now - 1) if crypto.same(app.generate_otp(step), _digits(code))), None)
+
+
+def _digits(code: str) -> str:
+    return "".join(code.split())

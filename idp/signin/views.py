@@ -1,0 +1,119 @@
+"""The sign-in page and the way out. The other pages of this room are in `people_views` and `operator_views`."""
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+
+from idp.foundation import runtime
+from idp.foundation.errors import Busy, Refusal, TooManyRequests
+from idp.foundation.web import pages, security
+from idp.foundation.web.throttle import limiter
+from idp.signin import devices, operator_views, password, people_views, session
+from idp.signin.forms import SignIn
+
+AUTHORIZE = "/oauth/authorize?"
+"""A return address that begins so is a partner's request, which can be told of a refusal."""
+
+bp = Blueprint("signin", __name__)
+bp.register_blueprint(people_views.bp)
+bp.register_blueprint(operator_views.bp)
+
+
+def navigation() -> list[dict[str, str]]:
+    """What the header offers to whoever is signed in."""
+    home = ("Operator's desk", "/operate") if current_user.kind == "operator" else ("Your school", "/")
+    return [{"label": label, "href": href} for label, href in (home, ("Sign out", url_for("signin.sign_out")))]
+
+
+def _guesses_of_an_address() -> str:
+    limits = runtime.settings().throttle
+    return f"{limits.address_guesses * limits.factor} per {limits.account_window} seconds"
+
+
+@bp.route("/sign-in", methods=["GET", "POST"])
+@security.anyone
+@limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda answer: answer.status_code != 303)
+def sign_in() -> ResponseReturnValue:
+    """Name and password, then on to `next`; Cancel tells the partner, if one asks."""
+    back = security.local_path(request.args.get("next"))
+    if "cancel" in request.form:
+        return redirect(cancelled(back), 303)
+    if request.method == "GET" and back == "/" and session.current():
+        return redirect("/", 303)
+    form = SignIn()
+    if not form.validate_on_submit():
+        return _page(form, back)
+    try:
+        _enter(form.username.data, form.password.data)
+    except (password.WrongPassword, password.NotInStanding, TooManyRequests, Busy) as refused:
+        return _refused(refused, form, back)  # not raised on: the guess stays counted
+    return redirect(back, 303)
+
+
+def _enter(name: str, typed: str) -> None:
+    device = devices.here()
+    person = password.check(name, typed, device=device)
+    password.tell_of_new_device(person, device=device, browser=devices.in_words(str(request.user_agent)))
+    session.begin(person.id)
+
+
+def cancelled(back: str) -> str:
+    """Where Cancel leads: to the partner's request, which then answers `access_denied`, or to our first page."""
+    return f"{back}&cancel=1" if back.startswith(AUTHORIZE) else "/"
+
+
+def _page(form: SignIn, back: str, *, status: int = 200) -> Response:
+    security.allow_form_to(back)
+    partner = security.partner_behind(back)
+    return make_response(render_template("signin/sign_in.html", form=form, back=back, partner=partner), status)
+
+
+def _refused(refused: Refusal, form: SignIn, back: str) -> Response:
+    """The page for each way in which a password does not get in."""
+    if isinstance(refused, password.NotInStanding):
+        security.allow_form_to(back)
+        partner = security.partner_behind(back)
+        page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=cancelled(back))
+        return make_response(page, refused.status)
+    if isinstance(refused, TooManyRequests):
+        return _later(make_response(render_template("signin/locked.html", locked=refused)), refused)
+    form.form_errors.append(refused.says)
+    return _later(_page(form, back), refused) if isinstance(refused, Busy) else _page(form, back)
+
+
+def _later(answer: Response, refused: TooManyRequests | Busy) -> Response:
+    answer.status_code = refused.status
+    answer.headers["Retry-After"] = str(refused.retry_after)
+    return answer
+
+
+@bp.errorhandler(CSRFError)
+def form_expired(_error: CSRFError) -> ResponseReturnValue:
+    """The page was open too long. Signing in loses nothing by it: the name stays."""
+    expired: Refusal = pages.FormExpired(because="CSRF token missing or not ours")
+    if request.endpoint != "signin.sign_in":
+        return pages.refusal(expired)
+    form = SignIn()
+    form.form_errors.append("This page had been open for a long time. Please type your password again.")
+    return _page(form, security.local_path(request.args.get("next")), status=expired.status)
+
+
+@bp.route("/sign-out", methods=["GET", "POST"])
+@security.anyone
+def sign_out() -> ResponseReturnValue:
+    """Ask, and then end this browser's session."""
+    if request.method == "GET" and current_user.is_authenticated:
+        return render_template("signin/sign_out.html")
+    if request.method == "POST":
+        session.end_here()
+    return redirect(url_for("signin.signed_out"), 303)
+
+
+@bp.get("/signed-out")
+@security.anyone
+def signed_out() -> ResponseReturnValue:
+    """Say that it is done."""
+    if current_user.is_authenticated:
+        return redirect(url_for("signin.sign_out"), 303)
+    return render_template("signin/signed_out.html")
