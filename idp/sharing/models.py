@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, ForeignKey, Index, and_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from idp.estabs.models import Administrator
 from idp.foundation import clock
 from idp.foundation.database import Base
 from idp.partners.models import Client
@@ -47,6 +48,7 @@ class Authorisation(Base):
     superseded_at: Mapped[datetime | None]
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
+    giver: Mapped[Administrator] = relationship(viewonly=True)
 
     @property
     def state(self) -> str:

@@ -1,0 +1,48 @@
+"""The processing record: who receives what of a school's data, since when, under what agreement.
+
+For the school's own record of processing activities (UK GDPR, Article 30).
+"""
+
+import csv
+import io
+
+from idp.foundation import scopes
+from idp.sharing import authorise
+from idp.sharing.models import Authorisation
+
+COLUMNS = (
+    "Recipient", "Service", "Purpose", "Categories of data", "Fields", "Special category data", "Authorised by",
+    "Since", "Until", "State", "Agreement", "Agreement version", "Privacy notice",
+)  # fmt: skip
+
+
+def rows(estab_id: str) -> list[dict[str, str]]:
+    """A row of `COLUMNS` for each service the school has not stopped sharing with, by name."""
+    found = sorted(authorise.current(estab_id), key=lambda each: (each.client.partner_name, each.client.client_name))
+    return [_row(each) for each in found]
+
+
+def as_csv(estab_id: str) -> str:
+    """The same as CSV (RFC 4180), for a spreadsheet: no cell can be taken for a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows([_inert(row[name]) for name in COLUMNS] for row in rows(estab_id))
+    return text.getvalue()
+
+
+def _row(agreed: Authorisation) -> dict[str, str]:
+    client, areas = agreed.client, scopes.in_order(agreed.scopes)
+    special = [area.title for area in areas if area.special_category]
+    cells = (
+        client.partner_name, client.client_name, client.purpose, "; ".join(area.title for area in areas),
+        "; ".join(field for area in areas for field in area.fields), "; ".join(special) or "none",
+        agreed.giver.name, agreed.given_at.date().isoformat(), agreed.until.date().isoformat(), agreed.state,
+        client.agreement_uri, agreed.agreement, client.policy_uri,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _inert(cell: str) -> str:
+    """A cell that a spreadsheet would run is made text by an apostrophe."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -1,0 +1,312 @@
+"""What a school agrees to, and for how long it holds."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.foundation.database import session
+from idp.foundation.errors import BadRequest, NotFound
+from idp.partners import registry
+from idp.partners.models import Client
+from idp.sharing import authorise, authority, mis
+from tests.factories import a_client, an_administrator, an_estab
+
+SIGN_IN = frozenset({"openid", "profile", "email"})
+ASKED = SIGN_IN | {"school", "students", "attendance", "students.sen"}
+
+
+@pytest.fixture
+def agreed(work, clock):
+    """An owner has agreed to all that is required, and to attendance; not to special needs."""
+    with work():
+        client, owner = a_client(), an_administrator()
+        put = authorise.proposal(owner.estab_id, client, ASKED)
+        return give(client, owner, ASKED - {"students.sen"}, offered=put.offered)
+
+
+def give(client, by, scopes, **differs):
+    values = {"by": by, "agreement": client.agreement_version, "until": authorise.lasts_until(client)}
+    return authorise.give(client, frozenset(scopes), **(values | differs))
+
+
+def standing(agreed, *asked):
+    return authorise.standing(agreed.estab_id, agreed.client_id, frozenset(asked))
+
+
+def giver(agreed):
+    return session().get_one(Administrator, agreed.given_by)
+
+
+def client_of(agreed):
+    return session().get_one(Client, agreed.client_id)
+
+
+def test_what_was_agreed_is_not_asked_again(work, agreed):
+    with work():
+        assert standing(agreed, *SIGN_IN).id == agreed.id
+        assert standing(agreed, "openid", "students", "attendance").id == agreed.id
+
+
+def test_an_optional_area_that_was_left_out_is_neither_granted_nor_asked_about_again(work, agreed):
+    with work():
+        stands = standing(agreed, *ASKED)
+
+        assert stands.id == agreed.id
+        assert stands.scopes & ASKED == ASKED - {"students.sen"}
+
+
+def test_an_area_that_was_never_put_to_the_school_is_asked_about(work, agreed):
+    with work():
+        assert standing(agreed, "openid", "organisation") is None
+
+
+def test_an_area_that_has_become_required_is_asked_about_if_it_was_left_out(work, agreed):
+    with work():
+        client = client_of(agreed)
+        client.required_scopes |= {"students.sen"}
+        client.optional_scopes -= {"students.sen"}
+        session().flush()
+
+        assert standing(agreed, *ASKED) is None
+        assert standing(agreed, *SIGN_IN).id == agreed.id, "the old agreement goes on until the school decides"
+
+
+def test_another_school_and_another_client_have_agreed_to_nothing(work, agreed):
+    with work():
+        assert authorise.standing(an_estab().id, agreed.client_id, SIGN_IN) is None
+        assert authorise.standing(agreed.estab_id, a_client().id, SIGN_IN) is None
+
+
+def test_an_agreement_ends_by_itself(work, agreed, clock):
+    clock.move(timedelta(days=365, seconds=-1))
+    with work():
+        assert standing(agreed, *SIGN_IN)
+    clock.move(timedelta(seconds=1))
+    with work():
+        assert standing(agreed, *SIGN_IN) is None
+        assert [each.state for each in authorise.current(agreed.estab_id)] == ["expired"]
+
+
+def test_a_client_may_ask_for_less_than_the_usual_time(work, clock):
+    with work():
+        assert authorise.lasts_until(a_client(authorisation_days=30)) == clock.now() + timedelta(days=30)
+
+
+def test_withdrawing_pausing_and_resuming_act_at_once(work, agreed):
+    with work():
+        authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        assert standing(agreed, *SIGN_IN) is None
+        authorise.resume(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        assert standing(agreed, *SIGN_IN)
+        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        assert standing(agreed, *SIGN_IN) is None
+        assert authorise.current(agreed.estab_id) == []
+
+
+@pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause, authorise.resume])
+def test_what_is_not_shared_cannot_be_stopped_or_resumed(work, act):
+    with work():
+        owner, client = an_administrator(), a_client()
+        with pytest.raises(authorise.NothingShared):
+            act(owner.estab_id, client.id, by=owner)
+
+
+@pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause, authorise.resume])
+def test_nobody_decides_for_another_school(work, agreed, act):
+    with pytest.raises(NotFound), work():
+        act(agreed.estab_id, agreed.client_id, by=an_administrator())
+
+
+def test_a_viewer_looks_and_does_not_decide(work, agreed):
+    with work():
+        viewer = an_administrator(giver(agreed).estab, role="viewer", username="viewer", sign_in_email=None)
+        client = client_of(agreed)
+        with pytest.raises(authority.MayNotAuthorise):
+            give(client, viewer, ASKED)
+        with pytest.raises(authority.MayNotAuthorise):
+            authorise.withdraw(agreed.estab_id, agreed.client_id, by=viewer)
+        assert standing(agreed, *SIGN_IN).id == agreed.id
+
+
+@pytest.mark.parametrize("state", ["rejected", "suspended", "closed"])
+def test_a_school_whose_account_is_not_active_cannot_authorise(work, state):
+    with pytest.raises(authority.SchoolCannotAct), work():
+        give(a_client(), an_administrator(an_estab(state=state)), SIGN_IN)
+
+
+def test_an_unverified_school_can_authorise(work, clock):
+    with work():
+        assert give(a_client(), an_administrator(an_estab(state="unverified")), SIGN_IN).state == "active"
+
+
+def test_agreeing_again_replaces_what_was_agreed_by_exactly_what_is_ticked_now(work, agreed):
+    with work():
+        again = give(client_of(agreed), giver(agreed), SIGN_IN | {"school", "students", "students.sen"})
+
+        assert again.scopes == SIGN_IN | {"school", "students", "students.sen"}
+        assert again.line == agreed.line
+        assert [each.id for each in authorise.current(agreed.estab_id)] == [again.id]
+
+
+def test_a_page_shows_what_was_asked_before_and_ticks_what_stands(work, agreed):
+    with work():
+        put = authorise.proposal(agreed.estab_id, client_of(agreed), frozenset({"openid", "organisation"}))
+
+        assert put.required == SIGN_IN | {"organisation", "school", "students"}
+        assert put.optional == {"attendance", "students.sen"}
+        assert put.ticked == {"attendance"}
+        assert put.offered == put.required | put.optional
+
+
+def test_nothing_is_ticked_for_a_school_that_decides_for_the_first_time(work):
+    with work():
+        put = authorise.proposal(an_estab().id, a_client(), ASKED)
+
+        assert put.ticked == frozenset()
+        assert put.offered == ASKED
+
+
+def test_more_than_was_offered_or_than_the_client_may_have_cannot_be_given(work):
+    with work():
+        client, owner = a_client(), an_administrator()
+        with pytest.raises(BadRequest):
+            give(client, owner, SIGN_IN | {"attendance"}, offered=SIGN_IN)
+        with pytest.raises(BadRequest):
+            give(client, owner, SIGN_IN | {"students.medical"})
+
+
+def test_required_areas_cannot_be_left_out(work):
+    with pytest.raises(BadRequest), work():
+        give(a_client(), an_administrator(), SIGN_IN, offered=ASKED)
+
+
+def test_at_the_desk_optional_areas_are_changed_within_what_was_offered(work, agreed, clock):
+    clock.move(timedelta(days=10))
+    with work():
+        fewer = authorise.change(agreed.estab_id, agreed.client_id, ASKED - {"attendance"}, by=giver(agreed))
+
+        assert fewer.scopes == ASKED - {"attendance"}
+        assert (fewer.until, fewer.agreement, fewer.offered) == (agreed.until, agreed.agreement, agreed.offered)
+
+
+@pytest.mark.parametrize("scopes", [ASKED | {"organisation"}, ASKED - {"school"}])
+def test_a_change_at_the_desk_adds_nothing_unasked_and_drops_nothing_required(work, agreed, scopes):
+    with pytest.raises(BadRequest), work():
+        authorise.change(agreed.estab_id, agreed.client_id, scopes, by=giver(agreed))
+    with work():
+        assert standing(agreed, *SIGN_IN).id == agreed.id
+
+
+def test_refusing_leaves_what_stands_and_is_remembered(work, agreed):
+    with work():
+        authorise.refuse(client_of(agreed), frozenset({"students.sen"}), by=giver(agreed))
+
+        assert standing(agreed, *SIGN_IN).id == agreed.id
+        assert authorise.history(agreed.estab_id)[0].what == "refused"
+
+
+def test_the_history_tells_what_was_decided_newest_first(work, agreed, clock):
+    steps = [
+        lambda by: give(client_of(agreed), by, ASKED),
+        lambda by: authorise.pause(agreed.estab_id, agreed.client_id, by=by),
+        lambda by: authorise.resume(agreed.estab_id, agreed.client_id, by=by),
+        lambda by: authorise.withdraw(agreed.estab_id, agreed.client_id, by=by),
+        lambda by: give(client_of(agreed), by, ASKED),
+    ]
+    for step in steps:
+        clock.move(timedelta(minutes=1))
+        with work():
+            step(giver(agreed))
+
+    with work():
+        told = [decision.what for decision in authorise.history(agreed.estab_id)]
+        assert told == ["given", "withdrawn", "resumed", "paused", "changed", "given"]
+
+
+def test_of_two_decisions_at_the_same_moment_one_agreement_comes_out(work, agreed, at_once):
+    outcomes = at_once(4, lambda: give(client_of(agreed), giver(agreed), ASKED))
+
+    won = [each for each in outcomes if not isinstance(each, Exception)]
+    lost = [each for each in outcomes if isinstance(each, Exception)]
+    assert won
+    assert all(isinstance(each, authorise.ChangedMeanwhile) for each in lost), lost
+    with work():
+        assert len(authorise.current(agreed.estab_id)) == 1
+
+
+def test_every_owner_gets_a_receipt_that_says_what_was_agreed(work, agreed, outbox, clock):
+    clock.move(timedelta(minutes=1))
+    with work():
+        an_administrator(giver(agreed).estab, email="head@oakhill.example", username="head")
+        give(client_of(agreed), giver(agreed), ASKED)
+    letters = outbox.all("sharing_receipt")
+
+    assert len(letters) == 3, "one owner at first, then two"
+    letter = letters[-1]
+    assert "Attendance" in letter.text
+    assert "Pupils: special educational needs (specially protected by law)" in letter.text
+    assert "2 March 2027" in letter.text
+    assert "https://assembly.example/agreement" in letter.links
+
+
+def test_the_receipt_of_an_unverified_school_says_that_nothing_is_sent_yet(work, clock, outbox):
+    with work():
+        give(a_client(), an_administrator(an_estab(state="unverified")), SIGN_IN | {"school", "students"})
+
+    assert "Nothing of this is sent until our staff have checked" in outbox.last("sharing_receipt").text
+
+
+def test_stopping_tells_the_owners_that_the_partner_keeps_what_it_has(work, agreed, outbox):
+    with work():
+        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed))
+    letter = outbox.last("sharing_stopped")
+
+    assert "has stopped sharing with Assembly" in letter.subject
+    assert "already received, it still has" in letter.text
+
+
+def test_a_school_whose_system_the_client_does_not_work_with_is_told_which_ones_it_does(work):
+    with work():
+        booking = a_client(client_name="SchoolBooking", accepted_mis=frozenset({"isams", "arbor"}))
+        owner = an_administrator(an_estab(mis="sims"))
+        with pytest.raises(mis.MisNotAccepted, match="mis_not_accepted") as refused:
+            give(booking, owner, SIGN_IN)
+
+        assert "SchoolBooking works with iSAMS or Arbor" in refused.value.says
+        assert "recorded as SIMS" in refused.value.says
+
+
+def test_a_school_is_asked_for_its_system_only_where_it_matters(work):
+    with work():
+        owner = an_administrator(an_estab(mis=None))
+        choosy, easy = a_client(accepted_mis=frozenset({"isams"})), a_client()
+
+        assert mis.is_asked(owner.estab, choosy)
+        assert not mis.is_asked(owner.estab, easy)
+        with pytest.raises(mis.MisUnknown):
+            give(choosy, owner, SIGN_IN)
+        mis.tell("isams", by=owner)
+        assert give(choosy, owner, SIGN_IN).state == "active"
+
+
+def test_an_agreement_rests_while_the_school_uses_a_system_that_is_not_accepted(work, clock):
+    with work():
+        owner = an_administrator(an_estab(mis="isams"))
+        given = give(a_client(accepted_mis=frozenset({"isams"})), owner, SIGN_IN)
+        for code, stands in (("sims", False), ("isams", True)):
+            mis.tell(code, by=owner)
+            session().flush()
+            assert authorise.is_standing(given.id) is stands
+            assert bool(standing(given, *SIGN_IN)) is stands
+
+
+def test_a_system_nobody_knows_cannot_be_told(work):
+    with pytest.raises(BadRequest), work():
+        mis.tell("abacus", by=an_administrator())
+
+
+def test_a_disabled_client_has_no_standing_agreement(work, agreed):
+    with work():
+        registry.disable(agreed.client_id, by="cli")
+        assert standing(agreed, *SIGN_IN) is None

@@ -1,0 +1,173 @@
+"""What is known about an agreement at every refresh, userinfo, introspection and data request."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event
+
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import clock as clocks
+from idp.foundation.database import session
+from idp.partners import registry
+from idp.partners.models import Client
+from idp.sharing import authorise
+from tests.factories import a_client, an_administrator, an_estab
+
+IDENTITY = frozenset({"openid", "profile", "email"})
+DATA = frozenset({"school", "students", "attendance"})
+
+
+@pytest.fixture
+def agreed(work, clock):
+    with work():
+        return given(a_client(), an_administrator())
+
+
+def given(client, by, what=IDENTITY | DATA):
+    until = authorise.lasts_until(client)
+    return authorise.give(client, what, by=by, agreement=client.agreement_version, until=until)
+
+
+def state_of(agreed):
+    found = authorise.state(agreed.id)
+    assert found
+    return found
+
+
+def snapshot(client_id):
+    found = registry.client(client_id)
+    assert found
+    return found
+
+
+def allowed(agreed, what=IDENTITY | DATA, person=None):
+    found = authorise.state(agreed.id, person)
+    return found.allowed(what) if found else frozenset()
+
+
+def test_what_was_agreed_is_allowed_and_nothing_else(work, agreed):
+    with work():
+        assert allowed(agreed, IDENTITY | DATA | {"students.sen", "phone"}) == IDENTITY | DATA
+        assert allowed(agreed, frozenset({"school"})) == {"school"}
+
+
+def test_an_agreement_nobody_gave_allows_nothing(work):
+    with work():
+        assert authorise.state("aut_nobody") is None
+        assert not authorise.is_standing("aut_nobody")
+
+
+def test_data_is_withheld_until_the_school_is_verified_and_then_comes_without_asking_again(work, clock):
+    with work():
+        owner = an_administrator(an_estab(state="unverified"))
+        agreed = given(a_client(), owner)
+        assert allowed(agreed) == IDENTITY
+        owner.estab.state = "verified"
+        session().flush()
+        assert allowed(agreed) == IDENTITY | DATA
+
+
+def test_when_the_person_has_left_the_data_agreement_goes_on_without_them(work, agreed):
+    with work():
+        session().get_one(Administrator, agreed.given_by).removed_at = clocks.now()
+        session().flush()
+        assert allowed(agreed) == DATA
+        assert authorise.is_standing(agreed.id)
+
+
+def test_whose_identity_it_is_decides_and_not_who_agreed(work, agreed):
+    with work():
+        giver = session().get_one(Administrator, agreed.given_by)
+        colleague = an_administrator(giver.estab, username="colleague")
+        giver.removed_at = clocks.now()
+        session().flush()
+        assert allowed(agreed, person=colleague.id) == IDENTITY | DATA
+        assert allowed(agreed, person=giver.id) == DATA
+
+
+def test_a_person_of_another_school_has_no_identity_here(work, agreed):
+    with work():
+        assert allowed(agreed, person=an_administrator().id) == DATA
+        assert allowed(agreed, person="adm_nobody") == DATA
+
+
+@pytest.mark.parametrize("state", ["rejected", "suspended", "closed"])
+def test_a_school_that_is_not_in_good_standing_shares_nothing(work, agreed, state):
+    with work():
+        session().get_one(Estab, agreed.estab_id).state = state
+        session().flush()
+        assert allowed(agreed) == frozenset()
+        assert not authorise.is_standing(agreed.id)
+
+
+def test_a_disabled_client_or_partner_gets_nothing(work, agreed):
+    with work():
+        registry.disable(agreed.client_id, by="cli")
+        assert allowed(agreed) == frozenset()
+        client = registry.enable(agreed.client_id, by="cli")
+        assert allowed(agreed) == IDENTITY | DATA
+        registry.switch_partner(client.partner_name, on=False)
+        assert allowed(agreed) == frozenset()
+
+
+def test_a_change_goes_on_for_what_was_issued_before_and_never_gives_it_more(work, agreed):
+    with work():
+        giver = session().get_one(Administrator, agreed.given_by)
+        client = session().get_one(Client, agreed.client_id)
+        newer = given(client, giver, (IDENTITY | DATA | {"students.sen"}) - {"attendance"})
+
+        assert state_of(agreed).id == newer.id
+        assert allowed(agreed, agreed.scopes) == IDENTITY | DATA - {"attendance"}
+        assert authorise.is_standing(agreed.id)
+
+
+def test_what_was_withdrawn_never_comes_back_even_if_the_school_agrees_anew(work, agreed):
+    with work():
+        giver = session().get_one(Administrator, agreed.given_by)
+        client = session().get_one(Client, agreed.client_id)
+        changed = given(client, giver)
+        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver)
+        anew = given(client, giver)
+
+        assert authorise.is_standing(anew.id)
+        assert authorise.state(agreed.id) is None
+        assert authorise.state(changed.id) is None
+
+
+def test_an_area_the_client_is_no_longer_registered_for_is_withheld(work, agreed):
+    with work():
+        session().get_one(Client, agreed.client_id).optional_scopes -= {"attendance"}
+        session().flush()
+        assert allowed(agreed) == IDENTITY | DATA - {"attendance"}
+
+
+def test_an_agreement_that_has_run_out_or_is_paused_allows_nothing(work, agreed, clock):
+    with work():
+        giver = session().get_one(Administrator, agreed.given_by)
+        authorise.pause(agreed.estab_id, agreed.client_id, by=giver)
+        assert allowed(agreed) == frozenset()
+        authorise.resume(agreed.estab_id, agreed.client_id, by=giver)
+        assert allowed(agreed) == IDENTITY | DATA
+    clock.move(timedelta(days=365))
+    with work():
+        assert allowed(agreed) == frozenset()
+
+
+def test_it_is_one_statement(work, agreed):
+    said = []
+    with work():
+        connection = session().connection()
+        event.listen(connection, "before_cursor_execute", lambda *told: said.append(told[2]))
+        authorise.state(agreed.id)
+    assert len(said) == 1, said
+
+
+def test_reading_another_version_of_the_client_drops_the_snapshot(work, agreed):
+    with work():
+        assert snapshot(agreed.client_id).version == 1
+        client = session().get_one(Client, agreed.client_id)
+        client.version, client.client_name = 2, "Renamed by another process"
+        session().flush()
+        assert snapshot(agreed.client_id).client_name == "Assembly"
+        authorise.state(agreed.id)
+        assert snapshot(agreed.client_id).client_name == "Renamed by another process"

@@ -1,0 +1,50 @@
+"""The record a school keeps of who receives its data."""
+
+import csv
+import io
+
+from idp.sharing import authorise, register
+from tests.factories import a_client, a_partner, an_administrator
+
+SCOPES = frozenset({"openid", "students", "students.sen"})
+
+
+def agree(owner, **differs):
+    client = a_client(a_partner(**differs.pop("partner", {})), **differs)
+    until = authorise.lasts_until(client)
+    return authorise.give(client, SCOPES, by=owner, agreement=client.agreement_version, until=until)
+
+
+def test_it_says_who_receives_which_categories_since_when_under_what_agreement(work, clock):
+    with work():
+        owner = an_administrator()
+        agree(owner, partner={"name": "Assembly"})
+        (row,) = register.rows(owner.estab_id)
+
+    assert row["Recipient"] == "Assembly"
+    assert row["Categories of data"] == "Who is signing in; Pupils; Pupils: special educational needs"
+    assert row["Special category data"] == "Pupils: special educational needs"
+    assert (row["Since"], row["Until"], row["State"]) == ("2026-03-02", "2027-03-02", "active")
+    assert (row["Authorised by"], row["Agreement version"]) == ("Jo Bloggs", "2026-01")
+
+
+def test_what_was_stopped_is_not_in_it_and_what_is_paused_is(work, clock):
+    with work():
+        owner = an_administrator()
+        stopped, paused = agree(owner), agree(owner)
+        authorise.withdraw(owner.estab_id, stopped.client_id, by=owner)
+        authorise.pause(owner.estab_id, paused.client_id, by=owner)
+
+        assert [row["State"] for row in register.rows(owner.estab_id)] == ["paused"]
+
+
+def test_no_cell_can_be_taken_for_a_formula(work, clock):
+    hostile = "=HYPERLINK(\"https://evil.example\"), 'quoted'\nand more"
+    with work():
+        owner = an_administrator(name="@SUM(1)")
+        agree(owner, client_name=hostile, purpose="-1+1", partner={"name": "+44"})
+        head, row = csv.reader(io.StringIO(register.as_csv(owner.estab_id)))
+
+    assert tuple(head) == register.COLUMNS
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
+    assert row[1] == f"'{hostile}"
