@@ -1,0 +1,104 @@
+"""Checkpoints: where the chain ended at some moment, signed, to be kept where our database is not.
+
+One is written every hour, to the table and as a line to the log. The signature is Ed25519, by a key derived
+from the sealing key: whoever can write to the database alone cannot make one. The line is
+`audit1.<position>.<seconds since 1970>.<hash>.<sealing key's id>.<signature>`, the last but one in base64url.
+"""
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
+
+from idp.audit.models import Checkpoint
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import session
+from idp.foundation.errors import Refusal
+
+_FORM: Final = "audit1"
+
+
+class NotACheckpoint(Refusal):
+    """A line that we did not write, or not so."""
+
+    code = "not_a_checkpoint"
+    says = "This is not a checkpoint that we signed."
+
+
+def write(position: int, chained: bytes) -> str:
+    """Sign that the chain had reached `position` with the hash `chained`; returns the line to be kept elsewhere."""
+    at = clock.now().replace(microsecond=0)
+    key_id = next(iter(runtime.settings().secrets.sealing))
+    signature = f"{key_id}.{crypto.b64(_key(key_id).sign(_said(position, chained, at)))}"
+    checkpoint = Checkpoint(position=position, chained=chained, at=at, signature=signature)
+    session().add(checkpoint)
+    session().flush()
+    return line(checkpoint)
+
+
+def line(checkpoint: Checkpoint) -> str:
+    """`checkpoint` as one line, for the log and for safe keeping."""
+    when = int(checkpoint.at.timestamp())
+    return f"{_FORM}.{checkpoint.position}.{when}.{crypto.b64(checkpoint.chained)}.{checkpoint.signature}"
+
+
+def parsed(text: str) -> Checkpoint:
+    """The checkpoint behind a line that was kept elsewhere. Raises `NotACheckpoint` unless we signed it."""
+    try:
+        form, position, at, chained, signature = text.strip().split(".", 4)
+        found = Checkpoint(
+            position=int(position), chained=_decoded(chained), at=datetime.fromtimestamp(int(at), UTC),
+            signature=signature,
+        )  # fmt: skip
+    except (ValueError, OverflowError) as fault:
+        raise NotACheckpoint(because="cannot be read") from fault
+    if form != _FORM or not is_ours(found):
+        raise NotACheckpoint(because="the signature is wrong, or its sealing key is no longer in the settings")
+    return found
+
+
+def kept(*, all_of_them: bool) -> tuple[list[Checkpoint], list[Checkpoint]]:
+    """Those in the table: (signed by us, forged). Without `all_of_them` only as far back as the newest good one."""
+    good: list[Checkpoint] = []
+    forged: list[Checkpoint] = []
+    for checkpoint in _newest_first():
+        (good if is_ours(checkpoint) else forged).append(checkpoint)
+        if good and not all_of_them:
+            break
+    return good, forged
+
+
+def is_ours(checkpoint: Checkpoint) -> bool:
+    """Whether its signature is good; not so if it was made with a sealing key that the settings have lost."""
+    key_id, _, signature = checkpoint.signature.partition(".")
+    if key_id not in runtime.settings().secrets.sealing:
+        return False
+    try:
+        said = _said(checkpoint.position, checkpoint.chained, checkpoint.at)
+        _key(key_id).public_key().verify(_decoded(signature), said)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _newest_first() -> Iterator[Checkpoint]:
+    yield from session().scalars(
+        select(Checkpoint).order_by(Checkpoint.position.desc()).execution_options(yield_per=100)
+    )
+
+
+def _key(key_id: str) -> Ed25519PrivateKey:
+    seed = crypto.keyed(runtime.settings().secrets.sealing[key_id], "audit checkpoint")
+    return Ed25519PrivateKey.from_private_bytes(seed)
+
+
+def _said(position: int, chained: bytes, at: datetime) -> bytes:
+    return f"{_FORM}\n{position}\n{int(at.timestamp())}\n{chained.hex()}".encode("ascii")
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

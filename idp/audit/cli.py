@@ -1,0 +1,82 @@
+"""`idp audit`: read the log, and prove that nobody has tampered with it."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+from idp.audit import chain, checkpoints, search
+from idp.audit.models import Entry
+from idp.foundation.command import json_option, show, show_json, working
+
+_COLUMNS = ("id", "at", "event", "actor", "estab", "client", "subject", "facts")
+
+
+@click.group("audit")
+def commands() -> None:
+    """Search the audit log, and verify its chain."""
+
+
+@commands.command("list")
+@click.option("--estab", help="Only what concerns this estab (internal id, est_…).")
+@click.option("--client", help="Only what concerns this client.")
+@click.option("--actor", help="Only what this person, client, `cli`, `system` or `stranger` did.")
+@click.option("--event", help="Only this event (sharing.given), or this kind (sharing).")
+@click.option(
+    "--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]), help="Only from then on (UTC)."
+)
+@click.option("--most", type=click.IntRange(1, 100_000), default=100, show_default=True, help="The newest so many.")
+@click.option("--details", "with_details", is_flag=True, help="Show personal details too, where not erased.")
+@json_option
+@working
+def listed(
+    *, estab: str | None, client: str | None, actor: str | None, event: str | None, since: datetime | None, most: int,
+    with_details: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Show entries, oldest first."""
+    since = since.replace(tzinfo=UTC) if since else None
+    found = search.find(estab=estab, client=client, actor=actor, event=event, since=since, most=most)
+    said = search.details(found) if with_details else {}
+    rows = [_row(entry) | ({"details": said.get(entry.id)} if with_details else {}) for entry in found]
+    columns = (*_COLUMNS, "details") if with_details else _COLUMNS
+    show(rows, columns, as_json=as_json, empty="No entry matches.")
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    return {name: getattr(entry, name) for name in _COLUMNS}
+
+
+@commands.command()
+@click.option("--from-start", is_flag=True, help="Walk the whole chain, not only from the newest checkpoint.")
+@click.option(
+    "--checkpoint",
+    "lines",
+    multiple=True,
+    help="A checkpoint kept elsewhere, as the worker logged it; may be repeated.",
+)
+@json_option
+@click.pass_context
+@working
+def verify(context: click.Context, lines: tuple[str, ...], *, from_start: bool, as_json: bool) -> None:
+    """Walk the chain and name every entry that was altered, moved, put in or removed.
+
+    Exit code 0 if there is none, 1 otherwise. A chain that was cut off, checkpoints and all, is only found
+    out by a checkpoint that was kept elsewhere: give it with --checkpoint.
+    """
+    report = chain.verify(from_start=from_start, known=[checkpoints.parsed(line) for line in lines])
+    if as_json:
+        show_json(asdict(report))
+    else:
+        _say(report)
+    if report.faults:
+        context.exit(1)
+
+
+def _say(report: chain.Report) -> None:
+    for fault in report.faults:
+        entry = "" if fault.entry is None else f", entry {fault.entry}"
+        click.echo(f"Position {fault.position}{entry}: {fault.what}.")
+    span = f"{report.checked} entries from position {report.begins} and {report.checkpoints} checkpoints"
+    waiting = f"; {report.waiting} are not sealed yet" if report.waiting else ""
+    faults = f"{len(report.faults)} faults" if report.faults else "nothing amiss"
+    click.echo(f"Checked {span}: {faults}{waiting}.")

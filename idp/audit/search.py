@@ -1,0 +1,39 @@
+"""Find audit entries: for operators, and for a school's own activity page."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from idp.audit.models import Details, Entry
+from idp.foundation.database import session
+
+
+def find(
+    *,
+    estab: str | None = None,
+    client: str | None = None,
+    actor: str | None = None,
+    event: str | None = None,
+    since: datetime | None = None,
+    most: int = 100,
+) -> list[Entry]:
+    """The newest `most` entries that match all that is given, oldest first.
+
+    `event` is one event (`sharing.given`) or all of its kind (`sharing`).
+    """
+    wanted = select(Entry).order_by(Entry.id.desc()).limit(most)
+    for column, value in ((Entry.estab, estab), (Entry.client, client), (Entry.actor, actor)):
+        if value is not None:
+            wanted = wanted.where(column == value)
+    if event is not None:
+        wanted = wanted.where(Entry.event == event if "." in event else Entry.event.startswith(f"{event}."))
+    if since is not None:
+        wanted = wanted.where(Entry.at >= since)
+    return list(reversed(session().scalars(wanted).all()))
+
+
+def details(entries: list[Entry]) -> dict[int, dict[str, Any]]:
+    """The personal details of `entries` that have any and have not been erased, by entry id."""
+    wanted = select(Details).where(Details.entry_id.in_([entry.id for entry in entries]))
+    return {found.entry_id: found.said for found in session().scalars(wanted)}

@@ -1,0 +1,43 @@
+"""What the audit tests share: entries of their own, and the hands of someone who may remove the guards."""
+
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import text
+
+from idp.audit import chain, log
+from idp.foundation.database import db
+
+SQLITE_GUARDS = ("audit_entries_only_sealed", "audit_entries_kept", "audit_checkpoints_fixed", "audit_checkpoints_kept")
+
+
+@pytest.fixture
+def sealed(work):
+    """Nine entries, from position 1 on; the database began with those of the keys it was given."""
+    with work() as session:
+        already = session.scalar(text("SELECT count(*) FROM audit_entries"))
+        for number in range(9 - already):
+            said = {"name": f"Jo {number}", "address": "jo@oakhill.example"}
+            log.record("estab.registered", by="adm_jo", estab="est_oak", details=said, number=number)
+        assert chain.seal() == 9
+
+
+@pytest.fixture
+def tamper(app):
+    """`tamper(sql)` does what a thief with the database administrator's password could do."""
+
+    @contextmanager
+    def unguarded(connection):
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+        else:
+            for name in SQLITE_GUARDS:
+                connection.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
+        yield
+
+    def run(*statements, **values):
+        with app.app_context(), db.engine.begin() as connection, unguarded(connection):
+            for statement in statements:
+                connection.execute(text(statement), values)
+
+    return run

@@ -1,0 +1,314 @@
+"""Tampering is found, and named; each time in a real database, its guards removed first."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select, text
+
+from idp.audit import chain, checkpoints, log
+from idp.audit.cli import commands
+from idp.audit.models import Checkpoint, Details, Entry
+
+FORGET = "DELETE FROM audit_details"
+
+
+@pytest.fixture
+def verified(work, sealed):
+    """The (position, what) of every fault that walking the whole chain finds."""
+
+    def walk(**how):
+        with work():
+            return [
+                (fault.position, fault.entry, fault.what) for fault in chain.verify(**{"from_start": True} | how).faults
+            ]
+
+    return walk
+
+
+def entry_at(work, position):
+    with work() as session:
+        return session.scalars(select(Entry.id).where(Entry.position == position)).one()
+
+
+def test_entries_are_sealed_in_order_each_once(work, sealed):
+    with work() as session:
+        places = session.execute(select(Entry.id, Entry.position).order_by(Entry.id)).all()
+        assert [position for _, position in places] == list(range(1, 10))
+        assert chain.seal() == 0
+
+
+def test_a_chain_nobody_touched_verifies_and_says_what_was_looked_at(work, verified):
+    with work():
+        log.record("estab.registered", by="adm_jo")
+        report = chain.verify()
+    assert (report.begins, report.ends, report.checked, report.waiting, report.faults) == (1, 9, 9, 1, [])
+
+
+def test_sealing_goes_on_where_it_stopped(work, verified):
+    with work():
+        for _ in range(5):
+            log.record("estab.registered", by="adm_jo")
+        assert chain.seal(most=3) == 3
+        assert chain.seal(most=3) == 2
+    assert verified() == []
+
+
+def test_several_workers_sealing_at_once_make_one_chain(work, verified, at_once):
+    with work():
+        for _ in range(20):
+            log.record("estab.registered", by="adm_jo")
+    outcomes = at_once(6, chain.seal)
+    assert sum(outcomes) == 20
+    assert verified() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["actor = 'adm_else'", "event = 'x.y'", "at = '2020-01-01 00:00:00'", "estab = NULL", "facts = '{\"number\": 99}'",
+     "subject = 'adm_x'", "client = 'theirs'", "details_digest = NULL"],
+)  # fmt: skip
+def test_an_edited_entry_is_found(work, verified, tamper, change):
+    tamper(f"UPDATE audit_entries SET {change} WHERE position = 5")
+    (fault,) = verified()
+    assert fault[:2] == (5, entry_at(work, 5))
+    assert "altered" in fault[2]
+
+
+def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(work, verified, tamper):
+    with work() as session:
+        before = session.scalars(select(Entry.chained).where(Entry.position == 4)).one()
+    tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+    with work() as session:
+        row = session.connection().execute(select(Entry.__table__).where(Entry.position == 5)).one()
+        forged = chain.link(before, 5, row)
+    tamper("UPDATE audit_entries SET chained = :forged WHERE position = 5", forged=forged)
+    assert [fault[:2] for fault in verified()] == [(6, entry_at(work, 6))]
+
+
+def forge_from(work, tamper, position):
+    """Hash everything from `position` on anew, as someone who knows our code would."""
+    with work() as session:
+        chained = session.scalars(select(Entry.chained).where(Entry.position == position - 1)).one()
+        rows = session.connection().execute(
+            select(Entry.__table__).where(Entry.position >= position).order_by(Entry.position)
+        ).all()  # fmt: skip
+    for row in rows:
+        chained = chain.link(chained, row.position, row)
+        tamper("UPDATE audit_entries SET chained = :chained WHERE id = :id", chained=chained, id=row.id)
+
+
+def test_a_chain_hashed_anew_to_its_end_contradicts_the_checkpoint(work, verified, tamper):
+    with work():
+        chain.checkpoint()
+    tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+    forge_from(work, tamper, 5)
+    (fault,) = verified()
+    assert fault[:2] == (9, entry_at(work, 9))
+    assert "sealed anew" in fault[2]
+    assert verified(from_start=False)[0][0] == 9
+
+
+def test_a_deleted_entry_is_found(work, verified, tamper):
+    tamper(FORGET, "DELETE FROM audit_entries WHERE position = 5")
+    (fault,) = verified()
+    assert fault[:2] == (5, None)
+    assert f"5 is gone from before entry {entry_at(work, 6)}" in fault[2]
+
+
+def test_the_first_entries_deleted_are_found(work, verified, tamper):
+    tamper(FORGET, "DELETE FROM audit_entries WHERE position < 4")
+    (fault,) = verified()
+    assert "1 to 3 are gone" in fault[2]
+
+
+def test_a_deleted_entry_whose_gap_was_closed_is_found(work, verified, tamper):
+    tamper(FORGET, "DELETE FROM audit_entries WHERE position = 5")
+    for position in (6, 7, 8, 9):
+        tamper(f"UPDATE audit_entries SET position = {position - 1} WHERE position = {position}")
+    assert verified()[0][:2] == (5, entry_at(work, 5))
+
+
+def test_two_entries_that_changed_places_are_found(work, verified, tamper):
+    tamper(
+        "UPDATE audit_entries SET position = 99 WHERE position = 4",
+        "UPDATE audit_entries SET position = 4 WHERE position = 6",
+        "UPDATE audit_entries SET position = 6 WHERE position = 99",
+    )
+    assert {fault[0] for fault in verified()} >= {4, 6}
+    assert (4, entry_at(work, 4)) in [fault[:2] for fault in verified()]
+
+
+def test_an_entry_put_in_between_is_found(work, verified, tamper):
+    tamper(
+        "UPDATE audit_entries SET position = 99 WHERE position = 9",
+        "INSERT INTO audit_entries (id, at, event, actor, facts, position, chained)"
+        " SELECT 500, at, event, 'adm_else', facts, 9, chained FROM audit_entries WHERE position = 8",
+    )
+    assert (9, 500) in [fault[:2] for fault in verified()]
+
+
+def test_a_chain_that_was_cut_off_is_found_by_its_checkpoint(work, verified, tamper):
+    with work():
+        chain.checkpoint()
+    tamper(FORGET, "DELETE FROM audit_entries WHERE position > 6")
+    for from_start in (True, False):
+        (fault,) = verified(from_start=from_start)
+        assert fault[:2] == (9, None)
+        assert "cut off" in fault[2]
+
+
+def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(work, verified, tamper):
+    with work():
+        chain.checkpoint()
+        line = checkpoints.line(chain.session().get_one(Checkpoint, 9))
+    tamper(FORGET, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
+    assert verified() == []
+    with work():
+        elsewhere = checkpoints.parsed(line)
+    assert [fault[0] for fault in verified(known=[elsewhere])] == [9]
+
+
+def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(work, verified, tamper):
+    with work():
+        chain.checkpoint()
+    tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 9")
+    forge_from(work, tamper, 9)
+    with work() as session:
+        chained = session.scalars(select(Entry.chained).where(Entry.position == 9)).one()
+    tamper("UPDATE audit_checkpoints SET chained = :chained", chained=chained)
+    for from_start in (True, False):
+        (fault,) = verified(from_start=from_start)
+        assert fault[0] == 9
+        assert "signature" in fault[2]
+
+
+def test_erasing_personal_details_keeps_the_chain_whole(work, verified):
+    with work() as session:
+        assert session.query(Details).delete() > 0
+    assert verified() == []
+
+
+def test_altered_details_are_found(work, verified, tamper):
+    changed = entry_at(work, 7)
+    tamper('UPDATE audit_details SET said = \'{"name": "Al"}\' WHERE entry_id = :id', id=changed)
+    assert [fault[:2] for fault in verified()] == [(7, changed)]
+
+
+def test_details_put_to_an_entry_that_had_none_are_found(work, verified, tamper):
+    with work() as session:
+        bare = session.execute(select(Entry.id, Entry.position).where(Entry.details_digest.is_(None))).first()
+        session.add(Details(entry_id=bare.id, salt=b"x", said={"name": "Al"}))
+    assert [fault[:2] for fault in verified()] == [(bare.position, bare.id)]
+
+
+class TestCheckpoints:
+    def test_one_is_written_only_when_something_was_added(self, work, sealed):
+        with work():
+            assert chain.checkpoint() is not None
+            assert chain.checkpoint() is None
+            log.record("estab.registered", by="adm_jo")
+            chain.seal()
+            assert chain.checkpoint() is not None
+
+    def test_an_empty_chain_has_none(self, work, tamper):
+        tamper(FORGET, "DELETE FROM audit_entries")
+        with work():
+            assert chain.checkpoint() is None
+
+    def test_a_chain_that_was_tampered_with_is_not_signed(self, work, sealed, tamper):
+        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+        with work(), pytest.raises(chain.Tampered, match="position 5"):
+            chain.checkpoint()
+
+    def test_the_walk_begins_at_the_newest(self, work, sealed):
+        with work():
+            chain.checkpoint()
+            for _ in range(3):
+                log.record("estab.registered", by="adm_jo")
+            chain.seal()
+            report = chain.verify()
+        assert (report.begins, report.checked, report.ends) == (9, 4, 12)
+
+    def test_the_line_survives_the_way_through_a_log(self, work, sealed):
+        with work() as session:
+            line = chain.checkpoint()
+            stored = session.get_one(Checkpoint, 9)
+            found = checkpoints.parsed(f"  {line}\n")
+            assert (found.position, found.chained, found.at) == (9, stored.chained, stored.at)
+
+    @pytest.mark.parametrize("part", range(6))
+    def test_a_line_with_anything_changed_is_refused(self, work, sealed, part):
+        with work():
+            parts = chain.checkpoint().split(".")
+            parts[part] = {0: "audit2", 1: "8", 2: "1", 3: "AAAA", 4: "other", 5: "AAAA"}[part]
+            with pytest.raises(checkpoints.NotACheckpoint):
+                checkpoints.parsed(".".join(parts))
+
+    @pytest.mark.parametrize(
+        "line", ["", "x", "audit1.....", "audit1.x.1.a.k.s", "audit1.1.99999999999999999.a.k.s", "é" * 9]
+    )
+    def test_what_is_no_line_at_all_is_refused(self, work, line):
+        with work(), pytest.raises(checkpoints.NotACheckpoint):
+            checkpoints.parsed(line)
+
+    def test_another_installations_signature_is_not_ours(self, work, sealed, app, monkeypatch):
+        with work():
+            line = chain.checkpoint()
+        built = app.extensions["idp"]
+        secrets = built.settings.secrets.model_copy(update={"sealing": {"test": bytes(32)}})
+        other = built.settings.model_copy(update={"secrets": secrets})
+        monkeypatch.setitem(app.extensions, "idp", type(built)(other, built.sealer, built.passwords))
+        with work(), pytest.raises(checkpoints.NotACheckpoint):
+            checkpoints.parsed(line)
+
+
+class TestCommands:
+    @pytest.fixture
+    def idp(self, app, sealed):
+        return lambda *words: CliRunner().invoke(commands, words, obj=lambda: app)
+
+    def test_verify_says_that_nothing_is_amiss(self, idp):
+        answer = idp("verify", "--from-start")
+        assert answer.exit_code == 0
+        assert "Checked 9 entries" in answer.stdout
+        assert "nothing amiss" in answer.stdout
+
+    def test_verify_names_the_row_and_fails(self, idp, tamper, work):
+        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+        answer = idp("verify")
+        assert answer.exit_code == 1
+        assert f"Position 5, entry {entry_at(work, 5)}: altered" in answer.stdout
+        faults = json.loads(idp("verify", "--json").stdout)["faults"]
+        assert [(fault["position"], fault["entry"]) for fault in faults] == [(5, entry_at(work, 5))]
+
+    def test_verify_takes_a_checkpoint_kept_elsewhere(self, idp, tamper, work):
+        with work():
+            line = chain.checkpoint()
+        tamper(FORGET, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
+        assert idp("verify").exit_code == 0
+        assert "cut off" in idp("verify", "--checkpoint", line).stdout
+        refused = idp("verify", "--checkpoint", "nonsense")
+        assert refused.exit_code == 1
+        assert "not a checkpoint that we signed" in refused.stderr
+
+    def test_list_filters_and_shows_details_only_when_asked(self, idp):
+        shown = idp("list", "--estab", "est_oak", "--event", "estab").stdout
+        assert shown.count("estab.registered") > 3
+        assert "Jo 0" not in shown
+        assert "Jo 0" in idp("list", "--estab", "est_oak", "--details").stdout
+        assert idp("list", "--estab", "nobody").stdout == "No entry matches.\n"
+        rows = json.loads(idp("list", "--actor", "adm_jo", "--most", "2", "--json").stdout)
+        assert [row["actor"] for row in rows] == ["adm_jo", "adm_jo"]
+        assert idp("list", "--since", "2999-01-01").stdout == "No entry matches.\n"
+        assert re.search(r"id\s+at\s+event\s+actor", shown)
+
+
+def test_the_guards_stand_in_the_database(work):
+    with work() as session:
+        if session.get_bind().dialect.name == "sqlite":
+            found = session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
+        else:
+            found = session.scalars(text("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")).all()
+    assert {"audit_entries_only_sealed", "audit_entries_kept", "audit_checkpoints_kept"} <= set(found)

@@ -1,0 +1,151 @@
+"""Entries are written with the act and never change."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from idp.audit import chain, events, log, search
+from idp.audit.models import Details, Entry
+from idp.foundation import clock as clocks
+
+
+def entries(session, event):
+    return session.scalars(select(Entry).where(Entry.event == event).order_by(Entry.id)).all()
+
+
+def test_an_entry_says_what_when_by_whom_and_about_what(work, clock):
+    with work() as session:
+        log.record(
+            events.SHARING_GIVEN,
+            by="adm_jo", estab="est_oak", client="assembly", subject="aut_1",
+            scopes=frozenset({"students", "school"}), until=datetime(2027, 3, 2, tzinfo=UTC), days=365,
+        )  # fmt: skip
+    with work() as session:
+        (entry,) = entries(session, events.SHARING_GIVEN)
+        assert (entry.at, entry.actor, entry.estab, entry.client, entry.subject) == (
+            clocks.now(), "adm_jo", "est_oak", "assembly", "aut_1",
+        )  # fmt: skip
+        assert entry.facts == {"scopes": ["school", "students"], "until": "2027-03-02T00:00:00+00:00", "days": 365}
+        assert entry.position is entry.chained is None
+
+
+def test_an_act_that_is_undone_leaves_no_entry(work):
+    def act():
+        with work():
+            log.record(events.SIGNED_IN, by="adm_jo")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        act()
+    with work() as session:
+        assert entries(session, events.SIGNED_IN) == []
+
+
+def test_an_act_that_cannot_be_recorded_is_undone(work, tamper):
+    def act():
+        with work() as session:
+            session.add(Details(entry_id=1, salt=b"", said={}))
+            log.record(events.SIGNED_IN, by=None)
+
+    with pytest.raises(DBAPIError):
+        act()
+    with work() as session:
+        assert session.scalars(select(Details)).all() == []
+
+
+def test_personal_details_stand_apart_and_the_entry_keeps_only_their_salted_digest(work):
+    said = {"name": "Jo Bloggs", "email": "jo@oakhill.example"}
+    with work():
+        for _ in range(2):
+            log.record(events.PERSON_ADDED, by="adm_jo", details=said)
+    with work() as session:
+        one, other = entries(session, events.PERSON_ADDED)
+        kept = session.get_one(Details, one.id)
+        assert kept.said == said
+        assert one.details_digest == log.salted(kept.salt, said)
+        assert one.details_digest != other.details_digest
+        assert "Jo" not in str(session.execute(text("SELECT * FROM audit_entries")).all())
+
+
+def test_what_an_entry_cannot_hold_is_refused_at_once(work):
+    with work(), pytest.raises(TypeError, match="bytes"):
+        log.record(events.SIGNED_IN, by="adm_jo", secret=b"x")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_entries SET actor = 'adm_else' WHERE id = :id",
+        "UPDATE audit_entries SET facts = '{}' WHERE id = :id",
+        "UPDATE audit_entries SET position = 99 WHERE id = :id",
+        "UPDATE audit_entries SET position = 99, chained = NULL WHERE id = :id",
+        "UPDATE audit_entries SET position = 99, chained = :hash, event = 'x.y' WHERE id = :id",
+        "DELETE FROM audit_entries WHERE id = :id",
+    ],
+)
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_the_database_itself_refuses_to_edit_or_delete_an_entry(work, statement, is_sealed):
+    with work() as session:
+        log.record(events.SIGNED_IN, by="adm_jo", how="pwd")
+        if is_sealed:
+            chain.seal()
+        (entry,) = entries(session, events.SIGNED_IN)
+        last = entry.id
+
+    def act():
+        with work() as session:
+            session.execute(text(statement), {"id": last, **({"hash": b"x"} if ":hash" in statement else {})})
+
+    with pytest.raises(DBAPIError, match="never"):
+        act()
+
+
+def test_the_database_itself_refuses_to_seal_twice(work, sealed):
+    def act():
+        with work() as session:
+            session.execute(
+                text("UPDATE audit_entries SET position = 99, chained = :hash WHERE id = 1"), {"hash": b"x"}
+            )
+
+    with pytest.raises(DBAPIError, match="never"):
+        act()
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit_checkpoints SET position = 1", "DELETE FROM audit_checkpoints"])
+def test_the_database_itself_refuses_to_change_a_checkpoint(work, sealed, statement):
+    with work():
+        chain.checkpoint()
+
+    def act():
+        with work() as session:
+            session.execute(text(statement))
+
+    with pytest.raises(DBAPIError, match="never"):
+        act()
+
+
+def test_entries_are_found_by_what_they_concern_newest_kept_oldest_first(work, clock):
+    with work():
+        for number in range(5):
+            log.record(events.SHARING_GIVEN, by="adm_jo", estab="est_oak", client="assembly", number=number)
+        log.record(events.SHARING_WITHDRAWN, by="adm_al", estab="est_oak", client="other")
+        log.record(events.SIGNED_IN, by="adm_al", estab="est_elm")
+
+    def numbers(**wanted):
+        return [entry.facts.get("number") for entry in search.find(**wanted)]
+
+    with work():
+        assert numbers(client="assembly", most=3) == [2, 3, 4]
+        assert len(numbers(estab="est_oak")) == 6
+        assert len(numbers(event="sharing")) == 6
+        assert len(numbers(event="sharing.withdrawn")) == 1
+        assert len(numbers(actor="adm_al")) == 2
+        assert numbers(estab="est_oak", since=datetime(2026, 3, 2, 9, 31, tzinfo=UTC)) == []
+
+
+def test_every_word_of_the_vocabulary_means_one_thing():
+    words = [value for name, value in vars(events).items() if name.isupper()]
+    assert len(words) == len(set(words))
+    assert all(word.count(".") == 1 for word in words)
