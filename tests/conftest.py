@@ -46,11 +46,13 @@ def settings(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Settings
 
 
 @pytest.fixture(scope="session")
-def built(settings: Settings, place: Place) -> Flask:
+def built(settings: Settings, place: Place) -> Iterator[Flask]:
     """The application, with its tables and keys; `app` puts the database back before each test."""
     app = _temporary(settings)
     place.prepare(app)
-    return app
+    yield app
+    with app.app_context():
+        database.db.engine.dispose()
 
 
 def _temporary(settings):  # TEMPORARY, until every room is there
