@@ -12,7 +12,7 @@ from idp.estabs.models import PersonalSecret
 from idp.foundation import clock, crypto, database, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
-from idp.signin import devices, guesses, second_factor
+from idp.signin import devices, guesses, second_factor, session as browser_sessions
 from idp.signin.models import Operator
 
 SET_UP = "operator_set_up"
@@ -95,6 +95,7 @@ def disable(email: str, *, by: str = "cli") -> Operator:
         raise UnknownOperator(because="no such operator")
     operator.disabled_at = operator.disabled_at or clock.now()
     links.supersede(operator.id, SET_UP)
+    browser_sessions.end_all(operator.id, "disabled")
     log.record(events.OPERATOR_DISABLED, by=by, subject=operator.id)
     return operator
 

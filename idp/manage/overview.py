@@ -1,0 +1,128 @@
+"""What a school's first page says: what needs doing, who receives what, what was decided lately."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from idp.estabs.models import Administrator
+from idp.foundation import clock, scopes
+from idp.foundation.database import session
+from idp.foundation.scopes import Scope
+from idp.onboarding import due, forms, review
+from idp.onboarding.models import JoinRequest
+from idp.sharing import authorise, receipts
+from idp.sharing.models import Authorisation
+
+LATELY = 10
+"""Decisions on the first page."""
+
+DECISIONS = {
+    "given": "Authorised", "refused": "Refused", "changed": "Changed", "paused": "Paused", "resumed": "Resumed",
+    "withdrawn": "Stopped",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something for this person to do: what, why, and where."""
+
+    title: str
+    why: str
+    label: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A service, and what it has."""
+
+    client_id: str
+    name: str
+    partner: str
+    areas: list[Scope]
+    since: str
+    by: str
+    until: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that the page shows. Days are in words."""
+
+    person: Administrator
+    call_by: str | None
+    """Until when we will have called; None where we have, or need not."""
+    tasks: list[Task] = field(default_factory=list)
+    shared: list[Shared] = field(default_factory=list)
+    decisions: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Day, what, service, person."""
+
+
+def of(person: Administrator) -> Overview:
+    """The overview of the person's school, as far as it is theirs to see."""
+    estab = person.estab
+    waiting = review.of_estab(estab) if estab.state == "unverified" else None
+    return Overview(
+        person=person,
+        call_by=due.in_words(waiting.due_at) if waiting and waiting.decided_at is None else None,
+        tasks=_tasks(person),
+        shared=[_shared(agreed) for agreed in authorise.current(estab.id)],
+        decisions=_decisions(estab.id),
+    )
+
+
+def shared_with(person: Administrator, client_id: str) -> Shared | None:
+    """What one service has of the person's school; None where it has nothing."""
+    found = (agreed for agreed in authorise.current(person.estab_id) if agreed.client_id == client_id)
+    return next(map(_shared, found), None)
+
+
+def _tasks(person: Administrator) -> list[Task]:
+    tasks = [
+        Task(f"{asks.name} asks to join", f"{asks.email} would like to act for your school too.", "Decide", _join(asks))
+        for asks in _asking(person)
+    ]
+    if person.mobile_confirmed_at is None:
+        number = forms.readable_mobile(person.mobile)
+        why = f"Only a confirmed number can be used to set a new password. Yours is {number}."
+        tasks.append(Task("Confirm your mobile number", why, "Confirm", "/mobile/confirm?next=/"))
+    if person.may_authorise:
+        why = "Services receive nothing until XporterOnDemand runs on your school's server. If it does, all is well."
+        tasks.append(Task("Install XporterOnDemand", why, "How to install it", "/register/next-steps"))
+    return tasks
+
+
+def _asking(person: Administrator) -> list[JoinRequest]:
+    """Who waits for an owner's answer; nobody, to those who are not owners."""
+    if person.role != "owner":
+        return []
+    open_ones = (
+        JoinRequest.estab_id == person.estab_id, JoinRequest.used_at.is_(None), JoinRequest.expires_at > clock.now()
+    )  # fmt: skip
+    return list(session().scalars(select(JoinRequest).where(*open_ones).order_by(JoinRequest.created_at)))
+
+
+def _join(asks: JoinRequest) -> str:
+    return f"/join/{asks.id}"
+
+
+def _shared(agreed: Authorisation) -> Shared:
+    return Shared(
+        client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
+        areas=scopes.in_order(scopes.of_kind("data", agreed.scopes)), since=receipts.day(agreed.given_at),
+        by=agreed.giver.name, until=receipts.day(agreed.until), state=agreed.state,
+    )  # fmt: skip
+
+
+def _decisions(estab_id: str) -> list[tuple[str, str, str, str]]:
+    latest = authorise.history(estab_id, limit=LATELY)
+    names = _names({decision.by for decision in latest})
+    return [
+        (receipts.day(one.at), DECISIONS[one.what], one.client.client_name, names.get(one.by, "")) for one in latest
+    ]
+
+
+def _names(ids: set[str]) -> dict[str, str]:
+    found = session().execute(select(Administrator.id, Administrator.name).where(Administrator.id.in_(ids)))
+    return {person_id: name for person_id, name in found}
