@@ -6,6 +6,7 @@ from idp.foundation import database, logs, runtime, settings as settings_of
 from idp.foundation.settings import Settings
 from idp.foundation.web import health, pages, security, throttle
 from idp.foundation.web.transactions import Application
+from idp.manage import views as manage
 from idp.oidc import server as protocol, views as oidc
 from idp.onboarding import views as onboarding
 from idp.schools import views as schools
@@ -27,6 +28,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.configure(app, settings, navigation=signin.navigation)
     protocol.configure(app, settings)
 
-    for room in (health, schools, onboarding, signin, oidc):
+    for room in (health, schools, onboarding, signin, manage, oidc):
         app.register_blueprint(room.bp)
     return app

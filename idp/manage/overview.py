@@ -125,4 +125,4 @@ def _decisions(estab_id: str) -> list[tuple[str, str, str, str]]:
 
 def _names(ids: set[str]) -> dict[str, str]:
     found = session().execute(select(Administrator.id, Administrator.name).where(Administrator.id.in_(ids)))
-    return {person_id: name for person_id, name in found}
+    return {row.id: row.name for row in found}

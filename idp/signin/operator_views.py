@@ -1,6 +1,6 @@
 """Pages for our own staff: the one-time set-up, signing in with a second factor, and the door to their desk."""
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from idp.estabs import credentials
@@ -32,7 +32,9 @@ def set_up(secret: str) -> ResponseReturnValue:
             return redirect(url_for(".sign_in"), 303)
     elif "finish" not in request.form:
         form = OperatorSetUp(formdata=None)
-    return render_template("signin/set_up.html", form=form, begun=operators.begin_set_up(secret))
+    return render_template(
+        "signin/set_up.html", form=form, begun=operators.begin_set_up(secret)
+    ), 422 if form.errors else 200
 
 
 def _finish(secret: str, form: OperatorSetUp) -> bool:
@@ -52,22 +54,24 @@ def _finish(secret: str, form: OperatorSetUp) -> bool:
 def sign_in() -> ResponseReturnValue:
     """Address, password and code."""
     form = OperatorSignIn()
-    status, headers = 200, dict[str, str]()
-    if form.validate_on_submit():
-        try:
-            found = operators.check(form.email.data, form.password.data, form.code.data, device=devices.here())
-        except (operators.WrongCredentials, TooManyRequests, Busy) as refused:
-            form.form_errors.append(refused.says)
-            status, headers = _status(refused)
-        else:
-            session.begin(found.id, session.PASSWORD_AND_CODE, kind="operator")
-            return redirect(url_for(".home"), 303)
-    return make_response(render_template("signin/operator_sign_in.html", form=form), status, headers)
+    if not form.validate_on_submit():
+        return _sign_in_page(form)
+    try:
+        found = operators.check(form.email.data, form.password.data, form.code.data, device=devices.here())
+    except (operators.WrongCredentials, TooManyRequests, Busy) as refused:
+        form.form_errors.append(refused.says)
+        return _sign_in_page(form, refused)  # not raised on: the guess stays counted
+    session.begin(found.id, session.PASSWORD_AND_CODE, kind="operator")
+    return redirect(url_for(".home"), 303)
 
 
-def _status(refused: Refusal) -> tuple[int, dict[str, str]]:
-    seconds = getattr(refused, "retry_after", None)
-    return (refused.status, {"Retry-After": str(seconds)}) if seconds else (200, {})
+def _sign_in_page(form: OperatorSignIn, refused: Refusal | None = None) -> Response:
+    page = render_template("signin/operator_sign_in.html", form=form)
+    answer = make_response(page, 422 if form.errors else 200)
+    if isinstance(refused, TooManyRequests | Busy):
+        answer.status_code = refused.status
+        answer.headers["Retry-After"] = str(refused.retry_after)
+    return answer
 
 
 @bp.get("/operate")

@@ -5,6 +5,7 @@ and only then lets its outcome be known (security.md rules 3 and 5).
 """
 
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
@@ -17,6 +18,8 @@ from idp.foundation.errors import Refusal
 from idp.outbox import post
 from idp.partners.models import Partner
 from idp.signin import devices, guesses
+
+LONDON = ZoneInfo("Europe/London")
 
 
 class WrongPassword(Refusal):
@@ -75,7 +78,7 @@ def change(person: Administrator, hashed: str, *, by: str) -> None:
     had_one = person.password_hash is not None
     credentials.set_hash(person, hashed, by=by)
     if had_one:
-        post.email("password_changed", to=person.email, estab=person.estab_id, name=person.name, at=clock.now())
+        post.email("password_changed", to=person.email, estab=person.estab_id, name=person.name, at=_now_in_words())
 
 
 def why_not(password: str, person: Administrator) -> str | None:
@@ -87,8 +90,14 @@ def tell_of_new_device(person: Administrator, *, device: str | None, browser: st
     """Write to a person who signs in where they never did before, unless they never signed in anywhere."""
     if devices.has_any(person.id) and not devices.is_known(person.id, device):
         post.email(
-            "new_device", to=person.email, estab=person.estab_id, name=person.name, at=clock.now(), browser=browser
+            "new_device", to=person.email, estab=person.estab_id, name=person.name, at=_now_in_words(), browser=browser
         )
+
+
+def _now_in_words() -> str:
+    """The time as a school's clock shows it: "2 March 2026 at 09:30"."""
+    now = clock.now().astimezone(LONDON)
+    return f"{now.day} {now:%B %Y at %H:%M}"
 
 
 def _account(name: str, device: str | None) -> _Account:
@@ -112,4 +121,4 @@ def _note_failure(account: _Account, *, locks: bool) -> None:
     if locks:
         log.record(events.ACCOUNT_LOCKED, by="system", estab=estab, subject=account.person_id)
     if locks and person is not None:
-        post.email("account_locked", to=person.email, estab=person.estab_id, name=person.name, at=clock.now())
+        post.email("account_locked", to=person.email, estab=person.estab_id, name=person.name, at=_now_in_words())

@@ -35,10 +35,11 @@ def confirm_mobile() -> ResponseReturnValue:
         else:
             flash("Your mobile number is confirmed.", "success")
             return redirect(back, 303)
-    return render_template(
+    page = render_template(
         "signin/mobile.html", form=form, number=mobile.in_words(person.mobile), waiting=mobile.is_waiting(person),
         back=back,
     )  # fmt: skip
+    return page, 422 if form.errors else 200
 
 
 @bp.route("/welcome/<secret>", methods=["GET", "POST"])
@@ -58,7 +59,7 @@ def welcome(secret: str) -> ResponseReturnValue:
             flash("Your password is set. You can sign in with it now.", "success")
             return redirect(url_for("signin.sign_in"), 303)
         form.password.errors = [reason]
-    return render_template("signin/welcome.html", form=form, person=person)
+    return render_template("signin/welcome.html", form=form, person=person), 422 if form.errors else 200
 
 
 def _welcomed(secret: str) -> Administrator:

@@ -63,10 +63,13 @@ def cancelled(back: str) -> str:
     return f"{back}&cancel=1" if back.startswith(AUTHORIZE) else "/"
 
 
-def _page(form: SignIn, back: str, *, status: int = 200) -> Response:
+def _page(form: SignIn, back: str, *, status: int | None = None) -> Response:
     security.allow_form_to(back)
     partner = security.partner_behind(back)
-    return make_response(render_template("signin/sign_in.html", form=form, back=back, partner=partner), status)
+    return make_response(
+        render_template("signin/sign_in.html", form=form, back=back, partner=partner),
+        status or (422 if form.errors else 200),
+    )
 
 
 def _refused(refused: Refusal, form: SignIn, back: str) -> Response:
@@ -79,7 +82,8 @@ def _refused(refused: Refusal, form: SignIn, back: str) -> Response:
     if isinstance(refused, TooManyRequests):
         return _later(make_response(render_template("signin/locked.html", locked=refused)), refused)
     form.form_errors.append(refused.says)
-    return _later(_page(form, back), refused) if isinstance(refused, Busy) else _page(form, back)
+    answer = _page(form, back)
+    return _later(answer, refused) if isinstance(refused, Busy) else answer
 
 
 def _later(answer: Response, refused: TooManyRequests | Busy) -> Response:
