@@ -13,7 +13,7 @@ from typing import Any, Final
 from authlib.oauth2.rfc6749 import InvalidScopeError, UnauthorizedClientError
 from authlib.oidc.core.errors import RequestNotSupportedError, RequestURINotSupportedError
 
-from idp.foundation import runtime, scopes as scope
+from idp.foundation import scopes as scope
 from idp.keys import ring
 from idp.oidc import claims, client as clients, errors
 from idp.oidc.client import OAuthClient

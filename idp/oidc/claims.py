@@ -13,6 +13,7 @@ from idp.foundation import crypto, runtime
 from idp.keys import ring
 from idp.oidc.client import OAuthClient
 from idp.oidc.errors import InvalidTarget
+from idp.sharing.live import State
 
 Place = Literal["id_token", "access_token", "userinfo", "introspection"]
 
@@ -30,6 +31,19 @@ ALWAYS: Final = ("iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "
 
 ESTABLISHMENT: Final = {"id": "001", "name": "Establishment"}
 """DfE Sign-in's category of every organisation that is a school."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An administrator, as much as may ever be said."""
+
+    id: str
+    name: str
+    username: str
+    email: str
+    mobile: str
+    mobile_confirmed_at: datetime | None
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,47 +73,30 @@ class School:
     high_age: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What our records say, now, about whom a token speaks of: `person` is None once they have left."""
+def about(
+    state: State,
+    scopes: Iterable[str],
+    place: Place,
+    *,
+    person: Person | None = None,
+    school: School | None = None,
+    named: Iterable[str] = (),
+) -> dict[str, Any]:
+    """What `place` may say for a token of `scopes`, as things stand; `named` are claims the client asked for besides.
 
-    person: "Person | None"
-    estab: str
-    """The estab's internal id."""
-    estab_id: str
-    estab_status: str
-    authorisation: str
-    school: School | None = None
-    """Read only where it will be said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """An administrator, as much as may ever be said."""
-
-    id: str
-    name: str
-    username: str
-    email: str
-    mobile: str
-    mobile_confirmed_at: datetime | None
-    updated_at: datetime
-
-
-def about(facts: Facts, scopes: Iterable[str], place: Place, named: Iterable[str] = ()) -> dict[str, Any]:
-    """What `place` may say, for a token of `scopes` whose client asked for `named` claims besides."""
-    held = frozenset(scopes)
+    `person` and `school` are read only where something will be said about them.
+    """
+    held, of_estab = frozenset(scopes), {"estab_id": state.estab_public_id, "estab_status": state.estab_state}
     if place in {"access_token", "introspection"}:
-        return _of_estab(facts) | {"authorisation": facts.authorisation}
-    said = _of_person(facts.person) if facts.person else {}
+        return of_estab | {"authorisation": state.id}
     wanted = set(named)
     if place == "userinfo":
         wanted |= {name for scope, names in CLAIMS.items() if scope in held for name in names}
-    said = {name: value for name, value in said.items() if name in wanted}
+    said = {name: value for name, value in _of_person(person).items() if name in wanted} if person else {}
     if place == "userinfo" and "organisation" in held:
-        said |= _of_estab(facts)
-        if facts.school is not None:
-            said["organisation"] = _organisation(facts.estab, facts.school)
+        said |= of_estab
+        if school is not None:
+            said["organisation"] = _organisation(state.estab_id, school)
     return said
 
 
@@ -146,8 +143,8 @@ def of_id_token(hint: str) -> dict[str, Any]:
     said = ring.verify_hint(hint, typ="JWT")
     if said.get("iss") != runtime.settings().server.issuer or not isinstance(said.get("aud"), str):
         raise ring.BadToken("another issuer, or an audience that we do not give")
-    if not isinstance(said.get("sub"), str) or "client_id" in said:
-        raise ring.BadToken("not an ID Token")
+    if not isinstance(said.get("sub"), str) or "auth_time" not in said or "client_id" in said:
+        raise ring.BadToken("another kind of token")
     return said
 
 
@@ -161,10 +158,6 @@ def _of_person(person: Person) -> dict[str, Any]:
         "phone_number": person.mobile, "phone_number_verified": person.mobile_confirmed_at is not None,
     }  # fmt: skip
     return {name: value for name, value in said.items() if value is not None and value != ""}
-
-
-def _of_estab(facts: Facts) -> dict[str, Any]:
-    return {"estab_id": facts.estab_id, "estab_status": facts.estab_status}
 
 
 def _organisation(estab: str, school: School) -> dict[str, Any]:

@@ -6,7 +6,6 @@ own quote what was sent (protocol.md §4.2, 1): ours name a parameter we know an
 * OAuthError                 answered to the client, in JSON or at its redirect URI
 * NotToBeRedirected          a page: client or redirect URI are not proven
 * StaleRequest               a page: the kept request is expired, spent, or somebody else's
-* SchoolCannotUse            a page that explains, then `access_denied`
 """
 
 from typing import Any, ClassVar
@@ -100,19 +99,6 @@ class StaleRequest(Refusal):
     def __init__(self, why: str, *, because: str, partner: str | None = None, way_back: str | None = None) -> None:
         super().__init__(because=because)
         self.why, self.partner, self.way_back = why, partner, way_back
-
-
-class SchoolCannotUse(Refusal):
-    """Nothing is wrong with the request, but this school cannot use this client: its page says why."""
-
-    code, status, title = "school_cannot_use", 403, "Your school cannot use this service yet"
-
-    def __init__(self, says: str, *, title: str | None = None, because: str) -> None:
-        super().__init__(says, because=because)
-        if title:
-            self.heading = title
-        else:
-            self.heading = self.title
 
 
 def body(error: OAuth2Error) -> dict[str, Any]:

@@ -137,6 +137,7 @@ class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
         self.hinted: str | None = None
         """The subject that `id_token_hint` or `claims` names."""
         self.dpop_jkt: str | None = None
+        self.nonce: str | None = None
         self.basis: Any = None
         """At the token endpoint: what the code or refresh token stands for (`tokens.Basis`)."""
 

@@ -44,7 +44,7 @@ class Code(Base):
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     person_id: Mapped[str]
     estab_id: Mapped[str]
-    authorisation_id: Mapped[str | None]
+    authorisation_id: Mapped[str]
     lineage: Mapped[str]
     redirect_uri: Mapped[str]
     scopes: Mapped[frozenset[str]]
@@ -74,7 +74,7 @@ class RefreshFamily(Base):
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     person_id: Mapped[str] = mapped_column(index=True)
     estab_id: Mapped[str]
-    authorisation_id: Mapped[str | None] = mapped_column(index=True)
+    authorisation_id: Mapped[str] = mapped_column(index=True)
     lineage: Mapped[str] = mapped_column(index=True)
     scopes: Mapped[frozenset[str]]
     resource: Mapped[frozenset[str]]

@@ -88,9 +88,7 @@ def spend(request: Request) -> None:
     kept = request.kept
     if kept is None:
         return
-    spent = database.claim(
-        AuthorizationRequest, digest=kept.digest, client_id=request.client.id, browser=kept.browser
-    )
+    spent = database.claim(AuthorizationRequest, digest=kept.digest, client_id=request.client.id, browser=kept.browser)
     if spent is None:
         raise _stale("used", request.client)
 
@@ -99,7 +97,12 @@ def address(request: Request, path: str = AUTHORIZE_PATH, **more: str) -> str:
     """The local path at which the kept request goes on: all that our pages know of it."""
     if request.kept is None:
         raise RuntimeError("the request has not been kept")
-    return f"{path}?{urlencode({'client_id': request.client.id, 'request_uri': request.kept.urn, **more})}"
+    return address_of(request.client.id, request.kept.urn, path, **more)
+
+
+def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str) -> str:
+    """The local path for a client's kept request; an id that is not a URN of ours is no path's business."""
+    return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **more})}"
 
 
 def _stale(which: str, client: OAuthClient) -> StaleRequest:

@@ -1,0 +1,86 @@
+"""How a client proves who it is: by one method per request, and only by the one it is registered with.
+
+Whatever is wrong, the answer is the same (`errors.invalid_client`); secrets are compared as digests, so any
+characters may be sent (protocol.md §4.2, 2).
+"""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import unquote_plus
+
+from authlib.oauth2.rfc6749 import AuthorizationServer
+
+from idp.oidc import errors
+from idp.oidc.client import OAuthClient
+from idp.oidc.incoming import Request
+
+Finder = Callable[[str | None], OAuthClient | None]
+
+ASSERTION: Final = "client_assertion"
+
+
+def presented(request: Request) -> str:
+    """The one method the request uses; two are `invalid_request` (RFC 6749 §2.3)."""
+    tried = {
+        "client_secret_basic": "Authorization" in request.headers,
+        "client_secret_post": "client_secret" in request.sent,
+        ASSERTION: "client_assertion" in request.sent or "client_assertion_type" in request.sent,
+    }
+    used = [method for method, is_used in tried.items() if is_used]
+    if len(used) > 1:
+        raise errors.invalid("client_secret", "use one way to authenticate, not two")
+    return used[0] if used else "none"
+
+
+def tried_basic(request: Request) -> bool:
+    """Whether the client used HTTP Basic, and so is to be told of it (RFC 6749 §5.2)."""
+    return str(request.headers.get("Authorization", "")).lower().startswith("basic")
+
+
+def register(server: AuthorizationServer) -> None:
+    """Put our methods in the place of Authlib's."""
+    for method, authenticate in METHODS.items():
+        server.register_client_auth_method(method, authenticate)
+
+
+def _by_basic(find: Finder, request: Request) -> OAuthClient | None:
+    client_id, secret = _basic(str(request.headers.get("Authorization", "")))
+    named = request.sent.get("client_id")
+    if client_id is None or named not in {None, client_id}:
+        return None
+    return _with_secret(find(client_id), secret)
+
+
+def _by_post(find: Finder, request: Request) -> OAuthClient | None:
+    return _with_secret(find(request.sent.get("client_id")), request.sent.get("client_secret"))
+
+
+def _by_nothing(find: Finder, request: Request) -> OAuthClient | None:
+    """A public client only says who it is."""
+    return find(request.sent.get("client_id"))
+
+
+def _with_secret(client: OAuthClient | None, secret: str | None) -> OAuthClient | None:
+    return client if client is not None and secret and client.check_client_secret(secret) else None
+
+
+def _basic(header: str) -> tuple[str | None, str | None]:
+    """Id and secret of a Basic header, both form-encoded before they were joined (RFC 6749 §2.3.1)."""
+    scheme, _, credentials = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None, None
+    try:
+        client_id, colon, secret = base64.b64decode(credentials.strip(), validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, ValueError):
+        return None, None
+    return (unquote_plus(client_id), unquote_plus(secret)) if colon else (None, None)
+
+
+METHODS: Final[dict[str, Callable[[Finder, Request], OAuthClient | None]]] = {
+    "client_secret_basic": _by_basic,
+    "client_secret_post": _by_post,
+    "none": _by_nothing,
+}
+"""What discovery advertises, by its registered name."""

@@ -1,0 +1,216 @@
+"""The pages a school sees before it authorises sharing: which system it uses, and what the partner asks for.
+
+They decide nothing about the protocol: each ends by sending the browser back to the dispatcher.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from authlib.oauth2 import OAuth2Error
+from flask import make_response, redirect, render_template, request as browser_request
+from flask_wtf import FlaskForm
+from werkzeug import Response
+from wtforms import BooleanField, RadioField
+
+from idp.estabs import people
+from idp.estabs.models import Administrator
+from idp.foundation import scopes
+from idp.foundation.errors import Refusal
+from idp.foundation.scopes import Scope
+from idp.foundation.web import security
+from idp.oidc import authorize, incoming, requests, server as protocol
+from idp.oidc.authorize import Step
+from idp.oidc.incoming import AUTHORIZE, Request
+from idp.partners import registry
+from idp.sharing import authorise, authority, mis
+from idp.sharing.authorise import Proposal
+from idp.signin import session
+
+LONDON: Final = ZoneInfo("Europe/London")
+OURS: Final = frozenset({"client_id", "request_uri"})
+"""What the address of these pages has; a request's own parameters never stand there."""
+
+
+class Decision(FlaskForm):  # type: ignore[misc]  # WTForms has no types
+    """The declaration; the areas ticked are read beside it."""
+
+    authority = BooleanField("I have authority to agree to this for the school")
+
+
+class WhichMis(FlaskForm):  # type: ignore[misc]  # WTForms has no types
+    """The school's system."""
+
+    mis = RadioField("Which management information system (MIS) does your school use?")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one school is asked by one client, as the page shows it."""
+
+    proposal: Proposal
+    until: datetime
+
+    @property
+    def required(self) -> list[Scope]:
+        """Data areas that come with agreeing."""
+        return self._data(self.proposal.required)
+
+    @property
+    def optional(self) -> list[Scope]:
+        """Data areas that are the school's to tick."""
+        return self._data(self.proposal.optional)
+
+    @property
+    def about_you(self) -> list[Scope]:
+        """What the client is told of the person, and of the school's public entry."""
+        return scopes.in_order(scopes.of_kind("identity", self.proposal.offered) - {"openid"})
+
+    @property
+    def is_about_data(self) -> bool:
+        """Whether school data is asked for, so that authority is needed."""
+        return bool(self.required or self.optional)
+
+    @property
+    def shown(self) -> str:
+        """What was put to the school, to notice that it changed before they pressed the button."""
+        return scopes.format(self.proposal.offered)
+
+    @property
+    def last_day(self) -> str:
+        """The day it ends, as people say it: "1 March 2027"."""
+        day = self.until.astimezone(LONDON)
+        return f"{day.day} {day:%B %Y}"
+
+    def chosen(self, ticked: frozenset[str]) -> frozenset[str]:
+        """What is agreed to when these are ticked: optional identity scopes go with the rest."""
+        optional = self.proposal.optional
+        return self.proposal.required | scopes.of_kind("identity", optional) | (optional & ticked)
+
+    @staticmethod
+    def _data(among: frozenset[str]) -> list[Scope]:
+        return scopes.in_order(scopes.of_kind("data", among))
+
+
+def ask() -> Response:
+    """Show what is asked for; on the buttons, agree or refuse."""
+    request = _waiting_for(authorize.CONSENT)
+    if isinstance(request, Response):
+        return request
+    person = _person()
+    if not person.may_authorise:
+        return _for_a_viewer(request, person)
+    if browser_request.method == "GET":
+        return _page(request, person, Decision())
+    if "deny" in browser_request.form:
+        authorise.refuse(request.client.registered, authorize.wanted(request), by=person)
+        return _cancelled(request)
+    return _agree(request, person, Decision())
+
+
+def tell_mis() -> Response:
+    """Ask which system the school uses, or explain that the client does not work with it."""
+    request = _waiting_for(authorize.MIS)
+    if isinstance(request, Response):
+        return request
+    person, client, form = _person(), request.client.registered, WhichMis()
+    form.mis.choices = [(each.code, each.name) for each in mis.choices()]
+    if "deny" in browser_request.form:
+        return _cancelled(request)
+    if form.validate_on_submit():
+        mis.tell(form.mis.data, by=person)
+        if registry.accepts(client, form.mis.data):
+            return redirect(requests.address(request), 303)
+    refused = None
+    try:
+        mis.check(person.estab, client)
+    except mis.MisUnknown:
+        form.mis.data = None
+    except mis.MisNotAccepted as error:
+        refused, form.mis.data = error, person.estab.mis
+    security.allow_form_origin(security.origin_of(str(request.answer_to)))
+    page = render_template("oidc/mis.html", form=form, client=client, school=person.estab.school, refused=refused)
+    return make_response(page, 422 if form.errors else 200)
+
+
+def _agree(request: Request, person: Administrator, form: Decision) -> Response:
+    """Record the agreement, unless the declaration is missing or something changed while the page was open."""
+    question, client, typed = _question(request, person), request.client.registered, browser_request.form
+    if typed.get("shown") != question.shown or typed.get("agreement") != client.agreement_version:
+        form.form_errors.append("This page has changed since you opened it. Please read it again before you agree.")
+        return _page(request, person, form)
+    if question.is_about_data and not form.authority.data:
+        form.authority.errors = ["Tick the box if you have authority; otherwise ask somebody who has."]
+        return _page(request, person, form)
+    if not form.validate():
+        return _page(request, person, form)
+    authorise.give(
+        client, question.chosen(frozenset(typed.getlist("area"))), by=person, offered=question.proposal.offered,
+        agreement=client.agreement_version, until=question.until,
+    )  # fmt: skip
+    return redirect(requests.address(request), 303)
+
+
+def _page(request: Request, person: Administrator, form: Decision) -> Response:
+    question = _question(request, person)
+    typed = browser_request.form
+    ticked = frozenset(typed.getlist("area")) if browser_request.method == "POST" else question.proposal.ticked
+    _let_forms_lead_back(request)
+    page = render_template(
+        "oidc/consent.html", form=form, question=question, client=request.client.registered, person=person,
+        school=person.estab.school, ticked=ticked, back=requests.address(request),
+    )  # fmt: skip
+    return make_response(page, 422 if form.errors else 200)
+
+
+def _for_a_viewer(request: Request, person: Administrator) -> Response:
+    """Who may only look is told who may decide."""
+    if browser_request.method == "POST":
+        return _cancelled(request)
+    refusal: Refusal | None = None
+    try:
+        authority.check(person)
+    except Refusal as refused:
+        refusal = refused
+    _let_forms_lead_back(request)
+    page = render_template(
+        "oidc/ask_an_owner.html", client=request.client.registered, school=person.estab.school, refusal=refusal,
+        owners=people.owners(person.estab_id), back=requests.address(request),
+    )  # fmt: skip
+    return make_response(page, 403)
+
+
+def _question(request: Request, person: Administrator) -> Question:
+    client = request.client.registered
+    proposal = authorise.proposal(person.estab_id, client, authorize.wanted(request))
+    return Question(proposal, authorise.lasts_until(client))
+
+
+def _waiting_for(step: Step) -> Request | Response:
+    """The kept request of this address, if it waits for this very page; otherwise the way back to the dispatcher."""
+    pairs = [pair for pair in browser_request.args.items(multi=True) if pair[0] in OURS]
+    asked = Request(browser_request, incoming.parameters(pairs), AUTHORIZE)
+    back = requests.address_of(browser_request.args.get("client_id", ""), browser_request.args.get("request_uri", ""))
+    try:
+        request: Request = protocol.current().get_consent_grant(asked).request
+        found = authorize.step(request)
+    except OAuth2Error:
+        return redirect(back, 303)
+    return request if found is step else redirect(back, 303)
+
+
+def _cancelled(request: Request) -> Response:
+    return redirect(requests.address(request, cancel="1"), 303)
+
+
+def _let_forms_lead_back(request: Request) -> None:
+    """The button leads through the dispatcher to the client (protocol.md §3.9)."""
+    security.allow_form_origin(security.origin_of(str(request.answer_to)))
+
+
+def _person() -> Administrator:
+    here = session.current()
+    if here is None:
+        raise RuntimeError("the dispatcher found somebody here")
+    return here.person

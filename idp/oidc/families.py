@@ -1,0 +1,160 @@
+"""Refresh tokens: one row per family, whether its token stands or is rotated (protocol.md §2.2).
+
+A token that rotates is `<family secret>.<proof of its number>`: the successor can be computed again, so whoever
+lost the answer gets the same one for a short while, and any other use of an old one is seen as reuse. Two at
+once never fork a family: the number is raised by one UPDATE, and whoever comes second is given the same successor.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any, Final, cast
+
+from sqlalchemy import Row, Select, Table, Update, bindparam, insert, select, update
+
+from idp.audit import events, log
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import Instant, session
+from idp.oidc import errors, tokens
+from idp.oidc.client import OAuthClient
+from idp.oidc.models import RefreshFamily
+from idp.oidc.tokens import Basis
+
+TOUCH: Final = timedelta(days=1)
+"""How far `last_used_at` may lag, so that most refreshes are reads."""
+
+_table = cast("Table", RefreshFamily.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A refresh token that may be used: its family's row, and whether it is the newest of the family."""
+
+    row: Row[Any]
+    is_newest: bool
+
+    @property
+    def basis(self) -> Basis:
+        """What it stands for."""
+        return Basis.of(self.row)
+
+
+def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
+    """Start a family and return its first token."""
+    settings, now, secret = runtime.settings().tokens, clock.now(), crypto.new_secret()
+    lone = client.registered.is_public and jkt is None
+    lifetime = settings.refresh_absolute_public if lone else settings.refresh_absolute
+    family = {
+        **{name: getattr(basis, name) for name in Basis.__dataclass_fields__},
+        "id": crypto.new_id("fam"), "digest": crypto.digest(secret), "rotates": lone or client.rotates,
+        "dpop_jkt": jkt, "sequence": 0, "rotated_at": None, "created_at": now, "last_used_at": now,
+        "expires_at": now + timedelta(seconds=lifetime), "revoked_at": None,
+    }  # fmt: skip
+    session().connection().execute(insert(_table), family)
+    return _token(secret, family["id"], 0) if family["rotates"] else secret
+
+
+def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
+    """The family behind `token`, if the client may use it now; raises `invalid_grant`, revoking where it was reused."""
+    secret, _, proof = token.partition(".")
+    row = _row(secret)
+    if row is None:
+        raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
+    if row.client_id != client.id:
+        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.id, because="refresh token")
+        raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
+    idle = timedelta(seconds=runtime.settings().tokens.refresh_idle)
+    if row.revoked_at is not None or clock.now() >= min(row.expires_at, row.last_used_at + idle):
+        raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
+    if row.dpop_jkt is not None and (jkt is None or (client.registered.is_public and jkt != row.dpop_jkt)):
+        raise errors.invalid_grant("refresh_token: bound to another key")
+    if not row.rotates:
+        if proof:
+            raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
+        return Presented(row, is_newest=True)
+    if crypto.same(proof, _proof(row.id, row.sequence)):
+        return Presented(row, is_newest=True)
+    if _in_grace(row, client) and crypto.same(proof, _proof(row.id, row.sequence - 1)):
+        return Presented(row, is_newest=False)
+    _reused(row, client)
+    raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
+
+
+def use(token: str, presented: Presented, client: OAuthClient) -> str | None:
+    """Use the token: its successor where the family rotates, else None. Raises `invalid_grant` if we come too late."""
+    row, secret = presented.row, token.partition(".")[0]
+    if not row.rotates:
+        if clock.now() - row.last_used_at >= TOUCH:
+            session().connection().execute(_touching(), {"its_id": row.id, "now": clock.now()})
+        return None
+    if not presented.is_newest:
+        return _token(secret, row.id, row.sequence)
+    raised = {"its_id": row.id, "its_sequence": row.sequence, "next": row.sequence + 1, "now": clock.now()}
+    if session().connection().execute(_rotating(), raised).rowcount == 1:
+        return _token(secret, row.id, row.sequence + 1)
+    latest = _row(secret)
+    if latest is None or latest.revoked_at is not None or latest.sequence != row.sequence + 1:
+        raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
+    if not _in_grace(latest, client):
+        raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
+    return _token(secret, row.id, latest.sequence)
+
+
+def find(token: str) -> Row[Any] | None:
+    """The family's row, whatever its state: for revocation and introspection."""
+    return _row(token.partition(".")[0])
+
+
+def revoke(row: Row[Any], client: OAuthClient) -> None:
+    """End the family, and all access tokens of its lineage with it (RFC 7009 §2.1)."""
+    tokens.revoke_lineage(row.lineage)
+    log.record(events.TOKEN_REVOKED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
+
+
+def _reused(row: Row[Any], client: OAuthClient) -> None:
+    tokens.revoke_lineage(row.lineage)
+    log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
+
+
+def _in_grace(row: Row[Any], client: OAuthClient) -> bool:
+    settings = runtime.settings().tokens
+    grace = settings.refresh_grace if client.registered.is_public else settings.refresh_grace_confidential
+    return row.rotated_at is not None and clock.now() - row.rotated_at <= timedelta(seconds=grace)
+
+
+def _token(secret: str, family_id: str, number: int) -> str:
+    return f"{secret}.{_proof(family_id, number)}"
+
+
+def _proof(family_id: str, number: int) -> str:
+    return crypto.b64(crypto.keyed(runtime.settings().secrets.tokens, "refresh", family_id, str(number)))
+
+
+def _row(secret: str) -> Row[Any] | None:
+    return session().connection().execute(_by_digest(), {"its_digest": crypto.digest(secret)}).one_or_none()
+
+
+@cache
+def _by_digest() -> Select[Any]:
+    return select(_table).where(_table.c.digest == bindparam("its_digest"))
+
+
+@cache
+def _touching() -> Update:
+    mine = _table.c.id == bindparam("its_id")
+    return update(_table).where(mine).values(last_used_at=bindparam("now", type_=Instant()))
+
+
+@cache
+def _rotating() -> Update:
+    return (
+        update(_table)
+        .where(
+            _table.c.id == bindparam("its_id"), _table.c.sequence == bindparam("its_sequence"),
+            _table.c.revoked_at.is_(None),
+        )
+        .values(
+            sequence=bindparam("next"), rotated_at=bindparam("now", type_=Instant()),
+            last_used_at=bindparam("now", type_=Instant()),
+        )
+    )  # fmt: skip

@@ -1,0 +1,144 @@
+"""The authorization code: given at authorize, redeemed once at the token endpoint (RFC 6749 §4.1)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, cast
+
+from authlib.oauth2.rfc6749 import AccessDeniedError
+from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
+from sqlalchemy import Row, Table, bindparam, insert, or_, select, update
+
+from idp.audit import events, log
+from idp.foundation import clock, crypto
+from idp.foundation.database import Instant, session
+from idp.oidc import claims, errors, families, once, requests, responses, tokens
+from idp.oidc.client import OAuthClient
+from idp.oidc.grants.common import OurGrant
+from idp.oidc.incoming import Request
+from idp.oidc.models import Code
+from idp.oidc.tokens import Basis
+from idp.sharing import live
+from idp.sharing.live import State
+from idp.sharing.models import Authorisation
+from idp.signin.models import SessionClient
+from idp.signin.session import SignedIn
+
+_table = cast("Table", Code.__table__)
+_CLAIM: Final = (
+    update(_table)
+    .where(
+        _table.c.digest == bindparam("its_digest"),
+        _table.c.client_id == bindparam("its_client"),
+        or_(_table.c.dpop_jkt.is_(None), _table.c.dpop_jkt == bindparam("its_jkt")),
+        _table.c.used_at.is_(None),
+        _table.c.expires_at > bindparam("now", type_=Instant()),
+    )
+    .values(used_at=bindparam("now", type_=Instant()))
+    .returning(*_table.c)
+)
+_WHY_NOT: Final = select(
+    _table.c.client_id, _table.c.lineage, _table.c.used_at, _table.c.dpop_jkt, _table.c.estab_id
+).where(_table.c.digest == bindparam("its_digest"))
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who is signed in, and the school's agreement that covers what was asked."""
+
+    signed_in: SignedIn
+    authorisation: Authorisation
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """A code that has just been spent, in the shape Authlib asks for."""
+
+    row: Row[Any]
+
+    def get_redirect_uri(self) -> str:
+        """Where the code was sent."""
+        return str(self.row.redirect_uri)
+
+    def get_scope(self) -> frozenset[str]:
+        """All that was granted; what is withheld today is decided when the tokens are made."""
+        return frozenset(self.row.scopes)
+
+
+class CodeGrant(OurGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
+    """RFC 6749 §4.1 as Authlib does it, on our rows."""
+
+    def create_authorization_response(self, redirect_uri: str, grant_user: Approval | None) -> responses.Answer:
+        """Answer the request, which spends it: with a code, or `access_denied` where nobody approved."""
+        requests.spend(self.request)
+        if grant_user is None:
+            raise AccessDeniedError(description="The school or the person refused.")
+        code = issue(self.request, redirect_uri, grant_user)
+        return responses.send(self.request, redirect_uri, [("code", code)])
+
+    def query_authorization_code(self, code: str, client: OAuthClient) -> Redeemed | None:
+        """Spend the code: whoever comes second gets None, and takes away what the first was given.
+
+        One UPDATE is the gate. It names the client and the DPoP key, so that neither another client nor a wrong
+        proof can spend a code; a wrong redirect URI or verifier is found afterwards, and has spent it.
+        """
+        if (row := redeem(code, client, self.request.dpop_jkt)) is None:
+            return None
+        self.request.basis, self.request.nonce = Basis.of(row), row.nonce
+        return Redeemed(row)
+
+    def authenticate_user(self, authorization_code: Redeemed) -> State | None:
+        """How the authorisation stands, if tokens may be issued under it now."""
+        state = live.state(self.request.basis.authorisation_id, self.request.basis.person_id)
+        return state if state is not None and state.is_live else None
+
+    def generate_token(self, user: State, scope: frozenset[str], **_asked: Any) -> dict[str, Any]:
+        """The tokens, with a refresh token where `offline_access` was granted (protocol.md §2.2)."""
+        request = self.request
+        asked = frozenset(request.sent.resources)
+        if not claims.resources(asked) <= (request.basis.resource or asked):
+            raise errors.InvalidTarget
+        answer = super().generate_token(user, scope)
+        if "offline_access" in scope and request.client.check_grant_type("refresh_token"):
+            answer["refresh_token"] = families.begin(request.basis, request.client, request.dpop_jkt)
+        return answer
+
+    def delete_authorization_code(self, authorization_code: Redeemed) -> None:
+        """Nothing: it was spent before, and its row is kept so that a replay is seen."""
+
+
+def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
+    """A new code for what was asked and agreed, with all that its tokens will say."""
+    here, agreed, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
+    granted = request.scopes & agreed.scopes
+    session().connection().execute(
+        insert(_table),
+        {
+            "digest": crypto.digest(code), "client_id": request.client.id, "person_id": here.id,
+            "estab_id": agreed.estab_id, "authorisation_id": agreed.id, "lineage": crypto.new_id("lin"),
+            "redirect_uri": redirect_uri, "scopes": granted, "resource": request.resource,
+            "nonce": request.sent.get("nonce"), "code_challenge": request.sent.get("code_challenge"),
+            "dpop_jkt": request.dpop_jkt, "claims": request.claims, "auth_time": here.auth_time, "acr": here.acr,
+            "amr": here.amr, "sid": here.sid, "created_at": now,
+            "expires_at": now + timedelta(seconds=request.client.code_seconds), "used_at": None,
+        },
+    )  # fmt: skip
+    if "openid" in granted:
+        once.note(SessionClient, sid=here.sid, client_id=request.client.id, since=now)
+    return code
+
+
+def redeem(code: str, client: OAuthClient, jkt: str | None) -> Row[Any] | None:
+    """Spend `code` for `client`; None where it is not to be had, after a replay has been dealt with."""
+    claimed = {"its_digest": crypto.digest(code), "its_client": client.id, "its_jkt": jkt, "now": clock.now()}
+    connection = session().connection()
+    if (row := connection.execute(_CLAIM, claimed).one_or_none()) is not None:
+        return row
+    found = connection.execute(_WHY_NOT, {"its_digest": claimed["its_digest"]}).one_or_none()
+    if found is None:
+        return None
+    if found.client_id != client.id:
+        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=found.lineage, because="code")
+    elif found.used_at is not None:
+        tokens.revoke_lineage(found.lineage)
+        log.record(events.CODE_REPLAYED, by=client.id, client=client.id, estab=found.estab_id, subject=found.lineage)
+    return None

@@ -1,0 +1,117 @@
+"""Signing out at a client's request (OpenID Connect RP-Initiated Logout 1.0).
+
+At once where the hint names this very browser's session; otherwise the person is asked. The browser is sent on
+only with a valid hint, and only to an address registered for its client.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from flask import g, make_response, redirect, render_template, request as browser_request, url_for
+from werkzeug import Response
+
+from idp.foundation.web import security
+from idp.keys import ring
+from idp.oidc import claims, client as clients, incoming
+from idp.oidc.client import OAuthClient
+from idp.oidc.incoming import Parameters
+from idp.signin import session
+
+
+class BadLogout(Exception):
+    """`parameter` is wrong, and `fact` says how: a page that names it, and no redirect."""
+
+    def __init__(self, parameter: str, fact: str) -> None:
+        super().__init__(f"{parameter}: {fact}")
+        self.parameter, self.fact = parameter, fact
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sound request to sign out: by which client, of which session, and where to go afterwards."""
+
+    client: OAuthClient | None
+    sid: str | None
+    to: str | None
+    """The registered address with `state`; None without a valid hint."""
+    sent: Parameters
+
+
+def answer() -> Response:
+    """Sign out at once, or ask first, or say what is wrong with the client's request."""
+    if browser_request.method == "HEAD":
+        return Response(status=200)
+    pairs = [*browser_request.args.items(multi=True), *browser_request.form.items(multi=True)]
+    try:
+        asked = _read(incoming.parameters(pairs))
+    except BadLogout as bad:
+        return _bad(bad)
+    here = session.current()
+    if here is None or (asked.sid is not None and asked.sid == here.sid):
+        return _out(asked)
+    if asked.to is not None:
+        security.allow_form_origin(security.origin_of(asked.to))
+    return make_response(render_template("oidc/logout.html", asked=asked, partner=_name(asked.client)))
+
+
+def confirm() -> Response:
+    """What the person answered. The client's parameters come along and are checked again."""
+    if "stay" in browser_request.form:
+        return redirect("/", 303)
+    sent = {name: value for name, value in browser_request.form.items(multi=True) if name in CARRIED}
+    try:
+        asked = _read(incoming.parameters(sent.items()))
+    except BadLogout as bad:
+        return _bad(bad)
+    return _out(asked)
+
+
+CARRIED = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+
+
+def _read(sent: Parameters) -> Asked:
+    """Check the request (RP-Initiated Logout 1.0 §2 and §3)."""
+    if fault := sent.fault():
+        raise BadLogout(*fault)
+    said = _hinted(sent.get("id_token_hint"))
+    named = sent.get("client_id")
+    if said and named not in {None, said["aud"]}:
+        raise BadLogout("client_id", "is not the client that id_token_hint was issued to")
+    client = clients.find(said["aud"] if said else named)
+    if client is None and (said or named):
+        raise BadLogout("client_id" if named else "id_token_hint", "its client is not registered, or is disabled")
+    to = sent.get("post_logout_redirect_uri")
+    if to is not None and client is not None and to not in client.registered.post_logout_redirect_uris:
+        raise BadLogout("post_logout_redirect_uri", "is not registered for this client")
+    if to is None or said is None:
+        return Asked(client, said.get("sid") if said else None, None, sent)
+    state = sent.get("state")
+    return Asked(client, said.get("sid"), to if state is None else _with_state(to, state), sent)
+
+
+def _hinted(hint: str | None) -> dict[str, str] | None:
+    if hint is None:
+        return None
+    try:
+        return claims.of_id_token(hint)
+    except ring.BadToken:
+        raise BadLogout("id_token_hint", "is not an ID Token of ours") from None
+
+
+def _with_state(uri: str, state: str) -> str:
+    return f"{uri}{'&' if '?' in uri else '?'}{urlencode({'state': state})}"
+
+
+def _out(asked: Asked) -> Response:
+    """End this browser's session and go where the client wanted, if that is proven."""
+    session.end_here()
+    return redirect(asked.to or url_for("signin.signed_out"), 303)
+
+
+def _bad(bad: BadLogout) -> Response:
+    page = render_template("oidc/bad_logout.html", bad=bad, request_id=g.get("request_id", ""))
+    return make_response(page, 400)
+
+
+def _name(client: OAuthClient | None) -> str | None:
+    return client.registered.client_name if client else None

@@ -1,0 +1,60 @@
+"""Our pages for what cannot go on, and what a program is told when it is our trouble."""
+
+from http import HTTPStatus
+
+import structlog
+from flask import Response, g, make_response, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from idp.foundation.errors import Busy
+from idp.foundation.web import pages
+from idp.oidc import errors, server as protocol
+
+log = structlog.get_logger(__name__)
+
+
+def not_to_be_redirected(refused: errors.NotToBeRedirected) -> Response:
+    """For the person: it is not your fault. For the developer: which parameter, and what is wrong with it."""
+    log.info("refused", code=refused.error, status=refused.status, because=refused.because)
+    page = render_template("oidc/error.html", refused=refused, request_id=g.get("request_id", ""))
+    return make_response(page, refused.status)
+
+
+def stale_request(refused: errors.StaleRequest) -> Response:
+    """Which it is, and the way back to the partner."""
+    log.info("refused", code=refused.code, status=refused.status, because=refused.because)
+    page = render_template("oidc/stale.html", refused=refused, request_id=g.get("request_id", ""))
+    return make_response(page, refused.status)
+
+
+def unavailable(error: Exception) -> ResponseReturnValue:
+    """The database is away: a client is told so in its own words, a person on a page."""
+    log.error("database", error=type(error).__name__, exc_info=error)
+    if is_for_clients():
+        return protocol.refused(errors.Unavailable())
+    return pages.refusal(Busy("We cannot reach our records at this moment. Nothing was changed.", because="database"))
+
+
+def http_error(error: HTTPException) -> ResponseReturnValue:
+    """What Flask refuses by itself (a method, a size), for a client in JSON."""
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    wrong = errors.invalid("a parameter", "the request could not be read")
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        wrong = errors.Unavailable(description="Too many requests.")
+    wrong.status_code = status
+    response = protocol.refused(wrong)
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After"}:
+            response.headers[name] = value
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        response.headers.setdefault("Retry-After", "60")
+    return response
+
+
+def is_for_clients() -> bool:
+    """Whether the route is called by programs."""
+    return request.endpoint in CLIENT_ENDPOINTS
+
+
+CLIENT_ENDPOINTS = frozenset({"oidc.token", "oidc.userinfo", "oidc.revoke"})

@@ -1,0 +1,156 @@
+"""Authlib's authorization server on our rooms: what is registered here is what there is.
+
+Built once per application, because a module-global server leaks hooks between applications. Discovery is
+generated from it.
+"""
+
+from typing import Any, Final, cast
+
+import structlog
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError
+from flask import Flask, Request as FlaskRequest, Response, current_app, json, request as browser_request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from idp.foundation.settings import Settings
+from idp.oidc import authentication, client as clients, errors, incoming, responses, tokens
+from idp.oidc.client import OAuthClient
+from idp.oidc.extensions.openid import OpenID
+from idp.oidc.extensions.pkce import S256Only
+from idp.oidc.extensions.pushed_requests import KeptRequests
+from idp.oidc.grants.authorization_code import CodeGrant
+from idp.oidc.grants.refresh_token import RefreshGrant
+from idp.oidc.incoming import AUTHORIZE, BACK_CHANNEL, Request
+
+log = structlog.get_logger(__name__)
+
+LARGEST: Final = 65_536
+"""Bytes of the largest form on the back channel."""
+FORM: Final = "application/x-www-form-urlencoded"
+NOT_STORED: Final = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
+
+
+class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
+    """Dispatch and skeletons are Authlib's; who the clients are and what is answered are ours."""
+
+    def query_client(self, client_id: str | None) -> OAuthClient | None:
+        """The client, unless it is unknown or disabled."""
+        return clients.find(client_id)
+
+    def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
+        """Nobody listens."""
+
+    def create_oauth2_request(self, request: Request | None) -> Request:
+        """Our request; without one, the browser's, whose parameters may stand in query and form."""
+        if request is not None:
+            return request
+        pairs = [*browser_request.args.items(multi=True), *browser_request.form.items(multi=True)]
+        return Request(browser_request, incoming.parameters(pairs), AUTHORIZE)
+
+    def get_consent_grant(self, request: Request | None = None, end_user: Any = None) -> CodeGrant:
+        """The grant behind a browser's request that passed every check.
+
+        An error carries the request, so that it is answered as the *kept* one wished.
+        """
+        asked = self.create_oauth2_request(request)
+        try:
+            return cast("CodeGrant", super().get_consent_grant(asked, end_user))
+        except OAuth2Error as error:
+            error.request = asked
+            raise
+        except (ValueError, TypeError) as error:
+            # Authlib quotes what was sent in descriptions that may not hold it; our checks come first, so
+            # this is a parameter that they do not know yet.
+            log.exception("authlib", error=type(error).__name__)
+            wrong = errors.invalid("a parameter", "could not be read")
+            wrong.request = asked
+            raise wrong from error
+
+    def from_client(self, flask: FlaskRequest) -> Request:
+        """A client's own request: a form, and nothing in the query. Raises OAuth errors."""
+        flask.max_content_length = LARGEST
+        if flask.args:
+            raise errors.invalid("a parameter", "belongs into the form, not into the address")
+        if flask.mimetype != FORM:
+            raise errors.invalid("a parameter", "the content type has to be " + FORM)
+        try:
+            pairs = list(flask.form.items(multi=True))
+        except RequestEntityTooLarge:
+            too_large = errors.invalid("a parameter", "the form is too large")
+            too_large.status_code = 413
+            raise too_large from None
+        sent = incoming.parameters(pairs)
+        if fault := sent.fault():
+            raise errors.invalid(*fault)
+        return Request(flask, sent, BACK_CHANNEL)
+
+    def authenticate_client(self, request: Request, methods: Any = (), endpoint: str = "token") -> OAuthClient:
+        """The client, by the one method it used; `invalid_client` in one and the same form otherwise.
+
+        Authlib would try one method after the other (protocol.md §4.2, 10).
+        """
+        method = authentication.presented(request)
+        if method not in self.client_auth_methods:
+            raise errors.invalid_client()
+        try:
+            request.client = super().authenticate_client(request, [method], endpoint)
+        except InvalidClientError:
+            raise errors.invalid_client() from None
+        return request.client
+
+    @property
+    def client_auth_methods(self) -> tuple[str, ...]:
+        """How a client may authenticate."""
+        return tuple(authentication.METHODS)
+
+    @property
+    def grant_types(self) -> tuple[str, ...]:
+        """The grants of the token endpoint."""
+        return tuple(grant.GRANT_TYPE for grant, _ in self._token_grants)
+
+    def handle_response(self, status: int, body: Any, headers: Any) -> Response:
+        """Authlib's three values as an answer."""
+        if isinstance(body, dict):
+            return Response(json.dumps(body), status=status, headers=[*dict(headers).items(), *NOT_STORED[:1]])
+        return Response(body, status=status, headers=headers)
+
+    def handle_error_response(self, request: Request, error: OAuth2Error) -> Response:
+        """An error where it belongs: at the proven redirect URI, on a page, or as a client's JSON."""
+        if request.endpoint != AUTHORIZE:
+            return refused(error, tried_basic=authentication.tried_basic(request))
+        if request.answer_to is None:
+            raise errors.NotToBeRedirected("the request", "cannot be answered", error=error.error)
+        return self.handle_response(*responses.send_error(request, request.answer_to, error))
+
+
+def refused(error: OAuth2Error, *, tried_basic: bool = False) -> Response:
+    """An error as JSON (RFC 6749 §5.2); Basic is offered only to who used it."""
+    response = Response(json.dumps(errors.body(error)), status=error.status_code, mimetype="application/json")
+    response.headers.extend(NOT_STORED)
+    if error.status_code == 401 and tried_basic:
+        response.headers["WWW-Authenticate"] = 'Basic realm="OAuth"'
+    if error.status_code == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def build() -> Server:
+    """The server, with everything that it can do."""
+    server = Server()
+    authentication.register(server)
+    server.register_extension(KeptRequests())
+    openid = OpenID()
+    server.register_grant(CodeGrant, [S256Only(), openid])
+    server.register_grant(RefreshGrant, [openid])
+    return server
+
+
+def configure(app: Flask, _settings: Settings) -> None:
+    """Build the server of `app`, and leave the token verifier where rooms below find it."""
+    app.extensions["idp.oidc"] = build()
+    app.extensions["idp.access"] = tokens.read
+
+
+def current() -> Server:
+    """The server of this application."""
+    return cast("Server", current_app.extensions["idp.oidc"])

@@ -1,0 +1,149 @@
+"""Access tokens: issued without being stored, read back, and revoked.
+
+A token is a JWT (RFC 9068), proved by its signature and by the authorisation it names, so revocation, code
+replay and withdrawal act at once wherever we are asked (protocol.md §2.3). It belongs to a *lineage*: all
+tokens that came from one code.
+"""
+
+import secrets
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
+
+from sqlalchemy import Row, Table, bindparam, exists, or_, select, update
+
+from idp.audit import events, log
+from idp.estabs.models import Administrator
+from idp.foundation import clock, runtime, scopes as scope
+from idp.foundation.database import Instant, session
+from idp.keys import ring
+from idp.oidc import claims, client as clients, once
+from idp.oidc.client import OAuthClient
+from idp.oidc.models import RefreshFamily, Revoked
+from idp.sharing import live
+from idp.sharing.live import State
+
+ALG: Final = "ES256"
+TYP: Final = "at+jwt"
+
+_revoked = cast("Table", Revoked.__table__)
+_families = cast("Table", RefreshFamily.__table__)
+_IS_REVOKED = select(exists().where(or_(_revoked.c.name == bindparam("jti"), _revoked.c.name == bindparam("lineage"))))
+_END_FAMILIES = (
+    update(_families)
+    .where(_families.c.lineage == bindparam("its_lineage"), _families.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now", type_=Instant()))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a code or a refresh token stands for: all that the tokens issued on it will say."""
+
+    client_id: str
+    person_id: str
+    estab_id: str
+    authorisation_id: str
+    lineage: str
+    scopes: frozenset[str]
+    resource: frozenset[str]
+    dpop_jkt: str | None
+    claims: dict[str, Any] | None
+    auth_time: datetime
+    acr: str
+    amr: frozenset[str]
+    sid: str
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> "Basis":
+        """The basis behind a row of codes or of refresh families."""
+        return cls(**{each.name: row._mapping[each.name] for each in fields(cls)})  # noqa: SLF001  its public name
+
+    def named(self, place: str, state: State) -> list[str]:
+        """The claims asked for by name in `place`, as far as the school has agreed to them."""
+        return claims.covered((self.claims or {}).get(place, ()), state.allowed(frozenset(claims.CLAIMS)))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An access token that is good now: what it says, how its authorisation stands, and what it still covers."""
+
+    said: dict[str, Any]
+    state: State
+    scopes: frozenset[str]
+    client: OAuthClient
+    person_id: str
+
+
+def access(basis: Basis, state: State, client: OAuthClient, given: frozenset[str], jkt: str | None) -> str:
+    """A signed access token for `given`, bound to the DPoP key `jkt` where there is one."""
+    now = clock.timestamp()
+    said: dict[str, Any] = {
+        "iss": runtime.settings().server.issuer, "sub": claims.subject(client, basis.person_id),
+        "aud": claims.audience(basis.resource), "iat": now, "exp": now + client.access_seconds,
+        "jti": secrets.token_urlsafe(16), "client_id": client.id, "scope": scope.format(given),
+        "auth_time": int(basis.auth_time.timestamp()), "acr": basis.acr, "amr": sorted(basis.amr),
+        "lineage": basis.lineage, **claims.about(state, given, "access_token"),
+    }  # fmt: skip
+    if names := basis.named("userinfo", state):
+        said["claims"] = names
+    if jkt is not None:
+        said["cnf"] = {"jkt": jkt}
+    return ring.sign(said, alg=ALG, typ=TYP)
+
+
+def read(token: str) -> Access | None:
+    """The access token, if it is ours and good now: not expired, not revoked, its authorisation in force."""
+    try:
+        said = ring.verify(token, typ=TYP, algs=(ALG,))
+    except ring.BadToken:
+        return None
+    client = clients.find(said.get("client_id"))
+    if said.get("iss") != runtime.settings().server.issuer or client is None or "authorisation" not in said:
+        return None
+    if session().connection().execute(_IS_REVOKED, {"jti": said["jti"], "lineage": said["lineage"]}).scalar_one():
+        return None
+    person_id = _person(said["sub"], said["authorisation"], client)
+    state = live.state(said["authorisation"], person_id)
+    if state is None or not state.is_live or state.client_id != client.id:
+        return None
+    return Access(said, state, state.allowed(scope.parse(said["scope"])), client, person_id)
+
+
+def is_for_us(token: Access) -> bool:
+    """Whether we are among those it is for (RFC 9068 §4)."""
+    audience = token.said["aud"]
+    issuer = runtime.settings().server.issuer
+    return audience == issuer if isinstance(audience, str) else issuer in audience
+
+
+def revoke(token: Access) -> None:
+    """Refuse this one access token from now on."""
+    _note(token.said["jti"])
+    log.record(
+        events.TOKEN_REVOKED, by=token.client.id, client=token.client.id, estab=token.state.estab_id,
+        subject=token.said["jti"],
+    )  # fmt: skip
+
+
+def revoke_lineage(lineage: str) -> None:
+    """Refuse everything that came from one code: its refresh tokens, and access tokens already issued."""
+    _note(lineage)
+    session().connection().execute(_END_FAMILIES, {"its_lineage": lineage, "now": clock.now()})
+
+
+def _note(name: str) -> None:
+    """Keep the name until the last token it concerns has expired."""
+    tokens = runtime.settings().tokens
+    longest = timedelta(seconds=max(tokens.access, tokens.access_fapi2) + tokens.skew)
+    once.note(Revoked, name=name, at=clock.now(), expires_at=clock.now() + longest)
+
+
+def _person(sub: str, authorisation_id: str, client: OAuthClient) -> str:
+    """Whom a `sub` stands for. Pseudonyms are not stored: the few people of the school are tried in turn."""
+    if client.registered.subject_type != "pairwise":
+        return sub
+    if (state := live.state(authorisation_id)) is None:
+        return sub
+    people = session().scalars(select(Administrator.id).where(Administrator.estab_id == state.estab_id))
+    return next((each for each in people if claims.subject(client, each) == sub), sub)

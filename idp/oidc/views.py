@@ -1,0 +1,106 @@
+"""The routes of the protocol. What each does is in the module of its name."""
+
+from flask import Blueprint, Response, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+
+from idp.foundation.web import security
+from idp.foundation.web.security import csrf
+from idp.foundation.web.throttle import at_most, limiter
+from idp.oidc import (
+    authorize,
+    consent,
+    discovery,
+    errors,
+    logout as signing_out,
+    pages,
+    revocation,
+    token as tokens,
+    userinfo as about_the_person,
+)
+
+bp = Blueprint("oidc", __name__)
+bp.register_error_handler(errors.NotToBeRedirected, pages.not_to_be_redirected)
+bp.register_error_handler(errors.StaleRequest, pages.stale_request)
+bp.register_error_handler(DBAPIError, pages.unavailable)
+bp.register_error_handler(PoolTimeout, pages.unavailable)
+
+
+@bp.route("/oauth/authorize", methods=["GET", "POST"])
+@security.anyone
+@limiter.limit(at_most(300, "minute"))
+def authorization() -> ResponseReturnValue:
+    """The authorization endpoint (RFC 6749 §3.1). A POST only keeps the request, so it needs no CSRF token."""
+    if request.method == "HEAD":
+        return Response(status=200)
+    return authorize.answer()
+
+
+@bp.route("/oauth/consent", methods=["GET", "POST"])
+@security.anyone
+def ask_consent() -> ResponseReturnValue:
+    """Authorise sharing. The dispatcher has seen to it that somebody is signed in."""
+    return consent.ask()
+
+
+@bp.route("/oauth/mis", methods=["GET", "POST"])
+@security.anyone
+def tell_mis() -> ResponseReturnValue:
+    """Which system the school uses, where the client works with some only."""
+    return consent.tell_mis()
+
+
+@bp.post("/oauth/token")
+@security.client
+@limiter.limit(at_most(6000, "minute"))
+def token() -> ResponseReturnValue:
+    """The token endpoint (RFC 6749 §3.2)."""
+    return tokens.answer(request)
+
+
+@bp.route("/oauth/userinfo", methods=["GET", "POST"])
+@security.client
+def userinfo() -> ResponseReturnValue:
+    """Who the access token is about (OpenID Connect Core §5.3)."""
+    return about_the_person.answer(request)
+
+
+@bp.post("/oauth/revoke")
+@security.client
+def revoke() -> ResponseReturnValue:
+    """Revoke a token (RFC 7009)."""
+    return revocation.answer(request)
+
+
+@bp.route("/oauth/logout", methods=["GET", "POST"])
+@security.anyone
+def logout() -> ResponseReturnValue:
+    """Sign out at a client's request (RP-Initiated Logout 1.0). Only asking; the decision is `confirm_logout`."""
+    return signing_out.answer()
+
+
+@bp.post("/oauth/logout/confirm")
+@security.anyone
+def confirm_logout() -> ResponseReturnValue:
+    """The person's answer to whether to sign out."""
+    return signing_out.confirm()
+
+
+@bp.get("/oauth/jwks")
+@security.anyone
+def jwks() -> ResponseReturnValue:
+    """Our public keys (RFC 7517)."""
+    return discovery.keys()
+
+
+@bp.get("/.well-known/openid-configuration")
+@bp.get("/.well-known/oauth-authorization-server")
+@security.anyone
+def metadata() -> ResponseReturnValue:
+    """What we can do (OpenID Connect Discovery 1.0 §3, RFC 8414)."""
+    return discovery.document()
+
+
+for _view in (authorization, token, userinfo, revoke, logout):
+    # No cookie decides anything there, or nothing is decided: authorize keeps the request, logout asks.
+    csrf.exempt(_view)
