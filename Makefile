@@ -1,0 +1,108 @@
+# Every target explains itself: `make help` prints what stands behind two hashes.
+#
+# The environment is .venv, made from the lock files and nothing else; it is made again when they change.
+# Settings: PYTHON=python3.12 (which Python makes it), PORTS (see `make demo`), ALLOW_MISSING=1 (see `make test`).
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+DEMO := $(VENV)/.from-requirements.lock
+DEV := $(VENV)/.from-requirements-dev.lock
+PIP := $(RUN) -m pip --disable-pip-version-check --no-input
+UV = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+##: Help
+
+.PHONY: help
+help: ## Say what there is (this)
+	@awk -F ':.*## ' '/^##: / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##: The two commands
+
+.PHONY: demo
+demo: $(DEMO) ## Run the whole product here, with a partner and a mailbox; IDP_SERVER__PORT= ASSEMBLY_PORT= MAILBOX_PORT=
+	@exec $(RUN) -m idp.demo
+
+.PHONY: test
+test: $(DEV) ## Everything that must hold; what cannot be checked fails too, unless ALLOW_MISSING=1
+	@$(RUN) -m tests.everything
+
+##: Besides
+
+.PHONY: demo-reset
+demo-reset: $(DEMO) ## Clear the demonstration's data
+	@$(RUN) -m idp.demo --reset
+
+.PHONY: check
+check: $(DEV) ## Quickly: lint, format, types, import contracts, and the suite on SQLite without a browser
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(RUN) -m pytest -q -n auto --dist loadfile -m "not browser"
+
+.PHONY: format
+format: $(DEV) ## Put the code in order, as `make check` wants it
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+.PHONY: bench
+bench: $(DEV) ## Measure: a full-size register, search, and what a request costs, on SQLite and PostgreSQL
+	@$(RUN) -m bench
+
+.PHONY: bench-quick
+bench-quick: $(DEV) ## The same, smaller and on SQLite alone
+	@$(RUN) -m bench --quick
+
+.PHONY: install
+install: $(DEV) ## Make the environment for working on it, and nothing else
+
+.PHONY: lock
+lock: $(DEV) ## Resolve the dependencies anew, into requirements.lock and requirements-dev.lock
+	@test -x $(VENV)/bin/uv || $(PIP) install --quiet uv
+	@$(UV) --upgrade --group build pyproject.toml -o requirements.lock
+	@$(UV) --upgrade --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	@echo "Locked. Run make test before you keep it."
+
+.PHONY: clean
+clean: ## Remove the environment and every cache; data in var/ stays
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment. What is installed for working on it is more than what the demo needs, so it serves both.
+
+$(DEMO): requirements.lock pyproject.toml | $(VENV)/bin/pip
+	@if [ -e $(DEV) ] && [ $(DEV) -nt requirements-dev.lock ]; then lock=requirements-dev.lock; else lock=requirements.lock; fi; \
+	$(call from,$$lock)
+	@touch $@
+
+$(DEV): requirements-dev.lock pyproject.toml | $(VENV)/bin/pip
+	@$(call from,requirements-dev.lock)
+	@touch $@ $(DEMO)
+
+# $(call from,FILE) installs exactly what FILE names, each package checked against its hash, a line for each;
+# then this project itself, from where it is.
+define from
+	echo "Installing what $(1) names into $(VENV) (once, about a minute):"; \
+	rm -f $(VENV)/.failed; \
+	{ $(PIP) install --require-hashes --progress-bar off -r $(1) 2>&1 || touch $(VENV)/.failed; } | \
+		while read -r word rest; do case "$$word" in \
+			Collecting) echo "  $${rest%% *}";; \
+			Installing) echo "  unpacking ...";; \
+			ERROR*) echo "$$word $$rest";; \
+		esac; done; \
+	test ! -e $(VENV)/.failed && $(PIP) install --quiet --no-build-isolation --no-deps -e . && echo "Installed."
+endef
+
+$(VENV)/bin/pip:
+	@test -n "$(PYTHON)" || \
+		{ echo "This needs Python 3.11 or newer, and found none. Install it, or say where it is: make demo PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is not Python 3.11 or newer, which this needs: make demo PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "$(PYTHON) could not make an environment. On Debian and Ubuntu: sudo apt install python3-venv"; exit 1; }

@@ -1,0 +1,52 @@
+"""What the terminal is told: where to go, what to try, how to stop."""
+
+from pathlib import Path
+
+import click
+
+from idp.demo.places import COMMAND, FOLDER, Places
+from idp.foundation.settings import ROOT, Settings
+
+SCHOOL, NUMBER = "Willow Bank Primary School", "3124567"
+"""A school of the sample register, which the guided tour registers."""
+
+
+def ready(settings: Settings, where: Places, seconds: float, operator_link: str | None) -> str:
+    """Everything somebody needs who has never seen the product."""
+    command, logs = _short(COMMAND), _short(FOLDER)
+    issuer = settings.server.issuer
+    parts = [
+        f"\nReady in {seconds:.1f} seconds.\n",
+        _table(
+            ("Assembly, a partner", where.assembly.url, "begin here"),
+            ("Demo mailbox", where.mailbox.url, "every e-mail and text message sent"),
+            (settings.service.name, issuer, f"or register directly: {issuer}/register"),
+        ),
+    ]
+    if operator_link:
+        parts.append(f"\n  Your operator's account is set up here, once and within a day:\n  {operator_link}")
+    parts += [
+        "\n" + click.style("What to try", bold=True),
+        f"  1. Open {where.assembly.url} and press “Sign in with your school account”.",
+        f"  2. Choose “Register your school” and look for {NUMBER}, or for Willow Bank: {SCHOOL}.",
+        f"  3. Give any name and e-mail address; read the mail in the demo mailbox, {where.mailbox.url}.",
+        "  4. Verify the address, sign up, keep the Estab ID and password, and carry on to Assembly.",
+        "  5. Authorise sharing. Assembly knows you now; your school's data waits until the school is verified.",
+        "  6. Verify it, as our staff would, then press “Check again” at Assembly:",
+        f"       {command} onboarding queue",
+        f"       {command} onboarding verify {NUMBER}",
+        "  7. Sign out, and sign in again with the Estab ID: nobody is asked twice.",
+        f"\n{command} --help shows the other commands. Logs: {logs}/*.log",
+        "Ctrl-C stops everything and keeps the data; make demo-reset clears it.",
+    ]
+    return "\n".join(parts)
+
+
+def _table(*rows: tuple[str, str, str]) -> str:
+    name, url = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "\n".join(f"  {row[0]:<{name}}  {click.style(f'{row[1]:<{url}}', bold=True)}  {row[2]}" for row in rows)
+
+
+def _short(path: Path) -> str:
+    """A path as one types it in the project's folder."""
+    return str(path.relative_to(ROOT))

@@ -1,0 +1,78 @@
+"""What is settled before anything is started."""
+
+import socket
+from contextlib import closing
+
+import pytest
+
+from idp.demo import places
+from idp.demo.places import WrongPort
+
+
+@pytest.fixture
+def listener():
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def free():
+    found = []
+    for _ in range(3):
+        with closing(socket.create_server(("127.0.0.1", 0))) as server:
+            found.append(server.getsockname()[1])
+    return found
+
+
+def of(*ports):
+    settings = ("IDP_SERVER__PORT", "ASSEMBLY_PORT", "MAILBOX_PORT")
+    return places.chosen(dict(zip(settings, map(str, ports), strict=True)))
+
+
+def test_a_busy_port_is_named_with_the_setting_that_changes_it(listener, free):
+    [fault] = places.busy(of(free[0], listener, free[1]))
+
+    assert f"Port {listener} is in use" in fault
+    assert "Assembly" in fault
+    assert "ASSEMBLY_PORT=" in fault
+
+
+def test_every_busy_port_is_named_at_once(listener, free):
+    with closing(socket.create_server(("127.0.0.1", 0))) as another:
+        faults = places.busy(of(listener, free[0], another.getsockname()[1]))
+
+    assert ["IDP_SERVER__PORT" in faults[0], "MAILBOX_PORT" in faults[1]] == [True, True]
+
+
+def test_a_port_wanted_twice_is_told(free):
+    [fault] = places.busy(of(free[0], free[1], free[1]))
+
+    assert "ASSEMBLY_PORT and by MAILBOX_PORT" in fault
+
+
+def test_free_ports_are_free(free):
+    assert places.busy(of(*free)) == []
+
+
+@pytest.mark.parametrize("text", ["", "http", "0", "65536", "-1", "²"])
+def test_what_is_no_port_is_said_with_its_setting(text):
+    with pytest.raises(WrongPort, match="MAILBOX_PORT"):
+        places.chosen({"MAILBOX_PORT": text})
+
+
+def test_the_issuer_follows_the_port_unless_it_is_set():
+    where = of(5100, 5101, 5102)
+
+    assert places.provider_environment(where, {})["IDP_SERVER__ISSUER"] == "http://localhost:5100"
+    own = {"IDP_SERVER__ISSUER": "https://idp.example"}
+    assert places.provider_environment(where, own)["IDP_SERVER__ISSUER"] == "https://idp.example"
+
+
+def test_only_a_database_below_var_is_ours_to_clear(settings):
+    def at(url):
+        changed = settings.database.model_copy(update={"url": url})
+        return places.database_files(settings.model_copy(update={"database": changed}))
+
+    assert [file.name for file in at("sqlite:///var/idp.sqlite3")][:2] == ["idp.sqlite3", "idp.sqlite3-wal"]
+    assert at("sqlite:////home/somebody/idp.sqlite3") == []
+    assert at("postgresql+psycopg://idp@localhost/idp") == []
