@@ -1,0 +1,138 @@
+"""`idp partners` and `idp clients`, as an operator types them."""
+
+import json
+import stat
+
+import pytest
+from click.testing import CliRunner
+
+from idp.foundation.settings import ROOT
+from idp.partners import registry
+from idp.partners.cli import clients, partners
+
+EXAMPLE = str(ROOT / "clients" / "assembly" / "client.toml")
+
+
+@pytest.fixture
+def idp(app):
+    """`idp("clients", "list")` runs the command and gives its result."""
+
+    def run(group, *arguments):
+        return CliRunner().invoke({"partners": partners, "clients": clients}[group], arguments, obj=lambda: app)
+
+    return run
+
+
+@pytest.fixture
+def registered(idp):
+    """The example is registered; its client_id and secret."""
+    assert idp("partners", "add", "Assembly", "--website", "https://a.example", "--email", "d@a.example").exit_code == 0
+    answer = idp("clients", "register", EXAMPLE, "--json")
+    assert answer.exit_code == 0, answer.output
+    said = json.loads(answer.stdout)
+    return said["client_id"], said["client_secret"]
+
+
+def works(client_id, secret):
+    found = registry.client(client_id)
+    return found is not None and registry.secret_matches(found, secret)
+
+
+def test_a_client_is_registered_and_its_secret_shown_once(idp, registered, work):
+    client_id, secret = registered
+    with work():
+        assert works(client_id, secret)
+    for words in (["list"], ["list", "--json"], ["show", client_id], ["show", client_id, "--json"]):
+        answer = idp("clients", *words)
+        assert client_id in answer.stdout
+        assert secret not in answer.stdout
+
+
+def test_it_is_told_in_words_without_json(idp, registered):
+    answer = idp("clients", "rotate-secret", registered[0], "--overlap", "12h")
+    assert answer.exit_code == 0
+    assert "client_secret  " in answer.stdout
+    assert "not shown again" in answer.stdout
+    assert "former secret works until" in answer.stdout
+
+
+def test_the_secret_may_go_to_a_file_that_nobody_else_reads(idp, registered, scratch, work):
+    file = scratch / "secret"
+    file.write_text("old and readable by all")
+    file.chmod(0o644)
+    answer = idp("clients", "rotate-secret", registered[0], "--secret-file", str(file))
+
+    secret = file.read_text().strip()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert secret not in answer.stdout
+    with work():
+        assert works(registered[0], secret)
+
+
+def test_a_manifest_without_its_partner_says_what_to_do_first(idp):
+    answer = idp("clients", "register", EXAMPLE)
+    assert answer.exit_code == 1
+    assert "idp partners add" in answer.stderr
+
+
+def test_all_faults_of_a_manifest_are_told_and_nothing_is_registered(idp, registered, scratch):
+    manifest = scratch / "client.toml"
+    manifest.write_text('partner = "Assembly"\nredirect_uris = ["javascript:1"]\npurpos = "x"\n')
+    answer = idp("clients", "register", str(manifest))
+
+    assert answer.exit_code == 1
+    for name in ("redirect_uris", "purpos: there is no such name", "client_name: is missing", "scopes: is missing"):
+        assert name in answer.stderr
+    assert len(json.loads(idp("clients", "list", "--json").stdout)) == 1
+
+
+def test_registering_twice_is_refused_and_updating_is_not(idp, registered):
+    assert idp("clients", "register", EXAMPLE).exit_code == 1
+    answer = idp("clients", "update", EXAMPLE)
+    assert answer.exit_code == 0, answer.output
+    assert "client_secret" not in answer.stdout
+
+
+def test_disabling_and_enabling(idp, registered, work):
+    client_id, _ = registered
+    for group, command, name, enabled in (
+        ("clients", "disable", client_id, False),
+        ("clients", "enable", client_id, True),
+        ("partners", "disable", "Assembly", False),
+        ("partners", "enable", "Assembly", True),
+    ):
+        assert idp(group, command, name).exit_code == 0
+        with work():
+            assert bool(registry.client(client_id)) is enabled
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("clients", "show", "nobody"),
+        ("clients", "disable", "nobody"),
+        ("clients", "rotate-secret", "nobody"),
+        ("partners", "disable", "nobody"),
+    ],
+)
+def test_what_is_not_there_is_said_and_the_exit_code_is_one(idp, words):
+    answer = idp(*words)
+    assert answer.exit_code == 1
+    assert "There is no" in answer.stderr
+
+
+@pytest.mark.parametrize("overlap", ["", "7", "d", "-1d", "1w", "1.5h", "99999d"])
+def test_an_overlap_is_a_number_and_a_unit(idp, registered, overlap):
+    answer = idp("clients", "rotate-secret", registered[0], "--overlap", overlap)
+    assert answer.exit_code == 2
+
+
+def test_before_anything_is_there_lists_say_so(idp):
+    assert "No partner was added yet" in idp("partners", "list").stdout
+    assert "No client was registered yet" in idp("clients", "list").stdout
+
+
+def test_every_command_has_help_worth_reading():
+    for group in (partners, clients):
+        for command in group.commands.values():
+            assert len(command.help or "") > 15, command.name

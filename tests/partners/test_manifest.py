@@ -1,0 +1,128 @@
+"""The manifest an operator registers a client from."""
+
+import pytest
+
+from idp.foundation.settings import ROOT
+from idp.partners import manifest, mis, registry
+from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
+from tests.factories import a_partner
+from tests.partners.manifests import a_manifest
+
+
+@pytest.fixture(autouse=True)
+def running(app):
+    with app.app_context():
+        yield
+
+
+def faults(asked):
+    with pytest.raises(InvalidMetadata) as refused:
+        manifest.validated(asked)
+    return dict(refused.value.faults)
+
+
+def test_the_example_in_the_documentation_registers(work):
+    example = manifest.read(ROOT / "clients" / "assembly" / "client.toml")
+    with work():
+        a_partner(name="Assembly")
+        client, secret = registry.register(example)
+
+        assert client.id == example["client_id"]
+        assert secret
+        assert client.optional_scopes >= {"students.sen", "assessment"}
+        assert all(registry.allows_redirect(client, uri) for uri in example["redirect_uris"])
+
+
+def test_every_name_the_example_leaves_out_has_a_meaning():
+    assert manifest.validated(a_manifest()).columns()["authorisation_days"] is None
+
+
+def test_a_misspelt_name_is_a_fault():
+    found = faults(a_manifest(redirect_urls=["x"], scopes={"required": ["openid", "offline_access"], "wanted": []}))
+    assert found == {"redirect_urls": "there is no such name", "scopes.wanted": "there is no such name"}
+
+
+def test_what_a_school_has_to_be_told_cannot_be_left_out():
+    told = [
+        "partner",
+        "client_name",
+        "client_uri",
+        "policy_uri",
+        "purpose",
+        "agreement_uri",
+        "agreement_version",
+        "scopes",
+    ]
+    found = faults(a_manifest(**dict.fromkeys(told)))
+    assert found == dict.fromkeys(told, "is missing")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "name"),
+    [
+        ({"required": ["openid", "offline_access", "pupils"]}, "scopes.required"),
+        ({"required": ["openid", "offline_access", "events"]}, "scopes.required"),
+        ({"required": ["openid", "offline_access"], "client": ["students"]}, "scopes.client"),
+        ({"required": ["openid", "offline_access"], "optional": ["openid"]}, "scopes.optional"),
+        ({"required": "openid"}, "scopes.required"),
+        ({"required": ["openid"]}, "scopes"),
+        ({"optional": ["openid", "offline_access"]}, "scopes"),
+        ({"required": ["openid", "offline_access"], "client": ["events"]}, "scopes"),
+    ],
+)
+def test_scopes_that_do_not_exist_or_do_not_fit_are_faults(scopes, name):
+    assert list(faults(a_manifest(scopes=scopes))) == [name]
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"client_id": "adm_abcdefghijklmnop"},
+        {"client_id": "UPPER"},
+        {"client_id": "a b"},
+        {"client_id": "x" * 65},
+        {"accepted_mis": ["sims", "abacus"]},
+        {"authorisation_days": 0},
+        {"authorisation_days": 10_000},
+        {"require_pkce": False, "token_endpoint_auth_method": "none"},
+        {"rotate_refresh_tokens": False, "token_endpoint_auth_method": "none"},
+        {"purpose": "short"},
+        {"purpose": "two\nlines of a purpose"},
+        {"profile": "fapi1"},
+    ],
+)
+def test_what_is_wrong_is_named(differs):
+    assert set(faults(a_manifest(**differs))) == {next(iter(differs))}
+
+
+def test_a_client_for_itself_alone_needs_no_redirects_and_no_areas():
+    found = manifest.validated(
+        a_manifest(redirect_uris=None, grant_types=["client_credentials"], scopes={"client": ["schools.list"]})
+    )
+    assert found.columns()["client_scopes"] == {"schools.list"}
+
+
+def test_a_confidential_client_may_do_without_pkce_and_may_rotate():
+    kept = manifest.validated(a_manifest(require_pkce=False, rotate_refresh_tokens=True)).columns()
+    assert (kept["require_pkce"], kept["rotate_refresh_tokens"]) == (False, True)
+
+
+def test_what_is_not_toml_is_said_with_the_files_name(scratch):
+    file = scratch / "client.toml"
+    file.write_text("partner = ")
+    with pytest.raises(InvalidClientMetadata, match=r"client\.toml"):
+        manifest.read(file)
+
+
+def test_the_catalogue_of_systems_has_those_our_endpoint_reads():
+    readable = [code for code, entry in mis.catalogue().items() if entry.endpoint]
+    assert readable == ["sims", "cmis", "pupil_asset", "isams", "arbor"]
+    assert {"bromcom", "seemis", "c2k", "other", "none"} <= mis.catalogue().keys()
+
+
+def test_systems_are_named_as_a_sentence_names_them():
+    assert mis.names({"arbor", "isams"}) == "iSAMS or Arbor"
+    assert mis.names({"arbor", "isams", "sims"}) == "SIMS, iSAMS or Arbor"
+    assert mis.names({"sims"}) == "SIMS"
+    assert mis.name("sims") == "SIMS"
+    assert mis.name(None) == "not known"

@@ -1,0 +1,206 @@
+"""What a client says about itself (RFC 7591, OpenID Connect Registration), right and wrong."""
+
+import json
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+
+from idp.partners import metadata
+
+REDIRECT = {"redirect_uris": ["https://partner.example/cb"]}
+EC = ECKey.generate_key("P-256", {"kid": "one"})
+JWKS = {"keys": [EC.as_dict(private=False)]}
+FAPI2 = REDIRECT | {"jwks": JWKS}
+
+
+@pytest.fixture(autouse=True)
+def running(app):
+    with app.app_context():
+        yield
+
+
+def faults(asked, **decided):
+    with pytest.raises(metadata.InvalidMetadata) as refused:
+        metadata.validated(asked, **decided)
+    return dict(refused.value.faults)
+
+
+def test_what_is_not_said_has_the_defaults_of_the_specification():
+    kept = metadata.validated(REDIRECT)
+
+    assert kept["grant_types"] == {"authorization_code"}
+    assert kept["token_endpoint_auth_method"] == "client_secret_basic"
+    assert kept["id_token_signed_response_alg"] == "RS256"
+    assert kept["subject_type"] == "public"
+    assert kept["rotate_refresh_tokens"] is False
+
+
+def test_the_fapi2_profile_has_defaults_of_its_own_and_demands_dpop():
+    kept = metadata.validated(FAPI2, profile="fapi2")
+
+    assert kept["token_endpoint_auth_method"] == "private_key_jwt"
+    assert kept["id_token_signed_response_alg"] == "ES256"
+    assert kept["dpop_bound_access_tokens"] is True
+
+
+def test_a_client_does_not_choose_its_own_profile():
+    assert metadata.validated(REDIRECT | {"profile": "fapi2"})["profile"] == "oidc"
+
+
+def test_unknown_members_are_ignored_as_the_specification_says():
+    asked = REDIRECT | {"request_uris": ["https://partner.example/ro#x"], "software_id": "x", "tos_uri": 5}
+    assert metadata.validated(asked) == metadata.validated(REDIRECT)
+
+
+def test_null_means_absent():
+    assert metadata.validated(REDIRECT | {"jwks_uri": None, "contacts": None}) == metadata.validated(REDIRECT)
+
+
+def test_only_a_public_client_without_dpop_rotates_its_refresh_tokens():
+    public = REDIRECT | {"token_endpoint_auth_method": "none"}
+    assert metadata.validated(public)["rotate_refresh_tokens"] is True
+    assert metadata.validated(public | {"dpop_bound_access_tokens": True})["rotate_refresh_tokens"] is False
+
+
+def test_all_faults_are_told_together_under_their_names():
+    found = faults(
+        {
+            "redirect_uris": ["https://partner.example/cb", "http://partner.example/cb", "https://x.example/#f"],
+            "grant_types": ["implicit"],
+            "client_name": "Partner\u202egnp.exe",
+            "token_endpoint_auth_method": "tls_client_auth",
+            "contacts": [5],
+            "jwks": {"keys": []},
+            "id_token_encrypted_response_alg": "RSA-OAEP",
+            "initiate_login_uri": "http://partner.example/begin",
+        }
+    )
+
+    assert found.keys() == {
+        "redirect_uris", "grant_types[0]", "client_name", "token_endpoint_auth_method", "contacts[0]", "jwks",
+        "id_token_encrypted_response_alg", "initiate_login_uri",
+    }  # fmt: skip
+    assert "[1] must be https" in found["redirect_uris"]
+    assert "[2] must not have a fragment" in found["redirect_uris"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({"redirect_uris": []}, "redirect_uris"),
+        ({}, "redirect_uris"),
+        (REDIRECT | {"redirect_uris": "https://partner.example/cb"}, "redirect_uris"),
+        ({"redirect_uris": [1]}, "redirect_uris[0]"),
+        ({"redirect_uris": ["https://partner.example/cb"] * 2}, "redirect_uris"),
+        (REDIRECT | {"grant_types": 5}, "grant_types"),
+        (REDIRECT | {"grant_types": []}, "grant_types"),
+        (REDIRECT | {"grant_types": ["password"]}, "grant_types[0]"),
+        (REDIRECT | {"grant_types": ["refresh_token"], "response_types": []}, "grant_types"),
+        (REDIRECT | {"response_types": ["token"]}, "response_types[0]"),
+        (REDIRECT | {"response_types": []}, "response_types"),
+        (REDIRECT | {"grant_types": ["client_credentials"], "response_types": ["code"]}, "response_types"),
+        (
+            {"grant_types": ["client_credentials"], "token_endpoint_auth_method": "none"},
+            "grant_types",
+        ),
+        (REDIRECT | {"token_endpoint_auth_signing_alg": "HS256"}, "token_endpoint_auth_signing_alg"),
+        (REDIRECT | {"token_endpoint_auth_signing_alg": "none"}, "token_endpoint_auth_signing_alg"),
+        (REDIRECT | {"token_endpoint_auth_method": "private_key_jwt"}, "jwks_uri"),
+        (REDIRECT | {"jwks": JWKS, "jwks_uri": "https://partner.example/jwks"}, "jwks_uri"),
+        (REDIRECT | {"jwks_uri": "http://partner.example/jwks"}, "jwks_uri"),
+        (REDIRECT | {"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg"),
+        (REDIRECT | {"id_token_signed_response_alg": "HS256"}, "id_token_signed_response_alg"),
+        (REDIRECT | {"userinfo_encrypted_response_alg": "RSA-OAEP"}, "userinfo_encrypted_response_alg"),
+        (REDIRECT | {"request_object_signing_alg": "none"}, "request_object_signing_alg"),
+        (
+            REDIRECT | {"tls_client_certificate_bound_access_tokens": True},
+            "tls_client_certificate_bound_access_tokens",
+        ),
+        (REDIRECT | {"backchannel_logout_session_required": "yes"}, "backchannel_logout_session_required"),
+        (REDIRECT | {"subject_type": "secret"}, "subject_type"),
+        ({"redirect_uris": ["https://a.example/", "https://b.example/"], "subject_type": "pairwise"}, "subject_type"),
+    ],
+)
+def test_what_is_wrong_is_named(asked, name):
+    assert list(faults(asked)) == [name]
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        (FAPI2 | {"token_endpoint_auth_method": "client_secret_basic"}, "token_endpoint_auth_method"),
+        (FAPI2 | {"token_endpoint_auth_signing_alg": "RS256"}, "token_endpoint_auth_signing_alg"),
+        (FAPI2 | {"id_token_signed_response_alg": "RS256"}, "id_token_signed_response_alg"),
+        (FAPI2 | {"redirect_uris": ["http://127.0.0.1/cb"]}, "redirect_uris"),
+        (REDIRECT, "jwks_uri"),
+    ],
+)
+def test_the_fapi2_profile_takes_less(asked, name):
+    assert list(faults(asked, profile="fapi2")) == [name]
+
+
+@pytest.mark.parametrize("asked", [[], ["redirect_uris"], "text", 5, None])
+def test_what_is_no_object_is_refused(asked):
+    assert list(faults(asked)) == ["registration"]
+
+
+def test_which_error_it_is():
+    with pytest.raises(metadata.InvalidRedirectUri):
+        metadata.validated({"redirect_uris": ["javascript:alert(1)"], "grant_types": ["implicit"]})
+    with pytest.raises(metadata.InvalidClientMetadata):
+        metadata.validated(REDIRECT | {"grant_types": ["implicit"]})
+
+
+def test_what_was_sent_is_never_quoted():
+    found = faults(
+        {"redirect_uris": ["https://[canary]/\u00e9"], "client_uri": "javascript:canary", "jwks": {"canary": 1}}
+    )
+    assert "canary" not in json.dumps(found)
+    assert json.dumps(found).isprintable()
+
+
+@pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
+def test_a_key_of_its_own_may_sign_with_any_alg_we_verify(alg):
+    asked = REDIRECT | {
+        "token_endpoint_auth_method": "private_key_jwt", "jwks": JWKS, "token_endpoint_auth_signing_alg": alg,
+    }  # fmt: skip
+    assert metadata.validated(asked)["token_endpoint_auth_signing_alg"] == alg
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        EC.as_dict(private=True),
+        RSAKey.generate_key(1024).as_dict(private=False),
+        OctKey.generate_key(256).as_dict(private=True),
+        ECKey.generate_key("secp256k1").as_dict(private=False),
+        OKPKey.generate_key("X25519").as_dict(private=False),
+        {"kty": "RSA"},
+        {"kty": "RSA", "n": 5, "e": []},
+        {"kty": "EC", "crv": "P-256", "x": "!", "y": "!"},
+        {"kid": 5},
+        "key",
+        None,
+    ],
+)
+def test_keys_that_are_private_weak_or_unreadable_are_refused(key):
+    assert list(faults(REDIRECT | {"jwks": {"keys": [key]}})) == ["jwks"]
+
+
+def test_good_keys_of_every_kind_are_taken():
+    keys: list[Any] = [EC, RSAKey.generate_key(2048), ECKey.generate_key("P-521"), OKPKey.generate_key("Ed25519")]
+    jwks = {"keys": [key.as_dict(private=False) for key in keys]}
+    assert metadata.validated(REDIRECT | {"jwks": jwks})["jwks"] == jwks
+
+
+def test_two_keys_with_one_name_and_too_many_keys_are_refused():
+    assert "same kid" in faults(REDIRECT | {"jwks": {"keys": JWKS["keys"] * 2}})["jwks"]
+    assert "1 to 20" in faults(REDIRECT | {"jwks": {"keys": JWKS["keys"] * 21}})["jwks"]
+
+
+def test_the_pairwise_sector_is_the_redirects_host_or_that_of_its_own_document():
+    assert metadata.validated(REDIRECT | {"subject_type": "pairwise"})["sector_identifier"] == "partner.example"
+    asked = REDIRECT | {"subject_type": "pairwise", "sector_identifier_uri": "https://sector.example/uris.json"}
+    assert metadata.validated(asked)["sector_identifier"] == "sector.example"
+    assert metadata.validated(REDIRECT)["sector_identifier"] is None

@@ -1,0 +1,219 @@
+"""Who our clients are, as requests see them and as operators change them."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.audit.models import Entry
+from idp.foundation.database import session
+from idp.partners import registry
+from idp.partners.metadata import InvalidClientMetadata
+from idp.partners.models import ClientSecret
+from tests.factories import a_client, a_partner, secret_of
+from tests.partners.manifests import a_manifest
+
+
+def snapshot(client_id):
+    found = registry.client(client_id)
+    assert found
+    return found
+
+
+def registered(**differs):
+    client, secret = registry.register(a_manifest(**differs))
+    assert secret
+    return client, secret
+
+
+def audited(event):
+    return session().query(Entry).filter_by(event=event).all()
+
+
+def test_a_client_is_registered_from_its_manifest_and_its_secret_works(work):
+    with work():
+        a_partner(name="Assembly")
+        client, secret = registered()
+
+        assert client.client_name == "Assembly"
+        assert client.required_scopes == {"openid", "email", "offline_access", "students"}
+        assert registry.secret_matches(snapshot(client.id), secret)
+        assert len(audited("client.registered")) == 1
+
+
+def test_the_secret_itself_is_nowhere_in_the_database(work):
+    with work():
+        a_partner(name="Assembly")
+        client, secret = registered()
+        (kept,) = session().query(ClientSecret).filter_by(client_id=client.id)
+
+        assert kept.sealed is None
+        assert kept.digest != secret.encode()
+
+
+def test_an_id_is_made_up_or_taken_from_the_manifest_and_never_given_twice(work):
+    with work():
+        a_partner(name="Assembly")
+        assert registry.register(a_manifest())[0].id.startswith("cli_")
+        assert registry.register(a_manifest(client_id="assembly-demo"))[0].id == "assembly-demo"
+        registry.disable("assembly-demo", by="cli")
+        with pytest.raises(registry.ClientExists):
+            registry.register(a_manifest(client_id="assembly-demo"))
+
+
+def test_a_partner_that_nobody_added_is_said_clearly(work):
+    with work(), pytest.raises(registry.UnknownPartner, match="unknown_partner") as refused:
+        registry.register(a_manifest(partner="Nobody"))
+
+    assert "idp partners add" in refused.value.says
+
+
+def test_a_public_client_has_no_secret(work):
+    with work():
+        a_partner(name="Assembly")
+        client, secret = registry.register(a_manifest(token_endpoint_auth_method="none"))
+
+        assert secret is None
+        assert client.rotate_refresh_tokens
+        assert not registry.secret_matches(snapshot(client.id), "")
+        with pytest.raises(registry.NoSecret):
+            registry.rotate_secret(client.id, overlap=timedelta(days=7), by="cli")
+
+
+def test_a_secret_that_is_an_hmac_key_can_be_opened_again_and_others_cannot(work):
+    with work():
+        a_partner(name="Assembly")
+        signing, secret = registered(token_endpoint_auth_method="client_secret_jwt")
+        plain, _ = registry.register(a_manifest())
+
+        assert registry.shared_keys(snapshot(signing.id)) == [secret.encode()]
+        assert registry.shared_keys(snapshot(plain.id)) == []
+
+
+def test_both_secrets_work_while_one_is_rotated_out(work, clock):
+    with work():
+        client = a_client()
+        new = registry.rotate_secret(client.id, overlap=timedelta(days=7), by="cli")
+
+        assert registry.secret_matches(snapshot(client.id), new)
+        assert registry.secret_matches(snapshot(client.id), secret_of(client.id))
+        clock.move(timedelta(days=7))
+        assert registry.secret_matches(snapshot(client.id), new)
+        assert not registry.secret_matches(snapshot(client.id), secret_of(client.id))
+
+
+def test_rotating_again_never_prolongs_an_older_secret(work, clock):
+    with work():
+        client = a_client()
+        registry.rotate_secret(client.id, overlap=timedelta(days=1), by="cli")
+        registry.rotate_secret(client.id, overlap=timedelta(days=30), by="cli")
+        clock.move(timedelta(days=2))
+
+        assert not registry.secret_matches(snapshot(client.id), secret_of(client.id))
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", "pässwörd", "\ud800", "\0", "x" * 100_000])
+def test_any_text_may_be_tried_as_a_secret(work, secret):
+    with work():
+        assert registry.secret_matches(snapshot(a_client().id), secret) is False
+
+
+def test_requests_do_not_see_unknown_and_disabled_clients_and_operators_do(work):
+    with work():
+        client = a_client()
+        assert registry.client("nobody") is None
+        assert snapshot(client.id)
+        registry.disable(client.id, by="opr_1")
+        assert registry.client(client.id) is None
+        assert registry.find(client.id).enabled is False
+        registry.enable(client.id, by="opr_1")
+        assert snapshot(client.id)
+        with pytest.raises(registry.UnknownClient):
+            registry.find("nobody")
+
+
+def test_disabling_a_partner_disables_all_its_clients(work):
+    with work():
+        partner = a_partner()
+        clients = [a_client(partner), a_client(partner)]
+        assert all(registry.client(each.id) for each in clients)
+        registry.switch_partner(partner.name, on=False)
+        assert not any(registry.client(each.id) for each in clients)
+        registry.switch_partner(partner.name, on=True)
+        assert all(registry.client(each.id) for each in clients)
+
+
+def test_a_snapshot_is_read_once_and_again_after_five_seconds(work, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with work():
+        client = a_client()
+        first = registry.client(client.id)
+        client.client_name = "Renamed elsewhere"
+        session().flush()
+        now[0] += registry.FRESH - 0.01
+        assert registry.client(client.id) is first
+        now[0] += 0.02
+        assert snapshot(client.id).client_name == "Renamed elsewhere"
+
+
+def test_every_change_raises_the_version_and_shows_at_once_here(work):
+    with work():
+        client = a_client()
+        for number, act in enumerate((registry.disable, registry.enable), start=2):
+            act(client.id, by="cli")
+            assert registry.find(client.id).version == number
+        registry.rotate_secret(client.id, overlap=timedelta(0), by="cli")
+        assert snapshot(client.id).version == 4
+
+
+def test_disabling_what_is_disabled_changes_and_records_nothing(work):
+    with work():
+        client = a_client()
+        registry.disable(client.id, by="cli")
+        registry.disable(client.id, by="cli")
+        assert registry.find(client.id).version == 2
+        assert len(audited("client.disabled")) == 1
+
+
+def test_a_changed_manifest_replaces_the_registration_and_keeps_the_secret(work):
+    with work():
+        a_partner(name="Assembly")
+        client, secret = registered(client_id="assembly-demo")
+        again = {"client_id": "assembly-demo", "redirect_uris": ["https://assembly.example/new"]}
+        _, none = registry.change(a_manifest(**again))
+
+        assert none is None
+        assert snapshot(client.id).redirect_uris == ("https://assembly.example/new",)
+        assert registry.secret_matches(snapshot(client.id), secret)
+        assert audited("client.changed")[0].facts == {"fields": ["redirect_uris"]}
+
+
+def test_a_changed_manifest_cannot_take_over_another_partners_client(work):
+    with work():
+        a_partner(name="Assembly")
+        a_partner(name="Other")
+        registry.register(a_manifest(client_id="assembly-demo"))
+        with pytest.raises(registry.ClientExists):
+            registry.change(a_manifest(client_id="assembly-demo", partner="Other"))
+
+
+def test_an_empty_list_of_systems_accepts_all_and_a_filled_one_only_its_own(work):
+    with work():
+        easy, choosy = a_client(), a_client(accepted_mis=frozenset({"isams", "arbor"}))
+
+        assert registry.accepts(easy, "sims")
+        assert registry.accepts(easy, None)
+        assert registry.accepts(choosy, "arbor")
+        assert not registry.accepts(choosy, "sims")
+        assert not registry.accepts(choosy, None)
+
+
+def test_a_partner_is_added_once_and_its_faults_are_told_together(work):
+    with work():
+        registry.add_partner("Assembly", website="https://assembly.example", contact_email="dev@assembly.example")
+        with pytest.raises(registry.PartnerExists):
+            registry.add_partner("Assembly", website="https://assembly.example", contact_email="dev@assembly.example")
+        with pytest.raises(InvalidClientMetadata) as refused:
+            registry.add_partner("", website="javascript:alert(1)", contact_email="nobody")
+
+    assert {name for name, _ in refused.value.faults} == {"name", "website", "contact_email"}

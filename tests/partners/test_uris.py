@@ -1,0 +1,75 @@
+"""Which addresses may be registered."""
+
+from typing import Any
+
+import pytest
+
+from idp.partners import uris
+
+WEB: dict[str, Any] = {"profile": "oidc", "public": False, "local": True}
+APP: dict[str, Any] = {"profile": "oidc", "public": True, "local": True}
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://partner.example/cb",
+        "https://partner.example",
+        "https://partner.example:8443/cb?dummy1=lorem&dummy2=ipsum",
+        "https://10.0.0.1/cb",
+        "http://127.0.0.1/cb",
+        "http://127.0.0.1:5001/cb",
+        "http://[::1]:5001/cb",
+        "http://localhost:5001/cb",
+        "https://partner.example/a%20b/~c",
+    ],
+)
+def test_these_redirects_are_taken(uri):
+    assert uris.redirect(uri, **WEB) == uri
+
+
+@pytest.mark.parametrize("uri", ["uk.example.app:/signed-in", "com.example-two.app:/cb?x=1"])
+def test_an_apps_own_scheme_is_for_public_clients(uri):
+    assert uris.redirect(uri, **APP) == uri
+    with pytest.raises(ValueError, match="must be https"):
+        uris.redirect(uri, **WEB)
+
+
+@pytest.mark.parametrize(
+    "uri", ["app:/cb", "uk.example.app://cb", "uk.example.app:cb", "-a.b:/cb", "a..b:/cb", "a.:/cb"]
+)
+def test_an_apps_own_scheme_is_a_domain_named_backwards_and_one_slash(uri):
+    with pytest.raises(ValueError, match="must"):
+        uris.redirect(uri, **APP)
+
+
+def test_localhost_is_for_development_and_fapi2_takes_https_alone():
+    with pytest.raises(ValueError, match="must be https"):
+        uris.redirect("http://localhost:5001/cb", **(WEB | {"local": False}))
+    assert uris.redirect("http://127.0.0.1:5001/cb", **(WEB | {"local": False}))
+    with pytest.raises(ValueError, match="fapi2"):
+        uris.redirect("http://127.0.0.1:5001/cb", **(WEB | {"profile": "fapi2"}))
+
+
+def test_pages_are_https_but_for_development_on_the_machine_itself():
+    assert uris.web("https://partner.example/privacy", local=False)
+    assert uris.web("http://localhost:5001/begin", local=True)
+    for uri in ("http://localhost:5001/begin", "http://partner.example/", "ftp://partner.example/", "/privacy", ""):
+        with pytest.raises(ValueError, match="must"):
+            uris.web(uri, local=False)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://partner.example:0/", "https://partner.example:65536/", "https://partner.example:/",
+        "https://partner.example:080/", "https://partner.example:8o/", "https://partner.example:99999999999999999999/",
+        "https://", "https:///cb", "https:partner.example", "//partner.example/cb", "partner.example", "https://a..b/",
+        "https://.a/", "https://a./", "https://-a.example/", "https://a_b.example/", "https://Partner.example/",
+        "https://[::2]/", "https://[::1", "https://[v1.x]/", "https://%61.example/", "http://127.0.0.1", "https://::1/",
+        "https://a.example/%", "https://a.example/%zz", "https://a.example/" + "x" * 2048,
+    ],
+)  # fmt: skip
+def test_what_nobody_reads_alike_is_refused(uri):
+    with pytest.raises(ValueError, match=r"must|has"):
+        uris.redirect(uri, **WEB)

@@ -1,0 +1,45 @@
+"""S1: a redirect URI is matched whole. CVE-2023-6291, CVE-2024-8883 (Keycloak)."""
+
+import pytest
+
+from idp.partners import registry
+from tests.factories import a_client
+
+REGISTERED = "https://partner.example/cb"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://partner.example.evil.test/cb",
+        "https://partner.example/cb2",
+        "https://partner.example/cb/",
+        "https://partner.example/c",
+        "https://partner.example/",
+        "https://partner.example",
+        "https://partner.example/*",
+        "https://*/cb",
+        "*",
+        "",
+        " https://partner.example/cb",
+        "https://partner.example/cb ",
+        "https://evil.test/https://partner.example/cb",
+        "http://partner.example/cb",
+        "//partner.example/cb",
+    ],
+)
+def test_what_only_resembles_the_registered_address_is_not_it(work, uri):
+    with work():
+        client = a_client(redirect_uris=[REGISTERED])
+
+        assert registry.allows_redirect(client, REGISTERED)
+        assert not registry.allows_redirect(client, uri)
+
+
+def test_one_of_several_registered_addresses_is_enough_and_another_clients_is_none(work):
+    with work():
+        mine = a_client(redirect_uris=[REGISTERED, "https://partner.example/two"])
+        other = a_client(redirect_uris=["https://other.example/cb"])
+
+        assert registry.allows_redirect(mine, "https://partner.example/two")
+        assert not registry.allows_redirect(mine, other.redirect_uris[0])

@@ -1,0 +1,44 @@
+"""S4: patterns, and first use that registers. CVE-2024-52289 (authentik)."""
+
+import ast
+import inspect
+
+import pytest
+
+from idp.foundation.database import session
+from idp.partners import metadata, registry, uris
+from idp.partners.models import Client
+from tests.factories import a_client
+
+
+def test_a_dot_is_a_dot(work):
+    with work():
+        client = a_client(redirect_uris=["https://partner.example/cb"])
+        assert not registry.allows_redirect(client, "https://partnerxexample/cb")
+
+
+@pytest.mark.parametrize("module", [registry, uris])
+def test_nothing_here_knows_patterns(module):
+    imported = {
+        alias.name for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names
+    }  # fmt: skip
+    assert not imported & {"re", "fnmatch", "glob", "match", "fullmatch"}
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://*.partner.example/cb", "https://partner.example/*", "https://partner.example/.*"]
+)
+def test_a_wildcard_cannot_be_registered(app, uri):
+    with app.app_context(), pytest.raises(metadata.InvalidRedirectUri):
+        metadata.validated({"redirect_uris": [uri]})
+
+
+def test_a_client_without_addresses_allows_none_and_asking_registers_none(work):
+    with work():
+        client = a_client(redirect_uris=[])
+        for _ in range(2):
+            assert not registry.allows_redirect(client, "https://partner.example/cb")
+            assert not registry.allows_redirect(client, "http://127.0.0.1:5001/cb")
+        session().flush()
+        assert session().get_one(Client, client.id).redirect_uris == []

@@ -1,0 +1,70 @@
+"""S36: what is given never grows past what was agreed and registered.
+
+CVE-2026-9704 (Keycloak), GHSA-7qjx-gp9h-65qj (Dex), CVE-2024-29892, CVE-2026-33132 (Zitadel).
+"""
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import scopes
+from idp.foundation.database import session
+from idp.foundation.errors import BadRequest
+from idp.partners.models import Client
+from idp.sharing import authorise
+from tests.factories import a_client, an_administrator, an_estab
+
+ASKABLE = sorted(name for name, scope in scopes.catalogue().items() if scope.kind != "client")
+some = st.frozensets(st.sampled_from(ASKABLE))
+any_scopes = st.frozensets(st.sampled_from(sorted(scopes.catalogue())))
+
+
+@pytest.fixture
+def school(work):
+    with work():
+        owner, client = an_administrator(an_estab()), a_client()
+        return owner.id, client.id
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    required=some, optional=some, offered=any_scopes, ticked=any_scopes, later=some, asked=any_scopes,
+    state=st.sampled_from(["unverified", "verified", "suspended"]),
+)  # fmt: skip
+def test_given_is_within_asked_within_agreed_within_registered(  # noqa: PLR0917  what Hypothesis draws
+    work, school, required, optional, offered, ticked, later, asked, state
+):
+    with work():
+        owner, client = session().get_one(Administrator, school[0]), session().get_one(Client, school[1])
+        session().get_one(Estab, owner.estab_id).state = "verified"
+        client.required_scopes, client.optional_scopes = required, optional - required
+        session().flush()
+        until = authorise.lasts_until(client)
+        try:
+            agreed = authorise.give(client, ticked, by=owner, agreement="1", until=until, offered=offered)
+        except BadRequest:
+            assert not ticked <= offered <= client.scopes or offered & required - ticked
+            return
+        client.required_scopes, client.optional_scopes = later & required, later - required
+        owner.estab.state = state
+        session().flush()
+        found = authorise.state(agreed.id)
+        assert found
+        allowed = found.allowed(asked)
+
+        assert allowed <= asked
+        assert allowed <= agreed.scopes <= offered
+        assert allowed <= later
+        assert state == "verified" or not scopes.of_kind("data", allowed)
+        assert state != "suspended" or not allowed
+
+
+def test_a_standing_agreement_never_answers_for_a_scope_that_was_not_put_to_the_school(work, school):
+    with work():
+        owner, client = session().get_one(Administrator, school[0]), session().get_one(Client, school[1])
+        everything = client.scopes
+        few = client.required_scopes
+        authorise.give(client, few, by=owner, agreement="1", until=authorise.lasts_until(client))
+
+        for more in everything - few:
+            assert authorise.standing(owner.estab_id, client.id, few | {more}) is None
