@@ -1,4 +1,10 @@
-"""A message as it leaves: what a channel is given, and how it says that it could not."""
+"""A message as it leaves: what a channel is given, and how it says that it could not.
+
+* NotSent
+  - Later          nothing is wrong with the message: try again
+    - Unreachable  nobody is there: the rest of the round can wait as well
+  - Refused        the other side will not have it, however often it is tried
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +34,10 @@ class NotSent(Exception):
 
 class Later(NotSent):
     """Nothing is wrong with the message itself: try again."""
+
+
+class Unreachable(Later):
+    """Nobody is there, or nobody who will have us: nothing else will leave this way either, for now."""
 
 
 class Refused(NotSent):

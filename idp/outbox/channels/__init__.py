@@ -1,1 +1,31 @@
-"""The ways out, one module each: `opened(settings)` yields a function that sends one letter."""
+"""The ways out, one module each: `opened(settings)` is a context in which letters can be sent one by one."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final
+
+from idp.foundation.settings import Settings
+from idp.outbox.channels import console, mailbox, sms_http, smtp
+from idp.outbox.letter import Letter
+
+Send = Callable[[Letter], None]
+"""Sends one letter, or raises `NotSent`."""
+
+Opened = Callable[[Settings], AbstractContextManager[Send]]
+
+_WAYS: Final[dict[tuple[str, str], Opened]] = {
+    ("email", "smtp"): smtp.opened,
+    ("email", "console"): console.opened,
+    ("email", "mailbox"): mailbox.opened,
+    ("sms", "http"): sms_http.opened,
+    ("sms", "console"): console.opened,
+    ("sms", "mailbox"): mailbox.opened,
+}
+
+KINDS: Final = ("email", "sms")
+
+
+def opened(kind: str, settings: Settings) -> AbstractContextManager[Send]:
+    """The way out that the settings choose for messages of `kind`."""
+    chosen = {"email": settings.mail.channel, "sms": settings.sms.channel}[kind]
+    return _WAYS[kind, chosen](settings)

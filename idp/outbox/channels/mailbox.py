@@ -1,0 +1,26 @@
+"""Leave messages in a Maildir, e-mail and text messages alike: for the demonstration's mailbox."""
+
+import mailbox
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from idp.foundation.settings import Settings
+from idp.outbox import mime
+from idp.outbox.letter import Later, Letter
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
+    """The Maildir of `outbox.mailbox`, made where it is missing."""
+    folder = settings.outbox.mailbox
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with closing(mailbox.Maildir(folder, create=True)) as box:
+
+        def leave(letter: Letter) -> None:
+            built = mime.mail if letter.kind == "email" else mime.text_message
+            try:
+                box.add(built(letter, settings))
+            except OSError as fault:
+                raise Later(f"cannot write to the mailbox: {fault.strerror}") from fault
+
+        yield leave

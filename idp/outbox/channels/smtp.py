@@ -1,0 +1,89 @@
+"""Hand e-mail to an SMTP server (RFC 5321), one connection for a round of letters."""
+
+import smtplib
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from email.message import EmailMessage
+from urllib.parse import urlsplit
+
+from idp.foundation.settings import Mail, Settings
+from idp.outbox import mime
+from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
+    """A connection to `mail.host`, encrypted and signed in as the settings say. Raises `Unreachable`."""
+    try:
+        server = _connected(settings.mail, urlsplit(settings.server.issuer).hostname or "localhost")
+    except (OSError, smtplib.SMTPException) as fault:
+        raise Unreachable(f"no connection to the mail server: {_said(fault)}", code=_code(fault)) from fault
+    try:
+        yield lambda letter: _send(server, mime.mail(letter, settings))
+    finally:
+        with suppress(OSError, smtplib.SMTPException):
+            server.quit()
+
+
+def _connected(mail: Mail, own_name: str) -> smtplib.SMTP:
+    """A session in which mail can be sent; closed again if it does not come to that."""
+    server: smtplib.SMTP
+    if mail.security == "tls":
+        encryption = ssl.create_default_context()
+        server = smtplib.SMTP_SSL(mail.host, mail.port, own_name, timeout=mail.timeout, context=encryption)
+    else:
+        server = smtplib.SMTP(mail.host, mail.port, own_name, timeout=mail.timeout)
+    try:
+        if mail.security == "starttls":
+            server.starttls(context=ssl.create_default_context())
+        if mail.username:
+            server.login(mail.username, mail.password.get_secret_value())
+    except (OSError, smtplib.SMTPException):
+        server.close()
+        raise
+    return server
+
+
+def _send(server: smtplib.SMTP, message: EmailMessage) -> None:
+    try:
+        server.send_message(message)
+    except (OSError, smtplib.SMTPException) as fault:
+        raise _meaning(fault) from fault
+
+
+def _meaning(fault: Exception) -> NotSent:
+    """What a failure means to this letter and the rest: 4xx try again, 5xx never (RFC 5321 §4.2.1).
+
+    Where it is about us (the sender refused, the connection lost) it is not the letter's fault.
+    """
+    code, said = _code(fault), _said(fault)
+    if isinstance(fault, smtplib.SMTPServerDisconnected) or not isinstance(fault, smtplib.SMTPException):
+        return Unreachable(f"the connection was lost: {said}")
+    if isinstance(fault, smtplib.SMTPSenderRefused) or code == 421:
+        return Unreachable(f"the mail server will not have our mail: {said}", code=code)
+    if isinstance(fault, smtplib.SMTPNotSupportedError):
+        return Refused("the mail server cannot take this address")
+    if code is not None and 500 <= code < 600:
+        return Refused(f"the mail server refused it: {said}", code=code)
+    return Later(f"not taken: {said}", code=code)
+
+
+def _code(fault: Exception) -> int | None:
+    if isinstance(fault, smtplib.SMTPRecipientsRefused):
+        return next((code for code, _ in fault.recipients.values()), None)
+    return fault.smtp_code if isinstance(fault, smtplib.SMTPResponseException) else None
+
+
+def _said(fault: Exception) -> str:
+    """The server's own words where it said something."""
+    if isinstance(fault, smtplib.SMTPRecipientsRefused):
+        answers = [f"{code} {_words(text)}" for code, text in fault.recipients.values()]
+        return "; ".join(answers)
+    if isinstance(fault, smtplib.SMTPResponseException):
+        return f"{fault.smtp_code} {_words(fault.smtp_error)}"
+    return str(fault) or type(fault).__name__
+
+
+def _words(text: bytes | str) -> str:
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text

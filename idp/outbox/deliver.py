@@ -1,0 +1,172 @@
+"""Deliver what is due: leased in one transaction, sent in none, settled each in its own.
+
+A row is leased and not removed, so a worker that dies leaves its letters to the next one; a letter may then
+leave twice, and says so by the same `Message-ID`. What cannot be sent is tried again, at growing intervals,
+until `give_up_at`; then it has failed, stays visible, and can be retried by hand.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import or_, select
+
+from idp.foundation import clock, runtime
+from idp.foundation.crypto import CannotUnseal
+from idp.foundation.database import session
+from idp.foundation.errors import NotFound, Refusal
+from idp.outbox import channels, post
+from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
+from idp.outbox.models import Message
+
+Work = Callable[[], AbstractContextManager[Any]]
+"""Opens one transaction: `partial(transactions.work, app)`."""
+
+BATCH: Final = 20
+"""Letters leased at once."""
+LEASE: Final = timedelta(minutes=5)
+"""After this a letter that was leased and not settled is anybody's."""
+ROUND: Final = 120.0
+"""Seconds after which a round stops: far enough from the lease that nobody else has begun on its letters."""
+FIRST_WAIT: Final = 5.0
+LONGEST_WAIT: Final = 600.0
+"""Seconds between tries, doubling from the first to the longest."""
+
+_log = structlog.get_logger("idp.outbox")
+
+
+class NoSuchFailure(NotFound):
+    """Only a failed message is retried."""
+
+    code = "no_such_failure"
+    says = "There is no failed message with that id."
+
+
+class OfNoUse(Refusal):
+    """Its link or code has expired, and sending it would only confuse."""
+
+    code, status = "message_expired", 409
+    says = "What this message says has expired. Please start what it was about again."
+
+
+def run_once(work: Work, kind: str) -> int:
+    """Deliver up to `BATCH` messages of `kind` that are due; returns how many were tried."""
+    with work():
+        letters = _leased(kind)
+        settings = runtime.settings()
+    if not letters:
+        return 0
+    tried = 0
+    try:
+        with channels.opened(kind, settings) as send:
+            stop_at = time.monotonic() + ROUND
+            for letter in letters:
+                if time.monotonic() > stop_at:
+                    break
+                outcome = _tried(send, letter)
+                if isinstance(outcome, Unreachable):
+                    raise outcome
+                _settle(work, letter, outcome)
+                tried += 1
+    except Unreachable as nobody:
+        for letter in letters[tried:]:
+            _settle(work, letter, nobody)
+    return len(letters)
+
+
+def retry(message_id: str) -> None:
+    """Send a failed message again, as if it had been written now. Raises `NoSuchFailure`, `OfNoUse`."""
+    message, now = session().get(Message, message_id), clock.now()
+    if message is None or message.failed_at is None:
+        raise NoSuchFailure(because=message_id)
+    if message.sealed is None or (message.expires_at is not None and message.expires_at <= now):
+        raise OfNoUse(because=message_id)
+    message.failed_at, message.due_at, message.attempts = None, now, 0
+    message.give_up_at = now + timedelta(hours=runtime.settings().outbox.give_up_hours)
+
+
+def _leased(kind: str) -> Sequence[Letter]:
+    """Letters that are ours for `LEASE`. SQLite has one writer; PostgreSQL skips what another has just taken."""
+    now = clock.now()
+    due = (
+        select(Message)
+        .where(Message.kind == kind, Message.sent_at.is_(None), Message.failed_at.is_(None), Message.due_at <= now)
+        .where(or_(Message.leased_until.is_(None), Message.leased_until < now))
+        .order_by(Message.due_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    letters = []
+    for message in session().scalars(due):
+        if letter := _opened(message, now):
+            message.leased_until, message.attempts = now + LEASE, message.attempts + 1
+            letters.append(letter)
+    return letters
+
+
+def _opened(message: Message, now: datetime) -> Letter | None:
+    """What is to be sent; None if it is of no use any more, or cannot be read, and so has failed."""
+    if message.expires_at is not None and message.expires_at <= now:
+        message.failed_at, message.last_error = now, "expired"
+        message.sealed = message.recipient = None  # nobody needs the link or code that is in it
+        return None
+    try:
+        return post.opened(message)
+    except CannotUnseal as fault:
+        message.failed_at, message.last_error = now, f"cannot be opened: {fault}"
+        return None
+
+
+def _tried(send: channels.Send, letter: Letter) -> NotSent | None:
+    """Why `letter` did not leave, or None if it did. A fault of our own must not keep the others waiting."""
+    try:
+        send(letter)
+    except NotSent as fault:
+        return fault
+    except Exception as fault:  # noqa: BLE001  logged with its trace; the row says so too
+        _log.exception("could not be sent", kind=letter.kind, name=letter.name, row=letter.id)
+        return Later(f"a fault of our own: {type(fault).__name__}")
+    return None
+
+
+def _settle(work: Work, letter: Letter, outcome: NotSent | None) -> None:
+    """Write down what came of it."""
+    with work():
+        message = session().get(Message, letter.id)
+        if message is None or message.sent_at is not None:
+            return
+        message.leased_until = None
+        if outcome is None:
+            _sent(message)
+        else:
+            _not_sent(message, outcome)
+
+
+def _sent(message: Message) -> None:
+    message.sent_at = clock.now()
+    message.sealed = message.recipient = message.last_error = None
+    _log.info("sent", kind=message.kind, name=message.name, row=message.id, attempt=message.attempts)
+
+
+def _not_sent(message: Message, outcome: NotSent) -> None:
+    """Try again later, or give up. What the other side said stays in the row: it may name the recipient."""
+    again = clock.now() + timedelta(seconds=_wait(message.attempts))
+    message.last_error = outcome.why[:500]
+    if isinstance(outcome, Refused) or again >= message.give_up_at:
+        message.failed_at = clock.now()
+    else:
+        message.due_at = again
+    _log.warning(
+        "failed" if message.failed_at else "not sent yet", kind=message.kind, name=message.name, row=message.id,
+        attempt=message.attempts, code=outcome.code, because=type(outcome).__name__,
+    )  # fmt: skip
+
+
+def _wait(attempts: int) -> float:
+    """Seconds until the next try: doubling, and somewhere in the upper half, so that letters spread out."""
+    longest = min(FIRST_WAIT * float(2 ** (attempts - 1)), LONGEST_WAIT)
+    return longest * (0.5 + secrets.randbelow(1000) / 2000)
