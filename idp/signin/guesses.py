@@ -39,7 +39,7 @@ class Locked(TooManyRequests):
 
 def key(*whose: str) -> bytes:
     """The counter of an account, of an unknown name, or of an account in one known browser."""
-    return crypto.digest("\0".join(whose))
+    return crypto.digest("".join(f"{len(part)}:{part}" for part in whose))
 
 
 def refuse_locked(counter: bytes) -> None:

@@ -1,0 +1,50 @@
+"""Somebody at a browser, for the tests of signing in: opens pages, and sends the forms that are on them."""
+
+from bs4 import BeautifulSoup
+
+from tests.factories import PASSWORD
+
+
+class Person:
+    """Has a browser with cookies of its own."""
+
+    def __init__(self, web):
+        self.web = web
+        self.answer = None
+
+    def opens(self, path):
+        self.answer = self.web.get(path)
+        return self.answer
+
+    def sends(self, path, **fields):
+        """Open the page at `path`, then send its form with these fields; buttons are fields too."""
+        self.opens(path)
+        return self.sends_again(path, **fields)
+
+    def sends_again(self, path, **fields):
+        """Send to `path` with the token of the page in front of them."""
+        fields = {name.replace("_", "-") if name == "send_code" else name: value for name, value in fields.items()}
+        self.answer = self.web.post(path, data={"csrf_token": self.token} | fields)
+        return self.answer
+
+    @property
+    def token(self):
+        field = self.page.find("input", {"name": "csrf_token"})
+        return field["value"] if field else ""
+
+    @property
+    def page(self):
+        return BeautifulSoup(self.answer.text, "html.parser")
+
+    @property
+    def sees(self):
+        """What the page says, in one line."""
+        return " ".join(self.page.find("main").get_text(" ").split())
+
+    def cookie(self, name):
+        found = self.web.get_cookie(name)
+        return found.value if found else None
+
+    def signs_in(self, username, password=PASSWORD, back=None):
+        path = "/sign-in" + (f"?next={back}" if back else "")
+        return self.sends(path, username=username, password=password)

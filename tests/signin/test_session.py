@@ -1,0 +1,181 @@
+"""Browser sessions: one row each, found by a digest, dead when the row says so."""
+
+from datetime import timedelta
+
+import pytest
+from flask_login import current_user
+from sqlalchemy import select, update
+
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import clock as clocks, crypto
+from idp.signin import session as sessions
+from idp.signin.models import BrowserSession
+
+INSIDE = "/mobile/confirm"
+
+
+def is_in(person):
+    return person.opens(INSIDE).status_code == 200
+
+
+def rows(work, person_id):
+    with work() as session:
+        found = session.scalars(select(BrowserSession).where(BrowserSession.person_id == person_id))
+        return list(found.unique())
+
+
+def test_the_cookie_is_found_by_its_digest_and_by_nothing_else_in_the_row(jo, account, work):
+    jo.signs_in(account.username)
+    (row,) = rows(work, account.id)
+
+    assert row.digest == crypto.digest(jo.cookie("session"))
+    assert jo.cookie("session") not in (row.sid, row.person_id)
+    assert (row.kind, row.acr, row.amr) == ("administrator", sessions.SINGLE, frozenset({"pwd"}))
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites(jo, account):
+    jo.signs_in(account.username)
+    (cookie,) = [text for text in jo.answer.headers.getlist("Set-Cookie") if text.startswith("session=")]
+
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Path=/" in cookie
+    assert "Domain" not in cookie
+    assert "Expires" not in cookie
+
+
+def test_over_https_only_this_very_host_can_have_set_the_cookie(app, account, work, monkeypatch):
+    settings = app.extensions["idp"].settings
+    server = settings.server.model_copy(update={"issuer": "https://id.example"})
+    runtime = app.extensions["idp"].__class__(
+        settings.model_copy(update={"server": server}), app.extensions["idp"].sealer, app.extensions["idp"].passwords
+    )
+    monkeypatch.setitem(app.extensions, "idp", runtime)
+    with work(), app.test_request_context(base_url="http://localhost:5000"):
+        app.preprocess_request()
+        sessions.begin(account.id)
+        answer = app.process_response(app.response_class())
+    cookies = answer.headers.getlist("Set-Cookie")
+
+    for name in ("__Host-session=", "__Host-device="):
+        (cookie,) = [text for text in cookies if text.startswith(name)]
+        assert "Secure" in cookie
+        assert "Path=/" in cookie
+
+
+def test_two_hours_without_a_click_end_it(jo, account, clock):
+    jo.signs_in(account.username)
+    clock.move(timedelta(hours=1, minutes=59))
+    assert is_in(jo)
+    clock.move(timedelta(hours=1, minutes=59))
+    assert is_in(jo)
+    clock.move(timedelta(hours=2))
+    assert not is_in(jo)
+
+
+def test_twelve_hours_end_it_however_busy_one_was(jo, account, clock):
+    jo.signs_in(account.username)
+    for _ in range(11):
+        clock.move(timedelta(hours=1))
+        assert is_in(jo)
+    clock.move(timedelta(hours=1))
+    assert not is_in(jo)
+
+
+def test_its_last_use_moves_at_most_once_a_minute(jo, account, work, clock):
+    jo.signs_in(account.username)
+    began = rows(work, account.id)[0].last_used_at
+    clock.move(timedelta(seconds=59))
+    is_in(jo)
+    assert rows(work, account.id)[0].last_used_at == began
+    clock.move(timedelta(seconds=1))
+    is_in(jo)
+    assert rows(work, account.id)[0].last_used_at == began + timedelta(minutes=1)
+
+
+def test_the_eleventh_browser_ends_the_oldest(app, account, another, work, clock):
+    from tests.signin.person import Person
+
+    browsers = []
+    for _ in range(11):
+        clock.move(timedelta(seconds=1))
+        browsers.append(Person(another()))
+        browsers[-1].signs_in(account.username)
+
+    assert not is_in(browsers[0])
+    assert all(is_in(browser) for browser in browsers[1:])
+    assert {row.why_ended for row in rows(work, account.id)} == {None, "too_many"}
+
+
+@pytest.mark.parametrize(
+    "undo",
+    [
+        update(Administrator).values(removed_at=clocks.now()),
+        update(Estab).values(state="suspended"),
+        update(Estab).values(state="closed"),
+        update(BrowserSession).values(ended_at=clocks.now(), why_ended="by hand"),
+    ],
+    ids=["removed", "suspended", "closed", "ended"],
+)
+def test_it_dies_at_once_with_what_it_stands_for(jo, account, work, undo):
+    jo.signs_in(account.username)
+    with work() as session:
+        session.execute(undo)
+
+    assert not is_in(jo)
+
+
+def test_ending_all_leaves_the_one_that_is_kept(jo, stranger, account, work):
+    jo.signs_in(account.username)
+    stranger.signs_in(account.username)
+    kept = next(row.sid for row in rows(work, account.id) if row.digest == crypto.digest(jo.cookie("session")))
+    with work():
+        sessions.end_all(account.id, "password_changed", but=kept)
+
+    assert is_in(jo)
+    assert not is_in(stranger)
+
+
+def test_whoever_asks_for_a_later_sign_in_is_told_of_none(app, account, work, clock):
+    with work(), app.test_request_context():
+        sessions.begin(account.id)
+        now = clocks.now()
+
+        assert sessions.current().id == account.id
+        assert sessions.current(since=now).auth_time == now
+        assert sessions.current(since=now + timedelta(microseconds=1)) is None
+        assert sessions.current().person.estab_id == account.estab_id
+
+
+def test_current_user_says_who_it_is_at_once(app, account, work):
+    with work(), app.test_request_context():
+        assert not current_user.is_authenticated
+        app.extensions["idp.sign_in"](account.id, frozenset({"pwd"}))
+
+        assert (current_user.kind, current_user.id, current_user.name) == ("administrator", account.id, "Jo Bloggs")
+        assert current_user.get_id() == current_user.sid != ""
+
+
+def test_an_operator_is_nobody_to_the_pages_of_schools(app, work):
+    from idp.signin import operators
+
+    with work() as session:
+        operator, _ = operators.add("Sam", "sam@idaas.example")
+        session.flush()
+        with app.test_request_context():
+            sessions.begin(operator.id, sessions.PASSWORD_AND_CODE, kind="operator")
+
+            assert current_user.kind == "operator"
+            assert current_user.acr == sessions.MULTI
+            assert sessions.current() is None
+
+
+def test_another_persons_sign_in_in_the_same_browser_ends_the_first(jo, account, work):
+    from tests.factories import an_administrator
+
+    with work():
+        other = an_administrator().username
+    jo.signs_in(account.username)
+    jo.signs_in(other, back="/x")
+
+    assert [row.why_ended for row in rows(work, account.id)] == ["replaced"]

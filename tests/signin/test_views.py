@@ -1,0 +1,229 @@
+"""The sign-in page and the way out, as a browser meets them."""
+
+from datetime import timedelta
+from unittest import mock
+from urllib.parse import quote
+
+import pytest
+
+from idp.estabs.models import Estab
+from idp.foundation.crypto import Passwords
+from idp.foundation.errors import Busy
+from idp.foundation.web import security
+from tests.factories import PASSWORD
+
+PENDING = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
+
+
+def quoted(path):
+    return quote(path, safe="")
+
+
+@pytest.fixture
+def assembly_asks(app, jo):
+    """The dispatcher has left the partner's name beside the return address."""
+    with app.test_request_context():
+        from flask import session
+
+        security.remember_destination(PENDING, "https://assembly.example", "Assembly")
+        kept = dict(session)
+    with jo.web.session_transaction() as cookie:
+        cookie.update(kept)
+
+
+def test_signing_in_leads_to_where_one_was_going(jo, account):
+    answer = jo.signs_in(account.username, back="/mobile/confirm")
+
+    assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
+    assert account.school not in jo.opens("/sign-in").text
+
+
+@pytest.mark.parametrize("written", [str, str.upper, lambda name: f"  {name} "])
+def test_the_name_may_be_written_in_any_way(jo, account, written):
+    assert jo.signs_in(written(account.username)).status_code == 303
+    assert jo.signs_in(written(account.email), back="/x").status_code == 303
+
+
+def test_the_fields_and_buttons_have_the_promised_names(jo):
+    jo.opens("/sign-in")
+
+    assert jo.page.find("input", id="username")["name"] == "username"
+    assert jo.page.find("input", id="password")["name"] == "password"
+    assert jo.page.find("button", id="sign-in")
+    assert jo.page.find("button", id="cancel")["name"] == "cancel"
+
+
+def test_the_page_says_who_asks_and_keeps_the_request_for_those_who_register(jo, assembly_asks):
+    jo.opens(f"/sign-in?next={quoted(PENDING)}")
+
+    assert "Assembly wants to connect to your school" in jo.sees
+    assert jo.page.find("a", id="register")["href"] == f"/register?next={quoted(PENDING)}"
+    assert "form-action 'self' https://assembly.example;" in jo.answer.headers["Content-Security-Policy"]
+
+
+def test_without_a_partner_nothing_is_said_of_one(jo):
+    jo.opens("/sign-in")
+
+    assert "wants to connect" not in jo.sees
+    assert jo.page.find("a", id="register")["href"] == "/register"
+    assert "form-action 'self';" in jo.answer.headers["Content-Security-Policy"]
+
+
+def test_cancel_tells_the_partner_and_checks_no_password(jo, account, app):
+    before = app.extensions["idp"].passwords.hashed
+    answer = jo.sends(f"/sign-in?next={quoted(PENDING)}", cancel="yes", username=account.username, password="x")
+
+    assert (answer.status_code, answer.location) == (303, PENDING + "&cancel=1")
+    assert app.extensions["idp"].passwords.hashed == before
+
+
+def test_cancel_without_a_partner_leads_to_our_first_page(jo):
+    assert jo.sends("/sign-in?next=/mobile/confirm", cancel="yes").location == "/"
+
+
+def test_a_wrong_password_keeps_the_name_and_never_the_password(jo, account):
+    jo.signs_in(account.username, "not the password at all")
+
+    assert jo.answer.status_code == 422
+    assert "do not belong together" in jo.sees
+    assert jo.page.find("input", id="username")["value"] == account.username
+    assert "not the password at all" not in jo.answer.text
+
+
+def test_nothing_typed_is_asked_for_at_its_field(jo):
+    jo.sends("/sign-in", username="", password="")
+
+    assert "Type your Estab ID or your e-mail address." in jo.sees
+    assert jo.page.find("a", href="#username")
+    assert jo.page.find("input", id="username")["aria-invalid"] == "true"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 400, "a\r\nb", "\x7f"])
+def test_names_that_nobody_types_are_refused_before_any_hash(jo, app, name):
+    before = app.extensions["idp"].passwords.hashed
+    jo.sends("/sign-in", username=name, password="whatever it is")
+
+    assert jo.answer.status_code == 422
+    assert app.extensions["idp"].passwords.hashed == before
+
+
+def test_bytes_that_are_no_text_are_only_a_wrong_name(jo):
+    jo.sends("/sign-in", username=b"\xed\xa0\x80", password=b"\xff\xfe")
+
+    assert jo.answer.status_code == 422
+
+
+def test_the_eleventh_guess_meets_a_page_that_says_how_long(jo, account):
+    for _ in range(10):
+        jo.signs_in(account.username, "wrong every time")
+    jo.signs_in(account.username, PASSWORD)
+
+    assert jo.answer.status_code == 429
+    assert 0 < int(jo.answer.headers["Retry-After"]) <= 60
+    assert "nobody can sign in to it for a minute" in jo.sees
+    assert jo.page.find(id="error-code").text == "account_locked"
+
+
+def test_too_many_at_once_is_a_page_that_keeps_the_name(jo, account):
+    with mock.patch.object(Passwords, "matches", side_effect=Busy()):
+        jo.signs_in(account.username)
+
+    assert jo.answer.status_code == 503
+    assert int(jo.answer.headers["Retry-After"]) > 0
+    assert jo.page.find("input", id="username")["value"] == account.username
+    assert "Many people are using the service" in jo.sees
+
+
+@pytest.mark.parametrize(
+    ("state", "says"), [("suspended", "suspended"), ("closed", "has been closed"), ("rejected", "could not confirm")]
+)
+def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(jo, account, work, state, says):
+    with work() as session:
+        session.get_one(Estab, account.estab_id).state = state
+
+    jo.signs_in(account.username, "wrong of course")
+    assert says not in jo.sees
+    jo.signs_in(account.username)
+    assert jo.answer.status_code == 403
+    assert says in jo.sees
+    assert jo.cookie("session") is None
+
+
+def test_a_suspended_school_is_shown_the_way_back_to_the_partner(jo, account, work, assembly_asks):
+    with work() as session:
+        session.get_one(Estab, account.estab_id).state = "suspended"
+    jo.signs_in(account.username, back=quoted(PENDING))
+
+    assert jo.page.find("a", string="Back to Assembly")["href"] == PENDING + "&cancel=1"
+
+
+def test_a_page_left_open_too_long_loses_nothing_but_the_password(jo, account):
+    jo.opens(f"/sign-in?next={quoted('/mobile/confirm')}")
+    answer = jo.web.post("/sign-in?next=/mobile/confirm", data={"username": account.username, "password": PASSWORD})
+    jo.answer = answer
+
+    assert answer.status_code == 400
+    assert "had been open for a long time" in jo.sees
+    assert jo.page.find("input", id="username")["value"] == account.username
+    assert jo.sends_again("/sign-in?next=/mobile/confirm", username=account.username, password=PASSWORD).location == (
+        "/mobile/confirm"
+    )
+
+
+def test_who_is_signed_in_and_goes_nowhere_sees_their_school(jo, account):
+    jo.signs_in(account.username)
+
+    assert jo.opens("/sign-in").location == "/"
+
+
+def test_who_is_signed_in_can_sign_in_again_for_a_partner_that_asks_for_it(jo, account):
+    jo.signs_in(account.username)
+    first = jo.cookie("session")
+
+    assert jo.opens(f"/sign-in?next={quoted(PENDING)}").status_code == 200
+    assert jo.signs_in(account.username, back=quoted(PENDING)).location == PENDING
+    assert jo.cookie("session") != first
+
+
+def test_signing_out_asks_and_then_ends_it(jo, account):
+    jo.signs_in(account.username)
+    jo.opens("/sign-out")
+    assert "You are signed in as Jo Bloggs" in jo.sees
+
+    jo.sends_again("/sign-out")
+    assert jo.answer.location == "/signed-out"
+    assert not jo.cookie("session")
+    jo.opens("/signed-out")
+    assert jo.page.find(id="signed-out")
+    assert jo.opens("/mobile/confirm").location.startswith("/sign-in")
+
+
+def test_signing_out_twice_does_no_harm(jo):
+    assert jo.opens("/sign-out").location == "/signed-out"
+    assert jo.opens("/signed-out").status_code == 200
+
+
+def test_a_new_computer_is_told_about_and_the_same_one_is_not(jo, stranger, account, outbox):
+    jo.signs_in(account.username)
+    assert outbox.all("new_device") == []
+
+    stranger.web.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0"
+    stranger.signs_in(account.username)
+    told = outbox.last("new_device")
+    assert told.to == account.email
+    assert "Firefox on Windows" in told.text
+
+    jo.signs_in(account.username, back="/x")
+    stranger.signs_in(account.username, back="/x")
+    assert len(outbox.all("new_device")) == 1
+
+
+def test_the_locked_are_told_once(stranger, account, outbox, clock):
+    for _ in range(12):
+        stranger.signs_in(account.username, "wrong every time")
+    assert [letter.to for letter in outbox.all("account_locked")] == [account.email]
+    assert "2 March 2026 at 09:30" in outbox.last("account_locked").text
+
+    clock.move(timedelta(minutes=2))
+    stranger.signs_in(account.username, "wrong again")
+    assert len(outbox.all("account_locked")) == 1
