@@ -133,7 +133,8 @@ def finish() -> SignIn:
         token = provider.authorize_access_token(claims_options=_expected(), leeway=LEEWAY)
         if "userinfo" not in token:
             raise Untrusted("no ID Token")
-        return _signed_in(provider, token, dict(token["userinfo"]))
+        claims = dict(token["userinfo"])
+        return _kept(token, claims, _about(provider, token, claims))
 
 
 def refresh(before: SignIn) -> SignIn:
@@ -154,7 +155,9 @@ def refresh(before: SignIn) -> SignIn:
             token["id_token"] = before.id_token
         if claims["sub"] != before.claims["sub"]:
             raise Untrusted("the new ID Token is about somebody else (OpenID Connect Core §12.2)")
-        return _signed_in(provider, token, claims)
+        # Once the person has left the school, its data may still be shared: then nobody can be asked about.
+        is_somebody = "openid" in str(token.get("scope", "openid")).split()
+        return _kept(token, claims, _about(provider, token, claims) if is_somebody else before.about)
 
 
 def end(sign_in: SignIn) -> Response:
@@ -216,11 +219,15 @@ def _expected() -> dict[str, Any]:
     }
 
 
-def _signed_in(provider: FlaskOAuth2App, token: dict[str, Any], claims: dict[str, Any]) -> SignIn:
-    """What we keep; userinfo must be about the person of the ID Token (OpenID Connect Core §5.3.2)."""
+def _about(provider: FlaskOAuth2App, token: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
+    """What userinfo says, which must be about the person of the ID Token (OpenID Connect Core §5.3.2)."""
     about = dict(provider.userinfo(token=token))
     if about.get("sub") != claims["sub"]:
         raise Untrusted("userinfo is about somebody else")
+    return about
+
+
+def _kept(token: dict[str, Any], claims: dict[str, Any], about: dict[str, Any]) -> SignIn:
     now = time.time()
     return SignIn(
         claims=claims,

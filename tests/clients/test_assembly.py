@@ -142,6 +142,15 @@ def test_an_area_a_verified_school_did_not_tick_is_not_shared(person, provider):
     assert page.count("Not shared") == 1
 
 
+def test_a_schools_data_goes_on_after_the_person_has_left_it(person, provider):
+    provider.status = "verified"
+    person.signs_in()
+    provider.scope, provider.about = "school students", {"sub": "nobody"}
+
+    assert person.presses("/check-again").status_code == 303
+    assert "New: your school now shares School details, Pupils with us" in person.opens("/").text
+
+
 def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider):
     person.signs_in()
     provider.refuses["refresh_token"] = "invalid_grant"
