@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from idp.estabs.models import Estab
+from idp.foundation import clock, crypto
 from idp.foundation.database import Base
 from idp.schools.models import School
 
@@ -13,6 +15,7 @@ class Registration(Base):
     """Somebody is registering a school; becomes an estab, or a request to join one, when completed."""
 
     __tablename__ = "registrations"
+    __table_args__ = (Index("ix_registrations_browser", "browser", "school_id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     school_id: Mapped[int] = mapped_column(ForeignKey("schools.id"))
@@ -27,14 +30,34 @@ class Registration(Base):
     client_id: Mapped[str | None]
     """That partner's client, for the other browser's way back (`initiate_login_uri`)."""
     created_at: Mapped[datetime]
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     email_verified_at: Mapped[datetime | None]
+    proved_in: Mapped[bytes | None]
+    """Digest of the cookie of the browser in which the link was pressed: it may sign up too, and no more."""
     used_at: Mapped[datetime | None]
     """When it was completed: claimed once, by one UPDATE."""
     outcome: Mapped[str | None]
-    """`registered` or `joining`."""
+    """`registered`, `joining`, or `member`: the person had an account for this school already."""
+    administrator_id: Mapped[str | None] = mapped_column(ForeignKey("administrators.id"), index=True)
+    """Who it made, where it was `registered`."""
+    collected_at: Mapped[datetime | None]
+    """When we last made that person's password; None once they chose their own."""
 
     school: Mapped[School] = relationship(lazy="joined")
+
+    @property
+    def has_expired(self) -> bool:
+        """Left for too long without being completed."""
+        return self.used_at is None and self.expires_at <= clock.now()
+
+    def began_in(self, browser: bytes | None) -> bool:
+        """Whether the browser with this digest began it: only there may a partner's request go on."""
+        return browser is not None and crypto.same(browser, self.browser)
+
+    def knows(self, browser: bytes | None) -> bool:
+        """Whether the browser with this digest began it or pressed the link."""
+        digests = (self.browser, self.proved_in)
+        return browser is not None and any(crypto.same(browser, digest) for digest in digests if digest)
 
 
 class EmailProof(Base):
@@ -46,6 +69,8 @@ class EmailProof(Base):
     purpose: Mapped[str]
     registration_id: Mapped[str] = mapped_column(ForeignKey("registrations.id"), index=True)
     email: Mapped[str]
+    email_folded: Mapped[str] = mapped_column(index=True)
+    """For counting what one address is sent."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
@@ -65,6 +90,14 @@ class Review(Base):
     """`verified` or `rejected`."""
     decided_by: Mapped[str | None]
     reason: Mapped[str | None]
+    """Why it was rejected, as the school was told."""
+
+    estab: Mapped[Estab] = relationship(lazy="joined")
+
+    @property
+    def is_overdue(self) -> bool:
+        """Should have been decided by now."""
+        return self.decided_at is None and self.due_at < clock.now()
 
 
 class ReviewNote(Base):
@@ -89,11 +122,21 @@ class JoinRequest(Base):
     registration_id: Mapped[str] = mapped_column(ForeignKey("registrations.id"), unique=True)
     name: Mapped[str]
     email: Mapped[str]
+    """Verified."""
+    email_folded: Mapped[str]
     mobile: Mapped[str]
     created_at: Mapped[datetime]
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    """From then on it is no longer the owners' to decide, but our staff's."""
     used_at: Mapped[datetime | None]
     """When it was decided: claimed once."""
     decision: Mapped[str | None]
     """`approved` or `declined`."""
     decided_by: Mapped[str | None]
+
+    estab: Mapped[Estab] = relationship(lazy="joined")
+
+    @property
+    def is_with_operators(self) -> bool:
+        """The owners have not answered in time."""
+        return self.used_at is None and self.expires_at <= clock.now()

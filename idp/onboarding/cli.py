@@ -1,0 +1,197 @@
+"""`idp onboarding`: check new schools, and decide about requests to join that nobody answered."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from idp.estabs.models import Administrator
+from idp.foundation import command
+from idp.onboarding import due, join, review
+from idp.onboarding.forms import readable_mobile
+from idp.onboarding.models import JoinRequest, Review
+
+ME = "cli"
+QUEUE = ("kind", "id", "school", "who", "waiting_since", "due", "overdue")
+
+
+@click.group()
+def commands() -> None:
+    """Check new schools: the queue, a case, the decision.
+
+    A new school is due within two working days (bank holidays of its nation count). Call the register's
+    telephone number, never one that was typed.
+    """
+
+
+@commands.command()
+@command.json_option
+@command.working
+def queue(*, as_json: bool) -> None:
+    """List what waits for us, the most pressing first: new schools, and requests to join nobody answered."""
+    rows = [*map(_school, review.queue()), *map(_request, join.waiting())]
+    rows.sort(key=lambda row: row["due"])
+    if not as_json:
+        rows = [{**row, "overdue": "OVERDUE" if row["overdue"] else ""} for row in rows]
+    command.show(rows, QUEUE, as_json=as_json, empty="Nothing waits to be checked.")
+
+
+@commands.command()
+@click.argument("estab_id")
+@command.json_option
+@command.working
+def show(estab_id: str, *, as_json: bool) -> None:
+    """Show one new school: what was typed, beside what the register says, and the notes.
+
+    ESTAB_ID is as the queue shows it, such as 2135001 or E123456.
+    """
+    case = review.case(estab_id)
+    if as_json:
+        command.show_json(_as_record(case))
+    else:
+        for line in _as_text(case):
+            click.echo(line)
+
+
+@commands.command()
+@click.argument("estab_id")
+@click.argument("text")
+@command.working
+def note(estab_id: str, text: str) -> None:
+    """Keep a note of a call. Only our staff read it."""
+    kept = review.note(estab_id, text, by=ME)
+    click.echo(f"Noted on {kept.estab.name}.")
+
+
+@commands.command()
+@click.argument("estab_id")
+@click.argument("question")
+@command.working
+def ask(estab_id: str, question: str) -> None:
+    """Ask the school for more before deciding: QUESTION is mailed to its owners, and kept as a note."""
+    asked = review.ask(estab_id, question, by=ME)
+    click.echo(f"The owners of {asked.estab.name} have been asked by e-mail. It is still due {_when(asked)}.")
+
+
+@commands.command()
+@click.argument("estab_id")
+@command.working
+def verify(estab_id: str) -> None:
+    """It was the school: data may flow. Its owners are told by e-mail.
+
+    Partners it has authorised receive data with their next refresh, and nobody is asked again.
+    """
+    decided = review.verify(estab_id, by=ME)
+    click.echo(f"{decided.estab.name} is verified.")
+
+
+@commands.command()
+@click.argument("estab_id")
+@click.option("--reason", required=True, help="Why, in words for the school: they are mailed to its owners.")
+@command.working
+def reject(estab_id: str, reason: str) -> None:
+    """It was not the school, or we could not find out. Its owners are told why, and it may register again."""
+    decided = review.reject(estab_id, reason, by=ME)
+    click.echo(f"{decided.estab.name} is rejected.")
+
+
+@commands.group("join")
+def joining() -> None:
+    """Decide about requests to join a school that its owners did not answer in time."""
+
+
+@joining.command()
+@click.argument("request_id")
+@click.option("--role", type=click.Choice(join.ROLES), required=True, help="What the person may do.")
+@command.working
+def approve(request_id: str, role: str) -> None:
+    """Let the person in; they are mailed a link to choose a password. Call the school first."""
+    person = join.approve(join.find(request_id), role, by=ME)
+    click.echo(f"{person.name} has joined {person.estab.name} as {person.username}.")
+
+
+@joining.command()
+@click.argument("request_id")
+@command.working
+def decline(request_id: str) -> None:
+    """Turn the person away; they are told by e-mail."""
+    asked = join.find(request_id)
+    join.decline(asked, by=ME)
+    click.echo(f"{asked.name} was declined by {asked.estab.name}.")
+
+
+def _school(waiting: Review) -> dict[str, Any]:
+    return {
+        "kind": "school", "id": waiting.estab.estab_id, "school": waiting.estab.name, "who": "",
+        "waiting_since": waiting.opened_at, "due": waiting.due_at, "overdue": waiting.is_overdue,
+    }  # fmt: skip
+
+
+def _request(waiting: JoinRequest) -> dict[str, Any]:
+    """Unanswered by the owners, so it should have been decided by now."""
+    return {
+        "kind": "join", "id": waiting.id, "school": waiting.estab.name, "who": waiting.name,
+        "waiting_since": waiting.created_at, "due": waiting.expires_at, "overdue": True,
+    }  # fmt: skip
+
+
+def _as_record(case: review.Case) -> dict[str, Any]:
+    estab, school = case.review.estab, case.review.estab.school
+    return {
+        "estab_id": estab.estab_id, "state": estab.state, "registered_at": estab.registered_at,
+        "due": case.review.due_at, "overdue": case.review.is_overdue, "decision": case.review.decision,
+        "decided_at": case.review.decided_at, "decided_by": case.review.decided_by, "reason": case.review.reason,
+        "typed": [_typed(owner) for owner in case.owners],
+        "register": {
+            "name": school.name, "urn": school.urn, "dfe_number": school.dfe_number, "type": school.type_name,
+            "status": school.status_name, "address": school.address, "telephone": school.telephone_e164,
+            "head_teacher": school.head_teacher, "website": school.website,
+        },
+        "addresses": case.addresses,
+        "notes": [{"at": each.at, "by": each.by, "text": each.text} for each in case.notes],
+    }  # fmt: skip
+
+
+def _typed(owner: Administrator) -> dict[str, Any]:
+    return {
+        "name": owner.name, "email": owner.email, "mobile": owner.mobile,
+        "mobile_confirmed": owner.mobile_confirmed_at is not None,
+    }  # fmt: skip
+
+
+def _as_text(case: review.Case) -> Iterator[str]:
+    estab, school = case.review.estab, case.review.estab.school
+    yield f"{school.name}, Estab ID {estab.estab_id}: {estab.state}"
+    yield f"  due           {_when(case.review)}{'  OVERDUE' if case.review.is_overdue else ''}"
+    if case.review.decided_at:
+        yield f"  decided       {case.review.decision} by {case.review.decided_by}, {_day(case.review)}"
+    if case.review.reason:
+        yield f"  reason        {case.review.reason}"
+    yield "Call, by the register:"
+    yield f"  telephone     {_number(school.telephone_e164) or school.telephone or 'none'}"
+    yield f"  head teacher  {school.head_teacher or 'not given'}"
+    yield f"  address       {school.address or 'not given'}"
+    yield f"  website       {school.website or 'none'}"
+    yield f"  URN           {school.urn or 'none'}, {school.type_name}, {school.status_name}"
+    yield "Typed by whoever registered:"
+    for owner in case.owners:
+        confirmed = "confirmed" if owner.mobile_confirmed_at else "not confirmed"
+        yield f"  name          {owner.name}"
+        yield f"  e-mail        {owner.email} (verified)"
+        yield f"  mobile        {_number(owner.mobile)} ({confirmed})"
+    yield f"  compared      {case.addresses}"
+    yield "Notes:" if case.notes else "No notes yet."
+    for each in case.notes:
+        yield f"  {each.at:%Y-%m-%d %H:%M} {each.by}: {each.text}"
+
+
+def _number(e164: str) -> str:
+    return readable_mobile(e164) if e164 else ""
+
+
+def _when(waiting: Review) -> str:
+    return f"by the end of {due.in_words(waiting.due_at)}"
+
+
+def _day(decided: Review) -> str:
+    return due.in_words(decided.decided_at) if decided.decided_at else ""

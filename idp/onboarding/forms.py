@@ -1,0 +1,166 @@
+"""What people type while registering, checked kindly and cleaned: each error says what to do."""
+
+import re
+import unicodedata
+from typing import Any
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from flask_wtf import FlaskForm
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+from wtforms import BooleanField, EmailField, PasswordField, RadioField, StringField, TelField
+from wtforms.validators import ValidationError
+
+from idp.foundation import runtime
+from idp.onboarding.register import Details
+
+NAME_LIMIT = 80
+EMAIL_LIMIT = 254
+MOBILE_LIMIT = 40
+NOT_IN_NAMES = re.compile(r"[<>/\\@:{}\[\]|]|www\.", re.IGNORECASE)
+"""Our mails greet people by name, and an address in one would make a stranger's advertisement of them."""
+
+JOINERS = "\u200c\u200d"
+"""Invisible, and needed to write some languages."""
+
+MOBILES = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
+DRAMA = re.compile(r"7700900\d{3}")
+"""Numbers nobody has, set aside for films and for trying things out."""
+
+
+def one_line(text: Any) -> Any:
+    """Text without blanks at its ends, and with single ones inside."""
+    return " ".join(text.split()) if isinstance(text, str) else text
+
+
+def person_name(_form: FlaskForm, field: StringField) -> None:
+    """A person's name, in any script; not a web address."""
+    name = field.data or ""
+    if not any(char.isalpha() for char in name):
+        raise ValidationError("Enter your name")
+    if len(name) > NAME_LIMIT:
+        raise ValidationError(f"Your name must be {NAME_LIMIT} characters or fewer")
+    invisible = (char for char in name if char not in JOINERS)
+    if NOT_IN_NAMES.search(name) or any(unicodedata.category(char)[0] == "C" for char in invisible):
+        raise ValidationError("Enter your name with letters, spaces, hyphens and apostrophes only")
+
+
+def address_of(text: str | None) -> str:
+    """The address that was typed, in its plain form. Raises `ValidationError` saying what to type instead."""
+    typed = (text or "").strip()
+    if not typed:
+        raise ValidationError("Enter your e-mail address")
+    wrong = ValidationError("Enter an e-mail address in the right form, like name@school.sch.uk")
+    if len(typed) > EMAIL_LIMIT:
+        raise wrong
+    try:
+        found = validate_email(typed, check_deliverability=False, strict=True)
+    except EmailNotValidError as fault:
+        raise wrong from fault
+    if found.ascii_email is None:
+        raise ValidationError("Enter an e-mail address whose part before the @ has plain letters only")
+    return found.ascii_email
+
+
+def mobile_of(text: str | None) -> str:
+    """The mobile number that was typed, British unless it begins with +, in E.164. Raises `ValidationError`."""
+    typed = (text or "").strip()
+    if not typed:
+        raise ValidationError("Enter your mobile number")
+    wrong = ValidationError("Enter a mobile number, like 07700 900 123 or +44 7700 900 123")
+    try:
+        number = phonenumbers.parse(typed[:MOBILE_LIMIT], "GB")
+    except NumberParseException as fault:
+        raise wrong from fault
+    if not _is_drama(number):
+        if not phonenumbers.is_valid_number(number):
+            raise wrong
+        if phonenumbers.number_type(number) not in MOBILES:
+            raise ValidationError("Enter a mobile number: we send text messages to it")
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def email_address(_form: FlaskForm, field: StringField) -> None:
+    """An address that mail can be sent to."""
+    address_of(field.data)
+
+
+def mobile_number(_form: FlaskForm, field: StringField) -> None:
+    """A number that text messages can be sent to."""
+    mobile_of(field.data)
+
+
+def readable_mobile(e164: str) -> str:
+    """A number as people write it: `07700 900123`, or with its country where it is foreign."""
+    number = phonenumbers.parse(e164)
+    british = number.country_code == 44
+    return phonenumbers.format_number(
+        number, PhoneNumberFormat.NATIONAL if british else PhoneNumberFormat.INTERNATIONAL
+    )
+
+
+def _is_drama(number: phonenumbers.PhoneNumber) -> bool:
+    national = str(number.national_number)
+    allowed = runtime.settings().environment != "production"
+    return allowed and number.country_code == 44 and DRAMA.fullmatch(national) is not None
+
+
+def declared(_form: FlaskForm, field: BooleanField) -> None:
+    """The declaration has to be made."""
+    if not field.data:
+        raise ValidationError("Confirm that you may authorise sharing for this school")
+
+
+class SignUp(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """The registration form as it comes back: the address is verified and stays as it is."""
+
+    name = StringField("Your name", filters=[one_line], validators=[person_name])
+    mobile = TelField("Your mobile number", validators=[mobile_number])
+    declaration = BooleanField(
+        "I work for this school, and I am allowed to authorise sharing its data", validators=[declared]
+    )
+
+    def details(self, email: str) -> Details:
+        """What was typed, cleaned, for this address."""
+        return Details(name=str(self.name.data), email=email, mobile=mobile_of(self.mobile.data))
+
+
+class YourDetails(SignUp):
+    """The registration form the first time."""
+
+    email = EmailField("Your work e-mail address", validators=[email_address])
+
+    def typed(self) -> Details:
+        """All that was typed, cleaned."""
+        return self.details(address_of(self.email.data))
+
+
+class Address(FlaskForm):  # type: ignore[misc]
+    """A corrected address."""
+
+    email = EmailField("The right e-mail address", validators=[email_address])
+
+    def typed(self) -> str:
+        """The address, in its plain form."""
+        return address_of(self.email.data)
+
+
+class OwnPassword(FlaskForm):  # type: ignore[misc]
+    """A password of one's own instead of the one shown."""
+
+    password = PasswordField("Your own password")
+
+
+class JoinDecision(FlaskForm):  # type: ignore[misc]
+    """What somebody who asks to join becomes."""
+
+    role = RadioField(
+        "What may they do?",
+        choices=[("admin", "Authorise and stop sharing"), ("viewer", "Look, and change nothing")],
+        validate_choice=False,
+    )
+
+    def validate_role(self, field: RadioField) -> None:
+        """One of the two has to be chosen."""
+        if field.data not in {"admin", "viewer"}:
+            raise ValidationError("Choose what they may do")

@@ -1,0 +1,227 @@
+"""Register a school: begin, correct, and complete once the address is verified.
+
+A registration belongs to the browser that began it, known by the digest of a cookie. Completing it is claimed
+once: of two clicks, or two browsers, one makes the estab. Whether a school is registered already shows only
+then, to someone whose address is proved; until that moment every registration looks the same.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from idp.audit import events, log
+from idp.estabs import accounts, people
+from idp.estabs.models import Administrator
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import claim, session
+from idp.foundation.errors import Refusal
+from idp.onboarding import collect, due, join, origin, review, verify
+from idp.onboarding.models import Registration
+from idp.outbox import post
+from idp.schools import search, status
+from idp.schools.models import School
+
+
+class CannotRegister(Refusal):
+    """The school's entry in the register does not let it register; `says` is why."""
+
+    code, status, title = "cannot_register", 409, "This school cannot register"
+
+
+class NotInThisBrowser(Refusal):
+    """Another browser's registration, or none at all: the answer does not tell which."""
+
+    code, status, title = "registration_not_here", 404, "We cannot find this registration"
+    says = (
+        "A registration can be continued in the browser in which it was started, or from the link in our e-mail. "
+        "If neither is at hand, please start again: it takes a few minutes."
+    )
+
+
+class RegistrationExpired(Refusal):
+    """Begun, and not completed in time."""
+
+    code, status, title = "registration_expired", 410, "This registration was started too long ago"
+    says = "It was not completed in time, so nothing has been set up. Please start again: it takes a few minutes."
+
+
+class NotVerifiedYet(Refusal):
+    """Completing comes after proving the address."""
+
+    code, status, title = "email_not_verified", 409, "Please verify your e-mail address first"
+    says = "Open the link in the e-mail that we sent you, then sign up."
+
+
+class CompletedAlready(Refusal):
+    """Somebody was quicker: the other click, or the other browser."""
+
+    code, status, title = "registration_completed", 409, "This registration is complete"
+    says = "It was completed a moment ago, and nothing has been done twice."
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a person says about themselves, cleaned: the mobile number in E.164."""
+
+    name: str
+    email: str
+    mobile: str
+
+
+def school_to_register(school_id: int) -> School:
+    """The school with this id, if it may register. Raises `NotFound`, and `CannotRegister` leading to its successors."""
+    school = search.school(school_id)
+    if reason := status.why_not(school):
+        raise CannotRegister(
+            reason, because=f"school {school.id}: {school.status_name}, {school.type_name}", next_steps=_instead(school)
+        )
+    return school
+
+
+def begin(school: School, details: Details, *, browser: bytes, return_to: str | None) -> Registration:
+    """Start to register `school` in the browser with this digest, and send the link that proves the address.
+
+    Pressing twice, or coming back to correct something, goes on with the one that this browser has open.
+    `return_to` is the local path of a partner's pending request. Raises `TooManyRequests`.
+    """
+    if (open_already := under_way(school, browser)) is not None:
+        open_already.return_to = return_to or open_already.return_to
+        open_already.client_id = _client_of(open_already.return_to)
+        return correct(open_already, details)
+    now, lifetime = clock.now(), timedelta(days=runtime.settings().onboarding.registration_lifetime_days)
+    registration = Registration(
+        id=crypto.new_id("reg"), school_id=school.id, name=details.name, email=details.email, mobile=details.mobile,
+        declared_at=now, browser=browser, return_to=return_to, client_id=_client_of(return_to), created_at=now,
+        expires_at=now + lifetime,
+    )  # fmt: skip
+    session().add(registration)
+    session().flush()
+    log.record(events.REGISTRATION_BEGUN, by="stranger", subject=registration.id, school=school.id)
+    verify.send_proof(registration)
+    return registration
+
+
+def correct(registration: Registration, details: Details) -> Registration:
+    """Take over corrected details. Another address has to be proved again; the same one is not sent a second link."""
+    moved = people.fold_email(details.email) != people.fold_email(registration.email)
+    registration.name, registration.mobile = details.name, details.mobile
+    registration.declared_at = clock.now()
+    if moved:
+        change_address(registration, details.email)
+    return registration
+
+
+def change_address(registration: Registration, email: str) -> None:
+    """Prove another address instead; links sent before are dead. Raises `TooManyRequests`, `CompletedAlready`."""
+    if registration.used_at is not None:
+        raise CompletedAlready(because=registration.id)
+    registration.email, registration.email_verified_at, registration.proved_in = email, None, None
+    log.record(events.REGISTRATION_ADDRESS_CHANGED, by="stranger", subject=registration.id)
+    verify.send_proof(registration)
+
+
+def under_way(school: School, browser: bytes | None) -> Registration | None:
+    """What this browser has begun for this school and not completed, the newest."""
+    if browser is None:
+        return None
+    return session().scalar(
+        select(Registration)
+        .where(
+            Registration.browser == browser,
+            Registration.school_id == school.id,
+            Registration.used_at.is_(None),
+            Registration.expires_at > clock.now(),
+        )
+        .order_by(Registration.created_at.desc())
+        .limit(1)
+    )
+
+
+def known_here(registration_id: str, browser: bytes | None) -> Registration:
+    """The registration with this id, if this browser began it or pressed its link.
+
+    Raises `NotInThisBrowser`, and `RegistrationExpired` for one that was never completed.
+    """
+    plausible = re.fullmatch(r"reg_[a-z2-7]{26}", registration_id)
+    registration = session().get(Registration, registration_id) if plausible else None
+    start = (("Register your school", "/register"),)
+    if registration is None or not registration.knows(browser):
+        raise NotInThisBrowser(because=f"registration {registration_id}", next_steps=start)
+    if registration.has_expired:
+        raise RegistrationExpired(because=f"registration {registration.id}", next_steps=start)
+    return registration
+
+
+def step(registration: Registration) -> str:
+    """Where a registration stands: `check_email`, `sign_up` or `done`."""
+    if registration.used_at is not None:
+        return "done"
+    return "sign_up" if registration.email_verified_at is not None else "check_email"
+
+
+def complete(registration: Registration, details: Details, made: collect.Made) -> str:
+    """Make the estab and its owner, or ask to join the one there is; returns the outcome.
+
+    `made` is the password about to be shown; only a new estab's owner gets it. Raises `NotVerifiedYet`,
+    `CompletedAlready`, `RegistrationExpired`, `CannotRegister`.
+    """
+    if claim(Registration, id=registration.id, email=registration.email) is None:
+        kind = RegistrationExpired if registration.has_expired else CompletedAlready
+        raise kind(because=registration.id)
+    session().refresh(registration)
+    if registration.email_verified_at is None:
+        raise NotVerifiedYet(because=registration.id)
+    school = school_to_register(registration.school_id)
+    registration.name, registration.mobile = details.name, details.mobile
+    try:
+        owner = _register(registration, made)
+    except accounts.SchoolTaken:
+        estab = accounts.of_school(school.id)
+        if estab is None:  # rejected or closed in this very moment: trying again will register it
+            raise
+        registration.outcome = join.ask(estab, registration)
+    else:
+        registration.outcome, registration.administrator_id = "registered", owner.id
+    log.record(
+        events.REGISTRATION_COMPLETED, by=registration.administrator_id or "stranger", subject=registration.id,
+        outcome=registration.outcome,
+    )  # fmt: skip
+    return registration.outcome
+
+
+def of_person(administrator_id: str) -> Registration | None:
+    """The registration that made this administrator; None for those who came otherwise."""
+    return session().scalar(select(Registration).where(Registration.administrator_id == administrator_id))
+
+
+def owner(registration: Registration) -> Administrator | None:
+    """The administrator that `registration` made; None while, or where, it made none."""
+    return people.get(registration.administrator_id or "")
+
+
+def _register(registration: Registration, made: collect.Made) -> Administrator:
+    """The new estab's owner, with the password that is about to be shown. Raises `SchoolTaken`."""
+    estab, owner = accounts.register(
+        registration.school, name=registration.name, email=registration.email, mobile=registration.mobile
+    )
+    collect.issue(registration, owner, made)
+    opened = review.open_for(estab)
+    post.email(
+        "school_registered", to=owner.email, estab=estab.id, name=owner.name, school=estab.name,
+        estab_id=estab.estab_id, due=due.in_words(opened.due_at), link=runtime.url("/"),
+    )  # fmt: skip
+    return owner
+
+
+def _instead(school: School) -> tuple[tuple[str, str], ...]:
+    """What to register in place of a school that cannot be: those that follow it, or another."""
+    following = (each.school for each in search.successors(school) if each.school is not None and each.can_be_chosen)
+    steps = ((f"Register {each.name}", f"/register/details?school={each.id}") for each in following)
+    return (*steps, ("Find another school", "/register"))
+
+
+def _client_of(return_to: str | None) -> str | None:
+    began_from = origin.of_path(return_to)
+    return began_from.client_id if began_from else None

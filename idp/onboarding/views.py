@@ -1,0 +1,290 @@
+"""The pages of registering a school: search, details, the e-mail's link, signing up, the credentials.
+
+Each step's page sends whoever is not there yet, or already past it, to the step where they are.
+"""
+
+import structlog
+from flask import Blueprint, current_app, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf import FlaskForm
+
+from idp.estabs.links import LinkRefused, LinkUsed
+from idp.foundation import database, runtime
+from idp.foundation.web import security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.onboarding import browser, collect, forms, origin, register, signed_in, verify
+from idp.onboarding.models import Registration
+from idp.schools import search
+
+bp = Blueprint("onboarding", __name__)
+bp.register_blueprint(signed_in.bp)
+
+log = structlog.get_logger(__name__)
+
+PAGES = {"check_email": ".check_email", "sign_up": ".sign_up", "done": ".done"}
+"""The page of each step of `register.step`."""
+
+
+@bp.get("/XodRegister/School")
+@security.anyone
+def old_address() -> ResponseReturnValue:
+    """Where registration was for many years, and is still linked to."""
+    return redirect(url_for(".find"), 301)
+
+
+@bp.get("/register")
+@security.anyone
+def find() -> ResponseReturnValue:
+    """Find the school."""
+    raise NotImplementedError
+
+
+@bp.route("/register/details", methods=["GET", "POST"])
+@security.anyone
+@limiter.limit(at_most(60, "hour"), methods=["POST"])
+def details() -> ResponseReturnValue:
+    """Your details, and the declaration; signing up sends the link that proves the address."""
+    return_to = _return_to()
+    school_id = request.args.get("school", type=int)
+    if school_id is None:
+        return redirect(url_for(".find", next=return_to), 303)
+    school = register.school_to_register(school_id)
+    begun = register.under_way(school, browser.here())
+    form = forms.YourDetails(data=_typed(begun) if begun else None)
+    if form.validate_on_submit():
+        begun = register.begin(school, form.typed(), browser=browser.known(), return_to=return_to)
+        return redirect(url_for(".resume", registration_id=begun.id), 303)
+    page = render_template(
+        "onboarding/details.html", form=form, school=school, partner=origin.of_path(return_to), return_to=return_to
+    )
+    browser.known()
+    return page, _status(form)
+
+
+@bp.get("/register/<registration_id>")
+@security.anyone
+def resume(registration_id: str) -> ResponseReturnValue:
+    """Wherever this registration stands."""
+    return _to_its_step(register.known_here(registration_id, browser.here()))
+
+
+@bp.get("/register/<registration_id>/check-email")
+@security.anyone
+def check_email(registration_id: str) -> ResponseReturnValue:
+    """The link is on its way: resend it, correct the address, or just wait; the page notices by itself."""
+    registration = register.known_here(registration_id, browser.here())
+    if register.step(registration) != "check_email":
+        return _to_its_step(registration)
+    return _check_email(registration, forms.Address())
+
+
+@bp.post("/register/<registration_id>/resend")
+@security.anyone
+@limiter.limit(at_most(30, "hour"))
+def resend(registration_id: str) -> ResponseReturnValue:
+    """Send a newer link to the same address."""
+    registration = register.known_here(registration_id, browser.here())
+    verify.resend(registration)
+    flash(f"We have sent another e-mail to {registration.email}. Only the newest link works.", "success")
+    return _to_its_step(registration)
+
+
+@bp.post("/register/<registration_id>/address")
+@security.anyone
+@limiter.limit(at_most(30, "hour"))
+def correct_address(registration_id: str) -> ResponseReturnValue:
+    """Send the link to a corrected address instead."""
+    registration = register.known_here(registration_id, browser.here())
+    if register.step(registration) == "done":
+        return _to_its_step(registration)
+    form = forms.Address()
+    if not form.validate_on_submit():
+        return _check_email(registration, form)
+    register.change_address(registration, form.typed())
+    flash(f"We have sent an e-mail to {registration.email}. Links sent before no longer work.", "success")
+    return _to_its_step(registration)
+
+
+@bp.get("/register/<registration_id>/status.json")
+@security.anyone
+def status(registration_id: str) -> ResponseReturnValue:
+    """Asked by the page left open: whether the address has been verified somewhere."""
+    onwards = url_for(".resume", registration_id=registration_id)
+    try:
+        registration = register.known_here(registration_id, browser.here())
+    except register.RegistrationExpired:
+        return jsonify(done=True, next=onwards)
+    return jsonify(done=register.step(registration) != "check_email", next=onwards)
+
+
+@bp.route("/register/verify/<secret>", methods=["GET", "POST"])
+@security.anyone
+def verify_email(secret: str) -> ResponseReturnValue:
+    """The link in the mail. Opening it shows a button and spends nothing; pressing the button does."""
+    digest = browser.known()
+    if request.method == "GET":
+        return render_template("onboarding/verify.html", registration=verify.look(secret), secret=secret)
+    registration = verify.accept_proof(secret, digest)
+    return redirect(url_for(".sign_up", registration_id=registration.id), 303)
+
+
+@bp.post("/register/verify/<secret>/new")
+@security.anyone
+@limiter.limit(at_most(30, "hour"))
+def another_link(secret: str) -> ResponseReturnValue:
+    """A newer link in place of one that no longer works, to the address that one was sent to."""
+    verify.send_another(secret)
+    return redirect(url_for(".link_sent"), 303)
+
+
+@bp.get("/register/link-sent")
+@security.anyone
+def link_sent() -> ResponseReturnValue:
+    """The same for every link, known or not."""
+    return render_template("onboarding/link_sent.html")
+
+
+@bp.post("/register/verify/<secret>/not-me")
+@security.anyone
+def not_me(secret: str) -> ResponseReturnValue:
+    """Somebody else typed this address: end their registration."""
+    verify.disown(secret)
+    return redirect(url_for(".stopped"), 303)
+
+
+@bp.get("/register/stopped")
+@security.anyone
+def stopped() -> ResponseReturnValue:
+    """Nothing has been set up with this address."""
+    return render_template("onboarding/stopped.html")
+
+
+@bp.route("/register/<registration_id>/sign-up", methods=["GET", "POST"])
+@security.anyone
+@limiter.limit(at_most(60, "hour"), methods=["POST"])
+def sign_up(registration_id: str) -> ResponseReturnValue:
+    """The form again, with the address verified; signing up makes the estab and shows its credentials once."""
+    registration = register.known_here(registration_id, browser.here())
+    if register.step(registration) != "sign_up":
+        return _to_its_step(registration)
+    form = forms.SignUp(data=_typed(registration))
+    if not form.validate_on_submit():
+        return render_template("onboarding/sign_up.html", form=form, registration=registration), _status(form)
+    made = _made_outside()
+    try:
+        outcome = register.complete(registration, form.details(registration.email), made)
+    except register.CompletedAlready:  # the other click, or the other browser, was quicker
+        return _to_its_step(registration)
+    if outcome != "registered":
+        return redirect(url_for(".done", registration_id=registration.id), 303)
+    return _credentials(registration, made.password)
+
+
+@bp.post("/register/<registration_id>/new-password")
+@security.anyone
+@limiter.limit(at_most(30, "hour"))
+def new_password(registration_id: str) -> ResponseReturnValue:
+    """Another password, for those who never saw the first: a lost answer, a closed window."""
+    registration = register.known_here(registration_id, browser.here())
+    collect.owner_or_refuse(registration, browser.here())
+    made = _made_outside()
+    collect.replace(registration, collect.owner_or_refuse(registration, browser.here()), made)
+    return _credentials(registration, made.password)
+
+
+@bp.post("/register/<registration_id>/password")
+@security.anyone
+@limiter.limit(at_most(60, "hour"))
+def own_password(registration_id: str) -> ResponseReturnValue:
+    """A password of one's own instead of the one shown, which stays good unless this succeeds."""
+    registration = register.known_here(registration_id, browser.here())
+    person = collect.owner_or_refuse(registration, browser.here())
+    form = forms.OwnPassword()
+    password = form.password.data or ""
+    if reason := collect.why_not_own(person, password):
+        form.password.errors = [reason]
+        return _credentials(registration, None, form)
+    database.let_go()
+    password_hash = runtime.passwords().hash(password)
+    collect.choose(registration, collect.owner_or_refuse(registration, browser.here()), password_hash)
+    flash("Your own password is set. The one that we showed you no longer works.", "success")
+    here = registration.began_in(browser.here())
+    return redirect(url_for(".signed_in.next_steps" if here else ".done", registration_id=registration.id), 303)
+
+
+@bp.get("/register/<registration_id>/done")
+@security.anyone
+def done(registration_id: str) -> ResponseReturnValue:
+    """What came of it, for whoever comes back: registered, asked to join, or had an account already."""
+    registration = register.known_here(registration_id, browser.here())
+    if register.step(registration) != "done":
+        return _to_its_step(registration)
+    owner = register.owner(registration)
+    return render_template(
+        "onboarding/done.html", registration=registration, owner=owner,
+        may_collect=collect.owner(registration, browser.here()) is not None,
+        way_on=origin.way_on(registration, browser.here()),
+    )  # fmt: skip
+
+
+@bp.errorhandler(LinkRefused)
+def link_refused(refused: LinkRefused) -> ResponseReturnValue:
+    """A link that cannot be used: say why, and offer another. Where it was used in this browser, just go on."""
+    secret = (request.view_args or {}).get("secret", "")
+    log.info("refused", code=refused.code, status=refused.status, because=refused.because)
+    registration = verify.behind(secret) if isinstance(refused, LinkUsed) else None
+    if registration and registration.knows(browser.here()):
+        return redirect(url_for("onboarding.resume", registration_id=registration.id), 303)
+    page = render_template("onboarding/link_refused.html", refused=refused, secret=secret)
+    return make_response(page, refused.status)
+
+
+def _check_email(registration: Registration, form: forms.Address) -> ResponseReturnValue:
+    minutes = runtime.settings().onboarding.proof_lifetime // 60
+    page = render_template("onboarding/check_email.html", registration=registration, form=form, minutes=minutes)
+    return page, _status(form)
+
+
+def _credentials(
+    registration: Registration, password: str | None, form: forms.OwnPassword | None = None
+) -> ResponseReturnValue:
+    """Username and password, rendered from the POST itself and never again; `password` None: shown before.
+
+    The person is signed in if this browser began the registration, and only then.
+    """
+    here = registration.began_in(browser.here())
+    owner = register.owner(registration)
+    assert owner is not None
+    if here and password is not None:
+        current_app.extensions["idp.sign_in"](owner.id, frozenset({"pwd"}))
+    form = form or forms.OwnPassword(formdata=None)
+    page = render_template(
+        "onboarding/credentials.html", registration=registration, owner=owner, password=password, form=form,
+        here=here, way_on=origin.way_on(registration, browser.here()),
+    )  # fmt: skip
+    return page, _status(form)
+
+
+def _typed(registration: Registration) -> dict[str, object]:
+    """What was typed before, for a form that comes back filled in."""
+    mobile = forms.readable_mobile(registration.mobile)
+    return {"name": registration.name, "email": registration.email, "mobile": mobile, "declaration": True}
+
+
+def _made_outside() -> collect.Made:
+    """A password and its hash, made while no transaction is open."""
+    database.let_go()
+    return collect.make()
+
+
+def _to_its_step(registration: Registration) -> ResponseReturnValue:
+    return redirect(url_for(PAGES[register.step(registration)], registration_id=registration.id), 303)
+
+
+def _return_to() -> str | None:
+    """The path of the pending request in `?next=`, if it stays on this host."""
+    return security.local_path(request.args.get("next"), "") or None
+
+
+def _status(form: FlaskForm) -> int:
+    return 422 if form.errors else 200

@@ -1,0 +1,36 @@
+"""What these tests begin with. Call them inside `work()`."""
+
+from typing import Any
+
+from idp.foundation import crypto
+from idp.foundation.database import session
+from idp.onboarding import collect, register
+from idp.onboarding.models import Registration
+from idp.schools.models import School
+from tests.factories import a_school
+
+OURS = crypto.digest("the cookie of the browser that began")
+OTHERS = crypto.digest("the cookie of some other browser")
+
+
+def details(**differs: Any) -> register.Details:
+    """What Jo Bloggs types."""
+    typed = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "+447700900123"}
+    return register.Details(**(typed | differs))
+
+
+def a_registration(school: School | None = None, *, return_to: str | None = None, **differs: Any) -> Registration:
+    """Begun in the browser `OURS`; its mail is in the outbox."""
+    return register.begin(school or a_school(), details(**differs), browser=OURS, return_to=return_to)
+
+
+def made() -> collect.Made:
+    """A password, with what stands for its hash."""
+    return collect.Made("six-random-words", "hash of six-random-words")
+
+
+def completed(registration: Registration) -> str:
+    """Sign up again, the address verified."""
+    registration.email_verified_at = registration.created_at
+    session().flush()
+    return register.complete(registration, details(), made())

@@ -1,0 +1,101 @@
+"""The password is shown once; replacing it unseen is for the browser that signed up, and for a short while."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs import credentials, people
+from idp.foundation import runtime
+from idp.foundation.database import session
+from idp.onboarding import collect
+from idp.onboarding.models import Registration
+from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, made
+
+
+@pytest.fixture
+def registration(work, clock):
+    with work():
+        registration = a_registration()
+        completed(registration)
+        return registration
+
+
+@pytest.fixture
+def again(work, registration):
+    """The registration and its owner, in a request of their own."""
+
+    def look(browser):
+        found = session().get_one(Registration, registration.id)
+        return found, collect.owner(found, browser)
+
+    return look
+
+
+def test_what_is_made_is_six_words_and_the_hash_of_exactly_them(app):
+    with app.app_context():
+        one, other = collect.make(), collect.make()
+
+        assert len(one.password.split("-")) >= 6
+        assert one.password != other.password
+        assert runtime.passwords().matches(one.hash, one.password)
+
+
+def test_the_browser_that_signed_up_may_have_another_for_a_quarter_of_an_hour(work, again, clock):
+    with work():
+        assert again(OURS)[1] is not None
+    clock.move(timedelta(minutes=15))
+    with work():
+        found, person = again(OURS)
+        assert person is None
+        with pytest.raises(collect.TooLateToCollect):
+            collect.owner_or_refuse(found, OURS)
+
+
+@pytest.mark.parametrize("browser", [OTHERS, None])
+def test_no_other_browser_may(work, again, browser):
+    with work():
+        assert again(browser)[1] is None
+
+
+def test_replacing_it_kills_the_one_before(work, again):
+    with work():
+        found, person = again(OURS)
+        collect.replace(found, person, collect.Made("other", "hash of other"))
+        assert person.password_hash == "hash of other"
+    with work():
+        assert again(OURS)[1] is not None, "it may have been lost again"
+
+
+def test_once_they_chose_their_own_it_takes_a_sign_in(work, again):
+    with work():
+        found, person = again(OURS)
+        collect.choose(found, person, "hash of their own")
+        assert person.password_hash == "hash of their own"
+    with work():
+        assert again(OURS)[1] is None
+
+
+def test_once_the_password_was_changed_elsewhere_it_takes_a_sign_in(work, again, clock):
+    clock.move(timedelta(seconds=1))
+    with work():
+        _, person = again(OURS)
+        credentials.set_hash(person, "hash from the desk", by=person.id)
+    with work():
+        assert again(OURS)[1] is None
+
+
+def test_a_removed_person_has_nothing_to_collect(work, again, clock):
+    with work():
+        again(OURS)[1].removed_at = clock.now()
+    with work():
+        assert again(OURS)[1] is None
+
+
+def test_a_password_of_ones_own_is_not_the_schools_name(work, registration):
+    with work():
+        person = people.get(registration.administrator_id)
+        assert person is not None
+
+        assert collect.why_not_own(person, "oakhill-school-london")
+        assert collect.why_not_own(person, "short")
+        assert collect.why_not_own(person, made().password + " of my own") is None

@@ -1,0 +1,106 @@
+"""What people type is checked kindly, kept as they typed it, and cleaned."""
+
+import pytest
+from wtforms.validators import ValidationError
+
+from idp.foundation import runtime
+from idp.onboarding import forms
+
+GOOD = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
+
+
+@pytest.fixture
+def filled(app):
+    def fill(**differs):
+        with app.test_request_context(method="POST", data=GOOD | differs):
+            form = forms.YourDetails(meta={"csrf": False})
+            form.validate()
+            return form
+
+    return fill
+
+
+@pytest.mark.parametrize("name", ["Jo Bloggs", "Siân O’Neill-Łukasz", "李雷", "Dr. Aoife (Deputy) Ní Bhriain, BA"])
+def test_names_are_as_various_as_people(filled, name):
+    assert not filled(name=name).errors
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "   ", "123", "x" * 81, "Win at https://evil.example", "www.evil.example Jo", "<b>Jo</b>", "Jo\x00",
+     "Jo\u202eB", "jo@evil.example", "{{ 7*7 }}"],
+)  # fmt: skip
+def test_what_is_no_name_is_refused_with_what_to_do(filled, name):
+    assert filled(name=name).errors["name"][0].startswith(("Enter your name", "Your name must"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (" Office@Oakhill.EXAMPLE ", "Office@oakhill.example"),
+        ("a.b+c@school.sch.uk", "a.b+c@school.sch.uk"),
+        ("info@bücher.example", "info@xn--bcher-kva.example"),
+    ],
+)
+def test_an_address_is_kept_in_its_plain_form(app, typed, kept):
+    assert forms.address_of(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "office", "office@", "@oakhill.example", "a b@oakhill.example", "a@b@c.example", "a@localhost",
+     "a@[127.0.0.1]", "a@oakhill.example\r\nBcc: b@evil.example", "Jo <a@oakhill.example>",
+     "a@oakhill.example,b@evil.example", "ü@oakhill.example", "a" * 65 + "@oakhill.example", "a@" + "x" * 260 + ".example", "a\x00@oakhill.example"],
+)  # fmt: skip
+def test_what_is_no_one_address_is_refused_with_what_to_do(app, typed):
+    with pytest.raises(ValidationError, match=r"^Enter"):
+        forms.address_of(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("07911 123456", "+447911123456"),
+        ("+44 7911 123456", "+447911123456"),
+        ("(07911) 123-456", "+447911123456"),
+        ("+353 85 123 4567", "+353851234567"),
+        ("07797 712345", "+447797712345"),
+        ("07700 900123", "+447700900123"),
+    ],
+)
+def test_a_mobile_number_is_british_unless_it_says_otherwise(app, typed, kept):
+    with app.app_context():
+        assert forms.mobile_of(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "hello", "123", "020 7946 0000", "0800 1111", "07012 345678", "+1", "0" * 300, "+44 7911 12345\x00"]
+)
+def test_what_cannot_be_texted_is_refused_with_what_to_do(app, typed):
+    with app.app_context(), pytest.raises(ValidationError, match=r"^Enter"):
+        forms.mobile_of(typed)
+
+
+def test_numbers_for_films_are_nobodys_in_production(app, monkeypatch):
+    with app.app_context():
+        real = runtime.settings().model_copy(update={"environment": "production"})
+        monkeypatch.setattr(runtime, "settings", lambda: real)
+        with pytest.raises(ValidationError):
+            forms.mobile_of("07700 900123")
+
+
+def test_what_was_typed_is_kept_beside_the_error(filled):
+    form = filled(name="", mobile="07700 900 123", email="Office@Oakhill.example")
+
+    assert form.mobile.data == "07700 900 123"
+    assert form.email.data == "Office@Oakhill.example"
+    assert set(form.errors) == {"name"}
+
+
+def test_the_declaration_has_to_be_made(filled):
+    assert "declaration" in filled(declaration="").errors
+
+
+def test_a_number_is_read_back_as_people_write_it():
+    assert forms.readable_mobile("+447700900123") == "07700 900123"
+    assert forms.readable_mobile("+353851234567") == "+353 85 123 4567"

@@ -1,0 +1,160 @@
+"""A request to join goes to the owners, then to our staff; it is decided once, and nobody learns who they are."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs import people
+from idp.estabs.models import Administrator
+from idp.foundation.errors import NotFound
+from idp.onboarding import join
+from idp.onboarding.models import JoinRequest
+from tests.factories import an_administrator, an_estab
+from tests.onboarding.makes import a_registration, completed
+
+SAM = {"email": "sam@oakhill.example"}
+
+
+@pytest.fixture
+def owner(work, clock):
+    with work():
+        return an_administrator(email="owner@oakhill.example")
+
+
+@pytest.fixture
+def asked(work, owner):
+    """A request of Jo Bloggs to join the owner's school."""
+    with work() as database:
+        assert completed(a_registration(database.merge(owner).estab.school, **SAM)) == "joining"
+        return database.query(JoinRequest).one().id
+
+
+def decides(database, owner, asked):
+    me = database.get_one(Administrator, owner.id)
+    return me, join.of_owner(me, asked)
+
+
+def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, settings):
+    with work() as database:
+        estab = database.merge(owner).estab
+        an_administrator(estab, email="second@oakhill.example", username="second")
+        an_administrator(estab, email="viewer@oakhill.example", username="viewer", role="viewer")
+        completed(a_registration(estab.school, **SAM))
+        asked = database.query(JoinRequest).one().id
+
+    letters = outbox.all("join_request")
+    assert {letter.to for letter in letters} == {"owner@oakhill.example", "second@oakhill.example"}
+    assert all(letter.links == [f"{settings.server.issuer}/join/{asked}"] for letter in letters)
+    assert "Jo Bloggs" in letters[0].subject
+
+
+def test_asking_again_bothers_nobody_a_second_time(work, owner, asked, outbox):
+    with work() as database:
+        school = database.merge(owner).estab.school
+        assert completed(a_registration(school, email="SAM@oakhill.example")) == "joining"
+        assert database.query(JoinRequest).count() == 1
+
+    assert len(outbox.all("join_request")) == 1
+
+
+def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyond_their_role(
+    work, owner, asked, outbox, settings
+):
+    with work() as database:
+        me, request = decides(database, owner, asked)
+        person = join.approve(request, "viewer", by=me)
+        assert (person.estab_id, person.role, person.password_hash) == (me.estab_id, "viewer", None)
+
+    letter = outbox.last("join_approved")
+    assert letter.to == "sam@oakhill.example"
+    assert letter.links[0].startswith(f"{settings.server.issuer}/welcome/")
+
+
+@pytest.mark.parametrize("role", ["owner", "", "superuser"])
+def test_nobody_joins_as_more_than_an_admin(work, owner, asked, role):
+    with work() as database:
+        me, request = decides(database, owner, asked)
+        with pytest.raises(ValueError, match="joins"):
+            join.approve(request, role, by=me)
+
+
+def test_a_declined_person_is_told_but_not_by_whom(work, owner, asked, outbox):
+    with work() as database:
+        me, request = decides(database, owner, asked)
+        join.decline(request, by=me)
+        assert len(people.owners(me.estab_id)) == 1
+
+    letter = outbox.last("join_declined")
+    assert letter.to == "sam@oakhill.example"
+    assert "owner@oakhill.example" not in letter.text
+
+
+def test_it_is_decided_once(work, owner, asked, at_once):
+    def press():
+        from idp.foundation.database import session
+
+        me, request = decides(session(), owner, asked)
+        return join.approve(request, "admin", by=me)
+
+    outcomes = at_once(4, press)
+
+    assert sum(isinstance(outcome, Administrator) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, join.DecidedAlready) for outcome in outcomes) == 3
+
+
+def test_an_owner_of_another_school_finds_nothing(work, asked):
+    with pytest.raises(NotFound), work():
+        join.of_owner(an_administrator(an_estab()), asked)
+
+
+@pytest.mark.parametrize("role", ["admin", "viewer"])
+def test_only_owners_decide(work, owner, asked, role):
+    with work() as database:
+        colleague = an_administrator(database.merge(owner).estab, role=role, username=role)
+        with pytest.raises(join.NotYoursToDecide):
+            join.of_owner(colleague, asked)
+
+
+def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner, asked, clock):
+    with work() as database:
+        assert join.waiting() == []
+        with pytest.raises(join.StillWithOwners):
+            join.decline(join.find(asked), by="cli")
+
+    clock.move(timedelta(days=14))
+    with work() as database:
+        me, request = decides(database, owner, asked)
+        with pytest.raises(join.WithOperators):
+            join.approve(request, "admin", by=me)
+    with work():
+        assert [each.id for each in join.waiting()] == [asked]
+        assert join.approve(join.find(asked), "admin", by="cli").role == "admin"
+    with work():
+        assert join.waiting() == []
+
+
+def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock):
+    with work() as database:
+        owner = database.merge(owner)
+        owner.removed_at = clock.now()
+        completed(a_registration(owner.estab.school, **SAM))
+        database.flush()
+
+        assert len(join.waiting()) == 1
+    assert outbox.all("join_request") == []
+
+
+def test_someone_who_has_an_account_there_is_told_so_and_nobody_is_asked(work, owner, outbox):
+    with work() as database:
+        school = database.merge(owner).estab.school
+        assert completed(a_registration(school, email="Owner@oakhill.example")) == "member"
+        assert database.query(JoinRequest).count() == 0
+    assert outbox.all("join_request") == []
+
+
+def test_whoever_was_declined_may_ask_again(work, owner, asked, outbox):
+    with work() as database:
+        me, request = decides(database, owner, asked)
+        join.decline(request, by=me)
+        assert completed(a_registration(me.estab.school, **SAM)) == "joining"
+    assert len(outbox.all("join_request")) == 2

@@ -1,0 +1,197 @@
+"""A school registers once: begun in one browser, completed once, whoever presses first."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs import accounts
+from idp.estabs.models import Administrator, Estab
+from idp.onboarding import register
+from idp.onboarding.models import JoinRequest, Registration, Review
+from tests.factories import a_client, a_school, an_administrator, an_estab
+from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made
+
+
+def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(work, outbox, clock):
+    with work() as database:
+        registration = a_registration(a_school(dfe_number="3124567"))
+        assert completed(registration) == "registered"
+
+        estab, owner = database.query(Estab).one(), database.query(Administrator).one()
+        assert (estab.estab_id, estab.state) == ("3124567", "unverified")
+        assert (owner.username, owner.role, owner.email) == ("3124567", "owner", "office@oakhill.example")
+        assert owner.password_hash == made().hash
+        assert registration.administrator_id == owner.id
+        assert database.query(Review).one().estab_id == estab.id
+
+    letter = outbox.last("school_registered")
+    assert "Wednesday 4 March 2026" in letter.text
+    assert made().password not in letter.text
+
+
+def test_of_many_clicks_at_once_one_registers(work, at_once):
+    with work() as database:
+        registration = a_registration()
+        registration.email_verified_at = registration.created_at
+        known = registration.id
+
+    def press():
+        found = register.known_here(known, OURS)
+        return register.complete(found, details(), made())
+
+    outcomes = at_once(8, press)
+
+    assert outcomes.count("registered") == 1
+    assert sum(isinstance(outcome, register.CompletedAlready) for outcome in outcomes) == 7
+    with work() as database:
+        assert database.query(Estab).count() == 1
+
+
+def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at_once):
+    with work():
+        school, both = a_school(), []
+        for browser, email in ((OURS, "jo@oakhill.example"), (OTHERS, "sam@oakhill.example")):
+            registration = register.begin(school, details(email=email), browser=browser, return_to=None)
+            registration.email_verified_at = registration.created_at
+            both.append((registration.id, browser))
+
+    def press():
+        return register.complete(register.known_here(*both.pop()), details(), made())
+
+    assert sorted(map(str, at_once(2, press))) == ["joining", "registered"]
+    with work() as database:
+        assert database.query(Estab).count() == 1
+        assert database.query(JoinRequest).count() == 1
+
+
+def test_nothing_is_completed_before_the_address_is_verified(work):
+    with work():
+        known = a_registration().id
+
+    with pytest.raises(register.NotVerifiedYet), work():
+        register.complete(register.known_here(known, OURS), details(), made())
+    with work() as database:
+        assert database.query(Registration).one().used_at is None
+        assert database.query(Estab).count() == 0
+
+
+def test_an_expired_registration_is_neither_continued_nor_completed(work, clock):
+    with work():
+        registration = a_registration()
+        registration.email_verified_at = registration.created_at
+        known = registration.id
+    clock.move(timedelta(days=7))
+
+    with pytest.raises(register.RegistrationExpired), work():
+        register.known_here(known, OURS)
+    with pytest.raises(register.RegistrationExpired), work() as database:
+        register.complete(database.get_one(Registration, known), details(), made())
+
+
+def test_a_stranger_learns_nothing_about_a_registration(work):
+    with work():
+        known = a_registration().id
+
+    said = set()
+    for asked, browser in ((known, OTHERS), (known, None), ("reg_" + "a" * 26, OURS), ("reg_\x00", OURS)):
+        with pytest.raises(register.NotInThisBrowser) as refused, work():
+            register.known_here(asked, browser)
+        said.add((refused.value.says, refused.value.status))
+    assert len(said) == 1
+
+
+def test_pressing_twice_is_one_registration_and_one_mail(work, outbox):
+    with work():
+        school = a_school()
+        assert a_registration(school).id == a_registration(school).id
+
+    assert len(outbox.all("verify_email")) == 1
+
+
+def test_coming_back_with_another_address_proves_that_one(work, outbox, clock):
+    with work():
+        school = a_school()
+        first = a_registration(school)
+        first.email_verified_at = first.created_at
+        clock.move(timedelta(minutes=1))
+        second = a_registration(school, email="right@oakhill.example", name="Jo B")
+
+        assert second is first
+        assert second.email_verified_at is None
+        assert second.name == "Jo B"
+    assert outbox.last("verify_email").to == "right@oakhill.example"
+
+
+def test_another_browser_begins_its_own(work):
+    with work():
+        school = a_school()
+        ours = a_registration(school)
+        theirs = register.begin(school, details(), browser=OTHERS, return_to=None)
+
+        assert ours.id != theirs.id
+
+
+@pytest.mark.parametrize(
+    ("differs", "says"),
+    [
+        ({"status_code": "2", "status_name": "Closed"}, "closed"),
+        ({"status_code": "4", "status_name": "Proposed to open"}, "open"),
+        ({"type_code": "47", "type_name": "Children's centre"}, "register"),
+        ({"type_code": "29", "type_name": "Higher education institutions"}, "register"),
+    ],
+)
+def test_schools_that_cannot_register_are_told_why(work, differs, says):
+    with pytest.raises(register.CannotRegister) as refused, work():
+        register.school_to_register(a_school(**differs).id)
+    assert says in refused.value.says
+    assert refused.value.next_steps == (("Find another school", "/register"),)
+
+
+def test_a_school_about_to_close_may_still_register(work):
+    with work():
+        school = a_school(status_code="3", status_name="Open, but proposed to close")
+
+        assert register.school_to_register(school.id) is school
+
+
+def test_a_school_that_closed_while_it_was_registering_is_not_registered(work):
+    with work():
+        registration = a_registration()
+        registration.email_verified_at = registration.created_at
+        registration.school.status_code = "2"
+        known = registration.id
+
+    with pytest.raises(register.CannotRegister), work() as database:
+        register.complete(database.get_one(Registration, known), details(), made())
+
+
+def test_a_rejected_school_registers_again_under_another_estab_id(work):
+    with work():
+        school = a_school(dfe_number="3124567")
+        an_estab(school, state="rejected")
+
+        assert completed(a_registration(school)) == "registered"
+        estab = accounts.of_school(school.id)
+        assert estab is not None
+        assert estab.estab_id != "3124567"
+
+
+def test_someone_who_acts_for_another_school_signs_in_to_this_one_by_username(work):
+    with work() as database:
+        elsewhere = an_administrator(email="office@oakhill.example")
+        registration = a_registration()
+        completed(registration)
+
+        owner = database.get_one(Administrator, registration.administrator_id)
+        assert owner.sign_in_email is None
+        assert elsewhere.sign_in_email == "office@oakhill.example"
+
+
+def test_the_partner_behind_a_pending_request_is_remembered(work):
+    with work():
+        client = a_client()
+        path = f"/oauth/authorize?client_id={client.id}&request_uri=urn:x"
+
+        assert a_registration(return_to=path).client_id == client.id
+        assert a_registration(return_to="/oauth/authorize?client_id=nobody").client_id is None
+        assert a_registration(return_to="/oauth/authorize?client_id=%00&client_id=x").client_id is None

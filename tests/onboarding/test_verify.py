@@ -1,0 +1,189 @@
+"""The link: one registration, one address, once, for an hour, and only the newest."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs import links
+from idp.foundation.errors import TooManyRequests
+from idp.onboarding import register, verify
+from idp.onboarding.models import EmailProof, Registration
+from tests.factories import a_school
+from tests.onboarding.makes import OTHERS, OURS, a_registration, details
+
+
+@pytest.fixture
+def secret(work, outbox, clock):
+    """What stands in the link of a registration that has just been sent its mail."""
+    with work():
+        a_registration()
+    return newest(outbox)
+
+
+def newest(outbox):
+    return outbox.last("verify_email").links[0].rpartition("/")[2]
+
+
+def the_one(database):
+    return database.query(Registration).one()
+
+
+def test_pressing_the_button_verifies_the_address(work, secret, clock):
+    with work():
+        registration = verify.accept_proof(secret, OTHERS)
+
+        assert registration.email_verified_at == clock.now()
+        assert registration.knows(OTHERS)
+        assert registration.knows(OURS)
+        assert not registration.began_in(OTHERS)
+
+
+def test_looking_at_the_link_spends_nothing(work, secret):
+    for _ in range(3):
+        with work():
+            verify.look(secret)
+    with work():
+        verify.accept_proof(secret, OURS)
+
+
+def test_the_link_works_once_however_often_it_is_pressed(at_once, secret):
+    outcomes = at_once(8, lambda: verify.accept_proof(secret, OURS))
+
+    assert sum(isinstance(outcome, Registration) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, links.LinkUsed) for outcome in outcomes) == 7
+
+
+def test_the_link_expires(work, secret, clock):
+    clock.move(timedelta(hours=1))
+
+    for use in (verify.look, lambda link: verify.accept_proof(link, OURS)):
+        with pytest.raises(links.LinkExpired), work():
+            use(secret)
+
+
+def test_only_the_newest_link_works(work, secret, outbox, clock):
+    clock.move(timedelta(minutes=1))
+    with work() as database:
+        verify.resend(the_one(database))
+
+    for use in (verify.look, lambda link: verify.accept_proof(link, OURS)):
+        with pytest.raises(links.LinkSuperseded), work():
+            use(secret)
+    with work():
+        verify.accept_proof(newest(outbox), OURS)
+
+
+def test_a_corrected_address_is_not_verified_by_the_old_link(work, secret, outbox, clock):
+    clock.move(timedelta(minutes=1))
+    with work() as database:
+        register.change_address(the_one(database), "right@oakhill.example")
+
+    with pytest.raises(links.LinkSuperseded), work():
+        verify.accept_proof(secret, OURS)
+    assert outbox.last("verify_email").to == "right@oakhill.example"
+
+
+def test_an_address_changed_behind_the_links_back_is_not_verified_either(work, secret):
+    with work() as database:
+        the_one(database).email = "right@oakhill.example"
+
+    with pytest.raises(links.LinkSuperseded), work():
+        verify.accept_proof(secret, OURS)
+    with work() as database:
+        assert database.query(EmailProof).one().used_at is None, "refusing gives the link back"
+
+
+def test_a_link_for_another_purpose_is_unknown_here(work, secret):
+    with work() as database:
+        database.query(EmailProof).one().purpose = "invite"
+
+    for use in (verify.look, lambda link: verify.accept_proof(link, OURS)):
+        with pytest.raises(links.LinkUnknown), work():
+            use(secret)
+
+
+def test_a_link_we_never_made_is_unknown(work, app):
+    with pytest.raises(links.LinkUnknown), work():
+        verify.accept_proof("never made", OURS)
+
+
+def test_the_link_of_an_expired_registration_has_expired(work, secret):
+    with work() as database:
+        registration = the_one(database)
+        registration.expires_at = registration.created_at
+
+    with pytest.raises(links.LinkExpired), work():
+        verify.accept_proof(secret, OURS)
+
+
+def test_whoever_did_not_ask_for_it_stops_the_registration(work, secret):
+    with work():
+        verify.disown(secret)
+
+    with pytest.raises(links.LinkSuperseded), work():
+        verify.accept_proof(secret, OURS)
+    with pytest.raises(register.RegistrationExpired), work() as database:
+        register.known_here(the_one(database).id, OURS)
+
+
+def test_a_second_click_on_resend_sends_nothing_more(work, secret, outbox, clock):
+    clock.move(timedelta(minutes=1))
+    for _ in range(3):
+        with work() as database:
+            verify.resend(the_one(database))
+
+    assert len(outbox.all("verify_email")) == 2
+
+
+def test_a_verified_address_is_sent_no_further_link(work, secret, outbox, clock):
+    with work():
+        verify.accept_proof(secret, OURS)
+    clock.move(timedelta(minutes=1))
+    with work() as database:
+        verify.resend(the_one(database))
+
+    assert len(outbox.all("verify_email")) == 1
+
+
+def test_one_registration_is_sent_five_links_an_hour(work, secret, clock):
+    for attempt in range(4):
+        with work() as database:
+            register.change_address(the_one(database), f"office{attempt}@oakhill.example")
+
+    with pytest.raises(TooManyRequests), work() as database:
+        register.change_address(the_one(database), "once-more@oakhill.example")
+    clock.move(timedelta(hours=1))
+    with work() as database:
+        register.change_address(the_one(database), "once-more@oakhill.example")
+
+
+def test_one_address_is_sent_five_links_an_hour_whoever_asks(work, secret):
+    for _ in range(4):
+        with work():
+            a_registration(a_school())
+
+    with pytest.raises(TooManyRequests), work():
+        a_registration(a_school(), email="OFFICE@oakhill.example")
+
+
+def test_a_new_link_goes_where_the_old_one_went_and_nowhere_else(work, secret, outbox, clock):
+    clock.move(timedelta(hours=2))
+    with work():
+        verify.send_another(secret)
+    assert [letter.to for letter in outbox.all("verify_email")] == ["office@oakhill.example"] * 2
+
+    with work() as database:
+        register.correct(the_one(database), details(email="other@oakhill.example"))
+    with work():
+        verify.send_another(secret)
+        verify.send_another("never made")
+    assert len(outbox.all("verify_email")) == 3, "the old address is no longer this registration's"
+
+
+def test_the_mail_says_who_and_which_school_and_leads_to_our_own_host(secret, outbox, settings):
+    letter = outbox.last("verify_email")
+
+    assert letter.to == "office@oakhill.example"
+    assert "Jo Bloggs" in letter.text
+    assert "Oakhill School" in letter.subject
+    assert letter.links[0].startswith(f"{settings.server.issuer}/register/verify/")

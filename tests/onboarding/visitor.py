@@ -1,0 +1,95 @@
+"""Somebody at a browser without eyes: opens pages, fills in forms, presses buttons, remembers what was said."""
+
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from bs4 import BeautifulSoup, Tag
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+
+class Page:
+    """What came back, after following redirects on our own host."""
+
+    def __init__(self, response: TestResponse) -> None:
+        self.response = response
+        self.status = response.status_code
+        self.path = response.request.full_path.rstrip("?")
+        self.soup = BeautifulSoup(response.text, "html.parser")
+
+    @property
+    def text(self) -> str:
+        """What a reader sees of the content, with single blanks."""
+        return " ".join((self.soup.find("main") or self.soup).get_text(" ").split())
+
+    @property
+    def title(self) -> str:
+        heading = self.soup.find("h1")
+        return " ".join(heading.get_text(" ").split()) if heading else ""
+
+    def link(self, label: str) -> str:
+        """Where the link with this id, or these words, leads."""
+        for each in self.soup.find_all("a"):
+            if each.get("id") == label or label in each.get_text(" "):
+                return str(each["href"])
+        raise AssertionError(f"no link {label!r} on {self.title!r}: {self.text}")
+
+    def value(self, id_: str) -> str:
+        """The text of one element."""
+        found = self.soup.find(id=id_)
+        assert found is not None, f"no #{id_} on {self.title!r}: {self.text}"
+        return found.get_text().strip()
+
+    def form_of(self, button: str) -> tuple[Tag, Tag]:
+        """The button with this id, or these words, and its form."""
+        for each in self.soup.find_all("button"):
+            if each.get("id") == button or button in each.get_text(" "):
+                form = each.find_parent("form")
+                assert isinstance(form, Tag)
+                return each, form
+        raise AssertionError(f"no button {button!r} on {self.title!r}: {self.text}")
+
+    def fields(self, button: str) -> dict[str, Any]:
+        """What pressing this button would send as the page stands."""
+        pressed, form = self.form_of(button)
+        sent: dict[str, Any] = {}
+        for each in form.find_all("input"):
+            ticked = each.get("type") not in {"checkbox", "radio"} or each.has_attr("checked")
+            if each.get("name") and ticked:
+                sent[str(each["name"])] = str(each.get("value", ""))
+        if pressed.get("name"):
+            sent[str(pressed["name"])] = str(pressed.get("value", ""))
+        return sent
+
+
+class Visitor:
+    """One browser: its cookies, and the page it shows."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+        self.page: Page
+
+    def opens(self, address: str) -> Page:
+        """Type an address, or follow a link of ours."""
+        parts = urlsplit(address)
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        self.page = Page(self.client.get(path, follow_redirects=True))
+        return self.page
+
+    def presses(self, button: str, **typed: Any) -> Page:
+        """Fill in what is `typed` and press a button; None unticks."""
+        before = self.page
+        sent = before.fields(button) | typed
+        _, form = before.form_of(button)
+        return self.sends(before, form, {name: value for name, value in sent.items() if value is not None})
+
+    def sends(self, before: Page, form: Tag, sent: dict[str, Any]) -> Page:
+        """Send a form as it is."""
+        path = urljoin(before.path, str(form.get("action") or before.path))
+        method = str(form.get("method", "get")).lower()
+        if method == "post":
+            response = self.client.post(path, data=sent, follow_redirects=True)
+        else:
+            response = self.client.get(path, query_string=sent, follow_redirects=True)
+        self.page = Page(response)
+        return self.page
