@@ -4,6 +4,8 @@
  *   [data-reveal]          a password that can be shown
  *   [data-copy="id"]       copies the text of that element
  *   [data-print]           prints the page
+ *   [data-save="id"]       saves the credentials in that element as a text file, named data-save-as, without asking
+ *                          the server
  *   form                   is sent once, however often it is clicked
  *   [data-error-summary]   is read out first
  *   [data-poll-url]        asks every 3 s whether something has happened elsewhere, and moves on when it has
@@ -69,6 +71,25 @@ function offerPrinting() {
   }
 }
 
+function offerSaving() {
+  for (const button of document.querySelectorAll("[data-save]")) {
+    button.addEventListener("click", () => {
+      const lines = [document.title, location.origin, ""];
+      for (const each of document.getElementById(button.dataset.save).querySelectorAll(".credential")) {
+        const part = (name) => each.querySelector(`.credential-${name}`).textContent.trim();
+        lines.push(`${part("label")}: ${part("value")}`);
+      }
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([lines.join("\r\n"), "\r\n"], { type: "text/plain" }));
+      link.download = button.dataset.saveAs;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+      say("Saved");
+    });
+    button.hidden = false;
+  }
+}
+
 function sendFormsOnce() {
   const AGAIN_AFTER = 8000; // ms; an answer that is a download leaves the page, and its form, where they are
   const release = (form) => {
@@ -123,6 +144,7 @@ function poll(element) {
 revealPasswords();
 offerCopying();
 offerPrinting();
+offerSaving();
 sendFormsOnce();
 document.querySelectorAll("[data-poll-url]").forEach(poll);
 document.querySelector("[data-error-summary]")?.focus();
