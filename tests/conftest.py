@@ -86,7 +86,7 @@ def _temporary(settings):  # TEMPORARY, until every room is there
             flask_login.LoginManager(app).user_loader(lambda _id: None)
         pages.configure(app, settings, navigation=lambda: [])
         app.register_blueprint(health.bp)
-        for room in "schools signin onboarding oidc".split():
+        for room in "schools signin onboarding manage oidc".split():
             try:
                 app.register_blueprint(importlib.import_module(f"idp.{room}.views").bp)
             except ImportError as absent:
@@ -97,6 +97,7 @@ def _temporary(settings):  # TEMPORARY, until every room is there
 @pytest.fixture
 def app(built: Flask, place: Place) -> Flask:
     place.restore(built)
+    built.extensions.pop("idp.partners.snapshots", None)  # clients of the test before
     return built
 
 

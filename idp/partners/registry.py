@@ -16,7 +16,7 @@ from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
-from idp.partners import manifest as manifests, snapshots, uris
+from idp.partners import manifest as manifests, sector, snapshots, uris
 from idp.partners.models import Client, ClientSecret, Partner
 from idp.partners.snapshots import AnyClient, Snapshot
 
@@ -194,6 +194,7 @@ def register(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, s
     Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming all that is wrong, `UnknownPartner`, `ClientExists`.
     """
     asked = manifests.validated(manifest)
+    sector.check(asked.sector_identifier_uri, asked.redirect_uris)
     client_id = asked.client_id or crypto.new_id("cli")
     if session().get(Client, client_id) is not None:
         raise ClientExists(because=client_id)
@@ -217,15 +218,19 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str
     `register` does, and `UnknownClient`.
     """
     asked = manifests.validated(manifest)
+    sector.check(asked.sector_identifier_uri, asked.redirect_uris)
     found = find(asked.client_id or "")
     if partner(asked.partner).id != found.partner_id:
         raise ClientExists(because=f"{found.id} belongs to {found.partner_name}")
     differs = {name: value for name, value in asked.columns().items() if getattr(found, name) != value}
-    for name, value in differs.items():
-        setattr(found, name, value)
-    _changed(found)
-    secret = _new_secret(found) if _has_secret(found) and not secrets_of(found.id) else None
-    log.record(events.CLIENT_CHANGED, by=by, client=found.id, subject=found.id, fields=sorted(differs))
+    secret = None
+    if differs:
+        for name, value in differs.items():
+            setattr(found, name, value)
+        if _has_secret(found) and not secrets_of(found.id):
+            secret = _new_secret(found)
+        _changed(found)
+        log.record(events.CLIENT_CHANGED, by=by, client=found.id, subject=found.id, fields=sorted(differs))
     return found, secret
 
 

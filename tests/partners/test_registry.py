@@ -188,6 +188,26 @@ def test_a_changed_manifest_replaces_the_registration_and_keeps_the_secret(work)
         assert audited("client.changed")[0].facts == {"fields": ["redirect_uris"]}
 
 
+def test_the_same_manifest_again_changes_and_records_nothing(work):
+    with work():
+        a_partner(name="Assembly")
+        registered(client_id="assembly-demo")
+        client, _ = registry.change(a_manifest(client_id="assembly-demo"))
+
+        assert client.version == 1
+        assert audited("client.changed") == []
+
+
+def test_a_client_that_comes_to_need_a_secret_is_given_one(work):
+    with work():
+        a_partner(name="Assembly")
+        public, _ = registry.register(a_manifest(client_id="assembly-demo", token_endpoint_auth_method="none"))
+        _, secret = registry.change(a_manifest(client_id="assembly-demo"))
+
+        assert secret
+        assert registry.secret_matches(snapshot(public.id), secret)
+
+
 def test_a_changed_manifest_cannot_take_over_another_partners_client(work):
     with work():
         a_partner(name="Assembly")

@@ -3,14 +3,17 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from idp.estabs.models import Administrator
 from idp.foundation.database import session
 from idp.foundation.errors import BadRequest, NotFound
+from idp.outbox import post
+from idp.outbox.models import Message
 from idp.partners import registry
 from idp.partners.models import Client
 from idp.sharing import authorise, authority, mis
-from tests.factories import a_client, an_administrator, an_estab
+from tests.factories import a_client, a_partner, an_administrator, an_estab
 
 SIGN_IN = frozenset({"openid", "profile", "email"})
 ASKED = SIGN_IN | {"school", "students", "attendance", "students.sen"}
@@ -264,6 +267,22 @@ def test_stopping_tells_the_owners_that_the_partner_keeps_what_it_has(work, agre
 
     assert "has stopped sharing with Assembly" in letter.subject
     assert "already received, it still has" in letter.text
+
+
+def test_hostile_names_are_inert_in_the_mail(work, clock):
+    hostile = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
+    with work():
+        client = a_client(a_partner(name=hostile), client_name=hostile)
+        owner = an_administrator(name=hostile)
+        given = give(client, owner, SIGN_IN)
+        authorise.withdraw(given.estab_id, client.id, by=owner)
+        mails = [post.opened(message) for message in session().scalars(select(Message))]
+
+    assert len(mails) == 2
+    for mail in mails:
+        assert "<script" not in mail.html
+        assert "<img" not in mail.html
+        assert "&lt;script&gt;" in mail.html
 
 
 def test_a_school_whose_system_the_client_does_not_work_with_is_told_which_ones_it_does(work):
