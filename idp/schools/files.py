@@ -144,29 +144,24 @@ def _inspected(name: str, stream: BinaryIO) -> Source:
             f"{name} is a web page, not the register: the site may have shown an error instead of the file. "
             "Please download it again, and look at it before you import it."
         )
-    is_utf8, undefined, size, last = _read_through(stream)
+    is_utf8, undefined, size = _read_through(stream)
     if not size:
         raise FileRefused(f"{name} is empty. Please download it again.")
     if size > MOST_BYTES:
         raise FileRefused(f"{name} has {size:,} bytes, more than a register has.")
-    if last not in b"\r\n":
-        raise FileRefused(
-            f"{name} ends in the middle of a line, so it was cut off on its way. Please download it again."
-        )
     return Source(name, stream, size, "utf-8-sig" if is_utf8 else "cp1252", 0 if is_utf8 else undefined)
 
 
-def _read_through(stream: BinaryIO) -> tuple[bool, int, int, bytes]:
-    """Whether all of it is UTF-8, how many bytes Windows-1252 does not define, the size, and the last byte."""
+def _read_through(stream: BinaryIO) -> tuple[bool, int, int]:
+    """Whether all of it is UTF-8, how many bytes Windows-1252 does not define, and the size."""
     stream.seek(0)
     decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
     undefined = size = 0
-    last = b""
     marked = stream.read(3) == codecs.BOM_UTF8
     stream.seek(0)
     while block := stream.read(_BLOCK):
         undefined += len(block) - len(block.translate(None, _UNDEFINED))
-        size, last = size + len(block), block[-1:]
+        size += len(block)
         if decoder:
             try:
                 decoder.decode(block)
@@ -177,4 +172,4 @@ def _read_through(stream: BinaryIO) -> tuple[bool, int, int, bytes]:
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             decoder = None
-    return marked or decoder is not None, undefined, size, last
+    return marked or decoder is not None, undefined, size

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Table, delete, func, insert, select, update
 
 from idp.foundation.database import session
-from idp.schools import words
+from idp.schools import bulk, words
 from idp.schools.models import SchoolWord, SearchWord, WordTrigram
 
 WORDS: Table = SearchWord.__table__  # type: ignore[assignment]
@@ -16,9 +16,9 @@ SCHOOL_WORDS: Table = SchoolWord.__table__  # type: ignore[assignment]
 TRIGRAMS: Table = WordTrigram.__table__  # type: ignore[assignment]
 
 
-def words_of(name: str, town: str) -> set[str]:
-    """What a school is found by."""
-    return {*words.fold(name).split(), *words.fold(town).split()}
+def words_of(name_key: str, town: str) -> set[str]:
+    """What a school is found by; `name_key` is its name, folded."""
+    return {*name_key.split(), *words.fold(town).split()}
 
 
 def load() -> dict[str, int]:
@@ -29,9 +29,8 @@ def load() -> dict[str, int]:
 def add(schools: Mapping[int, set[str]], known: dict[str, int]) -> None:
     """Note the words of schools that have none noted."""
     _learn({word for its in schools.values() for word in its if word not in known}, known)
-    pairs = [{"word_id": known[word], "school_id": school} for school, its in schools.items() for word in its]
-    if pairs:
-        session().connection().execute(insert(SCHOOL_WORDS), pairs)
+    pairs = sorted((known[word], school) for school, its in schools.items() for word in its)
+    bulk.add(SCHOOL_WORDS, ("word_id", "school_id"), pairs)
 
 
 def replace(schools: Mapping[int, set[str]], known: dict[str, int]) -> None:
@@ -47,8 +46,7 @@ def _learn(new: Iterable[str], known: dict[str, int]) -> None:
         return
     made = session().execute(insert(WORDS).returning(WORDS.c.id, WORDS.c.word), rows).all()
     known.update((word, number) for number, word in made)
-    trigrams = [{"trigram": three, "word_id": number} for number, word in made for three in words.trigrams(word)]
-    session().connection().execute(insert(TRIGRAMS), trigrams)
+    bulk.add(TRIGRAMS, ("trigram", "word_id"), [(part, id_) for id_, word in made for part in words.trigrams(word)])
 
 
 def settle() -> None:

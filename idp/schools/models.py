@@ -181,13 +181,13 @@ class SearchWord(Base):
 
 
 class SchoolWord(Base):
-    """Which schools have a word."""
+    """Which schools have a word. Without foreign keys: `index` keeps it in step, and they would double an import."""
 
     __tablename__ = "school_words"
     __table_args__ = (Index("ix_school_words_school_id", "school_id"), {"sqlite_with_rowid": False})
 
-    word_id: Mapped[int] = mapped_column(ForeignKey("search_words.id"), primary_key=True)
-    school_id: Mapped[int] = mapped_column(ForeignKey("schools.id"), primary_key=True)
+    word_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    school_id: Mapped[int] = mapped_column(primary_key=True)
 
 
 class WordTrigram(Base):
@@ -197,4 +197,4 @@ class WordTrigram(Base):
     __table_args__ = (Index("ix_word_trigrams_word_id", "word_id"), {"sqlite_with_rowid": False})
 
     trigram: Mapped[str] = mapped_column(Key, primary_key=True)
-    word_id: Mapped[int] = mapped_column(ForeignKey("search_words.id"), primary_key=True)
+    word_id: Mapped[int] = mapped_column(primary_key=True)

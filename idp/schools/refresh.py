@@ -10,13 +10,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Row, Table, bindparam, insert, select, update
+from sqlalchemy import Row, Table, bindparam, func, insert, select, update
 
+from idp.audit import events, log
 from idp.foundation import clock
 from idp.foundation.database import session
-from idp.schools import codes, gias, index, links, words
+from idp.schools import bulk, codes, gias, index, links, words
 from idp.schools.files import Sources
 from idp.schools.gias import FileRefused, Line, Oddity
 from idp.schools.models import RegisterImport, School, SchoolChange
@@ -70,6 +71,14 @@ class Summary:
                 self.oddities.append(oddity)
 
 
+class Known(NamedTuple):
+    """A school we have; `digest` is None when it had left the register before."""
+
+    id: int
+    digest: bytes | None
+    is_open: bool
+
+
 @dataclass(slots=True)
 class _Import:
     """An import under way."""
@@ -77,13 +86,20 @@ class _Import:
     id: int
     told: Summary
     words: dict[str, int]
+    known: dict[str, Known]
+    """What the file has not mentioned yet; in the end, what has left the register."""
     is_first: bool
 
 
 def run(
-    sources: Sources, *, dry_run: bool = False, accept_shrink: bool = False, progress: Progress | None = None
+    sources: Sources,
+    *,
+    by: str = "cli",
+    dry_run: bool = False,
+    accept_shrink: bool = False,
+    progress: Progress | None = None,
 ) -> Summary:
-    """Import the register; with `dry_run` find out what that would do, and leave everything as it was.
+    """Import the register, for `by` in the audit log; with `dry_run` only find out what that would do.
 
     Raises `FileRefused` for a file that is older than the last, damaged, or without more than `MISSING` of
     our open schools (unless `accept_shrink`).
@@ -94,12 +110,14 @@ def run(
         _refuse_older(summary.dated, last.dated)
     with session().begin_nested() if dry_run else nullcontext() as trial:
         noted = _note(summary)
-        under_way = _Import(noted.id, summary, index.load(), is_first=last is None)
+        under_way = _Import(noted.id, summary, index.load(), known := _load(), is_first=not known)
         _read(sources, under_way, last, accept_shrink=accept_shrink, progress=progress or (lambda _rows, _share: None))
         if any((summary.added, summary.changed, summary.closed, summary.reopened, summary.returned)):
             index.settle()
+        if summary.added > CHUNK:
+            bulk.count_anew(SCHOOLS, index.WORDS, index.SCHOOL_WORDS, index.TRIGRAMS)
         summary.seconds = round(time.perf_counter() - started, 2)
-        _note_outcome(noted, summary)
+        _note_outcome(noted, summary, by)
         if trial:
             trial.rollback()
     return summary
@@ -119,21 +137,22 @@ def _note(summary: Summary) -> RegisterImport:
     return noted
 
 
-def _note_outcome(noted: RegisterImport, summary: Summary) -> None:
+def _note_outcome(noted: RegisterImport, summary: Summary, by: str) -> None:
     for name in ("dated", "newest_change_on", "rows", "added", "changed", "closed", "reopened", "left"):
         setattr(noted, name, getattr(summary, name))
     extra = ("links", "returned", "unknown_codes", "repairs", "seconds")
     noted.details = {name: getattr(summary, name) for name in extra}
     session().flush()
+    counts = {name: getattr(summary, name) for name in ("rows", "added", "changed", "closed", "reopened", "left")}
+    log.record(events.REGISTER_IMPORTED, by=by, subject=str(noted.id), source=summary.source, **counts)
 
 
 def _read(
     sources: Sources, its: _Import, last: RegisterImport | None, *, accept_shrink: bool, progress: Progress
 ) -> None:
-    seen: set[str] = set()
-    newest = ""
+    newest, open_before = "", sum(known.is_open for known in its.known.values())
     with sources.schools.text() as text:
-        for chunk in _in_chunks(gias.lines(text, seen), CHUNK):
+        for chunk in _in_chunks(gias.lines(text), CHUNK):
             its.told.rows += len(chunk)
             newest = max(newest, *(line.last_changed for line in chunk))
             _take(chunk, its)
@@ -144,7 +163,7 @@ def _read(
     if last and not its.told.dated and its.told.newest_change_on and last.newest_change_on:
         _refuse_older(its.told.newest_change_on, last.newest_change_on)
     its.told.dated = its.told.dated or its.told.newest_change_on
-    _take_leave(seen, its, accept_shrink=accept_shrink)
+    _take_leave(its, open_before=open_before, accept_shrink=accept_shrink)
     if sources.links:
         with sources.links.text() as text:
             its.told.links = links.replace(gias.links(text))
@@ -163,21 +182,26 @@ def _in_chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-_KNOWN = select(SCHOOLS.c.register_id, SCHOOLS.c.id, SCHOOLS.c.digest, SCHOOLS.c.left_register_on).where(
-    SCHOOLS.c.register == gias.REGISTER, SCHOOLS.c.register_id.in_(bindparam("urns", expanding=True))
-)
+def _load() -> dict[str, Known]:
+    """Every school of the register that we have, by URN; one that has left counts as different from any line."""
+    ours = select(
+        SCHOOLS.c.register_id, SCHOOLS.c.id, SCHOOLS.c.digest, SCHOOLS.c.status_code, SCHOOLS.c.left_register_on
+    ).where(SCHOOLS.c.register == gias.REGISTER)
+    return {
+        urn: Known(id_, None if left else digest, status in codes.IS_OPEN and not left)
+        for urn, id_, digest, status, left in session().execute(ours.execution_options(yield_per=CHUNK))
+    }
 
 
 def _take(chunk: list[Line], its: _Import) -> None:
-    """Add the schools of `chunk` that are new and rewrite those that differ."""
-    urns = [line.urn for line in chunk]
-    known = {} if its.is_first else {row.register_id: row for row in session().execute(_KNOWN, {"urns": urns})}
-    added = [line for line in chunk if line.urn not in known]
-    differing = {
-        known[line.urn].id: line
-        for line in chunk
-        if line.urn in known and (known[line.urn].digest != line.digest or known[line.urn].left_register_on)
-    }
+    """Add the schools of `chunk` that are new and rewrite those that differ; cross all of them off `its.known`."""
+    added, differing = [], {}
+    for line in chunk:
+        known = its.known.pop(line.urn, None)
+        if known is None:
+            added.append(line)
+        elif known.digest != line.digest:
+            differing[known.id] = line
     if added:
         _add(added, its)
     if differing:
@@ -193,10 +217,11 @@ def _values(line: Line, its: _Import) -> dict[str, Any]:
 
 def _add(lines: list[Line], its: _Import) -> None:
     rows = [_values(line, its) | {"first_seen_in": its.id} for line in lines]
-    session().connection().execute(insert(SCHOOLS), rows)
-    urns = [line.urn for line in lines]
-    ids = {row.register_id: row.id for row in session().execute(_KNOWN, {"urns": urns})}
-    index.add({ids[row["register_id"]]: index.words_of(row["name"], row["town"]) for row in rows}, its.words)
+    highest = session().scalar(select(func.max(SCHOOLS.c.id))) or 0
+    bulk.add(SCHOOLS, list(rows[0]), [tuple(row.values()) for row in rows])
+    mine = select(SCHOOLS.c.register_id, SCHOOLS.c.id).where(SCHOOLS.c.id > highest, SCHOOLS.c.last_seen_in == its.id)
+    ids: dict[str, int] = dict(session().execute(mine).tuples().all())
+    index.add({ids[row["register_id"]]: index.words_of(row["name_key"], row["town"]) for row in rows}, its.words)
     its.told.added += len(rows)
     if not its.is_first:  # when the register begins, every school is new, and nobody waits to hear it
         _note_changes([(school, "added", {}) for school in ids.values()], its)
@@ -209,7 +234,7 @@ def _rewrite(lines: Mapping[int, Line], its: _Import) -> None:
     columns: dict[str, Any] = {name: bindparam(name) for name in next(iter(news.values()))}
     rewrite = update(SCHOOLS).where(SCHOOLS.c.id == bindparam("its_id")).values(columns)
     session().connection().execute(rewrite, [row | {"its_id": school} for school, row in news.items()])
-    index.replace({school: index.words_of(row["name"], row["town"]) for school, row in news.items()}, its.words)
+    index.replace({school: index.words_of(row["name_key"], row["town"]) for school, row in news.items()}, its.words)
     _note_changes(changes, its)
 
 
@@ -237,22 +262,15 @@ def _told(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _take_leave(seen: set[str], its: _Import, *, accept_shrink: bool) -> None:
+def _take_leave(its: _Import, *, open_before: int, accept_shrink: bool) -> None:
     """Mark the schools that the file has no longer, unless there are too many for that to be true."""
-    ours = select(SCHOOLS.c.id, SCHOOLS.c.register_id, SCHOOLS.c.status_code).where(
-        SCHOOLS.c.register == gias.REGISTER, SCHOOLS.c.left_register_on.is_(None)
-    )
-    gone, open_ones, open_gone = [], 0, 0
-    for school, urn, status in session().execute(ours.execution_options(yield_per=CHUNK)):
-        is_open, is_gone = status in codes.IS_OPEN, urn not in seen
-        open_ones, open_gone = open_ones + is_open, open_gone + (is_open and is_gone)
-        if is_gone:
-            gone.append(school)
-    if open_gone > MISSING * open_ones and not accept_shrink:
+    open_gone = sum(known.is_open for known in its.known.values())
+    if open_gone > MISSING * open_before and not accept_shrink:
         raise FileRefused(
-            f"The file lacks {open_gone:,} of our {open_ones:,} open schools, so it is probably not whole. "
+            f"The file lacks {open_gone:,} of our {open_before:,} open schools, so it is probably not whole. "
             "If you are sure that it is, import it again and accept that it has shrunk (--accept-shrink)."
         )
+    gone = [known.id for known in its.known.values() if known.digest is not None]
     its.told.left = len(gone)
     today = its.told.dated or clock.now().date()
     for some in _in_chunks(iter(gone), CHUNK):

@@ -6,21 +6,15 @@ folding once.
 
 import re
 import unicodedata
+from functools import lru_cache
 
-_APOSTROPHES = dict.fromkeys(map(ord, "'`\u2018\u2019\u00b4\u02bc\u2032"))
-_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "&": " and "})
+_SIGNS = dict.fromkeys(map(ord, "'`\u2018\u2019\u00b4\u02bc\u2032"), "") | {ord("&"): " and "}
+_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th"})
 _INITIAL = re.compile(r"(?<![a-z0-9])([a-z])\.")
 _GAPS = re.compile(r"[^a-z0-9]+")
 
-_PHRASES = tuple(
-    (re.compile(rf"(?<!\S){phrase}(?!\S)"), means)
-    for phrase, means in (
-        ("church of england", "cofe"),
-        ("(?:c of|cof|co) e", "cofe"),
-        ("c e", "cofe"),
-        ("r c", "catholic"),
-        ("(?:roman )+catholic", "catholic"),
-    )
+_PHRASES = re.compile(
+    r"(?<!\S)(?:(?P<cofe>church of england|(?:c of|cof|co|c) e)|(?P<catholic>r c|(?:roman )+catholic))(?!\S)"
 )
 
 _MEANS = {
@@ -57,6 +51,7 @@ _MEANS = {
 }
 
 
+@lru_cache(maxsize=4096)  # an import meets each town many times
 def fold(text: str) -> str:
     """The words of a name in one spelling: "St. Mary's C of E Sch" is "saint marys cofe school"."""
     folded = plain(text)
@@ -67,17 +62,19 @@ def fold(text: str) -> str:
 
 def plain(text: str) -> str:
     """Lower case letters and digits, one space between words; nothing spelt out yet."""
-    text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold()).translate(_LETTERS)
-    text = "".join(letter for letter in text if not unicodedata.combining(letter))
-    return _GAPS.sub(" ", _INITIAL.sub(r"\1", text)).strip()
+    text = text.translate(_SIGNS).casefold()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text).translate(_LETTERS)
+        text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    if "." in text:
+        text = _INITIAL.sub(r"\1", text)
+    return _GAPS.sub(" ", text).strip()
 
 
 def _spelt_out(text: str) -> str:
     """One round: abbreviations in full, "the" gone unless it is all there is."""
-    words = " ".join(_MEANS.get(word, word) for word in text.split() if word != "the")
-    for phrase, means in _PHRASES:
-        words = phrase.sub(means, words)
-    return words or text
+    spelt = " ".join(_MEANS.get(word, word) for word in text.split() if word != "the")
+    return _PHRASES.sub(lambda phrase: str(phrase.lastgroup), spelt) or text
 
 
 def trigrams(word: str) -> set[str]:

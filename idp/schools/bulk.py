@@ -1,0 +1,35 @@
+"""Many rows at once, in the fastest way each database has: the one place where the two part company."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import Table, text
+
+from idp.foundation.database import session
+
+sqlite3.register_adapter(date, date.isoformat)  # as SQLAlchemy stores a day; Python's own adapter is deprecated
+
+
+def add(table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert `rows`, each the values of `columns` in that order: text, numbers, bytes, days and None."""
+    connection = session().connection()
+    if not rows:
+        return
+    names = ", ".join(columns)
+    if connection.dialect.name == "postgresql":  # COPY takes a twentieth of the time of as many INSERTs
+        cursor = cast("psycopg.Connection[Any]", connection.connection.driver_connection).cursor()
+        with cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+    else:
+        marks = ", ".join("?" * len(columns))
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", list(rows))  # noqa: S608  our names
+
+
+def count_anew(*tables: Table) -> None:
+    """Let the database look at how much is in `tables`, so that it plans well before it would have looked itself."""
+    for table in tables:
+        session().execute(text(f"ANALYZE {table.name}"))

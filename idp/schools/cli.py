@@ -1,0 +1,165 @@
+"""`idp schools`: refresh the register, search it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from idp.foundation.command import json_option, show, show_json, working
+from idp.schools import download, files, refresh, search
+from idp.schools.refresh import Progress, Summary
+
+LINE_EVERY = 10_000
+COLUMNS = ("urn", "dfe_number", "name", "town", "postcode", "phase", "status")
+
+
+@click.group("schools")
+def commands() -> None:
+    """Refresh and search the national register of schools.
+
+    The register is "Get Information about Schools" (GIAS, once EduBase), kept by the Department for Education and
+    published daily under the Open Government Licence v3.0. Refresh it every day, by cron or the like.
+    """
+
+
+@commands.command("refresh")
+@click.option(
+    "--from", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Import this CSV or zip file."
+)
+@click.option("--download", "is_download", is_flag=True, help="Fetch today's file, or the newest of three days before.")
+@click.option("--url", help="With --download: fetch exactly this file.")
+@click.option(
+    "--links", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Import this links file as well."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--accept-shrink", is_flag=True, help="Import a file that lacks more than 2 % of our open schools.")
+@json_option
+@working
+def refresh_command(
+    file: Path | None,
+    url: str | None,
+    links: Path | None,
+    *,
+    is_download: bool,
+    dry_run: bool,
+    accept_shrink: bool,
+    as_json: bool,
+) -> None:
+    """Bring our schools up to date with the register.
+
+    Give a file with --from (a CSV file, or a zip with edubasealldata….csv and its links file), or let
+    --download fetch it. Nothing is changed when the file is refused, and the same file again changes nothing.
+    A school that the file has no longer is kept and marked, never deleted.
+
+    \b
+      idp schools refresh --download
+      idp schools refresh --from edubasealldata20240404.zip --dry-run
+      idp schools refresh --from config/sample-register.csv --links config/sample-register-links.csv
+    """  # noqa: D301  \b is click's sign for "leave these lines as they are"
+    if (file is None) != is_download or (url and not is_download):
+        raise click.UsageError("Give either --from FILE, or --download, with --url if you like.")
+    with (
+        _given(file, links, url) as (register, its_links),
+        files.opened(register, its_links) as sources,
+        _progress() as progress,
+    ):
+        told = refresh.run(sources, dry_run=dry_run, accept_shrink=accept_shrink, progress=progress)
+    if as_json:
+        show_json(asdict(told) | {"oddities": [str(oddity) for oddity in told.oddities]})
+    else:
+        _tell(told)
+
+
+@contextmanager
+def _given(file: Path | None, links: Path | None, url: str | None) -> Iterator[tuple[Path, Path | None]]:
+    """The register and its links, from disk or fetched."""
+    if file:
+        yield file, links
+        return
+    with download.at(url) if url else download.newest() as downloaded:
+        click.echo(f"Fetched {downloaded.address}", err=True)
+        yield downloaded.register, links or downloaded.links
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on a terminal; elsewhere a line now and then."""
+    if sys.stderr.isatty():
+        with click.progressbar(length=1000, label="Importing", file=sys.stderr) as bar:
+            yield lambda _rows, share: bar.update(int(share * 1000) - bar.pos)
+    else:
+        said = 0
+
+        def line(rows: int, share: float) -> None:
+            nonlocal said
+            if rows // LINE_EVERY > said:
+                said = rows // LINE_EVERY
+                click.echo(f"{rows:,} rows read, {share:.0%} of the file", err=True)
+
+        yield line
+
+
+def _tell(told: Summary) -> None:
+    for oddity in told.oddities:
+        click.echo(str(oddity), err=True)
+    unlisted = told.unknown_codes + told.repairs - len(told.oddities)
+    if unlisted > 0:
+        click.echo(f"… and {unlisted:,} more.", err=True)
+    of = f" of {told.dated:%Y-%m-%d}" if told.dated else ""
+    click.echo(f"{'Would import' if told.dry_run else 'Imported'} {told.source}{of} in {told.seconds:.1f} s:")
+    for label, count in (
+        ("read", told.rows), ("added", told.added), ("changed", told.changed), ("closed", told.closed),
+        ("reopened", told.reopened), ("left the register", told.left), ("came back", told.returned),
+        ("links", told.links), ("unknown codes", told.unknown_codes), ("repairs", told.repairs),
+    ):  # fmt: skip
+        if count is not None:
+            click.echo(f"  {label:<18}{count:>8,}")
+    if told.dry_run:
+        click.echo("This was a dry run: nothing was changed.")
+
+
+@commands.command("search")
+@click.argument("text", nargs=-1, required=True)
+@click.option("--show", "most", type=click.IntRange(1, search.MOST), default=search.PAGE, help="Results at most.")
+@json_option
+@working
+def search_command(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
+    """Find schools as the registration page finds them.
+
+    TEXT is a DfE number (3124567 or 312/4567), a URN, a UKPRN, a postcode or its beginning, or words of the
+    school's name and town.
+
+    \b
+      idp schools search st josephs leeds
+      idp schools search 312/4567 --json
+    """  # noqa: D301
+    answer = search.find(" ".join(text), show=most)
+    rows = [_row(found) for found in answer.results]
+    if not as_json:
+        for typed, taken in answer.repaired:
+            click.echo(f"Nobody has “{typed}”; searched for “{taken}”.", err=True)
+        for word in answer.dropped:
+            click.echo(f"Left out “{word}”.", err=True)
+    read = answer.reading.says if answer.reading else "too little to search for"
+    show(rows, COLUMNS, as_json=as_json, empty=f"No school found for {read}.")
+    if answer.more and not as_json:
+        click.echo(f"There are more than {most}; add a word, or --show more.", err=True)
+
+
+def _row(found: search.Found) -> dict[str, Any]:
+    school = found.school
+    return {
+        "id": school.id,
+        "urn": school.urn,
+        "dfe_number": school.dfe_number_shown,
+        "name": school.name,
+        "town": school.town,
+        "postcode": school.postcode,
+        "phase": found.phase,
+        "status": found.status,
+        "successors": [step.school.urn if step.school else step.name for step in found.successors],
+    }

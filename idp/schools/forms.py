@@ -1,0 +1,70 @@
+"""The search for one's school, as a form: one box, or three labelled fields, then a choice among what was found.
+
+All of it is asked by GET, so that every page of it can be reloaded, bookmarked and gone back to.
+"""
+
+from typing import Self
+
+from flask import request
+from flask_wtf import FlaskForm
+from wtforms import IntegerField, StringField
+
+from idp.schools import search, status
+from idp.schools.models import School
+from idp.schools.search import Answer
+
+
+class FindSchool(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """What the page of step 1 was asked; `answer` is what was found, once `look` has been called."""
+
+    class Meta:
+        """Asking twice does no harm, so there is nothing to protect from forgery."""
+
+        csrf = False
+
+    q = StringField("Your school’s name, postcode, DfE number or URN")
+    postcode = StringField("School postcode")
+    dfe_number = StringField("DfE number")
+    urn = StringField("School URN")
+    show = IntegerField()
+    school = IntegerField()
+    choose = StringField()
+    """Present when "Next" was pressed."""
+
+    answer: Answer | None = None
+
+    @classmethod
+    def asked(cls) -> Self:
+        """The form as this request asks it, with its answer."""
+        form = cls(formdata=request.args)
+        form.look()
+        return form
+
+    def look(self) -> None:
+        """Search for the first field that was filled in; say so where there was too little."""
+        boxes = (self.q, self.urn, self.dfe_number, self.postcode)
+        sent = [box for box in boxes if box.name in request.args]
+        filled = [box for box in sent if (box.data or "").strip()]
+        if filled:
+            self.answer = search.find(filled[0].data, show=self.show.data or search.PAGE)
+            if self.answer.reading is None:
+                self._wrong(filled[0], "Type at least two letters or digits.")
+        elif sent:
+            self._wrong(sent[0], "Type your school’s name, postcode, DfE number or URN.")
+
+    def chosen(self) -> School | None:
+        """The school to go on with: pressed "Next" with one that can register selected. Otherwise None, and why."""
+        if not self.choose.data:
+            return None
+        if self.school.data is None:
+            self._wrong(self.school, "Select your school from the list.")
+            return None
+        school = search.school(self.school.data)
+        if why := status.why_not(school):
+            self._wrong(self.school, why)
+            return None
+        return school
+
+    @staticmethod
+    def _wrong(field: StringField, why: str) -> None:
+        field.errors = [*field.errors, why]
