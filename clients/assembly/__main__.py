@@ -15,8 +15,10 @@ class Handler(WSGIRequestHandler):
     """Logs no query: a callback's carries the code."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """One line: method, path, status."""
-        self.log("info", "%s %s %s", self.command, self.path.partition("?")[0], code)
+        """One line: method, path, status; none for whoever asks whether we are alive."""
+        path = self.path.partition("?")[0]
+        if path != "/healthz":
+            self.log("info", "%s %s %s", self.command, path, code)
 
 
 def main() -> None:
