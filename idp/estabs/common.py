@@ -77,10 +77,13 @@ def undisguised(text: str) -> str:
 
 
 def is_common(password: str) -> bool:
-    """Whether it is on the list, in whatever case, with whatever signs between its parts."""
+    """Whether it is on the list, in whatever case, with signs between its parts, and with digits or signs around it."""
     plain = password.casefold()
     bare = re.sub(r"[\s._-]", "", plain)
-    return not listed().isdisjoint({plain, bare}) or undisguised(bare) in _undisguised()
+    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", bare)
+    return not listed().isdisjoint({plain, bare}) or not _undisguised().isdisjoint(
+        {undisguised(bare), undisguised(core)}
+    )
 
 
 @cache
@@ -96,7 +99,8 @@ def listed() -> frozenset[str]:
 
 @cache
 def _undisguised() -> frozenset[str]:
-    return frozenset(map(undisguised, listed()))
+    """The list and the favourites, as `undisguised` leaves them."""
+    return frozenset(map(undisguised, (*listed(), *FAVOURITES)))
 
 
 @cache

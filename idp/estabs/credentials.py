@@ -81,20 +81,27 @@ def why_not(password: str, about: Iterable[str] = ()) -> str | None:
 def _left(password: str, about: Iterable[str]) -> int:
     """How many characters remain when all that can be guessed is taken out, in disguise (`5ch00l`) too."""
     plain = folded(password)
-    guessed: set[int] = set()
-    for spelling in {plain, common.undisguised(plain)}:
-        for word in _guessable((runtime.settings().service.name, *PRODUCT_WORDS, *about)):
-            guessed.update(_places(word, spelling))
-        for found in common.runs(spelling):
-            guessed.update(found)
-    return len(plain) - len(guessed)
+    words = _guessable((runtime.settings().service.name, *PRODUCT_WORDS, *about))
+    return len(plain) - len(_guessed(plain, words) | _guessed(common.undisguised(plain), words))
 
 
-def _places(word: str, text: str) -> Iterator[int]:
-    """The positions in `text` that some occurrence of `word` covers."""
+def _guessed(text: str, words: set[str]) -> set[int]:
+    """The positions in `text` that known words and runs cover, whatever signs stand between their letters."""
+    letters = [at for at, char in enumerate(text) if char.isalnum()]
+    bare = "".join(text[at] for at in letters)
+    found = {at for run in common.runs(text) for at in run}
+    for span in (*common.runs(bare), *(span for word in words for span in _occurrences(word, bare))):
+        found.update(letters[at] for at in span)
+    for at in range(1, len(text)):
+        if at - 1 in found and not text[at].isalnum():
+            found.add(at)  # a sign goes with what it follows: dots between letters hide nothing
+    return found
+
+
+def _occurrences(word: str, text: str) -> Iterator[range]:
     start = text.find(word)
     while start >= 0:
-        yield from range(start, start + len(word))
+        yield range(start, start + len(word))
         start = text.find(word, start + 1)
 
 

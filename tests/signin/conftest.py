@@ -1,5 +1,7 @@
 """Somebody at a browser, and an account for them."""
 
+from dataclasses import dataclass
+
 import pytest
 
 from tests.factories import an_administrator, an_estab
@@ -24,6 +26,10 @@ def account(work):
         return Account(person.id, person.username, person.email, person.estab_id, person.estab.name)
 
 
+@dataclass(frozen=True)
 class Account:
-    def __init__(self, id, username, email, estab_id, school):
-        self.id, self.username, self.email, self.estab_id, self.school = id, username, email, estab_id, school
+    id: str
+    username: str
+    email: str
+    estab_id: str
+    school: str

@@ -1,0 +1,41 @@
+"""The list of common passwords, and runs of keys."""
+
+import pytest
+
+from idp.estabs import common
+
+
+def test_the_list_is_long_enough_and_holds_only_what_is_long_enough():
+    assert len(common.listed()) >= 3000
+    assert all(len(password) >= 12 for password in common.listed())
+    assert all(password == password.casefold() for password in common.listed())
+
+
+def test_every_ingredient_is_used_once():
+    for words in (common.FAVOURITES, common.ENDINGS, common.PHRASES):
+        assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize(
+    ("text", "covered"),
+    [
+        ("qwer", 4),
+        ("xqwertyx", 6),
+        ("rewq", 4),
+        ("1234", 4),
+        ("9876", 4),
+        ("zxcvbn", 6),
+        ("abcd", 4),
+        ("1qaz2wsx", 8),
+        ("aaaa", 4),
+        ("xyxyxy", 6),
+        ("abc", 0),
+        ("tree", 0),
+        ("were", 0),
+        ("kettle", 0),
+        ("aabb", 0),
+        ("", 0),
+    ],
+)
+def test_runs_are_found_and_words_are_not(text, covered):
+    assert len({place for run in common.runs(text) for place in run}) == covered

@@ -1,0 +1,176 @@
+"""Passwords: those we make, and those we refuse, with the reason."""
+
+import pytest
+from hypothesis import given, settings as pace, strategies as st
+
+from idp.estabs import common, credentials
+from tests.factories import a_school, an_administrator, an_estab
+
+GOOD = "wobbly kettle sings at dusk"
+
+
+@pytest.fixture
+def inside(app):
+    with app.app_context():
+        yield
+
+
+@pytest.fixture(scope="module")
+def about():
+    """What is known of Jo Bloggs of St Mary's."""
+    return (
+        "Jo Bloggs",
+        "jo.bloggs",
+        "stmarys",
+        "example",
+        "3124567",
+        "St Mary's Church of England Primary School",
+        "Uxbridge",
+        "UB8 1AB",
+        "900123",
+        "Assembly",
+    )
+
+
+def test_ours_are_six_words_of_the_list(inside):
+    words = credentials._words()
+
+    assert len(words) == len(set(words)) == 7776
+    for _ in range(50):
+        made = credentials.generate()
+        assert made.replace("-", "").isalpha()
+        assert credentials.why_not(made) is None
+    assert len({credentials.generate() for _ in range(50)}) == 50
+
+
+def test_every_word_can_come_first_and_last(inside):
+    firsts = {credentials.generate().split("-")[0] for _ in range(400)}
+
+    assert len(firsts) > 350
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        GOOD,
+        "Wobbly-Kettle-7",
+        "ünïcödé ist auch gut",
+        "mm7 kd!0x qq;z4",
+        "日本語のパスワードは長い",
+        " leading and trailing ",
+        "wobblykettles" * 2,
+    ],
+)
+def test_good_ones_are_taken_as_they_are(inside, about, password):
+    assert credentials.why_not(password, about) is None
+
+
+@pytest.mark.parametrize("password", ["", "elevenchars", "kettle"])
+def test_short_ones_are_refused(inside, password):
+    assert "at least 12" in credentials.why_not(password)
+
+
+def test_what_is_longer_than_we_ever_hash_is_refused(inside):
+    assert credentials.why_not("kettle drums at dusk " * 12) is None
+    assert "at most 256" in credentials.why_not("kettle drums at dusk " * 13)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password1234",
+        "Password 1234",
+        "P@ssw0rd12345",
+        "PASSWORD-PASSWORD",
+        "iloveyouforever",
+        "manchester-united",
+        "1q2w3e4r5t6y",
+        "correct horse battery staple",
+        "Summer2024!!!",
+        "*** 2026 Password 99 ***",
+        "letmein12345",
+    ],
+)
+def test_what_everybody_uses_is_refused(inside, password):
+    assert "Very many people" in credentials.why_not(password)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "St Mary's School",
+        "stmarysprimary1!",
+        "5tM4ry5Primary!!",
+        "JoBloggs-UB81AB",
+        "jo.bloggs@stmarys",
+        "900123-3124567-x",
+        "Uxbridge!Uxbridge!",
+        "AssemblySchool99",
+        "IDaaS-xporter-1a",
+        "Bloggs 3124567!!",
+        "Jö Blöggs Prïmary",
+        "qwertyuiopasdf!1",
+        "poiuytrewq7531",
+        "S.t. .M.a.r.y.s. .S.c.h.o.o.l",
+        "aaaaaaaaaaaaaaaa",
+        "abcabcabcabcabc",
+        "12345678901234",
+        "x!x!x!x!x!x!x!x!",
+    ],
+)
+def test_what_can_be_guessed_from_the_school_or_the_keyboard_is_refused(inside, about, password):
+    assert "easily guessed" in credentials.why_not(password, about)
+
+
+def test_a_few_letters_of_ones_own_do_not_help_and_enough_do(inside, about):
+    assert credentials.why_not("Primary kettle", about)
+    assert credentials.why_not("Primary kettle drum", about) is None
+
+
+@given(st.data())
+@pace(max_examples=60)
+def test_whatever_is_made_of_known_words_alone_is_refused(built, about, data):
+    words = data.draw(st.lists(st.sampled_from(sorted(credentials._guessable(about))), min_size=1, max_size=12))
+    case = data.draw(st.sampled_from([str.lower, str.upper, str.title]))
+    with built.app_context():
+        assert credentials.why_not(case("".join(words)), about)
+
+
+@given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=4))
+@pace(max_examples=150)
+def test_any_text_gets_an_answer_and_more_knowledge_never_helps_the_password(built, password, about):
+    with built.app_context():
+        plain, knowing = credentials.why_not(password), credentials.why_not(password, about)
+
+    assert plain is None or isinstance(plain, str)
+    assert knowing is not None or plain is None
+
+
+@given(st.text(max_size=200))
+def test_folding_keeps_every_position(text):
+    assert len(credentials.folded(text)) == len(text)
+    assert len(common.undisguised(text)) == len(text)
+
+
+def test_what_is_known_of_a_person_is_everything_a_stranger_tries_first(work):
+    with work():
+        school = a_school(name="St Mary's", town="Uxbridge", postcode="UB8 1AB", dfe_number="3124567")
+        person = an_administrator(an_estab(school), name="Jo Bloggs", email="jo.b@stmarys.example")
+        known = credentials.words_about(person)
+
+        assert {"Jo Bloggs", "jo", "b", "stmarys", "3124567", "St Mary's", "Uxbridge", "UB8 1AB"} <= set(known)
+        assert school.register_id in known
+
+
+def test_a_hash_that_is_set_is_dated_and_recorded(work, clock):
+    from sqlalchemy import select
+
+    from idp.audit.models import Entry
+
+    with work() as session:
+        person = an_administrator(password_changed_at=None)
+        credentials.set_hash(person, "a-hash", by="cli")
+
+        assert (person.password_hash, person.password_changed_at) == ("a-hash", clock.now())
+        entry = session.scalars(select(Entry).where(Entry.event == "password.set")).one()
+        assert (entry.actor, entry.subject, entry.estab) == ("cli", person.id, person.estab_id)

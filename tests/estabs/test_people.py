@@ -1,0 +1,84 @@
+"""Who acts for a school, and under which names they are found."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from idp.estabs import people
+from idp.foundation import clock
+from tests.factories import an_administrator, an_estab
+
+AL = {"name": "Al Bloggs", "mobile": "+447700900124", "role": "admin"}
+
+
+@pytest.mark.parametrize(
+    "typed", ["Office@Oakhill.Example", " office@oakhill.example ", "2135001", "213/5001", "213 5001"]
+)
+def test_a_person_is_found_by_either_name_however_it_is_typed(work, typed):
+    with work():
+        person = an_administrator(an_estab(estab_id="2135001"), email="office@oakhill.example")
+
+        assert people.by_name(typed) is person
+
+
+@pytest.mark.parametrize("typed", ["", "@", "nobody", "office@oakhill.exampl", "of\u212aice@oakhill.example"])
+def test_nobody_else_is(work, typed):
+    with work():
+        an_administrator(email="ofkice@oakhill.example")
+
+        assert people.by_name(typed) is None
+
+
+def test_the_removed_are_found_no_more(work):
+    with work():
+        person = an_administrator(removed_at=clock.now())
+
+        assert people.by_name(person.username) is None
+        assert people.by_name(person.email) is None
+        assert people.get(person.id) is None
+        assert people.owners(person.estab_id) == []
+
+
+def test_a_colleague_signs_in_by_mail_or_by_the_estab_id_and_a_number(work):
+    with work():
+        owner = an_administrator(an_estab(estab_id="E123456"))
+        colleague = people.add(owner.estab, email="Al@Oakhill.example", **AL)
+
+        assert colleague.username == "e123456-2"
+        assert people.by_name("E123456-2") is people.by_name("al@oakhill.example") is colleague
+        assert colleague.password_hash is None
+
+
+def test_who_acts_for_two_schools_signs_in_to_the_second_by_username(work):
+    with work():
+        first, second = an_administrator(), an_estab()
+        again = people.add(second, email=first.email, **AL)
+
+        assert people.by_name(first.email) is first
+        assert people.by_name(again.username) is again
+        assert again.sign_in_email is None
+
+
+def test_colleagues_added_at_once_get_names_of_their_own(work, at_once):
+    from idp.estabs.models import Estab
+    from idp.foundation.database import session
+
+    with work():
+        estab_id = an_administrator().estab_id
+
+    def add():
+        return people.add(session().get_one(Estab, estab_id), email="al@oakhill.example", **AL).username
+
+    outcomes = at_once(6, add)
+
+    assert len({str(outcome) for outcome in outcomes}) == 6
+    assert all(isinstance(outcome, str) for outcome in outcomes)
+
+
+@given(st.text())
+def test_folding_twice_changes_nothing_more(name):
+    assert people.folded(people.folded(name)) == people.folded(name)
+
+
+@given(st.emails())
+def test_addresses_that_differ_in_more_than_the_case_of_letters_stay_different(address):
+    assert people.fold_email(address) == address.lower()
