@@ -217,7 +217,7 @@ def _end(estab_id: str, client_id: str, **ended: object) -> Authorisation | None
 
 def _insert(client_id: str, by: Administrator, before: Authorisation | None, **says: Any) -> Authorisation:
     """Make the agreement that follows `before`, or begins a line."""
-    new_id = crypto.new_id("aut")
+    new_id, between = crypto.new_id("aut"), f"{by.estab_id} and {client_id}"
     given = Authorisation(
         id=new_id, line=before.line if before else new_id, estab_id=by.estab_id, client_id=client_id,
         given_by=by.id, given_at=clock.now(), withdrawn_at=None, withdrawn_by=None, superseded_at=None, **says,
@@ -228,7 +228,7 @@ def _insert(client_id: str, by: Administrator, before: Authorisation | None, **s
     except IntegrityError as clash:
         # The index lets one agreement be current. Raising undoes our half, so a colleague's decision
         # stands and is what the page shows next; a retry would overrule it unseen.
-        raise ChangedMeanwhile(because=f"{by.estab_id} and {client_id}") from clash
+        raise ChangedMeanwhile(because=between) from clash
     return given
 
 
