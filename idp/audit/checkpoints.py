@@ -2,7 +2,8 @@
 
 One is written every hour, to the table and as a line to the log. The signature is Ed25519, by a key derived
 from the sealing key: whoever can write to the database alone cannot make one. The line is
-`audit1.<position>.<seconds since 1970>.<hash>.<sealing key's id>.<signature>`, the last but one in base64url.
+`audit1.<position>.<seconds since 1970>.<hash in hex>.<sealing key's id>.<signature in base64url>`; nothing in it
+looks like a token, so that logs do not scrub it.
 """
 
 import base64
@@ -43,7 +44,7 @@ def write(position: int, chained: bytes) -> str:
 def line(checkpoint: Checkpoint) -> str:
     """`checkpoint` as one line, for the log and for safe keeping."""
     when = int(checkpoint.at.timestamp())
-    return f"{_FORM}.{checkpoint.position}.{when}.{crypto.b64(checkpoint.chained)}.{checkpoint.signature}"
+    return f"{_FORM}.{checkpoint.position}.{when}.{checkpoint.chained.hex()}.{checkpoint.signature}"
 
 
 def parsed(text: str) -> Checkpoint:
@@ -51,7 +52,7 @@ def parsed(text: str) -> Checkpoint:
     try:
         form, position, at, chained, signature = text.strip().split(".", 4)
         found = Checkpoint(
-            position=int(position), chained=_decoded(chained), at=datetime.fromtimestamp(int(at), UTC),
+            position=int(position), chained=bytes.fromhex(chained), at=datetime.fromtimestamp(int(at), UTC),
             signature=signature,
         )  # fmt: skip
     except (ValueError, OverflowError) as fault:

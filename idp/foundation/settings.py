@@ -245,6 +245,7 @@ class Retention(Section):
     outbox: Annotated[int, Field(ge=1)]
     outbox_failed: Annotated[int, Field(ge=1)]
     sessions: Annotated[int, Field(ge=1)]
+    revoked: Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseSettings):

@@ -91,7 +91,7 @@ class RefreshFamily(Base):
     last_used_at: Mapped[datetime]
     """Moved at most daily."""
     expires_at: Mapped[datetime] = mapped_column(index=True)
-    revoked_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
 class Revoked(Base):

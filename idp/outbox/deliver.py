@@ -7,6 +7,7 @@ until `give_up_at`; then it has failed, stays visible, and can be retried by han
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -53,29 +54,31 @@ class OfNoUse(Refusal):
     says = "What this message says has expired. Please start what it was about again."
 
 
-def run_once(work: Work, kind: str) -> int:
-    """Deliver up to `BATCH` messages of `kind` that are due; returns how many were tried."""
+def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: False) -> int:
+    """Deliver up to `BATCH` messages of `kind` that are due; returns how many were due.
+
+    Ends early, giving back what it has not tried, when it takes too long or `stopping` says so.
+    """
     with work():
-        letters = _leased(kind)
+        left = deque(_leased(kind))
         settings = runtime.settings()
-    if not letters:
+    due = len(left)
+    if not due:
         return 0
-    tried = 0
+    stop_at = time.monotonic() + ROUND
     try:
         with channels.opened(kind, settings) as send:
-            stop_at = time.monotonic() + ROUND
-            for letter in letters:
-                if time.monotonic() > stop_at:
-                    break
-                outcome = _tried(send, letter)
+            while left and time.monotonic() < stop_at and not stopping():
+                outcome = _tried(send, left[0])
                 if isinstance(outcome, Unreachable):
                     raise outcome
-                _settle(work, letter, outcome)
-                tried += 1
+                _settle(work, left.popleft(), outcome)
     except Unreachable as nobody:
-        for letter in letters[tried:]:
-            _settle(work, letter, nobody)
-    return len(letters)
+        while left:
+            _settle(work, left.popleft(), nobody)
+    for letter in left:
+        _give_back(work, letter)
+    return due
 
 
 def retry(message_id: str) -> None:
@@ -144,6 +147,14 @@ def _settle(work: Work, letter: Letter, outcome: NotSent | None) -> None:
             _sent(message)
         else:
             _not_sent(message, outcome)
+
+
+def _give_back(work: Work, letter: Letter) -> None:
+    """It was leased and not tried."""
+    with work():
+        message = session().get(Message, letter.id)
+        if message is not None:
+            message.leased_until, message.attempts = None, message.attempts - 1
 
 
 def _sent(message: Message) -> None:

@@ -7,18 +7,18 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.foundation.database import Base
 
+_DUE = text("sent_at IS NULL AND failed_at IS NULL")
+
 
 class Message(Base):
     """An e-mail, text message or event, written in the transaction of what it tells about."""
 
     __tablename__ = "outbox"
     __table_args__ = (
-        Index(
-            "ix_outbox_due", "due_at",
-            postgresql_where=text("sent_at IS NULL AND failed_at IS NULL"),
-            sqlite_where=text("sent_at IS NULL AND failed_at IS NULL"),
-        ),
-    )  # fmt: skip
+        Index("ix_outbox_due", "kind", "due_at", postgresql_where=_DUE, sqlite_where=_DUE),
+        Index("ix_outbox_sent", "sent_at"),
+        Index("ix_outbox_failed", "failed_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]

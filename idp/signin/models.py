@@ -40,7 +40,7 @@ class SessionClient(Base):
 
     sid: Mapped[str] = mapped_column(primary_key=True)
     client_id: Mapped[str] = mapped_column(primary_key=True)
-    since: Mapped[datetime]
+    since: Mapped[datetime] = mapped_column(index=True)
 
 
 class KnownDevice(Base):
