@@ -41,7 +41,7 @@ def sign_in() -> ResponseReturnValue:
         return redirect(cancelled(back), 303)
     if request.method == "GET" and back == "/" and session.current():
         return redirect("/", 303)
-    form = SignIn()
+    form = SignIn(username=request.args.get("login_hint", ""))  # a partner may know who is coming
     if not form.validate_on_submit():
         return _page(form, back)
     try:

@@ -1,0 +1,143 @@
+"""A partner and a browser, for tests of the protocol: they ask, press and remember what came back."""
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+from bs4 import BeautifulSoup
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.factories import PASSWORD, secret_of
+
+CALLBACK = "https://assembly.example/callback"
+ISSUER = "http://localhost:5000"
+
+
+@dataclass
+class Partner:
+    """A client's side of the protocol. `asks` are the parameters it sends, changed at will."""
+
+    id: str
+    secret: str | None = None
+    scope: str = "openid profile email organisation offline_access school students"
+    redirect_uri: str = CALLBACK
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+
+    def __post_init__(self) -> None:
+        self.secret = self.secret or secret_of(self.id)
+
+    def parameters(self, **differs: str | None) -> dict[str, str]:
+        """A sound authorization request; None leaves a parameter out."""
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
+        sound = {
+            "response_type": "code", "client_id": self.id, "redirect_uri": self.redirect_uri, "scope": self.scope,
+            "state": "a-state", "nonce": "a-nonce", "code_challenge": challenge, "code_challenge_method": "S256",
+        }  # fmt: skip
+        return {name: value for name, value in {**sound, **differs}.items() if value is not None}
+
+    def link(self, **differs: str | None) -> str:
+        """Where it sends the browser."""
+        return "/oauth/authorize?" + urlencode(self.parameters(**differs))
+
+    @property
+    def basic(self) -> dict[str, str]:
+        """Its Authorization header."""
+        return {"Authorization": "Basic " + base64.b64encode(f"{self.id}:{self.secret}".encode()).decode()}
+
+    def redeems(self, web: FlaskClient, code: str, **differs: str | None) -> TestResponse:
+        """At the token endpoint, with its code."""
+        sound = {
+            "grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri,
+            "code_verifier": self.verifier,
+        }  # fmt: skip
+        return self.posts(web, "/oauth/token", {**sound, **differs})
+
+    def refreshes(self, web: FlaskClient, token: str, **more: str | None) -> TestResponse:
+        """At the token endpoint, with its refresh token."""
+        return self.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": token, **more})
+
+    def posts(self, web: FlaskClient, path: str, form: dict[str, str | None]) -> TestResponse:
+        """A form on the back channel, as this client."""
+        data = {name: value for name, value in form.items() if value is not None}
+        if self.secret == "none":
+            return web.post(path, data={"client_id": self.id, **data})
+        return web.post(path, data=data, headers=self.basic)
+
+
+def page(response: TestResponse) -> BeautifulSoup:
+    """What a browser shows."""
+    return BeautifulSoup(response.text, "html.parser")
+
+
+def press(
+    web: FlaskClient, response: TestResponse, button: str, **typed: str | list[str] | None
+) -> TestResponse:
+    """Fill in the form of a page and press one of its buttons; None unticks."""
+    found = page(response)
+    pressed = found.find(id=button)
+    assert pressed is not None, found.get_text(" ", strip=True)
+    form = pressed.find_parent("form")
+    assert form is not None
+    data: dict[str, Any] = {}
+    for each in form.find_all("input"):
+        if each.get("type") in {"checkbox", "radio"} and not each.has_attr("checked"):
+            continue
+        data.setdefault(each["name"], []).append(each.get("value", ""))
+    data |= {name: value for name, value in typed.items() if value is not None}
+    for name in [name for name, value in typed.items() if value is None]:
+        data.pop(name, None)
+    if pressed.get("name"):
+        data[pressed["name"]] = pressed.get("value", "")
+    return web.post(form.get("action") or address(response), data=data)
+
+
+def address(response: TestResponse) -> str:
+    """The path a response was the answer to."""
+    split = urlsplit(response.request.url)
+    return f"{split.path}?{split.query}" if split.query else split.path
+
+
+def follow(web: FlaskClient, response: TestResponse) -> TestResponse:
+    """Follow redirects while they stay on our host."""
+    while response.status_code in {301, 302, 303} and is_local(response.location):
+        response = web.get(response.location)
+    return response
+
+
+def is_local(location: str) -> bool:
+    """Whether a redirect stays with us."""
+    return location.startswith(("/", ISSUER))
+
+
+def sign_in(web: FlaskClient, response: TestResponse, username: str, password: str = PASSWORD) -> TestResponse:
+    """On the sign-in page."""
+    return press(web, response, "sign-in", username=username, password=password)
+
+
+def sent(response: TestResponse) -> dict[str, str]:
+    """What the partner got at its redirect URI."""
+    assert response.status_code == 303, (response.status_code, page(response).get_text(" ", strip=True))
+    assert not is_local(response.location), response.location
+    pairs = parse_qsl(urlsplit(response.location).query, keep_blank_values=True)
+    assert len(pairs) == len(dict(pairs))
+    return dict(pairs)
+
+
+def query_of(location: str) -> dict[str, str]:
+    """The query of an address."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
+
+
+def authorised(web: FlaskClient, partner: Partner, username: str, *areas: str, **differs: str | None) -> dict[str, str]:
+    """All the way: link, sign in where asked, authorise where asked; what the partner got."""
+    response = follow(web, web.get(partner.link(**differs)))
+    if page(response).find(id="sign-in"):
+        response = follow(web, sign_in(web, response, username))
+    if page(response).find(id="allow"):
+        response = press(web, response, "allow", authority="y", **({"area": list(areas)} if areas else {}))
+        response = follow(web, response)
+    return sent(response)

@@ -1,0 +1,271 @@
+"""The dispatcher: refuse, or ask for the next missing thing, or answer."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.oidc.models import AuthorizationRequest
+from idp.sharing import authorise
+from idp.sharing.models import Authorisation
+from tests import factories
+from tests.oidc.support import ISSUER, authorised, follow, page, press, query_of, sent, sign_in
+
+
+def test_a_new_school_signs_in_authorises_and_lands_at_the_partner_with_a_code(web, world):
+    response = follow(web, web.get(world.partner.link()))
+    assert page(response).find(id="sign-in")
+
+    response = follow(web, sign_in(web, response, world.username))
+    assert "Authorise sharing with Assembly" in response.text
+
+    got = sent(follow(web, press(web, response, "allow", authority="y")))
+    assert set(got) == {"code", "state", "iss"}
+    assert got["state"] == "a-state"
+    assert got["iss"] == ISSUER
+
+
+def test_the_second_time_nobody_is_asked_anything(web, world):
+    authorised(web, world.partner, world.username)
+    response = web.get(world.partner.link(state="second"))
+    assert sent(response)["state"] == "second"
+    with world.work() as session:
+        assert session.query(AuthorizationRequest).count() == 1  # what needs no page needs no row
+
+
+def test_state_nonce_and_challenge_never_pass_through_our_pages(web, world):
+    response = web.get(world.partner.link(state="a-secret-state", nonce="a-secret-nonce"))
+    assert response.status_code == 303
+    while response.status_code == 303:
+        for secret in ("a-secret-state", "a-secret-nonce", world.partner.parameters()["code_challenge"]):
+            assert secret not in response.location
+        response = web.get(response.location)
+    assert "a-secret" not in response.text
+
+
+def test_the_partner_is_named_on_the_sign_in_page_whose_form_may_lead_to_it(web, world):
+    response = follow(web, web.get(world.partner.link()))
+    assert "Assembly wants to connect to your school" in response.text
+    policy = response.headers["Content-Security-Policy"]
+    assert "form-action 'self' https://assembly.example;" in policy
+
+
+def test_cancel_on_the_sign_in_page_is_access_denied(web, world):
+    response = follow(web, web.get(world.partner.link()))
+    got = sent(follow(web, press(web, response, "cancel")))
+    assert (got["error"], got["state"], got["iss"]) == ("access_denied", "a-state", ISSUER)
+
+
+def test_a_request_that_was_answered_cannot_be_answered_again(web, world):
+    response = follow(web, web.get(world.partner.link()))
+    pending = query_of(response.request.url)["next"]
+    sent(follow(web, press(web, response, "cancel")))
+    response = follow(web, web.get(pending))
+    assert response.status_code == 400
+    assert "answered already" in response.text
+    assert page(response).find(id="error-code").text == "request_expired"
+
+
+def test_several_tabs_wait_at_once_and_each_gets_its_own_answer(web, world):
+    first = follow(web, web.get(world.partner.link(state="first")))
+    second = follow(web, web.get(world.partner.link(state="second")))
+    response = follow(web, sign_in(web, second, world.username))
+    assert sent(follow(web, press(web, response, "allow", authority="y")))["state"] == "second"
+    assert sent(follow(web, web.get(query_of(first.request.url)["next"])))["state"] == "first"
+
+
+def test_a_request_goes_on_only_in_the_browser_that_began_it(web, another, world):
+    response = follow(web, web.get(world.partner.link()))
+    response = another().get(query_of(response.request.url)["next"])
+    assert response.status_code == 400
+    assert "another browser" in response.text
+
+
+def test_a_request_left_open_too_long_names_the_partner_and_the_way_back(web, world, clock, settings):
+    response = follow(web, web.get(world.partner.link()))
+    clock.move(timedelta(seconds=settings.tokens.interaction + 1))
+    response = web.get(query_of(response.request.url)["next"])
+    assert response.status_code == 400
+    assert "left open for too long" in response.text
+    back = page(response).find(id="way-back")
+    assert back["href"] == "https://assembly.example/initiate?iss=http%3A%2F%2Flocalhost%3A5000"
+    assert back.text == "Go to Assembly"
+
+
+def test_a_slow_sign_in_is_no_trouble(web, world, clock):
+    response = follow(web, web.get(world.partner.link()))
+    clock.move(timedelta(minutes=90))
+    response = follow(web, sign_in(web, response, world.username))
+    assert page(response).find(id="allow")
+
+
+def test_another_clients_request_is_as_good_as_none(web, world):
+    response = follow(web, web.get(world.partner.link()))
+    urn = query_of(query_of(response.request.url)["next"])["request_uri"]
+    other = world.another()
+    response = web.get("/oauth/authorize", query_string={"client_id": other.id, "request_uri": urn})
+    assert response.status_code == 400
+    assert "We do not know this request" in response.text
+
+
+def test_a_post_keeps_the_request_and_asks_for_a_get(web, world):
+    response = web.post("/oauth/authorize", data=world.partner.parameters())
+    assert response.status_code == 303
+    assert set(query_of(response.location)) == {"client_id", "request_uri"}
+    assert "Set-Cookie" not in response.headers  # the browser's own cookies did not come with the POST
+    response = follow(web, web.get(response.location))
+    assert page(response).find(id="sign-in")
+
+
+def test_a_posted_request_uri_is_asked_for_again_by_get(web, world):
+    location = web.post("/oauth/authorize", data=world.partner.parameters()).location
+    response = web.post("/oauth/authorize", data=query_of(location))
+    assert response.status_code == 303
+    assert response.location == location
+
+
+def test_a_post_with_a_mistake_is_answered_like_a_get(web, world):
+    got = sent(web.post("/oauth/authorize", data=world.partner.parameters(scope="openid nonsense")))
+    assert got["error"] == "invalid_scope"
+
+
+def test_head_does_nothing(web, world):
+    response = web.head(world.partner.link())
+    assert response.status_code == 200
+    with world.work() as session:
+        assert session.query(AuthorizationRequest).count() == 0
+
+
+# prompt, max_age, hints
+
+
+def test_prompt_none_without_anybody_signed_in_is_login_required(web, world):
+    state = "s" * 128
+    got = sent(web.get(world.partner.link(prompt="none", state=state)))
+    assert got["error"] == "login_required"
+    assert got["state"] == state
+
+
+def test_prompt_none_without_an_agreement_is_consent_required(web, world):
+    response = follow(web, web.get(world.partner.link()))
+    sign_in(web, response, world.username)
+    assert sent(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"
+
+
+def test_prompt_none_with_everything_in_place_is_silent(web, world):
+    authorised(web, world.partner, world.username)
+    assert "code" in sent(web.get(world.partner.link(prompt="none")))
+
+
+def test_prompt_login_asks_again_and_cannot_loop(web, world, clock):
+    authorised(web, world.partner, world.username)
+    clock.move(timedelta(minutes=1))
+    response = follow(web, web.get(world.partner.link(prompt="login")))
+    assert page(response).find(id="sign-in")
+    response = follow(web, web.get(query_of(response.request.url)["next"]))  # not by going round the page
+    assert page(response).find(id="sign-in")
+    assert "code" in sent(follow(web, sign_in(web, response, world.username)))
+
+
+def test_prompt_consent_asks_again_and_cannot_loop(web, world, clock):
+    authorised(web, world.partner, world.username)
+    clock.move(timedelta(minutes=1))
+    response = follow(web, web.get(world.partner.link(prompt="consent")))
+    assert "code" in sent(follow(web, press(web, response, "allow", authority="y")))
+
+
+def test_prompt_create_leads_to_registration(web, world):
+    response = web.get(world.partner.link(prompt="create"))
+    assert response.location.startswith("/register?next=")
+
+
+def test_max_age_asks_again_when_the_sign_in_is_older(web, world, clock):
+    authorised(web, world.partner, world.username)
+    clock.move(timedelta(seconds=100))
+    assert "code" in sent(web.get(world.partner.link(max_age="100")))
+    response = follow(web, web.get(world.partner.link(max_age="99")))
+    got = sent(follow(web, sign_in(web, response, world.username)))
+    claims = world.says(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+    assert claims["auth_time"] == int(clock.now().timestamp())
+
+
+def test_max_age_is_refused_under_prompt_none(web, world, clock):
+    authorised(web, world.partner, world.username)
+    clock.move(timedelta(seconds=10))
+    assert sent(web.get(world.partner.link(max_age="1", prompt="none")))["error"] == "login_required"
+
+
+def test_the_login_hint_is_filled_in(web, world):
+    response = follow(web, web.get(world.partner.link(login_hint="office@oakhill.example")))
+    assert page(response).find(id="username")["value"] == "office@oakhill.example"
+
+
+def test_a_hint_at_whoever_is_signed_in_is_silent(web, world):
+    got = authorised(web, world.partner, world.username)
+    hint = world.partner.redeems(web, got["code"]).json["id_token"]
+    assert "code" in sent(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
+
+
+def test_a_hint_at_somebody_else_is_never_answered_for_whoever_is_here(web, another, world):
+    got = authorised(web, world.partner, world.username)
+    hint = world.partner.redeems(web, got["code"]).json["id_token"]
+    with world.work() as session:
+        estab = session.get_one(Authorisation, session.query(Authorisation.id).scalar()).estab_id
+        colleague = factories.an_administrator(session.get_one(factories.Estab, estab), username="colleague")
+    browser = another()
+    authorised(browser, world.partner, colleague.username)
+
+    refused = sent(browser.get(world.partner.link(prompt="none", id_token_hint=hint)))
+    assert refused["error"] == "login_required"
+    response = follow(browser, browser.get(world.partner.link(id_token_hint=hint)))
+    assert page(response).find(id="sign-in")
+    got = sent(follow(browser, sign_in(browser, response, colleague.username)))
+    assert got["error"] == "login_required"
+
+
+# the school
+
+
+def test_a_suspended_school_is_told_so_and_the_partner_gets_access_denied(web, world):
+    world.change(factories.Estab, world.estab, state="suspended")
+    response = follow(web, web.get(world.partner.link()))
+    response = sign_in(web, response, world.username)
+    assert "suspended" in response.text
+    back = page(response).find("a", string="Back to Assembly")["href"]
+    assert sent(follow(web, web.get(back)))["error"] == "access_denied"
+
+
+def test_a_system_the_client_does_not_work_with_is_explained_before_anything_is_asked(web, world):
+    booking = world.another(accepted_mis=frozenset({"isams", "arbor"}), client_name="SchoolBooking")
+    response = follow(web, web.get(booking.link()))
+    response = follow(web, sign_in(web, response, world.username))
+    assert "SchoolBooking works with" in response.text
+    assert page(response).find(id="allow") is None
+    assert sent(follow(web, press(web, response, "deny")))["error"] == "access_denied"
+    assert sent(web.get(booking.link(prompt="none")))["error"] == "interaction_required"
+
+
+def test_a_school_whose_system_nobody_knows_is_asked_and_goes_on(web, world):
+    world.change(factories.Estab, world.estab, mis=None)
+    booking = world.another(accepted_mis=frozenset({"isams", "arbor"}))
+    response = follow(web, web.get(booking.link()))
+    response = follow(web, sign_in(web, response, world.username))
+    assert "Which system does your school use?" in response.text
+    response = follow(web, press(web, response, "continue", mis="arbor"))
+    assert page(response).find(id="allow")
+
+
+def test_a_withdrawn_agreement_is_asked_for_again(web, world):
+    authorised(web, world.partner, world.username)
+    with world.work() as session:
+        authorise.withdraw(world.estab, world.partner.id, by=session.get_one(factories.Administrator, world.person))
+    response = follow(web, web.get(world.partner.link()))
+    assert page(response).find(id="allow")
+
+
+@pytest.mark.parametrize("path", ["/oauth/consent", "/oauth/mis"])
+def test_a_page_that_is_not_next_leads_to_the_one_that_is(web, world, path):
+    response = follow(web, web.get(world.partner.link()))
+    pending = query_of(response.request.url)["next"]
+    response = web.get(pending.replace("/oauth/authorize", path))
+    assert response.status_code == 303
+    assert response.location == pending

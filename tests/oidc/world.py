@@ -1,0 +1,53 @@
+"""A school, its owner, and a partner's client, for every test of the protocol."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from idp.keys import ring
+from tests import factories
+from tests.oidc.support import Partner
+
+
+@dataclass(frozen=True)
+class World:
+    """Who there is, and ways to change it."""
+
+    work: Any
+    estab: str
+    estab_id: str
+    school: str
+    person: str
+    username: str
+    partner: Partner
+
+    def another(self, **differs: Any) -> Partner:
+        """Another client, of another partner."""
+        with self.work():
+            client = factories.a_client(**differs)
+            public = client.token_endpoint_auth_method == "none"
+            return Partner(client.id, secret="none" if public else None, redirect_uri=client.redirect_uris[0])
+
+    def change(self, row: type, key: Any, **values: Any) -> None:
+        """Change a row behind everybody's back."""
+        with self.work() as session:
+            found = session.get_one(row, key)
+            for name, value in values.items():
+                setattr(found, name, value)
+
+    def says(self, token: str, typ: str = "at+jwt") -> dict[str, Any]:
+        """The claims of a token of ours."""
+        with self.work():
+            return ring.verify(token, typ=typ)
+
+
+@pytest.fixture
+def world(work) -> World:
+    with work():
+        person = factories.an_administrator()
+        client = factories.a_client()
+        return World(
+            work, person.estab_id, person.estab.estab_id, person.estab.school.name, person.id, person.username,
+            Partner(client.id),
+        )  # fmt: skip
