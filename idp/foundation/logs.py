@@ -21,7 +21,8 @@ ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "logger", "request", "method", "route", "status", "ms", "address", "error",
         "exc_info", "exception", "code", "because", "client", "estab", "person", "operator", "job", "count",
-        "seconds", "message", "kind", "channel", "attempt", "key", "version", "row", "name", "url", "file", "checkpoint",
+        "seconds", "message", "kind", "channel", "attempt", "key", "version", "row", "name", "url", "file",
+        "checkpoint",
     }
 )  # fmt: skip
 """Fields that may be written; any other is dropped, and its name is noted in `dropped`."""
