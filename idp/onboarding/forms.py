@@ -9,6 +9,7 @@ from email_validator import EmailNotValidError, validate_email
 from flask_wtf import FlaskForm
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 from wtforms import BooleanField, EmailField, PasswordField, RadioField, StringField, TelField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import ValidationError
 
 from idp.foundation import runtime
@@ -156,7 +157,10 @@ class JoinDecision(FlaskForm):  # type: ignore[misc]
 
     role = RadioField(
         "What may they do?",
-        choices=[("admin", "Authorise and stop sharing"), ("viewer", "Look, and change nothing")],
+        choices=[
+            SelectChoice("admin", "Authorise and stop sharing"),
+            SelectChoice("viewer", "Look, and change nothing"),
+        ],
         validate_choice=False,
     )
 

@@ -71,7 +71,7 @@ class Details:
 
 
 def school_to_register(school_id: int) -> School:
-    """The school with this id, if it may register. Raises `NotFound`, and `CannotRegister` leading to its successors."""
+    """The school with this id, if it may register. Raises `NotFound`, and `CannotRegister` with its successors."""
     school = search.school(school_id)
     if reason := status.why_not(school):
         raise CannotRegister(

@@ -35,7 +35,7 @@ def join_request(request_id: str) -> ResponseReturnValue:
     me = _me()
     asked = join.of_owner(me, request_id)
     form = forms.JoinDecision()
-    if request.method == "GET":
+    if request.method != "POST":
         return _join_page(asked, form)
     decision = request.form.get("decision")
     if decision == "decline":

@@ -7,14 +7,15 @@ import structlog
 from flask import Blueprint, current_app, flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
+from flask_wtf.csrf import CSRFError
 
 from idp.estabs.links import LinkRefused, LinkUsed
 from idp.foundation import database, runtime
-from idp.foundation.web import security
+from idp.foundation.web import pages, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import browser, collect, forms, origin, register, signed_in, verify
 from idp.onboarding.models import Registration
-from idp.schools import search
+from idp.schools.forms import FindSchool
 
 bp = Blueprint("onboarding", __name__)
 bp.register_blueprint(signed_in.bp)
@@ -35,8 +36,14 @@ def old_address() -> ResponseReturnValue:
 @bp.get("/register")
 @security.anyone
 def find() -> ResponseReturnValue:
-    """Find the school."""
-    raise NotImplementedError
+    """Find the school: one box that understands everything, and a labelled field for each number."""
+    return_to, form = _return_to(), FindSchool.asked()
+    if (school := form.chosen()) is not None:
+        return redirect(url_for(".details", school=school.id, next=return_to), 303)
+    page = render_template(
+        "onboarding/find.html", form=form, partner=origin.of_path(return_to), return_to=return_to or ""
+    )
+    return page, _status(form)
 
 
 @bp.route("/register/details", methods=["GET", "POST"])
@@ -122,7 +129,7 @@ def status(registration_id: str) -> ResponseReturnValue:
 def verify_email(secret: str) -> ResponseReturnValue:
     """The link in the mail. Opening it shows a button and spends nothing; pressing the button does."""
     digest = browser.known()
-    if request.method == "GET":
+    if request.method != "POST":  # scanners ask by HEAD too
         return render_template("onboarding/verify.html", registration=verify.look(secret), secret=secret)
     registration = verify.accept_proof(secret, digest)
     return redirect(url_for(".sign_up", registration_id=registration.id), 303)
@@ -237,6 +244,17 @@ def link_refused(refused: LinkRefused) -> ResponseReturnValue:
         return redirect(url_for("onboarding.resume", registration_id=registration.id), 303)
     page = render_template("onboarding/link_refused.html", refused=refused, secret=secret)
     return make_response(page, refused.status)
+
+
+@bp.errorhandler(CSRFError)
+def form_expired(_error: CSRFError) -> ResponseReturnValue:
+    """A form of the time before signing in, by the back button or a second click: show where things stand."""
+    known = request.view_args or {}
+    if "registration_id" in known:
+        return redirect(url_for("onboarding.resume", registration_id=known["registration_id"]), 303)
+    if "secret" in known:
+        return redirect(url_for("onboarding.verify_email", secret=known["secret"]), 303)
+    return pages.refusal(pages.FormExpired(because="CSRF token missing or not ours"))
 
 
 def _check_email(registration: Registration, form: forms.Address) -> ResponseReturnValue:

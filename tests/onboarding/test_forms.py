@@ -50,7 +50,8 @@ def test_an_address_is_kept_in_its_plain_form(app, typed, kept):
     "typed",
     ["", "office", "office@", "@oakhill.example", "a b@oakhill.example", "a@b@c.example", "a@localhost",
      "a@[127.0.0.1]", "a@oakhill.example\r\nBcc: b@evil.example", "Jo <a@oakhill.example>",
-     "a@oakhill.example,b@evil.example", "ü@oakhill.example", "a" * 65 + "@oakhill.example", "a@" + "x" * 260 + ".example", "a\x00@oakhill.example"],
+     "a@oakhill.example,b@evil.example", "ü@oakhill.example",
+     "a" * 65 + "@oakhill.example", "a@" + "x" * 260 + ".example", "a\x00@oakhill.example"],
 )  # fmt: skip
 def test_what_is_no_one_address_is_refused_with_what_to_do(app, typed):
     with pytest.raises(ValidationError, match=r"^Enter"):

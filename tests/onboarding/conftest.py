@@ -1,0 +1,33 @@
+"""People at browsers, and a school for them to register."""
+
+import pytest
+
+from tests.factories import a_client, a_school
+from tests.onboarding.visitor import Visitor
+
+
+@pytest.fixture
+def school(work):
+    """Oak Hill School, 312/4567."""
+    with work():
+        return a_school(dfe_number="3124567", name="Oak Hill School")
+
+
+@pytest.fixture
+def office(web):
+    """Somebody in the school's office."""
+    return Visitor(web)
+
+
+@pytest.fixture
+def phone(another):
+    """The same person's telephone: another browser."""
+    return Visitor(another())
+
+
+@pytest.fixture
+def pending(work):
+    """The path of a partner's pending authorization request."""
+    with work():
+        client = a_client()
+        return f"/oauth/authorize?client_id={client.id}&request_uri=urn:ietf:params:oauth:request_uri:abc"

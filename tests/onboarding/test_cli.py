@@ -1,0 +1,107 @@
+"""`idp onboarding`: what an operator types, and what it answers."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+
+from idp.cli import main
+from idp.onboarding.models import JoinRequest
+from tests.factories import a_school, an_administrator
+from tests.onboarding.makes import a_registration, completed
+
+
+@pytest.fixture
+def idp(app, monkeypatch):
+    """`idp("onboarding", …)` runs the command on the tests' application."""
+    monkeypatch.setattr("idp.cli._built", lambda: app)
+
+    def run(*words):
+        result = CliRunner().invoke(main, words)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return run
+
+
+@pytest.fixture
+def estab_id(work, clock):
+    """A school that has just registered."""
+    with work():
+        school = a_school(dfe_number="3124567", name="Oak Hill School", head_teacher="Ms A Head")
+        completed(a_registration(school))
+    return "3124567"
+
+
+def test_an_empty_queue_says_so(idp, clock):
+    assert "Nothing waits" in idp("onboarding", "queue").output
+    assert json.loads(idp("onboarding", "queue", "--json").output) == []
+
+
+def test_the_queue_shows_when_each_school_is_due_and_what_is_overdue(idp, estab_id, clock):
+    line = idp("onboarding", "queue").output.splitlines()[1]
+    assert "3124567" in line
+    assert "2026-03-04 17:00" in line
+    assert "OVERDUE" not in line
+
+    clock.move(timedelta(days=3))
+    assert "OVERDUE" in idp("onboarding", "queue").output
+    assert json.loads(idp("onboarding", "queue", "--json").output)[0]["overdue"] is True
+
+
+def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id):
+    idp("onboarding", "note", estab_id, "No answer.")
+    shown = idp("onboarding", "show", "312/4567").output
+
+    for fact in ("020 7946 0123", "Ms A Head", "office@oakhill.example", "07700 900123", "No answer.", "is the domain"):
+        assert fact in shown
+    assert json.loads(idp("onboarding", "show", estab_id, "--json").output)["register"]["head_teacher"] == "Ms A Head"
+
+
+def test_verifying_and_rejecting_are_told_and_cannot_be_done_twice(idp, estab_id, outbox):
+    assert "is verified" in idp("onboarding", "verify", estab_id).output
+    again = idp("onboarding", "reject", estab_id, "--reason", "Late.")
+
+    assert again.exit_code == 1
+    assert "verified on" in again.output
+    assert outbox.last("school_verified")
+
+
+def test_rejecting_needs_a_reason(idp, estab_id, outbox):
+    assert idp("onboarding", "reject", estab_id).exit_code == 2
+    assert idp("onboarding", "reject", estab_id, "--reason", " ").exit_code == 1
+    assert idp("onboarding", "reject", estab_id, "--reason", "Nobody there knows you.").exit_code == 0
+    assert "Nobody there knows you." in outbox.last("school_rejected").text
+    assert "rejected" in idp("onboarding", "show", estab_id).output
+
+
+def test_asking_mails_the_owners(idp, estab_id, outbox):
+    assert "asked by e-mail" in idp("onboarding", "ask", estab_id, "Who is the head?").output
+    assert "Who is the head?" in outbox.last("school_question").text
+
+
+def test_an_unknown_estab_is_a_message_and_exit_code_1(idp, clock):
+    result = idp("onboarding", "show", "9999999")
+
+    assert result.exit_code == 1
+    assert "No school is registered under that Estab ID" in result.output
+
+
+def test_requests_nobody_answered_are_in_the_queue_and_decided_there(idp, work, clock, outbox):
+    with work() as database:
+        completed(a_registration(an_administrator().estab.school, email="sam@oakhill.example"))
+        asked = database.query(JoinRequest).one().id
+    assert asked not in idp("onboarding", "queue").output
+    assert idp("onboarding", "join", "decline", asked).exit_code == 1
+
+    clock.move(timedelta(days=15))
+    assert asked in idp("onboarding", "queue").output
+    assert "has joined" in idp("onboarding", "join", "approve", asked, "--role", "viewer").output
+    assert outbox.last("join_approved").to == "sam@oakhill.example"
+    assert "Nothing waits" in idp("onboarding", "queue").output
+
+
+@pytest.mark.parametrize("command", ["queue", "show", "note", "ask", "verify", "reject", "join"])
+def test_every_command_has_help_worth_reading(idp, command):
+    assert len(idp("onboarding", command, "--help").output) > 150

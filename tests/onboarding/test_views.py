@@ -1,0 +1,253 @@
+"""The pages of registering a school, from the details to the credentials."""
+
+from datetime import timedelta
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import runtime
+from idp.foundation.settings import load
+from idp.onboarding.models import Registration
+from tests.factories import a_client, a_school
+
+ISSUER = load().server.issuer
+JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
+
+
+def types_details(visitor, school, pending=None, **differs):
+    visitor.opens(f"/register/details?school={school.id}" + (f"&next={quote(pending)}" if pending else ""))
+    return visitor.presses("sign-up", **(JO | differs))
+
+
+def link(outbox):
+    return outbox.last("verify_email").links[0]
+
+
+def verifies(visitor, outbox):
+    visitor.opens(link(outbox))
+    return visitor.presses("verify")
+
+
+def registers(visitor, school, outbox, pending=None):
+    types_details(visitor, school, pending)
+    verifies(visitor, outbox)
+    return visitor.presses("sign-up")
+
+
+def test_the_old_address_leads_to_registering(web):
+    response = web.get("/XodRegister/School")
+
+    assert (response.status_code, response.location) == (301, "/register")
+
+
+def test_details_are_kept_and_each_error_leads_to_its_field(office, school):
+    page = types_details(office, school, name="", mobile="020 7946 0000", email="Office@Oakhill.example")
+
+    assert page.status == 422
+    assert page.soup.title.text.startswith("Error: ")
+    assert {a["href"] for a in page.soup.select(".error-summary a")} == {"#name", "#mobile"}
+    assert page.soup.find(id="email")["value"] == "Office@Oakhill.example"
+    assert page.soup.find(id="mobile")["value"] == "020 7946 0000"
+
+
+def test_signing_up_sends_a_link_and_the_page_waits_for_it(office, school, outbox):
+    page = types_details(office, school)
+
+    assert page.title == "Check your e-mail"
+    assert "office@oakhill.example" in page.text
+    poll = page.polls
+    assert office.client.get(poll).json["done"] is False
+    verifies(office, outbox)
+    assert office.client.get(poll).json["done"] is True
+    assert office.opens(office.client.get(poll).json["next"]).title == "Sign up"
+
+
+def test_the_form_comes_back_filled_in_and_says_the_address_is_verified(office, school, outbox):
+    types_details(office, school)
+    page = verifies(office, outbox)
+
+    assert "Your e-mail address is verified" in page.text
+    assert page.soup.find(id="name")["value"] == "Jo Bloggs"
+    assert page.soup.find(id="mobile")["value"] == "07700 900123"
+    assert page.soup.find(id="declaration").has_attr("checked")
+    assert "office@oakhill.example" in page.text
+
+
+def test_signing_up_again_shows_username_and_password_once_and_signs_in(office, school, outbox, work):
+    page = registers(office, school, outbox)
+
+    assert page.value("username") == "3124567"
+    assert page.response.headers["Cache-Control"] == "no-store"
+    with work() as database:
+        owner = database.query(Administrator).one()
+        assert runtime.passwords().matches(owner.password_hash, page.value("password"))
+    assert page.value("password") not in "".join(letter.text for letter in outbox.all())
+    assert office.opens("/register/next-steps").title == "Next steps"
+
+
+def test_details_corrected_on_the_second_form_are_the_ones_kept(office, school, outbox, work):
+    types_details(office, school)
+    verifies(office, outbox)
+    office.presses("sign-up", name="Joanna Bloggs", mobile="07911 123456")
+
+    with work() as database:
+        owner = database.query(Administrator).one()
+        assert (owner.name, owner.mobile) == ("Joanna Bloggs", "+447911123456")
+
+
+def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, work):
+    shown = registers(office, school, outbox).value("password")
+    page = office.presses("own-password", password="oak hill")
+    assert page.status == 422
+    assert "at least 12 characters" in page.text
+    with work() as database:
+        assert runtime.passwords().matches(database.query(Administrator).one().password_hash, shown)
+
+    page = office.presses("own-password", password="purple otters juggle marmalade")
+    assert page.title == "Next steps"
+    assert "Your own password is set" in page.text
+    with work() as database:
+        stored = database.query(Administrator).one().password_hash
+        assert runtime.passwords().matches(stored, "purple otters juggle marmalade")
+        assert not runtime.passwords().matches(stored, shown)
+
+
+def test_a_lost_answer_can_be_made_good_for_a_while(office, school, outbox, clock, work):
+    types_details(office, school)
+    verifies(office, outbox)
+    form = office.page
+    lost = office.presses("sign-up").value("password")
+
+    office.page = form  # the back button, or the second of two clicks
+    page = office.presses("sign-up")
+    assert page.title == "Your school is registered"
+    assert lost not in page.text
+    fresh = office.presses("new-password").value("password")
+    with work() as database:
+        assert database.query(Estab).count() == 1
+        assert runtime.passwords().matches(database.query(Administrator).one().password_hash, fresh)
+
+    clock.move(timedelta(minutes=16))
+    page = office.opens(f"/register/{the_one(work).id}/done")
+    assert "new-password" not in page.response.text
+
+
+def the_one(work):
+    with work() as database:
+        return database.query(Registration).one()
+
+
+def test_the_browser_that_began_goes_straight_on_to_the_partner(office, school, outbox, pending):
+    page = registers(office, school, outbox, pending)
+
+    assert page.link("Continue to Assembly") == pending
+    assert office.opens("/register/next-steps").link("Continue to Assembly") == pending
+
+
+def test_the_partner_is_named_from_the_start(office, school, pending):
+    assert "Assembly" in office.opens(f"/register?next={quote(pending)}").text
+    assert "Assembly" in office.opens(f"/register/details?school={school.id}&next={quote(pending)}").text
+    assert "Assembly" not in office.opens(f"/register/details?school={school.id}").text
+
+
+def test_another_browser_may_sign_up_and_restarts_at_the_partner(office, phone, school, outbox, pending):
+    waiting = types_details(office, school, pending)
+    verifies(phone, outbox)
+    page = phone.presses("sign-up")
+
+    assert page.value("username") == "3124567"
+    back = urlsplit(page.link("Go back to Assembly"))
+    assert back.netloc == "assembly.example"
+    assert parse_qs(back.query) == {"iss": [ISSUER]}
+    assert pending not in page.response.text
+    assert phone.opens("/register/next-steps").path.startswith("/sign-in"), "nobody is signed in there"
+
+    page = office.opens(waiting.path)
+    assert page.title == "Your school is registered"
+    assert parse_qs(urlsplit(page.link("sign-in")).query)["next"] == [pending]
+
+
+def test_without_a_place_to_restart_the_partner_is_named_and_linked_to(office, phone, school, outbox, work):
+    with work():
+        client = a_client(initiate_login_uri=None)
+    types_details(office, school, f"/oauth/authorize?client_id={client.id}")
+    verifies(phone, outbox)
+
+    assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://assembly.example"
+
+
+def test_the_link_pressed_elsewhere_lets_the_first_browser_go_on_and_resume(office, phone, school, outbox, pending):
+    types_details(office, school, pending)
+    verifies(phone, outbox)
+    page = office.opens("/" + office.page.path.strip("/").removesuffix("/check-email"))
+
+    assert page.title == "Sign up"
+    assert office.presses("sign-up").link("Continue to Assembly") == pending
+
+
+def test_a_request_that_must_have_expired_is_not_resumed(office, school, outbox, pending, clock):
+    types_details(office, school, pending)
+    clock.move(timedelta(hours=2))
+    office.presses("resend")
+    verifies(office, outbox)
+
+    assert office.presses("sign-up").link("Go back to Assembly").startswith("https://assembly.example/initiate?iss=")
+
+
+def test_the_link_can_be_sent_again_and_to_another_address(office, school, outbox, clock):
+    types_details(office, school)
+    clock.move(timedelta(minutes=1))
+    assert "We have sent another e-mail" in office.presses("resend").text
+    assert len(outbox.all("verify_email")) == 2
+
+    clock.move(timedelta(minutes=1))
+    assert office.presses("correct", email="no address").status == 422
+    page = office.presses("correct", email="right@oakhill.example")
+    assert "right@oakhill.example" in page.text
+    assert outbox.last("verify_email").to == "right@oakhill.example"
+
+
+def test_too_many_mails_is_a_page_that_says_what_to_do(office, school, outbox, clock):
+    types_details(office, school)
+    for _ in range(4):
+        clock.move(timedelta(minutes=1))
+        office.presses("resend")
+    clock.move(timedelta(minutes=1))
+
+    page = office.presses("resend")
+    assert page.status == 429
+    assert "only the newest link works" in page.text
+
+
+def test_whoever_did_not_ask_stops_it(office, phone, school, outbox):
+    types_details(office, school)
+    waiting = office.page
+    phone.opens(link(outbox))
+
+    assert phone.presses("not-me").title == "Thank you for telling us"
+    assert office.opens(waiting.path).status == 410
+
+
+@pytest.mark.parametrize(
+    "hostile", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
+def test_no_way_back_leads_elsewhere(office, school, outbox, hostile, work):
+    types_details(office, school, hostile)
+
+    assert the_one(work).return_to is None
+
+
+@pytest.mark.parametrize("asked", ["", "abc", "0", "-1", "99999999", "9" * 30, "1\x00"])
+def test_an_odd_school_is_no_fault_of_ours(office, school, asked):
+    assert office.opens(f"/register/details?school={quote(asked)}").status in {200, 404}
+
+
+def test_a_closed_school_says_so_and_offers_another(office, work):
+    with work():
+        closed = a_school(status_code="2", status_name="Closed")
+
+    page = office.opens(f"/register/details?school={closed.id}")
+    assert page.status == 409
+    assert "closed" in page.text
+    assert page.link("Find another school") == "/register"

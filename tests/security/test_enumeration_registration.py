@@ -1,0 +1,140 @@
+"""S29: registering tells nobody whether a school or an address is known, until the address is proved.
+
+Known against unknown: equal pages, headers, mails, and number of hashes.
+"""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from idp.foundation import runtime
+from idp.onboarding.models import Registration
+from tests.factories import a_school, an_administrator, an_estab
+from tests.onboarding.visitor import Visitor
+
+SAM = {"name": "Sam Smith", "mobile": "07700 900123", "declaration": "y"}
+
+
+def varying(text):
+    """A page without what differs between any two: ids, secrets, tokens, nonces and references."""
+    text = re.sub(r"reg_[a-z2-7]{26}|nonce-[\w-]+|(?<=value=\")[\w.-]{60,}|(?<=verify/)[\w-]{43}", "…", text)
+    return re.sub(r"nonce=\"[\w-]+\"|<code>[0-9a-f]{16}</code>", "…", text)
+
+
+class Observed:
+    """Someone registering, and all that they can observe until they have proved their address."""
+
+    def __init__(self, browser, school, email, outbox):
+        self.visitor, self.school, self.email, self.outbox = Visitor(browser), school, email, outbox
+        self.seen = []
+
+    def note(self):
+        page = self.visitor.page
+        names = sorted(name for name, _ in page.response.headers)
+        cookies = sorted(cookie.partition("=")[0] for cookie in page.response.headers.getlist("Set-Cookie"))
+        self.seen.append((page.status, names, cookies, varying(page.response.text)))
+
+    def registers(self):
+        visitor = self.visitor
+        visitor.opens(f"/register/details?school={self.school.id}")
+        self.note()
+        visitor.presses("sign-up", email=self.email, **SAM)
+        self.note()
+        letter = self.outbox.last("verify_email")
+        assert letter.to == self.email
+        self.seen.append((letter.subject, varying(letter.text)))
+        self.seen.append(varying(visitor.client.get(visitor.page.polls).text))
+        visitor.opens(letter.links[0])
+        self.note()
+        visitor.presses("verify")
+        self.note()
+        return self.seen
+
+
+@pytest.fixture
+def registers(another, outbox, clock):
+    """Everything somebody sees who registers this school with this address."""
+
+    def run(school, email):
+        clock.move(timedelta(minutes=1))
+        return Observed(another(), school, email, outbox).registers()
+
+    return run
+
+
+def twin(number):
+    return a_school(id=number, name="Oak Hill School", dfe_number=None)
+
+
+@pytest.fixture
+def twins(work, clock):
+    """Two schools that differ in nothing one can see; the first is registered, by an owner."""
+    with work():
+        known, unknown = (twin(number) for number in (700_001, 700_002))
+        an_administrator(an_estab(known), email="owner@oakhill.example")
+    return known, unknown
+
+
+def without_ids(seen, school):
+    return [str(each).replace(str(school.id), "…") for each in seen]
+
+
+def test_a_school_that_is_registered_looks_like_one_that_is_not(registers, twins):
+    known, unknown = twins
+    one = registers(known, "sam@oakhill.example")
+    other = registers(unknown, "sam@oakhill.example")
+
+    assert without_ids(one, known) == without_ids(other, unknown)
+
+
+def test_an_address_that_has_an_account_looks_like_one_that_has_none(registers, work, twins):
+    _, unknown = twins
+    with work():
+        another_school = twin(700_003)
+    one = registers(unknown, "owner@oakhill.example")
+    other = registers(another_school, "other@oakhill.example")
+
+    assert [text.replace("owner@", "other@") for text in without_ids(one, unknown)] == without_ids(
+        other, another_school
+    )
+
+
+def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(twins, app, another, outbox, clock):
+    counts = []
+    for school in twins:
+        clock.move(timedelta(minutes=1))
+        with app.app_context():
+            before = runtime.passwords().hashed
+        someone = Observed(another(), school, "sam@oakhill.example", outbox)
+        someone.registers()
+        with app.app_context():
+            assert runtime.passwords().hashed == before
+        someone.visitor.presses("sign-up")
+        with app.app_context():
+            counts.append(runtime.passwords().hashed - before)
+
+    assert counts == [1, 1]
+
+
+def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_by_whom(twins, another, outbox):
+    known, _ = twins
+    someone = Observed(another(), known, "sam@oakhill.example", outbox)
+    someone.registers()
+    page = someone.visitor.presses("sign-up")
+
+    assert page.title == "We have passed on your request"
+    assert "owner@oakhill.example" not in page.response.text
+    assert "Jo Bloggs" not in page.response.text
+    assert outbox.last("join_request").to == "owner@oakhill.example"
+    assert outbox.all("school_registered") == []
+
+
+def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(registers, twins, another, work):
+    registers(twins[1], "sam@oakhill.example")
+    with work() as database:
+        exists = database.query(Registration).one().id
+    stranger = another()
+    answers = [stranger.get(f"/register/{asked}") for asked in (exists, "reg_" + "a" * 26)]
+
+    assert len({(answer.status_code, varying(answer.text)) for answer in answers}) == 1

@@ -1,0 +1,157 @@
+"""S28: the link of a registration replayed, expired, superseded, for another purpose, or fetched by a scanner."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Estab
+from idp.onboarding.models import EmailProof, Registration
+from tests.factories import a_school
+from tests.onboarding.visitor import Visitor
+
+JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
+
+
+@pytest.fixture
+def office(web):
+    return Visitor(web)
+
+
+@pytest.fixture
+def phone(another):
+    return Visitor(another())
+
+
+@pytest.fixture
+def link(office, work, outbox, clock):
+    """The link of a registration begun in the office's browser."""
+    with work():
+        school = a_school()
+    office.opens(f"/register/details?school={school.id}")
+    office.presses("sign-up", **JO)
+    return outbox.last("verify_email").links[0]
+
+
+def verified(work):
+    with work() as database:
+        return database.query(Registration).one().email_verified_at is not None
+
+
+def test_a_scanner_that_fetches_the_link_spends_nothing(link, another, phone, work):
+    for _ in range(5):
+        scanner = another()
+        assert scanner.get(link).status_code == 200
+        assert scanner.head(link).status_code == 200
+        assert scanner.options(link).status_code == 200
+
+    assert not verified(work)
+    phone.opens(link)
+    phone.presses("verify")
+    assert verified(work)
+
+
+def test_a_used_link_in_the_same_browser_just_goes_on(link, office):
+    office.opens(link)
+    office.presses("verify")
+
+    assert office.opens(link).title == "Sign up"
+
+
+def test_a_used_link_in_another_browser_says_so_and_offers_a_new_one(link, office, phone, outbox, clock):
+    office.opens(link)
+    office.presses("verify")
+    page = phone.opens(link)
+
+    assert (page.status, page.value("error-code")) == (410, "link_used")
+    assert page.title == "This link has been used already"
+    clock.move(timedelta(minutes=1))
+    assert phone.presses("new-link").title == "Check your e-mail"
+    assert len(outbox.all("verify_email")) == 2
+
+
+def test_a_link_replayed_after_signing_up_opens_nothing(link, office, phone, outbox, work):
+    office.opens(link)
+    office.presses("verify")
+    office.presses("sign-up")
+    page = phone.opens(link)
+
+    assert page.value("error-code") == "link_used"
+    phone.presses("new-link")
+    assert len(outbox.all("verify_email")) == 1, "there is nothing left to verify"
+    with work() as database:
+        assert database.query(Estab).count() == 1
+
+
+def test_an_expired_link_says_so_and_offers_a_new_one_to_the_same_address(link, phone, outbox, clock):
+    clock.move(timedelta(hours=1))
+    page = phone.opens(link)
+    assert (page.status, page.value("error-code")) == (410, "link_expired")
+
+    phone.presses("new-link")
+    letter = outbox.last("verify_email")
+    assert letter.to == "office@oakhill.example"
+    phone.opens(letter.links[0])
+    assert phone.presses("verify").title == "Sign up"
+
+
+def test_the_recipient_of_a_new_link_cannot_be_chosen(link, phone, outbox, clock):
+    clock.move(timedelta(hours=1))
+    phone.opens(link)
+    phone.presses("new-link", email="evil@elsewhere.example", to="evil@elsewhere.example")
+
+    assert {letter.to for letter in outbox.all()} == {"office@oakhill.example"}
+
+
+def test_a_superseded_link_says_so(link, office, phone, clock):
+    clock.move(timedelta(minutes=1))
+    office.presses("resend")
+
+    page = phone.opens(link)
+    assert (page.status, page.value("error-code")) == (410, "link_superseded")
+
+
+def test_a_link_to_an_address_that_was_corrected_verifies_neither(link, office, phone, work, clock):
+    clock.move(timedelta(minutes=1))
+    office.presses("correct", email="right@oakhill.example")
+
+    assert phone.opens(link).value("error-code") == "link_superseded"
+    assert not verified(work)
+
+
+def test_a_link_for_another_purpose_is_unknown(link, phone, work):
+    with work() as database:
+        database.query(EmailProof).one().purpose = "invite"
+
+    page = phone.opens(link)
+    assert (page.status, page.value("error-code")) == (404, "link_unknown")
+
+
+@pytest.mark.parametrize("secret", ["x", "A" * 43, "A" * 2000, "%00", "..%2f..", "\N{SNOWMAN}"])
+def test_a_link_we_never_made_is_unknown(phone, app, secret):
+    assert phone.opens(f"/register/verify/{secret}").status == 404
+
+
+def test_the_answer_to_asking_for_a_new_link_is_the_same_for_every_link(link, phone, outbox, clock):
+    phone.opens(link)
+    token = phone.page.soup.find("input", {"name": "csrf_token"})["value"]
+    clock.move(timedelta(minutes=1))
+
+    answers = [
+        phone.client.post(f"{address}/new", data={"csrf_token": token})
+        for address in (link, link.rpartition("/")[0] + "/never-made")
+    ]
+    assert len({(answer.status_code, answer.location) for answer in answers}) == 1
+
+
+def test_verifying_needs_this_browsers_own_form(link, phone, work):
+    phone.client.post(link)
+
+    assert not verified(work)
+
+
+def test_no_link_is_built_from_the_host_header(work, app, outbox, web):
+    with work():
+        school = a_school()
+    answer = web.get(f"/register/details?school={school.id}", base_url="http://evil.example")
+
+    assert answer.status_code == 400

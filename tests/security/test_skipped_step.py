@@ -1,0 +1,167 @@
+"""S27: every step of registering first, twice, empty, with an earlier step's state, or in another browser.
+
+Whatever is asked, the person ends at the step where they are; nothing is made without a verified address.
+"""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator, Estab
+from idp.onboarding.models import Registration
+from tests.factories import a_school
+from tests.onboarding.visitor import Visitor
+
+JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
+POSTS = ("resend", "address", "sign-up", "password", "new-password")
+PAGES = ("", "/check-email", "/sign-up", "/done")
+
+
+@pytest.fixture
+def office(web):
+    return Visitor(web)
+
+
+@pytest.fixture
+def begun(office, work):
+    """A registration whose mail has just been sent; its id."""
+    with work():
+        school = a_school(dfe_number="3124567")
+    office.opens(f"/register/details?school={school.id}")
+    office.presses("sign-up", **JO)
+    with work() as database:
+        return database.query(Registration).one().id
+
+
+@pytest.fixture
+def verified(office, begun, outbox):
+    """The same, the address verified in this browser."""
+    office.opens(outbox.last("verify_email").links[0])
+    office.presses("verify")
+    return begun
+
+
+@pytest.fixture
+def completed(office, verified):
+    """The same, signed up."""
+    office.presses("sign-up")
+    return verified
+
+
+def posts(visitor, path, **sent):
+    """POST with this browser's own CSRF token, whatever page it belongs to."""
+    visitor.opens("/register/details?school=1")
+    token = visitor.page.soup.find("input", {"name": "csrf_token"})["value"]
+    return visitor.client.post(path, data={"csrf_token": token} | sent, follow_redirects=True)
+
+
+def counts(work):
+    with work() as database:
+        return database.query(Estab).count(), database.query(Administrator).count()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_before_verifying_every_page_is_the_one_that_waits(office, begun, page):
+    assert office.opens(f"/register/{begun}{page}").title == "Check your e-mail"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_after_verifying_every_page_is_the_form(office, verified, page):
+    assert office.opens(f"/register/{verified}{page}").title == "Sign up"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_after_signing_up_every_page_says_so(office, completed, page):
+    assert office.opens(f"/register/{completed}{page}").title == "Your school is registered"
+
+
+def test_signing_up_before_verifying_makes_nothing(office, begun, work):
+    answer = posts(office, f"/register/{begun}/sign-up", **JO)
+
+    assert "Check your e-mail" in answer.text
+    assert counts(work) == (0, 0)
+
+
+@pytest.mark.parametrize("action", ["password", "new-password"])
+def test_there_is_no_password_before_there_is_an_account(office, verified, work, action):
+    answer = posts(office, f"/register/{verified}/{action}", password="purple otters juggle marmalade")
+
+    assert answer.status_code == 410
+    assert counts(work) == (0, 0)
+
+
+def test_signing_up_twice_makes_one(office, completed, work):
+    answer = posts(office, f"/register/{completed}/sign-up", **JO)
+
+    assert "Your school is registered" in answer.text
+    assert counts(work) == (1, 1)
+
+
+def test_an_address_cannot_be_changed_after_signing_up(office, completed, work):
+    posts(office, f"/register/{completed}/address", email="evil@elsewhere.example")
+    posts(office, f"/register/{completed}/resend")
+
+    with work() as database:
+        assert database.query(Registration).one().email == "office@oakhill.example"
+        assert database.query(Administrator).one().email == "office@oakhill.example"
+
+
+def test_an_address_changed_after_verifying_has_to_be_verified_again(office, verified, work):
+    answer = posts(office, f"/register/{verified}/address", email="evil@elsewhere.example")
+    assert "Check your e-mail" in answer.text
+
+    posts(office, f"/register/{verified}/sign-up", **JO)
+    assert counts(work) == (0, 0)
+
+
+def test_the_second_form_cannot_smuggle_in_another_address(office, verified, work):
+    posts(office, f"/register/{verified}/sign-up", **(JO | {"email": "evil@elsewhere.example"}))
+
+    with work() as database:
+        assert database.query(Administrator).one().email == "office@oakhill.example"
+
+
+@pytest.mark.parametrize("state", ["begun", "verified", "completed"])
+def test_in_a_browser_that_has_no_part_in_it_nothing_can_be_seen_or_done(request, state, another, work):
+    known, before = request.getfixturevalue(state), counts(work)
+    stranger = Visitor(another())
+
+    seen = {stranger.opens(f"/register/{known}{page}").status for page in PAGES}
+    done = {posts(stranger, f"/register/{known}/{action}", **JO).status_code for action in POSTS}
+    assert (seen, done) == ({404}, {404})
+    assert stranger.client.get(f"/register/{known}/status.json").status_code == 404
+    assert counts(work) == before
+
+
+def test_the_browser_that_only_verified_never_becomes_signed_in(office, begun, outbox, another):
+    phone = Visitor(another())
+    phone.opens(outbox.last("verify_email").links[0])
+    phone.presses("verify")
+
+    assert phone.presses("sign-up").value("username") == "3124567"
+    assert phone.opens("/register/next-steps").path.startswith("/sign-in")
+    assert office.opens("/register/next-steps").path.startswith("/sign-in"), "nor the one that did not sign up"
+
+
+@pytest.mark.parametrize("action", POSTS)
+def test_an_empty_form_is_answered_with_a_page(office, verified, action):
+    assert posts(office, f"/register/{verified}/{action}").status_code in {200, 410, 422}
+
+
+@pytest.mark.parametrize("action", POSTS)
+def test_without_a_token_of_this_browser_nothing_happens(office, verified, action, work):
+    office.client.post(f"/register/{verified}/{action}", data=JO)
+
+    assert counts(work) == (0, 0)
+    with work() as database:
+        assert database.query(Registration).one().email_verified_at is not None
+
+
+def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office, verified, work):
+    clock.move(timedelta(days=8))
+
+    for page in PAGES:
+        answer = office.opens(f"/register/{verified}{page}")
+        assert (answer.status, answer.link("Register your school")) == (410, "/register")
+    assert posts(office, f"/register/{verified}/sign-up", **JO).status_code == 410
+    assert counts(work) == (0, 0)
