@@ -166,6 +166,19 @@ def database_upgrade(context: click.Context) -> None:
     click.echo(f"The database is at {after}." if before == after else f"{before or 'empty'} -> {after}")
 
 
+@database.command("draft")
+@click.argument("what")
+@click.pass_context
+def database_draft(context: click.Context, what: str) -> None:
+    """For contributors: write the migration from the schema's head to the models, to be read and mended.
+
+    WHAT it adds, in a few words, becomes its name. The configured database has to be at the head.
+    """
+    from idp import migrations
+
+    click.echo(f"Wrote {migrations.draft(application(context), what)}; now read it.")
+
+
 @main.command()
 @click.option("--host", help="Address to listen on; the setting server.host otherwise.")
 @click.option("--port", type=int, help="Port to listen on; the setting server.port otherwise.")

@@ -21,6 +21,7 @@ from werkzeug.test import TestResponse
 
 os.environ["IDP_CONFIG"] = "config/test.toml"
 
+from idp.app import create_app
 from idp.foundation import clock as clocks, database
 from idp.foundation.settings import Settings, load
 from idp.foundation.web.transactions import work as a_request
@@ -48,50 +49,11 @@ def settings(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Settings
 @pytest.fixture(scope="session")
 def built(settings: Settings, place: Place) -> Iterator[Flask]:
     """The application, with its tables and keys; `app` puts the database back before each test."""
-    app = _temporary(settings)
+    app = create_app(settings)
     place.prepare(app)
     yield app
     with app.app_context():
         database.db.engine.dispose()
-
-
-def _temporary(settings):  # TEMPORARY, until every room is there
-    try:
-        from idp.app import create_app
-
-        return create_app(settings)
-    except ImportError as missing:
-        print("NOT THE REAL APP YET:", missing)
-        from idp.foundation import logs, runtime
-        from idp.foundation.web import health, pages, security, throttle
-        from idp.foundation.web.transactions import Application
-        import importlib
-
-        for room in "audit outbox keys schools estabs partners onboarding signin sharing oidc".split():
-            importlib.import_module(f"idp.{room}.models")
-        app = Application("idp", static_folder="static", template_folder="templates")
-        logs.configure(settings)
-        runtime.configure(app, settings)
-        database.configure(app, settings)
-        logs.watch(app)
-        security.configure(app, settings)
-        throttle.configure(app, settings)
-        try:
-            from idp.signin import session
-
-            session.configure(app, settings)
-        except ImportError:
-            import flask_login
-
-            flask_login.LoginManager(app).user_loader(lambda _id: None)
-        pages.configure(app, settings, navigation=lambda: [])
-        app.register_blueprint(health.bp)
-        for room in "schools signin onboarding manage oidc".split():
-            try:
-                app.register_blueprint(importlib.import_module(f"idp.{room}.views").bp)
-            except ImportError as absent:
-                print("no", room, absent)
-        return app
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from idp.outbox import post
 from idp.outbox.models import Message
 
 
@@ -39,8 +40,6 @@ class Outbox:
 
     def all(self, name: str | None = None) -> list[Letter]:
         """Oldest first; those written from the template `name`, or all."""
-        from idp.outbox import post
-
         with self._work() as session:
             rows = session.scalars(select(Message).order_by(Message.created_at, Message.id)).all()
             found = []

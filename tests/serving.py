@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from idp.app import create_app
 from idp.foundation.settings import load
 from tests.databases import Place
 from tests.ports import free_port
@@ -39,8 +40,6 @@ def serving(app: Flask, port: int) -> Iterator[None]:
 @contextmanager
 def a_provider(place: Place, **differs: dict[str, object]) -> Iterator[tuple[Flask, str]]:
     """An identity provider of its own, served: the application and its issuer."""
-    from idp.app import create_app
-
     port = free_port()
     issuer = f"http://localhost:{port}"
     server = {"issuer": issuer, "port": port} | differs.pop("server", {})

@@ -1,16 +1,26 @@
-"""What Alembic runs: one connection, handed over by `idp.migrations.upgrade`, with timeouts and one lock."""
+"""What Alembic runs: one connection, handed over by `idp.migrations`, with timeouts and one lock."""
+
+from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy import text
 
-from idp.foundation.database import db
+from idp.foundation.database import Instant, Words, db
+
+
+def plain(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    """Write our column types as what they are in the database: a migration must not change with our code."""
+    if kind == "type" and isinstance(item, Instant):
+        return "sa.DateTime(timezone=True)"
+    return "sa.Text()" if kind == "type" and isinstance(item, Words) else False
+
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=db.metadata, render_as_batch=False, compare_type=True)
+context.configure(connection=connection, target_metadata=db.metadata, compare_type=True, render_item=plain)
 
 with context.begin_transaction():
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL lock_timeout = '5s'"))
         connection.execute(text("SET LOCAL statement_timeout = '10min'"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(20260302)"))  # two upgrades at once: one waits
+        connection.execute(text("SELECT pg_advisory_xact_lock(20260302)"))  # of two upgrades at once, one waits
     context.run_migrations()

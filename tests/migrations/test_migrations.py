@@ -1,0 +1,57 @@
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from idp import migrations
+from idp.app import create_app
+from idp.audit import events, log
+from idp.foundation import database
+from idp.foundation.settings import load
+from idp.foundation.web.transactions import work
+from tests.factories import a_client, an_administrator
+
+
+@pytest.fixture
+def empty(place):
+    """An application on a database without a table."""
+    app = create_app(load(database={"url": place.new("empty")}))
+    yield app
+    with app.app_context():
+        database.db.engine.dispose()
+
+
+def test_the_migrations_lead_to_what_the_models_say(empty):
+    before, after = migrations.upgrade(empty)
+
+    assert (before, after) == (None, migrations.head())
+    assert migrations.differences(empty) == []
+
+
+def test_the_head_on_file_is_the_head_there_is(empty):
+    migrations.upgrade(empty)
+
+    assert migrations.at(empty) == migrations.head()
+
+
+def test_upgrading_again_changes_nothing(empty):
+    migrations.upgrade(empty)
+
+    assert migrations.upgrade(empty) == (migrations.head(), migrations.head())
+
+
+def test_a_migrated_database_works(empty):
+    migrations.upgrade(empty)
+
+    with work(empty):
+        assert an_administrator().may_authorise
+        assert a_client().scopes
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit_entries SET actor = 'somebody'", "DELETE FROM audit_entries"])
+def test_a_migrated_audit_log_is_append_only(empty, statement):
+    migrations.upgrade(empty)
+    with work(empty):
+        log.record(events.SHARING_GIVEN, by="system")
+
+    with pytest.raises(DBAPIError), work(empty):
+        database.session().execute(text(statement))
