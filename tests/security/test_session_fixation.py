@@ -1,0 +1,90 @@
+"""S33: a session somebody planted is worthless, and every sign-in begins a new one."""
+
+import pytest
+
+from idp.signin.models import BrowserSession
+from tests.factories import an_administrator
+from tests.signin.person import Person
+
+INSIDE = "/mobile/confirm"
+
+
+@pytest.fixture
+def username(work):
+    with work():
+        return an_administrator().username
+
+
+@pytest.fixture
+def victim(web):
+    return Person(web)
+
+
+@pytest.fixture
+def attacker(another):
+    return Person(another())
+
+
+def wears(person, cookie, name="session"):
+    person.web.set_cookie(name, cookie, domain="localhost")
+    return person.opens(INSIDE).status_code == 200
+
+
+@pytest.mark.parametrize("planted", ["planted-by-a-neighbour", "shaped-like-one-of-ours-0123456789_ABCDEFGHI", "", "a" * 5000])
+def test_a_planted_cookie_is_never_taken_over(victim, username, planted):
+    victim.web.set_cookie("session", planted, domain="localhost")
+    victim.signs_in(username)
+
+    assert victim.cookie("session") != planted
+    assert not wears(Person(victim.web), planted) if planted else True
+
+
+def test_the_id_changes_at_each_sign_in_and_the_old_one_is_dead(victim, attacker, username):
+    victim.signs_in(username)
+    before = victim.cookie("session")
+    victim.signs_in(username, back="/x")
+
+    assert victim.cookie("session") != before
+    assert not wears(attacker, before)
+    assert victim.opens(INSIDE).status_code == 200
+
+
+def test_a_cookie_kept_from_before_signing_out_is_dead(victim, attacker, username):
+    victim.signs_in(username)
+    before = victim.cookie("session")
+    victim.sends("/sign-out")
+
+    assert not wears(attacker, before)
+
+
+@pytest.mark.parametrize("column", ["digest", "sid", "person_id"])
+def test_nothing_the_database_knows_opens_a_session(victim, attacker, username, work, column):
+    victim.signs_in(username)
+    with work() as session:
+        value = getattr(session.query(BrowserSession).one(), column)
+
+    assert not wears(attacker, value.hex() if isinstance(value, bytes) else value)
+
+
+def test_a_planted_remember_cookie_neither_opens_nor_hides_a_session(victim, attacker, username, work):
+    victim.signs_in(username)
+    for name in ("remember_token", "remember"):
+        victim.web.set_cookie(name, "1|x", domain="localhost")
+    assert victim.opens(INSIDE).status_code == 200
+
+    with work() as session:
+        sid = session.query(BrowserSession).one().sid
+    with attacker.web.session_transaction() as form_cookie:
+        form_cookie["_user_id"] = sid
+        form_cookie["_fresh"] = True
+    assert attacker.opens(INSIDE).status_code == 303
+
+
+def test_a_form_token_from_before_signing_in_is_not_carried_over(victim, username):
+    victim.opens("/sign-in")
+    planted = victim.token
+    victim.sends_again("/sign-in", username=username, password="correct horse battery staple oak hill")
+    assert victim.answer.status_code == 303
+
+    assert victim.web.post("/sign-out", data={"csrf_token": planted}).status_code == 400
+    assert victim.opens(INSIDE).status_code == 200
