@@ -9,6 +9,10 @@ from tests.factories import a_school, an_administrator, an_estab
 GOOD = "wobbly kettle sings at dusk"
 
 
+def reason(password, about=()):
+    return credentials.why_not(password, about) or "it is good"
+
+
 @pytest.fixture
 def inside(app):
     with app.app_context():
@@ -67,12 +71,12 @@ def test_good_ones_are_taken_as_they_are(inside, about, password):
 
 @pytest.mark.parametrize("password", ["", "elevenchars", "kettle"])
 def test_short_ones_are_refused(inside, password):
-    assert "at least 12" in credentials.why_not(password)
+    assert "at least 12" in reason(password)
 
 
 def test_what_is_longer_than_we_ever_hash_is_refused(inside):
     assert credentials.why_not("kettle drums at dusk " * 12) is None
-    assert "at most 256" in credentials.why_not("kettle drums at dusk " * 13)
+    assert "at most 256" in reason("kettle drums at dusk " * 13)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ def test_what_is_longer_than_we_ever_hash_is_refused(inside):
     ],
 )
 def test_what_everybody_uses_is_refused(inside, password):
-    assert "Very many people" in credentials.why_not(password)
+    assert "Very many people" in reason(password)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_what_everybody_uses_is_refused(inside, password):
     ],
 )
 def test_what_can_be_guessed_from_the_school_or_the_keyboard_is_refused(inside, about, password):
-    assert "easily guessed" in credentials.why_not(password, about)
+    assert "easily guessed" in reason(password, about)
 
 
 def test_a_few_letters_of_ones_own_do_not_help_and_enough_do(inside, about):

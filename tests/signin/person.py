@@ -1,5 +1,7 @@
 """Somebody at a browser, for the tests of signing in: opens pages, and sends the forms that are on them."""
 
+from typing import Any
+
 from bs4 import BeautifulSoup
 
 from tests.factories import PASSWORD
@@ -10,7 +12,7 @@ class Person:
 
     def __init__(self, web):
         self.web = web
-        self.answer = None
+        self.answer: Any = None
 
     def opens(self, path):
         self.answer = self.web.get(path)

@@ -141,10 +141,11 @@ def test_whoever_asks_for_a_later_sign_in_is_told_of_none(app, account, work, cl
         sessions.begin(account.id)
         now = clocks.now()
 
-        assert sessions.current().id == account.id
-        assert sessions.current(since=now).auth_time == now
+        here = sessions.current()
+        assert here is not None
+        assert (here.id, here.auth_time, here.person.estab_id) == (account.id, now, account.estab_id)
+        assert sessions.current(since=now) is here
         assert sessions.current(since=now + timedelta(microseconds=1)) is None
-        assert sessions.current().person.estab_id == account.estab_id
 
 
 def test_current_user_says_who_it_is_at_once(app, account, work):

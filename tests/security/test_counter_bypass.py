@@ -1,0 +1,113 @@
+"""S30: however a name is written, and whichever way is tried, guesses at one account count together."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.factories import PASSWORD, an_administrator, an_estab
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def known(work):
+    with work():
+        person = an_administrator(an_estab(estab_id="E123456"), email="Office@Oakhill.example")
+        return person.username, person.email
+
+
+@pytest.fixture
+def browser(another):
+    return lambda: Person(another())
+
+
+def is_locked(person, name):
+    return person.signs_in(name).status_code == 429
+
+
+def test_every_spelling_of_a_name_counts_on_the_same_account(browser, known):
+    username, email = known
+    spellings = [
+        username, username.upper(), f" {username} ", "E 123 456", "e/123456", "E\u2003123456",
+        email, email.upper(), email.lower(), f"  {email}",
+    ]  # fmt: skip
+    for name in spellings:
+        assert browser().signs_in(name, "wrong").status_code == 422
+
+    assert is_locked(browser(), username)
+    assert is_locked(browser(), email)
+
+
+def test_spellings_of_an_unknown_name_count_together_too(browser):
+    for name in ["nobody", "NOBODY", " nobody ", "no body", "no/body"] * 2:
+        browser().signs_in(name, "wrong")
+
+    assert is_locked(browser(), "Nobody")
+
+
+def test_forgotten_cookies_are_no_way_around(browser, known):
+    for _ in range(10):
+        browser().signs_in(known[0], "wrong")
+
+    assert is_locked(browser(), known[0])
+
+
+def test_an_invented_device_is_no_way_around(browser, known):
+    for number in range(10):
+        person = browser()
+        person.web.set_cookie("device", f"invented-{number}", domain="localhost")
+        person.signs_in(known[0], "wrong")
+
+    assert is_locked(browser(), known[0])
+
+
+def test_a_device_known_to_somebody_else_is_no_way_around(browser, known, work):
+    with work():
+        other = an_administrator().username
+    attacker = browser()
+    attacker.signs_in(other)
+    for _ in range(10):
+        attacker.signs_in(known[0], "wrong", back="/x")
+
+    assert is_locked(browser(), known[0])
+
+
+def test_a_sign_in_to_ones_own_account_does_not_clear_anothers_count(browser, known, work):
+    with work():
+        mine = an_administrator().username
+    attacker = browser()
+    for _ in range(10):
+        attacker.signs_in(known[0], "wrong", back="/x")
+        attacker.signs_in(mine, back="/x")
+
+    assert is_locked(browser(), known[0])
+
+
+def test_headers_that_claim_another_address_are_no_way_around(browser, known):
+    for number in range(10):
+        person = browser()
+        person.web.environ_base["HTTP_X_FORWARDED_FOR"] = f"203.0.113.{number}"
+        person.signs_in(known[0], "wrong")
+
+    assert is_locked(browser(), known[0])
+
+
+def test_guesses_at_once_all_count(browser, known):
+    people = [browser() for _ in range(24)]
+    for person in people:
+        person.opens("/sign-in")
+
+    def guess(person):
+        return person.sends_again("/sign-in", username=known[0], password="wrong").status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(guess, people))
+
+    assert answers.count(422) == 10
+    assert answers.count(429) == 14
+
+
+def test_the_right_password_among_guesses_at_once_is_answered_only_within_the_ten(browser, known):
+    for _ in range(10):
+        browser().signs_in(known[0], "wrong")
+
+    assert browser().signs_in(known[0], PASSWORD).status_code == 429

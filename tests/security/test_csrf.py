@@ -1,0 +1,121 @@
+"""S34: another site cannot press our buttons, nor sign somebody in as somebody else."""
+
+import pytest
+
+from idp.estabs import links
+from idp.estabs.models import Administrator, PersonalSecret
+from idp.signin import operators
+from idp.signin.models import BrowserSession
+from tests.factories import PASSWORD, a_client, an_administrator
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def jo(web, work):
+    with work():
+        person = an_administrator()
+        jo = Person(web)
+        jo.id, jo.username, jo.estab_id = person.id, person.username, person.estab_id
+    return jo
+
+
+@pytest.fixture
+def attacker(another):
+    return Person(another())
+
+
+def tokens(jo, attacker):
+    """What a forger can bring: nothing, rubbish, and a token of their own session."""
+    attacker.opens("/sign-in")
+    return ["", "rubbish", attacker.token]
+
+
+def count(work, model):
+    with work() as session:
+        return session.query(model).count()
+
+
+def test_nobody_is_signed_in_by_another_site(jo, attacker, work):
+    for token in tokens(jo, attacker):
+        answer = jo.web.post("/sign-in", data={"csrf_token": token, "username": jo.username, "password": PASSWORD})
+        assert answer.status_code == 400
+
+    assert count(work, BrowserSession) == 0
+
+
+def test_nobody_is_signed_out_by_another_site(jo, attacker):
+    jo.signs_in(jo.username)
+    for token in tokens(jo, attacker):
+        assert jo.web.post("/sign-out", data={"csrf_token": token}).status_code == 400
+    jo.web.get("/sign-out")
+
+    assert jo.opens("/mobile/confirm").status_code == 200
+
+
+def test_no_message_is_sent_for_another_site(jo, attacker, outbox):
+    jo.signs_in(jo.username)
+    for token in tokens(jo, attacker):
+        jo.web.post("/mobile/confirm", data={"csrf_token": token, "send-code": "yes"})
+
+    assert outbox.all("mobile_code") == []
+
+
+def test_no_link_is_spent_by_another_site(jo, attacker, work):
+    with work() as session:
+        person = session.get_one(Administrator, jo.id)
+        welcome = links.welcome(person).removeprefix("http://localhost:5000")
+        set_up = operators.add("Sam", "sam@idaas.example")[1].removeprefix("http://localhost:5000")
+    for token in tokens(jo, attacker):
+        for fields in ({"generate": "yes"}, {"password": "wobbly kettle sings at dusk"}):
+            assert jo.web.post(welcome, data={"csrf_token": token} | fields).status_code == 400
+        assert jo.web.post(set_up, data={"csrf_token": token, "finish": "yes"}).status_code == 400
+    with work() as session:
+        assert {kept.used_at for kept in session.query(PersonalSecret)} == {None}
+
+
+def test_no_operator_is_signed_in_by_another_site(jo, attacker):
+    for token in tokens(jo, attacker):
+        fields = {"csrf_token": token, "email": "sam@idaas.example", "password": PASSWORD, "code": "123456"}
+        assert jo.web.post("/operate/sign-in", data=fields).status_code == 400
+
+
+def test_a_token_of_another_session_is_no_token(jo, attacker, work):
+    with work():
+        other = an_administrator().username
+    attacker.signs_in(other)
+    attacker.opens("/sign-out")
+    jo.signs_in(jo.username)
+
+    assert jo.web.post("/sign-out", data={"csrf_token": attacker.token}).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/sign-out", "/mobile/confirm", "/signed-out", "/"])
+def test_looking_at_a_page_changes_nothing(jo, work, path):
+    jo.signs_in(jo.username)
+    jo.opens(path)
+
+    with work() as session:
+        assert [row.ended_at for row in session.query(BrowserSession)] == [None]
+
+
+def test_sharing_is_not_stopped_by_another_site(jo, attacker, work):
+    from datetime import timedelta
+
+    from idp.foundation import clock
+    from idp.sharing import authorise
+
+    with work() as session:
+        client = a_client()
+        by, until = session.get_one(Administrator, jo.id), clock.now() + timedelta(days=1)
+        authorise.give(client, client.required_scopes, by=by, agreement="1", until=until)
+        stop = f"/manage/sharing/{client.id}/stop"
+    jo.signs_in(jo.username)
+    for token in tokens(jo, attacker):
+        assert jo.web.post(stop, data={"csrf_token": token}).status_code == 400
+    jo.opens(stop)
+    with work():
+        assert len(authorise.current(jo.estab_id)) == 1
+
+    assert jo.sends(stop).status_code == 303
+    with work():
+        assert authorise.current(jo.estab_id) == []

@@ -1,0 +1,95 @@
+"""S29: whether somebody has an account here cannot be told from the outside."""
+
+import re
+
+import pytest
+
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import clock
+from tests.factories import an_administrator
+from tests.signin.person import Person
+
+WRONG = "not the password at all"
+
+
+@pytest.fixture
+def known(work):
+    with work():
+        person = an_administrator()
+        return {"username": person.username, "email": person.email, "id": person.id, "estab": person.estab_id}
+
+
+@pytest.fixture
+def browser(another):
+    """A fresh browser at each call."""
+    return lambda: Person(another())
+
+
+def seen(person, name):
+    """All of an answer that may not differ, without what differs each time or was typed."""
+    text = person.answer.text.replace(name, "NAME")
+    text = re.sub(r'(csrf_token" value=|nonce=)"[^"]*"', r"\1", text)
+    headers = {key: value for key, value in person.answer.headers if key not in {"X-Request-ID", "Content-Length"}}
+    headers["Content-Security-Policy"] = re.sub(r"nonce-[\w-]+", "", headers["Content-Security-Policy"])
+    cookies = sorted(re.sub("=.*", "", cookie) for cookie in person.answer.headers.getlist("Set-Cookie"))
+    headers.pop("Set-Cookie", None)
+    return person.answer.status_code, headers, cookies, text
+
+
+def attempts(browser, app, name, times=1):
+    """What so many wrong passwords for `name` show, and how many hashes they cost."""
+    person, before = browser(), app.extensions["idp"].passwords.hashed
+    answers = []
+    for _ in range(times):
+        person.signs_in(name, WRONG)
+        answers.append(seen(person, name))
+    return answers, app.extensions["idp"].passwords.hashed - before
+
+
+@pytest.mark.parametrize("kind", ["username", "email"])
+def test_a_wrong_password_looks_and_costs_the_same_for_the_unknown(browser, app, known, kind, clock):
+    stranger = "2139999" if kind == "username" else "nobody@oakhill.example"
+
+    assert attempts(browser, app, known[kind]) == attempts(browser, app, stranger)
+
+
+def test_the_unknown_are_locked_just_as_the_known_are(browser, app, known, clock):
+    of_known, of_unknown = (attempts(browser, app, name, 12) for name in (known["username"], "2139999"))
+
+    assert of_known == of_unknown
+    assert of_known[0][-1][0] == 429
+    assert of_known[1] == 10
+
+
+@pytest.mark.parametrize("spoil", ["removed", "no password", "suspended", "closed", "rejected"])
+def test_what_became_of_an_account_is_not_told_to_those_without_its_password(browser, app, known, work, spoil, clock):
+    with work() as session:
+        person, estab = session.get_one(Administrator, known["id"]), session.get_one(Estab, known["estab"])
+        if spoil == "removed":
+            person.removed_at = clock.now()
+        elif spoil == "no password":
+            person.password_hash = None
+        else:
+            estab.state = spoil
+
+    assert attempts(browser, app, known["username"]) == attempts(browser, app, "2139999")
+
+
+def test_a_failed_sign_in_writes_to_nobody_before_the_lock(browser, app, known, outbox):
+    attempts(browser, app, known["username"], 9)
+
+    assert outbox.all() == []
+
+
+def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, clock):
+    from idp.signin import operators
+
+    with work():
+        operators.add("Sam", "sam@idaas.example")
+
+    def attempt(email):
+        person, before = browser(), app.extensions["idp"].passwords.hashed
+        person.sends("/operate/sign-in", email=email, password=WRONG, code="123456")
+        return seen(person, email), app.extensions["idp"].passwords.hashed - before
+
+    assert attempt("sam@idaas.example") == attempt("nobody@idaas.example")

@@ -1,0 +1,66 @@
+"""S7, on our own pages: wherever `next` points, one stays here."""
+
+from urllib.parse import quote
+
+import pytest
+
+from tests.factories import an_administrator
+from tests.signin.person import Person
+
+AWAY = [
+    "//evil.test", "///evil.test", "https://evil.test", "http:evil.test", "https:/evil.test", "//evil.test/oauth/authorize?",
+    "/\\evil.test", "\\\\evil.test", "/\t/evil.test", "/\n/evil.test", "\t//evil.test", " //evil.test", "/ /evil.test",
+    "javascript:alert(1)", "data:text/html,x", "evil.test", "/\r\nSet-Cookie: x=y", "/\x00//evil.test", "/\x7f/evil.test",
+    "@evil.test", "?//evil.test", "#//evil.test", "%2f%2fevil.test", "localhost:5000@evil.test",
+]  # fmt: skip
+
+
+@pytest.fixture
+def jo(web):
+    return Person(web)
+
+
+def stays_here(location):
+    return location.startswith("/") and not location.startswith(("//", "/\\"))
+
+
+@pytest.mark.parametrize("away", AWAY)
+def test_signing_in_leads_nowhere_else(jo, work, away):
+    with work():
+        username = an_administrator().username
+    answer = jo.sends(f"/sign-in?next={quote(away, safe='')}", username=username, password="wrong")
+    assert "evil.test" not in answer.headers.get("Content-Security-Policy", "")
+    jo.signs_in(username, back=quote(away, safe=""))
+
+    assert jo.answer.status_code == 303
+    assert stays_here(jo.answer.location)
+
+
+@pytest.mark.parametrize("away", AWAY)
+def test_cancelling_leads_nowhere_else(jo, away):
+    jo.sends(f"/sign-in?next={quote(away, safe='')}", cancel="yes")
+
+    assert jo.answer.location == "/"
+
+
+@pytest.mark.parametrize("away", AWAY)
+def test_the_way_to_registering_leads_nowhere_else(jo, away):
+    jo.opens(f"/sign-in?next={quote(away, safe='')}")
+
+    assert jo.page.find("a", id="register")["href"] == "/register"
+
+
+@pytest.mark.parametrize("away", AWAY)
+def test_confirming_a_number_leads_nowhere_else(jo, work, away, clock):
+    with work():
+        username = an_administrator(mobile_confirmed_at=clock.now()).username
+    jo.signs_in(username)
+    jo.opens(f"/mobile/confirm?next={quote(away, safe='')}")
+
+    assert stays_here(jo.answer.location)
+
+
+def test_what_only_looks_like_a_partners_request_is_not_answered_with_cancel(jo):
+    jo.sends(f"/sign-in?next={quote('/oauth/authorize/../x?a=b', safe='')}", cancel="yes")
+
+    assert jo.answer.location == "/"

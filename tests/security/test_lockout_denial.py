@@ -1,0 +1,92 @@
+"""S31: a stranger who hammers on an account does not lock its owner out of the computer they always use."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.signin import views
+from tests.factories import an_administrator
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def username(work):
+    with work():
+        return an_administrator().username
+
+
+@pytest.fixture
+def owner(web, username):
+    """Has signed in here before, and is signed out."""
+    person = Person(web)
+    person.signs_in(username)
+    person.sends("/sign-out")
+    return person
+
+
+@pytest.fixture
+def browser(another):
+    return lambda: Person(another())
+
+
+def hammer(person, username, times=12):
+    for _ in range(times):
+        person.signs_in(username, "wrong every time")
+    return person.answer.status_code
+
+
+def test_the_known_device_gets_in_while_strangers_are_locked_out(owner, browser, username, clock):
+    assert hammer(browser(), username) == 429
+    assert browser().signs_in(username).status_code == 429
+
+    assert owner.signs_in(username).status_code == 303
+
+
+def test_a_known_device_is_known_for_ninety_days_after_its_last_sign_in(web, browser, username, clock):
+    owner = Person(web)
+    owner.signs_in(username)
+    clock.move(timedelta(days=89))
+    owner.signs_in(username)
+    clock.move(timedelta(days=89))
+    hammer(browser(), username)
+    assert owner.signs_in(username).status_code == 303
+
+    clock.move(timedelta(days=90))
+    hammer(browser(), username)
+    assert owner.signs_in(username).status_code == 429
+
+
+def test_a_known_device_has_ten_guesses_of_its_own_and_no_more(owner, browser, username, clock):
+    assert hammer(owner, username, 11) == 429
+
+    assert browser().signs_in(username).status_code == 303
+
+
+def test_a_lock_opens_by_itself(browser, username, clock):
+    hammer(browser(), username)
+    clock.move(timedelta(minutes=1))
+
+    assert browser().signs_in(username).status_code == 303
+
+
+def test_one_account_that_is_hammered_leaves_the_others_alone(browser, username, work, clock):
+    with work():
+        colleague = an_administrator().username
+    hammer(browser(), username)
+
+    assert browser().signs_in(colleague).status_code == 303
+
+
+def test_eighty_people_behind_one_address_get_in_at_nine_o_clock(browser, work, clock):
+    with work():
+        names = [an_administrator(password_hash=None).username for _ in range(79)]
+        names.append(an_administrator().username)
+    for name in names[:-1]:
+        assert browser().signs_in(name).status_code == 422
+
+    assert browser().signs_in(names[-1]).status_code == 303
+
+
+def test_one_address_is_stopped_at_three_hundred_failures_and_not_by_successes(app, settings):
+    with app.app_context():
+        assert views._guesses_of_an_address() == f"{300 * settings.throttle.factor} per 300 seconds"

@@ -1,0 +1,57 @@
+"""`idp operators`, as it is typed."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from idp.cli import main
+
+
+@pytest.fixture
+def idp(app, monkeypatch):
+    """`idp("operators", "list")` runs the command on the application of the test."""
+    monkeypatch.setattr("idp.cli._built", lambda: app)
+    return lambda *words: CliRunner().invoke(main, words)
+
+
+def test_an_operator_is_added_listed_and_disabled(idp):
+    added = idp("operators", "add", "Sam Jones", "sam@idaas.example")
+    assert added.exit_code == 0
+    assert "http://localhost:5000/set-up/" in added.output
+
+    assert "sam@idaas.example" in idp("operators", "list").output
+    assert json.loads(idp("operators", "list", "--json").output)[0]["disabled"] is None
+    assert idp("operators", "disable", "SAM@idaas.example").exit_code == 0
+    assert json.loads(idp("operators", "list", "--json").output)[0]["disabled"]
+
+
+def test_the_link_is_there_for_scripts(idp):
+    added = json.loads(idp("operators", "add", "Sam Jones", "sam@idaas.example", "--json").output)
+
+    assert added["link"].startswith("http://localhost:5000/set-up/")
+    assert added["id"].startswith("opr_")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("operators", "add", "Sam", "not an address"), 2, "EMAIL"),
+        (("operators", "add", "Sam"), 2, "EMAIL"),
+        (("operators", "disable", "nobody@idaas.example"), 1, "no operator with that address"),
+        (("operators", "list"), 0, "There are no operators yet."),
+    ],
+)
+def test_what_is_wrong_is_said_with_an_exit_code(idp, words, code, says):
+    done = idp(*words)
+
+    assert done.exit_code == code
+    assert says in done.output
+
+
+@pytest.mark.parametrize("command", ["add", "list", "disable"])
+def test_every_command_explains_itself(idp, command):
+    done = idp("operators", command, "--help")
+
+    assert done.exit_code == 0
+    assert len(done.output.splitlines()) > 5

@@ -1,0 +1,29 @@
+"""Browsers as their owners would call them."""
+
+import pytest
+
+from idp.signin import devices
+
+CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        (CHROME.format("Windows NT 10.0; Win64; x64"), "Chrome on Windows"),
+        (CHROME.format("Windows NT 10.0; Win64; x64") + " Edg/141.0.0.0", "Edge on Windows"),
+        (CHROME.format("X11; CrOS x86_64 14541.0.0"), "Chrome on Chromebook"),
+        (CHROME.format("Linux; Android 10; K"), "Chrome on Android"),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Mobile Safari/604.1",
+            "Safari on iPhone",
+        ),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605 Version/18 Safari/605", "Safari on Mac"),
+        ("curl/8.5", "A browser on an unknown system"),
+        ("", "A browser on an unknown system"),
+        ("<script>Firefox/1</script>", "Firefox on an unknown system"),
+    ],
+)
+def test_a_browser_in_words(agent, words):
+    assert devices.in_words(agent) == words

@@ -1,0 +1,176 @@
+"""Confirming a mobile number by a texted code."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator, PersonalSecret
+from idp.signin import mobile
+
+PAGE = "/mobile/confirm"
+
+
+@pytest.fixture
+def inside(jo, account, clock):
+    jo.signs_in(account.username)
+    return jo
+
+
+def confirmed_at(work, account):
+    with work() as session:
+        return session.get_one(Administrator, account.id).mobile_confirmed_at
+
+
+def test_a_number_is_confirmed_by_the_code_that_was_texted(inside, account, work, outbox, clock):
+    inside.sends(PAGE + "?next=/register/next-steps", send_code="yes")
+    assert inside.answer.status_code == 303
+    sent = outbox.last("mobile_code")
+    assert sent.to == "+447700900123"
+    assert len(sent.text) <= 160
+
+    inside.sends(PAGE + "?next=/register/next-steps", code=sent.code)
+    assert inside.answer.location == "/register/next-steps"
+    assert confirmed_at(work, account) == clock.now()
+
+
+def test_the_page_names_the_number_as_it_is_written_at_home(inside):
+    inside.opens(PAGE)
+
+    assert "07700 900123" in inside.sees
+    assert not inside.page.find("input", id="code")
+
+
+def test_it_leads_on_when_there_is_nothing_to_confirm(inside, outbox):
+    inside.sends(PAGE, send_code="yes")
+    inside.sends(PAGE, code=outbox.last("mobile_code").code)
+
+    assert inside.opens(PAGE + "?next=/x").location == "/x"
+
+
+def test_a_code_with_a_gap_is_the_same_code(inside, outbox):
+    inside.sends(PAGE, send_code="yes")
+    code = outbox.last("mobile_code").code
+    inside.sends(PAGE, code=f" {code[:3]} {code[3:]} ")
+
+    assert inside.answer.status_code == 303
+
+
+def test_five_wrong_tries_kill_the_code(inside, account, work, outbox):
+    inside.sends(PAGE, send_code="yes")
+    right = outbox.last("mobile_code").code
+    wrong = f"{(int(right) + 1) % 1_000_000:06}"
+    for _ in range(5):
+        inside.sends(PAGE, code=wrong)
+        assert "not the code" in inside.sees
+    inside.opens(PAGE)
+    inside.sends_again(PAGE, code=right)
+
+    assert "works for ten minutes and five tries" in inside.sees
+    assert confirmed_at(work, account) is None
+
+
+def test_after_ten_minutes_it_is_gone(inside, account, work, outbox, clock):
+    inside.sends(PAGE, send_code="yes")
+    clock.move(timedelta(minutes=10))
+    inside.opens(PAGE)
+    inside.sends_again(PAGE, code=outbox.last("mobile_code").code)
+
+    assert confirmed_at(work, account) is None
+
+
+def test_only_the_newest_code_works(inside, outbox, clock):
+    inside.sends(PAGE, send_code="yes")
+    first = outbox.last("mobile_code").code
+    clock.move(timedelta(seconds=5))
+    inside.sends(PAGE, send_code="yes")
+    second = outbox.last("mobile_code").code
+    inside.sends(PAGE, code=first)
+    assert inside.answer.status_code == (303 if first == second else 422)
+    inside.sends(PAGE, code=second)
+
+    assert inside.answer.status_code == 303
+
+
+def test_a_fourth_message_in_an_hour_is_not_sent(inside, outbox, clock):
+    for _ in range(3):
+        assert inside.sends(PAGE, send_code="yes").status_code == 303
+        clock.move(timedelta(minutes=1))
+    inside.sends(PAGE, send_code="yes")
+    assert inside.answer.status_code == 429
+    assert "at most three codes an hour" in inside.sees
+    assert len(outbox.all("mobile_code")) == 3
+
+    clock.move(timedelta(minutes=58))
+    assert inside.sends(PAGE, send_code="yes").status_code == 303
+
+
+def test_of_many_asked_for_at_once_three_are_sent(at_once, work, account, outbox):
+    from idp.foundation.database import session
+
+    outcomes = at_once(6, lambda: mobile.send(session().get_one(Administrator, account.id)))
+
+    assert outcomes.count(None) == 3
+    assert len(outbox.all("mobile_code")) == 3
+
+
+def test_a_code_confirms_once(at_once, work, account, outbox):
+    from idp.foundation.database import session
+
+    with work():
+        mobile.send(session().get_one(Administrator, account.id))
+    code = outbox.last("mobile_code").code
+    outcomes = at_once(4, lambda: mobile.confirm(session().get_one(Administrator, account.id), code))
+
+    assert outcomes.count(None) == 1
+
+
+def test_a_code_for_one_number_does_not_confirm_another(inside, account, work, outbox):
+    inside.sends(PAGE, send_code="yes")
+    with work() as session:
+        session.get_one(Administrator, account.id).mobile = "+447700900999"
+    inside.sends(PAGE, code=outbox.last("mobile_code").code)
+
+    assert confirmed_at(work, account) is None
+
+
+def test_a_code_of_one_person_is_nothing_to_another(work, account, outbox):
+    from tests.factories import an_administrator
+
+    with work() as session:
+        other = an_administrator().id
+        mobile.send(session.get_one(Administrator, account.id))
+    code = outbox.last("mobile_code").code
+    with work() as session, pytest.raises(mobile.CodeGone):
+        mobile.confirm(session.get_one(Administrator, other), code)
+
+
+def test_wrong_codes_count_as_wrong_passwords_do(inside, stranger, account, outbox):
+    inside.sends(PAGE, send_code="yes")
+    inside.sends(PAGE, code="1")
+    for _ in range(9):
+        stranger.signs_in(account.username, "wrong")
+    stranger.signs_in(account.username)
+
+    assert stranger.answer.status_code == 429
+
+
+def test_the_code_is_not_in_the_database(inside, work, outbox, account):
+    import hashlib
+
+    inside.sends(PAGE, send_code="yes")
+    code = outbox.last("mobile_code").code
+    with work() as session:
+        kept = session.query(PersonalSecret).one()
+        assert kept.digest != hashlib.sha256(code.encode()).digest()
+        assert code not in (kept.value or "")
+
+
+def test_strangers_sign_in_first(jo):
+    assert jo.opens(PAGE).location == "/sign-in?next=/mobile/confirm"
+
+
+@pytest.mark.parametrize(
+    ("number", "written"), [("+447700900123", "07700 900123"), ("+353861234567", "+353 86 123 4567")]
+)
+def test_numbers_are_written_as_people_write_them(number, written):
+    assert mobile.in_words(number) == written

@@ -1,0 +1,214 @@
+"""Our own staff: set up once by a link, and never in without a code."""
+
+from datetime import timedelta
+
+import pyotp
+import pytest
+from sqlalchemy import select
+
+from idp.foundation import clock as clocks
+from idp.signin import operators
+from idp.signin.models import Operator
+from tests.signin.person import Person
+
+PASSWORD = "wobbly kettle sings at dusk"
+EMAIL = "sam@idaas.example"
+
+
+@pytest.fixture
+def link(work, clock):
+    with work():
+        return operators.add("Sam", EMAIL)[1].removeprefix("http://localhost:5000")
+
+
+def code(seed, ahead=0):
+    return pyotp.TOTP(seed).at(clocks.timestamp() + ahead)
+
+
+def set_up(person, link, *, password=PASSWORD):
+    """Go through the pages of the link; the seed that was shown."""
+    person.sends(link)
+    seed = person.page.find(id="seed").text.replace(" ", "")
+    person.sends_again(link, finish="yes", password=password, code=code(seed))
+    return seed
+
+
+def signs_in(person, seed, *, password=PASSWORD, ahead=30, email=EMAIL):
+    return person.sends("/operate/sign-in", email=email, password=password, code=code(seed, ahead))
+
+
+def test_an_operator_is_set_up_once_and_signs_in_with_password_and_code(jo, link):
+    seed = set_up(jo, link)
+    assert jo.answer.location == "/operate/sign-in"
+
+    clocks.move(timedelta(seconds=30))
+    assert signs_in(jo, seed, ahead=0).location == "/operate"
+    jo.opens("/operate")
+    assert "You are signed in as Sam" in jo.sees
+    assert [item.text for item in jo.page.select("nav.account a")] == ["Operator's desk", "Sign out"]
+
+
+def test_looking_at_the_link_does_nothing_at_all(jo, link, work):
+    for _ in range(3):
+        assert jo.opens(link).status_code == 200
+    with work() as session:
+        assert session.scalars(select(Operator)).one().set_up_at is None
+    assert set_up(jo, link)
+
+
+def test_the_link_never_reopens(jo, link):
+    set_up(jo, link)
+
+    for answer in (jo.opens(link), jo.web.post(link, data={"csrf_token": jo.token})):
+        jo.answer = answer
+        assert answer.status_code in {400, 410}
+    assert jo.opens(link).status_code == 410
+    assert jo.page.find(id="error-code").text == "link_used"
+
+
+def test_a_newer_link_kills_the_one_before(jo, link, work):
+    with work():
+        newer = operators.add("Sam", EMAIL)[1].removeprefix("http://localhost:5000")
+    jo.opens(link)
+
+    assert jo.page.find(id="error-code").text == "link_superseded"
+    assert set_up(jo, newer)
+
+
+def test_a_link_is_good_for_a_day(jo, link, clock):
+    clock.move(timedelta(hours=24))
+    jo.opens(link)
+
+    assert jo.page.find(id="error-code").text == "link_expired"
+
+
+def test_who_is_set_up_gets_no_other_link(jo, link, work):
+    set_up(jo, link)
+
+    with pytest.raises(operators.AlreadySetUp), work():
+        operators.add("Sam again", EMAIL.upper())
+
+
+def test_the_app_keeps_its_seed_however_often_the_page_is_sent(jo, link):
+    jo.sends(link)
+    first = jo.page.find(id="seed").text
+    jo.sends_again(link, finish="yes", password="short", code="000000")
+
+    assert jo.page.find(id="seed").text == first
+    assert "at least 12" in jo.sees
+
+
+def test_a_wrong_code_sets_nothing_up(jo, link, work):
+    jo.sends(link)
+    jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
+
+    assert "not the one we expect" in jo.sees
+    with work() as session:
+        operator = session.scalars(select(Operator)).one()
+        assert (operator.set_up_at, operator.password_hash, operator.totp_sealed) == (None, None, None)
+
+
+def test_the_seed_lies_sealed_and_leaves_the_link_when_it_is_used(jo, link, work):
+    from idp.estabs.models import PersonalSecret
+
+    jo.sends(link)
+    seed = jo.page.find(id="seed").text.replace(" ", "")
+    with work() as session:
+        kept = session.scalars(select(PersonalSecret)).one()
+        assert kept.value
+        assert seed not in kept.value
+    jo.sends_again(link, finish="yes", password=PASSWORD, code=code(seed))
+    with work() as session:
+        assert session.scalars(select(PersonalSecret)).one().value is None
+        assert seed not in session.scalars(select(Operator)).one().totp_sealed
+
+
+def test_of_two_who_finish_at_once_one_is_set_up(at_once, link):
+    secret = link.rsplit("/", 1)[1]
+
+    def finish():
+        seed = operators.begin_set_up(secret).seed
+        return operators.finish_set_up(secret, hashed="x", code=code(seed)).id
+
+    outcomes = at_once(4, finish)
+
+    assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
+
+
+def test_the_code_of_the_enrolment_is_spent(jo, link):
+    seed = set_up(jo, link)
+    signs_in(jo, seed, ahead=0)
+
+    assert jo.answer.status_code == 422
+    assert "do not belong together" in jo.sees
+
+
+def test_a_code_is_good_once_for_this_step_and_the_one_before(jo, stranger, link, clock):
+    seed = set_up(jo, link)
+    clock.move(timedelta(seconds=90))
+    assert signs_in(jo, seed, ahead=-60).status_code == 422
+    assert signs_in(jo, seed, ahead=30).status_code == 422
+    assert signs_in(jo, seed, ahead=-30).status_code == 303
+    assert signs_in(stranger, seed, ahead=-30).status_code == 422
+    assert signs_in(stranger, seed, ahead=0).status_code == 303
+
+
+@pytest.mark.parametrize("wrong", [{"password": "not the password"}, {"email": "al@idaas.example"}, {"ahead": 600}])
+def test_whatever_is_wrong_the_words_and_the_work_are_the_same(jo, link, app, clock, wrong):
+    seed = set_up(jo, link)
+    clock.move(timedelta(seconds=60))
+    before = app.extensions["idp"].passwords.hashed
+    signs_in(jo, seed, **({"ahead": 0} | wrong))
+
+    assert jo.answer.status_code == 422
+    assert "E-mail address, password and code do not belong together." in jo.sees
+    assert app.extensions["idp"].passwords.hashed == before + 1
+    assert jo.opens("/operate").status_code == 404
+
+
+def test_wrong_passwords_and_wrong_codes_count_together(jo, stranger, link, clock):
+    seed = set_up(jo, link)
+    clock.move(timedelta(seconds=60))
+    for attempt in range(10):
+        signs_in(stranger, seed, **({"password": "wrong"} if attempt % 2 else {"ahead": 600}))
+    signs_in(stranger, seed, ahead=0)
+
+    assert stranger.answer.status_code == 429
+    assert int(stranger.answer.headers["Retry-After"]) > 0
+
+
+def test_half_an_hour_without_a_click_ends_an_operators_session(jo, link, clock):
+    seed = set_up(jo, link)
+    clock.move(timedelta(seconds=60))
+    signs_in(jo, seed, ahead=0)
+    clock.move(timedelta(minutes=29))
+    assert jo.opens("/operate").status_code == 200
+    clock.move(timedelta(minutes=30))
+    assert jo.opens("/operate").status_code == 404
+
+
+def test_a_disabled_operator_is_out_at_once_and_stays_out(jo, link, work, clock):
+    seed = set_up(jo, link)
+    clock.move(timedelta(seconds=60))
+    signs_in(jo, seed, ahead=0)
+    with work():
+        operators.disable(EMAIL)
+
+    assert jo.opens("/operate").status_code == 404
+    assert signs_in(jo, seed, ahead=0).status_code == 422
+
+
+def test_a_school_is_never_let_into_the_desk_of_our_staff(jo, account):
+    jo.signs_in(account.username)
+
+    assert jo.opens("/operate").status_code == 404
+
+
+def test_somebody_unknown_cannot_be_disabled(work):
+    with pytest.raises(operators.UnknownOperator), work():
+        operators.disable("nobody@idaas.example")
+
+
+def test_the_link_works_in_another_browser_too(stranger, link):
+    assert isinstance(stranger, Person)
+    assert set_up(stranger, link)

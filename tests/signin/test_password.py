@@ -1,0 +1,93 @@
+"""The password itself: checked between two transactions, and made anew when it is out of date."""
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import select
+
+from idp.audit.models import Entry
+from idp.estabs.models import Administrator
+from idp.signin import password
+from tests.factories import PASSWORD
+
+
+def test_the_right_password_brings_the_person(work, account):
+    with work():
+        assert password.check(account.username, PASSWORD, device=None).id == account.id
+
+
+@pytest.mark.parametrize("typed", [PASSWORD + " ", " " + PASSWORD, PASSWORD.upper(), PASSWORD[:-1], "", "x" * 100_000])
+def test_a_password_is_compared_exactly_as_typed(work, account, typed):
+    with work(), pytest.raises(password.WrongPassword):
+        password.check(account.username, typed, device=None)
+
+
+def test_whoever_has_no_password_yet_cannot_sign_in(work, account):
+    with work() as session:
+        session.get_one(Administrator, account.id).password_hash = None
+    with work(), pytest.raises(password.WrongPassword):
+        password.check(account.username, "", device=None)
+
+
+def test_an_old_hash_is_made_anew_and_still_right(work, account, app):
+    with work() as session:
+        person = session.get_one(Administrator, account.id)
+        person.password_hash = old = PasswordHasher(time_cost=2, memory_cost=32, parallelism=1).hash(PASSWORD)
+    with work():
+        password.check(account.username, PASSWORD, device=None)
+    with work() as session:
+        now = session.get_one(Administrator, account.id).password_hash
+        assert now != old
+        assert not app.extensions["idp"].passwords.is_outdated(now)
+    with work():
+        password.check(account.username, PASSWORD, device=None)
+
+
+def test_a_password_changed_while_the_old_one_was_checked_lets_nobody_in(work, account, app, monkeypatch):
+    hasher = app.extensions["idp"].passwords
+    matches = hasher.matches
+
+    def meanwhile(stored, typed):
+        right = matches(stored, typed)
+        with work() as session:
+            session.get_one(Administrator, account.id).password_hash = hasher.hash("another kettle at midnight")
+        return right
+
+    monkeypatch.setattr(hasher, "matches", meanwhile)
+    with work(), pytest.raises(password.WrongPassword):
+        password.check(account.username, PASSWORD, device=None)
+
+
+def test_nobody_waits_for_the_database_while_a_password_is_hashed(work, account, app, monkeypatch):
+    from idp.foundation.database import session
+
+    seen: list[bool] = []
+    hasher = app.extensions["idp"].passwords
+    matches = hasher.matches
+
+    def watched(stored, typed):
+        seen.append(session().in_transaction())
+        return matches(stored, typed)
+
+    monkeypatch.setattr(hasher, "matches", watched)
+    with work():
+        password.check(account.username, PASSWORD, device=None)
+
+    assert seen == [False]
+
+
+def test_failures_are_recorded_and_so_is_the_lock(jo, account, work):
+    for _ in range(11):
+        jo.signs_in(account.username, "wrong every time")
+    with work() as session:
+        events = [entry.event for entry in session.scalars(select(Entry).where(Entry.subject == account.id))]
+
+    assert events.count("sign_in.failed") == 10
+    assert events.count("sign_in.locked") == 1
+
+
+def test_signing_in_is_recorded_with_the_session_and_how(jo, account, work):
+    jo.signs_in(account.username)
+    with work() as session:
+        entry = session.scalars(select(Entry).where(Entry.event == "sign_in.succeeded")).one()
+
+    assert (entry.actor, entry.estab, entry.facts["amr"]) == (account.id, account.estab_id, ["pwd"])

@@ -1,0 +1,109 @@
+"""The first password of somebody who was added to a school."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs import links, people
+from idp.estabs.models import Administrator
+from idp.foundation import clock as clocks
+from tests.factories import an_administrator
+
+OWN = "wobbly kettle sings at dusk"
+
+
+@pytest.fixture
+def added(work, clock):
+    """A colleague without a password, and the path of their link."""
+    with work():
+        owner = an_administrator()
+        person = people.add(owner.estab, name="Al", email="al@oakhill.example", mobile="+447700900124", role="admin")
+        return person.id, person.username, links.welcome(person).removeprefix("http://localhost:5000")
+
+
+def test_they_choose_their_own_and_then_sign_in_with_it(jo, added):
+    _, username, link = added
+    jo.sends(link, password=OWN)
+    assert jo.answer.location == "/sign-in"
+    assert not jo.cookie("session")  # a link proves an address; it signs nobody in
+
+    jo.opens("/sign-in")
+    assert "Your password is set" in jo.sees
+    assert jo.signs_in(username, OWN).status_code == 303
+
+
+def test_or_have_one_made_which_is_shown_once_and_works(jo, added):
+    _, username, link = added
+    jo.sends(link, generate="yes")
+    made = jo.page.find(id="password").text
+
+    assert jo.answer.status_code == 200
+    assert jo.answer.headers["Cache-Control"] == "no-store"
+    assert jo.page.find(id="username").text == username
+    assert jo.opens(link).status_code == 410
+    assert jo.signs_in(username, made).status_code == 303
+
+
+def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, added):
+    _, _, link = added
+    jo.sends(link, password="Oakhill School Al 1")
+    assert jo.answer.status_code == 422
+    assert "easily guessed" in jo.sees
+    assert "Oakhill School Al 1" not in jo.answer.text
+    jo.sends(link, password="")
+    assert "let us make one" in jo.sees
+
+    assert jo.sends(link, password=OWN).status_code == 303
+
+
+def test_a_partners_name_is_no_password(jo, added, work):
+    from tests.factories import a_partner
+
+    with work():
+        a_partner(name="Timetabler")
+    jo.sends(added[2], password="Timetabler 7 7 x")
+
+    assert "easily guessed" in jo.sees
+
+
+def test_looking_at_the_link_spends_nothing(jo, stranger, added):
+    for browser in (jo, stranger, jo):
+        assert browser.opens(added[2]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (links.welcome, "link_superseded"),
+        (lambda _person: clocks.move(timedelta(days=7)), "link_expired"),
+        (lambda person: setattr(person, "removed_at", clocks.now()), "link_unknown"),
+    ],
+)
+def test_a_link_that_cannot_be_used_says_why(jo, added, work, spoil, code):
+    person_id, _, link = added
+    with work() as session:
+        spoil(session.get_one(Administrator, person_id))
+    jo.opens(link)
+
+    assert jo.page.find(id="error-code").text == code
+
+
+def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, added, work):
+    _, username, link = added
+    jo.opens(link)
+    stranger.opens(link)
+    jo.sends_again(link, password=OWN)
+    stranger.sends_again(link, password="another kettle at midnight")
+
+    assert stranger.answer.status_code == 410
+    assert jo.signs_in(username, OWN).status_code == 303
+
+
+def test_who_had_a_password_is_told_and_signed_out_everywhere(jo, stranger, account, work, outbox):
+    with work() as session:
+        link = links.welcome(session.get_one(Administrator, account.id)).removeprefix("http://localhost:5000")
+    jo.signs_in(account.username)
+    stranger.sends(link, password=OWN)
+
+    assert outbox.last("password_changed").to == account.email
+    assert jo.opens("/mobile/confirm").status_code == 303
