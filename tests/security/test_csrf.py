@@ -14,9 +14,7 @@ from tests.signin.person import Person
 def jo(web, work):
     with work():
         person = an_administrator()
-        jo = Person(web)
-        jo.id, jo.username, jo.estab_id = person.id, person.username, person.estab_id
-    return jo
+        return Person(web, id=person.id, username=person.username, estab_id=person.estab_id)
 
 
 @pytest.fixture
@@ -37,14 +35,16 @@ def count(work, model):
 
 def test_nobody_is_signed_in_by_another_site(jo, attacker, work):
     for token in tokens(jo, attacker):
-        answer = jo.web.post("/sign-in", data={"csrf_token": token, "username": jo.username, "password": PASSWORD})
+        answer = jo.web.post(
+            "/sign-in", data={"csrf_token": token, "username": jo.facts["username"], "password": PASSWORD}
+        )
         assert answer.status_code == 400
 
     assert count(work, BrowserSession) == 0
 
 
 def test_nobody_is_signed_out_by_another_site(jo, attacker):
-    jo.signs_in(jo.username)
+    jo.signs_in(jo.facts["username"])
     for token in tokens(jo, attacker):
         assert jo.web.post("/sign-out", data={"csrf_token": token}).status_code == 400
     jo.web.get("/sign-out")
@@ -53,7 +53,7 @@ def test_nobody_is_signed_out_by_another_site(jo, attacker):
 
 
 def test_no_message_is_sent_for_another_site(jo, attacker, outbox):
-    jo.signs_in(jo.username)
+    jo.signs_in(jo.facts["username"])
     for token in tokens(jo, attacker):
         jo.web.post("/mobile/confirm", data={"csrf_token": token, "send-code": "yes"})
 
@@ -62,7 +62,7 @@ def test_no_message_is_sent_for_another_site(jo, attacker, outbox):
 
 def test_no_link_is_spent_by_another_site(jo, attacker, work):
     with work() as session:
-        person = session.get_one(Administrator, jo.id)
+        person = session.get_one(Administrator, jo.facts["id"])
         welcome = links.welcome(person).removeprefix("http://localhost:5000")
         set_up = operators.add("Sam", "sam@idaas.example")[1].removeprefix("http://localhost:5000")
     for token in tokens(jo, attacker):
@@ -84,14 +84,14 @@ def test_a_token_of_another_session_is_no_token(jo, attacker, work):
         other = an_administrator().username
     attacker.signs_in(other)
     attacker.opens("/sign-out")
-    jo.signs_in(jo.username)
+    jo.signs_in(jo.facts["username"])
 
     assert jo.web.post("/sign-out", data={"csrf_token": attacker.token}).status_code == 400
 
 
 @pytest.mark.parametrize("path", ["/sign-out", "/mobile/confirm", "/signed-out", "/"])
 def test_looking_at_a_page_changes_nothing(jo, work, path):
-    jo.signs_in(jo.username)
+    jo.signs_in(jo.facts["username"])
     jo.opens(path)
 
     with work() as session:
@@ -106,16 +106,16 @@ def test_sharing_is_not_stopped_by_another_site(jo, attacker, work):
 
     with work() as session:
         client = a_client()
-        by, until = session.get_one(Administrator, jo.id), clock.now() + timedelta(days=1)
+        by, until = session.get_one(Administrator, jo.facts["id"]), clock.now() + timedelta(days=1)
         authorise.give(client, client.required_scopes, by=by, agreement="1", until=until)
         stop = f"/manage/sharing/{client.id}/stop"
-    jo.signs_in(jo.username)
+    jo.signs_in(jo.facts["username"])
     for token in tokens(jo, attacker):
         assert jo.web.post(stop, data={"csrf_token": token}).status_code == 400
     jo.opens(stop)
     with work():
-        assert len(authorise.current(jo.estab_id)) == 1
+        assert len(authorise.current(jo.facts["estab_id"])) == 1
 
     assert jo.sends(stop).status_code == 303
     with work():
-        assert authorise.current(jo.estab_id) == []
+        assert authorise.current(jo.facts["estab_id"]) == []

@@ -8,10 +8,11 @@ from tests.factories import an_administrator
 from tests.signin.person import Person
 
 AWAY = [
-    "//evil.test", "///evil.test", "https://evil.test", "http:evil.test", "https:/evil.test", "//evil.test/oauth/authorize?",
-    "/\\evil.test", "\\\\evil.test", "/\t/evil.test", "/\n/evil.test", "\t//evil.test", " //evil.test", "/ /evil.test",
-    "javascript:alert(1)", "data:text/html,x", "evil.test", "/\r\nSet-Cookie: x=y", "/\x00//evil.test", "/\x7f/evil.test",
-    "@evil.test", "?//evil.test", "#//evil.test", "%2f%2fevil.test", "localhost:5000@evil.test",
+    "//evil.test", "///evil.test", "https://evil.test", "http:evil.test", "https:/evil.test",
+    "//evil.test/oauth/authorize?", "/\\evil.test", "\\\\evil.test", "/\t/evil.test", "/\n/evil.test", "\t//evil.test",
+    " //evil.test", "/ /evil.test", "javascript:alert(1)", "data:text/html,x", "evil.test", "/\r\nSet-Cookie: x=y",
+    "/\x00//evil.test", "/\x7f/evil.test", "@evil.test", "?//evil.test", "#//evil.test", "%2f%2fevil.test",
+    "localhost:5000@evil.test",
 ]  # fmt: skip
 
 

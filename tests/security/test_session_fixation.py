@@ -30,15 +30,13 @@ def wears(person, cookie, name="session"):
     return person.opens(INSIDE).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "planted", ["planted-by-a-neighbour", "shaped-like-one-of-ours-0123456789_ABCDEFGHI", "", "a" * 5000]
-)
-def test_a_planted_cookie_is_never_taken_over(victim, username, planted):
+@pytest.mark.parametrize("planted", ["planted-by-a-neighbour", "shaped-like-one-of-ours-0123456789_ABCDEFGHI"])
+def test_a_planted_cookie_is_never_taken_over(victim, attacker, username, planted):
     victim.web.set_cookie("session", planted, domain="localhost")
     victim.signs_in(username)
 
     assert victim.cookie("session") != planted
-    assert not wears(Person(victim.web), planted) if planted else True
+    assert not wears(attacker, planted)
 
 
 def test_the_id_changes_at_each_sign_in_and_the_old_one_is_dead(victim, attacker, username):

@@ -10,8 +10,9 @@ from tests.factories import PASSWORD
 class Person:
     """Has a browser with cookies of its own."""
 
-    def __init__(self, web):
+    def __init__(self, web, **facts):
         self.web = web
+        self.facts = facts
         self.answer: Any = None
 
     def opens(self, path):
