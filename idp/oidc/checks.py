@@ -157,7 +157,7 @@ def claims_are_readable(request: Request) -> None:
         raise errors.invalid("claims", "is not a JSON object") from None
     if not isinstance(wanted, dict):
         raise errors.invalid("claims", "is not a JSON object")
-    places = {place: wanted.get(place) or {} for place in ("userinfo", "id_token")}
+    places = {place: {} if wanted.get(place) is None else wanted[place] for place in ("userinfo", "id_token")}
     for members in places.values():
         if not isinstance(members, dict) or not all(_is_wish(each) for each in members.values()):
             raise errors.invalid("claims", "has a member that is not an object or null")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from idp.keys import ring
+from idp.partners import registry
 from tests import factories
 from tests.oidc.support import Partner
 
@@ -35,6 +36,7 @@ class World:
             found = session.get_one(row, key)
             for name, value in values.items():
                 setattr(found, name, value)
+            registry.forget()
 
     def says(self, token: str, typ: str = "at+jwt") -> dict[str, Any]:
         """The claims of a token of ours."""

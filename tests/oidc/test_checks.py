@@ -1,0 +1,163 @@
+"""The error table of the authorization endpoint, in its order (protocol.md §5)."""
+
+import json
+
+import pytest
+
+from tests.oidc.support import CALLBACK, ISSUER, authorised, page, sent
+
+
+@pytest.mark.parametrize(
+    ("differs", "parameter"),
+    [
+        ({"client_id": None}, "client_id"),
+        ({"client_id": "nobody"}, "client_id"),
+        ({"client_id": "x" * 256}, "client_id"),
+        ({"client_id": "a\x00b"}, "client_id"),
+        ({"redirect_uri": None}, "redirect_uri"),
+        ({"redirect_uri": "https://assembly.example/other"}, "redirect_uri"),
+        ({"redirect_uri": "https://assembly.example/callback?x=1"}, "redirect_uri"),
+        ({"redirect_uri": "https://assembly.example/" + "x" * 2048}, "redirect_uri"),
+        ({"redirect_uri": 'https://assembly.example/"><script>'}, "redirect_uri"),
+        ({"redirect_uri": "https://münchen.example/"}, "redirect_uri"),
+        ({"request_uri": "urn:ietf:params:oauth:request_uri:unknown"}, "request_uri"),
+    ],
+)
+def test_what_is_not_proven_is_a_page_that_names_the_parameter(web, world, differs, parameter):
+    response = web.get(world.partner.link(**differs))
+    assert response.status_code == 400
+    assert "Location" not in response.headers
+    assert page(response).find(id="error-code")
+    assert parameter in response.text
+    assert "<script>" not in response.text
+
+
+@pytest.mark.parametrize("name", ["client_id", "redirect_uri", "request_uri"])
+def test_a_repeated_parameter_that_decides_where_to_answer_is_a_page(web, world, name):
+    response = web.get(world.partner.link() + f"&{name}=x&{name}=y")
+    assert response.status_code == 400
+    assert "sent more than once" in response.text
+
+
+@pytest.mark.parametrize(
+    ("differs", "error"),
+    [
+        ({"state": "x" * 4097}, "invalid_request"),
+        ({"nonce": "x" * 513}, "invalid_request"),
+        ({"nonce": "a\tb"}, "invalid_request"),
+        ({"display": "x" * 513}, "invalid_request"),
+        ({"request_uri": "https://assembly.example/request.jwt"}, "request_uri_not_supported"),
+        ({"request_uri": "https://assembly.example/request.jwt", "request": "x.y.z"}, "invalid_request"),
+        ({"response_type": None}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": "code id_token"}, "unsupported_response_type"),
+        ({"response_type": 'id_"ü"token'}, "unsupported_response_type"),
+        ({"response_mode": "fragment"}, "invalid_request"),
+        ({"response_mode": "query.jwt"}, "invalid_request"),
+        ({"scope": None}, "invalid_scope"),
+        ({"scope": "openid nonsense"}, "invalid_scope"),
+        ({"scope": "openid staff"}, "invalid_scope"),
+        ({"scope": "openid schools.list"}, "invalid_scope"),
+        ({"scope": 'openid "x"'}, "invalid_scope"),
+        ({"resource": "https://other.example"}, "invalid_target"),
+        ({"code_challenge": None}, "invalid_request"),
+        ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge": "x" * 42}, "invalid_request"),
+        ({"code_challenge": "x" * 44}, "invalid_request"),
+        ({"code_challenge": "x" * 42 + "ü"}, "invalid_request"),
+        ({"prompt": "none login"}, "invalid_request"),
+        ({"prompt": "sometimes"}, "invalid_request"),
+        ({"max_age": "-1"}, "invalid_request"),
+        ({"max_age": "soon"}, "invalid_request"),
+        ({"max_age": "²"}, "invalid_request"),
+        ({"claims": "{"}, "invalid_request"),
+        ({"claims": "[]"}, "invalid_request"),
+        ({"claims": '{"userinfo": []}'}, "invalid_request"),
+        ({"claims": '{"userinfo": {"name": 1}}'}, "invalid_request"),
+        ({"claims": '{"id_token": {"sub": {"value": 1}}}'}, "invalid_request"),
+        ({"claims": "[" * 4000}, "invalid_request"),
+        ({"claims": '{"userinfo": {"name": {"value": NaN}}}'}, "invalid_request"),
+        ({"id_token_hint": "x.y.z"}, "invalid_request"),
+        ({"prompt": "none"}, "login_required"),
+    ],
+)
+def test_a_mistake_is_told_at_the_redirect_uri(web, world, differs, error):
+    response = web.get(world.partner.link(**differs))
+    assert response.location.startswith(CALLBACK + "?")
+    got = sent(response)
+    assert got["error"] == error
+    assert got["iss"] == ISSUER
+    assert got.get("state") == differs.get("state", "a-state")
+    assert set(got) <= {"error", "error_description", "state", "iss"}
+    assert got["error_description"].isascii()
+    assert got["error_description"].isprintable()
+
+
+@pytest.mark.parametrize("name", ["state", "scope", "nonce", "prompt", "code_challenge", "response_mode", "extra"])
+def test_any_other_repeated_parameter_is_told_at_the_redirect_uri(web, world, name):
+    response = web.get(world.partner.link() + f"&{name}=x&{name}=y")
+    assert sent(response)["error"] == "invalid_request"
+
+
+def test_an_empty_value_is_an_absent_one(web, world):
+    assert sent(web.get(world.partner.link(prompt="none") + "&nonce=&display="))["error"] == "login_required"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"display": "page"}, {"display": "popup"}, {"ui_locales": "cy en"}, {"claims_locales": "se"},
+        {"acr_values": "urn:idaas:acr:single urn:idaas:acr:multi phr"}, {"extra": "foobar"},
+        {"login_hint": "somebody@example"}, {"nonce": None}, {"state": None}, {"resource": ISSUER},
+        {"scope": "students openid offline_access school"}, {"state": "x" * 4096}, {"nonce": "y" * 512},
+    ],
+)  # fmt: skip
+def test_what_may_be_sent_is_accepted(web, world, more):
+    got = authorised(web, world.partner, world.username, **more)
+    assert "code" in got
+    assert got.get("state") == more.get("state", "a-state")
+
+
+def test_a_client_that_pkce_was_switched_off_for_may_leave_it_out(web, world):
+    partner = world.another(require_pkce=False)
+    got = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
+    assert partner.redeems(web, got["code"], code_verifier=None).status_code == 200
+
+
+def test_a_client_without_the_grant_is_unauthorized(web, world):
+    partner = world.another(grant_types=frozenset({"client_credentials"}))
+    assert sent(web.get(partner.link()))["error"] == "unauthorized_client"
+
+
+def test_a_fapi2_client_has_to_push(web, world):
+    partner = world.another(profile="fapi2")
+    assert sent(web.get(partner.link()))["error"] == "invalid_request"
+
+
+def test_the_page_about_a_redirect_uri_says_which_part_differs_and_not_what_is_registered(web, world):
+    wrong = {
+        "https://assembly.example/other": "path", "http://assembly.example/callback": "scheme",
+        "https://evil.example/callback": "host", "https://assembly.example:8443/callback": "port",
+        "https://assembly.example/callback?a=b": "query", "https://assembly.example/callback#a": "fragment",
+        "https://ok@assembly.example/callback": "host", "https://[": "form",
+    }  # fmt: skip
+    for uri, part in wrong.items():
+        response = web.get(world.partner.link(redirect_uri=uri))
+        assert f"its {part} is not that" in response.text, uri
+        assert CALLBACK not in response.text
+
+
+def test_the_claims_parameter_may_name_claims_and_anything_it_likes(web, world):
+    wish = {"userinfo": {"name": {"essential": True}, "unknown": None}, "id_token": {"email": None, "auth_time": None}}
+    assert "code" in authorised(web, world.partner, world.username, claims=json.dumps(wish))
+
+
+def test_a_stranger_at_the_token_endpoint_is_no_hint(web, world):
+    """An access token is not an ID Token, whatever its claims."""
+    got = authorised(web, world.partner, world.username)
+    tokens = world.partner.redeems(web, got["code"]).json
+    assert sent(web.get(world.partner.link(id_token_hint=tokens["access_token"])))["error"] == "invalid_request"
+    other = world.another()
+    assert sent(web.get(other.link(id_token_hint=tokens["id_token"])))["error"] == "invalid_request"

@@ -1,0 +1,157 @@
+"""What a school is shown before it authorises sharing, and what comes of each answer."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from idp.estabs.models import Administrator, Estab
+from idp.partners.models import Client
+from idp.sharing.models import Authorisation, Decision
+from tests import factories
+from tests.oidc.support import authorised, follow, page, press, sent, sign_in
+
+ALL = "openid profile email organisation offline_access school students attendance students.sen"
+
+
+def asked(web, world, partner=None, username=None, **differs):
+    partner = partner or world.partner
+    response = follow(web, web.get(partner.link(**({"scope": ALL} | differs))))
+    return follow(web, sign_in(web, response, username or world.username))
+
+
+def agreed(world):
+    with world.work() as session:
+        current = session.scalars(select(Authorisation).where(Authorisation.superseded_at.is_(None))).one()
+        return current.scopes, current.agreement
+
+
+def test_the_page_says_who_what_for_what_and_until_when(web, world, clock):
+    response = asked(web, world)
+    text = page(response).find(id="main").get_text(" ", strip=True)
+    for words in (
+        "Authorise sharing with Assembly", world.school, "Jo Bloggs", "Showing schools what their data says.",
+        "Data the service needs", "Pupils", "Legal and preferred name", "Data you can choose to share", "Attendance",
+        "version 2026-01", "privacy notice", "until 2 March 2027", "I have authority to agree to this",
+    ):  # fmt: skip
+        assert words in text, words
+    for jargon in ("OAuth", "scope", "client", "consent"):
+        assert jargon not in text
+
+
+def test_special_category_data_is_marked(web, world):
+    found = page(asked(web, world))
+    option = found.find(id="area-students.sen").find_parent(class_="option")
+    assert "Specially protected" in option.text
+    assert "Specially protected" not in found.find(id="area-attendance").find_parent(class_="option").text
+
+
+def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clock):
+    response = asked(web, world)
+    assert not page(response).find(id="area-attendance").has_attr("checked")
+    got = sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
+    assert "attendance" in world.partner.redeems(web, got["code"]).json["scope"].split()
+    scopes, version = agreed(world)
+    assert "attendance" in scopes
+    assert "students.sen" not in scopes
+    assert version == "2026-01"
+
+    clock.move(timedelta(minutes=1))
+    response = follow(web, web.get(world.partner.link(scope=ALL, prompt="consent")))
+    assert page(response).find(id="area-attendance").has_attr("checked")
+    assert not page(response).find(id="area-students.sen").has_attr("checked")
+
+
+def test_an_area_left_out_is_an_answer_and_not_asked_about_again(web, world):
+    sent(follow(web, press(web, asked(web, world), "allow", authority="y")))
+    got = sent(web.get(world.partner.link(scope=ALL)))
+    answer = world.partner.redeems(web, got["code"]).json
+    assert "attendance" not in answer["scope"].split()
+    assert "students" in answer["scope"].split()
+
+
+def test_only_more_is_asked_about_again_and_what_was_agreed_stays(web, world):
+    authorised(web, world.partner, world.username, scope="openid offline_access students")
+    response = follow(web, web.get(world.partner.link(scope="openid offline_access attendance")))
+    assert page(response).find(id="area-attendance")
+    sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
+    assert agreed(world)[0] == frozenset({"openid", "offline_access", "students", "attendance"})
+
+
+def test_without_the_declaration_nothing_is_agreed_and_what_was_ticked_stays(web, world):
+    response = press(web, asked(web, world), "allow", area=["attendance"])
+    assert response.status_code == 422
+    assert "Tick the box if you have authority" in page(response).find(class_="error-summary").text
+    assert page(response).find(id="area-attendance").has_attr("checked")
+    with world.work() as session:
+        assert session.query(Authorisation).count() == 0
+
+
+def test_a_request_about_the_person_alone_needs_no_authority(web, world):
+    response = asked(web, world, scope="openid profile")
+    assert page(response).find(id="authority") is None
+    assert "Sign in to Assembly" in response.text
+    got = sent(follow(web, press(web, response, "allow")))
+    assert world.partner.redeems(web, got["code"]).json["scope"] == "openid profile"
+
+
+def test_refusing_is_access_denied_and_stands_in_the_history(web, world):
+    got = sent(follow(web, press(web, asked(web, world), "deny")))
+    assert got["error"] == "access_denied"
+    with world.work() as session:
+        decision = session.scalars(select(Decision)).one()
+        assert decision.what == "refused"
+        assert decision.by == world.person
+        assert "students" in decision.scopes
+
+
+def test_a_required_area_cannot_be_left_out_by_forging_the_form(web, world):
+    press(web, asked(web, world), "allow", authority="y", area=[])
+    assert {"school", "students"} <= agreed(world)[0]
+
+
+def test_an_area_that_was_not_asked_for_cannot_be_forged(web, world):
+    partner = world.another()
+    response = asked(web, world, partner, scope="openid students")
+    press(web, response, "allow", authority="y", area=["attendance", "staff"])
+    assert agreed(world)[0] == frozenset({"openid", "students"})
+
+
+def test_what_changed_while_the_page_was_open_is_shown_again(web, world):
+    response = asked(web, world)
+    world.change(Client, world.partner.id, agreement_version="2026-02")
+    response = press(web, response, "allow", authority="y")
+    assert "has changed since you opened it" in response.text
+    assert "version 2026-02" in response.text
+    sent(follow(web, press(web, response, "allow", authority="y")))
+    assert agreed(world)[1] == "2026-02"
+
+
+def test_an_unverified_school_is_told_that_data_waits_for_our_check(web, world):
+    world.change(Estab, world.estab, state="unverified")
+    assert "No data leaves your school yet" in asked(web, world).text
+
+
+def test_a_viewer_is_told_who_can_decide(web, world):
+    with world.work() as session:
+        estab = session.get_one(Estab, world.estab)
+        factories.an_administrator(estab, username="viewer", role="viewer", name="Vi Viewer")
+        owner = session.get_one(Administrator, world.person)
+        name, email = owner.name, owner.email
+    response = asked(web, world, username="viewer")
+    assert response.status_code == 403
+    assert name in response.text
+    assert email in response.text
+    assert sent(follow(web, press(web, response, "deny")))["error"] == "access_denied"
+
+
+def test_a_viewer_signs_in_where_the_school_has_agreed_already(web, another, world):
+    authorised(web, world.partner, world.username)
+    with world.work() as session:
+        factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
+    assert "code" in authorised(another(), world.partner, "viewer")
+
+
+def test_hostile_names_are_inert(web, world):
+    hostile = '"><script>alert(1)</script>'
+    partner = world.another(client_name=hostile, purpose=hostile, agreement_version=hostile)
+    assert "<script>alert" not in asked(web, world, partner).text

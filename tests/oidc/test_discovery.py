@@ -1,0 +1,95 @@
+"""The metadata document says what is true, and nothing else."""
+
+import pytest
+
+from idp.foundation import scopes
+from idp.oidc import discovery
+from tests.oidc.support import ISSUER, authorised, sent
+
+ADDRESSES = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
+
+
+@pytest.fixture
+def said(web):
+    return web.get(ADDRESSES[0]).json
+
+
+def test_two_addresses_one_document_from_settings_and_not_from_the_host(web, said):
+    assert web.get(ADDRESSES[1]).json == said
+    assert said["issuer"] == ISSUER
+    assert web.get(ADDRESSES[0], headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_every_address_in_it_answers(web, said):
+    for name, address in said.items():
+        if name.endswith("_endpoint") or name == "jwks_uri":
+            path = address.removeprefix(ISSUER)
+            assert {web.get(path).status_code, web.post(path).status_code} != {404}, name
+            assert web.get(path).status_code != 404, name
+
+
+def test_every_route_of_the_protocol_that_has_a_name_is_in_it(app, said):
+    routes = {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert {name for name, route in discovery.ENDPOINTS.items() if route in routes} <= set(said)
+
+
+def test_every_grant_in_it_is_understood_and_no_other(web, world, said):
+    for grant in ("authorization_code", "refresh_token", "client_credentials", "password", "implicit",
+                  "urn:ietf:params:oauth:grant-type:device_code"):  # fmt: skip
+        error = world.partner.posts(web, "/oauth/token", {"grant_type": grant}).json["error"]
+        assert (error != "unsupported_grant_type") == (grant in said["grant_types_supported"]), grant
+
+
+def test_every_scope_in_it_may_be_asked_for(web, world, said):
+    assert "openid" in said["scopes_supported"]
+    partner = world.another(
+        required_scopes=frozenset(said["scopes_supported"]), optional_scopes=frozenset()
+    )
+    got = authorised(web, partner, world.username, scope=" ".join(said["scopes_supported"]))
+    assert set(partner.redeems(web, got["code"]).json["scope"].split()) == set(said["scopes_supported"])
+    hidden = scopes.catalogue().keys() - set(said["scopes_supported"])
+    assert all(scopes.catalogue()[name].kind == "client" for name in hidden)
+
+
+def test_every_response_mode_prompt_and_acr_in_it_is_accepted(web, world, said):
+    authorised(web, world.partner, world.username)
+    for mode in said["response_modes_supported"]:
+        assert web.get(world.partner.link(response_mode=mode)).status_code in {200, 303}
+    for prompt in said["prompt_values_supported"]:
+        response = web.get(world.partner.link(prompt=prompt))
+        assert "error" not in response.location
+    assert "code" in sent(web.get(world.partner.link(acr_values=" ".join(said["acr_values_supported"]))))
+
+
+def test_every_claim_in_it_is_said_somewhere(web, world, said):
+    everything = "openid profile email phone organisation offline_access"
+    tokens = world.partner.redeems(
+        web, authorised(web, world.partner, world.username, scope=everything)["code"]
+    ).json
+    of_person = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
+    assert set(said["claims_supported"]) <= set(of_person) | set(world.says(tokens["id_token"], "JWT"))
+
+
+def test_algorithms_have_rs256_and_a_key_each(web, said):
+    algs = said["id_token_signing_alg_values_supported"]
+    assert "RS256" in algs
+    assert "none" not in algs
+    keys = web.get("/oauth/jwks").json["keys"]
+    assert {each["alg"] for each in keys} == set(algs)
+    assert len({each["kid"] for each in keys}) == len(keys)
+    assert not any("d" in each for each in keys)
+
+
+@pytest.mark.parametrize("path", [*ADDRESSES, "/oauth/jwks"])
+def test_it_may_be_kept_a_while_and_read_from_anywhere(web, path):
+    response = web.get(path)
+    assert response.headers["Cache-Control"] == "public, max-age=300"
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.mimetype == "application/json"
+    again = web.get(path, headers={"If-None-Match": response.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_no_other_page_may_be_read_from_elsewhere(web, world):
+    for path in ("/oauth/authorize", "/oauth/consent", "/oauth/logout", "/sign-in"):
+        assert "Access-Control-Allow-Origin" not in web.get(path, headers={"Origin": "https://evil.example"}).headers

@@ -1,0 +1,141 @@
+"""Signing out at a client's request (RP-Initiated Logout 1.0; protocol.md §3.4)."""
+
+import base64
+import json
+from urllib.parse import urlencode
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+from tests.oidc.support import authorised, follow, page, press, sent
+
+AFTER = "https://assembly.example/signed-out"
+
+
+@pytest.fixture
+def hint(web, world):
+    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["id_token"]
+
+
+def out(web, **params):
+    return web.get("/oauth/logout?" + urlencode(params))
+
+
+def is_signed_in(web, world):
+    return "code" in sent(web.get(world.partner.link(prompt="none")))
+
+
+def test_a_hint_of_this_browser_signs_out_at_once_and_goes_on_with_state_alone(web, world, hint):
+    state = "s" * 128
+    response = out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER, state=state)
+    assert response.status_code == 303
+    assert response.location == f"{AFTER}?state={state}"
+    assert sent(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
+
+
+def test_without_state_none_comes_back(web, hint):
+    assert out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER).location == AFTER
+
+
+def test_it_may_be_posted(web, hint):
+    response = web.post("/oauth/logout", data={"id_token_hint": hint, "post_logout_redirect_uri": AFTER})
+    assert response.location == AFTER
+
+
+def is_a_page_about(response, parameter):
+    assert response.status_code == 400
+    assert "Location" not in response.headers
+    assert page(response).find(id="error-code").text == "invalid_request"
+    assert parameter in page(response).find(id="main").text
+    return True
+
+
+@pytest.mark.parametrize("uri", [AFTER + "?a=b", "https://evil.example/", "javascript:alert(1)", AFTER + "/"])
+def test_an_unregistered_address_is_a_page_and_nobody_is_signed_out(web, world, hint, uri):
+    response = out(web, id_token_hint=hint, post_logout_redirect_uri=uri)
+    assert is_a_page_about(response, "post_logout_redirect_uri")
+    assert is_signed_in(web, world)
+    response = press(web, response, "confirm-logout")
+    assert response.location == "/signed-out"
+
+
+def forged(hint, world, alg):
+    claims = json.loads(base64.urlsafe_b64decode(hint.split(".")[1] + "=="))
+    if alg == "none":
+        head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
+        return f"{head}.{hint.split('.')[1]}."
+    return jwt.encode({"alg": "HS256"}, claims | {"iss": world.partner.id}, OctKey.import_key(world.partner.secret))
+
+
+@pytest.mark.parametrize("alg", ["none", "HS256"])
+def test_a_forged_hint_is_a_page(web, world, hint, alg):
+    response = out(web, id_token_hint=forged(hint, world, alg), post_logout_redirect_uri=AFTER)
+    assert is_a_page_about(response, "id_token_hint")
+
+
+def test_an_access_token_is_no_hint(web, world):
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    assert is_a_page_about(out(web, id_token_hint=tokens["access_token"]), "id_token_hint")
+
+
+def test_a_client_id_that_is_not_the_hints_is_a_page(web, world, hint):
+    assert is_a_page_about(out(web, id_token_hint=hint, client_id=world.another().id), "client_id")
+    assert is_a_page_about(out(web, client_id="nobody"), "client_id")
+
+
+def test_a_repeated_parameter_is_a_page(web, hint):
+    response = web.get(f"/oauth/logout?id_token_hint={hint}&state=a&state=b")
+    assert is_a_page_about(response, "state")
+
+
+@pytest.mark.parametrize("params", [{}, {"state": "x"}, {"post_logout_redirect_uri": AFTER}])
+def test_without_a_hint_we_ask_and_stay_here(web, world, hint, params):
+    response = out(web, **params)
+    assert response.status_code == 200
+    assert is_signed_in(web, world)
+    response = follow(web, press(web, response, "confirm-logout"))
+    assert page(response).find(id="signed-out")
+    assert sent(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
+
+
+def test_a_client_id_without_a_hint_is_named_and_does_not_earn_a_redirect(web, world, hint):
+    response = out(web, client_id=world.partner.id, post_logout_redirect_uri=AFTER)
+    assert "Assembly asks us to sign you out" in response.text
+    assert press(web, response, "confirm-logout").location == "/signed-out"
+
+
+def test_a_hint_alone_ends_on_the_signed_out_page(web, hint):
+    response = follow(web, out(web, id_token_hint=hint))
+    assert page(response).find(id="signed-out")
+
+
+def test_staying_is_possible(web, world, hint):
+    press(web, out(web), "stay")
+    assert is_signed_in(web, world)
+
+
+def test_another_sessions_hint_is_asked_about_and_then_goes_on(web, another, world, hint):
+    browser = another()
+    authorised(browser, world.partner, world.username)
+    response = out(browser, id_token_hint=hint, post_logout_redirect_uri=AFTER, state="x")
+    assert "https://assembly.example" in response.headers["Content-Security-Policy"]
+    assert press(browser, response, "confirm-logout").location == f"{AFTER}?state=x"
+
+
+def test_deciding_needs_our_own_form(web, world, hint):
+    assert web.post("/oauth/logout/confirm", data={"confirm": "yes"}).status_code == 400
+    assert is_signed_in(web, world)
+
+
+def test_head_signs_nobody_out(web, world, hint):
+    web.head("/oauth/logout?" + urlencode({"id_token_hint": hint}))
+    assert is_signed_in(web, world)
+
+
+def test_an_old_hint_is_as_good_as_a_new_one(web, world, clock):
+    from datetime import timedelta
+
+    hint = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["id_token"]
+    clock.move(timedelta(hours=1))
+    assert out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER).location == AFTER

@@ -1,0 +1,76 @@
+"""The one writer of answers: query and form_post, with state and iss, errors too."""
+
+import pytest
+
+from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, page, press, sent, sign_in
+
+
+def posted(response):
+    form = page(response).find("form", id="response")
+    assert form["method"] == "post"
+    assert form["action"] == CALLBACK
+    return {each["name"]: each["value"] for each in form.find_all("input")}
+
+
+@pytest.fixture
+def signed_in(web, world):
+    authorised(web, world.partner, world.username)
+    return web
+
+
+def test_form_post_answers_by_a_form_that_posts_itself(signed_in, world):
+    state = 'a b&c="><script>alert(1)</script>ü'
+    response = signed_in.get(world.partner.link(response_mode="form_post", state=state))
+    assert response.status_code == 200
+    got = posted(response)
+    assert set(got) == {"code", "state", "iss"}
+    assert got["state"] == state
+    assert got["iss"] == ISSUER
+    assert "<script>alert" not in response.text
+    script = page(response).find_all("script")[-1]
+    assert script["nonce"] in response.headers["Content-Security-Policy"]
+    assert "form-action 'self' https://assembly.example;" in response.headers["Content-Security-Policy"]
+    assert page(response).find("button", id="continue")
+    assert "onload" not in response.text
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("differs", "error"), [({"response_type": None}, "invalid_request"), ({"prompt": "none"}, "login_required")]
+)
+def test_errors_too_are_posted(web, world, differs, error):
+    got = posted(web.get(world.partner.link(response_mode="form_post", **differs)))
+    assert got["error"] == error
+    assert got["iss"] == ISSUER
+
+
+def test_refusing_under_form_post_is_posted(web, world):
+    response = follow(web, web.get(world.partner.link(response_mode="form_post")))
+    response = follow(web, sign_in(web, response, world.username))
+    assert posted(follow(web, press(web, response, "deny")))["error"] == "access_denied"
+
+
+def test_an_unknown_mode_is_answered_in_the_query(web, world):
+    assert sent(web.get(world.partner.link(response_mode="fragment")))["error"] == "invalid_request"
+
+
+def test_the_query_of_the_redirect_uri_goes_out_as_it_was_sent(web, world):
+    uri = "https://assembly.example/callback?dummy1=lorem&dummy2=a%20b"
+    partner = world.another(redirect_uris=[uri])
+    response = web.get(partner.link(prompt="none"))
+    assert response.location.startswith(uri + "&error=login_required")
+
+
+def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
+    partner = world.another(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
+    response = web.get(partner.link(prompt="none"))
+    assert response.location.startswith("com.example.app:/cb?error=login_required")
+    assert sent(web.get(partner.link(response_mode="form_post")))["error"] == "invalid_request"
+
+
+def test_answers_are_303_and_kept_by_nobody(web, world):
+    response = web.get(world.partner.link(prompt="none"))
+    assert response.status_code == 303
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert "Access-Control-Allow-Origin" not in response.headers

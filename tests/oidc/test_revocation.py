@@ -1,0 +1,68 @@
+"""Revocation (RFC 7009)."""
+
+import pytest
+
+from tests.oidc.support import authorised
+
+
+@pytest.fixture
+def tokens(web, world):
+    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+
+
+def userinfo(web, token):
+    return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code
+
+
+def revoke(web, partner, token, **more):
+    return partner.posts(web, "/oauth/revoke", {"token": token, **more})
+
+
+def test_a_refresh_token_takes_its_access_tokens_along(web, world, tokens):
+    assert userinfo(web, tokens["access_token"]) == 200
+    assert revoke(web, world.partner, tokens["refresh_token"]).status_code == 200
+    assert userinfo(web, tokens["access_token"]) == 401
+    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+
+
+def test_an_access_token_goes_alone(web, world, tokens):
+    assert revoke(web, world.partner, tokens["access_token"]).status_code == 200
+    assert userinfo(web, tokens["access_token"]) == 401
+    again = world.partner.refreshes(web, tokens["refresh_token"]).json
+    assert userinfo(web, again["access_token"]) == 200
+
+
+@pytest.mark.parametrize("hint", ["refresh_token", "access_token", "something_else", None])
+def test_the_hint_is_not_needed(web, world, tokens, hint):
+    assert revoke(web, world.partner, tokens["refresh_token"], token_type_hint=hint).status_code == 200
+    assert userinfo(web, tokens["access_token"]) == 401
+
+
+@pytest.mark.parametrize("token", ["x", "x.y.z", "x.y", "ü"])
+def test_an_unknown_token_is_gone_already(web, world, token):
+    assert revoke(web, world.partner, token).status_code == 200
+
+
+def test_a_dead_token_is_gone_already(web, world, tokens):
+    for _ in range(2):
+        assert revoke(web, world.partner, tokens["refresh_token"]).status_code == 200
+        assert revoke(web, world.partner, tokens["access_token"]).status_code == 200
+
+
+def test_another_clients_token_is_left_alone(web, world, tokens):
+    other = world.another()
+    for token in (tokens["refresh_token"], tokens["access_token"]):
+        response = revoke(web, other, token)
+        assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
+    assert userinfo(web, tokens["access_token"]) == 200
+    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+
+
+def test_a_token_is_needed(web, world):
+    response = world.partner.posts(web, "/oauth/revoke", {})
+    assert (response.status_code, response.json["error"]) == (400, "invalid_request")
+
+
+def test_the_authorisation_stands(web, world, tokens):
+    revoke(web, world.partner, tokens["refresh_token"])
+    assert "code" in authorised(web, world.partner, world.username, prompt="none")

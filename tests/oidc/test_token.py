@@ -1,0 +1,329 @@
+"""The token endpoint: the client, the grant type, the code, the refresh token."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit.models import Entry
+from idp.estabs.models import Estab
+from idp.oidc.models import Code, RefreshFamily
+from tests.oidc.support import CALLBACK, ISSUER, authorised
+
+
+@pytest.fixture
+def code(web, world, clock):
+    return authorised(web, world.partner, world.username)["code"]
+
+
+@pytest.fixture
+def tokens(web, world, code):
+    return world.partner.redeems(web, code).json
+
+
+def refused(response, error, status=400):
+    assert response.status_code == status, response.text
+    assert response.json["error"] == error
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.mimetype == "application/json"
+    assert set(response.json) <= {"error", "error_description"}
+    return response
+
+
+def test_the_answer_has_what_was_granted_and_says_so(tokens, world):
+    assert tokens["token_type"] == "Bearer"
+    assert tokens["expires_in"] == 600
+    assert tokens["scope"] == "openid profile email organisation offline_access school students"
+    assert {"access_token", "refresh_token", "id_token"} <= set(tokens)
+
+
+def test_the_id_token_says_who_and_nothing_more(tokens, world, clock):
+    claims = world.says(tokens["id_token"], "JWT")
+    now = int(clock.now().timestamp())
+    assert claims["sub"] == world.person
+    assert (claims["iss"], claims["aud"], claims["nonce"]) == (ISSUER, world.partner.id, "a-nonce")
+    assert (claims["iat"], claims["exp"], claims["auth_time"]) == (now, now + 600, now)
+    assert (claims["acr"], claims["amr"]) == ("urn:idaas:acr:single", ["pwd"])
+    assert claims["sid"].startswith("ses_")
+    assert set(claims) == {
+        "iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "nonce", "at_hash",
+    }  # fmt: skip
+
+
+def test_the_access_token_is_a_jwt_of_rfc_9068(tokens, world, clock):
+    claims = world.says(tokens["access_token"])
+    now = int(clock.now().timestamp())
+    assert (claims["iss"], claims["aud"], claims["sub"]) == (ISSUER, ISSUER, world.person)
+    assert (claims["client_id"], claims["scope"]) == (world.partner.id, tokens["scope"])
+    assert (claims["iat"], claims["exp"]) == (now, now + 600)
+    assert (claims["estab_id"], claims["estab_status"]) == (world.estab_id, "verified")
+    assert claims["authorisation"].startswith("aut_")
+    assert claims["jti"]
+    assert claims["lineage"]
+
+
+def test_a_fapi2_clients_id_token_is_signed_by_es256(web, world):
+    import base64
+    import json
+
+    partner = world.another(id_token_signed_response_alg="ES256")
+    answer = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    head = answer["id_token"].split(".")[0]
+    header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    assert header["alg"] == "ES256"
+    assert header["kid"]
+
+
+def test_without_openid_there_is_no_id_token(web, world):
+    got = authorised(web, world.partner, world.username, scope="students")
+    assert "id_token" not in world.partner.redeems(web, got["code"]).json
+
+
+def test_without_offline_access_there_is_no_refresh_token(web, world):
+    got = authorised(web, world.partner, world.username, scope="openid students")
+    assert "refresh_token" not in world.partner.redeems(web, got["code"]).json
+
+
+def test_nothing_secret_is_stored_as_it_is(web, world, tokens, code):
+    with world.work() as session:
+        assert code not in str(session.execute(select(Code.__table__)).all())
+        assert tokens["refresh_token"] not in str(session.execute(select(RefreshFamily.__table__)).all())
+
+
+# the form and the client
+
+
+def test_only_a_form_by_post_is_read(web, world, code):
+    partner = world.partner
+    assert web.get("/oauth/token").status_code == 405
+    assert web.get("/oauth/token").headers["Allow"].startswith(("POST", "OPTIONS"))
+    form = {"grant_type": "authorization_code", "code": code}
+    refused(web.post("/oauth/token", json=form, headers=partner.basic), "invalid_request")
+    refused(web.post("/oauth/token", headers=partner.basic), "invalid_request")
+    refused(web.post("/oauth/token?code=x", data=form, headers=partner.basic), "invalid_request")
+    large = {"grant_type": "authorization_code", "code": "x" * 70_000}
+    refused(web.post("/oauth/token", data=large, headers=partner.basic), "invalid_request", 413)
+    refused(web.post("/oauth/token", data={**form, "code": "x" * 600}, headers=partner.basic), "invalid_request")
+
+
+@pytest.mark.parametrize("name", ["code", "grant_type", "redirect_uri", "code_verifier", "client_id", "extra"])
+def test_a_repeated_parameter_is_refused(web, world, code, name):
+    data = f"grant_type=authorization_code&code={code}&{name}=a&{name}=b"
+    response = web.post(
+        "/oauth/token", data=data, headers=world.partner.basic, content_type="application/x-www-form-urlencoded"
+    )
+    refused(response, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("grant_type", "error"),
+    [(None, "invalid_request"), ("password", "unsupported_grant_type"), ("implicit", "unsupported_grant_type"),
+     ("urn:ietf:params:oauth:grant-type:token-exchange", "unsupported_grant_type"), ('"ü', "unsupported_grant_type")],
+)  # fmt: skip
+def test_the_grant_type_is_one_we_have(web, world, grant_type, error):
+    refused(world.partner.posts(web, "/oauth/token", {"grant_type": grant_type}), error)
+
+
+def test_the_grant_type_is_one_the_client_has(web, world):
+    partner = world.another(grant_types=frozenset({"authorization_code"}))
+    response = partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
+    refused(response, "unauthorized_client")
+
+
+def test_client_secret_post_works_for_who_is_registered_for_it(web, world):
+    partner = world.another(token_endpoint_auth_method="client_secret_post")
+    code = authorised(web, partner, world.username)["code"]
+    form = {
+        "grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": partner.verifier,
+        "client_id": partner.id, "client_secret": partner.secret,
+    }  # fmt: skip
+    assert web.post("/oauth/token", data=form).status_code == 200
+
+
+# the code
+
+
+@pytest.mark.parametrize(
+    ("differs", "error"),
+    [
+        ({"code": None}, "invalid_request"),
+        ({"code": "x"}, "invalid_grant"),
+        ({"redirect_uri": None}, "invalid_grant"),
+        ({"redirect_uri": "https://assembly.example/other"}, "invalid_grant"),
+        ({"code_verifier": None}, "invalid_grant"),
+        ({"code_verifier": "x" * 43}, "invalid_grant"),
+        ({"code_verifier": "x"}, "invalid_grant"),
+        ({"code_verifier": "ü" * 43}, "invalid_grant"),
+    ],
+)
+def test_a_code_needs_all_that_it_is_bound_to(web, world, code, differs, error):
+    refused(world.partner.redeems(web, differs.pop("code", code), **differs), error)
+
+
+def test_a_code_lives_two_minutes(web, world, code, clock):
+    clock.move(timedelta(seconds=120))
+    refused(world.partner.redeems(web, code), "invalid_grant")
+
+
+def test_a_wrong_verifier_spends_the_code(web, world, code):
+    refused(world.partner.redeems(web, code, code_verifier="x" * 43), "invalid_grant")
+    refused(world.partner.redeems(web, code), "invalid_grant")
+
+
+def test_another_clients_attempt_does_not_spend_the_code_and_is_noted(web, world, code):
+    other = world.another()
+    other.verifier = world.partner.verifier
+    refused(other.redeems(web, code), "invalid_grant")
+    assert world.partner.redeems(web, code).status_code == 200
+    with world.work() as session:
+        noted = session.scalars(select(Entry).where(Entry.event == "client.refused")).one()
+        assert noted.client == other.id
+
+
+def test_a_replay_takes_away_what_the_code_gave(web, world, code, tokens):
+    refused(world.partner.redeems(web, code), "invalid_grant")
+    refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert web.get("/oauth/userinfo", headers=headers).status_code == 401
+    with world.work() as session:
+        assert session.scalars(select(Entry).where(Entry.event == "code.replayed")).one().client == world.partner.id
+
+
+# withholding
+
+
+def test_data_scopes_are_withheld_until_the_school_is_verified_and_then_come_by_themselves(web, world, clock):
+    world.change(Estab, world.estab, state="unverified")
+    got = authorised(web, world.partner, world.username)
+    answer = world.partner.redeems(web, got["code"]).json
+    assert answer["scope"] == "openid profile email organisation offline_access"
+    assert world.says(answer["access_token"])["scope"] == answer["scope"]
+    assert world.says(answer["access_token"])["estab_status"] == "unverified"
+
+    world.change(Estab, world.estab, state="verified")
+    answer = world.partner.refreshes(web, answer["refresh_token"]).json
+    assert answer["scope"] == "openid profile email organisation offline_access school students"
+    assert world.says(answer["access_token"])["scope"] == answer["scope"]
+
+
+# refreshing
+
+
+def test_a_confidential_clients_refresh_token_stands(web, world, tokens, clock):
+    clock.move(timedelta(hours=1))
+    for _ in range(2):
+        answer = world.partner.refreshes(web, tokens["refresh_token"]).json
+        assert "refresh_token" not in answer
+        assert answer["scope"] == tokens["scope"]
+
+
+def test_a_refreshed_id_token_keeps_its_time_of_sign_in(web, world, tokens, clock):
+    before = world.says(tokens["id_token"], "JWT")
+    clock.move(timedelta(minutes=5))
+    after = world.says(world.partner.refreshes(web, tokens["refresh_token"]).json["id_token"], "JWT")
+    assert {name: after[name] for name in ("iss", "sub", "aud", "auth_time", "sid")} == {
+        name: before[name] for name in ("iss", "sub", "aud", "auth_time", "sid")
+    }
+    assert after["iat"] > before["iat"]
+    assert "nonce" not in after
+    assert "azp" not in after
+
+
+def test_a_refresh_may_ask_for_less_and_not_for_more(web, world, tokens):
+    answer = world.partner.refreshes(web, tokens["refresh_token"], scope="openid school").json
+    assert answer["scope"] == "openid school"
+    for more in ("openid attendance", "nonsense", '"ü"'):
+        refused(world.partner.refreshes(web, tokens["refresh_token"], scope=more), "invalid_scope")
+    again = world.partner.refreshes(web, tokens["refresh_token"]).json
+    assert again["scope"] == tokens["scope"]
+
+
+def test_a_resource_beyond_the_grant_is_an_invalid_target(web, world, tokens):
+    refused(
+        world.partner.refreshes(web, tokens["refresh_token"], resource="https://other.example"), "invalid_target"
+    )
+
+
+def test_a_refresh_token_has_an_idle_and_an_absolute_end(web, world, tokens, clock, settings):
+    clock.move(timedelta(days=80))
+    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    clock.move(timedelta(days=89))
+    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    clock.move(timedelta(days=90))
+    refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+
+
+def test_a_refresh_token_ends_with_the_authorisation(web, world, tokens, clock):
+    for _ in range(12):
+        clock.move(timedelta(days=30))
+        assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    clock.move(timedelta(days=5))
+    refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+
+
+@pytest.mark.parametrize("token", ["x", "x.y", "ü", "."])
+def test_an_unknown_refresh_token_is_an_invalid_grant(web, world, token):
+    refused(world.partner.refreshes(web, token), "invalid_grant")
+    refused(world.partner.posts(web, "/oauth/token", {"grant_type": "refresh_token"}), "invalid_request")
+
+
+def test_another_clients_refresh_token_is_refused_and_still_works_for_its_own(web, world, tokens):
+    refused(world.another().refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+
+
+# rotation
+
+
+@pytest.fixture
+def public(web, world, clock):
+    partner = world.another(token_endpoint_auth_method="none")
+    code = authorised(web, partner, world.username)["code"]
+    return partner, partner.redeems(web, code).json["refresh_token"]
+
+
+def test_a_public_clients_refresh_token_rotates(web, public, clock):
+    partner, first = public
+    second = partner.refreshes(web, first).json["refresh_token"]
+    clock.move(timedelta(minutes=1))
+    third = partner.refreshes(web, second).json["refresh_token"]
+    assert len({first, second, third}) == 3
+
+
+def test_whoever_lost_the_answer_gets_the_same_successor_for_a_moment(web, public, clock):
+    partner, first = public
+    second = partner.refreshes(web, first).json["refresh_token"]
+    clock.move(timedelta(seconds=10))
+    assert partner.refreshes(web, first).json["refresh_token"] == second
+    assert partner.refreshes(web, second).status_code == 200
+
+
+@pytest.mark.parametrize("seconds", [0, 11])
+def test_any_other_use_of_an_old_token_ends_the_family(web, world, public, clock, seconds):
+    partner, first = public
+    answer = partner.refreshes(web, first).json
+    if seconds == 0:  # the successor has been used: the old one is nobody's any more
+        latest = partner.refreshes(web, answer["refresh_token"]).json
+    else:
+        clock.move(timedelta(seconds=seconds))
+        latest = answer
+    refused(partner.refreshes(web, first), "invalid_grant")
+    refused(partner.refreshes(web, latest["refresh_token"]), "invalid_grant")
+    headers = {"Authorization": f"Bearer {latest['access_token']}"}
+    assert web.get("/oauth/userinfo", headers=headers).status_code == 401
+    with world.work() as session:
+        assert session.scalars(select(Entry).where(Entry.event == "refresh_token.reused")).one().client == partner.id
+
+
+def test_a_confidential_client_that_asked_for_rotation_has_a_minute(web, world, clock):
+    partner = world.another(rotate_refresh_tokens=True)
+    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    second = partner.refreshes(web, first).json["refresh_token"]
+    clock.move(timedelta(seconds=60))
+    assert partner.refreshes(web, first).json["refresh_token"] == second
+
+
+def test_a_forged_number_ends_the_family_and_tells_nothing(web, public):
+    partner, first = public
+    refused(partner.refreshes(web, first.partition(".")[0] + ".forged"), "invalid_grant")
+    refused(partner.refreshes(web, first), "invalid_grant")

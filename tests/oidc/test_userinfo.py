@@ -1,0 +1,130 @@
+"""Userinfo: what the scopes cover, as things stand now."""
+
+import json
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.keys import ring
+from tests.oidc.support import ISSUER, authorised
+
+ALL = "openid profile email phone organisation offline_access school students"
+
+
+def bearer(tokens):
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+@pytest.fixture
+def tokens(web, world, clock):
+    return world.partner.redeems(web, authorised(web, world.partner, world.username, scope=ALL)["code"]).json
+
+
+def test_it_says_who_and_which_school_in_the_words_of_dfe_sign_in(web, world, tokens):
+    said = web.get("/oauth/userinfo", headers=bearer(tokens)).json
+    organisation = said.pop("organisation")
+    assert isinstance(said.pop("updated_at"), int)
+    assert said == {
+        "sub": world.person, "name": "Jo Bloggs", "given_name": "Jo", "family_name": "Bloggs",
+        "preferred_username": world.username, "locale": "en-GB", "zoneinfo": "Europe/London",
+        "email": said["email"], "email_verified": True, "phone_number": "+447700900123",
+        "phone_number_verified": False, "estab_id": world.estab_id, "estab_status": "verified",
+    }  # fmt: skip
+    assert organisation["id"] == world.estab
+    assert organisation["name"] == world.school
+    assert organisation["localAuthority"] == {"code": "213", "name": "Westminster"}
+    assert organisation["category"] == {"id": "001", "name": "Establishment"}
+    assert organisation["status"] == {"id": 1, "name": "Open"}
+    assert organisation["address"] == "1 High Street, London, SW1P 4AU"
+    assert set(organisation) == {
+        "id", "name", "urn", "ukprn", "establishmentNumber", "localAuthority", "category", "type", "phase", "status",
+        "closedOn", "address", "telephone", "statutoryLowAge", "statutoryHighAge",
+    }  # fmt: skip
+
+
+def test_it_says_no_more_than_the_scopes(web, world):
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope="openid")["code"]).json
+    assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person}
+
+
+def test_the_token_may_come_by_header_or_form_and_by_nothing_else(web, tokens):
+    assert web.post("/oauth/userinfo", headers=bearer(tokens)).status_code == 200
+    assert web.post("/oauth/userinfo", data={"access_token": tokens["access_token"]}).status_code == 200
+    token = tokens["access_token"]
+    in_query = web.get("/oauth/userinfo", query_string={"access_token": token})
+    assert (in_query.status_code, in_query.json["error"]) == (400, "invalid_request")
+    twice = web.post("/oauth/userinfo", data={"access_token": token}, headers=bearer(tokens))
+    assert (twice.status_code, twice.json["error"]) == (400, "invalid_request")
+
+
+def test_without_a_token_there_is_a_bare_challenge(web, world):
+    response = web.get("/oauth/userinfo")
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert web.get("/oauth/userinfo", headers=world.partner.basic).headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("token", ["x", "x.y.z", "ü", "a" * 9000])
+def test_a_token_that_is_none_is_invalid(web, token):
+    response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}".encode().decode("latin-1")})
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert response.json["error"] == "invalid_token"
+
+
+def test_an_id_token_is_no_access_token(web, tokens):
+    response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['id_token']}"})
+    assert response.status_code == 401
+
+
+def test_a_token_without_openid_is_not_enough(web, world):
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope="students")["code"]).json
+    response = web.get("/oauth/userinfo", headers=bearer(tokens))
+    assert response.status_code == 403
+    assert response.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="openid"'
+
+
+def test_somebody_who_has_left_is_not_spoken_of(web, world, tokens, clock):
+    world.change(Administrator, world.person, removed_at=clock.now())
+    assert web.get("/oauth/userinfo", headers=bearer(tokens)).status_code == 403
+
+
+def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, world):
+    wish = json.dumps({"userinfo": {"name": {"essential": True}}, "id_token": {"email": None}})
+    got = authorised(web, world.partner, world.username, scope="openid", claims=wish)
+    tokens = world.partner.redeems(web, got["code"]).json
+    said = world.says(tokens["id_token"], "JWT")
+    assert said["email"].endswith("@oakhill.example")
+    assert "name" not in said
+    assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person, "name": "Jo Bloggs"}
+
+
+def test_a_claim_whose_scope_is_not_the_clients_is_left_out(web, world):
+    partner = world.another(required_scopes=frozenset({"openid"}))
+    wish = json.dumps({"userinfo": {"email": {"essential": True}}})
+    tokens = partner.redeems(web, authorised(web, partner, world.username, scope="openid", claims=wish)["code"]).json
+    assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person}
+
+
+def test_a_client_may_have_it_signed(web, world):
+    partner = world.another(userinfo_signed_response_alg="RS256")
+    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    response = web.get("/oauth/userinfo", headers=bearer(tokens))
+    assert response.content_type == "application/jwt"
+    with world.work():
+        said = ring.verify_hint(response.text)
+    assert (said["iss"], said["aud"], said["sub"]) == (ISSUER, partner.id, world.person)
+
+
+def test_a_pairwise_client_knows_the_person_by_a_name_of_its_own(web, another, world):
+    one = world.another(subject_type="pairwise", sector_identifier="one.example")
+    two = world.another(subject_type="pairwise", sector_identifier="two.example")
+    subjects = []
+    for partner in (one, two, one):
+        tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+        said = web.get("/oauth/userinfo", headers=bearer(tokens)).json
+        assert said["name"] == "Jo Bloggs"
+        assert said["sub"] == world.says(tokens["id_token"], "JWT")["sub"]
+        subjects.append(said["sub"])
+    assert subjects[0] == subjects[2]
+    assert len({*subjects, world.person}) == 3
