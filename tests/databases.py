@@ -101,21 +101,15 @@ class Server(Place):
     def restore(self, app: Flask) -> None:
         with app.app_context():
             db.session.remove()
-            names = ", ".join(f'"{table.name}"' for table in db.metadata.sorted_tables)
+            emptied = "; ".join(
+                f'DELETE FROM "{table.name}"' for table in db.metadata.sorted_tables
+            )  # TRUNCATE is slow
             with db.engine.begin() as connection:
-                connection.execute(text("SET LOCAL session_replication_role = replica"))  # the audit log's guards
-                connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+                connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # the audit log refuses
+                connection.exec_driver_sql(emptied)
                 for table in db.metadata.sorted_tables:
                     if rows := self.kept.get(table.name):
                         connection.execute(insert(table), rows)
-                        self._count_on(connection, table)
-
-    @staticmethod
-    def _count_on(connection: Connection, table: Table) -> None:
-        """Let the table's sequence, where it has one, go on behind the rows that were put back."""
-        if (column := table.autoincrement_column) is not None and column.name == "id":
-            sequence = func.pg_get_serial_sequence(table.name, column.name)
-            connection.execute(select(func.setval(sequence, select(func.max(column)).scalar_subquery())))
 
     def close(self) -> None:
         for database in self.made:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.ports import free_port
 
-FAST = ("fsync=off",)
+FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 """For tests: nothing has to survive."""
 
 

@@ -30,7 +30,7 @@ def wears(person, cookie, name="session"):
     return person.opens(INSIDE).status_code == 200
 
 
-@pytest.mark.parametrize("planted", ["planted-by-a-neighbour", "shaped-like-one-of-ours-0123456789_ABCDEFGHI"])
+@pytest.mark.parametrize("planted", ["planted-by-a-neighbour", "looks-like-one-of-ours-0123456789"])
 def test_a_planted_cookie_is_never_taken_over(victim, attacker, username, planted):
     victim.web.set_cookie("session", planted, domain="localhost")
     victim.signs_in(username)
