@@ -1,0 +1,174 @@
+"""The school's first page, and stopping to share."""
+
+from datetime import timedelta
+
+import pytest
+from flask import make_response
+from sqlalchemy import select
+
+from idp.audit.models import Entry
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import clock as clocks
+from idp.onboarding import review
+from idp.sharing import authorise
+from idp.signin import operators, session as sessions
+from tests.factories import a_client, an_administrator
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def jo(web, work, clock):
+    """The owner of a verified school, signed in."""
+    with work():
+        owner = an_administrator(name="Jo Bloggs")
+        person = Person(
+            web, id=owner.id, estab_id=owner.estab_id, public_id=owner.estab.estab_id, school=owner.estab.name
+        )
+        username = owner.username
+    person.signs_in(username)
+    return person
+
+
+@pytest.fixture
+def shared(jo, work):
+    """The id of a client that Jo has authorised."""
+    with work() as session:
+        client = a_client(client_name="Timetabler")
+        authorise.give(
+            client, client.required_scopes | {"students.sen"}, by=session.get_one(Administrator, jo.facts["id"]),
+            agreement="1", until=clocks.now() + timedelta(days=365), offered=client.scopes,
+        )  # fmt: skip
+        return client.id
+
+
+def test_strangers_are_led_to_sign_in(web):
+    assert web.get("/").location == "/sign-in"
+
+
+def test_it_says_which_school_and_who_one_is(jo):
+    jo.opens("/")
+
+    assert jo.facts["school"] in jo.page.find("h1").text
+    assert jo.facts["public_id"] in jo.sees
+    assert "Verified" in jo.sees
+    assert "Jo Bloggs, owner of the account" in jo.sees
+    assert "Nobody yet" in jo.sees
+
+
+def test_what_needs_doing_comes_first_and_goes_when_it_is_done(jo, work):
+    jo.opens("/")
+    assert jo.page.find("a", string="Confirm")["href"] == "/mobile/confirm?next=/"
+    assert jo.page.find("a", string="How to install it")
+    with work() as session:
+        session.get_one(Administrator, jo.facts["id"]).mobile_confirmed_at = clocks.now()
+
+    jo.opens("/")
+    assert not jo.page.find("a", string="Confirm")
+
+
+def test_an_unverified_school_is_told_when_to_expect_the_call(jo, work):
+    with work() as session:
+        estab = session.get_one(Estab, jo.facts["estab_id"])
+        estab.state = "unverified"
+        review.open_for(estab)
+    jo.opens("/")
+
+    assert "Not yet verified" in jo.sees
+    assert "by the end of Wednesday 4 March 2026" in jo.sees
+
+
+def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(jo, shared):
+    jo.opens("/")
+
+    assert "Timetabler Sharing" in jo.sees
+    assert "Authorised by Jo Bloggs on 2 March 2026, until 2 March 2027" in jo.sees
+    assert "Special category" in jo.sees
+    assert "Who is signing in" not in jo.sees  # not school data
+    assert "2 March 2026 Authorised Timetabler Jo Bloggs" in jo.sees
+
+
+def test_sharing_is_stopped_after_being_asked(jo, shared, work):
+    stop = f"/manage/sharing/{shared}/stop"
+    jo.opens(stop)
+    assert "keeps what it has already received" in jo.sees
+    with work():
+        assert len(authorise.current(jo.facts["estab_id"])) == 1
+
+    jo.sends_again(stop)
+    assert jo.answer.location == "/"
+    jo.opens("/")
+    assert "Your school has stopped sharing with Timetabler." in jo.sees
+    assert "Nobody yet" in jo.sees
+    assert "Stopped Timetabler Jo Bloggs" in jo.sees
+    with work() as session:
+        assert session.scalars(select(Entry).where(Entry.event == "sharing.withdrawn")).one().actor == jo.facts["id"]
+
+
+def test_stopping_twice_is_not_found(jo, shared):
+    jo.sends(f"/manage/sharing/{shared}/stop")
+
+    assert jo.opens(f"/manage/sharing/{shared}/stop").status_code == 404
+
+
+def test_another_schools_sharing_does_not_exist(jo, shared, another, work):
+    with work():
+        other = an_administrator().username
+    stranger = Person(another())
+    stranger.signs_in(other)
+    stop = f"/manage/sharing/{shared}/stop"
+
+    assert stranger.opens(stop).status_code == 404
+    stranger.opens("/sign-out")
+    assert stranger.sends_again(stop).status_code == 404
+    with work():
+        assert len(authorise.current(jo.facts["estab_id"])) == 1
+
+
+def test_a_viewer_sees_everything_and_stops_nothing(jo, shared, work):
+    with work() as session:
+        session.get_one(Administrator, jo.facts["id"]).role = "viewer"
+    jo.opens("/")
+    assert "Timetabler" in jo.sees
+    assert "Stop sharing" not in jo.sees
+    jo.opens(f"/manage/sharing/{shared}/stop")
+    assert "Only an owner or an administrator" in jo.sees
+
+    jo.opens("/sign-out")
+    assert jo.sends_again(f"/manage/sharing/{shared}/stop").status_code == 403
+    with work():
+        assert len(authorise.current(jo.facts["estab_id"])) == 1
+
+
+def test_what_has_ended_says_so(jo, shared, work):
+    with work() as session:
+        for agreed in authorise.current(jo.facts["estab_id"]):
+            agreed.until = clocks.now() - timedelta(days=1)
+            session.add(agreed)
+    jo.opens("/")
+
+    assert "Timetabler Ended" in jo.sees
+    assert "ended on 1 March 2026" in jo.sees
+
+
+def test_hostile_names_are_only_names(jo, work):
+    with work() as session:
+        client = a_client(client_name="<script>alert(1)</script>")
+        authorise.give(
+            client, client.required_scopes, by=session.get_one(Administrator, jo.facts["id"]), agreement="1",
+            until=clocks.now() + timedelta(days=1),
+        )  # fmt: skip
+    jo.opens("/")
+
+    assert "<script>alert" not in jo.answer.text
+    assert "<script>alert(1)</script>" in jo.sees
+
+
+def test_our_staff_are_led_to_their_own_desk(app, work, web):
+    with work() as session:
+        operator, _ = operators.add("Sam", "sam@idaas.example")
+        session.flush()
+        with app.test_request_context():
+            sessions.begin(operator.id, sessions.PASSWORD_AND_CODE, kind="operator")
+            from idp.manage.views import home
+
+            assert make_response(home()).location == "/operate"
