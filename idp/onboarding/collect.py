@@ -49,7 +49,9 @@ def issue(registration: Registration, person: Administrator, made: Made) -> None
 
 def owner(registration: Registration, browser: bytes | None) -> Administrator | None:
     """The owner whose password this browser may still replace; None where there is none, or no longer."""
-    if registration.used_at is None or clock.now() >= registration.used_at + FOR or not registration.knows(browser):
+    if registration.used_at is None or clock.now() >= registration.used_at + FOR:
+        return None
+    if not registration.was_completed_in(browser):
         return None
     person = people.get(registration.administrator_id or "")
     untouched = person and registration.collected_at and person.password_changed_at == registration.collected_at

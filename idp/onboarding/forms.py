@@ -112,28 +112,29 @@ def declared(_form: FlaskForm, field: BooleanField) -> None:
         raise ValidationError("Confirm that you may authorise sharing for this school")
 
 
-class SignUp(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
-    """The registration form as it comes back: the address is verified and stays as it is."""
+class YourDetails(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """The registration form the first time."""
 
     name = StringField("Your name", filters=[one_line], validators=[person_name])
+    email = EmailField("Your work e-mail address", validators=[email_address])
     mobile = TelField("Your mobile number", validators=[mobile_number])
     declaration = BooleanField(
         "I work for this school, and I am allowed to authorise sharing its data", validators=[declared]
     )
 
+    def typed(self) -> Details:
+        """What was typed, cleaned."""
+        return self.details(address_of(self.email.data))
+
     def details(self, email: str) -> Details:
-        """What was typed, cleaned, for this address."""
+        """The same, for an address that is known."""
         return Details(name=str(self.name.data), email=email, mobile=mobile_of(self.mobile.data))
 
 
-class YourDetails(SignUp):
-    """The registration form the first time."""
+class SignUp(YourDetails):
+    """The same form as it comes back: the address is verified, and stays as it is."""
 
-    email = EmailField("Your work e-mail address", validators=[email_address])
-
-    def typed(self) -> Details:
-        """All that was typed, cleaned."""
-        return self.details(address_of(self.email.data))
+    email = None
 
 
 class Address(FlaskForm):  # type: ignore[misc]

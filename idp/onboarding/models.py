@@ -36,6 +36,8 @@ class Registration(Base):
     """Digest of the cookie of the browser in which the link was pressed: it may sign up too, and no more."""
     used_at: Mapped[datetime | None]
     """When it was completed: claimed once, by one UPDATE."""
+    completed_in: Mapped[bytes | None]
+    """Digest of the cookie of the browser that signed up, and so was shown the password."""
     outcome: Mapped[str | None]
     """`registered`, `joining`, or `member`: the person had an account for this school already."""
     administrator_id: Mapped[str | None] = mapped_column(ForeignKey("administrators.id"), index=True)
@@ -52,12 +54,19 @@ class Registration(Base):
 
     def began_in(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest began it: only there may a partner's request go on."""
-        return browser is not None and crypto.same(browser, self.browser)
+        return _is_one_of(browser, self.browser)
 
     def knows(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest began it or pressed the link."""
-        digests = (self.browser, self.proved_in)
-        return browser is not None and any(crypto.same(browser, digest) for digest in digests if digest)
+        return _is_one_of(browser, self.browser, self.proved_in)
+
+    def was_completed_in(self, browser: bytes | None) -> bool:
+        """Whether the browser with this digest was shown the password."""
+        return _is_one_of(browser, self.completed_in)
+
+
+def _is_one_of(browser: bytes | None, *digests: bytes | None) -> bool:
+    return browser is not None and any(crypto.same(browser, digest) for digest in digests if digest)
 
 
 class EmailProof(Base):

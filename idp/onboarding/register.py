@@ -161,10 +161,10 @@ def step(registration: Registration) -> str:
     return "sign_up" if registration.email_verified_at is not None else "check_email"
 
 
-def complete(registration: Registration, details: Details, made: collect.Made) -> str:
+def complete(registration: Registration, details: Details, made: collect.Made, *, browser: bytes | None) -> str:
     """Make the estab and its owner, or ask to join the one there is; returns the outcome.
 
-    `made` is the password about to be shown; only a new estab's owner gets it. Raises `NotVerifiedYet`,
+    `made` is the password about to be shown in `browser`; only a new estab's owner gets it. Raises `NotVerifiedYet`,
     `CompletedAlready`, `RegistrationExpired`, `CannotRegister`.
     """
     if claim(Registration, id=registration.id, email=registration.email) is None:
@@ -174,7 +174,7 @@ def complete(registration: Registration, details: Details, made: collect.Made) -
     if registration.email_verified_at is None:
         raise NotVerifiedYet(because=registration.id)
     school = school_to_register(registration.school_id)
-    registration.name, registration.mobile = details.name, details.mobile
+    registration.name, registration.mobile, registration.completed_in = details.name, details.mobile, browser
     try:
         owner = _register(registration, made)
     except accounts.SchoolTaken:

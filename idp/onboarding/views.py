@@ -179,7 +179,8 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
         return render_template("onboarding/sign_up.html", form=form, registration=registration), _status(form)
     made = _made_outside()
     try:
-        outcome = register.complete(registration, form.details(registration.email), made)
+        typed = form.details(registration.email)
+        outcome = register.complete(registration, typed, made, browser=browser.here())
     except register.CompletedAlready:  # the other click, or the other browser, was quicker
         return _to_its_step(registration)
     if outcome != "registered":
@@ -278,7 +279,7 @@ def _credentials(
     form = form or forms.OwnPassword(formdata=None)
     page = render_template(
         "onboarding/credentials.html", registration=registration, owner=owner, password=password, form=form,
-        here=here, way_on=origin.way_on(registration, browser.here()),
+        here=here, way_on=origin.way_on(registration, browser.here()), address=runtime.url("/"),
     )  # fmt: skip
     return page, _status(form)
 

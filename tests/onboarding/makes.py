@@ -33,4 +33,4 @@ def completed(registration: Registration) -> str:
     """Sign up again, the address verified."""
     registration.email_verified_at = registration.created_at
     session().flush()
-    return register.complete(registration, details(), made())
+    return register.complete(registration, details(), made(), browser=OURS)

@@ -52,7 +52,9 @@ def test_the_browser_that_signed_up_may_have_another_for_a_quarter_of_an_hour(wo
 
 
 @pytest.mark.parametrize("browser", [OTHERS, None])
-def test_no_other_browser_may(work, again, browser):
+def test_no_other_browser_may_not_even_the_one_the_link_was_pressed_in(work, again, browser):
+    with work():
+        again(OURS)[0].proved_in = OTHERS
     with work():
         assert again(browser)[1] is None
 

@@ -37,7 +37,7 @@ def test_of_many_clicks_at_once_one_registers(work, at_once):
 
     def press():
         found = register.known_here(known, OURS)
-        return register.complete(found, details(), made())
+        return register.complete(found, details(), made(), browser=OURS)
 
     outcomes = at_once(8, press)
 
@@ -56,7 +56,7 @@ def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at
             both.append((registration.id, browser))
 
     def press():
-        return register.complete(register.known_here(*both.pop()), details(), made())
+        return register.complete(register.known_here(*both.pop()), details(), made(), browser=OURS)
 
     assert sorted(map(str, at_once(2, press))) == ["joining", "registered"]
     with work() as database:
@@ -69,7 +69,7 @@ def test_nothing_is_completed_before_the_address_is_verified(work):
         known = a_registration().id
 
     with pytest.raises(register.NotVerifiedYet), work():
-        register.complete(register.known_here(known, OURS), details(), made())
+        register.complete(register.known_here(known, OURS), details(), made(), browser=OURS)
     with work() as database:
         assert database.query(Registration).one().used_at is None
         assert database.query(Estab).count() == 0
@@ -85,7 +85,7 @@ def test_an_expired_registration_is_neither_continued_nor_completed(work, clock)
     with pytest.raises(register.RegistrationExpired), work():
         register.known_here(known, OURS)
     with pytest.raises(register.RegistrationExpired), work() as database:
-        register.complete(database.get_one(Registration, known), details(), made())
+        register.complete(database.get_one(Registration, known), details(), made(), browser=OURS)
 
 
 def test_a_stranger_learns_nothing_about_a_registration(work):
@@ -162,7 +162,7 @@ def test_a_school_that_closed_while_it_was_registering_is_not_registered(work):
         known = registration.id
 
     with pytest.raises(register.CannotRegister), work() as database:
-        register.complete(database.get_one(Registration, known), details(), made())
+        register.complete(database.get_one(Registration, known), details(), made(), browser=OURS)
 
 
 def test_a_rejected_school_registers_again_under_another_estab_id(work):

@@ -77,12 +77,12 @@ def test_the_form_comes_back_filled_in_and_says_the_address_is_verified(office, 
 def test_signing_up_again_shows_username_and_password_once_and_signs_in(office, school, outbox, work):
     page = registers(office, school, outbox)
 
-    assert page.value("username") == "3124567"
+    assert page.value("estab-id") == "3124567"
     assert page.response.headers["Cache-Control"] == "no-store"
     with work() as database:
         owner = database.query(Administrator).one()
-        assert runtime.passwords().matches(owner.password_hash, page.value("password"))
-    assert page.value("password") not in "".join(letter.text for letter in outbox.all())
+        assert runtime.passwords().matches(owner.password_hash, page.value("passphrase"))
+    assert page.value("passphrase") not in "".join(letter.text for letter in outbox.all())
     assert office.opens("/register/next-steps").title == "Next steps"
 
 
@@ -97,7 +97,7 @@ def test_details_corrected_on_the_second_form_are_the_ones_kept(office, school, 
 
 
 def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, work):
-    shown = registers(office, school, outbox).value("password")
+    shown = registers(office, school, outbox).value("passphrase")
     page = office.presses("own-password", password="oak hill")
     assert page.status == 422
     assert "at least 12 characters" in page.text
@@ -117,13 +117,13 @@ def test_a_lost_answer_can_be_made_good_for_a_while(office, school, outbox, cloc
     types_details(office, school)
     verifies(office, outbox)
     form = office.page
-    lost = office.presses("sign-up").value("password")
+    lost = office.presses("sign-up").value("passphrase")
 
     office.page = form  # the back button, or the second of two clicks
     page = office.presses("sign-up")
     assert page.title == "Your school is registered"
     assert lost not in page.text
-    fresh = office.presses("new-password").value("password")
+    fresh = office.presses("new-password").value("passphrase")
     with work() as database:
         assert database.query(Estab).count() == 1
         assert runtime.passwords().matches(database.query(Administrator).one().password_hash, fresh)
@@ -156,7 +156,7 @@ def test_another_browser_may_sign_up_and_restarts_at_the_partner(office, phone, 
     verifies(phone, outbox)
     page = phone.presses("sign-up")
 
-    assert page.value("username") == "3124567"
+    assert page.value("estab-id") == "3124567"
     back = urlsplit(page.link("Go back to Assembly"))
     assert back.netloc == "assembly.example"
     assert parse_qs(back.query) == {"iss": [ISSUER]}

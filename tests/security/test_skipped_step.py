@@ -138,9 +138,11 @@ def test_the_browser_that_only_verified_never_becomes_signed_in(office, begun, o
     phone.opens(outbox.last("verify_email").links[0])
     phone.presses("verify")
 
-    assert phone.presses("sign-up").value("username") == "3124567"
+    assert phone.presses("sign-up").value("estab-id") == "3124567"
     assert phone.opens("/register/next-steps").path.startswith("/sign-in")
     assert office.opens("/register/next-steps").path.startswith("/sign-in"), "nor the one that did not sign up"
+    assert "new-password" not in office.opens(f"/register/{begun}/done").response.text
+    assert posts(office, f"/register/{begun}/new-password").status_code == 410
 
 
 @pytest.mark.parametrize("action", POSTS)
