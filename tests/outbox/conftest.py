@@ -1,0 +1,177 @@
+"""A real SMTP server on a free port, and settings that differ for one test."""
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from types import SimpleNamespace
+
+import pytest
+from aiosmtpd.controller import Controller
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from jinja2 import ChoiceLoader, DictLoader
+
+from idp.foundation import runtime
+from idp.outbox import deliver, post
+from idp.outbox.models import Message
+from tests.ports import free_port
+
+
+@pytest.fixture
+def differing(app, monkeypatch):
+    """`differing(mail={"port": 25})` changes settings until the test is over."""
+
+    def change(**sections):
+        built = app.extensions["idp"]
+        changed = {
+            name: getattr(built.settings, name).model_copy(update=values) for name, values in sections.items()
+        }  # fmt: skip
+        settings = built.settings.model_copy(update=changed)
+        monkeypatch.setitem(app.extensions, "idp", runtime.Runtime(settings, built.sealer, built.passwords))
+        return settings
+
+    return change
+
+
+class Server:
+    """Takes mail, or answers as the test says: `answers[address]` to RCPT, `after_data` to the message."""
+
+    def __init__(self):
+        self.taken = []
+        self.answers = {}
+        self.after_data = None
+        self.hangs_up_after = None
+        self.connections = 0
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):  # noqa: N802  aiosmtpd's name
+        self.connections += 1
+        session.host_name = hostname
+        return responses
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        if answer := self.answers.get(address):
+            return answer
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        if self.after_data:
+            return self.after_data
+        self.taken.append(
+            SimpleNamespace(
+                sender=envelope.mail_from,
+                to=envelope.rcpt_tos,
+                message=message_from_bytes(envelope.content, policy=policy.default),
+                encrypted=session.ssl is not None,
+                signed_in=session.authenticated,
+            )
+        )
+        if self.hangs_up_after == len(self.taken):
+            server.transport.close()
+        return "250 taken"
+
+
+@pytest.fixture
+def serving():
+    """`serving(**options)` starts a mail server and gives it with its port."""
+    running = []
+
+    def start(handler=None, **options):
+        handler = handler or Server()
+        handler.port = free_port()
+        controller = Controller(handler, hostname="127.0.0.1", port=handler.port, **options)
+        controller.start()
+        running.append(controller)
+        return handler
+
+    yield start
+    for controller in running:
+        controller.stop()
+
+
+@pytest.fixture
+def server(serving, differing):
+    """A mail server, and settings that send to it."""
+    found = serving()
+    differing(mail={"channel": "smtp", "host": "127.0.0.1", "port": found.port, "timeout": 2})
+    return found
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A certificate for localhost that is its own authority: (file of the certificate, server's context)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("certificate")
+    cert, private = folder / "cert.pem", folder / "key.pem"
+    cert.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, private)
+    return cert, context
+
+
+@pytest.fixture(autouse=True)
+def _templates(app, monkeypatch):
+    """Two messages of our own, so that these tests do not depend on the words of others."""
+    ours = DictLoader(
+        {
+            "mail/hello.txt": '{% extends "mail/base.txt" %}{% block subject %}Hello {{ name }}{% endblock %}'
+            "{% block text %}Dear {{ name }}, see {{ link }}{% endblock %}",
+            "mail/hello.html": '{% extends "mail/base.html" %}{% block heading %}Hello {{ name }}{% endblock %}'
+            "{% block main %}{{ name }}: {{ link }}{% endblock %}",
+            "sms/hello.txt": '{% extends "sms/base.txt" %}{% block text %}your code is {{ code }}{% endblock %}',
+        }
+    )
+    monkeypatch.setattr(app.jinja_env, "loader", ChoiceLoader([ours, app.jinja_env.loader]))
+
+
+@pytest.fixture
+def posted(work):
+    """`posted("jo@oakhill.example")` posts a mail, `posted("+44…")` a text message; gives the id."""
+
+    def write(to="jo@oakhill.example", **differs):
+        with work():
+            if to.startswith("+"):
+                return post.sms("hello", to=to, **({"code": "123456"} | differs))
+            return post.email("hello", to=to, **({"name": "Jo", "link": "https://us.example/v/x"} | differs))
+
+    return write
+
+
+@pytest.fixture
+def row(work):
+    """`row(id)` is the message as it stands."""
+
+    def read(message_id):
+        with work() as session:
+            return session.get(Message, message_id)
+
+    return read
+
+
+@pytest.fixture
+def deliver_all(work):
+    """Delivers what is due, of both kinds."""
+
+    def run():
+        return deliver.run_once(work, "email") + deliver.run_once(work, "sms")
+
+    return run

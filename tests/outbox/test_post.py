@@ -1,0 +1,77 @@
+"""What is written when somebody is to be told."""
+
+import pytest
+from sqlalchemy import select, text
+
+from idp.foundation.crypto import CannotUnseal
+from idp.outbox import post
+from idp.outbox.models import Message
+
+
+def test_a_mail_is_rendered_at_once_with_its_subject_and_both_texts(posted, row, work):
+    with work() as session:
+        letter = post.opened(session.get(Message, posted(name="Jo & <Al>")))
+    assert letter.to == "jo@oakhill.example"
+    assert letter.subject == "Hello Jo & <Al>"
+    assert "Dear Jo & <Al>, see https://us.example/v/x" in letter.text
+    assert "Hello Jo" not in letter.text
+    assert "support@idaas.example" in letter.text
+    assert "Jo &amp; &lt;Al&gt;" in letter.html
+    assert "Jo & <Al>" not in letter.html
+
+
+def test_a_text_message_is_one_line_with_our_name_first(posted, work):
+    with work() as session:
+        letter = post.opened(session.get(Message, posted("+447700900123")))
+    assert (letter.subject, letter.html) == ("", "")
+    assert letter.text == "IDaaS: your code is 123456"
+
+
+def test_what_was_undone_is_told_to_nobody(work, outbox):
+    def act():
+        with work():
+            post.email("hello", to="jo@oakhill.example", name="Jo", link="x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        act()
+    assert outbox.all() == []
+
+
+def test_a_template_that_is_missing_undoes_the_act(work):
+    with work(), pytest.raises(Exception, match="no_such"):
+        post.email("no_such", to="jo@oakhill.example")
+
+
+def test_the_words_are_sealed_where_they_stand(posted, work):
+    one, other = posted(), posted()
+    with work() as session:
+        stored = str(session.execute(text("SELECT * FROM outbox")).all())
+        assert "us.example/v/x" not in stored
+        assert "Dear" not in stored
+        rows = {row.id: row for row in session.scalars(select(Message))}
+        rows[one].sealed, rows[other].sealed = rows[other].sealed, rows[one].sealed
+        with pytest.raises(CannotUnseal):
+            post.opened(rows[one])
+
+
+@pytest.mark.parametrize(
+    "to",
+    ["", "jo", "jo@", "@oakhill.example", "jo@oakhill.example, al@evil.example", "Jo <jo@oakhill.example>",
+     "jo@oakhill.example\nBcc: al@evil.example", "jo@oakhill.example\r\n\r\nhello", "jo al@oakhill.example"],
+)  # fmt: skip
+def test_a_mail_goes_to_exactly_one_address(work, to):
+    with work(), pytest.raises(ValueError, match="not one e-mail address"):
+        post.email("hello", to=to, name="Jo", link="x")
+
+
+@pytest.mark.parametrize("to", ["", "07700900123", "+44 7700 900123", "+447700900123\n", "+0", "+44770090012345678"])
+def test_a_text_message_goes_to_exactly_one_number(work, to):
+    with work(), pytest.raises(ValueError, match=r"E\.164"):
+        post.sms("hello", to=to, code="1")
+
+
+def test_a_line_break_in_a_name_cannot_end_the_subject(posted, work):
+    with work() as session:
+        letter = post.opened(session.get(Message, posted(name="Jo\r\nBcc: al@evil.example")))
+    assert letter.subject == "Hello Jo Bcc: al@evil.example"
