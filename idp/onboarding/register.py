@@ -86,7 +86,7 @@ def begin(school: School, details: Details, *, browser: bytes, return_to: str | 
     Pressing twice, or coming back to correct something, goes on with the one that this browser has open.
     `return_to` is the local path of a partner's pending request. Raises `TooManyRequests`.
     """
-    if (open_already := under_way(school, browser)) is not None:
+    if (open_already := under_way(browser, school)) is not None:
         open_already.return_to = return_to or open_already.return_to
         open_already.client_id = _client_of(open_already.return_to)
         return correct(open_already, details)
@@ -122,21 +122,16 @@ def change_address(registration: Registration, email: str) -> None:
     verify.send_proof(registration)
 
 
-def under_way(school: School, browser: bytes | None) -> Registration | None:
-    """What this browser has begun for this school and not completed, the newest."""
+def under_way(browser: bytes | None, school: School | None = None) -> Registration | None:
+    """What this browser has begun and not completed, for this school or for any; the newest."""
     if browser is None:
         return None
-    return session().scalar(
-        select(Registration)
-        .where(
-            Registration.browser == browser,
-            Registration.school_id == school.id,
-            Registration.used_at.is_(None),
-            Registration.expires_at > clock.now(),
-        )
-        .order_by(Registration.created_at.desc())
-        .limit(1)
+    begun = select(Registration).where(
+        Registration.browser == browser, Registration.used_at.is_(None), Registration.expires_at > clock.now()
     )
+    if school is not None:
+        begun = begun.where(Registration.school_id == school.id)
+    return session().scalar(begun.order_by(Registration.created_at.desc()).limit(1))
 
 
 def known_here(registration_id: str, browser: bytes | None) -> Registration:
@@ -175,6 +170,7 @@ def complete(registration: Registration, details: Details, made: collect.Made, *
         raise NotVerifiedYet(because=registration.id)
     school = school_to_register(registration.school_id)
     registration.name, registration.mobile, registration.completed_in = details.name, details.mobile, browser
+    registration.declared_at = clock.now()
     try:
         owner = _register(registration, made)
     except accounts.SchoolTaken:

@@ -56,7 +56,7 @@ def details() -> ResponseReturnValue:
     if school_id is None:
         return redirect(url_for(".find", next=return_to), 303)
     school = register.school_to_register(school_id)
-    begun = register.under_way(school, browser.here())
+    begun = register.under_way(browser.here())  # for another school, perhaps: the person is the same
     form = forms.YourDetails(data=_typed(begun) if begun else None)
     if form.validate_on_submit():
         begun = register.begin(school, form.typed(), browser=browser.known(), return_to=return_to)

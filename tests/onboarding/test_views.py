@@ -51,6 +51,16 @@ def test_details_are_kept_and_each_error_leads_to_its_field(office, school):
     assert page.soup.find(id="mobile")["value"] == "020 7946 0000"
 
 
+def test_somebody_who_changes_the_school_need_not_type_everything_again(office, school, work):
+    types_details(office, school)
+    with work():
+        other = a_school()
+
+    page = office.opens(f"/register/details?school={other.id}")
+    assert page.soup.find(id="email")["value"] == "office@oakhill.example"
+    assert page.soup.find(id="mobile")["value"] == "07700 900123"
+
+
 def test_signing_up_sends_a_link_and_the_page_waits_for_it(office, school, outbox):
     page = types_details(office, school)
 

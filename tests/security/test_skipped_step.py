@@ -13,6 +13,7 @@ from tests.factories import a_school
 from tests.onboarding.visitor import Visitor
 
 JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
+SCHOOL = 700_001
 POSTS = ("resend", "address", "sign-up", "password", "new-password")
 PAGES = ("", "/check-email", "/sign-up", "/done")
 
@@ -26,8 +27,8 @@ def office(web):
 def begun(office, work):
     """A registration whose mail has just been sent; its id."""
     with work():
-        school = a_school(dfe_number="3124567")
-    office.opens(f"/register/details?school={school.id}")
+        a_school(id=SCHOOL, dfe_number="3124567")
+    office.opens(f"/register/details?school={SCHOOL}")
     office.presses("sign-up", **JO)
     with work() as database:
         return database.query(Registration).one().id
@@ -50,7 +51,7 @@ def completed(office, verified):
 
 def posts(visitor, path, **sent):
     """POST with this browser's own CSRF token, whatever page it belongs to."""
-    visitor.opens("/register/details?school=1")
+    visitor.opens(f"/register/details?school={SCHOOL}")
     token = visitor.page.soup.find("input", {"name": "csrf_token"})["value"]
     return visitor.client.post(path, data={"csrf_token": token} | sent, follow_redirects=True)
 
