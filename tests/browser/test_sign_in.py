@@ -1,0 +1,150 @@
+"""The pages of signing in and of the school's desk, in a real browser at both widths."""
+
+from datetime import timedelta
+from itertools import count
+
+import pyotp
+import pytest
+from playwright.sync_api import expect
+
+from idp.estabs import links
+from idp.foundation import clock
+from idp.foundation.web.transactions import work as a_request
+from idp.onboarding import review
+from idp.sharing import authorise
+from idp.signin import operators
+from tests.factories import PASSWORD, a_client, a_school, an_administrator, an_estab
+
+_numbers = count(1)
+
+
+def somebody(**differs):
+    """An administrator of a school that is not in the fictional register."""
+    number = next(_numbers)
+    school = a_school(register_id=f"{700000 + number}", dfe_number=f"{9990000 + number}", name="St Cuthbert's School")
+    return an_administrator(an_estab(school), **differs)
+
+
+@pytest.fixture
+def inside(provider):
+    """One request's worth of work in the served provider."""
+    return lambda: a_request(provider[0])
+
+
+@pytest.fixture
+def issuer(provider):
+    return provider[1]
+
+
+@pytest.fixture
+def username(inside):
+    """An administrator whose school shares with one service and has not been verified yet."""
+    with inside():
+        person = somebody(name="Jo Bloggs")
+        person.estab.state = "unverified"
+        review.open_for(person.estab)
+        client = a_client(client_name="Timetabler")
+        scopes = client.required_scopes | {"students.sen"}
+        until = clock.now() + timedelta(days=365)
+        authorise.give(client, scopes, by=person, agreement="1", until=until, offered=client.scopes)
+        return person.username
+
+
+def sign_in(page, issuer, username, password=PASSWORD):
+    page.goto(f"{issuer}/sign-in")
+    page.fill("#username", username)
+    page.fill("#password", password)
+    page.click("#sign-in")
+
+
+def test_signing_in_seeing_the_school_stopping_and_signing_out(page, issuer, username, looks_right):
+    page.goto(f"{issuer}/sign-in")
+    looks_right(page, "sign-in")
+    page.fill("#username", username)
+    page.fill("#password", "not the password")
+    page.click("#sign-in")
+    expect(page.locator(".error-summary")).to_be_focused()
+    expect(page.locator("#username")).to_have_value(username)
+    looks_right(page, "sign-in-wrong")
+
+    page.fill("#password", PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Who your school shares with")).to_be_visible()
+    looks_right(page, "overview")
+
+    page.get_by_role("link", name="Stop sharing with Timetabler").click()
+    looks_right(page, "stop-sharing")
+    page.click("#stop")
+    expect(page.get_by_role("status").first).to_contain_text("stopped sharing with Timetabler")
+    looks_right(page, "overview-empty")
+
+    page.get_by_role("link", name="Sign out").click()
+    looks_right(page, "sign-out")
+    page.click("#sign-out")
+    expect(page.locator("#signed-out")).to_be_visible()
+    looks_right(page, "signed-out")
+
+
+def test_confirming_a_mobile_number(page, issuer, username, letters, looks_right):
+    sign_in(page, issuer, username)
+    page.get_by_role("link", name="Confirm").click()
+    looks_right(page, "mobile")
+    page.click("#send-code")
+    expect(page.locator("#code")).to_be_visible()
+    page.fill("#code", "12")
+    page.click("#confirm")
+    looks_right(page, "mobile-wrong")
+    page.fill("#code", letters.last("mobile_code").code)
+    page.click("#confirm")
+    expect(page.get_by_text("Your mobile number is confirmed.")).to_be_visible()
+
+
+def test_accounts_that_are_locked_or_not_open_explain_themselves(page, issuer, username, inside, looks_right):
+    for _ in range(11):
+        sign_in(page, issuer, username, "wrong every time")
+    expect(page.locator("h1")).to_have_text("Too many wrong passwords")
+    looks_right(page, "locked")
+
+    with inside():
+        other = somebody()
+        other.estab.state, name = "suspended", other.username
+    sign_in(page, issuer, name)
+    expect(page.locator("h1")).to_have_text("Your school's account is not open")
+    looks_right(page, "suspended")
+
+
+def test_a_colleague_gets_a_password(page, issuer, inside, looks_right):
+    with inside():
+        link = links.welcome(somebody(name="Al Bloggs", password_hash=None))
+    page.goto(link)
+    looks_right(page, "welcome")
+    page.fill("#password", "school")
+    page.click("#choose")
+    looks_right(page, "welcome-refused")
+    page.click("#generate")
+    expect(page.locator("h1")).to_have_text("Your sign-in details")
+    looks_right(page, "welcome-done")
+    page.goto(link)
+    looks_right(page, "link-used")
+
+
+def test_an_operator_is_set_up_and_signs_in(page, issuer, inside, looks_right):
+    email = f"sam-{next(_numbers)}@idaas.example"
+    with inside():
+        _, link = operators.add("Sam Jones", email)
+    page.goto(link)
+    looks_right(page, "set-up-begin")
+    page.click("#begin")
+    looks_right(page, "set-up")
+    app = pyotp.TOTP(page.locator("#seed").inner_text().replace(" ", ""))
+    page.fill("#password", "wobbly kettle sings at dusk")
+    page.fill("#code", app.at(clock.timestamp() - 30))
+    page.click("#finish")
+    expect(page.get_by_text("You are set up.")).to_be_visible()
+    looks_right(page, "operator-sign-in")
+    page.fill("#email", email)
+    page.fill("#password", "wobbly kettle sings at dusk")
+    page.fill("#code", app.at(clock.timestamp()))
+    page.click("#sign-in")
+    expect(page.locator("h1")).to_have_text("Operator's desk")
+    looks_right(page, "operators-desk")
