@@ -21,7 +21,8 @@ Answer = tuple[int, str, list[tuple[str, str]]]
 def send(request: Request, redirect_uri: str, params: Iterable[tuple[str, str]]) -> Answer:
     """`params` with `state` and `iss`, to the redirect URI: a 303, or a form that posts itself."""
     sent = [*params]
-    if (state := request.sent.get("state")) is not None:
+    state = request.sent.get("state")
+    if state is not None and "state" not in request.sent.wrong:
         sent.append(("state", state))
     sent.append(("iss", runtime.settings().server.issuer))
     if wants_form_post(request, redirect_uri):

@@ -73,9 +73,7 @@ def page(response: TestResponse) -> BeautifulSoup:
     return BeautifulSoup(response.text, "html.parser")
 
 
-def press(
-    web: FlaskClient, response: TestResponse, button: str, **typed: str | list[str] | None
-) -> TestResponse:
+def press(web: FlaskClient, response: TestResponse, button: str, **typed: str | list[str] | None) -> TestResponse:
     """Fill in the form of a page and press one of its buttons; None unticks."""
     found = page(response)
     pressed = found.find(id=button)

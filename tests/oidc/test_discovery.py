@@ -42,9 +42,7 @@ def test_every_grant_in_it_is_understood_and_no_other(web, world, said):
 
 def test_every_scope_in_it_may_be_asked_for(web, world, said):
     assert "openid" in said["scopes_supported"]
-    partner = world.another(
-        required_scopes=frozenset(said["scopes_supported"]), optional_scopes=frozenset()
-    )
+    partner = world.another(required_scopes=frozenset(said["scopes_supported"]), optional_scopes=frozenset())
     got = authorised(web, partner, world.username, scope=" ".join(said["scopes_supported"]))
     assert set(partner.redeems(web, got["code"]).json["scope"].split()) == set(said["scopes_supported"])
     hidden = scopes.catalogue().keys() - set(said["scopes_supported"])
@@ -63,9 +61,7 @@ def test_every_response_mode_prompt_and_acr_in_it_is_accepted(web, world, said):
 
 def test_every_claim_in_it_is_said_somewhere(web, world, said):
     everything = "openid profile email phone organisation offline_access"
-    tokens = world.partner.redeems(
-        web, authorised(web, world.partner, world.username, scope=everything)["code"]
-    ).json
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope=everything)["code"]).json
     of_person = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert set(said["claims_supported"]) <= set(of_person) | set(world.says(tokens["id_token"], "JWT"))
 

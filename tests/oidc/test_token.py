@@ -239,9 +239,7 @@ def test_a_refresh_may_ask_for_less_and_not_for_more(web, world, tokens):
 
 
 def test_a_resource_beyond_the_grant_is_an_invalid_target(web, world, tokens):
-    refused(
-        world.partner.refreshes(web, tokens["refresh_token"], resource="https://other.example"), "invalid_target"
-    )
+    refused(world.partner.refreshes(web, tokens["refresh_token"], resource="https://other.example"), "invalid_target")
 
 
 def test_a_refresh_token_has_an_idle_and_an_absolute_end(web, world, tokens, clock, settings):

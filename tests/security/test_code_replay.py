@@ -1,0 +1,42 @@
+"""S14: fifty redemptions at once, a replay, and secrets of one purpose used for another (CVE-2026-4282)."""
+
+import threading
+
+from tests.oidc.support import authorised
+
+
+def all_at_once(times, job):
+    ready, answers = threading.Barrier(times), []
+
+    def one():
+        ready.wait(30)
+        answers.append(job())
+
+    threads = [threading.Thread(target=one) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    return answers
+
+
+def test_of_fifty_redemptions_at_once_one_succeeds_and_all_it_gave_is_taken_back(web, another, world):
+    code = authorised(web, world.partner, world.username)["code"]
+    answers = all_at_once(50, lambda: world.partner.redeems(another(), code))
+    assert sorted(answer.status_code for answer in answers) == [200] + [400] * 49
+    assert {answer.json["error"] for answer in answers if answer.status_code == 400} == {"invalid_grant"}
+    won = next(answer.json for answer in answers if answer.status_code == 200)
+    assert world.partner.refreshes(web, won["refresh_token"]).json["error"] == "invalid_grant"
+
+
+def test_a_secret_of_one_purpose_never_passes_for_another(web, world):
+    code = authorised(web, world.partner, world.username)["code"]
+    assert world.partner.refreshes(web, code).json["error"] == "invalid_grant"
+    tokens = world.partner.redeems(web, code).json
+    for name in ("access_token", "refresh_token"):
+        token = tokens[name]
+        if name == "access_token":
+            assert world.partner.refreshes(web, token).status_code == 400
+        else:
+            assert world.partner.redeems(web, token).json["error"] == "invalid_grant"
+            assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 401

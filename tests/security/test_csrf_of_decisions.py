@@ -1,0 +1,47 @@
+"""S34: without a token, or with another session's, nothing is decided (CVE-2020-10734, CVE-2023-6787)."""
+
+from idp.sharing.models import Authorisation, Decision
+from tests.oidc.support import address, authorised, follow, page, sign_in
+
+
+def waiting(web, world):
+    response = follow(web, web.get(world.partner.link()))
+    return follow(web, sign_in(web, response, world.username))
+
+
+def decided(world):
+    with world.work() as session:
+        return session.query(Authorisation).count() + session.query(Decision).count()
+
+
+def test_agreeing_and_refusing_need_our_own_form(web, world):
+    response = waiting(web, world)
+    for form in ({"allow": "yes", "authority": "y"}, {"deny": "yes"}, {"allow": "yes", "csrf_token": "forged"}):
+        assert web.post(address(response), data=form).status_code == 400
+    assert decided(world) == 0
+
+
+def test_another_sessions_token_is_worth_nothing(web, another, world):
+    other = another()
+    token = page(waiting(other, world)).find("input", attrs={"name": "csrf_token"})["value"]
+    response = waiting(web, world)
+    form = {"allow": "yes", "authority": "y", "csrf_token": token}
+    assert web.post(address(response), data=form).status_code == 400
+    assert decided(world) == 0
+
+
+def test_a_get_decides_nothing(web, world):
+    response = waiting(web, world)
+    web.get(address(response) + "&allow=yes&authority=y")
+    web.get(address(response) + "&deny=yes")
+    assert decided(world) == 0
+
+
+def test_nobody_can_be_made_to_agree_in_a_browser_that_did_not_ask(web, another, world):
+    pending = address(waiting(web, world))
+    victim = another()
+    authorised(victim, world.another(), world.username)
+    before = decided(world)
+    assert victim.get(pending).status_code == 400
+    assert victim.post(pending, data={"allow": "yes", "authority": "y"}).status_code == 400
+    assert decided(world) == before

@@ -1,0 +1,37 @@
+"""S43: a megabyte of anything, ten thousand of anything, NUL, lone surrogates: 4xx before a hash or a query."""
+
+import pytest
+
+HUGE = "x" * 1_000_000
+
+
+@pytest.mark.parametrize("name", ["scope", "state", "claims", "client_id", "redirect_uri", "request", "id_token_hint"])
+def test_huge_values(web, world, name):
+    response = web.post("/oauth/authorize", data=world.partner.parameters(**{name: HUGE[:900_000]}))
+    assert response.status_code in {303, 400, 413}
+    if response.status_code == 303:
+        assert "error=invalid_request" in response.location
+        assert len(response.location) < 6000
+
+
+def test_ten_thousand_of_anything(web, world):
+    scopes = " ".join(f"scope{number}" for number in range(10_000))
+    assert web.post("/oauth/authorize", data=world.partner.parameters(scope=scopes)).status_code in {303, 400}
+    fields = {f"field{number}": "x" for number in range(10_000)}
+    assert web.post("/oauth/token", data=fields, headers=world.partner.basic).status_code in {400, 401, 413}
+
+
+@pytest.mark.parametrize("odd", ["%00", "%ED%A0%80", "%FF", "%0d%0aSet-Cookie:x", "%C2%85"])
+@pytest.mark.parametrize("name", ["state", "client_id", "redirect_uri", "nonce", "login_hint", "extra"])
+def test_nul_surrogates_and_line_ends(web, world, name, odd):
+    response = web.get(world.partner.link(**{name: None}) + f"&{name}=a{odd}b")
+    assert response.status_code in {303, 400}
+    assert not any(char in response.headers.get("Location", "") for char in "\r\n")
+    assert not any(cookie.startswith("x") for cookie in response.headers.getlist("Set-Cookie"))
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+def test_a_large_form_is_not_read(web, world, path):
+    response = web.post(path, data={"token": HUGE, "grant_type": HUGE}, headers=world.partner.basic)
+    assert response.status_code == 413
+    assert response.json["error"] == "invalid_request"

@@ -1,0 +1,29 @@
+"""S45: `iss` in every response, errors and form_post too; no page of ours in a frame (RFC 9700 §4.4, §4.16)."""
+
+import pytest
+
+from tests.oidc.support import ISSUER, authorised, follow, page, sent
+
+
+@pytest.mark.parametrize("differs", [{"prompt": "none"}, {"scope": "x"}, {"response_type": None}])
+def test_iss_is_in_every_error(web, world, differs):
+    assert sent(web.get(world.partner.link(**differs)))["iss"] == ISSUER
+    response = web.get(world.partner.link(response_mode="form_post", **differs))
+    assert page(response).find("input", attrs={"name": "iss"})["value"] == ISSUER
+
+
+def test_iss_is_in_the_answer(web, world):
+    assert authorised(web, world.partner, world.username)["iss"] == ISSUER
+
+
+def test_no_page_can_be_framed_or_leaks_where_it_was(web, world):
+    paths = [world.partner.link(redirect_uri="x"), "/oauth/logout", "/oauth/authorize",
+             world.partner.link(response_mode="form_post", prompt="none")]  # fmt: skip
+    for path in paths:
+        response = web.get(path)
+        assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Frame-Options"] == "DENY"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["Cache-Control"] == "no-store"
+    response = follow(web, web.get(world.partner.link()))
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]

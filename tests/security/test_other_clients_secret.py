@@ -1,0 +1,43 @@
+"""S13: B presents A's code, refresh token or request URI (CVE-2026-28513): refused, noted, and not burnt for A."""
+
+from sqlalchemy import select
+
+from idp.audit.models import Entry
+from tests.oidc.support import authorised, follow, page, query_of
+
+
+def noted(world, client):
+    with world.work() as session:
+        return [entry.facts for entry in session.scalars(select(Entry).where(Entry.client == client.id))]
+
+
+def test_a_code(web, world):
+    code, other = authorised(web, world.partner, world.username)["code"], world.another()
+    other.verifier = world.partner.verifier
+    assert other.redeems(web, code).json["error"] == "invalid_grant"
+    assert noted(world, other) == [{"because": "code"}]
+    assert world.partner.redeems(web, code).status_code == 200
+
+
+def test_a_refresh_token(web, world):
+    code, other = authorised(web, world.partner, world.username)["code"], world.another()
+    tokens = world.partner.redeems(web, code).json
+    assert other.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+    assert noted(world, other) == [{"because": "refresh token"}]
+    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+
+
+def test_a_rotating_refresh_token_is_not_burnt_either(web, world):
+    public, other = world.another(token_endpoint_auth_method="none"), world.another(token_endpoint_auth_method="none")
+    token = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
+    assert other.refreshes(web, token).json["error"] == "invalid_grant"
+    assert public.refreshes(web, token).status_code == 200
+
+
+def test_a_request_uri(web, world):
+    response = follow(web, web.get(world.partner.link()))
+    pending = query_of(query_of(response.request.url)["next"])
+    stolen = web.get("/oauth/authorize", query_string={**pending, "client_id": world.another().id})
+    assert stolen.status_code == 400
+    assert page(web.get("/oauth/authorize", query_string=pending)).find(id="sign-in") is None
+    assert web.get("/oauth/authorize", query_string=pending).location.startswith("/sign-in")

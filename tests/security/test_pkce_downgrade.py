@@ -1,0 +1,39 @@
+"""S12: a challenge without verifier, a verifier without challenge, plain, no method, empty (CVE-2023-48228)."""
+
+import pytest
+
+from tests.oidc.support import authorised, sent
+
+
+def test_a_challenge_without_its_verifier_gets_nothing(web, world):
+    code = authorised(web, world.partner, world.username)["code"]
+    answer = world.partner.redeems(web, code, code_verifier=None)
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_grant")
+
+
+def test_an_empty_verifier_is_none(web, world):
+    code = authorised(web, world.partner, world.username)["code"]
+    assert world.partner.redeems(web, code, code_verifier="").json["error"] == "invalid_grant"
+
+
+def test_a_verifier_without_a_challenge_betrays_a_downgrade(web, world):
+    partner = world.another(require_pkce=False)
+    got = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
+    assert partner.redeems(web, got["code"]).json["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [{"code_challenge_method": "plain"}, {"code_challenge_method": None}, {"code_challenge_method": "s256"},
+     {"code_challenge": ""}, {"code_challenge": None}],
+)  # fmt: skip
+@pytest.mark.parametrize("optional", [False, True])
+def test_nothing_but_s256_said_explicitly_is_accepted(web, world, differs, optional):
+    partner = world.another(require_pkce=not optional)
+    assert sent(web.get(partner.link(**differs)))["error"] == "invalid_request"
+
+
+def test_public_clients_cannot_have_it_switched_off(web, world):
+    partner = world.another(token_endpoint_auth_method="none", require_pkce=False)
+    link = partner.link(code_challenge=None, code_challenge_method=None)
+    assert sent(web.get(link))["error"] == "invalid_request"

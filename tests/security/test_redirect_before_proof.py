@@ -1,0 +1,47 @@
+"""S6: every error branch with a bad client or URI is a page, never a redirect (CVE-2026-44681, CVE-2026-41479)."""
+
+import pytest
+
+BAD = [
+    {"client_id": "nobody"}, {"client_id": None}, {"redirect_uri": "https://evil.example/"}, {"redirect_uri": None},
+    {"redirect_uri": "//evil.example"}, {"redirect_uri": "https://assembly.example/callback/../x"},
+    {"client_id": "nobody", "redirect_uri": "https://evil.example/"},
+]  # fmt: skip
+BRANCHES = [
+    {}, {"prompt": "none"}, {"prompt": "none login"}, {"response_type": "token"}, {"response_type": None},
+    {"scope": "nonsense"}, {"scope": None}, {"code_challenge": None}, {"request": "x.y.z"}, {"max_age": "x"},
+    {"request_uri": "https://evil.example/request"}, {"id_token_hint": "x"}, {"claims": "{"},
+    {"response_mode": "form_post"}, {"response_mode": "fragment"}, {"state": "x" * 5000},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("branch", BRANCHES)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_it_is_a_page(web, world, bad, branch, method):
+    if method == "GET":
+        response = web.get(world.partner.link(**branch, **bad))
+    else:
+        response = web.post("/oauth/authorize", data=world.partner.parameters(**branch, **bad))
+    assert response.status_code == 400
+    assert "Location" not in response.headers
+    assert "evil.example" not in response.text
+    assert 'id="response"' not in response.text
+
+
+def test_a_client_that_was_disabled_meanwhile_is_a_page(web, world):
+    from idp.partners.models import Client
+
+    world.change(Client, world.partner.id, enabled=False)
+    assert web.get(world.partner.link()).status_code == 400
+
+
+def test_an_address_that_was_unregistered_while_the_request_waited_is_a_page(web, world):
+    from idp.partners.models import Client
+    from tests.oidc.support import follow, query_of
+
+    pending = query_of(follow(web, web.get(world.partner.link())).request.url)["next"]
+    world.change(Client, world.partner.id, redirect_uris=["https://assembly.example/new"])
+    response = web.get(pending + "&cancel=1")
+    assert response.status_code == 400
+    assert "Location" not in response.headers

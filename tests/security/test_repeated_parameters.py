@@ -1,0 +1,40 @@
+"""S8: each parameter twice, or in query and body, on each endpoint (CVE-2026-9689): only `resource` may repeat."""
+
+import pytest
+
+from idp.oidc.incoming import KNOWN
+from tests.oidc.support import ISSUER, authorised, sent
+
+DECIDING = {"client_id", "redirect_uri", "request_uri"}
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN - {"resource"}))
+def test_at_authorize(web, world, name):
+    response = web.get(world.partner.link(**{name: None}) + f"&{name}=a&{name}=b")
+    if name in DECIDING:
+        assert response.status_code == 400
+    else:
+        assert sent(response)["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize("name", ["state", "scope", "nonce"])
+def test_in_query_and_body_at_authorize(web, world, name):
+    response = web.post(f"/oauth/authorize?{name}=other", data=world.partner.parameters())
+    assert sent(response)["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+@pytest.mark.parametrize("name", sorted(KNOWN - {"resource"}))
+def test_on_the_back_channel(web, world, path, name):
+    response = web.post(
+        path, data=f"{name}=a&{name}=b", headers=world.partner.basic, content_type="application/x-www-form-urlencoded"
+    )
+    assert (response.status_code, response.json["error"]) == (400, "invalid_request")
+    assert name in response.json["error_description"]
+
+
+def test_resource_may_repeat(web, world):
+    got = authorised(web, world.partner, world.username, resource=ISSUER)
+    response = web.get(world.partner.link(resource=ISSUER) + f"&resource={ISSUER}")
+    assert "code" in sent(response)
+    assert got["code"]

@@ -1,0 +1,130 @@
+"""S17, S19: whatever ends the right ends it at once, at every place we are asked (CVE-2026-43983, CVE-2025-64521).
+
+Withdraw, pause, expire, suspend, disable, remove the person: the next refresh, userinfo and code exchange know.
+"""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator, Estab
+from idp.partners.models import Client, Partner
+from idp.sharing import authorise
+from tests.oidc.support import authorised
+
+
+def owner(session, world):
+    return session.get_one(Administrator, world.person)
+
+
+def withdraw(world, clock):
+    with world.work() as session:
+        authorise.withdraw(world.estab, world.partner.id, by=owner(session, world))
+
+
+def pause(world, clock):
+    with world.work() as session:
+        authorise.pause(world.estab, world.partner.id, by=owner(session, world))
+
+
+def expire(world, clock):
+    clock.move(timedelta(days=366))
+
+
+def estab(state):
+    def change(world, clock):
+        world.change(Estab, world.estab, state=state)
+
+    change.__name__ = f"estab_{state}"
+    return change
+
+
+def disable_client(world, clock):
+    world.change(Client, world.partner.id, enabled=False)
+
+
+def disable_partner(world, clock):
+    with world.work() as session:
+        partner_id = session.get_one(Client, world.partner.id).partner_id
+    world.change(Partner, partner_id, disabled_at=clock.now())
+
+
+ENDS = [
+    withdraw, pause, expire, estab("suspended"), estab("closed"), estab("rejected"), disable_client, disable_partner,
+]  # fmt: skip
+
+
+@pytest.fixture
+def code(web, world, clock):
+    return authorised(web, world.partner, world.username)["code"]
+
+
+@pytest.fixture
+def tokens(web, world, clock):
+    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+
+
+def userinfo(web, tokens):
+    return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_refresh_knows(web, world, clock, tokens, end):
+    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    end(world, clock)
+    answer = world.partner.refreshes(web, tokens["refresh_token"])
+    assert answer.json["error"] in {"invalid_grant", "invalid_client"}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_userinfo_knows(web, world, clock, tokens, end):
+    assert userinfo(web, tokens).status_code == 200
+    end(world, clock)
+    assert userinfo(web, tokens).status_code == 401
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_code_given_before_is_worth_nothing(web, world, clock, code, end):
+    end(world, clock)
+    answer = world.partner.redeems(web, code)
+    assert answer.json["error"] in {"invalid_grant", "invalid_client"}
+
+
+@pytest.mark.parametrize("end", [withdraw, pause, expire])
+def test_a_new_request_asks_again(web, world, clock, tokens, end):
+    end(world, clock)
+    response = web.get(world.partner.link(prompt="none"))
+    assert "error=consent_required" in response.location or "error=login_required" in response.location
+
+
+def test_resuming_brings_it_back(web, world, clock, tokens):
+    pause(world, clock)
+    with world.work() as session:
+        authorise.resume(world.estab, world.partner.id, by=owner(session, world))
+    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+
+
+def test_a_new_agreement_does_not_raise_the_tokens_of_a_withdrawn_one(web, world, clock, tokens):
+    withdraw(world, clock)
+    authorised(web, world.partner, world.username)
+    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+    assert userinfo(web, tokens).status_code == 401
+
+
+def test_a_person_who_left_takes_identity_along_and_leaves_the_schools_agreement(web, world, clock, tokens):
+    world.change(Administrator, world.person, removed_at=clock.now())
+    answer = world.partner.refreshes(web, tokens["refresh_token"]).json
+    assert answer["scope"] == "school students"
+    assert "id_token" not in answer
+    assert userinfo(web, answer).status_code == 403
+
+
+def test_areas_taken_back_are_gone_at_the_next_refresh(web, world, clock):
+    scope = "openid offline_access school students attendance"
+    got = authorised(web, world.partner, world.username, "attendance", scope=scope)
+    tokens = world.partner.redeems(web, got["code"]).json
+    assert "attendance" in tokens["scope"]
+    with world.work() as session:
+        agreed = frozenset(scope.split()) - {"attendance"}
+        authorise.change(world.estab, world.partner.id, agreed, by=owner(session, world))
+    assert "attendance" not in world.partner.refreshes(web, tokens["refresh_token"]).json["scope"]

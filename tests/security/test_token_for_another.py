@@ -1,0 +1,105 @@
+"""S20, S21, S23: each kind of JWT offered as each other kind, foreign issuers and keys, hostile headers."""
+
+import base64
+import json
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, OctKey, RSAKey
+
+from idp.foundation import clock
+from idp.keys import ring
+from tests.oidc.support import authorised, sent
+
+
+@pytest.fixture
+def tokens(web, world):
+    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+
+
+def as_access(web, token):
+    return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code
+
+
+def as_hint(web, world, token):
+    return sent(web.get(world.partner.link(prompt="none", id_token_hint=token))).get("error")
+
+
+def as_logout_hint(web, token):
+    return web.get("/oauth/logout", query_string={"id_token_hint": token}).status_code
+
+
+def test_no_kind_passes_for_another(web, world, tokens):
+    assert as_access(web, tokens["access_token"]) == 200
+    assert as_access(web, tokens["id_token"]) == 401
+    assert as_hint(web, world, tokens["access_token"]) == "invalid_request"
+    assert as_logout_hint(web, tokens["access_token"]) == 400
+    partner = world.another(userinfo_signed_response_alg="RS256")
+    signed = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["access_token"]
+    said = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {signed}"}).text
+    assert as_access(web, said) == 401
+    assert as_logout_hint(web, said) == 400
+    assert sent(web.get(partner.link(id_token_hint=said)))["error"] == "invalid_request"
+
+
+def claims_of(token):
+    body = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+
+
+def test_a_token_of_another_issuer_signed_by_our_key_is_none(web, world, tokens):
+    with world.work():
+        foreign = claims_of(tokens["access_token"]) | {"iss": "https://idp.evil.example"}
+        token = ring.sign(foreign, alg="ES256", typ="at+jwt")
+        other_audience = ring.sign(claims_of(tokens["access_token"]) | {"aud": "https://api.example"}, typ="at+jwt")
+    assert as_access(web, token) == 401
+    assert as_access(web, other_audience) == 401
+
+
+def test_other_keys_and_algorithms_sign_nothing(web, world, tokens):
+    claims, keys = claims_of(tokens["access_token"]), web.get("/oauth/jwks").json["keys"]
+    kids = {each["alg"]: each["kid"] for each in keys}
+    public = json.dumps(next(each for each in keys if each["alg"] == "ES256"))
+    forged = [
+        jwt.encode({"alg": "HS256", "typ": "at+jwt", "kid": kids["ES256"]}, claims, OctKey.import_key(public)),
+        jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": kids["ES256"]}, claims, ECKey.generate_key("P-256")),
+        jwt.encode({"alg": "RS256", "typ": "at+jwt", "kid": kids["RS256"]}, claims, RSAKey.generate_key(2048)),
+        jwt.encode({"alg": "ES256", "typ": "at+jwt"}, claims, ECKey.generate_key("P-256")),
+        *(unsigned(claims, alg) for alg in ("none", "nOnE", "None")),
+    ]
+    with world.work():
+        forged.append(ring.sign(claims, alg="RS256", typ="at+jwt"))  # ours, and not what access tokens are signed with
+        forged.append(ring.sign(claims, alg="ES256", typ="JWT"))
+    assert {as_access(web, token) for token in forged} == {401}
+
+
+def unsigned(claims, alg):
+    parts = ({"alg": alg, "typ": "at+jwt"}, claims)
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{"jwk": {}}, {"jku": "https://evil.example/keys"}, {"x5u": "https://evil.example/x"}, {"crit": ["exp"]},
+     {"b64": False, "crit": ["b64"]}, {"kid": "../../etc/passwd"}, {"kid": 'ü"'}, {"zip": "DEF"}],
+)  # fmt: skip
+def test_headers_that_point_elsewhere_are_refused_before_any_key_work(web, world, tokens, header):
+    key = ECKey.generate_key("P-256")
+    if "jwk" in header:
+        header = {"jwk": key.as_dict(private=False)}
+    parts = ({"alg": "ES256", "typ": "at+jwt", **header}, claims_of(tokens["access_token"]))
+    token = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+    assert as_access(web, token + ".AAAA") == 401
+    assert as_logout_hint(web, token + ".AAAA") == 400
+
+
+def test_a_megabyte_is_no_token(web):
+    assert as_access(web, "a" * 7000 + "." + "b" * 50_000 + ".c") in {401, 400}
+
+
+def test_an_expired_token_and_one_from_the_future_are_dead(web, world, tokens):
+    now, claims = int(clock.now().timestamp()), claims_of(tokens["access_token"])
+    with world.work():
+        expired = ring.sign(claims | {"iat": now - 700, "exp": now - 1}, typ="at+jwt")
+        future = ring.sign(claims | {"iat": now + 60, "nbf": now + 60, "exp": now + 700}, typ="at+jwt")
+    assert as_access(web, expired) == as_access(web, future) == 401

@@ -1,0 +1,51 @@
+"""S16: a confidential client with no, wrong, two, or another registered method (CVE-2026-53512)."""
+
+import pytest
+
+ENDPOINTS = {"/oauth/token": {"grant_type": "refresh_token", "refresh_token": "x"}, "/oauth/revoke": {"token": "x"}}
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_every_failure_is_one_and_the_same_401(web, world, path):
+    form, partner = ENDPOINTS[path], world.partner
+    by_post = world.another(token_endpoint_auth_method="client_secret_post")
+    public = world.another(token_endpoint_auth_method="none")
+    tries = [
+        {"data": form},
+        {"data": {**form, "client_id": partner.id}},
+        {"data": {**form, "client_id": partner.id, "client_secret": partner.secret}},  # registered for Basic
+        {"data": {**form, "client_id": partner.id, "client_secret": "wrong"}},
+        {"data": {**form, "client_id": "nobody", "client_secret": "wrong"}},
+        {"data": {**form, "client_id": by_post.id}},
+        {"data": {**form, "client_id": public.id, "client_secret": "x"}},
+        {"data": {**form, "client_id": partner.id, "client_assertion": "x.y.z", "client_assertion_type": "x"}},
+        {"data": form, "headers": {"Authorization": "Bearer x"}},
+        {"data": {**form, "client_id": public.id}, "headers": partner.basic},
+    ]
+    answers = [web.post(path, **each) for each in tries]
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.text for answer in answers}) == 1
+    assert answers[0].json["error"] == "invalid_client"
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_a_disabled_client_and_one_of_a_disabled_partner_are_unknown(web, world, path):
+    from idp.partners.models import Client, Partner
+
+    with world.work() as session:
+        partner_id = session.get_one(Client, world.partner.id).partner_id
+    world.change(Client, world.partner.id, enabled=False)
+    disabled = world.partner.posts(web, path, ENDPOINTS[path])
+    world.change(Client, world.partner.id, enabled=True)
+    assert world.partner.posts(web, path, ENDPOINTS[path]).status_code != 401
+    with world.work() as session:
+        at = session.get_one(Partner, partner_id).created_at
+    world.change(Partner, partner_id, disabled_at=at)
+    assert disabled.status_code == world.partner.posts(web, path, ENDPOINTS[path]).status_code == 401
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_two_methods_are_an_invalid_request(web, world, path):
+    form = {**ENDPOINTS[path], "client_id": world.partner.id, "client_secret": world.partner.secret}
+    response = web.post(path, data=form, headers=world.partner.basic)
+    assert (response.status_code, response.json["error"]) == (400, "invalid_request")
