@@ -94,3 +94,13 @@ def test_printing_the_settings_shows_no_secret():
 
     assert "hunter2" not in repr(loaded)
     assert repr(loaded.secrets.session) not in repr(loaded)
+
+
+def test_the_example_for_production_needs_only_secrets(monkeypatch):
+    monkeypatch.setenv("IDP_CONFIG", "config/production.example.toml")
+
+    with pytest.raises(settings.BadSettings) as bad:
+        settings.load()
+    assert str(bad.value).splitlines()[1:] == ["  secrets: Field required"]
+
+    assert settings.load(secrets=keys()).server.workers == 2
