@@ -85,3 +85,8 @@ NOT_SCHOOLS = frozenset({"29", "47", "48"})
 """Types that are in the register and can be found, but cannot register with us."""
 
 WELSH = "30"
+
+
+def standing(status: str) -> int:
+    """0 open, 1 proposed to open, 2 closed or unknown."""
+    return 0 if status in IS_OPEN else 1 if status == PROPOSED else 2

@@ -233,6 +233,7 @@ def _kind(raw: Mapping[str, str], oddities: list[Oddity]) -> dict[str, Any]:
         kept[name] = int(age) if age.isascii() and age.isdigit() and len(age) < 4 else None
         if age and kept[name] is None:
             oddities.append(Oddity("unreadable", raw["URN"], label, age))
+    kept["standing"] = codes.standing(kept["status_code"])
     kept["country"] = "Wales" if kept["type_code"] == codes.WELSH else raw["Country (name)"]
     return kept | {"trust_code": raw["Trusts (code)"], "trust_name": raw["Trusts (name)"]}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import Row, Table, bindparam, delete, insert, or_, select
+from sqlalchemy import Row, Table, bindparam, delete, insert, select
 
 from idp.foundation import clock
 from idp.foundation.database import session
@@ -14,6 +14,12 @@ from idp.schools import codes, gias
 from idp.schools.models import School, SchoolLink
 
 LINKS: Table = SchoolLink.__table__  # type: ignore[assignment]
+
+_STEPS = (
+    select(LINKS)
+    .where(LINKS.c.is_succession, LINKS.c.from_urn.in_(bindparam("urns", expanding=True)))
+    .order_by(LINKS.c.since, LINKS.c.to_urn)
+)
 
 _BACKWARDS: Final = "Predecessor"
 _FORWARDS: Final = "Successor"
@@ -82,7 +88,8 @@ def successors(urns: Collection[str]) -> dict[str, tuple[Next, ...]]:
     """What follows each of these schools: the first open school of the chain, or all where it parts.
 
     Followed only while there is exactly one successor, and not into the future: a link that lies ahead is
-    told and not followed. Empty where nothing is known. Two queries, however many schools.
+    told and not followed. Empty where nothing is known. A query for each hop and one
+    for the schools, however many there are.
     """
     if not urns:
         return {}
@@ -97,20 +104,17 @@ def successors(urns: Collection[str]) -> dict[str, tuple[Next, ...]]:
 
 
 def _graph(urns: Collection[str]) -> dict[str, list[Row[Any]]]:
-    """Every succession that can be reached from `urns`, by the school it leads from."""
-    begin = select(LINKS.c.to_urn.label("urn")).where(LINKS.c.is_succession, LINKS.c.from_urn.in_(urns))
-    reached = begin.cte("reached", recursive=True)
-    onwards = select(LINKS.c.to_urn).join(reached, LINKS.c.from_urn == reached.c.urn).where(LINKS.c.is_succession)
-    reached = reached.union(onwards)  # and not "union all": there are loops
-    steps = (
-        select(LINKS)
-        .where(LINKS.c.is_succession, or_(LINKS.c.from_urn.in_(urns), LINKS.c.from_urn.in_(select(reached.c.urn))))
-        .order_by(LINKS.c.since, LINKS.c.to_urn)
-    )
+    """Every succession that can be reached from `urns`, by the school it leads from: a query for each hop."""
     graph: dict[str, list[Row[Any]]] = defaultdict(list)
-    for step in session().execute(steps):
-        if all(known.to_urn != step.to_urn for known in graph[step.from_urn]):
-            graph[step.from_urn].append(step)
+    seen: set[str] = set()
+    ahead = set(urns)
+    while ahead:
+        seen |= ahead
+        for step in session().execute(_STEPS, {"urns": sorted(ahead)}):
+            if all(known.to_urn != step.to_urn for known in graph[step.from_urn]):
+                graph[step.from_urn].append(step)
+            ahead.add(step.to_urn)
+        ahead -= seen  # there are loops
     return graph
 
 

@@ -3,9 +3,9 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, Text, UniqueConstraint, case
-from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ColumnElement, ForeignKey, Index, Text, UniqueConstraint, and_, text
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from idp.foundation.database import Base
 from idp.schools import codes
@@ -14,11 +14,32 @@ Key = Text().with_variant(Text(collation="C"), "postgresql")
 """Text compared byte by byte on every database, so that an index finds what begins with some letters."""
 
 
+def begins_with(column: InstrumentedAttribute[str], letters: str) -> ColumnElement[bool]:
+    """Whether a `Key` of letters and digits begins with `letters`: "~" sorts after all of them."""
+    return and_(column >= letters, column < f"{letters}~")
+
+
+def _standing_of_row(row: DefaultExecutionContext) -> int:
+    status: str = row.get_current_parameters()["status_code"]  # type: ignore[no-untyped-call]
+    return codes.standing(status)
+
+
 class School(Base):
     """An entry of a national register; `register` is `gias`, and `register_id` then its URN."""
 
     __tablename__ = "schools"
-    __table_args__ = (UniqueConstraint("register", "register_id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        UniqueConstraint("register", "register_id"),
+        # partial, or the many schools that never had another number would make it look useless to a planner
+        Index(
+            "ix_schools_former_dfe_number",
+            "former_dfe_number",
+            sqlite_where=text("former_dfe_number IS NOT NULL"),
+            postgresql_where=text("former_dfe_number IS NOT NULL"),
+        ),
+        Index("ix_schools_in_order", "standing", "name_key", "id"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     register: Mapped[str]
@@ -31,7 +52,7 @@ class School(Base):
     establishment_number: Mapped[str]
     dfe_number: Mapped[str | None] = mapped_column(index=True)
     """LA code and number, 7 digits without a slash; not unique: a closed school and its successor may share it."""
-    former_dfe_number: Mapped[str | None] = mapped_column(index=True)
+    former_dfe_number: Mapped[str | None]
     ukprn: Mapped[str | None] = mapped_column(index=True)
     type_code: Mapped[str]
     type_name: Mapped[str]
@@ -40,6 +61,8 @@ class School(Base):
     status_code: Mapped[str]
     """1 open, 2 closed, 3 open but proposed to close, 4 proposed to open."""
     status_name: Mapped[str]
+    standing: Mapped[int] = mapped_column(default=_standing_of_row)
+    """`codes.standing` of the status: the order in which schools are listed."""
     phase_code: Mapped[str]
     phase_name: Mapped[str]
     low_age: Mapped[int | None]
@@ -101,16 +124,6 @@ class School(Base):
     def is_open(self) -> bool:
         """Open, or open but proposed to close: both may register."""
         return self.status_code in codes.IS_OPEN and self.left_register_on is None
-
-    @hybrid_property
-    def standing(self) -> int:
-        """0 open, 1 proposed to open, 2 closed or unknown: the order in which schools are listed."""
-        return 0 if self.status_code in codes.IS_OPEN else 1 if self.status_code == codes.PROPOSED else 2
-
-    @standing.inplace.expression
-    @classmethod
-    def _standing(cls) -> ColumnElement[int]:
-        return case((cls.status_code.in_(sorted(codes.IS_OPEN)), 0), (cls.status_code == codes.PROPOSED, 1), else_=2)
 
 
 class SchoolLink(Base):

@@ -5,20 +5,23 @@ A word that nobody has becomes its nearest; failing that it is left out, and the
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace as but
+from math import prod
 from typing import Final
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 
 from idp.foundation.database import session
 from idp.schools import words
-from idp.schools.models import School, SchoolWord, SearchWord, WordTrigram
+from idp.schools.models import School, SchoolWord, SearchWord, WordTrigram, begins_with
 
 MOST_WORDS: Final = 12
 """Words that are looked at; no school has more that matter."""
 CANDIDATES: Final = 80
 """Words, nearest by trigrams, whose distance is looked at."""
-_END: Final = "~"
-"""Sorts after every letter and digit, so `word` to `word~` is all that begins with `word`."""
+REGISTER: Final = 52_000
+"""Schools of the register, near enough for a guess."""
+MANY: Final = 1500
+"""From so many expected schools on, walking through all of them in order is quicker than sorting those found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Query:
 class Match:
     """The schools, in order, and the query that found them."""
 
-    schools: tuple[School, ...]
+    schools: Sequence[School]
     query: Query
 
 
@@ -99,11 +102,8 @@ def _known(sought: Iterable[str]) -> dict[str, Word]:
 
 
 def _beginning(prefix: str) -> int:
-    return session().scalar(select(func.coalesce(func.sum(SearchWord.schools), 0)).where(_begins(prefix))) or 0
-
-
-def _begins(prefix: str) -> ColumnElement[bool]:
-    return SearchWord.word.between(prefix, prefix + _END)
+    total = select(func.coalesce(func.sum(SearchWord.schools), 0)).where(begins_with(SearchWord.word, prefix))
+    return session().scalar(total) or 0
 
 
 def _nearest(word: str) -> Word | None:
@@ -129,45 +129,81 @@ def _nearest(word: str) -> Word | None:
     return min(near, key=lambda one: one[:2])[2] if near else None
 
 
-def _schools(query: Query, limit: int) -> tuple[School, ...]:
+def _schools(query: Query, limit: int) -> Sequence[School]:
+    """The first schools, in order: open before proposed before closed, then those with `tail` as a whole, by name."""
     if not (query.head or query.tail or query.unfinished):
         return ()
-    return tuple(session().scalars(_selected(query).limit(limit)))
+    whole = (*query.head, *query.tail)
+    if query.tail and _expected(*(word.schools for word in whole)) >= MANY:
+        found = session().scalars(_walked(whole).limit(limit)).all()
+        if len(found) == limit and found[-1].standing == 0:  # a full page of the first kind: nothing can come before
+            return found
+    many = not query.tail and _expected(*(word.schools for word in query.head), query.beginning) >= MANY
+    selected = _walked(query.head, query.unfinished) if many else _sorted(query)
+    return session().scalars(selected.limit(limit)).all()
 
 
-def _selected(query: Query) -> Select[School]:
-    """The rarest condition leads, because its schools are then all that the others are tried on."""
-    rarest = min((word.schools for word in query.head), default=None)
-    last_leads = bool(query.unfinished) and (rarest is None or query.beginning < rarest)
-    found = select(School).where(School.left_register_on.is_(None))
-    led = last_leads
-    for word in sorted(query.head, key=lambda word: word.schools):
+def _expected(*schools: int) -> float:
+    """How many schools have words that so many have, if words keep no company."""
+    return REGISTER * prod(min(many / REGISTER, 1.0) for many in schools if many)
+
+
+def _walked(having: Sequence[Word], unfinished: str = "") -> Select[School]:
+    """Go through all schools in order and stop at the last one wanted: for words that many schools have."""
+    found = _offered().where(*map(_has, having))
+    if unfinished:
+        found = found.where(_has_one(_ending(unfinished)))
+    return found.order_by(School.standing, School.name_key, School.id)
+
+
+def _sorted(query: Query) -> Select[School]:
+    """Find all schools and sort them; the rarest condition leads, its schools being all that others are tried on."""
+    rarest_first = sorted(query.head, key=lambda word: word.schools)
+    last_leads = bool(query.unfinished) and (not rarest_first or query.beginning < rarest_first[0].schools)
+    found, led = _offered(), last_leads
+    for word in rarest_first:
         found = found.where(_has(word) if led else School.id.in_(_with(word)))
         led = True
-    rank: ColumnElement[int] = literal(0)
-    if query.unfinished:
-        ends = select(SearchWord.id).where(or_(_begins(query.unfinished), SearchWord.id.in_(_ids(query.tail[:1]))))
-        having = select(SchoolWord.school_id).where(SchoolWord.word_id.in_(ends))
-        one_of = exists(having.where(SchoolWord.school_id == School.id).correlate(School))
-        found = found.where(School.id.in_(having) if last_leads else one_of)
-        exact = and_(literal(bool(query.tail)), *map(_has, query.tail))
-        rank = case((exact, 0), else_=1)
-        if len(query.tail) > 1:
-            begun = having.where(SchoolWord.school_id == School.id).correlate(School)
-            found = found.where(or_(exact, exists(begun)))
-    return found.order_by(School.standing, rank, School.name_key, School.id)
+    if not query.unfinished:
+        return found.order_by(School.standing, School.name_key, School.id)
+    ending = _ending(query.unfinished, *query.tail[:1])
+    leading = School.id.in_(select(SchoolWord.school_id).where(SchoolWord.word_id.in_(ending)))
+    found = found.where(leading if last_leads else _has_one(ending))
+    exact = and_(literal(bool(query.tail)), *map(_has, query.tail))
+    if len(query.tail) > 1:
+        found = found.where(or_(exact, _has_one(_ending(query.unfinished))))
+    return found.order_by(School.standing, case((exact, 0), else_=1), School.name_key, School.id)
+
+
+def _offered() -> Select[School]:
+    return select(School).where(School.left_register_on.is_(None))
+
+
+def _ending(unfinished: str, *or_these: Word) -> Select[int]:
+    """The words that begin with `unfinished`, and these."""
+    begins = begins_with(SearchWord.word, unfinished)
+    return select(SearchWord.id).where(or_(begins, SearchWord.id.in_([word.id for word in or_these])))
+
+
+def _has_one(of_words: Select[int]) -> ColumnElement[bool]:
+    """Look through the few words of each school; "+ 0" keeps SQLite from trying each of `of_words` on it instead."""
+    return _tried(select(SchoolWord.school_id).where((SchoolWord.word_id + 0).in_(of_words)))
+
+
+def _has(word: Word) -> ColumnElement[bool]:
+    return _tried(_with(word))
+
+
+def _tried(schools: Select[int]) -> ColumnElement[bool]:
+    """Whether the school is among `schools`, asked of each in turn.
+
+    "OFFSET 0" keeps PostgreSQL from making a join of it: it cannot know how common a word is, and goes wrong.
+    """
+    return exists(schools.where(SchoolWord.school_id == School.id).correlate(School).offset(0))
 
 
 def _with(word: Word) -> Select[int]:
     return select(SchoolWord.school_id).where(SchoolWord.word_id == word.id)
-
-
-def _has(word: Word) -> ColumnElement[bool]:
-    return exists(_with(word).where(SchoolWord.school_id == School.id).correlate(School))
-
-
-def _ids(some: Sequence[Word]) -> list[int]:
-    return [word.id for word in some]
 
 
 def _fewer(query: Query) -> Iterable[Query]:

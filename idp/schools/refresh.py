@@ -12,7 +12,7 @@ from datetime import date
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Row, Table, bindparam, func, insert, select, update
+from sqlalchemy import Row, Table, bindparam, insert, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock
@@ -30,7 +30,7 @@ MISSING: Final = 0.02
 
 SCHOOLS: Table = School.__table__  # type: ignore[assignment]
 CHANGES: Table = SchoolChange.__table__  # type: ignore[assignment]
-UNTOLD: Final = frozenset({"digest", "name_key", "last_changed_on", "last_seen_in", "head_teacher"})
+UNTOLD: Final = frozenset({"digest", "name_key", "standing", "last_changed_on", "last_seen_in", "head_teacher"})
 """What changes without anybody having to be told; a head teacher's name is kept once, not in a history."""
 
 Progress = Callable[[int, float], None]
@@ -115,7 +115,7 @@ def run(
         if any((summary.added, summary.changed, summary.closed, summary.reopened, summary.returned)):
             index.settle()
         if summary.added > CHUNK:
-            bulk.count_anew(SCHOOLS, index.WORDS, index.SCHOOL_WORDS, index.TRIGRAMS)
+            bulk.survey(SCHOOLS, index.WORDS, index.SCHOOL_WORDS, index.TRIGRAMS)
         summary.seconds = round(time.perf_counter() - started, 2)
         _note_outcome(noted, summary, by)
         if trial:
@@ -217,10 +217,10 @@ def _values(line: Line, its: _Import) -> dict[str, Any]:
 
 def _add(lines: list[Line], its: _Import) -> None:
     rows = [_values(line, its) | {"first_seen_in": its.id} for line in lines]
-    highest = session().scalar(select(func.max(SCHOOLS.c.id))) or 0
     bulk.add(SCHOOLS, list(rows[0]), [tuple(row.values()) for row in rows])
-    mine = select(SCHOOLS.c.register_id, SCHOOLS.c.id).where(SCHOOLS.c.id > highest, SCHOOLS.c.last_seen_in == its.id)
-    ids: dict[str, int] = dict(session().execute(mine).tuples().all())
+    newest = select(SCHOOLS.c.register_id, SCHOOLS.c.id).where(SCHOOLS.c.last_seen_in == its.id)
+    newest = newest.order_by(SCHOOLS.c.id.desc()).limit(len(rows))
+    ids: dict[str, int] = dict(session().execute(newest).tuples().all())
     index.add({ids[row["register_id"]]: index.words_of(row["name_key"], row["town"]) for row in rows}, its.words)
     its.told.added += len(rows)
     if not its.is_first:  # when the register begins, every school is new, and nobody waits to hear it

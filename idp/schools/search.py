@@ -15,7 +15,7 @@ from idp.foundation.database import session
 from idp.foundation.errors import NotFound
 from idp.schools import codes, gias, links, names, reading, status
 from idp.schools.links import Next
-from idp.schools.models import RegisterImport, School
+from idp.schools.models import RegisterImport, School, begins_with
 from idp.schools.reading import Kind, Reading
 
 PAGE: Final = 20
@@ -144,7 +144,7 @@ def _by_postcode(read: Reading) -> Select[School]:
 def _postcode_begins(value: str) -> ColumnElement[bool]:
     """A space in `value` says where the outward part ends, and so how long the whole postcode is."""
     key = value.replace(" ", "")
-    begins = School.postcode_key.between(key, key + "~")
+    begins = begins_with(School.postcode_key, key)
     return and_(begins, func.length(School.postcode_key) == value.index(" ") + 3) if " " in value else begins
 
 
