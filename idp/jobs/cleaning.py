@@ -21,4 +21,3 @@ def batch(column: InstrumentedAttribute[Any], before: datetime, *only: ColumnEle
     oldest = select(*table.primary_key.columns).where(column < before, *only).order_by(column).limit(BATCH)
     deleted = session().connection().execute(delete(table).where(key.in_(oldest)))
     return cast("CursorResult[Any]", deleted).rowcount
-

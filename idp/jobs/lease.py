@@ -1,6 +1,6 @@
 """Take a timed job, so that of several workers one does it; a worker that dies loses it when the lease ends."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -17,7 +17,7 @@ def take(name: str, *, worker: str, lease: timedelta) -> bool:
     """
     now = clock.now()
     if session().get(Job, name) is None:
-        _introduce(name)
+        _introduce(name, now)
     taken = (
         update(Job)
         .where(Job.name == name, Job.due_at <= now)
@@ -43,9 +43,9 @@ def listing() -> list[Job]:
     return list(session().scalars(select(Job).order_by(Job.name)))
 
 
-def _introduce(name: str) -> None:
+def _introduce(name: str, now: datetime) -> None:
     """The row of a job that nobody has done yet; two workers may try at once."""
-    row = {"name": name, "due_at": clock.now(), "worker": None, "began_at": None, "ended_at": None, "fault": None}
+    row = {"name": name, "due_at": now, "worker": None, "began_at": None, "ended_at": None, "fault": None}
     try:
         with session().begin_nested():
             session().execute(insert(Job), row)

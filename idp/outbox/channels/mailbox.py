@@ -13,8 +13,9 @@ from idp.outbox.letter import Later, Letter
 def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
     """The Maildir of `outbox.mailbox`, made where it is missing."""
     folder = settings.outbox.mailbox
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with closing(mailbox.Maildir(folder, create=True)) as box:
+    for part in ("tmp", "new", "cur"):  # `create=True` makes them only where there is no folder at all
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    with closing(mailbox.Maildir(folder, create=False)) as box:
 
         def leave(letter: Letter) -> None:
             built = mime.mail if letter.kind == "email" else mime.text_message

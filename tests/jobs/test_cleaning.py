@@ -1,0 +1,52 @@
+"""What has had its time goes, in batches, oldest first."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from idp.foundation import clock as clocks
+from idp.jobs import cleaning
+from idp.jobs.models import Heartbeat
+from idp.oidc.models import Seen
+from idp.signin.models import SessionClient
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+def left(session, model):
+    return session.scalar(select(func.count()).select_from(model))
+
+
+def test_a_batch_takes_the_oldest_and_says_how_many(work, monkeypatch):
+    monkeypatch.setattr(cleaning, "BATCH", 10)
+    now = clocks.now()
+    with work() as session:
+        for age in range(25):
+            session.add(Seen(digest=bytes([age]), expires_at=now - timedelta(hours=age)))
+    with work() as session:
+        assert cleaning.batch(Seen.expires_at, now) == 10
+        assert set(session.scalars(select(Seen.digest))) == {bytes([age]) for age in range(15)}
+        assert cleaning.batch(Seen.expires_at, now) == 10
+        assert cleaning.batch(Seen.expires_at, now) == 4
+        assert session.scalars(select(Seen.digest)).all() == [bytes([0])]  # it expires at this very moment
+
+
+def test_only_what_it_is_told(work):
+    long_ago = clocks.now() - timedelta(days=9)
+    with work() as session:
+        for worker in ("one", "two"):
+            session.add(Heartbeat(worker=worker, started_at=long_ago, beat_at=long_ago))
+    with work() as session:
+        assert cleaning.batch(Heartbeat.beat_at, clocks.now(), Heartbeat.worker == "one") == 1
+        assert session.scalars(select(Heartbeat.worker)).all() == ["two"]
+
+
+def test_a_table_with_a_key_of_two_columns(work):
+    now = clocks.now()
+    with work() as session:
+        for client in ("one", "two"):
+            session.add(SessionClient(sid="s", client_id=client, since=now - timedelta(days=client == "one")))
+    with work() as session:
+        assert cleaning.batch(SessionClient.since, now) == 1
+        assert left(session, SessionClient) == 1

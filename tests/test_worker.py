@@ -1,0 +1,338 @@
+"""The worker: what it does, and that nothing stops it but being told to."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
+
+from idp import worker
+from idp.audit import chain, checkpoints, log
+from idp.audit.models import Checkpoint, Entry
+from idp.foundation import clock as clocks, runtime
+from idp.foundation.database import db
+from idp.foundation.settings import ROOT
+from idp.foundation.web import transactions
+from idp.jobs import heart, lease
+from idp.jobs.models import Heartbeat, Job
+from idp.oidc.models import Code, Seen
+from idp.onboarding.models import EmailProof, Registration
+from idp.outbox import post
+from idp.outbox.models import Message
+from tests.factories import a_school
+
+WAIT = 30
+
+
+@pytest.fixture
+def eventually(work):
+    """`eventually(question)` asks until the answer is yes, each time in a transaction of its own."""
+
+    def ask(question):
+        until = time.monotonic() + WAIT
+        while time.monotonic() < until:
+            with work() as session:
+                if answer := question(session):
+                    return answer
+            time.sleep(0.02)
+        raise AssertionError("it did not happen")
+
+    return ask
+
+
+@pytest.fixture
+def quick(app, monkeypatch):
+    """Looks every few milliseconds."""
+    monkeypatch.setattr(worker, "SEAL", 0.01)
+    monkeypatch.setattr(worker, "BEAT", 0.01)
+    built = app.extensions["idp"]
+    outbox = built.settings.outbox.model_copy(update={"interval": 0.01})
+    settings = built.settings.model_copy(update={"outbox": outbox})
+    monkeypatch.setitem(app.extensions, "idp", runtime.Runtime(settings, built.sealer, built.passwords))
+
+
+@pytest.fixture
+def running(app, quick):
+    """`running()` starts a worker in this process; it is stopped when the test is over."""
+    stop, finishes = threading.Event(), []
+
+    def start():
+        finishes.append(worker.start(app, stop))
+
+    yield start
+    stop.set()
+    for finish in finishes:
+        finish()
+
+
+@pytest.fixture
+def todo(app):
+    """How a job opens a transaction."""
+    return partial(transactions.work, app)
+
+
+def a_message(**differs):
+    return post.sms("mobile_code", to="+447700900123", code="123456", **differs)
+
+
+def a_seen(age):
+    return Seen(digest=os.urandom(8), expires_at=clocks.now() - age)
+
+
+def test_it_delivers_seals_signs_cleans_and_says_that_it_lives(running, work, eventually):
+    with work() as session:
+        sent = a_message()
+        log.record("estab.registered", by="adm_jo")
+        session.add(a_seen(timedelta(days=2)))
+    running()
+    eventually(lambda session: session.get(Message, sent).sent_at)
+    eventually(lambda session: not session.scalar(select(func.count()).where(Entry.position.is_(None))))
+    eventually(lambda session: session.scalar(select(func.count()).select_from(Seen)) == 0)
+    eventually(lambda session: heart.last())
+    with work():
+        assert chain.verify(from_start=True).faults == []
+
+
+def test_when_it_is_stopped_its_heart_stops_too(app, quick, work, eventually):
+    stop = threading.Event()
+    finish = worker.start(app, stop)
+    eventually(lambda session: heart.last())
+    stop.set()
+    finish()
+    with work():
+        assert heart.last() is None
+    assert not [thread for thread in threading.enumerate() if thread.name in {"email", "sms", "audit", "jobs"}]
+
+
+def test_a_job_that_fails_is_told_and_keeps_nothing_else_from_being_done(running, work, eventually, monkeypatch):
+    def break_down(work):
+        raise ZeroDivisionError("oops")
+
+    jobs = (worker.Job("broken", timedelta(hours=1), timedelta(minutes=1), break_down), *worker.JOBS)
+    monkeypatch.setattr(worker, "JOBS", jobs)
+    with work() as session:
+        session.add(a_seen(timedelta(days=2)))
+    running()
+    broken = eventually(lambda session: session.scalar(select(Job).where(Job.name == "broken", Job.fault.is_not(None))))
+    assert broken.fault == "ZeroDivisionError: oops"
+    eventually(lambda session: session.scalar(select(func.count()).select_from(Seen)) == 0)
+
+
+@pytest.mark.parametrize("fault", [OperationalError("SELECT 1", {}, Exception("the database is away")), KeyError("x")])
+def test_a_loop_survives_every_fault_and_goes_on_when_it_is_over(app, todo, monkeypatch, fault):
+    monkeypatch.setattr(worker, "PATIENCE", 0.01)
+    stop, turns = threading.Event(), []
+
+    def turn(_work):
+        turns.append(None)
+        if len(turns) < 5:
+            raise fault
+        if len(turns) == 8:
+            stop.set()
+        return False
+
+    worker._keep_on(worker.Loop("loop", 0.001, turn), todo, stop)
+    assert len(turns) == 8
+
+
+def test_after_faults_it_waits_longer_and_longer_but_never_long(monkeypatch):
+    waits, stop = [], threading.Event()
+    monkeypatch.setattr(stop, "wait", waits.append)
+
+    def turn(_work):
+        if len(waits) == 9:
+            stop.set()
+        raise OperationalError("SELECT 1", {}, Exception("away"))
+
+    worker._keep_on(worker.Loop("loop", 0.5, turn), None, stop)
+    assert waits == sorted(waits)
+    assert waits[0] < 2
+    assert waits[-1] == worker.PATIENCE
+
+
+def test_it_survives_the_database_being_away_and_delivers_when_it_is_back(running, work, eventually, app, monkeypatch):
+    """What pulling the plug looks like from here: every connection fails, new and old."""
+    with app.app_context():
+        engine = db.engine
+    away = threading.Event()
+    away.set()
+    connect = engine.pool._creator
+
+    def refuse(*args):
+        if away.is_set():
+            raise OperationalError("connect", {}, Exception("connection refused"))
+        return connect(*args)
+
+    with work():
+        sent = a_message()
+    engine.dispose()
+    monkeypatch.setattr(engine.pool, "_creator", refuse)
+    monkeypatch.setattr(worker, "PATIENCE", 0.05)
+    running()
+    time.sleep(0.3)
+    away.clear()
+    eventually(lambda session: session.get(Message, sent).sent_at)
+
+
+class TestCheckpoint:
+    def test_it_is_in_the_table_and_leaves_by_the_log(self, work, todo, caplog):
+        caplog.set_level("INFO")
+        with work():
+            chain.seal()
+        worker.sign_checkpoint(todo)
+        with work() as session:
+            line = checkpoints.line(session.scalars(select(Checkpoint)).one())
+        assert line in caplog.text
+
+    def test_a_chain_that_was_tampered_with_is_an_alarm_and_not_signed(self, work, todo, caplog):
+        with work() as session:
+            chain.seal()
+            for name in ("audit_entries_only_sealed",):
+                if session.get_bind().dialect.name == "postgresql":
+                    session.execute(text("SET LOCAL session_replication_role = replica"))
+                else:
+                    session.execute(text(f"DROP TRIGGER {name}"))
+            session.execute(text("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 1"))
+        job = next(job for job in worker.JOBS if job.run is worker.sign_checkpoint)
+        with work():
+            lease.take(job.name, worker="me", lease=job.lease)
+        worker._do(job, "me", todo)
+        with work() as session:
+            assert session.scalars(select(Checkpoint)).all() == []
+            assert "Tampered" in lease.listing()[0].fault
+        assert "position 1" in caplog.text
+
+
+class TestCleaning:
+    def test_a_code_is_kept_for_a_day_after_it_expired_so_that_a_replay_is_seen(self, work, todo, clock):
+        with work() as session:
+            kept, gone = a_seen(timedelta(hours=23)), a_seen(timedelta(hours=25))
+            session.add_all([kept, gone])
+        worker.clean(todo)
+        with work() as session:
+            assert session.scalars(select(Seen.digest)).all() == [kept.digest]
+
+    def test_registrations_never_verified_go_with_their_proofs_and_the_others_stay(self, work, todo, clock):
+        with work() as session:
+            school = a_school()
+            for name, used in (("left", None), ("done", clocks.now())):
+                session.add(a_registration(name, school, used_at=used))
+                session.flush()
+                session.add(a_proof(name))
+        clock.move(timedelta(days=8, hours=1))
+        worker.clean(todo)
+        with work() as session:
+            assert session.scalars(select(Registration.id)).all() == ["done"]
+            assert session.scalars(select(EmailProof.registration_id)).all() == []
+
+    def test_sent_messages_go_after_thirty_days_and_failed_ones_after_ninety(self, work, todo, clock):
+        with work() as session:
+            sent, failed, waiting = (session.get(Message, a_message()) for _ in range(3))
+            sent.sent_at = failed.failed_at = clocks.now()
+        clock.move(timedelta(days=31))
+        worker.clean(todo)
+        with work() as session:
+            assert set(session.scalars(select(Message.id))) == {failed.id, waiting.id}
+        clock.move(timedelta(days=60))
+        worker.clean(todo)
+        with work() as session:
+            assert set(session.scalars(select(Message.id))) == {waiting.id}
+
+    def test_a_table_that_cannot_be_cleaned_does_not_keep_the_others(self, work, todo, clock, monkeypatch):
+        broken = worker.Kept(Code.expires_at, "expired", text("nonsense"))
+        monkeypatch.setattr(worker, "RETENTION", (broken, *worker.RETENTION))
+        with work() as session:
+            session.add(a_seen(timedelta(days=2)))
+        worker.clean(todo)
+        with work() as session:
+            assert session.scalars(select(Seen)).all() == []
+
+    def test_whatever_there_is_goes_in_one_round(self, work, todo, clock, monkeypatch):
+        monkeypatch.setattr(worker.cleaning, "BATCH", 3)
+        monkeypatch.setattr(worker, "PAUSE", 0)
+        with work() as session:
+            session.add_all([a_seen(timedelta(days=2)) for _ in range(10)])
+        worker.clean(todo)
+        with work() as session:
+            assert session.scalars(select(Seen)).all() == []
+
+    def test_every_column_rows_are_cleaned_by_has_an_index_and_a_setting(self, settings):
+        for kept in worker.RETENTION:
+            table = kept.column.class_.__table__
+            leading = {next(iter(index.columns)).name for index in table.indexes}
+            assert kept.column.key in leading, f"{table.name}.{kept.column.key}"
+            assert getattr(settings.retention, kept.days) >= 0
+
+    def test_everything_that_expires_is_cleaned(self):
+        """A new table with an expiry is forgotten by nobody."""
+        cleaned = {kept.column.class_.__tablename__ for kept in worker.RETENTION}
+        expiring = {
+            mapper.class_.__tablename__ for mapper in db.Model.registry.mappers if "expires_at" in mapper.columns
+        }  # fmt: skip
+        assert expiring - cleaned == {"client_secrets", "initial_access_tokens", "join_requests"}  # history, and few
+
+
+def a_registration(name, school, **differs):
+    now = clocks.now()
+    values = {
+        "id": name, "school_id": school.id, "name": "Jo", "email": "jo@oakhill.example", "mobile": "+447700900123",
+        "declared_at": now, "browser": b"", "created_at": now, "expires_at": now + timedelta(days=7),
+    }  # fmt: skip
+    return Registration(**(values | differs))
+
+
+def a_proof(registration):
+    now = clocks.now() + timedelta(days=6)
+    return EmailProof(
+        digest=os.urandom(8), purpose="register", registration_id=registration, email="jo@oakhill.example",
+        email_folded="jo@oakhill.example", created_at=now, expires_at=now + timedelta(hours=1),
+    )  # fmt: skip
+
+
+class TestCommand:
+    def test_once_does_what_is_due_and_stops(self, app, work):
+        with work() as session:
+            sent = a_message()
+            log.record("estab.registered", by="adm_jo")
+        answer = CliRunner().invoke(worker.worker, ["--once"], obj=lambda: app)
+        assert answer.exit_code == 0, answer.output
+        with work() as session:
+            assert session.get(Message, sent).sent_at
+            assert session.scalar(select(func.count()).where(Entry.position.is_(None))) == 0
+            assert session.scalars(select(Heartbeat)).all() == []
+
+    @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_stops_it_in_good_order(self, app, work, eventually, settings, sign):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "idp.cli", "worker"],
+            cwd=ROOT,
+            env=os.environ
+            | {
+                "IDP_CONFIG": "config/test.toml",
+                "IDP_DATABASE__URL": settings.database.url,
+                "IDP_OUTBOX__MAILBOX": str(settings.outbox.mailbox),
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            with work():
+                sent = a_message()
+            eventually(lambda session: session.get(Message, sent).sent_at)
+            eventually(lambda session: heart.last())
+            process.send_signal(sign)
+            _, said = process.communicate(timeout=WAIT)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 0, said
+        with work():
+            assert heart.last() is None
