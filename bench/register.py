@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psycopg
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 os.environ.setdefault("IDP_CONFIG", "config/test.toml")
 
@@ -228,9 +228,6 @@ def measure(url: str, kind: str, register: Path, options: argparse.Namespace) ->
         for figure in imports(app, register, options.names, kind):
             _tell(figure)
             figures.append(figure)
-        if kind == "PostgreSQL":
-            with work(app):
-                database.session().execute(text("ANALYZE"))
         for figure in searches(app, kind, options.searches):
             _tell(figure)
             figures.append(figure)
