@@ -5,15 +5,18 @@ Following one only shows a page, because mail scanners follow links too; what is
 
 from datetime import timedelta
 
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
+from idp.estabs import people
 from idp.estabs.models import Administrator, PersonalSecret
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import claim, session
 from idp.foundation.errors import Refusal
+from idp.outbox import post
 
 WELCOME = "welcome"
 WELCOME_LIFETIME = timedelta(days=7)
+LINKS_AN_HOUR = 3
 
 
 class LinkRefused(Refusal):
@@ -53,6 +56,25 @@ class LinkExpired(LinkRefused):
 def welcome(person: Administrator) -> str:
     """The address at which a person who was added chooses a password; earlier ones die. For a mail to them."""
     return runtime.url(f"/welcome/{issue(person.id, WELCOME, WELCOME_LIFETIME)}")
+
+
+def welcome_again(secret: str) -> None:
+    """Mail a new link to whom this one welcomed, if they still have no password; nothing otherwise, untold."""
+    kept = session().get(PersonalSecret, crypto.digest(secret))
+    person = people.get(kept.person_id) if kept and kept.purpose == WELCOME else None
+    if person is None or person.password_hash is not None or _lately(person.id) >= LINKS_AN_HOUR:
+        return
+    post.email(
+        "welcome_link", to=person.email, expires=clock.now() + WELCOME_LIFETIME, estab=person.estab_id,
+        name=person.name, school=person.estab.name, link=welcome(person), days=WELCOME_LIFETIME.days,
+    )  # fmt: skip
+
+
+def _lately(person_id: str) -> int:
+    """How many welcomes a person was sent within the hour."""
+    mine = PersonalSecret.person_id == person_id, PersonalSecret.purpose == WELCOME
+    since = PersonalSecret.created_at > clock.now() - timedelta(hours=1)
+    return session().scalar(select(func.count()).select_from(PersonalSecret).where(*mine, since)) or 0
 
 
 def issue(person_id: str, purpose: str, lifetime: timedelta, *, value: str | None = None) -> str:

@@ -44,6 +44,7 @@ class Shared:
     by: str
     until: str
     state: str
+    """`active`, `paused`, `expired`; `waiting` while data is withheld until the school is verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def of(person: Administrator) -> Overview:
         person=person,
         call_by=due.in_words(waiting.due_at) if waiting and waiting.decided_at is None else None,
         tasks=_tasks(person),
-        shared=[_shared(agreed) for agreed in authorise.current(estab.id)],
+        shared=[_shared(agreed, person) for agreed in authorise.current(estab.id)],
         decisions=_decisions(estab.id),
     )
 
@@ -75,7 +76,7 @@ def of(person: Administrator) -> Overview:
 def shared_with(person: Administrator, client_id: str) -> Shared | None:
     """What one service has of the person's school; None where it has nothing."""
     found = (agreed for agreed in authorise.current(person.estab_id) if agreed.client_id == client_id)
-    return next(map(_shared, found), None)
+    return next((_shared(agreed, person) for agreed in found), None)
 
 
 def _tasks(person: Administrator) -> list[Task]:
@@ -88,7 +89,7 @@ def _tasks(person: Administrator) -> list[Task]:
         why = f"Only a confirmed number can be used to set a new password. Yours is {number}."
         tasks.append(Task("Confirm your mobile number", why, "Confirm", "/mobile/confirm?next=/"))
     if person.may_authorise:
-        why = "Services receive nothing until XporterOnDemand runs on your school's server. If it does, all is well."
+        why = "Services receive nothing until it runs on your school's server. If it does already, that is all."
         tasks.append(Task("Install XporterOnDemand", why, "How to install it", "/register/next-steps"))
     return tasks
 
@@ -107,11 +108,13 @@ def _join(asks: JoinRequest) -> str:
     return f"/join/{asks.id}"
 
 
-def _shared(agreed: Authorisation) -> Shared:
+def _shared(agreed: Authorisation, person: Administrator) -> Shared:
+    areas = scopes.in_order(scopes.of_kind("data", agreed.scopes))
+    is_waiting = agreed.state == "active" and bool(areas) and not person.estab.is_verified
     return Shared(
         client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
-        areas=scopes.in_order(scopes.of_kind("data", agreed.scopes)), since=receipts.day(agreed.given_at),
-        by=agreed.giver.name, until=receipts.day(agreed.until), state=agreed.state,
+        areas=areas, since=receipts.day(agreed.given_at), by=agreed.giver.name, until=receipts.day(agreed.until),
+        state="waiting" if is_waiting else agreed.state,
     )  # fmt: skip
 
 

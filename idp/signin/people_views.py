@@ -62,6 +62,29 @@ def welcome(secret: str) -> ResponseReturnValue:
     return render_template("signin/welcome.html", form=form, person=person), 422 if form.errors else 200
 
 
+@bp.post("/welcome/<secret>/again")
+@security.anyone
+@limiter.limit(at_most(10, "minute"))
+def welcome_again(secret: str) -> ResponseReturnValue:
+    """Send a new link where the old one cannot be used; the page does not tell whether there was anybody to send to."""
+    links.welcome_again(secret)
+    return redirect(url_for(".link_sent"), 303)
+
+
+@bp.get("/welcome/sent")
+@security.anyone
+def link_sent() -> ResponseReturnValue:
+    """Where to look for the new link."""
+    return render_template("signin/link_sent.html")
+
+
+@bp.errorhandler(links.LinkRefused)
+def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
+    """What is wrong with the link, and a new one for the asking."""
+    secret = (request.view_args or {}).get("secret")
+    return render_template("signin/link_refused.html", refused=refused, secret=secret), refused.status
+
+
 def _welcomed(secret: str) -> Administrator:
     person = people.get(links.look(secret, links.WELCOME).person_id)
     if person is None:

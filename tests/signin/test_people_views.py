@@ -107,3 +107,35 @@ def test_who_had_a_password_is_told_and_signed_out_everywhere(jo, stranger, acco
 
     assert outbox.last("password_changed").to == account.email
     assert jo.opens("/mobile/confirm").status_code == 303
+
+
+def test_who_finds_their_link_expired_is_sent_a_new_one(jo, added, outbox, clock):
+    _, username, link = added
+    clock.move(timedelta(days=7))
+    jo.opens(link)
+    jo.sends_again(jo.page.find("form")["action"])
+    jo.opens(jo.answer.location)
+    assert "look at your e-mail" in jo.sees
+
+    sent = outbox.last("welcome_link")
+    assert sent.to == "al@oakhill.example"
+    jo.sends(sent.links[0].removeprefix("http://localhost:5000"), password=OWN)
+    assert jo.signs_in(username, OWN).status_code == 303
+
+
+def test_no_new_link_for_those_who_have_a_password_and_none_for_the_unknown(jo, added, outbox):
+    _, _, link = added
+    jo.sends(link, password=OWN)
+    jo.opens("/sign-in")
+    for path in (f"{link}/again", "/welcome/never-was-one/again"):
+        assert jo.web.post(path, data={"csrf_token": jo.token}).location == "/welcome/sent"
+
+    assert outbox.all("welcome_link") == []
+
+
+def test_new_links_are_not_sent_without_end(jo, added, outbox):
+    jo.opens("/sign-in")
+    for _ in range(5):
+        jo.web.post(f"{added[2]}/again", data={"csrf_token": jo.token})
+
+    assert len(outbox.all("welcome_link")) == 2  # and the first one of all
