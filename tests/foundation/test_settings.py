@@ -101,6 +101,6 @@ def test_the_example_for_production_needs_only_secrets(monkeypatch):
 
     with pytest.raises(settings.BadSettings) as bad:
         settings.load()
-    assert str(bad.value).splitlines()[1:] == ["  secrets: Field required"]
+    assert all("  secrets." in line for line in str(bad.value).splitlines()[1:])
 
     assert settings.load(secrets=keys()).server.workers == 2
