@@ -54,13 +54,14 @@ class Office:
         """The form with this button, as it stands on the page, with `typed` in it."""
         [pressed] = [each for each in self.page.select("button") if each.get_text(strip=True) == button]
         form = pressed.find_parent("form")
+        assert form is not None
         sent = [
             (field["name"], field.get("value", ""))
             for field in form.select("input[name]")
             if field.get("type") != "checkbox" and field["name"] not in typed
         ]
         sent += [(pressed["name"], pressed.get("value", ""))] if pressed.get("name") else []
-        address = urljoin(self.address, form.get("action") or self.address)
+        address = urljoin(self.address, str(form.get("action") or self.address))
         self._shows(self.browser.post(address, data=[*sent, *typed.items()], timeout=20))
 
     def signs_in(self):
