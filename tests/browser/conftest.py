@@ -1,28 +1,54 @@
-"""A real browser: headless Chromium, at a desk's width and at a phone's, with axe-core looking too."""
+"""A real browser: headless Chromium, looking at the provider and a partner that are really served.
+
+One provider and one partner last for the whole run; every test takes schools nobody else has used. Each page
+is looked at by day at a desk and by night on a phone, with axe-core looking too. `PICTURES=1` keeps pictures
+of all four in var/pictures.
+"""
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Response, ViewportSize, sync_playwright
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from idp.foundation import database
 from idp.foundation.web.transactions import work as a_request
+from idp.schools import files, refresh, status
+from idp.schools.models import School
+from tests.actors import Entry, Operator, Partner, SchoolAdmin
+from tests.browser.assembly import a_partner_served
+from tests.conftest import Work
 from tests.databases import Place
 from tests.mail import Outbox
 from tests.serving import a_provider
 
-WIDTHS = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 375, "height": 800}}
+WIDTHS = {"desk": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=800)}
+SCHEMES = ("light", "dark")
+SEEN_BY_AXE = {("desk", "light"), ("phone", "dark")}
+"""Contrast depends on the scheme and sizes on the width: two of the four see everything."""
+
 PICTURES = Path(__file__).resolve().parents[2] / "var" / "pictures"
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+RULES = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],
+    "preload": False,  # it would fetch our @import from where it is not
+}
+
+AWindow = Callable[..., Page]
+LooksRight = Callable[[Page, str], None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,79 +68,147 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def provider(place: Place) -> Iterator[tuple[Flask, str]]:
     """The identity provider, served, with the fictional school register."""
-    from idp.schools import refresh
-
     with a_provider(place) as (app, issuer):
-        with a_request(app):
-            refresh.run(app.extensions["idp"].settings.schools.sample)
+        schools = app.extensions["idp"].settings.schools
+        with a_request(app), files.opened(schools.sample, schools.sample_links) as sample:
+            refresh.run(sample)
         yield app, issuer
 
 
 @pytest.fixture
-def letters(provider: tuple[Flask, str]) -> Outbox:
-    """What the served provider has written to be sent."""
-    return Outbox(lambda: _session(provider[0]))
+def issuer(provider: tuple[Flask, str]) -> str:
+    return provider[1]
 
 
-def _session(app: Flask) -> Any:
-    from contextlib import contextmanager
-
-    from idp.foundation import database
+@pytest.fixture(scope="session")
+def behind(provider: tuple[Flask, str]) -> Work:
+    """`with behind() as session:` works on the served provider's own database."""
 
     @contextmanager
-    def one() -> Iterator[Any]:
-        with a_request(app):
+    def one() -> Iterator[Session]:
+        with a_request(provider[0]):
             yield database.session()
 
-    return one()
+    return one
 
 
-@pytest.fixture(params=sorted(WIDTHS))
-def width(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(scope="session")
+def letters(behind: Work) -> Outbox:
+    """What the served provider has written to be sent."""
+    return Outbox(behind)
+
+
+@pytest.fixture(scope="session")
+def partner(provider: tuple[Flask, str], behind: Work, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partner]:
+    """Assembly as it is run, registered here by its own manifest."""
+    with a_partner_served(provider[1], behind, tmp_path_factory.mktemp("assembly")) as url:
+        yield Partner("Assembly", url)
+
+
+@pytest.fixture(scope="session")
+def operator(behind: Work) -> Operator:
+    return Operator(behind)
+
+
+@pytest.fixture(scope="session")
+def schools(behind: Work) -> Iterator[Entry]:
+    """Open schools of the register, each of them once, from its end: tests name those at its beginning."""
+    with behind() as session:
+        last_first = session.scalars(select(School).order_by(School.id.desc())).all()
+        entries = [Entry.of(school) for school in last_first if school.dfe_number and not status.why_not(school)]
+    return iter(entries)
 
 
 @pytest.fixture
-def a_window(chromium: Browser, width: str) -> Iterator[Callable[[], Page]]:
-    """`a_window()` is another browser, with cookies of its own; nothing it shows may log an error."""
+def a_window(chromium: Browser) -> Iterator[AWindow]:
+    """`a_window("phone")` is another browser, with cookies of its own; nothing it shows may log an error."""
     contexts, faults = [], []
 
-    def open_one(**differs: Any) -> Page:
-        context = chromium.new_context(viewport=WIDTHS[width], **differs)  # type: ignore[arg-type]
+    def noticed(answer: Response) -> None:
+        if answer.status >= 400 and answer.request.resource_type != "document":
+            faults.append(f"{answer.status} for {answer.url}")
+
+    def open_one(width: str = "desk", **differs: Any) -> Page:
+        context = chromium.new_context(viewport=WIDTHS[width], reduced_motion="reduce", **differs)
         contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        return page
+        context.set_default_timeout(10_000)
+        context.on("weberror", lambda fault: faults.append(str(fault.error)))
+        context.on("response", noticed)
+        context.on(
+            "console",
+            lambda said: faults.append(said.text)
+            if said.type == "error" and "Failed to load resource" not in said.text  # `noticed` knows which matter
+            else None,
+        )
+        return context.new_page()
 
     yield open_one
     for context in contexts:
         context.close()
-    strange = [fault for fault in faults if "status of 4" not in fault]
-    assert strange == [], "the browser's console complains"
+    assert faults == [], "the browser's console complains"
 
 
 @pytest.fixture
-def page(a_window: Callable[[], Page]) -> Page:
+def page(a_window: AWindow) -> Page:
     return a_window()
 
 
 @pytest.fixture
-def looks_right(width: str) -> Callable[[Page, str], None]:
-    """`looks_right(page, "sign-in")`: axe finds nothing, nothing is wider than the window; keeps a picture."""
+def an_admin(a_window: AWindow, issuer: str, letters: Outbox, schools: Iterator[Entry]) -> Callable[..., SchoolAdmin]:
+    """`an_admin()` is somebody at a school that has not registered, at a browser of their own."""
+
+    def arrives(school: Entry | None = None, *, width: str = "desk", **differs: Any) -> SchoolAdmin:
+        window = differs.pop("page", None) or a_window(width)
+        return SchoolAdmin(page=window, issuer=issuer, letters=letters, school=school or next(schools), **differs)
+
+    return arrives
+
+
+@pytest.fixture
+def a_member(an_admin: Callable[..., SchoolAdmin], behind: Work) -> Callable[..., SchoolAdmin]:
+    """`a_member()` has an account already: of a verified school, as owner, unless told otherwise."""
+
+    def arrives(*, state: str = "verified", role: str = "owner", **differs: Any) -> SchoolAdmin:
+        admin = an_admin(**differs)
+        with behind():
+            admin.has_account(state=state, role=role)
+        return admin
+
+    return arrives
+
+
+@pytest.fixture
+def width() -> str:
+    """The width tests sit at; `looks_right` goes through all of them."""
+    return "desk"
+
+
+@pytest.fixture
+def looks_right() -> LooksRight:
+    """`looks_right(page, "sign-in")`: axe finds nothing, and nothing is wider than the window."""
 
     def check(page: Page, name: str) -> None:
-        if os.environ.get("PICTURES"):
-            PICTURES.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=str(PICTURES / f"{name}-{width}.png"), full_page=True)
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-        assert found.violations_count == 0, found.generate_report()
-        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wider <= 0, f"{name} is {wider} pixels wider than a {width}"
-        assert re.search(r"\S", page.title())
+        assert page.title().strip()
+        usual = page.viewport_size
+        for width, scheme in product(WIDTHS, SCHEMES):
+            page.set_viewport_size(WIDTHS[width])
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            _check(page, name, width, scheme)
+        page.set_viewport_size(usual or WIDTHS["desk"])
+        page.emulate_media(color_scheme="light")
 
     return check
+
+
+def _check(page: Page, name: str, width: str, scheme: str) -> None:
+    if os.environ.get("PICTURES"):
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(PICTURES / f"{name}-{width}-{scheme}.png"), full_page=True)
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wider <= 0, f"{name} is {wider} pixels wider than a {width}"
+    if (width, scheme) in SEEN_BY_AXE:
+        found = Axe().run(page, options=RULES)
+        assert found.violations_count == 0, f"{name}, {width}, {scheme}\n{found.generate_report()}"

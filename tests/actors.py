@@ -1,0 +1,242 @@
+"""The people of the journeys: they click, type, and remember what the page said.
+
+A `SchoolAdmin` sits at a real browser and does only what a person can. A `Partner` is the real thing, served;
+an `Operator` decides as the command does.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Self
+
+from playwright.sync_api import Dialog, Locator, Page, expect
+
+from idp.estabs import accounts, people
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import runtime
+from idp.onboarding import review
+from idp.schools import search
+from idp.schools.models import School
+from tests.conftest import Work
+from tests.factories import PASSWORD
+from tests.mail import Letter, Outbox
+
+_people = count(1)
+_names = ("Grace Okafor", "Tom Hughes", "Priya Raman", "Siân Davies", "Marek Nowak", "Aoife Byrne")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A school as the register has it."""
+
+    id: int
+    name: str
+    urn: str
+    dfe_number: str
+    postcode: str
+    host: str
+
+    @classmethod
+    def of(cls, school: School) -> Self:
+        return cls(
+            school.id, school.name, school.register_id, school.dfe_number or "", school.postcode, school.website_host
+        )
+
+    @property
+    def typed(self) -> dict[str, str]:
+        """What one may type to find it, by the field it is typed into."""
+        return {"q": self.name, "postcode": self.postcode, "dfe_number": self.dfe_number, "urn": self.urn}
+
+
+@dataclass(frozen=True)
+class Partner:
+    """A service that schools sign in to, and where it is."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Our staff, who check new schools and decide; as the `idp` command does."""
+
+    behind: Work
+
+    def verifies(self, estab_id: str) -> None:
+        with self.behind():
+            review.verify(estab_id, by="cli")
+
+    def changes_state(self, estab_id: str, state: str) -> None:
+        with self.behind():
+            accounts.change_state(accounts.find(estab_id), state, by="cli", reason="as the test says")
+
+
+@dataclass
+class SchoolAdmin:
+    """Somebody in a school's office, at their own browser, who reads their own mail."""
+
+    page: Page
+    issuer: str
+    letters: Outbox
+    school: Entry
+    name: str = ""
+    email: str = ""
+    mobile: str = "07700 900123"
+    estab_id: str = ""
+    password: str = ""
+
+    def __post_init__(self) -> None:
+        number = next(_people)
+        self.name = self.name or _names[number % len(_names)]
+        self.email = self.email or f"office{number}@{self.school.host or 'school.example'}"
+
+    def at(self, page: Page) -> "SchoolAdmin":
+        """The same person, at another browser."""
+        return replace(self, page=page)
+
+    def has_account(self, *, state: str, role: str) -> Administrator:
+        """Give them an account of their school, which gets one too if it has none. Within the provider's work."""
+        school = search.school(self.school.id)
+        estab = accounts.of_school(school.id)
+        if estab is None:
+            estab, owner = accounts.register(school, name=self.name, email=self.email, mobile="+447700900123")
+            review.open_for(estab)
+            if state != "unverified":
+                review.verify(estab.estab_id, by="cli")
+            if state not in {"unverified", "verified"}:
+                accounts.change_state(estab, state, by="cli", reason="as the test says")
+        if role != "owner":
+            owner = people.add(estab, name=self.name, email=self.email, mobile="+447700900123", role=role)
+        owner.password_hash = runtime.passwords().hash(PASSWORD)
+        self.estab_id, self.password = estab.estab_id, PASSWORD
+        return owner
+
+    # Reading
+
+    def sees(self, heading: str | re.Pattern[str]) -> None:
+        """The page they are on by now has this heading."""
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
+
+    def reads(self, *texts: str) -> None:
+        """The page says this."""
+        for text in texts:
+            expect(self.page.locator("main")).to_contain_text(text)
+
+    def is_told(self, *faults: str) -> None:
+        """The summary of what is wrong says this."""
+        for fault in faults:
+            expect(self.page.locator("[data-error-summary]")).to_contain_text(fault)
+
+    def sees_code(self, code: str) -> None:
+        """The page names this error, for whoever asks us."""
+        expect(self.page.locator("#error-code")).to_have_text(code)
+
+    def presses(self, button: str, *, exact: bool = True) -> None:
+        self.page.get_by_role("button", name=button, exact=exact).click()
+
+    def follows(self, link: str) -> None:
+        self.page.get_by_role("link", name=link, exact=True).click()
+
+    def goes_to(self, path: str) -> None:
+        self.page.goto(self.issuer + path)
+
+    # Signing in, from a partner or directly
+
+    def starts_at(self, partner: Partner) -> None:
+        """At the partner's front door, on to our sign-in page."""
+        self.page.goto(partner.url)
+        self.page.get_by_role("link", name="Sign in with your school account").click()
+
+    def signs_in(self, username: str | None = None, password: str | None = None) -> None:
+        """On the sign-in page, with Estab ID and password unless told otherwise."""
+        self.page.locator("#username").fill(username or self.estab_id)
+        self.page.locator("#password").fill(password or self.password)
+        self.page.locator("#sign-in").click()
+
+    def signs_out_here(self) -> None:
+        self.goes_to("/sign-out")
+        self.presses("Sign out")
+        self.sees("You are signed out")
+
+    # Registering
+
+    def finds_school(self, by: str = "q") -> None:
+        """On the search page: the one box or a labelled field, then the school out of what was found."""
+        field = self.page.locator(f"#{by}")
+        if not field.is_visible():
+            self.page.locator("details:has(#postcode) > summary").click()
+        field.fill(self.school.typed[by])
+        self.page.locator(f"form:has(#{by})").get_by_role("button", name=re.compile("Search|Find")).click()
+        self.chooses_school()
+
+    def chooses_school(self) -> None:
+        self.page.locator(f"input[name=school][value='{self.school.id}']").check()
+        self.presses("Next")
+        self.sees("Your details")
+
+    def chooses_directly(self) -> None:
+        """On the search page: as if the school had been found; the pending request comes along."""
+        _, _, pending = self.page.url.partition("?")
+        self.goes_to(f"/register/details?school={self.school.id}&{pending}")
+        self.sees("Your details")
+
+    def gives_details(self) -> None:
+        self.page.locator("#name").fill(self.name)
+        self.page.locator("#email").fill(self.email)
+        self.page.locator("#mobile").fill(self.mobile)
+        self.page.locator("#declaration").check()
+        self.page.locator("#sign-up").click()
+        self.sees("Check your e-mail")
+
+    def newest(self, name: str) -> Letter:
+        """The newest mail written from this template to their address."""
+        mine = [letter for letter in self.letters.all(name) if letter.to == self.email]
+        assert mine, f"no {name} was written to {self.email}"
+        return mine[-1]
+
+    def opens_the_mail(self) -> None:
+        """Follow the link that proves their address."""
+        self.page.goto(self.newest("verify_email").links[0])
+
+    def proves_the_address(self) -> None:
+        self.opens_the_mail()
+        self.page.locator("#verify").click()
+        self.sees("Sign up")
+
+    def signs_up(self) -> None:
+        """With the address proved; takes down the username and password."""
+        self.page.locator("#sign-up").click()
+        self.sees("Your username and password")
+        self.takes_down()
+
+    def takes_down(self) -> None:
+        self.estab_id, self.password = self.page.locator("#credentials output").all_inner_texts()
+
+    def registers(self) -> None:
+        """All of it, from the search page on."""
+        self.chooses_directly()
+        self.gives_details()
+        self.proves_the_address()
+        self.signs_up()
+
+    # Deciding
+
+    def authorises(self, *areas: str) -> None:
+        """On the authorisation page: these optional areas too."""
+        for area in areas:
+            self.page.get_by_role("checkbox", name=area, exact=True).check()
+        self.page.locator("#authority").check()
+        self.page.locator("#allow").click()
+
+    def stands(self, area: str) -> Locator:
+        """At the partner: the word beside one data area."""
+        heading = self.page.get_by_role("heading", name=area, exact=True)
+        return self.page.locator(".areas li").filter(has=heading).locator(".chip")
+
+
+def never(dialog: Dialog) -> None:
+    """No page of ours asks in a dialogue."""
+    raise AssertionError(f"a dialogue: {dialog.message}")
+
+
+__all__ = ["Entry", "Estab", "Operator", "Partner", "SchoolAdmin", "never"]

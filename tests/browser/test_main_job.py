@@ -1,0 +1,167 @@
+"""The main job, end to end: a school registers inside a partner's sign-in, authorises, and is signed in."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+
+@pytest.mark.parametrize(("width", "by"), [("desk", "q"), ("phone", "postcode")])
+def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in(an_admin, partner, operator, width, by):
+    admin = an_admin(width=width)
+    admin.starts_at(partner)
+    admin.sees("Sign in")
+    admin.reads("Assembly wants to connect to your school")
+    admin.follows("Register your school")
+    admin.sees("Find your school")
+    admin.reads("so that your school can use Assembly")
+    admin.finds_school(by)
+    admin.gives_details()
+    admin.reads(admin.email, admin.school.name)
+    admin.opens_the_mail()
+    admin.sees("Verify your e-mail address")
+    admin.reads(admin.school.name, admin.name, admin.email)
+    admin.presses("Yes, verify my e-mail address")
+    admin.sees("Sign up")
+    admin.reads("Your e-mail address is verified")
+    expect(admin.page.locator("#name")).to_have_value(admin.name)
+    admin.signs_up()
+    assert admin.estab_id == admin.school.dfe_number
+    assert len(admin.password.split()) == 6 or len(admin.password.split("-")) == 6
+
+    admin.follows("Continue to Assembly")
+    admin.sees("Authorise sharing with Assembly")
+    admin.reads("No data leaves your school yet", "To show your staff attendance and results together")
+    admin.authorises("Attendance")
+
+    admin.sees(admin.school.name)
+    admin.reads("School not verified yet", admin.name, admin.email, admin.estab_id)
+    expect(admin.stands("Pupils")).to_have_text("Waiting for verification")
+
+    operator.verifies(admin.estab_id)
+    asked_for = []
+    admin.page.on("request", lambda sent: asked_for.append(sent.url))
+    admin.presses("Check again")
+    admin.reads("New: your school now shares School details, Pupils, Attendance with us.")
+    expect(admin.stands("Pupils")).to_have_text("Shared")
+    expect(admin.stands("Assessment")).to_have_text("Not shared")
+    assert not [url for url in asked_for if url.startswith(admin.issuer)], "the school was asked again"
+
+
+def test_the_second_sign_in_goes_straight_through_by_estab_id_and_by_email(a_member, a_window, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.authorises()
+    admin.sees(admin.school.name)
+
+    for username in (admin.estab_id, admin.email.upper()):
+        again = admin.at(a_window())
+        again.starts_at(partner)
+        again.signs_in(username)
+        again.sees(admin.school.name)
+
+
+def test_whoever_is_signed_in_here_is_signed_in_at_the_partner_with_one_click(a_member, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.authorises()
+    admin.page.context.clear_cookies(name="assembly")
+
+    admin.starts_at(partner)
+
+    admin.sees(admin.school.name)
+
+
+def test_signing_out_at_the_partner_signs_out_here_too(a_member, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.authorises()
+
+    admin.presses("Sign out")
+
+    admin.sees("You are signed out")
+    admin.reads("of the school sign-in service in this browser")
+    admin.goes_to("/")
+    admin.sees("Sign in")
+
+
+def test_signing_out_here_leaves_the_partner_to_its_own_session(a_member, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.authorises()
+
+    admin.goes_to("/")
+    admin.follows("Sign out")
+    admin.reads("services you have opened with this account keep you signed in")
+    admin.presses("Sign out")
+    admin.sees("You are signed out")
+
+    admin.page.goto(partner.url)
+    admin.sees(admin.school.name)
+    admin.goes_to("/")
+    admin.sees("Sign in")
+
+
+@pytest.mark.parametrize("address", ["/register", "/XodRegister/School"])
+def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, address):
+    admin = an_admin()
+    admin.goes_to(address)
+    assert admin.page.url == f"{admin.issuer}/register"
+    admin.registers()
+    expect(admin.page.get_by_role("link", name=re.compile("Continue to"))).to_have_count(0)
+
+    admin.follows("Next steps")
+    admin.sees("Next steps")
+    admin.reads("on a server", "not yet verified", admin.estab_id)
+    admin.follows("Confirm my number")
+    admin.presses("Text me a code")
+    sms = [letter for letter in admin.letters.all("mobile_code") if letter.to == "+447700900123"][-1]
+    admin.page.locator("#code").fill(sms.code)
+    admin.presses("Confirm")
+    admin.sees("Next steps")
+    admin.reads("Your mobile number is confirmed.")
+
+    admin.goes_to("/")
+    admin.sees(admin.school.name)
+    admin.reads("Not yet verified", "Nobody yet")
+
+
+def test_a_person_chooses_a_password_of_their_own_instead_of_the_one_shown(an_admin, a_window):
+    admin = an_admin()
+    admin.goes_to("/register")
+    admin.registers()
+    admin.page.locator("input[name=password]").fill("short")
+    admin.presses("Use my own password")
+    admin.is_told("12 characters")
+
+    admin.page.locator("input[name=password]").fill("lantern walnut quarry mitten")
+    admin.presses("Use my own password")
+    admin.reads("Your own password is set")
+
+    elsewhere = admin.at(a_window())
+    elsewhere.goes_to("/sign-in")
+    elsewhere.signs_in()
+    elsewhere.is_told("do not belong together")
+    elsewhere.signs_in(password="lantern walnut quarry mitten")
+    elsewhere.sees(admin.school.name)
+
+
+def test_a_school_stops_sharing_and_the_partner_gets_nothing_more(a_member, partner, operator):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.authorises()
+    admin.goes_to("/")
+    admin.page.get_by_role("link", name="Stop sharing with Assembly").click()
+    admin.sees("Stop sharing with Assembly?")
+    admin.presses("Stop sharing")
+    admin.reads("Your school has stopped sharing with Assembly.")
+
+    admin.page.goto(partner.url)
+    admin.presses("Check again")
+
+    admin.sees("Your school no longer shares with us")

@@ -1,0 +1,99 @@
+"""The link in the mail opened elsewhere, on a telephone say: safe, and nobody is left behind."""
+
+import pytest
+from playwright.sync_api import expect
+
+
+@pytest.fixture
+def waiting(an_admin, partner):
+    """Somebody who came from a partner, looks at "Check your e-mail", and whose browser's clock we hold."""
+    admin = an_admin()
+    admin.page.clock.install()
+    admin.starts_at(partner)
+    admin.follows("Register your school")
+    admin.chooses_directly()
+    admin.gives_details()
+    return admin
+
+
+def is_nobody(admin):
+    """Nobody is signed in in this browser."""
+    admin.goes_to("/")
+    admin.sees("Sign in")
+
+
+def test_the_first_browser_notices_by_itself_that_the_address_is_verified_and_goes_on(waiting, a_window, partner):
+    elsewhere = waiting.at(a_window("phone"))
+    elsewhere.proves_the_address()
+
+    waiting.page.clock.run_for(3_100)
+    waiting.sees("Sign up")
+    waiting.signs_up()
+    waiting.follows("Continue to Assembly")
+
+    waiting.sees("Authorise sharing with Assembly")
+    waiting.authorises()
+    waiting.sees(waiting.school.name)
+    is_nobody(elsewhere)
+
+
+def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_nothing(
+    waiting, a_window, partner, looks_right
+):
+    elsewhere = waiting.at(a_window("phone"))
+    elsewhere.proves_the_address()
+    elsewhere.signs_up()
+    elsewhere.reads("You began in another browser or on another device.")
+    looks_right(elsewhere.page, "credentials-other-browser")
+    assert elsewhere.page.get_by_role("link", name="Continue to Assembly").count() == 0
+
+    onwards = elsewhere.page.get_by_role("link", name="Go back to Assembly").get_attribute("href")
+    is_nobody(elsewhere)
+    elsewhere.page.goto(onwards)
+    elsewhere.sees("Sign in")
+    elsewhere.reads("Assembly wants to connect to your school")
+    elsewhere.signs_in()
+    elsewhere.sees("Authorise sharing with Assembly")
+    elsewhere.authorises()
+    elsewhere.sees(elsewhere.school.name)
+
+
+def test_the_first_browser_is_told_that_the_school_is_registered_and_goes_on_with_the_password(
+    waiting, a_window, looks_right
+):
+    elsewhere = waiting.at(a_window("phone"))
+    elsewhere.proves_the_address()
+    elsewhere.signs_up()
+
+    waiting.page.clock.run_for(3_100)
+    waiting.sees("Your school is registered")
+    waiting.reads(elsewhere.estab_id)
+    looks_right(waiting.page, "registered-elsewhere")
+    waiting.follows("Sign in to continue to Assembly")
+    waiting.signs_in(elsewhere.estab_id, elsewhere.password)
+
+    waiting.sees("Authorise sharing with Assembly")
+
+
+def test_the_address_of_a_page_is_worth_nothing_in_another_browser(waiting, a_window, looks_right):
+    stranger = waiting.at(a_window())
+    stranger.page.goto(waiting.page.url)
+
+    stranger.sees("We cannot find this registration")
+    looks_right(stranger.page, "registration-not-here")
+    stranger.follows("Register your school")
+    stranger.sees("Find your school")
+
+
+def test_somebody_who_did_not_ask_says_so_and_nothing_is_set_up(waiting, a_window, looks_right):
+    other = waiting.at(a_window())
+    other.opens_the_mail()
+    other.presses("This was not me")
+    other.sees("Thank you for telling us")
+    looks_right(other.page, "not-me")
+
+    waiting.page.clock.run_for(3_100)
+    expect(waiting.page.get_by_role("heading", level=1)).not_to_have_text("Sign up")
+    waiting.page.reload()
+    waiting.sees("This registration was started too long ago")
+    looks_right(waiting.page, "registration-expired")

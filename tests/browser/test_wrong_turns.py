@@ -1,0 +1,391 @@
+"""What goes wrong on the way, and the page that each has: what happened, and what to do now."""
+
+from datetime import timedelta
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import expect
+
+from idp.foundation import clock
+from idp.onboarding import verify
+
+
+@pytest.fixture
+def later():
+    """`with later(hours=1):` the provider's clock is that much ahead."""
+    return lambda **by: clock.fixed(clock.now() + timedelta(**by))
+
+
+@pytest.fixture
+def registering(an_admin):
+    """Somebody who waits for our mail."""
+    admin = an_admin()
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.gives_details()
+    return admin
+
+
+# Signing in
+
+
+def test_a_wrong_password_is_refused_without_saying_which_part_was_wrong(a_member, looks_right):
+    admin = a_member()
+    admin.goes_to("/sign-in")
+    admin.signs_in(password="not the password")
+    admin.is_told("do not belong together")
+    expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
+    expect(admin.page.locator("#password")).to_have_value("")
+    looks_right(admin.page, "sign-in-wrong")
+
+    admin.signs_in()
+    admin.sees(admin.school.name)
+
+
+def test_nothing_typed_is_asked_for_in_a_sentence(page, a_member):
+    admin = a_member()
+    admin.goes_to("/sign-in")
+    admin.page.locator("#sign-in").click()
+
+    admin.is_told("Type your Estab ID or your e-mail address.", "Type your password.")
+    admin.page.get_by_role("link", name="Type your password.").click()
+    expect(admin.page.locator("#password")).to_be_focused()
+
+
+def test_an_account_is_locked_after_too_many_wrong_passwords_and_opens_by_itself(a_member, partner, later, looks_right):
+    admin = a_member()
+    admin.starts_at(partner)
+    for _ in range(10):
+        admin.signs_in(password="not the password")
+        admin.is_told("do not belong together")
+    admin.signs_in()
+    admin.sees("Too many wrong passwords")
+    looks_right(admin.page, "locked")
+    admin.follows("Try again")
+    admin.sees("Sign in")
+
+    with later(minutes=2):
+        admin.signs_in()
+        admin.sees("Authorise sharing with Assembly")
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("suspended", "suspended for the moment"), ("rejected", "could not confirm"), ("closed", "has been closed")],
+)
+def test_an_account_that_is_not_open_says_why_to_whoever_knows_the_password(
+    a_member, operator, partner, looks_right, state, words
+):
+    admin = a_member(state="unverified" if state == "rejected" else "verified")
+    operator.changes_state(admin.estab_id, state)
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.sees("Your school's account is not open")
+    admin.reads(words)
+    looks_right(admin.page, f"account-{state}")
+
+    admin.follows("Back to Assembly")
+    admin.sees("Your school chose not to share")
+
+
+def test_a_school_suspended_while_somebody_is_signed_in_is_signed_out(a_member, operator):
+    admin = a_member()
+    admin.goes_to("/sign-in")
+    admin.signs_in()
+    admin.sees(admin.school.name)
+
+    operator.changes_state(admin.estab_id, "suspended")
+    admin.page.reload()
+
+    admin.sees("Sign in")
+
+
+# Links in mails
+
+
+def test_an_expired_link_says_so_and_offers_another(registering, later, looks_right):
+    with later(minutes=61):
+        registering.opens_the_mail()
+        registering.sees("This link has expired")
+        registering.sees_code("link_expired")
+        looks_right(registering.page, "link-expired")
+        old = registering.newest("verify_email").links
+        registering.presses("Send me a new link")
+        registering.sees("Check your e-mail")
+        looks_right(registering.page, "link-sent")
+        assert registering.newest("verify_email").links != old
+        registering.proves_the_address()
+        registering.signs_up()
+
+
+def test_a_used_link_goes_on_in_the_browser_that_used_it_and_is_refused_in_others(registering, a_window, looks_right):
+    registering.proves_the_address()
+    registering.opens_the_mail()
+    registering.sees("Sign up")
+
+    stranger = registering.at(a_window())
+    stranger.opens_the_mail()
+    stranger.sees("This link has been used already")
+    looks_right(stranger.page, "link-used")
+
+
+def test_a_newer_link_supersedes_the_older(registering, later, looks_right):
+    old = registering.newest("verify_email").links[0]
+    with later(seconds=verify.AT_LEAST.total_seconds()):
+        registering.presses("Send the e-mail again")
+    registering.reads(f"We have sent another e-mail to {registering.email}")
+    looks_right(registering.page, "check-email-again")
+
+    registering.page.goto(old)
+    registering.sees("There is a newer link")
+    looks_right(registering.page, "link-superseded")
+    registering.proves_the_address()
+
+
+def test_a_link_that_is_not_ours_leads_to_the_beginning(registering, looks_right):
+    registering.goes_to("/register/verify/" + "x" * 43)
+    registering.sees("We do not know this link")
+    looks_right(registering.page, "link-unknown")
+    registering.follows("Register your school")
+    registering.sees("Find your school")
+
+
+def test_a_mistyped_address_is_corrected_and_the_first_ones_link_is_dead(registering, looks_right):
+    wrong = registering.newest("verify_email").links[0]
+    registering.page.locator("#email").fill("grace at school")
+    registering.presses("Send to this address instead")
+    registering.is_told("Enter an e-mail address in the right form")
+    looks_right(registering.page, "check-email-wrong")
+
+    registering.email = "right." + registering.email
+    registering.page.locator("#email").fill(registering.email)
+    registering.presses("Send to this address instead")
+    registering.reads(registering.email)
+
+    registering.page.goto(wrong)
+    registering.sees("There is a newer link")
+    registering.proves_the_address()
+    registering.reads(registering.email)
+
+
+# Schools
+
+
+def test_a_form_sent_empty_says_what_is_missing_and_keeps_what_was_typed(an_admin, looks_right):
+    admin = an_admin()
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    looks_right(admin.page, "details")
+    admin.page.locator("#name").fill("Grace Okafor")
+    admin.page.locator("#email").fill("grace@")
+    admin.page.locator("#sign-up").click()
+
+    admin.is_told("Enter an e-mail address in the right form", "Enter your mobile number", "Confirm that you may")
+    expect(admin.page).to_have_title("Error: Your details – IDaaS")
+    expect(admin.page.locator("#name")).to_have_value("Grace Okafor")
+    expect(admin.page.locator("#email")).to_have_value("grace@")
+    looks_right(admin.page, "details-wrong")
+
+
+def test_somebody_joins_a_school_that_is_registered_already(a_member, an_admin, a_window, looks_right):
+    owner = a_member()
+    colleague = an_admin(owner.school, name="Al Fresco")
+    colleague.goes_to("/register")
+    colleague.chooses_directly()
+    colleague.gives_details()
+    colleague.proves_the_address()
+    colleague.presses("Sign up")
+    colleague.sees("We have passed on your request")
+    assert owner.name not in colleague.page.locator("main").inner_text(), "a stranger learns who runs the account"
+    looks_right(colleague.page, "join-asked")
+
+    owner.page.goto(owner.newest("join_request").links[0])
+    owner.signs_in()
+    owner.sees(f"Request to join {owner.school.name}")
+    owner.reads("Al Fresco", colleague.email)
+    looks_right(owner.page, "join-request")
+    owner.presses("Approve")
+    owner.is_told("Choose what they may do")
+    owner.page.get_by_role("radio", name="Authorise and stop sharing").check()
+    owner.presses("Approve")
+    owner.reads("Al Fresco can now join. We have sent them an e-mail.", "has been approved")
+    looks_right(owner.page, "join-approved")
+
+    colleague.page.goto(colleague.newest("join_approved").links[0])
+    colleague.sees("Welcome, Al Fresco")
+    looks_right(colleague.page, "welcome")
+    colleague.page.locator("#password").fill("lantern walnut quarry mitten")
+    colleague.presses("Use this password")
+    colleague.sees("Sign in")
+    colleague.signs_in(colleague.email, "lantern walnut quarry mitten")
+    colleague.sees(owner.school.name)
+
+
+def test_an_owner_declines_a_stranger_who_is_told_but_not_by_whom(a_member, an_admin):
+    owner = a_member()
+    stranger = an_admin(owner.school, name="Al Fresco")
+    stranger.goes_to("/register")
+    stranger.chooses_directly()
+    stranger.gives_details()
+    stranger.proves_the_address()
+    stranger.presses("Sign up")
+    stranger.sees("We have passed on your request")
+
+    owner.page.goto(owner.newest("join_request").links[0])
+    owner.signs_in()
+    owner.presses("Decline")
+    owner.reads("You have declined Al Fresco's request.", "has been declined")
+
+    assert owner.name not in stranger.newest("join_declined").text
+
+
+# Requests of partners
+
+
+def test_a_request_left_open_too_long_leads_back_to_the_partner(a_member, partner, later, looks_right):
+    admin = a_member()
+    admin.starts_at(partner)
+    with later(hours=2, minutes=1):
+        admin.signs_in()
+        admin.sees("This sign-in cannot be continued")
+        admin.reads("It was left open for too long.")
+        looks_right(admin.page, "stale-request")
+    admin.follows("Go to Assembly")
+    admin.sees("Authorise sharing with Assembly")
+
+
+def test_a_request_opened_in_another_browser_is_not_continued_there(a_member, a_window, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    other = admin.at(a_window())
+    other.page.goto(admin.page.url)
+    other.signs_in()
+
+    other.sees("This sign-in cannot be continued")
+    other.reads("It was begun in another browser.")
+    other.follows("Go to Assembly")
+    other.sees("Authorise sharing with Assembly")
+
+
+def test_a_developer_learns_which_parameter_differs_and_strangers_nothing_more(an_admin, partner, looks_right):
+    admin = an_admin()
+    asked = {
+        "client_id": "assembly", "response_type": "code", "scope": "openid", "state": "a-state", "nonce": "a-nonce",
+        "redirect_uri": "https://elsewhere.example/callback", "code_challenge": "E" * 43, "code_challenge_method": "S256",
+    }  # fmt: skip
+    admin.goes_to(f"/oauth/authorize?{urlencode(asked)}")
+    admin.sees("This link from another service does not work")
+    admin.sees_code("invalid_request")
+    expect(admin.page.locator("#error-parameter")).to_have_text("redirect_uri")
+    assert partner.url not in admin.page.content(), "what is registered is nobody's business"
+    looks_right(admin.page, "redirect-uri-mismatch")
+
+    admin.goes_to("/oauth/authorize?client_id=nobody")
+    expect(admin.page.locator("#error-parameter")).to_have_text("client_id")
+
+
+def test_a_school_refuses_and_the_partner_says_so_kindly(a_member, partner, looks_right):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.sees("Authorise sharing with Assembly")
+    admin.presses("Do not share")
+    admin.sees("Your school chose not to share")
+    looks_right(admin.page, "assembly-declined")
+
+    admin.goes_to("/")
+    admin.reads("Nobody yet", "Refused")
+
+
+def test_cancel_on_the_sign_in_page_tells_the_partner(an_admin, partner):
+    admin = an_admin()
+    admin.starts_at(partner)
+    admin.presses("Cancel")
+
+    admin.sees("Your school chose not to share")
+
+
+def test_agreeing_needs_the_declaration_and_the_ticks_stay(a_member, partner, looks_right):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.page.get_by_role("checkbox", name="Attendance").check()
+    admin.presses("Authorise sharing")
+    admin.is_told("Tick the box if you have authority")
+    expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
+    looks_right(admin.page, "consent-wrong")
+
+    admin.authorises()
+    expect(admin.stands("Attendance")).to_have_text("Shared")
+
+
+def test_somebody_who_may_only_look_is_told_whom_to_ask(a_member, partner, looks_right):
+    owner = a_member()
+    viewer = a_member(role="viewer", school=owner.school, name="Al Fresco")
+    viewer.starts_at(partner)
+    viewer.signs_in(viewer.email)
+    viewer.sees("Someone else at your school has to decide this")
+    viewer.reads(owner.name, owner.email)
+    looks_right(viewer.page, "ask-an-owner")
+    viewer.presses("Back to Assembly")
+    viewer.sees("Your school chose not to share")
+
+    owner.starts_at(partner)
+    owner.signs_in()
+    owner.authorises()
+    viewer.starts_at(partner)
+    viewer.sees(viewer.school.name)
+
+
+def test_two_tabs_with_two_requests_both_come_home(a_member, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    second = admin.at(admin.page.context.new_page())
+    second.starts_at(partner)
+
+    second.signs_in()
+    second.authorises()
+    second.sees(second.school.name)
+
+    admin.signs_in()
+    admin.sees(admin.school.name)
+
+
+# Sessions
+
+
+def test_a_session_that_ended_while_a_page_was_open_loses_nothing(a_member, partner, later):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.sees("Authorise sharing with Assembly")
+    admin.page.context.clear_cookies(name="session")
+
+    admin.authorises("Attendance")
+    admin.sees("Sign in")
+    admin.signs_in()
+
+    admin.sees("Authorise sharing with Assembly")
+    admin.authorises("Attendance")
+    expect(admin.stands("Attendance")).to_have_text("Shared")
+
+
+def test_signing_out_in_another_tab_sends_a_waiting_form_to_sign_in_again(a_member, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.sees("Authorise sharing with Assembly")
+    admin.at(admin.page.context.new_page()).signs_out_here()
+
+    admin.authorises()
+    admin.sees("Sign in")
+    admin.signs_in()
+    admin.authorises()
+    admin.sees(admin.school.name)
+
+
+def test_a_page_that_does_not_exist_leads_to_the_first_one(an_admin, looks_right):
+    admin = an_admin()
+    admin.goes_to("/no/such/page")
+    admin.sees("Page not found")
+    looks_right(admin.page, "not-found")
