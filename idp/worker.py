@@ -42,7 +42,9 @@ BEAT: Final = 10.0
 SEAL: Final = 1.0
 """Seconds between looks for entries to seal."""
 PATIENCE: Final = 30.0
-"""Seconds: the longest wait after faults in a row, and how long a stop waits for what was begun."""
+"""Seconds: the longest wait after faults in a row."""
+FAREWELL: Final = 30.0
+"""Seconds that a stop waits for what was begun."""
 ROUND: Final = 60.0
 """Seconds that one round of cleaning may take."""
 PAUSE: Final = 0.05
@@ -220,7 +222,7 @@ def start(app: Flask, stop: Event) -> Callable[[], None]:
     _log.info("worker started", name=me)
 
     def finish() -> None:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + FAREWELL
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():

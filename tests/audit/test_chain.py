@@ -160,9 +160,9 @@ def test_a_chain_that_was_cut_off_is_found_by_its_checkpoint(work, verified, tam
 
 
 def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(work, verified, tamper):
-    with work():
+    with work() as session:
         chain.checkpoint()
-        line = checkpoints.line(chain.session().get_one(Checkpoint, 9))
+        line = checkpoints.line(session.get_one(Checkpoint, 9))
     tamper(FORGET, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
     assert verified() == []
     with work():
@@ -241,7 +241,7 @@ class TestCheckpoints:
     @pytest.mark.parametrize("part", range(6))
     def test_a_line_with_anything_changed_is_refused(self, work, sealed, part):
         with work():
-            parts = chain.checkpoint().split(".")
+            parts = str(chain.checkpoint()).split(".")
             parts[part] = {0: "audit2", 1: "8", 2: "1", 3: "AAAA", 4: "other", 5: "AAAA"}[part]
             with pytest.raises(checkpoints.NotACheckpoint):
                 checkpoints.parsed(".".join(parts))
@@ -255,7 +255,7 @@ class TestCheckpoints:
 
     def test_another_installations_signature_is_not_ours(self, work, sealed, app, monkeypatch):
         with work():
-            line = chain.checkpoint()
+            line = str(chain.checkpoint())
         built = app.extensions["idp"]
         secrets = built.settings.secrets.model_copy(update={"sealing": {"test": bytes(32)}})
         other = built.settings.model_copy(update={"secrets": secrets})

@@ -7,6 +7,7 @@ import threading
 import time
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import pytest
 from aiosmtpd.smtp import AuthResult
@@ -243,7 +244,8 @@ class TestSmsGateway:
         """A gateway that answers `answer` and remembers what it was asked."""
 
         class Gateway(BaseHTTPRequestHandler):
-            asked, answer = [], 200
+            asked: ClassVar[list[tuple[str, dict[str, str], dict[str, str]]]] = []
+            answer = 200
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from idp.foundation import clock as clocks
 from idp.foundation.database import db
@@ -210,9 +211,21 @@ def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(posted, r
 def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, way, work, app):
     posted()
     with app.app_context():
-        pool = db.engine.pool
-    way.send = lambda letter: way.sent.append(pool.checkedout())
+        engine = db.engine
+    open_now: list[str] = []
+
+    def begun(*_):
+        open_now.append("transaction")
+
+    def ended(*_):
+        open_now.pop()
+
+    for name, hears in (("begin", begun), ("commit", ended), ("rollback", ended)):
+        event.listen(engine, name, hears)
+    way.send = lambda letter: way.sent.append(len(open_now))
     deliver.run_once(work, "email")
+    for name, hears in (("begin", begun), ("commit", ended), ("rollback", ended)):
+        event.remove(engine, name, hears)
     assert way.sent == [0]
 
 
