@@ -7,8 +7,9 @@ keeps one random id; that it is known *to a person* is a row here.
 from datetime import timedelta
 
 from flask import Response, after_this_request, request
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from idp.estabs import people
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.web.security import cookie_name
@@ -48,7 +49,11 @@ def has_any(person_id: str) -> bool:
 def remember(person_id: str) -> None:
     """From now on this browser is known to the person, for as long as the settings say."""
     device, lasts = here() or crypto.new_secret(), timedelta(seconds=runtime.settings().session.device)
-    session().merge(KnownDevice(digest=_digest(person_id, device), person_id=person_id, expires_at=clock.now() + lasts))
+    digest, until = _digest(person_id, device), clock.now() + lasts
+    renewed = update(KnownDevice).where(KnownDevice.digest == digest).values(expires_at=until)
+    if session().execute(renewed.returning(KnownDevice.digest)).first() is None:
+        # Somebody who signs in twice at once may have it inserted meanwhile, which is as good
+        people.first_accepted([KnownDevice(digest=digest, person_id=person_id, expires_at=until)])
 
     @after_this_request
     def answer(response: Response) -> Response:

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 
+from idp.estabs import people
 from idp.foundation import runtime
 from idp.foundation.errors import Busy, Refusal, TooManyRequests
 from idp.foundation.web import pages, security
@@ -94,13 +95,20 @@ def _later(answer: Response, refused: TooManyRequests | Busy) -> Response:
 
 @bp.errorhandler(CSRFError)
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
-    """The page was open too long. Signing in loses nothing by it: the name stays."""
-    expired: Refusal = pages.FormExpired(because="CSRF token missing or not ours")
+    """The page was open too long, or they signed in from another tab. Nothing is lost by it: the name stays."""
     if request.endpoint != "signin.sign_in":
-        return pages.refusal(expired)
-    form = SignIn()
+        return pages.form_expired()
+    form, back = SignIn(), security.local_path(request.args.get("next"))
+    if _is_here_already(form.username.data or ""):
+        return redirect(back, 303)
     form.form_errors.append("This page had been open for a long time. Please type your password again.")
-    return _page(form, security.local_path(request.args.get("next")), status=expired.status)
+    return _page(form, back, status=pages.FormExpired.status)
+
+
+def _is_here_already(name: str) -> bool:
+    """Whether whoever is signed in in this browser goes by this name."""
+    here = session.current()
+    return here is not None and people.folded(name) in {here.person.username, here.person.sign_in_email}
 
 
 @bp.route("/sign-out", methods=["GET", "POST"])

@@ -180,3 +180,19 @@ def test_another_persons_sign_in_in_the_same_browser_ends_the_first(jo, account,
     jo.signs_in(other, back="/x")
 
     assert [row.why_ended for row in rows(work, account.id)] == ["replaced"]
+
+
+def test_signing_in_twice_at_once_in_one_browser_is_no_trouble(another, account, work):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tests.signin.person import Person
+
+    tabs = [Person(another()) for _ in range(4)]
+    for tab in tabs:
+        tab.web.set_cookie("device", "the-same-browser", domain="localhost")
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda tab: tab.signs_in(account.username).status_code, tabs))
+
+    assert answers == [303] * 4
+    assert len(rows(work, account.id)) == 4
