@@ -30,6 +30,9 @@ CLIENT_DISABLED: Final = "client.disabled"
 CLIENT_ENABLED: Final = "client.enabled"
 PARTNER_DISABLED: Final = "partner.disabled"
 PARTNER_ENABLED: Final = "partner.enabled"
+CLIENT_DELETED: Final = "client.deleted"
+INITIAL_TOKEN_ISSUED: Final = "initial_token.issued"
+INITIAL_TOKEN_REVOKED: Final = "initial_token.revoked"
 
 # onboarding
 REGISTRATION_BEGUN: Final = "registration.begun"

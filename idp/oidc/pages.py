@@ -57,4 +57,6 @@ def is_for_clients() -> bool:
     return request.endpoint in CLIENT_ENDPOINTS
 
 
-CLIENT_ENDPOINTS = frozenset({"oidc.token", "oidc.userinfo", "oidc.revoke"})
+CLIENT_ENDPOINTS = frozenset(
+    {"oidc.token", "oidc.userinfo", "oidc.revoke", "oidc.register", "oidc.manage_registration"}
+)

@@ -14,6 +14,7 @@ from idp.oidc import (
     errors,
     logout as signing_out,
     pages,
+    registration,
     revocation,
     token as tokens,
     userinfo as about_the_person,
@@ -86,6 +87,22 @@ def confirm_logout() -> ResponseReturnValue:
     return signing_out.confirm()
 
 
+@bp.post(registration.PATH)
+@security.client
+@limiter.limit(at_most(60, "minute"))
+def register() -> ResponseReturnValue:
+    """Register a client with an initial access token (RFC 7591)."""
+    return registration.create(request)
+
+
+@bp.route(f"{registration.PATH}/<client_id>", methods=["GET", "PUT", "DELETE"])
+@security.client
+@limiter.limit(at_most(60, "minute"))
+def manage_registration(client_id: str) -> ResponseReturnValue:
+    """A client reads, replaces or deletes its own registration (RFC 7592)."""
+    return registration.manage(request, client_id)
+
+
 @bp.get("/oauth/jwks")
 @security.anyone
 def jwks() -> ResponseReturnValue:
@@ -101,6 +118,6 @@ def metadata() -> ResponseReturnValue:
     return discovery.document()
 
 
-for _view in (authorization, token, userinfo, revoke, logout):
+for _view in (authorization, token, userinfo, revoke, logout, register, manage_registration):
     # No cookie decides anything there, or nothing is decided: authorize keeps the request, logout asks.
     csrf.exempt(_view)

@@ -1,7 +1,5 @@
 """`idp partners` and `idp clients`: who schools share data with."""
 
-import os
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +8,12 @@ import click
 from idp.foundation import clock, scopes
 from idp.foundation.command import json_option, show, show_json, working
 from idp.partners import manifest, registry
+from idp.partners.command import BY, duration, secret_file_option, write_secret
+from idp.partners.initial_token_cli import initial_token
 from idp.partners.models import Client, Partner
 
-BY = "cli"
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 manifest_argument = click.argument(
     "file", metavar="MANIFEST.toml", type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
-secret_file_option = click.option(
-    "--secret-file",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write the secret to this file, readable by you alone, instead of printing it.",
 )
 
 
@@ -77,6 +70,9 @@ def clients() -> None:
 
     clients/assembly/client.toml is an example that explains every line.
     """
+
+
+clients.add_command(initial_token)
 
 
 @clients.command("register")
@@ -150,7 +146,7 @@ def clients_show(*, client_id: str, as_json: bool) -> None:
 @working
 def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | None, as_json: bool) -> None:
     """Give an application a new secret, shown once. The old one works on for the overlap; 0d ends it at once."""
-    lasts = _duration(overlap)
+    lasts = duration(overlap, "--overlap")
     secret = registry.rotate_secret(client_id, overlap=lasts, by=BY)
     _tell(registry.find(client_id), secret, secret_file, as_json=as_json, what="given a new secret")
     if not as_json:
@@ -178,7 +174,7 @@ def clients_enable(*, client_id: str) -> None:
 def _tell(client: Client, secret: str | None, file: Path | None, *, as_json: bool, what: str) -> None:
     """Say what was done, and the secret: to the file if there is one, otherwise here, this once."""
     if secret and file:
-        _write(file, secret)
+        write_secret(file, secret)
     shown = secret if not file else None
     if as_json:
         show_json({"client_id": client.id, "client_secret": shown, "secret_file": str(file) if file else None})
@@ -190,21 +186,6 @@ def _tell(client: Client, secret: str | None, file: Path | None, *, as_json: boo
         click.echo("The secret is not shown again. If it is lost: idp clients rotate-secret " + client.id)
     elif secret:
         click.echo(f"The secret is in {file}, for your eyes only.")
-
-
-def _write(file: Path, secret: str) -> None:
-    """Write `secret` where only this user reads it, from the first moment."""
-    file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as opened:
-        opened.write(secret + "\n")
-
-
-def _duration(text: str) -> timedelta:
-    """`30m`, `12h`, `7d` as a duration."""
-    number, unit = text[:-1], text[-1:]
-    if unit not in UNITS or not number.isdecimal() or len(number) > 4:
-        raise click.BadParameter("a number and m, h or d, such as 12h", param_hint="--overlap")
-    return timedelta(**{UNITS[unit]: int(number)})
 
 
 def _partner(partner: Partner) -> dict[str, Any]:

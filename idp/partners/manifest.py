@@ -27,11 +27,12 @@ from idp.partners.metadata import (
 )
 
 _ID = frozenset(string.ascii_lowercase + string.digits + "-")
+_MADE_UP = "cli_"
 
 
 def _plain_id(text: str) -> str:
-    """Without underscores, so that it can never be taken for one of our ids, nor for a person's `sub`."""
-    if not _ID.issuperset(text):
+    """Without underscores, unless we made it up: so it can never be taken for a person's `sub`."""
+    if not _ID.issuperset(text.removeprefix(_MADE_UP)):
         raise ValueError("may have small letters, digits and hyphens alone")
     return text
 

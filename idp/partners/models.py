@@ -1,4 +1,4 @@
-"""Partners and their clients."""
+"""Partners, their clients, and what lets a client register itself."""
 
 from datetime import datetime
 from typing import Any
@@ -106,3 +106,40 @@ class ClientSecret(Base):
     """Only for `client_secret_jwt`, where the secret itself is the HMAC key."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
+
+
+class InitialAccessToken(Base):
+    """Lets a partner register clients of its own (RFC 7591 §3), within the policy that an operator gave it."""
+
+    __tablename__ = "initial_access_tokens"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """What operators call it; the token itself is not stored."""
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    partner_id: Mapped[str] = mapped_column(ForeignKey("partners.id"), index=True)
+    profile: Mapped[str]
+    required_scopes: Mapped[frozenset[str]]
+    optional_scopes: Mapped[frozenset[str]]
+    client_scopes: Mapped[frozenset[str]]
+    require_pkce: Mapped[bool]
+    most: Mapped[int]
+    """How many clients may be registered with it …"""
+    used: Mapped[int]
+    """… and how many have been. A client that is deleted is not given back."""
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+    partner: Mapped[Partner] = relationship(lazy="joined")
+
+
+class RegistrationToken(Base):
+    """Lets one client read, replace and delete its own registration (RFC 7592), within the policy it came by."""
+
+    __tablename__ = "registration_tokens"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"), unique=True)
+    initial_token_id: Mapped[str] = mapped_column(ForeignKey("initial_access_tokens.id"), index=True)
+    created_at: Mapped[datetime]

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
 from idp.partners import manifest as manifests, sector, snapshots, uris
-from idp.partners.models import Client, ClientSecret, Partner
+from idp.partners.models import Client, ClientSecret, Partner, RegistrationToken
 from idp.partners.snapshots import AnyClient, Snapshot
 
 FRESH = 5.0
@@ -183,7 +183,7 @@ def switch_partner(name: str, *, on: bool, by: str = "cli") -> Partner:
     if (found.disabled_at is None) != on:
         found.disabled_at = None if on else clock.now()
         for each in session().scalars(select(Client).where(Client.partner_id == found.id)):
-            _changed(each)
+            changed(each)
         log.record(events.PARTNER_ENABLED if on else events.PARTNER_DISABLED, by=by, subject=found.id)
     return found
 
@@ -205,7 +205,7 @@ def register(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, s
     )  # fmt: skip
     session().add(added)
     session().flush()
-    secret = _new_secret(added) if _has_secret(added) else None
+    secret = settle_secret(added)
     log.record(events.CLIENT_REGISTERED, by=by, client=client_id, subject=client_id, scopes=added.scopes)
     return added, secret
 
@@ -214,24 +214,42 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str
     """Replace the registration of the client that the manifest names by `client_id`; its secrets stay.
 
     A secret is made, and returned, only where the client needs one and had none. What schools have agreed to
-    is untouched: a scope that is new has to be asked for, one that is gone is withheld from now on. Raises as
-    `register` does, and `UnknownClient`.
+    is untouched: a scope that is new has to be asked for, one that is gone is withheld from now on. A client that
+    registered itself is the operators' from then on. Raises as `register` does, and `UnknownClient`.
     """
     asked = manifests.validated(manifest)
     sector.check(asked.sector_identifier_uri, asked.redirect_uris)
     found = find(asked.client_id or "")
     if partner(asked.partner).id != found.partner_id:
         raise ClientExists(because=f"{found.id} belongs to {found.partner_name}")
-    differs = {name: value for name, value in asked.columns().items() if getattr(found, name) != value}
-    secret = None
-    if differs:
-        for name, value in differs.items():
-            setattr(found, name, value)
-        if _has_secret(found) and not secrets_of(found.id):
-            secret = _new_secret(found)
-        _changed(found)
-        log.record(events.CLIENT_CHANGED, by=by, client=found.id, subject=found.id, fields=sorted(differs))
-    return found, secret
+    session().execute(delete(RegistrationToken).where(RegistrationToken.client_id == found.id))
+    return found, apply(found, asked.columns(), by=by)
+
+
+def apply(client: Client, columns: Mapping[str, Any], *, by: str) -> str | None:
+    """Make the client's row say `columns`, which somebody has checked; the secret that had to be made, if one had."""
+    differs = {name: value for name, value in columns.items() if getattr(client, name) != value}
+    if not differs:
+        return None
+    for name, value in differs.items():
+        setattr(client, name, value)
+    secret = settle_secret(client)
+    changed(client)
+    log.record(events.CLIENT_CHANGED, by=by, client=client.id, subject=client.id, fields=sorted(differs))
+    return secret
+
+
+def settle_secret(client: Client) -> str | None:
+    """Make the secret that the client's method needs and it has not got; None where nothing was missing.
+
+    A secret of `client_secret_jwt` is an HMAC key, so one that was kept as a digest alone is of no use to it.
+    """
+    if not _has_secret(client):
+        return None
+    now, is_key = clock.now(), client.token_endpoint_auth_method == "client_secret_jwt"  # noqa: S105  a method's name
+    if any(_is_valid(each.expires_at, now) and (each.sealed or not is_key) for each in secrets_of(client.id)):
+        return None
+    return _new_secret(client)
 
 
 def rotate_secret(client_id: str, *, overlap: timedelta, by: str) -> str:
@@ -246,7 +264,7 @@ def rotate_secret(client_id: str, *, overlap: timedelta, by: str) -> str:
     for old in secrets_of(client_id):
         old.expires_at = min(old.expires_at or until, until)
     secret = _new_secret(found)
-    _changed(found)
+    changed(found)
     log.record(events.CLIENT_SECRET_ROTATED, by=by, client=client_id, subject=client_id, old_until=until)
     return secret
 
@@ -265,7 +283,7 @@ def _switch(client_id: str, event: str, *, on: bool, by: str) -> Client:
     found = find(client_id)
     if found.enabled != on:
         found.enabled = on
-        _changed(found)
+        changed(found)
         log.record(event, by=by, client=client_id, subject=client_id)
     return found
 
@@ -284,7 +302,7 @@ def _new_secret(client: Client) -> str:
     return secret
 
 
-def _changed(client: Client) -> None:
+def changed(client: Client) -> None:
     """Raise the version, in the database so that no two changes share one, and drop our own snapshot."""
     session().flush()
     raised = {"version": Client.version + 1, "updated_at": clock.now()}

@@ -1,0 +1,78 @@
+"""`idp clients initial-token`: let a partner register clients of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from idp.foundation import scopes
+from idp.foundation.command import json_option, show, show_json, working
+from idp.partners import initial_tokens
+from idp.partners.command import BY, duration, secret_file_option, write_secret
+from idp.partners.models import InitialAccessToken
+
+COLUMNS = ["id", "partner", "profile", "state", "used", "most", "expires_at"]
+
+
+@click.group("initial-token")
+def initial_token() -> None:
+    """Initial access tokens: with one, a partner registers clients of its own, as far as the token allows."""
+
+
+@initial_token.command("issue")
+@click.argument("partner")
+@click.option("--required", default="", help='Scopes that come with agreeing, separated by blanks: "openid email".')
+@click.option("--optional", default="", help="Scopes that are a school's own choice.")
+@click.option("--client", "of_client", default="", help="Scopes for the client itself, such as schools.list.")
+@click.option("--profile", type=click.Choice(["oidc", "fapi2"]), default="oidc", show_default=True)
+@click.option("--pkce/--no-pkce", default=True, help="Whether PKCE is required; public clients always need it.")
+@click.option("--most", type=int, default=1, show_default=True, help="How many clients may be registered with it.")
+@click.option("--lasts", default="7d", show_default=True, help="How long it can be used: 12h, 7d.")
+@secret_file_option
+@json_option
+@working
+def issue(
+    *, partner: str, required: str, optional: str, of_client: str, profile: str, pkce: bool, most: int, lasts: str,
+    secret_file: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Issue a token for the company PARTNER. It is shown once, and never again: we keep only a digest."""
+    chosen = {"required": set(required.split()), "optional": set(optional.split()), "client": set(of_client.split())}
+    limits = {"profile": profile, "scopes": chosen, "require_pkce": pkce, "most": most}
+    row, token = initial_tokens.issue(partner, limits, lasts=duration(lasts, "--lasts"), by=BY)
+    if secret_file:
+        write_secret(secret_file, token)
+    shown = None if secret_file else token
+    if as_json:
+        file = str(secret_file) if secret_file else None
+        show_json(_facts(row) | {"initial_access_token": shown, "secret_file": file})
+        return
+    click.echo(f"{row.partner.name} may register {row.most} client(s) until {row.expires_at:%Y-%m-%d %H:%M} UTC.")
+    click.echo(f"id     {row.id}")
+    click.echo(f"token  {shown or f'is in {secret_file}, for your eyes only'}")
+
+
+@initial_token.command("list")
+@json_option
+@working
+def listing(*, as_json: bool) -> None:
+    """List every token, what it allows and how far it is used."""
+    rows = [_facts(each) for each in initial_tokens.everyone()]
+    show(rows, COLUMNS, as_json=as_json, empty="No initial access token was issued yet.")
+
+
+@initial_token.command("revoke")
+@click.argument("token_id", metavar="ID")
+@working
+def revoke(*, token_id: str) -> None:
+    """Let nothing more be registered with the token ID. Clients that were registered with it stay."""
+    row = initial_tokens.revoke(token_id, by=BY)
+    click.echo(f"{row.id} of {row.partner.name} is revoked. It registered {row.used} client(s), which go on working.")
+
+
+def _facts(row: InitialAccessToken) -> dict[str, Any]:
+    kinds = {"required": row.required_scopes, "optional": row.optional_scopes, "client": row.client_scopes}
+    return {
+        "id": row.id, "partner": row.partner.name, "profile": row.profile, "state": initial_tokens.state(row),
+        "used": row.used, "most": row.most, "require_pkce": row.require_pkce, "created_at": row.created_at,
+        "expires_at": row.expires_at, **{f"{kind}_scopes": scopes.format(each) for kind, each in kinds.items()},
+    }  # fmt: skip

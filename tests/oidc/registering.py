@@ -1,0 +1,64 @@
+"""A partner with an initial access token, registering clients over HTTP."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from idp.partners import initial_tokens
+from tests import factories
+
+SCOPES = {"required": {"openid", "profile", "email", "phone", "offline_access"}}
+METADATA = {
+    "client_name": "Oakhill Reports",
+    "redirect_uris": ["https://reports.example/callback"],
+    "grant_types": ["authorization_code"],
+    "response_types": ["code"],
+    "token_endpoint_auth_method": "client_secret_basic",
+    "contacts": ["developers@reports.example"],
+}
+
+
+@dataclass
+class Registrar:
+    """Whoever holds an initial access token."""
+
+    web: Any
+    token: str
+
+    def registers(self, **differs: Any) -> Any:
+        """POST of sound metadata; None leaves a member out."""
+        return self.web.post("/oauth/register", json=metadata(**differs), headers=bearer(self.token))
+
+    def registered(self, **differs: Any) -> dict[str, Any]:
+        """The answer of a registration that went well."""
+        response = self.registers(**differs)
+        assert response.status_code == 201, response.text
+        return response.json
+
+    def manages(self, made: dict[str, Any], method: str = "GET", **kwargs: Any) -> Any:
+        """With the registration's own token."""
+        headers = bearer(made["registration_access_token"])
+        return self.web.open(path_of(made), method=method, headers=headers, **kwargs)
+
+
+def metadata(**differs: Any) -> dict[str, Any]:
+    """Sound metadata, changed."""
+    return {name: value for name, value in (METADATA | differs).items() if value is not None}
+
+
+def bearer(token: str) -> dict[str, str]:
+    """An Authorization header."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def path_of(made: dict[str, Any]) -> str:
+    """The local path of a registration."""
+    return "/oauth/register/" + made["client_id"]
+
+
+def an_initial_token(partner: Any = None, **limits: Any) -> str:
+    """A token that an operator issued; call inside `work()`."""
+    partner = partner or factories.a_partner()
+    lasts = limits.pop("lasts", timedelta(days=7))
+    asked = {"most": 100, "require_pkce": False, "scopes": SCOPES} | limits
+    return initial_tokens.issue(partner.name, asked, lasts=lasts, by="cli")[1]

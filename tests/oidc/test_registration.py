@@ -1,0 +1,448 @@
+"""Clients that register themselves and look after their registration (RFC 7591, RFC 7592)."""
+
+import http.server
+import json
+import threading
+from datetime import timedelta
+
+import pytest
+from joserfc.jwk import ECKey, RSAKey
+from sqlalchemy import select
+
+from idp.audit.models import Entry
+from idp.partners import initial_tokens, registry
+from idp.partners.models import Client, InitialAccessToken, Partner, RegistrationToken
+from tests.oidc.registering import METADATA, Registrar, an_initial_token, bearer, metadata, path_of
+from tests.oidc.support import Partner as Caller, authorised
+
+RSA = RSAKey.generate_key(2048, parameters={"kid": "r"})
+EC = ECKey.generate_key("P-256", parameters={"kid": "e"})
+PUBLIC = {"keys": [RSA.as_dict(private=False), EC.as_dict(private=False)]}
+
+
+@pytest.fixture
+def registrar(web, work):
+    with work():
+        return Registrar(web, an_initial_token())
+
+
+def entries(work, event):
+    with work() as session:
+        return session.scalars(select(Entry).where(Entry.event == event)).all()
+
+
+def test_a_client_registers_itself_and_is_told_what_was_registered(registrar, clock):
+    response = registrar.registers(
+        jwks=PUBLIC, post_logout_redirect_uris=["https://reports.example/out"],
+        initiate_login_uri="https://reports.example/begin", backchannel_logout_uri="https://reports.example/bcl",
+        backchannel_logout_session_required=True,
+    )  # fmt: skip
+    said = response.json
+    assert response.status_code == 201
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.mimetype == "application/json"
+    assert {name: said[name] for name in METADATA} == METADATA
+    assert said["jwks"] == PUBLIC
+    assert said["client_id_issued_at"] == int(clock.now().timestamp())
+    assert said["client_secret_expires_at"] == 0
+    assert said["registration_client_uri"].endswith(path_of(said))
+    assert len(said["client_secret"]) >= 43
+    assert len(said["registration_access_token"]) >= 43
+    assert said["initiate_login_uri"] == "https://reports.example/begin"
+    assert said["post_logout_redirect_uris"] == ["https://reports.example/out"]
+    assert said["backchannel_logout_uri"] == "https://reports.example/bcl"
+    assert said["backchannel_logout_session_required"] is True
+    assert said["id_token_signed_response_alg"] == "RS256"
+    assert said["subject_type"] == "public"
+
+
+@pytest.fixture
+def sector_document():
+    """`sector_document([...])` is the address of a document with these addresses; `asked` is who came."""
+    servers = []
+
+    def serve(uris):
+        class Document(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                body = json.dumps(uris).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                """Quiet."""
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Document)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/sector.json"
+
+    asked = serve.asked = []
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_without_a_scope_it_gets_those_of_the_token(registrar):
+    assert registrar.registered()["scope"] == "openid profile email phone offline_access"
+
+
+def test_it_may_ask_for_less_than_the_token_allows(registrar):
+    assert registrar.registered(scope="email openid")["scope"] == "openid email"
+
+
+def test_the_scopes_that_were_optional_for_the_token_are_a_schools_choice(web, work):
+    with work():
+        scopes = {"required": {"openid", "school"}, "optional": {"attendance"}, "client": {"schools.list"}}
+        registrar = Registrar(web, an_initial_token(scopes=scopes))
+    made = registrar.registered(grant_types=["authorization_code", "client_credentials"])
+    assert made["scope"] == "openid school attendance schools.list"
+    with work() as session:
+        client = session.get_one(Client, made["client_id"])
+        assert client.required_scopes == {"openid", "school"}
+        assert client.optional_scopes == {"attendance"}
+        assert client.client_scopes == {"schools.list"}
+
+
+def test_scopes_that_no_grant_can_give_are_left_out_unless_they_are_asked_for(web, work):
+    with work():
+        registrar = Registrar(web, an_initial_token(scopes={"required": {"openid"}, "client": {"schools.list"}}))
+    assert registrar.registered()["scope"] == "openid"
+    assert registrar.registers(scope="openid schools.list").json["error"] == "invalid_client_metadata"
+    own = registrar.registered(
+        grant_types=["client_credentials"], response_types=[], redirect_uris=None, scope="schools.list"
+    )
+    assert own["scope"] == "schools.list"
+    assert own["response_types"] == []
+
+
+def test_what_it_registered_works(web, world, registrar):
+    made = registrar.registered(grant_types=["authorization_code", "refresh_token"])
+    partner = Caller(made["client_id"], made["client_secret"], "openid offline_access", made["redirect_uris"][0])
+    got = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
+    tokens = partner.redeems(web, got["code"], code_verifier=None).json
+    assert tokens["scope"] == "openid offline_access"
+    assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+
+
+def test_the_page_names_it_by_its_company_where_it_gave_no_name(registrar, work):
+    made = registrar.registered(client_name=None)
+    with work() as session:
+        assert made["client_name"] == session.get_one(Client, made["client_id"]).partner_name
+
+
+def test_a_public_client_gets_no_secret(registrar):
+    made = registrar.registered(token_endpoint_auth_method="none")
+    assert "client_secret" not in made
+    assert "client_secret_expires_at" not in made
+
+
+def test_the_profile_and_pkce_are_the_tokens_and_not_the_clients_to_say(web, work):
+    with work():
+        registrar = Registrar(web, an_initial_token(profile="fapi2", require_pkce=True))
+    refused = registrar.registers(profile="oidc")
+    assert refused.json["error"] == "invalid_client_metadata"
+    assert "token_endpoint_auth_method" in refused.json["error_description"]
+    made = registrar.registered(
+        profile="oidc", require_pkce=False, token_endpoint_auth_method="private_key_jwt",
+        jwks={"keys": [EC.as_dict(private=False)]},
+    )  # fmt: skip
+    assert made["dpop_bound_access_tokens"] is True
+    assert made["id_token_signed_response_alg"] == "ES256"
+    with work() as session:
+        client = session.get_one(Client, made["client_id"])
+        assert (client.profile, client.require_pkce) == ("fapi2", True)
+
+
+def test_members_we_do_not_know_are_ignored_and_not_echoed(registrar):
+    made = registrar.registered(request_uris=["https://reports.example/r#abc"], software_id="x", purpose="hm")
+    assert not {"request_uris", "software_id", "purpose"} & made.keys()
+
+
+def test_null_members_count_as_left_out(registrar):
+    response = registrar.web.post(
+        "/oauth/register", json=METADATA | {"jwks_uri": None, "scope": None}, headers=bearer(registrar.token)
+    )
+    assert response.status_code == 201
+
+
+def test_each_fault_is_named(registrar):
+    said = registrar.registers(client_uri="x", contacts=["nobody"], grant_types=["implicit"]).json
+    assert said["error"] == "invalid_client_metadata"
+    for name in ("client_uri", "contacts[0]", "grant_types[0]"):
+        assert name in said["error_description"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://reports.example/cb#f", "https://me@reports.example/cb", "https://*.reports.example/cb",
+        "http://reports.example/cb", "javascript:alert(1)", "https://reports.example/../cb", "cb", "", "myapp:/cb",
+        "https://réports.example/cb",
+    ],
+)  # fmt: skip
+def test_a_wrong_redirect_uri_is_said_to_be_one(registrar, uri):
+    response = registrar.registers(redirect_uris=[uri])
+    assert response.status_code == 400
+    assert response.json["error"] == "invalid_redirect_uri"
+    assert response.json["error_description"].isascii()
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"grant_types": 5}, {"grant_types": ["password"]}, {"grant_types": []}, {"grant_types": ["refresh_token"]},
+        {"response_types": ["token"]}, {"response_types": ["code", "id_token"]}, {"response_types": []},
+        {"token_endpoint_auth_method": "tls_client_auth"}, {"id_token_signed_response_alg": "none"},
+        {"id_token_encrypted_response_alg": "RSA-OAEP"}, {"tls_client_certificate_bound_access_tokens": True},
+        {"jwks": {"keys": [EC.as_dict(private=True)]}}, {"jwks": PUBLIC, "jwks_uri": "https://reports.example/j"},
+        {"jwks": {"keys": []}}, {"jwks": []}, {"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}},
+        {"token_endpoint_auth_method": "private_key_jwt"}, {"initiate_login_uri": "http://localhost:9/begin"},
+        {"backchannel_logout_uri": "http://reports.example/bcl"}, {"backchannel_logout_session_required": "yes"},
+        {"subject_type": "pairwise", "redirect_uris": ["https://a.example/cb", "https://b.example/cb"]},
+        {"sector_identifier_uri": "http://127.0.0.1:1/nobody"}, {"contacts": "me"}, {"client_name": 5},
+        {"client_name": "\ud800"}, {"logo_uri": "javascript:alert(1)"}, {"scope": 5}, {"scope": "openid nonsense"},
+        {"scope": 'openid "x'}, {"grant_types": ["client_credentials"], "response_types": [], "redirect_uris": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_anything_else_wrong_is_invalid_client_metadata(registrar, work, differs):
+    response = registrar.registers(**differs)
+    assert response.status_code == 400
+    assert response.json["error"] == "invalid_client_metadata", response.json
+    assert response.json["error_description"].isprintable()
+    with work() as session:
+        assert session.query(Client).count() == 0
+        assert session.scalars(select(InitialAccessToken)).one().used == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b'"x"', b"null", b"{", b"\xff", b'{"a": NaN}', b'{"client_name": "a", "client_name": "b"}',
+        b"[" * 60_000, b'{"redirect_uris": [1], "grant_types": 5}', b"1" * 5000,
+    ],
+    ids=lambda body: body[:20].decode("latin-1"),
+)  # fmt: skip
+def test_what_is_no_object_is_refused_and_breaks_nothing(registrar, body):
+    response = registrar.web.post(
+        "/oauth/register", data=body, content_type="application/json", headers=bearer(registrar.token)
+    )
+    assert response.status_code == 400
+    assert response.json["error"] in {"invalid_client_metadata", "invalid_redirect_uri"}
+
+
+def test_more_than_64_kib_are_not_read(registrar):
+    response = registrar.registers(client_name="x" * 70_000)
+    assert response.status_code == 413
+    assert response.json["error"] == "invalid_client_metadata"
+
+
+def test_only_json_is_read(registrar):
+    response = registrar.web.post("/oauth/register", data=METADATA, headers=bearer(registrar.token))
+    assert response.status_code == 400
+
+
+def test_without_a_token_there_is_a_bare_challenge(web):
+    response = web.post("/oauth/register", json=METADATA)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="registration"'
+
+
+@pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer ", "Basic YTpi", "Bearer \xe9"])
+def test_a_token_that_is_none_is_invalid(web, header):
+    response = web.post("/oauth/register", json=METADATA, headers={"Authorization": header})
+    assert response.status_code == 401
+    assert response.json["error"] == "invalid_token"
+    assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+
+
+def test_a_token_in_the_address_is_none(registrar):
+    assert registrar.web.post(f"/oauth/register?access_token={registrar.token}", json=METADATA).status_code == 401
+
+
+def test_a_token_registers_as_many_as_it_says(web, work):
+    with work():
+        registrar = Registrar(web, an_initial_token(most=2))
+    for expected in (201, 201, 401):
+        assert registrar.registers().status_code == expected
+
+
+def test_a_token_ends_when_it_expires_or_is_revoked(web, work, clock):
+    with work():
+        one, other = Registrar(web, an_initial_token()), Registrar(web, an_initial_token(lasts=timedelta(hours=1)))
+    made = other.registered()
+    clock.move(timedelta(hours=1))
+    assert other.registers().status_code == 401
+    with work() as session:
+        for row in session.scalars(select(InitialAccessToken)):
+            initial_tokens.revoke(row.id, by="cli")
+    assert one.registers().status_code == 401
+    assert other.manages(made).status_code == 200, "what was registered goes on looking after itself"
+
+
+def test_a_disabled_partner_registers_nothing(registrar, work):
+    with work() as session:
+        partner = session.scalars(select(Partner)).one().name
+        registry.switch_partner(partner, on=False)
+    assert registrar.registers().status_code == 401
+
+
+def test_of_several_at_once_only_as_many_as_are_left_register(work, at_once):
+    from idp.partners import self_registration
+
+    with work():
+        token = an_initial_token(most=3)
+
+    def one():
+        policy = initial_tokens.presented(token)
+        return policy and self_registration.register(policy, METADATA)
+
+    made = [each for each in at_once(8, one) if each is not None]
+    assert len(made) == 3, made
+    with work() as session:
+        assert session.query(Client).count() == 3
+
+
+# Looking after it
+
+
+def test_a_client_reads_its_registration(registrar):
+    made = registrar.registered()
+    response = registrar.manages(made)
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.json == {name: each for name, each in made.items() if not name.startswith("client_secret")}
+
+
+def test_a_put_replaces_and_what_it_leaves_out_is_gone(registrar, work):
+    made = registrar.registered(logo_uri="https://reports.example/logo.png", post_logout_redirect_uris=[
+        "https://reports.example/out"])  # fmt: skip
+    new = metadata(client_id=made["client_id"], redirect_uris=["https://reports.example/new"], client_name="New")
+    response = registrar.manages(made, "PUT", json=new)
+    assert response.status_code == 200
+    said = response.json
+    assert (said["client_name"], said["redirect_uris"]) == ("New", ["https://reports.example/new"])
+    assert "logo_uri" not in said
+    assert "post_logout_redirect_uris" not in said
+    assert "client_secret" not in said, "the one it has goes on working"
+    assert said["registration_access_token"] == made["registration_access_token"]
+    found = registry_client(work, made)
+    assert found.redirect_uris == ("https://reports.example/new",)
+    assert entries(work, "client.changed")[0].facts["fields"] == [
+        "client_name", "logo_uri", "post_logout_redirect_uris", "redirect_uris",
+    ]  # fmt: skip
+
+
+def registry_client(work, made):
+    with work():
+        return registry.client(made["client_id"])
+
+
+def test_a_put_that_needs_a_secret_gets_one(registrar, work):
+    made = registrar.registered(token_endpoint_auth_method="none")
+    new = metadata(client_id=made["client_id"])
+    secret = registrar.manages(made, "PUT", json=new).json["client_secret"]
+    with work():
+        assert registry.secret_matches(registry.client(made["client_id"]), secret)
+    as_key = new | {"token_endpoint_auth_method": "client_secret_jwt"}
+    other = registrar.manages(made, "PUT", json=as_key).json["client_secret"]
+    with work():
+        assert registry.shared_keys(registry.client(made["client_id"])) == [other.encode()]
+    assert "client_secret" not in registrar.manages(made, "PUT", json=as_key).json
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"client_id": None}, {"client_id": "another"}, {"client_secret": "guessed"}, {"client_secret": 5},
+        {"registration_access_token": "x"}, {"registration_client_uri": "https://x.example"},
+        {"client_secret_expires_at": 0}, {"client_id_issued_at": 5}, {"redirect_uris": None},
+        {"scope": "openid school"}, {"jwks": {"keys": [RSA.as_dict(private=True)]}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_put_that_is_wrong_changes_nothing(registrar, wrong):
+    made = registrar.registered()
+    sound = metadata(client_id=made["client_id"], client_name="New") | wrong
+    body = {name: value for name, value in sound.items() if value is not None}
+    response = registrar.manages(made, "PUT", json=body)
+    assert response.status_code == 400, response.json
+    assert registrar.manages(made).json["client_name"] == METADATA["client_name"]
+
+
+def test_a_put_may_repeat_the_secret_that_was_issued(registrar):
+    made = registrar.registered()
+    body = metadata(client_id=made["client_id"], client_secret=made["client_secret"])
+    assert registrar.manages(made, "PUT", json=body).status_code == 200
+
+
+def test_a_deleted_client_is_gone_and_its_token_with_it(web, world, registrar, work):
+    made = registrar.registered(grant_types=["authorization_code", "refresh_token"])
+    partner = Caller(made["client_id"], made["client_secret"], "openid offline_access", made["redirect_uris"][0])
+    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    response = registrar.manages(made, "DELETE")
+    assert response.status_code == 204
+    assert response.data == b""
+    assert registrar.manages(made).status_code == 401
+    assert partner.refreshes(web, tokens["refresh_token"]).status_code == 401
+    assert web.get("/oauth/userinfo", headers=bearer(tokens["access_token"])).status_code == 401
+    assert web.get(partner.link()).status_code == 400
+    with work() as session:
+        assert session.query(RegistrationToken).count() == 0
+    assert [each.subject for each in entries(work, "client.deleted")] == [made["client_id"]]
+
+
+def test_what_was_done_stands_in_the_audit_log(registrar, work):
+    made = registrar.registered()
+    issued, registered = entries(work, "initial_token.issued"), entries(work, "client.registered")
+    assert issued[0].facts["most"] == 100
+    assert registered[0].actor == issued[0].subject
+    assert registered[0].subject == made["client_id"]
+    assert made["client_secret"] not in json.dumps(registered[0].facts)
+
+
+def test_an_operator_who_changes_it_takes_it_over(registrar, work):
+    made = registrar.registered()
+    with work() as session:
+        client = session.get_one(Client, made["client_id"])
+        manifest = {
+            "client_id": client.id, "partner": client.partner_name, "client_name": "Ours", "client_uri":
+            "https://reports.example", "policy_uri": "https://reports.example/p", "purpose": "To report to governors.",
+            "agreement_uri": "https://reports.example/a", "agreement_version": "1", "redirect_uris":
+            METADATA["redirect_uris"], "scopes": {"required": {"openid"}},
+        }  # fmt: skip
+        registry.change(manifest)
+    assert registrar.manages(made).status_code == 401
+
+
+def test_discovery_names_the_endpoint(web):
+    assert web.get("/.well-known/openid-configuration").json["registration_endpoint"].endswith("/oauth/register")
+
+
+def test_secrets_and_tokens_are_kept_as_digests_alone(registrar, work):
+    made = registrar.registered()
+    with work() as session:
+        for table in Client.metadata.sorted_tables:
+            text = repr([tuple(row) for row in session.execute(select(table))])
+            for secret in (registrar.token, made["client_secret"], made["registration_access_token"]):
+                assert secret not in text, table.name
+
+
+def test_the_sector_document_is_fetched_and_must_list_every_address(registrar, sector_document):
+    uris = ["https://a.example/cb", "https://b.example/cb"]
+    asked = {"redirect_uris": uris, "subject_type": "pairwise"}
+    made = registrar.registered(**asked, sector_identifier_uri=sector_document(uris))
+    assert made["subject_type"] == "pairwise"
+    refused = registrar.registers(**asked, sector_identifier_uri=sector_document(uris[:1]))
+    assert refused.json["error"] == "invalid_client_metadata"
+    assert "sector_identifier_uri" in refused.json["error_description"]
+
+
+def test_nothing_is_fetched_for_a_stranger(web, sector_document):
+    asked = metadata(sector_identifier_uri=sector_document([]))
+    assert web.post("/oauth/register", json=asked, headers=bearer("nonsense")).status_code == 401
+    assert sector_document.asked == []

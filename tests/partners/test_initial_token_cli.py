@@ -1,0 +1,88 @@
+"""`idp clients initial-token`, as an operator types it."""
+
+import json
+import stat
+
+import pytest
+from click.testing import CliRunner
+
+from idp.partners import initial_tokens
+from idp.partners.cli import clients
+from tests import factories
+
+
+@pytest.fixture
+def idp(app):
+    """`idp("list")` runs the command and gives its result."""
+
+    def run(*arguments):
+        return CliRunner().invoke(clients, ["initial-token", *arguments], obj=lambda: app)
+
+    return run
+
+
+@pytest.fixture
+def partner(work):
+    with work():
+        return factories.a_partner().name
+
+
+def test_a_token_is_issued_and_shown_once(idp, partner, work):
+    asked = ("issue", partner, "--required", "openid email", "--optional", "attendance", "--most", "3", "--no-pkce")
+    said = json.loads(idp(*asked, "--lasts", "12h", "--json").stdout)
+    assert said["most"] == 3
+    with work():
+        policy = initial_tokens.presented(said["initial_access_token"])
+        assert policy.required == {"openid", "email"}
+        assert policy.optional == {"attendance"}
+        assert policy.require_pkce is False
+    listed = json.loads(idp("list", "--json").stdout)
+    assert [each["id"] for each in listed] == [said["id"]]
+    assert said["initial_access_token"] not in idp("list").output
+    assert "initial_access_token" not in listed[0]
+
+
+def test_it_says_what_was_issued_in_words(idp, partner):
+    answer = idp("issue", partner, "--required", "openid")
+    assert answer.exit_code == 0
+    assert f"{partner} may register 1 client(s) until" in answer.output
+
+
+def test_the_token_can_go_to_a_file_that_only_its_owner_reads(idp, partner, scratch):
+    file = scratch / "token"
+    answer = idp("issue", partner, "--required", "openid", "--secret-file", str(file))
+    token = file.read_text().strip()
+    assert token not in answer.output
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_revoked_token_is_listed_as_such_and_registers_nothing(idp, partner, work):
+    said = json.loads(idp("issue", partner, "--required", "openid", "--json").stdout)
+    assert idp("revoke", said["id"]).exit_code == 0
+    assert json.loads(idp("list", "--json").stdout)[0]["state"] == "revoked"
+    with work():
+        assert initial_tokens.presented(said["initial_access_token"]) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--required", "openid", "--lasts", "soon"), "--lasts"),
+        (("--required", "nonsense"), "nonsense"),
+        (("--required", "schools.list"), "must stand under client"),
+        (("--client", "openid"), "must stand under required or optional"),
+        ((), "needs one at least"),
+        (("--required", "openid", "--most", "0"), "most"),
+        (("--required", "openid", "--profile", "fapi2", "--no-pkce"), "fapi2"),
+    ],
+)
+def test_what_is_wrong_is_said(idp, partner, arguments, words):
+    answer = idp("issue", partner, *arguments)
+    assert answer.exit_code in {1, 2}
+    assert words in answer.output
+
+
+def test_unknown_names_are_said(idp):
+    assert "There is no partner of that name" in idp("issue", "Nobody", "--required", "openid").output
+    assert "There is no initial access token" in idp("revoke", "iat_x").output
+    assert "No initial access token was issued yet" in idp("list").output

@@ -1,0 +1,135 @@
+"""S11: a registration reaches no further than its policy (CVE-2026-22752, CVE-2026-9705, CVE-2026-116672)."""
+
+import pytest
+from joserfc.jwk import ECKey
+from sqlalchemy import select
+
+from idp.audit.models import Entry
+from idp.partners import registry
+from idp.partners.models import Client
+from tests.oidc.registering import Registrar, an_initial_token, bearer, metadata, path_of
+
+INNER = [
+    "http://127.0.0.1/x", "https://127.0.0.1/x", "https://169.254.169.254/latest", "https://[::1]/x", "https://0x7f.1/x",
+    "https://2130706433/x", "https://localhost/x", "gopher://127.0.0.1/x", "file:///etc/passwd",
+]  # fmt: skip
+
+
+@pytest.fixture
+def registrar(web, work):
+    with work():
+        return Registrar(web, an_initial_token())
+
+
+@pytest.mark.parametrize("uri", INNER)
+def test_an_inner_address_is_not_fetched_for_a_sector(registrar, app, monkeypatch, uri):
+    from idp.foundation import runtime
+
+    built = app.extensions["idp"]
+    fetch = built.settings.fetch.model_copy(update={"allow_loopback": False})
+    strict = built.settings.model_copy(update={"fetch": fetch})
+    monkeypatch.setitem(app.extensions, "idp", runtime.Runtime(strict, built.sealer, built.passwords))
+    response = registrar.registers(sector_identifier_uri=uri)
+    assert response.status_code == 400
+    assert response.json["error"] == "invalid_client_metadata"
+
+
+@pytest.mark.parametrize("scope", ["openid school", "schools.list", "openid students.sen"])
+def test_no_more_scopes_than_the_token_allows(registrar, scope):
+    assert registrar.registers(scope=scope).json["error"] == "invalid_client_metadata"
+    made = registrar.registered(scope="openid")
+    body = metadata(client_id=made["client_id"], scope=scope)
+    assert registrar.manages(made, "PUT", json=body).json["error"] == "invalid_client_metadata"
+
+
+def test_private_keys_are_refused_and_not_kept(registrar, work):
+    private = ECKey.generate_key("P-256").as_dict(private=True)
+    response = registrar.registers(jwks={"keys": [private]})
+    assert response.json["error"] == "invalid_client_metadata"
+    assert private["d"] not in response.text
+    with work() as session:
+        assert session.query(Client).count() == 0
+
+
+def test_another_clients_token_opens_nothing(registrar):
+    mine, other = registrar.registered(), registrar.registered()
+    for method in ("GET", "PUT", "DELETE"):
+        answer = registrar.web.open(
+            path_of(mine), method=method, headers=bearer(other["registration_access_token"]),
+            json=metadata(client_id=mine["client_id"]) if method == "PUT" else None,
+        )  # fmt: skip
+        assert answer.status_code == 401
+        assert answer.json["error"] == "invalid_token"
+    assert registrar.manages(mine).status_code == 200
+
+
+def test_no_other_secret_opens_a_registration(registrar):
+    made = registrar.registered()
+    for wrong in (registrar.token, made["client_secret"], made["client_id"], ""):
+        assert registrar.web.get(path_of(made), headers=bearer(wrong)).status_code == 401
+
+
+def test_a_clients_own_token_registers_nothing(registrar):
+    made = registrar.registered()
+    answer = registrar.web.post(
+        "/oauth/register", json=metadata(), headers=bearer(made["registration_access_token"])
+    )  # fmt: skip
+    assert answer.status_code == 401
+
+
+def test_unknown_clients_and_wrong_tokens_are_told_apart_by_nothing(registrar):
+    made = registrar.registered()
+    wrong = registrar.web.get(path_of(made), headers=bearer("x"))
+    unknown = registrar.web.get("/oauth/register/cli_nobody", headers=bearer("x"))
+    assert (wrong.status_code, wrong.data) == (unknown.status_code, unknown.data)
+
+
+def test_a_disabled_client_cannot_enable_itself(registrar, work):
+    made = registrar.registered()
+    with work():
+        registry.disable(made["client_id"], by="cli")
+    body = metadata(client_id=made["client_id"], enabled=True)
+    assert registrar.manages(made, "PUT", json=body).status_code == 401
+    assert registrar.manages(made).status_code == 401
+    with work() as session:
+        assert session.get_one(Client, made["client_id"]).enabled is False
+
+
+def test_a_client_cannot_make_itself_anothers_nor_set_what_schools_read(registrar, work):
+    made = registrar.registered()
+    hostile = {
+        "id": "x", "partner_id": "x", "partner": "x", "purpose": "x", "enabled": False, "version": 9,
+        "profile": "fapi2", "require_pkce": True, "agreement_version": "x", "authorisation_days": 9999,
+        "required_scopes": ["school"], "client_scopes": ["schools.list"], "created_at": "2000-01-01T00:00:00Z",
+    }  # fmt: skip
+    with work() as session:
+        before = session.get_one(Client, made["client_id"]).partner_id
+    body = metadata(client_id=made["client_id"]) | hostile
+    assert registrar.manages(made, "PUT", json=body).status_code == 200
+    with work() as session:
+        client = session.get_one(Client, made["client_id"])
+        assert client.partner_id == before
+        assert (client.purpose, client.enabled, client.profile, client.require_pkce) == ("", True, "oidc", False)
+        assert client.required_scopes == {"openid", "profile", "email", "phone", "offline_access"}
+        assert not client.client_scopes
+
+
+def test_refusals_say_nothing_that_was_sent(registrar):
+    canary = "canary-4f1c"
+    response = registrar.registers(
+        redirect_uris=[f"javascript:{canary}"], client_name=f"\x00{canary}", scope=canary, contacts=[canary],
+        jwks={"keys": [{"kty": "RSA", "d": canary}]},
+    )  # fmt: skip
+    assert response.status_code == 400
+    assert canary not in response.text
+
+
+def test_tokens_are_in_no_log_and_no_audit_entry(registrar, work, caplog, capsys):
+    made = registrar.registered()
+    registrar.manages(made)
+    registrar.manages(made, "DELETE")
+    with work() as session:
+        said = repr([(row.facts, row.subject) for row in session.scalars(select(Entry))])
+    said += caplog.text + capsys.readouterr().out
+    for secret in (registrar.token, made["registration_access_token"], made["client_secret"]):
+        assert secret not in said
