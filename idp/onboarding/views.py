@@ -255,7 +255,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
         return redirect(url_for("onboarding.resume", registration_id=known["registration_id"]), 303)
     if "secret" in known:
         return redirect(url_for("onboarding.verify_email", secret=known["secret"]), 303)
-    return pages.refusal(pages.FormExpired(because="CSRF token missing or not ours"))
+    return pages.form_expired()
 
 
 def _check_email(registration: Registration, form: forms.Address) -> ResponseReturnValue:

@@ -8,7 +8,7 @@ of all four in var/pictures.
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, Page, Response, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, ViewportSize, sync_playwright
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -131,18 +131,17 @@ def a_window(chromium: Browser) -> Iterator[AWindow]:
         if answer.status >= 400 and answer.request.resource_type != "document":
             faults.append(f"{answer.status} for {answer.url}")
 
+    def complained(said: ConsoleMessage) -> None:
+        if said.type == "error" and "Failed to load resource" not in said.text:  # `noticed` knows which of those matter
+            faults.append(said.text)
+
     def open_one(width: str = "desk", **differs: Any) -> Page:
         context = chromium.new_context(viewport=WIDTHS[width], reduced_motion="reduce", **differs)
         contexts.append(context)
         context.set_default_timeout(10_000)
         context.on("weberror", lambda fault: faults.append(str(fault.error)))
         context.on("response", noticed)
-        context.on(
-            "console",
-            lambda said: faults.append(said.text)
-            if said.type == "error" and "Failed to load resource" not in said.text  # `noticed` knows which matter
-            else None,
-        )
+        context.on("console", complained)
         return context.new_page()
 
     yield open_one

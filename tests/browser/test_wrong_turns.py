@@ -42,7 +42,7 @@ def test_a_wrong_password_is_refused_without_saying_which_part_was_wrong(a_membe
     admin.sees(admin.school.name)
 
 
-def test_nothing_typed_is_asked_for_in_a_sentence(page, a_member):
+def test_nothing_typed_is_asked_for_in_a_sentence(a_member):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.page.locator("#sign-in").click()
@@ -271,7 +271,8 @@ def test_a_developer_learns_which_parameter_differs_and_strangers_nothing_more(a
     admin = an_admin()
     asked = {
         "client_id": "assembly", "response_type": "code", "scope": "openid", "state": "a-state", "nonce": "a-nonce",
-        "redirect_uri": "https://elsewhere.example/callback", "code_challenge": "E" * 43, "code_challenge_method": "S256",
+        "redirect_uri": "https://elsewhere.example/callback", "code_challenge": "E" * 43,
+        "code_challenge_method": "S256",
     }  # fmt: skip
     admin.goes_to(f"/oauth/authorize?{urlencode(asked)}")
     admin.sees("This link from another service does not work")
@@ -370,7 +371,7 @@ def test_a_session_that_ended_while_a_page_was_open_loses_nothing(a_member, part
     expect(admin.stands("Attendance")).to_have_text("Shared")
 
 
-def test_signing_out_in_another_tab_sends_a_waiting_form_to_sign_in_again(a_member, partner):
+def test_a_form_left_behind_by_signing_out_in_another_tab_is_opened_again(a_member, partner, looks_right):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -378,6 +379,9 @@ def test_signing_out_in_another_tab_sends_a_waiting_form_to_sign_in_again(a_memb
     admin.at(admin.page.context.new_page()).signs_out_here()
 
     admin.authorises()
+    admin.sees("This page has been open too long")
+    looks_right(admin.page, "form-expired")
+    admin.follows("Open the page again")
     admin.sees("Sign in")
     admin.signs_in()
     admin.authorises()

@@ -38,7 +38,7 @@ class FormExpired(Refusal):
     """The page was open so long, or signed out meanwhile, that its form is no longer ours."""
 
     code, status, title = "form_expired", 400, "This page has been open too long"
-    says = "For your safety the form has expired and nothing was changed. Please go back, reload and try again."
+    says = "For your safety its form no longer works, and nothing was changed. Please open the page again."
 
 
 def configure(app: Flask, settings: Settings, navigation: Navigation) -> None:
@@ -59,7 +59,7 @@ def configure(app: Flask, settings: Settings, navigation: Navigation) -> None:
         return response
 
     app.register_error_handler(Refusal, refusal)
-    app.register_error_handler(CSRFError, lambda _error: refusal(FormExpired(because="CSRF token missing or not ours")))
+    app.register_error_handler(CSRFError, lambda _error: form_expired())
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(DBAPIError, _database)
     app.register_error_handler(PoolTimeout, _database)
@@ -74,6 +74,14 @@ def refusal(error: Refusal) -> ResponseReturnValue:
     if (seconds := getattr(error, "retry_after", None)) is not None:
         response.headers["Retry-After"] = str(seconds)
     return response
+
+
+def form_expired() -> ResponseReturnValue:
+    """The page for a form that is not of this browser session any more, and the way to open it anew."""
+    rule = request.url_rule
+    again = request.full_path.rstrip("?") if rule and "GET" in (rule.methods or ()) else None
+    steps = (("Open the page again", again),) if again else ()
+    return refusal(FormExpired(because="CSRF token missing or not ours", next_steps=steps))
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
