@@ -41,10 +41,13 @@ class NotInThisBrowser(Refusal):
 
 
 class RegistrationExpired(Refusal):
-    """Begun, and not completed in time."""
+    """Begun, and not completed in time; or stopped by whoever's address it was."""
 
-    code, status, title = "registration_expired", 410, "This registration was started too long ago"
-    says = "It was not completed in time, so nothing has been set up. Please start again: it takes a few minutes."
+    code, status, title = "registration_expired", 410, "This registration has ended"
+    says = (
+        "It was not completed in time, or somebody who got our e-mail told us that it was not theirs. Nothing has "
+        "been set up. Please start again: it takes a few minutes."
+    )
 
 
 class NotVerifiedYet(Refusal):
