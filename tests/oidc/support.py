@@ -68,14 +68,14 @@ class Partner:
         return web.post(path, data=data, headers=self.basic)
 
 
-def page(response: TestResponse) -> BeautifulSoup:
+def page(response: TestResponse) -> Any:
     """What a browser shows."""
     return BeautifulSoup(response.text, "html.parser")
 
 
 def press(web: FlaskClient, response: TestResponse, button: str, **typed: str | list[str] | None) -> TestResponse:
     """Fill in the form of a page and press one of its buttons; None unticks."""
-    found = page(response)
+    found: Any = page(response)
     pressed = found.find(id=button)
     assert pressed is not None, found.get_text(" ", strip=True)
     form = pressed.find_parent("form")

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from idp.estabs.models import Administrator, Estab
 from idp.oidc.models import AuthorizationRequest
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
@@ -210,7 +211,7 @@ def test_a_hint_at_somebody_else_is_never_answered_for_whoever_is_here(web, anot
     hint = world.partner.redeems(web, got["code"]).json["id_token"]
     with world.work() as session:
         estab = session.get_one(Authorisation, session.query(Authorisation.id).scalar()).estab_id
-        colleague = factories.an_administrator(session.get_one(factories.Estab, estab), username="colleague")
+        colleague = factories.an_administrator(session.get_one(Estab, estab), username="colleague")
     browser = another()
     authorised(browser, world.partner, colleague.username)
 
@@ -226,7 +227,7 @@ def test_a_hint_at_somebody_else_is_never_answered_for_whoever_is_here(web, anot
 
 
 def test_a_suspended_school_is_told_so_and_the_partner_gets_access_denied(web, world):
-    world.change(factories.Estab, world.estab, state="suspended")
+    world.change(Estab, world.estab, state="suspended")
     response = follow(web, web.get(world.partner.link()))
     response = sign_in(web, response, world.username)
     assert "suspended" in response.text
@@ -245,7 +246,7 @@ def test_a_system_the_client_does_not_work_with_is_explained_before_anything_is_
 
 
 def test_a_school_whose_system_nobody_knows_is_asked_and_goes_on(web, world):
-    world.change(factories.Estab, world.estab, mis=None)
+    world.change(Estab, world.estab, mis=None)
     booking = world.another(accepted_mis=frozenset({"isams", "arbor"}))
     response = follow(web, web.get(booking.link()))
     response = follow(web, sign_in(web, response, world.username))
@@ -257,7 +258,7 @@ def test_a_school_whose_system_nobody_knows_is_asked_and_goes_on(web, world):
 def test_a_withdrawn_agreement_is_asked_for_again(web, world):
     authorised(web, world.partner, world.username)
     with world.work() as session:
-        authorise.withdraw(world.estab, world.partner.id, by=session.get_one(factories.Administrator, world.person))
+        authorise.withdraw(world.estab, world.partner.id, by=session.get_one(Administrator, world.person))
     response = follow(web, web.get(world.partner.link()))
     assert page(response).find(id="allow")
 

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from idp.audit.models import Entry
-from idp.estabs.models import Estab
+from idp.estabs.models import Administrator, Estab
 from idp.oidc.models import Code, RefreshFamily
+from idp.sharing import authorise
 from tests.oidc.support import CALLBACK, ISSUER, authorised
 
 
@@ -236,6 +237,18 @@ def test_a_refresh_may_ask_for_less_and_not_for_more(web, world, tokens):
         refused(world.partner.refreshes(web, tokens["refresh_token"], scope=more), "invalid_scope")
     again = world.partner.refreshes(web, tokens["refresh_token"]).json
     assert again["scope"] == tokens["scope"]
+
+
+def test_an_area_left_out_may_be_repeated_and_is_left_out_again_until_the_school_adds_it(web, world):
+    scope = "openid offline_access students attendance"
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope=scope)["code"]).json
+    assert tokens["scope"] == "openid offline_access students"
+    answer = world.partner.refreshes(web, tokens["refresh_token"], scope=scope).json
+    assert answer["scope"] == "openid offline_access students"
+    with world.work() as session:
+        owner = session.get_one(Administrator, world.person)
+        authorise.change(world.estab, world.partner.id, frozenset(scope.split()), by=owner)
+    assert world.partner.refreshes(web, tokens["refresh_token"]).json["scope"] == scope
 
 
 def test_a_resource_beyond_the_grant_is_an_invalid_target(web, world, tokens):

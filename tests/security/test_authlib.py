@@ -229,7 +229,9 @@ def test_32_validating_twice_changes_nothing(web, world, app):
         import flask
 
         request = Request(flask.request, parameters(world.partner.parameters().items()), PAR)
-        request.client = OAuthClient(registry.client(world.partner.id))
+        registered = registry.client(world.partner.id)
+        assert registered is not None
+        request.client = OAuthClient(registered)
         checks.run(request)
         before = (request.scopes, request.answer_to, request.prompt, request.claims, request.hinted)
         checks.run(request)

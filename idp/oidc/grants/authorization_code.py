@@ -60,7 +60,7 @@ class Redeemed:
         return str(self.row.redirect_uri)
 
     def get_scope(self) -> frozenset[str]:
-        """All that was granted; what is withheld today is decided when the tokens are made."""
+        """All that was asked; what is given of it is decided when the tokens are made."""
         return frozenset(self.row.scopes)
 
 
@@ -98,7 +98,7 @@ class CodeGrant(OurGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Auth
         if not claims.resources(asked) <= (request.basis.resource or asked):
             raise errors.InvalidTarget
         answer = super().generate_token(user, scope)
-        if "offline_access" in scope and request.client.check_grant_type("refresh_token"):
+        if "offline_access" in user.allowed(scope) and request.client.check_grant_type("refresh_token"):
             answer["refresh_token"] = families.begin(request.basis, request.client, request.dpop_jkt)
         return answer
 
@@ -107,22 +107,25 @@ class CodeGrant(OurGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Auth
 
 
 def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
-    """A new code for what was asked and agreed, with all that its tokens will say."""
+    """A new code, with all that its tokens will say.
+
+    It stands for everything asked, also for what the school left out: what is given is decided each time tokens
+    are made, so an area the school adds or takes back at its desk comes or goes with the next refresh.
+    """
     here, agreed, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
-    granted = request.scopes & agreed.scopes
     session().connection().execute(
         insert(_table),
         {
             "digest": crypto.digest(code), "client_id": request.client.id, "person_id": here.id,
             "estab_id": agreed.estab_id, "authorisation_id": agreed.id, "lineage": crypto.new_id("lin"),
-            "redirect_uri": redirect_uri, "scopes": granted, "resource": request.resource,
+            "redirect_uri": redirect_uri, "scopes": request.scopes, "resource": request.resource,
             "nonce": request.sent.get("nonce"), "code_challenge": request.sent.get("code_challenge"),
             "dpop_jkt": request.dpop_jkt, "claims": request.claims, "auth_time": here.auth_time, "acr": here.acr,
             "amr": here.amr, "sid": here.sid, "created_at": now,
             "expires_at": now + timedelta(seconds=request.client.code_seconds), "used_at": None,
         },
     )  # fmt: skip
-    if "openid" in granted:
+    if "openid" in request.scopes & agreed.scopes:
         once.note(SessionClient, sid=here.sid, client_id=request.client.id, since=now)
     return code
 

@@ -1,0 +1,185 @@
+"""A partner signs a school in: Authlib's own client library, discovery and all, against the service as it is served."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from authlib.integrations.requests_client import OAuth2Session
+from authlib.oidc.core import CodeIDToken
+from bs4 import BeautifulSoup
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+from idp.estabs.models import Estab
+from idp.foundation import database
+from idp.foundation.web.transactions import work as a_request
+from tests import factories
+from tests.serving import a_provider
+
+CALLBACK = "http://127.0.0.1:1/callback"
+AFTERWARDS = "http://127.0.0.1:1/signed-out"
+SCOPE = "openid profile email organisation offline_access school students attendance"
+
+
+@dataclass
+class Browser:
+    """Somebody's browser: opens pages, fills in forms, stops where the partner's own pages begin."""
+
+    session: requests.Session = field(default_factory=requests.Session)
+    page: requests.Response | None = None
+
+    def open(self, url: str) -> str:
+        """Follow `url` to a page of ours, or to the partner's address."""
+        return self._on(self.session.get(url, allow_redirects=False))
+
+    def press(self, button: str, **typed: str | list[str]) -> str:
+        """Fill in and send the form of the page that is open."""
+        assert self.page is not None
+        pressed: Any = BeautifulSoup(self.page.text, "html.parser").find(id=button)
+        assert pressed is not None, self.page.text
+        form = pressed.find_parent("form")
+        sent: dict[str, Any] = {each["name"]: each.get("value", "") for each in form.find_all("input", type="hidden")}
+        if pressed.get("name"):
+            sent[pressed["name"]] = pressed.get("value", "")
+        target = requests.compat.urljoin(self.page.url, form.get("action") or self.page.url)
+        return self._on(self.session.post(target, data=sent | typed, allow_redirects=False))
+
+    def _on(self, answer: requests.Response) -> str:
+        while answer.is_redirect:
+            target = requests.compat.urljoin(answer.url, answer.headers["Location"])
+            if target.startswith((CALLBACK, AFTERWARDS)):
+                return str(target)
+            answer = self.session.get(target, allow_redirects=False)
+        self.page = answer
+        return str(answer.url)
+
+
+class RelyingParty:
+    """The partner, with nothing of ours but the issuer's address and its own registration."""
+
+    def __init__(self, issuer: str, client_id: str, secret: str | None) -> None:
+        self.about = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=10).json()
+        assert self.about["issuer"] == issuer
+        self.keys = KeySet.import_key_set(requests.get(self.about["jwks_uri"], timeout=10).json())
+        self.client_id = client_id
+        method = "client_secret_basic" if secret else "none"
+        self.session = OAuth2Session(
+            client_id, secret, scope=SCOPE, redirect_uri=CALLBACK, code_challenge_method="S256",
+            token_endpoint_auth_method=method, revocation_endpoint_auth_method=method,
+        )  # fmt: skip
+        self.verifier = "v" * 48
+
+    def begins(self, **more: str) -> str:
+        url, self.state = self.session.create_authorization_url(
+            self.about["authorization_endpoint"], code_verifier=self.verifier, nonce="n-0S6", **more
+        )
+        return str(url)
+
+    def receives(self, callback: str) -> dict[str, Any]:
+        assert parse_qs(urlsplit(callback).query)["iss"] == [self.about["issuer"]]
+        token: dict[str, Any] = self.session.fetch_token(
+            self.about["token_endpoint"], authorization_response=callback, state=self.state,
+            code_verifier=self.verifier,
+        )  # fmt: skip
+        return token
+
+    def knows(self, token: dict[str, Any], **expected: Any) -> CodeIDToken:
+        """Check the ID Token as OpenID Connect Core §3.1.3.7 says."""
+        decoded = jwt.decode(token["id_token"], self.keys, algorithms=["RS256", "ES256"])
+        claims = CodeIDToken(
+            decoded.claims, decoded.header, params={"nonce": "n-0S6", "access_token": token["access_token"]} | expected,
+            options={"iss": {"value": self.about["issuer"]}, "aud": {"value": self.client_id}},
+        )  # fmt: skip
+        claims.validate()
+        return claims
+
+
+@dataclass
+class Scene:
+    issuer: str
+    app: Any
+    estab: str
+    username: str
+    confidential: str
+    public: str
+
+    def becomes(self, state: str) -> None:
+        with a_request(self.app):
+            database.session().get_one(Estab, self.estab).state = state
+
+
+@pytest.fixture(scope="module")
+def scene(place):
+    with a_provider(place) as (app, issuer):
+        with a_request(app):
+            owner = factories.an_administrator(factories.an_estab(state="unverified"))
+            uris: dict[str, Any] = {"redirect_uris": [CALLBACK], "post_logout_redirect_uris": [AFTERWARDS]}
+            confidential = factories.a_client(**uris)
+            public = factories.a_client(**uris, token_endpoint_auth_method="none")
+            made = Scene(issuer, app, owner.estab_id, owner.username, confidential.id, public.id)
+        yield made
+
+
+def test_from_the_first_link_to_signing_out(scene):
+    partner = RelyingParty(scene.issuer, scene.confidential, factories.secret_of(scene.confidential))
+    somebody = Browser()
+
+    assert "/sign-in" in somebody.open(partner.begins())
+    assert "/oauth/consent" in somebody.press("sign-in", username=scene.username, password=factories.PASSWORD)
+    token = partner.receives(somebody.press("allow", authority="y", area=["attendance"]))
+
+    claims = partner.knows(token)
+    about = partner.session.get(partner.about["userinfo_endpoint"]).json()
+    assert about["sub"] == claims["sub"]
+    assert about["organisation"]["name"].startswith("Oakhill School")
+    assert about["estab_status"] == "unverified"
+    assert token["scope"] == "openid profile email organisation offline_access"  # data waits for our check
+
+    scene.becomes("verified")
+    refreshed = partner.session.refresh_token(partner.about["token_endpoint"], token["refresh_token"])
+    assert refreshed["scope"] == SCOPE
+
+    again = partner.receives(somebody.open(partner.begins()))  # nobody is asked anything the second time
+    assert again["scope"] == SCOPE
+
+    out = somebody.open(
+        f"{partner.about['end_session_endpoint']}?id_token_hint={again['id_token']}"
+        f"&post_logout_redirect_uri={AFTERWARDS}&state=bye"
+    )
+    assert out == f"{AFTERWARDS}?state=bye"
+    assert "error=login_required" in somebody.open(partner.begins(prompt="none"))
+
+
+def test_an_app_without_a_secret(scene):
+    scene.becomes("verified")
+    partner, somebody = RelyingParty(scene.issuer, scene.public, None), Browser()
+    somebody.open(partner.begins())
+    somebody.press("sign-in", username=scene.username, password=factories.PASSWORD)
+    token = partner.receives(somebody.press("allow", authority="y"))
+    partner.knows(token)
+
+    rotated = partner.session.refresh_token(partner.about["token_endpoint"], token["refresh_token"])
+    assert rotated["refresh_token"] != token["refresh_token"]
+    partner.session.revoke_token(partner.about["revocation_endpoint"], rotated["refresh_token"])
+    assert partner.session.get(partner.about["userinfo_endpoint"]).status_code == 401
+
+
+def test_refusing_is_told_to_the_partner(scene):
+    partner, somebody = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
+    somebody.open(partner.begins(prompt="consent"))
+    somebody.press("sign-in", username=scene.username, password=factories.PASSWORD)
+    got = parse_qs(urlsplit(somebody.press("deny")).query)
+    assert got["error"] == ["access_denied"]
+    assert got["state"] == [partner.state]
+
+
+def test_the_answer_as_a_form(scene):
+    partner, somebody = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
+    somebody.open(partner.begins(prompt="none", response_mode="form_post"))
+    assert somebody.page is not None
+    page: Any = BeautifulSoup(somebody.page.text, "html.parser")
+    assert page.find("form", id="response")["action"] == CALLBACK
+    assert re.search(r"login_required", somebody.page.text)
