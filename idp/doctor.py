@@ -83,7 +83,7 @@ def outbox(_app: Flask) -> Iterator[Finding]:
         yield Finding("outbox", "warning", f"the oldest message has waited {minutes} min", "is `idp worker` running?")
     failed = session().scalar(select(func.count()).where(Message.failed_at > clock.now() - timedelta(days=1)))
     if failed:
-        yield Finding("outbox", "warning", f"{failed} messages failed since yesterday", "see the worker's log")
+        yield Finding("outbox", "warning", f"{failed} messages failed since yesterday", "see: idp outbox list --failed")
 
 
 def register(_app: Flask) -> Iterator[Finding]:
@@ -135,6 +135,23 @@ def audit(_app: Flask) -> Iterator[Finding]:
         yield Finding("audit", "warning", f"entries since {oldest:%H:%M} are not chained", "is `idp worker` running?")
 
 
+def worker(_app: Flask) -> Iterator[Finding]:
+    """A worker lives, and its timed jobs went well and are not late."""
+    from idp.jobs import heart, lease
+
+    last = heart.last()
+    if last is None or clock.now() - last > timedelta(minutes=1):
+        heard = "none is running" if last is None else f"last heard of at {last:%d %B %Y %H:%M}"
+        yield Finding("worker", "fault", f"{heard}: no message leaves", "run it as a service: idp worker")
+    else:
+        yield Finding("worker", "ok", "its heart beats")
+    for job in lease.listing():
+        if job.fault:
+            yield Finding(f"job {job.name}", "warning", f"failed: {job.fault}", "see the worker's log")
+        elif clock.now() - job.due_at > timedelta(minutes=10):
+            yield Finding(f"job {job.name}", "warning", f"has been due since {job.due_at:%d %B %H:%M}", "see: worker")
+
+
 def libraries(_app: Flask) -> Iterator[Finding]:
     """Nothing installed is below its floor."""
     for name, floor in FLOORS.items():
@@ -144,7 +161,7 @@ def libraries(_app: Flask) -> Iterator[Finding]:
             yield Finding(name, "ok", version(name))
 
 
-CHECKS: tuple[Check, ...] = (database, keys, outbox, register, onboarding, operators, audit, libraries)
+CHECKS: tuple[Check, ...] = (database, keys, outbox, register, onboarding, operators, audit, worker, libraries)
 
 
 @click.command()

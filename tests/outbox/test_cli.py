@@ -1,0 +1,52 @@
+"""`idp outbox`, as an operator types it."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from idp.outbox import deliver
+from idp.outbox.cli import commands
+
+
+@pytest.fixture
+def idp(app):
+    return lambda *words: CliRunner().invoke(commands, words, obj=lambda: app)
+
+
+@pytest.fixture
+def failed(server, posted, deliver_all):
+    server.answers["al@gone.example"] = "550 no such user"
+    message = posted("al@gone.example")
+    deliver_all()
+    server.answers.clear()
+    return message
+
+
+def test_list_shows_what_failed_and_why_and_what_waits_but_not_what_it_says(idp, failed, posted):
+    waiting = posted("+447700900123")
+    shown = idp("list").stdout
+    assert failed in shown
+    assert "no such user" in shown
+    assert waiting in shown
+    assert "123456" not in shown
+    rows = json.loads(idp("list", "--failed", "--json").stdout)
+    assert [row["id"] for row in rows] == [failed]
+
+
+def test_everything_has_left(idp):
+    assert idp("list").stdout == "Everything has left.\n"
+
+
+def test_retry_sends_it_again(idp, failed, server, work, row):
+    assert idp("retry", failed).exit_code == 0
+    deliver.run_once(work, "email")
+    assert row(failed).sent_at
+    assert [mail.to for mail in server.taken] == [["al@gone.example"]]
+
+
+def test_what_did_not_fail_is_not_retried(idp, failed, row):
+    answer = idp("retry", failed, "msg_unknown")
+    assert answer.exit_code == 1
+    assert "no failed message" in answer.stderr
+    assert row(failed).failed_at
