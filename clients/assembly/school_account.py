@@ -53,7 +53,10 @@ class Declined(Trouble):
 
     status = 200
     title = "Your school chose not to share"
-    says = "That is fine: nothing was shared with us. You can change your mind whenever you like."
+    says = (
+        "Or you turned back on the way. Either is fine: nothing was shared with us, and you can change your mind "
+        "whenever you like."
+    )
 
 
 class Untrusted(Trouble):
