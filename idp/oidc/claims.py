@@ -117,11 +117,21 @@ def covered(named: Iterable[str], agreed: frozenset[str]) -> list[str]:
 
 def subject(client: OAuthClient, person_id: str) -> str:
     """The `sub` this client knows the person by: their id, or a pseudonym of its own (OpenID Connect Core §8.1)."""
+    return _pseudonym("prs", client, person_id)
+
+
+def session_name(client: OAuthClient, sid: str) -> str:
+    """The `sid` this client knows a browser session by: one for all would tell sectors that it is the same person."""
+    return _pseudonym("pss", client, sid)
+
+
+def _pseudonym(kind: str, client: OAuthClient, name: str) -> str:
+    """`name`, or what stands for it in the sector of a pairwise client."""
     sector = client.registered.sector_identifier
     if client.registered.subject_type != "pairwise" or sector is None:
-        return person_id
-    digest = crypto.keyed(runtime.settings().secrets.tokens, "pairwise", sector, person_id)
-    return "prs_" + base64.b32encode(digest).decode("ascii").rstrip("=").lower()
+        return name
+    digest = crypto.keyed(runtime.settings().secrets.tokens, "pairwise", kind, sector, name)
+    return f"{kind}_{base64.b32encode(digest).decode('ascii').rstrip('=').lower()}"
 
 
 def resources(asked: Iterable[str]) -> frozenset[str]:

@@ -47,7 +47,7 @@ def answer() -> Response:
     except BadLogout as bad:
         return _bad(bad)
     here = session.current()
-    if here is None or (asked.sid is not None and asked.sid == here.sid):
+    if here is None or _is_named(here.sid, asked):
         return _out(asked)
     if asked.to is not None:
         security.allow_form_origin(security.origin_of(asked.to))
@@ -87,6 +87,11 @@ def _read(sent: Parameters) -> Asked:
         return Asked(client, said.get("sid") if said else None, None, sent)
     state = sent.get("state")
     return Asked(client, said.get("sid"), to if state is None else _with_state(to, state), sent)
+
+
+def _is_named(sid: str, asked: Asked) -> bool:
+    """Whether the hint names this browser's session, as the client knows it."""
+    return asked.client is not None and asked.sid == claims.session_name(asked.client, sid)
 
 
 def _hinted(hint: str | None) -> dict[str, str] | None:

@@ -37,7 +37,9 @@ def unavailable(error: Exception) -> ResponseReturnValue:
 
 
 def http_error(error: HTTPException) -> ResponseReturnValue:
-    """What Flask refuses by itself (a method, a size), for a client in JSON."""
+    """What Flask refuses by itself: a client is told in JSON."""
+    if not is_for_clients():
+        return pages.http(error)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     wrong = errors.invalid("a parameter", "the request could not be read")
     if status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
 
 from idp.foundation.web import security
 from idp.foundation.web.security import csrf
@@ -25,11 +26,12 @@ bp.register_error_handler(errors.NotToBeRedirected, pages.not_to_be_redirected)
 bp.register_error_handler(errors.StaleRequest, pages.stale_request)
 bp.register_error_handler(DBAPIError, pages.unavailable)
 bp.register_error_handler(PoolTimeout, pages.unavailable)
+bp.register_error_handler(HTTPException, pages.http_error)
 
 
 @bp.route("/oauth/authorize", methods=["GET", "POST"])
 @security.anyone
-@limiter.limit(at_most(300, "minute"))
+@limiter.limit(at_most(1200, "minute"))
 def authorization() -> ResponseReturnValue:
     """The authorization endpoint (RFC 6749 §3.1). A POST only keeps the request, so it needs no CSRF token."""
     if request.method == "HEAD":

@@ -60,7 +60,7 @@ def configure(app: Flask, settings: Settings, navigation: Navigation) -> None:
 
     app.register_error_handler(Refusal, refusal)
     app.register_error_handler(CSRFError, lambda _error: form_expired())
-    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(HTTPException, http)
     app.register_error_handler(DBAPIError, _database)
     app.register_error_handler(PoolTimeout, _database)
     app.register_error_handler(Exception, _unforeseen)
@@ -84,7 +84,8 @@ def form_expired() -> ResponseReturnValue:
     return refusal(FormExpired(because="CSRF token missing or not ours", next_steps=steps))
 
 
-def _http(error: HTTPException) -> ResponseReturnValue:
+def http(error: HTTPException) -> ResponseReturnValue:
+    """The answer to what Flask refuses by itself: a method, a size, too many tries."""
     status = error.code or 500
     if error.response is not None or status < 400:
         return error

@@ -1,0 +1,110 @@
+"""Pairwise subjects: a person is somebody else to each sector (OpenID Connect Core §8.1)."""
+
+import json
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.foundation.clock import now
+from tests.oidc.support import authorised, query_of, sent
+
+SECTOR = {"subject_type": "pairwise", "sector_identifier": "assembly.example"}
+ALL = "openid profile organisation offline_access school students"
+
+
+@pytest.fixture
+def partner(world):
+    return world.another(**SECTOR)
+
+
+def tokens_of(web, partner, world, **differs):
+    got = authorised(web, partner, world.username, **({"scope": ALL} | differs))
+    return partner.redeems(web, got["code"]).json
+
+
+def userinfo(web, token):
+    return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_the_subject_is_the_same_wherever_this_client_meets_it(web, world, partner):
+    tokens = tokens_of(web, partner, world)
+    sub = world.says(tokens["id_token"], "JWT")["sub"]
+    assert sub.startswith("prs_")
+    assert world.person not in sub
+    assert world.says(tokens["access_token"])["sub"] == sub
+    assert userinfo(web, tokens["access_token"]).json["sub"] == sub
+    refreshed = partner.refreshes(web, tokens["refresh_token"]).json
+    assert world.says(refreshed["id_token"], "JWT")["sub"] == sub
+    assert world.says(refreshed["access_token"])["sub"] == sub
+
+
+def test_it_says_nothing_else_by_which_two_sectors_could_find_each_other_out(web, world, partner):
+    other = world.another(**(SECTOR | {"sector_identifier": "reports.example"}))
+    mine, theirs = (everything(web, each, world) for each in (partner, other))
+    assert world.person not in json.dumps([mine, theirs])
+    for token in ("id_token", "access_token"):
+        for claim in mine[token].keys() - {"iss", "aud", "iat", "exp", "auth_time", "acr", "amr", "scope", "nonce"}:
+            if not claim.startswith("estab_"):  # the school is told to both, and agreed to it
+                assert mine[token][claim] != theirs[token][claim], claim
+
+
+def everything(web, partner, world):
+    tokens = tokens_of(web, partner, world, scope="openid offline_access")
+    return {"id_token": world.says(tokens["id_token"], "JWT"), "access_token": world.says(tokens["access_token"])}
+
+
+def test_clients_of_one_sector_know_the_person_by_one_name(web, world, partner):
+    subjects = {
+        world.says(tokens_of(web, each, world)["id_token"], "JWT")["sub"] for each in (partner, world.another(**SECTOR))
+    }
+    assert len(subjects) == 1
+
+
+def test_another_sector_knows_them_by_another_and_the_public_ones_by_their_id(web, world, partner):
+    other = world.another(**(SECTOR | {"sector_identifier": "reports.example"}))
+    subjects = [
+        world.says(tokens_of(web, each, world)["id_token"], "JWT")["sub"] for each in (partner, other, world.partner)
+    ]
+    assert len(set(subjects)) == 3
+    assert subjects[2] == world.person
+
+
+def test_two_people_of_one_school_are_two(web, another, world, partner):
+    from idp.estabs.models import Estab
+    from tests import factories
+
+    with world.work() as session:
+        factories.an_administrator(session.get_one(Estab, world.estab), username="second", name="Se Cond")
+    mine, theirs = tokens_of(web, partner, world), partner.redeems(
+        another(), authorised(another(), partner, "second", scope=ALL)["code"]
+    ).json  # fmt: skip
+    assert world.says(mine["id_token"], "JWT")["sub"] != world.says(theirs["id_token"], "JWT")["sub"]
+    assert userinfo(web, theirs["access_token"]).json["name"] == "Se Cond"
+
+
+def test_a_hint_names_the_person_by_this_clients_name_for_them(web, world, partner):
+    tokens = tokens_of(web, partner, world)
+    assert "code" in sent(web.get(partner.link(scope=ALL, prompt="none", id_token_hint=tokens["id_token"])))
+    sub = world.says(tokens["id_token"], "JWT")["sub"]
+    wish = json.dumps({"id_token": {"sub": {"value": sub}}})
+    assert "code" in sent(web.get(partner.link(scope=ALL, prompt="none", claims=wish)))
+    public = json.dumps({"id_token": {"sub": {"value": world.person}}})
+    assert sent(web.get(partner.link(scope=ALL, prompt="none", claims=public)))["error"] == "login_required"
+
+
+def test_signing_out_takes_the_hint(web, world, partner):
+    tokens = tokens_of(web, partner, world)
+    out = "https://assembly.example/signed-out"
+    response = web.get(
+        "/oauth/logout",
+        query_string={"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": out, "state": "s"},
+    )
+    assert response.status_code == 303
+    assert response.location.startswith(out)
+    assert query_of(response.location) == {"state": "s"}
+
+
+def test_who_has_left_is_known_by_the_pseudonym_too(web, world, partner):
+    tokens = tokens_of(web, partner, world)
+    world.change(Administrator, world.person, removed_at=now())
+    assert userinfo(web, tokens["access_token"]).status_code == 403
