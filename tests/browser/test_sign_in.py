@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from itertools import count
+from urllib.parse import urlencode
 
 import pyotp
 import pytest
@@ -148,3 +149,28 @@ def test_an_operator_is_set_up_and_signs_in(page, issuer, inside, looks_right):
     page.click("#sign-in")
     expect(page.locator("h1")).to_have_text("Operator's desk")
     looks_right(page, "operators-desk")
+
+
+def test_the_page_says_which_partner_asks(page, issuer, inside, looks_right):
+    with inside():
+        client_id = a_client(client_name="Timetabler").id
+    asks = {
+        "response_type": "code", "client_id": client_id, "redirect_uri": "https://assembly.example/callback",
+        "scope": "openid profile", "state": "s", "nonce": "n", "code_challenge": "c" * 43,
+        "code_challenge_method": "S256",
+    }  # fmt: skip
+    page.goto(f"{issuer}/oauth/authorize?{urlencode(asks)}")
+    expect(page.get_by_text("Timetabler wants to connect to your school")).to_be_visible()
+    looks_right(page, "sign-in-partner")
+
+
+def test_a_welcome_that_expired_offers_a_new_one(page, issuer, inside, looks_right):
+    with inside():
+        person = somebody(name="Al Bloggs", password_hash=None)
+        link = links.welcome(person)
+        links.welcome(person)
+    page.goto(link)
+    looks_right(page, "link-superseded")
+    page.click("#again")
+    expect(page.locator("h1")).to_have_text("Please look at your e-mail")
+    looks_right(page, "link-sent")

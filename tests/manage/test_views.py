@@ -87,6 +87,15 @@ def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(j
     assert "2 March 2026 Authorised Timetabler Jo Bloggs" in jo.sees
 
 
+def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared, work):
+    with work() as session:
+        session.get_one(Estab, jo.facts["estab_id"]).state = "unverified"
+    jo.opens("/")
+
+    assert "Timetabler Waiting for our call" in jo.sees
+    assert "Will have, when we have verified your school" in jo.sees
+
+
 def test_sharing_is_stopped_after_being_asked(jo, shared, work):
     stop = f"/manage/sharing/{shared}/stop"
     jo.opens(stop)
