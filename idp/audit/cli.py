@@ -38,12 +38,19 @@ def listed(
     found = search.find(estab=estab, client=client, actor=actor, event=event, since=since, most=most)
     said = search.details(found) if with_details else {}
     rows = [_row(entry) | ({"details": said.get(entry.id)} if with_details else {}) for entry in found]
+    if not as_json:
+        rows = [{name: _in_words(value) for name, value in row.items()} for row in rows]
     columns = (*_COLUMNS, "details") if with_details else _COLUMNS
     show(rows, columns, as_json=as_json, empty="No entry matches.")
 
 
 def _row(entry: Entry) -> dict[str, object]:
     return {name: getattr(entry, name) for name in _COLUMNS}
+
+
+def _in_words(value: object) -> object:
+    """Facts and details as `name=value`, which a table has room for."""
+    return " ".join(f"{name}={each}" for name, each in value.items()) if isinstance(value, dict) else value
 
 
 @commands.command()
@@ -76,7 +83,8 @@ def _say(report: chain.Report) -> None:
     for fault in report.faults:
         entry = "" if fault.entry is None else f", entry {fault.entry}"
         click.echo(f"Position {fault.position}{entry}: {fault.what}.")
-    span = f"{report.checked} entries from position {report.begins} and {report.checkpoints} checkpoints"
-    waiting = f"; {report.waiting} are not sealed yet" if report.waiting else ""
-    faults = f"{len(report.faults)} faults" if report.faults else "nothing amiss"
-    click.echo(f"Checked {span}: {faults}{waiting}.")
+    waiting = f" Not sealed yet: {report.waiting}." if report.waiting else ""
+    faults = f"faults: {len(report.faults)}" if report.faults else "nothing amiss"
+    click.echo(
+        f"Walked from position {report.begins} to {report.ends}, checkpoints: {report.checkpoints}; {faults}.{waiting}"
+    )

@@ -272,7 +272,7 @@ class TestCommands:
     def test_verify_says_that_nothing_is_amiss(self, idp):
         answer = idp("verify", "--from-start")
         assert answer.exit_code == 0
-        assert "Checked 9 entries" in answer.stdout
+        assert "Walked from position 1 to 9" in answer.stdout
         assert "nothing amiss" in answer.stdout
 
     def test_verify_names_the_row_and_fails(self, idp, tamper, work):
