@@ -40,10 +40,7 @@ def find() -> ResponseReturnValue:
     return_to, form = _return_to(), FindSchool.asked()
     if (school := form.chosen()) is not None:
         return redirect(url_for(".details", school=school.id, next=return_to), 303)
-    page = render_template(
-        "onboarding/find.html", form=form, partner=origin.of_path(return_to), return_to=return_to or ""
-    )
-    return page, _status(form)
+    return render_template("onboarding/find.html", form=form, partner=origin.of_path(return_to), return_to=return_to)
 
 
 @bp.route("/register/details", methods=["GET", "POST"])

@@ -220,7 +220,7 @@ def _add(lines: list[Line], its: _Import) -> None:
     bulk.add(SCHOOLS, list(rows[0]), [tuple(row.values()) for row in rows])
     newest = select(SCHOOLS.c.register_id, SCHOOLS.c.id).where(SCHOOLS.c.last_seen_in == its.id)
     newest = newest.order_by(SCHOOLS.c.id.desc()).limit(len(rows))
-    ids: dict[str, int] = dict(session().execute(newest).tuples().all())
+    ids: dict[str, int] = dict(session().execute(newest).all())
     index.add({ids[row["register_id"]]: index.words_of(row["name_key"], row["town"]) for row in rows}, its.words)
     its.told.added += len(rows)
     if not its.is_first:  # when the register begins, every school is new, and nobody waits to hear it

@@ -1,0 +1,181 @@
+"""A school registers: directly, from a partner, across two browsers, a second time, and until it is verified."""
+
+from datetime import timedelta
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from idp.onboarding import review
+from idp.schools import files, refresh
+from idp.schools.models import School
+from tests.factories import a_client
+from tests.onboarding.visitor import Visitor
+
+JO = {"name": "Jo Bloggs", "email": "office@willowbank.example", "mobile": "07700 900123", "declaration": "y"}
+pytestmark = pytest.mark.usefixtures("register_of_schools")
+
+SAM = JO | {"name": "Sam Smith", "email": "sam@willowbank.example"}
+
+
+@pytest.fixture
+def register_of_schools(work, settings):
+    """The fictional register; Willow Bank Primary School, 312/4567, is in it."""
+    with work(), files.opened(settings.schools.sample, settings.schools.sample_links) as sample:
+        refresh.run(sample)
+
+
+@pytest.fixture
+def pending(work):
+    """Where a partner's request waits."""
+    with work():
+        return f"/oauth/authorize?client_id={a_client().id}&request_uri=urn:ietf:params:oauth:request_uri:abc"
+
+
+@pytest.fixture
+def office(web):
+    return Visitor(web)
+
+
+@pytest.fixture
+def phone(another):
+    return Visitor(another())
+
+
+def finds(visitor, **typed):
+    """From the search to the details of the one school found."""
+    visitor.presses("search" if "q" in typed else "search-by-number", **typed)
+    page = visitor.page
+    choice = page.soup.find("input", {"name": "school"})
+    assert choice is not None, page.text
+    return visitor.presses("next", school=choice["value"])
+
+
+def opens_mail(visitor, outbox, to):
+    letter = outbox.last("verify_email")
+    assert letter.to == to
+    visitor.opens(letter.links[0])
+    return visitor.presses("verify")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [{"q": "willow bank"}, {"q": "312/4567"}, {"postcode": "ub8 1wb"}, {"dfe_number": "3124567"}, {"urn": "900001"}],
+)
+def test_directly_whichever_way_the_school_is_found(office, outbox, clock, typed):
+    assert office.opens("/XodRegister/School").title == "Find your school"
+    assert finds(office, **typed).title == "Your details"
+    assert "Willow Bank Primary School" in office.page.text
+    assert office.presses("sign-up", **JO).title == "Check your e-mail"
+    assert opens_mail(office, outbox, "office@willowbank.example").title == "Sign up"
+
+    page = office.presses("sign-up")
+    assert page.value("estab-id") == "3124567"
+    password = page.value("passphrase")
+    page = office.opens(page.link("next-steps"))
+    assert "Wednesday 4 March 2026" in page.text
+    assert outbox.last("school_registered").to == "office@willowbank.example"
+
+    again = Visitor(office.client.application.test_client())
+    again.opens("/sign-in")
+    again.presses("sign-in", username="312/4567", password=password)
+    assert "Willow Bank Primary School" in again.page.text
+
+
+def test_next_without_a_choice_says_what_is_missing(office):
+    office.opens("/register")
+    office.presses("search", q="willow bank")
+
+    page = office.presses("next", school=None)
+    assert page.title == "Find your school"
+    assert "Select your school" in page.text
+
+
+def test_from_a_partner_and_straight_back_in_the_same_browser(office, outbox, pending):
+    page = office.opens(f"/register?next={quote(pending)}")
+    assert "Assembly" in page.text
+    assert finds(office, q="312/4567").title == "Your details"
+    office.presses("sign-up", **JO)
+    opens_mail(office, outbox, "office@willowbank.example")
+
+    assert office.presses("sign-up").link("Continue to Assembly") == pending
+    assert office.opens("/register/next-steps").link("Continue to Assembly") == pending
+
+
+def test_the_link_opened_on_a_telephone_and_signed_up_at_the_desk(office, phone, outbox, pending):
+    office.opens(f"/register?next={quote(pending)}")
+    finds(office, q="312/4567")
+    waiting = office.presses("sign-up", **JO)
+    opens_mail(phone, outbox, "office@willowbank.example")
+
+    noticed = office.client.get(waiting.polls).json
+    assert noticed["done"] is True
+    office.opens(noticed["next"])
+    assert office.presses("sign-up").link("Continue to Assembly") == pending
+    assert phone.opens("/").title == "Sign in", "the telephone proved the address, and that is all"
+
+
+def test_the_link_opened_and_signed_up_on_a_telephone(office, phone, outbox, pending):
+    office.opens(f"/register?next={quote(pending)}")
+    finds(office, q="312/4567")
+    waiting = office.presses("sign-up", **JO)
+    opens_mail(phone, outbox, "office@willowbank.example")
+    page = phone.presses("sign-up")
+
+    restart = urlsplit(page.link("Go back to Assembly"))
+    assert (restart.netloc, list(parse_qs(restart.query))) == ("assembly.example", ["iss"])
+    office.opens(office.client.get(waiting.polls).json["next"])
+    onwards = parse_qs(urlsplit(office.page.link("sign-in")).query)
+    assert onwards["next"] == [pending], "at the desk one signs in, and the request goes on"
+
+
+def test_somebody_else_registers_it_again_and_is_let_in_by_the_owner(office, phone, outbox, clock):
+    office.opens("/register")
+    finds(office, q="312/4567")
+    office.presses("sign-up", **JO)
+    opens_mail(office, outbox, "office@willowbank.example")
+    office.presses("sign-up")
+
+    clock.move(timedelta(minutes=1))
+    phone.opens("/register")
+    finds(phone, q="312/4567")
+    phone.presses("sign-up", **SAM)
+    opens_mail(phone, outbox, "sam@willowbank.example")
+    page = phone.presses("sign-up")
+    assert page.title == "We have passed on your request"
+    assert "Jo Bloggs" not in page.text
+
+    letter = outbox.last("join_request")
+    assert letter.to == "office@willowbank.example"
+    office.opens(letter.links[0])
+    office.presses("approve", role="admin")
+    welcome = outbox.last("join_approved")
+    assert welcome.to == "sam@willowbank.example"
+    assert phone.opens(welcome.links[0]).status == 200
+
+
+def test_it_is_checked_by_our_staff_and_told(office, outbox, work, clock):
+    office.opens("/register")
+    finds(office, q="312/4567")
+    office.presses("sign-up", **JO)
+    opens_mail(office, outbox, "office@willowbank.example")
+    office.presses("sign-up")
+    assert "not yet verified" in office.opens("/register/next-steps").text
+
+    with work():
+        (waiting,) = review.queue()
+        review.verify(waiting.estab.estab_id, by="cli")
+    assert outbox.last("school_verified").to == "office@willowbank.example"
+    assert "not yet verified" not in office.opens("/register/next-steps").text
+
+
+def test_a_closed_school_leads_to_its_successor(office, work):
+    office.opens("/register?q=birch+green+primary+school")
+    assert "Closed" in office.page.text
+    with work() as database:
+        closed = database.query(School).filter_by(register_id="900109").one().id
+
+    page = office.opens(f"/register/details?school={closed}")
+    assert (page.status, "closed" in page.text) == (409, True)
+    page = office.opens(page.link("Register Birch Green Academy"))
+    assert page.title == "Your details"
+    assert "Birch Green Academy" in page.text
