@@ -1,0 +1,64 @@
+"""S42: a key is published before it signs, stays until its last token dies, then verifies nothing.
+
+Its life is told in tests/keys/test_rotation.py; here is what holds it together with what partners cache.
+"""
+
+import json
+import re
+import tomllib
+from datetime import timedelta
+
+import pytest
+
+from idp.foundation import clock as clocks
+from idp.foundation.settings import ROOT
+from idp.keys import ring
+
+
+@pytest.fixture(autouse=True)
+def _fresh(app):
+    yield
+    with app.app_context():
+        ring.forget()
+
+
+def test_partners_fetch_the_key_set_again_before_a_new_key_signs(web):
+    shipped = tomllib.loads((ROOT / "config" / "default.toml").read_text("utf-8"))["keys"]
+    answer = web.get("/oauth/jwks")
+    found = re.search(r"max-age=(\d+)", answer.headers["Cache-Control"])
+    assert found
+    stale = 2 * shipped["reread"]  # the ring in our processes, and the ready bytes made of it
+    assert int(found[1]) + stale < shipped["publish_before"]
+
+
+def test_the_key_set_we_serve_has_a_key_as_long_as_its_tokens_live(app, web, work, clock, settings):
+    def served():
+        app.extensions.get("idp.ready", {}).clear()  # bytes kept ready for seconds, which this clock does not tell
+        return {key["kid"] for key in json.loads(web.get("/oauth/jwks").data)["keys"]}
+
+    with work():
+        before = {row["kid"] for row in ring.listing() if row["alg"] == "ES256"}
+        token = ring.sign({"exp": clocks.timestamp() + settings.tokens.access})
+        ring.rotate("ES256")
+    clock.move(timedelta(seconds=settings.tokens.access - 1))
+    assert before <= served()
+    with work():
+        assert ring.verify(token, typ="at+jwt")
+    clock.move(timedelta(minutes=2))
+    assert not before & served()
+
+
+def test_a_rotation_that_crashes_between_its_steps_loses_no_key(work, monkeypatch):
+    with work():
+        before = ring.jwks()
+    monkeypatch.setattr("idp.keys.rotation.log.record", lambda *_, **__: 1 / 0)
+
+    def act():
+        with work():
+            ring.rotate("ES256")
+
+    with pytest.raises(ZeroDivisionError):
+        act()
+    with work():
+        assert ring.jwks() == before
+        assert ring.sign({"exp": clocks.timestamp() + 60})
