@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,7 +49,7 @@ def show(title: str, figures: Sequence[Figure]) -> None:
         print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def keep(parts: dict[str, Sequence[Figure]], **settings: Any) -> Path:
+def keep(parts: Mapping[str, Sequence[Figure]], **settings: Any) -> Path:
     """Write everything one run found to `bench/results/<time>-<commit>.json`."""
     RESULTS.mkdir(exist_ok=True)
     moment = datetime.now(UTC)

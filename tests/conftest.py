@@ -60,6 +60,7 @@ def built(settings: Settings, place: Place) -> Iterator[Flask]:
 def app(built: Flask, place: Place) -> Flask:
     place.restore(built)
     built.extensions.pop("idp.partners.snapshots", None)  # clients of the test before
+    built.extensions["idp.ready"].clear()
     return built
 
 

@@ -75,6 +75,9 @@ def metadata() -> dict[str, Any]:
         "claims_parameter_supported": True,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+        "require_pushed_authorization_requests": False,
         "ui_locales_supported": ["en-GB"],
     }
 

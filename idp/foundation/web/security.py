@@ -11,9 +11,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import CSRFProtect
+from itsdangerous import URLSafeTimedSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp.foundation.errors import BadRequest, NotFound
@@ -146,20 +148,39 @@ def configure(app: Flask, settings: Settings) -> None:
     app.before_request(_known_host)
     app.before_request(_opened_route)
     app.after_request(_headers)
-    wsgi = ProxyFix(app.wsgi_app, x_for=settings.server.trusted_proxies, x_proto=0, x_host=0, x_port=0, x_prefix=0)
-    scheme = urlsplit(settings.server.issuer).scheme
-
-    def with_our_scheme(environ: dict[str, Any], start_response: Any) -> Any:
-        environ["wsgi.url_scheme"] = scheme  # from the settings, never from a header
-        return wsgi(environ, start_response)
-
-    app.wsgi_app = with_our_scheme  # type: ignore[method-assign]
+    app.session_interface = _FormCookie()
+    app.wsgi_app = _as_we_are_reached(app.wsgi_app, settings)  # type: ignore[method-assign]
     app.extensions["idp.host"] = settings.server.host_name
     app.extensions["idp.https"] = settings.server.is_https
 
 
+class _FormCookie(SecureCookieSessionInterface):
+    """Flask's signed cookie, with its signer made once and not for every request."""
+
+    _signer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """The signer of the one application this interface belongs to."""
+        if self._signer is None:
+            self._signer = super().get_signing_serializer(app)
+        return self._signer
+
+
+def _as_we_are_reached(wsgi: Any, settings: Settings) -> Any:
+    """Scheme and address as the settings say: from the issuer, and through so many trusted proxies."""
+    if hops := settings.server.trusted_proxies:
+        wsgi = ProxyFix(wsgi, x_for=hops, x_proto=0, x_host=0, x_port=0, x_prefix=0)
+    scheme = urlsplit(settings.server.issuer).scheme
+
+    def reached(environ: dict[str, Any], start_response: Any) -> Any:
+        environ["wsgi.url_scheme"] = scheme
+        return wsgi(environ, start_response)
+
+    return reached
+
+
 def _known_host() -> None:
-    if request.path not in HEALTH and request.host != current_app.extensions["idp.host"]:
+    if request.host != current_app.extensions["idp.host"] and request.path not in HEALTH:
         raise BadRequest(because="unknown host")
 
 
@@ -169,22 +190,37 @@ def _opened_route() -> None:
         raise NotFound(because=f"{request.endpoint} does not say who may call it")
 
 
+_ALWAYS: Final = {
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+_HSTS: Final = "max-age=63072000; includeSubDomains"
+_NO_PAGE: Final = "default-src 'none'; frame-ancestors 'none'"
+
+
 def _headers(response: Response) -> Response:
     headers = response.headers
+    known = {name.lower() for name in headers.keys()}  # noqa: SIM118  Headers iterates over pairs
+    more = dict(_ALWAYS)
+    if "content-security-policy" not in known:
+        more["Content-Security-Policy"] = _page_policy() if response.mimetype == "text/html" else _NO_PAGE
+    if current_app.extensions["idp.https"]:
+        more["Strict-Transport-Security"] = _HSTS
+    if "cache-control" not in known and request.endpoint != "static":
+        more["Cache-Control"] = "no-store"
+    for name, value in more.items():
+        if name.lower() not in known:
+            headers.add(name, value)
+    return response
+
+
+def _page_policy() -> str:
     forms = " ".join(["'self'", *g.get("form_origins", [])])
-    headers.setdefault(
-        "Content-Security-Policy",
+    return (
         f"default-src 'none'; script-src 'self' 'nonce-{nonce()}'; style-src 'self'; img-src 'self' data:; "
         f"font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action {forms}; base-uri 'none'; "
-        "frame-ancestors 'none'",
+        "frame-ancestors 'none'"
     )
-    headers.setdefault("X-Frame-Options", "DENY")
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-    if current_app.extensions["idp.https"]:
-        headers.setdefault("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
-    if request.endpoint != "static":
-        headers.setdefault("Cache-Control", "no-store")
-    return response

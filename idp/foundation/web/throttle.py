@@ -32,3 +32,7 @@ def configure(app: Flask, settings: Settings) -> None:
         RATELIMIT_SWALLOW_ERRORS=not in_memory,  # Redis away: limits by address open, guesses still count
     )
     limiter.init_app(app)
+    # Our limits stand on views, where the decorator checks them. Its hook would look for others at every request.
+    app.before_request_funcs[None] = [
+        hook for hook in app.before_request_funcs[None] if getattr(hook, "__self__", None) is not limiter
+    ]

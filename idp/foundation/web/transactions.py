@@ -33,9 +33,11 @@ def _one() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        session().rollback()
+        if db.session.registry.has():
+            session().rollback()
         raise
     else:
-        session().commit()
+        if db.session.registry.has():  # a view that asked the database nothing has nothing to commit
+            session().commit()
     finally:
         db.session.remove()

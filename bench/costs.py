@@ -1,0 +1,219 @@
+"""What a request costs in process: elapsed and processor time, beside a bare Flask view in the same run.
+
+Requests go straight into the WSGI application, so what is timed is Flask, Authlib, our code and the database,
+and no network. Every answer is checked. Subjects take turns within each round, the bare view among them.
+"""
+
+import base64
+import hashlib
+import io
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder
+
+from bench.report import Figure
+from idp.app import create_app
+from idp.foundation import database
+from idp.foundation.settings import load
+from idp.foundation.web.transactions import work
+from idp.keys import ring
+from idp.sharing import authorise
+from tests.factories import PASSWORD, a_client, an_administrator, secret_of
+
+SCOPE: Final = "openid profile email organisation offline_access school students"
+CALLBACK: Final = "https://assembly.example/callback"
+VERIFIER: Final = "v" * 43
+CHALLENGE: Final = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+GOALS: Final = {  # processor ×: SQLite file, PostgreSQL (performance.md §4)
+    "token: code, all ES256": (14, 20),
+    "token: code, ID token RS256": (18, 24),
+    "token: refresh": (7, 9),
+    "userinfo": (6, 7),
+    "authorize, nothing to ask": (14, 22),
+    "jwks": (1.5, 1.5),
+    "discovery": (1.5, 1.5),
+}
+
+Environ = dict[str, Any]
+
+
+@dataclass
+class Subject:
+    """Something to be timed: the requests of a round, made beforehand, and the status that is the right answer."""
+
+    name: str
+    app: Flask
+    requests: Callable[[int], Iterable[Environ]]
+    status: str
+    elapsed: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+
+    def round(self, calls: int, *, keep: bool) -> None:
+        """Answer `calls` requests; microseconds for each are kept."""
+        ready = list(self.requests(calls))
+        began, spent = time.perf_counter(), time.process_time()
+        for environ in ready:
+            _call(self.app, environ, self.status)
+        elapsed, processor = time.perf_counter() - began, time.process_time() - spent
+        if keep:
+            self.elapsed.append(elapsed / calls * 1e6)
+            self.processor.append(processor / calls * 1e6)
+
+
+def _call(app: Flask, environ: Environ, status: str) -> tuple[list[tuple[str, str]], bytes]:
+    told: dict[str, Any] = {}
+
+    def start(line: str, headers: list[tuple[str, str]], _fault: Any = None) -> Callable[[bytes], object]:
+        told.update(line=line, headers=headers)
+        return lambda _data: None
+
+    answer = app.wsgi_app(environ, start)
+    body = b"".join(answer)
+    if hasattr(answer, "close"):
+        answer.close()
+    if not told["line"].startswith(status):
+        raise RuntimeError(f"{environ['PATH_INFO']} answered {told['line']}: {body[:300]!r}")
+    return told["headers"], body
+
+
+class World:
+    """A provider with a school, two clients and a signed-in administrator who has authorised both."""
+
+    def __init__(self, url: str) -> None:
+        self.app = create_app(load(database={"url": url}, throttle={"factor": 1_000_000}))
+        with self.app.app_context():
+            database.db.create_all()
+        with work(self.app):
+            ring.ensure()
+            person = an_administrator()
+            self.username = person.username
+            self.clients = {}
+            for alg in ("ES256", "RS256"):
+                client = a_client(id_token_signed_response_alg=alg)
+                asked = frozenset(SCOPE.split())
+                authorise.give(
+                    client, asked, by=person, agreement=client.agreement_version, until=authorise.lasts_until(client)
+                )
+                self.clients[alg] = client.id
+        self.issuer = self.app.extensions["idp"].settings.server.issuer
+        self.cookie = self._sign_in()
+
+    def _sign_in(self) -> str:
+        from bs4 import BeautifulSoup
+
+        browser = FlaskClient(self.app)
+        page = browser.get("/sign-in", base_url=self.issuer)
+        token = BeautifulSoup(page.text, "html.parser").find("input", {"name": "csrf_token"})["value"]
+        typed = {"username": self.username, "password": PASSWORD, "csrf_token": token, "sign-in": "1"}
+        done = browser.post("/sign-in", data=typed, base_url=self.issuer)
+        if done.status_code != 303:
+            raise RuntimeError(f"signing in answered {done.status_code}")
+        return "; ".join(f"{cookie.key}={cookie.value}" for cookie in browser._cookies.values())  # noqa: SLF001
+
+    def get(self, path: str, **headers: str) -> Environ:
+        """A request, ready to be called once."""
+        return EnvironBuilder(path=path, base_url=self.issuer, headers=headers).get_environ()
+
+    def post(self, path: str, form: dict[str, str], client: str) -> Environ:
+        """A form on the back channel."""
+        basic = base64.b64encode(f"{client}:{secret_of(client)}".encode()).decode()
+        headers = {"Authorization": f"Basic {basic}"}
+        environ = EnvironBuilder(
+            path=path, base_url=self.issuer, method="POST", headers=headers, data=form
+        ).get_environ()
+        body = environ["wsgi.input"].read()
+        return environ | {"wsgi.input": io.BytesIO(body)}
+
+    def authorize(self, alg: str = "ES256") -> Environ:
+        """A partner's request of somebody signed in, with nothing to ask."""
+        asked = {
+            "response_type": "code", "client_id": self.clients[alg], "redirect_uri": CALLBACK, "scope": SCOPE,
+            "state": "s" * 20, "nonce": "n" * 20, "code_challenge": CHALLENGE, "code_challenge_method": "S256",
+        }  # fmt: skip
+        return self.get(f"/oauth/authorize?{urlencode(asked)}", Cookie=self.cookie)
+
+    def code(self, alg: str) -> str:
+        """A fresh code."""
+        headers, _ = _call(self.app, self.authorize(alg), "303")
+        return parse_qs(urlsplit(dict(headers)["Location"]).query)["code"][0]
+
+    def exchange(self, alg: str) -> Environ:
+        """A token request with a fresh code."""
+        form = {
+            "grant_type": "authorization_code", "code": self.code(alg), "redirect_uri": CALLBACK,
+            "code_verifier": VERIFIER,
+        }  # fmt: skip
+        return self.post("/oauth/token", form, self.clients[alg])
+
+    def tokens(self, alg: str) -> dict[str, str]:
+        """What a client holds after signing somebody in."""
+        import json
+
+        _, body = _call(self.app, self.exchange(alg), "200")
+        found: dict[str, str] = json.loads(body)
+        return found
+
+    def subjects(self) -> list[Subject]:
+        """What is timed."""
+        held = self.tokens("ES256")
+        refresh = {"grant_type": "refresh_token", "refresh_token": held["refresh_token"]}
+        bearer = f"Bearer {held['access_token']}"
+
+        def each(make: Callable[[], Environ]) -> Callable[[int], Iterable[Environ]]:
+            return lambda calls: [make() for _ in range(calls)]
+
+        return [
+            Subject("jwks", self.app, each(lambda: self.get("/oauth/jwks")), "200"),
+            Subject("discovery", self.app, each(lambda: self.get("/.well-known/openid-configuration")), "200"),
+            Subject("authorize, nothing to ask", self.app, each(self.authorize), "303"),
+            Subject("token: code, all ES256", self.app, each(lambda: self.exchange("ES256")), "200"),
+            Subject("token: code, ID token RS256", self.app, each(lambda: self.exchange("RS256")), "200"),
+            Subject(
+                "token: refresh",
+                self.app,
+                each(lambda: self.post("/oauth/token", refresh, self.clients["ES256"])),
+                "200",
+            ),
+            Subject("userinfo", self.app, each(lambda: self.get("/oauth/userinfo", Authorization=bearer)), "200"),
+        ]
+
+
+def bare() -> Subject:
+    """A Flask view that does nothing: what everything is measured against."""
+    app = Flask("bare")
+    app.add_url_rule("/", view_func=lambda: "ok")
+    return Subject(
+        "bare view", app, lambda calls: [EnvironBuilder(path="/").get_environ() for _ in range(calls)], "200"
+    )
+
+
+def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
+    """Time every subject on one database; `kind` is how it is called in the table."""
+    world = World(url)
+    nothing = bare()
+    subjects = [nothing, *world.subjects()]
+    for number in range(rounds + 1):  # the first is thrown away
+        for subject in subjects:
+            subject.round(calls, keep=number > 0)
+    base = min(nothing.processor)
+    figures = []
+    for subject in subjects:
+        goals = GOALS.get(subject.name)
+        goal = goals and float(goals[0 if kind == "SQLite" else 1])
+        name = f"{subject.name}, {kind}"
+        figures += [
+            Figure(name, "processor", min(subject.processor) / base, "×", goal or None),
+            Figure(name, "processor, least", min(subject.processor), "µs"),
+            Figure(name, "elapsed, least", min(subject.elapsed), "µs"),
+            Figure(name, "elapsed, median", statistics.median(subject.elapsed), "µs"),
+        ]
+    with world.app.app_context():
+        database.db.engine.dispose()
+    return figures

@@ -1,0 +1,40 @@
+"""Keys and metadata, as every partner's every host asks for them."""
+
+import pytest
+
+DOCUMENTS = ["/oauth/jwks", "/.well-known/openid-configuration"]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_the_second_answer_is_the_first_again(app, web, path):
+    first = web.get(path)
+    assert app.extensions["idp.ready"]
+
+    second = web.get(path)
+
+    assert second.data == first.data
+    assert second.headers["ETag"] == first.headers["ETag"]
+    assert second.headers["Cache-Control"] == "public, max-age=300"
+    assert second.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_whoever_has_it_already_is_told_so(web, path):
+    etag = web.get(path).headers["ETag"]
+
+    for _ in range(2):
+        again = web.get(path, headers={"If-None-Match": etag})
+        assert (again.status_code, again.data) == (304, b"")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_a_stranger_host_is_refused_although_the_answer_is_ready(web, path):
+    web.get(path)
+
+    assert web.get(path, headers={"Host": "evil.test"}).status_code == 400
+
+
+def test_another_method_is_not_answered_by_what_is_ready(web):
+    web.get(DOCUMENTS[0])
+
+    assert web.post(DOCUMENTS[0]).status_code == 405
