@@ -69,9 +69,12 @@ def _prepared(where: Places) -> str | None:
 
     click.echo("Preparing:", nl=False)
     quiet = load(server={"log_level": "WARNING"})
-    link = prepare.everything(quiet, where, lambda step: click.echo(f" {step} ✓", nl=False))
-    click.echo()
-    return link
+    try:
+        return prepare.everything(quiet, where, lambda step: click.echo(f" {step} ✓", nl=False))
+    except prepare.Unprepared as fault:
+        raise _stopped(f"\n{fault}") from fault
+    finally:
+        click.echo()
 
 
 def _clear(settings: Settings) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from alembic.util import CommandError
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from idp import migrations
 from idp.app import create_app
 from idp.demo import places
 from idp.demo.places import Places
 from idp.foundation.database import session
+from idp.foundation.errors import Refusal
 from idp.foundation.settings import ROOT, Settings
 from idp.foundation.web.transactions import work
 from idp.keys import ring
@@ -30,11 +33,26 @@ ADDRESS = "http://localhost:5001"
 OPERATOR = "olive@idaas.example"
 
 
+class Unprepared(Exception):
+    """A step went wrong; the message says which, and what may help."""
+
+
 def everything(settings: Settings, where: Places, told: Callable[[str], None]) -> str | None:
     """Prepare it all, with a word to `told` about each step done.
 
     Returns the link by which the first operator sets up their account; None if there has been one before.
+    Raises `Unprepared`.
     """
+    try:
+        return _everything(settings, where, told)
+    except (SQLAlchemyError, CommandError, Refusal, OSError) as fault:
+        raise Unprepared(
+            f"It could not be prepared ({type(fault).__name__}: {fault}).\n"
+            "If the data is of another release, `make demo-reset` clears it."
+        ) from fault
+
+
+def _everything(settings: Settings, where: Places, told: Callable[[str], None]) -> str | None:
     places.FOLDER.mkdir(parents=True, exist_ok=True)
     app = create_app(settings)
     migrations.upgrade(app)
