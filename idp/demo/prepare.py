@@ -47,7 +47,7 @@ def everything(settings: Settings, where: Places, told: Callable[[str], None]) -
         return _everything(settings, where, told)
     except (SQLAlchemyError, CommandError, Refusal, OSError) as fault:
         raise Unprepared(
-            f"It could not be prepared ({type(fault).__name__}: {fault}).\n"
+            f"It could not be prepared: {str(fault).partition(chr(10))[0]}.\n"
             "If the data is of another release, `make demo-reset` clears it."
         ) from fault
 
