@@ -46,7 +46,9 @@ def test_a_table_with_a_key_of_two_columns(work):
     now = clocks.now()
     with work() as session:
         for client in ("one", "two"):
-            session.add(SessionClient(sid="s", client_id=client, since=now - timedelta(days=client == "one")))
+            session.add(
+                SessionClient(sid="s", session="s", client_id=client, since=now - timedelta(days=client == "one"))
+            )
     with work() as session:
         assert cleaning.batch(SessionClient.since, now) == 1
         assert left(session, SessionClient) == 1
