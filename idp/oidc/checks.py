@@ -129,6 +129,14 @@ def challenge_is_s256(request: Request) -> None:
         raise errors.invalid("code_challenge", "is not 43 characters of base64url")
 
 
+def dpop_key_is_a_thumbprint(request: Request) -> None:
+    """What the code will be bound to: the key of the kept request, else the one named (RFC 9449 §10)."""
+    named = request.sent.get("dpop_jkt")
+    if named is not None and not CHALLENGE.fullmatch(named):
+        raise errors.invalid("dpop_jkt", "is not the base64url of a SHA-256 thumbprint")
+    request.dpop_jkt = (request.kept and request.kept.dpop_jkt) or request.dpop_jkt or named
+
+
 def prompt_is_understood(request: Request) -> None:
     """Known words, `none` alone (OpenID Connect Core §3.1.2.1)."""
     request.prompt = frozenset((request.sent.get("prompt") or "").split())
@@ -205,6 +213,7 @@ CHECKS: Final[tuple[tuple[Check, frozenset[str]], ...]] = (
     (scopes_within_client, BOTH),
     (resource_within_scopes, BOTH),
     (challenge_is_s256, BOTH),
+    (dpop_key_is_a_thumbprint, BOTH),
     (prompt_is_understood, BOTH),
     (max_age_is_a_number, BOTH),
     (claims_are_readable, BOTH),

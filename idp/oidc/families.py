@@ -13,12 +13,13 @@ from typing import Any, Final, cast
 from sqlalchemy import Row, Select, Table, Update, bindparam, insert, select, update
 
 from idp.audit import events, log
-from idp.foundation import clock, crypto, runtime
+from idp.foundation import clock, crypto, runtime, scopes
 from idp.foundation.database import Instant, session
-from idp.oidc import errors, tokens
+from idp.oidc import claims, errors, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.models import RefreshFamily
 from idp.oidc.tokens import Basis
+from idp.sharing import live
 
 TOUCH: Final = timedelta(days=1)
 """How far `last_used_at` may lag, so that most refreshes are reads."""
@@ -63,8 +64,7 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     if row.client_id != client.id:
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.id, because="refresh token")
         raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
-    idle = timedelta(seconds=runtime.settings().tokens.refresh_idle)
-    if row.revoked_at is not None or clock.now() >= min(row.expires_at, row.last_used_at + idle):
+    if not _is_open(row):
         raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
     if row.dpop_jkt is not None and (jkt is None or (client.registered.is_public and jkt != row.dpop_jkt)):
         raise errors.invalid_grant("refresh_token: bound to another key")
@@ -105,6 +105,24 @@ def find(token: str) -> Row[Any] | None:
     return _row(token.partition(".")[0])
 
 
+def now(token: str, client: OAuthClient) -> dict[str, Any] | None:
+    """What introspection says of a refresh token; None where it could not be used. Looking reuses nothing."""
+    secret, _, proof = token.partition(".")
+    row = _row(secret)
+    if row is None or not _is_open(row) or (row.rotates and not crypto.same(proof, _proof(row.id, row.sequence))):
+        return None
+    basis = Basis.of(row)
+    state = live.state(basis.authorisation_id, basis.person_id)
+    if state is None or not (given := state.allowed(basis.scopes)):
+        return None
+    return {
+        "active": True, "iss": runtime.settings().server.issuer, "sub": claims.subject(client, basis.person_id),
+        "client_id": client.id, "scope": scopes.format(given), "token_type": "refresh_token",
+        "iat": int(row.created_at.timestamp()), "exp": int(row.expires_at.timestamp()),
+        **claims.about(state, given, "introspection"),
+    }  # fmt: skip
+
+
 def revoke(row: Row[Any], client: OAuthClient) -> None:
     """End the family, and all access tokens of its lineage with it (RFC 7009 §2.1)."""
     tokens.revoke_lineage(row.lineage)
@@ -114,6 +132,12 @@ def revoke(row: Row[Any], client: OAuthClient) -> None:
 def _reused(row: Row[Any], client: OAuthClient) -> None:
     tokens.revoke_lineage(row.lineage)
     log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
+
+
+def _is_open(row: Row[Any]) -> bool:
+    """Not revoked, not past its end, and not idle for too long."""
+    idle = timedelta(seconds=runtime.settings().tokens.refresh_idle)
+    return row.revoked_at is None and clock.now() < min(row.expires_at, row.last_used_at + idle)
 
 
 def _in_grace(row: Row[Any], client: OAuthClient) -> bool:

@@ -60,5 +60,13 @@ def is_for_clients() -> bool:
 
 
 CLIENT_ENDPOINTS = frozenset(
-    {"oidc.token", "oidc.userinfo", "oidc.revoke", "oidc.register", "oidc.manage_registration"}
+    {
+        "oidc.token",
+        "oidc.push",
+        "oidc.userinfo",
+        "oidc.introspect",
+        "oidc.revoke",
+        "oidc.register",
+        "oidc.manage_registration",
+    }
 )

@@ -4,6 +4,7 @@ Built once per application, because a module-global server leaks hooks between a
 generated from it.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import structlog
@@ -13,14 +14,17 @@ from flask import Flask, Request as FlaskRequest, Response, current_app, json, r
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation.settings import Settings
-from idp.oidc import authentication, client as clients, errors, incoming, responses, tokens
+from idp.oidc import authentication, backchannel, client as clients, errors, incoming, responses, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.extensions.openid import OpenID
 from idp.oidc.extensions.pkce import S256Only
 from idp.oidc.extensions.pushed_requests import KeptRequests
 from idp.oidc.grants.authorization_code import CodeGrant
+from idp.oidc.grants.client_credentials import ClientCredentials
 from idp.oidc.grants.refresh_token import RefreshGrant
 from idp.oidc.incoming import AUTHORIZE, BACK_CHANNEL, Request
+from idp.outbox import events
+from idp.signin import told
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +70,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
             wrong.request = asked
             raise wrong from error
 
-    def from_client(self, flask: FlaskRequest) -> Request:
+    def from_client(self, flask: FlaskRequest, endpoint: str = BACK_CHANNEL) -> Request:
         """A client's own request: a form, and nothing in the query. Raises OAuth errors."""
         flask.max_content_length = LARGEST
         if flask.args:
@@ -82,7 +86,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         sent = incoming.parameters(pairs)
         if fault := sent.fault():
             raise errors.invalid(*fault)
-        return Request(flask, sent, BACK_CHANNEL)
+        return Request(flask, sent, endpoint)
 
     def authenticate_client(self, request: Request, methods: Any = (), endpoint: str = "token") -> OAuthClient:
         """The client, by the one method it used; `invalid_client` in one and the same form otherwise.
@@ -134,6 +138,23 @@ def refused(error: OAuth2Error, *, tried_basic: bool = False) -> Response:
     return response
 
 
+def answer_client(
+    asked: FlaskRequest, do: Callable[[Server, Request], Response], endpoint: str = BACK_CHANNEL
+) -> Response:
+    """Read a client's form, authenticate the client, and do what it asks; an OAuth error becomes JSON.
+
+    Nothing raises past here, so what a replay revoked stays revoked.
+    """
+    server, tried_basic = current(), False
+    try:
+        request = server.from_client(asked, endpoint)
+        tried_basic = authentication.tried_basic(request)
+        server.authenticate_client(request)
+        return do(server, request)
+    except OAuth2Error as error:
+        return refused(error, tried_basic=tried_basic)
+
+
 def build() -> Server:
     """The server, with everything that it can do."""
     server = Server()
@@ -142,13 +163,15 @@ def build() -> Server:
     openid = OpenID()
     server.register_grant(CodeGrant, [S256Only(), openid])
     server.register_grant(RefreshGrant, [openid])
+    server.register_grant(ClientCredentials)
     return server
 
 
 def configure(app: Flask, _settings: Settings) -> None:
-    """Build the server of `app`, and leave the token verifier where rooms below find it."""
+    """Build the server of `app`; leave where rooms below find them the token verifier and what makes logout tokens."""
     app.extensions["idp.oidc"] = build()
     app.extensions["idp.access"] = tokens.read
+    app.extensions.setdefault(events.MAKERS, {})[told.LOGOUT] = backchannel.form
 
 
 def current() -> Server:

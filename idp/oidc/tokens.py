@@ -14,7 +14,7 @@ from sqlalchemy import Row, Table, bindparam, exists, or_, select, update
 
 from idp.audit import events, log
 from idp.estabs.models import Administrator
-from idp.foundation import clock, runtime, scopes as scope
+from idp.foundation import clock, crypto, runtime, scopes as scope
 from idp.foundation.database import Instant, session
 from idp.keys import ring
 from idp.oidc import claims, client as clients, once
@@ -66,30 +66,48 @@ class Basis:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An access token that is good now: what it says, how its authorisation stands, and what it still covers."""
+    """An access token that is good now: what it says, how its authorisation stands, and what it still covers.
+
+    One that a client got for itself has neither authorisation nor person.
+    """
 
     said: dict[str, Any]
-    state: State
-    scopes: frozenset[str]
     client: OAuthClient
-    person_id: str
+    scopes: frozenset[str]
+    state: State | None = None
+    person_id: str | None = None
 
 
 def access(basis: Basis, state: State, client: OAuthClient, given: frozenset[str], jkt: str | None) -> str:
     """A signed access token for `given`, bound to the DPoP key `jkt` where there is one."""
-    now = clock.timestamp()
-    said: dict[str, Any] = {
-        "iss": runtime.settings().server.issuer, "sub": claims.subject(client, basis.person_id),
-        "aud": claims.audience(basis.resource), "iat": now, "exp": now + client.access_seconds,
-        "jti": secrets.token_urlsafe(16), "client_id": client.id, "scope": scope.format(given),
+    said = {
+        **_envelope(client, claims.subject(client, basis.person_id), given, basis.resource, jkt),
         "auth_time": int(basis.auth_time.timestamp()), "acr": basis.acr, "amr": sorted(basis.amr),
         "lineage": basis.lineage, **claims.about(state, given, "access_token"),
     }  # fmt: skip
     if names := basis.named("userinfo", state):
         said["claims"] = names
+    return ring.sign(said, alg=ALG, typ=TYP)
+
+
+def for_itself(client: OAuthClient, given: frozenset[str], resource: frozenset[str], jkt: str | None) -> str:
+    """A signed access token that is about the client: its `sub` is the client id (RFC 9068 §5)."""
+    said = _envelope(client, client.id, given, resource, jkt) | {"lineage": crypto.new_id("lin")}
+    return ring.sign(said, alg=ALG, typ=TYP)
+
+
+def _envelope(
+    client: OAuthClient, sub: str, given: frozenset[str], resource: frozenset[str], jkt: str | None
+) -> dict[str, Any]:
+    now = clock.timestamp()
+    said: dict[str, Any] = {
+        "iss": runtime.settings().server.issuer, "sub": sub, "aud": claims.audience(resource), "iat": now,
+        "exp": now + client.access_seconds, "jti": secrets.token_urlsafe(16), "client_id": client.id,
+        "scope": scope.format(given),
+    }  # fmt: skip
     if jkt is not None:
         said["cnf"] = {"jkt": jkt}
-    return ring.sign(said, alg=ALG, typ=TYP)
+    return said
 
 
 def read(token: str) -> Access | None:
@@ -99,15 +117,26 @@ def read(token: str) -> Access | None:
     except ring.BadToken:
         return None
     client = clients.find(said.get("client_id"))
-    if said.get("iss") != runtime.settings().server.issuer or client is None or "authorisation" not in said:
+    if said.get("iss") != runtime.settings().server.issuer or client is None:
         return None
     if session().connection().execute(_IS_REVOKED, {"jti": said["jti"], "lineage": said["lineage"]}).scalar_one():
         return None
+    held = scope.parse(said["scope"])
+    if "authorisation" not in said:
+        return Access(said, client, held & client.registered.client_scopes) if said["sub"] == client.id else None
     person_id = _person(said["sub"], said["authorisation"], client)
     state = live.state(said["authorisation"], person_id)
     if state is None or not state.is_live or state.client_id != client.id:
         return None
-    return Access(said, state, state.allowed(scope.parse(said["scope"])), client, person_id)
+    return Access(said, client, state.allowed(held), state, person_id)
+
+
+def now(token: Access) -> dict[str, Any]:
+    """What introspection says of a token: what it says itself, with scopes and school as they stand now."""
+    told = {name: value for name, value in token.said.items() if name not in {"lineage", "claims"}}
+    if token.state is not None:
+        told |= claims.about(token.state, token.scopes, "introspection")
+    return told | {"scope": scope.format(token.scopes), "token_type": "DPoP" if "cnf" in told else "Bearer"}
 
 
 def is_for_us(token: Access) -> bool:
@@ -121,8 +150,8 @@ def revoke(token: Access) -> None:
     """Refuse this one access token from now on."""
     _note(token.said["jti"])
     log.record(
-        events.TOKEN_REVOKED, by=token.client.id, client=token.client.id, estab=token.state.estab_id,
-        subject=token.said["jti"],
+        events.TOKEN_REVOKED, by=token.client.id, client=token.client.id,
+        estab=token.state.estab_id if token.state else None, subject=token.said["jti"],
     )  # fmt: skip
 
 

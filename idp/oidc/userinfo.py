@@ -35,6 +35,8 @@ def answer(asked: FlaskRequest) -> Response:
 
 def about(token: Access) -> dict[str, Any]:
     """All that the token's scopes, and the claims asked for by name, still cover."""
+    assert token.state is not None
+    assert token.person_id is not None
     person = records.person(token.person_id)
     school = records.school(token.state.school_id) if "organisation" in token.scopes else None
     named = claims.covered(token.said.get("claims", ()), token.state.allowed(frozenset(claims.CLAIMS)))
@@ -47,7 +49,7 @@ def _read(token: str) -> Access:
     access = tokens.read(token)
     if access is None or not tokens.is_for_us(access) or "cnf" in access.said:
         raise errors.InvalidToken
-    if "openid" not in access.scopes or access.state.person_left:
+    if "openid" not in access.scopes or access.state is None or access.state.person_left:
         raise errors.InsufficientScope
     return access
 

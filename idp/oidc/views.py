@@ -13,8 +13,10 @@ from idp.oidc import (
     consent,
     discovery,
     errors,
+    introspection,
     logout as signing_out,
     pages,
+    par,
     registration,
     revocation,
     token as tokens,
@@ -59,6 +61,20 @@ def tell_mis() -> ResponseReturnValue:
 def token() -> ResponseReturnValue:
     """The token endpoint (RFC 6749 §3.2)."""
     return tokens.answer(request)
+
+
+@bp.post("/oauth/par")
+@security.client
+def push() -> ResponseReturnValue:
+    """Push an authorization request (RFC 9126)."""
+    return par.answer(request)
+
+
+@bp.post("/oauth/introspect")
+@security.client
+def introspect() -> ResponseReturnValue:
+    """Whether a token is good now (RFC 7662)."""
+    return introspection.answer(request)
 
 
 @bp.route("/oauth/userinfo", methods=["GET", "POST"])
@@ -120,6 +136,6 @@ def metadata() -> ResponseReturnValue:
     return discovery.document()
 
 
-for _view in (authorization, token, userinfo, revoke, logout, register, manage_registration):
+for _view in (authorization, token, push, userinfo, introspect, revoke, logout, register, manage_registration):
     # No cookie decides anything there, or nothing is decided: authorize keeps the request, logout asks.
     csrf.exempt(_view)

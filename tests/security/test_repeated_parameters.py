@@ -23,7 +23,7 @@ def test_in_query_and_body_at_authorize(web, world, name):
     assert sent(response)["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/par"])
 @pytest.mark.parametrize("name", sorted(KNOWN - {"resource"}))
 def test_on_the_back_channel(web, world, path, name):
     response = web.post(

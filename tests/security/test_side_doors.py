@@ -25,6 +25,6 @@ def test_a_grant_the_client_lacks(web, world):
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "GET"])
-@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/par"])
 def test_no_other_method(web, path, method):
     assert web.open(path, method=method).status_code == 405

@@ -2,7 +2,12 @@
 
 import pytest
 
-ENDPOINTS = {"/oauth/token": {"grant_type": "refresh_token", "refresh_token": "x"}, "/oauth/revoke": {"token": "x"}}
+ENDPOINTS = {
+    "/oauth/token": {"grant_type": "refresh_token", "refresh_token": "x"},
+    "/oauth/revoke": {"token": "x"},
+    "/oauth/introspect": {"token": "x"},
+    "/oauth/par": {"response_type": "code"},
+}
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)

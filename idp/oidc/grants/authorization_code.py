@@ -97,7 +97,7 @@ class CodeGrant(OurGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Auth
         asked = frozenset(request.sent.resources)
         if not claims.resources(asked) <= (request.basis.resource or asked):
             raise errors.InvalidTarget
-        answer = super().generate_token(user, scope)
+        answer = self.tokens_for(user, scope)
         if "offline_access" in user.allowed(scope) and request.client.check_grant_type("refresh_token"):
             answer["refresh_token"] = families.begin(request.basis, request.client, request.dpop_jkt)
         return answer
@@ -126,7 +126,7 @@ def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
         },
     )  # fmt: skip
     if "openid" in request.scopes & agreed.scopes:
-        once.note(SessionClient, sid=here.sid, client_id=request.client.id, since=now)
+        once.note(SessionClient, sid=here.sid, client_id=request.client.id, session=here.sid, since=now)
     return code
 
 

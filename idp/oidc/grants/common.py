@@ -19,19 +19,23 @@ class OurGrant:
         """The client that `token` has authenticated before it chose the grant."""
         return self.request.client
 
-    def generate_token(self, user: State, scope: frozenset[str], **_asked: Any) -> dict[str, Any]:
-        """The token response, as things stand (`user`), for at most `scope`; `scope` in it says what was given.
+    def tokens_for(self, state: State, scope: frozenset[str]) -> dict[str, Any]:
+        """The token response for at most `scope`, as things stand; `scope` in it says what was given.
 
         Authlib's token generators never see the request, so they are not used.
         """
-        request = self.request
-        given = user.allowed(scope)
-        return {
-            "access_token": tokens.access(request.basis, user, request.client, given, request.dpop_jkt),
-            "token_type": "DPoP" if request.dpop_jkt else "Bearer",
-            "expires_in": request.client.access_seconds,
-            "scope": scopes.format(given),
-        }
+        request, given = self.request, state.allowed(scope)
+        return answer(request, tokens.access(request.basis, state, request.client, given, request.dpop_jkt), given)
 
     def save_token(self, token: dict[str, Any]) -> None:
         """Nothing: access tokens are not stored, and refresh tokens were when they were made."""
+
+
+def answer(request: Request, access_token: str, given: frozenset[str]) -> dict[str, Any]:
+    """What every token response has (RFC 6749 §5.1)."""
+    return {
+        "access_token": access_token,
+        "token_type": "DPoP" if request.dpop_jkt else "Bearer",
+        "expires_in": request.client.access_seconds,
+        "scope": scopes.format(given),
+    }

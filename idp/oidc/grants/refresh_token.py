@@ -65,7 +65,7 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         """New tokens; a refresh token among them only where the family rotates."""
         sent = self.request.sent.get("refresh_token") or ""
         successor = families.use(sent, refresh_token.presented, self.request.client)
-        answer = self.generate_token(user, self.request.scopes)
+        answer = self.tokens_for(user, self.request.scopes)
         if successor is not None:
             answer["refresh_token"] = successor
         return answer

@@ -1,0 +1,34 @@
+"""Pushed authorization requests (RFC 9126): the same checks as at authorize, before any browser is involved."""
+
+from flask import Request as FlaskRequest, Response, json
+
+from idp.foundation import runtime
+from idp.oidc import errors, requests, server as protocol
+from idp.oidc.incoming import PAR, Parameters, Request
+from idp.oidc.server import NOT_STORED, Server
+
+CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
+"""Of the form, what is never kept."""
+
+
+def answer(asked: FlaskRequest) -> Response:
+    """201 with a `request_uri`, or an OAuth error."""
+    return protocol.answer_client(asked, _push, PAR)
+
+
+def _push(server: Server, request: Request) -> Response:
+    if "request_uri" in request.sent:
+        raise errors.invalid("request_uri", "cannot be pushed")
+    if request.sent.get("client_id") not in {None, request.client.id}:
+        raise errors.invalid("client_id", "is not the client that authenticated")
+    request.sent.values.setdefault("client_id", request.client.id)
+    try:
+        server.get_authorization_grant(request).validate_authorization_request()
+    except errors.NotToBeRedirected as refused:
+        raise errors.invalid(refused.parameter, refused.fact) from refused
+    kept = {name: value for name, value in request.sent.values.items() if name not in CREDENTIALS}
+    urn = requests.keep(
+        Parameters(kept, request.sent.resources), request.client, pushed=True, shown=False, dpop_jkt=request.dpop_jkt
+    )
+    said = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}
+    return Response(json.dumps(said), status=201, mimetype="application/json", headers=NOT_STORED)

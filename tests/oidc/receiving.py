@@ -1,0 +1,43 @@
+"""A client's back-channel logout endpoint, served on this machine."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask, Response, request
+
+from tests.ports import free_port
+from tests.serving import serving
+
+
+@dataclass
+class Receiver:
+    """What came in; `answers` are given in turn, and 200 when there are none left."""
+
+    uri: str
+    got: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+
+    @property
+    def tokens(self) -> list[str]:
+        """The logout tokens, in the order they came."""
+        return [each["form"]["logout_token"] for each in self.got]
+
+
+@contextmanager
+def a_receiver() -> Iterator[Receiver]:
+    """Listens until the block ends."""
+    port, app = free_port(), Flask("receiver")
+    receiver = Receiver(f"http://127.0.0.1:{port}/backchannel")
+
+    @app.post("/backchannel")
+    def take() -> Response:
+        receiver.got.append(
+            {"form": request.form.to_dict(), "type": request.mimetype, "query": request.query_string,
+             "headers": dict(request.headers)}
+        )  # fmt: skip
+        return Response(status=receiver.answers.pop(0) if receiver.answers else 200)
+
+    with serving(app, port):
+        yield receiver

@@ -1,0 +1,249 @@
+"""Clients hear that a browser session has ended (OpenID Connect Back-Channel Logout 1.0)."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.keys import ring
+from idp.outbox import deliver, post
+from idp.outbox.models import Message
+from idp.partners import registry
+from idp.signin import session as sessions
+from tests.oidc.receiving import a_receiver
+from tests.oidc.support import authorised, follow, press, sign_in
+
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+
+
+@pytest.fixture
+def receiver():
+    with a_receiver() as found:
+        yield found
+
+
+@pytest.fixture
+def partner(world, receiver):
+    return world.another(backchannel_logout_uri=receiver.uri)
+
+
+def signed_in(web, partner, world, **differs):
+    """The tokens of a sign-in, and what its ID Token says."""
+    tokens = partner.redeems(web, authorised(web, partner, world.username, **differs)["code"]).json
+    return tokens, world.says(tokens["id_token"], "JWT")
+
+
+def sign_out(web):
+    press(web, web.get("/sign-out"), "sign-out")
+
+
+def deliver_all(work):
+    return sum(iter(lambda: deliver.run_once(work, "event"), 0))
+
+
+def posted(work):
+    with work() as session:
+        return list(session.scalars(select(Message).where(Message.kind == "event").order_by(Message.created_at)))
+
+
+def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web, world, partner, receiver, clock):
+    _, said = signed_in(web, partner, world)
+    sign_out(web)
+    assert deliver_all(world.work) == 1
+    (got,) = receiver.got
+    assert got["form"].keys() == {"logout_token"}
+    assert got["type"] == "application/x-www-form-urlencoded"
+    assert got["query"] == b""
+    with world.work():
+        told = ring.verify(receiver.tokens[0], typ="logout+jwt", algs=("RS256",))
+    now = int(clock.now().timestamp())
+    assert told.keys() == {"iss", "aud", "iat", "exp", "jti", "events", "sub", "sid"}
+    assert (told["iss"], told["aud"], told["sub"], told["sid"]) == (said["iss"], partner.id, said["sub"], said["sid"])
+    assert (told["iat"], told["exp"]) == (now, now + 120)
+    assert told["events"] == {EVENT: {}}
+
+
+def test_the_logout_endpoint_tells_them_too(web, world, partner, receiver):
+    tokens, _ = signed_in(web, partner, world)
+    web.get("/oauth/logout", query_string={"id_token_hint": tokens["id_token"]})
+    deliver_all(world.work)
+    assert len(receiver.got) == 1
+
+
+def test_so_does_our_staff_when_it_ends_the_sessions(web, world, partner, receiver):
+    signed_in(web, partner, world)
+    with world.work():
+        sessions.end_all(world.person, "staff")
+    deliver_all(world.work)
+    assert len(receiver.got) == 1
+
+
+def test_each_client_of_the_session_is_told_once_and_only_those(web, world, partner, receiver):
+    deaf, untold, public = world.another(), world.another(backchannel_logout_uri=receiver.uri), world.another(
+        backchannel_logout_uri=receiver.uri, token_endpoint_auth_method="none"
+    )  # fmt: skip
+    for each in (partner, deaf, public):
+        signed_in(web, each, world)
+    signed_in(web, partner, world)
+    authorised(web, untold, world.username, scope="school")
+    sign_out(web)
+    deliver_all(world.work)
+    with world.work():
+        told = [ring.verify(token, typ="logout+jwt")["aud"] for token in receiver.tokens]
+    assert sorted(told) == sorted([partner.id, public.id])
+
+
+def test_ending_it_twice_tells_once(web, world, partner, receiver):
+    _, said = signed_in(web, partner, world)
+    sign_out(web)
+    with world.work():
+        sessions.end(said["sid"], "again")
+    assert deliver_all(world.work) == 1
+
+
+def test_the_token_is_signed_like_the_id_token(web, world, receiver):
+    partner = world.another(backchannel_logout_uri=receiver.uri, id_token_signed_response_alg="ES256")
+    signed_in(web, partner, world)
+    sign_out(web)
+    deliver_all(world.work)
+    with world.work():
+        assert ring.verify(receiver.tokens[0], typ="logout+jwt", algs=("ES256",))
+
+
+def test_a_pairwise_client_hears_its_own_names(web, world, receiver):
+    partner = world.another(
+        backchannel_logout_uri=receiver.uri, subject_type="pairwise", sector_identifier="assembly.example"
+    )
+    _, said = signed_in(web, partner, world)
+    sign_out(web)
+    deliver_all(world.work)
+    with world.work():
+        told = ring.verify(receiver.tokens[0], typ="logout+jwt")
+    assert (told["sub"], told["sid"]) == (said["sub"], said["sid"])
+    assert told["sub"].startswith("prs_")
+
+
+def test_signing_out_revokes_no_refresh_token(web, world, partner, receiver):
+    tokens, _ = signed_in(web, partner, world)
+    sign_out(web)
+    deliver_all(world.work)
+    assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+
+
+@pytest.mark.parametrize("status", [200, 204, 202])
+def test_any_2xx_is_done(web, world, partner, receiver, status):
+    receiver.answers = [status]
+    signed_in(web, partner, world)
+    sign_out(web)
+    assert deliver_all(world.work) == 1
+    (message,) = posted(world.work)
+    assert message.sent_at is not None
+    assert message.sealed is None
+
+
+def test_400_is_final(web, world, partner, receiver, clock):
+    receiver.answers = [400]
+    signed_in(web, partner, world)
+    sign_out(web)
+    deliver_all(world.work)
+    (message,) = posted(world.work)
+    assert message.failed_at is not None
+    assert "400" in message.last_error
+
+
+@pytest.mark.parametrize("status", [500, 503, 404, 302, 429])
+def test_anything_else_is_tried_again_by_the_same_jti_and_a_fresh_token(
+    web, world, partner, receiver, clock, status
+):  # fmt: skip
+    receiver.answers = [status]
+    signed_in(web, partner, world)
+    sign_out(web)
+    deliver_all(world.work)
+    assert len(receiver.got) == 1
+    clock.move(timedelta(minutes=5))
+    deliver_all(world.work)
+    assert len(receiver.got) == 2
+    with world.work():
+        again = ring.verify(receiver.tokens[1], typ="logout+jwt")
+        with pytest.raises(ring.BadToken, match="expired"):
+            ring.verify(receiver.tokens[0], typ="logout+jwt")
+        assert again["jti"] == ring.verify_hint(receiver.tokens[0], typ="logout+jwt")["jti"]
+    assert posted(world.work)[0].sent_at is not None
+
+
+def test_nobody_there_is_tried_again(web, world, clock):
+    partner = world.another(backchannel_logout_uri="http://127.0.0.1:1/nobody")
+    signed_in(web, partner, world)
+    sign_out(web)
+    deliver_all(world.work)
+    (message,) = posted(world.work)
+    assert message.failed_at is None
+    assert message.due_at > clock.now()
+
+
+def test_a_client_that_was_disabled_meanwhile_is_told_nothing(web, world, partner, receiver):
+    signed_in(web, partner, world)
+    sign_out(web)
+    with world.work():
+        registry.disable(partner.id, by="cli")
+    deliver_all(world.work)
+    assert receiver.got == []
+    assert posted(world.work)[0].failed_at is not None
+
+
+def test_a_logout_token_is_no_hint_and_no_access_token(web, world, partner, receiver):
+    signed_in(web, partner, world)
+    sign_out(web)
+    deliver_all(world.work)
+    token = receiver.tokens[0]
+    assert "id_token_hint" in web.get("/oauth/logout", query_string={"id_token_hint": token}).text
+    assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+
+
+def test_signing_in_again_for_a_client_does_not_sign_the_others_out(web, world, partner, receiver):
+    _, first = signed_in(web, partner, world)
+    other = world.another()
+    response = follow(web, web.get(other.link(prompt="login")))
+    follow(web, sign_in(web, response, world.username))
+    assert deliver_all(world.work) == 0
+    sign_out(web)
+    deliver_all(world.work)
+    with world.work():
+        assert ring.verify(receiver.tokens[0], typ="logout+jwt")["sid"] == first["sid"]
+    assert len(receiver.got) == 1
+
+
+def test_somebody_else_signing_in_in_the_browser_ends_the_session_before(web, world, partner, receiver):
+    from idp.estabs.models import Estab
+    from tests import factories
+
+    signed_in(web, partner, world)
+    with world.work() as session:
+        factories.an_administrator(session.get_one(Estab, world.estab), username="second")
+    sign_in(web, web.get("/sign-in?next=/mobile"), "second")
+    deliver_all(world.work)
+    assert len(receiver.got) == 1
+
+
+def test_a_sign_in_that_gave_no_id_token_tells_nobody(web, world, receiver):
+    partner = world.another(backchannel_logout_uri=receiver.uri, required_scopes=frozenset({"school", "openid"}))
+    authorised(web, partner, world.username, scope="school")
+    sign_out(web)
+    assert deliver_all(world.work) == 0
+
+
+def test_what_waits_holds_ids_alone_and_is_sealed(web, world, partner, receiver):
+    signed_in(web, partner, world)
+    sign_out(web)
+    (message,) = posted(world.work)
+    assert world.person not in message.sealed
+    with world.work():
+        facts = json.loads(post.opened(message).text)
+    assert facts.keys() == {"client_id", "person", "sid"}
+
+
+def test_discovery_says_so(web):
+    said = web.get("/.well-known/openid-configuration").json
+    assert said["backchannel_logout_supported"] is True
+    assert said["backchannel_logout_session_supported"] is True

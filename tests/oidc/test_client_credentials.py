@@ -1,0 +1,56 @@
+"""Client credentials (RFC 6749 §4.4): the client for itself."""
+
+import pytest
+
+from tests.oidc.support import ISSUER
+
+
+@pytest.fixture
+def partner(world):
+    return world.another(
+        grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list", "invitations"})
+    )
+
+
+def asks(web, partner, **more):
+    return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials", **more})
+
+
+def test_it_gets_a_token_about_itself_and_no_refresh_token(web, world, partner):
+    answer = asks(web, partner, scope="schools.list").json
+    assert set(answer) == {"access_token", "token_type", "expires_in", "scope"}
+    assert answer["scope"] == "schools.list"
+    said = world.says(answer["access_token"])
+    assert (said["sub"], said["client_id"], said["aud"]) == (partner.id, partner.id, ISSUER)
+    assert "auth_time" not in said
+    assert "authorisation" not in said
+
+
+def test_without_a_scope_it_gets_all_of_its_own(web, partner):
+    assert asks(web, partner).json["scope"] == "schools.list invitations"
+
+
+@pytest.mark.parametrize("scope", ["openid", "students", "events", "nonsense", "schools.list students", '"'])
+def test_no_scope_that_a_school_would_have_to_agree_to(web, partner, scope):
+    answer = asks(web, partner, scope=scope)
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_scope")
+
+
+def test_a_client_without_any_such_scope_gets_nothing(web, world):
+    assert asks(web, world.another(grant_types=frozenset({"client_credentials"}))).json["error"] == "invalid_scope"
+
+
+def test_a_public_client_has_no_credentials(web, world):
+    public = world.another(
+        token_endpoint_auth_method="none", grant_types=frozenset({"client_credentials"}),
+        client_scopes=frozenset({"schools.list"}),
+    )  # fmt: skip
+    assert asks(web, public).json["error"] == "unauthorized_client"
+
+
+def test_it_says_nothing_about_anybody_and_can_be_revoked(web, partner):
+    token = asks(web, partner).json["access_token"]
+    assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 403
+    assert partner.posts(web, "/oauth/introspect", {"token": token}).json["active"] is True
+    partner.posts(web, "/oauth/revoke", {"token": token})
+    assert partner.posts(web, "/oauth/introspect", {"token": token}).json == {"active": False}

@@ -1,0 +1,129 @@
+"""Pushed authorization requests (RFC 9126)."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.oidc.models import AuthorizationRequest
+from tests.oidc.support import follow, page, press, sent, sign_in
+
+
+def push(web, partner, **differs):
+    return partner.posts(web, "/oauth/par", partner.parameters(**differs))
+
+
+def link(partner, urn):
+    from urllib.parse import urlencode
+
+    return "/oauth/authorize?" + urlencode({"client_id": partner.id, "request_uri": urn})
+
+
+@pytest.fixture
+def urn(web, world, clock):
+    return push(web, world.partner).json["request_uri"]
+
+
+def finish(web, world, response):
+    response = follow(web, sign_in(web, response, world.username))
+    return sent(follow(web, press(web, response, "allow", authority="y")))
+
+
+def test_a_pushed_request_is_answered(web, world, urn):
+    got = finish(web, world, follow(web, web.get(link(world.partner, urn))))
+    assert got["state"] == "a-state"
+    assert world.partner.redeems(web, got["code"]).status_code == 200
+
+
+def test_the_answer_is_201_and_says_how_long(web, world):
+    response = push(web, world.partner)
+    assert response.status_code == 201
+    assert response.headers["Cache-Control"] == "no-store"
+    assert set(response.json) == {"request_uri", "expires_in"}
+    assert response.json["expires_in"] == 90
+
+
+@pytest.mark.parametrize(
+    ("differs", "error"),
+    [
+        ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "invalid_request"),
+        ({"redirect_uri": None}, "invalid_request"),
+        ({"redirect_uri": "https://evil.example"}, "invalid_request"),
+        ({"response_type": "code id_token"}, "unsupported_response_type"),
+        ({"response_type": None}, "invalid_request"),
+        ({"scope": "openid staff"}, "invalid_scope"),
+        ({"code_challenge": None}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"dpop_jkt": "short"}, "invalid_request"),
+        ({"client_id": "somebody-else"}, "invalid_client"),
+    ],
+)
+def test_the_checks_are_those_of_authorize(web, world, differs, error):
+    response = push(web, world.partner, **differs)
+    assert response.status_code == (401 if error == "invalid_client" else 400)
+    assert response.json["error"] == error
+    assert "Location" not in response.headers
+
+
+def test_credentials_are_not_kept(web, world):
+    partner = world.another(token_endpoint_auth_method="client_secret_post")
+    form = {**partner.parameters(), "client_secret": partner.secret}
+    assert web.post("/oauth/par", data=form).status_code == 201
+    with world.work() as session:
+        assert partner.secret not in str(session.query(AuthorizationRequest.params).all())
+
+
+def test_beside_a_request_uri_only_client_id_counts(web, world, urn):
+    response = follow(web, web.get(link(world.partner, urn) + "&state=other&scope=nonsense&redirect_uri=https://evil"))
+    assert finish(web, world, response)["state"] == "a-state"
+
+
+def test_it_can_be_left_and_shown_again(web, world, urn):
+    assert page(follow(web, web.get(link(world.partner, urn)))).find(id="sign-in")
+    assert "code" in finish(web, world, follow(web, web.get(link(world.partner, urn))))
+
+
+def test_it_is_answered_once(web, world, urn):
+    finish(web, world, follow(web, web.get(link(world.partner, urn))))
+    response = web.get(link(world.partner, urn))
+    assert response.status_code == 400
+    assert "answered already" in response.text
+
+
+def test_it_waits_a_minute_and_a_half_until_it_is_shown_and_then_two_hours(web, world, urn, clock):
+    clock.move(timedelta(seconds=89))
+    response = follow(web, web.get(link(world.partner, urn)))
+    clock.move(timedelta(minutes=100))
+    assert "code" in finish(web, world, response)
+
+    late = push(web, world.partner).json["request_uri"]
+    clock.move(timedelta(seconds=90))
+    response = web.get(link(world.partner, late))
+    assert response.status_code == 400
+    assert page(response).find(id="error-code")
+
+
+def test_it_is_good_for_its_own_client_alone(web, world, urn):
+    assert web.get(link(world.another(), urn)).status_code == 400
+
+
+def test_it_stays_in_the_browser_that_showed_it_first(web, another, world, urn):
+    follow(web, web.get(link(world.partner, urn)))
+    assert another().get(link(world.partner, urn)).status_code == 400
+
+
+def test_a_sign_in_before_it_was_shown_does_not_meet_prompt_login(web, world, clock):
+    urn = push(web, world.partner, prompt="login").json["request_uri"]
+    clock.move(timedelta(seconds=10))
+    sign_in(web, web.get("/sign-in"), world.username)
+    clock.move(timedelta(seconds=10))
+    assert page(follow(web, web.get(link(world.partner, urn)))).find(id="sign-in")
+
+
+def test_a_fapi2_clients_request_that_was_only_kept_is_not_a_pushed_one(web, world):
+    partner = world.another(profile="fapi2")
+    location = web.post("/oauth/authorize", data=partner.parameters()).location
+    assert "error=invalid_request" in location
+
+
+def test_other_methods_are_405(web):
+    assert web.put("/oauth/par").status_code == 405
