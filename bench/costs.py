@@ -7,6 +7,7 @@ and no network. Every answer is checked. Subjects take turns within each round, 
 import base64
 import hashlib
 import io
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from bs4 import BeautifulSoup
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder
@@ -106,27 +108,27 @@ class World:
         self.cookie = self._sign_in()
 
     def _sign_in(self) -> str:
-        from bs4 import BeautifulSoup
-
         browser = FlaskClient(self.app)
         page = browser.get("/sign-in", base_url=self.issuer)
-        token = BeautifulSoup(page.text, "html.parser").find("input", {"name": "csrf_token"})["value"]
-        typed = {"username": self.username, "password": PASSWORD, "csrf_token": token, "sign-in": "1"}
+        token = BeautifulSoup(page.text, "html.parser").select_one("input[name=csrf_token]")
+        if token is None:
+            raise RuntimeError("the sign-in page has no form")
+        typed = {"username": self.username, "password": PASSWORD, "csrf_token": str(token["value"]), "sign-in": "1"}
         done = browser.post("/sign-in", data=typed, base_url=self.issuer)
         if done.status_code != 303:
             raise RuntimeError(f"signing in answered {done.status_code}")
-        return "; ".join(f"{cookie.key}={cookie.value}" for cookie in browser._cookies.values())  # noqa: SLF001
+        return "; ".join(f"{cookie.key}={cookie.value}" for cookie in (browser._cookies or {}).values())  # noqa: SLF001
 
     def get(self, path: str, **headers: str) -> Environ:
         """A request, ready to be called once."""
-        return EnvironBuilder(path=path, base_url=self.issuer, headers=headers).get_environ()
+        return EnvironBuilder(path=path, base_url=self.issuer, headers=list(headers.items())).get_environ()
 
     def post(self, path: str, form: dict[str, str], client: str) -> Environ:
         """A form on the back channel."""
         basic = base64.b64encode(f"{client}:{secret_of(client)}".encode()).decode()
         headers = {"Authorization": f"Basic {basic}"}
         environ = EnvironBuilder(
-            path=path, base_url=self.issuer, method="POST", headers=headers, data=form
+            path=path, base_url=self.issuer, method="POST", headers=list(headers.items()), data=form
         ).get_environ()
         body = environ["wsgi.input"].read()
         return environ | {"wsgi.input": io.BytesIO(body)}
@@ -154,8 +156,6 @@ class World:
 
     def tokens(self, alg: str) -> dict[str, str]:
         """What a client holds after signing somebody in."""
-        import json
-
         _, body = _call(self.app, self.exchange(alg), "200")
         found: dict[str, str] = json.loads(body)
         return found

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 from flask import Flask
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import insert, select
 
 from idp.foundation import clock
 from idp.foundation.database import db

@@ -29,7 +29,7 @@ class Letter:
     @property
     def code(self) -> str:
         """The six digits in it."""
-        return re.findall(r"\b\d{6}\b", self.text)[0]
+        return str(re.findall(r"\b\d{6}\b", self.text)[0])
 
 
 class Outbox:

@@ -1,5 +1,6 @@
 """CVE-2020-10770, CVE-2026-1180, CVE-2025-67494, CVE-2021-26715: fetched addresses lead only outwards."""
 
+import contextlib
 import io
 import socket
 import threading
@@ -26,22 +27,18 @@ def server():
             if self.path == "/slow":
                 self.send_response(200)
                 self.end_headers()
-                try:
+                with contextlib.suppress(OSError):
                     for _ in range(30):
                         self.wfile.write(b"x")
                         self.wfile.flush()
                         threading.Event().wait(0.2)
-                except OSError:
-                    pass
                 return
             body = b"x" * (10_000_000 if self.path == "/large" else 12)
             self.send_response(200)
             self.send_header("Content-Length", str(len(body) + (5 if self.path == "/short" else 0)))
             self.end_headers()
-            try:
+            with contextlib.suppress(OSError):
                 self.wfile.write(body)
-            except OSError:
-                pass
 
         def log_message(self, *_args):
             pass
