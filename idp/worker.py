@@ -39,6 +39,8 @@ from idp.signin.models import BrowserSession, Guesses, KnownDevice, SessionClien
 
 BEAT: Final = 10.0
 """Seconds between heartbeats, and between looks at the timed jobs. `idp doctor` misses one after a minute."""
+LOOPS: Final = {"event": 3}
+"""Threads for a kind of message, where one is not enough: any client's address may hang for seconds."""
 SEAL: Final = 1.0
 """Seconds between looks for entries to seal."""
 PATIENCE: Final = 30.0
@@ -151,7 +153,11 @@ class Loop:
 def _loops(app: Flask, me: str, stop: Event) -> list[Loop]:
     with app.app_context():
         interval = runtime.settings().outbox.interval
-    letters = [Loop(kind, interval, partial(_deliver, kind, stop)) for kind in channels.KINDS]
+    letters = [
+        Loop(kind, interval, partial(_deliver, kind, stop))
+        for kind in channels.KINDS
+        for _ in range(LOOPS.get(kind, 1))
+    ]
     return [*letters, Loop("audit", SEAL, _seal), Loop("jobs", BEAT, partial(_jobs, me))]
 
 

@@ -14,21 +14,23 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, Exists, exists, func, or_, select, update
+from sqlalchemy.orm import aliased
 
 from idp.foundation import clock, runtime
 from idp.foundation.crypto import CannotUnseal
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
-from idp.outbox import channels, post
+from idp.outbox import channels, events, post
 from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
 from idp.outbox.models import Message
 
 Work = Callable[[], AbstractContextManager[Any]]
 """Opens one transaction: `partial(transactions.work, app)`."""
 
-BATCH: Final = 20
-"""Letters leased at once."""
+BATCH: Final = {"email": 20, "sms": 20, "event": 1}
+"""Letters leased at once. Events go to many places, and one place that hangs must keep nobody else's waiting."""
+EVENT: Final = "event"
 LEASE: Final = timedelta(minutes=5)
 """After this a letter that was leased and not settled is anybody's."""
 ROUND: Final = 120.0
@@ -55,7 +57,7 @@ class OfNoUse(Refusal):
 
 
 def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: False) -> int:
-    """Deliver up to `BATCH` messages of `kind` that are due; returns how many were due.
+    """Deliver up to `BATCH[kind]` messages of `kind` that are due; returns how many were due.
 
     Ends early, giving back what it has not tried, when it takes too long or `stopping` says so.
     """
@@ -69,7 +71,7 @@ def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: Fa
     try:
         with channels.opened(kind, settings) as send:
             while left and time.monotonic() < stop_at and not stopping():
-                outcome = _tried(send, left[0])
+                outcome = _tried(work, send, left[0])
                 if isinstance(outcome, Unreachable):
                     raise outcome
                 _settle(work, left.popleft(), outcome)
@@ -100,9 +102,11 @@ def _leased(kind: str) -> Sequence[Letter]:
         .where(Message.kind == kind, Message.sent_at.is_(None), Message.failed_at.is_(None), Message.due_at <= now)
         .where(or_(Message.leased_until.is_(None), Message.leased_until < now))
         .order_by(Message.due_at)
-        .limit(BATCH)
+        .limit(BATCH[kind])
         .with_for_update(skip_locked=True)
     )
+    if kind == EVENT:
+        due = due.where(~_is_being_told(now))
     letters = []
     for message in session().scalars(due):
         if letter := _opened(message, now):
@@ -124,9 +128,19 @@ def _opened(message: Message, now: datetime) -> Letter | None:
         return None
 
 
-def _tried(send: channels.Send, letter: Letter) -> NotSent | None:
+def _is_being_told(now: datetime) -> Exists:
+    """Whether another event for the same client is on its way: one at a time, so a client that hangs holds one loop."""
+    other = aliased(Message)
+    mine = other.kind == EVENT, other.client == Message.client, other.sent_at.is_(None), other.failed_at.is_(None)
+    return exists().where(*mine, other.leased_until >= now)
+
+
+def _tried(work: Work, send: channels.Send, letter: Letter) -> NotSent | None:
     """Why `letter` did not leave, or None if it did. A fault of our own must not keep the others waiting."""
     try:
+        if letter.kind == EVENT:
+            with work():
+                letter = events.made(letter)
         send(letter)
     except NotSent as fault:
         return fault
@@ -165,15 +179,34 @@ def _sent(message: Message) -> None:
 
 def _not_sent(message: Message, outcome: NotSent) -> None:
     """Try again later, or give up. What the other side said stays in the row: it may name the recipient."""
-    again = clock.now() + timedelta(seconds=_wait(message.attempts))
+    again = clock.now() + timedelta(seconds=_wait(message.attempts if message.kind != EVENT else _tries(message)))
     message.last_error = outcome.why[:500]
     if isinstance(outcome, Refused) or again >= message.give_up_at:
         message.failed_at = clock.now()
     else:
         message.due_at = again
+        if message.kind == EVENT:
+            _put_off(message, again)
     _log.warning(
         "failed" if message.failed_at else "not sent yet", kind=message.kind, name=message.name, row=message.id,
         attempt=message.attempts, code=outcome.code, because=type(outcome).__name__,
+    )  # fmt: skip
+
+
+def _tries(message: Message) -> int:
+    """How often the client's oldest trouble was tried: what comes after it waits as long."""
+    return session().scalars(select(func.max(Message.attempts)).where(*_waiting(message))).one() or message.attempts
+
+
+def _put_off(message: Message, until: datetime) -> None:
+    """A client that does not answer keeps its own events waiting, and nobody else's."""
+    later = update(Message).where(*_waiting(message), Message.due_at < until).values(due_at=until)
+    session().execute(later.execution_options(synchronize_session=False))
+
+
+def _waiting(message: Message) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Message.kind == EVENT, Message.client == message.client, Message.sent_at.is_(None), Message.failed_at.is_(None),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message, opened. `html` is empty in a text message, and so is `subject`."""
+    """A message, opened. `html` is empty in a text message, and so is `subject`; an event has only `text`."""
 
     id: str
     kind: str
@@ -21,7 +21,10 @@ class Letter:
     created_at: datetime
     subject: str
     text: str
+    """Of an event its facts as JSON, and once `events.made` has seen it the body that is sent."""
     html: str
+    content_type: str = ""
+    """Of that body."""
 
 
 class NotSent(Exception):

@@ -62,6 +62,18 @@ def sms(
     return _keep("sms", name, to, content, expires=expires, estab=estab, client=client)
 
 
+def event(name: str, /, *, to: str, client: str, estab: str | None = None, **facts: str) -> str:
+    """Post the event `name` for a client to its address, an http or https URL; returns the message's id.
+
+    Only `facts` are kept: what is sent is made of them when it leaves (`events`), because it is signed and lives
+    for minutes. Raises `ValueError` if `to` is not such an address.
+    """
+    if not to.startswith(("https://", "http://")):
+        raise ValueError("not an address on the web")
+    content = {"subject": "", "text": json.dumps(facts), "html": ""}
+    return _keep("event", name, to, content, expires=None, estab=estab, client=client)
+
+
 def opened(message: Message) -> Letter:
     """What `message` says. Raises `CannotUnseal`, and `ValueError` when it was wiped after it had been sent."""
     if message.sealed is None or message.recipient is None:

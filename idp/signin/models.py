@@ -39,7 +39,10 @@ class SessionClient(Base):
     __tablename__ = "session_clients"
 
     sid: Mapped[str] = mapped_column(primary_key=True)
+    """The one it was told."""
     client_id: Mapped[str] = mapped_column(primary_key=True)
+    session: Mapped[str] = mapped_column(index=True)
+    """The sid of the session that goes on in its place, where the same person has signed in again since."""
     since: Mapped[datetime] = mapped_column(index=True)
 
 

@@ -18,7 +18,7 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.settings import Settings
 from idp.foundation.web.security import cookie_name
-from idp.signin import devices
+from idp.signin import devices, told
 from idp.signin.models import BrowserSession, Operator
 
 TOUCH = timedelta(minutes=1)
@@ -76,13 +76,15 @@ def current(*, since: datetime | None = None) -> SignedIn | None:
 
 def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "administrator") -> SignedIn:
     """Sign somebody in in this browser, under a new id; whoever was signed in in it no longer is."""
+    settings, now, secret, sid = runtime.settings().session, clock.now(), crypto.new_secret(), crypto.new_id("ses")
     if current_user.is_authenticated:
+        if current_user.id == person_id:
+            told.go_on(current_user.sid, sid)
         end(current_user.sid, "replaced")
-    settings, now, secret = runtime.settings().session, clock.now(), crypto.new_secret()
-    for sid in _live(person_id)[settings.per_person - 1 :]:
-        end(sid, "too_many")
+    for oldest in _live(person_id)[settings.per_person - 1 :]:
+        end(oldest, "too_many")
     row = BrowserSession(
-        digest=crypto.digest(secret), sid=crypto.new_id("ses"), kind=kind, person_id=person_id, signed_in_at=now,
+        digest=crypto.digest(secret), sid=sid, kind=kind, person_id=person_id, signed_in_at=now,
         amr=amr, acr=MULTI if len(amr) > 1 else SINGLE, device=devices.in_words(str(request.user_agent)),
         address=request.remote_addr or "", created_at=now, last_used_at=now,
         expires_at=now + timedelta(seconds=settings.absolute), ended_at=None, why_ended=None,
@@ -100,7 +102,10 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
 
 
 def end(sid: str, why: str) -> None:
-    """End one session: `signed_out`, `replaced`, `too_many`, `removed`, … Ending it twice changes nothing."""
+    """End one session: `signed_out`, `replaced`, `too_many`, `removed`, … Ending it twice changes nothing.
+
+    Clients that know of it are told; no refresh token is revoked (protocol.md §2.2).
+    """
     ended = session().execute(
         update(BrowserSession)
         .where(BrowserSession.sid == sid, BrowserSession.ended_at.is_(None))
@@ -109,6 +114,7 @@ def end(sid: str, why: str) -> None:
     )
     if (person_id := ended.scalar_one_or_none()) is not None:
         log.record(events.SIGNED_OUT, by=person_id, subject=person_id, sid=sid, why=why)
+        told.ended(sid, person_id)
 
 
 def end_here() -> None:

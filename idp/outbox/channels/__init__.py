@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from idp.foundation.settings import Settings
-from idp.outbox.channels import console, mailbox, sms_http, smtp
+from idp.outbox.channels import console, http_push, mailbox, sms_http, smtp
 from idp.outbox.letter import Letter
 
 Send = Callable[[Letter], None]
@@ -20,12 +20,13 @@ _WAYS: Final[dict[tuple[str, str], Opened]] = {
     ("sms", "http"): sms_http.opened,
     ("sms", "console"): console.opened,
     ("sms", "mailbox"): mailbox.opened,
+    ("event", "http"): http_push.opened,
 }
 
-KINDS: Final = ("email", "sms")
+KINDS: Final = ("email", "sms", "event")
 
 
 def opened(kind: str, settings: Settings) -> AbstractContextManager[Send]:
     """The way out that the settings choose for messages of `kind`."""
-    chosen = {"email": settings.mail.channel, "sms": settings.sms.channel}[kind]
+    chosen = {"email": settings.mail.channel, "sms": settings.sms.channel, "event": "http"}[kind]
     return _WAYS[kind, chosen](settings)

@@ -1,0 +1,29 @@
+"""Push an event to its client by a POST: 2xx is done, 400 is final, anything else is tried again.
+
+The rule of OpenID Connect Back-Channel Logout 1.0 §2.8 and RFC 8935 §2.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from idp.foundation.settings import Settings
+from idp.foundation.web import fetch
+from idp.outbox.letter import Later, Letter, Refused
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
+    """Each event goes to an address of its own, so there is nothing to open."""
+
+    def push(letter: Letter) -> None:
+        body = letter.text.encode("ascii")
+        try:
+            answer = fetch.post(letter.to, settings.fetch, body=body, content_type=letter.content_type)
+        except fetch.FetchFailed as fault:
+            raise Later(f"not delivered: {fault}") from fault
+        if answer.status == 400:
+            raise Refused("the client answered 400: it will not have it", code=400)
+        if not 200 <= answer.status < 300:
+            raise Later(f"the client answered {answer.status}", code=answer.status)
+
+    yield push

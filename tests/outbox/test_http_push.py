@@ -1,0 +1,112 @@
+"""Events pushed to clients: what an answer means, and that a client who hangs keeps only its own waiting."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.outbox import deliver, events, post
+from idp.outbox.letter import Refused
+from idp.outbox.models import Message
+from tests.oidc.receiving import a_receiver
+
+
+@pytest.fixture
+def receiver():
+    with a_receiver() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _maker(app, monkeypatch):
+    def make(letter):
+        if "gone" in letter.text:
+            raise Refused("gone")
+        if "broken" in letter.text:
+            raise ZeroDivisionError
+        return f"logout_token={letter.id}", "application/x-www-form-urlencoded"
+
+    monkeypatch.setitem(app.extensions, events.MAKERS, {"hello": make})
+
+
+@pytest.fixture
+def push(work):
+    def write(to, client="client-1", **facts):
+        with work():
+            return post.event("hello", to=to, client=client, **facts)
+
+    return write
+
+
+def turns(work, times):
+    return [deliver.run_once(work, "event") for _ in range(times)]
+
+
+def test_an_event_leaves_as_its_maker_says_and_is_wiped(push, receiver, work, row):
+    message_id = push(receiver.uri, about="x")
+    assert turns(work, 2) == [1, 0]
+    assert receiver.tokens == [message_id]
+    assert row(message_id).sent_at is not None
+    assert row(message_id).sealed is None
+    assert row(message_id).recipient is None
+
+
+def test_only_addresses_on_the_web_are_taken(push):
+    with pytest.raises(ValueError, match="web"):
+        push("mailto:me@example")
+
+
+def test_what_a_maker_refuses_has_failed_and_is_not_sent(push, receiver, work, row):
+    message_id = push(receiver.uri, about="gone")
+    turns(work, 1)
+    assert row(message_id).failed_at is not None
+    assert receiver.got == []
+
+
+def test_a_fault_in_a_maker_is_tried_again_and_keeps_nobody_waiting(push, receiver, work, row, clock):
+    broken, good = push(receiver.uri, "client-1", about="broken"), push(receiver.uri, "client-2")
+    turns(work, 3)
+    assert row(broken).failed_at is None
+    assert row(broken).due_at > clock.now()
+    assert row(good).sent_at is not None
+
+
+def test_one_client_is_told_one_thing_at_a_time(push, receiver, work, clock):
+    first = push(receiver.uri)
+    clock.move(timedelta(seconds=1))
+    second, other = push(receiver.uri), push(receiver.uri, "client-2")
+    with work() as session:
+        session.get_one(Message, first).leased_until = clock.now() + timedelta(minutes=1)
+    assert turns(work, 3) == [1, 0, 0]
+    assert receiver.tokens == [other]
+    clock.move(timedelta(minutes=2))
+    assert turns(work, 3) == [1, 1, 0]
+    assert receiver.tokens == [other, first, second]
+
+
+def test_a_client_that_does_not_answer_keeps_its_own_events_waiting_and_nobody_elses(
+    push, receiver, work, row, clock
+):  # fmt: skip
+    dead = [push("http://127.0.0.1:1/nobody") for _ in range(5)]
+    good = push(receiver.uri, "client-2")
+    assert sum(turns(work, 5)) == 2, "one try at the dead one, and the good one"
+    assert row(good).sent_at is not None
+    assert {row(each).due_at > clock.now() for each in dead} == {True}
+    assert sorted(row(each).attempts for each in dead) == [0, 0, 0, 0, 1]
+
+
+def test_it_waits_longer_and_longer_and_is_given_up_after_a_day(push, work, row, clock):
+    push("http://127.0.0.1:1/nobody")
+    waits = []
+    for _ in range(8):
+        turns(work, 1)
+        with work() as session:
+            due = session.scalars(select(Message.due_at)).one()
+        waits.append((due - clock.now()).total_seconds())
+        clock.move(due - clock.now())
+    assert waits[0] <= 5
+    assert waits[-1] >= 300
+    clock.move(timedelta(hours=24))
+    turns(work, 1)
+    with work() as session:
+        assert session.scalars(select(Message)).one().failed_at is not None
