@@ -1,11 +1,12 @@
 import base64
 import os
+from typing import Any
 
 import pytest
 
 from idp.foundation import settings
 
-PRODUCTION = {
+PRODUCTION: dict[str, Any] = {
     "environment": "production",
     "server": {"issuer": "https://id.schools.example", "log_format": "json"},
     "mail": {"channel": "smtp"},

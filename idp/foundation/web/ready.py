@@ -55,4 +55,4 @@ def configure(app: Flask) -> None:
         start_response("200 OK", [*found.headers, ("Content-Length", str(len(found.body)))])
         return [found.body]
 
-    app.wsgi_app = answer  # type: ignore[method-assign,assignment]
+    app.wsgi_app = answer  # type: ignore[method-assign]
