@@ -251,9 +251,11 @@ def upgrade() -> None:
         "session_clients",
         sa.Column("sid", sa.Text(), nullable=False),
         sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("session", sa.Text(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("sid", "client_id", name=op.f("pk_session_clients")),
     )
+    op.create_index(op.f("ix_session_clients_session"), "session_clients", ["session"], unique=False)
     op.create_index(op.f("ix_session_clients_since"), "session_clients", ["since"], unique=False)
     op.create_table(
         "signing_keys",
@@ -336,6 +338,27 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_clients_partner_id"), "clients", ["partner_id"], unique=False)
     op.create_table(
+        "initial_access_tokens",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("partner_id", sa.Text(), nullable=False),
+        sa.Column("profile", sa.Text(), nullable=False),
+        sa.Column("required_scopes", sa.Text(), nullable=False),
+        sa.Column("optional_scopes", sa.Text(), nullable=False),
+        sa.Column("client_scopes", sa.Text(), nullable=False),
+        sa.Column("require_pkce", sa.Boolean(), nullable=False),
+        sa.Column("most", sa.Integer(), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["partner_id"], ["partners.id"], name=op.f("fk_initial_access_tokens_partner_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_initial_access_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_initial_access_tokens_digest")),
+    )
+    op.create_index(op.f("ix_initial_access_tokens_partner_id"), "initial_access_tokens", ["partner_id"], unique=False)
+    op.create_table(
         "schools",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("register", sa.Text(), nullable=False),
@@ -354,6 +377,7 @@ def upgrade() -> None:
         sa.Column("group_name", sa.Text(), nullable=False),
         sa.Column("status_code", sa.Text(), nullable=False),
         sa.Column("status_name", sa.Text(), nullable=False),
+        sa.Column("standing", sa.Integer(), nullable=False),
         sa.Column("phase_code", sa.Text(), nullable=False),
         sa.Column("phase_name", sa.Text(), nullable=False),
         sa.Column("low_age", sa.Integer(), nullable=True),
@@ -395,6 +419,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("former_dfe_number IS NOT NULL"),
         postgresql_where=sa.text("former_dfe_number IS NOT NULL"),
     )
+    op.create_index("ix_schools_in_order", "schools", ["standing", "name_key", "id"], unique=False)
     op.create_index(op.f("ix_schools_postcode_key"), "schools", ["postcode_key"], unique=False)
     op.create_index(op.f("ix_schools_ukprn"), "schools", ["ukprn"], unique=False)
     op.create_table(
@@ -510,6 +535,22 @@ def upgrade() -> None:
     op.create_index(op.f("ix_refresh_families_person_id"), "refresh_families", ["person_id"], unique=False)
     op.create_index(op.f("ix_refresh_families_revoked_at"), "refresh_families", ["revoked_at"], unique=False)
     op.create_table(
+        "registration_tokens",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("initial_token_id", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_registration_tokens_client_id")),
+        sa.ForeignKeyConstraint(
+            ["initial_token_id"], ["initial_access_tokens.id"], name=op.f("fk_registration_tokens_initial_token_id")
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_registration_tokens")),
+        sa.UniqueConstraint("client_id", name=op.f("uq_registration_tokens_client_id")),
+    )
+    op.create_index(
+        op.f("ix_registration_tokens_initial_token_id"), "registration_tokens", ["initial_token_id"], unique=False
+    )
+    op.create_table(
         "school_changes",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("school_id", sa.Integer(), nullable=False),
@@ -623,6 +664,7 @@ def upgrade() -> None:
         sa.Column("email_verified_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("proved_in", sa.LargeBinary(), nullable=True),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("completed_in", sa.LargeBinary(), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("administrator_id", sa.Text(), nullable=True),
         sa.Column("collected_at", sa.DateTime(timezone=True), nullable=True),
