@@ -3,7 +3,9 @@
 All of it is asked by GET, so that every page of it can be reloaded, bookmarked and gone back to.
 """
 
+from datetime import date
 from typing import Self
+from urllib.parse import urlencode
 
 from flask import request
 from flask_wtf import FlaskForm
@@ -32,11 +34,14 @@ class FindSchool(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """Present when "Next" was pressed."""
 
     answer: Answer | None = None
+    dated: date | None = None
+    """The day of the register that is searched."""
 
     @classmethod
     def asked(cls) -> Self:
         """The form as this request asks it, with its answer."""
         form = cls(formdata=request.args)
+        form.dated = search.dated()
         form.look()
         return form
 
@@ -51,6 +56,18 @@ class FindSchool(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
                 self._wrong(filled[0], "Type at least two letters or digits.")
         elif sent:
             self._wrong(sent[0], "Type your school’s name, postcode, DfE number or URN.")
+
+    @property
+    def selected(self) -> int | None:
+        """The school whose radio button is on: the one that was selected, or the only one there is."""
+        if self.school.data or self.answer is None or len(self.answer.choices) != 1 or self.answer.more:
+            return int(self.school.data) if self.school.data else None
+        return next(iter(self.answer.choices))
+
+    def again(self, **differs: int) -> str:
+        """What was asked, as a query string, for a link to the same page that differs a little."""
+        asked = {name: value for name, value in request.args.items() if name not in {"choose", *differs}}
+        return urlencode(asked | differs)
 
     def chosen(self) -> School | None:
         """The school to go on with: pressed "Next" with one that can register selected. Otherwise None, and why."""

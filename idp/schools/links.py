@@ -12,6 +12,7 @@ from idp.foundation import clock
 from idp.foundation.database import session
 from idp.schools import codes, gias
 from idp.schools.models import School, SchoolLink
+from idp.schools.status import Listed, why_not
 
 LINKS: Table = SchoolLink.__table__  # type: ignore[assignment]
 
@@ -36,9 +37,19 @@ class Next:
     school: School | None
 
     @property
+    def listed(self) -> Listed | None:
+        """As a list shows it."""
+        return Listed(self.school) if self.school else None
+
+    @property
     def can_be_chosen(self) -> bool:
-        """Whether it is open, and follows already."""
-        return self.school is not None and self.school.is_open and not self.lies_ahead
+        """Whether it may register, and follows already."""
+        return self.school is not None and why_not(self.school) is None and not self.lies_ahead
+
+    @property
+    def from_when(self) -> date | None:
+        """The day it follows or opens, where the register gives one."""
+        return self.since or (self.school.opened_on if self.school else None)
 
     @property
     def lies_ahead(self) -> bool:

@@ -47,7 +47,9 @@ class Reading:
             case "ukprn":
                 return f"the UKPRN {value}"
             case "postcode":
-                return f"the postcode {value}" if _WHOLE.fullmatch(value) else f"postcodes beginning {value}"
+                if _WHOLE.fullmatch(value):
+                    return f"the postcode {value}"
+                return f"postcodes beginning {' or '.join(dict.fromkeys(each.strip() for each in self.values))}"
             case "name":
                 return f"the name or town “{value}”"
 
@@ -90,10 +92,9 @@ def _postcode(text: str) -> Reading | None:
     if full := _mended(key):
         return Reading("postcode", (full,))
     district, gap, inward = typed.partition(" ")
-    if gap:
-        inward = "".join(inward.split())
-        fits = _DISTRICT.fullmatch(district) and (not inward or _INWARD.fullmatch(inward))
-        return Reading("postcode", (f"{district} {inward}",)) if fits else None
+    inward = "".join(inward.split())
+    if gap and _DISTRICT.fullmatch(district) and (not inward or _INWARD.fullmatch(inward)):
+        return Reading("postcode", (f"{district} {inward}",))
     beginnings = _splits(key)
     return Reading("postcode", beginnings) if beginnings else None
 
@@ -131,4 +132,4 @@ def _in_shape(outward: str, shape: str) -> str | None:
     pairs = zip(outward, shape, strict=True)
     mended = "".join(letter.translate(_TO_LETTER if kind == "A" else _TO_DIGIT) for letter, kind in pairs)
     fits = all(letter.isalpha() == (kind == "A") for letter, kind in zip(mended, shape, strict=True))
-    return mended if fits else None
+    return mended if fits and not mended.endswith(("O", "I")) else None  # no district ends in these letters

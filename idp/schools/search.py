@@ -13,10 +13,11 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
-from idp.schools import codes, gias, links, names, reading, status
+from idp.schools import codes, gias, links, names, reading
 from idp.schools.links import Next
 from idp.schools.models import RegisterImport, School, begins_with
 from idp.schools.reading import Kind, Reading
+from idp.schools.status import Listed
 
 PAGE: Final = 20
 MOST: Final = 200
@@ -24,26 +25,10 @@ MOST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Found(Listed):
     """A school of the answer; `successors` follow it, if it is closed."""
 
-    school: School
     successors: tuple[Next, ...] = ()
-
-    @property
-    def status(self) -> str:
-        """Its state in words."""
-        return status.in_words(self.school)
-
-    @property
-    def phase(self) -> str:
-        """The phase, or for a school outside the phases its type."""
-        return self.school.type_name if self.school.phase_code in {"", "0"} else self.school.phase_name
-
-    @property
-    def why_not(self) -> str | None:
-        """Why it cannot be chosen; None when it can."""
-        return status.why_not(self.school)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +36,7 @@ class Answer:
     """What was found. `reading` is how the input was understood, None when there was too little of it.
 
     `repaired` pairs words as typed with those taken instead; `dropped` words were left out. `more` says that
-    there are further schools. `dated` is the day of the register.
+    there are further schools.
     """
 
     asked: str
@@ -60,14 +45,22 @@ class Answer:
     more: bool = False
     repaired: tuple[tuple[str, str], ...] = ()
     dropped: tuple[str, ...] = ()
-    dated: date | None = None
+
+    @property
+    def choices(self) -> set[int]:
+        """The ids of the schools that can be chosen, those that follow closed ones included."""
+        found = {one.school.id for one in self.results if one.why_not is None}
+        after = {
+            step.school.id for one in self.results for step in one.successors if step.school and step.can_be_chosen
+        }
+        return found | after
 
 
 def find(text: str, *, show: int = PAGE) -> Answer:
     """The first `show` schools (at most `MOST`) for what was typed. Never raises, whatever was typed."""
     show = min(max(show, 1), MOST)
     readings = reading.read(text)
-    answer = Answer(reading.tidy(text).strip(), readings[0] if readings else None, dated=dated())
+    answer = Answer(reading.tidy(text).strip(), readings[0] if readings else None)
     for read in readings:
         schools, query = _schools(read, show + 1)
         if schools:

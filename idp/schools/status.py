@@ -1,5 +1,6 @@
 """What a school's state means, in words for the page, and whether it may register."""
 
+from dataclasses import dataclass
 from datetime import date
 
 from idp.foundation import clock
@@ -44,3 +45,30 @@ def why_not(school: School) -> str | None:
     if not school.is_open:
         return "The register does not say that this school is open, so it cannot register."
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A school as a list shows it."""
+
+    school: School
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether somebody who finds it needs to know what follows it."""
+        return self.school.status_code == codes.CLOSED
+
+    @property
+    def phase(self) -> str:
+        """The phase, or for a school outside the phases its type."""
+        return self.school.type_name if self.school.phase_code in {"", "0"} else self.school.phase_name
+
+    @property
+    def status(self) -> str:
+        """Its state in words."""
+        return in_words(self.school)
+
+    @property
+    def why_not(self) -> str | None:
+        """Why it cannot be chosen; None when it can."""
+        return why_not(self.school)

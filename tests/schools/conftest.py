@@ -1,0 +1,80 @@
+"""What the tests of the register stand on: the sample, imported, and files made from it."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from idp.foundation.settings import ROOT
+from idp.schools import files, refresh
+from idp.schools.gias import FileRefused
+from idp.schools.refresh import Summary
+
+SAMPLE = ROOT / "config" / "sample-register.csv"
+SAMPLE_LINKS = ROOT / "config" / "sample-register-links.csv"
+
+Row = dict[str, str]
+
+
+def rows_of(path: Path) -> list[Row]:
+    """A register or links file, row by row."""
+    return list(csv.DictReader(io.StringIO(path.read_bytes().decode("cp1252"), newline="")))
+
+
+def csv_of(rows: list[Row], *, encoding: str = "cp1252", header: list[str] | None = None) -> bytes:
+    """Rows as a file of the register's form; `header` chooses and orders the columns."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, header or list(rows[0]), extrasaction="ignore", quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode(encoding)
+
+
+@pytest.fixture
+def sample() -> list[Row]:
+    return rows_of(SAMPLE)
+
+
+@pytest.fixture
+def take(work, tmp_path) -> Callable[..., Summary]:
+    """`take(rows or bytes, name=…)` imports what it is given, in a transaction of its own."""
+
+    def one(content: list[Row] | bytes | None = None, *, links=None, name="edubasealldata.csv", **options) -> Summary:
+        path = SAMPLE if content is None else tmp_path / name
+        if content is not None:
+            path.write_bytes(content if isinstance(content, bytes) else csv_of(content))
+        if isinstance(links, bytes | list):
+            its_links = tmp_path / "links.csv"
+            its_links.write_bytes(links if isinstance(links, bytes) else csv_of(links))
+            links = its_links
+        with work(), files.opened(path, links) as sources:
+            return refresh.run(sources, **options)
+
+    return one
+
+
+@pytest.fixture
+def register(take, clock) -> Summary:
+    """The sample register and its links, imported."""
+    return take(links=SAMPLE_LINKS)
+
+
+@contextmanager
+def text_of(content: bytes, tmp_path: Path) -> Iterator[io.TextIOWrapper]:
+    """Bytes as the text a file of them is read as."""
+    path = tmp_path / "some.csv"
+    path.write_bytes(content)
+    with files.opened(path) as sources, sources.schools.text() as text:
+        yield text
+
+
+@contextmanager
+def refused(said: str) -> Iterator[None]:
+    """The file is refused, and what is said of it fits the pattern `said`."""
+    with pytest.raises(FileRefused) as refusal:
+        yield
+    assert re.search(said, refusal.value.says), refusal.value.says

@@ -1,0 +1,260 @@
+from datetime import date
+
+import pytest
+
+from idp.schools import gias
+from tests.schools.conftest import SAMPLE, csv_of, refused, text_of
+
+
+@pytest.fixture
+def lines_of(tmp_path):
+    def read(content):
+        content = content if isinstance(content, bytes) else csv_of(content)
+        with text_of(content, tmp_path) as text:
+            return list(gias.lines(text))
+
+    return read
+
+
+def kept(lines, name):
+    """What is kept of the one line with this name."""
+    return next(gias.school(line)[0] for line in lines if name in line.values)
+
+
+def test_every_school_of_the_sample_is_read(lines_of, sample):
+    lines = lines_of(SAMPLE.read_bytes())
+
+    assert [line.urn for line in lines] == [row["URN"] for row in sample]
+    assert [line.number for line in lines[:3]] == [2, 3, 4]
+
+
+def test_a_school_is_kept_under_our_names(lines_of):
+    school = kept(lines_of(SAMPLE.read_bytes()), "Willow Bank Primary School")
+
+    assert school["register"], school["register_id"] == ("gias", "900001")
+    assert (school["dfe_number"], school["la_code"], school["la_name"]) == ("3124567", "312", "Hillingdon")
+    assert (school["type_code"], school["group_code"], school["status_code"], school["phase_code"]) == (
+        "1",
+        "4",
+        "1",
+        "2",
+    )
+    assert (school["low_age"], school["high_age"], school["opened_on"]) == (4, 11, date(1968, 9, 1))
+    assert (school["postcode"], school["postcode_key"]) == ("UB8 1WB", "UB81WB")
+    assert school["website_host"] == "www.willowbank.example"
+    assert school["telephone_e164"] == f"+44{school['telephone']}"
+    assert school["head_teacher"].count(", ") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "former"),
+    [
+        ("Zero Lane Primary School", "3120750", None),
+        ("Blank Number Tutorial Centre", None, None),
+        ("The British School of Sample Bay", None, None),
+        ("Dove Meadow School", "9439001", "9099101"),
+        ("Ysgol Gynradd Glan-y-Coed", "6619013", None),
+    ],
+)
+def test_the_dfe_number_is_derived_and_sometimes_there_is_none(lines_of, name, number, former):
+    school = kept(lines_of(SAMPLE.read_bytes()), name)
+
+    assert (school["dfe_number"], school["former_dfe_number"]) == (number, former)
+
+
+def test_columns_are_found_by_label_in_any_order_and_case(lines_of, sample):
+    header = list(sample[0])
+    shuffled = [f" {label.upper()}" for label in reversed(header)]
+    content = csv_of(sample, header=list(reversed(header)))
+    content = (",".join(shuffled) + "\r\n").encode() + content.split(b"\r\n", 1)[1]
+
+    assert [line.digest for line in lines_of(content)] == [line.digest for line in lines_of(sample)]
+
+
+@pytest.mark.parametrize(
+    ("without", "columns"),
+    [
+        (("BSOInspectorateName (name)", "QABName (code)", "QABName (name)", "EstablishmentAccredited (code)",
+          "CHNumber", "FSM", "QABReport"), 133),
+        (("RSCRegion (name)",), 139),
+        (("RSCRegion (name)", "OfstedLastInsp", "OfstedSpecialMeasures (code)", "OfstedSpecialMeasures (name)",
+          "OfstedRating (name)"), 135),
+    ],
+)  # fmt: skip
+def test_the_headers_of_other_years_are_read_alike(lines_of, sample, without, columns):
+    header = [label for label in sample[0] if label not in without]
+
+    lines = lines_of(csv_of(sample, header=header))
+
+    assert len(header) == columns
+    assert [line.digest for line in lines] == [line.digest for line in lines_of(sample)]
+
+
+def test_an_optional_column_may_be_missing(lines_of, sample):
+    header = [label for label in sample[0] if label not in {"Town", "Trusts (code)"}]
+
+    school = kept(lines_of(csv_of(sample, header=header)), "Birch Green Academy")
+
+    assert (school["town"], school["trust_code"]) == ("", "")
+
+
+def test_missing_required_columns_are_all_named_at_once(lines_of, sample):
+    header = [label for label in sample[0] if label not in {"URN", "UKPRN", "LA (name)"}]
+
+    with refused(r"lacks URN, LA \(name\), UKPRN\."):
+        lines_of(csv_of(sample, header=header))
+
+
+def test_a_column_that_we_use_and_that_occurs_twice_refuses_the_file(lines_of, sample):
+    content = csv_of(sample).replace(b'"RSCRegion (name)"', b'"postcode "', 1)
+
+    with refused("Postcode more than once"):
+        lines_of(content)
+
+
+def test_codes_once_padded_are_read_without_their_zeros(lines_of, sample):
+    row = sample[2] | {"TypeOfEstablishment (code)": "02", "PhaseOfEducation (code)": "00"}
+
+    school, odd = gias.school(lines_of([row])[0])
+
+    assert (school["type_code"], school["phase_code"], odd) == ("2", "0", [])
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "name", "expected"),
+    [
+        ("OpenDate", "31-02-2020", "opened_on", None),
+        ("CloseDate", "2020-01-01", "closed_on", None),
+        ("StatutoryLowAge", "four", "low_age", None),
+        ("UKPRN", "1234", "ukprn", None),
+    ],
+)
+def test_an_unreadable_field_is_emptied_and_noted_with_its_urn(lines_of, sample, label, value, name, expected):
+    school, odd = gias.school(lines_of([sample[2] | {label: value}])[0])
+
+    assert school[name] is expected
+    assert [(oddity.kind, oddity.urn, oddity.label, oddity.value) for oddity in odd] == [
+        ("unreadable", sample[2]["URN"], label, value)
+    ]
+    assert sample[2]["URN"] in str(odd[0])
+
+
+def test_1900_means_unknown_and_is_nothing_odd(lines_of, sample):
+    school, odd = gias.school(lines_of([sample[2] | {"OpenDate": "01-01-1900"}])[0])
+
+    assert (school["opened_on"], odd) == (None, [])
+
+
+def test_an_unknown_code_is_kept_with_its_name_and_noted(lines_of, sample):
+    row = sample[2] | {"TypeOfEstablishment (code)": "99", "TypeOfEstablishment (name)": "Moon school"}
+
+    school, odd = gias.school(lines_of([row])[0])
+
+    assert (school["type_code"], school["type_name"]) == ("99", "Moon school")
+    assert [oddity.kind for oddity in odd] == ["unknown_code"]
+
+
+def test_what_cannot_be_printed_is_taken_out_of_a_field(lines_of, sample):
+    row = sample[2] | {"EstablishmentName": " Oak\0\tHill\u00a0 School\x07 ", "Street": "Elm  Grove"}
+
+    school, _ = gias.school(lines_of([row])[0])
+
+    assert (school["name"], school["street"]) == ("Oak Hill School", "Elm Grove")
+
+
+def test_the_digest_changes_with_what_is_kept_and_with_nothing_else(lines_of, sample):
+    row = sample[2]
+    digest = lines_of([row])[0].digest
+
+    assert lines_of([row | {"NumberOfPupils": "999"}])[0].digest == digest
+    assert lines_of([row | {"Town": "Elsewhere"}])[0].digest != digest
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda rows: rows[9].update(URN="abc"), "Line 11 has “abc” where its URN"),
+        (lambda rows: rows[9].update(URN=""), "Line 11 has “” where its URN"),
+        (lambda rows: rows[9].update(URN=rows[4]["URN"]), r"Line 11 has the URN \d+, which an earlier line has"),
+    ],
+)
+def test_a_urn_that_is_no_number_or_doubled_refuses_the_file_with_the_line(lines_of, sample, damage, said):
+    damage(sample)
+
+    with refused(said):
+        lines_of(sample)
+
+
+def test_an_unclosed_quotation_mark_refuses_the_file_with_the_line(lines_of, sample):
+    whole = csv_of(sample).split(b"\r\n")
+    whole[7] = whole[7].replace(b'"', b"", 1) + b'"'
+
+    with refused(r"quotation marks of line 8 do not pair up"):
+        lines_of(b"\r\n".join(whole))
+
+
+@pytest.mark.parametrize("cut", [1, 150, 600])
+def test_a_file_cut_off_in_its_last_line_is_refused(lines_of, sample, cut):
+    content = csv_of(sample).rstrip(b"\r\n")
+
+    with refused("Line 301|line 301"):
+        lines_of(content[:-cut])
+
+
+def test_a_last_line_without_its_end_is_whole_all_the_same(lines_of, sample):
+    assert len(lines_of(csv_of(sample).rstrip(b"\r\n"))) == len(sample)
+
+
+@pytest.mark.parametrize(
+    ("website", "host"),
+    [
+        ("http://www.oak.example", "www.oak.example"),
+        ("HTTPS://Oak.Example/home", "oak.example"),
+        ("oak.example/a?b#c", "oak.example"),
+        ("http:www.oak.example", "www.oak.example"),
+        ("http//www.oak.example", "www.oak.example"),
+        ("http://http://oak.example", "oak.example"),
+        ("htttp:/oak.example:8080", "oak.example"),
+        ("office@oak.example", "oak.example"),
+        ("http://oak.example@evil.example/", "evil.example"),
+        ("https.example", "https.example"),
+        ("www.oak tree.example", ""),
+        ("javascript:alert(1)", ""),
+        ("#", ""),
+        ("", ""),
+    ],
+)
+def test_the_host_of_a_website_is_found_where_there_is_one(website, host):
+    assert gias.website_host(website) == host
+
+
+@pytest.mark.parametrize(
+    ("given", "dialled"),
+    [
+        ("2072831147", "+442072831147"),
+        ("02072831147", "+442072831147"),
+        ("(020) 7283-1147", "+442072831147"),
+        ("0012345678", ""),
+        ("112", ""),
+        ("+35312345678", ""),
+        ("", ""),
+    ],
+)
+def test_ten_digits_are_a_british_telephone_and_others_are_left_alone(given, dialled):
+    assert gias.telephone_e164(given) == dialled
+
+
+def test_links_are_read(tmp_path):
+    header = b'"URN","LinkURN","LinkName","LinkType","LinkEstablishedDate"\r\n'
+    content = header + b'1,2,"B","Successor","01-09-2018"\r\n1,3,"C","Other",""'
+
+    with text_of(content, tmp_path) as text:
+        first, second = gias.links(text)
+
+    assert first == gias.Link("1", "2", "B", "Successor", date(2018, 9, 1))
+    assert second.since is None
+
+
+def test_a_links_file_without_its_columns_is_refused(tmp_path):
+    with text_of(b"URN,LinkURN\r\n1,2\r\n", tmp_path) as text, refused("not the links file"):
+        list(gias.links(text))

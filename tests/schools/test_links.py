@@ -1,0 +1,116 @@
+from datetime import timedelta
+
+import pytest
+
+from idp.schools import links, search
+from idp.schools.models import SchoolLink
+from tests.factories import a_school
+
+
+@pytest.fixture
+def after(register, work):
+    """`after(name)` is the names of what follows the closed school of this name."""
+
+    def names(name):
+        with work():
+            found = next(found for found in search.find(name).results if found.school.name == name)
+            return [step.name for step in found.successors]
+
+    return names
+
+
+@pytest.mark.parametrize(
+    ("closed", "successors"),
+    [
+        ("Birch Green Primary School", ["Birch Green Academy"]),
+        ("Chain Lane Infant School", ["Chain Lane Primary Academy"]),
+        ("Chain Lane First School", ["Chain Lane Primary Academy"]),
+        ("Chain Lane Primary School", ["Chain Lane Primary Academy"]),  # known only as its successor's predecessor
+        ("Great Divide School", ["Great Divide East Academy", "Great Divide West Academy"]),
+        ("Confluence North Infant School", ["Confluence Primary School"]),
+        ("Absorbed Lane School", ["Greater Absorption Academy"]),
+        ("Ouroboros Lower School", []),
+        ("Gone Before Primary School", ["Never Listed Academy"]),
+        ("Early Bird School", ["Early Bird Academy"]),
+        ("Last Bell School", []),
+    ],
+)
+def test_a_closed_school_leads_to_what_follows_it(after, closed, successors):
+    assert after(closed) == successors
+
+
+def steps_of(name):
+    return next(found.successors for found in search.find(name).results if found.school.name == name)
+
+
+def test_only_an_open_successor_can_be_chosen(register, work):
+    with work():
+        (birch,), (early,), (never,) = map(
+            steps_of, ("Birch Green Primary School", "Early Bird School", "Gone Before Primary School")
+        )
+
+        assert (birch.can_be_chosen, birch.lies_ahead) == (True, False)
+        assert (early.can_be_chosen, early.lies_ahead) == (False, True)
+        assert (never.can_be_chosen, never.school, never.name) == (False, None, "Never Listed Academy")
+
+
+def link(closed, successor, since=None):
+    return SchoolLink(
+        from_urn=closed.register_id, to_urn=successor.register_id, kind="Successor", is_succession=True,
+        name=successor.name, since=since,
+    )  # fmt: skip
+
+
+def test_a_link_that_lies_ahead_is_announced_and_not_followed(work, clock):
+    with work() as database:
+        old, middle, new = a_school(status_code="2"), a_school(status_code="2"), a_school()
+        database.add_all([link(old, middle, clock.now().date() + timedelta(days=30)), link(middle, new)])
+        database.flush()
+
+        (step,) = links.successors([old.register_id])[old.register_id]
+
+        assert (step.school, step.lies_ahead, step.can_be_chosen) == (middle, True, False)
+
+
+def test_a_link_of_today_is_followed(work, clock):
+    with work() as database:
+        old, new = a_school(status_code="2"), a_school()
+        database.add(link(old, new, clock.now().date()))
+        database.flush()
+
+        (step,) = search.successors(old)
+
+        assert (step.school, step.can_be_chosen) == (new, True)
+
+
+def test_a_school_that_left_the_register_follows_nobody_into_it(work, clock):
+    with work() as database:
+        old, gone = a_school(status_code="2"), a_school(left_register_on=clock.now().date())
+        database.add(link(old, gone))
+        database.flush()
+
+        (step,) = search.successors(old)
+
+        assert (step.school, step.can_be_chosen) == (None, False)
+
+
+def test_a_school_known_by_another_register_has_no_successors_here(work):
+    with work():
+        assert search.successors(a_school(register="scotland", status_code="2")) == ()
+
+
+def test_many_schools_are_followed_in_a_query_for_each_hop(register, work, app):
+    from sqlalchemy import event
+
+    from idp.foundation.database import db
+
+    with work():
+        urns = [str(urn) for urn in range(900_100, 900_140)]
+        said = []
+        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: said.append(args[2]))
+        try:
+            links.successors(urns)
+        finally:
+            event.remove(db.engine, "before_cursor_execute", listener)
+
+    assert len(said) <= 6

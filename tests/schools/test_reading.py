@@ -1,0 +1,102 @@
+import pytest
+from hypothesis import given, strategies as st
+
+from idp.schools.reading import LONGEST, read, tidy
+
+
+def first(text):
+    reading = read(text)[0]
+    return reading.kind, reading.values
+
+
+@pytest.mark.parametrize(
+    "typed", ["3124567", "312/4567", "312 4567", "312-4567", " 312 / 4567 ", "DfE number: 312/4567"]
+)
+def test_seven_digits_are_a_dfe_number(typed):
+    assert first(typed) == ("dfe_number", ("3124567",))
+
+
+def test_the_schools_part_of_a_dfe_number_is_padded():
+    assert first("312/750") == ("dfe_number", ("3120750",))
+
+
+@pytest.mark.parametrize(("typed", "urn"), [("900001", "900001"), ("90001", "90001"), ("URN 900001", "900001")])
+def test_five_or_six_digits_are_a_urn(typed, urn):
+    assert first(typed) == ("urn", (urn,))
+
+
+def test_eight_digits_are_a_ukprn():
+    assert first("10900001") == ("ukprn", ("10900001",))
+
+
+@pytest.mark.parametrize("typed", ["sw1p4au", "SW1P 4AU", "Sw 1p 4aU", " sw1p  4au "])
+def test_a_postcode_is_read_in_any_case_and_spacing(typed):
+    assert first(typed) == ("postcode", ("SW1P 4AU",))
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("SWIP 4AU", "SW1P 4AU"), ("SW1P OAU", "SW1P 0AU"), ("0X1 2AB", "OX1 2AB"), ("S014 1AB", "SO14 1AB"),
+     ("S1O IAB", "S10 1AB")],
+)  # fmt: skip
+def test_o_and_0_and_i_and_1_are_mended_where_only_one_can_stand(typed, meant):
+    assert first(typed) == ("postcode", (meant,))
+
+
+@pytest.mark.parametrize(
+    ("typed", "beginnings"),
+    [
+        ("TQ13 0", ("TQ13 0",)),
+        ("TQ130", ("TQ13 0",)),
+        ("B78", ("B78 ", "B78", "B7 8")),
+        ("B78 ", ("B78 ",)),
+        ("B7 8", ("B7 8",)),
+        ("tq1 30", ("TQ13 0",)),
+        ("B7", ("B7 ", "B7")),
+        ("B781A", ("B78 1A",)),
+    ],
+)
+def test_the_beginning_of_a_postcode_is_read_in_every_way_it_can_be(typed, beginnings):
+    assert first(typed) == ("postcode", beginnings)
+
+
+@pytest.mark.parametrize("typed", ["st marys leeds", "ab", "7 Oaks Lane", "1234", "123456789", "LION", "E17 Academy"])
+def test_anything_else_is_a_name(typed):
+    assert [reading.kind for reading in read(typed)] == ["name"]
+
+
+def test_whatever_it_is_it_may_also_be_a_name():
+    assert [reading.kind for reading in read("E17")] == ["postcode", "name"]
+
+
+@pytest.mark.parametrize("typed", ["", " ", "x", "(", "\0", "'", "🏫"])
+def test_too_little_is_not_read_at_all(typed):
+    assert read(typed) == ()
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("3124567", "the DfE number 312/4567"),
+        ("900001", "the URN 900001"),
+        ("10900001", "the UKPRN 10900001"),
+        ("sw1p4au", "the postcode SW1P 4AU"),
+        ("TQ13 0", "postcodes beginning TQ13 0"),
+        ("B78", "postcodes beginning B78 or B7 8"),
+        ("oak  hill", "the name or town “oak hill”"),
+    ],
+)
+def test_a_reading_says_how_it_understood(typed, says):
+    assert read(typed)[0].says == says
+
+
+@given(st.text())
+def test_reading_never_fails(text):
+    for reading in read(text):
+        assert reading.values
+        assert reading.says
+
+
+def test_what_cannot_be_typed_is_taken_out():
+    assert tidy("a\0b\x1b\ud800c") == "a b c"
+    assert len(tidy("x" * 10_000)) == LONGEST

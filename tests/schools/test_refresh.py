@@ -1,0 +1,323 @@
+from datetime import UTC, date, datetime
+
+import pytest
+from sqlalchemy import event, func, select, text
+
+from idp.audit.models import Entry
+from idp.foundation.database import db, session
+from idp.schools import index, search
+from idp.schools.models import RegisterImport, School, SchoolChange, SchoolLink, SearchWord
+from tests.schools.conftest import SAMPLE_LINKS, csv_of, refused, rows_of
+
+WILLOW_BANK, BIRCH_GREEN = "900001", "900109"
+
+
+@pytest.fixture
+def row_of(sample):
+    """`row_of(urn)` is a row of the sample, to be changed before it is imported again."""
+    return lambda urn: next(row for row in sample if row["URN"] == urn)
+
+
+@pytest.fixture
+def changes(work):
+    """What the last import left for the daily job: (URN, kind, details)."""
+
+    def read():
+        with work() as database:
+            last = select(func.max(RegisterImport.id)).scalar_subquery()
+            found = select(School.register_id, SchoolChange.kind, SchoolChange.details).join(School)
+            return [tuple(row) for row in database.execute(found.where(SchoolChange.import_id == last))]
+
+    return read
+
+
+def school(urn):
+    return session().scalars(select(School).where(School.register_id == urn)).one()
+
+
+def everything(database):
+    """All that an import may write, but the note that it was read."""
+    return {
+        model.__tablename__: sorted(map(str, database.execute(select(model.__table__))))
+        for model in (School, SchoolLink, SchoolChange, SearchWord)
+    }
+
+
+def test_the_first_import_adds_every_school_and_tells_nobody(register, work, changes):
+    assert (register.rows, register.added, register.changed, register.left) == (300, 300, 0, 0)
+    assert register.links == 17
+    assert changes() == []
+    with work() as database:
+        willow = school(WILLOW_BANK)
+        assert (willow.dfe_number, willow.name_key, willow.standing) == ("3124567", "willow bank primary school", 0)
+        noted = database.scalars(select(RegisterImport)).one()
+        assert (noted.rows, noted.added, noted.details["links"]) == (300, 300, 17)
+
+
+def test_the_same_file_again_writes_nothing_but_that_it_was_read(register, take, work):
+    with work() as database:
+        before = everything(database)
+
+    again = take(links=SAMPLE_LINKS)
+
+    with work() as database:
+        assert everything(database) == before
+        assert database.scalar(select(func.count()).select_from(RegisterImport)) == 2
+    assert (again.added, again.changed, again.closed, again.reopened, again.left, again.returned) == (0,) * 6
+
+
+def test_the_same_file_again_asks_little_of_the_database(register, take, app):
+    said = []
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", listener := lambda *args: said.append(args[2]))
+    try:
+        take()
+    finally:
+        event.remove(engine, "before_cursor_execute", listener)
+
+    assert len([statement for statement in said if "school" in statement]) <= 3, said
+    assert not [statement for statement in said if "schools" in statement and not statement.startswith("SELECT")]
+
+
+def test_the_same_schools_in_another_form_change_nobody(register, take, sample, changes):
+    header = list(reversed([label for label in sample[0] if label != "RSCRegion (name)"]))
+
+    again = take(csv_of(sample, encoding="utf-8-sig", header=header))
+
+    assert (again.added, again.changed, again.left) == (0, 0, 0)
+    assert changes() == []
+
+
+def test_a_school_new_in_the_register_is_added_and_told(register, take, sample, row_of, changes):
+    told = take([*sample, row_of(WILLOW_BANK) | {"URN": "900999", "EstablishmentName": "Brand New School"}])
+
+    assert told.added == 1
+    assert changes() == [("900999", "added", {})]
+
+
+def test_a_change_says_what_was_and_what_is(register, take, sample, row_of, changes, work):
+    row_of(WILLOW_BANK).update(EstablishmentName="Weeping Willow Academy", CloseDate="31-08-2026")
+
+    told = take(sample)
+
+    assert told.changed == 1
+    assert changes() == [
+        (
+            WILLOW_BANK,
+            "changed",
+            {"name": ["Willow Bank Primary School", "Weeping Willow Academy"], "closed_on": [None, "2026-08-31"]},
+        )
+    ]
+    with work():
+        assert school(WILLOW_BANK).name_key == "weeping willow academy"
+
+
+def test_a_changed_name_is_found_and_the_old_one_is_not(register, take, sample, row_of, work):
+    row_of(WILLOW_BANK).update(EstablishmentName="Weepingxyz Academy")
+
+    take(sample)
+
+    with work():
+        assert [found.school.register_id for found in search.find("weepingxyz").results] == [WILLOW_BANK]
+        assert WILLOW_BANK not in [found.school.register_id for found in search.find("willow bank primary").results]
+
+
+def test_a_new_head_teacher_is_kept_and_told_to_nobody(register, take, sample, row_of, changes, work):
+    row_of(WILLOW_BANK).update({"HeadLastName": "Newcomer", "LastChangedDate": "01-05-2024"})
+
+    assert take(sample).changed == 0
+    assert changes() == []
+    with work():
+        assert "Newcomer" in school(WILLOW_BANK).head_teacher
+
+
+def test_closing_and_reopening_are_told_as_such(register, take, sample, row_of, changes):
+    closed = {"EstablishmentStatus (code)": "2", "EstablishmentStatus (name)": "Closed", "CloseDate": "28-02-2026"}
+    opened = {name: row_of(WILLOW_BANK)[name] for name in closed}
+
+    row_of(WILLOW_BANK).update(closed)
+    told = take(sample)
+    assert (told.closed, told.changed) == (1, 0)
+    assert [change[:2] for change in changes()] == [(WILLOW_BANK, "closed")]
+
+    row_of(WILLOW_BANK).update(opened)
+    told = take(sample)
+    assert (told.reopened, told.changed) == (1, 0)
+    assert [change[:2] for change in changes()] == [(WILLOW_BANK, "reopened")]
+
+
+def test_proposed_to_close_is_no_closure(register, take, sample, row_of, work):
+    row_of(WILLOW_BANK).update({"EstablishmentStatus (code)": "3", "CloseDate": "31-08-2030"})
+
+    assert take(sample).closed == 0
+    with work():
+        assert school(WILLOW_BANK).is_open
+
+
+def test_a_school_that_leaves_the_register_is_marked_and_no_longer_offered(
+    register, take, sample, row_of, changes, work
+):
+    told = take([row for row in sample if row["URN"] != WILLOW_BANK], name="edubasealldata20260301.csv")
+
+    assert told.left == 1
+    assert changes() == [(WILLOW_BANK, "left", {})]
+    with work():
+        assert school(WILLOW_BANK).left_register_on == date(2026, 3, 1)
+        assert search.find("3124567").results == ()
+        assert not school(WILLOW_BANK).is_open
+
+
+def test_a_school_that_left_stays_left_and_may_come_back(register, take, sample, changes, work):
+    without = [row for row in sample if row["URN"] != WILLOW_BANK]
+    take(without)
+    assert take(without).left == 0
+    assert changes() == []
+
+    told = take(sample)
+
+    assert (told.returned, told.added, told.changed) == (1, 0, 0)
+    assert [change[:2] for change in changes()] == [(WILLOW_BANK, "returned")]
+    with work():
+        assert school(WILLOW_BANK).left_register_on is None
+
+
+def test_a_file_without_many_of_our_open_schools_is_refused_unless_that_is_accepted(register, take, sample, work):
+    half = [row | {"LastChangedDate": "30-04-2024"} for row in sample[:150]]
+
+    with refused(r"lacks \d+ of our \d+ open schools.*--accept-shrink"):
+        take(half)
+    with work() as database:
+        assert database.scalar(select(func.count()).where(School.left_register_on.isnot(None))) == 0
+
+    assert take(half, accept_shrink=True).left == 150
+
+
+def test_a_refusal_half_way_changes_nothing(register, take, sample, row_of, work):
+    with work() as database:
+        before = everything(database)
+    row_of(WILLOW_BANK)["EstablishmentName"] = "Changed Before The Fault"
+    sample[-1]["URN"] = "rubbish"
+
+    with refused("Line 301"):
+        take(sample)
+
+    with work() as database:
+        assert everything(database) == before
+        assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
+
+
+def test_a_heading_alone_is_no_register(register, take, sample):
+    with refused("a heading and no schools"):
+        take(csv_of(sample).split(b"\r\n")[0] + b"\r\n")
+
+
+def test_a_file_with_an_older_date_in_its_name_is_refused(register, take, sample):
+    take(sample, name="edubasealldata20260301.csv")
+
+    with refused("of 28 February 2026, older than the one imported last, of 1 March 2026"):
+        take(sample, name="edubasealldata20260228.csv")
+    take(sample, name="edubasealldata20260301.csv")
+
+
+def test_a_file_without_a_date_is_as_old_as_its_newest_change(register, take, sample, work):
+    with work() as database:
+        newest = database.scalars(select(RegisterImport)).one()
+        assert newest.dated == newest.newest_change_on
+    for row in sample:
+        row["LastChangedDate"] = "01-01-2020"
+
+    with refused("of 1 January 2020, older"):
+        take(sample)
+
+
+def test_the_same_file_under_a_dated_and_a_plain_name_is_not_older(register, take, sample):
+    take(sample, name="edubasealldata20260301.csv")
+
+    take(sample)
+
+
+def test_a_dry_run_tells_what_it_would_do_and_does_nothing(register, take, sample, row_of, work):
+    with work() as database:
+        before = everything(database), database.scalar(select(func.count()).select_from(Entry))
+    row_of(WILLOW_BANK)["EstablishmentName"] = "Only Thought Of"
+    gone = [row for row in sample if row["URN"] != BIRCH_GREEN]
+
+    told = take([*gone, row_of(WILLOW_BANK) | {"URN": "900999"}], dry_run=True, links=SAMPLE_LINKS)
+
+    assert (told.added, told.changed, told.left, told.dry_run) == (1, 1, 1, True)
+    with work() as database:
+        assert (everything(database), database.scalar(select(func.count()).select_from(Entry))) == before
+        assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
+
+
+def test_oddities_are_counted_and_listed(take, sample, row_of):
+    row_of(WILLOW_BANK).update({"OpenDate": "never", "TypeOfEstablishment (code)": "99"})
+
+    told = take(sample)
+
+    assert (told.unknown_codes, told.repairs) == (1, 1)
+    assert sorted(oddity.label for oddity in told.oddities) == ["OpenDate", "TypeOfEstablishment (code)"]
+
+
+def test_progress_is_told_as_it_goes(take):
+    seen = []
+
+    take(progress=lambda rows, share: seen.append((rows, share)))
+
+    assert seen[-1] == (300, 1.0)
+
+
+def test_an_import_is_in_the_audit_log(register, work):
+    with work() as database:
+        entry = database.scalars(select(Entry).where(Entry.event == "register.imported")).one()
+
+    assert (entry.actor, entry.facts["rows"]) == ("cli", 300)
+
+
+def test_words_are_counted_and_forgotten_with_their_last_school(register, take, sample, row_of, work):
+    row_of(WILLOW_BANK)["EstablishmentName"] = "Zyzzyva Primary School"
+    take(sample)
+    with work() as database:
+        assert database.scalars(select(SearchWord).where(SearchWord.word == "zyzzyva")).one().schools == 1
+
+    row_of(WILLOW_BANK)["EstablishmentName"] = "Willow Bank Primary School"
+    take(sample)
+    with work() as database:
+        assert database.scalar(select(SearchWord).where(SearchWord.word == "zyzzyva")) is None
+        orphans = text("SELECT count(*) FROM word_trigrams WHERE word_id NOT IN (SELECT id FROM search_words)")
+        assert database.scalar(orphans) == 0
+        counted = text("SELECT word_id, count(*) FROM school_words GROUP BY word_id")
+        its_words = {word.id: word.schools for word in database.scalars(select(SearchWord))}
+        assert its_words == dict(database.execute(counted).all())
+        assert set(index.load().values()) == set(its_words)
+
+
+def test_links_stand_once_for_both_directions(register, work):
+    with work() as database:
+        links = database.scalars(select(SchoolLink)).all()
+
+    assert len({(link.from_urn, link.to_urn, link.kind) for link in links}) == len(links) == register.links
+    birch = next(link for link in links if link.from_urn == BIRCH_GREEN)
+    assert (birch.to_urn, birch.name, birch.since, birch.is_succession) == (
+        "900110", "Birch Green Academy", date(2018, 9, 1), True,
+    )  # fmt: skip
+    assert {link.kind for link in links if not link.is_succession} == {
+        "Result of Amalgamation", "Sixth Form Centre Link", "Other",
+    }  # fmt: skip
+
+
+def test_links_that_are_gone_from_the_file_are_gone_and_without_a_file_they_stay(register, take, work):
+    fewer = [link for link in rows_of(SAMPLE_LINKS) if BIRCH_GREEN not in link.values()]
+
+    assert take().links is None
+    assert take(links=fewer).links == register.links - 1
+    with work() as database:
+        assert database.scalars(select(SchoolLink).where(SchoolLink.from_urn == BIRCH_GREEN)).all() == []
+
+
+def test_the_newest_import_is_known(register, work, clock):
+    from idp.schools import refresh
+
+    with work():
+        assert refresh.latest().imported_at == datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -1,0 +1,244 @@
+import pytest
+from sqlalchemy import event, select
+
+from idp.foundation.database import db
+from idp.foundation.errors import NotFound
+from idp.schools import index, names, search
+from idp.schools.models import RegisterImport, School
+from tests.factories import a_school
+
+
+@pytest.fixture
+def find(register, work):
+    """`find("…")` is the names of the schools found."""
+
+    def found(text, **options):
+        with work():
+            return [one.school.name for one in search.find(text, **options).results]
+
+    return found
+
+
+@pytest.mark.parametrize("typed", ["3124567", "312/4567", "312 4567", "312-4567"])
+def test_a_dfe_number_finds_its_school(find, typed):
+    assert find(typed) == ["Willow Bank Primary School"]
+
+
+def test_a_dfe_number_is_padded(find):
+    assert find("312/750") == ["Zero Lane Primary School"]
+
+
+def test_a_number_that_two_schools_share_shows_the_open_one_first(find):
+    assert find("312/9050") == ["Birch Green Academy", "Birch Green Primary School"]
+
+
+def test_a_former_number_finds_its_school_after_todays_holder(find, work):
+    assert find("909/9101") == ["Dove Meadow School"]
+    with work():
+        a_school(name="Holder Of The Number", dfe_number="9099101", register_id="999001", status_code="2")
+    assert find("909/9101") == ["Holder Of The Number", "Dove Meadow School"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [("900001", ["Willow Bank Primary School"]), ("90001", ["Marram Children's Centre"]), ("901999", [])],
+)
+def test_a_urn_finds_its_school(find, typed, names):
+    assert find(typed) == names
+
+
+def test_a_ukprn_finds_its_school(find):
+    assert find("10900001") == ["Willow Bank Primary School"]
+
+
+@pytest.mark.parametrize("typed", ["SW1P 4AU", "sw1p4au", "swip 4au"])
+def test_a_postcode_finds_every_school_there(find, typed):
+    assert find(typed) == ["Page Green Academy", "Page Green Primary School"]
+
+
+def test_the_beginning_of_a_postcode_finds_every_school_of_it(find):
+    assert "Haytor Vale Primary School" in find("TQ13 0")
+    assert find("TQ13 0") == find("TQ130") == find("tq1 30")
+    assert "Teign Bridge Free School" in find("TQ1 3")
+    assert "Teign Bridge Free School" not in find("TQ13 ")
+
+
+def test_b78_is_the_district_first_and_then_the_start_of_b7_8(register, work):
+    def places(typed):
+        found = [one.school for one in search.find(typed, show=50).results]
+        return [(school.standing, school.postcode[:4] != "B78 ") for school in found]
+
+    with work():
+        assert places("B78") == sorted(places("B78"))
+        assert {(0, False), (0, True)} <= set(places("B78"))
+        assert {elsewhere for _, elsewhere in places("B78 ")} == {False}
+        assert {elsewhere for _, elsewhere in places("B7 8")} == {True}
+
+
+@pytest.mark.parametrize("typed", ["st josephs", "St. Joseph's", "saint joseph’s", "ST JOSEPHS", "josephs st"])
+def test_st_josephs_is_found_however_it_is_written(find, typed):
+    found = find(typed)
+
+    assert len(found) == 6
+    assert "St Joseph's Catholic Primary School" in found
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("st josephs leeds", "St Joseph's Catholic Primary School"),
+        ("leeds joseph", "St Joseph's Catholic Primary School"),
+        ("kings lea", "King's Lea School"),
+        ("queen's mead pri", "Queens Mead Primary School"),
+        ("st marys c of e leeds", "St Mary's Church of England Primary School"),
+        ("smith and jonas", "Smith & Jonas Academy"),
+        ("michael & all angels ce pri", "St Michael & All Angels C.E. Primary School"),
+        ("voila", "Voilà Bilingual Primary School"),
+        ("cote jardin", "Côté Jardin Nursery"),
+        ("ash next ridge", "Ash-next-Ridge Primary School"),
+        ("7 oaks", "7 Oaks Lane Primary School"),
+        ("360", "360° Learning Centre"),
+        ("o hara", "O'Hara Park Academy"),
+        ("ohara", "O'Hara Park Academy"),
+        ("little acorns", 'The "Little Acorns" Nursery School'),
+        ("the little acorns", 'The "Little Acorns" Nursery School'),
+        ("brambl", "Brambletye"),
+        ("new start pru", "New Start Pupil Referral Unit"),
+    ],
+)
+def test_a_name_is_found_as_people_type_it(find, typed, name):
+    assert name in find(typed)
+
+
+def test_an_unfinished_word_finds_what_begins_with_it_and_what_it_stands_for(find):
+    found = find("st", show=100)
+
+    assert any(name.startswith("St ") for name in found)
+    assert any(name.startswith(("Studio", "Stud")) or "Studio" in name or "Start" in name for name in found)
+
+
+def test_exact_words_come_before_beginnings(find):
+    assert find("oak").index("Oak Hill School") < find("oak").index("Oakhill Primary School")
+
+
+def test_open_comes_before_proposed_before_closed(find, work):
+    with work():
+        standings = [one.school.standing for one in search.find("school", show=200).results]
+
+    assert standings == sorted(standings)
+    assert set(standings) == {0, 1, 2}
+
+
+def test_equal_names_are_in_a_settled_order(find):
+    assert find("meadowside") == ["Meadowside Primary School"] * 2
+    assert find("primary school", show=50) == find("primary school", show=50)
+
+
+@pytest.mark.parametrize(
+    ("typed", "repaired"),
+    [
+        ("wilow bank", ("wilow", "willow")),
+        ("willow bnak", ("bnak", "bank")),
+        ("hilligdon", None),
+        ("voila bilingaul", ("bilingaul", "bilingual")),
+        ("brambeltye", ("brambeltye", "brambletye")),
+    ],
+)
+def test_a_misspelt_word_becomes_its_nearest_and_the_answer_says_so(register, work, typed, repaired):
+    with work():
+        answer = search.find(typed)
+
+        assert answer.repaired == ((repaired,) if repaired else ())
+        assert bool(answer.results) is bool(repaired)
+
+
+def test_a_word_that_nobody_has_and_nothing_is_near_is_dropped_and_the_answer_says_so(register, work):
+    with work():
+        answer = search.find("xylophonique willow bank")
+
+        assert [one.school.name for one in answer.results] == ["Willow Bank Primary School"]
+        assert answer.dropped == ("xylophonique",)
+
+
+def test_words_that_no_school_has_together_lose_the_last_that_is_in_the_way(register, work):
+    with work():
+        answer = search.find("willow bank leeds")
+
+        assert [one.school.name for one in answer.results] == ["Willow Bank Primary School"]
+        assert answer.dropped == ("leeds",)
+
+
+def test_nothing_found_says_how_it_was_read(register, work):
+    with work():
+        answer = search.find("999/9999")
+
+        assert (answer.results, answer.more) == ((), False)
+        assert answer.reading.says == "the DfE number 999/9999"
+
+
+def test_a_postcode_that_nobody_has_may_still_be_a_name(find, work):
+    assert find("b99") == []
+    with work():
+        index.add({a_school(name="B99 Learning", register_id="999001").id: {"b99", "learning"}}, index.load())
+        index.settle()
+    assert find("b99") == ["B99 Learning"]
+
+
+def test_twenty_are_shown_and_then_more(register, work):
+    with work():
+        first, more = search.find("school"), search.find("school", show=40)
+
+        assert (len(first.results), first.more) == (20, True)
+        assert len(more.results) == 40
+        assert [one.school.id for one in more.results[:20]] == [one.school.id for one in first.results]
+        assert len(search.find("school", show=10**9).results) <= search.MOST
+
+
+def test_a_school_with_an_id_that_does_not_exist_is_not_found(register, work):
+    with work():
+        assert search.school(1).id == 1
+        for number in (0, -1, 10**30, 999_999):
+            with pytest.raises(NotFound):
+                search.school(number)
+
+
+def test_the_day_of_the_register_is_known(register, work):
+    with work() as database:
+        assert search.dated() == database.scalars(select(RegisterImport)).one().dated
+
+
+def test_common_words_are_found_alike_by_walking_and_by_sorting(register, work, monkeypatch):
+    typed = ("school", "st", "primary sc", "st m", "hi", "academy", "s")
+    with work():
+        by_sorting = [[one.school.id for one in search.find(text).results] for text in typed]
+        monkeypatch.setattr(names, "MANY", 0)
+        by_walking = [[one.school.id for one in search.find(text).results] for text in typed]
+
+    assert by_walking == by_sorting
+
+
+@pytest.mark.parametrize("typed", ["school", "st josephs leeds", "312/4567", "B78", "wilow bnak", "birch green"])
+def test_a_page_of_results_takes_few_queries_however_long_it_is(register, work, typed):
+    with work():
+        said = []
+        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: said.append(args[2]))
+        try:
+            search.find(typed, show=200)
+        finally:
+            event.remove(db.engine, "before_cursor_execute", listener)
+
+    assert len(said) <= 9
+
+
+def test_no_head_teacher_is_ever_searched(find, sample):
+    for row in sample[:20]:
+        assert not [name for name in find(row["HeadLastName"]) if name == row["EstablishmentName"]]
+
+
+def test_a_school_that_left_is_not_offered(work, clock):
+    with work() as database:
+        gone = a_school(left_register_on=clock.now().date())
+        database.flush()
+
+        assert search.find(gone.register_id).results == ()
+        assert database.get(School, gone.id) is gone

@@ -1,0 +1,59 @@
+"""What holds for every school of the sample and for whatever is typed. The register is imported once for all of it."""
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from idp.foundation.web.transactions import work
+from idp.schools import files, refresh, search, words
+from tests.schools.conftest import SAMPLE, rows_of
+
+OPEN = [row for row in rows_of(SAMPLE) if row["EstablishmentStatus (code)"] in {"1", "3"}]
+TYPED = ("st", "the", "hs", "c", "of", "e", "rc", "pri", "oak", "s", "leeds", "b7", "312", "'%_\\", "school")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def the_sample(built, place):
+    """The sample, imported once for the tests that ask very often."""
+    place.restore(built)
+    with work(built), files.opened(SAMPLE) as sources:
+        refresh.run(sources)
+    with work(built):
+        yield
+
+
+def test_every_open_school_is_found_by_each_of_its_numbers_and_names():
+    for row in OPEN:
+        name, number = row["EstablishmentName"], row["EstablishmentNumber"]
+        typed = [row["URN"], name, name.replace("'", "").replace("’", ""), f"{name} {row['Town']}", row["Postcode"]]
+        if number and row["LA (code)"] != "0":
+            typed.append(f"{row['LA (code)']}/{number}")
+        if row["Postcode"]:
+            typed.append(row["Postcode"].split()[0] + " ")
+        for text in filter(None, typed):
+            found = {one.school.register_id for one in search.find(text, show=200).results}
+            assert row["URN"] in found, (text, row["URN"])
+
+
+def test_swapped_letters_still_find_the_school():
+    missed = []
+    for row in OPEN:
+        longest = max(words.plain(row["EstablishmentName"]).split(), key=len)
+        if len(longest) > 4:
+            swapped = longest[:2] + longest[3] + longest[2] + longest[4:]
+            typed = words.plain(row["EstablishmentName"]).replace(longest, swapped, 1)
+            if row["URN"] not in {one.school.register_id for one in search.find(typed, show=200).results}:
+                missed.append((typed, row["EstablishmentName"]))
+
+    assert len(missed) <= 0.03 * len(OPEN), missed
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=80))
+def test_whatever_is_typed_there_is_an_answer(text):
+    assert isinstance(search.find(text), search.Answer)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(TYPED), max_size=14))
+def test_whatever_words_are_typed_there_is_an_answer(parts):
+    assert isinstance(search.find(" ".join(parts)), search.Answer)

@@ -1,0 +1,52 @@
+from datetime import date
+
+import pytest
+
+from idp.schools import status
+from idp.schools.models import School
+
+
+def a_state(**differs):
+    values = {"status_code": "1", "status_name": "Open", "type_code": "1", "closed_on": None, "opened_on": None}
+    return School(**(values | {"left_register_on": None} | differs))
+
+
+@pytest.mark.parametrize(
+    ("differs", "words"),
+    [
+        ({}, "Open"),
+        ({"status_code": "3", "closed_on": date(2031, 8, 31)}, "Open, closing on 31 August 2031"),
+        ({"status_code": "3", "closed_on": date(2020, 8, 31)}, "Open, due to close"),
+        ({"status_code": "3"}, "Open, due to close"),
+        ({"status_code": "4", "opened_on": date(2031, 9, 1)}, "Not open yet, opens on 1 September 2031"),
+        ({"status_code": "4"}, "Not open yet"),
+        ({"status_code": "2", "closed_on": date(2019, 8, 31)}, "Closed on 31 August 2019"),
+        ({"status_code": "2"}, "Closed"),
+        ({"status_code": "9", "status_name": "Paused"}, "Paused"),
+        ({"left_register_on": date(2026, 1, 1)}, "No longer in the register"),
+    ],
+)
+def test_a_state_is_told_in_words(clock, differs, words):
+    assert status.in_words(a_state(**differs)) == words
+
+
+@pytest.mark.parametrize("differs", [{}, {"status_code": "3"}, {"type_code": "30"}, {"type_code": "37"}])
+def test_open_schools_may_register_wherever_they_are(differs):
+    assert status.why_not(a_state(**differs)) is None
+
+
+@pytest.mark.parametrize(
+    ("differs", "said"),
+    [
+        ({"status_code": "2"}, "has closed"),
+        ({"status_code": "4", "opened_on": date(2031, 9, 1)}, "register on 1 September 2031"),
+        ({"status_code": "4"}, "once it has opened"),
+        ({"status_code": "9"}, "does not say that this school is open"),
+        ({"type_code": "29"}, "cannot register with us"),
+        ({"type_code": "47"}, "cannot register with us"),
+        ({"type_code": "48"}, "cannot register with us"),
+        ({"left_register_on": date(2026, 1, 1)}, "no longer in the national register"),
+    ],
+)
+def test_others_are_told_why_they_cannot(differs, said):
+    assert said in status.why_not(a_state(**differs))

@@ -1,0 +1,89 @@
+import pytest
+from hypothesis import given, strategies as st
+
+from idp.schools import words
+
+PARTS = (
+    "the",
+    "st",
+    "c",
+    "e",
+    "r",
+    "roman",
+    "catholic",
+    "church",
+    "of",
+    "england",
+    "co",
+    "cof",
+    "ce",
+    "rc",
+    "hs",
+    "jmi",
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "folded"),
+    [
+        ("St. Mary's C of E Sch", "saint marys cofe school"),
+        ("Saint Mary’s Church of England School", "saint marys cofe school"),
+        ("ST MARYS C.E. SCHOOL", "saint marys cofe school"),
+        ("St Joseph's R.C. Pri", "saint josephs catholic primary"),
+        ("St Joseph's Roman Catholic Primary", "saint josephs catholic primary"),
+        ("SS Peter & Paul", "saint peter and paul"),
+        ("Barrow-in-Furness", "barrow in furness"),
+        ("The Oaks Acad", "oaks academy"),
+        ("Voilà Côté 360°", "voila cote 360"),
+        ("Hill HS", "hill high school"),
+        ("Dell Inf and Jnr", "dell infant and junior"),
+        ("The", "the"),
+        ("(", ""),
+    ],
+)
+def test_many_spellings_fold_to_one(typed, folded):
+    assert words.fold(typed) == folded
+
+
+@given(st.text(max_size=60))
+def test_folding_twice_is_folding_once(text):
+    once = words.fold(text)
+
+    assert words.fold(once) == once
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=9))
+def test_folding_twice_is_folding_once_whatever_abbreviations_meet(parts):
+    once = words.fold(" ".join(parts))
+
+    assert words.fold(once) == once
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "far"),
+    [("leeds", "leeds", 0), ("leesd", "leeds", 1), ("leds", "leeds", 1), ("leedss", "leeds", 1),
+     ("laads", "leeds", 2), ("", "ab", 2), ("josephs", "jsoehps", 2)],
+)  # fmt: skip
+def test_a_swap_of_neighbours_is_one_slip(one, other, far):
+    assert words.distance(one, other, 2) == far
+    assert words.distance(other, one, 2) == far
+
+
+def test_a_distance_is_not_followed_beyond_its_limit():
+    assert words.distance("primary", "nursery", 2) == 3
+    assert words.distance("a", "abcdef", 2) == 3
+
+
+@given(st.text("abc", max_size=8), st.text("abc", max_size=8))
+def test_a_distance_is_the_same_both_ways(one, other):
+    assert words.distance(one, other, 8) == words.distance(other, one, 8)
+
+
+def test_short_words_and_numbers_are_forgiven_nothing():
+    assert [words.edits_allowed(word) for word in ("a", "st", "oak", "leeds", "school", "1st", "2079")] == [
+        0, 0, 1, 1, 2, 0, 0,
+    ]  # fmt: skip
+
+
+def test_trigrams_know_where_a_word_begins_and_ends():
+    assert words.trigrams("oak") == {"  o", " oa", "oak", "ak "}
