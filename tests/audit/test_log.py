@@ -47,7 +47,7 @@ def test_an_act_that_cannot_be_recorded_is_undone(work, tamper):
     def act():
         with work() as session:
             session.add(Details(entry_id=1, salt=b"", said={}))
-            log.record(events.SIGNED_IN, by=None)  # type: ignore[arg-type]
+            log.record(events.SIGNED_IN, by=None)
 
     with pytest.raises(DBAPIError):
         act()
