@@ -1,0 +1,86 @@
+"""The demo mailbox in a real browser: it notices mail by itself, and its links open beside it."""
+
+import mailbox
+from email.message import EmailMessage
+
+import pytest
+from playwright.sync_api import expect
+
+from clients.mailbox.app import create_app
+from tests.ports import free_port
+from tests.serving import serving
+
+HTML = "<h1>Verify</h1><p><a href='{address}/healthz'>Verify my e-mail address</a></p>"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "mailbox"
+
+
+@pytest.fixture
+def address(folder):
+    port = free_port()
+    with serving(create_app(folder), port):
+        yield f"http://localhost:{port}"
+
+
+@pytest.fixture
+def arrives(folder, address):
+    def arrive(subject, *, html=None, channel="email"):
+        message = EmailMessage()
+        message["Subject"], message["To"], message["X-Channel"] = subject, "office@oakhill.example", channel
+        message.set_content("Your code is 123456")
+        if html:
+            message.add_alternative(html.format(address=address), subtype="html")
+        mailbox.Maildir(folder).add(message)
+
+    return arrive
+
+
+def test_new_mail_appears_by_itself(page, address, arrives, looks_right):
+    page.goto(address)
+    expect(page.get_by_text("No messages yet")).to_be_visible()
+    looks_right(page, "mailbox-empty")
+
+    arrives("Please verify your e-mail address")
+
+    expect(page.get_by_role("link", name="Please verify")).to_be_visible()
+    looks_right(page, "mailbox-list")
+
+
+def test_while_a_message_is_read_new_mail_is_announced(page, address, arrives):
+    arrives("First")
+    page.goto(address)
+    page.get_by_role("link", name="First").click()
+
+    arrives("Second")
+
+    page.get_by_role("link", name="New mail has arrived").click()
+    expect(page.get_by_role("link", name="Second")).to_be_visible()
+
+
+def test_a_link_in_a_mail_opens_in_a_new_tab(page, address, arrives, looks_right):
+    arrives("Verify", html=HTML)
+    page.goto(address)
+    page.get_by_role("link", name="Verify").click()
+    mail = page.frame_locator("iframe")
+    expect(mail.get_by_role("heading", name="Verify")).to_be_visible()
+    looks_right(page, "mailbox-mail")
+
+    with page.context.expect_page() as opened:
+        mail.get_by_role("link", name="Verify my e-mail address").click()
+
+    opened.value.wait_for_load_state()
+    assert opened.value.url == f"{address}/healthz"
+    assert "/messages/" in page.url
+
+
+def test_a_text_message_looks_like_one(page, address, arrives, looks_right):
+    arrives("", channel="sms")
+    page.goto(address)
+    page.get_by_role("link", name="Text message").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Text message")
+    expect(page.locator(".bubble")).to_have_text("Your code is 123456")
+    looks_right(page, "mailbox-text-message")
