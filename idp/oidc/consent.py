@@ -24,8 +24,10 @@ from idp.oidc import authorize, incoming, requests, server as protocol
 from idp.oidc.authorize import Step
 from idp.oidc.incoming import AUTHORIZE, Request
 from idp.partners import registry
+from idp.partners.snapshots import AnyClient
 from idp.sharing import authorise, authority, mis
 from idp.sharing.authorise import Proposal
+from idp.sharing.models import Authorisation
 from idp.signin import session
 
 LONDON: Final = ZoneInfo("Europe/London")
@@ -106,7 +108,10 @@ def ask() -> Response:
     if "deny" in browser_request.form:
         authorise.refuse(request.client.registered, authorize.wanted(request), by=person)
         return _cancelled(request)
-    return _agree(request, person, Decision())
+    form = Decision()
+    if agree(request.client.registered, authorize.wanted(request), person, form) is None:
+        return _page(request, person, form)
+    return redirect(requests.address(request), 303)
 
 
 def tell_mis() -> Response:
@@ -114,14 +119,20 @@ def tell_mis() -> Response:
     request = _waiting_for(authorize.MIS)
     if isinstance(request, Response):
         return request
-    person, client, form = _person(), request.client.registered, WhichMis()
-    form.mis.choices = [(each.code, each.name) for each in mis.choices()]
     if "deny" in browser_request.form:
         return _cancelled(request)
+    _let_forms_lead_back(request)
+    return which_mis(request.client.registered, _person()) or redirect(requests.address(request), 303)
+
+
+def which_mis(client: AnyClient, person: Administrator) -> Response | None:
+    """The page that asks for the school's system, and takes the answer; None once it is one that `client` takes."""
+    form = WhichMis()
+    form.mis.choices = [(each.code, each.name) for each in mis.choices()]
     if form.validate_on_submit():
         mis.tell(form.mis.data, by=person)
         if registry.accepts(client, form.mis.data):
-            return redirect(requests.address(request), 303)
+            return None
     refused = None
     try:
         mis.check(person.estab, client)
@@ -129,62 +140,73 @@ def tell_mis() -> Response:
         form.mis.data = None
     except mis.MisNotAccepted as error:
         refused, form.mis.data = error, person.estab.mis
-    security.allow_form_origin(security.origin_of(str(request.answer_to)))
     page = render_template("oidc/mis.html", form=form, client=client, school=person.estab.school, refused=refused)
     return make_response(page, 422 if form.errors else 200)
 
 
-def _agree(request: Request, person: Administrator, form: Decision) -> Response:
-    """Record the agreement, unless the declaration is missing or something changed while the page was open."""
-    question, client, typed = _question(request, person), request.client.registered, browser_request.form
+def agree(client: AnyClient, asked: frozenset[str], person: Administrator, form: Decision) -> Authorisation | None:
+    """Record what the page was answered; None, with the reason in `form`, where it cannot be.
+
+    The declaration is missing then, or what the page asks about changed while it was open.
+    """
+    question, typed = question_of(client, asked, person), browser_request.form
     if typed.get("shown") != question.shown or typed.get("agreement") != client.agreement_version:
         form.form_errors.append("This page has changed since you opened it. Please read it again before you agree.")
-        return _page(request, person, form)
-    if question.is_about_data and not form.authority.data:
+    elif question.is_about_data and not form.authority.data:
         form.authority.errors = ["Tick the box if you have authority; otherwise ask somebody who has."]
-        return _page(request, person, form)
-    if not form.validate():
-        return _page(request, person, form)
-    authorise.give(
-        client, question.chosen(frozenset(typed.getlist("area"))), by=person, offered=question.proposal.offered,
-        agreement=client.agreement_version, until=question.until,
-    )  # fmt: skip
-    return redirect(requests.address(request), 303)
+    elif form.validate():
+        return authorise.give(
+            client, question.chosen(frozenset(typed.getlist("area"))), by=person, offered=question.proposal.offered,
+            agreement=client.agreement_version, until=question.until,
+        )  # fmt: skip
+    return None
 
 
-def _page(request: Request, person: Administrator, form: Decision) -> Response:
-    question = _question(request, person)
-    typed = browser_request.form
+def question_page(
+    client: AnyClient, asked: frozenset[str], person: Administrator, form: Decision, *, back: str,
+    template: str = "oidc/consent.html", **more: object,
+) -> Response:  # fmt: skip
+    """What is asked for, with what was ticked; `back` is where to go on as somebody else."""
+    question, typed = question_of(client, asked, person), browser_request.form
     ticked = frozenset(typed.getlist("area")) if browser_request.method == "POST" else question.proposal.ticked
-    _let_forms_lead_back(request)
     page = render_template(
-        "oidc/consent.html", form=form, question=question, client=request.client.registered, person=person,
-        school=person.estab.school, ticked=ticked, back=requests.address(request),
+        template, form=form, question=question, client=client, person=person, school=person.estab.school,
+        ticked=ticked, back=back, **more,
     )  # fmt: skip
     return make_response(page, 422 if form.errors else 200)
 
 
-def _for_a_viewer(request: Request, person: Administrator) -> Response:
-    """Who may only look is told who may decide."""
-    if browser_request.method == "POST":
-        return _cancelled(request)
+def viewer_page(client: AnyClient, person: Administrator, *, back: str, leave: str) -> Response:
+    """Who may only look is told who may decide; `leave` is what the button says that declines."""
     refusal: Refusal | None = None
     try:
         authority.check(person)
     except Refusal as refused:
         refusal = refused
-    _let_forms_lead_back(request)
     page = render_template(
-        "oidc/ask_an_owner.html", client=request.client.registered, school=person.estab.school, refusal=refusal,
-        owners=people.owners(person.estab_id), back=requests.address(request),
+        "oidc/ask_an_owner.html", client=client, school=person.estab.school, refusal=refusal,
+        owners=people.owners(person.estab_id), back=back, leave=leave,
     )  # fmt: skip
     return make_response(page, 403)
 
 
-def _question(request: Request, person: Administrator) -> Question:
+def question_of(client: AnyClient, asked: frozenset[str], person: Administrator) -> Question:
+    """What the person's school is asked by `client` for `asked`."""
+    return Question(authorise.proposal(person.estab_id, client, asked), authorise.lasts_until(client))
+
+
+def _page(request: Request, person: Administrator, form: Decision) -> Response:
+    _let_forms_lead_back(request)
+    asked, back = authorize.wanted(request), requests.address(request)
+    return question_page(request.client.registered, asked, person, form, back=back)
+
+
+def _for_a_viewer(request: Request, person: Administrator) -> Response:
+    if browser_request.method == "POST":
+        return _cancelled(request)
+    _let_forms_lead_back(request)
     client = request.client.registered
-    proposal = authorise.proposal(person.estab_id, client, authorize.wanted(request))
-    return Question(proposal, authorise.lasts_until(client))
+    return viewer_page(client, person, back=requests.address(request), leave=f"Back to {client.client_name}")
 
 
 def _waiting_for(step: Step) -> Request | Response:

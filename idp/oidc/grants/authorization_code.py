@@ -11,9 +11,9 @@ from sqlalchemy import Row, Table, bindparam, insert, or_, select, update
 from idp.audit import events, log
 from idp.foundation import clock, crypto
 from idp.foundation.database import Instant, session
-from idp.oidc import claims, errors, families, once, requests, responses, tokens
+from idp.oidc import once, requests, responses, tokens
 from idp.oidc.client import OAuthClient
-from idp.oidc.grants.common import OurGrant
+from idp.oidc.grants.common import FirstGrant
 from idp.oidc.incoming import Request
 from idp.oidc.models import Code
 from idp.oidc.tokens import Basis
@@ -64,7 +64,7 @@ class Redeemed:
         return frozenset(self.row.scopes)
 
 
-class CodeGrant(OurGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
+class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
     """RFC 6749 §4.1 as Authlib does it, on our rows."""
 
     def create_authorization_response(self, redirect_uri: str, grant_user: Approval | None) -> responses.Answer:
@@ -90,17 +90,6 @@ class CodeGrant(OurGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Auth
         """How the authorisation stands, if tokens may be issued under it now."""
         state = live.state(self.request.basis.authorisation_id, self.request.basis.person_id)
         return state if state is not None and state.is_live else None
-
-    def generate_token(self, user: State, scope: frozenset[str], **_asked: Any) -> dict[str, Any]:
-        """The tokens, with a refresh token where `offline_access` was granted (protocol.md §2.2)."""
-        request = self.request
-        asked = frozenset(request.sent.resources)
-        if not claims.resources(asked) <= (request.basis.resource or asked):
-            raise errors.InvalidTarget
-        answer = self.tokens_for(user, scope)
-        if "offline_access" in user.allowed(scope) and request.client.check_grant_type("refresh_token"):
-            answer["refresh_token"] = families.begin(request.basis, request.client, request.dpop_jkt)
-        return answer
 
     def delete_authorization_code(self, authorization_code: Redeemed) -> None:
         """Nothing: it was spent before, and its row is kept so that a replay is seen."""

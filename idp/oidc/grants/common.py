@@ -3,7 +3,7 @@
 from typing import Any
 
 from idp.foundation import scopes
-from idp.oidc import tokens
+from idp.oidc import claims, errors, families, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Request
 from idp.sharing.live import State
@@ -29,6 +29,21 @@ class OurGrant:
 
     def save_token(self, token: dict[str, Any]) -> None:
         """Nothing: access tokens are not stored, and refresh tokens were when they were made."""
+
+
+class FirstGrant(OurGrant):
+    """Mixed in where a lineage of tokens begins: with a code, or with a device's code."""
+
+    def generate_token(self, user: State, scope: frozenset[str], **_asked: Any) -> dict[str, Any]:
+        """The tokens, with a refresh token where `offline_access` was granted (protocol.md §2.2)."""
+        request = self.request
+        asked = frozenset(request.sent.resources)
+        if not claims.resources(asked) <= (request.basis.resource or asked):
+            raise errors.InvalidTarget
+        issued = self.tokens_for(user, scope)
+        if "offline_access" in user.allowed(scope) and request.client.check_grant_type("refresh_token"):
+            issued["refresh_token"] = families.begin(request.basis, request.client, request.dpop_jkt)
+        return issued
 
 
 def answer(request: Request, access_token: str, given: frozenset[str]) -> dict[str, Any]:
