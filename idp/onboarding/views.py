@@ -173,7 +173,9 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
         return _to_its_step(registration)
     form = forms.SignUp(data=_typed(registration))
     if not form.validate_on_submit():
-        return render_template("onboarding/sign_up.html", form=form, registration=registration), _status(form)
+        return_to = registration.return_to if registration.began_in(browser.here()) else None
+        page = render_template("onboarding/sign_up.html", form=form, registration=registration, return_to=return_to)
+        return page, _status(form)
     made = _made_outside()
     try:
         typed = form.details(registration.email)
