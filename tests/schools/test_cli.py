@@ -1,0 +1,136 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import func, select
+
+from idp.cli import main
+from idp.schools.models import School
+from tests.schools.conftest import SAMPLE, SAMPLE_LINKS, csv_of
+from tests.schools.test_download import Site, site
+
+__all__ = ["Site", "site"]
+
+
+@pytest.fixture
+def idp(app, monkeypatch, clock):
+    """`idp("schools", …)` runs the command on the tests' application."""
+    monkeypatch.setattr("idp.cli._built", lambda: app)
+
+    def run(*words, code=0):
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def schools(work):
+    """How many schools there are."""
+
+    def count():
+        with work() as database:
+            return database.scalar(select(func.count()).select_from(School))
+
+    return count
+
+
+def test_a_file_is_imported_and_summed_up(idp, schools):
+    said = idp("schools", "refresh", "--from", str(SAMPLE), "--links", str(SAMPLE_LINKS)).stdout
+
+    assert schools() == 300
+    summary = dict(line.rsplit(None, 1) for line in said.splitlines()[1:])
+    assert {name.strip(): count for name, count in summary.items()} == {
+        "read": "300", "added": "300", "changed": "0", "closed": "0", "reopened": "0", "left the register": "0",
+        "came back": "0", "links": "17", "unknown codes": "0", "repairs": "0",
+    }  # fmt: skip
+
+
+def test_a_dry_run_says_so_and_changes_nothing(idp, schools):
+    said = idp("schools", "refresh", "--from", str(SAMPLE), "--dry-run").stdout
+
+    assert "Would import" in said
+    assert "nothing was changed" in said
+    assert schools() == 0
+
+
+def test_json_is_for_scripts(idp):
+    told = json.loads(idp("schools", "refresh", "--from", str(SAMPLE), "--json").stdout)
+
+    assert (told["rows"], told["added"], told["dated"], told["oddities"]) == (300, 300, "2024-04-28", [])
+
+
+def test_what_was_odd_is_listed_with_its_urn(idp, sample, tmp_path):
+    sample[2]["OpenDate"] = "never"
+    path = tmp_path / "edubasealldata.csv"
+    path.write_bytes(csv_of(sample))
+
+    assert "URN 900001: OpenDate “never”: could not be read" in idp("schools", "refresh", "--from", str(path)).stderr
+
+
+def test_a_refusal_is_a_sentence_and_exit_code_1(idp, schools, tmp_path):
+    path = tmp_path / "edubasealldata.csv"
+    path.write_text("<html>")
+
+    assert "is a web page, not the register" in idp("schools", "refresh", "--from", str(path), code=1).stderr
+    assert schools() == 0
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--from", str(SAMPLE), "--download"), ("--url", "https://x.example"), ("--from", "no such file")]
+)
+def test_wrong_usage_is_exit_code_2(idp, words):
+    idp("schools", "refresh", *words, code=2)
+
+
+def test_a_download_says_which_file_it_took(idp, site, schools):
+    site.has["edubasealldata20260301.csv"] = 200, SAMPLE.read_bytes()
+
+    result = idp("schools", "refresh", "--download")
+
+    assert f"Fetched {site.url}/edubasealldata20260301.csv" in result.stderr
+    assert "of 2026-03-01" in result.stdout
+    assert schools() == 300
+
+
+def test_a_download_of_a_given_address(idp, site, schools):
+    site.has["edubasealldata20240404.csv"] = 200, SAMPLE.read_bytes()
+
+    idp("schools", "refresh", "--download", "--url", f"{site.url}/edubasealldata20240404.csv")
+
+    assert schools() == 300
+
+
+def test_a_line_is_said_for_every_ten_thousand_rows(idp, sample, tmp_path):
+    path = tmp_path / "edubasealldata.csv"
+    path.write_bytes(csv_of([sample[2] | {"URN": str(100_000 + number)} for number in range(10_000)]))
+
+    assert "10,000 rows read, 100% of the file" in idp("schools", "refresh", "--from", str(path)).stderr
+
+
+def test_schools_are_found_as_on_the_page(idp, register):
+    said = idp("schools", "search", "st", "josephs", "leeds").stdout
+
+    assert "St Joseph's Catholic Primary School" in said
+    assert len(said.splitlines()) == 2
+
+
+def test_search_has_json_too(idp, register):
+    (found,) = json.loads(idp("schools", "search", "900109", "--json").stdout)
+
+    assert (found["name"], found["status"]) == ("Birch Green Primary School", "Closed on 31 August 2018")
+    assert found["successors"] == ["900110"]
+
+
+def test_search_says_what_it_mended_left_out_or_did_not_find(idp, register):
+    assert "searched for “willow”" in idp("schools", "search", "wilow bank").stderr
+    assert "Left out “leeds”" in idp("schools", "search", "willow bank leeds").stderr
+    assert "No school found for the URN 999999." in idp("schools", "search", "999999").stdout
+    assert "too little" in idp("schools", "search", "x").stdout
+    assert "more than 20" in idp("schools", "search", "school").stderr
+
+
+def test_help_is_worth_reading(idp):
+    assert "idp schools refresh --download" in idp("schools", "refresh", "--help").output
+    assert "Open Government Licence" in " ".join(idp("schools", "--help").output.split())

@@ -1,0 +1,131 @@
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from idp.foundation import clock as clocks
+from idp.foundation.runtime import Runtime
+from idp.schools import download, files
+from tests.schools.conftest import SAMPLE, SAMPLE_LINKS, refused
+
+
+class Site:
+    """The register's site: what it has, and what it was asked for."""
+
+    def __init__(self):
+        self.has, self.asked, self.cut = {}, [], False
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                name = self.path.rsplit("/", 1)[1]
+                site.asked.append(name)
+                status, content = site.has.get(name, (404, b"<Error/>"))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2] if site.cut else content)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server.server_port}/public"
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def site(app, monkeypatch):
+    """A site of our own in place of the register's."""
+    site = Site()
+    real = app.extensions["idp"]
+    schools = real.settings.schools.model_copy(update={"download_url": site.url})
+    settings = real.settings.model_copy(update={"schools": schools})
+    monkeypatch.setitem(app.extensions, "idp", Runtime(settings, real.sealer, real.passwords))
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def fetched(app, site, clock):
+    """The newest register, as (address, schools in it, whether links came with it)."""
+
+    def take():
+        with app.app_context(), download.newest() as got, files.opened(got.register, got.links) as sources:
+            return got.address, sources.schools.size, sources.links is not None
+
+    return take
+
+
+def test_todays_file_is_taken_with_its_links(site, fetched):
+    site.has["edubasealldata20260302.csv"] = 200, SAMPLE.read_bytes()
+    site.has["links_edubasealldata20260302.csv"] = 200, SAMPLE_LINKS.read_bytes()
+
+    assert fetched() == (f"{site.url}/edubasealldata20260302.csv", SAMPLE.stat().st_size, True)
+
+
+@pytest.mark.parametrize("missing", [403, 404])
+def test_the_days_before_are_tried_when_today_is_not_there_yet(site, fetched, missing):
+    site.has["edubasealldata20260302.csv"] = missing, b""
+    site.has["edubasealldata20260227.csv"] = 200, SAMPLE.read_bytes()
+
+    address, _, links = fetched()
+
+    assert address.endswith("/edubasealldata20260227.csv")
+    assert not links
+    assert len(site.asked) == 5
+
+
+def test_today_is_todays_in_london(site, fetched):
+    site.has["edubasealldata20260702.csv"] = 200, SAMPLE.read_bytes()
+
+    with clocks.fixed(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)):
+        assert fetched()[0].endswith("20260702.csv")
+
+
+def test_with_nothing_for_four_days_it_says_what_to_do(site, fetched):
+    with refused("no register of the last 4 days.*--url.*--from"):
+        fetched()
+
+
+def test_an_error_of_the_site_is_told_by_its_number(site, fetched):
+    site.has["edubasealldata20260302.csv"] = 503, b"busy"
+
+    with refused("answered 503"):
+        fetched()
+
+
+def test_a_file_shorter_than_announced_is_refused(site, fetched):
+    site.has["edubasealldata20260302.csv"] = 200, SAMPLE.read_bytes()
+    site.cut = True
+
+    with refused("did not arrive whole"):
+        fetched()
+
+
+def test_an_address_that_leads_nowhere_is_refused(app, site):
+    with refused("nothing at .*/other.csv"), app.app_context(), download.at(f"{site.url}/other.csv"):
+        pass
+
+
+def test_an_address_inside_our_network_is_not_fetched(app):
+    with refused("could not be reached"), app.app_context(), download.at("http://169.254.169.254/latest/meta-data"):
+        pass
+
+
+def test_the_files_are_gone_afterwards(app, site):
+    site.has["register.csv"] = 200, SAMPLE.read_bytes()
+
+    with app.app_context(), download.at(f"{site.url}/register.csv") as got:
+        assert got.register.exists()
+    assert not got.register.exists()

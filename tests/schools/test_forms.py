@@ -1,0 +1,215 @@
+"""The page that finds a school, as a person without JavaScript sees it."""
+
+import pytest
+from bs4 import BeautifulSoup
+
+
+class Page:
+    """What the page says, and what is on it."""
+
+    def __init__(self, answer):
+        self.status = answer.status_code
+        self.location = answer.headers.get("Location", "")
+        self.html = BeautifulSoup(answer.get_data(as_text=True), "html.parser")
+        self.text = " ".join(self.html.get_text(" ").split())
+
+    @property
+    def radios(self):
+        """Name of each school that can be chosen, by its id."""
+        return {
+            radio["value"]: self.html.find("label", {"for": radio["id"]}).get_text(strip=True)
+            for radio in self.html.select("input[type=radio][name=school]:not([disabled])")
+        }
+
+    @property
+    def selected(self):
+        return [radio["value"] for radio in self.html.select("input[type=radio][checked]")]
+
+
+@pytest.fixture
+def page(register, web):
+    """`page(q="…")` is the search page, asked that."""
+    return lambda **asked: Page(web.get("/register", query_string=asked))
+
+
+def test_the_first_page_has_one_box_and_three_labelled_fields(page):
+    first = page()
+
+    labels = {label["for"]: label.get_text(strip=True) for label in first.html.select("label[for]")}
+    assert labels == {
+        "q": "Your school’s name, postcode, DfE number or URN",
+        "postcode": "School postcode",
+        "dfe_number": "DfE number",
+        "urn": "School URN",
+    }
+    assert first.status == 200
+    assert not first.radios
+
+
+def test_every_page_names_the_licence_the_source_and_the_day(page):
+    for shown in (page(), page(q="willow"), page(q="nowhere at all xyz")):
+        assert "Contains public sector information licensed under the Open Government Licence v3.0" in shown.text
+        assert "Get Information about Schools , Department for Education, register of 28 April 2024." in shown.text
+
+
+@pytest.mark.parametrize(
+    "asked", [{"q": "312/4567"}, {"dfe_number": "3124567"}, {"urn": "900001"}, {"postcode": "ub8 1wb"}]
+)
+def test_each_field_finds_the_school_and_selects_the_only_one(page, asked):
+    found = page(**asked)
+
+    assert list(found.radios.values()) == ["Willow Bank Primary School"]
+    assert found.selected == list(found.radios)
+    for told in ("Willow Bank Lane, Uxbridge, UB8 1WB", "URN 900001", "312/4567", "Primary · Open"):
+        assert told in found.text
+
+
+def test_what_was_typed_is_still_in_its_field(page):
+    assert page(q="st josephs").html.find(id="q")["value"] == "st josephs"
+    assert page(postcode="b78").html.find(id="postcode")["value"] == "b78"
+    assert page(postcode="b78").html.find("details").has_attr("open")
+
+
+def test_of_several_none_is_selected_until_somebody_does(page):
+    found = page(q="st josephs")
+
+    assert len(found.radios) == 6
+    assert found.selected == []
+    one = list(found.radios)[3]
+    assert page(q="st josephs", school=one).selected == [one]
+
+
+def test_next_goes_on_with_the_chosen_school(page):
+    found = page(q="312/4567")
+
+    onwards = page(q="312/4567", school=found.selected[0], choose="1", next="/oauth/authorize?client_id=x")
+
+    assert onwards.status == 303
+    assert f"school={found.selected[0]}" in onwards.location
+    assert "next=/oauth/authorize" in onwards.location.replace("%2F", "/")
+
+
+def test_next_without_a_school_says_so_and_keeps_the_list(page):
+    again = page(q="st josephs", choose="1")
+
+    assert again.html.select_one(".error-summary a")["href"] == "#school"
+    assert "Select your school from the list." in again.text
+    assert len(again.radios) == 6
+
+
+def test_a_closed_school_cannot_be_chosen_by_hand_either(page):
+    closed = page(q="last bell").html.select_one("input[type=radio][disabled]")["value"]
+
+    again = page(q="last bell", school=closed, choose="1")
+
+    assert "This school has closed" in again.html.select_one(".error-summary").get_text()
+
+
+@pytest.mark.parametrize("asked", [{"q": ""}, {"q": " ", "choose": "1"}, {"postcode": "", "dfe_number": "", "urn": ""}])
+def test_an_empty_search_says_what_to_type(page, asked):
+    again = page(**asked)
+
+    assert "Type your school’s name, postcode, DfE number or URN." in again.text
+
+
+def test_one_letter_is_too_little(page):
+    again = page(q="x")
+
+    assert "Type at least two letters or digits." in again.text
+
+
+def test_a_closed_school_says_since_when_and_offers_its_successor(page):
+    found = page(urn="900109")
+
+    assert "Closed on 31 August 2018" in found.text
+    assert list(found.radios.values()) == ["Birch Green Academy"]
+    assert "Follows Birch Green Primary School" in found.text
+    assert found.selected == list(found.radios)
+
+
+def test_a_split_offers_every_successor(page):
+    assert list(page(q="great divide school").radios.values())[-2:] == [
+        "Great Divide East Academy",
+        "Great Divide West Academy",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("closed", "told"),
+    [
+        ("early bird school", "will be followed by Early Bird Academy"),
+        ("gone before primary", "followed by Never Listed Academy that the register does not list"),
+        ("last bell", "does not say which school followed Last Bell School"),
+        ("ouroboros lower", "does not say which school followed Ouroboros Lower School"),
+        ("wharfside", "followed by Wharfside Academy , which is in this list"),
+    ],
+)
+def test_a_successor_that_cannot_be_chosen_is_told(page, closed, told):
+    assert told in page(q=closed).text
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Marram Children's Centre", "universities are in the register, but cannot register with us"),
+        ("Garden Quarter Primary School", "Not open yet, opens on 1 September 2031"),
+        ("Old Foundry School", "Open, closing on 31 December 2030"),
+    ],
+)
+def test_a_school_says_what_its_state_means(page, name, told):
+    assert told in page(q=name).text
+
+
+def test_a_repaired_word_and_a_dropped_one_are_told(page):
+    assert "No school has “wilow” in its name, so we looked for “willow”." in page(q="wilow bank").text
+    assert "so we left out “leeds”." in page(q="willow bank leeds").text
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"urn": "999999"}, "We looked for the URN 999999"),
+        ({"postcode": "ZZ1 1ZZ"}, "We looked for the postcode ZZ1 1ZZ"),
+        ({"q": "xylophonique"}, "We looked for the name or town “xylophonique”"),
+    ],
+)
+def test_nothing_found_says_how_it_was_read_and_where_to_look(page, asked, told):
+    nothing = page(**asked)
+
+    assert told in nothing.text
+    assert nothing.html.find("a", href="https://get-information-schools.service.gov.uk/")
+    assert nothing.html.find("a", href=lambda href: href and href.startswith("mailto:"))
+    assert nothing.status == 200
+
+
+def test_show_more_shows_more_and_keeps_what_was_asked(page, web):
+    first = page(q="school", next="/oauth/authorize")
+    more = first.html.find("a", string="Show more schools")["href"]
+
+    assert len(first.html.select("input[type=radio]")) == 20
+    assert "More than 20 schools found" in first.text
+    further = Page(web.get(more.split("#")[0]))
+    assert len(further.html.select("input[type=radio]")) >= 40
+    assert further.html.find("input", {"name": "next"})["value"] == "/oauth/authorize"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"q": "\0"}, {"q": "<script>alert(1)</script>"}, {"q": "school", "show": "9" * 5000},
+        {"q": "school", "show": "-1"}, {"q": "school", "show": "x"},
+        {"q": "school", "school": "9" * 30, "choose": "1"}, {"q": "school", "school": "x", "choose": "1"},
+        {"q": "x" * 2000}, {"urn": "\uff19\uff10\uff10"}, {"postcode": "'"}, {"school": "1"}, {"choose": "1"},
+    ],
+)  # fmt: skip
+def test_no_input_breaks_the_page(page, asked):
+    shown = page(**asked)
+
+    assert shown.status in {200, 404}
+    assert not shown.html.find("script", string=True)
+
+
+def test_every_id_on_a_page_of_results_is_there_once(page):
+    for asked in ("great divide", "confluence", "chain lane", "school"):
+        ids = [tag["id"] for tag in page(q=asked).html.select("[id]")]
+        assert len(ids) == len(set(ids)), asked

@@ -1,0 +1,73 @@
+import pytest
+
+
+@pytest.fixture
+def asked(register, web):
+    """`asked("…")` is the JSON answer to what has been typed so far."""
+    return lambda text: web.get("/schools/search.json", query_string={"q": text})
+
+
+def test_the_list_says_what_tells_schools_apart(asked):
+    answer = asked("312/4567").json
+
+    assert answer["more"] is False
+    (school,) = answer["results"]
+    assert school.pop("id") > 0
+    assert school == {
+        "name": "Willow Bank Primary School",
+        "place": "Willow Bank Lane, Uxbridge, UB8 1WB",
+        "urn": "900001",
+        "dfe_number": "312/4567",
+        "phase": "Primary",
+        "status": "Open",
+        "can_register": True,
+    }
+
+
+def test_the_list_is_short_and_says_when_there_is_more(asked):
+    answer = asked("school").json
+
+    assert (len(answer["results"]), answer["more"]) == (8, True)
+
+
+def test_a_closed_school_is_in_the_list_as_closed(asked):
+    (school,) = asked("last bell").json["results"]
+
+    assert (school["status"], school["can_register"]) == ("Closed on 31 August 2020", False)
+
+
+def test_it_may_be_kept_by_anybody_and_sets_no_cookie(asked):
+    answer = asked("willow")
+
+    assert answer.headers["Cache-Control"] == "public, max-age=300"
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("text", ["", "x", "\0", "%00", "ﬀ" * 5000, "\ud83c", "%", "_", "12345678901"])
+def test_nothing_that_is_typed_is_an_error(asked, text):
+    answer = asked(text.encode("utf-8", "surrogatepass"))
+
+    assert answer.status_code == 200
+    assert answer.json["results"] == []
+
+
+def test_without_a_register_nothing_is_found(web):
+    assert web.get("/schools/search.json?q=school").json == {"results": [], "more": False}
+
+
+def test_head_teachers_are_not_in_it(asked, sample):
+    text = asked("school").get_data(as_text=True)
+
+    assert not [row["HeadLastName"] for row in sample if f"{row['HeadFirstName']} {row['HeadLastName']}" in text]
+
+
+def test_one_address_is_stopped_only_when_it_asks_beyond_all_reason(app, web, register, monkeypatch):
+    from idp.foundation.web.throttle import limiter
+
+    monkeypatch.setitem(app.extensions, "idp.throttle_factor", 1)
+    limiter.reset()
+    statuses = [web.get("/schools/search.json?q=x").status_code for _ in range(1201)]
+    limiter.reset()
+
+    assert set(statuses[:1200]) == {200}
+    assert statuses[1200] == 429
