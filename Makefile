@@ -52,12 +52,12 @@ format: $(DEV) ## Put the code in order, as `make check` wants it
 	@$(VENV)/bin/ruff format .
 
 .PHONY: bench
-bench: $(DEV) ## Measure: a full-size register, search, and what a request costs, on SQLite and PostgreSQL
-	@$(RUN) -m bench
+bench: $(DEV) ## [WHAT=costs] Measure: a full-size register, search, and what a request costs, on SQLite and PostgreSQL
+	@$(RUN) -m bench $(WHAT)
 
 .PHONY: bench-quick
 bench-quick: $(DEV) ## The same, smaller and on SQLite alone
-	@$(RUN) -m bench --quick
+	@$(RUN) -m bench --quick $(WHAT)
 
 .PHONY: install
 install: $(DEV) ## Make the environment for working on it, and nothing else

@@ -16,7 +16,11 @@ import psycopg
 from bench import costs, register, report
 from tests import postgresql
 
-PARTS = ("costs", "register")
+TITLES = {
+    "costs": "What a request costs in process; × is times a bare Flask view in the same run",
+    "register": "The national register at full size",
+}
+PARTS = tuple(TITLES)
 DURABLE = ("synchronous_commit=on",)
 """As in production: what was committed is on the disk."""
 
@@ -31,17 +35,18 @@ def main() -> int:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     parts = asked.parts or list(PARTS)
 
-    found: dict[str, list[report.Figure]] = {}
+    found: dict[str, list[report.Figure]] = {name: [] for name in parts}
     with ExitStack() as stack:
-        server = None if asked.quick else _server(stack)
-        for kind, new in _databases(stack, server):
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        schools = register.material(folder, 5_000 if asked.quick else 52_000) if "register" in parts else None
+        for kind, new in _databases(stack, folder, None if asked.quick else _server(stack)):
             if "costs" in parts:
                 rounds, calls = (3, 40) if asked.quick else (7, 100)
-                found["costs"] = found.get("costs", []) + costs.measure(new(), kind, rounds=rounds, calls=calls)
-        for name, figures in found.items():
-            report.show(f"{name} (ratios to a bare Flask view are the currency)", figures)
-        if "register" in parts:
-            found["register"] = register.figures(server, rows=5_000 if asked.quick else 52_000)
+                found["costs"] += costs.measure(new(), kind, rounds=rounds, calls=calls)
+            if schools:
+                found["register"] += register.measure(new(), kind, schools, times=60 if asked.quick else 300)
+    for name, figures in found.items():
+        report.show(TITLES[name], figures)
     print(f"\nKept in {report.keep(found, quick=asked.quick).relative_to(Path.cwd())}")
     return int(any(figure.verdict == "MISSED" for figures in found.values() for figure in figures))
 
@@ -65,8 +70,7 @@ def _postgres(server: str) -> Iterator[str]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def _databases(stack: ExitStack, server: str | None) -> Iterator[tuple[str, Callable[[], str]]]:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+def _databases(stack: ExitStack, folder: Path, server: str | None) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "SQLite", lambda: f"sqlite:///{folder / uuid.uuid4().hex}.sqlite3"
     if server:
         yield "PostgreSQL", lambda: stack.enter_context(_postgres(server))

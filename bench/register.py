@@ -1,34 +1,24 @@
 """The register at full size: 52,000 schools imported, imported again, and searched (school-register.md §5, §6).
 
-    python -m bench.register [--rows N] [--postgres URL] [--names links.csv] [--keep DIR] [--json FILE]
-
-Makes a register in the real 140-column format, with the names of a real links file where there is one, and
-measures on SQLite and, where `--postgres` or `TEST_DATABASE` names a server, on PostgreSQL. Exits 1 when a
-target is missed.
+Made in the real 140-column format, with the names of a real links file where there is one: `GIAS_LINKS` names it,
+or it lies in `shared/data` beside the project.
 """
 
-import argparse
 import csv
-import json
 import os
 import random
 import resource
 import statistics
-import sys
-import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 from flask import Flask
 from sqlalchemy import select
 
-os.environ.setdefault("IDP_CONFIG", "config/test.toml")
-
+from bench.report import Figure
 from idp.foundation import database, runtime
 from idp.foundation.settings import ROOT, load
 from idp.foundation.web.transactions import Application, work
@@ -36,6 +26,8 @@ from idp.schools import codes, files, gias, links, refresh, search, words
 from idp.schools.models import School
 
 SAMPLE = ROOT / "config" / "sample-register.csv"
+_named = os.environ.get("GIAS_LINKS")
+REAL_LINKS = Path(_named) if _named else max((ROOT.parent / "shared" / "data").glob("gias-links-*.csv"), default=None)
 ENCODING = "cp1252"
 LETTERS = "ABDEFGHJLNPQRSTUWXYZ"
 STATUS_SHARES = {codes.OPEN: 500, codes.CLOSED: 470, codes.CLOSING: 10, codes.PROPOSED: 20}
@@ -43,32 +35,14 @@ AREAS = ("B", "BN", "BS", "CB", "CM", "DH", "E", "GU", "L", "LE", "LS", "M", "ME
          "SO", "SW", "TQ", "TR", "UB", "W", "WA", "YO")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measurement beside its target; both in `unit`, the smaller the better."""
-
-    what: str
-    database: str
-    value: float
-    unit: str
-    target: float | None = None
-    note: str = ""
-
-    @property
-    def is_met(self) -> bool:
-        """True where there is no target."""
-        return self.target is None or self.value <= self.target
-
-
 # ── a register of full size ───────────────────────────────────────────────────────────────────────────────────
 
 
 def real_names(path: Path | None) -> list[str]:
     """The distinct school names of a real links file; none where there is no such file."""
-    found = [path] if path else sorted((ROOT.parent / "shared" / "data").glob("gias-links-*.csv"))
-    if not found or not found[-1].is_file():
+    if path is None or not path.is_file():
         return []
-    with found[-1].open(encoding=ENCODING, errors="replace", newline="") as file:
+    with path.open(encoding=ENCODING, errors="replace", newline="") as file:
         return sorted({row["LinkName"] for row in csv.DictReader(file) if row["LinkName"]})
 
 
@@ -128,18 +102,6 @@ def on_database(url: str) -> Iterator[Flask]:
         database.db.engine.dispose()
 
 
-@contextmanager
-def new_postgres(server: str) -> Iterator[str]:
-    """A database of its own on the server at `server`, dropped afterwards."""
-    base, name = server.rsplit("/", 1)[0], f"bench_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        try:
-            yield f"{base}/{name}".replace("postgresql://", "postgresql+psycopg://")
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
 # ── measuring ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -157,16 +119,16 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
         with work(app), files.opened(path) as sources:
             return refresh.run(sources)
 
-    yield Figure("first import", kind, timed(lambda: take(register)), "s", 5 if kind == "SQLite" else 10)
-    yield Figure("unchanged import", kind, timed(lambda: take(register)), "s", 2)
+    yield Figure(f"register, {kind}", "first import", timed(lambda: take(register)), "s", 5 if kind == "SQLite" else 10)
+    yield Figure(f"register, {kind}", "unchanged import", timed(lambda: take(register)), "s", 2)
     changed = register.with_name("changed.csv")
     body = register.read_bytes().replace(b'"Willow', b'"Weeping Willow')
     changed.write_bytes(body)
     told = take(changed)
-    yield Figure("import with some changed", kind, told.seconds, "s", note=f"{told.changed} changed")
+    yield Figure(f"register, {kind}", "import with some changed", told.seconds, "s", note=f"{told.changed} changed")
     if names:
         with work(app), files.opened(register, names) as sources, _text_of(sources) as found:
-            yield Figure("real links file", kind, timed(lambda: links.replace(found)), "s")
+            yield Figure(f"register, {kind}", "real links file", timed(lambda: links.replace(found)), "s")
 
 
 @contextmanager
@@ -208,7 +170,7 @@ def _search(app: Flask, what: str, target: float, questions: list[tuple[School, 
             found += any(one.school.id == school.id for one in answer.results) or answer.more
     p95 = statistics.quantiles(taken, n=20)[-1]
     note = f"median {statistics.median(taken):.1f}, worst {max(taken):.0f}, found {100 * found / len(questions):.0f} %"
-    return Figure(f"search: {what}, p95", kind, p95, "ms", target, note)
+    return Figure(f"register, {kind}", f"search by {what}, p95", p95, "ms", target, note)
 
 
 def _misspelt(name: str, chance: random.Random) -> str:
@@ -221,58 +183,26 @@ def _misspelt(name: str, chance: random.Random) -> str:
     return words.plain(name).replace(longest, swapped, 1)
 
 
-def measure(url: str, kind: str, register: Path, options: argparse.Namespace) -> list[Figure]:
-    """Everything on one database."""
-    figures = []
+@dataclass(frozen=True)
+class Material:
+    """What is imported and searched: the register's file, and the real links file where there is one."""
+
+    register: Path
+    links: Path | None
+
+
+def material(folder: Path, rows: int) -> Material:
+    """Write the register of a run into `folder`."""
+    names = real_names(REAL_LINKS)
+    register = folder / "edubasealldata20240404.csv"
+    make(register, rows, names)
+    print(f"{rows:,} schools, {register.stat().st_size / 1e6:.0f} MB; {len(names):,} real names", flush=True)
+    return Material(register, REAL_LINKS)
+
+
+def measure(url: str, kind: str, of: Material, *, times: int) -> list[Figure]:
+    """Everything on one database; `times` searches of each kind."""
     with on_database(url) as app:
-        for figure in imports(app, register, options.names, kind):
-            _tell(figure)
-            figures.append(figure)
-        for figure in searches(app, kind, options.searches):
-            _tell(figure)
-            figures.append(figure)
-    return figures
-
-
-def _tell(figure: Figure) -> None:
-    target = f"≤ {figure.target:g}" if figure.target else ""
-    verdict = "" if figure.target is None else "ok" if figure.is_met else "MISSED"
-    print(
-        f"{figure.database:<11} {figure.what:<40} {figure.value:>8.2f} {figure.unit:<3} {target:>6} {verdict:<7}"
-        f"{figure.note}",
-        flush=True,
-    )
-
-
-def main() -> int:
-    """Make, measure, tell. 1 when a target was missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=52_000)
-    parser.add_argument("--searches", type=int, default=300, help="of each kind")
-    parser.add_argument("--postgres", default=os.environ.get("TEST_DATABASE", ""), help="postgresql://… of a server")
-    parser.add_argument("--names", type=Path, help="a real links file to take the names from")
-    parser.add_argument("--keep", type=Path, help="folder to leave the register in")
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    options = parser.parse_args()
-    names = real_names(options.names)
-    print(f"{options.rows:,} schools; {len(names):,} real names{'' if names else ', so they are invented'}")
-    if not options.names:
-        options.names = max((ROOT.parent / "shared" / "data").glob("gias-links-*.csv"), default=None)
-    with tempfile.TemporaryDirectory() as folder:
-        register = (options.keep or Path(folder)) / "edubasealldata20240404.csv"
-        make(register, options.rows, names)
-        print(f"{register.stat().st_size / 1e6:.0f} MB")
-        figures = measure(f"sqlite:///{folder}/bench.sqlite3", "SQLite", register, options)
-        print(f"memory at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
-        if options.postgres:
-            with new_postgres(options.postgres) as url:
-                figures += measure(url, "PostgreSQL", register, options)
-        else:
-            print("No PostgreSQL: name a server with --postgres or TEST_DATABASE to measure there too.")
-    if options.json:
-        options.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n", "utf-8")
-    return int(any(not figure.is_met for figure in figures))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        figures = [*imports(app, of.register, of.links, kind), *searches(app, kind, times)]
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return [*figures, Figure(f"register, {kind}", "memory of the process, at most", most, "MB")]

@@ -24,6 +24,7 @@ class Figure:
     value: float
     unit: str
     goal: float | None = None
+    note: str = ""
 
     @property
     def verdict(self) -> str:
@@ -40,7 +41,7 @@ def show(title: str, figures: Sequence[Figure]) -> None:
             figure.what,
             f"{figure.value:,.2f} {figure.unit}",
             "" if figure.goal is None else f"<= {figure.goal:g}",
-            figure.verdict,
+            " ".join(part for part in (figure.verdict, figure.note) if part),
         )
         for figure in figures
     ]
