@@ -31,7 +31,7 @@ def stop_sharing(client_id: str) -> ResponseReturnValue:
     shared = overview.shared_with(person, client_id)
     if shared is None:
         raise NotFound(because=f"{person.estab_id} shares nothing with that client")
-    if request.method == "GET":
+    if request.method != "POST":  # a HEAD carries no token against forgery, and stops nothing
         return render_template("manage/stop.html", shared=shared, person=person)
     authorise.withdraw(person.estab_id, client_id, by=person)
     flash(f"Your school has stopped sharing with {shared.name}.", "success")

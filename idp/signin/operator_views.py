@@ -20,7 +20,7 @@ bp = Blueprint("operators", __name__)
 def set_up(secret: str) -> ResponseReturnValue:
     """A password and an authenticator app, once. Nothing happens until a button is pressed: scanners follow links."""
     operator = operators.invited(secret)
-    if request.method == "GET":
+    if request.method != "POST":  # some scanners ask by HEAD
         return render_template("signin/set_up_begin.html", operator=operator)
     form = OperatorSetUp()
     if "finish" in request.form and form.validate():

@@ -1,9 +1,13 @@
 """S34: another site cannot press our buttons, nor sign somebody in as somebody else."""
 
+from datetime import timedelta
+
 import pytest
 
 from idp.estabs import links
 from idp.estabs.models import Administrator, PersonalSecret
+from idp.foundation import clock
+from idp.sharing import authorise
 from idp.signin import operators
 from idp.signin.models import BrowserSession
 from tests.factories import PASSWORD, a_client, an_administrator
@@ -98,24 +102,34 @@ def test_looking_at_a_page_changes_nothing(jo, work, path):
         assert [row.ended_at for row in session.query(BrowserSession)] == [None]
 
 
-def test_sharing_is_not_stopped_by_another_site(jo, attacker, work):
-    from datetime import timedelta
-
-    from idp.foundation import clock
-    from idp.sharing import authorise
-
+@pytest.fixture
+def stop(jo, work):
+    """Where a service that Jo's school shares with is stopped; Jo is signed in."""
     with work() as session:
         client = a_client()
         by, until = session.get_one(Administrator, jo.facts["id"]), clock.now() + timedelta(days=1)
         authorise.give(client, client.required_scopes, by=by, agreement="1", until=until)
-        stop = f"/manage/sharing/{client.id}/stop"
+        path = f"/manage/sharing/{client.id}/stop"
     jo.signs_in(jo.facts["username"])
+    return path
+
+
+def shared(jo, work):
+    with work():
+        return len(authorise.current(jo.facts["estab_id"]))
+
+
+def test_sharing_is_not_stopped_by_another_site(jo, attacker, work, stop):
     for token in tokens(jo, attacker):
         assert jo.web.post(stop, data={"csrf_token": token}).status_code == 400
     jo.opens(stop)
-    with work():
-        assert len(authorise.current(jo.facts["estab_id"])) == 1
+    assert shared(jo, work) == 1
 
     assert jo.sends(stop).status_code == 303
-    with work():
-        assert authorise.current(jo.facts["estab_id"]) == []
+    assert shared(jo, work) == 0
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_sharing_is_not_stopped_by_a_method_that_needs_no_token(jo, work, stop, method):
+    assert jo.web.open(stop, method=method).status_code == 200
+    assert shared(jo, work) == 1
