@@ -181,7 +181,7 @@ class Session(Section):
 
 
 class Tokens(Section):
-    """Lifetimes in seconds (protocol.md §2.1 and §2.2)."""
+    """Lifetimes in seconds (protocol.md §2.1 and §2.2), and whether DPoP proofs need our nonce."""
 
     code: Seconds
     code_fapi2: Seconds
@@ -196,6 +196,7 @@ class Tokens(Section):
     pushed_request: Seconds
     interaction: Seconds
     skew: Seconds
+    dpop_nonces: bool
 
 
 class Keys(Section):

@@ -14,11 +14,12 @@ from authlib.oauth2.rfc6749 import AuthorizationServer
 
 from idp.oidc import errors
 from idp.oidc.client import OAuthClient
+from idp.oidc.extensions import client_assertion
+from idp.oidc.extensions.client_assertion import Finder
 from idp.oidc.incoming import Request
 
-Finder = Callable[[str | None], OAuthClient | None]
-
 ASSERTION: Final = "client_assertion"
+"""Stands for both methods that sign one, until we have looked inside."""
 
 
 def presented(request: Request) -> str:
@@ -31,6 +32,8 @@ def presented(request: Request) -> str:
     used = [method for method, is_used in tried.items() if is_used]
     if len(used) > 1:
         raise errors.invalid("client_secret", "use one way to authenticate, not two")
+    if used == [ASSERTION]:
+        return client_assertion.method(request)
     return used[0] if used else "none"
 
 
@@ -81,6 +84,8 @@ def _basic(header: str) -> tuple[str | None, str | None]:
 METHODS: Final[dict[str, Callable[[Finder, Request], OAuthClient | None]]] = {
     "client_secret_basic": _by_basic,
     "client_secret_post": _by_post,
+    "client_secret_jwt": client_assertion.authenticate,
+    "private_key_jwt": client_assertion.authenticate,
     "none": _by_nothing,
 }
 """What discovery advertises, by its registered name."""

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from authlib.oauth2.rfc6749 import InvalidScopeError, UnauthorizedClientError
-from authlib.oidc.core.errors import RequestNotSupportedError, RequestURINotSupportedError
+from authlib.oidc.core.errors import RequestURINotSupportedError
 
 from idp.foundation import scopes as scope
 from idp.keys import ring
 from idp.oidc import claims, client as clients, errors
 from idp.oidc.client import OAuthClient
+from idp.oidc.extensions import dpop
 from idp.oidc.incoming import AUTHORIZE, PAR, Request
 
 Check = Callable[[Request], None]
@@ -67,14 +68,12 @@ def parameters_are_sound(request: Request) -> None:
         raise errors.invalid(*fault)
 
 
-def request_objects_are_not_used(request: Request) -> None:
-    """Neither by reference (we would fetch on a stranger's word) nor, so far, by value."""
+def no_request_uri_of_others(request: Request) -> None:
+    """Only our own are understood: we would fetch another on a stranger's word."""
     if "request" in request.sent and "request_uri" in request.sent:
         raise errors.invalid("request_uri", "cannot be sent together with request")
     if "request_uri" in request.sent:
         raise RequestURINotSupportedError(description="request_uri: only those of our PAR endpoint are supported")
-    if "request" in request.sent:
-        raise RequestNotSupportedError(description="request: request objects are not supported")
 
 
 def pushed_if_it_must_be(request: Request) -> None:
@@ -134,6 +133,8 @@ def dpop_key_is_a_thumbprint(request: Request) -> None:
     named = request.sent.get("dpop_jkt")
     if named is not None and not CHALLENGE.fullmatch(named):
         raise errors.invalid("dpop_jkt", "is not the base64url of a SHA-256 thumbprint")
+    if request.dpop_jkt is not None and named not in {None, request.dpop_jkt}:
+        raise dpop.InvalidProof
     request.dpop_jkt = (request.kept and request.kept.dpop_jkt) or request.dpop_jkt or named
 
 
@@ -207,7 +208,7 @@ def hint_is_ours(request: Request) -> None:
 CHECKS: Final[tuple[tuple[Check, frozenset[str]], ...]] = (
     (redirect_uri_is_registered, BOTH),  # from here on an error at authorize is redirected
     (parameters_are_sound, BOTH),
-    (request_objects_are_not_used, BOTH),
+    (no_request_uri_of_others, BOTH),
     (pushed_if_it_must_be, frozenset({AUTHORIZE})),
     (response_type_is_code, BOTH),
     (scopes_within_client, BOTH),

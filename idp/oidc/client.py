@@ -38,6 +38,11 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
         return self.is_fapi2 or self.registered.dpop_bound_access_tokens
 
     @property
+    def signs_with_secret(self) -> bool:
+        """Whether its assertions are signed with its secret (OpenID Connect Core §9)."""
+        return self.registered.token_endpoint_auth_method == "client_secret_jwt"  # noqa: S105  a method's name
+
+    @property
     def rotates(self) -> bool:
         """Whether it asked for its refresh tokens to be rotated; those of public clients without DPoP always are."""
         return self.registered.rotate_refresh_tokens and not self.is_fapi2

@@ -12,7 +12,8 @@ from flask import Response, current_app, json, request
 from idp.foundation import runtime, scopes
 from idp.foundation.web import ready
 from idp.keys import key, ring
-from idp.oidc import checks, claims, server as protocol
+from idp.oidc import checks, claims, jwts, server as protocol
+from idp.oidc.extensions import dpop
 from idp.signin import session
 
 FRESH: Final = 300
@@ -50,9 +51,13 @@ def metadata() -> dict[str, Any]:
     endpoints = _endpoints()
     methods = [method for method in server.client_auth_methods if method != "none"]
     of_clients = {
-        f"{name}_endpoint_auth_methods_supported": [*methods, "none"]
+        f"{name}_endpoint_{what}_supported": values
         for name in AUTHENTICATED
         if f"{name}_endpoint" in endpoints
+        for what, values in (
+            ("auth_methods", [*methods, "none"]),
+            ("auth_signing_alg_values", [*jwts.ASYMMETRIC, *jwts.SHARED]),
+        )
     }
     return {
         "issuer": runtime.settings().server.issuer,
@@ -73,7 +78,9 @@ def metadata() -> dict[str, Any]:
         "claim_types_supported": ["normal"],
         "claims_supported": [*claims.ALWAYS, *claims.SCOPE_OF, *claims.ABOUT_SCHOOL],
         "claims_parameter_supported": True,
-        "request_parameter_supported": False,
+        "request_parameter_supported": True,
+        "request_object_signing_alg_values_supported": list(jwts.ASYMMETRIC),
+        "dpop_signing_alg_values_supported": list(dpop.ALGS),
         "request_uri_parameter_supported": False,
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,

@@ -4,6 +4,7 @@ An empty value is absent (RFC 6749 §3.1). Only `resource` may be repeated (RFC 
 parameter is noted here and refused by `checks`, which know whether the answer may leave our host.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -80,6 +81,11 @@ def parameters(pairs: Iterable[tuple[str, str]]) -> Parameters:
     return Parameters(once, tuple(found.get("resource", ())), wrong)
 
 
+def as_json(value: Any) -> str:
+    """A JSON value as a parameter's text."""
+    return json.dumps(value, separators=(",", ":"))
+
+
 def _is_malformed(text: str) -> bool:
     """Control characters, and what was not UTF-8 (it is read as U+FFFD)."""
     return any(char < " " or char in "\x7f\ufffd" for char in text)
@@ -125,6 +131,7 @@ class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
         # settings to say, and they did.
         super().__init__(flask.method, f"https://{flask.host}{flask.path}", headers=flask.headers)
         self.payload = Payload(sent)
+        self.path = flask.path
         self.endpoint = endpoint
         self.kept: Kept | None = None
         self.answer_to: str | None = None

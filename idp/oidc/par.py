@@ -1,19 +1,20 @@
 """Pushed authorization requests (RFC 9126): the same checks as at authorize, before any browser is involved."""
 
-from flask import Request as FlaskRequest, Response, json
+from flask import Request as FlaskRequest, Response, json, request as browser_request
 
 from idp.foundation import runtime
 from idp.oidc import errors, requests, server as protocol
+from idp.oidc.extensions import dpop
 from idp.oidc.incoming import PAR, Parameters, Request
 from idp.oidc.server import NOT_STORED, Server
 
-CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
-"""Of the form, what is never kept."""
+CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_type", "request"})
+"""Of the form, what is never kept; a request object was opened, and what it says stands in its place."""
 
 
 def answer(asked: FlaskRequest) -> Response:
     """201 with a `request_uri`, or an OAuth error."""
-    return protocol.answer_client(asked, _push, PAR)
+    return dpop.with_nonce(protocol.answer_client(asked, _push, PAR))
 
 
 def _push(server: Server, request: Request) -> Response:
@@ -22,6 +23,7 @@ def _push(server: Server, request: Request) -> Response:
     if request.sent.get("client_id") not in {None, request.client.id}:
         raise errors.invalid("client_id", "is not the client that authenticated")
     request.sent.values.setdefault("client_id", request.client.id)
+    request.dpop_jkt = dpop.key_of(browser_request)
     try:
         server.get_authorization_grant(request).validate_authorization_request()
     except errors.NotToBeRedirected as refused:

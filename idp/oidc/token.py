@@ -3,24 +3,28 @@
 from typing import cast
 
 from authlib.oauth2.rfc6749 import UnauthorizedClientError, UnsupportedGrantTypeError
-from flask import Request as FlaskRequest, Response
+from flask import Request as FlaskRequest, Response, request as browser_request
 
 from idp.oidc import errors, server as protocol
+from idp.oidc.extensions import dpop
 from idp.oidc.incoming import Request
 from idp.oidc.server import Server
 
 
 def answer(asked: FlaskRequest) -> Response:
     """Tokens, or an OAuth error."""
-    return protocol.answer_client(asked, _issue)
+    return dpop.with_nonce(protocol.answer_client(asked, _issue))
 
 
 def _issue(server: Server, request: Request) -> Response:
-    """The grant type is sent, one we have, and one the client is registered for; then Authlib takes over."""
+    """The grant type is sent, one we have, and the client's; then the proof, if any; then Authlib takes over."""
     if (asked := request.sent.get("grant_type")) is None:
         raise errors.invalid("grant_type", "missing")
     if asked not in server.grant_types:
         raise UnsupportedGrantTypeError(None)
     if not request.client.check_grant_type(asked):
         raise UnauthorizedClientError(description="grant_type: this client is not registered for it")
+    request.dpop_jkt = dpop.key_of(browser_request)
+    if request.dpop_jkt is None and request.client.needs_dpop:
+        raise dpop.InvalidProof
     return cast("Response", server.create_token_response(request))

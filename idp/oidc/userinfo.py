@@ -8,6 +8,7 @@ from flask import Request as FlaskRequest, Response, json
 from idp.foundation import runtime
 from idp.keys import ring
 from idp.oidc import claims, errors, incoming, records, server as protocol, tokens
+from idp.oidc.extensions import dpop
 from idp.oidc.server import FORM, LARGEST, NOT_STORED
 from idp.oidc.tokens import Access
 
@@ -22,9 +23,12 @@ class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 def answer(asked: FlaskRequest) -> Response:
     """The claims as JSON, or as a JWT where the client registered for that; or an error with its challenge."""
     try:
-        token = _read(_presented(asked))
+        return dpop.with_nonce(_said(_read(*_presented(asked), asked)))
     except OAuth2Error as error:
-        return _refused(error)
+        return dpop.with_nonce(_refused(error))
+
+
+def _said(token: Access) -> Response:
     said = about(token)
     alg = token.client.registered.userinfo_signed_response_alg
     if alg is None:
@@ -44,18 +48,23 @@ def about(token: Access) -> dict[str, Any]:
     return {"sub": token.said["sub"], **said}
 
 
-def _read(token: str) -> Access:
-    """The token, if it is good, for us, and about a person who is still there."""
+def _read(scheme: str, token: str, asked: FlaskRequest) -> Access:
+    """The token, if it is good, for us, presented by who holds its key, and about a person who is still there."""
     access = tokens.read(token)
-    if access is None or not tokens.is_for_us(access) or "cnf" in access.said:
+    if access is None or not tokens.is_for_us(access):
         raise errors.InvalidToken
+    bound_to = access.said.get("cnf", {}).get("jkt")
+    if (scheme == "dpop") != (bound_to is not None):
+        raise errors.InvalidToken  # a bound token as a bearer token, or the other way round (RFC 9449 §7.2)
+    if bound_to is not None and dpop.key_of(asked, access_token=token) != bound_to:
+        raise dpop.InvalidProof
     if "openid" not in access.scopes or access.state is None or access.state.person_left:
         raise errors.InsufficientScope
     return access
 
 
-def _presented(asked: FlaskRequest) -> str:
-    """The access token of the header or of the form; one of them, and never of the address (RFC 6750 §2)."""
+def _presented(asked: FlaskRequest) -> tuple[str, str]:
+    """Scheme and token of the header or of the form; one of them, and never of the address (RFC 6750 §2)."""
     asked.max_content_length = LARGEST
     if "access_token" in asked.args:
         raise errors.invalid("access_token", "belongs into the header, not into the address")
@@ -67,20 +76,29 @@ def _presented(asked: FlaskRequest) -> str:
     if header is None:
         if in_form is None:
             raise NoToken
-        return in_form
+        return "bearer", in_form
     if in_form is not None:
         raise errors.invalid("access_token", "was sent twice")
     scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    if scheme.lower() not in {"bearer", "dpop"} or not token.strip():
         raise NoToken
-    return token.strip()
+    return scheme.lower(), token.strip()
 
 
 def _refused(error: OAuth2Error) -> Response:
+    """The error with its challenge; a proof that is wrong is a matter of the token here (RFC 9449 §7.1)."""
+    if isinstance(error, dpop.InvalidProof | dpop.NonceNeeded):
+        error.status_code = 401
     response = protocol.refused(error)
     if error.status_code in {401, 403}:
-        said = [] if isinstance(error, NoToken) else [f'error="{error.error}"']
-        if isinstance(error, errors.InsufficientScope):
-            said.append('scope="openid"')
-        response.headers["WWW-Authenticate"] = " ".join(["Bearer", ", ".join(said)]).strip()
+        response.headers["WWW-Authenticate"] = _challenge(error)
     return response
+
+
+def _challenge(error: OAuth2Error) -> str:
+    said = [] if isinstance(error, NoToken) else [f'error="{error.error}"']
+    if isinstance(error, errors.InsufficientScope):
+        said.append('scope="openid"')
+    if isinstance(error, dpop.InvalidProof | dpop.NonceNeeded):
+        return "DPoP " + ", ".join([*said, f'algs="{" ".join(dpop.ALGS)}"'])
+    return " ".join(["Bearer", ", ".join(said)]).strip()

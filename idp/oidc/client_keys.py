@@ -1,0 +1,76 @@
+"""The public keys of a client: those it registered, or those at its `jwks_uri`.
+
+What was fetched is kept for a while, and fetched again when a JWT names a key we do not know, but for one client
+at most once a minute: nobody can make us hammer somebody's server.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from joserfc.jwk import JWKRegistry
+
+from idp.foundation import database, runtime
+from idp.foundation.web import fetch
+from idp.oidc.client import OAuthClient
+from idp.oidc.jwts import Key
+from idp.partners import jwks
+
+FRESH: Final = 3600.0
+"""Seconds fetched keys are used without asking again."""
+AGAIN: Final = 60.0
+"""Seconds between two requests to one client's server."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A client's keys as we last had them, loaded; `version` is its registration's, `at` monotonic seconds."""
+
+    version: int
+    at: float
+    keys: tuple[Key, ...]
+
+
+def of(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
+    """The client's keys; where one with this `kid` is not among them, as they are at its `jwks_uri` now."""
+    all_kept: dict[str, Kept] = runtime.kept("idp.oidc.client_keys", dict)
+    found, now, registered = all_kept.get(client.id), time.monotonic(), client.registered
+    if found is None or found.version != registered.version:
+        found = Kept(registered.version, float("-inf"), ())
+    if registered.jwks_uri is None:
+        if found.at == float("-inf"):
+            found = Kept(registered.version, now, _loaded(dict(registered.jwks or {"keys": []})))
+    elif _is_stale(found, kid, now):
+        found = Kept(registered.version, now, _fetched(client) or found.keys)
+    all_kept[client.id] = found
+    return found.keys
+
+
+def _is_stale(found: Kept, kid: str | None, now: float) -> bool:
+    age = now - found.at
+    knows = kid is None or any(key.as_dict(private=False).get("kid") == kid for key in found.keys)
+    return age >= FRESH or (age >= AGAIN and not (found.keys and knows))
+
+
+def _fetched(client: OAuthClient) -> tuple[Key, ...]:
+    """What stands at the client's `jwks_uri`; nothing, and a line in the log, where that is of no use."""
+    database.let_go()  # nobody waits for a partner's server inside a transaction
+    try:
+        answer = fetch.get(str(client.registered.jwks_uri), runtime.settings().fetch)
+        if answer.status != 200:
+            raise ValueError(f"answered {answer.status}")  # noqa: TRY301  told below, with the other faults
+        document = json.loads(answer.body)
+        if not isinstance(document, dict):
+            raise ValueError("is not an object")  # noqa: TRY004, TRY301  likewise
+        return _loaded(jwks.checked(document))
+    except (fetch.FetchFailed, ValueError, RecursionError) as fault:
+        log.warning("jwks_uri", client=client.id, because=str(fault))
+        return ()
+
+
+def _loaded(document: dict[str, Any]) -> tuple[Key, ...]:
+    return tuple(JWKRegistry.import_key(each) for each in document["keys"])

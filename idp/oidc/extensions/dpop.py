@@ -1,0 +1,138 @@
+"""DPoP (RFC 9449): a proof that the caller holds the key its tokens are bound to.
+
+Checked before a grant is looked at, so a bad proof never spends a code. Each proof is good once. Nonces are a
+setting: stateless, made from the time, the present and the last window of five minutes being good.
+"""
+
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from authlib.oauth2 import OAuth2Error
+from flask import Request as FlaskRequest, Response
+from joserfc.errors import JoseError
+from joserfc.jwk import JWKRegistry
+
+from idp.foundation import clock, crypto, runtime
+from idp.oidc import jwts, once
+from idp.oidc.jwts import BadJwt
+from idp.oidc.models import Seen
+from idp.partners import jwks
+
+OLDEST: Final = 60
+"""Seconds since a proof was made."""
+WINDOW: Final = 300
+"""Seconds of a nonce's window."""
+ALGS: Final = jwts.STRICT
+
+
+class InvalidProof(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """RFC 9449 §5."""
+
+    error = "invalid_dpop_proof"
+    description = "DPoP: the proof is missing, or not good for this request."
+
+
+class NonceNeeded(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """RFC 9449 §8: come again with the nonce in our header."""
+
+    error = "use_dpop_nonce"
+    description = "DPoP: the proof needs the nonce of this answer."
+
+
+def key_of(asked: FlaskRequest, *, access_token: str | None = None) -> str | None:
+    """The thumbprint of the key that this request proves to hold; None without a proof.
+
+    With an `access_token` the proof has to be for it (`ath`). Raises `InvalidProof`, `NonceNeeded`.
+    """
+    sent = asked.headers.getlist("DPoP")
+    if not sent:
+        return None
+    if len(sent) > 1 or "," in sent[0]:  # WSGI joins two headers by a comma
+        raise InvalidProof
+    try:
+        return _thumbprint(sent[0], asked, access_token)
+    except BadJwt:
+        raise InvalidProof from None
+
+
+def nonce(windows_ago: int = 0) -> str:
+    """The nonce of this window, or of an earlier one."""
+    window = clock.timestamp() // WINDOW - windows_ago
+    return crypto.b64(crypto.keyed(runtime.settings().secrets.tokens, "dpop-nonce", str(window)))
+
+
+def with_nonce(response: Response) -> Response:
+    """Give the caller the nonce for its next proof, where nonces are on."""
+    if runtime.settings().tokens.dpop_nonces:
+        response.headers["DPoP-Nonce"] = nonce()
+    return response
+
+
+def _thumbprint(proof: str, asked: FlaskRequest, access_token: str | None) -> str:
+    presented = jwts.parse(proof, jwk_in_header=True)
+    said, key = presented.claims, _key(presented.header)
+    jwts.verify(presented, [key], ALGS)
+    if said.get("htm") != asked.method or not _is_here(said.get("htu"), asked):
+        raise BadJwt("made for another request")
+    if access_token is not None and said.get("ath") != crypto.b64(crypto.digest(access_token)):
+        raise BadJwt("made for another access token")
+    _check_age(said)
+    _check_nonce(said)
+    thumbprint = key.thumbprint()
+    _note(said, thumbprint)
+    return str(thumbprint)
+
+
+def _key(header: dict[str, Any]) -> Any:
+    """The public key in the header, if it is one and strong enough (RFC 9449 §4.2)."""
+    if header.get("typ") != "dpop+jwt":
+        raise BadJwt("typ is not dpop+jwt")
+    try:
+        jwks.checked({"keys": [header.get("jwk")]})
+        return JWKRegistry.import_key(header["jwk"])
+    except (ValueError, JoseError, TypeError) as fault:
+        raise BadJwt("jwk is not a public key that is strong enough") from fault
+
+
+def _is_here(htu: object, asked: FlaskRequest) -> bool:
+    """Whether `htu` is the address asked, less query and fragment; our own address is from the settings."""
+    if not isinstance(htu, str):
+        return False
+    try:
+        one, other = urlsplit(htu), urlsplit(runtime.url(asked.path))
+        return (one.scheme, one.hostname, _port(one), one.path) == (
+            other.scheme, other.hostname, _port(other), other.path,
+        )  # fmt: skip
+    except ValueError:
+        return False
+
+
+def _port(parts: Any) -> int:
+    return int(parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0))
+
+
+def _check_age(said: dict[str, Any]) -> None:
+    """Made within the last minute; another clock may be a little ahead. `exp` and `nbf` are not needed."""
+    if "iat" not in said:
+        raise BadJwt("it does not say when it was made")
+    jwts.check_times(said)
+    if clock.now().timestamp() - said["iat"] > OLDEST:
+        raise BadJwt("it was made too long ago")
+
+
+def _check_nonce(said: dict[str, Any]) -> None:
+    if not runtime.settings().tokens.dpop_nonces:
+        return
+    if said.get("nonce") not in {nonce(), nonce(1)}:
+        raise NonceNeeded
+
+
+def _note(said: dict[str, Any], thumbprint: str) -> None:
+    """Each proof is good once (RFC 9449 §11.1)."""
+    jti = said.get("jti")
+    if not isinstance(jti, str) or not jti:
+        raise BadJwt("it has no jti")
+    until = clock.now() + timedelta(seconds=OLDEST + 2 * runtime.settings().tokens.skew)
+    if not once.note(Seen, digest=crypto.keyed(b"proof", thumbprint, jti), expires_at=until):
+        raise BadJwt("its jti was used before")

@@ -1,0 +1,79 @@
+"""Signed authorization requests, by value (RFC 9101): everything counts as signed, and nothing beside it.
+
+Authlib leaves `iss` and `aud` unchecked and lets `none` pass (protocol.md §4.2, 12).
+"""
+
+from typing import Any, Final
+
+from authlib.oidc.core.errors import InvalidRequestObjectError
+
+from idp.foundation import clock, runtime
+from idp.oidc import client_keys, incoming, jwts
+from idp.oidc.client import OAuthClient
+from idp.oidc.incoming import Parameters
+from idp.oidc.jwts import BadJwt
+
+LONGEST: Final = incoming.LIMITS["request"]
+OLDEST: Final = 3600
+"""Seconds, under `fapi2`: how old `nbf` may be, and how far ahead `exp` (FAPI 2.0 Message Signing §5.3.1)."""
+ENVELOPE: Final = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "sub"})
+"""Claims that are the JWT's own and no parameters."""
+
+
+def opened(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
+    """The parameters in a request object of `client`; raises `invalid_request_object`."""
+    try:
+        return _read(text, client, client_id)
+    except BadJwt:
+        raise InvalidRequestObjectError(
+            description="request: its signature, algorithm, claims or times are not acceptable"
+        ) from None
+
+
+def algorithms(client: OAuthClient) -> tuple[str, ...]:
+    """What a request object of this client may be signed with."""
+    return jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC
+
+
+def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
+    presented = jwts.parse(text, most=LONGEST)
+    said = presented.claims
+    jwts.verify(presented, client_keys.of(client, presented.kid), algorithms(client))
+    jwts.check_times(said)
+    audience = said.get("aud")
+    issuer = runtime.settings().server.issuer
+    if said.get("iss") != client.id or issuer not in (audience if isinstance(audience, list) else [audience]):
+        raise BadJwt("iss is not the client, or aud is not us")
+    if said.get("client_id") != client.id or client_id not in {None, client.id}:
+        raise BadJwt("client_id is another")
+    if "request" in said or "request_uri" in said:
+        raise BadJwt("it holds another request")
+    if client.is_fapi2:
+        _check_window(said)
+    return _parameters(said)
+
+
+def _check_window(said: dict[str, Any]) -> None:
+    now = clock.now().timestamp()
+    if not {"exp", "nbf"} <= said.keys() or now - said["nbf"] > OLDEST or said["exp"] - said["nbf"] > OLDEST:
+        raise BadJwt("exp and nbf have to be there, within an hour")
+
+
+def _parameters(said: dict[str, Any]) -> Parameters:
+    """The claims as parameters: texts, numbers where a text of digits is meant, and `claims` as an object."""
+    meant = {name: value for name, value in said.items() if name not in ENVELOPE}
+    return incoming.parameters((name, _text(name, each)) for name, value in meant.items() for each in _all(name, value))
+
+
+def _all(name: str, value: Any) -> list[Any]:
+    return value if name in incoming.MANY and isinstance(value, list) else [value]
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if name == "max_age" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if name == "claims" and isinstance(value, dict):
+        return incoming.as_json(value)
+    raise BadJwt(f"{name} is of another type")

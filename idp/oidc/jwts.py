@@ -1,0 +1,112 @@
+"""JWTs that clients sign: read strictly, verified with a key we chose, held to their times.
+
+For client assertions, request objects and DPoP proofs alike. A header that points to a key elsewhere, or that
+demands something we do not know, is refused before any key is touched (security.md S21).
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+
+from idp.foundation import clock, runtime
+
+Key = RSAKey | ECKey | OKPKey | OctKey
+
+ASYMMETRIC: Final = ("RS256", "PS256", "ES256", "EdDSA")
+STRICT: Final = ("PS256", "ES256", "EdDSA")
+"""What `fapi2` and DPoP leave of them (FAPI 2.0 Security Profile §5.4.1)."""
+SHARED: Final = ("HS256",)
+POINTING: Final = frozenset({"jku", "x5u", "x5c", "crit", "b64", "zip"})
+"""Header members that would lead us elsewhere, or demand what we do not do."""
+
+_REGISTRY: Final = jws.JWSRegistry(algorithms=[*ASYMMETRIC, *SHARED])
+_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_KINDS: Final[dict[str, type[Any]]] = {
+    "RS256": RSAKey, "PS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey, "HS256": OctKey,
+}  # fmt: skip
+
+
+class BadJwt(Exception):
+    """Not a JWT that we accept. The message is for our log; the caller knows what to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A JWT whose signature nobody has checked yet."""
+
+    text: str
+    header: dict[str, Any]
+    claims: dict[str, Any]
+
+    @property
+    def alg(self) -> str:
+        """The algorithm it says it is signed with."""
+        return str(self.header["alg"])
+
+    @property
+    def kid(self) -> str | None:
+        """The key it says it is signed with."""
+        kid = self.header.get("kid")
+        return kid if isinstance(kid, str) else None
+
+
+def parse(text: str, *, most: int = 8192, jwk_in_header: bool = False) -> Presented:
+    """Read a compact JWS without believing it; `most` is its longest length in characters. Raises `BadJwt`."""
+    if len(text) > most or not _COMPACT.fullmatch(text):
+        raise BadJwt("not a compact JWS, or too long")
+    try:
+        found = jws.extract_compact(text.encode("ascii"), registry=_REGISTRY)
+        claims = json.loads(found.payload or b"")
+    except (JoseError, ValueError, TypeError, RecursionError, KeyError) as fault:
+        raise BadJwt(f"cannot be read: {type(fault).__name__}") from fault
+    header = found.protected
+    if not isinstance(claims, dict) or not isinstance(header.get("alg"), str):
+        raise BadJwt("its payload is not an object, or it names no algorithm")
+    if POINTING & header.keys() or ("jwk" in header and not jwk_in_header):
+        raise BadJwt("its header points to a key elsewhere, or demands what we do not do")
+    return Presented(text, header, claims)
+
+
+def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> None:
+    """Check the signature with the key that the header names, or with the one that fits; raises `BadJwt`."""
+    if presented.alg not in algs:
+        raise BadJwt(f"signed with an algorithm that is not accepted here: {presented.alg!r}")
+    fitting = [key for key in keys if isinstance(key, _KINDS[presented.alg]) and _is_meant(key, presented)]
+    for key in fitting:
+        try:
+            found = jws.extract_compact(presented.text.encode("ascii"), registry=_REGISTRY)
+            if jws.validate_compact(found, key, registry=_REGISTRY):
+                return
+        except (JoseError, ValueError, TypeError):
+            continue
+    raise BadJwt("no registered key fits its signature")
+
+
+def check_times(claims: dict[str, Any], *, at_most: int | None = None) -> None:
+    """`exp` ahead, and by `at_most` seconds; `nbf` and `iat` no further ahead than a clock may be. Raises `BadJwt`."""
+    now, skew = clock.now().timestamp(), runtime.settings().tokens.skew
+    times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in times.values()):
+        raise BadJwt("a time in it is not a number")
+    if "exp" in times and now >= times["exp"]:
+        raise BadJwt("it has expired")
+    if at_most is not None and times.get("exp", float("inf")) > now + at_most + skew:
+        raise BadJwt("it does not say when it ends, or is good for too long")
+    if any(times[name] > now + skew for name in ("nbf", "iat") if name in times):
+        raise BadJwt("it is not good yet")
+
+
+def _is_meant(key: Key, presented: Presented) -> bool:
+    """Whether the key may be the one: of the name given, for signatures, and on the algorithm's curve."""
+    known = key.as_dict(private=False) if not isinstance(key, OctKey) else {}
+    if presented.kid is not None and known.get("kid") is not None and known["kid"] != presented.kid:
+        return False
+    if known.get("use", "sig") != "sig" or known.get("alg", presented.alg) != presented.alg:
+        return False
+    return {"ES256": "P-256", "EdDSA": "Ed25519"}.get(presented.alg, known.get("crv")) == known.get("crv")

@@ -1,0 +1,114 @@
+"""Clients that sign: assertions, request objects and DPoP proofs, sound unless told otherwise."""
+
+import base64
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from flask.testing import FlaskClient
+from joserfc import jws
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+from werkzeug.test import TestResponse
+
+from idp.foundation import clock
+from tests.oidc.support import ISSUER, Partner
+
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ALL = jws.JWSRegistry(algorithms=["RS256", "PS256", "ES256", "EdDSA", "HS256", "ES384"])
+
+
+@cache
+def key(alg: str, number: int = 1) -> Any:
+    """A key pair for `alg`, the same each time."""
+    if alg in {"RS256", "PS256"}:
+        return RSAKey.generate_key(2048, {"kid": f"rsa-{number}"})
+    if alg == "EdDSA":
+        return OKPKey.generate_key("Ed25519", {"kid": f"ed-{number}"})
+    return ECKey.generate_key("P-256", {"kid": f"ec-{number}"})
+
+
+def jwks(*keys: Any) -> dict[str, Any]:
+    """Their public halves."""
+    return {"keys": [each.as_dict(private=False) for each in keys]}
+
+
+def signed(claims: dict[str, Any], with_key: Any, alg: str, **header: Any) -> str:
+    """A compact JWS; None in `claims` or `header` leaves a member out."""
+    head = {"alg": alg, "kid": with_key.as_dict(private=False).get("kid"), **header}
+    body = {name: value for name, value in claims.items() if value is not None}
+    head = {name: value for name, value in head.items() if value is not None}
+    text = f"{b64(json.dumps(head).encode())}.{b64(json.dumps(body).encode())}"  # by hand: joserfc would refuse some
+    return f"{text}.{b64(ALL.get_alg(alg).sign(text.encode(), with_key))}"
+
+
+def b64(data: bytes) -> str:
+    """base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+@dataclass
+class Signer(Partner):
+    """A client that authenticates by `private_key_jwt`, and can prove a DPoP key."""
+
+    alg: str = "ES256"
+    dpop_key: Any = None
+    proofs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Any:
+        return key(self.alg)
+
+    def assertion(self, **differs: Any) -> str:
+        """A sound assertion."""
+        now = int(clock.now().timestamp())
+        header, with_key = differs.pop("header", {}), differs.pop("key", self.key)
+        alg = differs.pop("alg", self.alg)
+        sound = {
+            "iss": self.id, "sub": self.id, "aud": ISSUER, "jti": secrets.token_urlsafe(16), "iat": now,
+            "exp": now + 60,
+        }  # fmt: skip
+        return signed(sound | differs, with_key, alg, **header)
+
+    def posts(
+        self, web: FlaskClient, path: str, form: dict[str, str | None], assertion: str | None = None
+    ) -> TestResponse:
+        """A form on the back channel, as this client, with a proof where it has a key for one."""
+        data = {"client_assertion_type": ASSERTION, "client_assertion": assertion or self.assertion(), **form}
+        sent = {name: value for name, value in data.items() if value is not None}
+        headers = {"DPoP": self.proof("POST", path, **self.proofs)} if self.dpop_key else {}
+        return web.post(path, data=sent, headers=headers)
+
+    def proof(self, method: str, path: str, token: str | None = None, **differs: Any) -> str:
+        """A sound DPoP proof."""
+        with_key, header = differs.pop("key", self.dpop_key), differs.pop("header", {})
+        alg = differs.pop("alg", "ES256")
+        sound = {
+            "jti": secrets.token_urlsafe(16), "htm": method, "htu": ISSUER + path,
+            "iat": int(clock.now().timestamp()),
+            "ath": ath(token) if token else None,
+        }  # fmt: skip
+        head = {"typ": "dpop+jwt", "jwk": bare(with_key), "kid": None} | header
+        return signed(sound | differs, with_key, alg, **head)
+
+    def reads(self, web: FlaskClient, token: str, scheme: str = "DPoP", **differs: Any) -> TestResponse:
+        """Userinfo, with a proof."""
+        headers = {"Authorization": f"{scheme} {token}", "DPoP": self.proof("GET", "/oauth/userinfo", token, **differs)}
+        return web.get("/oauth/userinfo", headers=headers)
+
+
+def bare(with_key: Any) -> dict[str, Any]:
+    """The public key without a name."""
+    return {name: value for name, value in with_key.as_dict(private=False).items() if name != "kid"}
+
+
+def ath(token: str) -> str:
+    """The hash of an access token (RFC 9449 §4.2)."""
+    return b64(hashlib.sha256(token.encode()).digest())
+
+
+def thumbprint(of: Any) -> str:
+    """RFC 7638."""
+    return str(of.thumbprint())

@@ -1,0 +1,214 @@
+"""Clients that authenticate by a signed JWT (RFC 7523; protocol.md §2.1)."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from joserfc.jwk import ECKey, OctKey
+
+from idp.foundation import crypto, runtime
+from idp.oidc import client_keys
+from idp.partners.models import ClientSecret
+from tests import factories
+from tests.oidc.signing import ASSERTION, Signer, jwks, key
+from tests.oidc.support import ISSUER
+
+KEYS = jwks(key("ES256"), key("PS256"), key("EdDSA"))
+SIGNS = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": frozenset({"client_credentials"}),
+         "client_scopes": frozenset({"schools.list"}), "jwks": KEYS}  # fmt: skip
+
+
+@pytest.fixture
+def make(world, clock):
+    def one(**differs):
+        with world.work():
+            return Signer(factories.a_client(**(SIGNS | differs)).id)
+
+    return one
+
+
+@pytest.fixture
+def partner(make):
+    return make()
+
+
+@pytest.fixture
+def strict(make):
+    return make(profile="fapi2", dpop_bound_access_tokens=True)
+
+
+def asks(web, partner, **differs):
+    return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, partner.assertion(**differs))
+
+
+def accepted(response):
+    """Past the client's authentication, whatever comes next."""
+    return response.status_code == 200 or response.json["error"] != "invalid_client"
+
+
+def refused(response):
+    return (response.status_code, response.json["error"]) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
+def test_each_algorithm(web, partner, alg):
+    assert asks(web, partner, alg=alg, key=key("PS256" if alg == "RS256" else alg)).status_code == 200
+
+
+@pytest.mark.parametrize(("alg", "good"), [("RS256", False), ("PS256", True), ("ES256", True), ("EdDSA", True)])
+def test_fapi2_leaves_the_strict_ones(web, strict, alg, good):
+    response = asks(web, strict, alg=alg, key=key("PS256" if alg == "RS256" else alg))
+    assert accepted(response) == good
+
+
+def test_a_registered_algorithm_is_the_only_one(web, make):
+    partner = make(token_endpoint_auth_signing_alg="ES256")
+    assert accepted(asks(web, partner))
+    assert refused(asks(web, partner, alg="PS256", key=key("PS256")))
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"iss": "somebody"}, {"sub": "somebody"}, {"sub": None}, {"iss": None}, {"sub": 7}, {"aud": None},
+        {"aud": "https://other.example"}, {"aud": ["https://other.example"]}, {"aud": {"x": 1}}, {"aud": [1, None]},
+        {"exp": None}, {"exp": 0}, {"exp": "soon"}, {"exp": 10**12}, {"jti": None}, {"jti": 7}, {"jti": ""},
+        {"key": ECKey.generate_key("P-256")}, {"nbf": "x"}, {"header": {"kid": "unknown"}}, {"iat": True},
+        {"header": {"jku": "https://evil.example"}}, {"header": {"crit": ["exp"], "exp": 1}},
+        {"header": {"jwk": KEYS["keys"][0]}},
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_to_nobody(web, partner, differs):
+    assert refused(asks(web, partner, **differs))
+
+
+@pytest.mark.parametrize("assertion", ["x", "a.b.c", "é.é.é", "x" * 8000, "eyJhbGciOiJub25lIn0.e30."])
+def test_what_is_no_jwt_is_refused(web, partner, assertion):
+    assert refused(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion))
+
+
+def test_the_times(web, partner, clock):
+    now = int(clock.now().timestamp())
+    for differs, good in (
+        ({"exp": now + 600}, True), ({"exp": now + 700}, False), ({"exp": now - 1}, False),
+        ({"exp": now - 300}, False), ({"nbf": now + 8}, True), ({"nbf": now + 60}, False),
+        ({"iat": now + 10}, True), ({"iat": now + 60}, False), ({"iat": None}, True),
+    ):  # fmt: skip
+        assert accepted(asks(web, partner, **differs)) == good, differs
+
+
+@pytest.mark.parametrize(
+    ("aud", "loose", "fapi2"),
+    [
+        (ISSUER, True, True), ([ISSUER], True, False), (f"{ISSUER}/oauth/token", True, False),
+        ([f"{ISSUER}/oauth/token", "https://other.example"], True, False), (f"{ISSUER}/oauth/par", False, False),
+        (f"{ISSUER}/", False, False),
+    ],
+)  # fmt: skip
+def test_the_audience(web, partner, strict, aud, loose, fapi2):
+    assert accepted(asks(web, partner, aud=aud)) == loose
+    assert accepted(asks(web, strict, aud=aud)) == fapi2
+
+
+def test_a_jti_is_good_once(web, partner):
+    assert accepted(asks(web, partner, jti="the-same"))
+    assert refused(asks(web, partner, jti="the-same"))
+    assert accepted(asks(web, partner, jti="another"))
+
+
+def test_the_client_id_beside_it_is_the_same(web, partner, make):
+    other = make()
+    form = {"grant_type": "client_credentials", "client_id": other.id}
+    assert refused(partner.posts(web, "/oauth/token", form))
+    assert accepted(partner.posts(web, "/oauth/token", {**form, "client_id": partner.id}))
+
+
+def test_it_is_not_for_clients_registered_otherwise(web, world):
+    assert refused(asks(web, Signer(world.partner.id)))
+
+
+def test_the_type_has_to_be_said(web, partner):
+    form = {"grant_type": "client_credentials", "client_assertion": partner.assertion()}
+    assert refused(web.post("/oauth/token", data=form))
+    assert refused(web.post("/oauth/token", data={**form, "client_assertion_type": "other"}))
+
+
+def with_secret(world, make):
+    partner = make(token_endpoint_auth_method="client_secret_jwt", jwks=None)
+    secret = "a-secret-of-at-least-thirty-two-characters"
+    with world.work() as session:
+        session.query(ClientSecret).filter_by(client_id=partner.id).delete()
+        digest = crypto.digest(secret)
+        sealed = runtime.sealer().seal(secret.encode(), where=f"client_secrets.sealed:{digest.hex()}")
+        now = factories.clock.now()
+        session.add(ClientSecret(digest=digest, client_id=partner.id, sealed=sealed, created_at=now, expires_at=None))
+    return partner, OctKey.import_key(secret)
+
+
+def test_client_secret_jwt(web, world, make):
+    partner, secret = with_secret(world, make)
+    assert accepted(asks(web, partner, alg="HS256", key=secret))
+    assert refused(asks(web, partner, alg="HS256", key=OctKey.import_key("another" * 6)))
+    assert refused(asks(web, partner))  # signed by a key: not its method
+
+
+def test_hs256_with_a_public_key_is_nothing(web, partner):
+    public = OctKey.import_key(json.dumps(KEYS["keys"][0]))
+    assert refused(asks(web, partner, alg="HS256", key=public, header={"kid": "ec-1"}))
+
+
+class KeyServer:
+    """A partner's `jwks_uri`, and how often it was asked."""
+
+    def __init__(self):
+        self.body, self.asked = json.dumps(KEYS).encode(), 0
+        served = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                served.asked += 1
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(served.body)
+
+            def log_message(self, *_args):
+                """Quiet."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.uri = f"http://127.0.0.1:{self.server.server_port}/keys"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+@pytest.fixture
+def keys():
+    served = KeyServer()
+    yield served
+    served.server.shutdown()
+    served.server.server_close()
+
+
+def test_keys_are_fetched_once_and_again_for_a_name_nobody_knows(web, make, keys, monkeypatch):
+    partner = make(jwks=None, jwks_uri=keys.uri)
+    assert accepted(asks(web, partner))
+    assert accepted(asks(web, partner))
+    assert keys.asked == 1
+
+    keys.body = json.dumps(jwks(key("ES256", 2))).encode()
+    assert refused(asks(web, partner, key=key("ES256", 2)))  # asked a moment ago
+    assert keys.asked == 1
+    monkeypatch.setattr(client_keys, "AGAIN", 0.0)
+    assert accepted(asks(web, partner, key=key("ES256", 2)))
+    assert keys.asked == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', b"x" * 70_000])
+def test_a_key_set_that_is_none_is_a_refusal_and_no_crash(web, make, keys, body):
+    keys.body = body
+    assert refused(asks(web, make(jwks=None, jwks_uri=keys.uri)))
+
+
+def test_no_assertion_at_all(web, partner):
+    assert refused(web.post("/oauth/token", data={"grant_type": "client_credentials", "client_id": partner.id}))
+    two = {"client_assertion_type": ASSERTION, "client_assertion": partner.assertion(), "client_secret": "x"}
+    assert web.post("/oauth/token", data=two).json["error"] == "invalid_request"

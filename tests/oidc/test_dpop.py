@@ -1,0 +1,199 @@
+"""DPoP (RFC 9449): tokens bound to a key, and proofs that are good once, here and now."""
+
+from datetime import timedelta
+
+import pytest
+from joserfc.jwk import ECKey, RSAKey
+
+from tests import factories
+from tests.oidc.signing import Signer, bare, jwks, key, thumbprint
+from tests.oidc.support import ISSUER, authorised
+
+ONE, TWO = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+
+
+@pytest.fixture
+def partner(world, clock):
+    with world.work():
+        client = factories.a_client(token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")))
+        return Signer(client.id, dpop_key=ONE)
+
+
+@pytest.fixture
+def bound(world, clock):
+    with world.work():
+        client = factories.a_client(
+            token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), profile="fapi2",
+            dpop_bound_access_tokens=True,
+        )  # fmt: skip
+        return Signer(client.id, dpop_key=ONE)
+
+
+@pytest.fixture
+def tokens(web, world, partner):
+    return partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+
+
+def failed(response, error, status=400):
+    assert (response.status_code, response.json["error"]) == (status, error), response.text
+
+
+def test_a_proof_binds_the_tokens(web, world, partner, tokens):
+    assert tokens["token_type"] == "DPoP"
+    assert world.says(tokens["access_token"])["cnf"] == {"jkt": thumbprint(ONE)}
+    assert partner.reads(web, tokens["access_token"]).status_code == 200
+    assert partner.reads(web, tokens["access_token"], scheme="dPOP").status_code == 200
+
+
+def test_a_client_that_has_to_bind_gets_nothing_without_a_proof(web, world, bound):
+    pushed = bound.posts(web, "/oauth/par", bound.parameters()).json
+    link = {"client_id": bound.id, "request_uri": pushed["request_uri"]}
+    from tests.oidc.support import follow, press, sent, sign_in
+
+    response = follow(web, web.get("/oauth/authorize", query_string=link))
+    response = follow(web, sign_in(web, response, world.username))
+    code = sent(follow(web, press(web, response, "allow", authority="y")))["code"]
+    bound.dpop_key = None
+    failed(bound.redeems(web, code), "invalid_dpop_proof")
+    bound.dpop_key = TWO
+    failed(bound.redeems(web, code), "invalid_grant")  # bound to the key of the push
+    bound.dpop_key = ONE
+    assert bound.redeems(web, code).json["token_type"] == "DPoP"  # and not spent by either
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"htm": "GET"}, {"htu": ISSUER + "/oauth/par"}, {"htu": "https://other.example/oauth/token"}, {"htu": None},
+        {"htu": 7}, {"htu": "http://["}, {"htm": None}, {"jti": None}, {"jti": 7}, {"iat": None}, {"iat": "now"},
+        {"header": {"typ": "jwt"}}, {"header": {"typ": None}}, {"header": {"jwk": None}},
+        {"header": {"jwk": {"kty": "EC"}}}, {"header": {"jwk": bare(TWO)}}, {"header": {"jwk": "x"}},
+        {"header": {"jwk": ONE.as_dict(private=True)}}, {"header": {"crit": ["b64"], "b64": False}},
+    ],
+)  # fmt: skip
+def test_a_proof_that_is_not_for_here_is_refused_and_spends_nothing(web, world, partner, differs):
+    code = authorised(web, partner, world.username)["code"]
+    partner.proofs = differs
+    failed(partner.redeems(web, code), "invalid_dpop_proof")
+    partner.proofs = {}
+    assert partner.redeems(web, code).status_code == 200
+
+
+def test_weak_keys_and_rs256_are_refused(web, world, partner):
+    for proof in (
+        {"key": RSAKey.generate_key(1024), "alg": "PS256"}, {"key": key("RS256"), "alg": "RS256"},
+        {"key": ECKey.generate_key("P-384"), "alg": "ES384"},
+    ):  # fmt: skip
+        partner.proofs = proof
+        failed(partner.refreshes(web, "x"), "invalid_dpop_proof")
+
+
+@pytest.mark.parametrize(
+    "same", ["/oauth/token?x=y", "/oauth/token#x", "/oauth/token?x=y#z"]
+)  # fmt: skip
+def test_query_and_fragment_of_the_address_do_not_count(web, world, partner, same):
+    partner.proofs = {"htu": ISSUER + same}
+    code = authorised(web, partner, world.username)["code"]
+    assert partner.redeems(web, code).status_code == 200
+
+
+def test_capitals_in_the_host_and_extra_claims_do_not_matter(web, world, partner, clock):
+    now = int(clock.now().timestamp())
+    partner.proofs = {"htu": "HTTP://LOCALHOST:5000/oauth/token", "extra": 1, "nbf": now, "exp": now + 5}
+    assert partner.redeems(web, authorised(web, partner, world.username)["code"]).status_code == 200
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(-60, True), (-61, False), (-10, True), (10, True), (60, False)])
+def test_the_age_of_a_proof(web, world, partner, tokens, clock, seconds, good):
+    made = int(clock.now().timestamp()) + seconds
+    assert (partner.reads(web, tokens["access_token"], iat=made).status_code == 200) == good
+
+
+def test_a_proof_is_good_once(web, partner, tokens):
+    token = tokens["access_token"]
+    assert partner.reads(web, token, jti="once").status_code == 200
+    again = partner.reads(web, token, jti="once")
+    failed(again, "invalid_dpop_proof", 401)
+    assert again.headers["WWW-Authenticate"] == 'DPoP error="invalid_dpop_proof", algs="PS256 ES256 EdDSA"'
+
+
+@pytest.mark.parametrize("differs", [{"ath": None}, {"ath": "x"}, {"htm": "POST"}, {"key": TWO}, {"htu": ISSUER}])
+def test_a_proof_at_a_resource_is_for_its_token(web, partner, tokens, differs):
+    assert partner.reads(web, tokens["access_token"], **differs).status_code == 401
+
+
+def test_two_proofs_are_none(web, partner, tokens):
+    token = tokens["access_token"]
+    proofs = [partner.proof("GET", "/oauth/userinfo", token) for _ in range(2)]
+    for headers in ([("DPoP", each) for each in proofs], [("DPoP", ", ".join(proofs))]):
+        response = web.get("/oauth/userinfo", headers=[("Authorization", f"DPoP {token}"), *headers])
+        failed(response, "invalid_dpop_proof", 401)
+
+
+def test_a_bound_token_is_no_bearer_token_and_the_other_way_round(web, world, partner, tokens):
+    token = tokens["access_token"]
+    assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+    assert partner.reads(web, token, scheme="Bearer").status_code == 401
+    assert web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {token}"}).status_code == 401
+    free = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
+    assert partner.reads(web, free).status_code == 401
+
+
+def test_a_confidential_client_may_bring_a_new_key_to_a_refresh(web, world, partner, tokens):
+    partner.dpop_key = TWO
+    answer = partner.refreshes(web, tokens["refresh_token"]).json
+    assert world.says(answer["access_token"])["cnf"] == {"jkt": thumbprint(TWO)}
+    partner.dpop_key = None
+    assert partner.refreshes(web, tokens["refresh_token"]).status_code == 400
+
+
+def test_a_public_client_only_the_bound_one(web, world, clock):
+    public = world.another(token_endpoint_auth_method="none")
+    signer = Signer(public.id, dpop_key=ONE)
+    code = authorised(web, public, world.username)["code"]
+
+    def posts(form, with_key):
+        signer.dpop_key = with_key
+        headers = {"DPoP": signer.proof("POST", "/oauth/token")}
+        return web.post("/oauth/token", data={"client_id": public.id, **form}, headers=headers)
+
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": public.redirect_uri,
+            "code_verifier": public.verifier}  # fmt: skip
+    tokens = posts(form, ONE).json
+    refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    failed(posts(refresh, TWO), "invalid_grant")
+    answer = posts(refresh, ONE)
+    assert answer.status_code == 200
+    assert "refresh_token" not in answer.json  # bound, so it need not rotate
+
+
+def test_dpop_jkt_binds_the_code(web, world, partner):
+    code = authorised(web, partner, world.username, dpop_jkt=thumbprint(TWO))["code"]
+    failed(partner.redeems(web, code), "invalid_grant")
+    partner.dpop_key = TWO
+    assert partner.redeems(web, code).status_code == 200
+
+
+def test_dpop_jkt_beside_another_proof_is_refused_at_par(web, partner):
+    failed(partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(TWO))), "invalid_dpop_proof")
+    assert partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(ONE))).status_code == 201
+
+
+def test_nonces_where_they_are_on(web, world, partner, tokens, app, settings, clock, monkeypatch):
+    token = tokens["access_token"]
+    switched = settings.model_copy(update={"tokens": settings.tokens.model_copy(update={"dpop_nonces": True})})
+    monkeypatch.setitem(app.extensions, "idp", type(app.extensions["idp"])(
+        switched, app.extensions["idp"].sealer, app.extensions["idp"].passwords))  # fmt: skip
+    asked = partner.reads(web, token)
+    failed(asked, "use_dpop_nonce", 401)
+    nonce = asked.headers["DPoP-Nonce"]
+    answer = partner.reads(web, token, nonce=nonce)
+    assert answer.status_code == 200
+    assert answer.headers["DPoP-Nonce"]
+    clock.move(timedelta(minutes=10))
+    at_token = partner.refreshes(web, tokens["refresh_token"])
+    failed(at_token, "use_dpop_nonce")
+    partner.proofs = {"nonce": at_token.headers["DPoP-Nonce"]}
+    assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    partner.proofs = {"nonce": nonce}
+    failed(partner.refreshes(web, tokens["refresh_token"]), "use_dpop_nonce")

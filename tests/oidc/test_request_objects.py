@@ -1,0 +1,113 @@
+"""Signed authorization requests, by value (RFC 9101)."""
+
+import pytest
+
+from tests import factories
+from tests.oidc.signing import Signer, jwks, key, signed
+from tests.oidc.support import ISSUER, authorised, page, sent
+
+
+@pytest.fixture
+def partner(world, clock):
+    with world.work():
+        client = factories.a_client(token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256"), key("PS256")))
+        return Signer(client.id)
+
+
+def request_object(partner, **differs):
+    header, with_key, alg = differs.pop("header", {}), differs.pop("key", partner.key), differs.pop("alg", "ES256")
+    sound = {"iss": partner.id, "aud": ISSUER, **partner.parameters()}
+    return signed(sound | differs, with_key, alg, **header)
+
+
+def outside(partner, **differs):
+    from urllib.parse import urlencode
+
+    sound = {"client_id": partner.id, "response_type": "code", "redirect_uri": partner.redirect_uri}
+    return "/oauth/authorize?" + urlencode({name: each for name, each in (sound | differs).items() if each is not None})
+
+
+@pytest.mark.parametrize("alg", ["ES256", "PS256", "RS256"])
+def test_a_signed_request_is_answered(web, world, partner, alg):
+    partner.link = lambda **_: outside(
+        partner, request=request_object(partner, alg=alg, key=key("PS256" if alg == "RS256" else alg))
+    )
+    got = authorised(web, partner, world.username)
+    assert got["state"] == "a-state"
+    assert partner.redeems(web, got["code"]).status_code == 200
+
+
+def test_what_stands_beside_it_does_not_count(web, partner):
+    link = outside(
+        partner, request=request_object(partner, prompt="none"), state="outside", nonce="x", scope="nonsense"
+    )
+    got = sent(web.get(link))
+    assert (got["error"], got["state"]) == ("login_required", "a-state")
+    got = sent(web.get(outside(partner, request=request_object(partner, prompt="none", state=None), state="outside")))
+    assert "state" not in got
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"iss": None}, {"iss": "somebody"}, {"aud": None}, {"aud": "https://other.example"}, {"aud": 7},
+        {"client_id": None}, {"client_id": "somebody"}, {"client_id": 7}, {"exp": 0}, {"exp": "soon"},
+        {"nbf": 10**11}, {"request": "x"}, {"request_uri": "x"}, {"scope": ["openid"]}, {"state": 7},
+        {"redirect_uri": {}}, {"max_age": "x" * 3, "nonce": 1.5}, {"claims": []}, {"prompt": True},
+        {"key": key("ES256", 2)}, {"header": {"jku": "https://evil.example"}}, {"header": {"kid": "unknown"}},
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_it_is_told_at_the_address_beside_it(web, partner, differs):
+    got = sent(web.get(outside(partner, request=request_object(partner, **differs), state="s")))
+    assert got["error"] == "invalid_request_object"
+    assert got["iss"] == ISSUER
+
+
+@pytest.mark.parametrize("text", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "x" * 16_000, "ü.ü.ü"])
+def test_what_is_none_too(web, partner, text):
+    assert sent(web.get(outside(partner, request=text)))["error"] == "invalid_request_object"
+    assert web.get(outside(partner, request=text, redirect_uri=None)).status_code == 400
+    assert web.get(outside(partner, request=text, redirect_uri="https://evil.example")).status_code == 400
+
+
+def test_beside_a_request_uri_it_is_one_too_many(web, partner):
+    link = outside(partner, request=request_object(partner), request_uri="https://assembly.example/request")
+    assert sent(web.get(link))["error"] == "invalid_request"
+
+
+def test_the_redirect_uri_in_it_is_held_to_the_registered_ones(web, partner):
+    response = web.get(outside(partner, request=request_object(partner, redirect_uri="https://evil.example")))
+    assert response.status_code == 400
+    assert page(response).find(id="error-parameter").text == "redirect_uri"
+
+
+def test_numbers_and_objects_mean_what_they_say(web, world, partner):
+    wish = {"userinfo": {"name": None}}
+    link = outside(partner, request=request_object(partner, max_age=10_000, claims=wish, resource=[ISSUER]))
+    partner.link = lambda **_: link
+    assert "code" in authorised(web, partner, world.username)
+
+
+def test_it_may_be_pushed(web, partner):
+    form = {"client_id": partner.id, "request": request_object(partner)}
+    assert partner.posts(web, "/oauth/par", form).status_code == 201
+    wrong = {"client_id": partner.id, "request": request_object(partner, aud="https://other.example")}
+    refused = partner.posts(web, "/oauth/par", wrong)
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_request_object")
+    without = {"client_id": partner.id, "request": request_object(partner, redirect_uri=None)}
+    assert partner.posts(web, "/oauth/par", without).json["error"] == "invalid_request"
+
+
+def test_under_fapi2_it_has_to_be_young_and_short(web, world, clock):
+    with world.work():
+        client = factories.a_client(
+            token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), profile="fapi2"
+        )
+        partner = Signer(client.id)
+    now = int(clock.now().timestamp())
+    for times, good in (
+        ({}, False), ({"exp": now + 60}, False), ({"nbf": now}, False), ({"nbf": now, "exp": now + 60}, True),
+        ({"nbf": now - 3700, "exp": now + 60}, False), ({"nbf": now, "exp": now + 3700}, False),
+    ):  # fmt: skip
+        form = {"client_id": partner.id, "request": request_object(partner, **times)}
+        assert (partner.posts(web, "/oauth/par", form).status_code == 201) == good, times
