@@ -82,7 +82,7 @@ def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(j
 
     assert "Timetabler Sharing" in jo.sees
     assert "Authorised by Jo Bloggs on 2 March 2026, until 2 March 2027" in jo.sees
-    assert "Special category" in jo.sees
+    assert "Specially protected" in jo.sees
     assert "Who is signing in" not in jo.sees  # not school data
     assert "2 March 2026 Authorised Timetabler Jo Bloggs" in jo.sees
 
