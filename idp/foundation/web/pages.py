@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
+from flask_login import AnonymousUserMixin, current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -89,6 +89,9 @@ def http(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if error.response is not None or status < 400:
         return error
+    fault = getattr(error, "original_exception", None)
+    if isinstance(fault, DBAPIError | PoolTimeout):  # the page of another refusal could not be made
+        return _database(fault)
     if status == HTTPStatus.NOT_FOUND:
         return refusal(NotFound(because="no such route"))
     title, says = WORDS.get(status, (HTTPStatus(status).phrase, "Please go back and try again."))
@@ -120,11 +123,19 @@ def _answer(status: int, code: str, title: str, says: str, next_steps: tuple[tup
         problem = jsonify(type="about:blank", title=title, status=status, detail=says, code=code)
         problem.status_code, problem.mimetype = status, "application/problem+json"
         return problem
-    page = render_template(
-        "errors/page.html", status=status, code=code, title=title, says=says, next_steps=next_steps,
-        request_id=g.get("request_id", ""),
-    )  # fmt: skip
+    page = _page(
+        status=status, code=code, title=title, says=says, next_steps=next_steps, request_id=g.get("request_id", "")
+    )
     return make_response(page, status)
+
+
+def _page(**said: object) -> str:
+    """The page of an error; as for a stranger where our records cannot be asked who is signed in."""
+    try:
+        return render_template("errors/page.html", **said)
+    except (DBAPIError, PoolTimeout):
+        g._login_user = AnonymousUserMixin()  # noqa: SLF001  where Flask-Login keeps who it is
+        return render_template("errors/page.html", **said)
 
 
 def _for_a_program() -> bool:

@@ -1,8 +1,11 @@
 import pytest
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from idp.foundation.errors import Busy, Refusal
 from idp.foundation.web import security
+from tests.factories import an_administrator
+from tests.signin.person import Person
 
 
 class Unwelcome(Refusal):
@@ -50,6 +53,36 @@ def test_a_database_that_is_away_is_said_to_be_temporary(broken):
     assert answer.status_code == 503
     assert "Retry-After" in answer.headers
     assert b"SELECT" not in answer.data
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/register", "/register/details?school=1", "/oauth/authorize"])
+def test_whoever_is_signed_in_is_told_so_too(app, web, work, monkeypatch, path):
+    with work():
+        username = an_administrator().username
+    Person(web).signs_in(username)
+    monkeypatch.setattr(app, "testing", False)
+    for name in ("connection", "execute", "get", "scalar", "scalars"):
+        monkeypatch.setattr(Session, name, away)
+
+    answer = web.get(path)
+
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+    assert b"We cannot reach our records" in answer.data
+
+
+def test_a_page_that_is_not_there_needs_no_database(app, web, work, monkeypatch):
+    with work():
+        username = an_administrator().username
+    Person(web).signs_in(username)
+    monkeypatch.setattr(app, "testing", False)
+    monkeypatch.setattr(Session, "get", away)
+
+    assert web.get("/nowhere").status_code == 404
+
+
+def away(*_args, **_kwargs):
+    raise OperationalError("SELECT secret", {}, Exception("gone"))
 
 
 def test_our_own_fault_shows_no_traceback(broken):
