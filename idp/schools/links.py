@@ -12,7 +12,7 @@ from idp.foundation import clock
 from idp.foundation.database import session
 from idp.schools import codes, gias
 from idp.schools.models import School, SchoolLink
-from idp.schools.status import Listed, why_not
+from idp.schools.status import Listed, day, why_not
 
 LINKS: Table = SchoolLink.__table__  # type: ignore[assignment]
 
@@ -47,15 +47,21 @@ class Next:
         return self.school is not None and why_not(self.school) is None and not self.lies_ahead
 
     @property
-    def from_when(self) -> date | None:
-        """The day it follows or opens, where the register gives one."""
-        return self.since or (self.school.opened_on if self.school else None)
-
-    @property
     def lies_ahead(self) -> bool:
         """Announced only: it has not followed yet, or is not open yet."""
         proposed = self.school is not None and self.school.status_code == codes.PROPOSED
         return proposed or (self.since is not None and self.since > clock.now().date())
+
+    @property
+    def says(self) -> str:
+        """What becomes of the closed school, in a sentence."""
+        name = self.name or "a school"
+        if self.school is None:
+            return f"It was followed by {name}, which the register does not list."
+        if not self.lies_ahead:
+            return f"It was followed by {name}."
+        when = self.since or self.school.opened_on
+        return f"It will be followed by {name} on {day(when)}." if when else f"It will be followed by {name}."
 
 
 def replace(found: Iterable[gias.Link]) -> int:

@@ -30,6 +30,13 @@ class Found(Listed):
 
     successors: tuple[Next, ...] = ()
 
+    @property
+    def aftermath(self) -> list[str]:
+        """What became of a closed school, in sentences; nothing of an open one."""
+        if not self.is_closed:
+            return []
+        return [step.says for step in self.successors] or ["The register does not say which school followed it."]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

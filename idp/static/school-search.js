@@ -50,11 +50,13 @@
     }
 
     function choose(option) {
-      const form = input.form;
-      const asked = new URLSearchParams(new FormData(form));
+      const asked = new URLSearchParams(new FormData(input.form));
       asked.set("school", option.dataset.school);
+      const there = new URL(input.form.action);
+      there.search = asked;
+      there.hash = `school-${option.dataset.school}`;
       close();
-      location.assign(`${form.action}?${asked}#school-${option.dataset.school}`);
+      location.assign(there);
     }
 
     function row(school, index) {
@@ -62,9 +64,10 @@
       option.setAttribute("role", "option");
       option.setAttribute("aria-selected", "false");
       option.dataset.school = school.id;
-      const numbers = [`URN ${school.urn}`, school.dfe_number && `DfE number ${school.dfe_number}`];
-      const details = [school.place, ...numbers, school.phase, school.status].filter(Boolean).join(" · ");
-      option.append(Object.assign(document.createElement("small"), { textContent: details }));
+      const numbers = [school.urn && `URN ${school.urn}`, school.dfe_number && `DfE number ${school.dfe_number}`];
+      for (const details of [[school.place], [...numbers, school.phase, school.status]]) {
+        option.append(Object.assign(document.createElement("small"), { textContent: details.filter(Boolean).join(" · ") }));
+      }
       return option;
     }
 

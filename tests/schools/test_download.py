@@ -14,7 +14,9 @@ class Site:
     """The register's site: what it has, and what it was asked for."""
 
     def __init__(self):
-        self.has, self.asked, self.cut = {}, [], False
+        self.has: dict[str, tuple[int, bytes]] = {}
+        self.asked: list[str] = []
+        self.cut = False
         site = self
 
         class Handler(BaseHTTPRequestHandler):
