@@ -30,7 +30,7 @@ from idp.foundation.command import application
 from idp.foundation.web import transactions
 from idp.jobs import cleaning, heart, lease
 from idp.jobs.models import Heartbeat
-from idp.oidc.models import AuthorizationRequest, Code, RefreshFamily, Revoked, Seen
+from idp.oidc.models import AuthorizationRequest, Code, DeviceCode, RefreshFamily, Revoked, Seen
 from idp.onboarding.models import EmailProof, Registration
 from idp.outbox import channels, deliver
 from idp.outbox.deliver import Work
@@ -67,6 +67,7 @@ class Kept:
 RETENTION: Final = (  # security.md §6.4
     Kept(AuthorizationRequest.expires_at, "expired"),
     Kept(Code.expires_at, "expired"),
+    Kept(DeviceCode.expires_at, "expired"),
     Kept(RefreshFamily.expires_at, "expired"),
     Kept(RefreshFamily.revoked_at, "revoked"),
     Kept(Revoked.expires_at, "expired"),

@@ -1,4 +1,4 @@
-"""What the protocol keeps: requests, codes, refresh token families, revocations and replay guards.
+"""What the protocol keeps: requests, codes, devices' codes, refresh token families, revocations and replay guards.
 
 Access tokens are not here: they are JWTs, proved by their signature and the authorisation they name
 (protocol.md §2.3). Secrets are stored as SHA-256.
@@ -57,6 +57,38 @@ class Code(Base):
     acr: Mapped[str]
     amr: Mapped[frozenset[str]]
     sid: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+
+
+class DeviceCode(Base):
+    """A device's request (RFC 8628): it polls with one code while a person types the other."""
+
+    __tablename__ = "device_codes"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    """Of the device code."""
+    user_digest: Mapped[bytes] = mapped_column(unique=True)
+    """Of the user code; keyed, because eight letters can be tried out."""
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    scopes: Mapped[frozenset[str]]
+    resource: Mapped[frozenset[str]]
+    interval: Mapped[int]
+    """Seconds between polls; five more each time the device was too quick."""
+    poll_after: Mapped[datetime]
+    browser: Mapped[bytes | None]
+    """Digest of the cookie of the browser in which the code was typed first: it is decided there or nowhere."""
+    decided_at: Mapped[datetime | None]
+    approved: Mapped[bool | None]
+    person_id: Mapped[str | None]
+    estab_id: Mapped[str | None]
+    authorisation_id: Mapped[str | None]
+    lineage: Mapped[str | None]
+    auth_time: Mapped[datetime | None]
+    acr: Mapped[str | None]
+    amr: Mapped[frozenset[str] | None]
+    sid: Mapped[str | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]

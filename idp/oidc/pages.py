@@ -66,6 +66,7 @@ CLIENT_ENDPOINTS = frozenset(
         "oidc.userinfo",
         "oidc.introspect",
         "oidc.revoke",
+        "oidc.authorize_device",
         "oidc.register",
         "oidc.manage_registration",
     }

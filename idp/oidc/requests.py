@@ -48,7 +48,7 @@ def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dp
         {
             "digest": crypto.digest(secret), "client_id": client.id, "pushed": pushed, "dpop_jkt": dpop_jkt,
             "params": {"values": sent.values, "resource": list(sent.resources)},
-            "browser": _this_browser() if shown else None, "shown_at": now if shown else None,
+            "browser": this_browser() if shown else None, "shown_at": now if shown else None,
             "created_at": now, "expires_at": now + timedelta(seconds=lifetime), "used_at": None,
         },
     )  # fmt: skip
@@ -120,7 +120,7 @@ def _row(digest: bytes) -> dict[str, Any] | None:
 
 def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, Any]:
     """Bind the row to this browser, unless another was quicker."""
-    now, browser = clock.now(), _this_browser()
+    now, browser = clock.now(), this_browser()
     until = now + timedelta(seconds=runtime.settings().tokens.interaction)
     given = {"its_digest": digest, "its_browser": browser, "now": now, "until": until}
     if session().connection().execute(_binding(), given).rowcount == 1:
@@ -162,7 +162,7 @@ def _is_this(browser: bytes) -> bool:
     return presented is not None and crypto.same(crypto.digest(presented), browser)
 
 
-def _this_browser() -> bytes:
+def this_browser() -> bytes:
     """The digest of this browser's cookie, which it is given where it has none."""
     presented = _presented()
     if not presented:

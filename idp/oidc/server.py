@@ -21,6 +21,7 @@ from idp.oidc.extensions.pkce import S256Only
 from idp.oidc.extensions.pushed_requests import KeptRequests
 from idp.oidc.grants.authorization_code import CodeGrant
 from idp.oidc.grants.client_credentials import ClientCredentials
+from idp.oidc.grants.device import DeviceGrant
 from idp.oidc.grants.refresh_token import RefreshGrant
 from idp.oidc.incoming import AUTHORIZE, BACK_CHANNEL, Request
 from idp.outbox import events
@@ -163,6 +164,7 @@ def build() -> Server:
     openid = OpenID()
     server.register_grant(CodeGrant, [S256Only(), openid])
     server.register_grant(RefreshGrant, [openid])
+    server.register_grant(DeviceGrant, [openid])
     server.register_grant(ClientCredentials)
     return server
 

@@ -11,6 +11,7 @@ from idp.foundation.web.throttle import at_most, limiter
 from idp.oidc import (
     authorize,
     consent,
+    device as devices,
     discovery,
     errors,
     introspection,
@@ -105,6 +106,22 @@ def confirm_logout() -> ResponseReturnValue:
     return signing_out.confirm()
 
 
+@bp.post("/oauth/device_authorization")
+@security.client
+@limiter.limit(at_most(120, "minute"))
+def authorize_device() -> ResponseReturnValue:
+    """A device asks for a pair of codes (RFC 8628 §3.1)."""
+    return devices.authorize(request)
+
+
+@bp.route(devices.PATH, methods=["GET", "POST"])
+@security.anyone
+@limiter.limit(at_most(30, "minute"), methods=["POST"])
+def device() -> ResponseReturnValue:
+    """Where a person types the code that a device shows (RFC 8628 §3.3)."""
+    return devices.page()
+
+
 @bp.post(registration.PATH)
 @security.client
 @limiter.limit(at_most(60, "minute"))
@@ -136,6 +153,8 @@ def metadata() -> ResponseReturnValue:
     return discovery.document()
 
 
-for _view in (authorization, token, push, userinfo, introspect, revoke, logout, register, manage_registration):
+for _view in (
+    authorization, token, push, userinfo, introspect, revoke, logout, authorize_device, register, manage_registration,
+):  # fmt: skip
     # No cookie decides anything there, or nothing is decided: authorize keeps the request, logout asks.
     csrf.exempt(_view)

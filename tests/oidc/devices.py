@@ -1,0 +1,49 @@
+"""A device with a client's credentials, and a person who types its code."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.oidc.support import Partner, follow, page, press, sign_in
+
+GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+GRANTS = frozenset({GRANT, "refresh_token"})
+
+
+@dataclass
+class Device:
+    """Asks, shows its code, polls."""
+
+    web: Any
+    partner: Partner
+    scope: str = "openid offline_access school students"
+    codes: dict[str, Any] = field(default_factory=dict)
+
+    def asks(self, **differs: Any) -> Any:
+        """At the device authorization endpoint."""
+        response = self.partner.posts(self.web, "/oauth/device_authorization", {"scope": self.scope, **differs})
+        self.codes = response.json if response.status_code == 200 else {}
+        return response
+
+    def polls(self, **differs: Any) -> Any:
+        """At the token endpoint."""
+        asked = {"grant_type": GRANT, "device_code": self.codes["device_code"], **differs}
+        return self.partner.posts(self.web, "/oauth/token", asked)
+
+    @property
+    def link(self) -> str:
+        """The local path of the address with the code in it."""
+        return "/device?user_code=" + self.codes["user_code"]
+
+
+def enter(web: Any, code: str, username: str = "") -> Any:
+    """Type a code on the page, signing in first where that is asked."""
+    response = follow(web, web.get("/device"))
+    if page(response).find(id="sign-in"):
+        response = follow(web, sign_in(web, response, username))
+    return follow(web, press(web, response, "continue", user_code=code))
+
+
+def decide(web: Any, response: Any, button: str = "allow", **typed: Any) -> Any:
+    """Press a button on the page that asks."""
+    typed = {"authority": "y", **typed} if page(response).find(id="authority") else typed
+    return follow(web, press(web, response, button, **typed))

@@ -1,0 +1,282 @@
+"""Devices that show a code, and people who type it (RFC 8628)."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit.models import Entry
+from idp.estabs.models import Estab
+from idp.sharing.models import Authorisation
+from tests import factories
+from tests.oidc.devices import GRANT, GRANTS, Device, decide, enter
+from tests.oidc.support import authorised, follow, page, press, sign_in
+
+
+@pytest.fixture
+def device(another, world):
+    found = Device(another(), world.another(grant_types=GRANTS))
+    found.asks()
+    return found
+
+
+def test_a_device_is_given_two_codes_and_where_to_send_the_person(device, world):
+    codes = device.codes
+    assert codes.keys() == {
+        "device_code", "user_code", "verification_uri", "verification_uri_complete", "expires_in", "interval",
+    }  # fmt: skip
+    assert re.fullmatch(r"[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}", codes["user_code"])
+    assert codes["verification_uri"].endswith("/device")
+    assert codes["verification_uri_complete"] == f"{codes['verification_uri']}?user_code={codes['user_code']}"
+    assert (codes["expires_in"], codes["interval"]) == (900, 5)
+    assert len(codes["device_code"]) >= 43
+
+
+def test_the_answer_is_kept_by_nobody(device):
+    assert device.asks().headers["Cache-Control"] == "no-store"
+
+
+def test_all_the_way_from_the_code_to_refreshing(clock, web, device, world):
+    assert device.polls().json["error"] == "authorization_pending"
+    asking = enter(web, device.codes["user_code"], world.username)
+    done = decide(web, asking)
+    assert "You can go back to the device or program" in done.text
+    clock.move(timedelta(seconds=5))
+    tokens = device.polls().json
+    assert tokens["token_type"] == "Bearer"
+    assert set(tokens["scope"].split()) == set(device.scope.split())
+    said = world.says(tokens["id_token"], "JWT")
+    assert (said["sub"], said["aud"]) == (world.person, device.partner.id)
+    assert "nonce" not in said
+    assert device.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+
+
+def test_the_page_says_who_asks_for_what_and_shows_the_code(web, device, world):
+    text = page(enter(web, device.codes["user_code"], world.username)).find(id="main").get_text(" ", strip=True)
+    for words in ("Connect Assembly?", device.codes["user_code"], "Pupils", "I have authority", world.school):
+        assert words in text
+    for jargon in ("OAuth", "scope", "token", "consent"):
+        assert jargon not in text
+
+
+def test_what_the_school_agreed_to_before_is_asked_all_the_same(web, another, world):
+    partner = world.another(grant_types=GRANTS | {"authorization_code"})
+    device = Device(another(), partner)
+    authorised(web, partner, world.username, scope=device.scope)
+    device.asks()
+    asking = enter(web, device.codes["user_code"])
+    assert page(asking).find(id="authority") is None
+    assert "Connect Assembly?" in asking.text
+    assert device.polls().json["error"] == "authorization_pending"
+    decide(web, asking)
+    assert device.polls().status_code == 200
+
+
+def test_following_the_link_approves_nothing(web, device, world):
+    response = follow(web, web.get(device.link))
+    response = follow(web, sign_in(web, response, world.username))
+    found = page(response)
+    assert found.find(id="user_code")["value"] == device.codes["user_code"]
+    assert found.find(id="allow") is None
+    assert device.polls().json["error"] == "authorization_pending"
+    response = follow(web, press(web, response, "continue"))
+    assert page(response).find(id="allow")
+    assert device.polls().json["error"] in {"authorization_pending", "slow_down"}
+
+
+@pytest.mark.parametrize("how", ["{0}", "{0} ", " {0}", "{1}", "{2}"])
+def test_a_code_may_be_typed_in_any_way(web, device, world, how):
+    code = device.codes["user_code"]
+    typed = how.format(code, code.lower().replace("-", ""), code.replace("-", " "))
+    assert page(enter(web, typed, world.username)).find(id="allow")
+
+
+def test_denying_is_access_denied(web, device, world):
+    asking = enter(web, device.codes["user_code"], world.username)
+    assert "not connected" in decide(web, asking, "deny").text
+    assert device.polls().json["error"] == "access_denied"
+    with world.work() as session:
+        assert session.query(Authorisation).count() == 0
+
+
+def test_polling_too_often_is_told_to_slow_down_and_that_is_kept(clock, device):
+    assert device.polls().json["error"] == "authorization_pending"
+    clock.move(timedelta(seconds=4))
+    assert device.polls().json["error"] == "slow_down"
+    clock.move(timedelta(seconds=9))
+    assert device.polls().json["error"] == "slow_down", "ten seconds now, and fifteen from here on"
+    clock.move(timedelta(seconds=15))
+    assert device.polls().json["error"] == "authorization_pending"
+    clock.move(timedelta(seconds=14))
+    assert device.polls().json["error"] == "slow_down"
+
+
+def test_a_code_expires(clock, web, device, world):
+    clock.move(timedelta(seconds=900))
+    assert device.polls().json["error"] == "expired_token"
+    response = enter(web, device.codes["user_code"], world.username)
+    assert response.status_code == 422
+    assert "No device is waiting" in response.text
+
+
+def test_a_code_that_expires_while_the_page_is_open_connects_nothing(clock, web, device, world):
+    asking = enter(web, device.codes["user_code"], world.username)
+    clock.move(timedelta(seconds=900))
+    response = press(web, asking, "allow", authority="y")
+    assert "No device is waiting" in response.text
+    with world.work() as session:
+        assert session.query(Authorisation).count() == 0
+
+
+def test_a_code_is_spent_once(web, device, world):
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    assert device.polls().status_code == 200
+    assert device.polls().json["error"] == "invalid_grant"
+
+
+def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, at_once):
+    from idp.oidc import client as clients, device_codes
+
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    outcomes = at_once(8, lambda: device_codes.redeem(device.codes["device_code"], clients.find(device.partner.id)))
+    assert sum(isinstance(each, tuple) for each in outcomes) == 1, outcomes
+
+
+def test_a_decision_stands(web, device, world):
+    asking = enter(web, device.codes["user_code"], world.username)
+    decide(web, asking, "deny")
+    again = follow(web, press(web, asking, "allow", authority="y"))
+    assert "not connected" in again.text
+    assert device.polls().json["error"] == "access_denied"
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({"device_code": None}, "invalid_request"), ({"device_code": "nonsense"}, "invalid_grant"),
+        ({"device_code": "x" * 600}, "invalid_request"),
+    ],
+)  # fmt: skip
+def test_a_code_that_is_none_is_refused(device, form, error):
+    response = device.polls(**form)
+    assert response.status_code == 400
+    assert response.json["error"] == error
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({"scope": None, "more": "x"}, "invalid_scope"), ({"scope": "openid nonsense"}, "invalid_scope"),
+        ({"scope": "schools.list"}, "invalid_scope"), ({"resource": "https://other.example"}, "invalid_target"),
+        ({"scope": "openid\x00"}, "invalid_request"),
+    ],
+)  # fmt: skip
+def test_what_a_device_may_not_ask_is_refused_at_once(device, form, error):
+    response = device.asks(**form)
+    assert response.status_code == 400
+    assert response.json["error"] == error
+
+
+def test_a_client_without_the_grant_gets_no_codes(another, world):
+    device = Device(another(), world.partner)
+    assert device.asks().json["error"] == "unauthorized_client"
+    device.codes = {"device_code": "x"}
+    assert device.polls().json["error"] == "unauthorized_client"
+
+
+def test_a_public_client_may_be_a_device(web, another, world):
+    device = Device(another(), world.another(grant_types=GRANTS, token_endpoint_auth_method="none"))
+    device.asks()
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    assert "refresh_token" in device.polls().json
+
+
+def test_a_client_has_to_prove_itself(another, world, device):
+    device.partner.secret = "wrong"
+    assert device.asks().status_code == 401
+    assert device.asks().json["error"] == "invalid_client"
+
+
+def test_without_offline_access_there_is_no_refresh_token_and_without_openid_no_id_token(web, another, world):
+    device = Device(another(), world.another(grant_types=GRANTS), scope="school")
+    device.asks()
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    assert not {"refresh_token", "id_token"} & device.polls().json.keys()
+
+
+def test_optional_areas_that_are_not_ticked_are_not_granted(web, another, world):
+    device = Device(another(), world.another(grant_types=GRANTS), scope="school students attendance")
+    device.asks()
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    assert device.polls().json["scope"] == "school students"
+
+
+def test_the_declaration_is_needed_as_anywhere(web, device, world):
+    asking = enter(web, device.codes["user_code"], world.username)
+    response = press(web, asking, "allow")
+    assert response.status_code == 422
+    assert "Tick the box if you have authority" in response.text
+    assert device.codes["user_code"] in response.text
+    assert device.polls().json["error"] == "authorization_pending"
+
+
+def test_a_school_whose_system_is_not_known_is_asked_for_it(web, another, world):
+    world.change(Estab, world.estab, mis=None)
+    device = Device(another(), world.another(grant_types=GRANTS, accepted_mis=frozenset({"isams", "arbor"})))
+    device.asks()
+    asking = enter(web, device.codes["user_code"], world.username)
+    assert "Which system does your school use?" in asking.text
+    refused = follow(web, press(web, asking, "continue", mis="sims"))
+    assert "does not work with your school" in refused.text
+    assert page(refused).find(id="allow") is None
+    asking = follow(web, press(web, refused, "continue", mis="arbor"))
+    assert page(asking).find(id="allow")
+
+
+def test_a_viewer_is_told_who_can_decide(web, device, world):
+    with world.work() as session:
+        factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
+    asking = enter(web, device.codes["user_code"], "viewer")
+    assert asking.status_code == 403
+    assert "Someone else at your school has to decide this" in asking.text
+    decide(web, asking, "deny")
+    assert device.polls().json["error"] == "access_denied"
+
+
+def test_withdrawing_before_the_device_asks_leaves_it_nothing(web, device, world):
+    from idp.estabs.models import Administrator
+    from idp.sharing import authorise
+
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    with world.work() as session:
+        authorise.withdraw(world.estab, device.partner.id, by=session.get_one(Administrator, world.person))
+    assert device.polls().json["error"] == "invalid_grant"
+
+
+def test_signing_out_tells_the_devices_client_too(web, another, world):
+    from tests.oidc.test_backchannel import posted, sign_out
+
+    partner = world.another(grant_types=GRANTS, backchannel_logout_uri="https://assembly.example/bcl")
+    device = Device(another(), partner)
+    device.asks()
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    sign_out(web)
+    assert [each.client for each in posted(world.work)] == [partner.id]
+
+
+def test_decisions_are_audited(web, device, world):
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    with world.work() as session:
+        (entry,) = session.scalars(select(Entry).where(Entry.event == "device.approved"))
+        assert (entry.actor, entry.client, entry.estab) == (world.person, device.partner.id, world.estab)
+
+
+def test_a_wrong_method_is_405(web):
+    assert web.get("/oauth/device_authorization").status_code == 405
+
+
+def test_discovery_says_so(web):
+    said = web.get("/.well-known/openid-configuration").json
+    assert said["device_authorization_endpoint"].endswith("/oauth/device_authorization")
+    assert GRANT in said["grant_types_supported"]

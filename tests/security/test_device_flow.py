@@ -1,0 +1,204 @@
+"""S35: a device gets no more than a person who may decide has seen and agreed to (CVE-2024-52287, CVE-2024-38371)."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit.models import Entry
+from idp.estabs.models import Administrator, Estab
+from idp.foundation.clock import now
+from idp.oidc.models import DeviceCode
+from idp.sharing.models import Authorisation
+from tests import factories
+from tests.oidc.devices import GRANTS, Device, decide, enter
+from tests.oidc.support import follow, page, press
+
+
+@pytest.fixture
+def device(another, world):
+    found = Device(another(), world.another(grant_types=GRANTS))
+    found.asks()
+    return found
+
+
+def nothing_was_agreed(world):
+    with world.work() as session:
+        return session.query(Authorisation).count() == 0
+
+
+def test_scopes_of_others_are_refused_and_cannot_be_added_later(web, device, world):
+    assert device.asks(scope="openid schools.list").json["error"] == "invalid_scope"
+    assert device.asks(scope="openid timetable").json["error"] == "invalid_scope"
+    device.asks(scope="openid")
+    decide(web, enter(web, device.codes["user_code"], world.username), "allow", area=["attendance"], scope="students")
+    assert device.polls(scope="openid students").json["scope"] == "openid"
+
+
+def test_another_client_cannot_redeem_a_code_nor_burn_it(web, another, device, world):
+    other = Device(another(), world.another(grant_types=GRANTS))
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    other.codes = device.codes
+    assert other.polls().json["error"] == "invalid_grant"
+    assert device.polls().status_code == 200
+    with world.work() as session:
+        (entry,) = session.scalars(select(Entry).where(Entry.event == "client.refused"))
+        assert entry.client == other.partner.id
+
+
+def test_another_client_learns_nothing_by_polling_and_slows_nobody_down(another, device, world):
+    other = Device(another(), world.another(grant_types=GRANTS))
+    other.codes = device.codes
+    for _ in range(3):
+        assert other.polls().json["error"] == "invalid_grant"
+    assert device.polls().json["error"] == "authorization_pending"
+
+
+def test_other_secrets_are_no_device_codes(web, device, world):
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    assert device.polls(device_code=device.codes["user_code"]).json["error"] == "invalid_grant"
+    as_code = {"grant_type": "authorization_code", "code": device.codes["device_code"], "redirect_uri": "x"}
+    assert device.partner.posts(web, "/oauth/token", as_code).status_code == 400
+
+
+def test_someone_who_may_only_look_cannot_approve(web, device, world):
+    with world.work() as session:
+        factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
+    asking = enter(web, device.codes["user_code"], "viewer")
+    assert page(asking).find(id="allow") is None
+    forged = web.post(
+        device.link, data={"csrf_token": page(asking).find(attrs={"name": "csrf_token"})["value"], "allow": "yes",
+                           "authority": "y", "shown": "", "agreement": "2026-01"},
+    )  # fmt: skip
+    assert forged.status_code == 403
+    assert nothing_was_agreed(world)
+    assert device.polls().json["error"] == "authorization_pending"
+
+
+@pytest.mark.parametrize("state", ["suspended", "closed", "rejected"])
+def test_nor_can_the_people_of_a_school_that_may_not_act(web, device, world, state):
+    asking = enter(web, device.codes["user_code"], world.username)
+    world.change(Estab, world.estab, state=state)
+    follow(web, press(web, asking, "allow", authority="y"))
+    assert nothing_was_agreed(world)
+
+
+def test_nor_somebody_who_has_been_removed(web, device, world):
+    asking = enter(web, device.codes["user_code"], world.username)
+    world.change(Administrator, world.person, removed_at=now())
+    follow(web, press(web, asking, "allow", authority="y"))
+    assert nothing_was_agreed(world)
+
+
+def test_a_code_cannot_be_approved_by_who_never_typed_it(web, another, device, world):
+    attacker = another()
+    with world.work():
+        stranger = factories.an_administrator().username
+    own = Device(another(), device.partner)
+    own.asks()
+    asking = enter(attacker, own.codes["user_code"], stranger)
+    token = page(asking).find(attrs={"name": "csrf_token"})["value"]
+    forged = attacker.post(device.link, data={"csrf_token": token, "allow": "yes", "authority": "y"})
+    assert page(forged).find(id="user_code")
+    assert device.polls().json["error"] == "authorization_pending"
+
+
+def test_a_code_typed_in_one_browser_is_lost_to_all_others(web, another, device, world):
+    enter(web, device.codes["user_code"], world.username)
+    with world.work():
+        stranger = factories.an_administrator().username
+    response = enter(another(), device.codes["user_code"], stranger)
+    assert response.status_code == 422
+    assert "No device is waiting" in response.text
+
+
+def test_a_form_of_another_site_decides_nothing(web, device, world):
+    enter(web, device.codes["user_code"], world.username)
+    assert web.post(device.link, data={"allow": "yes", "authority": "y"}).status_code == 400
+    assert web.post("/device", data={"user_code": device.codes["user_code"]}).status_code == 400
+    assert nothing_was_agreed(world)
+
+
+def test_guesses_are_counted_wherever_they_are_typed(web, another, device, world, clock):
+    right = device.codes["user_code"]
+    browsers = [web, another()]
+    for place in range(10):
+        assert enter(browsers[place % 2], f"BBBB-BBB{'BCDFGHJKLM'[place]}", world.username).status_code == 422
+    refused = enter(web, right)
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 0
+    assert enter(another(), right, world.username).status_code == 429
+    clock.move(timedelta(minutes=2))
+    device.asks()
+    assert page(enter(web, device.codes["user_code"])).find(id="allow")
+
+
+def test_typing_ones_own_code_does_not_buy_more_guesses(web, another, device, world):
+    own = Device(another(), device.partner)
+    for _ in range(5):
+        own.asks()
+        enter(web, own.codes["user_code"], world.username)
+        enter(web, "BBBB-BBBB")
+    assert enter(web, device.codes["user_code"]).status_code == 429
+
+
+def test_what_cannot_be_a_code_is_said_and_is_no_guess(web, device, world):
+    for typed in ("", "1234-5678", "AEIO-UAEI", "BBBB", "B" * 500, "<script>", "BBBB-BBBB-B", "\u0412" * 8):
+        response = enter(web, typed, world.username)
+        assert response.status_code == 422
+        assert "A code has eight letters" in response.text
+        assert "<script>" not in page(response).find(id="main").decode()
+    for _ in range(5):
+        enter(web, "1234-5678")
+    assert page(enter(web, device.codes["user_code"])).find(id="allow")
+
+
+def test_a_stranger_who_is_not_signed_in_is_asked_to_be_and_guesses_nothing(web, device):
+    response = web.get(device.link)
+    assert response.status_code == 303
+    assert response.location.startswith("/sign-in?next=")
+    response = web.get("/device?user_code=//evil.example")
+    assert response.location.startswith("/sign-in?next=")
+    assert "evil" not in response.location
+
+
+def test_codes_are_kept_as_digests_alone(device, world):
+    with world.work() as session:
+        said = repr([tuple(row) for row in session.execute(select(DeviceCode.__table__))])
+    for code in (device.codes["device_code"], device.codes["user_code"], device.codes["user_code"].replace("-", "")):
+        assert code not in said
+
+
+def test_hostile_names_are_inert(web, another, world):
+    hostile = '"><script>alert(1)</script>'
+    device = Device(another(), world.another(grant_types=GRANTS, client_name=hostile))
+    device.asks()
+    asking = enter(web, device.codes["user_code"], world.username)
+    assert "<script>alert" not in asking.text
+    assert "<script>alert" not in decide(web, asking).text
+
+
+def test_the_pages_cannot_be_framed_or_kept(web, device, world):
+    asking = enter(web, device.codes["user_code"], world.username)
+    assert asking.headers["X-Frame-Options"] == "DENY"
+    assert asking.headers["Cache-Control"] == "no-store"
+    assert "form-action 'self';" in asking.headers["Content-Security-Policy"]
+
+
+def test_a_client_that_is_disabled_meanwhile_gets_nothing(web, device, world):
+    from idp.partners import registry
+
+    asking = enter(web, device.codes["user_code"], world.username)
+    with world.work():
+        registry.disable(device.partner.id, by="cli")
+    follow(web, press(web, asking, "allow", authority="y"))
+    assert nothing_was_agreed(world)
+    assert device.polls().status_code == 401
+
+
+def test_nobody_signs_in_by_it(web, another, device, world):
+    """The device gets tokens; no browser gets a session."""
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    response = device.polls()
+    assert "Set-Cookie" not in response.headers
+    assert page(follow(device.web, device.web.get("/"))).find(id="sign-in")
