@@ -88,7 +88,7 @@ class SchoolAdmin:
     def __post_init__(self) -> None:
         number = next(_people)
         self.name = self.name or _names[number % len(_names)]
-        self.email = self.email or f"office{number}@{self.school.host or 'school.example'}"
+        self.email = self.email or f"office{number}@{self.school.host.removeprefix('www.') or 'school.example'}"
 
     def at(self, page: Page) -> "SchoolAdmin":
         """The same person, at another browser."""

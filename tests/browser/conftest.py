@@ -32,6 +32,9 @@ from tests.mail import Outbox
 from tests.serving import a_provider
 
 WIDTHS = {"desk": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=800)}
+SMALLEST = ViewportSize(width=320, height=256)
+"""A desk's window when everything is four times as large: still no scrolling in two directions (WCAG 1.4.10)."""
+
 SCHEMES = ("light", "dark")
 SEEN_BY_AXE = {("desk", "light"), ("phone", "dark")}
 """Contrast depends on the scheme and sizes on the width: two of the four see everything."""
@@ -192,9 +195,11 @@ def looks_right() -> LooksRight:
     def check(page: Page, name: str) -> None:
         assert page.title().strip()
         usual = page.viewport_size
+        page.set_viewport_size(SMALLEST)
+        _fits(page, name)
         for width, scheme in product(WIDTHS, SCHEMES):
             page.set_viewport_size(WIDTHS[width])
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme)
             _check(page, name, width, scheme)
         page.set_viewport_size(usual or WIDTHS["desk"])
         page.emulate_media(color_scheme="light")
@@ -202,12 +207,16 @@ def looks_right() -> LooksRight:
     return check
 
 
+def _fits(page: Page, name: str) -> None:
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wider <= 0, f"{name} is {wider} pixels wider than a window of {page.viewport_size}"
+
+
 def _check(page: Page, name: str, width: str, scheme: str) -> None:
     if os.environ.get("PICTURES"):
         PICTURES.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=str(PICTURES / f"{name}-{width}-{scheme}.png"), full_page=True)
-    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wider <= 0, f"{name} is {wider} pixels wider than a {width}"
+    _fits(page, name)
     if (width, scheme) in SEEN_BY_AXE:
         found = Axe().run(page, options=RULES)
         assert found.violations_count == 0, f"{name}, {width}, {scheme}\n{found.generate_report()}"

@@ -7,36 +7,52 @@ from playwright.sync_api import expect
 
 
 @pytest.mark.parametrize(("width", "by"), [("desk", "q"), ("phone", "postcode")])
-def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in(an_admin, partner, operator, width, by):
+def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in(  # noqa: PLR0915  it is one journey
+    an_admin, partner, operator, looks_right, width, by
+):
+    def looks(name):
+        if width == "desk":  # which looks at both
+            looks_right(admin.page, name)
+
     admin = an_admin(width=width)
+    admin.page.goto(partner.url)
+    looks("assembly")
     admin.starts_at(partner)
     admin.sees("Sign in")
     admin.reads("Assembly wants to connect to your school")
+    looks("sign-in-for-assembly")
     admin.follows("Register your school")
     admin.sees("Find your school")
     admin.reads("so that your school can use Assembly")
+    looks("find")
     admin.finds_school(by)
     admin.gives_details()
     admin.reads(admin.email, admin.school.name)
+    looks("check-email")
     admin.opens_the_mail()
-    admin.sees("Verify your e-mail address")
+    admin.sees("Verify your e-mail")
     admin.reads(admin.school.name, admin.name, admin.email)
+    looks("verify")
     admin.presses("Yes, verify my e-mail address")
     admin.sees("Sign up")
     admin.reads("Your e-mail address is verified")
     expect(admin.page.locator("#name")).to_have_value(admin.name)
+    looks("sign-up")
     admin.signs_up()
     assert admin.estab_id == admin.school.dfe_number
-    assert len(admin.password.split()) == 6 or len(admin.password.split("-")) == 6
+    assert len(admin.password.split("-")) == 6
+    looks("credentials-for-assembly")
 
     admin.follows("Continue to Assembly")
     admin.sees("Authorise sharing with Assembly")
     admin.reads("No data leaves your school yet", "To show your staff attendance and results together")
+    looks("consent")
     admin.authorises("Attendance")
 
     admin.sees(admin.school.name)
     admin.reads("School not verified yet", admin.name, admin.email, admin.estab_id)
     expect(admin.stands("Pupils")).to_have_text("Waiting for verification")
+    looks("assembly-waiting")
 
     operator.verifies(admin.estab_id)
     asked_for = []
@@ -46,6 +62,10 @@ def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in(a
     expect(admin.stands("Pupils")).to_have_text("Shared")
     expect(admin.stands("Assessment")).to_have_text("Not shared")
     assert not [url for url in asked_for if url.startswith(admin.issuer)], "the school was asked again"
+    looks("assembly-shared")
+    admin.presses("Sign out")
+    admin.sees("You are signed out")
+    looks("assembly-signed-out")
 
 
 def test_the_second_sign_in_goes_straight_through_by_estab_id_and_by_email(a_member, a_window, partner):
@@ -107,7 +127,7 @@ def test_signing_out_here_leaves_the_partner_to_its_own_session(a_member, partne
 
 
 @pytest.mark.parametrize("address", ["/register", "/XodRegister/School"])
-def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, address):
+def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, looks_right, address):
     admin = an_admin()
     admin.goes_to(address)
     assert admin.page.url == f"{admin.issuer}/register"
@@ -117,6 +137,8 @@ def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, addre
     admin.follows("Next steps")
     admin.sees("Next steps")
     admin.reads("on a server", "not yet verified", admin.estab_id)
+    if address == "/register":
+        looks_right(admin.page, "next-steps")
     admin.follows("Confirm my number")
     admin.presses("Text me a code")
     sms = [letter for letter in admin.letters.all("mobile_code") if letter.to == "+447700900123"][-1]
@@ -130,13 +152,14 @@ def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, addre
     admin.reads("Not yet verified", "Nobody yet")
 
 
-def test_a_person_chooses_a_password_of_their_own_instead_of_the_one_shown(an_admin, a_window):
+def test_a_person_chooses_a_password_of_their_own_instead_of_the_one_shown(an_admin, a_window, looks_right):
     admin = an_admin()
     admin.goes_to("/register")
     admin.registers()
     admin.page.locator("input[name=password]").fill("short")
     admin.presses("Use my own password")
     admin.is_told("12 characters")
+    looks_right(admin.page, "own-password-refused")
 
     admin.page.locator("input[name=password]").fill("lantern walnut quarry mitten")
     admin.presses("Use my own password")
@@ -150,7 +173,7 @@ def test_a_person_chooses_a_password_of_their_own_instead_of_the_one_shown(an_ad
     elsewhere.sees(admin.school.name)
 
 
-def test_a_school_stops_sharing_and_the_partner_gets_nothing_more(a_member, partner, operator):
+def test_a_school_stops_sharing_and_the_partner_gets_nothing_more(a_member, partner, looks_right):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -165,3 +188,4 @@ def test_a_school_stops_sharing_and_the_partner_gets_nothing_more(a_member, part
     admin.presses("Check again")
 
     admin.sees("Your school no longer shares with us")
+    looks_right(admin.page, "assembly-ended")

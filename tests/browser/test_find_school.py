@@ -1,0 +1,192 @@
+"""Finding one's school: four ways to ask, a list while one types, and what to do when it is not there."""
+
+import pytest
+from playwright.sync_api import expect
+
+WILLOW_BANK = {"name": "Willow Bank Primary School", "postcode": "UB8 1WB", "urn": "900001"}
+
+
+@pytest.fixture
+def page(page, issuer):
+    """At the search."""
+    page.goto(f"{issuer}/register")
+    return page
+
+
+@pytest.fixture
+def box(page):
+    return page.get_by_role("combobox", name="Your school’s name, postcode, DfE number or URN")
+
+
+@pytest.fixture
+def suggestions(page):
+    return page.get_by_role("listbox", name="Schools").get_by_role("option")
+
+
+def found(page, name):
+    return page.get_by_role("radio", name=name)
+
+
+def goes_on(page, name):
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your details")
+    expect(page.locator("main")).to_contain_text(name)
+
+
+@pytest.mark.parametrize(
+    "typed", ["ub81wb", "UB8 1WB", "3124567", "312/4567", "900001", "willow bank", "wilow bank primry"]
+)
+def test_the_one_box_understands_a_postcode_a_dfe_number_a_urn_and_a_name(page, box, typed):
+    box.fill(typed)
+    page.get_by_role("button", name="Search", exact=True).click()
+
+    found(page, "Willow Bank Primary School").check()
+    expect(page.locator("main")).to_contain_text("UB8 1WB")
+    goes_on(page, "Willow Bank Primary School")
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"), [("School postcode", "ub8 1wb"), ("DfE number", "3124567"), ("School URN", "900001")]
+)
+def test_the_labelled_fields_are_there_for_those_who_expect_them(page, field, typed):
+    page.get_by_text("Search by postcode, DfE number or URN only").click()
+    page.get_by_role("textbox", name=field).fill(typed)
+    page.get_by_role("button", name="Search by these").click()
+
+    expect(page.get_by_role("textbox", name=field)).to_have_value(typed)
+    found(page, "Willow Bank Primary School").check()
+    goes_on(page, "Willow Bank Primary School")
+
+
+def test_every_match_is_listed_with_what_tells_them_apart(page, box, looks_right):
+    box.fill("st josephs")
+    page.get_by_role("button", name="Search", exact=True).click()
+
+    for telling in ("St Joseph's Catholic Primary School", "Uxbridge", "Leeds", "URN 900002", "Primary", "Open"):
+        expect(page.locator("main")).to_contain_text(telling)
+    looks_right(page, "find-several")
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("[data-error-summary]")).to_contain_text("Select your school")
+    looks_right(page, "find-none-selected")
+
+
+def test_a_closed_school_is_explained_and_leads_to_its_successor(page, box, looks_right):
+    box.fill("birch green")
+    page.get_by_role("button", name="Search", exact=True).click()
+
+    expect(found(page, "Birch Green Primary School")).to_be_disabled()
+    expect(page.locator("main")).to_contain_text("This school has closed")
+    looks_right(page, "find-closed")
+    found(page, "Birch Green Academy").check()
+    goes_on(page, "Birch Green Academy")
+
+
+def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer, behind, looks_right):
+    from idp.schools import search
+
+    with behind():
+        closed = next(each.school.id for each in search.find("birch green").results if each.why_not)
+    page.goto(f"{issuer}/register/details?school={closed}")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("This school cannot register")
+    looks_right(page, "cannot-register")
+    page.get_by_role("link", name="Register Birch Green Academy").click()
+    expect(page.locator("main")).to_contain_text("Birch Green Academy")
+
+
+def test_nothing_found_leads_to_help_and_to_the_registers_own_site(page, box, looks_right):
+    box.fill("zzyzx")
+    page.get_by_role("button", name="Search", exact=True).click()
+
+    expect(page.get_by_role("heading", name="No school found")).to_be_visible()
+    expect(page.locator("main").get_by_role("link", name="national register")).to_have_attribute(
+        "href", "https://get-information-schools.service.gov.uk/"
+    )
+    expect(page.locator("main").get_by_role("link", name="020 7946 0000")).to_be_visible()
+    looks_right(page, "find-nothing")
+
+
+def test_too_little_is_asked_for_again(page, box, looks_right):
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.locator("[data-error-summary]")).to_contain_text("Type your school’s name")
+    box.fill("s")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.locator("[data-error-summary]")).to_contain_text("at least two letters")
+    looks_right(page, "find-too-little")
+
+
+# The list while one types
+
+
+def test_arrow_keys_and_enter_choose_from_the_list(page, box, suggestions, looks_right):
+    box.press_sequentially("st jos")
+    expect(suggestions.first).to_be_visible()
+    expect(box).to_have_attribute("aria-expanded", "true")
+    looks_right(page, "find-typing")
+
+    box.press("ArrowDown")
+    box.press("ArrowDown")
+    expect(suggestions.nth(1)).to_have_attribute("aria-selected", "true")
+    expect(box).to_have_attribute("aria-activedescendant", suggestions.nth(1).get_attribute("id"))
+    box.press("ArrowUp")
+    expect(suggestions.nth(0)).to_have_attribute("aria-selected", "true")
+    chosen = suggestions.nth(0).inner_text().partition("\n")[0]
+    expect(box).to_be_focused()
+    box.press("Enter")
+
+    expect(page.locator("input[name=school]:checked")).to_have_count(1)
+    goes_on(page, chosen)
+
+
+def test_the_ends_of_the_list_lead_back_to_what_was_typed(page, box, suggestions):
+    box.press_sequentially("willow bank")
+    expect(suggestions).to_have_count(1)
+    box.press("ArrowUp")
+    expect(suggestions.first).to_have_attribute("aria-selected", "true")
+    box.press("ArrowUp")
+    expect(suggestions.first).to_have_attribute("aria-selected", "false")
+    expect(box).to_have_value("willow bank")
+
+
+def test_escape_closes_the_list_and_keeps_what_was_typed(page, box, suggestions):
+    box.press_sequentially("willow")
+    expect(suggestions.first).to_be_visible()
+    box.press("Escape")
+    expect(suggestions).to_have_count(0)
+    expect(box).to_have_value("willow")
+
+    box.press("ArrowDown")
+    expect(suggestions.first).to_be_visible()
+    box.press("Tab")
+    expect(suggestions).to_have_count(0)
+
+
+def test_enter_without_a_choice_searches(page, box, suggestions):
+    box.press_sequentially("willow bank")
+    expect(suggestions.first).to_be_visible()
+    box.press("Enter")
+
+    expect(found(page, "Willow Bank Primary School")).to_be_visible()
+
+
+def test_a_click_chooses_too(page, box, suggestions):
+    box.press_sequentially("willow bank")
+    suggestions.filter(has_text="UB8 1WB").click()
+
+    goes_on(page, "Willow Bank Primary School")
+
+
+def test_a_slow_answer_never_takes_the_place_of_a_newer_one(page, box, suggestions):
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/search.json?q=st+jo", hold)
+    with page.expect_request("**/search.json?q=st+jo"):
+        box.press_sequentially("st jo")
+    box.fill("willow bank")
+    expect(suggestions).to_have_count(1)
+    for route in held:
+        route.abort()
+    expect(suggestions).to_contain_text(["Willow Bank Primary School"])

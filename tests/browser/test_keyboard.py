@@ -1,0 +1,94 @@
+"""Everything by keyboard alone: where the focus is, what Enter and Escape do."""
+
+import pytest
+from playwright.sync_api import expect
+
+
+@pytest.fixture
+def press(page):
+    """`press("Tab", "Enter")`, or `press("Tab", times=3)`."""
+
+    def pressed(*keys, times=1):
+        for key in keys * times:
+            page.keyboard.press(key)
+
+    return pressed
+
+
+def tab_to(page, control):
+    """Tab until `control` has the focus; it has to be reachable from where the focus is."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if control.evaluate("element => element === document.activeElement"):
+            return
+    raise AssertionError(f"{control} cannot be reached by Tab")
+
+
+def test_the_first_tab_offers_to_skip_to_the_content(page, issuer, press):
+    page.goto(f"{issuer}/sign-in")
+    press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    press("Enter", "Tab")
+
+    expect(page.locator("#username")).to_be_focused()
+
+
+def test_signing_in_and_authorising_by_keyboard_alone(a_member, partner, press, page):
+    admin = a_member(page=page)
+    page.goto(partner.url)
+    tab_to(page, page.get_by_role("link", name="Sign in with your school account"))
+    press("Enter")
+    admin.sees("Sign in")
+    tab_to(page, page.locator("#username"))
+    page.keyboard.type(admin.estab_id)
+    press("Tab")
+    expect(page.locator("#password")).to_be_focused()
+    page.keyboard.type(admin.password)
+    press("Tab")
+    expect(page.get_by_role("button", name="Show password")).to_be_focused()
+    press("Shift+Tab", "Enter")
+
+    admin.sees("Authorise sharing with Assembly")
+    tab_to(page, page.get_by_role("checkbox", name="Attendance"))
+    press("Space")
+    tab_to(page, page.locator("#authority"))
+    press("Space")
+    tab_to(page, page.locator("#allow"))
+    press("Enter")
+
+    admin.sees(admin.school.name)
+    expect(admin.stands("Attendance")).to_have_text("Shared")
+
+
+def test_every_focus_can_be_seen(page, issuer):
+    """Each control on the sign-in page, once reached, has an outline."""
+    page.goto(f"{issuer}/sign-in")
+    seen = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        here = page.evaluate(
+            """() => {
+                const at = document.activeElement;
+                if (at === document.body) return null;
+                const style = getComputedStyle(at);
+                return [at.outerHTML.slice(0, 80), style.outlineStyle, parseFloat(style.outlineWidth)];
+            }"""
+        )
+        if here is None or here[0] in seen:
+            break
+        seen.add(here[0])
+        assert here[1] != "none", here
+        assert here[2] >= 2, here
+    assert len(seen) >= 8
+
+
+def test_the_error_summary_takes_the_focus_and_its_lines_lead_to_their_fields(page, issuer, press):
+    page.goto(f"{issuer}/sign-in")
+    page.locator("#username").focus()
+    press("Enter")
+
+    expect(page.locator("[data-error-summary]")).to_be_focused()
+    press("Tab", "Enter")
+    expect(page.locator("#username")).to_be_focused()

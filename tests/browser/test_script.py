@@ -1,0 +1,223 @@
+"""What app.js does, and that it does no more than it should."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.fixture
+def registered(an_admin, a_window):
+    """Somebody with their username and password before them, who lets pages use the clipboard."""
+    admin = an_admin(page=a_window(permissions=["clipboard-read", "clipboard-write"]))
+    admin.goes_to("/register")
+    admin.registers()
+    return admin
+
+
+def test_username_and_password_are_copied_each_by_its_button(registered):
+    page = registered.page
+    for button, expected in (("Copy Password", registered.password), ("Copy Estab ID", registered.estab_id)):
+        page.get_by_role("button", name=button).click()
+        expect(page.locator(".unseen[role=status]")).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == expected
+
+
+def test_username_and_password_are_saved_as_a_file_without_asking_the_server(registered):
+    page, asked = registered.page, []
+    page.on("request", lambda sent: asked.append(sent.url) if sent.url.startswith("http") else None)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as a file").click()
+
+    text = download.value.path().read_text("utf-8")
+    assert download.value.suggested_filename == f"IDaaS {registered.estab_id}.txt"
+    assert registered.estab_id in text
+    assert registered.password in text
+    assert asked == []
+
+
+def test_printing_the_credentials_leaves_out_everything_but_them(registered, looks_right):
+    page = registered.page
+    looks_right(page, "credentials")
+    page.evaluate("() => { window.printed = 0; window.print = () => { window.printed += 1; }; }")
+    page.get_by_role("button", name="Print").click()
+    assert page.evaluate("window.printed") == 1
+
+    page.emulate_media(media="print")
+    for text in (registered.estab_id, registered.password, registered.school.name):
+        expect(page.get_by_text(text).locator("visible=true").first).to_be_visible()
+    for left_out in ("nav", "footer", "aside", "button", "form", ".actions", ".skip"):
+        assert page.locator(left_out).locator("visible=true").count() == 0, left_out
+
+
+def test_a_password_is_shown_and_hidden_and_never_sent_as_plain_text_field(a_member):
+    admin = a_member()
+    admin.goes_to("/sign-in")
+    field = admin.page.locator("#password")
+    field.fill("what I typed")
+    admin.presses("Show password")
+    expect(field).to_have_attribute("type", "text")
+    admin.presses("Hide password")
+    expect(field).to_have_attribute("type", "password")
+
+    admin.presses("Show password")
+    sent_as = []
+
+    def told(kind):
+        sent_as.append(kind)
+
+    admin.page.expose_function("told", told)
+    admin.page.evaluate(
+        "() => document.addEventListener('submit', () => told(document.querySelector('#password').type))"
+    )
+    admin.page.locator("#username").fill(admin.estab_id)
+    admin.page.locator("#sign-in").click()
+    admin.is_told("do not belong together")
+    assert sent_as == ["password"]
+
+
+def posts(page):
+    """Every form the page sends from now on."""
+    sent = []
+    page.on("request", lambda one: sent.append(one.url) if one.method == "POST" else None)
+    return sent
+
+
+def test_a_form_is_sent_once_however_often_it_is_clicked(an_admin):
+    """Each step that changes something, clicked twice as some people do."""
+    admin = an_admin()
+    sent = posts(admin.page)
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.page.locator("#name").fill(admin.name)
+    admin.page.locator("#email").fill(admin.email)
+    admin.page.locator("#mobile").fill(admin.mobile)
+    admin.page.locator("#declaration").check()
+    for button, heading in (("#sign-up", "Check your e-mail"), ("#verify", "Sign up"), ("#sign-up", "Your username")):
+        if button == "#verify":
+            admin.opens_the_mail()
+        before = len(sent)
+        admin.page.locator(button).dblclick()
+        admin.sees(re.compile(heading))
+        assert len(sent) == before + 1, sent
+    admin.takes_down()
+
+    admin.follows("Next steps")
+    admin.sees("Next steps")
+    assert len([letter for letter in admin.letters.all("verify_email") if letter.to == admin.email]) == 1
+
+
+def test_signing_in_and_authorising_with_double_clicks(a_member, partner):
+    admin = a_member()
+    sent = posts(admin.page)
+    admin.starts_at(partner)
+    admin.page.locator("#username").fill(admin.estab_id)
+    admin.page.locator("#password").fill(admin.password)
+    admin.page.locator("#sign-in").dblclick()
+    admin.sees("Authorise sharing with Assembly")
+    admin.page.locator("#authority").check()
+    admin.page.locator("#allow").dblclick()
+    admin.sees(admin.school.name)
+
+    assert len(sent) == 2
+
+
+def test_the_back_button_leads_to_a_form_that_can_be_sent_again(an_admin):
+    admin = an_admin()
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.gives_details()
+    admin.page.go_back()
+    admin.sees("Your details")
+    expect(admin.page.locator("#email")).to_have_value(admin.email)
+    expect(admin.page.locator("#sign-up")).not_to_have_attribute("aria-disabled", "true")
+
+    admin.email = "right." + admin.email
+    admin.gives_details()
+    admin.reads(admin.email)
+    admin.proves_the_address()
+    admin.signs_up()
+
+
+def test_the_back_button_after_signing_up_leads_to_where_things_stand(registered):
+    registered.page.go_back()
+    registered.sees(re.compile("Sign up|Your school is registered|Verify your e-mail address"))
+    registered.page.reload()
+    registered.sees("Your school is registered")
+
+
+def test_the_back_button_after_signing_in_does_not_trap_anybody(a_member, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.sees("Authorise sharing with Assembly")
+    admin.page.go_back()
+    admin.sees("Sign in")
+    admin.signs_in()
+    admin.sees("Authorise sharing with Assembly")
+    admin.authorises()
+    admin.sees(admin.school.name)
+
+
+def test_the_back_button_after_authorising_leads_back_to_the_partner(a_member, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.authorises()
+    admin.sees(admin.school.name)
+    admin.page.go_back()
+    admin.page.reload()
+    admin.sees("This sign-in cannot be continued")
+    admin.reads("It has been answered already")
+    admin.follows("Go to Assembly")
+    admin.sees(admin.school.name)
+
+
+def test_waiting_asks_every_three_seconds_and_rests_while_nobody_looks(an_admin):
+    admin = an_admin()
+    page, asked = admin.page, []
+    page.clock.install()
+    page.on("request", lambda sent: asked.append(sent.url) if sent.url.endswith("status.json") else None)
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.gives_details()
+
+    for times in (1, 2):
+        with page.expect_response("**/status.json"):
+            page.clock.run_for(3_000)
+        assert len(asked) == times
+
+    page.evaluate(HIDE, True)
+    page.clock.run_for(60_000)
+    assert len(asked) == 2, "it asks while nobody looks"
+
+    with page.expect_response("**/status.json"):
+        page.evaluate(HIDE, False)
+    assert len(asked) == 3
+
+
+def test_waiting_slows_down_while_the_server_does_not_answer(an_admin):
+    admin = an_admin()
+    page, asked = admin.page, []
+    page.clock.install()
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.gives_details()
+    page.on("requestfailed", lambda sent: asked.append(sent.url) if sent.url.endswith("status.json") else None)
+    page.route("**/status.json", lambda route: route.abort())
+
+    for wait in (3_000, 6_000, 12_000):
+        with page.expect_event("requestfailed"):
+            page.clock.run_for(wait)
+    assert len(asked) == 3
+
+    page.unroute("**/status.json")
+    admin.at(page.context.new_page()).proves_the_address()
+    with page.expect_response("**/status.json"):
+        page.clock.run_for(24_000)
+    admin.sees("Sign up")

@@ -1,0 +1,42 @@
+"""How pages look where axe does not look: when something is wrong, with long names."""
+
+from playwright.sync_api import expect
+
+
+def padding(locator, side):
+    return locator.evaluate(f"element => parseFloat(getComputedStyle(element).padding{side})")
+
+
+def test_text_in_a_wrong_field_stays_where_it_was(page, issuer):
+    page.goto(f"{issuer}/register")
+    box = page.locator("#q")
+    before = padding(box, "Left")
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(box).to_have_attribute("aria-invalid", "true")
+
+    assert padding(box, "Left") == before
+
+
+def test_a_wrong_password_field_keeps_its_text_clear_of_the_show_button(page, issuer):
+    page.goto(f"{issuer}/sign-in")
+    page.locator("#sign-in").click()
+    field = page.locator("#password")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    button = page.get_by_role("button", name="Show password").bounding_box()
+
+    assert padding(field, "Right") >= button["width"]
+
+
+def test_long_names_and_addresses_are_broken_and_not_cut(an_admin, looks_right):
+    """As long as they may be, without a place to break them."""
+    admin = an_admin(name="Wolfeschlegelsteinhausenbergerdorff" * 2, email=f"{'office' * 10}@{'school' * 10}.example")
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.gives_details()
+    looks_right(admin.page, "long-check-email")
+    admin.opens_the_mail()
+    looks_right(admin.page, "long-verify")
+    admin.presses("Yes, verify my e-mail address")
+    admin.signs_up()
+    admin.goes_to("/")
+    looks_right(admin.page, "long-overview")

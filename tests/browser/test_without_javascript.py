@@ -1,0 +1,76 @@
+"""A browser with scripts switched off: the whole journey works, with one more click here and there."""
+
+import pytest
+from playwright.sync_api import expect
+
+
+@pytest.fixture
+def plainly(a_window):
+    """A browser that runs no scripts."""
+    return lambda: a_window(java_script_enabled=False)
+
+
+def test_the_whole_journey_works_without_scripts(an_admin, plainly, partner, operator):
+    admin = an_admin(page=plainly())
+    admin.starts_at(partner)
+    admin.follows("Register your school")
+    admin.finds_school("q")
+    admin.gives_details()
+    expect(admin.page.locator("button[hidden]:visible")).to_have_count(0)
+    tab = admin.at(admin.page.context.new_page())
+    tab.proves_the_address()
+    tab.page.close()
+    admin.follows("I have opened the link: carry on")
+    admin.sees("Sign up")
+    admin.signs_up()
+    for needs_scripts in ("Copy", "Print", "Save as a file"):
+        expect(admin.page.get_by_role("button", name=needs_scripts)).to_have_count(0)
+    admin.follows("Continue to Assembly")
+    admin.authorises("Attendance")
+    admin.sees(admin.school.name)
+    operator.verifies(admin.estab_id)
+    admin.presses("Check again")
+    expect(admin.stands("Attendance")).to_have_text("Shared")
+
+    admin.presses("Sign out")
+    admin.sees("You are signed out")
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.sees(admin.school.name)
+
+
+def test_signing_up_twice_without_scripts_registers_once_and_still_leads_on(an_admin, plainly):
+    """The second click of two, when nothing holds it back."""
+    admin = an_admin(page=plainly())
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.gives_details()
+    admin.proves_the_address()
+    second = admin.at(admin.page.context.new_page())
+    second.page.goto(admin.page.url)
+    admin.signs_up()
+    second.presses("Sign up")
+
+    second.sees("Your school is registered")
+    second.reads(admin.estab_id)
+
+
+def test_a_password_never_seen_is_shown_anew_and_the_one_before_is_dead(an_admin, plainly):
+    """An answer that was lost on the way: the page is gone, and with it the password."""
+    admin = an_admin(page=plainly())
+    admin.goes_to("/register")
+    admin.registers()
+    never_seen = admin.password
+    admin.goes_to(f"/register/{admin.page.url.split('/')[-2]}")
+    admin.sees("Your school is registered")
+    admin.presses("Show me a new password")
+    admin.sees("Your username and password")
+    admin.takes_down()
+    assert admin.password != never_seen
+
+    elsewhere = admin.at(plainly())
+    elsewhere.goes_to("/sign-in")
+    elsewhere.signs_in(password=never_seen)
+    elsewhere.is_told("do not belong together")
+    elsewhere.signs_in()
+    elsewhere.sees(admin.school.name)
