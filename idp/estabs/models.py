@@ -8,8 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from idp.foundation.database import Base
 from idp.schools.models import School
 
-STATES = ("unverified", "verified", "rejected", "suspended", "closed")
-ROLES = ("owner", "admin", "viewer")
+MAY_ACT = frozenset({"unverified", "verified"})
+"""States of an estab whose people may sign in and authorise; the others are `rejected`, `suspended` and `closed`."""
 _LIVE = text("state NOT IN ('rejected', 'closed')")
 
 
@@ -47,7 +47,7 @@ class Estab(Base):
     @property
     def may_act(self) -> bool:
         """Whether its people may authorise at all."""
-        return self.state in {"unverified", "verified"}
+        return self.state in MAY_ACT
 
 
 class Administrator(Base):

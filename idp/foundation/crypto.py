@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from idp.foundation.errors import Busy
 
-ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 PASSWORD_LIMIT = 256
 """Characters. Nothing longer is ever hashed."""
 
@@ -34,7 +33,7 @@ def new_secret() -> str:
 
 def new_id(kind: str) -> str:
     """An opaque identifier that is never reused and says what it names: `adm_…`, `aut_…`. Not a secret."""
-    return f"{kind}_{''.join(secrets.choice(ALPHABET) for _ in range(26))}"
+    return f"{kind}_{base64.b32encode(secrets.token_bytes(16)).decode('ascii').rstrip('=').lower()}"
 
 
 def digest(secret: str) -> bytes:

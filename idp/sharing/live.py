@@ -10,7 +10,7 @@ from typing import cast
 
 from sqlalchemy import Table, Text, and_, bindparam, func, select
 
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import MAY_ACT, Administrator, Estab
 from idp.foundation import clock, scopes
 from idp.foundation.database import session
 from idp.partners import registry
@@ -52,7 +52,7 @@ class State:
         return (
             self.paused_at is None
             and clock.now() < self.until
-            and self.estab_state in {"unverified", "verified"}
+            and self.estab_state in MAY_ACT
             and self.client_enabled
             and (not self.accepted_mis or self.mis in self.accepted_mis)
         )

@@ -6,16 +6,17 @@ into Flask's own cookie (security.md rule 7).
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 from flask import Flask, Request, Response, after_this_request, g, request, session as form_cookie
 from flask_login import LoginManager, UserMixin, current_user
-from sqlalchemy import select, update
+from sqlalchemy import Table, and_, bindparam, select, update
 
 from idp.audit import events, log
 from idp.estabs import people
-from idp.estabs.models import Administrator
+from idp.estabs.models import MAY_ACT, Administrator, Estab
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import session
+from idp.foundation.database import Instant, session
 from idp.foundation.settings import Settings
 from idp.foundation.web.security import cookie_name
 from idp.signin import devices, told
@@ -83,6 +84,7 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
         end(current_user.sid, "replaced")
     for oldest in _live(person_id)[settings.per_person - 1 :]:
         end(oldest, "too_many")
+    name, estab_id = _named(kind, person_id)
     row = BrowserSession(
         digest=crypto.digest(secret), sid=sid, kind=kind, person_id=person_id, signed_in_at=now,
         amr=amr, acr=MULTI if len(amr) > 1 else SINGLE, device=devices.in_words(str(request.user_agent)),
@@ -90,10 +92,8 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
         expires_at=now + timedelta(seconds=settings.absolute), ended_at=None, why_ended=None,
     )  # fmt: skip
     session().add(row)
-    signed_in = _signed_in(row)
-    if signed_in is None:
-        raise RuntimeError(f"{kind} {person_id} may not sign in")
-    log.record(events.SIGNED_IN, by=person_id, estab=signed_in.estab_id, subject=person_id, sid=row.sid, amr=amr)
+    signed_in = SignedIn(kind, person_id, name, estab_id, sid, now, amr, row.acr)
+    log.record(events.SIGNED_IN, by=person_id, estab=estab_id, subject=person_id, sid=row.sid, amr=amr)
     devices.remember(person_id)
     _forget_forms()
     _answer_with_cookie(secret)
@@ -146,44 +146,40 @@ def _load(asked: Request) -> SignedIn | None:
     secret = asked.cookies.get(_cookie())
     if not secret:
         return None
-    row = session().get(BrowserSession, crypto.digest(secret))
-    if row is None or not _is_live(row):
+    digest = crypto.digest(secret)
+    row = session().connection().execute(_WHO, {"its_digest": digest}).one_or_none()
+    if row is None or not _is_live(row) or not _may_be_here(row):
         return None
-    signed_in = _signed_in(row)
-    if signed_in is not None and clock.now() - row.last_used_at >= TOUCH:
-        _touch(row)
-    return signed_in
-
-
-def _touch(row: BrowserSession) -> None:
-    """Past the ORM, so that a view which hashes next may let this go unwritten: it will be used again."""
-    session().execute(
-        update(BrowserSession)
-        .where(BrowserSession.digest == row.digest)
-        .values(last_used_at=clock.now())
-        .execution_options(synchronize_session=False)
+    if clock.now() - row.last_used_at >= TOUCH:
+        # Past the ORM, so that a view which hashes next may let this go unwritten: it will be used again.
+        session().connection().execute(_TOUCHED, {"its_digest": digest, "now": clock.now()})
+    return SignedIn(
+        row.kind, row.person_id, row.staff or row.name, row.estab_id, row.sid, row.signed_in_at, row.amr, row.acr
     )
 
 
-def _is_live(row: BrowserSession) -> bool:
+def _is_live(row: Any) -> bool:
     settings, now = runtime.settings().session, clock.now()
     idle = settings.operator_idle if row.kind == "operator" else settings.idle
     return row.ended_at is None and now < row.expires_at and now - row.last_used_at < timedelta(seconds=idle)
 
 
-def _signed_in(row: BrowserSession) -> SignedIn | None:
-    """The person of a session, unless they were removed or their estab may not act."""
-    person: Administrator | Operator | None
+def _may_be_here(row: Any) -> bool:
+    """Not once they were removed, or their estab may not act."""
     if row.kind == "operator":
-        person, estab_id = session().get(Operator, row.person_id), None
-        good = person is not None and person.disabled_at is None
-    else:
-        person = people.get(row.person_id)
-        good = person is not None and person.estab.may_act
-        estab_id = person.estab_id if person else None
-    if person is None or not good:
-        return None
-    return SignedIn(row.kind, person.id, person.name, estab_id, row.sid, row.signed_in_at, row.amr, row.acr)
+        return row.staff is not None and row.disabled_at is None
+    return row.name is not None and row.removed_at is None and row.state in MAY_ACT
+
+
+def _named(kind: str, person_id: str) -> tuple[str, str | None]:
+    """Name and estab of somebody who may sign in; raises `RuntimeError` for anybody else."""
+    if kind == "operator":
+        operator = session().get(Operator, person_id)
+        if operator is not None and operator.disabled_at is None:
+            return operator.name, None
+    elif (person := people.get(person_id)) is not None and person.estab.may_act:
+        return person.name, person.estab_id
+    raise RuntimeError(f"{kind} {person_id} may not sign in")
 
 
 def _cookie() -> str:
@@ -206,3 +202,25 @@ def _answer_with_cookie(secret: str) -> None:
             max_age=None if secret else 0,
         )  # fmt: skip
         return response
+
+
+_sessions, _people = cast("Table", BrowserSession.__table__), cast("Table", Administrator.__table__)
+_estabs, _staff = cast("Table", Estab.__table__), cast("Table", Operator.__table__)
+_WHO = (
+    select(
+        _sessions.c.kind, _sessions.c.person_id, _sessions.c.sid, _sessions.c.signed_in_at, _sessions.c.amr,
+        _sessions.c.acr, _sessions.c.last_used_at, _sessions.c.expires_at, _sessions.c.ended_at,
+        _people.c.name, _people.c.estab_id, _people.c.removed_at, _estabs.c.state,
+        _staff.c.name.label("staff"), _staff.c.disabled_at,
+    )
+    .outerjoin(_people, and_(_people.c.id == _sessions.c.person_id, _sessions.c.kind == "administrator"))
+    .outerjoin(_estabs, _estabs.c.id == _people.c.estab_id)
+    .outerjoin(_staff, and_(_staff.c.id == _sessions.c.person_id, _sessions.c.kind == "operator"))
+    .where(_sessions.c.digest == bindparam("its_digest"))
+)  # fmt: skip
+"""One round trip for every page of somebody signed in."""
+_TOUCHED = (
+    update(_sessions)
+    .where(_sessions.c.digest == bindparam("its_digest"))
+    .values(last_used_at=bindparam("now", type_=Instant()))
+)
