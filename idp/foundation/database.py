@@ -122,7 +122,7 @@ def let_go() -> None:
 def configure(app: Flask, settings: Settings) -> None:
     """Bind the database of the settings to `app`."""
     url = make_url(settings.database.url)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"hide_parameters": True}  # an error's text, which is logged, would quote them
     if url.get_backend_name() == "sqlite":
         if url.database and url.database != ":memory:" and not url.database.startswith("/"):
             url = url.set(database=str(ROOT / url.database))

@@ -31,12 +31,13 @@ _SECRETS = re.compile(
     r"(?i)(?P<jwt>eyJ[\w-]{6,}\.[\w-]+\.[\w-]*)"
     r"|\b(?P<scheme>(?:basic|bearer|dpop)\s+)[\w+/=.~-]{8,}"
     r"|(?P<name>(?:password|secret|token|code|assertion|cookie)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,}]+"
+    r"|(?P<detail>\bDETAIL: ).*"  # where PostgreSQL quotes the row that it would not have
 )
 
 
 def scrubbed(text: str) -> str:
     """`text` without anything that looks like a credential."""
-    return _SECRETS.sub(lambda found: f"{found['scheme'] or found['name'] or ''}[scrubbed]", text)
+    return _SECRETS.sub(lambda found: f"{found['scheme'] or found['name'] or found['detail'] or ''}[scrubbed]", text)
 
 
 def _allow(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -78,9 +79,12 @@ def configure(settings: Settings) -> None:
     )
 
 
+_UNTOLD = frozenset({"static", "brand_css", "health.healthz", "health.readyz"})
+
+
 def watch(app: Flask) -> None:
     """Give every request an id, and write one line when it is answered."""
-    log = structlog.get_logger("idp.request")
+    log, plain = structlog.get_logger("idp.request"), logging.getLogger("idp.request")
 
     @app.before_request
     def begun() -> None:
@@ -89,7 +93,7 @@ def watch(app: Flask) -> None:
     @app.after_request
     def answered(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.request_id
-        if request.endpoint not in {"static", "health.healthz", "health.readyz"}:
+        if plain.isEnabledFor(logging.INFO) and request.endpoint not in _UNTOLD:
             rule = request.url_rule.rule if request.url_rule else "(none)"
             log.info(
                 "request", request=g.request_id, method=request.method, route=rule, status=response.status_code,

@@ -1,6 +1,8 @@
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from idp.foundation import logs
+from tests.factories import an_administrator
 
 
 @pytest.mark.parametrize(
@@ -20,6 +22,20 @@ def test_what_looks_like_a_credential_is_scrubbed(text, secret):
 
 def test_plain_words_stay():
     assert logs.scrubbed("the outbox has 3 messages") == "the outbox has 3 messages"
+
+
+def test_a_fault_of_the_database_says_what_and_not_whose(work):
+    with work() as session:
+        estab = an_administrator(email="canary@oakhill.example").estab
+        with pytest.raises(IntegrityError) as fault:
+            an_administrator(estab, email="canary@oakhill.example", username="another")
+        session.rollback()
+
+    said = logs.scrubbed(str(fault.value))
+
+    assert "sign_in_email" in said
+    assert "canary" not in said
+    assert "argon2" not in said
 
 
 def test_fields_nobody_allowed_are_dropped_by_name():
