@@ -1,4 +1,4 @@
-"""Many rows at once, in the fastest way each database has: the one place where the two part company."""
+"""What an import asks of a database beyond plain SQL: the one place of this room where the two part company."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -27,6 +27,12 @@ def add(table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -
     else:
         marks = ", ".join("?" * len(columns))
         connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", list(rows))  # noqa: S608  our names
+
+
+def alone(table: Table) -> None:
+    """Let nobody else write to `table` until this transaction ends. SQLite has but one writer anyway."""
+    if session().connection().dialect.name == "postgresql":
+        session().execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def survey(*tables: Table) -> None:

@@ -28,6 +28,7 @@ LISTED: Final = 1000
 MISSING: Final = 0.02
 """Share of our open schools that a new file may lack before it is taken for half a file."""
 
+IMPORTS: Table = RegisterImport.__table__  # type: ignore[assignment]
 SCHOOLS: Table = School.__table__  # type: ignore[assignment]
 CHANGES: Table = SchoolChange.__table__  # type: ignore[assignment]
 UNTOLD: Final = frozenset({"digest", "name_key", "standing", "last_changed_on", "last_seen_in", "head_teacher"})
@@ -104,7 +105,9 @@ def run(
     Raises `FileRefused` for a file that is older than the last, damaged, or without more than `MISSING` of
     our open schools (unless `accept_shrink`).
     """
-    started, last = time.perf_counter(), latest()
+    started = time.perf_counter()
+    bulk.alone(IMPORTS)  # a second import waits, and then finds everything done
+    last = latest()
     summary = Summary(sources.schools.name, sources.schools.dated, repairs=sources.schools.replaced, dry_run=dry_run)
     if last and summary.dated and last.dated:
         _refuse_older(summary.dated, last.dated)

@@ -5,9 +5,9 @@ from sqlalchemy import event, func, select, text
 
 from idp.audit.models import Entry
 from idp.foundation.database import db, session
-from idp.schools import index, search
+from idp.schools import files, index, refresh, search
 from idp.schools.models import RegisterImport, School, SchoolChange, SchoolLink, SearchWord
-from tests.schools.conftest import SAMPLE_LINKS, csv_of, refused, rows_of
+from tests.schools.conftest import SAMPLE, SAMPLE_LINKS, csv_of, refused, rows_of
 
 WILLOW_BANK, BIRCH_GREEN = "900001", "900109"
 
@@ -316,8 +316,16 @@ def test_links_that_are_gone_from_the_file_are_gone_and_without_a_file_they_stay
         assert database.scalars(select(SchoolLink).where(SchoolLink.from_urn == BIRCH_GREEN)).all() == []
 
 
-def test_the_newest_import_is_known(register, work, clock):
-    from idp.schools import refresh
+def test_of_two_imports_at_once_one_waits_and_finds_everything_done(at_once):
+    def take():
+        with files.opened(SAMPLE, SAMPLE_LINKS) as sources:
+            return refresh.run(sources)
 
+    outcomes = at_once(2, take)
+
+    assert sorted(outcome.added for outcome in outcomes) == [0, 300], outcomes
+
+
+def test_the_newest_import_is_known(register, work, clock):
     with work():
         assert refresh.latest().imported_at == datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -231,6 +231,28 @@ def test_a_page_of_results_takes_few_queries_however_long_it_is(register, work, 
     assert len(said) <= 9
 
 
+@pytest.mark.parametrize(
+    "typed", ["900001", "312/4567", "10900001", "SW1P 4AU", "B78", "willow bank", "st jo", "wilow"]
+)
+def test_no_search_reads_every_school(register, work, typed):
+    with work() as database:
+        if database.get_bind().dialect.name != "sqlite":
+            pytest.skip("PostgreSQL rightly reads a small table from end to end")
+        said = []
+        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: said.append(args[2:4]))
+        try:
+            search.find(typed)
+        finally:
+            event.remove(db.engine, "before_cursor_execute", listener)
+        plans = [
+            step[3]
+            for statement, values in said
+            for step in database.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+
+    assert not [step for step in plans if step in {"SCAN schools", "SCAN school_words", "SCAN search_words"}], plans
+
+
 def test_no_head_teacher_is_ever_searched(find, sample):
     for row in sample[:20]:
         assert not [name for name in find(row["HeadLastName"]) if name == row["EstablishmentName"]]
