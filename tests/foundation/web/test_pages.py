@@ -85,6 +85,20 @@ def away(*_args, **_kwargs):
     raise OperationalError("SELECT secret", {}, Exception("gone"))
 
 
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/oauth/authorize?client_id=x"])
+def test_somebody_signed_in_gets_a_page_too_when_the_database_is_away(web, monkeypatch, path):
+    def away():
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr("idp.signin.session.session", away)
+    web.set_cookie("session", "whatever it is")
+
+    answer = web.get(path)
+
+    assert answer.status_code == 503
+    assert b'id="error-code"' in answer.data
+
+
 def test_our_own_fault_shows_no_traceback(broken):
     answer = broken(ZeroDivisionError("division by zero"))
 
