@@ -1,0 +1,84 @@
+"""The pages on which a device's code is typed and decided about, in a real browser."""
+
+from itertools import count
+
+import pytest
+import requests
+from playwright.sync_api import expect
+
+from tests.factories import PASSWORD, a_client, a_school, an_administrator, an_estab, secret_of
+from tests.oidc.devices import GRANT
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def username(behind):
+    number = next(_numbers)
+    with behind():
+        school = a_school(register_id=f"{760000 + number}", dfe_number=f"{9970000 + number}", name="St Bede's School")
+        return an_administrator(an_estab(school), name="Jo Bloggs").username
+
+
+@pytest.fixture
+def device(behind, issuer):
+    """`device(scope)` asks for codes; `device.polls(codes)` asks whether somebody has decided."""
+    with behind():
+        client = a_client(
+            client_name="School Connector", grant_types=frozenset({GRANT}),
+            purpose="To send what your school shares from its own server.",
+        )  # fmt: skip
+        auth = (client.id, secret_of(client.id))
+
+    def ask(scope="openid school students attendance students.sen"):
+        return requests.post(f"{issuer}/oauth/device_authorization", auth=auth, data={"scope": scope}, timeout=5).json()
+
+    def polls(codes):
+        form = {"grant_type": GRANT, "device_code": codes["device_code"]}
+        return requests.post(f"{issuer}/oauth/token", auth=auth, data=form, timeout=5).json()
+
+    ask.polls = polls
+    return ask
+
+
+def sign_in(page, username):
+    page.fill("#username", username)
+    page.fill("#password", PASSWORD)
+    page.click("#sign-in")
+
+
+def test_a_device_is_connected_by_typing_its_code(page, issuer, username, device, looks_right):
+    codes = device()
+    page.goto(f"{issuer}/device")
+    sign_in(page, username)
+    expect(page.locator("h1")).to_have_text("Connect a device or program")
+    looks_right(page, "device")
+
+    page.fill("#user_code", "1234")
+    page.click("#continue")
+    expect(page.locator(".error-summary")).to_contain_text("A code has eight letters")
+    looks_right(page, "device-wrong")
+
+    page.fill("#user_code", codes["user_code"].lower())
+    page.click("#continue")
+    expect(page.locator("h1")).to_have_text("Connect School Connector?")
+    expect(page.locator("#main")).to_contain_text(codes["user_code"])
+    looks_right(page, "device-consent")
+    assert device.polls(codes)["error"] == "authorization_pending"
+
+    page.check("#authority")
+    page.click("#allow")
+    expect(page.locator("h1")).to_have_text("School Connector is connected")
+    looks_right(page, "device-done")
+    assert device.polls(codes)["scope"] == "openid school students"
+
+    again = device()
+    page.goto(again["verification_uri_complete"])
+    expect(page.locator("#user_code")).to_have_value(again["user_code"])
+    page.click("#continue")
+    expect(page.locator("h1")).to_have_text("Connect School Connector?")
+    looks_right(page, "device-confirm")
+    page.click("#deny")
+    expect(page.locator("h1")).to_have_text("School Connector is not connected")
+    looks_right(page, "device-denied")
+    assert device.polls(again)["error"] == "access_denied"
