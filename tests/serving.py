@@ -1,6 +1,7 @@
 """Real servers for tests: the identity provider, and programs beside it, each on a port of its own."""
 
 import logging
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from idp.app import create_app
+from idp.foundation import database
 from idp.foundation.settings import load
 from tests.databases import Place
 from tests.ports import free_port
@@ -24,9 +26,9 @@ class Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(app: Flask, port: int) -> Iterator[None]:
+def serving(app: Flask, port: int, tls: ssl.SSLContext | None = None) -> Iterator[None]:
     """Serve `app` on `port` of this machine, in threads, until the block ends."""
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet)
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet, ssl_context=tls)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -38,12 +40,18 @@ def serving(app: Flask, port: int) -> Iterator[None]:
 
 
 @contextmanager
-def a_provider(place: Place, **differs: dict[str, object]) -> Iterator[tuple[Flask, str]]:
-    """An identity provider of its own, served: the application and its issuer."""
+def a_provider(
+    place: Place, tls: ssl.SSLContext | None = None, **differs: dict[str, object]
+) -> Iterator[tuple[Flask, str]]:
+    """An identity provider of its own, served, over https with `tls`: the application and its issuer."""
     port = free_port()
-    issuer = f"http://localhost:{port}"
+    issuer = f"{'https' if tls else 'http'}://localhost:{port}"
     server = {"issuer": issuer, "port": port} | differs.pop("server", {})
     app = create_app(load(database={"url": place.new("served")}, server=server, **differs))
     place.prepare(app)
-    with serving(app, port):
-        yield app, issuer
+    try:
+        with serving(app, port, tls):
+            yield app, issuer
+    finally:
+        with app.app_context():
+            database.db.engine.dispose()

@@ -1,0 +1,136 @@
+"""Register what the conformance suite uses; run again, it replaces what was there and makes new secrets."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from joserfc.jwk import ECKey, KeySet, RSAKey
+from sqlalchemy import select
+
+from idp.estabs import accounts, credentials
+from idp.estabs.models import Administrator
+from idp.foundation import clock, runtime
+from idp.foundation.database import session
+from idp.foundation.errors import Refusal
+from idp.foundation.settings import ROOT
+from idp.onboarding import review
+from idp.partners import initial_tokens, registry
+from idp.schools import status
+from idp.schools.models import School
+
+FILE: Final = ROOT / "config" / "conformance.toml"
+BY: Final = "cli"
+
+
+class NotHere(Refusal):
+    """This service is real."""
+
+    code, status, title = "not_here", 403, "Not in production"
+    says = "This makes clients and a person for tests, so production refuses it."
+
+
+class NoSchool(Refusal):
+    """The register is empty, or all of its schools have registered."""
+
+    code, status, title = "no_school", 409, "No school is left"
+    says = (
+        "There is no open school without an account. Import a register first: "
+        "idp schools refresh --from config/sample-register.csv --links config/sample-register-links.csv"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What one of the suite's clients proves itself by: a secret, or private keys as a JWK Set."""
+
+    client_id: str
+    secret: str | None
+    keys: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that the suite has to be told."""
+
+    suite: str
+    username: str
+    password: str
+    clients: dict[str, Credentials]
+    initial_token: str
+
+
+def everything(suite: str | None = None) -> Prepared:
+    """Register it all, with the suite's addresses below `suite`.
+
+    Raises `NotHere`, `NoSchool`, and `InvalidMetadata` where `suite` is no address a client may have.
+    """
+    if runtime.settings().environment == "production":
+        raise NotHere
+    told = tomllib.loads(FILE.read_text("utf-8"))
+    suite = (suite or told["suite"]).rstrip("/")
+    if not any(each.name == told["partner"]["name"] for each in registry.all_partners()):
+        registry.add_partner(**told["partner"])
+    clients = {name: _client(name, about, told, suite) for name, about in told["clients"].items()}
+    username, password = _person(told["person"])
+    limits = dict(told["initial_token"])
+    lasts = timedelta(days=limits.pop("lasts_days"))
+    _, token = initial_tokens.issue(told["partner"]["name"], limits, lasts=lasts, by=BY)
+    return Prepared(suite, username, password, clients, token)
+
+
+def _client(client_id: str, about: dict[str, Any], told: dict[str, Any], suite: str) -> Credentials:
+    """Register one client, or replace it."""
+    own = {name: value for name, value in about.items() if name not in {"kind", "key"}}
+    manifest = {**told["every"], **told["kinds"][about["kind"]], **own, "client_id": client_id}
+    manifest = {name: _at(value, suite) for name, value in manifest.items()}
+    keys = None
+    if "key" in about:
+        keys = _new_keys(about["key"], client_id)
+        manifest["jwks"] = keys.as_dict(private=False)
+    try:
+        client, secret = registry.change(manifest, by=BY)
+    except registry.UnknownClient:
+        client, secret = registry.register(manifest, by=BY)
+    if secret is None and keys is None:
+        secret = registry.rotate_secret(client.id, overlap=timedelta(0), by=BY)
+    return Credentials(client.id, secret, keys.as_dict(private=True) if keys else None)
+
+
+def _new_keys(alg: str, client_id: str) -> KeySet:
+    """A pair of keys for signatures by `alg`."""
+    about: dict[str, Any] = {"kid": f"{client_id}-{clock.timestamp()}", "use": "sig", "alg": alg}
+    made: RSAKey | ECKey
+    made = ECKey.generate_key("P-256", about) if alg == "ES256" else RSAKey.generate_key(2048, about)
+    return KeySet([made])
+
+
+def _person(about: dict[str, str]) -> tuple[str, str]:
+    """Username and new password of the person, whose school is verified."""
+    found = session().scalar(select(Administrator).where(Administrator.email == about["email"]))
+    if found is None:
+        estab, found = accounts.register(_free_school(), **about)
+        review.open_for(estab)
+        review.verify(estab.estab_id, by=BY)
+    password = credentials.generate()
+    credentials.set_hash(found, runtime.passwords().hash(password), by=BY)
+    return found.username, password
+
+
+def _free_school() -> School:
+    """An open school that has no account; the last ones, because people try the first."""
+    schools: Iterable[School] = session().scalars(select(School).order_by(School.id.desc()).limit(200))
+    for school in schools:
+        if status.why_not(school) is None and accounts.of_school(school.id) is None:
+            return school
+    raise NoSchool
+
+
+def _at(value: Any, suite: str) -> Any:
+    """A manifest's value with the suite's address put in."""
+    if isinstance(value, str):
+        return value.replace("{suite}", suite)
+    if isinstance(value, list):
+        return [_at(each, suite) for each in value]
+    return value

@@ -1,0 +1,182 @@
+"""A browser that needs no JavaScript: it opens pages, fills in what they ask by the promised names, and stops
+where the partner's addresses begin (protocol.md §3.9).
+
+It is as strict as Chromium where that has surprised people: a form leads only where the page's `form-action`
+lets it, redirects included, and another site's POST brings no cookies along.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+import requests
+from bs4 import BeautifulSoup
+
+from idp.conformance.prepare import Prepared
+
+FORM = "application/x-www-form-urlencoded"
+REDIRECTS = {302, 303}
+MOST = 10
+"""Redirects in a row."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """What reached the partner: how, where, and what came along."""
+
+    method: str
+    address: str
+    query: list[tuple[str, str]]
+    form: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def at(cls, method: str, url: str, form: list[tuple[str, str]] | None = None) -> "Arrived":
+        split = urlsplit(url)
+        assert not split.fragment, "nothing belongs into the fragment"
+        query = parse_qsl(split.query, keep_blank_values=True, strict_parsing=bool(split.query))
+        return cls(method, split._replace(query="").geturl(), query, form or [])
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the browser shows."""
+
+    url: str
+    status: int
+    headers: Any
+    soup: Any
+
+    @property
+    def text(self) -> str:
+        """The words on it, as they are read."""
+        return " ".join(self.soup.find(id="main").get_text(" ").split())
+
+    def has(self, control: str) -> bool:
+        return self.soup.find(id=control) is not None
+
+    def lets_forms_to(self, url: str) -> bool:
+        """Whether its `form-action` allows `url`."""
+        rules = [rule.split() for rule in self.headers["Content-Security-Policy"].split(";")]
+        allowed = next(rule[1:] for rule in rules if rule and rule[0] == "form-action")
+        origin = _origin(url)
+        return origin in allowed or ("'self'" in allowed and origin == _origin(self.url))
+
+
+class Browser:
+    """Somebody's browser. `shown` is its page; it has none while the partner is looked at."""
+
+    def __init__(self, trust: str, known: Prepared) -> None:
+        self.known, self.session = known, trusting(trust)
+        self._elsewhere = trusting(trust)
+        self._page: Page | None = None
+
+    @property
+    def shown(self) -> Page:
+        assert self._page is not None, "the browser is at the partner's"
+        return self._page
+
+    def opens(self, url: str) -> Arrived | None:
+        """Follow a link to a page of ours, or to the partner."""
+        return self._on("GET", url)
+
+    def posts(self, url: str, form: dict[str, str]) -> Arrived | None:
+        """Send a form of another site: cookies that are `SameSite=Lax` stay at home."""
+        self._elsewhere.cookies.clear()
+        answer = self._elsewhere.post(url, data=form, allow_redirects=False, timeout=20)
+        self.session.cookies.update(answer.cookies)
+        return self._after(answer)
+
+    def presses(self, button: str, **typed: str | None) -> Arrived | None:
+        """Fill in and send the form that the button belongs to; None unticks."""
+        page = self.shown
+        pressed = page.soup.find(id=button)
+        assert pressed is not None, page.text
+        form = pressed.find_parent("form")
+        assert (form.get("enctype") or FORM) == FORM
+        sent = _fields(form, pressed)
+        for name, value in typed.items():
+            sent = [pair for pair in sent if pair[0] != name] + ([] if value is None else [(name, value)])
+        target = urljoin(page.url, form.get("action") or page.url)
+        method = (form.get("method") or "get").upper()
+        return self._on(method, target, sent, pressed_on=page)
+
+    def signs_in(self) -> Arrived | None:
+        """On the sign-in page."""
+        return self.presses("sign-in", username=self.known.username, password=self.known.password)
+
+    def allows(self) -> Arrived | None:
+        """On the page that asks whether to share."""
+        return self.presses("allow", **({"authority": "y"} if self.shown.has("authority") else {}))
+
+    def continues(self, arrived: Arrived | None = None) -> Arrived:
+        """Do what each page asks until the partner is reached."""
+        for _ in range(MOST):
+            if arrived is not None:
+                return arrived
+            if self.shown.has("sign-in"):
+                arrived = self.signs_in()
+            elif self.shown.has("allow"):
+                arrived = self.allows()
+            elif self.shown.has("response"):
+                arrived = self.presses("continue")
+            else:
+                break
+        raise AssertionError(f"stranded: {self.shown.status} {self.shown.url}: {self.shown.text}")
+
+    def goes_to(self, url: str) -> Arrived:
+        """Follow a link and do what each page asks until the partner is reached."""
+        return self.continues(self.opens(url))
+
+    def _on(
+        self, method: str, url: str, form: list[tuple[str, str]] | None = None, pressed_on: Page | None = None
+    ) -> Arrived | None:
+        assert pressed_on is None or pressed_on.lets_forms_to(url), f"form-action stops {url}"
+        if self._is_partners(url):
+            self._page = None
+            return Arrived.at(method, url, form)
+        answer = self.session.request(method, url, data=form, allow_redirects=False, timeout=20)
+        return self._after(answer, pressed_on)
+
+    def _after(self, answer: requests.Response, pressed_on: Page | None = None) -> Arrived | None:
+        """Follow redirects, each of which a form's page has to allow."""
+        for _ in range(MOST):
+            if answer.status_code not in REDIRECTS:
+                self._page = Page(answer.url, answer.status_code, answer.headers, _soup(answer))
+                return None
+            url = urljoin(answer.url, answer.headers["Location"])
+            assert pressed_on is None or pressed_on.lets_forms_to(url), f"form-action stops {url}"
+            if self._is_partners(url):
+                self._page = None
+                return Arrived.at("GET", url)
+            answer = self.session.get(url, allow_redirects=False, timeout=20)
+        raise AssertionError(f"too many redirects, the last to {answer.url}")
+
+    def _is_partners(self, url: str) -> bool:
+        return url.startswith(f"{self.known.suite}/")
+
+
+def trusting(certificate: str) -> requests.Session:
+    """Speaks to who has this certificate, whatever the environment says of others."""
+    session = requests.Session()
+    session.trust_env, session.verify = False, certificate
+    return session
+
+
+def _soup(answer: requests.Response) -> Any:
+    assert answer.headers["Content-Type"].startswith("text/html"), answer.text
+    return BeautifulSoup(answer.text, "html.parser")
+
+
+def _origin(url: str) -> str:
+    split = urlsplit(url)
+    return f"{split.scheme}://{split.netloc}"
+
+
+def _fields(form: Any, pressed: Any) -> list[tuple[str, str]]:
+    """What the form sends if nobody types, with the button that was pressed."""
+    found = [
+        (each["name"], each.get("value", ""))
+        for each in form.find_all("input")
+        if each.get("type") not in {"checkbox", "radio"} or each.has_attr("checked")
+    ]
+    return found + ([(pressed["name"], pressed.get("value", ""))] if pressed.get("name") else [])

@@ -1,0 +1,119 @@
+"""What every module of the suite checks besides its own: each condition is an assertion (protocol.md §3).
+
+Where the suite only warns, these fail: no warnings are wanted.
+"""
+
+import base64
+import hashlib
+import json
+import math
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from joserfc import jws, jwt
+from joserfc.jwk import KeySet
+
+from idp.foundation import clock
+
+YEAR = 365 * 24 * 3600
+ERROR = {"error", "error_description", "error_uri", "state", "iss"}
+DESCRIPTION = frozenset(chr(code) for code in range(0x20, 0x7F)) - frozenset('"\\')
+"""RFC 6749 §4.1.2.1 and §5.2."""
+
+
+def metadata(said: dict[str, Any], issuer: str) -> None:
+    """Discovery loads, and says of itself what was asked."""
+    assert said["issuer"] == issuer
+    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
+        assert urlsplit(said[name]).scheme == "https", name
+
+
+def keys(said: dict[str, Any]) -> None:
+    """The keys have distinct `kid`s, are public, and are of a kind that can be used."""
+    found = said["keys"]
+    assert found
+    assert all(each["kid"] and each["kty"] in {"RSA", "EC"} and each.get("use", "sig") == "sig" for each in found)
+    assert len({each["kid"] for each in found}) == len(found)
+    assert not any(set(each) & {"d", "p", "q", "dp", "dq", "qi", "k"} for each in found)
+    KeySet.import_key_set(said)
+
+
+def random(text: str) -> None:
+    """At least 128 bits, as the suite estimates them: by how often each character occurs."""
+    counted, length = Counter(text), len(text)
+    entropy = -sum(times / length * math.log2(times / length) for times in counted.values())
+    assert entropy * length >= 128, f"{entropy * length:.0f} bits"
+
+
+def error(said: dict[str, Any], expected: str) -> None:
+    """An error response with nothing in it but what belongs there, in printable ASCII."""
+    assert said.get("error") == expected, said
+    assert set(said) <= ERROR, said
+    assert frozenset(said.get("error_description", "")) <= DESCRIPTION, said
+
+
+def is_json(answer: requests.Response) -> None:
+    assert answer.headers["Content-Type"].partition(";")[0] == "application/json", answer.headers
+
+
+def refusal(answer: requests.Response, status: int, expected: str) -> None:
+    """A token endpoint's error response (RFC 6749 §5.2)."""
+    assert answer.status_code == status, answer.text
+    is_json(answer)
+    assert answer.headers["Cache-Control"] == "no-store"
+    error(answer.json(), expected)
+    if answer.status_code == 401 and answer.request.headers.get("Authorization", "").startswith("Basic"):
+        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+
+
+def tokens(answer: requests.Response, token_type: str = "Bearer") -> dict[str, Any]:
+    """A token response (RFC 6749 §5.1)."""
+    assert answer.status_code == 200, answer.text
+    is_json(answer)
+    assert answer.headers["Cache-Control"] == "no-store"
+    said: dict[str, Any] = answer.json()
+    assert said["token_type"] == token_type
+    assert isinstance(said["expires_in"], int)
+    assert 1 <= said["expires_in"] <= YEAR
+    for name in ("access_token", "refresh_token"):
+        if name in said:
+            random(said[name])
+    return said
+
+
+def id_token(token: str, ring: KeySet, *, alg: str, issuer: str, client_id: str) -> dict[str, Any]:
+    """An ID Token with a good signature by a published key that its `kid` names, and sound claims (Core §2)."""
+    header = jws.extract_compact(token.encode()).headers()
+    assert header["alg"] == alg
+    assert header["kid"] in {key.kid for key in ring.keys}
+    said = jwt.decode(token, ring, algorithms=[alg]).claims
+    assert said["iss"] == issuer
+    assert said["aud"] in (client_id, [client_id])
+    assert said.get("azp", client_id) == client_id
+    assert 0 < len(said["sub"]) <= 255
+    assert said["sub"].isascii()
+    now = clock.timestamp()
+    assert isinstance(said["iat"], int)
+    assert now - 300 <= said["iat"] <= now
+    assert now < said["exp"] <= now + YEAR
+    return dict(said)
+
+
+def registration_refused(answer: requests.Response, expected: str) -> None:
+    """A registration's error response (RFC 7591 §3.2.2)."""
+    assert answer.status_code == 400, answer.text
+    is_json(answer)
+    error(answer.json(), expected)
+
+
+def at_hash(said: dict[str, Any], access_token: str) -> None:
+    """It goes with this access token (Core §3.1.3.6)."""
+    half = hashlib.sha256(access_token.encode()).digest()[:16]
+    assert said["at_hash"] == base64.urlsafe_b64encode(half).decode().rstrip("=")
+
+
+def segment(value: Any) -> str:
+    """A part of a JWT."""
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")

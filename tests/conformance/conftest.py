@@ -1,0 +1,149 @@
+"""The mirror of the OpenID Foundation's conformance plans: one test per module, over HTTPS, against us as served.
+
+Each file is a plan: `PLAN` is its name, `MODULE` the name of its modules with {} where the test's own name goes.
+Every test says with `@pytest.mark.spec(specification, section, requirement=…)` what it stands for; `--matrix FILE`
+writes the table of them all with how they went.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from idp.conformance import prepare
+from idp.conformance.prepare import Credentials, Prepared
+from idp.foundation import clock as clocks
+from idp.foundation.web.transactions import work as a_request
+from tests import factories
+from tests.certificates import a_certificate
+from tests.conformance.browser import Browser
+from tests.conformance.matrix import Matrix
+from tests.conformance.relying_party import Provider, RelyingParty
+from tests.databases import Place
+from tests.serving import a_provider
+
+SUITE = "https://suite.example/test/a/idaas"
+
+Wait = Callable[[float], None]
+AClient = Callable[..., RelyingParty]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--matrix", metavar="FILE", help="write which requirement is met, as Markdown, to this file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if file := config.getoption("--matrix"):
+        config.pluginmanager.register(Matrix(file))
+
+
+@pytest.fixture(scope="session")
+def served(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str, str, Prepared]]:
+    """The application, its issuer, the file of whom to trust, and what `idp conformance prepare` made."""
+    trust, tls = a_certificate(tmp_path_factory.mktemp("tls"))
+    with a_provider(place, tls) as (app, issuer):
+        with a_request(app):
+            factories.a_school()
+            known = prepare.everything(SUITE)
+        yield app, issuer, str(trust), known
+
+
+@pytest.fixture
+def provider(served: tuple[Any, str, str, Prepared]) -> Provider:
+    """The provider, whose discovery document and keys each module reads anew."""
+    return Provider(served[1], served[2])
+
+
+@pytest.fixture
+def known(served: tuple[Any, str, str, Prepared]) -> Prepared:
+    return served[3]
+
+
+_latest = [datetime.now(UTC)]
+
+
+@pytest.fixture(autouse=True)
+def wait() -> Iterator[Wait]:
+    """`wait(30)` lets half a minute pass for the provider at once. Otherwise its clock stands still.
+
+    It never runs backwards from one test to the next: what was agreed before is not agreed in the future.
+    """
+    with clocks.fixed(max(datetime.now(UTC), _latest[0])):
+        yield lambda seconds: clocks.move(timedelta(seconds=seconds))
+        _latest[0] = clocks.now()
+
+
+@pytest.fixture
+def a_browser(served: tuple[Any, str, str, Prepared]) -> Callable[[], Browser]:
+    """Another browser, with cookies of its own."""
+    return lambda: Browser(served[2], served[3])
+
+
+@pytest.fixture
+def browser(a_browser: Callable[[], Browser]) -> Browser:
+    return a_browser()
+
+
+@pytest.fixture
+def response_mode() -> str | None:
+    """What every authorization request of the plan asks for; a plan may have its own."""
+    return None
+
+
+@pytest.fixture
+def a_client(provider: Provider, known: Prepared, response_mode: str | None) -> AClient:
+    """`a_client("conf-basic-1")` is the relying party of that name."""
+
+    def made(client_id: str = "conf-basic-1", **differs: Any) -> RelyingParty:
+        always = {"response_mode": response_mode} if response_mode else {}
+        method = "client_secret_post" if "post" in client_id else "client_secret_basic"
+        sound = {"redirect_uri": f"{known.suite}/callback", "method": method, "always": always}
+        return RelyingParty(provider, known.clients[client_id], **{**sound, **differs})
+
+    return made
+
+
+@pytest.fixture
+def register(provider: Provider, known: Prepared) -> Callable[..., requests.Response]:
+    """`register(client_name="x")` registers a client as the suite does, with its initial access token."""
+
+    def sent(**differs: Any) -> requests.Response:
+        sound = {
+            "client_name": "Conformance suite", "grant_types": ["authorization_code"], "response_types": ["code"],
+            "redirect_uris": [f"{known.suite}/callback"], "token_endpoint_auth_method": "client_secret_basic",
+            "contacts": ["certification@openid.example"],
+        }  # fmt: skip
+        metadata = {name: value for name, value in {**sound, **differs}.items() if value is not None}
+        authorised = {"Authorization": f"Bearer {known.initial_token}"}
+        url = provider.said["registration_endpoint"]
+        return provider.http.post(url, json=metadata, headers=authorised, timeout=20)
+
+    return sent
+
+
+@pytest.fixture
+def a_registered_client(
+    provider: Provider, register: Callable[..., requests.Response], response_mode: str | None
+) -> AClient:
+    """`a_registered_client(client_name="x")` is a relying party that registered itself just now."""
+
+    def made(**differs: Any) -> RelyingParty:
+        answer = register(**differs)
+        assert answer.status_code == 201, answer.text
+        said = answer.json()
+        found = Credentials(said["client_id"], said.get("client_secret"), None)
+        return RelyingParty(
+            provider, found, said["redirect_uris"][0], method=said["token_endpoint_auth_method"],
+            alg=said["id_token_signed_response_alg"], metadata=said,
+            always={"response_mode": response_mode} if response_mode else {},
+        )  # fmt: skip
+
+    return made
+
+
+@pytest.fixture
+def client(a_client: AClient) -> RelyingParty:
+    """The client of a module that needs one."""
+    return a_client()

@@ -1,0 +1,187 @@
+"""A relying party as the suite plays one: it asks, redeems, refreshes, and checks the common conditions each time."""
+
+import secrets
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+import requests
+from joserfc.jwk import KeySet
+
+from idp.conformance.prepare import Credentials
+from tests.conformance import conditions
+from tests.conformance.browser import Arrived, Browser, trusting
+
+
+class Provider:
+    """The provider under test, as anybody sees it: its issuer, its discovery document and its keys."""
+
+    def __init__(self, issuer: str, trust: str) -> None:
+        self.issuer, self.http = issuer, trusting(trust)
+        self.said = self.get("/.well-known/openid-configuration").json()
+        conditions.metadata(self.said, issuer)
+        keys = self.http.get(self.said["jwks_uri"], timeout=20).json()
+        conditions.keys(keys)
+        self.keys = KeySet.import_key_set(keys)
+
+    def get(self, path: str) -> requests.Response:
+        return self.http.get(self.issuer + path, timeout=20)
+
+    def post(self, endpoint: str, form: dict[str, Any], headers: dict[str, str] | None = None) -> requests.Response:
+        """A form to one of the endpoints that discovery names."""
+        url = self.said[f"{endpoint}_endpoint"]
+        return self.http.post(url, data=form, headers=headers, allow_redirects=False, timeout=20)
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """What a whole flow brought."""
+
+    code: str
+    tokens: dict[str, Any]
+    claims: dict[str, Any]
+    about: dict[str, Any]
+
+    @property
+    def access_token(self) -> str:
+        return str(self.tokens["access_token"])
+
+    @property
+    def id_token(self) -> str:
+        return str(self.tokens["id_token"])
+
+
+@dataclass
+class RelyingParty:
+    """One client of the suite. `always` goes with each authorization request; `asked` is the latest of them.
+
+    `metadata` is what a client that registered itself was answered.
+    """
+
+    provider: Provider
+    credentials: Credentials
+    redirect_uri: str
+    method: str = "client_secret_basic"
+    alg: str = "RS256"
+    always: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.credentials.client_id
+
+    def request(self, **differs: str | None) -> dict[str, str]:
+        """A sound authorization request, changed; None leaves a parameter out. It is remembered."""
+        sound = {
+            "client_id": self.id, "redirect_uri": self.redirect_uri, "scope": "openid",
+            "state": secrets.token_urlsafe(8), "nonce": secrets.token_urlsafe(8), "response_type": "code",
+            **self.always,
+        }  # fmt: skip
+        self.asked = {name: value for name, value in {**sound, **differs}.items() if value is not None}
+        return self.asked
+
+    def asks(self, **differs: str | None) -> str:
+        """The address it sends the browser to."""
+        return f"{self.provider.said['authorization_endpoint']}?{urlencode(self.request(**differs))}"
+
+    # What comes back through the browser
+
+    def hears(self, arrived: Arrived | None) -> dict[str, str]:
+        """An authorization response, in the mode that was asked for, to the address that was named."""
+        assert arrived is not None, "no answer came"
+        mode = self.asked.get("response_mode", "query")
+        assert arrived.method == ("POST" if mode == "form_post" else "GET")
+        base, _, registered = self.redirect_uri.partition("?")
+        assert arrived.address == base
+        pairs = arrived.form if mode == "form_post" else arrived.query
+        if mode == "form_post":
+            assert urlencode(arrived.query) == registered
+        said = dict(pairs)
+        assert len(said) == len(pairs), "a parameter came twice"
+        for pair in registered.split("&") if registered and mode != "form_post" else ():
+            name, _, value = pair.partition("=")
+            assert said.pop(name) == value
+        assert said.get("state") == self.asked.get("state")
+        assert said["iss"] == self.provider.issuer
+        return said
+
+    def gets_code(self, arrived: Arrived | None) -> str:
+        said = self.hears(arrived)
+        assert set(said) == {"code", "iss"} | ({"state"} & set(self.asked)), said
+        conditions.random(said["code"])
+        return said["code"]
+
+    def is_refused(self, arrived: Arrived | None, error: str) -> None:
+        conditions.error(self.hears(arrived), error)
+
+    # The back channel
+
+    def authenticated(self, form: dict[str, Any], endpoint: str = "token") -> tuple[dict[str, Any], dict[str, str]]:
+        """The form and the headers with which this client proves itself."""
+        offered = f"{endpoint}_endpoint_auth_methods_supported"
+        assert self.method in self.provider.said.get(offered, [self.method])
+        secret = str(self.credentials.secret)
+        if self.method == "client_secret_post":
+            return {**form, "client_id": self.id, "client_secret": secret}, {}
+        both = f"{quote_plus(self.id)}:{quote_plus(secret)}"
+        return form, {"Authorization": "Basic " + b64encode(both.encode()).decode()}
+
+    def posts(self, endpoint: str, form: dict[str, Any]) -> requests.Response:
+        """As this client, to an endpoint that discovery names."""
+        sent = {name: value for name, value in form.items() if value is not None}
+        return self.provider.post(endpoint, *self.authenticated(sent, endpoint))
+
+    def redeems(self, code: str, **differs: str | None) -> requests.Response:
+        """At the token endpoint, with a code."""
+        sound = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
+        return self.posts("token", {**sound, **differs})
+
+    def refreshes(self, token: str, **differs: str | None) -> requests.Response:
+        """At the token endpoint, with a refresh token."""
+        return self.posts("token", {"grant_type": "refresh_token", "refresh_token": token, **differs})
+
+    def reads(self, access_token: str, how: str = "header") -> requests.Response:
+        """Userinfo, by GET or POST with the token in the header, or in the body."""
+        url, bearer = self.provider.said["userinfo_endpoint"], {"Authorization": f"Bearer {access_token}"}
+        if how == "body":
+            return self.provider.post("userinfo", {"access_token": access_token})
+        method = "POST" if how == "post" else "GET"
+        return self.provider.http.request(method, url, headers=bearer, timeout=20)
+
+    def knows(self, tokens: dict[str, Any]) -> dict[str, Any]:
+        """Who it is, by the ID Token that came with these tokens."""
+        issuer = self.provider.issuer
+        said = conditions.id_token(
+            tokens["id_token"], self.provider.keys, alg=self.alg, issuer=issuer, client_id=self.id
+        )
+        conditions.at_hash(said, tokens["access_token"])
+        assert isinstance(said["auth_time"], int)
+        assert said["acr"] in self.provider.said["acr_values_supported"]
+        return said
+
+    def learns(self, access_token: str, how: str = "header") -> dict[str, Any]:
+        """Who it is, by userinfo."""
+        answer = self.reads(access_token, how)
+        assert answer.status_code == 200, answer.text
+        conditions.is_json(answer)
+        said: dict[str, Any] = answer.json()
+        assert isinstance(said["sub"], str)
+        return said
+
+    # All of it
+
+    def completes(self, arrived: Arrived | None, **differs: str | None) -> SignedIn:
+        """From the answer to the person's claims."""
+        code = self.gets_code(arrived)
+        tokens = conditions.tokens(self.redeems(code, **differs))
+        claims = self.knows(tokens)
+        assert claims.get("nonce") == self.asked.get("nonce")
+        about = self.learns(tokens["access_token"])
+        assert about["sub"] == claims["sub"]
+        return SignedIn(code, tokens, claims, about)
+
+    def signs_in(self, browser: Browser, **asked: str | None) -> SignedIn:
+        """A whole flow, doing what the pages ask."""
+        return self.completes(browser.goes_to(self.asks(**asked)))

@@ -1,0 +1,355 @@
+"""Basic OP (protocol.md §3.2): the code flow with `client_secret_basic` and, but for the last module, no PKCE.
+
+The modules are run as they are by other plans too: with `response_mode=form_post` in `test_form_post.py`.
+"""
+
+import base64
+import hashlib
+import secrets
+from urllib.parse import quote
+
+import pytest
+
+from tests.conformance import conditions
+
+PLAN = "Basic OP"
+MODULE = "oidcc-{}"
+
+CORE = "OpenID Connect Core 1.0"
+PROFILE = {
+    "name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture",
+    "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
+}  # fmt: skip
+"""Core §5.4; of these a school's administrator has only some, and discovery says which."""
+ID_TOKEN = {"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "at_hash", "nonce"}
+EMAIL, PHONE = {"email", "email_verified"}, {"phone_number", "phone_number_verified"}
+
+spec = pytest.mark.spec
+not_applicable = pytest.mark.not_applicable
+
+
+@spec(CORE, "3.1.3.3", requirement="A code flow brings tokens, a sound ID Token and userinfo, and no claim unasked")
+def test_server(client, browser):
+    found = client.signs_in(browser)
+    assert set(found.claims) == ID_TOKEN
+    assert set(found.about) == {"sub"}
+    assert found.tokens["scope"] == "openid"
+
+
+@spec("RFC 6749", "4.1.2.1", requirement="A request without response_type is refused at the redirect URI")
+def test_response_type_missing(client, browser):
+    client.is_refused(browser.goes_to(client.asks(response_type=None)), "invalid_request")
+
+
+@spec(CORE, "15.1", requirement="An ID Token is signed by RS256 unless the client asked otherwise, and names its key")
+def test_idtoken_signature(a_registered_client, browser):
+    client = a_registered_client()
+    assert client.metadata["id_token_signed_response_alg"] == "RS256"
+    client.signs_in(browser)
+
+
+@not_applicable
+@spec(CORE, "2", requirement="Unsigned ID Tokens: none is not advertised, and cannot be registered")
+def test_idtoken_unsigned(provider, register):
+    assert "none" not in provider.said["id_token_signing_alg_values_supported"]
+    conditions.registration_refused(register(id_token_signed_response_alg="none"), "invalid_client_metadata")
+
+
+@spec(CORE, "5.3.1", requirement="Userinfo takes the token from the Authorization header of a GET")
+def test_userinfo_get(client, browser):
+    found = client.signs_in(browser, scope="openid profile")
+    assert found.about["sub"] == found.claims["sub"]
+    assert isinstance(found.about["updated_at"], int)
+
+
+@spec(CORE, "5.3.1", requirement="Userinfo takes the token from the Authorization header of a POST")
+def test_userinfo_post_header(client, browser):
+    found = client.signs_in(browser)
+    assert client.learns(found.access_token, "post") == found.about
+
+
+@spec("RFC 6750", "2.2", requirement="Userinfo takes the token from a form")
+def test_userinfo_post_body(client, browser):
+    found = client.signs_in(browser)
+    assert client.learns(found.access_token, "body") == found.about
+
+
+@spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and invents none")
+def test_ensure_request_without_nonce_succeeds_for_code_flow(client, browser):
+    assert "nonce" not in client.signs_in(browser, nonce=None).claims
+
+
+def says_at_userinfo(client, browser, scope, standard):
+    """The standard claims of a scope come by userinfo, as far as discovery says we have them, and none else."""
+    found = client.signs_in(browser, scope=f"openid {scope}")
+    supported = set(client.provider.said["claims_supported"])
+    assert set(found.about) - {"sub"} == standard & supported
+    assert not (standard & set(found.claims))
+    assert scope in client.provider.said["scopes_supported"]
+    return found.about
+
+
+@spec(CORE, "5.4", requirement="The scope profile brings those of its claims that we have")
+def test_scope_profile(client, browser):
+    about = says_at_userinfo(client, browser, "profile", PROFILE)
+    assert {"name", "given_name", "family_name", "preferred_username"} <= set(about)
+    assert about["zoneinfo"] == "Europe/London"
+    assert about["locale"] == "en-GB"
+
+
+@spec(CORE, "5.4", requirement="The scope email brings email and, as a boolean, email_verified")
+def test_scope_email(client, browser):
+    about = says_at_userinfo(client, browser, "email", EMAIL)
+    assert set(about) == {"sub"} | EMAIL
+    assert "@" in about["email"]
+    assert isinstance(about["email_verified"], bool)
+
+
+@not_applicable
+@spec(CORE, "5.4", requirement="The scope address: not advertised, because people here have none")
+def test_scope_address(client, browser, provider):
+    assert "address" not in provider.said["scopes_supported"]
+    assert "address" not in provider.said["claims_supported"]
+    client.is_refused(browser.goes_to(client.asks(scope="openid address")), "invalid_scope")
+
+
+@spec(CORE, "5.4", requirement="The scope phone brings phone_number and, as a boolean, phone_number_verified")
+def test_scope_phone(client, browser):
+    about = says_at_userinfo(client, browser, "phone", PHONE)
+    assert set(about) == {"sub"} | PHONE
+    assert about["phone_number"].startswith("+")
+    assert isinstance(about["phone_number_verified"], bool)
+
+
+@not_applicable
+@spec(CORE, "5.4", requirement="All standard scopes at once: address is not advertised; those that are come together")
+def test_scope_all(client, browser, provider):
+    assert "address" not in provider.said["scopes_supported"]
+    found = client.signs_in(browser, scope="openid profile email phone")
+    assert EMAIL | PHONE | {"name"} <= set(found.about)
+
+
+@spec("RFC 6749", "3.3", requirement="The order of scopes and of parameters does not matter")
+def test_alternate_happy_flow(client, browser):
+    asked = client.request(scope="email openid")
+    backwards = "&".join(f"{name}={quote(value)}" for name, value in sorted(asked.items(), reverse=True))
+    found = client.completes(browser.goes_to(f"{client.provider.said['authorization_endpoint']}?{backwards}"))
+    assert set(found.about) == {"sub"} | EMAIL
+
+
+@spec(CORE, "3.1.2.1", requirement="display=page is accepted")
+def test_display_page(client, browser):
+    client.signs_in(browser, display="page")
+
+
+@spec(CORE, "3.1.2.1", requirement="display=popup is accepted")
+def test_display_popup(client, browser):
+    client.signs_in(browser, display="popup")
+
+
+@spec(CORE, "3.1.2.1", requirement="prompt=login has the person sign in again, and auth_time says when")
+def test_prompt_login(client, browser, wait):
+    first = client.signs_in(browser)
+    wait(2)
+    browser.opens(client.asks(prompt="login"))
+    assert "Sign in" in browser.shown.text
+    second = client.completes(browser.continues())
+    assert second.claims["sub"] == first.claims["sub"]
+    assert second.claims["auth_time"] == first.claims["auth_time"] + 2
+
+
+@spec(CORE, "3.1.2.6", requirement="prompt=none without a sign-in is login_required, and a long state comes back whole")
+def test_prompt_none_not_logged_in(client, browser):
+    asked = client.asks(prompt="none", state=secrets.token_hex(64))
+    client.is_refused(browser.goes_to(asked), "login_required")
+
+
+@spec(CORE, "3.1.2.1", requirement="prompt=none with a sign-in asks nothing, and says the same of it")
+def test_prompt_none_logged_in(client, browser, wait):
+    first = client.signs_in(browser)
+    wait(2)
+    second = client.completes(silently(browser, client.asks(prompt="none")))
+    assert (second.claims["sub"], second.claims["auth_time"]) == (first.claims["sub"], first.claims["auth_time"])
+
+
+def silently(browser, link):
+    """Nobody is shown anything; an answer by form_post submits itself."""
+    arrived = browser.opens(link)
+    if arrived is None and browser.shown.has("response"):
+        arrived = browser.presses("continue")
+    assert arrived is not None, browser.shown.text
+    return arrived
+
+
+@spec(CORE, "3.1.2.1", requirement="max_age=1 after two seconds has the person sign in again")
+def test_max_age_1(client, browser, wait):
+    first = client.signs_in(browser)
+    wait(2)
+    browser.opens(client.asks(max_age="1"))
+    assert "Sign in" in browser.shown.text
+    second = client.completes(browser.continues())
+    assert second.claims["sub"] == first.claims["sub"]
+    assert second.claims["auth_time"] > first.claims["auth_time"]
+    assert second.claims["iat"] - second.claims["auth_time"] <= 1
+
+
+@spec(CORE, "3.1.2.1", requirement="max_age=10000 is met by a sign-in a moment ago, and auth_time is there")
+def test_max_age_10000(client, browser, wait):
+    first = client.signs_in(browser, max_age="15000")
+    wait(2)
+    second = client.completes(silently(browser, client.asks(max_age="10000")))
+    assert second.claims["auth_time"] == first.claims["auth_time"]
+
+
+@spec(CORE, "3.1.2.1", requirement="An unknown parameter is ignored")
+def test_ensure_request_with_unknown_parameter_succeeds(client, browser):
+    client.signs_in(browser, extra="foobar")
+
+
+@spec(CORE, "3.1.2.1", requirement="An id_token_hint of whoever is here goes through silently")
+def test_id_token_hint(client, browser):
+    first = client.signs_in(browser)
+    second = client.completes(silently(browser, client.asks(prompt="none", id_token_hint=first.id_token)))
+    assert second.claims["sub"] == first.claims["sub"]
+
+
+@spec(CORE, "3.1.2.1", requirement="login_hint is accepted")
+def test_login_hint(client, browser, known):
+    client.signs_in(browser, login_hint="bob@suite.example")
+    client.signs_in(browser, login_hint=known.username, prompt="login")
+
+
+@spec(CORE, "3.1.2.1", requirement="ui_locales is accepted")
+def test_ui_locales(client, browser):
+    client.signs_in(browser, ui_locales="se")
+
+
+@spec(CORE, "5.2", requirement="claims_locales is accepted")
+def test_claims_locales(client, browser):
+    client.signs_in(browser, claims_locales="se")
+
+
+@spec(CORE, "3.1.2.1", requirement="acr_values is accepted, and the ID Token says which was reached")
+def test_ensure_request_with_acr_values_succeeds(client, browser, provider):
+    asked = provider.said["acr_values_supported"]
+    assert client.signs_in(browser, acr_values=" ".join(asked)).claims["acr"] in asked
+
+
+@spec("RFC 6749", "4.1.2", requirement="A code used again at once is refused with invalid_grant")
+def test_codereuse(client, browser):
+    found = client.signs_in(browser)
+    conditions.refusal(client.redeems(found.code), 400, "invalid_grant")
+
+
+@spec("RFC 6749", "4.1.2", requirement="A code used again later is refused, and what it brought is revoked")
+def test_codereuse_30seconds(client, browser, wait):
+    found = client.signs_in(browser)
+    wait(30)
+    assert client.reads(found.access_token).status_code == 200
+    conditions.refusal(client.redeems(found.code), 400, "invalid_grant")
+    answer = client.reads(found.access_token)
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+@spec(CORE, "3.1.2.1", requirement="A redirect URI that is not registered is a page, and nobody is redirected")
+def test_ensure_registered_redirect_uri(client, browser):
+    assert browser.opens(client.asks(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")) is None
+    assert browser.shown.status == 400
+    assert "redirect_uri" in browser.shown.text
+    assert browser.shown.soup.find(id="error-code").text == "invalid_request"
+
+
+@spec(CORE, "3.1.2.1", requirement="The authorization request may be a POST of another site")
+def test_ensure_post_request_succeeds(client, browser):
+    endpoint = client.provider.said["authorization_endpoint"]
+    client.completes(browser.continues(browser.posts(endpoint, client.request())))
+    wish = client.request(prompt="none")
+    client.completes(browser.continues(browser.posts(endpoint, wish)))  # signed in meanwhile, and recognised
+
+
+@spec(CORE, "9", requirement="client_secret_post")
+def test_server_client_secret_post(a_client, browser):
+    a_client("conf-post-1").signs_in(browser)
+
+
+def takes_signed_objects_alone(provider):
+    """What the suite reads before it skips: request objects are supported, unsigned ones are not."""
+    assert provider.said["request_parameter_supported"] is True
+    algs = provider.said["request_object_signing_alg_values_supported"]
+    assert "RS256" in algs
+    assert "none" not in algs
+
+
+def unsigned(claims):
+    return ".".join([conditions.segment({"alg": "none"}), conditions.segment(claims), ""])
+
+
+@not_applicable
+@spec(CORE, "6.2", requirement="request_uri by reference: not advertised, refused, and harmless in a registration")
+def test_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(a_registered_client, browser, provider):
+    takes_signed_objects_alone(provider)
+    assert provider.said["request_uri_parameter_supported"] is False
+    uri = "https://suite.example/requests/one.jwt"
+    client = a_registered_client(request_uris=[f"{uri}#hash"])
+    assert "request_uris" not in client.metadata
+    client.is_refused(browser.goes_to(client.asks(request_uri=uri)), "request_uri_not_supported")
+
+
+@not_applicable
+@spec(CORE, "6.1", requirement="An unsigned request object is refused, never ignored: alg none is not advertised")
+def test_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(client, browser, provider):
+    takes_signed_objects_alone(provider)
+    said = {"iss": client.id, "aud": provider.issuer, "scope": "openid email"}
+    client.is_refused(browser.goes_to(client.asks(request=unsigned(said))), "invalid_request_object")
+
+
+@spec(CORE, "5.5", requirement="claims may ask for name at userinfo, and it does not come in the ID Token")
+def test_claims_essential(client, browser):
+    found = client.signs_in(browser, claims='{"userinfo": {"name": {"essential": true}}}')
+    assert set(found.about) == {"sub", "name"}
+    assert "name" not in found.claims
+
+
+@not_applicable
+@spec(CORE, "6.1", requirement="The redirect URI inside an unsigned request object is not taken either")
+def test_ensure_request_object_with_redirect_uri(client, browser, provider):
+    takes_signed_objects_alone(provider)
+    said = {"iss": client.id, "aud": provider.issuer, "redirect_uri": client.redirect_uri}
+    asked = client.asks(request=unsigned(said), redirect_uri=f"{client.redirect_uri}?dummy=1")
+    assert browser.opens(asked) is None
+    assert "redirect_uri" in browser.shown.text
+
+
+@spec(CORE, "12", requirement="A refresh token brings a new ID Token about the same sign-in, and is its client's alone")
+def test_refresh_token(a_client, browser, wait, provider):
+    assert "refresh_token" in provider.said["grant_types_supported"]
+    first, second = a_client("conf-basic-1"), a_client("conf-basic-2")
+    token = refreshed(first, browser, wait, scope="openid offline_access")
+    other = refreshed(second, browser, wait)
+    conditions.refusal(first.refreshes(other), 400, "invalid_grant")
+    assert first.refreshes(token).status_code == 200
+
+
+def refreshed(client, browser, wait, **more):
+    """Sign in for a refresh token and use it; the suite's first client names its scope again."""
+    found = client.signs_in(browser, scope="openid offline_access", prompt="consent")
+    token = found.tokens["refresh_token"]
+    wait(1)
+    tokens = conditions.tokens(client.refreshes(token, **more))
+    claims = client.knows(tokens)
+    same = {"iss", "sub", "aud", "auth_time"}
+    assert {name: claims[name] for name in same} == {name: found.claims[name] for name in same}
+    assert claims["iat"] > found.claims["iat"]
+    assert ("azp" in claims) <= ("azp" in found.claims)
+    assert tokens["access_token"] != found.access_token
+    assert client.learns(tokens["access_token"])["sub"] == claims["sub"]
+    return tokens.get("refresh_token", token)
+
+
+@spec("RFC 7636", "4", requirement="A request with a code challenge is held to it")
+def test_ensure_request_with_valid_pkce_succeeds(client, browser):
+    verifier = secrets.token_urlsafe(32)
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    arrived = browser.goes_to(client.asks(code_challenge=challenge, code_challenge_method="S256"))
+    client.completes(arrived, code_verifier=verifier)
