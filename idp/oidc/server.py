@@ -116,11 +116,12 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
     def handle_response(self, status: int, body: Any, headers: Any) -> Response:
         """Authlib's three values as an answer."""
         if isinstance(body, dict):
-            return Response(json.dumps(body), status=status, headers=[*dict(headers).items(), *NOT_STORED[:1]])
+            return Response(json.dumps(body), status=status, headers={**dict(headers), **dict(NOT_STORED)})
         return Response(body, status=status, headers=headers)
 
     def handle_error_response(self, request: Request, error: OAuth2Error) -> Response:
         """An error where it belongs: at the proven redirect URI, on a page, or as a client's JSON."""
+        _tell_log(request, error)
         if request.endpoint != AUTHORIZE:
             return refused(error, tried_basic=authentication.tried_basic(request))
         if request.answer_to is None:
@@ -146,14 +147,21 @@ def answer_client(
 
     Nothing raises past here, so what a replay revoked stays revoked.
     """
-    server, tried_basic = current(), False
+    server, tried_basic, request = current(), False, None
     try:
         request = server.from_client(asked, endpoint)
         tried_basic = authentication.tried_basic(request)
         server.authenticate_client(request)
         return do(server, request)
     except OAuth2Error as error:
+        _tell_log(request, error)
         return refused(error, tried_basic=tried_basic)
+
+
+def _tell_log(request: Request | None, error: OAuth2Error) -> None:
+    """So that an operator can tell a client's developer what was wrong; our texts hold no secret and no value."""
+    client = request.client.id if request is not None and request.client is not None else None
+    log.info("client refused", client=client, code=error.error, because=error.description)
 
 
 def build() -> Server:

@@ -11,6 +11,7 @@ from idp.foundation.web.throttle import at_most, limiter
 from idp.oidc import (
     authorize,
     consent,
+    cors,
     device as devices,
     discovery,
     errors,
@@ -30,6 +31,7 @@ bp.register_error_handler(errors.StaleRequest, pages.stale_request)
 bp.register_error_handler(DBAPIError, pages.unavailable)
 bp.register_error_handler(PoolTimeout, pages.unavailable)
 bp.register_error_handler(HTTPException, pages.http_error)
+bp.after_request(cors.allow)
 
 
 @bp.route("/oauth/authorize", methods=["GET", "POST"])
