@@ -5,6 +5,7 @@ or it lies in `shared/data` beside the project.
 """
 
 import csv
+import multiprocessing
 import os
 import random
 import resource
@@ -19,9 +20,10 @@ from flask import Flask
 from sqlalchemy import select
 
 from bench.report import Figure
+from idp.app import create_app
 from idp.foundation import database, runtime
 from idp.foundation.settings import ROOT, load
-from idp.foundation.web.transactions import Application, work
+from idp.foundation.web.transactions import work
 from idp.schools import codes, files, gias, links, refresh, search, words
 from idp.schools.models import School
 
@@ -90,11 +92,8 @@ def _invented(sample: list[dict[str, str]], chance: random.Random) -> list[str]:
 
 @contextmanager
 def on_database(url: str) -> Iterator[Flask]:
-    """An application that has a database with our tables, and nothing else."""
-    settings = load(database={"url": url})
-    app = Application("idp")
-    runtime.configure(app, settings)
-    database.configure(app, settings)
+    """The application on an empty database with our tables."""
+    app = create_app(load(database={"url": url}))
     with app.app_context():
         database.db.create_all()
     yield app
@@ -119,7 +118,9 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
         with work(app), files.opened(path) as sources:
             return refresh.run(sources)
 
+    before = _most_memory()
     yield Figure(f"register, {kind}", "first import", timed(lambda: take(register)), "s", 5 if kind == "SQLite" else 10)
+    yield Figure(f"register, {kind}", "memory that it added, at most", _most_memory() - before, "MB")
     yield Figure(f"register, {kind}", "unchanged import", timed(lambda: take(register)), "s", 2)
     changed = register.with_name("changed.csv")
     body = register.read_bytes().replace(b'"Willow', b'"Weeping Willow')
@@ -129,6 +130,11 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
     if names:
         with work(app), files.opened(register, names) as sources, _text_of(sources) as found:
             yield Figure(f"register, {kind}", "real links file", timed(lambda: links.replace(found)), "s")
+
+
+def _most_memory() -> float:
+    """The most that this process has had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @contextmanager
@@ -157,6 +163,32 @@ def searches(app: Flask, kind: str, times: int) -> Iterator[Figure]:
         ("one common word", 50, lambda _school: chance.choice(("school", "primary school", "st", "saint", "church"))),
     ):
         yield _search(app, what, target, [(school, question(school) or school.register_id) for school in asked], kind)
+
+
+def pages(app: Flask, kind: str, times: int) -> Iterator[Figure]:
+    """The page of results and the list while typing, through the whole application."""
+    browser, chance = app.test_client(), random.Random(9)
+    host = {"Host": _host(app)}
+    with work(app):
+        some = list(database.session().scalars(select(School.name).limit(4000)))
+    for what, target, address in (("the whole page", 150, "/register"), ("the list", 50, "/schools/search.json")):
+        taken = []
+        for number in range(times):
+            asked = {"q": chance.choice(some)}
+            start = time.perf_counter()
+            answer = browser.get(address, query_string=asked, headers=host)
+            if number >= 10:
+                taken.append((time.perf_counter() - start) * 1000)
+            assert answer.status_code == 200, answer.status
+        p95 = statistics.quantiles(taken, n=20)[-1]
+        note = f"median {statistics.median(taken):.1f}, worst {max(taken):.0f}"
+        yield Figure(f"register, {kind}", f"{what}, p95", p95, "ms", target, note)
+
+
+def _host(app: Flask) -> str:
+    """The one host the application answers for."""
+    with app.app_context():
+        return runtime.settings().server.host_name
 
 
 def _search(app: Flask, what: str, target: float, questions: list[tuple[School, str]], kind: str) -> Figure:
@@ -195,7 +227,9 @@ def material(folder: Path, rows: int) -> Material:
     """Write the register of a run into `folder`."""
     names = real_names(REAL_LINKS)
     register = folder / "edubasealldata20240404.csv"
-    make(register, rows, names)
+    maker = multiprocessing.Process(target=make, args=(register, rows, names))
+    maker.start()  # apart, so that what it takes is not counted as the import's
+    maker.join()
     print(f"{rows:,} schools, {register.stat().st_size / 1e6:.0f} MB; {len(names):,} real names", flush=True)
     return Material(register, REAL_LINKS)
 
@@ -203,6 +237,4 @@ def material(folder: Path, rows: int) -> Material:
 def measure(url: str, kind: str, of: Material, *, times: int) -> list[Figure]:
     """Everything on one database; `times` searches of each kind."""
     with on_database(url) as app:
-        figures = [*imports(app, of.register, of.links, kind), *searches(app, kind, times)]
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return [*figures, Figure(f"register, {kind}", "memory of the process, at most", most, "MB")]
+        return [*imports(app, of.register, of.links, kind), *searches(app, kind, times), *pages(app, kind, times)]
