@@ -107,7 +107,6 @@ def http(error: HTTPException) -> ResponseReturnValue:
 def _database(error: Exception) -> ResponseReturnValue:
     """The database is away or will not have it: say so, as something that passes (security.md §6.1)."""
     log.error("database", error=type(error).__name__, exc_info=error)
-    _ask_nobody()
     return refusal(
         Busy("We cannot reach our records at this moment. Nothing was changed.", because="database", retry_after=10)
     )
@@ -115,14 +114,8 @@ def _database(error: Exception) -> ResponseReturnValue:
 
 def _unforeseen(error: Exception) -> ResponseReturnValue:
     log.error("unforeseen", error=type(error).__name__, exc_info=error)
-    _ask_nobody()
     says = "The fault is ours and has been recorded; nothing you typed was wrong. Please try again in a few minutes."
     return _answer(500, "server_error", "Sorry, something broke on our side", says, ())
-
-
-def _ask_nobody() -> None:
-    """Let the page that follows not ask who is signed in: the answer would need what has just failed."""
-    g._login_user = AnonymousUserMixin()  # noqa: SLF001  Flask-Login looks there first
 
 
 def _answer(status: int, code: str, title: str, says: str, next_steps: tuple[tuple[str, str], ...]) -> Response:
