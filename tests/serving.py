@@ -20,6 +20,7 @@ class Quiet(WSGIRequestHandler):
     """Says nothing for each request."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  Werkzeug's signature
         logging.getLogger("tests.serving").debug(message, *args)
