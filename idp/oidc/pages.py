@@ -9,13 +9,14 @@ from werkzeug.exceptions import HTTPException
 
 from idp.foundation.errors import Busy
 from idp.foundation.web import pages
-from idp.oidc import errors, server as protocol
+from idp.oidc import errors, failures, server as protocol
 
 log = structlog.get_logger(__name__)
 
 
 def not_to_be_redirected(refused: errors.NotToBeRedirected) -> Response:
     """For the person: it is not your fault. For the developer: which parameter, and what is wrong with it."""
+    failures.note_page(refused)
     log.info("refused", code=refused.error, status=refused.status, because=refused.because)
     page = render_template("oidc/error.html", refused=refused, request_id=g.get("request_id", ""))
     return make_response(page, refused.status)
@@ -48,7 +49,7 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
     response = protocol.refused(wrong)
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
-            response.headers[name] = value
+            response.headers[name] = str(value)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         response.headers.setdefault("Retry-After", "60")
     return response

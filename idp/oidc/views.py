@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException
 
 from idp.foundation.web import security
 from idp.foundation.web.security import csrf
-from idp.foundation.web.throttle import at_most, limiter
+from idp.foundation.web.throttle import at_most, briskly, limiter
 from idp.oidc import (
     authorize,
     consent,
@@ -15,6 +15,7 @@ from idp.oidc import (
     device as devices,
     discovery,
     errors,
+    failures,
     introspection,
     logout as signing_out,
     pages,
@@ -32,11 +33,12 @@ bp.register_error_handler(DBAPIError, pages.unavailable)
 bp.register_error_handler(PoolTimeout, pages.unavailable)
 bp.register_error_handler(HTTPException, pages.http_error)
 bp.after_request(cors.allow)
+bp.after_request(failures.keep)
 
 
 @bp.route("/oauth/authorize", methods=["GET", "POST"])
 @security.anyone
-@limiter.limit(at_most(1200, "minute"))
+@briskly(1200)
 def authorization() -> ResponseReturnValue:
     """The authorization endpoint (RFC 6749 §3.1). A POST only keeps the request, so it needs no CSRF token."""
     if request.method == "HEAD":
@@ -60,7 +62,7 @@ def tell_mis() -> ResponseReturnValue:
 
 @bp.post("/oauth/token")
 @security.client
-@limiter.limit(at_most(6000, "minute"))
+@briskly(30_000)
 def token() -> ResponseReturnValue:
     """The token endpoint (RFC 6749 §3.2)."""
     return tokens.answer(request)
@@ -68,6 +70,7 @@ def token() -> ResponseReturnValue:
 
 @bp.post("/oauth/par")
 @security.client
+@briskly(30_000)
 def push() -> ResponseReturnValue:
     """Push an authorization request (RFC 9126)."""
     return par.answer(request)
@@ -75,6 +78,7 @@ def push() -> ResponseReturnValue:
 
 @bp.post("/oauth/introspect")
 @security.client
+@briskly(30_000)
 def introspect() -> ResponseReturnValue:
     """Whether a token is good now (RFC 7662)."""
     return introspection.answer(request)
@@ -82,6 +86,7 @@ def introspect() -> ResponseReturnValue:
 
 @bp.route("/oauth/userinfo", methods=["GET", "POST"])
 @security.client
+@briskly(30_000)
 def userinfo() -> ResponseReturnValue:
     """Who the access token is about (OpenID Connect Core §5.3)."""
     return about_the_person.answer(request)
@@ -89,6 +94,7 @@ def userinfo() -> ResponseReturnValue:
 
 @bp.post("/oauth/revoke")
 @security.client
+@briskly(30_000)
 def revoke() -> ResponseReturnValue:
     """Revoke a token (RFC 7009)."""
     return revocation.answer(request)

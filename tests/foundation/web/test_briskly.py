@@ -1,0 +1,36 @@
+"""The limit for what programs call all the time: one count a minute and address, in this process."""
+
+import flask
+import pytest
+from werkzeug.exceptions import TooManyRequests
+
+from idp.foundation.web.throttle import briskly
+
+
+@pytest.fixture
+def called(app, monkeypatch):
+    monkeypatch.setitem(app.extensions, "idp.throttle_factor", 1)
+    view = briskly(3)(lambda: "ok")
+
+    def call(address="192.0.2.1"):
+        with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
+            return view()
+
+    return call
+
+
+def test_beyond_the_limit_it_says_when_to_come_back(called, monkeypatch):
+    monkeypatch.setattr("idp.foundation.web.throttle.time.monotonic", lambda: 60_000.0)
+    assert [called() for _ in range(3)] == ["ok"] * 3
+    with pytest.raises(TooManyRequests) as refused:
+        called()
+    assert 61 <= refused.value.retry_after <= 91
+    assert called("192.0.2.2") == "ok"
+    monkeypatch.setattr("idp.foundation.web.throttle.time.monotonic", lambda: 60_060.0)
+    assert called() == "ok"
+
+
+def test_the_settings_factor_widens_it(called, app, monkeypatch):
+    monkeypatch.setitem(app.extensions, "idp.throttle_factor", 2)
+    assert [called() for _ in range(6)] == ["ok"] * 6
+    assert flask.has_request_context() is False
