@@ -12,8 +12,6 @@ from idp.foundation import clock, runtime
 from idp.onboarding.models import Registration
 from idp.partners import registry
 
-ID_LIMIT = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -45,8 +43,7 @@ def of_path(path: str | None) -> Origin | None:
 
 def of_client(client_id: str | None) -> Origin | None:
     """The partner behind a client id; None for a stranger and for one that is disabled."""
-    plausible = client_id and client_id.isascii() and client_id.isprintable() and len(client_id) <= ID_LIMIT
-    client = registry.client(client_id) if client_id and plausible else None
+    client = registry.client(client_id) if client_id else None
     if client is None:
         return None
     if client.initiate_login_uri:

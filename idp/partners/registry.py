@@ -22,6 +22,8 @@ from idp.partners.snapshots import AnyClient, Snapshot
 
 FRESH = 5.0
 """Seconds a snapshot may be old."""
+LONGEST_ID = 255
+"""Characters of a client id that is looked up."""
 LOOPBACK = ("http://127.0.0.1", "http://[::1]")
 """Where an app on the person's own machine listens, on whatever port it got (RFC 8252 §7.3)."""
 
@@ -67,6 +69,8 @@ def client(client_id: str) -> Snapshot | None:
     read_at, found = kept.get(client_id, (0.0, None))
     if found is not None and time.monotonic() - read_at < FRESH:
         return found
+    if not _could_be(client_id):
+        return None
     kept.pop(client_id, None)
     row = session().get(Client, client_id)
     if row is None or not row.enabled or row.partner.disabled_at is not None:
@@ -74,6 +78,11 @@ def client(client_id: str) -> Snapshot | None:
     found = snapshots.of(row, secrets_of(client_id))
     kept[client_id] = (time.monotonic(), found)
     return found
+
+
+def _could_be(client_id: str) -> bool:
+    """Whether it looks like an id at all: a stranger's text may be nothing that a database can be asked about."""
+    return client_id.isascii() and client_id.isprintable() and len(client_id) <= LONGEST_ID
 
 
 def seen(client_id: str, version: int) -> None:

@@ -237,3 +237,9 @@ def test_a_partner_is_added_once_and_its_faults_are_told_together(work):
             registry.add_partner("", website="javascript:alert(1)", contact_email="nobody")
 
     assert {name for name, _ in refused.value.faults} == {"name", "website", "contact_email"}
+
+
+@pytest.mark.parametrize("text", ["", "\0", "\ud800", "\u0663", "a b\n", "a" * 256])
+def test_what_no_id_looks_like_is_nobodys(work, text):
+    with work():
+        assert registry.client(text) is None
