@@ -146,8 +146,9 @@ def configure(app: Flask, settings: Settings) -> None:
     )
     csrf.init_app(app)
     app.before_request(_known_host)
+    app.before_request(_readable_path)
     app.before_request(_opened_route)
-    app.after_request(_headers)
+    app.after_request(with_headers)
     app.session_interface = _FormCookie()
     app.wsgi_app = _as_we_are_reached(app.wsgi_app, settings)  # type: ignore[method-assign]
     app.extensions["idp.host"] = settings.server.host_name
@@ -184,6 +185,12 @@ def _known_host() -> None:
         raise BadRequest(because="unknown host")
 
 
+def _readable_path() -> None:
+    """No address of ours has control characters, and PostgreSQL cannot even be asked about a NUL."""
+    if any(char < " " or char == "\x7f" for char in request.path):
+        raise NotFound(because="a control character in the path")
+
+
 def _opened_route() -> None:
     view = current_app.view_functions.get(request.endpoint or "")
     if view is not None and request.endpoint != "static" and not hasattr(view, "open_to"):
@@ -201,7 +208,8 @@ _HSTS: Final = "max-age=63072000; includeSubDomains"
 _NO_PAGE: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
-def _headers(response: Response) -> Response:
+def with_headers(response: Response) -> Response:
+    """`response` with the headers of the house; those it has already stay as they are."""
     headers = response.headers
     known = {name.lower() for name in headers.keys()}  # noqa: SIM118  Headers iterates over pairs
     more = dict(_ALWAYS)

@@ -16,6 +16,8 @@ def test_the_second_answer_is_the_first_again(app, web, path):
     assert second.headers["ETag"] == first.headers["ETag"]
     assert second.headers["Cache-Control"] == "public, max-age=300"
     assert second.headers["Access-Control-Allow-Origin"] == "*"
+    assert second.headers["X-Content-Type-Options"] == "nosniff"
+    assert set(first.headers.keys()) - set(second.headers.keys()) <= {"Date", "Vary", "X-Request-ID"}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)

@@ -76,6 +76,13 @@ def test_every_route_says_who_may_call_it(app):
     assert silent == []
 
 
+@pytest.mark.parametrize(
+    "path", ["/join/%00", "/register/%1f", "/oauth/register/a%00b", "/%0d%0aSet-Cookie:x", "/a%7f"]
+)
+def test_a_path_that_nobody_can_type_is_not_there(web, path):
+    assert web.get(path).status_code == 404
+
+
 def test_a_post_without_our_token_changes_nothing_and_says_so(web):
     answer = web.post("/sign-in", data={"username": "3124567", "password": "whatever it is"})
 
