@@ -35,6 +35,7 @@ from idp.onboarding.models import EmailProof, Registration
 from idp.outbox import channels, deliver
 from idp.outbox.deliver import Work
 from idp.outbox.models import Message
+from idp.partners.models import ClientEvent
 from idp.signin.models import BrowserSession, Guesses, KnownDevice, SessionClient
 
 BEAT: Final = 10.0
@@ -82,6 +83,7 @@ RETENTION: Final = (  # security.md §6.4
         Registration.expires_at, "expired",
         Registration.used_at.is_(None) & ~exists().where(EmailProof.registration_id == Registration.id),
     ),
+    Kept(ClientEvent.last_at, "client_events"),
     Kept(Message.sent_at, "outbox"),
     Kept(Message.failed_at, "outbox_failed"),
     Kept(Heartbeat.beat_at, "expired"),

@@ -246,6 +246,7 @@ class Retention(Section):
     outbox: Annotated[int, Field(ge=1)]
     outbox_failed: Annotated[int, Field(ge=1)]
     sessions: Annotated[int, Field(ge=1)]
+    client_events: Annotated[int, Field(ge=1)]
     revoked: Annotated[int, Field(ge=1)]
 
 

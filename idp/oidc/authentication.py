@@ -6,17 +6,19 @@ characters may be sent (protocol.md §4.2, 2).
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote_plus
 
 from authlib.oauth2.rfc6749 import AuthorizationServer
+from flask import Request as FlaskRequest
+from werkzeug.exceptions import RequestEntityTooLarge
 
-from idp.oidc import errors
+from idp.oidc import client as clients, errors
 from idp.oidc.client import OAuthClient
 from idp.oidc.extensions import client_assertion
 from idp.oidc.extensions.client_assertion import Finder
-from idp.oidc.incoming import Request
+from idp.oidc.incoming import Parameters, Request
 
 ASSERTION: Final = "client_assertion"
 """Stands for both methods that sign one, until we have looked inside."""
@@ -40,6 +42,31 @@ def presented(request: Request) -> str:
 def tried_basic(request: Request) -> bool:
     """Whether the client used HTTP Basic, and so is to be told of it (RFC 6749 §5.2)."""
     return str(request.headers.get("Authorization", "")).lower().startswith("basic")
+
+
+def claimed(asked: FlaskRequest) -> str | None:
+    """Who the request says it is from, which nobody has proven yet: for the log of that client's failures alone."""
+    try:
+        form = asked.form
+    except RequestEntityTooLarge:
+        return None
+    return _claimed(asked.headers.get("Authorization", ""), form)
+
+
+def why_not(request: Request, method: str) -> tuple[str, str]:
+    """What failed, as parameter and fact: for the client's own log, and never for the answer."""
+    client = clients.find(_claimed(str(request.headers.get("Authorization", "")), request.sent))
+    if client is None:
+        return "client_id", "this client, or its partner, is disabled"
+    registered = client.registered.token_endpoint_auth_method
+    if method != registered:
+        return "client authentication", f"was by {method}, and the client is registered for {registered}"
+    return "client_secret", "missing, expired, or not one of the client's"
+
+
+def _claimed(header: str, form: Mapping[str, str] | Parameters) -> str | None:
+    named, _ = _basic(header)
+    return named or form.get("client_id") or client_assertion.subject(form.get("client_assertion") or "")
 
 
 def register(server: AuthorizationServer) -> None:

@@ -111,13 +111,17 @@ def difference(client: OAuthClient, uri: str) -> str:
 
     For the page a developer sees. It never says what is registered, because a stranger sees it too.
     """
-    asked = _parts(uri)
-    if asked is None:
-        return "form"
-    candidates = [parts for each in client.registered.redirect_uris if (parts := _parts(each)) is not None]
-    differing = [[name for name in PARTS if asked[name] != known[name]] for known in candidates]
-    nearest = min(filter(None, differing), key=len, default=["form"])
+    differences = [differing(uri, each) for each in client.registered.redirect_uris]
+    nearest = min(differences, key=lambda parts: (parts != ["form"], len(parts)), default=["form"])
     return nearest[0]
+
+
+def differing(uri: str, registered: str) -> list[str]:
+    """The parts in which `uri` differs from a registered address; ["form"] where it cannot be taken apart."""
+    asked, known = _parts(uri), _parts(registered)
+    if asked is None or known is None:
+        return ["form"]
+    return [name for name in PARTS if asked[name] != known[name]] or ["form"]
 
 
 def _parts(uri: str) -> dict[str, str] | None:

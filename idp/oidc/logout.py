@@ -12,7 +12,7 @@ from werkzeug import Response
 
 from idp.foundation.web import security
 from idp.keys import ring
-from idp.oidc import claims, client as clients, incoming
+from idp.oidc import claims, client as clients, failures, incoming
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Parameters
 from idp.signin import session
@@ -73,11 +73,13 @@ def _read(sent: Parameters) -> Asked:
     """Check the request (RP-Initiated Logout 1.0 §2 and §3)."""
     if fault := sent.fault():
         raise BadLogout(*fault)
-    said = _hinted(sent.get("id_token_hint"))
     named = sent.get("client_id")
+    failures.about(named)
+    said = _hinted(sent.get("id_token_hint"))
     if said and named not in {None, said["aud"]}:
         raise BadLogout("client_id", "is not the client that id_token_hint was issued to")
     client = clients.find(said["aud"] if said else named)
+    failures.about(client.id if client else named)
     if client is None and (said or named):
         raise BadLogout("client_id" if named else "id_token_hint", "its client is not registered, or is disabled")
     to = sent.get("post_logout_redirect_uri")
@@ -114,6 +116,7 @@ def _out(asked: Asked) -> Response:
 
 
 def _bad(bad: BadLogout) -> Response:
+    failures.note("invalid_request", bad.parameter, bad.fact)
     page = render_template("oidc/bad_logout.html", bad=bad, request_id=g.get("request_id", ""))
     return make_response(page, 400)
 

@@ -12,6 +12,7 @@ from flask import Request as FlaskRequest, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation import runtime
+from idp.oidc import failures
 from idp.oidc.server import LARGEST, NOT_STORED
 from idp.partners import initial_tokens, self_registration
 from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
@@ -54,6 +55,9 @@ def manage(asked: FlaskRequest, client_id: str) -> Response:
     except RequestEntityTooLarge:
         return _too_large()
     except InvalidMetadata as fault:
+        failures.about(client_id)
+        for name, reason in fault.faults:
+            failures.note(fault.code, name, reason)
         return _refused(fault)
 
 

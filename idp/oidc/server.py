@@ -14,7 +14,7 @@ from flask import Flask, Request as FlaskRequest, Response, current_app, json, r
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation.settings import Settings
-from idp.oidc import authentication, backchannel, client as clients, errors, incoming, responses, tokens
+from idp.oidc import authentication, backchannel, client as clients, errors, failures, incoming, responses, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.extensions.openid import OpenID
 from idp.oidc.extensions.pkce import S256Only
@@ -58,6 +58,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         An error carries the request, so that it is answered as the *kept* one wished.
         """
         asked = self.create_oauth2_request(request)
+        failures.about(asked.sent.get("client_id"), asked)
         try:
             return cast("CodeGrant", super().get_consent_grant(asked, end_user))
         except OAuth2Error as error:
@@ -100,6 +101,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         try:
             request.client = super().authenticate_client(request, [method], endpoint)
         except InvalidClientError:
+            failures.because(*authentication.why_not(request, method))
             raise errors.invalid_client() from None
         return request.client
 
@@ -161,6 +163,9 @@ def answer_client(
 def _tell_log(request: Request | None, error: OAuth2Error) -> None:
     """So that an operator can tell a client's developer what was wrong; our texts hold no secret and no value."""
     client = request.client.id if request is not None and request.client is not None else None
+    if request is None or request.endpoint != AUTHORIZE:
+        failures.about(client or authentication.claimed(browser_request))
+    failures.note_error(error)
     log.info("client refused", client=client, code=error.error, because=error.description)
 
 

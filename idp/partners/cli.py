@@ -7,10 +7,10 @@ import click
 
 from idp.foundation import clock, scopes
 from idp.foundation.command import json_option, show, show_json, working
-from idp.partners import manifest, registry
+from idp.partners import journal, manifest, registry
 from idp.partners.command import BY, duration, secret_file_option, write_secret
 from idp.partners.initial_token_cli import initial_token
-from idp.partners.models import Client, Partner
+from idp.partners.models import Client, ClientEvent, Partner
 
 manifest_argument = click.argument(
     "file", metavar="MANIFEST.toml", type=click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -138,6 +138,25 @@ def clients_show(*, client_id: str, as_json: bool) -> None:
             click.echo(f"{'' if place else name:<{width}}  {_said(line)}".rstrip())
 
 
+@clients.command("events")
+@click.argument("client_id")
+@json_option
+@working
+def clients_events(*, client_id: str, as_json: bool) -> None:
+    """Show why requests of an application failed: which parameter was wrong, and how. Newest first, never a secret.
+
+    What failed in the same way is counted. An address is compared with each that is registered.
+    """
+    rows = [_event(each) for each in journal.newest(client_id)]
+    if as_json:
+        show_json(rows)
+    elif not rows:
+        click.echo("No request of this client has failed lately.")
+    else:
+        for row in rows:
+            _tell_event(row)
+
+
 @clients.command("rotate-secret")
 @click.argument("client_id")
 @click.option("--overlap", default="7d", show_default=True, help="How long the old secret still works: 30m, 12h, 7d.")
@@ -193,6 +212,23 @@ def _partner(partner: Partner) -> dict[str, Any]:
         "name": partner.name, "website": partner.website, "contact_email": partner.contact_email,
         "enabled": partner.disabled_at is None, "created_at": partner.created_at,
     }  # fmt: skip
+
+
+def _event(event: ClientEvent) -> dict[str, Any]:
+    return {
+        "last_at": event.last_at, "first_at": event.first_at, "count": event.count, "endpoint": event.endpoint,
+        "error": event.error, "parameter": event.parameter or None, "fact": event.fact, "comparison": event.comparison,
+    }  # fmt: skip
+
+
+def _tell_event(row: dict[str, Any]) -> None:
+    times = "" if row["count"] == 1 else f"  {row['count']} times since {row['first_at']:%Y-%m-%d %H:%M}"
+    click.echo(f"{row['last_at']:%Y-%m-%d %H:%M:%S}  {row['endpoint']}  {row['error']}{times}")
+    click.echo(f"  {row['parameter']}: {row['fact']}" if row["parameter"] else f"  {row['fact']}")
+    for place, each in enumerate(row["comparison"] or ()):
+        if not place:
+            click.echo(f"    sent        {each['sent']}")
+        click.echo(f"    registered  {each['registered']}  (differs in {', '.join(each['differs_in'])})")
 
 
 def _facts(client: Client) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Partners, their clients, and what lets a client register itself."""
+"""Partners, their clients, what lets a client register itself, and what went wrong with its requests."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import JSON, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp.foundation.database import Base
@@ -143,3 +143,27 @@ class RegistrationToken(Base):
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"), unique=True)
     initial_token_id: Mapped[str] = mapped_column(ForeignKey("initial_access_tokens.id"), index=True)
     created_at: Mapped[datetime]
+
+
+class ClientEvent(Base):
+    """A request of a client that failed, for its developer. What fails again in the same way is counted here."""
+
+    __tablename__ = "client_events"
+    __table_args__ = (Index("ix_client_events_newest", "client_id", "last_at"),)
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    """Of the client and of all that is said below."""
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+    count: Mapped[int]
+    endpoint: Mapped[str]
+    """Method and path: `POST /oauth/token`."""
+    error: Mapped[str]
+    """OAuth's code, as the client was answered."""
+    parameter: Mapped[str]
+    """The one at fault; empty where it is none."""
+    fact: Mapped[str]
+    """What is wrong with it; never its value."""
+    comparison: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
+    """For an address: how it differs from each that is registered."""

@@ -11,7 +11,7 @@ import structlog
 from joserfc.jwk import OctKey
 
 from idp.foundation import clock, crypto, runtime
-from idp.oidc import client_keys, jwts, once
+from idp.oidc import client_keys, failures, jwts, once
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Request
 from idp.oidc.jwts import BadJwt, Presented
@@ -32,8 +32,18 @@ def authenticate(find: Finder, request: Request) -> OAuthClient | None:
     try:
         return _proven(find, request)
     except BadJwt as fault:
+        failures.because("client_assertion", str(fault))
         log.info("assertion", client=request.sent.get("client_id"), because=str(fault))
         return None
+
+
+def subject(assertion: str) -> str | None:
+    """Who an assertion says it is from, which nobody has proven; None where it says nothing."""
+    try:
+        sub = jwts.parse(assertion).claims.get("sub")
+    except BadJwt:
+        return None
+    return sub if isinstance(sub, str) else None
 
 
 def method(request: Request) -> str:

@@ -14,7 +14,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry
 
 from idp.foundation import clock, crypto, runtime
-from idp.oidc import jwts, once
+from idp.oidc import failures, jwts, once
 from idp.oidc.jwts import BadJwt
 from idp.oidc.models import Seen
 from idp.partners import jwks
@@ -52,7 +52,8 @@ def key_of(asked: FlaskRequest, *, access_token: str | None = None) -> str | Non
         raise InvalidProof
     try:
         return _thumbprint(sent[0], asked, access_token)
-    except BadJwt:
+    except BadJwt as fault:
+        failures.because("DPoP", str(fault))
         raise InvalidProof from None
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from authlib.oidc.core.errors import InvalidRequestObjectError
 
 from idp.foundation import clock, runtime
-from idp.oidc import client_keys, incoming, jwts
+from idp.oidc import client_keys, failures, incoming, jwts
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Parameters
 from idp.oidc.jwts import BadJwt
@@ -24,7 +24,8 @@ def opened(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     """The parameters in a request object of `client`; raises `invalid_request_object`."""
     try:
         return _read(text, client, client_id)
-    except BadJwt:
+    except BadJwt as fault:
+        failures.because("request", str(fault))
         raise InvalidRequestObjectError(
             description="request: its signature, algorithm, claims or times are not acceptable"
         ) from None

@@ -1,0 +1,268 @@
+"""A client's developer can see why a request failed: the parameter, what is wrong with it, and never a secret."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from idp.partners import journal, registry
+from idp.partners.cli import clients
+from idp.partners.models import ClientEvent
+from idp.worker import clean
+from tests.factories import secret_of
+from tests.oidc.registering import Registrar, an_initial_token, metadata
+from tests.oidc.support import CALLBACK, authorised
+
+CANARY = "canary-4f1c"
+
+
+@pytest.fixture
+def told(work):
+    """`told(partner)` is the client's log, the newest first."""
+
+    def read(partner):
+        with work():
+            return journal.newest(partner.id)
+
+    return read
+
+
+def only(events):
+    assert len(events) == 1, [(each.error, each.parameter, each.fact) for each in events]
+    return events[0]
+
+
+def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, told):
+    partner = world.another(redirect_uris=[CALLBACK, "https://assembly.example:8443/back?a=b"])
+    web.get(partner.link(redirect_uri="https://assembly.example/callbak"))
+    event = only(told(partner))
+    assert (event.endpoint, event.error, event.parameter) == ("GET /oauth/authorize", "invalid_request", "redirect_uri")
+    assert "its path is not that of any address" in event.fact
+    assert event.comparison == [
+        {"sent": "https://assembly.example/callbak", "registered": CALLBACK, "differs_in": ["path"]},
+        {
+            "sent": "https://assembly.example/callbak", "registered": "https://assembly.example:8443/back?a=b",
+            "differs_in": ["port", "path", "query"],
+        },
+    ]  # fmt: skip
+
+
+def test_when_it_is_pushed_too(web, world, told):
+    asked = world.partner.parameters(redirect_uri="http://assembly.example/callback")
+    assert world.partner.posts(web, "/oauth/par", asked).status_code == 400
+    event = only(told(world.partner))
+    assert (event.endpoint, event.parameter) == ("POST /oauth/par", "redirect_uri")
+    assert event.comparison[0]["differs_in"] == ["scheme"]
+
+
+def test_and_where_to_go_after_signing_out(web, world, told):
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    asked = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://assembly.example/out"}
+    assert web.get("/oauth/logout", query_string=asked).status_code == 400
+    event = only(told(world.partner))
+    assert (event.parameter, event.comparison[0]["differs_in"]) == ("post_logout_redirect_uri", ["path"])
+
+
+@pytest.mark.parametrize(
+    ("differs", "error", "parameter"),
+    [
+        ({"response_type": "token"}, "unsupported_response_type", "response_type"),
+        ({"scope": "openid nonsense"}, "invalid_scope", "scope"),
+        ({"code_challenge_method": "plain"}, "invalid_request", "code_challenge_method"),
+        ({"code_challenge": None, "code_challenge_method": None}, "invalid_request", "code_challenge"),
+        ({"prompt": "none login"}, "invalid_request", "prompt"),
+        ({"max_age": "soon"}, "invalid_request", "max_age"),
+        ({"claims": "{"}, "invalid_request", "claims"),
+        ({"id_token_hint": "x"}, "invalid_request", "id_token_hint"),
+        ({"request_uri": "https://assembly.example/r"}, "request_uri_not_supported", "request_uri"),
+        ({"request": "a.b.c"}, "invalid_request_object", "request"),
+        ({"resource": "https://other.example"}, "invalid_target", "resource"),
+        ({"redirect_uri": None}, "invalid_request", "redirect_uri"),
+        ({"nonce": "x" * 600}, "invalid_request", "nonce"),
+    ],
+)  # fmt: skip
+def test_at_authorize_the_parameter_is_named(web, world, told, differs, error, parameter):
+    web.get(world.partner.link(**differs))
+    event = only(told(world.partner))
+    assert (event.error, event.parameter) == (error, parameter)
+    assert event.fact
+
+
+@pytest.mark.parametrize(
+    ("form", "error", "parameter"),
+    [
+        ({"grant_type": None, "x": "y"}, "invalid_request", "grant_type"),
+        ({"grant_type": "authorization_code", "code": CANARY, "redirect_uri": CALLBACK}, "invalid_grant", ""),
+        ({"grant_type": "refresh_token", "refresh_token": CANARY}, "invalid_grant", "refresh_token"),
+        ({"grant_type": "refresh_token", "refresh_token": "x" * 9000}, "invalid_request", "refresh_token"),
+    ],
+)  # fmt: skip
+def test_at_the_token_endpoint_too(web, world, told, form, error, parameter):
+    world.partner.posts(web, "/oauth/token", form)
+    event = only(told(world.partner))
+    assert (event.endpoint, event.error) == ("POST /oauth/token", error)
+    assert event.parameter in {parameter, "code"}
+
+
+def test_the_reason_that_a_failed_authentication_does_not_tell_is_told_here(web, world, told):
+    world.partner.secret = "wrong"
+    answer = world.partner.redeems(web, "x")
+    assert answer.json["error_description"] == "The client could not be authenticated."
+    event = only(told(world.partner))
+    assert (event.error, event.parameter) == ("invalid_client", "client_secret")
+    assert "not one of the client's" in event.fact
+
+
+def test_so_is_the_use_of_another_method_than_the_registered_one(web, world, told):
+    form = {"grant_type": "refresh_token", "client_id": world.partner.id, "client_secret": world.partner.secret}
+    web.post("/oauth/token", data=form)
+    event = only(told(world.partner))
+    assert event.fact == "was by client_secret_post, and the client is registered for client_secret_basic"
+
+
+def test_and_what_is_wrong_with_an_assertion(web, world, told):
+    from joserfc import jwt
+    from joserfc.jwk import ECKey
+
+    key = ECKey.generate_key("P-256", parameters={"kid": "k"})
+    partner = world.another(token_endpoint_auth_method="private_key_jwt", jwks={"keys": [key.as_dict(private=False)]})
+    assertion = jwt.encode({"alg": "ES256", "kid": "k"}, {"iss": partner.id, "sub": partner.id, "aud": "x"}, key)
+    form = {
+        "grant_type": "refresh_token", "client_assertion": assertion,
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    }  # fmt: skip
+    assert web.post("/oauth/token", data=form).status_code == 401
+    event = only(told(partner))
+    assert event.parameter == "client_assertion"
+    assert assertion not in event.fact
+
+
+def test_a_disabled_client_is_told_that_it_is(web, world, told):
+    with world.work():
+        registry.disable(world.partner.id, by="cli")
+    world.partner.redeems(web, "x")
+    web.get(world.partner.link())
+    facts = {each.endpoint: each.fact for each in told(world.partner)}
+    assert "disabled" in facts["POST /oauth/token"]
+    assert facts.keys() == {"POST /oauth/token", "GET /oauth/authorize"}
+
+
+def test_a_registration_says_each_thing_that_is_wrong(web, work, told):
+    with work():
+        registrar = Registrar(web, an_initial_token())
+    made = registrar.registered()
+    registrar.manages(made, "PUT", json=metadata(client_id=made["client_id"], contacts=["x"], grant_types=5))
+
+    class Partner:
+        id = made["client_id"]
+
+    assert {each.parameter for each in told(Partner)} == {"contacts[0]", "grant_types"}
+
+
+def test_answers_that_are_no_faults_are_not_kept(web, world, told):
+    web.get(world.partner.link(prompt="none"))
+    assert told(world.partner) == []
+
+
+def test_what_fails_again_in_the_same_way_is_counted(web, world, told, clock):
+    for _ in range(3):
+        web.get(world.partner.link(max_age="soon"))
+        clock.move(timedelta(minutes=1))
+    event = only(told(world.partner))
+    assert event.count == 3
+    assert event.last_at - event.first_at == timedelta(minutes=2)
+
+
+def test_only_the_newest_are_kept(world, work, clock):
+    for number in range(journal.MOST + 5):
+        with work():
+            journal.note(world.partner.id, journal.Failure("GET /x", "invalid_request", "scope", f"fact {number}"))
+        clock.move(timedelta(seconds=1))
+    with work():
+        facts = [each.fact for each in journal.newest(world.partner.id)]
+    assert facts == [f"fact {number}" for number in range(journal.MOST + 4, 4, -1)]
+
+
+def test_a_stranger_writes_to_nobodys_log(web, work):
+    web.get("/oauth/authorize?client_id=nobody")
+    web.post("/oauth/token", data={"client_id": "nobody", "grant_type": "x"})
+    web.post("/oauth/token", data={"grant_type": "x"})
+    with work() as session:
+        assert session.query(ClientEvent).count() == 0
+
+
+def test_no_secret_and_no_value_is_kept(web, world, work):
+    partner = world.partner
+    partner.secret = CANARY
+    form = {
+        "grant_type": "authorization_code", "code": CANARY, "code_verifier": CANARY, "redirect_uri": CALLBACK,
+        "refresh_token": CANARY, "client_assertion": CANARY,
+    }  # fmt: skip
+    partner.posts(web, "/oauth/token", form)
+    partner.secret = secret_of(partner.id)
+    partner.posts(web, "/oauth/token", form)
+    partner.posts(web, "/oauth/token", form | {"client_assertion": None})
+    partner.posts(web, "/oauth/revoke", {"token": CANARY, "client_assertion": CANARY})
+    for uri in (f"https://assembly.example/callback?session={CANARY}", f"https://{CANARY}:{CANARY}@assembly.example/x",
+                f"https://assembly.example/callback#{CANARY}"):  # fmt: skip
+        web.get(partner.link(redirect_uri=uri))
+    for name in ("state", "nonce", "login_hint", "claims", "max_age", "id_token_hint", "request", CANARY):
+        web.get(partner.link(**{name: CANARY, "prompt": "none consent"}))
+    with work() as session:
+        rows = [tuple(row) for row in session.execute(select(ClientEvent.__table__))]
+    assert len(rows) > 5
+    assert CANARY not in repr(rows)
+
+
+def test_an_address_is_shown_without_what_could_be_secret(web, world, told):
+    web.get(world.partner.link(redirect_uri="https://me:pw@assembly.example/callback?a=1&b=#c"))
+    assert only(told(world.partner)).comparison[0]["sent"] == "https://...@assembly.example/callback?a=...&b=...#..."
+
+
+def test_a_failure_that_undoes_the_request_is_kept_all_the_same(web, world, told):
+    assert web.get(world.partner.link(redirect_uri="https://[")).status_code == 400
+    assert only(told(world.partner)).parameter == "redirect_uri"
+
+
+def test_they_are_cleaned_away(web, world, work, told, clock):
+    web.get(world.partner.link(max_age="soon"))
+    clock.move(timedelta(days=29))
+    clean(work)
+    assert told(world.partner)
+    clock.move(timedelta(days=2))
+    clean(work)
+    assert told(world.partner) == []
+
+
+# The command
+
+
+@pytest.fixture
+def idp(app):
+    return lambda *arguments: CliRunner().invoke(clients, ["events", *arguments], obj=lambda: app)
+
+
+def test_the_command_shows_them_in_words(web, world, idp, clock):
+    assert "No request of this client has failed lately." in idp(world.partner.id).output
+    for _ in range(2):
+        web.get(world.partner.link(redirect_uri="https://assembly.example/callbak"))
+    output = idp(world.partner.id).output
+    assert "2026-03-02 09:30:00  GET /oauth/authorize  invalid_request  2 times since 2026-03-02 09:30" in output
+    assert "redirect_uri: its path is not that of any address" in output
+    assert "sent        https://assembly.example/callbak" in output
+    assert f"registered  {CALLBACK}  (differs in path)" in output
+
+
+def test_the_command_prints_json(web, world, idp):
+    web.get(world.partner.link(redirect_uri="https://assembly.example/callbak"))
+    (event,) = json.loads(idp(world.partner.id, "--json").stdout)
+    assert event["parameter"] == "redirect_uri"
+    assert event["comparison"][0]["registered"] == CALLBACK
+
+
+def test_the_command_knows_no_strangers(idp):
+    answer = idp("nobody")
+    assert answer.exit_code == 1
+    assert "There is no client with that client_id" in answer.output
