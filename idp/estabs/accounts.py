@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from idp.audit import events, log
 from idp.estabs import people
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import FINAL, Administrator, Estab
 from idp.foundation import clock, crypto
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
@@ -83,7 +83,7 @@ def _estab_ids(dfe_number: str | None) -> Iterator[str]:
 
 def of_school(school_id: int) -> Estab | None:
     """The living estab of a school of the register, if it has one: not rejected, not closed."""
-    living = Estab.state.not_in(("rejected", "closed"))
+    living = Estab.state.not_in(FINAL)
     return session().scalar(select(Estab).where(Estab.school_id == school_id, living))
 
 

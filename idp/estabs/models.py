@@ -10,6 +10,8 @@ from idp.schools.models import School
 
 MAY_ACT = frozenset({"unverified", "verified"})
 """States of an estab whose people may sign in and authorise; the others are `rejected`, `suspended` and `closed`."""
+FINAL = ("rejected", "closed")
+"""States that an estab never leaves: its school registers anew."""
 _LIVE = text("state NOT IN ('rejected', 'closed')")
 
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from string import ascii_lowercase, ascii_uppercase
 from typing import TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp.audit import events, log
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import FINAL, Administrator, Estab
 from idp.foundation import clock, crypto
 from idp.foundation.database import Base, session
 
@@ -71,6 +71,7 @@ def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username
     Estab ID and a number, such as `3124567-2`.
     """
     now, folded = clock.now(), fold_email(email)
+    _release(folded)
     person = first_accepted(
         Administrator(
             id=crypto.new_id("adm"), estab=estab, name=name, email=email, email_folded=folded,
@@ -85,6 +86,13 @@ def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username
         raise RuntimeError(f"no username is left for {estab.id}")
     log.record(events.PERSON_ADDED, by=person.id, estab=estab.id, subject=person.id, role=role)
     return person
+
+
+def _release(folded: str) -> None:
+    """Let go of an address that signs in to an account which is over: a rejected school may register again."""
+    over = select(Estab.id).where(Estab.state.in_(FINAL))
+    held = update(Administrator).where(Administrator.sign_in_email == folded, Administrator.estab_id.in_(over))
+    session().execute(held.values(sign_in_email=None))
 
 
 def _is_taken(folded: str) -> bool:

@@ -58,6 +58,18 @@ def test_who_acts_for_two_schools_signs_in_to_the_second_by_username(work):
         assert again.sign_in_email is None
 
 
+@pytest.mark.parametrize("state", ["rejected", "closed"])
+def test_whose_account_is_over_signs_in_by_mail_to_the_next_one(work, state):
+    with work():
+        before = an_administrator(an_estab(state=state), email="office@oakhill.example")
+        assert people.by_name("office@oakhill.example") is before
+
+        person = people.add(an_estab(), **AL | {"email": "Office@oakhill.example"})
+
+        assert people.by_name("office@oakhill.example") is person
+        assert people.by_name(before.username) is before
+
+
 def test_colleagues_added_at_once_get_names_of_their_own(work, at_once):
     from idp.estabs.models import Estab
     from idp.foundation.database import session
