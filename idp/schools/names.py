@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace as but
 from math import prod
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, not_, or_, select
 
 from idp.foundation.database import session
 from idp.schools import words
@@ -45,6 +45,8 @@ class Query:
     unfinished: str = ""
     beginning: int = 0
     """How many schools, at most, have a word that begins with `unfinished`."""
+    start: str = ""
+    """All of it as it would stand at the beginning of a name: schools called so come first."""
     repaired: tuple[tuple[str, str], ...] = ()
     dropped: tuple[str, ...] = ()
 
@@ -83,6 +85,8 @@ def _understood(text: str) -> Query:
         query = but(query, tail=()) if beginning else _mended(query, unfinished)
     for word in dict.fromkeys(head):
         query = but(query, head=(*query.head, known[word])) if word in known else _mended(query, word)
+    mended = dict(query.repaired)
+    query = but(query, start=" ".join(mended.get(word, word) for word in whole if word not in query.dropped))
     return query if beginning else but(query, unfinished="", head=(*query.head, *query.tail), tail=())
 
 
@@ -130,17 +134,21 @@ def _nearest(word: str) -> Word | None:
 
 
 def _schools(query: Query, limit: int) -> Sequence[School]:
-    """The first schools, in order: open before proposed before closed, then those with `tail` as a whole, by name."""
+    """The first schools, in order.
+
+    Open before proposed before closed; then those with all words whole; then those whose name begins with
+    what was typed; then by name.
+    """
     if not (query.head or query.tail or query.unfinished):
         return ()
     whole = (*query.head, *query.tail)
     if query.tail and _expected(*(word.schools for word in whole)) >= MANY:
-        found = session().scalars(_walked(whole).limit(limit)).all()
-        if len(found) == limit and found[-1].standing == 0:  # a full page of the first kind: nothing can come before
-            return found
-    many = not query.tail and _expected(*(word.schools for word in query.head), query.beginning) >= MANY
-    selected = _walked(query.head, query.unfinished) if many else _sorted(query)
-    return session().scalars(selected.limit(limit)).all()
+        found = _walked(but(query, head=whole, tail=(), unfinished=""), limit)
+    elif not query.tail and _expected(*(word.schools for word in query.head), query.beginning) >= MANY:
+        found = _walked(query, limit)
+    else:
+        found = []
+    return found if len(found) == limit else session().scalars(_sorted(query).limit(limit)).all()
 
 
 def _expected(*schools: int) -> float:
@@ -148,12 +156,19 @@ def _expected(*schools: int) -> float:
     return REGISTER * prod(min(many / REGISTER, 1.0) for many in schools if many)
 
 
-def _walked(having: Sequence[Word], unfinished: str = "") -> Select[School]:
-    """Go through all schools in order and stop at the last one wanted: for words that many schools have."""
-    found = _offered().where(*map(_has, having))
-    if unfinished:
-        found = found.where(_has_one(_ending(unfinished)))
-    return found.order_by(School.standing, School.name_key, School.id)
+def _walked(query: Query, limit: int) -> list[School]:
+    """Go through the open schools in order and stop at the last one wanted: for words that many schools have.
+
+    As long as `limit` only where there are so many open ones, and none of the others can come before them.
+    """
+    found = _offered().where(School.standing == 0, *map(_has, query.head)).order_by(School.name_key, School.id)
+    if query.unfinished:
+        found = found.where(_has_one(_ending(query.unfinished)))
+    first = begins_with(School.name_key, query.start)
+    schools = list(session().scalars(found.where(first).limit(limit)))
+    if len(schools) < limit:
+        schools += session().scalars(found.where(not_(first)).limit(limit - len(schools)))
+    return schools
 
 
 def _sorted(query: Query) -> Select[School]:
@@ -164,15 +179,16 @@ def _sorted(query: Query) -> Select[School]:
     for word in rarest_first:
         found = found.where(_has(word) if led else School.id.in_(_with(word)))
         led = True
+    first = case((begins_with(School.name_key, query.start), 0), else_=1)
     if not query.unfinished:
-        return found.order_by(School.standing, School.name_key, School.id)
+        return found.order_by(School.standing, first, School.name_key, School.id)
     ending = _ending(query.unfinished, *query.tail[:1])
     leading = School.id.in_(select(SchoolWord.school_id).where(SchoolWord.word_id.in_(ending)))
     found = found.where(leading if last_leads else _has_one(ending))
     exact = and_(literal(bool(query.tail)), *map(_has, query.tail))
     if len(query.tail) > 1:
         found = found.where(or_(exact, _has_one(_ending(query.unfinished))))
-    return found.order_by(School.standing, case((exact, 0), else_=1), School.name_key, School.id)
+    return found.order_by(School.standing, case((exact, 0), else_=1), first, School.name_key, School.id)
 
 
 def _offered() -> Select[School]:
@@ -209,8 +225,10 @@ def _with(word: Word) -> Select[int]:
 def _fewer(query: Query) -> Iterable[Query]:
     """The query without one word, the last first: a name comes before its town."""
     if query.head and query.unfinished:
-        yield but(query, tail=(), unfinished="", dropped=(*query.dropped, query.unfinished))
+        start = " ".join(word.word for word in query.head)
+        yield but(query, tail=(), unfinished="", start=start, dropped=(*query.dropped, query.unfinished))
     if len(query.head) + bool(query.unfinished) > 1:
         for at in range(len(query.head) - 1, -1, -1):
-            dropped = (*query.dropped, query.head[at].word)
-            yield but(query, head=query.head[:at] + query.head[at + 1 :], dropped=dropped)
+            word, rest = query.head[at].word, query.head[:at] + query.head[at + 1 :]
+            start = " ".join(other for other in query.start.split() if other != word)
+            yield but(query, head=rest, start=start, dropped=(*query.dropped, word))

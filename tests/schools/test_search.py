@@ -121,6 +121,20 @@ def test_exact_words_come_before_beginnings(find):
     assert find("oak").index("Oak Hill School") < find("oak").index("Oakhill Primary School")
 
 
+def test_names_that_begin_with_what_was_typed_come_first(find, work):
+    with work():
+        ours = a_school(
+            register_id="999002", name="Aldermary and St Joseph's School", name_key="aldermary and saint josephs school"
+        )
+        index.add({ours.id: {"aldermary", "and", "saint", "josephs", "school"}}, index.load())
+        index.settle()
+
+    found = find("st josephs")
+
+    assert found[-1] == "Aldermary and St Joseph's School"
+    assert len(found) == 7
+
+
 def test_open_comes_before_proposed_before_closed(find, work):
     with work():
         standings = [one.school.standing for one in search.find("school", show=200).results]
