@@ -19,6 +19,15 @@ def box(page):
 
 
 @pytest.fixture
+def search(box):
+    def searched(text):
+        box.fill(text)
+        box.press("Enter")
+
+    return searched
+
+
+@pytest.fixture
 def suggestions(page):
     return page.get_by_role("listbox", name="Schools").get_by_role("option")
 
@@ -36,9 +45,8 @@ def goes_on(page, name):
 @pytest.mark.parametrize(
     "typed", ["ub81wb", "UB8 1WB", "3124567", "312/4567", "900001", "willow bank", "wilow bank primry"]
 )
-def test_the_one_box_understands_a_postcode_a_dfe_number_a_urn_and_a_name(page, box, typed):
-    box.fill(typed)
-    page.get_by_role("button", name="Search", exact=True).click()
+def test_the_one_box_understands_a_postcode_a_dfe_number_a_urn_and_a_name(page, search, typed):
+    search(typed)
 
     found(page, "Willow Bank Primary School").check()
     expect(page.locator("main")).to_contain_text("UB8 1WB")
@@ -58,9 +66,8 @@ def test_the_labelled_fields_are_there_for_those_who_expect_them(page, field, ty
     goes_on(page, "Willow Bank Primary School")
 
 
-def test_every_match_is_listed_with_what_tells_them_apart(page, box, looks_right):
-    box.fill("st josephs")
-    page.get_by_role("button", name="Search", exact=True).click()
+def test_every_match_is_listed_with_what_tells_them_apart(page, search, looks_right):
+    search("st josephs")
 
     for telling in ("St Joseph's Catholic Primary School", "Uxbridge", "Leeds", "URN 900002", "Primary", "Open"):
         expect(page.locator("main")).to_contain_text(telling)
@@ -70,9 +77,8 @@ def test_every_match_is_listed_with_what_tells_them_apart(page, box, looks_right
     looks_right(page, "find-none-selected")
 
 
-def test_a_closed_school_is_explained_and_leads_to_its_successor(page, box, looks_right):
-    box.fill("birch green")
-    page.get_by_role("button", name="Search", exact=True).click()
+def test_a_closed_school_is_explained_and_leads_to_its_successor(page, search, looks_right):
+    search("birch green")
 
     expect(found(page, "Birch Green Primary School")).to_be_disabled()
     expect(page.locator("main")).to_contain_text("This school has closed")
@@ -94,9 +100,8 @@ def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer,
     expect(page.locator("main")).to_contain_text("Birch Green Academy")
 
 
-def test_nothing_found_leads_to_help_and_to_the_registers_own_site(page, box, looks_right):
-    box.fill("zzyzx")
-    page.get_by_role("button", name="Search", exact=True).click()
+def test_nothing_found_leads_to_help_and_to_the_registers_own_site(page, search, looks_right):
+    search("zzyzx")
 
     expect(page.get_by_role("heading", name="No school found")).to_be_visible()
     expect(page.locator("main").get_by_role("link", name="national register")).to_have_attribute(

@@ -221,6 +221,20 @@ def test_somebody_joins_a_school_that_is_registered_already(a_member, an_admin, 
     colleague.sees(owner.school.name)
 
 
+def test_somebody_who_registers_their_own_school_again_is_told_that_they_have_an_account(a_member, looks_right):
+    admin = a_member()
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.gives_details()
+    admin.proves_the_address()
+    admin.presses("Sign up")
+    admin.sees("You have an account already")
+    looks_right(admin.page, "account-already")
+    admin.follows("Sign in")
+    admin.signs_in()
+    admin.sees(admin.school.name)
+
+
 def test_an_owner_declines_a_stranger_who_is_told_but_not_by_whom(a_member, an_admin):
     owner = a_member()
     stranger = an_admin(owner.school, name="Al Fresco")
@@ -386,6 +400,20 @@ def test_a_form_left_behind_by_signing_out_in_another_tab_is_opened_again(a_memb
     admin.signs_in()
     admin.authorises()
     admin.sees(admin.school.name)
+
+
+def test_stopping_to_share_after_the_session_ended_asks_to_sign_in_and_comes_back(a_member, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.authorises()
+    admin.goes_to("/manage/sharing/assembly/stop")
+    admin.page.context.clear_cookies(name="session")
+    admin.presses("Stop sharing")
+    admin.sees("Sign in")
+    admin.signs_in()
+
+    admin.sees("Stop sharing with Assembly?")
 
 
 def test_a_page_that_does_not_exist_leads_to_the_first_one(an_admin, looks_right):

@@ -1,0 +1,163 @@
+"""Requests of other partners than the demonstration's: what each asks for has its page, and its way back.
+
+The partners here are addresses only: the browser shows what is sent to them.
+"""
+
+from itertools import count
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.factories import a_client, a_partner
+
+IDENTITY = frozenset({"openid", "profile", "email"})
+_numbers = count(1)
+
+
+class Elsewhere:
+    """A partner's address in one browser: says what was sent to it."""
+
+    def __init__(self, client_id, url):
+        self.client_id, self.url, self.sent = client_id, url, {}
+
+    def link(self, issuer, **differs):
+        asked = {
+            "client_id": self.client_id, "response_type": "code", "scope": "openid profile email", "state": "a-state",
+            "nonce": "a-nonce", "redirect_uri": self.url, "code_challenge": "E" * 43, "code_challenge_method": "S256",
+        }  # fmt: skip
+        return f"{issuer}/oauth/authorize?{urlencode(asked | differs)}"
+
+    def answer(self, route):
+        request = route.request
+        text = request.post_data or urlsplit(request.url).query
+        self.sent = {name: values[0] for name, values in parse_qs(text).items()}
+        route.fulfill(content_type="text/html", body=f"<title>Partner</title><h1>{request.method}</h1>")
+
+
+@pytest.fixture
+def a_partner_asks(behind):
+    """`a_partner_asks(page, …)` is a client registered so, whose address `page`'s browser can reach."""
+
+    def registered(page, *, name="Timetabler", **differs):
+        url = f"https://partner{next(_numbers)}.example/callback"
+        addresses = {"redirect_uris": [url], "post_logout_redirect_uris": [], "initiate_login_uri": None}
+        with behind():
+            client = a_client(a_partner(), client_name=name, **(addresses | differs))
+            elsewhere = Elsewhere(client.id, url)
+        page.context.route(f"{url}**", elsewhere.answer)
+        return elsewhere
+
+    return registered
+
+
+def test_a_service_that_only_wants_to_know_who_one_is_needs_no_declaration(
+    a_member, a_partner_asks, issuer, looks_right
+):
+    admin = a_member()
+    timetabler = a_partner_asks(admin.page, required_scopes=IDENTITY, optional_scopes=frozenset())
+    admin.page.goto(timetabler.link(issuer))
+    admin.reads("Timetabler wants to connect to your school")
+    admin.signs_in()
+    admin.sees("Sign in to Timetabler")
+    expect(admin.page.locator("#authority")).to_have_count(0)
+    looks_right(admin.page, "consent-identity")
+    admin.presses("Continue to Timetabler")
+
+    admin.sees("GET")
+    assert {"code", "state", "iss"} <= timetabler.sent.keys()
+
+
+def test_an_answer_by_form_leaves_by_itself(a_member, a_partner_asks, issuer):
+    admin = a_member()
+    timetabler = a_partner_asks(admin.page, required_scopes=IDENTITY, optional_scopes=frozenset())
+    admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
+    admin.signs_in()
+    admin.presses("Continue to Timetabler")
+
+    admin.sees("POST")
+    assert timetabler.sent["state"] == "a-state"
+    assert "code" in timetabler.sent
+
+
+def test_an_answer_by_form_has_a_button_where_scripts_are_off(a_member, a_window, a_partner_asks, issuer, looks_right):
+    admin = a_member(page=a_window(java_script_enabled=False))
+    timetabler = a_partner_asks(admin.page, required_scopes=IDENTITY, optional_scopes=frozenset())
+    admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
+    admin.signs_in()
+    admin.presses("Continue to Timetabler")
+    admin.sees("Going back to Timetabler")
+    admin.page.locator("#continue").click()
+
+    admin.sees("POST")
+    assert timetabler.sent["iss"] == issuer
+
+
+def test_a_school_is_asked_for_its_system_by_a_service_that_works_with_some_only(
+    a_member, a_partner_asks, issuer, looks_right
+):
+    admin = a_member()
+    booking = a_partner_asks(admin.page, name="SchoolBooking", accepted_mis=frozenset({"isams", "arbor"}))
+    admin.page.goto(booking.link(issuer, scope="openid school students"))
+    admin.signs_in()
+    admin.sees("Which system does your school use?")
+    looks_right(admin.page, "mis")
+    admin.presses("Save and continue")
+    looks_right(admin.page, "mis-wrong")
+    admin.page.get_by_role("radio", name="SIMS", exact=True).check()
+    admin.presses("Save and continue")
+    admin.sees("This service does not work with your school's system")
+    admin.reads("SchoolBooking works with", "iSAMS", "Arbor", "SIMS")
+    looks_right(admin.page, "mis-not-accepted")
+
+    admin.page.get_by_role("radio", name="Arbor", exact=True).check()
+    admin.presses("Save and continue")
+    admin.sees("Authorise sharing with SchoolBooking")
+    admin.authorises()
+    admin.sees("GET")
+    assert "code" in booking.sent
+
+
+def test_a_school_whose_system_is_not_accepted_goes_back(a_member, a_partner_asks, issuer):
+    admin = a_member()
+    booking = a_partner_asks(admin.page, name="SchoolBooking", accepted_mis=frozenset({"isams"}))
+    admin.page.goto(booking.link(issuer, scope="openid school students"))
+    admin.signs_in()
+    admin.presses("Back to SchoolBooking")
+
+    admin.sees("GET")
+    assert booking.sent["error"] == "access_denied"
+
+
+def test_another_account_can_be_used_from_the_authorisation_page(a_member, a_partner_asks, issuer):
+    admin, colleague = a_member(), a_member()
+    timetabler = a_partner_asks(admin.page)
+    admin.page.goto(timetabler.link(issuer, scope="openid school students"))
+    admin.signs_in()
+    admin.page.get_by_role("link", name="Use another account").click()
+    admin.sees("Sign in")
+    admin.signs_in(colleague.estab_id, colleague.password)
+
+    admin.sees("Authorise sharing with Timetabler")
+    admin.reads(colleague.school.name)
+
+
+def test_the_pages_of_signing_out_at_a_partners_request(a_member, a_partner_asks, issuer, looks_right):
+    admin = a_member()
+    timetabler = a_partner_asks(admin.page)
+    admin.goes_to("/sign-in")
+    admin.signs_in()
+    admin.sees(admin.school.name)
+    admin.goes_to(f"/oauth/logout?client_id={timetabler.client_id}")
+    admin.sees("Sign out?")
+    admin.reads("Timetabler asks us to sign you out.")
+    looks_right(admin.page, "logout")
+    admin.page.locator("#stay").click()
+    admin.sees(admin.school.name)
+
+    admin.goes_to("/oauth/logout?id_token_hint=not.a.token")
+    admin.sees("We could not sign you out the usual way")
+    looks_right(admin.page, "logout-wrong")
+    admin.page.locator("#confirm-logout").click()
+    admin.sees("You are signed out")
+    expect(admin.page.locator("#signed-out")).to_be_visible()
