@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from joserfc.jwk import KeySet
 
 from idp.conformance import prepare
 from idp.conformance.prepare import Credentials, Prepared
@@ -19,6 +20,7 @@ from idp.foundation.web.transactions import work as a_request
 from tests import factories
 from tests.certificates import a_certificate
 from tests.conformance.browser import Browser
+from tests.conformance.fapi import FapiClient
 from tests.conformance.matrix import Matrix
 from tests.conformance.relying_party import Provider, RelyingParty
 from tests.databases import Place
@@ -101,6 +103,24 @@ def a_client(provider: Provider, known: Prepared, response_mode: str | None) -> 
         method = "client_secret_post" if "post" in client_id else "client_secret_basic"
         sound = {"redirect_uri": f"{known.suite}/callback", "method": method, "always": always}
         return RelyingParty(provider, known.clients[client_id], **{**sound, **differs})
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def signers(served: tuple[Any, str, str, Prepared]) -> dict[str, Any]:
+    """The private keys of the suite's clients that have some, read once: an RSA key takes its time."""
+    clients = served[3].clients
+    return {name: KeySet.import_key_set(each.keys).keys[0] for name, each in clients.items() if each.keys}
+
+
+@pytest.fixture
+def a_fapi_client(provider: Provider, known: Prepared, signers: dict[str, Any]) -> Callable[..., FapiClient]:
+    """`a_fapi_client("conf-fapi-1", scope="openid")` is the client of that name, with a new key to bind tokens to."""
+
+    def made(client_id: str, **differs: Any) -> FapiClient:
+        sound = {"redirect_uri": f"{known.suite}/callback", "signer": signers[client_id]}
+        return FapiClient(provider, known.clients[client_id], **{**sound, **differs})
 
     return made
 

@@ -64,6 +64,7 @@ class RelyingParty:
     redirect_uri: str
     method: str = "client_secret_basic"
     alg: str = "RS256"
+    token_type: str = "Bearer"
     always: dict[str, str] = field(default_factory=dict)
     asked: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -172,10 +173,14 @@ class RelyingParty:
 
     # All of it
 
-    def completes(self, arrived: Arrived | None, **differs: str | None) -> SignedIn:
-        """From the answer to the person's claims."""
+    def completes(self, arrived: Arrived | None, **differs: Any) -> SignedIn:
+        """From the answer to the person's claims; without `openid` there is no ID Token, and nobody to learn about."""
         code = self.gets_code(arrived)
-        tokens = conditions.tokens(self.redeems(code, **differs))
+        tokens = conditions.tokens(self.redeems(code, **differs), self.token_type)
+        is_openid = "openid" in self.asked["scope"].split()
+        assert ("id_token" in tokens) == is_openid
+        if not is_openid:
+            return SignedIn(code, tokens, {}, {})
         claims = self.knows(tokens)
         assert claims.get("nonce") == self.asked.get("nonce")
         about = self.learns(tokens["access_token"])

@@ -1,0 +1,165 @@
+"""A client of the FAPI 2.0 Security Profile: it pushes its requests, signs assertions, and proves its key by DPoP."""
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
+
+from idp.foundation import clock
+from tests.conformance import conditions
+from tests.conformance.relying_party import RelyingParty, SignedIn
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+SOUND: Any = object()
+"""The default of an assertion or a proof; "" leaves it out."""
+
+Key = RSAKey | ECKey
+
+
+def signed(key: Key, alg: str, header: dict[str, Any], claims: dict[str, Any]) -> str:
+    """A JWT of what is not None."""
+    there = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode({"alg": alg, **header}, there, key, algorithms=[alg])
+
+
+def hashed(text: str) -> str:
+    """base64url of its SHA-256: a code challenge, an `ath`."""
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+
+
+@dataclass
+class FapiClient(RelyingParty):
+    """`signer` is the private half of what it registered; `key` is what its tokens are bound to."""
+
+    signer: Key = SOUND
+    key: Key = field(default_factory=lambda: ECKey.generate_key("P-256"))
+    scope: str = "openid"
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    token_type: str = "DPoP"
+    alg: str = "ES256"
+
+    def request(self, **differs: str | None) -> dict[str, str]:
+        """A sound request to push; without `openid` it has no nonce."""
+        sound = {"scope": self.scope, "code_challenge": hashed(self.verifier), "code_challenge_method": "S256"}
+        if "openid" not in self.scope.split():
+            sound["nonce"] = None  # type: ignore[assignment]
+        return super().request(**{**sound, **differs})
+
+    # What it proves
+
+    def assertion(self, *, alg: str | None = None, key: Key | None = None, **differs: Any) -> str:
+        """A client assertion (RFC 7523 §3), changed; None leaves a claim out."""
+        now = clock.timestamp()
+        sound = {
+            "iss": self.id, "sub": self.id, "aud": self.provider.issuer, "jti": secrets.token_urlsafe(16),
+            "iat": now, "nbf": now, "exp": now + 60,
+        }  # fmt: skip
+        key = key or self.signer
+        known = key.as_dict(private=False)
+        return signed(key, alg or known["alg"], {"kid": known["kid"]}, {**sound, **differs})
+
+    def proof(
+        self, method: str, url: str, *, token: str | None = None, key: Key | None = None, alg: str = "ES256",
+        header: dict[str, Any] | None = None, **differs: Any,
+    ) -> str:  # fmt: skip
+        """A DPoP proof (RFC 9449 §4.2), changed; None leaves a claim or a header member out."""
+        key = key or self.key
+        sound = {
+            "jti": secrets.token_urlsafe(16), "htm": method, "htu": url, "iat": clock.timestamp(),
+            "ath": hashed(token) if token else None,
+        }  # fmt: skip
+        told = {"typ": "dpop+jwt", "jwk": key.as_dict(private=False), **(header or {})}
+        there = {name: value for name, value in told.items() if value is not None}
+        return signed(key, alg, there, {**sound, **differs})
+
+    @property
+    def jkt(self) -> str:
+        """The thumbprint of its key."""
+        return self.key.thumbprint()
+
+    # The back channel
+
+    def posts(
+        self, endpoint: str, form: dict[str, Any], *, assertion: str = SOUND, proof: str = SOUND
+    ) -> requests.Response:
+        """As this client; a proof goes along to the token endpoint unless one is given, or "" for none."""
+        url = self.provider.said[f"{endpoint}_endpoint"]
+        if proof is SOUND:
+            proof = self.proof("POST", url) if endpoint == "token" else ""
+        if assertion is SOUND:
+            assertion = self.assertion()
+        proven = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion} if assertion else {}
+        sent = {"client_id": self.id, **proven, **form}
+        headers = {"DPoP": proof} if proof else {}
+        return self.provider.post(
+            endpoint, {name: value for name, value in sent.items() if value is not None}, headers
+        )
+
+    def redeems(self, code: str, **differs: Any) -> requests.Response:
+        sound = {
+            "grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri,
+            "code_verifier": self.verifier,
+        }  # fmt: skip
+        how = {name: differs.pop(name) for name in ("assertion", "proof") if name in differs}
+        return self.posts("token", {**sound, **differs}, **how)
+
+    def refreshes(self, token: str, **differs: Any) -> requests.Response:
+        how = {name: differs.pop(name) for name in ("assertion", "proof") if name in differs}
+        return self.posts("token", {"grant_type": "refresh_token", "refresh_token": token, **differs}, **how)
+
+    # Pushing
+
+    def pushes(self, *, assertion: str = SOUND, proof: str = SOUND, **differs: str | None) -> requests.Response:
+        """A request to the PAR endpoint (RFC 9126 §2.1)."""
+        return self.posts("pushed_authorization_request", self.request(**differs), assertion=assertion, proof=proof)
+
+    def pushed(self, **differs: Any) -> str:
+        """The `request_uri` of a request that was accepted."""
+        answer = self.pushes(**differs)
+        assert answer.status_code == 201, answer.text
+        conditions.is_json(answer)
+        assert answer.headers["Cache-Control"] == "no-store"
+        said = answer.json()
+        assert 5 <= said["expires_in"] <= 600
+        conditions.random(said["request_uri"].rpartition(":")[2])
+        return str(said["request_uri"])
+
+    def link(self, request_uri: str, **more: str) -> str:
+        """Where the browser is sent: the client and the pushed request, and nothing else unless told."""
+        sent = {"client_id": self.id, "request_uri": request_uri, **more}
+        return f"{self.provider.said['authorization_endpoint']}?{urlencode(sent)}"
+
+    def asks(self, **differs: Any) -> str:
+        return self.link(self.pushed(**differs))
+
+    # The resource
+
+    def reads(self, access_token: str, how: str = "header", *, scheme: str = "DPoP", proof: Any = SOUND, **headers: str):
+        """Userinfo by GET, with the token in the header; `proof` may be several."""
+        url = self.provider.said["userinfo_endpoint"]
+        if proof is SOUND:
+            proof = self.proof("GET", url, token=access_token)
+        sent = {"Authorization": f"{scheme} {access_token}", **({"DPoP": proof} if proof else {}), **headers}
+        return self.provider.http.get(url, headers=sent, timeout=20)
+
+    def is_served(self, answer: requests.Response) -> bool:
+        """Whether token and proof were good. Userinfo is about a person: another token it understands, and refuses."""
+        if answer.status_code == 200:
+            return True
+        assert answer.status_code in {400, 401, 403}, answer.text
+        is_understood = answer.status_code == 403 and answer.json()["error"] == "insufficient_scope"
+        return is_understood and "openid" not in self.scope.split()
+
+    def reaches(self, access_token: str, **how: Any) -> bool:
+        return self.is_served(self.reads(access_token, **how))
+
+    def completes(self, arrived: Any, **differs: Any) -> SignedIn:
+        found = super().completes(arrived, **differs)
+        assert self.reaches(found.access_token)
+        return found

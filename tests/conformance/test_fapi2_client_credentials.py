@@ -1,0 +1,130 @@
+"""FAPI 2.0 Security Profile Final, client credentials (protocol.md §3.8, the modules marked C): token, then resource.
+
+What is wrong with an assertion or a proof is wrong here too; the modules of that name are taken as they are.
+"""
+
+import pytest
+
+from tests.conformance import conditions
+from tests.conformance.test_fapi2_plain_oauth import (
+    ALGS,
+    ASSERTION,
+    DPOP,
+    FAPI,
+    by_rs256,
+    refuses_wrong_proofs,
+    token_url,
+)
+
+PLAN = "FAPI 2.0 Security Profile Final, client credentials"
+MODULE = "fapi2-security-profile-final-{}"
+
+spec = pytest.mark.spec
+
+
+@pytest.fixture
+def client(a_fapi_client):
+    return a_fapi_client("conf-ccg-1", scope="schools.list")
+
+
+@pytest.fixture
+def other(a_fapi_client):
+    return a_fapi_client("conf-ccg-2", scope="schools.list")
+
+
+def gets(client, **how):
+    """A token for the client itself."""
+    how = {"scope": client.scope} | how
+    proven = {name: how.pop(name) for name in ("assertion", "proof") if name in how}
+    return client.posts("token", {"grant_type": "client_credentials", **how}, **proven)
+
+
+def works(client, **how):
+    """The token, once it has been used."""
+    said = conditions.tokens(gets(client, **how), "DPoP")
+    assert set(said) == {"access_token", "token_type", "expires_in", "scope"}
+    assert client.reaches(said["access_token"])
+    return said["access_token"]
+
+
+@spec(FAPI, "5.3.2.1", requirement="Discovery says what the profile needs")
+def test_discovery_end_point_verification(provider):
+    said = provider.said
+    assert "client_credentials" in said["grant_types_supported"]
+    assert "private_key_jwt" in said["token_endpoint_auth_methods_supported"]
+    for algs in ("token_endpoint_auth_signing", "dpop_signing"):
+        assert set(said[f"{algs}_alg_values_supported"]) & ALGS, algs
+
+
+@spec("RFC 6749", "4.4", requirement="Two clients get tokens of their own, bound to their keys, and no refresh token")
+def test_happy_flow(client, other):
+    mine, theirs = works(client), works(other)
+    assert client.reads(theirs).status_code in {400, 401}
+    for accepted in ("application/json; charset=utf-8", "*/*"):
+        assert client.reaches(mine, Accept=accepted)
+    said = client.posts("introspection", {"token": mine}).json()
+    assert (said["active"], said["cnf"], said["sub"]) == (True, {"jkt": client.jkt}, client.id)
+
+
+@spec(DPOP, "7.1", requirement="The scheme is DPoP in whichever case")
+def test_access_token_type_header_case_sensitivity(client):
+    assert client.reaches(works(client), scheme="dPOP")
+
+
+@spec(DPOP, "4.2", requirement="A proof may have nbf and exp")
+def test_check_dpop_proof_nbf_exp(client):
+    now = conditions.now()
+    works(client, proof=client.proof("POST", token_url(client), nbf=now - 10, exp=now + 300))
+
+
+@spec(DPOP, "4.3", requirement="A proof that is ten seconds old is accepted")
+def test_ensure_dpopproof_with_iat_10seconds_before_succeeds(client):
+    works(client, proof=client.proof("POST", token_url(client), iat=conditions.now() - 10))
+
+
+@spec(DPOP, "4.3", requirement="A proof of a clock that is ten seconds ahead is accepted")
+def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client):
+    works(client, proof=client.proof("POST", token_url(client), iat=conditions.now() + 10))
+
+
+@spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused, and one that only says more is not")
+def test_dpop_negative_tests(client):
+    refuses_wrong_proofs(client, works(client))
+
+
+@spec(FAPI, "5.3.2.1", requirement="Without a proof there are no tokens")
+def test_ensure_holder_of_key_required(client):
+    conditions.refusal(gets(client, proof=""), 400, "invalid_dpop_proof")
+
+
+@spec(ASSERTION, "3", requirement="Another client's name under one's own signature is refused")
+def test_ensure_client_id_in_token_endpoint(client, other):
+    forged = client.assertion(iss=other.id, sub=other.id)
+    conditions.refusal(gets(client, client_id=other.id, assertion=forged), 401, "invalid_client")
+
+
+@spec(FAPI, "5.4.1", requirement="An assertion signed by RS256 is refused")
+def test_ensure_signed_client_assertion_with_rs256_fails(client):
+    conditions.refusal(gets(client, assertion=by_rs256(client)), 401, "invalid_client")
+
+
+@spec(FAPI, "5.3.2.1", requirement="Without an assertion there are no tokens")
+def test_ensure_client_assertion_in_token_endpoint(client):
+    conditions.refusal(gets(client, assertion=""), 401, "invalid_client")
+
+
+@spec(ASSERTION, "3", requirement="An assertion that expired five minutes ago is refused")
+def test_ensure_client_assertion_with_exp_is_5_minutes_in_past_fails(client):
+    old = client.assertion(exp=conditions.now() - 300)
+    conditions.refusal(gets(client, assertion=old), 401, "invalid_client")
+
+
+@spec(FAPI, "5.3.2.1", requirement="An assertion for somebody else is refused")
+def test_ensure_client_assertion_with_wrong_aud_fails(client):
+    elsewhere = client.assertion(aud="https://elsewhere.example/as")
+    conditions.refusal(gets(client, assertion=elsewhere), 401, "invalid_client")
+
+
+@spec(ASSERTION, "3", requirement="An assertion without sub is refused")
+def test_ensure_client_assertion_with_no_sub_fails(client):
+    conditions.refusal(gets(client, assertion=client.assertion(sub=None)), 401, "invalid_client")

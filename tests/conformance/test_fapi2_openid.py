@@ -1,0 +1,57 @@
+"""FAPI 2.0 Security Profile Final with OpenID Connect (protocol.md §3.8): all of the plain OAuth plan, and what
+needs an ID Token.
+"""
+
+import json
+import secrets
+
+import pytest
+
+from tests.conformance.test_fapi2_plain_oauth import *  # noqa: F403  the same modules, under this plan's name
+
+PLAN = "FAPI 2.0 Security Profile Final, OpenID Connect"
+MODULE = "fapi2-security-profile-final-{}"
+
+CORE = "OpenID Connect Core 1.0"
+spec = pytest.mark.spec
+
+
+@pytest.fixture
+def scope():
+    return "openid"
+
+
+@spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and invents none")
+def test_ensure_authorization_request_without_nonce_success(client, browser):
+    assert "nonce" not in client.signs_in(browser, nonce=None).claims
+
+
+@spec(CORE, "3.1.2.1", requirement="A nonce of 64 characters comes back whole")
+def test_ensure_authorization_request_with_64_char_nonce_success(client, browser):
+    client.signs_in(browser, nonce=secrets.token_hex(32))
+
+
+@spec("RFC 6749", "3.3", requirement="The order of scopes does not matter")
+def test_ensure_other_scope_order_succeeds(client, browser):
+    assert "email" in client.signs_in(browser, scope="email openid").about
+
+
+@spec(CORE, "5.5", requirement="Every advertised claim can be asked for by name, in the ID Token and at userinfo")
+def test_test_claims_parameter_identity_claims(client, browser, provider):
+    assert provider.said["claims_parameter_supported"] is True
+    advertised = set(provider.said["claims_supported"]) - {"organisation", "estab_id", "estab_status"}
+    wish = dict.fromkeys(sorted(advertised), {"essential": False})
+    found = client.signs_in(browser, claims=json.dumps({"id_token": wish, "userinfo": wish}))
+    assert advertised <= set(found.claims)
+    of_the_person = advertised - {"iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid"}
+    assert of_the_person <= set(found.about)
+
+
+@spec("RFC 9101", "6.3", requirement="Of nonces inside and outside of a pushed request, the one inside counts")
+def test_ensure_different_nonce_inside_and_outside_request_object(client, browser):
+    client.completes(browser.goes_to(client.link(client.pushed(), nonce=secrets.token_hex(8))))
+
+
+@spec(CORE, "3.1.2.1", requirement="A nonce of 384 characters comes back whole")
+def test_ensure_authorization_request_with_long_nonce(client, browser):
+    client.signs_in(browser, nonce=secrets.token_hex(192))

@@ -1,0 +1,458 @@
+"""FAPI 2.0 Security Profile Final, as plain OAuth (protocol.md §3.8): `private_key_jwt`, DPoP, unsigned requests.
+
+Run a second time, with OpenID Connect and the modules that need it, by `test_fapi2_openid.py`. The suite calls a
+resource of ours; so far that is userinfo, which answers a good token without `openid` by `insufficient_scope` and
+one that is not good, or not proven, by 401 (`FapiClient.is_served`).
+"""
+
+import secrets
+
+import pytest
+from joserfc.jwk import ECKey, RSAKey
+
+from tests.conformance import conditions
+
+PLAN = "FAPI 2.0 Security Profile Final, plain OAuth"
+MODULE = "fapi2-security-profile-final-{}"
+
+FAPI = "FAPI 2.0 Security Profile"
+DPOP, PAR, PKCE, JAR = "RFC 9449", "RFC 9126", "RFC 7636", "RFC 9101"
+ASSERTION = "RFC 7523"
+ALGS = {"PS256", "ES256", "EdDSA"}
+
+spec = pytest.mark.spec
+
+
+@pytest.fixture
+def scope():
+    """What the plan asks for."""
+    return "school"
+
+
+@pytest.fixture
+def client(a_fapi_client, scope):
+    return a_fapi_client("conf-fapi-1", scope=scope)
+
+
+@pytest.fixture
+def other(a_fapi_client, scope, known):
+    """The second client, with keys of its own and a redirect URI that has a query."""
+    uri = f"{known.suite}/callback?dummy1=lorem&dummy2=ipsum"
+    return a_fapi_client("conf-fapi-2", scope=scope, redirect_uri=uri)
+
+
+@pytest.fixture
+def code(client, browser):
+    """A code of the first client, not redeemed yet."""
+    return client.gets_code(browser.goes_to(client.asks()))
+
+
+def token_url(client):
+    return client.provider.said["token_endpoint"]
+
+
+def par_url(client):
+    return client.provider.said["pushed_authorization_request_endpoint"]
+
+
+@spec(FAPI, "5.3.2.1", requirement="Discovery says what the profile needs")
+def test_discovery_end_point_verification(provider):
+    said = provider.said
+    assert "private_key_jwt" in said["token_endpoint_auth_methods_supported"]
+    for algs in ("userinfo_signing", "id_token_signing", "token_endpoint_auth_signing", "dpop_signing"):
+        assert set(said[f"{algs}_alg_values_supported"]) & ALGS, algs
+    assert set(said["dpop_signing_alg_values_supported"]) <= ALGS
+    assert said["response_types_supported"] == ["code"]
+    assert said["code_challenge_methods_supported"] == ["S256"]
+    assert said["pushed_authorization_request_endpoint"].startswith("https://")
+    assert said["authorization_response_iss_parameter_supported"] is True
+    assert {"authorization_code", "client_credentials", "refresh_token"} <= set(said["grant_types_supported"])
+
+
+@spec(FAPI, "5.3", requirement="Two clients get tokens bound to their keys, for them alone")
+def test_happy_flow(client, other, a_browser):
+    first = client.signs_in(a_browser())
+    second = other.signs_in(a_browser(), state=secrets.token_hex(64), dpop_jkt=other.jkt)
+    answer = client.reads(first.access_token)
+    assert answer.headers["Date"]
+    for accepted in ("application/json; charset=utf-8", "application/json;q=0.5, */*", "*/*"):
+        assert client.reaches(first.access_token, Accept=accepted)
+    in_query = client.provider.http.get(
+        client.provider.said["userinfo_endpoint"], params={"access_token": first.access_token}, timeout=20
+    )
+    assert in_query.status_code in {400, 401}
+    assert client.reads(second.access_token).status_code in {400, 401}
+
+
+@spec("RFC 6749", "4.1.2.1", requirement="Whoever turns back at the sign-in page is told so: access_denied")
+def test_user_rejects_authentication(client, browser):
+    assert browser.opens(client.asks()) is None
+    assert browser.shown.has("sign-in")
+    client.is_refused(browser.presses("cancel"), "access_denied")
+
+
+@spec("RFC 6749", "4.1.1", requirement="Without a state none comes back")
+def test_ensure_authorization_request_without_state_success(client, browser):
+    client.signs_in(browser, state=None)
+
+
+@spec(DPOP, "7.1", requirement="The scheme is DPoP in whichever case")
+def test_access_token_type_header_case_sensitivity(client, browser):
+    found = client.signs_in(browser)
+    assert client.reaches(found.access_token, scheme="dPOP")
+
+
+@spec(DPOP, "4.2", requirement="A proof may have nbf and exp")
+def test_check_dpop_proof_nbf_exp(client, browser, provider):
+    found = client.signs_in(browser)
+    now = conditions.now()
+    proof = client.proof(
+        "GET", provider.said["userinfo_endpoint"], token=found.access_token, nbf=now - 10, exp=now + 300
+    )
+    assert client.reaches(found.access_token, proof=proof)
+
+
+def proves_at(client, browser, iat, *, code=None):
+    """PAR, token and resource with proofs made at `iat`."""
+    at_par = client.proof("POST", par_url(client), iat=iat)
+    code = client.gets_code(browser.goes_to(client.asks(proof=at_par)))
+    answer = client.redeems(code, proof=client.proof("POST", token_url(client), iat=iat))
+    token = conditions.tokens(answer, "DPoP")["access_token"]
+    at_resource = client.proof("GET", client.provider.said["userinfo_endpoint"], token=token, iat=iat)
+    assert client.reaches(token, proof=at_resource)
+
+
+@spec(DPOP, "4.3", requirement="A proof that is ten seconds old is accepted")
+def test_ensure_dpopproof_with_iat_10seconds_before_succeeds(client, browser):
+    proves_at(client, browser, conditions.now() - 10)
+
+
+@spec(DPOP, "4.3", requirement="A proof of a clock that is ten seconds ahead is accepted")
+def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client, browser):
+    proves_at(client, browser, conditions.now() + 10)
+
+
+@spec(DPOP, "10.1", requirement="A dpop_jkt that is not the proof's key is refused when pushed")
+def test_ensure_mismatched_dpop_jkt_fails(client):
+    answer = client.pushes(dpop_jkt=ECKey.generate_key("P-256").thumbprint(), proof=client.proof("POST", par_url(client)))
+    conditions.refusal(answer, 400, "invalid_dpop_proof")
+
+
+def is_bound_elsewhere(client, code):
+    """Redeemed with another key than the code is bound to."""
+    another = client.proof("POST", token_url(client), key=ECKey.generate_key("P-256"))
+    conditions.refusal(client.redeems(code, proof=another), 400, "invalid_grant")
+
+
+@spec(DPOP, "10.1", requirement="A code is bound to the key that was proven when its request was pushed")
+def test_ensure_token_endpoint_fails_with_mismatched_dpop_proof_jkt(client, browser):
+    asked = client.asks(proof=client.proof("POST", par_url(client)))
+    is_bound_elsewhere(client, client.gets_code(browser.goes_to(asked)))
+
+
+@spec(DPOP, "10", requirement="A code is bound to the key that dpop_jkt names")
+def test_ensure_token_endpoint_fails_with_mismatched_dpop_jkt(client, browser):
+    is_bound_elsewhere(client, client.gets_code(browser.goes_to(client.asks(dpop_jkt=client.jkt))))
+
+
+@spec(DPOP, "10.1", requirement="A proof when pushing, and the same key when redeeming")
+def test_ensure_dpopproof_at_par_endpoint_binding_success(client, browser):
+    client.completes(browser.goes_to(client.asks(proof=client.proof("POST", par_url(client)))))
+
+
+@spec(DPOP, "10", requirement="dpop_jkt beside the proof when pushing, and the same key when redeeming")
+def test_ensure_dpop_auth_code_binding_success(client, browser):
+    proof = client.proof("POST", par_url(client))
+    client.completes(browser.goes_to(client.asks(dpop_jkt=client.jkt, proof=proof)))
+
+
+@spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused, and one that only says more is not")
+def test_dpop_negative_tests(client, browser):
+    refuses_wrong_proofs(client, client.signs_in(browser).access_token)
+
+
+def refuses_wrong_proofs(client, token):
+    """Each at the resource, where the token itself is good before and after."""
+    url = client.provider.said["userinfo_endpoint"]
+
+    def proof(**differs):
+        return client.proof(differs.pop("method", "GET"), differs.pop("url", url), token=token, **differs)
+
+    good, now, ec, rsa = proof(), conditions.now(), ECKey.generate_key("P-256"), RSAKey.generate_key(2048)
+    head, said, signature = proof().split(".")
+    anything = {"typ": "dpop+jwt", "jwk": client.key.as_dict(private=False)}
+    wrong = {
+        "no proof": "", "two in one header": f"{proof()}, {proof()}", "no JWT": "not-a-jwt",
+        "no typ": proof(header={"typ": None}), "no jwk": proof(header={"jwk": None}),
+        "no alg": f"{conditions.segment(anything)}.{said}.{signature}",
+        **{f"no {claim}": proof(**{claim: None}) for claim in ("jti", "htm", "htu", "iat", "ath")},
+        "another typ": proof(header={"typ": "JWT"}), "RS256": proof(key=rsa, alg="RS256"),
+        "none": f"{conditions.segment({**anything, 'alg': 'none'})}.{said}.",
+        "a bad signature": f"{head}.{said}.{signature[:-8]}{signature[-8:][::-1].swapcase()}",
+        "a private key": proof(header={"jwk": client.key.as_dict(private=True)}),
+        "another method": proof(method="PUT"), "another address": proof(url=f"{client.provider.issuer}/oauth/elsewhere"),
+        "another token": proof(ath="x" * 43), "another key": proof(key=ec),
+        "an hour ahead": proof(iat=now + 3600), "an hour ago": proof(iat=now - 3600),
+    }  # fmt: skip
+    for what, each in wrong.items():
+        assert client.reads(token, proof=each).status_code in {400, 401}, what
+    assert not client.reaches(token, scheme="Bearer", proof="")
+    assert not client.reaches(token, scheme="Bearer")
+
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    right = {
+        "the same": good, "with query and fragment": proof(url=f"{url}?a=b#c"),
+        "with more claims": proof(more="claims", header={"kid": "mine"}),
+        "in capitals": proof(url=f"{scheme.upper()}://{host.upper()}{slash}{path}"),
+    }  # fmt: skip
+    for what, each in right.items():
+        assert client.reaches(token, proof=each), what
+    assert client.reads(token, proof=good).status_code == 401, "a proof that was used before"
+
+
+@spec(JAR, "6.3", requirement="Of state inside and outside of a pushed request, the one inside counts")
+def test_ensure_different_state_inside_and_outside_request_object(client, browser):
+    client.completes(browser.goes_to(client.link(client.pushed(), state=secrets.token_hex(8))))
+
+
+@spec(FAPI, "5.3.2.2", requirement="A state of a thousand characters comes back whole")
+def test_ensure_authorization_request_with_long_state(client, browser):
+    client.signs_in(browser, state=secrets.token_hex(500))
+
+
+@spec(JAR, "6.3", requirement="A state that was not pushed does not come back")
+def test_state_only_outside_request_object_not_used(client, browser):
+    client.completes(browser.goes_to(client.link(client.pushed(state=None), state="outside")))
+
+
+@spec(FAPI, "5.3.2.2", requirement="A pushed request names its redirect URI, although one is registered")
+def test_ensure_request_object_without_redirect_uri_fails(client):
+    conditions.refusal(client.pushes(redirect_uri=None), 400, "invalid_request")
+
+
+@spec(FAPI, "5.3.2.2", requirement="A redirect URI beside a pushed request does not make up for the missing one")
+def test_ensure_redirect_uri_in_authorization_request(client, browser):
+    conditions.refusal(client.pushes(redirect_uri=None), 400, "invalid_request")
+    urn = client.pushed()
+    client.completes(browser.goes_to(client.link(urn, redirect_uri="https://evil.example/")))
+
+
+@spec(FAPI, "5.3.2.2", requirement="A redirect URI that is not registered is refused when pushed")
+def test_plain_fapi_tolerate_unregistered_redirect_uri(client):
+    answer = client.pushes(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")
+    conditions.refusal(answer, 400, "invalid_request")
+
+
+@spec(FAPI, "5.3.2.1", requirement="Without a proof there are no tokens")
+def test_ensure_holder_of_key_required(client, code):
+    conditions.refusal(client.redeems(code, proof=""), 400, "invalid_dpop_proof")
+
+
+@spec(FAPI, "5.3.2.2", requirement="A request that was not pushed is refused at the redirect URI")
+def test_ensure_unsigned_authorization_request_without_using_par_fails(client, browser):
+    from tests.conformance.relying_party import RelyingParty
+
+    client.is_refused(browser.goes_to(RelyingParty.asks(client)), "invalid_request")
+
+
+@spec(FAPI, "5.3.2.2", requirement="The hybrid flow is refused when pushed")
+def test_ensure_response_type_code_idtoken_fails(client):
+    conditions.refusal(client.pushes(response_type="code id_token"), 400, "unsupported_response_type")
+
+
+@spec(FAPI, "5.3.2.2", requirement="The implicit flow is refused when pushed")
+def test_ensure_response_type_token_fails(client):
+    conditions.refusal(client.pushes(response_type="token"), 400, "unsupported_response_type")
+
+
+@spec(ASSERTION, "3", requirement="Another client's name under one's own signature is refused")
+def test_ensure_client_id_in_token_endpoint(client, other, code):
+    forged = client.assertion(iss=other.id, sub=other.id)
+    conditions.refusal(client.redeems(code, client_id=other.id, assertion=forged), 401, "invalid_client")
+
+
+@spec("RFC 6749", "4.1.3", requirement="A code is its client's alone, and not spent by another")
+def test_ensure_authorization_code_is_bound_to_client(client, other, code):
+    conditions.refusal(
+        other.redeems(code, redirect_uri=client.redirect_uri, code_verifier=client.verifier), 400, "invalid_grant"
+    )
+    conditions.tokens(client.redeems(code), "DPoP")
+
+
+@spec("RFC 6749", "4.1.2", requirement="A code used a second time is refused, and what it brought is revoked")
+def test_attempt_reuse_authorization_code_after_one_second(client, browser, wait):
+    found = client.signs_in(browser)
+    wait(1)
+    conditions.refusal(client.redeems(found.code), 400, "invalid_grant")
+    assert not client.reaches(found.access_token)
+
+
+@spec(FAPI, "5.3.2.2", requirement="A code lives for a minute at most")
+def test_ensure_token_endpoint_fails_with_expired_auth_code(client, code, wait):
+    wait(62)
+    conditions.refusal(client.redeems(code), 400, "invalid_grant")
+
+
+@spec(FAPI, "5.4.1", requirement="An assertion signed by RS256 is refused")
+def test_ensure_signed_client_assertion_with_rs256_fails(client, code):
+    assert client.signer.as_dict(private=False)["alg"] == "PS256"
+    conditions.refusal(client.redeems(code, assertion=by_rs256(client)), 401, "invalid_client")
+
+
+def by_rs256(client):
+    """The registered key, used with the older padding."""
+    plain = {name: value for name, value in client.signer.as_dict(private=True).items() if name != "alg"}
+    return client.assertion(alg="RS256", key=RSAKey.import_key(plain))
+
+
+@spec(FAPI, "5.3.2.1", requirement="Without an assertion there are no tokens")
+def test_ensure_client_assertion_in_token_endpoint(client, code):
+    conditions.refusal(client.redeems(code, assertion=""), 401, "invalid_client")
+
+
+@spec(ASSERTION, "3", requirement="An assertion that expired five minutes ago is refused")
+def test_ensure_client_assertion_with_exp_is_5_minutes_in_past_fails(client, code):
+    old = client.assertion(exp=conditions.now() - 300)
+    conditions.refusal(client.redeems(code, assertion=old), 401, "invalid_client")
+
+
+@spec(FAPI, "5.3.2.1", requirement="An assertion for somebody else is refused")
+def test_ensure_client_assertion_with_wrong_aud_fails(client, code):
+    elsewhere = client.assertion(aud="https://elsewhere.example/as")
+    conditions.refusal(client.redeems(code, assertion=elsewhere), 401, "invalid_client")
+
+
+@spec(ASSERTION, "3", requirement="An assertion without sub is refused")
+def test_ensure_client_assertion_with_no_sub_fails(client, code):
+    conditions.refusal(client.redeems(code, assertion=client.assertion(sub=None)), 401, "invalid_client")
+
+
+@spec(FAPI, "5.3.2.1", requirement="A refresh token works with a new key, for its client, proven and authenticated")
+def test_refresh_token(client, other, browser, wait):
+    found = client.signs_in(browser, scope=f"{client.scope} offline_access", prompt="consent")
+    token = found.tokens["refresh_token"]
+    wait(1)
+    client.key = ECKey.generate_key("P-256")
+    tokens = conditions.tokens(client.refreshes(token, scope=f"{client.scope} offline_access"), "DPoP")
+    assert client.reaches(tokens["access_token"])
+    assert "refresh_token" not in tokens, "it is not rotated"
+    assert ("id_token" in tokens) == ("id_token" in found.tokens)
+    if "id_token" in tokens:
+        claims = client.knows(tokens)
+        same = {"iss", "sub", "aud", "auth_time"}
+        assert {name: claims[name] for name in same} == {name: found.claims[name] for name in same}
+    wait(30)
+    conditions.tokens(client.refreshes(token), "DPoP")
+
+    conditions.refusal(client.refreshes(token, assertion=""), 401, "invalid_client")
+    unproven = client.refreshes(token, proof="")
+    conditions.refusal(unproven, 400, unproven.json()["error"])
+    assert unproven.json()["error"] in {"invalid_request", "invalid_grant", "invalid_dpop_proof"}
+    theirs = other.signs_in(browser, scope=f"{other.scope} offline_access", prompt="consent").tokens["refresh_token"]
+    conditions.refusal(client.refreshes(theirs), 400, "invalid_grant")
+    conditions.tokens(other.refreshes(theirs), "DPoP")
+
+
+@spec(PAR, "7.3", requirement="A pushed request that was shown and left can be shown again, until it is answered")
+def test_par_ensure_reused_request_uri_prior_to_auth_completion_succeeds(client, browser):
+    link = client.asks()
+    browser.opens(link)
+    assert browser.shown.has("sign-in")
+    client.completes(browser.goes_to(link))
+
+
+def is_a_page_about_the_request(browser, link):
+    assert browser.opens(link) is None
+    assert browser.shown.status == 400
+    assert "request_uri" in browser.shown.text
+    return True
+
+
+@spec(PAR, "7.3", requirement="A pushed request that was answered is a page")
+def test_par_attempt_reuse_request_uri(client, browser):
+    link = client.asks()
+    client.completes(browser.goes_to(link))
+    assert is_a_page_about_the_request(browser, link)
+
+
+@spec(PAR, "4", requirement="A pushed request that expired is a page")
+def test_par_attempt_to_use_expired_request_uri(client, browser, wait):
+    answer = client.pushes()
+    wait(answer.json()["expires_in"] + 1)
+    assert is_a_page_about_the_request(browser, client.link(answer.json()["request_uri"]))
+
+
+@spec(PAR, "4", requirement="Another client's pushed request is a page")
+def test_par_attempt_to_use_request_uri_for_different_client(client, other, browser):
+    assert is_a_page_about_the_request(browser, other.link(client.pushed()))
+
+
+@spec(PAR, "2.1", requirement="A request_uri cannot be pushed")
+def test_par_authorization_request_containing_request_uri_form_param(client):
+    conditions.refusal(client.pushes(request_uri=client.pushed()), 400, "invalid_request")
+
+
+@spec(PAR, "2.3", requirement="Another method than POST is refused")
+def test_par_attempt_invalid_http_method(client, provider):
+    answer = provider.http.put(par_url(client), data=client.request(), timeout=20)
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+
+
+@spec(PKCE, "4.4.1", requirement="A request without a challenge is refused when pushed")
+def test_par_ensure_pkce_required(client):
+    answer = client.pushes(code_challenge=None, code_challenge_method=None)
+    conditions.refusal(answer, 400, "invalid_request")
+
+
+@spec(FAPI, "5.3.2.2", requirement="PKCE's plain method is refused when pushed")
+def test_par_plain_pkce_rejected(client):
+    answer = client.pushes(code_challenge=client.verifier, code_challenge_method="plain")
+    conditions.refusal(answer, 400, "invalid_request")
+
+
+@spec(PKCE, "4.6", requirement="Without the verifier there are no tokens")
+def test_ensure_pkce_code_verifier_required(client, code):
+    conditions.refusal(client.redeems(code, code_verifier=None), 400, "invalid_grant")
+
+
+@spec(PKCE, "4.6", requirement="With another verifier there are no tokens")
+def test_incorrect_pkce_code_verifier_rejected(client, code):
+    conditions.refusal(client.redeems(code, code_verifier=secrets.token_urlsafe(32)), 400, "invalid_grant")
+
+
+@spec(FAPI, "5.3.2.1", requirement="An assertion of a clock that is eight seconds ahead is accepted")
+def test_par_ensure_jwt_client_assertions_nbf_8_seconds_in_the_future_is_accepted(client, browser):
+    ahead = conditions.now() + 8
+    client.completes(browser.goes_to(client.asks(assertion=client.assertion(nbf=ahead, iat=ahead))))
+
+
+@spec(FAPI, "5.3.2.1", requirement="An assertion of a clock that is more than a minute ahead is refused")
+def test_par_ensure_jwt_client_assertions_nbf_over_60_seconds_in_the_future_fails(client):
+    ahead = conditions.now() + 61
+    answer = client.pushes(assertion=client.assertion(nbf=ahead, iat=ahead, exp=ahead + 60))
+    conditions.refusal(answer, 401, "invalid_client")
+
+
+@spec(PAR, "4", requirement="client_id and request_uri are all that the browser has to bring")
+def test_par_without_duplicate_parameters(client, browser):
+    link = client.asks()
+    assert link.partition("?")[2].count("=") == 2
+    client.completes(browser.goes_to(link))
+
+
+@spec(FAPI, "5.3.2.1", requirement="An assertion's audience is one string, no list")
+def test_par_test_array_as_audience_fails(client):
+    listed = client.assertion(aud=[client.provider.issuer, par_url(client)])
+    conditions.refusal(client.pushes(assertion=listed), 401, "invalid_client")
+
+
+@spec(FAPI, "5.3.2.1", requirement="An assertion for the PAR endpoint's address is refused")
+def test_par_test_par_endpoint_url_as_audience_fails(client):
+    conditions.refusal(client.pushes(assertion=client.assertion(aud=par_url(client))), 401, "invalid_client")
+
+
+@spec(FAPI, "5.3.2.1", requirement="An assertion for the token endpoint's address is refused")
+def test_par_test_token_endpoint_url_as_audience_fails(client):
+    conditions.refusal(client.pushes(assertion=client.assertion(aud=token_url(client))), 401, "invalid_client")
