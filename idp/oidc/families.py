@@ -32,12 +32,9 @@ class Presented:
     """A refresh token that may be used: its family's row, and whether it is the newest of the family."""
 
     row: Row[Any]
+    basis: Basis
+    """What it stands for."""
     is_newest: bool
-
-    @property
-    def basis(self) -> Basis:
-        """What it stands for."""
-        return Basis.of(self.row)
 
 
 def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
@@ -71,11 +68,11 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     if not row.rotates:
         if proof:
             raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
-        return Presented(row, is_newest=True)
+        return Presented(row, Basis.of(row), is_newest=True)
     if crypto.same(proof, _proof(row.id, row.sequence)):
-        return Presented(row, is_newest=True)
+        return Presented(row, Basis.of(row), is_newest=True)
     if _in_grace(row, client) and crypto.same(proof, _proof(row.id, row.sequence - 1)):
-        return Presented(row, is_newest=False)
+        return Presented(row, Basis.of(row), is_newest=False)
     _reused(row, client)
     raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
 

@@ -1,7 +1,6 @@
 """Authlib's traps (protocol.md §4.2), each avoided; a test is named after its line. All run on each update.
 
-Traps of what we do not have yet (assertions, request objects, device codes, registration, introspection) are
-tested where it is built.
+Those of registration (4, 21) and of device codes (15, 28) stand with their endpoints' tests.
 """
 
 import base64
@@ -13,9 +12,12 @@ import pytest
 from authlib.oauth2.rfc6749 import AuthorizationServer
 from sqlalchemy import event
 
+from idp.foundation import clock
 from idp.foundation.database import db
 from idp.oidc import server as protocol
-from tests.oidc.support import CALLBACK, authorised, follow, page, sent
+from tests import factories
+from tests.oidc.signing import ASSERTION, Signer, jwks, key, signed
+from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, page, sent
 
 ODD = ['"', "\\", "ü", "\u202e", "😀", "\x7f", "%", "'"]
 
@@ -72,6 +74,29 @@ def test_06_userinfo_is_signed_with_the_algorithms_we_have_and_no_warning(web, w
     assert response.content_type == "application/jwt"
 
 
+@pytest.fixture
+def signer(world):
+    with world.work():
+        client = factories.a_client(token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")))
+        return Signer(client.id, dpop_key=key("ES256", 9))
+
+
+def signed_request(signer, **differs):
+    claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters()} | differs
+    return signed(claims, signer.key, "ES256")
+
+
+@pytest.mark.parametrize("value", [7, [], {}, None, True, 1.5])
+@pytest.mark.parametrize("name", ["client_id", "redirect_uri", "scope", "state", "exp", "aud", "iss", "response_type"])
+def test_05_claims_of_a_wrong_type_in_a_request_object_are_no_crash(web, signer, name, value):
+    link = signer.link(request=signed_request(signer, **{name: value}))
+    assert web.get(link).status_code in {303, 400}
+    assert signer.posts(web, "/oauth/par", {"request": signed_request(signer, **{name: value})}).status_code in {
+        201,
+        400,
+    }
+
+
 @pytest.mark.parametrize("hint", ["x", "a.b.c", "é.é.é", "eyJhbGciOiJub25lIn0.e30."])
 def test_07_a_broken_hint_at_logout_is_a_page(web, hint):
     response = web.get("/oauth/logout", query_string={"id_token_hint": hint})
@@ -94,6 +119,27 @@ def test_10_two_ways_to_authenticate_are_one_too_many(web, world):
     form = {"grant_type": "authorization_code", "code": "x", "client_id": world.partner.id}
     both = web.post("/oauth/token", data={**form, "client_secret": world.partner.secret}, headers=world.partner.basic)
     assert (both.status_code, both.json["error"]) == (400, "invalid_request")
+
+
+def test_11_an_assertion_is_for_us_for_minutes_and_for_the_client_named(web, signer):
+    now = int(clock.now().timestamp())
+    form = {"grant_type": "refresh_token", "refresh_token": "x"}
+    for differs in ({"aud": "https://other.example"}, {"exp": now + 86_400}, {"iss": "somebody"}):
+        answer = signer.posts(web, "/oauth/token", form, signer.assertion(**differs))
+        assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
+    other = signer.posts(web, "/oauth/token", {**form, "client_id": "somebody"})
+    assert other.json["error"] == "invalid_client"
+    assert signer.posts(web, "/oauth/token", form).json["error"] == "invalid_grant"
+
+
+def test_12_a_request_object_needs_a_signature_an_issuer_and_an_audience(web, signer):
+    for text in (unsigned(signer), signed_request(signer, iss=None), signed_request(signer, aud=None)):
+        assert sent(web.get(signer.link(request=text)))["error"] == "invalid_request_object"
+
+
+def unsigned(signer):
+    parts = ({"alg": "none"}, {"iss": signer.id, "aud": ISSUER, **signer.parameters()})
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
 
 
 def test_13_our_hook_is_the_only_one_on_its_event(app):
@@ -187,6 +233,15 @@ def test_26_basic_is_offered_only_to_who_used_it(web, world):
     assert (
         web.post("/oauth/token", data=form, headers=basic(b"nobody:x")).headers["WWW-Authenticate"].startswith("Basic")
     )
+
+
+def test_27_two_proofs_are_not_joined_into_one(web, signer):
+    proofs = [signer.proof("POST", "/oauth/token") for _ in range(2)]
+    form = {"grant_type": "refresh_token", "refresh_token": "x", "client_assertion": signer.assertion(),
+            "client_assertion_type": ASSERTION}  # fmt: skip
+    answer = web.post("/oauth/token", data=form, headers=[("DPoP", proof) for proof in proofs])
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_dpop_proof")
+    assert "WWW-Authenticate" not in answer.headers
 
 
 def test_28_a_refresh_without_its_authorisation_is_an_invalid_grant(web, world):
