@@ -5,9 +5,10 @@ For the school's own record of processing activities (UK GDPR, Article 30).
 
 import csv
 import io
+from datetime import datetime
 
 from idp.foundation import scopes
-from idp.sharing import authorise
+from idp.sharing import authorise, receipts
 from idp.sharing.models import Authorisation
 
 COLUMNS = (
@@ -37,10 +38,15 @@ def _row(agreed: Authorisation) -> dict[str, str]:
     cells = (
         client.partner_name, client.client_name, client.purpose, "; ".join(area.title for area in areas),
         "; ".join(field for area in areas for field in area.fields), "; ".join(special) or "none",
-        agreed.giver.name, agreed.given_at.date().isoformat(), agreed.until.date().isoformat(), agreed.state,
+        agreed.giver.name, _day(agreed.given_at), _day(agreed.until), agreed.state,
         client.agreement_uri, agreed.agreement, client.policy_uri,
     )  # fmt: skip
     return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _day(when: datetime) -> str:
+    """The date by the clocks of the school, as its receipts say it too."""
+    return when.astimezone(receipts.LONDON).date().isoformat()
 
 
 def _inert(cell: str) -> str:

@@ -2,7 +2,9 @@
 
 import csv
 import io
+from datetime import UTC, datetime
 
+from idp.foundation import clock as clocks
 from idp.sharing import authorise, register
 from tests.factories import a_client, a_partner, an_administrator
 
@@ -26,6 +28,15 @@ def test_it_says_who_receives_which_categories_since_when_under_what_agreement(w
     assert row["Special category data"] == "Pupils: special educational needs"
     assert (row["Since"], row["Until"], row["State"]) == ("2026-03-02", "2027-03-02", "active")
     assert (row["Authorised by"], row["Agreement version"]) == ("Jo Bloggs", "2026-01")
+
+
+def test_its_days_are_those_of_a_british_clock(work):
+    with clocks.fixed(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)), work():
+        owner = an_administrator()
+        agree(owner)
+        (row,) = register.rows(owner.estab_id)
+
+    assert (row["Since"], row["Until"]) == ("2026-07-02", "2027-07-02")
 
 
 def test_what_was_stopped_is_not_in_it_and_what_is_paused_is(work, clock):
