@@ -13,6 +13,7 @@ from flask import make_response, redirect, render_template, request as browser_r
 from flask_wtf import FlaskForm
 from werkzeug import Response
 from wtforms import BooleanField, RadioField
+from wtforms.validators import InputRequired
 
 from idp.estabs import people
 from idp.estabs.models import Administrator
@@ -44,7 +45,11 @@ class Decision(FlaskForm):  # type: ignore[misc]  # WTForms has no types
 class WhichMis(FlaskForm):  # type: ignore[misc]  # WTForms has no types
     """The school's system."""
 
-    mis = RadioField("Which management information system (MIS) does your school use?")
+    mis = RadioField(
+        "Which management information system (MIS) does your school use?",
+        [InputRequired("Choose the system that your school uses.")],
+        validate_choice=False,  # `mis.tell` knows them, and WTForms' own words are not for schools
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,18 @@ def test_a_wrong_password_field_keeps_its_text_clear_of_the_show_button(page, is
     assert padding(field, "Right") >= button["width"]
 
 
+def test_a_wrong_tick_box_stays_square(an_admin):
+    admin = an_admin()
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.page.locator("#sign-up").click()
+    box = admin.page.locator("#declaration")
+    expect(box).to_have_attribute("aria-invalid", "true")
+    size = box.bounding_box()
+
+    assert size["width"] == size["height"]
+
+
 def test_long_names_and_addresses_are_broken_and_not_cut(an_admin, looks_right):
     """As long as they may be, without a place to break them."""
     admin = an_admin(name="Wolfeschlegelsteinhausenbergerdorff" * 2, email=f"{'office' * 10}@{'school' * 10}.example")
