@@ -97,9 +97,7 @@ class FapiClient(RelyingParty):
         proven = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion} if assertion else {}
         sent = {"client_id": self.id, **proven, **form}
         headers = {"DPoP": proof} if proof else {}
-        return self.provider.post(
-            endpoint, {name: value for name, value in sent.items() if value is not None}, headers
-        )
+        return self.provider.post(endpoint, {name: value for name, value in sent.items() if value is not None}, headers)
 
     def redeems(self, code: str, **differs: Any) -> requests.Response:
         sound = {
@@ -140,7 +138,9 @@ class FapiClient(RelyingParty):
 
     # The resource
 
-    def reads(self, access_token: str, how: str = "header", *, scheme: str = "DPoP", proof: Any = SOUND, **headers: str):
+    def reads(
+        self, access_token: str, how: str = "header", *, scheme: str = "DPoP", proof: Any = SOUND, **headers: str
+    ):
         """Userinfo by GET, with the token in the header; `proof` may be several."""
         url = self.provider.said["userinfo_endpoint"]
         if proof is SOUND:

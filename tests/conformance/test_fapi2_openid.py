@@ -40,7 +40,7 @@ def test_ensure_other_scope_order_succeeds(client, browser):
 def test_test_claims_parameter_identity_claims(client, browser, provider):
     assert provider.said["claims_parameter_supported"] is True
     advertised = set(provider.said["claims_supported"]) - {"organisation", "estab_id", "estab_status"}
-    wish = dict.fromkeys(sorted(advertised), {"essential": False})
+    wish = {name: {"essential": False} for name in sorted(advertised)}
     found = client.signs_in(browser, claims=json.dumps({"id_token": wish, "userinfo": wish}))
     assert advertised <= set(found.claims)
     of_the_person = advertised - {"iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid"}

@@ -134,7 +134,8 @@ def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client, browser):
 
 @spec(DPOP, "10.1", requirement="A dpop_jkt that is not the proof's key is refused when pushed")
 def test_ensure_mismatched_dpop_jkt_fails(client):
-    answer = client.pushes(dpop_jkt=ECKey.generate_key("P-256").thumbprint(), proof=client.proof("POST", par_url(client)))
+    proof = client.proof("POST", par_url(client))
+    answer = client.pushes(dpop_jkt=ECKey.generate_key("P-256").thumbprint(), proof=proof)
     conditions.refusal(answer, 400, "invalid_dpop_proof")
 
 
@@ -190,7 +191,7 @@ def refuses_wrong_proofs(client, token):
         "none": f"{conditions.segment({**anything, 'alg': 'none'})}.{said}.",
         "a bad signature": f"{head}.{said}.{signature[:-8]}{signature[-8:][::-1].swapcase()}",
         "a private key": proof(header={"jwk": client.key.as_dict(private=True)}),
-        "another method": proof(method="PUT"), "another address": proof(url=f"{client.provider.issuer}/oauth/elsewhere"),
+        "another method": proof(method="PUT"), "another address": proof(url=f"{client.provider.issuer}/elsewhere"),
         "another token": proof(ath="x" * 43), "another key": proof(key=ec),
         "an hour ahead": proof(iat=now + 3600), "an hour ago": proof(iat=now - 3600),
     }  # fmt: skip

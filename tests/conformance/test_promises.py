@@ -1,0 +1,170 @@
+"""What an automated browser needs (protocol.md §3.9): names of controls that do not change, and no JavaScript.
+
+The conformance suite's browser, and that of anybody who tests against us, is told these names once.
+"""
+
+import re
+from urllib.parse import urljoin
+
+import pytest
+
+from idp.conformance.prepare import Credentials
+from idp.foundation.web.transactions import work as a_request
+from tests import factories
+from tests.conformance.browser import Arrived
+from tests.conformance.relying_party import RelyingParty
+
+PLAN = "Promises to automated browsers"
+MODULE = "{}"
+
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+def promise(requirement):
+    return pytest.mark.spec("protocol.md", "3.9", requirement=requirement)
+
+
+@pytest.fixture
+def data_client(a_fapi_client):
+    """A client that asks for school data."""
+    return a_fapi_client("conf-fapi-1", scope="school")
+
+
+@pytest.fixture
+def device_client(served, provider):
+    with a_request(served[0]):
+        made = factories.a_client(grant_types=frozenset({DEVICE}), redirect_uris=[])
+        return RelyingParty(provider, Credentials(made.id, factories.secret_of(made.id), None), "")
+
+
+def has_control(browser, name, *, button):
+    """A control of this `id`, and of this `name` where it is a field."""
+    found = browser.shown.soup.find(id=name)
+    assert found is not None, name
+    assert found.name == ("button" if button else "input")
+    assert button or found["name"] == name
+    return True
+
+
+def controls(browser, *, fields=(), buttons=()):
+    return all(has_control(browser, name, button=False) for name in fields) and all(
+        has_control(browser, name, button=True) for name in buttons
+    )
+
+
+@promise("Sign-in page: username, password; sign-in, cancel")
+def test_the_sign_in_page(client, browser):
+    browser.opens(client.asks())
+    assert controls(browser, fields=("username", "password"), buttons=("sign-in", "cancel"))
+    client.is_refused(browser.presses("cancel"), "access_denied")
+
+
+@promise("Page that asks for data: authority; allow, deny")
+def test_the_page_that_asks_for_data(data_client, browser):
+    browser.opens(data_client.asks(prompt="login consent"))
+    browser.signs_in()
+    assert controls(browser, fields=("authority",), buttons=("allow", "deny"))
+    assert browser.presses("allow") is None, "the declaration is needed"
+    data_client.is_refused(browser.presses("deny"), "access_denied")
+
+
+@promise("Page that asks for identity alone: no authority; allow, deny")
+def test_the_page_that_asks_who_you_are(client, browser):
+    browser.opens(client.asks(prompt="login consent"))
+    browser.signs_in()
+    assert controls(browser, buttons=("allow", "deny"))
+    assert not browser.shown.has("authority")
+    client.gets_code(browser.presses("allow"))
+
+
+@promise("Sign-out page: confirm-logout, stay; then signed-out")
+def test_the_sign_out_page(client, browser, provider):
+    client.signs_in(browser)
+    url = provider.said["end_session_endpoint"]
+    browser.opens(url)
+    assert controls(browser, buttons=("confirm-logout", "stay"))
+    browser.presses("stay")
+    client.gets_code(browser.opens(client.asks(prompt="none")))
+    browser.opens(url)
+    browser.presses("confirm-logout")
+    assert browser.shown.has("signed-out")
+
+
+@promise("Error pages: error-code, and the parameter's name in words")
+def test_error_pages(client, browser, provider):
+    gone = f"{client.id}&request_uri=urn:ietf:params:oauth:request_uri:gone"
+    for url, parameter in (
+        (client.asks(redirect_uri="https://evil.example/"), "redirect_uri"),
+        (client.asks(client_id="nobody"), "client_id"),
+        (f"{provider.said['authorization_endpoint']}?client_id={gone}", "request_uri"),
+        (f"{provider.said['end_session_endpoint']}?id_token_hint=x", "id_token_hint"),
+    ):
+        assert browser.opens(url) is None
+        assert browser.shown.soup.find(id="error-code").text
+        assert parameter in browser.shown.text
+        assert "no-store" in browser.shown.headers["Cache-Control"]
+
+
+@promise("Form post page: form response, button continue, and one script with a nonce that submits it")
+def test_the_form_post_page(client, browser):
+    assert browser.opens(client.asks(prompt="none", response_mode="form_post")) is None
+    page = browser.shown
+    assert page.soup.find("form", id="response")["method"] == "post"
+    (script,) = [each for each in page.soup.find_all("script") if not each.get("src")]
+    assert "submit()" in script.text
+    assert f"'nonce-{script['nonce']}'" in page.headers["Content-Security-Policy"]
+    assert isinstance(browser.presses("continue"), Arrived)
+
+
+@promise("Device page: user_code; continue, then allow, deny")
+def test_the_device_page(device_client, browser):
+    said = device_client.posts("device_authorization", {"scope": "openid"}).json()
+    browser.opens(said["verification_uri"])
+    browser.signs_in()
+    assert controls(browser, fields=("user_code",), buttons=("continue",))
+    browser.presses("continue", user_code=said["user_code"])
+    assert controls(browser, buttons=("allow", "deny"))
+    browser.allows()
+    tokens = device_client.posts("token", {"grant_type": DEVICE, "device_code": said["device_code"]})
+    assert tokens.status_code == 200, tokens.text
+
+
+@promise("A request needs no CSRF token, and every decision does")
+def test_decisions_need_our_own_form(data_client, client, browser, provider):
+    link = data_client.asks(prompt="login consent")
+    browser.opens(link)
+    decides_without_token(browser, username=browser.known.username, password=browser.known.password)
+    browser.opens(link)
+    assert browser.shown.has("sign-in"), "nobody has signed in"
+    browser.signs_in()
+    decides_without_token(browser, deny="yes")
+    assert browser.opens(link) is None
+    assert browser.shown.has("allow"), "nobody has refused"
+    browser.opens(provider.said["end_session_endpoint"])
+    decides_without_token(browser, confirm="yes")
+    client.gets_code(browser.opens(client.asks(prompt="none")))  # nobody has signed out
+
+
+def decides_without_token(browser, **typed):
+    """Send the form that is shown from a page that could not read its token."""
+    form = browser.shown.soup.find("input", attrs={"name": "csrf_token"}).find_parent("form")
+    target = urljoin(browser.shown.url, form.get("action") or browser.shown.url)
+    browser.session.post(target, data=typed, allow_redirects=False, timeout=20)
+
+
+@promise("No page on the way needs JavaScript: it stands in files of ours, and no control waits for it")
+def test_no_page_needs_javascript(client, browser, provider):
+    browser.opens(client.asks(prompt="login consent"))
+    pages = [browser.shown]
+    browser.signs_in()
+    pages.append(browser.shown)
+    client.gets_code(browser.presses("allow"))
+    browser.opens(provider.said["end_session_endpoint"])
+    pages.append(browser.shown)
+    for page in pages:
+        assert page.soup.find("form")
+        assert not page.soup.find_all("button", disabled=True)
+        assert not page.soup.find_all("script", src=False)
+        for script in page.soup.find_all("script"):
+            assert re.match(r"/static/", script["src"])
+        assert not page.soup.find_all(attrs={"hidden": True}, name="form")
