@@ -52,6 +52,19 @@ def server():
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1", "224.0.0.1", "[::1]", "[::127.0.0.1]",
+        "[::ffff:127.0.0.1]", "[::ffff:0:127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b::a9fe:a9fe]", "[2002:7f00:1::]",
+        "[fc00::1]", "[fec0::1]", "[fe80::1]", "[ff02::1]",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_not_public_is_not_even_tried(address):
+    with pytest.raises(fetch.FetchFailed, match="leads to an address that is not public"):
+        fetch.get(f"https://{address}/", STRICT)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "https://127.0.0.1/", "https://[::1]/", "https://169.254.169.254/latest/meta-data", "https://2130706433/",

@@ -21,6 +21,10 @@ from idp.foundation.settings import Fetch
 CHUNK: Final = 65_536
 DOCUMENT: Final = 65_536
 """Bytes of the largest document (key set, sector identifier) that is read."""
+GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""The only part of IPv6 in which hosts of the internet are (RFC 4291 §2.4)."""
+NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+"""IPv4 addresses as a machine with IPv6 alone reaches them (RFC 6052 §2.1)."""
 
 
 class FetchFailed(Exception):
@@ -119,11 +123,13 @@ def _checked(url: str, rules: Fetch) -> str:
 
 
 def _is_public(text: str) -> bool:
+    """Whether everybody can reach it: an IPv6 address that stands for an IPv4 one is judged by that."""
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is not None and not inner.is_global:
-            return False
+        if address in NAT64:
+            return ipaddress.IPv4Address(address.packed[12:]).is_global
+        inner = address.sixtofour or (address.teredo[1] if address.teredo else None)
+        return address in GLOBAL_UNICAST and address.is_global and (inner is None or inner.is_global)
     return address.is_global and not address.is_multicast
 
 
