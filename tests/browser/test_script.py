@@ -49,6 +49,8 @@ def test_printing_the_credentials_leaves_out_everything_but_them(registered, loo
     assert page.evaluate("window.printed") == 1
 
     page.emulate_media(media="print")
+    heading, name = page.get_by_role("heading", level=1), page.locator(".marque .mark")
+    assert heading.bounding_box()["x"] == name.bounding_box()["x"], "the sheet's margins are printed"
     for text in (registered.estab_id, registered.password, registered.school.name):
         expect(page.get_by_text(text).locator("visible=true").first).to_be_visible()
     for left_out in ("nav", "footer", "aside", "button", "form", ".actions", ".skip"):
