@@ -3,8 +3,9 @@
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Insert, Table
+from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 
 from idp.foundation.database import Base, session
 
@@ -12,12 +13,12 @@ from idp.foundation.database import Base, session
 def note(model: type[Base], **values: Any) -> bool:
     """Insert the row unless its primary key is there already; whether it was us."""
     connection = session().connection()
-    return connection.execute(_statement(model, connection.dialect.name), values).rowcount == 1
+    return connection.execute(_statement(model, connection.dialect.name), values).one_or_none() is not None
 
 
 @cache
-def _statement(model: type[Base], dialect: str) -> Insert:
+def _statement(model: type[Base], dialect: str) -> ReturningInsert[Any]:
+    """It returns the key of what it inserted: a row count is not kept for inserts on every database."""
     table = cast("Table", model.__table__)
-    if dialect == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table).on_conflict_do_nothing().returning(*table.primary_key)
