@@ -5,8 +5,10 @@ Every test says with `@pytest.mark.spec(specification, section, requirement=…)
 writes the table of them all with how they went.
 """
 
+import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +26,10 @@ from tests.conformance.fapi import FapiClient
 from tests.conformance.matrix import Matrix
 from tests.conformance.relying_party import Provider, RelyingParty
 from tests.databases import Place
+from tests.oidc.receiving import Receiver, a_receiver
 from tests.serving import a_provider
 
-SUITE = "https://suite.example/test/a/idaas"
+SUITE = "/test/a/idaas"
 
 Wait = Callable[[float], None]
 AClient = Callable[..., RelyingParty]
@@ -42,13 +45,28 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def served(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str, str, Prepared]]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """Of the provider and of the suite: the file of whom to trust, and what serves with it."""
+    return a_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="session")
+def suite(certificate: tuple[Path, ssl.SSLContext]) -> Iterator[Receiver]:
+    """Where the suite's addresses are: it listens for logout tokens; a browser never gets so far."""
+    with a_receiver(f"{SUITE}/backchannel_logout", certificate[1]) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def served(
+    place: Place, certificate: tuple[Path, ssl.SSLContext], suite: Receiver
+) -> Iterator[tuple[Any, str, str, Prepared]]:
     """The application, its issuer, the file of whom to trust, and what `idp conformance prepare` made."""
-    trust, tls = a_certificate(tmp_path_factory.mktemp("tls"))
-    with a_provider(place, tls) as (app, issuer):
+    trust, tls = certificate
+    with a_provider(place, tls, fetch={"extra_ca": str(trust)}) as (app, issuer):
         with a_request(app):
             factories.a_school()
-            known = prepare.everything(SUITE)
+            known = prepare.everything(suite.uri.removesuffix("/backchannel_logout"))
         yield app, issuer, str(trust), known
 
 
@@ -80,7 +98,8 @@ def wait() -> Iterator[Wait]:
 @pytest.fixture
 def a_browser(served: tuple[Any, str, str, Prepared]) -> Callable[[], Browser]:
     """Another browser, with cookies of its own."""
-    return lambda: Browser(served[2], served[3])
+    known = served[3]
+    return lambda: Browser(served[2], known.username, known.password, elsewhere=known.suite)
 
 
 @pytest.fixture

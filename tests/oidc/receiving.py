@@ -1,5 +1,6 @@
 """A client's back-channel logout endpoint, served on this machine."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,18 +27,23 @@ class Receiver:
 
 
 @contextmanager
-def a_receiver() -> Iterator[Receiver]:
-    """Listens until the block ends."""
+def a_receiver(path: str = "/backchannel", tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    """Listens until the block ends; over https, as localhost, with `tls`."""
     port, app = free_port(), Flask("receiver")
-    receiver = Receiver(f"http://127.0.0.1:{port}/backchannel")
+    receiver = Receiver(f"https://localhost:{port}{path}" if tls else f"http://127.0.0.1:{port}{path}")
 
-    @app.post("/backchannel")
+    @app.post(path)
     def take() -> Response:
         receiver.got.append(
             {"form": request.form.to_dict(), "type": request.mimetype, "query": request.query_string,
-             "headers": dict(request.headers)}
+             "headers": dict(request.headers), "tls": _spoken(request.environ.get("werkzeug.socket"))}
         )  # fmt: skip
         return Response(status=receiver.answers.pop(0) if receiver.answers else 200)
 
-    with serving(app, port):
+    with serving(app, port, tls):
         yield receiver
+
+
+def _spoken(connection: Any) -> str | None:
+    """The version of TLS, where it was spoken."""
+    return connection.version() if isinstance(connection, ssl.SSLSocket) else None

@@ -1,0 +1,94 @@
+"""Back-Channel Logout OP (protocol.md §3.5), with a static client and with one that has registered itself.
+
+The worker runs as it does in production, and delivers to the suite over https.
+"""
+
+import secrets
+import threading
+import time
+from urllib.parse import urlencode
+
+import pytest
+from joserfc import jws, jwt
+
+from idp import worker
+from tests.conformance import conditions
+
+PLAN = "Back-Channel Logout OP"
+MODULE = "oidcc-{}"
+LOGOUT = "OpenID Connect Back-Channel Logout 1.0"
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+SOON = 5.0
+"""Seconds in which a logout token has to have come (protocol.md §3.9)."""
+
+spec = pytest.mark.spec
+
+
+@pytest.fixture(params=["static", "registered"])
+def client(request, a_client, a_registered_client, known):
+    if request.param == "static":
+        return a_client()
+    return a_registered_client(
+        post_logout_redirect_uris=[f"{known.suite}/post_logout_redirect"],
+        backchannel_logout_uri=f"{known.suite}/backchannel_logout", backchannel_logout_session_required=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def delivered(served, suite):
+    """`delivered()` waits until the worker has delivered the one logout token, and gives what came."""
+    suite.got.clear()
+    stop = threading.Event()
+    finish = worker.start(served[0], stop)
+
+    def one():
+        until = time.monotonic() + SOON
+        while not suite.got and time.monotonic() < until:
+            time.sleep(0.02)
+        (got,) = suite.got
+        return got
+
+    yield one
+    stop.set()
+    finish()
+
+
+@spec(LOGOUT, "2.1", requirement="Back-channel logout, and the session's name in it, are advertised")
+def test_backchannel_logout_discovery_endpoint_verification(provider):
+    assert provider.said["backchannel_logout_supported"] is True
+    assert provider.said["backchannel_logout_session_supported"] is True
+
+
+@spec(
+    LOGOUT, "2.4", requirement="A logout token says who and which session, as the ID Token did, and nothing beside it"
+)
+@spec(LOGOUT, "2.5", requirement="Signing out by the client posts one logout token to it, over TLS 1.3")
+def test_backchannel_rp_initiated_logout(client, browser, provider, known, delivered):
+    signed_in = client.signs_in(browser)
+    state, away = secrets.token_hex(64), f"{known.suite}/post_logout_redirect"
+    asked = {"id_token_hint": signed_in.id_token, "post_logout_redirect_uri": away, "state": state}
+    arrived = browser.opens(f"{provider.said['end_session_endpoint']}?{urlencode(asked)}")
+    assert (arrived.address, arrived.query) == (away, [("state", state)])
+    client.is_refused(browser.goes_to(client.asks(prompt="none")), "login_required")
+
+    came = delivered()
+    assert came["form"].keys() == {"logout_token"}
+    assert (came["type"], came["query"], came["tls"]) == ("application/x-www-form-urlencoded", b"", "TLSv1.3")
+    token = came["form"]["logout_token"]
+    said = read(token, client, provider)
+    assert said.keys() == {"iss", "aud", "iat", "exp", "jti", "events", "sub", "sid"}
+    assert (said["sub"], said["sid"]) == (signed_in.claims["sub"], signed_in.claims["sid"])
+    assert said["events"] == {EVENT: {}}
+
+
+def read(token, client, provider):
+    """The claims of a logout token that is signed like an ID Token, is for this client, and has just been made."""
+    header = jws.extract_compact(token.encode()).headers()
+    assert header["typ"] == "logout+jwt"
+    assert header["alg"] == client.alg
+    assert header["kid"] in {key.kid for key in provider.keys.keys}
+    said = jwt.decode(token, provider.keys, algorithms=[client.alg]).claims
+    assert (said["iss"], said["aud"]) == (provider.issuer, client.id)
+    assert conditions.now() - 5 <= said["iat"] <= conditions.now()
+    assert conditions.now() < said["exp"] <= conditions.now() + 120
+    return said

@@ -1,0 +1,89 @@
+"""The plans with dynamic registration (protocol.md §3.7): each module again, with a client that registered for it.
+
+What a module sends and expects is in its own plan, once. Here is what the suite registers for it, what it is told
+about that, and that it cleans up after itself.
+"""
+
+from urllib.parse import urlsplit
+
+import pytest
+from joserfc.jwk import RSAKey
+
+from tests.conformance import conditions, test_basic
+from tests.conformance.test_basic import *  # noqa: F403  the same modules, under this plan's name
+from tests.conformance.test_rp_initiated_logout import *  # noqa: F403
+
+PLAN = "With dynamic registration: Basic OP, Form Post OP, RP-Initiated Logout OP"
+MODULE = "oidcc-{}"
+REGISTRATION = "OpenID Connect Dynamic Client Registration 1.0"
+
+spec = pytest.mark.spec
+
+
+@pytest.fixture(scope="module")
+def keys():
+    """The suite's own, which it registers beside a secret."""
+    return {"keys": [RSAKey.generate_key(2048, parameters={"kid": "suite", "use": "sig"}).as_dict(private=False)]}
+
+
+def pytest_generate_tests(metafunc):
+    """Basic OP is also Form Post OP; logout and registration are the same in both."""
+    if metafunc.function.__module__ == test_basic.__name__ and "response_mode" in metafunc.fixturenames:
+        metafunc.parametrize("response_mode", [None, "form_post"], ids=["query", "form_post"])
+
+
+@pytest.fixture
+def a_client(request, a_registered_client, keys, known, provider):
+    """Whichever client a module asks for, a new one is registered, as the suite does for that module."""
+    made = []
+
+    def registered(client_id="conf-basic-1", **_differs):
+        module, more = request.node.name, {}
+        if "refresh_token" in module:
+            more["grant_types"] = ["authorization_code", "refresh_token"]
+        if "logout" in module:
+            more["post_logout_redirect_uris"] = [f"{known.suite}/post_logout_redirect"]
+        method = "client_secret_post" if "post" in client_id else "client_secret_basic"
+        found = a_registered_client(jwks=keys, token_endpoint_auth_method=method, **more)
+        assert {name: found.metadata[name] for name in more} == more
+        made.append(found.metadata)
+        return found
+
+    yield registered
+    for metadata in made:
+        is_cleaned_up(metadata, provider)
+
+
+def is_cleaned_up(metadata, provider):
+    own = {"Authorization": f"Bearer {metadata['registration_access_token']}"}
+    gone = provider.http.delete(metadata["registration_client_uri"], headers=own, timeout=20)
+    assert gone.status_code == 204, gone.text
+
+
+@spec(REGISTRATION, "3.2", requirement="A registration is answered by all that was registered, a secret and a token")
+@spec("RFC 7592", "2.3", requirement="A client deletes its registration")
+def test_registration(register, keys, provider, known):
+    answer = register(jwks=keys, request_uris=["https://suite.example/r.jwt#hash"])
+    assert answer.status_code == 201
+    conditions.is_json(answer)
+    assert answer.headers["Cache-Control"] == "no-store"
+    said = answer.json()
+    assert said["client_secret_expires_at"] == 0
+    conditions.random(said["client_secret"])
+    conditions.random(said["registration_access_token"])
+    assert urlsplit(said["registration_client_uri"]).scheme == "https"
+    assert said["redirect_uris"] == [f"{known.suite}/callback"]
+    assert said["jwks"] == keys
+    assert said["scope"].split() == ["openid", "profile", "email", "phone", "offline_access"]
+    assert "request_uris" not in said
+    is_cleaned_up(said, provider)
+
+
+@spec(REGISTRATION, "2", requirement="Addresses for after and behind a sign-out are registered and told back")
+def test_registration_of_logout(register, known):
+    sent = {
+        "post_logout_redirect_uris": [f"{known.suite}/post_logout_redirect"],
+        "backchannel_logout_uri": f"{known.suite}/backchannel_logout", "backchannel_logout_session_required": True,
+    }  # fmt: skip
+    said = register(**sent).json()
+    assert {name: said[name] for name in sent} == sent

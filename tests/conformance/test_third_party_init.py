@@ -1,0 +1,34 @@
+"""3rd-Party-Initiated Login OP (protocol.md §3.6): where a client wants its sign-ins begun; https alone."""
+
+import pytest
+
+from tests.conformance import conditions
+
+PLAN = "3rd-Party-Init OP"
+MODULE = "oidcc-3rd_party-{}"
+REGISTRATION = "OpenID Connect Dynamic Client Registration 1.0"
+
+spec = pytest.mark.spec
+
+
+@spec("OpenID Connect Core 1.0", "4", requirement="A client may say where its sign-ins are begun, and is told so")
+@spec(REGISTRATION, "4.3", requirement="The client reads its registration, initiate_login_uri in it, by its own token")
+def test_init_login(register, provider, known):
+    uri = f"{known.suite}/initiate_login"
+    answer = register(initiate_login_uri=uri)
+    assert answer.status_code == 201
+    conditions.is_json(answer)
+    made = answer.json()
+    assert made["initiate_login_uri"] == uri
+    own = {"Authorization": f"Bearer {made['registration_access_token']}"}
+    read = provider.http.get(made["registration_client_uri"], headers=own, timeout=20)
+    assert read.status_code == 200
+    conditions.is_json(read)
+    assert read.json()["initiate_login_uri"] == uri
+    assert read.json()["client_id"] == made["client_id"]
+
+
+@spec(REGISTRATION, "2", requirement="initiate_login_uri has to be https")
+def test_init_login_nohttps(register, known):
+    uri = f"{known.suite}/initiate_login".replace("https:", "http:")
+    conditions.registration_refused(register(initiate_login_uri=uri), "invalid_client_metadata")
