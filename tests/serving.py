@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from wsgiref.types import WSGIApplication
 
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -27,7 +28,7 @@ class Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(app: Flask, port: int, tls: ssl.SSLContext | None = None) -> Iterator[None]:
+def serving(app: WSGIApplication, port: int, tls: ssl.SSLContext | None = None) -> Iterator[None]:
     """Serve `app` on `port` of this machine, in threads, until the block ends."""
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet, ssl_context=tls)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

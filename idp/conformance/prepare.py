@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jwk import ECKey, KeyParameters, KeySet, RSAKey
 from sqlalchemy import select
 
 from idp.estabs import accounts, credentials
@@ -95,15 +95,15 @@ def _client(client_id: str, about: dict[str, Any], told: dict[str, Any], suite: 
         client, secret = registry.register(manifest, by=BY)
     if secret is None and keys is None:
         secret = registry.rotate_secret(client.id, overlap=timedelta(0), by=BY)
-    return Credentials(client.id, secret, keys.as_dict(private=True) if keys else None)
+    return Credentials(client.id, secret, dict(keys.as_dict(private=True)) if keys else None)
 
 
 def _new_keys(alg: str, client_id: str) -> KeySet:
     """A pair of keys for signatures by `alg`."""
-    about: dict[str, Any] = {"kid": f"{client_id}-{clock.timestamp()}", "use": "sig", "alg": alg}
-    made: RSAKey | ECKey
-    made = ECKey.generate_key("P-256", about) if alg == "ES256" else RSAKey.generate_key(2048, about)
-    return KeySet([made])
+    about: KeyParameters = {"kid": f"{client_id}-{clock.timestamp()}", "use": "sig", "alg": alg}
+    if alg == "ES256":
+        return KeySet([ECKey.generate_key("P-256", about)])
+    return KeySet([RSAKey.generate_key(2048, about)])
 
 
 def _person(about: dict[str, str]) -> tuple[str, str]:

@@ -12,8 +12,6 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 import requests
 from bs4 import BeautifulSoup
 
-from idp.conformance.prepare import Prepared
-
 FORM = "application/x-www-form-urlencoded"
 REDIRECTS = {302, 303}
 MOST = 10
@@ -49,25 +47,25 @@ class Page:
     @property
     def text(self) -> str:
         """The words on it, as they are read."""
-        return " ".join(self.soup.find(id="main").get_text(" ").split())
+        return " ".join((self.soup.find(id="main") or self.soup).get_text(" ").split())
 
     def has(self, control: str) -> bool:
         return self.soup.find(id=control) is not None
 
     def lets_forms_to(self, url: str) -> bool:
         """Whether its `form-action` allows `url`."""
-        rules = [rule.split() for rule in self.headers["Content-Security-Policy"].split(";")]
-        allowed = next(rule[1:] for rule in rules if rule and rule[0] == "form-action")
+        rules = [rule.split() for rule in self.headers.get("Content-Security-Policy", "").split(";")]
+        allowed = next((rule[1:] for rule in rules if rule and rule[0] == "form-action"), None)
         origin = _origin(url)
-        return origin in allowed or ("'self'" in allowed and origin == _origin(self.url))
+        return allowed is None or origin in allowed or ("'self'" in allowed and origin == _origin(self.url))
 
 
 class Browser:
-    """Somebody's browser. `shown` is its page; it has none while the partner is looked at."""
+    """Somebody's browser. `shown` is its page; there is none once an address below `elsewhere` was reached."""
 
-    def __init__(self, trust: str, known: Prepared) -> None:
-        self.known, self.session = known, trusting(trust)
-        self._elsewhere = trusting(trust)
+    def __init__(self, trust: str, username: str, password: str, *, elsewhere: str | None = None) -> None:
+        self.username, self.password, self._partner = username, password, elsewhere
+        self.session, self._elsewhere = trusting(trust), trusting(trust)
         self._page: Page | None = None
 
     @property
@@ -102,7 +100,7 @@ class Browser:
 
     def signs_in(self) -> Arrived | None:
         """On the sign-in page."""
-        return self.presses("sign-in", username=self.known.username, password=self.known.password)
+        return self.presses("sign-in", username=self.username, password=self.password)
 
     def allows(self) -> Arrived | None:
         """On the page that asks whether to share."""
@@ -110,6 +108,16 @@ class Browser:
 
     def continues(self, arrived: Arrived | None = None) -> Arrived:
         """Do what each page asks until the partner is reached."""
+        arrived = self._through(arrived)
+        assert arrived is not None, f"stranded: {self.shown.status} {self.shown.url}: {self.shown.text}"
+        return arrived
+
+    def arrives(self, url: str) -> None:
+        """Follow a link and do what each page of ours asks, until a page asks nothing."""
+        arrived = self._through(self.opens(url))
+        assert arrived is None, arrived
+
+    def _through(self, arrived: Arrived | None) -> Arrived | None:
         for _ in range(MOST):
             if arrived is not None:
                 return arrived
@@ -120,8 +128,8 @@ class Browser:
             elif self.shown.has("response"):
                 arrived = self.presses("continue")
             else:
-                break
-        raise AssertionError(f"stranded: {self.shown.status} {self.shown.url}: {self.shown.text}")
+                return None
+        raise AssertionError(f"asked again and again: {self.shown.text}")
 
     def goes_to(self, url: str) -> Arrived:
         """Follow a link and do what each page asks until the partner is reached."""
@@ -152,7 +160,7 @@ class Browser:
         raise AssertionError(f"too many redirects, the last to {answer.url}")
 
     def _is_partners(self, url: str) -> bool:
-        return url.startswith(f"{self.known.suite}/")
+        return self._partner is not None and url.startswith(f"{self._partner}/")
 
 
 def trusting(certificate: str) -> requests.Session:

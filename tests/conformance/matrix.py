@@ -1,5 +1,6 @@
 """The conformance matrix: which requirement of which specification is held by which module, and how it went."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,5 +76,5 @@ def _row(item: pytest.Item, mark: pytest.Mark) -> Row:
     )  # fmt: skip
 
 
-def _line(cells: object) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"  # type: ignore[attr-defined]
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -16,8 +16,8 @@ CORE = "OpenID Connect Core 1.0"
 spec = pytest.mark.spec
 
 
-@pytest.fixture
-def scope():
+@pytest.fixture(name="scope")
+def with_openid():
     return "openid"
 
 

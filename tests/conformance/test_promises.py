@@ -133,7 +133,7 @@ def test_the_device_page(device_client, browser):
 def test_decisions_need_our_own_form(data_client, client, browser, provider):
     link = data_client.asks(prompt="login consent")
     browser.opens(link)
-    decides_without_token(browser, username=browser.known.username, password=browser.known.password)
+    decides_without_token(browser, username=browser.username, password=browser.password)
     browser.opens(link)
     assert browser.shown.has("sign-in"), "nobody has signed in"
     browser.signs_in()

@@ -1,0 +1,102 @@
+"""Relying parties as they are installed, on their own addresses, against us as served over HTTPS.
+
+Each is told the issuer, a client id and a secret, and is configured as its documentation says; nothing of it is
+replaced. A person's browser walks between the two.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from wsgiref.types import WSGIApplication
+
+import pytest
+import requests
+
+from idp.foundation.web.transactions import work as a_request
+from tests import factories
+from tests.certificates import a_certificate
+from tests.conformance.browser import Browser
+from tests.databases import Place
+from tests.ports import free_port
+from tests.serving import a_provider, serving
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What an operator hands to a partner."""
+
+    client_id: str
+    secret: str
+    metadata: dict[str, Any]
+    """Our discovery document."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The provider, and who there is."""
+
+    app: Any
+    issuer: str
+    tls: Any
+    trust: str
+    username: str
+    name: str
+
+    def register(self, redirect_uri: str, **differs: Any) -> Registered:
+        """A client with this redirect URI."""
+        with a_request(self.app):
+            made = factories.a_client(
+                redirect_uris=[redirect_uri], required_scopes=SCOPES, optional_scopes=frozenset(), **differs
+            )
+            answer = requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=20)
+            return Registered(made.id, factories.secret_of(made.id), answer.json())
+
+
+SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
+
+
+@pytest.fixture(scope="session")
+def served(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    trust, tls = a_certificate(tmp_path_factory.mktemp("tls"))
+    with a_provider(place, tls) as (app, issuer):
+        with a_request(app):
+            owner = factories.an_administrator()
+            found = Scene(app, issuer, tls, str(trust), owner.username, owner.name)
+        yield found
+
+
+@pytest.fixture
+def scene(served: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """The provider, whose certificate every program of this machine trusts meanwhile."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", served.trust)
+    return served
+
+
+@pytest.fixture
+def browser(scene: Scene) -> Browser:
+    """Somebody who works at a school."""
+    return Browser(scene.trust, scene.username, factories.PASSWORD)
+
+
+@pytest.fixture
+def visitor(scene: Scene) -> Callable[[str], Browser]:
+    """The same person, for a partner that has no server: the browser stops below the address."""
+    return lambda address: Browser(scene.trust, scene.username, factories.PASSWORD, elsewhere=address)
+
+
+@pytest.fixture
+def on_a_port(scene: Scene) -> Iterator[Callable[[Callable[[str], WSGIApplication]], str]]:
+    """`on_a_port(make)` serves `make(address)` at the address it returns, until the test is over."""
+    running = []
+
+    def run(make: Callable[[str], WSGIApplication]) -> str:
+        port = free_port()
+        address = f"https://localhost:{port}"
+        context = serving(make(address), port, scene.tls)
+        context.__enter__()
+        running.append(context)
+        return address
+
+    yield run
+    for context in running:
+        context.__exit__(None, None, None)

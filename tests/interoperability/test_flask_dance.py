@@ -1,0 +1,75 @@
+"""Flask-Dance: a blueprint on top of requests-oauthlib, as its documentation has it for a provider of one's own."""
+
+from urllib.parse import urlencode
+
+from flask import Flask, redirect, session
+from flask_dance.consumer import OAuth2ConsumerBlueprint
+
+SCOPE = "openid profile email offline_access"
+
+
+def relying_party(known):
+    """It authenticates by HTTP Basic, when it redeems a code and when it refreshes by itself."""
+    about = known.metadata
+    app = Flask("flask_dance_rp")
+    app.secret_key = "a secret of this app"
+    app.config["SESSION_COOKIE_NAME"] = "rp"
+    idaas = OAuth2ConsumerBlueprint(
+        "idaas", __name__, client_id=known.client_id, client_secret=known.secret, scope=SCOPE, use_pkce=True,
+        authorization_url=about["authorization_endpoint"], token_url=about["token_endpoint"],
+        auto_refresh_url=about["token_endpoint"], redirect_to="home",
+    )  # fmt: skip
+    app.register_blueprint(idaas, url_prefix="/login")
+
+    @app.get("/")
+    def home():
+        if not idaas.session.authorized:
+            return page("Nobody")
+        return page(idaas.session.get(about["userinfo_endpoint"]).json()["name"])
+
+    @app.get("/later")
+    def later():
+        """As if the ten minutes were over."""
+        before = idaas.token["access_token"]
+        idaas.token = {**idaas.token, "expires_in": -1}
+        idaas.session.get(about["userinfo_endpoint"]).raise_for_status()
+        return page(idaas.token["access_token"] != before)
+
+    @app.get("/logout")
+    def logout():
+        hint = idaas.token["id_token"]
+        session.clear()
+        return redirect(f"{about['end_session_endpoint']}?{urlencode({'id_token_hint': hint})}")
+
+    return app
+
+
+def page(text):
+    return f"<main id=main>{text}</main>"
+
+
+def test_sign_in_refresh_and_logout(scene, browser, on_a_port):
+    def make(address):
+        return relying_party(scene.register(f"{address}/login/idaas/authorized"))
+
+    at = on_a_port(make)
+    browser.arrives(f"{at}/login/idaas")
+    assert browser.shown.text == scene.name
+    browser.opens(f"{at}/later")
+    assert browser.shown.text == "True"
+    browser.opens(f"{at}/logout")
+    assert browser.shown.has("signed-out")
+    browser.opens(f"{at}/")
+    assert browser.shown.text == "Nobody"
+    browser.opens(f"{at}/login/idaas")
+    assert browser.shown.has("sign-in")
+
+
+def test_refusing_brings_the_person_back(scene, browser, on_a_port):
+    def make(address):
+        return relying_party(scene.register(f"{address}/login/idaas/authorized"))
+
+    at = on_a_port(make)
+    browser.opens(f"{at}/login/idaas")
+    browser.presses("cancel")
+    assert browser.shown.text == "Nobody"

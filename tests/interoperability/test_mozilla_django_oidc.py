@@ -1,0 +1,104 @@
+"""mozilla-django-oidc in a small Django site: users by e-mail address, a silent renewal of the session, logout."""
+
+import time
+from contextlib import ExitStack
+from importlib import import_module
+
+import django
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
+from django.test import override_settings
+
+SCOPE = "openid profile email"
+URLS = "tests.interoperability.django_urls"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Django, set up once: it can be told of a provider by `override_settings` only."""
+    folder = tmp_path_factory.mktemp("django")
+    settings.configure(
+        SECRET_KEY="a secret of this site", ROOT_URLCONF=URLS, ALLOWED_HOSTS=["localhost"], USE_TZ=True,
+        INSTALLED_APPS=[
+            "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "mozilla_django_oidc",
+        ],
+        MIDDLEWARE=[
+            "django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.csrf.CsrfViewMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            "mozilla_django_oidc.middleware.SessionRefresh",
+        ],
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": folder / "site.sqlite3"}},
+        AUTHENTICATION_BACKENDS=["mozilla_django_oidc.auth.OIDCAuthenticationBackend"],
+        OIDC_RP_SCOPES=SCOPE, OIDC_RP_SIGN_ALGO="RS256", OIDC_USE_PKCE=True, OIDC_STORE_ID_TOKEN=True,
+        OIDC_OP_LOGOUT_URL_METHOD=f"{URLS}.end_session", LOGIN_REDIRECT_URL="/", LOGOUT_REDIRECT_URL="/",
+        OIDC_RP_CLIENT_ID="", OIDC_RP_CLIENT_SECRET="", OIDC_OP_AUTHORIZATION_ENDPOINT="", OIDC_OP_TOKEN_ENDPOINT="",
+        OIDC_OP_USER_ENDPOINT="", OIDC_OP_JWKS_ENDPOINT="", OIDC_OP_LOGOUT_ENDPOINT="",
+    )  # fmt: skip
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+def told(known):
+    """The settings that name the provider and the client."""
+    about = known.metadata
+    return {
+        "OIDC_RP_CLIENT_ID": known.client_id, "OIDC_RP_CLIENT_SECRET": known.secret,
+        "OIDC_OP_AUTHORIZATION_ENDPOINT": about["authorization_endpoint"],
+        "OIDC_OP_TOKEN_ENDPOINT": about["token_endpoint"], "OIDC_OP_USER_ENDPOINT": about["userinfo_endpoint"],
+        "OIDC_OP_JWKS_ENDPOINT": about["jwks_uri"], "OIDC_OP_LOGOUT_ENDPOINT": about["end_session_endpoint"],
+    }  # fmt: skip
+
+
+def kept_of(browser):
+    """Django's session of this browser."""
+    engine = import_module(settings.SESSION_ENGINE)
+    return engine.SessionStore(browser.session.cookies.get(settings.SESSION_COOKIE_NAME))
+
+
+def grow_old(browser):
+    """As if a quarter of an hour had passed."""
+    kept = kept_of(browser)
+    kept["oidc_id_token_expiration"] = 0
+    kept.save()
+
+
+def is_young(browser):
+    return kept_of(browser)["oidc_id_token_expiration"] > time.time()
+
+
+@pytest.mark.parametrize(("method", "basic"), [("client_secret_post", False), ("client_secret_basic", True)])
+def test_sign_in_renewal_and_logout(site, scene, browser, on_a_port, method, basic):
+    with ExitStack() as configured:
+
+        def make(address):
+            known = scene.register(
+                f"{address}/oidc/callback/", post_logout_redirect_uris=[f"{address}/"],
+                token_endpoint_auth_method=method,
+            )  # fmt: skip
+            configured.enter_context(override_settings(OIDC_TOKEN_USE_BASIC_AUTH=basic, **told(known)))
+            return get_wsgi_application()
+
+        at = on_a_port(make)
+        browser.arrives(f"{at}/oidc/authenticate/?next=/")
+        email = browser.shown.text
+        assert "@" in email
+
+        grow_old(browser)
+        browser.opens(f"{at}/")  # to us with prompt=none, and back
+        assert browser.shown.text == email
+        assert is_young(browser)
+
+        signs_out(browser, at)
+        assert browser.shown.text == "Nobody"
+        browser.opens(f"{at}/oidc/authenticate/")
+        assert browser.shown.has("sign-in")
+
+
+def signs_out(browser, at):
+    """Django's own form has to be posted; then to us with a hint, and back."""
+    token = browser.session.cookies.get(settings.CSRF_COOKIE_NAME)
+    headers = {"X-CSRFToken": token, "Referer": f"{at}/"}
+    out = browser.session.post(f"{at}/oidc/logout/", headers=headers, allow_redirects=False, timeout=20)
+    browser.opens(out.headers["Location"])

@@ -1,0 +1,52 @@
+"""requests-oauthlib: OAuth 2.0 with PKCE; it refreshes by itself, and knows nothing of ID Tokens."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from requests_oauthlib import OAuth2Session
+
+AT = "https://oauthlib.example"
+CALLBACK = f"{AT}/callback"
+SCOPE = ["openid", "profile", "email", "offline_access"]
+
+
+def test_sign_in_refresh_and_logout(scene, visitor):
+    known = scene.register(CALLBACK, token_endpoint_auth_method="client_secret_post")
+    about, person = known.metadata, visitor(AT)
+    refreshed: list[dict[str, Any]] = []
+    client = OAuth2Session(
+        known.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256", auto_refresh_url=about["token_endpoint"],
+        auto_refresh_kwargs={"client_id": known.client_id, "client_secret": known.secret},
+        token_updater=refreshed.append,
+    )  # fmt: skip
+
+    url, _ = client.authorization_url(about["authorization_endpoint"])
+    came = person.goes_to(url)
+    token = client.fetch_token(
+        about["token_endpoint"], authorization_response=f"{came.address}?{urlencode(came.query)}",
+        client_secret=known.secret, include_client_id=True,
+    )  # fmt: skip
+    assert client.get(about["userinfo_endpoint"]).json()["name"] == scene.name
+
+    client.token = {**token, "expires_at": 1}  # as if the ten minutes were over
+    assert client.get(about["userinfo_endpoint"]).status_code == 200
+    (after,) = refreshed
+    assert after["access_token"] != token["access_token"]
+    assert after["refresh_token"] == token["refresh_token"], "it stands, and the client keeps it"
+
+    person.opens(f"{about['end_session_endpoint']}?{urlencode({'id_token_hint': after['id_token']})}")
+    assert person.shown.has("signed-out")
+    silently, _ = client.authorization_url(about["authorization_endpoint"], prompt="none")
+    assert ("error", "login_required") in person.opens(silently).query
+
+
+def test_basic_authentication_is_its_default(scene, visitor):
+    known = scene.register(CALLBACK)
+    client = OAuth2Session(known.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256")
+    came = visitor(AT).goes_to(client.authorization_url(known.metadata["authorization_endpoint"])[0])
+    token = client.fetch_token(
+        known.metadata["token_endpoint"], authorization_response=f"{came.address}?{urlencode(came.query)}",
+        client_secret=known.secret,
+    )  # fmt: skip
+    endpoint, auth = known.metadata["token_endpoint"], (known.client_id, known.secret)
+    assert client.refresh_token(endpoint, auth=auth)["access_token"] != token["access_token"]
