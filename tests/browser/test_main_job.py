@@ -126,6 +126,20 @@ def test_signing_out_here_leaves_the_partner_to_its_own_session(a_member, partne
     admin.sees("Sign in")
 
 
+def test_the_next_steps_lead_on_to_the_partner_too(an_admin, partner, looks_right):
+    admin = an_admin()
+    admin.starts_at(partner)
+    admin.follows("Register your school")
+    admin.registers()
+    admin.follows("Next steps")
+    admin.sees("Next steps")
+    admin.reads("Carry on with Assembly")
+    looks_right(admin.page, "next-steps-for-assembly")
+    admin.follows("Continue to Assembly")
+
+    admin.sees("Authorise sharing with Assembly")
+
+
 @pytest.mark.parametrize("address", ["/register", "/XodRegister/School"])
 def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, looks_right, address):
     admin = an_admin()

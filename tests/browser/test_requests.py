@@ -80,7 +80,20 @@ def test_an_answer_by_form_leaves_by_itself(a_member, a_partner_asks, issuer):
     assert "code" in timetabler.sent
 
 
-def test_an_answer_by_form_has_a_button_where_scripts_are_off(a_member, a_window, a_partner_asks, issuer, looks_right):
+def test_the_page_of_an_answer_by_form_is_a_page_like_any_other(a_member, a_partner_asks, issuer, looks_right):
+    """Seen by whoever's partner does not answer."""
+    admin = a_member()
+    timetabler = a_partner_asks(admin.page, required_scopes=IDENTITY, optional_scopes=frozenset())
+    admin.page.context.route(f"{timetabler.url}**", lambda route: route.fulfill(status=204))
+    admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
+    admin.signs_in()
+    admin.presses("Continue to Timetabler")
+
+    admin.sees("Going back to Timetabler")
+    looks_right(admin.page, "form-post")
+
+
+def test_an_answer_by_form_has_a_button_where_scripts_are_off(a_member, a_window, a_partner_asks, issuer):
     admin = a_member(page=a_window(java_script_enabled=False))
     timetabler = a_partner_asks(admin.page, required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))

@@ -100,6 +100,19 @@ def test_a_school_suspended_while_somebody_is_signed_in_is_signed_out(a_member, 
     admin.sees("Sign in")
 
 
+def test_a_sign_in_page_whose_form_is_no_longer_ours_keeps_the_name_and_asks_again(a_member, looks_right):
+    admin = a_member()
+    admin.goes_to("/sign-in")
+    admin.page.context.clear_cookies(name="form")
+    admin.signs_in()
+    admin.is_told("This page had been open for a long time.")
+    expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
+    looks_right(admin.page, "sign-in-expired")
+
+    admin.signs_in()
+    admin.sees(admin.school.name)
+
+
 # Links in mails
 
 
