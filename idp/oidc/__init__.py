@@ -13,5 +13,9 @@ rules it has to pass, in their order: `checks.CHECKS`; what is wired to what: `s
     responses     the one writer of everything that leaves for a client's redirect URI
     tokens, claims          what is issued, and what it says
     grants/, extensions/    Authlib's skeletons, filled in
+    device, device_codes    the page where a device's code is typed, and the codes themselves
+    registration            clients that register themselves (the rules are `partners.self_registration`)
+    backchannel             what a client is sent when a browser session has ended
+    failures                why requests failed, for each client's own log
     token, userinfo, revocation, logout, discovery      the other endpoints
 """

@@ -21,7 +21,7 @@ class Device:
     def asks(self, **differs: Any) -> Any:
         """At the device authorization endpoint."""
         response = self.partner.posts(self.web, "/oauth/device_authorization", {"scope": self.scope, **differs})
-        self.codes = response.json if response.status_code == 200 else {}
+        self.codes = dict(response.json) if response.status_code == 200 else {}
         return response
 
     def polls(self, **differs: Any) -> Any:

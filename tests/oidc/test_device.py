@@ -11,6 +11,7 @@ from idp.estabs.models import Estab
 from idp.sharing.models import Authorisation
 from tests import factories
 from tests.oidc.devices import GRANT, GRANTS, Device, decide, enter
+from tests.oidc.signing import Signer, jwks, key
 from tests.oidc.support import authorised, follow, page, press, sign_in
 
 
@@ -196,6 +197,23 @@ def test_a_client_has_to_prove_itself(another, world, device):
     device.partner.secret = "wrong"
     assert device.asks().status_code == 401
     assert device.asks().json["error"] == "invalid_client"
+
+
+def test_a_device_that_proves_a_key_gets_tokens_bound_to_it(web, another, world):
+    public = jwks(key("ES256"))
+    client = world.another(
+        grant_types=GRANTS, profile="fapi2", token_endpoint_auth_method="private_key_jwt", jwks=public,
+        dpop_bound_access_tokens=True, id_token_signed_response_alg="ES256",
+    )  # fmt: skip
+    device = Device(another(), Signer(client.id, dpop_key=key("ES256", 2)))
+    device.asks()
+    decide(web, enter(web, device.codes["user_code"], world.username))
+    device.partner.dpop_key = None
+    assert device.polls().json["error"] == "invalid_dpop_proof"
+    device.partner.dpop_key = key("ES256", 2)
+    tokens = device.polls().json
+    assert tokens["token_type"] == "DPoP"
+    assert world.says(tokens["access_token"])["cnf"]["jkt"] == key("ES256", 2).thumbprint()
 
 
 def test_without_offline_access_there_is_no_refresh_token_and_without_openid_no_id_token(web, another, world):
