@@ -441,6 +441,23 @@ def upgrade() -> None:
         op.f("ix_authorization_requests_expires_at"), "authorization_requests", ["expires_at"], unique=False
     )
     op.create_table(
+        "client_events",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("endpoint", sa.Text(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("parameter", sa.Text(), nullable=False),
+        sa.Column("fact", sa.Text(), nullable=False),
+        sa.Column("comparison", sa.JSON(), nullable=True),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_client_events_client_id")),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_client_events")),
+    )
+    op.create_index(op.f("ix_client_events_last_at"), "client_events", ["last_at"], unique=False)
+    op.create_index("ix_client_events_newest", "client_events", ["client_id", "last_at"], unique=False)
+    op.create_table(
         "client_secrets",
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("client_id", sa.Text(), nullable=False),
@@ -477,6 +494,34 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_codes")),
     )
     op.create_index(op.f("ix_codes_expires_at"), "codes", ["expires_at"], unique=False)
+    op.create_table(
+        "device_codes",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("user_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("resource", sa.Text(), nullable=False),
+        sa.Column("interval", sa.Integer(), nullable=False),
+        sa.Column("poll_after", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("browser", sa.LargeBinary(), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("approved", sa.Boolean(), nullable=True),
+        sa.Column("person_id", sa.Text(), nullable=True),
+        sa.Column("estab_id", sa.Text(), nullable=True),
+        sa.Column("authorisation_id", sa.Text(), nullable=True),
+        sa.Column("lineage", sa.Text(), nullable=True),
+        sa.Column("auth_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acr", sa.Text(), nullable=True),
+        sa.Column("amr", sa.Text(), nullable=True),
+        sa.Column("sid", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_device_codes_client_id")),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_device_codes")),
+        sa.UniqueConstraint("user_digest", name=op.f("uq_device_codes_user_digest")),
+    )
+    op.create_index(op.f("ix_device_codes_expires_at"), "device_codes", ["expires_at"], unique=False)
     op.create_table(
         "estabs",
         sa.Column("id", sa.Text(), nullable=False),
