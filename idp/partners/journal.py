@@ -1,7 +1,7 @@
 """What went wrong with a client's requests, kept for whoever develops it: which parameter, and how; never a secret.
 
-What fails again in the same way is counted and not written again, and only the newest `MOST` ways are kept, so
-that a loop, or a stranger who plays the client, fills no table.
+What fails again in the same way is counted and not written again (of addresses the last one is kept), and only the
+newest `MOST` ways are, so that a loop, or a stranger who plays the client, fills no table and hides nothing.
 """
 
 from dataclasses import dataclass
@@ -38,13 +38,14 @@ def note(client_id: str, failure: Failure) -> None:
     if session().get(Client, client_id) is None:
         return
     now = clock.now()
-    said: dict[str, Any] = {
+    said = {
         "client_id": client_id, "endpoint": failure.endpoint, "error": failure.error, "parameter": failure.parameter,
-        "fact": failure.fact[:LONGEST], "comparison": None if failure.comparison is None else [*failure.comparison],
+        "fact": failure.fact[:LONGEST],
     }  # fmt: skip
     digest = crypto.digest(audit.canonical(said).decode("ascii"))
-    counted = session().execute(_once_more({**said, "digest": digest, "first_at": now, "last_at": now, "count": 1}))
-    if counted.scalar_one() == 1:
+    comparison = None if failure.comparison is None else [*failure.comparison]
+    row = {**said, "digest": digest, "comparison": comparison, "first_at": now, "last_at": now, "count": 1}
+    if session().execute(_once_more(row)).scalar_one() == 1:
         _forget_oldest(client_id)
 
 
@@ -62,7 +63,7 @@ def _once_more(row: dict[str, Any]) -> Executable:
         insert.values(row)
         .on_conflict_do_update(
             index_elements=[ClientEvent.digest],
-            set_={"count": ClientEvent.count + 1, "last_at": row["last_at"]},
+            set_={"count": ClientEvent.count + 1, "last_at": row["last_at"], "comparison": row["comparison"]},
         )
         .returning(ClientEvent.count)
     )

@@ -152,7 +152,7 @@ class ClientEvent(Base):
     __table_args__ = (Index("ix_client_events_newest", "client_id", "last_at"),)
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
-    """Of the client and of all that is said below."""
+    """Of the client, the endpoint, and what is wrong."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     first_at: Mapped[datetime]
     last_at: Mapped[datetime] = mapped_column(index=True)
@@ -166,4 +166,4 @@ class ClientEvent(Base):
     fact: Mapped[str]
     """What is wrong with it; never its value."""
     comparison: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
-    """For an address: how it differs from each that is registered."""
+    """For an address, the last one of several: how it differs from each that is registered."""

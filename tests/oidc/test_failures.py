@@ -175,6 +175,16 @@ def test_what_fails_again_in_the_same_way_is_counted(web, world, told, clock):
     assert event.last_at - event.first_at == timedelta(minutes=2)
 
 
+def test_of_many_wrong_addresses_the_last_is_shown_and_the_others_counted(web, world, told):
+    web.get(world.partner.link(max_age="soon"))
+    for number in range(5):
+        web.get(world.partner.link(redirect_uri=f"https://assembly.example/{number}"))
+    by_name = {each.parameter: each for each in told(world.partner)}
+    assert by_name.keys() == {"redirect_uri", "max_age"}
+    assert by_name["redirect_uri"].count == 5
+    assert by_name["redirect_uri"].comparison[0]["sent"] == "https://assembly.example/4"
+
+
 def test_only_the_newest_are_kept(world, work, clock):
     for number in range(journal.MOST + 5):
         with work():
