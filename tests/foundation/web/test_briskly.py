@@ -30,6 +30,14 @@ def test_beyond_the_limit_it_says_when_to_come_back(called, monkeypatch):
     assert called() == "ok"
 
 
+def test_a_network_of_ipv6_addresses_has_the_limit_of_one(called, monkeypatch):
+    monkeypatch.setattr("idp.foundation.web.throttle.time.monotonic", lambda: 60_000.0)
+    assert [called(f"2001:db8::{last}") for last in range(3)] == ["ok"] * 3
+    with pytest.raises(TooManyRequests):
+        called("2001:db8::4")
+    assert called("2001:db8:0:1::4") == "ok"
+
+
 def test_the_settings_factor_widens_it(called, app, monkeypatch):
     monkeypatch.setitem(app.extensions, "idp.throttle_factor", 2)
     assert [called() for _ in range(6)] == ["ok"] * 6

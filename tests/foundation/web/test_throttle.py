@@ -1,0 +1,49 @@
+"""What counts as one address: whoever has an IPv6 network of their own gets no more than anybody else."""
+
+import pytest
+
+from idp.foundation.web.throttle import caller
+
+
+@pytest.fixture
+def counted(app):
+    """`counted("192.0.2.1")` is what calls from there are counted under."""
+
+    def key(address):
+        with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
+            return caller()
+
+    return key
+
+
+def test_every_ipv4_address_counts_by_itself(counted):
+    assert counted("192.0.2.1") != counted("192.0.2.2")
+
+
+@pytest.mark.parametrize("other", ["2001:db8:0:1::2", "2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:0DB8:0:1::1"])
+def test_a_network_of_64_bits_counts_as_one_address(counted, other):
+    assert counted("2001:db8:0:1::1") == counted(other)
+
+
+def test_the_next_network_counts_by_itself(counted):
+    assert counted("2001:db8:0:1::1") != counted("2001:db8:0:2::1")
+
+
+def test_an_ipv4_address_counts_the_same_however_it_is_written(counted):
+    """A server that listens on both sees the mapped form (RFC 4291 §2.5.5.2)."""
+    assert counted("::ffff:192.0.2.1") == counted("192.0.2.1")
+    assert counted("::ffff:192.0.2.1") != counted("::ffff:192.0.2.2")
+
+
+@pytest.mark.parametrize("odd", ["", "unix:", "fe80::1%eth0"])
+def test_what_is_no_address_is_counted_too(counted, odd):
+    assert counted(odd) is not None
+
+
+def test_the_limits_of_views_count_so(app, web, monkeypatch):
+    monkeypatch.setitem(app.extensions, "idp.throttle_factor", 1)
+
+    def asks(last):
+        return web.get("/set-up/of-nobody", environ_base={"REMOTE_ADDR": f"2001:db8:0:7::{last:x}"})
+
+    assert 429 in {asks(last).status_code for last in range(1, 33)}
