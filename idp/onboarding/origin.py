@@ -20,7 +20,8 @@ class Origin:
     client_id: str
     name: str
     address: str
-    """Where somebody without the request goes: the application starts over there, or it is its website."""
+    """Where somebody without the request goes: the application starts over there, or it is its website or the
+    company's. Empty where neither has any: an application that registered itself need not name one."""
     restarts: bool
     """Whether `address` starts a new request by itself."""
 
@@ -49,11 +50,11 @@ def of_client(client_id: str | None) -> Origin | None:
     if client.initiate_login_uri:
         address = _with(client.initiate_login_uri, iss=runtime.settings().server.issuer)
         return Origin(client.id, client.client_name, address, restarts=True)
-    return Origin(client.id, client.client_name, client.client_uri, restarts=False)
+    return Origin(client.id, client.client_name, client.client_uri or client.partner_website, restarts=False)
 
 
 def way_on(registration: Registration, browser: bytes | None) -> WayOn | None:
-    """How to get from `registration` to the partner; None where no partner is behind it.
+    """How to get from `registration` to the partner; None where no partner is behind it, or none that has a place.
 
     The request is resumed only in the browser that began the registration, and while it can still be alive.
     """
@@ -63,6 +64,8 @@ def way_on(registration: Registration, browser: bytes | None) -> WayOn | None:
     alive = registration.created_at + timedelta(seconds=runtime.settings().tokens.interaction) > clock.now()
     if registration.return_to and alive and registration.began_in(browser):
         return WayOn(partner.name, registration.return_to, "resume")
+    if not partner.address:
+        return None
     return WayOn(partner.name, partner.address, "restart" if partner.restarts else "website")
 
 

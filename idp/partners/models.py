@@ -90,6 +90,11 @@ class Client(Base):
         return self.partner.name
 
     @property
+    def partner_website(self) -> str:
+        """The company's own site."""
+        return self.partner.website
+
+    @property
     def is_public(self) -> bool:
         """Whether it cannot keep a secret (RFC 6749 §2.1)."""
         return self.token_endpoint_auth_method == "none"  # noqa: S105  a method's name

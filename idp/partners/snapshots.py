@@ -24,6 +24,7 @@ class Snapshot:
     id: str
     partner_id: str
     partner_name: str
+    partner_website: str
     client_name: str
     client_uri: str
     logo_uri: str

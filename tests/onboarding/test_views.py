@@ -9,7 +9,7 @@ from idp.estabs.models import Administrator, Estab
 from idp.foundation import runtime
 from idp.foundation.settings import load
 from idp.onboarding.models import Registration
-from tests.factories import a_client, a_school
+from tests.factories import a_client, a_partner, a_school
 
 ISSUER = load().server.issuer
 JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
@@ -185,6 +185,28 @@ def test_without_a_place_to_restart_the_partner_is_named_and_linked_to(office, p
     verifies(phone, outbox)
 
     assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://assembly.example"
+
+
+def test_an_application_without_a_website_is_found_at_its_companys(office, phone, school, outbox, work):
+    with work():
+        company = a_partner(website="https://company.example")
+        client = a_client(company, initiate_login_uri=None, client_uri="")
+    types_details(office, school, f"/oauth/authorize?client_id={client.id}")
+    verifies(phone, outbox)
+
+    assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://company.example"
+
+
+def test_where_there_is_nowhere_to_go_there_is_no_button(office, phone, school, outbox, work):
+    with work():
+        client = a_client(a_partner(website=""), initiate_login_uri=None, client_uri="")
+    types_details(office, school, f"/oauth/authorize?client_id={client.id}")
+    verifies(phone, outbox)
+    page = phone.presses("sign-up")
+
+    assert page.value("passphrase")
+    assert "Go to the website" not in page.text
+    assert not page.soup.select("main a[href='']")
 
 
 def test_the_link_pressed_elsewhere_lets_the_first_browser_go_on_and_resume(office, phone, school, outbox, pending):
