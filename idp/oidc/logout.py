@@ -42,12 +42,18 @@ def answer() -> Response:
     if browser_request.method == "HEAD":
         return Response(status=200)
     pairs = [*browser_request.args.items(multi=True), *browser_request.form.items(multi=True)]
+    sent = incoming.parameters(pairs)
+    if browser_request.method == "POST" and not sent.wrong:
+        # A browser sends no cookies with another site's POST: it is to ask again, with them.
+        return redirect(_address(sent), 303)
     try:
-        asked = _read(incoming.parameters(pairs))
+        asked = _read(sent)
     except BadLogout as bad:
         return _bad(bad)
     here = session.current()
-    if here is None or _is_named(here.sid, asked):
+    if here is None:
+        return _onwards(asked)
+    if _is_named(here.sid, asked):
         return _out(asked)
     if asked.to is not None:
         security.allow_form_origin(security.origin_of(asked.to))
@@ -110,9 +116,20 @@ def _with_state(uri: str, state: str) -> str:
 
 
 def _out(asked: Asked) -> Response:
-    """End this browser's session and go where the client wanted, if that is proven."""
+    """End this browser's session and go on."""
     session.end_here()
+    return _onwards(asked)
+
+
+def _onwards(asked: Asked) -> Response:
+    """Where the client wanted, if that is proven."""
     return redirect(asked.to or url_for("signin.signed_out"), 303)
+
+
+def _address(sent: Parameters) -> str:
+    """The same request as a link; how long it may be is bounded in `incoming`."""
+    carried = {name: value for name, value in sent.values.items() if name in CARRIED}
+    return f"{url_for('oidc.logout')}?{urlencode(carried)}"
 
 
 def _bad(bad: BadLogout) -> Response:

@@ -40,7 +40,8 @@ def test_without_state_none_comes_back(web, hint):
 
 def test_it_may_be_posted(web, hint):
     response = web.post("/oauth/logout", data={"id_token_hint": hint, "post_logout_redirect_uri": AFTER})
-    assert response.location == AFTER
+    assert response.status_code == 303
+    assert web.get(response.location).location == AFTER
 
 
 def is_a_page_about(response, parameter):

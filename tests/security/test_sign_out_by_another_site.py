@@ -1,0 +1,70 @@
+"""S34: a form that another site posts to our logout endpoint signs nobody out who would not be by a link."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from idp.oidc.logout import CARRIED
+from idp.signin import operators
+from idp.signin.models import BrowserSession
+from tests.oidc.support import authorised, page, sent
+
+AFTER = "https://assembly.example/signed-out"
+
+
+@pytest.fixture
+def hint(web, world):
+    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["id_token"]
+
+
+def without_cookies(another, **form):
+    """A browser keeps our Lax cookies to itself when another site posts."""
+    return another().post("/oauth/logout", data=form, headers={"Origin": "https://evil.example"})
+
+
+def is_here(web, world):
+    return "code" in sent(web.get(world.partner.link(prompt="none")))
+
+
+@pytest.mark.parametrize("form", [{}, {"state": "x"}, {"client_id": "nobody"}, {"post_logout_redirect_uri": AFTER}])
+def test_no_cookie_is_taken_away_from_whom_we_did_not_see(another, world, hint, form):
+    assert "Set-Cookie" not in without_cookies(another, **form).headers
+
+
+def test_nor_by_a_link_that_brings_none(another, world, hint):
+    assert "Set-Cookie" not in another().get("/oauth/logout", query_string={"id_token_hint": hint}).headers
+
+
+def test_the_browser_asks_again_with_its_cookies_and_then_the_person_is_asked(web, another, world):
+    authorised(web, world.partner, world.username)
+    response = without_cookies(another, client_id=world.partner.id, more="x")
+    assert (response.status_code, response.location) == (303, f"/oauth/logout?client_id={world.partner.id}")
+    assert page(web.get(response.location)).find(id="confirm-logout")
+    assert is_here(web, world)
+
+
+def test_a_proven_client_that_posts_is_obeyed_when_the_browser_asks_again(web, another, world, hint):
+    response = without_cookies(another, id_token_hint=hint, post_logout_redirect_uri=AFTER, state="a&b=ü")
+    assert response.status_code == 303
+    assert {name for name, _ in parse_qsl(urlsplit(response.location).query)} <= set(CARRIED)
+    assert is_here(web, world)
+    assert web.get(response.location).location == f"{AFTER}?state=a%26b%3D%C3%BC"
+    assert sent(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
+
+
+@pytest.mark.parametrize("form", [{"state": "x" * 5000}, {"id_token_hint": "x" * 9000}, {"state": ["a", "b"]}])
+def test_what_no_link_can_carry_is_refused_at_once(another, world, form):
+    response = without_cookies(another, **form)
+    assert "Set-Cookie" not in response.headers
+    assert (response.status_code, response.headers.get("Location")) == (400, None)
+
+
+def test_an_operator_is_not_a_person_whom_a_client_may_sign_out(web, world, hint):
+    with world.work() as session:
+        operator, _ = operators.add("Sam", "sam@idaas.example")
+        row = session.query(BrowserSession).one()
+        row.kind, row.person_id = "operator", operator.id
+    for asked in ({}, {"id_token_hint": hint}):
+        assert "Set-Cookie" not in web.get("/oauth/logout", query_string=asked).headers
+    with world.work() as session:
+        assert session.query(BrowserSession).one().ended_at is None
