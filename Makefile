@@ -59,6 +59,10 @@ bench: $(DEV) ## [WHAT=costs] Measure: a full-size register, search, and what a 
 bench-quick: $(DEV) ## The same, smaller and on SQLite alone
 	@$(RUN) -m bench --quick $(WHAT)
 
+.PHONY: matrix
+matrix: $(DEV) ## Run the mirror of the OpenID conformance plans and write docs/conformance-matrix.md
+	@$(RUN) -m pytest -q tests/conformance --matrix docs/conformance-matrix.md
+
 .PHONY: install
 install: $(DEV) ## Make the environment for working on it, and nothing else
 

@@ -11,6 +11,7 @@ from idp.foundation.command import application
 LAZY = {
     "audit": "idp.audit.cli:commands",
     "clients": "idp.partners.cli:clients",
+    "conformance": "idp.conformance.cli:commands",
     "keys": "idp.keys.cli:commands",
     "onboarding": "idp.onboarding.cli:commands",
     "operators": "idp.signin.cli:commands",
@@ -26,6 +27,7 @@ HELP = {
     "audit": "Search the audit log, and verify its chain.",
     "clients": "Register partners' applications, rotate their secrets, disable them.",
     "config": "Check the settings, show them, or make secrets.",
+    "conformance": "Get ready for the OpenID Foundation's conformance suite.",
     "db": "Bring the database to the newest schema.",
     "doctor": "Check that everything is as it should be, and say what to do where it is not.",
     "keys": "List, rotate and retire the signing keys.",

@@ -88,9 +88,9 @@ _latest = [datetime.now(UTC)]
 def wait() -> Iterator[Wait]:
     """`wait(30)` lets half a minute pass for the provider at once. Otherwise its clock stands still.
 
-    It never runs backwards from one test to the next: what was agreed before is not agreed in the future.
+    It never runs backwards from one test to the next, nor stands still: what was agreed before was agreed in the past.
     """
-    with clocks.fixed(max(datetime.now(UTC), _latest[0])):
+    with clocks.fixed(max(datetime.now(UTC), _latest[0] + timedelta(seconds=1))):
         yield lambda seconds: clocks.move(timedelta(seconds=seconds))
         _latest[0] = clocks.now()
 

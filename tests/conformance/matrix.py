@@ -68,7 +68,7 @@ def _row(item: pytest.Item, mark: pytest.Mark) -> Row:
     module = item.getparent(pytest.Module)
     about = module.obj if module is not None else None
     variant = f" ({item.callspec.id})" if hasattr(item, "callspec") else ""
-    named = item.name.partition("[")[0].removeprefix("test_").replace("_", "-")
+    named = mark.kwargs.get("module") or item.name.partition("[")[0].removeprefix("test_").replace("_", "-")
     return Row(
         plan=getattr(about, "PLAN", str(item.path.name)), module=getattr(about, "MODULE", "{}").format(named) + variant,
         specification=mark.args[0], clause=mark.args[1], requirement=mark.kwargs.get("requirement", ""),

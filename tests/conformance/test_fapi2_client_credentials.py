@@ -103,7 +103,12 @@ def test_ensure_client_id_in_token_endpoint(client, other):
     conditions.refusal(gets(client, client_id=other.id, assertion=forged), 401, "invalid_client")
 
 
-@spec(FAPI, "5.4.1", requirement="An assertion signed by RS256 is refused")
+@spec(
+    FAPI,
+    "5.4.1",
+    requirement="An assertion signed by RS256 is refused",
+    module="ensure-signed-client-assertion-with-RS256-fails",
+)
 def test_ensure_signed_client_assertion_with_rs256_fails(client):
     conditions.refusal(gets(client, assertion=by_rs256(client)), 401, "invalid_client")
 

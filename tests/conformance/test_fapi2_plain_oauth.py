@@ -295,7 +295,12 @@ def test_ensure_token_endpoint_fails_with_expired_auth_code(client, code, wait):
     conditions.refusal(client.redeems(code), 400, "invalid_grant")
 
 
-@spec(FAPI, "5.4.1", requirement="An assertion signed by RS256 is refused")
+@spec(
+    FAPI,
+    "5.4.1",
+    requirement="An assertion signed by RS256 is refused",
+    module="ensure-signed-client-assertion-with-RS256-fails",
+)
 def test_ensure_signed_client_assertion_with_rs256_fails(client, code):
     assert client.signer.as_dict(private=False)["alg"] == "PS256"
     conditions.refusal(client.redeems(code, assertion=by_rs256(client)), 401, "invalid_client")
@@ -370,26 +375,36 @@ def is_a_page_about_the_request(browser, link):
     return True
 
 
-@spec(PAR, "7.3", requirement="A pushed request that was answered is a page")
+@spec(PAR, "7.3", requirement="A pushed request that was answered is a page", module="par-attempt-reuse-request_uri")
 def test_par_attempt_reuse_request_uri(client, browser):
     link = client.asks()
     client.completes(browser.goes_to(link))
     assert is_a_page_about_the_request(browser, link)
 
 
-@spec(PAR, "4", requirement="A pushed request that expired is a page")
+@spec(PAR, "4", requirement="A pushed request that expired is a page", module="par-attempt-to-use-expired-request_uri")
 def test_par_attempt_to_use_expired_request_uri(client, browser, wait):
     answer = client.pushes()
     wait(answer.json()["expires_in"] + 1)
     assert is_a_page_about_the_request(browser, client.link(answer.json()["request_uri"]))
 
 
-@spec(PAR, "4", requirement="Another client's pushed request is a page")
+@spec(
+    PAR,
+    "4",
+    requirement="Another client's pushed request is a page",
+    module="par-attempt-to-use-request_uri-for-different-client",
+)
 def test_par_attempt_to_use_request_uri_for_different_client(client, other, browser):
     assert is_a_page_about_the_request(browser, other.link(client.pushed()))
 
 
-@spec(PAR, "2.1", requirement="A request_uri cannot be pushed")
+@spec(
+    PAR,
+    "2.1",
+    requirement="A request_uri cannot be pushed",
+    module="par-authorization-request-containing-request_uri-form-param",
+)
 def test_par_authorization_request_containing_request_uri_form_param(client):
     conditions.refusal(client.pushes(request_uri=client.pushed()), 400, "invalid_request")
 

@@ -1,0 +1,38 @@
+"""`idp conformance`: get this service ready for the OpenID Foundation's conformance suite."""
+
+import json
+from pathlib import Path
+
+import click
+
+from idp.conformance import plans, prepare
+from idp.foundation import runtime
+from idp.foundation.command import working
+from idp.foundation.settings import ROOT
+from idp.partners.command import write_secret
+
+
+@click.group()
+def commands() -> None:
+    """Get ready for the OpenID Foundation's conformance suite; docs/conformance.md says how to run it."""
+
+
+@commands.command("prepare")
+@click.option("--suite", help="The suite's address with its alias; that of config/conformance.toml otherwise.")
+@click.option(
+    "--into", default="var/conformance", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write the suite's configurations to.",
+)  # fmt: skip
+@working
+def prepare_command(*, suite: str | None, into: Path) -> None:
+    """Register the suite's clients and its person, and write a configuration for each of its plans.
+
+    Run again, it replaces them: secrets, keys and password are new each time. Production refuses it.
+    """
+    known = prepare.everything(suite)
+    folder = into if into.is_absolute() else ROOT / into
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, configuration in plans.everything(known).items():
+        write_secret(folder / name, json.dumps(configuration, indent=2))
+        click.echo(f"wrote {into / name}")
+    click.echo(f"The suite at {known.suite} finds its clients at {runtime.settings().server.issuer}.")

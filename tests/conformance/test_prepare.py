@@ -1,0 +1,101 @@
+"""`idp conformance prepare`: what the real suite is told."""
+
+import json
+import stat
+
+import pytest
+from click.testing import CliRunner
+
+from idp.conformance import prepare
+from idp.conformance.cli import commands
+from idp.partners import registry
+from tests import factories
+
+SUITE = "https://suite.example/test/a/ours"
+
+
+@pytest.fixture
+def prepared(app, work, tmp_path):
+    """`prepared()` runs the command, and gives the configurations it wrote."""
+    with work():
+        factories.a_school()
+
+    def run():
+        asked = ["prepare", "--suite", SUITE, "--into", str(tmp_path)]
+        done = CliRunner().invoke(commands, asked, obj=lambda: app)
+        assert done.exit_code == 0, done.output
+        assert SUITE in done.output
+        return {file.name: json.loads(file.read_text("utf-8")) for file in tmp_path.iterdir()}
+
+    return run
+
+
+def test_each_plan_has_its_configuration_for_your_eyes_only(prepared, tmp_path):
+    written = prepared()
+    assert set(written) == {"static.json", "registered.json", "fapi2-openid.json"}
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in tmp_path.iterdir())
+    for said in written.values():
+        assert said["alias"] == "ours"
+        assert said["server"]["discoveryUrl"].endswith("/.well-known/openid-configuration")
+        assert said["browser"][0]["match"].endswith("/oauth/authorize*")
+
+
+def test_secrets_and_keys_in_it_are_those_of_the_clients(prepared, work):
+    written = prepared()
+    static, fapi = written["static.json"], written["fapi2-openid.json"]
+    with work():
+        for part in ("client", "client2", "client_secret_post"):
+            found = registry.client(static[part]["client_id"])
+            assert registry.secret_matches(found, static[part]["client_secret"])
+            assert not found.require_pkce
+        for part in ("client", "client2"):
+            found = registry.client(fapi[part]["client_id"])
+            (private,), (public,) = fapi[part]["jwks"]["keys"], found.jwks["keys"]
+            assert "d" in private
+            assert "d" not in public
+            assert {name: private[name] for name in public} == public
+
+
+def test_every_address_stands_below_the_suites(prepared, work):
+    prepared()
+    with work():
+        for name in ("conf-basic-1", "conf-post-1", "conf-fapi-2"):
+            found = registry.client(name)
+            for uri in (*found.redirect_uris, *found.post_logout_redirect_uris, found.backchannel_logout_uri):
+                assert uri is None or uri.startswith(f"{SUITE}/")
+
+
+def test_again_replaces_everything(prepared, work):
+    before, after = prepared(), prepared()
+    first, second = (said["static.json"]["client"] for said in (before, after))
+    assert first["client_id"] == second["client_id"]
+    with work():
+        found = registry.client(first["client_id"])
+        assert not registry.secret_matches(found, first["client_secret"])
+        assert registry.secret_matches(found, second["client_secret"])
+    assert password_of(before) != password_of(after)
+
+
+def password_of(written):
+    typed = written["static.json"]["browser"][0]["tasks"][0]["commands"]
+    return next(each[3] for each in typed if each[:3] == ["text", "id", "password"])
+
+
+def test_modules_that_end_on_a_page_are_told_what_to_look_for(prepared):
+    overrides = prepared()["static.json"]["override"]
+    bad = overrides["oidcc-rp-initiated-logout-bad-id-token-hint"]["browser"]
+    assert bad[-1]["tasks"][-1]["commands"][0][2:5] == ["error-parameter", 10, "id_token_hint"]
+    assert overrides["oidcc-prompt-login"]["browser"][0]["tasks"][0]["commands"][0][-1].startswith("update-image")
+
+
+def test_production_refuses(work, monkeypatch, settings):
+    real = settings.model_copy(update={"environment": "production"})
+    monkeypatch.setattr("idp.foundation.runtime.settings", lambda: real)
+    with work(), pytest.raises(prepare.NotHere):
+        prepare.everything(SUITE)
+
+
+def test_without_a_free_school_it_says_what_to_do(work):
+    with work(), pytest.raises(prepare.NoSchool) as refused:
+        prepare.everything(SUITE)
+    assert "idp schools refresh" in refused.value.says
