@@ -87,8 +87,8 @@ def as_json(value: Any) -> str:
 
 
 def _is_malformed(text: str) -> bool:
-    """Control characters, and what was not UTF-8 (it is read as U+FFFD)."""
-    return any(char < " " or char in "\x7f\ufffd" for char in text)
+    """Control characters, what was not UTF-8 (it is read as U+FFFD), and halves of characters, which JSON can name."""
+    return any(char < " " or char in "\x7f\ufffd" or "\ud800" <= char <= "\udfff" for char in text)
 
 
 class Payload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types

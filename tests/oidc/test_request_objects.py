@@ -111,3 +111,22 @@ def test_under_fapi2_it_has_to_be_young_and_short(web, world, clock):
     ):  # fmt: skip
         form = {"client_id": partner.id, "request": request_object(partner, **times)}
         assert (partner.posts(web, "/oauth/par", form).status_code == 201) == good, times
+
+
+@pytest.mark.parametrize(
+    "name", ["state", "login_hint", "nonce", "acr_values", "prompt", "resource", "other", "\udfff"]
+)
+@pytest.mark.parametrize("prompt", ["none", "login"])
+def test_half_a_character_in_it_is_refused(web, partner, name, prompt):
+    """JSON can say what no text can be: a surrogate without its other half."""
+    wrong = request_object(partner, **({"prompt": prompt} | {name: "a\ud800b"}))
+    got = sent(web.get(outside(partner, request=wrong)))
+    assert got["error"] in {"invalid_request", "invalid_request_object"}
+    assert "\ufffd" not in got.get("state", "")
+
+
+@pytest.mark.parametrize("prompt", ["none", "login"])
+def test_half_a_character_in_the_claims_it_asks_for_matches_nobody(web, partner, prompt):
+    for claims in ({"id_token": {"sub": {"value": "\ud800"}}}, {"\ud800": {}}, {"userinfo": {"\ud800": None}}):
+        response = web.get(outside(partner, request=request_object(partner, claims=claims, prompt=prompt)))
+        assert response.status_code == 303
