@@ -9,7 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from authlib.oauth2 import OAuth2Error
-from flask import make_response, redirect, render_template, request as browser_request
+from flask import make_response, redirect, render_template, request as browser_request, session as form_cookie
 from flask_wtf import FlaskForm
 from werkzeug import Response
 from wtforms import BooleanField, RadioField
@@ -104,11 +104,12 @@ def ask() -> Response:
     """Show what is asked for; on the buttons, agree or refuse."""
     request = _waiting_for(authorize.CONSENT)
     if isinstance(request, Response):
+        _keep_ticks()
         return request
     person = _person()
     if not person.may_authorise:
         return _for_a_viewer(request, person)
-    if browser_request.method == "GET":
+    if browser_request.method != "POST":  # a HEAD carries no token against forgery, and decides nothing
         return _page(request, person, Decision())
     if "deny" in browser_request.form:
         authorise.refuse(request.client.registered, authorize.wanted(request), by=person)
@@ -161,7 +162,7 @@ def agree(client: AnyClient, asked: frozenset[str], person: Administrator, form:
         form.authority.errors = ["Tick the box if you have authority; otherwise ask somebody who has."]
     elif form.validate():
         return authorise.give(
-            client, question.chosen(frozenset(typed.getlist("area"))), by=person, offered=question.proposal.offered,
+            client, question.chosen(_typed_ticks()), by=person, offered=question.proposal.offered,
             agreement=client.agreement_version, until=question.until,
         )  # fmt: skip
     return None
@@ -172,8 +173,8 @@ def question_page(
     template: str = "oidc/consent.html", **more: object,
 ) -> Response:  # fmt: skip
     """What is asked for, with what was ticked; `back` is where to go on as somebody else."""
-    question, typed = question_of(client, asked, person), browser_request.form
-    ticked = frozenset(typed.getlist("area")) if browser_request.method == "POST" else question.proposal.ticked
+    question, kept = question_of(client, asked, person), _kept_ticks()
+    ticked = _typed_ticks() if browser_request.method == "POST" else question.proposal.ticked if kept is None else kept
     page = render_template(
         template, form=form, question=question, client=client, person=person, school=person.estab.school,
         ticked=ticked, back=back, **more,
@@ -181,8 +182,13 @@ def question_page(
     return make_response(page, 422 if form.errors else 200)
 
 
-def viewer_page(client: AnyClient, person: Administrator, *, back: str, leave: str) -> Response:
-    """Who may only look is told who may decide; `leave` is what the button says that declines."""
+def viewer_page(
+    client: AnyClient, person: Administrator, *, back: str, leave: str, instead: str | None = None
+) -> Response:
+    """Who may only look is told who may decide; `leave` is what the button says that declines.
+
+    `instead` is what to ask them for, where that is not to sign in to the client once.
+    """
     refusal: Refusal | None = None
     try:
         authority.check(person)
@@ -190,7 +196,7 @@ def viewer_page(client: AnyClient, person: Administrator, *, back: str, leave: s
         refusal = refused
     page = render_template(
         "oidc/ask_an_owner.html", client=client, school=person.estab.school, refusal=refusal,
-        owners=people.owners(person.estab_id), back=back, leave=leave,
+        owners=people.owners(person.estab_id), back=back, leave=leave, instead=instead,
     )  # fmt: skip
     return make_response(page, 403)
 
@@ -204,6 +210,26 @@ def _page(request: Request, person: Administrator, form: Decision) -> Response:
     _let_forms_lead_back(request)
     asked, back = authorize.wanted(request), requests.address(request)
     return question_page(request.client.registered, asked, person, form, back=back)
+
+
+def _typed_ticks() -> frozenset[str]:
+    return frozenset(browser_request.form.getlist("area"))
+
+
+def _keep_ticks() -> None:
+    """Where the session ended while the page was open: what was ticked is there again after signing in."""
+    if browser_request.method == "POST":
+        ticked = _typed_ticks() & scopes.catalogue().keys()
+        form_cookie["ticked"] = [browser_request.args.get("request_uri"), sorted(ticked)]
+
+
+def _kept_ticks() -> frozenset[str] | None:
+    """What `_keep_ticks` kept for the request of this address; once."""
+    urn, ticked = form_cookie.get("ticked", (None, ()))
+    if urn is None or urn != browser_request.args.get("request_uri"):
+        return None
+    form_cookie.pop("ticked")
+    return frozenset(ticked)
 
 
 def _for_a_viewer(request: Request, person: Administrator) -> Response:

@@ -3,6 +3,8 @@
 Each step's page sends whoever is not there yet, or already past it, to the step where they are.
 """
 
+from collections.abc import Callable
+
 import structlog
 from flask import Blueprint, current_app, flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -11,11 +13,13 @@ from flask_wtf.csrf import CSRFError
 
 from idp.estabs.links import LinkRefused, LinkUsed
 from idp.foundation import database, runtime
+from idp.foundation.errors import TooManyRequests
 from idp.foundation.web import pages, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import browser, collect, forms, origin, register, signed_in, verify
 from idp.onboarding.models import Registration
 from idp.schools.forms import FindSchool
+from idp.schools.models import School
 
 bp = Blueprint("onboarding", __name__)
 bp.register_blueprint(signed_in.bp)
@@ -56,13 +60,11 @@ def details() -> ResponseReturnValue:
     begun = register.under_way(browser.here())  # for another school, perhaps: the person is the same
     form = forms.YourDetails(data=_typed(begun) if begun else None)
     if form.validate_on_submit():
-        begun = register.begin(school, form.typed(), browser=browser.known(), return_to=return_to)
-        return redirect(url_for(".resume", registration_id=begun.id), 303)
-    page = render_template(
-        "onboarding/details.html", form=form, school=school, partner=origin.of_path(return_to), return_to=return_to
-    )
-    browser.known()
-    return page, _status(form)
+        typed, here = form.typed(), browser.known()
+        begun = _unless_too_often(form, lambda: register.begin(school, typed, browser=here, return_to=return_to))
+        if begun is not None:
+            return redirect(url_for(".resume", registration_id=begun.id), 303)
+    return _details(school, form)
 
 
 @bp.get("/register/<registration_id>")
@@ -104,7 +106,8 @@ def correct_address(registration_id: str) -> ResponseReturnValue:
     form = forms.Address()
     if not form.validate_on_submit():
         return _check_email(registration, form)
-    register.change_address(registration, form.typed())
+    if _unless_too_often(form, lambda: register.change_address(registration, form.typed())) is None:
+        return _check_email(registration, form)
     flash(f"We have sent an e-mail to {registration.email}. Links sent before no longer work.", "success")
     return _to_its_step(registration)
 
@@ -254,7 +257,20 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
         return redirect(url_for("onboarding.resume", registration_id=known["registration_id"]), 303)
     if "secret" in known:
         return redirect(url_for("onboarding.verify_email", secret=known["secret"]), 303)
+    if request.endpoint == "onboarding.details" and (school_id := request.args.get("school", type=int)):
+        form = forms.YourDetails()
+        form.form_errors.append("This page had been open for a long time. Please check it and sign up again.")
+        return _details(register.school_to_register(school_id), form)
     return pages.form_expired()
+
+
+def _details(school: School, form: forms.YourDetails) -> ResponseReturnValue:
+    return_to = _return_to()
+    browser.known()
+    page = render_template(
+        "onboarding/details.html", form=form, school=school, partner=origin.of_path(return_to), return_to=return_to
+    )
+    return page, _status(form)
 
 
 def _check_email(registration: Registration, form: forms.Address) -> ResponseReturnValue:
@@ -302,6 +318,16 @@ def _to_its_step(registration: Registration) -> ResponseReturnValue:
 def _return_to() -> str | None:
     """The path of the pending request in `?next=`, if it stays on this host."""
     return security.local_path(request.args.get("next"), "") or None
+
+
+def _unless_too_often(form: FlaskForm, act: Callable[[], Registration]) -> Registration | None:
+    """What `act` returns; where it sends too many mails, it is undone, and the form, with all that was typed, says so."""
+    try:
+        with database.session().begin_nested():
+            return act()
+    except TooManyRequests as refused:
+        form.form_errors.append(refused.says)
+        return None
 
 
 def _status(form: FlaskForm) -> int:

@@ -200,6 +200,24 @@ def test_a_form_sent_empty_says_what_is_missing_and_keeps_what_was_typed(an_admi
     looks_right(admin.page, "details-wrong")
 
 
+def test_details_typed_into_a_form_that_is_no_longer_ours_stay_there(an_admin, looks_right):
+    admin = an_admin()
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.page.context.clear_cookies(name="form")
+    admin.page.locator("#name").fill(admin.name)
+    admin.page.locator("#email").fill(admin.email)
+    admin.page.locator("#mobile").fill(admin.mobile)
+    admin.page.locator("#declaration").check()
+    admin.page.locator("#sign-up").click()
+    admin.is_told("This page had been open for a long time.")
+    expect(admin.page.locator("#email")).to_have_value(admin.email)
+    looks_right(admin.page, "details-expired")
+
+    admin.page.locator("#sign-up").click()
+    admin.sees("Check your e-mail")
+
+
 def test_somebody_joins_a_school_that_is_registered_already(a_member, an_admin, a_window, looks_right):
     owner = a_member()
     colleague = an_admin(owner.school, name="Al Fresco")
@@ -394,7 +412,9 @@ def test_a_session_that_ended_while_a_page_was_open_loses_nothing(a_member, part
     admin.signs_in()
 
     admin.sees("Authorise sharing with Assembly")
-    admin.authorises("Attendance")
+    expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
+    expect(admin.page.locator("#authority")).not_to_be_checked()
+    admin.authorises()
     expect(admin.stands("Attendance")).to_have_text("Shared")
 
 
