@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Self
 
-from playwright.sync_api import Dialog, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from idp.estabs import accounts, people
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import Administrator
 from idp.foundation import runtime
 from idp.onboarding import review
 from idp.schools import search
@@ -166,7 +166,7 @@ class SchoolAdmin:
         if not field.is_visible():
             self.page.locator("details:has(#postcode) > summary").click()
         field.fill(self.school.typed[by])
-        self.page.locator(f"form:has(#{by})").get_by_role("button", name=re.compile("Search|Find")).click()
+        field.press("Enter")
         self.chooses_school()
 
     def chooses_school(self) -> None:
@@ -232,11 +232,3 @@ class SchoolAdmin:
         """At the partner: the word beside one data area."""
         heading = self.page.get_by_role("heading", name=area, exact=True)
         return self.page.locator(".areas li").filter(has=heading).locator(".chip")
-
-
-def never(dialog: Dialog) -> None:
-    """No page of ours asks in a dialogue."""
-    raise AssertionError(f"a dialogue: {dialog.message}")
-
-
-__all__ = ["Entry", "Estab", "Operator", "Partner", "SchoolAdmin", "never"]

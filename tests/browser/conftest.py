@@ -194,12 +194,6 @@ def a_member(an_admin: Callable[..., SchoolAdmin], behind: Work) -> Callable[...
 
 
 @pytest.fixture
-def width() -> str:
-    """The width tests sit at; `looks_right` goes through all of them."""
-    return "desk"
-
-
-@pytest.fixture
 def looks_right() -> LooksRight:
     """`looks_right(page, "sign-in")`: axe finds nothing, and nothing is wider than the window."""
 

@@ -1,4 +1,4 @@
-"""The pages of signing in and of the school's desk, in a real browser at both widths."""
+"""The pages of signing in and of the school's desk, in a real browser."""
 
 from datetime import timedelta
 from itertools import count
@@ -10,7 +10,6 @@ from playwright.sync_api import expect
 
 from idp.estabs import links
 from idp.foundation import clock
-from idp.foundation.web.transactions import work as a_request
 from idp.onboarding import review
 from idp.sharing import authorise
 from idp.signin import operators
@@ -27,20 +26,9 @@ def somebody(**differs):
 
 
 @pytest.fixture
-def inside(provider):
-    """One request's worth of work in the served provider."""
-    return lambda: a_request(provider[0])
-
-
-@pytest.fixture
-def issuer(provider):
-    return provider[1]
-
-
-@pytest.fixture
-def username(inside):
+def username(behind):
     """An administrator whose school shares with one service and has not been verified yet."""
-    with inside():
+    with behind():
         person = somebody(name="Jo Bloggs")
         person.estab.state = "unverified"
         review.open_for(person.estab)
@@ -100,22 +88,8 @@ def test_confirming_a_mobile_number(page, issuer, username, letters, looks_right
     expect(page.get_by_text("Your mobile number is confirmed.")).to_be_visible()
 
 
-def test_accounts_that_are_locked_or_not_open_explain_themselves(page, issuer, username, inside, looks_right):
-    for _ in range(11):
-        sign_in(page, issuer, username, "wrong every time")
-    expect(page.locator("h1")).to_have_text("Too many wrong passwords")
-    looks_right(page, "locked")
-
-    with inside():
-        other = somebody()
-        other.estab.state, name = "suspended", other.username
-    sign_in(page, issuer, name)
-    expect(page.locator("h1")).to_have_text("Your school's account is not open")
-    looks_right(page, "suspended")
-
-
-def test_a_colleague_gets_a_password(page, issuer, inside, looks_right):
-    with inside():
+def test_a_colleague_gets_a_password(page, issuer, behind, looks_right):
+    with behind():
         link = links.welcome(somebody(name="Al Bloggs", password_hash=None))
     page.goto(link)
     looks_right(page, "welcome")
@@ -129,9 +103,9 @@ def test_a_colleague_gets_a_password(page, issuer, inside, looks_right):
     looks_right(page, "link-used")
 
 
-def test_an_operator_is_set_up_and_signs_in(page, issuer, inside, looks_right):
+def test_an_operator_is_set_up_and_signs_in(page, issuer, behind, looks_right):
     email = f"sam-{next(_numbers)}@idaas.example"
-    with inside():
+    with behind():
         _, link = operators.add("Sam Jones", email)
     page.goto(link)
     looks_right(page, "set-up-begin")
@@ -151,8 +125,8 @@ def test_an_operator_is_set_up_and_signs_in(page, issuer, inside, looks_right):
     looks_right(page, "operators-desk")
 
 
-def test_the_page_says_which_partner_asks(page, issuer, inside, looks_right):
-    with inside():
+def test_the_page_says_which_partner_asks(page, issuer, behind, looks_right):
+    with behind():
         client_id = a_client(client_name="Timetabler").id
     asks = {
         "response_type": "code", "client_id": client_id, "redirect_uri": "https://assembly.example/callback",
@@ -164,8 +138,8 @@ def test_the_page_says_which_partner_asks(page, issuer, inside, looks_right):
     looks_right(page, "sign-in-partner")
 
 
-def test_a_welcome_that_expired_offers_a_new_one(page, issuer, inside, looks_right):
-    with inside():
+def test_a_welcome_that_expired_offers_a_new_one(page, issuer, behind, looks_right):
+    with behind():
         person = somebody(name="Al Bloggs", password_hash=None)
         link = links.welcome(person)
         links.welcome(person)
