@@ -111,18 +111,17 @@ def correct(registration: Registration, details: Details) -> Registration:
     moved = people.fold_email(details.email) != people.fold_email(registration.email)
     registration.name, registration.mobile = details.name, details.mobile
     registration.declared_at = clock.now()
-    if moved:
-        change_address(registration, details.email)
-    return registration
+    return change_address(registration, details.email) if moved else registration
 
 
-def change_address(registration: Registration, email: str) -> None:
+def change_address(registration: Registration, email: str) -> Registration:
     """Prove another address instead; links sent before are dead. Raises `TooManyRequests`, `CompletedAlready`."""
     if registration.used_at is not None:
         raise CompletedAlready(because=registration.id)
     registration.email, registration.email_verified_at, registration.proved_in = email, None, None
     log.record(events.REGISTRATION_ADDRESS_CHANGED, by="stranger", subject=registration.id)
     verify.send_proof(registration)
+    return registration
 
 
 def under_way(browser: bytes | None, school: School | None = None) -> Registration | None:

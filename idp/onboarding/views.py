@@ -321,7 +321,7 @@ def _return_to() -> str | None:
 
 
 def _unless_too_often(form: FlaskForm, act: Callable[[], Registration]) -> Registration | None:
-    """What `act` returns; where it sends too many mails, it is undone, and the form, with all that was typed, says so."""
+    """What `act` returns; None where it sends too many mails: it is undone, and the form, still filled in, says so."""
     try:
         with database.session().begin_nested():
             return act()

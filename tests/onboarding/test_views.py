@@ -240,6 +240,37 @@ def test_the_link_can_be_sent_again_and_to_another_address(office, school, outbo
     assert outbox.last("verify_email").to == "right@oakhill.example"
 
 
+def test_too_many_mails_for_an_address_lose_nothing_that_was_typed(office, phone, school, outbox, clock, work):
+    types_details(office, school)
+    for _ in range(4):
+        clock.move(timedelta(minutes=1))
+        office.presses("resend")
+    clock.move(timedelta(minutes=1))
+
+    page = types_details(phone, school, name="Sam Smith")
+    assert page.status == 422
+    assert "only the newest link works" in page.soup.select_one(".error-summary").text
+    assert page.soup.find(id="name")["value"] == "Sam Smith"
+    assert page.soup.find(id="email")["value"] == "office@oakhill.example"
+    assert page.soup.find(id="declaration").has_attr("checked")
+    the_one(work)  # what could not be begun has left nothing behind
+
+    clock.move(timedelta(hours=1))
+    assert "check-email" in phone.presses("sign-up").path
+
+
+def test_too_many_mails_for_a_corrected_address_change_nothing(office, school, outbox, clock, work):
+    types_details(office, school)
+    for attempt in range(4):
+        office.presses("correct", email=f"office{attempt}@oakhill.example")
+
+    page = office.presses("correct", email="right@oakhill.example")
+    assert page.status == 422
+    assert "only the newest link works" in page.soup.select_one(".error-summary").text
+    assert page.soup.find(id="email")["value"] == "right@oakhill.example"
+    assert the_one(work).email == "office3@oakhill.example"
+
+
 def test_too_many_mails_is_a_page_that_says_what_to_do(office, school, outbox, clock):
     types_details(office, school)
     for _ in range(4):
