@@ -37,6 +37,7 @@ PATH: Final = "/device"
 GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 NOT_WAITING: Final = "No device is waiting with this code. Check the letters, or ask the device for a new code."
 WAIT: Final = "You have tried many codes. Please wait a few minutes, ask the device for a new code, and try again."
+ASK_TO_CONNECT: Final = "Please ask one of them to connect the device or program, with a new code from it."
 
 
 class Code(FlaskForm):  # type: ignore[misc]  # WTForms has no types
@@ -103,16 +104,20 @@ def _enter(text: str, here: SignedIn) -> Response:
 
 
 def _question(found: Asked, client: OAuthClient, here: SignedIn, code: str) -> Response:
-    """Who asks, for what; and the answer. What the school has not agreed to yet is asked as on any way to a partner."""
+    """Who asks, for what; and the answer. What the school has not agreed to yet is asked as on any way to a partner.
+
+    Every device is a decision for the school: under an agreement that stands, too, only who may authorise connects one.
+    """
     person, registered, form = here.person, client.registered, consent.Decision()
     if "deny" in request.form:
         device_codes.deny(found, here)
         return redirect(_address(code), 303)
+    if not person.may_authorise:
+        back = _address(code)
+        return consent.viewer_page(registered, person, back=back, leave="Do not connect", instead=ASK_TO_CONNECT)
     if not registry.accepts(registered, person.estab.mis):
         return consent.which_mis(registered, person) or redirect(_address(code), 303)
     agreed = authorise.standing(person.estab_id, registered.id, found.scopes)
-    if agreed is None and not person.may_authorise:
-        return consent.viewer_page(registered, person, back=_address(code), leave="Do not connect")
     if "allow" in request.form:
         agreed = agreed or consent.agree(registered, found.scopes, person, form)
         if agreed is not None:

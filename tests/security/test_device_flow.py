@@ -12,7 +12,7 @@ from idp.oidc.models import DeviceCode
 from idp.sharing.models import Authorisation
 from tests import factories
 from tests.oidc.devices import GRANTS, Device, decide, enter
-from tests.oidc.support import follow, page, press
+from tests.oidc.support import authorised, follow, page, press
 
 
 @pytest.fixture
@@ -72,6 +72,22 @@ def test_someone_who_may_only_look_cannot_approve(web, device, world):
     )  # fmt: skip
     assert forged.status_code == 403
     assert nothing_was_agreed(world)
+    assert device.polls().json["error"] == "authorization_pending"
+
+
+def test_nor_where_the_school_agreed_before(web, another, world):
+    partner = world.another(grant_types=GRANTS | {"authorization_code"})
+    device = Device(another(), partner)
+    device.asks()
+    authorised(another(), partner, world.username, scope=device.scope)
+    with world.work() as session:
+        factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
+    asking = enter(web, device.codes["user_code"], "viewer")
+    assert asking.status_code == 403
+    assert page(asking).find(id="allow") is None
+    assert "works for you too" not in asking.text, "each device is connected by somebody who may decide"
+    token = page(asking).find(attrs={"name": "csrf_token"})["value"]
+    assert web.post(device.link, data={"csrf_token": token, "allow": "yes"}).status_code == 403
     assert device.polls().json["error"] == "authorization_pending"
 
 
