@@ -25,6 +25,7 @@ csrf = CSRFProtect()
 """On for every route; `csrf.exempt(view)` where the caller has no cookie to forge with (protocol.md §3.9)."""
 
 HEALTH: Final = frozenset({"/healthz", "/readyz"})
+FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 DESTINATIONS: Final = 10
 """Pending requests a browser's cookie remembers the partner's origin for."""
 
@@ -147,6 +148,7 @@ def configure(app: Flask, settings: Settings) -> None:
     csrf.init_app(app)
     app.before_request(_known_host)
     app.before_request(_readable_path)
+    app.before_request(_posted_form)
     app.before_request(_opened_route)
     app.after_request(with_headers)
     app.session_interface = _FormCookie()
@@ -189,6 +191,12 @@ def _readable_path() -> None:
     """No address of ours has control characters, and PostgreSQL cannot even be asked about a NUL."""
     if any(char < " " or char == "\x7f" for char in request.path):
         raise NotFound(because="a control character in the path")
+
+
+def _posted_form() -> None:
+    """Views ask which button was pressed; only a POST has shown a token against forgery by then."""
+    if request.method in {"GET", "HEAD"} and request.mimetype in FORMS and (request.form or request.files):
+        raise BadRequest(because="a form that was not posted")
 
 
 def _opened_route() -> None:

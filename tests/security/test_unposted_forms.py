@@ -1,0 +1,49 @@
+"""S34: a HEAD or a GET is not asked for a token against forgery, so a form that it brings is not even looked at."""
+
+import pytest
+
+from tests.oidc.devices import GRANTS, Device, enter
+from tests.oidc.support import address, authorised, follow, page, sign_in
+from tests.security.test_csrf_of_decisions import decided, waiting
+
+LOOKING = ["GET", "HEAD"]
+
+
+def both_ways(app):
+    return sorted(rule.rule for rule in app.url_map.iter_rules() if {"GET", "POST"} <= rule.methods)
+
+
+def test_no_page_reads_a_form_that_was_not_posted(app, web):
+    for path in both_ways(app):
+        for method in LOOKING:
+            for kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
+                answer = web.open(path, method=method, data={"a": "b"}, content_type=kind)
+                assert answer.status_code == 400, (method, path, kind)
+
+
+@pytest.mark.parametrize("method", LOOKING)
+def test_nothing_is_agreed_or_refused_by_one(web, world, method):
+    asking = address(waiting(web, world))
+    for form in ({"allow": "yes", "authority": "y"}, {"deny": "yes"}):
+        web.open(asking, method=method, data=form)
+    assert decided(world) == 0
+
+
+@pytest.mark.parametrize("method", LOOKING)
+def test_no_device_is_decided_about_by_one(web, another, world, method):
+    partner = world.another(grant_types=GRANTS | {"authorization_code"})
+    device = Device(another(), partner)
+    authorised(web, partner, world.username, scope=device.scope)
+    device.asks()
+    enter(web, device.codes["user_code"], world.username)
+    for button in ("allow", "deny"):
+        web.open(device.link, method=method, data={button: "yes"})
+    assert device.polls().json["error"] == "authorization_pending"
+
+
+def test_a_type_without_a_form_is_harmless(web, world):
+    """Some clients name the type of every request, whether or not anything follows."""
+    answer = web.get("/.well-known/openid-configuration", content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 200
+    response = follow(web, web.get(world.partner.link(), content_type="application/x-www-form-urlencoded"))
+    assert page(follow(web, sign_in(web, response, world.username))).find(id="allow")
