@@ -108,9 +108,9 @@ def invited(secret: str) -> Operator:
 def begin_set_up(secret: str) -> SetUp:
     """What the app needs: the same seed again, for as long as the link has not been used. Raises a `LinkRefused`."""
     kept = links.look(secret, SET_UP)
-    place = _place(kept)
-    seed = runtime.sealer().unseal(kept.value, where=place).decode() if kept.value else second_factor.new_seed()
-    kept.value = kept.value or runtime.sealer().seal(seed.encode(), where=place)
+    if kept.value is None:
+        _give_seed(kept)
+    seed = runtime.sealer().unseal(kept.value or "", where=_place(kept)).decode()
     return SetUp(session().get_one(Operator, kept.person_id), seed)
 
 
@@ -170,6 +170,14 @@ def _spend_code(operator_id: str, code: str) -> bool:
         update(Operator).where(Operator.id == operator_id, unused).values(totp_step=step).returning(Operator.id)
     )
     return spent.one_or_none() is not None
+
+
+def _give_seed(kept: PersonalSecret) -> None:
+    """Keep a new seed with the link, unless another page did so at this moment: both show that one."""
+    sealed = runtime.sealer().seal(second_factor.new_seed().encode(), where=_place(kept))
+    first = (PersonalSecret.digest == kept.digest, PersonalSecret.value.is_(None))
+    session().execute(update(PersonalSecret).where(*first).values(value=sealed))
+    session().refresh(kept)
 
 
 def _place(kept: PersonalSecret) -> str:

@@ -1,5 +1,6 @@
 """Our own staff: set up once by a link, and never in without a code."""
 
+import time
 from datetime import timedelta
 
 import pyotp
@@ -7,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from idp.foundation import clock as clocks
-from idp.signin import operators
+from idp.signin import operators, second_factor
 from idp.signin.models import Operator
 from tests.signin.person import Person
 
@@ -96,6 +97,17 @@ def test_the_app_keeps_its_seed_however_often_the_page_is_sent(jo, link):
 
     assert jo.page.find(id="seed").text == first
     assert "at least 12" in jo.sees
+
+
+def test_two_pages_at_once_show_the_same_seed(at_once, link, monkeypatch):
+    secret = link.rsplit("/", 1)[1]
+    slowly = second_factor.new_seed
+    monkeypatch.setattr(second_factor, "new_seed", lambda: (time.sleep(0.2), slowly())[1])
+
+    seeds = at_once(6, lambda: operators.begin_set_up(secret).seed)
+
+    assert len(seeds) == 6
+    assert len(set(seeds)) == 1
 
 
 def test_a_wrong_code_sets_nothing_up(jo, link, work):
