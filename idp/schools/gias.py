@@ -36,6 +36,18 @@ LINK_LABELS: Final = ("URN", "LinkURN", "LinkName", "LinkType", "LinkEstablished
 _READ_AS = b"1"
 """Part of every digest. Raise it when `school` reads a line differently, so that the next import writes all rows."""
 
+_CODED: Final = (
+    ("type", "TypeOfEstablishment", codes.TYPES),
+    ("group", "EstablishmentTypeGroup", codes.TYPE_GROUPS),
+    ("status", "EstablishmentStatus", codes.STATUSES),
+    ("phase", "PhaseOfEducation", codes.PHASES),
+)
+_KIND: Final = (
+    *(f"{label} ({part})" for _, label, _ in _CODED for part in ("code", "name")),
+    *("StatutoryLowAge", "StatutoryHighAge", "Country (name)"),
+)
+_kind_of = itemgetter(*map(LABELS.index, _KIND))
+
 _URN = LABELS.index("URN")
 _CHANGED = LABELS.index("LastChangedDate")
 _POSTCODE = re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)(\d[A-Z]{2})")
@@ -44,6 +56,9 @@ _WEBSITE = re.compile(
     re.IGNORECASE,
 )
 _BESIDE_DIGITS = str.maketrans("", "", " ()./-")
+
+
+OddKind = Literal["unreadable", "unknown_code"]
 
 
 class FileRefused(Refusal):
@@ -80,7 +95,7 @@ class Line:
 class Oddity:
     """Something in a line that we could not take as it stands."""
 
-    kind: Literal["unreadable", "unknown_code"]
+    kind: OddKind
     urn: str
     label: str
     value: str
@@ -180,12 +195,16 @@ def _positions(header: list[str], required: Sequence[str], optional: Sequence[st
 
 def school(line: Line) -> tuple[dict[str, Any], list[Oddity]]:
     """What we keep of a line, by the names of `models.School`, and what was odd about it."""
-    raw = dict(zip(LABELS, _tidied(line.values), strict=True))
-    oddities: list[Oddity] = []
+    values = _tidied(line.values)
+    raw = dict(zip(LABELS, values, strict=True))
+    kind, odd = _kind(_kind_of(values))
+    oddities = [Oddity(what, line.urn, label, value) for what, label, value in odd]
     kept = {
         **_identity(raw, line, oddities),
-        **_kind(raw, oddities),
+        **kind,
         **_address(raw),
+        "trust_code": raw["Trusts (code)"],
+        "trust_name": raw["Trusts (name)"],
         "head_teacher": _head_teacher(raw),
         "digest": line.digest,
     }
@@ -216,26 +235,25 @@ def _identity(raw: Mapping[str, str], line: Line, oddities: list[Oddity]) -> dic
     }
 
 
-def _kind(raw: Mapping[str, str], oddities: list[Oddity]) -> dict[str, Any]:
+@lru_cache(maxsize=4096)  # most schools are of one of few kinds
+def _kind(values: tuple[str, ...]) -> tuple[Mapping[str, Any], tuple[tuple[OddKind, str, str], ...]]:
+    """What the values of `_KIND` say, and what is odd about them as (kind, label, value)."""
+    raw = dict(zip(_KIND, values, strict=True))
     kept: dict[str, Any] = {}
-    for prefix, label, known in (
-        ("type", "TypeOfEstablishment", codes.TYPES),
-        ("group", "EstablishmentTypeGroup", codes.TYPE_GROUPS),
-        ("status", "EstablishmentStatus", codes.STATUSES),
-        ("phase", "PhaseOfEducation", codes.PHASES),
-    ):
+    odd: list[tuple[OddKind, str, str]] = []
+    for prefix, label, known in _CODED:
         code = kept[f"{prefix}_code"] = _code(raw[f"{label} (code)"])
         kept[f"{prefix}_name"] = raw[f"{label} (name)"]
         if code and code not in known:
-            oddities.append(Oddity("unknown_code", raw["URN"], f"{label} (code)", code))
+            odd.append(("unknown_code", f"{label} (code)", code))
     for name, label in (("low_age", "StatutoryLowAge"), ("high_age", "StatutoryHighAge")):
         age = raw[label]
         kept[name] = int(age) if age.isascii() and age.isdigit() and len(age) < 4 else None
         if age and kept[name] is None:
-            oddities.append(Oddity("unreadable", raw["URN"], label, age))
+            odd.append(("unreadable", label, age))
     kept["standing"] = codes.standing(kept["status_code"])
     kept["country"] = "Wales" if kept["type_code"] == codes.WELSH else raw["Country (name)"]
-    return kept | {"trust_code": raw["Trusts (code)"], "trust_name": raw["Trusts (name)"]}
+    return kept, tuple(odd)
 
 
 def _address(raw: Mapping[str, str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sqlalchemy import Row, Table, bindparam, insert, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock
-from idp.foundation.database import session
+from idp.foundation.database import connection, session
 from idp.schools import bulk, codes, gias, index, links, words
 from idp.schools.files import Sources
 from idp.schools.gias import FileRefused, Line, Oddity
@@ -215,12 +215,16 @@ def _values(line: Line, its: _Import) -> dict[str, Any]:
     """A school's row as `line` has it."""
     kept, odd = gias.school(line)
     its.told.note(odd)
-    return kept | {"name_key": words.fold(kept["name"]), "last_seen_in": its.id, "left_register_on": None}
+    kept["name_key"] = words.fold(kept["name"])
+    kept["last_seen_in"] = its.id
+    kept["left_register_on"] = None
+    return kept
 
 
 def _add(lines: list[Line], its: _Import) -> None:
-    rows = [_values(line, its) | {"first_seen_in": its.id} for line in lines]
-    bulk.add(SCHOOLS, list(rows[0]), [tuple(row.values()) for row in rows])
+    rows = [_values(line, its) for line in lines]
+    columns = ("first_seen_in", *rows[0])
+    bulk.add(SCHOOLS, columns, [(its.id, *row.values()) for row in rows])
     newest = select(SCHOOLS.c.register_id, SCHOOLS.c.id).where(SCHOOLS.c.last_seen_in == its.id)
     newest = newest.order_by(SCHOOLS.c.id.desc()).limit(len(rows))
     ids: dict[str, int] = dict(session().execute(newest).all())
@@ -236,7 +240,7 @@ def _rewrite(lines: Mapping[int, Line], its: _Import) -> None:
     changes = [change for old in olds if (change := _change(old, news[old.id], its))]
     columns: dict[str, Any] = {name: bindparam(name) for name in next(iter(news.values()))}
     rewrite = update(SCHOOLS).where(SCHOOLS.c.id == bindparam("its_id")).values(columns)
-    session().connection().execute(rewrite, [row | {"its_id": school} for school, row in news.items()])
+    connection().execute(rewrite, [row | {"its_id": school} for school, row in news.items()])
     index.replace({school: index.words_of(row["name_key"], row["town"]) for school, row in news.items()}, its.words)
     _note_changes(changes, its)
 
@@ -287,4 +291,4 @@ def _note_changes(changes: list[tuple[int, str, dict[str, Any]]], its: _Import) 
         for school, kind, details in changes
     ]
     if rows:
-        session().connection().execute(insert(CHANGES), rows)
+        connection().execute(insert(CHANGES), rows)

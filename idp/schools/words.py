@@ -16,6 +16,8 @@ _GAPS = re.compile(r"[^a-z0-9]+")
 _PHRASES = re.compile(
     r"(?<!\S)(?:(?P<cofe>church of england|(?:c of|cof|co|c) e)|(?P<catholic>r c|(?:roman )+catholic))(?!\S)"
 )
+_IN_PHRASES = frozenset({"e", "england", "c", "roman"})
+"""Each phrase has one of these words; most names have none."""
 
 _MEANS = {
     short: long
@@ -73,8 +75,11 @@ def plain(text: str) -> str:
 
 def _spelt_out(text: str) -> str:
     """One round: abbreviations in full, "the" gone unless it is all there is."""
-    spelt = " ".join(_MEANS.get(word, word) for word in text.split() if word != "the")
-    return _PHRASES.sub(lambda phrase: str(phrase.lastgroup), spelt) or text
+    words = [_MEANS.get(word, word) for word in text.split() if word != "the"]
+    spelt = " ".join(words)
+    if not _IN_PHRASES.isdisjoint(words):
+        spelt = _PHRASES.sub(lambda phrase: str(phrase.lastgroup), spelt)
+    return spelt or text
 
 
 def trigrams(word: str) -> set[str]:
