@@ -15,6 +15,7 @@ from idp.estabs.models import Administrator
 from idp.foundation import clock, runtime
 from idp.foundation.errors import Refusal
 from idp.onboarding.models import Registration
+from idp.partners import registry
 
 FOR: Final = timedelta(minutes=15)
 """How long after signing up the password may be replaced without knowing it."""
@@ -73,8 +74,8 @@ def replace(registration: Registration, person: Administrator, made: Made) -> No
 
 
 def why_not_own(person: Administrator, password: str) -> str | None:
-    """Why a password of one's own is refused: short, common, or about the school; None when it is good."""
-    return credentials.why_not(password, credentials.words_about(person))
+    """Why a password of one's own is refused: short, common, or about the school or a partner; None when it is good."""
+    return credentials.why_not(password, (*credentials.words_about(person), *registry.names()))
 
 
 def choose(registration: Registration, person: Administrator, password_hash: str) -> None:

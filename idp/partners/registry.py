@@ -108,6 +108,11 @@ def find(client_id: str) -> Client:
     return found
 
 
+def names() -> tuple[str, ...]:
+    """What all partners are called; a password made of such a name is soon guessed."""
+    return tuple(session().scalars(select(Partner.name)))
+
+
 def everyone() -> list[Client]:
     """Every client there is, by partner and name, for operators."""
     return sorted(session().scalars(select(Client)), key=lambda each: (each.partner_name, each.client_name, each.id))

@@ -7,16 +7,13 @@ and only then lets its outcome be known (security.md rules 3 and 5).
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
-
 from idp.audit import events, log
 from idp.estabs import credentials, people
 from idp.estabs.models import Administrator
 from idp.foundation import clock, database, runtime
-from idp.foundation.database import session
 from idp.foundation.errors import Refusal
 from idp.outbox import post
-from idp.partners.models import Partner
+from idp.partners import registry
 from idp.signin import devices, guesses
 
 LONDON = ZoneInfo("Europe/London")
@@ -83,7 +80,7 @@ def change(person: Administrator, hashed: str, *, by: str) -> None:
 
 def why_not(password: str, person: Administrator) -> str | None:
     """Why this person may not have this password; None when they may. Partners' names are no secret either."""
-    return credentials.why_not(password, (*credentials.words_about(person), *session().scalars(select(Partner.name))))
+    return credentials.why_not(password, (*credentials.words_about(person), *registry.names()))
 
 
 def tell_of_new_device(person: Administrator, *, device: str | None, browser: str) -> None:

@@ -114,6 +114,10 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, w
     with work() as database:
         assert runtime.passwords().matches(database.query(Administrator).one().password_hash, shown)
 
+    with work():
+        a_partner(name="Timetabler")
+    assert office.presses("own-password", password="Timetabler4ever").status == 422  # no secret: everybody may know it
+
     page = office.presses("own-password", password="purple otters juggle marmalade")
     assert page.title == "Next steps"
     assert "Your own password is set" in page.text
