@@ -10,8 +10,8 @@ from functools import wraps
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, redirect, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, current_app, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import CSRFProtect
@@ -115,9 +115,14 @@ def allow_form_origin(origin: str) -> None:
 
 
 def origin_of(uri: str) -> str:
-    """The CSP source for `uri`: scheme and host, or the scheme alone where it has no host (RFC 8252 §7.1)."""
+    """The CSP source for `uri`: scheme and host, or the scheme alone.
+
+    The latter where it has no host (RFC 8252 §7.1), and for an IPv6 address, which no host-source of CSP 3 can name:
+    browsers ignore one, and the person could not go back. Only loopback addresses are registered so.
+    """
     parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
+    can_be_named = parts.netloc and not parts.netloc.startswith("[")
+    return f"{parts.scheme}://{parts.netloc}" if can_be_named else f"{parts.scheme}:"
 
 
 def nonce() -> str:
@@ -158,9 +163,18 @@ def configure(app: Flask, settings: Settings) -> None:
 
 
 class _FormCookie(SecureCookieSessionInterface):
-    """Flask's signed cookie, with its signer made once and not for every request."""
+    """Flask's signed cookie, with its signer made once, and no work for callers that have no cookie."""
 
     _signer: URLSafeTimedSerializer | None = None
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """What the cookie holds; without one, nothing."""
+        return super().open_session(app, request) if "HTTP_COOKIE" in request.environ else self.session_class()
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """The cookie, where the view looked at it or something is in it."""
+        if session or session.accessed or session.modified:
+            super().save_session(app, session, response)
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """The signer of the one application this interface belongs to."""
