@@ -16,7 +16,7 @@ from sqlalchemy import Row, Select, Table, bindparam, func, select, update
 from idp.audit import checkpoints
 from idp.audit.log import canonical, salted
 from idp.audit.models import Checkpoint, Details, Entry
-from idp.foundation.database import session
+from idp.foundation.database import connection, session
 
 BEGINNING: Final = bytes(32)
 """What stands before the first entry."""
@@ -62,17 +62,17 @@ def seal(most: int = _PAGE) -> int:
     """Give up to `most` committed entries their place in the chain; returns how many. One worker at a time."""
     if not _alone():
         return 0
-    connection = session().connection()
+    here = connection()
     position, chained = end() or (0, BEGINNING)
     waiting = select(_ENTRIES).where(_ENTRIES.c.position.is_(None)).order_by(_ENTRIES.c.id).limit(most)
     sealed = []
-    for row in connection.execute(waiting):
+    for row in here.execute(waiting):
         position += 1
         chained = link(chained, position, row)
         sealed.append({"its_id": row.id, "position": position, "chained": chained})
     if sealed:
         its_place = update(_ENTRIES).where(_ENTRIES.c.id == bindparam("its_id"))
-        connection.execute(its_place.values(position=bindparam("position"), chained=bindparam("chained")), sealed)
+        here.execute(its_place.values(position=bindparam("position"), chained=bindparam("chained")), sealed)
     return len(sealed)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Table, insert
 
 from idp.audit.models import Details, Entry
 from idp.foundation import clock
-from idp.foundation.database import session
+from idp.foundation.database import connection
 
 _SALT = 32
 
@@ -40,10 +40,10 @@ def record(
         "facts": _plain(facts), "details_digest": salted(salt, said) if said else None,
     }  # fmt: skip
     entries = cast("Table", Entry.__table__)
-    entry_id = session().connection().execute(insert(entries).returning(entries.c.id), entry).scalar_one()
+    entry_id = connection().execute(insert(entries).returning(entries.c.id), entry).scalar_one()
     if said:
         kept = {"entry_id": entry_id, "salt": salt, "said": said}
-        session().connection().execute(insert(cast("Table", Details.__table__)), kept)
+        connection().execute(insert(cast("Table", Details.__table__)), kept)
 
 
 def salted(salt: bytes, said: Mapping[str, Any]) -> bytes:

@@ -1,6 +1,7 @@
-"""The database: one session per request, the types our columns have, and the gate for single use.
+"""The database: one connection per request, the types our columns have, and the gate for single use.
 
-Nothing here commits. `foundation/web/transactions` does, once per request.
+Core statements go straight to `connection`; the ORM's `session` shares it and its transaction. Nothing here
+commits. `foundation/web/transactions` does, once per request.
 """
 
 import sqlite3
@@ -9,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from flask import Flask
+from flask import Flask, current_app, g
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import (
     JSON,
     Connection,
@@ -28,6 +30,7 @@ from sqlalchemy import (
     make_url,
     update,
 )
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 
 from idp.foundation import clock
@@ -92,7 +95,19 @@ class _Base(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=_Base, disable_autonaming=True, session_options={"expire_on_commit": False})
+class _Session(FlaskSession):
+    """The ORM's session, on the connection that Core statements use, whose transaction it ends as its own."""
+
+    def get_bind(self, *_asked: Any, **_more: Any) -> Connection:
+        """There is one database, and one connection to it at a time."""
+        return connection()
+
+
+db = SQLAlchemy(
+    model_class=_Base,
+    disable_autonaming=True,
+    session_options={"class_": _Session, "expire_on_commit": False, "join_transaction_mode": "control_fully"},
+)
 
 if TYPE_CHECKING:
 
@@ -109,6 +124,41 @@ def session() -> Session:
     return cast("Session", db.session())
 
 
+def connection() -> Connection:
+    """The connection of this request, command or job; its first statement begins the transaction.
+
+    For Core statements on busy paths: by itself a session takes the time of several of them.
+    """
+    found: Connection | None = g.get("connection")
+    if found is None:
+        engine = current_app.extensions["idp.reading" if "only_reads" in g else "idp.engine"]
+        found = g.connection = engine.connect()
+    return found
+
+
+def connected() -> Connection | None:
+    """The connection, if there has been a use for one."""
+    found: Connection | None = g.get("connection")
+    return found
+
+
+def only_reads() -> None:
+    """What follows in this request asks, and changes nothing that belongs together: no transaction is begun.
+
+    One round trip to the database for each statement, where BEGIN and COMMIT would make it three of one.
+    """
+    if "connection" in g:
+        raise RuntimeError("the transaction has begun")
+    g.only_reads = True
+
+
+def give_back(_fault: object = None) -> None:
+    """Give the connection back, undoing what was not committed."""
+    found: Connection | None = g.pop("connection", None)
+    if found is not None:
+        found.close()
+
+
 def let_go() -> None:
     """End the transaction before something slow (hashing, fetching), when it has only read.
 
@@ -117,6 +167,7 @@ def let_go() -> None:
     if session().new or session().dirty or session().deleted:
         raise RuntimeError("there are changes that letting go of the transaction would lose")
     session().rollback()
+    give_back()
 
 
 def configure(app: Flask, settings: Settings) -> None:
@@ -141,10 +192,20 @@ def configure(app: Flask, settings: Settings) -> None:
         }
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    app.teardown_appcontext(give_back)  # before the session's own, so that it runs after it
     db.init_app(app)
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)
+        app.extensions["idp.engine"] = db.engine
+        app.extensions["idp.reading"] = _reading(db.engine)
+
+
+def _reading(engine: Engine) -> Engine:
+    """The same engine without transactions: on SQLite it is we who begin them (`_tune_sqlite`)."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(only_reads=True)
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -162,7 +223,11 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if not connection.get_execution_options().get("only_reads"):
+            try:  # past SQLAlchemy, where this would take as long as a query
+                connection.connection.cursor().execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as fault:
+                raise OperationalError("BEGIN IMMEDIATE", None, fault) from fault
 
 
 def claim(model: type[Base], **must: object) -> Row[Any] | None:
@@ -174,7 +239,7 @@ def claim(model: type[Base], **must: object) -> Row[Any] | None:
     bound = {name: value for name, value in must.items() if value is not None}
     spend = _spend(model, frozenset(bound), frozenset(must.keys() - bound.keys()))
     values = {f"its_{name}": value for name, value in bound.items()}
-    return session().connection().execute(spend, values | {"now": clock.now()}).one_or_none()
+    return connection().execute(spend, values | {"now": clock.now()}).one_or_none()
 
 
 @cache  # composing the statement anew would cost as much as running it

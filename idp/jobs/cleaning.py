@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 from sqlalchemy import ColumnElement, CursorResult, Table, delete, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from idp.foundation.database import Base, session
+from idp.foundation.database import Base, connection
 
 BATCH: Final = 1000
 
@@ -19,5 +19,5 @@ def batch(column: InstrumentedAttribute[Any], before: datetime, *only: ColumnEle
     table = cast("Table", cast("type[Base]", column.class_).__table__)
     key = tuple_(*table.primary_key.columns)
     oldest = select(*table.primary_key.columns).where(column < before, *only).order_by(column).limit(BATCH)
-    deleted = session().connection().execute(delete(table).where(key.in_(oldest)))
+    deleted = connection().execute(delete(table).where(key.in_(oldest)))
     return cast("CursorResult[Any]", deleted).rowcount

@@ -8,7 +8,7 @@ from typing import Any, cast
 from sqlalchemy import Table, event, select
 
 from idp.foundation import clock, runtime
-from idp.foundation.database import session
+from idp.foundation.database import connection, session
 from idp.keys.key import Jwk, Key
 from idp.keys.models import SigningKey
 
@@ -28,7 +28,7 @@ def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
     age = time.monotonic() - held.read
     if age > (runtime.settings().keys.reread if at_most is None else at_most):
         table = cast("Table", SigningKey.__table__)
-        rows = session().connection().execute(select(table).order_by(table.c.created_at, table.c.kid))
+        rows = connection().execute(select(table).order_by(table.c.created_at, table.c.kid))
         held.keys = {row.kid: Key.of(row) for row in rows}
         held.read = time.monotonic()
     return held.keys

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Row, Table, or_, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import session
+from idp.foundation.database import connection
 from idp.foundation.errors import Refusal
 from idp.oidc import errors, once
 from idp.oidc.client import OAuthClient
@@ -94,13 +94,13 @@ def enter(user_code: str, browser: bytes) -> bool:
     """Let it be decided in this browser about the device that shows `user_code`; False where none waits for it."""
     free = or_(_table.c.browser.is_(None), _table.c.browser == browser)
     entered = update(_table).where(_table.c.user_digest == _of_user(user_code), free, *_undecided())
-    return session().connection().execute(entered.values(browser=browser)).rowcount == 1
+    return connection().execute(entered.values(browser=browser)).rowcount == 1
 
 
 def entered(user_code: str, browser: bytes) -> Asked | None:
     """What the device asks whose code was typed in this browser before; None otherwise."""
     mine = _table.c.user_digest == _of_user(user_code), _table.c.browser == browser
-    row = session().connection().execute(select(_table).where(*mine)).one_or_none()
+    row = connection().execute(select(_table).where(*mine)).one_or_none()
     if row is None:
         return None
     return Asked(row.digest, browser, row.client_id, row.scopes, row.approved, clock.now() < row.expires_at)
@@ -124,7 +124,7 @@ def deny(asked: Asked, here: SignedIn) -> None:
 def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]]:
     """Spend an approved code: what it stands for, and the scopes asked. Raises what a poll is answered otherwise."""
     digest = crypto.digest(device_code)
-    row = session().connection().execute(select(_table).where(_table.c.digest == digest)).one_or_none()
+    row = connection().execute(select(_table).where(_table.c.digest == digest)).one_or_none()
     if row is None:
         raise _unknown()
     if row.client_id != client.id:
@@ -139,7 +139,7 @@ def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]
     if not row.approved:
         raise AccessDeniedError(description="The school or the person refused.")
     spent = update(_table).where(_table.c.digest == digest, _table.c.used_at.is_(None)).values(used_at=clock.now())
-    if session().connection().execute(spent).rowcount != 1:
+    if connection().execute(spent).rowcount != 1:
         raise _unknown()
     return _basis(row), row.scopes
 
@@ -157,7 +157,7 @@ def _not_yet(row: Row[Any]) -> NoReturn:
     too_soon, now = clock.now() < row.poll_after, clock.now()
     interval = row.interval + INTERVAL if too_soon else row.interval
     waits = {"interval": interval, "poll_after": now + timedelta(seconds=interval)}
-    session().connection().execute(update(_table).where(_table.c.digest == row.digest).values(**waits))
+    connection().execute(update(_table).where(_table.c.digest == row.digest).values(**waits))
     if too_soon:
         raise SlowDownError(description=f"wait {interval} seconds between two requests")
     raise AuthorizationPendingError(description="nobody has decided yet")
@@ -167,7 +167,7 @@ def _decide(asked: Asked, here: SignedIn, *, approved: bool, **values: Any) -> N
     mine = _table.c.digest == asked.digest, _table.c.browser == asked.browser, *_undecided()
     said = {"decided_at": clock.now(), "approved": approved, "person_id": here.id, **values}
     decided = update(_table).where(*mine).values(**said)
-    if session().connection().execute(decided).rowcount != 1:
+    if connection().execute(decided).rowcount != 1:
         raise CodeGone(because=f"device code of {asked.client_id}")
     event = events.DEVICE_APPROVED if approved else events.DEVICE_DENIED
     log.record(event, by=here.id, estab=here.estab_id, client=asked.client_id, scopes=asked.scopes)

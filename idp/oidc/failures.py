@@ -13,6 +13,7 @@ from authlib.oauth2 import OAuth2Error
 from flask import Response, current_app, g, request
 from sqlalchemy.exc import SQLAlchemyError
 
+from idp.foundation import database
 from idp.foundation.web import transactions
 from idp.oidc import client as clients
 from idp.oidc.client import OAuthClient
@@ -70,6 +71,7 @@ def keep(response: Response) -> Response:
             Failure(endpoint, error, parameter, fact, _comparison(client_id, parameter))
             for error, parameter, fact in noted
         ]
+        database.let_go()  # what comparing has read is not to stand in the way of the next transaction
         try:
             with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
                 for failure in failures:

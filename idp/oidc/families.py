@@ -14,7 +14,7 @@ from sqlalchemy import Row, Select, Table, Update, bindparam, insert, select, up
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime, scopes
-from idp.foundation.database import Instant, session
+from idp.foundation.database import Instant, connection
 from idp.oidc import claims, errors, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.models import RefreshFamily
@@ -48,7 +48,7 @@ def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
         "dpop_jkt": jkt, "sequence": 0, "rotated_at": None, "created_at": now, "last_used_at": now,
         "expires_at": now + timedelta(seconds=lifetime), "revoked_at": None,
     }  # fmt: skip
-    session().connection().execute(insert(_table), family)
+    connection().execute(insert(_table), family)
     return _token(secret, family["id"], 0) if family["rotates"] else secret
 
 
@@ -82,12 +82,12 @@ def use(token: str, presented: Presented, client: OAuthClient) -> str | None:
     row, secret = presented.row, token.partition(".")[0]
     if not row.rotates:
         if clock.now() - row.last_used_at >= TOUCH:
-            session().connection().execute(_touching(), {"its_id": row.id, "now": clock.now()})
+            connection().execute(_touching(), {"its_id": row.id, "now": clock.now()})
         return None
     if not presented.is_newest:
         return _token(secret, row.id, row.sequence)
     raised = {"its_id": row.id, "its_sequence": row.sequence, "next": row.sequence + 1, "now": clock.now()}
-    if session().connection().execute(_rotating(), raised).rowcount == 1:
+    if connection().execute(_rotating(), raised).rowcount == 1:
         return _token(secret, row.id, row.sequence + 1)
     latest = _row(secret)
     if latest is None or latest.revoked_at is not None or latest.sequence != row.sequence + 1:
@@ -152,7 +152,7 @@ def _proof(family_id: str, number: int) -> str:
 
 
 def _row(secret: str) -> Row[Any] | None:
-    return session().connection().execute(_by_digest(), {"its_digest": crypto.digest(secret)}).one_or_none()
+    return connection().execute(_by_digest(), {"its_digest": crypto.digest(secret)}).one_or_none()
 
 
 @cache

@@ -7,13 +7,13 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
-from idp.foundation.database import Base, session
+from idp.foundation.database import Base, connection
 
 
 def note(model: type[Base], **values: Any) -> bool:
     """Insert the row unless its primary key is there already; whether it was us."""
-    connection = session().connection()
-    return connection.execute(_statement(model, connection.dialect.name), values).one_or_none() is not None
+    here = connection()
+    return here.execute(_statement(model, here.dialect.name), values).one_or_none() is not None
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Final, cast
 from sqlalchemy import Table, bindparam, select
 
 from idp.estabs.models import Administrator
-from idp.foundation.database import session
+from idp.foundation.database import connection
 from idp.oidc import claims
 from idp.schools.models import School
 
@@ -21,10 +21,10 @@ _SCHOOL: Final = select(*(_schools.c[each.name] for each in fields(claims.School
 
 def person(person_id: str) -> claims.Person | None:
     """The administrator; None once they have been removed."""
-    row = session().connection().execute(_PERSON, {"its_id": person_id}).one_or_none()
+    row = connection().execute(_PERSON, {"its_id": person_id}).one_or_none()
     return claims.Person(*row) if row else None
 
 
 def school(school_id: int) -> claims.School:
     """The register's entry."""
-    return claims.School(*session().connection().execute(_SCHOOL, {"its_id": school_id}).one())
+    return claims.School(*connection().execute(_SCHOOL, {"its_id": school_id}).one())

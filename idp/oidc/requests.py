@@ -13,7 +13,7 @@ import flask
 from sqlalchemy import Select, Table, Update, bindparam, insert, select, update
 
 from idp.foundation import clock, crypto, database, runtime
-from idp.foundation.database import Instant, session
+from idp.foundation.database import Instant, connection
 from idp.foundation.web import security
 from idp.oidc.client import OAuthClient
 from idp.oidc.errors import StaleRequest
@@ -43,7 +43,7 @@ def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dp
     """Store a request and return its URN. `shown` binds it to this browser at once."""
     secret, now, tokens = crypto.new_secret(), clock.now(), runtime.settings().tokens
     lifetime = tokens.interaction if shown else tokens.pushed_request
-    session().connection().execute(
+    connection().execute(
         insert(_table),
         {
             "digest": crypto.digest(secret), "client_id": client.id, "pushed": pushed, "dpop_jkt": dpop_jkt,
@@ -114,7 +114,7 @@ def _stale(which: str, client: OAuthClient) -> StaleRequest:
 
 
 def _row(digest: bytes) -> dict[str, Any] | None:
-    found = session().connection().execute(_by_digest(), {"its_digest": digest}).mappings().one_or_none()
+    found = connection().execute(_by_digest(), {"its_digest": digest}).mappings().one_or_none()
     return dict(found) if found else None
 
 
@@ -123,7 +123,7 @@ def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, Any]:
     now, browser = clock.now(), this_browser()
     until = now + timedelta(seconds=runtime.settings().tokens.interaction)
     given = {"its_digest": digest, "its_browser": browser, "now": now, "until": until}
-    if session().connection().execute(_binding(), given).rowcount == 1:
+    if connection().execute(_binding(), given).rowcount == 1:
         return browser, now
     row = _row(digest)
     if row is None or row["browser"] != browser:

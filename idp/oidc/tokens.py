@@ -15,7 +15,7 @@ from sqlalchemy import Row, Table, bindparam, exists, or_, select, update
 from idp.audit import events, log
 from idp.estabs.models import Administrator
 from idp.foundation import clock, crypto, runtime, scopes as scope
-from idp.foundation.database import Instant, session
+from idp.foundation.database import Instant, connection, session
 from idp.keys import ring
 from idp.oidc import claims, client as clients, once
 from idp.oidc.client import OAuthClient
@@ -119,7 +119,7 @@ def read(token: str) -> Access | None:
     client = clients.find(said.get("client_id"))
     if said.get("iss") != runtime.settings().server.issuer or client is None:
         return None
-    if session().connection().execute(_IS_REVOKED, {"jti": said["jti"], "lineage": said["lineage"]}).scalar_one():
+    if connection().execute(_IS_REVOKED, {"jti": said["jti"], "lineage": said["lineage"]}).scalar_one():
         return None
     held = scope.parse(said["scope"])
     if "authorisation" not in said:
@@ -158,7 +158,7 @@ def revoke(token: Access) -> None:
 def revoke_lineage(lineage: str) -> None:
     """Refuse everything that came from one code: its refresh tokens, and access tokens already issued."""
     _note(lineage)
-    session().connection().execute(_END_FAMILIES, {"its_lineage": lineage, "now": clock.now()})
+    connection().execute(_END_FAMILIES, {"its_lineage": lineage, "now": clock.now()})
 
 
 def _note(name: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Table, Text, and_, bindparam, func, select
 
 from idp.estabs.models import MAY_ACT, Administrator, Estab
 from idp.foundation import clock, scopes
-from idp.foundation.database import session
+from idp.foundation.database import connection
 from idp.partners import registry
 from idp.partners.models import Client, Partner
 from idp.schools.models import School
@@ -81,7 +81,7 @@ def state(authorisation_id: str, person_id: str | None = None) -> State | None:
     one, whoever gave the agreement.
     """
     asked = {"authorisation": authorisation_id, "person": person_id}
-    row = session().connection().execute(_STATE, asked).one_or_none()
+    row = connection().execute(_STATE, asked).one_or_none()
     if row is None:
         return None
     registry.seen(row.client_id, row.client_version)

@@ -16,8 +16,9 @@ from idp.audit import events, log
 from idp.estabs import people
 from idp.estabs.models import MAY_ACT, Administrator, Estab
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import Instant, session
+from idp.foundation.database import Instant, connection, session
 from idp.foundation.settings import Settings
+from idp.foundation.web import hooks
 from idp.foundation.web.security import cookie_name
 from idp.signin import devices, told
 from idp.signin.models import BrowserSession, Operator
@@ -64,6 +65,7 @@ def configure(app: Flask, _settings: Settings) -> None:
     manager = LoginManager(app)
     manager.session_protection = None
     manager.request_loader(_load)
+    hooks.drop(app, manager)  # it sets no cookie of its own
     app.extensions["idp.sign_in"] = begin
 
 
@@ -147,12 +149,12 @@ def _load(asked: Request) -> SignedIn | None:
     if not secret:
         return None
     digest = crypto.digest(secret)
-    row = session().connection().execute(_WHO, {"its_digest": digest}).one_or_none()
+    row = connection().execute(_WHO, {"its_digest": digest}).one_or_none()
     if row is None or not _is_live(row) or not _may_be_here(row):
         return None
     if clock.now() - row.last_used_at >= TOUCH:
         # Past the ORM, so that a view which hashes next may let this go unwritten: it will be used again.
-        session().connection().execute(_TOUCHED, {"its_digest": digest, "now": clock.now()})
+        connection().execute(_TOUCHED, {"its_digest": digest, "now": clock.now()})
     return SignedIn(
         row.kind, row.person_id, row.staff or row.name, row.estab_id, row.sid, row.signed_in_at, row.amr, row.acr
     )

@@ -7,7 +7,7 @@ count wherever they land and survive a restart. What is here only keeps one addr
 import secrets
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from flask_limiter import Limiter
 from werkzeug.exceptions import TooManyRequests
 
 from idp.foundation.settings import Settings
+from idp.foundation.web import hooks
 
 View = Callable[..., ResponseReturnValue]
 
@@ -26,7 +27,11 @@ HOSTS: Final = 64
 
 def caller() -> str:
     """What calls are counted under: an IPv4 address; of an IPv6 address, the network in which it may be any."""
-    given = request.remote_addr or ""
+    return _network(request.remote_addr or "")
+
+
+@lru_cache(maxsize=1024)
+def _network(given: str) -> str:
     try:
         address = ip_address(given)
     except ValueError:  # a socket of the machine itself, say
@@ -56,10 +61,7 @@ def configure(app: Flask, settings: Settings) -> None:
         RATELIMIT_SWALLOW_ERRORS=not in_memory,  # Redis away: limits by address open, guesses still count
     )
     limiter.init_app(app)
-    # Our limits stand on views, where the decorator checks them. Its hook would look for others at every request.
-    app.before_request_funcs[None] = [
-        hook for hook in app.before_request_funcs[None] if getattr(hook, "__self__", None) is not limiter
-    ]
+    hooks.drop(app, limiter)  # our limits stand on views, where the decorator checks them
 
 
 def briskly(times: int) -> Callable[[View], View]:

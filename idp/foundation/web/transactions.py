@@ -3,22 +3,27 @@
 Nobody else calls `commit()`, and a test holds that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from flask import Flask
 from flask.typing import ResponseReturnValue
 
-from idp.foundation.database import db, session
+from idp.foundation.database import connected, db, give_back, session
 
 
 class Application(Flask):
-    """Flask, with the transaction around the view and nothing else."""
+    """Flask, with the transaction around the view, and without what serves asynchronous views."""
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Run the view; what it wrote is committed before its answer is sent."""
         with _one():
             return super().dispatch_request()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """As it is: nothing here is asynchronous, and Flask would look at every hook of every request."""
+        return func
 
 
 @contextmanager
@@ -37,7 +42,10 @@ def _one() -> Iterator[None]:
             session().rollback()
         raise
     else:
-        if db.session.registry.has():  # a view that asked the database nothing has nothing to commit
+        if db.session.registry.has():  # writes what the ORM still holds back
             session().commit()
+        if (connection := connected()) is not None:
+            connection.commit()
     finally:
         db.session.remove()
+        give_back()

@@ -10,7 +10,7 @@ from sqlalchemy import Row, Table, bindparam, insert, or_, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto
-from idp.foundation.database import Instant, session
+from idp.foundation.database import Instant, connection
 from idp.oidc import once, requests, responses, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.grants.common import FirstGrant
@@ -102,7 +102,7 @@ def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
     are made, so an area the school adds or takes back at its desk comes or goes with the next refresh.
     """
     here, agreed, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
-    session().connection().execute(
+    connection().execute(
         insert(_table),
         {
             "digest": crypto.digest(code), "client_id": request.client.id, "person_id": here.id,
@@ -122,10 +122,10 @@ def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
 def redeem(code: str, client: OAuthClient, jkt: str | None) -> Row[Any] | None:
     """Spend `code` for `client`; None where it is not to be had, after a replay has been dealt with."""
     claimed = {"its_digest": crypto.digest(code), "its_client": client.id, "its_jkt": jkt, "now": clock.now()}
-    connection = session().connection()
-    if (row := connection.execute(_CLAIM, claimed).one_or_none()) is not None:
+    here = connection()
+    if (row := here.execute(_CLAIM, claimed).one_or_none()) is not None:
         return row
-    found = connection.execute(_WHY_NOT, {"its_digest": claimed["its_digest"]}).one_or_none()
+    found = here.execute(_WHY_NOT, {"its_digest": claimed["its_digest"]}).one_or_none()
     if found is None:
         return None
     if found.client_id != client.id:
