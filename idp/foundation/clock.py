@@ -2,7 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+LONDON: Final = ZoneInfo("Europe/London")
+"""Schools live by British clocks, the service by UTC."""
 
 _frozen: datetime | None = None
 
@@ -10,6 +15,11 @@ _frozen: datetime | None = None
 def now() -> datetime:
     """The time, always aware and in UTC."""
     return _frozen or datetime.now(UTC)
+
+
+def today() -> date:
+    """The day it is for a school, by British clocks."""
+    return now().astimezone(LONDON).date()
 
 
 def timestamp() -> int:

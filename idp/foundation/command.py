@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 refused, 2 wrong usage or bad settings.
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -75,15 +75,19 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
 
 def show_json(value: object) -> None:
     """Print one JSON document."""
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=_plain)
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=_for_programs)
     sys.stdout.write("\n")
+
+
+def _for_programs(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else _plain(value)
 
 
 def _plain(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M")
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, frozenset | set):

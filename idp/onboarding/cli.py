@@ -182,7 +182,7 @@ def _as_text(case: review.Case) -> Iterator[str]:
     yield f"  compared      {case.addresses}"
     yield "Notes:" if case.notes else "No notes yet."
     for each in case.notes:
-        yield f"  {each.at:%Y-%m-%d %H:%M} {each.by}: {each.text}"
+        yield f"  {each.at:%Y-%m-%d %H:%M} UTC, {each.by}: {each.text}"
 
 
 def _number(e164: str) -> str:

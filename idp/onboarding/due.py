@@ -6,11 +6,11 @@ that registers on Monday at noon and one that does so at midnight are both due b
 
 from datetime import date, datetime, time, timedelta
 from functools import cache
-from zoneinfo import ZoneInfo
 
 from holidays import HolidayBase, country_holidays
 
-LONDON = ZoneInfo("Europe/London")
+from idp.foundation import clock
+
 CLOSING = time(17, 0)
 SATURDAY = 5
 
@@ -20,10 +20,10 @@ NATIONS = {"Scotland": "SCT", "Wales": "WLS", "Northern Ireland": "NIR"}
 
 def after(start: datetime, working_days: int, nation: str) -> datetime:
     """The end of the last of so many working days that follow the day of `start`."""
-    day = start.astimezone(LONDON).date()
+    day = start.astimezone(clock.LONDON).date()
     for _ in range(working_days):
         day = _next_working(day, nation)
-    return datetime.combine(day, CLOSING, LONDON)
+    return datetime.combine(day, CLOSING, clock.LONDON)
 
 
 def is_working(day: date, nation: str) -> bool:
@@ -33,7 +33,7 @@ def is_working(day: date, nation: str) -> bool:
 
 def in_words(moment: datetime) -> str:
     """A due moment as people say it: "Wednesday 4 March 2026"."""
-    day = moment.astimezone(LONDON)
+    day = moment.astimezone(clock.LONDON)
     return f"{day:%A} {day.day} {day:%B %Y}"
 
 

@@ -241,7 +241,7 @@ def _facts(client: Client) -> dict[str, Any]:
             known = name.endswith("_scopes")
             kept[name] = scopes.format(value).split() if known else sorted(value)
     secrets = [
-        f"made {each.created_at:%Y-%m-%d}" + (f", ends {each.expires_at:%Y-%m-%d %H:%M}" if each.expires_at else "")
+        f"made {each.created_at:%Y-%m-%d}" + (f", ends {each.expires_at:%Y-%m-%d %H:%M} UTC" if each.expires_at else "")
         for each in registry.secrets_of(client.id)
     ]
     return named | kept | {"partner_enabled": client.partner.disabled_at is None, "secrets": secrets}
@@ -250,4 +250,4 @@ def _facts(client: Client) -> dict[str, Any]:
 def _said(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)
+    return "" if value is None else f"{value:%Y-%m-%d %H:%M} UTC" if hasattr(value, "strftime") else str(value)

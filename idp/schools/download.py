@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from idp.foundation import clock, runtime
 from idp.foundation.web import fetch
@@ -18,7 +17,6 @@ from idp.schools.gias import FileRefused
 DAYS_BACK: Final = 3
 SECONDS: Final = 600.0
 """For the whole of a file."""
-_LONDON: Final = ZoneInfo("Europe/London")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class Downloaded:
 @contextmanager
 def newest() -> Iterator[Downloaded]:
     """The newest register the site has, with its links file where there is one. Raises `FileRefused`."""
-    base, today = runtime.settings().schools.download_url, clock.now().astimezone(_LONDON).date()
+    base, today = runtime.settings().schools.download_url, clock.today()
     with TemporaryDirectory() as folder:
         for days in range(DAYS_BACK + 1):
             name = _name(today - timedelta(days=days))

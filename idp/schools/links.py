@@ -50,7 +50,7 @@ class Next:
     def lies_ahead(self) -> bool:
         """Announced only: it has not followed yet, or is not open yet."""
         proposed = self.school is not None and self.school.status_code == codes.PROPOSED
-        return proposed or (self.since is not None and self.since > clock.now().date())
+        return proposed or (self.since is not None and self.since > clock.today())
 
     @property
     def says(self) -> str:
@@ -116,7 +116,7 @@ def successors(urns: Collection[str]) -> dict[str, tuple[Next, ...]]:
         School.register == gias.REGISTER, School.register_id.in_(ends), School.left_register_on.is_(None)
     )
     schools = {school.register_id: school for school in session().scalars(listed)} if ends else {}
-    today = clock.now().date()
+    today = clock.today()
     return {urn: _follow(urn, graph, schools, today) for urn in urns}
 
 

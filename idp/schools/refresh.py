@@ -106,24 +106,28 @@ def run(
     our open schools (unless `accept_shrink`).
     """
     started = time.perf_counter()
-    bulk.alone(IMPORTS)  # a second import waits, and then finds everything done
-    last = latest()
     summary = Summary(sources.schools.name, sources.schools.dated, repairs=sources.schools.replaced, dry_run=dry_run)
-    if last and summary.dated and last.dated:
-        _refuse_older(summary.dated, last.dated)
-    with session().begin_nested() if dry_run else nullcontext() as trial:
+    with bulk.alone(IMPORTS), session().begin_nested() if dry_run else nullcontext() as trial:
+        last = latest()  # a second import at once has waited, and finds everything done
+        if last and last.dated and summary.dated:
+            _refuse_older(summary.dated, last.dated)
         noted = _note(summary)
         under_way = _Import(noted.id, summary, index.load(), known := _load(), is_first=not known)
         _read(sources, under_way, last, accept_shrink=accept_shrink, progress=progress or (lambda _rows, _share: None))
-        if any((summary.added, summary.changed, summary.closed, summary.reopened, summary.returned)):
-            index.settle()
-        if summary.added > CHUNK:
-            bulk.survey(SCHOOLS, index.WORDS, index.SCHOOL_WORDS, index.TRIGRAMS)
+        _settle(summary)
         summary.seconds = round(time.perf_counter() - started, 2)
         _note_outcome(noted, summary, by)
         if trial:
             trial.rollback()
     return summary
+
+
+def _settle(summary: Summary) -> None:
+    """Leave the search words as the import's changes want them, and the database knowing what it holds now."""
+    if any((summary.added, summary.changed, summary.closed, summary.reopened, summary.returned)):
+        index.settle()
+    if summary.added > CHUNK:
+        bulk.survey(SCHOOLS, index.WORDS, index.SCHOOL_WORDS, index.TRIGRAMS)
 
 
 def latest() -> RegisterImport | None:
@@ -279,7 +283,7 @@ def _take_leave(its: _Import, *, open_before: int, accept_shrink: bool) -> None:
         )
     gone = [known.id for known in its.known.values() if known.digest is not None]
     its.told.left = len(gone)
-    today = its.told.dated or clock.now().date()
+    today = its.told.dated or clock.today()
     for some in _in_chunks(iter(gone), CHUNK):
         session().execute(update(SCHOOLS).where(SCHOOLS.c.id.in_(some)).values(left_register_on=today))
     _note_changes([(school, "left", {}) for school in gone], its)

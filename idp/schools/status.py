@@ -15,7 +15,7 @@ def day(when: date) -> str:
 
 def in_words(school: School) -> str:
     """The state as a line of a result: "Open, closing on 31 August 2026"."""
-    today = clock.now().date()
+    today = clock.today()
     if school.left_register_on:
         return "No longer in the register"
     match school.status_code:

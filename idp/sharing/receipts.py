@@ -1,7 +1,6 @@
 """What a school's owners are told in writing when something about sharing was decided."""
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from idp.estabs import people
 from idp.estabs.models import Administrator
@@ -9,8 +8,6 @@ from idp.foundation import clock, runtime, scopes
 from idp.outbox import post
 from idp.partners.snapshots import AnyClient
 from idp.sharing.models import Authorisation
-
-LONDON = ZoneInfo("Europe/London")
 
 
 def send(name: str, agreed: Authorisation, client: AnyClient, by: Administrator) -> None:
@@ -29,5 +26,5 @@ def send(name: str, agreed: Authorisation, client: AnyClient, by: Administrator)
 
 def day(when: datetime) -> str:
     """A date as a letter says it, by the clocks of the school: 2 March 2026."""
-    local = when.astimezone(LONDON)
+    local = when.astimezone(clock.LONDON)
     return f"{local.day} {local:%B %Y}"

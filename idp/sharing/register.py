@@ -7,8 +7,8 @@ import csv
 import io
 from datetime import datetime
 
-from idp.foundation import scopes
-from idp.sharing import authorise, receipts
+from idp.foundation import clock, scopes
+from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 
 COLUMNS = (
@@ -46,7 +46,7 @@ def _row(agreed: Authorisation) -> dict[str, str]:
 
 def _day(when: datetime) -> str:
     """The date by the clocks of the school, as its receipts say it too."""
-    return when.astimezone(receipts.LONDON).date().isoformat()
+    return when.astimezone(clock.LONDON).date().isoformat()
 
 
 def _inert(cell: str) -> str:

@@ -5,7 +5,6 @@ and only then lets its outcome be known (security.md rules 3 and 5).
 """
 
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 from idp.audit import events, log
 from idp.estabs import credentials, people
@@ -15,8 +14,6 @@ from idp.foundation.errors import Refusal
 from idp.outbox import post
 from idp.partners import registry
 from idp.signin import devices, guesses
-
-LONDON = ZoneInfo("Europe/London")
 
 
 class WrongPassword(Refusal):
@@ -93,7 +90,7 @@ def tell_of_new_device(person: Administrator, *, device: str | None, browser: st
 
 def _now_in_words() -> str:
     """The time as a school's clock shows it: "2 March 2026 at 09:30"."""
-    now = clock.now().astimezone(LONDON)
+    now = clock.now().astimezone(clock.LONDON)
     return f"{now.day} {now:%B %Y at %H:%M}"
 
 

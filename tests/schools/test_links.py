@@ -1,7 +1,8 @@
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from idp.foundation import clock as clocks
 from idp.schools import links, search
 from idp.schools.models import SchoolLink
 from tests.factories import a_school
@@ -81,6 +82,16 @@ def test_a_link_of_today_is_followed(work, clock):
         (step,) = search.successors(old)
 
         assert (step.school, step.can_be_chosen) == (new, True)
+
+
+def test_a_new_day_begins_at_a_british_midnight(work):
+    with work() as database:
+        old, new = a_school(status_code="2"), a_school()
+        database.add(link(old, new, date(2026, 9, 1)))
+    with clocks.fixed(datetime(2026, 8, 31, 22, 59, tzinfo=UTC)), work():
+        assert links.successors([old.register_id])[old.register_id][0].lies_ahead
+    with clocks.fixed(datetime(2026, 8, 31, 23, 1, tzinfo=UTC)), work():
+        assert not links.successors([old.register_id])[old.register_id][0].lies_ahead
 
 
 def test_a_school_that_left_the_register_follows_nobody_into_it(work, clock):

@@ -1,7 +1,8 @@
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
+from idp.foundation import clock as clocks
 from idp.schools import status
 from idp.schools.models import School
 
@@ -28,6 +29,14 @@ def a_state(**differs):
 )
 def test_a_state_is_told_in_words(clock, differs, words):
     assert status.in_words(a_state(**differs)) == words
+
+
+def test_a_school_closes_when_its_last_day_is_over_in_britain():
+    closing = a_state(status_code="3", closed_on=date(2026, 8, 30))
+    with clocks.fixed(datetime(2026, 8, 30, 22, 59, tzinfo=UTC)):
+        assert status.in_words(closing) == "Open, closing on 30 August 2026"
+    with clocks.fixed(datetime(2026, 8, 30, 23, 1, tzinfo=UTC)):
+        assert status.in_words(closing) == "Open, due to close"
 
 
 @pytest.mark.parametrize("differs", [{}, {"status_code": "3"}, {"type_code": "30"}, {"type_code": "37"}])

@@ -1,0 +1,27 @@
+"""What the commands print."""
+
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+
+from idp.foundation import command
+
+ROW = {"at": datetime(2026, 3, 2, 9, 30, tzinfo=UTC), "on": date(2026, 3, 2), "who": frozenset({"b", "a"}), "so": True}
+
+
+def test_a_table_says_in_which_zone_its_times_are(capsys):
+    command.show([ROW], ["at", "on", "who", "so"], as_json=False, empty="Nothing.")
+
+    assert capsys.readouterr().out.splitlines()[1].split("  ") == ["2026-03-02 09:30 UTC", "2026-03-02", "a b", "yes"]
+
+
+def test_a_time_of_another_zone_is_turned_into_that_one(capsys):
+    summer = {"at": datetime(2026, 7, 2, 9, 30, tzinfo=timezone(timedelta(hours=1)))}
+    command.show([summer], ["at"], as_json=False, empty="Nothing.")
+
+    assert "2026-07-02 08:30 UTC" in capsys.readouterr().out
+
+
+def test_json_has_times_that_programs_read(capsys):
+    command.show([ROW], ["at"], as_json=True, empty="Nothing.")
+
+    assert json.loads(capsys.readouterr().out)[0]["at"] == "2026-03-02T09:30:00+00:00"
