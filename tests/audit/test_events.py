@@ -1,0 +1,33 @@
+"""The vocabulary and its speakers: nothing is recorded that is not in it, and nothing is in it that is not recorded."""
+
+import ast
+from pathlib import Path
+
+from idp.audit import events
+
+ROOT = Path(__file__).resolve().parents[2]
+CONSTANTS = {name: value for name, value in vars(events).items() if name.isupper()}
+TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "idp").rglob("*.py"))}
+
+
+def said(tree):
+    """The constants that a module names, as `events.SIGNED_IN`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "events":
+            yield node.attr
+
+
+def test_every_event_of_the_vocabulary_is_recorded_somewhere():
+    assert set(CONSTANTS) - {name for tree in TREES.values() for name in said(tree)} == set()
+
+
+def test_no_two_events_have_one_name():
+    assert len(set(CONSTANTS.values())) == len(CONSTANTS) > 40
+
+
+def test_what_is_recorded_is_never_a_name_of_its_own():
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "log.record":
+                literal = [part for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant)]
+                assert not literal, f"{path}, line {node.lineno}"
