@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Row, Table, bindparam, delete, insert, select
 
 from idp.foundation import clock
-from idp.foundation.database import session
+from idp.foundation.database import connection, session
 from idp.schools import codes, gias
 from idp.schools.models import School, SchoolLink
 from idp.schools.status import Listed, day, why_not
@@ -77,14 +77,14 @@ def replace(found: Iterable[gias.Link]) -> int:
         else:
             gone.append({"its_id": row.id})
     if gone:
-        session().connection().execute(delete(LINKS).where(LINKS.c.id == bindparam("its_id")), gone)
+        connection().execute(delete(LINKS).where(LINKS.c.id == bindparam("its_id")), gone)
     rows = [
         {"from_urn": key[0], "to_urn": key[1], "kind": key[2], **rest}
         for key, rest in wanted.items()
         if key not in unchanged
     ]
     if rows:
-        session().connection().execute(insert(LINKS), rows)
+        connection().execute(insert(LINKS), rows)
     return len(wanted)
 
 
