@@ -24,6 +24,8 @@ STRICT: Final = ("PS256", "ES256", "EdDSA")
 SHARED: Final = ("HS256",)
 POINTING: Final = frozenset({"jku", "x5u", "x5c", "crit", "b64", "zip"})
 """Header members that would lead us elsewhere, or demand what we do not do."""
+LATEST: Final = 2**53
+"""Seconds since 1970 beyond any clock, and still exact in every reader's numbers."""
 
 _REGISTRY: Final = jws.JWSRegistry(algorithms=[*ASYMMETRIC, *SHARED])
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -92,7 +94,7 @@ def check_times(claims: dict[str, Any], *, at_most: int | None = None) -> None:
     """`exp` ahead, and by `at_most` seconds; `nbf` and `iat` no further ahead than a clock may be. Raises `BadJwt`."""
     now, skew = clock.now().timestamp(), runtime.settings().tokens.skew
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in times.values()):
+    if not all(_is_time(value) for value in times.values()):
         raise BadJwt("a time in it is not a number")
     if "exp" in times and now >= times["exp"]:
         raise BadJwt("it has expired")
@@ -100,6 +102,11 @@ def check_times(claims: dict[str, Any], *, at_most: int | None = None) -> None:
         raise BadJwt("it does not say when it ends, or is good for too long")
     if any(times[name] > now + skew for name in ("nbf", "iat") if name in times):
         raise BadJwt("it is not good yet")
+
+
+def _is_time(value: object) -> bool:
+    """Seconds since 1970 (RFC 7519 §2): no NaN, which is neither early nor late, and nothing too large to reckon with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST
 
 
 def _is_meant(key: Key, presented: Presented) -> bool:

@@ -99,6 +99,14 @@ def test_the_times(web, partner, clock):
 
 
 @pytest.mark.parametrize(
+    "differs", [{"exp": float("nan")}, {"exp": float("inf")}, {"iat": -(10**400)}, {"nbf": float("nan")}]
+)
+def test_a_time_that_cannot_be_reckoned_with_is_no_time(web, partner, differs):
+    """NaN is neither past nor far ahead: such an assertion would be good for ever, and its jti is kept for minutes."""
+    assert refused(asks(web, partner, **differs))
+
+
+@pytest.mark.parametrize(
     ("aud", "loose", "fapi2"),
     [
         (ISSUER, True, True), ([ISSUER], True, False), (f"{ISSUER}/oauth/token", True, False),

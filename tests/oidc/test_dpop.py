@@ -109,6 +109,13 @@ def test_the_age_of_a_proof(web, world, partner, tokens, clock, seconds, good):
     assert (partner.reads(web, tokens["access_token"], iat=made).status_code == 200) == good
 
 
+@pytest.mark.parametrize("iat", [-(10**400), 10**400, float("nan"), float("inf"), -1, True])
+def test_a_time_that_cannot_be_reckoned_with_is_no_time(web, partner, iat):
+    failed(partner.refreshes(web, "x"), "invalid_grant")
+    partner.proofs = {"iat": iat}
+    failed(partner.refreshes(web, "x"), "invalid_dpop_proof")
+
+
 def test_a_proof_is_good_once(web, partner, tokens):
     token = tokens["access_token"]
     assert partner.reads(web, token, jti="once").status_code == 200

@@ -1,0 +1,91 @@
+"""One application and one small world for each file of fuzzers: nothing is put back between examples."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from idp.foundation import clock as clocks, database
+from idp.foundation.web.transactions import work as a_request
+from idp.partners.models import ClientSecret
+from tests import factories
+from tests.conftest import MONDAY, a_browser
+from tests.fuzz.answers import Heard, listening
+from tests.oidc import devices, registering, signing
+from tests.oidc.support import Partner, authorised
+
+GRANTS = frozenset({"authorization_code", "refresh_token", "client_credentials", devices.GRANT})
+
+
+@dataclass
+class Ground:
+    """A school whose owner is signed in at `web`, and clients of every kind."""
+
+    app: Any
+    settings: Any
+    web: Any
+    work: Callable[[], Any]
+    heard: Heard
+    username: str
+    partner: Partner
+    signer: signing.Signer
+    initial_token: str
+    tokens: dict[str, Any]
+    """What the partner was given once, for good."""
+    registration: dict[str, Any]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no answer may hold, because none that is fuzzed is the answer to it; nor may the log."""
+        tokens = (self.tokens["access_token"], self.tokens["refresh_token"])
+        own = (self.registration["client_secret"], self.initial_token)
+        return (str(self.partner.secret), factories.PASSWORD, *tokens, *own)
+
+    def browser(self) -> Any:
+        """Another browser."""
+        return a_browser(self.app, self.settings)
+
+    def code(self) -> str:
+        """A code that nobody has redeemed."""
+        return authorised(self.web, self.partner, self.username)["code"]
+
+
+@pytest.fixture(scope="module")
+def fresh(built, place) -> Iterator[Callable[[], Any]]:
+    """The database as at the start, once for the file; `with fresh() as session:` is one request's worth."""
+    place.restore(built)
+    built.extensions.pop("idp.partners.snapshots", None)
+    built.extensions["idp.ready"].clear()
+
+    @contextmanager
+    def work() -> Iterator[Any]:
+        with a_request(built):
+            yield database.session()
+
+    with clocks.fixed(MONDAY):
+        yield work
+
+
+@pytest.fixture(scope="module")
+def ground(fresh, built, settings) -> Iterator[Ground]:
+    with fresh() as session:
+        username = factories.an_administrator().username
+        partner = Partner(factories.a_client(grant_types=GRANTS, client_scopes=frozenset({"schools.list"})).id)
+        key = signing.key("ES256")
+        client = factories.a_client(
+            token_endpoint_auth_method="private_key_jwt", jwks=signing.jwks(key), grant_types=GRANTS,
+            client_scopes=frozenset({"schools.list"}),
+        )  # fmt: skip
+        session.query(ClientSecret).filter_by(client_id=client.id).delete()
+        signer = signing.Signer(client.id)
+        initial = registering.an_initial_token()
+    web = a_browser(built, settings)
+    registration = registering.Registrar(web, initial).registered()
+    with listening() as heard:
+        code = authorised(web, partner, username, "attendance")["code"]
+        tokens = partner.redeems(web, code).json
+        yield Ground(
+            built, settings, web, fresh, heard, username, partner, signer, initial, tokens, registration
+        )  # fmt: skip

@@ -1,0 +1,157 @@
+"""Whatever is sent to an endpoint of the protocol, the answer is one of ours, and tells nobody's secret."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, strategies as st
+
+from tests.fuzz import answers
+from tests.fuzz.conftest import Ground
+from tests.fuzz.depth import deep
+from tests.fuzz.hostile import Sent, anything, odd, tampered
+from tests.oidc import devices, registering
+from tests.oidc.support import CALLBACK
+
+REGISTERED = {CALLBACK, "https://assembly.example/signed-out", "https://reports.example/callback"}
+
+
+def _posted(path: str, *, bare: bool = False, **form: str) -> Callable[[Ground], Sent]:
+    def sent(ground: Ground) -> Sent:
+        filled = {name: value.format(**ground.tokens) for name, value in form.items()}
+        return Sent("POST", path, form=tuple(filled.items()), headers={} if bare else ground.partner.basic)
+
+    return sent
+
+
+def _asks(ground: Ground, **more: str) -> tuple[tuple[str, str], ...]:
+    return tuple((ground.partner.parameters() | {"claims": '{"userinfo":{"name":null}}'} | more).items())
+
+
+SOUND: dict[str, Callable[[Ground], Sent]] = {
+    "authorize": lambda ground: Sent("GET", "/oauth/authorize", query=_asks(ground)),
+    "authorize by post": lambda ground: Sent("POST", "/oauth/authorize", form=_asks(ground, response_mode="form_post")),
+    "authorize silently": lambda ground: Sent("GET", "/oauth/authorize", query=_asks(ground, prompt="none")),
+    "par": lambda ground: Sent("POST", "/oauth/par", form=_asks(ground), headers=ground.partner.basic),
+    "code": lambda ground: replace(
+        _posted("/oauth/token", grant_type="authorization_code", redirect_uri=CALLBACK)(ground),
+        form=(
+            ("grant_type", "authorization_code"), ("code", ground.code()), ("redirect_uri", CALLBACK),
+            ("code_verifier", ground.partner.verifier),
+        ),
+    ),
+    "refresh": _posted("/oauth/token", grant_type="refresh_token", refresh_token="{refresh_token}", scope="openid"),
+    "client credentials": _posted("/oauth/token", grant_type="client_credentials", scope="schools.list"),
+    "device": _posted("/oauth/device_authorization", scope="openid school"),
+    "poll": lambda ground: _posted(
+        "/oauth/token", grant_type=devices.GRANT,
+        device_code=devices.Device(ground.web, ground.partner).asks().json["device_code"],
+    )(ground),
+    "introspect": _posted("/oauth/introspect", token="{access_token}", token_type_hint="access_token"),
+    "userinfo": lambda ground: Sent(
+        "GET", "/oauth/userinfo", headers=registering.bearer(ground.tokens["access_token"])
+    ),
+    "userinfo by form": _posted("/oauth/userinfo", bare=True, access_token="{access_token}"),
+    "logout": lambda ground: Sent(
+        "GET", "/oauth/logout",
+        query=(
+            ("id_token_hint", ground.tokens["id_token"]), ("client_id", ground.partner.id), ("state", "a-state"),
+            ("post_logout_redirect_uri", "https://assembly.example/signed-out"),
+        ),
+    ),
+    "device page": lambda ground: Sent("GET", "/device", query=(("user_code", "WDJB-MJHT"),)),
+    "jwks": lambda _ground: Sent("GET", "/oauth/jwks"),
+    "discovery": lambda _ground: Sent("GET", "/.well-known/openid-configuration"),
+    "authorization server": lambda _ground: Sent("GET", "/.well-known/oauth-authorization-server"),
+    "own registration": lambda ground: Sent(
+        "GET", registering.path_of(ground.registration),
+        headers=registering.bearer(ground.registration["registration_access_token"]),
+    ),
+}  # fmt: skip
+"""A sound request to each endpoint. Revocation is below: what it is sent is spent."""
+ANSWERED = {"poll": {400}}
+"""What a sound one is answered, where that is not 200, 201 or 303."""
+
+
+@pytest.fixture
+def asking(ground, request):
+    """The browser that asks: signing out must not take the others' session along."""
+    return ground.browser() if request.node.callspec.params["endpoint"] == "logout" else ground.web
+
+
+@pytest.mark.parametrize("endpoint", SOUND)
+def test_what_is_sound_is_answered(ground, asking, endpoint):
+    answer = SOUND[endpoint](ground).by(asking)
+    assert answer.status_code in ANSWERED.get(endpoint, {200, 201, 303}), answer.text
+    answers.check(answer, REGISTERED, _nobodys(ground, endpoint))
+
+
+def _nobodys(ground: Ground, endpoint: str) -> tuple[str, ...]:
+    """Secrets that this endpoint's answer may not hold: all, but what it gives to its owner."""
+    own = {ground.registration["client_secret"]} if endpoint == "own registration" else set()
+    return tuple(secret for secret in ground.secrets if secret not in own)
+
+
+@pytest.mark.parametrize("endpoint", SOUND)
+@deep(0.4)
+@given(data=st.data())
+def test_what_is_tampered_with_is_answered_too(ground, endpoint, data):
+    asking = ground.browser() if endpoint == "logout" else ground.web
+    sent = data.draw(tampered(SOUND[endpoint](ground)))
+    answers.check(sent.by(asking), REGISTERED, _nobodys(ground, endpoint))
+    ground.heard.check(ground.secrets)
+
+
+@deep(0.5)
+@given(data=st.data())
+def test_revocation_is_answered(ground, data):
+    sound = Sent(
+        "POST", "/oauth/revoke", form=(("token", data.draw(odd)), ("token_type_hint", "refresh_token")),
+        headers=ground.partner.basic,
+    )  # fmt: skip
+    answers.check(data.draw(tampered(sound)).by(ground.web), REGISTERED, ground.secrets)
+    ground.heard.check(ground.secrets)
+
+
+@deep()
+@given(data=st.data())
+def test_whatever_is_registered_is_answered(ground, data):
+    said = registering.metadata()
+    known = sorted(
+        {*said, "jwks", "jwks_uri", "scope", "logo_uri", "contacts", "sector_identifier_uri", "subject_type"}
+    )
+    for name in data.draw(st.lists(st.sampled_from(known), max_size=3)):
+        said[name] = data.draw(anything)
+    said |= data.draw(st.dictionaries(odd, anything, max_size=2))
+    sound = Sent(
+        "POST", "/oauth/register", headers=registering.bearer(ground.initial_token),
+        body=json.dumps(said).encode(), content_type="application/json",
+    )  # fmt: skip
+    answers.check(sound.by(ground.web), REGISTERED, ground.secrets)
+    own = replace(
+        sound, method="PUT", path=registering.path_of(ground.registration),
+        headers=registering.bearer(ground.registration["registration_access_token"]),
+        body=json.dumps(said | {"client_id": ground.registration["client_id"]}).encode(),
+    )  # fmt: skip
+    answers.check(own.by(ground.web), REGISTERED, ground.secrets)
+    ground.heard.check(ground.secrets)
+
+
+@deep()
+@given(name=odd)
+def test_whatever_registration_is_asked_for_nobody_elses_is_told(ground, name):
+    path = "/oauth/register/" + quote(name, errors="surrogatepass")
+    for method in ("GET", "PUT", "DELETE"):
+        answer = Sent(method, path, headers=registering.bearer("x"), body=b"{}").by(ground.web)
+        answers.check(answer, REGISTERED, ground.secrets)
+        assert answer.status_code >= 300, answer.text
+
+
+@deep(0.5)
+@given(data=st.data())
+def test_whatever_is_typed_on_the_devices_page_is_answered(ground, data):
+    found = devices.page(ground.web.get("/device")).find("input", {"name": "csrf_token"})
+    form = (("csrf_token", found["value"]), ("user_code", data.draw(odd)))
+    answers.check(data.draw(tampered(Sent("POST", "/device", form=form))).by(ground.web), REGISTERED, ground.secrets)

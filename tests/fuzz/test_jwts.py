@@ -1,0 +1,192 @@
+"""Whatever a JWT says or looks like, wherever it is taken, it is refused or believed, and never our undoing."""
+
+import gzip
+import hmac
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from idp.foundation import clock
+from tests.fuzz import answers
+from tests.fuzz.conftest import Ground
+from tests.fuzz.depth import deep
+from tests.fuzz.hostile import CANARY, anything, odd
+from tests.fuzz.test_endpoints import REGISTERED
+from tests.oidc import registering
+from tests.oidc.signing import ALL, ASSERTION, b64, bare, key
+from tests.oidc.support import ISSUER
+
+Claims = dict[str, Any]
+
+
+def _assertion(ground: Ground) -> Claims:
+    return {"iss": ground.signer.id, "sub": ground.signer.id, "aud": ISSUER, "jti": b64(_number()), **_times()}
+
+
+def _object(ground: Ground) -> Claims:
+    return {"iss": ground.signer.id, "aud": ISSUER, **_times(), **ground.signer.parameters()}
+
+
+def _proof(_ground: Ground) -> Claims:
+    return {"jti": b64(_number()), "htm": "POST", "htu": ISSUER + "/oauth/token", "iat": _times()["iat"]}
+
+
+def _times() -> Claims:
+    now = int(clock.now().timestamp())
+    return {"iat": now, "nbf": now, "exp": now + 60}
+
+
+def _number(made: list[int] = [0]) -> bytes:  # noqa: B006  it counts
+    made[0] += 1
+    return made[0].to_bytes(8)
+
+
+def _to_token(ground: Ground, jwt: str) -> Any:
+    form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION, "client_assertion": jwt}
+    return ground.web.post("/oauth/token", data=form)
+
+
+def _to_authorize(ground: Ground, jwt: str) -> Any:
+    asks = ground.signer.parameters(state=None) | {"request": jwt}
+    return ground.web.get("/oauth/authorize", query_string=asks)
+
+
+def _to_par(ground: Ground, jwt: str) -> Any:
+    return ground.signer.posts(ground.web, "/oauth/par", {"request": jwt, "client_id": ground.signer.id})
+
+
+def _as_proof(ground: Ground, jwt: str) -> Any:
+    form = {"grant_type": "client_credentials"}
+    return ground.web.post("/oauth/token", data=form, headers=ground.partner.basic | {"DPoP": jwt})
+
+
+TAKEN: dict[str, tuple[Callable[[Ground], Claims], dict[str, Any], Callable[[Ground, str], Any]]] = {
+    "client assertion": (_assertion, {}, _to_token),
+    "request object": (_object, {}, _to_authorize),
+    "pushed request object": (_object, {}, _to_par),
+    "proof": (_proof, {"typ": "dpop+jwt", "jwk": bare(key("ES256")), "kid": None}, _as_proof),
+}
+"""What a client signs: its claims, its header, and where it is taken."""
+PUBLISHED = json.dumps(bare(key("ES256"))).encode()
+"""What everybody knows of the client's key; it must not do for a shared one."""
+HOSTILE: dict[str, dict[str, Any]] = {
+    "none": {"alg": "none"}, "mixed none": {"alg": "nOnE"}, "no alg": {"alg": None}, "HS256": {"alg": "HS256"},
+    "number": {"alg": 5}, "list": {"alg": ["ES256"]}, "PBES2": {"alg": "PBES2-HS256+A128KW", "p2c": 10**9},
+    "crit": {"crit": ["x"], "x": 1}, "crit of none": {"crit": []}, "jku": {"jku": "https://evil.example/jwks"},
+    "x5u": {"x5u": "https://evil.example/x"}, "x5c": {"x5c": ["MII"]}, "zip": {"zip": "DEF"}, "b64": {"b64": False},
+    "RS256": {"alg": "RS256"}, "EdDSA": {"alg": "EdDSA"}, "ES384": {"alg": "ES384"}, "ES256K": {"alg": "ES256K"},
+}  # fmt: skip
+
+
+def _signed(claims: Claims, header: Claims) -> str:
+    """Signed by the client's key, whatever the header says."""
+    said = {name: value for name, value in ({"alg": "ES256", "kid": "ec-1"} | header).items() if value is not None}
+    text = f"{b64(json.dumps(said).encode())}.{b64(json.dumps(claims).encode())}"
+    return f"{text}.{b64(ALL.get_alg('ES256').sign(text.encode(), key('ES256')))}"
+
+
+TIMES = (
+    0, -1, 1.5, 10**12, 2**63, 10**400, -(10**400), -1e308, float("nan"), float("inf"), float("-inf"), True, None, "0", [],
+)  # fmt: skip
+
+
+def _is_believed(answer: Any) -> bool:
+    return answer.status_code in {200, 201} or (answer.status_code == 303 and "error=" not in answer.location)
+
+
+def _refused_or_answered(ground: Ground, answer: Any) -> None:
+    answers.check(answer, REGISTERED, ground.secrets)
+    ground.heard.check(ground.secrets)
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_what_is_sound_is_believed(ground, kind):
+    claims, header, take = TAKEN[kind]
+    answer = take(ground, _signed(claims(ground), header))
+    assert _is_believed(answer), answer.text
+
+
+@pytest.mark.parametrize("head", HOSTILE)
+@pytest.mark.parametrize("kind", TAKEN)
+def test_a_hostile_header_is_refused(ground, kind, head):
+    claims, header, take = TAKEN[kind]
+    text, _, by_ours = _signed(claims(ground), header | HOSTILE[head]).rpartition(".")
+    by_published = b64(hmac.digest(PUBLISHED, text.encode(), "sha256"))
+    for signature in (by_ours, by_published, "AA"):
+        answer = take(ground, f"{text}.{signature}")
+        _refused_or_answered(ground, answer)
+        assert not _is_believed(answer), (head, answer.text)
+    _refused_or_answered(ground, take(ground, f"{text}."))
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+@deep()
+@given(data=st.data())
+def test_whatever_is_claimed_is_answered(ground, kind, data):
+    sound, header, take = TAKEN[kind]
+    claims = sound(ground)
+    for name in data.draw(st.lists(st.sampled_from(sorted(claims)), max_size=2)):
+        claims[name] = data.draw(st.sampled_from(TIMES) if name in _times() else anything)
+    more = st.sampled_from(["nonce", "max_age", "claims", "exp", "ath", "resource", "prompt", "dpop_jkt"])
+    claims |= data.draw(st.dictionaries(odd | more, anything, max_size=2))
+    _refused_or_answered(ground, take(ground, _signed(claims, header)))
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+@deep()
+@given(data=st.data())
+def test_whatever_the_header_says_is_answered(ground, kind, data):
+    sound, header, take = TAKEN[kind]
+    names = st.sampled_from(["typ", "kid", "jwk", "use", "cty"])
+    head = header | data.draw(st.dictionaries(names | odd, anything, max_size=2))
+    if isinstance(head.get("jwk"), dict) and "jwk" in header:
+        members = st.sampled_from(["kty", "crv", "x", "y", "n", "e", "use", "alg", "key_ops", "kid"])
+        head["jwk"] = header["jwk"] | data.draw(st.dictionaries(members, anything, max_size=2))
+    _refused_or_answered(ground, take(ground, _signed(sound(ground), head)))
+
+
+PLACES: dict[str, Callable[[Ground, str], Any]] = {
+    **{kind: take for kind, (_, _, take) in TAKEN.items()},
+    "hint to sign out": lambda ground, jwt: ground.browser().get("/oauth/logout", query_string={"id_token_hint": jwt}),
+    "hint": lambda ground, jwt: ground.web.get(ground.partner.link(id_token_hint=jwt)),
+    "access token": lambda ground, jwt: ground.web.get("/oauth/userinfo", headers=registering.bearer(jwt)),
+    "introspected": lambda ground, jwt: ground.partner.posts(ground.web, "/oauth/introspect", {"token": jwt}),
+    "revoked": lambda ground, jwt: ground.partner.posts(ground.web, "/oauth/revoke", {"token": jwt}),
+}  # fmt: skip
+"""Wherever a text is taken for a JWT."""
+
+
+def _nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+SHAPES = (
+    "", ".", "..", "...", "a.b", "a.b.c", "a.b.c.d.e", "é.é.é", "=.=.=", f"{CANARY}.{CANARY}.x", "e30.e30.e30",
+    b64(b'{"alg":"ES256"}') + "." + b64(b"\xff\xfe") + ".AA", b64(b'{"alg":"ES256"}') + "." + b64(b"[]") + ".AA",
+    b64(b'{"alg":"none"}') + ".e30.AA", b64(b'{"alg":"ES256","alg":"none"}') + ".e30.AA", b64(b"null") + ".e30.AA",
+    b64(b'{"alg":"ES256","zip":"DEF"}') + "." + b64(gzip.compress(b"x" * 10**6)) + ".AA",
+    b64(b'{"alg":"ES256","x":' + _nested(2000).encode() + b"}") + ".e30.AA",
+    b64(b'{"alg":"ES256"}') + "." + b64(b'{"iss":' + _nested(2500).encode() + b"}") + ".AA",
+    b64(b'{"alg":"ES256"}') + "." + b64(b'{"exp":' + b"9" * 5000 + b"}") + ".AA", "x" * 8191, "a." + "x" * 60_000 + ".c",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_whatever_is_no_jwt_is_answered(ground, where):
+    for shape in SHAPES:
+        _refused_or_answered(ground, PLACES[where](ground, shape))
+
+
+@pytest.mark.parametrize("where", ["hint to sign out", "hint", "access token", "introspected"])
+@deep(0.5)
+@given(data=st.data())
+def test_our_own_tokens_altered_are_answered(ground, where, data):
+    ours = ground.tokens[data.draw(st.sampled_from(["id_token", "access_token"]))]
+    at = data.draw(st.integers(0, len(ours)))
+    altered = ours[:at] + data.draw(odd.filter(lambda text: text.isprintable() and text.isascii())) + ours[at + 1 :]
+    answer = PLACES[where](ground, altered)
+    _refused_or_answered(ground, answer)
+    assert where != "access token" or altered == ours or answer.status_code in {400, 401}

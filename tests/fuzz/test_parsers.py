@@ -1,0 +1,300 @@
+"""Every parser, on whatever there is: it reads, or refuses in its own words, and what it reads it reads again."""
+
+import base64
+import csv
+import io
+import json
+import tomllib
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, strategies as st
+from wtforms.validators import ValidationError
+
+from idp.foundation import scopes
+from idp.foundation.web import security
+from idp.oidc import authentication, incoming, jwts
+from idp.oidc.client import differing
+from idp.onboarding import forms
+from idp.partners import manifest, uris
+from idp.partners.metadata import InvalidMetadata, validated
+from idp.schools import files, gias, reading, search
+from tests.fuzz.depth import deep
+from tests.fuzz.hostile import CANARY, anything, odd
+from tests.oidc.registering import METADATA
+from tests.partners.manifests import a_manifest
+from tests.schools.conftest import SAMPLE
+
+SOUND_URI = "https://assembly.example/callback"
+some_uri = st.one_of(
+    odd,
+    st.builds(lambda at, text: SOUND_URI[:at] + text + SOUND_URI[at:], st.integers(0, len(SOUND_URI)), odd),
+    st.from_regex(r"\A(https?|uk\.example):/{0,3}[a-z0-9.@:\[\]%\\-]{0,20}(/[a-z.%2e;]{0,8}){0,3}\Z"),
+)
+HEADING = ",".join(gias.LABELS)
+
+
+@pytest.fixture(scope="module")
+def here(fresh):
+    """Within a request's worth of work, for what reads settings or the database."""
+    with fresh():
+        yield
+
+
+# Scopes
+
+
+@deep()
+@given(st.lists(st.sampled_from(sorted(scopes.catalogue())) | odd).map(" ".join) | odd)
+def test_scopes_are_those_of_the_catalogue_or_refused(text):
+    try:
+        found = scopes.parse(text)
+    except scopes.UnknownScope:
+        return
+    assert found <= scopes.catalogue().keys()
+    assert scopes.parse(scopes.format(found)) == found
+
+
+# Addresses
+
+
+@deep(3)
+@given(some_uri, st.booleans(), st.booleans(), st.sampled_from(["oidc", "fapi2"]))
+def test_an_address_is_registered_as_it_is_or_not_at_all(text, public, local, profile):
+    try:
+        found = uris.redirect(text, profile=profile, public=public, local=local)
+    except ValueError as fault:
+        assert not text or len(text) < 4 or text not in str(fault)
+        return
+    assert found == text
+    assert text.isascii()
+    assert not set(text) & set(' "<>\\^`{|}#*')
+    assert not text.lower().startswith(("javascript:", "data:", "vbscript:"))
+
+
+@deep(2)
+@given(some_uri, some_uri)
+def test_how_two_addresses_differ_can_always_be_said(one, other):
+    assert differing(one, other)
+
+
+@deep(2)
+@given(odd | st.from_regex(r"\A[/\\\t\n a-z:.%@?#]{0,12}\Z"))
+def test_the_way_back_stays_here(text):
+    path = security.local_path(text, "/home")
+    assert path.startswith("/")
+    assert not path.startswith(("//", "/\\"))
+    assert path.isprintable()
+
+
+# What clients send
+
+
+@deep(2)
+@given(st.lists(st.tuples(st.sampled_from(sorted(incoming.KNOWN)) | odd, odd), max_size=8))
+def test_parameters_are_read_once_each_and_every_fault_is_named_in_our_words(pairs):
+    found = incoming.parameters(pairs)
+    assert set(found.values) <= {name for name, _ in pairs}
+    if fault := found.fault():
+        assert fault[0] in incoming.KNOWN | {"a parameter"}
+    else:
+        assert all(len(value) <= 16_384 and min(value) >= " " for value in found.values.values())
+
+
+@deep(2)
+@given(odd | st.binary(max_size=30).map(lambda raw: "Basic " + base64.b64encode(raw).decode()))
+def test_a_basic_header_is_a_name_and_a_secret_or_nothing(text):
+    name, secret = authentication._basic(text)
+    assert (name is None) == (secret is None)
+
+
+@deep(2)
+@given(st.lists(odd | st.dictionaries(odd, anything, max_size=3).map(json.dumps), max_size=4))
+def test_a_jwt_is_read_or_refused(parts):
+    text = ".".join(base64.urlsafe_b64encode(part.encode("utf-8", "surrogatepass")).decode() for part in parts)
+    try:
+        found = jwts.parse(text)
+    except jwts.BadJwt:
+        return
+    assert isinstance(found.claims, dict)
+    assert found.alg
+
+
+# What clients and operators register
+
+
+@deep(2)
+@given(
+    st.dictionaries(st.sampled_from(sorted([*METADATA, "jwks", "scope", "logo_uri", "subject_type"])) | odd, anything)
+)
+def test_metadata_is_held_to_its_rules(here, said):
+    try:
+        found = validated({**METADATA, **said})
+    except InvalidMetadata as fault:
+        assert fault.faults
+        return
+    assert validated({**METADATA, **said}) == found
+
+
+@deep()
+@given(st.dictionaries(st.sampled_from([*a_manifest(), "mis", "jwks"]) | odd, anything, max_size=3))
+def test_a_manifest_is_held_to_its_rules(here, said):
+    try:
+        manifest.validated(a_manifest() | said)
+    except InvalidMetadata as fault:
+        assert fault.faults
+
+
+@deep()
+@given(st.binary(max_size=80) | odd.map(lambda text: f'x = "{text}"'.encode("utf-8", "surrogatepass")))
+def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "manifest.toml"
+    path.write_bytes(content)
+    try:
+        found = manifest.read(path)
+    except InvalidMetadata:
+        return
+    assert found == tomllib.loads(content.decode())
+
+
+# What people type
+
+
+@deep(3)
+@given(
+    odd | st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z") | st.from_regex(r"\A[0-9/ -]{1,9}\Z")
+)
+def test_whatever_is_searched_for_is_read(text):
+    for found in reading.read(text):
+        assert found.values
+        assert found.says.isprintable()
+
+
+@deep(0.5)
+@given(odd)
+def test_whatever_is_searched_for_there_is_an_answer(here, text):
+    assert isinstance(search.find(text), search.Answer)
+
+
+@deep()
+@given(odd | st.from_regex(r"\A\+?[0-9() -]{3,20}\Z"))
+def test_a_mobile_number_is_one_that_can_be_dialled_or_refused(here, text):
+    try:
+        found = forms.mobile_of(text)
+    except ValidationError:
+        return
+    assert found[0] == "+"
+    assert found[1:].isdigit()
+    assert found.isascii()
+    assert forms.mobile_of(forms.readable_mobile(found)) == found
+
+
+@deep()
+@given(odd | st.builds("{}@{}".format, odd, odd) | st.emails())
+def test_an_address_of_mail_is_one_line_or_refused(here, text):
+    try:
+        found = forms.address_of(text)
+    except ValidationError:
+        return
+    assert found.isascii()
+    assert found.isprintable()
+    assert forms.address_of(found) == found
+
+
+@deep(2)
+@given(odd)
+def test_a_persons_name_shows_as_it_is_or_is_refused(text):
+    name = forms.one_line(text)
+    try:
+        forms.person_name(None, SimpleNamespace(data=name))
+    except ValidationError:
+        return
+    name.encode()
+    assert "\n" not in name
+
+
+# The register's files
+
+
+cell = odd.map(lambda text: text.encode("utf-8", "replace").decode()) | st.sampled_from(
+    ["1", "312", "100000", "01-09-2020", "31-02-2020", "AA1 1AA", "=1+1", "٣٤"]
+)
+rows = st.lists(st.dictionaries(st.sampled_from(gias.LABELS), cell, max_size=6), max_size=3)
+
+
+@deep(2)
+@given(rows)
+def test_lines_of_the_register_are_schools_or_refused(differing_rows):
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, gias.LABELS, restval="1")
+    writer.writeheader()
+    writer.writerows(differing_rows)
+    try:
+        found = [gias.school(line) for line in gias.lines(io.StringIO(text.getvalue(), newline=""))]
+    except gias.FileRefused:
+        return
+    assert len(found) == len(differing_rows)
+    for kept, oddities in found:
+        assert kept["register_id"].isdigit()
+        assert all(value.isprintable() for value in kept.values() if isinstance(value, str))
+        assert all(str(each) for each in oddities)
+
+
+spoilt = st.builds(
+    lambda content, at, bytes_, cut: content[:at] + bytes_ + content[at + cut :],
+    st.sampled_from([SAMPLE.read_bytes()[:3000], (HEADING + "\r\n").encode()]), st.integers(0, 3000),
+    st.binary(max_size=12), st.integers(0, 40),
+)  # fmt: skip
+
+
+def _reads(path: Path) -> None:
+    try:
+        with files.opened(path) as sources, sources.schools.text() as text:
+            for line in gias.lines(text):
+                gias.school(line)
+    except gias.FileRefused:
+        return
+
+
+@deep(2)
+@given(spoilt | st.binary(max_size=100))
+def test_a_file_is_a_register_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "edubasealldata20260301.csv"
+    path.write_bytes(content)
+    _reads(path)
+
+
+def _a_zip() -> bytes:
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("edubasealldata20260301.csv"), SAMPLE.read_bytes()[:3000])
+        archive.writestr(zipfile.ZipInfo("links_edubasealldata20260301.csv"), ",".join(gias.LINK_LABELS))
+    return into.getvalue()
+
+
+ZIP = _a_zip()
+
+
+@deep(2)
+@given(st.integers(0, len(ZIP)), st.binary(max_size=6), st.integers(0, 8))
+def test_a_zip_has_a_register_or_is_refused(tmp_path_factory, at, bytes_, cut):
+    path = tmp_path_factory.getbasetemp() / "extract.zip"
+    path.write_bytes(ZIP[:at] + bytes_ + ZIP[at + cut :])
+    _reads(path)
+
+
+# Cookies
+
+
+@deep()
+@given(st.lists(st.tuples(st.sampled_from(["form", "session", "registration", "request"]), odd), max_size=3))
+def test_whatever_cookies_there_are_pages_are_shown(fresh, built, settings, planted):
+    text = "; ".join(f"{security.cookie_name(settings, name)}={value}" for name, value in planted)
+    header = text.encode("utf-8", "replace").decode("latin-1").replace("\r", "").replace("\n", "")
+    web = built.test_client()
+    for path in ("/sign-in", "/register/reg_x", "/oauth/authorize?client_id=x", "/oauth/logout", "/device"):
+        answer = web.get(path, base_url=settings.server.issuer, headers={"Cookie": header})
+        assert answer.status_code < 500
+        assert CANARY not in answer.text
