@@ -66,19 +66,24 @@ def keep(response: Response) -> Response:
     """After the answer has been made: write what was noted into the client's log."""
     noted, client_id = g.get("client_failures", []), g.get("client_asking")
     if noted and client_id:
-        endpoint = f"{request.method} {request.path}"
-        failures = [
-            Failure(endpoint, error, parameter, fact, _comparison(client_id, parameter))
-            for error, parameter, fact in noted
-        ]
-        database.let_go()  # what comparing has read is not to stand in the way of the next transaction
         try:
-            with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
-                for failure in failures:
-                    journal.note(client_id, failure)
-        except SQLAlchemyError as fault:
+            _write(client_id, noted)
+        except SQLAlchemyError as fault:  # no reason to fail what has been answered
             log.warning("not kept", name="client event", error=type(fault).__name__)
     return response
+
+
+def _write(client_id: str, noted: list[tuple[str, str, str]]) -> None:
+    endpoint = f"{request.method} {request.path}"
+    failures = [
+        Failure(endpoint, error, parameter, fact, _comparison(client_id, parameter))
+        for error, parameter, fact in sorted(noted)  # two of us at once take the rows in one order
+    ]
+    # What was read since the view, here or to show a page, would have SQLite's only writer wait for itself.
+    database.let_go()
+    with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+        for failure in failures:
+            journal.note(client_id, failure)
 
 
 def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | None:

@@ -1,12 +1,15 @@
 """A client's developer can see why a request failed: the parameter, what is wrong with it, and never a secret."""
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
+from idp.oidc import failures
 from idp.partners import journal, registry
 from idp.partners.cli import clients
 from idp.partners.models import ClientEvent
@@ -14,6 +17,7 @@ from idp.worker import clean
 from tests.factories import secret_of
 from tests.oidc.registering import Registrar, an_initial_token, metadata
 from tests.oidc.support import CALLBACK, authorised
+from tests.security.test_code_replay import all_at_once
 
 CANARY = "canary-4f1c"
 
@@ -234,6 +238,47 @@ def test_an_address_is_shown_without_what_could_be_secret(web, world, told):
 def test_a_failure_that_undoes_the_request_is_kept_all_the_same(web, world, told):
     assert web.get(world.partner.link(redirect_uri="https://[")).status_code == 400
     assert only(told(world.partner)).parameter == "redirect_uri"
+
+
+def test_it_is_kept_at_once_when_the_page_that_tells_of_it_has_read_who_is_signed_in(web, world, told, settings):
+    """SQLite has one writer: what reading the page began would keep the journal waiting for its own request."""
+    authorised(web, world.partner, world.username)
+    began = time.monotonic()
+    assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
+    assert time.monotonic() - began < settings.database.busy_timeout / 2
+    assert only(told(world.partner)).parameter == "redirect_uri"
+
+
+def test_so_it_is_when_the_client_has_to_be_read_again_to_compare(web, world, told, monkeypatch):
+    monkeypatch.setattr(registry, "FRESH", 0)
+    assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
+    assert only(told(world.partner)).comparison
+
+
+def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, told, another):
+    """Two transactions that touch the same rows in different orders would stop each other on PostgreSQL."""
+    with work():
+        registrar = Registrar(web, an_initial_token())
+    made = registrar.registered()
+
+    class Partner:
+        id = made["client_id"]
+
+    wrong = [{"contacts": ["x"], "grant_types": 5}, {"grant_types": 5, "contacts": ["x"]}]
+    bodies = iter([metadata(client_id=made["client_id"]) | each for each in wrong * 4])
+    answers = all_at_once(8, lambda: Registrar(another(), "").manages(made, "PUT", json=next(bodies)))
+    assert {answer.status_code for answer in answers} == {400}
+    assert {each.count for each in told(Partner)} == {8}
+
+
+@pytest.mark.parametrize(("where", "what"), [(journal, "note"), (failures, "_comparison")])
+def test_a_journal_that_cannot_be_written_breaks_no_answer(web, world, told, monkeypatch, where, what):
+    def away(*_):
+        raise OperationalError("INSERT", None, Exception("locked"))
+
+    monkeypatch.setattr(where, what, away)
+    assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
+    assert told(world.partner) == []
 
 
 def test_they_are_cleaned_away(web, world, work, told, clock):
