@@ -3,9 +3,12 @@
 import base64
 import hashlib
 import secrets
+import ssl
+from contextlib import closing
 from dataclasses import dataclass, field
+from http.client import HTTPSConnection
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from joserfc import jwt
@@ -147,6 +150,18 @@ class FapiClient(RelyingParty):
             proof = self.proof("GET", url, token=access_token)
         sent = {"Authorization": f"{scheme} {access_token}", **({"DPoP": proof} if proof else {}), **headers}
         return self.provider.http.get(url, headers=sent, timeout=20)
+
+    def reads_with(self, access_token: str, *proofs: str) -> int:
+        """The status of the same with several DPoP headers, which requests cannot send."""
+        url, session = urlsplit(self.provider.said["userinfo_endpoint"]), self.provider.http
+        trusting = ssl.create_default_context(cafile=str(session.verify))
+        with closing(HTTPSConnection(url.netloc, context=trusting, timeout=20)) as connection:
+            connection.putrequest("GET", url.path)
+            connection.putheader("Authorization", f"DPoP {access_token}")
+            for proof in proofs:
+                connection.putheader("DPoP", proof)
+            connection.endheaders()
+            return connection.getresponse().status
 
     def is_served(self, answer: requests.Response) -> bool:
         """Whether token and proof were good. Userinfo is about a person: another token it understands, and refuses."""

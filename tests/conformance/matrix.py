@@ -49,7 +49,7 @@ class Matrix:
         self.file.write_text(self._written(), "utf-8")
 
     def _written(self) -> str:
-        lines, plan = [HEAD], ""
+        lines, plan = [HEAD.rstrip()], ""
         for nodeid, rows in self.rows.items():
             for row in rows:
                 if row.plan != plan:

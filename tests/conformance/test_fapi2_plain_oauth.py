@@ -197,6 +197,7 @@ def refuses_wrong_proofs(client, token):
     }  # fmt: skip
     for what, each in wrong.items():
         assert client.reads(token, proof=each).status_code in {400, 401}, what
+    assert client.reads_with(token, proof(), proof()) in {400, 401}, "two headers"
     assert not client.reaches(token, scheme="Bearer", proof="")
     assert not client.reaches(token, scheme="Bearer")
 

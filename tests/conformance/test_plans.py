@@ -2,6 +2,7 @@
 
 import re
 from fnmatch import fnmatchcase
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -75,7 +76,7 @@ def logout_of(client, provider, known, module, hint):
     """What the module sends to the end-session endpoint."""
     away = f"{known.suite}/post_logout_redirect"
     sent = {"id_token_hint": hint, "post_logout_redirect_uri": away, "state": "x"}
-    sent |= {
+    differs: dict[str, dict[str, Any]] = {
         "bad-post-logout-redirect-uri": {"post_logout_redirect_uri": f"{away}/bad"},
         "query-added-to-post-logout-redirect-uri": {"post_logout_redirect_uri": f"{away}?foo=bar"},
         "modified-id-token-hint": {"id_token_hint": f"{hint}x"}, "bad-id-token-hint": {"id_token_hint": "bad"},
@@ -83,8 +84,8 @@ def logout_of(client, provider, known, module, hint):
         "no-params": {"id_token_hint": None, "post_logout_redirect_uri": None, "state": None},
         "no-post-logout-redirect-uri": {"post_logout_redirect_uri": None},
         "only-state": {"id_token_hint": None, "post_logout_redirect_uri": None},
-    }.get(module, {})  # fmt: skip
-    there = {name: value for name, value in sent.items() if value is not None}
+    }  # fmt: skip
+    there = {name: value for name, value in {**sent, **differs.get(module, {})}.items() if value is not None}
     return f"{provider.said['end_session_endpoint']}?{urlencode(there)}"
 
 
