@@ -45,6 +45,31 @@ class Shared:
     until: str
     state: str
     """`active`, `paused`, `expired`; `waiting` while data is withheld until the school is verified."""
+    has_choice: bool
+    """Whether some of it is the school's to tick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the school may leave out of what a service was offered, and what it may not."""
+
+    required: frozenset[str]
+    optional: frozenset[str]
+    ticked: frozenset[str]
+
+    @property
+    def fixed(self) -> list[Scope]:
+        """The school data that the service cannot do without."""
+        return scopes.in_order(scopes.of_kind("data", self.required))
+
+    @property
+    def areas(self) -> list[Scope]:
+        """What there is to tick."""
+        return scopes.in_order(self.optional)
+
+    def chosen(self, names: list[str]) -> frozenset[str]:
+        """Of what a form sent, what there was to tick."""
+        return self.optional & frozenset(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +102,19 @@ def shared_with(person: Administrator, client_id: str) -> Shared | None:
     """What one service has of the person's school; None where it has nothing."""
     found = (agreed for agreed in authorise.current(person.estab_id) if agreed.client_id == client_id)
     return next((_shared(agreed, person) for agreed in found), None)
+
+
+def choice_of(person: Administrator, client_id: str) -> Choice | None:
+    """What the person's school may tick for a service that it shares with; None where there is nothing to choose."""
+    found = next((each for each in authorise.current(person.estab_id) if each.client_id == client_id), None)
+    if found is None or not _has_choice(found):
+        return None
+    put = authorise.proposal(person.estab_id, found.client, frozenset())
+    return Choice(put.required, put.optional, put.ticked)
+
+
+def _has_choice(agreed: Authorisation) -> bool:
+    return agreed.state != "expired" and bool(agreed.offered & agreed.client.optional_scopes)
 
 
 def _tasks(person: Administrator) -> list[Task]:
@@ -114,7 +152,7 @@ def _shared(agreed: Authorisation, person: Administrator) -> Shared:
     return Shared(
         client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
         areas=areas, since=receipts.day(agreed.given_at), by=agreed.giver.name, until=receipts.day(agreed.until),
-        state="waiting" if is_waiting else agreed.state,
+        state="waiting" if is_waiting else agreed.state, has_choice=_has_choice(agreed),
     )  # fmt: skip
 
 

@@ -1,13 +1,17 @@
-"""The school's first page, and stopping to share."""
+"""The school's first page, and what is decided there about sharing: change, pause, resume, stop."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from contextlib import suppress
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from idp.foundation import clock
 from idp.foundation.errors import NotFound
 from idp.foundation.web import security
 from idp.manage import overview
-from idp.sharing import authorise
+from idp.manage.overview import Shared
+from idp.sharing import authorise, register
 
 bp = Blueprint("manage", __name__)
 
@@ -27,12 +31,67 @@ def home() -> ResponseReturnValue:
 @security.person
 def stop_sharing(client_id: str) -> ResponseReturnValue:
     """Ask, saying what stopping does and does not; then stop, at once."""
-    person = current_user.person
-    shared = overview.shared_with(person, client_id)
-    if shared is None:
-        raise NotFound(because=f"{person.estab_id} shares nothing with that client")
+    person, shared = current_user.person, _shared(client_id)
     if request.method != "POST":  # a HEAD carries no token against forgery, and stops nothing
         return render_template("manage/stop.html", shared=shared, person=person)
     authorise.withdraw(person.estab_id, client_id, by=person)
     flash(f"Your school has stopped sharing with {shared.name}.", "success")
     return redirect(url_for(".home"), 303)
+
+
+@bp.route("/manage/sharing/<client_id>/change", methods=["GET", "POST"])
+@security.person
+def change_sharing(client_id: str) -> ResponseReturnValue:
+    """The areas that are the school's to choose, ticked and unticked."""
+    person, shared = current_user.person, _shared(client_id)
+    choice = overview.choice_of(person, client_id)
+    if choice is None:
+        raise NotFound(because=f"{person.estab_id} has no choice of what {client_id} gets")
+    if request.method != "POST":
+        return render_template("manage/change.html", shared=shared, choice=choice, person=person)
+    chosen = choice.chosen(request.form.getlist("area"))
+    if chosen != choice.ticked:
+        authorise.change(person.estab_id, client_id, choice.required | chosen, by=person)
+        flash(f"What your school shares with {shared.name} has been changed.", "success")
+    return redirect(url_for(".home"), 303)
+
+
+@bp.post("/manage/sharing/<client_id>/pause")
+@security.person
+def pause_sharing(client_id: str) -> ResponseReturnValue:
+    """Stop for a while: one button, because one button undoes it."""
+    person, shared = current_user.person, _shared(client_id)
+    with suppress(authorise.NothingShared):  # pressed twice, or by a colleague too: it is paused
+        authorise.pause(person.estab_id, client_id, by=person)
+        flash(f"Sharing with {shared.name} is paused. It receives nothing until you resume.", "success")
+    return redirect(url_for(".home"), 303)
+
+
+@bp.post("/manage/sharing/<client_id>/resume")
+@security.person
+def resume_sharing(client_id: str) -> ResponseReturnValue:
+    """Go on after a pause."""
+    person, shared = current_user.person, _shared(client_id)
+    with suppress(authorise.NothingShared):  # likewise
+        authorise.resume(person.estab_id, client_id, by=person)
+        flash(f"Your school shares with {shared.name} again.", "success")
+    return redirect(url_for(".home"), 303)
+
+
+@bp.get("/manage/sharing/record.csv")
+@security.person
+def processing_record() -> ResponseReturnValue:
+    """Who receives what, as a file: a spreadsheet takes it for UTF-8 because of the mark it begins with."""
+    estab = current_user.person.estab
+    name = f"processing-record-{estab.estab_id}-{clock.today()}.csv"
+    response = Response("\ufeff" + register.as_csv(estab.id), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _shared(client_id: str) -> Shared:
+    person = current_user.person
+    shared = overview.shared_with(person, client_id)
+    if shared is None:
+        raise NotFound(because=f"{person.estab_id} shares nothing with that client")
+    return shared

@@ -1,5 +1,7 @@
 """The school's first page, and stopping to share."""
 
+import csv
+import io
 from datetime import timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from idp.audit.models import Entry
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks
 from idp.onboarding import review
+from idp.partners.models import Client
 from idp.sharing import authorise
 from idp.signin import operators, session as sessions
 from tests.factories import a_client, an_administrator
@@ -111,6 +114,113 @@ def test_sharing_is_stopped_after_being_asked(jo, shared, work):
     assert "Stopped Timetabler Jo Bloggs" in jo.sees
     with work() as session:
         assert session.scalars(select(Entry).where(Entry.event == "sharing.withdrawn")).one().actor == jo.facts["id"]
+
+
+def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared, work):
+    jo.opens("/")
+    jo.sends_again(f"/manage/sharing/{shared}/pause")
+    jo.opens("/")
+    assert "Sharing with Timetabler is paused" in jo.sees
+    assert "Timetabler Paused" in jo.sees
+    with work():
+        assert authorise.current(jo.facts["estab_id"])[0].state == "paused"
+
+    jo.sends_again(f"/manage/sharing/{shared}/resume")
+    jo.opens("/")
+    assert "Your school shares with Timetabler again." in jo.sees
+    assert "Timetabler Sharing" in jo.sees
+    assert "Resumed Timetabler Jo Bloggs" in jo.sees
+
+
+def test_a_button_pressed_twice_does_it_once(jo, shared, work):
+    jo.opens("/")
+    token = jo.token
+    for act in ("pause", "pause", "resume", "resume"):
+        assert jo.web.post(f"/manage/sharing/{shared}/{act}", data={"csrf_token": token}).status_code == 303
+
+    with work():
+        done = [one.what for one in authorise.history(jo.facts["estab_id"])]
+    assert done == ["resumed", "paused", "given"]
+
+
+def test_what_is_shared_is_changed_by_ticking(jo, shared, work):
+    change = f"/manage/sharing/{shared}/change"
+    jo.opens("/")
+    assert jo.page.find("a", href=change)
+    jo.opens(change)
+    ticked = {box["value"]: box.has_attr("checked") for box in jo.page.find_all("input", {"name": "area"})}
+    assert ticked == {"students.sen": True, "attendance": False}
+    assert "Pupils" in jo.sees  # required: said, and no box
+
+    jo.sends_again(change, area="attendance")
+    assert jo.answer.location == "/"
+    with work() as session:
+        agreed = authorise.current(jo.facts["estab_id"])[0].scopes
+        required = session.get_one(Client, shared).required_scopes
+    assert agreed == required | {"attendance"}
+    jo.opens("/")
+    assert "What your school shares with Timetabler has been changed." in jo.sees
+    assert "Changed Timetabler Jo Bloggs" in jo.sees
+
+
+def test_nothing_is_ticked_that_was_never_offered(jo, shared, work):
+    jo.opens(f"/manage/sharing/{shared}/change")
+    jo.sends_again(f"/manage/sharing/{shared}/change", area=["students.sen", "staff", "nonsense"])
+
+    with work():
+        agreed = authorise.current(jo.facts["estab_id"])[0].scopes
+    assert "students.sen" in agreed
+    assert not agreed & {"staff", "nonsense"}
+
+
+def test_the_same_ticks_again_are_no_decision(jo, shared, work):
+    jo.opens(f"/manage/sharing/{shared}/change")
+    jo.sends_again(f"/manage/sharing/{shared}/change", area="students.sen")
+
+    assert jo.answer.location == "/"
+    with work():
+        assert [one.what for one in authorise.history(jo.facts["estab_id"])] == ["given"]
+
+
+def test_a_service_without_a_choice_offers_none(jo, work):
+    with work() as session:
+        client = a_client(client_name="Plain", optional_scopes=frozenset())
+        authorise.give(
+            client, client.required_scopes, by=session.get_one(Administrator, jo.facts["id"]), agreement="1",
+            until=clocks.now() + timedelta(days=1),
+        )  # fmt: skip
+    jo.opens("/")
+
+    assert not jo.page.find("a", href=f"/manage/sharing/{client.id}/change")
+    assert jo.opens(f"/manage/sharing/{client.id}/change").status_code == 404
+
+
+def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared):
+    jo.opens("/")
+    jo.opens(jo.page.find("a", string="Processing record (CSV)")["href"])
+
+    kind, named = jo.answer.headers["Content-Type"], jo.answer.headers["Content-Disposition"]
+    assert kind == "text/csv; charset=utf-8"
+    assert named == f'attachment; filename="processing-record-{jo.facts["public_id"]}-2026-03-02.csv"'
+    assert "no-store" in jo.answer.headers["Cache-Control"]
+    (row,) = csv.DictReader(io.StringIO(jo.answer.data.decode("utf-8-sig")))
+    assert (row["Service"], row["State"], row["Since"]) == ("Timetabler", "active", "2026-03-02")
+
+
+@pytest.mark.parametrize("act", ["pause", "resume", "change"])
+def test_nobody_else_decides(jo, shared, another, work, act):
+    with work() as session:
+        other = an_administrator().username
+        session.get_one(Administrator, jo.facts["id"]).role = "viewer"
+    jo.opens("/")
+    assert not [each for each in jo.page.find_all(["button", "a"]) if each.text.startswith(("Pause", "Change what"))]
+    jo.opens("/sign-out")
+    assert jo.sends_again(f"/manage/sharing/{shared}/{act}", area="attendance").status_code == 403
+
+    stranger = Person(another())
+    stranger.signs_in(other)
+    stranger.opens("/sign-out")
+    assert stranger.sends_again(f"/manage/sharing/{shared}/{act}", area="attendance").status_code == 404
 
 
 def test_stopping_twice_is_not_found(jo, shared):
