@@ -43,7 +43,7 @@ def main() -> int:
     else:
         missing.append("the suite on PostgreSQL: no initdb and pg_ctl (Debian: postgresql)")
     if _chromium():
-        stage("Pages in Chromium", [*PYTEST, "-m", "browser"])
+        stage("Pages in Chromium", [*PYTEST, *several, "-m", "browser"])
     else:
         missing.append("real pages: no chromium (Debian: chromium)")
 
