@@ -4,6 +4,7 @@
 kept request, which is a secret, stored as its digest, and good only in the browser that it was first shown in.
 """
 
+import secrets
 from datetime import timedelta
 from functools import cache
 from typing import Any, Final, cast
@@ -126,9 +127,9 @@ def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, Any]:
     if connection().execute(_binding(), given).rowcount == 1:
         return browser, now
     row = _row(digest)
-    if row is None or row["browser"] != browser:
+    if row is None or row["browser"] is None or not _is_this(row["browser"]):
         raise _stale("elsewhere", client)
-    return browser, row["shown_at"]
+    return row["browser"], row["shown_at"]
 
 
 @cache
@@ -148,32 +149,39 @@ def _binding() -> Update:
     )  # fmt: skip
 
 
-def _cookie() -> str:
+def _cookies() -> str:
+    """What the names of our cookies begin with."""
     return security.cookie_name(runtime.settings(), COOKIE)
 
 
-def _presented() -> str | None:
-    """This browser's cookie, or the one it is being given with this answer."""
-    return flask.request.cookies.get(_cookie()) or flask.g.get("new_browser")
+def _presented() -> list[str]:
+    """This browser's cookies, the oldest first, and the one it is being given with this answer.
+
+    There are several where its first tabs were opened at once: each answer came with a cookie, and as each has a name
+    of its own none takes the place of another, whose request would be lost.
+    """
+    names = _cookies()
+    sent = [value for name, value in flask.request.cookies.items() if name.startswith(names) and value]
+    return [*sent, *([flask.g.new_browser] if "new_browser" in flask.g else [])]
 
 
 def _is_this(browser: bytes) -> bool:
-    presented = _presented()
-    return presented is not None and crypto.same(crypto.digest(presented), browser)
+    return any(crypto.same(crypto.digest(presented), browser) for presented in _presented())
 
 
 def this_browser() -> bytes:
     """The digest of this browser's cookie, which it is given where it has none."""
     presented = _presented()
     if not presented:
-        presented = flask.g.new_browser = crypto.new_secret()
+        presented = [crypto.new_secret()]
+        flask.g.new_browser = presented[0]
         flask.after_this_request(_give_cookie)
-    return crypto.digest(presented)
+    return crypto.digest(presented[0])
 
 
 def _give_cookie(response: flask.Response) -> flask.Response:
     response.set_cookie(
-        _cookie(), flask.g.new_browser, path="/", httponly=True, samesite="Lax",
+        f"{_cookies()}-{secrets.token_hex(4)}", flask.g.new_browser, path="/", httponly=True, samesite="Lax",
         secure=runtime.settings().server.is_https,
     )  # fmt: skip
     return response

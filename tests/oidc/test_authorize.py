@@ -74,6 +74,35 @@ def test_several_tabs_wait_at_once_and_each_gets_its_own_answer(web, world):
     assert sent(follow(web, web.get(query_of(first.request.url)["next"])))["state"] == "first"
 
 
+@pytest.mark.parametrize("pushed", [False, True])
+def test_tabs_opened_at_the_same_instant_in_a_new_browser_all_go_on(web, another, world, pushed):
+    """Neither request brought a cookie, so each answer gave one, and the browser has both now."""
+
+    def link(state):
+        if not pushed:
+            return world.partner.link(state=state)
+        urn = world.partner.posts(another(), "/oauth/par", world.partner.parameters(state=state)).json["request_uri"]
+        return f"/oauth/authorize?client_id={world.partner.id}&request_uri={urn}"
+
+    tabs = [another().get(link(state)) for state in ("one", "two")]
+    for tab in tabs:
+        for cookie in tab.headers.getlist("Set-Cookie"):
+            name, value = cookie.split(";")[0].split("=", 1)
+            web.set_cookie(name, value, domain="localhost")
+    first = follow(web, sign_in(web, follow(web, tabs[0]), world.username))
+    assert sent(follow(web, press(web, first, "allow", authority="y")))["state"] == "one"
+    back = query_of(tabs[1].location)["next"]
+    assert sent(follow(web, web.get(back)))["state"] == "two"
+
+
+def test_a_browser_that_has_a_cookie_is_given_no_other(web, world):
+    def ours(response):
+        return [each for each in response.headers.getlist("Set-Cookie") if "browser" in each.split("=")[0]]
+
+    assert len(ours(web.get(world.partner.link()))) == 1
+    assert ours(web.get(world.partner.link())) == []
+
+
 def test_a_request_goes_on_only_in_the_browser_that_began_it(web, another, world):
     response = follow(web, web.get(world.partner.link()))
     response = another().get(query_of(response.request.url)["next"])
