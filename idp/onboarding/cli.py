@@ -171,7 +171,7 @@ def _as_text(case: review.Case) -> Iterator[str]:
     yield f"  telephone     {_number(school.telephone_e164) or school.telephone or 'none'}"
     yield f"  head teacher  {school.head_teacher or 'not given'}"
     yield f"  address       {school.address or 'not given'}"
-    yield f"  website       {school.website or 'none'}"
+    yield f"  website       {school.website_link or school.website or 'none'}"
     yield f"  URN           {school.urn or 'none'}, {school.type_name}, {school.status_name}"
     yield "Typed by whoever registered:"
     for owner in case.owners:

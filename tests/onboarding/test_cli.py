@@ -59,6 +59,22 @@ def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id):
     assert json.loads(idp("onboarding", "show", estab_id, "--json").output)["register"]["head_teacher"] == "Ms A Head"
 
 
+@pytest.mark.parametrize(
+    ("website", "host", "shown"),
+    [
+        ("www.oakhill.example/home", "www.oakhill.example", "http://www.oakhill.example"),
+        ("https://oakhill.example/a", "oakhill.example", "https://oakhill.example/a"),
+        ("to follow", "", "to follow"),
+        ("", "", "none"),
+    ],
+)
+def test_a_case_shows_the_website_as_a_link_to_follow(idp, work, clock, website, host, shown):
+    with work():
+        completed(a_registration(a_school(dfe_number="3124567", website=website, website_host=host)))
+
+    assert f"  website       {shown}\n" in idp("onboarding", "show", "3124567").output
+
+
 def test_verifying_and_rejecting_are_told_and_cannot_be_done_twice(idp, estab_id, outbox):
     assert "is verified" in idp("onboarding", "verify", estab_id).output
     again = idp("onboarding", "reject", estab_id, "--reason", "Late.")
