@@ -1,0 +1,38 @@
+"""What a school decides at its desk about sharing, in a real browser."""
+
+from playwright.sync_api import expect
+
+from tests.browser.test_sign_in import sign_in, username
+
+__all__ = ["username"]
+
+
+def test_changing_pausing_and_resuming_what_is_shared(page, issuer, username, looks_right):
+    sign_in(page, issuer, username)
+    page.get_by_role("link", name="Change what is shared with Timetabler").click()
+    looks_right(page, "change-sharing")
+    page.get_by_role("checkbox", name="attendance").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status").first).to_contain_text("has been changed")
+
+    page.get_by_role("button", name="Pause sharing with Timetabler").click()
+    expect(page.get_by_role("status").first).to_contain_text("is paused")
+    looks_right(page, "paused")
+    page.get_by_role("button", name="Resume sharing with Timetabler").click()
+    expect(page.get_by_role("status").first).to_contain_text("shares with Timetabler again")
+    looks_right(page, "desk")
+
+
+def test_the_processing_record_is_a_file(page, issuer, username):
+    sign_in(page, issuer, username)
+    with page.expect_download() as coming:
+        page.get_by_role("link", name="Processing record (CSV)").click()
+
+    assert coming.value.suggested_filename.startswith("processing-record-")
+
+
+def test_the_search_button_is_as_tall_as_any_button_on_a_phone(a_window, issuer):
+    phone = a_window("phone")
+    phone.goto(f"{issuer}/register")
+
+    assert phone.locator("#search").bounding_box()["height"] < 60
