@@ -143,13 +143,19 @@ def connected() -> Connection | None:
 
 
 def only_reads() -> None:
-    """What follows in this request asks, and changes nothing that belongs together: no transaction is begun.
+    """What follows in this request asks, or changes one thing by one statement: no transaction is begun.
 
     One round trip to the database for each statement, where BEGIN and COMMIT would make it three of one.
+    Where a transaction has begun already, it goes on.
     """
-    if "connection" in g:
-        raise RuntimeError("the transaction has begun")
-    g.only_reads = True
+    if "connection" not in g:
+        g.only_reads = True
+
+
+def writes() -> None:
+    """What follows belongs together after all: from here on in this request there is a transaction."""
+    if g.pop("only_reads", False):
+        let_go()
 
 
 def give_back(_fault: object = None) -> None:

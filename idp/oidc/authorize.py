@@ -24,7 +24,7 @@ from idp.oidc.incoming import Request
 from idp.oidc.server import Server
 from idp.partners import registry
 from idp.sharing import authorise
-from idp.sharing.models import Authorisation
+from idp.sharing.live import State
 from idp.signin import session
 from idp.signin.session import SignedIn
 
@@ -97,9 +97,9 @@ def step(request: Request) -> Step | Approval:
         if here and _is_fresh(here, request) and _is_somebody_else(here, request):
             raise LoginRequiredError(description="Somebody else than the person hinted at signed in.")
         return SIGN_IN
-    if not registry.accepts(request.client.registered, here.person.estab.mis):
-        return MIS
     agreed = authorise.standing(str(here.estab_id), request.client.id, wanted(request))
+    if agreed is None and not registry.accepts(request.client.registered, here.person.estab.mis):
+        return MIS  # with such a system nothing stands, so those with nothing to be asked are never asked this
     if agreed is None or ("consent" in request.prompt and not _is_later(agreed, request)):
         return CONSENT
     return Approval(here, agreed)
@@ -157,6 +157,6 @@ def _is_fresh(here: SignedIn, request: Request) -> bool:
     return request.kept is not None and here.auth_time >= request.kept.since
 
 
-def _is_later(agreed: Authorisation, request: Request) -> bool:
+def _is_later(agreed: State, request: Request) -> bool:
     """Whether the agreement was given for this very request."""
     return request.kept is not None and agreed.given_at >= request.kept.since

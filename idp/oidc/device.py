@@ -30,6 +30,8 @@ from idp.oidc.incoming import Request
 from idp.oidc.server import NOT_STORED, Server
 from idp.partners import registry
 from idp.sharing import authorise
+from idp.sharing.live import State
+from idp.sharing.models import Authorisation
 from idp.signin import guesses, session
 from idp.signin.session import SignedIn
 
@@ -117,7 +119,7 @@ def _question(found: Asked, client: OAuthClient, here: SignedIn, code: str) -> R
         return consent.viewer_page(registered, person, back=back, leave="Do not connect", instead=ASK_TO_CONNECT)
     if not registry.accepts(registered, person.estab.mis):
         return consent.which_mis(registered, person) or redirect(_address(code), 303)
-    agreed = authorise.standing(person.estab_id, registered.id, found.scopes)
+    agreed: Authorisation | State | None = authorise.standing(person.estab_id, registered.id, found.scopes)
     if "allow" in request.form:
         agreed = agreed or consent.agree(registered, found.scopes, person, form)
         if agreed is not None:

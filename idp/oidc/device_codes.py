@@ -22,6 +22,7 @@ from idp.oidc import errors, once
 from idp.oidc.client import OAuthClient
 from idp.oidc.models import DeviceCode
 from idp.oidc.tokens import Basis
+from idp.sharing.live import State
 from idp.sharing.models import Authorisation
 from idp.signin.models import SessionClient
 from idp.signin.session import SignedIn
@@ -106,7 +107,7 @@ def entered(user_code: str, browser: bytes) -> Asked | None:
     return Asked(row.digest, browser, row.client_id, row.scopes, row.approved, clock.now() < row.expires_at)
 
 
-def approve(asked: Asked, here: SignedIn, agreed: Authorisation) -> None:
+def approve(asked: Asked, here: SignedIn, agreed: Authorisation | State) -> None:
     """Let the device have its tokens, under the school's agreement. Raises `CodeGone`."""
     _decide(
         asked, here, approved=True, estab_id=agreed.estab_id, authorisation_id=agreed.id, lineage=crypto.new_id("lin"),

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from sqlalchemy import Row, Select, Table, Update, bindparam, insert, select, update
 
 from idp.audit import events, log
-from idp.foundation import clock, crypto, runtime, scopes
+from idp.foundation import clock, crypto, database, runtime, scopes
 from idp.foundation.database import Instant, connection
 from idp.oidc import claims, errors, tokens
 from idp.oidc.client import OAuthClient
@@ -59,6 +59,7 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     if row is None:
         raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
     if row.client_id != client.id:
+        database.writes()
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.id, because="refresh token")
         raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
     if not _is_open(row):
@@ -86,6 +87,7 @@ def use(token: str, presented: Presented, client: OAuthClient) -> str | None:
         return None
     if not presented.is_newest:
         return _token(secret, row.id, row.sequence)
+    database.writes()
     raised = {"its_id": row.id, "its_sequence": row.sequence, "next": row.sequence + 1, "now": clock.now()}
     if connection().execute(_rotating(), raised).rowcount == 1:
         return _token(secret, row.id, row.sequence + 1)
@@ -127,6 +129,7 @@ def revoke(row: Row[Any], client: OAuthClient) -> None:
 
 
 def _reused(row: Row[Any], client: OAuthClient) -> None:
+    database.writes()
     tokens.revoke_lineage(row.lineage)
     log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
 

@@ -5,6 +5,7 @@ parameter is noted here and refused by `checks`, which know whether the answer m
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ KNOWN: Final = frozenset(
      "token_type_hint", "access_token", "post_logout_redirect_uri", "logout_hint", "device_code"}
 )  # fmt: skip
 """Names an error may repeat; others could be anything."""
+_MALFORMED: Final = re.compile(r"[\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 MANY: Final = frozenset({"resource"})
 """Parameters that may be repeated."""
 
@@ -88,7 +90,7 @@ def as_json(value: Any) -> str:
 
 def _is_malformed(text: str) -> bool:
     """Control characters, what was not UTF-8 (it is read as U+FFFD), and halves of characters, which JSON can name."""
-    return any(char < " " or char in "\x7f\ufffd" or "\ud800" <= char <= "\udfff" for char in text)
+    return _MALFORMED.search(text) is not None
 
 
 class Payload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types

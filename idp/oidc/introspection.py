@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Request as FlaskRequest, Response, json
 
+from idp.foundation import database
 from idp.oidc import errors, families, server as protocol, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Request
@@ -15,6 +16,7 @@ DEAD = {"active": False}
 
 def answer(asked: FlaskRequest) -> Response:
     """What is known of the token, as JSON whatever `Accept` says. `token_type_hint` is not needed."""
+    database.only_reads()  # noting an assertion is one statement, which stands by itself
     return protocol.answer_client(asked, _look)
 
 

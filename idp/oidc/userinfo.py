@@ -5,7 +5,7 @@ from typing import Any
 from authlib.oauth2 import OAuth2Error
 from flask import Request as FlaskRequest, Response, json
 
-from idp.foundation import runtime
+from idp.foundation import database, runtime
 from idp.keys import ring
 from idp.oidc import claims, errors, incoming, records, server as protocol, tokens
 from idp.oidc.extensions import dpop
@@ -22,6 +22,7 @@ class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 
 def answer(asked: FlaskRequest) -> Response:
     """The claims as JSON, or as a JWT where the client registered for that; or an error with its challenge."""
+    database.only_reads()  # noting a proof of possession is one statement, which stands by itself
     try:
         return dpop.with_nonce(_said(_read(*_presented(asked), asked)))
     except OAuth2Error as error:

@@ -18,7 +18,7 @@ from idp.foundation.database import session
 from idp.foundation.errors import BadRequest, NotFound, Refusal
 from idp.partners import registry
 from idp.partners.snapshots import AnyClient
-from idp.sharing import authority, mis, receipts
+from idp.sharing import authority, live, mis, receipts
 from idp.sharing.live import State, is_standing, state
 from idp.sharing.models import Authorisation, Decision
 
@@ -57,7 +57,7 @@ class Proposal:
         return self.required | self.optional
 
 
-def covers(agreed: Authorisation, asked: frozenset[str], client: AnyClient) -> bool:
+def covers(agreed: Authorisation | State, asked: frozenset[str], client: AnyClient) -> bool:
     """Whether `agreed` already answers a request for `asked`, so that the school need not be asked again.
 
     It does when everything asked for was put to the school at that decision (`offered`), and whatever of it the
@@ -68,16 +68,15 @@ def covers(agreed: Authorisation, asked: frozenset[str], client: AnyClient) -> b
     return asked <= agreed.offered and asked & client.required_scopes <= agreed.scopes
 
 
-def standing(estab_id: str, client_id: str, asked: frozenset[str]) -> Authorisation | None:
+def standing(estab_id: str, client_id: str, asked: frozenset[str]) -> State | None:
     """The agreement in force now that covers `asked`, or None: then the school has to be asked.
 
     What it grants of `asked` is `asked & agreed.scopes`. `estab_id` is the estab's internal id.
     """
-    client, agreed = registry.client(client_id), _current(estab_id, client_id)
-    if client is None or agreed is None or not covers(agreed, asked, client):
+    client, agreed = registry.client(client_id), live.current(estab_id, client_id)
+    if client is None or agreed is None or not agreed.is_live or not covers(agreed, asked, client):
         return None
-    now_is = state(agreed.id)
-    return agreed if now_is is not None and now_is.is_live else None
+    return agreed
 
 
 def proposal(estab_id: str, client: AnyClient, asked: frozenset[str]) -> Proposal:

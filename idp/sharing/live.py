@@ -6,7 +6,7 @@ disabling act at once wherever we are asked.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Table, Text, and_, bindparam, func, select
 
@@ -26,6 +26,9 @@ class State:
     id: str
     """The newest agreement of the line, which decides."""
     scopes: frozenset[str]
+    offered: frozenset[str]
+    """What the school could choose from."""
+    given_at: datetime
     until: datetime
     paused_at: datetime | None
     estab_id: str
@@ -65,7 +68,7 @@ class State:
         """
         if not self.is_live:
             return frozenset()
-        agreed = asked & self.scopes & self.client_scopes
+        agreed = scopes.known(asked & self.scopes & self.client_scopes)
         withheld: frozenset[str] = frozenset()
         if self.estab_state != "verified":
             withheld |= scopes.of_kind("data", agreed)
@@ -81,12 +84,22 @@ def state(authorisation_id: str, person_id: str | None = None) -> State | None:
     one, whoever gave the agreement.
     """
     asked = {"authorisation": authorisation_id, "person": person_id}
-    row = connection().execute(_STATE, asked).one_or_none()
+    return _read(connection().execute(_STATE, asked).one_or_none())
+
+
+def current(estab_id: str, client_id: str) -> State | None:
+    """How things stand with the one agreement of an estab with a client that is not over, or None."""
+    asked = {"its_estab": estab_id, "its_client": client_id, "person": None}
+    return _read(connection().execute(_CURRENT, asked).one_or_none())
+
+
+def _read(row: Any) -> State | None:
     if row is None:
         return None
     registry.seen(row.client_id, row.client_version)
     return State(
-        id=row.id, scopes=row.scopes, until=row.until, paused_at=row.paused_at, estab_id=row.estab_id,
+        id=row.id, scopes=row.scopes, offered=row.offered, given_at=row.given_at, until=row.until,
+        paused_at=row.paused_at, estab_id=row.estab_id,
         estab_public_id=row.estab_public_id, estab_state=row.estab_state, mis=row.mis, school_id=row.school_id,
         school_status=row.school_status, client_id=row.client_id, client_version=row.client_version,
         client_enabled=row.enabled and row.disabled_at is None, client_scopes=row.required_scopes | row.optional_scopes,
@@ -105,9 +118,10 @@ _named, _newest = _given.alias("named"), _given.alias("newest")
 _clients, _partners = cast("Table", Client.__table__), cast("Table", Partner.__table__)
 _estabs, _schools = cast("Table", Estab.__table__), cast("Table", School.__table__)
 _people = cast("Table", Administrator.__table__)
-_STATE = (
+_AS_IT_STANDS = (
     select(
-        _newest.c.id, _newest.c.scopes, _newest.c.until, _newest.c.paused_at, _newest.c.estab_id,
+        _newest.c.id, _newest.c.scopes, _newest.c.offered, _newest.c.given_at, _newest.c.until,
+        _newest.c.paused_at, _newest.c.estab_id,
         _estabs.c.estab_id.label("estab_public_id"), _estabs.c.state.label("estab_state"), _estabs.c.mis,
         _estabs.c.school_id, _schools.c.status_code.label("school_status"),
         _newest.c.client_id, _clients.c.version.label("client_version"), _clients.c.enabled, _partners.c.disabled_at,
@@ -132,6 +146,12 @@ _STATE = (
             _people.c.estab_id == _newest.c.estab_id,
         ),
     )
-    .where(_named.c.id == bindparam("authorisation", type_=Text()))
 )  # fmt: skip
 """One round trip (performance.md §2): the agreement, its newest successor, and whoever could stop it."""
+_STATE = _AS_IT_STANDS.where(_named.c.id == bindparam("authorisation", type_=Text()))
+_CURRENT = _AS_IT_STANDS.where(
+    _named.c.estab_id == bindparam("its_estab", type_=Text()),
+    _named.c.client_id == bindparam("its_client", type_=Text()),
+    _named.c.withdrawn_at.is_(None),
+    _named.c.superseded_at.is_(None),
+)

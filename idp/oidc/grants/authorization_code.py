@@ -19,7 +19,6 @@ from idp.oidc.models import Code
 from idp.oidc.tokens import Basis
 from idp.sharing import live
 from idp.sharing.live import State
-from idp.sharing.models import Authorisation
 from idp.signin.models import SessionClient
 from idp.signin.session import SignedIn
 
@@ -46,7 +45,7 @@ class Approval:
     """Who is signed in, and the school's agreement that covers what was asked."""
 
     signed_in: SignedIn
-    authorisation: Authorisation
+    authorisation: State
 
 
 @dataclass(frozen=True, slots=True)
