@@ -31,7 +31,7 @@ from idp.foundation.web import transactions
 from idp.jobs import cleaning, heart, lease
 from idp.jobs.models import Heartbeat
 from idp.oidc.models import AuthorizationRequest, Code, DeviceCode, RefreshFamily, Revoked, Seen
-from idp.onboarding.models import EmailProof, Registration
+from idp.onboarding.models import EmailProof, JoinRequest, Registration
 from idp.outbox import channels, deliver
 from idp.outbox.deliver import Work
 from idp.outbox.models import Message
@@ -82,6 +82,13 @@ RETENTION: Final = (  # security.md §6.4
     Kept(
         Registration.expires_at, "expired",
         Registration.used_at.is_(None) & ~exists().where(EmailProof.registration_id == Registration.id),
+    ),
+    Kept(JoinRequest.expires_at, "registrations"),
+    Kept(
+        Registration.expires_at, "registrations",
+        Registration.used_at.is_not(None)
+        & ~exists().where(JoinRequest.registration_id == Registration.id)
+        & ~exists().where(EmailProof.registration_id == Registration.id),
     ),
     Kept(ClientEvent.last_at, "client_events"),
     Kept(Message.sent_at, "outbox"),

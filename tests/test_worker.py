@@ -24,10 +24,10 @@ from idp.foundation.web import transactions
 from idp.jobs import cleaning, heart, lease
 from idp.jobs.models import Heartbeat, Job
 from idp.oidc.models import Code, Seen
-from idp.onboarding.models import EmailProof, Registration
+from idp.onboarding.models import EmailProof, JoinRequest, Registration
 from idp.outbox import post
 from idp.outbox.models import Message
-from tests.factories import a_school
+from tests.factories import a_school, an_estab
 
 WAIT = 30
 
@@ -235,6 +235,27 @@ class TestCleaning:
             assert session.scalars(select(Registration.id)).all() == ["done"]
             assert session.scalars(select(EmailProof.registration_id)).all() == []
 
+    def test_what_people_typed_to_register_or_to_join_goes_ninety_days_after_it_is_needed(self, work, todo, clock):
+        with work() as session:
+            estab = an_estab()
+            for outcome in ("registered", "joining"):
+                session.add(a_registration(outcome, estab.school, used_at=clocks.now(), outcome=outcome))
+            session.flush()
+            session.add(a_join_request(estab, "joining", expires_at=clocks.now() + timedelta(days=14)))
+        clock.move(timedelta(days=96))
+        worker.clean(todo)
+        with work() as session:
+            assert set(session.scalars(select(Registration.id))) == {"registered", "joining"}
+        clock.move(timedelta(days=2))
+        worker.clean(todo)
+        with work() as session:
+            assert session.scalars(select(Registration.id)).all() == ["joining"]  # the request says whose it was
+        clock.move(timedelta(days=7))
+        worker.clean(todo)
+        with work() as session:
+            assert session.scalars(select(JoinRequest)).all() == []
+            assert session.scalars(select(Registration)).all() == []
+
     def test_sent_messages_go_after_thirty_days_and_failed_ones_after_ninety(self, work, todo, clock):
         with work() as session:
             sent, failed, waiting = (session.get(Message, a_message()) for _ in range(3))
@@ -277,7 +298,7 @@ class TestCleaning:
         """A new table with an expiry is forgotten by nobody."""
         cleaned = {kept.column.class_.__tablename__ for kept in worker.RETENTION}
         expiring = {name for name, table in db.metadata.tables.items() if "expires_at" in table.columns}
-        assert expiring - cleaned == {"client_secrets", "initial_access_tokens", "join_requests"}  # history, and few
+        assert expiring - cleaned == {"client_secrets", "initial_access_tokens"}  # history, and few
 
 
 def a_registration(name, school, **differs):
@@ -287,6 +308,14 @@ def a_registration(name, school, **differs):
         "declared_at": now, "browser": b"", "created_at": now, "expires_at": now + timedelta(days=7),
     }  # fmt: skip
     return Registration(**(values | differs))
+
+
+def a_join_request(estab, registration, **differs):
+    return JoinRequest(
+        id=f"joi_{registration}", estab_id=estab.id, registration_id=registration, name="Jo",
+        email="jo@oakhill.example", email_folded="jo@oakhill.example", mobile="+447700900123",
+        created_at=clocks.now(), used_at=None, decision=None, decided_by=None, **differs,
+    )  # fmt: skip
 
 
 def a_proof(registration):
