@@ -1,0 +1,121 @@
+"""A school's agreement, given, changed, paused, resumed, withdrawn and left to end, in any order and by anybody."""
+
+from datetime import timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from idp.estabs.models import Administrator
+from idp.foundation import clock, scopes
+from idp.foundation.errors import Refusal
+from idp.partners.models import Client
+from idp.sharing import authorise
+from idp.sharing.models import Authorisation
+from tests import factories
+from tests.fuzz.depth import deep
+
+REQUIRED, OPTIONAL = frozenset({"openid", "school"}), frozenset({"students", "attendance", "email"})
+some = st.frozensets(st.sampled_from(sorted(REQUIRED | OPTIONAL | {"staff"})))
+usual = st.frozensets(st.sampled_from(sorted(OPTIONAL))).map(REQUIRED.union)
+
+
+class Sharing(RuleBasedStateMachine):
+    """One school and one client; `stands` is what we think of the agreement: None, "active" or "paused"."""
+
+    work = None
+
+    def __init__(self):
+        super().__init__()
+        self.stands, self.agreed, self.until, self.decisions = None, frozenset(), None, 0
+        with self.work():
+            owner = factories.an_administrator(password="short")
+            viewer = factories.an_administrator(
+                owner.estab, role="viewer", username=f"v{owner.id}", password_hash=owner.password_hash
+            )
+            client = factories.a_client(required_scopes=REQUIRED, optional_scopes=OPTIONAL, authorisation_days=30)
+            self.owner, self.viewer, self.estab, self.client = owner.id, viewer.id, owner.estab_id, client.id
+            self.stranger = factories.an_administrator(password="short").id
+
+    def decides(self, do, by=None):
+        """Let somebody decide; whether it was done."""
+        try:
+            with self.work() as session:
+                do(session.get_one(Client, self.client), session.get_one(Administrator, by or self.owner))
+        except Refusal:
+            return False
+        self.decisions += 1
+        return True
+
+    @property
+    def is_over(self):
+        return self.until is not None and clock.now() >= self.until
+
+    @rule(ticked=usual | some, offered=st.just(REQUIRED | OPTIONAL) | some)
+    def give(self, ticked, offered):
+        lawful = ticked <= offered <= REQUIRED | OPTIONAL and not offered & REQUIRED - ticked
+        done = self.decides(
+            lambda client, by: authorise.give(
+                client, ticked, by=by, agreement="1", until=authorise.lasts_until(client), offered=offered
+            )
+        )
+        assert done == lawful
+        if done:
+            self.stands, self.agreed, self.offered = "active", ticked, offered
+            self.until = clock.now() + timedelta(days=30)
+
+    @rule(ticked=usual | some)
+    def change(self, ticked):
+        done = self.decides(lambda _client, by: authorise.change(self.estab, self.client, ticked, by=by))
+        if done:
+            assert self.stands
+            assert ticked <= self.offered
+            self.agreed = ticked
+
+    @rule()
+    def pause(self):
+        done = self.decides(lambda _client, by: authorise.pause(self.estab, self.client, by=by))
+        assert done == (self.stands == "active")
+        self.stands = "paused" if done else self.stands
+
+    @rule()
+    def resume(self):
+        done = self.decides(lambda _client, by: authorise.resume(self.estab, self.client, by=by))
+        assert done == (self.stands == "paused")
+        self.stands = "active" if done else self.stands
+
+    @rule()
+    def withdraw(self):
+        done = self.decides(lambda _client, by: authorise.withdraw(self.estab, self.client, by=by))
+        assert done == (self.stands is not None)
+        self.stands = None
+
+    @rule(who=st.sampled_from(["viewer", "stranger"]), what=st.sampled_from(["pause", "resume", "withdraw"]))
+    def meddle(self, who, what):
+        meddler = getattr(self, who)
+        assert not self.decides(lambda _client, by: getattr(authorise, what)(self.estab, self.client, by=by), meddler)
+
+    @rule(days=st.sampled_from([1, 20, 31]))
+    def wait(self, days):
+        clock.move(timedelta(days=days))
+
+    @invariant()
+    def it_stands_as_we_think(self):
+        is_live = self.stands == "active" and not self.is_over
+        with self.work() as session:
+            rows = session.query(Authorisation).filter(Authorisation.current(self.estab, self.client)).all()
+            assert len(rows) == (self.stands is not None)
+            for asked in (REQUIRED, REQUIRED | {"students"}):
+                standing = authorise.standing(self.estab, self.client, asked)
+                assert standing is None or (is_live and asked & REQUIRED <= standing.scopes == self.agreed)
+            for row in session.query(Authorisation).filter_by(estab_id=self.estab, client_id=self.client):
+                state = authorise.state(row.id)
+                allowed = state.allowed(frozenset(scopes.catalogue())) if state else frozenset()
+                assert allowed <= (self.agreed if is_live else frozenset())
+            assert len(authorise.history(self.estab)) == min(self.decisions, 200)
+
+
+def test_an_agreement_stands_as_it_was_last_decided(fresh):
+    class Here(Sharing):
+        work = staticmethod(fresh)
+
+    run_state_machine_as_test(Here, settings=deep(0.5))

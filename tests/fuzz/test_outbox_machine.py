@@ -1,0 +1,102 @@
+"""The outbox, in any order of writing, delivering, failing, waiting and retrying: each message leaves once, or not at all."""
+
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from idp.foundation import clock
+from idp.foundation.errors import Refusal
+from idp.outbox import channels, deliver, post
+from idp.outbox.letter import Later, Refused, Unreachable
+from idp.outbox.models import Message
+from tests.fuzz.depth import deep
+
+OUTCOMES = (None, None, None, Later("busy"), Refused("no such number"), Unreachable("nobody there"), OSError("ours"))
+
+
+class Outbox(RuleBasedStateMachine):
+    """Messages, and a way out that does what the rule before it said."""
+
+    work = None
+
+    def __init__(self):
+        super().__init__()
+        self.outcomes, self.left, self.expires = [], [], {}
+        channels.opened, self.before = self._open, channels.opened
+
+    @contextmanager
+    def _open(self, _kind, _settings):
+        yield self._send
+
+    def _send(self, letter):
+        outcome = self.outcomes.pop(0) if self.outcomes else None
+        if outcome is not None:
+            raise outcome
+        if (message := letter.id) in self.expires:
+            assert self.expires[message] is None or clock.now() < self.expires[message], "sent though of no use"
+            self.left.append(message)
+
+    @rule(minutes=st.sampled_from([None, 0, 5, 600]))
+    def write(self, minutes):
+        expires = None if minutes is None else clock.now() + timedelta(minutes=minutes)
+        with self.work():
+            self.expires[post.sms("mobile_code", to="+447700900123", expires=expires, code="123456")] = expires
+
+    @rule()
+    def write_and_think_better_of_it(self):
+        with pytest.raises(ZeroDivisionError), self.work():
+            post.sms("mobile_code", to="+447700900123", code="123456")
+            raise ZeroDivisionError
+
+    @rule(outcomes=st.lists(st.sampled_from(OUTCOMES), max_size=4))
+    def deliver(self, outcomes):
+        self.outcomes = outcomes
+        deliver.run_once(self.work, "sms")
+
+    @rule(seconds=st.sampled_from([1, 10, 400, 700, 40_000, 200_000]))
+    def wait(self, seconds):
+        clock.move(timedelta(seconds=seconds))
+
+    @precondition(lambda self: self.expires)
+    @rule(data=st.data())
+    def retry(self, data):
+        message = data.draw(st.sampled_from(sorted(self.expires)))
+        try:
+            with self.work():
+                deliver.retry(message)
+        except Refusal:
+            with self.work() as session:
+                found = session.get_one(Message, message)
+                assert found.failed_at is None or found.sealed is None or found.expires_at <= clock.now()
+
+    @invariant()
+    def each_left_once_and_is_wiped(self):
+        assert len(set(self.left)) == len(self.left)
+        with self.work() as session:
+            found = {row.id: row for row in session.query(Message).filter(Message.id.in_(self.expires))}
+        assert found.keys() == self.expires.keys()
+        for name, row in found.items():
+            assert (row.sent_at is not None) == (name in self.left)
+            assert row.sent_at is None or (row.sealed is row.recipient is row.failed_at is None)
+            assert row.failed_at is None or row.sent_at is None
+
+    def teardown(self):
+        self.outcomes = []
+        for _ in range(3):
+            clock.move(timedelta(minutes=20))
+            while deliver.run_once(self.work, "sms"):
+                pass
+        with self.work() as session:
+            waiting = session.query(Message).filter(Message.sent_at.is_(None), Message.failed_at.is_(None)).count()
+        channels.opened = self.before
+        assert waiting == 0, "neither sent nor given up"
+
+
+def test_each_message_leaves_once_or_not_at_all(fresh):
+    class Here(Outbox):
+        work = staticmethod(fresh)
+
+    run_state_machine_as_test(Here, settings=deep())

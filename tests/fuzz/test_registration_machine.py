@@ -1,0 +1,130 @@
+"""Registering a school: any step in any order, in two browsers, back, twice, with odd words typed.
+
+Nothing that anybody does is answered by trouble of ours, and a school gets one estab, whoever is first (security.md S27).
+"""
+
+import re
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test
+
+from idp.estabs.models import FINAL, Estab
+from idp.outbox import post
+from idp.outbox.models import Message
+from tests.factories import PASSWORD, a_school
+from tests.fuzz.answers import check
+from tests.fuzz.conftest import a_browser
+from tests.fuzz.depth import deep
+from tests.fuzz.hostile import odd
+from tests.onboarding.visitor import Page
+
+USUAL = {"name": "Jo Bloggs", "mobile": "07700 900123", "declaration": "y", "password": PASSWORD}
+MAIN = {
+    "Your details": "sign-up", "Sign up": "sign-up", "Check your e-mail": "resend", "Confirm your e-mail address": "verify",
+}  # fmt: skip
+ODD_PLACES = (
+    "/register", "/register/details", "/register/details?school=0", "/register/details?school=99999999999999999999",
+    "/register/reg_x", "/register/%00", "/register/verify/x", "/register/verify/%ff%00", "/register/link-sent",
+    "/register/stopped", "/sign-in", "/", "/XodRegister/School", "/register?q=%00%ed%a0%80", "/register?school=x",
+)  # fmt: skip
+
+
+class Registering(RuleBasedStateMachine):
+    """Two browsers, and a school of its own for each run."""
+
+    app: Any = None
+    settings: Any = None
+    work: Any = None
+
+    @initialize()
+    def begin(self):
+        with self.work():
+            self.school = a_school().id
+        self.emails = [f"{name}{self.school}@oakhill.example" for name in ("office", "head")]
+        self.webs = [a_browser(self.app, self.settings) for _ in range(2)]
+        self.seen: list[list[Page]] = [[], []]
+        self.start = f"/register/details?school={self.school}"
+        for which in range(2):
+            self._opens(which, self.start)
+
+    def _opens(self, which, address):
+        parts = urlsplit(address)
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        self._shows(which, self.webs[which].get(path, follow_redirects=True))
+
+    def _shows(self, which, answer):
+        check(answer)
+        if answer.mimetype == "text/html":
+            self.seen[which].append(Page(answer))
+
+    def _presses(self, which, page, button, typed):
+        form = button.find_parent("form")
+        if form is None:
+            return
+        sent = {}
+        for each in form.find_all("input"):
+            if each.get("name"):
+                sent[each["name"]] = typed.get(each["name"], each.get("value", ""))
+        if button.get("name"):
+            sent[button["name"]] = button.get("value", "")
+        path = urljoin(page.path, str(form.get("action") or page.path))
+        sent = {name: value.encode("utf-8", "replace").decode() for name, value in sent.items()}
+        if str(form.get("method", "get")).lower() == "post":
+            answer = self.webs[which].post(path, data=sent, follow_redirects=True)
+        else:
+            answer = self.webs[which].get(path, query_string=sent, follow_redirects=True)
+        self._shows(which, answer)
+
+    @rule(which=st.integers(0, 1), whose=st.integers(0, 1))
+    def go_on(self, which, whose):
+        """What the page asks for: fill it in and press its main button."""
+        page = self.seen[which][-1]
+        button = page.soup.find("button", id=MAIN.get(page.title, "sign-up")) or page.soup.select_one("main button")
+        if button is not None:
+            self._presses(which, page, button, USUAL | {"email": self.emails[whose]})
+
+    @rule(which=st.integers(0, 1), back=st.integers(0, 4), number=st.integers(0, 6), data=st.data())
+    def press_something(self, which, back, number, data):
+        """Any button of this page, or of an earlier one by the back button, or pressed again."""
+        page = self.seen[which][-1 - back % len(self.seen[which])]
+        buttons = page.soup.select("main button")
+        if buttons:
+            names = data.draw(st.lists(st.sampled_from([*USUAL, "email", "q", "csrf_token"]), max_size=2))
+            typed = {name: data.draw(odd) for name in names}
+            self._presses(which, page, buttons[number % len(buttons)], USUAL | {"email": self.emails[0]} | typed)
+
+    @rule(which=st.integers(0, 1), number=st.integers(0, 40), elsewhere=st.booleans())
+    def open_something(self, which, number, elsewhere):
+        """An address seen in either browser, or an odd one."""
+        places = [page.path for page in self.seen[1 - which if elsewhere else which]] + [*ODD_PLACES, self.start]
+        self._opens(which, places[number % len(places)])
+
+    @precondition(lambda self: self._links())
+    @rule(which=st.integers(0, 1), number=st.integers(0, 5))
+    def open_mail(self, which, number):
+        links = self._links()
+        self._opens(which, links[-1 - number % len(links)])
+
+    def _links(self):
+        """Where the mails of this run lead, oldest first."""
+        with self.work() as session:
+            written = session.query(Message).filter(Message.recipient.in_(self.emails), Message.name == "verify_email")
+            texts = [post.opened(row).text for row in written.order_by(Message.created_at, Message.id)]
+        return [link for text in texts for link in re.findall(r"https?://\S+", text)]
+
+    @invariant()
+    def a_school_has_one_estab(self):
+        with self.work() as session:
+            found = session.query(Estab).filter(Estab.school_id == self.school, Estab.state.not_in(FINAL)).count()
+        assert found <= 1
+
+
+def test_whatever_is_done_in_whichever_order_a_school_has_one_estab(fresh, built, settings):
+    class Here(Registering):
+        pass
+
+    Here.app, Here.settings, Here.work = built, settings, staticmethod(fresh)
+    run_state_machine_as_test(Here, settings=deep(0.25))

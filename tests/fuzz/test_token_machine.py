@@ -1,0 +1,211 @@
+"""Codes and refresh tokens, in any order of asking, redeeming, refreshing, replaying, revoking, withdrawing and waiting.
+
+At most one lineage lives of each code, the dead stay dead, and no token ever says more than was asked, agreed to
+and registered (security.md S14, S15, S36).
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from idp.estabs.models import Administrator
+from idp.foundation import clock, crypto
+from idp.foundation.database import session
+from idp.oidc.models import Code, RefreshFamily
+from idp.partners import registry
+from idp.partners.models import Client
+from idp.sharing import authorise
+from idp.sharing.models import Authorisation
+from tests import factories
+from tests.fuzz.depth import deep
+from tests.oidc.support import Partner, authorised
+
+REQUIRED, OPTIONAL = frozenset({"openid", "offline_access", "school"}), frozenset({"email", "students", "attendance"})
+ALL = REQUIRED | OPTIONAL
+some = st.frozensets(st.sampled_from(sorted(ALL | {"staff"})))
+
+
+@dataclass
+class Lineage:
+    """A code, and all that came of it."""
+
+    code: str
+    asked: frozenset[str]
+    at: object
+    verifier: str
+    is_redeemed: bool = False
+    is_dead: bool = False
+    refresh: list[str] = field(default_factory=list)
+    """Oldest first."""
+    access: list[str] = field(default_factory=list)
+
+
+class Tokens(RuleBasedStateMachine):
+    """A signed-in school, and a client of its own for each run."""
+
+    ground = None
+    rotates = False
+
+    def __init__(self):
+        super().__init__()
+        self.lines, self.partner = [], None
+        with self.ground.work():
+            client = factories.a_client(
+                required_scopes=REQUIRED, optional_scopes=OPTIONAL, rotate_refresh_tokens=self.rotates
+            )
+            self.partner = Partner(client.id)
+            owner = session().query(Administrator).filter_by(username=self.ground.username).one()
+            self.owner, self.estab = owner.id, owner.estab_id
+
+    # What may happen
+
+    @rule(optional=st.frozensets(st.sampled_from(sorted(OPTIONAL))), ticked=st.booleans())
+    def ask(self, optional, ticked):
+        self._restore_client()
+        asked = REQUIRED | optional
+        areas = tuple(sorted(optional)) if ticked else ()
+        got = authorised(self.ground.web, self.partner, self.ground.username, *areas, scope=" ".join(sorted(asked)))
+        assert got.keys() == {"code", "state", "iss"}, got
+        self.lines.append(Lineage(got["code"], asked, clock.now(), self.partner.verifier))
+
+    @precondition(lambda self: self.lines)
+    @rule(data=st.data(), verifier=st.sampled_from([None, None, None, "x" * 43]))
+    def redeem(self, data, verifier):
+        line = data.draw(st.sampled_from(self.lines))
+        answer = self.partner.redeems(self.ground.web, line.code, code_verifier=verifier or line.verifier)
+        is_late = clock.now() - line.at >= timedelta(seconds=120)
+        if line.is_redeemed:
+            line.is_dead = True
+        if answer.status_code == 200:
+            assert not line.is_redeemed, "a code redeemed twice"
+            assert not line.is_dead
+            assert not is_late
+            assert verifier is None
+            self._received(line, answer.json, line.asked)
+        else:
+            assert answer.json["error"] == "invalid_grant", answer.text
+            assert line.is_redeemed or line.is_dead or is_late or verifier or not self._may_use()
+            line.is_dead = line.is_dead or not is_late
+        line.is_redeemed = True
+
+    @precondition(lambda self: any(line.refresh for line in self.lines))
+    @rule(data=st.data(), scope=st.none() | some, old=st.booleans())
+    def refresh(self, data, scope, old):
+        line = data.draw(st.sampled_from([each for each in self.lines if each.refresh]))
+        token = data.draw(st.sampled_from(line.refresh)) if old else line.refresh[-1]
+        asked = " ".join(sorted(scope)) if scope else None
+        answer = self.partner.refreshes(self.ground.web, token, scope=asked)
+        if answer.status_code == 200:
+            assert not line.is_dead, "a dead lineage refreshed"
+            if token != line.refresh[-1]:
+                assert answer.json["refresh_token"] == line.refresh[-1], "a family forked"
+            self._received(line, answer.json, scope or line.asked)
+        elif answer.json["error"] == "invalid_grant":
+            is_newest = token == line.refresh[-1]
+            assert not is_newest or line.is_dead or not self._may_use(), answer.text
+            line.is_dead = line.is_dead or not is_newest
+        else:
+            assert answer.json["error"] == "invalid_scope"
+            assert not scope <= line.asked
+
+    @precondition(lambda self: any(line.refresh for line in self.lines))
+    @rule(data=st.data())
+    def revoke(self, data):
+        line = data.draw(st.sampled_from([each for each in self.lines if each.refresh]))
+        token = data.draw(st.sampled_from(line.refresh))
+        assert self.partner.posts(self.ground.web, "/oauth/revoke", {"token": token}).status_code == 200
+        line.is_dead = True
+
+    @rule(seconds=st.sampled_from([1, 15, 70, 130, 700, 86_400]))
+    def wait(self, seconds):
+        clock.move(timedelta(seconds=seconds))
+
+    @rule(what=st.sampled_from(["withdraw", "withdraw", "pause", "resume"]))
+    def decide(self, what):
+        with self.ground.work() as here:
+            agreed = authorise.current(self.estab)
+            mine = [each for each in agreed if each.client_id == self.partner.id]
+            if not mine or (mine[0].state == "paused") != (what == "resume"):
+                return
+            getattr(authorise, what)(self.estab, self.partner.id, by=here.get_one(Administrator, self.owner))
+        if what == "withdraw":
+            for line in self.lines:
+                line.is_dead = True
+
+    @rule(ticked=st.frozensets(st.sampled_from(sorted(OPTIONAL))))
+    def change(self, ticked):
+        with self.ground.work() as here:
+            if (agreed := self._agreement()) is not None:
+                scopes = REQUIRED & agreed.offered | ticked & agreed.offered
+                authorise.change(self.estab, self.partner.id, scopes, by=here.get_one(Administrator, self.owner))
+
+    @rule(left=st.frozensets(st.sampled_from(sorted(OPTIONAL))))
+    def narrow_the_client(self, left):
+        self._register(left)
+
+    # What has to hold
+
+    @invariant()
+    def one_family_of_each_code_and_none_of_the_dead(self):
+        with self.ground.work() as here:
+            for line in self.lines:
+                code = here.get_one(Code, crypto.digest(line.code))
+                families = here.query(RefreshFamily).filter_by(lineage=code.lineage).all()
+                assert len(families) <= 1
+                assert len(families) == bool(line.refresh)
+
+    @invariant()
+    def the_dead_stay_dead(self):
+        for line in self.lines:
+            if line.is_dead and line.access:
+                asked = {"token": line.access[-1]}
+                answer = self.partner.posts(self.ground.web, "/oauth/introspect", asked)
+                assert answer.json == {"active": False}
+
+    def _received(self, line, said, asked):
+        """Token ⊆ request ⊆ authorisation ⊆ client, and what is kept for later."""
+        given = frozenset(said["scope"].split())
+        with self.ground.work() as here:
+            agreed, client = self._agreement(), here.get_one(Client, self.partner.id)
+            assert given <= asked
+            assert given <= agreed.scopes
+            assert given <= client.required_scopes | client.optional_scopes
+            assert agreed.state == "active"
+        line.access.append(said["access_token"])
+        if (token := said.get("refresh_token")) and token not in line.refresh:
+            line.refresh.append(token)
+
+    def _agreement(self):
+        return session().query(Authorisation).filter(
+            Authorisation.current(self.estab, self.partner.id)
+        ).one_or_none()  # fmt: skip
+
+    def _may_use(self):
+        """Whether an agreement is in force, so that a sound token has to work."""
+        with self.ground.work():
+            agreed = self._agreement()
+            return agreed is not None and agreed.state == "active"
+
+    def _restore_client(self):
+        self._register(OPTIONAL)
+        with self.ground.work() as here:
+            agreed = self._agreement()
+            if agreed is not None and agreed.state == "paused":
+                authorise.resume(self.estab, self.partner.id, by=here.get_one(Administrator, self.owner))
+
+    def _register(self, optional):
+        with self.ground.work() as here:
+            here.get_one(Client, self.partner.id).optional_scopes = optional
+            registry.forget(self.partner.id)
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+def test_one_lineage_of_each_code_and_never_more_than_was_agreed(ground, rotates):
+    class Here(Tokens):
+        pass
+
+    Here.ground, Here.rotates = ground, rotates
+    run_state_machine_as_test(Here, settings=deep(0.4))
