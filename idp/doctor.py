@@ -18,6 +18,7 @@ from idp import migrations
 from idp.foundation import clock, runtime
 from idp.foundation.command import application, json_option, show_json
 from idp.foundation.database import session
+from idp.foundation.scopes import known
 from idp.foundation.web.transactions import work
 
 Level = Literal["ok", "warning", "fault"]
@@ -124,6 +125,37 @@ def operators(_app: Flask) -> Iterator[Finding]:
         yield Finding("operators", "warning", "none has finished setting up", "run: idp operators add NAME EMAIL")
 
 
+def scopes(_app: Flask) -> Iterator[Finding]:
+    """Nobody is registered for, or has agreed to, what `config/scopes.toml` does not know (any more)."""
+    from idp.partners.models import Client
+    from idp.sharing.models import Authorisation
+
+    carried = {
+        client.id: client.required_scopes | client.optional_scopes | client.client_scopes
+        for client in session().scalars(select(Client))
+    }
+    current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
+    given = select(Authorisation.scopes, func.count()).where(*current).group_by(Authorisation.scopes)
+    asking = {client: unknown for client, words in carried.items() if (unknown := words - known(words))}
+    agreed = [(unknown, number) for words, number in session().execute(given) if (unknown := words - known(words))]
+    for client, unknown in asking.items():
+        do = "update its manifest, or restore the scope in config/scopes.toml"
+        yield Finding("scopes", "warning", f"{client} is registered for {_listed(unknown)}, which is not known", do)
+    if agreed:
+        number, unknown = sum(each for _, each in agreed), frozenset().union(*(each for each, _ in agreed))
+        counted = f"{number} agreement{'s' if number != 1 else ''}"
+        yield Finding(
+            "scopes", "warning", f"{counted} to {_listed(unknown)}, which is not known and not given",
+            "all is well if it was meant to go; otherwise restore it in config/scopes.toml",
+        )  # fmt: skip
+    if not asking and not agreed:
+        yield Finding("scopes", "ok", "all that are registered and agreed to are known")
+
+
+def _listed(words: frozenset[str]) -> str:
+    return ", ".join(sorted(words))
+
+
 def audit(_app: Flask) -> Iterator[Finding]:
     """The audit log keeps up with its chain."""
     from idp.audit.models import Entry
@@ -161,7 +193,9 @@ def libraries(_app: Flask) -> Iterator[Finding]:
             yield Finding(name, "ok", version(name))
 
 
-CHECKS: tuple[Check, ...] = (database, keys, outbox, register, onboarding, operators, audit, worker, libraries)
+CHECKS: tuple[Check, ...] = (
+    database, keys, outbox, register, onboarding, operators, scopes, audit, worker, libraries,
+)  # fmt: skip
 
 
 @click.command()

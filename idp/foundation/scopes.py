@@ -66,8 +66,13 @@ def format(scopes: Iterable[str]) -> str:  # noqa: A001  scopes.format is how it
 
 
 def of_kind(kind: Literal["identity", "data", "client"], scopes: Iterable[str]) -> frozenset[str]:
-    """Those of `scopes` that are of one kind."""
-    return frozenset(name for name in scopes if catalogue()[name].kind == kind)
+    """Those of `scopes` that are of one kind; what the catalogue does not know is of none."""
+    return frozenset(name for name in known(scopes) if catalogue()[name].kind == kind)
+
+
+def known(scopes: Iterable[str]) -> frozenset[str]:
+    """Those of `scopes` that the catalogue has: what is stored or signed may outlive an entry, and is not given."""
+    return frozenset(scopes) & catalogue().keys()
 
 
 def in_order(scopes: Iterable[str]) -> list[Scope]:

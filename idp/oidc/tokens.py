@@ -121,7 +121,7 @@ def read(token: str) -> Access | None:
         return None
     if connection().execute(_IS_REVOKED, {"jti": said["jti"], "lineage": said["lineage"]}).scalar_one():
         return None
-    held = scope.parse(said["scope"])
+    held = scope.known(said["scope"].split())
     if "authorisation" not in said:
         return Access(said, client, held & client.registered.client_scopes) if said["sub"] == client.id else None
     person_id = _person(said["sub"], said["authorisation"], client)

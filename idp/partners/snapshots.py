@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from idp.foundation import scopes
 from idp.partners.models import Client, ClientSecret
 
 
@@ -75,8 +76,10 @@ AnyClient = Client | Snapshot
 
 
 def of(client: Client, secrets: list[ClientSecret]) -> Snapshot:
-    """Freeze `client` and its `secrets`."""
+    """Freeze `client` and its `secrets`; scopes that have left the catalogue since it was registered are left out."""
     values = {field.name: getattr(client, field.name) for field in fields(Snapshot) if field.name != "secrets"}
     frozen: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
+    for name in ("required_scopes", "optional_scopes", "client_scopes"):
+        frozen[name] = scopes.known(frozen[name])
     kept = tuple(Secret(each.digest, each.sealed, each.expires_at) for each in secrets)
     return Snapshot(**frozen, secrets=kept)

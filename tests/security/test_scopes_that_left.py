@@ -1,0 +1,90 @@
+"""S36: a scope that leaves the catalogue is never given again, and breaks nothing that carries it."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from idp.doctor import doctor
+from idp.foundation import scopes
+from idp.partners import registry
+from idp.partners.models import Client
+from tests.oidc.support import authorised, follow, page, press, sent
+
+GONE = "students"
+
+
+@pytest.fixture
+def leave(monkeypatch):
+    """The release that no longer knows it."""
+
+    def left():
+        known = {name: entry for name, entry in scopes.catalogue().items() if name != GONE}
+        monkeypatch.setattr(scopes, "catalogue", lambda: known)
+        registry.forget()
+
+    return left
+
+
+@pytest.fixture
+def tokens(web, world, leave):
+    found = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    assert GONE in found["scope"].split()
+    with world.work():
+        leave()
+    return found
+
+
+def test_tokens_that_carry_it_go_on_without_it(web, world, tokens):
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert web.get("/oauth/userinfo", headers=headers).status_code == 200
+    told = world.partner.posts(web, "/oauth/introspect", {"token": tokens["access_token"]}).json
+    assert told["active"] is True
+    assert GONE not in told["scope"].split()
+    refreshed = world.partner.refreshes(web, tokens["refresh_token"]).json
+    assert GONE not in refreshed["scope"].split()
+    assert "school" in refreshed["scope"].split()
+
+
+def test_it_cannot_be_asked_for_and_whoever_does_not_ask_is_served(web, world, tokens):
+    assert sent(web.get(world.partner.link()))["error"] == "invalid_scope"
+    again = sent(web.get(world.partner.link(scope="openid offline_access school")))
+    assert "code" in again
+
+
+def test_a_school_can_agree_anew_and_see_and_change_what_it_shares(web, world, tokens):
+    scope = "openid offline_access school attendance"
+    asking = follow(web, web.get(world.partner.link(scope=scope, prompt="consent")))
+    assert "code" in sent(follow(web, press(web, asking, "allow", authority="y", area=["attendance"])))
+    assert web.get("/").status_code == 200
+    changing = web.get(f"/manage/sharing/{world.partner.id}/change")
+    assert page(changing).find(attrs={"name": "area"})
+
+
+def report(app):
+    result = CliRunner().invoke(doctor, ["--json"], obj=lambda: app)
+    return [each for each in json.loads(result.stdout) if each["what"] == "scopes"]
+
+
+def test_the_doctor_says_who_carries_it(app, world, tokens):
+    (client, agreements) = report(app)
+    assert {each["level"] for each in (client, agreements)} == {"warning"}
+    assert world.partner.id in client["says"]
+    assert "1 agreement" in agreements["says"]
+    assert GONE in client["says"]
+    assert GONE in agreements["says"]
+
+
+def test_the_doctor_finds_nothing_where_all_are_known(app, web, world):
+    authorised(web, world.partner, world.username)
+    (finding,) = report(app)
+    assert finding["level"] == "ok"
+
+
+def test_a_client_of_other_scopes_is_left_alone(app, world, leave):
+    with world.work() as session:
+        client = session.get_one(Client, world.partner.id)
+        client.required_scopes = client.required_scopes - {GONE}
+        leave()
+    (finding,) = report(app)
+    assert finding["level"] == "ok"
