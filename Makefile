@@ -63,6 +63,10 @@ bench-quick: $(DEV) ## The same, smaller and on SQLite alone
 matrix: $(DEV) ## Run the mirror of the OpenID conformance plans and write docs/conformance-matrix.md
 	@$(RUN) -m pytest -q tests/conformance --matrix docs/conformance-matrix.md
 
+.PHONY: fuzz
+fuzz: $(DEV) ## [MINUTES=10] Send every endpoint and parser what nobody should; what is found is told with its seed
+	@$(RUN) -m tests.fuzz.long $(or $(MINUTES),10)
+
 .PHONY: install
 install: $(DEV) ## Make the environment for working on it, and nothing else
 

@@ -1,6 +1,7 @@
 """Every parser, on whatever there is: it reads, or refuses in its own words, and what it reads it reads again."""
 
 import base64
+import contextlib
 import csv
 import io
 import json
@@ -33,6 +34,7 @@ some_uri = st.one_of(
     st.builds(lambda at, text: SOUND_URI[:at] + text + SOUND_URI[at:], st.integers(0, len(SOUND_URI)), odd),
     st.from_regex(r"\A(https?|uk\.example):/{0,3}[a-z0-9.@:\[\]%\\-]{0,20}(/[a-z.%2e;]{0,8}){0,3}\Z"),
 )
+postcodes = st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z")
 HEADING = ",".join(gias.LABELS)
 
 
@@ -132,8 +134,7 @@ def test_a_jwt_is_read_or_refused(parts):
 def test_metadata_is_held_to_its_rules(here, said):
     try:
         found = validated({**METADATA, **said})
-    except InvalidMetadata as fault:
-        assert fault.faults
+    except InvalidMetadata:
         return
     assert validated({**METADATA, **said}) == found
 
@@ -141,10 +142,8 @@ def test_metadata_is_held_to_its_rules(here, said):
 @deep()
 @given(st.dictionaries(st.sampled_from([*a_manifest(), "mis", "jwks"]) | odd, anything, max_size=3))
 def test_a_manifest_is_held_to_its_rules(here, said):
-    try:
-        manifest.validated(a_manifest() | said)
-    except InvalidMetadata as fault:
-        assert fault.faults
+    with contextlib.suppress(InvalidMetadata):
+        assert manifest.validated(a_manifest() | said).partner
 
 
 @deep()
