@@ -8,6 +8,7 @@ import base64
 import hashlib
 import io
 import json
+import secrets
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -18,8 +19,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from bs4 import BeautifulSoup
 from flask import Flask
 from flask.testing import FlaskClient
+from joserfc import jwt
+from joserfc.jwk import ECKey
 from werkzeug.test import EnvironBuilder
 
+from bench import limits
 from bench.report import Figure
 from idp.app import create_app
 from idp.foundation import database
@@ -37,13 +41,29 @@ GOALS: Final = {  # processor ×: SQLite file, PostgreSQL (performance.md §4)
     "token: code, all ES256": (14, 20),
     "token: code, ID token RS256": (18, 24),
     "token: refresh": (7, 9),
+    "token: client_credentials": (5, 5),
+    "introspect": (6, 7),
     "userinfo": (6, 7),
+    "par": (8, 10),
     "authorize, nothing to ask": (14, 22),
     "jwks": (1.5, 1.5),
     "discovery": (1.5, 1.5),
 }
+PROOF_ADDS: Final = 2.5
+"""× that a DPoP proof may add, and one insert."""
+SHARES: Final = {
+    "token: code, all ES256": 45, "token: code, ID token RS256": 50, "token: refresh": 50,
+    "token: client_credentials": 40, "introspect": 55, "userinfo": 55, "par": 55, "authorize, nothing to ask": 40,
+}  # fmt: skip
+"""Per cent of the time that are to go into what cannot be done without (performance.md §4), on PostgreSQL."""
+PROVEN: Final = "token: client_credentials, DPoP"
 
 Environ = dict[str, Any]
+
+
+def least(taken: list[float]) -> float:
+    """The tenth that went best: what a request costs when nobody else uses the machine, odd strokes of luck aside."""
+    return statistics.quantiles(taken, n=10)[0]
 
 
 @dataclass
@@ -59,14 +79,13 @@ class Subject:
 
     def round(self, calls: int, *, keep: bool) -> None:
         """Answer `calls` requests; microseconds for each are kept."""
-        ready = list(self.requests(calls))
-        began, spent = time.perf_counter(), time.process_time()
-        for environ in ready:
+        for environ in list(self.requests(calls)):
+            began, spent = time.perf_counter_ns(), time.process_time_ns()
             _call(self.app, environ, self.status)
-        elapsed, processor = time.perf_counter() - began, time.process_time() - spent
-        if keep:
-            self.elapsed.append(elapsed / calls * 1e6)
-            self.processor.append(processor / calls * 1e6)
+            processor, elapsed = time.process_time_ns() - spent, time.perf_counter_ns() - began
+            if keep:
+                self.elapsed.append(elapsed / 1e3)
+                self.processor.append(processor / 1e3)
 
 
 def _call(app: Flask, environ: Environ, status: str) -> tuple[list[tuple[str, str]], bytes]:
@@ -104,6 +123,9 @@ class World:
                     client, asked, by=person, agreement=client.agreement_version, until=authorise.lasts_until(client)
                 )
                 self.clients[alg] = client.id
+            itself = a_client(client_scopes=frozenset({"schools.list"}), grant_types=frozenset({"client_credentials"}))
+            self.clients["itself"] = itself.id
+            self.proofs = ECKey.generate_key("P-256")
         self.issuer = self.app.extensions["idp"].settings.server.issuer
         self.cookie = self._sign_in()
 
@@ -135,11 +157,13 @@ class World:
 
     def authorize(self, alg: str = "ES256") -> Environ:
         """A partner's request of somebody signed in, with nothing to ask."""
-        asked = {
+        return self.get(f"/oauth/authorize?{urlencode(self._asked(alg))}", Cookie=self.cookie)
+
+    def _asked(self, alg: str) -> dict[str, str]:
+        return {
             "response_type": "code", "client_id": self.clients[alg], "redirect_uri": CALLBACK, "scope": SCOPE,
             "state": "s" * 20, "nonce": "n" * 20, "code_challenge": CHALLENGE, "code_challenge_method": "S256",
         }  # fmt: skip
-        return self.get(f"/oauth/authorize?{urlencode(asked)}", Cookie=self.cookie)
 
     def code(self, alg: str) -> str:
         """A fresh code."""
@@ -160,29 +184,46 @@ class World:
         found: dict[str, str] = json.loads(body)
         return found
 
+    def pushed(self) -> Environ:
+        """A pushed authorization request."""
+        return self.post("/oauth/par", self._asked("ES256"), self.clients["ES256"])
+
+    def itself(self, *, proven: bool = False) -> Environ:
+        """A client's request for a token of its own; with a fresh DPoP proof where `proven`."""
+        environ = self.post("/oauth/token", {"grant_type": "client_credentials"}, self.clients["itself"])
+        return environ | {"HTTP_DPOP": self._proof()} if proven else environ
+
+    def _proof(self) -> str:
+        header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.proofs.as_dict(private=False)}
+        said = {
+            "htm": "POST", "htu": f"{self.issuer}/oauth/token", "iat": int(time.time()), "jti": secrets.token_hex(8),
+        }  # fmt: skip
+        return jwt.encode(header, said, self.proofs, algorithms=["ES256"])
+
     def subjects(self) -> list[Subject]:
         """What is timed."""
         held = self.tokens("ES256")
         refresh = {"grant_type": "refresh_token", "refresh_token": held["refresh_token"]}
+        token = {"token": held["access_token"]}
         bearer = f"Bearer {held['access_token']}"
 
         def each(make: Callable[[], Environ]) -> Callable[[int], Iterable[Environ]]:
             return lambda calls: [make() for _ in range(calls)]
 
-        return [
-            Subject("jwks", self.app, each(lambda: self.get("/oauth/jwks")), "200"),
-            Subject("discovery", self.app, each(lambda: self.get("/.well-known/openid-configuration")), "200"),
-            Subject("authorize, nothing to ask", self.app, each(self.authorize), "303"),
-            Subject("token: code, all ES256", self.app, each(lambda: self.exchange("ES256")), "200"),
-            Subject("token: code, ID token RS256", self.app, each(lambda: self.exchange("RS256")), "200"),
-            Subject(
-                "token: refresh",
-                self.app,
-                each(lambda: self.post("/oauth/token", refresh, self.clients["ES256"])),
-                "200",
-            ),
-            Subject("userinfo", self.app, each(lambda: self.get("/oauth/userinfo", Authorization=bearer)), "200"),
-        ]
+        made: dict[str, tuple[Callable[[], Environ], str]] = {
+            "jwks": (lambda: self.get("/oauth/jwks"), "200"),
+            "discovery": (lambda: self.get("/.well-known/openid-configuration"), "200"),
+            "authorize, nothing to ask": (self.authorize, "303"),
+            "par": (self.pushed, "201"),
+            "token: code, all ES256": (lambda: self.exchange("ES256"), "200"),
+            "token: code, ID token RS256": (lambda: self.exchange("RS256"), "200"),
+            "token: refresh": (lambda: self.post("/oauth/token", refresh, self.clients["ES256"]), "200"),
+            "token: client_credentials": (self.itself, "200"),
+            PROVEN: (lambda: self.itself(proven=True), "200"),
+            "introspect": (lambda: self.post("/oauth/introspect", token, self.clients["ES256"]), "200"),
+            "userinfo": (lambda: self.get("/oauth/userinfo", Authorization=bearer), "200"),
+        }
+        return [Subject(name, self.app, each(make), status) for name, (make, status) in made.items()]
 
 
 def bare() -> Subject:
@@ -202,18 +243,25 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
     for number in range(rounds + 1):  # the first is thrown away
         for subject in subjects:
             subject.round(calls, keep=number > 0)
-    base = min(nothing.processor)
-    figures = []
-    for subject in subjects:
-        goals = GOALS.get(subject.name)
-        goal = goals and float(goals[0 if kind == "SQLite" else 1])
-        name = f"{subject.name}, {kind}"
-        figures += [
-            Figure(name, "processor", min(subject.processor) / base, "×", goal or None),
-            Figure(name, "processor, least", min(subject.processor), "µs"),
-            Figure(name, "elapsed, least", min(subject.elapsed), "µs"),
-            Figure(name, "elapsed, median", statistics.median(subject.elapsed), "µs"),
-        ]
     with world.app.app_context():
+        price = limits.prices(database.db.engine)
         database.db.engine.dispose()
-    return figures
+    found = [figure for subject in subjects for figure in _figures(subject, nothing, kind, price)]
+    proven, plain = (next(each for each in subjects if each.name == name) for name in (PROVEN, PROVEN.split(",")[0]))
+    adds = (least(proven.processor) - least(plain.processor) - price["write"]) / least(nothing.processor)
+    return [*found, Figure(f"a DPoP proof adds, besides its insert, {kind}", "processor", adds, "×", PROOF_ADDS)]
+
+
+def _figures(subject: Subject, nothing: Subject, kind: str, price: dict[str, float]) -> Iterable[Figure]:
+    """What is told of one subject; the share is held to on PostgreSQL alone."""
+    name, goals = f"{subject.name}, {kind}", GOALS.get(subject.name)
+    goal = goals and float(goals[0 if kind == "SQLite" else 1])
+    yield Figure(name, "processor", least(subject.processor) / least(nothing.processor), "×", goal or None)
+    yield Figure(name, "processor, least", least(subject.processor), "µs")
+    yield Figure(name, "elapsed, least", least(subject.elapsed), "µs")
+    yield Figure(name, "elapsed, median", statistics.median(subject.elapsed), "µs")
+    if (needs := limits.NEEDS.get(subject.name)) is not None:
+        raw = limits.limit(needs, price, least(nothing.elapsed))
+        must = SHARES[subject.name] if kind == "PostgreSQL" else None
+        yield Figure(name, "raw limit", raw, "µs")
+        yield Figure(name, "share", raw / least(subject.elapsed) * 100, "%", must, at_least=True)

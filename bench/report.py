@@ -17,7 +17,7 @@ MOVED = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measurement: `value` in `unit`, and what it was to be (`goal`, an upper bound, or None)."""
+    """One measurement: `value` in `unit`, and what it was to be: at most `goal`, or `at_least` that, or None."""
 
     subject: str
     what: str
@@ -25,11 +25,15 @@ class Figure:
     unit: str
     goal: float | None = None
     note: str = ""
+    at_least: bool = False
 
     @property
     def verdict(self) -> str:
         """Whether the goal was reached."""
-        return "" if self.goal is None else "reached" if self.value <= self.goal else "MISSED"
+        if self.goal is None:
+            return ""
+        good = self.value >= self.goal if self.at_least else self.value <= self.goal
+        return "reached" if good else "MISSED"
 
 
 def show(title: str, figures: Sequence[Figure]) -> None:
@@ -40,7 +44,7 @@ def show(title: str, figures: Sequence[Figure]) -> None:
             figure.subject,
             figure.what,
             f"{figure.value:,.2f} {figure.unit}",
-            "" if figure.goal is None else f"<= {figure.goal:g}",
+            "" if figure.goal is None else f"{'>=' if figure.at_least else '<='} {figure.goal:g}",
             " ".join(part for part in (figure.verdict, figure.note) if part),
         )
         for figure in figures

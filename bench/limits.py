@@ -1,0 +1,99 @@
+"""The raw limit of an endpoint: a bare view and the hashes, signatures and statements that it cannot do without.
+
+Timed in the same run as the endpoint itself, so that *share* (raw limit ÷ measured) says how much of its time goes
+into what it is for, whatever the machine.
+"""
+
+import hashlib
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from sqlalchemy import Connection, Engine, text
+
+TIMES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """How often an endpoint has to do what: each is a field of `Prices` too."""
+
+    sha256: int = 0
+    es256: int = 0
+    es256_verify: int = 0
+    rs256: int = 0
+    read: int = 0
+    """A statement that finds one row, with no transaction around it."""
+    write: int = 0
+    """A statement that changes one row, in a transaction."""
+    commit: int = 0
+    """A transaction's beginning and end, where something was written."""
+
+
+NEEDS = {
+    "token: client_credentials": Needs(sha256=1, es256=1),
+    "token: refresh": Needs(sha256=2, es256=2, read=2),
+    "token: code, all ES256": Needs(sha256=4, es256=2, read=1, write=2, commit=1),
+    "token: code, ID token RS256": Needs(sha256=4, es256=1, rs256=1, read=1, write=2, commit=1),
+    "introspect": Needs(sha256=1, es256_verify=1, read=2),
+    "userinfo": Needs(es256_verify=1, read=4),
+    "par": Needs(sha256=2, write=1, commit=1),
+    "authorize, nothing to ask": Needs(sha256=2, read=2, write=2, commit=1),
+}
+"""By subject of `costs`."""
+
+
+def prices(engine: Engine) -> dict[str, float]:
+    """Microseconds for each of `Needs`, of the tenth of tries that went best, as in `costs`."""
+    elliptic, large = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
+    ecdsa, said = ec.ECDSA(hashes.SHA256()), b"x" * 500
+    signature, public = elliptic.sign(said, ecdsa), elliptic.public_key()
+    found = {
+        "sha256": _timed(lambda: hashlib.sha256(said).digest()),
+        "es256": _timed(lambda: elliptic.sign(said, ecdsa)),
+        "es256_verify": _timed(lambda: public.verify(signature, said, ecdsa)),
+        "rs256": _timed(lambda: large.sign(said, padding.PKCS1v15(), hashes.SHA256())),
+    }
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE bench_rows (id INTEGER PRIMARY KEY, said TEXT)"))
+        connection.execute(text("INSERT INTO bench_rows VALUES (1, 'x')"))
+    with engine.connect() as connection:
+        read, write = _in_transaction(connection)
+        whole = _timed(lambda: _transaction(connection))
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE bench_rows"))
+    return found | {"read": read, "write": write, "commit": max(whole - write, 0.0)}
+
+
+def limit(needs: Needs, price: dict[str, float], bare: float) -> float:
+    """Microseconds that nobody could do it in less than, with this view, this library and this database."""
+    work: float = sum(times * price[name] for name, times in asdict(needs).items())
+    return bare + work
+
+
+_READ = text("SELECT said FROM bench_rows WHERE id = 1")
+_WRITE = text("UPDATE bench_rows SET said = 'y' WHERE id = 1")
+
+
+def _in_transaction(connection: Connection) -> tuple[float, float]:
+    read = _timed(lambda: connection.execute(_READ).one())
+    write = _timed(lambda: connection.execute(_WRITE))
+    connection.rollback()
+    return read, write
+
+
+def _transaction(connection: Connection) -> None:
+    connection.execute(_WRITE)
+    connection.commit()
+
+
+def _timed(do: Callable[[], object]) -> float:
+    taken: list[float] = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        do()
+        taken.append((time.perf_counter() - began) * 1e6)
+    return statistics.quantiles(taken, n=10)[0]
