@@ -2,6 +2,7 @@
 
 import threading
 
+from idp.oidc.models import RefreshFamily
 from tests.oidc.support import authorised
 
 
@@ -27,6 +28,13 @@ def test_of_fifty_redemptions_at_once_one_succeeds_and_all_it_gave_is_taken_back
     assert {answer.json["error"] for answer in answers if answer.status_code == 400} == {"invalid_grant"}
     won = next(answer.json for answer in answers if answer.status_code == 200)
     assert world.partner.refreshes(web, won["refresh_token"]).json["error"] == "invalid_grant"
+    headers = {"Authorization": f"Bearer {won['access_token']}"}
+    assert web.get("/oauth/userinfo", headers=headers).status_code == 401
+    told = world.partner.posts(web, "/oauth/introspect", {"token": won["access_token"]})
+    assert told.json == {"active": False}
+    with world.work() as session:
+        (family,) = session.query(RefreshFamily)
+        assert family.revoked_at is not None
 
 
 def test_a_secret_of_one_purpose_never_passes_for_another(web, world):

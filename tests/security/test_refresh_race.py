@@ -1,18 +1,54 @@
 """S15: refreshes at once, reuse, refresh against revocation and withdrawal (CVE-2026-1035): one live family or none."""
 
+from datetime import timedelta
+
+import pytest
+
 from idp.estabs.models import Administrator
+from idp.oidc.models import RefreshFamily
 from idp.sharing import authorise
 from tests.oidc.support import authorised
 from tests.security.test_code_replay import all_at_once
 
 
-def test_fifty_rotations_at_once_never_fork_a_family(web, another, world):
-    public = world.another(token_endpoint_auth_method="none")
-    token = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
-    answers = all_at_once(50, lambda: public.refreshes(another(), token))
-    successors = {answer.json["refresh_token"] for answer in answers if answer.status_code == 200}
+@pytest.mark.parametrize(
+    "differs", [{"token_endpoint_auth_method": "none"}, {"rotate_refresh_tokens": True}], ids=["public", "rotating"]
+)
+def test_fifty_rotations_at_once_never_fork_a_family(web, another, world, clock, differs):
+    partner = world.another(**differs)
+    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    answers = all_at_once(50, lambda: partner.refreshes(another(), first["refresh_token"]))
+    tokens = [answer.json for answer in answers if answer.status_code == 200]
+    assert len(tokens) == 50
+    successors = {each["refresh_token"] for each in tokens}
     assert len(successors) == 1
-    assert public.refreshes(web, successors.pop()).status_code == 200
+    assert len({world.says(each["access_token"])["lineage"] for each in [first, *tokens]}) == 1
+    with world.work() as session:
+        (family,) = session.query(RefreshFamily)
+        assert (family.sequence, family.revoked_at) == (1, None)
+    assert partner.refreshes(web, successors.pop()).status_code == 200
+
+
+def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, another, world, clock):
+    public = world.another(token_endpoint_auth_method="none")
+    old = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
+    new = public.refreshes(web, old).json
+    clock.move(timedelta(minutes=5))
+    answers = all_at_once(50, lambda: public.refreshes(another(), old))
+    assert {(answer.status_code, answer.json["error"]) for answer in answers} == {(400, "invalid_grant")}
+    assert public.refreshes(web, new["refresh_token"]).json["error"] == "invalid_grant"
+    headers = {"Authorization": f"Bearer {new['access_token']}"}
+    assert web.get("/oauth/userinfo", headers=headers).status_code == 401
+
+
+def test_fifty_refreshes_at_once_of_a_token_that_stands_all_go_well_in_one_lineage(web, another, world):
+    first = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    answers = all_at_once(50, lambda: world.partner.refreshes(another(), first["refresh_token"]))
+    assert {answer.status_code for answer in answers} == {200}
+    assert not any("refresh_token" in answer.json for answer in answers)
+    assert len({world.says(answer.json["access_token"])["lineage"] for answer in answers}) == 1
+    with world.work() as session:
+        assert session.query(RefreshFamily).count() == 1
 
 
 def test_refreshing_against_revoking_leaves_nothing_alive(web, another, world):
