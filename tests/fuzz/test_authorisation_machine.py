@@ -1,6 +1,7 @@
 """A school's agreement, given, changed, paused, resumed, withdrawn and left to end, in any order and by anybody."""
 
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -22,11 +23,14 @@ usual = st.frozensets(st.sampled_from(sorted(OPTIONAL))).map(REQUIRED.union)
 class Sharing(RuleBasedStateMachine):
     """One school and one client; `stands` is what we think of the agreement: None, "active" or "paused"."""
 
-    work = None
+    work: Any = None
 
     def __init__(self):
         super().__init__()
-        self.stands, self.agreed, self.until, self.decisions = None, frozenset(), None, 0
+        self.stands: str | None = None
+        self.agreed: frozenset[str] = frozenset()
+        self.until: Any = None
+        self.decisions = 0
         with self.work():
             owner = factories.an_administrator(password="short")
             viewer = factories.an_administrator(

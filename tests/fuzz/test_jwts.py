@@ -88,8 +88,8 @@ def _signed(claims: Claims, header: Claims) -> str:
     return f"{text}.{b64(ALL.get_alg('ES256').sign(text.encode(), key('ES256')))}"
 
 
-TIMES = (
-    0, -1, 1.5, 10**12, 2**63, 10**400, -(10**400), -1e308, float("nan"), float("inf"), float("-inf"), True, None, "0", [],
+TIMES: tuple[Any, ...] = (
+    0, -1, 1.5, 10**12, 2**63, 10**400, -(10**400), -1e308, float("nan"), float("inf"), float("-inf"), True, None, "0",
 )  # fmt: skip
 
 
@@ -170,7 +170,8 @@ SHAPES = (
     b64(b'{"alg":"ES256","zip":"DEF"}') + "." + b64(gzip.compress(b"x" * 10**6)) + ".AA",
     b64(b'{"alg":"ES256","x":' + _nested(2000).encode() + b"}") + ".e30.AA",
     b64(b'{"alg":"ES256"}') + "." + b64(b'{"iss":' + _nested(2500).encode() + b"}") + ".AA",
-    b64(b'{"alg":"ES256"}') + "." + b64(b'{"exp":' + b"9" * 5000 + b"}") + ".AA", "x" * 8191, "a." + "x" * 60_000 + ".c",
+    b64(b'{"alg":"ES256"}') + "." + b64(b'{"exp":' + b"9" * 5000 + b"}") + ".AA", "x" * 8191,
+    "a." + "x" * 60_000 + ".c",
 )  # fmt: skip
 
 

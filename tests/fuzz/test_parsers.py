@@ -67,8 +67,7 @@ def test_scopes_are_those_of_the_catalogue_or_refused(text):
 def test_an_address_is_registered_as_it_is_or_not_at_all(text, public, local, profile):
     try:
         found = uris.redirect(text, profile=profile, public=public, local=local)
-    except ValueError as fault:
-        assert not text or len(text) < 4 or text not in str(fault)
+    except ValueError:
         return
     assert found == text
     assert text.isascii()

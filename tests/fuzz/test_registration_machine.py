@@ -1,6 +1,6 @@
 """Registering a school: any step in any order, in two browsers, back, twice, with odd words typed.
 
-Nothing that anybody does is answered by trouble of ours, and a school gets one estab, whoever is first (security.md S27).
+Nothing that anybody does is answered by trouble of ours, and a school gets one estab, whoever is first (S27).
 """
 
 import re
@@ -8,8 +8,14 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from idp.estabs.models import FINAL, Estab
 from idp.outbox import post
@@ -22,9 +28,8 @@ from tests.fuzz.hostile import odd
 from tests.onboarding.visitor import Page
 
 USUAL = {"name": "Jo Bloggs", "mobile": "07700 900123", "declaration": "y", "password": PASSWORD}
-MAIN = {
-    "Your details": "sign-up", "Sign up": "sign-up", "Check your e-mail": "resend", "Confirm your e-mail address": "verify",
-}  # fmt: skip
+MAIN = {"Your details": "sign-up", "Sign up": "sign-up", "Check your e-mail": "resend", "Verify your e-mail": "verify"}
+"""The button that goes on, by the page's heading."""
 ODD_PLACES = (
     "/register", "/register/details", "/register/details?school=0", "/register/details?school=99999999999999999999",
     "/register/reg_x", "/register/%00", "/register/verify/x", "/register/verify/%ff%00", "/register/link-sent",

@@ -1,4 +1,4 @@
-"""Codes and refresh tokens, in any order of asking, redeeming, refreshing, replaying, revoking, withdrawing and waiting.
+"""Codes and refresh tokens, in any order: asked for, redeemed, refreshed, replayed, revoked, withdrawn, left to end.
 
 At most one lineage lives of each code, the dead stay dead, and no token ever says more than was asked, agreed to
 and registered (security.md S14, S15, S36).
