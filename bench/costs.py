@@ -248,8 +248,9 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         database.db.engine.dispose()
     found = [figure for subject in subjects for figure in _figures(subject, nothing, kind, price)]
     proven, plain = (next(each for each in subjects if each.name == name) for name in (PROVEN, PROVEN.split(",")[0]))
-    adds = (least(proven.processor) - least(plain.processor) - price["write"]) / least(nothing.processor)
-    return [*found, Figure(f"a DPoP proof adds, besides its insert, {kind}", "processor", adds, "×", PROOF_ADDS)]
+    insert = price["write"] + price["commit"]
+    adds = (least(proven.elapsed) - least(plain.elapsed) - insert) / least(nothing.elapsed)
+    return [*found, Figure(f"a DPoP proof adds, besides its insert, {kind}", "elapsed", adds, "×", PROOF_ADDS)]
 
 
 def _figures(subject: Subject, nothing: Subject, kind: str, price: dict[str, float]) -> Iterable[Figure]:

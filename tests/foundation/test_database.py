@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp.estabs.models import PersonalSecret
@@ -102,3 +102,69 @@ def test_nothing_is_left_of_a_request_that_raised(work):
     with work() as session:
         assert session.scalars(select(PersonalSecret)).all() == []
         assert session.scalars(select(Message)).all() == []
+
+
+def test_statements_and_objects_share_one_transaction(work):
+    def both():
+        with work():
+            a_secret("an object")
+            database.session().flush()
+            assert found("an object"), "a statement sees what the session wrote"
+            database.connection().execute(update(PersonalSecret).values(tries=3))
+            raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        both()
+    with work():
+        assert not found("an object"), "and both are undone together"
+
+
+def test_what_only_statements_wrote_is_kept_too(work):
+    with work():
+        a_secret()
+    with work():
+        database.connection().execute(update(PersonalSecret).values(tries=3))
+    with work():
+        assert found().tries == 3
+
+
+def test_what_only_reads_stands_in_nobodys_way(work):
+    with work():
+        a_secret()
+    with work():
+        database.only_reads()
+        assert found()
+        with work():  # SQLite has one writer at a time
+            database.connection().execute(update(PersonalSecret).values(tries=1))
+        assert found().tries == 1, "nor does it look at the past"
+
+
+def test_what_has_to_write_after_all_is_undone_with_the_rest(work):
+    with work():
+        a_secret()
+
+    def reads_then_writes():
+        with work():
+            database.only_reads()
+            assert found()
+            database.writes()
+            database.connection().execute(update(PersonalSecret).values(tries=3))
+            raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        reads_then_writes()
+    with work():
+        assert found().tries == 0
+
+
+def test_letting_go_gives_the_connection_back(work):
+    with work():
+        found()
+        assert database.connected() is not None
+        database.let_go()
+        assert database.connected() is None
+
+
+def found(secret="the secret"):
+    mine = select(PersonalSecret.tries).where(PersonalSecret.digest == crypto.digest(secret))
+    return database.connection().execute(mine).one_or_none()
