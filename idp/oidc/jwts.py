@@ -105,7 +105,7 @@ def check_times(claims: dict[str, Any], *, at_most: int | None = None) -> None:
 
 
 def _is_time(value: object) -> bool:
-    """Seconds since 1970 (RFC 7519 §2): no NaN, which is neither early nor late, and nothing too large to reckon with."""
+    """Seconds since 1970 (RFC 7519 §2); no NaN, which is neither early nor late, and nothing beyond reckoning."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST
 
 

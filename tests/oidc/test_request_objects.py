@@ -1,5 +1,7 @@
 """Signed authorization requests, by value (RFC 9101)."""
 
+from typing import Any
+
 import pytest
 
 from tests import factories
@@ -127,6 +129,9 @@ def test_half_a_character_in_it_is_refused(web, partner, name, prompt):
 
 @pytest.mark.parametrize("prompt", ["none", "login"])
 def test_half_a_character_in_the_claims_it_asks_for_matches_nobody(web, partner, prompt):
-    for claims in ({"id_token": {"sub": {"value": "\ud800"}}}, {"\ud800": {}}, {"userinfo": {"\ud800": None}}):
+    asked: list[dict[str, Any]] = [
+        {"id_token": {"sub": {"value": "\ud800"}}}, {"\ud800": {}}, {"userinfo": {"\ud800": None}},
+    ]  # fmt: skip
+    for claims in asked:
         response = web.get(outside(partner, request=request_object(partner, claims=claims, prompt=prompt)))
         assert response.status_code == 303

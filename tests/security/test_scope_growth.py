@@ -31,7 +31,7 @@ def school(work):
     required=some, optional=some, offered=any_scopes, ticked=any_scopes, later=some, asked=any_scopes,
     state=st.sampled_from(["unverified", "verified", "suspended"]),
 )  # fmt: skip
-def test_given_is_within_asked_within_agreed_within_registered(  # noqa: PLR0917  what Hypothesis draws
+def test_given_is_within_asked_within_agreed_within_registered(
     work, school, required, optional, offered, ticked, later, asked, state
 ):
     with work():
