@@ -35,7 +35,7 @@ class Failure:
 
 def note(client_id: str, failure: Failure) -> None:
     """Keep the failure in the client's log; nothing where there is no such client."""
-    if session().get(Client, client_id) is None:
+    if not registry.could_be(client_id) or session().get(Client, client_id) is None:
         return
     now = clock.now()
     said = {

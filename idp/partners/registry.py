@@ -69,7 +69,7 @@ def client(client_id: str) -> Snapshot | None:
     read_at, found = kept.get(client_id, (0.0, None))
     if found is not None and time.monotonic() - read_at < FRESH:
         return found
-    if not _could_be(client_id):
+    if not could_be(client_id):
         return None
     kept.pop(client_id, None)
     row = session().get(Client, client_id)
@@ -80,7 +80,7 @@ def client(client_id: str) -> Snapshot | None:
     return found
 
 
-def _could_be(client_id: str) -> bool:
+def could_be(client_id: str) -> bool:
     """Whether it looks like an id at all: a stranger's text may be nothing that a database can be asked about."""
     return client_id.isascii() and client_id.isprintable() and len(client_id) <= LONGEST_ID
 

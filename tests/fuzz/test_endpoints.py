@@ -71,6 +71,7 @@ SOUND: dict[str, Callable[[Ground], Sent]] = {
     ),
 }  # fmt: skip
 """A sound request to each endpoint. Revocation is below: what it is sent is spent."""
+PAGES = ("/register", "/register/details", "/sign-in", "/device", "/signed-out", "/oauth/consent", "/oauth/mis")
 ANSWERED = {"poll": {400}}
 """What a sound one is answered, where that is not 200, 201 or 303."""
 
@@ -95,7 +96,7 @@ def _nobodys(ground: Ground, endpoint: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("endpoint", SOUND)
-@deep(0.4)
+@deep(0.25)
 @given(data=st.data())
 def test_what_is_tampered_with_is_answered_too(ground, endpoint, data):
     asking = ground.browser() if endpoint == "logout" else ground.web
@@ -115,7 +116,7 @@ def test_revocation_is_answered(ground, data):
     ground.heard.check(ground.secrets)
 
 
-@deep()
+@deep(0.6)
 @given(data=st.data())
 def test_whatever_is_registered_is_answered(ground, data):
     said = registering.metadata()
@@ -147,6 +148,26 @@ def test_whatever_registration_is_asked_for_nobody_elses_is_told(ground, name):
         answer = Sent(method, path, headers=registering.bearer("x"), body=b"{}").by(ground.web)
         answers.check(answer, REGISTERED, ground.secrets)
         assert answer.status_code >= 300, answer.text
+
+
+@deep(0.5)
+@given(data=st.data())
+def test_whatever_is_typed_to_sign_in_is_answered(ground, data):
+    web = ground.browser()
+    found = devices.page(web.get("/sign-in")).find("input", {"name": "csrf_token"})
+    typed = (("username", data.draw(odd | st.just(ground.username))), ("password", data.draw(odd)))
+    sound = Sent("POST", "/sign-in", query=(("next", data.draw(odd)),), form=(("csrf_token", found["value"]), *typed))
+    answers.check(data.draw(tampered(sound)).by(web), (), ground.secrets)
+    ground.heard.check(ground.secrets)
+
+
+@pytest.mark.parametrize("path", PAGES)
+@deep(0.15)
+@given(data=st.data())
+def test_whatever_a_page_is_asked_for_it_is_answered(ground, path, data):
+    names = ("q", "school", "next", "postcode", "urn", "dfe_number", "user_code", "request_uri", "client_id")
+    query = data.draw(st.lists(st.tuples(st.sampled_from(names) | odd, odd), max_size=4))
+    answers.check(Sent("GET", path, query=tuple(query)).by(ground.web), (), ground.secrets)
 
 
 @deep(0.5)

@@ -62,7 +62,7 @@ def test_scopes_are_those_of_the_catalogue_or_refused(text):
 # Addresses
 
 
-@deep(3)
+@deep(2)
 @given(some_uri, st.booleans(), st.booleans(), st.sampled_from(["oidc", "fapi2"]))
 def test_an_address_is_registered_as_it_is_or_not_at_all(text, public, local, profile):
     try:
@@ -160,7 +160,7 @@ def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
 # What people type
 
 
-@deep(3)
+@deep(2)
 @given(
     odd | st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z") | st.from_regex(r"\A[0-9/ -]{1,9}\Z")
 )

@@ -88,6 +88,12 @@ def test_what_is_no_jwt_is_refused(web, partner, assertion):
     assert refused(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion))
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\0b", "x" * 2000, "😀"])
+def test_a_name_that_cannot_be_written_down_is_nobodys(web, partner, name):
+    """JSON can say half of a surrogate pair; the log of failures must not fall over what it cannot look up."""
+    assert refused(asks(web, partner, iss=name, sub=name))
+
+
 def test_the_times(web, partner, clock):
     now = int(clock.now().timestamp())
     for differs, good in (
