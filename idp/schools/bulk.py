@@ -11,7 +11,7 @@ from sqlalchemy import Table
 
 from idp.foundation.database import connection
 
-SQLITE_CACHE: Final = 32_768
+SQLITE_CACHE: Final = 16_384
 """KiB of pages that SQLite may keep in memory during an import."""
 
 sqlite3.register_adapter(date, date.isoformat)  # as SQLAlchemy stores a day; Python's own adapter is deprecated
