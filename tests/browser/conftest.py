@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, ViewportSize, expect, sync_playwright
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -32,14 +32,17 @@ from tests.databases import Place
 from tests.mail import Outbox
 from tests.serving import a_provider
 
+expect.set_options(timeout=10_000)
+
 WIDTHS = {"desk": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=800)}
 SMALLEST = ViewportSize(width=320, height=256)
 """A desk's window when everything is four times as large: still no scrolling in two directions (WCAG 1.4.10)."""
 
 SCHEMES = ("light", "dark")
-SEEN_BY_AXE = {("desk", "light"), ("phone", "dark")}
-"""Contrast depends on the scheme and sizes on the width: two of the four see everything."""
+SEEN_BY_AXE = (("desk", "light"), ("phone", "dark"))
+"""Contrast depends on the scheme, sizes and reflow on the width: two of the four see everything."""
 
+PICTURES_WANTED = bool(os.environ.get("PICTURES"))
 PICTURES = Path(__file__).resolve().parents[2] / "var" / "pictures"
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -182,7 +185,7 @@ def an_admin(a_window: AWindow, issuer: str, letters: Outbox, schools: Iterator[
 
 @pytest.fixture
 def a_member(an_admin: Callable[..., SchoolAdmin], behind: Work) -> Callable[..., SchoolAdmin]:
-    """`a_member()` has an account already: of a verified school, as owner, unless told otherwise."""
+    """`a_member()` has an account already: the owner's, of a verified school, unless told otherwise."""
 
     def arrives(*, state: str = "verified", role: str = "owner", **differs: Any) -> SchoolAdmin:
         admin = an_admin(**differs)
@@ -198,11 +201,13 @@ def looks_right() -> LooksRight:
     """`looks_right(page, "sign-in")`: axe finds nothing, and nothing is wider than the window."""
 
     def check(page: Page, name: str) -> None:
+        page.evaluate("document.fonts.ready.then(() => true)")  # and the style sheets before them
         assert page.title().strip()
         usual = page.viewport_size
         page.set_viewport_size(SMALLEST)
         _fits(page, name)
-        for width, scheme in product(WIDTHS, SCHEMES):
+        page.evaluate(AXE)
+        for width, scheme in product(WIDTHS, SCHEMES) if PICTURES_WANTED else SEEN_BY_AXE:
             page.set_viewport_size(WIDTHS[width])
             page.emulate_media(color_scheme=scheme)
             _check(page, name, width, scheme)
@@ -218,12 +223,11 @@ def _fits(page: Page, name: str) -> None:
 
 
 def _check(page: Page, name: str, width: str, scheme: str) -> None:
-    if os.environ.get("PICTURES"):
+    if PICTURES_WANTED:
         PICTURES.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=str(PICTURES / f"{name}-{width}-{scheme}.png"), full_page=True)
     _fits(page, name)
     if (width, scheme) in SEEN_BY_AXE:
-        page.evaluate(AXE)
         found = page.evaluate("rules => axe.run(document, rules).then(({violations}) => violations)", RULES)
         faults = [f"{fault['id']}: {fault['help']}\n  {node['html']}" for fault in found for node in fault["nodes"]]
         assert not faults, "\n".join([f"axe, {name}, {width}, {scheme}", *faults])
