@@ -107,8 +107,8 @@ def _call(app: Flask, environ: Environ, status: str) -> tuple[list[tuple[str, st
 class World:
     """A provider with a school, two clients and a signed-in administrator who has authorised both."""
 
-    def __init__(self, url: str) -> None:
-        self.app = create_app(load(database={"url": url}, throttle={"factor": 1_000_000}))
+    def __init__(self, url: str, issuer: str = "http://localhost:5000") -> None:
+        self.app = create_app(load(database={"url": url}, server={"issuer": issuer}, throttle={"factor": 1_000_000}))
         with self.app.app_context():
             database.db.create_all()
         with work(self.app):
