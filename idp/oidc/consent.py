@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from authlib.oauth2 import OAuth2Error
 from flask import make_response, redirect, render_template, request as browser_request, session as form_cookie
-from flask_wtf import FlaskForm
 from werkzeug import Response
 from wtforms import BooleanField, RadioField
 from wtforms.validators import InputRequired
@@ -21,6 +20,7 @@ from idp.foundation import scopes
 from idp.foundation.errors import Refusal
 from idp.foundation.scopes import Scope
 from idp.foundation.web import security
+from idp.foundation.web.forms import Form
 from idp.oidc import authorize, incoming, requests, server as protocol
 from idp.oidc.authorize import Step
 from idp.oidc.incoming import AUTHORIZE, Request
@@ -36,13 +36,13 @@ OURS: Final = frozenset({"client_id", "request_uri"})
 """What the address of these pages has; a request's own parameters never stand there."""
 
 
-class Decision(FlaskForm):  # type: ignore[misc]  # WTForms has no types
+class Decision(Form):
     """The declaration; the areas ticked are read beside it."""
 
     authority = BooleanField("I have authority to agree to this for the school")
 
 
-class WhichMis(FlaskForm):  # type: ignore[misc]  # WTForms has no types
+class WhichMis(Form):
     """The school's system."""
 
     mis = RadioField(

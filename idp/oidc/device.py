@@ -17,12 +17,12 @@ from flask import (
     request,
     url_for,
 )
-from flask_wtf import FlaskForm
 from werkzeug import Response
 from wtforms import StringField
 
 from idp.foundation import runtime
 from idp.foundation.errors import TooManyRequests
+from idp.foundation.web.forms import Form
 from idp.oidc import checks, client as clients, consent, device_codes, requests, server as protocol
 from idp.oidc.client import OAuthClient
 from idp.oidc.device_codes import Asked
@@ -42,7 +42,7 @@ WAIT: Final = "You have tried many codes. Please wait a few minutes, ask the dev
 ASK_TO_CONNECT: Final = "Please ask one of them to connect the device or program, with a new code from it."
 
 
-class Code(FlaskForm):  # type: ignore[misc]  # WTForms has no types
+class Code(Form):
     """The code that the device shows."""
 
     user_code = StringField("Code")

@@ -6,13 +6,13 @@ from typing import Any
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from flask_wtf import FlaskForm
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 from wtforms import BooleanField, EmailField, PasswordField, RadioField, StringField, TelField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import ValidationError
 
 from idp.foundation import runtime
+from idp.foundation.web.forms import Form
 from idp.onboarding.register import Details
 
 NAME_LIMIT = 80
@@ -34,7 +34,7 @@ def one_line(text: Any) -> Any:
     return " ".join(text.split()) if isinstance(text, str) else text
 
 
-def person_name(_form: FlaskForm, field: StringField) -> None:
+def person_name(_form: Form, field: StringField) -> None:
     """A person's name, in any script; not a web address."""
     name = field.data or ""
     if not any(char.isalpha() for char in name):
@@ -81,12 +81,12 @@ def mobile_of(text: str | None) -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
-def email_address(_form: FlaskForm, field: StringField) -> None:
+def email_address(_form: Form, field: StringField) -> None:
     """An address that mail can be sent to."""
     address_of(field.data)
 
 
-def mobile_number(_form: FlaskForm, field: StringField) -> None:
+def mobile_number(_form: Form, field: StringField) -> None:
     """A number that text messages can be sent to."""
     mobile_of(field.data)
 
@@ -106,13 +106,13 @@ def _is_drama(number: phonenumbers.PhoneNumber) -> bool:
     return allowed and number.country_code == 44 and DRAMA.fullmatch(national) is not None
 
 
-def declared(_form: FlaskForm, field: BooleanField) -> None:
+def declared(_form: Form, field: BooleanField) -> None:
     """The declaration has to be made."""
     if not field.data:
         raise ValidationError("Confirm that you may authorise sharing for this school")
 
 
-class YourDetails(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+class YourDetails(Form):
     """The registration form the first time."""
 
     name = StringField("Your name", filters=[one_line], validators=[person_name])
@@ -137,7 +137,7 @@ class SignUp(YourDetails):
     email = None
 
 
-class Address(FlaskForm):  # type: ignore[misc]
+class Address(Form):
     """A corrected address."""
 
     email = EmailField("The right e-mail address", validators=[email_address])
@@ -147,13 +147,13 @@ class Address(FlaskForm):  # type: ignore[misc]
         return address_of(self.email.data)
 
 
-class OwnPassword(FlaskForm):  # type: ignore[misc]
+class OwnPassword(Form):
     """A password of one's own instead of the one shown."""
 
     password = PasswordField("Your own password")
 
 
-class JoinDecision(FlaskForm):  # type: ignore[misc]
+class JoinDecision(Form):
     """What somebody who asks to join becomes."""
 
     role = RadioField(

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import structlog
 from flask import Blueprint, current_app, flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf import FlaskForm
 from flask_wtf.csrf import CSRFError
 
 from idp.estabs.links import LinkRefused, LinkUsed
 from idp.foundation import database, runtime
-from idp.foundation.errors import TooManyRequests
+from idp.foundation.errors import Refusal, TooManyRequests
 from idp.foundation.web import pages, security
+from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import browser, collect, forms, origin, register, signed_in, verify
 from idp.onboarding.models import Registration
@@ -258,10 +258,17 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
     if "secret" in known:
         return redirect(url_for("onboarding.verify_email", secret=known["secret"]), 303)
     if request.endpoint == "onboarding.details" and (school_id := request.args.get("school", type=int)):
-        form = forms.YourDetails()
-        form.form_errors.append("This page had been open for a long time. Please check it and sign up again.")
-        return _details(register.school_to_register(school_id), form)
+        return _details_again(school_id)
     return pages.form_expired()
+
+
+def _details_again(school_id: int) -> ResponseReturnValue:
+    form = forms.YourDetails()
+    form.form_errors.append("This page had been open for a long time. Please check it and sign up again.")
+    try:
+        return _details(register.school_to_register(school_id), form)
+    except Refusal as refused:  # what a handler of errors raises, nobody handles
+        return pages.refusal(refused)
 
 
 def _details(school: School, form: forms.YourDetails) -> ResponseReturnValue:
@@ -320,7 +327,7 @@ def _return_to() -> str | None:
     return security.local_path(request.args.get("next"), "") or None
 
 
-def _unless_too_often(form: FlaskForm, act: Callable[[], Registration]) -> Registration | None:
+def _unless_too_often(form: Form, act: Callable[[], Registration]) -> Registration | None:
     """What `act` returns; None where it sends too many mails: it is undone, and the form, still filled in, says so."""
     try:
         with database.session().begin_nested():
@@ -330,5 +337,5 @@ def _unless_too_often(form: FlaskForm, act: Callable[[], Registration]) -> Regis
         return None
 
 
-def _status(form: FlaskForm) -> int:
+def _status(form: Form) -> int:
     return 422 if form.errors else 200

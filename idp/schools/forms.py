@@ -8,15 +8,15 @@ from typing import Self
 from urllib.parse import urlencode
 
 from flask import request
-from flask_wtf import FlaskForm
 from wtforms import IntegerField, StringField
 
+from idp.foundation.web.forms import Form
 from idp.schools import search, status
 from idp.schools.models import School
 from idp.schools.search import Answer
 
 
-class FindSchool(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+class FindSchool(Form):
     """What the page of step 1 was asked; `answer` is what was found, once `look` has been called."""
 
     class Meta:

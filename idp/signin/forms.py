@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from flask_wtf import FlaskForm
-from wtforms import Form, PasswordField, StringField
+from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length, StopValidation
+
+from idp.foundation.web.forms import Form
 
 LONGEST_NAME = 320
 
@@ -15,7 +16,7 @@ def plain_text(_form: Form, field: Any) -> None:
         raise StopValidation("This holds a character that cannot be typed. Please type it again.")
 
 
-class SignIn(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+class SignIn(Form):
     """Name and password."""
 
     username = StringField(
@@ -29,7 +30,7 @@ class SignIn(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     password = PasswordField("Password", [InputRequired("Type your password.")])
 
 
-class OperatorSignIn(FlaskForm):  # type: ignore[misc]
+class OperatorSignIn(Form):
     """Address, password and code, always all three."""
 
     email = StringField("E-mail address", [InputRequired("Type your e-mail address."), Length(max=320), plain_text])
@@ -37,20 +38,20 @@ class OperatorSignIn(FlaskForm):  # type: ignore[misc]
     code = StringField("Code from your authenticator app", [InputRequired("Type the six digits your app shows.")])
 
 
-class OperatorSetUp(FlaskForm):  # type: ignore[misc]
+class OperatorSetUp(Form):
     """An operator's own password, and a code that shows the app is set up."""
 
     password = PasswordField("Choose a password", [InputRequired("Choose a password.")])
     code = StringField("Code from your authenticator app", [InputRequired("Type the six digits your app shows.")])
 
 
-class OwnPassword(FlaskForm):  # type: ignore[misc]
+class OwnPassword(Form):
     """A password somebody chose."""
 
     password = PasswordField("Choose a password", [InputRequired("Choose a password, or let us make one for you.")])
 
 
-class MobileCode(FlaskForm):  # type: ignore[misc]
+class MobileCode(Form):
     """The code of a text message."""
 
     code = StringField("Code", [InputRequired("Type the six digits of our message.")])

@@ -1,11 +1,13 @@
 """One application and one small world for each file of fuzzers: nothing is put back between examples."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hypothesis.statistics import collector
 
 from idp.foundation import clock as clocks, database
 from idp.foundation.web.transactions import work as a_request
@@ -13,6 +15,7 @@ from idp.partners.models import ClientSecret
 from tests import factories
 from tests.conftest import MONDAY, a_browser
 from tests.fuzz.answers import Heard, listening
+from tests.fuzz.depth import CHOSEN
 from tests.oidc import devices, registering, signing
 from tests.oidc.support import Partner, authorised
 
@@ -89,3 +92,33 @@ def ground(fresh, built, settings) -> Iterator[Ground]:
         yield Ground(
             built, settings, web, fresh, heard, username, partner, signer, initial, tokens, registration
         )  # fmt: skip
+
+
+class Tally:
+    """How many examples this run tried."""
+
+    tried = 0
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # within Hypothesis's own, which collects for its statistics
+def pytest_runtest_call():
+    theirs: Any = collector.value
+
+    def collect(stats):
+        Tally.tried += sum(len(phase["test-cases"]) for phase in stats.values() if "test-cases" in phase)
+        if theirs:
+            theirs(stats)
+
+    with collector.with_value(collect):
+        return (yield)
+
+
+def pytest_collection_modifyitems(config, items):
+    """For long, in another order each time: what is last in its file must not be what is always cut short."""
+    if CHOSEN == "long":
+        random.Random(config.getoption("--hypothesis-seed")).shuffle(items)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if CHOSEN == "long":
+        terminalreporter.write_line(f"\n{Tally.tried} examples")

@@ -4,44 +4,69 @@ Each round has a seed of its own, which is told, so that what was found can be f
 """
 
 import os
+import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LAST = 60.0
+LAST = 30.0
 """Seconds that a round may go on when its file's time is up, so that what it is on to can be told."""
+ENOUGH = 10
+"""Rounds that found something, of one file: the next would find it again."""
 
 
 def main(minutes: float) -> int:
-    """Fuzz; how many rounds found something."""
-    tests = sorted(HERE.glob("test_*.py"))
-    found = 0
-    for test in tests:
-        until, rounds = time.monotonic() + minutes * 60 / len(tests), 0
-        while time.monotonic() < until and found < 10:
-            rounds += 1
-            found += not _round(test, secrets.randbelow(2**32), until - time.monotonic() + LAST)
-        print(f"{test.stem}: {rounds} rounds", flush=True)
-    print("Nothing was found." if not found else f"{found} rounds found something: see above.")
+    """Fuzz; how many rounds found something. What one file takes too long, those after it have less."""
+    tests, until = sorted(HERE.glob("test_*.py")), time.monotonic() + minutes * 60
+    found = tried = 0
+    for number, test in enumerate(tests):
+        now = time.monotonic()
+        examples, failed, rounds = _fuzzed(test, now + max(0.0, until - now) / (len(tests) - number))
+        print(f"{test.stem}: {rounds} rounds, {examples:,} examples, {failed} found something", flush=True)
+        found, tried = found + failed, tried + examples
+    print(f"{tried:,} examples: " + (f"{found} rounds found something, see above." if found else "nothing was found."))
     return found
 
 
-def _round(test: Path, seed: int, seconds: float) -> bool:
-    """One run of a file, ended when its time is up; whether it found nothing."""
+def _fuzzed(test: Path, until: float) -> tuple[int, int, int]:
+    """Rounds of one file until its time is up, one at least: examples, rounds that found something, rounds."""
+    examples = failed = rounds = 0
+    while rounds == 0 or (time.monotonic() < until and failed < ENOUGH):
+        rounds += 1
+        tried, is_sound = _round(test, secrets.randbelow(2**32), max(0.0, until - time.monotonic()) + LAST)
+        examples, failed = examples + tried, failed + (not is_sound)
+    return examples, failed, rounds
+
+
+def _round(test: Path, seed: int, seconds: float) -> tuple[int, bool]:
+    """One run of a file, ended when its time is up: how many examples it tried, and whether it found nothing."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--show-capture=no", "-p", "no:cacheprovider"]
     command += [f"--hypothesis-seed={seed}", os.path.relpath(test)]
-    told = f"HYPOTHESIS_PROFILE=long {' '.join(command[1:])}"
     environment = os.environ | {"HYPOTHESIS_PROFILE": "long"}
+    run = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+        told, _ = run.communicate(timeout=seconds)
+        is_sound = run.returncode == 0
     except subprocess.TimeoutExpired:
-        return True
-    if ended.returncode:
-        print(f"{ended.stdout}\nAgain: {told}", flush=True)
-    return not ended.returncode
+        told, is_sound = _ended(run), True
+    if not is_sound:
+        print(f"{told}\nAgain: HYPOTHESIS_PROFILE=long {' '.join(command[1:])}", flush=True)
+    tally = re.search(r"^(\d+) examples$", told, re.MULTILINE)
+    return int(tally[1]) if tally else 0, is_sound
+
+
+def _ended(run: subprocess.Popen[str]) -> str:
+    """Interrupt a round, as Ctrl-C would; what it had to say."""
+    run.send_signal(signal.SIGINT)
+    try:
+        return run.communicate(timeout=LAST)[0]
+    except subprocess.TimeoutExpired:
+        run.kill()
+        return run.communicate()[0]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,53 @@
+"""A page's form comes as a form: the same fields as JSON, or as files, are not read, and break nothing."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.oidc.support import page
+
+JSON = ("", "{", "null", "1", '"x"', "[1]", "[[]]", '{"username": {"a": 1}, "password": [1]}', '{"username": 1}')
+
+
+@pytest.fixture
+def token(web):
+    return page(web.get("/sign-in")).find("input", {"name": "csrf_token"})["value"]
+
+
+@pytest.mark.parametrize("said", JSON)
+@pytest.mark.parametrize("path", ["/sign-in", "/operate/sign-in", "/register/details?school=1", "/device"])
+def test_json_in_place_of_a_form_is_no_form(web, token, path, said):
+    for headers in ({}, {"X-CSRFToken": token}):
+        answer = web.post(path, data=said, content_type="application/json", headers=headers)
+        assert 400 <= answer.status_code < 500 or answer.status_code in {200, 303}, answer.text
+
+
+def test_a_sound_sign_in_as_json_signs_nobody_in(web, token, work):
+    from tests.factories import PASSWORD, an_administrator
+
+    with work():
+        said = {"username": an_administrator().username, "password": PASSWORD}
+    headers = {"X-CSRFToken": token}
+    answer = web.post("/sign-in", data=json.dumps(said), content_type="application/json", headers=headers)
+    assert answer.status_code == 422
+    assert web.get_cookie("session") is None
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/operate/sign-in"])
+def test_a_file_in_place_of_a_text_is_not_read(web, token, path):
+    names = ("username", "password", "email", "code")
+    files = {name: (io.BytesIO(b"\x00 a file\n"), "a.txt") for name in names}
+    answer = web.post(path, data={"csrf_token": token, **files}, content_type="multipart/form-data")
+    assert answer.status_code == 422
+
+
+def test_a_form_that_expired_for_a_school_that_is_not_there_is_no_fault_of_ours(web):
+    answer = web.post("/register/details?school=1", data={"name": "Jo Bloggs"})
+    assert answer.status_code == 404
+
+
+def test_every_form_is_made_from_the_one_that_reads_fields_alone():
+    known = [path for path in Path("idp").rglob("*.py") if "FlaskForm" in path.read_text()]
+    assert known == [Path("idp/foundation/web/forms.py")]
