@@ -24,7 +24,11 @@ PATIENCE: Final = 30.0
 """Seconds that a server may take to answer for the first time."""
 BY_SETTING: Final = {"IDP_THROTTLE__FACTOR": "1000000"}
 """What differs from production for the generator's sake: it is one address, and would be throttled."""
-AS_IN_PRODUCTION: Final = {"IDP_SERVER__LOG_LEVEL": "INFO", "IDP_SERVER__LOG_FORMAT": "json"}
+AS_IN_PRODUCTION: Final = {
+    "IDP_ENVIRONMENT": "development",  # the test environment hashes passwords cheaply
+    "IDP_SERVER__LOG_LEVEL": "INFO",
+    "IDP_SERVER__LOG_FORMAT": "json",
+}
 
 
 @dataclass(frozen=True, slots=True)
