@@ -3,9 +3,9 @@
 from http import HTTPStatus
 
 import structlog
-from flask import Response, g, make_response, render_template, request
+from flask import Response, current_app, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp.foundation.errors import Busy
 from idp.foundation.web import pages
@@ -43,6 +43,8 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
         return pages.http(error)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     wrong = errors.invalid("a parameter", "the request could not be read")
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        wrong = errors.invalid("method", "the address does not work by it")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         wrong = errors.Unavailable(description="Too many requests.")
     wrong.status_code = status
@@ -57,7 +59,15 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
 
 def is_for_clients() -> bool:
     """Whether the route is called by programs."""
-    return request.endpoint in CLIENT_ENDPOINTS
+    return (request.endpoint or _meant()) in CLIENT_ENDPOINTS
+
+
+def _meant() -> str | None:
+    """The route of an address that was asked by another method than its own."""
+    refused, routes = request.routing_exception, current_app.create_url_adapter(request)
+    if not isinstance(refused, MethodNotAllowed) or not refused.valid_methods or routes is None:
+        return None
+    return str(routes.match(method=next(iter(refused.valid_methods)))[0])
 
 
 CLIENT_ENDPOINTS = frozenset(

@@ -12,7 +12,7 @@ from flask import Request as FlaskRequest, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation import runtime
-from idp.oidc import failures
+from idp.oidc import failures, server as protocol
 from idp.oidc.server import LARGEST, NOT_STORED
 from idp.partners import initial_tokens, self_registration
 from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
@@ -49,7 +49,7 @@ def manage(asked: FlaskRequest, client_id: str) -> Response:
         return _unauthorised(asked)
     if asked.method == "DELETE":
         self_registration.remove(held)
-        return Response(status=204, headers=NOT_STORED)
+        return protocol.nothing(204)
     try:
         return _answer(200, _read_or_replaced(asked, held), token)
     except RequestEntityTooLarge:

@@ -4,7 +4,7 @@ from flask import Request as FlaskRequest, Response
 
 from idp.oidc import errors, families, server as protocol, tokens
 from idp.oidc.incoming import Request
-from idp.oidc.server import NOT_STORED, Server
+from idp.oidc.server import Server
 
 
 def answer(asked: FlaskRequest) -> Response:
@@ -24,4 +24,4 @@ def _revoke(_server: Server, request: Request) -> Response:
         if access.client.id != request.client.id:
             raise errors.invalid_grant("token: was issued to another client")
         tokens.revoke(access)
-    return Response(status=200, headers=NOT_STORED)
+    return protocol.nothing(200)

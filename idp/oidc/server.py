@@ -142,6 +142,13 @@ def refused(error: OAuth2Error, *, tried_basic: bool = False) -> Response:
     return response
 
 
+def nothing(status: int) -> Response:
+    """An answer that has no body, and so says no type of one."""
+    response = Response(status=status, headers=NOT_STORED)
+    del response.headers["Content-Type"]
+    return response
+
+
 def answer_client(
     asked: FlaskRequest, do: Callable[[Server, Request], Response], endpoint: str = BACK_CHANNEL
 ) -> Response:

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp.foundation.web import security
 from idp.foundation.web.security import csrf
@@ -32,6 +32,7 @@ bp.register_error_handler(errors.StaleRequest, pages.stale_request)
 bp.register_error_handler(DBAPIError, pages.unavailable)
 bp.register_error_handler(PoolTimeout, pages.unavailable)
 bp.register_error_handler(HTTPException, pages.http_error)
+bp.app_errorhandler(MethodNotAllowed)(pages.http_error)  # said before any route, so before any blueprint
 bp.after_request(cors.allow)
 bp.after_request(failures.keep)
 

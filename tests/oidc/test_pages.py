@@ -36,3 +36,31 @@ def test_too_often_says_when_to_come_back(web, world, monkeypatch, module, path,
     response = world.partner.posts(web, path, {"grant_type": "refresh_token"})
     assert (response.status_code, response.mimetype) == (429, mimetype)
     assert response.headers["Retry-After"] == "60"
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "works"),
+    [
+        ("/oauth/token", "GET", "POST"), ("/oauth/par", "PUT", "POST"), ("/oauth/introspect", "GET", "POST"),
+        ("/oauth/revoke", "DELETE", "POST"), ("/oauth/device_authorization", "GET", "POST"),
+        ("/oauth/userinfo", "PUT", "GET"), ("/oauth/register", "GET", "POST"), ("/oauth/register/x", "PATCH", "PUT"),
+    ],
+)  # fmt: skip
+def test_a_program_that_uses_another_method_is_told_in_json_which_work(web, path, method, works):
+    response = web.open(path, method=method)
+    assert (response.status_code, response.mimetype) == (405, "application/json")
+    assert works in response.headers["Allow"]
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.json["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(("path", "method"), [("/sign-in", "PUT"), ("/oauth/authorize", "PUT"), ("/nowhere", "POST")])
+def test_a_person_sees_a_page_whatever_the_method(web, path, method):
+    response = web.open(path, method=method)
+    assert response.mimetype == "text/html"
+
+
+def test_an_answer_without_a_body_says_no_type(web, world):
+    response = world.partner.posts(web, "/oauth/revoke", {"token": "unknown"})
+    assert (response.status_code, response.data) == (200, b"")
+    assert "Content-Type" not in response.headers
