@@ -1,0 +1,33 @@
+"""What a worker holds in memory, after ten thousand requests and after ten thousand more."""
+
+from typing import Final
+
+from bench import http, served
+from bench.place import Place
+from bench.report import Figure
+
+GOAL: Final = 120
+"""MB after so many requests (performance.md §4) …"""
+GROWTH: Final = 2.0
+"""… and MB that as many more may add: a heap that is handed around breathes a little."""
+PATIENCE: Final = 300.0
+"""Seconds for all of them."""
+
+
+def measure(url: str, kind: str, *, requests: int) -> list[Figure]:
+    """The mix, `requests` times, and then as often again."""
+    place, subject = Place(url), f"a worker, {kind}"
+    first, second = place.mix.make(requests), place.mix.make(requests)
+    place.let_go()
+    with served.idp(url, place.port) as server:
+        begun = server.worker_memory()
+        runs = [served.put_under(server, first, PATIENCE, most=requests)]
+        after = server.worker_memory()
+        runs.append(served.put_under(server, second, PATIENCE, most=requests))
+        growth = server.worker_memory() - after
+    return [
+        Figure(subject, "at its first answer", begun, "MB"),
+        Figure(subject, f"after {requests:,} requests", after, "MB", GOAL),
+        Figure(subject, f"added by {requests:,} more", growth, "MB", GROWTH),
+        *http.wrong(subject, runs),
+    ]
