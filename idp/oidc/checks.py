@@ -98,6 +98,12 @@ def response_type_is_code(request: Request) -> None:
         raise UnauthorizedClientError(description="response_type: this client is not registered for it")
 
 
+def no_authorization_details(request: Request) -> None:
+    """We know none of their types, and to leave them out would give another access than was asked for (RFC 9396 §5)."""
+    if "authorization_details" in request.sent:
+        raise errors.InvalidAuthorizationDetails
+
+
 def scopes_within_client(request: Request) -> None:
     """All of them known and the client's; never fewer than were asked for."""
     try:
@@ -211,6 +217,7 @@ CHECKS: Final[tuple[tuple[Check, frozenset[str]], ...]] = (
     (no_request_uri_of_others, BOTH),
     (pushed_if_it_must_be, frozenset({AUTHORIZE})),
     (response_type_is_code, BOTH),
+    (no_authorization_details, BOTH),
     (scopes_within_client, BOTH),
     (resource_within_scopes, BOTH),
     (challenge_is_s256, BOTH),

@@ -56,6 +56,7 @@ def authorize(asked: FlaskRequest) -> FlaskResponse:
 def _give_codes(_server: Server, asked: Request) -> FlaskResponse:
     if not asked.client.check_grant_type(GRANT):
         raise UnauthorizedClientError(description="grant_type: this client is not registered for device_code")
+    checks.no_authorization_details(asked)
     checks.scopes_within_client(asked)
     checks.resource_within_scopes(asked)
     pair = device_codes.issue(asked.client, asked.scopes, asked.resource)

@@ -41,6 +41,13 @@ class InvalidTarget(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     description = "resource: unknown, or not for this client"
 
 
+class InvalidAuthorizationDetails(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """RFC 9396 §5: no type of them is known here."""
+
+    error = "invalid_authorization_details"
+    description = "authorization_details: none of their types is supported"
+
+
 class UnsupportedResponseType(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """RFC 6749 §4.1.2.1; Authlib's own quotes what was sent."""
 

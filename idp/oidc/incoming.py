@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 LIMITS: Final = {
     "client_id": 255, "redirect_uri": 2048, "scope": 2048, "state": 4096, "claims": 4096, "nonce": 512,
     "code_challenge": 128, "code_verifier": 128, "request": 16_384, "client_assertion": 8192,
-    "id_token_hint": 8192, "token": 8192, "access_token": 8192, "post_logout_redirect_uri": 2048,
+    "id_token_hint": 8192, "authorization_details": 8192, "token": 8192, "access_token": 8192,
+    "post_logout_redirect_uri": 2048,
 }  # fmt: skip
 """Characters, where more or less than `OTHERWISE` is needed (protocol.md §5)."""
 OTHERWISE: Final = 512
@@ -33,7 +34,8 @@ KNOWN: Final = frozenset(
      "acr_values", "claims", "display", "ui_locales", "claims_locales", "login_hint", "id_token_hint", "resource",
      "code_challenge", "code_challenge_method", "code_verifier", "request", "request_uri", "dpop_jkt", "grant_type",
      "code", "refresh_token", "client_secret", "client_assertion", "client_assertion_type", "token",
-     "token_type_hint", "access_token", "post_logout_redirect_uri", "logout_hint", "device_code"}
+     "token_type_hint", "access_token", "post_logout_redirect_uri", "logout_hint", "device_code",
+     "authorization_details"}
 )  # fmt: skip
 """Names an error may repeat; others could be anything."""
 _MALFORMED: Final = re.compile(r"[\x00-\x1f\x7f\ufffd\ud800-\udfff]")

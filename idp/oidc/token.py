@@ -5,7 +5,7 @@ from typing import cast
 from authlib.oauth2.rfc6749 import UnauthorizedClientError, UnsupportedGrantTypeError
 from flask import Request as FlaskRequest, Response, request as browser_request
 
-from idp.oidc import errors, server as protocol
+from idp.oidc import checks, errors, server as protocol
 from idp.oidc.extensions import dpop
 from idp.oidc.incoming import Request
 from idp.oidc.server import Server
@@ -24,6 +24,7 @@ def _issue(server: Server, request: Request) -> Response:
         raise UnsupportedGrantTypeError(None)
     if not request.client.check_grant_type(asked):
         raise UnauthorizedClientError(description="grant_type: this client is not registered for it")
+    checks.no_authorization_details(request)
     request.dpop_jkt = dpop.key_of(browser_request)
     if request.dpop_jkt is None and request.client.needs_dpop:
         raise dpop.InvalidProof

@@ -30,7 +30,7 @@ UNSUPPORTED = (
     "userinfo_encrypted_response_enc", "request_object_encryption_alg", "request_object_encryption_enc",
     "authorization_signed_response_alg", "authorization_encrypted_response_alg",
     "authorization_encrypted_response_enc", "tls_client_auth_subject_dn", "tls_client_auth_san_dns",
-    "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email",
+    "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email", "authorization_details_types",
 )  # fmt: skip
 """Names that ask for what we do not do (protocol.md §1): registering them in silence would break a promise."""
 

@@ -171,6 +171,7 @@ def test_a_code_that_is_none_is_refused(device, form, error):
         ({"scope": None, "more": "x"}, "invalid_scope"), ({"scope": "openid nonsense"}, "invalid_scope"),
         ({"scope": "schools.list"}, "invalid_scope"), ({"resource": "https://other.example"}, "invalid_target"),
         ({"scope": "openid\x00"}, "invalid_request"),
+        ({"authorization_details": "[]"}, "invalid_authorization_details"),
     ],
 )  # fmt: skip
 def test_what_a_device_may_not_ask_is_refused_at_once(device, form, error):

@@ -54,6 +54,7 @@ def test_the_answer_is_201_and_says_how_long(web, world):
         ({"code_challenge": None}, "invalid_request"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"dpop_jkt": "short"}, "invalid_request"),
+        ({"authorization_details": "[]"}, "invalid_authorization_details"),
         ({"client_id": "somebody-else"}, "invalid_client"),
     ],
 )

@@ -214,6 +214,7 @@ def test_a_wrong_redirect_uri_is_said_to_be_one(registrar, uri):
         {"subject_type": "pairwise", "redirect_uris": ["https://a.example/cb", "https://b.example/cb"]},
         {"sector_identifier_uri": "http://127.0.0.1:1/nobody"}, {"contacts": "me"}, {"client_name": 5},
         {"client_name": "\ud800"}, {"logo_uri": "javascript:alert(1)"}, {"scope": 5}, {"scope": "openid nonsense"},
+        {"authorization_details_types": ["school"]},
         {"scope": 'openid "x'}, {"grant_types": ["client_credentials"], "response_types": [], "redirect_uris": None},
     ],
     ids=in_brief,

@@ -90,6 +90,11 @@ def test_numbers_and_objects_mean_what_they_say(web, world, partner):
     assert "code" in authorised(web, partner, world.username)
 
 
+def test_authorization_details_in_it_are_refused_by_their_own_name(web, partner):
+    link = outside(partner, request=request_object(partner, authorization_details=[{"type": "school"}]))
+    assert sent(web.get(link))["error"] == "invalid_authorization_details"
+
+
 def test_it_may_be_pushed(web, partner):
     form = {"client_id": partner.id, "request": request_object(partner)}
     assert partner.posts(web, "/oauth/par", form).status_code == 201

@@ -131,6 +131,12 @@ def test_the_grant_type_is_one_the_client_has(web, world):
     refused(response, "unauthorized_client")
 
 
+def test_authorization_details_are_refused_and_spend_no_code(web, world, code):
+    refused = world.partner.redeems(web, code, authorization_details='[{"type": "school"}]')
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_authorization_details")
+    assert world.partner.redeems(web, code).status_code == 200
+
+
 def test_client_secret_post_works_for_who_is_registered_for_it(web, world):
     partner = world.another(token_endpoint_auth_method="client_secret_post")
     code = authorised(web, partner, world.username)["code"]

@@ -18,6 +18,8 @@ OLDEST: Final = 3600
 """Seconds, under `fapi2`: how old `nbf` may be, and how far ahead `exp` (FAPI 2.0 Message Signing §5.3.1)."""
 ENVELOPE: Final = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "sub"})
 """Claims that are the JWT's own and no parameters."""
+STRUCTURED: Final[dict[str, type]] = {"claims": dict, "authorization_details": list}
+"""Parameters that are JSON, and stand in a request object as what they are."""
 
 
 def opened(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
@@ -61,7 +63,7 @@ def _check_window(said: dict[str, Any]) -> None:
 
 
 def _parameters(said: dict[str, Any]) -> Parameters:
-    """The claims as parameters: texts, numbers where a text of digits is meant, and `claims` as an object."""
+    """The claims as parameters: texts, numbers where a text of digits is meant, and what is JSON."""
     meant = {name: value for name, value in said.items() if name not in ENVELOPE}
     return incoming.parameters((name, _text(name, each)) for name, value in meant.items() for each in _all(name, value))
 
@@ -75,6 +77,6 @@ def _text(name: str, value: object) -> str:
         return value
     if name == "max_age" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if name == "claims" and isinstance(value, dict):
+    if isinstance(value, STRUCTURED.get(name, ())):
         return incoming.as_json(value)
     raise BadJwt(f"{name} is of another type")
