@@ -13,6 +13,12 @@ import structlog
 from tests.fuzz.hostile import CANARY
 from tests.oidc.support import ISSUER
 
+HOUSE = {
+    "X-Frame-Options": {"DENY"}, "X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"},
+    "Cross-Origin-Opener-Policy": {"same-origin"}, "Permissions-Policy": None, "Content-Security-Policy": None,
+    "Cache-Control": None,
+}  # fmt: skip
+"""Headers that every answer has, once; and what they may say, where that is always the same (security.md B14-B16)."""
 _DESCRIPTION = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 """RFC 6749 §5.2."""
 
@@ -22,13 +28,28 @@ def check(answer: Any, registered: Collection[str] = (), secrets: Collection[str
     assert answer.status_code < 500, (answer.status_code, answer.text)
     if (location := answer.headers.get("Location")) is not None:
         _goes_where_it_may(location, registered)
-    assert "X-Evil" not in answer.headers
+    _has_its_headers(answer.headers)
     if challenge := answer.headers.get("WWW-Authenticate"):
         for described in re.findall(r'error_description="([^"]*)"', challenge):
             assert _DESCRIPTION.fullmatch(described), challenge
     _is_what_it_says(answer)
     told = f"{answer.headers}\n{answer.text}"
     assert not [secret for secret in secrets if secret in told], told
+
+
+def _has_its_headers(headers: Any) -> None:
+    assert "X-Evil" not in headers
+    for name, may in HOUSE.items():
+        told = headers.getlist(name)
+        assert len(told) == 1, (name, told)
+        assert may is None or told[0] in may, (name, told)
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers.get("Access-Control-Allow-Origin", "*") == "*"
+    assert "Access-Control-Allow-Credentials" not in headers
+    for cookie in headers.getlist("Set-Cookie"):
+        assert "; HttpOnly" in cookie, cookie
+        assert "; SameSite=Lax" in cookie, cookie
 
 
 def _goes_where_it_may(location: str, registered: Collection[str]) -> None:
@@ -50,7 +71,8 @@ def _is_what_it_says(answer: Any) -> None:
     elif answer.mimetype == "text/html":
         assert CANARY not in answer.text, answer.text
     else:
-        assert not answer.data or answer.mimetype == "application/jwt", (answer.mimetype, answer.data)
+        known = {"application/jwt", "text/css", "text/csv"}
+        assert not answer.data or answer.mimetype in known, (answer.mimetype, answer.data)
 
 
 def _is_no_json(constant: str) -> None:
@@ -69,8 +91,9 @@ class Heard(logging.Handler):
         self.lines.append(self.format(record))
 
     def check(self, secrets: Collection[str]) -> None:
-        """None of `secrets` has been logged since it was last asked."""
+        """Since it was last asked, no fault of ours has been logged, and none of `secrets`."""
         lines, self.lines = self.lines, []
+        assert not [line for line in lines if "Traceback" in line], lines
         told = [line for line in lines for secret in secrets if secret in line]
         assert not told, told
 

@@ -22,7 +22,7 @@ from tests.oidc.support import Partner, authorised
 GRANTS = frozenset({"authorization_code", "refresh_token", "client_credentials", devices.GRANT})
 
 
-@dataclass
+@dataclass(repr=False)
 class Ground:
     """A school whose owner is signed in at `web`, and clients of every kind."""
 

@@ -1,0 +1,186 @@
+"""Whatever method, headers, cookies and kind of body an address is asked with, the answer is one of ours."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, strategies as st
+
+from idp.foundation.web import security
+from tests.fuzz import answers
+from tests.fuzz.conftest import Ground
+from tests.fuzz.depth import deep
+from tests.fuzz.hostile import AUTHORIZATIONS, CANARY, FORM, TYPES, Sent, header, odd
+from tests.fuzz.test_endpoints import REGISTERED
+from tests.fuzz.written import watching
+from tests.oidc import registering
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "LINK", "X" * 99)
+ELSEWHERE = "elsewhere.example"
+"""Nobody's address: where it comes back, a header led us there."""
+MISLEADING = (
+    "X-Forwarded-Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
+    "X-Forwarded-Server", "Forwarded", "X-Original-URL", "X-Rewrite-URL", "X-Host", "X-Real-IP", "Via", "Referer",
+    "X-HTTP-Method-Override", "X-Script-Name", "Origin", "Host",
+)  # fmt: skip
+LEADING = (
+    ELSEWHERE, f"{ELSEWHERE}:443", f"https://{ELSEWHERE}", f"localhost:5000, {ELSEWHERE}", f"{ELSEWHERE}/..",
+    f"localhost:5000@{ELSEWHERE}", f"for={ELSEWHERE};host={ELSEWHERE};proto=https", f"/{ELSEWHERE}",
+    f"localhost:5000.{ELSEWHERE}",
+    f"{ELSEWHERE}#localhost:5000", f"[{ELSEWHERE}", f"{ELSEWHERE}:99999999", f"{CANARY}.{ELSEWHERE}",
+)  # fmt: skip
+VALUES: dict[str, tuple[str, ...]] = {
+    "Accept": ("*/*;q=nan", "text/html;q=-1, application/json;q=9", "application/json", ",,,;;;", "a/b" * 900),
+    "Accept-Language": ("cy", "en-GB;q=1e999", "*;q=nan", "\xe9", "-", "x" * 5000),
+    "Accept-Encoding": ("gzip;q=0", "*;q=nan", "identity;q=0"),
+    "Authorization": AUTHORIZATIONS,
+    "Cookie": ("=", ";;;", "a", "session", "__Host-session=", "form=", "form=.", "form=\xff", "$V=1"),
+    "DPoP": ("", "a", "a.b.c", "a, b", "\xff", "x" * 9000),
+    "Range": ("bytes=0-0", "bytes=-1", "bytes=9-1", "bytes=0-0,1-1", "lines=1", "bytes=" + "9" * 99 + "-"),
+    "If-None-Match": ("*", '"', 'W/"', '"a" "b"', ",", "x" * 5000),
+    "If-Match": ("*", '"a"'),
+    "If-Modified-Since": ("x", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 99999 23:59:59 GMT", "0"),
+    "If-Range": ("x", '"a"', "Thu, 01 Jan 1970 00:00:00 GMT"),
+    "User-Agent": ("", CANARY, "\xff" * 200, "Mozilla/5.0 " + "(" * 3000),
+    "X-CSRFToken": ("", ".", "a.b.c", "IjAi.x.y", "\xff"),
+    "X-Request-ID": (CANARY, "x" * 999), "Content-Encoding": ("gzip", "x"), "Expect": ("100-continue", "x"),
+    "Transfer-Encoding": ("chunked", "x"), "Upgrade": ("websocket",), "X-Requested-With": ("XMLHttpRequest",),
+}  # fmt: skip
+BODIES = (
+    b"", b"a=b", b"&", b"=", b"%", b"a=%zz&b=%ff&%00=%00", b"{", b"[]", b'{"a":1}', b"\xff\xfe\x00", b"a" * 70_000,
+    b'--x\r\nContent-Disposition: form-data; name="username"\r\n\r\na\r\n--x--',
+    b'--x\r\nContent-Disposition: form-data; name="code"; filename="a"\r\nContent-Type: x\r\n\r\n\x00\r\n--x--',
+    b"--x\r\n" + b"a: b\r\n" * 5000, b"--x\r\nContent-Disposition: form-data\r\n\r\n", b"--x",
+    b"&".join([b"a=b"] * 600),
+)  # fmt: skip
+types = st.sampled_from([*TYPES, FORM, FORM, "multipart/form-data; boundary=x", "application/problem+json"])
+
+
+def _rules(ground: Ground) -> list[Any]:
+    """All but the files that are as they are."""
+    rules = (rule for rule in ground.app.url_map.iter_rules() if rule.endpoint != "static")
+    return sorted(rules, key=lambda rule: (rule.rule, rule.endpoint))
+
+
+def _path(ground: Ground, rule: Any) -> str:
+    """An address that the rule matches; where there is something to find, one that finds it."""
+    return re.sub(r"<(\w+)>", lambda name: ground.partner.id if name[1] == "client_id" else "x", rule.rule)
+
+
+def _checked(ground: Ground, answer: Any) -> None:
+    answers.check(answer, REGISTERED, ground.secrets)
+    ground.heard.check(ground.secrets)
+
+
+def test_every_address_answers_the_methods_it_has_and_no_other(ground):
+    addresses = ground.app.url_map.bind(ground.app.extensions["idp.host"])
+    for path in {_path(ground, rule) for rule in _rules(ground)}:
+        has = set(addresses.allowed_methods(path))
+        for method in METHODS:
+            answer = Sent(method, path).by(ground.browser())
+            _checked(ground, answer)
+            if method not in has:
+                assert answer.status_code == 405, (method, path, answer.status_code)
+                assert set(answer.headers["Allow"].split(", ")) == has
+            if method == "HEAD":
+                assert not answer.data
+
+
+def test_looking_changes_nothing(ground):
+    with ground.app.app_context():
+        engine = ground.app.extensions["idp.engine"]
+    for web in (ground.web, ground.browser()):
+        for rule in _rules(ground):
+            for method in ("GET", "HEAD", "OPTIONS"):
+                with watching(engine) as written:
+                    Sent(method, _path(ground, rule)).by(web)
+                assert not written.tables, (method, rule.rule)
+
+
+@deep(2)
+@given(data=st.data())
+def test_whatever_kind_of_body_comes_it_is_answered(ground, data):
+    rule = data.draw(st.sampled_from(_rules(ground)))
+    method = data.draw(st.sampled_from(["POST", "POST", "POST", *METHODS]))
+    sent = Sent(method, _path(ground, rule), body=data.draw(st.sampled_from(BODIES)), content_type=data.draw(types))
+    if data.draw(st.booleans()):
+        sent = replace(sent, headers=ground.partner.basic)
+    _checked(ground, sent.by(ground.browser()))
+
+
+@deep(2)
+@given(data=st.data())
+def test_whatever_headers_come_they_are_answered(ground, data):
+    rule = data.draw(st.sampled_from(_rules(ground)))
+    names = data.draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4, unique=True))
+    headers = {name: data.draw(st.sampled_from(VALUES[name]) | header) for name in names}
+    method = data.draw(st.sampled_from(sorted(rule.methods)))
+    web = data.draw(st.sampled_from([ground.web, ground.browser()]))
+    _checked(ground, Sent(method, _path(ground, rule), headers=headers).by(web))
+
+
+@deep(4)
+@given(name=st.sampled_from(MISLEADING), value=st.sampled_from(LEADING), data=st.data())
+def test_no_header_leads_elsewhere(ground, name, value, data):
+    """Who answers, and where links and redirects lead, is for the settings to say (security.md rule 2)."""
+    paths = [_path(ground, rule) for rule in _rules(ground) if "GET" in rule.methods]
+    path = data.draw(st.sampled_from([*paths, ground.partner.link(prompt="none")]))
+    answer = data.draw(st.sampled_from([ground.web, ground.browser()])).get(path, headers={name: value})
+    _checked(ground, answer)
+    assert ELSEWHERE not in f"{answer.headers}{answer.text}"
+    assert name != "Host" or answer.status_code == 400 or path in security.HEALTH
+
+
+@deep()
+@given(value=header | st.sampled_from(LEADING))
+def test_no_host_but_ours_is_answered(ground, value):
+    answer = ground.browser().get("/sign-in", headers={"Host": value})
+    _checked(ground, answer)
+    assert answer.status_code == 400 or value.strip() == "localhost:5000"
+
+
+COOKIES = ("session", "form", "registration", "request", "device", "__Host-session", "remember_token", "a b", "\xff")
+
+
+@deep()
+@given(
+    planted=st.lists(st.tuples(st.sampled_from(COOKIES), header), max_size=4), path=st.sampled_from(["/", "/sign-in"])
+)
+def test_cookies_that_are_not_ours_let_nobody_in(ground, planted, path):
+    text = "; ".join(f"{name}={value}" for name, value in planted)
+    answer = ground.app.test_client().get(path, base_url=ground.settings.server.issuer, headers={"Cookie": text})
+    _checked(ground, answer)
+    assert "Sign out" not in answer.text
+
+
+@deep()
+@given(at=st.integers(0, 200), instead=odd)
+def test_our_own_cookies_altered_let_nobody_in(ground, at, instead):
+    name = security.cookie_name(ground.settings, "session")
+    ours = ground.web.get_cookie(name).value
+    altered = f"{ours[:at]}{instead}{ours[at + 1 :]}".encode("utf-8", "replace").decode("latin-1")
+    altered = re.sub(r"[\r\n]", "", altered)
+    headers = {"Cookie": f"{name}={altered}"}
+    answer = ground.app.test_client().get("/sign-out", base_url=ground.settings.server.issuer, headers=headers)
+    _checked(ground, answer)
+    assert altered.strip().startswith(ours) or answer.status_code == 303
+
+
+@deep()
+@given(parts=st.lists(odd, min_size=1, max_size=3))
+def test_whatever_address_is_asked_for_it_is_answered(ground, parts):
+    path = "/" + "/".join(parts)
+    for method in ("GET", "POST"):
+        answer = ground.web.open(path.replace("?", "").replace("#", ""), method=method)
+        _checked(ground, answer)
+        answer = Sent(method, "/register/details", query=(("school", parts[0]), ("next", path))).by(ground.web)
+        _checked(ground, answer)
+
+
+def test_registrations_are_read_with_any_token_of_ours_but_their_own_by_nobody(ground):
+    path = registering.path_of(ground.registration)
+    for token in (ground.initial_token, ground.tokens["access_token"], ground.tokens["refresh_token"]):
+        for method in ("GET", "PUT", "DELETE"):
+            headers = registering.bearer(token)
+            answer = Sent(method, path, headers=headers, body=b"{}", content_type="application/json").by(ground.web)
+            assert answer.status_code == 401, answer.text
