@@ -55,7 +55,7 @@ def metadata() -> dict[str, Any]:
         for name in AUTHENTICATED
         if f"{name}_endpoint" in endpoints
         for what, values in (
-            ("auth_methods", [*methods, "none"]),
+            ("auth_methods", methods if name == "introspection" else [*methods, "none"]),
             ("auth_signing_alg_values", [*jwts.ASYMMETRIC, *jwts.SHARED]),
         )
     }

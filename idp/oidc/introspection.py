@@ -21,6 +21,8 @@ def answer(asked: FlaskRequest) -> Response:
 
 
 def _look(_server: Server, request: Request) -> Response:
+    if request.client.registered.is_public:
+        raise errors.invalid_client()  # whoever asks has to prove who they are (RFC 7662 §2.1)
     if (token := request.sent.get("token")) is None:
         raise errors.invalid("token", "missing")
     said = about(token, request.client)

@@ -14,7 +14,7 @@ from idp.oidc.tokens import Access
 
 
 class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """Nothing was presented: a bare challenge says how (RFC 6750 §3.1)."""
+    """Nothing was presented: challenges without an error say how (RFC 6750 §3.1, RFC 9449 §7.1)."""
 
     error = "invalid_token"
     status_code = 401
@@ -92,14 +92,16 @@ def _refused(error: OAuth2Error) -> Response:
         error.status_code = 401
     response = protocol.refused(error)
     if error.status_code in {401, 403}:
-        response.headers["WWW-Authenticate"] = _challenge(error)
+        for challenge in _challenges(error):
+            response.headers.add("WWW-Authenticate", challenge)
     return response
 
 
-def _challenge(error: OAuth2Error) -> str:
-    said = [] if isinstance(error, NoToken) else [f'error="{error.error}"']
-    if isinstance(error, errors.InsufficientScope):
-        said.append('scope="openid"')
+def _challenges(error: OAuth2Error) -> list[str]:
+    """How to come again; each scheme has a parameter at least (RFC 6750 §3)."""
+    algs, said = f'algs="{" ".join(dpop.ALGS)}"', f'error="{error.error}"'
+    if isinstance(error, NoToken):
+        return ['Bearer realm="userinfo"', f"DPoP {algs}"]
     if isinstance(error, dpop.InvalidProof | dpop.NonceNeeded):
-        return "DPoP " + ", ".join([*said, f'algs="{" ".join(dpop.ALGS)}"'])
-    return " ".join(["Bearer", ", ".join(said)]).strip()
+        return [f"DPoP {said}, {algs}"]
+    return [f'Bearer {said}, scope="openid"' if isinstance(error, errors.InsufficientScope) else f"Bearer {said}"]

@@ -40,6 +40,14 @@ def test_every_grant_in_it_is_understood_and_no_other(web, world, said):
         assert (error != "unsupported_grant_type") == (grant in said["grant_types_supported"]), grant
 
 
+def test_every_method_in_it_works_where_it_is_named_and_a_public_client_does_only_there(web, world, said):
+    public = world.another(token_endpoint_auth_method="none")
+    for name, path in (("token", "token"), ("revocation", "revoke"), ("introspection", "introspect")):
+        methods = said[f"{name}_endpoint_auth_methods_supported"]
+        answer = public.posts(web, f"/oauth/{path}", {"token": "x", "grant_type": "x"})
+        assert ("none" in methods) == (answer.status_code != 401), name
+
+
 def test_every_scope_in_it_may_be_asked_for(web, world, said):
     assert "openid" in said["scopes_supported"]
     partner = world.another(required_scopes=frozenset(said["scopes_supported"]), optional_scopes=frozenset())

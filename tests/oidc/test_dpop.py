@@ -89,12 +89,20 @@ def test_weak_keys_and_rs256_are_refused(web, world, partner):
 
 
 @pytest.mark.parametrize(
-    "same", ["/oauth/token?x=y", "/oauth/token#x", "/oauth/token?x=y#z"]
+    "same", ["/oauth/token?x=y", "/oauth/token#x", "/oauth/token?x=y#z", "/oauth/./token", "/x/%2E./oauth/tok%65n"]
 )  # fmt: skip
-def test_query_and_fragment_of_the_address_do_not_count(web, world, partner, same):
+def test_the_address_counts_without_query_and_fragment_and_normalised(web, world, partner, same):
     partner.proofs = {"htu": ISSUER + same}
     code = authorised(web, partner, world.username)["code"]
     assert partner.redeems(web, code).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "other", ["/oauth%2Ftoken", "//oauth/token", "/oauth/token/", "/oauth/token/..", "/../../token"]
+)
+def test_another_address_is_not_made_ours(web, partner, other):
+    partner.proofs = {"htu": ISSUER + other}
+    failed(partner.refreshes(web, "x"), "invalid_dpop_proof")
 
 
 def test_capitals_in_the_host_and_extra_claims_do_not_matter(web, world, partner, clock):

@@ -39,11 +39,18 @@ def test_a_refresh_token_too(web, world, tokens):
 
 
 def test_looking_at_an_old_rotated_token_reuses_nothing(web, world):
+    partner = world.another(rotate_refresh_tokens=True)
+    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    second = partner.refreshes(web, first).json["refresh_token"]
+    assert look(web, partner, first).json == {"active": False}
+    assert partner.refreshes(web, second).status_code == 200
+
+
+def test_whoever_cannot_prove_who_they_are_is_told_nothing(web, world):
     public = world.another(token_endpoint_auth_method="none")
-    first = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
-    second = public.refreshes(web, first).json["refresh_token"]
-    assert look(web, public, first).json == {"active": False}
-    assert public.refreshes(web, second).status_code == 200
+    token = public.redeems(web, authorised(web, public, world.username)["code"]).json["access_token"]
+    response = look(web, public, token)
+    assert (response.status_code, response.json["error"]) == (401, "invalid_client")
 
 
 def test_to_all_others_and_for_all_else_it_is_inactive_and_no_more(web, world, tokens, clock):

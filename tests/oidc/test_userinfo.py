@@ -57,11 +57,13 @@ def test_the_token_may_come_by_header_or_form_and_by_nothing_else(web, tokens):
     assert (twice.status_code, twice.json["error"]) == (400, "invalid_request")
 
 
-def test_without_a_token_there_is_a_bare_challenge(web, world):
+def test_without_a_token_the_challenges_name_no_error(web, world):
     response = web.get("/oauth/userinfo")
     assert response.status_code == 401
-    assert response.headers["WWW-Authenticate"] == "Bearer"
-    assert web.get("/oauth/userinfo", headers=world.partner.basic).headers["WWW-Authenticate"] == "Bearer"
+    challenges = ['Bearer realm="userinfo"', 'DPoP algs="PS256 ES256 EdDSA"']
+    assert response.headers.getlist("WWW-Authenticate") == challenges
+    other = web.get("/oauth/userinfo", headers=world.partner.basic)
+    assert other.headers.getlist("WWW-Authenticate") == challenges
 
 
 @pytest.mark.parametrize("token", ["x", "x.y.z", "ü", "a" * 9000])

@@ -4,6 +4,7 @@ Checked before a grant is looked at, so a bad proof never spends a code. Each pr
 setting: stateless, made from the time, the present and the last window of five minutes being good.
 """
 
+import re
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ OLDEST: Final = 60
 WINDOW: Final = 300
 """Seconds of a nonce's window."""
 ALGS: Final = jwts.STRICT
+ENCODED_FOR_NOTHING: Final = re.compile(r"%(2D|2E|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
+"""Letters, digits and four marks: equal to themselves, encoded or not (RFC 3986 §2.3)."""
 
 
 class InvalidProof(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -97,16 +100,30 @@ def _key(header: dict[str, Any]) -> Any:
 
 
 def _is_here(htu: object, asked: FlaskRequest) -> bool:
-    """Whether `htu` is the address asked, less query and fragment; our own address is from the settings."""
+    """Whether `htu` is the address asked, less query and fragment, both normalised (RFC 9449 §4.3).
+
+    Our own address is from the settings.
+    """
     if not isinstance(htu, str):
         return False
     try:
         one, other = urlsplit(htu), urlsplit(runtime.url(asked.path))
-        return (one.scheme, one.hostname, _port(one), one.path) == (
-            other.scheme, other.hostname, _port(other), other.path,
+        return (one.scheme, one.hostname, _port(one), _path(one.path)) == (
+            other.scheme, other.hostname, _port(other), _path(other.path),
         )  # fmt: skip
     except ValueError:
         return False
+
+
+def _path(path: str) -> str:
+    """Without dot segments, and with what needs no encoding decoded (RFC 3986 §6.2.2)."""
+    kept: list[str] = []
+    for part in ENCODED_FOR_NOTHING.sub(lambda found: chr(int(found[1], 16)), path).split("/"):
+        if part == "..":
+            del kept[max(1, len(kept) - 1) :]
+        elif part != ".":
+            kept.append(part)
+    return "/".join(kept)
 
 
 def _port(parts: Any) -> int:
