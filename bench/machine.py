@@ -2,12 +2,19 @@
 
 import os
 import platform
+import sqlite3
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 LIBRARIES = ("flask", "authlib", "joserfc", "sqlalchemy", "cryptography", "argon2-cffi", "granian", "psycopg")
+DECISIVE = (
+    "server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "wal_level", "max_wal_size",
+    "max_connections",
+)  # fmt: skip
 
 
 def described() -> dict[str, Any]:
@@ -19,7 +26,18 @@ def described() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
+        "load_average": round(os.getloadavg()[0], 2),
     }
+
+
+def databases(server: str | None) -> dict[str, dict[str, str]]:
+    """The databases' versions, and the settings that decide what a commit costs; `server` is PostgreSQL's address."""
+    found = {"SQLite": {"version": sqlite3.sqlite_version, "journal_mode": "WAL", "synchronous": "FULL"}}
+    if server:
+        with psycopg.connect(server, autocommit=True) as connection:
+            told = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(DECISIVE)])
+            found["PostgreSQL"] = dict(told.fetchall())
+    return found
 
 
 def commit() -> str:

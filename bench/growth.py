@@ -1,0 +1,200 @@
+"""What happens as tables grow: the hot statements among ten thousand refresh tokens, a million and ten million.
+
+Beside them what was decided against, a row for each access token (performance.md §6), and retention, which clears
+a backlog while the server is under load.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from threading import Thread
+from typing import Any, Final, cast
+
+from sqlalchemy import Engine, Table, bindparam, func, select, text, update
+
+from bench import http, rows, served, start
+from bench.costs import Environ, Subject
+from bench.load import Asked
+from bench.place import Place
+from bench.report import Figure
+from idp import worker
+from idp.foundation import database
+from idp.foundation.database import Instant
+from idp.foundation.web import transactions
+from idp.oidc.models import RefreshFamily
+
+SEED: Final = 10_000
+TIMES: Final = 400
+FLAT: Final = 2.0
+"""× what it took among the fewest rows that it may take among more."""
+BACKLOG: Final = 20_000
+"""Expired rows that retention finds: twenty batches."""
+HALF: Final = 0.5
+"""Of the maximum: the load under which it clears them."""
+
+_table = cast("Table", RefreshFamily.__table__)
+_READ: Final = select(_table).where(_table.c.digest == bindparam("its_digest"))
+_ROTATE: Final = (
+    update(_table)
+    .where(_table.c.id == bindparam("its_id"), _table.c.sequence >= 0, _table.c.revoked_at.is_(None))
+    .values(sequence=_table.c.sequence + 1, rotated_at=bindparam("now", type_=Instant()))
+)
+"""As `families` reads and rotates."""
+_ANOTHER: Final = text("INSERT INTO bench_tokens VALUES (:digest, 'a-client', 'aut_1', :until)").bindparams(
+    bindparam("until", type_=Instant())
+)
+_OLDEST: Final = text(
+    "DELETE FROM bench_tokens WHERE digest IN (SELECT digest FROM bench_tokens ORDER BY expires_at LIMIT 1000)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A provider whose tables are filled."""
+
+    place: Place
+    engine: Engine
+    kind: str
+
+    @property
+    def client(self) -> str:
+        """Whose refresh tokens they are."""
+        return self.place.world.clients["ES256"]
+
+    def refresh(self, number: int) -> Environ:
+        """A request with the refresh token of family number so and so."""
+        form = {"grant_type": "refresh_token", "refresh_token": rows.token(number)}
+        return self.place.world.post("/oauth/token", form, self.client)
+
+
+def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds: float) -> list[Figure]:
+    """On one database, which grows from each of `sizes` to the next; `seconds` of load while retention works."""
+    place = Place(url)
+    with place.world.app.app_context():
+        ground = Ground(place, database.db.engine, kind)
+    found: list[Figure] = []
+    few: dict[str, float] = {}
+    for before, size in zip((0, *sizes), sizes, strict=False):
+        rows.families(ground.engine, ground.client, before, size)
+        taken, subject = _hot(ground, size), f"{size:,} refresh tokens, {kind}"
+        few = few or taken
+        for what, value in taken.items():
+            found.append(Figure(subject, what, value, "µs"))
+            if size != sizes[0]:
+                found.append(Figure(subject, f"{what}: than at {sizes[0]:,}", value / few[what], "×", FLAT))
+        found += start.first_answers(place, subject, starts)
+    found += _retention(ground, sizes[-1], seconds)
+    found += _a_row_per_token(ground, sizes[-1])
+    place.let_go()
+    return found
+
+
+def _hot(ground: Ground, size: int) -> dict[str, float]:
+    """Median microseconds of what is done with a family, among `size` of them."""
+    chance = random.Random(SEED)
+    some = [chance.randrange(size) for _ in range(TIMES)]
+    alive = [number - number % rows.ALIVE for number in some]
+    with ground.engine.connect() as connection:
+        now = datetime.now(UTC)
+        read = _median(lambda number: connection.execute(_READ, {"its_digest": rows.digest(number)}).one(), some)
+        rotation = _median(lambda number: connection.execute(_ROTATE, {"its_id": rows.name(number), "now": now}), some)
+        connection.commit()
+    whole = Subject("refresh", ground.place.world.app, lambda _calls: map(ground.refresh, alive), "200")
+    whole.round(TIMES, keep=True)
+    return {
+        "read by digest": read, "rotate": rotation, "refresh, in process": statistics.median(whole.elapsed),
+    }  # fmt: skip
+
+
+def _median(do: Callable[[int], object], numbers: list[int]) -> float:
+    taken = []
+    for number in numbers:
+        began = time.perf_counter()
+        do(number)
+        taken.append((time.perf_counter() - began) * 1e6)
+    return statistics.median(taken)
+
+
+# ── retention ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _retention(ground: Ground, size: int, seconds: float) -> Iterator[Figure]:
+    """The worker's own cleaning, in this process, of a backlog, while another process serves refreshes."""
+    place, chance = ground.place, random.Random(SEED)
+    rows.families(ground.engine, ground.client, size, size + BACKLOG, expired=True)
+    numbers = [chance.randrange(0, size, rows.ALIVE) for _ in range(TIMES)]
+    asked = [Asked("refresh", [place.wire(ground.refresh(number)) for number in numbers], 200, "access_token")]
+    place.let_go()
+    with served.idp(place.url, place.port) as server:
+        served.put_under(server, asked, http.WARM_UP)
+        rate = served.put_under(server, asked, 1.0).rate * HALF
+        quiet = served.put_under(server, asked, seconds, rate=rate)
+        took: list[float] = []
+        cleaning = Thread(target=lambda: took.append(_cleaned(ground)))
+        cleaning.start()
+        busy = served.put_under(server, asked, seconds, rate=rate)
+        cleaning.join()
+    subject = f"retention, {size:,} refresh tokens, {ground.kind}"
+    gone = BACKLOG / took[0]
+    yield Figure(subject, "expired rows gone", gone, "/s", rate, f"at {rate:,.0f} refreshes/s", at_least=True)
+    yield Figure(subject, "left over", _left(ground), "rows", 0)
+    yield Figure(subject, "refresh p99 without it", quiet.told.within(99), "ms")
+    yield Figure(subject, "refresh p99 meanwhile", busy.told.within(99), "ms", http.OTHERWISE[99])
+    yield from http.wrong(subject, [quiet, busy])
+
+
+def _cleaned(ground: Ground) -> float:
+    began = time.perf_counter()
+    worker.clean(partial(transactions.work, ground.place.world.app))
+    return time.perf_counter() - began
+
+
+def _left(ground: Ground) -> int:
+    expired = select(func.count()).where(_table.c.expires_at < datetime.now(UTC) - timedelta(days=1))
+    with ground.engine.connect() as connection:
+        return connection.execute(expired).scalar_one()
+
+
+# ── what was decided against ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _a_row_per_token(ground: Ground, size: int) -> Iterator[Figure]:
+    """An access token is stateless; with a row it would cost this each time one is issued, and then again."""
+    before = _megabytes(ground.engine)
+    rows.tokens(ground.engine, size)
+    megabytes = _megabytes(ground.engine) - before
+    until = datetime.now(UTC) + timedelta(minutes=10)
+    with ground.engine.connect() as connection:
+
+        def insert(number: int) -> None:
+            connection.execute(_ANOTHER, {"digest": rows.digest(number), "until": until})
+            connection.commit()
+
+        def delete(_number: int) -> None:
+            connection.execute(_OLDEST)
+            connection.commit()
+
+        inserted = _median(insert, list(range(size, size + TIMES)))
+        deleted = _median(delete, list(range(min(8, size // 1000))))
+    with ground.engine.begin() as connection:
+        connection.execute(text("DROP TABLE bench_tokens"))
+    subject = f"a row per access token, {size:,} rows, {ground.kind}"
+    yield Figure(subject, "issue: insert, commit", inserted, "µs")
+    yield Figure(subject, "delete 1,000 expired", deleted / 1000, "ms")
+    yield Figure(subject, "room", megabytes, "MB")
+
+
+def _megabytes(engine: Engine) -> float:
+    """What is in use of the whole database."""
+    pages = (
+        "SELECT (page_count - freelist_count) * page_size"
+        " FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()"
+    )
+    said = pages if engine.dialect.name == "sqlite" else "SELECT pg_database_size(current_database())"
+    with engine.connect() as connection:
+        size: Any = connection.execute(text(said)).scalar_one()
+    return float(size) / 2**20

@@ -1,0 +1,116 @@
+"""Rows by the million: refresh token families like a real one, and the table that access tokens do not have."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
+
+from sqlalchemy import Connection, Engine, Table, bindparam, text
+
+from idp.foundation.database import Instant
+from idp.oidc.models import RefreshFamily
+
+ALIVE: Final = 100
+"""Of so many families one belongs to the agreement that is really there; the others stand beside it in the indexes."""
+MANY: Final = 100_000
+"""Rows, from which on indexes are made afterwards."""
+
+_table = cast("Table", RefreshFamily.__table__)
+_DIGEST: Final = {"postgresql": "sha256(convert_to('bench-' || n, 'UTF8'))", "sqlite": "sha256('bench-' || n)"}
+_WITHIN: Final = {  # the days that follow
+    "postgresql": "now() + (n % {0} + 1) * interval '1 day'",
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', (n % {0} + 1) || ' days')",
+}
+_NUMBERS: Final = (
+    "WITH RECURSIVE numbers(n) AS (SELECT CAST(:first AS INTEGER) UNION ALL SELECT n + 1 FROM numbers WHERE n < :last) "
+)
+_BYTES: Final = {"postgresql": "BYTEA", "sqlite": "BLOB"}
+
+
+def name(number: int) -> str:
+    """The id of family number so and so."""
+    return f"fam_bench_{number}"
+
+
+def token(number: int) -> str:
+    """The refresh token of family number so and so."""
+    return f"bench-{number}"
+
+
+def digest(number: int) -> bytes:
+    """What it is found by."""
+    return hashlib.sha256(token(number).encode()).digest()
+
+
+def families(engine: Engine, client: str, first: int, last: int, *, expired: bool = False) -> None:
+    """Add the families from number `first` to before `last`, all like one of `client`'s.
+
+    They end within 400 days, or ended ten days ago.
+    """
+    here = engine.dialect.name
+    differs = {
+        "id": "'fam_bench_' || n", "lineage": "'lin_bench_' || n", "digest": _DIGEST[here],
+        "person_id": f"CASE WHEN n % {ALIVE} = 0 THEN person_id ELSE 'adm_bench_' || n END",
+        "authorisation_id": f"CASE WHEN n % {ALIVE} = 0 THEN authorisation_id ELSE 'aut_bench_' || n END",
+        "expires_at": ":ended" if expired else _WITHIN[here].format(400),
+    }  # fmt: skip
+    values = ", ".join(differs.get(name, name) for name in _table.c.keys())  # noqa: SIM118  a collection of columns
+    real = "SELECT * FROM refresh_families WHERE client_id = :client AND id NOT LIKE 'fam_bench_%' LIMIT 1"
+    columns = ", ".join(_table.c.keys())
+    said = f"{_NUMBERS} INSERT INTO refresh_families ({columns}) SELECT {values} FROM ({real}) one, numbers"
+    given: dict[str, Any] = {"client": client, "first": first, "last": last - 1}
+    statement = text(said)
+    if expired:
+        statement = statement.bindparams(bindparam("ended", type_=Instant()))
+        given["ended"] = datetime.now(UTC) - timedelta(days=10)
+    with _in_bulk(engine) as connection:
+        if last - first < MANY:
+            connection.execute(statement, given)
+            return
+        for index in _table.indexes:
+            index.drop(connection)
+        connection.execute(statement, given)
+        for index in _table.indexes:
+            index.create(connection)
+
+
+def tokens(engine: Engine, rows: int) -> None:
+    """The table `bench_tokens`: an access token a row, as narrow as can be, all ending within ten days."""
+    here = engine.dialect.name
+    expires = _table.c.expires_at.type.compile(engine.dialect)
+    with _in_bulk(engine) as connection:
+        connection.execute(
+            text(
+                f"CREATE TABLE bench_tokens (digest {_BYTES[here]} PRIMARY KEY, client_id TEXT NOT NULL,"
+                f" authorisation_id TEXT NOT NULL, expires_at {expires} NOT NULL)"
+            )
+        )
+        values = f"{_DIGEST[here]}, 'a-client', 'aut_' || n, {_WITHIN[here].format(10)}"
+        connection.execute(
+            text(f"{_NUMBERS} INSERT INTO bench_tokens SELECT {values} FROM numbers"), {"first": 0, "last": rows - 1}
+        )
+        connection.execute(text("CREATE INDEX bench_tokens_expires ON bench_tokens (expires_at)"))
+
+
+@contextmanager
+def _in_bulk(engine: Engine) -> Iterator[Connection]:
+    """A transaction for very many rows; afterwards the planner knows them, and nothing is left to be written."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            driver: Any = connection.connection.driver_connection
+            driver.create_function("sha256", 1, lambda said: hashlib.sha256(said.encode()).digest(), deterministic=True)
+            driver.execute("PRAGMA cache_size = -524288")  # KiB; once, before the transaction
+        else:
+            connection.execute(text("SET LOCAL maintenance_work_mem = '512MB'"))
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        yield connection
+        connection.commit()
+        connection.execute(text("ANALYZE"))
+        connection.commit()
+        if engine.dialect.name == "sqlite":
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("CHECKPOINT"))
+    engine.dispose()
