@@ -136,7 +136,7 @@ def change(estab_id: str, client_id: str, scopes: frozenset[str], *, by: Adminis
     _check(estab_id, by)
     client = registry.find(client_id)
     before = _end(estab_id, client_id, superseded_at=clock.now())
-    if before is None:
+    if before is None or before.until <= clock.now():
         raise NothingShared(because=f"{estab_id} and {client_id}")
     if not scopes <= before.offered & client.scopes or before.offered & client.required_scopes - scopes:
         raise BadRequest(because=f"{sorted(scopes)} is not a choice within what was offered by {client_id}")
@@ -170,12 +170,12 @@ def withdraw(estab_id: str, client_id: str, *, by: Administrator) -> Authorisati
 
 
 def pause(estab_id: str, client_id: str, *, by: Administrator) -> Authorisation:
-    """Stop sharing until `resume`. Raises `NothingShared`, also of one that is paused."""
+    """Stop sharing until `resume`. Raises `NothingShared`, also of one that is paused or has expired."""
     return _hold(estab_id, client_id, events.SHARING_PAUSED, by, paused=True)
 
 
 def resume(estab_id: str, client_id: str, *, by: Administrator) -> Authorisation:
-    """Go on sharing after `pause`. Raises `NothingShared`, also of one that is not paused."""
+    """Go on sharing after `pause`. Raises `NothingShared`, also of one that is not paused or has expired."""
     return _hold(estab_id, client_id, events.SHARING_RESUMED, by, paused=False)
 
 
@@ -234,8 +234,8 @@ def _insert(client_id: str, by: Administrator, before: Authorisation | None, **s
 def _hold(estab_id: str, client_id: str, event: str, by: Administrator, *, paused: bool) -> Authorisation:
     _check(estab_id, by)
     was = Authorisation.paused_at.is_(None) if paused else Authorisation.paused_at.is_not(None)
-    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id), was)
-    at = clock.now() if paused else None
+    lasts, at = Authorisation.until > clock.now(), clock.now() if paused else None
+    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id), was, lasts)
     found = session().scalar(statement.values(paused_at=at).returning(Authorisation.id))
     if found is None:
         raise NothingShared(because=f"{estab_id} and {client_id}, {event}")

@@ -115,6 +115,18 @@ def test_what_is_not_shared_cannot_be_stopped_or_resumed(work, act):
             act(owner.estab_id, client.id, by=owner)
 
 
+def test_what_has_ended_by_itself_can_be_cleared_away_and_not_paused_resumed_or_changed(work, agreed, clock):
+    with work():
+        authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed))
+    clock.move(timedelta(days=366))
+    for act in (authorise.pause, authorise.resume, lambda *of, by: authorise.change(*of, agreed.scopes, by=by)):
+        with pytest.raises(authorise.NothingShared), work():
+            act(agreed.estab_id, agreed.client_id, by=giver(agreed))
+    with work():
+        assert [each.what for each in authorise.history(agreed.estab_id)] == ["paused", "given"]
+        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed))
+
+
 @pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause, authorise.resume])
 def test_nobody_decides_for_another_school(work, agreed, act):
     with pytest.raises(NotFound), work():
