@@ -18,7 +18,7 @@ from werkzeug import Response
 
 from idp.foundation import clock
 from idp.foundation.web import security
-from idp.oidc import claims, requests, server as protocol
+from idp.oidc import claims, errors, requests, server as protocol
 from idp.oidc.grants.authorization_code import Approval
 from idp.oidc.incoming import Request
 from idp.oidc.server import Server
@@ -97,6 +97,8 @@ def step(request: Request) -> Step | Approval:
         if here and _is_fresh(here, request) and _is_somebody_else(here, request):
             raise LoginRequiredError(description="Somebody else than the person hinted at signed in.")
         return SIGN_IN
+    if request.acr and here.acr not in request.acr:
+        raise errors.UnmetAuthenticationRequirements
     agreed = authorise.standing(str(here.estab_id), request.client.id, wanted(request))
     if agreed is None and not registry.accepts(request.client.registered, here.person.estab.mis):
         return MIS  # with such a system nothing stands, so those with nothing to be asked are never asked this

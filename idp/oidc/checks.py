@@ -177,7 +177,7 @@ def claims_are_readable(request: Request) -> None:
         if not isinstance(members, dict) or not all(_is_wish(each) for each in members.values()):
             raise errors.invalid("claims", "has a member that is not an object or null")
     request.claims = {place: claims.nameable(members) for place, members in places.items()}
-    request.hinted = _sub(places["id_token"])
+    request.hinted, request.acr = _sub(places["id_token"]), _essential_acr(places["id_token"])
 
 
 def _refuse(_constant: str) -> None:
@@ -194,6 +194,17 @@ def _sub(members: dict[str, Any]) -> str | None:
     if wanted is not None and not isinstance(wanted, str):
         raise errors.invalid("claims", "sub is not a text")
     return wanted
+
+
+def _essential_acr(members: dict[str, Any]) -> frozenset[str]:
+    """The values one of which has to be reached; wishes that are not essential are `acr_values` (§5.5.1.1)."""
+    wanted = members.get("acr") or {}
+    if wanted.get("essential") is not True:
+        return frozenset()
+    values = wanted.get("values", [wanted["value"]] if "value" in wanted else [])
+    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+        raise errors.invalid("claims", "values of acr are not a list of texts")
+    return frozenset(values)
 
 
 def hint_is_ours(request: Request) -> None:

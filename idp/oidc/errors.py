@@ -41,6 +41,13 @@ class InvalidTarget(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     description = "resource: unknown, or not for this client"
 
 
+class UnmetAuthenticationRequirements(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """OpenID Connect Core Error Code unmet_authentication_requirements 1.0 §3."""
+
+    error = "unmet_authentication_requirements"
+    description = "claims: the person signed in by none of the acr values that are essential"
+
+
 class InvalidAuthorizationDetails(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """RFC 9396 §5: no type of them is known here."""
 

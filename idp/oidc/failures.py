@@ -24,7 +24,7 @@ from idp.partners.journal import Failure
 
 EXPECTED: Final = frozenset(
     {"access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required",
-     "authorization_pending", "temporarily_unavailable", "use_dpop_nonce"}
+     "unmet_authentication_requirements", "authorization_pending", "temporarily_unavailable", "use_dpop_nonce"}
 )  # fmt: skip
 """Answers that are no fault of the client's."""
 ADDRESSES: Final = {"redirect_uri": "redirect_uris", "post_logout_redirect_uri": "post_logout_redirect_uris"}

@@ -145,6 +145,8 @@ class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
         self.prompt: frozenset[str] = frozenset()
         self.max_age: int | None = None
         self.claims: dict[str, list[str]] | None = None
+        self.acr: frozenset[str] = frozenset()
+        """The classes of sign-in that `claims` insists on; none if it does not."""
         self.hinted: str | None = None
         """The subject that `id_token_hint` or `claims` names."""
         self.dpop_jkt: str | None = None

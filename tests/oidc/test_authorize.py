@@ -1,5 +1,6 @@
 """The dispatcher: refuse, or ask for the next missing thing, or answer."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -222,6 +223,27 @@ def test_max_age_is_refused_under_prompt_none(web, world, clock):
     authorised(web, world.partner, world.username)
     clock.move(timedelta(seconds=10))
     assert sent(web.get(world.partner.link(max_age="1", prompt="none")))["error"] == "login_required"
+
+
+def insisting(**on):
+    return json.dumps({"id_token": {"acr": {"essential": True, **on}}})
+
+
+@pytest.mark.parametrize("on", [{"values": ["phr", "urn:idaas:acr:multi"]}, {"value": "phr"}])
+def test_a_class_of_sign_in_that_is_essential_and_not_reached_fails_the_sign_in(web, world, on):
+    """OpenID Connect Core §5.5.1.1."""
+    response = follow(web, web.get(world.partner.link(claims=insisting(**on))))
+    got = sent(follow(web, sign_in(web, response, world.username)))
+    assert (got["error"], got["state"]) == ("unmet_authentication_requirements", "a-state")
+    silent = sent(web.get(world.partner.link(claims=insisting(**on), prompt="none")))
+    assert silent["error"] == "unmet_authentication_requirements"
+
+
+def test_a_class_of_sign_in_that_is_reached_or_only_wished_for_is_no_hindrance(web, world):
+    authorised(web, world.partner, world.username, claims=insisting(values=["phr", "urn:idaas:acr:single"]))
+    authorised(web, world.partner, world.username, claims=insisting())
+    authorised(web, world.partner, world.username, claims=json.dumps({"id_token": {"acr": {"values": ["phr"]}}}))
+    authorised(web, world.partner, world.username, acr_values="phr")
 
 
 def test_the_login_hint_is_filled_in(web, world):

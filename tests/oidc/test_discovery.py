@@ -67,6 +67,11 @@ def test_every_response_mode_prompt_and_acr_in_it_is_accepted(web, world, said):
     assert "code" in sent(web.get(world.partner.link(acr_values=" ".join(said["acr_values_supported"]))))
 
 
+def test_every_acr_in_it_can_be_reached_and_no_other_is(web, world, said):
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    assert said["acr_values_supported"] == [world.says(tokens["id_token"], "JWT")["acr"]]
+
+
 def test_every_claim_in_it_is_said_somewhere(web, world, said):
     everything = "openid profile email phone organisation offline_access"
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope=everything)["code"]).json
