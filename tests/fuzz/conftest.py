@@ -39,6 +39,9 @@ class Ground:
     """What the partner was given once, for good."""
     registration: dict[str, Any]
 
+    def _repr_pretty_(self, printer: Any, _cycle: Any) -> None:
+        printer.text("ground")  # of what Hypothesis tells, it would be most
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no answer may hold, because none that is fuzzed is the answer to it; nor may the log."""

@@ -26,13 +26,16 @@ NAMES = (
     "max_age", "acr_values", "claims", "display", "ui_locales", "login_hint", "id_token_hint", "resource",
     "code_challenge", "code_challenge_method", "code_verifier", "request", "request_uri", "dpop_jkt", "grant_type",
     "code", "refresh_token", "client_assertion", "client_assertion_type", "token", "token_type_hint", "access_token",
-    "post_logout_redirect_uri", "logout_hint", "device_code", "user_code", "cancel", "registration",
+    "post_logout_redirect_uri", "logout_hint", "device_code", "user_code", "cancel", "registration", "csrf_token",
+    "username", "password", "email", "mobile", "name", "declaration", "area", "allow", "deny", "authority", "shown",
+    "agreement", "mis", "role", "decision", "finish", "generate", "send-code", "stay", "confirm", "next", "school",
 )  # fmt: skip
 AUTHORIZATIONS = (
     "Basic", "Basic ", "Basic ====", "Basic Og==", "Basic OjoO", "basic YTpi", "Basic gICAgA==", "Basic JTAwOiUwMA==",
     "Basic JUVEJUEwJTgwOng=", "Bearer", "Bearer ", "Bearer a b", "DPoP x", "Bearer eyJhbGciOiJub25lIn0.e30.",
     "Digest a=b", f"Bearer {CANARY}", "Bearer " + "x" * 9000, "\xff\xfe", "Basic YTpi, Basic YTpi", "é ü",
 )  # fmt: skip
+HEADERS = ("Authorization", "DPoP", "Origin", "Accept-Language", "Cookie", "If-None-Match", "User-Agent")
 TYPES = (
     "", "application/json", "text/plain", "multipart/form-data", "multipart/form-data; boundary=x", "application/xml",
     FORM + "; charset=utf-7", FORM + "; charset=nonsense", "APPLICATION/X-WWW-FORM-URLENCODED", "\xff", "/", ";;;",
@@ -149,6 +152,22 @@ def _typed(draw: st.DrawFn, sent: Sent) -> Sent:
     return replace(sent, content_type=draw(st.sampled_from(TYPES)))
 
 
+def _in_parts(draw: st.DrawFn, sent: Sent) -> Sent:
+    """As multipart, where a field may be a file."""
+    kinds = (
+        "",
+        '; filename="a.txt"\r\nContent-Type: text/plain',
+        '; filename=""',
+        "\r\nContent-Type: text/x; charset=u",
+    )
+    parts = [
+        f'--x\r\nContent-Disposition: form-data; name="{name}"{draw(st.sampled_from(kinds))}\r\n\r\n{value}\r\n'
+        for name, value in sent.form
+    ]
+    body = "".join([*parts, "--x--\r\n"]).encode("utf-8", "surrogatepass")
+    return replace(sent, body=body, content_type="multipart/form-data; boundary=x")
+
+
 def _json(draw: st.DrawFn, sent: Sent) -> Sent:
     said = dict(sent.form) if draw(st.booleans()) else draw(anything)
     body = json.dumps(said).encode() if draw(st.booleans()) else draw(st.binary(max_size=60))
@@ -161,7 +180,9 @@ def _huge(draw: st.DrawFn, sent: Sent) -> Sent:
 
 
 def _header(draw: st.DrawFn, sent: Sent) -> Sent:
-    name = draw(st.sampled_from(["Authorization", "DPoP", "Origin", "Accept-Language", "Cookie", "If-None-Match"]))
+    name = draw(
+        st.sampled_from(["Authorization", "DPoP", "Origin", "Accept-Language", "Cookie", "If-None-Match", "User-Agent"])
+    )
     return replace(sent, headers=sent.headers | {name: draw(header)})
 
 
@@ -170,5 +191,6 @@ def _method(draw: st.DrawFn, sent: Sent) -> Sent:
 
 
 _WAYS = (
-    _drop, _double, _mistype, _mistype, _spoil, _spoil, _add, _add, _elsewhere, _typed, _json, _huge, _header, _method,
+    _drop, _double, _mistype, _mistype, _spoil, _spoil, _add, _add, _elsewhere, _typed, _json, _in_parts, _huge,
+    _header, _method,
 )  # fmt: skip

@@ -1,0 +1,223 @@
+"""Every page with a form, opened by somebody for whom it is, and the form as its button would send it.
+
+Those of people who have no account yet, and of our staff, are in `newcomers`.
+"""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from idp.estabs import links, people
+from idp.estabs.models import Administrator
+from idp.onboarding.models import JoinRequest
+from idp.sharing import authorise
+from idp.signin.models import Guesses
+from tests import factories
+from tests.fuzz.conftest import Ground
+from tests.fuzz.hostile import Sent
+from tests.oidc.devices import GRANT, Device, enter
+from tests.oidc.support import Partner, authorised, follow
+from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.visitor import Page
+
+OWN = "wobbly kettle sings at dusk"
+_numbers = count(1)
+
+Opened = tuple[Any, Sent]
+"""A browser, and what pressing the button there sends."""
+
+
+def form(web: Any, opened: Any, button: str, **typed: str) -> Opened:
+    """The form of this button on a page: its path, or the answer that shows it."""
+    page = Page(follow(web, web.get(opened)) if isinstance(opened, str) else opened)
+    _, found = page.form_of(button)
+    path = urljoin(page.path, str(found.get("action") or page.path))
+    return web, Sent("POST", path, form=tuple((page.fields(button) | typed).items()))
+
+
+def local(address: str) -> str:
+    """The path of an address of ours, with its query."""
+    parts = urlsplit(address)
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def an_email() -> str:
+    """An address that nobody has yet."""
+    return f"somebody{next(_numbers)}@oakhill.example"
+
+
+def _client(ground: Ground, **differs: Any) -> Partner:
+    with ground.work():
+        return Partner(factories.a_client(**differs).id)
+
+
+# Signing in and out
+
+
+def sign_in(ground: Ground) -> Opened:
+    """With a partner waiting."""
+    _forget_guesses(ground)
+    web = ground.browser()
+    return form(web, ground.partner.link(), "sign-in", username=ground.username, password=factories.PASSWORD)
+
+
+def sign_out(ground: Ground) -> Opened:
+    """Of a person who signed in for that."""
+    return form(_somebody(ground)[0], "/sign-out", "sign-out")
+
+
+def log_out(ground: Ground) -> Opened:
+    """As a client asks."""
+    return form(_somebody(ground)[0], f"/oauth/logout?client_id={ground.partner.id}", "confirm-logout")
+
+
+def log_out_anyway(ground: Ground) -> Opened:
+    """As a client asks badly."""
+    return form(_somebody(ground)[0], "/oauth/logout?id_token_hint=x", "confirm-logout")
+
+
+def _forget_guesses(ground: Ground) -> None:
+    """The clock stands still, and what was locked would stay so."""
+    with ground.work() as session:
+        session.query(Guesses).delete()
+
+
+def _somebody(ground: Ground, **differs: Any) -> tuple[Any, str]:
+    """Another school's owner, signed in at a browser of their own, and their name."""
+    with ground.work():
+        username = factories.an_administrator(**differs).username
+    web, sent = form(ground.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
+    assert sent.by(web).status_code == 303
+    return web, username
+
+
+# What partners ask
+
+
+def consent(ground: Ground) -> Opened:
+    """The authorisation page."""
+    link = _client(ground).link()
+    return form(ground.web, link, "allow", authority="y", area="attendance")
+
+
+def viewer(ground: Ground) -> Opened:
+    """The page for those who may only look."""
+    web, _ = _somebody(ground, role="viewer")
+    return form(web, _client(ground).link(), "deny")
+
+
+def mis(ground: Ground) -> Opened:
+    """Which system the school uses, which is not the one it told us."""
+    with ground.work() as session:
+        here = session.query(Administrator).filter_by(username=ground.username).one().estab.mis
+    other = "arbor" if here == "sims" else "sims"
+    return form(ground.web, _client(ground, accepted_mis={other}).link(), "continue", mis=other)
+
+
+def device_code(ground: Ground) -> Opened:
+    """Where a device's code is typed."""
+    return form(ground.web, "/device", "continue", user_code=_device(ground, ground.partner).codes["user_code"])
+
+
+def device(ground: Ground) -> Opened:
+    """A device of a partner with whom nothing is agreed yet."""
+    asks = _device(ground, _client(ground, grant_types=frozenset({"refresh_token", GRANT})))
+    return form(ground.web, enter(ground.web, asks.codes["user_code"]), "allow", authority="y")
+
+
+def device_again(ground: Ground) -> Opened:
+    """A device of a partner with whom it is."""
+    authorised(ground.web, ground.partner, ground.username)
+    return form(ground.web, enter(ground.web, _device(ground, ground.partner).codes["user_code"]), "allow")
+
+
+def _device(ground: Ground, partner: Partner) -> Device:
+    _forget_guesses(ground)
+    asks = Device(ground.browser(), partner)
+    asks.asks()
+    return asks
+
+
+# The school's desk
+
+
+def stop(ground: Ground) -> Opened:
+    """Stop sharing."""
+    return form(ground.web, f"/manage/sharing/{_shared(ground)}/stop", "stop")
+
+
+def change(ground: Ground) -> Opened:
+    """Change what is shared."""
+    return form(ground.web, f"/manage/sharing/{_shared(ground)}/change", "save", area="attendance")
+
+
+def pause(ground: Ground) -> Opened:
+    """Pause: the button stands on the first page."""
+    client = _shared(ground)
+    _, sent = form(ground.web, f"/manage/sharing/{client}/stop", "stop")
+    return ground.web, Sent("POST", f"/manage/sharing/{client}/pause", form=sent.form)
+
+
+def resume(ground: Ground) -> Opened:
+    """And resume."""
+    web, sent = pause(ground)
+    sent.by(web)
+    return web, Sent("POST", sent.path.replace("/pause", "/resume"), form=sent.form)
+
+
+def _shared(ground: Ground) -> str:
+    """A client that the school shares with."""
+    with ground.work() as session:
+        client = factories.a_client()
+        owner = session.query(Administrator).filter_by(username=ground.username).one()
+        until = authorise.lasts_until(client)
+        authorise.give(client, client.scopes, by=owner, agreement=client.agreement_version, until=until)
+        return client.id
+
+
+def join(ground: Ground) -> Opened:
+    """Somebody asks to join."""
+    with ground.work() as session:
+        estab = session.query(Administrator).filter_by(username=ground.username).one().estab
+        email = an_email()
+        assert completed(a_registration(estab.school, email=email)) == "joining"
+        asked = session.query(JoinRequest).filter_by(email=email).one().id
+    return form(ground.web, f"/join/{asked}", "approve", role="viewer")
+
+
+def text_code(ground: Ground) -> Opened:
+    """Confirming a mobile: the code is sent."""
+    return form(_somebody(ground)[0], "/mobile/confirm", "send-code")
+
+
+def mobile_code(ground: Ground) -> Opened:
+    """And typed."""
+    web, sent = text_code(ground)
+    return form(web, follow(web, sent.by(web)), "confirm", code="123456")
+
+
+def welcome(ground: Ground) -> Opened:
+    """The first password of somebody who was added."""
+    return form(ground.browser(), _welcome(ground), "choose", password=OWN)
+
+
+def welcome_made(ground: Ground) -> Opened:
+    """Or one that we make."""
+    return form(ground.browser(), _welcome(ground), "generate")
+
+
+def _welcome(ground: Ground) -> str:
+    with ground.work() as session:
+        estab = session.query(Administrator).filter_by(username=ground.username).one().estab
+        person = people.add(estab, name="Al", email=an_email(), mobile="+447700900124", role="admin")
+        return local(links.welcome(person))
+
+
+FORMS: dict[str, Callable[[Ground], Opened]] = {
+    each.__name__.replace("_", " "): each
+    for each in (
+        sign_in, sign_out, log_out, log_out_anyway, consent, viewer, mis, device_code, device, device_again, stop,
+        change, pause, resume, join, text_code, mobile_code, welcome, welcome_made,
+    )
+}  # fmt: skip
