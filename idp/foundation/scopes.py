@@ -67,12 +67,13 @@ def format(scopes: Iterable[str]) -> str:  # noqa: A001  scopes.format is how it
 
 def of_kind(kind: Literal["identity", "data", "client"], scopes: Iterable[str]) -> frozenset[str]:
     """Those of `scopes` that are of one kind; what the catalogue does not know is of none."""
-    return frozenset(name for name in known(scopes) if catalogue()[name].kind == kind)
+    entries = catalogue()
+    return frozenset([name for name in scopes if name in entries and entries[name].kind == kind])
 
 
 def known(scopes: Iterable[str]) -> frozenset[str]:
     """Those of `scopes` that the catalogue has: what is stored or signed may outlive an entry, and is not given."""
-    return frozenset(scopes) & catalogue().keys()
+    return frozenset(catalogue().keys() & scopes)
 
 
 def in_order(scopes: Iterable[str]) -> list[Scope]:

@@ -7,19 +7,20 @@ once never fork a family: the number is raised by one UPDATE, and whoever comes 
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from typing import Any, Final, cast
 
-from sqlalchemy import Row, Select, Table, Update, bindparam, insert, select, update
+from sqlalchemy import Table, bindparam, insert, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto, database, runtime, scopes
-from idp.foundation.database import Instant, connection
+from idp.foundation.database import Instant
+from idp.foundation.prepared import Prepared
 from idp.oidc import claims, errors, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.models import RefreshFamily
 from idp.oidc.tokens import Basis
 from idp.sharing import live
+from idp.sharing.live import State
 
 TOUCH: Final = timedelta(days=1)
 """How far `last_used_at` may lag, so that most refreshes are reads."""
@@ -31,9 +32,11 @@ _table = cast("Table", RefreshFamily.__table__)
 class Presented:
     """A refresh token that may be used: its family's row, and whether it is the newest of the family."""
 
-    row: Row[Any]
+    row: Any
     basis: Basis
     """What it stands for."""
+    state: State | None
+    """How the authorisation stands that it was issued under."""
     is_newest: bool
 
 
@@ -48,7 +51,7 @@ def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
         "dpop_jkt": jkt, "sequence": 0, "rotated_at": None, "created_at": now, "last_used_at": now,
         "expires_at": now + timedelta(seconds=lifetime), "revoked_at": None,
     }  # fmt: skip
-    connection().execute(insert(_table), family)
+    _BEGIN.run(**family)
     return _token(secret, family["id"], 0) if family["rotates"] else secret
 
 
@@ -69,11 +72,11 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     if not row.rotates:
         if proof:
             raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
-        return Presented(row, Basis.of(row), is_newest=True)
+        return Presented(row, Basis.of(row), live.read(row), is_newest=True)
     if crypto.same(proof, _proof(row.id, row.sequence)):
-        return Presented(row, Basis.of(row), is_newest=True)
+        return Presented(row, Basis.of(row), live.read(row), is_newest=True)
     if _in_grace(row, client) and crypto.same(proof, _proof(row.id, row.sequence - 1)):
-        return Presented(row, Basis.of(row), is_newest=False)
+        return Presented(row, Basis.of(row), live.read(row), is_newest=False)
     _reused(row, client)
     raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
 
@@ -83,13 +86,12 @@ def use(token: str, presented: Presented, client: OAuthClient) -> str | None:
     row, secret = presented.row, token.partition(".")[0]
     if not row.rotates:
         if clock.now() - row.last_used_at >= TOUCH:
-            connection().execute(_touching(), {"its_id": row.id, "now": clock.now()})
+            _TOUCHED.run(its_id=row.id, now=clock.now())
         return None
     if not presented.is_newest:
         return _token(secret, row.id, row.sequence)
     database.writes()
-    raised = {"its_id": row.id, "its_sequence": row.sequence, "next": row.sequence + 1, "now": clock.now()}
-    if connection().execute(_rotating(), raised).rowcount == 1:
+    if _ROTATED.run(its_id=row.id, its_sequence=row.sequence, next=row.sequence + 1, now=clock.now()) == 1:
         return _token(secret, row.id, row.sequence + 1)
     latest = _row(secret)
     if latest is None or latest.revoked_at is not None or latest.sequence != row.sequence + 1:
@@ -99,7 +101,7 @@ def use(token: str, presented: Presented, client: OAuthClient) -> str | None:
     return _token(secret, row.id, latest.sequence)
 
 
-def find(token: str) -> Row[Any] | None:
+def find(token: str) -> Any | None:
     """The family's row, whatever its state: for revocation and introspection."""
     return _row(token.partition(".")[0])
 
@@ -110,8 +112,7 @@ def now(token: str, client: OAuthClient) -> dict[str, Any] | None:
     row = _row(secret)
     if row is None or not _is_open(row) or (row.rotates and not crypto.same(proof, _proof(row.id, row.sequence))):
         return None
-    basis = Basis.of(row)
-    state = live.state(basis.authorisation_id, basis.person_id)
+    basis, state = Basis.of(row), live.read(row)
     if state is None or not (given := state.allowed(basis.scopes)):
         return None
     return {
@@ -122,25 +123,25 @@ def now(token: str, client: OAuthClient) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def revoke(row: Row[Any], client: OAuthClient) -> None:
+def revoke(row: Any, client: OAuthClient) -> None:
     """End the family, and all access tokens of its lineage with it (RFC 7009 §2.1)."""
     tokens.revoke_lineage(row.lineage)
     log.record(events.TOKEN_REVOKED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
 
 
-def _reused(row: Row[Any], client: OAuthClient) -> None:
+def _reused(row: Any, client: OAuthClient) -> None:
     database.writes()
     tokens.revoke_lineage(row.lineage)
     log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
 
 
-def _is_open(row: Row[Any]) -> bool:
+def _is_open(row: Any) -> bool:
     """Not revoked, not past its end, and not idle for too long."""
     idle = timedelta(seconds=runtime.settings().tokens.refresh_idle)
     return row.revoked_at is None and clock.now() < min(row.expires_at, row.last_used_at + idle)
 
 
-def _in_grace(row: Row[Any], client: OAuthClient) -> bool:
+def _in_grace(row: Any, client: OAuthClient) -> bool:
     settings = runtime.settings().tokens
     grace = settings.refresh_grace if client.registered.is_public else settings.refresh_grace_confidential
     return row.rotated_at is not None and clock.now() - row.rotated_at <= timedelta(seconds=grace)
@@ -154,31 +155,30 @@ def _proof(family_id: str, number: int) -> str:
     return crypto.b64(crypto.keyed(runtime.settings().secrets.tokens, "refresh", family_id, str(number)))
 
 
-def _row(secret: str) -> Row[Any] | None:
-    return connection().execute(_by_digest(), {"its_digest": crypto.digest(secret)}).one_or_none()
+def _row(secret: str) -> Any | None:
+    return _FAMILY.one(its_digest=crypto.digest(secret))
 
 
-@cache
-def _by_digest() -> Select[Any]:
-    return select(_table).where(_table.c.digest == bindparam("its_digest"))
-
-
-@cache
-def _touching() -> Update:
-    mine = _table.c.id == bindparam("its_id")
-    return update(_table).where(mine).values(last_used_at=bindparam("now", type_=Instant()))
-
-
-@cache
-def _rotating() -> Update:
-    return (
-        update(_table)
-        .where(
-            _table.c.id == bindparam("its_id"), _table.c.sequence == bindparam("its_sequence"),
-            _table.c.revoked_at.is_(None),
-        )
-        .values(
-            sequence=bindparam("next"), rotated_at=bindparam("now", type_=Instant()),
-            last_used_at=bindparam("now", type_=Instant()),
-        )
-    )  # fmt: skip
+_BEGIN: Final = Prepared(insert(_table))
+_FAMILY: Final = Prepared(
+    select(*_table.c, *live.COLUMNS)
+    .select_from(
+        live.beside(_table.outerjoin(live.named, live.named.c.id == _table.c.authorisation_id), _table.c.person_id)
+    )
+    .where(_table.c.digest == bindparam("its_digest"))
+)
+"""A family by the digest of its secret part, and how its authorisation stands."""
+_TOUCHED: Final = Prepared(
+    update(_table).where(_table.c.id == bindparam("its_id")).values(last_used_at=bindparam("now", type_=Instant()))
+)
+_ROTATED: Final = Prepared(
+    update(_table)
+    .where(
+        _table.c.id == bindparam("its_id"), _table.c.sequence == bindparam("its_sequence"),
+        _table.c.revoked_at.is_(None),
+    )
+    .values(
+        sequence=bindparam("next"), rotated_at=bindparam("now", type_=Instant()),
+        last_used_at=bindparam("now", type_=Instant()),
+    )
+)  # fmt: skip

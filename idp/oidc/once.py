@@ -7,18 +7,22 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
-from idp.foundation.database import Base, connection
+from idp.foundation.database import Base
+from idp.foundation.prepared import Prepared
 
 
 def note(model: type[Base], **values: Any) -> bool:
-    """Insert the row unless its primary key is there already; whether it was us."""
-    here = connection()
-    return here.execute(_statement(model, here.dialect.name), values).one_or_none() is not None
+    """Insert the row, with nothing in columns not named, unless its primary key is there already; whether it was us."""
+    return _noting(model).one(**dict.fromkeys(model.__table__.c.keys()) | values) is not None
 
 
 @cache
-def _statement(model: type[Base], dialect: str) -> ReturningInsert[Any]:
+def _noting(model: type[Base]) -> Prepared:
     """It returns the key of what it inserted: a row count is not kept for inserts on every database."""
     table = cast("Table", model.__table__)
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+
+    def statement(dialect: str) -> ReturningInsert[Any]:
+        insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+        return insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+
+    return Prepared(statement)

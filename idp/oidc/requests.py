@@ -6,15 +6,15 @@ kept request, which is a secret, stored as its digest, and good only in the brow
 
 import secrets
 from datetime import timedelta
-from functools import cache
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 import flask
-from sqlalchemy import Select, Table, Update, bindparam, insert, select, update
+from sqlalchemy import Table, bindparam, insert, select, update
 
 from idp.foundation import clock, crypto, database, runtime
-from idp.foundation.database import Instant, connection
+from idp.foundation.database import Instant
+from idp.foundation.prepared import Prepared
 from idp.foundation.web import security
 from idp.oidc.client import OAuthClient
 from idp.oidc.errors import StaleRequest
@@ -33,6 +33,16 @@ WHY: Final = {
 }
 
 _table = cast("Table", AuthorizationRequest.__table__)
+_KEEP: Final = Prepared(insert(_table))
+_ROW: Final = Prepared(select(_table).where(_table.c.digest == bindparam("its_digest")))
+_BOUND: Final = Prepared(
+    update(_table)
+    .where(_table.c.digest == bindparam("its_digest"), _table.c.browser.is_(None), _table.c.used_at.is_(None))
+    .values(
+        browser=bindparam("its_browser"), shown_at=bindparam("now", type_=Instant()),
+        expires_at=bindparam("until", type_=Instant()),
+    )
+)  # fmt: skip
 
 
 def is_ours(request_uri: str | None) -> bool:
@@ -44,14 +54,11 @@ def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dp
     """Store a request and return its URN. `shown` binds it to this browser at once."""
     secret, now, tokens = crypto.new_secret(), clock.now(), runtime.settings().tokens
     lifetime = tokens.interaction if shown else tokens.pushed_request
-    connection().execute(
-        insert(_table),
-        {
-            "digest": crypto.digest(secret), "client_id": client.id, "pushed": pushed, "dpop_jkt": dpop_jkt,
-            "params": {"values": sent.values, "resource": list(sent.resources)},
-            "browser": this_browser() if shown else None, "shown_at": now if shown else None,
-            "created_at": now, "expires_at": now + timedelta(seconds=lifetime), "used_at": None,
-        },
+    _KEEP.run(
+        digest=crypto.digest(secret), client_id=client.id, pushed=pushed, dpop_jkt=dpop_jkt,
+        params={"values": sent.values, "resource": list(sent.resources)},
+        browser=this_browser() if shown else None, shown_at=now if shown else None,
+        created_at=now, expires_at=now + timedelta(seconds=lifetime), used_at=None,
     )  # fmt: skip
     return URN + secret
 
@@ -63,19 +70,19 @@ def put_back(request: Request, urn: str) -> None:
     """
     digest = crypto.digest(urn.removeprefix(URN))
     row = _row(digest)
-    if row is None or row["client_id"] != request.client.id:
+    if row is None or row.client_id != request.client.id:
         raise _stale("unknown", request.client)  # another client's is as good as none
-    if row["used_at"] is not None:
+    if row.used_at is not None:
         raise _stale("used", request.client)
-    if row["expires_at"] <= clock.now():
+    if row.expires_at <= clock.now():
         raise _stale("expired", request.client)
-    browser, since = row["browser"], row["shown_at"]
+    browser, since = row.browser, row.shown_at
     if browser is None:
         browser, since = _bind(digest, request.client)
     elif not _is_this(browser):
         raise _stale("elsewhere", request.client)
-    request.kept = Kept(digest, urn, row["pushed"], browser, row["dpop_jkt"], since)
-    request.payload.sent = Parameters(dict(row["params"]["values"]), tuple(row["params"]["resource"]))
+    request.kept = Kept(digest, urn, row.pushed, browser, row.dpop_jkt, since)
+    request.payload.sent = Parameters(dict(row.params["values"]), tuple(row.params["resource"]))
 
 
 def keep_here(request: Request) -> None:
@@ -114,39 +121,20 @@ def _stale(which: str, client: OAuthClient) -> StaleRequest:
     )  # fmt: skip
 
 
-def _row(digest: bytes) -> dict[str, Any] | None:
-    found = connection().execute(_by_digest(), {"its_digest": digest}).mappings().one_or_none()
-    return dict(found) if found else None
+def _row(digest: bytes) -> Any | None:
+    return _ROW.one(its_digest=digest)
 
 
 def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, Any]:
     """Bind the row to this browser, unless another was quicker."""
     now, browser = clock.now(), this_browser()
     until = now + timedelta(seconds=runtime.settings().tokens.interaction)
-    given = {"its_digest": digest, "its_browser": browser, "now": now, "until": until}
-    if connection().execute(_binding(), given).rowcount == 1:
+    if _BOUND.run(its_digest=digest, its_browser=browser, now=now, until=until) == 1:
         return browser, now
     row = _row(digest)
-    if row is None or row["browser"] is None or not _is_this(row["browser"]):
+    if row is None or row.browser is None or not _is_this(row.browser):
         raise _stale("elsewhere", client)
-    return row["browser"], row["shown_at"]
-
-
-@cache
-def _by_digest() -> Select[Any]:
-    return select(_table).where(_table.c.digest == bindparam("its_digest"))
-
-
-@cache
-def _binding() -> Update:
-    return (
-        update(_table)
-        .where(_table.c.digest == bindparam("its_digest"), _table.c.browser.is_(None), _table.c.used_at.is_(None))
-        .values(
-            browser=bindparam("its_browser"), shown_at=bindparam("now", type_=Instant()),
-            expires_at=bindparam("until", type_=Instant()),
-        )
-    )  # fmt: skip
+    return row.browser, row.shown_at
 
 
 def _cookies() -> str:

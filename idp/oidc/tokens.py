@@ -8,16 +8,18 @@ tokens that came from one code.
 import secrets
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final, cast
 
-from sqlalchemy import Row, Table, bindparam, exists, or_, select, update
+from sqlalchemy import Table, Text, bindparam, exists, or_, select, update
 
 from idp.audit import events, log
 from idp.estabs.models import Administrator
 from idp.foundation import clock, crypto, runtime, scopes as scope
-from idp.foundation.database import Instant, connection, session
+from idp.foundation.database import Instant, session
+from idp.foundation.prepared import Prepared
 from idp.keys import ring
-from idp.oidc import claims, client as clients, once
+from idp.oidc import claims, client as clients, once, records
 from idp.oidc.client import OAuthClient
 from idp.oidc.models import RefreshFamily, Revoked
 from idp.sharing import live
@@ -28,12 +30,26 @@ TYP: Final = "at+jwt"
 
 _revoked = cast("Table", Revoked.__table__)
 _families = cast("Table", RefreshFamily.__table__)
-_IS_REVOKED = select(exists().where(or_(_revoked.c.name == bindparam("jti"), _revoked.c.name == bindparam("lineage"))))
-_END_FAMILIES = (
+_is_revoked = (
+    exists()
+    .where(or_(_revoked.c.name == bindparam("jti"), _revoked.c.name == bindparam("lineage")))
+    .label("is_revoked")
+)
+_END_FAMILIES = Prepared(
     update(_families)
     .where(_families.c.lineage == bindparam("its_lineage"), _families.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now", type_=Instant()))
 )
+_standing = (
+    select(*live.COLUMNS, _is_revoked)
+    .select_from(live.beside(live.named, bindparam("person", type_=Text())))
+    .where(live.named.c.id == bindparam("authorisation"))
+)
+STANDING: Final = Prepared(_standing)
+"""Whether a token is revoked, and how its authorisation stands."""
+WITH_CLAIMS: Final = Prepared(_standing.add_columns(*records.COLUMNS))
+"""The same with what is said of the person and the school."""
+_OF_ITSELF: Final = Prepared(select(_is_revoked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +71,18 @@ class Basis:
     sid: str
 
     @classmethod
-    def of(cls, row: Row[Any]) -> "Basis":
+    def of(cls, row: Any) -> "Basis":
         """The basis behind a row of codes or of refresh families."""
-        return cls(**{each.name: row._mapping[each.name] for each in fields(cls)})  # noqa: SLF001  its public name
+        return cls(*_basis_of(row))
 
     def named(self, place: str, state: State) -> list[str]:
         """The claims asked for by name in `place`, as far as the school has agreed to them."""
+        if not self.claims:
+            return []
         return claims.covered((self.claims or {}).get(place, ()), state.allowed(frozenset(claims.CLAIMS)))
+
+
+_basis_of: Final = attrgetter(*(each.name for each in fields(Basis)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +97,8 @@ class Access:
     scopes: frozenset[str]
     state: State | None = None
     person_id: str | None = None
+    row: Any = None
+    """What the statement that looked brought besides."""
 
 
 def access(basis: Basis, state: State, client: OAuthClient, given: frozenset[str], jkt: str | None) -> str:
@@ -110,7 +133,7 @@ def _envelope(
     return said
 
 
-def read(token: str) -> Access | None:
+def read(token: str, looking: Prepared = STANDING) -> Access | None:
     """The access token, if it is ours and good now: not expired, not revoked, its authorisation in force."""
     try:
         said = ring.verify(token, typ=TYP, algs=(ALG,))
@@ -119,16 +142,16 @@ def read(token: str) -> Access | None:
     client = clients.find(said.get("client_id"))
     if said.get("iss") != runtime.settings().server.issuer or client is None:
         return None
-    if connection().execute(_IS_REVOKED, {"jti": said["jti"], "lineage": said["lineage"]}).scalar_one():
-        return None
-    held = scope.known(said["scope"].split())
+    held, name = scope.known(said["scope"].split()), {"jti": said["jti"], "lineage": said["lineage"]}
     if "authorisation" not in said:
-        return Access(said, client, held & client.registered.client_scopes) if said["sub"] == client.id else None
+        is_good = said["sub"] == client.id and not _OF_ITSELF.one(**name).is_revoked
+        return Access(said, client, held & client.registered.client_scopes) if is_good else None
     person_id = _person(said["sub"], said["authorisation"], client)
-    state = live.state(said["authorisation"], person_id)
-    if state is None or not state.is_live or state.client_id != client.id:
+    row = looking.one(**name, authorisation=said["authorisation"], person=person_id)
+    state = live.read(row)
+    if state is None or row.is_revoked or not state.is_live or state.client_id != client.id:
         return None
-    return Access(said, client, state.allowed(held), state, person_id)
+    return Access(said, client, state.allowed(held), state, person_id, row)
 
 
 def now(token: Access) -> dict[str, Any]:
@@ -158,7 +181,7 @@ def revoke(token: Access) -> None:
 def revoke_lineage(lineage: str) -> None:
     """Refuse everything that came from one code: its refresh tokens, and access tokens already issued."""
     _note(lineage)
-    connection().execute(_END_FAMILIES, {"its_lineage": lineage, "now": clock.now()})
+    _END_FAMILIES.run(its_lineage=lineage, now=clock.now())
 
 
 def _note(name: str) -> None:

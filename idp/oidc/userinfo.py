@@ -42,8 +42,8 @@ def about(token: Access) -> dict[str, Any]:
     """All that the token's scopes, and the claims asked for by name, still cover."""
     assert token.state is not None
     assert token.person_id is not None
-    person = records.person(token.person_id)
-    school = records.school(token.state.school_id) if "organisation" in token.scopes else None
+    person = records.person_in(token.row)
+    school = records.school_in(token.row) if "organisation" in token.scopes else None
     named = claims.covered(token.said.get("claims", ()), token.state.allowed(frozenset(claims.CLAIMS)))
     said = claims.about(token.state, token.scopes, "userinfo", person=person, school=school, named=named)
     return {"sub": token.said["sub"], **said}
@@ -51,7 +51,7 @@ def about(token: Access) -> dict[str, Any]:
 
 def _read(scheme: str, token: str, asked: FlaskRequest) -> Access:
     """The token, if it is good, for us, presented by who holds its key, and about a person who is still there."""
-    access = tokens.read(token)
+    access = tokens.read(token, tokens.WITH_CLAIMS)
     if access is None or not tokens.is_for_us(access):
         raise errors.InvalidToken
     bound_to = access.said.get("cnf", {}).get("jkt")

@@ -6,13 +6,13 @@ disabling act at once wherever we are asked.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from sqlalchemy import Table, Text, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, FromClause, Table, Text, and_, bindparam, func, select
 
 from idp.estabs.models import MAY_ACT, Administrator, Estab
 from idp.foundation import clock, scopes
-from idp.foundation.database import connection
+from idp.foundation.prepared import Prepared
 from idp.partners import registry
 from idp.partners.models import Client, Partner
 from idp.schools.models import School
@@ -83,28 +83,12 @@ def state(authorisation_id: str, person_id: str | None = None) -> State | None:
     A superseded agreement is answered for by the newest of its line. `person_id` is the token's subject; without
     one, whoever gave the agreement.
     """
-    asked = {"authorisation": authorisation_id, "person": person_id}
-    return _read(connection().execute(_STATE, asked).one_or_none())
+    return read(_STATE.one(authorisation=authorisation_id, person=person_id))
 
 
 def current(estab_id: str, client_id: str) -> State | None:
     """How things stand with the one agreement of an estab with a client that is not over, or None."""
-    asked = {"its_estab": estab_id, "its_client": client_id, "person": None}
-    return _read(connection().execute(_CURRENT, asked).one_or_none())
-
-
-def _read(row: Any) -> State | None:
-    if row is None:
-        return None
-    registry.seen(row.client_id, row.client_version)
-    return State(
-        id=row.id, scopes=row.scopes, offered=row.offered, given_at=row.given_at, until=row.until,
-        paused_at=row.paused_at, estab_id=row.estab_id,
-        estab_public_id=row.estab_public_id, estab_state=row.estab_state, mis=row.mis, school_id=row.school_id,
-        school_status=row.school_status, client_id=row.client_id, client_version=row.client_version,
-        client_enabled=row.enabled and row.disabled_at is None, client_scopes=row.required_scopes | row.optional_scopes,
-        accepted_mis=row.accepted_mis, person_left=row.person is None or row.removed_at is not None,
-    )  # fmt: skip
+    return read(_CURRENT.one(its_estab=estab_id, its_client=client_id, person=None))
 
 
 def is_standing(authorisation_id: str) -> bool:
@@ -113,45 +97,73 @@ def is_standing(authorisation_id: str) -> bool:
     return found is not None and found.is_live
 
 
-_given = cast("Table", Authorisation.__table__)
-_named, _newest = _given.alias("named"), _given.alias("newest")
+named: Final = cast("Table", Authorisation.__table__).alias("named")
+"""The agreement a token names: where `beside` begins."""
+people: Final = cast("Table", Administrator.__table__)
+schools: Final = cast("Table", School.__table__)
+_newest = cast("Table", Authorisation.__table__).alias("newest")
 _clients, _partners = cast("Table", Client.__table__), cast("Table", Partner.__table__)
-_estabs, _schools = cast("Table", Estab.__table__), cast("Table", School.__table__)
-_people = cast("Table", Administrator.__table__)
-_AS_IT_STANDS = (
-    select(
-        _newest.c.id, _newest.c.scopes, _newest.c.offered, _newest.c.given_at, _newest.c.until,
-        _newest.c.paused_at, _newest.c.estab_id,
-        _estabs.c.estab_id.label("estab_public_id"), _estabs.c.state.label("estab_state"), _estabs.c.mis,
-        _estabs.c.school_id, _schools.c.status_code.label("school_status"),
-        _newest.c.client_id, _clients.c.version.label("client_version"), _clients.c.enabled, _partners.c.disabled_at,
-        _clients.c.required_scopes, _clients.c.optional_scopes, _clients.c.accepted_mis,
-        _people.c.id.label("person"), _people.c.removed_at,
-    )
-    .select_from(_named)
-    .join(
-        _newest,
-        and_(
-            _newest.c.line == _named.c.line, _newest.c.withdrawn_at.is_(None), _newest.c.superseded_at.is_(None)
-        ),
-    )
-    .join(_clients, _clients.c.id == _newest.c.client_id)
-    .join(_partners, _partners.c.id == _clients.c.partner_id)
-    .join(_estabs, _estabs.c.id == _newest.c.estab_id)
-    .join(_schools, _schools.c.id == _estabs.c.school_id)
-    .outerjoin(
-        _people,
-        and_(
-            _people.c.id == func.coalesce(bindparam("person", type_=Text()), _named.c.given_by),
-            _people.c.estab_id == _newest.c.estab_id,
-        ),
-    )
+_estabs = cast("Table", Estab.__table__)
+
+COLUMNS: Final = (
+    _newest.c.id.label("agreed_id"), _newest.c.scopes.label("agreed_scopes"), _newest.c.offered.label("agreed_offered"),
+    _newest.c.given_at.label("agreed_given_at"), _newest.c.until.label("agreed_until"),
+    _newest.c.paused_at.label("agreed_paused_at"), _newest.c.estab_id.label("agreed_estab"),
+    _newest.c.client_id.label("agreed_client"),
+    _estabs.c.estab_id.label("estab_public_id"), _estabs.c.state.label("estab_state"), _estabs.c.mis.label("estab_mis"),
+    _estabs.c.school_id.label("estab_school"), schools.c.status_code.label("school_status"),
+    _clients.c.version.label("client_version"), _clients.c.enabled.label("client_enabled"),
+    _clients.c.required_scopes.label("client_required"), _clients.c.optional_scopes.label("client_optional"),
+    _clients.c.accepted_mis.label("client_mis"), _partners.c.disabled_at.label("partner_disabled_at"),
+    people.c.id.label("person"), people.c.removed_at.label("person_removed_at"),
 )  # fmt: skip
-"""One round trip (performance.md §2): the agreement, its newest successor, and whoever could stop it."""
-_STATE = _AS_IT_STANDS.where(_named.c.id == bindparam("authorisation", type_=Text()))
-_CURRENT = _AS_IT_STANDS.where(
-    _named.c.estab_id == bindparam("its_estab", type_=Text()),
-    _named.c.client_id == bindparam("its_client", type_=Text()),
-    _named.c.withdrawn_at.is_(None),
-    _named.c.superseded_at.is_(None),
+"""What `read` needs of a row, under names that no other table's columns have."""
+
+
+def beside(source: FromClause, person: ColumnElement[Any]) -> FromClause:
+    """`source`, which has `named` in it, with the newest of its line and whoever could stop it; `person` as in `state`.
+
+    One round trip (performance.md §2), for whoever has something else to ask in the same statement.
+    """
+    return (
+        source.outerjoin(
+            _newest,
+            and_(_newest.c.line == named.c.line, _newest.c.withdrawn_at.is_(None), _newest.c.superseded_at.is_(None)),
+        )
+        .outerjoin(_clients, _clients.c.id == _newest.c.client_id)
+        .outerjoin(_partners, _partners.c.id == _clients.c.partner_id)
+        .outerjoin(_estabs, _estabs.c.id == _newest.c.estab_id)
+        .outerjoin(schools, schools.c.id == _estabs.c.school_id)
+        .outerjoin(
+            people,
+            and_(people.c.id == func.coalesce(person, named.c.given_by), people.c.estab_id == _newest.c.estab_id),
+        )
+    )
+
+
+def read(row: Any | None) -> State | None:
+    """The state in a row that has `COLUMNS`; None where there is none."""
+    if row is None or row.agreed_id is None:
+        return None
+    registry.seen(row.agreed_client, row.client_version)
+    return State(
+        id=row.agreed_id, scopes=row.agreed_scopes, offered=row.agreed_offered, given_at=row.agreed_given_at,
+        until=row.agreed_until, paused_at=row.agreed_paused_at, estab_id=row.agreed_estab,
+        estab_public_id=row.estab_public_id, estab_state=row.estab_state, mis=row.estab_mis,
+        school_id=row.estab_school, school_status=row.school_status, client_id=row.agreed_client,
+        client_version=row.client_version, client_enabled=row.client_enabled and row.partner_disabled_at is None,
+        client_scopes=row.client_required | row.client_optional, accepted_mis=row.client_mis,
+        person_left=row.person is None or row.person_removed_at is not None,
+    )  # fmt: skip
+
+
+_AS_IT_STANDS = select(*COLUMNS).select_from(beside(named, bindparam("person", type_=Text())))
+_STATE: Final = Prepared(_AS_IT_STANDS.where(named.c.id == bindparam("authorisation", type_=Text())))
+_CURRENT: Final = Prepared(
+    _AS_IT_STANDS.where(
+        named.c.estab_id == bindparam("its_estab", type_=Text()),
+        named.c.client_id == bindparam("its_client", type_=Text()),
+        named.c.withdrawn_at.is_(None),
+        named.c.superseded_at.is_(None),
+    )
 )

@@ -16,7 +16,8 @@ from idp.audit import events, log
 from idp.estabs import people
 from idp.estabs.models import MAY_ACT, Administrator, Estab
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import Instant, connection, session
+from idp.foundation.database import Instant, session
+from idp.foundation.prepared import Prepared
 from idp.foundation.settings import Settings
 from idp.foundation.web import hooks
 from idp.foundation.web.security import cookie_name
@@ -149,12 +150,12 @@ def _load(asked: Request) -> SignedIn | None:
     if not secret:
         return None
     digest = crypto.digest(secret)
-    row = connection().execute(_WHO, {"its_digest": digest}).one_or_none()
+    row = _WHO.one(its_digest=digest)
     if row is None or not _is_live(row) or not _may_be_here(row):
         return None
     if clock.now() - row.last_used_at >= TOUCH:
         # Past the ORM, so that a view which hashes next may let this go unwritten: it will be used again.
-        connection().execute(_TOUCHED, {"its_digest": digest, "now": clock.now()})
+        _TOUCHED.run(its_digest=digest, now=clock.now())
     return SignedIn(
         row.kind, row.person_id, row.staff or row.name, row.estab_id, row.sid, row.signed_in_at, row.amr, row.acr
     )
@@ -208,7 +209,7 @@ def _answer_with_cookie(secret: str) -> None:
 
 _sessions, _people = cast("Table", BrowserSession.__table__), cast("Table", Administrator.__table__)
 _estabs, _staff = cast("Table", Estab.__table__), cast("Table", Operator.__table__)
-_WHO = (
+_WHO = Prepared(
     select(
         _sessions.c.kind, _sessions.c.person_id, _sessions.c.sid, _sessions.c.signed_in_at, _sessions.c.amr,
         _sessions.c.acr, _sessions.c.last_used_at, _sessions.c.expires_at, _sessions.c.ended_at,
@@ -221,7 +222,7 @@ _WHO = (
     .where(_sessions.c.digest == bindparam("its_digest"))
 )  # fmt: skip
 """One round trip for every page of somebody signed in."""
-_TOUCHED = (
+_TOUCHED = Prepared(
     update(_sessions)
     .where(_sessions.c.digest == bindparam("its_digest"))
     .values(last_used_at=bindparam("now", type_=Instant()))

@@ -6,11 +6,12 @@ from typing import Any, Final, cast
 
 from authlib.oauth2.rfc6749 import AccessDeniedError
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
-from sqlalchemy import Row, Table, bindparam, insert, or_, select, update
+from sqlalchemy import Table, bindparam, insert, or_, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto
-from idp.foundation.database import Instant, connection
+from idp.foundation.database import Instant
+from idp.foundation.prepared import Prepared
 from idp.oidc import once, requests, responses, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.grants.common import FirstGrant
@@ -23,7 +24,7 @@ from idp.signin.models import SessionClient
 from idp.signin.session import SignedIn
 
 _table = cast("Table", Code.__table__)
-_CLAIM: Final = (
+_CLAIM: Final = Prepared(
     update(_table)
     .where(
         _table.c.digest == bindparam("its_digest"),
@@ -35,9 +36,12 @@ _CLAIM: Final = (
     .values(used_at=bindparam("now", type_=Instant()))
     .returning(*_table.c)
 )
-_WHY_NOT: Final = select(
-    _table.c.client_id, _table.c.lineage, _table.c.used_at, _table.c.dpop_jkt, _table.c.estab_id
-).where(_table.c.digest == bindparam("its_digest"))
+_WHY_NOT: Final = Prepared(
+    select(_table.c.client_id, _table.c.lineage, _table.c.used_at, _table.c.dpop_jkt, _table.c.estab_id).where(
+        _table.c.digest == bindparam("its_digest")
+    )
+)
+_ISSUE: Final = Prepared(insert(_table))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Approval:
 class Redeemed:
     """A code that has just been spent, in the shape Authlib asks for."""
 
-    row: Row[Any]
+    row: Any
 
     def get_redirect_uri(self) -> str:
         """Where the code was sent."""
@@ -101,30 +105,24 @@ def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
     are made, so an area the school adds or takes back at its desk comes or goes with the next refresh.
     """
     here, agreed, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
-    connection().execute(
-        insert(_table),
-        {
-            "digest": crypto.digest(code), "client_id": request.client.id, "person_id": here.id,
-            "estab_id": agreed.estab_id, "authorisation_id": agreed.id, "lineage": crypto.new_id("lin"),
-            "redirect_uri": redirect_uri, "scopes": request.scopes, "resource": request.resource,
-            "nonce": request.sent.get("nonce"), "code_challenge": request.sent.get("code_challenge"),
-            "dpop_jkt": request.dpop_jkt, "claims": request.claims, "auth_time": here.auth_time, "acr": here.acr,
-            "amr": here.amr, "sid": here.sid, "created_at": now,
-            "expires_at": now + timedelta(seconds=request.client.code_seconds), "used_at": None,
-        },
+    _ISSUE.run(
+        digest=crypto.digest(code), client_id=request.client.id, person_id=here.id, estab_id=agreed.estab_id,
+        authorisation_id=agreed.id, lineage=crypto.new_id("lin"), redirect_uri=redirect_uri, scopes=request.scopes,
+        resource=request.resource, nonce=request.sent.get("nonce"), code_challenge=request.sent.get("code_challenge"),
+        dpop_jkt=request.dpop_jkt, claims=request.claims, auth_time=here.auth_time, acr=here.acr, amr=here.amr,
+        sid=here.sid, created_at=now, expires_at=now + timedelta(seconds=request.client.code_seconds), used_at=None,
     )  # fmt: skip
     if "openid" in request.scopes & agreed.scopes:
         once.note(SessionClient, sid=here.sid, client_id=request.client.id, session=here.sid, since=now)
     return code
 
 
-def redeem(code: str, client: OAuthClient, jkt: str | None) -> Row[Any] | None:
+def redeem(code: str, client: OAuthClient, jkt: str | None) -> Any | None:
     """Spend `code` for `client`; None where it is not to be had, after a replay has been dealt with."""
-    claimed = {"its_digest": crypto.digest(code), "its_client": client.id, "its_jkt": jkt, "now": clock.now()}
-    here = connection()
-    if (row := here.execute(_CLAIM, claimed).one_or_none()) is not None:
+    digest = crypto.digest(code)
+    if (row := _CLAIM.one(its_digest=digest, its_client=client.id, its_jkt=jkt, now=clock.now())) is not None:
         return row
-    found = here.execute(_WHY_NOT, {"its_digest": claimed["its_digest"]}).one_or_none()
+    found = _WHY_NOT.one(its_digest=digest)
     if found is None:
         return None
     if found.client_id != client.id:

@@ -11,7 +11,6 @@ from idp.oidc import claims, errors, families
 from idp.oidc.client import OAuthClient
 from idp.oidc.families import Presented
 from idp.oidc.grants.common import OurGrant
-from idp.sharing import live
 from idp.sharing.live import State
 
 
@@ -34,7 +33,7 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         """The token, if this client may use it and its authorisation stands."""
         database.only_reads()  # where there is more to do (rotation, reuse), `families` says so
         presented = families.present(refresh_token, self.request.client, self.request.dpop_jkt)
-        state = live.state(presented.basis.authorisation_id, presented.basis.person_id)
+        state = presented.state
         if state is None or not state.allowed(presented.basis.scopes):
             raise errors.invalid_grant("refresh_token: the authorisation it belongs to is not in force")
         self.request.basis = presented.basis
