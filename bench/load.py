@@ -141,23 +141,23 @@ class Line:
             raise ConnectionError("the server hung up before it had answered")
         self._buffer += got
         head, end, body = self._buffer.partition(END)
-        if not end or len(body) < (length := _length(head)):
+        if not end or not _is_whole(head.lower(), body):
             return None
         answer, self._buffer = self._buffer, b""
-        if len(body) > length:
-            raise ConnectionError("the server answered more than it was asked")
         if b"\r\nconnection: close" in head.lower():
             self.socket.close()
             self._connect()
         return answer
 
 
-def _length(head: bytes) -> int:
-    """Of the body, in bytes."""
-    _, found, rest = head.lower().partition(b"\r\ncontent-length:")
-    if not found:
-        raise ConnectionError(f"an answer without Content-Length: {head[:200]!r}")
-    return int(rest.partition(b"\r\n")[0])
+def _is_whole(head: bytes, body: bytes) -> bool:
+    """Whether all of the body is there: of its length, or up to the last chunk."""
+    _, found, rest = head.partition(b"\r\ncontent-length:")
+    if found:
+        return len(body) >= int(rest.partition(b"\r\n")[0])
+    if b"\r\ntransfer-encoding: chunked" in head:
+        return body.endswith(b"0\r\n\r\n")
+    raise ConnectionError(f"an answer whose end cannot be told: {head[:200]!r}")
 
 
 class Turns:

@@ -18,6 +18,7 @@ from bench.load import Asked, Load, Told
 from idp.foundation.settings import ROOT
 from tests.ports import free_port
 
+PROGRAMS: Final = Path(sys.executable).parent
 TICK: Final = os.sysconf("SC_CLK_TCK")
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 PATIENCE: Final = 30.0
@@ -100,8 +101,16 @@ def idp(url: str, port: int, **settings: str) -> Iterator[Server]:
 def bare(threads: int) -> Iterator[Server]:
     """The bare view, on as many threads as we have."""
     port = free_port()
-    with running([sys.executable, "-m", "bench.bare", str(port), str(threads)], port, {}) as server:
+    with running([str(PROGRAMS / "granian"), *granian(port, threads), "bench.bare:application"], port, {}) as server:
         yield server
+
+
+def granian(port: int, threads: int) -> list[str]:
+    """The options with which Granian serves a WSGI application as `idp serve` does."""
+    return [
+        "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--no-ws",
+        "--blocking-threads", str(threads), "--backpressure", str(threads * 32), "--log-level", "warning",
+    ]  # fmt: skip
 
 
 @contextmanager
@@ -121,6 +130,15 @@ def running(command: Sequence[str], port: int, environment: Mapping[str, str], f
             yield Server(process, port)
         finally:
             _stop(process)
+
+
+def done(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run a program to its end. Raises `RuntimeError` with its last words where it fails."""
+    told = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600, check=False
+    )
+    if told.returncode:
+        raise RuntimeError(f"{Path(command[-3]).name} failed: {told.stderr.strip()[-500:]}")
 
 
 def answers(port: int, target: str = "/") -> bool:
