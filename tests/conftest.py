@@ -59,7 +59,8 @@ def built(settings: Settings, place: Place) -> Iterator[Flask]:
 @pytest.fixture
 def app(built: Flask, place: Place) -> Flask:
     place.restore(built)
-    built.extensions.pop("idp.partners.snapshots", None)  # clients of the test before
+    for kept in ("idp.partners.snapshots", "idp.partners.resources"):  # clients of the test before
+        built.extensions.pop(kept, None)
     built.extensions["idp.ready"].clear()
     return built
 

@@ -114,9 +114,9 @@ def a_client(partner: Partner | None = None, **differs: Any) -> Client:
         "optional_scopes": frozenset({"attendance", "students.sen"}), "client_scopes": frozenset(),
         "accepted_mis": frozenset(), "authorisation_days": None, "require_pkce": True,
         "dpop_bound_access_tokens": False, "rotate_refresh_tokens": False, "id_token_signed_response_alg": "RS256",
-        "userinfo_signed_response_alg": None, "subject_type": "public", "sector_identifier": None,
-        "sector_identifier_uri": None, "jwks": None, "jwks_uri": None, "contacts": [], "enabled": True,
-        "version": 1, "created_at": now, "updated_at": now,
+        "userinfo_signed_response_alg": None, "request_object_signing_alg": None, "subject_type": "public",
+        "sector_identifier": None, "sector_identifier_uri": None, "jwks": None, "jwks_uri": None, "contacts": [],
+        "enabled": True, "version": 1, "created_at": now, "updated_at": now,
     }  # fmt: skip
     client = Client(**(values | differs))
     session().add(client)

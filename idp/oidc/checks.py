@@ -117,8 +117,8 @@ def scopes_within_client(request: Request) -> None:
 
 
 def resource_within_scopes(request: Request) -> None:
-    """Only resources there are (RFC 8707 §2)."""
-    request.resource = claims.resources(request.sent.resources)
+    """Only resources there are, and that the client may have something of (RFC 8707 §2)."""
+    request.resource = claims.resources(request.sent.resources, request.client)
 
 
 def challenge_is_s256(request: Request) -> None:

@@ -13,6 +13,7 @@ from idp.foundation import crypto, runtime
 from idp.keys import ring
 from idp.oidc.client import OAuthClient
 from idp.oidc.errors import InvalidTarget
+from idp.partners import resources as apis
 from idp.sharing.live import State
 
 Place = Literal["id_token", "access_token", "userinfo", "introspection"]
@@ -134,17 +135,18 @@ def _pseudonym(kind: str, client: OAuthClient, name: str) -> str:
     return f"{kind}_{base64.b32encode(digest).decode('ascii').rstrip('=').lower()}"
 
 
-def resources(asked: Iterable[str]) -> frozenset[str]:
-    """The resources of a request; ours is the only one there is (RFC 8707 §2)."""
+def resources(asked: Iterable[str], client: OAuthClient) -> frozenset[str]:
+    """The resources of a request: ours, and those that serve a scope of the client's (RFC 8707 §2)."""
     found = frozenset(asked)
-    if not found <= {runtime.settings().server.issuer}:
+    others = found - {runtime.settings().server.issuer}
+    if others and not others <= apis.serving(client.registered.scopes | client.registered.client_scopes):
         raise InvalidTarget
     return found
 
 
-def audience(resource: frozenset[str]) -> str | list[str]:
-    """Whom an access token is for: the issuer, or what the client narrowed it to."""
-    wanted = sorted(resource) or [runtime.settings().server.issuer]
+def audience(resource: frozenset[str], given: frozenset[str]) -> str | list[str]:
+    """Whom an access token for `given` is for: us and whoever serves it, or what the client narrowed it to."""
+    wanted = sorted(resource or {runtime.settings().server.issuer} | apis.serving(given))
     return wanted[0] if len(wanted) == 1 else wanted
 
 

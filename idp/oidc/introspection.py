@@ -1,14 +1,15 @@
-"""Introspection (RFC 7662): whether a token is good now, told to the client it was issued to, and to no one else."""
+"""Introspection (RFC 7662): whether a token is good now, told to its client, and to the API that it is for."""
 
 from typing import Any
 
 from flask import Request as FlaskRequest, Response, json
 
-from idp.foundation import database
+from idp.foundation import database, scopes
 from idp.oidc import errors, families, server as protocol, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Request
 from idp.oidc.server import NOT_STORED, Server
+from idp.oidc.tokens import Access
 
 DEAD = {"active": False}
 """All that is said of a token that is dead, unknown or somebody else's (security.md S24)."""
@@ -30,9 +31,19 @@ def _look(_server: Server, request: Request) -> Response:
 
 
 def about(token: str, asking: OAuthClient) -> dict[str, Any]:
-    """What `asking` may know about `token`."""
+    """What `asking` may know about `token`: an API learns of the scopes that it serves, and not of others."""
     if (access := tokens.read(token)) is not None:
-        return {"active": True, **tokens.now(access)} if access.client.id == asking.id else DEAD
+        if access.client.id == asking.id:
+            return {"active": True, **tokens.now(access)}
+        if asking.registered.resource in _audience(access):
+            served = scopes.format(access.scopes & asking.registered.resource_scopes)
+            return {"active": True, **tokens.now(access), "scope": served}
+        return DEAD
     if (family := families.find(token)) is not None and family.client_id == asking.id:
         return families.now(token, asking) or DEAD
     return DEAD
+
+
+def _audience(access: Access) -> list[str]:
+    said = access.said["aud"]
+    return [said] if isinstance(said, str) else said

@@ -124,7 +124,7 @@ def _envelope(
 ) -> dict[str, Any]:
     now = clock.timestamp()
     said: dict[str, Any] = {
-        "iss": runtime.settings().server.issuer, "sub": sub, "aud": claims.audience(resource), "iat": now,
+        "iss": runtime.settings().server.issuer, "sub": sub, "aud": claims.audience(resource, given), "iat": now,
         "exp": now + client.access_seconds, "jti": secrets.token_urlsafe(16), "client_id": client.id,
         "scope": scope.format(given),
     }  # fmt: skip

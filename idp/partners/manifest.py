@@ -11,13 +11,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from idp.foundation import scopes as catalogue
+from idp.foundation import runtime, scopes as catalogue
 from idp.partners import mis
 from idp.partners.metadata import (
     CODE,
     REFRESH,
     Address,
+    Grant,
     InvalidClientMetadata,
+    MaybePage,
     Metadata,
     Page,
     SetOf,
@@ -83,7 +85,10 @@ class Manifest(Metadata):
     require_pkce: bool = True
     rotate_refresh_tokens: bool | None = None
     accepted_mis: Names = frozenset()
+    grant_types: Annotated[frozenset[Grant], SetOf] = frozenset({"authorization_code"})
     scopes: Scopes
+    resource: MaybePage = None
+    resource_scopes: Names = frozenset()
 
     @field_validator("require_pkce")
     @classmethod
@@ -122,6 +127,26 @@ class Manifest(Metadata):
             raise ValueError("scopes under client and the grant type client_credentials go together")
         if CODE in grants and not value.required:
             raise ValueError("required: needs one at least, openid as a rule")
+        return value
+
+    @field_validator("resource")
+    @classmethod
+    def _an_api_proves_itself(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and not info.data.get("grant_types", True):
+            raise ValueError("is needed where grant_types is empty")
+        if value is not None and info.data.get("token_endpoint_auth_method") == "none":
+            raise ValueError("is for clients that authenticate")
+        if value == runtime.settings().server.issuer:
+            raise ValueError("is our own address")
+        return value
+
+    @field_validator("resource_scopes")
+    @classmethod
+    def _an_api_serves_something(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        if "resource" in info.data and bool(value) != bool(info.data["resource"]):
+            raise ValueError("goes together with resource")
+        if value - catalogue.of_kind("data", value) - catalogue.of_kind("client", value):
+            raise ValueError("may have scopes of config/scopes.toml that are not about a person")
         return value
 
     def columns(self) -> dict[str, Any]:

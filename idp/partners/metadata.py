@@ -200,6 +200,13 @@ class Metadata(BaseModel):
             raise ValueError("must be ES256 for the profile fapi2")
         return value
 
+    @field_validator("request_object_signing_alg")
+    @classmethod
+    def _request_object_fits(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == "RS256" and info.data.get("profile") == "fapi2":
+            raise ValueError("must be PS256, ES256 or EdDSA for the profile fapi2")
+        return value
+
     @field_validator("subject_type")
     @classmethod
     def _sector_is_one(cls, value: str, info: ValidationInfo) -> str:
@@ -215,7 +222,7 @@ class Metadata(BaseModel):
 
     def columns(self) -> dict[str, Any]:
         """What of it `models.Client` keeps."""
-        left_out = {"response_types", "request_object_signing_alg", "tls_client_certificate_bound_access_tokens"}
+        left_out = {"response_types", "tls_client_certificate_bound_access_tokens"}
         kept = self.model_dump(exclude=left_out)
         if self.profile == "fapi2":
             kept["dpop_bound_access_tokens"] = True

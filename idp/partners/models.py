@@ -64,6 +64,8 @@ class Client(Base):
     rotate_refresh_tokens: Mapped[bool]
     id_token_signed_response_alg: Mapped[str]
     userinfo_signed_response_alg: Mapped[str | None]
+    request_object_signing_alg: Mapped[str | None]
+    """The only algorithm its request objects may be signed with; None leaves them all."""
     subject_type: Mapped[str]
     sector_identifier: Mapped[str | None]
     """The host that pairwise subjects are made for."""
@@ -71,6 +73,10 @@ class Client(Base):
     jwks: Mapped[dict[str, Any] | None]
     jwks_uri: Mapped[str | None]
     contacts: Mapped[list[str]]
+    resource: Mapped[str | None]
+    """The address of the protected API that this client is: the `aud` of tokens for it (RFC 8707) …"""
+    resource_scopes: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
+    """… and the scopes that it serves."""
     enabled: Mapped[bool]
     version: Mapped[int]
     """Raised by every change: processes drop their snapshot when they see another."""

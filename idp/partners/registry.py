@@ -16,7 +16,7 @@ from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
-from idp.partners import manifest as manifests, sector, snapshots, uris
+from idp.partners import manifest as manifests, resources, sector, snapshots, uris
 from idp.partners.models import Client, ClientSecret, Partner, RegistrationToken
 from idp.partners.snapshots import AnyClient, Snapshot
 
@@ -93,7 +93,8 @@ def seen(client_id: str, version: int) -> None:
 
 
 def forget(client_id: str | None = None) -> None:
-    """Drop the snapshot of one client, or all of them."""
+    """Drop the snapshot of one client, or all of them; and what is known of APIs, which are clients' too."""
+    resources.forget()
     if client_id is None:
         _kept().clear()
     else:

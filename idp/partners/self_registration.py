@@ -29,7 +29,7 @@ TOLD: Final = (
     "client_name", "client_uri", "logo_uri", "policy_uri", "contacts", "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg", "redirect_uris", "post_logout_redirect_uris", "initiate_login_uri",
     "backchannel_logout_uri", "jwks", "jwks_uri", "id_token_signed_response_alg", "userinfo_signed_response_alg",
-    "sector_identifier_uri", "subject_type",
+    "request_object_signing_alg", "sector_identifier_uri", "subject_type",
 )  # fmt: skip
 """Columns told back under their own names where they say something."""
 

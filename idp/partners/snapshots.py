@@ -52,11 +52,14 @@ class Snapshot:
     rotate_refresh_tokens: bool
     id_token_signed_response_alg: str
     userinfo_signed_response_alg: str | None
+    request_object_signing_alg: str | None
     subject_type: str
     sector_identifier: str | None
     sector_identifier_uri: str | None
     jwks: Mapping[str, Any] | None
     jwks_uri: str | None
+    resource: str | None
+    resource_scopes: frozenset[str]
     version: int
     secrets: tuple[Secret, ...]
 
@@ -79,7 +82,7 @@ def of(client: Client, secrets: list[ClientSecret]) -> Snapshot:
     """Freeze `client` and its `secrets`; scopes that have left the catalogue since it was registered are left out."""
     values = {field.name: getattr(client, field.name) for field in fields(Snapshot) if field.name != "secrets"}
     frozen: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
-    for name in ("required_scopes", "optional_scopes", "client_scopes"):
+    for name in ("required_scopes", "optional_scopes", "client_scopes", "resource_scopes"):
         frozen[name] = scopes.known(frozen[name])
     kept = tuple(Secret(each.digest, each.sealed, each.expires_at) for each in secrets)
     return Snapshot(**frozen, secrets=kept)

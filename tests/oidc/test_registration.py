@@ -95,6 +95,14 @@ def sector_document():
         server.server_close()
 
 
+def test_the_algorithm_of_its_request_objects_is_kept_and_told(registrar):
+    made = registrar.registered(request_object_signing_alg="ES256")
+    assert made["request_object_signing_alg"] == "ES256"
+    assert registrar.manages(made).json["request_object_signing_alg"] == "ES256"
+    replaced = registrar.manages(made, "PUT", json=metadata(client_id=made["client_id"]))
+    assert "request_object_signing_alg" not in replaced.json
+
+
 def test_without_a_scope_it_gets_those_of_the_token(registrar):
     assert registrar.registered()["scope"] == "openid profile email phone offline_access"
 

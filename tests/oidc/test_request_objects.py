@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from idp.partners.models import Client
 from tests import factories
 from tests.oidc.signing import Signer, jwks, key, signed
 from tests.oidc.support import ISSUER, authorised, page, sent
@@ -37,6 +38,14 @@ def test_a_signed_request_is_answered(web, world, partner, alg):
     got = authorised(web, partner, world.username)
     assert got["state"] == "a-state"
     assert partner.redeems(web, got["code"]).status_code == 200
+
+
+def test_a_client_that_registered_an_algorithm_is_held_to_it(web, partner, world):
+    world.change(Client, partner.id, request_object_signing_alg="PS256")
+    refused = sent(web.get(outside(partner, request=request_object(partner, prompt="none"))))
+    assert refused["error"] == "invalid_request_object"
+    by_the_other = request_object(partner, prompt="none", alg="PS256", key=key("PS256"))
+    assert sent(web.get(outside(partner, request=by_the_other)))["error"] == "login_required"
 
 
 def test_what_stands_beside_it_does_not_count(web, partner):

@@ -1,9 +1,11 @@
 """The manifest an operator registers a client from."""
 
+from typing import Any
+
 import pytest
 
 from idp.foundation.settings import ROOT
-from idp.partners import manifest, mis, registry
+from idp.partners import manifest, mis, registry, resources
 from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
 from tests.factories import a_partner
 from tests.partners.manifests import a_manifest
@@ -89,6 +91,14 @@ def test_scopes_that_do_not_exist_or_do_not_fit_are_faults(scopes, name):
         {"purpose": "short"},
         {"purpose": "two\nlines of a purpose"},
         {"profile": "fapi1"},
+        {"resource": "http://data.example", "resource_scopes": ["school"]},
+        {"resource": "https://data.example#a", "resource_scopes": ["school"]},
+        {"resource": "http://localhost:5000", "resource_scopes": ["school"]},
+        {"resource": "https://data.example", "resource_scopes": ["school"], "token_endpoint_auth_method": "none"},
+        {"resource_scopes": ["school"]},
+        {"resource_scopes": [], "resource": "https://data.example"},
+        {"resource_scopes": ["email"], "resource": "https://data.example"},
+        {"resource_scopes": ["pupils"], "resource": "https://data.example"},
     ],
 )
 def test_what_is_wrong_is_named(differs):
@@ -100,6 +110,30 @@ def test_a_client_for_itself_alone_needs_no_redirects_and_no_areas():
         a_manifest(redirect_uris=None, grant_types=["client_credentials"], scopes={"client": ["schools.list"]})
     )
     assert found.columns()["client_scopes"] == {"schools.list"}
+
+
+API = {"resource": "https://data.example", "resource_scopes": ["school", "schools.list"]}
+
+
+def test_an_api_may_be_that_and_nothing_else():
+    alone: dict[str, Any] = {"grant_types": [], "redirect_uris": None, "scopes": {}}
+    kept = manifest.validated(a_manifest(**alone, **API)).columns()
+    assert (kept["resource"], kept["resource_scopes"]) == ("https://data.example", {"school", "schools.list"})
+    assert set(faults(a_manifest(**alone))) == {"resource"}
+
+
+def test_apis_are_those_of_clients_that_are_enabled(work):
+    with work():
+        a_partner(name="Assembly")
+        for name in ("one-host", "another-host"):
+            registry.register(a_manifest(client_id=name, **API))
+        assert resources.known() == {"https://data.example": {"school", "schools.list"}}
+        assert resources.serving({"school", "email"}) == {"https://data.example"}
+        assert resources.serving({"students"}) == set()
+        registry.disable("one-host", by="test")
+        assert resources.known()
+        registry.disable("another-host", by="test")
+        assert resources.known() == {}
 
 
 def test_a_confidential_client_may_do_without_pkce_and_may_rotate():

@@ -25,7 +25,7 @@ class ClientCredentials(OurGrant, ClientCredentialsGrant):  # type: ignore[misc]
         if not asked or not asked <= client.client_scopes:
             raise InvalidScopeError(description="scope: only scopes for the client itself, as registered")
         self.request.scopes = asked
-        self.request.resource = claims.resources(self.request.sent.resources)
+        self.request.resource = claims.resources(self.request.sent.resources, self.request.client)
 
     def generate_token(self, **_asked: Any) -> dict[str, Any]:
         """An access token about the client itself, and no refresh token."""

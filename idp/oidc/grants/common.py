@@ -1,11 +1,13 @@
 """What every grant at the token endpoint shares: the client is authenticated already, and we issue the tokens."""
 
+from dataclasses import replace
 from typing import Any
 
 from idp.foundation import scopes
 from idp.oidc import claims, errors, families, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Request
+from idp.oidc.tokens import Basis
 from idp.sharing.live import State
 
 
@@ -25,7 +27,15 @@ class OurGrant:
         Authlib's token generators never see the request, so they are not used.
         """
         request, given = self.request, state.allowed(scope)
-        return answer(request, tokens.access(request.basis, state, request.client, given, request.dpop_jkt), given)
+        basis = replace(request.basis, resource=request.resource) if request.resource else request.basis
+        return answer(request, tokens.access(basis, state, request.client, given, request.dpop_jkt), given)
+
+    def narrow(self, granted: Basis) -> None:
+        """Take the resources that this one access token is to be for, within those granted (RFC 8707 §2.2)."""
+        asked = claims.resources(self.request.sent.resources, self.request.client)
+        if not asked <= (granted.resource or asked):
+            raise errors.InvalidTarget
+        self.request.resource = asked
 
     def save_token(self, token: dict[str, Any]) -> None:
         """Nothing: access tokens are not stored, and refresh tokens were when they were made."""
@@ -37,9 +47,7 @@ class FirstGrant(OurGrant):
     def generate_token(self, user: State, scope: frozenset[str], **_asked: Any) -> dict[str, Any]:
         """The tokens, with a refresh token where `offline_access` was granted (protocol.md §2.2)."""
         request = self.request
-        asked = frozenset(request.sent.resources)
-        if not claims.resources(asked) <= (request.basis.resource or asked):
-            raise errors.InvalidTarget
+        self.narrow(request.basis)
         issued = self.tokens_for(user, scope)
         if "offline_access" in user.allowed(scope) and request.client.check_grant_type("refresh_token"):
             issued["refresh_token"] = families.begin(request.basis, request.client, request.dpop_jkt)

@@ -7,7 +7,7 @@ from authlib.oauth2.rfc6749 import InvalidScopeError
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 
 from idp.foundation import database, scopes
-from idp.oidc import claims, errors, families
+from idp.oidc import errors, families
 from idp.oidc.client import OAuthClient
 from idp.oidc.families import Presented
 from idp.oidc.grants.common import OurGrant
@@ -53,9 +53,7 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         if not asked <= asked_for:
             raise InvalidScopeError(description="scope: more than was asked for at first")
         self.request.scopes = asked or asked_for
-        resource = frozenset(self.request.sent.resources)
-        if not claims.resources(resource) <= (token.presented.basis.resource or resource):
-            raise errors.InvalidTarget
+        self.narrow(token.presented.basis)
 
     def authenticate_user(self, refresh_token: Refresh) -> State:
         """How the authorisation stands: looked at when the token was."""

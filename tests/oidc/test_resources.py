@@ -1,0 +1,96 @@
+"""Protected APIs beside us (RFC 8707): whom tokens are for, and who may ask about them."""
+
+import pytest
+
+from tests.oidc.support import ISSUER, authorised, sent
+
+DATA, STAFF = "https://data.example", "https://staff.example"
+
+
+@pytest.fixture
+def api(world):
+    """The API that serves what schools share about pupils."""
+    return world.another(resource=DATA, resource_scopes=frozenset({"school", "students", "schools.list"}))
+
+
+def tokens_of(web, world, **asked):
+    return world.partner.redeems(web, authorised(web, world.partner, world.username, **asked)["code"]).json
+
+
+def audience(world, tokens):
+    return world.says(tokens["access_token"])["aud"]
+
+
+def look(web, partner, token):
+    return partner.posts(web, "/oauth/introspect", {"token": token}).json
+
+
+def test_a_token_is_for_us_and_for_whoever_serves_its_scopes(web, world, api):
+    assert audience(world, tokens_of(web, world)) == [ISSUER, DATA]
+    assert audience(world, tokens_of(web, world, scope="openid email")) == ISSUER
+
+
+def test_a_request_may_narrow_whom_its_tokens_are_for(web, world, api):
+    assert audience(world, tokens_of(web, world, resource=DATA)) == DATA
+    assert audience(world, tokens_of(web, world, resource=ISSUER)) == ISSUER
+
+
+def test_each_token_may_be_narrower_and_none_wider_than_the_request(web, world, api):
+    code = authorised(web, world.partner, world.username)["code"]
+    tokens = world.partner.redeems(web, code, resource=DATA).json
+    assert audience(world, tokens) == DATA
+    again = world.partner.refreshes(web, tokens["refresh_token"])
+    assert audience(world, again.json) == [ISSUER, DATA]
+    once_more = world.partner.refreshes(web, tokens["refresh_token"], resource=ISSUER)
+    assert audience(world, once_more.json) == ISSUER
+
+    narrow = tokens_of(web, world, resource=ISSUER)
+    for wider in (DATA, "https://unknown.example"):
+        refused = world.partner.refreshes(web, narrow["refresh_token"], resource=wider)
+        assert refused.json["error"] == "invalid_target"
+    assert audience(world, world.partner.refreshes(web, narrow["refresh_token"]).json) == ISSUER
+
+
+def test_an_api_that_serves_nothing_of_the_clients_is_no_target_for_it(web, world, api):
+    world.another(resource=STAFF, resource_scopes=frozenset({"staff"}))
+    for unknown in (STAFF, "https://unknown.example", DATA + "/"):
+        assert sent(web.get(world.partner.link(resource=unknown)))["error"] == "invalid_target"
+    both = web.get(world.partner.link(resource=DATA) + f"&resource={STAFF}")
+    assert sent(both)["error"] == "invalid_target"
+
+
+def test_userinfo_takes_no_token_that_is_for_others_alone(web, world, api):
+    token = tokens_of(web, world, resource=DATA)["access_token"]
+    assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+
+
+def test_an_api_is_told_of_tokens_for_it_with_the_scopes_it_serves(web, world, api):
+    token = tokens_of(web, world)["access_token"]
+    said = look(web, api, token)
+    assert (said["active"], said["client_id"], said["sub"]) == (True, world.partner.id, world.person)
+    assert said["scope"] == "school students"
+    assert "email" in look(web, world.partner, token)["scope"]
+
+
+def test_an_api_is_told_nothing_of_tokens_for_others(web, world, api):
+    staff = world.another(resource=STAFF, resource_scopes=frozenset({"staff"}))
+    for_us = tokens_of(web, world, resource=ISSUER)
+    assert look(web, api, for_us["access_token"]) == {"active": False}
+    assert look(web, api, for_us["refresh_token"]) == {"active": False}
+    assert look(web, staff, tokens_of(web, world)["access_token"]) == {"active": False}
+
+
+def test_what_ended_is_inactive_for_the_api_too(web, world, api):
+    tokens = tokens_of(web, world)
+    world.partner.posts(web, "/oauth/revoke", {"token": tokens["refresh_token"]})
+    assert look(web, api, tokens["access_token"]) == {"active": False}
+
+
+def test_a_client_for_itself_may_name_an_api_too(web, world, api):
+    partner = world.another(
+        grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"}),
+        required_scopes=frozenset(), optional_scopes=frozenset(),
+    )  # fmt: skip
+    tokens = partner.posts(web, "/oauth/token", {"grant_type": "client_credentials", "resource": DATA}).json
+    assert audience(world, tokens) == DATA
+    assert look(web, api, tokens["access_token"])["scope"] == "schools.list"
