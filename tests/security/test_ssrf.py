@@ -4,12 +4,14 @@ import contextlib
 import io
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from idp.foundation.settings import Fetch
 from idp.foundation.web import fetch
+from tests.answering import answering
 
 STRICT = Fetch(timeout=1.0, allow_loopback=False, extra_ca="", private_hosts=())
 LOCAL = Fetch(timeout=1.0, allow_loopback=True, extra_ca="", private_hosts=())
@@ -127,3 +129,30 @@ def test_a_byte_now_and_then_does_not_hold_us(server):
 def test_a_download_shorter_than_announced_is_refused(server):
     with pytest.raises(fetch.FetchFailed):
         fetch.download(f"{server}/short", LOCAL, io.BytesIO(), most=1000)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+DRIPPED = {
+    "headers": OK + b"X-A: " + b"y" * 60 + b"\r\n\r\n{}",
+    "many answers before the answer": b"HTTP/1.1 100 Continue\r\n\r\n" * 4 + OK + b"\r\n{}",
+    "the size of a chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"y" * 60,
+    "a body that ends when it ends": OK + b"\r\n" + b"y" * 60,
+}
+
+
+@pytest.mark.parametrize("what", DRIPPED)
+def test_no_part_of_an_answer_may_be_dripped(what):
+    """Each byte comes in time; all of them take a quarter of a minute, and a thread of ours would wait for them."""
+    began = time.monotonic()
+    with answering() as server:
+        server.says, server.every, server.piece = DRIPPED[what], 0.2, 1
+        with pytest.raises(fetch.FetchFailed):
+            fetch.get(server.url, LOCAL)
+        took = time.monotonic() - began
+    assert took < 3
+
+
+def test_a_length_that_is_no_number_announces_nothing():
+    with answering() as server:
+        server.says = OK + b"Content-Length: \xb2\r\n\r\nabc"
+        assert fetch.download(server.url, LOCAL, io.BytesIO(), most=1000).status == 200

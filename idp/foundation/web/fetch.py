@@ -6,14 +6,16 @@ to the very address that was checked; no redirects, no cookies, no credentials; 
 
 import ipaddress
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, Self
 from urllib.parse import urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from idp.foundation.settings import Fetch
@@ -61,7 +63,7 @@ def download(url: str, rules: Fetch, to: BinaryIO, *, most: int, seconds: float 
             for chunk in _read(response, until, most):
                 written += to.write(chunk)
             announced = response.headers.get("Content-Length")
-            if announced is not None and announced.isdigit() and int(announced) != written:
+            if announced is not None and announced.isdecimal() and int(announced) != written:
                 raise FetchFailed(f"{url}: {announced} bytes were announced and {written} came")
         return Answer(response.status, _lower(response))
 
@@ -71,7 +73,8 @@ def _asked(
     method: str, url: str, rules: Fetch, *, headers: Mapping[str, str], body: bytes | None = None,
     seconds: float | None = None,
 ) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:  # fmt: skip
-    until = time.monotonic() + (seconds or rules.timeout)
+    seconds = seconds or rules.timeout
+    until = time.monotonic() + seconds
     address = _checked(url, rules)
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
@@ -79,24 +82,84 @@ def _asked(
     if parts.query:
         target += f"?{parts.query}"
     timeout = urllib3.Timeout(total=rules.timeout)
-    pool: urllib3.HTTPConnectionPool
-    if parts.scheme == "https":
-        pool = urllib3.HTTPSConnectionPool(
-            address, port, timeout=timeout, retries=False, server_hostname=host, assert_hostname=host,
-            cert_reqs="CERT_REQUIRED", ca_certs=rules.extra_ca or None,
-        )  # fmt: skip
-    else:
-        pool = urllib3.HTTPConnectionPool(address, port, timeout=timeout, retries=False)
     sent = {"Host": parts.netloc, "User-Agent": "IDaaS", **headers}
     try:
-        with pool:
-            response = pool.request(
-                method, target, headers=sent, body=body, redirect=False, preload_content=False, decode_content=True
-            )
-            yield response, until
-            response.release_conn()
+        with _Line(seconds) as line:
+            pool: urllib3.HTTPConnectionPool
+            if parts.scheme == "https":
+                pool = _SecurePool(
+                    address, port, timeout=timeout, retries=False, server_hostname=host, assert_hostname=host,
+                    cert_reqs="CERT_REQUIRED", ca_certs=rules.extra_ca or None, line=line,
+                )  # fmt: skip
+            else:
+                pool = _PlainPool(address, port, timeout=timeout, retries=False, line=line)
+            with pool:
+                response = pool.request(
+                    method, target, headers=sent, body=body, redirect=False, preload_content=False, decode_content=True
+                )
+                yield response, until
+                response.release_conn()
     except (HTTPError, OSError) as fault:
         raise FetchFailed(f"{url}: {type(fault).__name__}") from fault
+
+
+class _Line:
+    """The line to a server, cut after so many seconds.
+
+    A timeout is for one reading from it, and a server that sends a byte now and then never meets one: in its headers
+    alone there is room for hours.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._held: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def hold(self, connected: socket.socket) -> None:
+        """It is this one; TLS will take the socket itself away."""
+        self._held = connected.dup()
+        if self._timer.finished.is_set():
+            self._cut()
+
+    def _cut(self) -> None:
+        if self._held is not None:
+            with suppress(OSError):
+                self._held.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        if self._held is not None:
+            self._held.close()
+
+
+class _Held(HTTPConnection):
+    """A connection whose line is held."""
+
+    def __init__(self, *args: Any, line: _Line, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._line = line
+
+    def _new_conn(self) -> socket.socket:
+        connected = super()._new_conn()
+        self._line.hold(connected)
+        return connected
+
+
+class _HeldSecurely(_Held, HTTPSConnection):
+    """Likewise, with TLS."""
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Held
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HeldSecurely
 
 
 def _checked(url: str, rules: Fetch) -> str:
@@ -143,6 +206,8 @@ def _read(response: urllib3.BaseHTTPResponse, until: float, most: int) -> Iterat
         if time.monotonic() > until:
             raise FetchFailed("it took too long")
         yield chunk
+    if time.monotonic() > until:  # the line was cut, and this need not be all
+        raise FetchFailed("it took too long")
 
 
 def _lower(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
