@@ -1,54 +1,143 @@
-"""`python -m bench [--quick] [costs register …]`: measure, tell, and keep the figures in bench/results/."""
+"""`python -m bench [--quick] [costs http …]`: measure, tell, and keep the figures in bench/results/.
+
+`python -m bench compare ONE OTHER` says what moved between two of those files, and `python -m bench figures FILE
+docs/figures.md` writes one of them down for people.
+"""
 
 import argparse
 import os
 import sys
 import tempfile
+import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 os.environ["IDP_CONFIG"] = "config/test.toml"
 
 import psycopg
 
-from bench import costs, register, report
+from bench import costs, figures, growth, http, machine, memory, peers, register, report, start
+from bench.report import Figure
 from tests import postgresql
 
-TITLES = {
-    "costs": "What a request costs in process; × is times a bare Flask view in the same run",
-    "register": "The national register at full size",
-}
-PARTS = tuple(TITLES)
-DURABLE = ("synchronous_commit=on",)
+DURABLE: Final = ("synchronous_commit=on",)
 """As in production: what was committed is on the disk."""
+LAST: Final = {"memory", "start"}
+"""Parts of which one database is enough: the last, PostgreSQL where there is one."""
+
+Database = Callable[[], AbstractContextManager[str]]
+"""Makes an empty one, which is gone after the block."""
+Part = Callable[[Callable[[], str], str], list[Figure]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is done: rounds, requests, seconds, rows."""
+
+    rounds: int
+    calls: int
+    http_rounds: int
+    http_seconds: float
+    steady: float
+    schools: int
+    searches: int
+    families: tuple[int, ...]
+    load: float
+    requests: int
+    starts: int
+
+
+WHOLE: Final = Scale(
+    rounds=7, calls=100, http_rounds=3, http_seconds=1.2, steady=3.0, schools=52_000, searches=300,
+    families=(10_000, 1_000_000), load=4.0, requests=10_000, starts=5,
+)  # fmt: skip
+QUICK: Final = Scale(
+    rounds=3, calls=40, http_rounds=1, http_seconds=0.5, steady=0.7, schools=5_000, searches=60,
+    families=(10_000,), load=2.0, requests=1_000, starts=2,
+)  # fmt: skip
+SEEDS: Final = {"register": 52_000, "growth": growth.SEED}
+
+
+def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dict[str, Part]:
+    """How each part is measured on one kind of database, of which its first argument makes an empty one."""
+    rounds, seconds = scale.http_rounds, scale.http_seconds
+    return {
+        "costs": lambda new, kind: costs.measure(new(), kind, rounds=scale.rounds, calls=scale.calls),
+        "http": lambda new, kind: http.measure(new(), kind, rounds=rounds, seconds=seconds, steady=scale.steady),
+        "register": lambda new, kind: register.measure(new(), kind, schools, times=scale.searches) if schools else [],
+        "growth": lambda new, kind: growth.measure(new(), kind, sizes=scale.families, starts=2, seconds=scale.load),
+        "memory": lambda new, kind: memory.measure(new(), kind, requests=scale.requests),
+        "start": lambda new, kind: start.measure(new(), kind, times=scale.starts),
+        "peers": lambda new, kind: (
+            peers.measure(new, folder, rounds=rounds, seconds=seconds) if kind == "PostgreSQL" else []
+        ),
+    }
 
 
 def main() -> int:
     """Run the parts asked for; 1 when a goal was missed."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all of them otherwise")
-    parser.add_argument("--quick", action="store_true", help="smaller, and on SQLite alone")
-    asked = parser.parse_args()
-    if unknown := set(asked.parts) - set(PARTS):
-        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    parts = asked.parts or list(PARTS)
-
-    found: dict[str, list[report.Figure]] = {name: [] for name in parts}
+    match sys.argv[1:]:
+        case ["compare", one, other]:
+            report.compare(Path(one), Path(other))
+            return 0
+        case ["figures", file, page]:
+            Path(page).write_text(figures.page(report.read(Path(file))), "utf-8")
+            return 0
+    asked = _arguments()
+    scale = QUICK if asked.quick else WHOLE
+    if asked.huge:
+        scale = Scale(**(asdict(scale) | {"families": (*WHOLE.families, 10_000_000)}))
+    found: dict[str, list[Figure]] = {name: [] for name in asked.parts}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        schools = register.material(folder, 5_000 if asked.quick else 52_000) if "register" in parts else None
-        for kind, new in _databases(stack, folder, None if asked.quick else _server(stack)):
-            if "costs" in parts:
-                rounds, calls = (3, 40) if asked.quick else (7, 100)
-                found["costs"] += costs.measure(new(), kind, rounds=rounds, calls=calls)
-            if schools:
-                found["register"] += register.measure(new(), kind, schools, times=60 if asked.quick else 300)
-    for name, figures in found.items():
-        report.show(TITLES[name], figures)
-    print(f"\nKept in {report.keep(found, quick=asked.quick).relative_to(Path.cwd())}")
-    return int(any(figure.verdict == "MISSED" for figures in found.values() for figure in figures))
+        schools = register.material(folder, scale.schools) if "register" in found else None
+        server = None if asked.quick else _server(stack)
+        kinds = list(_databases(folder, server))
+        settings = {
+            "databases": machine.databases(server), "scale": asdict(scale), "seeds": SEEDS,
+            "load_before": round(os.getloadavg()[0], 2),
+        }  # fmt: skip
+        parts = _parts(scale, folder, schools)
+        for name in found:
+            began = time.monotonic()
+            for kind, database in kinds[-1:] if name in LAST else kinds:
+                found[name] += _measured(parts[name], kind, database)
+            print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+    for name, told in found.items():
+        report.show(report.TITLES[name], told)
+    print(f"\nKept in {report.keep(found, quick=asked.quick, **settings).relative_to(Path.cwd())}")
+    return _judged([figure for told in found.values() for figure in told])
+
+
+def _measured(part: Part, kind: str, database: Database) -> list[Figure]:
+    """One part on one kind of database; those that it made are gone afterwards."""
+    with ExitStack() as stack:
+        return part(lambda: stack.enter_context(database()), kind)
+
+
+def _arguments() -> argparse.Namespace:
+    parts = list(report.TITLES)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all of them otherwise")
+    parser.add_argument("--quick", action="store_true", help="smaller, on SQLite alone, and without peers")
+    parser.add_argument("--huge", action="store_true", help="growth to ten million rows: ten minutes more")
+    asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(parts):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    asked.parts = asked.parts or [name for name in parts if not (asked.quick and name == "peers")]
+    return asked
+
+
+def _judged(told: Sequence[Figure]) -> int:
+    missed = [figure for figure in told if figure.verdict == "MISSED"]
+    print(f"{sum(figure.verdict == 'reached' for figure in told)} goals reached, {len(missed)} missed")
+    return int(bool(missed))
 
 
 def _server(stack: ExitStack) -> str | None:
@@ -57,8 +146,22 @@ def _server(stack: ExitStack) -> str | None:
         return url
     if programs := postgresql.programs():
         return stack.enter_context(postgresql.a_server(programs, DURABLE))
-    print("No PostgreSQL here (Debian: postgresql): measuring on SQLite alone.")
+    print("No PostgreSQL here (Debian: postgresql): measuring on SQLite alone, and without peers.")
     return None
+
+
+def _databases(folder: Path, server: str | None) -> Iterator[tuple[str, Database]]:
+    yield "SQLite", lambda: _sqlite(folder)
+    if server:
+        yield "PostgreSQL", lambda: _postgres(server)
+
+
+@contextmanager
+def _sqlite(folder: Path) -> Iterator[str]:
+    file = folder / f"{uuid.uuid4().hex}.sqlite3"
+    yield f"sqlite:///{file}"
+    for each in folder.glob(f"{file.name}*"):
+        each.unlink()
 
 
 @contextmanager
@@ -68,12 +171,6 @@ def _postgres(server: str) -> Iterator[str]:
         connection.execute(f'CREATE DATABASE "{name}"')
         yield f"{base}/{name}".replace("postgresql://", "postgresql+psycopg://")
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-def _databases(stack: ExitStack, folder: Path, server: str | None) -> Iterator[tuple[str, Callable[[], str]]]:
-    yield "SQLite", lambda: f"sqlite:///{folder / uuid.uuid4().hex}.sqlite3"
-    if server:
-        yield "PostgreSQL", lambda: stack.enter_context(_postgres(server))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ def described() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
-        "load_average": round(os.getloadavg()[0], 2),
     }
 
 

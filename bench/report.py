@@ -1,7 +1,6 @@
 """Tables for people, JSON for `compare`: what was measured, on what, and what moved since."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,6 +9,16 @@ from typing import Any
 
 from bench import machine
 
+TITLES = {
+    "costs": "What a request costs in process; × is times a bare Flask view in the same run",
+    "http": "Over HTTP: one worker, its database beside it; per vCPU is per second of the server's processor time",
+    "register": "The national register at full size",
+    "growth": "As tables grow",
+    "memory": "What a worker holds in memory",
+    "start": "Cold starts",
+    "peers": "Peers, on this machine in this run; × is how many times their rate per vCPU ours is",
+}
+"""Every part, in the order of a run."""
 RESULTS = Path(__file__).parent / "results"
 MOVED = 0.15
 """A ratio that differs by more than this is marked."""
@@ -70,9 +79,15 @@ def keep(parts: Mapping[str, Sequence[Figure]], **settings: Any) -> Path:
     return file
 
 
+def read(file: Path) -> dict[str, Any]:
+    """What `keep` wrote."""
+    told: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return told
+
+
 def compare(one: Path, other: Path) -> None:
     """Print what moved between two runs; ratios (unit ×) by more than `MOVED` are marked."""
-    before, after = (_by_name(json.loads(path.read_text("utf-8"))) for path in (one, other))
+    before, after = _by_name(read(one)), _by_name(read(other))
     for name in sorted(before.keys() & after.keys()):
         was, now = before[name], after[name]
         moved = (now["value"] - was["value"]) / was["value"] if was["value"] else 0.0
@@ -86,7 +101,3 @@ def _by_name(told: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]
         for part, figures in told["figures"].items()
         for figure in figures
     }
-
-
-if __name__ == "__main__":
-    compare(Path(sys.argv[1]), Path(sys.argv[2]))

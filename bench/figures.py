@@ -1,0 +1,174 @@
+"""The page docs/figures.md: what one run found, for people. The words around the tables are kept here."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+Told = dict[str, Any]
+"""A figure as it was kept."""
+
+KINDS: Final = ("SQLite", "PostgreSQL")
+HOW: Final = """\
+# Figures
+
+Measured by `make bench` on {processor}, {cores} cores, {memory_gib} GiB, Linux {kernel}, Python {python}{postgresql}; \
+commit {commit}, {at}. {libraries}. The load average before it began was {load_before}. Another machine gives \
+other times: compare ratios (×, times a bare Flask view in the same run). **Missed** marks a goal of the \
+project's own that was not reached.
+"""
+COSTS: Final = """\
+## What a request costs in process
+
+Processor time on our side, and *share*: of all the time it takes, how much goes into what it cannot be done without \
+(a bare view, its hashes and signatures, as many bare statements and commits).
+"""
+HTTP: Final = """\
+## Over HTTP, on {kind}
+
+`idp serve` with one worker and its threads as they come, logging as in production; the load generator and the \
+database share the machine with it. *Per vCPU* is answers per second of the server's own processor time: the \
+database's is counted apart, as peers do. *One worker* is what came through on this machine. Latencies are those at \
+70 % of that, at a fixed rate, counted from the moment each request was due. Every answer was checked. Limits by \
+address were widened (`throttle.factor`), for the generator is one address.
+"""
+REGISTER: Final = """\
+## The national register at full size
+
+52,000 schools in the real 140-column format.
+"""
+GROWTH: Final = """\
+## As tables grow
+
+Refresh tokens are a row per family; access tokens have no row, and what one would have cost stands below. Retention \
+clears 20,000 expired rows in batches of 1,000 while refreshes go on at half of the maximum.
+"""
+MEMORY: Final = "## Memory and cold starts\n"
+PEERS: Final = """\
+## Peers beside us
+
+On the same machine in the same run, by the same generator, each with one worker process; per vCPU as above. What a \
+request does differs, and is told. In the last column, × is how many times their rate ours is.
+"""
+
+
+def page(told: Told) -> str:
+    """The whole page, of the parts that the run had."""
+    parts: dict[str, list[Told]] = told["figures"]
+    written = [_how(told)]
+    makers: dict[str, Callable[[list[Told]], Iterable[str]]] = {
+        "costs": _costs, "http": _http, "register": _register, "growth": _growth, "peers": _peers,
+    }  # fmt: skip
+    for name, make in makers.items():
+        if parts.get(name):
+            written += make(parts[name])
+    if small := [*parts.get("memory", ()), *parts.get("start", ())]:
+        written += [MEMORY, _listed(small)]
+    return "\n".join(written)
+
+
+def _how(told: Told) -> str:
+    machine, settings = told["machine"], told["settings"]
+    libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
+    server = settings["databases"].get("PostgreSQL")
+    beside = f", PostgreSQL {server['server_version']} beside it with fsync {server['fsync']}" if server else ""
+    kernel = ".".join(machine["kernel"].split(".")[:2])
+    return HOW.format(
+        **{**machine, "kernel": kernel, "libraries": libraries}, postgresql=beside, commit=told["commit"],
+        at=told["at"][:10], load_before=settings["load_before"],
+    )  # fmt: skip
+
+
+def _costs(figures: list[Told]) -> Iterator[str]:
+    yield COSTS
+    found = _by_kind(figures)
+    rows = []
+    for name in dict.fromkeys(name for name, _ in found):
+        row = [name]
+        for kind in KINDS:
+            of = found.get((name, kind), {})
+            told = of.get("processor") or of.get("elapsed") or {}
+            row += [_value(told, 2), _goal(told)]
+        share = found.get((name, "PostgreSQL"), {}).get("share", {})
+        rows.append([*row, _value(share, 0), _goal(share)])
+    yield _table(["request", "SQLite", "goal", "PostgreSQL", "goal", "share", "goal"], rows)
+
+
+def _http(figures: list[Told]) -> Iterator[str]:
+    found = _by_kind(figures)
+    for kind in KINDS:
+        rows = []
+        for name, of in [(name, of) for (name, its), of in found.items() if its == kind]:
+            rate = of["per vCPU"]
+            steady = [_value(of[f"p{per_cent} at 70 %"], 1) for per_cent in (50, 95, 99)]
+            rows.append([name, _value(rate, 0), _goal(rate), _value(of["at most, one worker"], 0), *steady])
+        if rows:
+            yield HTTP.format(kind=kind)
+            yield _table(["request", "per vCPU", "goal", "one worker", "p50", "p95", "p99"], rows)
+
+
+def _register(figures: list[Told]) -> Iterator[str]:
+    yield REGISTER
+    found = _by_kind(figures)
+    names = dict.fromkeys(figure["what"] for figure in figures)
+    columns = [found.get(("register", kind), {}) for kind in KINDS]
+    goals = [" / ".join(dict.fromkeys(filter(None, (_goal(of.get(name, {})) for of in columns)))) for name in names]
+    rows = [
+        [name, *(_value(of.get(name, {}), 2) for of in columns), goal] for name, goal in zip(names, goals, strict=True)
+    ]
+    yield _table(["", *KINDS, "goal"], rows)
+
+
+def _growth(figures: list[Told]) -> Iterator[str]:
+    yield GROWTH
+    yield _listed(figures)
+
+
+def _peers(figures: list[Told]) -> Iterator[str]:
+    yield PEERS
+    rows: dict[str, dict[str, Told]] = {}
+    for figure in figures:
+        rows.setdefault(figure["subject"], {})[figure["what"]] = figure
+    columns = ("per vCPU", "at most, one process", "we, times that")
+    ordered = sorted(rows.items(), key=lambda row: (row[0].partition(":")[0], -row[1]["per vCPU"]["value"]))
+    told = [
+        [name, *(_value(of.get(what, {}), 1 if what == columns[-1] else 0) for what in columns)] for name, of in ordered
+    ]
+    yield _table(["", "per vCPU", "one process", "we, beside it"], told)
+
+
+def _listed(figures: Sequence[Told]) -> str:
+    rows = [[figure["subject"], figure["what"], _value(figure, 2), _goal(figure)] for figure in figures]
+    return _table(["", "", "", "goal"], rows)
+
+
+def _by_kind(figures: list[Told]) -> dict[tuple[str, str], dict[str, Told]]:
+    """Figures by subject without its database, the database, and what was measured."""
+    found: dict[tuple[str, str], dict[str, Told]] = {}
+    for figure in figures:
+        name, _, kind = figure["subject"].rpartition(", ")
+        found.setdefault((name, kind), {})[figure["what"]] = figure
+    return found
+
+
+def _value(figure: Told, digits: int) -> str:
+    if not figure:
+        return ""
+    said = f"{figure['value']:,.{digits}f} {figure['unit']}".strip()
+    return said if _is_good(figure) else f"**{said} missed**"
+
+
+def _goal(figure: Told) -> str:
+    if not figure or figure["goal"] is None:
+        return ""
+    return f"{'≥' if figure['at_least'] else '≤'} {figure['goal']:,g}"
+
+
+def _is_good(figure: Told) -> bool:
+    goal = figure["goal"]
+    if goal is None:
+        return True
+    return bool(figure["value"] >= goal if figure["at_least"] else figure["value"] <= goal)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
