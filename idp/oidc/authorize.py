@@ -17,7 +17,6 @@ from flask import redirect, request as browser_request, url_for
 from werkzeug import Response
 
 from idp.foundation import clock
-from idp.foundation.web import security
 from idp.oidc import claims, errors, requests, server as protocol
 from idp.oidc.grants.authorization_code import Approval
 from idp.oidc.incoming import Request
@@ -123,9 +122,6 @@ def _send_to(found: Step, request: Request) -> Response:
         raise found.otherwise(description="This needs the person, and prompt is none.")
     requests.keep_here(request)
     back = requests.address(request)
-    security.remember_destination(
-        back, security.origin_of(str(request.answer_to)), request.client.registered.client_name
-    )
     return redirect(found.address(back, request), 303)
 
 

@@ -7,7 +7,7 @@ kept request, which is a secret, stored as its digest, and good only in the brow
 import secrets
 from datetime import timedelta
 from typing import Any, Final, cast
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import flask
 from sqlalchemy import Table, bindparam, insert, select, update
@@ -16,6 +16,8 @@ from idp.foundation import clock, crypto, database, runtime
 from idp.foundation.database import Instant
 from idp.foundation.prepared import Prepared
 from idp.foundation.web import security
+from idp.foundation.web.security import Destination
+from idp.oidc import client as clients
 from idp.oidc.client import OAuthClient
 from idp.oidc.errors import StaleRequest
 from idp.oidc.incoming import Kept, Parameters, Request
@@ -111,6 +113,22 @@ def address(request: Request, path: str = AUTHORIZE_PATH, **more: str) -> str:
 def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str) -> str:
     """The local path for a client's kept request; an id that is not a URN of ours is no path's business."""
     return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **more})}"
+
+
+def destination(path: str) -> Destination | None:
+    """Where the kept request of a local address leads, if it may go on in this browser."""
+    parts = urlsplit(path)
+    named = dict(parse_qsl(parts.query))
+    client, urn = clients.find(named.get("client_id")), named.get("request_uri", "")
+    if parts.path != AUTHORIZE_PATH or client is None or not is_ours(urn):
+        return None
+    row = _row(crypto.digest(urn.removeprefix(URN)))
+    if row is None or row.client_id != client.id or row.used_at is not None or row.expires_at <= clock.now():
+        return None
+    uri = row.params["values"].get("redirect_uri", "")
+    if row.browser is None or not _is_this(row.browser) or not client.check_redirect_uri(uri):
+        return None
+    return Destination(security.origin_of(uri), client.registered.client_name)
 
 
 def _stale(which: str, client: OAuthClient) -> StaleRequest:

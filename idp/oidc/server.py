@@ -14,7 +14,17 @@ from flask import Flask, Request as FlaskRequest, Response, current_app, json, r
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation.settings import Settings
-from idp.oidc import authentication, backchannel, client as clients, errors, failures, incoming, responses, tokens
+from idp.oidc import (
+    authentication,
+    backchannel,
+    client as clients,
+    errors,
+    failures,
+    incoming,
+    requests,
+    responses,
+    tokens,
+)
 from idp.oidc.client import OAuthClient
 from idp.oidc.extensions.openid import OpenID
 from idp.oidc.extensions.pkce import S256Only
@@ -190,9 +200,13 @@ def build() -> Server:
 
 
 def configure(app: Flask, _settings: Settings) -> None:
-    """Build the server of `app`; leave where rooms below find them the token verifier and what makes logout tokens."""
+    """Build the server of `app`.
+
+    It leaves where rooms below find them: the token verifier, where a pending request leads, what makes logout tokens.
+    """
     app.extensions["idp.oidc"] = build()
     app.extensions["idp.access"] = tokens.read
+    app.extensions["idp.destinations"] = requests.destination
     app.extensions.setdefault(events.MAKERS, {})[told.LOGOUT] = backchannel.form
 
 

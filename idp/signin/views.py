@@ -65,20 +65,25 @@ def cancelled(back: str) -> str:
 
 
 def _page(form: SignIn, back: str, *, status: int | None = None) -> Response:
-    security.allow_form_to(back)
-    partner = security.partner_behind(back)
     return make_response(
-        render_template("signin/sign_in.html", form=form, back=back, partner=partner),
+        render_template("signin/sign_in.html", form=form, back=back, partner=_partner_behind(back)),
         status or (422 if form.errors else 200),
     )
+
+
+def _partner_behind(back: str) -> str | None:
+    """Whose request waits there, if any; the forms of this answer may then lead to them."""
+    if (found := security.destination_of(back)) is None:
+        return None
+    security.allow_form_origin(found.origin)
+    return found.partner
 
 
 def _refused(refused: Refusal, form: SignIn, back: str) -> Response:
     """The page for each way in which a password does not get in."""
     if isinstance(refused, password.NotInStanding):
-        security.allow_form_to(back)
-        partner = security.partner_behind(back)
-        page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=cancelled(back))
+        partner, leave = _partner_behind(back), cancelled(back)
+        page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=leave)
         return make_response(page, refused.status)
     if isinstance(refused, TooManyRequests):
         return _later(make_response(render_template("signin/locked.html", locked=refused)), refused)

@@ -44,11 +44,30 @@ def test_state_nonce_and_challenge_never_pass_through_our_pages(web, world):
     assert "a-secret" not in response.text
 
 
-def test_the_partner_is_named_on_the_sign_in_page_whose_form_may_lead_to_it(web, world):
-    response = follow(web, web.get(world.partner.link()))
+def leads_to_the_partner(response):
+    """Chromium holds `form-action` against where a form's answer redirects to (protocol.md §3.9)."""
     assert "Assembly wants to connect to your school" in response.text
     policy = response.headers["Content-Security-Policy"]
     assert "form-action 'self' https://assembly.example;" in policy
+
+
+def test_the_partner_is_named_on_the_sign_in_page_whose_form_may_lead_to_it(web, world):
+    response = follow(web, web.get(world.partner.link()))
+    leads_to_the_partner(response)
+    leads_to_the_partner(sign_in(web, response, world.username, "not the password"))
+
+
+def test_a_request_that_cannot_go_on_here_says_nothing_of_its_partner(web, another, world, clock):
+    response = follow(web, web.get(world.partner.link()))
+    there = response.request.full_path
+    wrong = there.replace(world.partner.id, world.another().id), there.replace("request_uri", "x"), there + "x"
+    changed = [*map(web.get, wrong), another().get(there)]
+    clock.move(timedelta(hours=2))
+    changed.append(web.get(there))
+    for page_without in changed:
+        assert page_without.status_code == 200
+        assert "Assembly wants" not in page_without.text
+        assert "form-action 'self';" in page_without.headers["Content-Security-Policy"]
 
 
 def test_cancel_on_the_sign_in_page_is_access_denied(web, world):
@@ -90,6 +109,8 @@ def test_tabs_opened_at_the_same_instant_in_a_new_browser_all_go_on(web, another
         for cookie in tab.headers.getlist("Set-Cookie"):
             name, value = cookie.split(";")[0].split("=", 1)
             web.set_cookie(name, value, domain="localhost")
+    for tab in tabs:
+        leads_to_the_partner(follow(web, tab))
     first = follow(web, sign_in(web, follow(web, tabs[0]), world.username))
     assert sent(follow(web, press(web, first, "allow", authority="y")))["state"] == "one"
     back = query_of(tabs[1].location)["next"]

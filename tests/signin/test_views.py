@@ -21,14 +21,10 @@ def quoted(path):
 
 @pytest.fixture
 def assembly_asks(app, jo):
-    """The dispatcher has left the partner's name beside the return address."""
-    with app.test_request_context():
-        from flask import session
-
-        security.remember_destination(PENDING, "https://assembly.example", "Assembly")
-        kept = dict(session)
-    with jo.web.session_transaction() as cookie:
-        cookie.update(kept)
+    """A request of Assembly's waits behind this address."""
+    waiting = {PENDING: security.Destination("https://assembly.example", "Assembly")}
+    with mock.patch.dict(app.extensions, {"idp.destinations": waiting.get}):
+        yield
 
 
 def test_signing_in_leads_to_where_one_was_going(jo, account):

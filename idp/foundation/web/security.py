@@ -6,11 +6,12 @@ test walks the URL map for such routes.
 
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, current_app, g, redirect, request, session, url_for
+from flask import Flask, Request, Response, current_app, g, redirect, request, url_for
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -26,8 +27,6 @@ csrf = CSRFProtect()
 
 HEALTH: Final = frozenset({"/healthz", "/readyz"})
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
-DESTINATIONS: Final = 10
-"""Pending requests a browser's cookie remembers the partner's origin for."""
 
 View = Callable[..., ResponseReturnValue]
 
@@ -87,26 +86,22 @@ def local_path(path: str | None, otherwise: str = "/") -> str:
     return otherwise if parts.scheme or parts.netloc else path
 
 
-def remember_destination(path: str, origin: str, partner: str = "") -> None:
-    """Note that the journey behind `path` ends at `origin`, so that pages on the way let a form lead there.
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a journey ends: at this source (CSP), with the partner of this name."""
 
-    Chromium applies `form-action` to the redirects after a submission (protocol.md §3.9). `partner` is the
-    name of who asks, for those pages to say.
+    origin: str
+    partner: str
+
+
+def destination_of(path: str | None) -> Destination | None:
+    """Where the journey behind a local path ends, so that pages on the way can say so and let a form lead there.
+
+    Chromium applies `form-action` to the redirects after a submission (protocol.md §3.9). The room that keeps
+    pending requests left in `app.extensions` what tells.
     """
-    known = [entry for entry in session.get("destinations", []) if entry[0] != path]
-    session["destinations"] = [*known, [path, origin, partner]][-DESTINATIONS:]
-
-
-def allow_form_to(path: str | None) -> None:
-    """On the page being answered, let forms lead to the origin remembered for `path`, if there is one."""
-    for known, origin, _ in session.get("destinations", []):
-        if known == path:
-            allow_form_origin(origin)
-
-
-def partner_behind(path: str | None) -> str | None:
-    """The name of the partner whose request waits behind `path`, if one was remembered."""
-    return next((partner for known, _, partner in session.get("destinations", []) if known == path and partner), None)
+    tell: Callable[[str], Destination | None] | None = current_app.extensions.get("idp.destinations")
+    return tell(path) if tell and path else None
 
 
 def allow_form_origin(origin: str) -> None:
