@@ -12,6 +12,7 @@ import pytest
 from idp.foundation.settings import Fetch
 from idp.foundation.web import fetch
 from tests.answering import answering
+from tests.fuzz.answers import listening
 
 STRICT = Fetch(timeout=1.0, allow_loopback=False, extra_ca="", private_hosts=())
 LOCAL = Fetch(timeout=1.0, allow_loopback=True, extra_ca="", private_hosts=())
@@ -156,3 +157,10 @@ def test_a_length_that_is_no_number_announces_nothing():
     with answering() as server:
         server.says = OK + b"Content-Length: \xb2\r\n\r\nabc"
         assert fetch.download(server.url, LOCAL, io.BytesIO(), most=1000).status == 200
+
+
+def test_what_a_server_sends_in_place_of_headers_is_not_quoted_in_our_log(app):
+    with answering() as server, listening() as heard:
+        server.says = OK + b"\x00: <zq9>" + b"x" * 60_000 + b"\r\n\r\nabc"
+        assert fetch.get(server.url, LOCAL).body == b"abc"
+    heard.check(["<zq9>"])

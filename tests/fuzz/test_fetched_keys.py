@@ -1,0 +1,129 @@
+"""Whatever stands at a client's `jwks_uri`, and however it is sent: an assertion is believed by its own key, or not."""
+
+import gzip
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+
+from tests import factories
+from tests.answering import answering
+from tests.fuzz import answers
+from tests.fuzz.conftest import GRANTS
+from tests.fuzz.depth import deep
+from tests.fuzz.hostile import anything, odd
+from tests.oidc.signing import Signer, b64, jwks, key
+
+OWN = jwks(key("ES256"))["keys"][0]
+PRIVATE = key("ES256").as_dict(private=True)["d"]
+SHARED = OctKey.import_key(b"a secret that everybody may read, and nobody is to believe")
+WEAK = RSAKey.generate_key(1024)
+ODD_KEYS: tuple[Any, ...] = (
+    OWN, OWN, OWN | {"d": PRIVATE}, OWN | {"use": "enc"}, OWN | {"alg": "ES384"}, OWN | {"key_ops": ["sign"]},
+    OWN | {"kid": None}, OWN | {"kid": 5}, OWN | {"kid": "\ud800"}, OWN | {"crv": "P-384"}, OWN | {"crv": "secp256k1"},
+    OWN | {"x": ""}, OWN | {"x": "é"}, OWN | {"x": OWN["y"]}, OWN | {"x": "A" * 43}, OWN | {"x": "A" * 9000},
+    OWN | {"x5c": ["x"]}, OWN | {"x5u": "https://evil.example"}, OWN | {"kty": "ec"}, OWN | {"kty": ["EC"]},
+    SHARED.as_dict(private=True) | {"kid": "ec-1"}, {"kty": "oct", "kid": "ec-1", "k": ""}, WEAK.as_dict(private=False),
+    {"kty": "RSA", "n": "AQ", "e": "AQAB"}, {"kty": "RSA", "n": "A" * 50_000, "e": "AQAB"},
+    {"kty": "RSA", "e": 3, "n": 5},
+    {"kty": "OKP", "crv": "Ed25519", "x": "AA"}, OKPKey.generate_key("X25519").as_dict(private=False),
+    ECKey.generate_key("P-521").as_dict(private=False), {"kty": "none"}, {}, [], None, 5, "x", [OWN], {"keys": [OWN]},
+)  # fmt: skip
+DOCUMENTS: tuple[bytes, ...] = (
+    b"", b"null", b"5", b"[]", b'""', b"{}", b'{"keys":5}', b'{"keys":{}}', b'{"keys":[]}', b'{"keys":[[]]}', b"{",
+    b'{"keys":' + b"[" * 5000 + b"]" * 5000 + b"}", b'{"a":' * 5000 + b"1" + b"}" * 5000, b"9" * 60_000, b"\xff\xfe{}",
+    b'{"keys":[' + b",".join([json.dumps(OWN).encode()] * 21) + b"]}", json.dumps({"keys": [OWN, OWN]}).encode(),
+    b'{"keys":[],"keys":[' + json.dumps(OWN).encode() + b"]}", json.dumps({"keys": [OWN]}).encode("utf-16"),
+    b"\xef\xbb\xbf" + json.dumps({"keys": [OWN]}).encode(), b'{"keys":[NaN,Infinity]}', b"<html>", b" " * 70_000,
+    json.dumps({"keys": [OWN | {"kid": f"ec-{number}"} for number in range(2, 22)]}).encode(),
+)  # fmt: skip
+SOUND = b"HTTP/1.1 200 OK\r\n\r\n"
+HEADERS: tuple[bytes, ...] = (
+    b"Content-Type: text/html", b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: 99999999999999999999",
+    b"Content-Length: \xb2", b"Content-Length: 1\r\nContent-Length: 2", b"Transfer-Encoding: chunked",
+    b"Transfer-Encoding: chunked\r\n\r\n-5", b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffffff",
+    b"Content-Encoding: gzip", b"Content-Encoding: deflate, gzip, br", b"A: b\r\n" * 500, b"A: " + b"b" * 70_000,
+    b"\x00: \xff", b"\r\n", b"Location: http://169.254.169.254/", b"Location: \xff\x00",
+)  # fmt: skip
+HEADS: tuple[bytes, ...] = (
+    *(b"HTTP/1.1 200 OK\r\n" + each + b"\r\n\r\n" for each in HEADERS),
+    *(b"HTTP/1.1 302 Found\r\n" + each + b"\r\n\r\n" for each in HEADERS[-2:]),
+    b"HTTP/1.0 200\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\n\r\n", b"HTTP/1.1 500 Oh\r\n\r\n",
+    b"HTTP/1.1 999 x\r\n\r\n", b"HTTP/1.1 x\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n" * 3, b"HTTP/1.1 101 S\r\n\r\n",
+    b"\x16\x03\x01", b"",
+)  # fmt: skip
+members = st.sampled_from(["kty", "crv", "x", "y", "kid", "use", "alg", "key_ops", "d", "n", "e", "k", "x5c", "ext"])
+some_key = st.one_of(
+    st.sampled_from(ODD_KEYS),
+    st.builds(lambda more: OWN | more, st.dictionaries(members, anything, max_size=2)),
+    anything,
+)
+document = st.one_of(
+    st.sampled_from(DOCUMENTS), st.binary(max_size=60),
+    st.builds(
+        lambda keys, more: json.dumps({"keys": keys, **more}).encode(), st.lists(some_key, max_size=4),
+        st.dictionaries(odd | st.just("keys"), anything, max_size=1),
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server():
+    with answering() as served:
+        yield served
+
+
+@dataclass
+class Asked:
+    """Both assertions of a new client: signed by its key, and by a secret that its key set names."""
+
+    by_its_key: Any
+    by_a_secret: Any
+
+
+def _asks(ground: Any, server: Any) -> Asked:
+    with ground.work():
+        client = factories.a_client(
+            token_endpoint_auth_method="private_key_jwt", jwks_uri=server.url, grant_types=GRANTS,
+            client_scopes=frozenset({"schools.list"}),
+        )  # fmt: skip
+        signer = Signer(client.id)
+    asked = [
+        signer.posts(ground.web, "/oauth/token", {"grant_type": "client_credentials"}, assertion=assertion)
+        for assertion in (signer.assertion(), signer.assertion(alg="HS256", key=SHARED, header={"kid": "ec-1"}))
+    ]
+    for answer in asked:
+        answers.check(answer, (), ground.secrets)
+    ground.heard.check((*ground.secrets, PRIVATE, b64(SHARED.raw_value)))
+    assert asked[1].status_code == 401
+    return Asked(*asked)
+
+
+def test_a_sound_key_set_is_believed(ground, server):
+    server.says = SOUND + json.dumps({"keys": [OWN]}).encode()
+    assert _asks(ground, server).by_its_key.status_code == 200
+
+
+@pytest.mark.parametrize("number", range(len(DOCUMENTS)))
+def test_a_document_that_is_no_key_set_is_a_refusal(ground, server, number):
+    server.says = SOUND + DOCUMENTS[number]
+    _asks(ground, server)
+
+
+@pytest.mark.parametrize("number", range(len(HEADS)))
+def test_however_it_is_sent(ground, server, number):
+    for body in (json.dumps({"keys": [OWN]}).encode(), gzip.compress(b" " * 20_000_000), b"\xff" * 200_000):
+        server.says = HEADS[number] + body
+        _asks(ground, server)
+
+
+@deep(1.5)
+@given(head=st.sampled_from(HEADS), body=document, sound=st.booleans())
+def test_whatever_stands_there_is_believed_only_as_the_clients_own_key(ground, server, head, body, sound):
+    server.says = (SOUND if sound else head) + body
+    if _asks(ground, server).by_its_key.status_code == 200:
+        assert OWN["x"].encode() in body.replace(b"\x00", b"")
+        assert PRIVATE.encode() not in body
