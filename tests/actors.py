@@ -113,8 +113,9 @@ class SchoolAdmin:
     # Reading
 
     def sees(self, heading: str | re.Pattern[str]) -> None:
-        """The page they are on by now has this heading."""
+        """The page they are on by now has this heading, and all that belongs to it has come: styles and scripts too."""
         expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
+        self.page.wait_for_load_state()
 
     def reads(self, *texts: str) -> None:
         """The page says this."""
@@ -145,6 +146,7 @@ class SchoolAdmin:
         """At the partner's front door, on to our sign-in page."""
         self.page.goto(partner.url)
         self.page.get_by_role("link", name="Sign in with your school account").click()
+        self.page.wait_for_load_state()
 
     def signs_in(self, username: str | None = None, password: str | None = None) -> None:
         """On the sign-in page, with Estab ID and password unless told otherwise."""

@@ -122,7 +122,7 @@ def at_once(work: Work) -> Callable[..., list[Any]]:
         ready, outcomes = threading.Barrier(times), []
 
         def one() -> None:
-            ready.wait(10)
+            ready.wait(60)
             try:
                 with work():
                     outcome = job()
@@ -134,7 +134,7 @@ def at_once(work: Work) -> Callable[..., list[Any]]:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(300)
         return outcomes
 
     return run

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ from tests.databases import Place
 from tests.mail import Outbox
 from tests.serving import a_provider
 
-expect.set_options(timeout=10_000)
+PATIENCE = 60_000
+"""Milliseconds until what should happen has not: a busy machine is slow, and nobody waits for what is there."""
+
+expect.set_options(timeout=PATIENCE)
 
 WIDTHS = {"desk": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=800)}
 SMALLEST = ViewportSize(width=320, height=256)
@@ -155,7 +159,7 @@ def a_window(chromium: Browser) -> Iterator[AWindow]:
     def open_one(width: str = "desk", **differs: Any) -> Page:
         context = chromium.new_context(viewport=WIDTHS[width], reduced_motion="reduce", **differs)
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         context.on("weberror", lambda fault: faults.append(str(fault.error)))
         context.on("response", noticed)
         context.on("console", complained)
@@ -165,6 +169,17 @@ def a_window(chromium: Browser) -> Iterator[AWindow]:
     for context in contexts:
         context.close()
     assert faults == [], "the browser's console complains"
+
+
+@pytest.fixture
+def hold_the_clock() -> Callable[[Page], None]:
+    """`hold_the_clock(page)`: from now on it is the same moment there, until `page.clock.run_for(…)`."""
+
+    def hold(page: Page) -> None:
+        page.clock.install()
+        page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))  # it can only go on to a moment, not back
+
+    return hold
 
 
 @pytest.fixture
@@ -201,20 +216,26 @@ def looks_right() -> LooksRight:
     """`looks_right(page, "sign-in")`: axe finds nothing, and nothing is wider than the window."""
 
     def check(page: Page, name: str) -> None:
-        page.evaluate("document.fonts.ready.then(() => true)")  # and the style sheets before them
+        page.wait_for_load_state()
+        page.evaluate("document.fonts.ready.then(() => true)")
         assert page.title().strip()
-        usual = page.viewport_size
-        page.set_viewport_size(SMALLEST)
+        usual = page.viewport_size or WIDTHS["desk"]
+        _resize(page, SMALLEST)
         _fits(page, name)
         page.evaluate(AXE)
         for width, scheme in product(WIDTHS, SCHEMES) if PICTURES_WANTED else SEEN_BY_AXE:
-            page.set_viewport_size(WIDTHS[width])
+            _resize(page, WIDTHS[width])
             page.emulate_media(color_scheme=scheme)
             _check(page, name, width, scheme)
-        page.set_viewport_size(usual or WIDTHS["desk"])
+        _resize(page, usual)
         page.emulate_media(color_scheme="light")
 
     return check
+
+
+def _resize(page: Page, size: ViewportSize) -> None:
+    page.set_viewport_size(size)
+    page.wait_for_function("width => window.innerWidth === width", arg=size["width"])
 
 
 def _fits(page: Page, name: str) -> None:

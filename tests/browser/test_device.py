@@ -31,11 +31,13 @@ def device(behind, issuer):
         auth = (client.id, secret_of(client.id))
 
     def ask(scope="openid school students attendance students.sen"):
-        return requests.post(f"{issuer}/oauth/device_authorization", auth=auth, data={"scope": scope}, timeout=5).json()
+        return requests.post(
+            f"{issuer}/oauth/device_authorization", auth=auth, data={"scope": scope}, timeout=60
+        ).json()
 
     def polls(codes):
         form = {"grant_type": GRANT, "device_code": codes["device_code"]}
-        return requests.post(f"{issuer}/oauth/token", auth=auth, data=form, timeout=5).json()
+        return requests.post(f"{issuer}/oauth/token", auth=auth, data=form, timeout=60).json()
 
     ask.polls = polls
     return ask

@@ -30,7 +30,9 @@ def test_the_first_tab_offers_to_skip_to_the_content(page, issuer, press):
     skip = page.get_by_role("link", name="Skip to the content")
     expect(skip).to_be_focused()
     expect(skip).to_be_in_viewport()
-    press("Enter", "Tab")
+    press("Enter")
+    page.wait_for_url("**#main")
+    press("Tab")
 
     expect(page.locator("#username")).to_be_focused()
 

@@ -53,6 +53,7 @@ def test_while_a_message_is_read_new_mail_is_announced(page, address, arrives):
     arrives("First")
     page.goto(address)
     page.get_by_role("link", name="First").click()
+    expect(page.locator("main")).to_contain_text("Your code is 123456")
 
     arrives("Second")
 
@@ -71,8 +72,7 @@ def test_a_link_in_a_mail_opens_in_a_new_tab(page, address, arrives, looks_right
     with page.context.expect_page() as opened:
         mail.get_by_role("link", name="Verify my e-mail address").click()
 
-    opened.value.wait_for_load_state()
-    assert opened.value.url == f"{address}/healthz"
+    expect(opened.value).to_have_url(f"{address}/healthz")
     assert "/messages/" in page.url
 
 

@@ -4,10 +4,10 @@ import pytest
 
 
 @pytest.fixture
-def waiting(an_admin, partner):
+def waiting(an_admin, partner, hold_the_clock):
     """Somebody who came from a partner, looks at "Check your e-mail", and whose browser's clock we hold."""
     admin = an_admin()
-    admin.page.clock.install()
+    hold_the_clock(admin.page)
     admin.starts_at(partner)
     admin.follows("Register your school")
     admin.chooses_directly()
@@ -67,6 +67,7 @@ def test_the_first_browser_is_told_that_the_school_is_registered_and_goes_on_wit
     waiting.page.clock.run_for(3_100)
     waiting.sees("Your school is registered")
     waiting.reads(elsewhere.estab_id)
+    waiting.page.clock.resume()
     looks_right(waiting.page, "registered-elsewhere")
     waiting.follows("Sign in to continue to Assembly")
     waiting.signs_in(elsewhere.estab_id, elsewhere.password)
@@ -93,4 +94,5 @@ def test_somebody_who_did_not_ask_says_so_and_nothing_is_set_up(waiting, a_windo
 
     waiting.page.clock.run_for(3_100)
     waiting.sees("This registration has ended")
+    waiting.page.clock.resume()
     looks_right(waiting.page, "registration-ended")

@@ -13,6 +13,7 @@ def test_text_in_a_wrong_field_stays_where_it_was(page, issuer):
     before = padding(box, "Left")
     page.get_by_role("button", name="Search", exact=True).click()
     expect(box).to_have_attribute("aria-invalid", "true")
+    page.wait_for_load_state()
 
     assert padding(box, "Left") == before
 
@@ -22,6 +23,7 @@ def test_a_wrong_password_field_keeps_its_text_clear_of_the_show_button(page, is
     page.locator("#sign-in").click()
     field = page.locator("#password")
     expect(field).to_have_attribute("aria-invalid", "true")
+    page.wait_for_load_state()
     button = page.get_by_role("button", name="Show password").bounding_box()
 
     assert padding(field, "Right") >= button["width"]
@@ -34,6 +36,7 @@ def test_a_wrong_tick_box_stays_square(an_admin):
     admin.page.locator("#sign-up").click()
     box = admin.page.locator("#declaration")
     expect(box).to_have_attribute("aria-invalid", "true")
+    admin.page.wait_for_load_state()
     size = box.bounding_box()
 
     assert size["width"] == size["height"]

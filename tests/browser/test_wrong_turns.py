@@ -146,7 +146,7 @@ def test_a_newer_link_supersedes_the_older(registering, later, looks_right):
     old = registering.newest("verify_email").links[0]
     with later(seconds=verify.AT_LEAST.total_seconds()):
         registering.presses("Send the e-mail again")
-    registering.reads(f"We have sent another e-mail to {registering.email}")
+        registering.reads(f"We have sent another e-mail to {registering.email}")
     looks_right(registering.page, "check-email-again")
 
     registering.page.goto(old)

@@ -19,7 +19,7 @@ PLAN = "Back-Channel Logout OP"
 MODULE = "oidcc-{}"
 LOGOUT = "OpenID Connect Back-Channel Logout 1.0"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
-SOON = 5.0
+SOON = 120.0
 """Seconds in which a logout token has to have come (protocol.md §3.9)."""
 
 spec = pytest.mark.spec

@@ -7,6 +7,7 @@ import pytest
 
 from idp.demo import places
 from idp.demo.places import WrongPort
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -17,11 +18,7 @@ def listener():
 
 @pytest.fixture
 def free():
-    found = []
-    for _ in range(3):
-        with closing(socket.create_server(("127.0.0.1", 0))) as server:
-            found.append(server.getsockname()[1])
-    return found
+    return [free_port() for _ in range(3)]
 
 
 def of(*ports):

@@ -1,12 +1,10 @@
 """Programs of a demonstration: started, waited for, and stopped together."""
 
-import socket
-from contextlib import closing
-
 import pytest
 
 from idp.demo import places, processes
 from idp.demo.processes import Died, Program, Running
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -17,8 +15,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def port():
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return server.getsockname()[1]
+    return free_port()
 
 
 def test_a_program_that_dies_is_named_and_its_last_words_are_kept(folder):

@@ -71,17 +71,17 @@ def test_a_password_of_a_hundred_thousand_characters_is_not_hashed():
 
 
 def test_beyond_the_queue_people_are_told_to_come_back():
-    passwords = crypto.Passwords(memory_kib=64, passes=1, waiting=1, patience=5)
+    passwords = crypto.Passwords(memory_kib=64, passes=1, waiting=1, patience=60)
     inside, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
         with passwords._one_at_a_time():
             inside.set()
-            leave.wait(10)
+            leave.wait(60)
 
     holding = threading.Thread(target=hold)
     holding.start()
-    inside.wait(10)
+    inside.wait(60)
     waiting = threading.Thread(target=passwords.hash, args=("one",))
     waiting.start()
     while passwords._queue._value:  # the second has queued

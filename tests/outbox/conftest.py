@@ -76,7 +76,7 @@ def serving():
     def start(handler=None, **options):
         handler = handler or Server()
         handler.port = free_port()
-        controller = Controller(handler, hostname="127.0.0.1", port=handler.port, **options)
+        controller = Controller(handler, hostname="127.0.0.1", port=handler.port, ready_timeout=60, **options)
         controller.start()
         running.append(controller)
         return handler
@@ -90,7 +90,7 @@ def serving():
 def server(serving, differing):
     """A mail server, and settings that send to it."""
     found = serving()
-    differing(mail={"channel": "smtp", "host": "127.0.0.1", "port": found.port, "timeout": 2})
+    differing(mail={"channel": "smtp", "host": "127.0.0.1", "port": found.port, "timeout": 60})
     return found
 
 

@@ -186,7 +186,7 @@ def test_several_workers_send_each_message_once(posted, way, work):
     ready = threading.Barrier(4)
 
     def deliver_until_empty():
-        ready.wait(10)
+        ready.wait(60)
         while deliver.run_once(work, "email"):
             pass
 
@@ -194,7 +194,7 @@ def test_several_workers_send_each_message_once(posted, way, work):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(300)
     ids = [letter.id for letter in way.sent]
     assert sorted(ids) == sorted(messages)
 

@@ -10,14 +10,14 @@ def all_at_once(times, job):
     ready, answers = threading.Barrier(times), []
 
     def one():
-        ready.wait(30)
+        ready.wait(60)
         answers.append(job())
 
     threads = [threading.Thread(target=one) for _ in range(times)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(300)
     return answers
 
 
