@@ -121,6 +121,7 @@ else:
 
 def session() -> Session:
     """The session of this request, command or job."""
+    g.has_session = True
     return cast("Session", db.session())
 
 
@@ -133,12 +134,6 @@ def connection() -> Connection:
     if found is None:
         engine = current_app.extensions["idp.reading" if "only_reads" in g else "idp.engine"]
         found = g.connection = engine.connect()
-    return found
-
-
-def connected() -> Connection | None:
-    """The connection, if there has been a use for one."""
-    found: Connection | None = g.get("connection")
     return found
 
 

@@ -6,16 +6,16 @@ logger stays at WARNING whatever is asked for, because at DEBUG it prints whole 
 
 import logging
 import re
-import secrets
 import sys
 import time
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from structlog.typing import EventDict, WrappedLogger
 
 from idp.foundation.settings import Settings
+from idp.foundation.web import door
 
 ALLOWED = frozenset(
     {
@@ -84,20 +84,15 @@ _UNTOLD = frozenset({"static", "brand_css", "health.healthz", "health.readyz"})
 
 
 def watch(app: Flask) -> None:
-    """Give every request an id, and write one line when it is answered."""
+    """Write one line when a request is answered."""
     log, plain = structlog.get_logger("idp.request"), logging.getLogger("idp.request")
-
-    @app.before_request
-    def begun() -> None:
-        g.request_id, g.began = secrets.token_hex(8), time.monotonic()
 
     @app.after_request
     def answered(response: Response) -> Response:
-        response.headers["X-Request-ID"] = g.request_id
         if plain.isEnabledFor(logging.INFO) and request.endpoint not in _UNTOLD:
             rule = request.url_rule.rule if request.url_rule else "(none)"
             log.info(
-                "request", request=g.request_id, method=request.method, route=rule, status=response.status_code,
-                ms=round((time.monotonic() - g.began) * 1000, 1), address=request.remote_addr,
+                "request", request=door.request_id(), method=request.method, route=rule, status=response.status_code,
+                ms=round((time.monotonic() - request.environ[door.BEGAN]) * 1000, 1), address=request.remote_addr,
             )  # fmt: skip
         return response

@@ -78,12 +78,13 @@ class Prepared:
         if not here.in_transaction() and "only_reads" not in here.get_execution_options():
             here.begin()
         bound = compiled.bound(values)
+        cursor = here.connection.cursor()
+        if here.dispatch.before_cursor_execute:  # whoever listens to SQLAlchemy's statements hears of these too
+            here.dispatch.before_cursor_execute(here, cursor, compiled.sql, bound, None, False)
         try:
-            cursor = here.connection.cursor()
-            if here.dispatch.before_cursor_execute:  # whoever listens to SQLAlchemy's statements hears of these too
-                here.dispatch.before_cursor_execute(here, cursor, compiled.sql, bound, None, False)
             cursor.execute(compiled.sql, bound)
         except dialect.loaded_dbapi.Error as fault:
+            cursor.close()
             raise _told(fault, compiled.sql, here) from fault
         return compiled, cursor
 

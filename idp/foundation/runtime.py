@@ -5,7 +5,7 @@ Verb modules know no Flask; they ask here.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import Flask, current_app
 
@@ -31,32 +31,35 @@ def configure(app: Flask, settings: Settings) -> None:
     app.extensions["idp"] = Runtime(settings, Sealer(settings.secrets.sealing), hasher)
 
 
-def _current() -> Runtime:
-    found: Runtime = current_app.extensions["idp"]
+def _extensions() -> dict[str, Any]:
+    """What hangs on the application, past the proxy: asked for a dozen times in a request."""
+    found: dict[str, Any] = current_app._get_current_object().extensions  # type: ignore[attr-defined]  # noqa: SLF001
     return found
 
 
 def settings() -> Settings:
     """The settings, read once at start."""
-    return _current().settings
+    found: Settings = _extensions()["idp"].settings
+    return found
 
 
 def sealer() -> Sealer:
     """What seals values at rest."""
-    return _current().sealer
+    found: Sealer = _extensions()["idp"].sealer
+    return found
 
 
 def passwords() -> Passwords:
     """What hashes passwords, one at a time."""
-    return _current().passwords
+    found: Passwords = _extensions()["idp"].passwords
+    return found
 
 
 def kept(name: str, make: Callable[[], T]) -> T:
     """What a room keeps for the life of the application, such as its key ring; made when first asked for."""
-    if name not in current_app.extensions:
-        current_app.extensions.setdefault(name, make())
-    found: T = current_app.extensions[name]
-    return found
+    here = _extensions()
+    found: T | None = here.get(name)
+    return here.setdefault(name, make()) if found is None else found
 
 
 def url(path: str) -> str:

@@ -27,7 +27,7 @@ ASSERTION: Final = "client_assertion"
 def presented(request: Request) -> str:
     """The one method the request uses; two are `invalid_request` (RFC 6749 §2.3)."""
     tried = {
-        "client_secret_basic": "Authorization" in request.headers,
+        "client_secret_basic": bool(request.authorization),
         "client_secret_post": "client_secret" in request.sent,
         ASSERTION: "client_assertion" in request.sent or "client_assertion_type" in request.sent,
     }
@@ -41,7 +41,7 @@ def presented(request: Request) -> str:
 
 def tried_basic(request: Request) -> bool:
     """Whether the client used HTTP Basic, and so is to be told of it (RFC 6749 §5.2)."""
-    return str(request.headers.get("Authorization", "")).lower().startswith("basic")
+    return request.authorization[:5].lower() == "basic"
 
 
 def claimed(asked: FlaskRequest) -> str | None:
@@ -55,7 +55,7 @@ def claimed(asked: FlaskRequest) -> str | None:
 
 def why_not(request: Request, method: str) -> tuple[str, str]:
     """What failed, as parameter and fact: for the client's own log, and never for the answer."""
-    client = clients.find(_claimed(str(request.headers.get("Authorization", "")), request.sent))
+    client = clients.find(_claimed(request.authorization, request.sent))
     if client is None:
         return "client_id", "this client, or its partner, is disabled"
     registered = client.registered.token_endpoint_auth_method
@@ -76,7 +76,7 @@ def register(server: AuthorizationServer) -> None:
 
 
 def _by_basic(find: Finder, request: Request) -> OAuthClient | None:
-    client_id, secret = _basic(str(request.headers.get("Authorization", "")))
+    client_id, secret = _basic(request.authorization)
     named = request.sent.get("client_id")
     if client_id is None or named not in {None, client_id}:
         return None

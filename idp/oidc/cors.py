@@ -29,7 +29,7 @@ HEADERS: Final = {
 
 def allow(response: Response) -> Response:
     """Let the script read the answer if its origin is one of a public client's."""
-    if request.endpoint not in ENDPOINTS or (origin := request.headers.get("Origin")) is None:
+    if (origin := request.environ.get("HTTP_ORIGIN")) is None or request.endpoint not in ENDPOINTS:
         return response
     response.vary.add("Origin")
     if origin in _origins():

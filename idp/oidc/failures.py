@@ -64,8 +64,7 @@ def note_page(refused: NotToBeRedirected) -> None:
 
 def keep(response: Response) -> Response:
     """After the answer has been made: write what was noted into the client's log."""
-    noted, client_id = g.get("client_failures", []), g.get("client_asking")
-    if noted and client_id:
+    if (noted := g.get("client_failures")) and (client_id := g.get("client_asking")):
         try:
             _write(client_id, noted)
         except SQLAlchemyError as fault:  # no reason to fail what has been answered

@@ -6,11 +6,10 @@ parameter is noted here and refused by `checks`, which know whether the answer m
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 
@@ -67,22 +66,27 @@ class Parameters:
 
 def parameters(pairs: Iterable[tuple[str, str]]) -> Parameters:
     """Read name and value pairs of a query or a form."""
-    found: dict[str, list[str]] = defaultdict(list)
+    pairs = list(pairs)
+    is_suspicious = _is_malformed("".join([part for pair in pairs for part in pair]))
+    once: dict[str, str] = {}
+    resources: list[str] = []
     wrong: dict[str, str] = {}
     for name, value in pairs:
-        if _is_malformed(name):
+        if is_suspicious and _is_malformed(name):
             wrong["a parameter"] = "its name has characters that are not allowed"
-        elif value:
-            found[name].append(value)
-    for name, values in found.items():
-        if len(values) > 1 and name not in MANY:
+        elif not value:
+            continue
+        elif name in once:
             wrong[name] = "sent more than once"
-        elif any(len(value) > LIMITS.get(name, OTHERWISE) for value in values):
+        elif len(value) > LIMITS.get(name, OTHERWISE):
             wrong[name] = "too long"
-        elif any(_is_malformed(value) for value in values):
+        elif is_suspicious and _is_malformed(value):
             wrong[name] = "has characters that are not allowed"
-    once = {name: values[0] for name, values in found.items() if name not in MANY}
-    return Parameters(once, tuple(found.get("resource", ())), wrong)
+        if name in MANY:
+            resources.append(value)
+        else:
+            once.setdefault(name, value)
+    return Parameters(once, tuple(resources), wrong)
 
 
 def as_json(value: Any) -> str:
@@ -128,31 +132,39 @@ class Kept:
 class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
     """An OAuth request: Authlib's, with slots that our checks fill, each trusting those before it."""
 
-    client: "OAuthClient"
+    client: "OAuthClient" = cast("Any", None)
+    """There is one before any grant looks."""
+    kept: Kept | None = None
+    answer_to: str | None = None
+    """The redirect URI, once it is proven to be the client's."""
+    scopes: frozenset[str] = frozenset()
+    resource: frozenset[str] = frozenset()
+    prompt: frozenset[str] = frozenset()
+    max_age: int | None = None
+    claims: dict[str, list[str]] | None = None
+    acr: frozenset[str] = frozenset()
+    """The classes of sign-in that `claims` insists on; none if it does not."""
+    hinted: str | None = None
+    """The subject that `id_token_hint` or `claims` names."""
+    dpop_jkt: str | None = None
+    nonce: str | None = None
+    basis: Any = None
+    """At the token endpoint: what the code or refresh token stands for (`tokens.Basis`)."""
+    auth_method: Any = None
+    """This and the next are what Authlib notes on its requests."""
+    user: Any = None
+    authorization_code: Any = None
+    refresh_token: Any = None
+    credential: Any = None
 
     def __init__(self, flask: "FlaskRequest", sent: Parameters, endpoint: str) -> None:
-        # Authlib refuses plain http here by an error that nobody catches; whether https is needed is for the
-        # settings to say, and they did.
-        super().__init__(flask.method, f"https://{flask.host}{flask.path}", headers=flask.headers)
+        # Past Authlib's own, which refuses plain http by an error that nobody catches; whether https is needed is
+        # for the settings to say, and they did.
+        self.method, self.path, self.headers = flask.method, flask.path, flask.headers
+        self.authorization: str = flask.environ.get("HTTP_AUTHORIZATION", "")
+        """The `Authorization` header; empty where there is none."""
         self.payload = Payload(sent)
-        self.path = flask.path
         self.endpoint = endpoint
-        self.kept: Kept | None = None
-        self.answer_to: str | None = None
-        """The redirect URI, once it is proven to be the client's."""
-        self.scopes: frozenset[str] = frozenset()
-        self.resource: frozenset[str] = frozenset()
-        self.prompt: frozenset[str] = frozenset()
-        self.max_age: int | None = None
-        self.claims: dict[str, list[str]] | None = None
-        self.acr: frozenset[str] = frozenset()
-        """The classes of sign-in that `claims` insists on; none if it does not."""
-        self.hinted: str | None = None
-        """The subject that `id_token_hint` or `claims` names."""
-        self.dpop_jkt: str | None = None
-        self.nonce: str | None = None
-        self.basis: Any = None
-        """At the token endpoint: what the code or refresh token stands for (`tokens.Basis`)."""
 
     @property
     def sent(self) -> Parameters:

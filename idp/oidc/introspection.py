@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from flask import Request as FlaskRequest, Response, json
+from flask import Request as FlaskRequest, Response
 
 from idp.foundation import database, scopes
 from idp.oidc import errors, families, server as protocol, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Request
-from idp.oidc.server import NOT_STORED, Server
+from idp.oidc.server import Server
 from idp.oidc.tokens import Access
 
 DEAD = {"active": False}
@@ -27,7 +27,7 @@ def _look(_server: Server, request: Request) -> Response:
     if (token := request.sent.get("token")) is None:
         raise errors.invalid("token", "missing")
     said = about(token, request.client)
-    return Response(json.dumps(said), mimetype="application/json", headers=NOT_STORED)
+    return protocol.answered(said)
 
 
 def about(token: str, asking: OAuthClient) -> dict[str, Any]:

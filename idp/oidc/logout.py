@@ -7,10 +7,10 @@ only with a valid hint, and only to an address registered for its client.
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from flask import g, make_response, redirect, render_template, request as browser_request, url_for
+from flask import make_response, redirect, render_template, request as browser_request, url_for
 from werkzeug import Response
 
-from idp.foundation.web import security
+from idp.foundation.web import door, security
 from idp.keys import ring
 from idp.oidc import claims, client as clients, failures, incoming
 from idp.oidc.client import OAuthClient
@@ -134,7 +134,7 @@ def _address(sent: Parameters) -> str:
 
 def _bad(bad: BadLogout) -> Response:
     failures.note("invalid_request", bad.parameter, bad.fact)
-    page = render_template("oidc/bad_logout.html", bad=bad, request_id=g.get("request_id", ""))
+    page = render_template("oidc/bad_logout.html", bad=bad, request_id=door.request_id())
     return make_response(page, 400)
 
 

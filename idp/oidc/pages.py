@@ -3,12 +3,12 @@
 from http import HTTPStatus
 
 import structlog
-from flask import Response, current_app, g, make_response, render_template, request
+from flask import Response, current_app, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp.foundation.errors import Busy
-from idp.foundation.web import pages
+from idp.foundation.web import door, pages
 from idp.oidc import errors, failures, server as protocol
 
 log = structlog.get_logger(__name__)
@@ -18,14 +18,14 @@ def not_to_be_redirected(refused: errors.NotToBeRedirected) -> Response:
     """For the person: it is not your fault. For the developer: which parameter, and what is wrong with it."""
     failures.note_page(refused)
     log.info("refused", code=refused.error, status=refused.status, because=refused.because)
-    page = render_template("oidc/error.html", refused=refused, request_id=g.get("request_id", ""))
+    page = render_template("oidc/error.html", refused=refused, request_id=door.request_id())
     return make_response(page, refused.status)
 
 
 def stale_request(refused: errors.StaleRequest) -> Response:
     """Which it is, and the way back to the partner."""
     log.info("refused", code=refused.code, status=refused.status, because=refused.because)
-    page = render_template("oidc/stale.html", refused=refused, request_id=g.get("request_id", ""))
+    page = render_template("oidc/stale.html", refused=refused, request_id=door.request_id())
     return make_response(page, refused.status)
 
 

@@ -1,12 +1,12 @@
 """Pushed authorization requests (RFC 9126): the same checks as at authorize, before any browser is involved."""
 
-from flask import Request as FlaskRequest, Response, json, request as browser_request
+from flask import Request as FlaskRequest, Response, request as browser_request
 
 from idp.foundation import runtime
 from idp.oidc import errors, requests, server as protocol
 from idp.oidc.extensions import dpop
 from idp.oidc.incoming import PAR, Parameters, Request
-from idp.oidc.server import NOT_STORED, Server
+from idp.oidc.server import Server
 
 CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_type", "request"})
 """Of the form, what is never kept; a request object was opened, and what it says stands in its place."""
@@ -33,4 +33,4 @@ def _push(server: Server, request: Request) -> Response:
         Parameters(kept, request.sent.resources), request.client, pushed=True, shown=False, dpop_jkt=request.dpop_jkt
     )
     said = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}
-    return Response(json.dumps(said), status=201, mimetype="application/json", headers=NOT_STORED)
+    return protocol.answered(said, 201)

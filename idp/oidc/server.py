@@ -4,13 +4,16 @@ Built once per application, because a module-global server leaks hooks between a
 generated from it.
 """
 
+import json
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Final, cast
+from urllib.parse import parse_qsl
 
 import structlog
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError
-from flask import Flask, Request as FlaskRequest, Response, current_app, json, request as browser_request
+from flask import Flask, Request as FlaskRequest, Response, current_app, request as browser_request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation.settings import Settings
@@ -42,6 +45,7 @@ log = structlog.get_logger(__name__)
 LARGEST: Final = 65_536
 """Bytes of the largest form on the back channel."""
 FORM: Final = "application/x-www-form-urlencoded"
+JSON: Final = ("Content-Type", "application/json")
 NOT_STORED: Final = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
 
 
@@ -84,18 +88,11 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
 
     def from_client(self, flask: FlaskRequest, endpoint: str = BACK_CHANNEL) -> Request:
         """A client's own request: a form, and nothing in the query. Raises OAuth errors."""
-        flask.max_content_length = LARGEST
-        if flask.args:
+        if flask.environ.get("QUERY_STRING") and flask.args:
             raise errors.invalid("a parameter", "belongs into the form, not into the address")
-        if flask.mimetype != FORM:
+        if flask.environ.get("CONTENT_TYPE") != FORM and flask.mimetype != FORM:
             raise errors.invalid("a parameter", "the content type has to be " + FORM)
-        try:
-            pairs = list(flask.form.items(multi=True))
-        except RequestEntityTooLarge:
-            too_large = errors.invalid("a parameter", "the form is too large")
-            too_large.status_code = 413
-            raise too_large from None
-        sent = incoming.parameters(pairs)
+        sent = incoming.parameters(_pairs(flask))
         if fault := sent.fault():
             raise errors.invalid(*fault)
         return Request(flask, sent, endpoint)
@@ -115,12 +112,12 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
             raise errors.invalid_client() from None
         return request.client
 
-    @property
+    @cached_property
     def client_auth_methods(self) -> tuple[str, ...]:
         """How a client may authenticate."""
         return tuple(authentication.METHODS)
 
-    @property
+    @cached_property
     def grant_types(self) -> tuple[str, ...]:
         """The grants of the token endpoint."""
         return tuple(grant.GRANT_TYPE for grant, _ in self._token_grants)
@@ -128,7 +125,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
     def handle_response(self, status: int, body: Any, headers: Any) -> Response:
         """Authlib's three values as an answer."""
         if isinstance(body, dict):
-            return Response(json.dumps(body), status=status, headers={**dict(headers), **dict(NOT_STORED)})
+            return answered(body, status)
         return Response(body, status=status, headers=headers)
 
     def handle_error_response(self, request: Request, error: OAuth2Error) -> Response:
@@ -141,10 +138,26 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         return self.handle_response(*responses.send_error(request, request.answer_to, error))
 
 
+def answered(said: dict[str, Any], status: int = 200) -> Response:
+    """What a client is told, as JSON that nobody keeps (RFC 6749 §5.1)."""
+    return Response(json.dumps(said), status, [*NOT_STORED, JSON])
+
+
+def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
+    """Name and value pairs of a form, whose body can be read again; raises where it is too large."""
+    flask.max_content_length = LARGEST
+    try:
+        body = flask.get_data()
+    except RequestEntityTooLarge:
+        too_large = errors.invalid("a parameter", "the form is too large")
+        too_large.status_code = 413
+        raise too_large from None
+    return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+
+
 def refused(error: OAuth2Error, *, tried_basic: bool = False) -> Response:
     """An error as JSON (RFC 6749 §5.2); Basic is offered only to who used it."""
-    response = Response(json.dumps(errors.body(error)), status=error.status_code, mimetype="application/json")
-    response.headers.extend(NOT_STORED)
+    response = answered(errors.body(error), error.status_code)
     if error.status_code == 401 and tried_basic:
         response.headers["WWW-Authenticate"] = 'Basic realm="OAuth"'
     if error.status_code == 503:

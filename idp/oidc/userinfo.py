@@ -3,7 +3,7 @@
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
-from flask import Request as FlaskRequest, Response, json
+from flask import Request as FlaskRequest, Response
 
 from idp.foundation import database, runtime
 from idp.keys import ring
@@ -33,7 +33,7 @@ def _said(token: Access) -> Response:
     said = about(token)
     alg = token.client.registered.userinfo_signed_response_alg
     if alg is None:
-        return Response(json.dumps(said), mimetype="application/json", headers=NOT_STORED)
+        return protocol.answered(said)
     signed = said | {"iss": runtime.settings().server.issuer, "aud": token.client.id}
     return Response(ring.sign(signed, alg=alg, typ="JWT"), content_type="application/jwt", headers=NOT_STORED)
 

@@ -6,7 +6,6 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp.foundation.web import security
-from idp.foundation.web.security import csrf
 from idp.foundation.web.throttle import at_most, briskly, limiter
 from idp.oidc import (
     authorize,
@@ -166,4 +165,4 @@ for _view in (
     authorization, token, push, userinfo, introspect, revoke, logout, authorize_device, register, manage_registration,
 ):  # fmt: skip
     # No cookie decides anything there, or nothing is decided: authorize keeps the request, logout asks.
-    csrf.exempt(_view)
+    security.without_token(_view)

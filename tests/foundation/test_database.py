@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from flask import g
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -160,9 +161,9 @@ def test_what_has_to_write_after_all_is_undone_with_the_rest(work):
 def test_letting_go_gives_the_connection_back(work):
     with work():
         found()
-        assert database.connected() is not None
+        assert g.get("connection") is not None
         database.let_go()
-        assert database.connected() is None
+        assert g.get("connection") is None
 
 
 def found(secret="the secret"):

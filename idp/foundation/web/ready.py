@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask, Response, current_app
 from werkzeug.http import parse_etags
 
-from idp.foundation.web import security
+from idp.foundation.web import door
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
@@ -31,7 +31,7 @@ def keep(path: str, response: Response, *, seconds: float) -> None:
     """Answer `path` with the same from now on, for so many seconds; with none, nothing is kept."""
     if seconds > 0:
         etag, _ = response.get_etag()
-        told = security.with_headers(response).headers
+        told = door.dressed(response.headers, current_app.extensions["idp.headers"])
         headers = [(name, value) for name, value in told if name != "Content-Length"]
         shelf: dict[str, Document] = current_app.extensions["idp.ready"]
         shelf[path] = Document(response.get_data(), etag or "", headers, time.monotonic() + seconds)

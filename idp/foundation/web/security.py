@@ -1,4 +1,4 @@
-"""Headers, hosts, cookies, CSRF, who may call a route, and where a person may be sent.
+"""Policies of pages, hosts, cookies, CSRF, who may call a route, and where a person may be sent.
 
 Closed unless opened: a route without one of `anyone`, `person`, `operator` or `client` answers 404, and a
 test walks the URL map for such routes.
@@ -17,15 +17,15 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import CSRFProtect
 from itsdangerous import URLSafeTimedSerializer
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp.foundation.errors import BadRequest, NotFound
 from idp.foundation.settings import Settings
 
 csrf = CSRFProtect()
-"""On for every route; `csrf.exempt(view)` where the caller has no cookie to forge with (protocol.md §3.9)."""
 
 HEALTH: Final = frozenset({"/healthz", "/readyz"})
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that decide nothing (RFC 9110 §9.2.1)."""
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 View = Callable[..., ResponseReturnValue]
@@ -74,6 +74,14 @@ def _must_be(kind: str) -> Callable[[], ResponseReturnValue | None]:
         return None
 
     return check
+
+
+def without_token(view: View) -> None:
+    """Ask no token against forgery of this view: its caller has no cookie to forge with (protocol.md §3.9)."""
+    _exempt.add(view)
+
+
+_exempt: Final[set[View]] = set()
 
 
 def local_path(path: str | None, otherwise: str = "/") -> str:
@@ -143,18 +151,14 @@ def configure(app: Flask, settings: Settings) -> None:
         MAX_CONTENT_LENGTH=settings.server.max_body,
         MAX_FORM_PARTS=500,
         WTF_CSRF_TIME_LIMIT=None,  # it lives as long as the browser session it is bound to
+        WTF_CSRF_CHECK_DEFAULT=False,  # `_admitted` does, after the route was looked at
         WTF_CSRF_SSL_STRICT=False,  # it asks for a Referer, and our own policy is to send none
     )
     csrf.init_app(app)
-    app.before_request(_known_host)
-    app.before_request(_readable_path)
-    app.before_request(_posted_form)
-    app.before_request(_opened_route)
-    app.after_request(with_headers)
+    app.before_request(_admitted)
+    app.after_request(_policy_of_pages)
     app.session_interface = _FormCookie()
-    app.wsgi_app = _as_we_are_reached(app.wsgi_app, settings)  # type: ignore[method-assign]
     app.extensions["idp.host"] = settings.server.host_name
-    app.extensions["idp.https"] = settings.server.is_https
 
 
 class _FormCookie(SecureCookieSessionInterface):
@@ -178,67 +182,33 @@ class _FormCookie(SecureCookieSessionInterface):
         return self._signer
 
 
-def _as_we_are_reached(wsgi: Any, settings: Settings) -> Any:
-    """Scheme and address as the settings say: from the issuer, and through so many trusted proxies."""
-    if hops := settings.server.trusted_proxies:
-        wsgi = ProxyFix(wsgi, x_for=hops, x_proto=0, x_host=0, x_port=0, x_prefix=0)
-    scheme = urlsplit(settings.server.issuer).scheme
-
-    def reached(environ: dict[str, Any], start_response: Any) -> Any:
-        environ["wsgi.url_scheme"] = scheme
-        return wsgi(environ, start_response)
-
-    return reached
-
-
-def _known_host() -> None:
-    if request.host != current_app.extensions["idp.host"] and request.path not in HEALTH:
+def _admitted() -> None:
+    """The rules that hold before any view: our host, a readable path, a route that was opened, no forgery."""
+    asked, app = request._get_current_object(), current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    environ, path = asked.environ, asked.path
+    if environ.get("HTTP_HOST") != (host := app.extensions["idp.host"]) and asked.host != host and path not in HEALTH:
         raise BadRequest(because="unknown host")
-
-
-def _readable_path() -> None:
-    """No address of ours has control characters, and PostgreSQL cannot even be asked about a NUL."""
-    if any(char < " " or char == "\x7f" for char in request.path):
+    # No address of ours has control characters, and PostgreSQL cannot even be asked about a NUL.
+    if not path.isprintable() and any(char < " " or char == "\x7f" for char in path):
         raise NotFound(because="a control character in the path")
-
-
-def _posted_form() -> None:
-    """Views ask which button was pressed; only a POST has shown a token against forgery by then."""
-    if request.method in {"GET", "HEAD"} and request.mimetype in FORMS and (request.form or request.files):
+    is_safe = asked.method in SAFE
+    # Views ask which button was pressed; only a POST has shown a token against forgery by then.
+    if is_safe and environ.get("CONTENT_TYPE") and asked.mimetype in FORMS and (asked.form or asked.files):
         raise BadRequest(because="a form that was not posted")
+    view = None if asked.url_rule is None else app.view_functions[asked.url_rule.endpoint]
+    if view is None or asked.url_rule.endpoint == "static":
+        return
+    if not hasattr(view, "open_to"):
+        raise NotFound(because=f"{asked.endpoint} does not say who may call it")
+    if not is_safe and view not in _exempt:
+        csrf.protect()
 
 
-def _opened_route() -> None:
-    view = current_app.view_functions.get(request.endpoint or "")
-    if view is not None and request.endpoint != "static" and not hasattr(view, "open_to"):
-        raise NotFound(because=f"{request.endpoint} does not say who may call it")
-
-
-_ALWAYS: Final = {
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
-_HSTS: Final = "max-age=63072000; includeSubDomains"
-_NO_PAGE: Final = "default-src 'none'; frame-ancestors 'none'"
-
-
-def with_headers(response: Response) -> Response:
-    """`response` with the headers of the house; those it has already stay as they are."""
+def _policy_of_pages(response: Response) -> Response:
+    """What a page may load, and where its forms may lead."""
     headers = response.headers
-    known = {name.lower() for name in headers.keys()}  # noqa: SIM118  Headers iterates over pairs
-    more = dict(_ALWAYS)
-    if "content-security-policy" not in known:
-        more["Content-Security-Policy"] = _page_policy() if response.mimetype == "text/html" else _NO_PAGE
-    if current_app.extensions["idp.https"]:
-        more["Strict-Transport-Security"] = _HSTS
-    if "cache-control" not in known and request.endpoint != "static":
-        more["Cache-Control"] = "no-store"
-    for name, value in more.items():
-        if name.lower() not in known:
-            headers.add(name, value)
+    if (response.content_type or "").startswith("text/html") and "Content-Security-Policy" not in headers:
+        headers["Content-Security-Policy"] = _page_policy()
     return response
 
 

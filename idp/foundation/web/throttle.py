@@ -82,7 +82,7 @@ def briskly(times: int) -> Callable[[View], View]:
                 counts.clear()
             address = caller()
             counts[address] = counts.get(address, 0) + 1
-            if counts[address] > times * current_app.extensions["idp.throttle_factor"]:
+            if counts[address] > times and counts[address] > times * current_app.extensions["idp.throttle_factor"]:
                 raise TooManyRequests(retry_after=int(60 - now % 60) + 1 + secrets.randbelow(30))
             return view(*args, **kwargs)
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flask import Flask
+from flask import Flask, g
 from flask.typing import ResponseReturnValue
 
-from idp.foundation.database import connected, db, give_back, session
+from idp.foundation.database import db
 
 
 class Application(Flask):
@@ -18,8 +18,12 @@ class Application(Flask):
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Run the view; what it wrote is committed before its answer is sent."""
-        with _one():
-            return super().dispatch_request()
+        try:
+            answer = super().dispatch_request()
+            _commit()
+        finally:
+            _done()
+        return answer
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """As it is: nothing here is asynchronous, and Flask would look at every hook of every request."""
@@ -29,23 +33,27 @@ class Application(Flask):
 @contextmanager
 def work(app: Flask) -> Iterator[None]:
     """The same for a command or a job: its own session, committed when the block ends without raising."""
-    with app.app_context(), _one():
-        yield
+    with app.app_context():
+        try:
+            yield
+            _commit()
+        finally:
+            _done()
 
 
-@contextmanager
-def _one() -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        if db.session.registry.has():
-            session().rollback()
-        raise
-    else:
-        if db.session.registry.has():  # writes what the ORM still holds back
-            session().commit()
-        if (connection := connected()) is not None:
-            connection.commit()
-    finally:
+def _commit() -> None:
+    """Keep what was written, by objects and by statements."""
+    here = vars(g._get_current_object())  # noqa: SLF001  opened once
+    if "has_session" in here:  # writes what the ORM still holds back
+        db.session.commit()
+    if (connection := here.get("connection")) is not None:
+        connection.commit()
+
+
+def _done() -> None:
+    """Give session and connection back, undoing what was not committed."""
+    here = vars(g._get_current_object())  # noqa: SLF001  opened once
+    if here.pop("has_session", False):
         db.session.remove()
-        give_back()
+    if (connection := here.pop("connection", None)) is not None:
+        connection.close()

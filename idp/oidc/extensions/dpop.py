@@ -48,13 +48,13 @@ def key_of(asked: FlaskRequest, *, access_token: str | None = None) -> str | Non
 
     With an `access_token` the proof has to be for it (`ath`). Raises `InvalidProof`, `NonceNeeded`.
     """
-    sent = asked.headers.getlist("DPoP")
-    if not sent:
+    sent: str | None = asked.environ.get("HTTP_DPOP")
+    if sent is None:
         return None
-    if len(sent) > 1 or "," in sent[0]:  # WSGI joins two headers by a comma
+    if "," in sent:  # WSGI joins two headers by a comma
         raise InvalidProof
     try:
-        return _thumbprint(sent[0], asked, access_token)
+        return _thumbprint(sent, asked, access_token)
     except BadJwt as fault:
         failures.because("DPoP", str(fault))
         raise InvalidProof from None

@@ -1,0 +1,71 @@
+"""The door: what every request is given on its way in, and every answer on its way out, around all of Flask.
+
+The headers of the house are the same in nearly every answer, so they are put to it once, as it leaves.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from flask import Flask, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from idp.foundation.settings import Settings
+
+Headers = list[tuple[str, str]]
+StartResponse = Callable[..., Callable[[bytes], object]]
+
+REQUEST_ID: Final = "idp.request_id"
+BEGAN: Final = "idp.began"
+"""Where a request's environment says who it is, and since when (monotonic seconds)."""
+
+_ALWAYS: Final = (
+    ("X-Frame-Options", "DENY"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+_HSTS: Final = ("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+_NO_PAGE: Final = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+_NOT_KEPT: Final = ("Cache-Control", "no-store")
+
+
+def request_id() -> str:
+    """The id of the request being answered, for its log lines and for pages that ask people to quote it."""
+    return str(request.environ.get(REQUEST_ID, ""))
+
+
+def dressed(headers: Iterable[tuple[str, str]], always: Headers) -> Headers:
+    """`headers` with those of the house; a policy or a lifetime that the answer states itself stays as it is."""
+    told = [*headers, *always]
+    names = {name.lower() for name, _ in told}
+    if "content-security-policy" not in names:
+        told.append(_NO_PAGE)
+    if "cache-control" not in names:
+        told.append(_NOT_KEPT)
+    return told
+
+
+def configure(app: Flask, settings: Settings) -> None:
+    """Put the door around `app`: scheme and address as the settings say, an id, and the headers of the house."""
+    wsgi: Any = app.wsgi_app
+    if hops := settings.server.trusted_proxies:
+        wsgi = ProxyFix(wsgi, x_for=hops, x_proto=0, x_host=0, x_port=0, x_prefix=0)
+    scheme = urlsplit(settings.server.issuer).scheme
+    always = [*_ALWAYS, _HSTS] if settings.server.is_https else [*_ALWAYS]
+    app.extensions["idp.headers"] = always
+
+    def passed(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        named = secrets.token_hex(8)
+        environ["wsgi.url_scheme"], environ[REQUEST_ID], environ[BEGAN] = scheme, named, time.monotonic()
+
+        def start(status: str, headers: Headers, fault: Any = None) -> Callable[[bytes], object]:
+            return start_response(status, [*dressed(headers, always), ("X-Request-ID", named)], fault)
+
+        answer: Iterable[bytes] = wsgi(environ, start)
+        return answer
+
+    app.wsgi_app = passed  # type: ignore[method-assign]
