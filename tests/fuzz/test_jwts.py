@@ -81,7 +81,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def _signed(claims: Claims, header: Claims) -> str:
+def signed(claims: Claims, header: Claims) -> str:
     """Signed by the client's key, whatever the header says."""
     said = {name: value for name, value in ({"alg": "ES256", "kid": "ec-1"} | header).items() if value is not None}
     text = f"{b64(json.dumps(said).encode())}.{b64(json.dumps(claims).encode())}"
@@ -93,11 +93,13 @@ TIMES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def _is_believed(answer: Any) -> bool:
+def is_believed(answer: Any) -> bool:
+    """Whether what the JWT says was acted on."""
     return answer.status_code in {200, 201} or (answer.status_code == 303 and "error=" not in answer.location)
 
 
-def _refused_or_answered(ground: Ground, answer: Any) -> None:
+def refused_or_answered(ground: Ground, answer: Any) -> None:
+    """Everything that any answer has to be."""
     answers.check(answer, REGISTERED, ground.secrets)
     ground.heard.check(ground.secrets)
 
@@ -105,21 +107,21 @@ def _refused_or_answered(ground: Ground, answer: Any) -> None:
 @pytest.mark.parametrize("kind", TAKEN)
 def test_what_is_sound_is_believed(ground, kind):
     claims, header, take = TAKEN[kind]
-    answer = take(ground, _signed(claims(ground), header))
-    assert _is_believed(answer), answer.text
+    answer = take(ground, signed(claims(ground), header))
+    assert is_believed(answer), answer.text
 
 
 @pytest.mark.parametrize("head", HOSTILE)
 @pytest.mark.parametrize("kind", TAKEN)
 def test_a_hostile_header_is_refused(ground, kind, head):
     claims, header, take = TAKEN[kind]
-    text, _, by_ours = _signed(claims(ground), header | HOSTILE[head]).rpartition(".")
+    text, _, by_ours = signed(claims(ground), header | HOSTILE[head]).rpartition(".")
     by_published = b64(hmac.digest(PUBLISHED, text.encode(), "sha256"))
     for signature in (by_ours, by_published, "AA"):
         answer = take(ground, f"{text}.{signature}")
-        _refused_or_answered(ground, answer)
-        assert not _is_believed(answer), (head, answer.text)
-    _refused_or_answered(ground, take(ground, f"{text}."))
+        refused_or_answered(ground, answer)
+        assert not is_believed(answer), (head, answer.text)
+    refused_or_answered(ground, take(ground, f"{text}."))
 
 
 @pytest.mark.parametrize("kind", TAKEN)
@@ -132,7 +134,7 @@ def test_whatever_is_claimed_is_answered(ground, kind, data):
         claims[name] = data.draw(st.sampled_from(TIMES) if name in _times() else anything)
     more = st.sampled_from(["nonce", "max_age", "claims", "exp", "ath", "resource", "prompt", "dpop_jkt"])
     claims |= data.draw(st.dictionaries(odd | more, anything, max_size=2))
-    _refused_or_answered(ground, take(ground, _signed(claims, header)))
+    refused_or_answered(ground, take(ground, signed(claims, header)))
 
 
 @pytest.mark.parametrize("kind", TAKEN)
@@ -145,7 +147,7 @@ def test_whatever_the_header_says_is_answered(ground, kind, data):
     if isinstance(head.get("jwk"), dict) and "jwk" in header:
         members = st.sampled_from(["kty", "crv", "x", "y", "n", "e", "use", "alg", "key_ops", "kid"])
         head["jwk"] = header["jwk"] | data.draw(st.dictionaries(members, anything, max_size=2))
-    _refused_or_answered(ground, take(ground, _signed(sound(ground), head)))
+    refused_or_answered(ground, take(ground, signed(sound(ground), head)))
 
 
 PLACES: dict[str, Callable[[Ground, str], Any]] = {
@@ -178,7 +180,7 @@ SHAPES = (
 @pytest.mark.parametrize("where", PLACES)
 def test_whatever_is_no_jwt_is_answered(ground, where):
     for shape in SHAPES:
-        _refused_or_answered(ground, PLACES[where](ground, shape))
+        refused_or_answered(ground, PLACES[where](ground, shape))
 
 
 @pytest.mark.parametrize("where", ["hint to sign out", "hint", "access token", "introspected"])
@@ -189,7 +191,7 @@ def test_our_own_tokens_altered_are_answered(ground, where, data):
     at = data.draw(st.integers(0, len(ours)))
     altered = ours[:at] + data.draw(odd.filter(lambda text: text.isprintable() and text.isascii())) + ours[at + 1 :]
     answer = PLACES[where](ground, altered)
-    _refused_or_answered(ground, answer)
+    refused_or_answered(ground, answer)
     assert where != "access token" or altered == ours or answer.status_code in {400, 401}
 
 
@@ -199,6 +201,6 @@ def test_text_that_cannot_be_written_down_is_answered_wherever_it_stands(ground,
     sound, header, take = TAKEN[kind]
     for name in (*sound(ground), "claims", "login_hint", "resource", "max_age"):
         for value in ("\ud800", "a\0b", {"\ud800": {"\ud800": None}}, ["\ud800"]):
-            _refused_or_answered(ground, take(ground, _signed(sound(ground) | {name: value}, header)))
+            refused_or_answered(ground, take(ground, signed(sound(ground) | {name: value}, header)))
     for name in ("kid", "typ", "x"):
-        _refused_or_answered(ground, take(ground, _signed(sound(ground), header | {name: "\ud800"})))
+        refused_or_answered(ground, take(ground, signed(sound(ground), header | {name: "\ud800"})))
