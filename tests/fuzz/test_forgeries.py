@@ -47,7 +47,13 @@ def _forged(ground: Ground, token: str) -> Iterator[str]:
         for secret in _published(ground):
             yield f"{text}.{b64(hmac.digest(secret, text.encode(), alg.replace('HS', 'sha')))}"
     theirs = key("ES256", 9)
-    more = ({}, {"kid": "ec-9"}, {"kid": None}, {"jwk": bare(theirs)}, {"kid": "../../../dev/null"})
+    more: tuple[dict[str, Any], ...] = (
+        {},
+        {"kid": "ec-9"},
+        {"kid": None},
+        {"jwk": bare(theirs)},
+        {"kid": "../../../dev/null"},
+    )
     for header in (*HOSTILE.values(), *more):
         text = _reheaded(token, **({"alg": "ES256"} | header))
         yield f"{text}.{b64(ALL.get_alg('ES256').sign(text.encode(), theirs))}"
