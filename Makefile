@@ -52,11 +52,11 @@ format: $(DEV) ## Put the code in order, as `make check` wants it
 	@$(VENV)/bin/ruff format .
 
 .PHONY: bench
-bench: $(DEV) ## [WHAT=costs] Measure: a full-size register, search, and what a request costs, on SQLite and PostgreSQL
+bench: $(DEV) ## [WHAT="costs http register growth memory start peers"] Measure, ten minutes: compare ratios, not times
 	@$(RUN) -m bench $(WHAT)
 
 .PHONY: bench-quick
-bench-quick: $(DEV) ## The same, smaller and on SQLite alone
+bench-quick: $(DEV) ## The same, smaller, on SQLite alone and without peers: a minute and a half
 	@$(RUN) -m bench --quick $(WHAT)
 
 .PHONY: matrix

@@ -44,7 +44,7 @@ class Server:
         return sum(_ticks(pid) for pid in self._pids()) / TICK
 
     def worker_memory(self) -> float:
-        """MB that its largest process holds in memory: the worker."""
+        """MiB that its largest process holds in memory: the worker."""
         return max(_resident(pid) for pid in self._pids()) / 2**20
 
     def _pids(self) -> Iterator[int]:

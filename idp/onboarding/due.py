@@ -6,10 +6,12 @@ that registers on Monday at noon and one that does so at midnight are both due b
 
 from datetime import date, datetime, time, timedelta
 from functools import cache
-
-from holidays import HolidayBase, country_holidays
+from typing import TYPE_CHECKING
 
 from idp.foundation import clock
+
+if TYPE_CHECKING:
+    from holidays import HolidayBase
 
 CLOSING = time(17, 0)
 SATURDAY = 5
@@ -45,5 +47,7 @@ def _next_working(day: date, nation: str) -> date:
 
 
 @cache  # the library adds each year when it is first asked about it
-def _bank_holidays(subdivision: str) -> HolidayBase:
+def _bank_holidays(subdivision: str) -> "HolidayBase":
+    from holidays import country_holidays  # a fourteenth of a cold start, for what only a registration asks
+
     return country_holidays("GB", subdiv=subdivision)
