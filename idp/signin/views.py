@@ -8,7 +8,7 @@ from flask_wtf.csrf import CSRFError
 from idp.estabs import people
 from idp.foundation import runtime
 from idp.foundation.errors import Busy, Refusal, TooManyRequests
-from idp.foundation.web import pages, security
+from idp.foundation.web import pages, security, throttle
 from idp.foundation.web.throttle import limiter
 from idp.signin import devices, operator_views, password, people_views, session
 from idp.signin.forms import SignIn
@@ -17,6 +17,7 @@ AUTHORIZE = "/oauth/authorize?"
 """A return address that begins so is a partner's request, which can be told of a refusal."""
 
 bp = Blueprint("signin", __name__)
+bp.after_request(throttle.answered)
 bp.register_blueprint(people_views.bp)
 bp.register_blueprint(operator_views.bp)
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from idp.foundation.runtime import Runtime
 from tests.factories import PASSWORD, an_administrator, an_estab
 from tests.signin.person import Person
 
@@ -111,3 +112,36 @@ def test_the_right_password_among_guesses_at_once_is_answered_only_within_the_te
         browser().signs_in(known[0], "wrong")
 
     assert browser().signs_in(known[0], PASSWORD).status_code == 429
+
+
+@pytest.fixture
+def five_an_address(app, monkeypatch):
+    """Five wrong passwords from one address, and no more for a while."""
+    built = app.extensions["idp"]
+    throttle = built.settings.throttle.model_copy(update={"factor": 1, "address_guesses": 5})
+    settings = built.settings.model_copy(update={"throttle": throttle})
+    monkeypatch.setitem(app.extensions, "idp", Runtime(settings, built.sealer, built.passwords))
+
+
+@pytest.fixture
+def at(browser):
+    """`at("192.0.2.7")` is a new browser at this address."""
+
+    def there(address):
+        person = browser()
+        person.web.environ_base["REMOTE_ADDR"] = address
+        return person
+
+    return there
+
+
+def test_one_password_tried_at_many_accounts_is_many_guesses_of_one_address(at, known, five_an_address):
+    tried = [at("192.0.2.7").signs_in(f"office{number}@school.example", "Password1!") for number in range(7)]
+
+    assert [answer.status_code for answer in tried] == [422] * 5 + [429] * 2
+    assert at("192.0.2.7").signs_in(known[0]).status_code == 429
+    assert at("192.0.2.8").signs_in(known[0]).status_code == 303
+
+
+def test_a_whole_school_behind_one_address_signs_in(at, known, five_an_address):
+    assert [at("192.0.2.9").signs_in(known[0]).status_code for _ in range(7)] == [303] * 7

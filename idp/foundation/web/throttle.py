@@ -11,7 +11,7 @@ from functools import lru_cache, wraps
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
-from flask import Flask, current_app, request
+from flask import Flask, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
 from werkzeug.exceptions import TooManyRequests
@@ -61,7 +61,15 @@ def configure(app: Flask, settings: Settings) -> None:
         RATELIMIT_SWALLOW_ERRORS=not in_memory,  # Redis away: limits by address open, guesses still count
     )
     limiter.init_app(app)
-    hooks.drop(app, limiter)  # our limits stand on views, where the decorator checks them
+    # Our limits stand on views, where the decorator checks them; what counts by its answer has `answered`.
+    app.extensions["idp.throttle_answered"] = hooks.drop(app, limiter)
+
+
+def answered(response: Response) -> Response:
+    """Count a call by how it was answered, where its limit has a `deduct_when`: after the requests of its blueprint."""
+    for hook in current_app.extensions["idp.throttle_answered"]:
+        response = hook(response)
+    return response
 
 
 def briskly(times: int) -> Callable[[View], View]:
