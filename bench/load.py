@@ -193,12 +193,23 @@ def due(load: Load, began: float, ended: Callable[[], bool]) -> Callable[[int, f
 
 def drive(load: Load) -> Told:
     """Ask, hear and check until it is over."""
-    told, turns = Told(), Turns(load.asked)
-    free = [Line(load.port) for _ in range(MORE_CONNECTIONS if load.rate else CONNECTIONS)]
-    waiting: set[Line] = set()
-    number, coming = 0, turns.take()
+    lines = [Line(load.port) for _ in range(MORE_CONNECTIONS if load.rate else CONNECTIONS)]
+    told, spent, began = Told(), time.process_time(), time.perf_counter()
     gc.disable()
-    spent, began = time.process_time(), time.perf_counter()
+    try:
+        _drive(load, lines, told, began)
+    finally:
+        gc.enable()
+        for line in lines:
+            line.socket.close()
+    told.seconds = time.perf_counter() - began
+    told.busy = (time.process_time() - spent) / told.seconds
+    return told
+
+
+def _drive(load: Load, free: list[Line], told: Told, began: float) -> None:
+    free, waiting, turns = [*free], set[Line](), Turns(load.asked)
+    number, coming = 0, turns.take()
     when = due(load, began, lambda: coming is None)
     while True:
         now = time.perf_counter()
@@ -210,7 +221,7 @@ def drive(load: Load) -> Told:
             number, coming = number + 1, turns.take()
             following = when(number, now)
         if following is None and not waiting:
-            break
+            return
         pause = max(0.0, following - time.perf_counter()) if free and following is not None else PATIENCE
         ready: list[Line] = select.select(waiting, (), (), pause)[0]
         if not ready and pause == PATIENCE:
@@ -221,9 +232,6 @@ def drive(load: Load) -> Told:
                 _check(answer, line.asked, told)
                 waiting.remove(line)
                 free.append(line)
-    told.seconds = time.perf_counter() - began
-    told.busy = (time.process_time() - spent) / told.seconds
-    return told
 
 
 def _check(answer: bytes, asked: Asked, told: Told) -> None:
