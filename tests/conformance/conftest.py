@@ -183,6 +183,20 @@ def a_registered_client(
 
 
 @pytest.fixture
+def registered(served: tuple[Any, str, str, Prepared], provider: Provider, known: Prepared) -> AClient:
+    """`registered(accepted_mis=…)` is another client of the provider's, whose PKCE is off unless told."""
+
+    def made(**differs: Any) -> RelyingParty:
+        sound = {"redirect_uris": [f"{known.suite}/callback"], "require_pkce": False}
+        with a_request(served[0]):
+            client = factories.a_client(**{**sound, **differs})
+        found = Credentials(client.id, factories.secret_of(client.id), None)
+        return RelyingParty(provider, found, client.redirect_uris[0])
+
+    return made
+
+
+@pytest.fixture
 def client(a_client: AClient) -> RelyingParty:
     """The client of a module that needs one."""
     return a_client()

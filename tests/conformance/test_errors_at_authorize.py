@@ -1,0 +1,255 @@
+"""The table of errors at the authorization endpoint (protocol.md §5), row by row and in its order."""
+
+import json
+import secrets
+from urllib.parse import quote_plus
+
+import pytest
+
+from idp.foundation.web.transactions import work as a_request
+from idp.partners import registry
+from tests import factories
+from tests.conformance.browser import Browser
+from tests.conformance.conditions import now, segment
+from tests.conformance.fapi import hashed, signed
+
+PLAN = "The table of errors: authorize"
+MODULE = "error-{}"
+CORE, OAUTH = "OpenID Connect Core 1.0", "RFC 6749"
+OURS = "urn:ietf:params:oauth:request_uri:"
+
+spec = pytest.mark.spec
+
+
+@pytest.fixture
+def a_member(served, known):
+    """`a_member(mis="sims")` is the browser of the owner of another school."""
+
+    def made(**of_estab):
+        with a_request(served[0]):
+            person = factories.an_administrator(factories.an_estab(**of_estab))
+        return Browser(served[2], person.username, factories.PASSWORD, elsewhere=known.suite)
+
+    return made
+
+
+def is_told(client, browser, error, **differs):
+    """At the redirect URI, with `state` and `iss`."""
+    client.is_refused(browser.opens(client.asks(**differs)), error)
+
+
+def is_a_page(browser, url, *words):
+    """Of ours, for the client's developer to read; and nobody is redirected."""
+    assert browser.opens(url) is None
+    assert browser.shown.status == 400
+    assert browser.shown.has("error-code")
+    assert all(word in browser.shown.text for word in words), browser.shown.text
+    assert browser.shown.headers["Cache-Control"] == "no-store"
+    assert browser.shown.headers["Referrer-Policy"] == "no-referrer"
+    assert browser.shown.headers["X-Frame-Options"] == "DENY"
+
+
+@spec(OAUTH, "4.1.2.1", requirement="client_id missing, repeated, unknown or disabled: a page")
+def test_client_id(served, browser, client, registered):
+    gone = registered()
+    with a_request(served[0]):
+        registry.disable(gone.id, by="test")
+    for url in (client.asks(client_id=None), client.asks() + "&client_id=x", client.asks(client_id="x"), gone.asks()):
+        is_a_page(browser, url, "client_id")
+
+
+@spec("RFC 9126", "4", requirement="Our request_uri unknown, spent, expired, another client's or browser's: a page")
+def test_request_uri_of_ours(a_browser, a_fapi_client, wait):
+    client, other = (a_fapi_client(f"conf-fapi-{number}") for number in (1, 2))
+    here, elsewhere = a_browser(), a_browser()
+    is_a_page(here, client.link(f"{OURS}{secrets.token_urlsafe(32)}"), "cannot be continued")
+    link = client.asks()
+    is_a_page(here, other.link(f"{OURS}{link.rpartition('%3A')[2]}"), "cannot be continued")
+    assert here.opens(link) is None
+    is_a_page(elsewhere, link, "another browser")
+    client.completes(here.goes_to(link))
+    is_a_page(here, link, "answered already")
+    link = client.asks()
+    wait(91)
+    is_a_page(here, link, "too long")
+
+
+@spec(OAUTH, "3.1.2.4", requirement="redirect_uri missing, repeated or not registered: a page that names it")
+def test_redirect_uri(browser, client):
+    sound = client.redirect_uri
+    is_a_page(browser, client.asks(redirect_uri=None), "redirect_uri")
+    is_a_page(browser, client.asks() + f"&redirect_uri={quote_plus(sound)}", "redirect_uri")
+    for uri in (f"{sound}/", f"{sound}?x=1", sound.upper(), f"{sound}#x", "javascript:alert(1)", "https://x.example"):
+        is_a_page(browser, client.asks(redirect_uri=uri), "redirect_uri")
+
+
+@spec(OAUTH, "3.1", requirement="Another parameter repeated, too long or malformed: invalid_request")
+def test_parameters(browser, client):
+    for name in ("scope", "nonce", "prompt", "display", "extra"):
+        client.is_refused(browser.opens(client.asks() + f"&{name}=x&{name}=y"), "invalid_request")
+    for differs in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"extra": "x" * 513}, {"login_hint": "a\x00b"}):
+        is_told(client, browser, "invalid_request", **differs)
+    state = client.asks(state=None) + "&state=x&state=y"
+    client.is_refused(browser.opens(state), "invalid_request")  # and none of them comes back
+
+
+@spec(CORE, "6.2", requirement="Another request_uri: request_uri_not_supported; beside a request: invalid_request")
+def test_request_uri_of_others(browser, client):
+    is_told(client, browser, "request_uri_not_supported", request_uri="https://client.example/request")
+    is_told(client, browser, "invalid_request", request_uri="https://client.example/request", request="x.y.z")
+
+
+@spec("FAPI 2.0 Security Profile", "5.3.2.2", requirement="Not pushed though it has to be: invalid_request")
+def test_pushing(browser, a_client):
+    client = a_client("conf-fapi-1", alg="ES256")
+    is_told(client, browser, "invalid_request", code_challenge=hashed("x"), code_challenge_method="S256")
+
+
+@spec("RFC 9101", "6", requirement="A request object that is not the client's, for us, in time and flat: its own error")
+def test_request_objects(browser, registered, signers):
+    key = signers["conf-fapi-2"]
+    client = registered(token_endpoint_auth_method="private_key_jwt", jwks={"keys": [key.as_dict(private=False)]})
+    sound = {"iss": client.id, "aud": client.provider.issuer, "exp": now() + 60, **client.request(prompt="none")}
+    wrong = (
+        {"iss": "x"}, {"iss": None}, {"aud": "https://x.example"}, {"aud": None}, {"exp": now() - 1},
+        {"nbf": now() + 60}, {"state": 7}, {"scope": ["openid"]}, {"request": "x"}, {"request_uri": "x"},
+        {"client_id": "x"},
+    )  # fmt: skip
+    objects = [signed(key, "ES256", {}, sound | each) for each in wrong]
+    objects += [f"{segment({'alg': 'none'})}.{segment(sound)}.", "x", signed(key, "ES256", {}, sound)[:-4] + "AAAA"]
+    for each in objects:
+        is_told(client, browser, "invalid_request_object", request=each)
+    good = client.asks(request=signed(key, "ES256", {}, {**sound, "state": "within"}), state="within")
+    client.is_refused(browser.opens(good), "login_required")
+
+
+@spec(OAUTH, "3.1.1", requirement="response_type missing: invalid_request; not code: unsupported_response_type")
+def test_response_type(browser, client):
+    is_told(client, browser, "invalid_request", response_type=None)
+    for asked in ("token", "id_token", "code token", "code id_token", "none"):
+        is_told(client, browser, "unsupported_response_type", response_type=asked)
+    for mode in ("fragment", "jwt", "query.jwt"):
+        url = client.asks(response_mode=mode)
+        del client.asked["response_mode"]  # it is answered in the query
+        client.is_refused(browser.opens(url), "invalid_request")
+
+
+@spec(OAUTH, "4.1.2.1", requirement="response_type not this client's: unauthorized_client")
+def test_response_type_of_the_client(browser, registered):
+    device = "urn:ietf:params:oauth:grant-type:device_code"
+    is_told(registered(grant_types=frozenset({device})), browser, "unauthorized_client")
+
+
+@spec("RFC 8707", "2", requirement="scope or resource unknown, or not this client's: invalid_scope, invalid_target")
+def test_scope_and_resource(browser, client):
+    for scope in (None, "openid nonsense", "openid staff", "openid schools.list"):
+        is_told(client, browser, "invalid_scope", scope=scope)
+    for resource in ("https://x.example", "/x", f"{client.provider.issuer}#x"):
+        is_told(client, browser, "invalid_target", resource=resource)
+    is_told(client, browser, "invalid_authorization_details", authorization_details='[{"type": "x"}]')
+
+
+@spec("RFC 7636", "4.4.1", requirement="PKCE missing, plain, without its method or of another length: invalid_request")
+def test_pkce(browser, registered):
+    client, challenge = registered(require_pkce=True), hashed("x")
+    for sent in ({}, {"code_challenge": challenge}, {"code_challenge": challenge, "code_challenge_method": "plain"},
+                 {"code_challenge": challenge[1:], "code_challenge_method": "S256"}):  # fmt: skip
+        is_told(client, browser, "invalid_request", **sent)
+
+
+@spec(CORE, "3.1.2.6", requirement="prompt unknown or none with another; max_age, claims unreadable: invalid_request")
+def test_prompt_max_age_and_claims(browser, client):
+    for prompt in ("sometimes", "none login"):
+        is_told(client, browser, "invalid_request", prompt=prompt)
+    for age in ("x", "-1", "1.5"):
+        is_told(client, browser, "invalid_request", max_age=age)
+    for claims in ("x", "[]", '{"userinfo": 5}', '{"id_token": {"name": 5}}'):
+        is_told(client, browser, "invalid_request", claims=claims)
+
+
+@spec(CORE, "3.1.2.1", requirement="id_token_hint not ours, or another client's: invalid_request")
+def test_id_token_hint(browser, client, a_client):
+    found = client.signs_in(browser)
+    for hint in ("x.y.z", found.access_token):
+        is_told(client, browser, "invalid_request", id_token_hint=hint)
+    is_told(a_client("conf-basic-2"), browser, "invalid_request", id_token_hint=found.id_token)
+
+
+@spec(OAUTH, "4.1.2.1", requirement="A system the client does not work with: a page that explains, then access_denied")
+def test_another_system(a_member, registered):
+    client, browser = registered(accepted_mis=frozenset({"arbor"})), a_member(mis="sims")
+    browser.arrives(client.asks())
+    assert "Arbor" in browser.shown.text
+    client.is_refused(browser.presses("deny"), "access_denied")
+
+
+@spec(OAUTH, "4.1.2.1", requirement="A school that is suspended: a page that explains, then access_denied")
+def test_a_suspended_school(a_member, client, provider):
+    browser = a_member(state="suspended")
+    assert browser.opens(client.asks()) is None
+    assert browser.signs_in() is None
+    assert browser.shown.status == 403
+    onwards = browser.shown.soup.find("a", href=lambda to: to and "cancel=1" in to)["href"]
+    client.is_refused(browser.opens(provider.issuer + onwards), "access_denied")
+
+
+@spec(CORE, "3.1.2.6", requirement="prompt=none and nobody, too long ago, or not the person hinted: login_required")
+def test_prompt_none_without_the_person(browser, client, a_member, wait):
+    is_told(client, browser, "login_required", prompt="none")
+    hint = client.signs_in(browser).id_token
+    wait(60)
+    is_told(client, browser, "login_required", prompt="none", max_age="30")
+    another = a_member()
+    client.signs_in(another)
+    is_told(client, another, "login_required", prompt="none", id_token_hint=hint)
+    somebody = json.dumps({"id_token": {"sub": {"value": "adm_somebody"}}})
+    is_told(client, browser, "login_required", prompt="none", claims=somebody)
+
+
+@spec(CORE, "3.1.2.6", requirement="prompt=none and no standing authorisation: consent_required")
+def test_prompt_none_without_an_authorisation(browser, client, registered):
+    client.signs_in(browser)
+    is_told(registered(), browser, "consent_required", prompt="none")
+
+
+@spec(CORE, "3.1.2.6", requirement="prompt=none and something else to ask: interaction_required")
+def test_prompt_none_with_a_question(a_member, client, registered):
+    browser = a_member(mis=None)
+    client.signs_in(browser)
+    is_told(registered(accepted_mis=frozenset({"arbor"})), browser, "interaction_required", prompt="none")
+
+
+@spec(CORE, "5.5.1.1", requirement="An acr that is essential and not reached: unmet_authentication_requirements")
+def test_essential_acr(browser, client):
+    claims = json.dumps({"id_token": {"acr": {"essential": True, "values": ["phr"]}}})
+    client.is_refused(browser.goes_to(client.asks(claims=claims)), "unmet_authentication_requirements")
+
+
+@spec(OAUTH, "4.1.2.1", requirement="Cancel and Refuse: access_denied")
+def test_turning_back(a_member, client):
+    browser = a_member()
+    assert browser.opens(client.asks()) is None
+    client.is_refused(browser.presses("cancel"), "access_denied")
+    assert browser.opens(client.asks()) is None
+    assert browser.signs_in() is None
+    client.is_refused(browser.presses("deny"), "access_denied")
+
+
+@spec("OAuth 2.0 Form Post Response Mode", "2", requirement="Errors are posted too, and hold what was sent as text")
+def test_errors_by_form(browser, client):
+    is_a_form = browser.opens(client.asks(response_mode="form_post", scope="nonsense", state='"><script>x&amp;é'))
+    assert is_a_form is None
+    assert browser.shown.headers["Cache-Control"] == "no-store"
+    client.is_refused(browser.continues(), "invalid_scope")
+
+
+@spec(OAUTH, "3.1", requirement="HEAD does nothing, POST keeps the request and leads to a GET, another method is 405")
+def test_methods(provider, client):
+    url = client.asks()
+    head = provider.http.head(url, timeout=20)
+    assert (head.status_code, head.cookies.get_dict()) == (200, {})
+    kept = provider.post("authorization", client.request())
+    assert kept.status_code == 303
+    assert f"/oauth/authorize?client_id={client.id}&request_uri=urn" in kept.headers["Location"]
+    refused = provider.http.put(url, timeout=20)
+    assert (refused.status_code, "POST" in refused.headers["Allow"]) == (405, True)

@@ -1,0 +1,299 @@
+"""What each endpoint for clients answers when something is wrong (protocol.md §5), endpoint by endpoint."""
+
+import json
+import secrets
+
+import pytest
+from joserfc.jwk import ECKey
+
+from tests.conformance import conditions
+from tests.conformance.conditions import refusal
+from tests.conformance.fapi import hashed
+
+PLAN = "The table of errors: endpoints"
+MODULE = "error-{}"
+OAUTH, DPOP = "RFC 6749", "RFC 9449"
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+ENDPOINTS = {
+    "token": {"grant_type": "refresh_token", "refresh_token": "x"}, "introspection": {"token": "x"},
+    "pushed_authorization_request": {"response_type": "code"}, "revocation": {"token": "x"},
+    "device_authorization": {"scope": "openid"},
+}  # fmt: skip
+"""The back channel, and a form for each."""
+REFUSED = {"error": "invalid_client", "error_description": "The client could not be authenticated."}
+
+spec = pytest.mark.spec
+back_channel = pytest.mark.parametrize("endpoint", ENDPOINTS)
+
+
+@pytest.fixture
+def fapi(a_fapi_client):
+    return a_fapi_client("conf-fapi-1", scope="openid offline_access")
+
+
+def asked(provider, endpoint, method="POST", **how):
+    """A request as it is written here."""
+    return provider.http.request(method, provider.said[f"{endpoint}_endpoint"], timeout=20, **how)
+
+
+@back_channel
+@spec(OAUTH, "3.2", requirement="Another method than POST: 405 in JSON, with Allow")
+def test_method(provider, endpoint):
+    for method in ("GET", "PUT", "DELETE"):
+        answer = asked(provider, endpoint, method)
+        refusal(answer, 405, "invalid_request")
+        assert "POST" in answer.headers["Allow"]
+        assert "Set-Cookie" not in answer.headers
+
+
+@back_channel
+@spec(OAUTH, "3.2", requirement="In the address, twice, unreadable, of another type: invalid_request; too large: 413")
+def test_form(provider, client, endpoint):
+    form, headers = client.authenticated(ENDPOINTS[endpoint])
+    refusal(asked(provider, endpoint, data=form, headers=headers, params={"state": "x"}), 400, "invalid_request")
+    for wrong in ([("state", "x"), ("state", "y")], [("state", "a\x00b")], [("state", "x" * 4097)]):
+        sent = [*form.items(), *wrong]
+        refusal(asked(provider, endpoint, data=sent, headers=headers), 400, "invalid_request")
+    refusal(asked(provider, endpoint, json=form, headers=headers), 400, "invalid_request")
+    refusal(asked(provider, endpoint, headers=headers), 400, "invalid_request")
+    refusal(asked(provider, endpoint, data={**form, "x": "x" * 70_000}, headers=headers), 413, "invalid_request")
+
+
+@back_channel
+@spec(OAUTH, "5.2", requirement="A client that does not prove itself: one and the same 401 invalid_client")
+def test_client(provider, client, a_client, fapi, endpoint):
+    form, secret = ENDPOINTS[endpoint], str(client.credentials.secret)
+    post = a_client("conf-post-1").credentials
+    for credentials in ((client.id, "wrong"), ("nobody", secret), (client.id, ""), (post.client_id, post.secret)):
+        answer = asked(provider, endpoint, data=form, auth=credentials)
+        refusal(answer, 401, "invalid_client")
+        assert answer.json() == REFUSED
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    for proof in ({}, {"client_secret": secret}):
+        answer = asked(provider, endpoint, data={**form, "client_id": client.id, **proof})
+        refusal(answer, 401, "invalid_client")
+        assert answer.json() == REFUSED
+        assert "WWW-Authenticate" not in answer.headers
+    answer = fapi.posts(endpoint, form, assertion=fapi.assertion(aud="https://x.example"))
+    assert (answer.status_code, answer.json()) == (401, REFUSED)
+
+
+@back_channel
+@spec(OAUTH, "2.3", requirement="Two ways to authenticate at once: invalid_request")
+def test_two_mechanisms(client, fapi, endpoint):
+    form = ENDPOINTS[endpoint]
+    refusal(client.posts(endpoint, {**form, "client_secret": "x"}), 400, "invalid_request")
+    refusal(client.posts(endpoint, {**form, "client_assertion": fapi.assertion()}), 400, "invalid_request")
+
+
+@spec("RFC 9126", "2.3", requirement="PAR: what is wrong at authorize is 400 here, with the same code")
+def test_par(fapi):
+    for error, differs in (
+        ("invalid_request", {"redirect_uri": None}), ("invalid_request", {"redirect_uri": "https://x.example"}),
+        ("invalid_request", {"response_type": None}), ("unsupported_response_type", {"response_type": "token"}),
+        ("invalid_scope", {"scope": "nonsense"}), ("invalid_target", {"resource": "https://x.example"}),
+        ("invalid_request", {"code_challenge": None}), ("invalid_request", {"code_challenge_method": "plain"}),
+        ("invalid_request", {"prompt": "x"}), ("invalid_request", {"max_age": "x"}),
+        ("invalid_request", {"claims": "x"}), ("invalid_request", {"id_token_hint": "x"}),
+        ("invalid_request", {"request_uri": "urn:ietf:params:oauth:request_uri:x"}),
+        ("invalid_request_object", {"request": "x.y.z"}), ("invalid_request", {"response_mode": "jwt"}),
+        ("invalid_authorization_details", {"authorization_details": "[]"}),
+    ):  # fmt: skip
+        refusal(fapi.pushes(**differs), 400, error)
+
+
+@spec(DPOP, "10.1", requirement="PAR: a proof and another dpop_jkt, or a proof that is none: invalid_dpop_proof")
+def test_par_proof(fapi, provider):
+    proof = fapi.proof("POST", provider.said["pushed_authorization_request_endpoint"])
+    refusal(fapi.pushes(proof=proof, dpop_jkt=hashed("another")), 400, "invalid_dpop_proof")
+    refusal(fapi.pushes(proof="x"), 400, "invalid_dpop_proof")
+
+
+@spec(OAUTH, "5.2", requirement="Token: grant_type missing, unknown, or not the client's")
+def test_grant_type(client):
+    refusal(client.posts("token", {}), 400, "invalid_request")
+    for grant in ("password", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange",
+                  "urn:openid:params:grant-type:ciba"):  # fmt: skip
+        refusal(client.posts("token", {"grant_type": grant}), 400, "unsupported_grant_type")
+    refusal(client.posts("token", {"grant_type": "client_credentials"}), 400, "unauthorized_client")
+
+
+@spec(OAUTH, "4.1.3", requirement="Token: a code that is missing, unknown, another's, or without what it is bound to")
+def test_code(browser, client, a_client):
+    refusal(client.posts("token", {"grant_type": "authorization_code"}), 400, "invalid_request")
+    refusal(client.redeems("unknown"), 400, "invalid_grant")
+    for differs in ({"redirect_uri": None}, {"redirect_uri": "https://x.example"}, {"code_verifier": "x" * 43}):
+        code = client.gets_code(browser.goes_to(client.asks()))
+        refusal(client.redeems(code, **differs), 400, "invalid_grant")
+        refusal(client.redeems(code), 400, "invalid_grant")  # it is spent
+    code = client.gets_code(browser.goes_to(client.asks()))
+    refusal(a_client("conf-basic-2").redeems(code), 400, "invalid_grant")
+    conditions.tokens(client.redeems(code))
+
+
+@spec("RFC 7636", "4.6", requirement="Token: the verifier missing, wrong, or of another key's code: invalid_grant")
+def test_verifier_and_key(browser, fapi):
+    other = fapi.proof("POST", fapi.provider.said["token_endpoint"], key=ECKey.generate_key("P-256"))
+    for pushed, differs in (
+        ({}, {"code_verifier": None}), ({}, {"code_verifier": secrets.token_urlsafe(32)}),
+        ({"dpop_jkt": fapi.jkt}, {"proof": other}),
+    ):  # fmt: skip
+        code = fapi.gets_code(browser.goes_to(fapi.asks(**pushed)))
+        refusal(fapi.redeems(code, **differs), 400, "invalid_grant")
+    refusal(fapi.redeems("unknown", proof=""), 400, "invalid_dpop_proof")
+
+
+@spec(OAUTH, "6", requirement="Token: a refresh token that is missing, unknown, another's or dead, or asked for more")
+def test_refresh(browser, client, a_client):
+    token = client.signs_in(browser, scope="openid offline_access", prompt="consent").tokens["refresh_token"]
+    refusal(client.posts("token", {"grant_type": "refresh_token"}), 400, "invalid_request")
+    refusal(client.refreshes("unknown"), 400, "invalid_grant")
+    refusal(a_client("conf-basic-2").refreshes(token), 400, "invalid_grant")
+    refusal(client.refreshes(token, scope="openid email"), 400, "invalid_scope")
+    refusal(client.refreshes(token, resource="https://x.example"), 400, "invalid_target")
+    conditions.tokens(client.refreshes(token))
+    assert client.posts("revocation", {"token": token}).status_code == 200
+    refusal(client.refreshes(token), 400, "invalid_grant")
+
+
+@spec(OAUTH, "4.4", requirement="Token: client credentials for a scope that is not the client's own: invalid_scope")
+def test_client_credentials(a_fapi_client):
+    client = a_fapi_client("conf-ccg-1")
+    for scope in ("openid", "nonsense", "invitations"):
+        refusal(client.posts("token", {"grant_type": "client_credentials", "scope": scope}), 400, "invalid_scope")
+
+
+@spec("RFC 8628", "3.5", requirement="Device: what may not be asked; unknown, pending, slow_down, denied, expired")
+def test_device(browser, registered, wait):
+    device = registered(grant_types=frozenset({DEVICE}))
+
+    def polls(code):
+        return device.posts("token", {"grant_type": DEVICE, "device_code": code})
+
+    for wrong in ({"scope": "schools.list"}, {"x": "y"}, {"scope": "openid nonsense"}):
+        refusal(device.posts("device_authorization", wrong), 400, "invalid_scope")
+    wrong = {"scope": "openid", "resource": "https://x.example"}
+    refusal(device.posts("device_authorization", wrong), 400, "invalid_target")
+    refusal(registered().posts("device_authorization", {"scope": "openid"}), 400, "unauthorized_client")
+    refusal(device.posts("token", {"grant_type": DEVICE}), 400, "invalid_request")
+    refusal(polls("unknown"), 400, "invalid_grant")
+    said = device.posts("device_authorization", {"scope": "openid"}).json()
+    assert (said["expires_in"], said["interval"]) == (900, 5)
+    refusal(polls(said["device_code"]), 400, "authorization_pending")
+    refusal(polls(said["device_code"]), 400, "slow_down")
+    browser.opens(said["verification_uri"])
+    browser.signs_in()
+    browser.presses("continue", user_code=said["user_code"])
+    browser.presses("deny")
+    refusal(polls(said["device_code"]), 400, "access_denied")
+    later = device.posts("device_authorization", {"scope": "openid"}).json()
+    wait(901)
+    refusal(polls(later["device_code"]), 400, "expired_token")
+
+
+@spec("protocol.md", "5", requirement="Scripts of a public client's origin may read token, PAR, userinfo, revoke alone")
+def test_cross_origin(provider, registered):
+    public = registered(token_endpoint_auth_method="none", redirect_uris=["https://app.example/callback"])
+    here, elsewhere = {"Origin": "https://app.example"}, {"Origin": "https://x.example"}
+    for endpoint in ("token", "pushed_authorization_request", "userinfo", "revocation"):
+        answer = asked(provider, endpoint, data={"client_id": public.id}, headers=here)
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert {"DPoP-Nonce", "WWW-Authenticate"} <= set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+        assert "Access-Control-Allow-Origin" not in asked(provider, endpoint, data={}, headers=elsewhere).headers
+    for endpoint in ("introspection", "device_authorization", "registration", "authorization"):
+        assert "Access-Control-Allow-Origin" not in asked(provider, endpoint, headers=here).headers
+    for path in ("/.well-known/openid-configuration", "/oauth/jwks"):
+        assert provider.get(path).headers["Access-Control-Allow-Origin"] == "*"
+
+
+@spec("RFC 6750", "3.1", requirement="Userinfo: no token, a dead one, one without openid, in the address, or twice")
+def test_userinfo(browser, client, a_fapi_client):
+    def reads(**how):
+        return client.provider.http.get(client.provider.said["userinfo_endpoint"], timeout=20, **how)
+
+    token = client.signs_in(browser).access_token
+    bearer = {"Authorization": f"Bearer {token}"}
+    nothing = reads()
+    assert nothing.status_code == 401
+    assert nothing.headers["WWW-Authenticate"].startswith("Bearer realm=")
+    assert "error=" not in nothing.headers["WWW-Authenticate"]
+    dead = reads(headers={"Authorization": "Bearer x"})
+    assert (dead.status_code, dead.headers["WWW-Authenticate"]) == (401, 'Bearer error="invalid_token"')
+    refusal(reads(params={"access_token": token}), 400, "invalid_request")
+    refusal(asked(client.provider, "userinfo", data={"access_token": token}, headers=bearer), 400, "invalid_request")
+    nobody = a_fapi_client("conf-ccg-1")
+    own = conditions.tokens(nobody.posts("token", {"grant_type": "client_credentials"}), "DPoP")["access_token"]
+    refusal(nobody.reads(own), 403, "insufficient_scope")
+    bound = nobody.reads(own, proof="")
+    refusal(bound, 401, "invalid_dpop_proof")
+    assert bound.headers["WWW-Authenticate"].startswith('DPoP error="invalid_dpop_proof", algs="')
+    refusal(nobody.reads(own, scheme="Bearer"), 401, "invalid_token")
+
+
+@spec("RFC 7662", "2.2", requirement="Introspection: of what is dead, unknown or another's nothing is said")
+def test_introspection(browser, client, a_client):
+    token = client.signs_in(browser).access_token
+    assert client.posts("introspection", {"token": token}).json()["active"] is True
+    for asking, about in ((a_client("conf-basic-2"), token), (client, token[:-1]), (client, "x")):
+        assert asking.posts("introspection", {"token": about}).json() == {"active": False}
+    refusal(client.posts("introspection", {}), 400, "invalid_request")
+
+
+@spec("RFC 7009", "2.2", requirement="Revocation: 200 also for unknown tokens; another client's is invalid_grant")
+def test_revocation(browser, client, a_client):
+    token = client.signs_in(browser).access_token
+    refusal(client.posts("revocation", {}), 400, "invalid_request")
+    for about in ("unknown", "x.y.z"):
+        answer = client.posts("revocation", {"token": about, "token_type_hint": "x"})
+        assert (answer.status_code, answer.content) == (200, b"")
+    refusal(a_client("conf-basic-2").posts("revocation", {"token": token}), 400, "invalid_grant")
+    assert client.reads(token).status_code == 200
+    client.posts("revocation", {"token": token})
+    assert client.reads(token).status_code == 401
+
+
+@spec("RFC 7591", "3.2.2", requirement="Registration: a redirect URI of the wrong form: invalid_redirect_uri")
+def test_registration_of_redirects(register):
+    for uri in ("https://x.example/cb#x", "https://me@x.example/cb", "https://*.x.example/", "http://x.example/cb",
+                "javascript:alert(1)", "/cb", "app:/cb"):  # fmt: skip
+        conditions.registration_refused(register(redirect_uris=[uri]), "invalid_redirect_uri")
+
+
+@spec("RFC 7591", "3.2.2", requirement="Registration: all else that is wrong: invalid_client_metadata")
+def test_registration_of_all_else(register, provider, signers, known):
+    private = signers["conf-fapi-2"].as_dict(private=True)
+    for wrong in (
+        {"grant_types": 5}, {"grant_types": ["password"]}, {"response_types": ["token"]}, {"jwks": {"keys": [private]}},
+        {"token_endpoint_auth_method": "tls_client_auth"}, {"id_token_signed_response_alg": "none"},
+        {"id_token_encrypted_response_alg": "RSA-OAEP"}, {"initiate_login_uri": "http://x.example"},
+        {"jwks": {"keys": []}, "jwks_uri": "https://x.example/"}, {"scope": "nonsense"}, {"client_name": 5},
+        {"subject_type": "pairwise", "redirect_uris": ["https://a.example/", "https://b.example/"]},
+    ):  # fmt: skip
+        conditions.registration_refused(register(**wrong), "invalid_client_metadata")
+    url, token = provider.said["registration_endpoint"], {"Authorization": f"Bearer {known.initial_token}"}
+    for body in ("", "[]", "{", '{"client_name": "x", "client_name": "y"}'):
+        answer = provider.http.post(url, data=body, headers={**token, "Content-Type": "application/json"}, timeout=20)
+        conditions.registration_refused(answer, "invalid_client_metadata")
+    large = provider.http.post(
+        url, data=json.dumps("x" * 70_000), headers={**token, "Content-Type": "application/json"}
+    )
+    assert large.status_code == 413
+
+
+@spec("RFC 7592", "2.1", requirement="Registration: no token, a bad one, or another client's: 401 with a challenge")
+def test_registration_tokens(register, provider):
+    url, made = provider.said["registration_endpoint"], register().json()
+    mine = {"Authorization": f"Bearer {made['registration_access_token']}"}
+    for answer in (
+        provider.http.post(url, json={}, timeout=20),
+        provider.http.get(f"{url}/conf-basic-1", headers=mine, timeout=20),
+        provider.http.get(made["registration_client_uri"], headers={"Authorization": "Bearer x"}, timeout=20),
+    ):  # fmt: skip
+        refusal(answer, 401, "invalid_token")
+        assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="registration"')
+    refused = provider.http.patch(made["registration_client_uri"], headers=mine, timeout=20)
+    refusal(refused, 405, "invalid_request")
+    gone = provider.http.delete(made["registration_client_uri"], headers=mine, timeout=20)
+    assert (gone.status_code, gone.content) == (204, b"")
+    refusal(provider.http.get(made["registration_client_uri"], headers=mine, timeout=20), 401, "invalid_token")

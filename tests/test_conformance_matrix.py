@@ -1,0 +1,36 @@
+"""The committed matrix (docs/conformance-matrix.md) names the tests there are, and none that failed."""
+
+import subprocess
+import sys
+
+from idp.foundation.settings import ROOT
+from tests.conformance.matrix import NOT_APPLICABLE
+
+COMMITTED = ROOT / "docs" / "conformance-matrix.md"
+GOOD = {"passed", NOT_APPLICABLE.replace("_", " ")}
+
+
+def rows(text):
+    """Heading and cells of each row, and its result apart."""
+    plan, found = "", []
+    for line in text.splitlines():
+        if line.startswith("## "):
+            plan = line
+        elif line.startswith("| ") and not line.startswith(("| ---", "| Specification")):
+            cells, _, result = line.strip("| ").rpartition(" | ")
+            found.append((plan, cells, result))
+    return found
+
+
+def test_it_is_of_these_tests(scratch):
+    """`make matrix` writes it anew."""
+    collect = "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "tests/conformance"
+    subprocess.run(
+        [sys.executable, *collect, "--matrix", str(scratch / "now.md")], cwd=ROOT, check=True, capture_output=True
+    )
+    there_are = [(plan, cells) for plan, cells, _ in rows((scratch / "now.md").read_text("utf-8"))]
+    assert there_are == [(plan, cells) for plan, cells, _ in rows(COMMITTED.read_text("utf-8"))]
+
+
+def test_all_of_them_passed():
+    assert {result for _, _, result in rows(COMMITTED.read_text("utf-8"))} == GOOD
