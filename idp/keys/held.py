@@ -1,7 +1,7 @@
 """The ring as this process holds it: read again every `keys.reread` seconds, private keys loaded once."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -9,7 +9,8 @@ from sqlalchemy import Table, event, select
 
 from idp.foundation import clock, runtime
 from idp.foundation.database import connection, session
-from idp.keys.key import Jwk, Key
+from idp.keys import signatures
+from idp.keys.key import Key
 from idp.keys.models import SigningKey
 
 
@@ -19,7 +20,7 @@ class _Held:
 
     keys: Mapping[str, Key] = field(default_factory=dict)
     read: float = float("-inf")
-    private: dict[str, Jwk] = field(default_factory=dict)
+    signs: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
 
 
 def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
@@ -34,9 +35,9 @@ def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
     return held.keys
 
 
-def find(kid: str) -> Key | None:
-    """The key `kid`; one that we do not know may have been made a moment ago, so look, but not for every stranger."""
-    return keys().get(kid) or keys(at_most=1).get(kid)
+def fresh() -> Mapping[str, Key]:
+    """The same as read a second ago at most: where a key is not known, but not for every stranger."""
+    return keys(at_most=1)
 
 
 def signer(alg: str) -> Key | None:
@@ -46,11 +47,11 @@ def signer(alg: str) -> Key | None:
     return max(able, key=lambda key: key.signs_from, default=None)
 
 
-def private(key: Key) -> Jwk:
-    """The private half of `key`, unsealed and loaded once per process. Raises `CannotUnseal`."""
-    loaded = _held().private
+def signs(key: Key) -> Callable[[bytes], bytes]:
+    """What signs with `key`, whose private half is unsealed and loaded once per process. Raises `CannotUnseal`."""
+    loaded = _held().signs
     if key.kid not in loaded:
-        loaded[key.kid] = key.private()
+        loaded[key.kid] = signatures.signer(key.alg, key.private())
     return loaded[key.kid]
 
 

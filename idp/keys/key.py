@@ -1,6 +1,7 @@
 """One key of the ring as a process holds it: made, sealed, read back, and what may be done with it when."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,9 +11,10 @@ from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy import Row
 
 from idp.foundation import clock, runtime
+from idp.keys import signatures
 from idp.keys.models import SigningKey
+from idp.keys.signatures import Jwk
 
-Jwk = ECKey | RSAKey
 State = Literal["next", "signing", "verifying", "expired", "retired"]
 
 ALGS: Final = ("ES256", "RS256")
@@ -49,6 +51,11 @@ class Key:
     def public(self) -> Jwk:
         """What checks its signatures."""
         return _loaded(self.alg, self.public_jwk)
+
+    @cached_property
+    def fits(self) -> Callable[[bytes, bytes], bool]:
+        """Whether a signature, the second, is its own under what is signed, the first."""
+        return signatures.verifier(self.alg, self.public)
 
     def private(self) -> Jwk:
         """What signs. Raises `CannotUnseal`."""

@@ -93,7 +93,7 @@ def test_no_token_is_refused_because_of_a_rotation_and_the_old_key_ends_with_its
 def signed_by(kid, lasts):
     key = held.keys()[kid]
     header = {"alg": key.alg, "typ": "at+jwt", "kid": kid}
-    return jwt.encode(header, {"exp": clocks.timestamp() + lasts}, held.private(key), algorithms=[key.alg])
+    return jwt.encode(header, {"exp": clocks.timestamp() + lasts}, key.private(), algorithms=[key.alg])
 
 
 def test_a_logout_hint_is_read_whatever_became_of_its_key_and_its_time(work, clock):
