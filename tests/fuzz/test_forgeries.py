@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import JWKRegistry
 
+from idp.keys import ring
 from tests.fuzz.conftest import Ground
 from tests.fuzz.test_jwts import HOSTILE, PLACES, TAKEN, is_believed, refused_or_answered, signed
 from tests.oidc.signing import ALL, b64, bare, key
@@ -75,6 +76,17 @@ def test_nobody_forges_our_tokens(ground, where, which):
 @pytest.mark.parametrize(("where", "which"), [("hint to sign out", "access_token"), ("access token", "id_token")])
 def test_a_token_of_ours_is_no_other_token_of_ours(ground, where, which):
     answer = PLACES[where](ground, ground.tokens[which])
+    refused_or_answered(ground, answer)
+    assert REFUSING[where](answer)
+
+
+@pytest.mark.parametrize("where", REFUSING)
+def test_a_logout_token_is_nothing_else(ground, where):
+    """It says who, to whom, and by whom it is signed; its type says that it is for ending a session."""
+    says = json.loads(urlsafe_b64decode(ground.tokens["id_token"].split(".")[1] + "=="))
+    with ground.work():
+        told = ring.sign(says, alg="RS256", typ="logout+jwt")
+    answer = PLACES[where](ground, told)
     refused_or_answered(ground, answer)
     assert REFUSING[where](answer)
 

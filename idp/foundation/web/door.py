@@ -17,6 +17,8 @@ from idp.foundation.settings import Settings
 Headers = list[tuple[str, str]]
 StartResponse = Callable[..., Callable[[bytes], object]]
 
+NOBODY: Final = "unknown.invalid"
+"""The host of requests that name any but ours: some names cannot even be read, and Flask could answer nothing."""
 REQUEST_ID: Final = "idp.request_id"
 BEGAN: Final = "idp.began"
 """Where a request's environment says who it is, and since when (monotonic seconds)."""
@@ -55,12 +57,15 @@ def configure(app: Flask, settings: Settings) -> None:
     if hops := settings.server.trusted_proxies:
         wsgi = ProxyFix(wsgi, x_for=hops, x_proto=0, x_host=0, x_port=0, x_prefix=0)
     scheme = urlsplit(settings.server.issuer).scheme
+    hosts = {settings.server.host_name, settings.server.host_name + (":443" if settings.server.is_https else ":80")}
     always = [*_ALWAYS, _HSTS] if settings.server.is_https else [*_ALWAYS]
     app.extensions["idp.headers"] = always
 
     def passed(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         named = secrets.token_hex(8)
         environ["wsgi.url_scheme"], environ[REQUEST_ID], environ[BEGAN] = scheme, named, time.monotonic()
+        if environ.get("HTTP_HOST") not in hosts:
+            environ["HTTP_HOST"] = NOBODY
 
         def start(status: str, headers: Headers, fault: Any = None) -> Callable[[bytes], object]:
             return start_response(status, [*dressed(headers, always), ("X-Request-ID", named)], fault)

@@ -1,0 +1,30 @@
+"""Rule 2: whatever host a request names, it is ours or it is refused, by a page and not by a fault of ours."""
+
+import pytest
+
+from tests.fuzz.answers import check, listening
+
+HOSTS = (
+    "", ".", "..", "0", "a b", "evil.example", "localhost", "localhost:5000.", "localhost:5001", "localhost:5000:1",
+    "[x", "[::1]:5000", "localhost:99999999", "é.example", "\xff", "localhost:5000@evil.example", "localhost:5000/..",
+    "_", "-", "localhost:5000,evil.example", "x" * 5000, "%00", "<zq9>", ":5000", "127.0.0.1:5000", "LOCALHOST:5000",
+)  # fmt: skip
+
+
+PATHS = ("/", "/sign-in", "/oauth/token", "/oauth/jwks", "/nowhere", "/schools/search.json", "/brand.css")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_that_is_not_ours_is_refused(web, host):
+    with listening() as heard:
+        for method in ("GET", "POST", "OPTIONS", "PUT"):
+            for path in PATHS:
+                answer = web.open(path, method=method, headers={"Host": host})
+                check(answer)
+                assert answer.status_code == 400, (method, path, answer.status_code)
+    heard.check([])
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_health_is_asked_by_machines_that_know_no_name(web, host):
+    assert web.get("/healthz", headers={"Host": host}).status_code in {200, 400}
