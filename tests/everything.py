@@ -1,7 +1,7 @@
 """`make test`: everything that must hold, in order, with what it could not check said out loud.
 
 lint · format · types · import contracts · the suite on SQLite · the suite on PostgreSQL · pages in Chromium.
-Chromium and PostgreSQL are installed from Debian's packages where they are missing and that is possible;
+Chromium, PostgreSQL and Redis are installed from Debian's packages where they are missing and that is possible;
 otherwise the run ends non-zero, unless ALLOW_MISSING=1.
 """
 
@@ -11,74 +11,94 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import postgresql
+from tests import postgresql, redis
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 ROOM = 2 << 30
 """Bytes that have to be free in memory to have temporary files there."""
-PYTEST = [sys.executable, "-m", "pytest", "-q"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A program that stages need, how it is found, Debian's package of it, and what goes unchecked without it."""
+
+    program: str
+    found: Callable[[], object]
+    package: str
+    unchecked: str
+
+
+CHROMIUM = Needed("chromium", lambda: shutil.which("chromium"), "chromium", "real pages")
+POSTGRESQL = Needed("initdb and pg_ctl", postgresql.programs, "postgresql", "the suite on PostgreSQL")
+REDIS = Needed("redis-server", redis.program, "redis-server", "limits that several processes share through Redis")
+
+
+@dataclass
+class Run:
+    """What came of it so far."""
+
+    environment: dict[str, str]
+    failed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def stage(self, name: str, command: list[str], **environment: str) -> None:
+        """Run one command; whatever comes of it, the next is run too."""
+        print(f"\n=== {name}", flush=True)
+        told = os.environ | self.environment | environment
+        if subprocess.run(command, cwd=ROOT, env=told, check=False).returncode != 0:
+            self.failed.append(name)
+
+    def has(self, needed: Needed) -> bool:
+        """Whether it is there, by now."""
+        if needed.found() or (_installed(needed.package) and needed.found()):
+            return True
+        self.missing.append(f"{needed.unchecked}: no {needed.program} (Debian: {needed.package})")
+        return False
 
 
 def main() -> int:
     """Run every stage; the exit code is 0 only if all of them ran and passed."""
-    failed: list[str] = []
-    missing: list[str] = []
     began = time.monotonic()
-    quick = _in_memory()
-
-    def stage(name: str, command: list[str], **environment: str) -> None:
-        print(f"\n=== {name}", flush=True)
-        environment |= quick
-        done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=False)
-        if done.returncode != 0:
-            failed.append(name)
-
-    stage("Lint", [str(BIN / "ruff"), "check", "."])
-    stage("Format", [str(BIN / "ruff"), "format", "--check", "."])
-    stage("Types", [str(BIN / "mypy")])
-    stage("Import contracts", [str(BIN / "lint-imports")])
-    several = ["-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
-    stage("Suite on SQLite", [*PYTEST, *several, "-m", "not browser"])
-    if programs := _postgresql():
+    run = Run(_in_memory())
+    run.stage("Lint", [str(BIN / "ruff"), "check", "."])
+    run.stage("Format", [str(BIN / "ruff"), "format", "--check", "."])
+    run.stage("Types", [str(BIN / "mypy")])
+    run.stage("Import contracts", [str(BIN / "lint-imports")])
+    suite = [*PYTEST, "-m", "not browser" if run.has(REDIS) else "not browser and not redis"]
+    run.stage("Suite on SQLite", suite)
+    if run.has(POSTGRESQL) and (programs := postgresql.programs()):
         with postgresql.a_server(programs) as url:
-            stage("Suite on PostgreSQL", [*PYTEST, *several, "-m", "not browser"], TEST_DATABASE=url)
-    else:
-        missing.append("the suite on PostgreSQL: no initdb and pg_ctl (Debian: postgresql)")
-    if _chromium():
-        stage("Pages in Chromium", [*PYTEST, *several, "-m", "browser"])
-    else:
-        missing.append("real pages: no chromium (Debian: chromium)")
+            run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
+    if run.has(CHROMIUM):
+        run.stage("Pages in Chromium", [*PYTEST, "-m", "browser"])
 
-    shutil.rmtree(quick.get("TMPDIR", ""), ignore_errors=True)
+    shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
     print(f"\n=== Done in {time.monotonic() - began:.0f} s")
-    for name in failed:
+    return _told(run)
+
+
+def _told(run: Run) -> int:
+    """Say what failed and what was not checked; the exit code."""
+    for name in run.failed:
         print(f"FAILED       {name}")
-    for name in missing:
+    for name in run.missing:
         print(f"NOT CHECKED  {name}")
     allowed = os.environ.get("ALLOW_MISSING") == "1"
-    return 1 if failed or (missing and not allowed) else 0
+    return 1 if run.failed or (run.missing and not allowed) else 0
 
 
 def _in_memory() -> dict[str, str]:
     """Have temporary files in memory where there is room: databases that wait for no disk take half the time."""
     memory = Path("/dev/shm")
-    if not memory.is_dir() or shutil.disk_usage(memory).free < ROOM:
+    if not memory.is_dir() or not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < ROOM:
         return {}
     return {"TMPDIR": tempfile.mkdtemp(prefix="idp-tests-", dir=memory)}
-
-
-def _chromium() -> bool:
-    return bool(shutil.which("chromium") or (_installed("chromium") and shutil.which("chromium")))
-
-
-def _postgresql() -> Path | None:
-    """PostgreSQL's server programs, installed if need be."""
-    if found := postgresql.programs():
-        return found
-    return postgresql.programs() if _installed("postgresql") else None
 
 
 def _installed(package: str) -> bool:
@@ -87,7 +107,8 @@ def _installed(package: str) -> bool:
         return False
     print(f"\n=== Installing {package}", flush=True)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    quiet = ["apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
+    # Another program may be installing just now, and a mirror may stumble.
+    quiet = ["apt-get", "-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]
     subprocess.run([*quiet, "update"], env=environment, check=False, stdout=subprocess.DEVNULL)
     install = [*quiet, "install", "-y", "--no-install-recommends", package]
     return subprocess.run(install, env=environment, check=False, stdout=subprocess.DEVNULL).returncode == 0

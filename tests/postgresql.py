@@ -14,6 +14,9 @@ from tests.ports import free_port
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 """For tests: nothing has to survive."""
 
+ALONE = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200")
+"""On its port alone: a socket's path may be too long for the system."""
+
 
 def programs() -> Path | None:
     """The folder of PostgreSQL's server programs, or None where they are not installed."""
@@ -38,11 +41,9 @@ def a_server(at: Path, settings: tuple[str, ...] = FAST) -> Iterator[str]:
         subprocess.run([*as_owner, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
 
     data = str(folder / "data")
-    given = " ".join(f"-c {setting}" for setting in ("listen_addresses=127.0.0.1", "max_connections=200", *settings))
+    given = " ".join(f"-c {setting}" for setting in (*ALONE, *settings))
     run(str(at / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
-    run(
-        str(at / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", f"-p {port} -k {folder} {given}", "start"
-    )
+    run(str(at / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", f"-p {port} {given}", "start")
     try:
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
     finally:

@@ -4,6 +4,7 @@ Guesses at a password or code are counted per account in the database, by `signi
 count wherever they land and survive a restart. What is here only keeps one address from crowding out others.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -41,6 +42,9 @@ def _network(given: str) -> str:
     return str(address.ipv4_mapped or IPv6Address(int(address) >> HOSTS << HOSTS))
 
 
+PATIENCE: Final = 0.5
+"""Seconds that Redis has to answer, twice; it takes a thousandth, or it hangs and must not have us wait."""
+
 limiter = Limiter(key_func=caller, headers_enabled=False)
 """`@limiter.limit(at_most(60, "minute"))` on a view; going beyond it is a 429 with `Retry-After`."""
 
@@ -53,16 +57,30 @@ def at_most(times: int, per: str) -> Callable[[], str]:
 def configure(app: Flask, settings: Settings) -> None:
     """Set up the limiter for `app`."""
     in_memory = settings.throttle.storage.startswith("memory")
+    if not in_memory:
+        from redis.backoff import NoBackoff  # a tenth of a second that only those who have it spend
+        from redis.retry import Retry
+
+        limits = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 1)}
+        app.config["RATELIMIT_STORAGE_OPTIONS"] = limits
+    limiter.logger.addFilter(_alarm)
     app.extensions["idp.throttle_factor"] = settings.throttle.factor
     app.config.update(
         RATELIMIT_STORAGE_URI=settings.throttle.storage,
         RATELIMIT_STRATEGY="moving-window",
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=not in_memory,
-        RATELIMIT_SWALLOW_ERRORS=not in_memory,  # Redis away: limits by address open, guesses still count
+        RATELIMIT_SWALLOW_ERRORS=not in_memory,  # Redis away: each process counts alone, guesses count in the database
     )
     limiter.init_app(app)
     # Our limits stand on views, where the decorator checks them; what counts by its answer has `answered`.
     app.extensions["idp.throttle_answered"] = hooks.drop(app, limiter)
+
+
+def _alarm(record: logging.LogRecord) -> bool:
+    """Redis away is for somebody to mend: what Flask-Limiter warns of is an error in our log."""
+    if record.levelno == logging.WARNING:
+        record.levelno, record.levelname = logging.ERROR, "ERROR"
+    return True
 
 
 def answered(response: Response) -> Response:

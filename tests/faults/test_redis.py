@@ -1,0 +1,119 @@
+"""Redis, where several processes share their limits: shared, away, hanging, and back (performance.md §8)."""
+
+import pytest
+import requests
+from bs4 import BeautifulSoup
+
+from idp.app import create_app
+from idp.foundation import database
+from idp.foundation.settings import load
+from idp.foundation.web.transactions import work as a_request
+from tests import redis
+from tests.factories import an_administrator
+from tests.processes import an_instance
+
+pytestmark = pytest.mark.redis
+LIMITED = "/set-up/of-nobody"
+SPARED = 30
+"""Calls of it a minute that an address has."""
+
+
+@pytest.fixture(scope="module")
+def server():
+    if redis.program() is None:
+        pytest.fail("Redis is not installed (Debian: redis-server)")
+    with redis.a_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def prepared(place):
+    """A database, and a school's owner in it."""
+    app = create_app(load(database={"url": place.new("shared")}))
+    place.prepare(app)
+    with a_request(app):
+        username = an_administrator().username
+    yield app.extensions["idp"].settings.database.url, username
+    with app.app_context():
+        database.db.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def two(server, prepared, tmp_path_factory):
+    """Two of us, one database, one Redis."""
+    folder, (url, _) = tmp_path_factory.mktemp("shared"), prepared
+    told = {"database__url": url, "throttle__storage": server.url, "throttle__factor": 1}
+    with an_instance(folder / "one.log", **told) as one, an_instance(folder / "two.log", **told) as two:
+        yield one, two
+
+
+@pytest.fixture
+def ask(two):
+    """`ask(4)`: the statuses of so many calls, at one and at the other in turn."""
+
+    def asked(times):
+        return [requests.get(two[each % 2][1] + LIMITED, timeout=60).status_code for each in range(times)]
+
+    return asked
+
+
+def guess(address, username):
+    """A wrong password: the status of the answer."""
+    with requests.Session() as browser:
+        page = BeautifulSoup(browser.get(f"{address}/sign-in", timeout=60).text, "html.parser")
+        token = page.find("input", {"name": "csrf_token"})["value"]
+        typed = {"csrf_token": token, "username": username, "password": "not the password"}
+        return browser.post(f"{address}/sign-in", data=typed, timeout=60).status_code
+
+
+def times_away(two):
+    """How often each has found Redis away; a machine may be so busy that it seems so."""
+    return [process.said.count("storage unreachable") for process, _ in two]
+
+
+def test_two_processes_count_together(server, two, ask):
+    answers, before = [], [-1]
+    while times_away(two) != before:
+        before = times_away(two)
+        server.forget()
+        answers = ask(SPARED + 4)
+    assert answers == [404] * SPARED + [429] * 4
+
+
+def test_without_redis_each_counts_alone_and_says_so_and_guesses_are_counted_all_the_same(server, two, ask, prepared):
+    server.stop()
+    try:
+        assert ask(4) == [404] * 4
+        for process, _ in two:
+            assert "error" in next(line for line in process.said.splitlines() if "storage unreachable" in line)
+
+        answers = [guess(two[each % 2][1], prepared[1]) for each in range(12)]
+        assert answers == [422] * 10 + [429] * 2
+    finally:
+        server.start()
+
+
+def test_when_it_is_back_it_is_used_again_and_one_that_hangs_keeps_nobody_waiting_for_long(server, two, ask):
+    for process, address in two:
+        server.forget()  # what the other has counted
+        process.until(
+            lambda address=address: requests.get(address + LIMITED, timeout=60).status_code and server.knows_something()
+        )
+    before = times_away(two)
+    server.hang()
+    try:
+        assert set(ask(6)) <= {404, 429}
+        assert all(after > earlier for earlier, after in zip(before, times_away(two), strict=True))
+    finally:
+        server.stop()
+        server.start()
+
+
+def test_without_redis_it_starts_all_the_same(server, prepared, tmp_path):
+    server.stop()
+    try:
+        told = {"database__url": prepared[0], "throttle__storage": server.url, "throttle__factor": 1}
+        with an_instance(tmp_path / "log", **told) as (_, address):
+            assert requests.get(address + LIMITED, timeout=60).status_code == 404
+    finally:
+        server.start()

@@ -1,0 +1,66 @@
+"""What `make test` does where something it needs is missing."""
+
+import os
+import sys
+
+import pytest
+
+from tests import everything
+from tests.everything import Needed, Run
+
+NOWHERE = Needed("a program", lambda: None, "no-such-package-in-debian", "what needs it")
+
+
+@pytest.fixture
+def run():
+    return Run({})
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+
+def test_what_is_there_is_used(run):
+    assert run.has(Needed("python", lambda: sys.executable, "python3", "everything"))
+    assert run.missing == []
+
+
+def test_what_may_not_be_installed_is_named_with_its_package_and_fails_the_run(run, nobody, monkeypatch, capsys):
+    monkeypatch.delenv("ALLOW_MISSING", raising=False)
+
+    assert not run.has(NOWHERE)
+    assert everything._told(run) == 1
+    assert "NOT CHECKED  what needs it: no a program (Debian: no-such-package-in-debian)" in capsys.readouterr().out
+
+
+def test_unless_it_was_allowed(run, nobody, monkeypatch):
+    monkeypatch.setenv("ALLOW_MISSING", "1")
+    run.has(NOWHERE)
+
+    assert everything._told(run) == 0
+
+
+def test_what_is_missing_and_may_be_installed_is_looked_for_once_more(run, monkeypatch):
+    there, asked = [], []
+
+    def install(package):
+        asked.append(package)
+        there.append(package)
+        return True
+
+    monkeypatch.setattr(everything, "_installed", install)
+
+    assert run.has(Needed("a program", lambda: there, "its-package", "what needs it"))
+    assert (asked, run.missing) == (["its-package"], [])
+
+
+def test_a_stage_that_fails_fails_the_run_and_keeps_no_other_from_running(run, monkeypatch, capfd):
+    monkeypatch.setenv("ALLOW_MISSING", "1")
+    run.stage("One", [sys.executable, "-c", "raise SystemExit(3)"])
+    run.stage("Two", [sys.executable, "-c", "print('it ran')"])
+
+    assert everything._told(run) == 1
+    said = capfd.readouterr().out
+    assert "it ran" in said
+    assert "FAILED       One" in said
