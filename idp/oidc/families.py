@@ -117,7 +117,7 @@ def now(token: str, client: OAuthClient) -> dict[str, Any] | None:
         return None
     return {
         "active": True, "iss": runtime.settings().server.issuer, "sub": claims.subject(client, basis.person_id),
-        "client_id": client.id, "scope": scopes.format(given), "token_type": "refresh_token",
+        "client_id": client.id, "scope": scopes.format(given),
         "iat": int(row.created_at.timestamp()), "exp": int(row.expires_at.timestamp()),
         **claims.about(state, given, "introspection"),
     }  # fmt: skip

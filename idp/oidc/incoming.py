@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import parse_qsl
 
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 
@@ -64,14 +65,19 @@ class Parameters:
         return None
 
 
-def parameters(pairs: Iterable[tuple[str, str]]) -> Parameters:
+def pairs(text: bytes) -> list[tuple[str, str]]:
+    """Names and values of a query or a form; what is not UTF-8 is read as U+FFFD, which no parameter may have."""
+    return parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True)
+
+
+def parameters(sent: Iterable[tuple[str, str]]) -> Parameters:
     """Read name and value pairs of a query or a form."""
-    pairs = list(pairs)
-    is_suspicious = _is_malformed("".join([part for pair in pairs for part in pair]))
+    sent = list(sent)
+    is_suspicious = _is_malformed("".join([part for pair in sent for part in pair]))
     once: dict[str, str] = {}
     resources: list[str] = []
     wrong: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in sent:
         if is_suspicious and _is_malformed(name):
             wrong["a parameter"] = "its name has characters that are not allowed"
         elif not value:

@@ -41,7 +41,7 @@ def answer() -> Response:
     """Sign out at once, or ask first, or say what is wrong with the client's request."""
     if browser_request.method == "HEAD":
         return Response(status=200)
-    pairs = [*browser_request.args.items(multi=True), *browser_request.form.items(multi=True)]
+    pairs = [*incoming.pairs(browser_request.query_string), *browser_request.form.items(multi=True)]
     sent = incoming.parameters(pairs)
     if browser_request.method == "POST" and not sent.wrong:
         # A browser sends no cookies with another site's POST: it is to ask again, with them.

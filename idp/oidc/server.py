@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final, cast
-from urllib.parse import parse_qsl
 
 import structlog
 from authlib.oauth2 import OAuth2Error
@@ -63,7 +62,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         """Our request; without one, the browser's, whose parameters may stand in query and form."""
         if request is not None:
             return request
-        pairs = [*browser_request.args.items(multi=True), *browser_request.form.items(multi=True)]
+        pairs = [*incoming.pairs(browser_request.query_string), *browser_request.form.items(multi=True)]
         return Request(browser_request, incoming.parameters(pairs), AUTHORIZE)
 
     def get_consent_grant(self, request: Request | None = None, end_user: Any = None) -> CodeGrant:
@@ -152,7 +151,7 @@ def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
         too_large = errors.invalid("a parameter", "the form is too large")
         too_large.status_code = 413
         raise too_large from None
-    return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return incoming.pairs(body)
 
 
 def refused(error: OAuth2Error, *, tried_basic: bool = False) -> Response:

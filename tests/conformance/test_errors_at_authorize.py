@@ -89,6 +89,7 @@ def test_parameters(browser, client):
         client.is_refused(browser.opens(client.asks() + f"&{name}=x&{name}=y"), "invalid_request")
     for differs in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"extra": "x" * 513}, {"login_hint": "a\x00b"}):
         is_told(client, browser, "invalid_request", **differs)
+    client.is_refused(browser.opens(client.asks() + "&login_hint=%ff"), "invalid_request")
     state = client.asks(state=None) + "&state=x&state=y"
     client.is_refused(browser.opens(state), "invalid_request")  # and none of them comes back
 

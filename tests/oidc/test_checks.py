@@ -104,6 +104,14 @@ def test_any_other_repeated_parameter_is_told_at_the_redirect_uri(web, world, na
     assert sent(response)["error"] == "invalid_request"
 
 
+@pytest.mark.parametrize("name", ["login_hint", "scope", "extra", "%ff"])
+def test_what_is_not_utf_8_is_told_too(web, world, name):
+    response = web.get(world.partner.link(**{name: None}) + f"&{name}=a%ffb")
+    assert sent(response)["error"] == "invalid_request"
+    state = web.get(world.partner.link(state=None) + "&state=a%ffb")
+    assert "state" not in sent(state)
+
+
 def test_an_empty_value_is_an_absent_one(web, world):
     assert sent(web.get(world.partner.link(prompt="none") + "&nonce=&display="))["error"] == "login_required"
 

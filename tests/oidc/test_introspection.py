@@ -36,6 +36,7 @@ def test_a_refresh_token_too(web, world, tokens):
     said = look(web, world.partner, tokens["refresh_token"], token_type_hint="refresh_token").json
     assert said["active"] is True
     assert said["scope"] == tokens["scope"]
+    assert "token_type" not in said  # RFC 6749 §5.1 knows those of access tokens alone
 
 
 def test_looking_at_an_old_rotated_token_reuses_nothing(web, world):
