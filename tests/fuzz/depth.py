@@ -13,7 +13,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )  # fmt: skip
 settings.register_profile(
-    "long", parent=settings.get_profile("short"), derandomize=False, max_examples=100, stateful_step_count=40,
+    "long", parent=settings.get_profile("short"), derandomize=False, max_examples=60, stateful_step_count=30,
 )  # fmt: skip
 CHOSEN = os.environ.get("HYPOTHESIS_PROFILE", "short")
 

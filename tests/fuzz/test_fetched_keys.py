@@ -55,6 +55,7 @@ HEADS: tuple[bytes, ...] = (
     b"HTTP/1.1 999 x\r\n\r\n", b"HTTP/1.1 x\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n" * 3, b"HTTP/1.1 101 S\r\n\r\n",
     b"\x16\x03\x01", b"",
 )  # fmt: skip
+BODIES = (json.dumps({"keys": [OWN]}).encode(), gzip.compress(b" " * 20_000_000, 1), b"\xff" * 200_000)
 members = st.sampled_from(["kty", "crv", "x", "y", "kid", "use", "alg", "key_ops", "d", "n", "e", "k", "x5c", "ext"])
 some_key = st.one_of(
     st.sampled_from(ODD_KEYS),
@@ -115,7 +116,7 @@ def test_a_document_that_is_no_key_set_is_a_refusal(ground, server, number):
 
 @pytest.mark.parametrize("number", range(len(HEADS)))
 def test_however_it_is_sent(ground, server, number):
-    for body in (json.dumps({"keys": [OWN]}).encode(), gzip.compress(b" " * 20_000_000), b"\xff" * 200_000):
+    for body in BODIES:
         server.says = HEADS[number] + body
         _asks(ground, server)
 

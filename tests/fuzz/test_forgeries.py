@@ -14,7 +14,6 @@ from tests.fuzz.conftest import Ground
 from tests.fuzz.test_jwts import HOSTILE, PLACES, TAKEN, is_believed, refused_or_answered, signed
 from tests.oidc.signing import ALL, b64, bare, key
 
-OURS = {"id_token": "RS256", "access_token": "ES256"}
 REFUSING: dict[str, Callable[[Any], bool]] = {
     "hint to sign out": lambda answer: answer.status_code == 400,
     "hint": lambda answer: answer.status_code == 303 and "error=invalid_request" in answer.location,
@@ -62,8 +61,13 @@ def _forged(ground: Ground, token: str) -> Iterator[str]:
         yield f"{text}.AA"
 
 
-@pytest.mark.parametrize("which", OURS)
-@pytest.mark.parametrize("where", REFUSING)
+@pytest.mark.parametrize(
+    ("where", "which"),
+    [
+        ("hint to sign out", "id_token"), ("hint", "id_token"), ("access token", "access_token"),
+        ("introspected", "access_token"),
+    ],
+)  # fmt: skip
 def test_nobody_forges_our_tokens(ground, where, which):
     genuine = ground.tokens[which]
     for forged in _forged(ground, genuine):
