@@ -7,11 +7,13 @@ from flask import Response, current_app, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from idp.foundation.errors import Busy
+from idp.foundation.errors import Busy, Refusal
 from idp.foundation.web import door, pages
 from idp.oidc import errors, failures, server as protocol
 
 log = structlog.get_logger(__name__)
+
+UNREADABLE = "the request could not be read"
 
 
 def not_to_be_redirected(refused: errors.NotToBeRedirected) -> Response:
@@ -37,12 +39,24 @@ def unavailable(error: Exception) -> ResponseReturnValue:
     return pages.refusal(Busy("We cannot reach our records at this moment. Nothing was changed.", because="database"))
 
 
+def refusal(refused: Refusal) -> ResponseReturnValue:
+    """What is refused around our views, such as another host's name: a client is told in JSON."""
+    if not is_for_clients():
+        return pages.refusal(refused)
+    log.info("refused", code=refused.code, status=refused.status, because=refused.because)
+    if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return protocol.refused(errors.Unavailable())
+    wrong = errors.invalid("a parameter", UNREADABLE)
+    wrong.status_code = refused.status
+    return protocol.refused(wrong)
+
+
 def http_error(error: HTTPException) -> ResponseReturnValue:
     """What Flask refuses by itself: a client is told in JSON."""
     if not is_for_clients():
         return pages.http(error)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    wrong = errors.invalid("a parameter", "the request could not be read")
+    wrong = errors.invalid("a parameter", UNREADABLE)
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         wrong = errors.invalid("method", "the address does not work by it")
     if status == HTTPStatus.TOO_MANY_REQUESTS:

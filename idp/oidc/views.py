@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from idp.foundation.errors import Refusal
 from idp.foundation.web import security
 from idp.foundation.web.throttle import at_most, briskly, limiter
 from idp.oidc import (
@@ -28,6 +29,7 @@ from idp.oidc import (
 bp = Blueprint("oidc", __name__)
 bp.register_error_handler(errors.NotToBeRedirected, pages.not_to_be_redirected)
 bp.register_error_handler(errors.StaleRequest, pages.stale_request)
+bp.register_error_handler(Refusal, pages.refusal)
 bp.register_error_handler(DBAPIError, pages.unavailable)
 bp.register_error_handler(PoolTimeout, pages.unavailable)
 bp.register_error_handler(HTTPException, pages.http_error)

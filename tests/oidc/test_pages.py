@@ -54,6 +54,15 @@ def test_a_program_that_uses_another_method_is_told_in_json_which_work(web, path
     assert response.json["error"] == "invalid_request"
 
 
+def test_a_program_is_told_in_json_of_what_is_refused_before_its_endpoint_looks(web):
+    for refused in (
+        web.get("/oauth/userinfo", data={"access_token": "x"}),
+        web.post("/oauth/token", data={"a": "b"}, headers={"Host": "elsewhere.example"}),
+    ):
+        assert (refused.status_code, refused.mimetype) == (400, "application/json")
+        assert refused.json["error"] == "invalid_request"
+
+
 @pytest.mark.parametrize(("path", "method"), [("/sign-in", "PUT"), ("/oauth/authorize", "PUT"), ("/nowhere", "POST")])
 def test_a_person_sees_a_page_whatever_the_method(web, path, method):
     response = web.open(path, method=method)
