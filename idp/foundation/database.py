@@ -90,7 +90,7 @@ class _Base(DeclarativeBase):
             frozenset[str]: Words,
             str: Text,
             list[str]: JSON,
-            dict[str, Any]: JSON,
+            dict[str, Any]: JSON(none_as_null=True),
         },
     )
 

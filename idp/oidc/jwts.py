@@ -6,13 +6,16 @@ demands something we do not know, is refused before any key is touched (security
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from joserfc.util import urlsafe_b64decode
 
 from idp.foundation import clock, runtime
 
@@ -40,10 +43,12 @@ class BadJwt(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A JWT whose signature nobody has checked yet."""
+    """A JWT whose signature nobody has checked yet: what is `signed` by the `signature`, and what it says."""
 
-    text: str
-    header: dict[str, Any]
+    head: bytes
+    signed: bytes
+    signature: bytes
+    header: Mapping[str, Any]
     claims: dict[str, Any]
 
     @property
@@ -62,28 +67,41 @@ def parse(text: str, *, most: int = 8192, jwk_in_header: bool = False) -> Presen
     """Read a compact JWS without believing it; `most` is its longest length in characters. Raises `BadJwt`."""
     if len(text) > most or not _COMPACT.fullmatch(text):
         raise BadJwt("not a compact JWS, or too long")
+    signed, _, signature = text.encode("ascii").rpartition(b".")
+    head, _, payload = signed.partition(b".")
     try:
-        found = jws.extract_compact(text.encode("ascii"), registry=_REGISTRY)
-        claims = json.loads(found.payload or b"")
+        found = Presented(head, signed, urlsafe_b64decode(signature), header(head), _object(payload))
     except (JoseError, ValueError, TypeError, RecursionError, KeyError) as fault:
         raise BadJwt(f"cannot be read: {type(fault).__name__}") from fault
-    header = found.protected
-    if not isinstance(claims, dict) or not isinstance(header.get("alg"), str):
-        raise BadJwt("its payload is not an object, or it names no algorithm")
-    if POINTING & header.keys() or ("jwk" in header and not jwk_in_header):
+    if POINTING & found.header.keys() or ("jwk" in found.header and not jwk_in_header):
         raise BadJwt("its header points to a key elsewhere, or demands what we do not do")
-    return Presented(text, header, claims)
+    return found
+
+
+@lru_cache(maxsize=512)
+def header(head: bytes) -> Mapping[str, Any]:
+    """The header in the first part of a JWS: the same in every proof by one key, so it is read once.
+
+    Raises `ValueError`, `TypeError`, `RecursionError` or `JoseError` where it is none.
+    """
+    found = _object(head)
+    if not isinstance(found.get("alg"), str):
+        raise TypeError("it names no algorithm")
+    _REGISTRY.check_header(found)
+    return MappingProxyType(found)
 
 
 def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> None:
     """Check the signature with the key that the header names, or with the one that fits; raises `BadJwt`."""
     if presented.alg not in algs:
         raise BadJwt(f"signed with an algorithm that is not accepted here: {presented.alg!r}")
-    fitting = [key for key in keys if isinstance(key, _KINDS[presented.alg]) and _is_meant(key, presented)]
-    for key in fitting:
+    algorithm = _REGISTRY.get_alg(presented.alg)
+    for key in keys:
+        if not isinstance(key, _KINDS[presented.alg]) or not _is_meant(key, presented):
+            continue
         try:
-            found = jws.extract_compact(presented.text.encode("ascii"), registry=_REGISTRY)
-            if jws.validate_compact(found, key, registry=_REGISTRY):
+            algorithm.check_key(key)
+            if algorithm.verify(presented.signed, presented.signature, key):
                 return
         except (JoseError, ValueError, TypeError):
             continue
@@ -109,11 +127,20 @@ def _is_time(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST
 
 
+def _object(part: bytes) -> dict[str, Any]:
+    found = json.loads(urlsafe_b64decode(part))
+    if not isinstance(found, dict):
+        raise TypeError("not an object")
+    return found
+
+
 def _is_meant(key: Key, presented: Presented) -> bool:
     """Whether the key may be the one: of the name given, for signatures, and on the algorithm's curve."""
-    known = key.as_dict(private=False) if not isinstance(key, OctKey) else {}
-    if presented.kid is not None and known.get("kid") is not None and known["kid"] != presented.kid:
+    if isinstance(key, OctKey):
+        return True
+    known, kid, alg = key.get, presented.kid, presented.alg
+    if kid is not None and known("kid") is not None and known("kid") != kid:
         return False
-    if known.get("use", "sig") != "sig" or known.get("alg", presented.alg) != presented.alg:
+    if known("use", "sig") != "sig" or known("alg", alg) != alg:
         return False
-    return {"ES256": "P-256", "EdDSA": "Ed25519"}.get(presented.alg, known.get("crv")) == known.get("crv")
+    return {"ES256": "P-256", "EdDSA": "Ed25519"}.get(alg, known("crv")) == known("crv")

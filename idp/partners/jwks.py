@@ -19,24 +19,27 @@ def checked(jwks: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST:
         raise ValueError(f"must be a key set with 1 to {MOST} keys")
     for key in listed:
-        _check(key)
+        read(key)
     named = [key.get("kid") for key in listed if key.get("kid") is not None]
     if len(set(named)) != len(named):
         raise ValueError("has two keys with the same kid")
     return jwks
 
 
-def _check(key: object) -> None:
+def read(key: object) -> RSAKey | ECKey | OKPKey:
+    """The public key behind a JWK, if it is one and strong enough; raises `ValueError` saying what is wrong."""
     if not isinstance(key, dict) or not isinstance(key.get("kid", ""), str):
         raise ValueError("has a key that is not an object with a kid")  # noqa: TRY004  pydantic wants ValueError
     if _PRIVATE & key.keys():
         raise ValueError("has a private or shared key in it: register public keys, and replace that one")
     try:
-        read = JWKRegistry.import_key(key)
+        found = JWKRegistry.import_key(key)
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         raise ValueError("has a key that cannot be read") from None
-    if isinstance(read, RSAKey):
-        if read.raw_value.key_size < SMALLEST_RSA:
+    if isinstance(found, RSAKey):
+        if found.raw_value.key_size < SMALLEST_RSA:
             raise ValueError(f"has an RSA key of fewer than {SMALLEST_RSA} bits")
-    elif not isinstance(read, ECKey | OKPKey) or key.get("crv") not in CURVES:
+        return found
+    if not isinstance(found, ECKey | OKPKey) or key.get("crv") not in CURVES:
         raise ValueError("has a key that is neither RSA nor on P-256, P-384, P-521 or Ed25519")
+    return found

@@ -6,13 +6,12 @@ setting: stateless, made from the time, the present and the last window of five 
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from authlib.oauth2 import OAuth2Error
 from flask import Request as FlaskRequest, Response
-from joserfc.errors import JoseError
-from joserfc.jwk import JWKRegistry
 
 from idp.foundation import clock, crypto, runtime
 from idp.oidc import failures, jwts, once
@@ -75,7 +74,7 @@ def with_nonce(response: Response) -> Response:
 
 def _thumbprint(proof: str, asked: FlaskRequest, access_token: str | None) -> str:
     presented = jwts.parse(proof, jwk_in_header=True)
-    said, key = presented.claims, _key(presented.header)
+    said, (key, thumbprint) = presented.claims, _holder(presented.head)
     jwts.verify(presented, [key], ALGS)
     if said.get("htm") != asked.method or not _is_here(said.get("htu"), asked):
         raise BadJwt("made for another request")
@@ -83,20 +82,21 @@ def _thumbprint(proof: str, asked: FlaskRequest, access_token: str | None) -> st
         raise BadJwt("made for another access token")
     _check_age(said)
     _check_nonce(said)
-    thumbprint = key.thumbprint()
     _note(said, thumbprint)
-    return str(thumbprint)
+    return thumbprint
 
 
-def _key(header: dict[str, Any]) -> Any:
-    """The public key in the header, if it is one and strong enough (RFC 9449 §4.2)."""
+@lru_cache(maxsize=1024)
+def _holder(head: bytes) -> tuple[jwts.Key, str]:
+    """The public key in a proof's header, if it is one and strong enough, and its thumbprint (RFC 9449 §4.2)."""
+    header = jwts.header(head)
     if header.get("typ") != "dpop+jwt":
         raise BadJwt("typ is not dpop+jwt")
     try:
-        jwks.checked({"keys": [header.get("jwk")]})
-        return JWKRegistry.import_key(header["jwk"])
-    except (ValueError, JoseError, TypeError) as fault:
+        key = jwks.read(header.get("jwk"))
+    except ValueError as fault:
         raise BadJwt("jwk is not a public key that is strong enough") from fault
+    return key, key.thumbprint()
 
 
 def _is_here(htu: object, asked: FlaskRequest) -> bool:
@@ -106,8 +106,10 @@ def _is_here(htu: object, asked: FlaskRequest) -> bool:
     """
     if not isinstance(htu, str):
         return False
+    if htu == (here := runtime.url(asked.path)):
+        return True
     try:
-        one, other = urlsplit(htu), urlsplit(runtime.url(asked.path))
+        one, other = urlsplit(htu), urlsplit(here)
         return (one.scheme, one.hostname, _port(one), _path(one.path)) == (
             other.scheme, other.hostname, _port(other), _path(other.path),
         )  # fmt: skip
