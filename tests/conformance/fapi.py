@@ -68,11 +68,12 @@ class FapiClient(RelyingParty):
         return signed(key, alg or known["alg"], {"kid": known["kid"]}, {**sound, **differs})
 
     def proof(
-        self, method: str, url: str, *, token: str | None = None, key: Key | None = None, alg: str = "ES256",
+        self, method: str, url: str, *, token: str | None = None, key: Key | None = None, alg: str | None = None,
         header: dict[str, Any] | None = None, **differs: Any,
     ) -> str:  # fmt: skip
         """A DPoP proof (RFC 9449 §4.2), changed; None leaves a claim or a header member out."""
         key = key or self.key
+        alg = alg or ("ES256" if isinstance(key, ECKey) else "PS256")
         sound = {
             "jti": secrets.token_urlsafe(16), "htm": method, "htu": url, "iat": clock.timestamp(),
             "ath": hashed(token) if token else None,

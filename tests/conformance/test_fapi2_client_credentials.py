@@ -4,6 +4,7 @@ What is wrong with an assertion or a proof is wrong here too; the modules of tha
 """
 
 import pytest
+from joserfc.jwk import RSAKey
 
 from tests.conformance import conditions
 from tests.conformance.test_fapi2_plain_oauth import (
@@ -89,6 +90,7 @@ def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client):
 
 @spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused, and one that only says more is not")
 def test_dpop_negative_tests(client):
+    client.key = RSAKey.generate_key(2048)
     refuses_wrong_proofs(client, works(client))
 
 

@@ -45,6 +45,24 @@ def test_a_proof_binds_the_tokens(web, world, partner, tokens):
     assert partner.reads(web, tokens["access_token"], scheme="dPOP").status_code == 200
 
 
+@pytest.mark.parametrize("bits", [2048, 4096])
+def test_a_large_key_fits_into_a_proof(web, world, partner, bits):
+    """joserfc by itself takes headers of 512 characters."""
+    large = RSAKey.generate_key(bits)
+    partner.dpop_key, partner.proofs = large, {"alg": "PS256"}
+    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    assert world.says(tokens["access_token"])["cnf"] == {"jkt": thumbprint(large)}
+    assert partner.reads(web, tokens["access_token"], alg="PS256").status_code == 200
+
+
+def test_every_algorithm_advertised_for_proofs_works(web, world, partner):
+    for alg in web.get("/.well-known/openid-configuration").json["dpop_signing_alg_values_supported"]:
+        partner.dpop_key, partner.proofs = key(alg, 9), {"alg": alg}
+        tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+        assert tokens["token_type"] == "DPoP", alg
+        assert partner.reads(web, tokens["access_token"], alg=alg).status_code == 200
+
+
 def test_a_client_that_has_to_bind_gets_nothing_without_a_proof(web, world, bound):
     pushed = bound.posts(web, "/oauth/par", bound.parameters()).json
     link = {"client_id": bound.id, "request_uri": pushed["request_uri"]}
