@@ -207,7 +207,7 @@ def _reading(engine: Engine) -> Engine:
     """The same engine without transactions: on SQLite it is we who begin them (`_tune_sqlite`)."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(only_reads=True)
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    return engine.execution_options(only_reads=True, isolation_level="AUTOCOMMIT")
 
 
 def _tune_sqlite(engine: Engine) -> None:

@@ -27,7 +27,7 @@ from idp.oidc import checks, client as clients, consent, device_codes, requests,
 from idp.oidc.client import OAuthClient
 from idp.oidc.device_codes import Asked
 from idp.oidc.incoming import Request
-from idp.oidc.server import NOT_STORED, Server
+from idp.oidc.server import Server
 from idp.partners import registry
 from idp.sharing import authorise
 from idp.sharing.live import State
@@ -66,7 +66,7 @@ def _give_codes(_server: Server, asked: Request) -> FlaskResponse:
         "verification_uri_complete": f"{page}?user_code={user_code}",
         "expires_in": device_codes.LIFETIME, "interval": device_codes.INTERVAL,
     }  # fmt: skip
-    return FlaskResponse(json.dumps(said), mimetype="application/json", headers=NOT_STORED)
+    return FlaskResponse(json.dumps(said), mimetype="application/json")
 
 
 def page() -> Response:

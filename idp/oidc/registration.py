@@ -13,7 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation import runtime
 from idp.oidc import failures, server as protocol
-from idp.oidc.server import LARGEST, NOT_STORED
+from idp.oidc.server import LARGEST
 from idp.partners import initial_tokens, self_registration
 from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
 from idp.partners.self_registration import Held, Registered
@@ -131,4 +131,4 @@ def _unauthorised(asked: FlaskRequest) -> Response:
 
 
 def _json(status: int, said: dict[str, Any]) -> Response:
-    return Response(json.dumps(said), status=status, mimetype="application/json", headers=NOT_STORED)
+    return Response(json.dumps(said), status=status, mimetype="application/json")

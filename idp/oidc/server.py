@@ -7,6 +7,7 @@ generated from it.
 import json
 from collections.abc import Callable
 from functools import cached_property
+from io import BytesIO
 from typing import Any, Final, cast
 
 import structlog
@@ -44,8 +45,6 @@ log = structlog.get_logger(__name__)
 LARGEST: Final = 65_536
 """Bytes of the largest form on the back channel."""
 FORM: Final = "application/x-www-form-urlencoded"
-JSON: Final = ("Content-Type", "application/json")
-NOT_STORED: Final = [("Cache-Control", "no-store"), ("Pragma", "no-cache")]
 
 
 class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
@@ -138,15 +137,20 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
 
 
 def answered(said: dict[str, Any], status: int = 200) -> Response:
-    """What a client is told, as JSON that nobody keeps (RFC 6749 §5.1)."""
-    return Response(json.dumps(said), status, [*NOT_STORED, JSON])
+    """What a client is told, as JSON; that nobody may keep it (RFC 6749 §5.1) the door says."""
+    return Response(json.dumps(said), status, content_type="application/json")
 
 
 def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
     """Name and value pairs of a form, whose body can be read again; raises where it is too large."""
-    flask.max_content_length = LARGEST
+    environ, flask.max_content_length = flask.environ, LARGEST
+    length = environ.get("CONTENT_LENGTH", "")
     try:
-        body = flask.get_data()
+        if length.isdecimal() and int(length) <= LARGEST:
+            body = environ["wsgi.input"].read(int(length))
+            environ["wsgi.input"] = BytesIO(body)  # whoever looks at the form again
+        else:
+            body = flask.get_data()
     except RequestEntityTooLarge:
         too_large = errors.invalid("a parameter", "the form is too large")
         too_large.status_code = 413
@@ -166,7 +170,7 @@ def refused(error: OAuth2Error, *, tried_basic: bool = False) -> Response:
 
 def nothing(status: int) -> Response:
     """An answer that has no body, and so says no type of one."""
-    response = Response(status=status, headers=NOT_STORED)
+    response = Response(status=status)
     del response.headers["Content-Type"]
     return response
 

@@ -9,7 +9,7 @@ from idp.foundation import database, runtime
 from idp.keys import ring
 from idp.oidc import claims, errors, incoming, records, server as protocol, tokens
 from idp.oidc.extensions import dpop
-from idp.oidc.server import FORM, LARGEST, NOT_STORED
+from idp.oidc.server import FORM, LARGEST
 from idp.oidc.tokens import Access
 
 
@@ -35,7 +35,7 @@ def _said(token: Access) -> Response:
     if alg is None:
         return protocol.answered(said)
     signed = said | {"iss": runtime.settings().server.issuer, "aud": token.client.id}
-    return Response(ring.sign(signed, alg=alg, typ="JWT"), content_type="application/jwt", headers=NOT_STORED)
+    return Response(ring.sign(signed, alg=alg, typ="JWT"), content_type="application/jwt")
 
 
 def about(token: Access) -> dict[str, Any]:

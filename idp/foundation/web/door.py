@@ -32,7 +32,8 @@ _ALWAYS: Final = (
 )
 _HSTS: Final = ("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 _NO_PAGE: Final = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-_NOT_KEPT: Final = ("Cache-Control", "no-store")
+_NOT_KEPT: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
+"""As RFC 6749 §5.1 has it for tokens; nothing else of ours is to be kept either."""
 
 
 def request_id() -> str:
@@ -47,7 +48,7 @@ def dressed(headers: Iterable[tuple[str, str]], always: Headers) -> Headers:
     if "content-security-policy" not in names:
         told.append(_NO_PAGE)
     if "cache-control" not in names:
-        told.append(_NOT_KEPT)
+        told += _NOT_KEPT
     return told
 
 
