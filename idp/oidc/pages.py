@@ -94,5 +94,7 @@ CLIENT_ENDPOINTS = frozenset(
         "oidc.authorize_device",
         "oidc.register",
         "oidc.manage_registration",
+        "oidc.jwks",
+        "oidc.metadata",
     }
 )

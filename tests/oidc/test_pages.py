@@ -44,6 +44,7 @@ def test_too_often_says_when_to_come_back(web, world, monkeypatch, module, path,
         ("/oauth/token", "GET", "POST"), ("/oauth/par", "PUT", "POST"), ("/oauth/introspect", "GET", "POST"),
         ("/oauth/revoke", "DELETE", "POST"), ("/oauth/device_authorization", "GET", "POST"),
         ("/oauth/userinfo", "PUT", "GET"), ("/oauth/register", "GET", "POST"), ("/oauth/register/x", "PATCH", "PUT"),
+        ("/oauth/jwks", "POST", "GET"), ("/.well-known/openid-configuration", "POST", "GET"),
     ],
 )  # fmt: skip
 def test_a_program_that_uses_another_method_is_told_in_json_which_work(web, path, method, works):
