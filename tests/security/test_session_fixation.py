@@ -75,6 +75,7 @@ def test_a_planted_remember_cookie_neither_opens_nor_hides_a_session(victim, att
     with work() as session:
         sid = session.query(BrowserSession).one().sid
     with attacker.web.session_transaction() as form_cookie:
+        form_cookie.accessed = True
         form_cookie["_user_id"] = sid
         form_cookie["_fresh"] = True
     assert attacker.opens(INSIDE).status_code == 303

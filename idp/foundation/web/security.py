@@ -161,14 +161,37 @@ def configure(app: Flask, settings: Settings) -> None:
     app.extensions["idp.host"] = settings.server.host_name
 
 
+class _Form(SecureCookieSession):
+    """What the form cookie holds, read when a view first looks: Flask notes that in `accessed`."""
+
+    def __init__(self, read: Callable[[], SecureCookieSession | None] | None = None) -> None:
+        super().__init__()
+        self._read, self._accessed = read, False
+
+    @property
+    def accessed(self) -> bool:
+        """Whether anything in this request looked at it."""
+        return self._accessed
+
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        self._accessed = value
+        if value and self._read is not None:
+            read, self._read = self._read, None
+            dict.update(self, read() or {})  # past the note that something was changed
+
+
 class _FormCookie(SecureCookieSessionInterface):
-    """Flask's signed cookie, with its signer made once, and no work for callers that have no cookie."""
+    """Flask's signed cookie, with its signer made once, and no work where nobody looks at it."""
 
     _signer: URLSafeTimedSerializer | None = None
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """What the cookie holds; without one, nothing."""
-        return super().open_session(app, request) if "HTTP_COOKIE" in request.environ else self.session_class()
+        """What the cookie holds, as soon as somebody asks; without one, nothing."""
+        if "HTTP_COOKIE" not in request.environ:
+            return _Form()
+        opened = super().open_session
+        return _Form(lambda: opened(app, request))
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """The cookie, where the view looked at it or something is in it."""
