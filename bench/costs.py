@@ -108,7 +108,10 @@ class World:
     """A provider with a school, two clients and a signed-in administrator who has authorised both."""
 
     def __init__(self, url: str, issuer: str = "http://localhost:5000") -> None:
-        differs = {"database": {"url": url}, "server": {"issuer": issuer}, "throttle": {"factor": 1_000_000}}
+        differs: dict[str, dict[str, Any]] = {
+            "database": {"url": url}, "server": {"issuer": issuer}, "throttle": {"factor": 1_000_000},
+            "tokens": {"access": 3600},  # longer than a run
+        }  # fmt: skip
         self.app = create_app(load(environment="development", **differs))  # passwords are hashed as in production
         with self.app.app_context():
             database.db.create_all()
