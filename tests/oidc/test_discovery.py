@@ -1,9 +1,15 @@
 """The metadata document says what is true, and nothing else."""
 
+import base64
+import json
+
 import pytest
+from joserfc.jwk import ECKey
 
 from idp.foundation import scopes
 from idp.oidc import discovery
+from tests import factories
+from tests.oidc.signing import Signer, jwks, key, signed
 from tests.oidc.support import ISSUER, authorised, sent
 
 ADDRESSES = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
@@ -102,3 +108,76 @@ def test_it_may_be_kept_a_while_and_read_from_anywhere(web, path):
 def test_no_other_page_may_be_read_from_elsewhere(web, world):
     for path in ("/oauth/authorize", "/oauth/consent", "/oauth/logout", "/sign-in"):
         assert "Access-Control-Allow-Origin" not in web.get(path, headers={"Origin": "https://evil.example"}).headers
+
+
+@pytest.fixture
+def signer(world, clock):
+    """A client with a key of each kind."""
+    with world.work():
+        client = factories.a_client(
+            token_endpoint_auth_method="private_key_jwt", jwks=jwks(*(key(alg) for alg in ("RS256", "ES256", "EdDSA")))
+        )
+        return Signer(client.id)
+
+
+def by(alg):
+    """With the client's key for `alg`."""
+    return {"alg": alg, "key": key("RS256" if alg == "PS256" else alg)}
+
+
+def test_every_algorithm_of_request_objects_in_it_is_taken_and_no_other(web, signer, said):
+    claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(prompt="none")}
+    for alg in said["request_object_signing_alg_values_supported"]:
+        text = signed(claims, by(alg)["key"], alg)
+        assert sent(web.get(signer.link(request=text)))["error"] == "login_required", alg
+    another = signed(claims, ECKey.generate_key("P-384"), "ES384")
+    assert sent(web.get(signer.link(request=another)))["error"] == "invalid_request_object"
+
+
+def test_every_algorithm_of_assertions_in_it_is_taken(web, signer, said):
+    for endpoint, path in (("token", "token"), ("introspection", "introspect"), ("revocation", "revoke")):
+        for alg in said[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]:
+            if alg != "HS256":  # by a secret: test_client_assertion has one
+                form = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"}
+                answer = signer.posts(web, f"/oauth/{path}", form, signer.assertion(**by(alg)))
+                assert answer.status_code != 401, (endpoint, alg)
+
+
+def test_every_algorithm_of_what_we_sign_in_it_is_used_where_it_was_registered(web, world, said):
+    for alg in said["id_token_signing_alg_values_supported"]:
+        partner = world.another(id_token_signed_response_alg=alg)
+        tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+        assert header_of(tokens["id_token"])["alg"] == alg
+    for alg in said["userinfo_signing_alg_values_supported"]:
+        partner = world.another(userinfo_signed_response_alg=alg)
+        tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+        answer = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+        assert (answer.mimetype, header_of(answer.text)["alg"]) == ("application/jwt", alg)
+
+
+def test_all_that_is_in_it_is_held_against_what_we_do(said):
+    """What is not told by another test is a constant that the specification demands of what others test."""
+    constant = {
+        "issuer": ISSUER, "response_types_supported": ["code"], "code_challenge_methods_supported": ["S256"],
+        "subject_types_supported": ["public", "pairwise"], "claim_types_supported": ["normal"],
+        "display_values_supported": ["page"], "ui_locales_supported": ["en-GB"],
+        "claims_parameter_supported": True, "request_parameter_supported": True,
+        "request_uri_parameter_supported": False, "require_pushed_authorization_requests": False,
+        "authorization_response_iss_parameter_supported": True,
+        "backchannel_logout_supported": True, "backchannel_logout_session_supported": True,
+    }  # fmt: skip
+    told = {
+        "scopes_supported", "response_modes_supported", "grant_types_supported", "prompt_values_supported",
+        "acr_values_supported", "claims_supported", "id_token_signing_alg_values_supported", "jwks_uri",
+        "userinfo_signing_alg_values_supported", "request_object_signing_alg_values_supported",
+        "dpop_signing_alg_values_supported",
+    }  # fmt: skip
+    assert {name: said[name] for name in constant} == constant
+    rest = {name for name in said if "_endpoint" not in name} - constant.keys() - told
+    assert rest == set()
+
+
+def header_of(token):
+    """What a JWT says of itself."""
+    head = token.partition(".")[0]
+    return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
