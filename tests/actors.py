@@ -113,9 +113,9 @@ class SchoolAdmin:
     # Reading
 
     def sees(self, heading: str | re.Pattern[str]) -> None:
-        """The page they are on by now has this heading, and all that belongs to it has come: styles and scripts too."""
+        """The page they are on by now has this heading, and its scripts have run."""
         expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
-        self.page.wait_for_load_state()
+        self.page.wait_for_load_state("domcontentloaded")
 
     def reads(self, *texts: str) -> None:
         """The page says this."""

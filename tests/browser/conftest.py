@@ -62,6 +62,9 @@ RULES = {
 HUNG_UP = "ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning"
 """Werkzeug's server leaves a static file to the garbage when a browser is closed in the middle of fetching it."""
 
+DRESSED = "() => [...document.querySelectorAll('link[rel=stylesheet]')].every(link => link.sheet)"
+"""Its styles have come. A page that leaves by itself never says that it is loaded."""
+
 AWindow = Callable[..., Page]
 LooksRight = Callable[[Page, str], None]
 
@@ -216,7 +219,7 @@ def looks_right() -> LooksRight:
     """`looks_right(page, "sign-in")`: axe finds nothing, and nothing is wider than the window."""
 
     def check(page: Page, name: str) -> None:
-        page.wait_for_load_state()
+        page.wait_for_function(DRESSED)
         page.evaluate("document.fonts.ready.then(() => true)")
         assert page.title().strip()
         usual = page.viewport_size or WIDTHS["desk"]

@@ -10,6 +10,16 @@ HIDE = """hidden => {
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
 
+READ = """async expected => {
+    const until = Date.now() + 60000;
+    let text;
+    while ((text = await navigator.clipboard.readText()) !== expected && Date.now() < until) {
+        await new Promise((go) => { setTimeout(go, 20); });
+    }
+    return text;
+}"""
+"""What is in the clipboard, as soon as it is what was expected: copying takes a moment."""
+
 COUNT_TIMERS = """() => {
     const set = window.setTimeout;
     window.timers = 0;
@@ -34,9 +44,7 @@ def test_username_and_password_are_copied_each_by_its_button(registered):
     for button, expected in (("Copy Password", registered.password), ("Copy Estab ID", registered.estab_id)):
         page.get_by_role("button", name=button).click()
         expect(page.locator(".unseen[role=status]")).to_have_text("Copied")
-        page.wait_for_function(
-            "expected => navigator.clipboard.readText().then(text => text === expected)", arg=expected
-        )
+        assert page.evaluate(READ, expected) == expected
 
 
 def test_username_and_password_are_saved_as_a_file_without_asking_the_server(registered):
@@ -57,7 +65,7 @@ def test_printing_the_credentials_leaves_out_everything_but_them(registered, loo
     looks_right(page, "credentials")
     page.evaluate("() => { window.printed = 0; window.print = () => { window.printed += 1; }; }")
     page.get_by_role("button", name="Print").click()
-    page.wait_for_function("window.printed === 1")
+    page.wait_for_function("() => window.printed === 1")
 
     page.emulate_media(media="print")
     heading, name = page.get_by_role("heading", level=1), page.locator(".marque .mark")
