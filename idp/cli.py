@@ -1,6 +1,5 @@
 """The `idp` command: everything an operator does, by the same functions as the pages."""
 
-import signal
 from typing import Any
 
 import click
@@ -80,8 +79,6 @@ def main(context: click.Context) -> None:
     `idp config check`. Exit codes: 0 done, 1 refused, 2 wrong usage or bad settings.
     """
     context.obj = _built
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `idp … | head` ends quietly
 
 
 @main.group()

@@ -117,9 +117,13 @@ def pytest_runtest_call():
 
 
 def pytest_collection_modifyitems(config, items):
-    """For long, in another order each time: what is last in its file must not be what is always cut short."""
+    """For long, in another order each time: what is last in its file must not be what is always cut short.
+
+    What is sound comes first: a fuzzer may spend it.
+    """
     if CHOSEN == "long":
         random.Random(config.getoption("--hypothesis-seed")).shuffle(items)
+        items.sort(key=lambda item: hasattr(item.obj, "hypothesis"))
 
 
 def pytest_terminal_summary(terminalreporter):

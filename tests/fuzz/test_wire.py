@@ -1,0 +1,180 @@
+"""Whatever comes over the wire, well-formed or not, and however it ends, `idp serve` answers the next one.
+
+The product's own server in a process of its own: what a test client cannot send is sent here, byte by byte.
+"""
+
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, strategies as st
+
+from idp.app import create_app
+from idp.foundation import database
+from idp.foundation.settings import load
+from tests.fuzz.depth import deep
+from tests.processes import Process, an_instance
+
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+LINES = {
+    "bytes that are no text": b"GET /\xff\xfe HTTP/1.1",
+    "encoded bytes that are none": b"GET /%ff%fe HTTP/1.1",
+    "an encoded NUL": b"GET /%00 HTTP/1.1",
+    "an encoded line break": b"GET /a%0d%0aX-Evil:1 HTTP/1.1",
+    "half an escape": b"GET /%zz% HTTP/1.1",
+    "upwards": b"GET /static/../../etc/passwd HTTP/1.1",
+    "upwards, encoded": b"GET /static/%2e%2e/%2e%2e/etc/passwd HTTP/1.1",
+    "backslashes": b"GET /static/..%5c..%5cx HTTP/1.1",
+    "a NUL in a file's name": b"GET /static/a%00b HTTP/1.1",
+    "a long name": b"GET /static/" + b"a" * 5000 + b" HTTP/1.1",
+    "a folder": b"GET /static/vendor HTTP/1.1",
+    "another host's address": b"GET http://evil.example/sign-in HTTP/1.1",
+    "a star": b"OPTIONS * HTTP/1.1",
+    "a tunnel": b"CONNECT evil.example:443 HTTP/1.1",
+    "two slashes": b"GET //evil.example/x HTTP/1.1",
+    "odd bytes in the query": b"GET /register?q=%ff%00 HTTP/1.1",
+    "a long query": b"GET /register?q=" + b"a" * 30_000 + b" HTTP/1.1",
+    "no such method": b"BREW /sign-in HTTP/1.1",
+    "a long method": b"X" * 5000 + b" /sign-in HTTP/1.1",
+    "a method that is no word": b"G\xc3\xa9T /sign-in HTTP/1.1",
+    "HTTP/0.9": b"GET /sign-in",
+    "HTTP/3": b"GET /sign-in HTTP/3.0",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00",
+}
+HEADERS = {
+    "another host": b"Host: evil.example",
+    "an unreadable host": b"Host: .",
+    "odd bytes": b"X: \xff\xfe",
+    "folded": b"X: a\r\n b",
+    "a NUL": b"X: a\x00b",
+    "many": b"".join(b"X%d: y\r\n" % number for number in range(2000)) + b"Y: z",
+    "a large one": b"X: " + b"a" * 900_000,
+    "a large cookie": b"Cookie: " + b"a=b; " * 15_000,
+    "ranges": b"Range: bytes=0-1,5-6,1-99",
+    "underscores": b"X_Forwarded_Host: evil.example\r\nContent_Length: 5\r\nHTTP_HOST: evil.example",
+    "none": b"X: y",
+    "WebSocket": b"Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13",
+    "HTTP/2 from here on": b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
+}
+BODIES = {
+    "a negative length": b"Content-Length: -3\r\n\r\na=b",
+    "no number": b"Content-Length: x\r\n\r\na=b",
+    "a sign": b"Content-Length: +3\r\n\r\na=b",
+    "two lengths": b"Content-Length: 3\r\nContent-Length: 4\r\n\r\na=b",
+    "a huge length": b"Content-Length: 99999999999\r\n\r\na=b",
+    "a large one": b"Content-Length: 2000000\r\n\r\na=b",
+    "too short": b"Content-Length: 30\r\n\r\na=b",
+    "nothing at all": b"Content-Length: 30\r\n\r\n",
+    "chunks": b"Transfer-Encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\n\r\n",
+    "a chunk that is cut": b"Transfer-Encoding: chunked\r\n\r\n5\r\na=b",
+    "no chunk": b"Transfer-Encoding: chunked\r\n\r\nzz\r\na=b\r\n0\r\n\r\n",
+    "another coding": b"Transfer-Encoding: x\r\n\r\na=b",
+    "both": b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\n\r\n",
+    "patience": b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\na=b",
+    "compressed": b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\na=b",
+}
+PATHS = ("/sign-in", "/oauth/token", "/oauth/register", "/oauth/authorize", "/register/details")
+
+
+@dataclass
+class Wire:
+    """A served instance, and what it says to raw bytes."""
+
+    process: Process
+    address: str
+
+    @property
+    def host(self) -> bytes:
+        """Its header."""
+        return f"Host: {urlsplit(self.address).netloc}\r\n".encode()
+
+    def hears(self, sent: bytes, *, patience: float = 0.0) -> bytes:
+        """What comes back; with no `patience`, we hang up once something has, or after a moment."""
+        parts, answer = urlsplit(self.address), b""
+        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", parts.port or 80), 5) as line:
+            line.sendall(sent)
+            line.settimeout(patience or 0.2)
+            with suppress(TimeoutError):
+                while piece := line.recv(65_536):
+                    answer += piece
+                    line.settimeout(patience or 0.05)
+        return answer
+
+    def stands(self) -> None:
+        """It is well, has not been away, and has had no fault of its own."""
+        answer = self.hears(b"GET /healthz HTTP/1.1\r\n" + self.host + b"Connection: close\r\n\r\n", patience=20)
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        said = self.process.said
+        assert "Unexpected exit" not in said, said
+        assert "Traceback" not in said, said
+
+
+@pytest.fixture(scope="module")
+def wire(place, tmp_path_factory):
+    url = place.new("wire")
+    app = create_app(load(database={"url": url}))
+    place.prepare(app)
+    with app.app_context():
+        database.db.engine.dispose()
+    with an_instance(tmp_path_factory.mktemp("wire") / "log", database__url=url) as (process, address):
+        yield Wire(process, address)
+
+
+def _checked(answer: bytes) -> None:
+    head, _, _ = answer.partition(b"\r\n\r\n")
+    assert not head[9:].startswith(b"5"), head
+    assert b"X-Evil" not in head
+    assert b"evil.example" not in answer
+
+
+@pytest.mark.parametrize("what", LINES)
+def test_whatever_the_first_line_says(wire, what):
+    _checked(wire.hears(LINES[what] + b"\r\n" + wire.host + b"Connection: close\r\n\r\n"))
+    wire.stands()
+
+
+@pytest.mark.parametrize("what", HEADERS)
+def test_whatever_headers_there_are(wire, what):
+    for host in (wire.host, b""):
+        _checked(wire.hears(b"GET /sign-in HTTP/1.1\r\n" + host + HEADERS[what] + b"\r\nConnection: close\r\n\r\n"))
+    wire.stands()
+
+
+@pytest.mark.parametrize("what", BODIES)
+def test_whatever_body_comes_or_does_not(wire, what):
+    for path in PATHS:
+        _checked(wire.hears(b"POST " + path.encode() + b" HTTP/1.1\r\n" + wire.host + FORM + BODIES[what]))
+    wire.stands()
+
+
+def test_whoever_hangs_up_before_the_answer_stops_nobody_elses(wire):
+    """An answer that nobody takes any more is a signal to the process, which must not end it."""
+    for _ in range(8):
+        sent = b"POST /oauth/token HTTP/1.1\r\n" + wire.host + FORM + BODIES["too short"]
+        wire.hears(sent)
+        time.sleep(0.05)
+    wire.stands()
+
+
+sound = st.sampled_from(
+    [
+        b"GET /sign-in HTTP/1.1\r\nHOST\r\n",
+        b"GET /oauth/jwks HTTP/1.1\r\nHOST\r\n",
+        b"GET /static/app.css HTTP/1.1\r\nHOST\r\n",
+        b"POST /oauth/token HTTP/1.1\r\nHOST" + FORM + b"Content-Length: 29\r\n\r\ngrant_type=client_credentials",
+        b"POST /sign-in HTTP/1.1\r\nHOST" + FORM + b"Content-Length: 12\r\n\r\nusername=abc",
+    ]
+)
+
+
+@deep()
+@given(sent=sound, at=st.integers(0, 200), cut=st.integers(0, 12), instead=st.binary(max_size=12), ends=st.booleans())
+def test_whatever_bytes_are_lost_or_come_between(wire, sent, at, cut, instead, ends):
+    sent = sent.replace(b"HOST", wire.host)
+    altered = sent[:at] + instead + sent[at + cut :]
+    _checked(wire.hears(altered[: at + 20] if ends else altered))
+    wire.stands()

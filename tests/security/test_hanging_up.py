@@ -1,0 +1,26 @@
+"""Whoever hangs up ends nothing: writing to a connection that is gone is an error to be told, not the process's end.
+
+`tests/fuzz/test_wire.py` does it to a served instance. The worker, which writes to mail servers, is a command too.
+"""
+
+import signal
+import subprocess
+import sys
+
+from click.testing import CliRunner
+
+from idp.cli import main
+
+
+def test_no_command_ends_when_a_connection_does():
+    assert CliRunner().invoke(main, ["config", "check"]).exit_code == 0
+    assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
+
+
+def test_a_command_whose_output_nobody_reads_on_ends_quietly():
+    command = [sys.executable, "-m", "idp.cli", "config", "show"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        said = running.stderr.read()
+    assert said == b""
+    assert running.returncode == 1
