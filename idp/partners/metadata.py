@@ -35,6 +35,13 @@ UNSUPPORTED = (
 """Names that ask for what we do not do (protocol.md §1): registering them in silence would break a promise."""
 
 
+IMPLIED = {
+    "response_types", "require_pushed_authorization_requests", "require_signed_request_object",
+    "tls_client_certificate_bound_access_tokens",
+}  # fmt: skip
+"""What is checked and not kept: it follows from the grants and the profile, or cannot be otherwise."""
+
+
 class InvalidMetadata(Refusal):
     """Something in a registration is wrong; `faults` are (name, reason) pairs, all of them."""
 
@@ -111,6 +118,8 @@ class Metadata(BaseModel):
     id_token_signed_response_alg: Literal["RS256", "ES256"] = Field(default=None, validate_default=True)
     userinfo_signed_response_alg: Literal["RS256", "ES256"] | None = None
     request_object_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
+    require_pushed_authorization_requests: bool = False
+    require_signed_request_object: Literal[False] = False
     tls_client_certificate_bound_access_tokens: Literal[False] = False
     sector_identifier_uri: MaybePage = None
     subject_type: Literal["public", "pairwise"] = "public"
@@ -200,11 +209,18 @@ class Metadata(BaseModel):
             raise ValueError("must be ES256 for the profile fapi2")
         return value
 
-    @field_validator("request_object_signing_alg")
+    @field_validator("userinfo_signed_response_alg", "request_object_signing_alg")
     @classmethod
-    def _request_object_fits(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _signatures_fit(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value == "RS256" and info.data.get("profile") == "fapi2":
-            raise ValueError("must be PS256, ES256 or EdDSA for the profile fapi2")
+            raise ValueError("cannot be RS256 for the profile fapi2")
+        return value
+
+    @field_validator("require_pushed_authorization_requests")
+    @classmethod
+    def _pushing_is_of_the_profile(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("profile") != "fapi2":
+            raise ValueError("is for the profile fapi2")
         return value
 
     @field_validator("subject_type")
@@ -222,8 +238,7 @@ class Metadata(BaseModel):
 
     def columns(self) -> dict[str, Any]:
         """What of it `models.Client` keeps."""
-        left_out = {"response_types", "tls_client_certificate_bound_access_tokens"}
-        kept = self.model_dump(exclude=left_out)
+        kept = self.model_dump(exclude=IMPLIED)
         if self.profile == "fapi2":
             kept["dpop_bound_access_tokens"] = True
         kept["rotate_refresh_tokens"] = self.is_public and not kept["dpop_bound_access_tokens"]

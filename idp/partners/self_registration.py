@@ -133,6 +133,7 @@ def described(client: Client) -> dict[str, Any]:
         "scope": scopes.format(client.scopes | client.client_scopes),
         "backchannel_logout_session_required": client.backchannel_logout_session_required,
         "dpop_bound_access_tokens": client.dpop_bound_access_tokens,
+        "require_pushed_authorization_requests": client.profile == "fapi2",
     }
 
 

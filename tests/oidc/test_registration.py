@@ -168,6 +168,7 @@ def test_the_profile_and_pkce_are_the_tokens_and_not_the_clients_to_say(web, wor
         jwks={"keys": [EC.as_dict(private=False)]},
     )  # fmt: skip
     assert made["dpop_bound_access_tokens"] is True
+    assert made["require_pushed_authorization_requests"] is True
     assert made["id_token_signed_response_alg"] == "ES256"
     with work() as session:
         client = session.get_one(Client, made["client_id"])
@@ -222,7 +223,8 @@ def test_a_wrong_redirect_uri_is_said_to_be_one(registrar, uri):
         {"subject_type": "pairwise", "redirect_uris": ["https://a.example/cb", "https://b.example/cb"]},
         {"sector_identifier_uri": "http://127.0.0.1:1/nobody"}, {"contacts": "me"}, {"client_name": 5},
         {"client_name": "\ud800"}, {"logo_uri": "javascript:alert(1)"}, {"scope": 5}, {"scope": "openid nonsense"},
-        {"authorization_details_types": ["school"]},
+        {"authorization_details_types": ["school"]}, {"require_pushed_authorization_requests": True},
+        {"require_signed_request_object": True},
         {"scope": 'openid "x'}, {"grant_types": ["client_credentials"], "response_types": [], "redirect_uris": None},
     ],
     ids=in_brief,

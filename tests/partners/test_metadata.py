@@ -134,6 +134,7 @@ def test_what_is_wrong_is_named(asked, name):
         (FAPI2 | {"id_token_signed_response_alg": "RS256"}, "id_token_signed_response_alg"),
         (FAPI2 | {"redirect_uris": ["http://127.0.0.1/cb"]}, "redirect_uris"),
         (FAPI2 | {"request_object_signing_alg": "RS256"}, "request_object_signing_alg"),
+        (FAPI2 | {"userinfo_signed_response_alg": "RS256"}, "userinfo_signed_response_alg"),
         (REDIRECT, "jwks_uri"),
     ],
 )
