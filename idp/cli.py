@@ -199,7 +199,6 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     count = workers or settings.server.workers
     if count > 1 and settings.database.url.startswith("sqlite"):
         raise click.UsageError("SQLite is for one worker; several need PostgreSQL (database.url).")
-    _share_memory()
     Server(
         "wsgi:application",
         address=host or settings.server.host,
@@ -213,20 +212,6 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
     ).serve()
-
-
-def _share_memory() -> None:
-    """Let a worker's threads share what was freed.
-
-    Otherwise each keeps room for a password's hash, and one hashes at a time. A C library that is not glibc has no
-    such setting, or no such habit.
-    """
-    import ctypes
-    from contextlib import suppress
-
-    most_arenas = -8  # M_ARENA_MAX, mallopt(3)
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(most_arenas, 1)
 
 
 if __name__ == "__main__":

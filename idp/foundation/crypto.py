@@ -9,6 +9,7 @@ import hmac
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from argon2 import PasswordHasher
@@ -106,6 +107,7 @@ class Passwords:
         self._turn = threading.Semaphore(1)
         self._queue = threading.Semaphore(waiting + 1)
         self._patience = patience
+        self._hashing = ThreadPoolExecutor(1, "hashing")  # any thread that hashes keeps the room for it afterwards
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
         self.hashed = 0
         """How many hashes this process has made or checked: equal work for known and unknown is a test."""
@@ -130,7 +132,7 @@ class Passwords:
         if len(password) > PASSWORD_LIMIT:
             raise ValueError("longer than any password we accept")
         with self._one_at_a_time():
-            return self._hasher.hash(password.encode("utf-8", "surrogatepass"))
+            return self._hashing.submit(self._hasher.hash, password.encode("utf-8", "surrogatepass")).result()
 
     def matches(self, stored: str | None, password: str) -> bool:
         """Whether `password` is the one behind `stored`; None costs the same work and is never right."""
@@ -138,7 +140,8 @@ class Passwords:
             stored, password = None, ""
         with self._one_at_a_time():
             try:
-                self._hasher.verify(stored or self._nobody, password.encode("utf-8", "surrogatepass"))
+                typed = password.encode("utf-8", "surrogatepass")
+                self._hashing.submit(self._hasher.verify, stored or self._nobody, typed).result()
             except (VerifyMismatchError, VerificationError, InvalidHashError):
                 return False
             return stored is not None

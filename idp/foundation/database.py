@@ -130,26 +130,27 @@ def connection() -> Connection:
 
     For Core statements on busy paths: by itself a session takes the time of several of them.
     """
-    found: Connection | None = g.get("connection")
+    here = vars(g._get_current_object())  # noqa: SLF001  opened once
+    found: Connection | None = here.get("connection")
     if found is None:
-        engine = current_app.extensions["idp.reading" if "only_reads" in g else "idp.engine"]
-        found = g.connection = engine.connect()
+        engine = current_app.extensions["idp.reading" if "one_by_one" in here else "idp.engine"]
+        found = here["connection"] = engine.connect()
     return found
 
 
-def only_reads() -> None:
-    """What follows in this request asks, or changes one thing by one statement: no transaction is begun.
+def one_by_one() -> None:
+    """What follows in this request asks, or changes things by one statement each, which stands by itself.
 
-    One round trip to the database for each statement, where BEGIN and COMMIT would make it three of one.
-    Where a transaction has begun already, it goes on.
+    No transaction is begun: one round trip to the database for each statement, where BEGIN and COMMIT would make it
+    three of one. Where a transaction has begun already, it goes on.
     """
     if "connection" not in g:
-        g.only_reads = True
+        g.one_by_one = True
 
 
-def writes() -> None:
+def together() -> None:
     """What follows belongs together after all: from here on in this request there is a transaction."""
-    if g.pop("only_reads", False):
+    if g.pop("one_by_one", False):
         let_go()
 
 
@@ -165,9 +166,10 @@ def let_go() -> None:
 
     Objects read before are expired; keep plain values. Raises `RuntimeError` if something would be lost.
     """
-    if session().new or session().dirty or session().deleted:
-        raise RuntimeError("there are changes that letting go of the transaction would lose")
-    session().rollback()
+    if "has_session" in g:
+        if session().new or session().dirty or session().deleted:
+            raise RuntimeError("there are changes that letting go of the transaction would lose")
+        session().rollback()
     give_back()
 
 
@@ -206,8 +208,8 @@ def configure(app: Flask, settings: Settings) -> None:
 def _reading(engine: Engine) -> Engine:
     """The same engine without transactions: on SQLite it is we who begin them (`_tune_sqlite`)."""
     if engine.dialect.name == "sqlite":
-        return engine.execution_options(only_reads=True)
-    return engine.execution_options(only_reads=True, isolation_level="AUTOCOMMIT")
+        return engine.execution_options(one_by_one=True)
+    return engine.execution_options(one_by_one=True, isolation_level="AUTOCOMMIT")
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -225,7 +227,7 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
-        if not connection.get_execution_options().get("only_reads"):
+        if not connection.get_execution_options().get("one_by_one"):
             try:  # past SQLAlchemy, where this would take as long as a query
                 connection.connection.cursor().execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as fault:

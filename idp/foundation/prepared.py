@@ -75,7 +75,7 @@ class Prepared:
         if compiled is None:
             made = self._statement(dialect.name) if callable(self._statement) else self._statement
             compiled = self._compiled[dialect.name] = _compile(made, dialect)
-        if not here.in_transaction() and "only_reads" not in here.get_execution_options():
+        if not here.in_transaction() and "one_by_one" not in here.get_execution_options():
             here.begin()
         bound = compiled.bound(values)
         cursor = here.connection.cursor()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from idp.foundation.settings import ROOT
 
-_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+_WORDS = re.compile(r"[\x20\x21\x23-\x5B\x5D-\x7E]*")
 LIMIT = 2048
 """Characters of a scope parameter."""
 
@@ -50,10 +50,10 @@ def _entry(name: str, entry: dict[str, Any]) -> Scope:
 
 def parse(text: str | None) -> frozenset[str]:
     """The set behind a `scope` parameter; raises `UnknownScope` for bad syntax or a name nobody knows."""
-    words = (text or "").split(" ")
-    if len(text or "") > LIMIT or not all(_TOKEN.fullmatch(word) for word in words if word):
+    text = text or ""
+    if len(text) > LIMIT or not _WORDS.fullmatch(text):
         raise UnknownScope("malformed")
-    found = frozenset(word for word in words if word)
+    found = frozenset([word for word in text.split(" ") if word])
     if unknown := found - catalogue().keys():
         raise UnknownScope(" ".join(sorted(unknown)))
     return found

@@ -62,7 +62,7 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     if row is None:
         raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
     if row.client_id != client.id:
-        database.writes()
+        database.together()
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.id, because="refresh token")
         raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
     if not _is_open(row):
@@ -90,7 +90,7 @@ def use(token: str, presented: Presented, client: OAuthClient) -> str | None:
         return None
     if not presented.is_newest:
         return _token(secret, row.id, row.sequence)
-    database.writes()
+    database.together()
     if _ROTATED.run(its_id=row.id, its_sequence=row.sequence, next=row.sequence + 1, now=clock.now()) == 1:
         return _token(secret, row.id, row.sequence + 1)
     latest = _row(secret)
@@ -130,7 +130,7 @@ def revoke(row: Any, client: OAuthClient) -> None:
 
 
 def _reused(row: Any, client: OAuthClient) -> None:
-    database.writes()
+    database.together()
     tokens.revoke_lineage(row.lineage)
     log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
 

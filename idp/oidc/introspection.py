@@ -17,7 +17,7 @@ DEAD = {"active": False}
 
 def answer(asked: FlaskRequest) -> Response:
     """What is known of the token, as JSON whatever `Accept` says. `token_type_hint` is not needed."""
-    database.only_reads()  # noting an assertion is one statement, which stands by itself
+    database.one_by_one()  # noting an assertion is one statement, which stands by itself
     return protocol.answer_client(asked, _look)
 
 

@@ -13,7 +13,12 @@ from idp.foundation.prepared import Prepared
 
 def note(model: type[Base], **values: Any) -> bool:
     """Insert the row, with nothing in columns not named, unless its primary key is there already; whether it was us."""
-    return _noting(model).one(**dict.fromkeys(model.__table__.c.keys()) | values) is not None
+    return _noting(model).one(**_nothing(model) | values) is not None
+
+
+@cache
+def _nothing(model: type[Base]) -> dict[str, None]:
+    return dict.fromkeys(model.__table__.c.keys())
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from flask import Request as FlaskRequest, Response, request as browser_request
 
-from idp.foundation import runtime
+from idp.foundation import database, runtime
 from idp.oidc import errors, requests, server as protocol
 from idp.oidc.extensions import dpop
 from idp.oidc.incoming import PAR, Parameters, Request
@@ -14,6 +14,7 @@ CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_
 
 def answer(asked: FlaskRequest) -> Response:
     """201 with a `request_uri`, or an OAuth error."""
+    database.one_by_one()  # noting a proof, and keeping the request
     return dpop.with_nonce(protocol.answer_client(asked, _push, PAR))
 
 

@@ -61,7 +61,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         """Our request; without one, the browser's, whose parameters may stand in query and form."""
         if request is not None:
             return request
-        pairs = [*incoming.pairs(browser_request.query_string), *browser_request.form.items(multi=True)]
+        pairs = incoming.pairs(browser_request.query_string)
+        if browser_request.method == "POST":
+            pairs += browser_request.form.items(multi=True)
         return Request(browser_request, incoming.parameters(pairs), AUTHORIZE)
 
     def get_consent_grant(self, request: Request | None = None, end_user: Any = None) -> CodeGrant:

@@ -5,6 +5,7 @@ from typing import cast
 from authlib.oauth2.rfc6749 import UnauthorizedClientError, UnsupportedGrantTypeError
 from flask import Request as FlaskRequest, Response, request as browser_request
 
+from idp.foundation import database
 from idp.oidc import checks, errors, server as protocol
 from idp.oidc.extensions import dpop
 from idp.oidc.incoming import Request
@@ -13,6 +14,7 @@ from idp.oidc.server import Server
 
 def answer(asked: FlaskRequest) -> Response:
     """Tokens, or an OAuth error."""
+    database.one_by_one()  # a proof or an assertion is noted by one statement; grants that do more say so
     return dpop.with_nonce(protocol.answer_client(asked, _issue))
 
 

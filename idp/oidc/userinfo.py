@@ -22,7 +22,7 @@ class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 
 def answer(asked: FlaskRequest) -> Response:
     """The claims as JSON, or as a JWT where the client registered for that; or an error with its challenge."""
-    database.only_reads()  # noting a proof of possession is one statement, which stands by itself
+    database.one_by_one()  # noting a proof of possession is one statement, which stands by itself
     try:
         return dpop.with_nonce(_said(_read(*_presented(asked), asked)))
     except OAuth2Error as error:

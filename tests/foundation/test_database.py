@@ -129,11 +129,11 @@ def test_what_only_statements_wrote_is_kept_too(work):
         assert found().tries == 3
 
 
-def test_what_only_reads_stands_in_nobodys_way(work):
+def test_what_one_by_one_stands_in_nobodys_way(work):
     with work():
         a_secret()
     with work():
-        database.only_reads()
+        database.one_by_one()
         assert found()
         with work():  # SQLite has one writer at a time
             database.connection().execute(update(PersonalSecret).values(tries=1))
@@ -146,9 +146,9 @@ def test_what_has_to_write_after_all_is_undone_with_the_rest(work):
 
     def reads_then_writes():
         with work():
-            database.only_reads()
+            database.one_by_one()
             assert found()
-            database.writes()
+            database.together()
             database.connection().execute(update(PersonalSecret).values(tries=3))
             raise RuntimeError("no more")
 

@@ -83,7 +83,7 @@ def test_it_is_part_of_the_transaction_from_the_first_statement_on(work):
 
 def test_where_nothing_but_reading_was_meant_each_statement_stands_by_itself(app, work):
     with app.app_context():
-        database.only_reads()
+        database.one_by_one()
         Prepared(insert(cast("Table", Revoked.__table__))).run(name="jti", at=clock.now(), expires_at=clock.now())
         database.give_back()
     with work():

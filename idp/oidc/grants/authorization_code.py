@@ -9,7 +9,7 @@ from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from sqlalchemy import Table, bindparam, insert, or_, select, update
 
 from idp.audit import events, log
-from idp.foundation import clock, crypto
+from idp.foundation import clock, crypto, database
 from idp.foundation.database import Instant
 from idp.foundation.prepared import Prepared
 from idp.oidc import once, requests, responses, tokens
@@ -84,6 +84,7 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
         One UPDATE is the gate. It names the client and the DPoP key, so that neither another client nor a wrong
         proof can spend a code; a wrong redirect URI or verifier is found afterwards, and has spent it.
         """
+        database.together()
         if (row := redeem(code, client, self.request.dpop_jkt)) is None:
             return None
         self.request.basis, self.request.nonce = Basis.of(row), row.nonce

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from authlib.oauth2.rfc8628 import DeviceCodeGrant
 
+from idp.foundation import database
 from idp.oidc import device_codes, errors
 from idp.oidc.grants.common import FirstGrant
 from idp.sharing import live
@@ -25,6 +26,7 @@ class DeviceGrant(FirstGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authlib
 
     def validate_token_request(self) -> None:
         """Spend the code, or raise what the device is told while it polls."""
+        database.together()
         request = self.request
         if (code := request.sent.get("device_code")) is None:
             raise errors.invalid("device_code", "missing")

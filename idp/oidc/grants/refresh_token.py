@@ -6,7 +6,7 @@ from typing import Any
 from authlib.oauth2.rfc6749 import InvalidScopeError
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 
-from idp.foundation import database, scopes
+from idp.foundation import scopes
 from idp.oidc import errors, families
 from idp.oidc.client import OAuthClient
 from idp.oidc.families import Presented
@@ -31,7 +31,6 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
 
     def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
         """The token, if this client may use it and its authorisation stands."""
-        database.only_reads()  # where there is more to do (rotation, reuse), `families` says so
         presented = families.present(refresh_token, self.request.client, self.request.dpop_jkt)
         state = presented.state
         if state is None or not state.allowed(presented.basis.scopes):
