@@ -107,7 +107,7 @@ class Passwords:
         self._turn = threading.Semaphore(1)
         self._queue = threading.Semaphore(waiting + 1)
         self._patience = patience
-        self._hashing = ThreadPoolExecutor(1, "hashing")  # any thread that hashes keeps the room for it afterwards
+        self._hashing = ThreadPoolExecutor(1, "hashing")  # a thread keeps the room that a hash took
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
         self.hashed = 0
         """How many hashes this process has made or checked: equal work for known and unknown is a test."""
