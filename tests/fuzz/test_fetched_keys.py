@@ -1,4 +1,7 @@
-"""Whatever stands at a client's `jwks_uri`, and however it is sent: an assertion is believed by its own key, or not."""
+"""Whatever stands at a client's `jwks_uri`, and however it is sent: an assertion is believed by its own key, or not.
+
+And at its `sector_identifier_uri`, the other address of a stranger's that we fetch from.
+"""
 
 import gzip
 import json
@@ -15,6 +18,7 @@ from tests.fuzz import answers
 from tests.fuzz.conftest import GRANTS
 from tests.fuzz.depth import deep
 from tests.fuzz.hostile import anything, odd
+from tests.oidc import registering
 from tests.oidc.signing import Signer, b64, jwks, key
 
 OWN = jwks(key("ES256"))["keys"][0]
@@ -128,3 +132,31 @@ def test_whatever_stands_there_is_believed_only_as_the_clients_own_key(ground, s
     if _asks(ground, server).by_its_key.status_code == 200:
         assert OWN["x"].encode() in body.replace(b"\x00", b"")
         assert PRIVATE.encode() not in body
+
+
+listed = st.builds(
+    lambda known, more: json.dumps([*known, *more]).encode(),
+    st.lists(st.just(registering.METADATA["redirect_uris"][0]), max_size=1), st.lists(anything, max_size=3),
+)  # fmt: skip
+
+
+def _registers(ground: Any, server: Any) -> Any:
+    with ground.work():
+        token = registering.an_initial_token()
+    answer = registering.Registrar(ground.web, token).registers(sector_identifier_uri=server.url)
+    answers.check(answer, (), ground.secrets)
+    ground.heard.check(ground.secrets)
+    return answer
+
+
+def test_a_sound_list_of_addresses_counts(ground, server):
+    server.says = SOUND + json.dumps(registering.METADATA["redirect_uris"]).encode()
+    assert _registers(ground, server).status_code == 201
+
+
+@deep()
+@given(head=st.sampled_from(HEADS), body=document | listed, sound=st.booleans())
+def test_whatever_list_there_is_counts_only_where_it_names_every_address(ground, server, head, body, sound):
+    server.says = (SOUND if sound else head) + body
+    answer = _registers(ground, server)
+    assert answer.status_code == 400 or registering.METADATA["redirect_uris"][0].encode() in body
