@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.ports import free_port
@@ -26,26 +27,60 @@ def programs() -> Path | None:
     return found[-1].parent if found else None
 
 
+@dataclass(frozen=True)
+class Server:
+    """Its programs, its folder and its port. PostgreSQL will not run as root: then it is the user `postgres`."""
+
+    at: Path
+    folder: Path
+    settings: tuple[str, ...]
+    port: int = field(default_factory=free_port)
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def make(self) -> None:
+        """Make an empty one, which is not running yet."""
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam("postgres")
+            os.chown(self.folder, owner.pw_uid, owner.pw_gid)
+        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        given = " ".join(f"-c {setting}" for setting in (*ALONE, *self.settings))
+        log = str(self.folder / "log")
+        self._run("pg_ctl", "-w", "-t", "300", "-l", log, "-o", f"-p {self.port} {given}", "start")
+
+    def stop(self) -> None:
+        """As if the machine had lost its power."""
+        self._run("pg_ctl", "-m", "immediate", "-t", "300", "stop")
+
+    def _run(self, program: str, *words: str) -> None:
+        as_owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        command = [*as_owner, str(self.at / program), "-D", str(self.folder / "data"), *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+@contextmanager
+def running(at: Path, settings: tuple[str, ...] = FAST) -> Iterator[Server]:
+    """One that runs until the block ends."""
+    server = Server(at, Path(tempfile.mkdtemp(prefix="idp-postgresql-")), settings)
+    try:
+        server.make()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+
 @contextmanager
 def a_server(at: Path, settings: tuple[str, ...] = FAST) -> Iterator[str]:
-    """Its address. PostgreSQL will not run as root, so as root we step down to the user `postgres`."""
-    port = free_port()
-    folder = Path(tempfile.mkdtemp(prefix="idp-postgresql-"))
-    as_owner: list[str] = []
-    if os.geteuid() == 0:
-        owner = pwd.getpwnam("postgres")
-        os.chown(folder, owner.pw_uid, owner.pw_gid)
-        as_owner = ["runuser", "-u", "postgres", "--"]
-
-    def run(*command: str) -> None:
-        subprocess.run([*as_owner, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
-
-    data = str(folder / "data")
-    given = " ".join(f"-c {setting}" for setting in (*ALONE, *settings))
-    run(str(at / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
-    run(str(at / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", f"-p {port} {given}", "start")
-    try:
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        run(str(at / "pg_ctl"), "-D", data, "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
+    """The address of one that runs until the block ends."""
+    with running(at, settings) as server:
+        yield server.url

@@ -26,5 +26,5 @@ def readyz() -> ResponseReturnValue:
         session().execute(text("SELECT 1"))
     except SQLAlchemyError:
         session().rollback()
-        return jsonify(status="unavailable", database="unreachable"), 503
+        return jsonify(status="unavailable", database="unreachable"), 503, {"Retry-After": "10"}
     return jsonify(status="ok", database="ok")

@@ -1,0 +1,105 @@
+"""The database busy, or gone and back: the answer is 503 with `Retry-After`, never a 500, and then all is well."""
+
+import os
+import sqlite3
+from contextlib import closing
+
+import pytest
+from sqlalchemy import make_url
+
+from idp.app import create_app
+from idp.foundation import database
+from idp.foundation.settings import load
+from idp.foundation.web.transactions import work as a_request
+from tests import factories, postgresql
+from tests.conftest import a_browser
+from tests.databases import Server
+from tests.oidc.support import Partner, authorised
+
+ON_POSTGRESQL = bool(os.environ.get("TEST_DATABASE"))
+PATHS = ("/readyz", "/sign-in", "/register?q=oakhill", "/oauth/authorize?client_id=nobody")
+BUSY = (503, True)
+
+
+def answers(outside, address, refreshing):
+    """What each kind of request is answered: its status, and whether it says when to come again."""
+    told = [outside.get(address + path, timeout=60) for path in PATHS]
+    told.append(refreshing(outside, address))
+    return [(answer.status_code, "Retry-After" in answer.headers) for answer in told]
+
+
+@pytest.fixture
+def refreshing():
+    """`refreshing(partner, token)` is a call of the token endpoint."""
+
+    def made(partner, token):
+        form = {"grant_type": "refresh_token", "refresh_token": token}
+
+        def call(outside, address):
+            return outside.post(f"{address}/oauth/token", data=form, headers=partner.basic, timeout=60)
+
+        return call
+
+    return made
+
+
+@pytest.mark.skipif(ON_POSTGRESQL, reason="PostgreSQL has many writers")
+def test_another_program_that_keeps_sqlite_locked_makes_it_busy_and_nothing_worse(
+    instance, outside, world, web, settings, refreshing
+):
+    token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["refresh_token"]
+    call = refreshing(world.partner, token)
+    with (
+        instance(database__busy_timeout=1) as (process, address),
+        closing(sqlite3.connect(str(make_url(settings.database.url).database), isolation_level=None)) as other,
+    ):
+        before = answers(outside, address, call)
+        other.execute("BEGIN IMMEDIATE")
+        during = answers(outside, address, call)
+        other.execute("ROLLBACK")
+        after = answers(outside, address, call)
+
+    assert [status for status, _ in before] == [200, 200, 200, 400, 200]
+    assert set(during) <= {BUSY, *before}
+    assert BUSY in during
+    assert after == before
+    assert "unforeseen" not in process.said
+
+
+@pytest.fixture
+def elsewhere():
+    """A PostgreSQL server of this test's own, a database on it, and a partner with a refresh token."""
+    programs = postgresql.programs()
+    if programs is None:
+        pytest.skip("the server of this run is not of this machine")
+    with postgresql.running(programs) as server:
+        place = Server(server.url)
+        app = create_app(load(database={"url": place.new("elsewhere")}))
+        place.prepare(app)
+        with a_request(app):
+            username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
+        found = app.extensions["idp"].settings
+        web = a_browser(app, found)
+        token = partner.redeems(web, authorised(web, partner, username)["code"]).json["refresh_token"]
+        with app.app_context():
+            database.db.engine.dispose()
+        yield server, found.database.url, partner, token
+
+
+@pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
+def test_postgresql_restarted_underneath_is_a_moment_of_busy(instance, outside, elsewhere, refreshing):
+    server, url, partner, token = elsewhere
+    call = refreshing(partner, token)
+    with instance(database__url=url) as (process, address):
+        before = answers(outside, address, call)
+        server.stop()
+        away = answers(outside, address, call)
+        server.start()
+        back = [answers(outside, address, call) for _ in range(12)]
+
+    assert [status for status, _ in before] == [200, 200, 200, 400, 200]
+    assert set(away) <= {BUSY, *before}
+    assert away[-1] == BUSY
+    assert all(set(each) <= {BUSY, *before} for each in back)
+    assert back[-1] == before
+    assert "unforeseen" not in process.said

@@ -1,0 +1,57 @@
+"""The server killed while it redeems a code: the code is unspent, or it is spent and its tokens are there."""
+
+import threading
+from contextlib import suppress
+
+import pytest
+import requests
+from sqlalchemy import select
+
+from idp.oidc.models import Code, RefreshFamily
+from tests.oidc.support import authorised
+
+
+@pytest.fixture
+def killed(instance, outside, world, web, tmp_path):
+    """`killed("before")` is a code whose redemption was ended so, just before or just after the COMMIT."""
+
+    def redeem(address, code):
+        with suppress(requests.ConnectionError):
+            form = {"grant_type": "authorization_code", "code": code, "redirect_uri": world.partner.redirect_uri,
+                    "code_verifier": world.partner.verifier}  # fmt: skip
+            outside.post(f"{address}/oauth/token", data=form, headers=world.partner.basic)
+
+    def end(where):
+        code, reached = authorised(web, world.partner, world.username)["code"], tmp_path / "reached"
+        with instance(program=("tests.faults.halting", where, str(reached))) as (process, address):
+            asking = threading.Thread(target=redeem, args=(address, code))
+            asking.start()
+            process.until(reached.exists)
+            process.kill()
+            asking.join()
+        return code
+
+    return end
+
+
+def test_killed_before_it_committed_nothing_was_spent(killed, web, world):
+    code = killed("before")
+
+    tokens = world.partner.redeems(web, code)
+    assert tokens.status_code == 200
+    assert world.partner.refreshes(web, tokens.json["refresh_token"]).status_code == 200
+    with world.work() as session:
+        assert len(session.scalars(select(RefreshFamily)).all()) == 1
+
+
+def test_killed_after_it_committed_the_code_is_spent_its_tokens_are_there_and_a_second_try_ends_them(
+    killed, web, world
+):
+    code = killed("after")
+
+    with world.work() as session:
+        assert session.scalars(select(Code)).one().used_at is not None
+        assert session.scalars(select(RefreshFamily)).one().revoked_at is None
+    assert world.partner.redeems(web, code).json["error"] == "invalid_grant"
+    with world.work() as session:
+        assert session.scalars(select(RefreshFamily)).one().revoked_at is not None
