@@ -18,6 +18,10 @@ SCREENSHOT: Final = "update-image-placeholder"
 
 STATIC: Final = "conf-basic-1", "conf-basic-2"
 FAPI: Final = "conf-fapi-1", "conf-fapi-2"
+OWN: Final = "conf-ccg-1", "conf-ccg-2"
+API: Final = "sample-api"
+API_SECRET: Final = "sample-api.secret"  # noqa: S105  a file's name
+"""What the sample API proves itself by, in a file of its own."""
 
 SIGN_IN_AGAIN: Final = ("oidcc-prompt-login", "oidcc-max-age-1")
 LOGOUT_FAULTS: Final = {
@@ -37,12 +41,15 @@ def everything(known: Prepared) -> dict[str, dict[str, Any]]:
     static = {"client": first, "client2": second, "client_secret_post": _with_secret(known.clients["conf-post-1"])}
     registering = {"client_name": "Conformance suite", "initial_access_token": known.initial_token}
     registered = {"client": registering, "client2": registering}
-    one, other = (_with_keys(known.clients[each]) for each in FAPI)
-    fapi = {"client": one, "client2": other, "resource": {"resourceUrl": runtime.url("/oauth/userinfo")}}
+    api = f"{known.api}/access"
+    openid = _fapi(known, FAPI, "openid", runtime.url("/oauth/userinfo"))
+    plain, own = _fapi(known, FAPI, "school", api), _fapi(known, OWN, "schools.list", api)
     return {
         "static.json": _common(known, "static clients") | static | {"override": _oidc_overrides(known)},
         "registered.json": _common(known, "dynamic registration") | registered | {"override": _oidc_overrides(known)},
-        "fapi2-openid.json": _common(known, "FAPI 2.0") | fapi | {"override": _fapi_overrides(known)},
+        "fapi2-openid.json": _common(known, "FAPI 2.0") | openid | {"override": _fapi_overrides(known)},
+        "fapi2-plain.json": _common(known, "FAPI 2.0, OAuth") | plain | {"override": _fapi_overrides(known)},
+        "fapi2-client-credentials.json": _common(known, "FAPI 2.0, client credentials") | own,
     }
 
 
@@ -59,8 +66,10 @@ def _with_secret(client: Credentials) -> dict[str, Any]:
     return {"client_id": client.client_id, "client_secret": client.secret}
 
 
-def _with_keys(client: Credentials) -> dict[str, Any]:
-    return {"client_id": client.client_id, "scope": "openid", "jwks": client.keys}
+def _fapi(known: Prepared, names: tuple[str, str], scope: str, resource: str) -> dict[str, Any]:
+    """Two clients with keys, and what they call with their tokens."""
+    first, second = ({"client_id": name, "scope": scope, "jwks": known.clients[name].keys} for name in names)
+    return {"client": first, "client2": second, "resource": {"resourceUrl": resource}}
 
 
 # Visits: an address that the browser is sent to, and what is done on the pages that follow

@@ -55,36 +55,38 @@ class Prepared:
     """All that the suite has to be told."""
 
     suite: str
+    api: str
+    """The address of the sample API, which some plans call."""
     username: str
     password: str
     clients: dict[str, Credentials]
     initial_token: str
 
 
-def everything(suite: str | None = None) -> Prepared:
-    """Register it all, with the suite's addresses below `suite`.
+def everything(suite: str | None = None, api: str | None = None) -> Prepared:
+    """Register it all, with the suite's addresses below `suite`, and the sample API at `api`.
 
-    Raises `NotHere`, `NoSchool`, and `InvalidMetadata` where `suite` is no address a client may have.
+    Raises `NotHere`, `NoSchool`, and `InvalidMetadata` where one of them is no address a client may have.
     """
     if runtime.settings().environment == "production":
         raise NotHere
     told = tomllib.loads(FILE.read_text("utf-8"))
-    suite = (suite or told["suite"]).rstrip("/")
+    places = {"suite": (suite or told["suite"]).rstrip("/"), "api": (api or told["api"]).rstrip("/")}
     if not any(each.name == told["partner"]["name"] for each in registry.all_partners()):
         registry.add_partner(**told["partner"])
-    clients = {name: _client(name, about, told, suite) for name, about in told["clients"].items()}
+    clients = {name: _client(name, about, told, places) for name, about in told["clients"].items()}
     username, password = _person(told["person"])
     limits = dict(told["initial_token"])
     lasts = timedelta(days=limits.pop("lasts_days"))
     _, token = initial_tokens.issue(told["partner"]["name"], limits, lasts=lasts, by=BY)
-    return Prepared(suite, username, password, clients, token)
+    return Prepared(**places, username=username, password=password, clients=clients, initial_token=token)
 
 
-def _client(client_id: str, about: dict[str, Any], told: dict[str, Any], suite: str) -> Credentials:
+def _client(client_id: str, about: dict[str, Any], told: dict[str, Any], places: dict[str, str]) -> Credentials:
     """Register one client, or replace it."""
     own = {name: value for name, value in about.items() if name not in {"kind", "key"}}
     manifest = {**told["every"], **told["kinds"][about["kind"]], **own, "client_id": client_id}
-    manifest = {name: _at(value, suite) for name, value in manifest.items()}
+    manifest = {name: _at(value, places) for name, value in manifest.items()}
     keys = None
     if "key" in about:
         keys = _new_keys(about["key"], client_id)
@@ -127,10 +129,12 @@ def _free_school() -> School:
     raise NoSchool
 
 
-def _at(value: Any, suite: str) -> Any:
-    """A manifest's value with the suite's address put in."""
+def _at(value: Any, places: dict[str, str]) -> Any:
+    """A manifest's value with the addresses put in."""
     if isinstance(value, str):
-        return value.replace("{suite}", suite)
+        for name, address in places.items():
+            value = value.replace(f"{{{name}}}", address)
+        return value
     if isinstance(value, list):
-        return [_at(each, suite) for each in value]
+        return [_at(each, places) for each in value]
     return value

@@ -15,19 +15,22 @@ import pytest
 import requests
 from joserfc.jwk import KeySet
 
+from clients.sample_api import settings
+from clients.sample_api.app import create_app
 from idp.conformance import prepare
 from idp.conformance.prepare import Credentials, Prepared
 from idp.foundation import clock as clocks
 from idp.foundation.web.transactions import work as a_request
 from tests import factories
 from tests.certificates import a_certificate
-from tests.conformance.browser import Browser
+from tests.conformance.browser import Browser, trusting
 from tests.conformance.fapi import FapiClient
 from tests.conformance.matrix import Matrix
 from tests.conformance.relying_party import Provider, RelyingParty
 from tests.databases import Place
 from tests.oidc.receiving import Receiver, a_receiver
-from tests.serving import a_provider
+from tests.ports import free_port
+from tests.serving import a_provider, serving
 
 SUITE = "/test/a/idaas"
 
@@ -66,8 +69,20 @@ def served(
     with a_provider(place, tls, fetch={"extra_ca": str(trust)}) as (app, issuer):
         with a_request(app):
             factories.a_school()
-            known = prepare.everything(suite.uri.removesuffix("/backchannel_logout"))
+            api = f"https://localhost:{free_port()}"
+            known = prepare.everything(suite.uri.removesuffix("/backchannel_logout"), api)
         yield app, issuer, str(trust), known
+
+
+@pytest.fixture(scope="session")
+def sample_api(served: tuple[Any, str, str, Prepared], certificate: tuple[Path, ssl.SSLContext]) -> Iterator[str]:
+    """The address to call at the sample API, which is served beside us and goes by our clock."""
+    _, issuer, trust, known = served
+    port = int(known.api.rpartition(":")[2])
+    ours = settings.Settings(issuer, "sample-api", str(known.clients["sample-api"].secret), known.api, port)
+    api = create_app(ours, http=trusting(trust), now=lambda: clocks.now().timestamp())
+    with serving(api, port, certificate[1]):
+        yield f"{known.api}/access"
 
 
 @pytest.fixture

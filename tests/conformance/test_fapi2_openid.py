@@ -21,6 +21,11 @@ def with_openid():
     return "openid"
 
 
+@pytest.fixture(name="resource")
+def with_userinfo():
+    return None
+
+
 @spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and invents none")
 def test_ensure_authorization_request_without_nonce_success(client, browser):
     assert "nonce" not in client.signs_in(browser, nonce=None).claims

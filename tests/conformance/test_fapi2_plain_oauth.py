@@ -1,8 +1,7 @@
 """FAPI 2.0 Security Profile Final, as plain OAuth (protocol.md §3.8): `private_key_jwt`, DPoP, unsigned requests.
 
-Run a second time, with OpenID Connect and the modules that need it, by `test_fapi2_openid.py`. The suite calls a
-resource of ours; so far that is userinfo, which answers a good token without `openid` by `insufficient_scope` and
-one that is not good, or not proven, by 401 (`FapiClient.is_served`).
+Run a second time, with OpenID Connect and the modules that need it, by `test_fapi2_openid.py`. The resource that is
+called is the sample API here, and userinfo there.
 """
 
 import secrets
@@ -30,15 +29,21 @@ def scope():
 
 
 @pytest.fixture
-def client(a_fapi_client, scope):
-    return a_fapi_client("conf-fapi-1", scope=scope)
+def resource(sample_api):
+    """What the plan calls."""
+    return sample_api
 
 
 @pytest.fixture
-def other(a_fapi_client, scope, known):
+def client(a_fapi_client, scope, resource):
+    return a_fapi_client("conf-fapi-1", scope=scope, resource=resource)
+
+
+@pytest.fixture
+def other(a_fapi_client, scope, resource, known):
     """The second client, with keys of its own and a redirect URI that has a query."""
     uri = f"{known.suite}/callback?dummy1=lorem&dummy2=ipsum"
-    return a_fapi_client("conf-fapi-2", scope=scope, redirect_uri=uri)
+    return a_fapi_client("conf-fapi-2", scope=scope, resource=resource, redirect_uri=uri)
 
 
 @pytest.fixture
@@ -77,9 +82,7 @@ def test_happy_flow(client, other, a_browser):
     assert answer.headers["Date"]
     for accepted in ("application/json; charset=utf-8", "application/json;q=0.5, */*", "*/*"):
         assert client.reaches(first.access_token, Accept=accepted)
-    in_query = client.provider.http.get(
-        client.provider.said["userinfo_endpoint"], params={"access_token": first.access_token}, timeout=20
-    )
+    in_query = client.provider.http.get(client.uses, params={"access_token": first.access_token}, timeout=20)
     assert in_query.status_code in {400, 401}
     assert client.reads(second.access_token).status_code in {400, 401}
 
@@ -103,12 +106,10 @@ def test_access_token_type_header_case_sensitivity(client, browser):
 
 
 @spec(DPOP, "4.2", requirement="A proof may have nbf and exp")
-def test_check_dpop_proof_nbf_exp(client, browser, provider):
+def test_check_dpop_proof_nbf_exp(client, browser):
     found = client.signs_in(browser)
     now = conditions.now()
-    proof = client.proof(
-        "GET", provider.said["userinfo_endpoint"], token=found.access_token, nbf=now - 10, exp=now + 300
-    )
+    proof = client.proof("GET", client.uses, token=found.access_token, nbf=now - 10, exp=now + 300)
     assert client.reaches(found.access_token, proof=proof)
 
 
@@ -118,7 +119,7 @@ def proves_at(client, browser, iat, *, code=None):
     code = client.gets_code(browser.goes_to(client.asks(proof=at_par)))
     answer = client.redeems(code, proof=client.proof("POST", token_url(client), iat=iat))
     token = conditions.tokens(answer, "DPoP")["access_token"]
-    at_resource = client.proof("GET", client.provider.said["userinfo_endpoint"], token=token, iat=iat)
+    at_resource = client.proof("GET", client.uses, token=token, iat=iat)
     assert client.reaches(token, proof=at_resource)
 
 
@@ -175,7 +176,7 @@ def test_dpop_negative_tests(client, browser):
 
 def refuses_wrong_proofs(client, token):
     """Each at the resource, where the token itself is good before and after; its key could sign by RS256 as well."""
-    url = client.provider.said["userinfo_endpoint"]
+    url = client.uses
 
     def proof(**differs):
         return client.proof(differs.pop("method", "GET"), differs.pop("url", url), token=token, **differs)

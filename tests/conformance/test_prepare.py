@@ -11,7 +11,7 @@ from idp.conformance.cli import commands
 from idp.partners import registry
 from tests import factories
 
-SUITE = "https://suite.example/test/a/ours"
+SUITE, API = "https://suite.example/test/a/ours", "https://api.example"
 
 
 @pytest.fixture
@@ -21,18 +21,19 @@ def prepared(app, work, tmp_path):
         factories.a_school()
 
     def run():
-        asked = ["prepare", "--suite", SUITE, "--into", str(tmp_path)]
+        asked = ["prepare", "--suite", SUITE, "--api", API, "--into", str(tmp_path)]
         done = CliRunner().invoke(commands, asked, obj=lambda: app)
         assert done.exit_code == 0, done.output
         assert SUITE in done.output
-        return {file.name: json.loads(file.read_text("utf-8")) for file in tmp_path.iterdir()}
+        return {file.name: json.loads(file.read_text("utf-8")) for file in tmp_path.glob("*.json")}
 
     return run
 
 
 def test_each_plan_has_its_configuration_for_your_eyes_only(prepared, tmp_path):
     written = prepared()
-    assert set(written) == {"static.json", "registered.json", "fapi2-openid.json"}
+    fapi = {"fapi2-openid.json", "fapi2-plain.json", "fapi2-client-credentials.json"}
+    assert set(written) == {"static.json", "registered.json"} | fapi
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in tmp_path.iterdir())
     for said in written.values():
         assert said["alias"] == "ours"
@@ -54,6 +55,20 @@ def test_secrets_and_keys_in_it_are_those_of_the_clients(prepared, work):
             assert "d" in private
             assert "d" not in public
             assert {name: private[name] for name in public} == public
+
+
+def test_the_sample_api_is_what_plans_call_that_have_no_userinfo(prepared, work, tmp_path):
+    written = prepared()
+    for file, scope, first in (
+        ("fapi2-plain.json", "school", "conf-fapi-1"), ("fapi2-client-credentials.json", "schools.list", "conf-ccg-1"),
+    ):  # fmt: skip
+        assert written[file]["resource"] == {"resourceUrl": f"{API}/access"}
+        assert (written[file]["client"]["client_id"], written[file]["client"]["scope"]) == (first, scope)
+    assert written["fapi2-openid.json"]["resource"]["resourceUrl"].endswith("/oauth/userinfo")
+    with work():
+        found = registry.client("sample-api")
+        assert (found.resource, found.resource_scopes) == (API, {"school", "schools.list"})
+        assert registry.secret_matches(found, (tmp_path / "sample-api.secret").read_text("ascii").strip())
 
 
 def test_every_address_stands_below_the_suites(prepared, work):

@@ -1,0 +1,128 @@
+"""The sample API: whom it lets in, and what it tells those whom it does not. All of it is in the FAPI 2.0 plans."""
+
+import json
+import time
+
+import pytest
+import requests
+from joserfc.jwk import ECKey, RSAKey
+
+from clients.sample_api import settings
+from clients.sample_api.app import create_app
+from clients.sample_api.proofs import BadProof, Proofs
+from tests.oidc.signing import ath, bare, signed
+
+RESOURCE = "https://api.example"
+OURS = settings.Settings("https://idp.example", "sample-api", "secret", RESOURCE, 5003)
+KEY = ECKey.generate_key("P-256")
+
+
+class Provider:
+    """Says of every token what `said` is, or nothing at all."""
+
+    def __init__(self):
+        self.asked, self.said = [], {"active": True, "aud": [RESOURCE], "client_id": "c", "scope": "school"}
+
+    def get(self, url, **_how):
+        return self._answer({"introspection_endpoint": "https://idp.example/introspect"})
+
+    def post(self, url, **how):
+        self.asked.append((url, how["data"], how["auth"]))
+        if self.said is None:
+            raise requests.ConnectionError
+        return self._answer(self.said)
+
+    @staticmethod
+    def _answer(said):
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, json.dumps(said).encode()
+        return answer
+
+
+@pytest.fixture
+def provider():
+    return Provider()
+
+
+@pytest.fixture
+def api(provider):
+    return create_app(OURS, http=provider).test_client()
+
+
+def proof(key=KEY, alg="ES256", **differs):
+    sound = {"jti": str(time.monotonic_ns()), "htm": "GET", "htu": f"{RESOURCE}/access", "iat": int(time.time()),
+             "ath": ath("token")}  # fmt: skip
+    return signed(sound | differs, key, alg, typ="dpop+jwt", jwk=bare(key), kid=None)
+
+
+def calls(api, scheme="Bearer", **headers):
+    return api.get("/access", headers={"Authorization": f"{scheme} token", **headers})
+
+
+def test_it_tells_what_a_token_opens_and_asks_the_provider_each_time(api, provider):
+    provider.said |= {"estab_id": "2135000", "estab_status": "verified"}
+    for _ in range(2):
+        answer = calls(api)
+        school = {"estab_id": "2135000", "estab_status": "verified"}
+        assert (answer.status_code, answer.json) == (200, {"client_id": "c", "school": school, "areas": ["school"]})
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert provider.asked == [("https://idp.example/introspect", {"token": "token"}, ("sample-api", "secret"))] * 2
+
+
+def test_its_metadata_says_how_to_be_let_in_and_every_challenge_leads_there(api, provider):
+    at = f"{RESOURCE}/.well-known/oauth-protected-resource"
+    said = api.get("/.well-known/oauth-protected-resource").json
+    assert (said["resource"], said["authorization_servers"]) == (RESOURCE, ["https://idp.example"])
+    assert said["scopes_supported"] == ["school", "schools.list"]
+    bare_challenge = api.get("/access")
+    assert (bare_challenge.status_code, bare_challenge.json) == (401, {})
+    assert bare_challenge.headers["WWW-Authenticate"] == f'Bearer resource_metadata="{at}"'
+    provider.said["scope"] = ""
+    nothing = calls(api)
+    assert nothing.status_code == 403
+    expected = f'Bearer error="insufficient_scope", scope="school schools.list", resource_metadata="{at}"'
+    assert nothing.headers["WWW-Authenticate"] == expected
+
+
+@pytest.mark.parametrize("said", [{"active": False}, {"active": True, "aud": "https://idp.example"}])
+def test_a_token_that_is_dead_or_for_others_is_refused(api, provider, said):
+    provider.said = said
+    answer = calls(api)
+    assert (answer.status_code, answer.json) == (401, {"error": "invalid_token"})
+    assert api.get("/access?access_token=token").status_code == 400
+
+
+def test_a_bound_token_needs_its_key_and_an_unbound_one_takes_none(api, provider):
+    assert calls(api, "DPoP", DPoP=proof()).status_code == 401
+    provider.said["cnf"] = {"jkt": KEY.thumbprint()}
+    assert calls(api, "DPoP", DPoP=proof()).status_code == 200
+    assert calls(api, "Bearer", DPoP=proof()).status_code == 401
+    for wrong in ("", "x", f"{proof()}, {proof()}", proof(ath="x"), proof(htm="POST"), proof(iat=1)):
+        refused = calls(api, "DPoP", **({"DPoP": wrong} if wrong else {}))
+        assert (refused.status_code, refused.json["error"]) == (401, "invalid_dpop_proof")
+        assert refused.headers["WWW-Authenticate"].startswith('DPoP error="invalid_dpop_proof"')
+    once = proof()
+    assert [calls(api, "DPoP", DPoP=once).status_code for _ in range(2)] == [200, 401]
+
+
+def test_nobody_is_let_in_while_the_provider_cannot_be_asked(api, provider):
+    provider.said = None
+    assert calls(api).status_code == 503
+
+
+def test_keys_that_are_weak_and_algorithms_that_are_old_prove_nothing():
+    here = {"method": "GET", "url": f"{RESOURCE}/access", "token": "token"}
+    strong, weak, proofs = RSAKey.generate_key(3072), RSAKey.generate_key(1024), Proofs(time.time)
+    assert proofs.key_of(proof(strong, "PS256"), **here) == strong.thumbprint()
+    for key, alg in ((weak, "PS256"), (strong, "RS256")):
+        with pytest.raises(BadProof):
+            proofs.key_of(proof(key, alg), **here)
+
+
+def test_all_that_is_wrong_with_the_environment_is_told_at_once(tmp_path):
+    with pytest.raises(settings.BadSettings) as bad:
+        settings.from_environment({"SAMPLE_API_PORT": "x", "SAMPLE_API_ISSUER": "idp.example"})
+    assert len(bad.value.args) == 3
+    (tmp_path / "secret").write_text("secret\n")
+    ours = settings.from_environment({"SAMPLE_API_CLIENT_SECRET_FILE": str(tmp_path / "secret")})
+    assert (ours.client_secret, ours.resource) == ("secret", "http://localhost:5003")
