@@ -154,7 +154,16 @@ def together() -> None:
         let_go()
 
 
-def give_back(_fault: object = None) -> None:
+def done(_fault: object = None) -> None:
+    """Give session and connection back, undoing what was not committed."""
+    here = vars(g._get_current_object())  # noqa: SLF001  opened once
+    if here.pop("has_session", False):
+        db.session.remove()
+    if (found := here.pop("connection", None)) is not None:
+        found.close()
+
+
+def give_back() -> None:
     """Give the connection back, undoing what was not committed."""
     found: Connection | None = g.pop("connection", None)
     if found is not None:
@@ -196,8 +205,8 @@ def configure(app: Flask, settings: Settings) -> None:
         }
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
-    app.teardown_appcontext(give_back)  # before the session's own, so that it runs after it
     db.init_app(app)
+    app.teardown_appcontext_funcs[:] = [done]  # in the place of the session's own, which looks for one every time
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)

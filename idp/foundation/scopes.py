@@ -62,7 +62,7 @@ def parse(text: str | None) -> frozenset[str]:
 def format(scopes: Iterable[str]) -> str:  # noqa: A001  scopes.format is how it reads
     """A `scope` parameter, in the catalogue's order."""
     wanted = set(scopes)
-    return " ".join(name for name in catalogue() if name in wanted)
+    return " ".join([name for name in catalogue() if name in wanted])
 
 
 def of_kind(kind: Literal["identity", "data", "client"], scopes: Iterable[str]) -> frozenset[str]:

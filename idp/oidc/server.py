@@ -17,6 +17,7 @@ from flask import Flask, Request as FlaskRequest, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation.settings import Settings
+from idp.foundation.web.door import Plain
 from idp.oidc import (
     authentication,
     backchannel,
@@ -140,7 +141,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
 
 def answered(said: dict[str, Any], status: int = 200) -> Response:
     """What a client is told, as JSON; that nobody may keep it (RFC 6749 §5.1) the door says."""
-    return Response(json.dumps(said), status, content_type="application/json")
+    return Plain(json.dumps(said).encode("ascii"), status, content_type="application/json")
 
 
 def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, request
+from flask import Flask, Response, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp.foundation.settings import Settings
@@ -34,6 +34,15 @@ _HSTS: Final = ("Strict-Transport-Security", "max-age=63072000; includeSubDomain
 _NO_PAGE: Final = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 _NOT_KEPT: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 """As RFC 6749 §5.1 has it for tokens; nothing else of ours is to be kept either."""
+
+
+class Plain(Response):
+    """An answer of some bytes that are all there already, sent without looking for what else it might be."""
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer, as WSGI has it."""
+        start_response(self.status, list(self.headers))
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.get_data()]
 
 
 def request_id() -> str:

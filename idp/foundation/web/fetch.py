@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Self
 from urllib.parse import urlsplit
@@ -97,8 +97,8 @@ def _asked(
                 response = pool.request(
                     method, target, headers=sent, body=body, redirect=False, preload_content=False, decode_content=True
                 )
-                yield response, until
-                response.release_conn()
+                with closing(response):  # it has the socket, once the server says that it will close it
+                    yield response, until
     except (HTTPError, OSError) as fault:
         raise FetchFailed(f"{url}: {type(fault).__name__}") from fault
 

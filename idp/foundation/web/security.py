@@ -229,10 +229,9 @@ def _admitted() -> None:
 
 def _policy_of_pages(response: Response) -> Response:
     """What a page may load, and where its forms may lead."""
-    headers = response.headers
-    is_page = response.status_code < 300 or response.status_code >= 400
-    if is_page and "Content-Security-Policy" not in headers and (response.content_type or "").startswith("text/html"):
-        headers["Content-Security-Policy"] = _page_policy()
+    is_page = (response.content_type or "").startswith("text/html") and response.status_code not in range(300, 400)
+    if is_page and "Content-Security-Policy" not in response.headers:
+        response.headers["Content-Security-Policy"] = _page_policy()
     return response
 
 

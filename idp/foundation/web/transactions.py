@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flask import Flask, g
+from flask import Flask, Request, g
 from flask.typing import ResponseReturnValue
+from werkzeug.routing import MapAdapter
 
-from idp.foundation.database import db
+from idp.foundation.database import db, done
 
 
 class Application(Flask):
-    """Flask, with the transaction around the view, and without what serves asynchronous views."""
+    """Flask, with the transaction around the view, and without what serves other hosts and asynchronous views."""
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Run the view; what it wrote is committed before its answer is sent."""
@@ -22,8 +23,15 @@ class Application(Flask):
             answer = super().dispatch_request()
             _commit()
         finally:
-            _done()
+            done()
         return answer
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """The routes as seen by `request`, whose host our own rule judges: Flask would take it apart first."""
+        if request is None:
+            return super().create_url_adapter(None)
+        host, query = self.extensions["idp.host"], request.environ.get("QUERY_STRING", "")
+        return MapAdapter(self.url_map, host, "/", "", request.scheme, request.path, request.method, query)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """As it is: nothing here is asynchronous, and Flask would look at every hook of every request."""
@@ -38,7 +46,7 @@ def work(app: Flask) -> Iterator[None]:
             yield
             _commit()
         finally:
-            _done()
+            done()
 
 
 def _commit() -> None:
@@ -48,12 +56,3 @@ def _commit() -> None:
         db.session.commit()
     if (connection := here.get("connection")) is not None:
         connection.commit()
-
-
-def _done() -> None:
-    """Give session and connection back, undoing what was not committed."""
-    here = vars(g._get_current_object())  # noqa: SLF001  opened once
-    if here.pop("has_session", False):
-        db.session.remove()
-    if (connection := here.pop("connection", None)) is not None:
-        connection.close()
