@@ -8,6 +8,7 @@ then, to someone whose address is proved; until that moment every registration l
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlencode
 
 from sqlalchemy import select
 
@@ -73,13 +74,15 @@ class Details:
     mobile: str
 
 
-def school_to_register(school_id: int) -> School:
-    """The school with this id, if it may register. Raises `NotFound`, and `CannotRegister` with its successors."""
+def school_to_register(school_id: int, return_to: str | None) -> School:
+    """The school with this id, if it may register. Raises `NotFound`, and `CannotRegister` with its successors.
+
+    The ways on from there lead to `return_to` in the end, where a partner's request waits.
+    """
     school = search.school(school_id)
     if reason := status.why_not(school):
-        raise CannotRegister(
-            reason, because=f"school {school.id}: {school.status_name}, {school.type_name}", next_steps=_instead(school)
-        )
+        why, steps = f"school {school.id}: {school.status_name}, {school.type_name}", _instead(school, return_to)
+        raise CannotRegister(reason, because=why, next_steps=steps)
     return school
 
 
@@ -170,7 +173,7 @@ def complete(registration: Registration, details: Details, made: collect.Made, *
     session().refresh(registration)
     if registration.email_verified_at is None:
         raise NotVerifiedYet(because=registration.id)
-    school = school_to_register(registration.school_id)
+    school = school_to_register(registration.school_id, registration.return_to)
     registration.name, registration.mobile, registration.completed_in = details.name, details.mobile, browser
     registration.declared_at = clock.now()
     try:
@@ -213,11 +216,15 @@ def _register(registration: Registration, made: collect.Made) -> Administrator:
     return owner
 
 
-def _instead(school: School) -> tuple[tuple[str, str], ...]:
+def _instead(school: School, return_to: str | None) -> tuple[tuple[str, str], ...]:
     """What to register in place of a school that cannot be: those that follow it, or another."""
+    onwards = {"next": return_to} if return_to else {}
     following = (each.school for each in search.successors(school) if each.school is not None and each.can_be_chosen)
-    steps = ((f"Register {each.name}", f"/register/details?school={each.id}") for each in following)
-    return (*steps, ("Find another school", "/register"))
+    steps = [
+        (f"Register {each.name}", f"/register/details?{urlencode({'school': each.id, **onwards})}")
+        for each in following
+    ]
+    return (*steps, ("Find another school", f"/register?{urlencode(onwards)}".rstrip("?")))
 
 
 def _client_of(return_to: str | None) -> str | None:

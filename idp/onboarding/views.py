@@ -56,7 +56,7 @@ def details() -> ResponseReturnValue:
     school_id = request.args.get("school", type=int)
     if school_id is None:
         return redirect(url_for(".find", next=return_to), 303)
-    school = register.school_to_register(school_id)
+    school = register.school_to_register(school_id, return_to)
     begun = register.under_way(browser.here())  # for another school, perhaps: the person is the same
     form = forms.YourDetails(data=_typed(begun) if begun else None)
     if form.validate_on_submit():
@@ -266,7 +266,7 @@ def _details_again(school_id: int) -> ResponseReturnValue:
     form = forms.YourDetails()
     form.form_errors.append("This page had been open for a long time. Please check it and sign up again.")
     try:
-        return _details(register.school_to_register(school_id), form)
+        return _details(register.school_to_register(school_id, _return_to()), form)
     except Refusal as refused:  # what a handler of errors raises, nobody handles
         return pages.refusal(refused)
 

@@ -179,3 +179,15 @@ def test_a_closed_school_leads_to_its_successor(office, work):
     page = office.opens(page.link("Register Birch Green Academy"))
     assert page.title == "Your details"
     assert "Birch Green Academy" in page.text
+
+
+def test_every_way_on_from_a_closed_school_leads_back_to_the_partner_in_the_end(office, work, pending):
+    with work() as database:
+        closed = database.query(School).filter_by(register_id="900109").one().id
+    page = office.opens(f"/register/details?school={closed}&next={quote(pending)}")
+
+    ways = [link["href"] for link in page.soup.select("main a") if link["href"].startswith("/register")]
+    assert len(ways) >= 2
+    for way in ways:
+        assert parse_qs(urlsplit(way).query)["next"] == [pending]
+    assert "Assembly" in office.opens(ways[0]).text

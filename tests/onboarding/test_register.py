@@ -142,7 +142,7 @@ def test_another_browser_begins_its_own(work):
 )
 def test_schools_that_cannot_register_are_told_why(work, differs, says):
     with pytest.raises(register.CannotRegister) as refused, work():
-        register.school_to_register(a_school(**differs).id)
+        register.school_to_register(a_school(**differs).id, None)
     assert says in refused.value.says
     assert refused.value.next_steps == (("Find another school", "/register"),)
 
@@ -151,7 +151,7 @@ def test_a_school_about_to_close_may_still_register(work):
     with work():
         school = a_school(status_code="3", status_name="Open, but proposed to close")
 
-        assert register.school_to_register(school.id) is school
+        assert register.school_to_register(school.id, None) is school
 
 
 def test_a_school_that_closed_while_it_was_registering_is_not_registered(work):
