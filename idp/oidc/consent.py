@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 from authlib.oauth2 import OAuth2Error
 from flask import make_response, redirect, render_template, request as browser_request, session as form_cookie
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
 from werkzeug import Response
 from wtforms import BooleanField, RadioField
 from wtforms.validators import InputRequired
@@ -19,7 +21,7 @@ from idp.estabs.models import Administrator
 from idp.foundation import scopes
 from idp.foundation.errors import Refusal
 from idp.foundation.scopes import Scope
-from idp.foundation.web import security
+from idp.foundation.web import pages, security
 from idp.foundation.web.forms import Form
 from idp.oidc import authorize, incoming, requests, server as protocol
 from idp.oidc.authorize import Step
@@ -118,6 +120,19 @@ def ask() -> Response:
     if agree(request.client.registered, authorize.wanted(request), person, form) is None:
         return _page(request, person, form)
     return redirect(requests.address(request), 303)
+
+
+def form_expired(_error: CSRFError) -> ResponseReturnValue:
+    """They signed out in another tab, say: what they ticked is there again when they have come back.
+
+    Only where the browser says that it was our own page: another site's form ticks nothing for anybody.
+    """
+    if (
+        browser_request.endpoint == "oidc.ask_consent"
+        and browser_request.headers.get("Sec-Fetch-Site") == "same-origin"
+    ):
+        _keep_ticks()
+    return pages.form_expired()
 
 
 def tell_mis() -> Response:

@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -30,6 +31,7 @@ bp = Blueprint("oidc", __name__)
 bp.register_error_handler(errors.NotToBeRedirected, pages.not_to_be_redirected)
 bp.register_error_handler(errors.StaleRequest, pages.stale_request)
 bp.register_error_handler(Refusal, pages.refusal)
+bp.register_error_handler(CSRFError, consent.form_expired)
 bp.register_error_handler(DBAPIError, pages.unavailable)
 bp.register_error_handler(PoolTimeout, pages.unavailable)
 bp.register_error_handler(HTTPException, pages.http_error)

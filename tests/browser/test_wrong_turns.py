@@ -425,14 +425,16 @@ def test_a_form_left_behind_by_signing_out_in_another_tab_is_opened_again(a_memb
     admin.sees("Authorise sharing with Assembly")
     admin.at(admin.page.context.new_page()).signs_out_here()
 
-    admin.authorises()
+    admin.authorises("Attendance")
     admin.sees("This page has been open too long")
     looks_right(admin.page, "form-expired")
     admin.follows("Open the page again")
     admin.sees("Sign in")
     admin.signs_in()
+    admin.sees("Authorise sharing with Assembly")
+    expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
     admin.authorises()
-    admin.sees(admin.school.name)
+    expect(admin.stands("Attendance")).to_have_text("Shared")
 
 
 def test_stopping_to_share_after_the_session_ended_asks_to_sign_in_and_comes_back(a_member, partner):

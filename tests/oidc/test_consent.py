@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from idp.estabs.models import Administrator, Estab
@@ -155,3 +156,15 @@ def test_hostile_names_are_inert(web, world):
     hostile = '"><script>alert(1)</script>'
     partner = world.another(client_name=hostile, purpose=hostile, agreement_version=hostile)
     assert "<script>alert" not in asked(web, world, partner).text
+
+
+@pytest.mark.parametrize(("site", "kept"), [("same-origin", True), ("cross-site", False), (None, False)])
+def test_what_was_ticked_on_a_page_that_is_no_longer_ours_is_kept_and_no_other_site_ticks_anything(
+    web, world, site, kept
+):
+    response = asked(web, world)
+    address, headers = response.request.full_path, {"Sec-Fetch-Site": site} if site else {}
+    expired = web.post(address, data={"csrf_token": "of before", "area": ["attendance"]}, headers=headers)
+    assert expired.status_code == 400
+
+    assert page(web.get(address)).find(id="area-attendance").has_attr("checked") is kept
