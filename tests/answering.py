@@ -10,17 +10,22 @@ from dataclasses import dataclass
 
 @dataclass
 class Answering:
-    """Where it is, what it says, and the seconds between two pieces of so many bytes."""
+    """Where it is, what it says, and the seconds between two pieces of so many bytes.
+
+    It waits to be asked, unless it is to say everything `at_once`, as a mail server begins.
+    """
 
     url: str
     says: bytes = b""
     every: float = 0.0
     piece: int = 1 << 20
+    at_once: bool = False
 
     def answer(self, connection: socket.socket) -> None:
-        """Read what is asked, whatever it is, and answer."""
+        """Say it, and take whatever comes."""
         with suppress(OSError), connection:
-            connection.recv(65_536)
+            if not self.at_once:
+                connection.recv(65_536)
             for at in range(0, len(self.says), self.piece):
                 connection.sendall(self.says[at : at + self.piece])
                 time.sleep(self.every)

@@ -1,0 +1,116 @@
+"""Whatever a mail server, a gateway or a client answers to what we send, the worker goes on; each letter is settled."""
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, strategies as st
+from pydantic import SecretStr
+
+from idp.foundation import clock
+from idp.outbox import channels, deliver, events, post
+from idp.outbox.channels import http_push, sms_http, smtp
+from idp.outbox.models import Message
+from tests.answering import answering
+from tests.fuzz.answers import listening
+from tests.fuzz.depth import deep
+from tests.fuzz.test_fetched_keys import HEADS
+
+TOKEN = "a-token-of-the-gateway"
+REPLIES = (
+    b"220 hello\r\n",
+    b"250 yes\r\n",
+    b"250-SIZE 10\r\n250-SMTPUTF8\r\n250 AUTH PLAIN LOGIN\r\n",
+    b"354 go on\r\n",
+    b"221 bye\r\n",
+    b"421 go away\r\n",
+    b"450 later\r\n",
+    b"550 no\r\n",
+    b"554 never\r\n",
+    b"334 \xff\xff\r\n",
+    b"235 in\r\n",
+    b"535 out\r\n",
+    b"000 x\r\n",
+    b"550 \x00\x1b[31m\r\n",
+    b"550-\xff\xfe\r\n550 \xed\xa0\x80\r\n",
+    b"abc def\r\n",
+    b"-1 x\r\n",
+    b"\r\n",
+    b"\x00\r\n",
+    b"250\r\n",
+    b"2",
+    b"550 " + b"x" * 9000 + b"\r\n",
+    b"250-" + b"x" * 400 + b"\r\n",
+    "550 \u202e½\r\n".encode(),
+    b"999 x\r\n",
+    b"55\xb2 x\r\n",
+)
+mail = st.lists(st.sampled_from(REPLIES), max_size=8).map(b"".join)
+sound = st.tuples(
+    st.sampled_from(REPLIES[:1]),
+    *[st.sampled_from(REPLIES[1:3])] * 3,
+    st.sampled_from(REPLIES),
+    st.sampled_from(REPLIES),
+).map(b"".join)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with answering() as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def ways(built, server, settings):
+    """The ways out, each to the server that says what it likes."""
+    port = urlsplit(server.url).port
+    mine = settings.model_copy(
+        update={
+            "mail": settings.mail.model_copy(
+                update={"host": "127.0.0.1", "port": port, "security": "none", "timeout": 2}
+            ),
+            "sms": settings.sms.model_copy(update={"gateway_url": server.url, "gateway_token": SecretStr(TOKEN)}),
+        }
+    )
+    opened = {"email": smtp.opened, "sms": sms_http.opened, "event": http_push.opened}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(channels, "opened", lambda kind, _settings: opened[kind](mine))
+        patch.setitem(built.extensions, events.MAKERS, {"hello": lambda letter: (f"x={letter.id}", "text/plain")})
+        yield
+
+
+def _settled(fresh, write, kind):
+    """Write a letter and deliver it: it has left, has failed, or is due again. Then it is of no interest any more."""
+    with fresh():
+        message = write()
+    with listening() as heard:
+        assert deliver.run_once(fresh, kind) == 1
+    heard.check([TOKEN])
+    with fresh() as session:
+        found = session.get_one(Message, message)
+        assert found.leased_until is None
+        assert found.sent_at or found.failed_at or found.due_at > clock.now()
+        session.delete(found)
+
+
+@deep()
+@given(says=mail | sound)
+def test_whatever_a_mail_server_says(fresh, ways, server, says):
+    server.says, server.at_once = says, True
+    about = {"question": "Who are you?", "name": "Jo", "school": "Oak Hill", "estab_id": "3124567"}
+    _settled(fresh, lambda: post.email("school_question", to="office@oakhill.example", **about), "email")
+
+
+@deep()
+@given(says=st.sampled_from(HEADS), body=st.binary(max_size=60))
+def test_whatever_a_gateway_of_texts_answers(fresh, ways, server, says, body):
+    server.says, server.at_once = says + body, False
+    expires = clock.now() + timedelta(minutes=10)
+    _settled(fresh, lambda: post.sms("mobile_code", to="+447700900123", expires=expires, code="123456"), "sms")
+
+
+@deep()
+@given(says=st.sampled_from(HEADS), body=st.binary(max_size=60))
+def test_whatever_a_client_answers_to_an_event(fresh, ways, server, says, body):
+    server.says, server.at_once = says + body, False
+    _settled(fresh, lambda: post.event("hello", to=server.url, client="client-1"), "event")
