@@ -114,14 +114,16 @@ def granian(port: int, threads: int) -> list[str]:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, environment: Mapping[str, str], folder: Path = ROOT) -> Iterator[Server]:
+def running(
+    command: Sequence[str], port: int, environment: Mapping[str, str], folder: Path = ROOT, patience: float = PATIENCE
+) -> Iterator[Server]:
     """A program that serves, from when it answers until the block ends. Raises `RuntimeError` with its last words."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command, env={**os.environ, **environment}, stdout=said, stderr=said, cwd=folder, start_new_session=True
         )
         try:
-            until = time.monotonic() + PATIENCE
+            until = time.monotonic() + patience
             while not answers(port):
                 if process.poll() is not None or time.monotonic() > until:
                     said.seek(0)

@@ -32,6 +32,8 @@ FASTEST: Final = 1500
 """Codes per second that nobody redeems more of: so many are made."""
 INSTALLING: Final = 240.0
 """Seconds, after which a registry counts as out of reach."""
+PREPARING: Final = 120.0
+"""Seconds that a peer may take to make its codes."""
 
 NewDatabase = Callable[[], str]
 
@@ -138,7 +140,7 @@ def _node(course: Course) -> Iterator[Rival]:
         command = ["node", "node_oidc_provider.mjs", str(port), str(course.codes), str(codes)]
         if address:
             command.append(_told(address)["DATABASE"])
-        server = course.stack.enter_context(served.running(command, port, _told(address), home))
+        server = course.stack.enter_context(served.running(command, port, _told(address), home, PREPARING))
         yield Rival(ITSELF, who, f"opaque, {kept}", server, _itself(port, "/token", "itself"))
         if not address:
             signed = {"resource": "https://api.example", "scope": "schools.list"}

@@ -123,8 +123,8 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
 });
 
 const client = await provider.Client.find('web');
-const codes = [];
-for (let number = 0; number < Number(count); number += 1) {
+
+async function anotherCode() {
   const grant = new provider.Grant({ accountId: 'somebody', clientId: 'web' });
   grant.addOIDCScope('openid offline_access');
   const code = new provider.AuthorizationCode({
@@ -132,7 +132,12 @@ for (let number = 0; number < Number(count); number += 1) {
     codeChallenge: CHALLENGE, codeChallengeMethod: 'S256', nonce: 'n'.repeat(20),
     authTime: Math.floor(Date.now() / 1000),
   });
-  codes.push(await code.save());
+  return code.save();
+}
+
+const codes = [];
+while (codes.length < Number(count)) {
+  codes.push(...await Promise.all(Array.from({ length: 100 }, anotherCode)));
 }
 writeFileSync(file, codes.join('\n'));
 provider.listen(Number(port), '127.0.0.1');
