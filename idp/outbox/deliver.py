@@ -180,7 +180,7 @@ def _sent(message: Message) -> None:
 def _not_sent(message: Message, outcome: NotSent) -> None:
     """Try again later, or give up. What the other side said stays in the row: it may name the recipient."""
     again = clock.now() + timedelta(seconds=_wait(message.attempts if message.kind != EVENT else _tries(message)))
-    message.last_error = outcome.why[:500]
+    message.last_error = outcome.why
     if isinstance(outcome, Refused) or again >= message.give_up_at:
         message.failed_at = clock.now()
     else:

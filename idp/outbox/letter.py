@@ -8,6 +8,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,21 @@ class Letter:
     """Of that body."""
 
 
+LONGEST_REASON: Final = 500
+"""Characters of it that are kept."""
+
+
 class NotSent(Exception):
-    """It did not leave. `why` is kept in the row for operators; `code` is the other side's, for the log."""
+    """It did not leave. `why` is kept in the row for operators; `code` is the other side's, for the log.
+
+    The other side words it, and need not mean well: it is one line that any terminal can show and any database keep.
+    """
 
     def __init__(self, why: str, *, code: int | None = None) -> None:
-        self.why, self.code = why, code
-        super().__init__(why)
+        self.code = code
+        line = " ".join(why[:LONGEST_REASON].split())
+        self.why = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
+        super().__init__(self.why)
 
 
 class Later(NotSent):

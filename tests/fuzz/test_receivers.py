@@ -89,6 +89,7 @@ def _settled(fresh, write, kind):
     with fresh() as session:
         found = session.get_one(Message, message)
         assert found.leased_until is None
+        assert (found.last_error or "").isprintable()
         assert found.sent_at or found.failed_at or found.due_at > clock.now()
         session.delete(found)
 

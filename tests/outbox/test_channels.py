@@ -105,6 +105,15 @@ class TestSmtp:
         assert bool(row(message).failed_at) is fails
         assert row(message).sent_at is None
 
+    def test_what_the_server_says_is_kept_as_a_line_that_any_database_and_terminal_can_have(
+        self, server, posted, row, deliver_all
+    ):
+        server.answers["al@gone.example"] = "550 no\0 such \x1b[31muser"
+        message = posted("al@gone.example")
+        deliver_all()
+        assert row(message).failed_at
+        assert "550 no\ufffd such \ufffd[31muser" in row(message).last_error
+
     def test_a_connection_lost_half_way_loses_nothing(self, server, posted, row, deliver_all, clock):
         server.hangs_up_after = 1
         messages = [posted() for _ in range(3)]
