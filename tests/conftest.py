@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, settings as examples
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -27,6 +28,11 @@ from idp.foundation.settings import Settings, load
 from idp.foundation.web.transactions import work as a_request
 from tests.databases import Place, a_place
 from tests.mail import Outbox
+
+examples.register_profile(
+    "suite", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+examples.load_profile("suite")  # the same examples each time, however slow the machine: others are for `make fuzz`
 
 MONDAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
