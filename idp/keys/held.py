@@ -21,6 +21,8 @@ class _Held:
     keys: Mapping[str, Key] = field(default_factory=dict)
     read: float = float("-inf")
     signs: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
+    chosen: dict[str, tuple[Mapping[str, Key] | None, int, Key | None]] = field(default_factory=dict)
+    """By algorithm: of which keys, in which second, which one signs."""
 
 
 def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
@@ -42,9 +44,14 @@ def fresh() -> Mapping[str, Key]:
 
 def signer(alg: str) -> Key | None:
     """The key of `alg` that signs now: of those that may, the one that began last."""
-    now = clock.now()
-    able = [key for key in keys().values() if key.alg == alg and key.signs(now)]
-    return max(able, key=lambda key: key.signs_from, default=None)
+    ring, second, chosen = keys(), clock.timestamp(), _held().chosen
+    known, at, key = chosen.get(alg, (None, 0, None))
+    if known is not ring or at != second:
+        now = clock.now()
+        able = [each for each in ring.values() if each.alg == alg and each.signs(now)]
+        key = max(able, key=lambda each: each.signs_from, default=None)
+        chosen[alg] = ring, second, key
+    return key
 
 
 def signs(key: Key) -> Callable[[bytes], bytes]:

@@ -1,25 +1,32 @@
 """What our records say of a person and a school, read for claims: Core statements, no ORM (performance.md §2)."""
 
 from dataclasses import fields
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import FromClause, Table, bindparam, select
 
 from idp.foundation.prepared import Prepared
 from idp.oidc import claims
+from idp.schools.models import School
 from idp.sharing import live
 
+schools: Final = cast("Table", School.__table__)
 _ABOUT_PERSON: Final = {each.name: f"person_{each.name}" for each in fields(claims.Person)}
 _ABOUT_SCHOOL: Final = {each.name: f"school_{each.name}" for each in fields(claims.School)}
 _PERSON_COLUMNS: Final = tuple(live.people.c[name].label(label) for name, label in _ABOUT_PERSON.items())
 COLUMNS: Final = (
     *_PERSON_COLUMNS,
-    *(live.schools.c[name].label(f"school_{name}") for name in _ABOUT_SCHOOL),
+    *(schools.c[name].label(f"school_{name}") for name in _ABOUT_SCHOOL),
 )
-"""What `person` and `school` read of a row with `live.COLUMNS`, whose tables they are of."""
+"""What `person_in` and `school_in` read of a row, of tables that `beside` puts there."""
 _PERSON: Final = Prepared(
     select(*_PERSON_COLUMNS).where(live.people.c.id == bindparam("its_id"), live.people.c.removed_at.is_(None))
 )
+
+
+def beside(source: FromClause) -> FromClause:
+    """`source`, which is `live.beside` something, with the school."""
+    return source.outerjoin(schools, schools.c.id == live.estabs.c.school_id)
 
 
 def person(person_id: str) -> claims.Person | None:

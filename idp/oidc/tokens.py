@@ -40,14 +40,13 @@ _END_FAMILIES = Prepared(
     .where(_families.c.lineage == bindparam("its_lineage"), _families.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now", type_=Instant()))
 )
-_standing = (
-    select(*live.COLUMNS, _is_revoked)
-    .select_from(live.beside(live.named, bindparam("person", type_=Text())))
-    .where(live.named.c.id == bindparam("authorisation"))
-)
-STANDING: Final = Prepared(_standing)
+_standing = live.beside(live.named, bindparam("person", type_=Text()))
+_is_named = live.named.c.id == bindparam("authorisation")
+STANDING: Final = Prepared(select(*live.COLUMNS, _is_revoked).select_from(_standing).where(_is_named))
 """Whether a token is revoked, and how its authorisation stands."""
-WITH_CLAIMS: Final = Prepared(_standing.add_columns(*records.COLUMNS))
+WITH_CLAIMS: Final = Prepared(
+    select(*live.COLUMNS, _is_revoked, *records.COLUMNS).select_from(records.beside(_standing)).where(_is_named)
+)
 """The same with what is said of the person and the school."""
 _OF_ITSELF: Final = Prepared(select(_is_revoked))
 

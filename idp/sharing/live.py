@@ -15,7 +15,6 @@ from idp.foundation import clock, scopes
 from idp.foundation.prepared import Prepared
 from idp.partners import registry
 from idp.partners.models import Client, Partner
-from idp.schools.models import School
 from idp.sharing.models import Authorisation
 
 
@@ -37,10 +36,6 @@ class State:
     """Its Estab ID."""
     estab_state: str
     mis: str | None
-    school_id: int
-    school_status: str
-    """The register's status code. Told, and not decisive: when a school becomes an academy its entry is closed
-    and its lessons go on; staff close the estab when the school is really gone."""
     client_id: str
     client_version: int
     client_enabled: bool
@@ -100,18 +95,16 @@ def is_standing(authorisation_id: str) -> bool:
 named: Final = cast("Table", Authorisation.__table__).alias("named")
 """The agreement a token names: where `beside` begins."""
 people: Final = cast("Table", Administrator.__table__)
-schools: Final = cast("Table", School.__table__)
+estabs: Final = cast("Table", Estab.__table__)
 _newest = cast("Table", Authorisation.__table__).alias("newest")
 _clients, _partners = cast("Table", Client.__table__), cast("Table", Partner.__table__)
-_estabs = cast("Table", Estab.__table__)
 
 COLUMNS: Final = (
     _newest.c.id.label("agreed_id"), _newest.c.scopes.label("agreed_scopes"), _newest.c.offered.label("agreed_offered"),
     _newest.c.given_at.label("agreed_given_at"), _newest.c.until.label("agreed_until"),
     _newest.c.paused_at.label("agreed_paused_at"), _newest.c.estab_id.label("agreed_estab"),
     _newest.c.client_id.label("agreed_client"),
-    _estabs.c.estab_id.label("estab_public_id"), _estabs.c.state.label("estab_state"), _estabs.c.mis.label("estab_mis"),
-    _estabs.c.school_id.label("estab_school"), schools.c.status_code.label("school_status"),
+    estabs.c.estab_id.label("estab_public_id"), estabs.c.state.label("estab_state"), estabs.c.mis.label("estab_mis"),
     _clients.c.version.label("client_version"), _clients.c.enabled.label("client_enabled"),
     _clients.c.required_scopes.label("client_required"), _clients.c.optional_scopes.label("client_optional"),
     _clients.c.accepted_mis.label("client_mis"), _partners.c.disabled_at.label("partner_disabled_at"),
@@ -132,8 +125,7 @@ def beside(source: FromClause, person: ColumnElement[Any]) -> FromClause:
         )
         .outerjoin(_clients, _clients.c.id == _newest.c.client_id)
         .outerjoin(_partners, _partners.c.id == _clients.c.partner_id)
-        .outerjoin(_estabs, _estabs.c.id == _newest.c.estab_id)
-        .outerjoin(schools, schools.c.id == _estabs.c.school_id)
+        .outerjoin(estabs, estabs.c.id == _newest.c.estab_id)
         .outerjoin(
             people,
             and_(people.c.id == func.coalesce(person, named.c.given_by), people.c.estab_id == _newest.c.estab_id),
@@ -150,7 +142,7 @@ def read(row: Any | None) -> State | None:
         id=row.agreed_id, scopes=row.agreed_scopes, offered=row.agreed_offered, given_at=row.agreed_given_at,
         until=row.agreed_until, paused_at=row.agreed_paused_at, estab_id=row.agreed_estab,
         estab_public_id=row.estab_public_id, estab_state=row.estab_state, mis=row.estab_mis,
-        school_id=row.estab_school, school_status=row.school_status, client_id=row.agreed_client,
+        client_id=row.agreed_client,
         client_version=row.client_version, client_enabled=row.client_enabled and row.partner_disabled_at is None,
         client_scopes=row.client_required | row.client_optional, accepted_mis=row.client_mis,
         person_left=row.person is None or row.person_removed_at is not None,
