@@ -8,10 +8,12 @@ import logging
 import re
 import sys
 import time
+import warnings
 from typing import Any
 
 import structlog
 from flask import Flask, Response, request
+from joserfc.errors import SecurityWarning
 from structlog.typing import EventDict, WrappedLogger
 
 from idp.foundation.settings import Settings
@@ -72,6 +74,7 @@ def configure(settings: Settings) -> None:
     for name in ("authlib", "werkzeug", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings quote whatever a stranger's server sent
+    warnings.filterwarnings("ignore", category=SecurityWarning)  # of keys and algorithms that callers bring: we choose
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
