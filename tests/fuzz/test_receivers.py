@@ -67,7 +67,7 @@ def ways(built, server, settings):
     mine = settings.model_copy(
         update={
             "mail": settings.mail.model_copy(
-                update={"host": "127.0.0.1", "port": port, "security": "none", "timeout": 2}
+                update={"host": "127.0.0.1", "port": port, "security": "none", "timeout": 60}
             ),
             "sms": settings.sms.model_copy(update={"gateway_url": server.url, "gateway_token": SecretStr(TOKEN)}),
         }

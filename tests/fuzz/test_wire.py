@@ -95,7 +95,7 @@ class Wire:
     def hears(self, sent: bytes, *, patience: float = 0.0) -> bytes:
         """What comes back; with no `patience`, we hang up once something has, or after a moment."""
         parts, answer = urlsplit(self.address), b""
-        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", parts.port or 80), 5) as line:
+        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", parts.port or 80), 60) as line:
             line.sendall(sent)
             line.settimeout(patience or 0.2)
             with suppress(TimeoutError):
@@ -106,7 +106,7 @@ class Wire:
 
     def stands(self) -> None:
         """It is well, has not been away, and has had no fault of its own."""
-        answer = self.hears(b"GET /healthz HTTP/1.1\r\n" + self.host + b"Connection: close\r\n\r\n", patience=20)
+        answer = self.hears(b"GET /healthz HTTP/1.1\r\n" + self.host + b"Connection: close\r\n\r\n", patience=60)
         assert answer.startswith(b"HTTP/1.1 200 "), answer
         said = self.process.said
         assert "Unexpected exit" not in said, said
