@@ -252,8 +252,7 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         database.db.engine.dispose()
     found = [figure for subject in subjects for figure in _figures(subject, nothing, kind, price)]
     proven, plain = (next(each for each in subjects if each.name == name) for name in (PROVEN, PROVEN.split(",")[0]))
-    insert = price["write"] + price["commit"]
-    adds = (least(proven.elapsed) - least(plain.elapsed) - insert) / least(nothing.elapsed)
+    adds = (least(proven.elapsed) - least(plain.elapsed) - price["alone"]) / least(nothing.elapsed)
     return [*found, Figure(f"a DPoP proof adds, besides its insert, {kind}", "elapsed", adds, "×", PROOF_ADDS)]
 
 
