@@ -184,6 +184,16 @@ def worker(_app: Flask) -> Iterator[Finding]:
             yield Finding(f"job {job.name}", "warning", f"has been due since {job.due_at:%d %B %H:%M}", "see: worker")
 
 
+def limits(_app: Flask) -> Iterator[Finding]:
+    """What counts the limits by address answers: Redis, where there are several processes."""
+    from idp.foundation.web.throttle import limiter
+
+    if limiter.storage.check():
+        yield Finding("limits", "ok", "are counted where throttle.storage says")
+    else:
+        yield Finding("limits", "warning", "Redis does not answer: each process counts alone", "see: throttle.storage")
+
+
 def libraries(_app: Flask) -> Iterator[Finding]:
     """Nothing installed is below its floor."""
     for name, floor in FLOORS.items():
@@ -194,7 +204,7 @@ def libraries(_app: Flask) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    database, keys, outbox, register, onboarding, operators, scopes, audit, worker, libraries,
+    database, keys, outbox, register, onboarding, operators, scopes, audit, worker, limits, libraries,
 )  # fmt: skip
 
 

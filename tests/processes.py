@@ -45,13 +45,18 @@ class Process:
             time.sleep(0.02)
 
 
+def under(**settings: object) -> dict[str, str]:
+    """The environment of a program of ours under these settings (`database__url=…`)."""
+    given = {f"IDP_{name.upper()}": str(value) for name, value in settings.items()}
+    return os.environ | {"IDP_CONFIG": "config/test.toml"} | given
+
+
 @contextmanager
 def a_process(*words: str, log: Path, **settings: object) -> Iterator[Process]:
     """`python -m words`, under these settings (`database__url=…`), until the block ends."""
-    given = {f"IDP_{name.upper()}": str(value) for name, value in settings.items()}
     with log.open("wb") as to:
         popen = subprocess.Popen(
-            [sys.executable, "-m", *words], cwd=ROOT, env=os.environ | {"IDP_CONFIG": "config/test.toml"} | given,
+            [sys.executable, "-m", *words], cwd=ROOT, env=under(**settings),
             stdin=subprocess.DEVNULL, stdout=to, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     process = Process(popen, log)

@@ -1,16 +1,20 @@
 """Redis, where several processes share their limits: shared, away, hanging, and back (performance.md §8)."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 import requests
 from bs4 import BeautifulSoup
 
 from idp.app import create_app
 from idp.foundation import database
-from idp.foundation.settings import load
+from idp.foundation.settings import ROOT, load
 from idp.foundation.web.transactions import work as a_request
 from tests import redis
 from tests.factories import an_administrator
-from tests.processes import an_instance
+from tests.processes import an_instance, under
 
 pytestmark = pytest.mark.redis
 LIMITED = "/set-up/of-nobody"
@@ -109,11 +113,14 @@ def test_when_it_is_back_it_is_used_again_and_one_that_hangs_keeps_nobody_waitin
         server.start()
 
 
-def test_without_redis_it_starts_all_the_same(server, prepared, tmp_path):
+def test_without_redis_it_starts_all_the_same_and_the_doctor_says_what_is_missing(server, prepared, tmp_path):
     server.stop()
     try:
         told = {"database__url": prepared[0], "throttle__storage": server.url, "throttle__factor": 1}
         with an_instance(tmp_path / "log", **told) as (_, address):
             assert requests.get(address + LIMITED, timeout=60).status_code == 404
+        doctor = [sys.executable, "-m", "idp.cli", "doctor", "--json"]
+        said = subprocess.run(doctor, cwd=ROOT, env=under(**told), stdout=subprocess.PIPE, check=False).stdout
+        assert [each["level"] for each in json.loads(said) if each["what"] == "limits"] == ["warning"]
     finally:
         server.start()
