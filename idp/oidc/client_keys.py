@@ -1,10 +1,12 @@
 """The public keys of a client: those it registered, or those at its `jwks_uri`.
 
 What was fetched is kept for a while, and fetched again when a JWT names a key we do not know, but for one client
-at most once a minute: nobody can make us hammer somebody's server.
+at most once a minute, and by one request at a time: nobody can make us hammer somebody's server, nor, where that is
+slow, keep all our threads waiting for it.
 """
 
 import json
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,13 +43,32 @@ def of(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
     found, now, registered = all_kept.get(client.id), time.monotonic(), client.registered
     if found is None or found.version != registered.version:
         found = Kept(registered.version, float("-inf"), ())
-    if registered.jwks_uri is None:
-        if found.at == float("-inf"):
-            found = Kept(registered.version, now, _loaded(dict(registered.jwks or {"keys": []})))
-    elif _is_stale(found, kid, now):
-        found = Kept(registered.version, now, _fetched(client) or found.keys)
-    all_kept[client.id] = found
+    if registered.jwks_uri is not None:
+        return _asked_by_one(client, found, all_kept) if _is_stale(found, kid, now) else found.keys
+    if found.at == float("-inf"):
+        found = all_kept[client.id] = Kept(found.version, now, _loaded(dict(registered.jwks or {"keys": []})))
     return found.keys
+
+
+def _asked_by_one(client: OAuthClient, found: Kept, all_kept: dict[str, Kept]) -> tuple[Key, ...]:
+    """The keys at the client's `jwks_uri`; while another request asks for them, those we have.
+
+    If that is nothing yet, what the other one is told.
+    """
+    asking: dict[str, threading.Lock] = runtime.kept("idp.oidc.client_keys.asking", dict)
+    asks = asking.setdefault(client.id, threading.Lock())
+    database.let_go()  # nobody waits for a partner's server inside a transaction
+    if not asks.acquire(blocking=found.at == float("-inf")):
+        return found.keys
+    try:
+        newest = all_kept.get(client.id, found)
+        if newest.version == found.version and newest.at > found.at:
+            return newest.keys
+        now = time.monotonic()
+        all_kept[client.id] = Kept(found.version, now, _fetched(client) or found.keys)
+        return all_kept[client.id].keys
+    finally:
+        asks.release()
 
 
 def _is_stale(found: Kept, kid: str | None, now: float) -> bool:
@@ -58,7 +79,6 @@ def _is_stale(found: Kept, kid: str | None, now: float) -> bool:
 
 def _fetched(client: OAuthClient) -> tuple[Key, ...]:
     """What stands at the client's `jwks_uri`; nothing, and a line in the log, where that is of no use."""
-    database.let_go()  # nobody waits for a partner's server inside a transaction
     try:
         answer = fetch.get(str(client.registered.jwks_uri), runtime.settings().fetch)
         if answer.status != 200:

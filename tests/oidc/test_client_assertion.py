@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -176,12 +178,13 @@ class KeyServer:
     """A partner's `jwks_uri`, and how often it was asked."""
 
     def __init__(self):
-        self.body, self.asked = json.dumps(KEYS).encode(), 0
+        self.body, self.asked, self.takes = json.dumps(KEYS).encode(), 0, 0.0
         served = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 served.asked += 1
+                time.sleep(served.takes)
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(served.body)
@@ -213,6 +216,36 @@ def test_keys_are_fetched_once_and_again_for_a_name_nobody_knows(web, make, keys
     assert keys.asked == 1
     monkeypatch.setattr(client_keys, "AGAIN", 0.0)
     assert accepted(asks(web, partner, key=key("ES256", 2)))
+    assert keys.asked == 2
+
+
+def all_ask(another, partner, times, **differs):
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(lambda web: asks(web, partner, **differs), [another() for _ in range(times)]))
+
+
+def test_however_many_wait_for_keys_they_are_asked_for_once(another, make, keys):
+    """Nobody can make us hammer a partner's server by sending much at once."""
+    keys.takes = 0.3
+    partner = make(jwks=None, jwks_uri=keys.uri)
+    assert all(map(accepted, all_ask(another, partner, 8)))
+    assert keys.asked == 1
+
+
+def test_a_slow_server_of_keys_keeps_one_of_us_waiting_and_not_all(another, make, keys, monkeypatch):
+    """Whoever knows a client's name can name a key that nobody knows: that must not hold every thread."""
+    partner = make(jwks=None, jwks_uri=keys.uri)
+    assert accepted(asks(another(), partner))
+    monkeypatch.setattr(client_keys, "AGAIN", 0.0)
+    keys.takes, began = 1.0, time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(asks, another(), partner, key=key("ES256", 2))
+        while keys.asked < 2:
+            time.sleep(0.01)
+        assert all(map(refused, all_ask(another, partner, 6, key=key("ES256", 2))))
+        assert accepted(asks(another(), partner))
+        assert time.monotonic() - began < 0.9
+        assert refused(waits.result())
     assert keys.asked == 2
 
 
