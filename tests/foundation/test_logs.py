@@ -1,7 +1,11 @@
+import json
+
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from idp.app import create_app
 from idp.foundation import logs
+from idp.foundation.settings import load
 from tests.factories import an_administrator
 
 
@@ -48,3 +52,26 @@ def test_every_answer_carries_its_request_id(web):
     first, second = web.get("/healthz"), web.get("/healthz")
 
     assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
+
+
+@pytest.fixture
+def written(capsys):
+    """What a service that logs in JSON writes."""
+    yield lambda: capsys.readouterr().err
+    logs.configure(load())
+
+
+def test_of_every_request_there_is_one_line_of_json_with_the_route_and_never_the_path(written):
+    web = create_app(load(server={"log_format": "json", "log_level": "INFO"})).test_client()
+    answer = web.open("/canary-path?token=canary", method='ODD"}', base_url="http://localhost")
+
+    said = written()
+    (line,) = [json.loads(each) for each in said.splitlines() if '"event": "request"' in each]
+
+    assert line["request"] == answer.headers["X-Request-ID"]
+    assert line["method"] == 'ODD"}'
+    assert line["route"] == "(none)"
+    assert line["status"] == answer.status_code
+    assert line["logger"] == "idp.request"
+    assert line["level"] == "info"
+    assert "canary" not in said
