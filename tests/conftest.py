@@ -26,7 +26,7 @@ from idp.app import create_app
 from idp.foundation import clock as clocks, database
 from idp.foundation.settings import Settings, load
 from idp.foundation.web.transactions import work as a_request
-from tests.databases import Place, a_place
+from tests.databases import PATIENT, Place, a_place
 from tests.mail import Outbox
 
 examples.register_profile(
@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 @pytest.fixture(scope="session")
 def settings(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     mailbox = tmp_path_factory.mktemp("mailbox")
-    return load(database={"url": place.new("main")}, outbox={"mailbox": str(mailbox)})
+    return load(database={"url": place.new("main"), **PATIENT}, outbox={"mailbox": str(mailbox)})
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,9 @@ from idp.foundation.database import db
 from idp.foundation.web.transactions import work
 from idp.keys import ring
 
+PATIENT = {"pool_size": 50, "busy_timeout": 60}
+"""Tests ask fifty times at once, and the machine is busy: nobody is sent away because of it."""
+
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 

@@ -15,7 +15,7 @@ from tests.ports import free_port
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 """For tests: nothing has to survive."""
 
-ALONE = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200")
+ALONE = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=600")
 """On its port alone: a socket's path may be too long for the system."""
 
 

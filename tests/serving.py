@@ -13,7 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from idp.app import create_app
 from idp.foundation import database
 from idp.foundation.settings import load
-from tests.databases import Place
+from tests.databases import PATIENT, Place
 from tests.ports import free_port
 
 
@@ -49,7 +49,7 @@ def a_provider(
     port = free_port()
     issuer = f"{'https' if tls else 'http'}://localhost:{port}"
     server = {"issuer": issuer, "port": port} | differs.pop("server", {})
-    app = create_app(load(database={"url": place.new("served")}, server=server, **differs))
+    app = create_app(load(database={"url": place.new("served"), **PATIENT}, server=server, **differs))
     place.prepare(app)
     try:
         with serving(app, port, tls):

@@ -93,7 +93,7 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         pytest.fail("Chromium is not installed (Debian: chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=program, args=QUIET, timeout=3 * PATIENCE)
         yield browser
         browser.close()
 
