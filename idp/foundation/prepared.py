@@ -30,6 +30,7 @@ class _Compiled:
     write: Mapping[str, Processor]
     read: tuple[tuple[int, Processor], ...]
     row: Callable[[list[Any]], Any]
+    gives_rows: bool
 
     def bound(self, values: dict[str, Any]) -> Any:
         """`values` as the driver takes them."""
@@ -56,20 +57,15 @@ class Prepared:
 
     def one(self, **values: Any) -> Any:
         """Run it; the first row it gives, whose fields are its columns, or None. At most one can match."""
-        here = connection()
-        compiled, cursor = self._run(here, values)
-        found = cursor.fetchone()
-        cursor.close()
+        compiled, found, _ = self._run(values)
         return None if found is None else compiled.told(found)
 
     def run(self, **values: Any) -> int:
         """Run it; how many rows it changed."""
-        _, cursor = self._run(connection(), values)
-        changed: int = cursor.rowcount
-        cursor.close()
-        return changed
+        return self._run(values)[2]
 
-    def _run(self, here: Connection, values: dict[str, Any]) -> tuple[_Compiled, Any]:
+    def _run(self, values: dict[str, Any]) -> tuple[_Compiled, Any, int]:
+        here = connection()
         dialect = here.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
@@ -83,10 +79,13 @@ class Prepared:
             here.dispatch.before_cursor_execute(here, cursor, compiled.sql, bound, None, False)
         try:
             cursor.execute(compiled.sql, bound)
+            found = cursor.fetchone() if compiled.gives_rows else None  # SQLite may keep what it has done only here
         except dialect.loaded_dbapi.Error as fault:
-            cursor.close()
             raise _told(fault, compiled.sql, here) from fault
-        return compiled, cursor
+        else:
+            return compiled, found, cursor.rowcount
+        finally:
+            cursor.close()
 
 
 def _told(fault: Exception, sql: str, here: Connection) -> BaseException:
@@ -120,4 +119,5 @@ def _compile(statement: Statement, dialect: Dialect) -> _Compiled:
             if (process := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         ),
         row=row._make,
+        gives_rows=bool(columns),
     )
