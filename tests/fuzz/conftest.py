@@ -10,6 +10,7 @@ import pytest
 from hypothesis.statistics import collector
 
 from idp.foundation import clock as clocks, database
+from idp.foundation.web import security
 from idp.foundation.web.transactions import work as a_request
 from idp.partners.models import ClientSecret
 from tests import factories
@@ -38,6 +39,8 @@ class Ground:
     tokens: dict[str, Any]
     """What the partner was given once, for good."""
     registration: dict[str, Any]
+    session: str
+    """What the cookie of `web` holds that says who is signed in."""
 
     def _repr_pretty_(self, printer: Any, _cycle: Any) -> None:
         printer.text("ground")  # of what Hypothesis tells, it would be most
@@ -46,7 +49,7 @@ class Ground:
     def secrets(self) -> tuple[str, ...]:
         """What no answer may hold, because none that is fuzzed is the answer to it; nor may the log."""
         tokens = (self.tokens["access_token"], self.tokens["refresh_token"])
-        own = (self.registration["client_secret"], self.initial_token)
+        own = (self.registration["client_secret"], self.initial_token, self.session)
         return (str(self.partner.secret), factories.PASSWORD, *tokens, *own)
 
     def browser(self) -> Any:
@@ -93,7 +96,8 @@ def ground(fresh, built, settings) -> Iterator[Ground]:
         code = authorised(web, partner, username, "attendance")["code"]
         tokens = partner.redeems(web, code).json
         yield Ground(
-            built, settings, web, fresh, heard, username, partner, signer, initial, tokens, registration
+            built, settings, web, fresh, heard, username, partner, signer, initial, tokens, registration,
+            web.get_cookie(security.cookie_name(settings, "session")).value,
         )  # fmt: skip
 
 
