@@ -51,7 +51,9 @@ def test_another_program_that_keeps_sqlite_locked_makes_it_busy_and_nothing_wors
     call = refreshing(world.partner, token)
     with (
         instance(database__busy_timeout=1) as (process, address),
-        closing(sqlite3.connect(str(make_url(settings.database.url).database), isolation_level=None)) as other,
+        closing(
+            sqlite3.connect(str(make_url(settings.database.url).database), isolation_level=None, timeout=60)
+        ) as other,
     ):
         before = answers(outside, address, call)
         other.execute("BEGIN IMMEDIATE")
