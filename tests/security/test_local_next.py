@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
+from idp.foundation.web.security import local_path
 from tests.factories import an_administrator
 from tests.signin.person import Person
 
@@ -12,8 +13,13 @@ AWAY = [
     "//evil.test/oauth/authorize?", "/\\evil.test", "\\\\evil.test", "/\t/evil.test", "/\n/evil.test", "\t//evil.test",
     " //evil.test", "/ /evil.test", "javascript:alert(1)", "data:text/html,x", "evil.test", "/\r\nSet-Cookie: x=y",
     "/\x00//evil.test", "/\x7f/evil.test", "@evil.test", "?//evil.test", "#//evil.test", "%2f%2fevil.test",
-    "localhost:5000@evil.test",
+    "localhost:5000@evil.test", "/\x80/evil.test", "/\u202e/evil.test",
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("unreadable", ["/\x80", "/\u202etset", "/\u3000x", "/\ud800", "/a b", "/a\\b", "/\x7f"])
+def test_a_path_that_cannot_be_read_is_none(unreadable):
+    assert local_path(unreadable, "/home") == "/home"
 
 
 @pytest.fixture

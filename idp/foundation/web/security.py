@@ -88,7 +88,7 @@ def local_path(path: str | None, otherwise: str = "/") -> str:
     """`path` if it stays on this host, else `otherwise`: the one place that decides (security.md S7)."""
     if not path or not path.startswith("/") or path.startswith(("//", "/\\")):
         return otherwise
-    if any(ord(char) <= 0x20 or char == "\\" or ord(char) == 0x7F for char in path):
+    if not path.isprintable() or " " in path or "\\" in path:
         return otherwise
     parts = urlsplit(path)
     return otherwise if parts.scheme or parts.netloc else path
