@@ -4,13 +4,14 @@ For client assertions, request objects and DPoP proofs alike. A header that poin
 demands something we do not know, is refused before any key is touched (security.md S21).
 """
 
+import inspect
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -20,6 +21,7 @@ from joserfc.util import urlsafe_b64decode
 from idp.foundation import clock, runtime
 
 Key = RSAKey | ECKey | OKPKey | OctKey
+T = TypeVar("T")
 
 ASYMMETRIC: Final = ("RS256", "PS256", "ES256", "EdDSA")
 STRICT: Final = ("PS256", "ES256", "EdDSA")
@@ -29,6 +31,8 @@ POINTING: Final = frozenset({"jku", "x5u", "x5c", "crit", "b64", "zip"})
 """Header members that would lead us elsewhere, or demand what we do not do."""
 LATEST: Final = 2**53
 """Seconds since 1970 beyond any clock, and still exact in every reader's numbers."""
+USUAL: Final = 1536
+"""Characters of a header that is remembered: one with an RSA key of 4096 bits is shorter."""
 
 _REGISTRY: Final = jws.JWSRegistry(algorithms=[*ASYMMETRIC, *SHARED])
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -70,12 +74,17 @@ def parse(text: str, *, most: int = 8192, jwk_in_header: bool = False) -> Presen
     signed, _, signature = text.encode("ascii").rpartition(b".")
     head, _, payload = signed.partition(b".")
     try:
-        found = Presented(head, signed, urlsafe_b64decode(signature), header(head), _object(payload))
+        found = Presented(head, signed, urlsafe_b64decode(signature), remembered(header, head), _object(payload))
     except (JoseError, ValueError, TypeError, RecursionError, KeyError) as fault:
         raise BadJwt(f"cannot be read: {type(fault).__name__}") from fault
     if POINTING & found.header.keys() or ("jwk" in found.header and not jwk_in_header):
         raise BadJwt("its header points to a key elsewhere, or demands what we do not do")
     return found
+
+
+def remembered(read: Callable[[bytes], T], head: bytes) -> T:
+    """What `read`, which has a cache, makes of a header. Large ones are not kept: strangers could fill our memory."""
+    return read(head) if len(head) <= USUAL else inspect.unwrap(read)(head)
 
 
 @lru_cache(maxsize=512)

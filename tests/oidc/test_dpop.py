@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 from joserfc.jwk import ECKey, RSAKey
 
+from idp.oidc import jwts
+from idp.oidc.extensions import dpop
 from tests import factories
 from tests.oidc.signing import Signer, bare, jwks, key, thumbprint
 from tests.oidc.support import ISSUER, authorised
@@ -230,3 +232,14 @@ def test_nonces_where_they_are_on(web, world, partner, tokens, app, settings, cl
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
     partner.proofs = {"nonce": nonce}
     failed(partner.refreshes(web, tokens["refresh_token"]), "use_dpop_nonce")
+    partner.proofs = {"nonce": [at_token.headers["DPoP-Nonce"]]}
+    failed(partner.refreshes(web, tokens["refresh_token"]), "use_dpop_nonce")
+
+
+def test_a_header_that_is_larger_than_any_key_is_not_remembered(web, world, partner):
+    """Whoever sends many of them would fill our memory."""
+    jwts.header.cache_clear()
+    dpop._holder.cache_clear()
+    partner.proofs = {"header": {"jwk": bare(ONE) | {"x5t": "A" * 2000}}}
+    assert partner.redeems(web, authorised(web, partner, world.username)["code"]).status_code == 200
+    assert (jwts.header.cache_info().currsize, dpop._holder.cache_info().currsize) == (1, 0)  # the assertion's own

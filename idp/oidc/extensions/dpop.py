@@ -74,7 +74,7 @@ def with_nonce(response: Response) -> Response:
 
 def _thumbprint(proof: str, asked: FlaskRequest, access_token: str | None) -> str:
     presented = jwts.parse(proof, jwk_in_header=True)
-    said, (key, thumbprint) = presented.claims, _holder(presented.head)
+    said, (key, thumbprint) = presented.claims, jwts.remembered(_holder, presented.head)
     jwts.verify(presented, [key], ALGS)
     if said.get("htm") != asked.method or not _is_here(said.get("htu"), asked):
         raise BadJwt("made for another request")
@@ -89,7 +89,7 @@ def _thumbprint(proof: str, asked: FlaskRequest, access_token: str | None) -> st
 @lru_cache(maxsize=1024)
 def _holder(head: bytes) -> tuple[jwts.Key, str]:
     """The public key in a proof's header, if it is one and strong enough, and its thumbprint (RFC 9449 §4.2)."""
-    header = jwts.header(head)
+    header = jwts.remembered(jwts.header, head)
     if header.get("typ") != "dpop+jwt":
         raise BadJwt("typ is not dpop+jwt")
     try:
@@ -144,7 +144,7 @@ def _check_age(said: dict[str, Any]) -> None:
 def _check_nonce(said: dict[str, Any]) -> None:
     if not runtime.settings().tokens.dpop_nonces:
         return
-    if said.get("nonce") not in {nonce(), nonce(1)}:
+    if said.get("nonce") not in (nonce(), nonce(1)):
         raise NonceNeeded
 
 
