@@ -145,13 +145,15 @@ def answered(said: dict[str, Any], status: int = 200) -> Response:
 
 
 def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
-    """Name and value pairs of a form, whose body can be read again; raises where it is too large."""
+    """Name and value pairs of a form, whose body can be read again; raises where it is too large or not all there."""
     environ, flask.max_content_length = flask.environ, LARGEST
     length = environ.get("CONTENT_LENGTH", "")
     try:
         if length.isdecimal() and int(length) <= LARGEST:
             body = environ["wsgi.input"].read(int(length))
-            environ["wsgi.input"] = BytesIO(body)  # whoever looks at the form again
+            environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))  # whoever looks again
+            if len(body) != int(length):
+                raise errors.invalid("a parameter", "the form broke off")
         else:
             body = flask.get_data()
     except RequestEntityTooLarge:

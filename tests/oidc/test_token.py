@@ -1,6 +1,7 @@
 """The token endpoint: the client, the grant type, the code, the refresh token."""
 
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import select
@@ -344,3 +345,18 @@ def test_a_forged_number_ends_the_family_and_tells_nothing(web, public):
     partner, first = public
     refused(partner.refreshes(web, first.partition(".")[0] + ".forged"), "invalid_grant")
     refused(partner.refreshes(web, first), "invalid_grant")
+
+
+def test_a_form_that_broke_off_is_not_taken_for_a_whole_one(web, world, tokens):
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "scope": "openid"}
+    sent = urlencode(form)
+    answers = [
+        web.post(
+            "/oauth/token", data=sent, content_type="application/x-www-form-urlencoded",
+            auth=(world.partner.id, world.partner.secret),
+            environ_overrides={"CONTENT_LENGTH": str(len(sent) + missing)},
+        )
+        for missing in (0, 7)
+    ]  # fmt: skip
+    assert answers[0].status_code == 200
+    refused(answers[1], "invalid_request")
