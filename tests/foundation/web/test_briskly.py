@@ -42,3 +42,25 @@ def test_the_settings_factor_widens_it(called, app, monkeypatch):
     monkeypatch.setitem(app.extensions, "idp.throttle_factor", 2)
     assert [called() for _ in range(6)] == ["ok"] * 6
     assert flask.has_request_context() is False
+
+
+def test_a_minute_that_ends_in_between_is_no_error(called, monkeypatch):
+    """Another thread may begin to count anew while this one counts."""
+    minutes, looked = iter(range(60_000, 90_000, 60)), []
+
+    class Address(str):
+        __slots__ = ()
+
+        def __hash__(self):
+            looked.append(self)
+            if len(looked) == 3:  # counted by now
+                called("192.0.2.2")
+            return super().__hash__()
+
+        __eq__ = str.__eq__
+
+    monkeypatch.setattr("idp.foundation.web.throttle.time.monotonic", lambda: float(next(minutes)))
+    caller = "idp.foundation.web.throttle.caller"
+    with monkeypatch.context() as patched:
+        patched.setattr(caller, lambda: Address("192.0.2.1") if not looked else "192.0.2.2")
+        assert called() == "ok"
