@@ -89,9 +89,13 @@ class Prepared:
 
 
 def _told(fault: Exception, sql: str, here: Connection) -> BaseException:
-    """The driver's error as SQLAlchemy would tell it, without the values; a connection that is lost is thrown away."""
+    """The driver's error as SQLAlchemy would tell it, without the values.
+
+    Of a lost connection's pool none is used again: where a database was restarted, all of them are lost.
+    """
     lost = here.dialect.is_disconnect(fault, here.connection.dbapi_connection, None)  # type: ignore[arg-type]
     if lost:
+        here.engine.pool._invalidate(here.connection, fault)  # noqa: SLF001  as SQLAlchemy does
         here.invalidate(fault)
     return DBAPIError.instance(
         sql, None, fault, here.dialect.loaded_dbapi.Error, hide_parameters=True, connection_invalidated=lost,

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import cast
 
 import pytest
-from sqlalchemy import Table, bindparam, event, func, insert, select, update
+from sqlalchemy import NullPool, Table, bindparam, create_engine, event, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from idp.estabs.models import PersonalSecret
@@ -108,3 +108,23 @@ def test_whoever_listens_to_statements_hears_of_it(app, work):
         OF.one(its_digest=crypto.digest("the secret"))
     assert len(said) == 1
     assert said[0].startswith("SELECT")
+
+
+def test_a_database_that_went_away_and_came_back_costs_one_failure_and_not_one_for_each_connection(app, work):
+    engine = app.extensions["idp.engine"]
+    if engine.dialect.name != "postgresql":
+        pytest.skip("a file does not go away")
+    with engine.connect(), engine.connect(), engine.connect():
+        pass
+    outside = create_engine(engine.url, poolclass=NullPool)
+    with outside.begin() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    with pytest.raises(DBAPIError), work():
+        OF.one(its_digest=crypto.digest("the secret"))
+    with work():
+        assert OF.one(its_digest=crypto.digest("the secret")) is None
