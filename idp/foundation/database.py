@@ -133,7 +133,7 @@ def connection() -> Connection:
     here = vars(g._get_current_object())  # noqa: SLF001  opened once
     found: Connection | None = here.get("connection")
     if found is None:
-        engine = current_app.extensions["idp.reading" if "one_by_one" in here else "idp.engine"]
+        engine = current_app.extensions["idp.one_by_one" if "one_by_one" in here else "idp.engine"]
         found = here["connection"] = engine.connect()
     return found
 
@@ -211,11 +211,11 @@ def configure(app: Flask, settings: Settings) -> None:
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)
         app.extensions["idp.engine"] = db.engine
-        app.extensions["idp.reading"] = _reading(db.engine)
+        app.extensions["idp.one_by_one"] = _without_transactions(db.engine)
 
 
-def _reading(engine: Engine) -> Engine:
-    """The same engine without transactions: on SQLite it is we who begin them (`_tune_sqlite`)."""
+def _without_transactions(engine: Engine) -> Engine:
+    """The same engine, each of whose statements stands by itself: on SQLite it is we who begin them (`_tune_sqlite`)."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(one_by_one=True)
     return engine.execution_options(one_by_one=True, isolation_level="AUTOCOMMIT")

@@ -35,7 +35,7 @@ def person(person_id: str) -> claims.Person | None:
 
 
 def person_in(row: Any | None) -> claims.Person | None:
-    """The administrator in a row with their columns; None where they are not of the school, or were removed."""
+    """The administrator in a row with their columns; None where it has nobody. Whether they left, `live` says."""
     if row is None or row.person_id is None:
         return None
     return claims.Person(**{name: getattr(row, label) for name, label in _ABOUT_PERSON.items()})

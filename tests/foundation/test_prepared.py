@@ -81,7 +81,7 @@ def test_it_is_part_of_the_transaction_from_the_first_statement_on(work):
         assert OF.one(its_digest=crypto.digest("the secret")) is not None
 
 
-def test_where_nothing_but_reading_was_meant_each_statement_stands_by_itself(app, work):
+def test_where_no_transaction_was_wanted_each_statement_stands_by_itself(app, work):
     with app.app_context():
         database.one_by_one()
         Prepared(insert(cast("Table", Revoked.__table__))).run(name="jti", at=clock.now(), expires_at=clock.now())

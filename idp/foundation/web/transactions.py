@@ -1,6 +1,7 @@
 """One transaction per request: a view that returns commits, a view that raises rolls back.
 
-Nobody else calls `commit()`, and a test holds that.
+Nobody else calls `commit()`, and a test holds that. Where a view wants no transaction (`database.one_by_one`), each
+statement that ran is kept, whatever comes after it.
 """
 
 from collections.abc import Callable, Iterator
