@@ -215,7 +215,7 @@ def configure(app: Flask, settings: Settings) -> None:
 
 
 def _without_transactions(engine: Engine) -> Engine:
-    """The same engine, each of whose statements stands by itself: on SQLite it is we who begin them (`_tune_sqlite`)."""
+    """The same engine, beginning none of them: on SQLite it is we who do (`_tune_sqlite`)."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(one_by_one=True)
     return engine.execution_options(one_by_one=True, isolation_level="AUTOCOMMIT")
