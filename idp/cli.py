@@ -189,7 +189,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
 
     The settings are checked first, and several workers need PostgreSQL.
     """
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
     from granian.log import LogLevels
     from granian.server import Server
 
@@ -204,6 +204,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
         address=host or settings.server.host,
         port=port or settings.server.port,
         interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
         workers=count,
         blocking_threads=settings.server.threads,
         backpressure=settings.server.threads * 32,

@@ -151,6 +151,14 @@ def test_whatever_body_comes_or_does_not(wire, what):
     wire.stands()
 
 
+def test_http_2_is_not_spoken_by_whoever_begins_with_it(wire):
+    """Proxies speak HTTP/1.1 to us; what nobody needs is not open to strangers."""
+    empty_settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    answer = wire.hears(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings, patience=2)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    wire.stands()
+
+
 def test_whoever_hangs_up_before_the_answer_stops_nobody_elses(wire):
     """An answer that nobody takes any more is a signal to the process, which must not end it."""
     for _ in range(5):
