@@ -98,7 +98,9 @@ def _in_memory() -> dict[str, str]:
     memory = Path("/dev/shm")
     if not memory.is_dir() or not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < ROOM:
         return {}
-    return {"TMPDIR": tempfile.mkdtemp(prefix="idp-tests-", dir=memory)}
+    folder = tempfile.mkdtemp(prefix="idp-tests-", dir=memory)
+    Path(folder).chmod(0o711)  # PostgreSQL, run by a user of its own, has to reach what lies in it
+    return {"TMPDIR": folder}
 
 
 def _installed(package: str) -> bool:
