@@ -74,7 +74,8 @@ def main() -> int:
     run.stage("Suite on SQLite", suite)
     if run.has(POSTGRESQL) and (programs := postgresql.programs()):
         with postgresql.a_server(programs) as url:
-            run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
+            others = [*PYTEST, "-m", "not browser and not redis"]  # limits are no matter of the database
+            run.stage("Suite on PostgreSQL", others, TEST_DATABASE=url)
     if run.has(CHROMIUM):
         run.stage("Pages in Chromium", [*PYTEST, "-m", "browser"])
 

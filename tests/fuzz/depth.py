@@ -9,7 +9,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "short", derandomize=True, deadline=None, database=None, max_examples=20, stateful_step_count=12,
+    "short", derandomize=True, deadline=None, database=None, max_examples=10, stateful_step_count=10,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )  # fmt: skip
 settings.register_profile(
