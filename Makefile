@@ -13,8 +13,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := $(VENV)/.from-requirements.lock
 DEV := $(VENV)/.from-requirements-dev.lock
+OWN_PIP := $(VENV)/.from-requirements-pip.lock
 PIP := $(RUN) -m pip --disable-pip-version-check --no-input
-UV = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+UV = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras
 
 ##: Help
 
@@ -71,8 +72,9 @@ fuzz: $(DEV) ## [MINUTES=10] Send every endpoint and parser what nobody should; 
 install: $(DEV) ## Make the environment for working on it, and nothing else
 
 .PHONY: lock
-lock: $(DEV) ## Resolve the dependencies anew, into requirements.lock and requirements-dev.lock
+lock: $(DEV) ## Resolve the dependencies anew, pip itself included, into the three lock files
 	@test -x $(VENV)/bin/uv || $(PIP) install --quiet uv
+	@echo pip | $(UV) --upgrade - -o requirements-pip.lock
 	@$(UV) --upgrade --group build pyproject.toml -o requirements.lock
 	@$(UV) --upgrade --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
 	@echo "Locked. Run make test before you keep it."
@@ -84,12 +86,12 @@ clean: ## Remove the environment and every cache; data in var/ stays
 
 # The environment. What is installed for working on it is more than what the demo needs, so it serves both.
 
-$(DEMO): requirements.lock pyproject.toml | $(VENV)/bin/pip
+$(DEMO): requirements.lock pyproject.toml | $(OWN_PIP)
 	@if [ -e $(DEV) ] && [ $(DEV) -nt requirements-dev.lock ]; then lock=requirements-dev.lock; else lock=requirements.lock; fi; \
 	$(call from,$$lock)
 	@touch $@
 
-$(DEV): requirements-dev.lock pyproject.toml | $(VENV)/bin/pip
+$(DEV): requirements-dev.lock pyproject.toml | $(OWN_PIP)
 	@$(call from,requirements-dev.lock)
 	@touch $@ $(DEMO)
 
@@ -107,7 +109,13 @@ define from
 	test ! -e $(VENV)/.failed && $(PIP) install --quiet --no-build-isolation --no-deps -e . && echo "Installed."
 endef
 
-$(VENV)/bin/pip:
+# pip itself comes first, from its own lock: the one that Python brings may be years old, and those before 23.3 install
+# from a lock only while nothing newer is out (pypa/pip issue 9644).
+$(OWN_PIP): requirements-pip.lock | $(VENV)/bin/python
+	@$(PIP) install --quiet --require-hashes -r requirements-pip.lock
+	@touch $@
+
+$(VENV)/bin/python:
 	@test -n "$(PYTHON)" || \
 		{ echo "This needs Python 3.11 or newer, and found none. Install it, or say where it is: make demo PYTHON=/path/to/python3"; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
