@@ -257,8 +257,7 @@ def _for_a_viewer(request: Request, person: Administrator) -> Response:
 
 def _waiting_for(step: Step) -> Request | Response:
     """The kept request of this address, if it waits for this very page; otherwise the way back to the dispatcher."""
-    pairs = [pair for pair in browser_request.args.items(multi=True) if pair[0] in OURS]
-    asked = Request(browser_request, incoming.parameters(pairs), AUTHORIZE)
+    asked = Request(browser_request, incoming.parameters(browser_request.args.items(multi=True), OURS), AUTHORIZE)
     back = requests.address_of(browser_request.args.get("client_id", ""), browser_request.args.get("request_uri", ""))
     try:
         request: Request = protocol.current().get_consent_grant(asked).request

@@ -1,7 +1,8 @@
-"""A request as it came: every parameter once, of bounded size, in characters we can handle.
+"""A request as it came: every parameter we know once, of bounded size, in characters we can handle.
 
-An empty value is absent (RFC 6749 §3.1). Only `resource` may be repeated (RFC 8707 §2). What is wrong with a
-parameter is noted here and refused by `checks`, which know whether the answer may leave our host.
+A parameter we do not know is ignored, however long, odd or repeated it is, and an empty value is absent (RFC 6749
+§3.1 and §3.2). Only `resource` may be repeated (RFC 8707 §2). What is wrong with a parameter we know is noted here
+and refused by `checks`, which know whether the answer may leave our host.
 """
 
 import json
@@ -29,15 +30,23 @@ LIMITS: Final = {
 OTHERWISE: Final = 512
 AUTHORIZE, PAR, BACK_CHANNEL = "authorize", "par", "back channel"
 """Where a request came in: a browser at authorize, a client at PAR, or at the other endpoints for clients."""
-KNOWN: Final = frozenset(
+AUTHORIZATION: Final = frozenset(
     {"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "prompt", "max_age",
      "acr_values", "claims", "display", "ui_locales", "claims_locales", "login_hint", "id_token_hint", "resource",
-     "code_challenge", "code_challenge_method", "code_verifier", "request", "request_uri", "dpop_jkt", "grant_type",
-     "code", "refresh_token", "client_secret", "client_assertion", "client_assertion_type", "token",
-     "token_type_hint", "access_token", "post_logout_redirect_uri", "logout_hint", "device_code",
-     "authorization_details"}
+     "code_challenge", "code_challenge_method", "request", "request_uri", "dpop_jkt", "authorization_details"}
 )  # fmt: skip
-"""Names an error may repeat; others could be anything."""
+"""Parameters of an authorization request."""
+LOGOUT: Final = frozenset(
+    {"id_token_hint", "logout_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"}
+)  # fmt: skip
+"""Parameters of a request to sign out (RP-Initiated Logout 1.0 §2)."""
+KNOWN: Final = AUTHORIZATION | LOGOUT | frozenset(
+    {"code_verifier", "grant_type", "code", "refresh_token", "client_secret", "client_assertion",
+     "client_assertion_type", "token", "token_type_hint", "access_token", "device_code"}
+)  # fmt: skip
+"""All parameters of the protocol. Only these are read, and only these are named in an error."""
+HINTS: Final = frozenset({"login_hint", "logout_hint", "ui_locales", "claims_locales", "display", "acr_values"})
+"""Wishes that we may leave unmet (OpenID Connect Core §3.1.2.1): one that is too long is dropped."""
 _MALFORMED: Final = re.compile(r"[\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 MANY: Final = frozenset({"resource"})
 """Parameters that may be repeated."""
@@ -59,10 +68,8 @@ class Parameters:
         return self.values.get(name)
 
     def fault(self) -> tuple[str, str] | None:
-        """Something that is wrong, as a name we know and a fact; None where all is sound."""
-        for name, fact in self.wrong.items():
-            return (name if name in KNOWN else "a parameter"), fact
-        return None
+        """The first parameter that is wrong, and what is wrong with it; None where all is sound."""
+        return next(iter(self.wrong.items()), None)
 
 
 def pairs(text: bytes) -> list[tuple[str, str]]:
@@ -70,21 +77,19 @@ def pairs(text: bytes) -> list[tuple[str, str]]:
     return parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True)
 
 
-def parameters(sent: Iterable[tuple[str, str]]) -> Parameters:
-    """Read name and value pairs of a query or a form."""
-    sent = list(sent)
-    is_suspicious = _is_malformed("".join([part for pair in sent for part in pair]))
+def parameters(sent: Iterable[tuple[str, str]], known: frozenset[str] = KNOWN) -> Parameters:
+    """Read those name and value pairs of a query or a form whose name is in `known`."""
+    sent = [(name, value) for name, value in sent if value and name in known]
+    is_suspicious = _is_malformed("".join([value for _, value in sent]))
     once: dict[str, str] = {}
     resources: list[str] = []
     wrong: dict[str, str] = {}
     for name, value in sent:
-        if is_suspicious and _is_malformed(name):
-            wrong["a parameter"] = "its name has characters that are not allowed"
-        elif not value:
-            continue
-        elif name in once:
+        if name in once:
             wrong[name] = "sent more than once"
         elif len(value) > LIMITS.get(name, OTHERWISE):
+            if name in HINTS:
+                continue
             wrong[name] = "too long"
         elif is_suspicious and _is_malformed(value):
             wrong[name] = "has characters that are not allowed"

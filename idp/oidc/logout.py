@@ -42,7 +42,7 @@ def answer() -> Response:
     if browser_request.method == "HEAD":
         return Response(status=200)
     pairs = [*incoming.pairs(browser_request.query_string), *browser_request.form.items(multi=True)]
-    sent = incoming.parameters(pairs)
+    sent = incoming.parameters(pairs, incoming.LOGOUT)
     if browser_request.method == "POST" and not sent.wrong:
         # A browser sends no cookies with another site's POST: it is to ask again, with them.
         return redirect(_address(sent), 303)
@@ -66,7 +66,7 @@ def confirm() -> Response:
         return redirect("/", 303)
     sent = {name: value for name, value in browser_request.form.items(multi=True) if name in CARRIED}
     try:
-        asked = _read(incoming.parameters(sent.items()))
+        asked = _read(incoming.parameters(sent.items(), incoming.LOGOUT))
     except BadLogout as bad:
         return _bad(bad)
     return _out(asked)

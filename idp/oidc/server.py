@@ -65,7 +65,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         pairs = incoming.pairs(browser_request.query_string)
         if browser_request.method == "POST":
             pairs += browser_request.form.items(multi=True)
-        return Request(browser_request, incoming.parameters(pairs), AUTHORIZE)
+        return Request(browser_request, incoming.parameters(pairs, incoming.AUTHORIZATION), AUTHORIZE)
 
     def get_consent_grant(self, request: Request | None = None, end_user: Any = None) -> CodeGrant:
         """The grant behind a browser's request that passed every check.
@@ -88,9 +88,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
             raise wrong from error
 
     def from_client(self, flask: FlaskRequest, endpoint: str = BACK_CHANNEL) -> Request:
-        """A client's own request: a form, and nothing in the query. Raises OAuth errors."""
-        if flask.environ.get("QUERY_STRING") and flask.args:
-            raise errors.invalid("a parameter", "belongs into the form, not into the address")
+        """A client's own request: a form, and no parameter of the protocol in the query. Raises OAuth errors."""
+        if flask.environ.get("QUERY_STRING") and (misplaced := incoming.KNOWN & flask.args.keys()):
+            raise errors.invalid(min(misplaced), "must be sent in the form body, not in the query string")
         if flask.environ.get("CONTENT_TYPE") != FORM and flask.mimetype != FORM:
             raise errors.invalid("a parameter", "the content type has to be " + FORM)
         sent = incoming.parameters(_pairs(flask))

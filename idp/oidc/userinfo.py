@@ -1,6 +1,6 @@
 """Userinfo: who the access token is about, as things stand now (OpenID Connect Core §5.3)."""
 
-from typing import Any
+from typing import Any, Final
 
 from authlib.oauth2 import OAuth2Error
 from flask import Request as FlaskRequest, Response
@@ -11,6 +11,9 @@ from idp.oidc import claims, errors, incoming, records, server as protocol, toke
 from idp.oidc.extensions import dpop
 from idp.oidc.server import FORM, LARGEST
 from idp.oidc.tokens import Access
+
+TOKEN: Final = frozenset({"access_token"})
+"""What is read of a form (RFC 6750 §2.2)."""
 
 
 class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -70,7 +73,7 @@ def _presented(asked: FlaskRequest) -> tuple[str, str]:
     if "access_token" in asked.args:
         raise errors.invalid("access_token", "belongs into the header, not into the address")
     header = asked.headers.get("Authorization")
-    sent = incoming.parameters(asked.form.items(multi=True)) if asked.mimetype == FORM else None
+    sent = incoming.parameters(asked.form.items(multi=True), TOKEN) if asked.mimetype == FORM else None
     if sent and (fault := sent.fault()):
         raise errors.invalid(*fault)
     in_form = sent.get("access_token") if sent else None

@@ -85,9 +85,9 @@ def test_redirect_uri(browser, client):
 
 @spec(OAUTH, "3.1", requirement="Another parameter repeated, too long or malformed: invalid_request")
 def test_parameters(browser, client):
-    for name in ("scope", "nonce", "prompt", "display", "extra"):
+    for name in ("scope", "nonce", "prompt", "display"):
         client.is_refused(browser.opens(client.asks() + f"&{name}=x&{name}=y"), "invalid_request")
-    for differs in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"extra": "x" * 513}, {"login_hint": "a\x00b"}):
+    for differs in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"login_hint": "a\x00b"}):
         is_told(client, browser, "invalid_request", **differs)
     client.is_refused(browser.opens(client.asks() + "&login_hint=%ff"), "invalid_request")
     state = client.asks(state=None) + "&state=x&state=y"

@@ -45,7 +45,7 @@ def test_a_repeated_parameter_that_decides_where_to_answer_is_a_page(web, world,
         ({"state": "x" * 4097}, "invalid_request"),
         ({"nonce": "x" * 513}, "invalid_request"),
         ({"nonce": "a\tb"}, "invalid_request"),
-        ({"display": "x" * 513}, "invalid_request"),
+        ({"display": "a\tb"}, "invalid_request"),
         ({"request_uri": "https://assembly.example/request.jwt"}, "request_uri_not_supported"),
         ({"request_uri": "https://assembly.example/request.jwt", "request": "x.y.z"}, "invalid_request"),
         ({"response_type": None}, "invalid_request"),
@@ -98,13 +98,13 @@ def test_a_mistake_is_told_at_the_redirect_uri(web, world, differs, error):
     assert got["error_description"].isprintable()
 
 
-@pytest.mark.parametrize("name", ["state", "scope", "nonce", "prompt", "code_challenge", "response_mode", "extra"])
+@pytest.mark.parametrize("name", ["state", "scope", "nonce", "prompt", "code_challenge", "response_mode"])
 def test_any_other_repeated_parameter_is_told_at_the_redirect_uri(web, world, name):
     response = web.get(world.partner.link() + f"&{name}=x&{name}=y")
     assert sent(response)["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize("name", ["login_hint", "scope", "extra", "%ff"])
+@pytest.mark.parametrize("name", ["login_hint", "scope", "state", "display"])
 def test_what_is_not_utf_8_is_told_too(web, world, name):
     response = web.get(world.partner.link(**{name: None}) + f"&{name}=a%ffb")
     assert sent(response)["error"] == "invalid_request"

@@ -2,19 +2,20 @@
 
 import pytest
 
-from idp.oidc.incoming import KNOWN
+from idp.oidc.incoming import AUTHORIZATION, KNOWN
 from tests.oidc.support import ISSUER, authorised, sent
 
 DECIDING = {"client_id", "redirect_uri", "request_uri"}
 
 
-@pytest.mark.parametrize("name", sorted(KNOWN - {"resource"}))
+@pytest.mark.parametrize("name", sorted(AUTHORIZATION - {"resource"}))
 def test_at_authorize(web, world, name):
     response = web.get(world.partner.link(**{name: None}) + f"&{name}=a&{name}=b")
     if name in DECIDING:
         assert response.status_code == 400
     else:
         assert sent(response)["error"] == "invalid_request"
+        assert sent(response)["error_description"] == f"{name}: sent more than once"
 
 
 @pytest.mark.parametrize("name", ["state", "scope", "nonce"])

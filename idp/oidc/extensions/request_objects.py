@@ -16,8 +16,6 @@ from idp.oidc.jwts import BadJwt
 LONGEST: Final = incoming.LIMITS["request"]
 OLDEST: Final = 3600
 """Seconds, under `fapi2`: how old `nbf` may be, and how far ahead `exp` (FAPI 2.0 Message Signing §5.3.1)."""
-ENVELOPE: Final = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "sub"})
-"""Claims that are the JWT's own and no parameters."""
 STRUCTURED: Final[dict[str, type]] = {"claims": dict, "authorization_details": list}
 """Parameters that are JSON, and stand in a request object as what they are."""
 
@@ -64,8 +62,8 @@ def _check_window(said: dict[str, Any]) -> None:
 
 
 def _parameters(said: dict[str, Any]) -> Parameters:
-    """The claims as parameters: texts, numbers where a text of digits is meant, and what is JSON."""
-    meant = {name: value for name, value in said.items() if name not in ENVELOPE}
+    """The claims that are parameters: texts, numbers where a text of digits is meant, and what is JSON."""
+    meant = {name: value for name, value in said.items() if name in incoming.AUTHORIZATION}
     return incoming.parameters((name, _text(name, each)) for name, value in meant.items() for each in _all(name, value))
 
 

@@ -1,0 +1,74 @@
+"""A parameter that an endpoint does not know is ignored (RFC 6749 §3.1 and §3.2), whatever it looks like.
+
+What an endpoint knows has limits, and the error names the parameter.
+"""
+
+from urllib.parse import urlencode
+
+import pytest
+
+from idp.oidc.incoming import AUTHORIZATION, HINTS, KNOWN, LOGOUT
+from tests.oidc.support import authorised, follow, page
+
+ODD = {
+    "long": "utm_source=" + "x" * 5000,
+    "repeated": "utm_source=a&utm_source=b",
+    "control characters": "utm_source=a%00b%0a",
+    "not UTF-8": "utm_source=%ff%fe",
+    "an odd name": "%00%ff=1&%22%3E=2",
+    "long name": "x" * 5000 + "=1",
+    "another endpoint's": "code=a&code=b&client_secret=" + "x" * 5000,
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_at_authorize(web, world, odd):
+    answer = follow(web, web.get(f"{world.partner.link()}&{odd}"))
+    assert page(answer).find(id="sign-in"), answer.text
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_in_a_form_at_authorize(web, world, odd):
+    body = f"{urlencode(world.partner.parameters())}&{odd}"
+    answer = web.post("/oauth/authorize", data=body, content_type="application/x-www-form-urlencoded")
+    assert page(follow(web, answer)).find(id="sign-in")
+
+
+@pytest.mark.parametrize("odd", [odd for name, odd in ODD.items() if name != "another endpoint's"])
+@pytest.mark.parametrize("where", ["query", "form"])
+def test_on_the_back_channel(web, world, odd, where):
+    got = authorised(web, world.partner, world.username)
+    form = urlencode({
+        "grant_type": "authorization_code", "code": got["code"], "redirect_uri": world.partner.redirect_uri,
+        "code_verifier": world.partner.verifier,
+    })  # fmt: skip
+    path, body = ("/oauth/token?" + odd, form) if where == "query" else ("/oauth/token", f"{form}&{odd}")
+    answer = web.post(path, data=body, headers=world.partner.basic, content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 200, answer.json
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/par", "/oauth/revoke", "/oauth/introspect"])
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_a_parameter_we_know_is_refused_in_the_query_by_its_name(web, world, path, name):
+    answer = web.post(f"{path}?{name}=x", data={}, headers=world.partner.basic)
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_request")
+    assert answer.json["error_description"] == f"{name}: must be sent in the form body, not in the query string"
+
+
+@pytest.mark.parametrize("name", sorted(HINTS & AUTHORIZATION))
+def test_a_hint_that_is_too_long_is_dropped(web, world, name):
+    answer = follow(web, web.get(world.partner.link(**{name: "x" * 513})))
+    assert page(answer).find(id="sign-in"), answer.text
+
+
+@pytest.mark.parametrize("name", sorted(LOGOUT - HINTS - {"state"}))
+def test_at_logout_what_is_known_is_named_and_the_rest_ignored(web, name):
+    assert "sent more than once" in web.get(f"/oauth/logout?{name}=a&{name}=b").text
+    assert web.get("/oauth/logout?" + "&".join(ODD.values())).location == "/signed-out"
+
+
+def test_at_userinfo(web, world):
+    got = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    form = f"access_token={got['access_token']}&" + "&".join(ODD.values())
+    answer = web.post(f"/oauth/userinfo?{ODD['long']}", data=form, content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 200, answer.json
