@@ -17,6 +17,7 @@ from flask import redirect, request as browser_request, url_for
 from werkzeug import Response
 
 from idp.foundation import clock
+from idp.foundation.web import security
 from idp.oidc import claims, errors, requests, server as protocol
 from idp.oidc.grants.authorization_code import Approval
 from idp.oidc.incoming import Request
@@ -63,6 +64,7 @@ CONSENT: Final = Step(_ask_consent, ConsentRequiredError)
 
 def answer() -> Response:
     """The answer to a browser at the authorization endpoint."""
+    security.keep_opener()
     server = protocol.current()
     if browser_request.method == "POST" and requests.is_ours(urn := browser_request.form.get("request_uri")):
         return redirect(requests.address_of(browser_request.form.get("client_id", ""), str(urn)), 303)

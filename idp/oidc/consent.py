@@ -142,7 +142,7 @@ def tell_mis() -> Response:
         return request
     if "deny" in browser_request.form:
         return _cancelled(request)
-    _let_forms_lead_back(request)
+    security.let_forms_leave()
     return which_mis(request.client.registered, _person()) or redirect(requests.address(request), 303)
 
 
@@ -222,7 +222,7 @@ def question_of(client: AnyClient, asked: frozenset[str], person: Administrator)
 
 
 def _page(request: Request, person: Administrator, form: Decision) -> Response:
-    _let_forms_lead_back(request)
+    security.let_forms_leave()
     asked, back = authorize.wanted(request), requests.address(request)
     return question_page(request.client.registered, asked, person, form, back=back)
 
@@ -250,13 +250,14 @@ def _kept_ticks() -> frozenset[str] | None:
 def _for_a_viewer(request: Request, person: Administrator) -> Response:
     if browser_request.method == "POST":
         return _cancelled(request)
-    _let_forms_lead_back(request)
+    security.let_forms_leave()
     client = request.client.registered
     return viewer_page(client, person, back=requests.address(request), leave=f"Back to {client.client_name}")
 
 
 def _waiting_for(step: Step) -> Request | Response:
     """The kept request of this address, if it waits for this very page; otherwise the way back to the dispatcher."""
+    security.keep_opener()
     asked = Request(browser_request, incoming.parameters(browser_request.args.items(multi=True), OURS), AUTHORIZE)
     back = requests.address_of(browser_request.args.get("client_id", ""), browser_request.args.get("request_uri", ""))
     try:
@@ -269,11 +270,6 @@ def _waiting_for(step: Step) -> Request | Response:
 
 def _cancelled(request: Request) -> Response:
     return redirect(requests.address(request, cancel="1"), 303)
-
-
-def _let_forms_lead_back(request: Request) -> None:
-    """The button leads through the dispatcher to the client (protocol.md §3.9)."""
-    security.allow_form_origin(security.origin_of(str(request.answer_to)))
 
 
 def _person() -> Administrator:

@@ -39,6 +39,7 @@ class Asked:
 
 def answer() -> Response:
     """Sign out at once, or ask first, or say what is wrong with the client's request."""
+    security.keep_opener()
     if browser_request.method == "HEAD":
         return Response(status=200)
     pairs = [*incoming.pairs(browser_request.query_string), *browser_request.form.items(multi=True)]
@@ -56,12 +57,13 @@ def answer() -> Response:
     if _is_named(here.sid, asked):
         return _out(asked)
     if asked.to is not None:
-        security.allow_form_origin(security.origin_of(asked.to))
+        security.let_forms_leave()
     return make_response(render_template("oidc/logout.html", asked=asked, partner=_name(asked.client)))
 
 
 def confirm() -> Response:
     """What the person answered. The client's parameters come along and are checked again."""
+    security.keep_opener()
     if "stay" in browser_request.form:
         return redirect("/", 303)
     sent = {name: value for name, value in browser_request.form.items(multi=True) if name in CARRIED}

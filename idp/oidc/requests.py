@@ -16,7 +16,6 @@ from idp.foundation import clock, crypto, database, runtime
 from idp.foundation.database import Instant
 from idp.foundation.prepared import Prepared
 from idp.foundation.web import security
-from idp.foundation.web.security import Destination
 from idp.oidc import client as clients
 from idp.oidc.client import OAuthClient
 from idp.oidc.errors import StaleRequest
@@ -115,8 +114,8 @@ def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str
     return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **more})}"
 
 
-def destination(path: str) -> Destination | None:
-    """Where the kept request of a local address leads, if it may go on in this browser."""
+def partner_behind(path: str) -> str | None:
+    """The name of the client whose kept request waits behind a local path, if this browser may go on with it."""
     parts = urlsplit(path)
     named = dict(parse_qsl(parts.query))
     client, urn = clients.find(named.get("client_id")), named.get("request_uri", "")
@@ -125,10 +124,7 @@ def destination(path: str) -> Destination | None:
     row = _row(crypto.digest(urn.removeprefix(URN)))
     if row is None or row.client_id != client.id or row.used_at is not None or row.expires_at <= clock.now():
         return None
-    uri = row.params["values"].get("redirect_uri", "")
-    if row.browser is None or not _is_this(row.browser) or not client.check_redirect_uri(uri):
-        return None
-    return Destination(security.origin_of(uri), client.registered.client_name)
+    return client.registered.client_name if row.browser is not None and _is_this(row.browser) else None
 
 
 def _stale(which: str, client: OAuthClient) -> StaleRequest:

@@ -26,7 +26,7 @@ def send(request: Request, redirect_uri: str, params: Iterable[tuple[str, str]])
         sent.append(("state", state))
     sent.append(("iss", runtime.settings().server.issuer))
     if wants_form_post(request, redirect_uri):
-        security.allow_form_origin(security.origin_of(redirect_uri))
+        security.let_forms_leave()
         page = render_template(
             "oidc/form_post.html", action=redirect_uri, fields=sent, partner=request.client.registered.client_name
         )

@@ -223,11 +223,12 @@ def build() -> Server:
 def configure(app: Flask, _settings: Settings) -> None:
     """Build the server of `app`.
 
-    It leaves where rooms below find them: the token verifier, where a pending request leads, what makes logout tokens.
+    It leaves where packages below find them: the token verifier, whose request waits behind a path, what makes logout
+    tokens.
     """
     app.extensions["idp.oidc"] = build()
     app.extensions["idp.access"] = tokens.read
-    app.extensions["idp.destinations"] = requests.destination
+    app.extensions["idp.partner_behind"] = requests.partner_behind
     app.extensions.setdefault(events.MAKERS, {})[told.LOGOUT] = backchannel.form
 
 

@@ -22,6 +22,7 @@ from idp.schools.forms import FindSchool
 from idp.schools.models import School
 
 bp = Blueprint("onboarding", __name__)
+bp.before_request(security.keep_opener)  # a partner's request may be waiting behind any of these pages
 bp.register_blueprint(signed_in.bp)
 
 log = structlog.get_logger(__name__)

@@ -39,6 +39,8 @@ def _guesses_of_an_address() -> str:
 def sign_in() -> ResponseReturnValue:
     """Name and password, then on to `next`; Cancel tells the partner, if one asks."""
     back = security.local_path(request.args.get("next"))
+    if back.startswith(AUTHORIZE):
+        security.keep_opener()
     if "cancel" in request.form:
         return redirect(cancelled(back), 303)
     if request.method == "GET" and back == "/" and session.current():
@@ -74,10 +76,10 @@ def _page(form: SignIn, back: str, *, status: int | None = None) -> Response:
 
 def _partner_behind(back: str) -> str | None:
     """Whose request waits there, if any; the forms of this answer may then lead to them."""
-    if (found := security.destination_of(back)) is None:
-        return None
-    security.allow_form_origin(found.origin)
-    return found.partner
+    partner = security.partner_behind(back)
+    if partner is not None:
+        security.let_forms_leave()
+    return partner
 
 
 def _refused(refused: Refusal, form: SignIn, back: str) -> Response:

@@ -15,8 +15,8 @@ from tests.oidc.support import ISSUER
 
 HOUSE = {
     "X-Frame-Options": {"DENY"}, "X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"},
-    "Cross-Origin-Opener-Policy": {"same-origin"}, "Permissions-Policy": None, "Content-Security-Policy": None,
-    "Cache-Control": None,
+    "Cross-Origin-Opener-Policy": {"same-origin", "unsafe-none"}, "Permissions-Policy": None,
+    "Content-Security-Policy": None, "Cache-Control": None,
 }  # fmt: skip
 """Headers that every answer has, once; and what they may say, where that is always the same (security.md B14-B16)."""
 _DESCRIPTION = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")

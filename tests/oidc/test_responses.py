@@ -29,7 +29,7 @@ def test_form_post_answers_by_a_form_that_posts_itself(signed_in, world):
     assert "<script>alert" not in response.text
     script = page(response).find_all("script")[-1]
     assert script["nonce"] in response.headers["Content-Security-Policy"]
-    assert "form-action 'self' https://assembly.example;" in response.headers["Content-Security-Policy"]
+    assert "form-action" not in response.headers["Content-Security-Policy"]
     assert page(response).find("button", id="continue")
     assert "onload" not in response.text
     assert response.headers["Cache-Control"] == "no-store"

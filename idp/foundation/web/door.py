@@ -27,10 +27,10 @@ _ALWAYS: Final = (
     ("X-Frame-Options", "DENY"),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 _HSTS: Final = ("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+_OPENER: Final = ("Cross-Origin-Opener-Policy", "same-origin")
 _NO_PAGE: Final = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 _NOT_KEPT: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 """As RFC 6749 §5.1 has it for tokens; nothing else of ours is to be kept either."""
@@ -56,6 +56,8 @@ def dressed(headers: Iterable[tuple[str, str]], always: Headers) -> Headers:
     names = {name.lower() for name, _ in told}
     if "content-security-policy" not in names:
         told.append(_NO_PAGE)
+    if "cross-origin-opener-policy" not in names:
+        told.append(_OPENER)
     if "cache-control" not in names:
         told += _NOT_KEPT
     return told

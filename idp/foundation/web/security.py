@@ -6,7 +6,6 @@ test walks the URL map for such routes.
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -94,38 +93,34 @@ def local_path(path: str | None, otherwise: str = "/") -> str:
     return otherwise if parts.scheme or parts.netloc else path
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a journey ends: at this source (CSP), with the partner of this name."""
+def partner_behind(path: str | None) -> str | None:
+    """The name of the partner whose request waits behind a local path; None where there is none.
 
-    origin: str
-    partner: str
-
-
-def destination_of(path: str | None) -> Destination | None:
-    """Where the journey behind a local path ends, so that pages on the way can say so and let a form lead there.
-
-    Chromium applies `form-action` to the redirects after a submission (protocol.md §3.9). The room that keeps
-    pending requests left in `app.extensions` what tells.
+    The package that keeps the requests left in `app.extensions` what knows.
     """
-    tell: Callable[[str], Destination | None] | None = current_app.extensions.get("idp.destinations")
-    return tell(path) if tell and path else None
+    name_of: Callable[[str], str | None] | None = current_app.extensions.get("idp.partner_behind")
+    return name_of(path) if name_of and path else None
 
 
-def allow_form_origin(origin: str) -> None:
-    """On the page being answered, let forms lead to `origin` too."""
-    g.setdefault("form_origins", []).append(origin)
+def let_forms_leave() -> None:
+    """Leave `form-action` out of the policy of this page, whose form can lead to a partner.
 
-
-def origin_of(uri: str) -> str:
-    """The CSP source for `uri`: scheme and host, or the scheme alone.
-
-    The latter where it has no host (RFC 8252 §7.1), and for an IPv6 address, which no host-source of CSP 3 can name:
-    browsers ignore one, and the person could not go back. Only loopback addresses are registered so.
+    Chromium holds `form-action` against every redirect after a submission. We know a partner's first address and never
+    the next: its callback may go on to another host or to an app's own scheme, which no list of ours can name, and the
+    person would be stranded there (security.md S50). What remains against a form that is not ours: pages are escaped
+    throughout, scripts need a nonce, and `base-uri` is 'none'.
     """
-    parts = urlsplit(uri)
-    can_be_named = parts.netloc and not parts.netloc.startswith("[")
-    return f"{parts.scheme}://{parts.netloc}" if can_be_named else f"{parts.scheme}:"
+    g.lets_forms_leave = True
+
+
+def keep_opener() -> None:
+    """Let this answer stay in touch with the window that opened it.
+
+    A partner may open us in a window of its own. Where one answer on the way says `Cross-Origin-Opener-Policy:
+    same-origin`, redirects included, the browser cuts the tie for good, and the callback cannot report to the page that
+    waits for it.
+    """
+    g.keeps_opener = True
 
 
 def nonce() -> str:
@@ -156,7 +151,7 @@ def configure(app: Flask, settings: Settings) -> None:
     )
     csrf.init_app(app)
     app.before_request(_admitted)
-    app.after_request(_policy_of_pages)
+    app.after_request(_policies)
     app.session_interface = _FormCookie()
     app.extensions["idp.host"] = settings.server.host_name
 
@@ -227,18 +222,19 @@ def _admitted() -> None:
         csrf.protect()
 
 
-def _policy_of_pages(response: Response) -> Response:
-    """What a page may load, and where its forms may lead."""
+def _policies(response: Response) -> Response:
+    """What a page may load, where its forms may lead, and who may hold its window."""
     is_page = (response.content_type or "").startswith("text/html") and response.status_code not in range(300, 400)
     if is_page and "Content-Security-Policy" not in response.headers:
         response.headers["Content-Security-Policy"] = _page_policy()
+    if "keeps_opener" in g:
+        response.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
     return response
 
 
 def _page_policy() -> str:
-    forms = " ".join(["'self'", *g.get("form_origins", [])])
+    forms = "" if "lets_forms_leave" in g else "form-action 'self'; "
     return (
         f"default-src 'none'; script-src 'self' 'nonce-{nonce()}'; style-src 'self'; img-src 'self' data:; "
-        f"font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action {forms}; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        f"font-src 'self'; connect-src 'self'; manifest-src 'self'; {forms}base-uri 'none'; frame-ancestors 'none'"
     )

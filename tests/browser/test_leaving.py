@@ -1,0 +1,200 @@
+"""Leaving for a partner whose address redirects on, to other hosts or to an app's own scheme (security.md S50).
+
+Chromium holds a page's `form-action` against every redirect after a submission, so each page of ours whose form can
+lead to a partner is left by its button here. The partner's hosts are really served: a redirect that the test's own
+browser makes up would not be held against the policy.
+"""
+
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from flask import Flask, redirect, request
+from playwright.sync_api import expect
+
+from idp.estabs import people
+from idp.foundation import clock
+from idp.keys import ring
+from tests.factories import a_client, a_partner
+from tests.ports import free_port
+from tests.serving import serving
+
+APP = "com.example.timetabler"
+POPUP = """<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Timetabler</h1>
+<button onclick="window.open(document.body.dataset.to)">Sign in</button>
+<script>document.body.dataset.to = {to!r};
+addEventListener("message", said => document.querySelector("h1").textContent = "Signed in: " + said.data)</script>"""
+REPORT = """<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Reporting</h1>
+<script>opener.postMessage(location.search.includes("code=") ? "yes" : "no", "*")</script>"""
+
+
+class Service:
+    """A partner on three hosts: its callback leads to the second, which leads to the third, or to an app."""
+
+    def __init__(self) -> None:
+        self.ports = [free_port() for _ in range(3)]
+        self.hosts = [f"http://localhost:{port}" for port in self.ports]
+        self.client_id, self.popup_leads_to = "", ""
+        self.got: dict[str, str] = {}
+        self.app = Flask("service")
+        self.app.add_url_rule("/<page>", view_func=self.answer, methods=["GET", "POST"])
+
+    def answer(self, page):
+        _, second, third = self.hosts
+        if page in {"callback", "to-app", "signed-out"}:
+            self.got = request.values.to_dict()
+        match page:
+            case "callback" | "signed-out":
+                return redirect(f"{second}/second", 303)
+            case "second":
+                return redirect(f"{third}/end", 303)
+            case "to-app":
+                return redirect(f"{APP}:/opened", 303)
+            case "popup":
+                return POPUP.format(to=self.popup_leads_to)
+            case "report":
+                return REPORT
+        return '<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Here at last</h1>'
+
+    def link(self, issuer, **differs):
+        asked = {
+            "client_id": self.client_id, "response_type": "code", "scope": "openid school students", "state": "s",
+            "redirect_uri": f"{self.hosts[0]}/callback", "code_challenge": "E" * 43, "code_challenge_method": "S256",
+        }  # fmt: skip
+        return f"{issuer}/oauth/authorize?{urlencode(asked | differs)}"
+
+
+@pytest.fixture(scope="module")
+def service(behind):
+    service = Service()
+    first = service.hosts[0]
+    with behind():
+        service.client_id = a_client(
+            a_partner(), client_name="Timetabler", token_endpoint_auth_method="none", accepted_mis=frozenset(),
+            redirect_uris=[f"{first}/callback", f"{first}/to-app", f"{first}/report", f"{APP}:/callback"],
+            post_logout_redirect_uris=[f"{first}/signed-out"],
+        ).id  # fmt: skip
+    one, two, three = (serving(service.app, port) for port in service.ports)
+    with one, two, three:
+        yield service
+
+
+def arrives(admin, service):
+    """At the third host; at the first when it only led on."""
+    admin.sees("Here at last")
+    assert admin.page.url == f"{service.hosts[2]}/end"
+
+
+@pytest.mark.parametrize("mode", ["query", "form_post"])
+@pytest.mark.parametrize("scripts", [True, False])
+def test_after_signing_in_and_authorising(a_member, a_window, service, issuer, mode, scripts):
+    admin = a_member(page=a_window(java_script_enabled=scripts))
+
+    def passes(button):
+        button()
+        if mode == "form_post" and not scripts:
+            admin.presses("Continue to Timetabler")
+        arrives(admin, service)
+        assert service.got["state"] == "s"
+
+    admin.page.goto(service.link(issuer, response_mode=mode))
+    admin.signs_in()
+    admin.sees("Authorise sharing with Timetabler")
+    passes(admin.authorises)
+    assert "code" in service.got
+
+    admin.page.goto(
+        service.link(issuer, response_mode=mode, prompt="login")
+    )  # agreed already: the form leads straight on
+    passes(admin.signs_in)
+    assert "code" in service.got
+
+
+def test_by_cancel_on_the_sign_in_page(an_admin, service, issuer):
+    admin = an_admin()
+    admin.page.goto(service.link(issuer))
+    admin.page.locator("#cancel").click()
+    arrives(admin, service)
+    assert service.got["error"] == "access_denied"
+
+
+def test_by_refusing(a_member, service, issuer):
+    admin = a_member()
+    admin.page.goto(service.link(issuer))
+    admin.signs_in()
+    admin.page.locator("#deny").click()
+    arrives(admin, service)
+    assert service.got["error"] == "access_denied"
+
+
+def test_of_somebody_who_may_only_look(a_member, service, issuer):
+    owner = a_member()
+    admin = a_member(school=owner.school, role="viewer")
+    admin.page.goto(service.link(issuer))
+    admin.signs_in(admin.email)
+    admin.presses("Back to Timetabler")
+    arrives(admin, service)
+
+
+def test_after_a_wrong_password_too(a_member, service, issuer):
+    admin = a_member()
+    admin.page.goto(service.link(issuer))
+    admin.signs_in(password="not the password")
+    admin.page.locator("#cancel").click()
+    arrives(admin, service)
+
+
+def test_by_signing_out(a_member, service, issuer, behind, provider):
+    admin = a_member()
+    admin.page.goto(service.link(issuer))
+    admin.signs_in()
+    admin.authorises()
+    arrives(admin, service)
+    hint = an_id_token(provider[0], behind, service.client_id, admin)
+    to = f"{service.hosts[0]}/signed-out"
+    admin.goes_to("/oauth/logout?" + urlencode({"id_token_hint": hint, "post_logout_redirect_uri": to, "state": "out"}))
+    admin.page.locator("#confirm-logout").click()
+    arrives(admin, service)
+    assert service.got == {"state": "out"}
+
+
+def an_id_token(app, behind, client_id, admin):
+    """Of another session than this browser's, so that the person is asked first."""
+    with behind():
+        person = people.by_name(admin.estab_id)
+        now = int(clock.now().timestamp())
+        said = {
+            "iss": app.extensions["idp"].settings.server.issuer, "aud": client_id, "sub": person.id, "sid": "another",
+            "auth_time": now, "iat": now, "exp": now + 300,
+        }  # fmt: skip
+        return ring.sign(said, alg="RS256", typ="JWT")
+
+
+@pytest.mark.parametrize("uri", ["{first}/to-app", f"{APP}:/callback"])
+def test_to_an_app_of_the_persons_own(a_member, service, issuer, uri):
+    """No app is installed here, so the page stays; but the browser did try to open it."""
+    admin, opened = a_member(), []
+    admin.page.on("request", lambda asked: opened.append(asked.url) if asked.url.startswith(APP) else None)
+    admin.page.goto(service.link(issuer, redirect_uri=uri.format(first=service.hosts[0])))
+    admin.signs_in()
+    with admin.page.expect_event("requestfailed", lambda asked: asked.url.startswith(APP)):
+        admin.authorises()
+    got = (
+        service.got
+        if "first" in uri
+        else {name: each[0] for name, each in parse_qs(urlsplit(opened[-1]).query).items()}
+    )
+    assert "code" in got
+
+
+def test_from_a_window_that_the_partner_opened_and_waits_for(a_member, service, issuer):
+    """`window.opener` survives every page of ours on the way (Cross-Origin-Opener-Policy)."""
+    admin = a_member()
+    service.popup_leads_to = service.link(issuer, redirect_uri=f"{service.hosts[0]}/report")
+    waiting = admin.page
+    waiting.goto(f"{service.hosts[0]}/popup")
+    with waiting.expect_popup() as popup:
+        admin.presses("Sign in")
+    admin = admin.at(popup.value)
+    admin.signs_in()
+    admin.authorises()
+    expect(waiting.get_by_role("heading", level=1)).to_have_text("Signed in: yes")
