@@ -4,7 +4,7 @@ from flask import Flask
 
 from idp.foundation import database, logs, runtime, settings as settings_of
 from idp.foundation.settings import Settings
-from idp.foundation.web import assets, door, health, pages, ready, security, throttle
+from idp.foundation.web import answers, assets, door, health, pages, ready, security, throttle
 from idp.foundation.web.transactions import Application
 from idp.manage import views as manage
 from idp.oidc import server as protocol, views as oidc
@@ -23,6 +23,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     database.configure(app, settings)
     logs.watch(app)
     security.configure(app, settings)
+    answers.configure(app)
     door.configure(app, settings)
     assets.configure(app)
     ready.configure(app)

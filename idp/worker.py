@@ -28,6 +28,7 @@ from idp.estabs.models import PersonalSecret
 from idp.foundation import clock, runtime
 from idp.foundation.command import application
 from idp.foundation.web import transactions
+from idp.foundation.web.kept import KeptForm
 from idp.jobs import cleaning, heart, lease
 from idp.jobs.models import Heartbeat
 from idp.oidc.models import AuthorizationRequest, Code, DeviceCode, RefreshFamily, Revoked, Seen
@@ -77,6 +78,7 @@ RETENTION: Final = (  # security.md §6.4
     Kept(SessionClient.since, "sessions"),
     Kept(KnownDevice.expires_at, "expired"),
     Kept(Guesses.expires_at, "expired"),
+    Kept(KeptForm.expires_at, "expired"),
     Kept(PersonalSecret.expires_at, "expired"),
     Kept(EmailProof.expires_at, "expired"),
     Kept(

@@ -125,7 +125,7 @@ def _tasks(person: Administrator) -> list[Task]:
     if person.mobile_confirmed_at is None:
         number = forms.readable_mobile(person.mobile)
         why = f"Only a confirmed number can be used to set a new password. Yours is {number}."
-        tasks.append(Task("Confirm your mobile number", why, "Confirm", "/mobile/confirm?next=/"))
+        tasks.append(Task("Confirm your mobile number", why, "Confirm", "/mobile/confirm?next=/manage"))
     if person.may_authorise:
         why = "Services receive nothing until it runs on your school's server. If it does already, that is all."
         tasks.append(Task("Install XporterOnDemand", why, "How to install it", "/register/next-steps"))

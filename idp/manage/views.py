@@ -1,14 +1,12 @@
 """The school's first page, and what is decided there about sharing: change, pause, resume, stop."""
 
-from contextlib import suppress
-
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from idp.foundation import clock
 from idp.foundation.errors import NotFound
-from idp.foundation.web import security
+from idp.foundation.web import again, security
 from idp.manage import overview
 from idp.manage.overview import Shared
 from idp.sharing import authorise, register
@@ -18,12 +16,17 @@ bp = Blueprint("manage", __name__)
 
 @bp.get("/")
 @security.anyone
-def home() -> ResponseReturnValue:
-    """The overview; for those who are not signed in, the way in."""
+def front() -> ResponseReturnValue:
+    """On to the desk of whoever is signed in; for everybody else, the way in."""
     if not current_user.is_authenticated:
         return redirect(url_for("signin.sign_in"), 303)
-    if current_user.kind == "operator":
-        return redirect(url_for("signin.operators.home"), 303)
+    return redirect(url_for("signin.operators.home" if current_user.kind == "operator" else ".home"), 303)
+
+
+@bp.get("/manage")
+@security.person
+def home() -> ResponseReturnValue:
+    """The overview."""
     return render_template("manage/overview.html", seen=overview.of(current_user.person))
 
 
@@ -48,7 +51,9 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
     if choice is None:
         raise NotFound(because=f"{person.estab_id} has no choice of what {client_id} gets")
     if request.method != "POST":
-        return render_template("manage/change.html", shared=shared, choice=choice, person=person)
+        before = again.fields()
+        ticked = choice.ticked if before is None else choice.chosen(before.getlist("area"))
+        return render_template("manage/change.html", shared=shared, choice=choice, person=person, ticked=ticked)
     chosen = choice.chosen(request.form.getlist("area"))
     if chosen != choice.ticked:
         authorise.change(person.estab_id, client_id, choice.required | chosen, by=person)
@@ -58,22 +63,30 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
 
 @bp.post("/manage/sharing/<client_id>/pause")
 @security.person
+@again.form_of("manage.home")
 def pause_sharing(client_id: str) -> ResponseReturnValue:
     """Stop for a while: one button, because one button undoes it."""
     person, shared = current_user.person, _shared(client_id)
-    with suppress(authorise.NothingShared):  # pressed twice, or by a colleague too: it is paused
+    try:
         authorise.pause(person.estab_id, client_id, by=person)
+    except authorise.NothingShared:  # pressed twice, or by a colleague too
+        flash(f"Sharing with {shared.name} is already {'over' if shared.state == 'expired' else 'paused'}.", "info")
+    else:
         flash(f"Sharing with {shared.name} is paused. It receives nothing until you resume.", "success")
     return redirect(url_for(".home"), 303)
 
 
 @bp.post("/manage/sharing/<client_id>/resume")
 @security.person
+@again.form_of("manage.home")
 def resume_sharing(client_id: str) -> ResponseReturnValue:
     """Go on after a pause."""
     person, shared = current_user.person, _shared(client_id)
-    with suppress(authorise.NothingShared):  # likewise
+    try:
         authorise.resume(person.estab_id, client_id, by=person)
+    except authorise.NothingShared:  # likewise
+        flash(f"Sharing with {shared.name} is {'over' if shared.state == 'expired' else 'not paused'}.", "info")
+    else:
         flash(f"Your school shares with {shared.name} again.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -89,9 +102,19 @@ def processing_record() -> ResponseReturnValue:
     return response
 
 
+@bp.errorhandler(authorise.NothingShared)
+def stopped_already(refused: authorise.NothingShared) -> ResponseReturnValue:
+    """Pressed twice, or a colleague was quicker: there is nothing left to stop, change or pause."""
+    client_id = (request.view_args or {}).get("client_id", "")
+    last = authorise.stopped(current_user.person.estab_id, client_id)
+    flash(f"Your school has already stopped sharing with {last.client.client_name}." if last else refused.says, "info")
+    return redirect(url_for("manage.home"), 303)
+
+
 def _shared(client_id: str) -> Shared:
     person = current_user.person
     shared = overview.shared_with(person, client_id)
     if shared is None:
-        raise NotFound(because=f"{person.estab_id} shares nothing with that client")
+        because = f"{person.estab_id} shares nothing with that client"
+        raise (authorise.NothingShared if authorise.stopped(person.estab_id, client_id) else NotFound)(because=because)
     return shared

@@ -9,9 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from authlib.oauth2 import OAuth2Error
-from flask import make_response, redirect, render_template, request as browser_request, session as form_cookie
-from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError
+from flask import make_response, redirect, render_template, request as browser_request
 from werkzeug import Response
 from wtforms import BooleanField, RadioField
 from wtforms.validators import InputRequired
@@ -21,7 +19,7 @@ from idp.estabs.models import Administrator
 from idp.foundation import scopes
 from idp.foundation.errors import Refusal
 from idp.foundation.scopes import Scope
-from idp.foundation.web import pages, security
+from idp.foundation.web import again, security
 from idp.foundation.web.forms import Form
 from idp.oidc import authorize, incoming, requests, server as protocol
 from idp.oidc.authorize import Step
@@ -106,7 +104,6 @@ def ask() -> Response:
     """Show what is asked for; on the buttons, agree or refuse."""
     request = _waiting_for(authorize.CONSENT)
     if isinstance(request, Response):
-        _keep_ticks()
         return request
     person = _person()
     if not person.may_authorise:
@@ -120,19 +117,6 @@ def ask() -> Response:
     if agree(request.client.registered, authorize.wanted(request), person, form) is None:
         return _page(request, person, form)
     return redirect(requests.address(request), 303)
-
-
-def form_expired(_error: CSRFError) -> ResponseReturnValue:
-    """They signed out in another tab, say: what they ticked is there again when they have come back.
-
-    Only where the browser says that it was our own page: another site's form ticks nothing for anybody.
-    """
-    if (
-        browser_request.endpoint == "oidc.ask_consent"
-        and browser_request.headers.get("Sec-Fetch-Site") == "same-origin"
-    ):
-        _keep_ticks()
-    return pages.form_expired()
 
 
 def tell_mis() -> Response:
@@ -158,7 +142,7 @@ def which_mis(client: AnyClient, person: Administrator) -> Response | None:
     try:
         mis.check(person.estab, client)
     except mis.MisUnknown:
-        form.mis.data = None
+        form.mis.data = form.mis.data if again.fields() else None
     except mis.MisNotAccepted as error:
         refused, form.mis.data = error, person.estab.mis
     page = render_template("oidc/mis.html", form=form, client=client, school=person.estab.school, refused=refused)
@@ -188,8 +172,10 @@ def question_page(
     template: str = "oidc/consent.html", **more: object,
 ) -> Response:  # fmt: skip
     """What is asked for, with what was ticked; `back` is where to go on as somebody else."""
-    question, kept = question_of(client, asked, person), _kept_ticks()
-    ticked = _typed_ticks() if browser_request.method == "POST" else question.proposal.ticked if kept is None else kept
+    question, before = question_of(client, asked, person), again.fields()
+    ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
+    if browser_request.method == "POST":
+        ticked = _typed_ticks()
     page = render_template(
         template, form=form, question=question, client=client, person=person, school=person.estab.school,
         ticked=ticked, back=back, **more,
@@ -231,22 +217,6 @@ def _typed_ticks() -> frozenset[str]:
     return frozenset(browser_request.form.getlist("area"))
 
 
-def _keep_ticks() -> None:
-    """Where the session ended while the page was open: what was ticked is there again after signing in."""
-    if browser_request.method == "POST":
-        ticked = _typed_ticks() & scopes.catalogue().keys()
-        form_cookie["ticked"] = [browser_request.args.get("request_uri"), sorted(ticked)]
-
-
-def _kept_ticks() -> frozenset[str] | None:
-    """What `_keep_ticks` kept for the request of this address; once."""
-    urn, ticked = form_cookie.get("ticked", (None, ()))
-    if urn is None or urn != browser_request.args.get("request_uri"):
-        return None
-    form_cookie.pop("ticked")
-    return frozenset(ticked)
-
-
 def _for_a_viewer(request: Request, person: Administrator) -> Response:
     if browser_request.method == "POST":
         return _cancelled(request)
@@ -265,7 +235,11 @@ def _waiting_for(step: Step) -> Request | Response:
         found = authorize.step(request)
     except OAuth2Error:
         return redirect(back, 303)
-    return request if found is step else redirect(back, 303)
+    if found is step:
+        return request
+    if browser_request.method == "POST":  # signed out meanwhile, say: the dispatcher leads here again
+        again.keep()
+    return redirect(back, 303)
 
 
 def _cancelled(request: Request) -> Response:

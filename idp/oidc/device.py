@@ -22,6 +22,7 @@ from wtforms import StringField
 
 from idp.foundation import runtime
 from idp.foundation.errors import TooManyRequests
+from idp.foundation.web import again
 from idp.foundation.web.forms import Form
 from idp.oidc import checks, client as clients, consent, device_codes, requests, server as protocol
 from idp.oidc.client import OAuthClient
@@ -74,7 +75,10 @@ def page() -> Response:
     code = device_codes.typed(request.args.get("user_code", ""))
     here = session.current()
     if here is None:
-        return redirect(url_for("signin.sign_in", next=_address(code)), 303)
+        typed = device_codes.typed(request.form.get("user_code", ""))
+        if request.method == "POST":
+            again.keep()
+        return redirect(url_for("signin.sign_in", next=_address(typed or code)), 303)
     if "user_code" in request.form:
         return _enter(request.form["user_code"], here)
     found = device_codes.entered(code, requests.this_browser()) if code else None

@@ -74,6 +74,11 @@ def confirm() -> Response:
     return _out(asked)
 
 
+def page_asking() -> str:
+    """The address of the page that asked what this form answers: the client's request, which came along with it."""
+    return _address(incoming.parameters(browser_request.form.items(multi=True)))
+
+
 CARRIED = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
 
 

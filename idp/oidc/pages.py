@@ -5,10 +5,11 @@ from http import HTTPStatus
 import structlog
 from flask import Response, current_app, make_response, render_template, request
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp.foundation.errors import Busy, Refusal
-from idp.foundation.web import door, pages
+from idp.foundation.web import door, pages, security
 from idp.oidc import errors, failures, server as protocol
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,12 @@ def stale_request(refused: errors.StaleRequest) -> Response:
     log.info("refused", code=refused.code, status=refused.status, because=refused.because)
     page = render_template("oidc/stale.html", refused=refused, request_id=door.request_id())
     return make_response(page, refused.status)
+
+
+def form_expired(_error: CSRFError) -> ResponseReturnValue:
+    """As everywhere: `http_error` would take it for what it is called."""
+    security.keep_opener()  # it is an answer on the way to a partner
+    return pages.form_expired()
 
 
 def unavailable(error: Exception) -> ResponseReturnValue:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp.foundation.errors import Refusal
-from idp.foundation.web import security
+from idp.foundation.web import again, security
 from idp.foundation.web.throttle import at_most, briskly, limiter
 from idp.oidc import (
     authorize,
@@ -31,7 +31,7 @@ bp = Blueprint("oidc", __name__)
 bp.register_error_handler(errors.NotToBeRedirected, pages.not_to_be_redirected)
 bp.register_error_handler(errors.StaleRequest, pages.stale_request)
 bp.register_error_handler(Refusal, pages.refusal)
-bp.register_error_handler(CSRFError, consent.form_expired)
+bp.register_error_handler(CSRFError, pages.form_expired)
 bp.register_error_handler(DBAPIError, pages.unavailable)
 bp.register_error_handler(PoolTimeout, pages.unavailable)
 bp.register_error_handler(HTTPException, pages.http_error)
@@ -113,6 +113,7 @@ def logout() -> ResponseReturnValue:
 
 @bp.post("/oauth/logout/confirm")
 @security.anyone
+@again.form_of(signing_out.page_asking)
 def confirm_logout() -> ResponseReturnValue:
     """The person's answer to whether to sign out."""
     return signing_out.confirm()

@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 import structlog
 from flask import Blueprint, current_app, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
+from werkzeug.routing import BaseConverter
 
 from idp.estabs.links import LinkRefused, LinkUsed
 from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal, TooManyRequests
-from idp.foundation.web import pages, security
+from idp.foundation.web import again, answers, pages, security
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import browser, collect, forms, origin, register, signed_in, verify
@@ -31,9 +33,21 @@ PAGES = {"check_email": ".check_email", "sign_up": ".sign_up", "done": ".done"}
 """The page of each step of `register.step`."""
 
 
-@bp.get("/XodRegister/School")
+class OldAddress(BaseConverter):
+    """The old address of registration, as people type it: in any case, with a slash at its end or without."""
+
+    regex = "(?i:xodregister/school)/?"
+    part_isolating = False
+
+
+@bp.record_once
+def _know_old_address(state: BlueprintSetupState) -> None:
+    state.app.url_map.converters["old_address"] = OldAddress
+
+
+@bp.get("/<old_address:_typed>")
 @security.anyone
-def old_address() -> ResponseReturnValue:
+def old_address(_typed: str) -> ResponseReturnValue:
     """Where registration was for many years, and is still linked to."""
     return redirect(url_for(".find"), 301)
 
@@ -87,6 +101,7 @@ def check_email(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/resend")
 @security.anyone
+@again.form_of("onboarding.check_email")
 @limiter.limit(at_most(30, "hour"))
 def resend(registration_id: str) -> ResponseReturnValue:
     """Send a newer link to the same address."""
@@ -98,6 +113,7 @@ def resend(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/address")
 @security.anyone
+@again.form_of("onboarding.check_email")
 @limiter.limit(at_most(30, "hour"))
 def correct_address(registration_id: str) -> ResponseReturnValue:
     """Send the link to a corrected address instead."""
@@ -138,6 +154,7 @@ def verify_email(secret: str) -> ResponseReturnValue:
 
 @bp.post("/register/verify/<secret>/new")
 @security.anyone
+@again.form_of("onboarding.verify_email")
 @limiter.limit(at_most(30, "hour"))
 def another_link(secret: str) -> ResponseReturnValue:
     """A newer link in place of one that no longer works, to the address that one was sent to."""
@@ -154,6 +171,7 @@ def link_sent() -> ResponseReturnValue:
 
 @bp.post("/register/verify/<secret>/not-me")
 @security.anyone
+@again.form_of("onboarding.verify_email")
 def not_me(secret: str) -> ResponseReturnValue:
     """Somebody else typed this address: end their registration."""
     verify.disown(secret)
@@ -193,6 +211,7 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/new-password")
 @security.anyone
+@again.form_of("onboarding.done")
 @limiter.limit(at_most(30, "hour"))
 def new_password(registration_id: str) -> ResponseReturnValue:
     """Another password, for those who never saw the first: a lost answer, a closed window."""
@@ -205,6 +224,7 @@ def new_password(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/password")
 @security.anyone
+@again.form_of("onboarding.done")
 @limiter.limit(at_most(60, "hour"))
 def own_password(registration_id: str) -> ResponseReturnValue:
     """A password of one's own instead of the one shown, which stays good unless this succeeds."""
@@ -253,6 +273,8 @@ def link_refused(refused: LinkRefused) -> ResponseReturnValue:
 @bp.errorhandler(CSRFError)
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
     """A form of the time before signing in, by the back button or a second click: show where things stand."""
+    if (back := again.filled_in()) is not None:
+        return back
     known = request.view_args or {}
     if "registration_id" in known:
         return redirect(url_for("onboarding.resume", registration_id=known["registration_id"]), 303)
@@ -297,6 +319,8 @@ def _credentials(
     here = registration.began_in(browser.here())
     owner = register.owner(registration)
     assert owner is not None
+    if password is not None:
+        answers.shows_a_secret(back_to=url_for(".done", registration_id=registration.id))
     if here and password is not None:
         current_app.extensions["idp.sign_in"](owner.id, frozenset({"pwd"}))
     form = form or forms.OwnPassword(formdata=None)

@@ -24,7 +24,7 @@ from idp.sharing.models import Authorisation, Decision
 
 __all__ = [
     "ChangedMeanwhile", "NothingShared", "Proposal", "State", "change", "covers", "current", "give", "history",
-    "is_standing", "lasts_until", "pause", "proposal", "refuse", "resume", "standing", "state", "withdraw",
+    "is_standing", "lasts_until", "pause", "proposal", "refuse", "resume", "standing", "state", "stopped", "withdraw",
 ]  # fmt: skip
 
 
@@ -187,6 +187,13 @@ def current(estab_id: str) -> list[Authorisation]:
         Authorisation.superseded_at.is_(None),
     )
     return list(session().scalars(asked.order_by(Authorisation.given_at.desc(), Authorisation.id)))
+
+
+def stopped(estab_id: str, client_id: str) -> Authorisation | None:
+    """The agreement with the client that the school withdrew last; None where it never did."""
+    between = Authorisation.estab_id == estab_id, Authorisation.client_id == client_id
+    withdrawn = select(Authorisation).where(*between, Authorisation.withdrawn_at.is_not(None))
+    return session().scalar(withdrawn.order_by(Authorisation.withdrawn_at.desc(), Authorisation.id).limit(1))
 
 
 def history(estab_id: str, *, limit: int = 200) -> list[Decision]:

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from idp.estabs import credentials
 from idp.foundation import database, runtime
 from idp.foundation.errors import Busy, Refusal, TooManyRequests
-from idp.foundation.web import security
+from idp.foundation.web import answers, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import devices, operators, session
 from idp.signin.forms import OperatorSetUp, OperatorSignIn
@@ -32,6 +32,7 @@ def set_up(secret: str) -> ResponseReturnValue:
             return redirect(url_for(".sign_in"), 303)
     elif "finish" not in request.form:
         form = OperatorSetUp(formdata=None)
+    answers.shows_a_secret(back_to=url_for(".set_up", secret=secret))  # the seed of the code
     return render_template(
         "signin/set_up.html", form=form, begun=operators.begin_set_up(secret)
     ), 422 if form.errors else 200
@@ -52,7 +53,8 @@ def _finish(secret: str, form: OperatorSetUp) -> bool:
 @security.anyone
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def sign_in() -> ResponseReturnValue:
-    """Address, password and code."""
+    """Address, password and code, then on to `next`."""
+    back = security.local_path(request.args.get("next"), url_for(".home"))
     form = OperatorSignIn()
     if not form.validate_on_submit():
         return _sign_in_page(form)
@@ -62,7 +64,7 @@ def sign_in() -> ResponseReturnValue:
         form.form_errors.append(refused.says)
         return _sign_in_page(form, refused)  # not raised on: the guess stays counted
     session.begin(found.id, session.PASSWORD_AND_CODE, kind="operator")
-    return redirect(url_for(".home"), 303)
+    return redirect(back, 303)
 
 
 def _sign_in_page(form: OperatorSignIn, refused: Refusal | None = None) -> Response:

@@ -8,7 +8,7 @@ from idp.estabs import credentials, links, people
 from idp.estabs.models import Administrator
 from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal
-from idp.foundation.web import security
+from idp.foundation.web import again, answers, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import mobile, password, session
 from idp.signin.forms import MobileCode, OwnPassword
@@ -52,6 +52,7 @@ def welcome(secret: str) -> ResponseReturnValue:
         made = credentials.generate()
         name, username, school = person.name, person.username, person.estab.name
         _settle(secret, person, made)
+        answers.shows_a_secret(back_to=url_for("signin.sign_in"))
         return render_template("signin/welcome_done.html", name=name, username=username, school=school, password=made)
     if form.validate_on_submit():
         if (reason := password.why_not(form.password.data, person)) is None:
@@ -64,6 +65,7 @@ def welcome(secret: str) -> ResponseReturnValue:
 
 @bp.post("/welcome/<secret>/again")
 @security.anyone
+@again.form_of("signin.people.welcome")
 @limiter.limit(at_most(10, "minute"))
 def welcome_again(secret: str) -> ResponseReturnValue:
     """Send a new link where the old one cannot be used; the page does not tell whether there was anybody to send to."""

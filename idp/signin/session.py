@@ -19,7 +19,7 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import Instant, session
 from idp.foundation.prepared import Prepared
 from idp.foundation.settings import Settings
-from idp.foundation.web import hooks
+from idp.foundation.web import hooks, kept
 from idp.foundation.web.security import cookie_name
 from idp.signin import devices, told
 from idp.signin.models import BrowserSession, Operator
@@ -68,6 +68,7 @@ def configure(app: Flask, _settings: Settings) -> None:
     manager.request_loader(_load)
     hooks.drop(app, manager)  # it sets no cookie of its own
     app.extensions["idp.sign_in"] = begin
+    app.extensions["idp.last_here"] = last_here
 
 
 def current(*, since: datetime | None = None) -> SignedIn | None:
@@ -78,6 +79,13 @@ def current(*, since: datetime | None = None) -> SignedIn | None:
     if not signed_in.is_authenticated or signed_in.kind != "administrator":
         return None
     return signed_in if since is None or signed_in.auth_time >= since else None
+
+
+def last_here() -> tuple[str, str] | None:
+    """Kind and id of whoever's session this browser still has the cookie of, though it may have ended."""
+    secret = request.cookies.get(_cookie())
+    row = _WHO.one(its_digest=crypto.digest(secret)) if secret else None
+    return None if row is None else (row.kind, row.person_id)
 
 
 def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "administrator") -> SignedIn:
@@ -127,6 +135,7 @@ def end_here() -> None:
     if current_user.is_authenticated:
         end(current_user.sid, "signed_out")
     _forget_forms()
+    kept.forget_browser()
     _answer_with_cookie("")
     g.pop("_login_user", None)
 

@@ -24,7 +24,7 @@ bp.register_blueprint(operator_views.bp)
 
 def navigation() -> list[dict[str, str]]:
     """What the header offers to whoever is signed in."""
-    home = ("Operator's desk", "/operate") if current_user.kind == "operator" else ("Your school", "/")
+    home = ("Operator's desk", "/operate") if current_user.kind == "operator" else ("Your school", "/manage")
     return [{"label": label, "href": href} for label, href in (home, ("Sign out", url_for("signin.sign_out")))]
 
 

@@ -8,6 +8,8 @@
  *                          the server
  *   form                   is sent once, however often it is clicked
  *   [data-error-summary]   is read out first
+ *   [data-back-to]         the page answered a form and shows a secret: in the history it has that address instead, so
+ *                          that going back to it or reloading it never asks whether to send the form again
  *   [data-poll-url]        asks every 3 s whether something has happened elsewhere, and moves on when it has
  */
 "use strict";
@@ -147,4 +149,5 @@ offerPrinting();
 offerSaving();
 sendFormsOnce();
 document.querySelectorAll("[data-poll-url]").forEach(poll);
+document.querySelectorAll("[data-back-to]").forEach((page) => history.replaceState(null, "", page.dataset.backTo));
 document.querySelector("[data-error-summary]")?.focus();

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator, Estab
-from idp.foundation import clock as clocks
+from idp.foundation import clock as clocks, database
 from idp.onboarding import review
 from idp.partners.models import Client
 from idp.sharing import authorise
@@ -46,10 +46,15 @@ def shared(jo, work):
 
 def test_strangers_are_led_to_sign_in(web):
     assert web.get("/").location == "/sign-in"
+    assert web.get("/manage").location == "/sign-in?next=/manage"
+
+
+def test_whoever_is_signed_in_is_led_to_the_desk(jo):
+    assert jo.opens("/").location == "/manage"
 
 
 def test_it_says_which_school_and_who_one_is(jo):
-    jo.opens("/")
+    jo.opens("/manage")
 
     assert jo.facts["school"] in jo.page.find("h1").text
     assert jo.facts["public_id"] in jo.sees
@@ -59,13 +64,13 @@ def test_it_says_which_school_and_who_one_is(jo):
 
 
 def test_what_needs_doing_comes_first_and_goes_when_it_is_done(jo, work):
-    jo.opens("/")
-    assert jo.page.find("a", string="Confirm")["href"] == "/mobile/confirm?next=/"
+    jo.opens("/manage")
+    assert jo.page.find("a", string="Confirm")["href"] == "/mobile/confirm?next=/manage"
     assert jo.page.find("a", string="How to install it")
     with work() as session:
         session.get_one(Administrator, jo.facts["id"]).mobile_confirmed_at = clocks.now()
 
-    jo.opens("/")
+    jo.opens("/manage")
     assert not jo.page.find("a", string="Confirm")
 
 
@@ -74,14 +79,14 @@ def test_an_unverified_school_is_told_when_to_expect_the_call(jo, work):
         estab = session.get_one(Estab, jo.facts["estab_id"])
         estab.state = "unverified"
         review.open_for(estab)
-    jo.opens("/")
+    jo.opens("/manage")
 
     assert "Not yet verified" in jo.sees
     assert "by the end of Wednesday 4 March 2026" in jo.sees
 
 
 def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(jo, shared):
-    jo.opens("/")
+    jo.opens("/manage")
 
     assert "Timetabler Sharing" in jo.sees
     assert "Authorised by Jo Bloggs on 2 March 2026, until 2 March 2027" in jo.sees
@@ -93,7 +98,7 @@ def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(j
 def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared, work):
     with work() as session:
         session.get_one(Estab, jo.facts["estab_id"]).state = "unverified"
-    jo.opens("/")
+    jo.opens("/manage")
 
     assert "Timetabler Waiting for our call" in jo.sees
     assert "Will have, when we have verified your school" in jo.sees
@@ -107,8 +112,8 @@ def test_sharing_is_stopped_after_being_asked(jo, shared, work):
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
     jo.sends_again(stop)
-    assert jo.answer.location == "/"
-    jo.opens("/")
+    assert jo.answer.location == "/manage"
+    jo.opens("/manage")
     assert "Your school has stopped sharing with Timetabler." in jo.sees
     assert "Nobody yet" in jo.sees
     assert "Stopped Timetabler Jo Bloggs" in jo.sees
@@ -117,23 +122,23 @@ def test_sharing_is_stopped_after_being_asked(jo, shared, work):
 
 
 def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared, work):
-    jo.opens("/")
+    jo.opens("/manage")
     jo.sends_again(f"/manage/sharing/{shared}/pause")
-    jo.opens("/")
+    jo.opens("/manage")
     assert "Sharing with Timetabler is paused" in jo.sees
     assert "Timetabler Paused" in jo.sees
     with work():
         assert authorise.current(jo.facts["estab_id"])[0].state == "paused"
 
     jo.sends_again(f"/manage/sharing/{shared}/resume")
-    jo.opens("/")
+    jo.opens("/manage")
     assert "Your school shares with Timetabler again." in jo.sees
     assert "Timetabler Sharing" in jo.sees
     assert "Resumed Timetabler Jo Bloggs" in jo.sees
 
 
 def test_a_button_pressed_twice_does_it_once(jo, shared, work):
-    jo.opens("/")
+    jo.opens("/manage")
     token = jo.token
     for act in ("pause", "pause", "resume", "resume"):
         assert jo.web.post(f"/manage/sharing/{shared}/{act}", data={"csrf_token": token}).status_code == 303
@@ -145,7 +150,7 @@ def test_a_button_pressed_twice_does_it_once(jo, shared, work):
 
 def test_what_is_shared_is_changed_by_ticking(jo, shared, work):
     change = f"/manage/sharing/{shared}/change"
-    jo.opens("/")
+    jo.opens("/manage")
     assert jo.page.find("a", href=change)
     jo.opens(change)
     ticked = {box["value"]: box.has_attr("checked") for box in jo.page.find_all("input", {"name": "area"})}
@@ -153,12 +158,12 @@ def test_what_is_shared_is_changed_by_ticking(jo, shared, work):
     assert "Pupils" in jo.sees  # required: said, and no box
 
     jo.sends_again(change, area="attendance")
-    assert jo.answer.location == "/"
+    assert jo.answer.location == "/manage"
     with work() as session:
         agreed = authorise.current(jo.facts["estab_id"])[0].scopes
         required = session.get_one(Client, shared).required_scopes
     assert agreed == required | {"attendance"}
-    jo.opens("/")
+    jo.opens("/manage")
     assert "What your school shares with Timetabler has been changed." in jo.sees
     assert "Changed Timetabler Jo Bloggs" in jo.sees
 
@@ -177,7 +182,7 @@ def test_the_same_ticks_again_are_no_decision(jo, shared, work):
     jo.opens(f"/manage/sharing/{shared}/change")
     jo.sends_again(f"/manage/sharing/{shared}/change", area="students.sen")
 
-    assert jo.answer.location == "/"
+    assert jo.answer.location == "/manage"
     with work():
         assert [one.what for one in authorise.history(jo.facts["estab_id"])] == ["given"]
 
@@ -189,14 +194,14 @@ def test_a_service_without_a_choice_offers_none(jo, work):
             client, client.required_scopes, by=session.get_one(Administrator, jo.facts["id"]), agreement="1",
             until=clocks.now() + timedelta(days=1),
         )  # fmt: skip
-    jo.opens("/")
+    jo.opens("/manage")
 
     assert not jo.page.find("a", href=f"/manage/sharing/{client.id}/change")
     assert jo.opens(f"/manage/sharing/{client.id}/change").status_code == 404
 
 
 def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared):
-    jo.opens("/")
+    jo.opens("/manage")
     jo.opens(jo.page.find("a", string="Processing record (CSV)")["href"])
 
     kind, named = jo.answer.headers["Content-Type"], jo.answer.headers["Content-Disposition"]
@@ -212,7 +217,7 @@ def test_nobody_else_decides(jo, shared, another, work, act):
     with work() as session:
         other = an_administrator().username
         session.get_one(Administrator, jo.facts["id"]).role = "viewer"
-    jo.opens("/")
+    jo.opens("/manage")
     assert not [each for each in jo.page.find_all(["button", "a"]) if each.text.startswith(("Pause", "Change what"))]
     jo.opens("/sign-out")
     assert jo.sends_again(f"/manage/sharing/{shared}/{act}", area="attendance").status_code == 403
@@ -223,10 +228,38 @@ def test_nobody_else_decides(jo, shared, another, work, act):
     assert stranger.sends_again(f"/manage/sharing/{shared}/{act}", area="attendance").status_code == 404
 
 
-def test_stopping_twice_is_not_found(jo, shared):
+@pytest.mark.parametrize("act", ["stop", "change", "pause", "resume"])
+def test_whoever_presses_after_it_was_stopped_reads_that_it_is(jo, shared, work, act):
+    jo.sends(f"/manage/sharing/{shared}/stop")
+    jo.opens("/sign-out")  # any page with a form
+    jo.sends_again(f"/manage/sharing/{shared}/{act}")
+    assert jo.answer.location == "/manage"
+
+    jo.opens("/manage")
+    assert "Your school has already stopped sharing with Timetabler." in jo.sees
+    with work():
+        assert [one.what for one in authorise.history(jo.facts["estab_id"])] == ["withdrawn", "given"]
+
+
+def test_the_page_that_asks_says_so_too(jo, shared):
     jo.sends(f"/manage/sharing/{shared}/stop")
 
-    assert jo.opens(f"/manage/sharing/{shared}/stop").status_code == 404
+    assert jo.opens(f"/manage/sharing/{shared}/stop").location == "/manage"
+
+
+def test_a_service_that_the_school_never_shared_with_is_not_found(jo, work):
+    with work():
+        stranger = a_client().id
+    assert jo.opens(f"/manage/sharing/{stranger}/stop").status_code == 404
+
+
+def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(jo, shared, work, at_once):
+    def stop():
+        person = database.session().get_one(Administrator, jo.facts["id"])
+        authorise.withdraw(person.estab_id, shared, by=person)
+
+    outcomes = at_once(4, stop)
+    assert len([one for one in outcomes if isinstance(one, authorise.NothingShared)]) == 3
 
 
 def test_another_schools_sharing_does_not_exist(jo, shared, another, work):
@@ -246,7 +279,7 @@ def test_another_schools_sharing_does_not_exist(jo, shared, another, work):
 def test_a_viewer_sees_everything_and_stops_nothing(jo, shared, work):
     with work() as session:
         session.get_one(Administrator, jo.facts["id"]).role = "viewer"
-    jo.opens("/")
+    jo.opens("/manage")
     assert "Timetabler" in jo.sees
     assert "Stop sharing" not in jo.sees
     jo.opens(f"/manage/sharing/{shared}/stop")
@@ -263,7 +296,7 @@ def test_what_has_ended_says_so(jo, shared, work):
         for agreed in authorise.current(jo.facts["estab_id"]):
             agreed.until = clocks.now() - timedelta(days=1)
             session.add(agreed)
-    jo.opens("/")
+    jo.opens("/manage")
 
     assert "Timetabler Ended" in jo.sees
     assert "ended on 1 March 2026" in jo.sees
@@ -276,7 +309,7 @@ def test_hostile_names_are_only_names(jo, work):
             client, client.required_scopes, by=session.get_one(Administrator, jo.facts["id"]), agreement="1",
             until=clocks.now() + timedelta(days=1),
         )  # fmt: skip
-    jo.opens("/")
+    jo.opens("/manage")
 
     assert "<script>alert" not in jo.answer.text
     assert "<script>alert(1)</script>" in jo.sees
@@ -288,6 +321,6 @@ def test_our_staff_are_led_to_their_own_desk(app, work, web):
         session.flush()
         with app.test_request_context():
             sessions.begin(operator.id, sessions.PASSWORD_AND_CODE, kind="operator")
-            from idp.manage.views import home
+            from idp.manage.views import front
 
-            assert make_response(home()).location == "/operate"
+            assert make_response(front()).location == "/operate"

@@ -4,11 +4,13 @@ import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from idp.audit.models import Entry
 from idp.estabs.models import Estab
+from idp.foundation import clock as clocks
 from idp.sharing.models import Authorisation
+from idp.signin.models import BrowserSession
 from tests import factories
 from tests.oidc.devices import GRANT, GRANTS, Device, decide, enter
 from tests.oidc.signing import Signer, jwks, key
@@ -91,6 +93,31 @@ def test_a_code_may_be_typed_in_any_way(web, device, world, how):
     code = device.codes["user_code"]
     typed = how.format(code, code.lower().replace("-", ""), code.replace("-", " "))
     assert page(enter(web, typed, world.username)).find(id="allow")
+
+
+def test_a_code_typed_after_the_session_ended_is_there_after_signing_in(clock, web, device, world):
+    enter(web, "BCDF-GHJK", world.username)
+    asking = web.get("/device")
+    clock.move(timedelta(hours=3))
+    response = follow(web, press(web, asking, "continue", user_code=device.codes["user_code"]))
+    response = follow(web, sign_in(web, response, world.username))
+    assert page(response).find(id="user_code")["value"] == device.codes["user_code"]
+
+
+def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock, web, another, world):
+    device = Device(
+        another(), world.another(grant_types=GRANTS), scope="openid offline_access school students attendance"
+    )
+    device.asks()
+    asking = enter(web, device.codes["user_code"], world.username)
+    clock.move(timedelta(minutes=5))
+    with world.work() as session:
+        session.execute(update(BrowserSession).values(ended_at=clocks.now()))
+    response = follow(web, press(web, asking, "allow", authority="y", area=["attendance"]))
+    found = page(follow(web, sign_in(web, response, world.username)))
+    assert found.find(id="area-attendance").has_attr("checked")
+    assert not found.find(id="authority").has_attr("checked")  # declared anew
+    assert device.polls().json["error"] == "authorization_pending"
 
 
 def test_denying_is_access_denied(web, device, world):

@@ -35,10 +35,20 @@ def registers(visitor, school, outbox, pending=None):
     return visitor.presses("sign-up")
 
 
-def test_the_old_address_leads_to_registering(web):
-    response = web.get("/XodRegister/School")
+@pytest.mark.parametrize(
+    "typed", ["/XodRegister/School", "/xodregister/school", "/XODREGISTER/SCHOOL/", "/XodRegister/School/"]
+)
+def test_the_old_address_leads_to_registering(web, typed):
+    response = web.get(typed)
 
     assert (response.status_code, response.location) == (301, "/register")
+
+
+@pytest.mark.parametrize(
+    "typed", ["/xodregister", "/xodregister/schools", "/x/xodregister/school", "/xodregister/school/x"]
+)
+def test_nothing_else_does(web, typed):
+    assert web.get(typed).status_code == 404
 
 
 def test_details_are_kept_and_each_error_leads_to_its_field(office, school):

@@ -56,7 +56,7 @@ def test_a_school_can_agree_anew_and_see_and_change_what_it_shares(web, world, t
     scope = "openid offline_access school attendance"
     asking = follow(web, web.get(world.partner.link(scope=scope, prompt="consent")))
     assert "code" in sent(follow(web, press(web, asking, "allow", authority="y", area=["attendance"])))
-    assert web.get("/").status_code == 200
+    assert web.get("/manage").status_code == 200
     changing = web.get(f"/manage/sharing/{world.partner.id}/change")
     assert page(changing).find(attrs={"name": "area"})
 

@@ -201,7 +201,7 @@ def test_half_an_hour_without_a_click_ends_an_operators_session(jo, link, clock)
     clock.move(timedelta(minutes=29))
     assert jo.opens("/operate").status_code == 200
     clock.move(timedelta(minutes=30))
-    assert jo.opens("/operate").status_code == 404
+    assert jo.opens("/operate").location == "/operate/sign-in?next=/operate"
 
 
 def test_a_disabled_operator_is_out_at_once_and_stays_out(jo, link, work, clock):
@@ -211,7 +211,7 @@ def test_a_disabled_operator_is_out_at_once_and_stays_out(jo, link, work, clock)
     with work():
         operators.disable(EMAIL)
 
-    assert jo.opens("/operate").status_code == 404
+    assert jo.opens("/operate").location == "/operate/sign-in?next=/operate"
     assert signs_in(jo, seed, ahead=0).status_code == 422
 
 

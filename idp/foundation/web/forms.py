@@ -1,10 +1,12 @@
-"""What every form of ours is made from: the fields that a page sent, as text."""
+"""What every form of ours is made from: the fields that a page sent, as text, now or before its sender signed in."""
 
 from typing import Any
 
 from flask import request
 from flask_wtf import FlaskForm
 from flask_wtf.form import SUBMIT_METHODS, _Auto
+
+from idp.foundation.web import again
 
 
 class Form(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
@@ -18,7 +20,7 @@ class Form(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         """How the form is read."""
 
         def wrap_formdata(self, form: FlaskForm, formdata: Any) -> Any:
-            """The fields given, or those posted; None where nothing was."""
+            """The fields given, or those posted; on the form's page, those that came too late (`again`)."""
             if formdata is not _Auto:
                 return formdata
-            return (request.form or None) if request.method in SUBMIT_METHODS else None
+            return (request.form or None) if request.method in SUBMIT_METHODS else again.fields()

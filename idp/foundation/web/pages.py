@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from idp.foundation.errors import Busy, NotFound, Refusal
 from idp.foundation.settings import Settings
-from idp.foundation.web import door, security
+from idp.foundation.web import again, door, security
 from idp.foundation.web.brand import stylesheet
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,10 @@ def configure(app: Flask, settings: Settings, navigation: Navigation) -> None:
     @app.context_processor
     def surroundings() -> dict[str, Any]:
         signed_in = current_user.is_authenticated
-        return {"service": settings.service, "csp_nonce": security.nonce(), "nav": navigation() if signed_in else []}
+        return {
+            "service": settings.service, "csp_nonce": security.nonce(), "nav": navigation() if signed_in else [],
+            "typed_again": g.get("typed_again") is not None, "back_to": g.get("shows_a_secret"),
+        }  # fmt: skip
 
     @app.get("/brand.css")
     @security.anyone
@@ -77,10 +80,12 @@ def refusal(error: Refusal) -> ResponseReturnValue:
 
 
 def form_expired() -> ResponseReturnValue:
-    """The page for a form that is not of this browser session any more, and the way to open it anew."""
+    """Back to the page of a form that is not of this browser session any more; where that is not known, say so."""
+    if (back := again.filled_in()) is not None:
+        return back
     rule = request.url_rule
-    again = request.full_path.rstrip("?") if rule and "GET" in (rule.methods or ()) else None
-    steps = (("Open the page again", again),) if again else ()
+    here = again.address() if rule and "GET" in (rule.methods or ()) else None
+    steps = (("Open the page again", here),) if here else ()
     return refusal(FormExpired(because="CSRF token missing or not ours", next_steps=steps))
 
 

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, current_app, g, redirect, request, url_for
+from flask import Flask, Request, Response, current_app, flash, g, redirect, request, url_for
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -19,6 +19,7 @@ from itsdangerous import URLSafeTimedSerializer
 
 from idp.foundation.errors import BadRequest, NotFound
 from idp.foundation.settings import Settings
+from idp.foundation.web import again
 
 csrf = CSRFProtect()
 
@@ -26,6 +27,10 @@ HEALTH: Final = frozenset({"/healthz", "/readyz"})
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that decide nothing (RFC 9110 §9.2.1)."""
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+SIGNED_OUT: Final = "You had been signed out, so nothing was sent. "
+KEPT: Final = "Sign in, check the page, and press the button again: what you typed has been kept."
+NOT_KEPT: Final = "Please sign in, and fill the form in again."
 
 View = Callable[..., ResponseReturnValue]
 
@@ -41,12 +46,12 @@ def client(view: View) -> View:
 
 
 def person(view: View) -> View:
-    """For a signed-in administrator; others sign in first and come back."""
+    """For a signed-in administrator; others sign in first and come back, to the form as they had filled it in."""
     return _opened(view, "person", _must_be("administrator"))
 
 
 def operator(view: View) -> View:
-    """For our signed-in staff; to others the page does not exist."""
+    """For our signed-in staff, who likewise come back; to others the page does not exist."""
     return _opened(view, "operator", _must_be("operator"))
 
 
@@ -64,10 +69,13 @@ def _opened(view: View, who: str, check: Callable[[], ResponseReturnValue | None
 def _must_be(kind: str) -> Callable[[], ResponseReturnValue | None]:
     def check() -> ResponseReturnValue | None:
         if not current_user.is_authenticated:
-            if kind == "operator":
-                raise NotFound(because="operators only, and nobody is signed in")
-            back = request.full_path.rstrip("?") if request.method == "GET" else request.path
-            return redirect(url_for("signin.sign_in", next=back), 303)
+            was, _ = current_app.extensions["idp.last_here"]() or (None, None)
+            if kind == "operator" and was != kind:
+                raise NotFound(because="operators only, and none is or was signed in here")
+            if request.method == "POST":
+                flash(SIGNED_OUT + (KEPT if again.keep() else NOT_KEPT), "info")
+            sign_in = "signin.operators.sign_in" if kind == "operator" else "signin.sign_in"
+            return redirect(url_for(sign_in, next=again.page()), 303)
         if getattr(current_user, "kind", None) != kind:
             raise NotFound(because=f"for {kind}s only")
         return None
@@ -220,6 +228,7 @@ def _admitted() -> None:
         raise NotFound(because=f"{asked.endpoint} does not say who may call it")
     if not is_safe and view not in _exempt:
         csrf.protect()
+        again.taken()
 
 
 def _policies(response: Response) -> Response:

@@ -1,0 +1,67 @@
+"""Going back after a form, and reloading what it answered, in a real browser: it never asks to send the form again."""
+
+from playwright.sync_api import expect
+
+
+def comes_back(page):
+    """Go on to another page, and back; the page must come by itself, and not by sending a form."""
+    page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/")[2] + "/register")
+    page.go_back()
+    page.wait_for_load_state("domcontentloaded")
+    assert page.evaluate("location.protocol") == "http:"  # a page of the browser's own has another
+
+
+def reloads(page):
+    """Reload; what is sent for that must be no form."""
+    with page.expect_request(lambda sent: sent.is_navigation_request()) as sent:
+        page.reload()
+    assert sent.value.method == "GET"
+
+
+def test_after_a_wrong_password(a_member):
+    admin = a_member()
+    admin.goes_to("/sign-in")
+    admin.signs_in(password="not the password")
+    admin.is_told("do not belong together")
+    for again in (comes_back, reloads):
+        again(admin.page)
+        admin.sees("Sign in")
+        admin.is_told("do not belong together")
+        expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
+
+
+def test_after_details_that_were_wrong(an_admin):
+    admin = an_admin()
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.page.locator("#name").fill("Jo Bloggs")
+    admin.page.locator("#email").fill("no address")
+    admin.page.locator("#sign-up").click()
+    admin.is_told("Enter your mobile number")
+    for again in (comes_back, reloads):
+        again(admin.page)
+        expect(admin.page.locator("#name")).to_have_value("Jo Bloggs")
+        expect(admin.page.locator("#email")).to_have_value("no address")
+
+
+def test_after_the_page_that_shows_a_password_once(an_admin):
+    admin = an_admin()
+    admin.registers()
+    password = admin.password
+    for again in (comes_back, reloads):
+        again(admin.page)
+        expect(admin.page.locator("h1")).to_be_visible()
+        assert "/done" in admin.page.url
+        assert password not in admin.page.content()
+
+
+def test_after_a_decision_at_the_desk(a_member, partner):
+    admin = a_member()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.page.locator("#allow").click()  # without the declaration
+    admin.is_told("Tick the box if you have authority")
+    comes_back(admin.page)
+    admin.is_told("Tick the box if you have authority")
+    admin.authorises()
+    admin.sees(admin.school.name)
