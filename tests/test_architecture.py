@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,16 +133,47 @@ def test_the_school_is_never_spoken_to_in_our_jargon():
             assert not jargon.search(words), f"{name(path)}: {jargon.search(words)}"
 
 
-def test_the_floors_hold():
-    done = subprocess.run(
-        [Path(sys.executable).parent / "lint-imports"],
-        cwd=ROOT,
+def lint_imports(root):
+    return subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=root,
         capture_output=True,
         text=True,
         check=False,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(root), "COLUMNS": "200"},
     )
 
+
+def dotted(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_the_floors_hold():
+    done = lint_imports(ROOT)
+
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("forbidden", ["authlib", "flask"])
+def test_a_library_is_kept_out_of_every_module_that_has_no_business_with_it(tmp_path, forbidden):
+    """Plant its import in every module of the tree that has none: each is named, but where it may be known."""
+    shutil.copytree(ROOT / "idp", tmp_path / "idp", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    planted = set()
+    for path in MODULES:
+        if forbidden not in {module.split(".")[0] for module in imports(path)}:
+            copy = tmp_path / path.relative_to(ROOT)
+            copy.write_text(copy.read_text("utf-8") + f"\nimport {forbidden}\n", "utf-8")
+            planted.add(dotted(path))
+    if forbidden == "authlib":
+        may = {name for name in planted if name.startswith("idp.oidc.")}
+    else:
+        may = {name for name in planted if name.startswith("idp.foundation.web.")}
+        may |= {name for name in planted if name.endswith(".views") and name.count(".") == 2}
+
+    told = lint_imports(tmp_path)
+    assert told.returncode == 1
+    assert set(re.findall(rf"(idp[\w.]*) -> {forbidden} ", told.stdout)) == planted - may
 
 
 def test_the_readme_maps_the_tree():
