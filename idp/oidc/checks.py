@@ -15,7 +15,7 @@ from authlib.oidc.core.errors import RequestURINotSupportedError
 
 from idp.foundation import scopes as scope
 from idp.keys import ring
-from idp.oidc import claims, client as clients, errors
+from idp.oidc import claims, client as clients, errors, responses
 from idp.oidc.client import OAuthClient
 from idp.oidc.extensions import dpop
 from idp.oidc.incoming import AUTHORIZE, PAR, Request
@@ -23,7 +23,6 @@ from idp.oidc.incoming import AUTHORIZE, PAR, Request
 Check = Callable[[Request], None]
 
 PROMPTS: Final = ("none", "login", "consent", "select_account", "create")
-RESPONSE_MODES: Final = ("query", "form_post")
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 """base64url of a SHA-256 (RFC 7636 §4.2)."""
 BOTH: Final = frozenset({AUTHORIZE, PAR})
@@ -82,13 +81,19 @@ def pushed_if_it_must_be(request: Request) -> None:
         raise errors.invalid("request_uri", "this client has to push its requests first (PAR)")
 
 
+def signed_if_it_must_be(request: Request) -> None:
+    """Clients that are registered for signed requests send no others (RFC 9101 §10.5); a kept one was held to that."""
+    if request.client.registered.require_signed_request_object and not request.is_signed and request.kept is None:
+        raise errors.invalid("request", "missing; this client has to sign its requests")
+
+
 def response_type_is_code(request: Request) -> None:
-    """The code flow and nothing else; answered by query or form_post."""
+    """The code flow and nothing else; answered in the query or by form, and signed where that is asked for."""
     mode = request.sent.get("response_mode")
-    if mode is not None and mode not in RESPONSE_MODES:
-        raise errors.invalid("response_mode", "only query and form_post are supported")
-    if mode == "form_post" and not str(request.answer_to).startswith(("http://", "https://")):
-        raise errors.invalid("response_mode", "form_post needs a redirect_uri on the web")
+    if mode is not None and mode not in responses.MODES:
+        raise errors.invalid("response_mode", f"must be one of {', '.join(responses.MODES)}")
+    if mode in responses.POSTED and not responses.is_on_the_web(str(request.answer_to)):
+        raise errors.invalid("response_mode", f"{mode} needs a redirect_uri on the web")
     asked = request.sent.get("response_type")
     if asked is None:
         raise errors.invalid("response_type", "missing")
@@ -227,6 +232,7 @@ CHECKS: Final[tuple[tuple[Check, frozenset[str]], ...]] = (
     (parameters_are_sound, BOTH),
     (no_request_uri_of_others, BOTH),
     (pushed_if_it_must_be, frozenset({AUTHORIZE})),
+    (signed_if_it_must_be, BOTH),
     (response_type_is_code, BOTH),
     (no_authorization_details, BOTH),
     (scopes_within_client, BOTH),

@@ -53,6 +53,21 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
         return "ES256" if self.is_fapi2 else self.registered.id_token_signed_response_alg
 
     @property
+    def authorization_response_alg(self) -> str:
+        """What its signed authorization responses are signed with (JARM §3)."""
+        return self.registered.authorization_signed_response_alg or self._default_alg
+
+    @property
+    def introspection_response_alg(self) -> str:
+        """What signed introspection responses to it are signed with (RFC 9701 §6)."""
+        return self.registered.introspection_signed_response_alg or self._default_alg
+
+    @property
+    def _default_alg(self) -> str:
+        """RS256, as JARM and RFC 9701 have it, but ES256 under `fapi2`, which forbids RS256."""
+        return "ES256" if self.is_fapi2 else "RS256"
+
+    @property
     def code_seconds(self) -> int:
         """How long its codes are good for."""
         tokens = runtime.settings().tokens

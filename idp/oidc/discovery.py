@@ -12,7 +12,7 @@ from flask import Response, current_app, json, request
 from idp.foundation import runtime, scopes
 from idp.foundation.web import ready
 from idp.keys import key, ring
-from idp.oidc import checks, claims, jwts, server as protocol
+from idp.oidc import checks, claims, jwts, responses, server as protocol
 from idp.oidc.extensions import dpop
 from idp.signin import session
 
@@ -65,7 +65,7 @@ def metadata() -> dict[str, Any]:
         **of_clients,
         "scopes_supported": [name for name, scope in scopes.catalogue().items() if scope.kind != "client"],
         "response_types_supported": ["code"],
-        "response_modes_supported": list(checks.RESPONSE_MODES),
+        "response_modes_supported": list(responses.MODES),
         "grant_types_supported": list(server.grant_types),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
@@ -80,6 +80,9 @@ def metadata() -> dict[str, Any]:
         "claims_parameter_supported": True,
         "request_parameter_supported": True,
         "request_object_signing_alg_values_supported": list(jwts.ASYMMETRIC),
+        "require_signed_request_object": False,
+        "authorization_signing_alg_values_supported": list(reversed(key.ALGS)),
+        "introspection_signing_alg_values_supported": list(reversed(key.ALGS)),
         "dpop_signing_alg_values_supported": list(dpop.ALGS),
         "request_uri_parameter_supported": False,
         "backchannel_logout_supported": True,

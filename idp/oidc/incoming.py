@@ -148,6 +148,8 @@ class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
     kept: Kept | None = None
     answer_to: str | None = None
     """The redirect URI, once it is proven to be the client's."""
+    is_signed: bool = False
+    """Whether its parameters came in a request object of the client."""
     scopes: frozenset[str] = frozenset()
     resource: frozenset[str] = frozenset()
     prompt: frozenset[str] = frozenset()

@@ -1,31 +1,44 @@
 """The one writer of everything that leaves for a client's redirect URI (security.md rule 4).
 
-Every response carries `iss` (RFC 9207), errors too; by query or by form_post, as the request said. The URI has
-been proven by `checks.redirect_uri_is_registered` before anything gets here, and goes out as it was sent.
+Every response carries `iss`, errors too: beside the other parameters (RFC 9207), or with them in one signed JWT (JARM)
+where the request asks for that. The URI has been proven by `checks.redirect_uri_is_registered` before anything gets
+here, and goes out as it was sent.
+
+`fragment` and `fragment.jwt` are not supported, and not announced: a code in the fragment reaches scripts only, and
+`form_post` serves those who want nothing in the address.
 """
 
 from collections.abc import Iterable
+from typing import Final
 from urllib.parse import urlencode
 
 from authlib.oauth2 import OAuth2Error
 from flask import render_template
 
-from idp.foundation import runtime
+from idp.foundation import clock, runtime
 from idp.foundation.web import security
+from idp.keys import ring
 from idp.oidc import errors
 from idp.oidc.incoming import Request
 
 Answer = tuple[int, str, list[tuple[str, str]]]
 
+MODES: Final = ("query", "form_post", "jwt", "query.jwt", "form_post.jwt")
+"""What `response_mode` may be; `jwt` means `query.jwt` for the code flow (JARM §2.3.4)."""
+POSTED: Final = frozenset({"form_post", "form_post.jwt"})
+SIGNED: Final = frozenset({"jwt", "query.jwt", "form_post.jwt"})
+SIGNED_SECONDS: Final = 600
+"""How long a signed response is good for: the longest that JARM §2.1 recommends. The code in it is good for less."""
+
 
 def send(request: Request, redirect_uri: str, params: Iterable[tuple[str, str]]) -> Answer:
     """`params` with `state` and `iss`, to the redirect URI: a 303, or a form that posts itself."""
-    sent = [*params]
+    sent, mode = [*params], _mode(request)
     state = request.sent.get("state")
     if state is not None and "state" not in request.sent.wrong:
         sent.append(("state", state))
-    sent.append(("iss", runtime.settings().server.issuer))
-    if wants_form_post(request, redirect_uri):
+    sent = [("response", _signed(request, sent))] if mode in SIGNED else [*sent, ("iss", _issuer())]
+    if mode in POSTED and is_on_the_web(redirect_uri):
         security.let_forms_leave()
         page = render_template(
             "oidc/form_post.html", action=redirect_uri, fields=sent, partner=request.client.registered.client_name
@@ -40,7 +53,23 @@ def send_error(request: Request, redirect_uri: str, error: OAuth2Error) -> Answe
     return send(request, redirect_uri, errors.body(error).items())
 
 
-def wants_form_post(request: Request, redirect_uri: str) -> bool:
-    """Whether the answer is a POST; a repeated or unknown mode is answered in the query."""
+def is_on_the_web(redirect_uri: str) -> bool:
+    """Whether a form can be posted to it; an app's own scheme takes a GET alone."""
+    return redirect_uri.startswith(("https://", "http://"))
+
+
+def _mode(request: Request) -> str | None:
+    """The mode that was asked for; None, which is the query, where it was sent twice or is none of `MODES`."""
     mode = request.sent.get("response_mode") if "response_mode" not in request.sent.wrong else None
-    return mode == "form_post" and redirect_uri.startswith(("https://", "http://"))
+    return mode if mode in MODES else None
+
+
+def _signed(request: Request, params: list[tuple[str, str]]) -> str:
+    """The JWT that holds the response (JARM §2.1)."""
+    client = request.client
+    claims = {"iss": _issuer(), "aud": client.id, "exp": clock.timestamp() + SIGNED_SECONDS, **dict(params)}
+    return ring.sign(claims, alg=client.authorization_response_alg, typ="JWT")
+
+
+def _issuer() -> str:
+    return runtime.settings().server.issuer

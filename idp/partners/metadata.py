@@ -28,17 +28,15 @@ CODE, REFRESH = "authorization_code", "refresh_token"
 UNSUPPORTED = (
     "id_token_encrypted_response_alg", "id_token_encrypted_response_enc", "userinfo_encrypted_response_alg",
     "userinfo_encrypted_response_enc", "request_object_encryption_alg", "request_object_encryption_enc",
-    "authorization_signed_response_alg", "authorization_encrypted_response_alg",
-    "authorization_encrypted_response_enc", "tls_client_auth_subject_dn", "tls_client_auth_san_dns",
-    "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email", "authorization_details_types",
+    "authorization_encrypted_response_alg", "authorization_encrypted_response_enc",
+    "introspection_encrypted_response_alg", "introspection_encrypted_response_enc", "tls_client_auth_subject_dn",
+    "tls_client_auth_san_dns", "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email",
+    "authorization_details_types",
 )  # fmt: skip
 """Names that ask for what we do not do (protocol.md §1): registering them in silence would break a promise."""
 
 
-IMPLIED = {
-    "response_types", "require_pushed_authorization_requests", "require_signed_request_object",
-    "tls_client_certificate_bound_access_tokens",
-}  # fmt: skip
+IMPLIED = {"response_types", "require_pushed_authorization_requests", "tls_client_certificate_bound_access_tokens"}
 """What is checked and not kept: it follows from the grants and the profile, or cannot be otherwise."""
 
 
@@ -119,7 +117,9 @@ class Metadata(BaseModel):
     userinfo_signed_response_alg: Literal["RS256", "ES256"] | None = None
     request_object_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
     require_pushed_authorization_requests: bool = False
-    require_signed_request_object: Literal[False] = False
+    require_signed_request_object: bool = False
+    authorization_signed_response_alg: Literal["RS256", "ES256"] | None = None
+    introspection_signed_response_alg: Literal["RS256", "ES256"] | None = None
     tls_client_certificate_bound_access_tokens: Literal[False] = False
     sector_identifier_uri: MaybePage = None
     subject_type: Literal["public", "pairwise"] = "public"
@@ -209,11 +209,21 @@ class Metadata(BaseModel):
             raise ValueError("must be ES256 for the profile fapi2")
         return value
 
-    @field_validator("userinfo_signed_response_alg", "request_object_signing_alg")
+    @field_validator(
+        "userinfo_signed_response_alg", "request_object_signing_alg", "authorization_signed_response_alg",
+        "introspection_signed_response_alg",
+    )  # fmt: skip
     @classmethod
     def _signatures_fit(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value == "RS256" and info.data.get("profile") == "fapi2":
             raise ValueError("cannot be RS256 for the profile fapi2")
+        return value
+
+    @field_validator("require_signed_request_object")
+    @classmethod
+    def _signed_requests_need_a_key(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and not any(info.data.get(name, True) for name in ("jwks", "jwks_uri")):
+            raise ValueError("needs jwks or jwks_uri, to verify what is signed")
         return value
 
     @field_validator("require_pushed_authorization_requests")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index
+from sqlalchemy import JSON, ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp.foundation.database import Base
@@ -66,6 +66,12 @@ class Client(Base):
     userinfo_signed_response_alg: Mapped[str | None]
     request_object_signing_alg: Mapped[str | None]
     """The only algorithm its request objects may be signed with; None leaves them all."""
+    require_signed_request_object: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether its authorization requests have to be signed (RFC 9101 §10.5)."""
+    authorization_signed_response_alg: Mapped[str | None]
+    """What its authorization responses are signed with where it asks for signed ones (JARM §3); None: the default."""
+    introspection_signed_response_alg: Mapped[str | None]
+    """What introspection responses to it are signed with where it asks for signed ones (RFC 9701 §6); None likewise."""
     subject_type: Mapped[str]
     sector_identifier: Mapped[str | None]
     """The host that pairwise subjects are made for."""

@@ -29,7 +29,8 @@ TOLD: Final = (
     "client_name", "client_uri", "logo_uri", "policy_uri", "contacts", "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg", "redirect_uris", "post_logout_redirect_uris", "initiate_login_uri",
     "backchannel_logout_uri", "jwks", "jwks_uri", "id_token_signed_response_alg", "userinfo_signed_response_alg",
-    "request_object_signing_alg", "sector_identifier_uri", "subject_type",
+    "request_object_signing_alg", "authorization_signed_response_alg", "introspection_signed_response_alg",
+    "sector_identifier_uri", "subject_type",
 )  # fmt: skip
 """Columns told back under their own names where they say something."""
 
@@ -134,6 +135,7 @@ def described(client: Client) -> dict[str, Any]:
         "backchannel_logout_session_required": client.backchannel_logout_session_required,
         "dpop_bound_access_tokens": client.dpop_bound_access_tokens,
         "require_pushed_authorization_requests": client.profile == "fapi2",
+        "require_signed_request_object": client.require_signed_request_object,
     }
 
 

@@ -53,6 +53,9 @@ class Snapshot:
     id_token_signed_response_alg: str
     userinfo_signed_response_alg: str | None
     request_object_signing_alg: str | None
+    require_signed_request_object: bool
+    authorization_signed_response_alg: str | None
+    introspection_signed_response_alg: str | None
     subject_type: str
     sector_identifier: str | None
     sector_identifier_uri: str | None

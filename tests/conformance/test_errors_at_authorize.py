@@ -129,7 +129,7 @@ def test_response_type(browser, client):
     is_told(client, browser, "invalid_request", response_type=None)
     for asked in ("token", "id_token", "code token", "code id_token", "none"):
         is_told(client, browser, "unsupported_response_type", response_type=asked)
-    for mode in ("fragment", "jwt", "query.jwt"):
+    for mode in ("fragment", "fragment.jwt", "token"):
         url = client.asks(response_mode=mode)
         del client.asked["response_mode"]  # it is answered in the query
         client.is_refused(browser.opens(url), "invalid_request")

@@ -96,7 +96,7 @@ def test_par(fapi):
         ("invalid_request", {"prompt": "x"}), ("invalid_request", {"max_age": "x"}),
         ("invalid_request", {"claims": "x"}), ("invalid_request", {"id_token_hint": "x"}),
         ("invalid_request", {"request_uri": "urn:ietf:params:oauth:request_uri:x"}),
-        ("invalid_request_object", {"request": "x.y.z"}), ("invalid_request", {"response_mode": "jwt"}),
+        ("invalid_request_object", {"request": "x.y.z"}), ("invalid_request", {"response_mode": "fragment.jwt"}),
         ("invalid_authorization_details", {"authorization_details": "[]"}),
     ):  # fmt: skip
         refusal(fapi.pushes(**differs), 400, error)

@@ -153,6 +153,14 @@ def test_every_algorithm_of_what_we_sign_in_it_is_used_where_it_was_registered(w
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
         answer = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
         assert (answer.mimetype, header_of(answer.text)["alg"]) == ("application/jwt", alg)
+    for alg in said["authorization_signing_alg_values_supported"]:
+        partner = world.another(authorization_signed_response_alg=alg)
+        assert header_of(sent(web.get(partner.link(response_mode="jwt", prompt="none")))["response"])["alg"] == alg
+    for alg in said["introspection_signing_alg_values_supported"]:
+        partner = world.another(introspection_signed_response_alg=alg)
+        wish = partner.basic | {"Accept": "application/token-introspection+jwt"}
+        answer = web.post("/oauth/introspect", data={"token": "x"}, headers=wish)
+        assert (answer.mimetype, header_of(answer.text)["alg"]) == (wish["Accept"], alg)
 
 
 def test_all_that_is_in_it_is_held_against_what_we_do(said):
@@ -165,12 +173,14 @@ def test_all_that_is_in_it_is_held_against_what_we_do(said):
         "request_uri_parameter_supported": False, "require_pushed_authorization_requests": False,
         "authorization_response_iss_parameter_supported": True,
         "backchannel_logout_supported": True, "backchannel_logout_session_supported": True,
+        "require_signed_request_object": False,
     }  # fmt: skip
     told = {
         "scopes_supported", "response_modes_supported", "grant_types_supported", "prompt_values_supported",
         "acr_values_supported", "claims_supported", "id_token_signing_alg_values_supported", "jwks_uri",
         "userinfo_signing_alg_values_supported", "request_object_signing_alg_values_supported",
-        "dpop_signing_alg_values_supported",
+        "dpop_signing_alg_values_supported", "authorization_signing_alg_values_supported",
+        "introspection_signing_alg_values_supported",
     }  # fmt: skip
     assert {name: said[name] for name in constant} == constant
     rest = {name for name in said if "_endpoint" not in name} - constant.keys() - told

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from idp.estabs.models import Estab
+from idp.keys import ring
 from tests.oidc.support import ISSUER, authorised
+from tests.oidc.test_discovery import header_of
 
 
 @pytest.fixture
@@ -70,9 +72,57 @@ def test_what_ended_is_inactive_at_once(web, world, tokens):
         assert look(web, world.partner, tokens[name]).json == {"active": False}
 
 
-def test_json_whatever_is_accepted_and_a_token_is_needed(web, world, tokens):
-    headers = {**world.partner.basic, "Accept": "application/token-introspection+jwt"}
-    response = web.post("/oauth/introspect", data={"token": tokens["access_token"]}, headers=headers)
-    assert response.mimetype == "application/json"
+def test_a_token_is_needed(web, world):
     assert look(web, world.partner, "").json["error"] == "invalid_request"
     assert web.post("/oauth/introspect", data={"token": "x"}).status_code == 401
+
+
+JWT = "application/token-introspection+jwt"
+
+
+def look_signed(web, partner, token, accept=JWT):
+    return web.post("/oauth/introspect", data={"token": token}, headers=partner.basic | {"Accept": accept})
+
+
+def test_who_asks_for_a_jwt_gets_the_same_signed(web, world, tokens):
+    for token in (tokens["access_token"], tokens["refresh_token"], "nonsense"):
+        answer = look_signed(web, world.partner, token)
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == JWT
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert header_of(answer.text) == header_of(answer.text) | {"alg": "RS256", "typ": "token-introspection+jwt"}
+        with world.work(), pytest.raises(ring.BadToken, match="when it ends"):
+            ring.verify(answer.text, typ="token-introspection+jwt")  # what is kept as a proof does not end
+        with world.work():
+            said = ring.verify_hint(answer.text, typ="token-introspection+jwt")
+        assert set(said) == {"iss", "aud", "iat", "token_introspection"}
+        assert (said["iss"], said["aud"]) == (ISSUER, world.partner.id)
+        assert said["token_introspection"] == look(web, world.partner, token).json
+    assert said["token_introspection"] == {"active": False}
+
+
+@pytest.mark.parametrize("alg", ["RS256", "ES256"])
+def test_it_is_signed_by_the_algorithm_that_the_client_registered(web, world, alg):
+    partner = world.another(introspection_signed_response_alg=alg)
+    assert header_of(look_signed(web, partner, "x").text)["alg"] == alg
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_jwt"),
+    [
+        (JWT, True), (JWT.upper(), True), (f"{JWT}, application/json;q=0.5", True), (f"{JWT}, */*;q=0.1", True),
+        ("application/json", False), ("*/*", False), ("application/*", False), ("", False), ("nonsense", False),
+        (f"application/json, {JWT};q=0.5", False), (f"{JWT};q=0", False), ("application/jwt", False),
+    ],
+)  # fmt: skip
+def test_accept_decides(web, world, accept, is_jwt):
+    answer = look_signed(web, world.partner, "x", accept)
+    assert answer.status_code == 200
+    assert (answer.mimetype == JWT) == is_jwt
+
+
+def test_errors_are_json_whatever_is_asked_for(web, world):
+    assert look_signed(web, world.partner, "").json["error"] == "invalid_request"
+    stranger = {"Authorization": "Basic eDp5", "Accept": JWT}
+    refused = web.post("/oauth/introspect", data={"token": "x"}, headers=stranger)
+    assert (refused.status_code, refused.json["error"]) == (401, "invalid_client")

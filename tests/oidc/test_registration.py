@@ -103,6 +103,16 @@ def test_the_algorithm_of_its_request_objects_is_kept_and_told(registrar):
     assert "request_object_signing_alg" not in replaced.json
 
 
+def test_what_is_signed_is_registered_and_told(registrar):
+    asked = {
+        "jwks": PUBLIC, "require_signed_request_object": True, "authorization_signed_response_alg": "ES256",
+        "introspection_signed_response_alg": "ES256",
+    }  # fmt: skip
+    made = registrar.registered(**asked)
+    assert {name: made[name] for name in asked if name != "jwks"} == {n: v for n, v in asked.items() if n != "jwks"}
+    assert registrar.registered()["require_signed_request_object"] is False
+
+
 def test_without_a_scope_it_gets_those_of_the_token(registrar):
     assert registrar.registered()["scope"] == "openid profile email phone offline_access"
 
@@ -224,7 +234,10 @@ def test_a_wrong_redirect_uri_is_said_to_be_one(registrar, uri):
         {"sector_identifier_uri": "http://127.0.0.1:1/nobody"}, {"contacts": "me"}, {"client_name": 5},
         {"client_name": "\ud800"}, {"logo_uri": "javascript:alert(1)"}, {"scope": 5}, {"scope": "openid nonsense"},
         {"authorization_details_types": ["school"]}, {"require_pushed_authorization_requests": True},
-        {"require_signed_request_object": True},
+        {"require_signed_request_object": True}, {"require_signed_request_object": "yes"},
+        {"authorization_signed_response_alg": "none"}, {"authorization_encrypted_response_alg": "RSA-OAEP"},
+        {"authorization_encrypted_response_enc": "A256GCM"}, {"introspection_signed_response_alg": "none"},
+        {"introspection_encrypted_response_alg": "RSA-OAEP"}, {"introspection_encrypted_response_enc": "A256GCM"},
         {"scope": 'openid "x'}, {"grant_types": ["client_credentials"], "response_types": [], "redirect_uris": None},
     ],
     ids=in_brief,

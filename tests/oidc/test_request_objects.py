@@ -152,3 +152,41 @@ def test_half_a_character_in_the_claims_it_asks_for_matches_nobody(web, partner,
     for claims in asked:
         response = web.get(outside(partner, request=request_object(partner, claims=claims, prompt=prompt)))
         assert response.status_code == 303
+
+
+@pytest.fixture
+def strict(partner, world):
+    """A client that has to sign its requests."""
+    world.change(Client, partner.id, require_signed_request_object=True)
+    return partner
+
+
+def test_a_client_that_has_to_sign_is_refused_unsigned_requests(web, strict, world):
+    got = sent(web.get(strict.link()))
+    assert got["error_description"] == "request: missing; this client has to sign its requests"
+    pushed = strict.posts(web, "/oauth/par", strict.parameters())
+    assert (pushed.status_code, pushed.json["error"]) == (400, "invalid_request")
+    assert pushed.json["error_description"] == got["error_description"]
+    posted = web.post("/oauth/authorize", data=strict.parameters())
+    assert sent(posted)["error"] == "invalid_request"
+
+
+def test_a_client_that_has_to_sign_gets_through_with_signed_ones(web, strict, world):
+    strict.link = lambda **_: outside(strict, request=request_object(strict))
+    got = authorised(web, strict, world.username)
+    assert strict.redeems(web, got["code"]).status_code == 200
+
+    pushed = strict.posts(web, "/oauth/par", {"client_id": strict.id, "request": request_object(strict)})
+    assert pushed.status_code == 201
+    again = web.get(f"/oauth/authorize?client_id={strict.id}&request_uri={pushed.json['request_uri']}")
+    assert "code" in sent(again)
+
+    posted = web.post("/oauth/authorize", data={"client_id": strict.id, "request": request_object(strict)})
+    assert "code" in sent(web.get(posted.location))
+
+
+def test_the_mode_that_is_signed_counts_and_not_the_one_beside_it(web, strict):
+    signed_mode = request_object(strict, prompt="none", response_mode="jwt")
+    assert set(sent(web.get(outside(strict, request=signed_mode, response_mode="query")))) == {"response"}
+    unsigned_mode = request_object(strict, prompt="none")
+    assert "error" in sent(web.get(outside(strict, request=unsigned_mode, response_mode="jwt")))

@@ -113,6 +113,11 @@ def test_all_faults_are_told_together_under_their_names():
         (REDIRECT | {"id_token_signed_response_alg": "HS256"}, "id_token_signed_response_alg"),
         (REDIRECT | {"userinfo_encrypted_response_alg": "RSA-OAEP"}, "userinfo_encrypted_response_alg"),
         (REDIRECT | {"request_object_signing_alg": "none"}, "request_object_signing_alg"),
+        (REDIRECT | {"authorization_signed_response_alg": "none"}, "authorization_signed_response_alg"),
+        (REDIRECT | {"authorization_encrypted_response_alg": "RSA-OAEP"}, "authorization_encrypted_response_alg"),
+        (REDIRECT | {"introspection_signed_response_alg": "PS256"}, "introspection_signed_response_alg"),
+        (REDIRECT | {"introspection_encrypted_response_alg": "RSA-OAEP"}, "introspection_encrypted_response_alg"),
+        (REDIRECT | {"require_signed_request_object": True}, "require_signed_request_object"),
         (
             REDIRECT | {"tls_client_certificate_bound_access_tokens": True},
             "tls_client_certificate_bound_access_tokens",
@@ -135,6 +140,8 @@ def test_what_is_wrong_is_named(asked, name):
         (FAPI2 | {"redirect_uris": ["http://127.0.0.1/cb"]}, "redirect_uris"),
         (FAPI2 | {"request_object_signing_alg": "RS256"}, "request_object_signing_alg"),
         (FAPI2 | {"userinfo_signed_response_alg": "RS256"}, "userinfo_signed_response_alg"),
+        (FAPI2 | {"authorization_signed_response_alg": "RS256"}, "authorization_signed_response_alg"),
+        (FAPI2 | {"introspection_signed_response_alg": "RS256"}, "introspection_signed_response_alg"),
         (REDIRECT, "jwks_uri"),
     ],
 )

@@ -11,7 +11,8 @@ BRANCHES = [
     {}, {"prompt": "none"}, {"prompt": "none login"}, {"response_type": "token"}, {"response_type": None},
     {"scope": "nonsense"}, {"scope": None}, {"code_challenge": None}, {"request": "x.y.z"}, {"max_age": "x"},
     {"request_uri": "https://evil.example/request"}, {"id_token_hint": "x"}, {"claims": "{"},
-    {"response_mode": "form_post"}, {"response_mode": "fragment"}, {"state": "x" * 5000},
+    {"response_mode": "form_post"}, {"response_mode": "fragment"}, {"response_mode": "jwt"},
+    {"response_mode": "form_post.jwt"}, {"state": "x" * 5000},
 ]  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def _open(request: Request) -> None:
         request.payload.sent = request_objects.opened(
             str(request.sent.get("request")), request.client, request.sent.get("client_id")
         )
+        request.is_signed = True
     except InvalidRequestObjectError:
         if request.endpoint == AUTHORIZE:
             checks.redirect_uri_is_registered(request)  # the one beside it says where to tell

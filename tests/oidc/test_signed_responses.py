@@ -1,0 +1,137 @@
+"""Signed authorization responses (JARM): every answer in one JWT, errors too."""
+
+import pytest
+
+from idp.foundation import clock
+from tests import factories
+from tests.oidc.signing import Signer, jwks, key
+from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, page, press, sent, sign_in
+from tests.oidc.test_discovery import header_of
+
+SIGNED = ["jwt", "query.jwt", "form_post.jwt"]
+
+
+def opened(world, response, partner, mode):
+    """What the one parameter of a signed answer says; it came as `mode` wants it, and from us to this client."""
+    if mode == "form_post.jwt":
+        form = page(response).find("form", id="response")
+        assert (form["method"], form["action"]) == ("post", CALLBACK)
+        got = {each["name"]: each["value"] for each in form.find_all("input")}
+    else:
+        got = sent(response)
+    assert set(got) == {"response"}
+    said = world.says(got["response"], typ="JWT")
+    assert (said.pop("iss"), said.pop("aud")) == (ISSUER, partner.id)
+    assert 0 < said.pop("exp") - clock.timestamp() <= 600
+    return said
+
+
+@pytest.mark.parametrize("mode", SIGNED)
+def test_a_code_comes_in_a_jwt_and_is_good(web, world, mode):
+    authorised(web, world.partner, world.username)
+    said = opened(world, web.get(world.partner.link(response_mode=mode)), world.partner, mode)
+    assert set(said) == {"code", "state"}
+    assert said["state"] == "a-state"
+    assert world.partner.redeems(web, said["code"]).status_code == 200
+
+
+@pytest.mark.parametrize("mode", SIGNED)
+@pytest.mark.parametrize(
+    ("differs", "error"),
+    [
+        ({"prompt": "none"}, "login_required"), ({"response_type": None}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type"), ({"scope": "nonsense"}, "invalid_scope"),
+        ({"code_challenge_method": "plain"}, "invalid_request"), ({"max_age": "soon"}, "invalid_request"),
+        ({"request": "x"}, "invalid_request_object"), ({"request_uri": "https://a.b"}, "request_uri_not_supported"),
+        ({"nonce": "x" * 600}, "invalid_request"), ({"authorization_details": "[]"}, "invalid_authorization_details"),
+        ({"id_token_hint": "x"}, "invalid_request"), ({"resource": "https://a.example"}, "invalid_target"),
+        ({"acr_values": "x", "claims": "{"}, "invalid_request"),
+    ],
+)  # fmt: skip
+def test_errors_too_are_signed(web, world, mode, differs, error):
+    response = web.get(world.partner.link(response_mode=mode, **differs))
+    said = opened(world, response, world.partner, mode)
+    assert set(said) <= {"error", "error_description", "state"}
+    assert (said["error"], said["state"]) == (error, "a-state")
+
+
+def test_refusing_is_told_in_a_jwt(web, world):
+    response = follow(web, web.get(world.partner.link(response_mode="jwt")))
+    response = follow(web, sign_in(web, response, world.username))
+    response = follow(web, press(web, response, "deny"))
+    assert opened(world, response, world.partner, "jwt")["error"] == "access_denied"
+
+
+def test_without_a_state_there_is_none_in_it(web, world):
+    said = opened(
+        world, web.get(world.partner.link(response_mode="jwt", prompt="none", state=None)), world.partner, "jwt"
+    )
+    assert set(said) == {"error", "error_description"}
+
+
+def test_a_state_in_any_writing_comes_back_whole(web, world):
+    state = 'a b&c="><script>ü ✓ 𝄞' + "x" * 4000
+    response = web.get(world.partner.link(response_mode="jwt", prompt="none", state=state))
+    assert opened(world, response, world.partner, "jwt")["state"] == state
+
+
+@pytest.mark.parametrize("alg", [None, "RS256", "ES256"])
+def test_it_is_signed_by_the_algorithm_that_the_client_registered(web, world, alg):
+    partner = world.another(authorization_signed_response_alg=alg)
+    got = sent(web.get(partner.link(response_mode="jwt", prompt="none")))
+    assert header_of(got["response"])["alg"] == (alg or "RS256")
+
+
+def test_under_fapi2_it_is_es256(web, world, clock):
+    with world.work():
+        client = factories.a_client(
+            profile="fapi2", token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256"))
+        )
+        partner = Signer(client.id)
+    got = sent(web.get(partner.link(response_mode="jwt")))
+    assert header_of(got["response"])["alg"] == "ES256"
+    assert opened(world, web.get(partner.link(response_mode="jwt")), partner, "jwt")["error"] == "invalid_request"
+
+
+def test_the_query_of_the_redirect_uri_stays_before_it(web, world):
+    uri = "https://assembly.example/callback?dummy1=lorem&dummy2=a%20b"
+    partner = world.another(redirect_uris=[uri])
+    assert web.get(partner.link(response_mode="jwt", prompt="none")).location.startswith(uri + "&response=ey")
+
+
+def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
+    partner = world.another(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
+    assert (
+        opened(world, web.get(partner.link(response_mode="jwt", prompt="none")), partner, "jwt")["error"]
+        == "login_required"
+    )
+    said = opened(world, web.get(partner.link(response_mode="form_post.jwt")), partner, "jwt")
+    assert said["error_description"] == "response_mode: form_post.jwt needs a redirect_uri on the web"
+
+
+@pytest.mark.parametrize("mode", ["fragment", "fragment.jwt", "JWT", "form_post.JWT", "web_message"])
+def test_other_modes_are_refused_in_the_query(web, world, mode):
+    got = sent(web.get(world.partner.link(response_mode=mode)))
+    assert (got["error"], got["iss"]) == ("invalid_request", ISSUER)
+    assert got["error_description"] == "response_mode: must be one of query, form_post, jwt, query.jwt, form_post.jwt"
+
+
+def test_a_mode_that_came_twice_is_none(web, world):
+    got = sent(web.get(world.partner.link(response_mode="jwt") + "&response_mode=query"))
+    assert got["error"] == "invalid_request"
+
+
+def test_it_is_no_hint_and_no_token(web, world):
+    """It is signed with the same keys as an ID Token, and must never be taken for one."""
+    got = sent(web.get(world.partner.link(response_mode="jwt", prompt="none")))
+    again = sent(web.get(world.partner.link(id_token_hint=got["response"])))
+    assert again["error_description"] == "id_token_hint: is not an ID Token of ours"
+    assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {got['response']}"}).status_code == 401
+    assert web.get(f"/oauth/logout?id_token_hint={got['response']}").status_code == 400
+
+
+def test_a_pushed_request_is_answered_as_it_wished(web, world):
+    form = world.partner.parameters(response_mode="jwt", prompt="none")
+    urn = world.partner.posts(web, "/oauth/par", form).json["request_uri"]
+    answer = web.get(f"/oauth/authorize?client_id={world.partner.id}&request_uri={urn}&response_mode=query")
+    assert opened(world, answer, world.partner, "jwt")["error"] == "login_required"
