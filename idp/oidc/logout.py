@@ -1,7 +1,8 @@
 """Signing out at a client's request (OpenID Connect RP-Initiated Logout 1.0).
 
 At once where the hint names this very browser's session; otherwise the person is asked. The browser is sent on
-only with a valid hint, and only to an address registered for its client.
+only with a valid hint, and only to an address registered for its client. Where a client names itself without a hint,
+the page that says "signed out" has a link to that address: anybody can name a client, so the person decides.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,9 @@ class Asked:
     client: OAuthClient | None
     sid: str | None
     to: str | None
-    """The registered address with `state`; None without a valid hint."""
+    """The registered address with `state`, to be redirected to; None without a valid hint."""
+    link: str | None
+    """The same, to be offered as a link; None with a valid hint."""
     sent: Parameters
 
 
@@ -98,10 +101,11 @@ def _read(sent: Parameters) -> Asked:
     to = sent.get("post_logout_redirect_uri")
     if to is not None and client is not None and to not in client.registered.post_logout_redirect_uris:
         raise BadLogout("post_logout_redirect_uri", "is not registered for this client")
-    if to is None or said is None:
-        return Asked(client, said.get("sid") if said else None, None, sent)
+    if to is None or client is None:
+        return Asked(client, said.get("sid") if said else None, None, None, sent)
     state = sent.get("state")
-    return Asked(client, said.get("sid"), to if state is None else _with_state(to, state), sent)
+    way = to if state is None else _with_state(to, state)
+    return Asked(client, said.get("sid"), way, None, sent) if said else Asked(client, None, None, way, sent)
 
 
 def _is_named(sid: str, asked: Asked) -> bool:
@@ -125,11 +129,13 @@ def _with_state(uri: str, state: str) -> str:
 def _out(asked: Asked) -> Response:
     """End this browser's session and go on."""
     session.end_here()
-    return _onwards(asked)
+    return redirect(_address(asked.sent), 303) if asked.link else _onwards(asked)
 
 
 def _onwards(asked: Asked) -> Response:
-    """Where the client wanted, if that is proven."""
+    """Where the client wanted, if that is proven; else the page that says it is done, perhaps with a link there."""
+    if asked.link:
+        return make_response(render_template("signin/signed_out.html", back=asked.link, partner=_name(asked.client)))
     return redirect(asked.to or url_for("signin.signed_out"), 303)
 
 

@@ -4,7 +4,7 @@ Every fault is found before any is told, each under its name and never quoting w
 client may have, and under which profile, is not its own to say: a manifest or a registration's policy does.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -73,12 +73,17 @@ def _web(uri: str) -> str:
     return uris.web(uri, local=runtime.settings().environment != "production")
 
 
+def _login(uri: str) -> str:
+    return uris.login(uri, local=runtime.settings().environment != "production")
+
+
 def _empty_is_absent(value: Any) -> Any:
     return None if value in ("", None) else value
 
 
 Words = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(printable)]
 Page = Annotated[str, AfterValidator(_web)]
+Login = Annotated[str, AfterValidator(_login)]
 MaybePage = Annotated[Page | None, BeforeValidator(_empty_is_absent)]
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254), AfterValidator(printable)]
 SetOf = Strict(False)
@@ -106,8 +111,8 @@ class Metadata(BaseModel):
     grant_types: Annotated[frozenset[Grant], SetOf, Field(min_length=1)] = frozenset({"authorization_code"})
     response_types: Annotated[frozenset[Literal["code"]], SetOf] = Field(default=None, validate_default=True)
     redirect_uris: Annotated[list[str], Field(max_length=50)] = []
-    post_logout_redirect_uris: Annotated[list[Page], Field(max_length=50)] = []
-    initiate_login_uri: MaybePage = None
+    post_logout_redirect_uris: Annotated[list[str], Field(max_length=50)] = []
+    initiate_login_uri: Annotated[Login | None, BeforeValidator(_empty_is_absent)] = None
     backchannel_logout_uri: MaybePage = None
     backchannel_logout_session_required: bool = False
     jwks: dict[str, Any] | None = None
@@ -177,9 +182,13 @@ class Metadata(BaseModel):
             raise ValueError("needs one at least for authorization_code")
         if len(set(value)) != len(value):
             raise ValueError("has the same one twice")
-        faults = dict(_redirect_faults(value, info.data))
-        if faults:
-            raise ValueError("; ".join(f"[{place}] {reason}" for place, reason in faults.items()))
+        _check_each(uris.redirect, value, info.data)
+        return value
+
+    @field_validator("post_logout_redirect_uris")
+    @classmethod
+    def _ways_out_fit(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        _check_each(uris.after_logout, value, info.data)
         return value
 
     @field_validator("jwks")
@@ -285,17 +294,21 @@ def check(model: type[M], asked: object, **decided: object) -> M:
     raise (InvalidRedirectUri if wrong_redirect else InvalidClientMetadata)(faults)
 
 
-def _redirect_faults(value: list[str], known: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
-    rules = {
+def _check_each(rule: Callable[..., str], value: list[str], known: Mapping[str, Any]) -> None:
+    """Raise where an address breaks `rule` for clients of this kind, naming the place of each that does."""
+    kind = {
         "profile": known.get("profile", "oidc"),
         "public": known.get("token_endpoint_auth_method") == "none",
         "local": runtime.settings().environment != "production",
     }
+    faults = []
     for place, uri in enumerate(value):
         try:
-            uris.redirect(uri, **rules)
+            rule(uri, **kind)
         except ValueError as fault:
-            yield place, str(fault)
+            faults.append(f"[{place}] {fault}")
+    if faults:
+        raise ValueError("; ".join(faults))
 
 
 def _told(bad: ValidationError) -> list[tuple[str, str]]:

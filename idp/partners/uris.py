@@ -1,15 +1,19 @@
-"""Which addresses a client may register: for redirects, and for pages, icons and documents.
+"""Which addresses a client may register: for redirects, for logging in and out, and for pages, icons and documents.
 
 Strict at the door, so that everything behind it can compare character by character. The functions return
 the address or raise `ValueError` with a reason that never quotes it.
 """
 
 import string
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 LONGEST = 2048
 """Characters of an address."""
 LOOPBACK = frozenset({"127.0.0.1", "[::1]"})
+RESPONSE = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "response", "session_state"})
+"""What an authorization response is made of (RFC 6749 §4.1.2, RFC 9207, JARM, OpenID Connect Session Management)."""
+LOGIN = frozenset({"iss", "login_hint", "target_link_uri"})
+"""What a third party adds to `initiate_login_uri` (OpenID Connect Core §4)."""
 _ALLOWED = frozenset(string.ascii_letters + string.digits + "-._~:/?@!$&'()+,;=%[]")
 """RFC 3986 §2, without the fragment's # and without *, which somebody would take for a pattern."""
 _LABEL = frozenset(string.ascii_lowercase + string.digits + "-")
@@ -21,6 +25,7 @@ def redirect(uri: str, *, profile: str, public: bool, local: bool) -> str:
     `local` also allows http://localhost, which is for development: what that name means is the machine's choice.
     """
     parts = _split(uri)
+    _leaves_out(parts, RESPONSE)
     if parts.scheme not in {"http", "https"}:
         return _own_scheme(uri, parts, allowed=public and profile == "oidc")
     host = _host(parts)
@@ -30,6 +35,21 @@ def redirect(uri: str, *, profile: str, public: bool, local: bool) -> str:
         if host not in LOOPBACK and not (local and host == "localhost"):
             raise ValueError("must be https, or http on 127.0.0.1 or [::1]")
     return uri
+
+
+def after_logout(uri: str, *, profile: str, public: bool, local: bool) -> str:
+    """Where to go after signing out: a page, or an app's own scheme (RP-Initiated Logout 1.0 §3)."""
+    parts = _split(uri)
+    _leaves_out(parts, RESPONSE)
+    if parts.scheme in {"http", "https"}:
+        return web(uri, local=local)
+    return _own_scheme(uri, parts, allowed=public and profile == "oidc")
+
+
+def login(uri: str, *, local: bool) -> str:
+    """Where a login is begun by others, who add parameters of their own (OpenID Connect Core §4)."""
+    _leaves_out(_split(uri), LOGIN)
+    return web(uri, local=local)
 
 
 def web(uri: str, *, local: bool) -> str:
@@ -71,6 +91,13 @@ def _split(uri: str) -> SplitResult:
     if "." in segments or ".." in segments:
         raise ValueError("must not have . or .. in its path")
     return parts
+
+
+def _leaves_out(parts: SplitResult, ours: frozenset[str]) -> None:
+    """Raise where the address brings a parameter that we add: the receiver would get two, and might read the wrong."""
+    brought = {name for name, _ in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True)}
+    if taken := sorted(brought & ours):
+        raise ValueError(f"must not have {', '.join(taken)} in its query: that is ours to add")
 
 
 def _host(parts: SplitResult) -> str:

@@ -26,6 +26,10 @@ def is_signed_in(web, world):
     return "code" in sent(web.get(world.partner.link(prompt="none")))
 
 
+def is_signed_in_at_all(web, world):
+    return sent(web.get(world.partner.link(prompt="none"))).get("error") != "login_required"
+
+
 def test_a_hint_of_this_browser_signs_out_at_once_and_goes_on_with_state_alone(web, world, hint):
     state = "s" * 128
     response = out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER, state=state)
@@ -100,10 +104,38 @@ def test_without_a_hint_we_ask_and_stay_here(web, world, hint, params):
     assert sent(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
 
 
-def test_a_client_id_without_a_hint_is_named_and_does_not_earn_a_redirect(web, world, hint):
-    response = out(web, client_id=world.partner.id, post_logout_redirect_uri=AFTER)
+def test_a_client_id_without_a_hint_earns_a_link_and_no_redirect(web, world, hint):
+    response = out(web, client_id=world.partner.id, post_logout_redirect_uri=AFTER, state="a&b")
     assert "Assembly asks us to sign you out" in response.text
-    assert press(web, response, "confirm-logout").location == "/signed-out"
+    response = follow(web, press(web, response, "confirm-logout"))
+    assert (response.status_code, response.request.path) == (200, "/oauth/logout")
+    assert page(response).find(id="signed-out")
+    assert page(response).find(id="back")["href"] == f"{AFTER}?state=a%26b"
+    assert page(response).find(id="back").text.strip() == "Back to Assembly"
+    assert not is_signed_in_at_all(web, world)
+
+
+def test_the_link_is_there_too_for_somebody_who_was_not_signed_in(web, world):
+    response = out(web, client_id=world.partner.id, post_logout_redirect_uri=AFTER)
+    assert response.status_code == 200
+    assert page(response).find(id="back")["href"] == AFTER
+
+
+def test_an_address_of_another_client_is_no_link(web, world):
+    other = world.another(post_logout_redirect_uris=["https://other.example/out"])
+    assert is_a_page_about(
+        out(web, client_id=world.partner.id, post_logout_redirect_uri="https://other.example/out"),
+        "post_logout_redirect_uri",
+    )
+    assert page(out(web, client_id=other.id, post_logout_redirect_uri="https://other.example/out")).find(id="back")
+
+
+def test_an_app_of_the_persons_own_is_a_link_too(web, world):
+    app = world.another(
+        token_endpoint_auth_method="none", post_logout_redirect_uris=["com.example.app:/out"], client_name="Pocket"
+    )
+    response = out(web, client_id=app.id, post_logout_redirect_uri="com.example.app:/out", state="x")
+    assert page(response).find(id="back")["href"] == "com.example.app:/out?state=x"
 
 
 def test_a_hint_alone_ends_on_the_signed_out_page(web, hint):

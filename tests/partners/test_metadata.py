@@ -213,3 +213,24 @@ def test_the_pairwise_sector_is_the_redirects_host_or_that_of_its_own_document()
     asked = REDIRECT | {"subject_type": "pairwise", "sector_identifier_uri": "https://sector.example/uris.json"}
     assert metadata.validated(asked)["sector_identifier"] == "sector.example"
     assert metadata.validated(REDIRECT)["sector_identifier"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "uri"),
+    [
+        ("redirect_uris", "https://partner.example/cb?state=1"), ("redirect_uris", "https://partner.example/cb?iss="),
+        ("post_logout_redirect_uris", "https://partner.example/out?state=1"),
+    ],
+)  # fmt: skip
+def test_an_address_that_brings_a_parameter_of_ours_is_refused(name, uri):
+    assert "in its query: that is ours to add" in faults(REDIRECT | {name: [uri]})[name]
+
+
+def test_what_begins_a_login_brings_no_parameter_of_ours():
+    assert "iss" in faults(REDIRECT | {"initiate_login_uri": "https://partner.example/go?iss=x"})["initiate_login_uri"]
+
+
+def test_an_app_of_the_persons_own_may_be_led_back_to_after_signing_out():
+    asked = REDIRECT | {"post_logout_redirect_uris": ["uk.example.app:/out", "https://partner.example/out"]}
+    assert metadata.validated(asked | {"token_endpoint_auth_method": "none"})["post_logout_redirect_uris"]
+    assert faults(asked)["post_logout_redirect_uris"].startswith("[0] must be https")

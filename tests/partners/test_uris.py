@@ -73,3 +73,32 @@ def test_pages_are_https_but_for_development_on_the_machine_itself():
 def test_what_nobody_reads_alike_is_refused(uri):
     with pytest.raises(ValueError, match=r"must|has"):
         uris.redirect(uri, **WEB)
+
+
+@pytest.mark.parametrize("name", sorted(uris.RESPONSE))
+def test_a_redirect_brings_no_parameter_that_the_answer_adds(name):
+    for uri in (f"https://partner.example/cb?{name}=1", f"https://partner.example/cb?a=1&{name}"):
+        with pytest.raises(ValueError, match=f"must not have {name} in its query"):
+            uris.redirect(uri, **WEB)
+        with pytest.raises(ValueError, match=f"must not have {name} in its query"):
+            uris.after_logout(uri, **WEB)
+    with pytest.raises(ValueError, match="must not have"):
+        uris.redirect(f"uk.example.app:/cb?%{ord(name[0]):x}{name[1:]}=x", **APP)
+    assert uris.redirect(f"https://partner.example/cb?my{name}=1", **WEB)
+
+
+@pytest.mark.parametrize("name", sorted(uris.LOGIN))
+def test_the_address_that_begins_a_login_brings_none_that_we_add(name):
+    with pytest.raises(ValueError, match=f"must not have {name} in its query"):
+        uris.login(f"https://partner.example/begin?{name}=1", local=False)
+    assert uris.login("https://partner.example/begin?tenant=1", local=False)
+
+
+def test_after_signing_out_an_app_of_the_persons_own_can_be_reached():
+    assert uris.after_logout("uk.example.app:/signed-out", **APP)
+    assert uris.after_logout("https://partner.example/out", **APP)
+    for kind in (WEB, APP | {"profile": "fapi2"}):
+        with pytest.raises(ValueError, match="must be https"):
+            uris.after_logout("uk.example.app:/signed-out", **kind)
+    with pytest.raises(ValueError, match="must be https"):
+        uris.after_logout("http://partner.example/out", **APP)
