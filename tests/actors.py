@@ -140,6 +140,10 @@ class SchoolAdmin:
     def goes_to(self, path: str) -> None:
         self.page.goto(self.issuer + path)
 
+    def has_an_old_form(self) -> None:
+        """The page was open so long that its form is no longer ours."""
+        self.page.evaluate("for (const each of document.getElementsByName('csrf_token')) each.value = 'old'")
+
     # Signing in, from a partner or directly
 
     def starts_at(self, partner: Partner) -> None:

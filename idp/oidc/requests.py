@@ -30,7 +30,10 @@ WHY: Final = {
     "unknown": "We do not know this request. It may be too long ago, or the link to us was not complete.",
     "expired": "It was left open for too long.",
     "used": "It has been answered already, perhaps in another tab.",
-    "elsewhere": "It was begun in another browser. For your safety it can only be continued there.",
+    "elsewhere": "It does not belong to this browser, or the cookies it began with have been deleted. For your safety "
+    "it can only be continued where it began.",
+    "no cookies": "Your browser sent us no cookies. They may have been deleted since you began, or be switched off for "
+    "this site; or you opened the link in a different browser.",
 }
 
 _table = cast("Table", AuthorizationRequest.__table__)
@@ -81,7 +84,7 @@ def put_back(request: Request, urn: str) -> None:
     if browser is None:
         browser, since = _bind(digest, request.client)
     elif not _is_this(browser):
-        raise _stale("elsewhere", request.client)
+        raise _elsewhere(request.client)
     request.kept = Kept(digest, urn, row.pushed, browser, row.dpop_jkt, since)
     request.payload.sent = Parameters(dict(row.params["values"]), tuple(row.params["resource"]))
 
@@ -127,6 +130,11 @@ def partner_behind(path: str) -> str | None:
     return client.registered.client_name if row.browser is not None and _is_this(row.browser) else None
 
 
+def _elsewhere(client: OAuthClient) -> StaleRequest:
+    """Not in this browser; a browser that has no cookie of ours at all may well be the same one."""
+    return _stale("no cookies" if security.sent_no_cookies() else "elsewhere", client)
+
+
 def _stale(which: str, client: OAuthClient) -> StaleRequest:
     partner = origin.of_client(client.id)
     return StaleRequest(
@@ -147,7 +155,7 @@ def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, Any]:
         return browser, now
     row = _row(digest)
     if row is None or row.browser is None or not _is_this(row.browser):
-        raise _stale("elsewhere", client)
+        raise _elsewhere(client)
     return row.browser, row.shown_at
 
 

@@ -287,7 +287,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
 
 def _details_again(school_id: int) -> ResponseReturnValue:
     form = forms.YourDetails()
-    form.form_errors.append("This page had been open for a long time. Please check it and sign up again.")
+    form.form_errors.append(pages.why_form_expired("check it and sign up again"))
     try:
         return _details(register.school_to_register(school_id, _return_to()), form)
     except Refusal as refused:  # what a handler of errors raises, nobody handles

@@ -69,7 +69,13 @@ def cancelled(back: str) -> str:
 
 def _page(form: SignIn, back: str, *, status: int | None = None) -> Response:
     return make_response(
-        render_template("signin/sign_in.html", form=form, back=back, partner=_partner_behind(back)),
+        render_template(
+            "signin/sign_in.html",
+            form=form,
+            back=back,
+            partner=_partner_behind(back),
+            keeps_no_cookies=back.startswith(AUTHORIZE) and security.sent_no_cookies(),
+        ),
         status or (422 if form.errors else 200),
     )
 
@@ -109,7 +115,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
     form, back = SignIn(), security.local_path(request.args.get("next"))
     if _is_here_already(form.username.data or ""):
         return redirect(back, 303)
-    form.form_errors.append("This page had been open for a long time. Please type your password again.")
+    form.form_errors.append(pages.why_form_expired("type your password again"))
     return _page(form, back, status=pages.FormExpired.status)
 
 

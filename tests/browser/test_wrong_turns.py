@@ -103,7 +103,7 @@ def test_a_school_suspended_while_somebody_is_signed_in_is_signed_out(a_member, 
 def test_a_sign_in_page_whose_form_is_no_longer_ours_keeps_the_name_and_asks_again(a_member, looks_right):
     admin = a_member()
     admin.goes_to("/sign-in")
-    admin.page.context.clear_cookies(name="form")
+    admin.has_an_old_form()
     admin.signs_in()
     admin.is_told("This page had been open for a long time.")
     expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
@@ -204,13 +204,13 @@ def test_details_typed_into_a_form_that_is_no_longer_ours_stay_there(an_admin, l
     admin = an_admin()
     admin.goes_to("/register")
     admin.chooses_directly()
-    admin.page.context.clear_cookies(name="form")
+    admin.has_an_old_form()
     admin.page.locator("#name").fill(admin.name)
     admin.page.locator("#email").fill(admin.email)
     admin.page.locator("#mobile").fill(admin.mobile)
     admin.page.locator("#declaration").check()
     admin.page.locator("#sign-up").click()
-    admin.is_told("This page had been open for a long time.")
+    admin.reads("This page had been open for a long time", "What you typed is here again")
     expect(admin.page.locator("#email")).to_have_value(admin.email)
     looks_right(admin.page, "details-expired")
 
@@ -299,6 +299,20 @@ def test_a_request_left_open_too_long_leads_back_to_the_partner(a_member, partne
     admin.sees("Authorise sharing with Assembly")
 
 
+def test_a_browser_that_keeps_no_cookies_is_told_that_they_are_needed(a_member, partner, looks_right):
+    admin = a_member()
+    admin.starts_at(partner)
+    asked_at = admin.page.url
+    admin.page.context.clear_cookies()
+    admin.signs_in()
+    admin.is_told("Your browser sent no cookies with that.")
+    looks_right(admin.page, "sign-in-no-cookies")
+    admin.page.context.clear_cookies()
+    admin.page.goto(asked_at)
+    admin.reads("Your browser keeps no cookies for this site")
+    looks_right(admin.page, "sign-in-keeps-no-cookies")
+
+
 def test_a_request_opened_in_another_browser_is_not_continued_there(a_member, a_window, partner):
     admin = a_member()
     admin.starts_at(partner)
@@ -307,7 +321,7 @@ def test_a_request_opened_in_another_browser_is_not_continued_there(a_member, a_
     other.signs_in()
 
     other.sees("This sign-in cannot be continued")
-    other.reads("It was begun in another browser.")
+    other.reads("It does not belong to this browser")
     other.follows("Go to Assembly")
     other.sees("Authorise sharing with Assembly")
 

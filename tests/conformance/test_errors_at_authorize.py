@@ -66,7 +66,7 @@ def test_request_uri_of_ours(a_browser, a_fapi_client, wait):
     link = client.asks()
     is_a_page(here, other.link(f"{OURS}{link.rpartition('%3A')[2]}"), "cannot be continued")
     assert here.opens(link) is None
-    is_a_page(elsewhere, link, "another browser")
+    is_a_page(elsewhere, link, "different browser")
     client.completes(here.goes_to(link))
     is_a_page(here, link, "answered already")
     link = client.asks()

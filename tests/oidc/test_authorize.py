@@ -126,9 +126,43 @@ def test_a_browser_that_has_a_cookie_is_given_no_other(web, world):
 
 def test_a_request_goes_on_only_in_the_browser_that_began_it(web, another, world):
     response = follow(web, web.get(world.partner.link()))
-    response = another().get(query_of(response.request.url)["next"])
+    back = query_of(response.request.url)["next"]
+    response = another().get(back)
     assert response.status_code == 400
-    assert "another browser" in response.text
+    assert "Your browser sent us no cookies." in response.text
+
+    other = another()
+    follow(other, other.get(world.partner.link()))
+    response = other.get(back)
+    assert response.status_code == 400
+    assert "It does not belong to this browser" in response.text
+
+
+def test_a_browser_whose_cookies_were_deleted_on_the_way_is_not_called_another_one(web, world):
+    asking = follow(web, web.get(world.partner.link()))
+    back = query_of(asking.request.url)["next"]
+    for cookie in list(web._cookies):
+        del web._cookies[cookie]
+    refused = sign_in(web, asking, world.username)
+    assert "Your browser sent no cookies with that." in refused.text
+
+    response = follow(web, sign_in(web, refused, world.username))
+    assert response.status_code == 400
+    assert "the cookies it began with have been deleted" in response.text
+    assert "another browser" not in response.text
+    assert page(response).find(id="way-back")
+    assert "code" in authorised(web, world.partner, world.username)
+    assert back
+
+
+def test_a_browser_that_keeps_no_cookies_is_told_so_before_it_types_a_password(web, another, world):
+    def without_cookies(path):
+        return another().get(path)
+
+    kept = without_cookies(world.partner.link())
+    asking = without_cookies(kept.location)
+    assert "Your browser keeps no cookies for this site" in asking.text
+    assert "keeps no cookies" not in follow(web, web.get(world.partner.link())).text
 
 
 def test_a_request_left_open_too_long_names_the_partner_and_the_way_back(web, world, clock, settings):

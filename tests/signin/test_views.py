@@ -157,7 +157,7 @@ def test_a_page_left_open_too_long_loses_nothing_but_the_password(jo, account):
     jo.answer = answer
 
     assert answer.status_code == 400
-    assert "had been open for a long time" in jo.sees
+    assert "This page had been open for a long time. Please type your password again." in jo.sees
     assert jo.page.find("input", id="username")["value"] == account.username
     assert jo.sends_again("/sign-in?next=/mobile/confirm", username=account.username, password=PASSWORD).location == (
         "/mobile/confirm"

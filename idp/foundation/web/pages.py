@@ -31,6 +31,12 @@ WORDS = {
     429: ("Too many tries", "This has been tried too often. Please wait a little and try again."),
 }
 
+COOKIES = (
+    "Your browser sent no cookies with that. We need them to know that it is still you: please allow cookies for this "
+    "site in your browser's settings"
+)
+OPEN_LONG = "This page had been open for a long time"
+
 Navigation = Callable[[], list[dict[str, str]]]
 
 
@@ -39,6 +45,16 @@ class FormExpired(Refusal):
 
     code, status, title = "form_expired", 400, "This page has been open too long"
     says = "For your safety its form no longer works, and nothing was changed. Please open the page again."
+
+
+class CookiesNeeded(Refusal):
+    """The browser keeps no cookies, or they were deleted while the page was open: no form of ours can work."""
+
+    code, status, title = "cookies_needed", 400, "Your browser sent us no cookies"
+    says = (
+        "Nothing was changed. We need cookies to know that it is still you. Please allow cookies for this site in your "
+        "browser's settings, or ask the person who looks after your computer, and open the page again."
+    )
 
 
 def configure(app: Flask, settings: Settings, navigation: Navigation) -> None:
@@ -86,7 +102,14 @@ def form_expired() -> ResponseReturnValue:
     rule = request.url_rule
     here = again.address() if rule and "GET" in (rule.methods or ()) else None
     steps = (("Open the page again", here),) if here else ()
+    if security.sent_no_cookies():
+        return refusal(CookiesNeeded(because="no cookies", next_steps=steps))
     return refusal(FormExpired(because="CSRF token missing or not ours", next_steps=steps))
+
+
+def why_form_expired(to_do: str) -> str:
+    """The same above a form that comes back filled in, ending with what to do now."""
+    return f"{COOKIES}, and {to_do}." if security.sent_no_cookies() else f"{OPEN_LONG}. Please {to_do}."
 
 
 def http(error: HTTPException) -> ResponseReturnValue:

@@ -143,6 +143,11 @@ def cookie_name(settings: Settings, name: str) -> str:
     return f"__Host-{name}" if settings.server.is_https else name
 
 
+def sent_no_cookies() -> bool:
+    """Whether the browser sent no cookie at all: it keeps none, or they were deleted since the page came."""
+    return not request.cookies
+
+
 def configure(app: Flask, settings: Settings) -> None:
     """Put the rules of this module around every request of `app`."""
     app.config.update(
