@@ -45,7 +45,7 @@ check: $(DEV) ## Quickly: lint, format, types, import contracts, and the suite o
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
-	@$(RUN) -m pytest -q -n auto --dist loadfile -m "not browser and not redis"
+	@$(RUN) -m pytest -q -n auto --dist loadfile -m "not browser and not redis and not installation"
 
 .PHONY: format
 format: $(DEV) ## Put the code in order, as `make check` wants it

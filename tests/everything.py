@@ -1,6 +1,7 @@
 """`make test`: everything that must hold, in order, with what it could not check said out loud.
 
-lint · format · types · import contracts · the suite on SQLite · the suite on PostgreSQL · pages in Chromium.
+lint · format · types · import contracts · the suite on SQLite, with its coverage · the suite on PostgreSQL ·
+pages in Chromium · the installation on a new machine.
 Chromium, PostgreSQL and Redis are installed from Debian's packages where they are missing and that is possible;
 otherwise the run ends non-zero, unless ALLOW_MISSING=1.
 """
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 ROOM = 2 << 30
 """Bytes that have to be free in memory to have temporary files there."""
+SUITE = "not browser and not installation"
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
 
 
@@ -70,14 +72,15 @@ def main() -> int:
     run.stage("Format", [str(BIN / "ruff"), "format", "--check", "."])
     run.stage("Types", [str(BIN / "mypy")])
     run.stage("Import contracts", [str(BIN / "lint-imports")])
-    suite = [*PYTEST, "-m", "not browser" if run.has(REDIS) else "not browser and not redis"]
-    run.stage("Suite on SQLite", suite)
+    suite = [*PYTEST, "-m", SUITE if run.has(REDIS) else f"{SUITE} and not redis"]
+    run.stage("Suite on SQLite", [*suite, "--cov", "--cov-report=term"])
     if run.has(POSTGRESQL) and (programs := postgresql.programs()):
         with postgresql.a_server(programs) as url:
-            others = [*PYTEST, "-m", "not browser and not redis"]  # limits are no matter of the database
+            others = [*PYTEST, "-m", f"{SUITE} and not redis"]  # limits are no matter of the database
             run.stage("Suite on PostgreSQL", others, TEST_DATABASE=url)
     if run.has(CHROMIUM):
         run.stage("Pages in Chromium", [*PYTEST, "-m", "browser"])
+    run.stage("The installation on a new machine", [sys.executable, "-m", "pytest", "-q", "-m", "installation"])
 
     shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
     print(f"\n=== Done in {time.monotonic() - began:.0f} s")
