@@ -19,7 +19,7 @@ from typing import Any, Final
 import click
 import structlog
 from flask import Flask
-from sqlalchemy import ColumnElement, exists
+from sqlalchemy import ColumnElement, exists, true
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -73,11 +73,11 @@ RETENTION: Final = (  # security.md §6.4
     Kept(RefreshFamily.expires_at, "expired"),
     Kept(RefreshFamily.revoked_at, "revoked"),
     Kept(Revoked.expires_at, "expired"),
-    Kept(Seen.expires_at, "expired"),
+    Kept(Seen.expires_at, "counters"),
     Kept(BrowserSession.expires_at, "sessions"),
     Kept(SessionClient.since, "sessions"),
     Kept(KnownDevice.expires_at, "expired"),
-    Kept(Guesses.expires_at, "expired"),
+    Kept(Guesses.expires_at, "counters"),
     Kept(KeptForm.expires_at, "expired"),
     Kept(PersonalSecret.expires_at, "expired"),
     Kept(EmailProof.expires_at, "expired"),
@@ -100,6 +100,30 @@ RETENTION: Final = (  # security.md §6.4
 
 
 @dataclass(frozen=True, slots=True)
+class Most:
+    """Of the rows of which `only` holds, the newest `most` by `column` stay; with `per`, of each value of that."""
+
+    column: InstrumentedAttribute[Any]
+    most: int
+    only: ColumnElement[bool]
+    per: InstrumentedAttribute[Any] | None = None
+
+
+BOUNDS: Final = (  # what strangers, or one person alone, could make without end (docs/storage.md)
+    Most(EmailProof.expires_at, 50_000, true()),
+    Most(
+        Registration.expires_at, 20_000,
+        Registration.used_at.is_(None) & ~exists().where(EmailProof.registration_id == Registration.id),
+    ),
+    Most(Guesses.expires_at, 200_000, true()),
+    Most(BrowserSession.expires_at, 200, BrowserSession.ended_at.is_not(None), BrowserSession.person_id),
+    Most(KnownDevice.expires_at, 50, true(), KnownDevice.person_id),
+    Most(Message.sent_at, 200_000, Message.sent_at.is_not(None)),
+    Most(Message.failed_at, 200_000, Message.failed_at.is_not(None)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """What one worker does every so often; `lease` is how long it may take before another may begin it."""
 
@@ -118,12 +142,12 @@ def sign_checkpoint(work: Work) -> None:
 
 
 def clean(work: Work) -> None:
-    """Delete what has had its time, table by table; a table that cannot be cleaned does not keep the others."""
+    """Delete what has had its time, and what there is too much of; a table that cannot be cleaned is passed over."""
     stop_at = time.monotonic() + ROUND
-    for kept in RETENTION:
-        name = f"{kept.column.class_.__tablename__}.{kept.column.key}"
+    for rule in (*RETENTION, *BOUNDS):
+        name = f"{rule.column.class_.__tablename__}.{rule.column.key}"
         try:
-            gone = _clean_one(work, kept, stop_at)
+            gone = _clean_one(work, rule, stop_at)
         except SQLAlchemyError:
             _log.exception("could not be cleaned", name=name)
             continue
@@ -134,17 +158,26 @@ def clean(work: Work) -> None:
             return
 
 
-def _clean_one(work: Work, kept: Kept, stop_at: float) -> int:
-    only = () if kept.only is None else (kept.only,)
-    gone, more = 0, True
-    while more and time.monotonic() < stop_at:
+def _clean_one(work: Work, rule: Kept | Most, stop_at: float) -> int:
+    gone = 0
+    while time.monotonic() < stop_at:
         with work():
-            before = clock.now() - timedelta(days=getattr(runtime.settings().retention, kept.days))
-            count = cleaning.batch(kept.column, before, *only)
-        gone, more = gone + count, count == cleaning.BATCH
-        if more:
-            time.sleep(PAUSE)
+            count, is_last = _batch(rule)
+        gone += count
+        if is_last:
+            break
+        time.sleep(PAUSE)
     return gone
+
+
+def _batch(rule: Kept | Most) -> tuple[int, bool]:
+    """Delete some rows; how many they were, and whether no more are to go."""
+    if isinstance(rule, Most):
+        count = cleaning.surplus(rule.column, rule.most, rule.only, per=rule.per)
+        return count, count == 0
+    before = clock.now() - timedelta(days=getattr(runtime.settings().retention, rule.days))
+    count = cleaning.batch(rule.column, before, *(() if rule.only is None else (rule.only,)))
+    return count, count < cleaning.BATCH
 
 
 JOBS: Final = (

@@ -23,7 +23,7 @@ from idp.foundation.settings import ROOT
 from idp.foundation.web import transactions
 from idp.jobs import cleaning, heart, lease
 from idp.jobs.models import Heartbeat, Job
-from idp.oidc.models import Code, Seen
+from idp.oidc.models import Code, Revoked, Seen
 from idp.onboarding.models import EmailProof, JoinRequest, Registration
 from idp.outbox import post
 from idp.outbox.models import Message
@@ -217,9 +217,18 @@ class TestCheckpoint:
 
 
 class TestCleaning:
-    def test_a_code_is_kept_for_a_day_after_it_expired_so_that_a_replay_is_seen(self, work, todo, clock):
+    def test_what_was_revoked_is_kept_for_a_day_after_it_expired(self, work, todo, clock):
         with work() as session:
-            kept, gone = a_seen(timedelta(hours=23)), a_seen(timedelta(hours=25))
+            kept, gone = (Revoked(name=f"{hours}", at=clocks.now(), expires_at=clocks.now() - timedelta(hours=hours))
+                          for hours in (23, 25))  # fmt: skip
+            session.add_all([kept, gone])
+        worker.clean(todo)
+        with work() as session:
+            assert session.scalars(select(Revoked.name)).all() == ["23"]
+
+    def test_the_id_of_a_proof_goes_when_the_proof_itself_is_too_old(self, work, todo, clock):
+        with work() as session:
+            kept, gone = a_seen(timedelta(seconds=-1)), a_seen(timedelta(seconds=1))
             session.add_all([kept, gone])
         worker.clean(todo)
         with work() as session:

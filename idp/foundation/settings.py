@@ -243,6 +243,7 @@ class Retention(Section):
     """What is kept how long, in days (security.md §6.4)."""
 
     expired: Annotated[int, Field(ge=0)]
+    counters: Annotated[int, Field(ge=0)]
     registrations: Annotated[int, Field(ge=1)]
     outbox: Annotated[int, Field(ge=1)]
     outbox_failed: Annotated[int, Field(ge=1)]

@@ -1,9 +1,9 @@
-"""Delete what has had its time, in batches: oldest first, a short transaction each (security.md §6.4)."""
+"""Delete what has had its time, and what there is too much of: oldest first, a short transaction each."""
 
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Table, delete, select, tuple_
+from sqlalchemy import ColumnElement, CursorResult, Select, Table, delete, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from idp.foundation.database import Base, connection
@@ -16,8 +16,33 @@ def batch(column: InstrumentedAttribute[Any], before: datetime, *only: ColumnEle
 
     Returns how many; below `BATCH`, there are no more. The column wants an index.
     """
-    table = cast("Table", cast("type[Base]", column.class_).__table__)
-    key = tuple_(*table.primary_key.columns)
+    table = _table(column)
     oldest = select(*table.primary_key.columns).where(column < before, *only).order_by(column).limit(BATCH)
-    deleted = connection().execute(delete(table).where(key.in_(oldest)))
+    return _delete(table, oldest)
+
+
+def surplus(
+    column: InstrumentedAttribute[Any], most: int, *only: ColumnElement[bool], per: InstrumentedAttribute[Any] | None
+) -> int:
+    """Delete up to `BATCH` rows beyond the newest `most` by `column`, of those of which `only` hold.
+
+    With `per`, `most` is for each value of that column. Returns how many; at 0, there is nothing left to delete.
+    """
+    table = _table(column)
+    newest_first = select(*table.primary_key.columns).where(*only).order_by(column.desc())
+    if per is None:
+        return _delete(table, newest_first.offset(most).limit(BATCH))
+    crowded = select(per).where(*only).group_by(per).having(func.count() > most).limit(1)
+    return sum(
+        _delete(table, newest_first.where(per == whose).offset(most).limit(BATCH))
+        for whose in connection().scalars(crowded).all()
+    )
+
+
+def _table(column: InstrumentedAttribute[Any]) -> Table:
+    return cast("Table", cast("type[Base]", column.class_).__table__)
+
+
+def _delete(table: Table, keys: Select[Any]) -> int:
+    deleted = connection().execute(delete(table).where(tuple_(*table.primary_key.columns).in_(keys)))
     return cast("CursorResult[Any]", deleted).rowcount

@@ -15,7 +15,7 @@ from authlib.oidc.core.errors import RequestURINotSupportedError
 
 from idp.foundation import scopes as scope
 from idp.keys import ring
-from idp.oidc import claims, client as clients, errors, responses
+from idp.oidc import bounds, claims, client as clients, errors, incoming, requests, responses
 from idp.oidc.client import OAuthClient
 from idp.oidc.extensions import dpop
 from idp.oidc.incoming import AUTHORIZE, PAR, Request
@@ -65,6 +65,14 @@ def parameters_are_sound(request: Request) -> None:
     """Each once, of bounded size, without control characters."""
     if fault := request.sent.fault():
         raise errors.invalid(*fault)
+
+
+def small_enough_to_store(request: Request) -> None:
+    """In all, because most requests wait while a person is asked things."""
+    stored = requests.stored(request.sent)
+    if len(incoming.as_json(stored)) > bounds.MAX_BYTES:
+        longest = max(stored["values"], key=lambda name: len(incoming.as_json(stored["values"][name])))
+        raise errors.invalid(longest, f"the parameters take more than {bounds.MAX_BYTES} bytes in all")
 
 
 def no_request_uri_of_others(request: Request) -> None:
@@ -231,6 +239,7 @@ CHECKS: Final[tuple[tuple[Check, frozenset[str]], ...]] = (
     (redirect_uri_is_registered, BOTH),  # from here on an error at authorize is redirected
     (parameters_are_sound, BOTH),
     (no_request_uri_of_others, BOTH),
+    (small_enough_to_store, BOTH),
     (pushed_if_it_must_be, frozenset({AUTHORIZE})),
     (signed_if_it_must_be, BOTH),
     (response_type_is_code, BOTH),

@@ -18,7 +18,7 @@ from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import connection
 from idp.foundation.errors import Refusal
-from idp.oidc import errors, once
+from idp.oidc import bounds, errors, once
 from idp.oidc.client import OAuthClient
 from idp.oidc.models import DeviceCode
 from idp.oidc.tokens import Basis
@@ -68,14 +68,15 @@ class Asked:
 
 def issue(client: OAuthClient, scopes: frozenset[str], resource: frozenset[str]) -> Pair:
     """A new pair of codes for what `client` asks."""
-    now = clock.now()
+    now, network = clock.now(), bounds.network_of(client, proven=True)
     while True:
         pair = Pair(crypto.new_secret(), "".join(secrets.choice(LETTERS) for _ in range(LENGTH)))
         if once.note(
             DeviceCode, digest=crypto.digest(pair.device), user_digest=_of_user(pair.user), client_id=client.id,
-            scopes=scopes, resource=resource, interval=INTERVAL, poll_after=now, created_at=now,
+            network=network, scopes=scopes, resource=resource, interval=INTERVAL, poll_after=now, created_at=now,
             expires_at=now + timedelta(seconds=LIFETIME),
         ):  # fmt: skip
+            bounds.trim(DeviceCode, client.id, network)
             return pair
 
 

@@ -7,7 +7,7 @@ Access tokens are not here: they are JWTs, proved by their signature and the aut
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.foundation.database import Base
@@ -17,10 +17,16 @@ class AuthorizationRequest(Base):
     """A kept request: pushed (RFC 9126) or stored on arrival. Spent when it is answered."""
 
     __tablename__ = "authorization_requests"
+    __table_args__ = (
+        Index("ix_authorization_requests_network", "network", "created_at"),
+        Index("ix_authorization_requests_client", "client_id", "created_at"),
+    )
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     """Of the id in `urn:ietf:params:oauth:request_uri:<id>`."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    network: Mapped[str | None]
+    """The address it is counted under; None where the client authenticated and pushed it."""
     params: Mapped[dict[str, Any]]
     """The authorization request's parameters, by name."""
     pushed: Mapped[bool]
@@ -66,12 +72,18 @@ class DeviceCode(Base):
     """A device's request (RFC 8628): it polls with one code while a person types the other."""
 
     __tablename__ = "device_codes"
+    __table_args__ = (
+        Index("ix_device_codes_network", "network", "created_at"),
+        Index("ix_device_codes_client", "client_id", "created_at"),
+    )
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     """Of the device code."""
     user_digest: Mapped[bytes] = mapped_column(unique=True)
     """Of the user code; keyed, because eight letters can be tried out."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    network: Mapped[str | None]
+    """The address it is counted under; None where the client authenticated."""
     scopes: Mapped[frozenset[str]]
     resource: Mapped[frozenset[str]]
     interval: Mapped[int]

@@ -5,11 +5,8 @@ from flask import Request as FlaskRequest, Response, request as browser_request
 from idp.foundation import database, runtime
 from idp.oidc import errors, requests, server as protocol
 from idp.oidc.extensions import dpop
-from idp.oidc.incoming import PAR, Parameters, Request
+from idp.oidc.incoming import PAR, Request
 from idp.oidc.server import Server
-
-CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_type", "request"})
-"""Of the form, what is never kept; a request object was opened, and what it says stands in its place."""
 
 
 def answer(asked: FlaskRequest) -> Response:
@@ -29,9 +26,6 @@ def _push(server: Server, request: Request) -> Response:
         server.get_authorization_grant(request).validate_authorization_request()
     except errors.NotToBeRedirected as refused:
         raise errors.invalid(refused.parameter, refused.fact) from refused
-    kept = {name: value for name, value in request.sent.values.items() if name not in CREDENTIALS}
-    urn = requests.keep(
-        Parameters(kept, request.sent.resources), request.client, pushed=True, shown=False, dpop_jkt=request.dpop_jkt
-    )
+    urn = requests.keep(request.sent, request.client, pushed=True, shown=False, dpop_jkt=request.dpop_jkt)
     said = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}
     return protocol.answered(said, 201)

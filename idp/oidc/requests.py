@@ -16,16 +16,18 @@ from idp.foundation import clock, crypto, database, runtime
 from idp.foundation.database import Instant
 from idp.foundation.prepared import Prepared
 from idp.foundation.web import security
-from idp.oidc import client as clients
+from idp.oidc import bounds, client as clients
 from idp.oidc.client import OAuthClient
 from idp.oidc.errors import StaleRequest
-from idp.oidc.incoming import Kept, Parameters, Request
+from idp.oidc.incoming import AUTHORIZATION, Kept, Parameters, Request
 from idp.oidc.models import AuthorizationRequest
 from idp.onboarding import origin
 
 URN: Final = "urn:ietf:params:oauth:request_uri:"
 COOKIE: Final = "browser"
 AUTHORIZE_PATH: Final = "/oauth/authorize"
+STORED: Final = AUTHORIZATION - {"request", "request_uri"}
+"""The parameters that are stored; `resource` stands apart, because it may be repeated."""
 WHY: Final = {
     "unknown": "We do not know this request. It may be too long ago, or the link to us was not complete.",
     "expired": "It was left open for too long.",
@@ -55,16 +57,28 @@ def is_ours(request_uri: str | None) -> bool:
 
 
 def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dpop_jkt: str | None = None) -> str:
-    """Store a request and return its URN. `shown` binds it to this browser at once."""
+    """Store a request and return its URN. `shown` binds it to this browser at once.
+
+    Only the parameters of an authorization request are stored. Of one address, and of one client, the oldest
+    requests make room (`bounds`).
+    """
     secret, now, tokens = crypto.new_secret(), clock.now(), runtime.settings().tokens
     lifetime = tokens.interaction if shown else tokens.pushed_request
+    network = bounds.network_of(client, proven=pushed)
     _KEEP.run(
-        digest=crypto.digest(secret), client_id=client.id, pushed=pushed, dpop_jkt=dpop_jkt,
-        params={"values": sent.values, "resource": list(sent.resources)},
+        digest=crypto.digest(secret), client_id=client.id, network=network, pushed=pushed, dpop_jkt=dpop_jkt,
+        params=stored(sent),
         browser=this_browser() if shown else None, shown_at=now if shown else None,
         created_at=now, expires_at=now + timedelta(seconds=lifetime), used_at=None,
     )  # fmt: skip
+    bounds.trim(AuthorizationRequest, client.id, network)
     return URN + secret
+
+
+def stored(sent: Parameters) -> dict[str, Any]:
+    """What is stored of a request: never a credential, nor the request object whose claims stand in its place."""
+    values = {name: value for name, value in sent.values.items() if name in STORED}
+    return {"values": values, "resource": list(dict.fromkeys(sent.resources))}
 
 
 def put_back(request: Request, urn: str) -> None:

@@ -104,6 +104,6 @@ def _note(said: dict[str, Any], client: OAuthClient) -> None:
     jti = said.get("jti")
     if not isinstance(jti, str) or not jti:
         raise BadJwt("it has no jti")
-    kept_until = clock.now() + timedelta(seconds=LONGEST + runtime.settings().tokens.skew)
+    kept_until = clock.now() + timedelta(seconds=LONGEST + 2 * runtime.settings().tokens.skew)
     if not once.note(Seen, digest=crypto.keyed(b"assertion", client.id, jti), expires_at=kept_until):
         raise BadJwt("its jti was used before")

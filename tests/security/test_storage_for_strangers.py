@@ -1,0 +1,268 @@
+"""S49: rows that a caller can make without being signed in: each has a size, a count and a rate."""
+
+import re
+import secrets
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import func, select
+
+from idp import worker
+from idp.estabs.models import Administrator
+from idp.foundation import clock as clocks, crypto
+from idp.foundation.database import db
+from idp.foundation.web import transactions
+from idp.jobs import cleaning
+from idp.oidc import bounds
+from idp.oidc.models import AuthorizationRequest, DeviceCode, Seen
+from idp.onboarding.models import EmailProof, Registration
+from idp.outbox.models import Message
+from idp.partners import journal
+from idp.partners.journal import Failure
+from idp.partners.models import ClientEvent
+from idp.signin.models import BrowserSession, Guesses, KnownDevice
+from tests.factories import a_client, a_school, an_administrator
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
+
+
+@pytest.fixture
+def todo(app, settings):
+    return partial(transactions.work, app)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """The bounds of the protocol's rows, small enough to reach."""
+    monkeypatch.setattr(bounds, "MAX_OF_A_NETWORK", 5)
+    monkeypatch.setattr(bounds, "MAX_OF_A_CLIENT", 8)
+
+
+def rows(work, model, *only):
+    with work() as session:
+        return session.scalar(select(func.count()).select_from(model).where(*only))
+
+
+def waiting(response):
+    """The address at which the kept request goes on."""
+    return parse_qs(urlsplit(response.location).query)["next"][0]
+
+
+def at(address):
+    return {"environ_overrides": {"REMOTE_ADDR": address}}
+
+
+def test_every_table_is_in_the_document_and_nothing_else_is():
+    lines = re.findall(r"^\| ([a-z_, ]+) \| [^|]+ \| [^|]+ \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    named = [name for line in lines for name in line.split(", ") if name != "table"]
+    assert sorted(named) == sorted(db.metadata.tables)
+
+
+class TestRequests:
+    def test_what_we_do_not_know_is_not_stored(self, web, world):
+        web.get(world.partner.link(extra="x" * 4000, utm_source="y" * 4000))
+        web.get(world.partner.link(code_verifier="v" * 43, client_secret="s" * 40))
+        world.partner.posts(web, "/oauth/par", world.partner.parameters(extra="z" * 4000))
+        with world.work() as session:
+            stored = session.scalars(select(AuthorizationRequest.params)).all()
+        assert len(stored) == 3
+        assert all(params["values"] == world.partner.parameters() for params in stored)
+
+    @pytest.mark.parametrize("way", ["by address", "pushed"])
+    def test_sixteen_kilobytes_in_all_and_the_longest_is_named(self, web, world, way):
+        sent = world.partner.parameters(state="\N{SNOWMAN}" * 4000, nonce="n" * 500)
+        if way == "pushed":
+            answer = world.partner.posts(web, "/oauth/par", sent)
+            said = answer.json["error_description"]
+            assert answer.status_code == 400
+        else:
+            said = web.get(world.partner.link(**sent)).location
+        assert "state" in said
+        assert "16384" in said
+        assert rows(world.work, AuthorizationRequest) == 0
+
+    def test_what_may_be_long_still_fits(self, web, world):
+        assert "error" not in web.get(world.partner.link(state="s" * 4096, nonce="n" * 512)).location
+        assert rows(world.work, AuthorizationRequest) == 1
+
+    def test_a_resource_repeated_is_stored_once(self, web, world):
+        link = world.partner.link() + "&resource=urn:none" * 500
+        web.get(link)
+        assert rows(world.work, AuthorizationRequest) <= 1
+
+    def test_an_address_has_so_many_and_the_oldest_go(self, another, world, few, clock):
+        browsers = [another() for _ in range(8)]
+        places = []
+        for browser in browsers:
+            places.append(waiting(browser.get(world.partner.link(), **at("192.0.2.1"))))
+            clock.move(timedelta(seconds=1))
+        other = another()
+        elsewhere = waiting(other.get(world.partner.link(), **at("198.51.100.9")))
+        assert rows(world.work, AuthorizationRequest) == 6
+        assert browsers[0].get(places[0]).status_code == 400
+        assert browsers[-1].get(places[-1]).status_code == 303
+        assert other.get(elsewhere).status_code == 303
+
+    def test_answered_ones_count_too(self, web, world, few):
+        for _ in range(9):
+            assert "login_required" in web.get(world.partner.link(prompt="none")).location
+        assert rows(world.work, AuthorizationRequest) <= 5
+
+    def test_all_addresses_of_a_network_are_one(self, another, world, few):
+        for number in range(9):
+            another().get(world.partner.link(), **at(f"2001:db8:1:1::{number:x}"))
+        assert rows(world.work, AuthorizationRequest) == 5
+
+    def test_a_client_has_so_many_from_however_many_addresses(self, another, world, few):
+        for number in range(12):
+            another().get(world.partner.link(), **at(f"192.0.2.{number}"))
+        assert rows(world.work, AuthorizationRequest) == 8
+
+    def test_strangers_do_not_push_out_what_a_client_pushed(self, another, world, few):
+        pushed = world.partner.posts(another(), "/oauth/par", world.partner.parameters()).json["request_uri"]
+        for number in range(20):
+            another().get(world.partner.link(), **at(f"192.0.2.{number}"))
+        shown = another().get("/oauth/authorize", query_string={"client_id": world.partner.id, "request_uri": pushed})
+        assert shown.status_code == 303
+
+    def test_a_client_pushes_more_than_an_address_may_and_not_without_end(self, web, world, few):
+        for _ in range(12):
+            world.partner.posts(web, "/oauth/par", world.partner.parameters())
+        assert rows(world.work, AuthorizationRequest) == 8
+
+    def test_a_public_client_counts_as_a_stranger(self, web, world, few):
+        public = world.another(token_endpoint_auth_method="none")
+        for _ in range(7):
+            assert public.posts(web, "/oauth/par", public.parameters()).status_code == 201
+        assert rows(world.work, AuthorizationRequest) == 5
+
+
+class TestDeviceCodes:
+    GRANTS = frozenset({"urn:ietf:params:oauth:grant-type:device_code", "refresh_token"})
+
+    def test_an_address_has_so_many(self, web, world, few):
+        device = world.another(token_endpoint_auth_method="none", grant_types=self.GRANTS)
+        for _ in range(9):
+            answer = device.posts(web, "/oauth/device_authorization", {"scope": "school", "extra": "x" * 4000})
+            assert answer.status_code == 200
+        assert rows(world.work, DeviceCode) == 5
+
+    def test_a_client_that_authenticates_has_so_many(self, web, world, few):
+        device = world.another(grant_types=self.GRANTS)
+        for _ in range(12):
+            assert device.posts(web, "/oauth/device_authorization", {"scope": "school"}).status_code == 200
+        assert rows(world.work, DeviceCode) == 8
+
+
+class TestWhatTheWorkerTrims:
+    @pytest.fixture
+    def three(self, monkeypatch):
+        small = tuple(worker.Most(each.column, 3, each.only, each.per) for each in worker.BOUNDS)
+        monkeypatch.setattr(worker, "BOUNDS", small)
+        monkeypatch.setattr(cleaning, "BATCH", 2)
+        monkeypatch.setattr(worker, "PAUSE", 0)
+
+    def test_registrations_and_their_proofs(self, work, todo, three):
+        with work() as session:
+            school, now = a_school(), clocks.now()
+            for number in range(8):
+                session.add(
+                    Registration(
+                        id=f"reg-{number}", school_id=school.id, name="Jo", email=f"{number}@oakhill.example",
+                        mobile="+447700900123", declared_at=now, browser=b"b", created_at=now,
+                        expires_at=now + timedelta(days=1, seconds=number),
+                    )
+                )  # fmt: skip
+                session.flush()
+                if number > 2:
+                    session.add(
+                        EmailProof(
+                            digest=secrets.token_bytes(32), purpose="register", registration_id=f"reg-{number}",
+                            email="a@b.example", email_folded="a@b.example", created_at=now,
+                            expires_at=now + timedelta(seconds=number),
+                        )
+                    )  # fmt: skip
+        worker.clean(todo)
+        with work() as session:
+            assert sorted(session.scalars(select(EmailProof.registration_id))) == ["reg-5", "reg-6", "reg-7"]
+            assert sorted(session.scalars(select(Registration.id))) == [f"reg-{number}" for number in range(2, 8)]
+
+    def test_guesses_at_names_and_never_the_locks_first(self, work, todo, three):
+        with work() as session:
+            now = clocks.now()
+            locked = now + timedelta(minutes=75)
+            session.add(Guesses(key=b"locked", count=10, locked_until=now + timedelta(minutes=15), expires_at=locked))
+            for number in range(9):
+                later = now + timedelta(minutes=5, seconds=number)
+                session.add(Guesses(key=crypto.digest(str(number)), count=1, locked_until=None, expires_at=later))
+        worker.clean(todo)
+        with work() as session:
+            left = session.scalars(select(Guesses.key)).all()
+        assert len(left) == 3
+        assert b"locked" in left
+
+    def test_ended_sessions_and_devices_of_one_person(self, work, todo, three):
+        with work() as session:
+            now, busy, other = clocks.now(), an_administrator(), an_administrator()
+            for person, times in ((busy, 7), (other, 2)):
+                for number in range(times):
+                    for ended in (None, now):
+                        session.add(a_session(person, number, ended))
+                    until = now + timedelta(days=number + 1)
+                    session.add(KnownDevice(digest=secrets.token_bytes(32), person_id=person.id, expires_at=until))
+            busy_id, other_id = busy.id, other.id
+        worker.clean(todo)
+        is_over, of_busy = BrowserSession.ended_at.is_not(None), BrowserSession.person_id == busy_id
+        assert rows(work, BrowserSession, of_busy, is_over) == 3
+        assert rows(work, BrowserSession, of_busy, ~is_over) == 7  # those end by themselves
+        assert rows(work, KnownDevice, KnownDevice.person_id == busy_id) == 3
+        assert rows(work, BrowserSession, BrowserSession.person_id == other_id) == 4
+        assert rows(work, KnownDevice, KnownDevice.person_id == other_id) == 2
+
+    def test_messages_that_were_sent_or_failed_and_none_that_waits(self, work, todo, three):
+        with work() as session:
+            now = clocks.now()
+            for number in range(6):
+                for state in ({"sent_at": now}, {"failed_at": now}, {}):
+                    session.add(
+                        Message(
+                            id=crypto.new_id("msg"), kind="email", name="x", created_at=now, due_at=now,
+                            give_up_at=now, attempts=number, **state,
+                        )
+                    )  # fmt: skip
+        worker.clean(todo)
+        waits = Message.sent_at.is_(None) & Message.failed_at.is_(None)
+        assert rows(work, Message, waits) == 6
+        assert rows(work, Message) == 12
+
+    def test_ids_of_proofs_as_soon_as_the_proofs_are_too_old(self, work, todo, clock):
+        with work() as session:
+            session.add(Seen(digest=b"old", expires_at=clocks.now() - timedelta(seconds=1)))
+            session.add(Seen(digest=b"new", expires_at=clocks.now() + timedelta(seconds=1)))
+        worker.clean(todo)
+        with work() as session:
+            assert session.scalars(select(Seen.digest)).all() == [b"new"]
+
+
+def test_a_client_log_keeps_the_newest(work, monkeypatch):
+    monkeypatch.setattr(journal, "MOST", 4)
+    with work():
+        client = a_client().id
+        for number in range(9):
+            journal.note(client, Failure("GET /", "invalid_request", "state", f"{number} " + "x" * 9000))
+    with work() as session:
+        facts = session.scalars(select(ClientEvent.fact)).all()
+    assert len(facts) == 4
+    assert max(len(fact) for fact in facts) <= journal.LONGEST
+
+
+def a_session(person: Administrator, number: int, ended):
+    now = clocks.now()
+    return BrowserSession(
+        digest=secrets.token_bytes(32), sid=crypto.new_id("ses"), kind="administrator", person_id=person.id,
+        signed_in_at=now, amr=frozenset({"pwd"}), acr="x", device="x", address="192.0.2.1", created_at=now,
+        last_used_at=now, expires_at=now + timedelta(hours=number), ended_at=ended, why_ended=None,
+    )  # fmt: skip
