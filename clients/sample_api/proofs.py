@@ -12,7 +12,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
-ALGS = ("PS256", "ES256", "EdDSA")
+ALGS = ("PS256", "ES256", "EdDSA", "Ed25519")
 LONGEST = 8192
 """Characters of a proof."""
 OLDEST, SKEW = 60, 15

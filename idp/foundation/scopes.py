@@ -8,13 +8,24 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from idp.foundation.settings import ROOT
 
 _WORDS = re.compile(r"[\x20\x21\x23-\x5B\x5D-\x7E]*")
 LIMIT = 2048
 """Characters of a scope parameter."""
+
+CLAIMS: Final[dict[str, tuple[str, ...]]] = {
+    "profile": (
+        "name", "given_name", "family_name", "preferred_username", "locale", "zoneinfo", "updated_at",
+    ),
+    "email": ("email", "email_verified"),
+    "phone": ("phone_number", "phone_number_verified"),
+    "organisation": ("organisation", "estab_id", "estab_status", "role"),
+}  # fmt: skip
+"""What each scope says of a person and their school (OpenID Connect Core §5.4; `organisation` is ours)."""
+SCOPE_OF: Final = {name: scope for scope, names in CLAIMS.items() for name in names}
 
 
 class UnknownScope(ValueError):

@@ -1,4 +1,4 @@
-"""How a client proves who it is: by one method per request, and only by the one it is registered with.
+"""How a client proves who it is: by one method per request, and only as it is registered.
 
 Whatever is wrong, the answer is the same (`errors.invalid_client`); secrets are compared as digests, so any
 characters may be sent (protocol.md §4.2, 2).
@@ -58,9 +58,10 @@ def why_not(request: Request, method: str) -> tuple[str, str]:
     client = clients.find(_claimed(request.authorization, request.sent))
     if client is None:
         return "client_id", "this client, or its partner, is disabled"
-    registered = client.registered.token_endpoint_auth_method
-    if method != registered:
-        return "client authentication", f"was by {method}, and the client is registered for {registered}"
+    registered, pinned = client.registered.token_endpoint_auth_method, client.registered.pin_token_endpoint_auth_method
+    if not client.check_endpoint_auth_method(method, "token"):
+        alone = " alone" if pinned else ""
+        return "client authentication", f"was by {method}, and the client is registered for {registered}{alone}"
     return "client_secret", "missing, expired, or not one of the client's"
 
 

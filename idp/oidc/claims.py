@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import Any, Final, Literal
 
 from idp.foundation import crypto, runtime
+from idp.foundation.scopes import CLAIMS, SCOPE_OF
 from idp.keys import ring
 from idp.oidc.client import OAuthClient
 from idp.oidc.errors import InvalidTarget
@@ -18,16 +19,6 @@ from idp.sharing.live import State
 
 Place = Literal["id_token", "access_token", "userinfo", "introspection"]
 
-CLAIMS: Final[dict[str, tuple[str, ...]]] = {
-    "profile": (
-        "name", "given_name", "family_name", "preferred_username", "locale", "zoneinfo", "updated_at",
-    ),
-    "email": ("email", "email_verified"),
-    "phone": ("phone_number", "phone_number_verified"),
-}  # fmt: skip
-"""Claims a client may ask for by name, and the scope each belongs to."""
-SCOPE_OF: Final = {name: scope for scope, names in CLAIMS.items() for name in names}
-ABOUT_SCHOOL: Final = ("organisation", "estab_id", "estab_status")
 ALWAYS: Final = ("iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid")
 
 ESTABLISHMENT: Final = {"id": "001", "name": "Establishment"}
@@ -44,6 +35,7 @@ class Person:
     email: str
     mobile: str
     mobile_confirmed_at: datetime | None
+    role: str
     updated_at: datetime
 
 
@@ -69,7 +61,7 @@ class School:
     town: str
     county: str
     postcode: str
-    telephone: str
+    telephone_e164: str
     low_age: int | None
     high_age: int | None
 
@@ -93,11 +85,10 @@ def about(
     wanted = set(named)
     if place == "userinfo":
         wanted |= {name for scope, names in CLAIMS.items() if scope in held for name in names}
-    said = {name: value for name, value in _of_person(person).items() if name in wanted} if person else {}
-    if place == "userinfo" and "organisation" in held:
-        said |= of_estab
-        if school is not None:
-            said["organisation"] = _organisation(state.estab_id, school)
+    known: dict[str, Any] = of_estab | (_of_person(person) if person else {})
+    said = {name: value for name, value in known.items() if name in wanted}
+    if school is not None and "organisation" in wanted:
+        said["organisation"] = _organisation(state.estab_id, school)
     return said
 
 
@@ -168,6 +159,7 @@ def _of_person(person: Person) -> dict[str, Any]:
         "updated_at": int(person.updated_at.timestamp()),
         "email": person.email, "email_verified": True,  # nobody becomes an administrator before it is
         "phone_number": person.mobile, "phone_number_verified": person.mobile_confirmed_at is not None,
+        "role": person.role,
     }  # fmt: skip
     return {name: value for name, value in said.items() if value is not None and value != ""}
 
@@ -188,7 +180,7 @@ def _organisation(estab: str, school: School) -> dict[str, Any]:
         "status": {"id": int(school.status_code) if school.status_code.isdigit() else None, "name": school.status_name},
         "closedOn": school.closed_on.isoformat() if school.closed_on else None,
         "address": ", ".join(line for line in lines if line),
-        "telephone": school.telephone or None,
+        "telephone": school.telephone_e164 or None,
         "statutoryLowAge": school.low_age,
         "statutoryHighAge": school.high_age,
     }

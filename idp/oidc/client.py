@@ -10,6 +10,7 @@ from authlib.oauth2.rfc6749 import ClientMixin
 
 from idp.foundation import runtime, scopes
 from idp.partners import registry
+from idp.partners.metadata import SENT_SECRETS
 from idp.partners.snapshots import Snapshot
 
 PARTS: Final = ("scheme", "host", "port", "path", "query", "fragment")
@@ -103,8 +104,14 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
         return registry.secret_matches(self.registered, client_secret)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Whether `method` is the registered one, at every endpoint alike."""
-        return self.registered.token_endpoint_auth_method == method
+        """Whether the client may authenticate by `method`, at every endpoint alike: as registered.
+
+        A secret that is sent may come by Basic or in the form, whichever is registered, unless it is pinned: it is
+        the same secret, and most client software chooses the way by itself.
+        """
+        registered = self.registered.token_endpoint_auth_method
+        is_free = not self.registered.pin_token_endpoint_auth_method and {registered, method} <= SENT_SECRETS
+        return registered == method or is_free
 
     def check_response_type(self, response_type: str) -> bool:
         """`code`, for clients that may redeem one."""

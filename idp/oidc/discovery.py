@@ -76,7 +76,7 @@ def metadata() -> dict[str, Any]:
         "prompt_values_supported": list(checks.PROMPTS),
         "display_values_supported": ["page"],
         "claim_types_supported": ["normal"],
-        "claims_supported": [*claims.ALWAYS, *claims.SCOPE_OF, *claims.ABOUT_SCHOOL],
+        "claims_supported": [*claims.ALWAYS, *scopes.SCOPE_OF],
         "claims_parameter_supported": True,
         "request_parameter_supported": True,
         "request_object_signing_alg_values_supported": list(jwts.ASYMMETRIC),

@@ -23,10 +23,12 @@ from idp.foundation import clock, runtime
 Key = RSAKey | ECKey | OKPKey | OctKey
 T = TypeVar("T")
 
-ASYMMETRIC: Final = ("RS256", "PS256", "ES256", "EdDSA")
-STRICT: Final = ("PS256", "ES256", "EdDSA")
+ASYMMETRIC: Final = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
+STRICT: Final = ("PS256", "ES256", "EdDSA", "Ed25519")
 """What `fapi2` and DPoP leave of them (FAPI 2.0 Security Profile §5.4.1)."""
 SHARED: Final = ("HS256",)
+EDWARDS: Final = frozenset({"EdDSA", "Ed25519"})
+"""Two names of one algorithm: what RFC 8037 called `EdDSA`, RFC 9864 names after its curve."""
 POINTING: Final = frozenset({"jku", "x5u", "x5c", "crit", "b64", "zip"})
 """Header members that would lead us elsewhere, or demand what we do not do."""
 LATEST: Final = 2**53
@@ -37,7 +39,8 @@ USUAL: Final = 1536
 _REGISTRY: Final = jws.JWSRegistry(algorithms=[*ASYMMETRIC, *SHARED])
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _KINDS: Final[dict[str, type[Any]]] = {
-    "RS256": RSAKey, "PS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey, "HS256": OctKey,
+    "RS256": RSAKey, "PS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey, "Ed25519": OKPKey,
+    "HS256": OctKey,
 }  # fmt: skip
 
 
@@ -117,6 +120,11 @@ def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> 
     raise BadJwt("no registered key fits its signature")
 
 
+def is_same(one: object, other: object) -> bool:
+    """Whether two names are of one algorithm: `EdDSA` is `Ed25519` here, as no other curve is accepted (RFC 9864)."""
+    return one == other or {one, other} == EDWARDS
+
+
 def check_times(claims: dict[str, Any], *, at_most: int | None = None) -> None:
     """`exp` ahead, and by `at_most` seconds; `nbf` and `iat` no further ahead than a clock may be. Raises `BadJwt`."""
     now, skew = clock.now().timestamp(), runtime.settings().tokens.skew
@@ -150,6 +158,6 @@ def _is_meant(key: Key, presented: Presented) -> bool:
     known, kid, alg = key.get, presented.kid, presented.alg
     if kid is not None and known("kid") is not None and known("kid") != kid:
         return False
-    if known("use", "sig") != "sig" or known("alg", alg) != alg:
+    if known("use", "sig") != "sig" or not is_same(known("alg", alg), alg):
         return False
-    return {"ES256": "P-256", "EdDSA": "Ed25519"}.get(alg, known("crv")) == known("crv")
+    return {"ES256": "P-256", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}.get(alg, known("crv")) == known("crv")

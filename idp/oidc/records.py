@@ -13,14 +13,19 @@ from idp.sharing import live
 schools: Final = cast("Table", School.__table__)
 _ABOUT_PERSON: Final = {each.name: f"person_{each.name}" for each in fields(claims.Person)}
 _ABOUT_SCHOOL: Final = {each.name: f"school_{each.name}" for each in fields(claims.School)}
-_PERSON_COLUMNS: Final = tuple(live.people.c[name].label(label) for name, label in _ABOUT_PERSON.items())
 COLUMNS: Final = (
-    *_PERSON_COLUMNS,
+    *(live.people.c[name].label(label) for name, label in _ABOUT_PERSON.items()),
     *(schools.c[name].label(f"school_{name}") for name in _ABOUT_SCHOOL),
 )
 """What `person_in` and `school_in` read of a row, of tables that `beside` puts there."""
 _PERSON: Final = Prepared(
-    select(*_PERSON_COLUMNS).where(live.people.c.id == bindparam("its_id"), live.people.c.removed_at.is_(None))
+    select(*COLUMNS)
+    .select_from(
+        live.people.join(live.estabs, live.estabs.c.id == live.people.c.estab_id).join(
+            schools, schools.c.id == live.estabs.c.school_id
+        )
+    )
+    .where(live.people.c.id == bindparam("its_id"), live.people.c.removed_at.is_(None))
 )
 
 
@@ -29,9 +34,9 @@ def beside(source: FromClause) -> FromClause:
     return source.outerjoin(schools, schools.c.id == live.estabs.c.school_id)
 
 
-def person(person_id: str) -> claims.Person | None:
-    """The administrator; None once they have been removed."""
-    return person_in(_PERSON.one(its_id=person_id))
+def of_person(person_id: str) -> Any | None:
+    """A row with the columns of the administrator and their school; None once they have been removed."""
+    return _PERSON.one(its_id=person_id)
 
 
 def person_in(row: Any | None) -> claims.Person | None:

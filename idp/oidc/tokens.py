@@ -78,7 +78,7 @@ class Basis:
         """The claims asked for by name in `place`, as far as the school has agreed to them."""
         if not self.claims:
             return []
-        return claims.covered((self.claims or {}).get(place, ()), state.allowed(frozenset(claims.CLAIMS)))
+        return claims.covered((self.claims or {}).get(place, ()), state.allowed(frozenset(scope.CLAIMS)))
 
 
 _basis_of: Final = attrgetter(*(each.name for each in fields(Basis)))

@@ -5,7 +5,7 @@ from typing import Any, Final
 from authlib.oauth2 import OAuth2Error
 from flask import Request as FlaskRequest, Response
 
-from idp.foundation import database, runtime
+from idp.foundation import database, runtime, scopes
 from idp.keys import ring
 from idp.oidc import claims, errors, incoming, records, server as protocol, tokens
 from idp.oidc.extensions import dpop
@@ -45,9 +45,8 @@ def about(token: Access) -> dict[str, Any]:
     """All that the token's scopes, and the claims asked for by name, still cover."""
     assert token.state is not None
     assert token.person_id is not None
-    person = records.person_in(token.row)
-    school = records.school_in(token.row) if "organisation" in token.scopes else None
-    named = claims.covered(token.said.get("claims", ()), token.state.allowed(frozenset(claims.CLAIMS)))
+    person, school = records.person_in(token.row), records.school_in(token.row)
+    named = claims.covered(token.said.get("claims", ()), token.state.allowed(frozenset(scopes.CLAIMS)))
     said = claims.about(token.state, token.scopes, "userinfo", person=person, school=school, named=named)
     return {"sub": token.said["sub"], **said}
 

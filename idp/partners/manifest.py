@@ -16,6 +16,7 @@ from idp.partners import mis
 from idp.partners.metadata import (
     CODE,
     REFRESH,
+    SENT_SECRETS,
     Address,
     Grant,
     InvalidClientMetadata,
@@ -83,10 +84,12 @@ class Manifest(Metadata):
     agreement_version: Words
     authorisation_days: Annotated[int, Field(ge=1, le=1830)] | None = None
     require_pkce: bool = True
+    pin_token_endpoint_auth_method: bool = False
     rotate_refresh_tokens: bool | None = None
     accepted_mis: Names = frozenset()
     grant_types: Annotated[frozenset[Grant], SetOf] = frozenset({"authorization_code"})
     scopes: Scopes
+    id_token_claims: Names = frozenset()
     resource: MaybePage = None
     resource_scopes: Names = frozenset()
 
@@ -96,6 +99,13 @@ class Manifest(Metadata):
         public = info.data.get("token_endpoint_auth_method") == "none"
         if not value and (public or info.data.get("profile") == "fapi2"):
             raise ValueError("cannot be switched off for public clients, nor for the profile fapi2")
+        return value
+
+    @field_validator("pin_token_endpoint_auth_method")
+    @classmethod
+    def _only_a_sent_secret_has_two_ways(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("token_endpoint_auth_method") not in SENT_SECRETS:
+            raise ValueError("is for client_secret_basic and client_secret_post; the other methods have one way only")
         return value
 
     @field_validator("rotate_refresh_tokens")
@@ -127,6 +137,17 @@ class Manifest(Metadata):
             raise ValueError("scopes under client and the grant type client_credentials go together")
         if CODE in grants and not value.required:
             raise ValueError("required: needs one at least, openid as a rule")
+        return value
+
+    @field_validator("id_token_claims")
+    @classmethod
+    def _claims_are_of_the_scopes(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        if unknown := sorted(value - catalogue.SCOPE_OF.keys()):
+            raise ValueError(f"cannot have {_listed(unknown)}; there are {_listed(list(catalogue.SCOPE_OF))}")
+        if (scopes := info.data.get("scopes")) is None:
+            return value
+        if uncovered := sorted({catalogue.SCOPE_OF[name] for name in value} - scopes.required - scopes.optional):
+            raise ValueError(f"needs the scopes {_listed(uncovered)}, under required or optional")
         return value
 
     @field_validator("resource")

@@ -5,7 +5,7 @@ client may have, and under which profile, is not its own to say: a manifest or a
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,8 @@ from idp.foundation.errors import Refusal
 from idp.partners import jwks as keys, uris
 
 CODE, REFRESH = "authorization_code", "refresh_token"
+SENT_SECRETS = frozenset({"client_secret_basic", "client_secret_post"})
+"""Methods that send the secret itself; a client of one of them may use the other too, unless it is pinned."""
 UNSUPPORTED = (
     "id_token_encrypted_response_alg", "id_token_encrypted_response_enc", "userinfo_encrypted_response_alg",
     "userinfo_encrypted_response_enc", "request_object_encryption_alg", "request_object_encryption_enc",
@@ -90,6 +92,8 @@ SetOf = Strict(False)
 Grant = Literal[
     "authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"
 ]
+Alg = Literal["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
+"""What clients may sign with; `Ed25519` is what RFC 9864 calls `EdDSA` on that curve."""
 Method = Literal["private_key_jwt", "client_secret_jwt", "client_secret_basic", "client_secret_post", "none"]
 
 
@@ -107,7 +111,7 @@ class Metadata(BaseModel):
     policy_uri: Page | Literal[""] = ""
     contacts: Annotated[list[Address], Field(max_length=10)] = []
     token_endpoint_auth_method: Method = Field(default=None, validate_default=True)
-    token_endpoint_auth_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA", "HS256"] | None = None
+    token_endpoint_auth_signing_alg: Alg | Literal["HS256"] | None = None
     grant_types: Annotated[frozenset[Grant], SetOf, Field(min_length=1)] = frozenset({"authorization_code"})
     response_types: Annotated[frozenset[Literal["code"]], SetOf] = Field(default=None, validate_default=True)
     redirect_uris: Annotated[list[str], Field(max_length=50)] = []
@@ -120,7 +124,7 @@ class Metadata(BaseModel):
     dpop_bound_access_tokens: bool = False
     id_token_signed_response_alg: Literal["RS256", "ES256"] = Field(default=None, validate_default=True)
     userinfo_signed_response_alg: Literal["RS256", "ES256"] | None = None
-    request_object_signing_alg: Literal["RS256", "PS256", "ES256", "EdDSA"] | None = None
+    request_object_signing_alg: Alg | None = None
     require_pushed_authorization_requests: bool = False
     require_signed_request_object: bool = False
     authorization_signed_response_alg: Literal["RS256", "ES256"] | None = None
@@ -147,11 +151,11 @@ class Metadata(BaseModel):
         method = info.data.get("token_endpoint_auth_method")
         if value is None or method is None:
             return value
-        allowed = {"private_key_jwt": {"RS256", "PS256", "ES256", "EdDSA"}, "client_secret_jwt": {"HS256"}}
+        allowed = {"private_key_jwt": set(get_args(Alg)), "client_secret_jwt": {"HS256"}}
         if value not in allowed.get(method, set()):
             raise ValueError(f"does not go with {method}")
         if value == "RS256" and info.data.get("profile") == "fapi2":
-            raise ValueError("must be PS256, ES256 or EdDSA for the profile fapi2")
+            raise ValueError("must be PS256, ES256, EdDSA or Ed25519 for the profile fapi2")
         return value
 
     @field_validator("grant_types")

@@ -50,6 +50,8 @@ class Client(Base):
     backchannel_logout_session_required: Mapped[bool]
     grant_types: Mapped[frozenset[str]]
     token_endpoint_auth_method: Mapped[str]
+    pin_token_endpoint_auth_method: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether a secret is accepted only in the way that is named above, and not in the other (Basic or form)."""
     token_endpoint_auth_signing_alg: Mapped[str | None]
     required_scopes: Mapped[frozenset[str]]
     optional_scopes: Mapped[frozenset[str]]
@@ -63,6 +65,8 @@ class Client(Base):
     dpop_bound_access_tokens: Mapped[bool]
     rotate_refresh_tokens: Mapped[bool]
     id_token_signed_response_alg: Mapped[str]
+    id_token_claims: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
+    """Claims of the granted scopes that stand in its ID Tokens too, for software that never asks userinfo."""
     userinfo_signed_response_alg: Mapped[str | None]
     request_object_signing_alg: Mapped[str | None]
     """The only algorithm its request objects may be signed with; None leaves them all."""

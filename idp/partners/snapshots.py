@@ -41,6 +41,7 @@ class Snapshot:
     backchannel_logout_session_required: bool
     grant_types: frozenset[str]
     token_endpoint_auth_method: str
+    pin_token_endpoint_auth_method: bool
     token_endpoint_auth_signing_alg: str | None
     required_scopes: frozenset[str]
     optional_scopes: frozenset[str]
@@ -51,6 +52,7 @@ class Snapshot:
     dpop_bound_access_tokens: bool
     rotate_refresh_tokens: bool
     id_token_signed_response_alg: str
+    id_token_claims: frozenset[str]
     userinfo_signed_response_alg: str | None
     request_object_signing_alg: str | None
     require_signed_request_object: bool

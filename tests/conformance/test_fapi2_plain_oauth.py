@@ -17,7 +17,7 @@ MODULE = "fapi2-security-profile-final-{}"
 FAPI = "FAPI 2.0 Security Profile"
 DPOP, PAR, PKCE, JAR = "RFC 9449", "RFC 9126", "RFC 7636", "RFC 9101"
 ASSERTION = "RFC 7523"
-ALGS = {"PS256", "ES256", "EdDSA"}
+ALGS = {"PS256", "ES256", "EdDSA", "Ed25519"}
 
 spec = pytest.mark.spec
 

@@ -17,7 +17,7 @@ from idp.foundation import clock
 from tests.oidc.support import ISSUER, Partner
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ALL = jws.JWSRegistry(algorithms=["RS256", "PS256", "ES256", "EdDSA", "HS256", "ES384"])
+ALL = jws.JWSRegistry(algorithms=["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256", "ES384"])
 
 
 @cache
@@ -25,6 +25,8 @@ def key(alg: str, number: int = 1) -> Any:
     """A key pair for `alg`, the same each time."""
     if alg in {"RS256", "PS256"}:
         return RSAKey.generate_key(2048, {"kid": f"rsa-{number}"})
+    if alg == "Ed25519":  # another name of the same (RFC 9864)
+        return key("EdDSA", number)
     if alg == "EdDSA":
         return OKPKey.generate_key("Ed25519", {"kid": f"ed-{number}"})
     return ECKey.generate_key("P-256", {"kid": f"ec-{number}"})

@@ -53,12 +53,14 @@ def refused(response):
     return (response.status_code, response.json["error"]) == (401, "invalid_client")
 
 
-@pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
+@pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
 def test_each_algorithm(web, partner, alg):
     assert asks(web, partner, alg=alg, key=key("PS256" if alg == "RS256" else alg)).status_code == 200
 
 
-@pytest.mark.parametrize(("alg", "good"), [("RS256", False), ("PS256", True), ("ES256", True), ("EdDSA", True)])
+@pytest.mark.parametrize(
+    ("alg", "good"), [("RS256", False), ("PS256", True), ("ES256", True), ("EdDSA", True), ("Ed25519", True)]
+)
 def test_fapi2_leaves_the_strict_ones(web, strict, alg, good):
     response = asks(web, strict, alg=alg, key=key("PS256" if alg == "RS256" else alg))
     assert accepted(response) == good
@@ -68,6 +70,17 @@ def test_a_registered_algorithm_is_the_only_one(web, make):
     partner = make(token_endpoint_auth_signing_alg="ES256")
     assert accepted(asks(web, partner))
     assert refused(asks(web, partner, alg="PS256", key=key("PS256")))
+
+
+@pytest.mark.parametrize("registered", ["EdDSA", "Ed25519"])
+@pytest.mark.parametrize("named", [None, "EdDSA", "Ed25519"])
+def test_the_two_names_of_ed25519_are_one_algorithm(web, make, registered, named):
+    """A library that begins to write the newer one (RFC 9864) need not be registered anew."""
+    public = key("EdDSA").as_dict(private=False) | ({} if named is None else {"alg": named})
+    partner = make(token_endpoint_auth_signing_alg=registered, jwks={"keys": [public]})
+    for alg in ("EdDSA", "Ed25519"):
+        assert accepted(asks(web, partner, alg=alg, key=key("EdDSA"))), alg
+    assert refused(asks(web, partner))
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_a_proof_is_good_once(web, partner, tokens):
     assert partner.reads(web, token, jti="once").status_code == 200
     again = partner.reads(web, token, jti="once")
     failed(again, "invalid_dpop_proof", 401)
-    assert again.headers["WWW-Authenticate"] == 'DPoP error="invalid_dpop_proof", algs="PS256 ES256 EdDSA"'
+    assert again.headers["WWW-Authenticate"] == 'DPoP error="invalid_dpop_proof", algs="PS256 ES256 EdDSA Ed25519"'
 
 
 @pytest.mark.parametrize("differs", [{"ath": None}, {"ath": "x"}, {"htm": "POST"}, {"key": TWO}, {"htu": ISSUER}])

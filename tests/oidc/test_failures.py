@@ -119,10 +119,18 @@ def test_the_reason_that_a_failed_authentication_does_not_tell_is_told_here(web,
 
 
 def test_so_is_the_use_of_another_method_than_the_registered_one(web, world, told):
-    form = {"grant_type": "refresh_token", "client_id": world.partner.id, "client_secret": world.partner.secret}
+    pinned = world.another(pin_token_endpoint_auth_method=True)
+    form = {"grant_type": "refresh_token", "client_id": pinned.id, "client_secret": pinned.secret}
     web.post("/oauth/token", data=form)
-    event = only(told(world.partner))
-    assert event.fact == "was by client_secret_post, and the client is registered for client_secret_basic"
+    event = only(told(pinned))
+    assert event.fact == "was by client_secret_post, and the client is registered for client_secret_basic alone"
+
+
+def test_and_that_a_key_is_registered_and_a_secret_came(web, world, told):
+    partner = world.another(token_endpoint_auth_method="private_key_jwt", jwks={"keys": []})
+    partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
+    event = only(told(partner))
+    assert event.fact == "was by client_secret_basic, and the client is registered for private_key_jwt"
 
 
 def test_and_what_is_wrong_with_an_assertion(web, world, told):

@@ -35,6 +35,15 @@ def registrar(web, work):
         return Registrar(web, an_initial_token())
 
 
+def test_a_secret_may_be_sent_either_way_also_where_one_was_registered_by_name(web, registrar):
+    """Registering a method says how the client means to send its secret; it pins nothing. A manifest can."""
+    made = registrar.registered(token_endpoint_auth_method="client_secret_basic")
+    form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": METADATA["redirect_uris"][0]}
+    by_post = {"client_id": made["client_id"], "client_secret": made["client_secret"]}
+    assert web.post("/oauth/token", data=form | by_post).json["error"] == "invalid_grant"
+    assert registrar.manages(made).json["token_endpoint_auth_method"] == "client_secret_basic"
+
+
 def entries(work, event):
     with work() as session:
         return session.scalars(select(Entry).where(Entry.event == event)).all()

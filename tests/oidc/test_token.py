@@ -9,8 +9,12 @@ from sqlalchemy import select
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator, Estab
 from idp.oidc.models import Code, RefreshFamily
+from idp.partners.models import Client
 from idp.sharing import authorise
-from tests.oidc.support import CALLBACK, ISSUER, authorised
+from tests.factories import secret_of
+from tests.oidc.support import ISSUER, authorised
+
+SECRET_IS_SENT = ("client_secret_basic", "client_secret_post")
 
 
 @pytest.fixture
@@ -138,14 +142,39 @@ def test_authorization_details_are_refused_and_spend_no_code(web, world, code):
     assert world.partner.redeems(web, code).status_code == 200
 
 
-def test_client_secret_post_works_for_who_is_registered_for_it(web, world):
-    partner = world.another(token_endpoint_auth_method="client_secret_post")
-    code = authorised(web, partner, world.username)["code"]
-    form = {
-        "grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": partner.verifier,
-        "client_id": partner.id, "client_secret": partner.secret,
-    }  # fmt: skip
-    assert web.post("/oauth/token", data=form).status_code == 200
+def proves_itself(web, partner, by):
+    """The answer to a refresh with an unknown token, which only a client that proved itself gets."""
+    form = {"grant_type": "refresh_token", "refresh_token": "x"}
+    if by == "client_secret_basic":
+        return web.post("/oauth/token", data=form, headers=partner.basic)
+    return web.post("/oauth/token", data={**form, "client_id": partner.id, "client_secret": partner.secret})
+
+
+@pytest.mark.parametrize("sent", SECRET_IS_SENT)
+@pytest.mark.parametrize("registered", SECRET_IS_SENT)
+def test_a_secret_may_be_sent_by_basic_or_by_post_whichever_is_registered(web, world, registered, sent):
+    partner = world.another(token_endpoint_auth_method=registered)
+    assert proves_itself(web, partner, sent).json["error"] == "invalid_grant"
+    partner.secret = "wrong"
+    assert proves_itself(web, partner, sent).json["error"] == "invalid_client"
+
+
+@pytest.mark.parametrize("registered", SECRET_IS_SENT)
+def test_a_pinned_method_is_the_only_one(web, world, registered):
+    partner = world.another(token_endpoint_auth_method=registered, pin_token_endpoint_auth_method=True)
+    errors = {sent: proves_itself(web, partner, sent).json["error"] for sent in SECRET_IS_SENT}
+    other = next(each for each in SECRET_IS_SENT if each != registered)
+    assert errors == {registered: "invalid_grant", other: "invalid_client"}
+
+
+@pytest.mark.parametrize("sent", SECRET_IS_SENT)
+@pytest.mark.parametrize("registered", ["private_key_jwt", "client_secret_jwt", "none"])
+def test_a_client_of_another_method_never_proves_itself_by_a_secret(web, world, registered, sent):
+    """Although there is such a secret in the database: the method was changed, or its secret is an HMAC key."""
+    partner = world.another()
+    partner.secret = secret_of(partner.id)
+    world.change(Client, partner.id, token_endpoint_auth_method=registered)
+    assert proves_itself(web, partner, sent).json["error"] == "invalid_client"
 
 
 # the code

@@ -29,11 +29,13 @@ def test_it_says_who_and_which_school_in_the_words_of_dfe_sign_in(web, world, to
         "preferred_username": world.username, "locale": "en-GB", "zoneinfo": "Europe/London",
         "email": said["email"], "email_verified": True, "phone_number": "+447700900123",
         "phone_number_verified": False, "estab_id": world.estab_id, "estab_status": "verified",
+        "role": "owner",
     }  # fmt: skip
     assert organisation["id"] == world.estab
     assert organisation["name"] == world.school
     assert organisation["localAuthority"] == {"code": "213", "name": "Westminster"}
     assert organisation["category"] == {"id": "001", "name": "Establishment"}
+    assert organisation["telephone"] == "+442079460123"
     assert organisation["status"] == {"id": 1, "name": "Open"}
     assert organisation["address"] == "1 High Street, London, SW1P 4AU"
     assert set(organisation) == {
@@ -60,7 +62,7 @@ def test_the_token_may_come_by_header_or_form_and_by_nothing_else(web, tokens):
 def test_without_a_token_the_challenges_name_no_error(web, world):
     response = web.get("/oauth/userinfo")
     assert response.status_code == 401
-    challenges = ['Bearer realm="userinfo"', 'DPoP algs="PS256 ES256 EdDSA"']
+    challenges = ['Bearer realm="userinfo"', 'DPoP algs="PS256 ES256 EdDSA Ed25519"']
     assert response.headers.getlist("WWW-Authenticate") == challenges
     other = web.get("/oauth/userinfo", headers=world.partner.basic)
     assert other.headers.getlist("WWW-Authenticate") == challenges
@@ -99,6 +101,16 @@ def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, wo
     assert said["email"].endswith("@oakhill.example")
     assert "name" not in said
     assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person, "name": "Jo Bloggs"}
+
+
+def test_the_school_can_be_asked_for_by_name_too(web, world):
+    wish = json.dumps({"userinfo": {"role": None}, "id_token": {"organisation": None, "estab_id": None}})
+    got = authorised(web, world.partner, world.username, scope="openid", claims=wish)
+    tokens = world.partner.redeems(web, got["code"]).json
+    said = world.says(tokens["id_token"], "JWT")
+    assert (said["organisation"]["name"], said["estab_id"]) == (world.school, world.estab_id)
+    assert "estab_status" not in said
+    assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person, "role": "owner"}
 
 
 def test_a_claim_whose_scope_is_not_the_clients_is_left_out(web, world):

@@ -56,6 +56,16 @@ def test_it_is_told_in_words_without_json(idp, registered):
     assert "former secret works until" in answer.stdout
 
 
+def test_what_stands_in_its_id_tokens_is_registered_and_shown(idp, registered, scratch):
+    manifest = scratch / "client.toml"
+    text = (ROOT / "clients" / "assembly" / "client.toml").read_text("utf-8")
+    manifest.write_text(text.replace("id_token_claims = []", 'id_token_claims = ["name", "email"]'), "utf-8")
+    assert idp("clients", "update", str(manifest)).exit_code == 0
+    shown = json.loads(idp("clients", "show", registered[0], "--json").stdout)
+    assert shown["id_token_claims"] == ["email", "name"]
+    assert shown["pin_token_endpoint_auth_method"] is False
+
+
 def test_the_secret_may_go_to_a_file_that_nobody_else_reads(idp, registered, scratch, work):
     file = scratch / "secret"
     file.write_text("old and readable by all")

@@ -44,6 +44,32 @@ def test_a_misspelt_name_is_a_fault():
     assert found == {"redirect_urls": "there is no such name", "scopes.wanted": "there is no such name"}
 
 
+def test_claims_in_id_tokens_are_none_unless_they_are_named():
+    assert manifest.validated(a_manifest()).columns()["id_token_claims"] == frozenset()
+    kept = manifest.validated(a_manifest(id_token_claims=["email", "email_verified"])).columns()
+    assert kept["id_token_claims"] == {"email", "email_verified"}
+
+
+def test_claims_in_id_tokens_exist_and_are_of_the_clients_scopes():
+    found = faults(a_manifest(id_token_claims=["email", "shoe_size"]))
+    assert found["id_token_claims"].startswith("cannot have shoe_size; there are name, given_name, ")
+    found = faults(a_manifest(id_token_claims=["email", "name", "role"]))
+    assert found == {"id_token_claims": "needs the scopes organisation, profile, under required or optional"}
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+def test_how_a_secret_is_sent_can_be_pinned(method):
+    asked = a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True)
+    assert manifest.validated(asked).columns()["pin_token_endpoint_auth_method"]
+    assert not manifest.validated(a_manifest()).columns()["pin_token_endpoint_auth_method"]
+
+
+@pytest.mark.parametrize("method", ["none", "client_secret_jwt"])
+def test_and_no_other_method_can(method):
+    found = faults(a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True))
+    assert found["pin_token_endpoint_auth_method"].startswith("is for client_secret_basic and client_secret_post")
+
+
 def test_what_a_school_has_to_be_told_cannot_be_left_out():
     told = [
         "partner",

@@ -169,7 +169,7 @@ def test_what_was_sent_is_never_quoted():
     assert json.dumps(found).isprintable()
 
 
-@pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
+@pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
 def test_a_key_of_its_own_may_sign_with_any_alg_we_verify(alg):
     asked = REDIRECT | {
         "token_endpoint_auth_method": "private_key_jwt", "jwks": JWKS, "token_endpoint_auth_signing_alg": alg,

@@ -14,11 +14,12 @@ ENDPOINTS = {
 def test_every_failure_is_one_and_the_same_401(web, world, path):
     form, partner = ENDPOINTS[path], world.partner
     by_post = world.another(token_endpoint_auth_method="client_secret_post")
+    by_basic = world.another(pin_token_endpoint_auth_method=True)
     public = world.another(token_endpoint_auth_method="none")
     tries = [
         {"data": form},
         {"data": {**form, "client_id": partner.id}},
-        {"data": {**form, "client_id": partner.id, "client_secret": partner.secret}},  # registered for Basic
+        {"data": {**form, "client_id": by_basic.id, "client_secret": by_basic.secret}},  # pinned to Basic
         {"data": {**form, "client_id": partner.id, "client_secret": "wrong"}},
         {"data": {**form, "client_id": "nobody", "client_secret": "wrong"}},
         {"data": {**form, "client_id": by_post.id}},

@@ -61,7 +61,7 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
         return jwts.SHARED
     allowed = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC
     named = client.registered.token_endpoint_auth_signing_alg
-    return allowed if named is None else tuple(alg for alg in allowed if alg == named)
+    return allowed if named is None else tuple(alg for alg in allowed if jwts.is_same(alg, named))
 
 
 def _proven(find: Finder, request: Request) -> OAuthClient:

@@ -5,7 +5,7 @@ from typing import Any
 
 from authlib.oidc.core import OpenIDToken
 
-from idp.foundation import clock, crypto, runtime
+from idp.foundation import clock, crypto, runtime, scopes
 from idp.keys import ring
 from idp.oidc import claims, records
 from idp.oidc.incoming import Request
@@ -28,10 +28,17 @@ class OpenID(OpenIDToken):  # type: ignore[misc]  # Authlib has no types
         }  # fmt: skip
         if request.nonce is not None:
             said["nonce"] = request.nonce
-        if named := basis.named("id_token", request.user):
-            person = records.person(basis.person_id)
-            said |= claims.about(request.user, (), "id_token", person=person, named=named)
+        if (named := _named(token, request)) and (row := records.of_person(basis.person_id)) is not None:
+            person, school = records.person_in(row), records.school_in(row)
+            said |= claims.about(request.user, (), "id_token", person=person, school=school, named=named)
         return ring.sign(said, alg=client.id_token_alg, typ="JWT")
+
+
+def _named(token: dict[str, Any], request: Request) -> set[str]:
+    """The claims beyond those of every ID Token: asked for by name, or registered and covered by `scope`."""
+    registered = request.client.registered.id_token_claims
+    granted = claims.covered(registered, scopes.parse(token["scope"])) if registered else ()
+    return {*request.basis.named("id_token", request.user), *granted}
 
 
 def at_hash(access_token: str) -> str:

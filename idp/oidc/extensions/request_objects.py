@@ -34,7 +34,7 @@ def opened(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
 def algorithms(client: OAuthClient) -> tuple[str, ...]:
     """What a request object of this client may be signed with: what it registered, or all of its profile."""
     allowed, named = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC, client.registered.request_object_signing_alg
-    return allowed if named is None else tuple(alg for alg in allowed if alg == named)
+    return allowed if named is None else tuple(alg for alg in allowed if jwts.is_same(alg, named))
 
 
 def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:

@@ -1,0 +1,61 @@
+"""Claims that a client is registered to find in its ID Tokens too, because its software never asks userinfo."""
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.sharing.models import Authorisation
+from tests.oidc.support import authorised
+
+USUAL = {"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "nonce", "at_hash"}
+WANTED = frozenset({"name", "email", "email_verified", "organisation", "estab_id", "role"})
+
+
+@pytest.fixture
+def partner(world, clock):
+    return world.another(id_token_claims=WANTED)
+
+
+def id_token(world, answer):
+    return world.says(answer["id_token"], "JWT")
+
+
+def test_they_stand_in_the_id_token_as_userinfo_says_them(web, world, partner):
+    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    said = id_token(world, tokens)
+    about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
+    assert set(said) == USUAL | WANTED
+    assert {name: said[name] for name in WANTED} == {name: about[name] for name in WANTED}
+    assert said["name"] == "Jo Bloggs"
+
+
+def test_a_client_that_is_not_registered_for_any_gets_none(web, world):
+    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    assert set(id_token(world, tokens)) == USUAL
+
+
+def test_only_those_of_the_scopes_that_were_asked_and_agreed(web, world, partner):
+    tokens = partner.redeems(web, authorised(web, partner, world.username, scope="openid email")["code"]).json
+    assert set(id_token(world, tokens)) == USUAL | {"email", "email_verified"}
+
+
+def test_a_refresh_that_narrows_the_scope_narrows_them(web, world, partner):
+    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    again = partner.refreshes(web, tokens["refresh_token"], scope="openid profile").json
+    assert set(id_token(world, again)) - USUAL == {"name"}
+
+
+def test_nothing_that_the_school_took_back_stands_there(web, world, partner):
+    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    with world.work() as session:
+        for agreed in session.query(Authorisation).filter_by(client_id=partner.id):
+            agreed.scopes = agreed.scopes - {"email", "organisation"}
+    again = partner.refreshes(web, tokens["refresh_token"]).json
+    assert set(id_token(world, again)) - USUAL == {"name"}
+
+
+def test_nothing_is_said_of_somebody_who_has_left(web, world, partner, clock):
+    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    world.change(Administrator, world.person, removed_at=clock.now())
+    again = partner.refreshes(web, tokens["refresh_token"])
+    assert again.status_code == 200
+    assert "id_token" not in again.json
