@@ -29,7 +29,7 @@ AREAS = (
     Area("students", "Pupils", "Who your pupils are, and which year and registration group they are in.", True),
     Area("attendance", "Attendance", "Marks and reasons for absence, beside the results they may explain.", False),
     Area("assessment", "Assessment", "Results and teacher assessments, term by term.", False),
-    Area("groups", "Classes and groups", "So that teachers see a whole class at a glance.", False),
+    Area("classes", "Classes and groups", "So that teachers see a whole class at a glance.", False),
     Area("timetable", "Timetable", "Which lessons are missed, not only which days.", False),
     Area("staff", "Staff", "So that colleagues find their own classes when they sign in.", False),
     Area("contacts", "Parents and carers", "Whom to ring, on the page where you notice that you should.", False),

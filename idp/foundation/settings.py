@@ -192,10 +192,10 @@ class Tokens(Section):
     refresh_absolute_public: Seconds
     refresh_idle: Seconds
     refresh_grace: Seconds
-    refresh_grace_confidential: Seconds
     pushed_request: Seconds
     interaction: Seconds
     skew: Seconds
+    skew_fapi2: Seconds
     dpop_nonces: bool
 
 

@@ -69,6 +69,25 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
         return "ES256" if self.is_fapi2 else "RS256"
 
     @property
+    def signs_out(self) -> bool:
+        """Whether a session's name (`sid`) is of use to it: it gets logout tokens, or sends people to us to sign out.
+
+        Signing out by `id_token_hint` asks nobody where the hint names this very session, so that is its other use.
+        """
+        return bool(self.registered.backchannel_logout_uri or self.registered.post_logout_redirect_uris)
+
+    @property
+    def skew(self) -> int:
+        """Seconds that its clock may be ahead of ours."""
+        tokens = runtime.settings().tokens
+        return tokens.skew_fapi2 if self.is_fapi2 else tokens.skew
+
+    @property
+    def leeway(self) -> int:
+        """Seconds that its clock may be behind ours: none under `fapi2`, where what has expired is refused."""
+        return 0 if self.is_fapi2 else self.skew
+
+    @property
     def code_seconds(self) -> int:
         """How long its codes are good for."""
         tokens = runtime.settings().tokens

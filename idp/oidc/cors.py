@@ -14,9 +14,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from idp.foundation import runtime
 from idp.foundation.database import session
+from idp.partners import registry, uris
 from idp.partners.models import Client
 
 ENDPOINTS: Final = frozenset({"oidc.token", "oidc.push", "oidc.userinfo", "oidc.revoke"})
+DOCUMENTS: Final = frozenset({"oidc.metadata", "oidc.jwks"})
+FOR_ANYBODY: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET",
+    "Access-Control-Allow-Headers": "*",
+    "Access-Control-Max-Age": "600",
+}
+"""What a preflight for our keys and metadata is told: libraries send headers that make browsers ask first."""
 FRESH: Final = 30.0
 """Seconds the list of origins may be old."""
 HEADERS: Final = {
@@ -29,10 +38,14 @@ HEADERS: Final = {
 
 def allow(response: Response) -> Response:
     """Let the script read the answer if its origin is one of a public client's."""
-    if (origin := request.environ.get("HTTP_ORIGIN")) is None or request.endpoint not in ENDPOINTS:
+    if (origin := request.environ.get("HTTP_ORIGIN")) is None:
+        return response
+    if request.endpoint in DOCUMENTS and request.method == "OPTIONS":
+        response.headers.update(FOR_ANYBODY)
+    if request.endpoint not in ENDPOINTS:
         return response
     response.vary.add("Origin")
-    if origin in _origins():
+    if _portless(origin) in _origins():
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers.update(HEADERS)
     return response
@@ -45,15 +58,25 @@ def _origins() -> frozenset[str]:
     if time.monotonic() - read_at >= FRESH:
         public = Client.enabled.is_(True), Client.token_endpoint_auth_method == "none"  # noqa: S105  a method's name
         try:
-            lists = session().scalars(select(Client.redirect_uris).where(*public)).all()
+            registered = session().scalars(select(Client.redirect_uris).where(*public)).all()
         except SQLAlchemyError:  # the answer itself says by now that the database is away
             session().rollback()
             return found
-        found = frozenset(_origin(uri) for uris in lists for uri in uris if uri.startswith(("https://", "http://")))
+        found = frozenset(
+            _portless(_origin(uri)) for each in registered for uri in each if uri.startswith(("https://", "http://"))
+        )
         kept["public"] = time.monotonic(), found
     return found
 
 
 def _origin(uri: str) -> str:
+    """The origin as a browser writes it: without the port that goes without saying (RFC 6454 §6.2)."""
     parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc}"
+    usual = {"https": ":443", "http": ":80"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.removesuffix(usual)}"
+
+
+def _portless(origin: str) -> str:
+    """The origin; that of an app on the person's own machine less its port, which is another each time."""
+    host, _, port = origin.rpartition(":")
+    return host if host in registry.LOOPBACK and uris.is_port(port) else origin

@@ -33,6 +33,8 @@ LIFETIME: Final = 900
 """Seconds in which the person has to decide."""
 INTERVAL: Final = 5
 """Seconds between polls at first, and what each poll that comes too soon adds (RFC 8628 §3.5)."""
+EARLY: Final = timedelta(seconds=1)
+"""What a poll may come before its time: timers are not exact, and the network is not equally slow each time."""
 
 _table = cast("Table", DeviceCode.__table__)
 
@@ -156,7 +158,8 @@ def _basis(row: Row[Any]) -> Basis:
 
 def _not_yet(row: Row[Any]) -> NoReturn:
     """Nobody has decided. A device that asks too often waits five seconds longer, from now on (RFC 8628 §3.5)."""
-    too_soon, now = clock.now() < row.poll_after, clock.now()
+    now = clock.now()
+    too_soon = now + EARLY < row.poll_after
     interval = row.interval + INTERVAL if too_soon else row.interval
     waits = {"interval": interval, "poll_after": now + timedelta(seconds=interval)}
     connection().execute(update(_table).where(_table.c.digest == row.digest).values(**waits))

@@ -75,13 +75,13 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
         return Presented(row, Basis.of(row), live.read(row), is_newest=True)
     if crypto.same(proof, _proof(row.id, row.sequence)):
         return Presented(row, Basis.of(row), live.read(row), is_newest=True)
-    if _in_grace(row, client) and crypto.same(proof, _proof(row.id, row.sequence - 1)):
+    if _in_grace(row) and crypto.same(proof, _proof(row.id, row.sequence - 1)):
         return Presented(row, Basis.of(row), live.read(row), is_newest=False)
     _reused(row, client)
     raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
 
 
-def use(token: str, presented: Presented, client: OAuthClient) -> str | None:
+def use(token: str, presented: Presented) -> str | None:
     """Use the token: its successor where the family rotates, else None. Raises `invalid_grant` if we come too late."""
     row, secret = presented.row, token.partition(".")[0]
     if not row.rotates:
@@ -96,7 +96,7 @@ def use(token: str, presented: Presented, client: OAuthClient) -> str | None:
     latest = _row(secret)
     if latest is None or latest.revoked_at is not None or latest.sequence != row.sequence + 1:
         raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
-    if not _in_grace(latest, client):
+    if not _in_grace(latest):
         raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
     return _token(secret, row.id, latest.sequence)
 
@@ -141,10 +141,15 @@ def _is_open(row: Any) -> bool:
     return row.revoked_at is None and clock.now() < min(row.expires_at, row.last_used_at + idle)
 
 
-def _in_grace(row: Any, client: OAuthClient) -> bool:
-    settings = runtime.settings().tokens
-    grace = settings.refresh_grace if client.registered.is_public else settings.refresh_grace_confidential
-    return row.rotated_at is not None and clock.now() - row.rotated_at <= timedelta(seconds=grace)
+def _in_grace(row: Any) -> bool:
+    """Whether the predecessor may still have been sent by somebody who lost our answer.
+
+    As long for public clients as for others: apps wait half a minute for an answer and then try again, and ten seconds
+    would sign such a person out. A thief who uses the predecessor in that time is given what the app holds, no more;
+    as soon as either uses the successor, the predecessor is reuse again and ends the family.
+    """
+    grace = timedelta(seconds=runtime.settings().tokens.refresh_grace)
+    return row.rotated_at is not None and clock.now() - row.rotated_at <= grace
 
 
 def _token(secret: str, family_id: str, number: int) -> str:

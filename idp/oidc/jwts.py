@@ -6,6 +6,7 @@ demands something we do not know, is refused before any key is touched (security
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
-from idp.foundation import clock, runtime
+from idp.foundation import clock
+from idp.oidc.client import OAuthClient
 
 Key = RSAKey | ECKey | OKPKey | OctKey
 T = TypeVar("T")
@@ -107,10 +109,10 @@ def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> 
     """Check the signature with the key that the header names, or with the one that fits; raises `BadJwt`."""
     if presented.alg not in algs:
         raise BadJwt(f"signed with an algorithm that is not accepted here: {presented.alg!r}")
-    algorithm = _REGISTRY.get_alg(presented.alg)
     for key in keys:
         if not isinstance(key, _KINDS[presented.alg]) or not _is_meant(key, presented):
             continue
+        algorithm = _REGISTRY.get_alg(key.get("alg", presented.alg))  # by the key's own name of the same
         try:
             algorithm.check_key(key)
             if algorithm.verify(presented.signed, presented.signature, key):
@@ -125,18 +127,29 @@ def is_same(one: object, other: object) -> bool:
     return one == other or {one, other} == EDWARDS
 
 
-def check_times(claims: dict[str, Any], *, at_most: int | None = None) -> None:
-    """`exp` ahead, and by `at_most` seconds; `nbf` and `iat` no further ahead than a clock may be. Raises `BadJwt`."""
-    now, skew = clock.now().timestamp(), runtime.settings().tokens.skew
+def check_times(claims: dict[str, Any], client: OAuthClient, *, at_most: int | None = None) -> None:
+    """`exp` ahead, and by `at_most` seconds; `nbf` and `iat` no further ahead than the client's clock may be.
+
+    Raises `BadJwt`, which says by how many seconds the clocks differ.
+    """
+    now, skew = clock.now().timestamp(), client.skew
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
-    if not all(_is_time(value) for value in times.values()):
-        raise BadJwt("a time in it is not a number")
-    if "exp" in times and now >= times["exp"]:
-        raise BadJwt("it has expired")
-    if at_most is not None and times.get("exp", float("inf")) > now + at_most + skew:
-        raise BadJwt("it does not say when it ends, or is good for too long")
-    if any(times[name] > now + skew for name in ("nbf", "iat") if name in times):
-        raise BadJwt("it is not good yet")
+    for name, value in times.items():
+        if not _is_time(value):
+            raise BadJwt(f"its {name} is not a number of seconds")
+    if "exp" in times and now >= times["exp"] + client.leeway:
+        raise BadJwt(f"it expired {_seconds(now - times['exp'])} ago by our clock")
+    if at_most is not None and "exp" not in times:
+        raise BadJwt("it has no exp")
+    if at_most is not None and times["exp"] > now + at_most + skew:
+        raise BadJwt(f"its exp is {_seconds(times['exp'] - now)} ahead of our clock; at most {at_most} are accepted")
+    for name in ("nbf", "iat"):
+        if name in times and times[name] > now + skew:
+            raise BadJwt(f"its {name} is {_seconds(times[name] - now)} ahead of our clock; at most {skew} are accepted")
+
+
+def _seconds(number: float) -> str:
+    return f"{math.ceil(number)} seconds"
 
 
 def _is_time(value: object) -> bool:

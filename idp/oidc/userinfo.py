@@ -59,7 +59,7 @@ def _read(scheme: str, token: str, asked: FlaskRequest) -> Access:
     bound_to = access.said.get("cnf", {}).get("jkt")
     if (scheme == "dpop") != (bound_to is not None):
         raise errors.InvalidToken  # a bound token as a bearer token, or the other way round (RFC 9449 §7.2)
-    if bound_to is not None and dpop.key_of(asked, access_token=token) != bound_to:
+    if bound_to is not None and dpop.key_of(asked, access.client, access_token=token) != bound_to:
         raise dpop.InvalidProof
     if "openid" not in access.scopes or access.state is None or access.state.person_left:
         raise errors.InsufficientScope

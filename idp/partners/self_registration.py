@@ -16,7 +16,7 @@ from idp.foundation import clock, crypto, database, scopes
 from idp.foundation.database import session
 from idp.partners import initial_tokens, registry, sector
 from idp.partners.initial_tokens import Policy
-from idp.partners.metadata import CODE, InvalidClientMetadata, Metadata, check
+from idp.partners.metadata import CODE, REFRESH, InvalidClientMetadata, Metadata, check
 from idp.partners.models import Client, ClientSecret, InitialAccessToken, RegistrationToken
 
 DEVICE: Final = "urn:ietf:params:oauth:grant-type:device_code"
@@ -161,9 +161,13 @@ def _scopes(policy: Policy, asked: object, grants: frozenset[str]) -> frozenset[
     usable = (policy.required | policy.optional if of_people else frozenset()) | (
         policy.client if OWN in grants else frozenset()
     )
+    if REFRESH not in grants:
+        usable -= {"offline_access"}
     chosen = usable if asked in (None, "") else _parsed(asked)
     if not chosen <= policy.scopes:
         raise InvalidClientMetadata([("scope", "names one that the initial access token does not allow")])
+    if "offline_access" in chosen - usable:
+        raise InvalidClientMetadata([("scope", "offline_access needs the grant type refresh_token")])
     if not chosen <= usable:
         raise InvalidClientMetadata([("scope", "names one that none of grant_types can give")])
     if (of_people and not chosen - policy.client) or (OWN in grants and not chosen & policy.client):

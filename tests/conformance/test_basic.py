@@ -21,7 +21,7 @@ PROFILE = {
     "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
 }  # fmt: skip
 """Core §5.4; of these a school's administrator has only some, and discovery says which."""
-ID_TOKEN = {"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "at_hash", "nonce"}
+ID_TOKEN = {"iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "at_hash", "nonce"}
 EMAIL, PHONE = {"email", "email_verified"}, {"phone_number", "phone_number_verified"}
 
 spec = pytest.mark.spec
@@ -31,7 +31,7 @@ not_applicable = pytest.mark.not_applicable
 @spec(CORE, "3.1.3.3", requirement="A code flow brings tokens, a sound ID Token and userinfo, and no claim unasked")
 def test_server(client, browser):
     found = client.signs_in(browser)
-    assert set(found.claims) == ID_TOKEN
+    assert set(found.claims) - {"sid"} == ID_TOKEN  # which is there for clients that sign out
     assert set(found.about) == {"sub"}
     assert found.tokens["scope"] == "openid"
 

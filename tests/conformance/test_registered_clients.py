@@ -74,7 +74,7 @@ def test_registration(register, keys, provider, known):
     assert urlsplit(said["registration_client_uri"]).scheme == "https"
     assert said["redirect_uris"] == [f"{known.suite}/callback"]
     assert said["jwks"] == keys
-    assert said["scope"].split() == ["openid", "profile", "email", "phone", "offline_access"]
+    assert said["scope"].split() == ["openid", "profile", "email", "phone"]
     assert "request_uris" not in said
     is_cleaned_up(said, provider)
 

@@ -202,7 +202,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("name", ["nbf", "iat"])
     def test_one_from_further_ahead_than_a_clock_may_be(self, name):
-        skew = 15
+        skew = 60
         assert ring.verify(self.ours(self.good, claims(**{name: clocks.timestamp() + skew})), typ="at+jwt")
         self.refuses(self.ours(self.good, claims(**{name: clocks.timestamp() + skew + 1})), "not good yet")
 

@@ -20,16 +20,17 @@ ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALL = jws.JWSRegistry(algorithms=["RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256", "ES384"])
 
 
-@cache
 def key(alg: str, number: int = 1) -> Any:
-    """A key pair for `alg`, the same each time."""
-    if alg in {"RS256", "PS256"}:
-        return RSAKey.generate_key(2048, {"kid": f"rsa-{number}"})
-    if alg == "Ed25519":  # another name of the same (RFC 9864)
-        return key("EdDSA", number)
-    if alg == "EdDSA":
-        return OKPKey.generate_key("Ed25519", {"kid": f"ed-{number}"})
-    return ECKey.generate_key("P-256", {"kid": f"ec-{number}"})
+    """A key pair for `alg`, the same each time; `Ed25519` and `EdDSA` are two names of one algorithm (RFC 9864)."""
+    return _made({"RS256": "rsa", "PS256": "rsa", "EdDSA": "ed", "Ed25519": "ed"}.get(alg, "ec"), number)
+
+
+@cache
+def _made(kind: str, number: int) -> Any:
+    named = {"kid": f"{kind}-{number}"}
+    if kind == "rsa":
+        return RSAKey.generate_key(2048, named)
+    return OKPKey.generate_key("Ed25519", named) if kind == "ed" else ECKey.generate_key("P-256", named)
 
 
 def jwks(*keys: Any) -> dict[str, Any]:

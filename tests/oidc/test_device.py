@@ -130,14 +130,21 @@ def test_denying_is_access_denied(web, device, world):
 
 def test_polling_too_often_is_told_to_slow_down_and_that_is_kept(clock, device):
     assert device.polls().json["error"] == "authorization_pending"
-    clock.move(timedelta(seconds=4))
+    clock.move(timedelta(seconds=3.9))
     assert device.polls().json["error"] == "slow_down"
-    clock.move(timedelta(seconds=9))
+    clock.move(timedelta(seconds=8.9))
     assert device.polls().json["error"] == "slow_down", "ten seconds now, and fifteen from here on"
     clock.move(timedelta(seconds=15))
     assert device.polls().json["error"] == "authorization_pending"
-    clock.move(timedelta(seconds=14))
+    clock.move(timedelta(seconds=13.9))
     assert device.polls().json["error"] == "slow_down"
+
+
+def test_a_poll_that_comes_a_second_early_is_not_too_often(clock, device):
+    """A timer of five seconds does not keep them to the millisecond."""
+    for _ in range(3):
+        assert device.polls().json["error"] == "authorization_pending"
+        clock.move(timedelta(seconds=4))
 
 
 def test_a_code_expires(clock, web, device, world):

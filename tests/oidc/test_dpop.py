@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 from joserfc.jwk import ECKey, RSAKey
+from sqlalchemy import select
 
 from idp.oidc import jwts
 from idp.oidc.extensions import dpop
+from idp.oidc.models import Seen
 from tests import factories
 from tests.oidc.signing import Signer, bare, jwks, key, thumbprint
 from tests.oidc.support import ISSUER, authorised
@@ -131,10 +133,29 @@ def test_capitals_in_the_host_and_extra_claims_do_not_matter(web, world, partner
     assert partner.redeems(web, authorised(web, partner, world.username)["code"]).status_code == 200
 
 
-@pytest.mark.parametrize(("seconds", "good"), [(-60, True), (-61, False), (-10, True), (10, True), (60, False)])
-def test_the_age_of_a_proof(web, world, partner, tokens, clock, seconds, good):
+@pytest.mark.parametrize(("seconds", "good"), [(-120, True), (-121, False), (-10, True), (60, True), (61, False)])
+def test_the_age_of_a_proof_by_a_clock_that_is_a_minute_off(web, world, partner, tokens, clock, seconds, good):
     made = int(clock.now().timestamp()) + seconds
     assert (partner.reads(web, tokens["access_token"], iat=made).status_code == 200) == good
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(-60, True), (-61, False), (-10, True), (15, True), (16, False)])
+def test_the_age_of_a_proof_under_fapi2(web, bound, clock, seconds, good):
+    made = int(clock.now().timestamp()) + seconds
+    bound.proofs = {"iat": made}
+    answer = bound.posts(web, "/oauth/par", bound.parameters())
+    assert answer.status_code == (201 if good else 400)
+
+
+@pytest.mark.parametrize("seconds", [-100, 0, 50])
+def test_a_proof_is_good_once_however_long_it_could_be_good(web, world, partner, tokens, clock, seconds):
+    token, made = tokens["access_token"], int(clock.now().timestamp()) + seconds
+    assert partner.reads(web, token, jti="once", iat=made).status_code == 200
+    clock.move(timedelta(seconds=120 + seconds))
+    failed(partner.reads(web, token, jti="once", iat=made), "invalid_dpop_proof", 401)
+    with world.work() as session:
+        kept_until = session.scalars(select(Seen.expires_at).order_by(Seen.expires_at)).all()
+    assert kept_until[-1] >= clock.now(), "its name could be forgotten while the proof is good"
 
 
 @pytest.mark.parametrize("iat", [-(10**400), 10**400, float("nan"), float("inf"), -1, True])

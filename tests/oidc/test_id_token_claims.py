@@ -53,6 +53,21 @@ def test_nothing_that_the_school_took_back_stands_there(web, world, partner):
     assert set(id_token(world, again)) - USUAL == {"name"}
 
 
+@pytest.mark.parametrize(
+    ("registered", "named"),
+    [
+        ({"post_logout_redirect_uris": []}, False),
+        ({"post_logout_redirect_uris": [], "backchannel_logout_uri": "https://assembly.example/bcl"}, True),
+        ({}, True),
+    ],
+    ids=["neither", "logout tokens", "a way back after signing out"],
+)
+def test_the_session_is_named_to_clients_that_have_a_use_for_it(web, world, registered, named):
+    partner = world.another(**registered)
+    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    assert ("sid" in id_token(world, tokens)) == named
+
+
 def test_nothing_is_said_of_somebody_who_has_left(web, world, partner, clock):
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     world.change(Administrator, world.person, removed_at=clock.now())

@@ -38,6 +38,14 @@ def test_a_hint_of_this_browser_signs_out_at_once_and_goes_on_with_state_alone(w
     assert sent(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
 
 
+def test_a_hint_that_names_no_session_asks_first(web, world):
+    partner = world.another(post_logout_redirect_uris=[])
+    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    response = out(web, id_token_hint=tokens["id_token"])
+    assert page(response).find(id="confirm-logout")
+    assert "code" in sent(web.get(partner.link(prompt="none")))
+
+
 def test_without_state_none_comes_back(web, hint):
     assert out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER).location == AFTER
 

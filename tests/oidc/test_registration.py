@@ -44,6 +44,22 @@ def test_a_secret_may_be_sent_either_way_also_where_one_was_registered_by_name(w
     assert registrar.manages(made).json["token_endpoint_auth_method"] == "client_secret_basic"
 
 
+def test_without_refresh_tokens_nobody_is_asked_for_lasting_access(registrar):
+    assert "offline_access" not in registrar.registered()["scope"].split()
+    both = ["authorization_code", "refresh_token"]
+    assert "offline_access" in registrar.registered(grant_types=both)["scope"].split()
+    refused = registrar.registers(scope="openid offline_access")
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_client_metadata")
+    assert "offline_access" in refused.json["error_description"]
+    assert registrar.registers(scope="openid offline_access", grant_types=both).status_code == 201
+
+
+def test_nor_when_it_gives_them_up(registrar):
+    made = registrar.registered(grant_types=["authorization_code", "refresh_token"])
+    changed = registrar.manages(made, "PUT", json=metadata(client_id=made["client_id"]))
+    assert "offline_access" not in changed.json["scope"].split()
+
+
 def entries(work, event):
     with work() as session:
         return session.scalars(select(Entry).where(Entry.event == event)).all()
@@ -122,8 +138,8 @@ def test_what_is_signed_is_registered_and_told(registrar):
     assert registrar.registered()["require_signed_request_object"] is False
 
 
-def test_without_a_scope_it_gets_those_of_the_token(registrar):
-    assert registrar.registered()["scope"] == "openid profile email phone offline_access"
+def test_without_a_scope_it_gets_those_of_the_token_that_its_grants_can_use(registrar):
+    assert registrar.registered()["scope"] == "openid profile email phone"
 
 
 def test_it_may_ask_for_less_than_the_token_allows(registrar):

@@ -337,15 +337,15 @@ def test_a_public_clients_refresh_token_rotates(web, public, clock):
     assert len({first, second, third}) == 3
 
 
-def test_whoever_lost_the_answer_gets_the_same_successor_for_a_moment(web, public, clock):
+def test_whoever_lost_the_answer_gets_the_same_successor_for_a_minute(web, public, clock):
     partner, first = public
     second = partner.refreshes(web, first).json["refresh_token"]
-    clock.move(timedelta(seconds=10))
+    clock.move(timedelta(seconds=60))
     assert partner.refreshes(web, first).json["refresh_token"] == second
     assert partner.refreshes(web, second).status_code == 200
 
 
-@pytest.mark.parametrize("seconds", [0, 11])
+@pytest.mark.parametrize("seconds", [0, 61])
 def test_any_other_use_of_an_old_token_ends_the_family(web, world, public, clock, seconds):
     partner, first = public
     answer = partner.refreshes(web, first).json

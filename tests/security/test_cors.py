@@ -3,6 +3,7 @@
 import pytest
 
 from idp.foundation import runtime
+from idp.partners.models import Client
 from tests.oidc.support import authorised
 
 APP = "https://app.example"
@@ -45,6 +46,56 @@ def test_nobody_else_may(web, app_client, origin):
 def test_no_page_and_no_other_endpoint(web, app_client, path):
     assert "Access-Control-Allow-Origin" not in web.get(path, headers={"Origin": APP}).headers
     assert "Access-Control-Allow-Origin" not in preflight(web, path, APP).headers
+
+
+@pytest.mark.parametrize(
+    "path", ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/oauth/jwks"]
+)
+def test_keys_and_metadata_may_be_read_from_anywhere_with_any_header(web, path):
+    """Libraries send headers that make a browser ask first."""
+    headers = {"Origin": "https://any.example", "Access-Control-Request-Method": "GET",
+               "Access-Control-Request-Headers": "x-client-sku,cache-control"}  # fmt: skip
+    response = web.options(path, headers=headers)
+    assert response.status_code == 200
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.headers["Access-Control-Allow-Headers"] == "*"
+    assert response.headers["Access-Control-Allow-Methods"] == "GET"
+    for _ in range(2):  # the second is answered from memory
+        assert web.get(path, headers={"Origin": "https://any.example"}).headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("registered", "origin"),
+    [
+        ("https://app.example:443/cb", "https://app.example"),
+        ("https://app.example:8443/cb", "https://app.example:8443"),
+        ("http://127.0.0.1/cb", "http://127.0.0.1"),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:49152"),
+        ("http://127.0.0.1:8000/cb", "http://127.0.0.1:49152"),
+        ("http://127.0.0.1:80/cb", "http://127.0.0.1"),
+        ("http://[::1]/cb", "http://[::1]:49152"),
+        ("http://[::1]:8000/cb", "http://[::1]"),
+    ],
+)
+def test_the_origin_is_as_a_browser_writes_it(web, world, app_client, registered, origin):
+    world.another(token_endpoint_auth_method="none", redirect_uris=[registered])
+    assert preflight(web, "/oauth/token", origin).headers["Access-Control-Allow-Origin"] == origin
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://app.example:8443", "http://127.0.0.1:0", "http://127.0.0.1:x", "http://[::1]"]
+)
+def test_and_no_other_port_of_it(web, world, app_client, origin):
+    world.another(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1/cb"])
+    assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", origin).headers
+
+
+def test_an_app_that_is_disabled_or_has_a_secret_lives_nowhere(web, world, app_client):
+    """Its requests are refused in any case; its pages are not to read why."""
+    world.another(redirect_uris=["https://secret.example/callback"])
+    world.change(Client, app_client.id, enabled=False)
+    for origin in (APP, "https://secret.example"):
+        assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", origin).headers
 
 
 def test_the_whole_way_of_such_an_app(web, world, app_client):

@@ -74,7 +74,7 @@ def _proven(find: Finder, request: Request) -> OAuthClient:
     if client is None or said.get("iss") != sub or request.sent.get("client_id") not in {None, sub}:
         raise BadJwt("iss, sub and client_id are not one registered client")
     jwts.verify(presented, _keys(client, presented), algorithms(client))
-    jwts.check_times(said, at_most=LONGEST)
+    jwts.check_times(said, client, at_most=LONGEST)
     _check_audience(said.get("aud"), client, request)
     _note(said, client)
     return client
@@ -104,6 +104,6 @@ def _note(said: dict[str, Any], client: OAuthClient) -> None:
     jti = said.get("jti")
     if not isinstance(jti, str) or not jti:
         raise BadJwt("it has no jti")
-    kept_until = clock.now() + timedelta(seconds=LONGEST + 2 * runtime.settings().tokens.skew)
+    kept_until = clock.now() + timedelta(seconds=LONGEST + client.skew + client.leeway)
     if not once.note(Seen, digest=crypto.keyed(b"assertion", client.id, jti), expires_at=kept_until):
         raise BadJwt("its jti was used before")

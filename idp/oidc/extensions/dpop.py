@@ -4,6 +4,7 @@ Checked before a grant is looked at, so a bad proof never spends a code. Each pr
 setting: stateless, made from the time, the present and the last window of five minutes being good.
 """
 
+import math
 import re
 from datetime import timedelta
 from functools import lru_cache
@@ -15,6 +16,7 @@ from flask import Request as FlaskRequest, Response
 
 from idp.foundation import clock, crypto, runtime
 from idp.oidc import failures, jwts, once
+from idp.oidc.client import OAuthClient
 from idp.oidc.jwts import BadJwt
 from idp.oidc.models import Seen
 from idp.partners import jwks
@@ -42,7 +44,7 @@ class NonceNeeded(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     description = "DPoP: the proof needs the nonce of this answer."
 
 
-def key_of(asked: FlaskRequest, *, access_token: str | None = None) -> str | None:
+def key_of(asked: FlaskRequest, client: OAuthClient, *, access_token: str | None = None) -> str | None:
     """The thumbprint of the key that this request proves to hold; None without a proof.
 
     With an `access_token` the proof has to be for it (`ath`). Raises `InvalidProof`, `NonceNeeded`.
@@ -53,7 +55,7 @@ def key_of(asked: FlaskRequest, *, access_token: str | None = None) -> str | Non
     if "," in sent:  # WSGI joins two headers by a comma
         raise InvalidProof
     try:
-        return _thumbprint(sent, asked, access_token)
+        return _thumbprint(sent, asked, client, access_token)
     except BadJwt as fault:
         failures.because("DPoP", str(fault))
         raise InvalidProof from None
@@ -72,7 +74,7 @@ def with_nonce(response: Response) -> Response:
     return response
 
 
-def _thumbprint(proof: str, asked: FlaskRequest, access_token: str | None) -> str:
+def _thumbprint(proof: str, asked: FlaskRequest, client: OAuthClient, access_token: str | None) -> str:
     presented = jwts.parse(proof, jwk_in_header=True)
     said, (key, thumbprint) = presented.claims, jwts.remembered(_holder, presented.head)
     jwts.verify(presented, [key], ALGS)
@@ -80,9 +82,9 @@ def _thumbprint(proof: str, asked: FlaskRequest, access_token: str | None) -> st
         raise BadJwt("made for another request")
     if access_token is not None and said.get("ath") != crypto.b64(crypto.digest(access_token)):
         raise BadJwt("made for another access token")
-    _check_age(said)
+    _check_age(said, client)
     _check_nonce(said)
-    _note(said, thumbprint)
+    _note(said, thumbprint, client)
     return thumbprint
 
 
@@ -132,13 +134,14 @@ def _port(parts: Any) -> int:
     return int(parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0))
 
 
-def _check_age(said: dict[str, Any]) -> None:
-    """Made within the last minute; another clock may be a little ahead. `exp` and `nbf` are not needed."""
+def _check_age(said: dict[str, Any], client: OAuthClient) -> None:
+    """Made within the last minute, by a clock that may be off as the client's. `exp` and `nbf` are not needed."""
     if "iat" not in said:
-        raise BadJwt("it does not say when it was made")
-    jwts.check_times(said)
-    if clock.now().timestamp() - said["iat"] > OLDEST:
-        raise BadJwt("it was made too long ago")
+        raise BadJwt("the proof has no iat")
+    jwts.check_times(said, client)
+    age, oldest = clock.now().timestamp() - said["iat"], OLDEST + client.leeway
+    if age > oldest:
+        raise BadJwt(f"the proof's iat is {math.ceil(age)} seconds behind our clock; at most {oldest} are accepted")
 
 
 def _check_nonce(said: dict[str, Any]) -> None:
@@ -148,11 +151,11 @@ def _check_nonce(said: dict[str, Any]) -> None:
         raise NonceNeeded
 
 
-def _note(said: dict[str, Any], thumbprint: str) -> None:
+def _note(said: dict[str, Any], thumbprint: str, client: OAuthClient) -> None:
     """Each proof is good once (RFC 9449 §11.1)."""
     jti = said.get("jti")
     if not isinstance(jti, str) or not jti:
         raise BadJwt("it has no jti")
-    until = clock.now() + timedelta(seconds=OLDEST + 2 * runtime.settings().tokens.skew)
+    until = clock.now() + timedelta(seconds=OLDEST + client.leeway + client.skew)
     if not once.note(Seen, digest=crypto.keyed(b"proof", thumbprint, jti), expires_at=until):
         raise BadJwt("its jti was used before")

@@ -24,8 +24,10 @@ class OpenID(OpenIDToken):  # type: ignore[misc]  # Authlib has no types
             "iss": runtime.settings().server.issuer, "sub": claims.subject(client, basis.person_id),
             "aud": client.id, "iat": now, "exp": now + runtime.settings().tokens.id_token,
             "auth_time": int(basis.auth_time.timestamp()), "acr": basis.acr, "amr": sorted(basis.amr),
-            "sid": claims.session_name(client, basis.sid), "at_hash": at_hash(token["access_token"]),
+            "at_hash": at_hash(token["access_token"]),
         }  # fmt: skip
+        if client.signs_out:
+            said["sid"] = claims.session_name(client, basis.sid)
         if request.nonce is not None:
             said["nonce"] = request.nonce
         if (named := _named(token, request)) and (row := records.of_person(basis.person_id)) is not None:

@@ -41,7 +41,7 @@ def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     presented = jwts.parse(text, most=LONGEST)
     said = presented.claims
     jwts.verify(presented, client_keys.of(client, presented.kid), algorithms(client))
-    jwts.check_times(said)
+    jwts.check_times(said, client)
     audience = said.get("aud")
     issuer = runtime.settings().server.issuer
     if said.get("iss") != client.id or issuer not in (audience if isinstance(audience, list) else [audience]):

@@ -61,7 +61,7 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
     def issue_token(self, user: State, refresh_token: Refresh) -> dict[str, Any]:
         """New tokens; a refresh token among them only where the family rotates."""
         sent = self.request.sent.get("refresh_token") or ""
-        successor = families.use(sent, refresh_token.presented, self.request.client)
+        successor = families.use(sent, refresh_token.presented)
         answer = self.tokens_for(user, self.request.scopes)
         if successor is not None:
             answer["refresh_token"] = successor

@@ -1,0 +1,92 @@
+"""A school that agreed to share `groups` shares `classes` from then on, and nothing that was under way is lost."""
+
+from importlib import import_module
+
+import pytest
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import cast, func, select, text, update
+
+from idp.foundation.database import Base, Words
+from idp.oidc.models import AuthorizationRequest
+from idp.partners.models import Client
+from idp.sharing.models import Authorisation, Decision
+from tests.factories import PASSWORD
+from tests.oidc.registering import Registrar, an_initial_token
+from tests.oidc.support import authorised, follow, press, sent
+from tests.oidc.world import world  # noqa: F401  a fixture
+
+migration = import_module("idp.migrations.versions.0007_teaching_groups_are_classes")
+SCOPE = "openid offline_access classes school"
+
+
+def columns():
+    """Every column with a set of words in it that has the area in a test's database, and kept requests."""
+    tables = Base.metadata.tables.values()
+    return [column for table in tables for column in table.c if isinstance(column.type, Words)]
+
+
+def rename(session, old, new):
+    """As the database was before, or is."""
+    for column in columns():
+        words = func.replace(" " + cast(column, column.type.impl) + " ", f" {old} ", f" {new} ")
+        session.execute(update(column.table).values({column.name: func.trim(words)}))
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    changed = (
+        "CAST(REPLACE(CAST(params AS TEXT), :old, :new) AS JSON)" if is_postgresql else "REPLACE(params, :old, :new)"
+    )
+    session.execute(text(f"UPDATE authorization_requests SET params = {changed}"), {"old": old, "new": new})
+
+
+def migrate(session):
+    with Operations.context(MigrationContext.configure(session.connection())):
+        migration.upgrade()
+
+
+@pytest.fixture
+def before(web, another, world, clock):  # noqa: F811
+    """Something under way of every kind, under the name of before."""
+    optional = frozenset({"classes", "attendance"})
+    partner = world.another(optional_scopes=optional, resource="https://api.example", resource_scopes=optional)
+    tokens = partner.redeems(web, authorised(web, partner, world.username, "classes", scope=SCOPE)["code"]).json
+    code = authorised(web, partner, world.username, scope=SCOPE)["code"]
+    waiting = another()
+    shown = follow(waiting, waiting.get(partner.link(scope=SCOPE)))
+    with world.work() as session:
+        token = an_initial_token(scopes={"required": {"openid"}, "optional": optional})
+        version = session.get_one(Client, partner.id).version
+        rename(session, "classes", "groups")
+    return partner, tokens, code, (waiting, shown), token, version
+
+
+def test_nothing_of_the_old_name_is_left_and_nothing_is_lost(web, world, before):  # noqa: F811
+    partner, tokens, code, (waiting, shown), token, version = before
+    assert "classes" not in partner.refreshes(web, tokens["refresh_token"]).json["scope"].split()
+    with world.work() as session:
+        migrate(session)
+
+    with world.work() as session:
+        client = session.get_one(Client, partner.id)
+        assert client.optional_scopes == client.resource_scopes == {"classes", "attendance"}
+        assert client.version > version, "processes keep what they remember of it"
+        assert "classes" in session.scalars(select(Authorisation.scopes)).one()
+        assert "classes" in session.scalars(select(Authorisation.offered)).one()
+        assert "classes" in session.scalars(select(Decision.scopes)).first()
+        for column in columns():
+            for value in session.scalars(select(column)):
+                assert value is None or "groups" not in value, column
+        assert all("groups" not in str(params) for params in session.scalars(select(AuthorizationRequest.params)))
+    assert "classes" in partner.refreshes(web, tokens["refresh_token"]).json["scope"].split()
+    assert "classes" in partner.redeems(web, code).json["scope"].split()
+    response = follow(waiting, press(waiting, shown, "sign-in", username=world.username, password=PASSWORD))
+    assert "classes" in partner.redeems(waiting, sent(response)["code"]).json["scope"].split()
+    made = Registrar(web, token).registered()
+    assert "classes" in made["scope"].split()
+
+
+def test_equal_sets_are_equal_text_again(world, before):  # noqa: F811
+    with world.work() as session:
+        migrate(session)
+        for column in columns():
+            for written in session.scalars(select(cast(column, column.type.impl))):
+                assert written is None or written.split() == sorted(written.split()), column
