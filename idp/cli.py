@@ -1,11 +1,12 @@
 """The `idp` command: everything an operator does, by the same functions as the pages."""
 
+from types import ModuleType
 from typing import Any
 
 import click
 from flask import Flask
 
-from idp.foundation.command import application
+from idp.foundation.command import NAMES, Names, application
 
 LAZY = {
     "audit": "idp.audit.cli:commands",
@@ -19,6 +20,7 @@ LAZY = {
     "schools": "idp.schools.cli:commands",
     "worker": "idp.worker:worker",
     "doctor": "idp.doctor:doctor",
+    "estabs": "idp.operate.cli:estabs",
 }
 """Rooms' commands, imported when they are named: `idp --help` is quick."""
 
@@ -29,6 +31,7 @@ HELP = {
     "conformance": "Get ready for the OpenID Foundation's conformance suite.",
     "db": "Bring the database to the newest schema.",
     "doctor": "Check that everything is as it should be, and say what to do where it is not.",
+    "estabs": "Find schools' accounts, suspend and restore them, end their sessions.",
     "keys": "List, rotate and retire the signing keys.",
     "onboarding": "Check new schools: the queue, a case, the decision.",
     "operators": "Add our own staff by a one-time set-up link.",
@@ -71,14 +74,31 @@ def _built() -> Flask:
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="idp", prog_name="idp")
+@click.option(
+    "--as", "operator", metavar="EMAIL", envvar="IDP_OPERATOR",
+    help="Act as this operator: the audit log names them. Or set IDP_OPERATOR.",
+)  # fmt: skip
 @click.pass_context
-def main(context: click.Context) -> None:
+def main(context: click.Context, operator: str | None) -> None:
     """IDaaS: lets schools share data with the services they use.
 
     Settings are read from config/default.toml, the file that IDP_CONFIG names, and the environment; see
     `idp config check`. Exit codes: 0 done, 1 refused, 2 wrong usage or bad settings.
+
+    Whatever a command does is recorded under the operator's name that --as gives. In production it has to be
+    given as soon as an operator has been set up. It is no sign-in: whoever may run this command may do anything.
     """
     context.obj = _built
+    context.meta[NAMES] = Names(
+        acting=lambda: _naming().acting(operator), estab=lambda typed: _naming().estab(typed),
+        operator=lambda email: _naming().operator(email), addresses=lambda: _naming().addresses(),
+    )  # fmt: skip
+
+
+def _naming() -> ModuleType:
+    from idp.operate import naming
+
+    return naming
 
 
 @main.group()
@@ -216,4 +236,4 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="idp")

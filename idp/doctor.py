@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 import click
 from flask import Flask
@@ -16,10 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from idp import migrations
 from idp.foundation import clock, runtime
-from idp.foundation.command import application, json_option, show_json
+from idp.foundation.command import application, json_option, show_json, when
 from idp.foundation.database import session
+from idp.foundation.errors import in_a_line
 from idp.foundation.scopes import known
 from idp.foundation.web.transactions import work
+from idp.outbox.models import Message
 
 Level = Literal["ok", "warning", "fault"]
 
@@ -38,6 +41,14 @@ class Finding:
 
 
 Check = Callable[[Flask], Iterator[Finding]]
+MOST_WAITING: Final = 1000
+"""Messages looked at, the oldest first."""
+DOES_NOT_TAKE: Final = {
+    "email": "see: idp outbox list; the settings [mail]",
+    "sms": "see: idp outbox list; the settings [sms]",
+    "event": "the partner's end is at fault, not ours: write to its contact; idp outbox list",
+}
+"""What to do where messages of a kind are tried and not taken."""
 
 
 def database(app: Flask) -> Iterator[Finding]:
@@ -66,25 +77,50 @@ def keys(_app: Flask) -> Iterator[Finding]:
         try:
             ring.sign({"probe": True}, alg=alg, typ="probe")
         except Exception as error:  # noqa: BLE001  whatever it is, it is the finding
-            yield Finding(f"key {alg}", "fault", f"cannot sign: {error}", "check secrets.sealing, or: idp keys rotate")
+            yield Finding(
+                f"key {alg}", "fault", f"cannot sign: {in_a_line(error)}", "check secrets.sealing, or: idp keys rotate"
+            )
         else:
             yield Finding(f"key {alg}", "ok", "signs, and the sealing key opens it")
 
 
 def outbox(_app: Flask) -> Iterator[Finding]:
-    """Nothing waits long, nothing has failed."""
-    from idp.outbox.models import Message
-
-    waiting = select(func.min(Message.created_at)).where(Message.sent_at.is_(None), Message.failed_at.is_(None))
-    oldest = session().scalar(waiting)
-    if oldest is None or clock.now() - oldest < timedelta(minutes=5):
+    """Nothing waits long, and why it does: no worker, or somebody who does not take it; nothing has failed."""
+    long_ago = Message.created_at < clock.now() - timedelta(minutes=5)
+    waiting = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None), long_ago)
+    oldest_first = waiting.order_by(Message.created_at).limit(MOST_WAITING)
+    late = list(session().scalars(oldest_first))
+    untried = [message for message in late if not message.attempts]
+    if untried:
+        does = "see the worker's log: it is behind" if _a_worker_lives() else "run it as a service: idp worker"
+        yield Finding("outbox", "warning", f"since {when(untried[0].created_at)} messages wait untried", does)
+    refusing: dict[tuple[str, str], list[Message]] = {}
+    for message in late:
+        if message.attempts:
+            refusing.setdefault((message.kind, _taker(message)), []).append(message)
+    for (kind, taker), messages in refusing.items():
+        says = f"{taker} has not taken {len(messages)} since {when(messages[0].created_at)}"
+        because = f" ({messages[-1].last_error})" if messages[-1].last_error else ""
+        yield Finding(f"outbox {kind}", "warning", says + because, DOES_NOT_TAKE[kind])
+    if not late:
         yield Finding("outbox", "ok", "nothing waits long")
-    else:
-        minutes = int((clock.now() - oldest).total_seconds() // 60)
-        yield Finding("outbox", "warning", f"the oldest message has waited {minutes} min", "is `idp worker` running?")
     failed = session().scalar(select(func.count()).where(Message.failed_at > clock.now() - timedelta(days=1)))
     if failed:
         yield Finding("outbox", "warning", f"{failed} messages failed since yesterday", "see: idp outbox list --failed")
+
+
+def _taker(message: Message) -> str:
+    """Who should have taken it: a partner's endpoint, or our own mail server or gateway."""
+    if message.kind != "event":
+        return {"email": "the mail server", "sms": "the gateway"}.get(message.kind, message.kind)
+    return f"{urlsplit(message.recipient or '').netloc} of {message.client or 'a partner'}"
+
+
+def _a_worker_lives() -> bool:
+    from idp.jobs import heart
+
+    last = heart.last()
+    return last is not None and clock.now() - last <= timedelta(minutes=1)
 
 
 def register(_app: Flask) -> Iterator[Finding]:
@@ -164,24 +200,30 @@ def audit(_app: Flask) -> Iterator[Finding]:
     if oldest is None or clock.now() - oldest < timedelta(minutes=1):
         yield Finding("audit", "ok", "every entry is in the chain")
     else:
-        yield Finding("audit", "warning", f"entries since {oldest:%H:%M} are not chained", "is `idp worker` running?")
+        does = "see the worker's log" if _a_worker_lives() else "run it as a service: idp worker"
+        yield Finding("audit", "warning", f"entries since {when(oldest)} are not chained", does)
 
 
 def worker(_app: Flask) -> Iterator[Finding]:
     """A worker lives, and its timed jobs went well and are not late."""
     from idp.jobs import heart, lease
 
-    last = heart.last()
-    if last is None or clock.now() - last > timedelta(minutes=1):
-        heard = "none is running" if last is None else f"last heard of at {last:%d %B %Y %H:%M}"
+    if not _a_worker_lives():
+        last = heart.last()
+        heard = "none is running" if last is None else f"last heard of at {when(last)}"
         yield Finding("worker", "fault", f"{heard}: no message leaves", "run it as a service: idp worker")
     else:
         yield Finding("worker", "ok", "its heart beats")
     for job in lease.listing():
         if job.fault:
-            yield Finding(f"job {job.name}", "warning", f"failed: {job.fault}", "see the worker's log")
+            yield Finding(
+                f"job {job.name}",
+                "warning",
+                f"failed: {in_a_line(Exception(job.fault)).removeprefix('Exception: ')}",
+                "see the worker's log",
+            )
         elif clock.now() - job.due_at > timedelta(minutes=10):
-            yield Finding(f"job {job.name}", "warning", f"has been due since {job.due_at:%d %B %H:%M}", "see: worker")
+            yield Finding(f"job {job.name}", "warning", f"has been due since {when(job.due_at)}", "see: worker")
 
 
 def limits(_app: Flask) -> Iterator[Finding]:
@@ -220,7 +262,7 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
             with work(app):
                 found += check(app)
         except SQLAlchemyError as error:
-            found.append(Finding(check.__name__, "fault", f"the database does not answer: {type(error).__name__}"))
+            found.append(Finding(check.__name__, "fault", f"the database does not answer: {in_a_line(error)}"))
     if as_json:
         show_json([asdict(finding) for finding in found])
     else:

@@ -27,6 +27,7 @@ from idp.audit import chain
 from idp.estabs.models import PersonalSecret
 from idp.foundation import clock, runtime
 from idp.foundation.command import application
+from idp.foundation.errors import in_a_line
 from idp.foundation.web import transactions
 from idp.foundation.web.kept import KeptForm
 from idp.jobs import cleaning, heart, lease
@@ -233,7 +234,7 @@ def _do(job: Job, me: str, work: Work) -> None:
         job.run(work)
     except Exception as error:  # noqa: BLE001  told, and kept where `idp doctor` sees it
         _tell(job.name, error)
-        fault = f"{type(error).__name__}: {error}"[:500]
+        fault = in_a_line(error)
     with work():
         lease.done(job.name, worker=me, every=job.every, fault=fault)
 

@@ -1,5 +1,6 @@
 """`idp audit`: read the log, and prove that nobody has tampered with it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -7,7 +8,7 @@ import click
 
 from idp.audit import chain, checkpoints, search
 from idp.audit.models import Entry
-from idp.foundation.command import json_option, show, show_json, working
+from idp.foundation.command import json_option, names, show, show_json, working
 
 _COLUMNS = ("id", "at", "event", "actor", "estab", "client", "subject", "facts")
 
@@ -18,9 +19,9 @@ def commands() -> None:
 
 
 @commands.command("list")
-@click.option("--estab", help="Only what concerns this estab (internal id, est_…).")
+@click.option("--estab", help="Only what concerns this estab: its Estab ID, DfE number or URN.")
 @click.option("--client", help="Only what concerns this client.")
-@click.option("--actor", help="Only what this person, client, `cli`, `system` or `stranger` did.")
+@click.option("--actor", help="Only what this operator (by e-mail), person, client, `cli`, `system` or `stranger` did.")
 @click.option("--event", help="Only this event (sharing.given), or this kind (sharing).")
 @click.option(
     "--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]), help="Only from then on (UTC)."
@@ -34,18 +35,25 @@ def listed(
     with_details: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show entries, oldest first."""
+    known = names()
+    if known and estab:
+        estab = known.estab(estab)
+    if known and actor and "@" in actor:
+        actor = known.operator(actor)
     since = since.replace(tzinfo=UTC) if since else None
     found = search.find(estab=estab, client=client, actor=actor, event=event, since=since, most=most)
     said = search.details(found) if with_details else {}
-    rows = [_row(entry) | ({"details": said.get(entry.id)} if with_details else {}) for entry in found]
+    addresses = known.addresses() if known and not as_json else {}
+    rows = [_row(entry, addresses) | ({"details": said.get(entry.id)} if with_details else {}) for entry in found]
     if not as_json:
         rows = [{name: _in_words(value) for name, value in row.items()} for row in rows]
     columns = (*_COLUMNS, "details") if with_details else _COLUMNS
     show(rows, columns, as_json=as_json, empty="No entry matches.")
 
 
-def _row(entry: Entry) -> dict[str, object]:
-    return {name: getattr(entry, name) for name in _COLUMNS}
+def _row(entry: Entry, addresses: Mapping[str, str]) -> dict[str, object]:
+    row = {name: getattr(entry, name) for name in _COLUMNS}
+    return row | {"actor": addresses.get(entry.actor, entry.actor)}
 
 
 def _in_words(value: object) -> object:

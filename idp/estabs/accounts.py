@@ -3,9 +3,10 @@
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from idp.audit import events, log
 from idp.estabs import people
@@ -94,6 +95,40 @@ def find(estab_id: str) -> Estab:
     if estab is None:
         raise UnknownEstab(because="no such Estab ID")
     return estab
+
+
+def named(typed: str) -> Estab:
+    """The estab that an operator means: by its Estab ID, its internal id, or its school's DfE number or URN.
+
+    Of several of one school, the living one, else the newest. Raises `UnknownEstab`.
+    """
+    typed = typed.strip()
+    if (estab := session().get(Estab, typed)) is not None:
+        return estab
+    with suppress(UnknownEstab):
+        return find(typed)
+    number = re.sub(r"[\s/]", "", typed)
+    of_that_school = select(Estab).join(School).where(or_(School.dfe_number == number, School.register_id == number))
+    living_first = Estab.state.in_(FINAL), Estab.registered_at.desc(), Estab.id
+    found = session().scalar(of_that_school.order_by(*living_first).limit(1)) if number else None
+    if found is None:
+        raise UnknownEstab(because="no such Estab ID, DfE number or URN")
+    return found
+
+
+def matching(text: str, *, most: int = 50) -> list[Estab]:
+    """Estabs by any name of theirs: what `named` takes, or words of the school's name or town, or an address."""
+    with suppress(UnknownEstab):
+        return [named(text)]
+    wanted = select(Estab).join(School).order_by(School.name, Estab.registered_at, Estab.id).limit(most)
+    if "@" in text:
+        folded = people.fold_email(text)
+        people_there = select(Administrator.estab_id).where(Administrator.email_folded == folded)
+        return list(session().scalars(wanted.where(Estab.id.in_(people_there))))
+    for word in text.split():
+        either = School.name.icontains(word, autoescape=True), School.town.icontains(word, autoescape=True)
+        wanted = wanted.where(or_(*either))
+    return list(session().scalars(wanted)) if text.split() else []
 
 
 def change_state(estab: Estab, state: str, *, by: str, reason: str = "") -> None:

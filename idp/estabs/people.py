@@ -63,6 +63,13 @@ def owners(estab_id: str) -> list[Administrator]:
     )
 
 
+def of_estab(estab_id: str) -> list[Administrator]:
+    """Everybody who acts for an estab, owners first."""
+    here = select(Administrator).where(Administrator.estab_id == estab_id, Administrator.removed_at.is_(None))
+    owners_first = Administrator.role != "owner", Administrator.created_at, Administrator.id
+    return list(session().scalars(here.order_by(*owners_first)))
+
+
 def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username: str | None = None) -> Administrator:
     """Let a person act for `estab` as `role`. They have no password yet.
 

@@ -1,11 +1,15 @@
-"""What every command of `idp` shares: the application around it, refusals as messages, tables, JSON.
+"""What every command of `idp` shares: the application around it, who acts, refusals as messages, tables, JSON, times.
 
 Exit codes: 0 done, 1 refused, 2 wrong usage or bad settings.
 """
 
+import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -13,12 +17,16 @@ from typing import Any, ParamSpec, TypeVar
 import click
 from flask import Flask
 
+from idp.foundation.clock import LONDON
 from idp.foundation.errors import Refusal
 from idp.foundation.settings import BadSettings
 from idp.foundation.web.transactions import work
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_PARTS = re.compile(r"; (?=\[\d+\] )")
+"""Between faults of a list: `[0] is not https; [2] has a fragment`."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -44,18 +52,73 @@ def application(context: click.Context) -> Flask:
     return app
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How commands of lower layers read the names that people type; the `idp` command fills it in."""
+
+    acting: Callable[[], str]
+    """The id of the operator for whom the command is run, or `cli`."""
+    estab: Callable[[str], str]
+    """The internal id of an estab, by any of its names."""
+    operator: Callable[[str], str]
+    """The id of an operator, by their e-mail address."""
+    addresses: Callable[[], Mapping[str, str]]
+    """The e-mail address of each operator, by id."""
+
+
+NAMES = "idp.names"
+"""Where `Names` lies in the context of the command."""
+
+
+def names() -> Names | None:
+    """What reads names; None for a group of commands run by itself."""
+    found: Names | None = click.get_current_context().find_root().meta.get(NAMES)
+    return found
+
+
+def acting() -> str:
+    """Who does what this command does, for the audit log."""
+    known = names()
+    return known.acting() if known else "cli"
+
+
 def working(command: Callable[P, R]) -> Callable[P, R]:
-    """Run a command in one transaction of the application; a `Refusal` is told and undone."""
+    """Run a command in one transaction of the application; a `Refusal` is told and undone.
+
+    What it prints is printed once it has been committed: whoever stops reading undoes nothing that was announced.
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        printed, left = io.StringIO(), None
         try:
-            with work(application(click.get_current_context())):
-                return command(*args, **kwargs)
+            with work(application(click.get_current_context())), redirect_stdout(printed):
+                try:
+                    answer = command(*args, **kwargs)
+                except click.exceptions.Exit as exiting:  # done, with an exit code of its own
+                    left = exiting
         except Refusal as refusal:
-            raise Refused(refusal.says + (f" ({refusal.because})" if refusal.because else "")) from refusal
+            raise refused(refusal) from refusal
+        click.echo(printed.getvalue(), nl=False)
+        if left is not None:
+            raise left
+        return answer
 
     return run
+
+
+def refused(refusal: Refusal) -> Refused:
+    """A refusal as a command's message: one fault a line, where there are several."""
+    if refusal.faults:
+        lines = [f"{name}: {part}" for name, reason in refusal.faults for part in _PARTS.split(reason)]
+        return Refused("\n  ".join([f"{refusal.title}:", *lines]))
+    return Refused(refusal.says + (f" ({refusal.because})" if refusal.because else ""))
+
+
+def progress(text: str) -> None:
+    """Say how far a long command is, on standard error, at once; whoever does not read it stops nothing."""
+    with suppress(BrokenPipeError):
+        click.echo(text, err=True)
 
 
 def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str) -> None:
@@ -79,6 +142,13 @@ def show_json(value: object) -> None:
     sys.stdout.write("\n")
 
 
+def when(moment: datetime) -> str:
+    """A moment in UTC, as the logs have it, and by British clocks, as people have it."""
+    utc, local = moment.astimezone(UTC), moment.astimezone(LONDON)
+    day = "" if local.date() == utc.date() else f"{local:%Y-%m-%d} "
+    return f"{utc:%Y-%m-%d %H:%M} UTC ({day}{local:%H:%M} {local:%Z})"
+
+
 def _for_programs(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else _plain(value)
 
@@ -87,7 +157,7 @@ def _plain(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return when(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, frozenset | set):

@@ -10,6 +10,7 @@ Rooms add their own below these. A refusal becomes a page, an OAuth error, an AP
 message in exactly one place each.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -24,6 +25,8 @@ class Refusal(Exception):
     status: ClassVar[int] = 400
     title: ClassVar[str] = "We cannot do that"
     says: str = "This cannot be done."
+    faults: Sequence[tuple[str, str]] = ()
+    """Where several things are wrong: (name, reason) pairs, which a command shows on a line each."""
 
     def __init__(
         self, says: str | None = None, *, because: str = "", next_steps: tuple[tuple[str, str], ...] = ()
@@ -33,6 +36,13 @@ class Refusal(Exception):
         self.because = because
         self.next_steps = next_steps
         super().__init__(f"{self.code}: {because or self.says}")
+
+
+def in_a_line(error: BaseException) -> str:
+    """An error for an operator's eyes: its kind and the first line of what it says, never a database's statement."""
+    cause = getattr(error, "orig", None) or error
+    said = str(cause).partition("[SQL")[0].strip().splitlines()
+    return f"{type(cause).__name__}: {said[0]}"[:300] if said else type(cause).__name__
 
 
 class BadRequest(Refusal):

@@ -355,7 +355,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _unknown_in_environment() -> list[str]:
     """Names that begin with IDP_ and mean nothing: a misspelt setting must not be silently ignored."""
-    known = {"IDP_CONFIG"}
+    known = {"IDP_CONFIG", "IDP_OPERATOR"}
     prefixes: tuple[str, ...] = ()
     for name, field in Settings.model_fields.items():
         section = field.annotation

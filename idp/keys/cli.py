@@ -3,7 +3,7 @@
 import click
 
 from idp.foundation import runtime
-from idp.foundation.command import json_option, show, working
+from idp.foundation.command import acting, json_option, show, working
 from idp.keys import ring
 
 
@@ -39,15 +39,27 @@ def rotate(alg: str | None, *, at_once: bool) -> None:
     """
     wait = 0 if at_once else runtime.settings().keys.publish_before
     for each in (alg,) if alg else ring.ALGS:
-        kid = ring.rotate(each, by="cli", at_once=at_once)
+        kid = ring.rotate(each, by=acting(), at_once=at_once)
         click.echo(f"{each}: {kid} is published and signs " + (f"in {wait} seconds." if wait else "now."))
 
 
 @commands.command()
 @click.argument("kid")
-@click.confirmation_option(prompt="Every token this key signed will be refused from now on. Retire it?")
-@working
-def retire(kid: str) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def retire(kid: str, *, yes: bool) -> None:
     """End the key KID now. The key that signs cannot be retired: rotate first."""
-    ring.retire(kid, by="cli")
+    _check(kid)
+    if not yes:
+        click.confirm("Every token this key signed will be refused from now on. Retire it?", abort=True)
+    _retire(kid)
+
+
+@working
+def _check(kid: str) -> None:
+    ring.check_retirable(kid)
+
+
+@working
+def _retire(kid: str) -> None:
+    ring.retire(kid, by=acting())
     click.echo(f"{kid} is retired.")

@@ -18,11 +18,20 @@ from idp.foundation import clock, runtime
 from idp.keys import held
 from idp.keys.held import forget
 from idp.keys.key import ALGS, Key
-from idp.keys.rotation import OnlySigner, RotationUnderWay, UnknownKey, ensure, listing, retire, rotate
+from idp.keys.rotation import (
+    OnlySigner,
+    RotationUnderWay,
+    UnknownKey,
+    check_retirable,
+    ensure,
+    listing,
+    retire,
+    rotate,
+)
 
 __all__ = [
-    "ALGS", "BadToken", "NoSigningKey", "OnlySigner", "RotationUnderWay", "UnknownKey", "ensure", "forget",
-    "hint_keys", "jwks", "listing", "retire", "rotate", "sign", "verify", "verify_hint",
+    "ALGS", "BadToken", "NoSigningKey", "OnlySigner", "RotationUnderWay", "UnknownKey", "check_retirable", "ensure",
+    "forget", "hint_keys", "jwks", "listing", "retire", "rotate", "sign", "verify", "verify_hint",
 ]  # fmt: skip
 
 LIMIT: Final = 8192

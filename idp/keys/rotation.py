@@ -69,19 +69,26 @@ def retire(kid: str, *, by: str = "cli") -> None:
     be retired; then the present key stays.
     """
     held.changing()
-    key, now = session().get(SigningKey, kid), clock.now()
-    if key is None:
-        raise UnknownKey(because=kid)
+    key, now = check_retirable(kid), clock.now()
     if key.retired_at is not None:
         return
     signing = held.signer(key.alg)
-    if signing is not None and signing.kid == kid:
-        raise OnlySigner(because=kid)
     if key.signs_from > now and signing is not None:
         session().get_one(SigningKey, signing.kid).verifies_until = None
     key.retired_at, key.sealed = now, ""
     session().flush()
     log.record(events.KEY_RETIRED, by=by, subject=kid, alg=key.alg)
+
+
+def check_retirable(kid: str) -> SigningKey:
+    """The key, if `retire` would end it or has done so; raises as that does."""
+    key = session().get(SigningKey, kid)
+    if key is None:
+        raise UnknownKey(because=kid)
+    signing = held.signer(key.alg)
+    if key.retired_at is None and signing is not None and signing.kid == kid:
+        raise OnlySigner(because=kid)
+    return key
 
 
 def listing() -> list[dict[str, Any]]:

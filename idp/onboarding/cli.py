@@ -11,7 +11,6 @@ from idp.onboarding import due, join, review
 from idp.onboarding.forms import readable_mobile
 from idp.onboarding.models import JoinRequest, Review
 
-ME = "cli"
 QUEUE = ("kind", "id", "school", "who", "waiting_since", "due", "overdue")
 
 
@@ -59,7 +58,7 @@ def show(estab_id: str, *, as_json: bool) -> None:
 @command.working
 def note(estab_id: str, text: str) -> None:
     """Keep a note of a call. Only our staff read it."""
-    kept = review.note(estab_id, text, by=ME)
+    kept = review.note(estab_id, text, by=command.acting())
     click.echo(f"Noted on {kept.estab.name}.")
 
 
@@ -69,7 +68,7 @@ def note(estab_id: str, text: str) -> None:
 @command.working
 def ask(estab_id: str, question: str) -> None:
     """Ask the school for more before deciding: QUESTION is mailed to its owners, and kept as a note."""
-    asked = review.ask(estab_id, question, by=ME)
+    asked = review.ask(estab_id, question, by=command.acting())
     click.echo(f"The owners of {asked.estab.name} have been asked by e-mail. It is still due {_when(asked)}.")
 
 
@@ -81,7 +80,7 @@ def verify(estab_id: str) -> None:
 
     Partners it has authorised receive data with their next refresh, and nobody is asked again.
     """
-    decided = review.verify(estab_id, by=ME)
+    decided = review.verify(estab_id, by=command.acting())
     click.echo(f"{decided.estab.name} is verified.")
 
 
@@ -91,7 +90,7 @@ def verify(estab_id: str) -> None:
 @command.working
 def reject(estab_id: str, reason: str) -> None:
     """It was not the school, or we could not find out. Its owners are told why, and it may register again."""
-    decided = review.reject(estab_id, reason, by=ME)
+    decided = review.reject(estab_id, reason, by=command.acting())
     click.echo(f"{decided.estab.name} is rejected.")
 
 
@@ -106,7 +105,7 @@ def joining() -> None:
 @command.working
 def approve(request_id: str, role: str) -> None:
     """Let the person in; they are mailed a link to choose a password. Call the school first."""
-    person = join.approve(join.find(request_id), role, by=ME)
+    person = join.approve(join.find(request_id), role, by=command.acting())
     click.echo(f"{person.name} has joined {person.estab.name} as {person.username}.")
 
 
@@ -116,7 +115,7 @@ def approve(request_id: str, role: str) -> None:
 def decline(request_id: str) -> None:
     """Turn the person away; they are told by e-mail."""
     asked = join.find(request_id)
-    join.decline(asked, by=ME)
+    join.decline(asked, by=command.acting())
     click.echo(f"{asked.name} was declined by {asked.estab.name}.")
 
 
@@ -182,7 +181,7 @@ def _as_text(case: review.Case) -> Iterator[str]:
     yield f"  compared      {case.addresses}"
     yield "Notes:" if case.notes else "No notes yet."
     for each in case.notes:
-        yield f"  {each.at:%Y-%m-%d %H:%M} UTC, {each.by}: {each.text}"
+        yield f"  {command.when(each.at)}, {each.by}: {each.text}"
 
 
 def _number(e164: str) -> str:

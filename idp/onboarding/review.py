@@ -147,7 +147,7 @@ def _decide(estab_id: str, decision: str, *, by: str, reason: str | None) -> Rev
 
 
 def _find(estab_id: str) -> Review:
-    estab = accounts.find(estab_id)
+    estab = accounts.named(estab_id)
     if (review := of_estab(estab)) is None:
         raise NoReview(because=estab.id)
     return review

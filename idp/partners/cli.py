@@ -1,19 +1,21 @@
 """`idp partners` and `idp clients`: who schools share data with."""
 
+import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from idp.foundation import clock, scopes
-from idp.foundation.command import json_option, show, show_json, working
+from idp.foundation.command import acting, json_option, show, show_json, when, working
 from idp.partners import journal, manifest, registry
-from idp.partners.command import BY, duration, secret_file_option, write_secret
+from idp.partners.command import duration, secret_file_option, write_secret
 from idp.partners.initial_token_cli import initial_token
 from idp.partners.models import Client, ClientEvent, Partner
 
 manifest_argument = click.argument(
-    "file", metavar="MANIFEST.toml", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+    "file", metavar="MANIFEST", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 
 
@@ -30,7 +32,7 @@ def partners() -> None:
 @working
 def partners_add(*, name: str, website: str, email: str, as_json: bool) -> None:
     """Add the company NAME, so that its applications can be registered."""
-    added = registry.add_partner(name, website=website, contact_email=email, by=BY)
+    added = registry.add_partner(name, website=website, contact_email=email, by=acting())
     if as_json:
         show_json(_partner(added))
     else:
@@ -51,7 +53,7 @@ def partners_list(*, as_json: bool) -> None:
 @working
 def partners_disable(*, name: str) -> None:
     """Stop the company NAME with all its applications, at once."""
-    registry.switch_partner(name, on=False, by=BY)
+    registry.switch_partner(name, on=False, by=acting())
     click.echo(f"{name} and its applications are disabled; `idp partners enable` undoes it.")
 
 
@@ -60,13 +62,13 @@ def partners_disable(*, name: str) -> None:
 @working
 def partners_enable(*, name: str) -> None:
     """Let a disabled company's applications work again."""
-    registry.switch_partner(name, on=True, by=BY)
+    registry.switch_partner(name, on=True, by=acting())
     click.echo(f"{name} is enabled.")
 
 
 @click.group()
 def clients() -> None:
-    """Partners' applications: OAuth clients. Each is registered from a manifest, a TOML file.
+    """Partners' applications: OAuth clients. Each is registered from a manifest, a TOML or JSON file.
 
     clients/assembly/client.toml is an example that explains every line.
     """
@@ -83,9 +85,28 @@ clients.add_command(initial_token)
 def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> None:
     """Register an application. Its secret is shown once, and never again: we keep only a digest.
 
-    All that is wrong with the manifest is reported together, and nothing is registered then.
-    """
-    added, secret = registry.register(manifest.read(file), by=BY)
+    All that is wrong with the manifest is reported together, and nothing is registered then. The names are those of
+    RFC 7591, in TOML or JSON, with what schools are told besides: partner, purpose, agreement_uri, agreement_version.
+    In JSON, scope may stand in the place of scopes.
+
+    A client that proves itself by private_key_jwt gives its public keys as jwks, or their address as jwks_uri. In
+    TOML:
+
+    \b
+      token_endpoint_auth_method = "private_key_jwt"
+      [jwks]
+      keys = [{ kty = "EC", crv = "P-256", alg = "ES256", use = "sig", kid = "2026-01",
+                x = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                y = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0" }]
+
+    The same in JSON:
+
+    \b
+      "jwks": {"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "2026-01",
+                         "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
+    """  # noqa: D301  \b is click's sign for "leave these lines as they are"
+    added, secret = registry.register(manifest.read(file), by=acting())
     _tell(added, secret, secret_file, as_json=as_json, what="registered")
 
 
@@ -100,7 +121,7 @@ def clients_update(*, file: Path, secret_file: Path | None, as_json: bool) -> No
     Its secret stays, and so does what schools agreed to: scopes that are new have to be asked for, and scopes
     that are gone are withheld at once.
     """
-    found, secret = registry.change(manifest.read(file), by=BY)
+    found, secret = registry.change(manifest.read(file), by=acting())
     _tell(found, secret, secret_file, as_json=as_json, what="updated")
 
 
@@ -166,10 +187,10 @@ def clients_events(*, client_id: str, as_json: bool) -> None:
 def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | None, as_json: bool) -> None:
     """Give an application a new secret, shown once. The old one works on for the overlap; 0d ends it at once."""
     lasts = duration(overlap, "--overlap")
-    secret = registry.rotate_secret(client_id, overlap=lasts, by=BY)
+    secret = registry.rotate_secret(client_id, overlap=lasts, by=acting())
     _tell(registry.find(client_id), secret, secret_file, as_json=as_json, what="given a new secret")
     if not as_json:
-        click.echo(f"Its former secret works until {clock.now() + lasts:%Y-%m-%d %H:%M} UTC at the latest.")
+        click.echo(f"Its former secret works until {when(clock.now() + lasts)} at the latest.")
 
 
 @clients.command("disable")
@@ -177,7 +198,7 @@ def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | N
 @working
 def clients_disable(*, client_id: str) -> None:
     """Stop an application at once: no sign-ins, no tokens, and those it holds are refused."""
-    registry.disable(client_id, by=BY)
+    registry.disable(client_id, by=acting())
     click.echo(f"{client_id} is disabled; `idp clients enable {client_id}` undoes it.")
 
 
@@ -186,7 +207,7 @@ def clients_disable(*, client_id: str) -> None:
 @working
 def clients_enable(*, client_id: str) -> None:
     """Let a disabled application work again, under the agreements schools have given it."""
-    registry.enable(client_id, by=BY)
+    registry.enable(client_id, by=acting())
     click.echo(f"{client_id} is enabled.")
 
 
@@ -222,8 +243,8 @@ def _event(event: ClientEvent) -> dict[str, Any]:
 
 
 def _tell_event(row: dict[str, Any]) -> None:
-    times = "" if row["count"] == 1 else f"  {row['count']} times since {row['first_at']:%Y-%m-%d %H:%M}"
-    click.echo(f"{row['last_at']:%Y-%m-%d %H:%M:%S}  {row['endpoint']}  {row['error']}{times}")
+    times = "" if row["count"] == 1 else f"  {row['count']} times since {when(row['first_at'])}"
+    click.echo(f"{when(row['last_at'])}  {row['endpoint']}  {row['error']}{times}")
     click.echo(f"  {row['parameter']}: {row['fact']}" if row["parameter"] else f"  {row['fact']}")
     for place, each in enumerate(row["comparison"] or ()):
         if not place:
@@ -241,7 +262,7 @@ def _facts(client: Client) -> dict[str, Any]:
             known = name.endswith("_scopes")
             kept[name] = scopes.format(value).split() if known else sorted(value)
     secrets = [
-        f"made {each.created_at:%Y-%m-%d}" + (f", ends {each.expires_at:%Y-%m-%d %H:%M} UTC" if each.expires_at else "")
+        f"made {each.created_at:%Y-%m-%d}" + (f", ends {when(each.expires_at)}" if each.expires_at else "")
         for each in registry.secrets_of(client.id)
     ]
     return named | kept | {"partner_enabled": client.partner.disabled_at is None, "secrets": secrets}
@@ -250,4 +271,6 @@ def _facts(client: Client) -> dict[str, Any]:
 def _said(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else f"{value:%Y-%m-%d %H:%M} UTC" if hasattr(value, "strftime") else str(value)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else when(value) if isinstance(value, datetime) else str(value)

@@ -1,4 +1,4 @@
-"""What the commands of this room share: who acts, durations as people type them, secrets written to a file."""
+"""What the commands of this room share: durations as people type them, secrets written to a file."""
 
 import os
 from datetime import timedelta
@@ -7,7 +7,6 @@ from typing import Final
 
 import click
 
-BY: Final = "cli"
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 secret_file_option = click.option(

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from idp.foundation import scopes
-from idp.foundation.command import json_option, show, show_json, working
+from idp.foundation.command import acting, json_option, show, show_json, when, working
 from idp.partners import initial_tokens
-from idp.partners.command import BY, duration, secret_file_option, write_secret
+from idp.partners.command import duration, secret_file_option, write_secret
 from idp.partners.models import InitialAccessToken
 
 COLUMNS = ["id", "partner", "profile", "state", "used", "most", "expires_at"]
@@ -38,7 +38,7 @@ def issue(
     """Issue a token for the company PARTNER. It is shown once, and never again: we keep only a digest."""
     chosen = {"required": set(required.split()), "optional": set(optional.split()), "client": set(of_client.split())}
     limits = {"profile": profile, "scopes": chosen, "require_pkce": pkce, "most": most}
-    row, token = initial_tokens.issue(partner, limits, lasts=duration(lasts, "--lasts"), by=BY)
+    row, token = initial_tokens.issue(partner, limits, lasts=duration(lasts, "--lasts"), by=acting())
     if secret_file:
         write_secret(secret_file, token)
     shown = None if secret_file else token
@@ -46,7 +46,7 @@ def issue(
         file = str(secret_file) if secret_file else None
         show_json(_facts(row) | {"initial_access_token": shown, "secret_file": file})
         return
-    click.echo(f"{row.partner.name} may register {row.most} client(s) until {row.expires_at:%Y-%m-%d %H:%M} UTC.")
+    click.echo(f"{row.partner.name} may register {row.most} client(s) until {when(row.expires_at)}.")
     click.echo(f"id     {row.id}")
     click.echo(f"token  {shown or f'is in {secret_file}, for your eyes only'}")
 
@@ -65,7 +65,7 @@ def listing(*, as_json: bool) -> None:
 @working
 def revoke(*, token_id: str) -> None:
     """Let nothing more be registered with the token ID. Clients that were registered with it stay."""
-    row = initial_tokens.revoke(token_id, by=BY)
+    row = initial_tokens.revoke(token_id, by=acting())
     click.echo(f"{row.id} of {row.partner.name} is revoked. It registered {row.used} client(s), which go on working.")
 
 

@@ -1,13 +1,14 @@
-"""The registration manifest: RFC 7591's names, and what a school has to be told besides.
+"""The registration manifest: RFC 7591's names, and what a school has to be told besides; in TOML or in JSON.
 
 `clients/assembly/client.toml` is the example, and explains each line.
 """
 
+import json
 import string
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
@@ -28,6 +29,10 @@ from idp.partners.metadata import (
     check,
     printable,
 )
+
+NOT_KEPT: Final = {"partner", "client_id", "application_type", "tos_uri", "software_id", "software_version"}
+"""Names of a manifest that `models.Client` has no column for: what it says elsewhere, and RFC 7591's that others fill
+in and we have no use for. What a redirect URI may be follows from how the client authenticates."""
 
 _ID = frozenset(string.ascii_lowercase + string.digits + "-")
 _MADE_UP = "cli_"
@@ -87,6 +92,10 @@ class Manifest(Metadata):
     pin_token_endpoint_auth_method: bool = False
     rotate_refresh_tokens: bool | None = None
     accepted_mis: Names = frozenset()
+    application_type: Literal["web", "native"] | None = None
+    tos_uri: MaybePage = None
+    software_id: Words | None = None
+    software_version: Words | None = None
     grant_types: Annotated[frozenset[Grant], SetOf] = frozenset({"authorization_code"})
     scopes: Scopes
     id_token_claims: Names = frozenset()
@@ -176,7 +185,7 @@ class Manifest(Metadata):
         if self.rotate_refresh_tokens is not None:
             kept["rotate_refresh_tokens"] = self.rotate_refresh_tokens
         scopes = {f"{kind}_scopes": chosen for kind, chosen in kept.pop("scopes").items()}
-        return {name: value for name, value in kept.items() if name not in {"partner", "client_id"}} | scopes
+        return {name: value for name, value in kept.items() if name not in NOT_KEPT} | scopes
 
 
 class Company(BaseModel):
@@ -190,11 +199,32 @@ class Company(BaseModel):
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The manifest in a TOML file; raises `InvalidClientMetadata` where it is none."""
+    """The manifest in a file, TOML or JSON; raises `InvalidClientMetadata` where it is neither."""
+    kind = "TOML"
     try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise InvalidClientMetadata([(file.name, f"is not TOML: {fault}")]) from fault
+        text = file.read_text("utf-8")
+        if text.lstrip().startswith("{"):
+            kind = "JSON"
+            return _from_json(json.loads(text))
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as fault:  # of either reader, and what is not UTF-8
+        raise InvalidClientMetadata([(file.name, f"is not {kind}: {fault}")]) from fault
+    except OSError as fault:
+        raise InvalidClientMetadata([(file.name, f"cannot be read: {fault.strerror}")]) from fault
+
+
+def _from_json(asked: dict[str, Any]) -> dict[str, Any]:
+    """RFC 7591 §2 has one `scope`, separated by blanks: all of it is required then."""
+    scope = asked.pop("scope", None)
+    if scope is None:
+        return asked
+    if "scopes" in asked:
+        raise InvalidClientMetadata([("scope", "must not stand beside scopes")])
+    if not isinstance(scope, str):
+        raise InvalidClientMetadata([("scope", "must be a text")])
+    known = catalogue.catalogue()
+    own = [name for name in scope.split() if name in known and known[name].kind == "client"]
+    return {**asked, "scopes": {"required": [name for name in scope.split() if name not in own], "client": own}}
 
 
 def validated(asked: Mapping[str, Any]) -> Manifest:

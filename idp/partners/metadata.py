@@ -48,7 +48,7 @@ class InvalidMetadata(Refusal):
     status, title = 400, "This registration has faults"
 
     def __init__(self, faults: list[tuple[str, str]]) -> None:
-        self.faults = faults
+        self.faults: list[tuple[str, str]] = faults
         super().__init__("; ".join(f"{name}: {reason}" for name, reason in faults))
 
 

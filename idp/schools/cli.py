@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from idp.foundation.command import json_option, show, show_json, working
+from idp.foundation.command import json_option, progress, show, show_json, working
 from idp.schools import download, files, refresh, search
 from idp.schools.refresh import Progress, Summary
 
@@ -65,9 +65,9 @@ def refresh_command(
     with (
         _given(file, links, url) as (register, its_links),
         files.opened(register, its_links) as sources,
-        _progress() as progress,
+        _progress() as reading,
     ):
-        told = refresh.run(sources, dry_run=dry_run, accept_shrink=accept_shrink, progress=progress)
+        told = refresh.run(sources, dry_run=dry_run, accept_shrink=accept_shrink, progress=reading)
     if as_json:
         show_json(asdict(told) | {"oddities": [str(oddity) for oddity in told.oddities]})
     else:
@@ -81,7 +81,7 @@ def _given(file: Path | None, links: Path | None, url: str | None) -> Iterator[t
         yield file, links
         return
     with download.at(url) if url else download.newest() as downloaded:
-        click.echo(f"Fetched {downloaded.address}", err=True)
+        progress(f"Fetched {downloaded.address}")
         yield downloaded.register, links or downloaded.links
 
 
@@ -98,17 +98,17 @@ def _progress() -> Iterator[Progress]:
             nonlocal said
             if rows // LINE_EVERY > said:
                 said = rows // LINE_EVERY
-                click.echo(f"{rows:,} rows read, {share:.0%} of the file", err=True)
+                progress(f"{rows:,} rows read, {share:.0%} of the file")
 
         yield line
 
 
 def _tell(told: Summary) -> None:
     for oddity in told.oddities:
-        click.echo(str(oddity), err=True)
+        progress(str(oddity))
     unlisted = told.unknown_codes + told.repairs - len(told.oddities)
     if unlisted > 0:
-        click.echo(f"… and {unlisted:,} more.", err=True)
+        progress(f"… and {unlisted:,} more.")
     of = f" of {told.dated:%Y-%m-%d}" if told.dated else ""
     click.echo(f"{'Would import' if told.dry_run else 'Imported'} {told.source}{of} in {told.seconds:.1f} s:")
     for label, count in (

@@ -3,7 +3,7 @@
 import click
 from email_validator import EmailNotValidError, validate_email
 
-from idp.foundation.command import json_option, show, show_json, working
+from idp.foundation.command import acting, json_option, show, show_json, working
 from idp.signin import operators
 
 
@@ -37,7 +37,7 @@ def add(name: str, email: str, *, as_json: bool) -> None:
     they choose a password and set up an authenticator app. Run again for somebody who has not used their
     link yet, it prints a new one, and the old one dies.
     """
-    operator, link = operators.add(name, email)
+    operator, link = operators.add(name, email, by=acting())
     if as_json:
         show_json({"id": operator.id, "email": operator.email, "link": link})
     else:
@@ -64,5 +64,5 @@ def listing(*, as_json: bool) -> None:
 @working
 def disable(email: str) -> None:
     """Let the operator with the address EMAIL do nothing any more, at once: their sessions end too."""
-    operator = operators.disable(email)
+    operator = operators.disable(email, by=acting())
     click.echo(f"{operator.name} can no longer sign in.")

@@ -88,11 +88,32 @@ def listing() -> list[Operator]:
     return list(session().scalars(select(Operator).order_by(Operator.created_at, Operator.id)))
 
 
-def disable(email: str, *, by: str = "cli") -> Operator:
-    """Let an operator do nothing any more, at once. Raises `UnknownOperator`."""
+def find(email: str) -> Operator:
+    """The operator with this address. Raises `UnknownOperator`."""
     operator = session().scalar(select(Operator).where(Operator.email_folded == people.fold_email(email)))
     if operator is None:
         raise UnknownOperator(because="no such operator")
+    return operator
+
+
+def able(email: str) -> Operator:
+    """The same, if they are set up and were not disabled. Raises `UnknownOperator`."""
+    operator = find(email)
+    if operator.set_up_at is None or operator.disabled_at is not None:
+        state = "was disabled" if operator.disabled_at else "has not finished setting up"
+        raise UnknownOperator(f"The operator with that address {state}.", because=operator.id)
+    return operator
+
+
+def anyone_able() -> bool:
+    """Whether any operator can act."""
+    set_up = select(Operator.id).where(Operator.set_up_at.is_not(None), Operator.disabled_at.is_(None))
+    return session().scalar(set_up.limit(1)) is not None
+
+
+def disable(email: str, *, by: str = "cli") -> Operator:
+    """Let an operator do nothing any more, at once. Raises `UnknownOperator`."""
+    operator = find(email)
     operator.disabled_at = operator.disabled_at or clock.now()
     links.supersede(operator.id, SET_UP)
     browser_sessions.end_all(operator.id, "disabled")

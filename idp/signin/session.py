@@ -140,11 +140,12 @@ def end_here() -> None:
     g.pop("_login_user", None)
 
 
-def end_all(person_id: str, why: str, *, but: str | None = None) -> None:
-    """End every session of a person, except the one with the sid `but`."""
-    for sid in _live(person_id):
-        if sid != but:
-            end(sid, why)
+def end_all(person_id: str, why: str, *, but: str | None = None) -> int:
+    """End every session of a person, except the one with the sid `but`; returns how many there were."""
+    sids = [sid for sid in _live(person_id) if sid != but]
+    for sid in sids:
+        end(sid, why)
+    return len(sids)
 
 
 def _live(person_id: str) -> list[str]:

@@ -1,0 +1,101 @@
+"""`idp estabs`: schools' accounts, found by any of their names; suspended, restored, signed out."""
+
+from typing import Any
+
+import click
+
+from idp.estabs import accounts, people
+from idp.estabs.models import Administrator, Estab
+from idp.foundation.command import acting, json_option, show, show_json, when, working
+from idp.operate import standing
+
+COLUMNS = ("estab_id", "name", "town", "state", "registered_at")
+
+estab_argument = click.argument("estab", metavar="ESTAB")
+
+
+@click.group()
+def estabs() -> None:
+    """Schools' accounts. ESTAB is an Estab ID, a DfE number, a URN, or our internal id (est_...), in any spelling."""
+
+
+@estabs.command("find")
+@click.argument("text", nargs=-1, required=True)
+@click.option("--most", type=click.IntRange(1, 1000), default=50, show_default=True, help="So many at most.")
+@json_option
+@working
+def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
+    """Find accounts by a number, by words of the school's name or town, or by somebody's e-mail address.
+
+    Schools that have no account are found by `idp schools search`.
+    """
+    rows = [_row(each) for each in accounts.matching(" ".join(text), most=most)]
+    show(rows, COLUMNS, as_json=as_json, empty="No school account matches.")
+
+
+@estabs.command("show")
+@estab_argument
+@json_option
+@working
+def show_command(estab: str, *, as_json: bool) -> None:
+    """Show one account: its school, its state, and who acts for it."""
+    found = accounts.named(estab)
+    staff = [_person(each) for each in people.of_estab(found.id)]
+    if as_json:
+        show_json(_row(found) | {"id": found.id, "urn": found.school.urn, "mis": found.mis, "people": staff})
+        return
+    click.echo(f"{found.name}, Estab ID {found.estab_id}: {found.state} since {when(found.state_changed_at)}")
+    click.echo(f"  internal id   {found.id}")
+    click.echo(f"  URN           {found.school.urn or 'none'}")
+    click.echo(f"  DfE number    {found.school.dfe_number or 'none'}")
+    click.echo(f"  registered    {when(found.registered_at)}")
+    click.echo(f"  system (MIS)  {found.mis or 'not said yet'}")
+    click.echo("Who acts for it:" if staff else "Nobody acts for it.")
+    for each in staff:
+        click.echo(f"  {each['name']}, {each['email']}, {each['role']}, signs in as {each['username']}")
+
+
+@estabs.command("suspend")
+@estab_argument
+@click.option("--reason", required=True, help="Why, for the audit log.")
+@working
+def suspend(estab: str, reason: str) -> None:
+    """Let nobody of the school act, and no data leave it, at once. Its agreements stand; `restore` undoes it."""
+    done = standing.suspend(estab, by=acting(), reason=reason)
+    click.echo(f"{done.name} ({done.estab_id}) is suspended; `idp estabs restore {done.estab_id}` undoes it.")
+
+
+@estabs.command("restore")
+@estab_argument
+@click.option("--reason", default="", help="Why, for the audit log.")
+@working
+def restore(estab: str, reason: str) -> None:
+    """Let a suspended account work again: verified if our staff had verified it, unverified otherwise."""
+    done = standing.restore(estab, by=acting(), reason=reason)
+    click.echo(f"{done.name} ({done.estab_id}) is {done.state} again.")
+
+
+@estabs.command("end-sessions")
+@estab_argument
+@working
+def end_sessions(estab: str) -> None:
+    """Sign everybody of the school out, everywhere: partners with back-channel logout are told."""
+    done, count = standing.end_sessions(estab, by=acting())
+    click.echo(f"{count} session{'' if count == 1 else 's'} of {done.name} ({done.estab_id}) ended.")
+
+
+def _row(estab: Estab) -> dict[str, Any]:
+    return {
+        "estab_id": estab.estab_id, "name": estab.name, "town": estab.school.town, "state": estab.state,
+        "registered_at": estab.registered_at,
+    }  # fmt: skip
+
+
+def _person(person: Administrator) -> dict[str, Any]:
+    return {
+        "id": person.id,
+        "name": person.name,
+        "email": person.email,
+        "username": person.username,
+        "role": person.role,
+    }

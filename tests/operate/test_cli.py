@@ -1,0 +1,199 @@
+"""`idp estabs`, and who acts: what an operator types, and what the audit log then says."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select, update
+
+from idp.audit.models import Entry
+from idp.cli import main
+from idp.estabs.models import Estab
+from idp.foundation import clock as clocks
+from idp.onboarding import review
+from idp.signin import operators
+from idp.signin.models import BrowserSession, Operator
+from tests.factories import a_school, an_administrator, an_estab
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def idp(app, monkeypatch, clock):
+    """`idp("estabs", …)` runs the command on the tests' application."""
+    monkeypatch.setattr("idp.cli._built", lambda: app)
+
+    def run(*words, code=0, env=None):
+        result = CliRunner().invoke(main, words, env=env)
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def oak_hill(work, clock):
+    """A verified school, of an Estab ID that is not its DfE number; its owner's username."""
+    with work():
+        school = a_school(name="Oak Hill School", town="Norwich", dfe_number="3124567", register_id="900123")
+        estab = an_estab(school, estab_id="E123456")
+        review.open_for(estab).decision = "verified"
+        return an_administrator(estab, name="Jo Bloggs", email="jo@oakhill.example").username
+
+
+@pytest.fixture
+def sam(work, clock):
+    """The id of an operator who is set up."""
+    with work() as session:
+        operator, _ = operators.add("Sam", "sam@idaas.example")
+        operator.set_up_at = clocks.now()
+        session.flush()
+        return operator.id
+
+
+def state(work):
+    with work() as session:
+        return session.scalars(select(Estab.state)).one()
+
+
+def newest(work, event):
+    with work() as session:
+        return session.scalars(select(Entry).where(Entry.event == event).order_by(Entry.id.desc())).first()
+
+
+@pytest.mark.parametrize(
+    "text", ["E123456", "e123456", "3124567", "312/4567", "900123", "oak hill", "Norwich", "jo@oakhill.example"]
+)
+def test_an_account_is_found_by_any_of_its_names(idp, oak_hill, text):
+    assert [row["estab_id"] for row in json.loads(idp("estabs", "find", text, "--json").stdout)] == ["E123456"]
+
+
+@pytest.mark.parametrize("text", ["E999999", "9999999", "elm grove", "sam@oakhill.example", "%", "_", " "])
+def test_what_matches_nothing_says_so(idp, oak_hill, text):
+    assert "No school account matches." in idp("estabs", "find", text).stdout
+
+
+@pytest.mark.parametrize("name", ["E123456", "3124567", "312/4567", "900123"])
+def test_everything_that_takes_an_estab_takes_any_of_its_names(idp, oak_hill, work, name):
+    with work() as session:
+        internal = session.scalars(select(Estab.id)).one()
+    for typed in (name, internal):
+        shown = idp("estabs", "show", typed).stdout
+        assert "Oak Hill School, Estab ID E123456: verified" in shown
+        assert "Jo Bloggs, jo@oakhill.example, owner" in shown
+        assert "E123456" in idp("onboarding", "show", typed).stdout
+        idp("estabs", "end-sessions", typed)
+        told = json.loads(idp("audit", "list", "--estab", typed, "--event", "sessions.ended", "--json").stdout)
+        assert told[-1]["estab"] == internal
+
+
+def test_of_two_accounts_of_one_school_the_living_one_is_meant(idp, oak_hill, work):
+    with work() as session:
+        session.execute(update(Estab).values(state="rejected"))
+        an_estab(session.scalars(select(Estab)).one().school, estab_id="E654321")
+    assert "E654321" in idp("estabs", "show", "3124567").stdout
+    assert "rejected" in idp("estabs", "show", "E123456").stdout
+
+
+@pytest.mark.parametrize("command", [("show",), ("suspend", "--reason", "x"), ("restore",), ("end-sessions",)])
+def test_an_account_that_does_not_exist_is_said_in_one_line(idp, clock, command):
+    said = idp("estabs", *command, "E999999", code=1).stderr
+    assert said.count("\n") == 1
+    assert "No school is registered" in said
+
+
+def test_suspending_ends_every_session_at_once_and_restoring_brings_the_school_back(idp, oak_hill, web, work):
+    jo = Person(web)
+    jo.signs_in(oak_hill)
+    assert jo.opens("/manage").status_code == 200
+
+    assert "is suspended" in idp("estabs", "suspend", "312/4567", "--reason", "asked to by the head").stdout
+    assert jo.opens("/manage").status_code == 303
+    assert state(work) == "suspended"
+    with work() as session:
+        assert session.scalars(select(BrowserSession.why_ended)).one() == "suspended"
+
+    assert "is verified again" in idp("estabs", "restore", "E123456").stdout
+    assert state(work) == "verified"
+    idp("estabs", "restore", "E123456", code=1)
+
+
+def test_what_was_never_verified_is_not_verified_by_restoring(idp, oak_hill, work):
+    with work() as session:
+        session.execute(update(Estab).values(state="unverified"))
+        review.of_estab(session.scalars(select(Estab)).one()).decision = None
+    idp("estabs", "suspend", "E123456", "--reason", "odd")
+    assert "is unverified again" in idp("estabs", "restore", "E123456").stdout
+
+
+def test_sessions_are_ended_and_counted(idp, oak_hill, web, another, work):
+    for browser in (web, another()):
+        Person(browser).signs_in(oak_hill)
+    assert "2 sessions of Oak Hill School" in idp("estabs", "end-sessions", "E123456").stdout
+    assert "0 sessions" in idp("estabs", "end-sessions", "E123456").stdout
+    assert Person(web).opens("/manage").status_code == 303
+
+
+# Who acts
+
+
+@pytest.mark.parametrize(
+    "how", [{"words": ("--as", "sam@idaas.example")}, {"env": {"IDP_OPERATOR": "SAM@idaas.example"}}]
+)
+def test_whoever_acts_is_named_in_the_audit_log(idp, oak_hill, sam, work, how):
+    idp(*how.get("words", ()), "estabs", "suspend", "E123456", "--reason", "odd", env=how.get("env"))
+    assert newest(work, "estab.state_changed").actor == sam
+    listed = idp("audit", "list", "--actor", "sam@idaas.example").stdout
+    assert "sam@idaas.example" in listed
+    assert "estab.state_changed" in listed
+    assert json.loads(idp("audit", "list", "--actor", "sam@idaas.example", "--json").stdout)[0]["actor"] == sam
+
+
+def test_without_a_name_it_is_the_command_that_acts(idp, oak_hill, work):
+    idp("estabs", "suspend", "E123456", "--reason", "odd")
+    assert newest(work, "estab.state_changed").actor == "cli"
+
+
+@pytest.mark.parametrize("why", ["unknown", "disabled", "not set up"])
+def test_nobody_acts_as_someone_who_cannot(idp, oak_hill, sam, work, why):
+    with work() as session:
+        if why == "disabled":
+            session.get_one(Operator, sam).disabled_at = clocks.now()
+        if why == "not set up":
+            session.get_one(Operator, sam).set_up_at = None
+    email = "nobody@idaas.example" if why == "unknown" else "sam@idaas.example"
+    idp("--as", email, "estabs", "suspend", "E123456", "--reason", "odd", code=1)
+    assert state(work) == "verified"
+
+
+def test_in_production_it_has_to_be_said_as_soon_as_there_is_somebody(idp, app, oak_hill, work, monkeypatch, settings):
+    production = settings.model_copy(update={"environment": "production"})
+    monkeypatch.setitem(app.extensions, "idp", replace(app.extensions["idp"], settings=production))
+    idp("estabs", "suspend", "E123456", "--reason", "nobody yet")
+    with work():
+        operator, _ = operators.add("Sam", "sam@idaas.example")
+        operator.set_up_at = clocks.now()
+    said = idp("estabs", "restore", "E123456", code=1).stderr
+    assert "idp --as EMAIL" in said
+    idp("estabs", "show", "E123456")  # looking needs no name
+    idp("--as", "sam@idaas.example", "estabs", "restore", "E123456")
+    assert newest(work, "estab.state_changed").actor.startswith("opr_")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("partners", "add", "Elm", "--website", "https://elm.example", "--email", "d@elm.example"),
+        ("keys", "rotate", "--now"),
+        ("operators", "add", "Alex", "alex@idaas.example"),
+        ("onboarding", "note", "E123456", "called"),
+    ],
+)
+def test_every_act_of_every_package_is_recorded_so(idp, oak_hill, sam, work, words):
+    with work() as session:
+        before = len(session.scalars(select(Entry)).all())
+    idp("--as", "sam@idaas.example", *words)
+    with work() as session:
+        entries = session.scalars(select(Entry).order_by(Entry.id)).all()[before:]
+    assert entries
+    assert {entry.actor for entry in entries} == {sam}

@@ -1,0 +1,197 @@
+"""Every command there is: its help, its errors, a reader who leaves, and another folder to be run from."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from idp.cli import main
+from idp.foundation.settings import ROOT
+from tests.processes import under
+
+NOTHING = "nothing-of-this-name"
+
+
+def every(group, path=()):
+    """Every command, with the words that run it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield (*path, name), command
+            yield from every(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(every(main))
+LEAVES = {path: command for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
+PROGRAM = str(Path(sys.executable).parent / "idp")
+RUN_ON = {("serve",), ("worker",), ("db", "draft"), ("db", "upgrade"), ("config", "check"), ("conformance", "prepare")}
+"""Not for this test: they run until stopped, or write files."""
+
+
+def naming_nothing(command):
+    """Words for what the command has to be given, none of which exists."""
+    for parameter in command.params:
+        if parameter.required and isinstance(parameter, click.Argument):
+            yield NOTHING
+        elif parameter.required:
+            choices = getattr(parameter.type, "choices", None)
+            yield from (parameter.opts[0], choices[0] if choices else NOTHING)
+
+
+@pytest.fixture
+def run(app, monkeypatch, clock):
+    monkeypatch.setattr("idp.cli._built", lambda: app)
+    return lambda *words: CliRunner().invoke(main, words, prog_name="idp", input="")
+
+
+def test_the_walk_finds_them():
+    assert len(LEAVES) > 40
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(run, path):
+    told = run(*path, "--help")
+    assert told.exit_code == 0, told.output
+    assert told.stdout.startswith(f"Usage: idp {' '.join(path)}")
+    assert "\b" not in told.stdout
+    lines = [line for line in told.stdout.splitlines()[1:] if line.strip()]
+    assert lines[0].startswith("  "), "it says nothing about itself"
+
+
+@pytest.mark.parametrize("path", [path for path in LEAVES if path not in RUN_ON], ids=" ".join)
+def test_what_does_not_exist_is_said_in_a_sentence(run, path):
+    words = list(naming_nothing(LEAVES[path]))
+    told = run(*path, *words)
+    assert told.exception is None or isinstance(told.exception, SystemExit), told.exception
+    assert "Traceback" not in told.output
+    assert "sqlalchemy" not in told.output.lower()
+    if told.exit_code and words:
+        assert "Error: " in told.stderr
+        assert "Error: \n" not in told.stderr
+
+
+@pytest.mark.parametrize("path", [path for path in LEAVES if path not in RUN_ON], ids=" ".join)
+def test_an_option_that_does_not_exist_is_wrong_usage(run, path):
+    told = run(*path, "--nothing-of-this-name")
+    assert told.exit_code == 2
+    assert told.stderr.startswith("Usage: idp ")
+
+
+def test_the_key_is_looked_for_before_anything_is_asked(run):
+    told = run("keys", "retire", "abc")
+    assert told.exit_code == 1
+    assert "[y/N]" not in told.output
+    assert "key" in told.stderr
+
+
+def test_times_are_told_by_british_clocks_too(run, clock):
+    told = run("keys", "list").stdout
+    assert " UTC (" in told
+    assert " GMT)" in told
+
+
+def test_a_day_that_differs_is_told():
+    from datetime import UTC, datetime
+
+    from idp.foundation.command import when
+
+    assert when(datetime(2026, 7, 1, 9, 30, tzinfo=UTC)) == "2026-07-01 09:30 UTC (10:30 BST)"
+    assert when(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)) == "2026-07-01 23:30 UTC (2026-07-02 00:30 BST)"
+
+
+def test_no_command_writes_a_time_in_its_own_way():
+    for file in [*(ROOT / "idp").rglob("*cli.py"), ROOT / "idp" / "doctor.py"]:
+        assert "%H:%M}" not in file.read_text("utf-8"), f"{file.name}: there is command.when"
+
+
+# As processes of their own
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """An empty database of the newest schema, and an environment that names it."""
+    folder = tmp_path_factory.mktemp("command")
+    environment = under(database__url=f"sqlite:///{folder / 'idp.db'}")
+    subprocess.run(
+        [sys.executable, "-m", "idp.cli", "db", "upgrade"], cwd=ROOT, env=environment, check=True, capture_output=True
+    )
+    return folder, environment
+
+
+def a_command(installed, *words, cwd=None, **more):
+    """`idp words`, from a folder of its own."""
+    folder, environment = installed
+    return subprocess.run(
+        [PROGRAM, *words], cwd=cwd or folder, env=environment, capture_output=True, text=True, check=False, **more
+    )
+
+
+def test_usage_is_that_of_idp_however_it_is_run(installed):
+    _, environment = installed
+    told = subprocess.run(
+        [sys.executable, "-m", "idp.cli", "keys"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Usage: idp keys" in told.stdout + told.stderr
+    assert "python -m" not in told.stdout + told.stderr
+
+
+def test_a_manifest_is_found_from_the_folder_one_is_in(installed):
+    folder, _ = installed
+    manifest = (ROOT / "clients" / "assembly" / "client.toml").read_text("utf-8")
+    (folder / "mine.toml").write_text(manifest, "utf-8")
+    company = ("Assembly", "--website", "https://assembly.example", "--email", "d@assembly.example")
+    assert a_command(installed, "partners", "add", *company).returncode == 0
+    done = a_command(installed, "clients", "register", "mine.toml", "--secret-file", "secret")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "secret").exists()
+    below = folder / "below"
+    below.mkdir()
+    done = a_command(installed, "clients", "update", "../mine.toml", cwd=below)
+    assert done.returncode == 0, done.stderr
+
+
+def test_faults_of_a_manifest_are_a_line_each(installed):
+    folder, _ = installed
+    (folder / "bad.json").write_text(
+        json.dumps({"partner": "x", "redirect_uris": ["http://a.example", "ftp://b.example"]})
+    )
+    done = a_command(installed, "clients", "register", "bad.json")
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[0] == "Error: This registration has faults:"
+    assert all(line.startswith("  ") and ": " in line for line in lines[1:])
+    assert len([line for line in lines if line.startswith("  redirect_uris: ")]) == 2
+
+
+@pytest.mark.parametrize("leaves", ["stdout", "both"])
+def test_whoever_stops_reading_undoes_nothing(installed, leaves):
+    folder, environment = installed
+    with sqlite3.connect(folder / "idp.db") as database:
+        before = database.execute("SELECT count(*) FROM register_imports").fetchone()[0]
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does, once it has what it wants
+    sample = ROOT / "config" / ("sample-register.csv")
+    done = subprocess.run(
+        [PROGRAM, "schools", "refresh", "--from", sample], cwd=folder, env=environment,
+        stdout=writing, stderr=writing if leaves == "both" else subprocess.PIPE, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    if leaves == "stdout":
+        assert b"Traceback" not in done.stderr
+        assert b"Exception ignored" not in done.stderr
+    with sqlite3.connect(folder / "idp.db") as database:
+        assert database.execute("SELECT count(*) FROM register_imports").fetchone()[0] == before + 1

@@ -1,0 +1,106 @@
+"""`idp doctor` tells a worker that stopped from a partner that does not answer, and shows no SQL."""
+
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text, update
+from sqlalchemy.exc import OperationalError
+
+from idp import worker
+from idp.cli import main
+from idp.foundation import clock as clocks
+from idp.foundation.errors import in_a_line
+from idp.jobs import heart
+from idp.jobs.models import Heartbeat, Job
+from idp.outbox import post
+from idp.outbox.models import Message
+
+
+@pytest.fixture
+def says(app, monkeypatch, clock):
+    monkeypatch.setattr("idp.cli._built", lambda: app)
+
+    def lines():
+        return CliRunner().invoke(main, ["doctor"]).stdout.splitlines()
+
+    return lines
+
+
+@pytest.fixture
+def waiting(work, clock):
+    """A message that was written an hour ago."""
+    with work():
+        post.sms("mobile_code", to="+447700900123", code="123456", minutes=10)
+    clock.move(timedelta(hours=1))
+
+
+def about(lines, what):
+    return [line for line in lines if f"  {what}: " in line]
+
+
+def test_a_stopped_worker_is_told_from_a_partner_that_does_not_answer(says, waiting, work):
+    (line,) = about(says(), "outbox")
+    assert "messages wait untried" in line
+    assert "run it as a service: idp worker" in line
+
+    with work() as session:
+        heart.beat("a:1:b")
+        dead = {"kind": "event", "attempts": 7, "recipient": "https://dead.example/hook?x=1", "client": "assembly"}
+        session.execute(update(Message).values(last_error="could not connect", **dead))
+    lines = says()
+    assert about(lines, "worker")[0].startswith("ok")
+    assert not about(lines, "outbox")
+    (line,) = about(lines, "outbox event")
+    assert "dead.example of assembly has not taken 1 since" in line
+    assert "could not connect" in line
+    assert "the partner's end is at fault" in line
+    assert "idp worker" not in line
+
+
+def test_a_worker_that_is_behind_is_not_said_to_have_stopped(says, waiting, work):
+    with work():
+        heart.beat("a:1:b")
+    (line,) = about(says(), "outbox")
+    assert "it is behind" in line
+
+
+def test_a_worker_that_died_is_a_fault(says, work):
+    with work() as session:
+        session.add(Heartbeat(worker="a:1:b", started_at=clocks.now(), beat_at=clocks.now() - timedelta(hours=1)))
+    assert about(says(), "worker")[0].startswith("FAULT")
+
+
+def test_no_statement_of_the_database_is_shown(says, work):
+    with work() as session:
+        session.add(
+            Job(
+                name="cleaning",
+                due_at=clocks.now(),
+                worker="a",
+                began_at=None,
+                ended_at=None,
+                fault="OperationalError: gone\n[SQL: SELECT secret FROM outbox]",
+            )
+        )
+        session.execute(text("DROP TABLE outbox")) if session.get_bind().dialect.name == "sqlite" else None
+    told = "\n".join(says())
+    assert "gone" in told
+    for word in ("SELECT", "[SQL", "FROM", "sqlalche.me"):
+        assert word not in told
+
+
+def test_a_workers_fault_is_kept_without_its_statement(app, work, clock):
+    def fails(_work):
+        raise OperationalError("SELECT secret FROM outbox", {}, Exception("the disk is full\nDETAIL: a row"))
+
+    job = worker.Job("test", timedelta(hours=1), timedelta(hours=1), fails)
+    with work():
+        assert worker.lease.take("test", worker="me", lease=job.lease)
+    worker._do(job, "me", work)
+    with work() as session:
+        assert session.get_one(Job, "test").fault == "Exception: the disk is full"
+
+
+def test_an_error_that_says_nothing_is_named():
+    assert in_a_line(ValueError()) == "ValueError"
