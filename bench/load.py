@@ -41,6 +41,8 @@ class Asked:
     word: str
     once: bool = False
     """Whether each of `requests` may be sent only once (a code); they are taken in turn, over and over, otherwise."""
+    busy: bool = False
+    """Whether 503 with `Retry-After` is as good an answer: more is offered than there is room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Load:
     """Requests per second."""
     most: int | None = None
     """Requests, after which it is enough."""
+    connections: int | None = None
+    """`CONNECTIONS` or `MORE_CONNECTIONS` otherwise."""
 
 
 @dataclass(slots=True)
@@ -70,6 +74,8 @@ class Told:
     """Answers that were not what they had to be …"""
     example: str = ""
     """… and the beginning of one of them."""
+    refused: int = 0
+    """Answers that were 503, where that is right."""
 
     @property
     def answers(self) -> int:
@@ -193,7 +199,7 @@ def due(load: Load, began: float, ended: Callable[[], bool]) -> Callable[[int, f
 
 def drive(load: Load) -> Told:
     """Ask, hear and check until it is over."""
-    lines = [Line(load.port) for _ in range(MORE_CONNECTIONS if load.rate else CONNECTIONS)]
+    lines = [Line(load.port) for _ in range(load.connections or (MORE_CONNECTIONS if load.rate else CONNECTIONS))]
     told, spent, began = Told(), time.process_time(), time.perf_counter()
     gc.disable()
     try:
@@ -236,6 +242,9 @@ def _drive(load: Load, free: list[Line], told: Told, began: float) -> None:
 
 def _check(answer: bytes, asked: Asked, told: Told) -> None:
     if answer[9:12] == b"%d" % asked.status and asked.word.encode() in answer:
+        return
+    if asked.busy and answer[9:12] == b"503" and b"\r\nretry-after: " in answer.lower():
+        told.refused += 1
         return
     told.wrong += 1
     told.example = told.example or f"{asked.name}: {answer[:300]!r}"

@@ -4,7 +4,7 @@ from flask import Flask
 
 from idp.foundation import database, logs, runtime, settings as settings_of
 from idp.foundation.settings import Settings
-from idp.foundation.web import answers, assets, door, health, pages, ready, security, throttle
+from idp.foundation.web import admission, answers, assets, door, health, pages, ready, security, throttle
 from idp.foundation.web.transactions import Application
 from idp.manage import views as manage
 from idp.oidc import server as protocol, views as oidc
@@ -25,6 +25,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     security.configure(app, settings)
     answers.configure(app)
     door.configure(app, settings)
+    admission.configure(app, settings)
     assets.configure(app)
     ready.configure(app)
     throttle.configure(app, settings)

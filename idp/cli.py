@@ -18,6 +18,7 @@ LAZY = {
     "outbox": "idp.outbox.cli:commands",
     "partners": "idp.partners.cli:partners",
     "schools": "idp.schools.cli:commands",
+    "serve": "idp.serve:serve",
     "worker": "idp.worker:worker",
     "doctor": "idp.doctor:doctor",
     "estabs": "idp.operate.cli:estabs",
@@ -198,41 +199,6 @@ def database_draft(context: click.Context, what: str) -> None:
     from idp import migrations
 
     click.echo(f"Wrote {migrations.draft(application(context), what)}; now read it.")
-
-
-@main.command()
-@click.option("--host", help="Address to listen on; the setting server.host otherwise.")
-@click.option("--port", type=int, help="Port to listen on; the setting server.port otherwise.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; the setting server.workers otherwise.")
-def serve(host: str | None, port: int | None, workers: int | None) -> None:
-    """Serve the identity provider with Granian until stopped; TLS is the proxy's business.
-
-    The settings are checked first, and several workers need PostgreSQL.
-    """
-    from granian.constants import HTTPModes, Interfaces
-    from granian.log import LogLevels
-    from granian.server import Server
-
-    from idp.foundation.settings import ROOT
-
-    settings = _settings()
-    count = workers or settings.server.workers
-    if count > 1 and settings.database.url.startswith("sqlite"):
-        raise click.UsageError("SQLite is for one worker; several need PostgreSQL (database.url).")
-    Server(
-        "wsgi:application",
-        address=host or settings.server.host,
-        port=port or settings.server.port,
-        interface=Interfaces.WSGI,
-        http=HTTPModes.http1,
-        workers=count,
-        blocking_threads=settings.server.threads,
-        backpressure=settings.server.threads * 32,
-        websockets=False,
-        working_dir=ROOT,
-        log_level=LogLevels.warning,
-        respawn_failed_workers=True,
-    ).serve()
 
 
 if __name__ == "__main__":

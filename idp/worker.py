@@ -48,8 +48,8 @@ SEAL: Final = 1.0
 """Seconds between looks for entries to seal."""
 PATIENCE: Final = 30.0
 """Seconds: the longest wait after faults in a row."""
-FAREWELL: Final = 30.0
-"""Seconds that a stop waits for what was begun."""
+FAREWELL: Final = 25.0
+"""Seconds that a stop waits for what was begun; saying so in a database that is away may take ten more."""
 ROUND: Final = 60.0
 """Seconds that one round of cleaning may take."""
 PAUSE: Final = 0.05

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,14 @@ class Process:
             assert self.popen.poll() is None, f"it stopped by itself:\n{self.said}"
             assert time.monotonic() < until, f"it did not happen:\n{self.said}"
             time.sleep(0.02)
+
+
+def eventually(happens: Callable[[], Any]) -> None:
+    """Wait for `happens()` in this process; fails when it takes too long."""
+    until = time.monotonic() + PATIENCE
+    while not happens():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.01)
 
 
 def under(**settings: object) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Random secrets, their digests, sealing at rest, and password hashing with bounded concurrency.
+"""Random secrets, their digests, sealing at rest, and password hashing, one at a time.
 
 Random secrets are found by their SHA-256; passwords alone are hashed slowly (security.md rule 3).
 """
@@ -7,17 +7,16 @@ import base64
 import hashlib
 import hmac
 import secrets
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from idp.foundation.errors import Busy
+T = TypeVar("T")
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
 """For each byte one of 32 letters and digits, all alike."""
@@ -59,6 +58,11 @@ def same(one: str | bytes, other: str | bytes) -> bool:
     return hmac.compare_digest(hashlib.sha256(first).digest(), hashlib.sha256(second).digest())
 
 
+def _bytes(text: str) -> bytes:
+    """As it is hashed: even what is no text, which a form may hold."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 def b64(data: bytes) -> str:
     """base64url without padding (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
@@ -97,54 +101,40 @@ class Sealer:
 
 
 class Passwords:
-    """argon2id, 19 MiB, two passes, one lane; one hash at a time, and a short queue (security.md rule 3).
+    """argon2id, 19 MiB, two passes, one lane; one hash at a time (security.md rule 3).
 
-    `waiting` people may queue for `patience` seconds; beyond either, `Busy`.
+    How many may wait is decided before they have a thread: `foundation/web/admission`.
     """
 
-    def __init__(self, *, memory_kib: int = 19_456, passes: int = 2, waiting: int = 30, patience: float = 2.0) -> None:
+    def __init__(self, *, memory_kib: int = 19_456, passes: int = 2) -> None:
         self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
-        self._turn = threading.Semaphore(1)
-        self._queue = threading.Semaphore(waiting + 1)
-        self._patience = patience
-        self._hashing = ThreadPoolExecutor(1, "hashing")  # a thread keeps the room that a hash took
+        self._hashing = ThreadPoolExecutor(1, "hashing")  # each thread keeps the memory of its last hash
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
         self.hashed = 0
         """How many hashes this process has made or checked: equal work for known and unknown is a test."""
 
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        if not self._queue.acquire(blocking=False):
-            raise Busy(because="the hashing queue is full", retry_after=5)
-        try:
-            if not self._turn.acquire(timeout=self._patience):
-                raise Busy(because="waited too long to hash", retry_after=5)
-            try:
-                self.hashed += 1
-                yield
-            finally:
-                self._turn.release()
-        finally:
-            self._queue.release()
-
     def hash(self, password: str) -> str:
-        """The argon2id string to store. Raises `Busy`; `ValueError` beyond `PASSWORD_LIMIT`."""
+        """The argon2id string to store. Raises `ValueError` beyond `PASSWORD_LIMIT`."""
         if len(password) > PASSWORD_LIMIT:
             raise ValueError("longer than any password we accept")
-        with self._one_at_a_time():
-            return self._hashing.submit(self._hasher.hash, password.encode("utf-8", "surrogatepass")).result()
+        return self._in_turn(lambda: self._hasher.hash(_bytes(password)))
 
     def matches(self, stored: str | None, password: str) -> bool:
         """Whether `password` is the one behind `stored`; None costs the same work and is never right."""
         if len(password) > PASSWORD_LIMIT:
             stored, password = None, ""
-        with self._one_at_a_time():
-            try:
-                typed = password.encode("utf-8", "surrogatepass")
-                self._hashing.submit(self._hasher.verify, stored or self._nobody, typed).result()
-            except (VerifyMismatchError, VerificationError, InvalidHashError):
-                return False
-            return stored is not None
+        try:
+            self._in_turn(lambda: self._hasher.verify(stored or self._nobody, _bytes(password)))
+        except (VerifyMismatchError, VerificationError, InvalidHashError):
+            return False
+        return stored is not None
+
+    def _in_turn(self, work: Callable[[], T]) -> T:
+        def counted() -> T:
+            self.hashed += 1
+            return work()
+
+        return self._hashing.submit(counted).result()
 
     def is_outdated(self, stored: str) -> bool:
         """Whether the parameters have changed since `stored` was made: hash again at this sign-in."""

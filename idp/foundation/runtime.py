@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import Flask, current_app
+from flask import Flask, current_app, has_request_context, request
 
 from idp.foundation.crypto import Passwords, Sealer
 from idp.foundation.settings import Settings
+
+MAY_HASH = "idp.may_hash"
+"""In the environment of a request that was admitted to hash (`foundation/web/admission`)."""
 
 T = TypeVar("T")
 
@@ -27,7 +30,7 @@ class Runtime:
 def configure(app: Flask, settings: Settings) -> None:
     """Build the runtime of `app`."""
     cheap = settings.environment == "test"  # the real cost would make the suite a benchmark of argon2
-    hasher = Passwords(memory_kib=64, passes=1, patience=30) if cheap else Passwords()
+    hasher = Passwords(memory_kib=64, passes=1) if cheap else Passwords()
     app.extensions["idp"] = Runtime(settings, Sealer(settings.secrets.sealing), hasher)
 
 
@@ -50,7 +53,12 @@ def sealer() -> Sealer:
 
 
 def passwords() -> Passwords:
-    """What hashes passwords, one at a time."""
+    """What hashes passwords, one at a time.
+
+    Raises `RuntimeError` in a view that is not marked by `admission.hashes`: it would keep quick requests waiting.
+    """
+    if has_request_context() and MAY_HASH not in request.environ:
+        raise RuntimeError(f"{request.endpoint} hashes, and is not marked by admission.hashes")
     found: Passwords = _extensions()["idp"].passwords
     return found
 

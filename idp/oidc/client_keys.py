@@ -15,7 +15,7 @@ import structlog
 from joserfc.jwk import JWKRegistry
 
 from idp.foundation import database, runtime
-from idp.foundation.web import fetch
+from idp.foundation.web import admission, fetch
 from idp.oidc.client import OAuthClient
 from idp.oidc.jwts import Key
 from idp.partners import jwks
@@ -58,8 +58,11 @@ def _asked_by_one(client: OAuthClient, found: Kept, all_kept: dict[str, Kept]) -
     asking: dict[str, threading.Lock] = runtime.kept("idp.oidc.client_keys.asking", dict)
     asks = asking.setdefault(client.id, threading.Lock())
     database.let_go()  # nobody waits for a partner's server inside a transaction
-    if not asks.acquire(blocking=found.at == float("-inf")):
-        return found.keys
+    if not asks.acquire(blocking=False):
+        if found.at != float("-inf"):
+            return found.keys
+        with admission.aside():
+            asks.acquire()
     try:
         newest = all_kept.get(client.id, found)
         if newest.version == found.version and newest.at > found.at:

@@ -37,7 +37,7 @@ class Made:
 
 
 def make() -> Made:
-    """Make a password. Slow: call it outside a transaction. Raises `Busy`."""
+    """Make a password. Slow: call it outside a transaction."""
     password = credentials.generate()
     return Made(password, runtime.passwords().hash(password))
 

@@ -15,7 +15,7 @@ from werkzeug.routing import BaseConverter
 from idp.estabs.links import LinkRefused, LinkUsed
 from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal, TooManyRequests
-from idp.foundation.web import again, answers, pages, security
+from idp.foundation.web import admission, again, answers, pages, security
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import browser, collect, forms, origin, register, signed_in, verify
@@ -188,6 +188,7 @@ def stopped() -> ResponseReturnValue:
 @bp.route("/register/<registration_id>/sign-up", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
+@admission.hashes
 def sign_up(registration_id: str) -> ResponseReturnValue:
     """The form again, with the address verified; signing up makes the estab and shows its credentials once."""
     registration = register.known_here(registration_id, browser.here())
@@ -213,6 +214,7 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
 @security.anyone
 @again.form_of("onboarding.done")
 @limiter.limit(at_most(30, "hour"))
+@admission.hashes
 def new_password(registration_id: str) -> ResponseReturnValue:
     """Another password, for those who never saw the first: a lost answer, a closed window."""
     registration = register.known_here(registration_id, browser.here())
@@ -226,6 +228,7 @@ def new_password(registration_id: str) -> ResponseReturnValue:
 @security.anyone
 @again.form_of("onboarding.done")
 @limiter.limit(at_most(60, "hour"))
+@admission.hashes
 def own_password(registration_id: str) -> ResponseReturnValue:
     """A password of one's own instead of the one shown, which stays good unless this succeeds."""
     registration = register.known_here(registration_id, browser.here())

@@ -5,8 +5,8 @@ from flask.typing import ResponseReturnValue
 
 from idp.estabs import credentials
 from idp.foundation import database, runtime
-from idp.foundation.errors import Busy, Refusal, TooManyRequests
-from idp.foundation.web import answers, security
+from idp.foundation.errors import Refusal, TooManyRequests
+from idp.foundation.web import admission, answers, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import devices, operators, session
 from idp.signin.forms import OperatorSetUp, OperatorSignIn
@@ -17,6 +17,7 @@ bp = Blueprint("operators", __name__)
 @bp.route("/set-up/<secret>", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(at_most(30, "minute"))
+@admission.hashes
 def set_up(secret: str) -> ResponseReturnValue:
     """A password and an authenticator app, once. Nothing happens until a button is pressed: scanners follow links."""
     operator = operators.invited(secret)
@@ -52,6 +53,7 @@ def _finish(secret: str, form: OperatorSetUp) -> bool:
 @bp.route("/operate/sign-in", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
+@admission.hashes
 def sign_in() -> ResponseReturnValue:
     """Address, password and code, then on to `next`."""
     back = security.local_path(request.args.get("next"), url_for(".home"))
@@ -60,7 +62,7 @@ def sign_in() -> ResponseReturnValue:
         return _sign_in_page(form)
     try:
         found = operators.check(form.email.data, form.password.data, form.code.data, device=devices.here())
-    except (operators.WrongCredentials, TooManyRequests, Busy) as refused:
+    except (operators.WrongCredentials, TooManyRequests) as refused:
         form.form_errors.append(refused.says)
         return _sign_in_page(form, refused)  # not raised on: the guess stays counted
     session.begin(found.id, session.PASSWORD_AND_CODE, kind="operator")
@@ -70,7 +72,7 @@ def sign_in() -> ResponseReturnValue:
 def _sign_in_page(form: OperatorSignIn, refused: Refusal | None = None) -> Response:
     page = render_template("signin/operator_sign_in.html", form=form)
     answer = make_response(page, 422 if form.errors else 200)
-    if isinstance(refused, TooManyRequests | Busy):
+    if isinstance(refused, TooManyRequests):
         answer.status_code = refused.status
         answer.headers["Retry-After"] = str(refused.retry_after)
     return answer

@@ -154,7 +154,7 @@ def finish_set_up(secret: str, *, hashed: str, code: str) -> Operator:
 
 
 def check(email: str, password: str, code: str, *, device: str | None) -> Operator:
-    """The operator with this address, password and code. Raises `WrongCredentials`, `Locked`, `Busy`.
+    """The operator with this address, password and code. Raises `WrongCredentials` and `Locked`.
 
     As with `password.check`, the caller answers with a page, so that the guess stays counted.
     """

@@ -46,8 +46,8 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     """The administrator called `name` (e-mail or username) whose password this is.
 
     `device` is the browser's id: where it is known to them, it has guesses of its own. Raises `WrongPassword`,
-    `Locked`, `NotInStanding` and, when too many are signing in at this moment, `Busy`. What was counted
-    stays counted only if the caller's transaction is committed: catch these, and answer with a page.
+    `Locked` and `NotInStanding`. What was counted stays counted only if the caller's transaction is committed:
+    catch these, and answer with a page.
     """
     account = _account(name, device)
     guesses.refuse_locked(account.counter)

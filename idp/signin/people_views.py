@@ -8,7 +8,7 @@ from idp.estabs import credentials, links, people
 from idp.estabs.models import Administrator
 from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal
-from idp.foundation.web import again, answers, security
+from idp.foundation.web import admission, again, answers, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import mobile, password, session
 from idp.signin.forms import MobileCode, OwnPassword
@@ -45,6 +45,7 @@ def confirm_mobile() -> ResponseReturnValue:
 @bp.route("/welcome/<secret>", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(at_most(60, "minute"))
+@admission.hashes
 def welcome(secret: str) -> ResponseReturnValue:
     """The first password of somebody who was added: their own, or one we make. Looking at the page spends nothing."""
     person, form = _welcomed(secret), OwnPassword()

@@ -7,8 +7,8 @@ from flask_wtf.csrf import CSRFError
 
 from idp.estabs import people
 from idp.foundation import runtime
-from idp.foundation.errors import Busy, Refusal, TooManyRequests
-from idp.foundation.web import pages, security, throttle
+from idp.foundation.errors import Refusal, TooManyRequests
+from idp.foundation.web import admission, pages, security, throttle
 from idp.foundation.web.throttle import limiter
 from idp.signin import devices, operator_views, password, people_views, session
 from idp.signin.forms import SignIn
@@ -36,6 +36,7 @@ def _guesses_of_an_address() -> str:
 @bp.route("/sign-in", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda answer: answer.status_code != 303)
+@admission.hashes
 def sign_in() -> ResponseReturnValue:
     """Name and password, then on to `next`; Cancel tells the partner, if one asks."""
     back = security.local_path(request.args.get("next"))
@@ -50,7 +51,7 @@ def sign_in() -> ResponseReturnValue:
         return _page(form, back)
     try:
         _enter(form.username.data, form.password.data)
-    except (password.WrongPassword, password.NotInStanding, TooManyRequests, Busy) as refused:
+    except (password.WrongPassword, password.NotInStanding, TooManyRequests) as refused:
         return _refused(refused, form, back)  # not raised on: the guess stays counted
     return redirect(back, 303)
 
@@ -95,16 +96,11 @@ def _refused(refused: Refusal, form: SignIn, back: str) -> Response:
         page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=leave)
         return make_response(page, refused.status)
     if isinstance(refused, TooManyRequests):
-        return _later(make_response(render_template("signin/locked.html", locked=refused)), refused)
+        answer = make_response(render_template("signin/locked.html", locked=refused), refused.status)
+        answer.headers["Retry-After"] = str(refused.retry_after)
+        return answer
     form.form_errors.append(refused.says)
-    answer = _page(form, back)
-    return _later(answer, refused) if isinstance(refused, Busy) else answer
-
-
-def _later(answer: Response, refused: TooManyRequests | Busy) -> Response:
-    answer.status_code = refused.status
-    answer.headers["Retry-After"] = str(refused.retry_after)
-    return answer
+    return _page(form, back)
 
 
 @bp.errorhandler(CSRFError)

@@ -1,10 +1,10 @@
 import threading
+import time
 
 import pytest
 from hypothesis import given, strategies as st
 
 from idp.foundation import crypto
-from idp.foundation.errors import Busy
 
 SEALER = crypto.Sealer({"new": b"n" * 32, "old": b"o" * 32})
 
@@ -70,36 +70,40 @@ def test_a_password_of_a_hundred_thousand_characters_is_not_hashed():
         passwords.hash("x" * 100_000)
 
 
-def test_beyond_the_queue_people_are_told_to_come_back():
-    passwords = crypto.Passwords(memory_kib=64, passes=1, waiting=1, patience=60)
-    inside, leave = threading.Event(), threading.Event()
+def test_the_longest_password_is_hashed_whole_and_one_character_more_is_never_right():
+    passwords = crypto.Passwords(memory_kib=64, passes=1)
+    longest = "x" * crypto.PASSWORD_LIMIT
+    stored = passwords.hash(longest)
 
-    def hold() -> None:
-        with passwords._one_at_a_time():
-            inside.set()
-            leave.wait(60)
-
-    holding = threading.Thread(target=hold)
-    holding.start()
-    inside.wait(60)
-    waiting = threading.Thread(target=passwords.hash, args=("one",))
-    waiting.start()
-    while passwords._queue._value:  # the second has queued
-        pass
-
-    with pytest.raises(Busy):
-        passwords.hash("another")
-    leave.set()
-    holding.join()
-    waiting.join()
-    assert passwords.hashed == 2
+    assert passwords.matches(stored, longest)
+    assert not passwords.matches(stored, longest[:-1])
+    with pytest.raises(ValueError, match="longer"):
+        passwords.hash(longest + "x")
+    too_long = passwords._hasher.hash((longest + "x").encode())
+    assert not passwords.matches(too_long, longest + "x"), "even where it is the one behind the hash"
+    assert passwords.hashed == 4, "and it costs as much as any other"
 
 
-def test_whoever_waits_too_long_is_told_to_come_back():
-    passwords = crypto.Passwords(memory_kib=64, passes=1, patience=0.01)
+def test_one_is_hashed_at_a_time(monkeypatch):
+    passwords, running, most = crypto.Passwords(memory_kib=64, passes=1), [], []
 
-    with passwords._one_at_a_time(), pytest.raises(Busy):
-        passwords.hash("another")
+    class Watched:
+        def hash(self, _typed):
+            running.append(1)
+            most.append(len(running))
+            time.sleep(0.01)
+            running.pop()
+            return "hash"
+
+    monkeypatch.setattr(passwords, "_hasher", Watched())
+    threads = [threading.Thread(target=passwords.hash, args=("one",)) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+
+    assert most == [1] * 4
+    assert passwords.hashed == 4
 
 
 def test_stronger_parameters_outdate_a_hash():

@@ -7,8 +7,6 @@ from urllib.parse import quote
 import pytest
 
 from idp.estabs.models import Estab
-from idp.foundation.crypto import Passwords
-from idp.foundation.errors import Busy
 from tests.factories import PASSWORD
 
 PENDING = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
@@ -116,16 +114,6 @@ def test_the_eleventh_guess_meets_a_page_that_says_how_long(jo, account):
     assert 0 < int(jo.answer.headers["Retry-After"]) <= 60
     assert "nobody can sign in to it for a minute" in jo.sees
     assert jo.page.find(id="error-code").text == "account_locked"
-
-
-def test_too_many_at_once_is_a_page_that_keeps_the_name(jo, account):
-    with mock.patch.object(Passwords, "matches", side_effect=Busy()):
-        jo.signs_in(account.username)
-
-    assert jo.answer.status_code == 503
-    assert int(jo.answer.headers["Retry-After"]) > 0
-    assert jo.page.find("input", id="username")["value"] == account.username
-    assert "Many people are using the service" in jo.sees
 
 
 @pytest.mark.parametrize(

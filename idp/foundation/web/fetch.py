@@ -1,7 +1,8 @@
 """The one way out: every outbound HTTP request of the service is made here (security.md rule 6).
 
 https only; the name is resolved once, every address that is not public is refused, and the connection goes
-to the very address that was checked; no redirects, no cookies, no credentials; size and total time capped.
+to the very address that was checked; no redirects, no cookies, no credentials; size and total time capped. Within a
+request it raises `Busy` where too many requests wait for other servers already.
 """
 
 import ipaddress
@@ -19,6 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from idp.foundation.settings import Fetch
+from idp.foundation.web import admission
 
 CHUNK: Final = 65_536
 DOCUMENT: Final = 65_536
@@ -69,7 +71,14 @@ def download(url: str, rules: Fetch, to: BinaryIO, *, most: int, seconds: float 
 
 
 @contextmanager
-def _asked(
+def _asked(method: str, url: str, rules: Fetch, **more: Any) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:
+    """The answer, and until when (monotonic seconds) it must be read. A request that waits for it steps aside."""
+    with admission.aside(), _sent(method, url, rules, **more) as found:
+        yield found
+
+
+@contextmanager
+def _sent(
     method: str, url: str, rules: Fetch, *, headers: Mapping[str, str], body: bytes | None = None,
     seconds: float | None = None,
 ) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:  # fmt: skip

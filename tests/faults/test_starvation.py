@@ -1,0 +1,69 @@
+"""A crowd at the sign-in page, and connections that nobody uses: programs and `/healthz` are answered all the same."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from bs4 import BeautifulSoup
+
+from tests.faults.conftest import HOST
+from tests.oidc.support import authorised
+
+CROWD = 60
+
+
+@pytest.fixture
+def slow(instance):
+    """An instance that hashes as slowly as in production, on two threads."""
+    with instance(environment="development", server__threads=2) as (process, address):
+        yield process, address
+
+
+@pytest.fixture
+def signs_in(outside, slow):
+    """`signs_in(number)` types a wrong password: its answer."""
+    page = outside.get(slow[1] + "/sign-in", timeout=60)
+    token = BeautifulSoup(page.text, "html.parser").find("input", attrs={"name": "csrf_token"})["value"]
+    cookies = outside.cookies.get_dict()
+
+    def one(number):
+        form = {"username": f"nobody-{number}", "password": "not the right one", "csrf_token": token}
+        return requests.post(slow[1] + "/sign-in", data=form, cookies=cookies, headers=HOST, timeout=60)
+
+    return one
+
+
+def test_a_crowd_that_signs_in_gets_in_or_is_told_when_to_come_again_and_programs_do_not_notice(
+    slow, signs_in, outside, world, web
+):
+    process, address = slow
+    token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": token}
+    with ThreadPoolExecutor(CROWD) as pool:
+        crowd = [pool.submit(signs_in, number) for number in range(CROWD)]
+        others = []
+        while not all(each.done() for each in crowd):
+            others.append(outside.get(address + "/healthz", timeout=60).status_code)
+            others.append(outside.post(f"{address}/oauth/token", data=form, headers=world.partner.basic).status_code)
+        answers = [each.result() for each in crowd]
+
+    assert set(others) == {200}
+    assert {answer.status_code for answer in answers} == {422, 503}
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert all(answer.headers["Retry-After"] and "nobody-" in answer.text for answer in refused)
+    assert max(answer.elapsed.total_seconds() for answer in answers) < 30, "nobody waits for more than a few hashes"
+    assert signs_in(CROWD).status_code == 422
+    assert "unforeseen" not in process.said
+
+
+def test_connections_that_nobody_uses_keep_nobody_out(slow):
+    host, port = urlsplit(slow[1]).hostname, urlsplit(slow[1]).port
+    asks = f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode()
+    with ExitStack() as stack:
+        for _ in range(200):  # a proxy keeps some for each of its own workers
+            line = stack.enter_context(socket.create_connection((host, port), 60))
+            line.sendall(asks)
+            assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
