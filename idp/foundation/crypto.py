@@ -38,6 +38,11 @@ def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_bytes(26).translate(_LETTERS).decode('ascii')}"
 
 
+def id_of(kind: str, what: str) -> str:
+    """The same identifier for the same `what`, which need not be kept to find it again."""
+    return f"{kind}_{digest(what)[:26].translate(_LETTERS).decode('ascii')}"
+
+
 def digest(secret: str) -> bytes:
     """SHA-256, how every random secret is stored and found."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -167,6 +167,7 @@ class Throttle(Section):
     factor: Annotated[int, Field(ge=1)]
     account_guesses: Annotated[int, Field(ge=1)]
     account_window: Seconds
+    account_sign_ins: Annotated[int, Field(ge=1)]
     address_guesses: Annotated[int, Field(ge=1)]
 
 

@@ -9,6 +9,8 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from re import fullmatch
 
+from sqlalchemy import update
+
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.outbox.letter import Letter
@@ -21,13 +23,16 @@ def email(
     *,
     to: str,
     expires: datetime | None = None,
+    held_until: datetime | None = None,
+    once: str | None = None,
     estab: str | None = None,
     client: str | None = None,
     **context: object,
 ) -> str:
     """Post `mail/<name>` (.txt with a `subject` block, and .html) to one address; returns the message's id.
 
-    After `expires` it is of no use and is not sent. Raises `ValueError` if `to` is not one address.
+    After `expires` it is of no use and is not sent. It is held back until `held_until`; one that was posted before with
+    the same `once` and is still held back says this instead. Raises `ValueError` if `to` is not one address.
     """
     try:
         Address(addr_spec=to)
@@ -39,7 +44,9 @@ def email(
         "text": runtime.rendered(f"mail/{name}.txt", **context).strip() + "\n",
         "html": runtime.rendered(f"mail/{name}.html", **context),
     }
-    return _keep("email", name, to, content, expires=expires, estab=estab, client=client)
+    return _keep(
+        "email", name, to, content, expires=expires, held_until=held_until, once=once, estab=estab, client=client
+    )
 
 
 def sms(
@@ -88,18 +95,28 @@ def opened(message: Message) -> Letter:
 def _keep(
     kind: str, name: str, to: str, content: dict[str, str], *,
     expires: datetime | None, estab: str | None, client: str | None,
+    held_until: datetime | None = None, once: str | None = None,
 ) -> str:  # fmt: skip
-    message_id, now = crypto.new_id("msg"), clock.now()
-    sealed = runtime.sealer().seal(json.dumps(content).encode(), where=_where(message_id))
+    message_id = crypto.new_id("msg") if once is None else crypto.id_of("msg", once)
+    sealed, now = runtime.sealer().seal(json.dumps(content).encode(), where=_where(message_id)), clock.now()
+    if once is not None and _says_instead(message_id, sealed):
+        return message_id
     session().add(
         Message(
             id=message_id, kind=kind, name=name, recipient=to, sealed=sealed, estab=estab, client=client,
-            created_at=now, expires_at=expires, due_at=now,
+            created_at=now, expires_at=expires, due_at=held_until or now,
             give_up_at=now + timedelta(hours=runtime.settings().outbox.give_up_hours),
             attempts=0, leased_until=None, last_error=None, sent_at=None, failed_at=None,
         )
     )  # fmt: skip
     return message_id
+
+
+def _says_instead(message_id: str, sealed: str) -> bool:
+    """Have a message that is held back say something else, unless it is on its way; False where there is none."""
+    waiting = Message.id == message_id, Message.sent_at.is_(None), Message.leased_until.is_(None)
+    changed = session().execute(update(Message).where(*waiting).values(sealed=sealed).returning(Message.id))
+    return changed.first() is not None or session().get(Message, message_id) is not None
 
 
 def _where(message_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Wrong passwords and codes, counted per account over every name, page and browser (security.md §5).
+"""Wrong passwords and codes, counted per account over every name, page and browser (security.md §5); right ones too.
 
 Counted *before* the answer is known: of a hundred guesses at once, all are counted and ten are answered. Ten
 without five quiet minutes between them lock the account for 1, then 2, 4, 8, 15 minutes; never for good.
@@ -21,6 +21,9 @@ LOCKS = (1, 2, 4, 8, 15)
 REMEMBERED = timedelta(hours=1)
 """After a lock, one more wrong guess within this time brings the next longer one."""
 
+SIGN_INS_WITHIN = timedelta(hours=1)
+"""Right passwords are counted for so long."""
+
 
 class Locked(TooManyRequests):
     """Too many guesses at one account; it opens by itself at `until`."""
@@ -35,6 +38,16 @@ class Locked(TooManyRequests):
             because=f"locked until {until:%H:%M:%S}",
             retry_after=max(1, ceil((until - clock.now()).total_seconds())),
         )
+
+
+class TooManySignIns(TooManyRequests):
+    """The password was right, again and again: a program that does not keep its session, or somebody who floods us."""
+
+    code, title = "too_many_sign_ins", "Signed in too often"
+    says = (
+        "This account has been signed in to so often lately that we stop for a while. If you are signed in in another "
+        "window, you can carry on there."
+    )
 
 
 def key(*whose: str) -> bytes:
@@ -65,17 +78,47 @@ def count(counter: bytes) -> bool:
     return bool(guessed == limits.account_guesses)
 
 
-def forget(counter: bytes) -> None:
+def forget(counter: bytes | None) -> None:
     """It was the right person: begin again at nought."""
     session().execute(delete(Guesses).where(Guesses.key == counter))
 
 
+def count_sign_in(person_id: str) -> None:
+    """Count a right password. Raises `TooManySignIns` beyond the settings' limit for an hour."""
+    limits = runtime.settings().throttle
+    count, until = tally(key("sign-in", person_id), SIGN_INS_WITHIN)
+    if count > limits.account_sign_ins * limits.factor:
+        wait = max(1, ceil((until - clock.now()).total_seconds()))
+        raise TooManySignIns(because=f"{person_id}: {count} since an hour", retry_after=wait)
+
+
+def tally(counter: bytes, within: timedelta) -> tuple[int, datetime]:
+    """Count something that is no guess: how often it has happened in a period of this length, and its end."""
+    now = clock.now()
+    is_over = Guesses.expires_at <= now
+    added = _insert().values(key=counter, count=1, locked_until=None, expires_at=now + within)
+    row = (
+        session()
+        .execute(
+            added.on_conflict_do_update(
+                index_elements=[Guesses.key],
+                set_={
+                    "count": case((is_over, 1), else_=Guesses.count + 1),
+                    "expires_at": case((is_over, now + within), else_=Guesses.expires_at),
+                },
+            ).returning(Guesses.count, Guesses.expires_at)
+        )
+        .one()
+    )
+    times, until = row
+    return times, until
+
+
 def _one_more(counter: bytes, now: datetime, forgotten: datetime) -> Executable:
     """One statement that adds a guess and returns their number, or no row while the account is locked."""
-    on_postgresql = session().get_bind().dialect.name == "postgresql"
-    insert = (postgresql.insert if on_postgresql else sqlite.insert)(Guesses)
     return (
-        insert.values(key=counter, count=1, locked_until=None, expires_at=forgotten)
+        _insert()
+        .values(key=counter, count=1, locked_until=None, expires_at=forgotten)
         .on_conflict_do_update(
             index_elements=[Guesses.key],
             set_={
@@ -87,3 +130,9 @@ def _one_more(counter: bytes, now: datetime, forgotten: datetime) -> Executable:
         )
         .returning(Guesses.count)
     )
+
+
+def _insert() -> postgresql.Insert | sqlite.Insert:
+    """An insert that may turn into an update."""
+    on_postgresql = session().get_bind().dialect.name == "postgresql"
+    return (postgresql.insert if on_postgresql else sqlite.insert)(Guesses)

@@ -57,7 +57,7 @@ class KnownDevice(Base):
 
 
 class Guesses(Base):
-    """Wrong passwords and codes for one account, wherever they were typed."""
+    """How often something happened: wrong passwords and codes for one account or name, sign-ins, notices."""
 
     __tablename__ = "guesses"
 

@@ -154,7 +154,7 @@ def finish_set_up(secret: str, *, hashed: str, code: str) -> Operator:
 
 
 def check(email: str, password: str, code: str, *, device: str | None) -> Operator:
-    """The operator with this address, password and code. Raises `WrongCredentials` and `Locked`.
+    """The operator with this address, password and code. Raises `WrongCredentials`, `Locked` and `TooManySignIns`.
 
     As with `password.check`, the caller answers with a page, so that the guess stays counted.
     """
@@ -174,6 +174,7 @@ def check(email: str, password: str, code: str, *, device: str | None) -> Operat
             log.record(events.ACCOUNT_LOCKED, by="system", subject=person_id)
         raise WrongCredentials(because=person_id or "nobody of that name")
     guesses.forget(counter)
+    guesses.count_sign_in(person_id)
     return session().get_one(Operator, person_id)
 
 

@@ -5,6 +5,8 @@ and only then lets its outcome be known (security.md rules 3 and 5).
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from idp.audit import events, log
 from idp.estabs import credentials, people
@@ -14,6 +16,10 @@ from idp.foundation.errors import Refusal
 from idp.outbox import post
 from idp.partners import registry
 from idp.signin import devices, guesses
+
+NOTICES = 2
+NOTICES_WITHIN = timedelta(hours=1)
+"""A person gets so many notices of new devices in this time."""
 
 
 class WrongPassword(Refusal):
@@ -39,27 +45,33 @@ class _Account:
 
     person_id: str | None
     stored: str | None
-    counter: bytes
+    typed: bytes
+    """Where guesses at the name that was typed count. Its lock is told, whether anybody has that name or not."""
+    whole: bytes | None
+    """Where guesses at the account count, under all its names. Its lock is not told: it would tell whose they are."""
 
 
 def check(name: str, password: str, *, device: str | None) -> Administrator:
     """The administrator called `name` (e-mail or username) whose password this is.
 
     `device` is the browser's id: where it is known to them, it has guesses of its own. Raises `WrongPassword`,
-    `Locked` and `NotInStanding`. What was counted stays counted only if the caller's transaction is committed:
-    catch these, and answer with a page.
+    `Locked`, `NotInStanding` and `guesses.TooManySignIns`. What was counted stays counted only if the caller's
+    transaction is committed: catch these, and answer with a page.
     """
     account = _account(name, device)
-    guesses.refuse_locked(account.counter)
+    guesses.refuse_locked(account.typed)
     database.let_go()
     right, renewed = _compare(account.stored, password)
 
-    locks = guesses.count(account.counter)
-    person = people.get(account.person_id) if right and account.person_id else None
+    guesses.count(account.typed)
+    is_open, locks = _count_at_account(account)
+    person = people.get(account.person_id) if right and is_open and account.person_id else None
     if person is None or person.password_hash != account.stored:
         _note_failure(account, locks=locks)
         raise WrongPassword(because=account.person_id or "nobody of that name")
-    guesses.forget(account.counter)
+    for counter in (account.typed, account.whole):
+        guesses.forget(counter)
+    guesses.count_sign_in(person.id)
     if not person.estab.may_act:
         raise NotInStanding(person.estab.state)
     if renewed is not None:
@@ -81,11 +93,20 @@ def why_not(password: str, person: Administrator) -> str | None:
 
 
 def tell_of_new_device(person: Administrator, *, device: str | None, browser: str) -> None:
-    """Write to a person who signs in where they never did before, unless they never signed in anywhere."""
-    if devices.has_any(person.id) and not devices.is_known(person.id, device):
-        post.email(
-            "new_device", to=person.email, estab=person.estab_id, name=person.name, at=_now_in_words(), browser=browser
-        )
+    """Write to a person who signs in where they never did before, unless they never signed in anywhere.
+
+    After `NOTICES` in an hour, one more gathers all further ones, and is sent when the hour is over.
+    """
+    if not devices.has_any(person.id) or devices.is_known(person.id, device):
+        return
+    count, until = guesses.tally(guesses.key("new device", person.id), NOTICES_WITHIN)
+    about: dict[str, Any] = {"to": person.email, "estab": person.estab_id, "name": person.name}
+    about |= {"at": _now_in_words(), "browser": browser}
+    if count <= NOTICES:
+        post.email("new_device", **about)
+    else:
+        once = f"new_devices {person.id} {until.isoformat()}"
+        post.email("new_devices", held_until=until, once=once, count=count - NOTICES, **about)
 
 
 def _now_in_words() -> str:
@@ -95,10 +116,22 @@ def _now_in_words() -> str:
 
 
 def _account(name: str, device: str | None) -> _Account:
-    person = people.by_name(name)
+    person, folded = people.by_name(name), people.folded(name)
     if person is None:
-        return _Account(None, None, guesses.key("name", people.folded(name)))
-    return _Account(person.id, person.password_hash, devices.counter(person.id, device))
+        return _Account(None, None, guesses.key("name", folded), None)
+    known = (device,) if device and devices.is_known(person.id, device) else ()
+    typed, whole = guesses.key("name", folded, *known), guesses.key("account", person.id, *known)
+    return _Account(person.id, person.password_hash, typed, whole)
+
+
+def _count_at_account(account: _Account) -> tuple[bool, bool]:
+    """Count a guess at the whole account: whether it is open, and whether this guess locks it."""
+    if account.whole is None:
+        return True, False
+    try:
+        return True, guesses.count(account.whole)
+    except guesses.Locked:
+        return False, False
 
 
 def _compare(stored: str | None, password: str) -> tuple[bool, str | None]:

@@ -1,0 +1,126 @@
+"""Right passwords have a limit too, and so have the notices they cause."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.foundation.runtime import Runtime
+from idp.outbox.models import Message
+from idp.signin import password
+from tests.factories import an_administrator
+from tests.signin.person import Person
+
+MOST = 4
+
+
+@pytest.fixture
+def username(work):
+    with work():
+        return an_administrator().username
+
+
+@pytest.fixture
+def stranger(another):
+    """A new browser each time, on a computer of its own."""
+
+    def new(agent="Firefox/140.0 Windows"):
+        person = Person(another())
+        person.web.environ_base["HTTP_USER_AGENT"] = agent
+        return person
+
+    return new
+
+
+@pytest.fixture
+def four_an_hour(app, monkeypatch):
+    built = app.extensions["idp"]
+    throttle = built.settings.throttle.model_copy(update={"factor": 1, "account_sign_ins": MOST})
+    settings = built.settings.model_copy(update={"throttle": throttle})
+    monkeypatch.setitem(app.extensions, "idp", Runtime(settings, built.sealer, built.passwords))
+
+
+def test_a_person_signs_in_so_often_in_an_hour_and_then_is_told_when_to_come_again(
+    stranger, username, four_an_hour, clock
+):
+    assert [stranger().signs_in(username).status_code for _ in range(MOST)] == [303] * MOST
+    clock.move(timedelta(minutes=20))
+    person = stranger()
+    answer = person.signs_in(username)
+
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == str(40 * 60)
+    assert person.page.find(id="error-code").text == "too_many_sign_ins"
+    assert person.cookie("session") is None
+    clock.move(timedelta(minutes=41))
+    assert stranger().signs_in(username).status_code == 303
+
+
+def test_it_ends_no_session_that_is_there(stranger, username, four_an_hour, clock):
+    people = [stranger() for _ in range(MOST + 2)]
+    for person in people:
+        person.signs_in(username)
+
+    assert [person.opens("/mobile/confirm").status_code for person in people[:MOST]] == [200] * MOST
+
+
+def test_one_persons_limit_is_nobody_elses(stranger, username, four_an_hour, work, clock):
+    with work():
+        colleague = an_administrator().username
+    for _ in range(MOST + 1):
+        stranger().signs_in(username)
+
+    assert stranger().signs_in(colleague).status_code == 303
+
+
+def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, four_an_hour, at_once):
+    from idp.signin import guesses
+    from tests.factories import PASSWORD
+
+    def signs_in():
+        try:
+            return bool(password.check(username, PASSWORD, device=None))
+        except guesses.TooManySignIns:
+            return False
+
+    assert sorted(at_once(MOST + 4, signs_in)) == [False] * 4 + [True] * MOST
+
+
+def test_a_flood_on_new_computers_is_two_notices_and_one_that_gathers_the_rest(stranger, username, outbox, work, clock):
+    for number in range(30):
+        clock.move(timedelta(minutes=1))
+        stranger(f"Chrome/{number} Linux").signs_in(username)
+
+    assert len(outbox.all("new_device")) == password.NOTICES
+    gathered = outbox.all("new_devices")
+    assert len(gathered) == 1
+    assert "27 more times" in gathered[0].text, "the first sign-in ever is no news"
+    assert "Chrome on Linux" in gathered[0].text
+    assert "2 March 2026 at 10:00" in gathered[0].text, "the last of them"
+
+
+def test_the_gathered_notice_is_held_back_until_the_hour_is_over(stranger, username, outbox, work, clock):
+    for _ in range(5):
+        stranger().signs_in(username)
+    with work() as session:
+        due = [row.due_at for row in session.query(Message).where(Message.name == "new_devices")]
+
+    assert due == [clock.now() + timedelta(hours=1)]
+    clock.move(timedelta(hours=1))
+    stranger().signs_in(username)
+    assert len(outbox.all("new_device")) == password.NOTICES + 1, "another hour"
+    assert len(outbox.all("new_devices")) == 1
+
+
+def test_on_new_computers_at_once_they_are_gathered_as_well(username, app, at_once, outbox, work):
+    from idp.estabs import people
+    from idp.signin import devices
+
+    with app.test_request_context(), work():
+        devices.remember(people.by_name(username).id)
+
+    def tell():
+        password.tell_of_new_device(people.by_name(username), device="new", browser="Firefox on Windows")
+
+    assert at_once(8, tell) == [None] * 8
+    assert len(outbox.all("new_device")) == password.NOTICES
+    assert ["6 more times" in letter.text for letter in outbox.all("new_devices")] == [True]

@@ -1,0 +1,95 @@
+"""A lock does not tell whose names belong together: it is said of the name that was typed, known or not."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator
+from tests.factories import PASSWORD, an_administrator, an_estab
+from tests.signin.person import Person
+
+NUMBER, OWNER, OTHER, NOBODY = "3124567", "head@oakhill.example", "head@elsewhere.example", "nobody@oakhill.example"
+
+
+@pytest.fixture
+def owner(work):
+    """Owns the school with the public number; another person owns another."""
+    with work():
+        an_administrator(email=OTHER)
+        return an_administrator(an_estab(estab_id=NUMBER), email=OWNER, username=NUMBER).id
+
+
+@pytest.fixture
+def guesses(another):
+    """`guesses(name, …)` are the answers to these passwords, each typed in a browser of its own."""
+
+    def type_in(name, *passwords):
+        return [Person(another()).signs_in(name, password).status_code for password in passwords]
+
+    return type_in
+
+
+def test_ten_guesses_at_the_schools_number_tell_nothing_of_an_address(owner, guesses, clock):
+    guesses(NUMBER, *["wrong"] * 10)
+
+    assert guesses(NUMBER, "wrong") == [429], "it is this name that was tried too often"
+    told = {name: guesses(name, "wrong") for name in (OWNER, OTHER, NOBODY)}
+    assert told == {OWNER: [422], OTHER: [422], NOBODY: [422]}
+
+
+def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong_one(owner, guesses, another, clock):
+    guesses(NUMBER, *["wrong"] * 10)
+    right, wrong = Person(another()), Person(another())
+
+    right.signs_in(OWNER, PASSWORD)
+    wrong.signs_in(OWNER, "wrong")
+
+    assert right.answer.status_code == wrong.answer.status_code == 422
+    assert right.sees == wrong.sees
+    assert right.cookie("session") is None
+
+
+def test_when_the_lock_is_over_the_right_password_gets_in_and_all_counts_begin_anew(owner, guesses, clock):
+    guesses(NUMBER, *["wrong"] * 10)
+    clock.move(timedelta(minutes=1))
+
+    assert guesses(OWNER, PASSWORD) == [303]
+    assert guesses(OWNER, *["wrong"] * 9) == [422] * 9
+
+
+def test_two_names_are_no_way_to_twice_as_many_guesses(owner, guesses, clock):
+    guesses(NUMBER, *["wrong"] * 6)
+    guesses(OWNER, *["wrong"] * 4)
+
+    assert guesses(OWNER, PASSWORD) == guesses(NUMBER, PASSWORD) == [422]
+
+
+def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, at_once, work, app):
+    from idp.signin import password
+
+    def guess(name):
+        def once():
+            try:
+                return password.check(name, PASSWORD, device=None).id
+            except password.WrongPassword:
+                return None
+
+        return once
+
+    for name in (NUMBER, OWNER):
+        for _ in range(5):
+            with work():
+                try:
+                    password.check(name, "wrong", device=None)
+                except password.WrongPassword:
+                    continue
+    assert at_once(4, guess(OWNER)) == [None] * 4
+    with work() as session:
+        assert session.get_one(Administrator, owner).password_hash
+
+
+def test_the_lock_is_written_to_the_owner_once(owner, guesses, outbox, clock):
+    guesses(NUMBER, *["wrong"] * 6)
+    guesses(OWNER, *["wrong"] * 6)
+
+    assert [letter.to for letter in outbox.all("account_locked")] == [OWNER]
