@@ -14,6 +14,7 @@ import psycopg
 from flask import Flask
 from sqlalchemy import insert, select
 
+from idp import migrations
 from idp.foundation import clock
 from idp.foundation.database import db
 from idp.foundation.web.transactions import work
@@ -38,8 +39,10 @@ class Place(ABC):
 
     def prepare(self, app: Flask) -> None:
         """Make the tables and the signing keys (an RSA key takes too long to make for every test)."""
-        with app.app_context():
-            db.create_all()
+        with app.app_context(), db.engine.begin() as connection:
+            db.metadata.create_all(connection)
+            connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+            connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{migrations.head()}')")
         with clock.fixed(LONG_AGO), work(app):  # whatever time a test says it is, the keys sign already
             ring.ensure()
         self.remember(app)

@@ -1,9 +1,103 @@
+"""Alive, and ready for people: the latter only with a database that has our tables and takes what is written."""
+
+import os
+
+import pytest
+from sqlalchemy import event, text
+
+from idp.app import create_app
+from idp.foundation import database
+from idp.foundation.settings import load
+from idp.foundation.web import health
+from tests.conftest import a_browser
+from tests.databases import PATIENT
 from tests.factories import a_client, an_administrator
 
+ON_POSTGRESQL = bool(os.environ.get("TEST_DATABASE"))
 
-def test_the_service_says_it_is_alive_and_ready(web):
+
+@pytest.fixture
+def asked(app, web, monkeypatch):
+    """What `/readyz` answers now, whatever it answered a moment ago: status, and what is wrong."""
+    monkeypatch.setattr(health, "HOLDS", 0.0)
+
+    def ask(browser=web):
+        answer = browser.get("/readyz")
+        assert (answer.status_code == 503) == ("Retry-After" in answer.headers)
+        return answer.status_code, answer.get_json()["database"]
+
+    return ask
+
+
+def test_the_service_says_it_is_alive_and_ready(web, asked):
     assert web.get("/healthz").get_json() == {"status": "ok"}
-    assert web.get("/readyz").get_json() == {"status": "ok", "database": "ok"}
+    assert asked() == (200, "ok")
+
+
+@pytest.fixture
+def elsewhere(place, settings):
+    """An application on another database, which is empty."""
+    app = create_app(load(database={"url": place.new("empty"), **PATIENT}))
+    yield app
+    with app.app_context():
+        database.db.engine.dispose()
+
+
+def test_an_empty_database_is_not_ready(elsewhere, settings, asked):
+    assert asked(a_browser(elsewhere, settings)) == (503, "without its tables")
+
+
+@pytest.mark.parametrize(("at", "answer"), [("0000", (503, "without its newest tables")), ("9999", (200, "ok"))])
+def test_an_older_schema_is_not_ready_and_a_newer_one_is(app, asked, work, at, answer):
+    with work() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": at})
+    try:
+        assert asked() == answer
+    finally:
+        with work() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": health.HEAD})
+
+
+def test_a_database_that_takes_nothing_is_not_ready(app, asked):
+    """Read-only, as after a failover to a machine that only follows; a full disk is in tests/faults."""
+
+    def read_only(connection, _record=None, _proxy=None):
+        cursor = connection.cursor()
+        if ON_POSTGRESQL:
+            cursor.execute("SET default_transaction_read_only = on")
+            connection.commit()
+        else:
+            cursor.execute("PRAGMA query_only = on")
+        cursor.close()
+
+    with app.app_context():
+        engine = database.db.engine
+        engine.dispose()
+        event.listen(engine, "connect", read_only)
+        try:
+            assert asked() == (503, "not writable")
+        finally:
+            event.remove(engine, "connect", read_only)
+            engine.dispose()
+    assert asked() == (200, "ok")
+
+
+def test_whoever_asks_all_the_time_does_not_have_us_write_all_the_time(app, web, monkeypatch):
+    monkeypatch.setattr(health, "HOLDS", 60.0)
+    app.extensions.pop("idp.ready_for_people", None)
+    written = []
+    with app.app_context():
+        engine = database.db.engine
+
+    def note(_connection, _cursor, statement, *_rest):
+        written.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert [web.get("/readyz").status_code for _ in range(5)] == [200] * 5
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert len([each for each in written if each.startswith("UPDATE")]) == 1
 
 
 def test_the_factories_make_people_and_clients(work):

@@ -1,12 +1,31 @@
-"""`/healthz`: this process answers. `/readyz`: it can also reach its records, so send it people."""
+"""`/healthz`: this process answers. `/readyz`: it can also read and write its records, so send it people."""
 
-from flask import Blueprint, Response, jsonify
+import time
+from pathlib import Path
+from typing import Final
+
+from flask import Blueprint, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 
-from idp.foundation.database import session
+from idp.foundation import database
 from idp.foundation.web import security
+
+HEAD: Final = (Path(__file__).parents[2] / "migrations" / "head.txt").read_text("ascii").strip()
+"""The schema this release was made for. They are numbered, and an older release runs on a newer one."""
+HOLDS: Final = 1.0
+"""Seconds that an answer holds: whoever asks all the time does not have us write all the time."""
+READ: Final = text("SELECT version_num FROM alembic_version")
+WRITE: Final = {
+    "sqlite": text("UPDATE alembic_version SET version_num = version_num"),
+    # Whoever writes to the row at this moment (a migration, another probe) is not waited for.
+    "postgresql": text(
+        "UPDATE alembic_version SET version_num = version_num WHERE ctid IN "
+        "(SELECT ctid FROM alembic_version FOR UPDATE SKIP LOCKED)"
+    ),
+}
+"""Changes nothing, and has to reach the disk."""
 
 bp = Blueprint("health", __name__)
 
@@ -21,10 +40,31 @@ def healthz() -> Response:
 @bp.get("/readyz")
 @security.anyone
 def readyz() -> ResponseReturnValue:
-    """Alive, and the database answers; 503 otherwise."""
-    try:
-        session().execute(text("SELECT 1"))
-    except SQLAlchemyError:
-        session().rollback()
-        return jsonify(status="unavailable", database="unreachable"), 503, {"Retry-After": "10"}
+    """Alive, and the database has our tables and takes what is written; 503 otherwise."""
+    now, found = time.monotonic(), current_app.extensions.get("idp.ready_for_people")
+    if found is None or now - found[0] >= HOLDS:
+        found = current_app.extensions["idp.ready_for_people"] = now, _fault()
+    if found[1]:
+        return jsonify(status="unavailable", database=found[1]), 503, {"Retry-After": "10"}
     return jsonify(status="ok", database="ok")
+
+
+def _fault() -> str | None:
+    """What is wrong with the database; None where nothing is."""
+    database.one_by_one()
+    fault = "unreachable"
+    try:
+        connection = database.connection()
+        fault = "without its tables"
+        version = connection.execute(READ).scalar()
+        if version is None or version < HEAD:
+            return "without its newest tables"
+        fault = "not writable"
+        connection.execute(WRITE[connection.dialect.name])
+    except DBAPIError as error:
+        return "unreachable" if error.connection_invalidated else fault
+    except PoolTimeout:
+        return fault
+    finally:
+        database.give_back()
+    return None
