@@ -5,6 +5,7 @@ commits. `foundation/web/transactions` does, once per request.
 """
 
 import sqlite3
+import time
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -30,11 +31,15 @@ from sqlalchemy import (
     make_url,
     update,
 )
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from idp.foundation import clock
 from idp.foundation.settings import ROOT, Settings
+
+IDLE = 1.0
+"""Seconds after which a pooled connection is looked at before it is used."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -210,6 +215,8 @@ def configure(app: Flask, settings: Settings) -> None:
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)
+        else:
+            _look_before_use(db.engine)
         app.extensions["idp.engine"] = db.engine
         app.extensions["idp.one_by_one"] = _without_transactions(db.engine)
 
@@ -241,6 +248,28 @@ def _tune_sqlite(engine: Engine) -> None:
                 connection.connection.cursor().execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as fault:
                 raise OperationalError("BEGIN IMMEDIATE", None, fault) from fault
+
+
+def _look_before_use(engine: Engine) -> None:
+    """Ask a connection that was not used for `IDLE` seconds whether the database still answers on it.
+
+    If not, none of the pool is used again: where a database was restarted, all of them are lost. Under load nothing
+    is asked, and the first request that fails has the same effect (`foundation/prepared`).
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _given_back(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _taken(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        since = record.info.get("since")
+        if since is None or time.monotonic() - since < IDLE:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as fault:
+            raise InvalidatePoolError from fault
 
 
 def claim(model: type[Base], **must: object) -> Row[Any] | None:

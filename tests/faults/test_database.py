@@ -1,8 +1,12 @@
 """The database busy, or gone and back: the answer is 503 with `Retry-After`, never a 500, and then all is well."""
 
 import os
+import resource
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
@@ -105,3 +109,40 @@ def test_postgresql_restarted_underneath_is_a_moment_of_busy(instance, outside, 
     assert all(set(each) <= {BUSY, *before} for each in back)
     assert back[-1] == before
     assert "unforeseen" not in process.said
+
+
+@pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
+def test_after_postgresql_was_restarted_unnoticed_nobody_meets_a_dead_connection(
+    instance, outside, elsewhere, refreshing
+):
+    server, url, partner, token = elsewhere
+    call = refreshing(partner, token)
+    with instance(database__url=url) as (process, address), ThreadPoolExecutor(8) as pool:
+        before = answers(outside, address, call)
+        list(pool.map(lambda _: outside.get(address + "/sign-in", timeout=60), range(32)))  # the whole pool is in use
+        idle = time.monotonic()
+        server.stop()
+        server.start()
+        time.sleep(max(0.0, idle + database.IDLE * 2 - time.monotonic()))
+        back = [answers(outside, address, call) for _ in range(6)]
+
+    assert back == [before] * 6
+    assert "unforeseen" not in process.said
+
+
+@pytest.mark.skipif(ON_POSTGRESQL, reason="PostgreSQL's disk is not ours to fill")
+def test_a_full_disk_is_not_ready_and_serves_nobody_until_there_is_room_again(instance, outside):
+    with instance() as (process, address):
+        assert outside.get(address + "/readyz", timeout=60).status_code == 200
+        main = process.popen.pid
+        (worker,) = Path(f"/proc/{main}/task/{main}/children").read_text("ascii").split()
+        before = resource.prlimit(int(worker), resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+        def ready():
+            return outside.get(address + "/readyz", timeout=60).status_code == 200
+
+        process.until(lambda: not ready())
+        assert outside.get(address + "/readyz", timeout=60).json()["database"] == "not writable"
+        assert outside.get(address + "/healthz", timeout=60).status_code == 200
+        resource.prlimit(int(worker), resource.RLIMIT_FSIZE, before)
+        process.until(ready)
