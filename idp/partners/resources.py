@@ -13,7 +13,7 @@ from idp.foundation import runtime, scopes
 from idp.foundation.database import session
 from idp.partners.models import Client, Partner
 
-FRESH = 5.0
+FRESH = 1.0
 """Seconds the list may be old."""
 
 Served = Mapping[str, frozenset[str]]
@@ -24,9 +24,9 @@ def known() -> Served:
     """Every API of an enabled client, with the scopes it serves."""
     kept: dict[str, tuple[float, Served]] = _kept()
     read_at, found = kept.get("all", (float("-inf"), {}))
-    if time.monotonic() - read_at >= FRESH:
+    if (now := time.monotonic()) - read_at >= FRESH:
         found = _read()
-        kept["all"] = time.monotonic(), found
+        kept["all"] = now, found  # as old as the moment before it was read
     return found
 
 

@@ -142,7 +142,7 @@ def test_disabling_a_partner_disables_all_its_clients(work):
         assert all(registry.client(each.id) for each in clients)
 
 
-def test_a_snapshot_is_read_once_and_again_after_five_seconds(work, monkeypatch):
+def test_a_snapshot_is_read_once_and_again_after_a_second(work, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     with work():

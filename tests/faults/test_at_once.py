@@ -1,0 +1,50 @@
+"""What operators change in one process holds in every other after a second."""
+
+import time
+
+import pytest
+
+from idp.partners import registry
+
+
+@pytest.fixture
+def asks(outside, world):
+    """`asks(address)` is a call with the partner's secret: when it was sent, and whether the partner was accepted."""
+
+    def ask(address):
+        sent = time.monotonic()
+        answer = outside.post(
+            f"{address}/oauth/introspect", data={"token": "x"}, headers=world.partner.basic, timeout=60
+        )
+        return sent, answer.status_code == 200
+
+    return ask
+
+
+def accepted_after(asks, address, seconds):
+    """Whether a call was accepted that was sent so long after this moment, and one before that."""
+    began = time.monotonic()
+    calls: list[tuple[float, bool]] = []
+    while not calls or calls[-1][0] < began + seconds + 0.5:
+        calls.append(asks(address))
+    late = [accepted for sent, accepted in calls if sent > began + seconds]
+    assert late
+    return any(late)
+
+
+def test_a_client_that_was_disabled_is_refused_after_a_second(instance, world, asks):
+    with instance() as (_, address):
+        assert asks(address)[1]
+        with world.work():
+            registry.disable(world.partner.id, by="test")
+        assert not accepted_after(asks, address, 1.0)
+
+
+def test_a_secret_that_was_replaced_is_refused_after_a_second(instance, world, asks):
+    from datetime import timedelta
+
+    with instance() as (_, address):
+        assert asks(address)[1]
+        with world.work():
+            registry.rotate_secret(world.partner.id, overlap=timedelta(0), by="test")
+        assert not accepted_after(asks, address, 1.0)
