@@ -92,6 +92,7 @@ class Server(Section):
     port: Annotated[int, Field(ge=0, le=65535)]
     workers: Annotated[int, Field(ge=1)]
     threads: Annotated[int, Field(ge=1)]
+    proxy_header: Literal["X-Forwarded-For", "Forwarded"]
     trusted_proxies: Annotated[int, Field(ge=0)]
     max_body: Annotated[int, Field(ge=65536)]
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]

@@ -3,14 +3,15 @@
 The headers of the house are the same in nearly every answer, so they are put to it once, as it leaves.
 """
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp.foundation.settings import Settings
 
@@ -23,6 +24,8 @@ REQUEST_ID: Final = "idp.request_id"
 BEGAN: Final = "idp.began"
 """Where a request's environment says who it is, and since when (monotonic seconds)."""
 
+_FOR: Final = re.compile(r'(?i)(?:^|;)\s*for="?([^";]+)')
+"""Of RFC 7239 §4."""
 _ALWAYS: Final = (
     ("X-Frame-Options", "DENY"),
     ("X-Content-Type-Options", "nosniff"),
@@ -63,11 +66,43 @@ def dressed(headers: Iterable[tuple[str, str]], always: Headers) -> Headers:
     return told
 
 
+def address_in(entry: str) -> str | None:
+    """The address that an entry of `X-Forwarded-For`, or `for=` of `Forwarded`, names; None where it names none.
+
+    `192.0.2.1:4711` and `[2001:db8::1]:4711` are addresses with the caller's port: no part of who it is.
+    """
+    text = entry.strip()
+    if (found := _FOR.search(text)) is not None:
+        text = found[1]
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
+
+
+def _behind_proxies(inside: Any, hops: int, header: str) -> Any:
+    """Have requests come from where the outermost of our `hops` proxies says they do."""
+    name = f"HTTP_{header.upper().replace('-', '_')}"
+
+    def passed(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        entries = environ.get(name, "").split(",")
+        if len(entries) >= hops and (address := address_in(entries[-hops])) is not None:
+            environ["REMOTE_ADDR"] = address
+        answer: Iterable[bytes] = inside(environ, start_response)
+        return answer
+
+    return passed
+
+
 def configure(app: Flask, settings: Settings) -> None:
     """Put the door around `app`: scheme and address as the settings say, an id, and the headers of the house."""
     wsgi: Any = app.wsgi_app
     if hops := settings.server.trusted_proxies:
-        wsgi = ProxyFix(wsgi, x_for=hops, x_proto=0, x_host=0, x_port=0, x_prefix=0)
+        wsgi = _behind_proxies(wsgi, hops, settings.server.proxy_header)
     scheme = urlsplit(settings.server.issuer).scheme
     hosts = {settings.server.host_name, settings.server.host_name + (":443" if settings.server.is_https else ":80")}
     always = [*_ALWAYS, _HSTS] if settings.server.is_https else [*_ALWAYS]
