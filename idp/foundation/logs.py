@@ -35,7 +35,7 @@ _SECRETS = re.compile(
     r"(?i)(?P<jwt>eyJ[\w-]{6,}\.[\w-]+\.[\w-]*)"
     r"|\b(?P<scheme>(?:basic|bearer|dpop)\s+)[\w+/=.~-]{8,}"
     r"|(?P<name>(?:password|secret|token|code|assertion|cookie)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,}]+"
-    r"|(?P<detail>\bDETAIL: ).*"  # where PostgreSQL quotes the row that it would not have
+    r"|(?P<detail>\bDETAIL: )(?s:.*?)(?=\n\[SQL: |\n\n|\Z)"  # where PostgreSQL quotes the row it would not have
 )
 
 

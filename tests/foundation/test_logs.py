@@ -42,6 +42,23 @@ def test_a_fault_of_the_database_says_what_and_not_whose(work):
     assert "argon2" not in said
 
 
+@pytest.mark.parametrize(
+    ("detail", "after"),
+    [
+        ("Key (sign_in_email)=(canary@oakhill.example) already exists.", ""),
+        ("Key (sign_in_email)=(canary@oakhill.example) already exists.", "\n[SQL: INSERT INTO x]\n(Background on …)"),
+        ("Failing row contains (1, canary\nof two lines, canary).", "\n[SQL: INSERT INTO x]"),
+        ("Failing row contains (canary).\nCONTEXT:  unnamed portal with parameters: $1 = 'canary'", "\n\nThe above …"),
+    ],
+)
+def test_the_row_that_postgresql_quotes_is_scrubbed_to_its_end_and_no_further(detail, after):
+    told = f'(psycopg.errors.UniqueViolation) duplicate key violates "uq_people"\nDETAIL:  {detail}{after}'
+    said = logs.scrubbed(told)
+
+    assert "canary" not in said
+    assert said == f'(psycopg.errors.UniqueViolation) duplicate key violates "uq_people"\nDETAIL: [scrubbed]{after}'
+
+
 def test_fields_nobody_allowed_are_dropped_by_name():
     event = logs._allow(None, "info", {"event": "x", "password": "hunter2", "status": 200})
 
