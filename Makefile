@@ -53,7 +53,7 @@ format: $(DEV) ## Put the code in order, as `make check` wants it
 	@$(VENV)/bin/ruff format .
 
 .PHONY: bench
-bench: $(DEV) ## [WHAT="costs http register growth memory start peers"] Measure, ten minutes: compare ratios, not times
+bench: $(DEV) ## [WHAT="costs http crowd register growth memory start peers"] Measure, ten minutes: compare ratios, not times
 	@$(RUN) -m bench $(WHAT)
 
 .PHONY: bench-quick

@@ -30,6 +30,12 @@ database's is counted apart, as peers do. *One worker* is what came through on t
 70 % of that, at a fixed rate, counted from the moment each request was due. Every answer was checked. Limits by \
 address were widened (`throttle.factor`), for the generator is one address.
 """
+CROWD: Final = """\
+## A crowd at the sign-in page
+
+200 people sign in at once, again every second; programs go on at 60 requests a second each. × is times their own p99 \
+alone, in the same run.
+"""
 REGISTER: Final = """\
 ## The national register at full size
 
@@ -55,7 +61,7 @@ def page(told: Told) -> str:
     parts: dict[str, list[Told]] = told["figures"]
     written = [_how(told)]
     makers: dict[str, Callable[[list[Told]], Iterable[str]]] = {
-        "costs": _costs, "http": _http, "register": _register, "growth": _growth, "peers": _peers,
+        "costs": _costs, "http": _http, "crowd": _crowd, "register": _register, "growth": _growth, "peers": _peers,
     }  # fmt: skip
     for name, make in makers.items():
         if parts.get(name):
@@ -103,6 +109,11 @@ def _http(figures: list[Told]) -> Iterator[str]:
         if rows:
             yield HTTP.format(kind=kind)
             yield _table(["request", "per vCPU", "goal", "one worker", "p50", "p95", "p99"], rows)
+
+
+def _crowd(figures: list[Told]) -> Iterator[str]:
+    yield CROWD
+    yield _listed(figures)
 
 
 def _register(figures: list[Told]) -> Iterator[str]:
