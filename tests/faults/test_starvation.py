@@ -67,3 +67,17 @@ def test_connections_that_nobody_uses_keep_nobody_out(slow):
             line = stack.enter_context(socket.create_connection((host, port), 60))
             line.sendall(asks)
             assert line.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_clients_that_never_send_the_rest_of_their_form_hold_no_place(slow, signs_in, outside):
+    place = urlsplit(slow[1]).hostname, urlsplit(slow[1]).port
+    with ExitStack() as stack:
+        for path in ("/oauth/token", "/sign-in") * 4:
+            line = stack.enter_context(socket.create_connection(place, 60))
+            line.sendall(
+                f"POST {path} HTTP/1.1\r\nHost: {HOST['Host']}\r\nContent-Length: 1000\r\n"
+                "Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type=".encode()
+            )
+        assert outside.get(slow[1] + "/readyz", timeout=60).status_code == 200
+        assert outside.post(slow[1] + "/oauth/token", timeout=60).status_code == 400
+        assert signs_in(1).status_code == 422
