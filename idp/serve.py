@@ -10,12 +10,10 @@ import logging
 import os
 import signal
 import time
-from functools import partial
 from threading import Thread
 from typing import Any, Final
 
 import click
-from granian._internal import load_target
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import Server
@@ -24,7 +22,6 @@ from idp.foundation.command import Misconfigured
 from idp.foundation.settings import ROOT, BadSettings, load
 from idp.foundation.web import admission
 
-TARGET: Final = "wsgi:application"
 CONNECTIONS: Final = 1024
 """That a worker has open at once, idle ones included: those beyond wait unread, `/healthz` among them."""
 FAREWELL: Final = 25
@@ -54,11 +51,10 @@ class _Server(Server):  # type: ignore[misc, valid-type]  # chosen by Granian fo
         os._exit(1)
 
 
-def _application(target: str) -> Any:
-    """Load the application in a worker, which has the signal handlers of its parent until it serves."""
+def _end_at_once() -> None:
+    """Have a worker end when it is told to: until it serves, it has its parent's signal handlers, which do nothing."""
     for number in STOPS:
         signal.signal(number, signal.SIG_DFL)
-    return load_target(target, wd=ROOT)
 
 
 @click.command()
@@ -80,8 +76,9 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
         raise click.UsageError("SQLite is for one worker; several need PostgreSQL (database.url).")
     # It warns of more threads than processors; most of ours are for those who wait.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
+    os.register_at_fork(after_in_child=_end_at_once)
     _Server(
-        TARGET,
+        "wsgi:application",
         address=host or settings.server.host,
         port=port or settings.server.port,
         interface=Interfaces.WSGI,
@@ -94,4 +91,4 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
         workers_kill_timeout=FAREWELL,
-    ).serve(target_loader=partial(_application, TARGET), wrap_loader=False)
+    ).serve()

@@ -9,6 +9,7 @@ from bs4 import BeautifulSoup
 from idp.foundation import runtime
 from idp.foundation.crypto import Passwords
 from idp.foundation.errors import Busy
+from idp.foundation.settings import load
 from idp.foundation.web import admission, busy, fetch
 from idp.foundation.web.admission import Turnstile
 from tests.conftest import a_browser
@@ -196,3 +197,9 @@ def test_no_more_than_so_many_wait_for_other_servers(app):
     finally:
         for _ in range(admission.ASIDE):
             places.leave()
+
+
+def test_all_that_run_at_once_have_a_connection_to_the_database():
+    shipped = load()
+
+    assert shipped.database.pool_size >= shipped.server.threads + admission.HASHING
