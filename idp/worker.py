@@ -49,7 +49,9 @@ SEAL: Final = 1.0
 PATIENCE: Final = 30.0
 """Seconds: the longest wait after faults in a row."""
 FAREWELL: Final = 25.0
-"""Seconds that a stop waits for what was begun; saying so in a database that is away may take ten more."""
+"""Seconds that a stop waits for what was begun …"""
+GOODBYE: Final = 5.0
+"""… and then to say so in the database, which may be away."""
 ROUND: Final = 60.0
 """Seconds that one round of cleaning may take."""
 PAUSE: Final = 0.05
@@ -273,14 +275,19 @@ def start(app: Flask, stop: Event) -> Callable[[], None]:
         thread.start()
     _log.info("worker started", name=me)
 
+    def say_so() -> None:
+        with suppress(SQLAlchemyError), work():
+            heart.stop(me)
+
     def finish() -> None:
         until = time.monotonic() + FAREWELL
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
                 _log.warning("did not finish in time; its leases will end", job=thread.name)
-        with suppress(SQLAlchemyError), work():
-            heart.stop(me)
+        last = Thread(target=say_so, daemon=True)  # a network that swallows everything may keep it for ever
+        last.start()
+        last.join(GOODBYE)
         _log.info("worker stopped", name=me)
 
     return finish

@@ -338,6 +338,22 @@ def a_proof(registration):
     )  # fmt: skip
 
 
+def test_a_database_that_does_not_answer_keeps_no_worker_from_stopping(app, monkeypatch):
+    never, stop = threading.Event(), threading.Event()
+    monkeypatch.setattr(worker, "GOODBYE", 0.1)
+    monkeypatch.setattr(heart, "stop", lambda _me: never.wait(WAIT))
+    finish = worker.start(app, stop)
+    stop.set()
+    finishing = threading.Thread(target=finish)
+    finishing.start()
+    finishing.join(worker.FAREWELL + WAIT / 2)
+    stuck = finishing.is_alive()
+    never.set()
+    finishing.join()
+
+    assert not stuck
+
+
 class TestCommand:
     def test_once_does_what_is_due_and_stops(self, app, work):
         with work() as session:
