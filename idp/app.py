@@ -4,7 +4,18 @@ from flask import Flask
 
 from idp.foundation import database, logs, runtime, settings as settings_of
 from idp.foundation.settings import Settings
-from idp.foundation.web import admission, answers, assets, door, health, pages, ready, security, throttle
+from idp.foundation.web import (
+    admission,
+    answers,
+    assets,
+    door,
+    health,
+    pages,
+    ready,
+    security,
+    throttle,
+    well_known,
+)
 from idp.foundation.web.transactions import Application
 from idp.manage import views as manage
 from idp.oidc import server as protocol, views as oidc
@@ -33,6 +44,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.configure(app, settings, navigation=signin.navigation)
     protocol.configure(app, settings)
 
-    for room in (health, schools, onboarding, signin, manage, oidc):
+    for room in (health, well_known, schools, onboarding, signin, manage, oidc):
         app.register_blueprint(room.bp)
     return app

@@ -236,6 +236,15 @@ def limits(_app: Flask) -> Iterator[Finding]:
         yield Finding("limits", "warning", "Redis does not answer: each process counts alone", "see: throttle.storage")
 
 
+def contact(_app: Flask) -> Iterator[Finding]:
+    """Whoever finds a weakness can tell us."""
+    if runtime.settings().service.security_contact:
+        yield Finding("security contact", "ok", "is in /.well-known/security.txt")
+    elif runtime.settings().environment == "production":
+        says = "nobody can tell us of a weakness: there is no /.well-known/security.txt"
+        yield Finding("security contact", "warning", says, "set: service.security_contact")
+
+
 def libraries(_app: Flask) -> Iterator[Finding]:
     """Nothing installed is below its floor."""
     for name, floor in FLOORS.items():
@@ -246,7 +255,7 @@ def libraries(_app: Flask) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    database, keys, outbox, register, onboarding, operators, scopes, audit, worker, limits, libraries,
+    database, keys, outbox, register, onboarding, operators, scopes, audit, worker, limits, contact, libraries,
 )  # fmt: skip
 
 

@@ -33,11 +33,14 @@ from idp.foundation.web.kept import KeptForm
 from idp.jobs import cleaning, heart, lease
 from idp.jobs.models import Heartbeat
 from idp.oidc.models import AuthorizationRequest, Code, DeviceCode, RefreshFamily, Revoked, Seen
+from idp.onboarding import rejected
 from idp.onboarding.models import EmailProof, JoinRequest, Registration
+from idp.operate import register_changes
 from idp.outbox import channels, deliver
 from idp.outbox.deliver import Work
 from idp.outbox.models import Message
 from idp.partners.models import ClientEvent
+from idp.schools.models import SchoolChange
 from idp.signin.models import BrowserSession, Guesses, KnownDevice, SessionClient
 
 BEAT: Final = 10.0
@@ -98,6 +101,7 @@ RETENTION: Final = (  # security.md §6.4
     Kept(ClientEvent.last_at, "client_events"),
     Kept(Message.sent_at, "outbox"),
     Kept(Message.failed_at, "outbox_failed"),
+    Kept(SchoolChange.told_at, "register_changes"),
     Kept(Heartbeat.beat_at, "expired"),
 )  # fmt: skip
 
@@ -183,9 +187,28 @@ def _batch(rule: Kept | Most) -> tuple[int, bool]:
     return count, count < cleaning.BATCH
 
 
+def reduce_rejected(work: Work) -> None:
+    """Erase what accounts that were rejected long ago say of people."""
+    more = True
+    while more:
+        with work():
+            before = clock.now() - timedelta(days=runtime.settings().retention.rejected)
+            more = rejected.reduce(before) == rejected.BATCH
+
+
+def tell_register_changes(work: Work) -> None:
+    """Tell our staff what the register says anew about schools that have an account."""
+    more = True
+    while more:
+        with work():
+            more = register_changes.tell()
+
+
 JOBS: Final = (
     Job("audit checkpoint", every=timedelta(hours=1), lease=timedelta(minutes=10), run=sign_checkpoint),
     Job("cleaning", every=timedelta(minutes=1), lease=timedelta(minutes=5), run=clean),
+    Job("rejected accounts", every=timedelta(hours=1), lease=timedelta(minutes=10), run=reduce_rejected),
+    Job("register changes", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=tell_register_changes),
 )
 
 

@@ -18,6 +18,7 @@ REGISTER_IMPORTED: Final = "register.imported"
 # estabs
 ESTAB_REGISTERED: Final = "estab.registered"
 ESTAB_STATE_CHANGED: Final = "estab.state_changed"
+ESTAB_REDUCED: Final = "estab.reduced"
 PERSON_ADDED: Final = "person.added"
 PASSWORD_SET: Final = "password.set"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, insert
+from sqlalchemy import Table, delete, insert, select
 
 from idp.audit.models import Details, Entry
 from idp.foundation import clock
@@ -44,6 +44,12 @@ def record(
     if said:
         kept = {"entry_id": entry_id, "salt": salt, "said": said}
         connection().execute(insert(cast("Table", Details.__table__)), kept)
+
+
+def erase(estab: str) -> None:
+    """Erase the personal details of every entry about an estab (its internal id); the entries and their chain stay."""
+    about = select(Entry.id).where(Entry.estab == estab)
+    connection().execute(delete(Details).where(Details.entry_id.in_(about)))
 
 
 def salted(salt: bytes, said: Mapping[str, Any]) -> bytes:

@@ -80,6 +80,8 @@ class Service(Section):
     support_hours: str
     privacy_url: str = ""
     accessibility_url: str = ""
+    security_contact: Annotated[str, Field(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://\S+|tel:\+[0-9-]+)?$")] = ""
+    security_policy_url: Annotated[str, Field(pattern=r"^(https://\S+)?$")] = ""
     installer_url: str
     remote_support_url: str
 
@@ -251,6 +253,8 @@ class Retention(Section):
     outbox_failed: Annotated[int, Field(ge=1)]
     sessions: Annotated[int, Field(ge=1)]
     client_events: Annotated[int, Field(ge=1)]
+    rejected: Annotated[int, Field(ge=1)]
+    register_changes: Annotated[int, Field(ge=1)]
     revoked: Annotated[int, Field(ge=1)]
 
 

@@ -169,7 +169,7 @@ class RegisterImport(Base):
 
 
 class SchoolChange(Base):
-    """Something about a school changed with an import; the daily job reads these and tells whom it concerns."""
+    """Something about a school changed with an import; a timed job tells our staff where it concerns an account."""
 
     __tablename__ = "school_changes"
 
@@ -180,7 +180,7 @@ class SchoolChange(Base):
     """`added`, `changed`, `closed`, `reopened`, `left`, `returned`."""
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Each field's name with what it was and what it is; without the head teacher."""
-    told_at: Mapped[datetime | None]
+    told_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
 class SearchWord(Base):

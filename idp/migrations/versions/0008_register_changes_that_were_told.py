@@ -1,0 +1,10 @@
+"""An index by which changes of the school register that were told are found, and deleted in time."""
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    op.create_index(op.f("ix_school_changes_told_at"), "school_changes", ["told_at"])

@@ -1,0 +1,82 @@
+"""Tell our staff what the school register says anew about schools that have an account.
+
+An import leaves each change in `school_changes`; a school that closed, left or came back, or has another name or
+number, may need a telephone call. All other changes concern nobody, and are put down as told.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import select, update
+
+from idp.estabs.models import FINAL, Estab
+from idp.foundation import clock
+from idp.foundation.database import session
+from idp.outbox import post
+from idp.schools.models import School, SchoolChange
+from idp.signin import operators
+
+BATCH: Final = 2_000
+"""Changes looked at in one transaction; the first import has one for each school of the register."""
+MOST_TOLD: Final = 200
+"""Lines of one mail; the rest is in the next."""
+WORDS: Final = {
+    "closed": "is closed in the register", "reopened": "is open again in the register", "left": "left the register",
+    "returned": "is in the register again",
+}  # fmt: skip
+FIELDS: Final = {"name": "name", "dfe_number": "DfE number"}
+"""Of a change, what concerns an account, and what it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One line of the mail."""
+
+    school: str
+    estab_id: str
+    what: str
+
+
+def tell() -> bool:
+    """Take the next changes that nobody was told of; whether there may be more.
+
+    Each is claimed by the one UPDATE that puts it down as told. Without an operator who could be told, nothing is.
+    """
+    to = [one.email for one in operators.listing() if one.set_up_at is not None and one.disabled_at is None]
+    if not to:
+        return False
+    untold = SchoolChange.told_at.is_(None)
+    batch = select(SchoolChange.id).where(untold).order_by(SchoolChange.id).limit(BATCH).scalar_subquery()
+    claim = update(SchoolChange).where(untold, SchoolChange.id.in_(batch)).values(told_at=clock.now())
+    claimed = list(session().scalars(claim.returning(SchoolChange.id).execution_options(synchronize_session=False)))
+    news = _news(claimed)
+    for first in range(0, len(news), MOST_TOLD):
+        for address in to:
+            post.email("register_changes", to=address, news=news[first : first + MOST_TOLD])
+    return len(claimed) == BATCH
+
+
+def _news(claimed: list[int]) -> list[News]:
+    """What of these changes concerns a living account."""
+    concerned = (
+        select(SchoolChange, School, Estab)
+        .join(School, School.id == SchoolChange.school_id)
+        .join(Estab, (Estab.school_id == School.id) & Estab.state.not_in(FINAL))
+        .where(SchoolChange.id.in_(claimed))
+        .order_by(SchoolChange.id)
+    )
+    found = [(school, estab, _what(change)) for change, school, estab in session().execute(concerned)]
+    return [News(school.name, estab.estab_id, what) for school, estab, what in found if what]
+
+
+def _what(change: SchoolChange) -> str:
+    """A change in words; nothing where it concerns no account."""
+    if change.kind in WORDS:
+        return WORDS[change.kind]
+    named = [_differs(FIELDS[name], each) for name, each in change.details.items() if name in FIELDS]
+    return "; ".join(named) if change.kind == "changed" else ""
+
+
+def _differs(field: str, was_and_is: Any) -> str:
+    before, after = was_and_is
+    return f"{field} was {before or 'none'}, and is {after or 'none'}"

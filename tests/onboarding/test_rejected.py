@@ -1,0 +1,98 @@
+"""90 days after an account was rejected, its number and the reason are all that is left of it."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp import worker
+from idp.audit import chain
+from idp.audit.models import Details, Entry
+from idp.estabs import accounts
+from idp.estabs.models import Administrator, Estab
+from idp.foundation.database import db
+from idp.onboarding import review
+from idp.onboarding.models import Review
+from tests.factories import a_school
+from tests.onboarding.makes import a_registration, completed
+
+PERSONAL = ("Jo Bloggs", "office@oakhill.example", "447700900123", "Nobody there knew her")
+
+
+@pytest.fixture
+def rejected(work, clock):
+    """A school was registered, telephoned and rejected."""
+    with work():
+        completed(a_registration(a_school(dfe_number="3124567")))
+        review.note("3124567", "Nobody there knew her", by="cli")
+        review.reject("3124567", "Your school says that it did not register.", by="cli")
+
+
+def holding(work, word):
+    """The tables that still have the word in any column, apart from messages, which have a time of their own."""
+    elsewhere = {"outbox", "operators", "schools"}
+    with work() as session:
+        return [
+            table.name
+            for table in db.metadata.sorted_tables
+            if table.name not in elsewhere
+            and any(word in str(value) for row in session.execute(select(table)) for value in row)
+        ]
+
+
+def test_nothing_goes_before_its_time(rejected, work, clock):
+    clock.move(timedelta(days=89))
+    worker.reduce_rejected(work)
+    assert "administrators" in holding(work, "Jo Bloggs")
+
+
+def test_number_and_reason_stay_and_whatever_says_who_goes(rejected, work, clock):
+    assert "review_notes" in holding(work, PERSONAL[3])
+    clock.move(timedelta(days=91))
+    worker.clean(work)
+    worker.reduce_rejected(work)
+    for word in PERSONAL:
+        assert holding(work, word) == [], word
+    with work() as session:
+        estab = session.scalars(select(Estab)).one()
+        assert (estab.estab_id, estab.state, estab.school.dfe_number) == ("3124567", "rejected", "3124567")
+        assert session.scalars(select(Review)).one().reason == "Your school says that it did not register."
+        assert session.scalars(select(Administrator)).one().removed_at is not None
+        assert "estab.reduced" in session.scalars(select(Entry.event)).all()
+
+
+def test_the_audit_chain_still_holds(rejected, work, clock):
+    with work():
+        chain.seal()
+    clock.move(timedelta(days=91))
+    worker.reduce_rejected(work)
+    with work() as session:
+        while chain.seal():
+            pass
+        assert chain.verify(from_start=True).faults == []
+        about = select(Details).join(Entry, Entry.id == Details.entry_id).where(Entry.estab.is_not(None))
+        assert session.scalars(about).all() == []
+
+
+def test_it_is_done_once_and_the_school_may_have_registered_anew(rejected, work, clock):
+    clock.move(timedelta(days=91))
+    with work() as session:
+        school = session.scalars(select(Estab)).one().school
+        completed(a_registration(school))
+    worker.reduce_rejected(work)
+    worker.reduce_rejected(work)
+    with work() as session:
+        reduced = session.scalars(select(Entry).where(Entry.event == "estab.reduced")).all()
+        assert len(reduced) == 1
+        living = accounts.named("3124567")
+        assert living.state in {"rejected", "unverified"}
+        names = session.scalars(select(Administrator.name).order_by(Administrator.name)).all()
+        assert names == ["", "Jo Bloggs"]
+
+
+def test_an_account_that_was_not_rejected_is_left_alone(work, clock):
+    with work():
+        completed(a_registration(a_school(dfe_number="3124567")))
+    clock.move(timedelta(days=1000))
+    worker.reduce_rejected(work)
+    assert "administrators" in holding(work, "Jo Bloggs")

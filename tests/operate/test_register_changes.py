@@ -1,0 +1,114 @@
+"""What an import changed about schools with an account is told to our staff, once."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp import worker
+from idp.foundation import clock as clocks
+from idp.operate import register_changes
+from idp.schools.models import RegisterImport, SchoolChange
+from idp.signin import operators
+from tests.factories import a_school, an_estab
+
+
+@pytest.fixture
+def sam(work, clock):
+    with work():
+        operator, _ = operators.add("Sam", "sam@idaas.example")
+        operator.set_up_at = clocks.now()
+
+
+@pytest.fixture
+def changed(work, clock):
+    """`changed(kind, details, state="verified")`: an import changed a school whose account is in that state."""
+
+    def change(kind, details=None, state="verified", times=1, **school):
+        with work() as session:
+            its = a_school(**school)
+            if state:
+                an_estab(its, state=state)
+            run = RegisterImport(
+                source="x", imported_at=clocks.now(), dated=None, newest_change_on=None, rows=1, added=0, changed=0,
+                closed=0, reopened=0, left=0, details={},
+            )  # fmt: skip
+            session.add(run)
+            session.flush()
+            for _ in range(times):
+                session.add(
+                    SchoolChange(school_id=its.id, import_id=run.id, kind=kind, details=details or {}, told_at=None)
+                )
+
+    return change
+
+
+def untold(work):
+    with work() as session:
+        return len(session.scalars(select(SchoolChange).where(SchoolChange.told_at.is_(None))).all())
+
+
+def test_a_school_that_closed_is_told_of_once(sam, changed, work, outbox):
+    changed("closed", name="Oak Hill School")
+    for _ in range(2):
+        worker.tell_register_changes(work)
+    letter = outbox.last("register_changes")
+    assert letter.to == "sam@idaas.example"
+    assert "Oak Hill School" in letter.text
+    assert "is closed in the register" in letter.text
+    assert len(outbox.all("register_changes")) == 1
+
+
+def test_a_name_and_a_number_that_changed_are_told(sam, changed, work, outbox):
+    changed("changed", {"name": ["Oak Hill", "Oak Hill Academy"], "dfe_number": [None, "3124567"], "town": ["A", "B"]})
+    worker.tell_register_changes(work)
+    told = outbox.last("register_changes").text
+    assert "name was Oak Hill, and is Oak Hill Academy; DfE number was none, and is 3124567" in told
+    assert "town" not in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "state"),
+    [
+        ("closed", {}, None),
+        ("closed", {}, "rejected"),
+        ("added", {}, "verified"),
+        ("changed", {"town": ["A", "B"]}, "verified"),
+    ],
+)
+def test_what_concerns_no_account_is_put_down_without_a_mail(sam, changed, work, outbox, kind, details, state):
+    changed(kind, details, state)
+    worker.tell_register_changes(work)
+    assert outbox.all("register_changes") == []
+    assert untold(work) == 0
+
+
+def test_without_anybody_to_tell_it_waits(changed, work, outbox):
+    changed("closed")
+    worker.tell_register_changes(work)
+    assert untold(work) == 1
+
+
+def test_a_large_import_is_taken_in_batches(sam, changed, work, monkeypatch, outbox):
+    monkeypatch.setattr(register_changes, "BATCH", 3)
+    changed("added", times=7)
+    changed("left", name="Oak Hill School")
+    worker.tell_register_changes(work)
+    assert untold(work) == 0
+    assert "left the register" in outbox.last("register_changes").text
+
+
+def test_of_two_workers_at_once_one_tells(sam, changed, work, at_once, outbox):
+    changed("closed")
+    outcomes = at_once(4, register_changes.tell)
+    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    assert len(outbox.all("register_changes")) == 1
+
+
+def test_what_was_told_goes_in_time(sam, changed, work, clock):
+    changed("closed")
+    worker.tell_register_changes(work)
+    clock.move(timedelta(days=91))
+    worker.clean(work)
+    with work() as session:
+        assert session.scalars(select(SchoolChange)).all() == []
