@@ -1,7 +1,7 @@
 """The data Assembly asks schools for, in its own words, and how each stands.
 
-A partner is not told why a data area is missing: it compares what it asked for with what its access token
-covers, and knows that an unverified school's areas are held back until its provider has verified it.
+What the access token covers is shared. What the provider names in `withheld_scope` the school agreed to, and it is held
+back for now, as a rule until the school has been verified. The rest of what we ask for the school chose not to share.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Literal
 IDENTITY = ("openid", "profile", "email", "organisation", "offline_access")
 """Who signs in, for which school, and leave to work while they are away."""
 
-Standing = Literal["shared", "waiting", "perhaps", "not_shared"]
+Standing = Literal["shared", "waiting", "paused", "not_shared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,12 @@ SCOPE = " ".join((*IDENTITY, *(area.scope for area in AREAS)))
 """What Assembly asks for at every sign-in (RFC 6749 §3.3)."""
 
 
-def standings(granted: frozenset[str], *, verified: bool) -> Iterator[tuple[Area, Standing]]:
-    """How each area stands, given what the access token covers and whether the school has been verified.
-
-    Of an area that is not needed, an unverified school may have agreed to it or not: `perhaps`.
-    """
+def standings(granted: frozenset[str], withheld: frozenset[str], *, paused: bool) -> Iterator[tuple[Area, Standing]]:
+    """How each area stands, given what was granted and withheld last; while the school has `paused`, nothing comes."""
     for area in AREAS:
         if area.scope in granted:
-            yield area, "shared"
-        elif verified:
-            yield area, "not_shared"
+            yield area, "paused" if paused else "shared"
+        elif area.scope in withheld:
+            yield area, "paused" if paused else "waiting"
         else:
-            yield area, "waiting" if area.needed else "perhaps"
+            yield area, "not_shared"

@@ -82,6 +82,14 @@ class Unreachable(Trouble):
     says = "The school sign-in service cannot be reached at the moment. Please try again in a few minutes."
 
 
+class Paused(Trouble):
+    """The school has stopped sharing for a while; our refresh token works again when it goes on."""
+
+    status = 200
+    title = "Your school has paused sharing with us"
+    says = "We receive nothing until your school resumes it. You stay signed in."
+
+
 class Ended(Trouble):
     """The refresh token is no longer good: the school stopped sharing, or the agreement has run out."""
 
@@ -141,7 +149,7 @@ def finish() -> SignIn:
 
 
 def refresh(before: SignIn) -> SignIn:
-    """Ask for new tokens: they bring whatever the school shares by now. Raises `Ended`."""
+    """Ask for new tokens: they bring whatever the school shares by now. Raises `Ended` and `Paused`."""
     with _conversation() as provider:
         try:
             # An empty scope leaves it out: all that was granted, which may be less than we asked for (RFC 6749 §6).
@@ -149,7 +157,8 @@ def refresh(before: SignIn) -> SignIn:
                 grant_type="refresh_token", refresh_token=before.refresh_token, scope=""
             )
         except OAuthError as error:
-            raise Ended(str(error)) if error.error == "invalid_grant" else error from error
+            gone = {"invalid_grant": Ended, "access_denied": Paused}.get(str(error.error))
+            raise gone(str(error)) if gone else error from error
         token.setdefault("refresh_token", before.refresh_token)
         claims = before.claims
         if "id_token" in token:
@@ -241,6 +250,7 @@ def _kept(token: dict[str, Any], claims: dict[str, Any], about: dict[str, Any]) 
         id_token=token["id_token"],
         access_token=token["access_token"],
         refresh_token=token.get("refresh_token"),
+        withheld=frozenset(str(token.get("withheld_scope", "")).split()),
     )
 
 

@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS pending (name TEXT PRIMARY KEY, content TEXT NOT NULL
 class SignIn:
     """Somebody who signed in with their school account, and what we were given for it.
 
-    `claims` are the ID Token's, `about` is what userinfo said, `scope` what the access token may do;
+    `claims` are the ID Token's, `about` is what userinfo said, `scope` what the access token may do, `withheld` what
+    the school agreed to besides and is held back; `paused` is whether the school has stopped sharing for a while;
     `access_until` and `checked_at` are seconds since 1970. Only the claims and `about` are ever shown.
     """
 
@@ -40,6 +41,8 @@ class SignIn:
     id_token: str = field(repr=False)
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
+    withheld: frozenset[str] = frozenset()
+    paused: bool = False
 
 
 class Store:
@@ -119,9 +122,9 @@ def _digest(handle: str) -> bytes:
 
 
 def _written(sign_in: SignIn) -> str:
-    return json.dumps(asdict(sign_in) | {"scope": sorted(sign_in.scope)})
+    return json.dumps(asdict(sign_in) | {"scope": sorted(sign_in.scope), "withheld": sorted(sign_in.withheld)})
 
 
 def _read(content: str) -> SignIn:
     fields = json.loads(content)
-    return SignIn(**fields | {"scope": frozenset(fields["scope"])})
+    return SignIn(**fields | {name: frozenset(fields.get(name, ())) for name in ("scope", "withheld")})

@@ -1,5 +1,6 @@
 """Assembly's pages. The cookie holds a handle; who that is, and their tokens, are in the store."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -34,7 +35,7 @@ def home() -> ResponseReturnValue:
         person=signed_in.about,
         school=signed_in.about.get("organisation") or {},
         verified=verified,
-        standings=list(areas.standings(signed_in.scope, verified=verified)),
+        standings=list(areas.standings(signed_in.scope, signed_in.withheld, paused=signed_in.paused)),
     )
 
 
@@ -73,6 +74,10 @@ def check_again() -> ResponseReturnValue:
     except school_account.Ended:
         _forget()
         raise
+    except school_account.Paused as paused:
+        _store().replace(session["handle"], replace(before, paused=True))
+        flash(f"{paused.title}. {paused.says}")
+        return redirect(url_for("pages.home"), 303)
     _store().replace(session["handle"], now)
     flash(_news(before, now))
     return redirect(url_for("pages.home"), 303)
@@ -100,6 +105,8 @@ def healthz() -> ResponseReturnValue:
 
 def _news(before: SignIn, now: SignIn) -> str:
     """What a refresh changed, in one sentence."""
+    if before.paused:
+        return "Your school shares with us again."
     titles = [area.title for area in areas.AREAS if area.scope in now.scope - before.scope]
     if titles:
         return f"New: your school now shares {', '.join(titles)} with us."

@@ -23,7 +23,7 @@ from idp.oidc.grants.authorization_code import Approval
 from idp.oidc.incoming import Request
 from idp.oidc.server import Server
 from idp.partners import registry
-from idp.sharing import authorise
+from idp.sharing import authorise, live
 from idp.sharing.live import State
 from idp.signin import session
 from idp.signin.session import SignedIn
@@ -121,10 +121,17 @@ def _next(request: Request) -> Response | Approval:
 def _send_to(found: Step, request: Request) -> Response:
     """Keep the request and send the browser on; the page comes back to the request's own address."""
     if "none" in request.prompt:
-        raise found.otherwise(description="This needs the person, and prompt is none.")
+        why = "The school has paused sharing. " if found is CONSENT and _is_paused(request) else ""
+        raise found.otherwise(description=f"{why}This needs the person, and prompt is none.")
     requests.keep_here(request)
     back = requests.address(request)
     return redirect(found.address(back, request), 303)
+
+
+def _is_paused(request: Request) -> bool:
+    here = session.current()
+    agreed = live.current(str(here.estab_id), request.client.id) if here else None
+    return agreed is not None and agreed.is_paused
 
 
 def _refused(server: Server, request: Request, error: OAuth2Error) -> Response:

@@ -80,6 +80,11 @@ class Question:
         return bool(self.required or self.optional)
 
     @property
+    def is_paused(self) -> bool:
+        """Whether the school has stopped for a while what it agreed to before."""
+        return self.proposal.is_paused
+
+    @property
     def shown(self) -> str:
         """What was put to the school, to notice that it changed before they pressed the button."""
         return scopes.format(self.proposal.offered)

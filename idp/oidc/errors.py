@@ -34,6 +34,16 @@ def invalid_grant(fact: str) -> InvalidGrantError:
     return InvalidGrantError(description=fact)
 
 
+class Paused(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """The school has paused sharing, which is not its end: at `invalid_grant` clients throw their refresh token away.
+
+    RFC 8628 §3.5 has this code at the token endpoint for a person who says no.
+    """
+
+    error = "access_denied"
+    description = "The school has paused sharing. This refresh token works again when the school resumes."
+
+
 class InvalidTarget(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """RFC 8707 §2."""
 

@@ -48,6 +48,10 @@ def about(token: Access) -> dict[str, Any]:
     person, school = records.person_in(token.row), records.school_in(token.row)
     named = claims.covered(token.said.get("claims", ()), token.state.allowed(frozenset(scopes.CLAIMS)))
     said = claims.about(token.state, token.scopes, "userinfo", person=person, school=school, named=named)
+    if "organisation" in token.scopes:  # how the school stands, and so what of its agreement is withheld
+        said["scope"] = scopes.format(token.scopes)
+        if withheld := token.state.agreed(token.state.scopes) - token.state.allowed(token.state.scopes):
+            said["withheld_scope"] = scopes.format(withheld)
     return {"sub": token.said["sub"], **said}
 
 

@@ -50,6 +50,8 @@ class Proposal:
     optional: frozenset[str]
     ticked: frozenset[str]
     """Of the optional ones, those the school agreed to before."""
+    is_paused: bool = False
+    """Whether what the school agreed to before is paused: agreeing resumes it."""
 
     @property
     def offered(self) -> frozenset[str]:
@@ -88,7 +90,8 @@ def proposal(estab_id: str, client: AnyClient, asked: frozenset[str]) -> Proposa
     offered = (asked | (before.offered if before else frozenset())) & client.scopes
     ticked = before.scopes if before else frozenset()
     required, optional = offered & client.required_scopes, offered & client.optional_scopes
-    return Proposal(required, optional, ticked=optional & ticked)
+    is_paused = before is not None and before.state == "paused"
+    return Proposal(required, optional, ticked=optional & ticked, is_paused=is_paused)
 
 
 def lasts_until(client: AnyClient) -> datetime:

@@ -4,7 +4,7 @@ Asked at every refresh, userinfo, introspection and data request, so withdrawing
 disabling act at once wherever we are asked.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -55,21 +55,27 @@ class State:
             and (not self.accepted_mis or self.mis in self.accepted_mis)
         )
 
-    def allowed(self, asked: frozenset[str]) -> frozenset[str]:
-        """What of `asked` may be given now (protocol.md §2.2).
+    def agreed(self, asked: frozenset[str]) -> frozenset[str]:
+        """What of `asked` the school agreed to and the client is registered for; empty when it is not live."""
+        return scopes.known(asked & self.scopes & self.client_scopes) if self.is_live else frozenset()
 
-        Never more than the school agreed to and the client is registered for; data scopes only for a verified
-        estab; identity scopes only while the person acts for it. Empty when the agreement is not live.
+    def allowed(self, asked: frozenset[str]) -> frozenset[str]:
+        """What of `asked` may be given now (protocol.md §2.2): what was agreed, less what is withheld.
+
+        Data scopes are for a verified estab only; identity scopes only while the person acts for it.
         """
-        if not self.is_live:
-            return frozenset()
-        agreed = scopes.known(asked & self.scopes & self.client_scopes)
+        agreed = self.agreed(asked)
         withheld: frozenset[str] = frozenset()
         if self.estab_state != "verified":
             withheld |= scopes.of_kind("data", agreed)
         if self.person_left:
             withheld |= scopes.of_kind("identity", agreed)
         return agreed - withheld
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the school has stopped it for a while, and nothing else is in the way."""
+        return self.paused_at is not None and replace(self, paused_at=None).is_live
 
 
 def state(authorisation_id: str, person_id: str | None = None) -> State | None:

@@ -28,6 +28,7 @@ class Provider:
     client_id: str = "assembly"
     status: str = "unverified"
     scope: str = "openid profile email organisation offline_access"
+    withheld: str = "school students attendance"
     claims: dict[str, Any] = field(default_factory=dict)
     """Put over the claims of the next ID Tokens."""
     about: dict[str, Any] = field(default_factory=dict)
@@ -92,6 +93,7 @@ def _app(provider: Provider) -> Flask:
             "token_type": "Bearer",
             "expires_in": 600,
             "scope": provider.scope,
+            **({"withheld_scope": provider.withheld} if provider.withheld else {}),
             "id_token": provider.id_token(**({"nonce": provider.asked["nonce"]} if first else {})),
         }
         return jsonify(said | ({"refresh_token": "the-refresh-token"} if first else {}))

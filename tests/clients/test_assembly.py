@@ -96,7 +96,7 @@ def test_the_page_says_who_for_which_school_and_what_is_still_waiting(person):
     assert "Grace Okafor" in page
     assert "Willow Bank Primary School" in page
     assert "3124567" in page
-    assert page.count("Waiting for verification") == sum(area.needed for area in areas.AREAS)
+    assert page.count("Waiting for verification") == 3, "what the school agreed to, its own choice among it"
 
 
 def test_the_code_goes_out_with_its_verifier_and_our_credentials(person, provider):
@@ -122,7 +122,7 @@ def test_the_cookie_holds_no_token_and_no_name(person, tmp_path):
 
 def test_checking_again_brings_what_was_withheld(person, provider):
     person.signs_in()
-    provider.status, provider.scope = "verified", areas.SCOPE
+    provider.status, provider.scope, provider.withheld = "verified", areas.SCOPE, ""
 
     assert person.presses("/check-again").status_code == 303
     page = person.opens("/").text
@@ -135,7 +135,7 @@ def test_checking_again_brings_what_was_withheld(person, provider):
 
 
 def test_an_area_a_verified_school_did_not_tick_is_not_shared(person, provider):
-    provider.status, provider.scope = "verified", areas.SCOPE.replace(" attendance", "")
+    provider.status, provider.scope, provider.withheld = "verified", areas.SCOPE.replace(" attendance", ""), ""
 
     page = person.signs_in()
 
@@ -157,6 +157,25 @@ def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider):
 
     assert "Your school no longer shares with us" in person.presses("/check-again").text
     assert "Sign in with your school account" in person.opens("/").text
+
+
+def test_while_the_school_has_paused_sharing_the_person_stays_signed_in(person, provider):
+    provider.status, provider.scope, provider.withheld = "verified", areas.SCOPE, ""
+    person.signs_in()
+    provider.refuses["refresh_token"] = "access_denied"
+
+    assert person.presses("/check-again").status_code == 303
+    page = person.opens("/").text
+    assert "Your school has paused sharing with us" in page
+    assert "Grace Okafor" in page
+    assert page.count(">Paused<") == len(areas.AREAS)
+
+    del provider.refuses["refresh_token"]
+    person.presses("/check-again")
+    page = person.opens("/").text
+    assert "Your school shares with us again." in page
+    assert ">Paused<" not in page
+    assert provider.posted[-1]["refresh_token"] == "the-refresh-token"
 
 
 def test_a_refused_check_for_another_reason_keeps_the_sign_in(person, provider):

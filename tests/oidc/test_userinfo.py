@@ -24,6 +24,7 @@ def test_it_says_who_and_which_school_in_the_words_of_dfe_sign_in(web, world, to
     said = web.get("/oauth/userinfo", headers=bearer(tokens)).json
     organisation = said.pop("organisation")
     assert isinstance(said.pop("updated_at"), int)
+    assert said.pop("scope") == tokens["scope"]
     assert said == {
         "sub": world.person, "name": "Jo Bloggs", "given_name": "Jo", "family_name": "Bloggs",
         "preferred_username": world.username, "locale": "en-GB", "zoneinfo": "Europe/London",

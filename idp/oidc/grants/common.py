@@ -22,13 +22,18 @@ class OurGrant:
         return self.request.client
 
     def tokens_for(self, state: State, scope: frozenset[str]) -> dict[str, Any]:
-        """The token response for at most `scope`, as things stand; `scope` in it says what was given.
+        """The token response for at most `scope`, as things stand.
 
+        In it `scope` says what was given, and `withheld_scope` what the school agreed to and is withheld for now: until
+        the school has been verified, or because the person has left it.
         Authlib's token generators never see the request, so they are not used.
         """
         request, given = self.request, state.allowed(scope)
         basis = replace(request.basis, resource=request.resource) if request.resource else request.basis
-        return answer(request, tokens.access(basis, state, request.client, given, request.dpop_jkt), given)
+        said = answer(request, tokens.access(basis, state, request.client, given, request.dpop_jkt), given)
+        if withheld := state.agreed(scope) - given:
+            said["withheld_scope"] = scopes.format(withheld)
+        return said
 
     def narrow(self, granted: Basis) -> None:
         """Take the resources that this one access token is to be for, within those granted (RFC 8707 §2.2)."""

@@ -30,9 +30,11 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
     """RFC 6749 §6 as Authlib does it, on our families."""
 
     def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
-        """The token, if this client may use it and its authorisation stands."""
+        """The token, if this client may use it and its authorisation stands. While it is paused nothing is used up."""
         presented = families.present(refresh_token, self.request.client, self.request.dpop_jkt)
         state = presented.state
+        if state is not None and state.is_paused:
+            raise errors.Paused
         if state is None or not state.allowed(presented.basis.scopes):
             raise errors.invalid_grant("refresh_token: the authorisation it belongs to is not in force")
         self.request.basis = presented.basis

@@ -1,0 +1,115 @@
+"""What a partner is told while a school has paused sharing, and of what was agreed but is withheld."""
+
+import pytest
+from sqlalchemy import select
+
+from idp.estabs.models import Administrator, Estab
+from idp.outbox.models import Message
+from idp.sharing import authorise
+from tests.oidc.support import authorised, follow, page, press, sent, sign_in
+
+DATA = "school students"
+
+
+def owner(session, world):
+    return session.get_one(Administrator, world.person)
+
+
+@pytest.fixture
+def tokens(web, world):
+    return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+
+
+@pytest.fixture
+def decides(world):
+    def decide(verb):
+        with world.work() as session:
+            verb(world.estab, world.partner.id, by=owner(session, world))
+
+    return decide
+
+
+def userinfo(web, tokens):
+    return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+def test_a_refresh_is_told_of_the_pause_and_works_again_after_it(web, world, decides, rotates):
+    partner = world.another(rotate_refresh_tokens=rotates)
+    world = type(world)(**{**vars(world), "partner": partner})
+    tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
+    with world.work() as session:
+        authorise.pause(world.estab, partner.id, by=owner(session, world))
+
+    for _ in range(2):
+        answer = partner.refreshes(web, tokens["refresh_token"])
+        assert answer.status_code == 400
+        assert answer.json["error"] == "access_denied"
+        assert "paused" in answer.json["error_description"]
+
+    with world.work() as session:
+        authorise.resume(world.estab, partner.id, by=owner(session, world))
+    again = partner.refreshes(web, tokens["refresh_token"])
+    assert again.status_code == 200, again.json
+    assert again.json["scope"] == tokens["scope"]
+
+
+def test_a_pause_ends_no_session(web, world, tokens, decides, work):
+    decides(authorise.pause)
+    with work() as session:
+        assert not session.scalars(select(Message).where(Message.kind == "event")).all()
+    assert sent(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"  # not login_required
+
+
+def test_what_is_over_besides_is_over_though_it_is_paused(web, world, tokens, decides):
+    decides(authorise.pause)
+    world.change(Estab, world.estab, state="closed")
+    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+
+
+def test_a_silent_request_is_told_of_the_pause(web, world, tokens, decides):
+    decides(authorise.pause)
+    got = sent(web.get(world.partner.link(prompt="none")))
+    assert got["error"] == "consent_required"
+    assert "paused" in got["error_description"]
+
+
+def test_the_page_says_that_agreeing_resumes_what_is_paused(web, world, tokens, decides):
+    decides(authorise.pause)
+    asking = follow(web, web.get(world.partner.link()))
+    assert "Your school has paused this" in page(asking).text
+    assert "code" in sent(follow(web, press(web, asking, "allow", authority="y")))
+    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+
+
+def test_what_was_agreed_and_is_withheld_is_said_beside_what_was_given(web, world):
+    world.change(Estab, world.estab, state="unverified")
+    got = authorised(web, world.partner, world.username, "attendance", scope=f"{world.partner.scope} attendance")
+    tokens = world.partner.redeems(web, got["code"]).json
+    assert tokens["withheld_scope"] == "school students attendance"
+    assert not {"school", "students", "attendance"} & set(tokens["scope"].split())
+    said = userinfo(web, tokens)
+    assert (said["scope"], said["withheld_scope"]) == (tokens["scope"], "school students attendance")
+
+    world.change(Estab, world.estab, state="verified")
+    tokens = world.partner.refreshes(web, tokens["refresh_token"]).json
+    assert "withheld_scope" not in tokens
+    assert {"school", "students", "attendance"} <= set(tokens["scope"].split())
+    said = userinfo(web, tokens)
+    assert said["scope"] == tokens["scope"]
+    assert "withheld_scope" not in said
+
+
+def test_an_area_that_the_school_left_out_is_not_among_what_is_withheld(web, world):
+    world.change(Estab, world.estab, state="unverified")
+    got = authorised(web, world.partner, world.username, scope=f"{world.partner.scope} attendance")
+    assert world.partner.redeems(web, got["code"]).json["withheld_scope"] == DATA
+
+
+def test_userinfo_without_the_school_says_nothing_of_how_it_stands(web, world):
+    response = follow(web, web.get(world.partner.link(scope="openid profile")))
+    if page(response).find(id="sign-in"):
+        response = follow(web, sign_in(web, response, world.username))
+    response = follow(web, press(web, response, "allow"))
+    said = userinfo(web, world.partner.redeems(web, sent(response)["code"]).json)
+    assert not {"scope", "withheld_scope"} & said.keys()
