@@ -66,8 +66,15 @@ class Question:
 
     @property
     def optional(self) -> list[Scope]:
-        """Data areas that are the school's to tick."""
-        return self._data(self.proposal.optional)
+        """Data areas that are the school's to tick, the specially protected ones last."""
+        return sorted(self._data(self.proposal.optional), key=lambda area: area.special_category)
+
+    @property
+    def needed(self) -> str:
+        """How much comes with agreeing: "4 areas, 1 specially protected"."""
+        protected = sum(area.special_category for area in self.required)
+        said = f"{len(self.required)} {'area' if len(self.required) == 1 else 'areas'}"
+        return f"{said}, {protected} specially protected" if protected else said
 
     @property
     def about_you(self) -> list[Scope]:

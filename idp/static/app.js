@@ -6,6 +6,8 @@
  *   [data-print]           prints the page
  *   [data-save="id"]       saves the credentials in that element as a text file, named data-save-as, without asking
  *                          the server
+ *   [data-count="name"]    says how many areas are shared: those ticked among the boxes of that name, and data-more besides
+ *   [data-without-script]  what is said where a script does not say it better
  *   form                   is sent once, however often it is clicked
  *   [data-error-summary]   is read out first
  *   [data-back-to]         the page answered a form and shows a secret: in the history it has that address instead, so
@@ -92,6 +94,23 @@ function offerSaving() {
   }
 }
 
+function countAreas() {
+  for (const place of document.querySelectorAll("[data-count]")) {
+    const boxes = [...document.getElementsByName(place.dataset.count)];
+    const count = () => {
+      const ticked = boxes.filter((box) => box.checked);
+      const areas = Number(place.dataset.more) + ticked.length;
+      const kept = Number(place.dataset.moreProtected) + ticked.filter((box) => "protected" in box.dataset).length;
+      const said = `${areas} ${areas === 1 ? "area" : "areas"}`;
+      place.textContent = kept ? `${said}, ${kept} specially protected` : said;
+    };
+    for (const box of boxes) box.addEventListener("change", count);
+    window.addEventListener("pageshow", count); // going back fills the boxes in again
+    count();
+  }
+  for (const text of document.querySelectorAll("[data-without-script]")) text.hidden = true;
+}
+
 function sendFormsOnce() {
   const AGAIN_AFTER = 8000; // ms; an answer that is a download leaves the page, and its form, where they are
   const release = (form) => {
@@ -147,6 +166,7 @@ revealPasswords();
 offerCopying();
 offerPrinting();
 offerSaving();
+countAreas();
 sendFormsOnce();
 document.querySelectorAll("[data-poll-url]").forEach(poll);
 document.querySelectorAll("[data-back-to]").forEach((page) => history.replaceState(null, "", page.dataset.backTo));

@@ -1,0 +1,113 @@
+"""The authorisation page, as a person at a desk and on a phone meets it, and what all pages' layout shares."""
+
+import pytest
+from playwright.sync_api import expect
+
+from idp.estabs import people
+from idp.sharing import authorise
+from tests.browser.conftest import WIDTHS
+from tests.factories import a_client, a_partner
+
+
+@pytest.fixture
+def at_the_page(a_member, partner, a_window):
+    """Where Assembly asks for ten areas."""
+
+    def open_it(width="desk", **differs):
+        admin = a_member(page=a_window(width, **differs))
+        admin.starts_at(partner)
+        admin.signs_in()
+        admin.sees("Authorise sharing with Assembly")
+        return admin
+
+    return open_it
+
+
+def test_it_is_short_enough_for_a_phone(at_the_page):
+    admin = at_the_page("phone")
+    assert admin.page.evaluate("document.documentElement.scrollHeight") < 3400
+
+
+def test_what_an_area_includes_is_folded_and_opens_by_keyboard(at_the_page, looks_right):
+    admin = at_the_page()
+    details = admin.page.locator(".option", has_text="Attendance").locator("summary")
+    expect(admin.page.get_by_text("Attendance marks")).to_be_hidden()
+    details.focus()
+    admin.page.keyboard.press("Enter")
+    expect(admin.page.get_by_text("Attendance marks")).to_be_visible()
+    assert not admin.page.get_by_role("checkbox", name="Attendance").is_checked()
+    looks_right(admin.page, "consent-unfolded")
+
+
+def test_the_specially_protected_come_last_and_are_amber_needed_or_not(at_the_page):
+    admin = at_the_page()
+    names = admin.page.locator("fieldset .option label").all_inner_texts()
+    assert names[-2:] == ["Pupils: background", "Pupils: special educational needs"]
+    assert admin.page.locator("fieldset .badge.warning").count() == 2
+    assert admin.page.locator("fieldset .badge:not(.warning)").count() == 0
+
+
+def test_how_much_is_shared_stands_beside_the_button(at_the_page):
+    admin = at_the_page()
+    count = admin.page.locator("[data-count]")
+    expect(count).to_have_text("2 areas")
+    admin.page.get_by_role("checkbox", name="Attendance").check()
+    expect(count).to_have_text("3 areas")
+    admin.page.get_by_role("checkbox", name="Pupils: special educational needs").check()
+    expect(count).to_have_text("4 areas, 1 specially protected")
+    admin.page.get_by_role("checkbox", name="Attendance").uncheck()
+    expect(count).to_have_text("3 areas, 1 specially protected")
+
+
+def test_without_scripts_it_is_said_so_that_it_stays_true(at_the_page):
+    admin = at_the_page(java_script_enabled=False)
+    expect(admin.page.locator(".count")).to_have_text("You share 2 areas and those you tick.")
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/register", "/manage", None])
+def test_logo_sheet_and_footer_stand_on_the_same_edge(at_the_page, path, issuer):
+    admin = at_the_page()
+    if path:
+        admin.page.goto(issuer + path)
+    edges = admin.page.evaluate(
+        """() => [".marque", ".sheet", ".foot-in > :first-child"].map(
+            (part) => Math.round(document.querySelector(part).getBoundingClientRect().left))"""
+    )
+    assert len(set(edges)) == 1, edges
+
+
+def test_the_help_is_as_tall_as_what_it_says(at_the_page):
+    admin = at_the_page()
+    help_, main = (admin.page.locator(part).bounding_box() for part in (".beside", "main"))
+    assert help_["height"] < main["height"] / 2
+
+
+@pytest.mark.parametrize("width", [375, 320])
+def test_the_header_is_one_line_on_a_phone(at_the_page, width):
+    admin = at_the_page("phone")
+    admin.page.set_viewport_size({"width": width, "height": WIDTHS["phone"]["height"]})
+    tops = admin.page.evaluate(
+        """() => [".marque", ...[".account a:first-of-type", ".account a:last-of-type"]].map((part) => {
+            const box = document.querySelector(part).getBoundingClientRect();
+            return Math.round(box.top + box.height / 2);
+        })"""
+    )
+    assert max(tops) - min(tops) <= 2, tops
+
+
+def test_what_is_dangerous_is_red_in_the_dark_too(a_member, behind, a_window):
+    admin = a_member(page=a_window(color_scheme="dark"))
+    with behind():
+        client = a_client(a_partner(), client_name="Timetabler")
+        person = people.by_name(admin.estab_id)
+        authorise.give(client, client.required_scopes, by=person, agreement="1", until=authorise.lasts_until(client))
+        client_id = client.id
+    admin.goes_to("/sign-in")
+    admin.signs_in()
+    admin.sees(admin.school.name)
+    admin.goes_to(f"/manage/sharing/{client_id}/stop")
+    red, green, blue = admin.page.locator("#stop").evaluate(
+        "(button) => getComputedStyle(button).backgroundColor.match(/[0-9]+/g).map(Number)"
+    )
+    assert red > 180
+    assert max(green, blue) < 90
