@@ -1,18 +1,49 @@
 """A crowd at the sign-in page, and connections that nobody uses: programs and `/healthz` are answered all the same."""
 
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from bs4 import BeautifulSoup
 
+from tests import factories
 from tests.faults.conftest import HOST
+from tests.oidc.signing import ASSERTION, Signer
 from tests.oidc.support import authorised
 
 CROWD = 60
+
+
+class Hanging(ThreadingHTTPServer):
+    """A partner's `jwks_uri`, which answers nobody until `goes_on` is set."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), BaseHTTPRequestHandler)
+        self.came, self.goes_on = 0, threading.Event()
+        self.uri = f"http://127.0.0.1:{self.server_port}/keys"
+
+    def finish_request(self, request, _address):
+        self.came += 1
+        self.goes_on.wait(60)
+        request.close()
+
+
+@pytest.fixture
+def hanging():
+    with Hanging() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.goes_on.set()
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
@@ -81,3 +112,24 @@ def test_clients_that_never_send_the_rest_of_their_form_hold_no_place(slow, sign
         assert outside.get(slow[1] + "/readyz", timeout=60).status_code == 200
         assert outside.post(slow[1] + "/oauth/token", timeout=60).status_code == 400
         assert signs_in(1).status_code == 422
+
+
+def test_partners_whose_keys_do_not_come_keep_only_themselves_waiting(instance, outside, world, hanging):
+    keys = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": frozenset({"client_credentials"}),
+            "client_scopes": frozenset({"schools.list"}), "jwks": None, "jwks_uri": hanging.uri}  # fmt: skip
+    with world.work():
+        partners = [Signer(factories.a_client(**keys).id) for _ in range(6)]
+
+    def asks(partner, address):
+        form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION,
+                "client_assertion": partner.assertion()}  # fmt: skip
+        return requests.post(address + "/oauth/token", data=form, headers=HOST, timeout=60)
+
+    with instance(server__threads=2, fetch__timeout=40) as (process, address), ThreadPoolExecutor(6) as pool:
+        waiting = [pool.submit(asks, partner, address) for partner in partners]
+        process.until(lambda: hanging.came == 6)
+        for path in ("/healthz", "/readyz", "/sign-in"):
+            assert outside.get(address + path, timeout=60).status_code == 200
+        assert not any(each.done() for each in waiting)
+        hanging.goes_on.set()
+        assert {each.result().status_code for each in waiting} == {401}
