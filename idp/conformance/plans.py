@@ -17,7 +17,9 @@ WAIT: Final = 10
 SCREENSHOT: Final = "update-image-placeholder"
 
 STATIC: Final = "conf-basic-1", "conf-basic-2"
+BACKCHANNEL: Final = "conf-backchannel-1", "conf-backchannel-2"
 FAPI: Final = "conf-fapi-1", "conf-fapi-2"
+SIGNING: Final = "conf-signing-1", "conf-signing-2"
 OWN: Final = "conf-ccg-1", "conf-ccg-2"
 API: Final = "sample-api"
 API_SECRET: Final = "sample-api.secret"  # noqa: S105  a file's name
@@ -31,39 +33,58 @@ LOGOUT_FAULTS: Final = {
     "bad-id-token-hint": "id_token_hint",
 }
 """Modules of RP-Initiated Logout that end on an error page, and the parameter it names."""
-LOGOUT_ASKS: Final = ("no-id-token-hint", "no-params", "only-state")
+LOGOUT_CONFIRMED: Final = ("no-params", "only-state")
+"""Those that end signed out, once the person has confirmed it; `no-id-token-hint` wants to see that it is asked."""
+PERSONAL: Final = "openid profile email phone offline_access"
+SCHOOLS: Final = "school offline_access"
+"""Scopes of the plans with an ID Token, and of those without."""
 FAPI_MODULES: Final = "fapi2-security-profile-final-"
 
 
 def everything(known: Prepared) -> dict[str, dict[str, Any]]:
     """The configurations by the name of their files."""
-    first, second = (_with_secret(known.clients[each]) for each in STATIC)
-    static = {"client": first, "client2": second, "client_secret_post": _with_secret(known.clients["conf-post-1"])}
+    static = _pair(known, STATIC) | {"client_secret_post": _with_secret(known.clients["conf-post-1"])}
     registering = {"client_name": "Conformance suite", "initial_access_token": known.initial_token}
     registered = {"client": registering, "client2": registering}
     api = f"{known.api}/access"
-    openid = _fapi(known, FAPI, "openid", runtime.url("/oauth/userinfo"))
-    plain, own = _fapi(known, FAPI, "school", api), _fapi(known, OWN, "schools.list", api)
+    userinfo = runtime.url("/oauth/userinfo")
     return {
         "static.json": _common(known, "static clients") | static | {"override": _oidc_overrides(known)},
         "registered.json": _common(known, "dynamic registration") | registered | {"override": _oidc_overrides(known)},
-        "fapi2-openid.json": _common(known, "FAPI 2.0") | openid | {"override": _fapi_overrides(known)},
-        "fapi2-plain.json": _common(known, "FAPI 2.0, OAuth") | plain | {"override": _fapi_overrides(known)},
-        "fapi2-client-credentials.json": _common(known, "FAPI 2.0, client credentials") | own,
+        "backchannel.json": _common(known, "back-channel logout") | _pair(known, BACKCHANNEL),
+        "fapi2-openid.json": _of_people(known, "FAPI 2.0", _fapi(known, FAPI, PERSONAL, userinfo)),
+        "fapi2-plain.json": _of_schools(known, "FAPI 2.0, OAuth", _fapi(known, FAPI, SCHOOLS, api)),
+        "fapi2-signing-openid.json": _of_people(
+            known, "FAPI 2.0 Message Signing", _fapi(known, SIGNING, PERSONAL, userinfo)
+        ),
+        "fapi2-signing-plain.json": _of_schools(
+            known, "FAPI 2.0 Message Signing, OAuth", _fapi(known, SIGNING, SCHOOLS, api)
+        ),
+        "fapi2-client-credentials.json": _common(known, "FAPI 2.0, client credentials")
+        | _fapi(known, OWN, "schools.list", api),
     }
 
 
-def _common(known: Prepared, what: str) -> dict[str, Any]:
+def _common(known: Prepared, what: str, *, school_data: bool = False) -> dict[str, Any]:
     return {
         "alias": known.suite.rpartition("/")[2],
         "description": f"{runtime.settings().service.name}, {what}",
         "server": {"discoveryUrl": runtime.url("/.well-known/openid-configuration")},
-        "browser": [_authorize(known), _leave(_task("Back at the suite", f"{known.suite}/post_logout_redirect*"))],
+        "browser": [
+            _authorize(known, school_data=school_data),
+            _leave(_task("Back at the suite", f"{known.suite}/post_logout_redirect*")),
+        ],
     }
 
 
 def _with_secret(client: Credentials) -> dict[str, Any]:
     return {"client_id": client.client_id, "client_secret": client.secret}
+
+
+def _pair(known: Prepared, names: tuple[str, str]) -> dict[str, Any]:
+    """Two clients with secrets."""
+    first, second = (_with_secret(known.clients[name]) for name in names)
+    return {"client": first, "client2": second}
 
 
 def _fapi(known: Prepared, names: tuple[str, str], scope: str, resource: str) -> dict[str, Any]:
@@ -72,22 +93,34 @@ def _fapi(known: Prepared, names: tuple[str, str], scope: str, resource: str) ->
     return {"client": first, "client2": second, "resource": {"resourceUrl": resource}}
 
 
+def _of_people(known: Prepared, what: str, clients: dict[str, Any]) -> dict[str, Any]:
+    """A FAPI plan whose clients ask about the person alone."""
+    return _common(known, what) | clients | {"override": _fapi_overrides(known)}
+
+
+def _of_schools(known: Prepared, what: str, clients: dict[str, Any]) -> dict[str, Any]:
+    """A FAPI plan whose clients ask for a school's data, which needs authority to share."""
+    common = _common(known, what, school_data=True)
+    return common | clients | {"override": _fapi_overrides(known, school_data=True)}
+
+
 # Visits: an address that the browser is sent to, and what is done on the pages that follow
 
 
-def _authorize(known: Prepared, *before_signing_in: list[Any]) -> Visit:
-    """Sign in and agree where that is asked, and arrive at the suite."""
+def _authorize(known: Prepared, *before_signing_in: list[Any], school_data: bool = False) -> Visit:
+    """Sign in and agree where that is asked, and arrive at the suite. School data needs the box ticked as well."""
     commands = [
         *before_signing_in,
         ["text", "id", "username", known.username],
         ["text", "id", "password", known.password],
         ["click", "id", "sign-in"],
     ]
+    authority = [["click", "id", "authority"]] if school_data else []
     return {
         "match": runtime.url("/oauth/authorize*"),
         "tasks": [
             _task("Sign in", runtime.url("/sign-in*"), *commands, optional=True),
-            _task("Agree", runtime.url("/oauth/consent*"), ["click", "id", "allow"], optional=True),
+            _task("Agree", runtime.url("/oauth/consent*"), *authority, ["click", "id", "allow"], optional=True),
             _arrive(known),
         ],
     }
@@ -115,26 +148,28 @@ def _oidc_overrides(known: Prepared) -> dict[str, Any]:
     refused = _shown_at("/oauth/authorize*", _shows("error-parameter", "redirect_uri"))
     found["oidcc-ensure-registered-redirect-uri"] = [refused]
     goodbye = _task("Signed out", runtime.url("/signed-out*"), _shows("signed-out", ".*"))
-    asks = _leave(_task("Confirm", runtime.url("/oauth/logout*"), ["click", "id", "confirm-logout"]), goodbye)
+    confirmed = _leave(_task("Confirm", runtime.url("/oauth/logout*"), ["click", "id", "confirm-logout"]), goodbye)
+    asked = _leave(_task("Asked", runtime.url("/oauth/logout*"), _shows("confirm-logout", ".*")))
     leaving: dict[str, Visit] = {
         "no-post-logout-redirect-uri": _leave(goodbye),
-        **dict.fromkeys(LOGOUT_ASKS, asks),
+        "no-id-token-hint": asked,
+        **dict.fromkeys(LOGOUT_CONFIRMED, confirmed),
         **{name: _leave(_error_page(parameter)) for name, parameter in LOGOUT_FAULTS.items()},
     }
     found |= {f"oidcc-rp-initiated-logout-{name}": [_authorize(known), visit] for name, visit in leaving.items()}
     return {name: {"browser": visits} for name, visits in found.items()}
 
 
-def _fapi_overrides(known: Prepared) -> dict[str, Any]:
-    once = {"match-limit": 1}
+def _fapi_overrides(known: Prepared, *, school_data: bool = False) -> dict[str, Any]:
+    once, authorize = {"match-limit": 1}, _authorize(known, school_data=school_data)
     stale = _shown_at("/oauth/authorize*", _shows("error-code", "request_expired"))
     looks = _shown_at("/sign-in*", ["wait", "id", "sign-in", WAIT, "Sign in"])
     turns_back = _shown_at("/sign-in*", ["click", "id", "cancel"])
     turns_back["tasks"].append(_arrive(known))
     visits = {
         "user-rejects-authentication": [turns_back],
-        "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": [looks | once, _authorize(known)],
-        "par-attempt-reuse-request_uri": [_authorize(known) | once, stale],
+        "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": [looks | once, authorize],
+        "par-attempt-reuse-request_uri": [authorize | once, stale],
         "par-attempt-to-use-expired-request_uri": [stale],
         "par-attempt-to-use-request_uri-for-different-client": [stale],
     }

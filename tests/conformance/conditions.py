@@ -105,6 +105,31 @@ def id_token(token: str, ring: KeySet, *, alg: str, issuer: str, client_id: str)
     return dict(said)
 
 
+def signed_response(token: str, ring: KeySet, *, algs: set[str], issuer: str, client_id: str) -> dict[str, str]:
+    """The parameters in a signed authorization response (JARM §2.4), with `iss`, by a published key."""
+    header = jws.extract_compact(token.encode()).headers()
+    assert header["alg"] in algs
+    assert header["kid"] in {key.kid for key in ring.keys}
+    said = dict(jwt.decode(token, ring, algorithms=[header["alg"]]).claims)
+    assert said.pop("aud") == client_id
+    assert now() < said.pop("exp") <= now() + 600
+    assert said["iss"] == issuer
+    assert all(isinstance(value, str) for value in said.values())
+    return said
+
+
+def introspection(token: str, ring: KeySet, *, alg: str, issuer: str, client_id: str) -> dict[str, Any]:
+    """What a signed introspection response says (RFC 9701 §5), by a published key; nothing else stands in it."""
+    header = jws.extract_compact(token.encode()).headers()
+    assert (header["alg"], header["typ"]) == (alg, "token-introspection+jwt")
+    assert header["kid"] in {key.kid for key in ring.keys}
+    said = dict(jwt.decode(token, ring, algorithms=[alg]).claims)
+    assert said.keys() == {"iss", "aud", "iat", "token_introspection"}
+    assert (said["iss"], said["aud"]) == (issuer, client_id)
+    assert now() - 5 <= said["iat"] <= now()
+    return dict(said["token_introspection"])
+
+
 def registration_refused(answer: requests.Response, expected: str) -> None:
     """A registration's error response (RFC 7591 §3.2.2)."""
     assert answer.status_code == 400, answer.text

@@ -161,16 +161,16 @@ def a_fapi_client(provider: Provider, known: Prepared, signers: dict[str, Any]) 
 
 @pytest.fixture
 def register(provider: Provider, known: Prepared) -> Callable[..., requests.Response]:
-    """`register(client_name="x")` registers a client as the suite does, with its initial access token."""
+    """`register(client_name="x")` registers a client as the suite does, with its initial access token or another."""
 
-    def sent(**differs: Any) -> requests.Response:
+    def sent(token: str = known.initial_token, /, **differs: Any) -> requests.Response:
         sound = {
             "client_name": "Conformance suite", "grant_types": ["authorization_code"], "response_types": ["code"],
             "redirect_uris": [f"{known.suite}/callback"], "token_endpoint_auth_method": "client_secret_basic",
             "contacts": ["certification@openid.example"],
         }  # fmt: skip
         metadata = {name: value for name, value in {**sound, **differs}.items() if value is not None}
-        authorised = {"Authorization": f"Bearer {known.initial_token}"}
+        authorised = {"Authorization": f"Bearer {token}"}
         url = provider.said["registration_endpoint"]
         return provider.http.post(url, json=metadata, headers=authorised, timeout=20)
 

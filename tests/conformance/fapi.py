@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import secrets
 import ssl
 from contextlib import closing
@@ -47,6 +48,7 @@ class FapiClient(RelyingParty):
     token_type: str = "DPoP"
     alg: str = "ES256"
     resource: str | None = None
+    signs_requests: bool = False
 
     @property
     def uses(self) -> str:
@@ -96,7 +98,7 @@ class FapiClient(RelyingParty):
     # The back channel
 
     def posts(
-        self, endpoint: str, form: dict[str, Any], *, assertion: str = SOUND, proof: str = SOUND
+        self, endpoint: str, form: dict[str, Any], *, assertion: str = SOUND, proof: str = SOUND, accept: str = "*/*"
     ) -> requests.Response:
         """As this client; a proof goes along to the token endpoint unless one is given, or "" for none."""
         url = self.provider.said[f"{endpoint}_endpoint"]
@@ -106,7 +108,7 @@ class FapiClient(RelyingParty):
             assertion = self.assertion()
         proven = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion} if assertion else {}
         sent = {"client_id": self.id, **proven, **form}
-        headers = {"DPoP": proof} if proof else {}
+        headers = {"Accept": accept, **({"DPoP": proof} if proof else {})}
         return self.provider.post(endpoint, {name: value for name, value in sent.items() if value is not None}, headers)
 
     def redeems(self, code: str, **differs: Any) -> requests.Response:
@@ -124,8 +126,28 @@ class FapiClient(RelyingParty):
     # Pushing
 
     def pushes(self, *, assertion: str = SOUND, proof: str = SOUND, **differs: str | None) -> requests.Response:
-        """A request to the PAR endpoint (RFC 9126 §2.1)."""
-        return self.posts("pushed_authorization_request", self.request(**differs), assertion=assertion, proof=proof)
+        """A request to the PAR endpoint (RFC 9126 §2.1); what stands there beside a request object stays outside."""
+        form = self.request(**differs)
+        if self.signs_requests:
+            beside = {"request_uri": form.pop("request_uri")} if "request_uri" in form else {}
+            form = beside | {"request": self.request_object(form)}
+        return self.posts("pushed_authorization_request", form, assertion=assertion, proof=proof)
+
+    def pushes_object(self, text: str) -> requests.Response:
+        """A request object, as it is."""
+        return self.posts("pushed_authorization_request", {"request": text})
+
+    def request_object(
+        self, asked: dict[str, str] | None = None, *, key: Key | None = None, alg: str | None = None, **differs: Any
+    ) -> str:
+        """A sound request in a JWT (RFC 9101 §4), changed; None leaves a claim out."""
+        now, key = clock.timestamp(), key or self.signer
+        asked = self.request() if asked is None else asked
+        meant: dict[str, Any] = {**asked, **({"claims": json.loads(asked["claims"])} if "claims" in asked else {})}
+        sound = {"iss": self.id, "aud": self.provider.issuer, "iat": now, "nbf": now, "exp": now + 300}
+        known = key.as_dict(private=False)
+        header = {"typ": "oauth-authz-req+jwt", "kid": known["kid"]}
+        return signed(key, alg or known["alg"], header, {**meant, **sound, **differs})
 
     def pushed(self, **differs: Any) -> str:
         """The `request_uri` of a request that was accepted."""

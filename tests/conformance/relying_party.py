@@ -92,21 +92,31 @@ class RelyingParty:
     def hears(self, arrived: Arrived | None) -> dict[str, str]:
         """An authorization response, in the mode that was asked for, to the address that was named."""
         assert arrived is not None, "no answer came"
-        mode = self.asked.get("response_mode", "query")
-        assert arrived.method == ("POST" if mode == "form_post" else "GET")
+        mode, _, signed = self.asked.get("response_mode", "query").partition(".")
+        is_form, is_signed = mode == "form_post", "jwt" in {mode, signed}
+        assert arrived.method == ("POST" if is_form else "GET")
         base, _, registered = self.redirect_uri.partition("?")
         assert arrived.address == base
-        pairs = arrived.form if mode == "form_post" else arrived.query
-        if mode == "form_post":
+        pairs = arrived.form if is_form else arrived.query
+        if is_form:
             assert urlencode(arrived.query) == registered
         said = dict(pairs)
         assert len(said) == len(pairs), "a parameter came twice"
-        for pair in registered.split("&") if registered and mode != "form_post" else ():
+        for pair in registered.split("&") if registered and not is_form else ():
             name, _, value = pair.partition("=")
             assert said.pop(name) == value
+        if is_signed:
+            said = self._opened(said)
         assert said.get("state") == self.asked.get("state")
         assert said["iss"] == self.provider.issuer
         return said
+
+    def _opened(self, said: dict[str, str]) -> dict[str, str]:
+        """What a signed response holds, which is all that came."""
+        assert set(said) == {"response"}
+        return conditions.signed_response(
+            said["response"], self.provider.keys, algs={self.alg}, issuer=self.provider.issuer, client_id=self.id
+        )
 
     def gets_code(self, arrived: Arrived | None) -> str:
         said = self.hears(arrived)

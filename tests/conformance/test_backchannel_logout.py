@@ -28,7 +28,7 @@ spec = pytest.mark.spec
 @pytest.fixture(params=["static", "registered"])
 def client(request, a_client, a_registered_client, known):
     if request.param == "static":
-        return a_client()
+        return a_client("conf-backchannel-1")
     return a_registered_client(
         post_logout_redirect_uris=[f"{known.suite}/post_logout_redirect"],
         backchannel_logout_uri=f"{known.suite}/backchannel_logout", backchannel_logout_session_required=True,

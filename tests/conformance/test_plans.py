@@ -1,7 +1,9 @@
-"""The commands that the suite's browser is given work our pages: here they are carried out, as the suite would."""
+"""What `idp conformance prepare` writes works: each configuration is played through here, as the suite would.
 
-import re
-from fnmatch import fnmatchcase
+Besides what a module waits for, nothing may reach the suite: a request that a module does not expect fails it.
+"""
+
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,6 +11,16 @@ import pytest
 
 from idp.conformance import plans
 from idp.foundation.web.transactions import work as a_request
+from idp.outbox import deliver
+from tests.conformance import conditions
+from tests.conformance.player import Suite
+
+SECRETS = ["static.json", "registered.json", "backchannel.json"]
+FAPI = ["fapi2-openid.json", "fapi2-plain.json", "fapi2-signing-openid.json", "fapi2-signing-plain.json"]
+OWN = "fapi2-client-credentials.json"
+
+PERSONAL = "openid profile email phone offline_access"
+EXPECTED_SCOPES = {"openid": PERSONAL, "plain": "school offline_access"}
 
 
 @pytest.fixture
@@ -17,62 +29,149 @@ def written(served, known):
         return plans.everything(known)
 
 
-class Player:
-    """Follows the visits of a configuration: tasks by the address that is open, then their commands."""
+@pytest.fixture
+def reached(served, suite):
+    """`reached()` delivers all that is due to go out, and says what came to the suite besides the browser."""
+    work = partial(a_request, served[0])
+    deliver_all(work)  # of other tests
+    suite.everything.clear()
 
-    def __init__(self, browser, visits):
-        self.browser, self.visits, self.pictures = browser, [dict(each) for each in visits], 0
+    def all_of_it():
+        deliver_all(work)
+        return [(got["method"], got["path"]) for got in suite.everything]
 
-    def goes_to(self, url):
-        """Open `url` and do what the first visit that it matches says; what the partner got, or None."""
-        visit = next(each for each in self.visits if fnmatchcase(url, each["match"]) and each.get("match-limit") != 0)
-        if "match-limit" in visit:
-            visit["match-limit"] -= 1
-        arrived = self.browser.opens(url)
-        for task in visit["tasks"]:
-            here = self.browser.shown.url if arrived is None else arrived.address
-            if not fnmatchcase(here, task["match"]):
-                assert task.get("optional"), f"{task['task']}: the browser is at {here}"
-                continue
-            arrived = self.does(task.get("commands", []), arrived)
-        return arrived
-
-    def does(self, commands, arrived):
-        typed = {}
-        for verb, by, control, *more in commands:
-            assert by == "id"
-            if verb == "text":
-                typed[control] = more[0]
-            elif verb == "click":
-                arrived = self.browser.presses(control, **typed)
-            elif arrived is None:  # wait, and perhaps take a picture
-                assert re.search(more[1], self.browser.shown.soup.find(id=control).get_text())
-                self.pictures += len(more) > 2
-        return arrived
+    return all_of_it
 
 
-@pytest.mark.parametrize("file", ["static.json", "registered.json"])
-def test_signing_in_and_agreeing(written, browser, client, file):
-    player = Player(browser, written[file]["browser"])
-    client.completes(player.goes_to(client.asks(prompt="login consent")))
+def deliver_all(work):
+    while deliver.run_once(work, deliver.EVENT):
+        pass
+
+
+@pytest.fixture
+def suite_of(written, provider, known, a_browser, register, sample_api):
+    """`suite_of("static.json")` works by that configuration; a client that it does not name registers itself."""
+
+    def made(file):
+        said = {**written[file]}
+        for part in ("client", "client2"):
+            if "initial_access_token" in said[part]:
+                asked = {name: value for name, value in said[part].items() if name == "client_name"}
+                more = {
+                    "post_logout_redirect_uris": [f"{known.suite}/post_logout_redirect"],
+                    "grant_types": ["authorization_code", "refresh_token"],
+                }
+                answer = register(said[part]["initial_access_token"], **asked, **more)
+                assert answer.status_code == 201, answer.text
+                said[part] = answer.json()
+        return Suite(said, provider, f"{known.suite}/callback", a_browser)
+
+    return made
+
+
+@pytest.fixture
+def of(suite_of):
+    """The suite by a configuration, and what its clients have to do for the plan."""
+
+    def made(file, part="client"):
+        suite = suite_of(file)
+        signing = {"signs_requests": True, "always": {"response_mode": "jwt"}} if "signing" in file else {}
+        return suite, suite.client(part, **signing)
+
+    return made
+
+
+def test_every_configuration_is_played_here(written):
+    assert sorted(written) == sorted([*SECRETS, *FAPI, OWN])
+
+
+@pytest.mark.parametrize("file", [*SECRETS, *FAPI])
+def test_both_clients_get_through_each_page_and_refresh(of, file, reached):
+    for part in ("client", "client2"):
+        suite, client = of(file, part)
+        scope = {} if file in FAPI else {"scope": PERSONAL}
+        player = suite.plays()
+        found = client.completes(player.goes_to(client.asks(prompt="login consent", **scope)))
+        assert set(found.tokens["scope"].split()) == set((client.scope if file in FAPI else PERSONAL).split())
+        assert client.refreshes(found.tokens["refresh_token"]).status_code == 200
+        client.completes(player.goes_to(client.asks(**scope)))
+    assert reached() == []
+
+
+def test_the_scopes_are_those_that_the_modules_need(written):
+    for file in FAPI:
+        expected = EXPECTED_SCOPES[file.removesuffix(".json").rpartition("-")[2]]
+        assert {written[file][part]["scope"] for part in ("client", "client2")} == {expected}
+
+
+def test_the_client_of_the_form_is_one_more(of):
+    suite, client = of("static.json", "client_secret_post")
+    client.completes(suite.plays().goes_to(client.asks(prompt="login consent")))
+
+
+def test_clients_get_tokens_of_their_own(of):
+    for part in ("client", "client2"):
+        _, client = of(OWN, part)
+        answer = client.posts("token", {"grant_type": "client_credentials", "scope": client.scope})
+        assert client.reaches(conditions.tokens(answer, "DPoP")["access_token"])
+
+
+def test_the_back_channel_is_told_once_and_of_this_client_alone(of, reached, known):
+    suite, client = of("backchannel.json")
+    player = suite.plays()
+    found = client.completes(player.goes_to(client.asks(prompt="login consent")))
+    back = player.goes_to(logout_of(client, known, "", found.id_token))
+    assert back.query == [("state", "x")]
+    assert reached() == [("POST", "/test/a/idaas/backchannel_logout")]
+
+
+# Modules that end on a page of ours
+
+OIDC = [
+    *plans.SIGN_IN_AGAIN, "oidcc-ensure-registered-redirect-uri",
+    *(f"oidcc-rp-initiated-logout-{name}" for name in (
+        *plans.LOGOUT_FAULTS, *plans.LOGOUT_CONFIRMED, "no-id-token-hint", "no-post-logout-redirect-uri",
+    )),
+]  # fmt: skip
+FAPI_MODULES = (
+    "user-rejects-authentication", "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds",
+    "par-attempt-reuse-request_uri", "par-attempt-to-use-expired-request_uri",
+    "par-attempt-to-use-request_uri-for-different-client",
+)  # fmt: skip
+
+
+def test_every_module_with_commands_of_its_own_is_played_here(written):
+    for file, said in written.items():
+        names = set(said.get("override", ()))
+        if file in FAPI:
+            assert names == {f"{plans.FAPI_MODULES}{name}" for name in FAPI_MODULES}
+        else:
+            assert names in (set(OIDC), set())
+
+
+with_both = pytest.mark.parametrize("file", ["static.json", "registered.json"])
+
+
+@with_both
+@pytest.mark.parametrize("module", plans.SIGN_IN_AGAIN)
+def test_signing_in_again_has_its_picture_taken(of, file, module, reached):
+    suite, client = of(file)
+    player = suite.plays(module)
     client.completes(player.goes_to(client.asks()))
+    client.completes(player.goes_to(client.asks(prompt="login")))
+    assert player.pictures == ["sign-in", "sign-in"]
+    assert reached() == []
 
 
-def test_signing_in_again_has_its_picture_taken(written, browser, client):
-    for name in plans.SIGN_IN_AGAIN:
-        player = Player(browser, written["static.json"]["override"][name]["browser"])
-        client.completes(player.goes_to(client.asks(prompt="login")))
-        assert player.pictures == 1
-
-
-def test_an_unregistered_redirect_uri_has_its_picture_taken(written, browser, client):
-    override = written["static.json"]["override"]["oidcc-ensure-registered-redirect-uri"]
-    player = Player(browser, override["browser"])
+@with_both
+def test_an_unregistered_redirect_uri_has_its_picture_taken(of, file):
+    suite, client = of(file)
+    player = suite.plays("oidcc-ensure-registered-redirect-uri")
     assert player.goes_to(client.asks(redirect_uri="https://elsewhere.example/")) is None
-    assert player.pictures == 1
+    assert player.pictures == ["error-parameter"]
 
 
-def logout_of(client, provider, known, module, hint):
+def logout_of(client, known, module, hint):
     """What the module sends to the end-session endpoint."""
     away = f"{known.suite}/post_logout_redirect"
     sent = {"id_token_hint": hint, "post_logout_redirect_uri": away, "state": "x"}
@@ -86,58 +185,75 @@ def logout_of(client, provider, known, module, hint):
         "only-state": {"id_token_hint": None, "post_logout_redirect_uri": None},
     }  # fmt: skip
     there = {name: value for name, value in {**sent, **differs.get(module, {})}.items() if value is not None}
-    return f"{provider.said['end_session_endpoint']}?{urlencode(there)}"
+    return f"{client.provider.said['end_session_endpoint']}?{urlencode(there)}"
 
 
-@pytest.mark.parametrize("module", [*plans.LOGOUT_FAULTS, *plans.LOGOUT_ASKS, "no-post-logout-redirect-uri"])
-def test_logout_that_ends_on_a_page(written, browser, client, provider, known, module):
-    override = written["static.json"]["override"][f"oidcc-rp-initiated-logout-{module}"]
-    player = Player(browser, override["browser"])
-    found = client.completes(player.goes_to(client.asks()))
-    assert player.goes_to(logout_of(client, provider, known, module, found.id_token)) is None
-    assert player.pictures == 1
-
-
-def test_logout_that_comes_back(written, browser, client, provider, known):
-    player = Player(browser, written["static.json"]["browser"])
-    found = client.completes(player.goes_to(client.asks()))
-    back = player.goes_to(logout_of(client, provider, known, "", found.id_token))
-    assert back.query == [("state", "x")]
-
-
-@pytest.fixture
-def fapi(a_fapi_client):
-    return a_fapi_client("conf-fapi-1", scope="openid")
-
-
-def of_fapi(written, module):
-    return written["fapi2-openid.json"]["override"][f"fapi2-security-profile-final-{module}"]["browser"]
-
-
-def test_turning_back_at_the_sign_in_page(written, browser, fapi):
-    player = Player(browser, of_fapi(written, "user-rejects-authentication"))
-    fapi.is_refused(player.goes_to(fapi.asks()), "access_denied")
-
-
-def test_leaving_and_coming_again(written, browser, fapi):
-    module = "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds"
-    player, link = Player(browser, of_fapi(written, module)), fapi.asks()
-    assert player.goes_to(link) is None
-    fapi.completes(player.goes_to(link))
-
-
-def test_a_request_that_was_answered_has_its_picture_taken(written, browser, fapi):
-    player, link = Player(browser, of_fapi(written, "par-attempt-reuse-request_uri")), fapi.asks()
-    fapi.completes(player.goes_to(link))
-    assert player.goes_to(link) is None
-    assert player.pictures == 1
-
-
+@with_both
 @pytest.mark.parametrize(
-    "module", ["par-attempt-to-use-expired-request_uri", "par-attempt-to-use-request_uri-for-different-client"]
-)
-def test_a_request_that_cannot_be_used_has_its_picture_taken(written, browser, fapi, wait, module):
-    player, link = Player(browser, of_fapi(written, module)), fapi.asks()
+    ("module", "picture"),
+    [
+        *((module, "error-parameter") for module in plans.LOGOUT_FAULTS), ("no-id-token-hint", "confirm-logout"),
+        *((module, "signed-out") for module in (*plans.LOGOUT_CONFIRMED, "no-post-logout-redirect-uri")),
+    ],
+)  # fmt: skip
+def test_logout_that_ends_on_a_page(of, known, file, module, picture, reached):
+    suite, client = of(file)
+    player = suite.plays(f"oidcc-rp-initiated-logout-{module}")
+    found = client.completes(player.goes_to(client.asks()))
+    assert player.goes_to(logout_of(client, known, module, found.id_token)) is None
+    assert player.pictures == [picture]
+    assert reached() == []
+
+
+@with_both
+def test_logout_that_comes_back(of, known, file, reached):
+    suite, client = of(file)
+    player = suite.plays()
+    found = client.completes(player.goes_to(client.asks()))
+    back = player.goes_to(logout_of(client, known, "", found.id_token))
+    assert back.query == [("state", "x")]
+    assert reached() == []
+
+
+@pytest.mark.parametrize("file", FAPI)
+def test_turning_back_at_the_sign_in_page(of, file):
+    suite, client = of(file)
+    player = suite.plays(f"{plans.FAPI_MODULES}user-rejects-authentication")
+    client.is_refused(player.goes_to(client.asks()), "access_denied")
+
+
+@pytest.mark.parametrize("file", FAPI)
+def test_leaving_and_coming_again(of, file, reached):
+    suite, client = of(file)
+    player = suite.plays(f"{plans.FAPI_MODULES}par-ensure-reused-request-uri-prior-to-auth-completion-succeeds")
+    link = client.asks()
+    assert player.goes_to(link) is None
+    client.completes(player.goes_to(link))
+    assert reached() == []
+
+
+@pytest.mark.parametrize("file", FAPI)
+def test_a_request_that_was_answered_has_its_picture_taken(of, file):
+    suite, client = of(file)
+    player, link = suite.plays(f"{plans.FAPI_MODULES}par-attempt-reuse-request_uri"), client.asks()
+    client.completes(player.goes_to(link))
+    assert player.goes_to(link) is None
+    assert player.pictures == ["error-code"]
+
+
+@pytest.mark.parametrize("file", FAPI)
+def test_a_request_that_expired_has_its_picture_taken(of, file, wait):
+    suite, client = of(file)
+    player, link = suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-expired-request_uri"), client.asks()
     wait(91)
     assert player.goes_to(link) is None
-    assert player.pictures == 1
+    assert player.pictures == ["error-code"]
+
+
+@pytest.mark.parametrize("file", FAPI)
+def test_a_request_of_another_client_has_its_picture_taken(of, file):
+    suite, client = of(file)
+    _, other = of(file, "client2")
+    player = suite.plays(f"{plans.FAPI_MODULES}par-attempt-to-use-request_uri-for-different-client")
+    assert player.goes_to(other.link(client.pushed())) is None
+    assert player.pictures == ["error-code"]

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import tomllib
 
 import pytest
 from click.testing import CliRunner
@@ -32,8 +33,9 @@ def prepared(app, work, tmp_path):
 
 def test_each_plan_has_its_configuration_for_your_eyes_only(prepared, tmp_path):
     written = prepared()
-    fapi = {"fapi2-openid.json", "fapi2-plain.json", "fapi2-client-credentials.json"}
-    assert set(written) == {"static.json", "registered.json"} | fapi
+    signing = {"fapi2-signing-openid.json", "fapi2-signing-plain.json"}
+    fapi = {"fapi2-openid.json", "fapi2-plain.json", "fapi2-client-credentials.json"} | signing
+    assert set(written) == {"static.json", "registered.json", "backchannel.json"} | fapi
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in tmp_path.iterdir())
     for said in written.values():
         assert said["alias"] == "ours"
@@ -60,7 +62,9 @@ def test_secrets_and_keys_in_it_are_those_of_the_clients(prepared, work):
 def test_the_sample_api_is_what_plans_call_that_have_no_userinfo(prepared, work, tmp_path):
     written = prepared()
     for file, scope, first in (
-        ("fapi2-plain.json", "school", "conf-fapi-1"), ("fapi2-client-credentials.json", "schools.list", "conf-ccg-1"),
+        ("fapi2-plain.json", "school offline_access", "conf-fapi-1"),
+        ("fapi2-signing-plain.json", "school offline_access", "conf-signing-1"),
+        ("fapi2-client-credentials.json", "schools.list", "conf-ccg-1"),
     ):  # fmt: skip
         assert written[file]["resource"] == {"resourceUrl": f"{API}/access"}
         assert (written[file]["client"]["client_id"], written[file]["client"]["scope"]) == (first, scope)
@@ -69,6 +73,23 @@ def test_the_sample_api_is_what_plans_call_that_have_no_userinfo(prepared, work,
         found = registry.client("sample-api")
         assert (found.resource, found.resource_scopes) == (API, {"school", "schools.list"})
         assert registry.secret_matches(found, (tmp_path / "sample-api.secret").read_text("ascii").strip())
+
+
+def test_logout_tokens_go_to_clients_of_their_own_alone(prepared, work):
+    written = prepared()
+    told = {written["backchannel.json"][part]["client_id"] for part in ("client", "client2")}
+    with work():
+        clients = [registry.client(name) for name in config()["clients"]]
+    assert {client.id for client in clients if client.backchannel_logout_uri} == told
+
+
+def config():
+    return tomllib.loads(prepare.FILE.read_text("utf-8"))
+
+
+def test_a_plan_signs_in_often_and_no_session_is_ended_for_that(settings):
+    """One that ends posts a logout token, which reaches the suite in the middle of another module."""
+    assert settings.session.per_person >= 500
 
 
 def test_every_address_stands_below_the_suites(prepared, work):

@@ -19,6 +19,8 @@ class Receiver:
     uri: str
     got: list[dict[str, Any]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    everything: list[dict[str, str]] = field(default_factory=list)
+    """Method and path of all requests, whatever they were for."""
 
     @property
     def tokens(self) -> list[str]:
@@ -31,6 +33,10 @@ def a_receiver(path: str = "/backchannel", tls: ssl.SSLContext | None = None) ->
     """Listens until the block ends; over https, as localhost, with `tls`."""
     port, app = free_port(), Flask("receiver")
     receiver = Receiver(f"https://localhost:{port}{path}" if tls else f"http://127.0.0.1:{port}{path}")
+
+    @app.before_request
+    def note() -> None:
+        receiver.everything.append({"method": request.method, "path": request.path})
 
     @app.post(path)
     def take() -> Response:

@@ -1,0 +1,92 @@
+"""The suite as `idp conformance prepare` configures it: its clients and its browser, from a configuration alone."""
+
+import re
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from joserfc.jwk import KeySet
+
+from idp.conformance.prepare import Credentials
+from tests.conformance.browser import Arrived, Browser
+from tests.conformance.fapi import FapiClient
+from tests.conformance.relying_party import Provider, RelyingParty
+
+
+@dataclass
+class Player:
+    """Follows the visits of a configuration: tasks by the address that is open, then their commands."""
+
+    browser: Browser
+    visits: list[dict[str, Any]]
+    pictures: list[str] = field(default_factory=list)
+    """The ids of the controls that a picture was taken of."""
+
+    def __post_init__(self) -> None:
+        self.visits = [dict(each) for each in self.visits]
+
+    def goes_to(self, url: str) -> Arrived | None:
+        """Open `url` and do what the first visit that it matches says; what the partner got, or None."""
+        visit = next(each for each in self.visits if fnmatchcase(url, each["match"]) and each.get("match-limit") != 0)
+        if "match-limit" in visit:
+            visit["match-limit"] -= 1
+        arrived = self.browser.opens(url)
+        for task in visit["tasks"]:
+            here = self.browser.shown.url if arrived is None else arrived.address
+            if not fnmatchcase(here, task["match"]):
+                assert task.get("optional"), f"{task['task']}: the browser is at {here}: {self._text(arrived)}"
+                continue
+            arrived = self._does(task.get("commands", []), arrived)
+        return arrived
+
+    def _does(self, commands: list[list[Any]], arrived: Arrived | None) -> Arrived | None:
+        typed: dict[str, str | None] = {}
+        for verb, by, control, *more in commands:
+            assert by == "id"
+            if verb == "text":
+                assert self.browser.shown.has(control), control
+                typed[control] = more[0]
+            elif verb == "click":
+                found = self.browser.shown.soup.find(id=control)
+                assert found is not None, f"no {control}: {self.browser.shown.text}"
+                if found.get("type") == "checkbox":
+                    typed[found["name"]] = None if found.has_attr("checked") else found.get("value", "on")
+                else:
+                    arrived, typed = self.browser.presses(control, **typed), {}
+            elif arrived is None:  # wait, and perhaps take a picture; what the suite shows is its own business
+                assert verb == "wait"
+                assert re.search(more[1], self.browser.shown.soup.find(id=control).get_text())
+                self.pictures += [control] if len(more) > 2 else []
+        return arrived
+
+    def _text(self, arrived: Arrived | None) -> str:
+        return self.browser.shown.text if arrived is None else "the partner's"
+
+
+@dataclass
+class Suite:
+    """One configuration at work: `client` and `client2` as the suite makes them of it, and browsers that do as told."""
+
+    said: dict[str, Any]
+    provider: Provider
+    redirect_uri: str
+    a_browser: Any
+
+    def plays(self, module: str | None = None, browser: Browser | None = None) -> Player:
+        """A new browser, told what the configuration says for every module, or for `module`."""
+        visits = self.said["override"][module]["browser"] if module else self.said["browser"]
+        return Player(browser or self.a_browser(), visits)
+
+    def client(self, part: str = "client", **differs: Any) -> RelyingParty:
+        """The client that stands in this part of the configuration."""
+        said, resource = self.said[part], self.said.get("resource", {}).get("resourceUrl")
+        if "jwks" not in said:
+            method = "client_secret_post" if part == "client_secret_post" else "client_secret_basic"
+            found = Credentials(said["client_id"], said["client_secret"], None)
+            return RelyingParty(self.provider, found, self.redirect_uri, method=method, **differs)
+        (signer,) = KeySet.import_key_set(said["jwks"]).keys
+        query = "?dummy1=lorem&dummy2=ipsum" if part == "client2" else ""
+        return FapiClient(
+            self.provider, Credentials(said["client_id"], None, None), self.redirect_uri + query, signer=signer,
+            scope=said["scope"], resource=resource, **differs,
+        )  # fmt: skip

@@ -1,0 +1,189 @@
+"""FAPI 2.0 Message Signing Final with OpenID Connect: all of the Security Profile's plan, with every request signed
+(RFC 9101) and every authorization response too (JARM), and the modules about signed requests.
+
+What a module sends and expects besides is in the plans of the Security Profile, once: the client pushes a request
+object instead of parameters, and `RelyingParty.hears` opens each answer, errors too, and holds it to what JARM demands.
+"""
+
+import pytest
+from joserfc.jwk import RSAKey
+
+from tests.conformance import conditions
+from tests.conformance.test_fapi2_openid import *  # noqa: F403  the same modules, under this plan's name
+
+PLAN = "FAPI 2.0 Message Signing Final, OpenID Connect"
+MODULE = "fapi2-security-profile-final-{}"
+
+SIGNING, JAR, JARM = "FAPI 2.0 Message Signing", "RFC 9101", "JARM"
+ALGS = {"PS256", "ES256", "EdDSA"}
+HOUR = 3600
+
+spec = pytest.mark.spec
+
+
+@pytest.fixture
+def always():
+    return {"response_mode": "jwt"}
+
+
+@pytest.fixture(name="client")
+def signing_client(a_fapi_client, always):
+    return a_fapi_client("conf-signing-1", scope="openid", signs_requests=True, always=always)
+
+
+@pytest.fixture(name="other")
+def signing_other(a_fapi_client, always, known):
+    """The second client, with keys of its own and a redirect URI that has a query."""
+    uri = f"{known.suite}/callback?dummy1=lorem&dummy2=ipsum"
+    return a_fapi_client("conf-signing-2", scope="openid", redirect_uri=uri, signs_requests=True, always=always)
+
+
+def test_the_modules_sign(client, other):
+    """They are those of the other plans, with these clients."""
+    assert [(each.id, each.signs_requests) for each in (client, other)] == [
+        ("conf-signing-1", True),
+        ("conf-signing-2", True),
+    ]
+
+
+@spec(
+    SIGNING,
+    "5.4.1",
+    requirement="Discovery says that responses can be signed, and requests, and by what",
+    module="discovery-end-point-verification",
+)
+def test_discovery_of_signing(provider):
+    said = provider.said
+    assert {"jwt", "query.jwt", "form_post.jwt"} <= set(said["response_modes_supported"])
+    for algs in ("request_object_signing", "authorization_signing", "introspection_signing"):
+        assert set(said[f"{algs}_alg_values_supported"]) & ALGS, algs
+    assert "authorization_encryption_alg_values_supported" not in said
+    assert said["request_parameter_supported"] is True
+    assert said["require_signed_request_object"] is False  # of all clients; those of this plan registered it
+    assert said["require_pushed_authorization_requests"] is False
+
+
+@spec(
+    JARM, "2.3", requirement="A signed response comes in the query or by form; an unsigned one where none is asked for"
+)
+@pytest.mark.parametrize("mode", ["plain", "query", "form_post", "query.jwt", "form_post.jwt"])
+def test_happy_flow_by_mode(client, other, browser, mode):
+    for each in (client, other):
+        each.always = {} if mode == "plain" else {"response_mode": mode}
+        each.signs_in(browser)
+
+
+# Request objects
+
+
+@spec(SIGNING, "5.3.1", requirement="Our issuer may be one of several audiences of a request object")
+def test_ensure_request_object_with_multiple_aud_succeeds(client, browser):
+    text = client.request_object(aud=["https://elsewhere.example", client.provider.issuer])
+    client.completes(browser.goes_to(client.link(urn_of(client, text))))
+
+
+def urn_of(client, text):
+    answer = client.pushes_object(text)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["request_uri"]
+
+
+@spec(SIGNING, "5.3.1", requirement="A request object of a clock that is eight seconds ahead is accepted")
+def test_ensure_request_object_with_nbf_8_seconds_in_the_future_is_accepted(client, browser):
+    ahead = conditions.now() + 8
+    text = client.request_object(nbf=ahead, iat=ahead)
+    client.completes(browser.goes_to(client.link(urn_of(client, text))))
+
+
+def is_no_request(client, text):
+    conditions.refusal(client.pushes_object(text), 400, "invalid_request_object")
+
+
+@spec(SIGNING, "5.3.1", requirement="A request object without exp is refused")
+def test_ensure_request_object_without_exp_fails(client):
+    is_no_request(client, client.request_object(exp=None))
+
+
+@spec(SIGNING, "5.3.1", requirement="A request object without nbf is refused")
+def test_ensure_request_object_without_nbf_fails(client):
+    is_no_request(client, client.request_object(nbf=None))
+
+
+@spec(SIGNING, "5.3.1", requirement="A request object that has expired is refused")
+def test_ensure_expired_request_object_fails(client):
+    is_no_request(client, client.request_object(exp=conditions.now() - 300, nbf=conditions.now() - 600))
+
+
+@spec(SIGNING, "5.3.1", requirement="A request object for somebody else is refused")
+def test_ensure_request_object_with_bad_aud_fails(client):
+    is_no_request(client, client.request_object(aud="https://elsewhere.example"))
+    is_no_request(client, client.request_object(aud=None))
+
+
+@spec(SIGNING, "5.3.1", requirement="A request object that is good for more than an hour is refused")
+def test_ensure_request_object_with_exp_over_60_fails(client):
+    is_no_request(client, client.request_object(exp=conditions.now() + HOUR + 600))
+
+
+@spec(SIGNING, "5.3.1", requirement="A request object that began more than an hour ago is refused")
+def test_ensure_request_object_with_nbf_over_60_fails(client):
+    is_no_request(client, client.request_object(nbf=conditions.now() - HOUR - 600))
+
+
+@spec(
+    "FAPI 2.0 Security Profile",
+    "5.4.1",
+    requirement="A request object signed by RS256 is refused",
+    module="ensure-signed-request-object-with-RS256-fails",
+)
+def test_ensure_signed_request_object_with_rs256_fails(client):
+    plain = {name: value for name, value in client.signer.as_dict(private=True).items() if name != "alg"}
+    is_no_request(client, client.request_object(alg="RS256", key=RSAKey.import_key(plain)))
+
+
+@spec(JAR, "5.1", requirement="A request object that nobody signed is refused, though it says so")
+def test_ensure_request_object_signature_algorithm_is_not_none(client):
+    payload = client.request_object().split(".")[1]
+    is_no_request(client, f"{conditions.segment({'alg': 'none'})}.{payload}.")
+
+
+@spec(JAR, "6.2", requirement="A request object whose signature is wrong is refused")
+def test_ensure_request_object_with_invalid_signature_fails(client):
+    head, payload, signature = client.request_object().split(".")
+    is_no_request(client, f"{head}.{payload}.{signature[:-8]}{signature[-8:][::-1].swapcase()}")
+
+
+@spec(JAR, "6.2", requirement="A request object under another client's key is refused")
+def test_ensure_matching_key_in_authorization_request(client, other):
+    is_no_request(client, client.request_object(key=other.signer))
+
+
+@spec(SIGNING, "5.3.2", requirement="A client that has to sign cannot push parameters alone")
+def test_ensure_unsigned_request_at_par_endpoint_fails(client):
+    client.signs_requests = False
+    conditions.refusal(client.pushes(), 400, "invalid_request")
+
+
+# Signed introspection, which has no module in the suite
+
+
+@pytest.mark.parametrize("which", ["access_token", "refresh_token", "unknown"])
+@spec(
+    "RFC 9701",
+    "5",
+    requirement="Introspection answers in a JWT for the client where it asks for one",
+    module="(none) signed-introspection",
+)
+def test_signed_introspection(client, browser, provider, which):
+    tokens = client.signs_in(browser, scope="openid offline_access").tokens
+    form = {"token": tokens.get(which, "unknown")}
+    plain = client.posts("introspection", form)
+    signed = client.posts("introspection", form, accept="application/token-introspection+jwt")
+    assert (signed.status_code, plain.status_code) == (200, 200)
+    assert signed.headers["Content-Type"] == "application/token-introspection+jwt"
+    conditions.is_json(plain)
+    said = conditions.introspection(
+        signed.text, provider.keys, alg="ES256", issuer=provider.issuer, client_id=client.id
+    )
+    assert said == plain.json()
+    assert said["active"] == (which != "unknown")
