@@ -1,6 +1,7 @@
 """`python -m clients.sample_api`: serve the sample API on this machine until it is told to stop."""
 
 import contextlib
+import logging
 import signal
 import sys
 
@@ -18,6 +19,7 @@ def main() -> None:
     except settings.BadSettings as bad:
         click.echo(bad, err=True)
         sys.exit(2)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     server = make_server("127.0.0.1", ours.port, create_app(ours), threaded=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     click.echo(f"The sample API answers at {ours.resource}/access", err=True)

@@ -1,5 +1,6 @@
 """Access tokens: asked about at the provider each time (RFC 7662), so that what a school ends is over at once."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,18 @@ from clients.sample_api.proofs import ALGS, BadProof, Proofs
 from clients.sample_api.settings import Settings
 
 TIMEOUT = 10
+_ADVICE = (
+    (
+        requests.exceptions.SSLError,
+        "its certificate is not trusted; REQUESTS_CA_BUNDLE names the file of its authority",
+    ),
+    (requests.exceptions.Timeout, f"it did not answer within {TIMEOUT} seconds"),
+    (requests.exceptions.ConnectionError, "nothing answers at that address; SAMPLE_API_ISSUER names it"),
+    (KeyError, "its metadata names no introspection_endpoint"),
+)
+"""What to tell whoever runs us when the provider cannot be asked, the most particular first."""
+
+log = logging.getLogger(__name__)
 
 
 class Refused(Exception):
@@ -77,7 +90,8 @@ class Tokens:
             answer = self._http.post(self._address(), data={"token": token}, auth=us, timeout=TIMEOUT)
             answer.raise_for_status()
             said: dict[str, Any] = answer.json()
-        except (requests.RequestException, KeyError):
+        except (requests.RequestException, KeyError) as fault:
+            log.warning("cannot ask %s about a token: %s", self._ours.issuer, _why(fault))
             raise Refused(503, "temporarily_unavailable") from None
         if said.get("active") is not True:
             raise Refused(401, "invalid_token")
@@ -88,6 +102,17 @@ class Tokens:
             at = f"{self._ours.issuer}/.well-known/oauth-authorization-server"
             self._introspection = str(self._http.get(at, timeout=TIMEOUT).json()["introspection_endpoint"])
         return self._introspection
+
+
+def _why(fault: Exception) -> str:
+    """In words for our operator; neither the token nor our secret stands in any of them."""
+    if isinstance(fault, requests.HTTPError) and fault.response is not None:
+        status = fault.response.status_code
+        secret = (
+            "; is SAMPLE_API_CLIENT_SECRET_FILE the newest one, and were we restarted since?" if status == 401 else ""
+        )
+        return f"it answered {status}{secret}"
+    return next((words for kind, words in _ADVICE if isinstance(fault, kind)), f"its answer cannot be read: {fault}")
 
 
 def _presented(asked: Request) -> tuple[str, str]:

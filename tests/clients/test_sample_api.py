@@ -2,15 +2,20 @@
 
 import json
 import time
+from contextlib import contextmanager
 
 import pytest
 import requests
+from flask import Flask, Response
 from joserfc.jwk import ECKey, RSAKey
 
 from clients.sample_api import settings
 from clients.sample_api.app import create_app
 from clients.sample_api.proofs import BadProof, Proofs
+from tests.certificates import a_certificate
 from tests.oidc.signing import ath, bare, signed
+from tests.ports import free_port
+from tests.serving import serving
 
 RESOURCE = "https://api.example"
 OURS = settings.Settings("https://idp.example", "sample-api", "secret", RESOURCE, 5003)
@@ -108,6 +113,60 @@ def test_a_bound_token_needs_its_key_and_an_unbound_one_takes_none(api, provider
 def test_nobody_is_let_in_while_the_provider_cannot_be_asked(api, provider):
     provider.said = None
     assert calls(api).status_code == 503
+
+
+@pytest.fixture
+def asks_at(monkeypatch, caplog):
+    """`asks_at(issuer)` is what the API logs when it cannot ask the provider there; nobody is let in."""
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+
+    def logged(issuer):
+        caplog.clear()
+        asking = create_app(settings.Settings(issuer, "sample-api", "the-secret", RESOURCE, 5003)).test_client()
+        assert calls(asking).status_code == 503
+        (line,) = [each.getMessage() for each in caplog.records if each.name == "clients.sample_api.tokens"]
+        assert line.startswith(f"cannot ask {issuer} about a token: ")
+        assert "the-secret" not in line
+        return line
+
+    return logged
+
+
+@contextmanager
+def a_provider_that(answers, metadata, tls=None):
+    """Serves this metadata, and answers introspection with this status."""
+    port, app = free_port(), Flask("provider")
+    issuer = f"{'https' if tls else 'http'}://localhost:{port}"
+    app.add_url_rule("/.well-known/oauth-authorization-server", "metadata", lambda: metadata(issuer))
+    app.add_url_rule("/introspect", "introspect", lambda: Response("{}", status=answers), methods=["POST"])
+    with serving(app, port, tls):
+        yield issuer
+
+
+def sound(issuer):
+    return {"introspection_endpoint": f"{issuer}/introspect"}
+
+
+def test_it_logs_why_it_cannot_ask(asks_at, tmp_path):
+    assert "nothing answers at that address" in asks_at(f"http://localhost:{free_port()}")
+    with a_provider_that(401, sound) as issuer:
+        assert "it answered 401; is SAMPLE_API_CLIENT_SECRET_FILE the newest one" in asks_at(issuer)
+    with a_provider_that(500, sound) as issuer:
+        assert asks_at(issuer).endswith("it answered 500")
+    with a_provider_that(200, lambda _issuer: {}) as issuer:
+        assert "no introspection_endpoint" in asks_at(issuer)
+    with a_provider_that(200, lambda _issuer: "<html>") as issuer:
+        assert "its answer cannot be read" in asks_at(issuer)
+    with a_provider_that(200, sound, a_certificate(tmp_path)[1]) as issuer:
+        assert "REQUESTS_CA_BUNDLE" in asks_at(issuer)
+
+
+def test_a_bundle_that_names_the_authority_is_all_that_it_needs(monkeypatch, tmp_path):
+    trust, tls = a_certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trust))
+    with a_provider_that(200, sound, tls) as issuer:
+        asking = create_app(settings.Settings(issuer, "sample-api", "secret", RESOURCE, 5003)).test_client()
+        assert calls(asking).status_code == 401  # the provider was asked, and knows no such token
 
 
 def test_keys_that_are_weak_and_algorithms_that_are_old_prove_nothing():
