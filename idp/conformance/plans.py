@@ -19,7 +19,9 @@ SCREENSHOT: Final = "update-image-placeholder"
 STATIC: Final = "conf-basic-1", "conf-basic-2"
 BACKCHANNEL: Final = "conf-backchannel-1", "conf-backchannel-2"
 FAPI: Final = "conf-fapi-1", "conf-fapi-2"
+PLAIN: Final = "conf-plain-1", "conf-plain-2"
 SIGNING: Final = "conf-signing-1", "conf-signing-2"
+SIGNING_PLAIN: Final = "conf-signing-plain-1", "conf-signing-plain-2"
 OWN: Final = "conf-ccg-1", "conf-ccg-2"
 API: Final = "sample-api"
 API_SECRET: Final = "sample-api.secret"  # noqa: S105  a file's name
@@ -53,12 +55,12 @@ def everything(known: Prepared) -> dict[str, dict[str, Any]]:
         "registered.json": _common(known, "dynamic registration") | registered | {"override": _oidc_overrides(known)},
         "backchannel.json": _common(known, "back-channel logout") | _pair(known, BACKCHANNEL),
         "fapi2-openid.json": _of_people(known, "FAPI 2.0", _fapi(known, FAPI, PERSONAL, userinfo)),
-        "fapi2-plain.json": _of_schools(known, "FAPI 2.0, OAuth", _fapi(known, FAPI, SCHOOLS, api)),
+        "fapi2-plain.json": _of_schools(known, "FAPI 2.0, OAuth", _fapi(known, PLAIN, SCHOOLS, api)),
         "fapi2-signing-openid.json": _of_people(
             known, "FAPI 2.0 Message Signing", _fapi(known, SIGNING, PERSONAL, userinfo)
         ),
         "fapi2-signing-plain.json": _of_schools(
-            known, "FAPI 2.0 Message Signing, OAuth", _fapi(known, SIGNING, SCHOOLS, api)
+            known, "FAPI 2.0 Message Signing, OAuth", _fapi(known, SIGNING_PLAIN, SCHOOLS, api)
         ),
         "fapi2-client-credentials.json": _common(known, "FAPI 2.0, client credentials")
         | _fapi(known, OWN, "schools.list", api),

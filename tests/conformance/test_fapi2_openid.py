@@ -16,6 +16,11 @@ CORE = "OpenID Connect Core 1.0"
 spec = pytest.mark.spec
 
 
+@pytest.fixture(name="names")
+def with_clients_of_its_own():
+    return "conf-fapi-1", "conf-fapi-2"
+
+
 @pytest.fixture(name="scope")
 def with_openid():
     return "openid"

@@ -29,21 +29,27 @@ def scope():
 
 
 @pytest.fixture
+def names():
+    """The plan's two clients."""
+    return "conf-plain-1", "conf-plain-2"
+
+
+@pytest.fixture
 def resource(sample_api):
     """What the plan calls."""
     return sample_api
 
 
 @pytest.fixture
-def client(a_fapi_client, scope, resource):
-    return a_fapi_client("conf-fapi-1", scope=scope, resource=resource)
+def client(a_fapi_client, names, scope, resource):
+    return a_fapi_client(names[0], scope=scope, resource=resource)
 
 
 @pytest.fixture
-def other(a_fapi_client, scope, resource, known):
+def other(a_fapi_client, names, scope, resource, known):
     """The second client, with keys of its own and a redirect URI that has a query."""
     uri = f"{known.suite}/callback?dummy1=lorem&dummy2=ipsum"
-    return a_fapi_client("conf-fapi-2", scope=scope, resource=resource, redirect_uri=uri)
+    return a_fapi_client(names[1], scope=scope, resource=resource, redirect_uri=uri)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`idp conformance prepare`: what the real suite is told."""
 
 import json
+import re
 import stat
 import tomllib
 
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 from idp.conformance import prepare
 from idp.conformance.cli import commands
+from idp.foundation.settings import ROOT
 from idp.partners import registry
 from tests import factories
 
@@ -43,6 +45,11 @@ def test_each_plan_has_its_configuration_for_your_eyes_only(prepared, tmp_path):
         assert said["browser"][0]["match"].endswith("/oauth/authorize*")
 
 
+def test_the_documentation_names_each_configuration_and_no_other(prepared):
+    text = (ROOT / "docs" / "conformance.md").read_text("utf-8")
+    assert set(re.findall(r"[a-z0-9-]+\.json", text)) == set(prepared())
+
+
 def test_secrets_and_keys_in_it_are_those_of_the_clients(prepared, work):
     written = prepared()
     static, fapi = written["static.json"], written["fapi2-openid.json"]
@@ -62,8 +69,8 @@ def test_secrets_and_keys_in_it_are_those_of_the_clients(prepared, work):
 def test_the_sample_api_is_what_plans_call_that_have_no_userinfo(prepared, work, tmp_path):
     written = prepared()
     for file, scope, first in (
-        ("fapi2-plain.json", "school offline_access", "conf-fapi-1"),
-        ("fapi2-signing-plain.json", "school offline_access", "conf-signing-1"),
+        ("fapi2-plain.json", "school offline_access", "conf-plain-1"),
+        ("fapi2-signing-plain.json", "school offline_access", "conf-signing-plain-1"),
         ("fapi2-client-credentials.json", "schools.list", "conf-ccg-1"),
     ):  # fmt: skip
         assert written[file]["resource"] == {"resourceUrl": f"{API}/access"}

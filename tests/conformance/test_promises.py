@@ -27,7 +27,7 @@ def promise(requirement):
 @pytest.fixture
 def data_client(a_fapi_client):
     """A client that asks for school data."""
-    return a_fapi_client("conf-fapi-1", scope="school")
+    return a_fapi_client("conf-plain-1", scope="school")
 
 
 @pytest.fixture
