@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks, crypto
+from idp.foundation.runtime import Runtime
 from idp.signin import session as sessions
 from idp.signin.models import BrowserSession
 
@@ -93,7 +94,16 @@ def test_its_last_use_moves_at_most_once_a_minute(jo, account, work, clock):
     assert rows(work, account.id)[0].last_used_at == began + timedelta(minutes=1)
 
 
-def test_the_eleventh_browser_ends_the_oldest(app, account, another, work, clock):
+@pytest.fixture
+def ten_each(app, monkeypatch):
+    """As many sessions for a person as outside tests."""
+    built = app.extensions["idp"]
+    session = built.settings.session.model_copy(update={"per_person": 10})
+    settings = built.settings.model_copy(update={"session": session})
+    monkeypatch.setitem(app.extensions, "idp", Runtime(settings, built.sealer, built.passwords))
+
+
+def test_the_eleventh_browser_ends_the_oldest(app, account, another, work, clock, ten_each):
     from tests.signin.person import Person
 
     browsers = []
