@@ -262,6 +262,72 @@ def test_keys_are_fetched_once_and_again_for_a_name_nobody_knows(web, make, keys
     assert keys.asked == 2
 
 
+class TestKeysThatEnd:
+    """What a partner publishes counts, and how long without it is bounded."""
+
+    @pytest.fixture
+    def partner(self, web, make, keys):
+        found = make(jwks=None, jwks_uri=keys.uri)
+        assert accepted(asks(web, found))
+        return found
+
+    @pytest.fixture
+    def later(self, monkeypatch):
+        """`later(seconds)` moves the monotonic clock on, as `client_keys` reads it."""
+        passed, really = [0.0], time.monotonic
+
+        class Moved:
+            monotonic = staticmethod(lambda: really() + passed[0])
+
+        monkeypatch.setattr(client_keys, "time", Moved)
+        return lambda seconds: passed.__setitem__(0, passed[0] + seconds)
+
+    def test_a_key_that_left_the_set_is_refused_an_hour_later_though_its_name_is_known(self, web, partner, keys, later):
+        keys.body = json.dumps(jwks(key("ES256", 2))).encode()
+        later(client_keys.FRESH - 60)
+        assert accepted(asks(web, partner))
+        later(61)
+        assert refused(asks(web, partner))
+        assert keys.asked == 2
+
+    def test_an_empty_set_ends_every_key(self, web, partner, keys, later):
+        keys.body = b'{"keys": []}'
+        later(client_keys.FRESH + 1)
+        assert refused(asks(web, partner))
+        assert refused(asks(web, partner))
+        assert keys.asked == 2
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"keys": 1}', b"x" * 70_000])
+    def test_after_failures_the_keys_are_good_for_a_day_and_no_longer(self, web, partner, keys, later, body):
+        good, keys.body = keys.body, body
+        later(client_keys.FRESH + 1)
+        assert accepted(asks(web, partner))
+        later(client_keys.MAX_STALE - client_keys.FRESH - 61)
+        assert accepted(asks(web, partner))
+        later(61)
+        assert refused(asks(web, partner))
+        keys.body = good
+        later(client_keys.AGAIN)
+        assert accepted(asks(web, partner))
+
+    def test_after_a_failure_it_is_asked_again_within_a_minute(self, web, partner, keys, later):
+        keys.body = b""
+        later(client_keys.FRESH + 1)
+        assert accepted(asks(web, partner))
+        keys.body = json.dumps(jwks(key("ES256", 2))).encode()
+        later(client_keys.AGAIN)
+        assert refused(asks(web, partner))
+        assert keys.asked == 3
+
+    def test_a_vanished_host_ends_them_after_a_day(self, web, partner, keys, later):
+        keys.server.shutdown()
+        keys.server.server_close()
+        later(client_keys.MAX_STALE - 60)
+        assert accepted(asks(web, partner))
+        later(61)
+        assert refused(asks(web, partner))
+
+
 def all_ask(another, partner, times, **differs):
     with ThreadPoolExecutor(times) as pool:
         return list(pool.map(lambda web: asks(web, partner, **differs), [another() for _ in range(times)]))
