@@ -154,6 +154,18 @@ def test_one_successor_at_a_time(work, clock):
         ring.rotate("RS256")
 
 
+def test_a_second_rotation_lets_no_key_verify_any_longer(work, clock):
+    with work() as session:
+        first = kid_of(signed())
+        ring.rotate("ES256")
+        ends = session.get_one(SigningKey, first).verifies_until
+        clock.move(timedelta(seconds=PUBLISH_BEFORE + 1))
+        second = kid_of(signed())
+        ring.rotate("ES256")
+        assert session.get_one(SigningKey, first).verifies_until == ends
+        assert session.get_one(SigningKey, second).verifies_until > ends
+
+
 def test_a_retired_key_keeps_nothing_to_sign_with(work, clock):
     with work() as session:
         old = kid_of(signed())

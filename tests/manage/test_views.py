@@ -11,11 +11,12 @@ from sqlalchemy import select
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks, database
+from idp.manage import overview
 from idp.onboarding import review
 from idp.partners.models import Client
 from idp.sharing import authorise
 from idp.signin import operators, session as sessions
-from tests.factories import a_client, an_administrator
+from tests.factories import a_client, an_administrator, an_estab
 from tests.signin.person import Person
 
 
@@ -324,3 +325,28 @@ def test_our_staff_are_led_to_their_own_desk(app, work, web):
             from idp.manage.views import front
 
             assert make_response(front()).location == "/operate"
+
+
+@pytest.mark.parametrize(
+    ("scopes", "verified", "paused", "state"),
+    [
+        ({"openid", "school"}, False, False, "waiting"),
+        ({"openid", "profile"}, False, False, "active"),
+        ({"openid", "school"}, True, False, "active"),
+        ({"openid", "school"}, False, True, "paused"),
+        ({"openid", "school"}, True, True, "paused"),
+    ],
+)
+def test_a_service_waits_for_our_check_only_where_it_gets_data(work, clock, scopes, verified, paused, state):
+    with work() as session:
+        owner = an_administrator(an_estab(state="verified" if verified else "unverified"))
+        client = a_client(required_scopes=frozenset(scopes), optional_scopes=frozenset())
+        given = authorise.give(
+            client, frozenset(scopes), by=owner, agreement="1", until=clocks.now() + timedelta(days=365),
+            offered=client.scopes,
+        )  # fmt: skip
+        if paused:
+            authorise.pause(owner.estab_id, client.id, by=owner)
+        session.flush()
+        assert given is not None
+        assert overview.shared_with(owner, client.id).state == state

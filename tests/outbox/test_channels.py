@@ -288,8 +288,9 @@ class TestSmsGateway:
 
     @pytest.mark.parametrize(
         ("answer", "fails"),
-        [(400, True), (422, True), (401, False), (404, False), (429, False), (500, False), (302, False)],
-    )
+        [(400, True), (422, True), (499, True), (401, False), (403, False), (404, False), (405, False), (408, False),
+         (425, False), (429, False), (500, False), (503, False), (302, False)],
+    )  # fmt: skip
     def test_a_refusal_is_for_good_and_the_rest_is_tried_again(self, gateway, posted, row, deliver_all, answer, fails):
         gateway.answer = answer
         message = posted("+447700900123")

@@ -258,3 +258,16 @@ def test_links_are_read(tmp_path):
 def test_a_links_file_without_its_columns_is_refused(tmp_path):
     with text_of(b"URN,LinkURN\r\n1,2\r\n", tmp_path) as text, refused("not the links file"):
         list(gias.links(text))
+
+
+@pytest.mark.parametrize(
+    ("la", "number", "dfe"),
+    [("312", "4567", "3124567"), ("999", "4567", None), ("312", "0000", None), ("999", "0000", None),
+     ("31", "4567", None), ("3122", "4567", None), ("312", "456", "3120456"), ("312", "45678", None), ("312", "", None),
+     ("", "4567", None), ("3x2", "4567", None), ("312", "45x7", None), ("\u0663\u0661\u0662", "4567", None)],
+)  # fmt: skip
+def test_a_dfe_number_has_a_real_authority_and_a_real_number(sample, tmp_path, la, number, dfe):
+    row = sample[0] | {"LA (code)": la, "EstablishmentNumber": number}
+    with text_of(csv_of([row], encoding="utf-8-sig"), tmp_path) as text:
+        (line,) = gias.lines(text)
+    assert gias.school(line)[0]["dfe_number"] == dfe

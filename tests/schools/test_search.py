@@ -3,8 +3,8 @@ from sqlalchemy import event, select
 
 from idp.foundation.database import db
 from idp.foundation.errors import NotFound
-from idp.schools import index, names, search
-from idp.schools.models import RegisterImport, School
+from idp.schools import index, names, search, words
+from idp.schools.models import RegisterImport, School, SearchWord, WordTrigram
 from tests.factories import a_school
 
 
@@ -230,6 +230,23 @@ def test_common_words_are_found_alike_by_walking_and_by_sorting(register, work, 
         by_walking = [[one.school.id for one in search.find(text).results] for text in typed]
 
     assert by_walking == by_sorting
+
+
+def test_of_words_as_near_the_one_that_most_schools_have_is_meant(register, work):
+    """Though the other shares more of its trigrams with what was typed."""
+    with work() as database:
+        for word, schools in (("oakhullq", 1), ("oazhullw", 3)):
+            row = SearchWord(word=word, schools=schools)
+            database.add(row)
+            database.flush()
+            database.add_all(WordTrigram(trigram=part, word_id=row.id) for part in words.trigrams(word))
+        database.flush()
+        assert len(words.trigrams("oakhullw") & words.trigrams("oakhullq")) > len(
+            words.trigrams("oakhullw") & words.trigrams("oazhullw")
+        )
+        nearest = names._nearest("oakhullw")
+        assert nearest is not None
+        assert nearest.word == "oazhullw"
 
 
 @pytest.mark.parametrize("typed", ["school", "st josephs leeds", "312/4567", "B78", "wilow bnak", "birch green"])
