@@ -22,7 +22,8 @@ from sqlalchemy import select
 from bench.report import Figure
 from idp.app import create_app
 from idp.foundation import database, runtime
-from idp.foundation.settings import ROOT, load
+from idp.foundation.setting_types import ROOT
+from idp.foundation.settings import load
 from idp.foundation.web.transactions import work
 from idp.schools import codes, files, gias, links, refresh, search, words
 from idp.schools.models import School

@@ -15,7 +15,7 @@ from typing import Final
 
 from bench import load
 from bench.load import Asked, Load, Told
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from tests.ports import free_port
 
 PROGRAMS: Final = Path(sys.executable).parent

@@ -10,7 +10,7 @@ from typing import Final
 from bench import served
 from bench.place import Place
 from bench.report import Figure
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 
 GOAL: Final = 1.5
 """Seconds from the start of `idp serve` to its first answer (performance.md §4)."""

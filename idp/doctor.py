@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from idp import migrations
-from idp.foundation import clock, runtime
+from idp.foundation import clock, production, runtime
 from idp.foundation.command import application, json_option, show_json, when
 from idp.foundation.database import session
 from idp.foundation.errors import in_a_line
@@ -49,6 +49,15 @@ DOES_NOT_TAKE: Final = {
     "event": "the partner's end is at fault, not ours: write to its contact; idp outbox list",
 }
 """What to do where messages of a kind are tried and not taken."""
+
+
+def settings(_app: Flask) -> Iterator[Finding]:
+    """Nothing in the settings is unusual for production."""
+    unusual = production.warnings(runtime.settings())
+    for warning in unusual:
+        yield Finding("settings", "warning", warning, "see config/default.toml")
+    if not unusual:
+        yield Finding("settings", "ok", "nothing unusual")
 
 
 def database(app: Flask) -> Iterator[Finding]:
@@ -255,7 +264,8 @@ def libraries(_app: Flask) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    database, keys, outbox, register, onboarding, operators, scopes, audit, worker, limits, contact, libraries,
+    settings, database, keys, outbox, register, onboarding, operators, scopes, audit, worker, limits, contact,
+    libraries,
 )  # fmt: skip
 
 

@@ -19,7 +19,8 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from idp.foundation.command import Misconfigured
-from idp.foundation.settings import ROOT, BadSettings, load
+from idp.foundation.setting_types import ROOT
+from idp.foundation.settings import BadSettings, load
 from idp.foundation.web import admission
 
 CONNECTIONS: Final = 1024

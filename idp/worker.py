@@ -23,7 +23,7 @@ from sqlalchemy import ColumnElement, exists, true
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from idp.audit import chain
+from idp.audit import chain, checkpoints
 from idp.estabs.models import PersonalSecret
 from idp.foundation import clock, runtime
 from idp.foundation.command import application
@@ -146,6 +146,18 @@ def sign_checkpoint(work: Work) -> None:
         line = chain.checkpoint()
     if line:
         _log.info("audit checkpoint", checkpoint=line)
+        with work():
+            checkpoints.export(line)
+
+
+def verify_audit(work: Work) -> None:
+    """Walk the audit chain from its start, and hold it against the newest exported checkpoint. Raises `Tampered`."""
+    with work():
+        known = checkpoints.exported()
+    report = chain.verify(from_start=True, known=known, reading=work)
+    if report.faults:
+        raise chain.Tampered(report.faults)
+    _log.info("audit chain verified", count=report.checked)
 
 
 def clean(work: Work) -> None:
@@ -206,6 +218,7 @@ def tell_register_changes(work: Work) -> None:
 
 JOBS: Final = (
     Job("audit checkpoint", every=timedelta(hours=1), lease=timedelta(minutes=10), run=sign_checkpoint),
+    Job("audit verification", every=timedelta(days=1), lease=timedelta(hours=2), run=verify_audit),
     Job("cleaning", every=timedelta(minutes=1), lease=timedelta(minutes=5), run=clean),
     Job("rejected accounts", every=timedelta(hours=1), lease=timedelta(minutes=10), run=reduce_rejected),
     Job("register changes", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=tell_register_changes),
@@ -246,10 +259,13 @@ def _jobs(me: str, work: Work) -> bool:
     with work():
         heart.beat(me)
     for job in JOBS:
-        with work():
-            mine = lease.take(job.name, worker=me, lease=job.lease)
-        if mine:
-            _do(job, me, work)
+        try:
+            with work():
+                mine = lease.take(job.name, worker=me, lease=job.lease)
+            if mine:
+                _do(job, me, work)
+        except Exception as error:  # noqa: BLE001  one job whose row is wrong must not keep the others
+            _tell(job.name, error)
     return False
 
 

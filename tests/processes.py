@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from tests.ports import free_port
 
 PATIENCE = 120.0

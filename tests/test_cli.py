@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from idp.cli import main
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from tests.processes import under
 
 NOTHING = "nothing-of-this-name"

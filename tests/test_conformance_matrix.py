@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from tests.conformance.matrix import NOT_APPLICABLE
 
 COMMITTED = ROOT / "docs" / "conformance-matrix.md"

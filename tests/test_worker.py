@@ -19,7 +19,7 @@ from idp.audit import chain, checkpoints, log
 from idp.audit.models import Checkpoint, Entry
 from idp.foundation import clock as clocks, runtime
 from idp.foundation.database import db
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.foundation.web import transactions
 from idp.jobs import cleaning, heart, lease
 from idp.jobs.models import Heartbeat, Job

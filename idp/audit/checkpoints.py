@@ -1,6 +1,7 @@
 """Checkpoints: where the chain ended at some moment, signed, to be kept where our database is not.
 
-One is written every hour, to the table and as a line to the log. The signature is Ed25519, by a key derived
+One is written every hour, to the table, as a line to the log, and to the file `audit.checkpoints`, where the nightly
+verification finds the newest. The signature is Ed25519, by a key derived
 from the sealing key: whoever can write to the database alone cannot make one. The line is
 `audit1.<position>.<seconds since 1970>.<hash in hex>.<sealing key's id>.<signature in base64url>`; nothing in it
 looks like a token, so that logs do not scrub it.
@@ -60,6 +61,21 @@ def parsed(text: str) -> Checkpoint:
     if form != _FORM or not is_ours(found):
         raise NotACheckpoint(because="the signature is wrong, or its sealing key is no longer in the settings")
     return found
+
+
+def export(text: str) -> None:
+    """Append a checkpoint's line to the file of the setting `audit.checkpoints`; nothing where that is empty."""
+    if (path := runtime.settings().audit.file) is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="ascii") as file:
+            file.write(f"{text}\n")
+
+
+def exported() -> list[Checkpoint]:
+    """The newest checkpoint in that file; none where there is no file yet. Raises `NotACheckpoint`."""
+    path = runtime.settings().audit.file
+    lines = path.read_text("ascii", "replace").split() if path is not None and path.is_file() else []
+    return [parsed(lines[-1])] if lines else []
 
 
 def kept(*, all_of_them: bool) -> tuple[list[Checkpoint], list[Checkpoint]]:

@@ -76,9 +76,11 @@ def verify(context: click.Context, lines: tuple[str, ...], *, from_start: bool, 
     """Walk the chain and name every entry that was altered, moved, put in or removed.
 
     Exit code 0 if there is none, 1 otherwise. A chain that was cut off, checkpoints and all, is only found
-    out by a checkpoint that was kept elsewhere: give it with --checkpoint.
+    out by a checkpoint that was kept elsewhere: the newest in the file of the setting audit.checkpoints is looked
+    at in any case, and others are given with --checkpoint.
     """
-    report = chain.verify(from_start=from_start, known=[checkpoints.parsed(line) for line in lines])
+    known = [*checkpoints.exported(), *(checkpoints.parsed(line) for line in lines)]
+    report = chain.verify(from_start=from_start, known=known)
     if as_json:
         show_json(asdict(report))
     else:

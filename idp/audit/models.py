@@ -35,7 +35,7 @@ class Entry(Base):
     position: Mapped[int | None] = mapped_column(unique=True)
     """Its place in the chain, from 1; None until the worker has sealed it."""
     chained: Mapped[bytes | None]
-    """SHA-256 of this entry and the one before it."""
+    """The link: an HMAC of this entry and the link before it; in a chain begun before keys, SHA-256 (`chain`)."""
 
 
 class Details(Base):

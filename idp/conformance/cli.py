@@ -8,7 +8,7 @@ import click
 from idp.conformance import plans, prepare
 from idp.foundation import runtime
 from idp.foundation.command import working
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.partners.command import write_secret
 
 

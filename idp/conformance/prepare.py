@@ -14,7 +14,7 @@ from idp.estabs.models import Administrator
 from idp.foundation import clock, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import Refusal
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.onboarding import review
 from idp.partners import initial_tokens, registry
 from idp.schools import status

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from idp.foundation.settings import ROOT, Settings
+from idp.foundation.setting_types import ROOT
+from idp.foundation.settings import Settings
 
 FOLDER = ROOT / "var" / "demo"
 SECRET = FOLDER / "assembly.secret"

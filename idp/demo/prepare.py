@@ -17,7 +17,8 @@ from idp.demo import places
 from idp.demo.places import Places
 from idp.foundation.database import session
 from idp.foundation.errors import Refusal
-from idp.foundation.settings import ROOT, Settings
+from idp.foundation.setting_types import ROOT
+from idp.foundation.settings import Settings
 from idp.foundation.web.transactions import work
 from idp.keys import ring
 from idp.partners import registry

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from idp.demo.places import FOLDER
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 
 PATIENCE = 30.0
 """Seconds until a program has to answer."""

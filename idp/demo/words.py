@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from idp.demo.places import COMMAND, FOLDER, Places
-from idp.foundation.settings import ROOT, Settings
+from idp.foundation.setting_types import ROOT
+from idp.foundation.settings import Settings
 
 SCHOOL, NUMBER = "Willow Bank Primary School", "3124567"
 """A school of the sample register, which the guided tour registers."""

@@ -36,7 +36,8 @@ from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from idp.foundation import clock
-from idp.foundation.settings import ROOT, Settings
+from idp.foundation.setting_types import ROOT
+from idp.foundation.settings import Settings
 
 IDLE = 1.0
 """Seconds after which a pooled connection is looked at before it is used."""

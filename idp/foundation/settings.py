@@ -5,24 +5,16 @@ the environment (`IDP_DATABASE__URL` is `[database] url`). An unknown name is an
 reported together. Production refuses what is only fit for a demonstration.
 """
 
-import base64
-import binascii
+import copy
 import os
+import secrets
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -31,36 +23,26 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The project's folder; relative paths in settings start here."""
+from idp.foundation import production
+from idp.foundation.setting_types import (
+    DAY,
+    ROOT,
+    BaseUrl,
+    DatabaseUrl,
+    EmailAddress,
+    FilePath,
+    HostName,
+    Issuer,
+    Key,
+    LimitStorage,
+    ListenOn,
+    Port,
+    Sender,
+    UrlOrEmpty,
+    absolute,
+)
 
-
-def _absolute(path: Path) -> Path:
-    return path if path.is_absolute() else ROOT / path
-
-
-def _no_slash(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an http or https address without query or fragment")
-    return url.rstrip("/")
-
-
-def _key(text: Any) -> Any:
-    if isinstance(text, str):
-        try:
-            text = base64.b64decode(text, validate=True)
-        except binascii.Error as fault:
-            raise ValueError("must be 32 bytes in base64") from fault
-    if not isinstance(text, bytes) or len(text) != 32:
-        raise ValueError("must be 32 bytes in base64")
-    return text
-
-
-FilePath = Annotated[Path, AfterValidator(_absolute)]
-Url = Annotated[str, AfterValidator(_no_slash)]
-Key = Annotated[bytes, BeforeValidator(_key)]
-Seconds = Annotated[int, Field(ge=0)]
+Seconds = Annotated[int, Field(ge=0, le=400 * DAY)]
 
 
 class Section(BaseModel):
@@ -75,28 +57,28 @@ class Service(Section):
     name: str
     logo: str
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
-    support_email: str
+    support_email: EmailAddress
     support_phone: str
     support_hours: str
-    privacy_url: str = ""
-    accessibility_url: str = ""
+    privacy_url: UrlOrEmpty = ""
+    accessibility_url: UrlOrEmpty = ""
     security_contact: Annotated[str, Field(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://\S+|tel:\+[0-9-]+)?$")] = ""
     security_policy_url: Annotated[str, Field(pattern=r"^(https://\S+)?$")] = ""
-    installer_url: str
-    remote_support_url: str
+    installer_url: UrlOrEmpty
+    remote_support_url: UrlOrEmpty
 
 
 class Server(Section):
     """Where we are, and how we are served."""
 
-    issuer: Url
-    host: str
+    issuer: Issuer
+    host: ListenOn
     port: Annotated[int, Field(ge=0, le=65535)]
-    workers: Annotated[int, Field(ge=1)]
-    threads: Annotated[int, Field(ge=1)]
+    workers: Annotated[int, Field(ge=1, le=256)]
+    threads: Annotated[int, Field(ge=1, le=256)]
     proxy_header: Literal["X-Forwarded-For", "Forwarded"]
-    trusted_proxies: Annotated[int, Field(ge=0)]
-    max_body: Annotated[int, Field(ge=65536)]
+    trusted_proxies: Annotated[int, Field(ge=0, le=5)]
+    max_body: Annotated[int, Field(ge=65536, le=16_777_216)]
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
     log_format: Literal["json", "console"]
 
@@ -114,9 +96,9 @@ class Server(Section):
 class Database(Section):
     """SQLite by default; PostgreSQL by its address, `postgresql+psycopg://…`."""
 
-    url: str
-    pool_size: Annotated[int, Field(ge=1)]
-    busy_timeout: Seconds
+    url: DatabaseUrl
+    pool_size: Annotated[int, Field(ge=1, le=100)]
+    busy_timeout: Annotated[int, Field(ge=1, le=300)]
 
 
 class Secrets(Section):
@@ -137,13 +119,13 @@ class Mail(Section):
     """How e-mail leaves: `smtp`, `console`, or the demonstration's `mailbox`."""
 
     channel: Literal["smtp", "console", "mailbox"]
-    sender: str
-    host: str
-    port: int
+    sender: Sender
+    host: HostName
+    port: Port
     security: Literal["none", "starttls", "tls"]
     username: str
     password: SecretStr
-    timeout: Seconds
+    timeout: Annotated[int, Field(ge=1, le=120)]
 
 
 class Sms(Section):
@@ -151,111 +133,127 @@ class Sms(Section):
 
     channel: Literal["http", "console", "mailbox"]
     sender: str
-    gateway_url: str
+    gateway_url: UrlOrEmpty
     gateway_token: SecretStr
 
 
 class Outbox(Section):
     """Delivery: how often to look, and for how many hours to retry."""
 
-    interval: Annotated[float, Field(gt=0)]
-    give_up_hours: Annotated[int, Field(ge=1)]
+    interval: Annotated[float, Field(gt=0, le=60)]
+    give_up_hours: Annotated[int, Field(ge=1, le=168)]
     mailbox: FilePath
 
 
 class Throttle(Section):
     """Limits. `storage` is `memory://` on one process, `redis://…` on several; `factor` widens all of them."""
 
-    storage: str
+    storage: LimitStorage
     factor: Annotated[int, Field(ge=1)]
-    account_guesses: Annotated[int, Field(ge=1)]
-    account_window: Seconds
-    account_sign_ins: Annotated[int, Field(ge=1)]
-    address_guesses: Annotated[int, Field(ge=1)]
+    account_guesses: Annotated[int, Field(ge=1, le=100)]
+    account_window: Annotated[int, Field(ge=60, le=DAY)]
+    account_sign_ins: Annotated[int, Field(ge=1, le=1_000_000)]
+    address_guesses: Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Session(Section):
     """Browser sessions, in seconds, and how many a person may have."""
 
-    idle: Seconds
-    absolute: Seconds
-    operator_idle: Seconds
-    per_person: Annotated[int, Field(ge=1)]
+    idle: Annotated[int, Field(ge=60, le=DAY)]
+    absolute: Annotated[int, Field(ge=300, le=7 * DAY)]
+    operator_idle: Annotated[int, Field(ge=60, le=3600)]
+    per_person: Annotated[int, Field(ge=1, le=1_000_000)]
     device: Seconds
 
 
 class Tokens(Section):
     """Lifetimes in seconds (protocol.md §2.1 and §2.2), and whether DPoP proofs need our nonce."""
 
-    code: Seconds
-    code_fapi2: Seconds
-    access: Seconds
-    access_fapi2: Seconds
-    id_token: Seconds
+    code: Annotated[int, Field(ge=10, le=600)]
+    code_fapi2: Annotated[int, Field(ge=10, le=60)]
+    access: Annotated[int, Field(ge=30, le=3600)]
+    access_fapi2: Annotated[int, Field(ge=30, le=3600)]
+    id_token: Annotated[int, Field(ge=30, le=3600)]
     refresh_absolute: Seconds
     refresh_absolute_public: Seconds
     refresh_idle: Seconds
-    refresh_grace: Seconds
-    pushed_request: Seconds
-    interaction: Seconds
-    skew: Seconds
-    skew_fapi2: Seconds
+    refresh_grace: Annotated[int, Field(ge=0, le=120)]
+    pushed_request: Annotated[int, Field(ge=5, le=600)]
+    interaction: Annotated[int, Field(ge=300, le=DAY)]
+    skew: Annotated[int, Field(ge=0, le=300)]
+    skew_fapi2: Annotated[int, Field(ge=0, le=60)]
     dpop_nonces: bool
 
 
 class Keys(Section):
     """The key ring, in seconds: publish a key this long before it signs; re-read the ring this often."""
 
-    publish_before: Seconds
-    reread: Seconds
+    publish_before: Annotated[int, Field(ge=0, le=30 * DAY)]
+    reread: Annotated[int, Field(ge=1, le=3600)]
 
 
 class Schools(Section):
     """The national register."""
 
-    download_url: Url
+    download_url: BaseUrl
     sample: FilePath
     sample_links: FilePath
-    stale_after_days: Annotated[int, Field(ge=1)]
+    stale_after_days: Annotated[int, Field(ge=1, le=366)]
 
 
 class Onboarding(Section):
     """Registration: link lifetime in seconds, working days until a new school is due, join requests in days."""
 
-    proof_lifetime: Seconds
-    due_working_days: Annotated[int, Field(ge=1)]
-    join_lifetime_days: Annotated[int, Field(ge=1)]
-    registration_lifetime_days: Annotated[int, Field(ge=1)]
+    proof_lifetime: Annotated[int, Field(ge=300, le=DAY)]
+    due_working_days: Annotated[int, Field(ge=1, le=60)]
+    join_lifetime_days: Annotated[int, Field(ge=1, le=90)]
+    registration_lifetime_days: Annotated[int, Field(ge=1, le=90)]
 
 
 class Sharing(Section):
     """How long an authorisation lasts, in days, unless the client asks for less."""
 
-    default_days: Annotated[int, Field(ge=1)]
+    default_days: Annotated[int, Field(ge=1, le=3650)]
 
 
 class Fetch(Section):
-    """The one way out. The switches are for tests; production refuses them."""
+    """The one way out. The switches are for tests; production refuses them.
 
-    timeout: Annotated[float, Field(gt=0)]
+    Which hosts may have a private address depends on whose address it is: `operator_private_hosts` for what these
+    settings or an operator's command name, `partner_private_hosts` for what a client registered.
+    """
+
+    timeout: Annotated[float, Field(gt=0, le=60)]
     allow_loopback: bool
     extra_ca: str
-    private_hosts: tuple[str, ...]
+    operator_private_hosts: tuple[HostName, ...]
+    partner_private_hosts: tuple[HostName, ...]
+
+
+class Audit(Section):
+    """Where checkpoints of the audit chain are written besides the database; empty: to the log alone."""
+
+    checkpoints: str
+
+    @property
+    def file(self) -> Path | None:
+        """The file, where there is one."""
+        return absolute(Path(self.checkpoints)) if self.checkpoints else None
 
 
 class Retention(Section):
     """What is kept how long, in days (security.md §6.4)."""
 
-    expired: Annotated[int, Field(ge=0)]
-    counters: Annotated[int, Field(ge=0)]
-    registrations: Annotated[int, Field(ge=1)]
-    outbox: Annotated[int, Field(ge=1)]
-    outbox_failed: Annotated[int, Field(ge=1)]
-    sessions: Annotated[int, Field(ge=1)]
-    client_events: Annotated[int, Field(ge=1)]
-    rejected: Annotated[int, Field(ge=1)]
-    register_changes: Annotated[int, Field(ge=1)]
-    revoked: Annotated[int, Field(ge=1)]
+    expired: Annotated[int, Field(ge=0, le=366)]
+    counters: Annotated[int, Field(ge=0, le=366)]
+    registrations: Annotated[int, Field(ge=1, le=3650)]
+    outbox: Annotated[int, Field(ge=1, le=3650)]
+    outbox_failed: Annotated[int, Field(ge=1, le=3650)]
+    sessions: Annotated[int, Field(ge=1, le=3650)]
+    client_events: Annotated[int, Field(ge=1, le=3650)]
+    rejected: Annotated[int, Field(ge=1, le=3650)]
+    register_changes: Annotated[int, Field(ge=1, le=3650)]
+    revoked: Annotated[int, Field(ge=1, le=3650)]
 
 
 class Settings(BaseSettings):
@@ -281,6 +279,7 @@ class Settings(BaseSettings):
     onboarding: Onboarding
     sharing: Sharing
     fetch: Fetch
+    audit: Audit
     retention: Retention
 
     @classmethod
@@ -295,40 +294,9 @@ class Settings(BaseSettings):
         """Arguments first, then the environment, then the files, the later file first."""
         files = [ROOT / "config" / "default.toml"]
         if named := os.environ.get("IDP_CONFIG"):
-            files.append(_absolute(Path(named)))
+            files.append(absolute(Path(named)))
         tables = (InitSettingsSource(settings_cls, init_kwargs=_read(file)) for file in reversed(files))
         return (init_settings, env_settings, *tables)
-
-    @model_validator(mode="after")
-    def _fit_for_production(self) -> Self:
-        if self.environment == "production":
-            faults = list(_unfit(self))
-            if faults:
-                raise ValueError("; ".join(faults))
-        return self
-
-
-def _unfit(settings: Settings) -> list[str]:
-    """What production may not have (security.md S40)."""
-    sample = tomllib.loads((ROOT / "config" / "development.toml").read_text("utf-8")).get("secrets", {})
-    shipped = {_key(sample[name]) for name in ("session", "tokens") if name in sample}
-    shipped |= {_key(value) for value in sample.get("sealing", {}).values()}
-    secrets = settings.secrets
-    checks = {
-        "server.issuer: must be https": not settings.server.is_https,
-        "secrets: one of them is the development key that everyone has": bool(
-            shipped & {secrets.session, secrets.tokens, *secrets.sealing.values()}
-        ),
-        "mail.channel: must be smtp": settings.mail.channel != "smtp",
-        "sms.channel: must be http": settings.sms.channel != "http",
-        "fetch.allow_loopback: is for tests": settings.fetch.allow_loopback,
-        "fetch.extra_ca: is for tests": bool(settings.fetch.extra_ca),
-        "throttle.factor: must be 1": settings.throttle.factor != 1,
-        "throttle.storage: several workers need redis://": settings.server.workers > 1
-        and settings.throttle.storage.startswith("memory"),
-        "server.workers: SQLite is for one": settings.server.workers > 1 and settings.database.url.startswith("sqlite"),
-    }
-    return [fault for fault, there in checks.items() if there]
 
 
 class BadSettings(Exception):
@@ -338,17 +306,46 @@ class BadSettings(Exception):
 def load(**overrides: Any) -> Settings:
     """Read the settings, or raise `BadSettings` naming all that is wrong with them."""
     faults = [f"{name}: there is no such setting" for name in _unknown_in_environment()]
+    settings: Settings | None = None
     try:
         settings = Settings(**overrides)
     except ValidationError as bad:
-        for fault in bad.errors():
-            place = ".".join(str(part) for part in fault["loc"])
-            faults.append(f"{place}: {fault['msg']}" if place else fault["msg"])
+        faults += map(_in_words, bad.errors())
+        settings = _with_defaults_for(bad, overrides)
     except (OSError, tomllib.TOMLDecodeError) as bad:
         faults.append(str(bad))
-    if faults:
+    if settings is not None:
+        more = production.inconsistent(settings)
+        more += production.unfit(settings) if settings.environment == "production" else []
+        named = {fault.partition(":")[0] for fault in faults}
+        faults += [fault for fault in more if fault.partition(":")[0] not in named]  # a default would be judged
+    if faults or settings is None:
         raise BadSettings("The settings have faults:\n  " + "\n  ".join(faults))
     return settings
+
+
+def _in_words(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')}" if place else str(fault["msg"])
+
+
+def _with_defaults_for(bad: ValidationError, overrides: dict[str, Any]) -> Settings | None:
+    """The settings with their defaults in place of what is wrong, so that the rest is checked too; None if that fails.
+
+    What has no default is a secret, for which a random key stands in.
+    """
+    mended, defaults = copy.deepcopy(overrides), _read(ROOT / "config" / "default.toml")
+    for fault in bad.errors():
+        *tables, name = [str(part) for part in takewhile(lambda part: isinstance(part, str), fault["loc"])]
+        place, usual = mended, defaults
+        for table in tables:
+            place, usual = place.setdefault(table, {}), usual.get(table, {})
+        stand_in: Any = secrets.token_bytes(32)
+        place[name] = usual.get(name, {"stand-in": stand_in} if name == "sealing" else stand_in)
+    try:
+        return Settings(**mended)
+    except ValidationError:
+        return None
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ def check(uri: str | None, redirect_uris: list[str]) -> None:
     if uri is None:
         return
     try:
-        answer = fetch.get(uri, runtime.settings().fetch)
+        answer = fetch.get(uri, fetch.for_partner(runtime.settings().fetch))
         listed = json.loads(answer.body) if answer.status == 200 else None
     except (fetch.FetchFailed, ValueError, RecursionError):
         listed = None

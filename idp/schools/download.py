@@ -63,7 +63,8 @@ def _fetched(url: str, path: Path) -> Path | None:
     """The file at `url`, kept at `path`; None where the site says that there is none."""
     try:
         with path.open("wb") as file:
-            answer = fetch.download(url, runtime.settings().fetch, file, most=MOST_BYTES, seconds=SECONDS)
+            rules = fetch.for_operator(runtime.settings().fetch)
+            answer = fetch.download(url, rules, file, most=MOST_BYTES, seconds=SECONDS)
     except fetch.FetchFailed as fault:
         raise FileRefused(
             "The register's site could not be reached, or what it sent did not arrive whole. Please try again later, "

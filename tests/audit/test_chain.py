@@ -2,14 +2,21 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import select, text
 
+from idp import worker
 from idp.audit import chain, checkpoints, log
 from idp.audit.cli import commands
 from idp.audit.models import Checkpoint, Details, Entry
+
+
+def our_key():
+    return next(chain._keys())
+
 
 FORGET = "DELETE FROM audit_details"
 
@@ -82,20 +89,21 @@ def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(work, verified, ta
     tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
     with work() as session:
         row = session.connection().execute(select(Entry.__table__).where(Entry.position == 5)).one()
-        forged = chain.link(before, 5, row)
+        forged = chain.link(before, 5, row, our_key())
     tamper("UPDATE audit_entries SET chained = :forged WHERE position = 5", forged=forged)
     assert [fault[:2] for fault in verified()] == [(6, entry_at(work, 6))]
 
 
-def forge_from(work, tamper, position):
-    """Hash everything from `position` on anew, as someone who knows our code would."""
+def forge_from(work, tamper, position, *, keyed=True):
+    """Link everything from `position` on anew, as someone with our code and our sealing key would."""
     with work() as session:
-        chained = session.scalars(select(Entry.chained).where(Entry.position == position - 1)).one()
+        key = our_key() if keyed else None
+        chained = session.scalars(select(Entry.chained).where(Entry.position == position - 1)).first() or bytes(32)
         rows = session.connection().execute(
             select(Entry.__table__).where(Entry.position >= position).order_by(Entry.position)
         ).all()  # fmt: skip
     for row in rows:
-        chained = chain.link(chained, row.position, row)
+        chained = chain.link(chained, row.position, row, key)
         tamper("UPDATE audit_entries SET chained = :chained WHERE id = :id", chained=chained, id=row.id)
 
 
@@ -201,6 +209,107 @@ def test_details_put_to_an_entry_that_had_none_are_found(work, verified, tamper)
         bare = session.execute(select(Entry.id, Entry.position).where(Entry.details_digest.is_(None))).first()
         session.add(Details(entry_id=bare.id, salt=b"x", said={"name": "Al"}))
     assert [fault[:2] for fault in verified()] == [(bare.position, bare.id)]
+
+
+def append(work, times):
+    with work():
+        for _ in range(times):
+            log.record("estab.registered", by="adm_jo")
+        chain.seal()
+
+
+class TestKeyedLinks:
+    def test_what_is_written_behind_the_newest_checkpoint_cannot_be_linked_without_our_key(
+        self, work, verified, tamper
+    ):
+        with work():
+            chain.checkpoint()
+        append(work, 4)
+        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 11")
+        forge_from(work, tamper, 11, keyed=False)
+        assert [fault[0] for fault in verified()] == [11, 12, 13]
+        assert [fault[0] for fault in verified(from_start=False)] == [11, 12, 13]
+        assert "without our key" in verified()[0][2]
+
+    def test_an_entry_put_to_the_end_without_our_key_is_found_though_sealing_goes_on(self, work, verified, tamper):
+        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 9")
+        forge_from(work, tamper, 9, keyed=False)
+        append(work, 2)
+        assert [fault[0] for fault in verified()] == [9]
+        with work() as session:
+            assert session.scalars(select(Checkpoint)).all() == []
+
+    def test_a_chain_begun_without_keys_goes_on_keyed_and_its_beginning_is_signed(self, work, verified, tamper):
+        forge_from(work, tamper, 1, keyed=False)
+        assert [fault[0] for fault in verified()] == list(range(1, 10))
+        append(work, 2)
+        with work() as session:
+            assert session.scalars(select(Checkpoint.position)).all() == [9]
+        assert verified() == []
+        assert verified(from_start=False) == []
+        append(work, 2)
+        with work() as session:
+            assert session.scalars(select(Checkpoint.position)).all() == [9]
+
+    def test_its_unkeyed_beginning_cannot_be_rewritten_any_more(self, work, verified, tamper):
+        forge_from(work, tamper, 1, keyed=False)
+        append(work, 2)
+        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+        forge_from(work, tamper, 5, keyed=False)
+        assert {fault[0] for fault in verified()} == {9, 10, 11}
+
+    def test_a_beginning_that_was_tampered_with_is_not_signed(self, work, verified, tamper):
+        forge_from(work, tamper, 1, keyed=False)
+        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 5")
+        append(work, 1)
+        with work() as session:
+            assert session.scalars(select(Checkpoint)).all() == []
+        assert verified()
+
+    def test_a_new_sealing_key_goes_on_with_the_chain(self, work, verified, app, monkeypatch):
+        built = app.extensions["idp"]
+        sealing = {"new": b"n" * 32, **built.settings.secrets.sealing}
+        secrets = built.settings.secrets.model_copy(update={"sealing": sealing})
+        newer = built.settings.model_copy(update={"secrets": secrets})
+        monkeypatch.setitem(app.extensions, "idp", type(built)(newer, built.sealer, built.passwords))
+        append(work, 3)
+        assert verified() == []
+
+
+class TestExportedCheckpoints:
+    @pytest.fixture
+    def file(self, app, monkeypatch, scratch):
+        built, path = app.extensions["idp"], scratch / "kept" / "checkpoints"
+        audit = built.settings.audit.model_copy(update={"checkpoints": str(path)})
+        other = built.settings.model_copy(update={"audit": audit})
+        monkeypatch.setitem(app.extensions, "idp", type(built)(other, built.sealer, built.passwords))
+        return path
+
+    def test_the_worker_exports_and_finds_what_was_cut_off_with_its_checkpoints(self, app, work, sealed, file, tamper):
+        worker.sign_checkpoint(work)
+        append(work, 2)
+        worker.sign_checkpoint(work)
+        assert len(file.read_text().splitlines()) == 2
+        worker.verify_audit(work)
+        tamper(FORGET, "DELETE FROM audit_entries WHERE position > 9", "DELETE FROM audit_checkpoints")
+        with pytest.raises(chain.Tampered, match="cut off"):
+            worker.verify_audit(work)
+        answer = CliRunner().invoke(commands, ("verify",), obj=lambda: app)
+        assert "cut off" in answer.stdout
+
+    def test_the_worker_walks_from_the_start_each_night(self, work, sealed, file, tamper):
+        worker.sign_checkpoint(work)
+        tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 3")
+        with pytest.raises(chain.Tampered, match="position 3"):
+            worker.verify_audit(work)
+        (job,) = [job for job in worker.JOBS if job.run is worker.verify_audit]
+        assert job.every == timedelta(days=1)
+
+    def test_a_line_in_the_file_that_we_did_not_sign_is_told(self, work, sealed, file):
+        worker.sign_checkpoint(work)
+        file.write_text("audit1.1.1.aa.k.s\n")
+        with pytest.raises(checkpoints.NotACheckpoint):
+            worker.verify_audit(work)
 
 
 class TestCheckpoints:

@@ -5,7 +5,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.foundation.web import brand
 
 CSS = (ROOT / "idp/static/app.css").read_text(encoding="utf-8")

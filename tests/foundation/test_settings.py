@@ -1,18 +1,21 @@
 import base64
 import os
+import tomllib
 from typing import Any
 
 import pytest
 
-from idp.foundation import settings
+from idp.foundation import production, settings
+from idp.foundation.setting_types import ROOT
 
 PRODUCTION: dict[str, Any] = {
     "environment": "production",
     "server": {"issuer": "https://id.schools.example", "log_format": "json"},
     "mail": {"channel": "smtp"},
-    "sms": {"channel": "http"},
+    "sms": {"channel": "http", "gateway_url": "https://sms.schools.example/messages"},
     "throttle": {"factor": 1},
     "fetch": {"allow_loopback": False},
+    "keys": {"publish_before": 600},
 }
 
 
@@ -105,3 +108,194 @@ def test_the_example_for_production_needs_only_secrets(monkeypatch):
     assert all("  secrets." in line for line in str(bad.value).splitlines()[1:])
 
     assert settings.load(secrets=keys()).server.workers == 2
+
+
+def faults_of(**differs):
+    """What is wrong with settings for production that differ so, a line each."""
+    merged = {name: {**PRODUCTION[name]} if isinstance(PRODUCTION[name], dict) else PRODUCTION[name]
+              for name in PRODUCTION}  # fmt: skip
+    for name, values in {"secrets": keys(), **differs}.items():
+        merged[name] = {**merged.get(name, {}), **values}
+    try:
+        settings.load(**merged)
+    except settings.BadSettings as bad:
+        return [line.strip() for line in str(bad).splitlines()[1:]]
+    return []
+
+
+def base(key):
+    return base64.b64encode(key).decode()
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("issuer", "says"),
+        [
+            ("https://id.schools.example/idp", "must not have a path"),
+            ("https://ID.schools.example", "must be spelled https://id.schools.example"),
+            ("HTTPS://id.schools.example", "must be spelled https://id.schools.example"),
+            ("https://id.schools.example:443", "must be spelled https://id.schools.example"),
+            ("https://id.schools.example.", "must be spelled https://id.schools.example"),
+            ("https://user@id.schools.example", "user name or password"),
+            ("https://user:secret@id.schools.example", "user name or password"),
+            ("https://@id.schools.example", "user name or password"),
+            ("https://id.schools.example?x=1", "query"),
+            ("https://id.schools.example/?", "query"),
+            ("https://id.schools.example#", "fragment"),
+            ("https://id.schools.example:0", "port"),
+            ("https://id.schools.example:99999", "cannot be read"),
+            ("https://id_.schools.example", "host name"),
+            ("https://id schools.example", "character"),
+            ("https://schulen\u00e4mter.example", "host name"),
+            ("https://", "http or https address"),
+            ("//id.schools.example", "http or https address"),
+            ("ftp://id.schools.example", "http or https address"),
+            ("https://[::1", "cannot be read"),
+        ],
+    )
+    def test_an_issuer_that_cannot_work_is_refused_and_what_works_is_said(self, issuer, says):
+        (fault,) = faults_of(server={"issuer": issuer})
+        assert fault.startswith("server.issuer: ")
+        assert says in fault
+        assert "secret" not in fault
+
+    @pytest.mark.parametrize(
+        "issuer", ["https://id.schools.example", "https://id.schools.example/", "https://id.schools.example:8443"]
+    )
+    def test_an_issuer_that_works(self, issuer):
+        assert faults_of(server={"issuer": issuer}) == []
+
+    @pytest.mark.parametrize(
+        ("section", "name", "value"),
+        [
+            ("sms", "gateway_url", "http://sms.schools.example"),
+            ("sms", "gateway_url", ""),
+            ("sms", "gateway_url", "https://u:p@sms.schools.example"),
+            ("schools", "download_url", "http://register.example"),
+            ("schools", "download_url", "https://u:p@register.example"),
+            ("service", "privacy_url", "javascript:alert(1)"),
+            ("service", "accessibility_url", "schools.example/accessibility"),
+            ("service", "installer_url", "file:///setup.exe"),
+            ("service", "remote_support_url", "https://"),
+            ("service", "support_email", "somebody"),
+            ("service", "support_email", "a@b@c"),
+            ("mail", "sender", "IDaaS"),
+            ("mail", "sender", "IDaaS <nobody>"),
+            ("mail", "host", "smtp.schools.example:25"),
+            ("mail", "host", "https://smtp.schools.example"),
+            ("mail", "host", ""),
+            ("mail", "port", 0),
+            ("mail", "port", 70000),
+            ("server", "host", "127.0.0.1:5000"),
+            ("database", "url", "mysql://idp@127.0.0.1/idp"),
+            ("database", "url", "postgresql://idp@127.0.0.1/idp"),
+            ("database", "url", "idp.sqlite3"),
+            ("throttle", "storage", "localhost:6379"),
+            ("fetch", "operator_private_hosts", ["https://sms.internal"]),
+            ("fetch", "partner_private_hosts", ["10.0.0.0/8"]),
+        ],
+    )
+    def test_each_address_has_to_be_of_use(self, section, name, value):
+        faults = faults_of(**{section: {name: value}})
+        assert faults
+        assert all(fault.startswith(f"{section}.{name}") for fault in faults)
+
+    def test_hosts_are_kept_in_lower_case_without_the_trailing_dot(self):
+        loaded = settings.load(fetch={"operator_private_hosts": ["SMS.internal."]})
+        assert loaded.fetch.operator_private_hosts == ("sms.internal",)
+
+
+class TestProduction:
+    """What would start and not be safe."""
+
+    def test_the_keys_of_the_test_suite(self):
+        shipped = tomllib.loads((ROOT / "config" / "test.toml").read_text("utf-8"))["secrets"]
+        faults = faults_of(secrets=keys() | {name: shipped[name] for name in ("session", "tokens")})
+        assert [fault.split(":")[0] for fault in faults] == ["secrets.session", "secrets.tokens"]
+        assert "config/test.toml" in faults[0]
+
+    @pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32, bytes(range(8)) * 4, b"this is a sentence of 32 letters"])
+    def test_keys_that_are_not_random(self, bad):
+        (fault,) = faults_of(secrets=keys() | {"tokens": base(bad)})
+        assert fault.startswith("secrets.tokens: is not random")
+
+    def test_one_key_for_all_purposes(self):
+        one = base(os.urandom(32))
+        faults = faults_of(secrets={"session": one, "tokens": one, "sealing": {"a": one, "test": base(os.urandom(32))}})
+        assert [fault.split(":")[0] for fault in faults] == ["secrets.tokens", "secrets.sealing.a"]
+
+    @pytest.mark.parametrize(
+        ("section", "values", "named"),
+        [
+            ("server", {"trusted_proxies": 99}, "server.trusted_proxies"),
+            ("mail", {"security": "none", "username": "idp", "password": "x"}, "mail.security"),
+            ("mail", {"security": "none", "password": "x"}, "mail.security"),
+            ("sms", {"gateway_url": "http://sms.schools.example"}, "sms.gateway_url"),
+            ("tokens", {"code": 31536000}, "tokens.code"),
+            ("tokens", {"code_fapi2": 61}, "tokens.code_fapi2"),
+            ("tokens", {"access": 86400}, "tokens.access"),
+            ("tokens", {"pushed_request": 601}, "tokens.pushed_request"),
+            ("tokens", {"refresh_absolute": 400 * 86400 + 1}, "tokens.refresh_absolute"),
+            ("tokens", {"refresh_idle": 30, "refresh_absolute": 20}, "tokens.refresh_idle"),
+            ("tokens", {"skew": 3600}, "tokens.skew"),
+            ("session", {"idle": 0}, "session.idle"),
+            ("session", {"idle": 50_000}, "session.idle"),
+            ("session", {"operator_idle": 7200}, "session.operator_idle"),
+            ("throttle", {"account_guesses": 100_000}, "throttle.account_guesses"),
+            ("throttle", {"account_window": 0}, "throttle.account_window"),
+            ("keys", {"publish_before": 30, "reread": 30}, "keys.publish_before"),
+            ("database", {"busy_timeout": 0}, "database.busy_timeout"),
+            ("onboarding", {"proof_lifetime": 10 * 86400}, "onboarding.proof_lifetime"),
+            ("fetch", {"timeout": 3600.0}, "fetch.timeout"),
+        ],
+    )
+    def test_a_value_beyond_its_bounds(self, section, values, named):
+        (fault,) = faults_of(**{section: values})
+        assert fault.startswith(named)
+
+    def test_all_faults_are_named_together(self):
+        """Those of one setting, of several together, and of production."""
+        one = base(os.urandom(32))
+        faults = faults_of(
+            server={"issuer": "https://u:p@id.schools.example", "trusted_proxies": 99},
+            tokens={"code": 31536000}, mail={"security": "none", "password": "x"}, sms={"gateway_url": "http://sms"},
+            secrets={"session": one, "tokens": one, "sealing": {"a": base(bytes(32))}},
+            session={"idle": 40_000, "absolute": 30_000},
+        )  # fmt: skip
+        for name in (
+            "server.issuer", "server.trusted_proxies", "tokens.code", "mail.security", "sms.gateway_url",
+            "secrets.tokens", "secrets.sealing.a", "session.idle",
+        ):  # fmt: skip
+            assert any(fault.startswith(f"{name}:") for fault in faults), name
+
+    def test_every_number_has_both_bounds(self):
+        """A setting without them is one that nobody thought about."""
+        unbounded = {"throttle.factor"}  # production wants 1
+        found = set()
+        for section, field in settings.Settings.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, settings.Section):
+                for name, inner in field.annotation.model_fields.items():
+                    if inner.annotation in (int, float):
+                        kinds = {type(each).__name__ for each in inner.metadata}
+                        if not (kinds & {"Ge", "Gt"} and kinds & {"Le", "Lt"}):
+                            found.add(f"{section}.{name}")
+        assert found == unbounded
+
+
+class TestWarnings:
+    def test_production_is_warned_of_what_is_unusual(self, monkeypatch):
+        loaded = settings.load(**PRODUCTION, secrets=keys())
+        said = production.warnings(loaded)
+        for name in (
+            "server.trusted_proxies", "mail.security", "mail.sender", "service.privacy_url", "audit.checkpoints",
+            "database.url",
+        ):  # fmt: skip
+            assert any(warning.startswith(name) for warning in said), name
+
+    def test_nobody_else_is(self):
+        assert production.warnings(settings.load()) == []
+
+    def test_the_example_for_production_has_little_to_be_warned_of(self, monkeypatch):
+        monkeypatch.setenv("IDP_CONFIG", "config/production.example.toml")
+        said = production.warnings(settings.load(secrets=keys()))
+        assert all("example" in warning for warning in said)

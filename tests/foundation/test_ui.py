@@ -8,7 +8,7 @@ from flask import render_template, render_template_string
 from wtforms import BooleanField, Form, PasswordField, RadioField, StringField
 from wtforms.validators import InputRequired
 
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 
 TEMPLATES = ROOT / "idp/templates"
 PAGES = sorted(path for path in TEMPLATES.rglob("*.html") if path.parent.name != "mail")

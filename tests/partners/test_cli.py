@@ -6,7 +6,7 @@ import stat
 import pytest
 from click.testing import CliRunner
 
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.partners import registry
 from idp.partners.cli import clients, partners
 

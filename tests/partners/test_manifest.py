@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.partners import manifest, mis, registry, resources
 from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
 from tests.factories import a_partner

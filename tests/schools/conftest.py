@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.schools import files, refresh
 from idp.schools.gias import FileRefused
 from idp.schools.refresh import Summary

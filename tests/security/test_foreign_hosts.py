@@ -7,7 +7,8 @@ from tests.fuzz.answers import check, listening
 HOSTS = (
     "", ".", "..", "0", "a b", "evil.example", "localhost", "localhost:5000.", "localhost:5001", "localhost:5000:1",
     "[x", "[::1]:5000", "localhost:99999999", "é.example", "\xff", "localhost:5000@evil.example", "localhost:5000/..",
-    "_", "-", "localhost:5000,evil.example", "x" * 5000, "%00", "<zq9>", ":5000", "127.0.0.1:5000", "LOCALHOST:5000",
+    "_", "-", "localhost:5000,evil.example", "x" * 5000, "%00", "<zq9>", ":5000", "127.0.0.1:5000",
+    "localhost..:5000",
 )  # fmt: skip
 
 
@@ -23,6 +24,13 @@ def test_a_host_that_is_not_ours_is_refused(web, host):
                 check(answer)
                 assert answer.status_code == 400, (method, path, answer.status_code)
     heard.check([])
+
+
+@pytest.mark.parametrize("host", ["LOCALHOST:5000", "Localhost:5000", "localhost.:5000", "LocalHost.:5000"])
+def test_names_are_compared_without_case_and_trailing_dot(web, host):
+    answer = web.get("/sign-in", headers={"Host": host})
+    assert answer.status_code == 200
+    assert host not in answer.text
 
 
 @pytest.mark.parametrize("host", HOSTS)

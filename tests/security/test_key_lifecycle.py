@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from idp.foundation import clock as clocks
-from idp.foundation.settings import ROOT
+from idp.foundation.setting_types import ROOT
 from idp.keys import ring
 
 

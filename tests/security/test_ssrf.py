@@ -5,18 +5,33 @@ import io
 import socket
 import threading
 import time
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from idp.foundation.errors import Refusal
 from idp.foundation.settings import Fetch
 from idp.foundation.web import fetch
+from idp.oidc import client as clients, client_keys
+from idp.outbox.channels import http_push, sms_http
+from idp.outbox.letter import Letter, NotSent
+from idp.partners import sector
+from idp.partners.metadata import InvalidClientMetadata
+from idp.schools import download
 from tests.answering import answering
+from tests.factories import a_client
 from tests.fuzz.answers import listening
 
-STRICT = Fetch(timeout=60, allow_loopback=False, extra_ca="", private_hosts=())
-LOCAL = Fetch(timeout=60, allow_loopback=True, extra_ca="", private_hosts=())
-IMPATIENT = Fetch(timeout=1, allow_loopback=True, extra_ca="", private_hosts=())
+
+def a_way(*, ours=(), theirs=(), **differs):
+    """How partners' addresses are fetched."""
+    return fetch.for_partner(Fetch(operator_private_hosts=ours, partner_private_hosts=theirs, **differs))
+
+
+STRICT = a_way(timeout=60, allow_loopback=False, extra_ca="")
+LOCAL = a_way(timeout=60, allow_loopback=True, extra_ca="")
+IMPATIENT = a_way(timeout=1, allow_loopback=True, extra_ca="")
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +180,72 @@ def test_what_a_server_sends_in_place_of_headers_is_not_quoted_in_our_log(app):
         server.says = OK + b"\x00: <zq9>" + b"x" * 60_000 + b"\r\n\r\nabc"
         assert fetch.get(server.url, LOCAL).body == b"abc"
     heard.check(["<zq9>"])
+
+
+class TestPrivateHosts:
+    """Two lists: a host that is opened to our own addresses is not opened to those that partners register."""
+
+    HOSTS = Fetch(
+        timeout=1, allow_loopback=False, extra_ca="",
+        operator_private_hosts=("gateway.internal",), partner_private_hosts=("partner.internal",),
+    )  # fmt: skip
+
+    @pytest.fixture(autouse=True)
+    def private(self, monkeypatch):
+        """Every name leads to a private address where nothing answers."""
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: found)
+
+    @pytest.mark.parametrize(
+        ("rules", "host", "opened"),
+        [
+            (fetch.for_operator(HOSTS), "gateway.internal", True),
+            (fetch.for_operator(HOSTS), "gateway.internal.", True),
+            (fetch.for_operator(HOSTS), "GATEWAY.internal", True),
+            (fetch.for_operator(HOSTS), "partner.internal", False),
+            (fetch.for_partner(HOSTS), "partner.internal", True),
+            (fetch.for_partner(HOSTS), "gateway.internal", False),
+            (fetch.for_partner(HOSTS), "gateway.internal.", False),
+            (fetch.for_partner(HOSTS), "x.partner.internal", False),
+        ],
+    )
+    def test_each_opens_its_own_hosts_only(self, rules, host, opened):
+        with pytest.raises(fetch.FetchFailed) as fault:
+            fetch.get(f"https://{host}:1/", rules)
+        assert ("not public" in str(fault.value)) is not opened
+
+    def test_whose_list_counts_where(self, app, work, monkeypatch):
+        """Every place that goes out, and by which rules it does."""
+        used = {}
+        for name in ("get", "post", "download"):
+
+            def note(url, rules, *_args, **_more):
+                used[url] = rules.private_hosts
+                raise fetch.FetchFailed("noted")
+
+            monkeypatch.setattr(fetch, name, note)
+        settings = app.extensions["idp"].settings.model_copy(
+            update={
+                "fetch": self.HOSTS,
+                "sms": app.extensions["idp"].settings.sms.model_copy(update={"gateway_url": "https://sms"}),
+            }
+        )
+        built = app.extensions["idp"]
+        monkeypatch.setitem(app.extensions, "idp", type(built)(settings, built.sealer, built.passwords))
+        letter = Letter("m", "event", "x", "https://push", datetime.now(UTC), "", "{}", "")
+        for channel in (sms_http, http_push):
+            with channel.opened(settings) as send, contextlib.suppress(NotSent):
+                send(letter)
+        with work():
+            client = clients.find(a_client(jwks_uri="https://jwks").id)
+            assert client is not None
+            client_keys.of(client, "x")
+            with contextlib.suppress(Refusal), download.at("https://register"):
+                pass
+            with contextlib.suppress(InvalidClientMetadata):
+                sector.check("https://sector", ["https://a.example/cb"])
+        ours, theirs = {"gateway.internal"}, {"partner.internal"}
+        assert used == {
+            "https://sms": ours, "https://register": ours,
+            "https://push": theirs, "https://jwks": theirs, "https://sector": theirs,
+        }  # fmt: skip

@@ -98,6 +98,12 @@ def _behind_proxies(inside: Any, hops: int, header: str) -> Any:
     return passed
 
 
+def _plain(host: str) -> str:
+    """A `Host` header in lower case and without the name's trailing dot, as names are compared (RFC 3986 §6.2.2.1)."""
+    name, colon, port = host.lower().partition(":")
+    return name.removesuffix(".") + colon + port
+
+
 def configure(app: Flask, settings: Settings) -> None:
     """Put the door around `app`: scheme and address as the settings say, an id, and the headers of the house."""
     wsgi: Any = app.wsgi_app
@@ -111,8 +117,8 @@ def configure(app: Flask, settings: Settings) -> None:
     def passed(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         named = secrets.token_hex(8)
         environ["wsgi.url_scheme"], environ[REQUEST_ID], environ[BEGAN] = scheme, named, time.monotonic()
-        if environ.get("HTTP_HOST") not in hosts:
-            environ["HTTP_HOST"] = NOBODY
+        if (host := environ.get("HTTP_HOST", "")) not in hosts:
+            environ["HTTP_HOST"] = settings.server.host_name if _plain(host) in hosts else NOBODY
 
         def start(status: str, headers: Headers, fault: Any = None) -> Callable[[bytes], object]:
             return start_response(status, [*dressed(headers, always), ("X-Request-ID", named)], fault)

@@ -44,20 +44,38 @@ class Answer:
     body: bytes = b""
 
 
-def get(url: str, rules: Fetch, *, accept: str = "application/json", most: int = DOCUMENT) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How to go out, and which hosts may have a private address."""
+
+    fetch: Fetch
+    private_hosts: frozenset[str]
+
+
+def for_operator(rules: Fetch) -> Rules:
+    """For addresses that the settings or an operator name."""
+    return Rules(rules, frozenset(rules.operator_private_hosts))
+
+
+def for_partner(rules: Fetch) -> Rules:
+    """For addresses that a partner's client registered."""
+    return Rules(rules, frozenset(rules.partner_private_hosts))
+
+
+def get(url: str, rules: Rules, *, accept: str = "application/json", most: int = DOCUMENT) -> Answer:
     """GET a small document. Raises `FetchFailed`; any status comes back as it is."""
     with _asked("GET", url, rules, headers={"Accept": accept}) as (response, until):
         return Answer(response.status, _lower(response), b"".join(_read(response, until, most)))
 
 
-def post(url: str, rules: Fetch, *, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Answer:
+def post(url: str, rules: Rules, *, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Answer:
     """POST `body` and read a small answer. Raises `FetchFailed`."""
     sent = {"Content-Type": content_type, **(headers or {})}
     with _asked("POST", url, rules, headers=sent, body=body) as (response, until):
         return Answer(response.status, _lower(response), b"".join(_read(response, until, DOCUMENT)))
 
 
-def download(url: str, rules: Fetch, to: BinaryIO, *, most: int, seconds: float = 300.0) -> Answer:
+def download(url: str, rules: Rules, to: BinaryIO, *, most: int, seconds: float = 300.0) -> Answer:
     """GET something large into `to`, at most `most` bytes within `seconds`. Raises `FetchFailed`."""
     with _asked("GET", url, rules, headers={"Accept": "*/*"}, seconds=seconds) as (response, until):
         if response.status == 200:
@@ -71,7 +89,7 @@ def download(url: str, rules: Fetch, to: BinaryIO, *, most: int, seconds: float 
 
 
 @contextmanager
-def _asked(method: str, url: str, rules: Fetch, **more: Any) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:
+def _asked(method: str, url: str, rules: Rules, **more: Any) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:
     """The answer, and until when (monotonic seconds) it must be read. A request that waits for it steps aside."""
     with admission.aside(), _sent(method, url, rules, **more) as found:
         yield found
@@ -79,10 +97,10 @@ def _asked(method: str, url: str, rules: Fetch, **more: Any) -> Iterator[tuple[u
 
 @contextmanager
 def _sent(
-    method: str, url: str, rules: Fetch, *, headers: Mapping[str, str], body: bytes | None = None,
+    method: str, url: str, rules: Rules, *, headers: Mapping[str, str], body: bytes | None = None,
     seconds: float | None = None,
 ) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:  # fmt: skip
-    seconds = seconds or rules.timeout
+    seconds = seconds or rules.fetch.timeout
     until = time.monotonic() + seconds
     address = _checked(url, rules)
     parts = urlsplit(url)
@@ -90,7 +108,7 @@ def _sent(
     target = parts.path or "/"
     if parts.query:
         target += f"?{parts.query}"
-    timeout = urllib3.Timeout(total=rules.timeout)
+    timeout = urllib3.Timeout(total=rules.fetch.timeout)
     sent = {"Host": parts.netloc, "User-Agent": "IDaaS", **headers}
     try:
         with _Line(seconds) as line:
@@ -98,7 +116,7 @@ def _sent(
             if parts.scheme == "https":
                 pool = _SecurePool(
                     address, port, timeout=timeout, retries=False, server_hostname=host, assert_hostname=host,
-                    cert_reqs="CERT_REQUIRED", ca_certs=rules.extra_ca or None, line=line,
+                    cert_reqs="CERT_REQUIRED", ca_certs=rules.fetch.extra_ca or None, line=line,
                 )  # fmt: skip
             else:
                 pool = _PlainPool(address, port, timeout=timeout, retries=False, line=line)
@@ -171,7 +189,7 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _HeldSecurely
 
 
-def _checked(url: str, rules: Fetch) -> str:
+def _checked(url: str, rules: Rules) -> str:
     """The address to connect to, or `FetchFailed` where we will not go."""
     try:
         parts = urlsplit(url)
@@ -186,10 +204,10 @@ def _checked(url: str, rules: Fetch) -> str:
     except (OSError, UnicodeError) as fault:
         raise FetchFailed(f"{url}: the name is not known") from fault
     addresses = [str(entry[4][0]) for entry in found]
-    loopback = rules.allow_loopback and all(ipaddress.ip_address(each).is_loopback for each in addresses)
+    loopback = rules.fetch.allow_loopback and all(ipaddress.ip_address(each).is_loopback for each in addresses)
     if parts.scheme != "https" and not (loopback and parts.scheme == "http"):
         raise FetchFailed(f"{url}: not https")
-    if not (loopback or host in rules.private_hosts or all(_is_public(each) for each in addresses)):
+    if not (loopback or host.rstrip(".") in rules.private_hosts or all(_is_public(each) for each in addresses)):
         raise FetchFailed(f"{url}: leads to an address that is not public")
     return addresses[0]
 

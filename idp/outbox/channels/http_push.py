@@ -18,7 +18,8 @@ def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
     def push(letter: Letter) -> None:
         body = letter.text.encode("ascii")
         try:
-            answer = fetch.post(letter.to, settings.fetch, body=body, content_type=letter.content_type)
+            rules = fetch.for_partner(settings.fetch)
+            answer = fetch.post(letter.to, rules, body=body, content_type=letter.content_type)
         except fetch.FetchFailed as fault:
             raise Later(f"not delivered: {fault}") from fault
         if answer.status == 400:

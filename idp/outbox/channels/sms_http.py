@@ -12,7 +12,7 @@ from idp.outbox.letter import Later, Letter, Refused, Unreachable
 @contextmanager
 def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
     """The gateway of `sms.gateway_url`; the message's id goes along, so that one sent twice can be known."""
-    sms = settings.sms
+    sms, rules = settings.sms, fetch.for_operator(settings.fetch)
 
     def hand_over(letter: Letter) -> None:
         body = json.dumps({"to": letter.to, "from": sms.sender, "text": letter.text}).encode()
@@ -20,9 +20,7 @@ def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
         if token := sms.gateway_token.get_secret_value():
             headers["Authorization"] = f"Bearer {token}"
         try:
-            answer = fetch.post(
-                sms.gateway_url, settings.fetch, body=body, content_type="application/json", headers=headers
-            )
+            answer = fetch.post(sms.gateway_url, rules, body=body, content_type="application/json", headers=headers)
         except fetch.FetchFailed as fault:
             raise Unreachable("the gateway does not answer") from fault
         _judge(answer.status)

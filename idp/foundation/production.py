@@ -1,0 +1,101 @@
+"""What a combination of settings must not be: anywhere, or in production; and what `idp doctor` warns of there."""
+
+import tomllib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from idp.foundation.setting_types import ROOT, key
+
+if TYPE_CHECKING:
+    from idp.foundation.settings import Settings
+
+SHIPPED: Final = ("development.toml", "test.toml")
+"""Files of the project with keys in them, which everyone has."""
+FEWEST_BYTES: Final = 16
+"""Different bytes in a key; 32 random bytes have 30 on average."""
+
+
+def inconsistent(settings: "Settings") -> list[str]:
+    """What cannot work in any environment."""
+    session, tokens = settings.session, settings.tokens
+    checks = {
+        "session.idle: must not be longer than session.absolute": session.idle > session.absolute,
+        "session.operator_idle: must not be longer than session.absolute": session.operator_idle > session.absolute,
+        "tokens.refresh_idle: must not be longer than tokens.refresh_absolute": tokens.refresh_idle
+        > tokens.refresh_absolute,
+        'sms.gateway_url: must be set for sms.channel = "http"': settings.sms.channel == "http"
+        and not settings.sms.gateway_url,
+        'mail.host: must be set for mail.channel = "smtp"': settings.mail.channel == "smtp" and not settings.mail.host,
+        "throttle.storage: several workers need redis://": settings.server.workers > 1
+        and settings.throttle.storage.startswith("memory"),
+        "server.workers: SQLite is for one": settings.server.workers > 1 and settings.database.url.startswith("sqlite"),
+    }
+    return [fault for fault, there in checks.items() if there]
+
+
+def unfit(settings: "Settings") -> list[str]:
+    """What production may not have (security.md S40)."""
+    mail = settings.mail
+    checks = {
+        "server.issuer: must be https": not settings.server.is_https,
+        "mail.channel: must be smtp": mail.channel != "smtp",
+        "mail.security: must be starttls or tls where there is a password, which would be sent in the open":
+            mail.security == "none" and bool(mail.username or mail.password.get_secret_value()),
+        "sms.channel: must be http": settings.sms.channel != "http",
+        "sms.gateway_url: must be https": not settings.sms.gateway_url.startswith("https://"),
+        "schools.download_url: must be https": not settings.schools.download_url.startswith("https://"),
+        "fetch.allow_loopback: is for tests": settings.fetch.allow_loopback,
+        "fetch.extra_ca: is for tests": bool(settings.fetch.extra_ca),
+        "throttle.factor: must be 1": settings.throttle.factor != 1,
+        "keys.publish_before: must be longer than keys.reread, or a new key signs before processes know it":
+            settings.keys.publish_before <= settings.keys.reread,
+    }  # fmt: skip
+    return [fault for fault, there in checks.items() if there] + list(_bad_keys(settings))
+
+
+def _bad_keys(settings: "Settings") -> Iterator[str]:
+    secrets, shipped = settings.secrets, _shipped_keys()
+    named = {"secrets.session": secrets.session, "secrets.tokens": secrets.tokens}
+    named |= {f"secrets.sealing.{name}": value for name, value in secrets.sealing.items()}
+    seen: dict[bytes, str] = {}
+    for name, value in named.items():
+        if value in shipped:
+            yield f"{name}: is a key from {shipped[value]}, which everyone has"
+        elif len(set(value)) < FEWEST_BYTES or value.isascii():
+            yield f"{name}: is not random; make one by `idp config generate-secrets`"
+        if value in seen:
+            yield f"{name}: is the same key as {seen[value]}; each needs its own"
+        seen.setdefault(value, name)
+
+
+def _shipped_keys() -> dict[bytes, str]:
+    found: dict[bytes, str] = {}
+    for name in SHIPPED:
+        secrets = tomllib.loads((ROOT / "config" / name).read_text("utf-8"))["secrets"]
+        for value in (secrets["session"], secrets["tokens"], *secrets["sealing"].values()):
+            found[key(value)] = f"config/{name}"
+    return found
+
+
+def warnings(settings: "Settings") -> list[str]:
+    """What production may have and hardly ever should; nothing elsewhere."""
+    if settings.environment != "production":
+        return []
+    server, service = settings.server, settings.service
+    checks = {
+        "server.trusted_proxies is 0: behind a proxy, all callers would count as one address":
+            server.trusted_proxies == 0,
+        "server.log_level is DEBUG: it is for a short time": server.log_level == "DEBUG",
+        "mail.security is none: mail can be read on its way": settings.mail.security == "none",
+        "mail.sender is an example": settings.mail.sender.rstrip(">").endswith(".example"),
+        "service.support_email is an example": service.support_email.endswith(".example"),
+        "service.support_phone is an example": service.support_phone.startswith("020 7946 0"),
+        "service.privacy_url is empty": not service.privacy_url,
+        "service.accessibility_url is empty": not service.accessibility_url,
+        "audit.checkpoints is empty: nothing outside the database shows that the log was cut off":
+            not settings.audit.checkpoints,
+        "fetch.partner_private_hosts is not empty: what partners register can reach into this network":
+            bool(settings.fetch.partner_private_hosts),
+        "database.url is SQLite: one process, one machine": settings.database.url.startswith("sqlite"),
+    }  # fmt: skip
+    return [warning for warning, there in checks.items() if there]
