@@ -3,12 +3,16 @@
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Select, Table, delete, func, select, tuple_
+import structlog
+from sqlalchemy import ColumnElement, CursorResult, Delete, Select, Table, delete, func, select, tuple_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from idp.foundation.database import Base, connection
+from idp.foundation.database import Base, connection, session
 
 BATCH: Final = 1000
+
+_log = structlog.get_logger("idp.worker")
 
 
 def batch(column: InstrumentedAttribute[Any], before: datetime, *only: ColumnElement[bool]) -> int:
@@ -44,5 +48,26 @@ def _table(column: InstrumentedAttribute[Any]) -> Table:
 
 
 def _delete(table: Table, keys: Select[Any]) -> int:
-    deleted = connection().execute(delete(table).where(tuple_(*table.primary_key.columns).in_(keys)))
-    return cast("CursorResult[Any]", deleted).rowcount
+    """Delete the rows with these keys; where one of them cannot be, the others, each alone."""
+    key = tuple_(*table.primary_key.columns)
+    try:
+        with session().begin_nested():
+            return _count(delete(table).where(key.in_(keys)))
+    except IntegrityError:
+        rows = session().execute(keys).all()
+        return sum(_delete_alone(table, tuple(row)) for row in rows)
+
+
+def _delete_alone(table: Table, key: tuple[Any, ...]) -> int:
+    """Delete one row; 0, and a line in the log, where something still refers to it."""
+    try:
+        with session().begin_nested():
+            same = (column == value for column, value in zip(table.primary_key.columns, key, strict=True))
+            return _count(delete(table).where(*same))
+    except IntegrityError as fault:
+        _log.error("row set aside", name=table.name, because=type(fault).__name__)
+        return 0
+
+
+def _count(statement: Delete) -> int:
+    return cast("CursorResult[Any]", connection().execute(statement)).rowcount

@@ -18,7 +18,6 @@ from sqlalchemy import ColumnElement, Exists, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from idp.foundation import clock, runtime
-from idp.foundation.crypto import CannotUnseal
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
 from idp.outbox import channels, events, post
@@ -53,7 +52,7 @@ class OfNoUse(Refusal):
     """Its link or code has expired, and sending it would only confuse."""
 
     code, status = "message_expired", 409
-    says = "What this message says has expired. Please start what it was about again."
+    says = "What this message says has expired or is gone. Please start what it was about again."
 
 
 def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -88,7 +87,11 @@ def retry(message_id: str) -> None:
     message, now = session().get(Message, message_id), clock.now()
     if message is None or message.failed_at is None:
         raise NoSuchFailure(because=message_id)
-    if message.sealed is None or (message.expires_at is not None and message.expires_at <= now):
+    if (
+        message.sealed is None
+        or message.recipient is None
+        or (message.expires_at is not None and message.expires_at <= now)
+    ):
         raise OfNoUse(because=message_id)
     message.failed_at, message.due_at, message.attempts = None, now, 0
     message.give_up_at = now + timedelta(hours=runtime.settings().outbox.give_up_hours)
@@ -116,15 +119,20 @@ def _leased(kind: str) -> Sequence[Letter]:
 
 
 def _opened(message: Message, now: datetime) -> Letter | None:
-    """What is to be sent; None if it is of no use any more, or cannot be read, and so has failed."""
+    """What is to be sent; None if it is of no use any more, or cannot be read, and so has failed.
+
+    Whatever is wrong with one row, those behind it are sent.
+    """
     if message.expires_at is not None and message.expires_at <= now:
         message.failed_at, message.last_error = now, "expired"
         message.sealed = message.recipient = None  # nobody needs the link or code that is in it
         return None
     try:
         return post.opened(message)
-    except CannotUnseal as fault:
+    except Exception as fault:  # noqa: BLE001  a key that is gone, a body that is missing or malformed
         message.failed_at, message.last_error = now, f"cannot be opened: {fault}"
+        message.attempts += 1
+        _log.error("set aside", kind=message.kind, name=message.name, row=message.id, because=type(fault).__name__)
         return None
 
 

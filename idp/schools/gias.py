@@ -58,7 +58,7 @@ _WEBSITE = re.compile(
 _BESIDE_DIGITS = str.maketrans("", "", " ()./-")
 
 
-OddKind = Literal["unreadable", "unknown_code"]
+OddKind = Literal["unreadable", "unknown_code", "left_out"]
 
 
 class FileRefused(Refusal):
@@ -91,6 +91,13 @@ class Line:
         return blake2b("\x1f".join(self.values).encode(), digest_size=16, salt=_READ_AS).digest()
 
 
+_ODD: Final[dict[OddKind, str]] = {
+    "unknown_code": "a code we do not know, kept",
+    "unreadable": "could not be read, left empty",
+    "left_out": "could not be taken, so this school stays as it was",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Oddity:
     """Something in a line that we could not take as it stands."""
@@ -101,7 +108,7 @@ class Oddity:
     value: str
 
     def __str__(self) -> str:
-        what = "a code we do not know, kept" if self.kind == "unknown_code" else "could not be read, left empty"
+        what = _ODD[self.kind]
         return f"URN {self.urn}: {self.label} “{self.value}”: {what}"
 
 

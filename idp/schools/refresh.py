@@ -215,9 +215,13 @@ def _take(chunk: list[Line], its: _Import) -> None:
         _rewrite(differing, its)
 
 
-def _values(line: Line, its: _Import) -> dict[str, Any]:
-    """A school's row as `line` has it."""
-    kept, odd = gias.school(line)
+def _values(line: Line, its: _Import) -> dict[str, Any] | None:
+    """A school's row as `line` has it; None for a line we cannot make one of, which is noted and keeps no other."""
+    try:
+        kept, odd = gias.school(line)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as fault:
+        its.told.note([gias.Oddity("left_out", line.urn, type(fault).__name__, str(fault))])
+        return None
     its.told.note(odd)
     kept["name_key"] = words.fold(kept["name"])
     kept["last_seen_in"] = its.id
@@ -226,7 +230,9 @@ def _values(line: Line, its: _Import) -> dict[str, Any]:
 
 
 def _add(lines: list[Line], its: _Import) -> None:
-    rows = [_values(line, its) for line in lines]
+    rows = [row for line in lines if (row := _values(line, its))]
+    if not rows:
+        return
     columns = ("first_seen_in", *rows[0])
     bulk.add(SCHOOLS, columns, [(its.id, *row.values()) for row in rows])
     newest = select(SCHOOLS.c.register_id, SCHOOLS.c.id).where(SCHOOLS.c.last_seen_in == its.id)
@@ -239,8 +245,10 @@ def _add(lines: list[Line], its: _Import) -> None:
 
 
 def _rewrite(lines: Mapping[int, Line], its: _Import) -> None:
-    olds = session().execute(select(SCHOOLS).where(SCHOOLS.c.id.in_(list(lines)))).all()
-    news = {school: _values(line, its) for school, line in lines.items()}
+    news = {school: row for school, line in lines.items() if (row := _values(line, its))}
+    if not news:
+        return
+    olds = session().execute(select(SCHOOLS).where(SCHOOLS.c.id.in_(list(news)))).all()
     changes = [change for old in olds if (change := _change(old, news[old.id], its))]
     columns: dict[str, Any] = {name: bindparam(name) for name in next(iter(news.values()))}
     rewrite = update(SCHOOLS).where(SCHOOLS.c.id == bindparam("its_id")).values(columns)

@@ -1,0 +1,169 @@
+"""S51: a row that cannot be read or deleted is set aside, counted and told; those behind it are served."""
+
+from contextlib import nullcontext
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from idp import doctor, worker
+from idp.audit import chain, log
+from idp.audit.models import Entry
+from idp.foundation import clock as clocks
+from idp.foundation.web import transactions
+from idp.jobs import lease
+from idp.jobs.models import Job
+from idp.outbox import channels, deliver, overview, post
+from idp.outbox.models import Message
+from idp.schools import gias
+from idp.schools.models import School
+from tests.audit.conftest import tamper
+from tests.factories import a_school
+from tests.schools.conftest import sample, take
+from tests.test_worker import a_proof, a_registration
+
+__all__ = ["sample", "take", "tamper"]
+
+
+@pytest.fixture
+def todo(app):
+    return partial(transactions.work, app)
+
+
+class TestOutbox:
+    @pytest.fixture
+    def messages(self, work):
+        """Three messages, of which the first is wrong in the way that the test says."""
+        with work():
+            facts = {"to": "https://partner.example/logout", "client": "c", "sub": "x"}
+            return [post.event("logout", **facts) for _ in range(3)]
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"sealed": None}, {"recipient": None}, {"sealed": ""}, {"sealed": "nonsense"}, {"sealed": "gone.AAAA"},
+            {"sealed": "test.AAAA"},
+        ],
+    )  # fmt: skip
+    def test_a_message_that_cannot_be_opened_is_set_aside_and_the_others_leave(
+        self, work, todo, messages, wrong, monkeypatch, caplog
+    ):
+        with work() as session:
+            for name, value in wrong.items():
+                setattr(session.get_one(Message, messages[0]), name, value)
+            session.get_one(Message, messages[0]).due_at -= timedelta(hours=1)
+        sent: list[Any] = []
+        monkeypatch.setattr(channels, "opened", partial(_taking, sent))
+        monkeypatch.setattr(deliver.events, "made", lambda letter: letter)
+        for _ in range(3):
+            deliver.run_once(todo, "event")
+        assert [letter.id for letter in sent] == messages[1:]
+        with work():
+            (failed,) = overview.failed()
+            assert (failed.id, failed.attempts) == (messages[0], 1)
+            assert str(failed.last_error).startswith("cannot be opened")
+            told = [finding.says for finding in doctor.outbox(None)]
+        assert any("1 messages failed" in says for says in told)
+        assert "set aside" in caplog.text
+
+    def test_one_without_its_words_is_not_retried(self, work, todo, messages):
+        with work() as session:
+            session.get_one(Message, messages[0]).recipient = None
+            session.get_one(Message, messages[0]).failed_at = clocks.now()
+        with work(), pytest.raises(deliver.OfNoUse):
+            deliver.retry(messages[0])
+
+
+def _taking(sent, _kind, _settings):
+    return nullcontext(sent.append)
+
+
+class TestAuditChain:
+    def test_an_entry_that_cannot_be_read_keeps_no_other_out_of_the_chain(self, work, tamper, caplog):
+        with work() as session:
+            if session.get_bind().dialect.name == "postgresql":
+                pytest.skip("PostgreSQL keeps no JSON that is none")
+            chain.seal()
+            log.record("estab.registered", by="adm_jo")
+            bad = session.scalar(select(func.max(Entry.id)))
+        tamper("UPDATE audit_entries SET facts = '{' WHERE id = :id", id=bad)
+        with work() as session:
+            for _ in range(3):
+                log.record("estab.registered", by="adm_jo")
+            assert chain.seal() == 3
+            assert chain.verify(from_start=True).waiting == 1
+            waiting = select(Entry.id).where(Entry.position.is_(None))
+            assert session.scalars(waiting).all() == [bad]
+        assert "audit entry set aside" in caplog.text
+
+
+class TestRegister:
+    def test_a_line_that_no_school_can_be_made_of_keeps_no_other(self, take, sample, monkeypatch, work):
+        made = gias.school
+
+        def fails(line):
+            if line.urn == "900001":
+                raise ValueError("what nobody foresaw")
+            return made(line)
+
+        monkeypatch.setattr(gias, "school", fails)
+        first = take(sample)
+        assert (first.rows, first.added) == (300, 299)
+        assert [(odd.kind, odd.urn) for odd in first.oddities if odd.kind == "left_out"] == [("left_out", "900001")]
+        monkeypatch.setattr(gias, "school", made)
+        assert take(sample).added == 1
+        monkeypatch.setattr(gias, "school", fails)
+        for row in sample:
+            row["EstablishmentName"] += " II"
+        second = take(sample)
+        assert (second.changed, second.left) == (299, 0)
+        with work() as session:
+            names = session.scalars(select(School.name).where(School.name.not_like("% II"))).all()
+        assert len(names) == 1
+
+
+class TestCleaning:
+    def test_a_row_that_cannot_be_deleted_keeps_no_other(self, work, todo, monkeypatch, caplog):
+        rule = worker.Kept(worker.Registration.expires_at, "expired")
+        monkeypatch.setattr(worker, "RETENTION", (rule,))
+        with work() as session:
+            school, past = a_school(), clocks.now() - timedelta(days=30)
+            for name in ("held", "free", "also-free"):
+                session.add(a_registration(name, school, expires_at=past))
+                session.flush()
+            session.add(a_proof("held"))
+        worker.clean(todo)
+        with work() as session:
+            assert session.scalars(select(worker.Registration.id)).all() == ["held"]
+        assert "row set aside" in caplog.text
+
+
+class TestJobs:
+    def test_a_job_whose_row_is_wrong_keeps_no_other(self, work, todo, monkeypatch, caplog):
+        take, done = lease.take, []
+
+        def wrong(name, **more):
+            if name == worker.JOBS[0].name:
+                raise ValueError("its row is wrong")
+            return take(name, **more)
+
+        monkeypatch.setattr(lease, "take", wrong)
+        monkeypatch.setattr(worker, "_do", lambda job, _me, _work: done.append(job.name))
+        worker._jobs("me", todo)
+        assert done == [job.name for job in worker.JOBS[1:]]
+        assert "its row is wrong" in caplog.text
+
+    def test_a_job_that_fails_is_told_by_doctor_and_keeps_no_other(self, work, todo, monkeypatch):
+        def fails(_work):
+            raise ValueError("one row")
+
+        jobs = (worker.Job("bad", timedelta(hours=1), timedelta(minutes=1), fails), worker.JOBS[-1])
+        monkeypatch.setattr(worker, "JOBS", jobs)
+        worker._jobs("me", todo)
+        with work() as session:
+            assert session.get_one(Job, "bad").fault == "ValueError: one row"
+            assert session.get_one(Job, worker.JOBS[-1].name).fault is None
+            told = {finding.what: finding.says for finding in doctor.worker(None)}
+        assert "one row" in told["job bad"]
