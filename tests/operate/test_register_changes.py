@@ -8,7 +8,7 @@ from sqlalchemy import select
 from idp import worker
 from idp.foundation import clock as clocks
 from idp.operate import register_changes
-from idp.schools.models import RegisterImport, SchoolChange
+from idp.schools.models import SchoolChange
 from idp.signin import operators
 from tests.factories import a_school, an_estab
 
@@ -29,15 +29,11 @@ def changed(work, clock):
             its = a_school(**school)
             if state:
                 an_estab(its, state=state)
-            run = RegisterImport(
-                source="x", imported_at=clocks.now(), dated=None, newest_change_on=None, rows=1, added=0, changed=0,
-                closed=0, reopened=0, left=0, details={},
-            )  # fmt: skip
-            session.add(run)
-            session.flush()
             for _ in range(times):
                 session.add(
-                    SchoolChange(school_id=its.id, import_id=run.id, kind=kind, details=details or {}, told_at=None)
+                    SchoolChange(
+                        school_id=its.id, import_id=its.last_seen_in, kind=kind, details=details or {}, told_at=None
+                    )
                 )
 
     return change

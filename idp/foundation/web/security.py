@@ -29,7 +29,7 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 SIGNED_OUT: Final = "You had been signed out, so nothing was sent. "
-KEPT: Final = "Sign in, check the page, and press the button again: what you typed has been kept."
+KEPT: Final = "What you typed has been kept. Sign in, check it, and press the button again."
 NOT_KEPT: Final = "Please sign in, and fill the form in again."
 
 View = Callable[..., ResponseReturnValue]
