@@ -100,7 +100,7 @@ def a_client(partner: Partner | None = None, **differs: Any) -> Client:
     partner, now = partner or a_partner(), clock.now()
     values: dict[str, Any] = {
         "id": f"client-{next(_numbers)}", "partner_id": partner.id, "client_name": "Assembly",
-        "client_uri": "https://assembly.example", "logo_uri": "", "purpose": "Showing schools what their data says.",
+        "client_uri": "https://assembly.example", "purpose": "Showing schools what their data says.",
         "policy_uri": "https://assembly.example/privacy", "agreement_uri": "https://assembly.example/agreement",
         "agreement_version": "2026-01", "profile": "oidc", "redirect_uris": ["https://assembly.example/callback"],
         "post_logout_redirect_uris": ["https://assembly.example/signed-out"],

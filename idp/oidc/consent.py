@@ -24,6 +24,7 @@ from idp.foundation.web.forms import Form
 from idp.oidc import authorize, incoming, requests, server as protocol
 from idp.oidc.authorize import Step
 from idp.oidc.incoming import AUTHORIZE, Request
+from idp.onboarding import origin
 from idp.partners import registry
 from idp.partners.snapshots import AnyClient
 from idp.sharing import authorise, authority, mis
@@ -190,7 +191,7 @@ def question_page(
         ticked = _typed_ticks()
     page = render_template(
         template, form=form, question=question, client=client, person=person, school=person.estab.school,
-        ticked=ticked, back=back, **more,
+        ticked=ticked, back=back, place=origin.of_client(client.id), **more,
     )  # fmt: skip
     return make_response(page, 422 if form.errors else 200)
 

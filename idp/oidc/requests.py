@@ -16,6 +16,7 @@ from idp.foundation import clock, crypto, database, runtime
 from idp.foundation.database import Instant
 from idp.foundation.prepared import Prepared
 from idp.foundation.web import security
+from idp.foundation.web.security import Asking
 from idp.oidc import bounds, client as clients
 from idp.oidc.client import OAuthClient
 from idp.oidc.errors import StaleRequest
@@ -131,8 +132,8 @@ def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str
     return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **more})}"
 
 
-def partner_behind(path: str) -> str | None:
-    """The name of the client whose kept request waits behind a local path, if this browser may go on with it."""
+def partner_behind(path: str) -> Asking | None:
+    """The client whose kept request waits behind a local path, if this browser may go on with it."""
     parts = urlsplit(path)
     named = dict(parse_qsl(parts.query))
     client, urn = clients.find(named.get("client_id")), named.get("request_uri", "")
@@ -141,7 +142,9 @@ def partner_behind(path: str) -> str | None:
     row = _row(crypto.digest(urn.removeprefix(URN)))
     if row is None or row.client_id != client.id or row.used_at is not None or row.expires_at <= clock.now():
         return None
-    return client.registered.client_name if row.browser is not None and _is_this(row.browser) else None
+    if row.browser is None or not _is_this(row.browser):
+        return None
+    return Asking(client.registered.client_name, client.registered.partner_name)
 
 
 def _elsewhere(client: OAuthClient) -> StaleRequest:

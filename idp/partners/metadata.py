@@ -107,7 +107,6 @@ class Metadata(BaseModel):
     profile: Literal["oidc", "fapi2"] = "oidc"
     client_name: Words | Literal[""] = ""
     client_uri: Page | Literal[""] = ""
-    logo_uri: Page | Literal[""] = ""
     policy_uri: Page | Literal[""] = ""
     contacts: Annotated[list[Address], Field(max_length=10)] = []
     token_endpoint_auth_method: Method = Field(default=None, validate_default=True)

@@ -32,7 +32,8 @@ class Client(Base):
     partner_id: Mapped[str] = mapped_column(ForeignKey("partners.id"), index=True)
     client_name: Mapped[str]
     client_uri: Mapped[str]
-    logo_uri: Mapped[str]
+    logo_uri: Mapped[str] = mapped_column(default="")
+    """No longer taken and shown nowhere: a stranger's picture could be anybody's sign. The release before reads it."""
     purpose: Mapped[str]
     """What the partner uses the data for, in a school's words."""
     policy_uri: Mapped[str]

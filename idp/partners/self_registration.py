@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from idp.audit import events, log
 from idp.foundation import clock, crypto, database, scopes
 from idp.foundation.database import session
-from idp.partners import initial_tokens, registry, sector
+from idp.partners import initial_tokens, lookalikes, registry, sector
 from idp.partners.initial_tokens import Policy
 from idp.partners.metadata import CODE, REFRESH, InvalidClientMetadata, Metadata, check
 from idp.partners.models import Client, ClientSecret, InitialAccessToken, RegistrationToken
@@ -26,7 +26,7 @@ ISSUED: Final = (
 )  # fmt: skip
 """What only we say: it must not stand in a PUT (RFC 7592 §2.2)."""
 TOLD: Final = (
-    "client_name", "client_uri", "logo_uri", "policy_uri", "contacts", "token_endpoint_auth_method",
+    "client_name", "client_uri", "policy_uri", "contacts", "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg", "redirect_uris", "post_logout_redirect_uris", "initiate_login_uri",
     "backchannel_logout_uri", "jwks", "jwks_uri", "id_token_signed_response_alg", "userinfo_signed_response_alg",
     "request_object_signing_alg", "authorization_signed_response_alg", "introspection_signed_response_alg",
@@ -145,9 +145,13 @@ def _checked(policy: Policy, asked: Mapping[str, Any]) -> dict[str, Any]:
     chosen = _scopes(policy, asked.get("scope"), wanted.grant_types)
     if wanted.initiate_login_uri and not wanted.initiate_login_uri.startswith("https:"):
         raise InvalidClientMetadata([("initiate_login_uri", "must be https")])
+    columns = wanted.columns()
+    if wanted.client_name:
+        lookalikes.check_name(wanted.client_name, policy.partner_id)
+    lookalikes.check_sector(columns["sector_identifier"], policy.partner_id)
     database.let_go()
     sector.check(wanted.sector_identifier_uri, wanted.redirect_uris)
-    columns = wanted.columns() | {
+    columns |= {
         "client_name": wanted.client_name or policy.partner_name,
         "jwks": None if wanted.jwks is None else {"keys": wanted.jwks["keys"]},
     }

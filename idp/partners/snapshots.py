@@ -28,7 +28,6 @@ class Snapshot:
     partner_website: str
     client_name: str
     client_uri: str
-    logo_uri: str
     purpose: str
     policy_uri: str
     agreement_uri: str

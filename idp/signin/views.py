@@ -9,6 +9,7 @@ from idp.estabs import people
 from idp.foundation import runtime
 from idp.foundation.errors import Refusal, TooManyRequests
 from idp.foundation.web import admission, pages, security, throttle
+from idp.foundation.web.security import Asking
 from idp.foundation.web.throttle import limiter
 from idp.signin import devices, operator_views, password, people_views, session
 from idp.signin.forms import SignIn
@@ -81,7 +82,7 @@ def _page(form: SignIn, back: str, *, status: int | None = None) -> Response:
     )
 
 
-def _partner_behind(back: str) -> str | None:
+def _partner_behind(back: str) -> Asking | None:
     """Whose request waits there, if any; the forms of this answer may then lead to them."""
     partner = security.partner_behind(back)
     if partner is not None:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from idp.audit.models import Entry
 from idp.partners import initial_tokens, registry
 from idp.partners.models import Client, InitialAccessToken, Partner, RegistrationToken
+from tests import factories
 from tests.oidc.registering import METADATA, Registrar, an_initial_token, bearer, metadata, path_of
 from tests.oidc.support import Partner as Caller, authorised
 
@@ -257,7 +258,7 @@ def test_a_wrong_redirect_uri_is_said_to_be_one(registrar, uri):
         {"backchannel_logout_uri": "http://reports.example/bcl"}, {"backchannel_logout_session_required": "yes"},
         {"subject_type": "pairwise", "redirect_uris": ["https://a.example/cb", "https://b.example/cb"]},
         {"sector_identifier_uri": "http://127.0.0.1:1/nobody"}, {"contacts": "me"}, {"client_name": 5},
-        {"client_name": "\ud800"}, {"logo_uri": "javascript:alert(1)"}, {"scope": 5}, {"scope": "openid nonsense"},
+        {"client_name": "\ud800"}, {"client_uri": "javascript:alert(1)"}, {"scope": 5}, {"scope": "openid nonsense"},
         {"authorization_details_types": ["school"]}, {"require_pushed_authorization_requests": True},
         {"require_signed_request_object": True}, {"require_signed_request_object": "yes"},
         {"authorization_signed_response_alg": "none"}, {"authorization_encrypted_response_alg": "RSA-OAEP"},
@@ -376,22 +377,47 @@ def test_a_client_reads_its_registration(registrar):
     assert response.json == {name: each for name, each in made.items() if not name.startswith("client_secret")}
 
 
+def test_a_picture_and_terms_of_service_are_ignored_and_not_told_back(registrar):
+    said = registrar.registered(logo_uri="https://reports.example/logo.png", tos_uri="https://reports.example/terms")
+    assert not {"logo_uri", "tos_uri"} & said.keys()
+
+
+@pytest.mark.parametrize("name", ["IDaaS", "Cornerst\u043ene", "CORNERST0NE"])
+def test_a_name_that_looks_like_ours_or_anothers_is_refused_and_at_a_put_too(registrar, work, name):
+    with work():
+        factories.a_client(factories.a_partner(name="Stone Ltd"), client_name="Cornerstone")
+    refused = registrar.registers(client_name=name)
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_client_metadata")
+    assert refused.json["error_description"].startswith("client_name: ")
+
+    made = registrar.registered(client_name="Reports")
+    new = metadata(client_id=made["client_id"], client_name=name)
+    assert registrar.manages(made, "PUT", json=new).json["error"] == "invalid_client_metadata"
+
+
+def test_a_sector_that_is_another_partners_host_is_refused(registrar, work):
+    with work():
+        factories.a_client(factories.a_partner(), redirect_uris=["https://reports.example/theirs"])
+    refused = registrar.registers(subject_type="pairwise")
+    assert refused.json["error_description"].startswith("subject_type: ")
+
+
 def test_a_put_replaces_and_what_it_leaves_out_is_gone(registrar, work):
-    made = registrar.registered(logo_uri="https://reports.example/logo.png", post_logout_redirect_uris=[
+    made = registrar.registered(client_uri="https://reports.example", post_logout_redirect_uris=[
         "https://reports.example/out"])  # fmt: skip
     new = metadata(client_id=made["client_id"], redirect_uris=["https://reports.example/new"], client_name="New")
     response = registrar.manages(made, "PUT", json=new)
     assert response.status_code == 200
     said = response.json
     assert (said["client_name"], said["redirect_uris"]) == ("New", ["https://reports.example/new"])
-    assert "logo_uri" not in said
+    assert "client_uri" not in said
     assert "post_logout_redirect_uris" not in said
     assert "client_secret" not in said, "the one it has goes on working"
     assert said["registration_access_token"] == made["registration_access_token"]
     found = registry_client(work, made)
     assert found.redirect_uris == ("https://reports.example/new",)
     assert entries(work, "client.changed")[0].facts["fields"] == [
-        "client_name", "logo_uri", "post_logout_redirect_uris", "redirect_uris",
+        "client_name", "client_uri", "post_logout_redirect_uris", "redirect_uris",
     ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from idp.estabs.models import Estab
+from idp.foundation.web.security import Asking
 from tests.factories import PASSWORD
 
 PENDING = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
@@ -19,7 +20,7 @@ def quoted(path):
 @pytest.fixture
 def assembly_asks(app, jo):
     """A request of Assembly's waits behind this address."""
-    with mock.patch.dict(app.extensions, {"idp.partner_behind": {PENDING: "Assembly"}.get}):
+    with mock.patch.dict(app.extensions, {"idp.partner_behind": {PENDING: Asking("Assembly", "Example Ltd")}.get}):
         yield
 
 
@@ -49,6 +50,7 @@ def test_the_page_says_who_asks_and_keeps_the_request_for_those_who_register(jo,
     jo.opens(f"/sign-in?next={quoted(PENDING)}")
 
     assert "Assembly wants to connect to your school" in jo.sees
+    assert "Assembly belongs to Example Ltd." in jo.sees
     assert jo.page.find("a", id="register")["href"] == f"/register?next={quoted(PENDING)}"
     assert "form-action" not in jo.answer.headers["Content-Security-Policy"]
 

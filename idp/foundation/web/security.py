@@ -7,7 +7,7 @@ test walks the URL map for such routes.
 import secrets
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, current_app, flash, g, redirect, request, url_for
@@ -101,13 +101,20 @@ def local_path(path: str | None, otherwise: str = "/") -> str:
     return otherwise if parts.scheme or parts.netloc else path
 
 
-def partner_behind(path: str | None) -> str | None:
-    """The name of the partner whose request waits behind a local path; None where there is none.
+class Asking(NamedTuple):
+    """A partner's service whose request waits, as a page names it, and the company that stands behind it."""
+
+    name: str
+    company: str
+
+
+def partner_behind(path: str | None) -> Asking | None:
+    """The partner whose request waits behind a local path; None where there is none.
 
     The package that keeps the requests left in `app.extensions` what knows.
     """
-    name_of: Callable[[str], str | None] | None = current_app.extensions.get("idp.partner_behind")
-    return name_of(path) if name_of and path else None
+    asking: Callable[[str], Asking | None] | None = current_app.extensions.get("idp.partner_behind")
+    return asking(path) if asking and path else None
 
 
 def let_forms_leave() -> None:

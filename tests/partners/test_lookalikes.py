@@ -1,0 +1,60 @@
+"""Names that look like one another, and whose they are."""
+
+# ruff: noqa: RUF001  letters of other scripts are what this is about
+
+import pytest
+
+from idp.partners import lookalikes
+from idp.partners.metadata import InvalidClientMetadata
+from tests.factories import a_client, a_partner
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ASSEMBLY", "Аssеmbly", "Assemb1y", "A S S E M B L Y", "Assembly.", "𝐀ssembly", "Ａssembly", "Ässembly",
+        "Assernbly", "Asѕembly",
+    ],
+)  # fmt: skip
+def test_names_that_look_alike_have_one_skeleton(name):
+    assert lookalikes.skeleton(name) == lookalikes.skeleton("Assembly")
+
+
+@pytest.mark.parametrize(("one", "other"), [("Timetabler", "Timetables"), ("Oak", "Ark"), ("Школа", "School")])
+def test_names_that_differ_have_skeletons_that_differ(one, other):
+    assert lookalikes.skeleton(one) != lookalikes.skeleton(other)
+
+
+@pytest.mark.parametrize("name", ["Assembly", "аssembly", "Oakhill Reports", "ОAKHILL  REPORTS"])
+def test_a_name_of_another_partner_or_its_client_is_taken(work, name):
+    with work():
+        mine = a_partner(name="Mine")
+        a_client(a_partner(name="Assembly"), client_name="Oakhill Reports")
+        with pytest.raises(InvalidClientMetadata, match="client_name"):
+            lookalikes.check_name(name, mine.id)
+
+
+@pytest.mark.parametrize("name", ["IDaaS", "lDааS", "IDaaS Sign-in", "The ΙDaaS", "1DAAS"])
+def test_our_own_name_is_taken(work, name):
+    with work(), pytest.raises(InvalidClientMetadata, match="client_name"):
+        lookalikes.check_name(name, a_partner().id)
+
+
+def test_ones_own_names_are_free(work):
+    with work():
+        mine = a_partner(name="Assembly")
+        a_client(mine, client_name="Assembly Reports")
+        lookalikes.check_name("Assembly", mine.id)
+        lookalikes.check_name("Assembly Reports", mine.id)
+        lookalikes.check_name("Assembly Timetable", mine.id)
+
+
+def test_a_sector_is_no_host_of_another_partner(work):
+    with work():
+        mine = a_partner(website="https://mine.example")
+        a_client(a_partner(website="https://other.example"), redirect_uris=["https://app.other.example/cb"])
+        for host in ("app.other.example", "other.example", "assembly.example"):
+            with pytest.raises(InvalidClientMetadata, match="subject_type"):
+                lookalikes.check_sector(host, mine.id)
+        for free in ("mine.example", "127.0.0.1", None):
+            lookalikes.check_sector(free, mine.id)
