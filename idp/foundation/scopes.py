@@ -29,7 +29,11 @@ SCOPE_OF: Final = {name: scope for scope, names in CLAIMS.items() for name in na
 
 
 class UnknownScope(ValueError):
-    """A scope that is malformed or not in the catalogue."""
+    """A scope that is malformed or not in the catalogue; `names` are those that are not in it."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.names = frozenset(names)
+        super().__init__("does not exist" if self.names else "malformed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,13 @@ def _entry(name: str, entry: dict[str, Any]) -> Scope:
 
 
 def parse(text: str | None) -> frozenset[str]:
-    """The set behind a `scope` parameter; raises `UnknownScope` for bad syntax or a name nobody knows."""
+    """The set behind a `scope` parameter; raises `UnknownScope` for bad syntax or names that do not exist."""
     text = text or ""
     if len(text) > LIMIT or not _WORDS.fullmatch(text):
-        raise UnknownScope("malformed")
+        raise UnknownScope
     found = frozenset([word for word in text.split(" ") if word])
     if unknown := found - catalogue().keys():
-        raise UnknownScope(" ".join(sorted(unknown)))
+        raise UnknownScope(unknown)
     return found
 
 

@@ -33,7 +33,7 @@ def presented(request: Request) -> str:
     }
     used = [method for method, is_used in tried.items() if is_used]
     if len(used) > 1:
-        raise errors.invalid("client_secret", "use one way to authenticate, not two")
+        raise errors.invalid("client_secret", "only one method of client authentication may be used")
     if used == [ASSERTION]:
         return client_assertion.method(request)
     return used[0] if used else "none"

@@ -90,13 +90,13 @@ def answer() -> Response:
 def step(request: Request) -> Step | Approval:
     """What comes next for this request in this browser: a page, or the answer."""
     if _is_cancelled(request):
-        raise AccessDeniedError(description="The person chose not to go on.")
+        raise AccessDeniedError(description="the person chose not to go on")
     here = session.current()
     if here is None or not _is_enough(here, request):
         if "create" in request.prompt:
             return REGISTER
         if here and _is_fresh(here, request) and _is_somebody_else(here, request):
-            raise LoginRequiredError(description="Somebody else than the person hinted at signed in.")
+            raise LoginRequiredError(description="the person who signed in is not the one whom the request names")
         return SIGN_IN
     if request.acr and here.acr not in request.acr:
         raise errors.UnmetAuthenticationRequirements
@@ -121,8 +121,8 @@ def _next(request: Request) -> Response | Approval:
 def _send_to(found: Step, request: Request) -> Response:
     """Keep the request and send the browser on; the page comes back to the request's own address."""
     if "none" in request.prompt:
-        why = "The school has paused sharing. " if found is CONSENT and _is_paused(request) else ""
-        raise found.otherwise(description=f"{why}This needs the person, and prompt is none.")
+        why = "the school has paused sharing; " if found is CONSENT and _is_paused(request) else ""
+        raise found.otherwise(description=f"{why}prompt is none, and the person would have to be asked")
     requests.keep_here(request)
     back = requests.address(request)
     return redirect(found.address(back, request), 303)

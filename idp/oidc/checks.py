@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from authlib.oauth2.rfc6749 import InvalidScopeError, UnauthorizedClientError
+from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from authlib.oidc.core.errors import RequestURINotSupportedError
 
 from idp.foundation import scopes as scope
@@ -42,7 +42,9 @@ def known_client(request: Request) -> OAuthClient:
     if (named := request.sent.get("client_id")) is None:
         raise errors.NotToBeRedirected("client_id", "missing")
     if (client := clients.find(named)) is None:
-        raise errors.NotToBeRedirected("client_id", "no client with this id is registered", error="unauthorized_client")
+        raise errors.NotToBeRedirected(
+            "client_id", "no client with this id is registered, or it is disabled", error="unauthorized_client"
+        )
     return client
 
 
@@ -78,7 +80,7 @@ def small_enough_to_store(request: Request) -> None:
 def no_request_uri_of_others(request: Request) -> None:
     """Only our own are understood: we would fetch another on a stranger's word."""
     if "request" in request.sent and "request_uri" in request.sent:
-        raise errors.invalid("request_uri", "cannot be sent together with request")
+        raise errors.invalid("request_uri", "must not be sent together with request")
     if "request_uri" in request.sent:
         raise RequestURINotSupportedError(description="request_uri: only those of our PAR endpoint are supported")
 
@@ -86,7 +88,7 @@ def no_request_uri_of_others(request: Request) -> None:
 def pushed_if_it_must_be(request: Request) -> None:
     """`fapi2` clients push their requests (FAPI 2.0 Security Profile §5.3.2.2)."""
     if request.client.is_fapi2 and not (request.kept and request.kept.pushed):
-        raise errors.invalid("request_uri", "this client has to push its requests first (PAR)")
+        raise errors.invalid("request_uri", "missing; this client has to push its requests first (PAR, RFC 9126)")
 
 
 def signed_if_it_must_be(request: Request) -> None:
@@ -101,7 +103,7 @@ def response_type_is_code(request: Request) -> None:
     if mode is not None and mode not in responses.MODES:
         raise errors.invalid("response_mode", f"must be one of {', '.join(responses.MODES)}")
     if mode in responses.POSTED and not responses.is_on_the_web(str(request.answer_to)):
-        raise errors.invalid("response_mode", f"{mode} needs a redirect_uri on the web")
+        raise errors.invalid("response_mode", f"{mode} needs a redirect_uri that is https or http")
     asked = request.sent.get("response_type")
     if asked is None:
         raise errors.invalid("response_type", "missing")
@@ -121,12 +123,12 @@ def scopes_within_client(request: Request) -> None:
     """All of them known and the client's; never fewer than were asked for."""
     try:
         request.scopes = scope.parse(request.sent.get("scope"))
-    except scope.UnknownScope:
-        raise InvalidScopeError(description="scope: malformed, or names one that does not exist") from None
+    except scope.UnknownScope as fault:
+        raise errors.unknown_scope(fault) from None
     if not request.scopes:
-        raise InvalidScopeError(description="scope: missing")
-    if not request.scopes <= request.client.registered.scopes:
-        raise InvalidScopeError(description="scope: names one that this client is not registered for")
+        raise errors.invalid_scope("missing")
+    if others := request.scopes - request.client.registered.scopes:
+        raise errors.invalid_scope("this client is not registered for", others)
 
 
 def resource_within_scopes(request: Request) -> None:
@@ -139,21 +141,21 @@ def challenge_is_s256(request: Request) -> None:
     challenge, method = request.sent.get("code_challenge"), request.sent.get("code_challenge_method")
     if challenge is None:
         if request.client.needs_pkce or method is not None:
-            raise errors.invalid("code_challenge", "missing")
+            raise errors.invalid("code_challenge", "missing; this client has to use PKCE with S256")
         return
     if method != "S256":
-        raise errors.invalid("code_challenge_method", "has to be S256")
+        raise errors.invalid("code_challenge_method", "must be S256")
     if not CHALLENGE.fullmatch(challenge):
-        raise errors.invalid("code_challenge", "is not 43 characters of base64url")
+        raise errors.invalid("code_challenge", "must be 43 characters of base64url")
 
 
 def dpop_key_is_a_thumbprint(request: Request) -> None:
     """What the code will be bound to: the key of the kept request, else the one named (RFC 9449 §10)."""
     named = request.sent.get("dpop_jkt")
     if named is not None and not CHALLENGE.fullmatch(named):
-        raise errors.invalid("dpop_jkt", "is not the base64url of a SHA-256 thumbprint")
+        raise errors.invalid("dpop_jkt", "must be the base64url of a SHA-256 thumbprint")
     if request.dpop_jkt is not None and named not in {None, request.dpop_jkt}:
-        raise dpop.InvalidProof
+        raise dpop.InvalidProof("made by another key than dpop_jkt names")
     request.dpop_jkt = (request.kept and request.kept.dpop_jkt) or request.dpop_jkt or named
 
 
@@ -163,14 +165,14 @@ def prompt_is_understood(request: Request) -> None:
     if not request.prompt <= frozenset(PROMPTS):
         raise errors.invalid("prompt", "has a value that is not supported")
     if "none" in request.prompt and len(request.prompt) > 1:
-        raise errors.invalid("prompt", "none cannot stand beside another value")
+        raise errors.invalid("prompt", "none must be the only value")
 
 
 def max_age_is_a_number(request: Request) -> None:
     """Whole seconds."""
     asked = request.sent.get("max_age")
     if asked is not None and not (asked.isascii() and asked.isdigit() and len(asked) <= 10):
-        raise errors.invalid("max_age", "is not a number of seconds")
+        raise errors.invalid("max_age", "must be a whole number of seconds")
     request.max_age = None if asked is None else int(asked)
 
 
@@ -182,13 +184,13 @@ def claims_are_readable(request: Request) -> None:
     try:
         wanted = json.loads(asked, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        raise errors.invalid("claims", "is not a JSON object") from None
+        raise errors.invalid("claims", "must be a JSON object") from None
     if not isinstance(wanted, dict):
-        raise errors.invalid("claims", "is not a JSON object")
+        raise errors.invalid("claims", "must be a JSON object")
     places = {place: {} if wanted.get(place) is None else wanted[place] for place in ("userinfo", "id_token")}
     for members in places.values():
         if not isinstance(members, dict) or not all(_is_wish(each) for each in members.values()):
-            raise errors.invalid("claims", "has a member that is not an object or null")
+            raise errors.invalid("claims", "members must be objects or null")
     request.claims = {place: claims.nameable(members) for place, members in places.items()}
     request.hinted, request.acr = _sub(places["id_token"]), _essential_acr(places["id_token"])
 
@@ -205,7 +207,7 @@ def _sub(members: dict[str, Any]) -> str | None:
     """The subject a client insists on (OpenID Connect Core §5.5.1)."""
     wanted = (members.get("sub") or {}).get("value")
     if wanted is not None and not isinstance(wanted, str):
-        raise errors.invalid("claims", "sub is not a text")
+        raise errors.invalid("claims", "sub must be a string")
     return wanted
 
 
@@ -216,7 +218,7 @@ def _essential_acr(members: dict[str, Any]) -> frozenset[str]:
         return frozenset()
     values = wanted.get("values", [wanted["value"]] if "value" in wanted else [])
     if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
-        raise errors.invalid("claims", "values of acr are not a list of texts")
+        raise errors.invalid("claims", "values of acr must be a list of strings")
     return frozenset(values)
 
 

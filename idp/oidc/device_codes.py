@@ -18,7 +18,7 @@ from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import connection
 from idp.foundation.errors import Refusal
-from idp.oidc import bounds, errors, once
+from idp.oidc import bounds, errors, failures, once
 from idp.oidc.client import OAuthClient
 from idp.oidc.models import DeviceCode
 from idp.oidc.tokens import Basis
@@ -133,18 +133,19 @@ def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]
         raise _unknown()
     if row.client_id != client.id:
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, because="device code")
+        failures.because("device_code", "was issued to another client")
         raise _unknown()
     if row.used_at is not None:
-        raise _unknown()
+        raise _used()
     if row.expires_at <= clock.now():
-        raise ExpiredTokenError(description="device_code: expired")
+        raise ExpiredTokenError(description=f"device_code: expired {LIFETIME} seconds after it was issued")
     if row.decided_at is None:
         _not_yet(row)
     if not row.approved:
-        raise AccessDeniedError(description="The school or the person refused.")
+        raise AccessDeniedError(description="the person or the school refused")
     spent = update(_table).where(_table.c.digest == digest, _table.c.used_at.is_(None)).values(used_at=clock.now())
     if connection().execute(spent).rowcount != 1:
-        raise _unknown()
+        raise _used()
     return _basis(row), row.scopes
 
 
@@ -165,7 +166,7 @@ def _not_yet(row: Row[Any]) -> NoReturn:
     connection().execute(update(_table).where(_table.c.digest == row.digest).values(**waits))
     if too_soon:
         raise SlowDownError(description=f"wait {interval} seconds between two requests")
-    raise AuthorizationPendingError(description="nobody has decided yet")
+    raise AuthorizationPendingError(description="the person has not decided yet")
 
 
 def _decide(asked: Asked, here: SignedIn, *, approved: bool, **values: Any) -> None:
@@ -183,7 +184,11 @@ def _undecided() -> tuple[ColumnElement[bool], ...]:
 
 
 def _unknown() -> OAuth2Error:
-    return errors.invalid_grant("device_code: unknown, or used already")
+    return errors.invalid_grant("device_code: unknown")
+
+
+def _used() -> OAuth2Error:
+    return errors.invalid_grant("device_code: was used before")
 
 
 def _of_user(user_code: str) -> bytes:

@@ -1,22 +1,60 @@
 """Errors of the protocol, with constant texts, and refusals shown as pages.
 
 Authlib refuses descriptions with characters outside RFC 6749's set by a `ValueError` nobody catches, and its
-own quote what was sent (protocol.md §4.2, 1): ours name a parameter we know and a fact, never a value.
+own quote what was sent (protocol.md §4.2, 1): ours name a parameter we know and a fact. What was sent stands in one
+only where it helps and is no secret (names of scopes, `aud`, `htu`), and only through `plain`.
 
 * OAuthError                 answered to the client, in JSON or at its redirect URI
 * NotToBeRedirected          a page: client or redirect URI are not proven
 * StaleRequest               a page: the kept request is expired, spent, or somebody else's
 """
 
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final, Literal
 
 from authlib.oauth2 import OAuth2Error
-from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, InvalidRequestError
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, InvalidRequestError, InvalidScopeError
 
 from idp.foundation.errors import Refusal
+from idp.foundation.scopes import UnknownScope
 
-CLIENT_REFUSED = "The client could not be authenticated."
+CLIENT_REFUSED = "client authentication failed; the log of the client, if there is such a client, says why"
 """One text for every reason (security.md rule 5)."""
+Scheme = Literal["Bearer", "DPoP"]
+"""How an access token has to be sent: with a proof where it is bound to a key (RFC 9449 §7)."""
+ALLOWED: Final = frozenset(map(chr, range(0x20, 0x7F))) - frozenset('"\\')
+"""Characters of an `error_description` (RFC 6749 §5.2)."""
+MAX_DESCRIPTION: Final = 500
+MAX_SHOWN: Final = 200
+"""Characters of an `error_description`, and of a value that is shown in one."""
+
+
+def plain(text: str, limit: int = MAX_DESCRIPTION) -> str:
+    """`text` without what a description may not have, and no longer than `limit`."""
+    kept = "".join([char for char in text if char in ALLOWED])
+    return kept if len(kept) <= limit else f"{kept[: limit - 3]}..."
+
+
+def shown(value: object) -> str:
+    """What was sent, to be shown to whoever sent it: a string, or several; of anything else the kind."""
+    if isinstance(value, list):
+        return plain(", ".join(map(shown, value)), MAX_SHOWN)
+    if value is None:
+        return "missing"
+    return plain(value, MAX_SHOWN) if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+def invalid_scope(fact: str, names: Iterable[str] = ()) -> InvalidScopeError:
+    """`invalid_scope`, saying what is wrong and with which of the scopes."""
+    named = f": {shown(sorted(names))}" if names else ""
+    return InvalidScopeError(description=f"scope: {fact}{named}")
+
+
+def unknown_scope(fault: UnknownScope) -> InvalidScopeError:
+    """`invalid_scope` for a scope that cannot be read or does not exist."""
+    return invalid_scope(
+        "does not exist" if fault.names else "must be names of scopes, with a blank between", fault.names
+    )
 
 
 def invalid(parameter: str, fact: str) -> InvalidRequestError:
@@ -41,7 +79,21 @@ class Paused(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """
 
     error = "access_denied"
-    description = "The school has paused sharing. This refresh token works again when the school resumes."
+    description = "refresh_token: the school has paused sharing; the token works again when the school resumes"
+
+
+class ProvenClientRefused(InvalidClientError):  # type: ignore[misc]  # Authlib has no types
+    """`invalid_client` for a client whose signature was right, so that it may be told what else is wrong."""
+
+    def __init__(self, fact: str) -> None:
+        super().__init__(description=plain(f"client_assertion: {fact}"), status_code=401)
+
+
+class UnsupportedGrantType(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """RFC 6749 §5.2; Authlib's own quotes what was sent."""
+
+    error = "unsupported_grant_type"
+    description = "grant_type: not supported"
 
 
 class InvalidTarget(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -55,7 +107,7 @@ class UnmetAuthenticationRequirements(OAuth2Error):  # type: ignore[misc]  # Aut
     """OpenID Connect Core Error Code unmet_authentication_requirements 1.0 §3."""
 
     error = "unmet_authentication_requirements"
-    description = "claims: the person signed in by none of the acr values that are essential"
+    description = "claims: the person could not sign in by any of the acr values that are essential"
 
 
 class InvalidAuthorizationDetails(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -76,23 +128,29 @@ class InvalidToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """RFC 6750 §3.1."""
 
     error = "invalid_token"
-    description = "The access token is expired, revoked or not ours."
     status_code = 401
+
+    def __init__(self, fact: str, scheme: Scheme) -> None:
+        super().__init__(description=plain(f"access_token: {fact}"))
+        self.scheme = scheme
 
 
 class InsufficientScope(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """RFC 6750 §3.1."""
 
     error = "insufficient_scope"
-    description = "The access token does not cover this."
     status_code = 403
+
+    def __init__(self, fact: str, scheme: Scheme) -> None:
+        super().__init__(description=plain(f"access_token: {fact}"))
+        self.scheme = scheme
 
 
 class Unavailable(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """Our trouble, not the client's: it should try again."""
 
     error = "temporarily_unavailable"
-    description = "Please try again in a few seconds."
+    description = "try again in a few seconds"
     status_code = 503
 
 

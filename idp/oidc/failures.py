@@ -29,6 +29,8 @@ EXPECTED: Final = frozenset(
 """Answers that are no fault of the client's."""
 ADDRESSES: Final = {"redirect_uri": "redirect_uris", "post_logout_redirect_uri": "post_logout_redirect_uris"}
 """Parameters that are compared with what is registered, and where."""
+HEADERS: Final = frozenset({"DPoP", "Content-Type", "Content-Length", "Host"})
+"""What else than a parameter our descriptions begin with."""
 LONGEST: Final = 2048
 
 log = structlog.get_logger(__name__)
@@ -53,7 +55,7 @@ def note(error: str, parameter: str, fact: str) -> None:
 def note_error(error: OAuth2Error) -> None:
     """The same for an OAuth error: ours begin their descriptions with the parameter."""
     parameter, colon, fact = (error.description or "").partition(": ")
-    known = bool(colon) and (parameter in KNOWN or parameter == "DPoP")
+    known = bool(colon) and (parameter in KNOWN or parameter in HEADERS)
     note(error.error, parameter if known else "", fact if known else error.description or "")
 
 

@@ -15,7 +15,7 @@ from idp.audit import events, log
 from idp.foundation import clock, crypto, database, runtime, scopes
 from idp.foundation.database import Instant
 from idp.foundation.prepared import Prepared
-from idp.oidc import claims, errors, tokens
+from idp.oidc import claims, errors, failures, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.models import RefreshFamily
 from idp.oidc.tokens import Basis
@@ -24,6 +24,8 @@ from idp.sharing.live import State
 
 TOUCH: Final = timedelta(days=1)
 """How far `last_used_at` may lag, so that most refreshes are reads."""
+UNKNOWN: Final = "refresh_token: unknown"
+"""Also what is said of another client's."""
 
 _table = cast("Table", RefreshFamily.__table__)
 
@@ -60,18 +62,21 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     secret, _, proof = token.partition(".")
     row = _row(secret)
     if row is None:
-        raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
+        raise errors.invalid_grant(UNKNOWN)
     if row.client_id != client.id:
         database.together()
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.id, because="refresh token")
-        raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
-    if not _is_open(row):
-        raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
-    if row.dpop_jkt is not None and (jkt is None or (client.registered.is_public and jkt != row.dpop_jkt)):
-        raise errors.invalid_grant("refresh_token: bound to another key")
+        failures.because("refresh_token", "was issued to another client")
+        raise errors.invalid_grant(UNKNOWN)
+    if (fact := _why_closed(row)) is not None:
+        raise errors.invalid_grant(f"refresh_token: {fact}")
+    if row.dpop_jkt is not None and jkt is None:
+        raise errors.invalid_grant("refresh_token: is bound to a DPoP key, and no proof was sent")
+    if row.dpop_jkt is not None and client.registered.is_public and jkt != row.dpop_jkt:
+        raise errors.invalid_grant("refresh_token: is bound to another DPoP key than was proven")
     if not row.rotates:
         if proof:
-            raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
+            raise errors.invalid_grant(UNKNOWN)
         return Presented(row, Basis.of(row), live.read(row), is_newest=True)
     if crypto.same(proof, _proof(row.id, row.sequence)):
         return Presented(row, Basis.of(row), live.read(row), is_newest=True)
@@ -94,10 +99,10 @@ def use(token: str, presented: Presented) -> str | None:
     if _ROTATED.run(its_id=row.id, its_sequence=row.sequence, next=row.sequence + 1, now=clock.now()) == 1:
         return _token(secret, row.id, row.sequence + 1)
     latest = _row(secret)
-    if latest is None or latest.revoked_at is not None or latest.sequence != row.sequence + 1:
-        raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
-    if not _in_grace(latest):
-        raise errors.invalid_grant("refresh_token: unknown, expired or revoked")
+    if latest is None or latest.revoked_at is not None:
+        raise errors.invalid_grant("refresh_token: was revoked")
+    if latest.sequence != row.sequence + 1 or not _in_grace(latest):
+        raise errors.invalid_grant("refresh_token: was used before")
     return _token(secret, row.id, latest.sequence)
 
 
@@ -110,7 +115,7 @@ def now(token: str, client: OAuthClient) -> dict[str, Any] | None:
     """What introspection says of a refresh token; None where it could not be used. Looking reuses nothing."""
     secret, _, proof = token.partition(".")
     row = _row(secret)
-    if row is None or not _is_open(row) or (row.rotates and not crypto.same(proof, _proof(row.id, row.sequence))):
+    if row is None or _why_closed(row) or (row.rotates and not crypto.same(proof, _proof(row.id, row.sequence))):
         return None
     basis, state = Basis.of(row), live.read(row)
     if state is None or not (given := state.allowed(basis.scopes)):
@@ -135,10 +140,14 @@ def _reused(row: Any, client: OAuthClient) -> None:
     log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
 
 
-def _is_open(row: Any) -> bool:
-    """Not revoked, not past its end, and not idle for too long."""
-    idle = timedelta(seconds=runtime.settings().tokens.refresh_idle)
-    return row.revoked_at is None and clock.now() < min(row.expires_at, row.last_used_at + idle)
+def _why_closed(row: Any) -> str | None:
+    """Why the family is over: revoked, past its end, or idle for too long; None where it is not."""
+    idle, now = timedelta(seconds=runtime.settings().tokens.refresh_idle), clock.now()
+    if row.revoked_at is not None:
+        return "was revoked"
+    if row.expires_at <= now:
+        return f"expired at {row.expires_at:%Y-%m-%d %H:%M} UTC"
+    return f"expired, because it was not used for {idle.days} days" if row.last_used_at + idle <= now else None
 
 
 def _in_grace(row: Any) -> bool:

@@ -20,6 +20,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
 from idp.foundation import clock
+from idp.oidc import errors
 from idp.oidc.client import OAuthClient
 
 Key = RSAKey | ECKey | OKPKey | OctKey
@@ -47,7 +48,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
 
 
 class BadJwt(Exception):
-    """Not a JWT that we accept. The message is for our log; the caller knows what to answer."""
+    """Not a JWT that we accept. The message says why, for the log; the caller knows how much of it may be answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Presented:
 def parse(text: str, *, most: int = 8192, jwk_in_header: bool = False) -> Presented:
     """Read a compact JWS without believing it; `most` is its longest length in characters. Raises `BadJwt`."""
     if len(text) > most or not _COMPACT.fullmatch(text):
-        raise BadJwt("not a compact JWS, or too long")
+        raise BadJwt(f"must be a compact JWS of at most {most} characters")
     signed, _, signature = text.encode("ascii").rpartition(b".")
     head, _, payload = signed.partition(b".")
     try:
@@ -83,7 +84,7 @@ def parse(text: str, *, most: int = 8192, jwk_in_header: bool = False) -> Presen
     except (JoseError, ValueError, TypeError, RecursionError, KeyError) as fault:
         raise BadJwt(f"cannot be read: {type(fault).__name__}") from fault
     if POINTING & found.header.keys() or ("jwk" in found.header and not jwk_in_header):
-        raise BadJwt("its header points to a key elsewhere, or demands what we do not do")
+        raise BadJwt("the header has a member that is not accepted, such as jku, x5u or crit")
     return found
 
 
@@ -108,7 +109,7 @@ def header(head: bytes) -> Mapping[str, Any]:
 def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> None:
     """Check the signature with the key that the header names, or with the one that fits; raises `BadJwt`."""
     if presented.alg not in algs:
-        raise BadJwt(f"signed with an algorithm that is not accepted here: {presented.alg!r}")
+        raise BadJwt(f"alg is {errors.shown(presented.alg)}; accepted is {', '.join(algs)}")
     for key in keys:
         if not isinstance(key, _KINDS[presented.alg]) or not _is_meant(key, presented):
             continue
@@ -119,7 +120,7 @@ def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> 
                 return
         except (JoseError, ValueError, TypeError):
             continue
-    raise BadJwt("no registered key fits its signature")
+    raise BadJwt("the signature is by none of the keys that are known")
 
 
 def is_same(one: object, other: object) -> bool:
@@ -136,16 +137,16 @@ def check_times(claims: dict[str, Any], client: OAuthClient, *, at_most: int | N
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     for name, value in times.items():
         if not _is_time(value):
-            raise BadJwt(f"its {name} is not a number of seconds")
+            raise BadJwt(f"{name} must be a number of seconds since 1970")
     if "exp" in times and now >= times["exp"] + client.leeway:
-        raise BadJwt(f"it expired {_seconds(now - times['exp'])} ago by our clock")
+        raise BadJwt(f"exp is {_seconds(now - times['exp'])} behind our clock; at most {client.leeway} are accepted")
     if at_most is not None and "exp" not in times:
-        raise BadJwt("it has no exp")
+        raise BadJwt("exp is missing")
     if at_most is not None and times["exp"] > now + at_most + skew:
-        raise BadJwt(f"its exp is {_seconds(times['exp'] - now)} ahead of our clock; at most {at_most} are accepted")
+        raise BadJwt(f"exp is {_seconds(times['exp'] - now)} ahead of our clock; at most {at_most} are accepted")
     for name in ("nbf", "iat"):
         if name in times and times[name] > now + skew:
-            raise BadJwt(f"its {name} is {_seconds(times[name] - now)} ahead of our clock; at most {skew} are accepted")
+            raise BadJwt(f"{name} is {_seconds(times[name] - now)} ahead of our clock; at most {skew} are accepted")
 
 
 def _seconds(number: float) -> str:

@@ -3,11 +3,13 @@
 from http import HTTPStatus
 
 import structlog
+from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Response, current_app, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from idp.foundation import runtime
 from idp.foundation.errors import Busy, Refusal
 from idp.foundation.web import door, pages, security
 from idp.oidc import errors, failures, server as protocol
@@ -53,7 +55,9 @@ def refusal(refused: Refusal) -> ResponseReturnValue:
     log.info("refused", code=refused.code, status=refused.status, because=refused.because)
     if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return protocol.refused(errors.Unavailable())
-    wrong = errors.invalid("a parameter", UNREADABLE)
+    wrong = InvalidRequestError(description=UNREADABLE)
+    if isinstance(refused, security.UnknownHost):
+        wrong = errors.invalid("Host", f"must be {runtime.settings().server.host_name}")
     wrong.status_code = refused.status
     return protocol.refused(wrong)
 
@@ -63,11 +67,11 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
     if not is_for_clients():
         return pages.http(error)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    wrong = errors.invalid("a parameter", UNREADABLE)
+    wrong = InvalidRequestError(description=UNREADABLE)
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        wrong = errors.invalid("method", "the address does not work by it")
+        wrong = InvalidRequestError(description="method not allowed")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        wrong = errors.Unavailable(description="Too many requests.")
+        wrong = errors.Unavailable(description="too many requests")
     wrong.status_code = status
     response = protocol.refused(wrong)
     for name, value in error.get_headers():

@@ -17,9 +17,9 @@ def answer(asked: FlaskRequest) -> Response:
 
 def _push(server: Server, request: Request) -> Response:
     if "request_uri" in request.sent:
-        raise errors.invalid("request_uri", "cannot be pushed")
+        raise errors.invalid("request_uri", "must not be pushed")
     if request.sent.get("client_id") not in {None, request.client.id}:
-        raise errors.invalid("client_id", "is not the client that authenticated")
+        raise errors.invalid("client_id", "must be that of the client that authenticated")
     request.sent.values.setdefault("client_id", request.client.id)
     request.dpop_jkt = dpop.key_of(browser_request, request.client)
     try:

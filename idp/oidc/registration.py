@@ -5,14 +5,13 @@ Whoever brings no token is told nothing and makes us fetch nothing; what may be 
 """
 
 import json
-import string
 from typing import Any, Final, NoReturn
 
 from flask import Request as FlaskRequest, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation import runtime
-from idp.oidc import failures, server as protocol
+from idp.oidc import errors, failures, server as protocol
 from idp.oidc.server import LARGEST
 from idp.partners import initial_tokens, self_registration
 from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
@@ -21,8 +20,6 @@ from idp.partners.self_registration import Held, Registered
 PATH: Final = "/oauth/register"
 REALM: Final = 'Bearer realm="registration"'
 INVALID_TOKEN: Final = "The token is unknown, expired, revoked or used up, or is not for this client."  # noqa: S105  what is said of one
-DESCRIPTION: Final = frozenset(string.printable) - frozenset('"\\\t\n\r\x0b\x0c')
-"""What an `error_description` may have in it (RFC 6749 §5.2)."""
 LONGEST: Final = 1000
 """Characters of it."""
 
@@ -92,7 +89,7 @@ def _object(asked: FlaskRequest) -> dict[str, Any]:
     try:
         sent = json.loads(asked.get_data(), parse_constant=_not_json, object_pairs_hook=_once)
     except (ValueError, RecursionError):
-        raise InvalidClientMetadata([("registration", "is not a JSON object with each name once")]) from None
+        raise InvalidClientMetadata([("registration", "must be a JSON object with each name once")]) from None
     if not isinstance(sent, dict):
         raise InvalidClientMetadata([("registration", "must be an object of names and values")])
     return sent
@@ -111,12 +108,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refused(fault: InvalidMetadata) -> Response:
-    said = "".join(char for char in fault.says if char in DESCRIPTION)[:LONGEST]
-    return _json(400, {"error": fault.code, "error_description": said})
+    return _json(400, {"error": fault.code, "error_description": errors.plain(fault.says, LONGEST)})
 
 
 def _too_large() -> Response:
-    return _json(413, {"error": "invalid_client_metadata", "error_description": "registration: is too large"})
+    said = f"Content-Length: the body must have at most {LARGEST} bytes"
+    return _json(413, {"error": "invalid_client_metadata", "error_description": said})
 
 
 def _unauthorised(asked: FlaskRequest) -> Response:

@@ -92,7 +92,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         if flask.environ.get("QUERY_STRING") and (misplaced := incoming.KNOWN & flask.args.keys()):
             raise errors.invalid(min(misplaced), "must be sent in the form body, not in the query string")
         if flask.environ.get("CONTENT_TYPE") != FORM and flask.mimetype != FORM:
-            raise errors.invalid("a parameter", "the content type has to be " + FORM)
+            raise errors.invalid("Content-Type", f"must be {FORM}")
         sent = incoming.parameters(_pairs(flask))
         if fault := sent.fault():
             raise errors.invalid(*fault)
@@ -108,6 +108,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
             raise errors.invalid_client()
         try:
             request.client = super().authenticate_client(request, [method], endpoint)
+        except errors.ProvenClientRefused:
+            raise
         except InvalidClientError:
             failures.because(*authentication.why_not(request, method))
             raise errors.invalid_client() from None
@@ -153,11 +155,11 @@ def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
             body = environ["wsgi.input"].read(int(length))
             environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))  # whoever looks again
             if len(body) != int(length):
-                raise errors.invalid("a parameter", "the form broke off")
+                raise errors.invalid("Content-Length", "the body ended before it")
         else:
             body = flask.get_data()
     except RequestEntityTooLarge:
-        too_large = errors.invalid("a parameter", "the form is too large")
+        too_large = errors.invalid("Content-Length", f"the body must have at most {LARGEST} bytes")
         too_large.status_code = 413
         raise too_large from None
     return incoming.pairs(body)

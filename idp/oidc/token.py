@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from authlib.oauth2.rfc6749 import UnauthorizedClientError, UnsupportedGrantTypeError
+from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from flask import Request as FlaskRequest, Response, request as browser_request
 
 from idp.foundation import database
@@ -23,11 +23,11 @@ def _issue(server: Server, request: Request) -> Response:
     if (asked := request.sent.get("grant_type")) is None:
         raise errors.invalid("grant_type", "missing")
     if asked not in server.grant_types:
-        raise UnsupportedGrantTypeError(None)
+        raise errors.UnsupportedGrantType
     if not request.client.check_grant_type(asked):
         raise UnauthorizedClientError(description="grant_type: this client is not registered for it")
     checks.no_authorization_details(request)
     request.dpop_jkt = dpop.key_of(browser_request, request.client)
     if request.dpop_jkt is None and request.client.needs_dpop:
-        raise dpop.InvalidProof
+        raise dpop.InvalidProof("missing; this client has to prove a key with each request (RFC 9449)")
     return cast("Response", server.create_token_response(request))

@@ -153,6 +153,26 @@ def read(token: str, looking: Prepared = STANDING) -> Access | None:
     return Access(said, client, state.allowed(held), state, person_id, row)
 
 
+def why_not(token: str) -> tuple[str | None, str]:
+    """Which client a token is of that `read` refused, and why it did; no client where we never signed it."""
+    try:
+        said = ring.verify_hint(token, typ=TYP, algs=(ALG,))
+    except ring.BadToken:
+        return None, "is not an access token of this issuer"
+    client_id, late = str(said.get("client_id")), clock.timestamp() - said["exp"]
+    if late >= 0:
+        return client_id, f"expired {late} seconds ago"
+    try:
+        ring.verify(token, typ=TYP, algs=(ALG,))
+    except ring.BadToken as fault:
+        return client_id, str(fault)
+    if clients.find(client_id) is None:
+        return client_id, "its client, or the partner, is disabled"
+    if _OF_ITSELF.one(jti=said["jti"], lineage=said["lineage"]).is_revoked:
+        return client_id, "was revoked"
+    return client_id, "the authorisation that it was issued under is not in force"
+
+
 def now(token: Access) -> dict[str, Any]:
     """What introspection says of a token: what it says itself, with scopes and school as they stand now."""
     told = {name: value for name, value in token.said.items() if name not in {"lineage", "claims"}}

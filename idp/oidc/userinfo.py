@@ -2,18 +2,24 @@
 
 from typing import Any, Final
 
+import structlog
 from authlib.oauth2 import OAuth2Error
 from flask import Request as FlaskRequest, Response
 
 from idp.foundation import database, runtime, scopes
 from idp.keys import ring
-from idp.oidc import claims, errors, incoming, records, server as protocol, tokens
+from idp.oidc import claims, errors, failures, incoming, records, server as protocol, tokens
+from idp.oidc.errors import Scheme
 from idp.oidc.extensions import dpop
 from idp.oidc.server import FORM, LARGEST
 from idp.oidc.tokens import Access
 
 TOKEN: Final = frozenset({"access_token"})
 """What is read of a form (RFC 6750 §2.2)."""
+
+SCHEMES: Final[dict[str, Scheme]] = {"bearer": "Bearer", "dpop": "DPoP"}
+
+log = structlog.get_logger(__name__)
 
 
 class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -29,6 +35,8 @@ def answer(asked: FlaskRequest) -> Response:
     try:
         return dpop.with_nonce(_said(_read(*_presented(asked), asked)))
     except OAuth2Error as error:
+        failures.note_error(error)
+        log.info("token refused", code=error.error, because=error.description)
         return dpop.with_nonce(_refused(error))
 
 
@@ -55,26 +63,48 @@ def about(token: Access) -> dict[str, Any]:
     return {"sub": token.said["sub"], **said}
 
 
-def _read(scheme: str, token: str, asked: FlaskRequest) -> Access:
+def _read(scheme: Scheme, token: str, asked: FlaskRequest) -> Access:
     """The token, if it is good, for us, presented by who holds its key, and about a person who is still there."""
     access = tokens.read(token, tokens.WITH_CLAIMS)
-    if access is None or not tokens.is_for_us(access):
-        raise errors.InvalidToken
+    if access is None:
+        client_id, fact = tokens.why_not(token)
+        failures.about(client_id)
+        raise errors.InvalidToken(fact, scheme)
+    failures.about(access.client.id)
     bound_to = access.said.get("cnf", {}).get("jkt")
-    if (scheme == "dpop") != (bound_to is not None):
-        raise errors.InvalidToken  # a bound token as a bearer token, or the other way round (RFC 9449 §7.2)
-    if bound_to is not None and dpop.key_of(asked, access.client, access_token=token) != bound_to:
-        raise dpop.InvalidProof
-    if "openid" not in access.scopes or access.state is None or access.state.person_left:
-        raise errors.InsufficientScope
+    _check_scheme(scheme, bound_to)
+    if not tokens.is_for_us(access):
+        issuer = runtime.settings().server.issuer
+        raise errors.InvalidToken(f"aud is {errors.shown(access.said['aud'])}; accepted is {issuer}", scheme)
+    if bound_to is not None:
+        _check_proof(dpop.key_of(asked, access.client, access_token=token), bound_to)
+    if access.state is None:
+        raise errors.InsufficientScope("was issued to the client itself, so there is no person", scheme)
+    if "openid" not in access.scopes:
+        raise errors.InsufficientScope("does not cover the scope openid", scheme)
     return access
 
 
-def _presented(asked: FlaskRequest) -> tuple[str, str]:
+def _check_scheme(scheme: Scheme, bound_to: str | None) -> None:
+    """No bound token as a bearer token, and not the other way round (RFC 9449 §7.2)."""
+    if scheme == "Bearer" and bound_to is not None:
+        raise errors.InvalidToken("is bound to a key, so it must be sent with the scheme DPoP and a proof", "DPoP")
+    if scheme == "DPoP" and bound_to is None:
+        raise errors.InvalidToken("is bound to no key, so it must be sent with the scheme Bearer", "Bearer")
+
+
+def _check_proof(proven: str | None, bound_to: str) -> None:
+    if proven is None:
+        raise dpop.InvalidProof("missing; the access token is bound to a key, so a proof must come with it")
+    if proven != bound_to:
+        raise dpop.InvalidProof("made by another key than the access token is bound to")
+
+
+def _presented(asked: FlaskRequest) -> tuple[Scheme, str]:
     """Scheme and token of the header or of the form; one of them, and never of the address (RFC 6750 §2)."""
     asked.max_content_length = LARGEST
     if "access_token" in asked.args:
-        raise errors.invalid("access_token", "belongs into the header, not into the address")
+        raise errors.invalid("access_token", "must be sent in the Authorization header, not in the query string")
     header = asked.headers.get("Authorization")
     sent = incoming.parameters(asked.form.items(multi=True), TOKEN) if asked.mimetype == FORM else None
     if sent and (fault := sent.fault()):
@@ -83,13 +113,14 @@ def _presented(asked: FlaskRequest) -> tuple[str, str]:
     if header is None:
         if in_form is None:
             raise NoToken
-        return "bearer", in_form
+        return "Bearer", in_form
     if in_form is not None:
-        raise errors.invalid("access_token", "was sent twice")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() not in {"bearer", "dpop"} or not token.strip():
+        raise errors.invalid("access_token", "must be sent once, in the Authorization header or in the form body")
+    name, _, token = header.partition(" ")
+    scheme = SCHEMES.get(name.lower())
+    if scheme is None or not token.strip():
         raise NoToken
-    return scheme.lower(), token.strip()
+    return scheme, token.strip()
 
 
 def _refused(error: OAuth2Error) -> Response:
@@ -105,9 +136,11 @@ def _refused(error: OAuth2Error) -> Response:
 
 def _challenges(error: OAuth2Error) -> list[str]:
     """How to come again; each scheme has a parameter at least (RFC 6750 §3)."""
-    algs, said = f'algs="{" ".join(dpop.ALGS)}"', f'error="{error.error}"'
+    algs = f'algs="{" ".join(dpop.ALGS)}"'
     if isinstance(error, NoToken):
         return ['Bearer realm="userinfo"', f"DPoP {algs}"]
-    if isinstance(error, dpop.InvalidProof | dpop.NonceNeeded):
-        return [f"DPoP {said}, {algs}"]
-    return [f'Bearer {said}, scope="openid"' if isinstance(error, errors.InsufficientScope) else f"Bearer {said}"]
+    said = [f'error="{error.error}"', f'error_description="{error.description}"']
+    if isinstance(error, errors.InsufficientScope):
+        said.append('scope="openid"')
+    scheme: Scheme = getattr(error, "scheme", "DPoP")  # else it is about a proof
+    return [f"{scheme} {', '.join([*said, algs] if scheme == 'DPoP' else said)}"]

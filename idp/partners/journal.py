@@ -1,13 +1,15 @@
 """What went wrong with a client's requests, kept for whoever develops it: which parameter, and how; never a secret.
 
-What fails again in the same way is counted and not written again (of addresses the last one is kept), and only the
-newest `MOST` ways are, so that a loop, or a stranger who plays the client, fills no table and hides nothing.
+What fails again in the same way is counted and not written again (of addresses and numbers the last one is kept), and
+only the newest ways are, `MOST` in all and `MOST_ALIKE` of one parameter at one endpoint, so that a loop, or a stranger
+who plays the client, fills no table and hides nothing.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from sqlalchemy import CursorResult, Executable, delete, select
+from sqlalchemy import ColumnElement, CursorResult, Executable, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from idp.audit import log as audit
@@ -18,6 +20,9 @@ from idp.partners.models import Client, ClientEvent
 
 MOST: Final = 200
 """Events kept of one client."""
+MOST_ALIKE: Final = 10
+"""Events kept of one client's endpoint, error and parameter, which differ in their fact."""
+NUMBER: Final = re.compile("[0-9]+")
 LONGEST: Final = 500
 """Characters of a fact."""
 
@@ -42,11 +47,15 @@ def note(client_id: str, failure: Failure) -> None:
         "client_id": client_id, "endpoint": failure.endpoint, "error": failure.error, "parameter": failure.parameter,
         "fact": failure.fact[:LONGEST],
     }  # fmt: skip
-    digest = crypto.digest(audit.canonical(said).decode("ascii"))
+    way = said | {"fact": NUMBER.sub("0", said["fact"])}  # by how many seconds a clock is off differs each time
+    digest = crypto.digest(audit.canonical(way).decode("ascii"))
     comparison = None if failure.comparison is None else [*failure.comparison]
     row = {**said, "digest": digest, "comparison": comparison, "first_at": now, "last_at": now, "count": 1}
     if session().execute(_once_more(row)).scalar_one() == 1:
-        _forget_oldest(client_id)
+        own = ClientEvent.client_id == client_id
+        alike = own, *(getattr(ClientEvent, name) == said[name] for name in ("endpoint", "error", "parameter"))
+        _forget_oldest(MOST_ALIKE, *alike)
+        _forget_oldest(MOST, own)
 
 
 def newest(client_id: str) -> list[ClientEvent]:
@@ -63,18 +72,15 @@ def _once_more(row: dict[str, Any]) -> Executable:
         insert.values(row)
         .on_conflict_do_update(
             index_elements=[ClientEvent.digest],
-            set_={"count": ClientEvent.count + 1, "last_at": row["last_at"], "comparison": row["comparison"]},
+            set_={"count": ClientEvent.count + 1} | {name: row[name] for name in ("last_at", "comparison", "fact")},
         )
         .returning(ClientEvent.count)
     )
 
 
-def _forget_oldest(client_id: str) -> None:
+def _forget_oldest(most: int, *of_which: ColumnElement[bool]) -> None:
     kept = (
-        select(ClientEvent.digest)
-        .where(ClientEvent.client_id == client_id)
-        .order_by(ClientEvent.last_at.desc(), ClientEvent.digest)
-        .limit(MOST)
+        select(ClientEvent.digest).where(*of_which).order_by(ClientEvent.last_at.desc(), ClientEvent.digest).limit(most)
     )
-    older = delete(ClientEvent).where(ClientEvent.client_id == client_id, ClientEvent.digest.not_in(kept))
+    older = delete(ClientEvent).where(*of_which, ClientEvent.digest.not_in(kept))
     cast("CursorResult[Any]", session().execute(older.execution_options(synchronize_session=False)))

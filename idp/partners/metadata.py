@@ -317,10 +317,10 @@ def _check_each(rule: Callable[..., str], value: list[str], known: Mapping[str, 
 def _told(bad: ValidationError) -> list[tuple[str, str]]:
     """Pydantic's findings in our words, one for each place."""
     words = {
-        "missing": "is missing", "extra_forbidden": "there is no such name", "string_type": "must be a text",
+        "missing": "is missing", "extra_forbidden": "there is no such name", "string_type": "must be a string",
         "list_type": "must be a list", "frozen_set_type": "must be a list", "bool_type": "must be true or false",
-        "int_type": "must be a whole number", "dict_type": "must be a table", "string_too_short": "must not be empty",
-        "string_pattern_mismatch": "is not of the right form",
+        "int_type": "must be a whole number", "dict_type": "must be an object", "string_too_short": "must not be empty",
+        "string_pattern_mismatch": "does not have the right form",
     }  # fmt: skip
     told: dict[str, str] = {}
     for fault in bad.errors():

@@ -169,11 +169,13 @@ def _scopes(policy: Policy, asked: object, grants: frozenset[str]) -> frozenset[
         usable -= {"offline_access"}
     chosen = usable if asked in (None, "") else _parsed(asked)
     if not chosen <= policy.scopes:
-        raise InvalidClientMetadata([("scope", "names one that the initial access token does not allow")])
+        others = ", ".join(sorted(chosen - policy.scopes))
+        raise InvalidClientMetadata([("scope", f"the initial access token does not allow {others}")])
     if "offline_access" in chosen - usable:
         raise InvalidClientMetadata([("scope", "offline_access needs the grant type refresh_token")])
     if not chosen <= usable:
-        raise InvalidClientMetadata([("scope", "names one that none of grant_types can give")])
+        others = ", ".join(sorted(chosen - usable))
+        raise InvalidClientMetadata([("scope", f"none of grant_types can give {others}")])
     if (of_people and not chosen - policy.client) or (OWN in grants and not chosen & policy.client):
         raise InvalidClientMetadata([("grant_types", "has one for which there is no scope")])
     return chosen
@@ -182,8 +184,9 @@ def _scopes(policy: Policy, asked: object, grants: frozenset[str]) -> frozenset[
 def _parsed(asked: object) -> frozenset[str]:
     try:
         return scopes.parse(asked if isinstance(asked, str) else "\0")
-    except scopes.UnknownScope:
-        raise InvalidClientMetadata([("scope", "is not a text of scopes that exist")]) from None
+    except scopes.UnknownScope as fault:
+        named = f": {', '.join(sorted(fault.names))}" if fault.names else ""
+        raise InvalidClientMetadata([("scope", f"must be a string of scopes that exist{named}")]) from None
 
 
 def _check_identity(held: Held, asked: Mapping[str, Any]) -> None:

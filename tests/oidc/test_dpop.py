@@ -170,7 +170,9 @@ def test_a_proof_is_good_once(web, partner, tokens):
     assert partner.reads(web, token, jti="once").status_code == 200
     again = partner.reads(web, token, jti="once")
     failed(again, "invalid_dpop_proof", 401)
-    assert again.headers["WWW-Authenticate"] == 'DPoP error="invalid_dpop_proof", algs="PS256 ES256 EdDSA Ed25519"'
+    said = "DPoP: the jti was used before: each request needs a new proof"
+    challenge = f'DPoP error="invalid_dpop_proof", error_description="{said}", algs="PS256 ES256 EdDSA Ed25519"'
+    assert again.headers["WWW-Authenticate"] == challenge
 
 
 @pytest.mark.parametrize("differs", [{"ath": None}, {"ath": "x"}, {"htm": "POST"}, {"key": TWO}, {"htu": ISSUER}])
@@ -188,11 +190,20 @@ def test_two_proofs_are_none(web, partner, tokens):
 
 def test_a_bound_token_is_no_bearer_token_and_the_other_way_round(web, world, partner, tokens):
     token = tokens["access_token"]
-    assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 401
-    assert partner.reads(web, token, scheme="Bearer").status_code == 401
+    as_bearer = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
+    assert as_bearer.status_code == 401
+    (challenge,) = as_bearer.headers.getlist("WWW-Authenticate")
+    assert challenge.startswith('DPoP error="invalid_token", error_description="access_token: is bound to a key')
+    assert challenge.endswith(', algs="PS256 ES256 EdDSA Ed25519"')
+    assert partner.reads(web, token, scheme="Bearer").headers["WWW-Authenticate"] == challenge
+    assert web.post("/oauth/userinfo", data={"access_token": token}).headers["WWW-Authenticate"] == challenge
     assert web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {token}"}).status_code == 401
     free = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
-    assert partner.reads(web, free).status_code == 401
+    as_bound = partner.reads(web, free)
+    assert as_bound.status_code == 401
+    assert as_bound.headers["WWW-Authenticate"].startswith(
+        'Bearer error="invalid_token", error_description="access_tok'
+    )
 
 
 def test_a_confidential_client_may_bring_a_new_key_to_a_refresh(web, world, partner, tokens):
@@ -246,7 +257,11 @@ def test_nonces_where_they_are_on(web, world, partner, tokens, app, settings, cl
     answer = partner.reads(web, token, nonce=nonce)
     assert answer.status_code == 200
     assert answer.headers["DPoP-Nonce"]
-    clock.move(timedelta(minutes=10))
+    clock.move(timedelta(minutes=5))
+    answer = partner.reads(web, token, nonce=nonce)  # that of the window before
+    assert answer.status_code == 200
+    assert answer.headers["DPoP-Nonce"] != nonce
+    clock.move(timedelta(minutes=5))
     at_token = partner.refreshes(web, tokens["refresh_token"])
     failed(at_token, "use_dpop_nonce")
     partner.proofs = {"nonce": at_token.headers["DPoP-Nonce"]}

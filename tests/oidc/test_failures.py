@@ -112,7 +112,7 @@ def test_at_the_token_endpoint_too(web, world, told, form, error, parameter):
 def test_the_reason_that_a_failed_authentication_does_not_tell_is_told_here(web, world, told):
     world.partner.secret = "wrong"
     answer = world.partner.redeems(web, "x")
-    assert answer.json["error_description"] == "The client could not be authenticated."
+    assert answer.json["error_description"].startswith("client authentication failed")
     event = only(told(world.partner))
     assert (event.error, event.parameter) == ("invalid_client", "client_secret")
     assert "not one of the client's" in event.fact
@@ -199,11 +199,38 @@ def test_of_many_wrong_addresses_the_last_is_shown_and_the_others_counted(web, w
 def test_only_the_newest_are_kept(world, work, clock):
     for number in range(journal.MOST + 5):
         with work():
-            journal.note(world.partner.id, journal.Failure("GET /x", "invalid_request", "scope", f"fact {number}"))
+            journal.note(world.partner.id, journal.Failure(f"GET /{number}", "invalid_request", "scope", "missing"))
         clock.move(timedelta(seconds=1))
     with work():
-        facts = [each.fact for each in journal.newest(world.partner.id)]
-    assert facts == [f"fact {number}" for number in range(journal.MOST + 4, 4, -1)]
+        endpoints = [each.endpoint for each in journal.newest(world.partner.id)]
+    assert endpoints == [f"GET /{number}" for number in range(journal.MOST + 4, 4, -1)]
+
+
+def test_one_parameter_hides_no_other_however_many_values_it_is_sent(world, work, clock):
+    """Anybody can ask in a client's name for scopes that do not exist."""
+    with work():
+        journal.note(world.partner.id, journal.Failure("GET /x", "invalid_request", "state", "too long"))
+    for number in range(journal.MOST):
+        clock.move(timedelta(seconds=1))
+        name = "x" * (number + 1)
+        with work():
+            failure = journal.Failure("GET /x", "invalid_scope", "scope", f"does not exist: {name}")
+            journal.note(world.partner.id, failure)
+    with work():
+        events = journal.newest(world.partner.id)
+    assert len(events) == journal.MOST_ALIKE + 1
+    assert events[0].fact.endswith("x" * journal.MOST)
+    assert events[-1].parameter == "state"
+
+
+def test_what_differs_by_a_number_alone_is_counted_and_the_last_is_shown(world, work, told, clock):
+    for seconds in (61, 62, 63):
+        with work():
+            failure = journal.Failure("POST /x", "invalid_client", "iat", f"is {seconds} seconds ahead of our clock")
+            journal.note(world.partner.id, failure)
+        clock.move(timedelta(seconds=1))
+    event = only(told(world.partner))
+    assert (event.count, event.fact) == (3, "is 63 seconds ahead of our clock")
 
 
 def test_a_stranger_writes_to_nobodys_log(web, work):

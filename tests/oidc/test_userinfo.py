@@ -73,7 +73,9 @@ def test_without_a_token_the_challenges_name_no_error(web, world):
 def test_a_token_that_is_none_is_invalid(web, token):
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}".encode().decode("latin-1")})
     assert response.status_code == 401
-    assert response.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    said = "access_token: is not an access token of this issuer"
+    assert response.headers["WWW-Authenticate"] == f'Bearer error="invalid_token", error_description="{said}"'
+    assert response.json["error_description"] == said
     assert response.json["error"] == "invalid_token"
 
 
@@ -86,7 +88,8 @@ def test_a_token_without_openid_is_not_enough(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope="students")["code"]).json
     response = web.get("/oauth/userinfo", headers=bearer(tokens))
     assert response.status_code == 403
-    assert response.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="openid"'
+    said = 'error="insufficient_scope", error_description="access_token: does not cover the scope openid"'
+    assert response.headers["WWW-Authenticate"] == f'Bearer {said}, scope="openid"'
 
 
 def test_somebody_who_has_left_is_not_spoken_of(web, world, tokens, clock):

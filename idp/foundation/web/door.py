@@ -21,6 +21,8 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 NOBODY: Final = "unknown.invalid"
 """The host of requests that name any but ours: some names cannot even be read, and Flask could answer nothing."""
 REQUEST_ID: Final = "idp.request_id"
+SENT_HOST: Final = "idp.sent_host"
+"""Where the environment of a request for another host says which: for the log."""
 BEGAN: Final = "idp.began"
 """Where a request's environment says who it is, and since when (monotonic seconds)."""
 
@@ -118,6 +120,7 @@ def configure(app: Flask, settings: Settings) -> None:
         named = secrets.token_hex(8)
         environ["wsgi.url_scheme"], environ[REQUEST_ID], environ[BEGAN] = scheme, named, time.monotonic()
         if (host := environ.get("HTTP_HOST", "")) not in hosts:
+            environ[SENT_HOST] = host
             environ["HTTP_HOST"] = settings.server.host_name if _plain(host) in hosts else NOBODY
 
         def start(status: str, headers: Headers, fault: Any = None) -> Callable[[bytes], object]:

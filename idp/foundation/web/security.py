@@ -20,6 +20,7 @@ from itsdangerous import URLSafeTimedSerializer
 from idp.foundation.errors import BadRequest, NotFound
 from idp.foundation.settings import Settings
 from idp.foundation.web import again
+from idp.foundation.web.door import SENT_HOST
 
 csrf = CSRFProtect()
 
@@ -32,7 +33,14 @@ SIGNED_OUT: Final = "You had been signed out, so nothing was sent. "
 KEPT: Final = "What you typed has been kept. Sign in, check it, and press the button again."
 NOT_KEPT: Final = "Please sign in, and fill the form in again."
 
+MAX_HOST: Final = 255
+"""Characters of a foreign host that the log shows."""
+
 View = Callable[..., ResponseReturnValue]
+
+
+class UnknownHost(BadRequest):
+    """The request names another host than ours, by a DNS entry or a proxy that is not set up as it should be."""
 
 
 def anyone(view: View) -> View:
@@ -225,7 +233,7 @@ def _admitted() -> None:
     asked, app = request._get_current_object(), current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
     environ, path = asked.environ, asked.path
     if environ.get("HTTP_HOST") != (host := app.extensions["idp.host"]) and asked.host != host and path not in HEALTH:
-        raise BadRequest(because="unknown host")
+        raise UnknownHost(because=f"Host: {environ.get(SENT_HOST, '')[:MAX_HOST]!r} was sent, {host!r} is expected")
     # No address of ours has control characters, and PostgreSQL cannot even be asked about a NUL.
     if not path.isprintable() and any(char < " " or char == "\x7f" for char in path):
         raise NotFound(because="a control character in the path")

@@ -11,7 +11,7 @@ import structlog
 from joserfc.jwk import OctKey
 
 from idp.foundation import clock, crypto, runtime
-from idp.oidc import client_keys, failures, jwts, once
+from idp.oidc import client_keys, errors, failures, jwts, once
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Request
 from idp.oidc.jwts import BadJwt, Presented
@@ -28,7 +28,10 @@ log = structlog.get_logger(__name__)
 
 
 def authenticate(find: Finder, request: Request) -> OAuthClient | None:
-    """The client that signed the assertion; None where anything about it is wrong, said only in our log."""
+    """The client that signed the assertion; None where its signature is not right, which is said only in our log.
+
+    Raises `ProvenClientRefused` where the signature is right and something else is wrong.
+    """
     try:
         return _proven(find, request)
     except BadJwt as fault:
@@ -66,17 +69,21 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
 
 def _proven(find: Finder, request: Request) -> OAuthClient:
     if request.sent.get("client_assertion_type") != TYPE:
-        raise BadJwt("client_assertion_type is another or missing")
+        raise BadJwt(f"client_assertion_type must be {TYPE}")
     presented = jwts.parse(request.sent.get("client_assertion") or "")
     said = presented.claims
     sub = said.get("sub")
     client = find(sub) if isinstance(sub, str) else None
     if client is None or said.get("iss") != sub or request.sent.get("client_id") not in {None, sub}:
-        raise BadJwt("iss, sub and client_id are not one registered client")
+        raise BadJwt("iss and sub, and client_id if it is sent, must be the client_id of one registered client")
     jwts.verify(presented, _keys(client, presented), algorithms(client))
-    jwts.check_times(said, client, at_most=LONGEST)
-    _check_audience(said.get("aud"), client, request)
-    _note(said, client)
+    try:
+        jwts.check_times(said, client, at_most=LONGEST)
+        _check_audience(said.get("aud"), client, request)
+        _note(said, client)
+    except BadJwt as fault:
+        failures.because("client_assertion", str(fault))
+        raise errors.ProvenClientRefused(str(fault)) from None
     return client
 
 
@@ -90,20 +97,19 @@ def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:
     """Us: under `fapi2` the issuer as one string, otherwise also the endpoint, alone or in a list."""
     issuer = runtime.settings().server.issuer
     if client.is_fapi2:
-        accepted = aud == issuer
-    else:
-        us = {issuer, runtime.url("/oauth/token"), runtime.url(request.path)}
-        named = aud if isinstance(aud, list) else [aud]
-        accepted = any(isinstance(each, str) and each in us for each in named)
-    if not accepted:
-        raise BadJwt("aud is not us")
+        if aud != issuer:
+            raise BadJwt(f"aud is {errors.shown(aud)}; accepted is {issuer} alone, as a string")
+        return
+    us = [issuer, *sorted({runtime.url("/oauth/token"), runtime.url(request.path)})]
+    if not any(each in us for each in (aud if isinstance(aud, list) else [aud])):
+        raise BadJwt(f"aud is {errors.shown(aud)}; accepted is {' or '.join(us)}")
 
 
 def _note(said: dict[str, Any], client: OAuthClient) -> None:
     """Each `jti` is good once (RFC 7523 §3)."""
     jti = said.get("jti")
     if not isinstance(jti, str) or not jti:
-        raise BadJwt("it has no jti")
+        raise BadJwt("jti must be a string, and not empty")
     kept_until = clock.now() + timedelta(seconds=LONGEST + client.skew + client.leeway)
     if not once.note(Seen, digest=crypto.keyed(b"assertion", client.id, jti), expires_at=kept_until):
-        raise BadJwt("its jti was used before")
+        raise BadJwt("the jti was used before: each request needs a new assertion")

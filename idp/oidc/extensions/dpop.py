@@ -15,7 +15,7 @@ from authlib.oauth2 import OAuth2Error
 from flask import Request as FlaskRequest, Response
 
 from idp.foundation import clock, crypto, runtime
-from idp.oidc import failures, jwts, once
+from idp.oidc import errors, jwts, once
 from idp.oidc.client import OAuthClient
 from idp.oidc.jwts import BadJwt
 from idp.oidc.models import Seen
@@ -34,14 +34,16 @@ class InvalidProof(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """RFC 9449 §5."""
 
     error = "invalid_dpop_proof"
-    description = "DPoP: the proof is missing, or not good for this request."
+
+    def __init__(self, fact: str) -> None:
+        super().__init__(description=errors.plain(f"DPoP: {fact}"))
 
 
 class NonceNeeded(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """RFC 9449 §8: come again with the nonce in our header."""
 
     error = "use_dpop_nonce"
-    description = "DPoP: the proof needs the nonce of this answer."
+    description = "DPoP: the proof must have the nonce of the DPoP-Nonce header"
 
 
 def key_of(asked: FlaskRequest, client: OAuthClient, *, access_token: str | None = None) -> str | None:
@@ -53,12 +55,11 @@ def key_of(asked: FlaskRequest, client: OAuthClient, *, access_token: str | None
     if sent is None:
         return None
     if "," in sent:  # WSGI joins two headers by a comma
-        raise InvalidProof
+        raise InvalidProof("more than one proof was sent")
     try:
         return _thumbprint(sent, asked, client, access_token)
     except BadJwt as fault:
-        failures.because("DPoP", str(fault))
-        raise InvalidProof from None
+        raise InvalidProof(str(fault)) from None
 
 
 def nonce(windows_ago: int = 0) -> str:
@@ -78,10 +79,12 @@ def _thumbprint(proof: str, asked: FlaskRequest, client: OAuthClient, access_tok
     presented = jwts.parse(proof, jwk_in_header=True)
     said, (key, thumbprint) = presented.claims, jwts.remembered(_holder, presented.head)
     jwts.verify(presented, [key], ALGS)
-    if said.get("htm") != asked.method or not _is_here(said.get("htu"), asked):
-        raise BadJwt("made for another request")
+    if said.get("htm") != asked.method:
+        raise BadJwt(f"htm is {errors.shown(said.get('htm'))}; expected is {asked.method}")
+    if not _is_here(said.get("htu"), asked):
+        raise BadJwt(f"htu is {_sent_htu(said.get('htu'))}; expected is {runtime.url(asked.path)}")
     if access_token is not None and said.get("ath") != crypto.b64(crypto.digest(access_token)):
-        raise BadJwt("made for another access token")
+        raise BadJwt("ath is missing" if said.get("ath") is None else "ath is the hash of another access token")
     _check_age(said, client)
     _check_nonce(said)
     _note(said, thumbprint, client)
@@ -93,11 +96,11 @@ def _holder(head: bytes) -> tuple[jwts.Key, str]:
     """The public key in a proof's header, if it is one and strong enough, and its thumbprint (RFC 9449 §4.2)."""
     header = jwts.remembered(jwts.header, head)
     if header.get("typ") != "dpop+jwt":
-        raise BadJwt("typ is not dpop+jwt")
+        raise BadJwt("the typ in the header of the proof must be dpop+jwt")
     try:
         key = jwks.read(header.get("jwk"))
     except ValueError as fault:
-        raise BadJwt("jwk is not a public key that is strong enough") from fault
+        raise BadJwt("the jwk in the header of the proof must be a public key that is strong enough") from fault
     return key, key.thumbprint()
 
 
@@ -119,6 +122,11 @@ def _is_here(htu: object, asked: FlaskRequest) -> bool:
         return False
 
 
+def _sent_htu(htu: object) -> str:
+    """For whoever sent it; less a query, which has no place there and could hold anything."""
+    return errors.shown(htu.partition("?")[0] if isinstance(htu, str) else htu)
+
+
 def _path(path: str) -> str:
     """Without dot segments, and with what needs no encoding decoded (RFC 3986 §6.2.2)."""
     kept: list[str] = []
@@ -137,11 +145,11 @@ def _port(parts: Any) -> int:
 def _check_age(said: dict[str, Any], client: OAuthClient) -> None:
     """Made within the last minute, by a clock that may be off as the client's. `exp` and `nbf` are not needed."""
     if "iat" not in said:
-        raise BadJwt("the proof has no iat")
+        raise BadJwt("iat is missing")
     jwts.check_times(said, client)
     age, oldest = clock.now().timestamp() - said["iat"], OLDEST + client.leeway
     if age > oldest:
-        raise BadJwt(f"the proof's iat is {math.ceil(age)} seconds behind our clock; at most {oldest} are accepted")
+        raise BadJwt(f"iat is {math.ceil(age)} seconds behind our clock; at most {oldest} are accepted")
 
 
 def _check_nonce(said: dict[str, Any]) -> None:
@@ -155,7 +163,7 @@ def _note(said: dict[str, Any], thumbprint: str, client: OAuthClient) -> None:
     """Each proof is good once (RFC 9449 §11.1)."""
     jti = said.get("jti")
     if not isinstance(jti, str) or not jti:
-        raise BadJwt("it has no jti")
+        raise BadJwt("jti must be a string, and not empty")
     until = clock.now() + timedelta(seconds=OLDEST + client.leeway + client.skew)
     if not once.note(Seen, digest=crypto.keyed(b"proof", thumbprint, jti), expires_at=until):
-        raise BadJwt("its jti was used before")
+        raise BadJwt("the jti was used before: each request needs a new proof")

@@ -39,4 +39,4 @@ class S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib has no types
         if verifier is None:
             raise errors.invalid_grant("code_verifier: missing")
         if not VERIFIER.fullmatch(verifier) or not self.CODE_CHALLENGE_METHODS["S256"](verifier, challenge):
-            raise errors.invalid_grant("code_verifier: does not belong to the code_challenge")
+            raise errors.invalid_grant("code_verifier: does not match the code_challenge of the authorization request")

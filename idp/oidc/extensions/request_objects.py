@@ -8,7 +8,7 @@ from typing import Any, Final
 from authlib.oidc.core.errors import InvalidRequestObjectError
 
 from idp.foundation import clock, runtime
-from idp.oidc import client_keys, failures, incoming, jwts
+from idp.oidc import client_keys, errors, incoming, jwts
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Parameters
 from idp.oidc.jwts import BadJwt
@@ -25,10 +25,7 @@ def opened(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     try:
         return _read(text, client, client_id)
     except BadJwt as fault:
-        failures.because("request", str(fault))
-        raise InvalidRequestObjectError(
-            description="request: its signature, algorithm, claims or times are not acceptable"
-        ) from None
+        raise InvalidRequestObjectError(description=errors.plain(f"request: {fault}")) from None
 
 
 def algorithms(client: OAuthClient) -> tuple[str, ...]:
@@ -44,12 +41,14 @@ def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     jwts.check_times(said, client)
     audience = said.get("aud")
     issuer = runtime.settings().server.issuer
-    if said.get("iss") != client.id or issuer not in (audience if isinstance(audience, list) else [audience]):
-        raise BadJwt("iss is not the client, or aud is not us")
+    if said.get("iss") != client.id:
+        raise BadJwt(f"iss is {errors.shown(said.get('iss'))}; it must be the client_id")
+    if issuer not in (audience if isinstance(audience, list) else [audience]):
+        raise BadJwt(f"aud is {errors.shown(audience)}; accepted is {issuer}")
     if said.get("client_id") != client.id or client_id not in {None, client.id}:
-        raise BadJwt("client_id is another")
+        raise BadJwt("client_id must be the same in it and beside it")
     if "request" in said or "request_uri" in said:
-        raise BadJwt("it holds another request")
+        raise BadJwt("must not hold request or request_uri")
     if client.is_fapi2:
         _check_window(said)
     return _parameters(said)
@@ -58,7 +57,7 @@ def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
 def _check_window(said: dict[str, Any]) -> None:
     now = clock.now().timestamp()
     if not {"exp", "nbf"} <= said.keys() or now - said["nbf"] > OLDEST or said["exp"] - said["nbf"] > OLDEST:
-        raise BadJwt("exp and nbf have to be there, within an hour")
+        raise BadJwt(f"exp and nbf must be there, nbf at most {OLDEST} seconds ago and exp at most as long after it")
 
 
 def _parameters(said: dict[str, Any]) -> Parameters:
@@ -78,4 +77,4 @@ def _text(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, STRUCTURED.get(name, ())):
         return incoming.as_json(value)
-    raise BadJwt(f"{name} is of another type")
+    raise BadJwt(f"{errors.shown(name)} must be a string")

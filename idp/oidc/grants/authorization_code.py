@@ -12,7 +12,7 @@ from idp.audit import events, log
 from idp.foundation import clock, crypto, database
 from idp.foundation.database import Instant
 from idp.foundation.prepared import Prepared
-from idp.oidc import once, requests, responses, tokens
+from idp.oidc import errors, failures, once, requests, responses, tokens
 from idp.oidc.client import OAuthClient
 from idp.oidc.grants.common import FirstGrant
 from idp.oidc.incoming import Request
@@ -37,11 +37,13 @@ _CLAIM: Final = Prepared(
     .returning(*_table.c)
 )
 _WHY_NOT: Final = Prepared(
-    select(_table.c.client_id, _table.c.lineage, _table.c.used_at, _table.c.dpop_jkt, _table.c.estab_id).where(
+    select(_table.c.client_id, _table.c.lineage, _table.c.used_at, _table.c.expires_at, _table.c.estab_id).where(
         _table.c.digest == bindparam("its_digest")
     )
 )
 _ISSUE: Final = Prepared(insert(_table))
+UNKNOWN_CODE: Final = "code: unknown"
+"""Also what is said of another client's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +76,20 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
         """Answer the request, which spends it: with a code, or `access_denied` where nobody approved."""
         requests.spend(self.request)
         if grant_user is None:
-            raise AccessDeniedError(description="The school or the person refused.")
+            raise AccessDeniedError(description="the person or the school refused")
         code = issue(self.request, redirect_uri, grant_user)
         return responses.send(self.request, redirect_uri, [("code", code)])
 
-    def query_authorization_code(self, code: str, client: OAuthClient) -> Redeemed | None:
-        """Spend the code: whoever comes second gets None, and takes away what the first was given.
+    def query_authorization_code(self, code: str, client: OAuthClient) -> Redeemed:
+        """Spend the code: whoever comes second is refused, and takes away what the first was given.
 
         One UPDATE is the gate. It names the client and the DPoP key, so that neither another client nor a wrong
         proof can spend a code; a wrong redirect URI or verifier is found afterwards, and has spent it.
         """
         database.together()
-        if (row := redeem(code, client, self.request.dpop_jkt)) is None:
-            return None
+        row = redeem(code, client, self.request.dpop_jkt)
+        if self.request.sent.get("redirect_uri") != row.redirect_uri:
+            raise errors.invalid_grant("redirect_uri: must be that of the authorization request")
         self.request.basis, self.request.nonce = Basis.of(row), row.nonce
         return Redeemed(row)
 
@@ -118,17 +121,23 @@ def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
     return code
 
 
-def redeem(code: str, client: OAuthClient, jkt: str | None) -> Any | None:
-    """Spend `code` for `client`; None where it is not to be had, after a replay has been dealt with."""
-    digest = crypto.digest(code)
-    if (row := _CLAIM.one(its_digest=digest, its_client=client.id, its_jkt=jkt, now=clock.now())) is not None:
+def redeem(code: str, client: OAuthClient, jkt: str | None) -> Any:
+    """Spend `code` for `client`; raises `invalid_grant` saying why not, after a replay has been dealt with."""
+    digest, now = crypto.digest(code), clock.now()
+    if (row := _CLAIM.one(its_digest=digest, its_client=client.id, its_jkt=jkt, now=now)) is not None:
         return row
     found = _WHY_NOT.one(its_digest=digest)
     if found is None:
-        return None
+        raise errors.invalid_grant(UNKNOWN_CODE)
     if found.client_id != client.id:
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=found.lineage, because="code")
-    elif found.used_at is not None:
+        failures.because("code", "was issued to another client")
+        raise errors.invalid_grant(UNKNOWN_CODE)
+    if found.used_at is not None:
         tokens.revoke_lineage(found.lineage)
         log.record(events.CODE_REPLAYED, by=client.id, client=client.id, estab=found.estab_id, subject=found.lineage)
-    return None
+        raise errors.invalid_grant("code: was used before, so all that came from it is revoked")
+    if found.expires_at <= now:
+        ago = int((now - found.expires_at).total_seconds())
+        raise errors.invalid_grant(f"code: expired {ago} seconds ago; it is good for {client.code_seconds} seconds")
+    raise errors.invalid_grant("code: is bound to a DPoP key that the request did not prove")

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from authlib.oauth2.rfc6749 import InvalidScopeError, UnauthorizedClientError
+from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 
 from idp.foundation import scopes
-from idp.oidc import claims, tokens
+from idp.oidc import claims, errors, tokens
 from idp.oidc.grants.common import OurGrant, answer
 
 
@@ -17,13 +17,15 @@ class ClientCredentials(OurGrant, ClientCredentialsGrant):  # type: ignore[misc]
         """Client-only scopes of this client; all of them where none are named (RFC 6749 §3.3)."""
         client = self.request.client.registered
         if client.is_public:
-            raise UnauthorizedClientError(description="grant_type: not for a client without credentials")
+            raise UnauthorizedClientError(description="grant_type: client_credentials is for clients that authenticate")
         try:
             asked = scopes.parse(self.request.sent.get("scope")) or client.client_scopes
-        except scopes.UnknownScope:
-            raise InvalidScopeError(description="scope: malformed, or names one that does not exist") from None
-        if not asked or not asked <= client.client_scopes:
-            raise InvalidScopeError(description="scope: only scopes for the client itself, as registered")
+        except scopes.UnknownScope as fault:
+            raise errors.unknown_scope(fault) from None
+        if others := asked - client.client_scopes:
+            raise errors.invalid_scope("this client is not registered to have for itself", others)
+        if not asked:
+            raise errors.invalid_scope("this client is not registered to have any for itself")
         self.request.scopes = asked
         self.request.resource = claims.resources(self.request.sent.resources, self.request.client)
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from authlib.oauth2.rfc6749 import InvalidScopeError
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 
 from idp.foundation import scopes
@@ -30,7 +29,10 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
     """RFC 6749 §6 as Authlib does it, on our families."""
 
     def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
-        """The token, if this client may use it and its authorisation stands. While it is paused nothing is used up."""
+        """The token, if this client may use it and its authorisation stands; raises `invalid_grant` saying why not.
+
+        While it is paused nothing is used up.
+        """
         presented = families.present(refresh_token, self.request.client, self.request.dpop_jkt)
         state = presented.state
         if state is not None and state.is_paused:
@@ -49,10 +51,10 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         asked_for = token.presented.basis.scopes
         try:
             asked = scopes.parse(self.request.sent.get("scope"))
-        except scopes.UnknownScope:
-            asked = frozenset({"?"})
-        if not asked <= asked_for:
-            raise InvalidScopeError(description="scope: more than was asked for at first")
+        except scopes.UnknownScope as fault:
+            raise errors.unknown_scope(fault) from None
+        if others := asked - asked_for:
+            raise errors.invalid_scope("the refresh token was not issued for", others)
         self.request.scopes = asked or asked_for
         self.narrow(token.presented.basis)
 

@@ -1,0 +1,262 @@
+"""What a client's developer is told of a mistake: which parameter, what was sent, what is expected."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.oidc import errors
+from idp.partners import journal
+from tests import factories
+from tests.fuzz.answers import listening
+from tests.oidc.signing import Signer, jwks, key, signed
+from tests.oidc.support import CALLBACK, ISSUER, authorised, sent
+from tests.oidc.test_dpop import ONE, TWO
+
+OTHER = "https://assembly.example/other"
+
+
+@pytest.fixture
+def told(work):
+    """`told(partner)` is what the newest line of the client's log says: its parameter and the fact."""
+
+    def read(partner):
+        with work():
+            event = journal.newest(partner.id)[0]
+            return f"{event.parameter}: {event.fact}"
+
+    return read
+
+
+@pytest.fixture
+def signer(world, clock):
+    with world.work():
+        client = factories.a_client(
+            token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), client_scopes={"schools.list"},
+            grant_types=frozenset({"authorization_code", "refresh_token", "client_credentials"}),
+        )  # fmt: skip
+        return Signer(client.id)
+
+
+def description(response):
+    """What the client is told; every word of it printable ASCII, and nothing that would have to be escaped."""
+    said = response.json["error_description"]
+    assert errors.plain(said) == said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("differs", "said"),
+    [
+        ({"scope": "openid attendance staff"}, "scope: this client is not registered for: staff"),
+        ({"scope": "openid groups roles"}, "scope: does not exist: groups, roles"),
+        ({"scope": 'openid "x"'}, "scope: must be names of scopes, with a blank between"),
+        ({"scope": "openid <b>&'"}, "scope: does not exist: <b>&'"),
+        ({"code_challenge": None}, "code_challenge: missing; this client has to use PKCE with S256"),
+        ({"code_challenge_method": "plain"}, "code_challenge_method: must be S256"),
+        ({"claims": '{"id_token": {"sub": {"value": 7}}}'}, "claims: sub must be a string"),
+        ({"claims": "x"}, "claims: must be a JSON object"),
+        ({"max_age": "soon"}, "max_age: must be a whole number of seconds"),
+        ({"prompt": "none login"}, "prompt: none must be the only value"),
+    ],
+)
+def test_at_authorize(web, world, told, differs, said):
+    assert sent(web.get(world.partner.link(**differs)))["error_description"] == said
+    assert told(world.partner) == said
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"grant_type": "password"}, "grant_type: not supported"),
+        ({"grant_type": "client_credentials"}, "grant_type: this client is not registered for it"),
+        ({"grant_type": "authorization_code", "code": "x"}, "code: unknown"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, "refresh_token: unknown"),
+    ],
+)
+def test_at_the_token_endpoint(web, world, told, form, said):
+    assert description(world.partner.posts(web, "/oauth/token", form)) == said
+    assert told(world.partner) == said
+
+
+def test_the_kind_of_body(web, world, told):
+    answer = web.post("/oauth/token", json={"grant_type": "refresh_token"}, headers=world.partner.basic)
+    assert description(answer) == "Content-Type: must be application/x-www-form-urlencoded"
+    assert told(world.partner) == description(answer)
+
+
+def test_another_method(web):
+    assert description(web.get("/oauth/token")) == "method not allowed"
+
+
+def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
+    with listening() as heard:
+        answer = web.post("/oauth/token", headers={"Host": "idp.internal:8080"})
+    assert description(answer) == "Host: must be localhost:5000"
+    assert any("idp.internal:8080" in str(line) and "localhost:5000" in str(line) for line in heard.lines)
+
+
+def test_which_is_wrong_with_a_code(web, world, told, clock):
+    partner, other = world.partner, world.another()
+    code = authorised(web, partner, world.username)["code"]
+    assert description(other.redeems(web, code)) == "code: unknown"
+    assert told(other) == "code: was issued to another client"
+    said = "redirect_uri: must be that of the authorization request"
+    assert description(partner.redeems(web, code, redirect_uri=OTHER)) == said
+    assert description(partner.redeems(web, code)) == "code: was used before, so all that came from it is revoked"
+    code = authorised(web, partner, world.username)["code"]
+    clock.move(timedelta(seconds=125))
+    said = "code: expired 5 seconds ago; it is good for 120 seconds"
+    assert description(partner.redeems(web, code)) == said
+    assert told(partner) == said
+
+
+def test_which_is_wrong_with_a_refresh_token(web, world, told, clock):
+    partner, other = world.another(token_endpoint_auth_method="none"), world.another()
+    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    assert description(other.refreshes(web, first)) == "refresh_token: unknown"
+    assert told(other) == "refresh_token: was issued to another client"
+    said = "scope: the refresh token was not issued for: attendance"
+    assert description(partner.refreshes(web, first, scope="openid attendance")) == said
+    second = partner.refreshes(web, first).json["refresh_token"]
+    third = partner.refreshes(web, second).json["refresh_token"]
+    said = "refresh_token: was used before, so all that came from it is revoked"
+    assert description(partner.refreshes(web, first)) == said
+    assert description(partner.refreshes(web, third)) == "refresh_token: was revoked"
+    stands = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["refresh_token"]
+    clock.move(timedelta(days=90))
+    said = "refresh_token: expired, because it was not used for 90 days"
+    assert description(world.partner.refreshes(web, stands)) == said
+
+
+@pytest.mark.parametrize(
+    ("proofs", "said"),
+    [
+        ({"htu": "http://proxy.internal/oauth/token?code=secret"},
+         f"DPoP: htu is http://proxy.internal/oauth/token; expected is {ISSUER}/oauth/token"),
+        ({"htm": "GET"}, "DPoP: htm is GET; expected is POST"),
+        ({"htu": None}, f"DPoP: htu is missing; expected is {ISSUER}/oauth/token"),
+        ({"iat": -180}, "DPoP: iat is 180 seconds behind our clock; at most 120 are accepted"),
+        ({"iat": 75}, "DPoP: iat is 75 seconds ahead of our clock; at most 60 are accepted"),
+        ({"alg": "RS256", "key": key("RS256")}, "DPoP: alg is RS256; accepted is PS256, ES256, EdDSA, Ed25519"),
+        ({"header": {"typ": "JWT"}}, "DPoP: the typ in the header of the proof must be dpop+jwt"),
+        ({"jti": None}, "DPoP: jti must be a string, and not empty"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_proof(web, signer, told, clock, proofs, said):
+    if "iat" in proofs:
+        proofs = {"iat": int(clock.now().timestamp()) + proofs["iat"]}
+    signer.dpop_key, signer.proofs = ONE, proofs
+    assert description(signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"})) == said
+    assert told(signer) == said
+
+
+def test_that_there_is_none(web, world, told):
+    with world.work():
+        client = factories.a_client(
+            token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), dpop_bound_access_tokens=True
+        )
+    bound = Signer(client.id)
+    said = "DPoP: missing; this client has to prove a key with each request (RFC 9449)"
+    form = {"grant_type": "refresh_token", "refresh_token": "x"}
+    assert description(bound.posts(web, "/oauth/token", form)) == said
+    assert told(bound) == said
+
+
+@pytest.mark.parametrize(
+    ("differs", "fact"),
+    [
+        (
+            {"aud": "https://other.example"},
+            f"aud is https://other.example; accepted is {ISSUER} or {ISSUER}/oauth/token",
+        ),
+        ({"aud": ["a", "b"]}, f"aud is a, b; accepted is {ISSUER} or {ISSUER}/oauth/token"),
+        ({"aud": None}, f"aud is missing; accepted is {ISSUER} or {ISSUER}/oauth/token"),
+        ({"exp": -90}, "exp is 90 seconds behind our clock; at most 60 are accepted"),
+        ({"iat": 90}, "iat is 90 seconds ahead of our clock; at most 60 are accepted"),
+        ({"exp": 1000}, "exp is 1000 seconds ahead of our clock; at most 600 are accepted"),
+        ({"jti": None}, "jti must be a string, and not empty"),
+    ],
+)
+def test_an_assertion_whose_signature_is_right_is_told_what_is_wrong(web, signer, told, clock, differs, fact):
+    for name, value in differs.items():
+        if isinstance(value, int):
+            differs = {name: int(clock.now().timestamp()) + value}
+    form = {"grant_type": "client_credentials"}
+    answer = signer.posts(web, "/oauth/token", form, signer.assertion(**differs))
+    assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
+    assert description(answer) == f"client_assertion: {fact}"
+    assert told(signer) == f"client_assertion: {fact}"
+
+
+def test_one_that_anybody_could_have_made_is_told_nothing_and_the_log_has_it(web, signer, told):
+    form = {"grant_type": "client_credentials"}
+    answer = signer.posts(web, "/oauth/token", form, signer.assertion(key=TWO, aud="https://other.example"))
+    assert description(answer) == errors.CLIENT_REFUSED
+    assert told(signer) == "client_assertion: the signature is by none of the keys that are known"
+
+
+@pytest.mark.parametrize(
+    ("differs", "said"),
+    [
+        ({"aud": "x"}, f"request: aud is x; accepted is {ISSUER}"),
+        ({"iss": "x"}, "request: iss is x; it must be the client_id"),
+        ({"exp": 1}, "request: exp is "),
+        ({"client_id": "x"}, "request: client_id must be the same in it and beside it"),
+    ],
+)
+def test_a_request_object(web, signer, differs, said):
+    claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(), **differs}
+    got = sent(web.get(signer.link(request=signed(claims, key("ES256"), "ES256"))))
+    assert got["error"] == "invalid_request_object"
+    assert got["error_description"].startswith(said)
+
+
+def read(web, token):
+    return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_every_refusal_at_userinfo_stands_in_the_clients_log(web, world, signer, told, clock):
+    token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
+    own = signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
+    signer.dpop_key = ONE
+    bound = signer.redeems(web, authorised(web, signer, world.username)["code"]).json["access_token"]
+
+    said = "access_token: was issued to the client itself, so there is no person"
+    assert description(read(web, own)) == told(signer) == said
+    clock.move(timedelta(seconds=1))
+    said = "access_token: is bound to a key, so it must be sent with the scheme DPoP and a proof"
+    assert description(read(web, bound)) == told(signer) == said
+    clock.move(timedelta(seconds=1))
+    said = "DPoP: made by another key than the access token is bound to"
+    assert description(signer.reads(web, bound, key=TWO)) == told(signer) == said
+    clock.move(timedelta(seconds=1))
+    said = "DPoP: missing; the access token is bound to a key, so a proof must come with it"
+    answer = web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {bound}"})
+    assert description(answer) == told(signer) == said
+    clock.move(timedelta(seconds=1))
+    said = f"DPoP: htu is {ISSUER}/userinfo; expected is {ISSUER}/oauth/userinfo"
+    assert description(signer.reads(web, bound, htu=f"{ISSUER}/userinfo")) == told(signer) == said
+
+    clock.move(timedelta(seconds=600))
+    assert description(read(web, token)) == told(world.partner) == "access_token: expired 4 seconds ago"
+    token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
+    clock.move(timedelta(seconds=1))
+    assert world.partner.posts(web, "/oauth/revoke", {"token": token}).status_code == 200
+    assert description(read(web, token)) == told(world.partner) == "access_token: was revoked"
+
+
+def test_a_strangers_token_writes_to_no_log(web, world, work):
+    assert read(web, "x.y.z").status_code == 401
+    with work():
+        assert journal.newest(world.partner.id) == []
+
+
+def test_what_was_sent_is_shown_without_what_a_description_may_not_have():
+    assert errors.shown('a"b\\c\x00\n\xe9') == "abc"
+    assert errors.shown("x" * 500) == "x" * 197 + "..."
+    assert errors.shown(["a", 7, None]) == "a, a int, missing"
+    assert len(errors.plain("x" * 5000)) == errors.MAX_DESCRIPTION
+
+
+def test_no_callback_is_named_that_was_not_sent(web, world):
+    assert CALLBACK not in web.get(world.partner.link(redirect_uri=OTHER)).text
