@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, CursorResult, Delete, Select, Table, delet
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
 
-from idp.foundation.database import Base, connection, session
+from idp.foundation.database import Base, connection
 
 BATCH: Final = 1000
 
@@ -51,17 +51,17 @@ def _delete(table: Table, keys: Select[Any]) -> int:
     """Delete the rows with these keys; where one of them cannot be, the others, each alone."""
     key = tuple_(*table.primary_key.columns)
     try:
-        with session().begin_nested():
+        with connection().begin_nested():
             return _count(delete(table).where(key.in_(keys)))
     except IntegrityError:
-        rows = session().execute(keys).all()
+        rows = connection().execute(keys).all()
         return sum(_delete_alone(table, tuple(row)) for row in rows)
 
 
 def _delete_alone(table: Table, key: tuple[Any, ...]) -> int:
     """Delete one row; 0, and a line in the log, where something still refers to it."""
     try:
-        with session().begin_nested():
+        with connection().begin_nested():
             same = (column == value for column, value in zip(table.primary_key.columns, key, strict=True))
             return _count(delete(table).where(*same))
     except IntegrityError as fault:
