@@ -336,7 +336,7 @@ def test_the_command_shows_them_in_words(web, world, idp, clock):
     for _ in range(2):
         web.get(world.partner.link(redirect_uri="https://assembly.example/callbak"))
     output = idp(world.partner.id).output
-    assert "2026-03-02 09:30:00  GET /oauth/authorize  invalid_request  2 times since 2026-03-02 09:30" in output
+    assert "2026-03-02 09:30 UTC (09:30 GMT)  GET /oauth/authorize  invalid_request  2 times since 2026-03-02" in output
     assert "redirect_uri: its path is not that of any address" in output
     assert "sent        https://assembly.example/callbak" in output
     assert f"registered  {CALLBACK}  (differs in path)" in output
