@@ -9,7 +9,7 @@ from typing import Any, Final
 from joserfc.jwk import ECKey, KeyParameters, KeySet, RSAKey
 from sqlalchemy import select
 
-from idp.estabs import accounts, credentials
+from idp.estabs import accounts, credentials, passphrases
 from idp.estabs.models import Administrator
 from idp.foundation import clock, runtime
 from idp.foundation.database import session
@@ -115,8 +115,8 @@ def _person(about: dict[str, str]) -> tuple[str, str]:
         estab, found = accounts.register(_free_school(), **about)
         review.open_for(estab)
         review.verify(estab.estab_id, by=BY)
-    password = credentials.generate()
-    credentials.set_hash(found, runtime.passwords().hash(password), by=BY)
+    password = passphrases.generate()
+    credentials.set_hash(found, runtime.passwords().hash(password), by=BY, is_ours=True)
     return found.username, password
 
 

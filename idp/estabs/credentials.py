@@ -1,26 +1,19 @@
-"""Passwords: the passphrase we make, and why we refuse one that somebody chose (security.md §5).
+"""Passwords: setting one, and why we refuse one that somebody chose (security.md §5).
 
-Nothing is folded, trimmed or truncated: what was typed is what is hashed. There are no rules about digits
-and signs; what counts is how much is left of a password once everything about the school and its people,
-and every run of keys, has been taken out.
+Of a password of somebody's own nothing is folded, trimmed or truncated: what was typed is what is hashed. There
+are no rules about digits and signs; what counts is how much is left of a password once everything about the school
+and its people, and every run of keys, has been taken out. Passphrases of ours are made in `passphrases`.
 """
 
 import re
-import secrets
 import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import cache
-
-from xkcdpass import xkcd_password
 
 from idp.audit import events, log
 from idp.estabs import common
 from idp.estabs.models import Administrator
 from idp.foundation import clock, runtime
 from idp.foundation.crypto import PASSWORD_LIMIT
-
-WORDS = 6
-"""Of 7,776: 77 bits."""
 
 SHORTEST = 12
 LEFT_AT_LEAST = 8
@@ -29,22 +22,12 @@ LEFT_AT_LEAST = 8
 PRODUCT_WORDS = ("idaas", "xporter", "groupcall", "xporterondemand", "emerge")
 
 
-def generate() -> str:
-    """A passphrase of six words, drawn by the operating system's generator. To be shown once."""
-    return "-".join(secrets.choice(_words()) for _ in range(WORDS))
+def set_hash(person: Administrator, hashed: str, *, by: str, is_ours: bool = False) -> None:
+    """Let `hashed`, made outside of the transaction, be the person's password.
 
-
-@cache
-def _words() -> list[str]:
-    """The large list of the EFF: distinct, easily remembered words, of 3 to 9 letters."""
-    file = xkcd_password.locate_wordfile("eff-long")
-    words: list[str] = xkcd_password.generate_wordlist(wordfile=file, min_length=3, max_length=9)
-    return words
-
-
-def set_hash(person: Administrator, hashed: str, *, by: str) -> None:
-    """Let `hashed`, made outside of the transaction, be the person's password from now on."""
-    person.password_hash = hashed
+    `is_ours` for a passphrase that we made, which is taken with blanks and capitals too (`passphrases`).
+    """
+    person.password_hash, person.password_is_ours = hashed, is_ours
     person.password_changed_at = person.updated_at = clock.now()
     log.record(events.PASSWORD_SET, by=by, estab=person.estab_id, subject=person.id)
 

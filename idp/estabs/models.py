@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp.foundation.database import Base
@@ -75,6 +75,8 @@ class Administrator(Base):
     mobile_confirmed_at: Mapped[datetime | None]
     role: Mapped[str]
     password_hash: Mapped[str | None]
+    password_is_ours: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether it is a passphrase that we made, which may be typed with blanks for hyphens, and with capitals."""
     password_changed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -19,6 +19,7 @@ from idp.oidc import bounds, claims, client as clients, errors, incoming, reques
 from idp.oidc.client import OAuthClient
 from idp.oidc.extensions import dpop
 from idp.oidc.incoming import AUTHORIZE, PAR, Request
+from idp.partners import registry
 
 Check = Callable[[Request], None]
 
@@ -36,15 +37,15 @@ def run(request: Request) -> None:
 
 
 def known_client(request: Request) -> OAuthClient:
-    """The client a browser's request names; a page where there is none (RFC 6749 §4.1.2.1)."""
+    """The client a browser's request names; a page where there is none, or a disabled one (RFC 6749 §4.1.2.1)."""
     if fault := request.sent.wrong.get("client_id"):
         raise errors.NotToBeRedirected("client_id", fault)
     if (named := request.sent.get("client_id")) is None:
         raise errors.NotToBeRedirected("client_id", "missing")
     if (client := clients.find(named)) is None:
-        raise errors.NotToBeRedirected(
-            "client_id", "no client with this id is registered, or it is disabled", error="unauthorized_client"
-        )
+        if registry.is_disabled(named):
+            raise errors.ServiceSwitchedOff(named)
+        raise errors.NotToBeRedirected("client_id", "no client with this id is registered", error="unauthorized_client")
     return client
 
 

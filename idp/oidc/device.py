@@ -24,7 +24,7 @@ from idp.foundation import runtime
 from idp.foundation.errors import TooManyRequests
 from idp.foundation.web import again
 from idp.foundation.web.forms import Form
-from idp.oidc import checks, client as clients, consent, device_codes, requests, server as protocol
+from idp.oidc import checks, client as clients, consent, device_codes, errors, requests, server as protocol
 from idp.oidc.client import OAuthClient
 from idp.oidc.device_codes import Asked
 from idp.oidc.incoming import Request
@@ -38,8 +38,14 @@ from idp.signin.session import SignedIn
 
 PATH: Final = "/device"
 GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
-NOT_WAITING: Final = "No device is waiting with this code. Check the letters, or ask the device for a new code."
-WAIT: Final = "You have tried many codes. Please wait a few minutes, ask the device for a new code, and try again."
+NOT_WAITING: Final = (
+    "We do not recognise this code. Check that every letter is right. If it is, the code has run out or has been used: "
+    "start again on the device or program, and type the new code that it shows."
+)
+WAIT: Final = (
+    "You have tried too many codes. Please wait a few minutes. Then start again on the device or program, and type the "
+    "new code that it shows."
+)
 ASK_TO_CONNECT: Final = "Please ask one of them to connect the device or program, with a new code from it."
 
 
@@ -83,8 +89,10 @@ def page() -> Response:
         return _enter(request.form["user_code"], here)
     found = device_codes.entered(code, requests.this_browser()) if code else None
     client = clients.find(found.client_id) if found else None
-    if code is None or found is None or client is None:
+    if code is None or found is None:
         return _ask_code(code)
+    if client is None:
+        raise errors.ServiceSwitchedOff(found.client_id)
     if found.approved is not None:
         return make_response(
             render_template("oidc/device_done.html", client=client.registered, approved=found.approved)
@@ -98,7 +106,7 @@ def _enter(text: str, here: SignedIn) -> Response:
     """Take the code that was typed. Each one that could be one is a guess, right or wrong, and ten are answered."""
     code = device_codes.typed(text)
     if code is None:
-        return _ask_code(text, "A code has eight letters, such as WDJB-MJHT. There are no digits in it.")
+        return _ask_code(text, _what_is_wrong(text))
     try:
         guesses.count(guesses.key("device", here.id))
     except TooManyRequests as locked:
@@ -142,6 +150,18 @@ def _ask_code(code: str | None, problem: str | None = None) -> Response:
     if problem:
         form.user_code.errors = [problem]
     return make_response(render_template("oidc/device.html", form=form), 422 if problem else 200)
+
+
+def _what_is_wrong(text: str) -> str:
+    """Why what was typed cannot be a code."""
+    letters = device_codes.letters_of(text)
+    if not letters:
+        return "Type the code that the device or program shows."
+    if any(char.isdigit() for char in letters):
+        return "The code has letters only, no numbers. Check each letter against the device or program."
+    if set(letters) - set(device_codes.LETTERS):
+        return "The code never contains A, E, I, O, U or Y. Check each letter against the device or program."
+    return f"The code has eight letters, and you typed {len(letters)}. Check it against the device or program."
 
 
 def _address(code: str | None) -> str:

@@ -5,6 +5,7 @@ browser in which a code was typed first has it: nobody else can put that device 
 """
 
 import secrets
+import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, NoReturn, cast
@@ -88,9 +89,14 @@ def shown(user_code: str) -> str:
     return f"{user_code[:half]}-{user_code[half:]}"
 
 
+def letters_of(text: str) -> str:
+    """What was typed without the blanks and signs between letters, in capitals."""
+    return "".join(char for char in unicodedata.normalize("NFKC", text).upper() if char.isalnum())
+
+
 def typed(text: str) -> str | None:
     """The user code somebody typed, however they did; None where it cannot be one."""
-    letters = "".join(char for char in text.upper() if char not in " -\u2010\u2011\u2013.")
+    letters = letters_of(text)
     return letters if len(letters) == LENGTH and set(letters) <= set(LETTERS) else None
 
 

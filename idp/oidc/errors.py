@@ -6,6 +6,7 @@ only where it helps and is no secret (names of scopes, `aud`, `htu`), and only t
 
 * OAuthError                 answered to the client, in JSON or at its redirect URI
 * NotToBeRedirected          a page: client or redirect URI are not proven
+* ServiceSwitchedOff         a page: the client is known, and disabled
 * StaleRequest               a page: the kept request is expired, spent, or somebody else's
 """
 
@@ -170,6 +171,22 @@ class NotToBeRedirected(Refusal):
     def __init__(self, parameter: str, fact: str, *, because: str = "", error: str = "invalid_request") -> None:
         super().__init__(because=because or f"{parameter}: {fact}")
         self.parameter, self.fact, self.error = parameter, fact, error
+
+
+class ServiceSwitchedOff(NotToBeRedirected):
+    """The client or its company is disabled, which is no mistake in a link."""
+
+    code, status, title = "service_switched_off", 403, "This service is switched off at the moment"
+    says = (
+        "The service that sent you here is switched off for all schools, so it cannot sign you in. Nothing is wrong "
+        "with your account, and what your school has agreed to share is kept. Please ask the service about it."
+    )
+
+    def __init__(self, client_id: str) -> None:
+        super().__init__(
+            "client_id", "this client, or its partner, is disabled", because=f"client {client_id} is disabled",
+            error="unauthorized_client",
+        )  # fmt: skip
 
 
 class StaleRequest(Refusal):

@@ -16,15 +16,19 @@ from idp.keys import ring
 from idp.oidc import claims, client as clients, failures, incoming
 from idp.oidc.client import OAuthClient
 from idp.oidc.incoming import Parameters
+from idp.partners import registry
 from idp.signin import session
 
 
 class BadLogout(Exception):
-    """`parameter` is wrong, and `fact` says how: a page that names it, and no redirect."""
+    """`parameter` is wrong, and `fact` says how: a page that names it, and no redirect.
 
-    def __init__(self, parameter: str, fact: str) -> None:
+    `is_off` where the service is switched off, which is no mistake in its link.
+    """
+
+    def __init__(self, parameter: str, fact: str, *, is_off: bool = False) -> None:
         super().__init__(f"{parameter}: {fact}")
-        self.parameter, self.fact = parameter, fact
+        self.parameter, self.fact, self.is_off = parameter, fact, is_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,10 @@ def _read(sent: Parameters) -> Asked:
         raise BadLogout("client_id", "is not the client that id_token_hint was issued to")
     client = clients.find(said["aud"] if said else named)
     failures.about(client.id if client else named)
-    if client is None and (said or named):
-        raise BadLogout("client_id" if named else "id_token_hint", "its client is not registered, or is disabled")
+    if client is None and (about := said["aud"] if said else named):
+        parameter, is_off = "client_id" if named else "id_token_hint", registry.is_disabled(about)
+        fact = "its client, or that client's partner, is disabled" if is_off else "its client is not registered"
+        raise BadLogout(parameter, fact, is_off=is_off)
     to = sent.get("post_logout_redirect_uri")
     if to is not None and client is not None and to not in client.registered.post_logout_redirect_uris:
         raise BadLogout("post_logout_redirect_uri", "is not registered for this client")

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from idp.audit import events, log
-from idp.estabs import credentials, people
+from idp.estabs import credentials, passphrases, people
 from idp.estabs.models import Administrator
 from idp.foundation import clock, runtime
 from idp.foundation.errors import Refusal
@@ -38,13 +38,13 @@ class Made:
 
 def make() -> Made:
     """Make a password. Slow: call it outside a transaction."""
-    password = credentials.generate()
+    password = passphrases.generate()
     return Made(password, runtime.passwords().hash(password))
 
 
 def issue(registration: Registration, person: Administrator, made: Made) -> None:
     """Give the new owner the password that is about to be shown."""
-    credentials.set_hash(person, made.hash, by=person.id)
+    credentials.set_hash(person, made.hash, by=person.id, is_ours=True)
     registration.collected_at = person.password_changed_at
 
 

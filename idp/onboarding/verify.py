@@ -50,11 +50,16 @@ def send_proof(registration: Registration) -> None:
     )  # fmt: skip
 
 
-def resend(registration: Registration) -> None:
-    """Send a newer link, unless the address is verified or a link left a moment ago. Raises `TooManyRequests`."""
+def resend(registration: Registration) -> bool:
+    """Send a newer link, unless the address is verified or a link left a moment ago; whether one was sent.
+
+    Raises `TooManyRequests`.
+    """
     newest = session().scalar(select(func.max(EmailProof.created_at)).where(_current(registration)))
     if registration.email_verified_at is None and (newest is None or newest + AT_LEAST <= clock.now()):
         send_proof(registration)
+        return True
+    return False
 
 
 def look(secret: str) -> Registration:

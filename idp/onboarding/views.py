@@ -9,10 +9,12 @@ import structlog
 from flask import Blueprint, current_app, flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from werkzeug.routing import BaseConverter
 
 from idp.estabs.links import LinkRefused, LinkUsed
+from idp.estabs.models import Administrator
 from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal, TooManyRequests
 from idp.foundation.web import admission, again, answers, pages, security
@@ -106,8 +108,10 @@ def check_email(registration_id: str) -> ResponseReturnValue:
 def resend(registration_id: str) -> ResponseReturnValue:
     """Send a newer link to the same address."""
     registration = register.known_here(registration_id, browser.here())
-    verify.resend(registration)
-    flash(f"We have sent another e-mail to {registration.email}. Only the newest link works.", "success")
+    if verify.resend(registration):
+        flash(f"We have sent another e-mail to {registration.email}. Only the newest link works.", "success")
+    elif register.step(registration) == "check_email":
+        flash(f"We sent an e-mail to {registration.email} a moment ago, so we have not sent another.", "info")
     return _to_its_step(registration)
 
 
@@ -230,14 +234,19 @@ def new_password(registration_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(60, "hour"))
 @admission.hashes
 def own_password(registration_id: str) -> ResponseReturnValue:
-    """A password of one's own instead of the one shown, which stays good unless this succeeds."""
+    """A password of one's own instead of the one shown.
+
+    Where it is refused, the page goes on offering one that works: a fresh one, because the first is kept nowhere.
+    """
     registration = register.known_here(registration_id, browser.here())
     person = collect.owner_or_refuse(registration, browser.here())
     form = forms.OwnPassword()
     password = form.password.data or ""
     if reason := collect.why_not_own(person, password):
         form.password.errors = [reason]
-        return _credentials(registration, None, form)
+        made = _made_outside()
+        collect.replace(registration, collect.owner_or_refuse(registration, browser.here()), made)
+        return _credentials(registration, made.password, form)
     database.let_go()
     password_hash = runtime.passwords().hash(password)
     collect.choose(registration, collect.owner_or_refuse(registration, browser.here()), password_hash)
@@ -256,7 +265,7 @@ def done(registration_id: str) -> ResponseReturnValue:
     owner = register.owner(registration)
     return render_template(
         "onboarding/done.html", registration=registration, owner=owner,
-        may_collect=collect.owner(registration, browser.here()) is not None,
+        may_collect=collect.owner(registration, browser.here()) is not None, is_signed_in=_is_signed_in(owner),
         way_on=origin.way_on(registration, browser.here()),
     )  # fmt: skip
 
@@ -313,18 +322,17 @@ def _check_email(registration: Registration, form: forms.Address) -> ResponseRet
 
 
 def _credentials(
-    registration: Registration, password: str | None, form: forms.OwnPassword | None = None
+    registration: Registration, password: str, form: forms.OwnPassword | None = None
 ) -> ResponseReturnValue:
-    """Username and password, rendered from the POST itself and never again; `password` None: shown before.
+    """Username and password, rendered from the POST itself and never again; with a `form` whose password was refused.
 
     The person is signed in if this browser began the registration, and only then.
     """
     here = registration.began_in(browser.here())
     owner = register.owner(registration)
     assert owner is not None
-    if password is not None:
-        answers.shows_a_secret(back_to=url_for(".done", registration_id=registration.id))
-    if here and password is not None:
+    answers.shows_a_secret(back_to=url_for(".done", registration_id=registration.id))
+    if here and not _is_signed_in(owner):
         current_app.extensions["idp.sign_in"](owner.id, frozenset({"pwd"}))
     form = form or forms.OwnPassword(formdata=None)
     page = render_template(
@@ -332,6 +340,10 @@ def _credentials(
         here=here, way_on=origin.way_on(registration, browser.here()), address=runtime.url("/"),
     )  # fmt: skip
     return page, _status(form)
+
+
+def _is_signed_in(person: Administrator | None) -> bool:
+    return person is not None and current_user.is_authenticated and current_user.id == person.id
 
 
 def _typed(registration: Registration) -> dict[str, object]:

@@ -80,6 +80,12 @@ def client(client_id: str) -> Snapshot | None:
     return found
 
 
+def is_disabled(client_id: str) -> bool:
+    """Whether there is such a client that requests may not use, because it or its partner is disabled."""
+    row = session().get(Client, client_id) if could_be(client_id) else None
+    return row is not None and not (row.enabled and row.partner.disabled_at is None)
+
+
 def could_be(client_id: str) -> bool:
     """Whether it looks like an id at all: a stranger's text may be nothing that a database can be asked about."""
     return client_id.isascii() and client_id.isprintable() and len(client_id) <= LONGEST_ID

@@ -127,7 +127,7 @@ def give(
         client.id, by, superseded, scopes=scopes, offered=offered, agreement=agreement, until=until, paused_at=None
     )
     _record(events.SHARING_CHANGED if superseded else events.SHARING_GIVEN, given, by)
-    receipts.send("sharing_receipt", given, client, by)
+    receipts.send("sharing_receipt", given, client, by, replaces=superseded is not None)
     return given
 
 
@@ -148,7 +148,7 @@ def change(estab_id: str, client_id: str, scopes: frozenset[str], *, by: Adminis
         until=before.until, paused_at=before.paused_at,
     )  # fmt: skip
     _record(events.SHARING_CHANGED, given, by)
-    receipts.send("sharing_receipt", given, client, by)
+    receipts.send("sharing_receipt", given, client, by, replaces=True)
     return given
 
 

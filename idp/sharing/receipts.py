@@ -10,8 +10,11 @@ from idp.partners.snapshots import AnyClient
 from idp.sharing.models import Authorisation
 
 
-def send(name: str, agreed: Authorisation, client: AnyClient, by: Administrator) -> None:
-    """Post the mail `name` about `agreed`, decided by `by`, to every owner of the school's account."""
+def send(name: str, agreed: Authorisation, client: AnyClient, by: Administrator, *, replaces: bool = False) -> None:
+    """Post the mail `name` about `agreed`, decided by `by`, to every owner of the school's account.
+
+    `replaces` says that something had been agreed with this client before.
+    """
     agreed_to = scopes.in_order(scopes.of_kind("data", agreed.scopes))
     for owner in people.owners(agreed.estab_id):
         post.email(
@@ -20,7 +23,7 @@ def send(name: str, agreed: Authorisation, client: AnyClient, by: Administrator)
             client_name=client.client_name, partner_name=client.partner_name, areas=agreed_to,
             today=day(clock.now()), until=day(agreed.until), agreement=agreed.agreement,
             agreement_uri=client.agreement_uri, policy_uri=client.policy_uri,
-            is_verified=by.estab.is_verified, link=runtime.url("/"),
+            is_verified=by.estab.is_verified, replaces=replaces, link=runtime.url("/"),
         )  # fmt: skip
 
 

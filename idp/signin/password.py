@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from idp.audit import events, log
-from idp.estabs import credentials, people
+from idp.estabs import credentials, passphrases, people
 from idp.estabs.models import Administrator
 from idp.foundation import clock, database, runtime
 from idp.foundation.errors import Refusal
@@ -49,6 +49,7 @@ class _Account:
     """Where guesses at the name that was typed count. Its lock is told, whether anybody has that name or not."""
     whole: bytes | None
     """Where guesses at the account count, under all its names. Its lock is not told: it would tell whose they are."""
+    is_ours: bool = False
 
 
 def check(name: str, password: str, *, device: str | None) -> Administrator:
@@ -61,7 +62,7 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     account = _account(name, device)
     guesses.refuse_locked(account.typed)
     database.let_go()
-    right, renewed = _compare(account.stored, password)
+    right, renewed = _compare(account.stored, passphrases.as_made(password) if account.is_ours else password)
 
     guesses.count(account.typed)
     is_open, locks = _count_at_account(account)
@@ -79,10 +80,13 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     return person
 
 
-def change(person: Administrator, hashed: str, *, by: str) -> None:
-    """Give a person the password behind `hashed`, made outside of the transaction; they are told by mail."""
+def change(person: Administrator, hashed: str, *, by: str, is_ours: bool = False) -> None:
+    """Give a person the password behind `hashed`, made outside of the transaction; they are told by mail.
+
+    `is_ours` for a passphrase that we made.
+    """
     had_one = person.password_hash is not None
-    credentials.set_hash(person, hashed, by=by)
+    credentials.set_hash(person, hashed, by=by, is_ours=is_ours)
     if had_one:
         post.email("password_changed", to=person.email, estab=person.estab_id, name=person.name, at=_now_in_words())
 
@@ -121,7 +125,7 @@ def _account(name: str, device: str | None) -> _Account:
         return _Account(None, None, guesses.key("name", folded), None)
     known = (device,) if device and devices.is_known(person.id, device) else ()
     typed, whole = guesses.key("name", folded, *known), guesses.key("account", person.id, *known)
-    return _Account(person.id, person.password_hash, typed, whole)
+    return _Account(person.id, person.password_hash, typed, whole, person.password_is_ours)
 
 
 def _count_at_account(account: _Account) -> tuple[bool, bool]:

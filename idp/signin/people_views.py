@@ -1,19 +1,22 @@
 """Pages for a person's own account: confirming the mobile, and the first password by a link."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, session as form_cookie, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from idp.estabs import credentials, links, people
+from idp.estabs import links, passphrases, people
 from idp.estabs.models import Administrator
 from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal
 from idp.foundation.web import admission, again, answers, security
 from idp.foundation.web.throttle import at_most, limiter
-from idp.signin import mobile, password, session
+from idp.signin import first_password, mobile, password, session
 from idp.signin.forms import MobileCode, OwnPassword
 
 bp = Blueprint("people", __name__)
+
+SHOWN = "shown"
+"""Where the form cookie keeps `first_password.mark`."""
 
 
 @bp.route("/mobile/confirm", methods=["GET", "POST"])
@@ -48,20 +51,33 @@ def confirm_mobile() -> ResponseReturnValue:
 @admission.hashes
 def welcome(secret: str) -> ResponseReturnValue:
     """The first password of somebody who was added: their own, or one we make. Looking at the page spends nothing."""
-    person, form = _welcomed(secret), OwnPassword()
     if "generate" in request.form:
-        made = credentials.generate()
-        name, username, school = person.name, person.username, person.estab.name
-        _settle(secret, person, made)
-        answers.shows_a_secret(back_to=url_for("signin.sign_in"))
-        return render_template("signin/welcome_done.html", name=name, username=username, school=school, password=made)
+        return _made(secret)
+    person, form = _welcomed(secret), OwnPassword()
     if form.validate_on_submit():
         if (reason := password.why_not(form.password.data, person)) is None:
-            _settle(secret, person, form.password.data)
+            _settle(secret, person.id, _hashed(form.password.data), is_ours=False)
             flash("Your password is set. You can sign in with it now.", "success")
             return redirect(url_for("signin.sign_in"), 303)
         form.password.errors = [reason]
     return render_template("signin/welcome.html", form=form, person=person), 422 if form.errors else 200
+
+
+def _made(secret: str) -> ResponseReturnValue:
+    """Make a passphrase and show it; or another, where the browser that has just been shown one asks again."""
+    again = _replaceable(secret)
+    person_id, made = (again or _welcomed(secret)).id, passphrases.generate()
+    made_at = again.password_changed_at if again else None
+    hashed = _hashed(made)
+    if again:
+        if (person := _replaceable(secret)) is None:
+            raise links.LinkUsed(because="somebody signed in meanwhile")
+        first_password.replace(person, made_at, hashed)
+    else:
+        person = _settle(secret, person_id, hashed, is_ours=True)
+    form_cookie[SHOWN] = first_password.mark(person)
+    answers.shows_a_secret(back_to=url_for(".welcome", secret=secret))
+    return render_template("signin/welcome_done.html", person=person, password=made, again=again is not None)
 
 
 @bp.post("/welcome/<secret>/again")
@@ -85,6 +101,8 @@ def link_sent() -> ResponseReturnValue:
 def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
     """What is wrong with the link, and a new one for the asking."""
     secret = (request.view_args or {}).get("secret")
+    if secret and isinstance(refused, links.LinkUsed) and (person := _replaceable(secret)):
+        return render_template("signin/welcome_again.html", person=person, secret=secret), refused.status
     return render_template("signin/link_refused.html", refused=refused, secret=secret), refused.status
 
 
@@ -95,18 +113,22 @@ def _welcomed(secret: str) -> Administrator:
     return person
 
 
-def _settle(secret: str, person: Administrator, plain: str) -> None:
-    """Hash between two transactions; the second spends the link, which somebody may have done meanwhile."""
-    person_id = person.id
+def _replaceable(secret: str) -> Administrator | None:
+    return first_password.replaceable(secret, form_cookie.get(SHOWN))
+
+
+def _hashed(plain: str) -> str:
+    """The hash, made between two transactions."""
     database.let_go()
-    hashed = runtime.passwords().hash(plain)
+    return runtime.passwords().hash(plain)
+
+
+def _settle(secret: str, person_id: str, hashed: str, *, is_ours: bool) -> Administrator:
+    """Spend the link, which somebody may have done meanwhile, and let this be the password."""
     links.spend(secret, links.WELCOME, person_id)
-    password.change(_person(person_id), hashed, by=person_id)
-    session.end_all(person_id, "password_changed")
-
-
-def _person(person_id: str) -> Administrator:
     person = people.get(person_id)
     if person is None:
         raise links.LinkUnknown(because="the person was removed meanwhile")
+    password.change(person, hashed, by=person_id, is_ours=is_ours)
+    session.end_all(person_id, "password_changed")
     return person

@@ -58,7 +58,7 @@ def test_a_device_is_connected_by_typing_its_code(page, issuer, username, device
 
     page.fill("#user_code", "1234")
     page.click("#continue")
-    expect(page.locator(".error-summary")).to_contain_text("A code has eight letters")
+    expect(page.locator(".error-summary")).to_contain_text("The code has letters only, no numbers")
     looks_right(page, "device-wrong")
 
     page.fill("#user_code", codes["user_code"].lower())

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from idp.audit.models import Entry
 from idp.estabs.models import Estab
 from idp.foundation import clock as clocks
+from idp.partners import registry
 from idp.sharing.models import Authorisation
 from idp.signin.models import BrowserSession
 from tests import factories
@@ -152,14 +153,14 @@ def test_a_code_expires(clock, web, device, world):
     assert device.polls().json["error"] == "expired_token"
     response = enter(web, device.codes["user_code"], world.username)
     assert response.status_code == 422
-    assert "No device is waiting" in response.text
+    assert "We do not recognise this code" in response.text
 
 
 def test_a_code_that_expires_while_the_page_is_open_connects_nothing(clock, web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     clock.move(timedelta(seconds=900))
     response = press(web, asking, "allow", authority="y")
-    assert "No device is waiting" in response.text
+    assert "We do not recognise this code" in response.text
     with world.work() as session:
         assert session.query(Authorisation).count() == 0
 
@@ -333,3 +334,14 @@ def test_discovery_says_so(web):
     said = web.get("/.well-known/openid-configuration").json
     assert said["device_authorization_endpoint"].endswith("/oauth/device_authorization")
     assert GRANT in said["grant_types_supported"]
+
+
+def test_a_service_that_was_switched_off_meanwhile_says_so(web, device, world):
+    entered = enter(web, device.codes["user_code"], world.username)
+    assert page(entered).find(id="allow")
+    with world.work():
+        registry.disable(device.partner.id, by="cli")
+    response = web.get(device.link)
+
+    assert response.status_code == 403
+    assert "This service is switched off at the moment" in response.text

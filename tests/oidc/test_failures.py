@@ -157,7 +157,29 @@ def test_a_disabled_client_is_told_that_it_is(web, world, told):
     web.get(world.partner.link())
     facts = {each.endpoint: each.fact for each in told(world.partner)}
     assert "disabled" in facts["POST /oauth/token"]
+    assert "disabled" in facts["GET /oauth/authorize"]
     assert facts.keys() == {"POST /oauth/token", "GET /oauth/authorize"}
+
+
+def test_people_are_told_that_a_disabled_service_is_switched_off(web, world):
+    link = world.partner.link()
+    with world.work():
+        registry.disable(world.partner.id, by="cli")
+    answer = web.get(link)
+
+    assert answer.status_code == 403
+    assert "This service is switched off at the moment" in answer.text
+    assert "mistake" not in answer.text
+    answer = web.get("/oauth/logout", query_string={"client_id": world.partner.id})
+    assert "is switched off at the moment" in answer.text
+
+
+def test_a_stranger_is_no_service_that_is_switched_off(web, world):
+    for name in ("never-was-one", "\x00", "x" * 500):
+        answer = web.get("/oauth/authorize", query_string={"client_id": name, "response_type": "code"})
+
+        assert answer.status_code == 400
+        assert "switched off" not in answer.text
 
 
 def test_a_registration_says_each_thing_that_is_wrong(web, work, told):

@@ -125,8 +125,12 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, w
     page = office.presses("own-password", password="oak hill")
     assert page.status == 422
     assert "at least 12 characters" in page.text
+    fresh = page.value("passphrase")  # a refused one costs nobody their way in: the page still offers one that works
+    assert "The password that we showed you before no longer" in page.text
     with work() as database:
-        assert runtime.passwords().matches(database.query(Administrator).one().password_hash, shown)
+        stored = database.query(Administrator).one().password_hash
+        assert runtime.passwords().matches(stored, fresh)
+        assert not runtime.passwords().matches(stored, shown)
 
     with work():
         a_partner(name="Timetabler")
@@ -249,6 +253,8 @@ def test_the_link_can_be_sent_again_and_to_another_address(office, school, outbo
     types_details(office, school)
     clock.move(timedelta(minutes=1))
     assert "We have sent another e-mail" in office.presses("resend").text
+    assert len(outbox.all("verify_email")) == 2
+    assert "a moment ago, so we have not sent another" in office.presses("resend").text
     assert len(outbox.all("verify_email")) == 2
 
     clock.move(timedelta(minutes=1))

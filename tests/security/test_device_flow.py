@@ -125,7 +125,7 @@ def test_a_code_typed_in_one_browser_is_lost_to_all_others(web, another, device,
         stranger = factories.an_administrator().username
     response = enter(another(), device.codes["user_code"], stranger)
     assert response.status_code == 422
-    assert "No device is waiting" in response.text
+    assert "We do not recognise this code" in response.text
 
 
 def test_a_form_of_another_site_decides_nothing(web, device, world):
@@ -159,10 +159,15 @@ def test_typing_ones_own_code_does_not_buy_more_guesses(web, another, device, wo
 
 
 def test_what_cannot_be_a_code_is_said_and_is_no_guess(web, device, world):
-    for typed in ("", "1234-5678", "AEIO-UAEI", "BBBB", "B" * 500, "<script>", "BBBB-BBBB-B", "\u0412" * 8):
+    of_typed = {
+        "": "Type the code that the device", "1234-5678": "letters only", "AEIO-UAEI": "never contains A, E, I",
+        "BBBB": "eight letters, and you typed 4", "B" * 500: "you typed 500", "<script>": "never contains A",
+        "BBBB-BBBB-B": "eight letters, and you typed 9", "\u0412" * 8: "never contains A",
+    }  # fmt: skip
+    for typed, said in of_typed.items():
         response = enter(web, typed, world.username)
         assert response.status_code == 422
-        assert "A code has eight letters" in response.text
+        assert said in page(response).find(id="user_code-error").get_text()
         assert "<script>" not in page(response).find(id="main").decode()
     for _ in range(5):
         enter(web, "1234-5678")

@@ -258,6 +258,7 @@ def test_every_owner_gets_a_receipt_that_says_what_was_agreed(work, agreed, outb
     letters = outbox.all("sharing_receipt")
 
     assert len(letters) == 3, "one owner at first, then two"
+    assert ["This replaces" in each.text for each in letters] == [False, True, True], "the first replaces nothing"
     letter = letters[-1]
     assert "Attendance" in letter.text
     assert "Pupils: special educational needs (specially protected by law)" in letter.text

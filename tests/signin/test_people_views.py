@@ -7,6 +7,7 @@ import pytest
 from idp.estabs import links, people
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
+from idp.signin import first_password
 from tests.factories import an_administrator
 
 OWN = "wobbly kettle sings at dusk"
@@ -41,7 +42,76 @@ def test_or_have_one_made_which_is_shown_once_and_works(jo, added):
     assert jo.answer.headers["Cache-Control"] == "no-store"
     assert jo.page.find(id="username").text == username
     assert jo.opens(link).status_code == 410
+    assert made not in jo.sees
     assert jo.signs_in(username, made).status_code == 303
+
+
+@pytest.fixture
+def shown(jo, added):
+    """The link, and the passphrase that was made and shown in Jo's browser."""
+    _, _, link = added
+    jo.sends(link, generate="yes")
+    return link, jo.page.find(id="password").text
+
+
+def test_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, shown, work):
+    link, first = shown
+    jo.sends("/sign-in")  # no matter what the browser shows meanwhile
+    jo.sends_again(link, generate="yes")  # the reload of the page that showed it
+    second = jo.page.find(id="password").text
+    assert second != first
+    assert "no longer works" in jo.sees
+    jo.opens(link)  # or the way back to it
+    assert "Did you not see the password?" in jo.sees
+    jo.sends_again(link, generate="yes")
+    third = jo.page.find(id="password").text
+
+    assert jo.signs_in(added[1], first).status_code == 422
+    assert jo.signs_in(added[1], second).status_code == 422
+    assert jo.signs_in(added[1], third).status_code == 303
+
+
+def test_no_other_browser_is_shown_one(stranger, shown):
+    stranger.opens("/sign-in")
+    stranger.sends_again(shown[0], generate="yes")
+
+    assert stranger.page.find(id="error-code").text == "link_used"
+
+
+def test_nobody_is_once_somebody_signed_in_with_it(jo, stranger, added, shown):
+    stranger.signs_in(added[1], shown[1])
+    jo.opens(shown[0])
+    assert jo.page.find(id="error-code").text == "link_used"
+    jo.opens("/sign-in")
+
+    assert jo.sends_again(shown[0], generate="yes").status_code == 410
+    assert stranger.signs_in(added[1], shown[1]).status_code == 303
+
+
+def test_nor_after_a_quarter_of_an_hour_nor_once_the_password_was_changed(jo, added, shown, work, clock):
+    with work() as session:
+        changed = session.get_one(Administrator, added[0])
+        before = changed.password_changed_at
+        changed.password_changed_at = before + timedelta(seconds=1)
+    assert jo.opens(shown[0]).status_code == 410
+    assert jo.page.find(id="error-code").text == "link_used"
+    with work() as session:
+        session.get_one(Administrator, added[0]).password_changed_at = before
+    assert "Did you not see" in (jo.opens(shown[0]) and jo.sees)
+    clock.move(timedelta(minutes=15))
+    jo.opens(shown[0])
+
+    assert jo.page.find(id="error-code").text == "link_used"
+
+
+def test_of_two_reloads_at_once_one_replaces_it(at_once, added, shown, work, clock):
+    with work():
+        made_at = people.get(added[0]).password_changed_at
+    clock.move(timedelta(seconds=1))
+
+    outcomes = at_once(2, lambda: first_password.replace(people.get(added[0]), made_at, "another hash"))
+
+    assert [type(outcome) for outcome in outcomes if outcome] == [links.LinkUsed]
 
 
 def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, added):

@@ -50,7 +50,7 @@ def test_the_page_says_who_asks_and_keeps_the_request_for_those_who_register(jo,
     jo.opens(f"/sign-in?next={quoted(PENDING)}")
 
     assert "Assembly wants to connect to your school" in jo.sees
-    assert "Assembly belongs to Example Ltd." in jo.sees
+    assert "Assembly is a service of Example Ltd." in jo.sees
     assert jo.page.find("a", id="register")["href"] == f"/register?next={quoted(PENDING)}"
     assert "form-action" not in jo.answer.headers["Content-Security-Policy"]
 

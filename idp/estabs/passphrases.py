@@ -1,0 +1,63 @@
+"""Passphrases that we make: six words drawn at random, shown once, and taken however they are typed back.
+
+People copy them from paper with blanks for the hyphens, with the capital that a telephone puts first, or with a
+blank at an end. For a passphrase of ours none of that is part of the secret, which is the choice of words, so
+`as_made` brings what was typed to the form that was hashed. A password of somebody's own is hashed as it was
+typed: `Administrator.password_is_ours` tells the two apart, and one hash is compared either way.
+"""
+
+import re
+import secrets
+from functools import cache
+from typing import Final
+
+from xkcdpass import xkcd_password
+
+WORDS: Final = 6
+"""Of more than 7,500: 77 bits."""
+
+_AMERICAN: Final = """
+    aging aluminum anemia anemic armored armory barrette broiler broiling busboy caboose caliber catalog cesarean
+    cilantro clamor cornbread cozy decimeter defense demeanor diaper dime discolor distill donut drywall dumpster
+    eggplant enroll esophagus estrogen faucet favorable favorably favored favoring favorite fervor fetal fiber flavored
+    flavorful flavoring freeway gotten gray grueling harbor humorless jailer kilometer labored laborer laboring
+    licorice luster marvelous math mold molasses mom mortician nanometer overlabor pajamas pantyhose parlor paycheck
+    pediatric plow popsicle powwow preschool pretense railroad recolor refueling remold remodeler reveler rigor
+    rumor savior savor skeptic skillful smolder snowplow splendor stroller sulfate sulfide sulfite sulfur supermom
+    theater tidbit trash tricolor uncolored unarmored uncheck unleveled unmolded unplowed unraveled unrivaled unsavory
+    washcloth washroom yogurt
+    agonize agonizing alkalize appetizer catalyze cauterize colonize customize deodorize deputize dramatize
+    emphasize energize fantasize feminize finalize galvanize harmonize hypnotize idealize immunize iodize italicize
+    magnetize maximize mobilize monetize nebulizer oxidize oxidizing paralyze patronize penalize privatize pulverize
+    reanalyze recognize sanitizer sensitize sizable stabilize sterilize stylized subsidize theorize utilize vaporizer
+    verbalize vitalize vocalize
+    """
+"""Words of the list that a British reader spells otherwise, or does not use."""
+
+_UNKIND: Final = """
+    arson autism autistic badass bust cannabis coma crazy diabetes diabetic disabled disorder grope hangover islamic
+    lazy nicotine opium pagan paralysis racism skinny spinster stingy strangle thong unclothed underwear unhealthy zit
+    """
+"""Words that nobody at a school should be given to write down."""
+
+_BETWEEN_WORDS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
+"""Blanks and hyphens, also those that a telephone writes in their place."""
+
+
+def generate() -> str:
+    """A passphrase of six words, drawn by the operating system's generator. To be shown once."""
+    return "-".join(secrets.choice(words()) for _ in range(WORDS))
+
+
+@cache
+def words() -> list[str]:
+    """Plain British words of the EFF's large list: distinct, easily remembered, of 3 to 9 letters."""
+    file = xkcd_password.locate_wordfile("eff-long")
+    listed: list[str] = xkcd_password.generate_wordlist(wordfile=file, min_length=3, max_length=9)
+    left_out = {*_AMERICAN.split(), *_UNKIND.split()}
+    return [word for word in listed if word.isalpha() and word not in left_out]
+
+
+def as_made(typed: str) -> str:
+    """What was typed in the form in which we made it: small letters, one hyphen between words, none at the ends."""
+    return _BETWEEN_WORDS.sub("-", typed).strip("-").lower()

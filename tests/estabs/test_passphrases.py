@@ -1,0 +1,115 @@
+"""Passphrases that we make: their words, and the ways in which people type them back."""
+
+import re
+from math import log2
+
+import pytest
+from hypothesis import given, strategies as st
+
+from idp.estabs import credentials, passphrases
+from idp.estabs.models import Administrator
+from tests.factories import an_administrator
+from tests.signin.person import Person
+
+AMERICAN = re.compile(
+    "[^srp]ize$|[^se]iz(er|ing|ed)$|yz(e|ing)$|colored|flavor|favor|harbor|^gray$|plow|mold|sulf|theater|"
+    "(lo|ci|no)meter$|fense$|catalog|pajama|mom$"
+)
+"""How American spellings look; not all of them."""
+
+MADE = "kettle-wobbly-dusk-otter-juggle-plum"
+
+
+def test_they_are_six_words_of_the_list(app):
+    with app.app_context():
+        words = passphrases.words()
+        assert len(words) == len(set(words))
+        for _ in range(50):
+            made = passphrases.generate()
+            assert len(made.split("-")) == passphrases.WORDS
+            assert set(made.split("-")) <= set(words)
+            assert credentials.why_not(made) is None
+        assert len({passphrases.generate() for _ in range(50)}) == 50
+
+
+def test_they_are_worth_77_bits():
+    assert passphrases.WORDS * log2(len(passphrases.words())) > 77
+
+
+def test_every_word_can_come_first():
+    assert len({passphrases.generate().split("-")[0] for _ in range(400)}) > 350
+
+
+def test_the_words_are_plain_and_british():
+    words = passphrases.words()
+
+    assert [word for word in words if not re.fullmatch("[a-z]{3,9}", word)] == []
+    assert [word for word in words if AMERICAN.search(word)] == []
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        MADE, MADE.replace("-", " "), "Kettle Wobbly Dusk Otter Juggle Plum", "KETTLE-WOBBLY-DUSK-OTTER-JUGGLE-PLUM",
+        f"  {MADE}\t", "kettle - wobbly - dusk - otter - juggle - plum", MADE.replace("-", "\u2013"),
+        MADE.replace("-", "\u00a0"),
+    ],
+)  # fmt: skip
+def test_one_of_ours_is_taken_however_it_is_typed(web, work, typed):
+    with work() as session:
+        person = an_administrator(password=MADE)
+        session.get_one(Administrator, person.id).password_is_ours = True
+        username = person.username
+
+    assert Person(web).signs_in(username, typed).status_code == 303
+
+
+@pytest.mark.parametrize("typed", ["kettlewobblyduskotterjuggleplum", "kettle wobbly dusk otter juggle", f"{MADE}s"])
+def test_other_words_are_still_wrong(web, work, typed):
+    with work() as session:
+        person = an_administrator(password=MADE)
+        session.get_one(Administrator, person.id).password_is_ours = True
+        username = person.username
+
+    assert Person(web).signs_in(username, typed).status_code == 422
+
+
+@pytest.mark.parametrize("own", ["Kettle Wobbly Dusk Otter Juggle Plum", MADE])
+@pytest.mark.parametrize("typed", ["kettle wobbly dusk otter juggle plum", f" {MADE}", MADE.title()])
+def test_a_password_of_ones_own_is_compared_as_it_was_typed(web, work, own, typed):
+    with work():
+        username = an_administrator(password=own).username
+
+    assert Person(web).signs_in(username, typed).status_code == 422
+    assert Person(web).signs_in(username, own).status_code == 303
+
+
+def test_choosing_ones_own_ends_the_kindness(work):
+    with work():
+        person = an_administrator()
+        credentials.set_hash(person, "one", by=person.id, is_ours=True)
+        assert person.password_is_ours
+        credentials.set_hash(person, "another", by=person.id)
+        assert not person.password_is_ours
+
+
+@pytest.mark.parametrize("typed", [MADE, MADE.replace("-", " ").title(), "wrong"])
+def test_it_costs_one_hash_all_the_same(app, web, work, typed):
+    with work() as session:
+        person = an_administrator(password=MADE)
+        session.get_one(Administrator, person.id).password_is_ours = True
+        username = person.username
+    before = app.extensions["idp"].passwords.hashed
+
+    Person(web).signs_in(username, typed)
+
+    assert app.extensions["idp"].passwords.hashed == before + 1
+
+
+@given(
+    st.lists(st.sampled_from(["kettle", "dusk", "plum"]), min_size=1, max_size=6), st.sampled_from([" ", "-", " - "])
+)
+def test_bringing_it_to_its_form_twice_is_doing_so_once(words, between):
+    folded = passphrases.as_made(between.join(words))
+
+    assert folded == passphrases.as_made(folded) == "-".join(words)
