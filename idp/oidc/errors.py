@@ -176,7 +176,7 @@ class NotToBeRedirected(Refusal):
 class ServiceSwitchedOff(NotToBeRedirected):
     """The client or its company is disabled, which is no mistake in a link."""
 
-    code, status, title = "service_switched_off", 403, "This service is switched off at the moment"
+    code, title = "service_switched_off", "This service is switched off at the moment"
     says = (
         "The service that sent you here is switched off for all schools, so it cannot sign you in. Nothing is wrong "
         "with your account, and what your school has agreed to share is kept. Please ask the service about it."

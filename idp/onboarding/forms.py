@@ -7,12 +7,13 @@ from typing import Any
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
-from wtforms import BooleanField, EmailField, PasswordField, RadioField, StringField, TelField
+from wtforms import BooleanField, EmailField, HiddenField, PasswordField, RadioField, StringField, TelField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import ValidationError
 
 from idp.foundation import runtime
-from idp.foundation.web.forms import Form
+from idp.foundation.web.forms import Form, visible
+from idp.onboarding import slips
 from idp.onboarding.register import Details
 
 NAME_LIMIT = 80
@@ -21,8 +22,14 @@ MOBILE_LIMIT = 40
 NOT_IN_NAMES = re.compile(r"[<>/\\@:{}\[\]|]|www\.", re.IGNORECASE)
 """Our mails greet people by name, and an address in one would make a stranger's advertisement of them."""
 
+IN_NUMBERS = re.compile(r"[\d\s()+./\-\u2010-\u2015\u2212]+")
+"""Digits and what people put between them."""
+
 JOINERS = "\u200c\u200d"
 """Invisible, and needed to write some languages."""
+
+ZERO_WIDTH = dict.fromkeys(map(ord, "\u00ad\u180e\u200b\u2060\ufeff"))
+"""Blanks that take no room, which come along when something is copied."""
 
 MOBILES = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 DRAMA = re.compile(r"7700900\d{3}")
@@ -30,8 +37,8 @@ DRAMA = re.compile(r"7700900\d{3}")
 
 
 def one_line(text: Any) -> Any:
-    """Text without blanks at its ends, and with single ones inside."""
-    return " ".join(text.split()) if isinstance(text, str) else text
+    """Text without blanks at its ends or without width, and with single ones inside."""
+    return " ".join(text.translate(ZERO_WIDTH).split()) if isinstance(text, str) else text
 
 
 def person_name(_form: Form, field: StringField) -> None:
@@ -48,7 +55,7 @@ def person_name(_form: Form, field: StringField) -> None:
 
 def address_of(text: str | None) -> str:
     """The address that was typed, in its plain form. Raises `ValidationError` saying what to type instead."""
-    typed = (text or "").strip()
+    typed = visible(text)
     if not typed:
         raise ValidationError("Enter your e-mail address")
     wrong = ValidationError("Enter an e-mail address in the right form, like name@school.sch.uk")
@@ -65,10 +72,12 @@ def address_of(text: str | None) -> str:
 
 def mobile_of(text: str | None) -> str:
     """The mobile number that was typed, British unless it begins with +, in E.164. Raises `ValidationError`."""
-    typed = (text or "").strip()
+    typed = unicodedata.normalize("NFKC", visible(text))
     if not typed:
         raise ValidationError("Enter your mobile number")
     wrong = ValidationError("Enter a mobile number, like 07700 900 123 or +44 7700 900 123")
+    if not IN_NUMBERS.fullmatch(typed):  # the parser would take letters for keys, and the rest for an extension
+        raise wrong
     try:
         number = phonenumbers.parse(typed[:MOBILE_LIMIT], "GB")
     except NumberParseException as fault:
@@ -112,7 +121,24 @@ def declared(_form: Form, field: BooleanField) -> None:
         raise ValidationError("Confirm that you may authorise sharing for this school")
 
 
-class YourDetails(Form):
+class WithAddress(Form):
+    """A form that asks about an address which looks like a slip, once; who sends it again means it."""
+
+    sure = HiddenField()
+    """The address that was asked about."""
+
+    def validate_email(self, field: EmailField) -> None:
+        """Ask, where the address ends almost as many do."""
+        if field.errors:
+            return
+        typed = address_of(field.data)
+        meant = slips.meant_instead(typed)
+        if meant and self.sure.data != typed:
+            self.sure.data = typed
+            raise ValidationError(f"Did you mean {meant}? If {typed} is right, press the button again.")
+
+
+class YourDetails(WithAddress):
     """The registration form the first time."""
 
     name = StringField("Your name", filters=[one_line], validators=[person_name])
@@ -134,10 +160,10 @@ class YourDetails(Form):
 class SignUp(YourDetails):
     """The same form as it comes back: the address is verified, and stays as it is."""
 
-    email = None
+    email = sure = None
 
 
-class Address(Form):
+class Address(WithAddress):
     """A corrected address."""
 
     email = EmailField("The right e-mail address", validators=[email_address])

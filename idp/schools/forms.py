@@ -3,8 +3,10 @@
 All of it is asked by GET, so that every page of it can be reloaded, bookmarked and gone back to.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlencode
 
 from flask import request
@@ -13,7 +15,18 @@ from wtforms import IntegerField, StringField
 from idp.foundation.web.forms import Form
 from idp.schools import search, status
 from idp.schools.models import School
+from idp.schools.reading import Kind
 from idp.schools.search import Answer
+
+NUMBERS: Final = frozenset[Kind]({"dfe_number", "urn", "ukprn"})
+"""Each field for a number takes any of them: which it is can be told from its length."""
+
+LABELLED: Final[Mapping[str, tuple[frozenset[Kind], str]]] = {
+    "urn": (NUMBERS, "A URN has five or six digits."),
+    "dfe_number": (NUMBERS, "A DfE number has seven digits, like 312/4567."),
+    "postcode": (frozenset({"postcode"}), "Type a postcode, like SW1P 4AU, or the beginning of one."),
+}
+"""What each labelled field is for, and what is said where something else was typed."""
 
 
 class FindSchool(Form):
@@ -46,16 +59,38 @@ class FindSchool(Form):
         return form
 
     def look(self) -> None:
-        """Search for the first field that was filled in; say so where there was too little."""
+        """Search for what was filled in; say so where there was too little."""
         boxes = (self.q, self.urn, self.dfe_number, self.postcode)
         sent = [box for box in boxes if box.name in request.args]
         filled = [box for box in sent if (box.data or "").strip()]
-        if filled:
-            self.answer = search.find(filled[0].data, show=self.show.data or search.PAGE)
+        if self.q in filled:
+            self.answer = search.find(self.q.data or "", show=self._most)
             if self.answer.reading is None:
-                self._wrong(filled[0], "Type at least two letters or digits.")
+                self._wrong(self.q, "Type at least two letters or digits.")
+        elif filled:
+            self._look_for_all(filled)
         elif sent:
             self._wrong(sent[0], "Type your school’s name, postcode, DfE number or URN.")
+
+    def _look_for_all(self, filled: list[StringField]) -> None:
+        """The schools that all labelled fields agree on; where one is wrong, say which, and go by the others."""
+        for box in filled:
+            kinds, shape = LABELLED[box.name]
+            answer = search.find(box.data or "", show=search.MOST if len(filled) > 1 else self._most, kinds=kinds)
+            if answer.reading is None:
+                self._wrong(box, shape)
+            elif not answer.results and len(filled) > 1:
+                self._wrong(box, f"No school in the register has {answer.reading.says}. Check it, or leave it out.")
+            elif self.answer is None:
+                self.answer = answer
+            elif both := [one for one in self.answer.results if one in answer.results]:
+                self.answer = replace(self.answer, results=tuple(both), more=False)
+            else:
+                self._wrong(box, "This belongs to another school than the one below. Check both.")
+
+    @property
+    def _most(self) -> int:
+        return self.show.data or search.PAGE
 
     @property
     def selected(self) -> int | None:

@@ -91,11 +91,25 @@ def _understood(text: str) -> Query:
 
 
 def _mended(query: Query, word: str) -> Query:
-    """`query` with the nearest to `word`, or with a note that it was dropped."""
+    """`query` with the two words that `word` is, or the nearest to it, or with a note that it was dropped."""
+    if two := _parted(word):
+        return but(query, head=(*query.head, *two), repaired=(*query.repaired, (word, f"{two[0].word} {two[1].word}")))
     nearest = _nearest(word)
     if nearest is None:
         return but(query, tail=() if word == query.unfinished else query.tail, dropped=(*query.dropped, word))
     return but(query, head=(*query.head, nearest), repaired=(*query.repaired, (word, nearest.word)))
+
+
+def _parted(word: str) -> tuple[Word, Word] | None:
+    """The two words that were typed as one ("willowbank") where some school has both; None otherwise."""
+    halves = [(words.fold(word[:cut]), words.fold(word[cut:])) for cut in range(2, len(word) - 2)]
+    known = _known({half for pair in halves for half in pair})
+    pairs = [(known[one], known[other]) for one, other in halves if one in known and other in known]
+    for one, other in sorted(pairs, key=lambda pair: -min(each.schools for each in pair)):
+        together = select(School.id).where(School.left_register_on.is_(None), _has(one), School.id.in_(_with(other)))
+        if session().scalar(together.limit(1)) is not None:
+            return one, other
+    return None
 
 
 def _known(sought: Iterable[str]) -> dict[str, Word]:

@@ -4,6 +4,8 @@
 """
 
 import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +25,16 @@ _AREA = r"[A-Z]{1,2}"
 _DISTRICT = re.compile(rf"{_AREA}(?:\d|\d\d|\d[A-Z])")
 _INWARD = re.compile(r"\d[A-Z]{0,2}")
 _WHOLE = re.compile(rf"{_DISTRICT.pattern} \d[A-Z]{{2}}")
+_OVERSEAS = re.compile(r"(ASCN|BBND|BIQQ|FIQQ|PCRN|SIQQ|STHL|TDCU|TKCA)(1Z{0,2})?")
+"""Of overseas territories, such as FIQQ 1ZZ: all of a territory have one."""
+_FORCES = re.compile(r"BFPO(\d{0,4})")
+"""British Forces Post Offices: BFPO and one to four digits."""
+_GIROBANK = "GIR0AA"
+
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
+_SIGNS_AROUND = re.compile(r"^[\s.,;:!?()\"]+|\s*[.,;:!?()\"][\s.,;:!?()\"]*$")
+"""Punctuation before and after; a single blank at the end is left, which says that a district is finished."""
+
 _SHAPES = ("A9", "A99", "A9A", "AA9", "AA99", "AA9A")
 _TO_LETTER = str.maketrans("01", "OI")
 _TO_DIGIT = str.maketrans("OI", "01")
@@ -47,7 +59,7 @@ class Reading:
             case "ukprn":
                 return f"the UKPRN {value}"
             case "postcode":
-                if _WHOLE.fullmatch(value):
+                if is_whole(value):
                     return f"the postcode {value}"
                 return f"postcodes beginning {' or '.join(dict.fromkeys(each.strip() for each in self.values))}"
             case "name":
@@ -57,14 +69,25 @@ class Reading:
 def tidy(text: str) -> str:
     """What was typed without what cannot be typed: control characters, lone surrogates, endless length."""
     text = text[:LONGEST].encode("utf-8", "ignore").decode("utf-8")
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    visible = (letter for letter in text if unicodedata.category(letter) != "Cf")  # no width, and no meaning here
+    return "".join(letter if letter.isprintable() else " " for letter in visible)
 
 
 def read(text: str) -> tuple[Reading, ...]:
     """Every way to understand `text`, likeliest first; none when there are not two letters or digits to go by."""
-    text = _LABELLED.sub("", tidy(text))
-    found = [_number(text.strip()), _postcode(text), _name(text)]
-    return tuple(reading for reading in found if reading)
+    text = _LABELLED.sub("", _SIGNS_AROUND.sub("", unicodedata.normalize("NFKC", tidy(text)).translate(_DASHES)))
+    found = [_number(text.strip()), _postcode(text)]
+    if not any(found):
+        found += _within(text)
+    return tuple(reading for reading in (*found, _name(text)) if reading)
+
+
+def is_whole(postcode: str) -> bool:
+    """Whether a postcode, with its blank, is one and not the beginning of several."""
+    key = postcode.replace(" ", "")
+    overseas, forces = _OVERSEAS.fullmatch(key), _FORCES.fullmatch(key)
+    special = (overseas and overseas[2] == "1ZZ") or (forces and forces[1]) or key == _GIROBANK
+    return bool(_WHOLE.fullmatch(postcode) or special)
 
 
 def _number(text: str) -> Reading | None:
@@ -78,6 +101,19 @@ def _number(text: str) -> Reading | None:
     return None
 
 
+def _within(text: str) -> Iterator[Reading]:
+    """Whole postcodes and long numbers among other words: "nr4 6jt, norwich"."""
+    parts = [part.strip(".,;:()") for part in re.split(r"[\s,;]+", text)][: LONGEST // 2]
+    for one, following in zip(parts, [*parts[1:], ""], strict=True):
+        for typed in (f"{one}{following}", one):
+            digits = sum(letter.isdigit() for letter in typed)
+            postcode = _postcode(typed) if digits and len(typed) <= len("AA9A9AA") else None
+            if postcode and is_whole(postcode.values[0]):
+                yield postcode
+        if len(one) > len("99999") and (number := _number(one)):
+            yield number
+
+
 def _name(text: str) -> Reading | None:
     """Words of a name and town, as they were typed."""
     return Reading("name", (" ".join(text.split()),)) if len(words.plain(text)) > 1 else None
@@ -87,8 +123,10 @@ def _postcode(text: str) -> Reading | None:
     """A postcode or its beginning; the values are beginnings of postcodes written with their one space."""
     typed = text.lstrip().upper()
     key = "".join(typed.split())
-    if not any(letter.isdigit() for letter in key) or not key.isalnum() or not key.isascii():
+    if not (any(letter.isdigit() for letter in key) or _special(key)) or not key.isalnum() or not key.isascii():
         return None
+    if special := _special(key):
+        return Reading("postcode", (special,))
     if full := _mended(key):
         return Reading("postcode", (full,))
     district, gap, inward = typed.partition(" ")
@@ -97,6 +135,15 @@ def _postcode(text: str) -> Reading | None:
         return Reading("postcode", (f"{district} {inward}",))
     beginnings = _splits(key)
     return Reading("postcode", beginnings) if beginnings else None
+
+
+def _special(key: str) -> str | None:
+    """A postcode, or its beginning, that is not of the usual shape."""
+    if overseas := _OVERSEAS.fullmatch(key):
+        return f"{overseas[1]} {overseas[2] or ''}"
+    if forces := _FORCES.fullmatch(key):
+        return f"BFPO {forces[1]}"
+    return "GIR 0AA" if key == _GIROBANK else None
 
 
 def _splits(key: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ The one box and the three labelled fields come here alike. Schools that have lef
 offered; closed ones are, with what follows them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace as but
 from datetime import date
 from typing import Final
@@ -63,10 +63,13 @@ class Answer:
         return found | after
 
 
-def find(text: str, *, show: int = PAGE) -> Answer:
-    """The first `show` schools (at most `MOST`) for what was typed. Never raises, whatever was typed."""
+def find(text: str, *, show: int = PAGE, kinds: Collection[Kind] | None = None) -> Answer:
+    """The first `show` schools (at most `MOST`) for what was typed. Never raises, whatever was typed.
+
+    With `kinds`, only what can be read as one of those is looked for.
+    """
     show = min(max(show, 1), MOST)
-    readings = reading.read(text)
+    readings = [each for each in reading.read(text) if kinds is None or each.kind in kinds]
     answer = Answer(reading.tidy(text).strip(), readings[0] if readings else None)
     for read in readings:
         schools, query = _schools(read, show + 1)
@@ -136,15 +139,19 @@ def _by_ukprn(read: Reading) -> Select[School]:
 def _by_postcode(read: Reading) -> Select[School]:
     """In the order of the beginnings: district B78 before B7 8.., because that is what "B78" says."""
     conditions = [_postcode_begins(value) for value in read.values]
-    order = case(*((condition, at) for at, condition in enumerate(conditions)), else_=len(conditions))
+    exact = School.postcode_key == read.values[0].replace(" ", "")
+    ordered = (exact, *conditions)
+    order = case(*((condition, at) for at, condition in enumerate(ordered)), else_=len(ordered))
     found = _offered().where(or_(*conditions))
     return found.order_by(School.standing, order, School.name_key, School.id)
 
 
 def _postcode_begins(value: str) -> ColumnElement[bool]:
-    """A space in `value` says where the outward part ends, and so how long the whole postcode is."""
+    """A space in `value` says where the outward part ends, and so how long the whole postcode is (BFPO's vary)."""
     key = value.replace(" ", "")
     begins = begins_with(School.postcode_key, key)
+    if key.startswith("BFPO"):
+        return begins
     return and_(begins, func.length(School.postcode_key) == value.index(" ") + 3) if " " in value else begins
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from wtforms import PasswordField, StringField
+from wtforms import HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length, StopValidation
 
-from idp.foundation.web.forms import Form
+from idp.foundation.web.forms import Form, visible
 
 LONGEST_NAME = 320
 
@@ -26,6 +26,7 @@ class SignIn(Form):
             Length(max=LONGEST_NAME, message="That is longer than any e-mail address. Please check it."),
             plain_text,
         ],
+        filters=[visible],
     )
     password = PasswordField("Password", [InputRequired("Type your password.")])
 
@@ -33,16 +34,28 @@ class SignIn(Form):
 class OperatorSignIn(Form):
     """Address, password and code, always all three."""
 
-    email = StringField("E-mail address", [InputRequired("Type your e-mail address."), Length(max=320), plain_text])
+    email = StringField(
+        "E-mail address",
+        [InputRequired("Type your e-mail address."), Length(max=320), plain_text],
+        filters=[visible],
+    )
     password = PasswordField("Password", [InputRequired("Type your password.")])
-    code = StringField("Code from your authenticator app", [InputRequired("Type the six digits your app shows.")])
+    code = StringField(
+        "Code from your authenticator app", [InputRequired("Type the six digits your app shows.")], [visible]
+    )
 
 
 class OperatorSetUp(Form):
-    """An operator's own password, and a code that shows the app is set up."""
+    """An operator's own password, and a code that shows the app is set up.
 
-    password = PasswordField("Choose a password", [InputRequired("Choose a password.")])
-    code = StringField("Code from your authenticator app", [InputRequired("Type the six digits your app shows.")])
+    `kept` is the sealed hash of a password that was good when the code was wrong: it need not be typed again.
+    """
+
+    password = PasswordField("Choose a password")
+    kept = HiddenField()
+    code = StringField(
+        "Code from your authenticator app", [InputRequired("Type the six digits your app shows.")], [visible]
+    )
 
 
 class OwnPassword(Form):
@@ -54,4 +67,4 @@ class OwnPassword(Form):
 class MobileCode(Form):
     """The code of a text message."""
 
-    code = StringField("Code", [InputRequired("Type the six digits of our message.")])
+    code = StringField("Code", [InputRequired("Type the six digits of our message.")], [visible])

@@ -10,6 +10,7 @@ from idp.foundation.web import admission, answers, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import devices, operators, session
 from idp.signin.forms import OperatorSetUp, OperatorSignIn
+from idp.signin.models import Operator
 
 bp = Blueprint("operators", __name__)
 
@@ -23,25 +24,35 @@ def set_up(secret: str) -> ResponseReturnValue:
     operator = operators.invited(secret)
     if request.method != "POST":  # some scanners ask by HEAD
         return render_template("signin/set_up_begin.html", operator=operator)
-    form = OperatorSetUp()
-    if "finish" in request.form and form.validate():
-        reason = credentials.why_not(form.password.data, (operator.name, *operator.email.replace("@", ".").split(".")))
-        if reason is not None:
-            form.password.errors = [reason]
-        elif _finish(secret, form):
+    form, hashed = OperatorSetUp(), None
+    if "finish" not in request.form:
+        form = OperatorSetUp(formdata=None)
+    else:
+        form.validate()
+        hashed = _password(secret, operator, form)
+        if not form.errors and hashed and _finish(secret, form, hashed):
             flash("You are set up. Sign in with your password and a new code from your app.", "success")
             return redirect(url_for(".sign_in"), 303)
-    elif "finish" not in request.form:
-        form = OperatorSetUp(formdata=None)
+    form.kept.data = operators.seal_for_set_up(secret, hashed) if hashed else ""
     answers.shows_a_secret(back_to=url_for(".set_up", secret=secret))  # the seed of the code
-    return render_template(
-        "signin/set_up.html", form=form, begun=operators.begin_set_up(secret)
-    ), 422 if form.errors else 200
+    page = render_template("signin/set_up.html", form=form, begun=operators.begin_set_up(secret))
+    return page, 422 if form.errors else 200
 
 
-def _finish(secret: str, form: OperatorSetUp) -> bool:
+def _password(secret: str, operator: Operator, form: OperatorSetUp) -> str | None:
+    """The hash of the password that was typed, or of one that was good before; None, and why, where there is none."""
+    typed = form.password.data or ""
+    if not typed and form.kept.data and (kept := operators.kept_for_set_up(secret, form.kept.data)):
+        return kept
+    about = (operator.name, *operator.email.replace("@", ".").split("."))
+    if reason := credentials.why_not(typed, about) if typed else "Choose a password.":
+        form.password.errors = [reason]
+        return None
     database.let_go()
-    hashed = runtime.passwords().hash(form.password.data)
+    return runtime.passwords().hash(typed)
+
+
+def _finish(secret: str, form: OperatorSetUp, hashed: str) -> bool:
     try:
         operators.finish_set_up(secret, hashed=hashed, code=form.code.data)
     except operators.WrongCode as wrong:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from textwrap import wrap
 
+from markupsafe import Markup
 from sqlalchemy import or_, select, update
 
 from idp.audit import events, log
@@ -57,6 +58,11 @@ class SetUp:
     def link(self) -> str:
         """Adds the account to an app on the same device."""
         return second_factor.link(self.seed, self.operator.email)
+
+    @property
+    def picture(self) -> Markup:
+        """The same as a QR code, for an app on a telephone."""
+        return second_factor.picture(self.link)
 
     @property
     def spaced(self) -> str:
@@ -151,6 +157,23 @@ def finish_set_up(secret: str, *, hashed: str, code: str) -> Operator:
     session().execute(update(PersonalSecret).where(PersonalSecret.person_id == operator.id).values(value=None))
     log.record(events.OPERATOR_SET_UP, by=operator.id, subject=operator.id)
     return operator
+
+
+def seal_for_set_up(secret: str, hashed: str) -> str:
+    """The hash of a good password for the page of this link to keep, while only the code is wrong."""
+    return runtime.sealer().seal(hashed.encode(), where=_page_of(secret))
+
+
+def kept_for_set_up(secret: str, sealed: str) -> str | None:
+    """The hash that the page of this link kept; None for anything else."""
+    try:
+        return runtime.sealer().unseal(sealed, where=_page_of(secret)).decode()
+    except crypto.CannotUnseal:
+        return None
+
+
+def _page_of(secret: str) -> str:
+    return f"page/set-up/{crypto.digest(secret).hex()}"
 
 
 def check(email: str, password: str, code: str, *, device: str | None) -> Operator:

@@ -1,6 +1,8 @@
 """Codes of an authenticator app: time-based one-time passwords (RFC 6238)."""
 
 import pyotp
+import segno
+from markupsafe import Markup
 
 from idp.foundation import clock, crypto, runtime
 
@@ -16,6 +18,15 @@ def new_seed() -> str:
 def link(seed: str, account: str) -> str:
     """The `otpauth:` address that adds `account` to the app on this device."""
     return pyotp.TOTP(seed).provisioning_uri(name=account, issuer_name=runtime.settings().service.name)
+
+
+def picture(address: str) -> Markup:
+    """`address` as a QR code, drawn in the page itself: nobody else is asked to draw what holds the seed.
+
+    Dark on light in either colour scheme, with the quiet zone of four modules that readers need.
+    """
+    code = segno.make(address, error="m", micro=False)
+    return Markup(code.svg_inline(scale=5, border=4, dark="#000", light="#fff", svgclass="qr", lineclass=None))  # noqa: S704
 
 
 def step_of(seed: str, code: str) -> int | None:

@@ -2,15 +2,17 @@
  * A list of schools while somebody types, as the WAI-ARIA combobox pattern describes it (editable, list
  * autocomplete, nothing selected until chosen). Without this file the Search button does the same.
  *
- *   <div class="combobox" data-school-search="<address of the JSON>"><input id="q" …></div>
+ *   <div class="search-row"><div class="combobox" data-school-search="<address of the JSON>"><input id="q" …></div>
+ *     <button>Search</button></div>
  *
- * Choosing a school loads the page of results with that school selected, so it is seen before it is taken.
+ * Choosing a school goes straight on to the next step with it; one that cannot register, to the page that says why.
  */
 "use strict";
 
 (() => {
   const PAUSE = 150; // ms without a key before we ask
   const LEAST = 2; // letters
+  const SETTLED = 300; // ms a list has to have stood still before it takes a click: the click may be meant for what it moved
 
   function upgrade(box) {
     const input = box.querySelector("input");
@@ -19,13 +21,14 @@
     list.setAttribute("aria-label", "Schools");
     const voice = Object.assign(document.createElement("div"), { className: "unseen" });
     voice.setAttribute("role", "status");
-    box.append(list);
-    box.after(voice);
+    const row = box.parentElement;
+    row.append(list);
+    row.after(voice);
 
     const attributes = { role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id };
     for (const [name, value] of Object.entries(attributes)) input.setAttribute(name, value);
 
-    let timer, asking, active = -1;
+    let timer, asking, settling, active = -1;
     const options = () => [...list.children];
 
     function activate(index) {
@@ -56,14 +59,21 @@
       there.search = asked;
       there.hash = `school-${option.dataset.school}`;
       close();
+      if (option.dataset.canRegister === "true") {
+        history.replaceState(null, "", there); // the way back leads to the results, with this school selected
+        asked.set("choose", "1");
+        there.search = asked;
+        there.hash = "";
+      }
       location.assign(there);
     }
 
-    function row(school, index) {
+    function suggestion(school, index) {
       const option = Object.assign(document.createElement("li"), { id: `${input.id}-option-${index}`, textContent: school.name });
       option.setAttribute("role", "option");
       option.setAttribute("aria-selected", "false");
       option.dataset.school = school.id;
+      option.dataset.canRegister = school.can_register;
       const numbers = [school.urn && `URN ${school.urn}`, school.dfe_number && `DfE number ${school.dfe_number}`];
       for (const details of [[school.place], [...numbers, school.phase, school.status]]) {
         option.append(Object.assign(document.createElement("small"), { textContent: details.filter(Boolean).join(" · ") }));
@@ -72,10 +82,20 @@
     }
 
     function show({ results, more }) {
-      list.replaceChildren(...results.map(row));
+      list.replaceChildren(...results.map(suggestion));
       open(results.length > 0);
+      clearTimeout(settling);
+      list.removeAttribute("data-settled");
+      settling = setTimeout(() => list.setAttribute("data-settled", ""), SETTLED);
+      if (results.length) bringIntoView();
       const count = results.length === 1 ? "One school" : `${more ? "More than " : ""}${results.length} schools`;
       voice.textContent = results.length ? `${count}. Use the arrow keys to choose.` : "No school found so far.";
+    }
+
+    /* On a phone the keyboard leaves half of the page: the field goes to the top, and its list has what is below. */
+    function bringIntoView() {
+      const bottom = window.visualViewport?.height ?? window.innerHeight;
+      if (list.getBoundingClientRect().bottom > bottom) row.scrollIntoView({ block: "start" });
     }
 
     async function ask() {
@@ -117,7 +137,7 @@
     list.addEventListener("mousedown", (event) => event.preventDefault()); // the input keeps the focus
     list.addEventListener("click", (event) => {
       const option = event.target.closest("[role=option]");
-      if (option) choose(option);
+      if (option && list.hasAttribute("data-settled")) choose(option);
     });
     input.addEventListener("blur", close);
     input.form.addEventListener("submit", close);

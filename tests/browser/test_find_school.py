@@ -1,5 +1,7 @@
 """Finding one's school: four ways to ask, a list while one types, and what to do when it is not there."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -36,8 +38,17 @@ def found(page, name):
     return page.get_by_role("radio", name=name)
 
 
+def settled(page):
+    """The list has stood still long enough to be clicked."""
+    expect(page.locator("[role=listbox][data-settled]")).to_be_visible()
+
+
 def goes_on(page, name):
     page.get_by_role("button", name="Next").click()
+    went_on(page, name)
+
+
+def went_on(page, name):
     expect(page.get_by_role("heading", level=1)).to_have_text("Your details")
     expect(page.locator("main")).to_contain_text(name)
 
@@ -80,7 +91,8 @@ def test_every_match_is_listed_with_what_tells_them_apart(page, search, looks_ri
 def test_a_closed_school_is_explained_and_leads_to_its_successor(page, search, looks_right):
     search("birch green")
 
-    expect(found(page, "Birch Green Primary School")).to_be_disabled()
+    expect(page.get_by_role("radio")).to_have_count(1)
+    expect(page.get_by_role("heading", name="Birch Green Primary School")).to_be_visible()
     expect(page.locator("main")).to_contain_text("This school has closed")
     looks_right(page, "find-closed")
     found(page, "Birch Green Academy").check()
@@ -139,8 +151,9 @@ def test_arrow_keys_and_enter_choose_from_the_list(page, box, suggestions, looks
     expect(box).to_be_focused()
     box.press("Enter")
 
-    expect(page.locator("input[name=school]:checked")).to_have_count(1)
-    goes_on(page, chosen)
+    went_on(page, chosen)
+    page.go_back()
+    expect(page.get_by_role("radio", name=chosen).and_(page.locator(":checked"))).to_have_count(1)
 
 
 def test_the_ends_of_the_list_lead_back_to_what_was_typed(page, box, suggestions):
@@ -176,9 +189,55 @@ def test_enter_without_a_choice_searches(page, box, suggestions):
 
 def test_a_click_chooses_too(page, box, suggestions):
     box.fill("willow bank")
+    settled(page)
     suggestions.filter(has_text="UB8 1WB").click()
 
-    goes_on(page, "Willow Bank Primary School")
+    went_on(page, "Willow Bank Primary School")
+
+
+def test_a_closed_school_in_the_list_leads_to_why_and_what_to_do(page, box, suggestions, looks_right):
+    box.fill("last bell")
+    settled(page)
+    suggestions.first.click()
+
+    expect(page.locator("main")).to_contain_text("This school has closed, so it cannot register.")
+    expect(page.get_by_role("heading", name="What you can do")).to_be_visible()
+    expect(page.get_by_role("button", name="Next")).to_have_count(0)
+    looks_right(page, "find-closed-for-good")
+
+
+@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, {"width": 375, "height": 667}])
+def test_the_list_covers_and_moves_neither_field_nor_button(page, box, suggestions, size):
+    page.set_viewport_size(size)
+    button = page.get_by_role("button", name="Search", exact=True)
+    box.fill("willow bank")
+    expect(suggestions.first).to_be_visible()
+    settled(page)
+
+    expect(suggestions.first).to_be_in_viewport(ratio=1)
+    field, below = box.bounding_box(), page.get_by_role("listbox", name="Schools").bounding_box()
+    place = button.bounding_box()
+    assert place["y"] + place["height"] <= below["y"]
+    assert abs(place["y"] - field["y"]) < 8
+    for control in page.locator("main a:visible, main button:visible, main summary:visible").all():
+        around = control.bounding_box()
+        assert around["y"] >= below["y"] + below["height"] - 1 or around["y"] + around["height"] <= below["y"] + 1
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)  # where Search always was
+    expect(page.get_by_role("heading", name="found for")).to_be_visible()
+    expect(page).to_have_url(re.compile("q=willow"))
+
+
+def test_a_click_meant_for_what_the_list_has_just_moved_chooses_nothing(page, box, suggestions):
+    page.clock.install()
+    box.fill("willow bank")
+    page.clock.run_for(200)  # the pause after the last key
+    expect(suggestions.first).to_be_visible()
+    suggestions.first.click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Find your school")
+    page.clock.run_for(400)
+    suggestions.first.click()
+    went_on(page, "Willow Bank Primary School")
 
 
 def test_a_slow_answer_never_takes_the_place_of_a_newer_one(page, box, suggestions):

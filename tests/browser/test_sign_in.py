@@ -119,6 +119,10 @@ def test_an_operator_is_set_up_and_signs_in(page, issuer, behind, looks_right):
     app = pyotp.TOTP(page.locator("#seed").inner_text().replace(" ", ""))
     with clock.fixed(clock.now()):  # a code lives for half a minute, and this machine may be busy
         page.fill("#password", "wobbly kettle sings at dusk")
+        page.fill("#code", "12345")
+        page.click("#finish")
+        expect(page.locator("#password-kept")).to_be_visible()
+        looks_right(page, "set-up-wrong-code")
         page.fill("#code", app.at(clock.timestamp()))
         page.click("#finish")
         expect(page.get_by_text("You are set up.")).to_be_visible()

@@ -343,5 +343,5 @@ def test_a_service_that_was_switched_off_meanwhile_says_so(web, device, world):
         registry.disable(device.partner.id, by="cli")
     response = web.get(device.link)
 
-    assert response.status_code == 403
+    assert response.status_code == 400
     assert "This service is switched off at the moment" in response.text

@@ -167,7 +167,7 @@ def test_people_are_told_that_a_disabled_service_is_switched_off(web, world):
         registry.disable(world.partner.id, by="cli")
     answer = web.get(link)
 
-    assert answer.status_code == 403
+    assert answer.status_code == 400
     assert "This service is switched off at the moment" in answer.text
     assert "mistake" not in answer.text
     answer = web.get("/oauth/logout", query_string={"client_id": world.partner.id})

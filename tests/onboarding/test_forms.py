@@ -40,6 +40,7 @@ def test_what_is_no_name_is_refused_with_what_to_do(filled, name):
         (" Office@Oakhill.EXAMPLE ", "Office@oakhill.example"),
         ("a.b+c@school.sch.uk", "a.b+c@school.sch.uk"),
         ("info@bücher.example", "info@xn--bcher-kva.example"),
+        ("\u200boffice@oak\u200bhill.example\ufeff", "office@oakhill.example"),
     ],
 )
 def test_an_address_is_kept_in_its_plain_form(app, typed, kept):
@@ -67,6 +68,9 @@ def test_what_is_no_one_address_is_refused_with_what_to_do(app, typed):
         ("+353 85 123 4567", "+353851234567"),
         ("07797 712345", "+447797712345"),
         ("07700 900123", "+447700900123"),
+        ("\u202d07700\u200b 900123\u202c", "+447700900123"),
+        ("\uff10\uff17700 900123", "+447700900123"),
+        ("07700\u2011900\u2013123", "+447700900123"),
     ],
 )
 def test_a_mobile_number_is_british_unless_it_says_otherwise(app, typed, kept):
@@ -75,7 +79,24 @@ def test_a_mobile_number_is_british_unless_it_says_otherwise(app, typed, kept):
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "hello", "123", "020 7946 0000", "0800 1111", "07012 345678", "+1", "0" * 300, "+44 7911 12345\x00"]
+    "typed",
+    [
+        "",
+        "hello",
+        "123",
+        "020 7946 0000",
+        "0800 1111",
+        "07012 345678",
+        "+1",
+        "0" * 300,
+        "+44 7911 12345\x00",
+        "07700900123x",
+        "07700900123 x5",
+        "07700 900123 ext 5",
+        "0770O 900123",
+        "07700900123#",
+        "tel:07700900123",
+    ],
 )
 def test_what_cannot_be_texted_is_refused_with_what_to_do(app, typed):
     with app.app_context(), pytest.raises(ValidationError, match=r"^Enter"):
@@ -105,3 +126,39 @@ def test_the_declaration_has_to_be_made(filled):
 def test_a_number_is_read_back_as_people_write_it():
     assert forms.readable_mobile("+447700900123") == "07700 900123"
     assert forms.readable_mobile("+353851234567") == "+353 85 123 4567"
+
+
+@pytest.mark.parametrize("name", ["Jo\u200b Bloggs", "\ufeffJo Bloggs", "Jo Blog\u00adgs"])
+def test_blanks_without_width_are_dropped_from_names(filled, name):
+    form = filled(name=name)
+
+    assert not form.errors
+    assert form.name.data == "Jo Bloggs"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("ann@gmial.com", "ann@gmail.com"), ("ann@gmail.co", "ann@gmail.com"),
+        ("Ann@hotmial.co.uk", "Ann@hotmail.co.uk"),
+        ("office@oakhill.sch.ku", "office@oakhill.sch.uk"), ("office@oakhill.shc.uk", "office@oakhill.sch.uk"),
+        ("office@oakhill.leeds.scg.uk", "office@oakhill.leeds.sch.uk"),
+    ],
+)  # fmt: skip
+def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled, typed, meant):
+    asked = filled(email=typed)
+    plain = forms.address_of(typed)
+    assert asked.errors == {"email": [f"Did you mean {meant}? If {plain} is right, press the button again."]}
+
+    assert not filled(email=typed, sure=asked.sure.data).errors
+    assert filled(email="bob@gmial.com", sure=asked.sure.data).errors, "that was another address"
+    assert not filled(email=meant, sure=asked.sure.data).errors
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["ann@gmail.com", "ann@ymail.com", "ann@mail.com", "office@oakhill.sch.uk", "office@oakhill.co.uk",
+     "office@oakhill.example", "office@trust.org.uk", "ann@hotmail.fr", "nurse@ward.nhs.uk", "office@co.uk.example"],
+)  # fmt: skip
+def test_addresses_that_look_right_are_asked_nothing(filled, typed):
+    assert not filled(email=typed).errors

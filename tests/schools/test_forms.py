@@ -98,7 +98,7 @@ def test_next_without_a_school_says_so_and_keeps_the_list(page):
 
 
 def test_a_closed_school_cannot_be_chosen_by_hand_either(page):
-    closed = page(q="last bell").html.select_one("input[type=radio][disabled]")["value"]
+    closed = page(q="last bell").html.select_one("section[id^=school-]")["id"].removeprefix("school-")
 
     again = page(q="last bell", school=closed, choose="1")
 
@@ -125,6 +125,44 @@ def test_a_closed_school_says_since_when_and_offers_its_successor(page):
     assert list(found.radios.values()) == ["Birch Green Academy"]
     assert "Follows Birch Green Primary School" in found.text
     assert found.selected == list(found.radios)
+
+
+def test_a_closed_school_without_successor_explains_and_helps(page):
+    found = page(q="last bell")
+
+    assert "so it cannot register. The register does not say which school followed it." in found.text
+    assert "If your school has a new name or a new number since, search for that." in found.text
+    assert found.html.select("#school a[href^='mailto:']")
+    assert not found.html.select("input[type=radio]")
+    assert not found.html.find(id="next")
+
+
+@pytest.mark.parametrize(
+    ("asked", "wrong", "said"),
+    [
+        ({"urn": "999999", "dfe_number": "3124567"}, "urn", "No school in the register has the URN 999999."),
+        ({"urn": "nonsense", "dfe_number": "3124567"}, "urn", "A URN has five or six digits."),
+        ({"postcode": "!!", "urn": "900001"}, "postcode", "Type a postcode"),
+        ({"postcode": "ZZ9 9ZZ", "urn": "900001"}, "postcode", "No school in the register has the postcode ZZ9 9ZZ."),
+        ({"postcode": "SW1P 4AU", "urn": "900001"}, "postcode", "another school"),
+    ],
+)
+def test_what_is_wrong_beside_a_good_number_is_said(page, asked, wrong, said):
+    found = page(**asked)
+
+    assert said in found.html.find(id=f"{wrong}-error").get_text()
+    assert [error["href"] for error in found.html.select(".error-summary a")] == [f"#{wrong}"]
+    assert list(found.radios.values()) == ["Willow Bank Primary School"]
+    assert found.html.find(id=wrong)["value"] == asked[wrong]
+
+
+def test_fields_that_agree_find_the_one_they_mean(page):
+    found = page(postcode="SW1P 4AU", dfe_number="", urn="")
+    assert len(found.html.select("#school input[type=radio], #school section")) == 2
+    one = next(iter(found.radios))
+    urn = found.html.find(id=f"school-{one}-detail").get_text().split("URN ")[1][:6]
+
+    assert list(page(postcode="SW1P 4AU", urn=urn).radios) == [one]
 
 
 def test_a_split_offers_every_successor(page):

@@ -10,7 +10,21 @@ def first(text):
 
 
 @pytest.mark.parametrize(
-    "typed", ["3124567", "312/4567", "312 4567", "312-4567", " 312 / 4567 ", "DfE number: 312/4567"]
+    "typed",
+    [
+        "3124567",
+        "312/4567",
+        "312 4567",
+        "312-4567",
+        " 312 / 4567 ",
+        "DfE number: 312/4567",
+        "\uff13\uff11\uff12\uff14\uff15\uff16\uff17",
+        "312\u20134567",
+        "312\u22124567",
+        "3124567.",
+        "(312/4567)",
+        "312\u200b4567",
+    ],
 )
 def test_seven_digits_are_a_dfe_number(typed):
     assert first(typed) == ("dfe_number", ("3124567",))
@@ -29,7 +43,10 @@ def test_eight_digits_are_a_ukprn():
     assert first("10900001") == ("ukprn", ("10900001",))
 
 
-@pytest.mark.parametrize("typed", ["sw1p4au", "SW1P 4AU", "Sw 1p 4aU", " sw1p  4au "])
+@pytest.mark.parametrize(
+    "typed",
+    ["sw1p4au", "SW1P 4AU", "Sw 1p 4aU", " sw1p  4au ", "SW1P 4AU.", "SW1P\u200b4AU", "\uff33\uff37\uff11\uff30 4AU"],
+)
 def test_a_postcode_is_read_in_any_case_and_spacing(typed):
     assert first(typed) == ("postcode", ("SW1P 4AU",))
 
@@ -41,6 +58,33 @@ def test_a_postcode_is_read_in_any_case_and_spacing(typed):
 )  # fmt: skip
 def test_o_and_0_and_i_and_1_are_mended_where_only_one_can_stand(typed, meant):
     assert first(typed) == ("postcode", (meant,))
+
+
+@pytest.mark.parametrize(
+    ("typed", "value", "says"),
+    [
+        ("BFPO 57", "BFPO 57", "the postcode BFPO 57"), ("bfpo57", "BFPO 57", "the postcode BFPO 57"),
+        ("FIQQ 1ZZ", "FIQQ 1ZZ", "the postcode FIQQ 1ZZ"), ("fiqq1zz", "FIQQ 1ZZ", "the postcode FIQQ 1ZZ"),
+        ("FIQQ", "FIQQ ", "postcodes beginning FIQQ"), ("GIR 0AA", "GIR 0AA", "the postcode GIR 0AA"),
+        ("gir0aa", "GIR 0AA", "the postcode GIR 0AA"),
+    ],
+)  # fmt: skip
+def test_a_postcode_of_unusual_shape_is_one_too(typed, value, says):
+    assert first(typed) == ("postcode", (value,))
+    assert read(typed)[0].says == says
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "value"),
+    [
+        ("nr46jt, norwich", "postcode", "NR4 6JT"), ("Norwich NR4 6JT", "postcode", "NR4 6JT"),
+        ("Oak Hill School, BFPO 57", "postcode", "BFPO 57"), ("900001 Willow Bank", "urn", "900001"),
+        ("Willow Bank (312/4567)", "dfe_number", "3124567"),
+    ],
+)  # fmt: skip
+def test_a_postcode_or_number_among_words_is_taken_first(typed, kind, value):
+    assert first(typed) == (kind, (value,))
+    assert read(typed)[-1].kind == "name"
 
 
 @pytest.mark.parametrize(

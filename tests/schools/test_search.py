@@ -56,6 +56,23 @@ def test_a_postcode_finds_every_school_there(find, typed):
     assert find(typed) == ["Page Green Academy", "Page Green Primary School"]
 
 
+@pytest.mark.parametrize("postcode", ["BFPO 57", "FIQQ 1ZZ", "GIR 0AA"])
+def test_a_school_abroad_is_found_by_its_postcode(find, work, postcode):
+    with work():
+        key = postcode.replace(" ", "")
+        a_school(register_id="999003", name="Cyprus School", postcode=postcode, postcode_key=key)
+
+    for typed in (postcode, key.lower(), f"{postcode}.", f"Cyprus School, {postcode}"):
+        assert find(typed) == ["Cyprus School"]
+
+
+def test_words_typed_as_one_find_the_school(find, work):
+    assert find("willowbank") == find("willow bank")
+    assert "Willow Bank Primary School" in find("willowbank uxbridge")
+    with work():
+        assert search.find("willowbank").repaired == (("willowbank", "willow bank"),)
+
+
 def test_the_beginning_of_a_postcode_finds_every_school_of_it(find):
     assert "Haytor Vale Primary School" in find("TQ13 0")
     assert find("TQ13 0") == find("TQ130") == find("tq1 30")

@@ -2,9 +2,12 @@
 
 import time
 from datetime import timedelta
+from urllib.parse import quote
 
 import pyotp
 import pytest
+import segno
+from bs4 import BeautifulSoup
 from sqlalchemy import select
 
 from idp.foundation import clock as clocks
@@ -123,6 +126,51 @@ def test_a_wrong_code_sets_nothing_up(jo, link, work):
     with work() as session:
         operator = session.scalars(select(Operator)).one()
         assert (operator.set_up_at, operator.password_hash, operator.totp_sealed) == (None, None, None)
+
+
+def test_a_wrong_code_keeps_the_password(jo, link):
+    jo.sends(link)
+    jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
+    seed = jo.page.find(id="seed").text.replace(" ", "")
+    kept = jo.page.find(id="kept")["value"]
+    assert "you need not type it again" in jo.sees
+    assert not jo.page.find(id="password")
+    assert PASSWORD not in jo.answer.text
+    jo.sends_again(link, finish="yes", kept=kept, code="54321")
+    assert jo.page.find(id="kept")
+
+    jo.sends_again(link, finish="yes", kept=jo.page.find(id="kept")["value"], code=code(seed))
+    assert jo.answer.location == "/operate/sign-in"
+    clocks.move(timedelta(seconds=30))
+    assert signs_in(jo, seed, ahead=0).location == "/operate"
+
+
+def test_a_poor_password_is_not_kept_and_nothing_else_passes_for_a_kept_one(jo, stranger, link, work):
+    jo.sends(link)
+    jo.sends_again(link, finish="yes", password="too short", code="12345")
+    assert "at least 12 characters" in jo.sees
+    assert jo.page.find(id="password")
+    jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
+    kept = jo.page.find(id="kept")["value"]
+    with work():
+        another = operators.add("Al", "al@idaas.example")[1].removeprefix("http://localhost:5000")
+    stranger.sends(another)
+    seed = stranger.page.find(id="seed").text.replace(" ", "")
+    for made_up in (kept, kept[:-1], "x", "", "$argon2id$"):
+        stranger.sends_again(another, finish="yes", kept=made_up, code=code(seed))
+        assert stranger.answer.status_code == 422
+        assert "Choose a password" in stranger.sees
+
+
+def test_the_page_shows_the_address_and_a_picture_of_the_link(jo, link):
+    jo.sends(link)
+    app = jo.page.find("a", string="add the account with this link")["href"]
+
+    assert EMAIL in jo.sees
+    assert quote(EMAIL) in app
+    picture = jo.page.select_one(".qr-frame svg")
+    drawn = BeautifulSoup(segno.make(app, error="m", micro=False).svg_inline(border=4, lineclass=None), "html.parser")
+    assert picture.select("path")[-1]["d"] == drawn.select("path")[-1]["d"]
 
 
 def test_the_seed_lies_sealed_and_leaves_the_link_when_it_is_used(jo, link, work):

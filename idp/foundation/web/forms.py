@@ -1,5 +1,6 @@
 """What every form of ours is made from: the fields that a page sent, as text, now or before its sender signed in."""
 
+import unicodedata
 from typing import Any
 
 from flask import request
@@ -7,6 +8,14 @@ from flask_wtf import FlaskForm
 from flask_wtf.form import SUBMIT_METHODS, _Auto
 
 from idp.foundation.web import again
+
+
+def visible(text: str | None) -> str:
+    """What was typed without blanks at its ends, and without what has no width: copying brings that along unseen.
+
+    For what never has any: addresses, numbers, user names, codes.
+    """
+    return "".join(char for char in text or "" if unicodedata.category(char) != "Cf").strip()
 
 
 class Form(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
