@@ -52,11 +52,11 @@ def why_not(password: str, about: Iterable[str] = ()) -> str | None:
     if len(password) > PASSWORD_LIMIT:
         return f"Use at most {PASSWORD_LIMIT} characters."
     if common.is_common(password):
-        return "Very many people use this password, so it is among the first to be tried. Please choose another."
+        return "Very many people use this password, so it would be tried first. Please choose another."
     if _left(password, about) < LEFT_AT_LEAST:
         return (
-            "Too much of this password is easily guessed: names of your school, of people or of services, repetitions, "
-            "or keys in a row. Please add words that have nothing to do with you."
+            "Too much of this password is easy to guess: the name of your school, a person or a service, repeated "
+            "letters, or keys next to each other. Please add words that have nothing to do with you."
         )
     return None
 

@@ -28,7 +28,7 @@ class LinkRefused(Refusal):
 class LinkUnknown(LinkRefused):
     """We never made it, or have long forgotten it."""
 
-    code, status, title = "link_unknown", 404, "We do not know this link"
+    code, status, title = "link_unknown", 404, "We do not recognise this link"
     says = "Please check that the whole address was copied, or ask for a new link."
 
 
@@ -36,14 +36,14 @@ class LinkUsed(LinkRefused):
     """Good once, and that was before."""
 
     code, title = "link_used", "This link has been used already"
-    says = "Each link works once, so that nobody can use it after you. If it was not you who used it, tell us at once."
+    says = "Each link works only once, so that nobody can use it after you. If you did not use it, please tell us."
 
 
 class LinkSuperseded(LinkRefused):
     """A newer link was made."""
 
     code, title = "link_superseded", "There is a newer link"
-    says = "We have made a newer link since, and only the newest one works. Please look for it."
+    says = "We have sent you a newer link since then, and only the newest one works. Please look for it in your e-mail."
 
 
 class LinkExpired(LinkRefused):

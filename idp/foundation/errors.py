@@ -49,14 +49,14 @@ class BadRequest(Refusal):
     """The request itself cannot be understood."""
 
     code, status, title = "bad_request", 400, "We could not read that request"
-    says = "Something in the address or the form was not as we expected. Please go back and try again."
+    says = "There was something in the address or the form that we did not expect. Please go back and try again."
 
 
 class NotFound(Refusal):
     """Nothing here; said alike of what does not exist and of what belongs to somebody else."""
 
     code, status, title = "not_found", 404, "Page not found"
-    says = "If you typed the address, check it is right. If you followed a link, it may be out of date."
+    says = "If you typed the address, please check it. If you followed a link, it may be out of date."
 
 
 class TooManyRequests(Refusal):
@@ -74,7 +74,7 @@ class Busy(Refusal):
     """We cannot answer now and will soon. `retry_after` is in seconds."""
 
     code, status, title = "busy", 503, "We are very busy"
-    says = "Many people are using the service at this moment. Please try again in a few seconds."
+    says = "Many people are using the service just now. Please try again in a few seconds."
 
     def __init__(self, says: str | None = None, *, because: str = "", retry_after: int = 5) -> None:
         self.retry_after = retry_after

@@ -127,7 +127,10 @@ def _tasks(person: Administrator) -> list[Task]:
         why = f"Only a confirmed number can be used to set a new password. Yours is {number}."
         tasks.append(Task("Confirm your mobile number", why, "Confirm", "/mobile/confirm?next=/manage"))
     if person.may_authorise:
-        why = "Services receive nothing until it runs on your school's server. If it does already, that is all."
+        why = (
+            "Services receive nothing until it is running on your school's server. If it is running already, there is "
+            "nothing more to do."
+        )
         tasks.append(Task("Install XporterOnDemand", why, "How to install it", "/register/next-steps"))
     return tasks
 

@@ -171,7 +171,7 @@ def agree(client: AnyClient, asked: frozenset[str], person: Administrator, form:
     if typed.get("shown") != question.shown or typed.get("agreement") != client.agreement_version:
         form.form_errors.append("This page has changed since you opened it. Please read it again before you agree.")
     elif question.is_about_data and not form.authority.data:
-        form.authority.errors = ["Tick the box if you have authority; otherwise ask somebody who has."]
+        form.authority.errors = ["Tick the box if you have authority to agree. If not, please ask somebody who does."]
     elif form.validate():
         return authorise.give(
             client, question.chosen(_typed_ticks()), by=person, offered=question.proposal.offered,

@@ -43,8 +43,8 @@ _table = cast("Table", DeviceCode.__table__)
 class CodeGone(Refusal):
     """It expired, or was decided in another tab, while the page was open."""
 
-    code, status, title = "device_code_gone", 409, "This code cannot be used any more"
-    says = "It has expired or was used already. Nothing was connected. Ask the device or program for a new code."
+    code, status, title = "device_code_gone", 409, "This code can no longer be used"
+    says = "It has expired or has already been used. Nothing was connected. Ask the device or program for a new code."
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,8 +163,8 @@ class NotToBeRedirected(Refusal):
 
     status, title = 400, "This link from another service does not work"
     says = (
-        "The service that sent you here has made a mistake in its link to us. Nothing is wrong with your account, "
-        "and there is nothing you need to do. Please tell the service what this page says."
+        "There is a mistake in the link that the service sent you here with. There is nothing wrong with your "
+        "account, and nothing you need to do here. Please tell the service what this page says."
     )
     code: ClassVar[str] = "invalid_request"
 

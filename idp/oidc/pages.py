@@ -45,7 +45,7 @@ def unavailable(error: Exception) -> ResponseReturnValue:
     log.error("database", error=type(error).__name__, exc_info=error)
     if is_for_clients():
         return protocol.refused(errors.Unavailable())
-    return pages.refusal(Busy("We cannot reach our records at this moment. Nothing was changed.", because="database"))
+    return pages.refusal(Busy("We cannot reach our records just now. Nothing was changed.", because="database"))
 
 
 def refusal(refused: Refusal) -> ResponseReturnValue:

@@ -25,7 +25,7 @@ class TooLateToCollect(Refusal):
     """The password was for those who had just signed up."""
 
     code, status, title = "too_late_to_collect", 410, "The password can no longer be changed here"
-    says = "For your safety this is possible only for a short while after signing up, and only in the same browser."
+    says = "This is possible only for a short time after signing up, and only in the same browser."
 
 
 @dataclass(frozen=True, slots=True)

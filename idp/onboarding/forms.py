@@ -118,7 +118,7 @@ def _is_drama(number: phonenumbers.PhoneNumber) -> bool:
 def declared(_form: Form, field: BooleanField) -> None:
     """The declaration has to be made."""
     if not field.data:
-        raise ValidationError("Confirm that you may authorise sharing for this school")
+        raise ValidationError("Tick the box to confirm that you are allowed to authorise sharing for this school")
 
 
 class WithAddress(Form):

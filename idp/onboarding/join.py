@@ -40,7 +40,7 @@ class WithOperators(Refusal):
     """Nobody answered in time."""
 
     code, status, title = "join_expired", 410, "This request is with our staff now"
-    says = "Nobody at your school answered in time, so our staff are looking at it. They will be in touch."
+    says = "Nobody at your school answered in time, so our own staff are looking at the request. They will be in touch."
 
 
 class StillWithOwners(Refusal):

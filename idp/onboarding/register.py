@@ -62,7 +62,7 @@ class CompletedAlready(Refusal):
     """Somebody was quicker: the other click, or the other browser."""
 
     code, status, title = "registration_completed", 409, "This registration is complete"
-    says = "It was completed a moment ago, and nothing has been done twice."
+    says = "It was completed a moment ago. Nothing has been done twice."
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Next:
         """What becomes of the closed school, in a sentence."""
         name = self.name or "a school"
         if self.school is None:
-            return f"It was followed by {name}, which the register does not list."
+            return f"It was followed by {name}, which is not in the register."
         if not self.lies_ahead:
             return f"It was followed by {name}."
         when = self.since or self.school.opened_on

@@ -43,7 +43,7 @@ def why_not(school: School) -> str | None:
     if school.type_code in codes.NOT_SCHOOLS:
         return "Children’s centres and universities are in the register, but cannot register with us."
     if not school.is_open:
-        return "The register does not say that this school is open, so it cannot register."
+        return "The register does not list this school as open, so it cannot register."
     return None
 
 

@@ -38,7 +38,7 @@ class ChangedMeanwhile(Refusal):
 class NothingShared(Refusal):
     """There is no agreement to stop, pause, resume or change, or no longer."""
 
-    code, status, title = "nothing_shared", 409, "Nothing is shared there"
+    code, status, title = "nothing_shared", 409, "Nothing is being shared"
     says = "Your school does not share anything with this service at the moment, so there is nothing to change."
 
 

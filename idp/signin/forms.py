@@ -13,7 +13,7 @@ LONGEST_NAME = 320
 def plain_text(_form: Form, field: Any) -> None:
     """Refuse what no keyboard types, before it reaches a query or a hash."""
     if any(ord(char) < 0x20 or ord(char) == 0x7F for char in field.data or ""):
-        raise StopValidation("This holds a character that cannot be typed. Please type it again.")
+        raise StopValidation("There is a character in this that we cannot accept. Please type it again.")
 
 
 class SignIn(Form):

@@ -28,7 +28,7 @@ class TooManyMessages(TooManyRequests):
     """Three in an hour is what we send."""
 
     code, title = "too_many_messages", "We have sent you enough codes for now"
-    says = "We send at most three codes an hour. If none has arrived, please check the number and try again later."
+    says = "We send at most three codes an hour. If you have not received one, please check the number."
 
 
 class WrongCode(Refusal):

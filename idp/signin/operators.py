@@ -37,7 +37,7 @@ class WrongCredentials(Refusal):
     """Address, password or code were wrong; which of them is not said."""
 
     code, status, title = "wrong_credentials", 401, "We could not sign you in"
-    says = "E-mail address, password and code do not belong together. Please check all three."
+    says = "The e-mail address, password and code do not match. Please check all three."
 
 
 class WrongCode(Refusal):

@@ -26,7 +26,7 @@ class WrongPassword(Refusal):
     """Whether the name or the password was wrong is not said; there is nobody who may know."""
 
     code, status, title = "wrong_password", 401, "We could not sign you in"
-    says = "That Estab ID or e-mail address and that password do not belong together. Please check both."
+    says = "That password does not match that Estab ID or e-mail address. Please check both."
 
 
 class NotInStanding(Refusal):

@@ -22,11 +22,11 @@ def test_after_a_wrong_password(a_member):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in(password="not the password")
-    admin.is_told("do not belong together")
+    admin.is_told("does not match")
     for again in (comes_back, reloads):
         again(admin.page)
         admin.sees("Sign in")
-        admin.is_told("do not belong together")
+        admin.is_told("does not match")
         expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
 
 

@@ -116,7 +116,7 @@ def test_signing_out_here_leaves_the_partner_to_its_own_session(a_member, partne
 
     admin.goes_to("/")
     admin.follows("Sign out")
-    admin.reads("services you have opened with this account keep you signed in")
+    admin.reads("you stay signed in to services that you opened with this account")
     admin.presses("Sign out")
     admin.sees("You are signed out")
 
@@ -183,7 +183,7 @@ def test_a_person_chooses_a_password_of_their_own_instead_of_the_one_shown(an_ad
     elsewhere = admin.at(a_window())
     elsewhere.goes_to("/sign-in")
     elsewhere.signs_in()
-    elsewhere.is_told("do not belong together")
+    elsewhere.is_told("does not match")
     elsewhere.signs_in(password="lantern walnut quarry mitten")
     elsewhere.sees(admin.school.name)
 

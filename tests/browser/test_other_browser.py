@@ -42,7 +42,7 @@ def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_no
     elsewhere = waiting.at(a_window("phone"))
     elsewhere.proves_the_address()
     elsewhere.signs_up()
-    elsewhere.reads("You began in another browser or on another device.")
+    elsewhere.reads("This is not the browser you started in")
     looks_right(elsewhere.page, "credentials-other-browser")
     assert elsewhere.page.get_by_role("link", name="Continue to Assembly").count() == 0
 

@@ -157,5 +157,5 @@ def test_a_welcome_that_expired_offers_a_new_one(page, issuer, behind, looks_rig
     page.goto(link)
     looks_right(page, "welcome-link-superseded")
     page.click("#again")
-    expect(page.locator("h1")).to_have_text("Please look at your e-mail")
+    expect(page.locator("h1")).to_have_text("Check your e-mail")
     looks_right(page, "welcome-link-sent")

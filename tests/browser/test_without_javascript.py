@@ -71,6 +71,6 @@ def test_a_password_never_seen_is_shown_anew_and_the_one_before_is_dead(an_admin
     elsewhere = admin.at(plainly())
     elsewhere.goes_to("/sign-in")
     elsewhere.signs_in(password=never_seen)
-    elsewhere.is_told("do not belong together")
+    elsewhere.is_told("does not match")
     elsewhere.signs_in()
     elsewhere.sees(admin.school.name)

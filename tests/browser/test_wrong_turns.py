@@ -33,7 +33,7 @@ def test_a_wrong_password_is_refused_without_saying_which_part_was_wrong(a_membe
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in(password="not the password")
-    admin.is_told("do not belong together")
+    admin.is_told("does not match")
     expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
     expect(admin.page.locator("#password")).to_have_value("")
     looks_right(admin.page, "sign-in-wrong")
@@ -57,7 +57,7 @@ def test_an_account_is_locked_after_too_many_wrong_passwords_and_opens_by_itself
     admin.starts_at(partner)
     for _ in range(10):
         admin.signs_in(password="not the password")
-        admin.is_told("do not belong together")
+        admin.is_told("does not match")
     admin.signs_in()
     admin.sees("Too many wrong passwords")
     looks_right(admin.page, "locked")
@@ -71,7 +71,7 @@ def test_an_account_is_locked_after_too_many_wrong_passwords_and_opens_by_itself
 
 @pytest.mark.parametrize(
     ("state", "words"),
-    [("suspended", "suspended for the moment"), ("rejected", "could not confirm"), ("closed", "has been closed")],
+    [("suspended", "suspended at the moment"), ("rejected", "could not confirm"), ("closed", "has been closed")],
 )
 def test_an_account_that_is_not_open_says_why_to_whoever_knows_the_password(
     a_member, operator, partner, looks_right, state, words
@@ -157,7 +157,7 @@ def test_a_newer_link_supersedes_the_older(registering, later, looks_right):
 
 def test_a_link_that_is_not_ours_leads_to_the_beginning(registering, looks_right):
     registering.goes_to("/register/verify/" + "x" * 43)
-    registering.sees("We do not know this link")
+    registering.sees("We do not recognise this link")
     looks_right(registering.page, "link-unknown")
     registering.follows("Register your school")
     registering.sees("Find your school")
@@ -193,7 +193,7 @@ def test_a_form_sent_empty_says_what_is_missing_and_keeps_what_was_typed(an_admi
     admin.page.locator("#email").fill("grace@")
     admin.page.locator("#sign-up").click()
 
-    admin.is_told("Enter an e-mail address in the right form", "Enter your mobile number", "Confirm that you may")
+    admin.is_told("Enter an e-mail address in the right form", "Enter your mobile number", "Tick the box to confirm")
     expect(admin.page).to_have_title("Error: Your details – IDaaS")
     expect(admin.page.locator("#name")).to_have_value("Grace Okafor")
     expect(admin.page.locator("#email")).to_have_value("grace@")

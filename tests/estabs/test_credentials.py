@@ -124,7 +124,7 @@ def test_what_everybody_uses_is_refused(inside, password):
     ],
 )
 def test_what_can_be_guessed_from_the_school_or_the_keyboard_is_refused(inside, about, password):
-    assert "easily guessed" in reason(password, about)
+    assert "easy to guess" in reason(password, about)
 
 
 def test_a_few_letters_of_ones_own_do_not_help_and_enough_do(inside, about):

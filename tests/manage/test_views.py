@@ -102,7 +102,7 @@ def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared, wo
     jo.opens("/manage")
 
     assert "Timetabler Waiting for our call" in jo.sees
-    assert "Will have, when we have verified your school" in jo.sees
+    assert "It will receive, once we have verified your school" in jo.sees
 
 
 def test_sharing_is_stopped_after_being_asked(jo, shared, work):

@@ -50,7 +50,7 @@ def test_open_schools_may_register_wherever_they_are(differs):
         ({"status_code": "2"}, "has closed"),
         ({"status_code": "4", "opened_on": date(2031, 9, 1)}, "register on 1 September 2031"),
         ({"status_code": "4"}, "once it has opened"),
-        ({"status_code": "9"}, "does not say that this school is open"),
+        ({"status_code": "9"}, "does not list this school as open"),
         ({"type_code": "29"}, "cannot register with us"),
         ({"type_code": "47"}, "cannot register with us"),
         ({"type_code": "48"}, "cannot register with us"),

@@ -270,7 +270,7 @@ def test_the_receipt_of_an_unverified_school_says_that_nothing_is_sent_yet(work,
     with work():
         give(a_client(), an_administrator(an_estab(state="unverified")), SIGN_IN | {"school", "students"})
 
-    assert "Nothing of this is sent until our staff have checked" in outbox.last("sharing_receipt").text
+    assert "None of this is sent until our staff have checked" in outbox.last("sharing_receipt").text
 
 
 def test_stopping_tells_the_owners_that_the_partner_keeps_what_it_has(work, agreed, outbox):
@@ -279,7 +279,7 @@ def test_stopping_tells_the_owners_that_the_partner_keeps_what_it_has(work, agre
     letter = outbox.last("sharing_stopped")
 
     assert "has stopped sharing with Assembly" in letter.subject
-    assert "already received, it still has" in letter.text
+    assert "keeps what it has already received" in letter.text
 
 
 def test_hostile_names_are_inert_in_the_mail(work, clock):

@@ -205,7 +205,7 @@ def test_the_code_of_the_enrolment_is_spent(jo, link):
     signs_in(jo, seed, ahead=0)
 
     assert jo.answer.status_code == 422
-    assert "do not belong together" in jo.sees
+    assert "do not match" in jo.sees
 
 
 def test_a_code_is_good_once_for_this_step_and_the_one_before(jo, stranger, link, clock):
@@ -226,7 +226,7 @@ def test_whatever_is_wrong_the_words_and_the_work_are_the_same(jo, link, app, cl
     signs_in(jo, seed, **({"ahead": 0} | wrong))
 
     assert jo.answer.status_code == 422
-    assert "E-mail address, password and code do not belong together." in jo.sees
+    assert "The e-mail address, password and code do not match." in jo.sees
     assert app.extensions["idp"].passwords.hashed == before + 1
     assert jo.opens("/operate").status_code == 404
 

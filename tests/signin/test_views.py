@@ -79,7 +79,7 @@ def test_a_wrong_password_keeps_the_name_and_never_the_password(jo, account):
     jo.signs_in(account.username, "not the password at all")
 
     assert jo.answer.status_code == 422
-    assert "do not belong together" in jo.sees
+    assert "does not match" in jo.sees
     assert jo.page.find("input", id="username")["value"] == account.username
     assert "not the password at all" not in jo.answer.text
 

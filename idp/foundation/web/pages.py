@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 WORDS = {
     400: ("We could not read that request", "Please go back and try again."),
-    405: ("That address does not work that way", "Please go back and follow the link or press the button there."),
+    405: ("This page cannot be opened like that", "Please go back and follow the link or press the button there."),
     413: ("That is too large", "What was sent is larger than we accept."),
     414: ("That address is too long", "Please go back and follow the link again."),
     415: ("We could not read that request", "It was sent in a form that we do not accept."),
@@ -44,7 +44,7 @@ class FormExpired(Refusal):
     """The page was open so long, or signed out meanwhile, that its form is no longer ours."""
 
     code, status, title = "form_expired", 400, "This page has been open too long"
-    says = "For your safety its form no longer works, and nothing was changed. Please open the page again."
+    says = "To keep your account safe, the form on it no longer works. Nothing was changed. Please open the page again."
 
 
 class CookiesNeeded(Refusal):
@@ -136,13 +136,13 @@ def _database(error: Exception) -> ResponseReturnValue:
     """The database is away or will not have it: say so, as something that passes (security.md §6.1)."""
     log.error("database", error=type(error).__name__, exc_info=error)
     return refusal(
-        Busy("We cannot reach our records at this moment. Nothing was changed.", because="database", retry_after=10)
+        Busy("We cannot reach our records just now. Nothing was changed.", because="database", retry_after=10)
     )
 
 
 def _unforeseen(error: Exception) -> ResponseReturnValue:
     log.error("unforeseen", error=type(error).__name__, exc_info=error)
-    says = "The fault is ours and has been recorded; nothing you typed was wrong. Please try again in a few minutes."
+    says = "Nothing you typed was wrong, and we have a record of what happened. Please try again in a few minutes."
     return _answer(500, "server_error", "Sorry, something broke on our side", says, ())
 
 
