@@ -39,7 +39,8 @@ class Registration(Base):
     completed_in: Mapped[bytes | None]
     """Digest of the cookie of the browser that signed up, and so was shown the password."""
     outcome: Mapped[str | None]
-    """`registered`, `joining`, or `member`: the person had an account for this school already."""
+    """`registered`, `joining`, or `member`: the person had an account for this school already. `stopped` where the
+    address was somebody else's, who said so."""
     administrator_id: Mapped[str | None] = mapped_column(ForeignKey("administrators.id"), index=True)
     """Who it made, where it was `registered`."""
     collected_at: Mapped[datetime | None]
@@ -51,6 +52,11 @@ class Registration(Base):
     def has_expired(self) -> bool:
         """Left for too long without being completed."""
         return self.used_at is None and self.expires_at <= clock.now()
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether somebody who reads the mail said that it was not theirs."""
+        return self.outcome == "stopped"
 
     def began_in(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest began it: only there may a partner's request go on."""

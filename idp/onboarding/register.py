@@ -42,13 +42,10 @@ class NotInThisBrowser(Refusal):
 
 
 class RegistrationExpired(Refusal):
-    """Begun, and not completed in time; or stopped by whoever's address it was."""
+    """Begun, and not completed in time."""
 
     code, status, title = "registration_expired", 410, "This registration has ended"
-    says = (
-        "It was not completed in time, or somebody who got our e-mail told us that it was not theirs. Nothing has "
-        "been set up. Please start again: it takes a few minutes."
-    )
+    says = "It was not completed in time. Nothing has been set up. Please start again: it takes a few minutes."
 
 
 class NotVerifiedYet(Refusal):
@@ -142,13 +139,16 @@ def under_way(browser: bytes | None, school: School | None = None) -> Registrati
 def known_here(registration_id: str, browser: bytes | None) -> Registration:
     """The registration with this id, if this browser began it or pressed its link.
 
-    Raises `NotInThisBrowser`, and `RegistrationExpired` for one that was never completed.
+    Raises `NotInThisBrowser`; `RegistrationExpired` for one that was never completed,
+    `RegistrationStopped` for one that somebody else stopped.
     """
     plausible = re.fullmatch(r"reg_[a-z2-7]{26}", registration_id)
     registration = session().get(Registration, registration_id) if plausible else None
     start = (("Register your school", "/register"),)
     if registration is None or not registration.knows(browser):
         raise NotInThisBrowser(because=f"registration {registration_id}", next_steps=start)
+    if registration.was_stopped:
+        raise verify.RegistrationStopped(because=f"registration {registration.id}", next_steps=start)
     if registration.has_expired:
         raise RegistrationExpired(because=f"registration {registration.id}", next_steps=start)
     return registration

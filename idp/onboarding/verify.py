@@ -19,6 +19,17 @@ from idp.foundation.errors import TooManyRequests
 from idp.onboarding.models import EmailProof, Registration
 from idp.outbox import post
 
+
+class RegistrationStopped(LinkRefused):
+    """Somebody who reads the mail said that it was not theirs: nothing goes on, and no newer link is sent."""
+
+    code, title = "registration_stopped", "This registration has been stopped"
+    says = (
+        "Somebody who received our e-mail told us that they had not asked for it. Nothing has been set up, and the "
+        "link no longer works. If that was a mistake, please start again: it takes a few minutes."
+    )
+
+
 REGISTER: Final = "register"
 """The one purpose there is today; a proof for another never passes for it."""
 
@@ -68,6 +79,8 @@ def look(secret: str) -> Registration:
     if proof is None:
         raise LinkUnknown(because="no such proof")
     registration = session().get_one(Registration, proof.registration_id)
+    if registration.was_stopped:
+        raise RegistrationStopped(because=f"registration {registration.id} was disowned")
     if proof.used_at or proof.superseded_at or proof.expires_at <= clock.now():
         raise _why_not(proof)
     return _still_wanted(registration, proof.email)
@@ -117,7 +130,7 @@ def disown(secret: str) -> None:
     Raises a `LinkRefused` where `look` would.
     """
     registration = look(secret)
-    registration.expires_at = clock.now()
+    registration.expires_at, registration.outcome = clock.now(), "stopped"
     _supersede(registration)
     log.record(events.REGISTRATION_DISOWNED, by="stranger", subject=registration.id)
 

@@ -140,7 +140,7 @@ def status(registration_id: str) -> ResponseReturnValue:
     onwards = url_for(".resume", registration_id=registration_id)
     try:
         registration = register.known_here(registration_id, browser.here())
-    except register.RegistrationExpired:
+    except (register.RegistrationExpired, verify.RegistrationStopped):
         return jsonify(done=True, next=onwards)
     return jsonify(done=register.step(registration) != "check_email", next=onwards)
 

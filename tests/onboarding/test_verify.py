@@ -120,9 +120,9 @@ def test_whoever_did_not_ask_for_it_stops_the_registration(work, secret):
     with work():
         verify.disown(secret)
 
-    with pytest.raises(links.LinkSuperseded), work():
+    with pytest.raises(verify.RegistrationStopped), work():
         verify.accept_proof(secret, OURS)
-    with pytest.raises(register.RegistrationExpired), work() as database:
+    with pytest.raises(verify.RegistrationStopped), work() as database:
         register.known_here(the_one(database).id, OURS)
 
 

@@ -313,7 +313,12 @@ def test_whoever_did_not_ask_stops_it(office, phone, school, outbox):
     phone.opens(link(outbox))
 
     assert phone.presses("not-me").title == "Thank you for telling us"
-    assert office.opens(waiting.path).status == 410
+    for visitor, path in ((office, waiting.path), (phone, link(outbox)), (office, link(outbox))):
+        page = visitor.opens(path)  # it stays stopped, and says so
+        assert page.status == 410
+        assert page.title == "This registration has been stopped"
+        assert "new-link" not in page.response.text
+    assert len(outbox.all("verify_email")) == 1
 
 
 @pytest.mark.parametrize(
