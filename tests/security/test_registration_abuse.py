@@ -110,7 +110,7 @@ def test_a_client_cannot_make_itself_anothers_nor_set_what_schools_read(registra
         client = session.get_one(Client, made["client_id"])
         assert client.partner_id == before
         assert (client.purpose, client.enabled, client.profile, client.require_pkce) == ("", True, "oidc", False)
-        assert client.required_scopes == {"openid", "profile", "email", "phone", "offline_access"}
+        assert client.required_scopes == {"openid", "profile", "email", "phone"}
         assert not client.client_scopes
 
 
