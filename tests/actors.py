@@ -208,6 +208,24 @@ class SchoolAdmin:
         self.page.locator("#verify").click()
         self.sees("Sign up")
 
+    def proves_it_elsewhere(self) -> str:
+        """The same, in another browser than the one that began; returns the code that is shown there."""
+        self.opens_the_mail()
+        self.page.locator("#verify").click()
+        self.sees("Where do you want to carry on?")
+        return self.page.locator("#code").inner_text()
+
+    def carries_on_here(self) -> None:
+        """Instead of entering the code where they began."""
+        self.presses("Carry on here instead")
+        self.sees("Sign up")
+
+    def enters_code(self, code: str) -> None:
+        """Where they began, the code that is shown elsewhere."""
+        self.sees("Enter the code")
+        self.page.locator("#code").fill(code)
+        self.page.locator("#enter-code").click()
+
     def signs_up(self) -> None:
         """With the address proved; takes down the username and password."""
         self.page.locator("#sign-up").click()

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from idp.estabs import people
 from idp.estabs.models import Administrator, PersonalSecret
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import claim, session
+from idp.foundation.database import claim, lock, one_at_a_time, session
 from idp.foundation.errors import Refusal
 from idp.outbox import post
 
@@ -62,7 +62,14 @@ def welcome_again(secret: str) -> None:
     """Mail a new link to whom this one welcomed, if they still have no password; nothing otherwise, untold."""
     kept = session().get(PersonalSecret, crypto.digest(secret))
     person = people.get(kept.person_id) if kept and kept.purpose == WELCOME else None
-    if person is None or person.password_hash is not None or _lately(person.id) >= LINKS_AN_HOUR:
+    if person is not None:  # of two who ask at once, or of one who chooses a password, the second sees the first
+        person = lock(Administrator, person.id)
+    if (
+        person is None
+        or person.removed_at is not None
+        or person.password_hash is not None
+        or _lately(person.id) >= LINKS_AN_HOUR
+    ):
         return
     post.email(
         "welcome_link", to=person.email, expires=clock.now() + WELCOME_LIFETIME, estab=person.estab_id,
@@ -80,6 +87,7 @@ def _lately(person_id: str) -> int:
 def issue(person_id: str, purpose: str, lifetime: timedelta, *, value: str | None = None) -> str:
     """A new secret for a link; those made before for the same person and purpose die."""
     secret, now = crypto.new_secret(), clock.now()
+    one_at_a_time("personal_secrets", person_id, purpose)  # two that supersede each other would both live
     supersede(person_id, purpose)
     session().add(
         PersonalSecret(

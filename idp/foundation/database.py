@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import Flask, current_app, g
 from flask_sqlalchemy import SQLAlchemy
@@ -28,14 +28,16 @@ from sqlalchemy import (
     Update,
     bindparam,
     event,
+    func,
     make_url,
+    select,
     update,
 )
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from idp.foundation import clock
+from idp.foundation import clock, crypto
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
 
@@ -271,6 +273,32 @@ def _look_before_use(engine: Engine) -> None:
             engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as fault:
             raise InvalidatePoolError from fault
+
+
+Model = TypeVar("Model", bound=Base)
+
+
+def lock(model: type[Model], key: object, *, shared: bool = False) -> Model | None:
+    """The row with this primary key as it is now, unchangeable by others until this transaction ends; None without one.
+
+    What the session knew of the row is replaced: decide on what this returns, never on an object loaded earlier.
+    `shared` lets others read it under the same lock; do not change a row that you hold so. Where several are held,
+    they are locked in one order, or two transactions wait for each other: registration, join request, estab,
+    review, person, then links and codes. SQLite has one writer at a time: there the row is only read anew.
+    """
+    column = cast("Table", model.__table__).primary_key.columns[0]
+    found = select(model).where(column == key).execution_options(populate_existing=True)
+    return session().scalar(found.with_for_update(of=model, read=shared, key_share=not shared))
+
+
+def one_at_a_time(*what: str) -> None:
+    """Wait until no other transaction is past this line for the same `what`; it is ours until the transaction ends.
+
+    For decisions about rows that do not exist yet, such as "at most five an hour". SQLite has one writer in any case.
+    """
+    if connection().dialect.name == "postgresql":
+        number = int.from_bytes(crypto.digest("\0".join(what))[:8], signed=True)
+        connection().execute(select(func.pg_advisory_xact_lock(number)))
 
 
 def claim(model: type[Base], **must: object) -> Row[Any] | None:

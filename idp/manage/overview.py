@@ -119,7 +119,12 @@ def _has_choice(agreed: Authorisation) -> bool:
 
 def _tasks(person: Administrator) -> list[Task]:
     tasks = [
-        Task(f"{asks.name} asks to join", f"{asks.email} would like to act for your school too.", "Decide", _join(asks))
+        Task(
+            f"{asks.name} asks to join",
+            f"{asks.masked_email} would like to act for your school too.",
+            "Decide",
+            _join(asks),
+        )
         for asks in _asking(person)
     ]
     if person.mobile_confirmed_at is None:

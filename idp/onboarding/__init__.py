@@ -7,6 +7,7 @@ a school that is registered already, and our staff's review of every new one. It
 
     register   begin, correct, complete            verify    the link that proves the address
     collect    the username and password, once     join      ask the owners, or our staff
+    handover   from one browser to the other, by a code
     review     the queue and the decision          due       working days and bank holidays
     origin     the partner it began from, and the way back
 """

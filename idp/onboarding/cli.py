@@ -1,4 +1,4 @@
-"""`idp onboarding`: check new schools, and decide about requests to join that nobody answered."""
+"""`idp onboarding`: check new schools, and decide about requests to join that are not, or not only, the owners'."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,11 @@ def commands() -> None:
 @command.json_option
 @command.working
 def queue(*, as_json: bool) -> None:
-    """List what waits for us, the most pressing first: new schools, and requests to join nobody answered."""
+    """List what waits for us, the most pressing first: new schools, and requests to join.
+
+    A request to join is ours where the school is not verified or no owner answered in time ("join"), and where an
+    owner declined it ("declined"): the person who asks may be from the real school.
+    """
     rows = [*map(_school, review.queue()), *map(_request, join.waiting())]
     rows.sort(key=lambda row: row["due"])
     if not as_json:
@@ -96,7 +100,29 @@ def reject(estab_id: str, reason: str) -> None:
 
 @commands.group("join")
 def joining() -> None:
-    """Decide about requests to join a school that its owners did not answer in time."""
+    """Decide about requests to join: of schools not verified, unanswered, or declined by an owner."""
+
+
+@joining.command("show")
+@click.argument("request_id")
+@command.json_option
+@command.working
+def show_request(request_id: str, *, as_json: bool) -> None:
+    """Show who asks to join which school, and how to reach them. Its owners do not see this before they accept."""
+    asked = join.find(request_id)
+    estab = asked.estab
+    rows = {
+        "id": asked.id, "school": estab.name, "estab_id": estab.estab_id, "state": estab.state, "name": asked.name,
+        "email": asked.email, "mobile": asked.mobile,
+        "compared": review.relation(asked.email, estab.school.website_host), "asked_at": asked.created_at,
+        "decision": asked.decision, "decided_by": asked.decided_by, "decided_at": asked.used_at,
+        "register_telephone": _number(estab.school.telephone_e164) or estab.school.telephone,
+    }  # fmt: skip
+    if as_json:
+        command.show_json(rows)
+    else:
+        for name, value in rows.items():
+            click.echo(f"{name.replace('_', ' '):20}{'' if value is None else value}")
 
 
 @joining.command()
@@ -113,10 +139,10 @@ def approve(request_id: str, role: str) -> None:
 @click.argument("request_id")
 @command.working
 def decline(request_id: str) -> None:
-    """Turn the person away; they are told by e-mail."""
+    """Turn the person away, or leave it at what an owner decided. The person is told by e-mail, once."""
     asked = join.find(request_id)
     join.decline(asked, by=command.acting())
-    click.echo(f"{asked.name} was declined by {asked.estab.name}.")
+    click.echo(f"The request of {asked.name} to join {asked.estab.name} is declined.")
 
 
 def _school(waiting: Review) -> dict[str, Any]:
@@ -127,10 +153,11 @@ def _school(waiting: Review) -> dict[str, Any]:
 
 
 def _request(waiting: JoinRequest) -> dict[str, Any]:
-    """Unanswered by the owners, so it should have been decided by now."""
+    """One that is with us; it should have been decided by now, unless an owner has declined it."""
     return {
-        "kind": "join", "id": waiting.id, "school": waiting.estab.name, "who": waiting.name,
-        "waiting_since": waiting.created_at, "due": waiting.expires_at, "overdue": True,
+        "kind": waiting.decision or "join", "id": waiting.id, "school": waiting.estab.name, "who": waiting.name,
+        "waiting_since": waiting.created_at, "due": waiting.used_at or waiting.expires_at,
+        "overdue": waiting.decision is None,
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from idp.audit import events, log
 from idp.estabs import credentials, passphrases, people
 from idp.estabs.models import Administrator
 from idp.foundation import clock, runtime
+from idp.foundation.database import lock
 from idp.foundation.errors import Refusal
 from idp.onboarding.models import Registration
 from idp.partners import registry
@@ -67,8 +68,9 @@ def owner_or_refuse(registration: Registration, browser: bytes | None) -> Admini
     return person
 
 
-def replace(registration: Registration, person: Administrator, made: Made) -> None:
-    """Another password instead of one that was never seen."""
+def replace(registration: Registration, browser: bytes | None, made: Made) -> None:
+    """Another password instead of one that was never seen. Raises `TooLateToCollect`."""
+    person = _owner_locked(registration, browser)
     issue(registration, person, made)
     log.record(events.CREDENTIALS_REPLACED, by=person.id, estab=person.estab_id, subject=person.id)
 
@@ -78,7 +80,18 @@ def why_not_own(person: Administrator, password: str) -> str | None:
     return credentials.why_not(password, (*credentials.words_about(person), *registry.names()))
 
 
-def choose(registration: Registration, person: Administrator, password_hash: str) -> None:
-    """The owner's own password, checked before, takes the place of the one shown; from now on it takes a sign-in."""
+def choose(registration: Registration, browser: bytes | None, password_hash: str) -> None:
+    """The owner's own password, checked before, takes the place of the one shown; from now on it takes a sign-in.
+
+    Raises `TooLateToCollect`.
+    """
+    person = _owner_locked(registration, browser)
     credentials.set_hash(person, password_hash, by=person.id)
     registration.collected_at = None
+
+
+def _owner_locked(registration: Registration, browser: bytes | None) -> Administrator:
+    """As `owner_or_refuse`, deciding on both rows as they are now: of two at once, the second sees the first."""
+    lock(Registration, registration.id)
+    lock(Administrator, registration.administrator_id or "")
+    return owner_or_refuse(registration, browser)

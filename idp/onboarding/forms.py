@@ -9,7 +9,7 @@ from email_validator import EmailNotValidError, validate_email
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 from wtforms import BooleanField, EmailField, HiddenField, PasswordField, RadioField, StringField, TelField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import ValidationError
+from wtforms.validators import InputRequired, ValidationError
 
 from idp.foundation import runtime
 from idp.foundation.web.forms import Form, visible
@@ -171,6 +171,12 @@ class Address(WithAddress):
     def typed(self) -> str:
         """The address, in its plain form."""
         return address_of(self.email.data)
+
+
+class HandoverCode(Form):
+    """The code that the other browser shows."""
+
+    code = StringField("Six-digit code", filters=[one_line], validators=[InputRequired("Enter the six-digit code")])
 
 
 class OwnPassword(Form):

@@ -1,18 +1,20 @@
 """Requests to join a school that is registered already.
 
-They go to the owners of its account, who approve or decline; when nobody has answered in time, our staff
-decide. The requester's address is verified before anyone is asked, and nobody is told who the owners are.
+They go to the owners of its account if it is verified, who approve or decline. Our staff decide where the estab is
+not verified, because its owner may be anybody; where no owner answered in time; and where an owner declined, because
+that owner may not be the school's. The requester's address is verified before anyone is asked, and nobody is told
+who the owners are.
 """
 
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from idp.audit import events, log
-from idp.estabs import links, people
-from idp.estabs.models import Administrator, Estab
+from idp.estabs import accounts, links, people
+from idp.estabs.models import FINAL, Administrator, Estab
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import claim, session
+from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.onboarding import due
 from idp.onboarding.models import JoinRequest, Registration
@@ -37,10 +39,17 @@ class DecidedAlready(Refusal):
 
 
 class WithOperators(Refusal):
-    """Nobody answered in time."""
+    """No owner answered in time, or the school was not verified when it was made."""
 
     code, status, title = "join_expired", 410, "This request is with our staff now"
-    says = "Nobody at your school answered in time, so our own staff are looking at the request. They will be in touch."
+    says = "Our staff are looking at this request. They will be in touch."
+
+
+class SchoolOver(Refusal):
+    """The estab was rejected, suspended or closed."""
+
+    code, status, title = "join_over", 409, "This school's account is not active"
+    says = "Nobody can join this school's account at the moment, because it is not active."
 
 
 class StillWithOwners(Refusal):
@@ -54,8 +63,12 @@ def ask(estab: Estab, registration: Registration) -> str:
     """Ask the owners of `estab` to let in whoever completed `registration`; returns the outcome to keep.
 
     `joining`; or `member` where that address has an account for this school. Asking again while a request is
-    open bothers nobody a second time.
+    open bothers nobody a second time. Raises `SchoolTaken` where the estab came to its end at the same moment: then
+    the school can be registered.
     """
+    estab = lock(Estab, estab.id) or estab  # of two who ask at once, the second sees the request of the first
+    if estab.state in FINAL:
+        raise accounts.SchoolTaken(because=f"{estab.id} is {estab.state} since a moment ago")
     address = people.fold_email(registration.email)
     if _is_member(estab, address):
         return "member"
@@ -85,9 +98,8 @@ def find(request_id: str) -> JoinRequest:
 
 
 def waiting() -> list[JoinRequest]:
-    """Requests that no owner answered in time, oldest first: for our staff to decide."""
-    unanswered = (JoinRequest.used_at.is_(None), JoinRequest.expires_at <= clock.now())
-    return list(session().scalars(select(JoinRequest).where(*unanswered).order_by(JoinRequest.expires_at)))
+    """Requests that are for our staff to decide, oldest first; those that owners declined are among them."""
+    return list(session().scalars(select(JoinRequest).where(_for_staff()).order_by(JoinRequest.expires_at)))
 
 
 def approve(asked: JoinRequest, role: str, *, by: Administrator | str) -> Administrator:
@@ -95,11 +107,13 @@ def approve(asked: JoinRequest, role: str, *, by: Administrator | str) -> Admini
 
     `by` is the owner who decides, or our staff: `cli`, or an operator's id.
 
-    Raises `DecidedAlready`, `WithOperators` and `StillWithOwners`.
+    Raises `DecidedAlready`, `WithOperators`, `StillWithOwners` and `SchoolOver`.
     """
     if role not in ROLES:
         raise ValueError(f"nobody joins as {role}")
     _decide(asked, "approved", by)
+    if not asked.estab.may_act:
+        raise SchoolOver(because=f"{asked.id}: {asked.estab_id} is {asked.estab.state}")
     person = people.add(asked.estab, name=asked.name, email=asked.email, mobile=asked.mobile, role=role)
     log.record(events.JOIN_APPROVED, by=_actor(by), estab=asked.estab_id, subject=asked.id, person=person.id, role=role)
     post.email(
@@ -111,9 +125,11 @@ def approve(asked: JoinRequest, role: str, *, by: Administrator | str) -> Admini
 
 
 def decline(asked: JoinRequest, *, by: Administrator | str) -> None:
-    """Turn the requester away, and tell them. Raises as `approve` does."""
-    _decide(asked, "declined", by)
+    """Turn the requester away, and tell them, once. What owners decline goes to our staff. Raises as `approve`."""
+    was_declined = _decide(asked, "declined", by) == "declined"
     log.record(events.JOIN_DECLINED, by=_actor(by), estab=asked.estab_id, subject=asked.id)
+    if was_declined:
+        return
     post.email("join_declined", to=asked.email, estab=asked.estab_id, name=asked.name, school=asked.estab.name)
 
 
@@ -132,7 +148,7 @@ def _is_open(estab: Estab, folded: str) -> bool:
 
 
 def _write(estab: Estab, registration: Registration) -> None:
-    now, owners = clock.now(), people.owners(estab.id)
+    now, owners = clock.now(), people.owners(estab.id) if estab.is_verified else []
     answer_by = now + timedelta(days=runtime.settings().onboarding.join_lifetime_days if owners else 0)
     asked = JoinRequest(
         id=crypto.new_id("joi"), estab_id=estab.id, registration_id=registration.id, name=registration.name,
@@ -145,24 +161,45 @@ def _write(estab: Estab, registration: Registration) -> None:
     for owner in owners:
         post.email(
             "join_request", to=owner.email, expires=answer_by, estab=estab.id, name=owner.name, school=estab.name,
-            who=asked.name, address=asked.email, answer_by=due.in_words(answer_by),
+            who=asked.name, address=asked.masked_email, answer_by=due.in_words(answer_by),
             link=runtime.url(f"/join/{asked.id}"),
         )  # fmt: skip
 
 
-def _decide(asked: JoinRequest, decision: str, by: Administrator | str) -> None:
-    """Claim the request: the owners' until it expires, our staff's from then on."""
-    if isinstance(by, Administrator):
-        won = claim(JoinRequest, id=asked.id, estab_id=by.estab_id) is not None
-    else:
-        unanswered = (JoinRequest.id == asked.id, JoinRequest.used_at.is_(None), JoinRequest.expires_at <= clock.now())
-        late = update(JoinRequest).where(*unanswered).values(used_at=clock.now()).returning(JoinRequest.id)
-        won = session().execute(late).one_or_none() is not None
+def _decide(asked: JoinRequest, decision: str, by: Administrator | str) -> str | None:
+    """Claim the request with one UPDATE, and return what was decided before: owners may have declined it already.
+
+    It is the owners' until it expires; what they have not approved by then, or have declined, is our staff's.
+    """
+    actor, now = _actor(by), clock.now()
+    held = lock(JoinRequest, asked.id)
+    before = held.decision if held else None
+    mine = _for_staff() if isinstance(by, str) else _of_owners(by.estab_id)
+    settled = {"settled_at": now} if isinstance(by, str) or decision == "approved" else {}
+    decided = update(JoinRequest).where(JoinRequest.id == asked.id, mine)
+    decided = decided.values(used_at=now, decision=decision, decided_by=actor, **settled).returning(JoinRequest.id)
+    won = session().execute(decided.execution_options(synchronize_session=False)).one_or_none() is not None
     session().refresh(asked)
+    lock(Estab, asked.estab_id)
+    if not isinstance(by, str):
+        decider = lock(Administrator, by.id, shared=True)
+        if decider is None or decider.removed_at is not None or decider.role != "owner":
+            raise NotYoursToDecide(because=f"administrator {by.id} is no owner since a moment ago")
     if not won:
         kind = DecidedAlready if asked.used_at else StillWithOwners if isinstance(by, str) else WithOperators
         raise kind(because=asked.id)
-    asked.decision, asked.decided_by = decision, _actor(by)
+    return before
+
+
+def _of_owners(estab_id: str) -> ColumnElement[bool]:
+    """Requests that an owner of this estab can still answer."""
+    return and_(JoinRequest.estab_id == estab_id, JoinRequest.used_at.is_(None), JoinRequest.expires_at > clock.now())
+
+
+def _for_staff() -> ColumnElement[bool]:
+    """Requests that our staff decide: unanswered ones, and what owners declined."""
+    declined = and_(JoinRequest.decision == "declined", JoinRequest.settled_at.is_(None))
+    return or_(and_(JoinRequest.used_at.is_(None), JoinRequest.expires_at <= clock.now()), declined)
 
 
 def _actor(by: Administrator | str) -> str:

@@ -31,9 +31,21 @@ class Registration(Base):
     """That partner's client, for the other browser's way back (`initiate_login_uri`)."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    verified_email: Mapped[str | None]
+    """Which address was proved. It counts only while it is `email`."""
     email_verified_at: Mapped[datetime | None]
+    """When that was."""
     proved_in: Mapped[bytes | None]
-    """Digest of the cookie of the browser in which the link was pressed: it may sign up too, and no more."""
+    """Digest of the cookie of the browser in which the link was pressed."""
+    continues_in: Mapped[bytes | None]
+    """Digest of the cookie of the one browser that may sign up: that in which both happened, or, where the link was
+    pressed in another than the one that began, that in which a person chose to go on. None until they have."""
+    code_made_at: Mapped[datetime | None]
+    """When the code was made that brings the browser that began on (`handover`)."""
+    code_tries: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often that code has been tried."""
+    codes_made: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Since the link was pressed."""
     used_at: Mapped[datetime | None]
     """When it was completed: claimed once, by one UPDATE."""
     completed_in: Mapped[bytes | None]
@@ -58,6 +70,11 @@ class Registration(Base):
         """Whether somebody who reads the mail said that it was not theirs."""
         return self.outcome == "stopped"
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether the address it has now was proved."""
+        return self.verified_email is not None and self.verified_email == self.email
+
     def began_in(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest began it: only there may a partner's request go on."""
         return _is_one_of(browser, self.browser)
@@ -65,6 +82,14 @@ class Registration(Base):
     def knows(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest began it or pressed the link."""
         return _is_one_of(browser, self.browser, self.proved_in)
+
+    def proved_elsewhere_in(self, browser: bytes | None) -> bool:
+        """Whether the link was pressed in the browser with this digest, which is not the one that began."""
+        return _is_one_of(browser, self.proved_in) and not self.began_in(browser)
+
+    def continues_here(self, browser: bytes | None) -> bool:
+        """Whether it is the browser with this digest that signs up."""
+        return _is_one_of(browser, self.continues_in)
 
     def was_completed_in(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest was shown the password."""
@@ -148,10 +173,19 @@ class JoinRequest(Base):
     decision: Mapped[str | None]
     """`approved` or `declined`."""
     decided_by: Mapped[str | None]
+    """An owner's id, an operator's, or `cli`."""
+    settled_at: Mapped[datetime | None]
+    """When our staff decided about it for good; None for what the owners declined and our staff have not looked at."""
 
     estab: Mapped[Estab] = relationship(lazy="joined")
 
     @property
+    def masked_email(self) -> str:
+        """The address as owners see it until they accept: `j…@oakhill.sch.uk`."""
+        local, _, domain = self.email.rpartition("@")
+        return f"{local[:1]}…@{domain}"
+
+    @property
     def is_with_operators(self) -> bool:
-        """The owners have not answered in time."""
+        """No owner answered in time, or the school was not verified when it was made."""
         return self.used_at is None and self.expires_at <= clock.now()

@@ -1,8 +1,9 @@
 """Register a school: begin, correct, and complete once the address is verified.
 
 A registration belongs to the browser that began it, known by the digest of a cookie. Completing it is claimed
-once: of two clicks, or two browsers, one makes the estab. Whether a school is registered already shows only
-then, to someone whose address is proved; until that moment every registration looks the same.
+once, by an UPDATE that names the verified address: of two clicks, or two browsers, one makes the estab. Whether a
+school is registered already shows only then, to someone whose address is proved; until that moment every
+registration looks the same.
 """
 
 import re
@@ -16,7 +17,7 @@ from idp.audit import events, log
 from idp.estabs import accounts, people
 from idp.estabs.models import Administrator
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import claim, session
+from idp.foundation.database import claim, lock, one_at_a_time, session
 from idp.foundation.errors import Refusal
 from idp.onboarding import collect, due, join, origin, review, verify
 from idp.onboarding.models import Registration
@@ -55,6 +56,13 @@ class NotVerifiedYet(Refusal):
     says = "Open the link in the e-mail that we sent you, then sign up."
 
 
+class ContinuesElsewhere(Refusal):
+    """A person chose to go on in the other browser."""
+
+    code, status, title = "continues_elsewhere", 409, "This registration goes on in another browser"
+    says = "It goes on in the browser in which the link was opened, or in which its code was typed."
+
+
 class CompletedAlready(Refusal):
     """Somebody was quicker: the other click, or the other browser."""
 
@@ -89,10 +97,12 @@ def begin(school: School, details: Details, *, browser: bytes, return_to: str | 
     Pressing twice, or coming back to correct something, goes on with the one that this browser has open.
     `return_to` is the local path of a partner's pending request. Raises `TooManyRequests`.
     """
+    one_at_a_time("registrations", browser.hex(), str(school.id))
     if (open_already := under_way(browser, school)) is not None:
-        open_already.return_to = return_to or open_already.return_to
-        open_already.client_id = _client_of(open_already.return_to)
-        return correct(open_already, details)
+        corrected = correct(open_already, details)
+        corrected.return_to = return_to or corrected.return_to
+        corrected.client_id = _client_of(corrected.return_to)
+        return corrected
     now, lifetime = clock.now(), timedelta(days=runtime.settings().onboarding.registration_lifetime_days)
     registration = Registration(
         id=crypto.new_id("reg"), school_id=school.id, name=details.name, email=details.email, mobile=details.mobile,
@@ -107,7 +117,11 @@ def begin(school: School, details: Details, *, browser: bytes, return_to: str | 
 
 
 def correct(registration: Registration, details: Details) -> Registration:
-    """Take over corrected details. Another address has to be proved again; the same one is not sent a second link."""
+    """Take over corrected details. Another address has to be proved again; the same one is not sent a second link.
+
+    Raises as `change_address`.
+    """
+    registration = _open(registration.id)
     moved = people.fold_email(details.email) != people.fold_email(registration.email)
     registration.name, registration.mobile = details.name, details.mobile
     registration.declared_at = clock.now()
@@ -115,10 +129,14 @@ def correct(registration: Registration, details: Details) -> Registration:
 
 
 def change_address(registration: Registration, email: str) -> Registration:
-    """Prove another address instead; links sent before are dead. Raises `TooManyRequests`, `CompletedAlready`."""
-    if registration.used_at is not None:
-        raise CompletedAlready(because=registration.id)
-    registration.email, registration.email_verified_at, registration.proved_in = email, None, None
+    """Prove another address instead; links sent before are dead.
+
+    Raises `TooManyRequests`, `CompletedAlready`, `RegistrationExpired`.
+    """
+    registration = _open(registration.id)
+    registration.email = email
+    registration.verified_email = registration.email_verified_at = None
+    registration.proved_in = registration.continues_in = registration.code_made_at = None
     log.record(events.REGISTRATION_ADDRESS_CHANGED, by="stranger", subject=registration.id)
     verify.send_proof(registration)
     return registration
@@ -154,25 +172,33 @@ def known_here(registration_id: str, browser: bytes | None) -> Registration:
     return registration
 
 
-def step(registration: Registration) -> str:
-    """Where a registration stands: `check_email`, `sign_up` or `done`."""
-    if registration.used_at is not None:
+def step(registration: Registration, browser: bytes | None) -> str:
+    """Where a registration stands in the browser with this digest, which knows it.
+
+    `check_email`; `sign_up` or `done` in the browser in which it goes on. In the others, whatever came of it since:
+    `enter_code` in the one that began, `show_code` in the one in which the link was pressed.
+    """
+    if registration.was_completed_in(browser):
         return "done"
-    return "sign_up" if registration.email_verified_at is not None else "check_email"
+    if not registration.is_verified and registration.used_at is None:
+        return "check_email"
+    if registration.continues_here(browser) and registration.used_at is None:
+        return "sign_up"
+    return "enter_code" if registration.began_in(browser) else "show_code"
 
 
 def complete(registration: Registration, details: Details, made: collect.Made, *, browser: bytes | None) -> str:
     """Make the estab and its owner, or ask to join the one there is; returns the outcome.
 
-    `made` is the password about to be shown in `browser`; only a new estab's owner gets it. Raises `NotVerifiedYet`,
-    `CompletedAlready`, `RegistrationExpired`, `CannotRegister`.
+    `details.email` is the address that was verified: one UPDATE claims the registration while that is still so, and
+    while it goes on in `browser`. `made` is the password about to be shown there; only a new estab's owner gets it.
+    Raises `NotVerifiedYet`, `ContinuesElsewhere`, `CompletedAlready`, `RegistrationExpired`, `CannotRegister`.
     """
-    if claim(Registration, id=registration.id, email=registration.email) is None:
-        kind = RegistrationExpired if registration.has_expired else CompletedAlready
-        raise kind(because=registration.id)
+    verified = {"email": details.email, "verified_email": details.email, "continues_in": browser or b""}
+    won = claim(Registration, id=registration.id, **verified) is not None
     session().refresh(registration)
-    if registration.email_verified_at is None:
-        raise NotVerifiedYet(because=registration.id)
+    if not won:
+        raise _why_not(registration)
     school = school_to_register(registration.school_id, registration.return_to)
     registration.name, registration.mobile, registration.completed_in = details.name, details.mobile, browser
     registration.declared_at = clock.now()
@@ -200,6 +226,29 @@ def of_person(administrator_id: str) -> Registration | None:
 def owner(registration: Registration) -> Administrator | None:
     """The administrator that `registration` made; None while, or where, it made none."""
     return people.get(registration.administrator_id or "")
+
+
+def _open(registration_id: str) -> Registration:
+    """The registration as it is now, locked. Raises `CompletedAlready` and `RegistrationExpired`."""
+    registration = lock(Registration, registration_id)
+    if registration is None or registration.has_expired:
+        raise RegistrationExpired(because=f"registration {registration_id}")
+    if registration.used_at is not None:
+        raise CompletedAlready(because=registration.id)
+    return registration
+
+
+def _why_not(registration: Registration) -> Refusal:
+    """Why it could not be completed. Only for the page: `claim` has already decided."""
+    if registration.used_at is not None:
+        return CompletedAlready(because=registration.id)
+    if registration.has_expired:
+        return RegistrationExpired(because=registration.id)
+    return (
+        ContinuesElsewhere(because=registration.id)
+        if registration.is_verified
+        else NotVerifiedYet(because=registration.id)
+    )
 
 
 def _register(registration: Registration, made: collect.Made) -> Administrator:

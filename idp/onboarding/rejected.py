@@ -37,7 +37,7 @@ def _reduce(estab_id: str) -> None:
         delete(ReviewNote).where(ReviewNote.estab_id == estab_id),
         update(Registration)
         .where(Registration.administrator_id.in_(people))
-        .values(name=GONE, email=GONE, mobile=GONE, return_to=None),
+        .values(name=GONE, email=GONE, verified_email=GONE, mobile=GONE, return_to=None),
     ):
         session().execute(row.execution_options(synchronize_session=False))
     erased = (

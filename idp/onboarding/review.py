@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from idp.audit import events, log
 from idp.estabs import accounts, people
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock, runtime
-from idp.foundation.database import session
+from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.onboarding import due
 from idp.onboarding.models import Review, ReviewNote
@@ -101,7 +101,7 @@ def note(estab_id: str, text: str, *, by: str) -> Review:
 
 def ask(estab_id: str, question: str, *, by: str) -> Review:
     """Ask the school for more before deciding; the question is mailed to its owners and kept as a note."""
-    review = _undecided(estab_id)
+    review = _undecided(estab_id, locked=True)
     note(estab_id, f"Asked the school: {_said(question)}", by=by)
     log.record(events.REVIEW_ASKED, by=by, estab=review.estab_id, subject=review.estab_id)
     _tell(review, "school_question", question=_said(question))
@@ -142,7 +142,15 @@ def relation(email: str, website_host: str) -> str:
 def _decide(estab_id: str, decision: str, *, by: str, reason: str | None) -> Review:
     review = _undecided(estab_id)
     accounts.change_state(review.estab, decision, by=by, reason=reason or "")  # refuses the second of two at once
-    review.decided_at, review.decision, review.decided_by, review.reason = clock.now(), decision, by, reason
+    decided = (
+        update(Review)
+        .where(Review.estab_id == review.estab_id, Review.decided_at.is_(None))
+        .values(decided_at=clock.now(), decision=decision, decided_by=by, reason=reason)
+    )
+    won = session().execute(decided.returning(Review.estab_id)).one_or_none() is not None
+    session().refresh(review)
+    if not won:
+        raise _decided(review)
     return review
 
 
@@ -153,11 +161,18 @@ def _find(estab_id: str) -> Review:
     return review
 
 
-def _undecided(estab_id: str) -> Review:
+def _undecided(estab_id: str, *, locked: bool = False) -> Review:
     review = _find(estab_id)
+    if locked:
+        review = lock(Review, review.estab_id) or review
     if review.decided_at is not None:
-        raise Decided(f"This school was {review.decision} on {due.in_words(review.decided_at)}.", because=estab_id)
+        raise _decided(review)
     return review
+
+
+def _decided(review: Review) -> Decided:
+    on = due.in_words(review.decided_at) if review.decided_at else ""
+    return Decided(f"This school was {review.decision} on {on}.", because=review.estab_id)
 
 
 def _said(text: str) -> str:

@@ -53,7 +53,7 @@ def join_request(request_id: str) -> ResponseReturnValue:
 
 def _join_page(asked: JoinRequest, form: forms.JoinDecision) -> ResponseReturnValue:
     page = render_template(
-        "onboarding/join.html", asked=asked, form=form, mobile=forms.readable_mobile(asked.mobile),
+        "onboarding/join.html", asked=asked, form=form,
         relation=review.relation(asked.email, asked.estab.school.website_host),
         answer_by=due.in_words(asked.expires_at),
     )  # fmt: skip

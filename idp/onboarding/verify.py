@@ -2,7 +2,8 @@
 
 The proof is a link: for one registration and one address, good once, for an hour, and dead as soon as a newer
 one is sent. Following it only shows a button, because mail scanners follow links too; pressing the button is
-what spends it. Whoever did not ask for it can say so, which ends the registration.
+what spends it, and stores which address it proved. Whoever did not ask for it can say so, which ends the
+registration. Every change locks the registration first and its links after it.
 """
 
 from datetime import timedelta
@@ -14,7 +15,7 @@ from idp.audit import events, log
 from idp.estabs import people
 from idp.estabs.links import LinkExpired, LinkRefused, LinkSuperseded, LinkUnknown, LinkUsed
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import claim, session
+from idp.foundation.database import claim, lock, one_at_a_time, session
 from idp.foundation.errors import TooManyRequests
 from idp.onboarding.models import EmailProof, Registration
 from idp.outbox import post
@@ -42,7 +43,11 @@ AT_LEAST: Final = timedelta(seconds=10)
 
 
 def send_proof(registration: Registration) -> None:
-    """Send the link to the registration's address; links sent before are dead. Raises `TooManyRequests`."""
+    """Send the link to the registration's address; links sent before are dead. Raises `TooManyRequests`.
+
+    `registration` is locked.
+    """
+    one_at_a_time("email_proofs", people.fold_email(registration.email))
     _not_too_often(registration)
     lifetime = timedelta(seconds=runtime.settings().onboarding.proof_lifetime)
     secret, now = crypto.new_secret(), clock.now()
@@ -55,7 +60,7 @@ def send_proof(registration: Registration) -> None:
         )
     )  # fmt: skip
     post.email(
-        "verify_email", to=registration.email, expires=now + lifetime, name=registration.name,
+        "verify_email", to=registration.email, expires=now + lifetime,  # no name: a stranger may have typed it
         school=registration.school.name, minutes=int(lifetime.total_seconds() // 60),
         link=runtime.url(f"/register/verify/{secret}"),
     )  # fmt: skip
@@ -66,8 +71,10 @@ def resend(registration: Registration) -> bool:
 
     Raises `TooManyRequests`.
     """
+    registration = _locked(registration.id)
     newest = session().scalar(select(func.max(EmailProof.created_at)).where(_current(registration)))
-    if registration.email_verified_at is None and (newest is None or newest + AT_LEAST <= clock.now()):
+    is_needed = registration.used_at is None and not registration.continues_here(registration.browser)
+    if is_needed and (newest is None or newest + AT_LEAST <= clock.now()):
         send_proof(registration)
         return True
     return False
@@ -87,19 +94,34 @@ def look(secret: str) -> Registration:
 
 
 def accept_proof(secret: str, browser: bytes) -> Registration:
-    """Spend the link in the browser with this digest, and return its registration: the address is verified.
+    """Spend the link in the browser with this digest, and return its registration: this very address is verified.
 
-    That browser may go on with the registration from now on, even if another began it.
+    If that browser began the registration, it goes on. If another did, a person chooses where to (`handover`).
     """
-    digest = crypto.digest(secret)
-    proof = claim(EmailProof, digest=digest, purpose=REGISTER, superseded_at=None)
+    proof, now = _proof(secret), clock.now()
     if proof is None:
-        session().expire_all()  # the page before may have read the row as it was
-        look(secret)
-        raise LinkUnknown(because="a proof for another purpose")
+        raise LinkUnknown(because="no such proof")
     registration = session().get_one(Registration, proof.registration_id)
-    _still_wanted(registration, proof.email)  # raising gives the link back unspent, which does no harm
-    registration.email_verified_at, registration.proved_in = proof.used_at, browser
+    here = registration.began_in(browser)  # settled when it began, so it cannot be out of date
+    verified = session().execute(
+        update(Registration)
+        .where(
+            Registration.id == proof.registration_id, Registration.email == proof.email,
+            Registration.used_at.is_(None), Registration.expires_at > now,
+        )
+        .values(
+            verified_email=proof.email, email_verified_at=now, proved_in=browser,
+            continues_in=browser if here else None, code_made_at=None if here else now, code_tries=0,
+            codes_made=0 if here else 1,
+        )
+        .returning(Registration.id)
+    )  # fmt: skip
+    won = verified.one_or_none() is not None
+    if not won or claim(EmailProof, digest=proof.digest, purpose=REGISTER, superseded_at=None) is None:
+        session().expire_all()  # the page before may have read the rows as they were
+        look(secret)
+        raise LinkSuperseded(because=f"registration {registration.id} changed at the same moment")
+    session().refresh(registration)
     log.record(events.EMAIL_VERIFIED, by="stranger", subject=registration.id)
     return registration
 
@@ -118,7 +140,7 @@ def send_another(secret: str) -> None:
     proof = _proof(secret)
     if proof is None:
         return
-    registration = session().get_one(Registration, proof.registration_id)
+    registration = _locked(proof.registration_id)
     same_address = people.fold_email(registration.email) == proof.email_folded
     if same_address and registration.used_at is None and not registration.has_expired:
         send_proof(registration)
@@ -129,10 +151,30 @@ def disown(secret: str) -> None:
 
     Raises a `LinkRefused` where `look` would.
     """
-    registration = look(secret)
+    _end(look(secret))
+
+
+def disown_here(registration: Registration, browser: bytes | None) -> None:
+    """The same after the button was pressed in that browser by mistake. Raises a `LinkRefused` where it cannot end."""
+    if not registration.proved_elsewhere_in(browser):
+        raise LinkUnknown(because=f"registration {registration.id} was not verified in this browser")
+    _end(registration)
+
+
+def _end(registration: Registration) -> None:
+    email = registration.email
+    registration = _still_wanted(_locked(registration.id), email)
     registration.expires_at, registration.outcome = clock.now(), "stopped"
     _supersede(registration)
     log.record(events.REGISTRATION_DISOWNED, by="stranger", subject=registration.id)
+
+
+def _locked(registration_id: str) -> Registration:
+    """The registration as it is now, which nobody else changes until this transaction ends. Raises `LinkExpired`."""
+    registration = lock(Registration, registration_id)
+    if registration is None:  # the caller has seen it: the clean-up of expired ones was quicker
+        raise LinkExpired(because=f"registration {registration_id} was deleted")
+    return registration
 
 
 def _proof(secret: str) -> EmailProof | None:

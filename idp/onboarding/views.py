@@ -20,7 +20,8 @@ from idp.foundation.errors import Refusal, TooManyRequests
 from idp.foundation.web import admission, again, answers, pages, security
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
-from idp.onboarding import browser, collect, forms, origin, register, signed_in, verify
+from idp.onboarding import browser, collect, forms, handover_views, origin, register, signed_in, verify
+from idp.onboarding.handover_views import to_its_step
 from idp.onboarding.models import Registration
 from idp.schools.forms import FindSchool
 from idp.schools.models import School
@@ -28,11 +29,9 @@ from idp.schools.models import School
 bp = Blueprint("onboarding", __name__)
 bp.before_request(security.keep_opener)  # a partner's request may be waiting behind any of these pages
 bp.register_blueprint(signed_in.bp)
+bp.register_blueprint(handover_views.bp)
 
 log = structlog.get_logger(__name__)
-
-PAGES = {"check_email": ".check_email", "sign_up": ".sign_up", "done": ".done"}
-"""The page of each step of `register.step`."""
 
 
 class OldAddress(BaseConverter):
@@ -88,7 +87,7 @@ def details() -> ResponseReturnValue:
 @security.anyone
 def resume(registration_id: str) -> ResponseReturnValue:
     """Wherever this registration stands."""
-    return _to_its_step(register.known_here(registration_id, browser.here()))
+    return to_its_step(register.known_here(registration_id, browser.here()))
 
 
 @bp.get("/register/<registration_id>/check-email")
@@ -96,8 +95,8 @@ def resume(registration_id: str) -> ResponseReturnValue:
 def check_email(registration_id: str) -> ResponseReturnValue:
     """The link is on its way: resend it, correct the address, or just wait; the page notices by itself."""
     registration = register.known_here(registration_id, browser.here())
-    if register.step(registration) != "check_email":
-        return _to_its_step(registration)
+    if register.step(registration, browser.here()) != "check_email":
+        return to_its_step(registration)
     return _check_email(registration, forms.Address())
 
 
@@ -108,11 +107,13 @@ def check_email(registration_id: str) -> ResponseReturnValue:
 def resend(registration_id: str) -> ResponseReturnValue:
     """Send a newer link to the same address."""
     registration = register.known_here(registration_id, browser.here())
+    if not registration.began_in(browser.here()):
+        return to_its_step(registration)
     if verify.resend(registration):
         flash(f"We have sent another e-mail to {registration.email}. Only the newest link works.", "success")
-    elif register.step(registration) == "check_email":
+    elif register.step(registration, browser.here()) in {"check_email", "enter_code"}:
         flash(f"We sent an e-mail to {registration.email} a moment ago, so we have not sent another.", "info")
-    return _to_its_step(registration)
+    return to_its_step(registration)
 
 
 @bp.post("/register/<registration_id>/address")
@@ -122,27 +123,31 @@ def resend(registration_id: str) -> ResponseReturnValue:
 def correct_address(registration_id: str) -> ResponseReturnValue:
     """Send the link to a corrected address instead."""
     registration = register.known_here(registration_id, browser.here())
-    if register.step(registration) == "done":
-        return _to_its_step(registration)
+    if not registration.began_in(browser.here()):
+        return to_its_step(registration)
     form = forms.Address()
     if not form.validate_on_submit():
         return _check_email(registration, form)
-    if _unless_too_often(form, lambda: register.change_address(registration, form.typed())) is None:
+    try:
+        changed = _unless_too_often(form, lambda: register.change_address(registration, form.typed()))
+    except register.CompletedAlready:  # in the other browser: this one is shown what it was shown before
+        return to_its_step(registration)
+    if changed is None:
         return _check_email(registration, form)
     flash(f"We have sent an e-mail to {registration.email}. Links sent before no longer work.", "success")
-    return _to_its_step(registration)
+    return to_its_step(registration)
 
 
 @bp.get("/register/<registration_id>/status.json")
 @security.anyone
 def status(registration_id: str) -> ResponseReturnValue:
-    """Asked by the page left open: whether the address has been verified somewhere."""
+    """Asked by the page left open: whether somebody opened the link. It never tells what they did after that."""
     onwards = url_for(".resume", registration_id=registration_id)
     try:
         registration = register.known_here(registration_id, browser.here())
     except (register.RegistrationExpired, verify.RegistrationStopped):
         return jsonify(done=True, next=onwards)
-    return jsonify(done=register.step(registration) != "check_email", next=onwards)
+    return jsonify(done=register.step(registration, browser.here()) != "check_email", next=onwards)
 
 
 @bp.route("/register/verify/<secret>", methods=["GET", "POST"])
@@ -152,8 +157,7 @@ def verify_email(secret: str) -> ResponseReturnValue:
     digest = browser.known()
     if request.method != "POST":  # scanners ask by HEAD too
         return render_template("onboarding/verify.html", registration=verify.look(secret), secret=secret)
-    registration = verify.accept_proof(secret, digest)
-    return redirect(url_for(".sign_up", registration_id=registration.id), 303)
+    return to_its_step(verify.accept_proof(secret, digest))
 
 
 @bp.post("/register/verify/<secret>/new")
@@ -196,8 +200,8 @@ def stopped() -> ResponseReturnValue:
 def sign_up(registration_id: str) -> ResponseReturnValue:
     """The form again, with the address verified; signing up makes the estab and shows its credentials once."""
     registration = register.known_here(registration_id, browser.here())
-    if register.step(registration) != "sign_up":
-        return _to_its_step(registration)
+    if register.step(registration, browser.here()) != "sign_up":
+        return to_its_step(registration)
     form = forms.SignUp(data=_typed(registration))
     if not form.validate_on_submit():
         return_to = registration.return_to if registration.began_in(browser.here()) else None
@@ -207,8 +211,8 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
     try:
         typed = form.details(registration.email)
         outcome = register.complete(registration, typed, made, browser=browser.here())
-    except register.CompletedAlready:  # the other click, or the other browser, was quicker
-        return _to_its_step(registration)
+    except (register.CompletedAlready, register.ContinuesElsewhere, register.NotVerifiedYet):
+        return to_its_step(registration)  # the other click, or the other browser, was quicker
     if outcome != "registered":
         return redirect(url_for(".done", registration_id=registration.id), 303)
     return _credentials(registration, made.password)
@@ -224,7 +228,7 @@ def new_password(registration_id: str) -> ResponseReturnValue:
     registration = register.known_here(registration_id, browser.here())
     collect.owner_or_refuse(registration, browser.here())
     made = _made_outside()
-    collect.replace(registration, collect.owner_or_refuse(registration, browser.here()), made)
+    collect.replace(registration, browser.here(), made)
     return _credentials(registration, made.password)
 
 
@@ -245,11 +249,11 @@ def own_password(registration_id: str) -> ResponseReturnValue:
     if reason := collect.why_not_own(person, password):
         form.password.errors = [reason]
         made = _made_outside()
-        collect.replace(registration, collect.owner_or_refuse(registration, browser.here()), made)
+        collect.replace(registration, browser.here(), made)
         return _credentials(registration, made.password, form)
     database.let_go()
     password_hash = runtime.passwords().hash(password)
-    collect.choose(registration, collect.owner_or_refuse(registration, browser.here()), password_hash)
+    collect.choose(registration, browser.here(), password_hash)
     flash("Your own password is set. The one that we showed you no longer works.", "success")
     here = registration.began_in(browser.here())
     return redirect(url_for(".signed_in.next_steps" if here else ".done", registration_id=registration.id), 303)
@@ -260,8 +264,8 @@ def own_password(registration_id: str) -> ResponseReturnValue:
 def done(registration_id: str) -> ResponseReturnValue:
     """What came of it, for whoever comes back: registered, asked to join, or had an account already."""
     registration = register.known_here(registration_id, browser.here())
-    if register.step(registration) != "done":
-        return _to_its_step(registration)
+    if register.step(registration, browser.here()) != "done":
+        return to_its_step(registration)
     owner = register.owner(registration)
     return render_template(
         "onboarding/done.html", registration=registration, owner=owner,
@@ -356,10 +360,6 @@ def _made_outside() -> collect.Made:
     """A password and its hash, made while no transaction is open."""
     database.let_go()
     return collect.make()
-
-
-def _to_its_step(registration: Registration) -> ResponseReturnValue:
-    return redirect(url_for(PAGES[register.step(registration)], registration_id=registration.id), 303)
 
 
 def _return_to() -> str | None:

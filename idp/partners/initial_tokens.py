@@ -19,7 +19,7 @@ from idp.foundation.errors import NotFound
 from idp.partners import registry
 from idp.partners.manifest import Scopes
 from idp.partners.metadata import check
-from idp.partners.models import InitialAccessToken
+from idp.partners.models import InitialAccessToken, Partner
 
 
 class UnknownToken(NotFound):
@@ -108,8 +108,9 @@ def revoke(token_id: str, *, by: str) -> InitialAccessToken:
     found = session().get(InitialAccessToken, token_id)
     if found is None:
         raise UnknownToken(because=token_id)
-    if found.revoked_at is None:
-        found.revoked_at = clock.now()
+    unrevoked = InitialAccessToken.id == token_id, InitialAccessToken.revoked_at.is_(None)
+    revoked = update(InitialAccessToken).where(*unrevoked).values(revoked_at=clock.now())
+    if session().execute(revoked.returning(InitialAccessToken.id)).one_or_none() is not None:
         log.record(events.INITIAL_TOKEN_REVOKED, by=by, subject=token_id)
     return found
 
@@ -123,10 +124,15 @@ def presented(secret: str) -> Policy | None:
 
 
 def claim(token_id: str) -> bool:
-    """Use the token for one more client: one UPDATE, so that no two are registered where one was left."""
+    """Use the token for one more client: one UPDATE, so that no two are registered where one was left.
+
+    False too where it was revoked, or its partner disabled, since `presented` looked.
+    """
+    enabled = select(Partner.id).where(Partner.disabled_at.is_(None))
     free = (
         InitialAccessToken.id == token_id, InitialAccessToken.used < InitialAccessToken.most,
         InitialAccessToken.revoked_at.is_(None), InitialAccessToken.expires_at > clock.now(),
+        InitialAccessToken.partner_id.in_(enabled),
     )  # fmt: skip
     used = update(InitialAccessToken).where(*free).values(used=InitialAccessToken.used + 1)
     claimed = session().execute(used.returning(InitialAccessToken.id).execution_options(synchronize_session=False))

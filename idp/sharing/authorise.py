@@ -116,7 +116,7 @@ def give(
     scopes that were not on offer and for required ones left out.
     """
     offered = scopes if offered is None else offered
-    authority.check(by)
+    authority.hold(by)
     mis.check(by.estab, client)
     if not scopes <= offered <= client.scopes:
         raise BadRequest(because=f"{client.id} was given {sorted(scopes - client.scopes & offered)} unasked")
@@ -208,7 +208,7 @@ def history(estab_id: str, *, limit: int = 200) -> list[Decision]:
 def _check(estab_id: str, by: Administrator) -> None:
     if by.estab_id != estab_id:
         raise NotFound(because=f"administrator {by.id} does not act for {estab_id}")
-    authority.check(by)
+    authority.hold(by)
 
 
 def _current(estab_id: str, client_id: str) -> Authorisation | None:

@@ -1,6 +1,7 @@
 """Who may decide for a school."""
 
-from idp.estabs.models import Administrator
+from idp.estabs.models import Administrator, Estab
+from idp.foundation.database import lock
 from idp.foundation.errors import Refusal
 
 
@@ -24,3 +25,13 @@ def check(by: Administrator) -> None:
         raise SchoolCannotAct(because=f"estab {by.estab_id} is {by.estab.state}")
     if not by.may_authorise:
         raise MayNotAuthorise(because=f"administrator {by.id} is a {by.role}")
+
+
+def hold(by: Administrator) -> None:
+    """The same as of now, and until this transaction ends: for what is decided, not for what a page shows.
+
+    Who is removed, or whose school is suspended, at the same moment either comes first, or waits for the decision.
+    """
+    lock(Estab, by.estab_id, shared=True)
+    lock(Administrator, by.id, shared=True)
+    check(by)

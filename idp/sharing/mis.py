@@ -2,6 +2,7 @@
 
 from idp.audit import events, log
 from idp.estabs.models import Administrator, Estab
+from idp.foundation.database import lock
 from idp.foundation.errors import BadRequest, Refusal
 from idp.partners import mis, registry
 from idp.partners.mis import Mis
@@ -46,9 +47,10 @@ def choices() -> list[Mis]:
 
 def tell(code: str, *, by: Administrator) -> None:
     """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.check`."""
+    estab = lock(Estab, by.estab_id) or by.estab  # and so the school's people are asked one after the other
     authority.check(by)
     if code not in mis.catalogue():
         raise BadRequest("Please choose one of the systems in the list.", because=f"MIS {code!r}")
-    before, by.estab.mis = by.estab.mis, code
+    before, estab.mis = estab.mis, code
     if before != code:
         log.record(events.ESTAB_MIS_TOLD, by=by.id, estab=by.estab_id, subject=by.estab_id, mis=code, before=before)

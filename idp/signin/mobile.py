@@ -13,7 +13,7 @@ from idp.audit import events, log
 from idp.estabs import links
 from idp.estabs.models import Administrator, PersonalSecret
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import claim, session
+from idp.foundation.database import claim, lock, session
 from idp.foundation.errors import Refusal, TooManyRequests
 from idp.outbox import post
 from idp.signin import guesses
@@ -47,7 +47,7 @@ class CodeGone(Refusal):
 
 def send(person: Administrator) -> None:
     """Text a code to the person's number; the one before it dies. Raises `TooManyMessages`."""
-    session().execute(select(Administrator.id).where(Administrator.id == person.id).with_for_update())
+    lock(Administrator, person.id)
     now = clock.now()
     lately = select(func.count()).where(_mine(person.id), PersonalSecret.created_at > now - PER)
     if (session().scalar(lately) or 0) >= MESSAGES:
@@ -76,15 +76,18 @@ def confirm(person: Administrator, code: str) -> None:
     counter = guesses.key("account", person.id)
     guesses.count(counter)
     sent = _one_try(person.id)
-    if sent is None or sent.value != person.mobile:
+    if sent is None:
         raise CodeGone(because=person.id)
     digest = _digest(person.id, sent.created_at.isoformat(), "".join(code.split()))
     if not crypto.same(digest, sent.digest):
         raise WrongCode(because=person.id)
     if claim(PersonalSecret, digest=digest, purpose=PURPOSE, person_id=person.id, superseded_at=None) is None:
         raise CodeGone(because=f"{person.id}, at the same moment")
+    still = Administrator.id == person.id, Administrator.mobile == sent.value, Administrator.removed_at.is_(None)
+    confirmed = update(Administrator).where(*still).values(mobile_confirmed_at=clock.now(), updated_at=clock.now())
+    if session().execute(confirmed.returning(Administrator.id)).one_or_none() is None:
+        raise CodeGone(because=f"{person.id}: the number is another now")
     guesses.forget(counter)
-    person.mobile_confirmed_at = person.updated_at = clock.now()
     log.record(events.MOBILE_CONFIRMED, by=person.id, estab=person.estab_id, subject=person.id)
 
 

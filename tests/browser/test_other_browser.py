@@ -1,6 +1,7 @@
 """The link in the mail opened elsewhere, on a telephone say: safe, and nobody is left behind."""
 
 import pytest
+from playwright.sync_api import expect
 
 
 @pytest.fixture
@@ -21,11 +22,19 @@ def is_nobody(admin):
     admin.sees("Sign in")
 
 
-def test_the_first_browser_notices_by_itself_that_the_address_is_verified_and_goes_on(waiting, a_window, partner):
+def test_the_first_browser_notices_by_itself_and_goes_on_with_the_code(waiting, a_window, partner, looks_right):
     elsewhere = waiting.at(a_window("phone"))
-    elsewhere.proves_the_address()
+    code = elsewhere.proves_it_elsewhere()
+    looks_right(elsewhere.page, "show-code")
 
     waiting.page.clock.run_for(3_100)
+    waiting.sees("Enter the code")
+    waiting.reads("Somebody opened the link")
+    waiting.page.clock.resume()
+    looks_right(waiting.page, "enter-code")
+    waiting.enters_code("12")
+    waiting.is_told("That is not the code on the other page")
+    waiting.enters_code(code)
     waiting.sees("Sign up")
     waiting.signs_up()
     waiting.follows("Continue to Assembly")
@@ -33,6 +42,8 @@ def test_the_first_browser_notices_by_itself_that_the_address_is_verified_and_go
     waiting.sees("Authorise sharing with Assembly")
     waiting.authorises()
     waiting.sees(waiting.school.name)
+    elsewhere.page.reload()
+    elsewhere.sees("Carry on in the other browser")
     is_nobody(elsewhere)
 
 
@@ -40,7 +51,8 @@ def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_no
     waiting, a_window, partner, looks_right
 ):
     elsewhere = waiting.at(a_window("phone"))
-    elsewhere.proves_the_address()
+    elsewhere.proves_it_elsewhere()
+    elsewhere.carries_on_here()
     elsewhere.signs_up()
     elsewhere.reads("This is not the browser you started in")
     looks_right(elsewhere.page, "credentials-other-browser")
@@ -57,22 +69,32 @@ def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_no
     elsewhere.sees(elsewhere.school.name)
 
 
-def test_the_first_browser_is_told_that_the_school_is_registered_and_goes_on_with_the_password(
-    waiting, a_window, looks_right
-):
+def test_the_first_browser_learns_only_that_the_link_was_opened_and_goes_on_with_the_password(waiting, a_window):
     elsewhere = waiting.at(a_window("phone"))
-    elsewhere.proves_the_address()
+    code = elsewhere.proves_it_elsewhere()
+    elsewhere.carries_on_here()
     elsewhere.signs_up()
 
     waiting.page.clock.run_for(3_100)
-    waiting.sees("Your school is registered")
-    waiting.reads(elsewhere.estab_id)
+    waiting.sees("Enter the code")
+    expect(waiting.page.locator("main")).not_to_contain_text(elsewhere.estab_id)
     waiting.page.clock.resume()
-    looks_right(waiting.page, "registered-elsewhere")
+    waiting.enters_code(code)
+    waiting.is_told("That code no longer works")
     waiting.follows("Sign in to continue to Assembly")
     waiting.signs_in(elsewhere.estab_id, elsewhere.password)
 
     waiting.sees("Authorise sharing with Assembly")
+
+
+def test_somebody_who_pressed_by_mistake_stops_it(waiting, a_window):
+    other = waiting.at(a_window())
+    other.proves_it_elsewhere()
+    other.presses("This was not me")
+    other.sees("Thank you for telling us")
+
+    waiting.page.clock.run_for(3_100)
+    waiting.sees("This registration has been stopped")
 
 
 def test_the_address_of_a_page_is_worth_nothing_in_another_browser(waiting, a_window, looks_right):
@@ -93,6 +115,6 @@ def test_somebody_who_did_not_ask_says_so_and_nothing_is_set_up(waiting, a_windo
     looks_right(other.page, "not-me")
 
     waiting.page.clock.run_for(3_100)
-    waiting.sees("This registration has ended")
+    waiting.sees("This registration has been stopped")
     waiting.page.clock.resume()
     looks_right(waiting.page, "registration-ended")

@@ -110,6 +110,8 @@ def test_the_link_opened_on_a_telephone_and_signed_up_at_the_desk(office, phone,
     noticed = office.client.get(waiting.polls).json
     assert noticed["done"] is True
     office.opens(noticed["next"])
+    assert "Somebody opened the link" in office.page.text
+    assert office.presses("enter-code", code=phone.page.value("code")).title == "Sign up"
     assert office.presses("sign-up").link("Continue to Assembly") == pending
     assert phone.opens("/").title == "Sign in", "the telephone proved the address, and that is all"
 
@@ -119,6 +121,7 @@ def test_the_link_opened_and_signed_up_on_a_telephone(office, phone, outbox, pen
     finds(office, q="312/4567")
     waiting = office.presses("sign-up", **JO)
     opens_mail(phone, outbox, "office@willowbank.example")
+    phone.presses("go-on-here")
     page = phone.presses("sign-up")
 
     restart = urlsplit(page.link("Go back to Assembly"))
@@ -128,12 +131,14 @@ def test_the_link_opened_and_signed_up_on_a_telephone(office, phone, outbox, pen
     assert onwards["next"] == [pending], "at the desk one signs in, and the request goes on"
 
 
-def test_somebody_else_registers_it_again_and_is_let_in_by_the_owner(office, phone, outbox, clock):
+def test_somebody_else_registers_it_again_and_is_let_in_by_the_owner(office, phone, outbox, clock, work):
     office.opens("/register")
     finds(office, q="312/4567")
     office.presses("sign-up", **JO)
     opens_mail(office, outbox, "office@willowbank.example")
     office.presses("sign-up")
+    with work():
+        review.verify("3124567", by="cli")
 
     clock.move(timedelta(minutes=1))
     phone.opens("/register")

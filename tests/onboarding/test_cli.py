@@ -113,6 +113,7 @@ def test_requests_nobody_answered_are_in_the_queue_and_decided_there(idp, work, 
 
     clock.move(timedelta(days=15))
     assert asked in idp("onboarding", "queue").output
+    assert "sam@oakhill.example" in idp("onboarding", "join", "show", asked).output
     assert "has joined" in idp("onboarding", "join", "approve", asked, "--role", "viewer").output
     assert outbox.last("join_approved").to == "sam@oakhill.example"
     assert "Nothing waits" in idp("onboarding", "queue").output

@@ -62,7 +62,7 @@ def test_no_other_browser_may_not_even_the_one_the_link_was_pressed_in(work, aga
 def test_replacing_it_kills_the_one_before(work, again):
     with work():
         found, person = again(OURS)
-        collect.replace(found, person, collect.Made("other", "hash of other"))
+        collect.replace(found, OURS, collect.Made("other", "hash of other"))
         assert person.password_hash == "hash of other"
     with work():
         assert again(OURS)[1] is not None, "it may have been lost again"
@@ -71,7 +71,7 @@ def test_replacing_it_kills_the_one_before(work, again):
 def test_once_they_chose_their_own_it_takes_a_sign_in(work, again):
     with work():
         found, person = again(OURS)
-        collect.choose(found, person, "hash of their own")
+        collect.choose(found, OURS, "hash of their own")
         assert person.password_hash == "hash of their own"
     with work():
         assert again(OURS)[1] is None

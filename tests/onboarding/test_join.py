@@ -18,7 +18,7 @@ SAM = {"email": "sam@oakhill.example"}
 @pytest.fixture
 def owner(work, clock):
     with work():
-        return an_administrator(email="owner@oakhill.example")
+        return an_administrator(an_estab(state="verified"), email="owner@oakhill.example")
 
 
 @pytest.fixture
@@ -45,7 +45,9 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
     letters = outbox.all("join_request")
     assert {letter.to for letter in letters} == {"owner@oakhill.example", "second@oakhill.example"}
     assert all(letter.links == [f"{settings.server.issuer}/join/{asked}"] for letter in letters)
-    assert "Jo Bloggs" in letters[0].subject
+    assert "Jo Bloggs" in letters[0].text
+    assert "s…@oakhill.example" in letters[0].text
+    assert "sam@oakhill.example" not in letters[0].text
 
 
 def test_asking_again_bothers_nobody_a_second_time(work, owner, asked, outbox):
@@ -131,6 +133,62 @@ def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner
         assert join.approve(join.find(asked), "admin", by="cli").role == "admin"
     with work():
         assert join.waiting() == []
+
+
+def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(work, owner, outbox):
+    with work() as database:
+        squatter = database.merge(owner)
+        squatter.estab.state = "unverified"
+        assert completed(a_registration(squatter.estab.school, **SAM)) == "joining"
+        asked = database.query(JoinRequest).one().id
+    assert outbox.all("join_request") == []
+
+    with work() as database:
+        assert [each.id for each in join.waiting()] == [asked]
+        me, request = decides(database, owner, asked)
+        with pytest.raises(join.WithOperators):
+            join.approve(request, "admin", by=me)
+    with work() as database:  # also once it is verified: the request was never the owners'
+        database.merge(owner).estab.state = "verified"
+        assert [each.id for each in join.waiting()] == [asked]
+
+
+def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, asked, outbox):
+    with work() as database:
+        me, request = decides(database, owner, asked)
+        join.decline(request, by=me)
+    with work() as database:
+        me, request = decides(database, owner, asked)
+        with pytest.raises(join.DecidedAlready):
+            join.approve(request, "admin", by=me)
+
+    with work():
+        assert [each.id for each in join.waiting()] == [asked]
+        join.decline(join.find(asked), by="cli")
+    with work():
+        assert join.waiting() == []
+        with pytest.raises(join.DecidedAlready):
+            join.approve(join.find(asked), "admin", by="cli")
+    assert len(outbox.all("join_declined")) == 1, "the person is told once"
+
+
+def test_our_staff_may_let_in_whom_an_owner_declined(work, owner, asked, outbox):
+    with work() as database:
+        me, request = decides(database, owner, asked)
+        join.decline(request, by=me)
+    with work():
+        assert join.approve(join.find(asked), "admin", by="cli").email == "sam@oakhill.example"
+
+    assert outbox.last("join_approved").to == "sam@oakhill.example"
+
+
+@pytest.mark.parametrize("state", ["suspended", "rejected", "closed"])
+def test_nobody_joins_an_account_that_is_not_active(work, owner, asked, clock, state):
+    clock.move(timedelta(days=14))
+    with work() as database:
+        database.merge(owner).estab.state = state
+    with pytest.raises(join.SchoolOver), work():
+        join.approve(join.find(asked), "admin", by="cli")
 
 
 def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock):

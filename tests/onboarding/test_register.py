@@ -9,7 +9,7 @@ from idp.estabs.models import Administrator, Estab
 from idp.onboarding import register
 from idp.onboarding.models import JoinRequest, Registration, Review
 from tests.factories import a_client, a_school, an_administrator, an_estab
-from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made
+from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made, proved
 
 
 def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(work, outbox, clock):
@@ -32,7 +32,7 @@ def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(wor
 def test_of_many_clicks_at_once_one_registers(work, at_once):
     with work() as database:
         registration = a_registration()
-        registration.email_verified_at = registration.created_at
+        proved(registration)
         known = registration.id
 
     def press():
@@ -52,11 +52,13 @@ def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at
         school, both = a_school(), []
         for browser, email in ((OURS, "jo@oakhill.example"), (OTHERS, "sam@oakhill.example")):
             registration = register.begin(school, details(email=email), browser=browser, return_to=None)
-            registration.email_verified_at = registration.created_at
+            proved(registration, browser)
             both.append((registration.id, browser))
 
     def press():
-        return register.complete(register.known_here(*both.pop()), details(), made(), browser=OURS)
+        known, browser = both.pop()
+        found = register.known_here(known, browser)
+        return register.complete(found, details(email=found.email), made(), browser=browser)
 
     assert sorted(map(str, at_once(2, press))) == ["joining", "registered"]
     with work() as database:
@@ -78,7 +80,7 @@ def test_nothing_is_completed_before_the_address_is_verified(work):
 def test_an_expired_registration_is_neither_continued_nor_completed(work, clock):
     with work():
         registration = a_registration()
-        registration.email_verified_at = registration.created_at
+        proved(registration)
         known = registration.id
     clock.move(timedelta(days=7))
 
@@ -112,12 +114,12 @@ def test_coming_back_with_another_address_proves_that_one(work, outbox, clock):
     with work():
         school = a_school()
         first = a_registration(school)
-        first.email_verified_at = first.created_at
+        proved(first)
         clock.move(timedelta(minutes=1))
         second = a_registration(school, email="right@oakhill.example", name="Jo B")
 
         assert second is first
-        assert second.email_verified_at is None
+        assert not second.is_verified
         assert second.name == "Jo B"
     assert outbox.last("verify_email").to == "right@oakhill.example"
 
@@ -157,7 +159,7 @@ def test_a_school_about_to_close_may_still_register(work):
 def test_a_school_that_closed_while_it_was_registering_is_not_registered(work):
     with work():
         registration = a_registration()
-        registration.email_verified_at = registration.created_at
+        proved(registration)
         registration.school.status_code = "2"
         known = registration.id
 

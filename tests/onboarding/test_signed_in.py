@@ -43,7 +43,7 @@ def test_next_steps_say_all_there_is_to_do_and_when_we_call(work, as_, clock, se
     with work() as database:
         completed(a_registration())
         person = database.query(Administrator).one()
-        person.password_hash = runtime.passwords().hash(PASSWORD)
+        person.password_hash, person.password_is_ours = runtime.passwords().hash(PASSWORD), False
     page = as_(person).opens("/register/next-steps")
 
     assert page.link("confirm-mobile").startswith("/mobile/confirm")
@@ -67,12 +67,15 @@ def test_an_owner_sees_who_asks_and_approves(as_, owner, asked, work):
     visitor = as_(owner)
     page = visitor.opens(asked)
     assert "Jo Bloggs" in page.text
-    assert "sam@oakhill.example (verified)" in page.text
+    assert "s…@oakhill.example (verified)" in page.text
+    assert "sam@" not in page.text
+    assert "07700" not in page.text
 
     assert visitor.presses("approve").status == 422, "a role has to be chosen"
     page = visitor.presses("approve", role="viewer")
     assert "can now join" in page.text
     assert "has been approved" in page.text
+    assert "sam@oakhill.example (verified)" in page.text
     with work() as database:
         assert database.query(Administrator).filter_by(email="sam@oakhill.example").one().role == "viewer"
 

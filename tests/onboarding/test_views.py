@@ -186,6 +186,7 @@ def test_the_partner_is_named_from_the_start(office, school, pending):
 def test_another_browser_may_sign_up_and_restarts_at_the_partner(office, phone, school, outbox, pending):
     waiting = types_details(office, school, pending)
     assert "request_uri" not in verifies(phone, outbox).response.text
+    phone.presses("go-on-here")
     page = phone.presses("sign-up")
 
     assert page.value("estab-id") == "3124567"
@@ -196,7 +197,8 @@ def test_another_browser_may_sign_up_and_restarts_at_the_partner(office, phone, 
     assert phone.opens("/register/next-steps").path.startswith("/sign-in"), "nobody is signed in there"
 
     page = office.opens(waiting.path)
-    assert page.title == "Your school is registered"
+    assert page.title == "Enter the code"
+    assert "3124567" not in page.text
     assert parse_qs(urlsplit(page.link("sign-in")).query)["next"] == [pending]
 
 
@@ -205,6 +207,7 @@ def test_without_a_place_to_restart_the_partner_is_named_and_linked_to(office, p
         client = a_client(initiate_login_uri=None)
     types_details(office, school, f"/oauth/authorize?client_id={client.id}")
     verifies(phone, outbox)
+    phone.presses("go-on-here")
 
     assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://assembly.example"
 
@@ -215,6 +218,7 @@ def test_an_application_without_a_website_is_found_at_its_companys(office, phone
         client = a_client(company, initiate_login_uri=None, client_uri="")
     types_details(office, school, f"/oauth/authorize?client_id={client.id}")
     verifies(phone, outbox)
+    phone.presses("go-on-here")
 
     assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://company.example"
 
@@ -224,6 +228,7 @@ def test_where_there_is_nowhere_to_go_there_is_no_button(office, phone, school, 
         client = a_client(a_partner(website=""), initiate_login_uri=None, client_uri="")
     types_details(office, school, f"/oauth/authorize?client_id={client.id}")
     verifies(phone, outbox)
+    phone.presses("go-on-here")
     page = phone.presses("sign-up")
 
     assert page.value("passphrase")
@@ -233,10 +238,11 @@ def test_where_there_is_nowhere_to_go_there_is_no_button(office, phone, school, 
 
 def test_the_link_pressed_elsewhere_lets_the_first_browser_go_on_and_resume(office, phone, school, outbox, pending):
     types_details(office, school, pending)
-    verifies(phone, outbox)
+    shown = verifies(phone, outbox).value("code")
     page = office.opens("/" + office.page.path.strip("/").removesuffix("/check-email"))
+    assert page.title == "Enter the code"
 
-    assert page.title == "Sign up"
+    assert office.presses("enter-code", code=shown).title == "Sign up"
     assert office.presses("sign-up").link("Continue to Assembly") == pending
 
 

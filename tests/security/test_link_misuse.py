@@ -34,7 +34,7 @@ def link(office, work, outbox, clock):
 
 def verified(work):
     with work() as database:
-        return database.query(Registration).one().email_verified_at is not None
+        return database.query(Registration).one().is_verified
 
 
 def test_a_scanner_that_fetches_the_link_spends_nothing(link, another, phone, work):
@@ -91,7 +91,7 @@ def test_an_expired_link_says_so_and_offers_a_new_one_to_the_same_address(link, 
     letter = outbox.last("verify_email")
     assert letter.to == "office@oakhill.example"
     phone.opens(letter.links[0])
-    assert phone.presses("verify").title == "Sign up"
+    assert phone.presses("verify").title == "Where do you want to carry on?"
 
 
 def test_the_recipient_of_a_new_link_cannot_be_chosen(link, phone, outbox, clock):

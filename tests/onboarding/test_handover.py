@@ -1,0 +1,218 @@
+"""Where a registration goes on after its link was pressed in another browser: one place, chosen once."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from idp.foundation.database import connection
+from idp.onboarding import handover, register, verify
+from idp.onboarding.models import Registration
+from tests.onboarding.makes import OTHERS, OURS, a_registration, details, made
+
+
+@pytest.fixture
+def pressed(work, outbox, clock):
+    """The id of a registration of `OURS` whose link was pressed in `OTHERS`."""
+    with work():
+        known = a_registration().id
+    with work():
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHERS)
+    return known
+
+
+def shown(work, known):
+    with work():
+        return handover.code(register.known_here(known, OTHERS))
+
+
+def another_than(code):
+    return f"{(int(code) + 1) % 1_000_000:06}"
+
+
+def tries(work, known, typed):
+    """Type a code where the registration began; what came of it."""
+    with work():
+        try:
+            handover.enter(register.known_here(known, OURS), OURS, typed)
+        except (handover.WrongCode, handover.CodeGone) as refused:
+            return type(refused)
+        return None
+
+
+def steps(work, known):
+    with work():
+        return [register.step(register.known_here(known, browser), browser) for browser in (OURS, OTHERS)]
+
+
+def test_pressed_where_it_began_it_goes_on_there_without_a_code(work, outbox):
+    with work():
+        known = a_registration().id
+    with work():
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)
+
+        registration = register.known_here(known, OURS)
+        assert register.step(registration, OURS) == "sign_up"
+        assert handover.code(registration) is None
+
+
+def test_pressed_elsewhere_it_goes_on_nowhere_until_somebody_chooses(work, pressed):
+    assert steps(work, pressed) == ["enter_code", "show_code"]
+    for browser in (OURS, OTHERS):
+        with pytest.raises(register.ContinuesElsewhere), work():
+            register.complete(register.known_here(pressed, browser), details(), made(), browser=browser)
+
+
+@pytest.mark.parametrize("written", ["{}", " {} ", "{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]}", "wide"])
+def test_the_code_brings_the_browser_that_began_on(work, pressed, written):
+    code = shown(work, pressed)
+    typed = "".join(chr(ord(digit) + 0xFEE0) for digit in code) if written == "wide" else written.format(code)
+
+    assert tries(work, pressed, typed) is None
+    assert steps(work, pressed) == ["sign_up", "show_code"]
+    assert shown(work, pressed) is None
+    with work():
+        registration = register.known_here(pressed, OURS)
+        assert register.complete(registration, details(), made(), browser=OURS) == "registered"
+
+
+def test_going_on_there_instead_ends_the_code(work, pressed):
+    code = shown(work, pressed)
+    with work():
+        assert handover.go_on_here(register.known_here(pressed, OTHERS), OTHERS)
+
+    assert tries(work, pressed, code) is handover.CodeGone
+    assert steps(work, pressed) == ["enter_code", "sign_up"]
+
+
+def test_the_browser_that_began_cannot_choose_for_the_other(work, pressed):
+    with work():
+        registration = register.known_here(pressed, OURS)
+        assert not handover.go_on_here(registration, OURS)
+        with pytest.raises(handover.EnoughCodes):
+            handover.renew(registration, OURS)
+    assert steps(work, pressed) == ["enter_code", "show_code"]
+
+
+def test_the_browser_of_the_link_does_not_enter_the_code(work, pressed):
+    code = shown(work, pressed)
+
+    with pytest.raises(handover.CodeGone), work():
+        handover.enter(register.known_here(pressed, OTHERS), OTHERS, code)
+
+
+def test_a_code_works_for_ten_minutes(work, pressed, clock):
+    code = shown(work, pressed)
+    clock.move(timedelta(minutes=10))
+
+    assert shown(work, pressed) is None
+    assert tries(work, pressed, code) is handover.CodeGone
+
+
+def test_a_code_works_for_five_tries(work, pressed):
+    code = shown(work, pressed)
+    wrong = another_than(code)
+
+    assert [tries(work, pressed, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeGone]
+    assert tries(work, pressed, code) is handover.CodeGone
+    assert shown(work, pressed) is None
+
+
+def test_a_new_code_takes_the_place_of_the_old_one_three_in_all(work, pressed, clock):
+    first = shown(work, pressed)
+    for _ in range(2):
+        clock.move(timedelta(minutes=1))
+        with work():
+            handover.renew(register.known_here(pressed, OTHERS), OTHERS)
+
+    assert shown(work, pressed) != first
+    assert tries(work, pressed, first) is handover.WrongCode
+    with pytest.raises(handover.EnoughCodes), work():
+        handover.renew(register.known_here(pressed, OTHERS), OTHERS)
+    assert tries(work, pressed, shown(work, pressed)) is None
+
+
+def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed, clock):
+    clock.move(timedelta(minutes=1))
+    with work():
+        other = register.begin(
+            register.known_here(pressed, OURS).school, details(email="sam@oakhill.example"), browser=OTHERS,
+            return_to=None,
+        ).id  # fmt: skip
+    with work():
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)
+    with work():
+        code = handover.code(register.known_here(other, OURS))
+
+    assert code != shown(work, pressed)
+    assert tries(work, pressed, code) is handover.WrongCode
+
+
+def test_of_both_going_on_at_once_one_wins(work, at_once, pressed):
+    code, both = shown(work, pressed), [True, False]
+
+    def choose():
+        if both.pop():
+            return handover.go_on_here(register.known_here(pressed, OTHERS), OTHERS)
+        handover.enter(register.known_here(pressed, OURS), OURS, code)
+        return True
+
+    outcomes = at_once(2, choose)
+
+    won = [outcome for outcome in outcomes if outcome is True]
+    lost = [outcome for outcome in outcomes if outcome is False or isinstance(outcome, handover.CodeGone)]
+    assert (len(won), len(lost)) == (1, 1)
+    assert steps(work, pressed) in (["sign_up", "show_code"], ["enter_code", "sign_up"])
+
+
+def test_of_a_hundred_guesses_at_once_five_are_answered(work, at_once, pressed):
+    wrong = another_than(shown(work, pressed))
+
+    def guess():
+        try:
+            handover.enter(register.known_here(pressed, OURS), OURS, wrong)
+        except (handover.WrongCode, handover.CodeGone) as refused:
+            return type(refused)
+
+    outcomes = at_once(20, guess)
+
+    assert outcomes.count(handover.WrongCode) == 5
+    assert outcomes.count(handover.CodeGone) == 15
+
+
+def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed):
+    code = shown(work, pressed)
+    with work():
+        registration = register.known_here(pressed, OURS)
+        connection().execute(update(Registration.__table__).values(email="victim@elsewhere.example"))
+        with pytest.raises(handover.CodeGone):
+            handover.enter(registration, OURS, code)
+
+
+def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed, clock):
+    with work():
+        handover.go_on_here(register.known_here(pressed, OTHERS), OTHERS)
+    clock.move(timedelta(minutes=1))
+    with work():
+        verify.resend(register.known_here(pressed, OURS))
+    assert steps(work, pressed) == ["enter_code", "sign_up"], "asking for a link disturbs nobody"
+
+    with work():
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)
+    with work():
+        assert register.step(register.known_here(pressed, OURS), OURS) == "sign_up"
+        with pytest.raises(register.NotInThisBrowser):
+            register.known_here(pressed, OTHERS)
+
+
+def test_whoever_pressed_by_mistake_stops_it(work, pressed):
+    with work():
+        verify.disown_here(register.known_here(pressed, OTHERS), OTHERS)
+
+    with pytest.raises(verify.RegistrationStopped), work():
+        register.known_here(pressed, OURS)
+
+
+def test_the_browser_that_began_cannot_disown(work, pressed):
+    with pytest.raises(verify.LinkUnknown), work():
+        verify.disown_here(register.known_here(pressed, OURS), OURS)

@@ -1,0 +1,517 @@
+"""S46: a decision read from an object that was loaded earlier, or a write that the ORM leaves out.
+
+First each verb is handed an object that is out of date, as when another transaction committed in between: it has to
+decide on the row. Then two at once, for the pairs that met in an attack; on PostgreSQL they really overlap.
+"""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from idp.audit.models import Entry
+from idp.estabs import accounts, links
+from idp.estabs.models import Administrator, Estab, PersonalSecret
+from idp.foundation.database import connection, session
+from idp.foundation.errors import TooManyRequests
+from idp.onboarding import collect, join, register, review, verify
+from idp.onboarding.models import EmailProof, JoinRequest, Registration, Review
+from idp.partners import initial_tokens
+from idp.partners.models import Client, InitialAccessToken, Partner
+from idp.sharing import authorise, authority, mis
+from idp.signin import devices, mobile
+from idp.signin.models import KnownDevice
+from tests.conftest import MONDAY
+from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
+from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made, proved
+
+VICTIM = "head@victim.example"
+
+
+def meanwhile(row, **values):
+    """Change `row` as another transaction would: the object in memory knows nothing of it."""
+    session().flush()
+    table = type(row).__table__
+    key = next(iter(table.primary_key.columns))
+    connection().execute(update(table).where(key == getattr(row, key.name)).values(**values))
+
+
+def secret_of(outbox):
+    return outbox.last("verify_email").links[0].rpartition("/")[2]
+
+
+def one_of(verbs):
+    """What one thread does: the next of these."""
+
+    def act():
+        return verbs.pop()()
+
+    return act
+
+
+def acts(what):
+    """How often this is in the audit log."""
+    return len(session().scalars(select(Entry).where(Entry.event == what)).all())
+
+
+# An address is verified
+
+
+def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, clock):
+    with work() as database:
+        known = a_registration().id
+        clock.move(timedelta(minutes=1))
+        registration = database.get_one(Registration, known)
+        meanwhile(
+            registration, verified_email=registration.email, email_verified_at=clock.now(), proved_in=OURS,
+            continues_in=OURS,
+        )  # fmt: skip
+        register.change_address(registration, VICTIM)
+
+    with work():
+        registration = register.known_here(known, OURS)
+        assert (registration.is_verified, registration.verified_email, registration.continues_in) == (False, None, None)
+        with pytest.raises(register.NotVerifiedYet):
+            register.complete(registration, details(email=VICTIM), made(), browser=OURS)
+
+
+def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(work, outbox):
+    with work() as database:
+        known = a_registration().id
+    secret = secret_of(outbox)
+    with work() as database:
+        meanwhile(database.get_one(Registration, known), email=VICTIM)
+        with pytest.raises(links.LinkSuperseded):
+            verify.accept_proof(secret, OURS)
+
+
+@pytest.mark.parametrize("changed", [{"email": VICTIM}, {"verified_email": "x@y.example"}, {"verified_email": None}])
+def test_only_the_address_that_was_verified_gets_an_account(work, changed):
+    with work():
+        registration = a_registration()
+        proved(registration)
+        typed = details(email=changed.get("email", registration.email))
+        meanwhile(registration, **changed)
+        with pytest.raises(register.NotVerifiedYet):
+            register.complete(registration, typed, made(), browser=OURS)
+
+
+def test_only_the_browser_in_which_it_goes_on_gets_an_account(work):
+    with work():
+        registration = a_registration()
+        proved(registration)
+        meanwhile(registration, continues_in=OTHERS)
+        with pytest.raises(register.ContinuesElsewhere):
+            register.complete(registration, details(), made(), browser=OURS)
+
+
+def test_without_a_browser_nothing_is_completed(work):
+    with work():
+        registration = a_registration()
+        proved(registration)
+        meanwhile(registration, continues_in=None)
+        with pytest.raises(register.ContinuesElsewhere):
+            register.complete(registration, details(), made(), browser=None)
+
+
+@pytest.mark.parametrize("verb", ["correct", "change_address", "disown", "resend"])
+def test_a_registration_that_was_completed_meanwhile_is_left_alone(work, clock, outbox, verb):
+    with work() as database:
+        known = a_registration().id
+    clock.move(timedelta(minutes=1))
+    secret = secret_of(outbox)
+    with work() as database:
+        registration = database.get_one(Registration, known)
+        meanwhile(registration, used_at=clock.now())
+        if verb == "resend":
+            verify.resend(registration)
+        elif verb == "disown":
+            with pytest.raises(links.LinkUsed):
+                verify.disown(secret)
+        else:
+            given = details(name="Evil", email=VICTIM) if verb == "correct" else VICTIM
+            with pytest.raises(register.CompletedAlready):
+                getattr(register, verb)(registration, given)
+    with work() as database:
+        assert database.get_one(Registration, known).email == "office@oakhill.example"
+        assert database.query(EmailProof).count() == 1
+
+
+def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_address(work, at_once, outbox, clock):
+    for round_ in range(6):
+        clock.move(timedelta(hours=1))
+        with work():
+            known = a_registration(a_school(), email=f"me{round_}@oakhill.example").id
+        link, both = secret_of(outbox), [True, False]
+
+        def act(link=link, known=known, both=both):
+            if both.pop():
+                return verify.accept_proof(link, OURS)
+            return register.change_address(register.known_here(known, OURS), VICTIM)
+
+        outcomes = at_once(2, act)
+        faults = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        assert all(isinstance(fault, links.LinkRefused) for fault in faults), faults
+        with pytest.raises(register.NotVerifiedYet), work():
+            register.complete(register.known_here(known, OURS), details(email=VICTIM), made(), browser=OURS)
+
+
+def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, outbox, clock):
+    for round_ in range(3):
+        clock.move(timedelta(hours=2))
+        with work():
+            known = a_registration(a_school(), email=f"me{round_}@oakhill.example").id
+        link = secret_of(outbox)
+        clock.move(timedelta(minutes=1))
+        todo = [
+            lambda: verify.accept_proof(link, OURS),  # noqa: B023  used within the round
+            lambda: register.change_address(register.known_here(known, OURS), VICTIM),  # noqa: B023
+            lambda: verify.resend(register.known_here(known, OURS)),  # noqa: B023
+            lambda: verify.send_another(link),  # noqa: B023
+            lambda: verify.disown(link),  # noqa: B023
+            lambda: register.complete(register.known_here(known, OURS), details(), made(), browser=OURS),  # noqa: B023
+        ]
+        outcomes = at_once(len(todo), one_of(todo))
+
+        unexpected = [each for each in outcomes if isinstance(each, Exception) and not hasattr(each, "code")]
+        assert not unexpected, unexpected
+
+
+def test_two_clicks_at_once_are_one_registration_and_one_mail(work, at_once, outbox, clock):
+    with work():
+        school = a_school().id
+
+    outcomes = at_once(
+        4, lambda: register.begin(register.school_to_register(school, None), details(), browser=OURS, return_to=None).id
+    )
+
+    assert len(set(map(str, outcomes))) == 1, outcomes
+    assert len(outbox.all("verify_email")) == 1
+
+
+def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(work, at_once, outbox, clock):
+    with work():
+        schools = [a_school().id for _ in range(8)]
+
+    def begin():
+        school = register.school_to_register(schools.pop(), None)
+        return register.begin(school, details(), browser=OURS, return_to=None)
+
+    outcomes = at_once(8, begin)
+
+    assert sum(isinstance(outcome, TooManyRequests) for outcome in outcomes) == 3, outcomes
+    assert len(outbox.all("verify_email")) == 5
+
+
+# Credentials
+
+
+@pytest.fixture
+def owned(work, clock):
+    """A registration that made an owner, whose password may be replaced in `OURS`; its id."""
+    with work():
+        registration = a_registration()
+        completed(registration)
+        clock.move(timedelta(minutes=1))
+        return registration.id
+
+
+def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, owned, clock):
+    with work():
+        registration = register.known_here(owned, OURS)
+        meanwhile(register.owner(registration), password_hash="own", password_changed_at=clock.now())
+        for verb in (
+            lambda: collect.replace(registration, OURS, made()), lambda: collect.choose(registration, OURS, "h"),
+        ):  # fmt: skip
+            with pytest.raises(collect.TooLateToCollect):
+                verb()
+
+
+def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(work, at_once, owned):
+    both = ["choose", "replace", "replace", "choose"]
+
+    def act():
+        verb, registration = both.pop(), register.known_here(owned, OURS)
+        getattr(collect, verb)(registration, OURS, made() if verb == "replace" else "own")
+
+    outcomes = at_once(4, act)
+
+    assert sum(outcome is None for outcome in outcomes) >= 1
+    assert all(isinstance(each, collect.TooLateToCollect) for each in outcomes if each is not None), outcomes
+    with work():
+        assert register.owner(register.known_here(owned, OURS)).password_hash == "own"
+
+
+def test_no_welcome_is_sent_to_whom_a_password_was_given_meanwhile(work, outbox, clock):
+    with work():
+        person = an_administrator(password_hash=None)
+        secret = links.welcome(person).rpartition("/")[2]
+        meanwhile(person, password_hash="theirs")
+        links.welcome_again(secret)
+    assert outbox.all("welcome_link") == []
+
+
+def test_of_many_who_ask_for_a_link_at_once_few_are_sent_one_and_one_works(work, at_once, outbox, clock):
+    with work():
+        secret = links.welcome(an_administrator(password_hash=None)).rpartition("/")[2]
+
+    assert at_once(6, lambda: links.welcome_again(secret)) == [None] * 6
+
+    assert len(outbox.all("welcome_link")) == links.LINKS_AN_HOUR - 1
+    with work() as database:
+        assert database.query(PersonalSecret).filter_by(superseded_at=None).count() == 1
+
+
+def test_links_made_at_once_supersede_each_other(work, at_once, clock):
+    at_once(4, lambda: links.issue("adm_jo", "welcome", timedelta(days=1)))
+
+    with work() as database:
+        assert database.query(PersonalSecret).filter_by(superseded_at=None).count() == 1
+
+
+def test_a_code_confirms_only_the_number_it_was_sent_to(work, outbox, clock):
+    with work():
+        person = an_administrator()
+        mobile.send(person)
+        session().flush()
+        known = person.id
+    code = outbox.last("mobile_code").code
+    with work() as database:
+        person = database.get_one(Administrator, known)
+        meanwhile(person, mobile="+447911123456")
+        with pytest.raises(mobile.CodeGone):
+            mobile.confirm(person, code)
+    with work() as database:
+        assert database.get_one(Administrator, known).mobile_confirmed_at is None
+
+
+def test_a_code_is_sent_to_the_number_the_person_has_now(work, outbox, clock):
+    with work():
+        person = an_administrator()
+        meanwhile(person, mobile="+447911123456")
+        mobile.send(person)
+    assert outbox.last("mobile_code").to == "+447911123456"
+
+
+def test_a_browser_remembered_twice_at_once_is_known_once(app, work, at_once, clock):
+    with work():
+        known = an_administrator().id
+
+    def remember():
+        with app.test_request_context(headers={"Cookie": f"{devices._cookie()}=the-same-device"}):
+            devices.remember(known)
+            session().commit()
+
+    outcomes = at_once(4, remember)
+
+    assert outcomes == [None] * 4
+    with work() as database:
+        assert database.query(KnownDevice).count() == 1
+
+
+# Estabs, reviews, joining
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted"), [("rejected", "verified"), ("closed", "verified"), ("verified", "rejected")]
+)
+def test_an_estab_whose_state_changed_meanwhile_is_left_alone(work, now, wanted):
+    with work():
+        estab = an_estab(state="unverified")
+        meanwhile(estab, state=now)
+        with pytest.raises(accounts.WrongState):
+            accounts.change_state(estab, wanted, by="cli")
+        session().refresh(estab)
+        assert estab.state == now
+        assert acts("estab.state_changed") == 0
+
+
+def test_a_review_that_was_decided_meanwhile_is_left_alone(work, clock):
+    with work():
+        opened = review.open_for(an_estab(state="unverified"))
+        estab_id = opened.estab.estab_id
+    for decide in (lambda: review.verify(estab_id, by="cli"), lambda: review.ask(estab_id, "Who are you?", by="cli")):
+        with work() as database:
+            row = database.query(Review).one()
+            row.decided_at = None
+            meanwhile(row, decided_at=clock.now(), decision="rejected")
+            with pytest.raises(review.Decided):
+                decide()
+
+
+def test_of_verifying_and_rejecting_at_once_one_is_done_and_told(work, at_once, outbox):
+    with work():
+        estab_id = review.open_for(an_administrator(an_estab(state="unverified")).estab).estab.estab_id
+    both = [lambda: review.verify(estab_id, by="cli"), lambda: review.reject(estab_id, "No.", by="cli")]
+
+    outcomes = at_once(2, one_of(both))
+
+    assert sum(isinstance(outcome, Review) for outcome in outcomes) == 1, outcomes
+    assert len(outbox.all("school_verified")) + len(outbox.all("school_rejected")) == 1
+
+
+@pytest.fixture
+def asked(work, clock):
+    """A request to join a verified school: its id and its owner's."""
+    with work() as database:
+        owner = an_administrator(email="owner@oakhill.example")
+        completed(a_registration(owner.estab.school, email="sam@oakhill.example"))
+        return database.query(JoinRequest).one().id, owner.id
+
+
+@pytest.mark.parametrize(
+    ("whom", "changed", "refused"),
+    [
+        (JoinRequest, {"used_at": MONDAY, "decision": "declined"}, join.DecidedAlready),
+        (JoinRequest, {"expires_at": MONDAY}, join.WithOperators),
+        (Administrator, {"role": "viewer"}, join.NotYoursToDecide),
+        (Administrator, {"removed_at": MONDAY}, join.NotYoursToDecide),
+        (Estab, {"state": "suspended"}, join.SchoolOver),
+    ],
+)
+def test_a_request_to_join_is_approved_as_things_stand_now(work, asked, whom, changed, refused):
+    with work() as database:
+        owner = database.get_one(Administrator, asked[1])
+        request = join.of_owner(owner, asked[0])
+        row = {JoinRequest: request, Administrator: owner, Estab: owner.estab}[whom]
+        meanwhile(row, **changed)
+        with pytest.raises(refused):
+            join.approve(request, "admin", by=owner)
+    with work() as database:
+        assert database.query(Administrator).count() == 1
+
+
+def test_of_approving_and_declining_at_once_one_is_done_and_told(work, at_once, asked, outbox):
+    both = [lambda request, by: join.approve(request, "admin", by=by), lambda request, by: join.decline(request, by=by)]
+
+    def decide():
+        owner = session().get_one(Administrator, asked[1])
+        return both.pop()(join.of_owner(owner, asked[0]), owner)
+
+    outcomes = at_once(2, decide)
+
+    assert sum(isinstance(outcome, join.DecidedAlready) for outcome in outcomes) == 1, outcomes
+    assert len(outbox.all("join_approved")) + len(outbox.all("join_declined")) == 1
+
+
+def test_one_person_who_asks_twice_at_once_asks_once(work, at_once, outbox, clock):
+    with work():
+        school = an_administrator(email="owner@oakhill.example").estab.school
+        both = []
+        for browser in (OURS, OTHERS):
+            begun = register.begin(school, details(email="sam@oakhill.example"), browser=browser, return_to=None)
+            proved(begun, browser)
+            both.append((begun.id, browser))
+
+    def press():
+        known, browser = both.pop()
+        registration = register.known_here(known, browser)
+        return register.complete(registration, details(email="sam@oakhill.example"), made(), browser=browser)
+
+    assert at_once(2, press) == ["joining", "joining"]
+    assert len(outbox.all("join_request")) == 1
+
+
+# Sharing
+
+
+def gives(client, by):
+    scopes = frozenset(client.required_scopes)
+    return authorise.give(client, scopes, by=by, agreement="1", until=authorise.lasts_until(client))
+
+
+@pytest.mark.parametrize(
+    ("whom", "changed", "refused"),
+    [
+        ("person", {"role": "viewer"}, authority.MayNotAuthorise),
+        ("person", {"removed_at": MONDAY}, authority.MayNotAuthorise),
+        ("estab", {"state": "suspended"}, authority.SchoolCannotAct),
+        ("estab", {"state": "closed"}, authority.SchoolCannotAct),
+    ],
+)
+@pytest.mark.parametrize("verb", ["give", "change", "pause", "withdraw"])
+def test_nobody_decides_who_may_no_longer(work, verb, whom, changed, refused):
+    with work():
+        client, by = a_client(), an_administrator()
+        agreed = gives(client, by)
+        verbs = {
+            "give": lambda: gives(client, by),
+            "change": lambda: authorise.change(by.estab_id, client.id, agreed.scopes, by=by),
+            "pause": lambda: authorise.pause(by.estab_id, client.id, by=by),
+            "withdraw": lambda: authorise.withdraw(by.estab_id, client.id, by=by),
+        }
+        meanwhile(by if whom == "person" else by.estab, **changed)
+        with pytest.raises(refused):
+            verbs[verb]()
+
+
+def test_the_system_of_a_school_is_recorded_with_what_it_was_before(work):
+    with work():
+        by = an_administrator(an_estab(mis=None))
+        meanwhile(by.estab, mis="arbor")
+        mis.tell("sims", by=by)
+        session().flush()
+        entry = session().scalars(select(Entry).where(Entry.event == "estab.mis_told")).one()
+        assert (by.estab.mis, entry.facts["before"]) == ("sims", "arbor")
+
+
+def test_an_agreement_given_while_the_school_is_suspended_at_once_comes_before_or_not_at_all(work, at_once):
+    with work():
+        client, by = a_client().id, an_administrator().id
+    both = [True, False]
+
+    def act():
+        person = session().get_one(Administrator, by)
+        if both.pop():
+            return gives(session().get_one(Client, client), person)
+        return accounts.change_state(person.estab, "suspended", by="cli")
+
+    outcomes = at_once(2, act)
+
+    faults = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert all(isinstance(fault, authority.SchoolCannotAct) for fault in faults), faults
+
+
+# Partners' initial access tokens
+
+
+def a_token(**limits):
+    allowed = {"scopes": {"required": ["openid"]}, "most": 5} | limits
+    return initial_tokens.issue(a_partner().name, allowed, lasts=timedelta(days=1), by="cli")
+
+
+@pytest.mark.parametrize("changed", ["revoked", "expired", "used up", "partner disabled"])
+def test_nothing_is_registered_with_a_token_that_ended_meanwhile(work, changed):
+    with work() as database:
+        token, secret = a_token()
+        policy = initial_tokens.presented(secret)
+        assert policy is not None
+        if changed == "partner disabled":
+            meanwhile(database.get_one(Partner, token.partner_id), disabled_at=MONDAY)
+        else:
+            values = {"revoked": {"revoked_at": MONDAY}, "expired": {"expires_at": MONDAY}, "used up": {"used": 5}}
+            meanwhile(token, **values[changed])
+
+        assert not initial_tokens.claim(policy.token_id)
+
+
+def test_a_token_revoked_twice_at_once_is_revoked_once(work, at_once):
+    with work():
+        known = a_token()[0].id
+
+    outcomes = at_once(4, lambda: initial_tokens.revoke(known, by="cli").revoked_at is not None)
+
+    assert outcomes == [True] * 4
+    with work():
+        assert acts("initial_token.revoked") == 1
+
+
+def test_of_many_registrations_at_once_no_more_than_the_token_allows(work, at_once):
+    with work():
+        known = a_token(most=2)[0].id
+
+    outcomes = at_once(6, lambda: initial_tokens.claim(known))
+
+    assert sorted(outcomes) == [False] * 4 + [True] * 2
+    with work() as database:
+        assert database.get_one(InitialAccessToken, known).used == 2
