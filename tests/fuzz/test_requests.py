@@ -95,7 +95,9 @@ def test_looking_changes_nothing(ground):
             for method in ("GET", "HEAD", "OPTIONS"):
                 with watching(engine) as written:
                     Sent(method, _path(ground, rule)).by(web)
-                assert not written.tables, (method, rule.rule)
+                # Whether the disk takes what is written cannot be seen by reading: the row stays as it was.
+                allowed = {"alembic_version"} if rule.rule == "/readyz" else set()
+                assert written.tables <= allowed, (method, rule.rule)
 
 
 @deep(2)
