@@ -19,8 +19,16 @@ from idp.onboarding.register import Details
 NAME_LIMIT = 80
 EMAIL_LIMIT = 254
 MOBILE_LIMIT = 40
-NOT_IN_NAMES = re.compile(r"[<>/\\@:{}\[\]|]|www\.", re.IGNORECASE)
-"""Our mails greet people by name, and an address in one would make a stranger's advertisement of them."""
+NOT_IN_NAMES = re.compile(
+    r"[<>/\\@:;!?{}\[\]|\d]|(?<!\w)(?!(?:dr|fr|miss|mr|mrs|ms|prof|rev|st)\.)[\w-]{2,}\.[^\W\d_]{2,}", re.IGNORECASE
+)
+"""Domains, numbers and sentences are no names: our mails carry names, and must not carry a stranger's message."""
+MAX_NAME_WORDS = 8
+SENTENCE_WORDS = frozenset(
+    ["are", "call", "claim", "click", "free", "has", "have", "is", "our", "please", "refund", "this", "urgent",
+     "visit", "waiting", "was", "we", "will", "with", "you", "your"]
+)  # fmt: skip
+"""One of them may be somebody's name; two of them are a sentence."""
 
 IN_NUMBERS = re.compile(r"[\d\s()+./\-\u2010-\u2015\u2212]+")
 """Digits and what people put between them."""
@@ -49,8 +57,17 @@ def person_name(_form: Form, field: StringField) -> None:
     if len(name) > NAME_LIMIT:
         raise ValidationError(f"Your name must be {NAME_LIMIT} characters or fewer")
     invisible = (char for char in name if char not in JOINERS)
-    if NOT_IN_NAMES.search(name) or any(unicodedata.category(char)[0] == "C" for char in invisible):
+    if (
+        NOT_IN_NAMES.search(name)
+        or _is_a_sentence(name)
+        or any(unicodedata.category(char)[0] == "C" for char in invisible)
+    ):
         raise ValidationError("Enter your name with letters, spaces, hyphens and apostrophes only")
+
+
+def _is_a_sentence(name: str) -> bool:
+    words = name.casefold().split()
+    return len(words) > MAX_NAME_WORDS or len(SENTENCE_WORDS.intersection(words)) >= 2
 
 
 def address_of(text: str | None) -> str:

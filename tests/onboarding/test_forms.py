@@ -20,7 +20,13 @@ def filled(app):
     return fill
 
 
-@pytest.mark.parametrize("name", ["Jo Bloggs", "Siân O’Neill-Łukasz", "李雷", "Dr. Aoife (Deputy) Ní Bhriain, BA"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Jo Bloggs", "Siân O’Neill-Łukasz", "李雷", "Dr. Aoife (Deputy) Ní Bhriain, BA", "J.R. Smith", "Dr.Aoife Byrne",
+        "St.John Rivers", "You Kim", "Are Larsen", "María del Carmen García de la Cruz",
+    ],
+)  # fmt: skip
 def test_names_are_as_various_as_people(filled, name):
     assert not filled(name=name).errors
 
@@ -162,3 +168,14 @@ def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled, t
 )  # fmt: skip
 def test_addresses_that_look_right_are_asked_nothing(filled, typed):
     assert not filled(email=typed).errors
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Your refund is waiting at evil-bank.example", "Your refund is waiting", "Jo evil-bank.example", "evil.co",
+        "Call 07700 900123", "Jo 2", "Please visit us", "Win a prize!", "one two three four five six seven eight nine",
+    ],
+)  # fmt: skip
+def test_domains_numbers_and_sentences_are_no_names(filled, name):
+    assert "name" in filled(name=name).errors
