@@ -46,7 +46,7 @@ MOST_WAITING: Final = 1000
 DOES_NOT_TAKE: Final = {
     "email": "see: idp outbox list; the settings [mail]",
     "sms": "see: idp outbox list; the settings [sms]",
-    "event": "the partner's end is at fault, not ours: write to its contact; idp outbox list",
+    "event": "the partner's server does not take them, and ours works: write to its contact; idp outbox list",
 }
 """What to do where messages of a kind are tried and not taken."""
 

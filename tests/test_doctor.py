@@ -54,7 +54,7 @@ def test_a_stopped_worker_is_told_from_a_partner_that_does_not_answer(says, wait
     (line,) = about(lines, "outbox event")
     assert "dead.example of assembly has not taken 1 since" in line
     assert "could not connect" in line
-    assert "the partner's end is at fault" in line
+    assert "the partner's server does not take them" in line
     assert "idp worker" not in line
 
 

@@ -112,8 +112,8 @@ def test_request_objects(browser, registered, signers):
     client = registered(token_endpoint_auth_method="private_key_jwt", jwks={"keys": [key.as_dict(private=False)]})
     sound = {"iss": client.id, "aud": client.provider.issuer, "exp": now() + 60, **client.request(prompt="none")}
     wrong = (
-        {"iss": "x"}, {"iss": None}, {"aud": "https://x.example"}, {"aud": None}, {"exp": now() - 1},
-        {"nbf": now() + 60}, {"state": 7}, {"scope": ["openid"]}, {"request": "x"}, {"request_uri": "x"},
+        {"iss": "x"}, {"iss": None}, {"aud": "https://x.example"}, {"aud": None}, {"exp": now() - 120},
+        {"nbf": now() + 120}, {"state": 7}, {"scope": ["openid"]}, {"request": "x"}, {"request_uri": "x"},
         {"client_id": "x"},
     )  # fmt: skip
     objects = [signed(key, "ES256", {}, sound | each) for each in wrong]

@@ -10,7 +10,8 @@ from bs4 import BeautifulSoup
 
 from idp.app import create_app
 from idp.foundation import database
-from idp.foundation.setting_types import ROOT, load
+from idp.foundation.setting_types import ROOT
+from idp.foundation.settings import load
 from idp.foundation.web.transactions import work as a_request
 from tests import redis
 from tests.factories import an_administrator

@@ -11,7 +11,9 @@ ROW = {"at": datetime(2026, 3, 2, 9, 30, tzinfo=UTC), "on": date(2026, 3, 2), "w
 def test_a_table_says_in_which_zone_its_times_are(capsys):
     command.show([ROW], ["at", "on", "who", "so"], as_json=False, empty="Nothing.")
 
-    assert capsys.readouterr().out.splitlines()[1].split("  ") == ["2026-03-02 09:30 UTC", "2026-03-02", "a b", "yes"]
+    assert capsys.readouterr().out.splitlines()[1].split("  ") == [
+        "2026-03-02 09:30 UTC (09:30 GMT)", "2026-03-02", "a b", "yes",
+    ]  # fmt: skip
 
 
 def test_a_time_of_another_zone_is_turned_into_that_one(capsys):

@@ -106,7 +106,7 @@ def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
         == "login_required"
     )
     said = opened(world, web.get(partner.link(response_mode="form_post.jwt")), partner, "jwt")
-    assert said["error_description"] == "response_mode: form_post.jwt needs a redirect_uri on the web"
+    assert said["error_description"] == "response_mode: form_post.jwt needs a redirect_uri that is https or http"
 
 
 @pytest.mark.parametrize("mode", ["fragment", "fragment.jwt", "JWT", "form_post.JWT", "web_message"])

@@ -176,7 +176,7 @@ def test_a_split_offers_every_successor(page):
     ("closed", "told"),
     [
         ("early bird school", "will be followed by Early Bird Academy on 1 September 2031."),
-        ("gone before primary", "followed by Never Listed Academy, which the register does not list"),
+        ("gone before primary", "followed by Never Listed Academy, which is not in the register."),
         ("last bell", "The register does not say which school followed it."),
         ("ouroboros lower", "The register does not say which school followed it."),
         ("wharfside", "It was followed by Wharfside Academy."),

@@ -251,8 +251,8 @@ def test_a_client_log_keeps_the_newest(work, monkeypatch):
     monkeypatch.setattr(journal, "MOST", 4)
     with work():
         client = a_client().id
-        for number in range(9):
-            journal.note(client, Failure("GET /", "invalid_request", "state", f"{number} " + "x" * 9000))
+        for name in "abcdefghi":
+            journal.note(client, Failure("GET /", "invalid_request", name, f"{name} " + "x" * 9000))
     with work() as session:
         facts = session.scalars(select(ClientEvent.fact)).all()
     assert len(facts) == 4

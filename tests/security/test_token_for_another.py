@@ -101,5 +101,5 @@ def test_an_expired_token_and_one_from_the_future_are_dead(web, world, tokens):
     now, claims = int(clock.now().timestamp()), claims_of(tokens["access_token"])
     with world.work():
         expired = ring.sign(claims | {"iat": now - 700, "exp": now - 1}, typ="at+jwt")
-        future = ring.sign(claims | {"iat": now + 60, "nbf": now + 60, "exp": now + 700}, typ="at+jwt")
+        future = ring.sign(claims | {"iat": now + 120, "nbf": now + 120, "exp": now + 700}, typ="at+jwt")
     assert as_access(web, expired) == as_access(web, future) == 401
