@@ -101,7 +101,7 @@ def test_a_colleague_gets_a_password(page, issuer, behind, looks_right):
     expect(page.locator(".error-summary")).to_be_focused()
     looks_right(page, "welcome-refused")
     page.click("#generate")
-    expect(page.locator("h1")).to_have_text("Your sign-in details")
+    expect(page.locator("h1")).to_have_text("Your username and password")
     looks_right(page, "welcome-done")
     page.goto(link)
     looks_right(page, "welcome-link-used")

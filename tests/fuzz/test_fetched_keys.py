@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
+from idp.foundation import crypto
 from tests import factories
 from tests.answering import answering
 from tests.fuzz import answers
