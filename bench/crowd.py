@@ -23,7 +23,7 @@ TIMES: Final = 3
 ALIVE: Final = 100
 """… and milliseconds that `/healthz` may."""
 TOLD: Final = 2000
-"""Milliseconds within which whoever signs in is in, or refused."""
+"""Milliseconds within which a sign-in succeeds or is refused."""
 NORMAL: Final = 5.0
 """Seconds after the crowd until all is as it was."""
 
@@ -49,7 +49,7 @@ def measure(url: str, kind: str, *, seconds: float) -> list[Figure]:
                 time.sleep(max(0.0, began + 1 - time.monotonic()))
             return came
 
-        ask()  # the first requests are slower, whoever else comes
+        ask()  # the first requests are slower in any case
         alone = ask()
         coming = pool.submit(crowd)
         beside = ask()

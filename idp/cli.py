@@ -87,7 +87,7 @@ def main(context: click.Context, operator: str | None) -> None:
     `idp config check`. Exit codes: 0 done, 1 refused, 2 wrong usage or bad settings.
 
     Whatever a command does is recorded under the operator's name that --as gives. In production it has to be
-    given as soon as an operator has been set up. It is no sign-in: whoever may run this command may do anything.
+    given as soon as an operator has been set up. It is no sign-in: a person who may run this command may do anything.
     """
     context.obj = _built
     context.meta[NAMES] = Names(

@@ -250,7 +250,7 @@ def contact(_app: Flask) -> Iterator[Finding]:
     if runtime.settings().service.security_contact:
         yield Finding("security contact", "ok", "is in /.well-known/security.txt")
     elif runtime.settings().environment == "production":
-        says = "nobody can tell us of a weakness: there is no /.well-known/security.txt"
+        says = "there is no /.well-known/security.txt, which says where to report a weakness"
         yield Finding("security contact", "warning", says, "set: service.security_contact")
 
 

@@ -21,7 +21,7 @@ _ADVICE = (
     (requests.exceptions.ConnectionError, "nothing answers at that address; SAMPLE_API_ISSUER names it"),
     (KeyError, "its metadata names no introspection_endpoint"),
 )
-"""What to tell whoever runs us when the provider cannot be asked, the most particular first."""
+"""What to tell the operator when the provider cannot be asked, the most particular first."""
 
 log = logging.getLogger(__name__)
 

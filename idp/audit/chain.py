@@ -1,9 +1,9 @@
 """The chain over the entries: each link covers its entry and the link before it, so that tampering shows.
 
-A link is an HMAC by a key derived from the sealing key: whoever has the database alone cannot make one. Requests
-insert entries unchained, because chaining there would queue them all behind one row (performance.md §2). The worker
-calls `seal` every second. Two things cannot be seen: what is done to an entry before it is sealed, and cutting off
-the end behind the newest checkpoint that left the machine. That is why sealing is quick, and why checkpoints
+A link is an HMAC by a key derived from the sealing key: access to the database alone is not enough to make one.
+Requests insert entries unchained, because chaining there would queue them all behind one row (performance.md §2). The
+worker calls `seal` every second. Two things cannot be seen: what is done to an entry before it is sealed, and cutting
+off the end behind the newest checkpoint that left the machine. That is why sealing is quick, and why checkpoints
 (`checkpoints`) are exported.
 
 A chain begun before links were keyed has plain SHA-256 links at its start. They are good as far as a signed
@@ -182,7 +182,7 @@ def _walk(
         kind = _kind_of_link(before, row, keys)
         is_keyed = is_keyed or kind == "keyed"
         if kind == "plain" and (is_keyed or row.position > unkeyed_to):
-            yield Fault(row.position, row.id, "linked without our key: whoever has the database could have done it")
+            yield Fault(row.position, row.id, "linked without our key: access to the database was enough to do it")
         elif fault := _fault(row, kind, signed.get(row.position)):
             yield Fault(row.position, row.id, fault)
         expected, before = row.position + 1, row.chained

@@ -38,7 +38,7 @@ _UNKIND: Final = """
     arson autism autistic badass bust cannabis coma crazy diabetes diabetic disabled disorder grope hangover islamic
     lazy nicotine opium pagan paralysis racism skinny spinster stingy strangle thong unclothed underwear unhealthy zit
     """
-"""Words that nobody at a school should be given to write down."""
+"""Words that no school should be given to write down."""
 
 _BETWEEN_WORDS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
 """Blanks and hyphens, also those that a telephone writes in their place."""

@@ -85,7 +85,7 @@ def acting() -> str:
 def working(command: Callable[P, R]) -> Callable[P, R]:
     """Run a command in one transaction of the application; a `Refusal` is told and undone.
 
-    What it prints is printed once it has been committed: whoever stops reading undoes nothing that was announced.
+    What it prints is printed once it has been committed: a reader who stops reading undoes nothing that was announced.
     """
 
     @wraps(command)
@@ -116,7 +116,7 @@ def refused(refusal: Refusal) -> Refused:
 
 
 def progress(text: str) -> None:
-    """Say how far a long command is, on standard error, at once; whoever does not read it stops nothing."""
+    """Say how far a long command is, on standard error, at once; a reader who is not there stops nothing."""
     with suppress(BrokenPipeError):
         click.echo(text, err=True)
 

@@ -37,7 +37,7 @@ def plain(text: str, limit: int = MAX_DESCRIPTION) -> str:
 
 
 def shown(value: object) -> str:
-    """What was sent, to be shown to whoever sent it: a string, or several; of anything else the kind."""
+    """What was sent, to be shown to its sender: a string, or several; of anything else the kind."""
     if isinstance(value, list):
         return plain(", ".join(map(shown, value)), MAX_SHOWN)
     if value is None:

@@ -96,7 +96,7 @@ def go_on_here(registration: Registration, browser: bytes | None) -> bool:
 
 
 def _update(registration: Registration, *must: ColumnElement[bool], **values: object) -> bool:
-    """Change it, if `must` holds and nobody has chosen yet where it goes on; `registration` is read anew."""
+    """Change it, if `must` holds and no browser has been chosen yet; `registration` is read anew."""
     undecided = (
         Registration.id == registration.id, Registration.verified_email == Registration.email,
         Registration.continues_in.is_(None), Registration.used_at.is_(None), Registration.expires_at > clock.now(),

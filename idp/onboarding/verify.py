@@ -170,7 +170,7 @@ def _end(registration: Registration) -> None:
 
 
 def _locked(registration_id: str) -> Registration:
-    """The registration as it is now, which nobody else changes until this transaction ends. Raises `LinkExpired`."""
+    """The registration as it is now, locked until this transaction ends. Raises `LinkExpired`."""
     registration = lock(Registration, registration_id)
     if registration is None:  # the caller has seen it: the clean-up of expired ones was quicker
         raise LinkExpired(because=f"registration {registration_id} was deleted")

@@ -60,7 +60,10 @@ def show_command(estab: str, *, as_json: bool) -> None:
 @click.option("--reason", required=True, help="Why, for the audit log.")
 @working
 def suspend(estab: str, reason: str) -> None:
-    """Let nobody of the school act, and no data leave it, at once. Its agreements stand; `restore` undoes it."""
+    """Stop the school's people from acting, and its data from leaving, at once.
+
+    Its agreements stand; `restore` undoes it.
+    """
     done = standing.suspend(estab, by=acting(), reason=reason)
     click.echo(f"{done.name} ({done.estab_id}) is suspended; `idp estabs restore {done.estab_id}` undoes it.")
 

@@ -1,7 +1,7 @@
 """Tell our staff what the school register says anew about schools that have an account.
 
 An import leaves each change in `school_changes`; a school that closed, left or came back, or has another name or
-number, may need a telephone call. All other changes concern nobody, and are put down as told.
+number, may need a telephone call. All other changes are put down as told without a mail.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class News:
 
 
 def tell() -> bool:
-    """Take the next changes that nobody was told of; whether there may be more.
+    """Take the next changes that operators were not told of; whether there may be more.
 
     Each is claimed by the one UPDATE that puts it down as told. Without an operator who could be told, nothing is.
     """

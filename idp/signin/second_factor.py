@@ -21,7 +21,7 @@ def link(seed: str, account: str) -> str:
 
 
 def picture(address: str) -> Markup:
-    """`address` as a QR code, drawn in the page itself: nobody else is asked to draw what holds the seed.
+    """`address` as a QR code, drawn in the page itself: no other service sees the seed.
 
     Dark on light in either colour scheme, with the quiet zone of four modules that readers need.
     """

@@ -82,7 +82,7 @@ def current(*, since: datetime | None = None) -> SignedIn | None:
 
 
 def last_here() -> tuple[str, str] | None:
-    """Kind and id of whoever's session this browser still has the cookie of, though it may have ended."""
+    """Kind and id of the person whose session cookie this browser still has, though it may have ended."""
     secret = request.cookies.get(_cookie())
     row = _WHO.one(its_digest=crypto.digest(secret)) if secret else None
     return None if row is None else (row.kind, row.person_id)

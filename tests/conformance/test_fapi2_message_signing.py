@@ -141,7 +141,7 @@ def test_ensure_signed_request_object_with_rs256_fails(client):
     is_no_request(client, client.request_object(alg="RS256", key=RSAKey.import_key(plain)))
 
 
-@spec(JAR, "5.1", requirement="A request object that nobody signed is refused, though it says so")
+@spec(JAR, "5.1", requirement="A request object without a signature is refused, though it says so")
 def test_ensure_request_object_signature_algorithm_is_not_none(client):
     payload = client.request_object().split(".")[1]
     is_no_request(client, f"{conditions.segment({'alg': 'none'})}.{payload}.")

@@ -1,4 +1,4 @@
-"""A crowd at the sign-in page, and connections that nobody uses: programs and `/healthz` are answered all the same."""
+"""A crowd at the sign-in page, and idle connections: programs and `/healthz` are answered all the same."""
 
 import socket
 import threading

@@ -110,7 +110,9 @@ def test_whoever_listens_to_statements_hears_of_it(app, work):
     assert said[0].startswith("SELECT")
 
 
-def test_a_database_that_went_away_and_came_back_costs_one_failure_and_not_one_for_each_connection(app, work):
+@pytest.fixture
+def restarted(app):
+    """The database was restarted: every connection of the pool is dead, and the pool does not know."""
     engine = app.extensions["idp.engine"]
     if engine.dialect.name != "postgresql":
         pytest.skip("a file does not go away")
@@ -124,7 +126,17 @@ def test_a_database_that_went_away_and_came_back_costs_one_failure_and_not_one_f
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         )
+
+
+def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connection(restarted, work, monkeypatch):
+    monkeypatch.setattr(database, "IDLE", 3600)
     with pytest.raises(DBAPIError), work():
         OF.one(its_digest=crypto.digest("the secret"))
+    with work():
+        assert OF.one(its_digest=crypto.digest("the secret")) is None
+
+
+def test_in_an_idle_pool_a_restart_costs_no_failure(restarted, work, monkeypatch):
+    monkeypatch.setattr(database, "IDLE", 0)
     with work():
         assert OF.one(its_digest=crypto.digest("the secret")) is None

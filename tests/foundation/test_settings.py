@@ -269,7 +269,7 @@ class TestProduction:
             assert any(fault.startswith(f"{name}:") for fault in faults), name
 
     def test_every_number_has_both_bounds(self):
-        """A setting without them is one that nobody thought about."""
+        """A setting without them was forgotten."""
         unbounded = {"throttle.factor"}  # production wants 1
         found = set()
         for section, field in settings.Settings.model_fields.items():

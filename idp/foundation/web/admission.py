@@ -37,7 +37,7 @@ ASIDE: Final = 8
 """Requests that may wait for other servers at the same time."""
 
 ALIVE: Final = "/healthz"
-"""Needs no place: nobody who waits there, for a database that is away, makes this process look dead."""
+"""Needs no place: requests that wait for a database that is away do not make this process look dead."""
 TURNSTILE: Final = "idp.turnstile"
 """Where the environment of a quick request has the turnstile that it has passed."""
 
@@ -72,7 +72,7 @@ class Turnstile:
         return True  # its turn came at the last moment
 
     def leave(self) -> None:
-        """Give the place to whoever has waited longest."""
+        """Give the place to the request that has waited longest."""
         with self._lock:
             if self._queue:
                 self._queue.popleft().release()

@@ -43,7 +43,7 @@ def form_of(page: str | Callable[[], str]) -> Callable[[View], View]:
 def keep() -> bool:
     """Keep what was typed into the form that this request is, for its page; whether nothing of it is lost.
 
-    It belongs to whoever was signed in here last, where this browser still shows who that was.
+    It belongs to the person who was signed in here last, where this browser still shows who that was.
     """
     typed = [(name, value) for name, value in request.form.items(multi=True) if name not in NEVER_KEPT]
     if not typed:

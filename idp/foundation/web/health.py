@@ -15,7 +15,7 @@ from idp.foundation.web import security
 HEAD: Final = (Path(__file__).parents[2] / "migrations" / "head.txt").read_text("ascii").strip()
 """The schema this release was made for. They are numbered, and an older release runs on a newer one."""
 HOLDS: Final = 1.0
-"""Seconds that an answer holds: whoever asks all the time does not have us write all the time."""
+"""Seconds that an answer holds, so that frequent checks do not mean frequent writes."""
 READ: Final = text("SELECT version_num FROM alembic_version")
 WRITE: Final = {
     "sqlite": text("UPDATE alembic_version SET version_num = version_num"),

@@ -64,7 +64,7 @@ def forget_browser() -> None:
 
 
 def known_browser() -> str:
-    """The same, or nothing: what is kept under nothing belongs to whoever knows its name."""
+    """The same, or nothing: what is kept under nothing belongs to the caller who knows its name."""
     return str(form_cookie.get("browser", ""))
 
 

@@ -123,7 +123,7 @@ def _is_here(htu: object, asked: FlaskRequest) -> bool:
 
 
 def _sent_htu(htu: object) -> str:
-    """For whoever sent it; less a query, which has no place there and could hold anything."""
+    """For its sender; less a query, which has no place there and could hold anything."""
     return errors.shown(htu.partition("?")[0] if isinstance(htu, str) else htu)
 
 
