@@ -23,7 +23,9 @@ BIN = Path(sys.executable).parent
 ROOM = 2 << 30
 """Bytes that have to be free in memory to have temporary files there."""
 SUITE = "not browser and not installation"
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
+WORKERS = (os.cpu_count() or 2) + 1
+"""One more than there are cores: tests wait for servers and browsers, and left a third of the processors idle."""
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS), "--dist", "loadfile"]
 
 
 @dataclass(frozen=True)
