@@ -118,14 +118,13 @@ def restarted(app):
         pytest.skip("a file does not go away")
     with engine.connect(), engine.connect(), engine.connect():
         pass
-    outside = create_engine(engine.url, poolclass=NullPool)
-    with outside.begin() as connection:
-        connection.execute(
-            text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        )
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as outside:
+        outside.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
+        while outside.scalar(text(f"SELECT count(*) {others}")):  # they are told to end, and end soon after
+            pass
+    yield
+    engine.dispose()
 
 
 def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connection(restarted, work, monkeypatch):
