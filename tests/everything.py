@@ -23,9 +23,9 @@ BIN = Path(sys.executable).parent
 ROOM = 2 << 30
 """Bytes that have to be free in memory to have temporary files there."""
 SUITE = "not browser and not installation"
-WORKERS = (os.cpu_count() or 2) + 1
-"""One more than there are cores: tests wait for servers and browsers, and left a third of the processors idle."""
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS), "--dist", "loadfile"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
+SAME_ON_ANY_DATABASE = ["tests/bench", "tests/faults/test_stopping.py", "tests/test_architecture.py"]
+"""Read sources, or wait for processes to stop; once is enough."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def main() -> int:
     run.stage("Suite on SQLite", [*suite, "--cov", "--cov-report=term"])
     if run.has(POSTGRESQL) and (programs := postgresql.programs()):
         with postgresql.a_server(programs) as url:
-            others = [*PYTEST, "-m", f"{SUITE} and not redis"]  # limits are no matter of the database
+            once = [f"--ignore={path}" for path in SAME_ON_ANY_DATABASE]
+            others = [*PYTEST, *once, "-m", f"{SUITE} and not redis"]  # limits are no matter of the database
             run.stage("Suite on PostgreSQL", others, TEST_DATABASE=url)
     if run.has(CHROMIUM):
         run.stage("Pages in Chromium", [*PYTEST, "-m", "browser"])
