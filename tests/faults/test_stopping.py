@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -73,21 +74,23 @@ def test_told_so_while_a_worker_is_replaced(begun, instance, after):
         assert stops(process) < MOST
 
 
-def test_told_so_while_connections_are_open_and_a_request_is_half_sent(instance):
-    with instance() as (process, address):
-        place = urlsplit(address).hostname, urlsplit(address).port
-        with socket.create_connection(place, 60) as idle, socket.create_connection(place, 60) as half:
-            idle.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode())
-            assert idle.recv(1000).startswith(b"HTTP/1.1 200 ")
-            half.sendall(
-                f"POST /oauth/token HTTP/1.1\r\nHost: {HOST['Host']}\r\nContent-Length: 100\r\n\r\ngrant".encode()
-            )
-            assert stops(process) < MOST
+@contextmanager
+def a_half_sent_request(address):
+    """Beside an idle connection."""
+    place = urlsplit(address).hostname, urlsplit(address).port
+    with socket.create_connection(place, 60) as idle, socket.create_connection(place, 60) as half:
+        idle.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode())
+        assert idle.recv(1000).startswith(b"HTTP/1.1 200 ")
+        half.sendall(f"POST /oauth/token HTTP/1.1\r\nHost: {HOST['Host']}\r\nContent-Length: 100\r\n\r\ngrant".encode())
+        yield
 
 
-def test_a_worker_that_does_not_end_is_ended(instance):
-    with instance() as (process, _):
-        worker = int(children(process)[0])
-        os.kill(worker, signal.SIGSTOP)  # it hears of nothing any more
+def test_a_half_sent_request_and_a_worker_that_does_not_end_are_ended(instance):
+    """Both wait `FAREWELL` seconds, so they wait at the same time."""
+    with instance() as (waiting, address), instance() as (stuck, _), a_half_sent_request(address):
+        os.kill(int(children(stuck)[0]), signal.SIGSTOP)  # it no longer notices anything
+        with ThreadPoolExecutor() as pool:
+            took = list(pool.map(stops, (waiting, stuck)))
 
-        assert serve.FAREWELL - 1 < stops(process) < MOST
+    assert took[0] < MOST
+    assert serve.FAREWELL - 1 < took[1] < MOST
