@@ -30,7 +30,7 @@ from idp.partners.metadata import (
     printable,
 )
 
-NOT_KEPT: Final = {"partner", "client_id", "application_type", "tos_uri", "software_id", "software_version"}
+NOT_KEPT: Final = {"partner", "client_id", "application_type", "software_id", "software_version"}
 """Names of a manifest that `models.Client` has no column for: what it says elsewhere, and RFC 7591's that others fill
 in and we have no use for. What a redirect URI may be follows from how the client authenticates."""
 
@@ -93,7 +93,6 @@ class Manifest(Metadata):
     rotate_refresh_tokens: bool | None = None
     accepted_mis: Names = frozenset()
     application_type: Literal["web", "native"] | None = None
-    tos_uri: MaybePage = None
     software_id: Words | None = None
     software_version: Words | None = None
     grant_types: Annotated[frozenset[Grant], SetOf] = frozenset({"authorization_code"})

@@ -108,6 +108,7 @@ class Metadata(BaseModel):
     client_name: Words | Literal[""] = ""
     client_uri: Page | Literal[""] = ""
     policy_uri: Page | Literal[""] = ""
+    tos_uri: Page | Literal[""] = ""
     contacts: Annotated[list[Address], Field(max_length=10)] = []
     token_endpoint_auth_method: Method = Field(default=None, validate_default=True)
     token_endpoint_auth_signing_alg: Alg | Literal["HS256"] | None = None

@@ -38,6 +38,8 @@ class Client(Base):
     """What the partner uses the data for, in a school's words."""
     policy_uri: Mapped[str]
     """The privacy notice."""
+    tos_uri: Mapped[str] = mapped_column(default="", server_default="")
+    """The terms of service, where the partner names them."""
     agreement_uri: Mapped[str]
     """The data sharing agreement …"""
     agreement_version: Mapped[str]

@@ -26,7 +26,7 @@ ISSUED: Final = (
 )  # fmt: skip
 """What only we say: it must not stand in a PUT (RFC 7592 §2.2)."""
 TOLD: Final = (
-    "client_name", "client_uri", "policy_uri", "contacts", "token_endpoint_auth_method",
+    "client_name", "client_uri", "policy_uri", "tos_uri", "contacts", "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg", "redirect_uris", "post_logout_redirect_uris", "initiate_login_uri",
     "backchannel_logout_uri", "jwks", "jwks_uri", "id_token_signed_response_alg", "userinfo_signed_response_alg",
     "request_object_signing_alg", "authorization_signed_response_alg", "introspection_signed_response_alg",

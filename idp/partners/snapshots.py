@@ -30,6 +30,7 @@ class Snapshot:
     client_uri: str
     purpose: str
     policy_uri: str
+    tos_uri: str
     agreement_uri: str
     agreement_version: str
     profile: str

@@ -40,6 +40,14 @@ def test_the_page_says_who_what_for_what_and_until_when(web, world, clock):
         assert jargon not in text
 
 
+def test_terms_of_service_are_linked_where_the_partner_names_them(web, another, world):
+    terms = "https://reports.example/terms"
+    partner = world.another(tos_uri=terms)
+
+    assert "terms of service" not in asked(web, world).text
+    assert page(asked(another(), world, partner)).find("a", href=terms).text.startswith("terms of service")
+
+
 def test_special_category_data_is_marked(web, world):
     found = page(asked(web, world))
     option = found.find(id="area-students.sen").find_parent(class_="option")

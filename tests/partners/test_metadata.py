@@ -49,7 +49,7 @@ def test_a_client_does_not_choose_its_own_profile():
 
 
 def test_unknown_members_are_ignored_as_the_specification_says():
-    asked = REDIRECT | {"request_uris": ["https://partner.example/ro#x"], "software_id": "x", "tos_uri": 5}
+    asked = REDIRECT | {"request_uris": ["https://partner.example/ro#x"], "software_id": 5}
     assert metadata.validated(asked) == metadata.validated(REDIRECT)
 
 

@@ -12,7 +12,7 @@ SCRIPTS = [
     "javascript.example:/x",
 ]  # fmt: skip
 SINGLE = [
-    "client_uri", "policy_uri", "agreement_uri", "initiate_login_uri", "backchannel_logout_uri", "jwks_uri",
+    "client_uri", "policy_uri", "tos_uri", "agreement_uri", "initiate_login_uri", "backchannel_logout_uri", "jwks_uri",
     "sector_identifier_uri",
 ]  # fmt: skip
 
