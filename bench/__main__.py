@@ -53,7 +53,7 @@ class Scale:
 
 
 WHOLE: Final = Scale(
-    rounds=7, calls=100, http_rounds=3, http_seconds=1.0, steady=2.5, crowd=4.0, schools=52_000, searches=300,
+    rounds=7, calls=100, http_rounds=3, http_seconds=1.0, steady=2.5, crowd=10.0, schools=52_000, searches=300,
     families=(10_000, 1_000_000), load=4.0, requests=10_000, starts=5,
 )  # fmt: skip
 QUICK: Final = Scale(

@@ -1,4 +1,4 @@
-"""A crowd at the sign-in page: 200 sign-ins at once, again every second, and what everybody else notices of it.
+"""A crowd at the sign-in page: 200 sign-ins at once, or again every second, and what other requests notice of it.
 
 Programs ask at a fixed rate, alone and beside the crowd, and how long each answer took is counted from the moment its
 request was due. A sign-in that finds no room is answered 503 with `Retry-After`; that is right, and counted.
@@ -19,9 +19,9 @@ CROWD: Final = 200
 RATES: Final = {"token: client_credentials": 60, "introspect": 60, "/healthz": 20}
 """Requests per second: far from what a worker can do, so that only the crowd makes a difference."""
 TIMES: Final = 3
-"""× their own p99 alone that programs may wait beside a crowd …"""
+"""× their own p99 alone that programs may wait while a crowd comes once …"""
 ALIVE: Final = 100
-"""… and milliseconds that `/healthz` may."""
+"""… and milliseconds that `/healthz` may, whatever comes."""
 TOLD: Final = 2000
 """Milliseconds within which a sign-in succeeds or is refused."""
 NORMAL: Final = 5.0
@@ -29,52 +29,50 @@ NORMAL: Final = 5.0
 
 
 def measure(url: str, kind: str, *, seconds: float) -> list[Figure]:
-    """All on one empty database, one worker: `seconds` alone, as many beside a crowd, as many `NORMAL` afterwards."""
+    """All on one empty database, one worker: `seconds` alone, with one crowd, with one a second, and afterwards."""
     place = Place(url)
     asked = {name: place.endpoints[name].make(1) for name in RATES if name in place.endpoints}
     asked["/healthz"] = [Asked("/healthz", [served.request("GET", "/healthz", place.port)], 200, "ok")]
     signing_in = [replace(each, busy=True) for each in place.endpoints["sign-in"].make(1)]
     place.let_go()
+    once = Load(place.port, signing_in, seconds, rate=CROWD, burst=CROWD, connections=CROWD, most=CROWD)
     with served.idp(url, place.port), ThreadPoolExecutor() as pool:
 
-        def ask() -> dict[str, Told]:
+        def programs() -> dict[str, Told]:
             loads = {name: Load(place.port, asked[name], seconds, rate=rate) for name, rate in RATES.items()}
             return dict(zip(loads, pool.map(load.run, loads.values()), strict=True))
 
-        def crowd() -> list[Told]:
-            until, came = time.monotonic() + seconds, []
-            while time.monotonic() < until:
-                began = time.monotonic()
-                came.append(load.run(Load(place.port, signing_in, seconds, most=CROWD, connections=CROWD)))
-                time.sleep(max(0.0, began + 1 - time.monotonic()))
-            return came
+        def beside(crowd: Load) -> tuple[dict[str, Told], Told]:
+            coming = pool.submit(load.run, crowd)
+            return programs(), coming.result()
 
-        ask()  # the first requests are slower in any case
-        alone = ask()
-        coming = pool.submit(crowd)
-        beside = ask()
-        came = coming.result()
+        programs()  # the first requests are slower in any case
+        alone = programs()
+        with_one, first = beside(once)
+        with_many, others = beside(replace(once, most=None))
         time.sleep(NORMAL)
-        return list(_figures(kind, alone, beside, ask(), came))
+        phases = {"while a crowd comes": with_one, "one each second": with_many, "5 s later": programs()}
+        return list(_figures(kind, alone, phases, [first, others]))
 
 
 def _figures(
-    kind: str, alone: dict[str, Told], beside: dict[str, Told], after: dict[str, Told], came: list[Told]
+    kind: str, alone: dict[str, Told], phases: dict[str, dict[str, Told]], crowds: list[Told]
 ) -> Iterator[Figure]:
+    goals = {"while a crowd comes": TIMES, "one each second": None, "5 s later": 2}
     for name, usual in alone.items():
-        subject, long = f"{name}, {kind}", usual.within(99)
-        yield Figure(subject, "p99 alone", long, "ms")
-        for when, told, goal in (("beside a crowd", beside[name], TIMES), ("5 s later", after[name], 2)):
-            now = told.within(99)
+        subject, usually = f"{name}, {kind}", usual.within(99)
+        yield Figure(subject, "p99 alone", usually, "ms")
+        for phase, told in phases.items():
+            now = told[name].within(99)
             if name == "/healthz":
-                yield Figure(subject, f"slowest, {when}", max(told.took) * 1000, "ms", ALIVE)
+                yield Figure(subject, f"slowest, {phase}", max(told[name].took) * 1000, "ms", ALIVE)
             else:
-                yield Figure(subject, f"p99 {when}", now / long, "×", goal, f"{now:.1f} ms")
-    subject, slowest = f"sign-in, {kind}", max(max(each.took) for each in came) * 1000
-    refused, all_of_them = sum(each.refused for each in came), sum(each.answers for each in came)
-    yield Figure(subject, "slowest, in or refused", slowest, "ms", TOLD)
+                yield Figure(subject, f"p99 {phase}", now / usually, "×", goals[phase], f"{now:.1f} ms")
+    subject = f"sign-in, {kind}"
+    yield Figure(subject, "slowest, in or refused", max(max(each.took) for each in crowds) * 1000, "ms", TOLD)
+    refused, all_of_them = sum(each.refused for each in crowds), sum(each.answers for each in crowds)
     yield Figure(subject, "refused", refused, "", note=f"of {all_of_them:,}")
-    everybody = [*came, *alone.values(), *beside.values(), *after.values()]
-    if wrong := sum(each.wrong for each in everybody):
-        example = next(each.example for each in everybody if each.example)
+    everything = [*crowds, *alone.values(), *(told for phase in phases.values() for told in phase.values())]
+    if wrong := sum(each.wrong for each in everything):
+        example = next(each.example for each in everything if each.example)
         yield Figure(subject, "wrong answers", wrong, "", 0, example)

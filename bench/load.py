@@ -55,6 +55,8 @@ class Load:
     seconds: float
     rate: float | None = None
     """Requests per second."""
+    burst: int = 1
+    """How many of them are due at the same moment."""
     most: int | None = None
     """Requests, after which it is enough."""
     connections: int | None = None
@@ -191,7 +193,7 @@ def due(load: Load, began: float, ended: Callable[[], bool]) -> Callable[[int, f
     def of(number: int, now: float) -> float | None:
         if ended() or (load.most is not None and number >= load.most):
             return None
-        moment = now if load.rate is None else began + number / load.rate
+        moment = now if load.rate is None else began + number // load.burst * load.burst / load.rate
         return moment if moment < began + load.seconds else None
 
     return of
