@@ -33,8 +33,8 @@ address were widened (`throttle.factor`), for the generator is one address.
 CROWD: Final = """\
 ## A crowd at the sign-in page
 
-Programs go on at 60 requests a second each, for ten seconds alone, ten in which 200 people sign in at once, and ten in \
-which 200 more do so every second. × is times their own p99 alone, in the same run.
+Programs go on at 60 requests a second each, for ten seconds alone, ten in which 200 people sign in at once, and ten \
+in which 200 more do so every second. × is times their own p99 alone, in the same run.
 """
 REGISTER: Final = """\
 ## The national register at full size
