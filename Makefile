@@ -70,6 +70,10 @@ matrix: $(DEV) ## Run the mirror of the OpenID conformance plans and write docs/
 fuzz: $(DEV) ## [MINUTES=10] Send every endpoint and parser what nobody should; what is found is told with its seed
 	@$(RUN) -m tests.fuzz.long $(or $(MINUTES),10)
 
+.PHONY: mutants
+mutants: $(DEV) ## M="idp.keys.*" [T="tests/keys tests/oidc/test_token.py"] Name changes of the code that no test notices, about a second each
+	@$(RUN) -m tests.mutants $(or $(M),$(error Say which modules: make mutants M="idp.keys.*")) $(if $(T),--tests $(T))
+
 .PHONY: install
 install: $(DEV) ## Make the environment for working on it, and nothing else
 
@@ -83,7 +87,7 @@ lock: $(DEV) ## Resolve the dependencies anew, pip itself included, into the thr
 
 .PHONY: clean
 clean: ## Remove the environment and every cache; data in var/ stays
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* htmlcov
+	@rm -rf $(VENV) mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* htmlcov
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment. What is installed for working on it is more than what the demo needs, so it serves both.
