@@ -27,6 +27,12 @@ def fold_email(address: str) -> str:
     return address.strip().translate(_LOWER)
 
 
+def masked_email(address: str) -> str:
+    """The address as it is shown where its holder has to be recognised, and not written to: `j…@oakhill.sch.uk`."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}…@{domain}"
+
+
 def fold_username(name: str) -> str:
     """The username as it is looked up: `312/4567`, ` 3124567 ` and `E 123 456` are what people type."""
     return re.sub(r"[\s/]", "", name).translate(_LOWER)

@@ -21,8 +21,9 @@ from idp.foundation.errors import Refusal
 from idp.foundation.scopes import Scope
 from idp.foundation.web import again, security
 from idp.foundation.web.forms import Form
-from idp.oidc import authorize, incoming, requests, server as protocol
+from idp.oidc import authorize, colleague, incoming, requests, server as protocol
 from idp.oidc.authorize import Step
+from idp.oidc.colleague import Colleague
 from idp.oidc.incoming import AUTHORIZE, Request
 from idp.onboarding import origin
 from idp.partners import registry
@@ -123,11 +124,19 @@ def ask() -> Response:
         return _for_a_viewer(request, person)
     if browser_request.method != "POST":  # a HEAD carries no token against forgery, and decides nothing
         return _page(request, person, Decision())
+    return _pressed(request, person)
+
+
+def _pressed(request: Request, person: Administrator) -> Response:
+    """What comes of the button that was pressed."""
+    client, asked, form = request.client.registered, authorize.wanted(request), Decision()
     if "deny" in browser_request.form:
-        authorise.refuse(request.client.registered, authorize.wanted(request), by=person)
+        authorise.refuse(client, asked, by=person)
         return _cancelled(request)
-    form = Decision()
-    if agree(request.client.registered, authorize.wanted(request), person, form) is None:
+    if colleague.BUTTON in browser_request.form:
+        other = Colleague()
+        return colleague.ask(client, other, by=person) or _page(request, person, form, other)
+    if agree(client, asked, person, form) is None:
         return _page(request, person, form)
     return redirect(requests.address(request), 303)
 
@@ -182,17 +191,22 @@ def agree(client: AnyClient, asked: frozenset[str], person: Administrator, form:
 
 def question_page(
     client: AnyClient, asked: frozenset[str], person: Administrator, form: Decision, *, back: str,
-    template: str = "oidc/consent.html", **more: object,
+    other: Colleague | None = None, template: str = "oidc/consent.html", **more: object,
 ) -> Response:  # fmt: skip
-    """What is asked for, with what was ticked; `back` is where to go on as somebody else."""
+    """What is asked for, with what was ticked; `back` is where to go on as another person, `other` whom else to ask."""
     question, before = question_of(client, asked, person), again.fields()
     ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
     if browser_request.method == "POST":
         ticked = _typed_ticks()
+    may_ask_colleague = other is not None and question.is_about_data and colleague.may_be_asked(client, person)
+    is_wrong = other is not None and bool(other.errors)
     page = render_template(
-        template, form=form, question=question, client=client, person=person, school=person.estab.school,
-        ticked=ticked, back=back, place=origin.of_client(client.id), **more,
+        template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
+        question=question, client=client, person=person, school=person.estab.school, ticked=ticked, back=back,
+        place=origin.of_client(client.id), typed_again=before is not None and not colleague.stays(before), **more,
     )  # fmt: skip
+    if other is not None and is_wrong:
+        return make_response(page, *other.status_and_headers)
     return make_response(page, 422 if form.errors else 200)
 
 
@@ -220,10 +234,10 @@ def question_of(client: AnyClient, asked: frozenset[str], person: Administrator)
     return Question(authorise.proposal(person.estab_id, client, asked), authorise.lasts_until(client))
 
 
-def _page(request: Request, person: Administrator, form: Decision) -> Response:
+def _page(request: Request, person: Administrator, form: Decision, other: Colleague | None = None) -> Response:
     security.let_forms_leave()
     asked, back = authorize.wanted(request), requests.address(request)
-    return question_page(request.client.registered, asked, person, form, back=back)
+    return question_page(request.client.registered, asked, person, form, back=back, other=other or Colleague())
 
 
 def _typed_ticks() -> frozenset[str]:

@@ -138,11 +138,12 @@ def _question(found: Asked, client: OAuthClient, here: SignedIn, code: str) -> R
         if agreed is not None:
             device_codes.approve(found, here, agreed)
             return redirect(_address(code), 303)
-    about = {"back": _address(code), "code": device_codes.shown(code)}
-    if agreed is not None:
-        shown = {"client": registered, "person": person, "school": person.estab.school}
-        return make_response(render_template("oidc/device_confirm.html", **shown, **about))
-    return consent.question_page(registered, found.scopes, person, form, template="oidc/device_consent.html", **about)
+    back, shown = _address(code), device_codes.shown(code)
+    if agreed is None:
+        template = "oidc/device_consent.html"
+        return consent.question_page(registered, found.scopes, person, form, template=template, back=back, code=shown)
+    about = {"client": registered, "person": person, "school": person.estab.school, "back": back, "code": shown}
+    return make_response(render_template("oidc/device_confirm.html", **about))
 
 
 def _ask_code(code: str | None, problem: str | None = None) -> Response:

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from idp.estabs import people
 from idp.estabs.models import Estab
 from idp.foundation import clock, crypto
 from idp.foundation.database import Base
@@ -182,8 +183,7 @@ class JoinRequest(Base):
     @property
     def masked_email(self) -> str:
         """The address as owners see it until they accept: `j…@oakhill.sch.uk`."""
-        local, _, domain = self.email.rpartition("@")
-        return f"{local[:1]}…@{domain}"
+        return people.masked_email(self.email)
 
     @property
     def is_with_operators(self) -> bool:

@@ -64,6 +64,36 @@ def test_without_scripts_it_is_said_so_that_it_stays_true(at_the_page):
     expect(admin.page.locator(".count")).to_have_text("You share 2 areas and those you tick.")
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_colleague_who_decides_is_written_to_from_the_page(at_the_page, letters, looks_right, scripts):
+    admin = at_the_page(java_script_enabled=scripts)
+    page = admin.page
+    page.get_by_role("checkbox", name="Attendance", exact=True).check()
+    page.get_by_text("Somebody else decides this").click()
+    field = page.get_by_label("Your colleague's work e-mail address")
+    field.fill("head")
+    field.press("Enter")  # the first button of the form would be the one that authorises
+    admin.is_told("Enter an e-mail address in the right form")
+    expect(field).to_be_visible()
+    if scripts:
+        looks_right(page, "consent-colleague-wrong")
+    field.fill("head@oakhill.sch.uk")
+    page.locator("#hand-over").click()
+
+    admin.reads("We have written to h…@oakhill.sch.uk")
+    admin.sees("Authorise sharing with Assembly")
+    assert page.get_by_role("checkbox", name="Attendance", exact=True).is_checked()
+    assert letters.all("decide_sharing")[-1].to == "head@oakhill.sch.uk"
+    page.reload()
+    page.get_by_role("checkbox", name="Attendance", exact=True).press("Enter")
+    admin.sees("Authorise sharing with Assembly")
+    assert page.get_by_role("checkbox", name="Attendance", exact=True).is_checked()
+    assert "has not been sent" not in page.locator("main").inner_text()
+    page.locator("#authority").check()
+    page.locator("#allow").click()
+    admin.sees(admin.school.name)
+
+
 @pytest.mark.parametrize("path", ["/sign-in", "/register", "/manage", None])
 def test_logo_sheet_and_footer_stand_on_the_same_edge(at_the_page, path, issuer):
     admin = at_the_page()

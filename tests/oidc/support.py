@@ -94,9 +94,8 @@ def press(web: FlaskClient, response: TestResponse, button: str, **typed: str | 
 
 
 def address(response: TestResponse) -> str:
-    """The path a response was the answer to."""
-    split = urlsplit(response.request.url)
-    return f"{split.path}?{split.query}" if split.query else split.path
+    """The path a response was the answer to, its query letter for letter."""
+    return response.request.full_path.rstrip("?")
 
 
 def follow(web: FlaskClient, response: TestResponse) -> TestResponse:

@@ -1,7 +1,6 @@
 """What a school is shown before it authorises sharing, and what comes of each answer."""
 
 from datetime import timedelta
-from urllib.parse import quote
 
 import pytest
 from sqlalchemy import select
@@ -177,13 +176,3 @@ def test_what_was_ticked_on_a_page_that_is_no_longer_ours_is_kept_and_no_other_s
     assert expired.status_code == (303 if kept else 400)
 
     assert page(web.get(address)).find(id="area-attendance").has_attr("checked") is kept
-
-
-def test_somebody_else_who_decides_is_led_to_where_the_service_begins(web, world):
-    asking = follow(web, sign_in(web, follow(web, web.get(world.partner.link())), world.username))
-    place = page(asking).find(id="somebody-else").find("a")["href"]
-    assert place.startswith("https://assembly.example/initiate?iss=")
-    letter = page(asking).find(id="write-to-colleague")["href"]
-    assert letter.startswith("mailto:?subject=Assembly%20asks")
-    assert quote(place, safe="/") in letter
-    assert world.school.split()[0] in letter

@@ -25,6 +25,7 @@ _COOKIE: Final = "typed"
 
 
 View = Callable[..., ResponseReturnValue]
+Fields = MultiDict[str, str]
 
 
 def form_of(page: str | Callable[[], str]) -> Callable[[View], View]:
@@ -40,12 +41,14 @@ def form_of(page: str | Callable[[], str]) -> Callable[[View], View]:
     return marked
 
 
-def keep() -> bool:
+def keep(instead: list[tuple[str, str]] | None = None) -> bool:
     """Keep what was typed into the form that this request is, for its page; whether nothing of it is lost.
 
-    It belongs to the person who was signed in here last, where this browser still shows who that was.
+    It belongs to the person who was signed in here last, where this browser still shows who that was. `instead` is
+    what to keep in the place of all that was typed.
     """
     typed = [(name, value) for name, value in request.form.items(multi=True) if name not in NEVER_KEPT]
+    typed = typed if instead is None else instead
     if not typed:
         return True
     _, owner = current_app.extensions["idp.last_here"]() or (None, None)
@@ -55,11 +58,11 @@ def keep() -> bool:
     return True
 
 
-def fields() -> MultiDict[str, str] | None:
+def fields() -> Fields | None:
     """What was typed into this page's form before, to be shown in it; None where there is nothing."""
     if "typed_again" not in g:
         g.typed_again = _typed() if request.method == "GET" and _may_be_kept() else None
-    found: MultiDict[str, str] | None = g.typed_again
+    found: Fields | None = g.typed_again
     return found
 
 
@@ -110,7 +113,7 @@ def _may_be_kept() -> bool:
     return bool(form_cookie.get(_COOKIE, 0) > clock.now().timestamp())
 
 
-def _typed() -> MultiDict[str, str] | None:
+def _typed() -> Fields | None:
     found = kept.get(_name(address()), browser=kept.known_browser())
     if found is None or found.owner not in {None, getattr(current_user, "id", None)}:
         return None  # somebody else has signed in at this browser

@@ -1,0 +1,95 @@
+"""The form "Somebody else decides this" on the page that asks a school: we write to the colleague who does.
+
+Only people of a verified school can send it. It decides nothing: the page stays as it was, ticks included.
+"""
+
+from datetime import timedelta
+from math import ceil
+from typing import Final
+
+from flask import flash, redirect, request
+from werkzeug import Response
+from wtforms import EmailField
+from wtforms.validators import InputRequired
+
+from idp.estabs import people
+from idp.estabs.models import Administrator
+from idp.foundation import clock
+from idp.foundation.web import again
+from idp.foundation.web.forms import visible
+from idp.onboarding import forms, origin
+from idp.partners.snapshots import AnyClient
+from idp.sharing import hand_over
+from idp.signin import guesses
+
+BUTTON: Final = "hand_over"
+"""The name of the button that sends the form, and of the one that is pressed by the Enter key."""
+MAX_AN_HOUR: Final = 5
+"""Mails of one person."""
+WINDOW: Final = timedelta(hours=1)
+STAYS: Final = "page_stays"
+"""A kept field: what is shown again is the page as it stood, not a form that was not sent."""
+
+
+class Colleague(forms.WithAddress):
+    """Whom to write to."""
+
+    email = EmailField(
+        "Your colleague's work e-mail address",
+        [InputRequired("Enter your colleague's e-mail address"), forms.email_address],
+    )
+    wait: int | None = None
+    """Seconds until one more mail may be sent, where there were too many."""
+
+    @property
+    def status_and_headers(self) -> tuple[int, dict[str, str]]:
+        """Of the page that shows what is wrong."""
+        return (429, {"Retry-After": str(self.wait)}) if self.wait else (422, {})
+
+
+def may_be_asked(client: AnyClient, by: Administrator) -> bool:
+    """Whether we write to a colleague of `by`: the school is verified, and the client has a place to begin at."""
+    place = origin.of_client(client.id)
+    return by.estab.is_verified and place is not None and bool(place.address)
+
+
+def ask(client: AnyClient, form: Colleague, *, by: Administrator) -> Response | None:
+    """Write to the colleague and go back to the page as it stood; None, with the reason in `form`, where we cannot.
+
+    The Enter key presses the form's first button, which is ours: in any other field than the address it sends nothing.
+    """
+    place = origin.of_client(client.id)
+    if place is None or not may_be_asked(client, by):
+        return _back()
+    if request.form[BUTTON] == "enter" and not visible(form.email.data):
+        return _back()
+    if not form.validate():
+        return None
+    back = _back()  # before anything is written: what is kept is kept in a transaction of its own
+    if not _may_send_one_more(form, by):
+        return None
+    address = forms.address_of(form.email.data)
+    hand_over.ask(client, address, begin=place.address, by=by)
+    flash(f"We have written to {people.masked_email(address)}. You have not decided anything.", "success")
+    return back
+
+
+def stays(fields: again.Fields | None) -> bool:
+    """Whether these kept fields are those of a page that only stays as it stood."""
+    return fields is not None and STAYS in fields
+
+
+def _back() -> Response:
+    """To the page as it stood."""
+    ticked = [("area", area) for area in request.form.getlist("area")]
+    again.keep([(STAYS, "yes"), *ticked])
+    return redirect(again.address(), 303)
+
+
+def _may_send_one_more(form: Colleague, by: Administrator) -> bool:
+    count, until = guesses.tally(guesses.key("hand-over", by.id), WINDOW)
+    if count <= MAX_AN_HOUR:
+        return True
+    form.wait = max(1, ceil((until - clock.now()).total_seconds()))
+    form.email.errors = ["You have asked several colleagues in the last hour. Please wait an hour, or speak to them."]
+    return False

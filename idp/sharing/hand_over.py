@@ -1,0 +1,22 @@
+"""Ask a colleague to decide about sharing: a mail of ours, with no text typed by the person who sends it."""
+
+from idp.audit import events, log
+from idp.estabs.models import Administrator
+from idp.outbox import post
+from idp.partners.snapshots import AnyClient
+
+
+def ask(client: AnyClient, address: str, *, begin: str, by: Administrator) -> None:
+    """Write to `address` that `by` thinks they decide about `client`, which they reach at `begin`.
+
+    Whether somebody with that address has an account is not looked up: the mail is the same either way. Raises
+    `ValueError` for a school that is not verified, whose people and name anybody may have typed.
+    """
+    estab = by.estab
+    if not estab.is_verified:
+        raise ValueError(f"{estab.id} is {estab.state}: our mails say nothing in its name")
+    log.record(events.SHARING_HANDED_OVER, by=by.id, estab=estab.id, client=client.id)
+    post.email(
+        "decide_sharing", to=address, estab=estab.id, client=client.id, person=by.name, school=estab.name,
+        client_name=client.client_name, partner_name=client.partner_name, link=begin,
+    )  # fmt: skip

@@ -1,0 +1,200 @@
+"""Asking a colleague to decide about sharing: the mail they get, and what the page and its answers give away."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from idp.audit import events
+from idp.audit.models import Entry
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import clock as clocks
+from idp.oidc import colleague
+from idp.sharing.models import Authorisation, Decision
+from idp.signin.models import BrowserSession
+from tests import factories
+from tests.oidc.devices import GRANTS, Device, enter
+from tests.oidc.support import address, follow, page, press, sign_in
+from tests.oidc.test_consent import asked
+
+SOMEBODY = "head@oakhill.sch.uk"
+
+
+@pytest.fixture
+def asking(web, world):
+    """The page on which Jo Bloggs is asked."""
+    return asked(web, world)
+
+
+def hand_over(web, response, to=SOMEBODY, **typed):
+    return press(web, response, "hand-over", email=to, **typed)
+
+
+def messages(response):
+    return " ".join(" ".join(each.get_text(" ").split()) for each in page(response).select(".message"))
+
+
+def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, world, asking, outbox):
+    response = hand_over(web, asking)
+
+    assert response.status_code == 303
+    assert response.location == address(asking)
+    assert "We have written to h…@oakhill.sch.uk" in messages(follow(web, response))
+    letter = outbox.last("decide_sharing")
+    assert letter.to == SOMEBODY
+    for words in ("Jo Bloggs", world.school, "Assembly"):
+        assert words in letter.text
+    assert letter.links == ["https://assembly.example/initiate?iss=http%3A%2F%2Flocalhost%3A5000"]
+
+
+def test_what_was_ticked_stays_and_nothing_is_decided(web, world, asking):
+    shown = follow(web, hand_over(web, asking, area=["attendance"]))
+
+    assert page(shown).find(id="area-attendance").has_attr("checked")
+    assert not page(shown).find(id="area-students.sen").has_attr("checked")
+    assert not page(shown).find(id="email").get("value")
+    assert "has not been sent yet" not in shown.text
+    with world.work() as session:
+        assert session.scalar(select(func.count()).select_from(Authorisation)) == 0
+        assert session.scalar(select(func.count()).select_from(Decision)) == 0
+    assert press(web, shown, "deny").status_code == 303
+
+
+def test_a_tick_taken_away_stays_away(web, world, asking, clock):
+    follow(web, press(web, asking, "allow", authority="y", area=["attendance"]))
+    clock.move(timedelta(minutes=1))
+    again = follow(web, web.get(world.partner.link(scope="openid school students attendance", prompt="consent")))
+    assert page(again).find(id="area-attendance").has_attr("checked")
+
+    shown = follow(web, hand_over(web, again, area=None))
+    assert not page(shown).find(id="area-attendance").has_attr("checked")
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("", "Enter your colleague's e-mail address"),
+        ("head at oakhill", "Enter an e-mail address in the right form"),
+        ("a@b.example, c@d.example", "Enter an e-mail address in the right form"),
+        ("head@gmial.com", "Did you mean head@gmail.com?"),
+    ],
+)
+def test_a_wrong_address_is_explained_and_nothing_is_lost(web, asking, outbox, typed, says):
+    shown = hand_over(web, asking, typed, area=["attendance"], authority="y")
+
+    assert shown.status_code == 422
+    assert says in page(shown).find(class_="error-summary").text
+    assert page(shown).find("title").text.startswith("Error: ")
+    found = page(shown).find(id="somebody-else")
+    assert found.has_attr("open")
+    assert found.find(id="email")["value"] == typed
+    assert page(shown).find(id="area-attendance").has_attr("checked")
+    assert page(shown).find(id="authority").has_attr("checked")
+    assert outbox.all("decide_sharing") == []
+
+
+def test_an_address_that_looks_like_a_slip_is_taken_the_second_time(web, asking, outbox):
+    shown = hand_over(web, asking, "head@gmial.com")
+    assert hand_over(web, shown, "head@gmial.com").status_code == 303
+    assert outbox.last("decide_sharing").to == "head@gmial.com"
+
+
+def test_enter_in_the_field_writes_and_enter_elsewhere_does_nothing(web, asking, outbox):
+    first = page(asking).find(id="allow").find_parent("form").find("button")
+    assert first["name"] == "hand_over"
+    assert first["tabindex"] == "-1"
+    data = {each["name"]: each.get("value", "") for each in page(asking).select("input[type=hidden]")}
+    data[first["name"]] = first["value"]
+
+    nothing = web.post(address(asking), data=data | {"email": "", "area": ["attendance"]})
+    assert nothing.status_code == 303
+    shown = follow(web, nothing)
+    assert page(shown).find(id="area-attendance").has_attr("checked")
+    assert messages(shown) == ""
+    assert outbox.all("decide_sharing") == []
+
+    assert web.post(address(asking), data=data | {"email": SOMEBODY}).status_code == 303
+    assert outbox.last("decide_sharing").to == SOMEBODY
+
+
+def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, outbox):
+    world.change(Estab, world.estab, state="unverified")
+    asking = asked(web, world)
+    found = page(asking).find(id="somebody-else")
+    assert "ask your colleague to start from Assembly" in " ".join(found.text.split())
+    assert found.find("input") is None
+    assert found.find("button") is None
+
+    token = page(asking).find("input", {"name": "csrf_token"})["value"]
+    forged = web.post(address(asking), data={"csrf_token": token, "hand_over": "yes", "email": SOMEBODY})
+    assert forged.status_code == 303
+    assert outbox.all("decide_sharing") == []
+
+
+def test_a_viewer_writes_to_no_colleague(web, world, outbox):
+    with world.work() as session:
+        factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
+    asking = asked(web, world, username="viewer")
+    token = page(asking).find("input", {"name": "csrf_token"})["value"]
+    web.post(address(asking), data={"csrf_token": token, "hand_over": "yes", "email": SOMEBODY})
+    assert outbox.all("decide_sharing") == []
+
+
+def test_a_few_an_hour_and_the_next_hour_again(web, asking, outbox, clock):
+    for number in range(colleague.MAX_AN_HOUR):
+        asking = follow(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
+    refused = hand_over(web, asking, area=["attendance"])
+
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 0
+    assert "You have asked several colleagues" in page(refused).find(class_="error-summary").text
+    assert page(refused).find(id="area-attendance").has_attr("checked")
+    assert len(outbox.all("decide_sharing")) == colleague.MAX_AN_HOUR
+
+
+def test_two_people_are_counted_apart(web, another, world, asking, outbox):
+    for number in range(colleague.MAX_AN_HOUR):
+        asking = follow(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
+    with world.work() as session:
+        factories.an_administrator(session.get_one(Estab, world.estab), username="second", role="admin")
+    browser = another()
+    assert hand_over(browser, asked(browser, world, username="second")).status_code == 303
+
+
+def test_the_answer_is_the_same_for_a_colleague_who_has_an_account(web, world, asking, outbox):
+    with world.work() as session:
+        known = session.get_one(Administrator, world.person).email
+    answers = []
+    for to in (known, f"un{known}"):
+        response = hand_over(web, asking, to)
+        answers.append((response.status_code, response.location, len(response.data)))
+    assert answers[0] == answers[1]
+    known_letter, unknown_letter = outbox.all("decide_sharing")
+    assert (known_letter.subject, known_letter.text) == (unknown_letter.subject, unknown_letter.text)
+
+
+def test_it_is_recorded_without_the_address(web, world, asking):
+    hand_over(web, asking)
+    with world.work() as session:
+        entry = session.scalars(select(Entry).where(Entry.event == events.SHARING_HANDED_OVER)).one()
+        assert (entry.actor, entry.estab, entry.client) == (world.person, world.estab, world.partner.id)
+        assert SOMEBODY not in repr(vars(entry))
+
+
+def test_the_address_typed_while_signed_out_is_there_again_and_nothing_was_sent(web, asking, outbox, world):
+    with world.work() as session:
+        session.execute(update(BrowserSession).values(ended_at=clocks.now()))
+    shown = follow(web, sign_in(web, follow(web, hand_over(web, asking)), world.username))
+    assert outbox.all("decide_sharing") == []
+    assert page(shown).find(id="somebody-else").has_attr("open")
+    assert page(shown).find(id="email")["value"] == SOMEBODY
+    assert "has not been sent yet" in shown.text
+
+
+def test_a_device_is_connected_by_the_colleague_with_a_code_of_its_own(another, web, world, outbox):
+    device = Device(another(), world.another(grant_types=GRANTS))
+    device.asks()
+    asking = enter(web, device.codes["user_code"], world.username)
+    found = page(asking).find(id="somebody-else")
+    assert "with a new code from it" in " ".join(found.text.split())
+    assert found.find("input") is None
