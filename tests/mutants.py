@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 MUTANT = re.compile(r"\.x[_ǁ].*$")
 """The part of a mutant's name behind its module's."""
 SELECTIONS = {"estabs": ["tests/estabs", "tests/signin"]}
-"""The tests of a package, where they are not `tests/<package>` alone."""
+"""The tests of a package, where they are not `tests/<package>`; what it records is looked at in `RECORDED` besides."""
+RECORDED = "tests/audit/test_acts.py"
 
 
 def modules(pattern: str) -> list[Path]:
@@ -51,9 +52,8 @@ def main(patterns: list[str], tests: list[str]) -> int:
         "mutants", ignore_errors=True
     )  # what is left of another selection of tests would be taken for this one's
     config().only_mutate = [str(path) for path in files]
-    config().pytest_add_cli_args_test_selection = tests or [
-        each for package in packages for each in SELECTIONS.get(package, [f"tests/{package}"])
-    ]
+    of_packages = [each for package in packages for each in SELECTIONS.get(package, [f"tests/{package}"])]
+    config().pytest_add_cli_args_test_selection = tests or [*of_packages, RECORDED]
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # databases that wait for no disk are quicker
     with tempfile.TemporaryDirectory(prefix="idp-mutants-", dir=memory) as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder

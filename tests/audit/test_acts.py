@@ -1,0 +1,324 @@
+"""What an act leaves in the audit log: who did it, at which school and client, to what, and what it was.
+
+A verb that records the wrong person, or forgets the school, works as well as before; only a reader of the log would
+notice, years later.
+"""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit import events
+from idp.audit.models import Details, Entry
+from idp.estabs import accounts, credentials, people
+from idp.foundation.database import session
+from idp.keys import ring
+from idp.onboarding import collect, handover, join, register, rejected, review, verify
+from idp.onboarding.models import JoinRequest
+from idp.partners import initial_tokens, registry, self_registration
+from idp.partners.models import InitialAccessToken
+from idp.sharing import authorise, mis
+from idp.signin import mobile, operators, password
+from tests.conftest import MONDAY
+from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
+from tests.oidc.registering import METADATA
+from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made
+from tests.partners.manifests import a_manifest
+
+
+def recorded(event):
+    """The entries of an event, oldest first: by, estab, client, subject, facts, details."""
+    session().flush()
+    said = select(Entry, Details.said).outerjoin(Details, Details.entry_id == Entry.id).where(Entry.event == event)
+    return [
+        (entry.actor, entry.estab, entry.client, entry.subject, entry.facts, details)
+        for entry, details in session().execute(said.order_by(Entry.id))
+    ]
+
+
+# Estabs
+
+
+def test_a_school_is_registered_by_its_owner(work):
+    with work():
+        school = a_school()
+        estab, owner = accounts.register(school, name="Jo", email="jo@oakhill.example", mobile="+447700900123")
+
+        assert recorded(events.ESTAB_REGISTERED) == [
+            (owner.id, estab.id, None, owner.id, {"school": school.id}, None)
+        ]  # fmt: skip
+        assert recorded(events.PERSON_ADDED) == [(owner.id, estab.id, None, owner.id, {"role": "owner"}, None)]
+
+
+@pytest.mark.parametrize(("reason", "details"), [("Telephoned.", {"reason": "Telephoned."}), ("", None)])
+def test_a_change_of_state_says_what_it_was_before_and_why(work, reason, details):
+    with work():
+        estab = an_estab(state="unverified")
+        accounts.change_state(estab, "verified", by="op_sam", reason=reason)
+
+        facts = {"before": "unverified", "state": "verified"}
+        assert recorded(events.ESTAB_STATE_CHANGED) == [("op_sam", estab.id, None, estab.id, facts, details)]
+
+
+def test_a_password_is_set_by_somebody_for_somebody(work):
+    with work():
+        person = an_administrator()
+        credentials.set_hash(person, "a hash", by="op_sam")
+
+        assert recorded(events.PASSWORD_SET) == [("op_sam", person.estab_id, None, person.id, {}, None)]
+
+
+def test_a_rejected_account_is_reduced_by_the_system(work, clock):
+    with work():
+        estab = an_administrator(an_estab(state="rejected")).estab
+        rejected.reduce(MONDAY + timedelta(days=1))
+
+        assert recorded(events.ESTAB_REDUCED) == [("system", estab.id, None, estab.id, {"count": 1}, None)]
+
+
+# Partners
+
+
+def test_partners_are_added_and_switched_by_an_operator(work):
+    with work():
+        added = registry.add_partner("Assembly", website="https://a.example", contact_email="d@a.example", by="op_sam")
+        for on in (False, True, True):
+            registry.switch_partner("Assembly", on=on, by="op_sam")
+
+        for event in (events.PARTNER_ADDED, events.PARTNER_DISABLED, events.PARTNER_ENABLED):
+            assert recorded(event) == [("op_sam", None, None, added.id, {}, None)]
+
+
+def test_the_life_of_a_client_is_recorded_under_its_id(work, clock):
+    with work():
+        a_partner(name="Assembly")
+        client, _ = registry.register(a_manifest(), by="op_sam")
+        registry.change(a_manifest(client_id=client.id, client_name="Assembly Two"), by="op_al")
+        registry.rotate_secret(client.id, overlap=timedelta(hours=1), by="op_sam")
+        registry.disable(client.id, by="op_al")
+        registry.enable(client.id, by="op_sam")
+
+        scopes = sorted(client.scopes)
+        until = (MONDAY + timedelta(hours=1)).isoformat()
+        for event, by, facts in (
+            (events.CLIENT_REGISTERED, "op_sam", {"scopes": scopes}),
+            (events.CLIENT_CHANGED, "op_al", {"fields": ["client_name"]}),
+            (events.CLIENT_SECRET_ROTATED, "op_sam", {"old_until": until}),
+            (events.CLIENT_DISABLED, "op_al", {}),
+            (events.CLIENT_ENABLED, "op_sam", {}),
+        ):
+            assert recorded(event) == [(by, None, client.id, client.id, facts, None)]
+
+
+def test_what_a_partner_registers_itself_is_recorded_under_its_token(work, clock):
+    with work():
+        partner = a_partner()
+        limits = {"scopes": {"required": ["openid"], "optional": ["email"], "client": ["schools.list"]}, "most": 3}
+        token, secret = initial_tokens.issue(partner.name, limits, lasts=timedelta(days=1), by="op_sam")
+    with work():
+        client = self_registration.register(initial_tokens.presented(secret), METADATA).client
+    with work() as database:
+        token = database.get_one(InitialAccessToken, token.id)
+        self_registration.remove(self_registration.Held(client.id, initial_tokens.policy(token)))
+        initial_tokens.revoke(token.id, by="op_al")
+
+        facts = {
+            "partner": partner.id, "most": 3, "until": (MONDAY + timedelta(days=1)).isoformat(),
+            "scopes": ["email", "openid", "schools.list"],
+        }  # fmt: skip
+        assert recorded(events.INITIAL_TOKEN_ISSUED) == [("op_sam", None, None, token.id, facts, None)]
+        assert recorded(events.CLIENT_REGISTERED) == [
+            (token.id, None, client.id, client.id, {"scopes": ["email", "openid"]}, None)
+        ]  # fmt: skip
+        assert recorded(events.CLIENT_DELETED) == [(client.id, None, client.id, client.id, {}, None)]
+        assert recorded(events.INITIAL_TOKEN_REVOKED) == [("op_al", None, None, token.id, {}, None)]
+
+
+# Keys
+
+
+def test_a_key_is_recorded_with_its_kind_and_when_it_signs(work, clock):
+    with work():
+        kid = ring.rotate("ES256", by="op_sam")
+        clock.move(timedelta(minutes=1))
+        again = ring.rotate("ES256", by="op_al", at_once=True)
+        ring.retire(kid, by="op_sam")
+
+        first, second = ({"alg": "ES256", "signs_from": at.isoformat()} for at in (MONDAY, clock.now()))
+        assert recorded(events.KEY_ROTATED) == [
+            ("op_sam", None, None, kid, first, None), ("op_al", None, None, again, second, None),
+        ]  # fmt: skip
+        assert recorded(events.KEY_RETIRED) == [("op_sam", None, None, kid, {"alg": "ES256"}, None)]
+
+
+# Registering and joining
+
+
+def test_a_stranger_registers_until_the_account_is_theirs(work, clock, outbox):
+    with work():
+        school = a_school()
+        registration = register.begin(school, details(), browser=OURS, return_to=None)
+        clock.move(timedelta(minutes=2))
+        register.change_address(registration, "jo@oakhill.example")
+        known = registration.id
+    secret = outbox.last("verify_email").links[0].rpartition("/")[2]
+    with work():
+        verify.accept_proof(secret, OURS)
+        registration = register.known_here(known, OURS)
+        register.complete(registration, details(email="jo@oakhill.example"), made(), browser=OURS)
+        collect.replace(registration, OURS, made())
+        owner = register.owner(registration)
+
+        stranger = ("stranger", None, None, known)
+        assert recorded(events.REGISTRATION_BEGUN) == [(*stranger, {"school": school.id}, None)]
+        assert recorded(events.REGISTRATION_ADDRESS_CHANGED) == [(*stranger, {}, None)]
+        assert recorded(events.EMAIL_VERIFIED) == [(*stranger, {}, None)]
+        assert recorded(events.REGISTRATION_COMPLETED) == [
+            (owner.id, None, None, known, {"outcome": "registered"}, None)
+        ]  # fmt: skip
+        assert recorded(events.CREDENTIALS_REPLACED) == [(owner.id, owner.estab_id, None, owner.id, {}, None)]
+
+
+def test_a_registration_that_goes_on_in_the_browser_that_began_it_says_so(work, outbox):
+    with work():
+        known = a_registration().id
+    secret = outbox.last("verify_email").links[0].rpartition("/")[2]
+    with work():
+        registration = verify.accept_proof(secret, OTHERS)
+        handover.enter(registration, OURS, handover.code(registration))
+
+        assert recorded(events.REGISTRATION_HANDED_OVER) == [("stranger", None, None, known, {}, None)]
+
+
+def test_a_registration_that_is_disowned_says_so(work, outbox):
+    with work():
+        known = a_registration().id
+    secret = outbox.last("verify_email").links[0].rpartition("/")[2]
+    with work():
+        verify.disown(secret)
+
+        assert recorded(events.REGISTRATION_DISOWNED) == [("stranger", None, None, known, {}, None)]
+
+
+def test_a_request_to_join_names_the_school_the_owner_and_the_new_person(work, clock):
+    with work():
+        owner = an_administrator(email="owner@oakhill.example")
+        estab = owner.estab
+        registration = a_registration(estab.school, email="sam@oakhill.example")
+        completed(registration)
+        other = a_registration(estab.school, email="al@oakhill.example")
+        completed(other)
+        first, second = session().scalars(select(JoinRequest).order_by(JoinRequest.email.desc()))
+        person = join.approve(first, "viewer", by=owner)
+        join.decline(second, by=owner)
+
+        assert recorded(events.JOIN_REQUESTED) == [
+            ("stranger", estab.id, None, first.id, {"registration": registration.id}, None),
+            ("stranger", estab.id, None, second.id, {"registration": other.id}, None),
+        ]
+        facts = {"person": person.id, "role": "viewer"}
+        assert recorded(events.JOIN_APPROVED) == [(owner.id, estab.id, None, first.id, facts, None)]
+        assert recorded(events.JOIN_DECLINED) == [(owner.id, estab.id, None, second.id, {}, None)]
+
+
+def test_what_operators_do_about_a_new_school_is_recorded_at_the_school(work, clock):
+    with work():
+        good, bad = (an_administrator(an_estab(state="unverified")).estab for _ in range(2))
+        for estab in (good, bad):
+            review.open_for(estab)
+        review.note(good.estab_id, "Rang, no answer.", by="op_sam")
+        review.verify(good.estab_id, by="op_sam")
+        review.reject(bad.estab_id, "No such person.", by="op_al")
+
+        for event, by, estab in (
+            (events.REVIEW_NOTED, "op_sam", good),
+            (events.ESTAB_VERIFIED, "op_sam", good), (events.ESTAB_REJECTED, "op_al", bad),
+        ):  # fmt: skip
+            assert recorded(event) == [(by, estab.id, None, estab.id, {}, None)]
+
+
+def test_a_question_to_a_new_school_is_recorded_and_kept_as_a_note(work):
+    with work():
+        estab = an_administrator(an_estab(state="unverified")).estab
+        review.open_for(estab)
+        review.ask(estab.estab_id, "Who are you?", by="op_al")
+
+        for event in (events.REVIEW_NOTED, events.REVIEW_ASKED):
+            assert recorded(event) == [("op_al", estab.id, None, estab.id, {}, None)]
+
+
+# Sharing
+
+
+def test_each_decision_about_sharing_names_person_school_client_and_agreement(work, clock):
+    with work():
+        client, by = a_client(), an_administrator()
+        until = authorise.lasts_until(client)
+        required = frozenset(client.required_scopes)
+        authorise.refuse(client, required, by=by)
+        given = authorise.give(client, required, by=by, agreement="7", until=until, offered=client.scopes)
+        authorise.pause(by.estab_id, client.id, by=by)
+        authorise.resume(by.estab_id, client.id, by=by)
+        changed = authorise.change(by.estab_id, client.id, required | {"attendance"}, by=by)
+        authorise.withdraw(by.estab_id, client.id, by=by)
+
+        asked = {"scopes": sorted(required)}
+        assert recorded(events.SHARING_REFUSED) == [(by.id, by.estab_id, client.id, None, asked, None)]
+        for event, agreed, scopes in (
+            (events.SHARING_GIVEN, given, required), (events.SHARING_PAUSED, given, required),
+            (events.SHARING_RESUMED, given, required), (events.SHARING_CHANGED, changed, required | {"attendance"}),
+            (events.SHARING_WITHDRAWN, changed, required | {"attendance"}),
+        ):  # fmt: skip
+            facts = {"line": given.line, "scopes": sorted(scopes), "agreement": "7", "until": until.isoformat()}
+            assert recorded(event) == [(by.id, by.estab_id, client.id, agreed.id, facts, None)]
+
+
+def test_the_system_of_a_school_is_recorded_once_with_who_said_it(work):
+    with work():
+        by = an_administrator(an_estab(mis=None))
+        for _ in range(2):
+            mis.tell("sims", by=by)
+
+        facts = {"mis": "sims", "before": None}
+        assert recorded(events.ESTAB_MIS_TOLD) == [(by.id, by.estab_id, None, by.estab_id, facts, None)]
+
+
+# Signing in
+
+
+def test_a_wrong_password_and_the_lock_after_ten_are_recorded_at_the_account(work, clock):
+    with work():
+        person = an_administrator()
+        known, estab_id, name = person.id, person.estab_id, person.username
+    for _ in range(10):
+        with work(), pytest.raises(password.WrongPassword):
+            password.check(name, "wrong", device=None)
+
+    with work():
+        assert recorded(events.SIGN_IN_FAILED) == [("stranger", estab_id, None, known, {}, None)] * 10
+        assert recorded(events.ACCOUNT_LOCKED) == [("system", estab_id, None, known, {}, None)]
+
+
+def test_an_operator_is_added_and_disabled_by_another(work):
+    with work():
+        operator, _ = operators.add("Sam", "sam@idaas.example", by="op_al")
+        operators.disable("sam@idaas.example", by="op_al")
+
+        said = {"name": "Sam", "email": "sam@idaas.example"}
+        assert recorded(events.OPERATOR_ADDED) == [("op_al", None, None, operator.id, {}, said)]
+        assert recorded(events.OPERATOR_DISABLED) == [("op_al", None, None, operator.id, {}, None)]
+
+
+def test_a_mobile_number_is_confirmed_by_the_person(work, outbox, clock):
+    with work():
+        person = an_administrator()
+        mobile.send(person)
+        session().flush()
+        known = person.id
+    code = outbox.last("mobile_code").code
+    with work():
+        person = people.get(known)
+        mobile.confirm(person, code)
+
+        assert recorded(events.MOBILE_CONFIRMED) == [(known, person.estab_id, None, known, {}, None)]
