@@ -39,6 +39,49 @@ def test_the_whole_journey_works_without_scripts(an_admin, plainly, partner, ope
     admin.sees(admin.school.name)
 
 
+def test_the_code_of_the_other_browser_is_entered_without_scripts_in_either(an_admin, plainly, partner):
+    admin = an_admin(page=plainly())
+    admin.starts_at(partner)
+    admin.follows("Register your school")
+    admin.chooses_directly()
+    admin.gives_details()
+    elsewhere = admin.at(plainly())
+    first = elsewhere.proves_it_elsewhere()
+    expect(elsewhere.page.get_by_role("button", name="Copy")).to_have_count(0)
+
+    admin.follows("I have opened the link: carry on")
+    wrong = f"{(int(first.replace(' ', '')) + 1) % 1_000_000:06}"
+    admin.enters_code(wrong)
+    admin.is_told("That is not the code on the other page")
+    expect(admin.page.locator("#code")).to_have_value(wrong)
+    admin.enters_code(first)
+    admin.sees("Sign up")
+    elsewhere.page.reload()
+    elsewhere.sees("Carry on in the other browser")
+    admin.signs_up()
+    admin.follows("Continue to Assembly")
+    admin.sees("Authorise sharing with Assembly")
+
+
+def test_a_new_code_is_shown_and_the_other_browser_goes_on_without_scripts(an_admin, plainly):
+    admin = an_admin(page=plainly())
+    admin.goes_to("/register")
+    admin.chooses_directly()
+    admin.gives_details()
+    elsewhere = admin.at(plainly())
+    elsewhere.proves_it_elsewhere()
+    admin.follows("I have opened the link: carry on")
+    for _ in range(5):
+        admin.enters_code("000000")
+        admin.is_told("code")
+
+    elsewhere.page.reload()
+    elsewhere.presses("Show a new code")
+    elsewhere.sees("Where do you want to carry on?")
+    admin.enters_code(elsewhere.page.locator("#code").inner_text())
+    admin.sees("Sign up")
+
+
 def test_signing_up_twice_without_scripts_registers_once_and_still_leads_on(an_admin, plainly):
     """The second click of two, when nothing holds it back."""
     admin = an_admin(page=plainly())

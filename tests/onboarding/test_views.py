@@ -1,5 +1,6 @@
 """The pages of registering a school, from the details to the credentials."""
 
+import re
 from datetime import timedelta
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -9,7 +10,7 @@ from idp.estabs.models import Administrator, Estab
 from idp.foundation import runtime
 from idp.foundation.settings import load
 from idp.onboarding.models import Registration
-from tests.factories import a_client, a_partner, a_school
+from tests.factories import PASSWORD, a_client, a_partner, a_school, an_administrator
 
 ISSUER = load().server.issuer
 JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
@@ -168,6 +169,30 @@ def test_a_lost_answer_can_be_made_good_for_a_while(office, school, outbox, cloc
 def the_one(work):
     with work() as database:
         return database.query(Registration).one()
+
+
+def test_done_knows_who_is_signed_in(office, school, outbox, work):
+    registers(office, school, outbox)
+    done = re.sub(r"/[^/]*$", "/done", office.page.path)
+
+    page = office.opens(done)
+    assert "You are signed in, so you can go straight on" in page.text
+    assert page.soup.find(id="next-steps")["href"] == "/register/next-steps"
+    assert page.soup.find(id="sign-in") is None
+
+    office.opens("/sign-out")
+    office.presses("Sign out")
+    page = office.opens(done)
+    assert "You are signed in" not in page.text
+    assert page.link("sign-in").startswith("/sign-in")
+
+    with work():
+        colleague = an_administrator().username
+    office.opens("/sign-in")
+    office.presses("sign-in", username=colleague, password=PASSWORD)
+    page = office.opens(done)
+    assert "You are signed in" not in page.text, "another school's account is signed in here"
+    assert page.link("sign-in").startswith("/sign-in")
 
 
 def test_the_browser_that_began_goes_straight_on_to_the_partner(office, school, outbox, pending):
