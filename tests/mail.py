@@ -20,6 +20,7 @@ class Letter:
     to: str
     subject: str
     text: str
+    html: str = ""
 
     @property
     def links(self) -> list[str]:
@@ -46,7 +47,7 @@ class Outbox:
             for row in rows:
                 if row.sealed is not None and name in {None, row.name}:
                     opened = post.opened(row)
-                    found.append(Letter(row.name, row.recipient or "", opened.subject, opened.text))
+                    found.append(Letter(row.name, row.recipient or "", opened.subject, opened.text, opened.html))
         return found
 
     def last(self, name: str) -> Letter:

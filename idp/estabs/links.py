@@ -73,7 +73,7 @@ def welcome_again(secret: str) -> None:
         return
     post.email(
         "welcome_link", to=person.email, expires=clock.now() + WELCOME_LIFETIME, estab=person.estab_id,
-        name=person.name, school=person.estab.name, link=welcome(person), days=WELCOME_LIFETIME.days,
+        name=person.name_in_mails, school=person.estab.name, link=welcome(person), days=WELCOME_LIFETIME.days,
     )  # fmt: skip
 
 

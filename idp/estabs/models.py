@@ -85,6 +85,11 @@ class Administrator(Base):
     estab: Mapped[Estab] = relationship(lazy="joined")
 
     @property
+    def name_in_mails(self) -> str | None:
+        """Their name, once the school is verified; until then it may be a stranger's message, which no mail carries."""
+        return self.name if self.estab.is_verified else None
+
+    @property
     def may_authorise(self) -> bool:
         """Owners and admins decide; viewers look."""
         return self.removed_at is None and self.role in {"owner", "admin"} and self.estab.may_act

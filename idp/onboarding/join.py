@@ -118,7 +118,7 @@ def approve(asked: JoinRequest, role: str, *, by: Administrator | str) -> Admini
     log.record(events.JOIN_APPROVED, by=_actor(by), estab=asked.estab_id, subject=asked.id, person=person.id, role=role)
     post.email(
         "join_approved", to=person.email, expires=clock.now() + links.WELCOME_LIFETIME, estab=asked.estab_id,
-        name=person.name, school=asked.estab.name, username=person.username, link=links.welcome(person),
+        name=person.name_in_mails, school=asked.estab.name, username=person.username, link=links.welcome(person),
         days=links.WELCOME_LIFETIME.days,
     )  # fmt: skip
     return person
@@ -130,7 +130,7 @@ def decline(asked: JoinRequest, *, by: Administrator | str) -> None:
     log.record(events.JOIN_DECLINED, by=_actor(by), estab=asked.estab_id, subject=asked.id)
     if was_declined:
         return
-    post.email("join_declined", to=asked.email, estab=asked.estab_id, name=asked.name, school=asked.estab.name)
+    post.email("join_declined", to=asked.email, estab=asked.estab_id, school=asked.estab.name)
 
 
 def _is_member(estab: Estab, folded: str) -> bool:
@@ -160,8 +160,8 @@ def _write(estab: Estab, registration: Registration) -> None:
     log.record(events.JOIN_REQUESTED, by="stranger", estab=estab.id, subject=asked.id, registration=registration.id)
     for owner in owners:
         post.email(
-            "join_request", to=owner.email, expires=answer_by, estab=estab.id, name=owner.name, school=estab.name,
-            who=asked.name, address=asked.masked_email, answer_by=due.in_words(answer_by),
+            "join_request", to=owner.email, expires=answer_by, estab=estab.id, name=owner.name_in_mails,
+            school=estab.name, who=asked.name, address=asked.masked_email, answer_by=due.in_words(answer_by),
             link=runtime.url(f"/join/{asked.id}"),
         )  # fmt: skip
 

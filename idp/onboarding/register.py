@@ -259,7 +259,7 @@ def _register(registration: Registration, made: collect.Made) -> Administrator:
     collect.issue(registration, owner, made)
     opened = review.open_for(estab)
     post.email(
-        "school_registered", to=owner.email, estab=estab.id, name=owner.name, school=estab.name,
+        "school_registered", to=owner.email, estab=estab.id, name=owner.name_in_mails, school=estab.name,
         estab_id=estab.estab_id, due=due.in_words(opened.due_at), link=runtime.url("/"),
     )  # fmt: skip
     return owner

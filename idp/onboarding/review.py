@@ -184,6 +184,6 @@ def _said(text: str) -> str:
 def _tell(review: Review, template: str, **context: Any) -> None:
     for owner in people.owners(review.estab_id):
         post.email(
-            template, to=owner.email, estab=review.estab_id, name=owner.name, school=review.estab.name,
+            template, to=owner.email, estab=review.estab_id, name=owner.name_in_mails, school=review.estab.name,
             estab_id=review.estab.estab_id, **context,
         )  # fmt: skip

@@ -15,11 +15,12 @@ def send(name: str, agreed: Authorisation, client: AnyClient, by: Administrator,
 
     `replaces` says that something had been agreed with this client before.
     """
+    person = by.name_in_mails or f"the person with the username {by.username}"
     agreed_to = scopes.in_order(scopes.of_kind("data", agreed.scopes))
     for owner in people.owners(agreed.estab_id):
         post.email(
             name, to=owner.email, estab=agreed.estab_id, client=client.id,
-            owner=owner.name, person=by.name, school=by.estab.name, estab_id=by.estab.estab_id,
+            owner=owner.name_in_mails, person=person, school=by.estab.name, estab_id=by.estab.estab_id,
             client_name=client.client_name, partner_name=client.partner_name, areas=agreed_to,
             today=day(clock.now()), until=day(agreed.until), agreement=agreed.agreement,
             agreement_uri=client.agreement_uri, policy_uri=client.policy_uri,

@@ -88,7 +88,9 @@ def change(person: Administrator, hashed: str, *, by: str, is_ours: bool = False
     had_one = person.password_hash is not None
     credentials.set_hash(person, hashed, by=by, is_ours=is_ours)
     if had_one:
-        post.email("password_changed", to=person.email, estab=person.estab_id, name=person.name, at=_now_in_words())
+        post.email(
+            "password_changed", to=person.email, estab=person.estab_id, name=person.name_in_mails, at=_now_in_words()
+        )
 
 
 def why_not(password: str, person: Administrator) -> str | None:
@@ -104,7 +106,7 @@ def tell_of_new_device(person: Administrator, *, device: str | None, browser: st
     if not devices.has_any(person.id) or devices.is_known(person.id, device):
         return
     count, until = guesses.tally(guesses.key("new device", person.id), NOTICES_WITHIN)
-    about: dict[str, Any] = {"to": person.email, "estab": person.estab_id, "name": person.name}
+    about: dict[str, Any] = {"to": person.email, "estab": person.estab_id, "name": person.name_in_mails}
     about |= {"at": _now_in_words(), "browser": browser}
     if count <= NOTICES:
         post.email("new_device", **about)
@@ -152,4 +154,6 @@ def _note_failure(account: _Account, *, locks: bool) -> None:
     if locks:
         log.record(events.ACCOUNT_LOCKED, by="system", estab=estab, subject=account.person_id)
     if locks and person is not None:
-        post.email("account_locked", to=person.email, estab=person.estab_id, name=person.name, at=_now_in_words())
+        post.email(
+            "account_locked", to=person.email, estab=person.estab_id, name=person.name_in_mails, at=_now_in_words()
+        )

@@ -1,0 +1,156 @@
+"""Our mails carry no stranger's message: while a school is unverified, nothing that its people typed is sent.
+
+Each mail there is has its line here: what makes us write it for an unverified school, or why that never happens. The
+values are put into the rows as no form would take them, so this holds even where a form lets one through.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.estabs import links
+from idp.estabs.models import Administrator
+from idp.foundation import clock, runtime
+from idp.foundation.database import session
+from idp.foundation.settings import ROOT
+from idp.onboarding import join, review
+from idp.onboarding.models import JoinRequest
+from idp.sharing import authorise
+from idp.signin import devices, password
+from idp.signin.models import KnownDevice
+from tests import factories
+from tests.onboarding import makes
+
+HOSTILE = "Your refund is waiting at evil-bank.example"
+MAILS = {path.stem for path in (ROOT / "idp/templates/mail").glob("*.txt")} - {"base"}
+
+
+def an_owner() -> Administrator:
+    """Of an unverified school that is under review."""
+    estab = factories.an_estab(state="unverified")
+    person = factories.an_administrator(estab, name=HOSTILE, mobile=HOSTILE)
+    review.open_for(estab)
+    return person
+
+
+def a_registration() -> None:
+    makes.a_registration(name=HOSTILE, mobile=HOSTILE)
+
+
+def a_school_completed_with_a_message() -> None:
+    registration = makes.a_registration(name=HOSTILE)
+    registration.name = HOSTILE
+    makes.proved(registration)
+    makes.register.complete(registration, makes.details(name=HOSTILE), makes.made(), browser=makes.OURS)
+
+
+def a_request_to_join() -> JoinRequest:
+    owner = an_owner()
+    makes.completed(makes.a_registration(owner.estab.school, name=HOSTILE, email="b@oakhill.example"))
+    asked = session().scalars(select(JoinRequest)).one()
+    asked.name = HOSTILE
+    return asked
+
+
+def a_joiner() -> None:
+    join.approve(a_request_to_join(), "admin", by="cli")
+
+
+def a_joiner_turned_away() -> None:
+    join.decline(a_request_to_join(), by="cli")
+
+
+def a_lost_welcome() -> None:
+    estab = an_owner().estab
+    person = factories.an_administrator(estab, name=HOSTILE, username="second", role="admin", password_hash=None)
+    links.welcome_again(links.welcome(person).rpartition("/")[2])
+
+
+def a_new_computer(times: int = 1) -> None:
+    person = an_owner()
+    session().add(KnownDevice(digest=b"known", person_id=person.id, expires_at=clock.now() + timedelta(days=1)))
+    session().flush()
+    for _ in range(times):
+        password.tell_of_new_device(person, device=None, browser=devices.in_words(f"{HOSTILE} Firefox/140.0"))
+
+
+def many_new_computers() -> None:
+    a_new_computer(password.NOTICES + 1)
+
+
+def another_password() -> None:
+    password.change(an_owner(), "hash", by="adm_x")
+
+
+def wrong_passwords() -> None:
+    username = an_owner().username
+    for _ in range(runtime.settings().throttle.account_guesses):
+        session().commit()  # the password is compared outside of any transaction
+        with suppress(password.WrongPassword):
+            password.check(username, "wrong", device=None)
+
+
+def something_authorised() -> tuple[str, Administrator]:
+    owner, client = an_owner(), factories.a_client()
+    person = factories.an_administrator(owner.estab, name=HOSTILE, username="second", role="admin")
+    until = clock.now() + timedelta(days=365)
+    authorise.give(client, frozenset({"openid", "students"}), by=person, agreement="1", until=until)
+    return client.id, person
+
+
+def something_stopped() -> None:
+    client_id, person = something_authorised()
+    authorise.withdraw(person.estab_id, client_id, by=person)
+
+
+MADE: dict[str, Callable[[], object]] = {
+    "account_locked": wrong_passwords,
+    "join_approved": a_joiner,
+    "join_declined": a_joiner_turned_away,
+    "new_device": a_new_computer,
+    "new_devices": many_new_computers,
+    "password_changed": another_password,
+    "school_question": lambda: review.ask(an_owner().estab.estab_id, "Who is the head teacher?", by="cli"),
+    "school_registered": a_school_completed_with_a_message,
+    "school_rejected": lambda: review.reject(an_owner().estab.estab_id, "The school does not know you.", by="cli"),
+    "sharing_receipt": something_authorised,
+    "sharing_stopped": something_stopped,
+    "verify_email": a_registration,
+    "welcome_link": a_lost_welcome,
+}
+NOT_FOR_UNVERIFIED = {
+    "decide_sharing": "people of verified schools only (tests/oidc/test_colleague.py)",
+    "join_request": "owners of verified schools only, who have to learn who asks (tests/onboarding/test_join.py)",
+    "register_changes": "to our staff, from the national register",
+    "school_verified": "the school is verified by then",
+}
+
+
+def test_each_mail_that_there_is_has_its_line():
+    assert MADE.keys() | NOT_FOR_UNVERIFIED.keys() == MAILS
+    assert MADE.keys().isdisjoint(NOT_FOR_UNVERIFIED)
+
+
+@pytest.mark.parametrize("name", sorted(MADE))
+def test_for_an_unverified_school_nothing_that_was_typed_is_in_it(work, outbox, name):
+    with work():
+        MADE[name]()
+    written = outbox.all(name)
+    assert written
+    for letter in written:
+        for part in (letter.subject, letter.text, letter.html):
+            assert part
+            for word in ("refund", "evil-bank"):
+                assert word not in part, part
+        assert "Hello None" not in letter.text
+        assert "Hello," in letter.text or name.startswith("sharing")
+
+
+def test_once_the_school_is_verified_people_are_greeted_by_their_name(work, outbox):
+    with work():
+        person = factories.an_administrator()
+        password.change(person, "hash", by=person.id)
+    assert "Dear Jo Bloggs," in outbox.last("password_changed").text
