@@ -73,7 +73,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     except BadSettings as bad:
         raise Misconfigured(str(bad)) from bad
     count = workers or settings.server.workers
-    if count > 1 and settings.database.url.startswith("sqlite"):
+    if count > 1 and settings.database.is_sqlite:
         raise click.UsageError("SQLite is for one worker; several need PostgreSQL (database.url).")
     # It warns of more threads than processors; most of ours are for those who wait.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())

@@ -28,7 +28,10 @@ def inconsistent(settings: "Settings") -> list[str]:
         'mail.host: must be set for mail.channel = "smtp"': settings.mail.channel == "smtp" and not settings.mail.host,
         "throttle.storage: several workers need redis://": settings.server.workers > 1
         and settings.throttle.storage.startswith("memory"),
-        "server.workers: SQLite is for one": settings.server.workers > 1 and settings.database.url.startswith("sqlite"),
+        "server.workers: SQLite is for one": settings.server.workers > 1 and settings.database.is_sqlite,
+        f"database.pool_size: must be {settings.server.at_once} at least, a connection for each request that runs: "
+        "two more than server.threads": settings.database.pool_size < settings.server.at_once
+        and not settings.database.is_sqlite,
     }
     return [fault for fault, there in checks.items() if there]
 
@@ -96,6 +99,6 @@ def warnings(settings: "Settings") -> list[str]:
             not settings.audit.checkpoints,
         "fetch.partner_private_hosts is not empty: what partners register can reach into this network":
             bool(settings.fetch.partner_private_hosts),
-        "database.url is SQLite: one process, one machine": settings.database.url.startswith("sqlite"),
+        "database.url is SQLite: one process, one machine": settings.database.is_sqlite,
     }  # fmt: skip
     return [warning for warning, there in checks.items() if there]

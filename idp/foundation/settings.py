@@ -11,7 +11,7 @@ import secrets
 import tomllib
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -42,6 +42,8 @@ from idp.foundation.setting_types import (
     absolute,
 )
 
+HASHING: Final = 2
+"""Requests that may hash a password beside the quick ones, which `server.threads` counts (`web/admission`)."""
 Seconds = Annotated[int, Field(ge=0, le=400 * DAY)]
 
 
@@ -88,6 +90,11 @@ class Server(Section):
         return urlsplit(self.issuer).netloc
 
     @property
+    def at_once(self) -> int:
+        """Requests of one process that run at the same time, and each of which needs a connection to the database."""
+        return self.threads + HASHING
+
+    @property
     def is_https(self) -> bool:
         """Whether cookies may demand https."""
         return self.issuer.startswith("https://")
@@ -99,6 +106,11 @@ class Database(Section):
     url: DatabaseUrl
     pool_size: Annotated[int, Field(ge=1, le=100)]
     busy_timeout: Annotated[int, Field(ge=1, le=300)]
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file, which has no pool of connections and one writer."""
+        return self.url.startswith("sqlite")
 
 
 class Secrets(Section):

@@ -253,6 +253,15 @@ class TestProduction:
         (fault,) = faults_of(**{section: values})
         assert fault.startswith(named)
 
+    def test_a_pool_that_is_too_small_for_the_requests_that_run_at_once(self):
+        """On PostgreSQL; SQLite has no pool."""
+        server, postgresql = PRODUCTION["server"] | {"threads": 3}, "postgresql+psycopg://idp@db/idp"
+        (fault,) = faults_of(server=server, database={"url": postgresql})
+        assert fault.startswith("database.pool_size: must be 5 at least")
+        for database in ({"url": postgresql, "pool_size": 5}, {}):
+            different = {"server": server, "database": database}
+            assert settings.load(**PRODUCTION | different, secrets=keys()).server.at_once == 5
+
     def test_all_faults_are_named_together(self):
         """Those of one setting, of several together, and of production."""
         one = base(os.urandom(32))

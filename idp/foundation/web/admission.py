@@ -3,9 +3,10 @@
 Each request takes one place, and the server has a thread for each place and for each who waits to hash (`threads`):
 
 * quick: as many at once as `server.threads` says; more than that only contend for the interpreter lock.
-* hashing: views that hash a password. `HASHING` run at once, one of them hashing, and `WAITING` more wait for
-  at most `PATIENCE` seconds. Whoever comes beyond that is refused at once by a page made beforehand
-  (`foundation/web/busy`): a flood of sign-ins is a flood of refusals, which must not crowd out the others either.
+* hashing: views that hash a password. `HASHING` run at once, one hashing while the other reads from the database or
+  writes its page, and `WAITING` more wait for at most `PATIENCE` seconds. Whoever comes beyond that is refused at once
+  by a page made beforehand (`foundation/web/busy`): a flood of sign-ins is a flood of refusals, which must not crowd
+  out the others either.
 * aside: a quick request that waits for another server (`aside`) gives its place back meanwhile. At most `ASIDE`
   do so; others are refused with `Busy`.
 """
@@ -24,11 +25,9 @@ from flask.typing import ResponseReturnValue
 
 from idp.foundation import runtime
 from idp.foundation.errors import Busy
-from idp.foundation.settings import Settings
+from idp.foundation.settings import HASHING, Settings
 from idp.foundation.web import busy
 
-HASHING: Final = 2
-"""One hashes while the other reads from the database or writes its page."""
 WAITING: Final = 8
 """About a third of a second of hashing."""
 PATIENCE: Final = 1.5

@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from idp.foundation import runtime
 from idp.foundation.crypto import Passwords
 from idp.foundation.errors import Busy
-from idp.foundation.settings import load
+from idp.foundation.settings import HASHING
 from idp.foundation.web import admission, busy, fetch
 from idp.foundation.web.admission import Turnstile
 from tests.conftest import a_browser
@@ -84,12 +84,12 @@ def signs_in(browser, **typed):
 @pytest.fixture
 def crowd(app, another, hashing):
     """As many people sign in as there is room for; none of them gets on. Then `crowd()` says what became of them."""
-    most = admission.HASHING + admission.WAITING
+    most = HASHING + admission.WAITING
     browsers = [another() for _ in range(most)]
     with ThreadPoolExecutor(most) as pool:
         answers = [pool.submit(signs_in, browser) for browser in browsers]
         turnstile = app.extensions["idp.hashing"]
-        eventually(lambda: hashing.began == admission.HASHING and len(turnstile._queue) == admission.WAITING)
+        eventually(lambda: hashing.began == HASHING and len(turnstile._queue) == admission.WAITING)
 
         def ends():
             hashing.goes_on.set()
@@ -197,9 +197,3 @@ def test_no_more_than_so_many_wait_for_other_servers(app):
     finally:
         for _ in range(admission.ASIDE):
             places.leave()
-
-
-def test_all_that_run_at_once_have_a_connection_to_the_database():
-    shipped = load()
-
-    assert shipped.database.pool_size >= shipped.server.threads + admission.HASHING
