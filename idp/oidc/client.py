@@ -158,11 +158,15 @@ def difference(client: OAuthClient, uri: str) -> str:
 
 
 def differing(uri: str, registered: str) -> list[str]:
-    """The parts in which `uri` differs from a registered address; ["form"] where it cannot be taken apart."""
+    """The parts in which `uri` differs from a registered address; ["form"] where it cannot be taken apart.
+
+    The port of a loopback address is none of them: it may be any (RFC 8252 §7.3).
+    """
     asked, known = _parts(uri), _parts(registered)
     if asked is None or known is None:
         return ["form"]
-    return [name for name in PARTS if asked[name] != known[name]] or ["form"]
+    ignored = "port" if registry.without_port(uri) and registry.without_port(registered) else None
+    return [name for name in PARTS if asked[name] != known[name] and name != ignored] or ["form"]
 
 
 def _parts(uri: str) -> dict[str, str] | None:

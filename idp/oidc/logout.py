@@ -105,7 +105,11 @@ def _read(sent: Parameters) -> Asked:
         fact = "its client, or that client's partner, is disabled" if is_off else "its client is not registered"
         raise BadLogout(parameter, fact, is_off=is_off)
     to = sent.get("post_logout_redirect_uri")
-    if to is not None and client is not None and to not in client.registered.post_logout_redirect_uris:
+    if (
+        to is not None
+        and client is not None
+        and not registry.is_one_of(to, client.registered.post_logout_redirect_uris)
+    ):
         raise BadLogout("post_logout_redirect_uri", "is not registered for this client")
     if to is None or client is None:
         return Asked(client, said.get("sid") if said else None, None, None, sent)

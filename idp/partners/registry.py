@@ -6,7 +6,7 @@ compared character by character, without patterns and without normalising (RFC 9
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -134,14 +134,17 @@ def accepts(client: AnyClient, mis: str | None) -> bool:
 
 
 def allows_redirect(client: AnyClient, uri: str) -> bool:
-    """Whether `uri` is a registered redirect URI: equal in every character, but for the port of a loopback address."""
-    if uri in client.redirect_uris:
-        return True
-    portless = _without_port(uri)
-    return portless is not None and any(_without_port(each) == portless for each in client.redirect_uris)
+    """Whether `uri` is a registered redirect URI."""
+    return is_one_of(uri, client.redirect_uris)
 
 
-def _without_port(uri: str) -> str | None:
+def is_one_of(uri: str, registered: Iterable[str]) -> bool:
+    """Whether `uri` is among these addresses: equal in every character, but for the port of a loopback address."""
+    portless = without_port(uri)
+    return any(uri == each or (portless is not None and without_port(each) == portless) for each in registered)
+
+
+def without_port(uri: str) -> str | None:
     """A loopback address less its port; None for any other address and for a port that is none."""
     for origin in LOOPBACK:
         rest = uri.removeprefix(origin)

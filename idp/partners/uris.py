@@ -38,12 +38,18 @@ def redirect(uri: str, *, profile: str, public: bool, local: bool) -> str:
 
 
 def after_logout(uri: str, *, profile: str, public: bool, local: bool) -> str:
-    """Where to go after signing out: a page, or an app's own scheme (RP-Initiated Logout 1.0 §3)."""
+    """Where to go after signing out: a page, or an app by its scheme or on the person's own machine.
+
+    RP-Initiated Logout 1.0 §3, RFC 8252 §7.
+    """
     parts = _split(uri)
     _leaves_out(parts, RESPONSE)
-    if parts.scheme in {"http", "https"}:
-        return web(uri, local=local)
-    return _own_scheme(uri, parts, allowed=public and profile == "oidc")
+    is_app = public and profile == "oidc"
+    if parts.scheme not in {"http", "https"}:
+        return _own_scheme(uri, parts, allowed=is_app)
+    if is_app and parts.scheme == "http" and _host(parts) in LOOPBACK:
+        return uri
+    return web(uri, local=local)
 
 
 def login(uri: str, *, local: bool) -> str:

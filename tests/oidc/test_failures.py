@@ -52,6 +52,13 @@ def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, tol
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("sent", ["http://127.0.0.1:49152/callbak", "http://127.0.0.1/callbak"])
+def test_the_port_of_a_loopback_address_is_not_what_differs(web, world, told, sent):
+    partner = world.another(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1:8000/callback"])
+    assert "its path is not that of any address" in web.get(partner.link(redirect_uri=sent)).text
+    assert only(told(partner)).comparison[0]["differs_in"] == ["path"]
+
+
 def test_when_it_is_pushed_too(web, world, told):
     asked = world.partner.parameters(redirect_uri="http://assembly.example/callback")
     assert world.partner.posts(web, "/oauth/par", asked).status_code == 400

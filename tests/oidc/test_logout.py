@@ -146,6 +146,18 @@ def test_an_app_of_the_persons_own_is_a_link_too(web, world):
     assert page(response).find(id="back")["href"] == "com.example.app:/out?state=x"
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_an_app_on_the_persons_own_machine_is_sent_to_whatever_port_it_got(web, world, host):
+    app = world.another(
+        token_endpoint_auth_method="none", post_logout_redirect_uris=[f"http://{host}/out"], client_name="Pocket"
+    )
+    hint = app.redeems(web, authorised(web, app, world.username)["code"]).json["id_token"]
+    uri = f"http://{host}:49152/out"
+    for wrong in (f"http://{host}:0/out", f"http://{host}:49152/in", "http://localhost:49152/out"):
+        assert is_a_page_about(out(web, id_token_hint=hint, post_logout_redirect_uri=wrong), "post_logout_redirect_uri")
+    assert out(web, id_token_hint=hint, post_logout_redirect_uri=uri, state="x").location == f"{uri}?state=x"
+
+
 def test_a_hint_alone_ends_on_the_signed_out_page(web, hint):
     response = follow(web, out(web, id_token_hint=hint))
     assert page(response).find(id="signed-out")

@@ -102,3 +102,13 @@ def test_after_signing_out_an_app_of_the_persons_own_can_be_reached():
             uris.after_logout("uk.example.app:/signed-out", **kind)
     with pytest.raises(ValueError, match="must be https"):
         uris.after_logout("http://partner.example/out", **APP)
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1/out", "http://127.0.0.1:8000/out", "http://[::1]/out"])
+def test_after_signing_out_an_app_on_the_persons_own_machine_can_be_reached(uri):
+    """As it is after signing in (RFC 8252 §7.3)."""
+    production = {"local": False}
+    assert uris.after_logout(uri, **APP | production)
+    for kind in (WEB, APP | {"profile": "fapi2"}):
+        with pytest.raises(ValueError, match="must be https"):
+            uris.after_logout(uri, **kind | production)
