@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from idp.foundation import runtime
 from idp.foundation.database import session
 from idp.partners import registry, uris
-from idp.partners.models import Client
+from idp.partners.models import Client, Partner
 
 ENDPOINTS: Final = frozenset({"oidc.token", "oidc.push", "oidc.userinfo", "oidc.revoke"})
 DOCUMENTS: Final = frozenset({"oidc.metadata", "oidc.jwks"})
@@ -26,8 +26,13 @@ FOR_ANYBODY: Final = {
     "Access-Control-Max-Age": "600",
 }
 """What a preflight for our keys and metadata is told: libraries send headers that make browsers ask first."""
-FRESH: Final = 30.0
-"""Seconds the list of origins may be old."""
+FRESH: Final = registry.FRESH
+"""Seconds the list of origins may be old, as everything else that operators change."""
+PUBLIC: Final = (
+    select(Client.redirect_uris)
+    .join(Partner)
+    .where(Client.token_endpoint_auth_method == "none", Client.enabled, Partner.disabled_at.is_(None))  # noqa: S105  a method's name
+)
 HEADERS: Final = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, DPoP",
@@ -52,13 +57,12 @@ def allow(response: Response) -> Response:
 
 
 def _origins() -> frozenset[str]:
-    """Where public clients live, read now and then."""
+    """Where public clients live; read once a second while scripts call, a row for each such client."""
     kept: dict[str, tuple[float, frozenset[str]]] = runtime.kept("idp.oidc.origins", dict)
     read_at, found = kept.get("public", (float("-inf"), frozenset()))
     if time.monotonic() - read_at >= FRESH:
-        public = Client.enabled.is_(True), Client.token_endpoint_auth_method == "none"  # noqa: S105  a method's name
         try:
-            registered = session().scalars(select(Client.redirect_uris).where(*public)).all()
+            registered = session().scalars(PUBLIC).all()
         except SQLAlchemyError:  # the answer itself says by now that the database is away
             session().rollback()
             return found

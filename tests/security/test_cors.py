@@ -3,6 +3,8 @@
 import pytest
 
 from idp.foundation import runtime
+from idp.oidc import cors
+from idp.partners import registry
 from idp.partners.models import Client
 from tests.oidc.support import authorised
 
@@ -96,6 +98,24 @@ def test_an_app_that_is_disabled_or_has_a_secret_lives_nowhere(web, world, app_c
     world.change(Client, app_client.id, enabled=False)
     for origin in (APP, "https://secret.example"):
         assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", origin).headers
+
+
+def test_an_app_of_a_disabled_partner_lives_nowhere(web, world, app_client):
+    with world.work():
+        registry.switch_partner(registry.find(app_client.id).partner_name, on=False)
+    assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", APP).headers
+
+
+def test_what_operators_change_holds_after_a_second(web, world, app_client, monkeypatch):
+    """In every process: another one changed it, so nothing here was dropped."""
+    now = 1000.0
+    monkeypatch.setattr(cors.time, "monotonic", lambda: now)
+    assert preflight(web, "/oauth/token", APP).headers["Access-Control-Allow-Origin"] == APP
+    world.change(Client, app_client.id, enabled=False)
+    world.another(token_endpoint_auth_method="none", redirect_uris=["https://new.example/callback"])
+    now += 1
+    assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", APP).headers
+    assert preflight(web, "/oauth/token", "https://new.example").headers["Access-Control-Allow-Origin"]
 
 
 def test_the_whole_way_of_such_an_app(web, world, app_client):
