@@ -21,6 +21,8 @@ from idp.foundation.scopes import UnknownScope
 
 CLIENT_REFUSED = "client authentication failed; the log of the client, if there is such a client, says why"
 """One text for every reason (security.md rule 5)."""
+PAUSED = "the school has paused sharing; tokens work again when the school resumes"
+"""At the token endpoint and at userinfo, so that a client can tell a pause from the end."""
 Scheme = Literal["Bearer", "DPoP"]
 """How an access token has to be sent: with a proof where it is bound to a key (RFC 9449 §7)."""
 ALLOWED: Final = frozenset(map(chr, range(0x20, 0x7F))) - frozenset('"\\')
@@ -80,7 +82,7 @@ class Paused(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     """
 
     error = "access_denied"
-    description = "refresh_token: the school has paused sharing; the token works again when the school resumes"
+    description = f"refresh_token: {PAUSED}"
 
 
 class ProvenClientRefused(InvalidClientError):  # type: ignore[misc]  # Authlib has no types

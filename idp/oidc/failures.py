@@ -17,9 +17,9 @@ from idp.foundation import database
 from idp.foundation.web import transactions
 from idp.oidc import client as clients
 from idp.oidc.client import OAuthClient
-from idp.oidc.errors import NotToBeRedirected
+from idp.oidc.errors import NotToBeRedirected, Paused
 from idp.oidc.incoming import KNOWN, Request
-from idp.partners import journal
+from idp.partners import journal, registry
 from idp.partners.journal import Failure
 
 EXPECTED: Final = frozenset(
@@ -49,14 +49,22 @@ def because(parameter: str, fact: str) -> None:
 def note(error: str, parameter: str, fact: str) -> None:
     """The request failed, because of `parameter`; or, where one is known, for the reason that was not told."""
     if error not in EXPECTED:
-        g.setdefault("client_failures", []).append((error, *g.get("client_reason", (parameter, fact))))
+        _add(error, parameter, fact)
+
+
+def _add(error: str, parameter: str, fact: str) -> None:
+    g.setdefault("client_failures", []).append((error, *g.get("client_reason", (parameter, fact))))
 
 
 def note_error(error: OAuth2Error) -> None:
     """The same for an OAuth error: ours begin their descriptions with the parameter."""
     parameter, colon, fact = (error.description or "").partition(": ")
     known = bool(colon) and (parameter in KNOWN or parameter in HEADERS)
-    note(error.error, parameter if known else "", fact if known else error.description or "")
+    noted = (error.error, parameter if known else "", fact if known else error.description or "")
+    if isinstance(error, Paused):  # has the code of a person who refused, which is not noted
+        _add(*noted)
+    else:
+        note(*noted)
 
 
 def note_page(refused: NotToBeRedirected) -> None:
@@ -95,7 +103,7 @@ def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | 
     if client is None or not uri:
         return None
     registered = getattr(client.registered, ADDRESSES[parameter])
-    if uri in registered:
+    if registry.is_one_of(uri, registered):
         return None
     return tuple(
         {"sent": without_values(uri, client), "registered": each, "differs_in": clients.differing(uri, each)}

@@ -19,7 +19,7 @@ from idp.foundation import clock, crypto, runtime, scopes as scope
 from idp.foundation.database import Instant, session
 from idp.foundation.prepared import Prepared
 from idp.keys import ring
-from idp.oidc import claims, client as clients, once, records
+from idp.oidc import claims, client as clients, errors, once, records
 from idp.oidc.client import OAuthClient
 from idp.oidc.models import RefreshFamily, Revoked
 from idp.sharing import live
@@ -170,7 +170,9 @@ def why_not(token: str) -> tuple[str | None, str]:
         return client_id, "its client, or the partner, is disabled"
     if _OF_ITSELF.one(jti=said["jti"], lineage=said["lineage"]).is_revoked:
         return client_id, "was revoked"
-    return client_id, "the authorisation that it was issued under is not in force"
+    state = live.state(said["authorisation"]) if "authorisation" in said else None
+    is_paused = state is not None and state.is_paused
+    return client_id, errors.PAUSED if is_paused else "the authorisation that it was issued under is not in force"
 
 
 def now(token: Access) -> dict[str, Any]:

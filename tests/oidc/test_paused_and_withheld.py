@@ -5,10 +5,12 @@ from sqlalchemy import select
 
 from idp.estabs.models import Administrator, Estab
 from idp.outbox.models import Message
+from idp.partners import journal
 from idp.sharing import authorise
 from tests.oidc.support import authorised, follow, page, press, sent, sign_in
 
 DATA = "school students"
+PAUSED = "the school has paused sharing; tokens work again when the school resumes"
 
 
 def owner(session, world):
@@ -27,6 +29,17 @@ def decides(world):
             verb(world.estab, world.partner.id, by=owner(session, world))
 
     return decide
+
+
+@pytest.fixture
+def log(world):
+    """What the client's log says of its failures."""
+
+    def read():
+        with world.work():
+            return [(each.endpoint, each.error, each.parameter, each.fact) for each in journal.newest(world.partner.id)]
+
+    return read
 
 
 def userinfo(web, tokens):
@@ -52,6 +65,35 @@ def test_a_refresh_is_told_of_the_pause_and_works_again_after_it(web, world, dec
     again = partner.refreshes(web, tokens["refresh_token"])
     assert again.status_code == 200, again.json
     assert again.json["scope"] == tokens["scope"]
+
+
+def test_userinfo_says_that_it_is_a_pause_and_works_again_after_it(web, world, tokens, decides, log):
+    """With RFC 6750's own code, so that a client refreshes and is told of the pause there as well."""
+    header = {"Authorization": f"Bearer {tokens['access_token']}"}
+    decides(authorise.pause)
+    answer = web.get("/oauth/userinfo", headers=header)
+    assert (answer.status_code, answer.json["error"]) == (401, "invalid_token")
+    assert answer.json["error_description"] == f"access_token: {PAUSED}"
+    challenge = f'Bearer error="invalid_token", error_description="access_token: {PAUSED}"'
+    assert answer.headers["WWW-Authenticate"] == challenge
+    assert ("GET /oauth/userinfo", "invalid_token", "access_token", PAUSED) in log()
+
+    decides(authorise.resume)
+    assert userinfo(web, tokens)["sub"] == world.person
+
+
+def test_userinfo_after_the_end_is_not_told_of_a_pause(web, world, tokens, decides):
+    decides(authorise.pause)
+    decides(authorise.withdraw)
+    header = {"Authorization": f"Bearer {tokens['access_token']}"}
+    said = web.get("/oauth/userinfo", headers=header).json["error_description"]
+    assert said == "access_token: the authorisation that it was issued under is not in force"
+
+
+def test_the_log_says_why_a_refresh_was_refused(web, world, tokens, decides, log):
+    decides(authorise.pause)
+    world.partner.refreshes(web, tokens["refresh_token"])
+    assert log() == [("POST /oauth/token", "access_denied", "refresh_token", PAUSED)]
 
 
 def test_a_pause_ends_no_session(web, world, tokens, decides, work):
