@@ -318,7 +318,7 @@ def test_a_mobile_number_is_confirmed_by_the_person(work, outbox, clock):
         known = person.id
     code = outbox.last("mobile_code").code
     with work():
-        person = people.get(known)
-        mobile.confirm(person, code)
+        confirmed = people.get(known)
+        mobile.confirm(confirmed, code)
 
-        assert recorded(events.MOBILE_CONFIRMED) == [(known, person.estab_id, None, known, {}, None)]
+        assert recorded(events.MOBILE_CONFIRMED) == [(known, confirmed.estab_id, None, known, {}, None)]
