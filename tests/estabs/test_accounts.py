@@ -1,10 +1,13 @@
 """A school registers once, and its Estab ID is its own for ever."""
 
+from datetime import timedelta
+
 import pytest
 
 from idp.estabs import accounts, people
 from idp.estabs.models import Administrator, Estab
-from tests.factories import a_school, an_estab
+from tests.conftest import MONDAY
+from tests.factories import a_school, an_administrator, an_estab
 
 JO = {"name": "Jo Bloggs", "email": "Jo@Oakhill.example", "mobile": "+447700900123"}
 
@@ -108,6 +111,26 @@ def test_a_decision_is_recorded_and_cannot_be_taken_twice(work):
             accounts.change_state(estab, "rejected", by="cli")
 
 
+@pytest.mark.parametrize("over", ["rejected", "closed"])
+@pytest.mark.parametrize("state", ["unverified", "verified", "suspended", "rejected", "closed"])
+def test_what_is_rejected_or_closed_stays_so(work, over, state):
+    with work():
+        estab = an_estab(state=over)
+        with pytest.raises(accounts.WrongState):
+            accounts.change_state(estab, state, by="cli")
+
+
+def test_the_time_of_a_decision_is_kept_at_the_estab_and_of_no_other(work, clock):
+    with work() as session:
+        estab, other = an_estab(state="unverified"), an_estab(state="unverified")
+        clock.move(timedelta(hours=1))
+        accounts.change_state(estab, "verified", by="cli")
+        session.refresh(other)
+
+        assert estab.state_changed_at == MONDAY + timedelta(hours=1)
+        assert (other.state, other.state_changed_at) == ("unverified", MONDAY)
+
+
 def test_of_two_who_decide_at_once_one_is_told_so(work, at_once):
     with work():
         estab_id = an_estab(state="unverified").id
@@ -122,6 +145,53 @@ def test_of_two_who_decide_at_once_one_is_told_so(work, at_once):
 
     assert sum(outcome is None for outcome in outcomes) == 1
     assert sum(isinstance(outcome, accounts.WrongState) for outcome in outcomes) == 1
+
+
+# As an operator looks for it
+
+
+def test_of_accounts_that_are_over_the_newest_is_meant(work, clock):
+    with work():
+        school = a_school(dfe_number="3124567")
+        for estab_id in ("3124567", "E000002", "E000003"):
+            an_estab(school, estab_id=estab_id, state="rejected")
+            clock.move(timedelta(days=1))
+
+        assert accounts.named(school.register_id).estab_id == "E000003"
+        assert accounts.named("312/4567").estab_id == "3124567"  # an Estab ID comes before a DfE number
+
+
+@pytest.mark.parametrize("typed", ["", " ", "/", "E999999"])
+def test_what_names_no_account_is_refused(work, typed):
+    with work():
+        an_estab(a_school(dfe_number=None))
+        with pytest.raises(accounts.UnknownEstab):
+            accounts.named(typed)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("oak", ["Little Oak", "Oak Hill"]), ("OAK hill", ["Oak Hill"]), ("hill norwich", ["Oak Hill"]),
+        ("oak leeds", []), ("norwich", ["Elm", "Oak Hill"]), ("jo@oakhill.example", ["Oak Hill"]),
+        (" Jo@OakHill.example ", ["Oak Hill"]), ("oakhill.example", []), ("@", []),
+    ],
+)  # fmt: skip
+def test_every_word_has_to_be_in_name_or_town_and_an_address_has_to_be_whole(work, text, found):
+    with work():
+        an_administrator(an_estab(a_school(name="Oak Hill", town="Norwich")), email="jo@oakhill.example")
+        an_administrator(an_estab(a_school(name="Little Oak", town="York")), email="al@oakhill.example")
+        an_estab(a_school(name="Elm", town="Norwich"))
+
+        assert [estab.school.name for estab in accounts.matching(text)] == found
+
+
+def test_of_many_that_match_the_first_by_name_are_shown(work):
+    with work():
+        for letter in "CABD":
+            an_estab(a_school(name=f"{letter} Oak"))
+
+        assert [estab.school.name for estab in accounts.matching("oak", most=3)] == ["A Oak", "B Oak", "C Oak"]
 
 
 def test_owners_are_listed_longest_first(work, clock):
