@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import select
 
 from idp.audit import events
-from idp.audit.models import Details, Entry
 from idp.estabs import accounts, credentials, people
 from idp.foundation.database import session
 from idp.keys import ring
@@ -20,22 +19,12 @@ from idp.partners import initial_tokens, registry, self_registration
 from idp.partners.models import InitialAccessToken
 from idp.sharing import authorise, mis
 from idp.signin import mobile, operators, password
+from tests.acts import recorded
 from tests.conftest import MONDAY
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
 from tests.oidc.registering import METADATA
 from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made
 from tests.partners.manifests import a_manifest
-
-
-def recorded(event):
-    """The entries of an event, oldest first: by, estab, client, subject, facts, details."""
-    session().flush()
-    said = select(Entry, Details.said).outerjoin(Details, Details.entry_id == Entry.id).where(Entry.event == event)
-    return [
-        (entry.actor, entry.estab, entry.client, entry.subject, entry.facts, details)
-        for entry, details in session().execute(said.order_by(Entry.id))
-    ]
-
 
 # Estabs
 

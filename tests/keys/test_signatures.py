@@ -23,6 +23,14 @@ def test_a_signature_of_another_length_is_none(key, change):
     assert not key.fits(b"said else", good)
 
 
+def test_a_number_is_written_with_its_leading_zeros(key):
+    signs = held.signs(key)
+    good = next(each for each in iter(lambda: signs(b"said"), None) if each[32] == 0)  # one of 256 has such a second
+
+    assert key.fits(b"said", good)
+    assert not key.fits(b"said", good[:32] + good[33:])
+
+
 def test_rs256_too(work):
     with work():
         key = held.signer("RS256")

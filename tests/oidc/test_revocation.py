@@ -25,6 +25,15 @@ def test_a_refresh_token_takes_its_access_tokens_along(web, world, tokens):
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
 
 
+def test_a_refresh_token_that_rotates_goes_too_however_old_it_is(web, world):
+    partner = world.another(token_endpoint_auth_method="none")
+    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    second = partner.refreshes(web, first).json
+    assert revoke(web, partner, first).status_code == 200
+    assert partner.refreshes(web, second["refresh_token"]).json["error"] == "invalid_grant"
+    assert userinfo(web, second["access_token"]) == 401
+
+
 def test_an_access_token_goes_alone(web, world, tokens):
     assert revoke(web, world.partner, tokens["access_token"]).status_code == 200
     assert userinfo(web, tokens["access_token"]) == 401

@@ -1,0 +1,72 @@
+"""What the protocol leaves in the audit log: which client it was, at which school, and which code or token."""
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit import events
+from idp.oidc.models import RefreshFamily
+from tests.acts import recorded
+from tests.oidc.support import authorised
+
+
+@pytest.fixture
+def code(web, world):
+    return authorised(web, world.partner, world.username)["code"]
+
+
+@pytest.fixture
+def tokens(web, world, code):
+    return world.partner.redeems(web, code).json
+
+
+@pytest.fixture
+def family(world, tokens):
+    """Id and lineage of what the tokens came from."""
+    with world.work() as session:
+        return session.execute(select(RefreshFamily.id, RefreshFamily.lineage)).one()
+
+
+def test_a_code_or_refresh_token_of_another_client_is_recorded_under_the_one_that_sent_it(web, world, code):
+    other = world.another()
+    other.verifier = world.partner.verifier
+    other.redeems(web, code)
+    tokens = world.partner.redeems(web, code).json
+    other.refreshes(web, tokens["refresh_token"])
+
+    with world.work() as session:
+        family = session.scalars(select(RefreshFamily)).one()
+        assert recorded(events.CLIENT_REFUSED) == [
+            (other.id, None, other.id, family.lineage, {"because": "code"}, None),
+            (other.id, None, other.id, family.id, {"because": "refresh token"}, None),
+        ]
+
+
+def test_a_code_that_is_replayed_is_recorded_at_the_school(web, world, code, family):
+    world.partner.redeems(web, code)
+
+    client = world.partner.id
+    with world.work():
+        assert recorded(events.CODE_REPLAYED) == [(client, world.estab, client, family.lineage, {}, None)]
+
+
+def test_a_refresh_token_that_is_used_again_is_recorded_at_the_school(web, world):
+    partner = world.another(token_endpoint_auth_method="none")
+    first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    partner.refreshes(web, partner.refreshes(web, first).json["refresh_token"])
+    partner.refreshes(web, first)
+
+    with world.work() as session:
+        family = session.scalars(select(RefreshFamily.id)).one()
+        assert recorded(events.REFRESH_REUSED) == [(partner.id, world.estab, partner.id, family, {}, None)]
+
+
+def test_tokens_that_a_client_revokes_are_recorded_by_their_ids(web, world, tokens, family):
+    jti = world.says(tokens["access_token"])["jti"]
+    for kind in ("access_token", "refresh_token"):
+        world.partner.posts(web, "/oauth/revoke", {"token": tokens[kind]})
+
+    client = world.partner.id
+    with world.work():
+        assert recorded(events.TOKEN_REVOKED) == [
+            (client, world.estab, client, jti, {}, None), (client, world.estab, client, family.id, {}, None),
+        ]  # fmt: skip
