@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from idp.foundation import crypto, runtime
 from idp.foundation.scopes import CLAIMS, SCOPE_OF
 from idp.keys import ring
-from idp.oidc.client import OAuthClient
+from idp.oidc.clients.client import OAuthClient
 from idp.oidc.errors import InvalidTarget
 from idp.partners import resources as apis
 from idp.sharing.live import State

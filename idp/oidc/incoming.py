@@ -18,7 +18,7 @@ from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 if TYPE_CHECKING:
     from flask import Request as FlaskRequest
 
-    from idp.oidc.client import OAuthClient
+    from idp.oidc.clients.client import OAuthClient
 
 LIMITS: Final = {
     "client_id": 255, "redirect_uri": 2048, "scope": 2048, "state": 4096, "claims": 4096, "nonce": 512,

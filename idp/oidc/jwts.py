@@ -21,7 +21,6 @@ from joserfc.util import urlsafe_b64decode
 
 from idp.foundation import clock
 from idp.oidc import errors
-from idp.oidc.client import OAuthClient
 
 Key = RSAKey | ECKey | OKPKey | OctKey
 T = TypeVar("T")
@@ -128,18 +127,19 @@ def is_same(one: object, other: object) -> bool:
     return one == other or {one, other} == EDWARDS
 
 
-def check_times(claims: dict[str, Any], client: OAuthClient, *, at_most: int | None = None) -> None:
-    """`exp` ahead, and by `at_most` seconds; `nbf` and `iat` no further ahead than the client's clock may be.
+def check_times(claims: dict[str, Any], *, skew: int, leeway: int, at_most: int | None = None) -> None:
+    """Check `exp`, which has to be ahead by no more than `at_most` seconds, and `nbf` and `iat`.
 
-    Raises `BadJwt`, which says by how many seconds the clocks differ.
+    The signer's clock may be ahead of ours by `skew` seconds and behind it by `leeway`. Raises `BadJwt`, which says
+    by how many seconds the clocks differ.
     """
-    now, skew = clock.now().timestamp(), client.skew
+    now = clock.now().timestamp()
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     for name, value in times.items():
         if not _is_time(value):
             raise BadJwt(f"{name} must be a number of seconds since 1970")
-    if "exp" in times and now >= times["exp"] + client.leeway:
-        raise BadJwt(f"exp is {_seconds(now - times['exp'])} behind our clock; at most {client.leeway} are accepted")
+    if "exp" in times and now >= times["exp"] + leeway:
+        raise BadJwt(f"exp is {_seconds(now - times['exp'])} behind our clock; at most {leeway} are accepted")
     if at_most is not None and "exp" not in times:
         raise BadJwt("exp is missing")
     if at_most is not None and times["exp"] > now + at_most + skew:

@@ -18,26 +18,19 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation.settings import Settings
 from idp.foundation.web.door import Plain
-from idp.oidc import (
-    authentication,
-    backchannel,
-    client as clients,
-    errors,
-    failures,
-    incoming,
-    requests,
-    responses,
-    tokens,
-)
-from idp.oidc.client import OAuthClient
-from idp.oidc.extensions.openid import OpenID
-from idp.oidc.extensions.pkce import S256Only
-from idp.oidc.extensions.pushed_requests import KeptRequests
-from idp.oidc.grants.authorization_code import CodeGrant
-from idp.oidc.grants.client_credentials import ClientCredentials
-from idp.oidc.grants.device import DeviceGrant
-from idp.oidc.grants.refresh_token import RefreshGrant
+from idp.oidc import errors, incoming
+from idp.oidc.authorization import kept_requests, responses
+from idp.oidc.authorization.pkce import S256Only
+from idp.oidc.authorization.pushed_requests import KeptRequests
+from idp.oidc.clients import authentication, client as clients, failures
+from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import AUTHORIZE, BACK_CHANNEL, Request
+from idp.oidc.tokens import access_tokens, logout_token
+from idp.oidc.tokens.grants.authorization_code import CodeGrant
+from idp.oidc.tokens.grants.client_credentials import ClientCredentials
+from idp.oidc.tokens.grants.device import DeviceGrant
+from idp.oidc.tokens.grants.refresh_token import RefreshGrant
+from idp.oidc.tokens.id_token import OpenID
 from idp.outbox import events
 from idp.signin import told
 
@@ -229,9 +222,9 @@ def configure(app: Flask, _settings: Settings) -> None:
     tokens.
     """
     app.extensions["idp.oidc"] = build()
-    app.extensions["idp.access"] = tokens.read
-    app.extensions["idp.partner_behind"] = requests.partner_behind
-    app.extensions.setdefault(events.MAKERS, {})[told.LOGOUT] = backchannel.form
+    app.extensions["idp.access"] = access_tokens.read
+    app.extensions["idp.partner_behind"] = kept_requests.partner_behind
+    app.extensions.setdefault(events.MAKERS, {})[told.LOGOUT] = logout_token.form
 
 
 def current() -> Server:

@@ -9,22 +9,22 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from idp.foundation.errors import Refusal
 from idp.foundation.web import again, security
 from idp.foundation.web.throttle import at_most, briskly, limiter
-from idp.oidc import (
+from idp.oidc import errors
+from idp.oidc.clients import failures
+from idp.oidc.endpoints import (
     authorize,
     consent,
     cors,
-    device as devices,
+    device as device_endpoint,
     discovery,
-    errors,
-    failures,
     introspection,
-    logout as signing_out,
+    logout as logout_endpoint,
     pages,
     par,
     registration,
     revocation,
-    token as tokens,
-    userinfo as about_the_person,
+    token as token_endpoint,
+    userinfo as userinfo_endpoint,
 )
 
 bp = Blueprint("oidc", __name__)
@@ -69,7 +69,7 @@ def tell_mis() -> ResponseReturnValue:
 @briskly(30_000)
 def token() -> ResponseReturnValue:
     """The token endpoint (RFC 6749 §3.2)."""
-    return tokens.answer(request)
+    return token_endpoint.answer(request)
 
 
 @bp.post("/oauth/par")
@@ -93,7 +93,7 @@ def introspect() -> ResponseReturnValue:
 @briskly(30_000)
 def userinfo() -> ResponseReturnValue:
     """Who the access token is about (OpenID Connect Core §5.3)."""
-    return about_the_person.answer(request)
+    return userinfo_endpoint.answer(request)
 
 
 @bp.post("/oauth/revoke")
@@ -108,15 +108,15 @@ def revoke() -> ResponseReturnValue:
 @security.anyone
 def logout() -> ResponseReturnValue:
     """Sign out at a client's request (RP-Initiated Logout 1.0). Only asking; the decision is `confirm_logout`."""
-    return signing_out.answer()
+    return logout_endpoint.answer()
 
 
 @bp.post("/oauth/logout/confirm")
 @security.anyone
-@again.form_of(signing_out.page_asking)
+@again.form_of(logout_endpoint.page_asking)
 def confirm_logout() -> ResponseReturnValue:
     """The person's answer to whether to sign out."""
-    return signing_out.confirm()
+    return logout_endpoint.confirm()
 
 
 @bp.post("/oauth/device_authorization")
@@ -124,15 +124,15 @@ def confirm_logout() -> ResponseReturnValue:
 @limiter.limit(at_most(120, "minute"))
 def authorize_device() -> ResponseReturnValue:
     """A device asks for a pair of codes (RFC 8628 §3.1)."""
-    return devices.authorize(request)
+    return device_endpoint.authorize(request)
 
 
-@bp.route(devices.PATH, methods=["GET", "POST"])
+@bp.route(device_endpoint.PATH, methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def device() -> ResponseReturnValue:
     """Where a person types the code that a device shows (RFC 8628 §3.3)."""
-    return devices.page()
+    return device_endpoint.page()
 
 
 @bp.post(registration.PATH)

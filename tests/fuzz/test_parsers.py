@@ -16,8 +16,9 @@ from wtforms.validators import ValidationError
 
 from idp.foundation import scopes
 from idp.foundation.web import security
-from idp.oidc import authentication, incoming, jwts
-from idp.oidc.client import differing
+from idp.oidc import incoming, jwts
+from idp.oidc.clients import authentication
+from idp.oidc.clients.client import differing
 from idp.onboarding import forms
 from idp.partners import manifest, uris
 from idp.partners.metadata import InvalidMetadata, validated

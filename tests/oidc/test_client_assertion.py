@@ -11,8 +11,8 @@ from joserfc.jwk import ECKey, OctKey
 from sqlalchemy import select
 
 from idp.foundation import crypto, runtime
-from idp.oidc import client_keys
-from idp.oidc.extensions.client_assertion import LONGEST
+from idp.oidc.clients import keys as client_keys
+from idp.oidc.clients.client_assertion import LONGEST
 from idp.oidc.models import Seen
 from idp.partners.models import ClientSecret
 from tests import factories

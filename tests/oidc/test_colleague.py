@@ -9,7 +9,7 @@ from idp.audit import events
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks
-from idp.oidc import colleague
+from idp.oidc.endpoints import colleague
 from idp.sharing.models import Authorisation, Decision
 from idp.signin.models import BrowserSession
 from tests import factories

@@ -172,7 +172,8 @@ def test_a_code_is_spent_once(web, device, world):
 
 
 def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, at_once):
-    from idp.oidc import client as clients, device_codes
+    from idp.oidc.clients import client as clients
+    from idp.oidc.tokens import device_codes
 
     decide(web, enter(web, device.codes["user_code"], world.username))
     outcomes = at_once(8, lambda: device_codes.redeem(device.codes["device_code"], clients.find(device.partner.id)))

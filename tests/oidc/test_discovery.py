@@ -7,7 +7,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from idp.foundation import scopes
-from idp.oidc import discovery
+from idp.oidc.endpoints import discovery
 from tests import factories
 from tests.oidc.signing import Signer, jwks, key, signed
 from tests.oidc.support import ISSUER, authorised, sent

@@ -7,7 +7,7 @@ from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy import select
 
 from idp.oidc import jwts
-from idp.oidc.extensions import dpop
+from idp.oidc.clients import dpop
 from idp.oidc.models import Seen
 from tests import factories
 from tests.oidc.signing import Signer, bare, jwks, key, thumbprint

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from idp.oidc import failures
+from idp.oidc.clients import failures
 from idp.partners import journal, registry
 from idp.partners.cli import clients
 from idp.partners.models import ClientEvent

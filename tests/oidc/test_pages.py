@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import TooManyRequests
 
-from idp.oidc import authorize, token
+from idp.oidc.endpoints import authorize, token
 
 
 def fail(error):

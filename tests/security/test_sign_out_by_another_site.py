@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from idp.oidc.logout import CARRIED
+from idp.oidc.endpoints.logout import CARRIED
 from idp.signin import operators
 from idp.signin.models import BrowserSession
 from tests.oidc.support import authorised, page, sent

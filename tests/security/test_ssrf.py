@@ -13,7 +13,7 @@ import pytest
 from idp.foundation.errors import Refusal
 from idp.foundation.settings import Fetch
 from idp.foundation.web import fetch
-from idp.oidc import client as clients, client_keys
+from idp.oidc.clients import client as clients, keys as client_keys
 from idp.outbox.channels import http_push, sms_http
 from idp.outbox.letter import Letter, NotSent
 from idp.partners import sector

@@ -16,7 +16,7 @@ from idp.foundation import clock as clocks, crypto
 from idp.foundation.database import db
 from idp.foundation.web import transactions
 from idp.jobs import cleaning
-from idp.oidc import bounds
+from idp.oidc.clients import bounds
 from idp.oidc.models import AuthorizationRequest, DeviceCode, Seen
 from idp.onboarding.models import EmailProof, Registration
 from idp.outbox.models import Message

@@ -1,0 +1,214 @@
+"""Kept requests: pushed by a client or stored on arrival, shown in one browser, spent when answered.
+
+`state`, `nonce` and the PKCE challenge never pass through our pages: those carry an address with the id of the
+kept request, which is a secret, stored as its digest, and good only in the browser that it was first shown in.
+"""
+
+import secrets
+from datetime import timedelta
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import flask
+from sqlalchemy import Table, bindparam, insert, select, update
+
+from idp.foundation import clock, crypto, database, runtime
+from idp.foundation.database import Instant
+from idp.foundation.prepared import Prepared
+from idp.foundation.web import security
+from idp.foundation.web.security import Asking
+from idp.oidc.clients import bounds, client as clients
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.errors import StaleRequest
+from idp.oidc.incoming import AUTHORIZATION, Kept, Parameters, Request
+from idp.oidc.models import AuthorizationRequest
+from idp.onboarding import origin
+
+URN: Final = "urn:ietf:params:oauth:request_uri:"
+COOKIE: Final = "browser"
+AUTHORIZE_PATH: Final = "/oauth/authorize"
+STORED: Final = AUTHORIZATION - {"request", "request_uri"}
+"""The parameters that are stored; `resource` stands apart, because it may be repeated."""
+WHY: Final = {
+    "unknown": "We do not know this request. It may be too long ago, or the link to us was not complete.",
+    "expired": "It was left open for too long.",
+    "used": "It has been answered already, perhaps in another tab.",
+    "elsewhere": "It does not belong to this browser, or the cookies it began with have been deleted. For your safety "
+    "it can only be continued where it began.",
+    "no cookies": "Your browser sent us no cookies. They may have been deleted since you began, or be switched off for "
+    "this site; or you opened the link in a different browser.",
+}
+
+_table = cast("Table", AuthorizationRequest.__table__)
+_KEEP: Final = Prepared(insert(_table))
+_ROW: Final = Prepared(select(_table).where(_table.c.digest == bindparam("its_digest")))
+_BOUND: Final = Prepared(
+    update(_table)
+    .where(_table.c.digest == bindparam("its_digest"), _table.c.browser.is_(None), _table.c.used_at.is_(None))
+    .values(
+        browser=bindparam("its_browser"), shown_at=bindparam("now", type_=Instant()),
+        expires_at=bindparam("until", type_=Instant()),
+    )
+)  # fmt: skip
+
+
+def is_ours(request_uri: str | None) -> bool:
+    """Whether a `request_uri` has the form of those we give out."""
+    return request_uri is not None and request_uri.startswith(URN)
+
+
+def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dpop_jkt: str | None = None) -> str:
+    """Store a request and return its URN. `shown` binds it to this browser at once.
+
+    Only the parameters of an authorization request are stored. Of one address, and of one client, the oldest
+    requests make room (`bounds`).
+    """
+    secret, now, tokens = crypto.new_secret(), clock.now(), runtime.settings().tokens
+    lifetime = tokens.interaction if shown else tokens.pushed_request
+    network = bounds.network_of(client, proven=pushed)
+    _KEEP.run(
+        digest=crypto.digest(secret), client_id=client.id, network=network, pushed=pushed, dpop_jkt=dpop_jkt,
+        params=stored(sent),
+        browser=this_browser() if shown else None, shown_at=now if shown else None,
+        created_at=now, expires_at=now + timedelta(seconds=lifetime), used_at=None,
+    )  # fmt: skip
+    bounds.trim(AuthorizationRequest, client.id, network)
+    return URN + secret
+
+
+def stored(sent: Parameters) -> dict[str, Any]:
+    """What is stored of a request: never a credential, nor the request object whose claims stand in its place."""
+    values = {name: value for name, value in sent.values.items() if name in STORED}
+    return {"values": values, "resource": list(dict.fromkeys(sent.resources))}
+
+
+def put_back(request: Request, urn: str) -> None:
+    """Replace what the browser sent by the kept request behind `urn`, which this browser may continue.
+
+    Raises `StaleRequest`, saying which it is. A pushed one lives on for the whole interaction once it is shown.
+    """
+    digest = crypto.digest(urn.removeprefix(URN))
+    row = _row(digest)
+    if row is None or row.client_id != request.client.id:
+        raise _stale("unknown", request.client)  # another client's is as good as none
+    if row.used_at is not None:
+        raise _stale("used", request.client)
+    if row.expires_at <= clock.now():
+        raise _stale("expired", request.client)
+    browser, since = row.browser, row.shown_at
+    if browser is None:
+        browser, since = _bind(digest, request.client)
+    elif not _is_this(browser):
+        raise _elsewhere(request.client)
+    request.kept = Kept(digest, urn, row.pushed, browser, row.dpop_jkt, since)
+    request.payload.sent = Parameters(dict(row.params["values"]), tuple(row.params["resource"]))
+
+
+def keep_here(request: Request) -> None:
+    """Keep a request that came by the address itself, so that it can wait while the person is asked things."""
+    if request.kept is None:
+        put_back(request, keep(request.sent, request.client, pushed=False, shown=True))
+
+
+def spend(request: Request) -> None:
+    """Mark the kept request as answered; raises `StaleRequest` where another tab was quicker."""
+    kept = request.kept
+    if kept is None:
+        return
+    spent = database.claim(AuthorizationRequest, digest=kept.digest, client_id=request.client.id, browser=kept.browser)
+    if spent is None:
+        raise _stale("used", request.client)
+
+
+def address(request: Request, path: str = AUTHORIZE_PATH, **more: str) -> str:
+    """The local path at which the kept request goes on: all that our pages know of it."""
+    if request.kept is None:
+        raise RuntimeError("the request has not been kept")
+    return address_of(request.client.id, request.kept.urn, path, **more)
+
+
+def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str) -> str:
+    """The local path for a client's kept request; an id that is not a URN of ours is no path's business."""
+    return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **more})}"
+
+
+def partner_behind(path: str) -> Asking | None:
+    """The client whose kept request waits behind a local path, if this browser may go on with it."""
+    parts = urlsplit(path)
+    named = dict(parse_qsl(parts.query))
+    client, urn = clients.find(named.get("client_id")), named.get("request_uri", "")
+    if parts.path != AUTHORIZE_PATH or client is None or not is_ours(urn):
+        return None
+    row = _row(crypto.digest(urn.removeprefix(URN)))
+    if row is None or row.client_id != client.id or row.used_at is not None or row.expires_at <= clock.now():
+        return None
+    if row.browser is None or not _is_this(row.browser):
+        return None
+    return Asking(client.registered.client_name, client.registered.partner_name)
+
+
+def _elsewhere(client: OAuthClient) -> StaleRequest:
+    """Not in this browser; a browser that has no cookie of ours at all may well be the same one."""
+    return _stale("no cookies" if security.sent_no_cookies() else "elsewhere", client)
+
+
+def _stale(which: str, client: OAuthClient) -> StaleRequest:
+    partner = origin.of_client(client.id)
+    return StaleRequest(
+        WHY[which], because=f"kept request of {client.id}: {which}", partner=client.registered.client_name,
+        way_back=partner.address if partner else None,
+    )  # fmt: skip
+
+
+def _row(digest: bytes) -> Any | None:
+    return _ROW.one(its_digest=digest)
+
+
+def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, Any]:
+    """Bind the row to this browser, unless another was quicker."""
+    now, browser = clock.now(), this_browser()
+    until = now + timedelta(seconds=runtime.settings().tokens.interaction)
+    if _BOUND.run(its_digest=digest, its_browser=browser, now=now, until=until) == 1:
+        return browser, now
+    row = _row(digest)
+    if row is None or row.browser is None or not _is_this(row.browser):
+        raise _elsewhere(client)
+    return row.browser, row.shown_at
+
+
+def _cookies() -> str:
+    """What the names of our cookies begin with."""
+    return security.cookie_name(runtime.settings(), COOKIE)
+
+
+def _presented() -> list[str]:
+    """This browser's cookies, the oldest first, and the one it is being given with this answer.
+
+    There are several where its first tabs were opened at once: each answer came with a cookie, and as each has a name
+    of its own none takes the place of another, whose request would be lost.
+    """
+    names = _cookies()
+    sent = [value for name, value in flask.request.cookies.items() if name.startswith(names) and value]
+    return [*sent, *([flask.g.new_browser] if "new_browser" in flask.g else [])]
+
+
+def _is_this(browser: bytes) -> bool:
+    return any(crypto.same(crypto.digest(presented), browser) for presented in _presented())
+
+
+def this_browser() -> bytes:
+    """The digest of this browser's cookie, which it is given where it has none."""
+    presented = _presented()
+    if not presented:
+        presented = [crypto.new_secret()]
+        flask.g.new_browser = presented[0]
+        flask.after_this_request(_give_cookie)
+    return crypto.digest(presented[0])
+
+
+def _give_cookie(response: flask.Response) -> flask.Response:
+    response.set_cookie(
+        f"{_cookies()}-{secrets.token_hex(4)}", flask.g.new_browser, path="/", httponly=True, samesite="Lax",
+        secure=runtime.settings().server.is_https,
+    )  # fmt: skip
+    return response

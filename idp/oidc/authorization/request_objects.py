@@ -1,0 +1,81 @@
+"""Signed authorization requests, by value (RFC 9101): everything counts as signed, and nothing beside it.
+
+Authlib leaves `iss` and `aud` unchecked and lets `none` pass (protocol.md §4.2, 12).
+"""
+
+from typing import Any, Final
+
+from authlib.oidc.core.errors import InvalidRequestObjectError
+
+from idp.foundation import clock, runtime
+from idp.oidc import errors, incoming, jwts
+from idp.oidc.clients import keys as client_keys
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.incoming import Parameters
+from idp.oidc.jwts import BadJwt
+
+LONGEST: Final = incoming.LIMITS["request"]
+OLDEST: Final = 3600
+"""Seconds, under `fapi2`: how old `nbf` may be, and how far ahead `exp` (FAPI 2.0 Message Signing §5.3.1)."""
+STRUCTURED: Final[dict[str, type]] = {"claims": dict, "authorization_details": list}
+"""Parameters that are JSON, and stand in a request object as what they are."""
+
+
+def opened(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
+    """The parameters in a request object of `client`; raises `invalid_request_object`."""
+    try:
+        return _read(text, client, client_id)
+    except BadJwt as fault:
+        raise InvalidRequestObjectError(description=errors.plain(f"request: {fault}")) from None
+
+
+def algorithms(client: OAuthClient) -> tuple[str, ...]:
+    """What a request object of this client may be signed with: what it registered, or all of its profile."""
+    allowed, named = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC, client.registered.request_object_signing_alg
+    return allowed if named is None else tuple(alg for alg in allowed if jwts.is_same(alg, named))
+
+
+def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
+    presented = jwts.parse(text, most=LONGEST)
+    said = presented.claims
+    jwts.verify(presented, client_keys.of(client, presented.kid), algorithms(client))
+    jwts.check_times(said, skew=client.skew, leeway=client.leeway)
+    audience = said.get("aud")
+    issuer = runtime.settings().server.issuer
+    if said.get("iss") != client.id:
+        raise BadJwt(f"iss is {errors.shown(said.get('iss'))}; it must be the client_id")
+    if issuer not in (audience if isinstance(audience, list) else [audience]):
+        raise BadJwt(f"aud is {errors.shown(audience)}; accepted is {issuer}")
+    if said.get("client_id") != client.id or client_id not in {None, client.id}:
+        raise BadJwt("client_id must be the same in it and beside it")
+    if "request" in said or "request_uri" in said:
+        raise BadJwt("must not hold request or request_uri")
+    if client.is_fapi2:
+        _check_window(said)
+    return _parameters(said)
+
+
+def _check_window(said: dict[str, Any]) -> None:
+    now = clock.now().timestamp()
+    if not {"exp", "nbf"} <= said.keys() or now - said["nbf"] > OLDEST or said["exp"] - said["nbf"] > OLDEST:
+        raise BadJwt(f"exp and nbf must be there, nbf at most {OLDEST} seconds ago and exp at most as long after it")
+
+
+def _parameters(said: dict[str, Any]) -> Parameters:
+    """The claims that are parameters: texts, numbers where a text of digits is meant, and what is JSON."""
+    meant = {name: value for name, value in said.items() if name in incoming.AUTHORIZATION}
+    return incoming.parameters((name, _text(name, each)) for name, value in meant.items() for each in _all(name, value))
+
+
+def _all(name: str, value: Any) -> list[Any]:
+    return value if name in incoming.MANY and isinstance(value, list) else [value]
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if name == "max_age" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, STRUCTURED.get(name, ())):
+        return incoming.as_json(value)
+    raise BadJwt(f"{errors.shown(name)} must be a string")

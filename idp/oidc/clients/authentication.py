@@ -1,0 +1,119 @@
+"""How a client proves who it is: by one method per request, and only as it is registered.
+
+Whatever is wrong, the answer is the same (`errors.invalid_client`); secrets are compared as digests, so any
+characters may be sent (protocol.md §4.2, 2).
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import unquote_plus
+
+from authlib.oauth2.rfc6749 import AuthorizationServer
+from flask import Request as FlaskRequest
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from idp.oidc import errors
+from idp.oidc.clients import client as clients, client_assertion
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.client_assertion import Finder
+from idp.oidc.incoming import Parameters, Request
+
+ASSERTION: Final = "client_assertion"
+"""Stands for both methods that sign one, until we have looked inside."""
+
+
+def presented(request: Request) -> str:
+    """The one method the request uses; two are `invalid_request` (RFC 6749 §2.3)."""
+    tried = {
+        "client_secret_basic": bool(request.authorization),
+        "client_secret_post": "client_secret" in request.sent,
+        ASSERTION: "client_assertion" in request.sent or "client_assertion_type" in request.sent,
+    }
+    used = [method for method, is_used in tried.items() if is_used]
+    if len(used) > 1:
+        raise errors.invalid("client_secret", "only one method of client authentication may be used")
+    if used == [ASSERTION]:
+        return client_assertion.method(request)
+    return used[0] if used else "none"
+
+
+def tried_basic(request: Request) -> bool:
+    """Whether the client used HTTP Basic, and so is to be told of it (RFC 6749 §5.2)."""
+    return request.authorization[:5].lower() == "basic"
+
+
+def claimed(asked: FlaskRequest) -> str | None:
+    """Who the request says it is from, which nobody has proven yet: for the log of that client's failures alone."""
+    try:
+        form = asked.form
+    except RequestEntityTooLarge:
+        return None
+    return _claimed(asked.headers.get("Authorization", ""), form)
+
+
+def why_not(request: Request, method: str) -> tuple[str, str]:
+    """What failed, as parameter and fact: for the client's own log, and never for the answer."""
+    client = clients.find(_claimed(request.authorization, request.sent))
+    if client is None:
+        return "client_id", "this client, or its partner, is disabled"
+    registered, pinned = client.registered.token_endpoint_auth_method, client.registered.pin_token_endpoint_auth_method
+    if not client.check_endpoint_auth_method(method, "token"):
+        alone = " alone" if pinned else ""
+        return "client authentication", f"was by {method}, and the client is registered for {registered}{alone}"
+    return "client_secret", "missing, expired, or not one of the client's"
+
+
+def _claimed(header: str, form: Mapping[str, str] | Parameters) -> str | None:
+    named, _ = _basic(header)
+    return named or form.get("client_id") or client_assertion.subject(form.get("client_assertion") or "")
+
+
+def register(server: AuthorizationServer) -> None:
+    """Put our methods in the place of Authlib's."""
+    for method, authenticate in METHODS.items():
+        server.register_client_auth_method(method, authenticate)
+
+
+def _by_basic(find: Finder, request: Request) -> OAuthClient | None:
+    client_id, secret = _basic(request.authorization)
+    named = request.sent.get("client_id")
+    if client_id is None or named not in {None, client_id}:
+        return None
+    return _with_secret(find(client_id), secret)
+
+
+def _by_post(find: Finder, request: Request) -> OAuthClient | None:
+    return _with_secret(find(request.sent.get("client_id")), request.sent.get("client_secret"))
+
+
+def _by_nothing(find: Finder, request: Request) -> OAuthClient | None:
+    """A public client only says who it is."""
+    return find(request.sent.get("client_id"))
+
+
+def _with_secret(client: OAuthClient | None, secret: str | None) -> OAuthClient | None:
+    return client if client is not None and secret and client.check_client_secret(secret) else None
+
+
+def _basic(header: str) -> tuple[str | None, str | None]:
+    """Id and secret of a Basic header, both form-encoded before they were joined (RFC 6749 §2.3.1)."""
+    scheme, _, credentials = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None, None
+    try:
+        client_id, colon, secret = base64.b64decode(credentials.strip(), validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, ValueError):
+        return None, None
+    return (unquote_plus(client_id), unquote_plus(secret)) if colon else (None, None)
+
+
+METHODS: Final[dict[str, Callable[[Finder, Request], OAuthClient | None]]] = {
+    "client_secret_basic": _by_basic,
+    "client_secret_post": _by_post,
+    "client_secret_jwt": client_assertion.authenticate,
+    "private_key_jwt": client_assertion.authenticate,
+    "none": _by_nothing,
+}
+"""What discovery advertises, by its registered name."""

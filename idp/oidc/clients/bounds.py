@@ -1,0 +1,44 @@
+"""Bounds on the rows that callers make without being signed in: kept requests and device codes.
+
+Of one network address, and of one client, the newest rows are kept and the oldest are deleted, spent and expired
+ones included. Rows made by a client that authenticated have no address and are counted apart: a stranger who makes
+thousands of requests in a client's name deletes none that the client pushed itself.
+"""
+
+import secrets
+from typing import Any, Final, cast
+
+from sqlalchemy import ColumnElement, Table, delete, select
+
+from idp.foundation.database import Base, connection
+from idp.foundation.web import throttle
+from idp.oidc.clients.client import OAuthClient
+
+MAX_BYTES: Final = 16_384
+"""Of the parameters of one request, as they are stored."""
+MAX_OF_A_NETWORK: Final = 200
+"""Rows of one network address: a school's office shares one."""
+MAX_OF_A_CLIENT: Final = 20_000
+"""Rows of one client, twice: those it made itself, and those that browsers and unproven callers made in its name."""
+SHARE: Final = 100
+"""To count thousands of rows each time would be slow: a client's are counted once in `MAX_OF_A_CLIENT / SHARE` rows."""
+
+
+def network_of(client: OAuthClient, *, proven: bool) -> str | None:
+    """The address a new row is counted under; None where `client` authenticated (`proven`), by other than its id."""
+    return None if proven and not client.registered.is_public else throttle.caller()
+
+
+def trim(model: type[Base], client_id: str, network: str | None) -> None:
+    """Delete the oldest rows beyond the bounds, after one was made for this client and address."""
+    table = cast("Table", model.__table__)
+    if network is not None:
+        _delete_beyond(MAX_OF_A_NETWORK, table, table.c.network == network)
+    if secrets.randbelow(max(1, MAX_OF_A_CLIENT // SHARE)) == 0:
+        same_kind = table.c.network.is_(None) if network is None else table.c.network.is_not(None)
+        _delete_beyond(MAX_OF_A_CLIENT, table, table.c.client_id == client_id, same_kind)
+
+
+def _delete_beyond(most: int, table: Table, *which: ColumnElement[Any]) -> None:
+    oldest = select(table.c.digest).where(*which).order_by(table.c.created_at.desc()).offset(most)
+    connection().execute(delete(table).where(table.c.digest.in_(oldest)))

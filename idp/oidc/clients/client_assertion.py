@@ -1,0 +1,116 @@
+"""Clients that authenticate by a signed JWT: `private_key_jwt` and `client_secret_jwt` (RFC 7523, OpenID Connect §9).
+
+Authlib's own accepts any audience in a list, any lifetime, and a differing `client_id` (protocol.md §4.2, 11).
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from joserfc.jwk import OctKey
+
+from idp.foundation import clock, crypto, runtime
+from idp.oidc import errors, jwts, once
+from idp.oidc.clients import failures, keys as client_keys
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.incoming import Request
+from idp.oidc.jwts import BadJwt, Presented
+from idp.oidc.models import Seen
+from idp.partners import registry
+
+Finder = Callable[[str | None], OAuthClient | None]
+
+TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+LONGEST: Final = 600
+"""Seconds an assertion may still be good for."""
+
+log = structlog.get_logger(__name__)
+
+
+def authenticate(find: Finder, request: Request) -> OAuthClient | None:
+    """The client that signed the assertion; None where its signature is not right, which is said only in our log.
+
+    Raises `ProvenClientRefused` where the signature is right and something else is wrong.
+    """
+    try:
+        return _proven(find, request)
+    except BadJwt as fault:
+        failures.because("client_assertion", str(fault))
+        log.info("assertion", client=request.sent.get("client_id"), because=str(fault))
+        return None
+
+
+def subject(assertion: str) -> str | None:
+    """Who an assertion says it is from, which nobody has proven; None where it says nothing."""
+    try:
+        sub = jwts.parse(assertion).claims.get("sub")
+    except BadJwt:
+        return None
+    return sub if isinstance(sub, str) else None
+
+
+def method(request: Request) -> str:
+    """Which of the two methods the assertion is for, by its algorithm alone."""
+    try:
+        alg = jwts.parse(request.sent.get("client_assertion") or "").alg
+    except BadJwt:
+        alg = ""
+    return "client_secret_jwt" if alg in jwts.SHARED else "private_key_jwt"
+
+
+def algorithms(client: OAuthClient) -> tuple[str, ...]:
+    """What this client may sign with: the one it registered, or all of its profile and method."""
+    if client.signs_with_secret:
+        return jwts.SHARED
+    allowed = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC
+    named = client.registered.token_endpoint_auth_signing_alg
+    return allowed if named is None else tuple(alg for alg in allowed if jwts.is_same(alg, named))
+
+
+def _proven(find: Finder, request: Request) -> OAuthClient:
+    if request.sent.get("client_assertion_type") != TYPE:
+        raise BadJwt(f"client_assertion_type must be {TYPE}")
+    presented = jwts.parse(request.sent.get("client_assertion") or "")
+    said = presented.claims
+    sub = said.get("sub")
+    client = find(sub) if isinstance(sub, str) else None
+    if client is None or said.get("iss") != sub or request.sent.get("client_id") not in {None, sub}:
+        raise BadJwt("iss and sub, and client_id if it is sent, must be the client_id of one registered client")
+    jwts.verify(presented, _keys(client, presented), algorithms(client))
+    try:
+        jwts.check_times(said, skew=client.skew, leeway=client.leeway, at_most=LONGEST)
+        _check_audience(said.get("aud"), client, request)
+        _note(said, client)
+    except BadJwt as fault:
+        failures.because("client_assertion", str(fault))
+        raise errors.ProvenClientRefused(str(fault)) from None
+    return client
+
+
+def _keys(client: OAuthClient, presented: Presented) -> tuple[jwts.Key, ...]:
+    if client.signs_with_secret:
+        return tuple(OctKey.import_key(key) for key in registry.shared_keys(client.registered))
+    return client_keys.of(client, presented.kid)
+
+
+def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:
+    """Us: under `fapi2` the issuer as one string, otherwise also the endpoint, alone or in a list."""
+    issuer = runtime.settings().server.issuer
+    if client.is_fapi2:
+        if aud != issuer:
+            raise BadJwt(f"aud is {errors.shown(aud)}; accepted is {issuer} alone, as a string")
+        return
+    us = [issuer, *sorted({runtime.url("/oauth/token"), runtime.url(request.path)})]
+    if not any(each in us for each in (aud if isinstance(aud, list) else [aud])):
+        raise BadJwt(f"aud is {errors.shown(aud)}; accepted is {' or '.join(us)}")
+
+
+def _note(said: dict[str, Any], client: OAuthClient) -> None:
+    """Each `jti` is good once (RFC 7523 §3)."""
+    jti = said.get("jti")
+    if not isinstance(jti, str) or not jti:
+        raise BadJwt("jti must be a string, and not empty")
+    kept_until = clock.now() + timedelta(seconds=LONGEST + client.skew + client.leeway)
+    if not once.note(Seen, digest=crypto.keyed(b"assertion", client.id, jti), expires_at=kept_until):
+        raise BadJwt("the jti was used before: each request needs a new assertion")

@@ -1,0 +1,126 @@
+"""Why a client's request failed, for its developer: noted where an error is answered, kept when it has been.
+
+What the caller is told may have to say less (all failed authentications look alike), so reasons are gathered
+here beside the errors. They are written in a transaction of their own, because a refusal often undoes the
+request's.
+"""
+
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+import structlog
+from authlib.oauth2 import OAuth2Error
+from flask import Response, current_app, g, request
+from sqlalchemy.exc import SQLAlchemyError
+
+from idp.foundation import database
+from idp.foundation.web import transactions
+from idp.oidc.clients import client as clients
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.errors import NotToBeRedirected, Paused
+from idp.oidc.incoming import KNOWN, Request
+from idp.partners import journal, registry
+from idp.partners.journal import Failure
+
+EXPECTED: Final = frozenset(
+    {"access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required",
+     "unmet_authentication_requirements", "authorization_pending", "temporarily_unavailable", "use_dpop_nonce"}
+)  # fmt: skip
+"""Answers that are no fault of the client's."""
+ADDRESSES: Final = {"redirect_uri": "redirect_uris", "post_logout_redirect_uri": "post_logout_redirect_uris"}
+"""Parameters that are compared with what is registered, and where."""
+HEADERS: Final = frozenset({"DPoP", "Content-Type", "Content-Length", "Host"})
+"""What else than a parameter our descriptions begin with."""
+LONGEST: Final = 2048
+
+log = structlog.get_logger(__name__)
+
+
+def about(client_id: str | None, asked: Request | None = None) -> None:
+    """This request says it is from `client_id`; `asked` is it, where its parameters are not simply its form."""
+    g.client_asking, g.client_request = client_id, asked
+
+
+def because(parameter: str, fact: str) -> None:
+    """The reason behind an error that will not tell it; the first one counts."""
+    g.setdefault("client_reason", (parameter, fact))
+
+
+def note(error: str, parameter: str, fact: str) -> None:
+    """The request failed, because of `parameter`; or, where one is known, for the reason that was not told."""
+    if error not in EXPECTED:
+        _add(error, parameter, fact)
+
+
+def _add(error: str, parameter: str, fact: str) -> None:
+    g.setdefault("client_failures", []).append((error, *g.get("client_reason", (parameter, fact))))
+
+
+def note_error(error: OAuth2Error) -> None:
+    """The same for an OAuth error: ours begin their descriptions with the parameter."""
+    parameter, colon, fact = (error.description or "").partition(": ")
+    known = bool(colon) and (parameter in KNOWN or parameter in HEADERS)
+    noted = (error.error, parameter if known else "", fact if known else error.description or "")
+    if isinstance(error, Paused):  # has the code of a person who refused, which is not noted
+        _add(*noted)
+    else:
+        note(*noted)
+
+
+def note_page(refused: NotToBeRedirected) -> None:
+    """The same for what is shown on a page."""
+    note(refused.error, refused.parameter, refused.fact)
+
+
+def keep(response: Response) -> Response:
+    """After the answer has been made: write what was noted into the client's log."""
+    if (noted := g.get("client_failures")) and (client_id := g.get("client_asking")):
+        try:
+            _write(client_id, noted)
+        except SQLAlchemyError as fault:  # no reason to fail what has been answered
+            log.warning("not kept", name="client event", error=type(fault).__name__)
+    return response
+
+
+def _write(client_id: str, noted: list[tuple[str, str, str]]) -> None:
+    endpoint = f"{request.method} {request.path}"
+    failures = [
+        Failure(endpoint, error, parameter, fact, _comparison(client_id, parameter))
+        for error, parameter, fact in sorted(noted)  # two of us at once take the rows in one order
+    ]
+    # What was read since the view, here or to show a page, would have SQLite's only writer wait for itself.
+    database.let_go()
+    with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+        for failure in failures:
+            journal.note(client_id, failure)
+
+
+def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | None:
+    """How the address that was sent differs from each registered one; None where that is not what is wrong."""
+    client = clients.find(client_id) if parameter in ADDRESSES else None
+    asked = g.get("client_request")
+    uri = (asked.sent.get(parameter) if asked is not None else request.values.get(parameter)) or ""
+    if client is None or not uri:
+        return None
+    registered = getattr(client.registered, ADDRESSES[parameter])
+    if registry.is_one_of(uri, registered):
+        return None
+    return tuple(
+        {"sent": without_values(uri, client), "registered": each, "differs_in": clients.differing(uri, each)}
+        for each in registered
+    )
+
+
+def without_values(uri: str, client: OAuthClient) -> str:
+    """The address as it was sent, less what could be a secret: credentials, and values of an unregistered query."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return "(cannot be read)"
+    known = {urlsplit(each).query for name in ADDRESSES.values() for each in getattr(client.registered, name)}
+    query = parts.query
+    if query not in known:
+        query = "&".join(f"{name}=..." for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=None))
+    host = ("...@" if "@" in parts.netloc else "") + parts.netloc.rpartition("@")[2]
+    shown = parts._replace(netloc=host, query=query, fragment="..." if parts.fragment else "").geturl()
+    return "".join(char for char in shown if char.isprintable())[:LONGEST]

@@ -1,0 +1,1 @@
+"""A module for each endpoint, and the pages a person passes on the way."""

@@ -1,0 +1,170 @@
+"""The dispatcher: refuse, or ask for the next missing thing, or answer.
+
+Every page on the way (sign-in, registration, the school's system, authorise sharing) returns here by address
+and never leads to another, so this is the only place that knows their order; and `prompt=none` is refused in
+one place, `_send_to`, so that no step can forget it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import AccessDeniedError
+from authlib.oidc.core.errors import ConsentRequiredError, InteractionRequiredError, LoginRequiredError
+from flask import redirect, request as browser_request, url_for
+from werkzeug import Response
+
+from idp.foundation import clock
+from idp.foundation.web import security
+from idp.oidc import claims, errors, server as protocol
+from idp.oidc.authorization import kept_requests
+from idp.oidc.incoming import Request
+from idp.oidc.server import Server
+from idp.oidc.tokens.grants.authorization_code import Approval
+from idp.partners import registry
+from idp.sharing import authorise, live
+from idp.sharing.live import State
+from idp.signin import session
+from idp.signin.session import SignedIn
+
+AGAIN: Final = frozenset({"login", "select_account", "create"})
+"""Values of `prompt` that a sign-in later than the request meets, so that they cannot loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A page to send the person to, and what `prompt=none` is told instead."""
+
+    address: Callable[[str, Request], str]
+    otherwise: type[OAuth2Error]
+
+
+def _sign_in(back: str, request: Request) -> str:
+    return url_for("signin.sign_in", next=back, login_hint=request.sent.get("login_hint"))
+
+
+def _register(back: str, _request: Request) -> str:
+    return url_for("onboarding.find", next=back)
+
+
+def _tell_mis(_back: str, request: Request) -> str:
+    return kept_requests.address(request, url_for("oidc.tell_mis"))
+
+
+def _ask_consent(_back: str, request: Request) -> str:
+    return kept_requests.address(request, url_for("oidc.ask_consent"))
+
+
+SIGN_IN: Final = Step(_sign_in, LoginRequiredError)
+REGISTER: Final = Step(_register, LoginRequiredError)
+MIS: Final = Step(_tell_mis, InteractionRequiredError)
+CONSENT: Final = Step(_ask_consent, ConsentRequiredError)
+
+
+def answer() -> Response:
+    """The answer to a browser at the authorization endpoint."""
+    security.keep_opener()
+    server = protocol.current()
+    if browser_request.method == "POST" and kept_requests.is_ours(urn := browser_request.form.get("request_uri")):
+        return redirect(kept_requests.address_of(browser_request.form.get("client_id", ""), str(urn)), 303)
+    try:
+        grant = server.get_consent_grant()
+    except OAuth2Error as error:
+        return _refused(server, error.request, error)
+    request: Request = grant.request
+    if browser_request.method == "POST":
+        # A browser sends no cookies with another site's POST: keep the request, and be asked again with them.
+        urn = kept_requests.keep(request.sent, request.client, pushed=False, shown=False)
+        return redirect(kept_requests.address_of(request.client.id, urn), 303)
+    try:
+        response = _next(request)
+    except OAuth2Error as error:
+        kept_requests.spend(request)
+        return _refused(server, request, error)
+    if isinstance(response, Approval):
+        response = server.create_authorization_response(request=request, grant=grant, grant_user=response)
+    return response
+
+
+def step(request: Request) -> Step | Approval:
+    """What comes next for this request in this browser: a page, or the answer."""
+    if _is_cancelled(request):
+        raise AccessDeniedError(description="the person chose not to go on")
+    here = session.current()
+    if here is None or not _is_enough(here, request):
+        if "create" in request.prompt:
+            return REGISTER
+        if here and _is_fresh(here, request) and _is_somebody_else(here, request):
+            raise LoginRequiredError(description="the person who signed in is not the one whom the request names")
+        return SIGN_IN
+    if request.acr and here.acr not in request.acr:
+        raise errors.UnmetAuthenticationRequirements
+    agreed = authorise.standing(str(here.estab_id), request.client.id, wanted(request))
+    if agreed is None and not registry.accepts(request.client.registered, here.person.estab.mis):
+        return MIS  # with such a system nothing stands, so those with nothing to be asked are never asked this
+    if agreed is None or ("consent" in request.prompt and not _is_later(agreed, request)):
+        return CONSENT
+    return Approval(here, agreed)
+
+
+def wanted(request: Request) -> frozenset[str]:
+    """What the school has to have agreed to: the scopes, and those of claims asked for by name."""
+    return request.scopes | (claims.scopes_of(request.claims) & request.client.registered.scopes)
+
+
+def _next(request: Request) -> Response | Approval:
+    found = step(request)
+    return found if isinstance(found, Approval) else _send_to(found, request)
+
+
+def _send_to(found: Step, request: Request) -> Response:
+    """Keep the request and send the browser on; the page comes back to the request's own address."""
+    if "none" in request.prompt:
+        why = "the school has paused sharing; " if found is CONSENT and _is_paused(request) else ""
+        raise found.otherwise(description=f"{why}prompt is none, and the person would have to be asked")
+    kept_requests.keep_here(request)
+    back = kept_requests.address(request)
+    return redirect(found.address(back, request), 303)
+
+
+def _is_paused(request: Request) -> bool:
+    here = session.current()
+    agreed = live.current(str(here.estab_id), request.client.id) if here else None
+    return agreed is not None and agreed.is_paused
+
+
+def _refused(server: Server, request: Request, error: OAuth2Error) -> Response:
+    response: Response = server.handle_error_response(request, error)
+    return response
+
+
+def _is_cancelled(request: Request) -> bool:
+    """Whether a page on the way was left by Cancel or Refuse; only a kept request has pages on its way."""
+    return request.kept is not None and "cancel" in browser_request.args
+
+
+def _is_enough(here: SignedIn, request: Request) -> bool:
+    """Whether whoever is here is who the client wants, signed in recently enough."""
+    if _is_somebody_else(here, request):
+        return False
+    if _is_fresh(here, request):
+        return True
+    if request.prompt & AGAIN:
+        return False
+    return request.max_age is None or clock.now() - here.auth_time <= timedelta(seconds=request.max_age)
+
+
+def _is_somebody_else(here: SignedIn, request: Request) -> bool:
+    return request.hinted is not None and request.hinted != claims.subject(request.client, here.id)
+
+
+def _is_fresh(here: SignedIn, request: Request) -> bool:
+    """Whether they signed in for this very request."""
+    return request.kept is not None and here.auth_time >= request.kept.since
+
+
+def _is_later(agreed: State, request: Request) -> bool:
+    """Whether the agreement was given for this very request."""
+    return request.kept is not None and agreed.given_at >= request.kept.since

@@ -1,0 +1,284 @@
+"""The pages a school sees before it authorises sharing: which system it uses, and what the partner asks for.
+
+They decide nothing about the protocol: each ends by sending the browser back to the dispatcher.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from authlib.oauth2 import OAuth2Error
+from flask import make_response, redirect, render_template, request as browser_request
+from werkzeug import Response
+from wtforms import BooleanField, RadioField
+from wtforms.validators import InputRequired
+
+from idp.estabs import people
+from idp.estabs.models import Administrator
+from idp.foundation import scopes
+from idp.foundation.errors import Refusal
+from idp.foundation.scopes import Scope
+from idp.foundation.web import again, security
+from idp.foundation.web.forms import Form
+from idp.oidc import incoming, server as protocol
+from idp.oidc.authorization import kept_requests
+from idp.oidc.endpoints import authorize, colleague
+from idp.oidc.endpoints.authorize import Step
+from idp.oidc.endpoints.colleague import Colleague
+from idp.oidc.incoming import AUTHORIZE, Request
+from idp.onboarding import origin
+from idp.partners import registry
+from idp.partners.snapshots import AnyClient
+from idp.sharing import authorise, authority, mis
+from idp.sharing.authorise import Proposal
+from idp.sharing.models import Authorisation
+from idp.signin import session
+
+LONDON: Final = ZoneInfo("Europe/London")
+OURS: Final = frozenset({"client_id", "request_uri"})
+"""What the address of these pages has; a request's own parameters never stand there."""
+
+
+class Decision(Form):
+    """The declaration; the areas ticked are read beside it."""
+
+    authority = BooleanField("I have authority to agree to this for the school")
+
+
+class WhichMis(Form):
+    """The school's system."""
+
+    mis = RadioField(
+        "Which management information system (MIS) does your school use?",
+        [InputRequired("Choose the system that your school uses.")],
+        validate_choice=False,  # `mis.tell` knows them, and WTForms' own words are not for schools
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one school is asked by one client, as the page shows it."""
+
+    proposal: Proposal
+    until: datetime
+
+    @property
+    def required(self) -> list[Scope]:
+        """Data areas that come with agreeing."""
+        return self._data(self.proposal.required)
+
+    @property
+    def optional(self) -> list[Scope]:
+        """Data areas that are the school's to tick, the specially protected ones last."""
+        return sorted(self._data(self.proposal.optional), key=lambda area: area.special_category)
+
+    @property
+    def needed(self) -> str:
+        """How much comes with agreeing: "4 areas, 1 specially protected"."""
+        protected = sum(area.special_category for area in self.required)
+        said = f"{len(self.required)} {'area' if len(self.required) == 1 else 'areas'}"
+        return f"{said}, {protected} specially protected" if protected else said
+
+    @property
+    def about_you(self) -> list[Scope]:
+        """What the client is told of the person, and of the school's public entry."""
+        return scopes.in_order(scopes.of_kind("identity", self.proposal.offered) - {"openid"})
+
+    @property
+    def is_about_data(self) -> bool:
+        """Whether school data is asked for, so that authority is needed."""
+        return bool(self.required or self.optional)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the school has stopped for a while what it agreed to before."""
+        return self.proposal.is_paused
+
+    @property
+    def shown(self) -> str:
+        """What was put to the school, to notice that it changed before they pressed the button."""
+        return scopes.format(self.proposal.offered)
+
+    @property
+    def last_day(self) -> str:
+        """The day it ends, as people say it: "1 March 2027"."""
+        day = self.until.astimezone(LONDON)
+        return f"{day.day} {day:%B %Y}"
+
+    def chosen(self, ticked: frozenset[str]) -> frozenset[str]:
+        """What is agreed to when these are ticked: optional identity scopes go with the rest."""
+        optional = self.proposal.optional
+        return self.proposal.required | scopes.of_kind("identity", optional) | (optional & ticked)
+
+    @staticmethod
+    def _data(among: frozenset[str]) -> list[Scope]:
+        return scopes.in_order(scopes.of_kind("data", among))
+
+
+def ask() -> Response:
+    """Show what is asked for; on the buttons, agree or refuse."""
+    request = _waiting_for(authorize.CONSENT)
+    if isinstance(request, Response):
+        return request
+    person = _person()
+    if not person.may_authorise:
+        return _for_a_viewer(request, person)
+    if browser_request.method != "POST":  # a HEAD carries no token against forgery, and decides nothing
+        return _page(request, person, Decision())
+    return _pressed(request, person)
+
+
+def _pressed(request: Request, person: Administrator) -> Response:
+    """What comes of the button that was pressed."""
+    client, asked, form = request.client.registered, authorize.wanted(request), Decision()
+    if "deny" in browser_request.form:
+        authorise.refuse(client, asked, by=person)
+        return _cancelled(request)
+    if colleague.BUTTON in browser_request.form:
+        other = Colleague()
+        return colleague.ask(client, other, by=person) or _page(request, person, form, other)
+    if agree(client, asked, person, form) is None:
+        return _page(request, person, form)
+    return redirect(kept_requests.address(request), 303)
+
+
+def tell_mis() -> Response:
+    """Ask which system the school uses, or explain that the client does not work with it."""
+    request = _waiting_for(authorize.MIS)
+    if isinstance(request, Response):
+        return request
+    if "deny" in browser_request.form:
+        return _cancelled(request)
+    security.let_forms_leave()
+    return which_mis(request.client.registered, _person()) or redirect(kept_requests.address(request), 303)
+
+
+def which_mis(client: AnyClient, person: Administrator) -> Response | None:
+    """The page that asks for the school's system, and takes the answer; None once it is one that `client` takes."""
+    form = WhichMis()
+    form.mis.choices = [(each.code, each.name) for each in mis.choices()]
+    if form.validate_on_submit():
+        mis.tell(form.mis.data, by=person)
+        if registry.accepts(client, form.mis.data):
+            return None
+    refused = None
+    try:
+        mis.check(person.estab, client)
+    except mis.MisUnknown:
+        form.mis.data = form.mis.data if again.fields() else None
+    except mis.MisNotAccepted as error:
+        refused, form.mis.data = error, person.estab.mis
+    page = render_template("oidc/mis.html", form=form, client=client, school=person.estab.school, refused=refused)
+    return make_response(page, 422 if form.errors else 200)
+
+
+def agree(client: AnyClient, asked: frozenset[str], person: Administrator, form: Decision) -> Authorisation | None:
+    """Record what the page was answered; None, with the reason in `form`, where it cannot be.
+
+    The declaration is missing then, or what the page asks about changed while it was open.
+    """
+    question, typed = question_of(client, asked, person), browser_request.form
+    if typed.get("shown") != question.shown or typed.get("agreement") != client.agreement_version:
+        form.form_errors.append("This page has changed since you opened it. Please read it again before you agree.")
+    elif question.is_about_data and not form.authority.data:
+        form.authority.errors = ["Tick the box if you have authority to agree. If not, please ask somebody who does."]
+    elif form.validate():
+        return authorise.give(
+            client, question.chosen(_typed_ticks()), by=person, offered=question.proposal.offered,
+            agreement=client.agreement_version, until=question.until,
+        )  # fmt: skip
+    return None
+
+
+def question_page(
+    client: AnyClient, asked: frozenset[str], person: Administrator, form: Decision, *, back: str,
+    other: Colleague | None = None, template: str = "oidc/consent.html", **more: object,
+) -> Response:  # fmt: skip
+    """What is asked for, with what was ticked; `back` is where to go on as another person, `other` whom else to ask."""
+    question, before = question_of(client, asked, person), again.fields()
+    ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
+    if browser_request.method == "POST":
+        ticked = _typed_ticks()
+    may_ask_colleague = other is not None and question.is_about_data and colleague.may_be_asked(client, person)
+    is_wrong = other is not None and bool(other.errors)
+    page = render_template(
+        template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
+        question=question, client=client, person=person, school=person.estab.school, ticked=ticked, back=back,
+        place=origin.of_client(client.id), typed_again=before is not None and not colleague.stays(before), **more,
+    )  # fmt: skip
+    if other is not None and is_wrong:
+        return make_response(page, *other.status_and_headers)
+    return make_response(page, 422 if form.errors else 200)
+
+
+def viewer_page(
+    client: AnyClient, person: Administrator, *, back: str, leave: str, instead: str | None = None
+) -> Response:
+    """Who may only look is told who may decide; `leave` is what the button says that declines.
+
+    `instead` is what to ask them for, where that is not to sign in to the client once.
+    """
+    refusal: Refusal | None = None
+    try:
+        authority.check(person)
+    except Refusal as refused:
+        refusal = refused
+    page = render_template(
+        "oidc/ask_an_owner.html", client=client, school=person.estab.school, refusal=refusal,
+        owners=people.owners(person.estab_id), back=back, leave=leave, instead=instead,
+    )  # fmt: skip
+    return make_response(page, 403)
+
+
+def question_of(client: AnyClient, asked: frozenset[str], person: Administrator) -> Question:
+    """What the person's school is asked by `client` for `asked`."""
+    return Question(authorise.proposal(person.estab_id, client, asked), authorise.lasts_until(client))
+
+
+def _page(request: Request, person: Administrator, form: Decision, other: Colleague | None = None) -> Response:
+    security.let_forms_leave()
+    asked, back = authorize.wanted(request), kept_requests.address(request)
+    return question_page(request.client.registered, asked, person, form, back=back, other=other or Colleague())
+
+
+def _typed_ticks() -> frozenset[str]:
+    return frozenset(browser_request.form.getlist("area"))
+
+
+def _for_a_viewer(request: Request, person: Administrator) -> Response:
+    if browser_request.method == "POST":
+        return _cancelled(request)
+    security.let_forms_leave()
+    client = request.client.registered
+    return viewer_page(client, person, back=kept_requests.address(request), leave=f"Back to {client.client_name}")
+
+
+def _waiting_for(step: Step) -> Request | Response:
+    """The kept request of this address, if it waits for this very page; otherwise the way back to the dispatcher."""
+    security.keep_opener()
+    asked = Request(browser_request, incoming.parameters(browser_request.args.items(multi=True), OURS), AUTHORIZE)
+    back = kept_requests.address_of(
+        browser_request.args.get("client_id", ""), browser_request.args.get("request_uri", "")
+    )
+    try:
+        request: Request = protocol.current().get_consent_grant(asked).request
+        found = authorize.step(request)
+    except OAuth2Error:
+        return redirect(back, 303)
+    if found is step:
+        return request
+    if browser_request.method == "POST":  # signed out meanwhile, say: the dispatcher leads here again
+        again.keep()
+    return redirect(back, 303)
+
+
+def _cancelled(request: Request) -> Response:
+    return redirect(kept_requests.address(request, cancel="1"), 303)
+
+
+def _person() -> Administrator:
+    here = session.current()
+    if here is None:
+        raise RuntimeError("the dispatcher found somebody here")
+    return here.person

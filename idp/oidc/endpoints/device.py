@@ -1,0 +1,173 @@
+"""Device authorization (RFC 8628): a device asks here, and shows a code that a person types on our page.
+
+The page always asks, whatever the school agreed to before and however the code got there: following a link
+approves nothing.
+"""
+
+from typing import Final
+
+from authlib.oauth2.rfc6749 import UnauthorizedClientError
+from flask import (
+    Request as FlaskRequest,
+    Response as FlaskResponse,
+    json,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from werkzeug import Response
+from wtforms import StringField
+
+from idp.foundation import runtime
+from idp.foundation.errors import TooManyRequests
+from idp.foundation.web import again
+from idp.foundation.web.forms import Form
+from idp.oidc import errors, server as protocol
+from idp.oidc.authorization import checks, kept_requests
+from idp.oidc.clients import client as clients
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.endpoints import consent
+from idp.oidc.incoming import Request
+from idp.oidc.server import Server
+from idp.oidc.tokens import device_codes
+from idp.oidc.tokens.device_codes import Asked
+from idp.partners import registry
+from idp.sharing import authorise
+from idp.sharing.live import State
+from idp.sharing.models import Authorisation
+from idp.signin import guesses, session
+from idp.signin.session import SignedIn
+
+PATH: Final = "/device"
+GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+NOT_WAITING: Final = (
+    "We do not recognise this code. Check that every letter is right. If it is, the code has run out or has been used: "
+    "start again on the device or program, and type the new code that it shows."
+)
+WAIT: Final = (
+    "You have tried too many codes. Please wait a few minutes. Then start again on the device or program, and type the "
+    "new code that it shows."
+)
+ASK_TO_CONNECT: Final = "Please ask one of them to connect the device or program, with a new code from it."
+
+
+class Code(Form):
+    """The code that the device shows."""
+
+    user_code = StringField("Code")
+
+
+def authorize(asked: FlaskRequest) -> FlaskResponse:
+    """The device authorization endpoint (RFC 8628 §3.1)."""
+    return protocol.answer_client(asked, _give_codes)
+
+
+def _give_codes(_server: Server, asked: Request) -> FlaskResponse:
+    if not asked.client.check_grant_type(GRANT):
+        raise UnauthorizedClientError(description="grant_type: this client is not registered for device_code")
+    checks.no_authorization_details(asked)
+    checks.scopes_within_client(asked)
+    checks.resource_within_scopes(asked)
+    pair = device_codes.issue(asked.client, asked.scopes, asked.resource)
+    user_code, page = device_codes.shown(pair.user), runtime.url(PATH)
+    said = {
+        "device_code": pair.device, "user_code": user_code, "verification_uri": page,
+        "verification_uri_complete": f"{page}?user_code={user_code}",
+        "expires_in": device_codes.LIFETIME, "interval": device_codes.INTERVAL,
+    }  # fmt: skip
+    return FlaskResponse(json.dumps(said), mimetype="application/json")
+
+
+def page() -> Response:
+    """Type the code, see who asks for what, decide; the address is the same all the way, and says how it stands."""
+    code = device_codes.typed(request.args.get("user_code", ""))
+    here = session.current()
+    if here is None:
+        typed = device_codes.typed(request.form.get("user_code", ""))
+        if request.method == "POST":
+            again.keep()
+        return redirect(url_for("signin.sign_in", next=_address(typed or code)), 303)
+    if "user_code" in request.form:
+        return _enter(request.form["user_code"], here)
+    found = device_codes.entered(code, kept_requests.this_browser()) if code else None
+    client = clients.find(found.client_id) if found else None
+    if code is None or found is None:
+        return _ask_code(code)
+    if client is None:
+        raise errors.ServiceSwitchedOff(found.client_id)
+    if found.approved is not None:
+        return make_response(
+            render_template("oidc/device_done.html", client=client.registered, approved=found.approved)
+        )
+    if not found.is_open:
+        return _ask_code(None, NOT_WAITING)
+    return _question(found, client, here, code)
+
+
+def _enter(text: str, here: SignedIn) -> Response:
+    """Take the code that was typed. Each one that could be one is a guess, right or wrong, and ten are answered."""
+    code = device_codes.typed(text)
+    if code is None:
+        return _ask_code(text, _what_is_wrong(text))
+    try:
+        guesses.count(guesses.key("device", here.id))
+    except TooManyRequests as locked:
+        answer = _ask_code(code, WAIT)  # not raised on: the guess stays counted
+        answer.status_code, answer.headers["Retry-After"] = locked.status, str(locked.retry_after)
+        return answer
+    if not device_codes.enter(code, kept_requests.this_browser()):
+        return _ask_code(code, NOT_WAITING)
+    return redirect(_address(code), 303)
+
+
+def _question(found: Asked, client: OAuthClient, here: SignedIn, code: str) -> Response:
+    """Who asks, for what; and the answer. What the school has not agreed to yet is asked as on any way to a partner.
+
+    Every device is a decision for the school: under an agreement that stands, too, only who may authorise connects one.
+    """
+    person, registered, form = here.person, client.registered, consent.Decision()
+    if "deny" in request.form:
+        device_codes.deny(found, here)
+        return redirect(_address(code), 303)
+    if not person.may_authorise:
+        back = _address(code)
+        return consent.viewer_page(registered, person, back=back, leave="Do not connect", instead=ASK_TO_CONNECT)
+    if not registry.accepts(registered, person.estab.mis):
+        return consent.which_mis(registered, person) or redirect(_address(code), 303)
+    agreed: Authorisation | State | None = authorise.standing(person.estab_id, registered.id, found.scopes)
+    if "allow" in request.form:
+        agreed = agreed or consent.agree(registered, found.scopes, person, form)
+        if agreed is not None:
+            device_codes.approve(found, here, agreed)
+            return redirect(_address(code), 303)
+    back, shown = _address(code), device_codes.shown(code)
+    if agreed is None:
+        template = "oidc/device_consent.html"
+        return consent.question_page(registered, found.scopes, person, form, template=template, back=back, code=shown)
+    about = {"client": registered, "person": person, "school": person.estab.school, "back": back, "code": shown}
+    return make_response(render_template("oidc/device_confirm.html", **about))
+
+
+def _ask_code(code: str | None, problem: str | None = None) -> Response:
+    form = Code(formdata=None, user_code=device_codes.shown(code) if code and device_codes.typed(code) else code)
+    if problem:
+        form.user_code.errors = [problem]
+    return make_response(render_template("oidc/device.html", form=form), 422 if problem else 200)
+
+
+def _what_is_wrong(text: str) -> str:
+    """Why what was typed cannot be a code."""
+    letters = device_codes.letters_of(text)
+    if not letters:
+        return "Type the code that the device or program shows."
+    if any(char.isdigit() for char in letters):
+        return "The code has letters only, no numbers. Check each letter against the device or program."
+    if set(letters) - set(device_codes.LETTERS):
+        return "The code never contains A, E, I, O, U or Y. Check each letter against the device or program."
+    return f"The code has eight letters, and you typed {len(letters)}. Check it against the device or program."
+
+
+def _address(code: str | None) -> str:
+    return url_for("oidc.device", user_code=device_codes.shown(code)) if code else url_for("oidc.device")

@@ -1,0 +1,110 @@
+"""What we can do, said in one document under two addresses, made from what is registered; and our keys.
+
+An address is advertised when its route exists, a grant when the server has it, a method when it is registered:
+nothing here is a promise of its own (protocol.md §5).
+"""
+
+import hashlib
+from typing import Any, Final
+
+from flask import Response, current_app, json, request
+
+from idp.foundation import runtime, scopes
+from idp.foundation.web import ready
+from idp.keys import key, ring
+from idp.oidc import claims, jwts, server as protocol
+from idp.oidc.authorization import checks, responses
+from idp.oidc.clients import dpop
+from idp.signin import session
+
+FRESH: Final = 300
+"""Seconds anybody may keep the document and the keys."""
+
+ENDPOINTS: Final = {
+    "authorization_endpoint": "oidc.authorization", "token_endpoint": "oidc.token",
+    "userinfo_endpoint": "oidc.userinfo", "jwks_uri": "oidc.jwks", "revocation_endpoint": "oidc.revoke",
+    "introspection_endpoint": "oidc.introspect", "end_session_endpoint": "oidc.logout",
+    "pushed_authorization_request_endpoint": "oidc.push", "registration_endpoint": "oidc.register",
+    "device_authorization_endpoint": "oidc.authorize_device",
+}  # fmt: skip
+"""The registered name of each endpoint, and our route behind it."""
+AUTHENTICATED: Final = ("token", "revocation", "introspection")
+"""Endpoints at which clients authenticate."""
+
+
+def document() -> Response:
+    """The metadata (OpenID Connect Discovery 1.0 §3, RFC 8414 §2)."""
+    kept: dict[str, tuple[bytes, str]] = current_app.extensions
+    if "idp.discovery" not in kept:
+        body = json.dumps(metadata(), indent=1).encode()
+        kept["idp.discovery"] = body, hashlib.sha256(body).hexdigest()[:32]
+    return _public(*kept["idp.discovery"])
+
+
+def keys() -> Response:
+    """The published keys."""
+    return _public(*ring.jwks())
+
+
+def metadata() -> dict[str, Any]:
+    """Each value is true of the running server; a test holds them against what it does."""
+    server = protocol.current()
+    endpoints = _endpoints()
+    methods = [method for method in server.client_auth_methods if method != "none"]
+    of_clients = {
+        f"{name}_endpoint_{what}_supported": values
+        for name in AUTHENTICATED
+        if f"{name}_endpoint" in endpoints
+        for what, values in (
+            ("auth_methods", methods if name == "introspection" else [*methods, "none"]),
+            ("auth_signing_alg_values", [*jwts.ASYMMETRIC, *jwts.SHARED]),
+        )
+    }
+    return {
+        "issuer": runtime.settings().server.issuer,
+        **endpoints,
+        **of_clients,
+        "scopes_supported": [name for name, scope in scopes.catalogue().items() if scope.kind != "client"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": list(responses.MODES),
+        "grant_types_supported": list(server.grant_types),
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "subject_types_supported": ["public", "pairwise"],
+        "id_token_signing_alg_values_supported": list(reversed(key.ALGS)),
+        "userinfo_signing_alg_values_supported": list(reversed(key.ALGS)),
+        "acr_values_supported": [session.SINGLE],  # administrators have no second factor
+        "prompt_values_supported": list(checks.PROMPTS),
+        "display_values_supported": ["page"],
+        "claim_types_supported": ["normal"],
+        "claims_supported": [*claims.ALWAYS, *scopes.SCOPE_OF],
+        "claims_parameter_supported": True,
+        "request_parameter_supported": True,
+        "request_object_signing_alg_values_supported": list(jwts.ASYMMETRIC),
+        "require_signed_request_object": False,
+        "authorization_signing_alg_values_supported": list(reversed(key.ALGS)),
+        "introspection_signing_alg_values_supported": list(reversed(key.ALGS)),
+        "dpop_signing_alg_values_supported": list(dpop.ALGS),
+        "request_uri_parameter_supported": False,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+        "require_pushed_authorization_requests": False,
+        "ui_locales_supported": ["en-GB"],
+    }
+
+
+def _endpoints() -> dict[str, str]:
+    """The address of every endpoint whose route exists."""
+    routes = {rule.endpoint: rule.rule for rule in current_app.url_map.iter_rules()}
+    return {name: runtime.url(routes[route]) for name, route in ENDPOINTS.items() if route in routes}
+
+
+def _public(body: bytes, etag: str) -> Response:
+    """Ready bytes that anybody may keep and any origin may read."""
+    response = Response(body, mimetype="application/json")
+    response.set_etag(etag.strip('"'))
+    response.headers["Cache-Control"] = f"public, max-age={FRESH}"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    ready.keep(request.path, response, seconds=runtime.settings().keys.reread)
+    response.make_conditional(request)
+    return response

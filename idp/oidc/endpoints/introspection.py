@@ -1,0 +1,73 @@
+"""Introspection (RFC 7662): whether a token is good now, told to its client, and to the API that it is for.
+
+Whoever asks for a JWT by `Accept` gets the same answer signed (RFC 9701), to show it to others or to keep it as proof.
+"""
+
+from typing import Any, Final
+
+from flask import Request as FlaskRequest, Response, request as caller
+
+from idp.foundation import clock, database, runtime, scopes
+from idp.foundation.web.door import Plain
+from idp.keys import ring
+from idp.oidc import errors, server as protocol
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.incoming import Request
+from idp.oidc.server import Server
+from idp.oidc.tokens import access_tokens, families
+from idp.oidc.tokens.access_tokens import Access
+
+JSON: Final = "application/json"
+JWT: Final = "application/token-introspection+jwt"
+DEAD = {"active": False}
+"""All that is said of a token that is dead, unknown or somebody else's (security.md S24)."""
+
+
+def answer(asked: FlaskRequest) -> Response:
+    """What is known of the token, as JSON or as a JWT. `token_type_hint` is not needed."""
+    database.one_by_one()  # noting an assertion is one statement, which stands by itself
+    return protocol.answer_client(asked, _look)
+
+
+def _look(_server: Server, request: Request) -> Response:
+    if request.client.registered.is_public:
+        raise errors.invalid_client()  # whoever asks has to prove who they are (RFC 7662 §2.1)
+    if (token := request.sent.get("token")) is None:
+        raise errors.invalid("token", "missing")
+    said = about(token, request.client)
+    return _signed(said, request.client) if _wants_jwt(caller) else protocol.answered(said)
+
+
+def _wants_jwt(asked: FlaskRequest) -> bool:
+    """Whether `Accept` prefers the JWT (RFC 9701 §4); `*/*` gets JSON."""
+    return JWT in asked.headers.get("Accept", "").lower() and asked.accept_mimetypes.best_match([JSON, JWT]) == JWT
+
+
+def _signed(said: dict[str, Any], asking: OAuthClient) -> Response:
+    """The answer as a JWT (RFC 9701 §5), for the client that asks, by whose id `aud` names it.
+
+    What is known of the token stands in a claim of its own, so that the JWT is never taken for the token.
+    """
+    issuer = runtime.settings().server.issuer
+    claims = {"iss": issuer, "aud": asking.id, "iat": clock.timestamp(), "token_introspection": said}
+    token = ring.sign(claims, alg=asking.introspection_response_alg, typ="token-introspection+jwt")
+    return Plain(token.encode("ascii"), content_type=JWT)
+
+
+def about(token: str, asking: OAuthClient) -> dict[str, Any]:
+    """What `asking` may know about `token`: an API learns of the scopes that it serves, and not of others."""
+    if (access := access_tokens.read(token)) is not None:
+        if access.client.id == asking.id:
+            return {"active": True, **access_tokens.now(access)}
+        if asking.registered.resource in _audience(access):
+            served = scopes.format(access.scopes & asking.registered.resource_scopes)
+            return {"active": True, **access_tokens.now(access), "scope": served}
+        return DEAD
+    if (family := families.find(token)) is not None and family.client_id == asking.id:
+        return families.now(token, asking) or DEAD
+    return DEAD
+
+
+def _audience(access: Access) -> list[str]:
+    said = access.said["aud"]
+    return [said] if isinstance(said, str) else said

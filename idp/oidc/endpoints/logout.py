@@ -1,0 +1,166 @@
+"""Signing out at a client's request (OpenID Connect RP-Initiated Logout 1.0).
+
+At once where the hint names this very browser's session; otherwise the person is asked. The browser is sent on
+only with a valid hint, and only to an address registered for its client. Where a client names itself without a hint,
+the page that says "signed out" has a link to that address: anybody can name a client, so the person decides.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from flask import make_response, redirect, render_template, request as browser_request, url_for
+from werkzeug import Response
+
+from idp.foundation.web import door, security
+from idp.keys import ring
+from idp.oidc import claims, incoming
+from idp.oidc.clients import client as clients, failures
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.incoming import Parameters
+from idp.partners import registry
+from idp.signin import session
+
+
+class BadLogout(Exception):
+    """`parameter` is wrong, and `fact` says how: a page that names it, and no redirect.
+
+    `is_off` where the service is switched off, which is no mistake in its link.
+    """
+
+    def __init__(self, parameter: str, fact: str, *, is_off: bool = False) -> None:
+        super().__init__(f"{parameter}: {fact}")
+        self.parameter, self.fact, self.is_off = parameter, fact, is_off
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sound request to sign out: by which client, of which session, and where to go afterwards."""
+
+    client: OAuthClient | None
+    sid: str | None
+    to: str | None
+    """The registered address with `state`, to be redirected to; None without a valid hint."""
+    link: str | None
+    """The same, to be offered as a link; None with a valid hint."""
+    sent: Parameters
+
+
+def answer() -> Response:
+    """Sign out at once, or ask first, or say what is wrong with the client's request."""
+    security.keep_opener()
+    if browser_request.method == "HEAD":
+        return Response(status=200)
+    pairs = [*incoming.pairs(browser_request.query_string), *browser_request.form.items(multi=True)]
+    sent = incoming.parameters(pairs, incoming.LOGOUT)
+    if browser_request.method == "POST" and not sent.wrong:
+        # A browser sends no cookies with another site's POST: it is to ask again, with them.
+        return redirect(_address(sent), 303)
+    try:
+        asked = _read(sent)
+    except BadLogout as bad:
+        return _bad(bad)
+    here = session.current()
+    if here is None:
+        return _onwards(asked)
+    if _is_named(here.sid, asked):
+        return _out(asked)
+    if asked.to is not None:
+        security.let_forms_leave()
+    return make_response(render_template("oidc/logout.html", asked=asked, partner=_name(asked.client)))
+
+
+def confirm() -> Response:
+    """What the person answered. The client's parameters come along and are checked again."""
+    security.keep_opener()
+    if "stay" in browser_request.form:
+        return redirect("/", 303)
+    sent = {name: value for name, value in browser_request.form.items(multi=True) if name in CARRIED}
+    try:
+        asked = _read(incoming.parameters(sent.items(), incoming.LOGOUT))
+    except BadLogout as bad:
+        return _bad(bad)
+    return _out(asked)
+
+
+def page_asking() -> str:
+    """The address of the page that asked what this form answers: the client's request, which came along with it."""
+    return _address(incoming.parameters(browser_request.form.items(multi=True)))
+
+
+CARRIED = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+
+
+def _read(sent: Parameters) -> Asked:
+    """Check the request (RP-Initiated Logout 1.0 §2 and §3)."""
+    if fault := sent.fault():
+        raise BadLogout(*fault)
+    named = sent.get("client_id")
+    failures.about(named)
+    said = _hinted(sent.get("id_token_hint"))
+    if said and named not in {None, said["aud"]}:
+        raise BadLogout("client_id", "is not the client that id_token_hint was issued to")
+    client = clients.find(said["aud"] if said else named)
+    failures.about(client.id if client else named)
+    if client is None and (about := said["aud"] if said else named):
+        parameter, is_off = "client_id" if named else "id_token_hint", registry.is_disabled(about)
+        fact = "its client, or that client's partner, is disabled" if is_off else "its client is not registered"
+        raise BadLogout(parameter, fact, is_off=is_off)
+    to = sent.get("post_logout_redirect_uri")
+    if (
+        to is not None
+        and client is not None
+        and not registry.is_one_of(to, client.registered.post_logout_redirect_uris)
+    ):
+        raise BadLogout("post_logout_redirect_uri", "is not registered for this client")
+    if to is None or client is None:
+        return Asked(client, said.get("sid") if said else None, None, None, sent)
+    state = sent.get("state")
+    way = to if state is None else _with_state(to, state)
+    return Asked(client, said.get("sid"), way, None, sent) if said else Asked(client, None, None, way, sent)
+
+
+def _is_named(sid: str, asked: Asked) -> bool:
+    """Whether the hint names this browser's session, as the client knows it."""
+    return asked.client is not None and asked.sid == claims.session_name(asked.client, sid)
+
+
+def _hinted(hint: str | None) -> dict[str, str] | None:
+    if hint is None:
+        return None
+    try:
+        return claims.of_id_token(hint)
+    except ring.BadToken:
+        raise BadLogout("id_token_hint", "is not an ID Token of ours") from None
+
+
+def _with_state(uri: str, state: str) -> str:
+    return f"{uri}{'&' if '?' in uri else '?'}{urlencode({'state': state})}"
+
+
+def _out(asked: Asked) -> Response:
+    """End this browser's session and go on."""
+    session.end_here()
+    return redirect(_address(asked.sent), 303) if asked.link else _onwards(asked)
+
+
+def _onwards(asked: Asked) -> Response:
+    """Where the client wanted, if that is proven; else the page that says it is done, perhaps with a link there."""
+    if asked.link:
+        return make_response(render_template("signin/signed_out.html", back=asked.link, partner=_name(asked.client)))
+    return redirect(asked.to or url_for("signin.signed_out"), 303)
+
+
+def _address(sent: Parameters) -> str:
+    """The same request as a link; how long it may be is bounded in `incoming`."""
+    carried = {name: value for name, value in sent.values.items() if name in CARRIED}
+    return f"{url_for('oidc.logout')}?{urlencode(carried)}"
+
+
+def _bad(bad: BadLogout) -> Response:
+    failures.note("invalid_request", bad.parameter, bad.fact)
+    page = render_template("oidc/bad_logout.html", bad=bad, request_id=door.request_id())
+    return make_response(page, 400)
+
+
+def _name(client: OAuthClient | None) -> str | None:
+    return client.registered.client_name if client else None

@@ -1,0 +1,112 @@
+"""Our pages for what cannot go on, and what a program is told when it is our trouble."""
+
+from http import HTTPStatus
+
+import structlog
+from authlib.oauth2.rfc6749 import InvalidRequestError
+from flask import Response, current_app, make_response, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from idp.foundation import runtime
+from idp.foundation.errors import Busy, Refusal
+from idp.foundation.web import door, pages, security
+from idp.oidc import errors, server as protocol
+from idp.oidc.clients import failures
+
+log = structlog.get_logger(__name__)
+
+UNREADABLE = "the request could not be read"
+
+
+def not_to_be_redirected(refused: errors.NotToBeRedirected) -> Response:
+    """For the person: it is not your fault. For the developer: which parameter, and what is wrong with it."""
+    failures.note_page(refused)
+    log.info("refused", code=refused.error, status=refused.status, because=refused.because)
+    page = render_template("oidc/error.html", refused=refused, request_id=door.request_id())
+    return make_response(page, refused.status)
+
+
+def stale_request(refused: errors.StaleRequest) -> Response:
+    """Which it is, and the way back to the partner."""
+    log.info("refused", code=refused.code, status=refused.status, because=refused.because)
+    page = render_template("oidc/stale.html", refused=refused, request_id=door.request_id())
+    return make_response(page, refused.status)
+
+
+def form_expired(_error: CSRFError) -> ResponseReturnValue:
+    """As everywhere: `http_error` would take it for what it is called."""
+    security.keep_opener()  # it is an answer on the way to a partner
+    return pages.form_expired()
+
+
+def unavailable(error: Exception) -> ResponseReturnValue:
+    """The database is away: a client is told so in its own words, a person on a page."""
+    log.error("database", error=type(error).__name__, exc_info=error)
+    if is_for_clients():
+        return protocol.refused(errors.Unavailable())
+    return pages.refusal(Busy("We cannot reach our records just now. Nothing was changed.", because="database"))
+
+
+def refusal(refused: Refusal) -> ResponseReturnValue:
+    """What is refused around our views, such as another host's name: a client is told in JSON."""
+    if not is_for_clients():
+        return pages.refusal(refused)
+    log.info("refused", code=refused.code, status=refused.status, because=refused.because)
+    if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return protocol.refused(errors.Unavailable())
+    wrong = InvalidRequestError(description=UNREADABLE)
+    if isinstance(refused, security.UnknownHost):
+        wrong = errors.invalid("Host", f"must be {runtime.settings().server.host_name}")
+    wrong.status_code = refused.status
+    return protocol.refused(wrong)
+
+
+def http_error(error: HTTPException) -> ResponseReturnValue:
+    """What Flask refuses by itself: a client is told in JSON."""
+    if not is_for_clients():
+        return pages.http(error)
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    wrong = InvalidRequestError(description=UNREADABLE)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        wrong = InvalidRequestError(description="method not allowed")
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        wrong = errors.Unavailable(description="too many requests")
+    wrong.status_code = status
+    response = protocol.refused(wrong)
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After"}:
+            response.headers[name] = str(value)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        response.headers.setdefault("Retry-After", "60")
+    return response
+
+
+def is_for_clients() -> bool:
+    """Whether the route is called by programs."""
+    return (request.endpoint or _meant()) in CLIENT_ENDPOINTS
+
+
+def _meant() -> str | None:
+    """The route of an address that was asked by another method than its own."""
+    refused, routes = request.routing_exception, current_app.create_url_adapter(request)
+    if not isinstance(refused, MethodNotAllowed) or not refused.valid_methods or routes is None:
+        return None
+    return str(routes.match(method=next(iter(refused.valid_methods)))[0])
+
+
+CLIENT_ENDPOINTS = frozenset(
+    {
+        "oidc.token",
+        "oidc.push",
+        "oidc.userinfo",
+        "oidc.introspect",
+        "oidc.revoke",
+        "oidc.authorize_device",
+        "oidc.register",
+        "oidc.manage_registration",
+        "oidc.jwks",
+        "oidc.metadata",
+    }
+)

@@ -1,0 +1,32 @@
+"""Pushed authorization requests (RFC 9126): the same checks as at authorize, before any browser is involved."""
+
+from flask import Request as FlaskRequest, Response, request as browser_request
+
+from idp.foundation import database, runtime
+from idp.oidc import errors, server as protocol
+from idp.oidc.authorization import kept_requests
+from idp.oidc.clients import dpop
+from idp.oidc.incoming import PAR, Request
+from idp.oidc.server import Server
+
+
+def answer(asked: FlaskRequest) -> Response:
+    """201 with a `request_uri`, or an OAuth error."""
+    database.one_by_one()  # noting a proof, and keeping the request
+    return dpop.with_nonce(protocol.answer_client(asked, _push, PAR))
+
+
+def _push(server: Server, request: Request) -> Response:
+    if "request_uri" in request.sent:
+        raise errors.invalid("request_uri", "must not be pushed")
+    if request.sent.get("client_id") not in {None, request.client.id}:
+        raise errors.invalid("client_id", "must be that of the client that authenticated")
+    request.sent.values.setdefault("client_id", request.client.id)
+    request.dpop_jkt = dpop.key_of(browser_request, request.client)
+    try:
+        server.get_authorization_grant(request).validate_authorization_request()
+    except errors.NotToBeRedirected as refused:
+        raise errors.invalid(refused.parameter, refused.fact) from refused
+    urn = kept_requests.keep(request.sent, request.client, pushed=True, shown=False, dpop_jkt=request.dpop_jkt)
+    said = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}
+    return protocol.answered(said, 201)

@@ -1,0 +1,28 @@
+"""Revocation (RFC 7009): a refresh token takes its family and their access tokens along, an access token goes alone."""
+
+from flask import Request as FlaskRequest, Response
+
+from idp.oidc import errors, server as protocol
+from idp.oidc.incoming import Request
+from idp.oidc.server import Server
+from idp.oidc.tokens import access_tokens, families
+
+
+def answer(asked: FlaskRequest) -> Response:
+    """200, also for a token that is unknown or dead: the client has what it wanted. `token_type_hint` is not needed."""
+    return protocol.answer_client(asked, _revoke)
+
+
+def _revoke(_server: Server, request: Request) -> Response:
+    """Whichever it is; another client's is `invalid_grant` (RFC 7009 §2.1)."""
+    if (token := request.sent.get("token")) is None:
+        raise errors.invalid("token", "missing")
+    if (family := families.find(token)) is not None:
+        if family.client_id != request.client.id:
+            raise errors.invalid_grant("token: was issued to another client")
+        families.revoke(family, request.client)
+    elif (access := access_tokens.read(token)) is not None:
+        if access.client.id != request.client.id:
+            raise errors.invalid_grant("token: was issued to another client")
+        access_tokens.revoke(access)
+    return protocol.nothing(200)

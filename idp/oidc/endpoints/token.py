@@ -1,0 +1,34 @@
+"""The token endpoint: the client, then the grant type, then the grant itself (protocol.md §5)."""
+
+from typing import cast
+
+from authlib.oauth2.rfc6749 import UnauthorizedClientError
+from flask import Request as FlaskRequest, Response, request as browser_request
+
+from idp.foundation import database
+from idp.oidc import errors, server as protocol
+from idp.oidc.authorization import checks
+from idp.oidc.clients import dpop
+from idp.oidc.incoming import Request
+from idp.oidc.server import Server
+
+
+def answer(asked: FlaskRequest) -> Response:
+    """Tokens, or an OAuth error."""
+    database.one_by_one()  # a proof or an assertion is noted by one statement; grants that do more say so
+    return dpop.with_nonce(protocol.answer_client(asked, _issue))
+
+
+def _issue(server: Server, request: Request) -> Response:
+    """The grant type is sent, one we have, and the client's; then the proof, if any; then Authlib takes over."""
+    if (asked := request.sent.get("grant_type")) is None:
+        raise errors.invalid("grant_type", "missing")
+    if asked not in server.grant_types:
+        raise errors.UnsupportedGrantType
+    if not request.client.check_grant_type(asked):
+        raise UnauthorizedClientError(description="grant_type: this client is not registered for it")
+    checks.no_authorization_details(request)
+    request.dpop_jkt = dpop.key_of(browser_request, request.client)
+    if request.dpop_jkt is None and request.client.needs_dpop:
+        raise dpop.InvalidProof("missing; this client has to prove a key with each request (RFC 9449)")
+    return cast("Response", server.create_token_response(request))

@@ -1,0 +1,147 @@
+"""Userinfo: who the access token is about, as things stand now (OpenID Connect Core §5.3)."""
+
+from typing import Any, Final
+
+import structlog
+from authlib.oauth2 import OAuth2Error
+from flask import Request as FlaskRequest, Response
+
+from idp.foundation import database, runtime, scopes
+from idp.keys import ring
+from idp.oidc import claims, errors, incoming, records, server as protocol
+from idp.oidc.clients import dpop, failures
+from idp.oidc.errors import Scheme
+from idp.oidc.server import FORM, LARGEST
+from idp.oidc.tokens import access_tokens
+from idp.oidc.tokens.access_tokens import Access
+
+TOKEN: Final = frozenset({"access_token"})
+"""What is read of a form (RFC 6750 §2.2)."""
+
+SCHEMES: Final[dict[str, Scheme]] = {"bearer": "Bearer", "dpop": "DPoP"}
+
+log = structlog.get_logger(__name__)
+
+
+class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """Nothing was presented: challenges without an error say how (RFC 6750 §3.1, RFC 9449 §7.1)."""
+
+    error = "invalid_token"
+    status_code = 401
+
+
+def answer(asked: FlaskRequest) -> Response:
+    """The claims as JSON, or as a JWT where the client registered for that; or an error with its challenge."""
+    database.one_by_one()  # noting a proof of possession is one statement, which stands by itself
+    try:
+        return dpop.with_nonce(_said(_read(*_presented(asked), asked)))
+    except OAuth2Error as error:
+        failures.note_error(error)
+        log.info("token refused", code=error.error, because=error.description)
+        return dpop.with_nonce(_refused(error))
+
+
+def _said(token: Access) -> Response:
+    said = about(token)
+    alg = token.client.registered.userinfo_signed_response_alg
+    if alg is None:
+        return protocol.answered(said)
+    signed = said | {"iss": runtime.settings().server.issuer, "aud": token.client.id}
+    return Response(ring.sign(signed, alg=alg, typ="JWT"), content_type="application/jwt")
+
+
+def about(token: Access) -> dict[str, Any]:
+    """All that the token's scopes, and the claims asked for by name, still cover."""
+    assert token.state is not None
+    assert token.person_id is not None
+    person, school = records.person_in(token.row), records.school_in(token.row)
+    named = claims.covered(token.said.get("claims", ()), token.state.allowed(frozenset(scopes.CLAIMS)))
+    said = claims.about(token.state, token.scopes, "userinfo", person=person, school=school, named=named)
+    if "organisation" in token.scopes:  # how the school stands, and so what of its agreement is withheld
+        said["scope"] = scopes.format(token.scopes)
+        if withheld := token.state.agreed(token.state.scopes) - token.state.allowed(token.state.scopes):
+            said["withheld_scope"] = scopes.format(withheld)
+    return {"sub": token.said["sub"], **said}
+
+
+def _read(scheme: Scheme, token: str, asked: FlaskRequest) -> Access:
+    """The token, if it is good, for us, presented by who holds its key, and about a person who is still there."""
+    access = access_tokens.read(token, access_tokens.WITH_CLAIMS)
+    if access is None:
+        client_id, fact = access_tokens.why_not(token)
+        failures.about(client_id)
+        raise errors.InvalidToken(fact, scheme)
+    failures.about(access.client.id)
+    bound_to = access.said.get("cnf", {}).get("jkt")
+    _check_scheme(scheme, bound_to)
+    if not access_tokens.is_for_us(access):
+        issuer = runtime.settings().server.issuer
+        raise errors.InvalidToken(f"aud is {errors.shown(access.said['aud'])}; accepted is {issuer}", scheme)
+    if bound_to is not None:
+        _check_proof(dpop.key_of(asked, access.client, access_token=token), bound_to)
+    if access.state is None:
+        raise errors.InsufficientScope("was issued to the client itself, so there is no person", scheme)
+    if "openid" not in access.scopes:
+        raise errors.InsufficientScope("does not cover the scope openid", scheme)
+    return access
+
+
+def _check_scheme(scheme: Scheme, bound_to: str | None) -> None:
+    """No bound token as a bearer token, and not the other way round (RFC 9449 §7.2)."""
+    if scheme == "Bearer" and bound_to is not None:
+        raise errors.InvalidToken("is bound to a key, so it must be sent with the scheme DPoP and a proof", "DPoP")
+    if scheme == "DPoP" and bound_to is None:
+        raise errors.InvalidToken("is bound to no key, so it must be sent with the scheme Bearer", "Bearer")
+
+
+def _check_proof(proven: str | None, bound_to: str) -> None:
+    if proven is None:
+        raise dpop.InvalidProof("missing; the access token is bound to a key, so a proof must come with it")
+    if proven != bound_to:
+        raise dpop.InvalidProof("made by another key than the access token is bound to")
+
+
+def _presented(asked: FlaskRequest) -> tuple[Scheme, str]:
+    """Scheme and token of the header or of the form; one of them, and never of the address (RFC 6750 §2)."""
+    asked.max_content_length = LARGEST
+    if "access_token" in asked.args:
+        raise errors.invalid("access_token", "must be sent in the Authorization header, not in the query string")
+    header = asked.headers.get("Authorization")
+    sent = incoming.parameters(asked.form.items(multi=True), TOKEN) if asked.mimetype == FORM else None
+    if sent and (fault := sent.fault()):
+        raise errors.invalid(*fault)
+    in_form = sent.get("access_token") if sent else None
+    if header is None:
+        if in_form is None:
+            raise NoToken
+        return "Bearer", in_form
+    if in_form is not None:
+        raise errors.invalid("access_token", "must be sent once, in the Authorization header or in the form body")
+    name, _, token = header.partition(" ")
+    scheme = SCHEMES.get(name.lower())
+    if scheme is None or not token.strip():
+        raise NoToken
+    return scheme, token.strip()
+
+
+def _refused(error: OAuth2Error) -> Response:
+    """The error with its challenge; a proof that is wrong is a matter of the token here (RFC 9449 §7.1)."""
+    if isinstance(error, dpop.InvalidProof | dpop.NonceNeeded):
+        error.status_code = 401
+    response = protocol.refused(error)
+    if error.status_code in {401, 403}:
+        for challenge in _challenges(error):
+            response.headers.add("WWW-Authenticate", challenge)
+    return response
+
+
+def _challenges(error: OAuth2Error) -> list[str]:
+    """How to come again; each scheme has a parameter at least (RFC 6750 §3)."""
+    algs = f'algs="{" ".join(dpop.ALGS)}"'
+    if isinstance(error, NoToken):
+        return ['Bearer realm="userinfo"', f"DPoP {algs}"]
+    said = [f'error="{error.error}"', f'error_description="{error.description}"']
+    if isinstance(error, errors.InsufficientScope):
+        said.append('scope="openid"')
+    scheme: Scheme = getattr(error, "scheme", "DPoP")  # else it is about a proof
+    return [f"{scheme} {', '.join([*said, algs] if scheme == 'DPoP' else said)}"]

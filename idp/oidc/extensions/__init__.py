@@ -1,1 +1,0 @@
-"""What hangs on Authlib's hooks: kept requests before a grant is chosen, PKCE, and the ID Token after."""

@@ -1,0 +1,223 @@
+"""Access tokens: issued without being stored, read back, and revoked.
+
+A token is a JWT (RFC 9068), proved by its signature and by the authorisation it names, so revocation, code
+replay and withdrawal act at once wherever we are asked (protocol.md §2.3). It belongs to a *lineage*: all
+tokens that came from one code.
+"""
+
+import secrets
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import Any, Final, cast
+
+from sqlalchemy import Table, Text, bindparam, exists, or_, select, update
+
+from idp.audit import events, log
+from idp.estabs.models import Administrator
+from idp.foundation import clock, crypto, runtime, scopes as scope
+from idp.foundation.database import Instant, session
+from idp.foundation.prepared import Prepared
+from idp.keys import ring
+from idp.oidc import claims, errors, once, records
+from idp.oidc.clients import client as clients
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.models import RefreshFamily, Revoked
+from idp.sharing import live
+from idp.sharing.live import State
+
+ALG: Final = "ES256"
+TYP: Final = "at+jwt"
+
+_revoked = cast("Table", Revoked.__table__)
+_families = cast("Table", RefreshFamily.__table__)
+_is_revoked = (
+    exists()
+    .where(or_(_revoked.c.name == bindparam("jti"), _revoked.c.name == bindparam("lineage")))
+    .label("is_revoked")
+)
+_END_FAMILIES = Prepared(
+    update(_families)
+    .where(_families.c.lineage == bindparam("its_lineage"), _families.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now", type_=Instant()))
+)
+_standing = live.beside(live.named, bindparam("person", type_=Text()))
+_is_named = live.named.c.id == bindparam("authorisation")
+STANDING: Final = Prepared(select(*live.COLUMNS, _is_revoked).select_from(_standing).where(_is_named))
+"""Whether a token is revoked, and how its authorisation stands."""
+WITH_CLAIMS: Final = Prepared(
+    select(*live.COLUMNS, _is_revoked, *records.COLUMNS).select_from(records.beside(_standing)).where(_is_named)
+)
+"""The same with what is said of the person and the school."""
+_OF_ITSELF: Final = Prepared(select(_is_revoked))
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a code or a refresh token stands for: all that the tokens issued on it will say."""
+
+    client_id: str
+    person_id: str
+    estab_id: str
+    authorisation_id: str
+    lineage: str
+    scopes: frozenset[str]
+    resource: frozenset[str]
+    dpop_jkt: str | None
+    claims: dict[str, Any] | None
+    auth_time: datetime
+    acr: str
+    amr: frozenset[str]
+    sid: str
+
+    @classmethod
+    def of(cls, row: Any) -> "Basis":
+        """The basis behind a row of codes or of refresh families."""
+        return cls(*_basis_of(row))
+
+    def named(self, place: str, state: State) -> list[str]:
+        """The claims asked for by name in `place`, as far as the school has agreed to them."""
+        if not self.claims:
+            return []
+        return claims.covered((self.claims or {}).get(place, ()), state.allowed(frozenset(scope.CLAIMS)))
+
+
+_basis_of: Final = attrgetter(*(each.name for each in fields(Basis)))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An access token that is good now: what it says, how its authorisation stands, and what it still covers.
+
+    One that a client got for itself has neither authorisation nor person.
+    """
+
+    said: dict[str, Any]
+    client: OAuthClient
+    scopes: frozenset[str]
+    state: State | None = None
+    person_id: str | None = None
+    row: Any = None
+    """What the statement that looked brought besides."""
+
+
+def access(basis: Basis, state: State, client: OAuthClient, given: frozenset[str], jkt: str | None) -> str:
+    """A signed access token for `given`, bound to the DPoP key `jkt` where there is one."""
+    said = {
+        **_envelope(client, claims.subject(client, basis.person_id), given, basis.resource, jkt),
+        "auth_time": int(basis.auth_time.timestamp()), "acr": basis.acr, "amr": sorted(basis.amr),
+        "lineage": basis.lineage, **claims.about(state, given, "access_token"),
+    }  # fmt: skip
+    if names := basis.named("userinfo", state):
+        said["claims"] = names
+    return ring.sign(said, alg=ALG, typ=TYP)
+
+
+def for_itself(client: OAuthClient, given: frozenset[str], resource: frozenset[str], jkt: str | None) -> str:
+    """A signed access token that is about the client: its `sub` is the client id (RFC 9068 §5)."""
+    said = _envelope(client, client.id, given, resource, jkt) | {"lineage": crypto.new_id("lin")}
+    return ring.sign(said, alg=ALG, typ=TYP)
+
+
+def _envelope(
+    client: OAuthClient, sub: str, given: frozenset[str], resource: frozenset[str], jkt: str | None
+) -> dict[str, Any]:
+    now = clock.timestamp()
+    said: dict[str, Any] = {
+        "iss": runtime.settings().server.issuer, "sub": sub, "aud": claims.audience(resource, given), "iat": now,
+        "exp": now + client.access_seconds, "jti": secrets.token_urlsafe(16), "client_id": client.id,
+        "scope": scope.format(given),
+    }  # fmt: skip
+    if jkt is not None:
+        said["cnf"] = {"jkt": jkt}
+    return said
+
+
+def read(token: str, looking: Prepared = STANDING) -> Access | None:
+    """The access token, if it is ours and good now: not expired, not revoked, its authorisation in force."""
+    try:
+        said = ring.verify(token, typ=TYP, algs=(ALG,))
+    except ring.BadToken:
+        return None
+    client = clients.find(said.get("client_id"))
+    if said.get("iss") != runtime.settings().server.issuer or client is None:
+        return None
+    held, name = scope.known(said["scope"].split()), {"jti": said["jti"], "lineage": said["lineage"]}
+    if "authorisation" not in said:
+        is_good = said["sub"] == client.id and not _OF_ITSELF.one(**name).is_revoked
+        return Access(said, client, held & client.registered.client_scopes) if is_good else None
+    person_id = _person(said["sub"], said["authorisation"], client)
+    row = looking.one(**name, authorisation=said["authorisation"], person=person_id)
+    state = live.read(row)
+    if state is None or row.is_revoked or not state.is_live or state.client_id != client.id:
+        return None
+    return Access(said, client, state.allowed(held), state, person_id, row)
+
+
+def why_not(token: str) -> tuple[str | None, str]:
+    """Which client a token is of that `read` refused, and why it did; no client where we never signed it."""
+    try:
+        said = ring.verify_hint(token, typ=TYP, algs=(ALG,))
+    except ring.BadToken:
+        return None, "is not an access token of this issuer"
+    client_id, late = str(said.get("client_id")), clock.timestamp() - said["exp"]
+    if late >= 0:
+        return client_id, f"expired {late} seconds ago"
+    try:
+        ring.verify(token, typ=TYP, algs=(ALG,))
+    except ring.BadToken as fault:
+        return client_id, str(fault)
+    if clients.find(client_id) is None:
+        return client_id, "its client, or the partner, is disabled"
+    if _OF_ITSELF.one(jti=said["jti"], lineage=said["lineage"]).is_revoked:
+        return client_id, "was revoked"
+    state = live.state(said["authorisation"]) if "authorisation" in said else None
+    is_paused = state is not None and state.is_paused
+    return client_id, errors.PAUSED if is_paused else "the authorisation that it was issued under is not in force"
+
+
+def now(token: Access) -> dict[str, Any]:
+    """What introspection says of a token: what it says itself, with scopes and school as they stand now."""
+    told = {name: value for name, value in token.said.items() if name not in {"lineage", "claims"}}
+    if token.state is not None:
+        told |= claims.about(token.state, token.scopes, "introspection")
+    return told | {"scope": scope.format(token.scopes), "token_type": "DPoP" if "cnf" in told else "Bearer"}
+
+
+def is_for_us(token: Access) -> bool:
+    """Whether we are among those it is for (RFC 9068 §4)."""
+    audience = token.said["aud"]
+    issuer = runtime.settings().server.issuer
+    return audience == issuer if isinstance(audience, str) else issuer in audience
+
+
+def revoke(token: Access) -> None:
+    """Refuse this one access token from now on."""
+    _note(token.said["jti"])
+    log.record(
+        events.TOKEN_REVOKED, by=token.client.id, client=token.client.id,
+        estab=token.state.estab_id if token.state else None, subject=token.said["jti"],
+    )  # fmt: skip
+
+
+def revoke_lineage(lineage: str) -> None:
+    """Refuse everything that came from one code: its refresh tokens, and access tokens already issued."""
+    _note(lineage)
+    _END_FAMILIES.run(its_lineage=lineage, now=clock.now())
+
+
+def _note(name: str) -> None:
+    """Keep the name until the last token it concerns has expired."""
+    tokens = runtime.settings().tokens
+    longest = timedelta(seconds=max(tokens.access, tokens.access_fapi2) + tokens.skew)
+    once.note(Revoked, name=name, at=clock.now(), expires_at=clock.now() + longest)
+
+
+def _person(sub: str, authorisation_id: str, client: OAuthClient) -> str:
+    """Whom a `sub` stands for. Pseudonyms are not stored: the few people of the school are tried in turn."""
+    if client.registered.subject_type != "pairwise":
+        return sub
+    if (state := live.state(authorisation_id)) is None:
+        return sub
+    people = session().scalars(select(Administrator.id).where(Administrator.estab_id == state.estab_id))
+    return next((each for each in people if claims.subject(client, each) == sub), sub)

@@ -1,0 +1,202 @@
+"""Devices' codes: given out in pairs, typed in one browser, decided once, polled for and spent once (RFC 8628).
+
+A person types eight letters without vowels or digits, so that they spell nothing and cannot be misread. The
+browser in which a code was typed first has it: nobody else can put that device under their own school.
+"""
+
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, NoReturn, cast
+
+from authlib.oauth2 import OAuth2Error
+from authlib.oauth2.rfc6749 import AccessDeniedError
+from authlib.oauth2.rfc8628 import AuthorizationPendingError, ExpiredTokenError, SlowDownError
+from sqlalchemy import ColumnElement, Row, Table, or_, select, update
+
+from idp.audit import events, log
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import connection
+from idp.foundation.errors import Refusal
+from idp.oidc import errors, once
+from idp.oidc.clients import bounds, failures
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.models import DeviceCode
+from idp.oidc.tokens.access_tokens import Basis
+from idp.sharing.live import State
+from idp.sharing.models import Authorisation
+from idp.signin.models import SessionClient
+from idp.signin.session import SignedIn
+
+LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
+LENGTH: Final = 8
+LIFETIME: Final = 900
+"""Seconds in which the person has to decide."""
+INTERVAL: Final = 5
+"""Seconds between polls at first, and what each poll that comes too soon adds (RFC 8628 §3.5)."""
+EARLY: Final = timedelta(seconds=1)
+"""What a poll may come before its time: timers are not exact, and the network is not equally slow each time."""
+
+_table = cast("Table", DeviceCode.__table__)
+
+
+class CodeGone(Refusal):
+    """It expired, or was decided in another tab, while the page was open."""
+
+    code, status, title = "device_code_gone", 409, "This code can no longer be used"
+    says = "It has expired or has already been used. Nothing was connected. Ask the device or program for a new code."
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What the device is given: the code it polls with, and the one it shows."""
+
+    device: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A device's request whose code was typed in this browser."""
+
+    digest: bytes
+    browser: bytes
+    client_id: str
+    scopes: frozenset[str]
+    approved: bool | None
+    """None until it is decided."""
+    is_open: bool
+    """Whether there is still time to decide."""
+
+
+def issue(client: OAuthClient, scopes: frozenset[str], resource: frozenset[str]) -> Pair:
+    """A new pair of codes for what `client` asks."""
+    now, network = clock.now(), bounds.network_of(client, proven=True)
+    while True:
+        pair = Pair(crypto.new_secret(), "".join(secrets.choice(LETTERS) for _ in range(LENGTH)))
+        if once.note(
+            DeviceCode, digest=crypto.digest(pair.device), user_digest=_of_user(pair.user), client_id=client.id,
+            network=network, scopes=scopes, resource=resource, interval=INTERVAL, poll_after=now, created_at=now,
+            expires_at=now + timedelta(seconds=LIFETIME),
+        ):  # fmt: skip
+            bounds.trim(DeviceCode, client.id, network)
+            return pair
+
+
+def shown(user_code: str) -> str:
+    """As it is shown to people: `WDJB-MJHT`."""
+    half = LENGTH // 2
+    return f"{user_code[:half]}-{user_code[half:]}"
+
+
+def letters_of(text: str) -> str:
+    """What was typed without the blanks and signs between letters, in capitals."""
+    return "".join(char for char in unicodedata.normalize("NFKC", text).upper() if char.isalnum())
+
+
+def typed(text: str) -> str | None:
+    """The user code somebody typed, however they did; None where it cannot be one."""
+    letters = letters_of(text)
+    return letters if len(letters) == LENGTH and set(letters) <= set(LETTERS) else None
+
+
+def enter(user_code: str, browser: bytes) -> bool:
+    """Let it be decided in this browser about the device that shows `user_code`; False where none waits for it."""
+    free = or_(_table.c.browser.is_(None), _table.c.browser == browser)
+    entered = update(_table).where(_table.c.user_digest == _of_user(user_code), free, *_undecided())
+    return connection().execute(entered.values(browser=browser)).rowcount == 1
+
+
+def entered(user_code: str, browser: bytes) -> Asked | None:
+    """What the device asks whose code was typed in this browser before; None otherwise."""
+    mine = _table.c.user_digest == _of_user(user_code), _table.c.browser == browser
+    row = connection().execute(select(_table).where(*mine)).one_or_none()
+    if row is None:
+        return None
+    return Asked(row.digest, browser, row.client_id, row.scopes, row.approved, clock.now() < row.expires_at)
+
+
+def approve(asked: Asked, here: SignedIn, agreed: Authorisation | State) -> None:
+    """Let the device have its tokens, under the school's agreement. Raises `CodeGone`."""
+    _decide(
+        asked, here, approved=True, estab_id=agreed.estab_id, authorisation_id=agreed.id, lineage=crypto.new_id("lin"),
+        auth_time=here.auth_time, acr=here.acr, amr=here.amr, sid=here.sid,
+    )  # fmt: skip
+    if "openid" in asked.scopes & agreed.scopes:
+        once.note(SessionClient, sid=here.sid, client_id=asked.client_id, session=here.sid, since=clock.now())
+
+
+def deny(asked: Asked, here: SignedIn) -> None:
+    """Tell the device that it may not. Raises `CodeGone`."""
+    _decide(asked, here, approved=False)
+
+
+def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]]:
+    """Spend an approved code: what it stands for, and the scopes asked. Raises what a poll is answered otherwise."""
+    digest = crypto.digest(device_code)
+    row = connection().execute(select(_table).where(_table.c.digest == digest)).one_or_none()
+    if row is None:
+        raise _unknown()
+    if row.client_id != client.id:
+        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, because="device code")
+        failures.because("device_code", "was issued to another client")
+        raise _unknown()
+    if row.used_at is not None:
+        raise _used()
+    if row.expires_at <= clock.now():
+        raise ExpiredTokenError(description=f"device_code: expired {LIFETIME} seconds after it was issued")
+    if row.decided_at is None:
+        _not_yet(row)
+    if not row.approved:
+        raise AccessDeniedError(description="the person or the school refused")
+    spent = update(_table).where(_table.c.digest == digest, _table.c.used_at.is_(None)).values(used_at=clock.now())
+    if connection().execute(spent).rowcount != 1:
+        raise _used()
+    return _basis(row), row.scopes
+
+
+def _basis(row: Row[Any]) -> Basis:
+    return Basis(
+        client_id=row.client_id, person_id=row.person_id, estab_id=row.estab_id, authorisation_id=row.authorisation_id,
+        lineage=row.lineage, scopes=row.scopes, resource=row.resource, dpop_jkt=None, claims=None,
+        auth_time=row.auth_time, acr=row.acr, amr=row.amr, sid=row.sid,
+    )  # fmt: skip
+
+
+def _not_yet(row: Row[Any]) -> NoReturn:
+    """Nobody has decided. A device that asks too often waits five seconds longer, from now on (RFC 8628 §3.5)."""
+    now = clock.now()
+    too_soon = now + EARLY < row.poll_after
+    interval = row.interval + INTERVAL if too_soon else row.interval
+    waits = {"interval": interval, "poll_after": now + timedelta(seconds=interval)}
+    connection().execute(update(_table).where(_table.c.digest == row.digest).values(**waits))
+    if too_soon:
+        raise SlowDownError(description=f"wait {interval} seconds between two requests")
+    raise AuthorizationPendingError(description="the person has not decided yet")
+
+
+def _decide(asked: Asked, here: SignedIn, *, approved: bool, **values: Any) -> None:
+    mine = _table.c.digest == asked.digest, _table.c.browser == asked.browser, *_undecided()
+    said = {"decided_at": clock.now(), "approved": approved, "person_id": here.id, **values}
+    decided = update(_table).where(*mine).values(**said)
+    if connection().execute(decided).rowcount != 1:
+        raise CodeGone(because=f"device code of {asked.client_id}")
+    event = events.DEVICE_APPROVED if approved else events.DEVICE_DENIED
+    log.record(event, by=here.id, estab=here.estab_id, client=asked.client_id, scopes=asked.scopes)
+
+
+def _undecided() -> tuple[ColumnElement[bool], ...]:
+    return _table.c.decided_at.is_(None), _table.c.expires_at > clock.now()
+
+
+def _unknown() -> OAuth2Error:
+    return errors.invalid_grant("device_code: unknown")
+
+
+def _used() -> OAuth2Error:
+    return errors.invalid_grant("device_code: was used before")
+
+
+def _of_user(user_code: str) -> bytes:
+    return crypto.keyed(runtime.settings().secrets.tokens, "user code", user_code)

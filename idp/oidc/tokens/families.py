@@ -1,0 +1,200 @@
+"""Refresh tokens: one row per family, whether its token stands or is rotated (protocol.md §2.2).
+
+A token that rotates is `<family secret>.<proof of its number>`: the successor can be computed again, so whoever
+lost the answer gets the same one for a short while, and any other use of an old one is seen as reuse. Two at
+once never fork a family: the number is raised by one UPDATE, and whoever comes second is given the same successor.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, cast
+
+from sqlalchemy import Table, bindparam, insert, select, update
+
+from idp.audit import events, log
+from idp.foundation import clock, crypto, database, runtime, scopes
+from idp.foundation.database import Instant
+from idp.foundation.prepared import Prepared
+from idp.oidc import claims, errors
+from idp.oidc.clients import failures
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.models import RefreshFamily
+from idp.oidc.tokens import access_tokens
+from idp.oidc.tokens.access_tokens import Basis
+from idp.sharing import live
+from idp.sharing.live import State
+
+TOUCH: Final = timedelta(days=1)
+"""How far `last_used_at` may lag, so that most refreshes are reads."""
+UNKNOWN: Final = "refresh_token: unknown"
+"""Also what is said of another client's."""
+
+_table = cast("Table", RefreshFamily.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A refresh token that may be used: its family's row, and whether it is the newest of the family."""
+
+    row: Any
+    basis: Basis
+    """What it stands for."""
+    state: State | None
+    """How the authorisation stands that it was issued under."""
+    is_newest: bool
+
+
+def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
+    """Start a family and return its first token."""
+    settings, now, secret = runtime.settings().tokens, clock.now(), crypto.new_secret()
+    lone = client.registered.is_public and jkt is None
+    lifetime = settings.refresh_absolute_public if lone else settings.refresh_absolute
+    family = {
+        **{name: getattr(basis, name) for name in Basis.__dataclass_fields__},
+        "id": crypto.new_id("fam"), "digest": crypto.digest(secret), "rotates": lone or client.rotates,
+        "dpop_jkt": jkt, "sequence": 0, "rotated_at": None, "created_at": now, "last_used_at": now,
+        "expires_at": now + timedelta(seconds=lifetime), "revoked_at": None,
+    }  # fmt: skip
+    _BEGIN.run(**family)
+    return _token(secret, family["id"], 0) if family["rotates"] else secret
+
+
+def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
+    """The family behind `token`, if the client may use it now; raises `invalid_grant`, revoking where it was reused."""
+    secret, _, proof = token.partition(".")
+    row = _row(secret)
+    if row is None:
+        raise errors.invalid_grant(UNKNOWN)
+    if row.client_id != client.id:
+        database.together()
+        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.id, because="refresh token")
+        failures.because("refresh_token", "was issued to another client")
+        raise errors.invalid_grant(UNKNOWN)
+    if (fact := _why_closed(row)) is not None:
+        raise errors.invalid_grant(f"refresh_token: {fact}")
+    if row.dpop_jkt is not None and jkt is None:
+        raise errors.invalid_grant("refresh_token: is bound to a DPoP key, and no proof was sent")
+    if row.dpop_jkt is not None and client.registered.is_public and jkt != row.dpop_jkt:
+        raise errors.invalid_grant("refresh_token: is bound to another DPoP key than was proven")
+    if not row.rotates:
+        if proof:
+            raise errors.invalid_grant(UNKNOWN)
+        return Presented(row, Basis.of(row), live.read(row), is_newest=True)
+    if crypto.same(proof, _proof(row.id, row.sequence)):
+        return Presented(row, Basis.of(row), live.read(row), is_newest=True)
+    if _in_grace(row) and crypto.same(proof, _proof(row.id, row.sequence - 1)):
+        return Presented(row, Basis.of(row), live.read(row), is_newest=False)
+    _reused(row, client)
+    raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
+
+
+def use(token: str, presented: Presented) -> str | None:
+    """Use the token: its successor where the family rotates, else None. Raises `invalid_grant` if we come too late."""
+    row, secret = presented.row, token.partition(".")[0]
+    if not row.rotates:
+        if clock.now() - row.last_used_at >= TOUCH:
+            _TOUCHED.run(its_id=row.id, now=clock.now())
+        return None
+    if not presented.is_newest:
+        return _token(secret, row.id, row.sequence)
+    database.together()
+    if _ROTATED.run(its_id=row.id, its_sequence=row.sequence, next=row.sequence + 1, now=clock.now()) == 1:
+        return _token(secret, row.id, row.sequence + 1)
+    latest = _row(secret)
+    if latest is None or latest.revoked_at is not None:
+        raise errors.invalid_grant("refresh_token: was revoked")
+    if latest.sequence != row.sequence + 1 or not _in_grace(latest):
+        raise errors.invalid_grant("refresh_token: was used before")
+    return _token(secret, row.id, latest.sequence)
+
+
+def find(token: str) -> Any | None:
+    """The family's row, whatever its state: for revocation and introspection."""
+    return _row(token.partition(".")[0])
+
+
+def now(token: str, client: OAuthClient) -> dict[str, Any] | None:
+    """What introspection says of a refresh token; None where it could not be used. Looking reuses nothing."""
+    secret, _, proof = token.partition(".")
+    row = _row(secret)
+    if row is None or _why_closed(row) or (row.rotates and not crypto.same(proof, _proof(row.id, row.sequence))):
+        return None
+    basis, state = Basis.of(row), live.read(row)
+    if state is None or not (given := state.allowed(basis.scopes)):
+        return None
+    return {
+        "active": True, "iss": runtime.settings().server.issuer, "sub": claims.subject(client, basis.person_id),
+        "client_id": client.id, "scope": scopes.format(given),
+        "iat": int(row.created_at.timestamp()), "exp": int(row.expires_at.timestamp()),
+        **claims.about(state, given, "introspection"),
+    }  # fmt: skip
+
+
+def revoke(row: Any, client: OAuthClient) -> None:
+    """End the family, and all access tokens of its lineage with it (RFC 7009 §2.1)."""
+    access_tokens.revoke_lineage(row.lineage)
+    log.record(events.TOKEN_REVOKED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
+
+
+def _reused(row: Any, client: OAuthClient) -> None:
+    database.together()
+    access_tokens.revoke_lineage(row.lineage)
+    log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
+
+
+def _why_closed(row: Any) -> str | None:
+    """Why the family is over: revoked, past its end, or idle for too long; None where it is not."""
+    idle, now = timedelta(seconds=runtime.settings().tokens.refresh_idle), clock.now()
+    if row.revoked_at is not None:
+        return "was revoked"
+    if row.expires_at <= now:
+        return f"expired at {row.expires_at:%Y-%m-%d %H:%M} UTC"
+    return f"expired, because it was not used for {idle.days} days" if row.last_used_at + idle <= now else None
+
+
+def _in_grace(row: Any) -> bool:
+    """Whether the predecessor may still have been sent by somebody who lost our answer.
+
+    As long for public clients as for others: apps wait half a minute for an answer and then try again, and ten seconds
+    would sign such a person out. A thief who uses the predecessor in that time is given what the app holds, no more;
+    as soon as either uses the successor, the predecessor is reuse again and ends the family.
+    """
+    grace = timedelta(seconds=runtime.settings().tokens.refresh_grace)
+    return row.rotated_at is not None and clock.now() - row.rotated_at <= grace
+
+
+def _token(secret: str, family_id: str, number: int) -> str:
+    return f"{secret}.{_proof(family_id, number)}"
+
+
+def _proof(family_id: str, number: int) -> str:
+    return crypto.b64(crypto.keyed(runtime.settings().secrets.tokens, "refresh", family_id, str(number)))
+
+
+def _row(secret: str) -> Any | None:
+    return _FAMILY.one(its_digest=crypto.digest(secret))
+
+
+_BEGIN: Final = Prepared(insert(_table))
+_FAMILY: Final = Prepared(
+    select(*_table.c, *live.COLUMNS)
+    .select_from(
+        live.beside(_table.outerjoin(live.named, live.named.c.id == _table.c.authorisation_id), _table.c.person_id)
+    )
+    .where(_table.c.digest == bindparam("its_digest"))
+)
+"""A family by the digest of its secret part, and how its authorisation stands."""
+_TOUCHED: Final = Prepared(
+    update(_table).where(_table.c.id == bindparam("its_id")).values(last_used_at=bindparam("now", type_=Instant()))
+)
+_ROTATED: Final = Prepared(
+    update(_table)
+    .where(
+        _table.c.id == bindparam("its_id"), _table.c.sequence == bindparam("its_sequence"),
+        _table.c.revoked_at.is_(None),
+    )
+    .values(
+        sequence=bindparam("next"), rotated_at=bindparam("now", type_=Instant()),
+        last_used_at=bindparam("now", type_=Instant()),
+    )
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""A module for each grant of the token endpoint: Authlib's skeletons, filled in."""

@@ -1,0 +1,146 @@
+"""The authorization code: given at authorize, redeemed once at the token endpoint (RFC 6749 §4.1)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, cast
+
+from authlib.oauth2.rfc6749 import AccessDeniedError
+from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
+from sqlalchemy import Table, bindparam, insert, or_, select, update
+
+from idp.audit import events, log
+from idp.foundation import clock, crypto, database
+from idp.foundation.database import Instant
+from idp.foundation.prepared import Prepared
+from idp.oidc import errors, once
+from idp.oidc.authorization import kept_requests, responses
+from idp.oidc.clients import failures
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.incoming import Request
+from idp.oidc.models import Code
+from idp.oidc.tokens import access_tokens
+from idp.oidc.tokens.access_tokens import Basis
+from idp.oidc.tokens.grants.common import FirstGrant
+from idp.sharing import live
+from idp.sharing.live import State
+from idp.signin.models import SessionClient
+from idp.signin.session import SignedIn
+
+_table = cast("Table", Code.__table__)
+_CLAIM: Final = Prepared(
+    update(_table)
+    .where(
+        _table.c.digest == bindparam("its_digest"),
+        _table.c.client_id == bindparam("its_client"),
+        or_(_table.c.dpop_jkt.is_(None), _table.c.dpop_jkt == bindparam("its_jkt")),
+        _table.c.used_at.is_(None),
+        _table.c.expires_at > bindparam("now", type_=Instant()),
+    )
+    .values(used_at=bindparam("now", type_=Instant()))
+    .returning(*_table.c)
+)
+_WHY_NOT: Final = Prepared(
+    select(_table.c.client_id, _table.c.lineage, _table.c.used_at, _table.c.expires_at, _table.c.estab_id).where(
+        _table.c.digest == bindparam("its_digest")
+    )
+)
+_ISSUE: Final = Prepared(insert(_table))
+UNKNOWN_CODE: Final = "code: unknown"
+"""Also what is said of another client's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Who is signed in, and the school's agreement that covers what was asked."""
+
+    signed_in: SignedIn
+    authorisation: State
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """A code that has just been spent, in the shape Authlib asks for."""
+
+    row: Any
+
+    def get_redirect_uri(self) -> str:
+        """Where the code was sent."""
+        return str(self.row.redirect_uri)
+
+    def get_scope(self) -> frozenset[str]:
+        """All that was asked; what is given of it is decided when the tokens are made."""
+        return frozenset(self.row.scopes)
+
+
+class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
+    """RFC 6749 §4.1 as Authlib does it, on our rows."""
+
+    def create_authorization_response(self, redirect_uri: str, grant_user: Approval | None) -> responses.Answer:
+        """Answer the request, which spends it: with a code, or `access_denied` where nobody approved."""
+        kept_requests.spend(self.request)
+        if grant_user is None:
+            raise AccessDeniedError(description="the person or the school refused")
+        code = issue(self.request, redirect_uri, grant_user)
+        return responses.send(self.request, redirect_uri, [("code", code)])
+
+    def query_authorization_code(self, code: str, client: OAuthClient) -> Redeemed:
+        """Spend the code: whoever comes second is refused, and takes away what the first was given.
+
+        One UPDATE is the gate. It names the client and the DPoP key, so that neither another client nor a wrong
+        proof can spend a code; a wrong redirect URI or verifier is found afterwards, and has spent it.
+        """
+        database.together()
+        row = redeem(code, client, self.request.dpop_jkt)
+        if self.request.sent.get("redirect_uri") != row.redirect_uri:
+            raise errors.invalid_grant("redirect_uri: must be that of the authorization request")
+        self.request.basis, self.request.nonce = Basis.of(row), row.nonce
+        return Redeemed(row)
+
+    def authenticate_user(self, authorization_code: Redeemed) -> State | None:
+        """How the authorisation stands, if tokens may be issued under it now."""
+        state = live.state(self.request.basis.authorisation_id, self.request.basis.person_id)
+        return state if state is not None and state.is_live else None
+
+    def delete_authorization_code(self, authorization_code: Redeemed) -> None:
+        """Nothing: it was spent before, and its row is kept so that a replay is seen."""
+
+
+def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
+    """A new code, with all that its tokens will say.
+
+    It stands for everything asked, also for what the school left out: what is given is decided each time tokens
+    are made, so an area the school adds or takes back at its desk comes or goes with the next refresh.
+    """
+    here, agreed, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
+    _ISSUE.run(
+        digest=crypto.digest(code), client_id=request.client.id, person_id=here.id, estab_id=agreed.estab_id,
+        authorisation_id=agreed.id, lineage=crypto.new_id("lin"), redirect_uri=redirect_uri, scopes=request.scopes,
+        resource=request.resource, nonce=request.sent.get("nonce"), code_challenge=request.sent.get("code_challenge"),
+        dpop_jkt=request.dpop_jkt, claims=request.claims, auth_time=here.auth_time, acr=here.acr, amr=here.amr,
+        sid=here.sid, created_at=now, expires_at=now + timedelta(seconds=request.client.code_seconds), used_at=None,
+    )  # fmt: skip
+    if "openid" in request.scopes & agreed.scopes:
+        once.note(SessionClient, sid=here.sid, client_id=request.client.id, session=here.sid, since=now)
+    return code
+
+
+def redeem(code: str, client: OAuthClient, jkt: str | None) -> Any:
+    """Spend `code` for `client`; raises `invalid_grant` saying why not, after a replay has been dealt with."""
+    digest, now = crypto.digest(code), clock.now()
+    if (row := _CLAIM.one(its_digest=digest, its_client=client.id, its_jkt=jkt, now=now)) is not None:
+        return row
+    found = _WHY_NOT.one(its_digest=digest)
+    if found is None:
+        raise errors.invalid_grant(UNKNOWN_CODE)
+    if found.client_id != client.id:
+        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=found.lineage, because="code")
+        failures.because("code", "was issued to another client")
+        raise errors.invalid_grant(UNKNOWN_CODE)
+    if found.used_at is not None:
+        access_tokens.revoke_lineage(found.lineage)
+        log.record(events.CODE_REPLAYED, by=client.id, client=client.id, estab=found.estab_id, subject=found.lineage)
+        raise errors.invalid_grant("code: was used before, so all that came from it is revoked")
+    if found.expires_at <= now:
+        ago = int((now - found.expires_at).total_seconds())
+        raise errors.invalid_grant(f"code: expired {ago} seconds ago; it is good for {client.code_seconds} seconds")
+    raise errors.invalid_grant("code: is bound to a DPoP key that the request did not prove")

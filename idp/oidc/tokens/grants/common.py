@@ -1,0 +1,70 @@
+"""What every grant at the token endpoint shares: the client is authenticated already, and we issue the tokens."""
+
+from dataclasses import replace
+from typing import Any
+
+from idp.foundation import scopes
+from idp.oidc import claims, errors
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.incoming import Request
+from idp.oidc.tokens import access_tokens, families
+from idp.oidc.tokens.access_tokens import Basis
+from idp.sharing.live import State
+
+
+class OurGrant:
+    """Mixed in before Authlib's grant. `request.basis` is what the code or refresh token stands for."""
+
+    request: Request
+    GRANT_TYPE: str
+
+    def authenticate_token_endpoint_client(self) -> OAuthClient:
+        """The client that `token` has authenticated before it chose the grant."""
+        return self.request.client
+
+    def tokens_for(self, state: State, scope: frozenset[str]) -> dict[str, Any]:
+        """The token response for at most `scope`, as things stand.
+
+        In it `scope` says what was given, and `withheld_scope` what the school agreed to and is withheld for now: until
+        the school has been verified, or because the person has left it.
+        Authlib's token generators never see the request, so they are not used.
+        """
+        request, given = self.request, state.allowed(scope)
+        basis = replace(request.basis, resource=request.resource) if request.resource else request.basis
+        said = answer(request, access_tokens.access(basis, state, request.client, given, request.dpop_jkt), given)
+        if withheld := state.agreed(scope) - given:
+            said["withheld_scope"] = scopes.format(withheld)
+        return said
+
+    def narrow(self, granted: Basis) -> None:
+        """Take the resources that this one access token is to be for, within those granted (RFC 8707 §2.2)."""
+        asked = claims.resources(self.request.sent.resources, self.request.client)
+        if not asked <= (granted.resource or asked):
+            raise errors.InvalidTarget
+        self.request.resource = asked
+
+    def save_token(self, token: dict[str, Any]) -> None:
+        """Nothing: access tokens are not stored, and refresh tokens were when they were made."""
+
+
+class FirstGrant(OurGrant):
+    """Mixed in where a lineage of tokens begins: with a code, or with a device's code."""
+
+    def generate_token(self, user: State, scope: frozenset[str], **_asked: Any) -> dict[str, Any]:
+        """The tokens, with a refresh token where `offline_access` was granted (protocol.md §2.2)."""
+        request = self.request
+        self.narrow(request.basis)
+        issued = self.tokens_for(user, scope)
+        if "offline_access" in user.allowed(scope) and request.client.check_grant_type("refresh_token"):
+            issued["refresh_token"] = families.begin(request.basis, request.client, request.dpop_jkt)
+        return issued
+
+
+def answer(request: Request, access_token: str, given: frozenset[str]) -> dict[str, Any]:
+    """What every token response has (RFC 6749 §5.1)."""
+    return {
+        "access_token": access_token,
+        "token_type": "DPoP" if request.dpop_jkt else "Bearer",
+        "expires_in": request.client.access_seconds,
+        "scope": scopes.format(given),
+    }

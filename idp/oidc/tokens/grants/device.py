@@ -1,0 +1,38 @@
+"""The device code: polled for while a person decides, redeemed once (RFC 8628 §3.4)."""
+
+from dataclasses import dataclass
+
+from authlib.oauth2.rfc8628 import DeviceCodeGrant
+
+from idp.foundation import database
+from idp.oidc import errors
+from idp.oidc.tokens import device_codes
+from idp.oidc.tokens.grants.common import FirstGrant
+from idp.sharing import live
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """A device code that has just been spent, in the shape Authlib asks for."""
+
+    scopes: frozenset[str]
+
+    def get_scope(self) -> frozenset[str]:
+        """All that was asked; what is given of it is decided when the tokens are made."""
+        return self.scopes
+
+
+class DeviceGrant(FirstGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authlib has no types
+    """RFC 8628 §3.4 on our rows: Authlib's own spends no code and keeps no polling state."""
+
+    def validate_token_request(self) -> None:
+        """Spend the code, or raise what the device is told while it polls."""
+        database.together()
+        request = self.request
+        if (code := request.sent.get("device_code")) is None:
+            raise errors.invalid("device_code", "missing")
+        request.basis, scopes = device_codes.redeem(code, request.client)
+        state = live.state(request.basis.authorisation_id, request.basis.person_id)
+        if state is None or not state.is_live:
+            raise errors.invalid_grant("device_code: the authorisation it belongs to is not in force")
+        request.user, request.credential = state, Redeemed(scopes)

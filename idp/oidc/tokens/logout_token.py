@@ -1,0 +1,38 @@
+"""Logout tokens: how a client hears that a browser session has ended (OpenID Connect Back-Channel Logout 1.0 §2.4).
+
+`signin` posts an event for each client that was given an ID token in the session; the worker sends it, and the
+token is made here at that moment, because it lives for two minutes and delivery may take a day.
+"""
+
+import json
+from typing import Final
+from urllib.parse import urlencode
+
+from idp.foundation import clock, runtime
+from idp.keys import ring
+from idp.oidc import claims
+from idp.oidc.clients import client as clients
+from idp.outbox.letter import Letter, Refused
+
+TYP: Final = "logout+jwt"
+EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
+LIFETIME: Final = 120
+"""Seconds."""
+FORM: Final = "application/x-www-form-urlencoded"
+
+
+def form(letter: Letter) -> tuple[str, str]:
+    """The request body for an event, and its content type; raises `Refused` where the client is there no more.
+
+    The `jti` is the message's id, so that a client which gets one twice can know it.
+    """
+    facts, now = json.loads(letter.text), clock.timestamp()
+    client = clients.find(facts["client_id"])
+    if client is None:
+        raise Refused("the client is disabled")
+    said = {
+        "iss": runtime.settings().server.issuer, "aud": client.id, "iat": now, "exp": now + LIFETIME, "jti": letter.id,
+        "sub": claims.subject(client, facts["person"]), "sid": claims.session_name(client, facts["sid"]),
+        "events": {EVENT: {}},
+    }  # fmt: skip
+    return urlencode({"logout_token": ring.sign(said, alg=client.id_token_alg, typ=TYP)}), FORM
