@@ -197,9 +197,12 @@ def _tell_log(request: Request | None, error: OAuth2Error) -> None:
     """So that an operator can tell a client's developer what was wrong; our texts hold no secret and no value."""
     client = request.client.id if request is not None and request.client is not None else None
     if request is None or request.endpoint != AUTHORIZE:
-        failures.about(client or authentication.claimed(browser_request))
+        claimed = client or authentication.claimed(browser_request)
+        failures.about(claimed)
+        client = claimed if clients.find(claimed) else None
     failures.note_error(error)
-    log.info("client refused", client=client, code=error.error, because=error.description)
+    name, because = failures.reason(error)
+    log.info("client refused", client=client, code=error.error, name=name, because=because)
 
 
 def build() -> Server:

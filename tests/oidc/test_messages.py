@@ -1,5 +1,6 @@
 """What a client's developer is told of a mistake: which parameter, what was sent, what is expected."""
 
+import base64
 from datetime import timedelta
 
 import pytest
@@ -93,6 +94,44 @@ def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
         answer = web.post("/oauth/token", headers={"Host": "idp.internal:8080"})
     assert description(answer) == "Host: must be localhost:5000"
     assert any("idp.internal:8080" in str(line) and "localhost:5000" in str(line) for line in heard.lines)
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "because"),
+    [
+        ({"grant_type": "authorization_code", "code": "x"}, "code", "unknown"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, "refresh_token", "unknown"),
+        ({"grant_type": "refresh_token", "client_secret": "x"}, "client_secret",
+         "only one method of client authentication may be used"),
+        ({"grant_type": "refresh_token", "client_id": "another"}, "client_id",
+         "is another one in the form than in the Authorization header"),
+    ],
+)  # fmt: skip
+def test_the_servers_log_says_it_as_well(web, world, told, form, name, because):
+    """Whole: what stands behind "code:" is scrubbed where it could be a secret."""
+    with listening() as heard:
+        answer = web.post("/oauth/token", data=form, headers=world.partner.basic)
+    assert answer.status_code in {400, 401}
+    assert told(world.partner) == f"{name}: {because}"
+    [line] = [each for each in heard.lines if "client refused" in each]
+    for part in (world.partner.id, name, because):
+        assert part in line
+
+
+def test_and_so_it_does_at_userinfo(web, world):
+    with listening() as heard:
+        read(web, "x.y.z")
+    [line] = [each for each in heard.lines if "token refused" in each]
+    assert "is not an access token of this issuer" in line
+
+
+def test_a_header_that_is_not_basic_is_said_to_be_none(web, world, told):
+    form = {"grant_type": "refresh_token", "client_id": world.partner.id}
+    for header in ("Bearer x", "Basic x", "Basic " + base64.b64encode(b"no-colon").decode()):
+        answer = web.post("/oauth/token", data=form, headers={"Authorization": header})
+        assert description(answer) == errors.CLIENT_REFUSED
+        fact = "must be Basic, with the client_id, a colon and the secret in base64"
+        assert told(world.partner) == f"Authorization: {fact}"
 
 
 def test_which_is_wrong_with_a_code(web, world, told, clock):

@@ -82,6 +82,7 @@ def test_a_token_that_is_none_is_invalid(web, token):
 def test_an_id_token_is_no_access_token(web, tokens):
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['id_token']}"})
     assert response.status_code == 401
+    assert response.json["error_description"] == "access_token: is an ID Token; the access token must be sent"
 
 
 def test_a_token_without_openid_is_not_enough(web, world):

@@ -62,6 +62,12 @@ def why_not(request: Request, method: str) -> tuple[str, str]:
     if not client.check_endpoint_auth_method(method, "token"):
         alone = " alone" if pinned else ""
         return "client authentication", f"was by {method}, and the client is registered for {registered}{alone}"
+    if method == "client_secret_basic":
+        client_id, _ = _basic(request.authorization)
+        if client_id is None:
+            return "Authorization", "must be Basic, with the client_id, a colon and the secret in base64"
+        if request.sent.get("client_id") not in {None, client_id}:
+            return "client_id", "is another one in the form than in the Authorization header"
     return "client_secret", "missing, expired, or not one of the client's"
 
 

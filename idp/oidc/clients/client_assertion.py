@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
-import structlog
 from joserfc.jwk import OctKey
 
 from idp.foundation import clock, crypto, runtime
@@ -25,11 +24,9 @@ TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST: Final = 600
 """Seconds an assertion may still be good for."""
 
-log = structlog.get_logger(__name__)
-
 
 def authenticate(find: Finder, request: Request) -> OAuthClient | None:
-    """The client that signed the assertion; None where its signature is not right, which is said only in our log.
+    """The client that signed the assertion; None where its signature is not right, which only the logs say.
 
     Raises `ProvenClientRefused` where the signature is right and something else is wrong.
     """
@@ -37,7 +34,6 @@ def authenticate(find: Finder, request: Request) -> OAuthClient | None:
         return _proven(find, request)
     except BadJwt as fault:
         failures.because("client_assertion", str(fault))
-        log.info("assertion", client=request.sent.get("client_id"), because=str(fault))
         return None
 
 

@@ -57,14 +57,24 @@ def _add(error: str, parameter: str, fact: str) -> None:
 
 
 def note_error(error: OAuth2Error) -> None:
-    """The same for an OAuth error: ours begin their descriptions with the parameter."""
+    """The same for an OAuth error."""
+    if isinstance(error, Paused):  # has the code of a person who refused, which is not noted
+        _add(error.error, *reason(error))
+    else:
+        note(error.error, *reason(error))
+
+
+def reason(error: OAuth2Error) -> tuple[str, str]:
+    """The parameter that is wrong, empty where it is none, and what is wrong with it, whether or not that is told.
+
+    Our descriptions begin with the parameter. In the server's log the two are fields of their own: a text such as
+    "code: expired" looks like a credential there, and would be scrubbed.
+    """
+    if untold := g.get("client_reason"):
+        return untold[0], untold[1]
     parameter, colon, fact = (error.description or "").partition(": ")
     known = bool(colon) and (parameter in KNOWN or parameter in HEADERS)
-    noted = (error.error, parameter if known else "", fact if known else error.description or "")
-    if isinstance(error, Paused):  # has the code of a person who refused, which is not noted
-        _add(*noted)
-    else:
-        note(*noted)
+    return (parameter, fact) if known else ("", error.description or "")
 
 
 def note_page(refused: NotToBeRedirected) -> None:

@@ -37,7 +37,8 @@ def answer(asked: FlaskRequest) -> Response:
         return dpop.with_nonce(_said(_read(*_presented(asked), asked)))
     except OAuth2Error as error:
         failures.note_error(error)
-        log.info("token refused", code=error.error, because=error.description)
+        name, because = failures.reason(error)
+        log.info("token refused", code=error.error, name=name, because=because)
         return dpop.with_nonce(_refused(error))
 
 

@@ -159,7 +159,7 @@ def why_not(token: str) -> tuple[str | None, str]:
     try:
         said = ring.verify_hint(token, typ=TYP, algs=(ALG,))
     except ring.BadToken:
-        return None, "is not an access token of this issuer"
+        return _of_id_token(token)
     client_id, late = str(said.get("client_id")), clock.timestamp() - said["exp"]
     if late >= 0:
         return client_id, f"expired {late} seconds ago"
@@ -174,6 +174,14 @@ def why_not(token: str) -> tuple[str | None, str]:
     state = live.state(said["authorisation"]) if "authorisation" in said else None
     is_paused = state is not None and state.is_paused
     return client_id, errors.PAUSED if is_paused else "the authorisation that it was issued under is not in force"
+
+
+def _of_id_token(token: str) -> tuple[str | None, str]:
+    """Which client sent its ID Token in the place of an access token, a common mistake; None where it is neither."""
+    try:
+        return claims.of_id_token(token)["aud"], "is an ID Token; the access token must be sent"
+    except ring.BadToken:
+        return None, "is not an access token of this issuer"
 
 
 def now(token: Access) -> dict[str, Any]:
