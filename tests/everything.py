@@ -1,7 +1,7 @@
 """`make test`: everything that must hold, in order, with what it could not check said out loud.
 
-lint · format · types · import contracts · the suite on SQLite, with its coverage · the suite on PostgreSQL ·
-pages in Chromium · the installation on a new machine.
+lint · format · types · import contracts · each package by its own tests on SQLite, with their coverage · the other
+tests on SQLite · the suite on PostgreSQL · pages in Chromium · the installation on a new machine.
 Chromium, PostgreSQL and Redis are installed from Debian's packages where they are missing and that is possible;
 otherwise the run ends non-zero, unless ALLOW_MISSING=1.
 """
@@ -24,8 +24,16 @@ ROOM = 2 << 30
 """Bytes that have to be free in memory to have temporary files there."""
 SUITE = "not browser and not installation"
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
-SAME_ON_ANY_DATABASE = ["tests/bench", "tests/faults/test_stopping.py", "tests/test_architecture.py"]
-"""Read sources, or wait for processes to stop; once is enough."""
+OF_THE_WHOLE = [
+    *("tests/bench", "tests/conformance", "tests/faults", "tests/fuzz", "tests/interoperability", "tests/security"),
+    *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_worker.py"),
+]
+"""Tests of no one package. They pass over lines that the packages' own tests cover; tracing would double their time."""
+SAME_ON_ANY_DATABASE = [
+    *("tests/bench", "tests/conformance", "tests/fuzz"),
+    *("tests/faults/test_stopping.py", "tests/test_architecture.py", "tests/test_conformance_matrix.py"),
+]
+"""They read sources, wait for processes to stop, or run statements that tests/oidc runs too; once is enough."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +83,12 @@ def main() -> int:
     run.stage("Types", [str(BIN / "mypy")])
     run.stage("Import contracts", [str(BIN / "lint-imports")])
     suite = [*PYTEST, "-m", SUITE if run.has(REDIS) else f"{SUITE} and not redis"]
-    run.stage("Suite on SQLite", [*suite, "--cov", "--cov-report=term"])
+    run.stage("Packages on SQLite", [*suite, *_without(OF_THE_WHOLE), "--cov", "--cov-report=term"])
+    run.stage("The whole on SQLite", [*suite, *OF_THE_WHOLE])
     if run.has(POSTGRESQL) and (programs := postgresql.programs()):
         with postgresql.a_server(programs) as url:
-            once = [f"--ignore={path}" for path in SAME_ON_ANY_DATABASE]
-            others = [*PYTEST, *once, "-m", f"{SUITE} and not redis"]  # limits are no matter of the database
+            # Limits are no matter of the database.
+            others = [*PYTEST, *_without(SAME_ON_ANY_DATABASE), "-m", f"{SUITE} and not redis"]
             run.stage("Suite on PostgreSQL", others, TEST_DATABASE=url)
     if run.has(CHROMIUM):
         run.stage("Pages in Chromium", [*PYTEST, "-m", "browser"])
@@ -88,6 +97,10 @@ def main() -> int:
     shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
     print(f"\n=== Done in {time.monotonic() - began:.0f} s")
     return _told(run)
+
+
+def _without(paths: list[str]) -> list[str]:
+    return [f"--ignore={path}" for path in paths]
 
 
 def _told(run: Run) -> int:

@@ -3,7 +3,7 @@
 import pytest
 
 from idp.foundation import runtime
-from idp.oidc import cors
+from idp.oidc.endpoints import cors
 from idp.partners import registry
 from idp.partners.models import Client
 from tests.oidc.support import authorised
