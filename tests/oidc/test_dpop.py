@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 from joserfc.jwk import ECKey, RSAKey
-from sqlalchemy import select
 
+from idp.foundation import crypto
 from idp.oidc import jwts
 from idp.oidc.clients import dpop
 from idp.oidc.models import Seen
@@ -147,15 +147,15 @@ def test_the_age_of_a_proof_under_fapi2(web, bound, clock, seconds, good):
     assert answer.status_code == (201 if good else 400)
 
 
-@pytest.mark.parametrize("seconds", [-100, 0, 50])
+@pytest.mark.parametrize("seconds", [-120, 0, 60])
 def test_a_proof_is_good_once_however_long_it_could_be_good(web, world, partner, tokens, clock, seconds):
     token, made = tokens["access_token"], int(clock.now().timestamp()) + seconds
     assert partner.reads(web, token, jti="once", iat=made).status_code == 200
     clock.move(timedelta(seconds=120 + seconds))
     failed(partner.reads(web, token, jti="once", iat=made), "invalid_dpop_proof", 401)
     with world.work() as session:
-        kept_until = session.scalars(select(Seen.expires_at).order_by(Seen.expires_at)).all()
-    assert kept_until[-1] >= clock.now(), "its name could be forgotten while the proof is good"
+        kept = session.get_one(Seen, crypto.keyed(b"proof", thumbprint(ONE), "once"))
+        assert kept.expires_at >= clock.now(), "its name could be forgotten while the proof is good"
 
 
 @pytest.mark.parametrize("iat", [-(10**400), 10**400, float("nan"), float("inf"), -1, True])

@@ -337,6 +337,13 @@ def test_a_public_clients_refresh_token_rotates(web, public, clock):
     assert len({first, second, third}) == 3
 
 
+def test_the_second_half_of_one_refresh_token_is_of_no_use_with_the_first_of_another(web, world, public):
+    partner, first = public
+    other = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
+    mixed = f"{first.partition('.')[0]}.{other.partition('.')[2]}"
+    refused(partner.refreshes(web, mixed), "invalid_grant")
+
+
 def test_whoever_lost_the_answer_gets_the_same_successor_for_a_minute(web, public, clock):
     partner, first = public
     second = partner.refreshes(web, first).json["refresh_token"]
