@@ -249,21 +249,33 @@ def test_common_words_are_found_alike_by_walking_and_by_sorting(register, work, 
     assert by_walking == by_sorting
 
 
+def are_words(database, schools_of):
+    for word, schools in schools_of.items():
+        row = SearchWord(word=word, schools=schools)
+        database.add(row)
+        database.flush()
+        database.add_all(WordTrigram(trigram=part, word_id=row.id) for part in words.trigrams(word))
+    database.flush()
+
+
 def test_of_words_as_near_the_one_that_most_schools_have_is_meant(register, work):
     """Though the other shares more of its trigrams with what was typed."""
     with work() as database:
-        for word, schools in (("oakhullq", 1), ("oazhullw", 3)):
-            row = SearchWord(word=word, schools=schools)
-            database.add(row)
-            database.flush()
-            database.add_all(WordTrigram(trigram=part, word_id=row.id) for part in words.trigrams(word))
-        database.flush()
+        are_words(database, {"oakhullq": 1, "oazhullw": 3})
         assert len(words.trigrams("oakhullw") & words.trigrams("oakhullq")) > len(
             words.trigrams("oakhullw") & words.trigrams("oazhullw")
         )
         nearest = names._nearest("oakhullw")
         assert nearest is not None
         assert nearest.word == "oazhullw"
+
+
+def test_a_nearer_word_is_meant_before_one_that_more_schools_have(register, work):
+    with work() as database:
+        are_words(database, {"oakhullq": 1, "oakhuqqw": 3})
+        nearest = names._nearest("oakhullw")
+        assert nearest is not None
+        assert nearest.word == "oakhullq"
 
 
 @pytest.mark.parametrize("typed", ["school", "st josephs leeds", "312/4567", "B78", "wilow bnak", "birch green"])
