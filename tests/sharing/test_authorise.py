@@ -107,6 +107,35 @@ def test_withdrawing_pausing_and_resuming_act_at_once(work, agreed):
         assert authorise.current(agreed.estab_id) == []
 
 
+def test_the_history_of_a_school_is_its_own_newest_first_and_as_long_as_asked_for(work, agreed, clock):
+    with work():
+        give(
+            a_client(), an_administrator(), SIGN_IN | {"phone", "organisation", "offline_access", "school", "students"}
+        )
+        for act in (authorise.pause, authorise.resume):  # at the same moment
+            act(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        clock.move(timedelta(days=1))
+        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed))
+
+        said = [each.what for each in authorise.history(agreed.estab_id)]
+        assert said == ["withdrawn", "resumed", "paused", "given"]
+        assert [each.what for each in authorise.history(agreed.estab_id, limit=2)] == said[:2]
+
+
+def test_the_agreement_that_was_stopped_last_is_told(work, agreed, clock):
+    with work():
+        client = client_of(agreed)
+        assert authorise.stopped(agreed.estab_id, client.id) is None
+        for _ in range(2):
+            clock.move(timedelta(days=1))
+            newest = give(client, giver(agreed), agreed.scopes)
+            authorise.withdraw(agreed.estab_id, client.id, by=giver(agreed))
+
+        assert authorise.stopped(agreed.estab_id, client.id).id == newest.id
+        assert authorise.stopped(agreed.estab_id, a_client().id) is None
+        assert authorise.stopped(an_estab().id, client.id) is None
+
+
 @pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause, authorise.resume])
 def test_what_is_not_shared_cannot_be_stopped_or_resumed(work, act):
     with work():

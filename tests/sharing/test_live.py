@@ -10,7 +10,7 @@ from idp.foundation import clock as clocks
 from idp.foundation.database import session
 from idp.partners import registry
 from idp.partners.models import Client
-from idp.sharing import authorise
+from idp.sharing import authorise, live
 from tests.factories import a_client, an_administrator, an_estab
 
 IDENTITY = frozenset({"openid", "profile", "email"})
@@ -132,6 +132,32 @@ def test_what_was_withdrawn_never_comes_back_even_if_the_school_agrees_anew(work
         assert authorise.is_standing(anew.id)
         assert authorise.state(agreed.id) is None
         assert authorise.state(changed.id) is None
+
+
+@pytest.mark.parametrize("others", [1, 3])
+def test_what_stands_between_a_school_and_a_client_is_the_newest_agreement(work, agreed, others):
+    with work():
+        giver = session().get_one(Administrator, agreed.given_by)
+        client = session().get_one(Client, agreed.client_id)
+        for _ in range(others):
+            given(client, giver)  # a line of two, then over
+            authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver)
+            assert live.current(agreed.estab_id, agreed.client_id) is None
+            given(client, giver)
+        newest = given(client, giver)
+
+        assert live.current(agreed.estab_id, agreed.client_id).id == newest.id
+        assert live.current(agreed.estab_id, a_client().id) is None
+        assert live.current(an_estab().id, agreed.client_id) is None
+
+
+def test_of_a_school_that_is_not_verified_and_a_person_who_left_nothing_is_said(work, agreed):
+    with work():
+        session().get_one(Estab, agreed.estab_id).state = "unverified"
+        session().get_one(Administrator, agreed.given_by).removed_at = clocks.now()
+        session().flush()
+
+        assert allowed(agreed) == frozenset()
 
 
 def test_an_area_the_client_is_no_longer_registered_for_is_withheld(work, agreed):
