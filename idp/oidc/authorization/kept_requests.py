@@ -44,7 +44,7 @@ _KEEP: Final = Prepared(insert(_table))
 _ROW: Final = Prepared(select(_table).where(_table.c.digest == bindparam("its_digest")))
 _BOUND: Final = Prepared(
     update(_table)
-    .where(_table.c.digest == bindparam("its_digest"), _table.c.browser.is_(None), _table.c.used_at.is_(None))
+    .where(_table.c.digest == bindparam("its_digest"), _table.c.browser.is_(None))
     .values(
         browser=bindparam("its_browser"), shown_at=bindparam("now", type_=Instant()),
         expires_at=bindparam("until", type_=Instant()),
