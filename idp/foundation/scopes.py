@@ -95,3 +95,8 @@ def in_order(scopes: Iterable[str]) -> list[Scope]:
     """The entries behind `scopes`, in the catalogue's order."""
     wanted = set(scopes)
     return [scope for name, scope in catalogue().items() if name in wanted]
+
+
+def ordinary_first(scopes: Iterable[str]) -> list[Scope]:
+    """The same, with what the law protects specially after the rest."""
+    return sorted(in_order(scopes), key=lambda scope: scope.special_category)

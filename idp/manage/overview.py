@@ -64,8 +64,8 @@ class Choice:
 
     @property
     def areas(self) -> list[Scope]:
-        """What there is to tick."""
-        return scopes.in_order(self.optional)
+        """What there is to tick, the specially protected last."""
+        return scopes.ordinary_first(self.optional)
 
     def chosen(self, names: list[str]) -> frozenset[str]:
         """Of what a form sent, what there was to tick."""

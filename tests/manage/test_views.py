@@ -169,6 +169,14 @@ def test_what_is_shared_is_changed_by_ticking(jo, shared, work):
     assert "Changed Timetabler Jo Bloggs" in jo.sees
 
 
+def test_the_specially_protected_come_last_and_are_amber_here_too(jo, shared):
+    jo.opens(f"/manage/sharing/{shared}/change")
+
+    assert [box["value"] for box in jo.page.find_all("input", {"name": "area"})] == ["attendance", "students.sen"]
+    assert [badge["class"] for badge in jo.page.find("fieldset").select(".badge")] == [["badge", "warning"]]
+    assert jo.page.select_one(".option:has(#area-attendance) details.includes"), "what it includes is folded"
+
+
 def test_nothing_is_ticked_that_was_never_offered(jo, shared, work):
     jo.opens(f"/manage/sharing/{shared}/change")
     jo.sends_again(f"/manage/sharing/{shared}/change", area=["students.sen", "staff", "nonsense"])

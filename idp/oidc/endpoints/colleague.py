@@ -70,7 +70,11 @@ def ask(client: AnyClient, form: Colleague, *, by: Administrator) -> Response | 
         return None
     address = forms.address_of(form.email.data)
     hand_over.ask(client, address, begin=place.address, by=by)
-    flash(f"We have written to {people.masked_email(address)}. You have not decided anything.", "success")
+    flash(
+        f"We have written to {people.masked_email(address)}. Nothing has been decided: you can close this page, "
+        "or still decide here yourself.",
+        "success",
+    )
     return back
 
 

@@ -71,7 +71,7 @@ class Question:
     @property
     def optional(self) -> list[Scope]:
         """Data areas that are the school's to tick, the specially protected ones last."""
-        return sorted(self._data(self.proposal.optional), key=lambda area: area.special_category)
+        return scopes.ordinary_first(scopes.of_kind("data", self.proposal.optional))
 
     @property
     def needed(self) -> str:
