@@ -96,7 +96,8 @@ def filled_in() -> ResponseReturnValue | None:
     """The way back to the page of a form that came too late, where it will be filled in as it was sent.
 
     None for a form that is not known to be ours (another site's fills nothing in for anybody), and for a browser
-    without our cookie, which may keep none.
+    without our cookie: it may keep none, and what it would be given back could be somebody else's. Where all cookies
+    were deleted nothing says who was signed in, so the next person at that browser would be shown it.
     """
     ours = request.headers.get("Sec-Fetch-Site") == "same-origin"
     if not ours or not kept.keeps_cookies() or not keep():
