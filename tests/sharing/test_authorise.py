@@ -295,6 +295,22 @@ def test_every_owner_gets_a_receipt_that_says_what_was_agreed(work, agreed, outb
     assert "https://assembly.example/agreement" in letter.links
 
 
+def test_receipts_name_the_company_and_what_to_read_only_where_there_is_something_to_say(work, outbox):
+    with work():
+        papers = {"agreement_uri": "", "agreement_version": "", "policy_uri": ""}
+        bare = a_client(a_partner(name="Timetabler"), client_name="Timetabler", **papers)
+        person = an_administrator()
+        give(bare, person, SIGN_IN | {"school", "students"})
+        authorise.withdraw(person.estab_id, bare.id, by=person)
+    for name in ("sharing_receipt", "sharing_stopped"):
+        letter = outbox.last(name)
+        for part in (letter.text, letter.html):
+            assert "Timetabler, from Timetabler" not in part
+            for nothing in ("version", "rivacy notice", "sharing agreement", "says how", 'href=""'):
+                assert nothing not in part, nothing
+    assert "please ask Timetabler.\n" in outbox.last("sharing_stopped").text
+
+
 def test_the_receipt_of_an_unverified_school_says_that_nothing_is_sent_yet(work, clock, outbox):
     with work():
         give(a_client(), an_administrator(an_estab(state="unverified")), SIGN_IN | {"school", "students"})
