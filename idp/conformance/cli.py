@@ -21,21 +21,21 @@ def commands() -> None:
 @click.option("--suite", help="The suite's address with its alias; that of config/conformance.toml otherwise.")
 @click.option("--api", help="The address at which the suite reaches `python -m clients.sample_api`.")
 @click.option(
-    "--into", default="var/conformance", show_default=True, type=click.Path(file_okay=False, path_type=Path),
-    help="The folder to write the suite's configurations to.",
+    "--into", type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write the suite's configurations to; var/conformance beside the product otherwise.",
 )  # fmt: skip
 @working
-def prepare_command(*, suite: str | None, api: str | None, into: Path) -> None:
+def prepare_command(*, suite: str | None, api: str | None, into: Path | None) -> None:
     """Register the suite's clients and its person, and write a configuration for each of its plans.
 
     Run again, it replaces them: secrets, keys and password are new each time. Production refuses it.
     """
     known = prepare.everything(suite, api)
-    folder = into if into.is_absolute() else ROOT / into
+    folder = into or ROOT / "var" / "conformance"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, configuration in plans.everything(known).items():
         write_secret(folder / name, json.dumps(configuration, indent=2))
-        click.echo(f"wrote {into / name}")
+        click.echo(f"wrote {folder / name}")
     write_secret(folder / plans.API_SECRET, str(known.clients[plans.API].secret))
-    click.echo(f"wrote {into / plans.API_SECRET}")
+    click.echo(f"wrote {folder / plans.API_SECRET}")
     click.echo(f"The suite at {known.suite} finds its clients at {runtime.settings().server.issuer}.")

@@ -107,6 +107,6 @@ def _write_command(where: Places) -> None:
     told = places.provider_environment(where)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(told.items())]
     run = f'exec {shlex.quote(sys.executable)} -m idp.cli "$@"'
-    text = "\n".join(["#!/bin/sh", f"cd {shlex.quote(str(ROOT))} || exit", *lines, run, ""])
+    text = "\n".join(["#!/bin/sh", *lines, run, ""])  # in the caller's folder: files they name are there
     places.COMMAND.write_text(text, "utf-8")
     places.COMMAND.chmod(0o755)
