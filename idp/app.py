@@ -44,6 +44,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.configure(app, settings, navigation=signin.navigation)
     protocol.configure(app, settings)
 
-    for room in (health, well_known, schools, onboarding, signin, manage, oidc):
-        app.register_blueprint(room.bp)
+    for views in (health, well_known, schools, onboarding, signin, manage, oidc):
+        app.register_blueprint(views.bp)
     return app

@@ -23,7 +23,7 @@ LAZY = {
     "doctor": "idp.doctor:doctor",
     "estabs": "idp.operate.cli:estabs",
 }
-"""Rooms' commands, imported when they are named: `idp --help` is quick."""
+"""Commands of each package, imported only when they are named, so that `idp --help` is quick."""
 
 HELP = {
     "audit": "Search the audit log, and verify its chain.",
@@ -45,14 +45,14 @@ HELP = {
 
 
 class Commands(click.Group):
-    """A group that imports a room only when its command is run or asked for help."""
+    """A group that imports a package only when its command is run or asked for help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command, by name."""
         return sorted({*super().list_commands(ctx), *LAZY})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import the room behind `name`."""
+        """Import the module behind `name`."""
         if name not in LAZY:
             return super().get_command(ctx, name)
         from importlib import import_module

@@ -1,6 +1,6 @@
-"""The vocabulary: one constant per event, `<thing>.<what happened to it>`, in the section of the room that records it.
+"""The vocabulary: one constant per event, `<thing>.<what happened to it>`, in its package's section.
 
-A room adds its constants to its own section. A name is never reused for anything else: entries live for years.
+A package adds its constants to its own section. A name is never reused for anything else: entries live for years.
 """
 
 # ruff: noqa: S105  names of events, some of which are about passwords

@@ -1,5 +1,4 @@
-"""Floor 0: what every room stands on, and nothing about schools.
+"""What every package needs: settings, database, clock, cryptography, errors, scopes, logs, web. It knows no schools.
 
-Settings, database, clock, crypto, errors, scopes and logs; `web` holds what every page and endpoint
-shares. It owns no table and imports no room.
+`web` holds what every page and endpoint shares. It owns no table and imports no other package.
 """

@@ -6,7 +6,7 @@
   - TooManyRequests   429: too often; `retry_after` seconds
   - Busy              503: our trouble or our queue; `retry_after` seconds
 
-Rooms add their own below these. A refusal becomes a page, an OAuth error, an API problem or a command's
+Packages add their own as subclasses. A refusal becomes a page, an OAuth error, an API problem or a command's
 message in exactly one place each.
 """
 

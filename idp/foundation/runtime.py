@@ -64,7 +64,7 @@ def passwords() -> Passwords:
 
 
 def kept(name: str, make: Callable[[], T]) -> T:
-    """What a room keeps for the life of the application, such as its key ring; made when first asked for."""
+    """A value of the application, such as its key ring, which `make` makes when it is first needed."""
     here = _extensions()
     found: T | None = here.get(name)
     return here.setdefault(name, make()) if found is None else found

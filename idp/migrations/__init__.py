@@ -1,7 +1,7 @@
 """The schema's history, by Alembic. Sequential names; `head.txt` makes two branches conflict in git.
 
-Expand first, contract a release later: the previous release must run on the new schema. Floor 7, because a
-migration knows every room's tables. A new one is drafted by `idp db draft "what it adds"`, then read and mended.
+Expand first, contract a release later: the previous release must run on the new schema. Layer 7, because a
+migration knows the tables of every package. `idp db draft "what it adds"` drafts a new one, to be read and corrected.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import Connection
 
 from idp.foundation.database import db
-from idp.jobs import models as _jobs  # noqa: F401  its tables belong to the schema, and no room imports them
+from idp.jobs import models as _jobs  # noqa: F401  its tables belong to the schema, and no package imports them
 
 FOLDER = Path(__file__).parent
 HEAD = FOLDER / "head.txt"

@@ -1,4 +1,4 @@
-"""Authlib's authorization server on our rooms: what is registered here is what there is.
+"""Authlib's authorization server with our clients and answers; `build` registers every grant and extension.
 
 Built once per application, because a module-global server leaks hooks between applications. Discovery is
 generated from it.

@@ -1,4 +1,4 @@
-"""Floor 4: how a school registers, and how we check that it was the school.
+"""How a school registers, and how we check that it was the school.
 
 It owns registrations under way, the proof of an e-mail address, the credentials shown once, requests to join
 a school that is registered already, and our staff's review of every new one. It does not own accounts

@@ -1,6 +1,6 @@
-"""What an event says is made when it is sent: a room above knows how, and leaves a maker under the event's name.
+"""What an event says is made when it is sent: a package above knows how, and registers a maker by the event's name.
 
-This room cannot sign for rooms above it, and a signed token may not wait in a queue: it lives for minutes.
+This package cannot sign for those above it, and a signed token may not wait in a queue: it lives for minutes.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from idp.foundation import runtime
 from idp.outbox.letter import Letter
 
 MAKERS: Final = "idp.outbox.makers"
-"""The application's extension in which rooms leave their makers, by the name of the event."""
+"""The application's extension in which packages register their makers, by the name of the event."""
 
 Maker = Callable[[Letter], tuple[str, str]]
 """Body and content type for a letter that has its facts; raises `NotSent` where nothing is to be sent any more."""

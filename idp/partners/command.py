@@ -1,4 +1,4 @@
-"""What the commands of this room share: durations as people type them, secrets written to a file."""
+"""What the commands of this package share: durations as people type them, secrets written to a file."""
 
 import os
 from datetime import timedelta

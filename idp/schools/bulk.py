@@ -1,4 +1,4 @@
-"""What an import asks of a database beyond plain SQL: the one place of this room where the two part company."""
+"""What an import needs beyond plain SQL; the only module of this package where SQLite and PostgreSQL differ."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence

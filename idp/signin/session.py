@@ -61,7 +61,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
 
 
 def configure(app: Flask, _settings: Settings) -> None:
-    """Let Flask-Login ask us who is signed in, and the rooms beside us sign somebody in."""
+    """Let Flask-Login ask us who is signed in, and let packages of the same layer sign a person in."""
     app.config["REMEMBER_COOKIE_NAME"] = ""  # no cookie has this name: a planted one would hide the real session
     manager = LoginManager(app)
     manager.session_protection = None

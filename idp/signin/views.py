@@ -1,4 +1,4 @@
-"""The sign-in page and the way out. The other pages of this room are in `people_views` and `operator_views`."""
+"""The sign-in page and the way out. The other pages of this package are in `people_views` and `operator_views`."""
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue

@@ -1,4 +1,4 @@
-"""The first schema: every room's tables, and the guards that keep the audit log append-only."""
+"""The first schema: the tables of every package, and the guards that keep the audit log append-only."""
 
 import sqlalchemy as sa
 from alembic import op
