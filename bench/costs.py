@@ -248,7 +248,7 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         for subject in subjects:
             subject.round(calls, keep=number > 0)
     with world.app.app_context():
-        price = limits.prices(database.db.engine, world.app.extensions["idp.one_by_one"])
+        price = limits.prices(database.db.engine, world.app.extensions["idp.autocommit"])
         database.db.engine.dispose()
     found = [figure for subject in subjects for figure in _figures(subject, nothing, kind, price)]
     proven, plain = (next(each for each in subjects if each.name == name) for name in (PROVEN, PROVEN.split(",")[0]))

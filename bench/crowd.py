@@ -34,7 +34,7 @@ def measure(url: str, kind: str, *, seconds: float) -> list[Figure]:
     asked = {name: place.endpoints[name].make(1) for name in RATES if name in place.endpoints}
     asked["/healthz"] = [Asked("/healthz", [served.request("GET", "/healthz", place.port)], 200, "ok")]
     signing_in = [replace(each, busy=True) for each in place.endpoints["sign-in"].make(1)]
-    place.let_go()
+    place.end_read_transaction()
     once = Load(place.port, signing_in, seconds, rate=CROWD, burst=CROWD, connections=CROWD, most=CROWD)
     with served.idp(url, place.port), ThreadPoolExecutor() as pool:
 

@@ -89,7 +89,7 @@ def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds
         found += start.first_answers(place, subject, starts)
     found += _retention(ground, sizes[-1], seconds)
     found += _a_row_per_token(ground, sizes[-1])
-    place.let_go()
+    place.end_read_transaction()
     return found
 
 
@@ -128,7 +128,7 @@ def _retention(ground: Ground, size: int, seconds: float) -> Iterator[Figure]:
     rows.families(ground.engine, ground.client, size, size + BACKLOG, expired=True)
     numbers = [chance.randrange(0, size, rows.ALIVE) for _ in range(TIMES)]
     asked = [Asked("refresh", [place.wire(ground.refresh(number)) for number in numbers], 200, "access_token")]
-    place.let_go()
+    place.end_read_transaction()
     with served.idp(place.url, place.port) as server:
         served.put_under(server, asked, http.WARM_UP)
         rate = served.put_under(server, asked, 1.0).rate * HALF

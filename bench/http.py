@@ -54,7 +54,7 @@ def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) 
             for endpoint, whose in subjects:
                 lasting = seconds if number else WARM_UP
                 asked = endpoint.make(int(FASTEST * lasting))
-                place.let_go()
+                place.end_read_transaction()
                 run = served.put_under(whose, asked, lasting)
                 if number:
                     endpoint.runs.append(run)

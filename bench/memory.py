@@ -24,7 +24,7 @@ def measure(url: str, kind: str, *, requests: int) -> list[Figure]:
     """The mix, `requests` times, and then as often again."""
     place, subject = Place(url), f"a worker, {kind}"
     first, second = place.mix.make(requests), place.mix.make(requests)
-    place.let_go()
+    place.end_read_transaction()
     with served.idp(url, place.port) as server:
         begun = server.worker_memory()
         runs = [served.put_under(server, first, PATIENCE, most=requests)]

@@ -65,7 +65,7 @@ class Place:
         self.endpoints = {each.name: each for each in self._endpoints()}
         self.mix = Endpoint("the mix", self._mixed)
 
-    def let_go(self) -> None:
+    def end_read_transaction(self) -> None:
         """Close our connections to the database: it is the server's now."""
         with self.world.app.app_context():
             database.db.engine.dispose()

@@ -24,7 +24,7 @@ def measure(url: str, kind: str, *, times: int) -> list[Figure]:
 def first_answers(place: Place, subject: str, times: int) -> Iterator[Figure]:
     """How long the server takes to answer at all, and then its first token, for which it loads its keys."""
     asked = place.endpoints["token: client_credentials"].make(1)
-    place.let_go()
+    place.end_read_transaction()
     starts, tokens = [], []
     for _ in range(times):
         began = time.perf_counter()

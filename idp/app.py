@@ -8,10 +8,10 @@ from idp.foundation.web import (
     admission,
     answers,
     assets,
-    door,
     health,
+    middleware,
     pages,
-    ready,
+    response_cache,
     security,
     throttle,
     well_known,
@@ -32,13 +32,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Application("idp", static_folder="static", template_folder="templates")
     runtime.configure(app, settings)
     database.configure(app, settings)
-    logs.watch(app)
+    logs.log_requests(app)
     security.configure(app, settings)
     answers.configure(app)
-    door.configure(app, settings)
+    middleware.configure(app, settings)
     admission.configure(app, settings)
     assets.configure(app)
-    ready.configure(app)
+    response_cache.configure(app)
     throttle.configure(app, settings)
     session.configure(app, settings)
     pages.configure(app, settings, navigation=signin.navigation)

@@ -67,7 +67,7 @@ def app(built: Flask, place: Place) -> Flask:
     place.restore(built)
     for kept in ("idp.partners.snapshots", "idp.partners.resources"):  # clients of the test before
         built.extensions.pop(kept, None)
-    built.extensions["idp.ready"].clear()
+    built.extensions["idp.response_cache"].clear()
     return built
 
 

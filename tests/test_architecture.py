@@ -65,6 +65,29 @@ def test_a_module_says_what_it_is_for():
     assert [name(path) for path in modules() if parsed(path).body and not ast.get_docstring(parsed(path))] == []
 
 
+STRUCK_OUT = {
+    "briskly", "one_by_one", "let_go", "give_back", "dressed", "door", "without_token", "OfNoUse", "DRAMA",
+    "ENCODED_FOR_NOTHING", "_UNTOLD", "_instead", "_take_leave", "_tell_log", "_admitted", "go_on",
+}  # fmt: skip
+"""Names of functions, classes, modules and variables that said nothing to a newcomer; plain ones took their place."""
+
+
+def names_in(path):
+    """Every name that a module defines or assigns, and its own."""
+    yield path.stem
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def test_no_struck_out_name_comes_back():
+    found = {f"{name(path)}: {each}" for path in modules() for each in names_in(path) if each in STRUCK_OUT}
+
+    assert sorted(found) == []
+
+
 def test_every_package_has_an_init_module():
     packages = {path.parent for path in modules() if "foundation/web" not in name(path)}
 

@@ -141,29 +141,29 @@ def connection() -> Connection:
     here = vars(g._get_current_object())  # noqa: SLF001  opened once
     found: Connection | None = here.get("connection")
     if found is None:
-        engine = current_app.extensions["idp.one_by_one" if "one_by_one" in here else "idp.engine"]
+        engine = current_app.extensions["idp.autocommit" if "autocommit" in here else "idp.engine"]
         found = here["connection"] = engine.connect()
     return found
 
 
-def one_by_one() -> None:
-    """What follows in this request asks, or changes things by one statement each, which stands by itself.
+def autocommit() -> None:
+    """Run the statements of this request in autocommit mode, as long as no transaction has begun.
 
-    No transaction is begun: one round trip to the database for each statement, where BEGIN and COMMIT would make it
-    three of one. Where a transaction has begun already, it goes on.
+    For requests that only read, or that change data by single statements: one round trip for each statement, where
+    BEGIN and COMMIT would make it three.
     """
     if "connection" not in g:
-        g.one_by_one = True
+        g.autocommit = True
 
 
-def together() -> None:
-    """What follows belongs together after all: from here on in this request there is a transaction."""
-    if g.pop("one_by_one", False):
-        let_go()
+def begin_transaction() -> None:
+    """Leave autocommit mode: the next statement of this request begins a transaction."""
+    if g.pop("autocommit", False):
+        end_read_transaction()
 
 
 def done(_fault: object = None) -> None:
-    """Give session and connection back, undoing what was not committed."""
+    """Close session and connection, rolling back what was not committed."""
     here = vars(g._get_current_object())  # noqa: SLF001  opened once
     if here.pop("has_session", False):
         db.session.remove()
@@ -171,23 +171,23 @@ def done(_fault: object = None) -> None:
         found.close()
 
 
-def give_back() -> None:
-    """Give the connection back, undoing what was not committed."""
+def release_connection() -> None:
+    """Return the connection to the pool, rolling back what was not committed."""
     found: Connection | None = g.pop("connection", None)
     if found is not None:
         found.close()
 
 
-def let_go() -> None:
-    """End the transaction before something slow (hashing, fetching), when it has only read.
+def end_read_transaction() -> None:
+    """End a transaction that has only read, before something slow such as hashing or fetching.
 
-    Objects read before are expired; keep plain values. Raises `RuntimeError` if something would be lost.
+    Objects read before are expired; keep plain values. Raises `RuntimeError` if the session has unsaved changes.
     """
     if "has_session" in g:
         if session().new or session().dirty or session().deleted:
-            raise RuntimeError("there are changes that letting go of the transaction would lose")
+            raise RuntimeError("the session has changes that ending the transaction would lose")
         session().rollback()
-    give_back()
+    release_connection()
 
 
 def configure(app: Flask, settings: Settings) -> None:
@@ -221,14 +221,14 @@ def configure(app: Flask, settings: Settings) -> None:
         else:
             _look_before_use(db.engine)
         app.extensions["idp.engine"] = db.engine
-        app.extensions["idp.one_by_one"] = _without_transactions(db.engine)
+        app.extensions["idp.autocommit"] = _without_transactions(db.engine)
 
 
 def _without_transactions(engine: Engine) -> Engine:
     """The same engine, beginning none of them: on SQLite it is we who do (`_tune_sqlite`)."""
     if engine.dialect.name == "sqlite":
-        return engine.execution_options(one_by_one=True)
-    return engine.execution_options(one_by_one=True, isolation_level="AUTOCOMMIT")
+        return engine.execution_options(autocommit=True)
+    return engine.execution_options(autocommit=True, isolation_level="AUTOCOMMIT")
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -246,7 +246,7 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
-        if not connection.get_execution_options().get("one_by_one"):
+        if not connection.get_execution_options().get("autocommit"):
             try:  # past SQLAlchemy, where this would take as long as a query
                 connection.connection.cursor().execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as fault:

@@ -19,7 +19,7 @@ from joserfc.errors import SecurityWarning
 from structlog.typing import EventDict, WrappedLogger
 
 from idp.foundation.settings import Settings
-from idp.foundation.web import door
+from idp.foundation.web import middleware
 
 ALLOWED = frozenset(
     {
@@ -89,22 +89,22 @@ def configure(settings: Settings) -> None:
 
 
 _lines = logging.getLogger("idp.request")
-_UNTOLD = frozenset({"static", "brand_css", "health.healthz", "health.readyz"})
+_NOT_LOGGED = frozenset({"static", "brand_css", "health.healthz", "health.readyz"})
 
 
-def watch(app: Flask) -> None:
-    """Write one line when a request is answered."""
+def log_requests(app: Flask) -> None:
+    """Log one line for each request, when it is answered."""
     log = structlog.get_logger("idp.request")
 
     @app.after_request
     def answered(response: Response) -> Response:
         asked = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  opened once
-        if not _lines.isEnabledFor(logging.INFO) or asked.endpoint in _UNTOLD:
+        if not _lines.isEnabledFor(logging.INFO) or asked.endpoint in _NOT_LOGGED:
             return response
         said = {
-            "request": asked.environ[door.REQUEST_ID], "method": asked.method,
+            "request": asked.environ[middleware.REQUEST_ID], "method": asked.method,
             "route": asked.url_rule.rule if asked.url_rule else "(none)", "status": response.status_code,
-            "ms": round((time.monotonic() - asked.environ[door.BEGAN]) * 1000, 1), "address": asked.remote_addr,
+            "ms": round((time.monotonic() - asked.environ[middleware.BEGAN]) * 1000, 1), "address": asked.remote_addr,
         }  # fmt: skip
         if _lines.propagate:
             log.info("request", **said)

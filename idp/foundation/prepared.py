@@ -40,8 +40,8 @@ class _Compiled:
             values[name] = process(values[name])
         return values if self.order is None else [values[name] for name in self.order]
 
-    def told(self, fetched: Any) -> Any:
-        """A row as the driver gave it, as ours: a named tuple."""
+    def to_row(self, fetched: Any) -> Any:
+        """A named tuple made from a row of the driver."""
         values = list(fetched)
         for place, process in self.read:
             values[place] = process(values[place])
@@ -58,7 +58,7 @@ class Prepared:
     def one(self, **values: Any) -> Any:
         """Run it; the first row it gives, whose fields are its columns, or None. At most one can match."""
         compiled, found, _ = self._run(values)
-        return None if found is None else compiled.told(found)
+        return None if found is None else compiled.to_row(found)
 
     def run(self, **values: Any) -> int:
         """Run it; how many rows it changed."""
@@ -71,7 +71,7 @@ class Prepared:
         if compiled is None:
             made = self._statement(dialect.name) if callable(self._statement) else self._statement
             compiled = self._compiled[dialect.name] = _compile(made, dialect)
-        if not here.in_transaction() and "one_by_one" not in here.get_execution_options():
+        if not here.in_transaction() and "autocommit" not in here.get_execution_options():
             here.begin()
         bound = compiled.bound(values)
         cursor = here.connection.cursor()
@@ -81,17 +81,17 @@ class Prepared:
             cursor.execute(compiled.sql, bound)
             found = cursor.fetchone() if compiled.gives_rows else None  # SQLite may keep what it has done only here
         except dialect.loaded_dbapi.Error as fault:
-            raise _told(fault, compiled.sql, here) from fault
+            raise _wrap_driver_error(fault, compiled.sql, here) from fault
         else:
             return compiled, found, cursor.rowcount
         finally:
             cursor.close()
 
 
-def _told(fault: Exception, sql: str, here: Connection) -> BaseException:
-    """The driver's error as SQLAlchemy would tell it, without the values.
+def _wrap_driver_error(fault: Exception, sql: str, here: Connection) -> BaseException:
+    """The driver's error as SQLAlchemy's `DBAPIError`, without the bound values.
 
-    Of a lost connection's pool none is used again: where a database was restarted, all of them are lost.
+    When a connection was lost, its whole pool is invalidated: a restarted database has closed all of them.
     """
     lost = here.dialect.is_disconnect(fault, here.connection.dbapi_connection, None)  # type: ignore[arg-type]
     if lost:

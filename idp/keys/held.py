@@ -54,8 +54,8 @@ def signer(alg: str) -> Key | None:
     return key
 
 
-def signs(key: Key) -> Callable[[bytes], bytes]:
-    """What signs with `key`, whose private half is unsealed and loaded once per process. Raises `CannotUnseal`."""
+def signer_for(key: Key) -> Callable[[bytes], bytes]:
+    """A function that signs with `key`, whose private half is unsealed once per process. Raises `CannotUnseal`."""
     loaded = _held().signs
     if key.kid not in loaded:
         loaded[key.kid] = signatures.signer(key.alg, key.private())
@@ -68,7 +68,7 @@ def forget() -> None:
 
 
 def changing() -> None:
-    """The ring is being changed: what is read of it before the transaction ends holds no longer than that."""
+    """Invalidate the cached ring now, and again when the transaction that changes it ends."""
     held = _held()
     held.read = float("-inf")
 

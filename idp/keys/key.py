@@ -53,8 +53,8 @@ class Key:
         return _loaded(self.alg, self.public_jwk)
 
     @cached_property
-    def fits(self) -> Callable[[bytes, bytes], bool]:
-        """Whether a signature, the second, is its own under what is signed, the first."""
+    def verifier(self) -> Callable[[bytes, bytes], bool]:
+        """A function of a message and a signature: whether the signature is valid for the message under this key."""
         return signatures.verifier(self.alg, self.public)
 
     def private(self) -> Jwk:

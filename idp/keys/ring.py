@@ -55,7 +55,7 @@ def sign(claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "at+jwt") 
     if key is None:
         raise NoSigningKey(f"no key signs {alg}")
     signed = _header(alg, typ, key.kid) + b"." + urlsafe_b64encode(_as_json(claims).encode("utf-8"))
-    signature = held.signs(key)(signed)
+    signature = held.signer_for(key)(signed)
     return (signed + b"." + urlsafe_b64encode(signature)).decode("ascii")
 
 
@@ -111,7 +111,7 @@ def _read(token: str, typ: str, algs: Collection[str], usable: Callable[[Key], b
     signed, _, signature = token.encode("ascii").rpartition(b".")
     header, _, payload = signed.partition(b".")
     try:
-        if not _key_for(header, typ, algs, usable).fits(signed, urlsafe_b64decode(signature)):
+        if not _key_for(header, typ, algs, usable).verifier(signed, urlsafe_b64decode(signature)):
             raise BadToken("the signature is wrong")
         claims = json.loads(urlsafe_b64decode(payload))
     except (ValueError, RecursionError) as fault:

@@ -17,7 +17,7 @@ from flask import Flask, Request as FlaskRequest, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation.settings import Settings
-from idp.foundation.web.door import Plain
+from idp.foundation.web.middleware import Plain
 from idp.oidc import errors, incoming
 from idp.oidc.authorization import kept_requests, responses
 from idp.oidc.authorization.pkce import S256Only
@@ -32,7 +32,7 @@ from idp.oidc.tokens.grants.device import DeviceGrant
 from idp.oidc.tokens.grants.refresh_token import RefreshGrant
 from idp.oidc.tokens.id_token import OpenID
 from idp.outbox import events
-from idp.signin import told
+from idp.signin import session_clients
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         return clients.find(client_id)
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Nobody listens."""
+        """Do nothing: Authlib's signals are not used."""
 
     def create_oauth2_request(self, request: Request | None) -> Request:
         """Our request; without one, the browser's, whose parameters may stand in query and form."""
@@ -121,21 +121,21 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
     def handle_response(self, status: int, body: Any, headers: Any) -> Response:
         """Authlib's three values as an answer."""
         if isinstance(body, dict):
-            return answered(body, status)
+            return json_response(body, status)
         return Response(body, status=status, headers=headers)
 
     def handle_error_response(self, request: Request, error: OAuth2Error) -> Response:
         """An error where it belongs: at the proven redirect URI, on a page, or as a client's JSON."""
-        _tell_log(request, error)
+        _record_failure(request, error)
         if request.endpoint != AUTHORIZE:
-            return refused(error, tried_basic=authentication.tried_basic(request))
+            return error_response(error, tried_basic=authentication.tried_basic(request))
         if request.answer_to is None:
             raise errors.NotToBeRedirected("the request", "cannot be answered", error=error.error)
         return self.handle_response(*responses.send_error(request, request.answer_to, error))
 
 
-def answered(said: dict[str, Any], status: int = 200) -> Response:
-    """What a client is told, as JSON; that nobody may keep it (RFC 6749 §5.1) the door says."""
+def json_response(said: dict[str, Any], status: int = 200) -> Response:
+    """A JSON response to a client; `middleware` adds that it must not be stored (RFC 6749 §5.1)."""
     return Plain(json.dumps(said).encode("ascii"), status, content_type="application/json")
 
 
@@ -158,9 +158,9 @@ def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
     return incoming.pairs(body)
 
 
-def refused(error: OAuth2Error, *, tried_basic: bool = False) -> Response:
+def error_response(error: OAuth2Error, *, tried_basic: bool = False) -> Response:
     """An error as JSON (RFC 6749 §5.2); Basic is offered only to who used it."""
-    response = answered(errors.body(error), error.status_code)
+    response = json_response(errors.body(error), error.status_code)
     if error.status_code == 401 and tried_basic:
         response.headers["WWW-Authenticate"] = 'Basic realm="OAuth"'
     if error.status_code == 503:
@@ -168,7 +168,7 @@ def refused(error: OAuth2Error, *, tried_basic: bool = False) -> Response:
     return response
 
 
-def nothing(status: int) -> Response:
+def empty_response(status: int) -> Response:
     """An answer that has no body, and so says no type of one."""
     response = Response(status=status)
     del response.headers["Content-Type"]
@@ -189,11 +189,11 @@ def answer_client(
         server.authenticate_client(request)
         return do(server, request)
     except OAuth2Error as error:
-        _tell_log(request, error)
-        return refused(error, tried_basic=tried_basic)
+        _record_failure(request, error)
+        return error_response(error, tried_basic=tried_basic)
 
 
-def _tell_log(request: Request | None, error: OAuth2Error) -> None:
+def _record_failure(request: Request | None, error: OAuth2Error) -> None:
     """So that an operator can tell a client's developer what was wrong; our texts hold no secret and no value."""
     client = request.client.id if request is not None and request.client is not None else None
     if request is None or request.endpoint != AUTHORIZE:
@@ -227,7 +227,7 @@ def configure(app: Flask, _settings: Settings) -> None:
     app.extensions["idp.oidc"] = build()
     app.extensions["idp.access"] = access_tokens.read
     app.extensions["idp.partner_behind"] = kept_requests.partner_behind
-    app.extensions.setdefault(events.MAKERS, {})[told.LOGOUT] = logout_token.form
+    app.extensions.setdefault(events.MAKERS, {})[session_clients.LOGOUT] = logout_token.form
 
 
 def current() -> Server:

@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp.foundation.errors import Refusal
 from idp.foundation.web import again, security
-from idp.foundation.web.throttle import at_most, briskly, limiter
+from idp.foundation.web.throttle import at_most, limiter, rate_limit
 from idp.oidc import errors
 from idp.oidc.clients import failures
 from idp.oidc.endpoints import (
@@ -42,7 +42,7 @@ bp.after_request(failures.keep)
 
 @bp.route("/oauth/authorize", methods=["GET", "POST"])
 @security.anyone
-@briskly(1200)
+@rate_limit(1200)
 def authorization() -> ResponseReturnValue:
     """The authorization endpoint (RFC 6749 §3.1). A POST only keeps the request, so it needs no CSRF token."""
     if request.method == "HEAD":
@@ -66,7 +66,7 @@ def tell_mis() -> ResponseReturnValue:
 
 @bp.post("/oauth/token")
 @security.client
-@briskly(30_000)
+@rate_limit(30_000)
 def token() -> ResponseReturnValue:
     """The token endpoint (RFC 6749 §3.2)."""
     return token_endpoint.answer(request)
@@ -74,7 +74,7 @@ def token() -> ResponseReturnValue:
 
 @bp.post("/oauth/par")
 @security.client
-@briskly(30_000)
+@rate_limit(30_000)
 def push() -> ResponseReturnValue:
     """Push an authorization request (RFC 9126)."""
     return par.answer(request)
@@ -82,7 +82,7 @@ def push() -> ResponseReturnValue:
 
 @bp.post("/oauth/introspect")
 @security.client
-@briskly(30_000)
+@rate_limit(30_000)
 def introspect() -> ResponseReturnValue:
     """Whether a token is good now (RFC 7662)."""
     return introspection.answer(request)
@@ -90,7 +90,7 @@ def introspect() -> ResponseReturnValue:
 
 @bp.route("/oauth/userinfo", methods=["GET", "POST"])
 @security.client
-@briskly(30_000)
+@rate_limit(30_000)
 def userinfo() -> ResponseReturnValue:
     """Who the access token is about (OpenID Connect Core §5.3)."""
     return userinfo_endpoint.answer(request)
@@ -98,7 +98,7 @@ def userinfo() -> ResponseReturnValue:
 
 @bp.post("/oauth/revoke")
 @security.client
-@briskly(30_000)
+@rate_limit(30_000)
 def revoke() -> ResponseReturnValue:
     """Revoke a token (RFC 7009)."""
     return revocation.answer(request)
@@ -170,4 +170,4 @@ for _view in (
     authorization, token, push, userinfo, introspect, revoke, logout, authorize_device, register, manage_registration,
 ):  # fmt: skip
     # No cookie decides anything there, or nothing is decided: authorize keeps the request, logout asks.
-    security.without_token(_view)
+    security.csrf_exempt(_view)

@@ -22,8 +22,8 @@ def here() -> bytes | None:
     return crypto.digest(value) if SHAPE.fullmatch(value) else None
 
 
-def known() -> bytes:
-    """The same, giving the browser a cookie if it has none yet."""
+def ensure_cookie() -> bytes:
+    """The digest of this browser's cookie, which is set if it has none yet."""
     digest = here()
     if digest is not None:
         return digest

@@ -18,7 +18,7 @@ from idp.foundation.errors import Refusal
 from idp.onboarding.models import Registration
 from idp.partners import registry
 
-FOR: Final = timedelta(minutes=15)
+REPLACEMENT_WINDOW: Final = timedelta(minutes=15)
 """How long after signing up the password may be replaced without knowing it."""
 
 
@@ -51,7 +51,7 @@ def issue(registration: Registration, person: Administrator, made: Made) -> None
 
 def owner(registration: Registration, browser: bytes | None) -> Administrator | None:
     """The owner whose password this browser may still replace; None where there is none, or no longer."""
-    if registration.used_at is None or clock.now() >= registration.used_at + FOR:
+    if registration.used_at is None or clock.now() >= registration.used_at + REPLACEMENT_WINDOW:
         return None
     if not registration.was_completed_in(browser):
         return None

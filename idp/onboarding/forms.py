@@ -40,7 +40,7 @@ ZERO_WIDTH = dict.fromkeys(map(ord, "\u00ad\u180e\u200b\u2060\ufeff"))
 """Blanks that take no room, which come along when something is copied."""
 
 MOBILES = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
-DRAMA = re.compile(r"7700900\d{3}")
+OFCOM_FICTIONAL = re.compile(r"7700900\d{3}")
 """Numbers nobody has, set aside for films and for trying things out."""
 
 
@@ -129,7 +129,7 @@ def readable_mobile(e164: str) -> str:
 def _is_drama(number: phonenumbers.PhoneNumber) -> bool:
     national = str(number.national_number)
     allowed = runtime.settings().environment != "production"
-    return allowed and number.country_code == 44 and DRAMA.fullmatch(national) is not None
+    return allowed and number.country_code == 44 and OFCOM_FICTIONAL.fullmatch(national) is not None
 
 
 def declared(_form: Form, field: BooleanField) -> None:

@@ -86,7 +86,7 @@ def school_to_register(school_id: int, return_to: str | None) -> School:
     """
     school = search.school(school_id)
     if reason := status.why_not(school):
-        why, steps = f"school {school.id}: {school.status_name}, {school.type_name}", _instead(school, return_to)
+        why, steps = f"school {school.id}: {school.status_name}, {school.type_name}", _alternatives(school, return_to)
         raise CannotRegister(reason, because=why, next_steps=steps)
     return school
 
@@ -265,7 +265,7 @@ def _register(registration: Registration, made: collect.Made) -> Administrator:
     return owner
 
 
-def _instead(school: School, return_to: str | None) -> tuple[tuple[str, str], ...]:
+def _alternatives(school: School, return_to: str | None) -> tuple[tuple[str, str], ...]:
     """What to register in place of a school that cannot be: those that follow it, or another."""
     onwards = {"next": return_to} if return_to else {}
     following = (each.school for each in search.successors(school) if each.school is not None and each.can_be_chosen)

@@ -76,7 +76,7 @@ def details() -> ResponseReturnValue:
     begun = register.under_way(browser.here())  # for another school, perhaps: the person is the same
     form = forms.YourDetails(data=_typed(begun) if begun else None)
     if form.validate_on_submit():
-        typed, here = form.typed(), browser.known()
+        typed, here = form.typed(), browser.ensure_cookie()
         begun = _unless_too_often(form, lambda: register.begin(school, typed, browser=here, return_to=return_to))
         if begun is not None:
             return redirect(url_for(".resume", registration_id=begun.id), 303)
@@ -154,7 +154,7 @@ def status(registration_id: str) -> ResponseReturnValue:
 @security.anyone
 def verify_email(secret: str) -> ResponseReturnValue:
     """The link in the mail. Opening it shows a button and spends nothing; pressing the button does."""
-    digest = browser.known()
+    digest = browser.ensure_cookie()
     if request.method != "POST":  # scanners ask by HEAD too
         return render_template("onboarding/verify.html", registration=verify.look(secret), secret=secret)
     return to_its_step(verify.accept_proof(secret, digest))
@@ -251,7 +251,7 @@ def own_password(registration_id: str) -> ResponseReturnValue:
         made = _made_outside()
         collect.replace(registration, browser.here(), made)
         return _credentials(registration, made.password, form)
-    database.let_go()
+    database.end_read_transaction()
     password_hash = runtime.passwords().hash(password)
     collect.choose(registration, browser.here(), password_hash)
     flash("Your own password is set. The one that we showed you no longer works.", "success")
@@ -312,7 +312,7 @@ def _details_again(school_id: int) -> ResponseReturnValue:
 
 def _details(school: School, form: forms.YourDetails) -> ResponseReturnValue:
     return_to = _return_to()
-    browser.known()
+    browser.ensure_cookie()
     page = render_template(
         "onboarding/details.html", form=form, school=school, partner=origin.of_path(return_to), return_to=return_to
     )
@@ -358,7 +358,7 @@ def _typed(registration: Registration) -> dict[str, object]:
 
 def _made_outside() -> collect.Made:
     """A password and its hash, made while no transaction is open."""
-    database.let_go()
+    database.end_read_transaction()
     return collect.make()
 
 

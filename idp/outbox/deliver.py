@@ -48,7 +48,7 @@ class NoSuchFailure(NotFound):
     says = "There is no failed message with that id."
 
 
-class OfNoUse(Refusal):
+class MessageExpired(Refusal):
     """Its link or code has expired, and sending it would only confuse."""
 
     code, status = "message_expired", 409
@@ -83,7 +83,7 @@ def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: Fa
 
 
 def retry(message_id: str) -> None:
-    """Send a failed message again, as if it had been written now. Raises `NoSuchFailure`, `OfNoUse`."""
+    """Send a failed message again, as if it had been written now. Raises `NoSuchFailure`, `MessageExpired`."""
     message, now = session().get(Message, message_id), clock.now()
     if message is None or message.failed_at is None:
         raise NoSuchFailure(because=message_id)
@@ -92,7 +92,7 @@ def retry(message_id: str) -> None:
         or message.recipient is None
         or (message.expires_at is not None and message.expires_at <= now)
     ):
-        raise OfNoUse(because=message_id)
+        raise MessageExpired(because=message_id)
     message.failed_at, message.due_at, message.attempts = None, now, 0
     message.give_up_at = now + timedelta(hours=runtime.settings().outbox.give_up_hours)
 

@@ -149,7 +149,7 @@ def _checked(policy: Policy, asked: Mapping[str, Any]) -> dict[str, Any]:
     if wanted.client_name:
         lookalikes.check_name(wanted.client_name, policy.partner_id)
     lookalikes.check_sector(columns["sector_identifier"], policy.partner_id)
-    database.let_go()
+    database.end_read_transaction()
     sector.check(wanted.sector_identifier_uri, wanted.redirect_uris)
     columns |= {
         "client_name": wanted.client_name or policy.partner_name,

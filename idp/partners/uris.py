@@ -1,6 +1,6 @@
 """Which addresses a client may register: for redirects, for logging in and out, and for pages, icons and documents.
 
-Strict at the door, so that everything behind it can compare character by character. The functions return
+Strict at registration, so that everything later can compare character by character. The functions return
 the address or raise `ValueError` with a reason that never quotes it.
 """
 

@@ -170,7 +170,7 @@ def _read(
     if last and not its.told.dated and its.told.newest_change_on and last.newest_change_on:
         _refuse_older(its.told.newest_change_on, last.newest_change_on)
     its.told.dated = its.told.dated or its.told.newest_change_on
-    _take_leave(its, open_before=open_before, accept_shrink=accept_shrink)
+    _mark_missing(its, open_before=open_before, accept_shrink=accept_shrink)
     if sources.links:
         with sources.links.text() as text:
             its.told.links = links.replace(gias.links(text))
@@ -281,7 +281,7 @@ def _told(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _take_leave(its: _Import, *, open_before: int, accept_shrink: bool) -> None:
+def _mark_missing(its: _Import, *, open_before: int, accept_shrink: bool) -> None:
     """Mark the schools that the file has no longer, unless there are too many for that to be true."""
     open_gone = sum(known.is_open for known in its.known.values())
     if open_gone > MISSING * open_before and not accept_shrink:

@@ -1,4 +1,4 @@
-"""Pages for our own staff: the one-time set-up, signing in with a second factor, and the door to their desk."""
+"""Pages for our own staff: the one-time set-up, signing in with a second factor, and the way to their desk."""
 
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -48,7 +48,7 @@ def _password(secret: str, operator: Operator, form: OperatorSetUp) -> str | Non
     if reason := credentials.why_not(typed, about) if typed else "Choose a password.":
         form.password.errors = [reason]
         return None
-    database.let_go()
+    database.end_read_transaction()
     return runtime.passwords().hash(typed)
 
 

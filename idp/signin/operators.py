@@ -187,7 +187,7 @@ def check(email: str, password: str, code: str, *, device: str | None) -> Operat
     person_id, stored = (found.id, found.password_hash) if found else (None, None)
     counter = devices.counter(person_id, device) if person_id else guesses.key("operator", people.fold_email(email))
     guesses.refuse_locked(counter)
-    database.let_go()
+    database.end_read_transaction()
     right = runtime.passwords().matches(stored, password)
 
     locks = guesses.count(counter)

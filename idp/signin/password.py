@@ -61,7 +61,7 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     """
     account = _account(name, device)
     guesses.refuse_locked(account.typed)
-    database.let_go()
+    database.end_read_transaction()
     right, renewed = _compare(account.stored, passphrases.as_made(password) if account.is_ours else password)
 
     guesses.count(account.typed)

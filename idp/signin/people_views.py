@@ -119,7 +119,7 @@ def _replaceable(secret: str) -> Administrator | None:
 
 def _hashed(plain: str) -> str:
     """The hash, made between two transactions."""
-    database.let_go()
+    database.end_read_transaction()
     return runtime.passwords().hash(plain)
 
 

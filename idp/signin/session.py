@@ -21,7 +21,7 @@ from idp.foundation.prepared import Prepared
 from idp.foundation.settings import Settings
 from idp.foundation.web import hooks, kept
 from idp.foundation.web.security import cookie_name
-from idp.signin import devices, told
+from idp.signin import devices, session_clients
 from idp.signin.models import BrowserSession, Operator
 
 TOUCH = timedelta(minutes=1)
@@ -93,7 +93,7 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
     settings, now, secret, sid = runtime.settings().session, clock.now(), crypto.new_secret(), crypto.new_id("ses")
     if current_user.is_authenticated:
         if current_user.id == person_id:
-            told.go_on(current_user.sid, sid)
+            session_clients.carry_over(current_user.sid, sid)
         end(current_user.sid, "replaced")
     for oldest in _live(person_id)[settings.per_person - 1 :]:
         end(oldest, "too_many")
@@ -127,7 +127,7 @@ def end(sid: str, why: str) -> None:
     )
     if (person_id := ended.scalar_one_or_none()) is not None:
         log.record(events.SIGNED_OUT, by=person_id, subject=person_id, sid=sid, why=why)
-        told.ended(sid, person_id)
+        session_clients.ended(sid, person_id)
 
 
 def end_here() -> None:

@@ -18,7 +18,7 @@ AUTHORIZE = "/oauth/authorize?"
 """A return address that begins so is a partner's request, which can be told of a refusal."""
 
 bp = Blueprint("signin", __name__)
-bp.after_request(throttle.answered)
+bp.after_request(throttle.count_by_response)
 bp.register_blueprint(people_views.bp)
 bp.register_blueprint(operator_views.bp)
 

@@ -87,7 +87,7 @@ def test_letting_go_of_a_transaction_never_loses_a_change(work):
     with work():
         a_secret()
         with pytest.raises(RuntimeError, match="lose"):
-            database.let_go()
+            database.end_read_transaction()
 
 
 def test_what_is_not_there_cannot_be_pointed_at(work):
@@ -133,7 +133,7 @@ def test_what_one_by_one_stands_in_nobodys_way(work):
     with work():
         a_secret()
     with work():
-        database.one_by_one()
+        database.autocommit()
         assert found()
         with work():  # SQLite has one writer at a time
             database.connection().execute(update(PersonalSecret).values(tries=1))
@@ -146,9 +146,9 @@ def test_what_has_to_write_after_all_is_undone_with_the_rest(work):
 
     def reads_then_writes():
         with work():
-            database.one_by_one()
+            database.autocommit()
             assert found()
-            database.together()
+            database.begin_transaction()
             database.connection().execute(update(PersonalSecret).values(tries=3))
             raise RuntimeError("no more")
 
@@ -162,7 +162,7 @@ def test_letting_go_gives_the_connection_back(work):
     with work():
         found()
         assert g.get("connection") is not None
-        database.let_go()
+        database.end_read_transaction()
         assert g.get("connection") is None
 
 

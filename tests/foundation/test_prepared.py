@@ -83,9 +83,9 @@ def test_it_is_part_of_the_transaction_from_the_first_statement_on(work):
 
 def test_where_no_transaction_was_wanted_each_statement_stands_by_itself(app, work):
     with app.app_context():
-        database.one_by_one()
+        database.autocommit()
         Prepared(insert(cast("Table", Revoked.__table__))).run(name="jti", at=clock.now(), expires_at=clock.now())
-        database.give_back()
+        database.release_connection()
     with work():
         assert Prepared(select(Revoked.name)).one().name == "jti"
 

@@ -66,7 +66,7 @@ def fresh(built, place) -> Iterator[Callable[[], Any]]:
     """The database as at the start, once for the file; `with fresh() as session:` is one request's worth."""
     place.restore(built)
     built.extensions.pop("idp.partners.snapshots", None)
-    built.extensions["idp.ready"].clear()
+    built.extensions["idp.response_cache"].clear()
 
     @contextmanager
     def work() -> Iterator[Any]:

@@ -121,7 +121,7 @@ def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
     assert found.failed_at
     assert found.last_error == "expired"
     assert found.sealed is found.recipient is None
-    with work(), pytest.raises(deliver.OfNoUse):
+    with work(), pytest.raises(deliver.MessageExpired):
         deliver.retry(message)
 
 

@@ -72,7 +72,7 @@ class TestOutbox:
         with work() as session:
             session.get_one(Message, messages[0]).recipient = None
             session.get_one(Message, messages[0]).failed_at = clocks.now()
-        with work(), pytest.raises(deliver.OfNoUse):
+        with work(), pytest.raises(deliver.MessageExpired):
             deliver.retry(messages[0])
 
 

@@ -45,7 +45,7 @@ def _asked_for() -> ResponseReturnValue | None:
     name = _name(request.args[PARAMETER])
     browsers = dict.fromkeys((kept.known_browser(), ""))
     found = next((one for browser in browsers if (one := kept.get(name, browser=browser))), None)
-    database.let_go()
+    database.end_read_transaction()
     if found is None:
         return redirect(again.page(), 303)
     told = json.loads(found.content)

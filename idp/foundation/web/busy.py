@@ -15,7 +15,7 @@ from wsgiref.types import StartResponse
 import structlog
 from flask import Flask, render_template
 
-from idp.foundation.web import door
+from idp.foundation.web import middleware
 
 RETRY_AFTER: Final = 5
 """Seconds."""
@@ -47,7 +47,7 @@ class Page:
             ("Cross-Origin-Opener-Policy", "unsafe-none"),  # as the page it stands for: `security.keep_opener`
             ("Retry-After", str(RETRY_AFTER)),
         ]
-        self._headers = door.dressed(headers, app.extensions["idp.headers"])
+        self._headers = middleware.with_default_headers(headers, app.extensions["idp.headers"])
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """The page, with the fields of the form in it."""

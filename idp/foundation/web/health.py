@@ -51,7 +51,7 @@ def readyz() -> ResponseReturnValue:
 
 def _fault() -> str | None:
     """What is wrong with the database; None where nothing is."""
-    database.one_by_one()
+    database.autocommit()
     fault = "unreachable"
     try:
         connection = database.connection()
@@ -66,5 +66,5 @@ def _fault() -> str | None:
     except PoolTimeout:
         return fault
     finally:
-        database.give_back()
+        database.release_connection()
     return None

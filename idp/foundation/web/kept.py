@@ -87,7 +87,7 @@ def put(name: str, content: bytes, *, browser: str, owner: str | None = None) ->
         "sealed": runtime.sealer().seal(packed, where=_where(digest)),
     }  # fmt: skip
     try:
-        database.let_go()  # SQLite's only writer would wait for itself
+        database.end_read_transaction()  # SQLite's only writer would wait for itself
         with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
             gone = (KeptForm.expires_at <= now) | (KeptForm.digest == digest)
             connection().execute(delete(KeptForm).where(gone))
@@ -115,7 +115,7 @@ def get(name: str, *, browser: str) -> Kept | None:
 
 def drop(name: str, *, browser: str) -> None:
     """Keep it no longer. As `put`, in a transaction of its own."""
-    database.let_go()
+    database.end_read_transaction()
     with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
         connection().execute(delete(KeptForm).where(KeptForm.digest == _digest(browser, name)))
 

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from idp.foundation.errors import Busy, NotFound, Refusal
 from idp.foundation.settings import Settings
-from idp.foundation.web import again, door, security
+from idp.foundation.web import again, middleware, security
 from idp.foundation.web.brand import stylesheet
 
 log = structlog.get_logger(__name__)
@@ -151,7 +151,9 @@ def _answer(status: int, code: str, title: str, says: str, next_steps: tuple[tup
         problem = jsonify(type="about:blank", title=title, status=status, detail=says, code=code)
         problem.status_code, problem.mimetype = status, "application/problem+json"
         return problem
-    page = _page(status=status, code=code, title=title, says=says, next_steps=next_steps, request_id=door.request_id())
+    page = _page(
+        status=status, code=code, title=title, says=says, next_steps=next_steps, request_id=middleware.request_id()
+    )
     return make_response(page, status)
 
 

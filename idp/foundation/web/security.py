@@ -20,7 +20,7 @@ from itsdangerous import URLSafeTimedSerializer
 from idp.foundation.errors import BadRequest, NotFound
 from idp.foundation.settings import Settings
 from idp.foundation.web import again
-from idp.foundation.web.door import SENT_HOST
+from idp.foundation.web.middleware import SENT_HOST
 
 csrf = CSRFProtect()
 
@@ -91,8 +91,8 @@ def _must_be(kind: str) -> Callable[[], ResponseReturnValue | None]:
     return check
 
 
-def without_token(view: View) -> None:
-    """Ask no token against forgery of this view: its caller has no cookie to forge with (protocol.md §3.9)."""
+def csrf_exempt(view: View) -> None:
+    """Exempt a view from the CSRF token: its caller has no cookie that a forgery could use (protocol.md §3.9)."""
     _exempt.add(view)
 
 
@@ -174,11 +174,11 @@ def configure(app: Flask, settings: Settings) -> None:
         MAX_CONTENT_LENGTH=settings.server.max_body,
         MAX_FORM_PARTS=500,
         WTF_CSRF_TIME_LIMIT=None,  # it lives as long as the browser session it is bound to
-        WTF_CSRF_CHECK_DEFAULT=False,  # `_admitted` does, after the route was looked at
+        WTF_CSRF_CHECK_DEFAULT=False,  # `_guard_request` does, after the route was looked at
         WTF_CSRF_SSL_STRICT=False,  # it asks for a Referer, and our own policy is to send none
     )
     csrf.init_app(app)
-    app.before_request(_admitted)
+    app.before_request(_guard_request)
     app.after_request(_policies)
     app.session_interface = _FormCookie()
     app.extensions["idp.host"] = settings.server.host_name
@@ -228,7 +228,7 @@ class _FormCookie(SecureCookieSessionInterface):
         return self._signer
 
 
-def _admitted() -> None:
+def _guard_request() -> None:
     """The rules that hold before any view: our host, a readable path, a route that was opened, no forgery."""
     asked, app = request._get_current_object(), current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
     environ, path = asked.environ, asked.path

@@ -72,7 +72,7 @@ def configure(app: Flask, settings: Settings) -> None:
         RATELIMIT_SWALLOW_ERRORS=not in_memory,  # Redis away: each process counts alone, guesses count in the database
     )
     limiter.init_app(app)
-    # Our limits stand on views, where the decorator checks them; what counts by its answer has `answered`.
+    # Our limits stand on views, where the decorator checks them; what counts by its answer has `count_by_response`.
     app.extensions["idp.throttle_answered"] = hooks.drop(app, limiter)
 
 
@@ -83,18 +83,18 @@ def _alarm(record: logging.LogRecord) -> bool:
     return True
 
 
-def answered(response: Response) -> Response:
-    """Count a call by how it was answered, where its limit has a `deduct_when`: after the requests of its blueprint."""
+def count_by_response(response: Response) -> Response:
+    """Count a call by its response, where its limit has a `deduct_when`; an `after_request` hook of its blueprint."""
     for hook in current_app.extensions["idp.throttle_answered"]:
         response = hook(response)
     return response
 
 
-def briskly(times: int) -> Callable[[View], View]:
-    """At most `times` a minute from one address, for what programs call all the time: one count in this process.
+def rate_limit(times: int) -> Callable[[View], View]:
+    """Limit an endpoint for programs to `times` a minute from one address, counted in this process.
 
-    Flask-Limiter takes as long as such a request itself. Beyond the limit it is a 429 whose `Retry-After` is
-    spread, so that those who wait do not come back together.
+    Flask-Limiter takes as long as such a request itself. Beyond the limit the answer is a 429 with a random
+    `Retry-After`, so that callers do not come back at the same moment.
     """
     counts: dict[str, int] = {}
     window = [0]

@@ -26,7 +26,7 @@ OLDEST: Final = 60
 WINDOW: Final = 300
 """Seconds of a nonce's window."""
 ALGS: Final = jwts.STRICT
-ENCODED_FOR_NOTHING: Final = re.compile(r"%(2D|2E|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
+UNRESERVED_ESCAPES: Final = re.compile(r"%(2D|2E|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
 """Letters, digits and four marks: equal to themselves, encoded or not (RFC 3986 §2.3)."""
 
 
@@ -130,7 +130,7 @@ def _sent_htu(htu: object) -> str:
 def _path(path: str) -> str:
     """Without dot segments, and with what needs no encoding decoded (RFC 3986 §6.2.2)."""
     kept: list[str] = []
-    for part in ENCODED_FOR_NOTHING.sub(lambda found: chr(int(found[1], 16)), path).split("/"):
+    for part in UNRESERVED_ESCAPES.sub(lambda found: chr(int(found[1], 16)), path).split("/"):
         if part == "..":
             del kept[max(1, len(kept) - 1) :]
         elif part != ".":

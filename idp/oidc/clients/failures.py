@@ -99,7 +99,7 @@ def _write(client_id: str, noted: list[tuple[str, str, str]]) -> None:
         for error, parameter, fact in sorted(noted)  # two of us at once take the rows in one order
     ]
     # What was read since the view, here or to show a page, would have SQLite's only writer wait for itself.
-    database.let_go()
+    database.end_read_transaction()
     with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
         for failure in failures:
             journal.note(client_id, failure)

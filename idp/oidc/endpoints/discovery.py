@@ -10,7 +10,7 @@ from typing import Any, Final
 from flask import Response, current_app, json, request
 
 from idp.foundation import runtime, scopes
-from idp.foundation.web import ready
+from idp.foundation.web import response_cache
 from idp.keys import key, ring
 from idp.oidc import claims, jwts, server as protocol
 from idp.oidc.authorization import checks, responses
@@ -105,6 +105,6 @@ def _public(body: bytes, etag: str) -> Response:
     response.set_etag(etag.strip('"'))
     response.headers["Cache-Control"] = f"public, max-age={FRESH}"
     response.headers["Access-Control-Allow-Origin"] = "*"
-    ready.keep(request.path, response, seconds=runtime.settings().keys.reread)
+    response_cache.keep(request.path, response, seconds=runtime.settings().keys.reread)
     response.make_conditional(request)
     return response

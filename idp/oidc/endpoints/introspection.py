@@ -8,7 +8,7 @@ from typing import Any, Final
 from flask import Request as FlaskRequest, Response, request as caller
 
 from idp.foundation import clock, database, runtime, scopes
-from idp.foundation.web.door import Plain
+from idp.foundation.web.middleware import Plain
 from idp.keys import ring
 from idp.oidc import errors, server as protocol
 from idp.oidc.clients.client import OAuthClient
@@ -25,7 +25,7 @@ DEAD = {"active": False}
 
 def answer(asked: FlaskRequest) -> Response:
     """What is known of the token, as JSON or as a JWT. `token_type_hint` is not needed."""
-    database.one_by_one()  # noting an assertion is one statement, which stands by itself
+    database.autocommit()  # noting an assertion is one statement, which stands by itself
     return protocol.answer_client(asked, _look)
 
 
@@ -35,7 +35,7 @@ def _look(_server: Server, request: Request) -> Response:
     if (token := request.sent.get("token")) is None:
         raise errors.invalid("token", "missing")
     said = about(token, request.client)
-    return _signed(said, request.client) if _wants_jwt(caller) else protocol.answered(said)
+    return _signed(said, request.client) if _wants_jwt(caller) else protocol.json_response(said)
 
 
 def _wants_jwt(asked: FlaskRequest) -> bool:

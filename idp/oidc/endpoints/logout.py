@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from flask import make_response, redirect, render_template, request as browser_request, url_for
 from werkzeug import Response
 
-from idp.foundation.web import door, security
+from idp.foundation.web import middleware, security
 from idp.keys import ring
 from idp.oidc import claims, incoming
 from idp.oidc.clients import client as clients, failures
@@ -158,7 +158,7 @@ def _address(sent: Parameters) -> str:
 
 def _bad(bad: BadLogout) -> Response:
     failures.note("invalid_request", bad.parameter, bad.fact)
-    page = render_template("oidc/bad_logout.html", bad=bad, request_id=door.request_id())
+    page = render_template("oidc/bad_logout.html", bad=bad, request_id=middleware.request_id())
     return make_response(page, 400)
 
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp.foundation import runtime
 from idp.foundation.errors import Busy, Refusal
-from idp.foundation.web import door, pages, security
+from idp.foundation.web import middleware, pages, security
 from idp.oidc import errors, server as protocol
 from idp.oidc.clients import failures
 
@@ -24,14 +24,14 @@ def not_to_be_redirected(refused: errors.NotToBeRedirected) -> Response:
     """For the person: it is not your fault. For the developer: which parameter, and what is wrong with it."""
     failures.note_page(refused)
     log.info("refused", code=refused.error, status=refused.status, because=refused.because)
-    page = render_template("oidc/error.html", refused=refused, request_id=door.request_id())
+    page = render_template("oidc/error.html", refused=refused, request_id=middleware.request_id())
     return make_response(page, refused.status)
 
 
 def stale_request(refused: errors.StaleRequest) -> Response:
     """Which it is, and the way back to the partner."""
     log.info("refused", code=refused.code, status=refused.status, because=refused.because)
-    page = render_template("oidc/stale.html", refused=refused, request_id=door.request_id())
+    page = render_template("oidc/stale.html", refused=refused, request_id=middleware.request_id())
     return make_response(page, refused.status)
 
 
@@ -45,7 +45,7 @@ def unavailable(error: Exception) -> ResponseReturnValue:
     """The database is away: a client is told so in its own words, a person on a page."""
     log.error("database", error=type(error).__name__, exc_info=error)
     if is_for_clients():
-        return protocol.refused(errors.Unavailable())
+        return protocol.error_response(errors.Unavailable())
     return pages.refusal(Busy("We cannot reach our records just now. Nothing was changed.", because="database"))
 
 
@@ -55,12 +55,12 @@ def refusal(refused: Refusal) -> ResponseReturnValue:
         return pages.refusal(refused)
     log.info("refused", code=refused.code, status=refused.status, because=refused.because)
     if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return protocol.refused(errors.Unavailable())
+        return protocol.error_response(errors.Unavailable())
     wrong = InvalidRequestError(description=UNREADABLE)
     if isinstance(refused, security.UnknownHost):
         wrong = errors.invalid("Host", f"must be {runtime.settings().server.host_name}")
     wrong.status_code = refused.status
-    return protocol.refused(wrong)
+    return protocol.error_response(wrong)
 
 
 def http_error(error: HTTPException) -> ResponseReturnValue:
@@ -74,7 +74,7 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         wrong = errors.Unavailable(description="too many requests")
     wrong.status_code = status
-    response = protocol.refused(wrong)
+    response = protocol.error_response(wrong)
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
             response.headers[name] = str(value)

@@ -12,7 +12,7 @@ from idp.oidc.server import Server
 
 def answer(asked: FlaskRequest) -> Response:
     """201 with a `request_uri`, or an OAuth error."""
-    database.one_by_one()  # noting a proof, and keeping the request
+    database.autocommit()  # noting a proof, and keeping the request
     return dpop.with_nonce(protocol.answer_client(asked, _push, PAR))
 
 
@@ -29,4 +29,4 @@ def _push(server: Server, request: Request) -> Response:
         raise errors.invalid(refused.parameter, refused.fact) from refused
     urn = kept_requests.keep(request.sent, request.client, pushed=True, shown=False, dpop_jkt=request.dpop_jkt)
     said = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}
-    return protocol.answered(said, 201)
+    return protocol.json_response(said, 201)

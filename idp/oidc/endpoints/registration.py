@@ -47,7 +47,7 @@ def manage(asked: FlaskRequest, client_id: str) -> Response:
         return _unauthorised(asked)
     if asked.method == "DELETE":
         self_registration.remove(held)
-        return protocol.nothing(204)
+        return protocol.empty_response(204)
     try:
         return _answer(200, _read_or_replaced(asked, held), token)
     except RequestEntityTooLarge:

@@ -25,4 +25,4 @@ def _revoke(_server: Server, request: Request) -> Response:
         if access.client.id != request.client.id:
             raise errors.invalid_grant("token: was issued to another client")
         access_tokens.revoke(access)
-    return protocol.nothing(200)
+    return protocol.empty_response(200)

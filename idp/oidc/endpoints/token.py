@@ -15,7 +15,7 @@ from idp.oidc.server import Server
 
 def answer(asked: FlaskRequest) -> Response:
     """Tokens, or an OAuth error."""
-    database.one_by_one()  # a proof or an assertion is noted by one statement; grants that do more say so
+    database.autocommit()  # a proof or an assertion is noted by one statement; grants that do more say so
     return dpop.with_nonce(protocol.answer_client(asked, _issue))
 
 

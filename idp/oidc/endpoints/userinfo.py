@@ -32,7 +32,7 @@ class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 
 def answer(asked: FlaskRequest) -> Response:
     """The claims as JSON, or as a JWT where the client registered for that; or an error with its challenge."""
-    database.one_by_one()  # noting a proof of possession is one statement, which stands by itself
+    database.autocommit()  # noting a proof of possession is one statement, which stands by itself
     try:
         return dpop.with_nonce(_said(_read(*_presented(asked), asked)))
     except OAuth2Error as error:
@@ -46,7 +46,7 @@ def _said(token: Access) -> Response:
     said = about(token)
     alg = token.client.registered.userinfo_signed_response_alg
     if alg is None:
-        return protocol.answered(said)
+        return protocol.json_response(said)
     signed = said | {"iss": runtime.settings().server.issuer, "aud": token.client.id}
     return Response(ring.sign(signed, alg=alg, typ="JWT"), content_type="application/jwt")
 
@@ -129,7 +129,7 @@ def _refused(error: OAuth2Error) -> Response:
     """The error with its challenge; a proof that is wrong is a matter of the token here (RFC 9449 §7.1)."""
     if isinstance(error, dpop.InvalidProof | dpop.NonceNeeded):
         error.status_code = 401
-    response = protocol.refused(error)
+    response = protocol.error_response(error)
     if error.status_code in {401, 403}:
         for challenge in _challenges(error):
             response.headers.add("WWW-Authenticate", challenge)

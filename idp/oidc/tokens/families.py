@@ -66,7 +66,7 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     if row is None:
         raise errors.invalid_grant(UNKNOWN)
     if row.client_id != client.id:
-        database.together()
+        database.begin_transaction()
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.id, because="refresh token")
         failures.because("refresh_token", "was issued to another client")
         raise errors.invalid_grant(UNKNOWN)
@@ -97,7 +97,7 @@ def use(token: str, presented: Presented) -> str | None:
         return None
     if not presented.is_newest:
         return _token(secret, row.id, row.sequence)
-    database.together()
+    database.begin_transaction()
     if _ROTATED.run(its_id=row.id, its_sequence=row.sequence, next=row.sequence + 1, now=clock.now()) == 1:
         return _token(secret, row.id, row.sequence + 1)
     latest = _row(secret)
@@ -137,7 +137,7 @@ def revoke(row: Any, client: OAuthClient) -> None:
 
 
 def _reused(row: Any, client: OAuthClient) -> None:
-    database.together()
+    database.begin_transaction()
     access_tokens.revoke_lineage(row.lineage)
     log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
 

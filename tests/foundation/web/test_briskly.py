@@ -4,13 +4,13 @@ import flask
 import pytest
 from werkzeug.exceptions import TooManyRequests
 
-from idp.foundation.web.throttle import briskly
+from idp.foundation.web.throttle import rate_limit
 
 
 @pytest.fixture
 def called(app, monkeypatch):
     monkeypatch.setitem(app.extensions, "idp.throttle_factor", 1)
-    view = briskly(3)(lambda: "ok")
+    view = rate_limit(3)(lambda: "ok")
 
     def call(address="192.0.2.1"):
         with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):

@@ -89,7 +89,7 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
         One UPDATE is the gate. It names the client and the DPoP key, so that neither another client nor a wrong
         proof can spend a code; a wrong redirect URI or verifier is found afterwards, and has spent it.
         """
-        database.together()
+        database.begin_transaction()
         row = redeem(code, client, self.request.dpop_jkt)
         if self.request.sent.get("redirect_uri") != row.redirect_uri:
             raise errors.invalid_grant("redirect_uri: must be that of the authorization request")

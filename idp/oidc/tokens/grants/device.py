@@ -27,7 +27,7 @@ class DeviceGrant(FirstGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authlib
 
     def validate_token_request(self) -> None:
         """Spend the code, or raise what the device is told while it polls."""
-        database.together()
+        database.begin_transaction()
         request = self.request
         if (code := request.sent.get("device_code")) is None:
             raise errors.invalid("device_code", "missing")

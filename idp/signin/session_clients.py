@@ -1,4 +1,4 @@
-"""Which clients know of a browser session by an ID token, and telling them when it ends (Back-Channel Logout 1.0)."""
+"""Clients that hold an ID Token of a browser session, and their logout events (Back-Channel Logout 1.0)."""
 
 from sqlalchemy import select, update
 
@@ -8,17 +8,17 @@ from idp.partners import registry
 from idp.signin.models import SessionClient
 
 LOGOUT = "backchannel_logout"
-"""The event's name; `oidc.backchannel` makes the token."""
+"""The event's name; `oidc.tokens.logout_token` makes the token."""
 
 
-def go_on(before: str, after: str) -> None:
-    """The same person signed in again in the same browser: what clients were told of goes on, under another sid."""
+def carry_over(before: str, after: str) -> None:
+    """Carry the session's clients over to the session of a new sign-in by the same person in the same browser."""
     carried = update(SessionClient).where(SessionClient.session == before).values(session=after)
     session().execute(carried.execution_options(synchronize_session=False))
 
 
 def ended(sid: str, person_id: str) -> None:
-    """The session is over: post one event for each client that was told of it and wants to know."""
+    """Post one event for each client of the session that registered a back-channel logout address."""
     for known in session().scalars(select(SessionClient).where(SessionClient.session == sid)):
         client = registry.client(known.client_id)
         if client is not None and client.backchannel_logout_uri:

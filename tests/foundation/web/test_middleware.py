@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from idp.foundation.web import door
+from idp.foundation.web import middleware
 from idp.foundation.web.throttle import caller
 
 
@@ -20,12 +20,12 @@ from idp.foundation.web.throttle import caller
     ],
 )  # fmt: skip
 def test_the_address_in_an_entry(entry, address):
-    assert door.address_in(entry) == address
+    assert middleware.address_in(entry) == address
 
 
 @given(st.text())
 def test_whatever_is_sent_it_is_an_address_or_nothing(entry):
-    found = door.address_in(entry)
+    found = middleware.address_in(entry)
     assert found is None or set(found) <= set("0123456789abcdef.:%") or "%" in found
 
 
@@ -35,7 +35,7 @@ def seen():
 
     def ask(hops, header, **environ):
         there = {"REMOTE_ADDR": "10.0.0.1", **environ}
-        door._behind_proxies(lambda environ, _start: environ, hops, header)(there, None)
+        middleware._behind_proxies(lambda environ, _start: environ, hops, header)(there, None)
         return there["REMOTE_ADDR"]
 
     return ask

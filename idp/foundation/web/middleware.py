@@ -1,6 +1,6 @@
-"""The door: what every request is given on its way in, and every answer on its way out, around all of Flask.
+"""The outermost WSGI middleware: scheme, host, address and id of a request; default headers of a response.
 
-The headers of the house are the same in nearly every answer, so they are put to it once, as it leaves.
+The default headers are the same in nearly every response, so they are added once, as it leaves.
 """
 
 import re
@@ -55,8 +55,8 @@ def request_id() -> str:
     return str(request.environ.get(REQUEST_ID, ""))
 
 
-def dressed(headers: Iterable[tuple[str, str]], always: Headers) -> Headers:
-    """`headers` with those of the house; a policy or a lifetime that the answer states itself stays as it is."""
+def with_default_headers(headers: Iterable[tuple[str, str]], always: Headers) -> Headers:
+    """`headers` and the defaults; a policy or a lifetime that the response states itself stays as it is."""
     told = [*headers, *always]
     names = {name.lower() for name, _ in told}
     if "content-security-policy" not in names:
@@ -107,7 +107,7 @@ def _plain(host: str) -> str:
 
 
 def configure(app: Flask, settings: Settings) -> None:
-    """Put the door around `app`: scheme and address as the settings say, an id, and the headers of the house."""
+    """Wrap `app`: scheme and address as the settings say, a request id, and the default headers."""
     wsgi: Any = app.wsgi_app
     if hops := settings.server.trusted_proxies:
         wsgi = _behind_proxies(wsgi, hops, settings.server.proxy_header)
@@ -124,7 +124,7 @@ def configure(app: Flask, settings: Settings) -> None:
             environ["HTTP_HOST"] = settings.server.host_name if _plain(host) in hosts else NOBODY
 
         def start(status: str, headers: Headers, fault: Any = None) -> Callable[[bytes], object]:
-            return start_response(status, [*dressed(headers, always), ("X-Request-ID", named)], fault)
+            return start_response(status, [*with_default_headers(headers, always), ("X-Request-ID", named)], fault)
 
         answer: Iterable[bytes] = wsgi(environ, start)
         return answer

@@ -8,7 +8,7 @@ DOCUMENTS = ["/oauth/jwks", "/.well-known/openid-configuration"]
 @pytest.mark.parametrize("path", DOCUMENTS)
 def test_the_second_answer_is_the_first_again(app, web, path):
     first = web.get(path)
-    assert app.extensions["idp.ready"]
+    assert app.extensions["idp.response_cache"]
 
     second = web.get(path)
 

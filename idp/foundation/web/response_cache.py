@@ -1,7 +1,7 @@
-"""Public documents as ready bytes, answered before Flask wakes: every host of every partner fetches our keys.
+"""A response cache for public documents, such as our keys, which every host of every partner fetches.
 
-A view hands over what it has just answered (`keep`); until that is too old, the same path is answered from here,
-with `304` for those who have it already. Nothing personal ever passes: the answer is the same for everybody.
+A view stores its response (`keep`). Until it is too old, the same path is answered from the cache without Flask, with
+304 where `If-None-Match` names it. Only responses that are the same for everybody may be stored.
 """
 
 import time
@@ -12,14 +12,14 @@ from typing import Any
 from flask import Flask, Response, current_app
 from werkzeug.http import parse_etags
 
-from idp.foundation.web import door
+from idp.foundation.web import middleware
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An answer that is good for everybody until `until`, by the monotonic clock."""
+    """A response that is the same for everybody, fresh until `until` by the monotonic clock."""
 
     body: bytes
     etag: str
@@ -28,23 +28,23 @@ class Document:
 
 
 def keep(path: str, response: Response, *, seconds: float) -> None:
-    """Answer `path` with the same from now on, for so many seconds; with none, nothing is kept."""
+    """Store the response to `path` for so many seconds; 0 stores nothing."""
     if seconds > 0:
         etag, _ = response.get_etag()
-        told = door.dressed(response.headers, current_app.extensions["idp.headers"])
+        told = middleware.with_default_headers(response.headers, current_app.extensions["idp.headers"])
         headers = [(name, value) for name, value in told if name != "Content-Length"]
-        shelf: dict[str, Document] = current_app.extensions["idp.ready"]
-        shelf[path] = Document(response.get_data(), etag or "", headers, time.monotonic() + seconds)
+        cache: dict[str, Document] = current_app.extensions["idp.response_cache"]
+        cache[path] = Document(response.get_data(), etag or "", headers, time.monotonic() + seconds)
 
 
 def configure(app: Flask) -> None:
-    """Put the shelf in front of `app`; to be called after `security`, whose host it asks for."""
-    shelf: dict[str, Document] = {}
-    app.extensions["idp.ready"] = shelf
+    """Put the cache in front of `app`; call it after `security.configure`, which sets the host."""
+    cache: dict[str, Document] = {}
+    app.extensions["idp.response_cache"] = cache
     host, behind = app.extensions["idp.host"], app.wsgi_app
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        found = shelf.get(environ["PATH_INFO"])
+        found = cache.get(environ["PATH_INFO"])
         if (
             found is None
             or environ["REQUEST_METHOD"] != "GET"
