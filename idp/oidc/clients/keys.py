@@ -71,7 +71,7 @@ def _asked_by_one(client: OAuthClient, found: Kept, all_kept: dict[str, Kept]) -
     """
     asking: dict[str, threading.Lock] = runtime.kept("idp.oidc.client_keys.asking", dict)
     asks = asking.setdefault(client.id, threading.Lock())
-    database.end_read_transaction()  # nobody waits for a partner's server inside a transaction
+    database.end_read_transaction()  # a fetch must not hold a transaction open
     if not asks.acquire(blocking=False):
         if found.at != float("-inf"):
             return found.good(time.monotonic())
