@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from idp.estabs.models import Administrator
-from idp.foundation import command
+from idp.foundation import clock, command, runtime
 from idp.onboarding import due, join, review
 from idp.onboarding.forms import readable_mobile
 from idp.onboarding.models import JoinRequest, Review
@@ -153,11 +153,12 @@ def _school(waiting: Review) -> dict[str, Any]:
 
 
 def _request(waiting: JoinRequest) -> dict[str, Any]:
-    """One that is with us; it should have been decided by now, unless an owner has declined it."""
+    """One that is with us, due as a new school is: counted from when it came to us."""
+    ours_since = waiting.used_at or waiting.expires_at
+    by = due.after(ours_since, runtime.settings().onboarding.due_working_days, waiting.estab.school.country)
     return {
         "kind": waiting.decision or "join", "id": waiting.id, "school": waiting.estab.name, "who": waiting.name,
-        "waiting_since": waiting.created_at, "due": waiting.used_at or waiting.expires_at,
-        "overdue": waiting.decision is None,
+        "waiting_since": waiting.created_at, "due": by, "overdue": by < clock.now(),
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from idp.cli import main
+from idp.estabs import accounts
 from idp.onboarding.models import JoinRequest
 from tests.factories import a_school, an_administrator
 from tests.onboarding.makes import a_registration, completed
@@ -48,6 +49,17 @@ def test_the_queue_shows_when_each_school_is_due_and_what_is_overdue(idp, estab_
     clock.move(timedelta(days=3))
     assert "OVERDUE" in idp("onboarding", "queue").output
     assert json.loads(idp("onboarding", "queue", "--json").output)[0]["overdue"] is True
+
+
+def test_a_request_to_join_is_not_overdue_as_soon_as_it_comes_to_us(idp, estab_id, work, clock):
+    with work():
+        completed(a_registration(accounts.find(estab_id).school, email="sam@oakhill.example"))
+    requests = [row for row in json.loads(idp("onboarding", "queue", "--json").output) if row["kind"] == "join"]
+    assert [(row["due"][:10], row["overdue"]) for row in requests] == [("2026-03-04", False)]
+
+    clock.move(timedelta(days=3))
+    rows = json.loads(idp("onboarding", "queue", "--json").output)
+    assert [row["overdue"] for row in rows] == [True, True]
 
 
 def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id):
