@@ -32,8 +32,8 @@ demo: $(DEMO) ## Run the whole product here, with a partner and a mailbox; IDP_S
 	@exec $(RUN) -m idp.demo
 
 .PHONY: test
-test: $(DEV) ## Everything that must hold; what cannot be checked fails too, unless ALLOW_MISSING=1
-	@$(RUN) -m tests.everything
+test: $(DEV) ## [T=tests/oidc] Everything, or the tests named; what cannot be checked fails too, unless ALLOW_MISSING=1
+	@$(RUN) -m $(if $(T),pytest -q -n auto --dist loadfile $(T),tests.everything)
 
 ##: Besides
 

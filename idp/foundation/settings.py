@@ -315,6 +315,17 @@ class BadSettings(Exception):
     """The settings are wrong; the message lists every fault with the name of its setting."""
 
 
+def _where_to_begin() -> list[str]:
+    """What to set first, where no file of settings is named."""
+    if "IDP_CONFIG" in os.environ:
+        return []
+    return [
+        "IDP_CONFIG is not set, so only config/default.toml was read. To try things out:",
+        "  export IDP_CONFIG=config/development.toml",
+        "For a real installation, see config/production.example.toml and idp config generate-secrets.",
+    ]
+
+
 def load(**overrides: Any) -> Settings:
     """Read the settings, or raise `BadSettings` naming all that is wrong with them."""
     faults = [f"{name}: there is no such setting" for name in _unknown_in_environment()]
@@ -332,7 +343,7 @@ def load(**overrides: Any) -> Settings:
         named = {fault.partition(":")[0] for fault in faults}
         faults += [fault for fault in more if fault.partition(":")[0] not in named]  # a default would be judged
     if faults or settings is None:
-        raise BadSettings("The settings have faults:\n  " + "\n  ".join(faults))
+        raise BadSettings("The settings have faults:\n  " + "\n  ".join([*faults, *_where_to_begin()]))
     return settings
 
 

@@ -51,6 +51,13 @@ def test_a_misspelt_setting_in_the_file_is_an_error(monkeypatch, scratch):
         settings.load()
 
 
+def test_without_a_file_of_settings_the_error_says_which_to_name(monkeypatch):
+    monkeypatch.delenv("IDP_CONFIG")
+
+    with pytest.raises(settings.BadSettings, match=r"export IDP_CONFIG=config/development\.toml"):
+        settings.load()
+
+
 def test_a_file_that_is_not_toml_is_named(monkeypatch, scratch):
     (scratch / "mine.toml").write_text("= nonsense")
     monkeypatch.setenv("IDP_CONFIG", str(scratch / "mine.toml"))
