@@ -31,7 +31,7 @@ from idp.keys.rotation import (
 
 __all__ = [
     "ALGS", "BadToken", "NoSigningKey", "OnlySigner", "RotationUnderWay", "UnknownKey", "check_retirable", "ensure",
-    "forget", "hint_keys", "jwks", "listing", "retire", "rotate", "sign", "verify", "verify_hint",
+    "forget", "jwks", "listing", "retire", "rotate", "sign", "verify", "verify_hint",
 ]  # fmt: skip
 
 LIMIT: Final = 8192
@@ -84,11 +84,6 @@ def verify_hint(token: str, *, typ: str = "JWT", algs: Collection[str] = ALGS) -
     For `id_token_hint` alone (RP-Initiated Logout 1.0 §2): it says who that was, and gives no right.
     """
     return _read(token, typ, algs, lambda _key: True)
-
-
-def hint_keys() -> Mapping[str, Key]:
-    """Every key there ever was, by `kid`: good for hints only."""
-    return held.keys()
 
 
 def jwks() -> tuple[bytes, str]:

@@ -25,7 +25,7 @@ from idp.oidc.authorization.pushed_requests import KeptRequests
 from idp.oidc.clients import authentication, client as clients, failures
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import AUTHORIZE, BACK_CHANNEL, Request
-from idp.oidc.tokens import access_tokens, logout_token
+from idp.oidc.tokens import logout_token
 from idp.oidc.tokens.grants.authorization_code import CodeGrant
 from idp.oidc.tokens.grants.client_credentials import ClientCredentials
 from idp.oidc.tokens.grants.device import DeviceGrant
@@ -219,13 +219,11 @@ def build() -> Server:
 
 
 def configure(app: Flask, _settings: Settings) -> None:
-    """Build the server of `app`.
+    """Build the server of `app`, and register what packages below need of it.
 
-    It leaves where packages below find them: the token verifier, whose request waits behind a path, what makes logout
-    tokens.
+    That is which partner's request waits behind a path, and how a logout token is made.
     """
     app.extensions["idp.oidc"] = build()
-    app.extensions["idp.access"] = access_tokens.read
     app.extensions["idp.partner_behind"] = kept_requests.partner_behind
     app.extensions.setdefault(events.MAKERS, {})[session_clients.LOGOUT] = logout_token.form
 

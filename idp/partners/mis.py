@@ -10,11 +10,10 @@ from idp.foundation.setting_types import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Mis:
-    """A system: its `code`, what it and its maker are called, and whether our endpoint reads it."""
+    """A system: its `code`, its name, and whether our endpoint reads it."""
 
     code: str
     name: str
-    vendor: str = ""
     also: tuple[str, ...] = ()
     """Other names that people type for it."""
     endpoint: bool = False

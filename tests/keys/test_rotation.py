@@ -104,7 +104,6 @@ def test_a_logout_hint_is_read_whatever_became_of_its_key_and_its_time(work, clo
         clock.move(timedelta(days=400))
 
         assert ring.verify_hint(hint)["sub"] == "adm_x"
-        assert kid_of(hint) in ring.hint_keys()
         with pytest.raises(ring.BadToken):
             ring.verify(hint, typ="JWT")
         with pytest.raises(ring.BadToken):
