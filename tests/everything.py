@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 ROOM = 2 << 30
 """Bytes that have to be free in memory to have temporary files there."""
 SUITE = "not browser and not installation"
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
 OF_THE_WHOLE = [
     *("tests/bench", "tests/conformance", "tests/faults", "tests/fuzz", "tests/interoperability", "tests/security"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_worker.py"),
@@ -32,6 +32,7 @@ OF_THE_WHOLE = [
 SAME_ON_ANY_DATABASE = [
     *("tests/bench", "tests/conformance", "tests/fuzz"),
     *("tests/faults/test_stopping.py", "tests/test_architecture.py", "tests/test_conformance_matrix.py"),
+    "tests/interoperability/test_other_languages.py",
 ]
 """They read sources, wait for processes to stop, or run statements that tests/oidc runs too; once is enough."""
 
@@ -48,6 +49,11 @@ class Needed:
 
 CHROMIUM = Needed("chromium", lambda: shutil.which("chromium"), "chromium", "real pages")
 POSTGRESQL = Needed("initdb and pg_ctl", postgresql.programs, "postgresql", "the suite on PostgreSQL")
+OPTIONAL = (
+    Needed("node and npm", lambda: shutil.which("node") and shutil.which("npm"), "npm", "a partner in Node"),
+    Needed("go", lambda: shutil.which("go"), "golang", "a partner in Go"),
+)
+"""Never installed for this, and the run does not fail without them: it says that they were left out."""
 REDIS = Needed("redis-server", redis.program, "redis-server", "limits that several processes share through Redis")
 
 
@@ -58,6 +64,7 @@ class Run:
     environment: dict[str, str]
     failed: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def stage(self, name: str, command: list[str], **environment: str) -> None:
         """Run one command; whatever comes of it, the next is run too."""
@@ -73,6 +80,11 @@ class Run:
         self.missing.append(f"{needed.unchecked}: no {needed.program} (Debian: {needed.package})")
         return False
 
+    def may_have(self, needed: Needed) -> None:
+        """Note what goes unchecked where it is not there."""
+        if not needed.found():
+            self.left_out.append(f"{needed.unchecked}: no {needed.program}")
+
 
 def main() -> int:
     """Run every stage; the exit code is 0 only if all of them ran and passed."""
@@ -82,6 +94,8 @@ def main() -> int:
     run.stage("Format", [str(BIN / "ruff"), "format", "--check", "."])
     run.stage("Types", [str(BIN / "mypy")])
     run.stage("Import contracts", [str(BIN / "lint-imports")])
+    for needed in OPTIONAL:
+        run.may_have(needed)
     suite = [*PYTEST, "-m", SUITE if run.has(REDIS) else f"{SUITE} and not redis"]
     run.stage("Packages on SQLite", [*suite, *_without(OF_THE_WHOLE), "--cov", "--cov-report=term"])
     run.stage("The whole on SQLite", [*suite, *OF_THE_WHOLE])
@@ -109,6 +123,8 @@ def _told(run: Run) -> int:
         print(f"FAILED       {name}")
     for name in run.missing:
         print(f"NOT CHECKED  {name}")
+    for name in run.left_out:
+        print(f"LEFT OUT     {name}")
     allowed = os.environ.get("ALLOW_MISSING") == "1"
     return 1 if run.failed or (run.missing and not allowed) else 0
 

@@ -34,6 +34,15 @@ def test_what_may_not_be_installed_is_named_with_its_package_and_fails_the_run(r
     assert "NOT CHECKED  what needs it: no a program (Debian: no-such-package-in-debian)" in capsys.readouterr().out
 
 
+def test_what_is_optional_is_said_to_be_left_out_and_fails_nothing(run, monkeypatch, capsys):
+    monkeypatch.delenv("ALLOW_MISSING", raising=False)
+    run.may_have(NOWHERE)
+    run.may_have(Needed("python", lambda: sys.executable, "python3", "everything"))
+
+    assert everything._told(run) == 0
+    assert capsys.readouterr().out.splitlines() == ["LEFT OUT     what needs it: no a program"]
+
+
 def test_unless_it_was_allowed(run, nobody, monkeypatch):
     monkeypatch.setenv("ALLOW_MISSING", "1")
     run.has(NOWHERE)
