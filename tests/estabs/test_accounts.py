@@ -164,7 +164,7 @@ def test_of_accounts_that_are_over_the_newest_is_meant(work, clock):
 @pytest.mark.parametrize("typed", ["", " ", "/", "E999999"])
 def test_what_names_no_account_is_refused(work, typed):
     with work():
-        an_estab(a_school(dfe_number=None))
+        an_estab(a_school(dfe_number=""))
         with pytest.raises(accounts.UnknownEstab):
             accounts.named(typed)
 

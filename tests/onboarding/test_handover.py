@@ -8,6 +8,8 @@ from sqlalchemy import update
 from idp.foundation.database import connection
 from idp.onboarding import handover, register, verify
 from idp.onboarding.models import Registration
+from tests.conftest import MONDAY
+from tests.factories import a_school
 from tests.onboarding.makes import OTHERS, OURS, a_registration, details, made
 
 
@@ -187,6 +189,37 @@ def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed):
         connection().execute(update(Registration.__table__).values(email="victim@elsewhere.example"))
         with pytest.raises(handover.CodeGone):
             handover.enter(registration, OURS, code)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"used_at": MONDAY}, {"expires_at": MONDAY}, {"code_made_at": MONDAY + timedelta(seconds=1)}]
+)
+@pytest.mark.parametrize("verb", ["enter", "go_on_here"])
+def test_what_was_completed_stopped_or_given_a_new_code_meanwhile_goes_on_nowhere(work, pressed, changed, verb):
+    code = shown(work, pressed)
+    with work():
+        registration = register.known_here(pressed, OURS)
+        connection().execute(update(Registration.__table__).values(**changed))
+        if verb == "enter":
+            with pytest.raises(handover.CodeGone):
+                handover.enter(registration, OURS, code)
+        else:
+            assert handover.go_on_here(registration, OTHERS) == ("code_made_at" in changed)
+
+
+def test_choosing_where_one_registration_goes_on_says_nothing_of_another(work, outbox, pressed, clock):
+    """Of the same person, begun and verified in the same browsers."""
+    clock.move(timedelta(minutes=1))
+    with work():
+        known = register.begin(a_school(), details(), browser=OURS, return_to=None).id
+    with work():
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHERS)
+    before = steps(work, known)
+    with work():
+        handover.renew(register.known_here(pressed, OTHERS), OTHERS)
+        assert register.known_here(known, OURS).codes_made == 1
+    assert tries(work, pressed, shown(work, pressed)) is None
+    assert before == steps(work, known) == ["enter_code", "show_code"]
 
 
 def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed, clock):

@@ -94,6 +94,34 @@ def test_an_address_changed_behind_the_links_back_is_not_verified_either(work, s
         assert database.query(EmailProof).one().used_at is None, "refusing gives the link back"
 
 
+def test_the_link_of_one_registration_verifies_no_other_of_the_same_address(work, secret, outbox, clock):
+    clock.move(timedelta(minutes=1))
+    with work():
+        other = a_registration(a_school()).id
+    with work():
+        registration = verify.accept_proof(secret, OURS)
+
+        assert registration.id != other
+        assert not register.known_here(other, OURS).is_verified
+
+
+def test_the_link_of_a_registration_that_was_completed_meanwhile_changes_nothing(work, secret, clock):
+    with work() as database:
+        registration = the_one(database)
+        registration.used_at, registration.browser = clock.now(), OTHERS
+    with work(), pytest.raises(links.LinkUsed):
+        verify.accept_proof(secret, OURS)
+    with work() as database:
+        assert the_one(database).proved_in is None
+
+
+def test_links_that_others_were_sent_are_not_counted(work, clock):
+    with work():
+        for number in range(5):
+            a_registration(a_school(), email=f"office{number}@elsewhere.example")
+        a_registration()
+
+
 def test_a_link_for_another_purpose_is_unknown_here(work, secret):
     with work() as database:
         database.query(EmailProof).one().purpose = "invite"

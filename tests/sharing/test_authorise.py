@@ -18,6 +18,9 @@ from tests.factories import a_client, a_partner, an_administrator, an_estab
 SIGN_IN = frozenset({"openid", "profile", "email"})
 ASKED = SIGN_IN | {"school", "students", "attendance", "students.sen"}
 
+ALL = ASKED | {"phone", "organisation", "offline_access"}
+"""With all that `a_client` requires."""
+
 
 @pytest.fixture
 def agreed(work, clock):
@@ -234,6 +237,66 @@ def test_at_the_desk_optional_areas_are_changed_within_what_was_offered(work, ag
         assert (fewer.until, fewer.agreement, fewer.offered) == (agreed.until, agreed.agreement, agreed.offered)
 
 
+def test_all_that_was_offered_can_be_ticked_at_the_desk(work, agreed):
+    with work():
+        changed = authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed))
+        assert changed.scopes == agreed.offered
+
+
+def test_a_change_at_the_desk_leaves_a_paused_agreement_paused(work, agreed, clock):
+    with work():
+        paused = authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed)).paused_at
+        clock.move(timedelta(hours=1))
+        changed = authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed))
+
+        assert (changed.state, changed.paused_at) == ("paused", paused)
+        assert standing(agreed, *SIGN_IN) is None
+        assert authorise.proposal(agreed.estab_id, client_of(agreed), ASKED).is_paused
+
+
+def test_nothing_can_be_changed_from_the_second_it_ends(work, agreed, clock):
+    clock.move(agreed.until - clock.now())
+    with work():
+        for act in (authorise.pause, authorise.resume):
+            with pytest.raises(authorise.NothingShared):
+                act(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        with pytest.raises(authorise.NothingShared):
+            authorise.change(agreed.estab_id, agreed.client_id, agreed.scopes, by=giver(agreed))
+
+
+def test_what_is_paused_cannot_be_paused_again_nor_what_is_active_resumed(work, agreed, clock):
+    with work():
+        with pytest.raises(authorise.NothingShared):
+            authorise.resume(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        since = authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed)).paused_at
+        clock.move(timedelta(hours=1))
+        with pytest.raises(authorise.NothingShared):
+            authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        assert [each.paused_at for each in authorise.current(agreed.estab_id)] == [since]
+
+
+def ticks_all(estab_id, client_id, *, by):
+    return authorise.change(estab_id, client_id, ASKED, by=by)
+
+
+@pytest.mark.parametrize("act", [authorise.pause, authorise.withdraw, ticks_all])
+def test_a_decision_is_about_one_school_and_one_client(work, agreed, act):
+    """What the school agreed with others, and others with the client, stays as it is."""
+    with work():
+        other_client, other_school = a_client(), an_administrator()
+        others = [
+            give(other_client, giver(agreed), ALL, offered=other_client.scopes),
+            give(client_of(agreed), other_school, ALL, offered=client_of(agreed).scopes),
+        ]
+        session().flush()
+        act(agreed.estab_id, agreed.client_id, by=giver(agreed))
+
+        for each in others:
+            session().refresh(each)
+            assert (each.state, each.superseded_at) == ("active", None)
+        assert [each.id for each in authorise.current(other_school.estab_id)] == [others[1].id]
+
+
 @pytest.mark.parametrize("scopes", [ASKED | {"organisation"}, ASKED - {"school"}])
 def test_a_change_at_the_desk_adds_nothing_unasked_and_drops_nothing_required(work, agreed, scopes):
     with pytest.raises(BadRequest), work():
@@ -309,6 +372,14 @@ def test_receipts_name_the_company_and_what_to_read_only_where_there_is_somethin
             for nothing in ("version", "rivacy notice", "sharing agreement", "says how", 'href=""'):
                 assert nothing not in part, nothing
     assert "please ask Timetabler.\n" in outbox.last("sharing_stopped").text
+
+
+def test_the_receipt_of_a_change_says_that_it_replaces_what_was_agreed(work, agreed, outbox):
+    replaces = "This replaces what your school had agreed with"
+    assert replaces not in outbox.last("sharing_receipt").text
+    with work():
+        authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed))
+    assert replaces in outbox.last("sharing_receipt").text
 
 
 def test_the_receipt_of_an_unverified_school_says_that_nothing_is_sent_yet(work, clock, outbox):
