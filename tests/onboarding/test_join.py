@@ -9,6 +9,7 @@ from idp.estabs.models import Administrator
 from idp.foundation.errors import NotFound
 from idp.onboarding import join
 from idp.onboarding.models import JoinRequest
+from tests.conftest import MONDAY
 from tests.factories import an_administrator, an_estab
 from tests.onboarding.makes import a_registration, completed
 
@@ -208,6 +209,39 @@ def test_someone_who_has_an_account_there_is_told_so_and_nobody_is_asked(work, o
         assert completed(a_registration(school, email="Owner@oakhill.example")) == "member"
         assert database.query(JoinRequest).count() == 0
     assert outbox.all("join_request") == []
+
+
+def test_who_acts_for_another_school_or_did_for_this_one_asks_like_anyone(work, owner, outbox):
+    with work() as database:
+        estab = database.merge(owner).estab
+        an_administrator(an_estab(), **SAM)
+        an_administrator(estab, email="al@oakhill.example", username="al", removed_at=MONDAY)
+        for email in ("sam@oakhill.example", "al@oakhill.example"):
+            assert completed(a_registration(estab.school, email=email)) == "joining"
+    assert len(outbox.all("join_request")) == 2
+
+
+def test_an_open_request_is_one_persons_at_one_school(work, owner, asked, outbox):
+    with work() as database:
+        other = an_administrator(an_estab(), email="head@elm.example").estab
+        for school, email in ((other.school, SAM["email"]), (database.merge(owner).estab.school, "al@oakhill.example")):
+            assert completed(a_registration(school, email=email)) == "joining"
+        assert database.query(JoinRequest).count() == 3
+    assert sorted(letter.to for letter in outbox.all("join_request")) == [
+        "head@elm.example", "owner@oakhill.example", "owner@oakhill.example",
+    ]  # fmt: skip
+
+
+def test_deciding_one_request_leaves_the_others_open(work, owner, asked):
+    with work() as database:
+        me = database.merge(owner)
+        completed(a_registration(me.estab.school, email="al@oakhill.example"))
+        join.decline(join.of_owner(me, asked), by=me)
+        database.expire_all()
+
+        assert {each.id == asked: each.decision for each in database.query(JoinRequest)} == {
+            True: "declined", False: None,
+        }  # fmt: skip
 
 
 def test_whoever_was_declined_may_ask_again(work, owner, asked, outbox):

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from idp.estabs.models import Administrator
+from idp.foundation import clock as clocks
 from idp.foundation.database import session
 from idp.foundation.errors import BadRequest, NotFound
 from idp.outbox import post
@@ -105,7 +106,8 @@ def test_withdrawing_pausing_and_resuming_act_at_once(work, agreed):
         assert standing(agreed, *SIGN_IN) is None
         authorise.resume(agreed.estab_id, agreed.client_id, by=giver(agreed))
         assert standing(agreed, *SIGN_IN)
-        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        ended = authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        assert (ended.withdrawn_by, ended.withdrawn_at) == (agreed.given_by, clocks.now())
         assert standing(agreed, *SIGN_IN) is None
         assert authorise.current(agreed.estab_id) == []
 
