@@ -232,14 +232,21 @@ def test_an_open_request_is_one_persons_at_one_school(work, owner, asked, outbox
     ]  # fmt: skip
 
 
+def join_requests(database):
+    return database.query(JoinRequest).all()
+
+
 def test_deciding_one_request_leaves_the_others_open(work, owner, asked):
     with work() as database:
         me = database.merge(owner)
         completed(a_registration(me.estab.school, email="al@oakhill.example"))
+        each = [join.of_owner(me, known).id for known in sorted(one.id for one in join_requests(database))]
+        assert each == sorted(set(each))
+        assert len(each) == 2
         join.decline(join.of_owner(me, asked), by=me)
         database.expire_all()
 
-        assert {each.id == asked: each.decision for each in database.query(JoinRequest)} == {
+        assert {each.id == asked: each.decision for each in join_requests(database)} == {
             True: "declined", False: None,
         }  # fmt: skip
 
