@@ -376,9 +376,10 @@ def test_receipts_name_the_company_and_what_to_read_only_where_there_is_somethin
     assert "please ask Timetabler.\n" in outbox.last("sharing_stopped").text
 
 
-def test_the_receipt_of_a_change_says_that_it_replaces_what_was_agreed(work, agreed, outbox):
+def test_the_receipt_of_a_change_says_that_it_replaces_what_was_agreed(work, agreed, outbox, clock):
     replaces = "This replaces what your school had agreed with"
     assert replaces not in outbox.last("sharing_receipt").text
+    clock.move(timedelta(minutes=1))
     with work():
         authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed))
     assert replaces in outbox.last("sharing_receipt").text

@@ -11,6 +11,7 @@ from idp.foundation import clock as clocks, crypto
 from idp.foundation.runtime import Runtime
 from idp.signin import session as sessions
 from idp.signin.models import BrowserSession
+from tests.factories import an_administrator
 
 INSIDE = "/mobile/confirm"
 
@@ -144,6 +145,29 @@ def test_ending_all_leaves_the_one_that_is_kept(jo, stranger, account, work):
 
     assert is_in(jo)
     assert not is_in(stranger)
+
+
+def test_ending_all_of_a_person_counts_what_lives_and_leaves_others(app, account, work, clock):
+    with work():
+        other = an_administrator()
+        name = other.id
+    sids = []
+    for _ in range(4):
+        with work(), app.test_request_context():
+            sids.append(sessions.begin(account.id).sid)
+        if len(sids) == 1:
+            clock.move(timedelta(seconds=app.extensions["idp"].settings.session.absolute))
+    expired, ended, first, second = sids
+    with work(), app.test_request_context():
+        others = sessions.begin(name).sid
+        sessions.end(ended, "signed_out")
+    with work():
+        assert sessions.end_all(account.id, "removed") == 2
+
+    assert {row.sid: row.why_ended for row in rows(work, account.id)} == {
+        expired: None, ended: "signed_out", first: "removed", second: "removed",
+    }  # fmt: skip
+    assert [(row.sid, row.ended_at) for row in rows(work, name)] == [(others, None)]
 
 
 def test_whoever_asks_for_a_later_sign_in_is_told_of_none(app, account, work, clock):
