@@ -9,6 +9,7 @@ ends all of them and itself after `LAST_RESORT`.
 import logging
 import os
 import signal
+import socket
 import time
 from threading import Thread
 from typing import Any, Final
@@ -58,6 +59,17 @@ def _end_at_once() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def _refuse_a_port_in_use(host: str, port: int) -> None:
+    """Granian shares its port with any other process that shares it, and requests would go to either in turn."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((host, port))
+        except OSError as error:
+            raise click.ClickException(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+
+
 @click.command()
 @click.option("--host", help="Address to listen on; the setting server.host otherwise.")
 @click.option("--port", type=int, help="Port to listen on; the setting server.port otherwise.")
@@ -75,13 +87,15 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     count = workers or settings.server.workers
     if count > 1 and settings.database.is_sqlite:
         raise click.UsageError("SQLite is for one worker; several need PostgreSQL (database.url).")
+    host, port = host or settings.server.host, port or settings.server.port
+    _refuse_a_port_in_use(host, port)
     # It warns of more threads than processors; most of ours are for those who wait.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
     os.register_at_fork(after_in_child=_end_at_once)
     _Server(
         "wsgi:application",
-        address=host or settings.server.host,
-        port=port or settings.server.port,
+        address=host,
+        port=port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         workers=count,

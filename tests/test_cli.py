@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -195,3 +196,16 @@ def test_whoever_stops_reading_undoes_nothing(installed, leaves):
         assert b"Exception ignored" not in done.stderr
     with sqlite3.connect(folder / "idp.db") as database:
         assert database.execute("SELECT count(*) FROM register_imports").fetchone()[0] == before + 1
+
+
+def test_serve_refuses_a_port_that_another_server_shares():
+    with socket.socket() as another:
+        another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        another.bind(("127.0.0.1", 0))
+        another.listen()
+        port = str(another.getsockname()[1])
+
+        done = CliRunner().invoke(main, ["serve", "--host", "127.0.0.1", "--port", port])
+
+    assert done.exit_code == 1
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in done.output
