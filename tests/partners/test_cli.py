@@ -56,6 +56,13 @@ def test_it_is_told_in_words_without_json(idp, registered):
     assert "former secret works until" in answer.stdout
 
 
+def test_terms_of_service_are_shown_and_logos_are_not(idp, registered):
+    shown = json.loads(idp("clients", "show", registered[0], "--json").stdout)
+
+    assert "tos_uri" in shown
+    assert "logo_uri" not in shown
+
+
 def test_what_stands_in_its_id_tokens_is_registered_and_shown(idp, registered, scratch):
     manifest = scratch / "client.toml"
     text = (ROOT / "clients" / "assembly" / "client.toml").read_text("utf-8")
