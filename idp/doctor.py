@@ -94,7 +94,7 @@ def keys(_app: Flask) -> Iterator[Finding]:
 
 
 def outbox(_app: Flask) -> Iterator[Finding]:
-    """Nothing waits long, and why it does: no worker, or somebody who does not take it; nothing has failed."""
+    """No message has failed or waits long; otherwise why: no worker, or a receiver that does not answer."""
     long_ago = Message.created_at < clock.now() - timedelta(minutes=5)
     waiting = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None), long_ago)
     oldest_first = waiting.order_by(Message.created_at).limit(MOST_WAITING)
@@ -171,7 +171,7 @@ def operators(_app: Flask) -> Iterator[Finding]:
 
 
 def scopes(_app: Flask) -> Iterator[Finding]:
-    """Nobody is registered for, or has agreed to, what `config/scopes.toml` does not know (any more)."""
+    """No client is registered for, and no school has agreed to, what `config/scopes.toml` does not know (any more)."""
     from idp.partners.models import Client
     from idp.sharing.models import Authorisation
 
@@ -246,7 +246,7 @@ def limits(_app: Flask) -> Iterator[Finding]:
 
 
 def contact(_app: Flask) -> Iterator[Finding]:
-    """Whoever finds a weakness can tell us."""
+    """A contact for reports of vulnerabilities is set."""
     if runtime.settings().service.security_contact:
         yield Finding("security contact", "ok", "is in /.well-known/security.txt")
     elif runtime.settings().environment == "production":

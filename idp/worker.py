@@ -1,4 +1,4 @@
-"""`idp worker`: whatever has to be done while nobody waits for it.
+"""`idp worker`: background jobs.
 
 A thread for each kind of message, one that seals the audit log, one for the timed jobs, so that a slow mail
 server delays mail and nothing else. There may be several workers, on any machine: messages and timed jobs are
@@ -255,7 +255,7 @@ def _seal(work: Work) -> bool:
 
 
 def _jobs(me: str, work: Work) -> bool:
-    """Say that we live, and do those timed jobs that are due and nobody else's."""
+    """Record a heartbeat, and do the timed jobs that are due and not leased by another worker."""
     with work():
         heart.beat(me)
     for job in JOBS:
@@ -350,7 +350,7 @@ def worker(context: click.Context, *, once: bool) -> None:
     finish = start(app, stop)
     signal.sigwait(told)
     stop.set()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, told)  # whoever asks twice need not wait
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, told)  # a second signal stops it at once
     finish()
 
 

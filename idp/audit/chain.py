@@ -33,7 +33,7 @@ _ENTRIES: Final = cast("Table", Entry.__table__)
 _DETAILS: Final = cast("Table", Details.__table__)
 _PAGE: Final = 1000
 _LOCK: Final = 7_203_118
-"""The advisory lock of whoever seals, on PostgreSQL; any number that is nobody else's."""
+"""PostgreSQL's advisory lock for sealing; any number that is used for nothing else."""
 
 
 LinkKind = Literal["keyed", "plain", "wrong", "unknown"]
@@ -254,7 +254,7 @@ def _forged(checkpoint: Checkpoint) -> str:
 
 
 def _alone() -> bool:
-    """Whether nobody else is sealing; holds until the transaction ends. SQLite has one writer in any case."""
+    """Take the lock for sealing if it is free, until the transaction ends. SQLite has one writer in any case."""
     if session().get_bind().dialect.name != "postgresql":
         return True
     return bool(session().scalar(select(func.pg_try_advisory_xact_lock(_LOCK))))

@@ -2,7 +2,7 @@
 
 One is written every hour, to the table, as a line to the log, and to the file `audit.checkpoints`, where the nightly
 verification finds the newest. The signature is Ed25519, by a key derived
-from the sealing key: whoever can write to the database alone cannot make one. The line is
+from the sealing key: access to the database alone is not enough to make one. The line is
 `audit1.<position>.<seconds since 1970>.<hash in hex>.<sealing key's id>.<signature in base64url>`; nothing in it
 looks like a token, so that logs do not scrub it.
 """

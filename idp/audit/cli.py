@@ -1,4 +1,4 @@
-"""`idp audit`: read the log, and prove that nobody has tampered with it."""
+"""`idp audit`: read the log, and prove that it was not tampered with."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

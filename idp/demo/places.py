@@ -80,7 +80,7 @@ def busy(places: Places) -> list[str]:
 
 
 def is_taken(port: int) -> bool:
-    """Whether somebody listens on `port` of this machine, by either of its addresses, or we may not."""
+    """Whether `port` of this machine is in use on either loopback address, or not allowed to us."""
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         with socket.socket(family) as asking:
             asking.settimeout(1)

@@ -13,7 +13,7 @@ SCHOOL, NUMBER = "Willow Bank Primary School", "3124567"
 
 
 def ready(settings: Settings, where: Places, seconds: float, operator_link: str | None) -> str:
-    """Everything somebody needs who has never seen the product."""
+    """What a newcomer needs to know."""
     command, logs = _short(COMMAND), _short(FOLDER)
     issuer = settings.server.issuer
     parts = [

@@ -30,7 +30,7 @@ NEXT_STATES = {
 
 
 class SchoolTaken(Refusal):
-    """The school has a living estab: whoever registers it now asks to join."""
+    """The school has an estab already: a new registration asks to join it."""
 
     code, status, title = "school_taken", 409, "This school has registered already"
     says = "Somebody has registered this school in the meantime. You can ask to join its account."
@@ -52,7 +52,7 @@ class WrongState(Refusal):
 def register(school: School, *, name: str, email: str, mobile: str) -> tuple[Estab, Administrator]:
     """Open the account of `school`, unverified, with its first owner, whose username is the Estab ID.
 
-    The address is verified already; `mobile` is E.164. Raises `SchoolTaken`, also for whoever comes second
+    The address is verified already; `mobile` is E.164. Raises `SchoolTaken`, also for the second of two at once
     at the same moment.
     """
     if of_school(school.id) is not None:

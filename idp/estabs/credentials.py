@@ -1,6 +1,6 @@
-"""Passwords: setting one, and why we refuse one that somebody chose (security.md §5).
+"""Passwords: setting one, and why we refuse a chosen one (security.md §5).
 
-Of a password of somebody's own nothing is folded, trimmed or truncated: what was typed is what is hashed. There
+Of a person's own password nothing is folded, trimmed or truncated: what was typed is what is hashed. There
 are no rules about digits and signs; what counts is how much is left of a password once everything about the school
 and its people, and every run of keys, has been taken out. Passphrases of ours are made in `passphrases`.
 """
@@ -17,7 +17,7 @@ from idp.foundation.crypto import PASSWORD_LIMIT
 
 SHORTEST = 12
 LEFT_AT_LEAST = 8
-"""Characters that are nobody's name and no run of keys."""
+"""Characters that are neither a name nor a run of keys."""
 
 PRODUCT_WORDS = ("idaas", "xporter", "groupcall", "xporterondemand", "emerge")
 
@@ -43,7 +43,7 @@ def words_about(person: Administrator) -> tuple[str, ...]:
 
 
 def why_not(password: str, about: Iterable[str] = ()) -> str | None:
-    """Why this password is refused, in a sentence for whoever chose it; None when it is good.
+    """Why this password is refused, in a sentence for the person; None when it is good.
 
     `about` is what others know of the person: `words_about`, and the names of partners.
     """

@@ -99,7 +99,7 @@ def issue(person_id: str, purpose: str, lifetime: timedelta, *, value: str | Non
 
 
 def supersede(person_id: str, purpose: str) -> None:
-    """Whatever this person still holds for `purpose` is good for nothing from now on."""
+    """Revoke every link that this person still holds for `purpose`."""
     session().execute(
         update(PersonalSecret)
         .where(
@@ -128,7 +128,7 @@ def spend(secret: str, purpose: str, person_id: str) -> None:
     if claim(PersonalSecret, digest=digest, purpose=purpose, person_id=person_id, superseded_at=None) is None:
         session().expire_all()
         look(secret, purpose)
-        raise LinkUnknown(because=f"a {purpose} link of somebody else")
+        raise LinkUnknown(because=f"a {purpose} link of another person")
 
 
 def _why_not(kept: PersonalSecret) -> LinkRefused:

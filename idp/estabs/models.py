@@ -26,7 +26,7 @@ class Estab(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     estab_id: Mapped[str] = mapped_column(unique=True)
-    """Its DfE number where nobody else has it, otherwise E and six digits; settled once, never reused."""
+    """Its DfE number where no other estab has it, otherwise E and six digits; settled once, never reused."""
     school_id: Mapped[int] = mapped_column(ForeignKey("schools.id", ondelete="RESTRICT"), index=True)
     state: Mapped[str]
     state_changed_at: Mapped[datetime]

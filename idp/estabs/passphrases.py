@@ -2,7 +2,7 @@
 
 People copy them from paper with blanks for the hyphens, with the capital that a telephone puts first, or with a
 blank at an end. For a passphrase of ours none of that is part of the secret, which is the choice of words, so
-`as_made` brings what was typed to the form that was hashed. A password of somebody's own is hashed as it was
+`as_made` brings what was typed to the form that was hashed. A password of a person's own is hashed as it was
 typed: `Administrator.password_is_ours` tells the two apart, and one hash is compared either way.
 """
 

@@ -39,12 +39,12 @@ def fold_username(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """The e-mail address or username that somebody signs in with, as it is looked up."""
+    """The e-mail address or username typed at sign-in, folded for lookup."""
     return fold_email(name) if "@" in name else fold_username(name)
 
 
 def by_name(name: str) -> Administrator | None:
-    """Whoever may sign in as `name`, an e-mail address or a username; None for strangers and the removed."""
+    """The person who signs in as `name`, an e-mail address or a username; None if unknown or removed."""
     known_as = Administrator.sign_in_email if "@" in name else Administrator.username
     named = known_as == folded(name)
     return session().scalar(select(Administrator).where(named, Administrator.removed_at.is_(None)))
@@ -80,7 +80,7 @@ def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username
     """Let a person act for `estab` as `role`. They have no password yet.
 
     The address is verified already; `mobile` is E.164. They sign in by e-mail unless the address already
-    signs somebody in (a person may act for two schools), and always by username: without one given, the
+    signs a person in (they may act for two schools), and always by username: without one given, the
     Estab ID and a number, such as `3124567-2`.
     """
     now, folded = clock.now(), fold_email(email)

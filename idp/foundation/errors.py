@@ -1,7 +1,7 @@
 """What we refuse, and how it is told.
 
 * Refusal             code, status, says (may be shown), because (is only logged)
-  - NotFound          404: nothing here, or not yours; whose it is, is nobody's business
+  - NotFound          404: nothing here, or not yours: the two are not told apart
   - BadRequest        400: the request cannot be understood
   - TooManyRequests   429: too often; `retry_after` seconds
   - Busy              503: our trouble or our queue; `retry_after` seconds
@@ -53,7 +53,7 @@ class BadRequest(Refusal):
 
 
 class NotFound(Refusal):
-    """Nothing here; said alike of what does not exist and of what belongs to somebody else."""
+    """Nothing here; the same for what does not exist and for what belongs to others."""
 
     code, status, title = "not_found", 404, "Page not found"
     says = "If you typed the address, please check it. If you followed a link, it may be out of date."

@@ -75,7 +75,7 @@ class Prepared:
             here.begin()
         bound = compiled.bound(values)
         cursor = here.connection.cursor()
-        if here.dispatch.before_cursor_execute:  # whoever listens to SQLAlchemy's statements hears of these too
+        if here.dispatch.before_cursor_execute:  # for listeners to SQLAlchemy's statement events
             here.dispatch.before_cursor_execute(here, cursor, compiled.sql, bound, None, False)
         try:
             cursor.execute(compiled.sql, bound)

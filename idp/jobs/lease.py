@@ -13,7 +13,7 @@ from idp.jobs.models import Job
 def take(name: str, *, worker: str, lease: timedelta) -> bool:
     """Whether `name` is due and now `worker`'s to do, for `lease`. The UPDATE is the gate.
 
-    A job that nobody has done yet is due at once.
+    A job that has never been done is due at once.
     """
     now = clock.now()
     if session().get(Job, name) is None:
@@ -44,7 +44,7 @@ def listing() -> list[Job]:
 
 
 def _introduce(name: str, now: datetime) -> None:
-    """The row of a job that nobody has done yet; two workers may try at once."""
+    """Insert the row of a job that has never been done; two workers may try at once."""
     row = {"name": name, "due_at": now, "worker": None, "began_at": None, "ended_at": None, "fault": None}
     try:
         with session().begin_nested():

@@ -141,7 +141,7 @@ def _tasks(person: Administrator) -> list[Task]:
 
 
 def _asking(person: Administrator) -> list[JoinRequest]:
-    """Who waits for an owner's answer; nobody, to those who are not owners."""
+    """People who wait for an owner's answer; shown to owners only."""
     if person.role != "owner":
         return []
     open_ones = (

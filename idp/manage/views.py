@@ -17,7 +17,7 @@ bp = Blueprint("manage", __name__)
 @bp.get("/")
 @security.anyone
 def front() -> ResponseReturnValue:
-    """On to the desk of the person who is signed in; for everybody else, to sign-in."""
+    """Redirect to the desk of the person who is signed in, otherwise to sign-in."""
     if not current_user.is_authenticated:
         return redirect(url_for("signin.sign_in"), 303)
     return redirect(url_for("signin.operators.home" if current_user.kind == "operator" else ".home"), 303)

@@ -136,7 +136,7 @@ def resources(asked: Iterable[str], client: OAuthClient) -> frozenset[str]:
 
 
 def audience(resource: frozenset[str], given: frozenset[str]) -> str | list[str]:
-    """Whom an access token for `given` is for: us and whoever serves it, or what the client narrowed it to."""
+    """Whom an access token for `given` is for: us and the APIs of its scopes, or those the client narrowed it to."""
     wanted = sorted(resource or {runtime.settings().server.issuer} | apis.serving(given))
     return wanted[0] if len(wanted) == 1 else wanted
 
@@ -157,7 +157,7 @@ def _of_person(person: Person) -> dict[str, Any]:
         "name": person.name, "given_name": " ".join(given) or None, "family_name": family,
         "preferred_username": person.username, "locale": "en-GB", "zoneinfo": "Europe/London",
         "updated_at": int(person.updated_at.timestamp()),
-        "email": person.email, "email_verified": True,  # nobody becomes an administrator before it is
+        "email": person.email, "email_verified": True,  # it is verified before anyone becomes an administrator
         "phone_number": person.mobile, "phone_number_verified": person.mobile_confirmed_at is not None,
         "role": person.role,
     }  # fmt: skip

@@ -1,13 +1,13 @@
 """Errors of the protocol, with constant texts, and refusals shown as pages.
 
-Authlib refuses descriptions with characters outside RFC 6749's set by a `ValueError` nobody catches, and its
+Authlib refuses descriptions with characters outside RFC 6749's set by a `ValueError` that is not caught, and its
 own quote what was sent (protocol.md §4.2, 1): ours name a parameter we know and a fact. What was sent stands in one
 only where it helps and is no secret (names of scopes, `aud`, `htu`), and only through `plain`.
 
 * OAuthError                 answered to the client, in JSON or at its redirect URI
 * NotToBeRedirected          a page: client or redirect URI are not proven
 * ServiceSwitchedOff         a page: the client is known, and disabled
-* StaleRequest               a page: the kept request is expired, spent, or somebody else's
+* StaleRequest               a page: the kept request is expired, spent, or of another browser
 """
 
 from collections.abc import Iterable
@@ -71,7 +71,7 @@ def invalid_client() -> InvalidClientError:
 
 
 def invalid_grant(fact: str) -> InvalidGrantError:
-    """`invalid_grant` and why, without saying whether the token exists for somebody else."""
+    """`invalid_grant` and why, without saying whether the token exists for another client."""
     return InvalidGrantError(description=fact)
 
 

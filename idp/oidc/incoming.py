@@ -171,7 +171,7 @@ class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
     credential: Any = None
 
     def __init__(self, flask: "FlaskRequest", sent: Parameters, endpoint: str) -> None:
-        # Past Authlib's own, which refuses plain http by an error that nobody catches; whether https is needed is
+        # Past Authlib's own, which refuses plain http by an error that is not caught; whether https is needed is
         # for the settings to say, and they did.
         self.method, self.path, self.headers = flask.method, flask.path, flask.headers
         self.authorization: str = flask.environ.get("HTTP_AUTHORIZATION", "")

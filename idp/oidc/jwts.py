@@ -52,7 +52,7 @@ class BadJwt(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A JWT whose signature nobody has checked yet: what is `signed` by the `signature`, and what it says."""
+    """A parsed JWT whose signature is not verified yet: what is `signed` by the `signature`, header and claims."""
 
     head: bytes
     signed: bytes

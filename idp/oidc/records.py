@@ -40,7 +40,7 @@ def of_person(person_id: str) -> Any | None:
 
 
 def person_in(row: Any | None) -> claims.Person | None:
-    """The administrator in a row with their columns; None where it has nobody. Whether they left, `live` says."""
+    """The administrator in a row with their columns; None where it has none. Whether they left, `live` says."""
     if row is None or row.person_id is None:
         return None
     return claims.Person(**{name: getattr(row, label) for name, label in _ABOUT_PERSON.items()})

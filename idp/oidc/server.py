@@ -146,7 +146,7 @@ def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
     try:
         if length.isdecimal() and int(length) <= LARGEST:
             body = environ["wsgi.input"].read(int(length))
-            environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))  # whoever looks again
+            environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))  # for a second reader
             if len(body) != int(length):
                 raise errors.invalid("Content-Length", "the body ended before it")
         else:

@@ -53,7 +53,7 @@ def authorization() -> ResponseReturnValue:
 @bp.route("/oauth/consent", methods=["GET", "POST"])
 @security.anyone
 def ask_consent() -> ResponseReturnValue:
-    """Authorise sharing. The dispatcher has seen to it that somebody is signed in."""
+    """Authorise sharing. The dispatcher comes here only with a person signed in."""
     return consent.ask()
 
 

@@ -1,4 +1,4 @@
-"""The cookie that ties a registration to the browser it was begun in. It signs nobody in.
+"""The cookie that ties a registration to the browser it was begun in. It signs no person in.
 
 Random, and known to us by its digest alone; registrations keep that digest.
 """
@@ -13,7 +13,7 @@ from idp.foundation.web import security
 
 DAY = 86_400
 SHAPE = re.compile(r"[\w-]{43}", re.ASCII)
-"""Of `crypto.new_secret`: nothing shorter, which somebody could guess, is taken for one."""
+"""Of `crypto.new_secret`: nothing shorter, which could be guessed, is accepted."""
 
 
 def here() -> bytes | None:

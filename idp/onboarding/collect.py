@@ -31,7 +31,7 @@ class TooLateToCollect(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A password made for somebody, and its hash. The password is for the answer's page and nothing else."""
+    """A generated password and its hash. The password is for the answer's page and nothing else."""
 
     password: str
     hash: str

@@ -28,7 +28,7 @@ SENTENCE_WORDS = frozenset(
     ["are", "call", "claim", "click", "free", "has", "have", "is", "our", "please", "refund", "this", "urgent",
      "visit", "waiting", "was", "we", "will", "with", "you", "your"]
 )  # fmt: skip
-"""One of them may be somebody's name; two of them are a sentence."""
+"""One of them may be a name; two of them are a sentence."""
 
 IN_NUMBERS = re.compile(r"[\d\s()+./\-\u2010-\u2015\u2212]+")
 """Digits and what people put between them."""
@@ -41,7 +41,7 @@ ZERO_WIDTH = dict.fromkeys(map(ord, "\u00ad\u180e\u200b\u2060\ufeff"))
 
 MOBILES = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 OFCOM_FICTIONAL = re.compile(r"7700900\d{3}")
-"""Numbers nobody has, set aside for films and for trying things out."""
+"""Fictional numbers that Ofcom has set aside for drama."""
 
 
 def one_line(text: Any) -> Any:
@@ -203,7 +203,7 @@ class OwnPassword(Form):
 
 
 class JoinDecision(Form):
-    """What somebody who asks to join becomes."""
+    """The role for a person who asks to join."""
 
     role = RadioField(
         "What may they do?",

@@ -1,6 +1,6 @@
 """Where a registration goes on when its link was pressed in another browser than the one that began it.
 
-Anybody can begin with somebody else's address and wait for that person to press the button in our mail. So pressing
+Anyone can begin with another person's address and wait for that person to press the button in our mail. So pressing
 it elsewhere verifies the address and gives nothing to the browser that waits. The page of the link shows a code of
 six digits: typed where the registration began, within ten minutes and five tries, it brings that browser on. Or the
 person goes on where they are. Either is one conditional UPDATE of `continues_in`, so of two at once one wins.

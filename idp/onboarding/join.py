@@ -2,7 +2,7 @@
 
 They go to the owners of its account if it is verified, who approve or decline. Our staff decide where the estab is
 not verified, because its owner may be anybody; where no owner answered in time; and where an owner declined, because
-that owner may not be the school's. The requester's address is verified before anyone is asked, and nobody is told
+that owner may not be the school's. The requester's address is verified before anyone is asked, and no one is told
 who the owners are.
 """
 
@@ -21,7 +21,7 @@ from idp.onboarding.models import JoinRequest, Registration
 from idp.outbox import post
 
 ROLES = ("admin", "viewer")
-"""What somebody who asks to join can become; owners make other owners at their desk."""
+"""Roles for a person who asks to join; owners make other owners at their desk."""
 
 
 class NotYoursToDecide(Refusal):
@@ -60,10 +60,10 @@ class StillWithOwners(Refusal):
 
 
 def ask(estab: Estab, registration: Registration) -> str:
-    """Ask the owners of `estab` to let in whoever completed `registration`; returns the outcome to keep.
+    """Ask the owners of `estab` to let in the person who completed `registration`; returns the outcome to keep.
 
     `joining`; or `member` where that address has an account for this school. Asking again while a request is
-    open bothers nobody a second time. Raises `SchoolTaken` where the estab came to its end at the same moment: then
+    open sends no second mail. Raises `SchoolTaken` where the estab came to its end at the same moment: then
     the school can be registered.
     """
     estab = lock(Estab, estab.id) or estab  # of two who ask at once, the second sees the request of the first
@@ -110,7 +110,7 @@ def approve(asked: JoinRequest, role: str, *, by: Administrator | str) -> Admini
     Raises `DecidedAlready`, `WithOperators`, `StillWithOwners` and `SchoolOver`.
     """
     if role not in ROLES:
-        raise ValueError(f"nobody joins as {role}")
+        raise ValueError(f"{role} is not a role to join with")
     _decide(asked, "approved", by)
     if not asked.estab.may_act:
         raise SchoolOver(because=f"{asked.id}: {asked.estab_id} is {asked.estab.state}")

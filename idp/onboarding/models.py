@@ -53,7 +53,7 @@ class Registration(Base):
     """Digest of the cookie of the browser that signed up, and so was shown the password."""
     outcome: Mapped[str | None]
     """`registered`, `joining`, or `member`: the person had an account for this school already. `stopped` where the
-    address was somebody else's, who said so."""
+    address was another person's, who said so."""
     administrator_id: Mapped[str | None] = mapped_column(ForeignKey("administrators.id"), index=True)
     """Who it made, where it was `registered`."""
     collected_at: Mapped[datetime | None]
@@ -68,7 +68,7 @@ class Registration(Base):
 
     @property
     def was_stopped(self) -> bool:
-        """Whether somebody who reads the mail said that it was not theirs."""
+        """Whether the reader of the mail said that they did not ask for it."""
         return self.outcome == "stopped"
 
     @property

@@ -20,7 +20,7 @@ class Origin:
     client_id: str
     name: str
     address: str
-    """Where somebody without the request goes: the application starts over there, or it is its website or the
+    """Where a person without the request goes: the application starts over there, or it is its website or the
     company's. Empty where neither has any: an application that registered itself need not name one."""
     restarts: bool
     """Whether `address` starts a new request by itself."""

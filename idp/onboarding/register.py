@@ -158,7 +158,7 @@ def known_here(registration_id: str, browser: bytes | None) -> Registration:
     """The registration with this id, if this browser began it or pressed its link.
 
     Raises `NotInThisBrowser`; `RegistrationExpired` for one that was never completed,
-    `RegistrationStopped` for one that somebody else stopped.
+    `RegistrationStopped` for one that another person stopped.
     """
     plausible = re.fullmatch(r"reg_[a-z2-7]{26}", registration_id)
     registration = session().get(Registration, registration_id) if plausible else None

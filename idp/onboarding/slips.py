@@ -1,6 +1,6 @@
 """Slips of the finger that can be told from what was typed: an address that ends almost as very many do.
 
-Only asked about, never put right by us: somebody may really be at gmial.com.
+Only suggested, never corrected by us: a person may really be at gmial.com.
 """
 
 from typing import Final

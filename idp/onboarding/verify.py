@@ -1,8 +1,8 @@
-"""Prove that whoever registers a school reads the mail at the address they gave.
+"""Prove that the person who registers a school reads the mail at the address they gave.
 
 The proof is a link: for one registration and one address, good once, for an hour, and dead as soon as a newer
 one is sent. Following it only shows a button, because mail scanners follow links too; pressing the button is
-what spends it, and stores which address it proved. Whoever did not ask for it can say so, which ends the
+what spends it, and stores which address it proved. A reader who did not ask for it can say so, which ends the
 registration. Every change locks the registration first and its links after it.
 """
 
@@ -147,7 +147,7 @@ def send_another(secret: str) -> None:
 
 
 def disown(secret: str) -> None:
-    """Whoever reads this mail did not ask for it: the registration ends, and so do its links.
+    """End the registration and its links: the reader of this mail did not ask for it.
 
     Raises a `LinkRefused` where `look` would.
     """
@@ -204,7 +204,7 @@ def _supersede(registration: Registration) -> None:
 
 
 def _current(registration: Registration) -> ColumnElement[bool]:
-    """The links of a registration that nobody has pressed and no newer one replaced."""
+    """The links of a registration that were neither pressed nor replaced by a newer one."""
     return (
         (EmailProof.registration_id == registration.id)
         & EmailProof.used_at.is_(None)

@@ -1,6 +1,6 @@
 """The pages of registering a school: search, details, the e-mail's link, signing up, the credentials.
 
-Each step's page sends whoever is not there yet, or already past it, to the step where they are.
+The page of a step redirects a person who is not there yet, or already past it, to their own step.
 """
 
 from collections.abc import Callable

@@ -25,7 +25,7 @@ def estabs() -> None:
 @json_option
 @working
 def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
-    """Find accounts by a number, by words of the school's name or town, or by somebody's e-mail address.
+    """Find accounts by a number, by words of the school's name or town, or by a person's e-mail address.
 
     Schools that have no account are found by `idp schools search`.
     """

@@ -8,7 +8,7 @@ from idp.signin import session
 
 
 def suspend(typed: str, *, by: str, reason: str) -> Estab:
-    """Nobody of the school acts any more, and no data leaves it, at once. Raises `UnknownEstab`, `WrongState`.
+    """Suspend the estab: its people cannot act and no data leaves it, at once. Raises `UnknownEstab`, `WrongState`.
 
     Its agreements stand, and hold again once it is restored.
     """

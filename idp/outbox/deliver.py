@@ -28,12 +28,12 @@ Work = Callable[[], AbstractContextManager[Any]]
 """Opens one transaction: `partial(transactions.work, app)`."""
 
 BATCH: Final = {"email": 20, "sms": 20, "event": 1}
-"""Letters leased at once. Events go to many places, and one place that hangs must keep nobody else's waiting."""
+"""Letters leased at once. Events go to many places, and one that hangs must not keep the others waiting."""
 EVENT: Final = "event"
 LEASE: Final = timedelta(minutes=5)
 """After this a letter that was leased and not settled is anybody's."""
 ROUND: Final = 120.0
-"""Seconds after which a round stops: far enough from the lease that nobody else has begun on its letters."""
+"""Seconds after which a round stops: well before the lease ends, so that no other worker has begun on its letters."""
 FIRST_WAIT: Final = 5.0
 LONGEST_WAIT: Final = 600.0
 """Seconds between tries, doubling from the first to the longest."""
@@ -74,9 +74,9 @@ def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: Fa
                 if isinstance(outcome, Unreachable):
                     raise outcome
                 _settle(work, left.popleft(), outcome)
-    except Unreachable as nobody:
+    except Unreachable as unreachable:
         while left:
-            _settle(work, left.popleft(), nobody)
+            _settle(work, left.popleft(), unreachable)
     for letter in left:
         _give_back(work, letter)
     return due
@@ -125,7 +125,7 @@ def _opened(message: Message, now: datetime) -> Letter | None:
     """
     if message.expires_at is not None and message.expires_at <= now:
         message.failed_at, message.last_error = now, "expired"
-        message.sealed = message.recipient = None  # nobody needs the link or code that is in it
+        message.sealed = message.recipient = None  # the link or code in it is no longer needed
         return None
     try:
         return post.opened(message)
@@ -207,7 +207,7 @@ def _tries(message: Message) -> int:
 
 
 def _put_off(message: Message, until: datetime) -> None:
-    """A client that does not answer keeps its own events waiting, and nobody else's."""
+    """A client that does not answer keeps only its own events waiting."""
     later = update(Message).where(*_waiting(message), Message.due_at < until).values(due_at=until)
     session().execute(later.execution_options(synchronize_session=False))
 

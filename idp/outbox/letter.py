@@ -2,7 +2,7 @@
 
 * NotSent
   - Later          nothing is wrong with the message: try again
-    - Unreachable  nobody is there: the rest of the round can wait as well
+    - Unreachable  no server is there: the rest of the round can wait as well
   - Refused        the other side will not have it, however often it is tried
 """
 
@@ -50,7 +50,7 @@ class Later(NotSent):
 
 
 class Unreachable(Later):
-    """Nobody is there, or nobody who will have us: nothing else will leave this way either, for now."""
+    """The server cannot be reached or refuses us: nothing else can be sent by this channel for now."""
 
 
 class Refused(NotSent):

@@ -1,4 +1,4 @@
-"""A letter as an e-mail message (RFC 5322): text and HTML beside each other, and headers nobody can inject into."""
+"""A letter as an e-mail message (RFC 5322): text and HTML beside each other, and headers safe from injection."""
 
 from email.message import EmailMessage
 from email.policy import SMTP

@@ -1,4 +1,4 @@
-"""Write a message in the transaction of what it tells about: if that is undone, nobody is told.
+"""Write a message in the transaction of what it tells about: if that is rolled back, nothing is sent.
 
 It is rendered at once, so what it says is what was true then, and kept sealed until the worker has sent it.
 """

@@ -1,4 +1,4 @@
-"""What went wrong with a client's requests, kept for whoever develops it: which parameter, and how; never a secret.
+"""What went wrong with a client's requests, kept for its developer: which parameter, and how; never a secret.
 
 What fails again in the same way is counted and not written again (of addresses and numbers the last one is kept), and
 only the newest ways are, `MOST` in all and `MOST_ALIKE` of one parameter at one endpoint, so that a loop, or a stranger

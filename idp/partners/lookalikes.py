@@ -1,4 +1,4 @@
-"""Names and hosts that a client which registers itself may not take, because they are, or look like, somebody else's.
+"""Names and hosts that a client which registers itself may not take, because they are, or look like, another's.
 
 Names are compared by skeleton: what remains when letters that look alike are written alike (Unicode Technical Standard
 39 §4). So "Assembly" with a Cyrillic A, "ASSEMBLY" and "Assemb1y" are one name.

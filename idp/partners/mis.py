@@ -27,7 +27,7 @@ def catalogue() -> dict[str, Mis]:
 
 
 def name(code: str | None) -> str:
-    """What a school calls the system `code`; "not known" where nobody has said yet."""
+    """What a school calls the system `code`; "not known" where it was not said yet."""
     found = catalogue().get(code or "")
     return found.name if found else "not known"
 

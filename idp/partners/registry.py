@@ -251,7 +251,7 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str
 
 
 def apply(client: Client, columns: Mapping[str, Any], *, by: str) -> str | None:
-    """Make the client's row say `columns`, which somebody has checked; the secret that had to be made, if one had."""
+    """Write `columns`, already checked, to the client's row; returns the secret if one had to be made."""
     differs = {name: value for name, value in columns.items() if getattr(client, name) != value}
     if not differs:
         return None

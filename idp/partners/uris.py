@@ -15,7 +15,7 @@ RESPONSE = frozenset({"code", "state", "iss", "error", "error_description", "err
 LOGIN = frozenset({"iss", "login_hint", "target_link_uri"})
 """What a third party adds to `initiate_login_uri` (OpenID Connect Core §4)."""
 _ALLOWED = frozenset(string.ascii_letters + string.digits + "-._~:/?@!$&'()+,;=%[]")
-"""RFC 3986 §2, without the fragment's # and without *, which somebody would take for a pattern."""
+"""RFC 3986 §2, without the fragment's # and without *, which could be taken for a pattern."""
 _LABEL = frozenset(string.ascii_lowercase + string.digits + "-")
 
 

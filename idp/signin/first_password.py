@@ -1,7 +1,7 @@
-"""Another passphrase for somebody who was added, chose to have one made, and never saw it: a reload, a lost answer.
+"""Another passphrase for a person who was added, chose to have one made, and never saw it: a reload, a lost answer.
 
 It was shown once, in the answer to one click. The browser of that click may have another in its place for a
-quarter of an hour, until somebody signs in with it or the password is changed. For this no secret is stored: the
+quarter of an hour, until it was used to sign in or the password is changed. For this no secret is stored: the
 browser's own signed cookie says whose passphrase it was shown, and when that was made.
 """
 
@@ -23,7 +23,7 @@ REPLACEABLE_FOR: Final = timedelta(minutes=15)
 def mark(person: Administrator) -> str:
     """What a browser keeps that was shown the passphrase this person has now.
 
-    It goes into a cookie that is signed, though not sealed, so it names nobody.
+    It goes into a cookie that is signed, though not sealed, so it names no person.
     """
     return crypto.b64(crypto.digest(f"{person.id} {person.password_changed_at}"))
 

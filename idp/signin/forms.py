@@ -59,7 +59,7 @@ class OperatorSetUp(Form):
 
 
 class OwnPassword(Form):
-    """A password somebody chose."""
+    """A chosen password."""
 
     password = PasswordField("Choose a password", [InputRequired("Choose a password, or let us make one for you.")])
 

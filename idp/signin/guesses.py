@@ -41,7 +41,7 @@ class Locked(TooManyRequests):
 
 
 class TooManySignIns(TooManyRequests):
-    """The password was right, again and again: a program that does not keep its session, or somebody who floods us."""
+    """The password was right, again and again: a program that does not keep its session, or a flood."""
 
     code, title = "too_many_sign_ins", "Signed in too often"
     says = (

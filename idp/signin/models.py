@@ -66,7 +66,7 @@ class Guesses(Base):
     count: Mapped[int]
     locked_until: Mapped[datetime | None]
     expires_at: Mapped[datetime] = mapped_column(index=True)
-    """When it is forgotten, if nobody guesses again before then."""
+    """When it is deleted, unless there is another guess before."""
 
 
 class Operator(Base):

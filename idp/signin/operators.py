@@ -195,7 +195,7 @@ def check(email: str, password: str, code: str, *, device: str | None) -> Operat
         log.record(events.SIGN_IN_FAILED, by="stranger", subject=person_id)
         if locks:
             log.record(events.ACCOUNT_LOCKED, by="system", subject=person_id)
-        raise WrongCredentials(because=person_id or "nobody of that name")
+        raise WrongCredentials(because=person_id or "no operator of that name")
     guesses.forget(counter)
     guesses.count_sign_in(person_id)
     return session().get_one(Operator, person_id)

@@ -23,7 +23,7 @@ NOTICES_WITHIN = timedelta(hours=1)
 
 
 class WrongPassword(Refusal):
-    """Whether the name or the password was wrong is not said; there is nobody who may know."""
+    """It is not said whether the name or the password was wrong."""
 
     code, status, title = "wrong_password", 401, "We could not sign you in"
     says = "That password does not match that Estab ID or e-mail address. Please check both."
@@ -69,7 +69,7 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     person = people.get(account.person_id) if right and is_open and account.person_id else None
     if person is None or person.password_hash != account.stored:
         _note_failure(account, locks=locks)
-        raise WrongPassword(because=account.person_id or "nobody of that name")
+        raise WrongPassword(because=account.person_id or "no person of that name")
     for counter in (account.typed, account.whole):
         guesses.forget(counter)
     guesses.count_sign_in(person.id)

@@ -50,7 +50,7 @@ def confirm_mobile() -> ResponseReturnValue:
 @limiter.limit(at_most(60, "minute"))
 @admission.hashes
 def welcome(secret: str) -> ResponseReturnValue:
-    """The first password of somebody who was added: their own, or one we make. Looking at the page spends nothing."""
+    """The first password of a person who was added: their own, or one we make. Looking at the page spends nothing."""
     if "generate" in request.form:
         return _made(secret)
     person, form = _welcomed(secret), OwnPassword()
@@ -71,7 +71,7 @@ def _made(secret: str) -> ResponseReturnValue:
     hashed = _hashed(made)
     if again:
         if (person := _replaceable(secret)) is None:
-            raise links.LinkUsed(because="somebody signed in meanwhile")
+            raise links.LinkUsed(because="a person signed in meanwhile")
         first_password.replace(person, made_at, hashed)
     else:
         person = _settle(secret, person_id, hashed, is_ours=True)
@@ -124,7 +124,7 @@ def _hashed(plain: str) -> str:
 
 
 def _settle(secret: str, person_id: str, hashed: str, *, is_ours: bool) -> Administrator:
-    """Spend the link, which somebody may have done meanwhile, and let this be the password."""
+    """Spend the link, unless it was spent meanwhile, and set the password."""
     links.spend(secret, links.WELCOME, person_id)
     person = people.get(person_id)
     if person is None:

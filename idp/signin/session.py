@@ -51,7 +51,7 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
     acr: str
 
     def get_id(self) -> str:
-        """The session's handle: not a secret, and good for nothing by itself."""
+        """The session's handle: not a secret, and useless by itself."""
         return self.sid
 
     @property
@@ -89,7 +89,7 @@ def last_here() -> tuple[str, str] | None:
 
 
 def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "administrator") -> SignedIn:
-    """Sign somebody in in this browser, under a new id; whoever was signed in in it no longer is."""
+    """Sign a person in in this browser, under a new id, and sign out whom it had before."""
     settings, now, secret, sid = runtime.settings().session, clock.now(), crypto.new_secret(), crypto.new_id("ses")
     if current_user.is_authenticated:
         if current_user.id == person_id:
@@ -131,7 +131,7 @@ def end(sid: str, why: str) -> None:
 
 
 def end_here() -> None:
-    """Sign out whoever is signed in in this browser, and take its cookie away."""
+    """Sign out the person signed in in this browser, and delete its cookie."""
     if current_user.is_authenticated:
         end(current_user.sid, "signed_out")
     _forget_forms()
@@ -157,7 +157,7 @@ def _live(person_id: str) -> list[str]:
 
 
 def _load(asked: Request) -> SignedIn | None:
-    """Whoever the request's cookie stands for, if the session and the person are still good."""
+    """The person of the request's session cookie, if session and person are still valid."""
     secret = asked.cookies.get(_cookie())
     if not secret:
         return None
@@ -187,7 +187,7 @@ def _may_be_here(row: Any) -> bool:
 
 
 def _named(kind: str, person_id: str) -> tuple[str, str | None]:
-    """Name and estab of somebody who may sign in; raises `RuntimeError` for anybody else."""
+    """Name and estab of a person who may sign in; raises `RuntimeError` for others."""
     if kind == "operator":
         operator = session().get(Operator, person_id)
         if operator is not None and operator.disabled_at is None:
@@ -202,7 +202,7 @@ def _cookie() -> str:
 
 
 def _forget_forms() -> None:
-    """Forms of the time before are good for nothing now: a token that was planted is not carried over."""
+    """Invalidate forms from before the sign-in, so that a planted CSRF token is not carried over."""
     form_cookie.pop("csrf_token", None)
     g.pop("csrf_token", None)
 
@@ -233,7 +233,7 @@ _WHO = Prepared(
     .outerjoin(_staff, and_(_staff.c.id == _sessions.c.person_id, _sessions.c.kind == "operator"))
     .where(_sessions.c.digest == bindparam("its_digest"))
 )  # fmt: skip
-"""One round trip for every page of somebody signed in."""
+"""One round trip for every page of a person signed in."""
 _TOUCHED = Prepared(
     update(_sessions)
     .where(_sessions.c.digest == bindparam("its_digest"))

@@ -24,7 +24,7 @@ bp.register_blueprint(operator_views.bp)
 
 
 def navigation() -> list[dict[str, str]]:
-    """What the header offers to whoever is signed in."""
+    """Links in the header for the person signed in."""
     home = ("Operator's desk", "/operate") if current_user.kind == "operator" else ("Your school", "/manage")
     return [{"label": label, "href": href} for label, href in (home, ("Sign out", url_for("signin.sign_out")))]
 
@@ -117,7 +117,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
 
 
 def _is_here_already(name: str) -> bool:
-    """Whether whoever is signed in in this browser goes by this name."""
+    """Whether the person signed in in this browser has this name."""
     here = session.current()
     return here is not None and people.folded(name) in {here.person.username, here.person.sign_in_email}
 

@@ -96,7 +96,7 @@ def filled_in() -> ResponseReturnValue | None:
     """The way back to the page of a form that came too late, where it will be filled in as it was sent.
 
     None for a form that is not known to be ours (another site's fills nothing in for anybody), and for a browser
-    without our cookie: it may keep none, and what it would be given back could be somebody else's. Where all cookies
+    without our cookie: it may keep none, and what it would be given back could be another person's. Where all cookies
     were deleted nothing says who was signed in, so the next person at that browser would be shown it.
     """
     ours = request.headers.get("Sec-Fetch-Site") == "same-origin"
@@ -117,7 +117,7 @@ def _may_be_kept() -> bool:
 def _typed() -> Fields | None:
     found = kept.get(_name(address()), browser=kept.known_browser())
     if found is None or found.owner not in {None, getattr(current_user, "id", None)}:
-        return None  # somebody else has signed in at this browser
+        return None  # another person has signed in at this browser
     return MultiDict((name, value) for name, value in json.loads(found.content))
 
 

@@ -213,7 +213,7 @@ def _checked(url: str, rules: Rules) -> str:
 
 
 def _is_public(text: str) -> bool:
-    """Whether everybody can reach it: an IPv6 address that stands for an IPv4 one is judged by that."""
+    """Whether it is a public address: an IPv6 address that stands for an IPv4 one is judged by that."""
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
         if address in NAT64:

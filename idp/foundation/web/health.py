@@ -19,7 +19,7 @@ HOLDS: Final = 1.0
 READ: Final = text("SELECT version_num FROM alembic_version")
 WRITE: Final = {
     "sqlite": text("UPDATE alembic_version SET version_num = version_num"),
-    # Whoever writes to the row at this moment (a migration, another probe) is not waited for.
+    # Another writer of the row (a migration, another probe) is not waited for.
     "postgresql": text(
         "UPDATE alembic_version SET version_num = version_num WHERE ctid IN "
         "(SELECT ctid FROM alembic_version FOR UPDATE SKIP LOCKED)"

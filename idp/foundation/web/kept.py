@@ -59,7 +59,7 @@ def this_browser() -> str:
 
 
 def forget_browser() -> None:
-    """Whoever comes to this browser next is not given what was kept for the one who leaves now."""
+    """Delete what was kept for the person who leaves this browser now."""
     form_cookie["browser"] = crypto.new_secret()
 
 

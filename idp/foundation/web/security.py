@@ -44,7 +44,7 @@ class UnknownHost(BadRequest):
 
 
 def anyone(view: View) -> View:
-    """Open to everybody; the view itself decides what they get."""
+    """Open to everyone; the view itself decides what they get."""
     return _opened(view, "anyone")
 
 
@@ -205,12 +205,12 @@ class _Form(SecureCookieSession):
 
 
 class _FormCookie(SecureCookieSessionInterface):
-    """Flask's signed cookie, with its signer made once, and no work where nobody looks at it."""
+    """Flask's signed cookie, with its signer made once, and read only when it is used."""
 
     _signer: URLSafeTimedSerializer | None = None
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """What the cookie holds, as soon as somebody asks; without one, nothing."""
+        """What the cookie holds, read when first used; empty without one."""
         if "HTTP_COOKIE" not in request.environ:
             return _Form()
         opened = super().open_session

@@ -77,7 +77,7 @@ def configure(app: Flask, settings: Settings) -> None:
 
 
 def _alarm(record: logging.LogRecord) -> bool:
-    """Redis away is for somebody to mend: what Flask-Limiter warns of is an error in our log."""
+    """Log Flask-Limiter's warning that Redis is away as an error: an operator has to act."""
     if record.levelno == logging.WARNING:
         record.levelno, record.levelname = logging.ERROR, "ERROR"
     return True

@@ -1,6 +1,6 @@
 """One transaction per request: a view that returns commits, a view that raises rolls back.
 
-Nobody else calls `commit()`, and a test holds that. Where a view wants no transaction (`database.autocommit`), each
+Nothing else calls `commit()`, which a test checks. Where a view wants no transaction (`database.autocommit`), each
 statement that ran is kept, whatever comes after it.
 """
 

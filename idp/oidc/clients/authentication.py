@@ -45,7 +45,7 @@ def tried_basic(request: Request) -> bool:
 
 
 def claimed(asked: FlaskRequest) -> str | None:
-    """Who the request says it is from, which nobody has proven yet: for the log of that client's failures alone."""
+    """The client that the request names, unproven: only for that client's log of failures."""
     try:
         form = asked.form
     except RequestEntityTooLarge:

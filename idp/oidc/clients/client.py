@@ -72,7 +72,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
     def signs_out(self) -> bool:
         """Whether a session's name (`sid`) is of use to it: it gets logout tokens, or sends people to us to sign out.
 
-        Signing out by `id_token_hint` asks nobody where the hint names this very session, so that is its other use.
+        Signing out by `id_token_hint` asks no confirmation where the hint names this session, so that is its other use.
         """
         return bool(self.registered.backchannel_logout_uri or self.registered.post_logout_redirect_uris)
 

@@ -38,7 +38,7 @@ def authenticate(find: Finder, request: Request) -> OAuthClient | None:
 
 
 def subject(assertion: str) -> str | None:
-    """Who an assertion says it is from, which nobody has proven; None where it says nothing."""
+    """The client that an assertion names, unproven; None where it names none."""
     try:
         sub = jwts.parse(assertion).claims.get("sub")
     except BadJwt:

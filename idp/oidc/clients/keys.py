@@ -1,7 +1,7 @@
 """The public keys of a client: those it registered, or those at its `jwks_uri`.
 
 What was fetched is kept for a while, and fetched again when a JWT names a key we do not know, but for one client
-at most once a minute, and by one request at a time: nobody can make us hammer somebody's server, nor, where that is
+at most once a minute, and by one request at a time: a stranger cannot make us hammer a server, nor, where that is
 slow, keep all our threads waiting for it.
 
 What the partner publishes counts: a key that is gone from its set is refused from the next fetch on, and an empty set

@@ -146,7 +146,7 @@ def _is_cancelled(request: Request) -> bool:
 
 
 def _is_enough(here: SignedIn, request: Request) -> bool:
-    """Whether whoever is here is who the client wants, signed in recently enough."""
+    """Whether the person signed in is the one the client wants, and signed in recently enough."""
     if _is_somebody_else(here, request):
         return False
     if _is_fresh(here, request):

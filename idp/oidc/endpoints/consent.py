@@ -280,5 +280,5 @@ def _cancelled(request: Request) -> Response:
 def _person() -> Administrator:
     here = session.current()
     if here is None:
-        raise RuntimeError("the dispatcher found somebody here")
+        raise RuntimeError("the dispatcher comes here only with a person signed in")
     return here.person

@@ -1,7 +1,7 @@
 """Who may call us from a script in a browser: apps without a secret, from where they are registered to live.
 
 Token, PAR, userinfo and revocation only; never with cookies. The keys and the metadata anybody may read
-(`discovery`); pages and authorize nobody (RFC 9700 §2.6).
+(`discovery`); pages and authorize allow no origin (RFC 9700 §2.6).
 """
 
 import time

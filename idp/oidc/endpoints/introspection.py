@@ -1,6 +1,6 @@
 """Introspection (RFC 7662): whether a token is good now, told to its client, and to the API that it is for.
 
-Whoever asks for a JWT by `Accept` gets the same answer signed (RFC 9701), to show it to others or to keep it as proof.
+A caller that asks for a JWT by `Accept` gets the same answer signed (RFC 9701), as evidence for others or for later.
 """
 
 from typing import Any, Final
@@ -20,7 +20,7 @@ from idp.oidc.tokens.access_tokens import Access
 JSON: Final = "application/json"
 JWT: Final = "application/token-introspection+jwt"
 DEAD = {"active": False}
-"""All that is said of a token that is dead, unknown or somebody else's (security.md S24)."""
+"""The answer for a token that is expired, unknown or for another API (security.md S24)."""
 
 
 def answer(asked: FlaskRequest) -> Response:
@@ -31,7 +31,7 @@ def answer(asked: FlaskRequest) -> Response:
 
 def _look(_server: Server, request: Request) -> Response:
     if request.client.registered.is_public:
-        raise errors.invalid_client()  # whoever asks has to prove who they are (RFC 7662 §2.1)
+        raise errors.invalid_client()  # the caller has to authenticate (RFC 7662 §2.1)
     if (token := request.sent.get("token")) is None:
         raise errors.invalid("token", "missing")
     said = about(token, request.client)

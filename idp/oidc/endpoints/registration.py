@@ -1,6 +1,6 @@
 """Registration by clients themselves (RFC 7591, RFC 7592, OpenID Connect Registration 1.0).
 
-Whoever brings no token is told nothing and makes us fetch nothing; what may be registered is decided by
+A request without a token learns nothing and makes us fetch nothing; what may be registered is decided by
 `partners.self_registration`. Here are only the requests and their answers.
 """
 

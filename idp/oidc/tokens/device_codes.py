@@ -1,7 +1,7 @@
 """Devices' codes: given out in pairs, typed in one browser, decided once, polled for and spent once (RFC 8628).
 
 A person types eight letters without vowels or digits, so that they spell nothing and cannot be misread. The
-browser in which a code was typed first has it: nobody else can put that device under their own school.
+browser in which a code was typed first has it: no other person can connect that device to their own school.
 """
 
 import secrets
@@ -96,7 +96,7 @@ def letters_of(text: str) -> str:
 
 
 def typed(text: str) -> str | None:
-    """The user code somebody typed, however they did; None where it cannot be one."""
+    """The user code in what was typed; None where it cannot be one."""
     letters = letters_of(text)
     return letters if len(letters) == LENGTH and set(letters) <= set(LETTERS) else None
 
@@ -165,7 +165,7 @@ def _basis(row: Row[Any]) -> Basis:
 
 
 def _not_yet(row: Row[Any]) -> NoReturn:
-    """Nobody has decided. A device that asks too often waits five seconds longer, from now on (RFC 8628 §3.5)."""
+    """Not decided yet. A device that asks too often waits five seconds longer, from now on (RFC 8628 §3.5)."""
     now = clock.now()
     too_soon = now + EARLY < row.poll_after
     interval = row.interval + INTERVAL if too_soon else row.interval

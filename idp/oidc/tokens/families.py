@@ -2,7 +2,7 @@
 
 A token that rotates is `<family secret>.<proof of its number>`: the successor can be computed again, so whoever
 lost the answer gets the same one for a short while, and any other use of an old one is seen as reuse. Two at
-once never fork a family: the number is raised by one UPDATE, and whoever comes second is given the same successor.
+once never fork a family: the number is raised by one UPDATE, and a second request is given the same successor.
 """
 
 from dataclasses import dataclass
@@ -153,7 +153,7 @@ def _why_closed(row: Any) -> str | None:
 
 
 def _in_grace(row: Any) -> bool:
-    """Whether the predecessor may still have been sent by somebody who lost our answer.
+    """Whether the predecessor may still come from a client that lost our answer.
 
     As long for public clients as for others: apps wait half a minute for an answer and then try again, and ten seconds
     would sign such a person out. A thief who uses the predecessor in that time is given what the app holds, no more;

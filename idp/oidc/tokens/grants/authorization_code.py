@@ -76,7 +76,7 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
     """RFC 6749 §4.1 as Authlib does it, on our rows."""
 
     def create_authorization_response(self, redirect_uri: str, grant_user: Approval | None) -> responses.Answer:
-        """Answer the request, which spends it: with a code, or `access_denied` where nobody approved."""
+        """Answer the request, which spends it: with a code, or `access_denied` where it was not approved."""
         kept_requests.spend(self.request)
         if grant_user is None:
             raise AccessDeniedError(description="the person or the school refused")
@@ -84,7 +84,7 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
         return responses.send(self.request, redirect_uri, [("code", code)])
 
     def query_authorization_code(self, code: str, client: OAuthClient) -> Redeemed:
-        """Spend the code: whoever comes second is refused, and takes away what the first was given.
+        """Spend the code; a second use is refused and revokes what the first was given.
 
         One UPDATE is the gate. It names the client and the DPoP key, so that neither another client nor a wrong
         proof can spend a code; a wrong redirect URI or verifier is found afterwards, and has spent it.
