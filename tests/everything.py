@@ -23,18 +23,23 @@ BIN = Path(sys.executable).parent
 ROOM = 2 << 30
 """Bytes that have to be free in memory to have temporary files there."""
 SUITE = "not browser and not installation"
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
+WORKERS = max(2, os.cpu_count() or 2)
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "--dist", "loadfile"]
 OF_THE_WHOLE = [
     *("tests/bench", "tests/conformance", "tests/faults", "tests/fuzz", "tests/interoperability", "tests/security"),
-    *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_worker.py"),
+    *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
+    "tests/test_worker.py",
 ]
 """Tests of no one package. They pass over lines that the packages' own tests cover; tracing would double their time."""
 SAME_ON_ANY_DATABASE = [
     *("tests/bench", "tests/conformance", "tests/fuzz"),
-    *("tests/faults/test_stopping.py", "tests/test_architecture.py", "tests/test_conformance_matrix.py"),
-    "tests/interoperability/test_other_languages.py",
+    *("tests/security/test_local_next.py", "tests/security/test_redirect_before_proof.py"),
+    *("tests/security/test_repeated_parameters.py", "tests/security/test_script_uris.py"),
+    *("tests/security/test_ssrf.py", "tests/security/test_unknown_parameters.py"),
+    *("tests/faults/test_stopping.py", "tests/interoperability/test_other_languages.py"),
+    *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
 ]
-"""They read sources, wait for processes to stop, or run statements that tests/oidc runs too; once is enough."""
+"""Once is enough: they read sources, wait for processes, are refused before a row is read, or repeat tests/oidc."""
 
 
 @dataclass(frozen=True)
@@ -97,20 +102,25 @@ def main() -> int:
     for needed in OPTIONAL:
         run.may_have(needed)
     suite = [*PYTEST, "-m", SUITE if run.has(REDIS) else f"{SUITE} and not redis"]
-    run.stage("Packages on SQLite", [*suite, *_without(OF_THE_WHOLE), "--cov", "--cov-report=term"])
-    run.stage("The whole on SQLite", [*suite, *OF_THE_WHOLE])
+    coverage = ["--cov", "--cov-report=term"]
+    run.stage("Packages on SQLite", [*suite, *_on(WORKERS), *_without(OF_THE_WHOLE), *coverage])
+    run.stage("The whole on SQLite", [*suite, *_on(WORKERS + 1), *OF_THE_WHOLE])  # much of it waits for processes
     if run.has(POSTGRESQL) and (programs := postgresql.programs()):
         with postgresql.a_server(programs) as url:
             # Limits are no matter of the database.
-            others = [*PYTEST, *_without(SAME_ON_ANY_DATABASE), "-m", f"{SUITE} and not redis"]
+            others = [*PYTEST, *_on(WORKERS), *_without(SAME_ON_ANY_DATABASE), "-m", f"{SUITE} and not redis"]
             run.stage("Suite on PostgreSQL", others, TEST_DATABASE=url)
     if run.has(CHROMIUM):
-        run.stage("Pages in Chromium", [*PYTEST, "-m", "browser"])
-    run.stage("The installation on a new machine", [sys.executable, "-m", "pytest", "-q", "-m", "installation"])
+        run.stage("Pages in Chromium", [*PYTEST, *_on(WORKERS), "tests/browser"])
+    run.stage("The installation on a new machine", [*PYTEST, "tests/installation"])
 
     shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
     print(f"\n=== Done in {time.monotonic() - began:.0f} s")
     return _told(run)
+
+
+def _on(workers: int) -> list[str]:
+    return ["-n", str(workers)]
 
 
 def _without(paths: list[str]) -> list[str]:
