@@ -23,8 +23,7 @@ BIN = Path(sys.executable).parent
 ROOM = 2 << 30
 """Bytes that have to be free in memory to have temporary files there."""
 SUITE = "not browser and not installation"
-WORKERS = max(2, os.cpu_count() or 2)
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "--dist", "loadfile"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
 OF_THE_WHOLE = [
     *("tests/bench", "tests/conformance", "tests/faults", "tests/fuzz", "tests/interoperability", "tests/security"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
@@ -103,24 +102,20 @@ def main() -> int:
         run.may_have(needed)
     suite = [*PYTEST, "-m", SUITE if run.has(REDIS) else f"{SUITE} and not redis"]
     coverage = ["--cov", "--cov-report=term"]
-    run.stage("Packages on SQLite", [*suite, *_on(WORKERS), *_without(OF_THE_WHOLE), *coverage])
-    run.stage("The whole on SQLite", [*suite, *_on(WORKERS + 1), *OF_THE_WHOLE])  # much of it waits for processes
+    run.stage("Packages on SQLite", [*suite, *_without(OF_THE_WHOLE), *coverage])
+    run.stage("The whole on SQLite", [*suite, *OF_THE_WHOLE])
     if run.has(POSTGRESQL) and (programs := postgresql.programs()):
         with postgresql.a_server(programs) as url:
             # Limits are no matter of the database.
-            others = [*PYTEST, *_on(WORKERS), *_without(SAME_ON_ANY_DATABASE), "-m", f"{SUITE} and not redis"]
+            others = [*PYTEST, *_without(SAME_ON_ANY_DATABASE), "-m", f"{SUITE} and not redis"]
             run.stage("Suite on PostgreSQL", others, TEST_DATABASE=url)
     if run.has(CHROMIUM):
-        run.stage("Pages in Chromium", [*PYTEST, *_on(WORKERS), "tests/browser"])
-    run.stage("The installation on a new machine", [*PYTEST, "tests/installation"])
+        run.stage("Pages in Chromium", [*PYTEST, "tests/browser"])
+    run.stage("The installation on a new machine", [sys.executable, "-m", "pytest", "-q", "-rs", "tests/installation"])
 
     shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
     print(f"\n=== Done in {time.monotonic() - began:.0f} s")
     return _told(run)
-
-
-def _on(workers: int) -> list[str]:
-    return ["-n", str(workers)]
 
 
 def _without(paths: list[str]) -> list[str]:
