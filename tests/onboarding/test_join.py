@@ -77,7 +77,7 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
 def test_nobody_joins_as_more_than_an_admin(work, owner, asked, role):
     with work() as database:
         me, request = decides(database, owner, asked)
-        with pytest.raises(ValueError, match="joins"):
+        with pytest.raises(ValueError, match="is not a role to join with"):
             join.approve(request, role, by=me)
 
 
