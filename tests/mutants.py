@@ -48,9 +48,7 @@ def main(patterns: list[str], tests: list[str]) -> int:
     packages = sorted({path.parts[1] for path in files})
 
     os.chdir(ROOT)
-    shutil.rmtree(
-        "mutants", ignore_errors=True
-    )  # what is left of another selection of tests would be taken for this one's
+    shutil.rmtree("mutants", ignore_errors=True)  # results of another selection of tests would be taken for these
     config().only_mutate = [str(path) for path in files]
     of_packages = [each for package in packages for each in SELECTIONS.get(package, [f"tests/{package}"])]
     config().pytest_add_cli_args_test_selection = tests or [*of_packages, RECORDED]
