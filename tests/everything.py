@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import postgresql, redis
+from tests import chromium, postgresql, redis
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -43,15 +43,20 @@ SAME_ON_ANY_DATABASE = [
 
 @dataclass(frozen=True)
 class Needed:
-    """A program that stages need, how it is found, Debian's package of it, and what goes unchecked without it."""
+    """A program that stages need, how to find it, Debian's package of it, and what goes unchecked without it."""
 
     program: str
     found: Callable[[], object]
     package: str
     unchecked: str
+    alternative: Callable[[], object] = lambda: None
+    """Finds another program that will do where the package cannot be installed."""
 
 
-CHROMIUM = Needed("chromium", lambda: shutil.which("chromium"), "chromium", "real pages")
+CHROMIUM = Needed(
+    chromium.HEADLESS_SHELL, lambda: shutil.which(chromium.HEADLESS_SHELL), chromium.HEADLESS_SHELL, "real pages",
+    alternative=chromium.program,
+)  # fmt: skip
 POSTGRESQL = Needed("initdb and pg_ctl", postgresql.programs, "postgresql", "the suite on PostgreSQL")
 OPTIONAL = (
     Needed("node and npm", lambda: shutil.which("node") and shutil.which("npm"), "npm", "a partner in Node"),
@@ -79,7 +84,7 @@ class Run:
 
     def has(self, needed: Needed) -> bool:
         """Whether it is there, by now."""
-        if needed.found() or (_installed(needed.package) and needed.found()):
+        if needed.found() or (_installed(needed.package) and needed.found()) or needed.alternative():
             return True
         self.missing.append(f"{needed.unchecked}: no {needed.program} (Debian: {needed.package})")
         return False

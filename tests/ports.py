@@ -4,17 +4,17 @@ import atexit
 import socket
 from contextlib import ExitStack
 
-_kept = ExitStack()
-atexit.register(_kept.close)
+_reserved = ExitStack()
+atexit.register(_reserved.close)
 
 
-def free_port() -> int:
-    """A port nobody listens on, kept for whoever of this process's children or threads will.
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port of `host` without a listener, reserved for this process, its children and its threads.
 
     A socket stays bound to it and never listens: no other program is given the port meanwhile, as its own or to
     call from, and servers, which say SO_REUSEADDR, may listen on it.
     """
-    keeper = _kept.enter_context(socket.socket())
-    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    keeper.bind(("127.0.0.1", 0))
-    return int(keeper.getsockname()[1])
+    reserved = _reserved.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind((host, 0))
+    return int(reserved.getsockname()[1])

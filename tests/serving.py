@@ -28,9 +28,11 @@ class Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(app: WSGIApplication, port: int, tls: ssl.SSLContext | None = None) -> Iterator[None]:
+def serving(
+    app: WSGIApplication, port: int, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[None]:
     """Serve `app` on `port` of this machine, in threads, until the block ends."""
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet, ssl_context=tls)
+    server = make_server(host, port, app, threaded=True, request_handler=Quiet, ssl_context=tls)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

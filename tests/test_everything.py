@@ -34,6 +34,15 @@ def test_what_may_not_be_installed_is_named_with_its_package_and_fails_the_run(r
     assert "NOT CHECKED  what needs it: no a program (Debian: no-such-package-in-debian)" in capsys.readouterr().out
 
 
+def test_another_program_will_do_where_the_package_cannot_be_installed(run, nobody):
+    with_another = Needed(
+        "a program", lambda: None, "no-such-package", "what needs it", alternative=lambda: sys.executable
+    )
+
+    assert run.has(with_another)
+    assert run.missing == []
+
+
 def test_what_is_optional_is_said_to_be_left_out_and_fails_nothing(run, monkeypatch, capsys):
     monkeypatch.delenv("ALLOW_MISSING", raising=False)
     run.may_have(NOWHERE)

@@ -7,7 +7,6 @@ of all four in var/pictures.
 
 import gc
 import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from idp.foundation import database
 from idp.foundation.web.transactions import work as a_request
 from idp.schools import files, refresh, status
 from idp.schools.models import School
+from tests import chromium as installed_chromium
 from tests.actors import Entry, Operator, Partner, SchoolAdmin
 from tests.browser.assembly import a_partner_served
 from tests.conftest import Work
@@ -89,9 +89,9 @@ def _swept() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium")
+    program = installed_chromium.program()
     if program is None:
-        pytest.fail("Chromium is not installed (Debian: chromium)")
+        pytest.fail(f"Chromium is not installed (Debian: {installed_chromium.HEADLESS_SHELL})")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=QUIET, timeout=3 * PATIENCE)
         yield browser

@@ -1,52 +1,81 @@
 """Requests of other partners than the demonstration's: what each asks for has its page, and its way back.
 
-The partners here are addresses only: the browser shows what is sent to them.
+The partners here are served for real, and show by which method the answer came: a browser need not ask a test about
+an address that it was redirected to.
 """
 
 from itertools import count
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
+from flask import Flask, request
 from playwright.sync_api import expect
 
 from tests.factories import a_client, a_partner
+from tests.ports import free_port
+from tests.serving import serving
 
 IDENTITY = frozenset({"openid", "profile", "email"})
+HOSTS = ("127.0.0.1", "::1")
+PAGE = '<!doctype html><title>Partner</title><link rel="icon" href="data:,"><h1>{}</h1>'
 _numbers = count(1)
 
 
-class Elsewhere:
-    """A partner's address in one browser: says what was sent to it."""
+class PartnerSite:
+    """The callback addresses of these partners, on both loopback addresses, and what was sent to each."""
 
-    def __init__(self, client_id, url):
-        self.client_id, self.url, self.sent = client_id, url, {}
+    def __init__(self):
+        self.ports = {host: free_port(host) for host in HOSTS}
+        self.sent = {}
+        self.app = Flask("partner")
+        self.app.add_url_rule("/<path:_>", view_func=self.answer, methods=["GET", "POST"])
+
+    def callback(self, host="127.0.0.1"):
+        port, number = self.ports[host], next(_numbers)
+        return f"http://[{host}]:{port}/callback{number}" if ":" in host else f"http://{host}:{port}/callback{number}"
+
+    def answer(self, _):
+        self.sent[request.base_url] = request.values.to_dict()
+        return PAGE.format(request.method)
+
+
+class RegisteredPartner:
+    """A client with one callback address."""
+
+    def __init__(self, client_id, url, site):
+        self.client_id, self.url, self._site = client_id, url, site
 
     def link(self, issuer, **differs):
-        asked = {
+        parameters = {
             "client_id": self.client_id, "response_type": "code", "scope": "openid profile email", "state": "a-state",
             "nonce": "a-nonce", "redirect_uri": self.url, "code_challenge": "E" * 43, "code_challenge_method": "S256",
         }  # fmt: skip
-        return f"{issuer}/oauth/authorize?{urlencode(asked | differs)}"
+        return f"{issuer}/oauth/authorize?{urlencode(parameters | differs)}"
 
-    def answer(self, route):
-        request = route.request
-        text = request.post_data or urlsplit(request.url).query
-        self.sent = {name: values[0] for name, values in parse_qs(text).items()}
-        route.fulfill(content_type="text/html", body=f"<title>Partner</title><h1>{request.method}</h1>")
+    @property
+    def sent(self):
+        """The parameters that came to its callback last; none where nothing came."""
+        return self._site.sent.get(self.url, {})
+
+
+@pytest.fixture(scope="module")
+def partner_site():
+    site = PartnerSite()
+    first, second = (serving(site.app, port, host=host) for host, port in site.ports.items())
+    with first, second:
+        yield site
 
 
 @pytest.fixture
-def a_partner_asks(behind):
-    """`a_partner_asks(page, …)` is a client registered so, whose address `page`'s browser can reach."""
+def a_partner_asks(behind, partner_site):
+    """`a_partner_asks(…)` is a client registered so, with a callback address of its own."""
 
-    def registered(page, *, name="Timetabler", url=None, **differs):
-        url = url or f"https://partner{next(_numbers)}.example/callback"
+    def registered(*, name="Timetabler", host="127.0.0.1", **differs):
+        url = partner_site.callback(host)
         addresses = {"redirect_uris": [url], "post_logout_redirect_uris": [], "initiate_login_uri": None}
         with behind():
             client = a_client(a_partner(), client_name=name, **(addresses | differs))
-            elsewhere = Elsewhere(client.id, url)
-        page.context.route(lambda asked: asked.startswith(url), elsewhere.answer)
-        return elsewhere
+            return RegisteredPartner(client.id, url, partner_site)
 
     return registered
 
@@ -55,7 +84,7 @@ def test_a_service_that_only_wants_to_know_who_one_is_needs_no_declaration(
     a_member, a_partner_asks, issuer, looks_right
 ):
     admin = a_member()
-    timetabler = a_partner_asks(admin.page, required_scopes=IDENTITY, optional_scopes=frozenset())
+    timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer))
     admin.reads("Timetabler wants to connect to your school")
     admin.signs_in()
@@ -69,11 +98,11 @@ def test_a_service_that_only_wants_to_know_who_one_is_needs_no_declaration(
 
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+@pytest.mark.parametrize("host", HOSTS)
 def test_a_program_on_the_persons_own_computer_gets_its_answer(a_member, a_partner_asks, issuer, host, mode):
     """`form-action` is applied to where our forms lead in the end, and knows no IPv6 addresses."""
     admin = a_member()
-    program = a_partner_asks(admin.page, url=f"http://{host}:50123/callback", token_endpoint_auth_method="none")
+    program = a_partner_asks(host=host, token_endpoint_auth_method="none")
     admin.page.goto(program.link(issuer, scope="openid school students", response_mode=mode))
     admin.signs_in()
     admin.authorises()
@@ -84,7 +113,7 @@ def test_a_program_on_the_persons_own_computer_gets_its_answer(a_member, a_partn
 
 def test_an_answer_by_form_leaves_by_itself(a_member, a_partner_asks, issuer):
     admin = a_member()
-    timetabler = a_partner_asks(admin.page, required_scopes=IDENTITY, optional_scopes=frozenset())
+    timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
     admin.signs_in()
     admin.presses("Continue to Timetabler")
@@ -98,7 +127,7 @@ def test_the_page_of_an_answer_by_form_is_a_page_like_any_other(a_member, a_part
     """Seen by whoever's partner does not answer; here it does not even leave, so that all of it comes."""
     admin = a_member()
     admin.page.add_init_script("HTMLFormElement.prototype.submit = () => {};")
-    timetabler = a_partner_asks(admin.page, required_scopes=IDENTITY, optional_scopes=frozenset())
+    timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
     admin.signs_in()
     admin.presses("Continue to Timetabler")
@@ -110,7 +139,7 @@ def test_the_page_of_an_answer_by_form_is_a_page_like_any_other(a_member, a_part
 
 def test_an_answer_by_form_has_a_button_where_scripts_are_off(a_member, a_window, a_partner_asks, issuer):
     admin = a_member(page=a_window(java_script_enabled=False))
-    timetabler = a_partner_asks(admin.page, required_scopes=IDENTITY, optional_scopes=frozenset())
+    timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
     admin.signs_in()
     admin.presses("Continue to Timetabler")
@@ -125,7 +154,7 @@ def test_a_school_is_asked_for_its_system_by_a_service_that_works_with_some_only
     a_member, a_partner_asks, issuer, looks_right
 ):
     admin = a_member()
-    booking = a_partner_asks(admin.page, name="SchoolBooking", accepted_mis=frozenset({"isams", "arbor"}))
+    booking = a_partner_asks(name="SchoolBooking", accepted_mis=frozenset({"isams", "arbor"}))
     admin.page.goto(booking.link(issuer, scope="openid school students"))
     admin.signs_in()
     admin.sees("Which system does your school use?")
@@ -150,7 +179,7 @@ def test_a_school_is_asked_for_its_system_by_a_service_that_works_with_some_only
 
 def test_a_school_whose_system_is_not_accepted_goes_back(a_member, a_partner_asks, issuer):
     admin = a_member()
-    booking = a_partner_asks(admin.page, name="SchoolBooking", accepted_mis=frozenset({"isams"}))
+    booking = a_partner_asks(name="SchoolBooking", accepted_mis=frozenset({"isams"}))
     admin.page.goto(booking.link(issuer, scope="openid school students"))
     admin.signs_in()
     admin.presses("Back to SchoolBooking")
@@ -161,7 +190,7 @@ def test_a_school_whose_system_is_not_accepted_goes_back(a_member, a_partner_ask
 
 def test_another_account_can_be_used_from_the_authorisation_page(a_member, a_partner_asks, issuer):
     admin, colleague = a_member(), a_member()
-    timetabler = a_partner_asks(admin.page)
+    timetabler = a_partner_asks()
     admin.page.goto(timetabler.link(issuer, scope="openid school students"))
     admin.signs_in()
     admin.page.get_by_role("link", name="Use another account").click()
@@ -174,7 +203,7 @@ def test_another_account_can_be_used_from_the_authorisation_page(a_member, a_par
 
 def test_the_pages_of_signing_out_at_a_partners_request(a_member, a_partner_asks, issuer, looks_right):
     admin = a_member()
-    timetabler = a_partner_asks(admin.page)
+    timetabler = a_partner_asks()
     admin.goes_to("/sign-in")
     admin.signs_in()
     admin.sees(admin.school.name)
