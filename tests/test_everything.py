@@ -17,7 +17,7 @@ def run():
 
 
 @pytest.fixture
-def nobody(monkeypatch):
+def without_root(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
 
@@ -26,7 +26,7 @@ def test_what_is_there_is_used(run):
     assert run.missing == []
 
 
-def test_what_may_not_be_installed_is_named_with_its_package_and_fails_the_run(run, nobody, monkeypatch, capsys):
+def test_what_may_not_be_installed_is_named_with_its_package_and_fails_the_run(run, without_root, monkeypatch, capsys):
     monkeypatch.delenv("ALLOW_MISSING", raising=False)
 
     assert not run.has(NOWHERE)
@@ -34,7 +34,7 @@ def test_what_may_not_be_installed_is_named_with_its_package_and_fails_the_run(r
     assert "NOT CHECKED  what needs it: no a program (Debian: no-such-package-in-debian)" in capsys.readouterr().out
 
 
-def test_another_program_will_do_where_the_package_cannot_be_installed(run, nobody):
+def test_another_program_will_do_where_the_package_cannot_be_installed(run, without_root):
     with_another = Needed(
         "a program", lambda: None, "no-such-package", "what needs it", alternative=lambda: sys.executable
     )
@@ -52,7 +52,7 @@ def test_what_is_optional_is_said_to_be_left_out_and_fails_nothing(run, monkeypa
     assert capsys.readouterr().out.splitlines() == ["LEFT OUT     what needs it: no a program"]
 
 
-def test_unless_it_was_allowed(run, nobody, monkeypatch):
+def test_unless_it_was_allowed(run, without_root, monkeypatch):
     monkeypatch.setenv("ALLOW_MISSING", "1")
     run.has(NOWHERE)
 
