@@ -26,7 +26,7 @@ from werkzeug.test import EnvironBuilder
 from bench import limits
 from bench.report import Figure
 from idp.app import create_app
-from idp.foundation import database
+from idp.foundation import database, runtime
 from idp.foundation.settings import load
 from idp.foundation.web.transactions import work
 from idp.keys import ring
@@ -130,7 +130,7 @@ class World:
             itself = a_client(client_scopes=frozenset({"schools.list"}), grant_types=frozenset({"client_credentials"}))
             self.clients["itself"] = itself.id
             self.proofs = ECKey.generate_key("P-256")
-        self.issuer = self.app.extensions["idp"].settings.server.issuer
+        self.issuer = runtime.of(self.app).settings.server.issuer
         self.cookie = self._sign_in()
 
     def _sign_in(self) -> str:
@@ -248,7 +248,7 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         for subject in subjects:
             subject.round(calls, keep=number > 0)
     with world.app.app_context():
-        price = limits.prices(database.db.engine, world.app.extensions["idp.autocommit"])
+        price = limits.prices(database.db.engine, database.ENGINES.of(world.app).autocommit)
         database.db.engine.dispose()
     found = [figure for subject in subjects for figure in _figures(subject, nothing, kind, price)]
     proven, plain = (next(each for each in subjects if each.name == name) for name in (PROVEN, PROVEN.split(",")[0]))

@@ -16,6 +16,7 @@ from bench.load import Asked
 from bench.place import CODES, Endpoint, Place
 from bench.report import Figure
 from bench.served import Run, Server
+from idp.foundation import runtime
 
 SHARE: Final = 0.7
 """Of the maximum: the load at which latencies are taken."""
@@ -45,7 +46,7 @@ OTHERWISE: Final = {50: 10, 99: 50}
 def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) -> list[Figure]:
     """All on one empty database: `rounds` of `seconds` at full speed each, then `steady` seconds at 70 %."""
     place = Place(url)
-    threads = place.world.app.extensions["idp"].settings.server.threads
+    threads = runtime.of(place.world.app).settings.server.threads
     with ExitStack() as stack:
         bare, server = stack.enter_context(served.bare(threads)), stack.enter_context(served.idp(url, place.port))
         nothing = bare_view(bare)

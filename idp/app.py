@@ -3,6 +3,7 @@
 from flask import Flask
 
 from idp.foundation import database, logs, runtime, settings as settings_of
+from idp.foundation.ports import Ports
 from idp.foundation.settings import Settings
 from idp.foundation.web import (
     admission,
@@ -19,9 +20,19 @@ from idp.foundation.web import (
 from idp.foundation.web.transactions import Application
 from idp.manage import views as manage
 from idp.oidc import server as protocol, views as oidc
+from idp.oidc.authorization import kept_requests
+from idp.oidc.tokens import logout_token
 from idp.onboarding import views as onboarding
 from idp.schools import views as schools
-from idp.signin import session, views as signin
+from idp.signin import session, session_clients, views as signin
+
+PORTS = Ports(
+    sign_in=session.begin,
+    last_signed_in=session.last_here,
+    requesting_partner=kept_requests.requesting_partner,
+    navigation=signin.navigation,
+    event_bodies={session_clients.LOGOUT: logout_token.form},
+)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -30,7 +41,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure(settings)
 
     app = Application("idp", static_folder="static", template_folder="templates")
-    runtime.configure(app, settings)
+    runtime.configure(app, settings, PORTS)
     database.configure(app, settings)
     logs.log_requests(app)
     security.configure(app, settings)
@@ -38,11 +49,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     middleware.configure(app, settings)
     admission.configure(app, settings)
     assets.configure(app)
-    response_cache.configure(app)
+    response_cache.configure(app, settings)
     throttle.configure(app, settings)
-    session.configure(app, settings)
-    pages.configure(app, settings, navigation=signin.navigation)
-    protocol.configure(app, settings)
+    session.configure(app)
+    pages.configure(app, settings)
+    protocol.configure(app)
 
     for views in (health, well_known, schools, onboarding, signin, manage, oidc):
         app.register_blueprint(views.bp)

@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from werkzeug.test import TestResponse
 os.environ["IDP_CONFIG"] = "config/test.toml"
 
 from idp.app import create_app
-from idp.foundation import clock as clocks, database
+from idp.foundation import clock as clocks, database, runtime
 from idp.foundation.settings import Settings, load
+from idp.foundation.web import response_cache
 from idp.foundation.web.transactions import work as a_request
+from idp.partners import registry
 from tests.databases import PATIENT, Place, a_place
 from tests.mail import Outbox
 
@@ -65,10 +68,40 @@ def built(settings: Settings, place: Place) -> Iterator[Flask]:
 @pytest.fixture
 def app(built: Flask, place: Place) -> Flask:
     place.restore(built)
-    for kept in ("idp.partners.snapshots", "idp.partners.resources"):  # clients of the test before
-        built.extensions.pop(kept, None)
-    built.extensions["idp.response_cache"].clear()
+    forget(built)
     return built
+
+
+def forget(app: Flask) -> None:
+    """Empty the caches of what the database held in the test before."""
+    with app.app_context():
+        registry.forget()
+    response_cache.CACHE.of(app).clear()
+
+
+@pytest.fixture
+def change_settings(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """`change_settings(mail={"port": 25})` changes settings until the test is over, and returns them."""
+
+    def change(**sections: dict[str, Any]) -> Settings:
+        built = runtime.of(app)
+        changed = {name: getattr(built.settings, name).model_copy(update=new) for name, new in sections.items()}
+        settings = built.settings.model_copy(update=changed)
+        monkeypatch.setitem(app.extensions, runtime.NAME, replace(built, settings=settings))
+        return settings
+
+    return change
+
+
+@pytest.fixture
+def change_ports(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`change_ports(navigation=list)` puts functions in the place of those of higher layers."""
+
+    def change(**ports: Any) -> None:
+        built = runtime.of(app)
+        monkeypatch.setitem(app.extensions, runtime.NAME, replace(built, ports=replace(built.ports, **ports)))
+
+    return change
 
 
 @pytest.fixture

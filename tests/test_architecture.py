@@ -113,6 +113,18 @@ def test_only_the_transaction_commits():
     assert [name(path) for path in elsewhere for call, _ in calls(path) if call.endswith(".commit")] == []
 
 
+def test_what_an_application_holds_is_typed():
+    """`app.extensions` is read in one module: others declare a `PerApplication` value, or call a port."""
+    elsewhere = modules("idp/foundation/runtime.py")
+
+    assert [
+        f"{name(path)}: {node.lineno}"
+        for path in elsewhere
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute) and node.attr == "extensions"
+    ] == []
+
+
 def test_randomness_comes_from_the_system_and_digests_are_strong():
     weak = {"hashlib.md5", "hashlib.sha1", "hashlib.new"}
 

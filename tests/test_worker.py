@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from idp import worker
 from idp.audit import chain, checkpoints, log
 from idp.audit.models import Checkpoint, Entry
-from idp.foundation import clock as clocks, runtime
+from idp.foundation import clock as clocks
 from idp.foundation.database import db
 from idp.foundation.setting_types import ROOT
 from idp.foundation.web import transactions
@@ -50,14 +50,11 @@ def eventually(work):
 
 
 @pytest.fixture
-def quick(app, monkeypatch):
+def quick(change_settings, monkeypatch):
     """Looks every few milliseconds."""
     monkeypatch.setattr(worker, "SEAL", 0.01)
     monkeypatch.setattr(worker, "BEAT", 0.01)
-    built = app.extensions["idp"]
-    outbox = built.settings.outbox.model_copy(update={"interval": 0.01})
-    settings = built.settings.model_copy(update={"outbox": outbox})
-    monkeypatch.setitem(app.extensions, "idp", runtime.Runtime(settings, built.sealer, built.passwords))
+    change_settings(outbox={"interval": 0.01})
 
 
 @pytest.fixture

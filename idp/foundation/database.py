@@ -6,12 +6,13 @@ commits. `foundation/web/transactions` does, once per request.
 
 import sqlite3
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from flask import Flask, current_app, g
+from flask import Flask, g
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import (
@@ -38,6 +39,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from idp.foundation import clock, crypto
+from idp.foundation.runtime import PerApplication
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
 
@@ -127,6 +129,17 @@ else:
     Base = db.Model
 
 
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """One pool of connections, with and without transactions."""
+
+    transactional: Engine
+    autocommit: Engine
+
+
+ENGINES: Final = PerApplication[Engines]()
+
+
 def session() -> Session:
     """The session of this request, command or job."""
     g.has_session = True
@@ -141,7 +154,8 @@ def connection() -> Connection:
     here = vars(g._get_current_object())  # noqa: SLF001  opened once
     found: Connection | None = here.get("connection")
     if found is None:
-        engine = current_app.extensions["idp.autocommit" if "autocommit" in here else "idp.engine"]
+        engines = ENGINES.get()
+        engine = engines.autocommit if "autocommit" in here else engines.transactional
         found = here["connection"] = engine.connect()
     return found
 
@@ -220,8 +234,7 @@ def configure(app: Flask, settings: Settings) -> None:
             _tune_sqlite(db.engine)
         else:
             _look_before_use(db.engine)
-        app.extensions["idp.engine"] = db.engine
-        app.extensions["idp.autocommit"] = _without_transactions(db.engine)
+        ENGINES.set(app, Engines(db.engine, _without_transactions(db.engine)))
 
 
 def _without_transactions(engine: Engine) -> Engine:

@@ -1,19 +1,23 @@
-"""What the running application was built with: its settings, its sealer, its password hasher.
+"""What one application holds: settings, sealer, password hasher, ports, and values such as caches that modules declare.
 
-Verb modules know no Flask; they ask here.
+Verb modules know no Flask; they read all of it here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar, cast
 
 from flask import Flask, current_app, has_request_context, request
 
 from idp.foundation.crypto import Passwords, Sealer
+from idp.foundation.ports import Ports
 from idp.foundation.settings import Settings
 
 MAY_HASH = "idp.may_hash"
 """In the environment of a request that was admitted to hash (`foundation/web/admission`)."""
+
+NAME: Final = "idp"
+"""Of the one application extension that is ours."""
 
 T = TypeVar("T")
 
@@ -25,31 +29,70 @@ class Runtime:
     settings: Settings
     sealer: Sealer
     passwords: Passwords
+    ports: Ports
+    values: dict["PerApplication[Any]", Any] = field(default_factory=dict)
 
 
-def configure(app: Flask, settings: Settings) -> None:
+class PerApplication(Generic[T]):
+    """A value that each application has for itself: a constant of the module that owns it, read by `get()`.
+
+    `make` makes it when it is first read; without `make`, the module's `configure` must `set` it before.
+    """
+
+    def __init__(self, make: Callable[[], T] | None = None) -> None:
+        self._make = make
+
+    def get(self) -> T:
+        """The value of the current application."""
+        return self._in(_current())
+
+    def of(self, app: Flask) -> T:
+        """The value of `app`."""
+        return self._in(of(app))
+
+    def set(self, app: Flask, value: T) -> None:
+        """Give `app` this value."""
+        of(app).values[self] = value
+
+    def _in(self, runtime: Runtime) -> T:
+        try:
+            return cast("T", runtime.values[self])
+        except KeyError:
+            if self._make is None:
+                raise
+            return cast("T", runtime.values.setdefault(self, self._make()))
+
+
+def configure(app: Flask, settings: Settings, ports: Ports) -> None:
     """Build the runtime of `app`."""
     cheap = settings.environment == "test"  # the real cost would make the suite a benchmark of argon2
     hasher = Passwords(memory_kib=64, passes=1) if cheap else Passwords()
-    app.extensions["idp"] = Runtime(settings, Sealer(settings.secrets.sealing), hasher)
+    app.extensions[NAME] = Runtime(settings, Sealer(settings.secrets.sealing), hasher, ports)
 
 
-def _extensions() -> dict[str, Any]:
-    """What hangs on the application, past the proxy: asked for a dozen times in a request."""
-    found: dict[str, Any] = current_app._get_current_object().extensions  # type: ignore[attr-defined]  # noqa: SLF001
-    return found
+def of(app: Flask) -> Runtime:
+    """The runtime of `app`."""
+    return cast("Runtime", app.extensions[NAME])
+
+
+def _current() -> Runtime:
+    """The runtime of the current application, without the context-local proxy: it is read a dozen times a request."""
+    return cast("Runtime", current_app._get_current_object().extensions[NAME])  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def settings() -> Settings:
     """The settings, read once at start."""
-    found: Settings = _extensions()["idp"].settings
-    return found
+    return _current().settings
 
 
 def sealer() -> Sealer:
     """What seals values at rest."""
-    found: Sealer = _extensions()["idp"].sealer
-    return found
+    return _current().sealer
+
+
+def ports() -> Ports:
+    """The functions of layers above."""
+    return _current().ports
 
 
 def passwords() -> Passwords:
@@ -59,15 +102,7 @@ def passwords() -> Passwords:
     """
     if has_request_context() and MAY_HASH not in request.environ:
         raise RuntimeError(f"{request.endpoint} hashes, and is not marked by admission.hashes")
-    found: Passwords = _extensions()["idp"].passwords
-    return found
-
-
-def kept(name: str, make: Callable[[], T]) -> T:
-    """A value of the application, such as its key ring, which `make` makes when it is first needed."""
-    here = _extensions()
-    found: T | None = here.get(name)
-    return here.setdefault(name, make()) if found is None else found
+    return _current().passwords
 
 
 def url(path: str) -> str:

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import Table, event, select
 
 from idp.foundation import clock, runtime
 from idp.foundation.database import connection, session
+from idp.foundation.runtime import PerApplication
 from idp.keys import signatures
 from idp.keys.key import Key
 from idp.keys.models import SigningKey
@@ -25,9 +26,12 @@ class _Held:
     """By algorithm: of which keys, in which second, which one signs."""
 
 
+_HELD: Final = PerApplication(_Held)
+
+
 def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
     """Every key there ever was, by `kid`, oldest first; as read at most `at_most` (else `keys.reread`) seconds ago."""
-    held = _held()
+    held = _HELD.get()
     age = time.monotonic() - held.read
     if age > (runtime.settings().keys.reread if at_most is None else at_most):
         table = cast("Table", SigningKey.__table__)
@@ -44,7 +48,7 @@ def fresh() -> Mapping[str, Key]:
 
 def signer(alg: str) -> Key | None:
     """The key of `alg` that signs now: of those that may, the one that began last."""
-    ring, second, chosen = keys(), clock.timestamp(), _held().chosen
+    ring, second, chosen = keys(), clock.timestamp(), _HELD.get().chosen
     known, at, key = chosen.get(alg, (None, 0, None))
     if known is not ring or at != second:
         now = clock.now()
@@ -56,7 +60,7 @@ def signer(alg: str) -> Key | None:
 
 def signer_for(key: Key) -> Callable[[bytes], bytes]:
     """A function that signs with `key`, whose private half is unsealed once per process. Raises `CannotUnseal`."""
-    loaded = _held().signs
+    loaded = _HELD.get().signs
     if key.kid not in loaded:
         loaded[key.kid] = signatures.signer(key.alg, key.private())
     return loaded[key.kid]
@@ -64,19 +68,15 @@ def signer_for(key: Key) -> Callable[[bytes], bytes]:
 
 def forget() -> None:
     """Read the ring again before it is next used."""
-    _held().read = float("-inf")
+    _HELD.get().read = float("-inf")
 
 
 def changing() -> None:
     """Invalidate the cached ring now, and again when the transaction that changes it ends."""
-    held = _held()
+    held = _HELD.get()
     held.read = float("-inf")
 
     def ended(*_: Any) -> None:
         held.read = float("-inf")
 
     event.listen(session(), "after_transaction_end", ended)
-
-
-def _held() -> _Held:
-    return runtime.kept("idp.keys", _Held)

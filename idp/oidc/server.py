@@ -13,26 +13,23 @@ from typing import Any, Final, cast
 import structlog
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError
-from flask import Flask, Request as FlaskRequest, Response, current_app, request as browser_request
+from flask import Flask, Request as FlaskRequest, Response, request as browser_request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from idp.foundation.settings import Settings
+from idp.foundation.runtime import PerApplication
 from idp.foundation.web.middleware import Plain
 from idp.oidc import errors, incoming
-from idp.oidc.authorization import kept_requests, responses
+from idp.oidc.authorization import responses
 from idp.oidc.authorization.pkce import S256Only
 from idp.oidc.authorization.pushed_requests import KeptRequests
 from idp.oidc.clients import authentication, client as clients, failures
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import AUTHORIZE, BACK_CHANNEL, Request
-from idp.oidc.tokens import logout_token
 from idp.oidc.tokens.grants.authorization_code import CodeGrant
 from idp.oidc.tokens.grants.client_credentials import ClientCredentials
 from idp.oidc.tokens.grants.device import DeviceGrant
 from idp.oidc.tokens.grants.refresh_token import RefreshGrant
 from idp.oidc.tokens.id_token import OpenID
-from idp.outbox import events
-from idp.signin import session_clients
 
 log = structlog.get_logger(__name__)
 
@@ -218,16 +215,14 @@ def build() -> Server:
     return server
 
 
-def configure(app: Flask, _settings: Settings) -> None:
-    """Build the server of `app`, and register what packages below need of it.
-
-    That is which partner's request waits behind a path, and how a logout token is made.
-    """
-    app.extensions["idp.oidc"] = build()
-    app.extensions["idp.partner_behind"] = kept_requests.partner_behind
-    app.extensions.setdefault(events.MAKERS, {})[session_clients.LOGOUT] = logout_token.form
+def configure(app: Flask) -> None:
+    """Build the server of `app`."""
+    _SERVER.set(app, build())
 
 
 def current() -> Server:
     """The server of this application."""
-    return cast("Server", current_app.extensions["idp.oidc"])
+    return _SERVER.get()
+
+
+_SERVER: Final = PerApplication[Server]()

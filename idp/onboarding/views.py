@@ -6,7 +6,7 @@ The page of a step redirects a person who is not there yet, or already past it, 
 from collections.abc import Callable
 
 import structlog
-from flask import Blueprint, current_app, flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -337,7 +337,7 @@ def _credentials(
     assert owner is not None
     answers.shows_a_secret(back_to=url_for(".done", registration_id=registration.id))
     if here and not _is_signed_in(owner):
-        current_app.extensions["idp.sign_in"](owner.id, frozenset({"pwd"}))
+        runtime.ports().sign_in(owner.id)
     form = form or forms.OwnPassword(formdata=None)
     page = render_template(
         "onboarding/credentials.html", registration=registration, owner=owner, password=password, form=form,

@@ -8,7 +8,7 @@ compared character by character, without patterns and without normalising (RFC 9
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import delete, select, update
 
@@ -16,6 +16,7 @@ from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
+from idp.foundation.runtime import PerApplication
 from idp.partners import manifest as manifests, resources, sector, snapshots, uris
 from idp.partners.models import Client, ClientSecret, Partner, RegistrationToken
 from idp.partners.snapshots import AnyClient, Snapshot
@@ -63,9 +64,13 @@ class PartnerExists(Refusal):
     says = "A partner of that name is registered already."
 
 
+_SNAPSHOTS: Final = PerApplication[dict[str, tuple[float, Snapshot]]](dict)
+"""By client, each with the monotonic second it was read at."""
+
+
 def client(client_id: str) -> Snapshot | None:
     """The client as requests may use it; None where it is unknown, or it or its partner is disabled."""
-    kept, now = _kept(), time.monotonic()
+    kept, now = _SNAPSHOTS.get(), time.monotonic()
     read_at, found = kept.get(client_id, (0.0, None))
     if found is not None and now - read_at < FRESH:
         return found
@@ -93,7 +98,7 @@ def could_be(client_id: str) -> bool:
 
 def seen(client_id: str, version: int) -> None:
     """Note the version that some statement has just read: a snapshot of another one is dropped."""
-    read = _kept().get(client_id)
+    read = _SNAPSHOTS.get().get(client_id)
     if read and read[1].version != version:
         forget(client_id)
 
@@ -102,9 +107,9 @@ def forget(client_id: str | None = None) -> None:
     """Drop the snapshot of one client, or all of them; and what is known of APIs, which are clients' too."""
     resources.forget()
     if client_id is None:
-        _kept().clear()
+        _SNAPSHOTS.get().clear()
     else:
-        _kept().pop(client_id, None)
+        _SNAPSHOTS.get().pop(client_id, None)
 
 
 def find(client_id: str) -> Client:
@@ -333,11 +338,6 @@ def changed(client: Client) -> None:
     session().execute(update(Client).where(Client.id == client.id).values(raised))
     session().refresh(client)
     forget(client.id)
-
-
-def _kept() -> dict[str, tuple[float, Snapshot]]:
-    """The snapshots of this process, each with the monotonic second it was read at."""
-    return runtime.kept("idp.partners.snapshots", dict)
 
 
 def _has_secret(client: Client) -> bool:

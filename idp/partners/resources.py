@@ -6,11 +6,14 @@ is read now and then by each process, as clients are.
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 from sqlalchemy import select
 
-from idp.foundation import runtime, scopes
+from idp.foundation import scopes
 from idp.foundation.database import session
+from idp.foundation.runtime import PerApplication
 from idp.partners.models import Client, Partner
 
 FRESH = 1.0
@@ -20,14 +23,24 @@ Served = Mapping[str, frozenset[str]]
 """Scopes by the address of the API that serves them."""
 
 
+@dataclass(slots=True)
+class _Cache:
+    """The list, and when it was read (monotonic seconds)."""
+
+    served: Served = field(default_factory=dict)
+    read_at: float = float("-inf")
+
+
+_CACHE: Final = PerApplication(_Cache)
+
+
 def known() -> Served:
     """Every API of an enabled client, with the scopes it serves."""
-    kept: dict[str, tuple[float, Served]] = _kept()
-    read_at, found = kept.get("all", (float("-inf"), {}))
-    if (now := time.monotonic()) - read_at >= FRESH:
-        found = _read()
-        kept["all"] = now, found  # as old as the moment before it was read
-    return found
+    cache = _CACHE.get()
+    if (now := time.monotonic()) - cache.read_at >= FRESH:
+        cache.served = _read()
+        cache.read_at = now  # as old as the moment before it was read
+    return cache.served
 
 
 def serving(wanted: Iterable[str]) -> frozenset[str]:
@@ -38,7 +51,7 @@ def serving(wanted: Iterable[str]) -> frozenset[str]:
 
 def forget() -> None:
     """Read the list anew when it is needed next."""
-    _kept().clear()
+    _CACHE.get().read_at = float("-inf")
 
 
 def _read() -> Served:
@@ -48,7 +61,3 @@ def _read() -> Served:
     for address, served in session().execute(asked.where(*enabled)):
         found[str(address)] = found.get(str(address), frozenset()) | scopes.known(served)
     return found
-
-
-def _kept() -> dict[str, tuple[float, Served]]:
-    return runtime.kept("idp.partners.resources", dict)

@@ -17,8 +17,8 @@ from idp.estabs import people
 from idp.estabs.models import MAY_ACT, Administrator, Estab
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import Instant, session
+from idp.foundation.ports import LastPerson
 from idp.foundation.prepared import Prepared
-from idp.foundation.settings import Settings
 from idp.foundation.web import hooks, kept
 from idp.foundation.web.security import cookie_name
 from idp.signin import devices, session_clients
@@ -60,15 +60,13 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
         return session().get_one(Administrator, self.id)
 
 
-def configure(app: Flask, _settings: Settings) -> None:
-    """Let Flask-Login ask us who is signed in, and let packages of the same layer sign a person in."""
+def configure(app: Flask) -> None:
+    """Let Flask-Login ask us who is signed in."""
     app.config["REMEMBER_COOKIE_NAME"] = ""  # no cookie has this name: a planted one would hide the real session
     manager = LoginManager(app)
     manager.session_protection = None
     manager.request_loader(_load)
     hooks.drop(app, manager)  # it sets no cookie of its own
-    app.extensions["idp.sign_in"] = begin
-    app.extensions["idp.last_here"] = last_here
 
 
 def current(*, since: datetime | None = None) -> SignedIn | None:
@@ -81,11 +79,11 @@ def current(*, since: datetime | None = None) -> SignedIn | None:
     return signed_in if since is None or signed_in.auth_time >= since else None
 
 
-def last_here() -> tuple[str, str] | None:
+def last_here() -> LastPerson | None:
     """Kind and id of the person whose session cookie this browser still has, though it may have ended."""
     secret = request.cookies.get(_cookie())
     row = _WHO.one(its_digest=crypto.digest(secret)) if secret else None
-    return None if row is None else (row.kind, row.person_id)
+    return None if row is None else LastPerson(row.kind, row.person_id)
 
 
 def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "administrator") -> SignedIn:

@@ -8,8 +8,8 @@ from flask_wtf.csrf import CSRFError
 from idp.estabs import people
 from idp.foundation import runtime
 from idp.foundation.errors import Refusal, TooManyRequests
+from idp.foundation.ports import RequestingPartner
 from idp.foundation.web import admission, pages, security, throttle
-from idp.foundation.web.security import Asking
 from idp.foundation.web.throttle import limiter
 from idp.signin import devices, operator_views, password, people_views, session
 from idp.signin.forms import SignIn
@@ -75,16 +75,16 @@ def _page(form: SignIn, back: str, *, status: int | None = None) -> Response:
             "signin/sign_in.html",
             form=form,
             back=back,
-            partner=_partner_behind(back),
+            partner=_requesting_partner(back),
             keeps_no_cookies=back.startswith(AUTHORIZE) and security.sent_no_cookies(),
         ),
         status or (422 if form.errors else 200),
     )
 
 
-def _partner_behind(back: str) -> Asking | None:
+def _requesting_partner(back: str) -> RequestingPartner | None:
     """Whose request waits there, if any; the forms of this answer may then lead to them."""
-    partner = security.partner_behind(back)
+    partner = runtime.ports().requesting_partner(back)
     if partner is not None:
         security.let_forms_leave()
     return partner
@@ -93,7 +93,7 @@ def _partner_behind(back: str) -> Asking | None:
 def _refused(refused: Refusal, form: SignIn, back: str) -> Response:
     """The page for each way in which a password does not get in."""
     if isinstance(refused, password.NotInStanding):
-        partner, leave = _partner_behind(back), cancelled(back)
+        partner, leave = _requesting_partner(back), cancelled(back)
         page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=leave)
         return make_response(page, refused.status)
     if isinstance(refused, TooManyRequests):

@@ -266,23 +266,17 @@ class TestKeyedLinks:
             assert session.scalars(select(Checkpoint)).all() == []
         assert verified()
 
-    def test_a_new_sealing_key_goes_on_with_the_chain(self, work, verified, app, monkeypatch):
-        built = app.extensions["idp"]
-        sealing = {"new": b"n" * 32, **built.settings.secrets.sealing}
-        secrets = built.settings.secrets.model_copy(update={"sealing": sealing})
-        newer = built.settings.model_copy(update={"secrets": secrets})
-        monkeypatch.setitem(app.extensions, "idp", type(built)(newer, built.sealer, built.passwords))
+    def test_a_new_sealing_key_goes_on_with_the_chain(self, work, verified, settings, change_settings):
+        change_settings(secrets={"sealing": {"new": b"n" * 32, **settings.secrets.sealing}})
         append(work, 3)
         assert verified() == []
 
 
 class TestExportedCheckpoints:
     @pytest.fixture
-    def file(self, app, monkeypatch, scratch):
-        built, path = app.extensions["idp"], scratch / "kept" / "checkpoints"
-        audit = built.settings.audit.model_copy(update={"checkpoints": str(path)})
-        other = built.settings.model_copy(update={"audit": audit})
-        monkeypatch.setitem(app.extensions, "idp", type(built)(other, built.sealer, built.passwords))
+    def file(self, change_settings, scratch):
+        path = scratch / "kept" / "checkpoints"
+        change_settings(audit={"checkpoints": str(path)})
         return path
 
     def test_the_worker_exports_and_finds_what_was_cut_off_with_its_checkpoints(self, app, work, sealed, file, tamper):
@@ -362,13 +356,10 @@ class TestCheckpoints:
         with work(), pytest.raises(checkpoints.NotACheckpoint):
             checkpoints.parsed(line)
 
-    def test_another_installations_signature_is_not_ours(self, work, sealed, app, monkeypatch):
+    def test_another_installations_signature_is_not_ours(self, work, sealed, change_settings):
         with work():
             line = str(chain.checkpoint())
-        built = app.extensions["idp"]
-        secrets = built.settings.secrets.model_copy(update={"sealing": {"test": bytes(32)}})
-        other = built.settings.model_copy(update={"secrets": secrets})
-        monkeypatch.setitem(app.extensions, "idp", type(built)(other, built.sealer, built.passwords))
+        change_settings(secrets={"sealing": {"test": bytes(32)}})
         with work(), pytest.raises(checkpoints.NotACheckpoint):
             checkpoints.parsed(line)
 

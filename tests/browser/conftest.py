@@ -23,7 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from idp.estabs import accounts
-from idp.foundation import database
+from idp.foundation import database, runtime
 from idp.foundation.web.transactions import work as a_request
 from idp.schools import files, refresh, status
 from idp.schools.models import School
@@ -102,7 +102,7 @@ def chromium() -> Iterator[Browser]:
 def provider(place: Place) -> Iterator[tuple[Flask, str]]:
     """The identity provider, served, with the fictional school register."""
     with a_provider(place) as (app, issuer):
-        schools = app.extensions["idp"].settings.schools
+        schools = runtime.of(app).settings.schools
         with a_request(app), files.opened(schools.sample, schools.sample_links) as sample:
             refresh.run(sample)
         yield app, issuer

@@ -12,7 +12,7 @@ from flask import Flask, redirect, request
 from playwright.sync_api import expect
 
 from idp.estabs import people
-from idp.foundation import clock
+from idp.foundation import clock, runtime
 from idp.keys import ring
 from tests.factories import a_client, a_partner
 from tests.ports import free_port
@@ -163,7 +163,7 @@ def an_id_token(app, behind, client_id, admin):
         person = people.by_name(admin.estab_id)
         now = int(clock.now().timestamp())
         said = {
-            "iss": app.extensions["idp"].settings.server.issuer, "aud": client_id, "sub": person.id, "sid": "another",
+            "iss": runtime.of(app).settings.server.issuer, "aud": client_id, "sub": person.id, "sid": "another",
             "auth_time": now, "iat": now, "exp": now + 300,
         }  # fmt: skip
         return ring.sign(said, alg="RS256", typ="JWT")

@@ -8,7 +8,7 @@ import requests
 from bs4 import BeautifulSoup
 
 from idp.estabs import accounts, people
-from idp.foundation import database
+from idp.foundation import database, runtime
 from idp.foundation.web.transactions import work as a_request
 from idp.onboarding import review
 from idp.sharing import authorise
@@ -35,7 +35,7 @@ def behind(provider):
 
 @pytest.fixture(scope="module")
 def assembly(provider, behind, tmp_path_factory):
-    issuer = provider.extensions["idp"].settings.server.issuer
+    issuer = runtime.of(provider).settings.server.issuer
     with a_partner_served(issuer, behind, tmp_path_factory.mktemp("assembly")) as url:
         yield url
 

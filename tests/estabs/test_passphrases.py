@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 
 from idp.estabs import credentials, passphrases
 from idp.estabs.models import Administrator
+from idp.foundation import runtime
 from tests.factories import an_administrator
 from tests.signin.person import Person
 
@@ -99,11 +100,11 @@ def test_it_costs_one_hash_all_the_same(app, web, work, typed):
         person = an_administrator(password=MADE)
         session.get_one(Administrator, person.id).password_is_ours = True
         username = person.username
-    before = app.extensions["idp"].passwords.hashed
+    before = runtime.of(app).passwords.hashed
 
     Person(web).signs_in(username, typed)
 
-    assert app.extensions["idp"].passwords.hashed == before + 1
+    assert runtime.of(app).passwords.hashed == before + 1
 
 
 @given(

@@ -16,6 +16,7 @@ from sqlalchemy import event
 from werkzeug.serving import make_server
 
 from idp.app import create_app
+from idp.foundation import runtime
 from idp.foundation.database import db
 
 TOKEN = "/oauth/token"
@@ -45,7 +46,7 @@ def main(where: str, reached: Path) -> None:
     else:
         with app.app_context():
             _watch(halt_before_commit)
-    make_server("127.0.0.1", app.extensions["idp"].settings.server.port, app, threaded=True).serve_forever()
+    make_server("127.0.0.1", runtime.of(app).settings.server.port, app, threaded=True).serve_forever()
 
 
 def _watch(committing: Any) -> None:

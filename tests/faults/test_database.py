@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from idp.app import create_app
-from idp.foundation import database
+from idp.foundation import database, runtime
 from idp.foundation.settings import load
 from idp.foundation.web.transactions import work as a_request
 from tests import factories, postgresql
@@ -84,7 +84,7 @@ def elsewhere():
         place.prepare(app)
         with a_request(app):
             username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
-        found = app.extensions["idp"].settings
+        found = runtime.of(app).settings
         web = a_browser(app, found)
         token = partner.redeems(web, authorised(web, partner, username)["code"]).json["refresh_token"]
         with app.app_context():

@@ -9,7 +9,7 @@ import requests
 from bs4 import BeautifulSoup
 
 from idp.app import create_app
-from idp.foundation import database
+from idp.foundation import database, runtime
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import load
 from idp.foundation.web.transactions import work as a_request
@@ -38,7 +38,7 @@ def prepared(place):
     place.prepare(app)
     with a_request(app):
         username = an_administrator().username
-    yield app.extensions["idp"].settings.database.url, username
+    yield runtime.of(app).settings.database.url, username
     with app.app_context():
         database.db.engine.dispose()
 

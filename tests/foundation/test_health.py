@@ -84,7 +84,7 @@ def test_a_database_that_takes_nothing_is_not_ready(app, asked):
 
 def test_whoever_asks_all_the_time_does_not_have_us_write_all_the_time(app, web, monkeypatch):
     monkeypatch.setattr(health, "HOLDS", 60.0)
-    app.extensions.pop("idp.ready_for_people", None)
+    health.PROBE.of(app).at = float("-inf")
     written = []
     with app.app_context():
         engine = database.db.engine

@@ -113,7 +113,7 @@ def test_whoever_listens_to_statements_hears_of_it(app, work):
 @pytest.fixture
 def restarted(app):
     """The database was restarted: every connection of the pool is dead, and the pool does not know."""
-    engine = app.extensions["idp.engine"]
+    engine = database.ENGINES.of(app).transactional
     if engine.dialect.name != "postgresql":
         pytest.skip("a file does not go away")
     with engine.connect(), engine.connect(), engine.connect():

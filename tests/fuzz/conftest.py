@@ -14,7 +14,7 @@ from idp.foundation.web import security
 from idp.foundation.web.transactions import work as a_request
 from idp.partners.models import ClientSecret
 from tests import factories
-from tests.conftest import MONDAY, a_browser
+from tests.conftest import MONDAY, a_browser, forget
 from tests.fuzz.answers import Heard, listening
 from tests.fuzz.depth import CHOSEN
 from tests.oidc import devices, registering, signing
@@ -65,8 +65,7 @@ class Ground:
 def fresh(built, place) -> Iterator[Callable[[], Any]]:
     """The database as at the start, once for the file; `with fresh() as session:` is one request's worth."""
     place.restore(built)
-    built.extensions.pop("idp.partners.snapshots", None)
-    built.extensions["idp.response_cache"].clear()
+    forget(built)
 
     @contextmanager
     def work() -> Iterator[Any]:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, strategies as st
 
+from idp.foundation import database
 from tests.fuzz import answers
 from tests.fuzz.conftest import Ground
 from tests.fuzz.depth import deep
@@ -110,7 +111,7 @@ def _nobodys(ground: Ground, endpoint: str) -> tuple[str, ...]:
 def test_what_is_tampered_with_is_answered_too(ground, endpoint, data):
     asking = ground.browser() if endpoint == "logout" else ground.web
     sent = data.draw(tampered(SOUND[endpoint](ground)))
-    with watching(ground.app.extensions["idp.engine"]) as written:
+    with watching(database.ENGINES.of(ground.app).transactional) as written:
         answer = sent.by(asking)
     answers.check(answer, REGISTERED, _nobodys(ground, endpoint))
     ground.heard.check(ground.secrets)

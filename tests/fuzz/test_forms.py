@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given, strategies as st
 
+from idp.foundation import database
 from idp.sharing.models import Authorisation
 from tests.fuzz import answers, newcomers, pages
 from tests.fuzz.depth import deep
@@ -26,7 +27,7 @@ WRONG = {"mobile code", "operator sign in"}
 
 @pytest.fixture(scope="module")
 def engine(ground):
-    return ground.app.extensions["idp.engine"]
+    return database.ENGINES.of(ground.app).transactional
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -1,5 +1,6 @@
 """Whatever a mail server, a gateway or a client answers to what we send, the worker goes on; each letter is settled."""
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -7,8 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import SecretStr
 
-from idp.foundation import clock
-from idp.outbox import channels, deliver, events, post
+from idp.foundation import clock, runtime
+from idp.outbox import channels, deliver, post
 from idp.outbox.channels import http_push, sms_http, smtp
 from idp.outbox.models import Message
 from tests.answering import answering
@@ -75,7 +76,8 @@ def ways(built, server, settings):
     opened = {"email": smtp.opened, "sms": sms_http.opened, "event": http_push.opened}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(channels, "opened", lambda kind, _settings: opened[kind](mine))
-        patch.setitem(built.extensions, events.MAKERS, {"hello": lambda letter: (f"x={letter.id}", "text/plain")})
+        ports = replace(runtime.of(built).ports, event_bodies={"hello": lambda id_, _facts: (f"x={id_}", "text/plain")})
+        patch.setitem(built.extensions, runtime.NAME, replace(runtime.of(built), ports=ports))
         yield
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from hypothesis import given, strategies as st
 
+from idp.foundation import database, runtime
 from idp.foundation.web import security
 from tests.fuzz import answers
 from tests.fuzz.conftest import Ground
@@ -76,7 +77,7 @@ def _checked(ground: Ground, answer: Any) -> None:
 
 
 def test_every_address_answers_the_methods_it_has_and_no_other(ground):
-    addresses = ground.app.url_map.bind(ground.app.extensions["idp.host"])
+    addresses = ground.app.url_map.bind(runtime.of(ground.app).settings.server.host_name)
     for path in {_path(ground, rule) for rule in _rules(ground)}:
         has = set(addresses.allowed_methods(path))
         for method in METHODS:
@@ -91,7 +92,7 @@ def test_every_address_answers_the_methods_it_has_and_no_other(ground):
 
 def test_looking_changes_nothing(ground):
     with ground.app.app_context():
-        engine = ground.app.extensions["idp.engine"]
+        engine = database.ENGINES.of(ground.app).transactional
     for web in (ground.web, ground.browser()):
         for rule in _rules(ground):
             for method in ("GET", "HEAD", "OPTIONS"):

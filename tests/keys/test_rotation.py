@@ -20,12 +20,9 @@ LONGEST = 600 + 60 + 30  # a token's life, the skew, and how long a process may 
 
 
 @pytest.fixture(autouse=True)
-def _as_in_production(app, monkeypatch):
+def _as_in_production(change_settings):
     """The test settings let a new key sign at once; here it waits as it does in production."""
-    built = app.extensions["idp"]
-    keys = built.settings.keys.model_copy(update={"publish_before": PUBLISH_BEFORE})
-    settings = built.settings.model_copy(update={"keys": keys})
-    monkeypatch.setitem(app.extensions, "idp", type(built)(settings, built.sealer, built.passwords))
+    change_settings(keys={"publish_before": PUBLISH_BEFORE})
 
 
 def signed(alg="ES256", lasts=600):
@@ -197,7 +194,7 @@ def test_a_process_that_has_not_heard_of_a_new_key_looks_before_it_refuses_its_t
         ring.rotate("ES256", at_once=True)
         token = signed()
     with work():
-        behind = held._held()
+        behind = held._HELD.get()
         behind.keys, behind.read = mine, behind.read - 2
         assert ring.verify(token, typ="at+jwt")
 

@@ -246,11 +246,9 @@ def test_dpop_jkt_beside_another_proof_is_refused_at_par(web, partner):
     assert partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(ONE))).status_code == 201
 
 
-def test_nonces_where_they_are_on(web, world, partner, tokens, app, settings, clock, monkeypatch):
+def test_nonces_where_they_are_on(web, world, partner, tokens, clock, change_settings):
     token = tokens["access_token"]
-    switched = settings.model_copy(update={"tokens": settings.tokens.model_copy(update={"dpop_nonces": True})})
-    monkeypatch.setitem(app.extensions, "idp", type(app.extensions["idp"])(
-        switched, app.extensions["idp"].sealer, app.extensions["idp"].passwords))  # fmt: skip
+    change_settings(tokens={"dpop_nonces": True})
     asked = partner.reads(web, token)
     failed(asked, "use_dpop_nonce", 401)
     nonce = asked.headers["DPoP-Nonce"]

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from idp.audit.models import Entry
 from idp.cli import main
 from idp.estabs.models import Estab
-from idp.foundation import clock as clocks
+from idp.foundation import clock as clocks, runtime
 from idp.onboarding import review
 from idp.signin import operators
 from idp.signin.models import BrowserSession, Operator
@@ -168,7 +168,7 @@ def test_nobody_acts_as_someone_who_cannot(idp, oak_hill, sam, work, why):
 
 def test_in_production_it_has_to_be_said_as_soon_as_there_is_somebody(idp, app, oak_hill, work, monkeypatch, settings):
     production = settings.model_copy(update={"environment": "production"})
-    monkeypatch.setitem(app.extensions, "idp", replace(app.extensions["idp"], settings=production))
+    monkeypatch.setitem(app.extensions, runtime.NAME, replace(runtime.of(app), settings=production))
     idp("estabs", "suspend", "E123456", "--reason", "nobody yet")
     with work():
         operator, _ = operators.add("Sam", "sam@idaas.example")

@@ -7,27 +7,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from jinja2 import ChoiceLoader, DictLoader
 
-from idp.foundation import runtime
 from idp.outbox import deliver, post
 from idp.outbox.models import Message
 from tests.certificates import a_certificate
 from tests.ports import free_port
-
-
-@pytest.fixture
-def differing(app, monkeypatch):
-    """`differing(mail={"port": 25})` changes settings until the test is over."""
-
-    def change(**sections):
-        built = app.extensions["idp"]
-        changed = {
-            name: getattr(built.settings, name).model_copy(update=values) for name, values in sections.items()
-        }  # fmt: skip
-        settings = built.settings.model_copy(update=changed)
-        monkeypatch.setitem(app.extensions, "idp", runtime.Runtime(settings, built.sealer, built.passwords))
-        return settings
-
-    return change
 
 
 class Server:
@@ -87,10 +70,10 @@ def serving():
 
 
 @pytest.fixture
-def server(serving, differing):
+def server(serving, change_settings):
     """A mail server, and settings that send to it."""
     found = serving()
-    differing(mail={"channel": "smtp", "host": "127.0.0.1", "port": found.port, "timeout": 60})
+    change_settings(mail={"channel": "smtp", "host": "127.0.0.1", "port": found.port, "timeout": 60})
     return found
 
 

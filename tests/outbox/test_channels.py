@@ -126,8 +126,8 @@ class TestSmtp:
         deliver_all()
         assert all(row(message).sent_at for message in messages)
 
-    def test_a_server_that_is_not_there_keeps_every_letter(self, differing, posted, row, deliver_all):
-        differing(mail={"channel": "smtp", "host": "127.0.0.1", "port": free_port(), "timeout": 2})
+    def test_a_server_that_is_not_there_keeps_every_letter(self, change_settings, posted, row, deliver_all):
+        change_settings(mail={"channel": "smtp", "host": "127.0.0.1", "port": free_port(), "timeout": 2})
         messages = [posted() for _ in range(3)]
         deliver_all()
         for message in messages:
@@ -135,10 +135,12 @@ class TestSmtp:
             assert row(message).failed_at is row(message).leased_until is None
 
     def test_a_server_that_never_answers_costs_one_timeout_and_not_one_a_letter(
-        self, differing, posted, row, deliver_all
+        self, change_settings, posted, row, deliver_all
     ):
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            differing(mail={"channel": "smtp", "host": "127.0.0.1", "port": silent.getsockname()[1], "timeout": 0.5})
+            change_settings(
+                mail={"channel": "smtp", "host": "127.0.0.1", "port": silent.getsockname()[1], "timeout": 0.5}
+            )
             messages = [posted() for _ in range(5)]
             deliver_all()
             silent.accept()[0].close()
@@ -147,12 +149,12 @@ class TestSmtp:
                 silent.accept()
         assert all(row(message).due_at > row(message).created_at for message in messages)
 
-    def test_starttls_and_a_password(self, serving, certificate, differing, posted, deliver_all, monkeypatch):
+    def test_starttls_and_a_password(self, serving, certificate, change_settings, posted, deliver_all, monkeypatch):
         file, context = certificate
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
         server = serving(tls_context=context, require_starttls=True, authenticator=authenticated, auth_required=True)
         signed_in = {"username": "us", "password": secret(PASSWORD)}
-        differing(
+        change_settings(
             mail={"channel": "smtp", "host": "localhost", "port": server.port, "security": "starttls", **signed_in}
         )
         posted()
@@ -161,29 +163,29 @@ class TestSmtp:
         assert mail.encrypted
         assert mail.signed_in
 
-    def test_tls_from_the_start(self, serving, certificate, differing, posted, deliver_all, monkeypatch):
+    def test_tls_from_the_start(self, serving, certificate, change_settings, posted, deliver_all, monkeypatch):
         file, context = certificate
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
         server = serving(ssl_context=context)
-        differing(mail={"channel": "smtp", "host": "localhost", "port": server.port, "security": "tls"})
+        change_settings(mail={"channel": "smtp", "host": "localhost", "port": server.port, "security": "tls"})
         posted()
         deliver_all()
         assert len(server.taken) == 1
 
     @pytest.mark.parametrize("security", ["starttls", "tls"])
     def test_a_certificate_nobody_vouches_for_gets_no_mail(
-        self, serving, certificate, differing, posted, row, deliver_all, security
+        self, serving, certificate, change_settings, posted, row, deliver_all, security
     ):
         _, context = certificate
         server = serving(**({"ssl_context": context} if security == "tls" else {"tls_context": context}))
-        differing(mail={"channel": "smtp", "host": "localhost", "port": server.port, "security": security})
+        change_settings(mail={"channel": "smtp", "host": "localhost", "port": server.port, "security": security})
         message = posted()
         deliver_all()
         assert server.taken == []
         assert "certificate verify failed" in row(message).last_error.lower()
 
-    def test_a_server_without_starttls_gets_no_mail_in_clear(self, server, differing, posted, row, deliver_all):
-        differing(
+    def test_a_server_without_starttls_gets_no_mail_in_clear(self, server, change_settings, posted, row, deliver_all):
+        change_settings(
             mail={"channel": "smtp", "host": "127.0.0.1", "port": server.port, "timeout": 60, "security": "starttls"}
         )
         message = posted()
@@ -191,10 +193,12 @@ class TestSmtp:
         assert server.taken == []
         assert row(message).failed_at is None
 
-    def test_a_wrong_password_waits_for_an_operator(self, serving, certificate, differing, posted, row, deliver_all):
+    def test_a_wrong_password_waits_for_an_operator(
+        self, serving, certificate, change_settings, posted, row, deliver_all
+    ):
         server = serving(auth_require_tls=False, authenticator=authenticated)
         wrong = {"username": "us", "password": secret("wrong")}
-        differing(mail={"channel": "smtp", "host": "127.0.0.1", "port": server.port, "timeout": 60, **wrong})
+        change_settings(mail={"channel": "smtp", "host": "127.0.0.1", "port": server.port, "timeout": 60, **wrong})
         message = posted()
         deliver_all()
         assert "535" in row(message).last_error
@@ -207,8 +211,8 @@ def secret(text):
 
 class TestMailbox:
     @pytest.fixture
-    def box(self, scratch, differing):
-        differing(
+    def box(self, scratch, change_settings):
+        change_settings(
             mail={"channel": "mailbox"}, sms={"channel": "mailbox"}, outbox={"mailbox": scratch / "deep" / "mailbox"}
         )
 
@@ -237,8 +241,8 @@ class TestMailbox:
 
 
 class TestConsole:
-    def test_both_kinds_are_printed(self, differing, posted, deliver_all, capsys):
-        differing(mail={"channel": "console"}, sms={"channel": "console"})
+    def test_both_kinds_are_printed(self, change_settings, posted, deliver_all, capsys):
+        change_settings(mail={"channel": "console"}, sms={"channel": "console"})
         posted()
         posted("+447700900123")
         deliver_all()
@@ -250,7 +254,7 @@ class TestConsole:
 
 class TestSmsGateway:
     @pytest.fixture
-    def gateway(self, differing):
+    def gateway(self, change_settings):
         """A gateway that answers `answer` and remembers what it was asked."""
 
         class Gateway(BaseHTTPRequestHandler):
@@ -271,7 +275,7 @@ class TestSmsGateway:
             thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
             thread.start()
             url = f"http://127.0.0.1:{httpd.server_address[1]}/send?account=7"
-            differing(sms={"channel": "http", "gateway_url": url, "gateway_token": secret("a-token")})
+            change_settings(sms={"channel": "http", "gateway_url": url, "gateway_token": secret("a-token")})
             yield Gateway
             httpd.shutdown()
             thread.join()
@@ -298,8 +302,8 @@ class TestSmsGateway:
         assert bool(row(message).failed_at) is fails
         assert f"answered {answer}" in row(message).last_error
 
-    def test_a_gateway_that_is_not_there_keeps_every_message(self, differing, posted, row, deliver_all):
-        differing(sms={"channel": "http", "gateway_url": f"http://127.0.0.1:{free_port()}/"})
+    def test_a_gateway_that_is_not_there_keeps_every_message(self, change_settings, posted, row, deliver_all):
+        change_settings(sms={"channel": "http", "gateway_url": f"http://127.0.0.1:{free_port()}/"})
         messages = [posted("+447700900123") for _ in range(3)]
         deliver_all()
         for message in messages:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from idp.outbox import deliver, events, post
+from idp.outbox import deliver, post
 from idp.outbox.letter import Refused
 from idp.outbox.models import Message
 from tests.oidc.receiving import a_receiver
@@ -18,15 +18,15 @@ def receiver():
 
 
 @pytest.fixture(autouse=True)
-def _maker(app, monkeypatch):
-    def make(letter):
-        if "gone" in letter.text:
+def _maker(change_ports):
+    def make(message_id, facts):
+        if "gone" in str(facts):
             raise Refused("gone")
-        if "broken" in letter.text:
+        if "broken" in str(facts):
             raise ZeroDivisionError
-        return f"logout_token={letter.id}", "application/x-www-form-urlencoded"
+        return f"logout_token={message_id}", "application/x-www-form-urlencoded"
 
-    monkeypatch.setitem(app.extensions, events.MAKERS, {"hello": make})
+    change_ports(event_bodies={"hello": make})
 
 
 @pytest.fixture

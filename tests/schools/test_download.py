@@ -5,7 +5,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from idp.foundation import clock as clocks
-from idp.foundation.runtime import Runtime
 from idp.schools import download, files
 from tests.schools.conftest import SAMPLE, SAMPLE_LINKS, refused
 
@@ -47,13 +46,10 @@ class Site:
 
 
 @pytest.fixture
-def site(app, monkeypatch):
+def site(change_settings):
     """A site of our own in place of the register's."""
     site = Site()
-    real = app.extensions["idp"]
-    schools = real.settings.schools.model_copy(update={"download_url": site.url})
-    settings = real.settings.model_copy(update={"schools": schools})
-    monkeypatch.setitem(app.extensions, "idp", Runtime(settings, real.sealer, real.passwords))
+    change_settings(schools={"download_url": site.url})
     yield site
     site.close()
 

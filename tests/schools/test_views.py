@@ -61,10 +61,10 @@ def test_head_teachers_are_not_in_it(asked, sample):
     assert not [row["HeadLastName"] for row in sample if f"{row['HeadFirstName']} {row['HeadLastName']}" in text]
 
 
-def test_one_address_is_stopped_only_when_it_asks_beyond_all_reason(app, web, register, monkeypatch):
+def test_one_address_is_stopped_only_when_it_asks_beyond_all_reason(web, register, change_settings):
     from idp.foundation.web.throttle import limiter
 
-    monkeypatch.setitem(app.extensions, "idp.throttle_factor", 1)
+    change_settings(throttle={"factor": 1})
     limiter.reset()
     statuses = [web.get("/schools/search.json?q=x").status_code for _ in range(1201)]
     limiter.reset()

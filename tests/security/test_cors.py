@@ -2,7 +2,6 @@
 
 import pytest
 
-from idp.foundation import runtime
 from idp.oidc.endpoints import cors
 from idp.partners import registry
 from idp.partners.models import Client
@@ -13,8 +12,7 @@ APP = "https://app.example"
 
 @pytest.fixture
 def app_client(world, app):
-    with world.work():
-        runtime.kept("idp.oidc.origins", dict).clear()
+    cors._ORIGINS.of(app).read_at = float("-inf")
     return world.another(token_endpoint_auth_method="none", redirect_uris=[APP + "/callback"])
 
 

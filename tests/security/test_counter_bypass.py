@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from idp.foundation.runtime import Runtime
 from tests.factories import PASSWORD, an_administrator, an_estab
 from tests.signin.person import Person
 
@@ -116,12 +115,9 @@ def test_the_right_password_among_guesses_at_once_is_answered_only_within_the_te
 
 
 @pytest.fixture
-def five_an_address(app, monkeypatch):
+def five_an_address(change_settings):
     """Five wrong passwords from one address, and no more for a while."""
-    built = app.extensions["idp"]
-    throttle = built.settings.throttle.model_copy(update={"factor": 1, "address_guesses": 5})
-    settings = built.settings.model_copy(update={"throttle": throttle})
-    monkeypatch.setitem(app.extensions, "idp", Runtime(settings, built.sealer, built.passwords))
+    change_settings(throttle={"factor": 1, "address_guesses": 5})
 
 
 @pytest.fixture

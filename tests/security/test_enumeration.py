@@ -5,6 +5,7 @@ import re
 import pytest
 
 from idp.estabs.models import Administrator, Estab
+from idp.foundation import runtime
 from tests.factories import an_administrator
 from tests.signin.person import Person
 
@@ -37,12 +38,12 @@ def seen(person, name):
 
 def attempts(browser, app, name, times=1):
     """What so many wrong passwords for `name` show, and how many hashes they cost."""
-    person, before = browser(), app.extensions["idp"].passwords.hashed
+    person, before = browser(), runtime.of(app).passwords.hashed
     answers = []
     for _ in range(times):
         person.signs_in(name, WRONG)
         answers.append(seen(person, name))
-    return answers, app.extensions["idp"].passwords.hashed - before
+    return answers, runtime.of(app).passwords.hashed - before
 
 
 @pytest.mark.parametrize("kind", ["username", "email"])
@@ -87,8 +88,8 @@ def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, c
         operators.add("Sam", "sam@idaas.example")
 
     def attempt(email):
-        person, before = browser(), app.extensions["idp"].passwords.hashed
+        person, before = browser(), runtime.of(app).passwords.hashed
         person.sends("/operate/sign-in", email=email, password=WRONG, code="123456")
-        return seen(person, email), app.extensions["idp"].passwords.hashed - before
+        return seen(person, email), runtime.of(app).passwords.hashed - before
 
     assert attempt("sam@idaas.example") == attempt("nobody@idaas.example")

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from idp.foundation.runtime import Runtime
 from idp.outbox.models import Message
 from idp.signin import password
 from tests.factories import an_administrator
@@ -32,11 +31,8 @@ def stranger(another):
 
 
 @pytest.fixture
-def four_an_hour(app, monkeypatch):
-    built = app.extensions["idp"]
-    throttle = built.settings.throttle.model_copy(update={"factor": 1, "account_sign_ins": MOST})
-    settings = built.settings.model_copy(update={"throttle": throttle})
-    monkeypatch.setitem(app.extensions, "idp", Runtime(settings, built.sealer, built.passwords))
+def four_an_hour(change_settings):
+    change_settings(throttle={"factor": 1, "account_sign_ins": MOST})
 
 
 def test_a_person_signs_in_so_often_in_an_hour_and_then_is_told_when_to_come_again(

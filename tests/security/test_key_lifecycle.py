@@ -12,6 +12,7 @@ import pytest
 
 from idp.foundation import clock as clocks
 from idp.foundation.setting_types import ROOT
+from idp.foundation.web import response_cache
 from idp.keys import ring
 
 
@@ -33,7 +34,7 @@ def test_partners_fetch_the_key_set_again_before_a_new_key_signs(web):
 
 def test_the_key_set_we_serve_has_a_key_as_long_as_its_tokens_live(app, web, work, clock, settings):
     def served():
-        app.extensions.get("idp.response_cache", {}).clear()  # it goes by another clock
+        response_cache.CACHE.of(app).clear()  # it goes by another clock
         return {key["kid"] for key in json.loads(web.get("/oauth/jwks").data)["keys"]}
 
     with work():

@@ -22,13 +22,8 @@ def registrar(web, work):
 
 
 @pytest.mark.parametrize("uri", INNER)
-def test_an_inner_address_is_not_fetched_for_a_sector(registrar, app, monkeypatch, uri):
-    from idp.foundation import runtime
-
-    built = app.extensions["idp"]
-    fetch = built.settings.fetch.model_copy(update={"allow_loopback": False})
-    strict = built.settings.model_copy(update={"fetch": fetch})
-    monkeypatch.setitem(app.extensions, "idp", runtime.Runtime(strict, built.sealer, built.passwords))
+def test_an_inner_address_is_not_fetched_for_a_sector(registrar, change_settings, uri):
+    change_settings(fetch={"allow_loopback": False})
     response = registrar.registers(sector_identifier_uri=uri)
     assert response.status_code == 400
     assert response.json["error"] == "invalid_client_metadata"

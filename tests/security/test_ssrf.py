@@ -214,7 +214,7 @@ class TestPrivateHosts:
             fetch.get(f"https://{host}:1/", rules)
         assert ("not public" in str(fault.value)) is not opened
 
-    def test_whose_list_counts_where(self, app, work, monkeypatch):
+    def test_whose_list_counts_where(self, app, work, monkeypatch, change_settings):
         """Every place that goes out, and by which rules it does."""
         used = {}
         for name in ("get", "post", "download"):
@@ -224,14 +224,7 @@ class TestPrivateHosts:
                 raise fetch.FetchFailed("noted")
 
             monkeypatch.setattr(fetch, name, note)
-        settings = app.extensions["idp"].settings.model_copy(
-            update={
-                "fetch": self.HOSTS,
-                "sms": app.extensions["idp"].settings.sms.model_copy(update={"gateway_url": "https://sms"}),
-            }
-        )
-        built = app.extensions["idp"]
-        monkeypatch.setitem(app.extensions, "idp", type(built)(settings, built.sealer, built.passwords))
+        settings = change_settings(fetch=dict(self.HOSTS), sms={"gateway_url": "https://sms"})
         letter = Letter("m", "event", "x", "https://push", datetime.now(UTC), "", "{}", "")
         for channel in (sms_http, http_push):
             with channel.opened(settings) as send, contextlib.suppress(NotSent):

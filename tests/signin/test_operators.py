@@ -10,7 +10,7 @@ import segno
 from bs4 import BeautifulSoup
 from sqlalchemy import select
 
-from idp.foundation import clock as clocks
+from idp.foundation import clock as clocks, runtime
 from idp.signin import operators, second_factor
 from idp.signin.models import Operator
 from tests.signin.person import Person
@@ -222,12 +222,12 @@ def test_a_code_is_good_once_for_this_step_and_the_one_before(jo, stranger, link
 def test_whatever_is_wrong_the_words_and_the_work_are_the_same(jo, link, app, clock, wrong):
     seed = set_up(jo, link)
     clock.move(timedelta(seconds=60))
-    before = app.extensions["idp"].passwords.hashed
+    before = runtime.of(app).passwords.hashed
     signs_in(jo, seed, **({"ahead": 0} | wrong))
 
     assert jo.answer.status_code == 422
     assert "The e-mail address, password and code do not match." in jo.sees
-    assert app.extensions["idp"].passwords.hashed == before + 1
+    assert runtime.of(app).passwords.hashed == before + 1
     assert jo.opens("/operate").status_code == 404
 
 

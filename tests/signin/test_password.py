@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator
+from idp.foundation import runtime
 from idp.signin import password
 from tests.factories import PASSWORD
 
@@ -37,13 +38,13 @@ def test_an_old_hash_is_made_anew_and_still_right(work, account, app):
     with work() as session:
         now = session.get_one(Administrator, account.id).password_hash
         assert now != old
-        assert not app.extensions["idp"].passwords.is_outdated(now)
+        assert not runtime.of(app).passwords.is_outdated(now)
     with work():
         password.check(account.username, PASSWORD, device=None)
 
 
 def test_a_password_changed_while_the_old_one_was_checked_lets_nobody_in(work, account, app, monkeypatch):
-    hasher = app.extensions["idp"].passwords
+    hasher = runtime.of(app).passwords
     matches = hasher.matches
 
     def meanwhile(stored, typed):
@@ -61,7 +62,7 @@ def test_nobody_waits_for_the_database_while_a_password_is_hashed(work, account,
     from idp.foundation.database import session
 
     seen: list[bool] = []
-    hasher = app.extensions["idp"].passwords
+    hasher = runtime.of(app).passwords
     matches = hasher.matches
 
     def watched(stored, typed):

@@ -7,8 +7,7 @@ from flask_login import current_user
 from sqlalchemy import select, update
 
 from idp.estabs.models import Administrator, Estab
-from idp.foundation import clock as clocks, crypto
-from idp.foundation.runtime import Runtime
+from idp.foundation import clock as clocks, crypto, runtime
 from idp.signin import session as sessions
 from idp.signin.models import BrowserSession
 from tests.factories import an_administrator
@@ -46,14 +45,9 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(jo, account):
     assert "Expires" not in cookie
 
 
-def test_over_https_only_this_very_host_can_have_set_the_cookie(app, account, work, monkeypatch):
-    settings = app.extensions["idp"].settings
-    server = settings.server.model_copy(update={"issuer": "https://id.example"})
-    runtime = app.extensions["idp"].__class__(
-        settings.model_copy(update={"server": server}), app.extensions["idp"].sealer, app.extensions["idp"].passwords
-    )
-    monkeypatch.setitem(app.extensions, "idp", runtime)
-    with work(), app.test_request_context(base_url="http://localhost:5000"):
+def test_over_https_only_this_very_host_can_have_set_the_cookie(app, account, work, change_settings):
+    change_settings(server={"issuer": "https://id.example"})
+    with work(), app.test_request_context(base_url="https://id.example"):
         app.preprocess_request()
         sessions.begin(account.id)
         answer = app.process_response(app.response_class())
@@ -96,12 +90,9 @@ def test_its_last_use_moves_at_most_once_a_minute(jo, account, work, clock):
 
 
 @pytest.fixture
-def ten_each(app, monkeypatch):
+def ten_each(change_settings):
     """As many sessions for a person as outside tests."""
-    built = app.extensions["idp"]
-    session = built.settings.session.model_copy(update={"per_person": 10})
-    settings = built.settings.model_copy(update={"session": session})
-    monkeypatch.setitem(app.extensions, "idp", Runtime(settings, built.sealer, built.passwords))
+    change_settings(session={"per_person": 10})
 
 
 def test_the_eleventh_browser_ends_the_oldest(app, account, another, work, clock, ten_each):
@@ -156,7 +147,7 @@ def test_ending_all_of_a_person_counts_what_lives_and_leaves_others(app, account
         with work(), app.test_request_context():
             sids.append(sessions.begin(account.id).sid)
         if len(sids) == 1:
-            clock.move(timedelta(seconds=app.extensions["idp"].settings.session.absolute))
+            clock.move(timedelta(seconds=runtime.of(app).settings.session.absolute))
     expired, ended, first, second = sids
     with work(), app.test_request_context():
         others = sessions.begin(name).sid
@@ -185,7 +176,7 @@ def test_whoever_asks_for_a_later_sign_in_is_told_of_none(app, account, work, cl
 def test_current_user_says_who_it_is_at_once(app, account, work):
     with work(), app.test_request_context():
         assert not current_user.is_authenticated
-        app.extensions["idp.sign_in"](account.id, frozenset({"pwd"}))
+        runtime.ports().sign_in(account.id)
 
         assert (current_user.kind, current_user.id, current_user.name) == ("administrator", account.id, "Jo Bloggs")
         assert current_user.get_id() == current_user.sid != ""

@@ -1,13 +1,13 @@
 """The sign-in page and the way out, as a browser meets them."""
 
 from datetime import timedelta
-from unittest import mock
 from urllib.parse import quote
 
 import pytest
 
 from idp.estabs.models import Estab
-from idp.foundation.web.security import Asking
+from idp.foundation import runtime
+from idp.foundation.ports import RequestingPartner
 from tests.factories import PASSWORD
 
 PENDING = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
@@ -18,10 +18,9 @@ def quoted(path):
 
 
 @pytest.fixture
-def assembly_asks(app, jo):
+def assembly_asks(change_ports, jo):
     """A request of Assembly's waits behind this address."""
-    with mock.patch.dict(app.extensions, {"idp.partner_behind": {PENDING: Asking("Assembly", "Example Ltd")}.get}):
-        yield
+    change_ports(requesting_partner={PENDING: RequestingPartner("Assembly", "Example Ltd")}.get)
 
 
 def test_signing_in_leads_to_where_one_was_going(jo, account):
@@ -64,11 +63,11 @@ def test_without_a_partner_nothing_is_said_of_one(jo):
 
 
 def test_cancel_tells_the_partner_and_checks_no_password(jo, account, app):
-    before = app.extensions["idp"].passwords.hashed
+    before = runtime.of(app).passwords.hashed
     answer = jo.sends(f"/sign-in?next={quoted(PENDING)}", cancel="yes", username=account.username, password="x")
 
     assert (answer.status_code, answer.location) == (303, PENDING + "&cancel=1")
-    assert app.extensions["idp"].passwords.hashed == before
+    assert runtime.of(app).passwords.hashed == before
 
 
 def test_cancel_without_a_partner_leads_to_our_first_page(jo):
@@ -94,11 +93,11 @@ def test_nothing_typed_is_asked_for_at_its_field(jo):
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 400, "a\r\nb", "\x7f"])
 def test_names_that_nobody_types_are_refused_before_any_hash(jo, app, name):
-    before = app.extensions["idp"].passwords.hashed
+    before = runtime.of(app).passwords.hashed
     jo.sends("/sign-in", username=name, password="whatever it is")
 
     assert jo.answer.status_code == 422
-    assert app.extensions["idp"].passwords.hashed == before
+    assert runtime.of(app).passwords.hashed == before
 
 
 def test_bytes_that_are_no_text_are_only_a_wrong_name(jo):

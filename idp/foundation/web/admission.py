@@ -15,16 +15,18 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from threading import Lock
 from typing import Any, Final
 from wsgiref.types import StartResponse
 
-from flask import Flask, current_app, has_request_context, request
+from flask import Flask, has_request_context, request
 from flask.typing import ResponseReturnValue
 
 from idp.foundation import runtime
 from idp.foundation.errors import Busy
+from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import HASHING, Settings
 from idp.foundation.web import busy
 
@@ -79,6 +81,19 @@ class Turnstile:
                 self._free += 1
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What one application admits by, besides the turnstile of quick requests."""
+
+    hashing: Turnstile
+    aside: Turnstile
+    refuse: busy.Page
+    """The answer to requests that find no room to hash."""
+
+
+ADMISSION: Final = PerApplication[Admission]()
+
+
 def threads(settings: Settings) -> int:
     """How many threads a worker needs: one for each place, and for each who waits to hash."""
     return settings.server.threads + HASHING + WAITING + ASIDE
@@ -95,9 +110,8 @@ def configure(app: Flask, settings: Settings) -> None:
     quick = Turnstile(settings.server.threads)
     patience = 60 if settings.environment == "test" else PATIENCE  # tests share their processors
     hashing = Turnstile(HASHING, waiting=WAITING, patience=patience)
-    app.extensions["idp.aside"] = Turnstile(ASIDE, waiting=0)
     inside, slow, refuse = app.wsgi_app, _Slow(app), busy.Page(app)
-    app.extensions["idp.busy"], app.extensions["idp.hashing"] = refuse, hashing
+    ADMISSION.set(app, Admission(hashing, Turnstile(ASIDE, waiting=0), refuse))
 
     def admitted(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == ALIVE:
@@ -129,7 +143,7 @@ def _read(environ: dict[str, Any], most: int) -> None:
 
 def prepare(app: Flask) -> None:
     """Make the page of refusals now: when there is a crowd, there is no time for it."""
-    app.extensions["idp.busy"].make()
+    ADMISSION.of(app).refuse.make()
 
 
 class _Slow:
@@ -159,7 +173,7 @@ def aside() -> Iterator[None]:
     if passed is None:
         yield
         return
-    places: Turnstile = current_app.extensions["idp.aside"]
+    places = ADMISSION.get().aside
     if not places.enter():
         request.environ[TURNSTILE] = passed
         raise Busy(because="too many requests wait for other servers")

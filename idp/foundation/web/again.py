@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
-from idp.foundation import clock
+from idp.foundation import clock, runtime
 from idp.foundation.web import kept
 
 NEVER_KEPT: Final = frozenset({"csrf_token", "password", "code", "authority"})
@@ -51,7 +51,8 @@ def keep(instead: list[tuple[str, str]] | None = None) -> bool:
     typed = typed if instead is None else instead
     if not typed:
         return True
-    _, owner = current_app.extensions["idp.last_here"]() or (None, None)
+    last = runtime.ports().last_signed_in()
+    owner = None if last is None else last.id
     if not kept.put(_name(page()), json.dumps(typed).encode(), browser=kept.this_browser(), owner=owner):
         return False
     form_cookie[_COOKIE] = int((clock.now() + kept.LIFETIME).timestamp())

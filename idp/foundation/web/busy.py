@@ -15,6 +15,7 @@ from wsgiref.types import StartResponse
 import structlog
 from flask import Flask, render_template
 
+from idp.foundation import runtime
 from idp.foundation.web import middleware
 
 RETRY_AFTER: Final = 5
@@ -47,7 +48,7 @@ class Page:
             ("Cross-Origin-Opener-Policy", "unsafe-none"),  # as the page it stands for: `security.keep_opener`
             ("Retry-After", str(RETRY_AFTER)),
         ]
-        self._headers = middleware.with_default_headers(headers, app.extensions["idp.headers"])
+        self._headers = middleware.with_default_headers(headers, middleware.default_headers(runtime.of(app).settings))
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """The page, with the fields of the form in it."""
@@ -71,7 +72,7 @@ class Page:
     def _halves(self, asked: tuple[str, ...]) -> tuple[str, str]:
         """The page before and after the fields that are kept, when those of `asked` have to be typed again."""
         if asked not in self._made:
-            with self._app.test_request_context(base_url=self._app.extensions["idp"].settings.server.issuer):
+            with self._app.test_request_context(base_url=runtime.of(self._app).settings.server.issuer):
                 before, _, after = render_template("errors/busy.html", asked=asked, kept=KEPT).partition(KEPT)
             self._made[asked] = before, after
         return self._made[asked]

@@ -1,15 +1,17 @@
 """`/healthz`: this process answers. `/readyz`: it can also read and write its records, so send it people."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 
 from idp.foundation import database
+from idp.foundation.runtime import PerApplication
 from idp.foundation.web import security
 
 HEAD: Final = (Path(__file__).parents[2] / "migrations" / "head.txt").read_text("ascii").strip()
@@ -30,6 +32,17 @@ WRITE: Final = {
 bp = Blueprint("health", __name__)
 
 
+@dataclass(slots=True)
+class Probe:
+    """What the database answered, and when (monotonic seconds)."""
+
+    at: float = float("-inf")
+    fault: str | None = None
+
+
+PROBE: Final = PerApplication(Probe)
+
+
 @bp.get("/healthz")
 @security.anyone
 def healthz() -> Response:
@@ -41,11 +54,11 @@ def healthz() -> Response:
 @security.anyone
 def readyz() -> ResponseReturnValue:
     """Alive, and the database has our tables and takes what is written; 503 otherwise."""
-    now, found = time.monotonic(), current_app.extensions.get("idp.ready_for_people")
-    if found is None or now - found[0] >= HOLDS:
-        found = current_app.extensions["idp.ready_for_people"] = now, _fault()
-    if found[1]:
-        return jsonify(status="unavailable", database=found[1]), 503, {"Retry-After": "10"}
+    now, probe = time.monotonic(), PROBE.get()
+    if now - probe.at >= HOLDS:
+        probe.fault, probe.at = _fault(), now
+    if probe.fault:
+        return jsonify(status="unavailable", database=probe.fault), 503, {"Retry-After": "10"}
     return jsonify(status="ok", database="ok")
 
 

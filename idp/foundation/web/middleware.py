@@ -55,6 +55,11 @@ def request_id() -> str:
     return str(request.environ.get(REQUEST_ID, ""))
 
 
+def default_headers(settings: Settings) -> Headers:
+    """The headers that every response has; where we are served by https they demand it from then on."""
+    return [*_ALWAYS, _HSTS] if settings.server.is_https else [*_ALWAYS]
+
+
 def with_default_headers(headers: Iterable[tuple[str, str]], always: Headers) -> Headers:
     """`headers` and the defaults; a policy or a lifetime that the response states itself stays as it is."""
     told = [*headers, *always]
@@ -113,8 +118,7 @@ def configure(app: Flask, settings: Settings) -> None:
         wsgi = _behind_proxies(wsgi, hops, settings.server.proxy_header)
     scheme = urlsplit(settings.server.issuer).scheme
     hosts = {settings.server.host_name, settings.server.host_name + (":443" if settings.server.is_https else ":80")}
-    always = [*_ALWAYS, _HSTS] if settings.server.is_https else [*_ALWAYS]
-    app.extensions["idp.headers"] = always
+    always = default_headers(settings)
 
     def passed(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         named = secrets.token_hex(8)

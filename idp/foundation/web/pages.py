@@ -3,7 +3,6 @@
 One translation of every error: to a page for people, to a problem document (RFC 9457) for programs.
 """
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +14,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from idp.foundation import runtime
 from idp.foundation.errors import Busy, NotFound, Refusal
 from idp.foundation.settings import Settings
 from idp.foundation.web import again, middleware, security
@@ -37,8 +37,6 @@ COOKIES = (
 )
 OPEN_LONG = "This page had been open for a long time"
 
-Navigation = Callable[[], list[dict[str, str]]]
-
 
 class FormExpired(Refusal):
     """The page was open so long, or signed out meanwhile, that its form is no longer ours."""
@@ -57,15 +55,16 @@ class CookiesNeeded(Refusal):
     )
 
 
-def configure(app: Flask, settings: Settings, navigation: Navigation) -> None:
-    """Give every template its surroundings and every error its page. `navigation` makes the header's links."""
+def configure(app: Flask, settings: Settings) -> None:
+    """Give every template its surroundings and every error its page."""
     brand = stylesheet(settings.service.colour)
 
     @app.context_processor
     def surroundings() -> dict[str, Any]:
         signed_in = current_user.is_authenticated
         return {
-            "service": settings.service, "csp_nonce": security.nonce(), "nav": navigation() if signed_in else [],
+            "service": settings.service, "csp_nonce": security.nonce(),
+            "nav": runtime.ports().navigation() if signed_in else [],
             "typed_again": g.get("typed_again") is not None, "back_to": g.get("shows_a_secret"),
         }  # fmt: skip
 

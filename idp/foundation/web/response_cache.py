@@ -7,11 +7,14 @@ A view stores its response (`keep`). Until it is too old, the same path is answe
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response
 from werkzeug.http import parse_etags
 
+from idp.foundation import runtime
+from idp.foundation.runtime import PerApplication
+from idp.foundation.settings import Settings
 from idp.foundation.web import middleware
 
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -27,21 +30,22 @@ class Document:
     until: float
 
 
+CACHE: Final = PerApplication[dict[str, Document]](dict)
+"""By path."""
+
+
 def keep(path: str, response: Response, *, seconds: float) -> None:
     """Store the response to `path` for so many seconds; 0 stores nothing."""
     if seconds > 0:
         etag, _ = response.get_etag()
-        told = middleware.with_default_headers(response.headers, current_app.extensions["idp.headers"])
+        told = middleware.with_default_headers(response.headers, middleware.default_headers(runtime.settings()))
         headers = [(name, value) for name, value in told if name != "Content-Length"]
-        cache: dict[str, Document] = current_app.extensions["idp.response_cache"]
-        cache[path] = Document(response.get_data(), etag or "", headers, time.monotonic() + seconds)
+        CACHE.get()[path] = Document(response.get_data(), etag or "", headers, time.monotonic() + seconds)
 
 
-def configure(app: Flask) -> None:
-    """Put the cache in front of `app`; call it after `security.configure`, which sets the host."""
-    cache: dict[str, Document] = {}
-    app.extensions["idp.response_cache"] = cache
-    host, behind = app.extensions["idp.host"], app.wsgi_app
+def configure(app: Flask, settings: Settings) -> None:
+    """Put the cache in front of `app`."""
+    cache, host, behind = CACHE.of(app), settings.server.host_name, app.wsgi_app
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         found = cache.get(environ["PATH_INFO"])

@@ -7,7 +7,7 @@ test walks the URL map for such routes.
 import secrets
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, current_app, flash, g, redirect, request, url_for
@@ -17,6 +17,7 @@ from flask_login import current_user
 from flask_wtf import CSRFProtect
 from itsdangerous import URLSafeTimedSerializer
 
+from idp.foundation import runtime
 from idp.foundation.errors import BadRequest, NotFound
 from idp.foundation.settings import Settings
 from idp.foundation.web import again
@@ -77,8 +78,8 @@ def _opened(view: View, who: str, check: Callable[[], ResponseReturnValue | None
 def _must_be(kind: str) -> Callable[[], ResponseReturnValue | None]:
     def check() -> ResponseReturnValue | None:
         if not current_user.is_authenticated:
-            was, _ = current_app.extensions["idp.last_here"]() or (None, None)
-            if kind == "operator" and was != kind:
+            last = runtime.ports().last_signed_in()
+            if kind == "operator" and (last is None or last.kind != kind):
                 raise NotFound(because="operators only, and none is or was signed in here")
             if request.method == "POST":
                 flash(SIGNED_OUT + (KEPT if again.keep() else NOT_KEPT), "info")
@@ -107,22 +108,6 @@ def local_path(path: str | None, otherwise: str = "/") -> str:
         return otherwise
     parts = urlsplit(path)
     return otherwise if parts.scheme or parts.netloc else path
-
-
-class Asking(NamedTuple):
-    """A partner's service whose request waits, as a page names it, and the company that stands behind it."""
-
-    name: str
-    company: str
-
-
-def partner_behind(path: str | None) -> Asking | None:
-    """The partner whose request waits behind a local path; None where there is none.
-
-    The package that keeps the requests left in `app.extensions` what knows.
-    """
-    asking: Callable[[str], Asking | None] | None = current_app.extensions.get("idp.partner_behind")
-    return asking(path) if asking and path else None
 
 
 def let_forms_leave() -> None:
@@ -181,7 +166,6 @@ def configure(app: Flask, settings: Settings) -> None:
     app.before_request(_guard_request)
     app.after_request(_policies)
     app.session_interface = _FormCookie()
-    app.extensions["idp.host"] = settings.server.host_name
 
 
 class _Form(SecureCookieSession):
@@ -231,8 +215,8 @@ class _FormCookie(SecureCookieSessionInterface):
 def _guard_request() -> None:
     """The rules that hold before any view: our host, a readable path, a route that was opened, no forgery."""
     asked, app = request._get_current_object(), current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-    environ, path = asked.environ, asked.path
-    if environ.get("HTTP_HOST") != (host := app.extensions["idp.host"]) and asked.host != host and path not in HEALTH:
+    environ, path, host = asked.environ, asked.path, runtime.settings().server.host_name
+    if environ.get("HTTP_HOST") != host and asked.host != host and path not in HEALTH:
         raise UnknownHost(because=f"Host: {environ.get(SENT_HOST, '')[:MAX_HOST]!r} was sent, {host!r} is expected")
     # No address of ours has control characters, and PostgreSQL cannot even be asked about a NUL.
     if not path.isprintable() and any(char < " " or char == "\x7f" for char in path):

@@ -12,11 +12,13 @@ from functools import lru_cache, wraps
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
 from werkzeug.exceptions import TooManyRequests
 
+from idp.foundation import runtime
+from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import Settings
 from idp.foundation.web import hooks
 
@@ -48,10 +50,13 @@ PATIENCE: Final = 0.5
 limiter = Limiter(key_func=caller, headers_enabled=False)
 """`@limiter.limit(at_most(60, "minute"))` on a view; going beyond it is a 429 with `Retry-After`."""
 
+_COUNT_BY_RESPONSE: Final = PerApplication[list[hooks.After]]()
+"""Flask-Limiter's hooks that count a call by its response."""
+
 
 def at_most(times: int, per: str) -> Callable[[], str]:
     """A limit in Flask-Limiter's words, widened by the settings' factor: `at_most(60, "minute")`."""
-    return lambda: f"{times * current_app.extensions['idp.throttle_factor']} per {per}"
+    return lambda: f"{times * runtime.settings().throttle.factor} per {per}"
 
 
 def configure(app: Flask, settings: Settings) -> None:
@@ -64,7 +69,6 @@ def configure(app: Flask, settings: Settings) -> None:
         limits = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 1)}
         app.config["RATELIMIT_STORAGE_OPTIONS"] = limits
     limiter.logger.addFilter(_alarm)
-    app.extensions["idp.throttle_factor"] = settings.throttle.factor
     app.config.update(
         RATELIMIT_STORAGE_URI=settings.throttle.storage,
         RATELIMIT_STRATEGY="moving-window",
@@ -73,7 +77,7 @@ def configure(app: Flask, settings: Settings) -> None:
     )
     limiter.init_app(app)
     # Our limits stand on views, where the decorator checks them; what counts by its answer has `count_by_response`.
-    app.extensions["idp.throttle_answered"] = hooks.drop(app, limiter)
+    _COUNT_BY_RESPONSE.set(app, hooks.drop(app, limiter))
 
 
 def _alarm(record: logging.LogRecord) -> bool:
@@ -85,7 +89,7 @@ def _alarm(record: logging.LogRecord) -> bool:
 
 def count_by_response(response: Response) -> Response:
     """Count a call by its response, where its limit has a `deduct_when`; an `after_request` hook of its blueprint."""
-    for hook in current_app.extensions["idp.throttle_answered"]:
+    for hook in _COUNT_BY_RESPONSE.get():
         response = hook(response)
     return response
 
@@ -108,7 +112,7 @@ def rate_limit(times: int) -> Callable[[View], View]:
                 counts.clear()
             address = caller()
             counts[address] = count = counts.get(address, 0) + 1  # not read again: a minute may begin in another thread
-            if count > times and count > times * current_app.extensions["idp.throttle_factor"]:
+            if count > times and count > times * runtime.settings().throttle.factor:
                 raise TooManyRequests(retry_after=int(60 - now % 60) + 1 + secrets.randbelow(30))
             return view(*args, **kwargs)
 

@@ -12,6 +12,7 @@ from flask import Flask, Request, g
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import MapAdapter
 
+from idp.foundation import runtime
 from idp.foundation.database import db, done
 
 
@@ -31,7 +32,7 @@ class Application(Flask):
         """The routes as seen by `request`, whose host our own rule judges: Flask would take it apart first."""
         if request is None:
             return super().create_url_adapter(None)
-        host, query = self.extensions["idp.host"], request.environ.get("QUERY_STRING", "")
+        host, query = runtime.of(self).settings.server.host_name, request.environ.get("QUERY_STRING", "")
         return MapAdapter(self.url_map, host, "/", "", request.scheme, request.path, request.method, query)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:

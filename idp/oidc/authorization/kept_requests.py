@@ -14,9 +14,9 @@ from sqlalchemy import Table, bindparam, insert, select, update
 
 from idp.foundation import clock, crypto, database, runtime
 from idp.foundation.database import Instant
+from idp.foundation.ports import RequestingPartner
 from idp.foundation.prepared import Prepared
 from idp.foundation.web import security
-from idp.foundation.web.security import Asking
 from idp.oidc.clients import bounds, client as clients
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.errors import StaleRequest
@@ -132,7 +132,7 @@ def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str
     return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **more})}"
 
 
-def partner_behind(path: str) -> Asking | None:
+def requesting_partner(path: str) -> RequestingPartner | None:
     """The client whose kept request waits behind a local path, if this browser may go on with it."""
     parts = urlsplit(path)
     named = dict(parse_qsl(parts.query))
@@ -144,7 +144,7 @@ def partner_behind(path: str) -> Asking | None:
         return None
     if row.browser is None or not _is_this(row.browser):
         return None
-    return Asking(client.registered.client_name, client.registered.partner_name)
+    return RequestingPartner(client.registered.client_name, client.registered.partner_name)
 
 
 def _elsewhere(client: OAuthClient) -> StaleRequest:

@@ -19,6 +19,7 @@ import structlog
 from joserfc.jwk import JWKRegistry
 
 from idp.foundation import database, runtime
+from idp.foundation.runtime import PerApplication
 from idp.foundation.web import admission, fetch
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.jwts import Key
@@ -50,10 +51,16 @@ class Kept:
         return self.keys if now - self.came_at < MAX_STALE else ()
 
 
+_KEPT: Final = PerApplication[dict[str, Kept]](dict)
+"""By client."""
+_FETCHING: Final = PerApplication[dict[str, threading.Lock]](dict)
+"""By client: held while its keys are fetched."""
+
+
 def of(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
     """The client's keys; where one with this `kid` is not among them, as they are at its `jwks_uri` now."""
-    all_kept: dict[str, Kept] = runtime.kept("idp.oidc.client_keys", dict)
-    found, now, registered = all_kept.get(client.id), time.monotonic(), client.registered
+    all_kept, now, registered = _KEPT.get(), time.monotonic(), client.registered
+    found = all_kept.get(client.id)
     if found is None or found.version != registered.version:
         found = Kept(registered.version, float("-inf"), (), float("-inf"))
     if registered.jwks_uri is not None:
@@ -69,8 +76,7 @@ def _asked_by_one(client: OAuthClient, found: Kept, all_kept: dict[str, Kept]) -
 
     If that is nothing yet, what the other one is told.
     """
-    asking: dict[str, threading.Lock] = runtime.kept("idp.oidc.client_keys.asking", dict)
-    asks = asking.setdefault(client.id, threading.Lock())
+    asks = _FETCHING.get().setdefault(client.id, threading.Lock())
     database.end_read_transaction()  # a fetch must not hold a transaction open
     if not asks.acquire(blocking=False):
         if found.at != float("-inf"):

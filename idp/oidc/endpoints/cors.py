@@ -5,6 +5,7 @@ Token, PAR, userinfo and revocation only; never with cookies. The keys and the m
 """
 
 import time
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,8 +13,8 @@ from flask import Response, request
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from idp.foundation import runtime
 from idp.foundation.database import session
+from idp.foundation.runtime import PerApplication
 from idp.partners import registry, uris
 from idp.partners.models import Client, Partner
 
@@ -58,19 +59,29 @@ def allow(response: Response) -> Response:
 
 def _origins() -> frozenset[str]:
     """Where public clients live; read once a second while scripts call, a row for each such client."""
-    kept: dict[str, tuple[float, frozenset[str]]] = runtime.kept("idp.oidc.origins", dict)
-    read_at, found = kept.get("public", (float("-inf"), frozenset()))
-    if time.monotonic() - read_at >= FRESH:
+    known = _ORIGINS.get()
+    if time.monotonic() - known.read_at >= FRESH:
         try:
             registered = session().scalars(PUBLIC).all()
         except SQLAlchemyError:  # the answer itself says by now that the database is away
             session().rollback()
-            return found
-        found = frozenset(
+            return known.origins
+        known.origins = frozenset(
             _portless(_origin(uri)) for each in registered for uri in each if uri.startswith(("https://", "http://"))
         )
-        kept["public"] = time.monotonic(), found
-    return found
+        known.read_at = time.monotonic()
+    return known.origins
+
+
+@dataclass(slots=True)
+class _Origins:
+    """Origins of public clients, and when they were read (monotonic seconds)."""
+
+    origins: frozenset[str] = frozenset()
+    read_at: float = float("-inf")
+
+
+_ORIGINS: Final = PerApplication(_Origins)
 
 
 def _origin(uri: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from flask import Response, current_app, json, request
 
 from idp.foundation import runtime, scopes
+from idp.foundation.runtime import PerApplication
 from idp.foundation.web import response_cache
 from idp.keys import key, ring
 from idp.oidc import claims, jwts, server as protocol
@@ -34,11 +35,16 @@ AUTHENTICATED: Final = ("token", "revocation", "introspection")
 
 def document() -> Response:
     """The metadata (OpenID Connect Discovery 1.0 §3, RFC 8414 §2)."""
-    kept: dict[str, tuple[bytes, str]] = current_app.extensions
-    if "idp.discovery" not in kept:
-        body = json.dumps(metadata(), indent=1).encode()
-        kept["idp.discovery"] = body, hashlib.sha256(body).hexdigest()[:32]
-    return _public(*kept["idp.discovery"])
+    return _public(*_DOCUMENT.get())
+
+
+def _document() -> tuple[bytes, str]:
+    body = json.dumps(metadata(), indent=1).encode()
+    return body, hashlib.sha256(body).hexdigest()[:32]
+
+
+_DOCUMENT: Final = PerApplication(_document)
+"""The document and its entity tag, made once."""
 
 
 def keys() -> Response:

@@ -4,15 +4,15 @@
 token is made here at that moment, because it lives for two minutes and delivery may take a day.
 """
 
-import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from idp.foundation import clock, runtime
 from idp.keys import ring
 from idp.oidc import claims
 from idp.oidc.clients import client as clients
-from idp.outbox.letter import Letter, Refused
+from idp.outbox.letter import Refused
 
 TYP: Final = "logout+jwt"
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
@@ -21,17 +21,17 @@ LIFETIME: Final = 120
 FORM: Final = "application/x-www-form-urlencoded"
 
 
-def form(letter: Letter) -> tuple[str, str]:
+def form(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
     """The request body for an event, and its content type; raises `Refused` where the client is there no more.
 
     The `jti` is the message's id, so that a client which gets one twice can know it.
     """
-    facts, now = json.loads(letter.text), clock.timestamp()
+    now = clock.timestamp()
     client = clients.find(facts["client_id"])
     if client is None:
         raise Refused("the client is disabled")
     said = {
-        "iss": runtime.settings().server.issuer, "aud": client.id, "iat": now, "exp": now + LIFETIME, "jti": letter.id,
+        "iss": runtime.settings().server.issuer, "aud": client.id, "iat": now, "exp": now + LIFETIME, "jti": message_id,
         "sub": claims.subject(client, facts["person"]), "sid": claims.session_name(client, facts["sid"]),
         "events": {EVENT: {}},
     }  # fmt: skip

@@ -88,7 +88,7 @@ def crowd(app, another, hashing):
     browsers = [another() for _ in range(most)]
     with ThreadPoolExecutor(most) as pool:
         answers = [pool.submit(signs_in, browser) for browser in browsers]
-        turnstile = app.extensions["idp.hashing"]
+        turnstile = admission.ADMISSION.of(app).hashing
         eventually(lambda: hashing.began == HASHING and len(turnstile._queue) == admission.WAITING)
 
         def ends():
@@ -156,7 +156,9 @@ def test_what_cannot_be_kept_is_left_out(web, crowd, body, kind):
 
 
 def test_refusals_are_told_in_the_log_with_their_number_and_nothing_typed(app, web, crowd, caplog, monkeypatch):
-    monkeypatch.setattr(app.extensions["idp.busy"]._refused, "_written", float("-inf"))  # by the test before, just now
+    monkeypatch.setattr(
+        admission.ADMISSION.of(app).refuse._refused, "_written", float("-inf")
+    )  # by the test before, just now
     for _ in range(3):
         signs_in(web, username="somebody@oakhill.example")
     told = str([record.msg for record in caplog.records])
@@ -182,7 +184,7 @@ def test_whoever_waits_for_another_server_leaves_its_place_to_the_quick(app):
 
 
 def test_no_more_than_so_many_wait_for_other_servers(app):
-    places = app.extensions["idp.aside"]
+    places = admission.ADMISSION.of(app).aside
     for _ in range(admission.ASIDE):
         assert places.enter()
     mine = Turnstile(1)

@@ -8,8 +8,8 @@ from idp.foundation.web.throttle import rate_limit
 
 
 @pytest.fixture
-def called(app, monkeypatch):
-    monkeypatch.setitem(app.extensions, "idp.throttle_factor", 1)
+def called(app, change_settings):
+    change_settings(throttle={"factor": 1})
     view = rate_limit(3)(lambda: "ok")
 
     def call(address="192.0.2.1"):
@@ -38,8 +38,8 @@ def test_a_network_of_ipv6_addresses_has_the_limit_of_one(called, monkeypatch):
     assert called("2001:db8:0:1::4") == "ok"
 
 
-def test_the_settings_factor_widens_it(called, app, monkeypatch):
-    monkeypatch.setitem(app.extensions, "idp.throttle_factor", 2)
+def test_the_settings_factor_widens_it(called, change_settings):
+    change_settings(throttle={"factor": 2})
     assert [called() for _ in range(6)] == ["ok"] * 6
     assert flask.has_request_context() is False
 

@@ -2,13 +2,15 @@
 
 import pytest
 
+from idp.foundation.web import response_cache
+
 DOCUMENTS = ["/oauth/jwks", "/.well-known/openid-configuration"]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
 def test_the_second_answer_is_the_first_again(app, web, path):
     first = web.get(path)
-    assert app.extensions["idp.response_cache"]
+    assert response_cache.CACHE.of(app)
 
     second = web.get(path)
 

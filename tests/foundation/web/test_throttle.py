@@ -40,8 +40,8 @@ def test_what_is_no_address_is_counted_too(counted, odd):
     assert counted(odd) is not None
 
 
-def test_the_limits_of_views_count_so(app, web, monkeypatch):
-    monkeypatch.setitem(app.extensions, "idp.throttle_factor", 1)
+def test_the_limits_of_views_count_so(web, change_settings):
+    change_settings(throttle={"factor": 1})
 
     def asks(last):
         return web.get("/set-up/of-nobody", environ_base={"REMOTE_ADDR": f"2001:db8:0:7::{last:x}"})

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from idp.foundation import clock as clocks
+from idp.foundation import clock as clocks, runtime
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def having(app, settings, monkeypatch):
         changed = settings.model_copy(
             update={"environment": environment, "service": settings.service.model_copy(update=service)}
         )
-        monkeypatch.setitem(app.extensions, "idp", replace(app.extensions["idp"], settings=changed))
+        monkeypatch.setitem(app.extensions, runtime.NAME, replace(runtime.of(app), settings=changed))
 
     return change
 

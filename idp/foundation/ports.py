@@ -1,0 +1,47 @@
+"""Calls from lower layers into higher ones: their types here, their functions filled in by `idp/app.py`.
+
+A package imports only from layers below it. What it needs from a layer above, or from a neighbour in its own, is a
+field of `Ports`, reached by `runtime.ports()`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+
+class RequestingPartner(NamedTuple):
+    """A partner's service whose request waits, as a page names it, and the company behind that service."""
+
+    name: str
+    company: str
+
+
+class LastPerson(NamedTuple):
+    """The person whose session cookie a browser has, though that session may have ended."""
+
+    kind: str
+    """`administrator` or `operator`."""
+    id: str
+
+
+class EventBody(Protocol):
+    """Makes the body of an event when it is sent: a signed token lives for minutes, a queue may hold it for a day."""
+
+    def __call__(self, message_id: str, facts: Mapping[str, Any], /) -> tuple[str, str]:
+        """Body and content type for the facts that were posted; raises `outbox.letter.NotSent` for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """One function for each call upwards."""
+
+    sign_in: Callable[[str], object]
+    """Sign the administrator with this id in, in the browser that sent the request."""
+    last_signed_in: Callable[[], LastPerson | None]
+    """The person who is, or was last, signed in in the browser that sent the request."""
+    requesting_partner: Callable[[str], RequestingPartner | None]
+    """The partner whose request continues at this local path; None where there is none."""
+    navigation: Callable[[], list[dict[str, str]]]
+    """The links in a page's header for the person signed in, each with `label` and `href`."""
+    event_bodies: Mapping[str, EventBody]
+    """By the name of the event."""
