@@ -1,11 +1,10 @@
 """Take a timed job, so that of several workers one does it; a worker that dies loses it when the lease ends."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select, update
 
-from idp.foundation import clock
+from idp.foundation import clock, inserts
 from idp.foundation.database import session
 from idp.jobs.models import Job
 
@@ -17,7 +16,7 @@ def take(name: str, *, worker: str, lease: timedelta) -> bool:
     """
     now = clock.now()
     if session().get(Job, name) is None:
-        _introduce(name, now)
+        inserts.once(Job, name=name, due_at=now)
     taken = (
         update(Job)
         .where(Job.name == name, Job.due_at <= now)
@@ -41,13 +40,3 @@ def done(name: str, *, worker: str, every: timedelta, fault: str | None = None) 
 def listing() -> list[Job]:
     """Every job there is, by name."""
     return list(session().scalars(select(Job).order_by(Job.name)))
-
-
-def _introduce(name: str, now: datetime) -> None:
-    """Insert the row of a job that has never been done; two workers may try at once."""
-    row = {"name": name, "due_at": now, "worker": None, "began_at": None, "ended_at": None, "fault": None}
-    try:
-        with session().begin_nested():
-            session().execute(insert(Job), row)
-    except IntegrityError:
-        pass  # the other worker was first

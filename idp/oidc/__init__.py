@@ -14,7 +14,7 @@ Layers, each importing only from those below:
     authorization/  checks of a request, kept requests, request objects, PKCE, answers to a redirect URI
     records, claims what tokens say of a person and a school
     clients/        registered clients: keys, authentication, DPoP proofs, bounds, why they failed
-    jwts, once      JWTs that clients sign; rows that can be inserted once
+    jwts            JWTs that clients sign
     incoming        a request as it came: each parameter once, of bounded size
     models, errors  tables; errors and their texts
 """

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from sqlalchemy import ColumnElement, CursorResult, Executable, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from idp.audit import log as audit
-from idp.foundation import clock, crypto
+from idp.foundation import clock, crypto, inserts
 from idp.foundation.database import session
 from idp.partners import registry
 from idp.partners.models import Client, ClientEvent
@@ -67,9 +66,9 @@ def newest(client_id: str) -> list[ClientEvent]:
 
 def _once_more(row: dict[str, Any]) -> Executable:
     """One statement that inserts the row, or counts it once more; returns the count."""
-    insert = (postgresql.insert if session().get_bind().dialect.name == "postgresql" else sqlite.insert)(ClientEvent)
     return (
-        insert.values(row)
+        inserts.insert(ClientEvent)
+        .values(row)
         .on_conflict_do_update(
             index_elements=[ClientEvent.digest],
             set_={"count": ClientEvent.count + 1} | {name: row[name] for name in ("last_at", "comparison", "fact")},

@@ -9,8 +9,7 @@ from datetime import timedelta
 from flask import Response, after_this_request, request
 from sqlalchemy import select, update
 
-from idp.estabs import people
-from idp.foundation import clock, crypto, runtime
+from idp.foundation import clock, crypto, inserts, runtime
 from idp.foundation.database import session
 from idp.foundation.web.security import cookie_name
 from idp.signin import guesses
@@ -52,8 +51,7 @@ def remember(person_id: str) -> None:
     digest, until = _digest(person_id, device), clock.now() + lasts
     renewed = update(KnownDevice).where(KnownDevice.digest == digest).values(expires_at=until)
     if session().execute(renewed.returning(KnownDevice.digest)).first() is None:
-        # Somebody who signs in twice at once may have it inserted meanwhile, which is as good
-        people.first_accepted([KnownDevice(digest=digest, person_id=person_id, expires_at=until)])
+        inserts.once(KnownDevice, digest=digest, person_id=person_id, expires_at=until)
 
     @after_this_request
     def answer(response: Response) -> Response:

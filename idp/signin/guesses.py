@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from sqlalchemy import Executable, case, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from idp.foundation import clock, crypto, runtime
+from idp.foundation import clock, crypto, inserts, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import TooManyRequests
 from idp.signin.models import Guesses
@@ -96,7 +95,7 @@ def tally(counter: bytes, within: timedelta) -> tuple[int, datetime]:
     """Count something that is no guess: how often it has happened in a period of this length, and its end."""
     now = clock.now()
     is_over = Guesses.expires_at <= now
-    added = _insert().values(key=counter, count=1, locked_until=None, expires_at=now + within)
+    added = inserts.insert(Guesses).values(key=counter, count=1, locked_until=None, expires_at=now + within)
     row = (
         session()
         .execute(
@@ -117,7 +116,7 @@ def tally(counter: bytes, within: timedelta) -> tuple[int, datetime]:
 def _one_more(counter: bytes, now: datetime, forgotten: datetime) -> Executable:
     """One statement that adds a guess and returns their number, or no row while the account is locked."""
     return (
-        _insert()
+        inserts.insert(Guesses)
         .values(key=counter, count=1, locked_until=None, expires_at=forgotten)
         .on_conflict_do_update(
             index_elements=[Guesses.key],
@@ -130,9 +129,3 @@ def _one_more(counter: bytes, now: datetime, forgotten: datetime) -> Executable:
         )
         .returning(Guesses.count)
     )
-
-
-def _insert() -> postgresql.Insert | sqlite.Insert:
-    """An insert that may turn into an update."""
-    on_postgresql = session().get_bind().dialect.name == "postgresql"
-    return (postgresql.insert if on_postgresql else sqlite.insert)(Guesses)

@@ -2,6 +2,7 @@
 
 from sqlalchemy import select, update
 
+from idp.foundation import clock, inserts
 from idp.foundation.database import session
 from idp.outbox import post
 from idp.partners import registry
@@ -9,6 +10,11 @@ from idp.signin.models import SessionClient
 
 LOGOUT = "backchannel_logout"
 """The event's name; `oidc.tokens.logout_token` makes the token."""
+
+
+def add(sid: str, client_id: str) -> None:
+    """The client is given an ID Token that names the session `sid`."""
+    inserts.once(SessionClient, sid=sid, client_id=client_id, session=sid, since=clock.now())
 
 
 def carry_over(before: str, after: str) -> None:

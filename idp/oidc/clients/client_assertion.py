@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from joserfc.jwk import OctKey
 
-from idp.foundation import clock, crypto, runtime
-from idp.oidc import errors, jwts, once
+from idp.foundation import clock, crypto, inserts, runtime
+from idp.oidc import errors, jwts
 from idp.oidc.clients import failures, keys as client_keys
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import Request
@@ -108,5 +108,5 @@ def _note(said: dict[str, Any], client: OAuthClient) -> None:
     if not isinstance(jti, str) or not jti:
         raise BadJwt("jti must be a string, and not empty")
     kept_until = clock.now() + timedelta(seconds=LONGEST + client.skew + client.leeway)
-    if not once.note(Seen, digest=crypto.keyed(b"assertion", client.id, jti), expires_at=kept_until):
+    if not inserts.once(Seen, digest=crypto.keyed(b"assertion", client.id, jti), expires_at=kept_until):
         raise BadJwt("the jti was used before: each request needs a new assertion")

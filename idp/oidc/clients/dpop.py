@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from authlib.oauth2 import OAuth2Error
 from flask import Request as FlaskRequest, Response
 
-from idp.foundation import clock, crypto, runtime
-from idp.oidc import errors, jwts, once
+from idp.foundation import clock, crypto, inserts, runtime
+from idp.oidc import errors, jwts
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.jwts import BadJwt
 from idp.oidc.models import Seen
@@ -165,5 +165,5 @@ def _note(said: dict[str, Any], thumbprint: str, client: OAuthClient) -> None:
     if not isinstance(jti, str) or not jti:
         raise BadJwt("jti must be a string, and not empty")
     until = clock.now() + timedelta(seconds=OLDEST + client.leeway + client.skew)
-    if not once.note(Seen, digest=crypto.keyed(b"proof", thumbprint, jti), expires_at=until):
+    if not inserts.once(Seen, digest=crypto.keyed(b"proof", thumbprint, jti), expires_at=until):
         raise BadJwt("the jti was used before: each request needs a new proof")

@@ -15,11 +15,11 @@ from sqlalchemy import Table, Text, bindparam, exists, or_, select, update
 
 from idp.audit import events, log
 from idp.estabs.models import Administrator
-from idp.foundation import clock, crypto, runtime, scopes as scope
+from idp.foundation import clock, crypto, inserts, runtime, scopes as scope
 from idp.foundation.database import Instant, session
 from idp.foundation.prepared import Prepared
 from idp.keys import ring
-from idp.oidc import claims, errors, once, records
+from idp.oidc import claims, errors, records
 from idp.oidc.clients import client as clients
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.models import RefreshFamily, Revoked
@@ -218,7 +218,7 @@ def _note(name: str) -> None:
     """Keep the name until the last token it concerns has expired."""
     tokens = runtime.settings().tokens
     longest = timedelta(seconds=max(tokens.access, tokens.access_fapi2) + tokens.skew)
-    once.note(Revoked, name=name, at=clock.now(), expires_at=clock.now() + longest)
+    inserts.once(Revoked, name=name, at=clock.now(), expires_at=clock.now() + longest)
 
 
 def _person(sub: str, authorisation_id: str, client: OAuthClient) -> str:

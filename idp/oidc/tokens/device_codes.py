@@ -16,17 +16,17 @@ from authlib.oauth2.rfc8628 import AuthorizationPendingError, ExpiredTokenError,
 from sqlalchemy import ColumnElement, Row, Table, or_, select, update
 
 from idp.audit import events, log
-from idp.foundation import clock, crypto, runtime
+from idp.foundation import clock, crypto, inserts, runtime
 from idp.foundation.database import connection
 from idp.foundation.errors import Refusal
-from idp.oidc import errors, once
+from idp.oidc import errors
 from idp.oidc.clients import bounds, failures
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.models import DeviceCode
 from idp.oidc.tokens.access_tokens import Basis
 from idp.sharing.live import State
 from idp.sharing.models import Authorisation
-from idp.signin.models import SessionClient
+from idp.signin import session_clients
 from idp.signin.session import SignedIn
 
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
@@ -75,7 +75,7 @@ def issue(client: OAuthClient, scopes: frozenset[str], resource: frozenset[str])
     now, network = clock.now(), bounds.network_of(client, proven=True)
     while True:
         pair = Pair(crypto.new_secret(), "".join(secrets.choice(LETTERS) for _ in range(LENGTH)))
-        if once.note(
+        if inserts.once(
             DeviceCode, digest=crypto.digest(pair.device), user_digest=_of_user(pair.user), client_id=client.id,
             network=network, scopes=scopes, resource=resource, interval=INTERVAL, poll_after=now, created_at=now,
             expires_at=now + timedelta(seconds=LIFETIME),
@@ -124,7 +124,7 @@ def approve(asked: Asked, here: SignedIn, agreed: Authorisation | State) -> None
         auth_time=here.auth_time, acr=here.acr, amr=here.amr, sid=here.sid,
     )  # fmt: skip
     if "openid" in asked.scopes & agreed.scopes:
-        once.note(SessionClient, sid=here.sid, client_id=asked.client_id, session=here.sid, since=clock.now())
+        session_clients.add(here.sid, asked.client_id)
 
 
 def deny(asked: Asked, here: SignedIn) -> None:

@@ -12,7 +12,7 @@ from idp.audit import events, log
 from idp.foundation import clock, crypto, database
 from idp.foundation.database import Instant
 from idp.foundation.prepared import Prepared
-from idp.oidc import errors, once
+from idp.oidc import errors
 from idp.oidc.authorization import kept_requests, responses
 from idp.oidc.clients import failures
 from idp.oidc.clients.client import OAuthClient
@@ -23,7 +23,7 @@ from idp.oidc.tokens.access_tokens import Basis
 from idp.oidc.tokens.grants.common import FirstGrant
 from idp.sharing import live
 from idp.sharing.live import State
-from idp.signin.models import SessionClient
+from idp.signin import session_clients
 from idp.signin.session import SignedIn
 
 _table = cast("Table", Code.__table__)
@@ -120,7 +120,7 @@ def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
         sid=here.sid, created_at=now, expires_at=now + timedelta(seconds=request.client.code_seconds), used_at=None,
     )  # fmt: skip
     if "openid" in request.scopes & agreed.scopes:
-        once.note(SessionClient, sid=here.sid, client_id=request.client.id, session=here.sid, since=now)
+        session_clients.add(here.sid, request.client.id)
     return code
 
 
