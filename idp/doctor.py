@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from idp import migrations
-from idp.foundation import clock, production, runtime
+from idp.foundation import clock, dates, production, runtime
 from idp.foundation.command import application, json_option, show_json, when
 from idp.foundation.database import session
 from idp.foundation.errors import in_a_line
@@ -142,10 +142,10 @@ def register(_app: Flask) -> Iterator[Finding]:
         yield Finding("register", "fault", "no school register was imported", "run: idp schools refresh --download")
     elif clock.now() - newest > timedelta(days=days):
         yield Finding(
-            "register", "warning", f"last imported {newest:%d %B %Y}", "run daily: idp schools refresh --download"
+            "register", "warning", f"last imported {dates.day(newest)}", "run daily: idp schools refresh --download"
         )
     else:
-        yield Finding("register", "ok", f"last imported {newest:%d %B %Y}")
+        yield Finding("register", "ok", f"last imported {dates.day(newest)}")
 
 
 def onboarding(_app: Flask) -> Iterator[Finding]:

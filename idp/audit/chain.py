@@ -23,7 +23,7 @@ from sqlalchemy import Row, Select, Table, bindparam, func, select, update
 from idp.audit import checkpoints
 from idp.audit.log import canonical, salted
 from idp.audit.models import Checkpoint, Details, Entry
-from idp.foundation import crypto, runtime
+from idp.foundation import crypto, dates, runtime
 from idp.foundation.database import connection, session
 
 BEGINNING: Final = bytes(32)
@@ -160,7 +160,11 @@ def verify(
     report.faults += [Fault(each.position, None, _forged(each)) for each in forged]
     report.faults += _walk(report, signed, keys, max([*signed, unkeyed_to]), reading)
     report.faults += [
-        Fault(position, None, f"cut off: the checkpoint of {each.at:%d %B %Y %H:%M} knows it, the chain has not got it")
+        Fault(
+            position,
+            None,
+            f"cut off: the checkpoint of {dates.day_and_time(each.at)} knows it, the chain has not got it",
+        )
         for position, each in sorted(signed.items())
         if position > report.ends
     ]
@@ -204,7 +208,7 @@ def _fault(row: Row[Any], kind: LinkKind, signed: Checkpoint | None) -> str | No
     if kind == "wrong":
         return "altered, moved, or put in: the entry is not what was sealed at this place"
     if signed is not None and signed.chained != row.chained:
-        return f"sealed anew: the checkpoint of {signed.at:%d %B %Y %H:%M} has another hash here"
+        return f"sealed anew: the checkpoint of {dates.day_and_time(signed.at)} has another hash here"
     if row.salt is not None and salted(row.salt, row.said) != row.details_digest:
         return "altered: its details are not those that were recorded"
     return None
@@ -250,7 +254,7 @@ def _keys() -> Iterator[bytes]:
 
 
 def _forged(checkpoint: Checkpoint) -> str:
-    return f"the checkpoint of {checkpoint.at:%d %B %Y %H:%M} does not bear our signature"
+    return f"the checkpoint of {dates.day_and_time(checkpoint.at)} does not bear our signature"
 
 
 def _alone() -> bool:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from idp.estabs.models import Administrator
-from idp.foundation import clock, scopes
+from idp.foundation import clock, dates, scopes
 from idp.foundation.database import session
 from idp.foundation.scopes import Scope
-from idp.onboarding import due, forms, review
+from idp.onboarding import forms, review
 from idp.onboarding.models import JoinRequest
-from idp.sharing import authorise, receipts
+from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 
 LATELY = 10
@@ -91,7 +91,7 @@ def of(person: Administrator) -> Overview:
     waiting = review.of_estab(estab) if estab.state == "unverified" else None
     return Overview(
         person=person,
-        call_by=due.in_words(waiting.due_at) if waiting and waiting.decided_at is None else None,
+        call_by=dates.weekday(waiting.due_at) if waiting and waiting.decided_at is None else None,
         tasks=_tasks(person),
         shared=[_shared(agreed, person) for agreed in authorise.current(estab.id)],
         decisions=_decisions(estab.id),
@@ -159,7 +159,7 @@ def _shared(agreed: Authorisation, person: Administrator) -> Shared:
     is_waiting = agreed.state == "active" and bool(areas) and not person.estab.is_verified
     return Shared(
         client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
-        areas=areas, since=receipts.day(agreed.given_at), by=agreed.giver.name, until=receipts.day(agreed.until),
+        areas=areas, since=dates.day(agreed.given_at), by=agreed.giver.name, until=dates.day(agreed.until),
         state="waiting" if is_waiting else agreed.state, has_choice=_has_choice(agreed),
     )  # fmt: skip
 
@@ -167,9 +167,7 @@ def _shared(agreed: Authorisation, person: Administrator) -> Shared:
 def _decisions(estab_id: str) -> list[tuple[str, str, str, str]]:
     latest = authorise.history(estab_id, limit=LATELY)
     names = _names({decision.by for decision in latest})
-    return [
-        (receipts.day(one.at), DECISIONS[one.what], one.client.client_name, names.get(one.by, "")) for one in latest
-    ]
+    return [(dates.day(one.at), DECISIONS[one.what], one.client.client_name, names.get(one.by, "")) for one in latest]
 
 
 def _names(ids: set[str]) -> dict[str, str]:

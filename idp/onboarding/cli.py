@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from idp.estabs.models import Administrator
-from idp.foundation import clock, command, runtime
+from idp.foundation import clock, command, dates, runtime
 from idp.onboarding import due, join, review
 from idp.onboarding.forms import readable_mobile
 from idp.onboarding.models import JoinRequest, Review
@@ -217,8 +217,8 @@ def _number(e164: str) -> str:
 
 
 def _when(waiting: Review) -> str:
-    return f"by the end of {due.in_words(waiting.due_at)}"
+    return f"by the end of {dates.weekday(waiting.due_at)}"
 
 
 def _day(decided: Review) -> str:
-    return due.in_words(decided.decided_at) if decided.decided_at else ""
+    return dates.weekday(decided.decided_at) if decided.decided_at else ""

@@ -33,12 +33,6 @@ def is_working(day: date, nation: str) -> bool:
     return day.weekday() < SATURDAY and day not in _bank_holidays(NATIONS.get(nation, "ENG"))
 
 
-def in_words(moment: datetime) -> str:
-    """A due moment as people say it: "Wednesday 4 March 2026"."""
-    day = moment.astimezone(clock.LONDON)
-    return f"{day:%A} {day.day} {day:%B %Y}"
-
-
 def _next_working(day: date, nation: str) -> date:
     day += timedelta(days=1)
     while not is_working(day, nation):

@@ -13,10 +13,9 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from idp.audit import events, log
 from idp.estabs import accounts, links, people
 from idp.estabs.models import FINAL, Administrator, Estab
-from idp.foundation import clock, crypto, runtime
+from idp.foundation import clock, crypto, dates, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
-from idp.onboarding import due
 from idp.onboarding.models import JoinRequest, Registration
 from idp.outbox import post
 
@@ -161,7 +160,7 @@ def _write(estab: Estab, registration: Registration) -> None:
     for owner in owners:
         post.email(
             "join_request", to=owner.email, expires=answer_by, estab=estab.id, name=owner.name_in_mails,
-            school=estab.name, who=asked.name, address=asked.masked_email, answer_by=due.in_words(answer_by),
+            school=estab.name, who=asked.name, address=asked.masked_email, answer_by=dates.weekday(answer_by),
             link=runtime.url(f"/join/{asked.id}"),
         )  # fmt: skip
 

@@ -16,10 +16,10 @@ from sqlalchemy import select
 from idp.audit import events, log
 from idp.estabs import accounts, people
 from idp.estabs.models import Administrator
-from idp.foundation import clock, crypto, runtime
+from idp.foundation import clock, crypto, dates, runtime
 from idp.foundation.database import claim, lock, one_at_a_time, session
 from idp.foundation.errors import Refusal
-from idp.onboarding import collect, due, join, origin, review, verify
+from idp.onboarding import collect, join, origin, review, verify
 from idp.onboarding.models import Registration
 from idp.outbox import post
 from idp.schools import search, status
@@ -260,7 +260,7 @@ def _register(registration: Registration, made: collect.Made) -> Administrator:
     opened = review.open_for(estab)
     post.email(
         "school_registered", to=owner.email, estab=estab.id, name=owner.name_in_mails, school=estab.name,
-        estab_id=estab.estab_id, due=due.in_words(opened.due_at), link=runtime.url("/"),
+        estab_id=estab.estab_id, due=dates.weekday(opened.due_at), link=runtime.url("/"),
     )  # fmt: skip
     return owner
 

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from idp.audit import events, log
 from idp.estabs import accounts, people
 from idp.estabs.models import Administrator, Estab
-from idp.foundation import clock, runtime
+from idp.foundation import clock, dates, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.onboarding import due
@@ -171,7 +171,7 @@ def _undecided(estab_id: str, *, locked: bool = False) -> Review:
 
 
 def _decided(review: Review) -> Decided:
-    on = due.in_words(review.decided_at) if review.decided_at else ""
+    on = dates.weekday(review.decided_at) if review.decided_at else ""
     return Decided(f"This school was {review.decision} on {on}.", because=review.estab_id)
 
 

@@ -6,9 +6,10 @@ from flask_login import current_user
 
 from idp.estabs import people
 from idp.estabs.models import Administrator
+from idp.foundation import dates
 from idp.foundation.errors import BadRequest, NotFound
 from idp.foundation.web import security
-from idp.onboarding import browser, due, forms, join, origin, register, review
+from idp.onboarding import browser, forms, join, origin, register, review
 from idp.onboarding.models import JoinRequest
 
 bp = Blueprint("signed_in", __name__)
@@ -23,7 +24,7 @@ def next_steps() -> ResponseReturnValue:
     opened = review.of_estab(person.estab)
     return render_template(
         "onboarding/next_steps.html", person=person, mobile=forms.readable_mobile(person.mobile),
-        due=due.in_words(opened.due_at) if opened else None,
+        due=dates.weekday(opened.due_at) if opened else None,
         way_on=origin.way_on(registration, browser.here()) if registration else None,
     )  # fmt: skip
 
@@ -55,7 +56,7 @@ def _join_page(asked: JoinRequest, form: forms.JoinDecision) -> ResponseReturnVa
     page = render_template(
         "onboarding/join.html", asked=asked, form=form,
         relation=review.relation(asked.email, asked.estab.school.website_host),
-        answer_by=due.in_words(asked.expires_at),
+        answer_by=dates.weekday(asked.expires_at),
     )  # fmt: skip
     return page, 422 if form.errors else 200
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from sqlalchemy import Row, Table, bindparam, delete, insert, select
 
-from idp.foundation import clock
+from idp.foundation import clock, dates
 from idp.foundation.database import connection, session
 from idp.schools import codes, gias
 from idp.schools.models import School, SchoolLink
-from idp.schools.status import Listed, day, why_not
+from idp.schools.status import Listed, why_not
 
 LINKS: Table = SchoolLink.__table__  # type: ignore[assignment]
 
@@ -61,7 +61,7 @@ class Next:
         if not self.lies_ahead:
             return f"It was followed by {name}."
         when = self.since or self.school.opened_on
-        return f"It will be followed by {name} on {day(when)}." if when else f"It will be followed by {name}."
+        return f"It will be followed by {name} on {dates.day(when)}." if when else f"It will be followed by {name}."
 
 
 def replace(found: Iterable[gias.Link]) -> int:

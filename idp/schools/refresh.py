@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import Row, Table, bindparam, insert, select, update
 
 from idp.audit import events, log
-from idp.foundation import clock
+from idp.foundation import clock, dates
 from idp.foundation.database import connection, session
 from idp.schools import bulk, codes, gias, index, links, words
 from idp.schools.files import Sources
@@ -179,7 +179,7 @@ def _read(
 def _refuse_older(dated: date, last: date) -> None:
     if dated < last:
         raise FileRefused(
-            f"This file is of {dated:%-d %B %Y}, older than the one imported last, of {last:%-d %B %Y}. "
+            f"This file is of {dates.day(dated)}, older than the one imported last, of {dates.day(last)}. "
             "Importing it would bring back what has changed since: please take the newest."
         )
 

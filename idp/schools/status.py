@@ -1,16 +1,10 @@
 """What a school's state means, in words for the page, and whether it may register."""
 
 from dataclasses import dataclass
-from datetime import date
 
-from idp.foundation import clock
+from idp.foundation import clock, dates
 from idp.schools import codes
 from idp.schools.models import School
-
-
-def day(when: date) -> str:
-    """`31 August 2026`."""
-    return f"{when.day} {when:%B %Y}"
 
 
 def in_words(school: School) -> str:
@@ -23,11 +17,15 @@ def in_words(school: School) -> str:
             return "Open"
         case codes.CLOSING:
             ahead = school.closed_on and school.closed_on >= today
-            return f"Open, closing on {day(school.closed_on)}" if ahead and school.closed_on else "Open, due to close"
+            return (
+                f"Open, closing on {dates.day(school.closed_on)}"
+                if ahead and school.closed_on
+                else "Open, due to close"
+            )
         case codes.PROPOSED:
-            return f"Not open yet, opens on {day(school.opened_on)}" if school.opened_on else "Not open yet"
+            return f"Not open yet, opens on {dates.day(school.opened_on)}" if school.opened_on else "Not open yet"
         case codes.CLOSED:
-            return f"Closed on {day(school.closed_on)}" if school.closed_on else "Closed"
+            return f"Closed on {dates.day(school.closed_on)}" if school.closed_on else "Closed"
     return school.status_name
 
 
@@ -38,7 +36,7 @@ def why_not(school: School) -> str | None:
     if school.status_code == codes.CLOSED:
         return "This school has closed, so it cannot register."
     if school.status_code == codes.PROPOSED:
-        when = f"on {day(school.opened_on)}" if school.opened_on else "once it has opened"
+        when = f"on {dates.day(school.opened_on)}" if school.opened_on else "once it has opened"
         return f"This school is not open yet. It can register {when}."
     if school.type_code in codes.NOT_SCHOOLS:
         return "Children’s centres and universities are in the register, but cannot register with us."

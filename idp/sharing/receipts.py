@@ -1,10 +1,8 @@
 """What a school's owners are told in writing when something about sharing was decided."""
 
-from datetime import datetime
-
 from idp.estabs import people
 from idp.estabs.models import Administrator
-from idp.foundation import clock, runtime, scopes
+from idp.foundation import clock, dates, runtime, scopes
 from idp.outbox import post
 from idp.partners.snapshots import AnyClient
 from idp.sharing.models import Authorisation
@@ -22,13 +20,7 @@ def send(name: str, agreed: Authorisation, client: AnyClient, by: Administrator,
             name, to=owner.email, estab=agreed.estab_id, client=client.id,
             owner=owner.name_in_mails, person=person, school=by.estab.name, estab_id=by.estab.estab_id,
             client_name=client.client_name, partner_name=client.partner_name, areas=agreed_to,
-            today=day(clock.now()), until=day(agreed.until), agreement=agreed.agreement,
+            today=dates.day(clock.now()), until=dates.day(agreed.until), agreement=agreed.agreement,
             agreement_uri=client.agreement_uri, policy_uri=client.policy_uri,
             is_verified=by.estab.is_verified, replaces=replaces, link=runtime.url("/"),
         )  # fmt: skip
-
-
-def day(when: datetime) -> str:
-    """A date as a letter says it, by the clocks of the school: 2 March 2026."""
-    local = when.astimezone(clock.LONDON)
-    return f"{local.day} {local:%B %Y}"

@@ -11,7 +11,7 @@ from typing import Any
 from idp.audit import events, log
 from idp.estabs import credentials, passphrases, people
 from idp.estabs.models import Administrator
-from idp.foundation import clock, database, runtime
+from idp.foundation import clock, database, dates, runtime
 from idp.foundation.errors import Refusal
 from idp.outbox import post
 from idp.partners import registry
@@ -89,7 +89,11 @@ def change(person: Administrator, hashed: str, *, by: str, is_ours: bool = False
     credentials.set_hash(person, hashed, by=by, is_ours=is_ours)
     if had_one:
         post.email(
-            "password_changed", to=person.email, estab=person.estab_id, name=person.name_in_mails, at=_now_in_words()
+            "password_changed",
+            to=person.email,
+            estab=person.estab_id,
+            name=person.name_in_mails,
+            at=dates.day_and_time(clock.now()),
         )
 
 
@@ -107,18 +111,12 @@ def tell_of_new_device(person: Administrator, *, device: str | None, browser: st
         return
     count, until = guesses.tally(guesses.key("new device", person.id), NOTICES_WITHIN)
     about: dict[str, Any] = {"to": person.email, "estab": person.estab_id, "name": person.name_in_mails}
-    about |= {"at": _now_in_words(), "browser": browser}
+    about |= {"at": dates.day_and_time(clock.now()), "browser": browser}
     if count <= NOTICES:
         post.email("new_device", **about)
     else:
         once = f"new_devices {person.id} {until.isoformat()}"
         post.email("new_devices", held_until=until, once=once, count=count - NOTICES, **about)
-
-
-def _now_in_words() -> str:
-    """The time as a school's clock shows it: "2 March 2026 at 09:30"."""
-    now = clock.now().astimezone(clock.LONDON)
-    return f"{now.day} {now:%B %Y at %H:%M}"
 
 
 def _account(name: str, device: str | None) -> _Account:
@@ -155,5 +153,9 @@ def _note_failure(account: _Account, *, locks: bool) -> None:
         log.record(events.ACCOUNT_LOCKED, by="system", estab=estab, subject=account.person_id)
     if locks and person is not None:
         post.email(
-            "account_locked", to=person.email, estab=person.estab_id, name=person.name_in_mails, at=_now_in_words()
+            "account_locked",
+            to=person.email,
+            estab=person.estab_id,
+            name=person.name_in_mails,
+            at=dates.day_and_time(clock.now()),
         )

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 from hypothesis import given, strategies as some
 
+from idp.foundation import dates
 from idp.onboarding import due
 
 ENGLAND, SCOTLAND, NORTHERN_IRELAND = "England", "Scotland", "Northern Ireland"
@@ -30,7 +31,7 @@ def at(day: str, time: str = "09:30") -> datetime:
     ],
 )
 def test_a_new_school_is_due_two_working_days_of_its_nation_later(registered, nation, expected):
-    assert due.in_words(due.after(at(registered), 2, nation)) == expected
+    assert dates.weekday(due.after(at(registered), 2, nation)) == expected
 
 
 def test_a_working_day_ends_at_five_in_london_in_summer_too():

@@ -14,7 +14,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from idp.foundation import runtime
+from idp.foundation import dates, runtime
 from idp.foundation.errors import Busy, NotFound, Refusal
 from idp.foundation.settings import Settings
 from idp.foundation.web import again, middleware, security
@@ -58,6 +58,7 @@ class CookiesNeeded(Refusal):
 def configure(app: Flask, settings: Settings) -> None:
     """Give every template its surroundings and every error its page."""
     brand = stylesheet(settings.service.colour)
+    app.jinja_env.filters["day"] = dates.day
 
     @app.context_processor
     def surroundings() -> dict[str, Any]:

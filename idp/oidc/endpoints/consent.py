@@ -100,12 +100,6 @@ class Question:
         """What was put to the school, to notice that it changed before they pressed the button."""
         return scopes.format(self.proposal.offered)
 
-    @property
-    def last_day(self) -> str:
-        """The day it ends, as people say it: "1 March 2027"."""
-        day = self.until.astimezone(LONDON)
-        return f"{day.day} {day:%B %Y}"
-
     def chosen(self, ticked: frozenset[str]) -> frozenset[str]:
         """What is agreed to when these are ticked: optional identity scopes go with the rest."""
         optional = self.proposal.optional

@@ -1,0 +1,19 @@
+"""One way to write a day, by British clocks."""
+
+from datetime import UTC, date, datetime
+
+from idp.foundation import dates
+
+LATE_ON_SUNDAY = datetime(2026, 6, 7, 23, 30, tzinfo=UTC)
+"""In London it is Monday already."""
+
+
+def test_a_moment_is_shown_by_british_clocks():
+    assert dates.day(LATE_ON_SUNDAY) == "8 June 2026"
+    assert dates.weekday(LATE_ON_SUNDAY) == "Monday 8 June 2026"
+    assert dates.day_and_time(LATE_ON_SUNDAY) == "8 June 2026 at 00:30"
+
+
+def test_a_date_is_the_day_it_says():
+    assert dates.day(date(2026, 6, 7)) == "7 June 2026"
+    assert dates.weekday(date(2026, 6, 7)) == "Sunday 7 June 2026"
