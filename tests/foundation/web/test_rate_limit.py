@@ -1,0 +1,69 @@
+"""The limit for what programs call all the time: a fixed window of a minute for each address, in this process."""
+
+import flask
+import pytest
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from werkzeug.exceptions import TooManyRequests
+
+from idp.foundation.runtime import PerApplication
+from idp.foundation.web import throttle
+from idp.foundation.web.throttle import rate_limit
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """The seconds of the process's clock, which `limits` reads: a list of one number."""
+    seconds = [1_800_000_000.0]
+    monkeypatch.setattr("time.time", lambda: seconds[0])
+    return seconds
+
+
+@pytest.fixture
+def call(app, change_settings, now, monkeypatch):
+    change_settings(throttle={"factor": 1})
+    monkeypatch.setattr(
+        throttle, "_COUNTS", PerApplication(lambda: FixedWindowRateLimiter(MemoryStorage()))
+    )  # the application is that of every test
+    view = rate_limit(3)(lambda: "ok")
+
+    def answer(address="192.0.2.1"):
+        with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
+            return view()
+
+    return answer
+
+
+def test_beyond_the_limit_it_says_when_to_come_back(call, now):
+    assert [call() for _ in range(3)] == ["ok"] * 3
+    now[0] += 20
+    with pytest.raises(TooManyRequests) as refused:
+        call()
+    assert 41 <= refused.value.retry_after <= 71
+    assert call("192.0.2.2") == "ok"
+    now[0] += 41
+    assert call() == "ok"
+
+
+def test_a_network_of_ipv6_addresses_has_the_limit_of_one(call):
+    assert [call(f"2001:db8::{last}") for last in range(3)] == ["ok"] * 3
+    with pytest.raises(TooManyRequests):
+        call("2001:db8::4")
+    assert call("2001:db8:0:1::4") == "ok"
+
+
+def test_the_settings_factor_widens_it(call, change_settings):
+    change_settings(throttle={"factor": 2})
+    assert [call() for _ in range(6)] == ["ok"] * 6
+    with pytest.raises(TooManyRequests):
+        call()
+    assert flask.has_request_context() is False
+
+
+def test_each_endpoint_has_a_count_of_its_own(app, call, change_settings):
+    def another():
+        return "ok"
+
+    assert [call() for _ in range(3)] == ["ok"] * 3
+    with app.test_request_context("/", environ_base={"REMOTE_ADDR": "192.0.2.1"}):
+        assert rate_limit(3)(another)() == "ok"
