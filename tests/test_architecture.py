@@ -125,6 +125,62 @@ def test_what_an_application_holds_is_typed():
     ] == []
 
 
+WRITES = {"insert", "update", "delete", "once", "claim"}
+"""Functions whose first argument is the table that they write."""
+
+
+def foreign_models(path):
+    """The models of other packages that a module imports."""
+    own = path.relative_to(ROOT / "idp").parts[0]
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ImportFrom) and re.fullmatch(rf"idp\.(?!{own}\.)\w+\.models", node.module or ""):
+            yield from (alias.name for alias in node.names if alias.name[0].isupper() and not alias.name.isupper())
+
+
+def assignments(path):
+    """Every assignment as (target, value), and those of `a, b = c, d` apart."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                yield from zip(target.elts, value.elts, strict=True)
+            else:
+                yield target, value
+
+
+def foreign_tables(path):
+    """These models, and the names under which the module has their tables."""
+    models = set(foreign_models(path))
+    tables = {
+        ast.unparse(target)
+        for target, value in assignments(path)
+        if any(f"{model}.__table__" in ast.unparse(value) for model in models)
+    }
+    return models | tables
+
+
+def foreign_writes(path):
+    """Statements that write another package's table, its models made, and attributes of its rows set."""
+    foreign = foreign_tables(path)
+    for call, node in calls(path):
+        first = ast.unparse(node.args[0]).split(".")[0] if node.args else ""
+        if call in foreign or (call.rsplit(".", 1)[-1] in WRITES and first in foreign):
+            yield node
+    for function in ast.walk(parsed(path)):
+        if isinstance(function, ast.FunctionDef):
+            arguments = (*function.args.args, *function.args.kwonlyargs)
+            rows = {each.arg for each in arguments if each.annotation and ast.unparse(each.annotation) in foreign}
+            set_here = (node for node in ast.walk(function) if isinstance(node, ast.Attribute))
+            yield from (
+                node for node in set_here if isinstance(node.ctx, ast.Store) and ast.unparse(node.value) in rows
+            )
+
+
+def test_a_table_is_written_by_the_package_that_owns_it():
+    """As far as a module shows it: a row that came from a function is not seen, unless it is a parameter."""
+    assert [f"{name(path)}: {ast.unparse(node)}" for path in modules() for node in foreign_writes(path)] == []
+
+
 def test_randomness_comes_from_the_system_and_digests_are_strong():
     weak = {"hashlib.md5", "hashlib.sha1", "hashlib.new"}
 

@@ -131,6 +131,12 @@ def matching(text: str, *, most: int = 50) -> list[Estab]:
     return list(session().scalars(wanted)) if text.split() else []
 
 
+def set_mis(estab: Estab, code: str) -> str | None:
+    """Record the school's MIS, a code of config/mis.toml; returns the one that was recorded before."""
+    before, estab.mis = estab.mis, code
+    return before
+
+
 def change_state(estab: Estab, state: str, *, by: str, reason: str = "") -> None:
     """Make `estab` `state`, recorded with who did it and why. Raises `WrongState`.
 

@@ -8,12 +8,16 @@ and its people, and every run of keys, has been taken out. Passphrases of ours a
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from sqlalchemy import update
 
 from idp.audit import events, log
 from idp.estabs import common
 from idp.estabs.models import Administrator
 from idp.foundation import clock, runtime
 from idp.foundation.crypto import PASSWORD_LIMIT
+from idp.foundation.database import session
 
 SHORTEST = 12
 LEFT_AT_LEAST = 8
@@ -30,6 +34,26 @@ def set_hash(person: Administrator, hashed: str, *, by: str, is_ours: bool = Fal
     person.password_hash, person.password_is_ours = hashed, is_ours
     person.password_changed_at = person.updated_at = clock.now()
     log.record(events.PASSWORD_SET, by=by, estab=person.estab_id, subject=person.id)
+
+
+def replace_hash(person: Administrator, hashed: str, *, made_at: datetime | None) -> bool:
+    """Let `hashed`, of a passphrase that we made, replace the password set at `made_at`; False where it is another."""
+    now = clock.now()
+    replaced = session().execute(
+        update(Administrator)
+        .where(Administrator.id == person.id, Administrator.password_changed_at == made_at)
+        .values(password_hash=hashed, password_is_ours=True, password_changed_at=now, updated_at=now)
+        .returning(Administrator.id)
+    )
+    if replaced.one_or_none() is None:
+        return False
+    session().refresh(person)
+    return True
+
+
+def renew_hash(person: Administrator, hashed: str) -> None:
+    """Store the same password by a newer hash."""
+    person.password_hash = hashed
 
 
 def words_about(person: Administrator) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 Following one only shows a page, because mail scanners follow links too; what is sent from that page spends it.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 
@@ -86,16 +86,23 @@ def _lately(person_id: str) -> int:
 
 def issue(person_id: str, purpose: str, lifetime: timedelta, *, value: str | None = None) -> str:
     """A new secret for a link; those made before for the same person and purpose die."""
-    secret, now = crypto.new_secret(), clock.now()
+    secret = crypto.new_secret()
     one_at_a_time("personal_secrets", person_id, purpose)  # two that supersede each other would both live
     supersede(person_id, purpose)
+    insert(person_id, purpose, crypto.digest(secret), clock.now(), lifetime, value=value)
+    return secret
+
+
+def insert(
+    person_id: str, purpose: str, digest: bytes, now: datetime, lifetime: timedelta, *, value: str | None
+) -> None:
+    """Add the row of a link or code that is made now, whose secret has this digest."""
     session().add(
         PersonalSecret(
-            digest=crypto.digest(secret), purpose=purpose, person_id=person_id, value=value, tries=0,
+            digest=digest, purpose=purpose, person_id=person_id, value=value, tries=0,
             created_at=now, expires_at=now + lifetime, used_at=None, superseded_at=None,
         )
     )  # fmt: skip
-    return secret
 
 
 def supersede(person_id: str, purpose: str) -> None:
@@ -129,6 +136,18 @@ def spend(secret: str, purpose: str, person_id: str) -> None:
         session().expire_all()
         look(secret, purpose)
         raise LinkUnknown(because=f"a {purpose} link of another person")
+
+
+def set_value(link: PersonalSecret, value: str) -> None:
+    """Store `value` with the link, unless it has one by now; either way `link` has the one that is stored."""
+    first = PersonalSecret.digest == link.digest, PersonalSecret.value.is_(None)
+    session().execute(update(PersonalSecret).where(*first).values(value=value))
+    session().refresh(link)
+
+
+def erase_values(person_id: str) -> None:
+    """Erase what is stored with this person's links and codes."""
+    session().execute(update(PersonalSecret).where(PersonalSecret.person_id == person_id).values(value=None))
 
 
 def _why_not(kept: PersonalSecret) -> LinkRefused:

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Iterable
 from string import ascii_lowercase, ascii_uppercase
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import func, select, update
+from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp.audit import events, log
-from idp.estabs.models import FINAL, Administrator, Estab
+from idp.estabs.models import FINAL, Administrator, Estab, PersonalSecret
 from idp.foundation import clock, crypto
 from idp.foundation.database import Base, session
 
 ATTEMPTS = 50
+ERASED = ""
+"""In the place of a name, an address or a number that was erased."""
 Row = TypeVar("Row", bound=Base)
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
@@ -99,6 +101,33 @@ def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username
         raise RuntimeError(f"no username is left for {estab.id}")
     log.record(events.PERSON_ADDED, by=person.id, estab=estab.id, subject=person.id, role=role)
     return person
+
+
+def confirm_mobile(person_id: str, number: str | None) -> bool:
+    """The person has received a code at `number`; False where their number is another by now."""
+    still = Administrator.id == person_id, Administrator.mobile == number, Administrator.removed_at.is_(None)
+    confirmed = update(Administrator).where(*still).values(mobile_confirmed_at=clock.now(), updated_at=clock.now())
+    return session().execute(confirmed.returning(Administrator.id)).one_or_none() is not None
+
+
+def erase(estab_id: str) -> int:
+    """Erase what the rows of an estab's people say of them, and their links and codes; returns how many people.
+
+    The rows stay: agreements and the audit log name their ids.
+    """
+    ids = select(Administrator.id).where(Administrator.estab_id == estab_id)
+    secrets = delete(PersonalSecret).where(PersonalSecret.person_id.in_(ids))
+    session().execute(secrets.execution_options(synchronize_session=False))
+    erased = (
+        update(Administrator)
+        .where(Administrator.estab_id == estab_id, Administrator.email_folded != ERASED)
+        .values(
+            name=ERASED, email=ERASED, email_folded=ERASED, sign_in_email=None, username=Administrator.id,
+            mobile=ERASED, mobile_confirmed_at=None, password_hash=None, updated_at=clock.now(),
+            removed_at=func.coalesce(Administrator.removed_at, clock.now()),
+        )
+    )  # fmt: skip
+    return cast("CursorResult[Any]", session().execute(erased.execution_options(synchronize_session=False))).rowcount
 
 
 def _release(folded: str) -> None:

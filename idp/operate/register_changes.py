@@ -7,12 +7,12 @@ number, may need a telephone call. All other changes are put down as told withou
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from idp.estabs.models import FINAL, Estab
-from idp.foundation import clock
 from idp.foundation.database import session
 from idp.outbox import post
+from idp.schools import changes
 from idp.schools.models import School, SchoolChange
 from idp.signin import operators
 
@@ -40,29 +40,26 @@ class News:
 def tell() -> bool:
     """Take the next changes that operators were not told of; whether there may be more.
 
-    Each is claimed by the one UPDATE that puts it down as told. Without an operator who could be told, nothing is.
+    Without an operator to write to, none is taken.
     """
     to = [one.email for one in operators.listing() if one.set_up_at is not None and one.disabled_at is None]
     if not to:
         return False
-    untold = SchoolChange.told_at.is_(None)
-    batch = select(SchoolChange.id).where(untold).order_by(SchoolChange.id).limit(BATCH).scalar_subquery()
-    claim = update(SchoolChange).where(untold, SchoolChange.id.in_(batch)).values(told_at=clock.now())
-    claimed = list(session().scalars(claim.returning(SchoolChange.id).execution_options(synchronize_session=False)))
-    news = _news(claimed)
+    taken = changes.take(BATCH)
+    news = _news(taken)
     for first in range(0, len(news), MOST_TOLD):
         for address in to:
             post.email("register_changes", to=address, news=news[first : first + MOST_TOLD])
-    return len(claimed) == BATCH
+    return len(taken) == BATCH
 
 
-def _news(claimed: list[int]) -> list[News]:
+def _news(taken: list[int]) -> list[News]:
     """What of these changes concerns a living account."""
     concerned = (
         select(SchoolChange, School, Estab)
         .join(School, School.id == SchoolChange.school_id)
         .join(Estab, (Estab.school_id == School.id) & Estab.state.not_in(FINAL))
-        .where(SchoolChange.id.in_(claimed))
+        .where(SchoolChange.id.in_(taken))
         .order_by(SchoolChange.id)
     )
     found = [(school, estab, _what(change)) for change, school, estab in session().execute(concerned)]

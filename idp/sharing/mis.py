@@ -1,6 +1,7 @@
 """The school's MIS, where a client works with some systems only (school-register.md §8)."""
 
 from idp.audit import events, log
+from idp.estabs import accounts
 from idp.estabs.models import Administrator, Estab
 from idp.foundation.database import lock
 from idp.foundation.errors import BadRequest, Refusal
@@ -51,6 +52,6 @@ def tell(code: str, *, by: Administrator) -> None:
     authority.check(by)
     if code not in mis.catalogue():
         raise BadRequest("Please choose one of the systems in the list.", because=f"MIS {code!r}")
-    before, estab.mis = estab.mis, code
+    before = accounts.set_mis(estab, code)
     if before != code:
         log.record(events.ESTAB_MIS_TOLD, by=by.id, estab=by.estab_id, subject=by.estab_id, mis=code, before=before)

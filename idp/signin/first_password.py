@@ -8,10 +8,10 @@ browser's own signed cookie says whose passphrase it was shown, and when that wa
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, select
 
 from idp.audit import events, log
-from idp.estabs import links, people
+from idp.estabs import credentials, links, people
 from idp.estabs.models import Administrator, PersonalSecret
 from idp.foundation import clock, crypto
 from idp.foundation.database import session
@@ -44,15 +44,8 @@ def replace(person: Administrator, made_at: datetime | None, hashed: str) -> Non
 
     Of two clicks at once, one does. Raises `LinkUsed` for the other, and where the password was changed meanwhile.
     """
-    replaced = session().execute(
-        update(Administrator)
-        .where(Administrator.id == person.id, Administrator.password_changed_at == made_at)
-        .values(password_hash=hashed, password_is_ours=True, password_changed_at=clock.now(), updated_at=clock.now())
-        .returning(Administrator.id)
-    )
-    if replaced.one_or_none() is None:
+    if not credentials.replace_hash(person, hashed, made_at=made_at):
         raise links.LinkUsed(because=f"the password of {person.id} was changed meanwhile")
-    session().refresh(person)
     log.record(events.CREDENTIALS_REPLACED, by=person.id, estab=person.estab_id, subject=person.id)
 
 

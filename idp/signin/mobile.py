@@ -4,23 +4,21 @@ Six digits, ten minutes, five tries, three messages an hour. A wrong code counts
 """
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import phonenumbers
-from sqlalchemy import ColumnElement, Row, and_, func, select, update
 
 from idp.audit import events, log
-from idp.estabs import links
-from idp.estabs.models import Administrator, PersonalSecret
+from idp.estabs import one_time_codes, people
+from idp.estabs.models import Administrator
 from idp.foundation import clock, crypto, runtime
-from idp.foundation.database import claim, lock, session
+from idp.foundation.database import lock
 from idp.foundation.errors import Refusal, TooManyRequests
 from idp.outbox import post
 from idp.signin import guesses
 
 PURPOSE = "mobile"
 LIFETIME = timedelta(minutes=10)
-TRIES = 5
 MESSAGES, PER = 3, timedelta(hours=1)
 
 
@@ -49,23 +47,17 @@ def send(person: Administrator) -> None:
     """Text a code to the person's number; the one before it dies. Raises `TooManyMessages`."""
     lock(Administrator, person.id)
     now = clock.now()
-    lately = select(func.count()).where(_mine(person.id), PersonalSecret.created_at > now - PER)
-    if (session().scalar(lately) or 0) >= MESSAGES:
+    if one_time_codes.issued_since(person.id, PURPOSE, now - PER) >= MESSAGES:
         raise TooManyMessages(because=person.id, retry_after=int(PER.total_seconds()))
     code = f"{secrets.randbelow(1_000_000):06}"
-    links.supersede(person.id, PURPOSE)
-    session().add(
-        PersonalSecret(
-            digest=_digest(person.id, now.isoformat(), code), purpose=PURPOSE, person_id=person.id,
-            value=person.mobile, tries=0, created_at=now, expires_at=now + LIFETIME, used_at=None, superseded_at=None,
-        )
-    )  # fmt: skip
+    digest = _digest(person.id, now.isoformat(), code)
+    one_time_codes.issue(person.id, PURPOSE, digest, now, LIFETIME, value=person.mobile)
     post.sms("mobile_code", to=person.mobile, expires=now + LIFETIME, estab=person.estab_id, code=code)
 
 
 def is_waiting(person: Administrator) -> bool:
     """Whether a code was sent that can still be typed."""
-    return session().scalars(select(PersonalSecret.digest).where(*_live(person.id))).first() is not None
+    return one_time_codes.is_waiting(person.id, PURPOSE)
 
 
 def confirm(person: Administrator, code: str) -> None:
@@ -75,17 +67,15 @@ def confirm(person: Administrator, code: str) -> None:
     """
     counter = guesses.key("account", person.id)
     guesses.count(counter)
-    sent = _one_try(person.id)
+    sent = one_time_codes.count_try(person.id, PURPOSE)
     if sent is None:
         raise CodeGone(because=person.id)
     digest = _digest(person.id, sent.created_at.isoformat(), "".join(code.split()))
     if not crypto.same(digest, sent.digest):
         raise WrongCode(because=person.id)
-    if claim(PersonalSecret, digest=digest, purpose=PURPOSE, person_id=person.id, superseded_at=None) is None:
+    if not one_time_codes.spend(person.id, PURPOSE, digest):
         raise CodeGone(because=f"{person.id}, at the same moment")
-    still = Administrator.id == person.id, Administrator.mobile == sent.value, Administrator.removed_at.is_(None)
-    confirmed = update(Administrator).where(*still).values(mobile_confirmed_at=clock.now(), updated_at=clock.now())
-    if session().execute(confirmed.returning(Administrator.id)).one_or_none() is None:
+    if not people.confirm_mobile(person.id, sent.value):
         raise CodeGone(because=f"{person.id}: the number is another now")
     guesses.forget(counter)
     log.record(events.MOBILE_CONFIRMED, by=person.id, estab=person.estab_id, subject=person.id)
@@ -97,33 +87,6 @@ def in_words(number: str) -> str:
     home = phonenumbers.region_code_for_country_code(parsed.country_code or 0) == "GB"
     kind = phonenumbers.PhoneNumberFormat.NATIONAL if home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
     return phonenumbers.format_number(parsed, kind)
-
-
-def _one_try(person_id: str) -> Row[bytes, str | None, datetime] | None:
-    """Count a try at the code that is waiting, and bring it; None if there is none."""
-    return (
-        session()
-        .execute(
-            update(PersonalSecret)
-            .where(*_live(person_id))
-            .values(tries=PersonalSecret.tries + 1)
-            .returning(PersonalSecret.digest, PersonalSecret.value, PersonalSecret.created_at)
-        )
-        .one_or_none()
-    )
-
-
-def _live(person_id: str) -> tuple[ColumnElement[bool], ...]:
-    """The one code a person can still type."""
-    sent = PersonalSecret
-    return (
-        _mine(person_id), sent.used_at.is_(None), sent.superseded_at.is_(None), sent.expires_at > clock.now(),
-        sent.tries < TRIES,
-    )  # fmt: skip
-
-
-def _mine(person_id: str) -> ColumnElement[bool]:
-    return and_(PersonalSecret.person_id == person_id, PersonalSecret.purpose == PURPOSE)
 
 
 def _digest(person_id: str, sent_at: str, code: str) -> bytes:

@@ -154,7 +154,7 @@ def finish_set_up(secret: str, *, hashed: str, code: str) -> Operator:
     operator = begun.operator
     operator.password_hash, operator.totp_step, operator.set_up_at = hashed, step, clock.now()
     operator.totp_sealed = runtime.sealer().seal(begun.seed.encode(), where=_seed_of(operator.id))
-    session().execute(update(PersonalSecret).where(PersonalSecret.person_id == operator.id).values(value=None))
+    links.erase_values(operator.id)
     log.record(events.OPERATOR_SET_UP, by=operator.id, subject=operator.id)
     return operator
 
@@ -220,9 +220,7 @@ def _spend_code(operator_id: str, code: str) -> bool:
 def _give_seed(kept: PersonalSecret) -> None:
     """Keep a new seed with the link, unless another page did so at this moment: both show that one."""
     sealed = runtime.sealer().seal(second_factor.new_seed().encode(), where=_place(kept))
-    first = (PersonalSecret.digest == kept.digest, PersonalSecret.value.is_(None))
-    session().execute(update(PersonalSecret).where(*first).values(value=sealed))
-    session().refresh(kept)
+    links.set_value(kept, sealed)
 
 
 def _place(kept: PersonalSecret) -> str:

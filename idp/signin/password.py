@@ -76,7 +76,7 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     if not person.estab.may_act:
         raise NotInStanding(person.estab.state)
     if renewed is not None:
-        person.password_hash = renewed
+        credentials.renew_hash(person, renewed)
     return person
 
 
