@@ -5,7 +5,7 @@ Only suggested, never corrected by us: a person may really be at gmial.com.
 
 from typing import Final
 
-from idp.schools import words
+from rapidfuzz.distance import OSA
 
 PROVIDERS: Final = (
     "gmail.com", "googlemail.com", "hotmail.com", "hotmail.co.uk", "outlook.com", "live.co.uk", "icloud.com",
@@ -36,5 +36,5 @@ def _nearest(typed: str, known: tuple[str, ...]) -> str | None:
     """The only one of `known` that is a single slip away."""
     if typed in known or typed in REAL:
         return None
-    near = [each for each in known if words.distance(typed, each, 1) == 1]
+    near = [each for each in known if OSA.distance(typed, each, score_cutoff=1) == 1]
     return near[0] if len(near) == 1 else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace as but
 from math import prod
 from typing import Final
 
+from rapidfuzz.distance import OSA
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, not_, or_, select
 
 from idp.foundation.database import session
@@ -142,7 +143,7 @@ def _nearest(word: str) -> Word | None:
     near = [
         (far, -row.schools, Word(*row))
         for row in session().execute(alike)
-        if (far := words.distance(word, row.word, allowed)) <= allowed
+        if (far := OSA.distance(word, row.word, score_cutoff=allowed)) <= allowed
     ]
     return min(near, key=lambda one: one[:2])[2] if near else None
 

@@ -1,4 +1,4 @@
-"""Names of schools as people type them: one spelling for many, and how far two words are apart.
+"""Names of schools as people type them: one spelling for many.
 
 `fold` brings a name, as stored and as asked, to the same words. It never fails and folding twice is
 folding once.
@@ -93,20 +93,3 @@ def edits_allowed(word: str) -> int:
     if len(word) < 3 or any(letter.isdigit() for letter in word):
         return 0
     return 1 if len(word) < 6 else 2
-
-
-def distance(one: str, other: str, limit: int) -> int:
-    """Letters to add, drop, change or swap with their neighbour; `limit` + 1 when it is more than `limit`."""
-    if abs(len(one) - len(other)) > limit:
-        return limit + 1
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for down, letter in enumerate(one, 1):
-        earlier, before, row = before, row, [down]
-        for across, opposite in enumerate(other, 1):
-            cost = min(before[across] + 1, row[-1] + 1, before[across - 1] + (letter != opposite))
-            swapped = down > 1 and across > 1 and letter == other[across - 2] and one[down - 2] == opposite
-            row.append(min(cost, earlier[across - 2] + 1) if swapped else cost)
-        if min(row) > limit:
-            return limit + 1
-    return min(row[-1], limit + 1)

@@ -5,9 +5,11 @@ keeps one random id; that it is known *to a person* is a row here.
 """
 
 from datetime import timedelta
+from typing import Final
 
 from flask import Response, after_this_request, request
 from sqlalchemy import select, update
+from ua_parser import parse
 
 from idp.foundation import clock, crypto, inserts, runtime
 from idp.foundation.database import session
@@ -15,10 +17,20 @@ from idp.foundation.web.security import cookie_name
 from idp.signin import guesses
 from idp.signin.models import KnownDevice
 
-_BROWSERS = {"Edg": "Edge", "OPR": "Opera", "SamsungBrowser": "Samsung Internet", "Firefox": "Firefox",
-             "FxiOS": "Firefox", "CriOS": "Chrome", "Chrome": "Chrome", "Safari": "Safari"}  # fmt: skip
-_SYSTEMS = {"iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "CrOS": "Chromebook", "Windows": "Windows",
-            "Mac OS X": "Mac", "Linux": "Linux"}  # fmt: skip
+_BROWSERS: Final = {
+    "Chrome": "Chrome", "Chrome Mobile": "Chrome", "Chrome Mobile iOS": "Chrome", "Chrome Mobile WebView": "Chrome",
+    "Edge": "Edge", "Edge Mobile": "Edge", "Firefox": "Firefox", "Firefox Mobile": "Firefox", "Firefox iOS": "Firefox",
+    "Opera": "Opera", "Opera Mobile": "Opera", "Safari": "Safari", "Mobile Safari": "Safari",
+    "Samsung Internet": "Samsung Internet", "DuckDuckGo": "DuckDuckGo", "DuckDuckGo Mobile": "DuckDuckGo",
+}  # fmt: skip
+_SYSTEMS: Final = {
+    "Windows": "Windows", "Mac OS X": "Mac", "iPad": "iPad", "iPhone": "iPhone", "Android": "Android",
+    "Chrome OS": "Chromebook", "Linux": "Linux", "Ubuntu": "Linux", "Fedora": "Linux",
+}  # fmt: skip
+"""What ua-parser calls them, in its owner's words. Other names are not shown: a stranger may have written them."""
+
+MAX_USER_AGENT: Final = 512
+"""Characters that are parsed; browsers send fewer than 200."""
 
 
 def here() -> str | None:
@@ -64,9 +76,11 @@ def remember(person_id: str) -> None:
 
 def in_words(user_agent: str) -> str:
     """The browser as its owner would call it: "Firefox on Windows"."""
-    browser = next((name for mark, name in _BROWSERS.items() if f"{mark}/" in user_agent), "A browser")
-    system = next((name for mark, name in _SYSTEMS.items() if mark in user_agent), "an unknown system")
-    return f"{browser} on {system}"
+    parsed = parse(user_agent[:MAX_USER_AGENT])
+    browser = _BROWSERS.get(parsed.user_agent.family, "") if parsed.user_agent else ""
+    names = (part.family for part in (parsed.device, parsed.os) if part)  # an iPhone's system is iOS, as an iPad's
+    system = next((_SYSTEMS[name] for name in names if name in _SYSTEMS), "an unknown system")
+    return f"{browser or 'A browser'} on {system}"
 
 
 def _digest(person_id: str, device: str) -> bytes:

@@ -59,26 +59,6 @@ def test_folding_twice_is_folding_once_whatever_abbreviations_meet(parts):
     assert words.fold(once) == once
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "far"),
-    [("leeds", "leeds", 0), ("leesd", "leeds", 1), ("leds", "leeds", 1), ("leedss", "leeds", 1),
-     ("laads", "leeds", 2), ("", "ab", 2), ("josephs", "jsoehps", 2)],
-)  # fmt: skip
-def test_a_swap_of_neighbours_is_one_slip(one, other, far):
-    assert words.distance(one, other, 2) == far
-    assert words.distance(other, one, 2) == far
-
-
-def test_a_distance_is_not_followed_beyond_its_limit():
-    assert words.distance("primary", "nursery", 2) == 3
-    assert words.distance("a", "abcdef", 2) == 3
-
-
-@given(st.text("abc", max_size=8), st.text("abc", max_size=8))
-def test_a_distance_is_the_same_both_ways(one, other):
-    assert words.distance(one, other, 8) == words.distance(other, one, 8)
-
-
 def test_short_words_and_numbers_are_forgiven_nothing():
     assert [words.edits_allowed(word) for word in ("a", "st", "oak", "leeds", "school", "1st", "2079")] == [
         0, 0, 1, 1, 2, 0, 0,

@@ -22,7 +22,9 @@ CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0
         ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605 Version/18 Safari/605", "Safari on Mac"),
         ("curl/8.5", "A browser on an unknown system"),
         ("", "A browser on an unknown system"),
-        ("<script>Firefox/1</script>", "Firefox on an unknown system"),
+        ("<script>Firefox/1</script>", "A browser on an unknown system"),
+        ("Mozilla/5.0 (compatible; Our-Bank/1.0; +http://bank.example)", "A browser on an unknown system"),
+        ("Mozilla/5.0 (iPad; CPU OS 17_5 like Mac OS X) AppleWebKit/605.1 CriOS/126.0 Safari/604.1", "Chrome on iPad"),
     ],
 )
 def test_a_browser_in_words(agent, words):
