@@ -10,7 +10,6 @@ from sqlalchemy import Table, event, select
 from idp.foundation import clock, runtime
 from idp.foundation.database import connection, session
 from idp.foundation.runtime import PerApplication
-from idp.keys import signatures
 from idp.keys.key import Key
 from idp.keys.models import SigningKey
 
@@ -62,7 +61,7 @@ def signer_for(key: Key) -> Callable[[bytes], bytes]:
     """A function that signs with `key`, whose private half is unsealed once per process. Raises `CannotUnseal`."""
     loaded = _HELD.get().signs
     if key.kid not in loaded:
-        loaded[key.kid] = signatures.signer(key.alg, key.private())
+        loaded[key.kid] = key.signer()
     return loaded[key.kid]
 
 

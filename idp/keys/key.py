@@ -8,17 +8,19 @@ from functools import cached_property
 from typing import Any, Final, Literal
 
 from joserfc.jwk import ECKey, RSAKey
+from joserfc.jws import JWSRegistry
 from sqlalchemy import Row
 
 from idp.foundation import clock, runtime
-from idp.keys import signatures
 from idp.keys.models import SigningKey
-from idp.keys.signatures import Jwk
 
+Jwk = ECKey | RSAKey
 State = Literal["next", "signing", "verifying", "expired", "retired"]
 
 ALGS: Final = ("ES256", "RS256")
 """What we sign with: ES256 where we choose, RS256 where a client asks for it or says nothing."""
+
+_ALGORITHMS: Final = JWSRegistry(algorithms=[*ALGS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,13 @@ class Key:
     @cached_property
     def verifier(self) -> Callable[[bytes, bytes], bool]:
         """A function of a message and a signature: whether the signature is valid for the message under this key."""
-        return signatures.verifier(self.alg, self.public)
+        verify, public = _ALGORITHMS.get_alg(self.alg).verify, self.public
+        return lambda message, signature: verify(message, signature, public)
+
+    def signer(self) -> Callable[[bytes], bytes]:
+        """A function of a message: its signature by this key (RFC 7515 §5.1). Raises `CannotUnseal`."""
+        sign, private = _ALGORITHMS.get_alg(self.alg).sign, self.private()
+        return lambda message: sign(message, private)
 
     def private(self) -> Jwk:
         """What signs. Raises `CannotUnseal`."""
