@@ -14,34 +14,31 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Final
 
 import click
 import structlog
 from flask import Flask
-from sqlalchemy import ColumnElement, exists, true
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.orm import InstrumentedAttribute
 
-from idp.audit import chain, checkpoints
-from idp.estabs.models import PersonalSecret
+from idp.audit import chain, checkpoints, retention as audit
+from idp.estabs import retention as estabs
 from idp.foundation import clock, runtime
 from idp.foundation.command import application
 from idp.foundation.errors import in_a_line
-from idp.foundation.web import transactions
-from idp.foundation.web.kept import KeptForm
-from idp.jobs import cleaning, heart, lease
-from idp.jobs.models import Heartbeat
-from idp.oidc.models import AuthorizationRequest, Code, DeviceCode, RefreshFamily, Revoked, Seen
-from idp.onboarding import rejected
-from idp.onboarding.models import EmailProof, JoinRequest, Registration
+from idp.foundation.retention import Rule
+from idp.foundation.web import kept, transactions
+from idp.jobs import cleaning, heart, lease, retention as jobs
+from idp.keys import retention as keys
+from idp.oidc import retention as oidc
+from idp.onboarding import rejected, retention as onboarding
 from idp.operate import register_changes
-from idp.outbox import channels, deliver
+from idp.outbox import channels, deliver, retention as outbox
 from idp.outbox.deliver import Work
-from idp.outbox.models import Message
-from idp.partners.models import ClientEvent
-from idp.schools.models import SchoolChange
-from idp.signin.models import BrowserSession, Guesses, KnownDevice, SessionClient
+from idp.partners import retention as partners
+from idp.schools import retention as schools
+from idp.sharing import retention as sharing
+from idp.signin import retention as signin
 
 BEAT: Final = 10.0
 """Seconds between heartbeats, and between looks at the timed jobs. `idp doctor` misses one after a minute."""
@@ -55,79 +52,15 @@ FAREWELL: Final = 25.0
 """Seconds that a stop waits for what was begun …"""
 GOODBYE: Final = 5.0
 """… and then to say so in the database, which may be away."""
-ROUND: Final = 60.0
-"""Seconds that one round of cleaning may take."""
-PAUSE: Final = 0.05
-"""Seconds between two batches of cleaning: others get their turn at the database."""
 
 _log = structlog.get_logger("idp.worker")
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Rows go this many days (a setting of `[retention]`) after `column`; only those of which `only` holds."""
-
-    column: InstrumentedAttribute[Any]
-    days: str
-    only: ColumnElement[bool] | None = None
-
-
-RETENTION: Final = (  # security.md §6.4
-    Kept(AuthorizationRequest.expires_at, "expired"),
-    Kept(Code.expires_at, "expired"),
-    Kept(DeviceCode.expires_at, "expired"),
-    Kept(RefreshFamily.expires_at, "expired"),
-    Kept(RefreshFamily.revoked_at, "revoked"),
-    Kept(Revoked.expires_at, "expired"),
-    Kept(Seen.expires_at, "counters"),
-    Kept(BrowserSession.expires_at, "sessions"),
-    Kept(SessionClient.since, "sessions"),
-    Kept(KnownDevice.expires_at, "expired"),
-    Kept(Guesses.expires_at, "counters"),
-    Kept(KeptForm.expires_at, "expired"),
-    Kept(PersonalSecret.expires_at, "expired"),
-    Kept(EmailProof.expires_at, "expired"),
-    Kept(
-        Registration.expires_at, "expired",
-        Registration.used_at.is_(None) & ~exists().where(EmailProof.registration_id == Registration.id),
-    ),
-    Kept(JoinRequest.expires_at, "registrations"),
-    Kept(
-        Registration.expires_at, "registrations",
-        Registration.used_at.is_not(None)
-        & ~exists().where(JoinRequest.registration_id == Registration.id)
-        & ~exists().where(EmailProof.registration_id == Registration.id),
-    ),
-    Kept(ClientEvent.last_at, "client_events"),
-    Kept(Message.sent_at, "outbox"),
-    Kept(Message.failed_at, "outbox_failed"),
-    Kept(SchoolChange.told_at, "register_changes"),
-    Kept(Heartbeat.beat_at, "expired"),
+RETENTION: Final[tuple[Rule, ...]] = (
+    *oidc.RETENTION, *signin.RETENTION, *kept.RETENTION, *estabs.RETENTION, *onboarding.RETENTION, *sharing.RETENTION,
+    *partners.RETENTION, *schools.RETENTION, *outbox.RETENTION, *keys.RETENTION, *jobs.RETENTION, *audit.RETENTION,
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Most:
-    """Of the rows of which `only` holds, the newest `most` by `column` stay; with `per`, of each value of that."""
-
-    column: InstrumentedAttribute[Any]
-    most: int
-    only: ColumnElement[bool]
-    per: InstrumentedAttribute[Any] | None = None
-
-
-BOUNDS: Final = (  # what strangers, or one person alone, could make without end (docs/storage.md)
-    Most(EmailProof.expires_at, 50_000, true()),
-    Most(
-        Registration.expires_at, 20_000,
-        Registration.used_at.is_(None) & ~exists().where(EmailProof.registration_id == Registration.id),
-    ),
-    Most(Guesses.expires_at, 200_000, true()),
-    Most(BrowserSession.expires_at, 200, BrowserSession.ended_at.is_not(None), BrowserSession.person_id),
-    Most(KnownDevice.expires_at, 50, true(), KnownDevice.person_id),
-    Most(Message.sent_at, 200_000, Message.sent_at.is_not(None)),
-    Most(Message.failed_at, 200_000, Message.failed_at.is_not(None)),
-)  # fmt: skip
+"""What each package declares of its tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,42 +94,8 @@ def verify_audit(work: Work) -> None:
 
 
 def clean(work: Work) -> None:
-    """Delete what has had its time, and what there is too much of; a table that cannot be cleaned is passed over."""
-    stop_at = time.monotonic() + ROUND
-    for rule in (*RETENTION, *BOUNDS):
-        name = f"{rule.column.class_.__tablename__}.{rule.column.key}"
-        try:
-            gone = _clean_one(work, rule, stop_at)
-        except SQLAlchemyError:
-            _log.exception("could not be cleaned", name=name)
-            continue
-        if gone:
-            _log.info("cleaned", name=name, count=gone)
-        if time.monotonic() > stop_at:
-            _log.warning("cleaning is behind: it goes on next time", name=name)
-            return
-
-
-def _clean_one(work: Work, rule: Kept | Most, stop_at: float) -> int:
-    gone = 0
-    while time.monotonic() < stop_at:
-        with work():
-            count, is_last = _batch(rule)
-        gone += count
-        if is_last:
-            break
-        time.sleep(PAUSE)
-    return gone
-
-
-def _batch(rule: Kept | Most) -> tuple[int, bool]:
-    """Delete some rows; how many they were, and whether no more are to go."""
-    if isinstance(rule, Most):
-        count = cleaning.surplus(rule.column, rule.most, rule.only, per=rule.per)
-        return count, count == 0
-    before = clock.now() - timedelta(days=getattr(runtime.settings().retention, rule.days))
-    count = cleaning.batch(rule.column, before, *(() if rule.only is None else (rule.only,)))
-    return count, count < cleaning.BATCH
+    """Delete what has been kept long enough, and what there is too much of."""
+    cleaning.clean(work, RETENTION)
 
 
 def reduce_rejected(work: Work) -> None:

@@ -8,6 +8,8 @@ import threading
 import time
 from datetime import timedelta
 from functools import partial
+from importlib import import_module
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
@@ -17,8 +19,9 @@ from sqlalchemy.exc import OperationalError
 from idp import worker
 from idp.audit import chain, checkpoints, log
 from idp.audit.models import Checkpoint, Entry
-from idp.foundation import clock as clocks
+from idp.foundation import clock as clocks, retention
 from idp.foundation.database import db
+from idp.foundation.retention import DeleteAfter, KeepAll
 from idp.foundation.setting_types import ROOT
 from idp.foundation.web import transactions
 from idp.jobs import cleaning, heart, lease
@@ -279,7 +282,7 @@ class TestCleaning:
             assert set(session.scalars(select(Message.id))) == {waiting.id}
 
     def test_a_table_that_cannot_be_cleaned_does_not_keep_the_others(self, work, todo, clock, monkeypatch):
-        broken = worker.Kept(Code.expires_at, "expired", literal_column("nonsense", Boolean))
+        broken = DeleteAfter(Code.expires_at, "expired", literal_column("nonsense", Boolean))
         monkeypatch.setattr(worker, "RETENTION", (broken, *worker.RETENTION))
         with work() as session:
             session.add(a_seen(timedelta(days=2)))
@@ -289,25 +292,42 @@ class TestCleaning:
 
     def test_whatever_there_is_goes_in_one_round(self, work, todo, clock, monkeypatch):
         monkeypatch.setattr(cleaning, "BATCH", 3)
-        monkeypatch.setattr(worker, "PAUSE", 0)
+        monkeypatch.setattr(cleaning, "PAUSE", 0)
         with work() as session:
             session.add_all([a_seen(timedelta(days=2)) for _ in range(10)])
         worker.clean(todo)
         with work() as session:
             assert session.scalars(select(Seen)).all() == []
 
-    def test_every_column_rows_are_cleaned_by_has_an_index_and_a_setting(self, settings):
-        for kept in worker.RETENTION:
-            table = kept.column.class_.__table__
-            leading = {next(iter(index.columns)).name for index in table.indexes}
-            assert kept.column.key in leading, f"{table.name}.{kept.column.key}"
-            assert getattr(settings.retention, kept.days) >= 0
+    def test_every_column_rows_are_cleaned_by_has_an_index(self):
+        for rule in worker.RETENTION:
+            if isinstance(rule, DeleteAfter):
+                table = rule.model.__table__
+                leading = {next(iter(index.columns)).name for index in table.indexes}
+                assert rule.column.key in leading, f"{table.name}.{rule.column.key}"
 
-    def test_everything_that_expires_is_cleaned(self):
-        """A new table with an expiry is forgotten by nobody."""
-        cleaned = {kept.column.class_.__tablename__ for kept in worker.RETENTION}
+    def test_every_period_is_a_setting_and_every_setting_is_used(self, settings):
+        periods = {rule.period for rule in worker.RETENTION if isinstance(rule, DeleteAfter)}
+        assert periods == set(get_args(retention.Period))
+        assert type(settings.retention).model_fields.keys() - periods == {"rejected"}  # of the job of that name
+
+    def test_every_table_says_how_long_its_rows_are_kept(self):
+        assert {rule.model.__tablename__ for rule in worker.RETENTION} == set(db.metadata.tables)
+
+    def test_what_expires_is_deleted(self):
+        deleted = {rule.model.__tablename__ for rule in worker.RETENTION if isinstance(rule, DeleteAfter)}
         expiring = {name for name, table in db.metadata.tables.items() if "expires_at" in table.columns}
-        assert expiring - cleaned == {"client_secrets", "initial_access_tokens"}  # history, and few
+        assert expiring - deleted == {"client_secrets", "initial_access_tokens"}  # history, and few
+
+    def test_a_table_is_kept_altogether_or_cleaned(self):
+        kept = {rule.model for rule in worker.RETENTION if isinstance(rule, KeepAll)}
+        assert kept.isdisjoint(rule.model for rule in worker.RETENTION if not isinstance(rule, KeepAll))
+
+    def test_a_package_declares_its_own_tables_alone(self):
+        for module in ROOT.glob("idp/*/retention.py"):
+            package = f"idp.{module.parent.name}"
+            rules = getattr(import_module(f"{package}.retention"), "RETENTION", ())
+            assert {rule.model.__module__ for rule in rules} <= {f"{package}.models"}
 
 
 def a_registration(name, school, **differs):

@@ -1,18 +1,72 @@
-"""Delete what has had its time, and what there is too much of: oldest first, a short transaction each."""
+"""Delete what has been kept long enough, and what there is too much of: oldest first, a short transaction each."""
 
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 import structlog
 from sqlalchemy import ColumnElement, CursorResult, Delete, Select, Table, delete, func, select, tuple_
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute
 
+from idp.foundation import clock, runtime
 from idp.foundation.database import Base, connection
+from idp.foundation.retention import DeleteAfter, KeepAll, KeepNewest, Rule
 
 BATCH: Final = 1000
+"""Rows that one transaction deletes."""
+ROUND: Final = 60.0
+"""Seconds that one round of cleaning may take."""
+PAUSE: Final = 0.05
+"""Seconds between two batches: others get their turn at the database."""
+
+Work = Callable[[], AbstractContextManager[Any]]
 
 _log = structlog.get_logger("idp.worker")
+
+
+def clean(work: Work, rules: Iterable[Rule]) -> None:
+    """Delete by these rules, a batch in each transaction that `work` makes; a table that fails is passed over."""
+    stop_at = time.monotonic() + ROUND
+    for rule in rules:
+        if isinstance(rule, KeepAll):
+            continue
+        name = f"{_table(rule.column).name}.{rule.column.key}"
+        try:
+            count = _clean_one(work, rule, stop_at)
+        except SQLAlchemyError:
+            _log.exception("could not be cleaned", name=name)
+            continue
+        if count:
+            _log.info("cleaned", name=name, count=count)
+        if time.monotonic() > stop_at:
+            _log.warning("cleaning is behind: it goes on next time", name=name)
+            return
+
+
+def _clean_one(work: Work, rule: DeleteAfter | KeepNewest, stop_at: float) -> int:
+    total = 0
+    while time.monotonic() < stop_at:
+        with work():
+            count, is_last = _apply(rule)
+        total += count
+        if is_last:
+            break
+        time.sleep(PAUSE)
+    return total
+
+
+def _apply(rule: DeleteAfter | KeepNewest) -> tuple[int, bool]:
+    """Delete a batch; how many rows it was, and whether no more are to go."""
+    only = () if rule.only is None else (rule.only,)
+    if isinstance(rule, KeepNewest):
+        count = surplus(rule.column, rule.most, *only, per=rule.per)
+        return count, count == 0
+    before = clock.now() - timedelta(days=getattr(runtime.settings().retention, rule.period))
+    count = batch(rule.column, before, *only)
+    return count, count < BATCH
 
 
 def batch(column: InstrumentedAttribute[Any], before: datetime, *only: ColumnElement[bool]) -> int:

@@ -12,9 +12,11 @@ from idp import doctor, worker
 from idp.audit import chain, log
 from idp.audit.models import Entry
 from idp.foundation import clock as clocks
+from idp.foundation.retention import DeleteAfter
 from idp.foundation.web import transactions
 from idp.jobs import lease
 from idp.jobs.models import Job
+from idp.onboarding.models import Registration
 from idp.outbox import channels, deliver, overview, post
 from idp.outbox.models import Message
 from idp.schools import gias
@@ -126,7 +128,7 @@ class TestRegister:
 
 class TestCleaning:
     def test_a_row_that_cannot_be_deleted_keeps_no_other(self, work, todo, monkeypatch, caplog):
-        rule = worker.Kept(worker.Registration.expires_at, "expired")
+        rule = DeleteAfter(Registration.expires_at, "expired")
         monkeypatch.setattr(worker, "RETENTION", (rule,))
         with work() as session:
             school, past = a_school(), clocks.now() - timedelta(days=30)
@@ -136,7 +138,7 @@ class TestCleaning:
             session.add(a_proof("held"))
         worker.clean(todo)
         with work() as session:
-            assert session.scalars(select(worker.Registration.id)).all() == ["held"]
+            assert session.scalars(select(Registration.id)).all() == ["held"]
         assert "row set aside" in caplog.text
 
 

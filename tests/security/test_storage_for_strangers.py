@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from idp import worker
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks, crypto
 from idp.foundation.database import db
+from idp.foundation.retention import KeepNewest
 from idp.foundation.web import transactions
 from idp.jobs import cleaning
 from idp.oidc.clients import bounds
@@ -160,10 +162,10 @@ class TestDeviceCodes:
 class TestWhatTheWorkerTrims:
     @pytest.fixture
     def three(self, monkeypatch):
-        small = tuple(worker.Most(each.column, 3, each.only, each.per) for each in worker.BOUNDS)
-        monkeypatch.setattr(worker, "BOUNDS", small)
+        small = tuple(replace(rule, most=3) if isinstance(rule, KeepNewest) else rule for rule in worker.RETENTION)
+        monkeypatch.setattr(worker, "RETENTION", small)
         monkeypatch.setattr(cleaning, "BATCH", 2)
-        monkeypatch.setattr(worker, "PAUSE", 0)
+        monkeypatch.setattr(cleaning, "PAUSE", 0)
 
     def test_registrations_and_their_proofs(self, work, todo, three):
         with work() as session:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.foundation import clock, crypto, database, runtime
 from idp.foundation.database import Base, connection
+from idp.foundation.retention import DeleteAfter
 from idp.foundation.web import throttle, transactions
 
 LIFETIME: Final = timedelta(minutes=30)
@@ -43,6 +44,9 @@ class KeptForm(Base):
     """The person it belongs to, where that is known."""
     sealed: Mapped[str]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+RETENTION: Final = (DeleteAfter(KeptForm.expires_at, "expired"),)
 
 
 @dataclass(frozen=True, slots=True)

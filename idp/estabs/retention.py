@@ -1,0 +1,12 @@
+"""How long rows about schools' accounts and their people are kept (security.md §6.4)."""
+
+from typing import Final
+
+from idp.estabs.models import Administrator, Estab, PersonalSecret
+from idp.foundation.retention import DeleteAfter, KeepAll, Rule
+
+RETENTION: Final[tuple[Rule, ...]] = (
+    DeleteAfter(PersonalSecret.expires_at, "expired"),
+    KeepAll(Estab, "an Estab ID is never given again"),
+    KeepAll(Administrator, "agreements and the audit log name their ids; of a rejected school the rest is erased"),
+)

@@ -1,0 +1,25 @@
+"""How long the national register and its changes are kept (security.md §6.4)."""
+
+from typing import Final
+
+from idp.foundation.retention import DeleteAfter, KeepAll, Rule
+from idp.schools.models import (
+    RegisterImport,
+    School,
+    SchoolChange,
+    SchoolLink,
+    SchoolWord,
+    SearchWord,
+    WordTrigram,
+)
+
+RETENTION: Final[tuple[Rule, ...]] = (
+    DeleteAfter(SchoolChange.told_at, "register_changes"),
+    KeepAll(School, "accounts name them, also when they left the register"),
+    KeepAll(SchoolLink, "each import replaces them"),
+    KeepAll(RegisterImport, "one a day, by which the next is judged"),
+    *(
+        KeepAll(index, "the search index: each import brings it up to date")
+        for index in (SearchWord, SchoolWord, WordTrigram)
+    ),
+)

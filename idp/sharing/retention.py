@@ -1,0 +1,11 @@
+"""How long schools' agreements are kept."""
+
+from typing import Final
+
+from idp.foundation.retention import KeepAll, Rule
+from idp.sharing.models import Authorisation, Decision
+
+RETENTION: Final[tuple[Rule, ...]] = (
+    KeepAll(Authorisation, "what a school agreed to must be shown for as long as it may be asked about"),
+    KeepAll(Decision, "the history that the school reads"),
+)

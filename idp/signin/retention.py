@@ -1,0 +1,17 @@
+"""How long sessions, known browsers and counted guesses are kept (security.md §6.4)."""
+
+from typing import Final
+
+from idp.foundation.retention import DeleteAfter, KeepAll, KeepNewest, Rule
+from idp.signin.models import BrowserSession, Guesses, KnownDevice, Operator, SessionClient
+
+RETENTION: Final[tuple[Rule, ...]] = (
+    DeleteAfter(BrowserSession.expires_at, "sessions"),
+    KeepNewest(BrowserSession.expires_at, 200, BrowserSession.ended_at.is_not(None), BrowserSession.person_id),
+    DeleteAfter(SessionClient.since, "sessions"),
+    DeleteAfter(KnownDevice.expires_at, "expired"),
+    KeepNewest(KnownDevice.expires_at, 50, per=KnownDevice.person_id),
+    DeleteAfter(Guesses.expires_at, "counters"),
+    KeepNewest(Guesses.expires_at, 200_000),
+    KeepAll(Operator, "the audit log names their ids, and they are few"),
+)
