@@ -1,16 +1,18 @@
 """`idp doctor` tells a worker that stopped from a partner that does not answer, and shows no SQL."""
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text, update
 from sqlalchemy.exc import OperationalError
 
-from idp import worker
+from idp import doctor, worker
 from idp.cli import main
 from idp.foundation import clock as clocks
 from idp.foundation.errors import in_a_line
+from idp.foundation.setting_types import ROOT
 from idp.jobs import heart
 from idp.jobs.models import Heartbeat, Job
 from idp.outbox import post
@@ -104,3 +106,10 @@ def test_a_workers_fault_is_kept_without_its_statement(app, work, clock):
 
 def test_an_error_that_says_nothing_is_named():
     assert in_a_line(ValueError()) == "ValueError"
+
+
+def test_every_check_that_a_package_declares_is_run():
+    modules = [f"idp.{path.parent.name}.doctor" for path in ROOT.glob("idp/*/doctor.py")]
+    declared = [check for module in modules for check in import_module(module).CHECKS]
+    assert {check.__name__ for check in declared} >= {"database", "keys", "outbox", "register", "worker", "settings"}
+    assert set(declared) == set(doctor.CHECKS)

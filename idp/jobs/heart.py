@@ -3,7 +3,7 @@
 import os
 import secrets
 import socket
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select
 
@@ -30,6 +30,12 @@ def beat(worker: str) -> None:
 def stop(worker: str) -> None:
     """`worker` stops in good order."""
     session().execute(delete(Heartbeat).where(Heartbeat.worker == worker))
+
+
+def is_beating() -> bool:
+    """Whether a worker was heard of within a minute."""
+    latest = last()
+    return latest is not None and clock.now() - latest <= timedelta(minutes=1)
 
 
 def last() -> datetime | None:

@@ -32,7 +32,13 @@ def upgrade(app: Flask) -> tuple[str | None, str]:
 
 def at(app: Flask) -> str | None:
     """The revision the database of `app` is at; None for an empty one."""
-    with app.app_context(), db.engine.connect() as connection:
+    with app.app_context():
+        return here()
+
+
+def here() -> str | None:
+    """The revision the database of the current application is at; None for an empty one."""
+    with db.engine.connect() as connection:
         return _at(connection)
 
 

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from idp import doctor, worker
+from idp import worker
 from idp.audit import chain, log
 from idp.audit.models import Entry
 from idp.foundation import clock as clocks
 from idp.foundation.retention import DeleteAfter
 from idp.foundation.web import transactions
-from idp.jobs import lease
+from idp.jobs import doctor as jobs_doctor, lease
 from idp.jobs.models import Job
 from idp.onboarding.models import Registration
-from idp.outbox import channels, deliver, overview, post
+from idp.outbox import channels, deliver, doctor as outbox_doctor, overview, post
 from idp.outbox.models import Message
 from idp.schools import gias
 from idp.schools.models import School
@@ -66,7 +66,7 @@ class TestOutbox:
             (failed,) = overview.failed()
             assert (failed.id, failed.attempts) == (messages[0], 1)
             assert str(failed.last_error).startswith("cannot be opened")
-            told = [finding.says for finding in doctor.outbox(None)]
+            told = [finding.says for finding in outbox_doctor.outbox()]
         assert any("1 messages failed" in says for says in told)
         assert "set aside" in caplog.text
 
@@ -167,5 +167,5 @@ class TestJobs:
         with work() as session:
             assert session.get_one(Job, "bad").fault == "ValueError: one row"
             assert session.get_one(Job, worker.JOBS[-1].name).fault is None
-            told = {finding.what: finding.says for finding in doctor.worker(None)}
+            told = {finding.what: finding.says for finding in jobs_doctor.worker()}
         assert "one row" in told["job bad"]

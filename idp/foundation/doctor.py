@@ -1,0 +1,72 @@
+"""What `idp doctor` says: findings, and the checks of what every installation has.
+
+A package declares checks of its own in a `doctor` module; `idp/doctor.py` collects and runs them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final, Literal
+
+from packaging.version import Version
+
+from idp.foundation import production, runtime
+
+Level = Literal["ok", "warning", "fault"]
+
+FLOORS: Final = {"authlib": "1.9.9", "joserfc": "1.8.0", "cryptography": "46.0.0"}
+"""Below these, published weaknesses apply (security.md §2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, how it stands, and what to do."""
+
+    what: str
+    level: Level
+    says: str
+    do: str = ""
+
+
+Check = Callable[[], Iterator[Finding]]
+"""Run in a transaction of its own."""
+
+
+def settings() -> Iterator[Finding]:
+    """Nothing in the settings is unusual for production."""
+    unusual = production.warnings(runtime.settings())
+    for warning in unusual:
+        yield Finding("settings", "warning", warning, "see config/default.toml")
+    if not unusual:
+        yield Finding("settings", "ok", "nothing unusual")
+
+
+def limits() -> Iterator[Finding]:
+    """What counts the limits by address answers: Redis, where there are several processes."""
+    from idp.foundation.web.throttle import limiter
+
+    if limiter.storage.check():
+        yield Finding("limits", "ok", "are counted where throttle.storage says")
+    else:
+        yield Finding("limits", "warning", "Redis does not answer: each process counts alone", "see: throttle.storage")
+
+
+def contact() -> Iterator[Finding]:
+    """A contact for reports of vulnerabilities is set."""
+    if runtime.settings().service.security_contact:
+        yield Finding("security contact", "ok", "is in /.well-known/security.txt")
+    elif runtime.settings().environment == "production":
+        says = "there is no /.well-known/security.txt, which says where to report a weakness"
+        yield Finding("security contact", "warning", says, "set: service.security_contact")
+
+
+def libraries() -> Iterator[Finding]:
+    """Nothing installed is below its floor."""
+    for name, floor in FLOORS.items():
+        if Version(version(name)) < Version(floor):
+            yield Finding(name, "fault", f"{version(name)} is below {floor}", "install from the lock file")
+        else:
+            yield Finding(name, "ok", version(name))
+
+
+CHECKS: Final[tuple[Check, ...]] = (settings, limits, contact, libraries)

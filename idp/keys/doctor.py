@@ -1,0 +1,24 @@
+"""What `idp doctor` asks of the signing keys."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from idp.foundation.doctor import Check, Finding
+from idp.foundation.errors import in_a_line
+from idp.keys import ring
+
+
+def keys() -> Iterator[Finding]:
+    """One key of each kind signs, and the sealing key opens it."""
+    for alg in ("ES256", "RS256"):
+        try:
+            ring.sign({"probe": True}, alg=alg, typ="probe")
+        except Exception as error:  # noqa: BLE001  whatever it is, it is the finding
+            yield Finding(
+                f"key {alg}", "fault", f"cannot sign: {in_a_line(error)}", "check secrets.sealing, or: idp keys rotate"
+            )
+        else:
+            yield Finding(f"key {alg}", "ok", "signs, and the sealing key opens it")
+
+
+CHECKS: Final[tuple[Check, ...]] = (keys,)

@@ -1,0 +1,59 @@
+"""What `idp doctor` asks of the messages that have not left."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from sqlalchemy import func, select
+
+from idp.foundation import clock
+from idp.foundation.command import when
+from idp.foundation.database import session
+from idp.foundation.doctor import Check, Finding
+from idp.jobs import heart
+from idp.outbox.models import Message
+
+MAX_LOOKED_AT: Final = 1000
+"""Messages, the oldest first."""
+NOT_TAKEN: Final = {
+    "email": "see: idp outbox list; the settings [mail]",
+    "sms": "see: idp outbox list; the settings [sms]",
+    "event": "the partner's server does not take them, and ours works: write to its contact; idp outbox list",
+}
+"""What to do where messages of a kind are tried and not taken."""
+
+
+def outbox() -> Iterator[Finding]:
+    """No message has failed or waits long; otherwise why: no worker, or a receiver that does not answer."""
+    long_ago = Message.created_at < clock.now() - timedelta(minutes=5)
+    waiting = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None), long_ago)
+    oldest_first = waiting.order_by(Message.created_at).limit(MAX_LOOKED_AT)
+    late = list(session().scalars(oldest_first))
+    untried = [message for message in late if not message.attempts]
+    if untried:
+        does = "see the worker's log: it is behind" if heart.is_beating() else "run it as a service: idp worker"
+        yield Finding("outbox", "warning", f"since {when(untried[0].created_at)} messages wait untried", does)
+    refusing: dict[tuple[str, str], list[Message]] = {}
+    for message in late:
+        if message.attempts:
+            refusing.setdefault((message.kind, _receiver(message)), []).append(message)
+    for (kind, receiver), messages in refusing.items():
+        says = f"{receiver} has not taken {len(messages)} since {when(messages[0].created_at)}"
+        because = f" ({messages[-1].last_error})" if messages[-1].last_error else ""
+        yield Finding(f"outbox {kind}", "warning", says + because, NOT_TAKEN[kind])
+    if not late:
+        yield Finding("outbox", "ok", "nothing waits long")
+    failed = session().scalar(select(func.count()).where(Message.failed_at > clock.now() - timedelta(days=1)))
+    if failed:
+        yield Finding("outbox", "warning", f"{failed} messages failed since yesterday", "see: idp outbox list --failed")
+
+
+def _receiver(message: Message) -> str:
+    """Who should have taken it: a partner's endpoint, or our own mail server or gateway."""
+    if message.kind != "event":
+        return {"email": "the mail server", "sms": "the gateway"}.get(message.kind, message.kind)
+    return f"{urlsplit(message.recipient or '').netloc} of {message.client or 'a partner'}"
+
+
+CHECKS: Final[tuple[Check, ...]] = (outbox,)

@@ -1,0 +1,43 @@
+"""What `idp doctor` asks of the scopes that are agreed to."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import func, select
+
+from idp.foundation.database import session
+from idp.foundation.doctor import Check, Finding
+from idp.foundation.scopes import known
+from idp.partners.models import Client
+from idp.sharing.models import Authorisation
+
+
+def scopes() -> Iterator[Finding]:
+    """No client is registered for, and no school has agreed to, what `config/scopes.toml` does not know (any more)."""
+    carried = {
+        client.id: client.required_scopes | client.optional_scopes | client.client_scopes
+        for client in session().scalars(select(Client))
+    }
+    current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
+    given = select(Authorisation.scopes, func.count()).where(*current).group_by(Authorisation.scopes)
+    asking = {client: unknown for client, words in carried.items() if (unknown := words - known(words))}
+    agreed = [(unknown, number) for words, number in session().execute(given) if (unknown := words - known(words))]
+    for client, unknown in asking.items():
+        do = "update its manifest, or restore the scope in config/scopes.toml"
+        yield Finding("scopes", "warning", f"{client} is registered for {_listed(unknown)}, which is not known", do)
+    if agreed:
+        number, unknown = sum(each for _, each in agreed), frozenset().union(*(each for each, _ in agreed))
+        counted = f"{number} agreement{'s' if number != 1 else ''}"
+        yield Finding(
+            "scopes", "warning", f"{counted} to {_listed(unknown)}, which is not known and not given",
+            "all is well if it was meant to go; otherwise restore it in config/scopes.toml",
+        )  # fmt: skip
+    if not asking and not agreed:
+        yield Finding("scopes", "ok", "all that are registered and agreed to are known")
+
+
+def _listed(words: frozenset[str]) -> str:
+    return ", ".join(sorted(words))
+
+
+CHECKS: Final[tuple[Check, ...]] = (scopes,)
