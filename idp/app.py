@@ -3,6 +3,7 @@
 from flask import Flask
 
 from idp.foundation import database, logs, runtime, settings as settings_of
+from idp.foundation.fastpath import response_cache
 from idp.foundation.ports import Ports
 from idp.foundation.settings import Settings
 from idp.foundation.web import (
@@ -12,7 +13,6 @@ from idp.foundation.web import (
     health,
     middleware,
     pages,
-    response_cache,
     security,
     throttle,
     well_known,

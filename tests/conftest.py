@@ -25,8 +25,8 @@ os.environ["IDP_CONFIG"] = "config/test.toml"
 
 from idp.app import create_app
 from idp.foundation import clock as clocks, database, runtime
+from idp.foundation.fastpath import response_cache
 from idp.foundation.settings import Settings, load
-from idp.foundation.web import response_cache
 from idp.foundation.web.transactions import work as a_request
 from idp.partners import registry
 from tests.databases import PATIENT, Place, a_place

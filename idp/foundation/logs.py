@@ -4,13 +4,11 @@ A request is logged by its route's rule, not its path: paths and queries can car
 logger stays at WARNING whatever is asked for, because at DEBUG it prints whole tokens (protocol.md §4.2).
 """
 
-import json
 import logging
 import re
 import sys
 import time
 import warnings
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -18,6 +16,7 @@ from flask import Flask, Response, request
 from joserfc.errors import SecurityWarning
 from structlog.typing import EventDict, WrappedLogger
 
+from idp.foundation.fastpath import request_line
 from idp.foundation.settings import Settings
 from idp.foundation.web import middleware
 
@@ -73,9 +72,7 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.server.log_level)
-    _lines.handlers, _lines.propagate = [], True
-    if is_json:  # of every request a line: fields that we know to be harmless go there as they are
-        _lines.handlers, _lines.propagate = [logging.StreamHandler(sys.stderr)], False
+    request_line.configure(is_json=is_json)
     for name in ("authlib", "werkzeug", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings quote whatever a stranger's server sent
@@ -88,7 +85,6 @@ def configure(settings: Settings) -> None:
     )
 
 
-_lines = logging.getLogger("idp.request")
 _NOT_LOGGED = frozenset({"static", "brand_css", "health.healthz", "health.readyz"})
 
 
@@ -97,19 +93,17 @@ def log_requests(app: Flask) -> None:
     log = structlog.get_logger("idp.request")
 
     @app.after_request
-    def answered(response: Response) -> Response:
-        asked = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001  opened once
-        if not _lines.isEnabledFor(logging.INFO) or asked.endpoint in _NOT_LOGGED:
+    def log_request(response: Response) -> Response:
+        if not request_line.is_wanted() or request.endpoint in _NOT_LOGGED:
             return response
-        said = {
-            "request": asked.environ[middleware.REQUEST_ID], "method": asked.method,
-            "route": asked.url_rule.rule if asked.url_rule else "(none)", "status": response.status_code,
-            "ms": round((time.monotonic() - asked.environ[middleware.BEGAN]) * 1000, 1), "address": asked.remote_addr,
+        environ, rule = request.environ, request.url_rule
+        fields = {
+            "request": environ[middleware.REQUEST_ID], "method": request.method,
+            "route": rule.rule if rule else "(none)", "status": response.status_code,
+            "ms": round((time.monotonic() - environ[middleware.BEGAN]) * 1000, 1), "address": request.remote_addr,
         }  # fmt: skip
-        if _lines.propagate:
-            log.info("request", **said)
+        if request_line.is_json():
+            request_line.write(fields)
         else:
-            now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-            line = {"event": "request", **said, "level": "info", "logger": _lines.name, "timestamp": now}
-            _lines.info("%s", json.dumps(line))
+            log.info("request", **fields)
         return response

@@ -7,14 +7,12 @@ over it goes on verifying until the last token it signed has expired, and from t
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import Any, Final
-
-from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
 
 from idp.foundation import clock, runtime
+from idp.foundation.fastpath import compact_jws
 from idp.keys import held
 from idp.keys.held import forget
 from idp.keys.key import ALGS, Key
@@ -34,12 +32,6 @@ __all__ = [
     "forget", "jwks", "listing", "retire", "rotate", "sign", "verify", "verify_hint",
 ]  # fmt: skip
 
-LIMIT: Final = 8192
-"""Characters of the longest token we look at."""
-
-_as_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-
 
 class BadToken(Exception):
     """Not a token of ours that is good now. The message is for the log; the caller knows what to answer."""
@@ -54,15 +46,7 @@ def sign(claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "at+jwt") 
     key = held.signer(alg)
     if key is None:
         raise NoSigningKey(f"no key signs {alg}")
-    signed = _header(alg, typ, key.kid) + b"." + urlsafe_b64encode(_as_json(claims).encode("utf-8"))
-    signature = held.signer_for(key)(signed)
-    return (signed + b"." + urlsafe_b64encode(signature)).decode("ascii")
-
-
-@lru_cache(maxsize=64)
-def _header(alg: str, typ: str, kid: str) -> bytes:
-    """The protected header as it stands in a token: the same in all that a key signs (RFC 7515 §3.1)."""
-    return urlsafe_b64encode(_as_json({"typ": typ, "alg": alg, "kid": kid}).encode("utf-8"))
+    return compact_jws.signed(compact_jws.header(alg, typ, key.kid), claims, held.signer_for(key))
 
 
 def verify(token: str, *, typ: str, algs: Collection[str] = ALGS) -> dict[str, Any]:
@@ -101,26 +85,20 @@ def _document(published: tuple[Key, ...]) -> tuple[bytes, str]:
 
 def _read(token: str, typ: str, algs: Collection[str], usable: Callable[[Key], bool]) -> dict[str, Any]:
     """The claims under a signature of ours. The header is judged before a key is chosen, the payload after."""
-    if len(token) > LIMIT or not _COMPACT.fullmatch(token):
-        raise BadToken("not a compact JWS, or too long")
-    signed, _, signature = token.encode("ascii").rpartition(b".")
-    header, _, payload = signed.partition(b".")
     try:
-        if not _key_for(header, typ, algs, usable).verifier(signed, urlsafe_b64decode(signature)):
+        parts = compact_jws.parts(token)
+        if not _key_for(parts.header, typ, algs, usable).verifier(parts.signed, parts.signature):
             raise BadToken("the signature is wrong")
-        claims = json.loads(urlsafe_b64decode(payload))
-    except (ValueError, RecursionError) as fault:
-        raise BadToken(f"cannot be read: {type(fault).__name__}") from fault
-    if not isinstance(claims, dict):
-        raise BadToken("its payload is not an object")
-    return claims
+        return parts.claims()
+    except (ValueError, RecursionError) as error:
+        raise BadToken(f"cannot be read: {error}") from error
 
 
 def _key_for(header: bytes, typ: str, algs: Collection[str], usable: Callable[[Key], bool]) -> Key:
     """The key that `header` names, byte for byte as we write it for that key; never a key the token brings."""
     for known in (held.keys, held.fresh):  # one that we do not know may have been made a moment ago
         for key in known().values():
-            if header == _header(key.alg, typ, key.kid) and key.alg in algs:
+            if header == compact_jws.header(key.alg, typ, key.kid) and key.alg in algs:
                 if not usable(key):
                     raise BadToken("the key verifies no longer")
                 return key

@@ -17,9 +17,10 @@ from idp.estabs import people
 from idp.estabs.models import MAY_ACT, Administrator, Estab
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import Instant, session
+from idp.foundation.fastpath import hooks
 from idp.foundation.ports import LastPerson
 from idp.foundation.prepared import Prepared
-from idp.foundation.web import hooks, kept
+from idp.foundation.web import kept
 from idp.foundation.web.security import cookie_name
 from idp.signin import devices, session_clients
 from idp.signin.models import BrowserSession, Operator
@@ -66,7 +67,7 @@ def configure(app: Flask) -> None:
     manager = LoginManager(app)
     manager.session_protection = None
     manager.request_loader(_load)
-    hooks.drop(app, manager)  # it sets no cookie of its own
+    hooks.remove(app, manager)  # it sets no cookie of its own
 
 
 def current(*, since: datetime | None = None) -> SignedIn | None:

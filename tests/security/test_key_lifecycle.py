@@ -11,8 +11,8 @@ from datetime import timedelta
 import pytest
 
 from idp.foundation import clock as clocks
+from idp.foundation.fastpath import response_cache
 from idp.foundation.setting_types import ROOT
-from idp.foundation.web import response_cache
 from idp.keys import ring
 
 

@@ -16,7 +16,7 @@ import structlog
 from flask import Flask, render_template
 
 from idp.foundation import runtime
-from idp.foundation.web import middleware
+from idp.foundation.fastpath.default_headers import default_headers, with_default_headers
 
 RETRY_AFTER: Final = 5
 """Seconds."""
@@ -48,7 +48,7 @@ class Page:
             ("Cross-Origin-Opener-Policy", "unsafe-none"),  # as the page it stands for: `security.keep_opener`
             ("Retry-After", str(RETRY_AFTER)),
         ]
-        self._headers = middleware.with_default_headers(headers, middleware.default_headers(runtime.of(app).settings))
+        self._headers = with_default_headers(headers, default_headers(runtime.of(app).settings))
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """The page, with the fields of the form in it."""

@@ -11,11 +11,11 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, request
 
+from idp.foundation.fastpath.default_headers import Headers, default_headers, with_default_headers
 from idp.foundation.settings import Settings
 
-Headers = list[tuple[str, str]]
 StartResponse = Callable[..., Callable[[bytes], object]]
 
 NOBODY: Final = "unknown.invalid"
@@ -28,49 +28,11 @@ BEGAN: Final = "idp.began"
 
 _FOR: Final = re.compile(r'(?i)(?:^|;)\s*for="?([^";]+)')
 """Of RFC 7239 §4."""
-_ALWAYS: Final = (
-    ("X-Frame-Options", "DENY"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-)
-_HSTS: Final = ("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
-_OPENER: Final = ("Cross-Origin-Opener-Policy", "same-origin")
-_NO_PAGE: Final = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-_NOT_KEPT: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
-"""As RFC 6749 §5.1 has it for tokens; nothing else of ours is to be kept either."""
-
-
-class Plain(Response):
-    """An answer of some bytes that are all there already, sent without looking for what else it might be."""
-
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer, as WSGI has it."""
-        start_response(self.status, list(self.headers))
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.get_data()]
 
 
 def request_id() -> str:
     """The id of the request being answered, for its log lines and for pages that ask people to quote it."""
     return str(request.environ.get(REQUEST_ID, ""))
-
-
-def default_headers(settings: Settings) -> Headers:
-    """The headers that every response has; where we are served by https they demand it from then on."""
-    return [*_ALWAYS, _HSTS] if settings.server.is_https else [*_ALWAYS]
-
-
-def with_default_headers(headers: Iterable[tuple[str, str]], always: Headers) -> Headers:
-    """`headers` and the defaults; a policy or a lifetime that the response states itself stays as it is."""
-    told = [*headers, *always]
-    names = {name.lower() for name, _ in told}
-    if "content-security-policy" not in names:
-        told.append(_NO_PAGE)
-    if "cross-origin-opener-policy" not in names:
-        told.append(_OPENER)
-    if "cache-control" not in names:
-        told += _NOT_KEPT
-    return told
 
 
 def address_in(entry: str) -> str | None:

@@ -10,15 +10,14 @@ from functools import wraps
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, current_app, flash, g, redirect, request, url_for
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from flask import Flask, Response, current_app, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import CSRFProtect
-from itsdangerous import URLSafeTimedSerializer
 
 from idp.foundation import runtime
 from idp.foundation.errors import BadRequest, NotFound
+from idp.foundation.fastpath.form_cookie import LazyCookieSessions
 from idp.foundation.settings import Settings
 from idp.foundation.web import again
 from idp.foundation.web.middleware import SENT_HOST
@@ -165,51 +164,7 @@ def configure(app: Flask, settings: Settings) -> None:
     csrf.init_app(app)
     app.before_request(_guard_request)
     app.after_request(_policies)
-    app.session_interface = _FormCookie()
-
-
-class _Form(SecureCookieSession):
-    """What the form cookie holds, read when a view first looks: Flask notes that in `accessed`."""
-
-    def __init__(self, read: Callable[[], SecureCookieSession | None] | None = None) -> None:
-        super().__init__()
-        self._read, self._accessed = read, False
-
-    @property
-    def accessed(self) -> bool:
-        """Whether anything in this request looked at it."""
-        return self._accessed
-
-    @accessed.setter
-    def accessed(self, value: bool) -> None:
-        self._accessed = value
-        if value and self._read is not None:
-            read, self._read = self._read, None
-            dict.update(self, read() or {})  # past the note that something was changed
-
-
-class _FormCookie(SecureCookieSessionInterface):
-    """Flask's signed cookie, with its signer made once, and read only when it is used."""
-
-    _signer: URLSafeTimedSerializer | None = None
-
-    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """What the cookie holds, read when first used; empty without one."""
-        if "HTTP_COOKIE" not in request.environ:
-            return _Form()
-        opened = super().open_session
-        return _Form(lambda: opened(app, request))
-
-    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """The cookie, where the view looked at it or something is in it."""
-        if session or session.accessed or session.modified:
-            super().save_session(app, session, response)
-
-    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """The signer of the one application this interface belongs to."""
-        if self._signer is None:
-            self._signer = super().get_signing_serializer(app)
-        return self._signer
+    app.session_interface = LazyCookieSessions()
 
 
 def _guard_request() -> None:

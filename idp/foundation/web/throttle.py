@@ -21,9 +21,9 @@ from limits.strategies import FixedWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
 
 from idp.foundation import runtime
+from idp.foundation.fastpath import hooks
 from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import Settings
-from idp.foundation.web import hooks
 
 View = Callable[..., ResponseReturnValue]
 
@@ -83,7 +83,7 @@ def configure(app: Flask, settings: Settings) -> None:
     )
     limiter.init_app(app)
     # Our limits stand on views, where the decorator checks them; what counts by its answer has `count_by_response`.
-    _COUNT_BY_RESPONSE.set(app, hooks.drop(app, limiter))
+    _COUNT_BY_RESPONSE.set(app, hooks.remove(app, limiter))
 
 
 def _alarm(record: logging.LogRecord) -> bool:

@@ -10,8 +10,8 @@ from typing import Any, Final
 from flask import Response, current_app, json, request
 
 from idp.foundation import runtime, scopes
+from idp.foundation.fastpath import response_cache
 from idp.foundation.runtime import PerApplication
-from idp.foundation.web import response_cache
 from idp.keys import key, ring
 from idp.oidc import claims, jwts, server as protocol
 from idp.oidc.authorization import checks, responses

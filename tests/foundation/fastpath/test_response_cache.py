@@ -2,7 +2,7 @@
 
 import pytest
 
-from idp.foundation.web import response_cache
+from idp.foundation.fastpath import response_cache
 
 DOCUMENTS = ["/oauth/jwks", "/.well-known/openid-configuration"]
 

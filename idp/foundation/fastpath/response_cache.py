@@ -13,9 +13,9 @@ from flask import Flask, Response
 from werkzeug.http import parse_etags
 
 from idp.foundation import runtime
+from idp.foundation.fastpath.default_headers import default_headers, with_default_headers
 from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import Settings
-from idp.foundation.web import middleware
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
@@ -38,8 +38,8 @@ def keep(path: str, response: Response, *, seconds: float) -> None:
     """Store the response to `path` for so many seconds; 0 stores nothing."""
     if seconds > 0:
         etag, _ = response.get_etag()
-        told = middleware.with_default_headers(response.headers, middleware.default_headers(runtime.settings()))
-        headers = [(name, value) for name, value in told if name != "Content-Length"]
+        complete = with_default_headers(response.headers, default_headers(runtime.settings()))
+        headers = [(name, value) for name, value in complete if name != "Content-Length"]
         CACHE.get()[path] = Document(response.get_data(), etag or "", headers, time.monotonic() + seconds)
 
 
