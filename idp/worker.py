@@ -104,7 +104,7 @@ def reduce_rejected(work: Work) -> None:
     while more:
         with work():
             before = clock.now() - timedelta(days=runtime.settings().retention.rejected)
-            more = rejected.reduce(before) == rejected.BATCH
+            more = rejected.erase_personal_data(before) == rejected.BATCH_SIZE
 
 
 def tell_register_changes(work: Work) -> None:

@@ -1,4 +1,4 @@
-"""Estabs: a school registers once, is given its Estab ID for ever, and changes state."""
+"""Open the account of a school (its estab), look accounts up, and change their state."""
 
 import re
 import secrets
@@ -10,13 +10,13 @@ from sqlalchemy import or_, select, update
 
 from idp.audit import events, log
 from idp.estabs import people
-from idp.estabs.models import FINAL, Administrator, Estab
+from idp.estabs.models import FINAL_STATES, Administrator, Estab
 from idp.foundation import clock, crypto
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
 from idp.schools.models import School
 
-ATTEMPTS = 50
+MAX_ATTEMPTS = 50
 """Estab IDs to try; with a tenth of all taken, failing has a chance of 1 in 10^50."""
 
 NEXT_STATES = {
@@ -33,7 +33,7 @@ class SchoolTaken(Refusal):
     """The school has an estab already: a new registration asks to join it."""
 
     code, status, title = "school_taken", 409, "This school has registered already"
-    says = "Somebody has registered this school in the meantime. You can ask to join its account."
+    says = "Someone else has registered this school in the meantime. You can ask to join its account."
 
 
 class UnknownEstab(NotFound):
@@ -44,21 +44,21 @@ class UnknownEstab(NotFound):
 
 
 class WrongState(Refusal):
-    """The estab is not in a state from which it could become that."""
+    """The estab's present state does not allow the change."""
 
-    code, status, title = "wrong_state", 409, "That cannot be done any more"
+    code, status, title = "wrong_state", 409, "This can no longer be done"
 
 
 def register(school: School, *, name: str, email: str, mobile: str) -> tuple[Estab, Administrator]:
     """Open the account of `school`, unverified, with its first owner, whose username is the Estab ID.
 
-    The address is verified already; `mobile` is E.164. Raises `SchoolTaken`, also for the second of two at once
-    at the same moment.
+    The address is verified already; `mobile` is E.164. Raises `SchoolTaken`, also where two registrations of one
+    school complete at the same moment: the second is refused.
     """
     if of_school(school.id) is not None:
         raise SchoolTaken(because=f"school {school.id}")
-    estab = people.first_accepted(_candidates(school))
-    if estab is None:  # only another registration of this school can be in the way of all of them
+    estab = people.insert_first_accepted(_candidates(school))
+    if estab is None:  # only another registration of this school can conflict with every Estab ID
         raise SchoolTaken(because=f"school {school.id}, at the same moment")
     owner = people.add(estab, name=name, email=email, mobile=mobile, role="owner", username=estab.estab_id)
     log.record(events.ESTAB_REGISTERED, by=owner.id, estab=estab.id, subject=owner.id, school=school.id)
@@ -68,7 +68,7 @@ def register(school: School, *, name: str, email: str, mobile: str) -> tuple[Est
 def _candidates(school: School) -> Iterator[Estab]:
     """The estab with each Estab ID it could have: its DfE number, which another may hold, then random ones."""
     now = clock.now()
-    for estab_id in islice(_estab_ids(school.dfe_number), ATTEMPTS):
+    for estab_id in islice(_estab_ids(school.dfe_number), MAX_ATTEMPTS):
         yield Estab(
             id=crypto.new_id("est"), estab_id=estab_id, school=school, state="unverified",
             state_changed_at=now, registered_at=now, mis=None,
@@ -83,13 +83,13 @@ def _estab_ids(dfe_number: str | None) -> Iterator[str]:
 
 
 def of_school(school_id: int) -> Estab | None:
-    """The living estab of a school of the register, if it has one: not rejected, not closed."""
-    living = Estab.state.not_in(FINAL)
-    return session().scalar(select(Estab).where(Estab.school_id == school_id, living))
+    """The active estab of a school of the register, if it has one: not rejected, not closed."""
+    is_active = Estab.state.not_in(FINAL_STATES)
+    return session().scalar(select(Estab).where(Estab.school_id == school_id, is_active))
 
 
 def find(estab_id: str) -> Estab:
-    """The estab with this Estab ID, however it is typed (`312/4567`, `e123456`). Raises `UnknownEstab`."""
+    """The estab with this Estab ID, in any spelling (`312/4567`, `e123456`). Raises `UnknownEstab`."""
     folded = people.fold_username(estab_id).upper()
     estab = session().scalar(select(Estab).where(Estab.estab_id == folded))
     if estab is None:
@@ -97,38 +97,38 @@ def find(estab_id: str) -> Estab:
     return estab
 
 
-def named(typed: str) -> Estab:
-    """The estab that an operator means: by its Estab ID, its internal id, or its school's DfE number or URN.
+def look_up(text: str) -> Estab:
+    """The estab with this Estab ID or internal id, or whose school has this DfE number or URN. For operators.
 
-    Of several of one school, the living one, else the newest. Raises `UnknownEstab`.
+    Of several of one school, the active one, else the newest. Raises `UnknownEstab`.
     """
-    typed = typed.strip()
-    if (estab := session().get(Estab, typed)) is not None:
+    text = text.strip()
+    if (estab := session().get(Estab, text)) is not None:
         return estab
     with suppress(UnknownEstab):
-        return find(typed)
-    number = re.sub(r"[\s/]", "", typed)
+        return find(text)
+    number = re.sub(r"[\s/]", "", text)
     of_that_school = select(Estab).join(School).where(or_(School.dfe_number == number, School.register_id == number))
-    living_first = Estab.state.in_(FINAL), Estab.registered_at.desc(), Estab.id
-    found = session().scalar(of_that_school.order_by(*living_first).limit(1)) if number else None
-    if found is None:
+    active_first = Estab.state.in_(FINAL_STATES), Estab.registered_at.desc(), Estab.id
+    match = session().scalar(of_that_school.order_by(*active_first).limit(1)) if number else None
+    if match is None:
         raise UnknownEstab(because="no such Estab ID, DfE number or URN")
-    return found
+    return match
 
 
-def matching(text: str, *, most: int = 50) -> list[Estab]:
-    """Estabs by any name of theirs: what `named` takes, or words of the school's name or town, or an address."""
+def search(text: str, *, limit: int = 50) -> list[Estab]:
+    """Estabs that match: what `look_up` takes, words of the school's name or town, or an administrator's address."""
     with suppress(UnknownEstab):
-        return [named(text)]
-    wanted = select(Estab).join(School).order_by(School.name, Estab.registered_at, Estab.id).limit(most)
+        return [look_up(text)]
+    statement = select(Estab).join(School).order_by(School.name, Estab.registered_at, Estab.id).limit(limit)
     if "@" in text:
         folded = people.fold_email(text)
         people_there = select(Administrator.estab_id).where(Administrator.email_folded == folded)
-        return list(session().scalars(wanted.where(Estab.id.in_(people_there))))
+        return list(session().scalars(statement.where(Estab.id.in_(people_there))))
     for word in text.split():
-        either = School.name.icontains(word, autoescape=True), School.town.icontains(word, autoescape=True)
-        wanted = wanted.where(or_(*either))
-    return list(session().scalars(wanted)) if text.split() else []
+        conditions = School.name.icontains(word, autoescape=True), School.town.icontains(word, autoescape=True)
+        statement = statement.where(or_(*conditions))
+    return list(session().scalars(statement)) if text.split() else []
 
 
 def set_mis(estab: Estab, code: str) -> str | None:
@@ -138,21 +138,21 @@ def set_mis(estab: Estab, code: str) -> str | None:
 
 
 def change_state(estab: Estab, state: str, *, by: str, reason: str = "") -> None:
-    """Make `estab` `state`, recorded with who did it and why. Raises `WrongState`.
+    """Set the state of `estab`; the audit log records who did it and why. Raises `WrongState`.
 
-    Of two who decide at once, the second is refused: the state it knew is gone.
+    The UPDATE names the state that was read, so of two decisions at once the second is refused.
     """
     before = estab.state
     if state not in NEXT_STATES[before]:
         raise WrongState(f"This school's account is {before}; it cannot become {state}.")
-    changed = session().execute(
+    result = session().execute(
         update(Estab)
         .where(Estab.id == estab.id, Estab.state == before)
         .values(state=state, state_changed_at=clock.now())
         .returning(Estab.id)
     )
-    if changed.one_or_none() is None:
-        raise WrongState("Somebody has just decided about this school. Please look again.", because=estab.id)
+    if result.one_or_none() is None:
+        raise WrongState("Someone else has just decided about this school. Please look again.", because=estab.id)
     session().refresh(estab)
     log.record(
         events.ESTAB_STATE_CHANGED, by=by, estab=estab.id, subject=estab.id, before=before, state=state,

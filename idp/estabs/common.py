@@ -1,9 +1,9 @@
 """Passwords of twelve characters or more that very many people use, and runs of keys.
 
-Published lists of leaked passwords hold few that are this long, and those few are made in a handful of
-ways: a favourite word with digits behind it, twice over, or two together, or a walk across the keyboard.
-The list is therefore written as the ways and the words it is made from. Both were put together for this project,
-by hand, from what such lists are known to have in common; nothing was copied, so there is no licence but ours.
+Published lists of leaked passwords hold few that are this long, and those few follow a handful of patterns:
+a favourite word followed by digits, doubled, or joined with another word, or a run of neighbouring keys.
+The list is therefore generated from words and patterns. Both were compiled for this project, by hand, from what
+such lists are known to have in common; nothing was copied, so no other licence applies.
 """
 
 # ruff: noqa: SIM905  the words read better as prose
@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import product
 
-SHORTEST_RUN = 4
+MIN_RUN_LENGTH = 4
 """Keys in a row that count as a run."""
 
-FAVOURITES = (
+COMMON_WORDS = (
     "password passw0rd letmein welcome iloveyou football baseball basketball superman batman spiderman pokemon "
     "princess sunshine monkey dragon master shadow michael jessica charlie charlotte jordan liverpool arsenal "
     "chelsea manchester manutd everton tottenham rangers celtic england scotland ireland wales london school "
@@ -34,13 +34,13 @@ FAVOURITES = (
 ).split()
 """Words that lists of leaked passwords are full of, and those that a school's office thinks of first."""
 
-ENDINGS = (
+COMMON_ENDINGS = (
     "1 12 123 1234 12345 123456 1234567 12345678 123456789 1234567890 0 00 01 007 11 111 1111 21 22 69 77 88 99 100 "
     "123123 321 4321 54321 654321 987654321 000 0000 2000 2010 2012 2015 2016 2017 2018 2019 2020 2021 2022 2023 "
     "2024 2025 2026 2027 ! !! !!! 1! 12! 123! 1234! 12345! @123 @1234 #1 #123 $ * ? a abc xyz qwerty love me you"
 ).split()
 
-PHRASES = (
+COMMON_PHRASES = (
     "iloveyouforever iloveyousomuch iloveyoubaby iloveyou2much ilovemyself ilovemyfamily ilovemyschool ilovemydog "
     "ilovemycat thisismypassword mypasswordis mynewpassword newpassword1 oldpassword passwordpassword letmeinplease "
     "pleaseletmein openthedoor opensesame123 letmeinnow changemenow changethis changeme123 correcthorsebatterystaple "
@@ -62,59 +62,61 @@ PHRASES = (
     "012345678910 010203040506 101112131415 246813579024 314159265358 789456123789 999888777666"
 ).split()
 
-_DISGUISES = str.maketrans("01345789@$!|+€", "oieastbgasiite")
+_LEETSPEAK = str.maketrans("01345789@$!|+€", "oieastbgasiite")
 
-_ROWS = (
+_KEYBOARD_ROWS = (
     "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm", "abcdefghijklmnopqrstuvwxyz",
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p", "qazwsxedcrfvtgbyhnujmikolp", "1q2w3e4r5t6y7u8i9o0p",
     "qawsedrftgyhujikolp", '!"£$%^&*()', "!@#$%^&*()",
 )  # fmt: skip
 
 
-def undisguised(text: str) -> str:
-    """`p4ssw0rd` as `password`, sign by sign, so that positions stay what they were. `text` is folded."""
-    return text.translate(_DISGUISES)
+def undo_leetspeak(text: str) -> str:
+    """`p4ssw0rd` as `password`, character by character, so that positions are kept. `text` is folded."""
+    return text.translate(_LEETSPEAK)
 
 
 def is_common(password: str) -> bool:
-    """Whether it is on the list, in whatever case, with signs between its parts, and with digits or signs around it."""
-    plain = password.casefold()
-    bare = re.sub(r"[\s._-]", "", plain)
-    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", bare)
-    return not listed().isdisjoint({plain, bare}) or not _undisguised().isdisjoint(
-        {undisguised(bare), undisguised(core)}
+    """Whether the password is on the list, in any case, with separators inside and digits or signs around it."""
+    lowered = password.casefold()
+    letters = re.sub(r"[\s._-]", "", lowered)
+    trimmed = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", letters)
+    return not common_passwords().isdisjoint({lowered, letters}) or not _without_leetspeak().isdisjoint(
+        {undo_leetspeak(letters), undo_leetspeak(trimmed)}
     )
 
 
 @cache
-def listed() -> frozenset[str]:
-    """Every password on the list, without capitals; twelve characters or more."""
-    doubled = (word + other for word, other in product(FAVOURITES, repeat=2))
-    ended = (word + end for word, end in product(FAVOURITES, ENDINGS))
-    begun = (end + word for word, end in product(FAVOURITES, ENDINGS))
-    twice_ended = (word + end + word + end for word, end in product(FAVOURITES, ENDINGS))
-    ways = (*doubled, *ended, *begun, *twice_ended, *PHRASES)
-    return frozenset(made for made in ways if len(made) >= 12)
+def common_passwords() -> frozenset[str]:
+    """Every password on the list, in lower case; twelve characters or more."""
+    doubled = (word + second for word, second in product(COMMON_WORDS, repeat=2))
+    suffixed = (word + end for word, end in product(COMMON_WORDS, COMMON_ENDINGS))
+    prefixed = (end + word for word, end in product(COMMON_WORDS, COMMON_ENDINGS))
+    suffixed_twice = (word + end + word + end for word, end in product(COMMON_WORDS, COMMON_ENDINGS))
+    candidates = (*doubled, *suffixed, *prefixed, *suffixed_twice, *COMMON_PHRASES)
+    return frozenset(password for password in candidates if len(password) >= 12)
 
 
 @cache
-def _undisguised() -> frozenset[str]:
-    """The list and the favourites, as `undisguised` leaves them."""
-    return frozenset(map(undisguised, (*listed(), *FAVOURITES)))
+def _without_leetspeak() -> frozenset[str]:
+    """The list and the common words, after `undo_leetspeak`."""
+    return frozenset(map(undo_leetspeak, (*common_passwords(), *COMMON_WORDS)))
 
 
 @cache
-def _walks() -> frozenset[str]:
-    """Every piece of a row, in both directions, that is as long as the shortest run."""
-    both = (*_ROWS, *(row[::-1] for row in _ROWS))
-    return frozenset(row[at : at + SHORTEST_RUN] for row in both for at in range(len(row) - SHORTEST_RUN + 1))
+def _keyboard_runs() -> frozenset[str]:
+    """Every run of `MIN_RUN_LENGTH` keys in a row, in both directions."""
+    rows = (*_KEYBOARD_ROWS, *(row[::-1] for row in _KEYBOARD_ROWS))
+    return frozenset(
+        row[start : start + MIN_RUN_LENGTH] for row in rows for start in range(len(row) - MIN_RUN_LENGTH + 1)
+    )
 
 
 def runs(text: str) -> Iterator[range]:
-    """Where in `text` keys follow one another, or one to six characters repeat. `text` is folded."""
-    for at in range(len(text) - SHORTEST_RUN + 1):
-        piece = text[at : at + SHORTEST_RUN]
-        if piece in _walks() or len(set(piece)) == 1:
-            yield range(at, at + SHORTEST_RUN)
-    for found in re.finditer(r"(.{1,6}?)\1{2,}", text, re.DOTALL):
-        yield range(*found.span())
+    """Where `text` has neighbouring keys, or one to six characters three times or more. `text` is folded."""
+    for start in range(len(text) - MIN_RUN_LENGTH + 1):
+        piece = text[start : start + MIN_RUN_LENGTH]
+        if piece in _keyboard_runs() or len(set(piece)) == 1:
+            yield range(start, start + MIN_RUN_LENGTH)
+    for repeat in re.finditer(r"(.{1,6}?)\1{2,}", text, re.DOTALL):
+        yield range(*repeat.span())

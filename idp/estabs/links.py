@@ -1,6 +1,6 @@
-"""Links for one person: for one purpose, good once, for a time, and dead as soon as a newer one is made.
+"""Links for one person and one purpose: each works once, expires, and is superseded by a newer one.
 
-Following one only shows a page, because mail scanners follow links too; what is sent from that page spends it.
+Following a link only shows a page, because mail scanners follow links too; submitting that page's form uses it up.
 """
 
 from datetime import datetime, timedelta
@@ -16,78 +16,78 @@ from idp.outbox import post
 
 WELCOME = "welcome"
 WELCOME_LIFETIME = timedelta(days=7)
-LINKS_AN_HOUR = 3
+MAX_WELCOME_LINKS_PER_HOUR = 3
 
 
 class LinkRefused(Refusal):
-    """The link cannot be used; each kind says why."""
+    """The link cannot be used; each subclass is one reason."""
 
     code, status, title = "link_refused", 410, "This link cannot be used"
 
 
 class LinkUnknown(LinkRefused):
-    """We never made it, or have long forgotten it."""
+    """There is no such link, or it was deleted after it expired."""
 
     code, status, title = "link_unknown", 404, "We do not recognise this link"
     says = "Please check that the whole address was copied, or ask for a new link."
 
 
 class LinkUsed(LinkRefused):
-    """Good once, and that was before."""
+    """The link was used before."""
 
     code, title = "link_used", "This link has been used already"
     says = "Each link works only once, so that nobody can use it after you. If you did not use it, please tell us."
 
 
 class LinkSuperseded(LinkRefused):
-    """A newer link was made."""
+    """A newer link was issued."""
 
     code, title = "link_superseded", "There is a newer link"
     says = "We have sent you a newer link since then, and only the newest one works. Please look for it in your e-mail."
 
 
 class LinkExpired(LinkRefused):
-    """Too old."""
+    """The link is past its expiry."""
 
     code, title = "link_expired", "This link has expired"
     says = "Links work for a limited time only. Please ask for a new one."
 
 
-def welcome(person: Administrator) -> str:
-    """The address at which a person who was added chooses a password; earlier ones die. For a mail to them."""
+def issue_welcome_url(person: Administrator) -> str:
+    """A URL, for a mail, at which a person who was added chooses a password. Earlier ones stop working."""
     return runtime.url(f"/welcome/{issue(person.id, WELCOME, WELCOME_LIFETIME)}")
 
 
-def welcome_again(secret: str) -> None:
-    """Mail a new link to whom this one welcomed, if they still have no password; nothing otherwise, untold."""
-    kept = session().get(PersonalSecret, crypto.digest(secret))
-    person = people.get(kept.person_id) if kept and kept.purpose == WELCOME else None
-    if person is not None:  # of two who ask at once, or of one who chooses a password, the second sees the first
+def resend_welcome(secret: str) -> None:
+    """Mail a new welcome link to this link's person if they have no password yet; otherwise do nothing, silently."""
+    link = session().get(PersonalSecret, crypto.digest(secret))
+    person = people.get(link.person_id) if link and link.purpose == WELCOME else None
+    if person is not None:  # a second request, or a password chosen at the same moment, waits for this one
         person = lock(Administrator, person.id)
     if (
         person is None
         or person.removed_at is not None
         or person.password_hash is not None
-        or _lately(person.id) >= LINKS_AN_HOUR
+        or _sent_within_an_hour(person.id) >= MAX_WELCOME_LINKS_PER_HOUR
     ):
         return
     post.email(
         "welcome_link", to=person.email, expires=clock.now() + WELCOME_LIFETIME, estab=person.estab_id,
-        name=person.name_in_mails, school=person.estab.name, link=welcome(person), days=WELCOME_LIFETIME.days,
+        name=person.name_in_mails, school=person.estab.name, link=issue_welcome_url(person), days=WELCOME_LIFETIME.days,
     )  # fmt: skip
 
 
-def _lately(person_id: str) -> int:
-    """How many welcomes a person was sent within the hour."""
-    mine = PersonalSecret.person_id == person_id, PersonalSecret.purpose == WELCOME
-    since = PersonalSecret.created_at > clock.now() - timedelta(hours=1)
-    return session().scalar(select(func.count()).select_from(PersonalSecret).where(*mine, since)) or 0
+def _sent_within_an_hour(person_id: str) -> int:
+    """How many welcome links a person was sent within the last hour."""
+    of_person = PersonalSecret.person_id == person_id, PersonalSecret.purpose == WELCOME
+    recent = PersonalSecret.created_at > clock.now() - timedelta(hours=1)
+    return session().scalar(select(func.count()).select_from(PersonalSecret).where(*of_person, recent)) or 0
 
 
 def issue(person_id: str, purpose: str, lifetime: timedelta, *, value: str | None = None) -> str:
-    """A new secret for a link; those made before for the same person and purpose die."""
+    """A new secret for a link; it supersedes earlier ones of the same person and purpose."""
     secret = crypto.new_secret()
-    one_at_a_time("personal_secrets", person_id, purpose)  # two that supersede each other would both live
+    one_at_a_time("personal_secrets", person_id, purpose)  # otherwise two issued at once would both work
     supersede(person_id, purpose)
     insert(person_id, purpose, crypto.digest(secret), clock.now(), lifetime, value=value)
     return secret
@@ -96,7 +96,7 @@ def issue(person_id: str, purpose: str, lifetime: timedelta, *, value: str | Non
 def insert(
     person_id: str, purpose: str, digest: bytes, now: datetime, lifetime: timedelta, *, value: str | None
 ) -> None:
-    """Add the row of a link or code that is made now, whose secret has this digest."""
+    """Insert the row of a new link or code, whose secret has this digest."""
     session().add(
         PersonalSecret(
             digest=digest, purpose=purpose, person_id=person_id, value=value, tries=0,
@@ -119,37 +119,37 @@ def supersede(person_id: str, purpose: str) -> None:
     )
 
 
-def look(secret: str, purpose: str) -> PersonalSecret:
-    """What the link is for, without spending it. Raises a `LinkRefused` that says what is wrong with it."""
-    kept = session().get(PersonalSecret, crypto.digest(secret))
-    if kept is None or kept.purpose != purpose:
+def check(secret: str, purpose: str) -> PersonalSecret:
+    """The link's row, without using it up. Raises the `LinkRefused` that says what is wrong with it."""
+    link = session().get(PersonalSecret, crypto.digest(secret))
+    if link is None or link.purpose != purpose:
         raise LinkUnknown(because=f"no such {purpose} link")
-    if kept.used_at or kept.superseded_at or kept.expires_at <= clock.now():
-        raise _why_not(kept)
-    return kept
+    if link.used_at or link.superseded_at or link.expires_at <= clock.now():
+        raise _refusal_for(link)
+    return link
 
 
 def spend(secret: str, purpose: str, person_id: str) -> None:
-    """Use the link up. Raises a `LinkRefused` where `look` would, also when it was looked at a moment ago."""
+    """Use the link up. Raises the `LinkRefused` that `check` would, also if `check` passed a moment ago."""
     digest = crypto.digest(secret)
     if claim(PersonalSecret, digest=digest, purpose=purpose, person_id=person_id, superseded_at=None) is None:
         session().expire_all()
-        look(secret, purpose)
+        check(secret, purpose)
         raise LinkUnknown(because=f"a {purpose} link of another person")
 
 
 def set_value(link: PersonalSecret, value: str) -> None:
-    """Store `value` with the link, unless it has one by now; either way `link` has the one that is stored."""
-    first = PersonalSecret.digest == link.digest, PersonalSecret.value.is_(None)
-    session().execute(update(PersonalSecret).where(*first).values(value=value))
+    """Store `value` with the link unless it has one already; afterwards `link` has the stored value."""
+    unset = PersonalSecret.digest == link.digest, PersonalSecret.value.is_(None)
+    session().execute(update(PersonalSecret).where(*unset).values(value=value))
     session().refresh(link)
 
 
 def erase_values(person_id: str) -> None:
-    """Erase what is stored with this person's links and codes."""
+    """Erase the values stored with this person's links and codes."""
     session().execute(update(PersonalSecret).where(PersonalSecret.person_id == person_id).values(value=None))
 
 
-def _why_not(kept: PersonalSecret) -> LinkRefused:
-    kind = LinkUsed if kept.used_at else LinkSuperseded if kept.superseded_at else LinkExpired
-    return kind(because=f"{kept.purpose} of {kept.person_id}")
+def _refusal_for(link: PersonalSecret) -> LinkRefused:
+    refusal = LinkUsed if link.used_at else LinkSuperseded if link.superseded_at else LinkExpired
+    return refusal(because=f"{link.purpose} of {link.person_id}")

@@ -8,11 +8,11 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from idp.foundation.database import Base
 from idp.schools.models import School
 
-MAY_ACT = frozenset({"unverified", "verified"})
+ACTIVE_STATES = frozenset({"unverified", "verified"})
 """States of an estab whose people may sign in and authorise; the others are `rejected`, `suspended` and `closed`."""
-FINAL = ("rejected", "closed")
+FINAL_STATES = ("rejected", "closed")
 """States that an estab never leaves: its school registers anew."""
-_LIVE = text("state NOT IN ('rejected', 'closed')")
+_NOT_FINAL = text("state NOT IN ('rejected', 'closed')")
 
 
 class Estab(Base):
@@ -20,19 +20,19 @@ class Estab(Base):
 
     __tablename__ = "estabs"
     __table_args__ = (
-        # A school registers once, however many people press the button at the same moment
-        Index("uq_estabs_live_school", "school_id", unique=True, postgresql_where=_LIVE, sqlite_where=_LIVE),
+        # A school registers once, even if several people complete the form at the same moment
+        Index("uq_estabs_live_school", "school_id", unique=True, postgresql_where=_NOT_FINAL, sqlite_where=_NOT_FINAL),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     estab_id: Mapped[str] = mapped_column(unique=True)
-    """Its DfE number where no other estab has it, otherwise E and six digits; settled once, never reused."""
+    """Its DfE number where no other estab has it, otherwise E and six digits; never changed, never reused."""
     school_id: Mapped[int] = mapped_column(ForeignKey("schools.id", ondelete="RESTRICT"), index=True)
     state: Mapped[str]
     state_changed_at: Mapped[datetime]
     registered_at: Mapped[datetime]
     mis: Mapped[str | None]
-    """A code of config/mis.toml; None until asked."""
+    """A code of config/mis.toml; None until the school has answered."""
 
     school: Mapped[School] = relationship(lazy="joined")
 
@@ -43,13 +43,13 @@ class Estab(Base):
 
     @property
     def is_verified(self) -> bool:
-        """Whether school data may flow."""
+        """Whether partners may receive the school's data."""
         return self.state == "verified"
 
     @property
     def may_act(self) -> bool:
         """Whether its people may authorise at all."""
-        return self.state in MAY_ACT
+        return self.state in ACTIVE_STATES
 
 
 class Administrator(Base):
@@ -76,7 +76,7 @@ class Administrator(Base):
     role: Mapped[str]
     password_hash: Mapped[str | None]
     password_is_ours: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Whether it is a passphrase that we made, which may be typed with blanks for hyphens, and with capitals."""
+    """Whether it is a passphrase that we generated, which may be typed with blanks for hyphens, and with capitals."""
     password_changed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -86,17 +86,17 @@ class Administrator(Base):
 
     @property
     def name_in_mails(self) -> str | None:
-        """Their name, once the school is verified; until then it may be a stranger's message, which no mail carries."""
+        """Their name once the school is verified, else None: until then it may hold an attacker's message."""
         return self.name if self.estab.is_verified else None
 
     @property
     def may_authorise(self) -> bool:
-        """Owners and admins decide; viewers look."""
+        """Owners and admins may authorise; viewers may only look."""
         return self.removed_at is None and self.role in {"owner", "admin"} and self.estab.may_act
 
 
 class PersonalSecret(Base):
-    """A link or code for one person (an administrator or an operator) and one purpose, once."""
+    """A single-use link or code for one person (an administrator or an operator) and one purpose."""
 
     __tablename__ = "personal_secrets"
 
@@ -107,7 +107,7 @@ class PersonalSecret(Base):
     value: Mapped[str | None]
     """What it confirms, such as the mobile number; sealed where it is a secret itself."""
     tries: Mapped[int]
-    """How often a code has been tried: a code dies of too many."""
+    """How often a code has been tried; after too many tries it no longer works."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]

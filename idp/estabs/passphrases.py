@@ -1,9 +1,9 @@
-"""Passphrases that we make: six words drawn at random, shown once, and taken however they are typed back.
+"""Generate passphrases: six random words, shown once, and accepted in any of the ways that people type them back.
 
 People copy them from paper with blanks for the hyphens, with the capital that a telephone puts first, or with a
-blank at an end. For a passphrase of ours none of that is part of the secret, which is the choice of words, so
-`as_made` brings what was typed to the form that was hashed. A password of a person's own is hashed as it was
-typed: `Administrator.password_is_ours` tells the two apart, and one hash is compared either way.
+blank at an end. The secret is the choice of words, so `normalise` brings what was typed to the form that was hashed.
+A person's own password is hashed exactly as typed: `Administrator.password_is_ours` tells the two apart, and one hash
+is compared either way.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Final
 
 from xkcdpass import xkcd_password
 
-WORDS: Final = 6
+WORD_COUNT: Final = 6
 """Of more than 7,500: 77 bits."""
 
 _AMERICAN: Final = """
@@ -32,32 +32,32 @@ _AMERICAN: Final = """
     reanalyze recognize sanitizer sensitize sizable stabilize sterilize stylized subsidize theorize utilize vaporizer
     verbalize vitalize vocalize
     """
-"""Words of the list that a British reader spells otherwise, or does not use."""
+"""Words of the list that British readers spell differently, or do not use."""
 
-_UNKIND: Final = """
+_UNSUITABLE: Final = """
     arson autism autistic badass bust cannabis coma crazy diabetes diabetic disabled disorder grope hangover islamic
     lazy nicotine opium pagan paralysis racism skinny spinster stingy strangle thong unclothed underwear unhealthy zit
     """
-"""Words that no school should be given to write down."""
+"""Words that would be unkind or embarrassing in a passphrase for a school."""
 
-_BETWEEN_WORDS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
-"""Blanks and hyphens, also those that a telephone writes in their place."""
+_SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
+"""Blanks and hyphens, also the Unicode dashes that telephones put in their place."""
 
 
 def generate() -> str:
-    """A passphrase of six words, drawn by the operating system's generator. To be shown once."""
-    return "-".join(secrets.choice(words()) for _ in range(WORDS))
+    """A passphrase of six words, chosen by the operating system's random generator. To be shown once."""
+    return "-".join(secrets.choice(word_list()) for _ in range(WORD_COUNT))
 
 
 @cache
-def words() -> list[str]:
+def word_list() -> list[str]:
     """Plain British words of the EFF's large list: distinct, easily remembered, of 3 to 9 letters."""
     file = xkcd_password.locate_wordfile("eff-long")
-    listed: list[str] = xkcd_password.generate_wordlist(wordfile=file, min_length=3, max_length=9)
-    left_out = {*_AMERICAN.split(), *_UNKIND.split()}
-    return [word for word in listed if word.isalpha() and word not in left_out]
+    candidates: list[str] = xkcd_password.generate_wordlist(wordfile=file, min_length=3, max_length=9)
+    excluded = {*_AMERICAN.split(), *_UNSUITABLE.split()}
+    return [word for word in candidates if word.isalpha() and word not in excluded]
 
 
-def as_made(typed: str) -> str:
-    """What was typed in the form in which we made it: small letters, one hyphen between words, none at the ends."""
-    return _BETWEEN_WORDS.sub("-", typed).strip("-").lower()
+def normalise(text: str) -> str:
+    """`text` in the form that `generate` gives: lower case, one hyphen between words, none at the ends."""
+    return _SEPARATORS.sub("-", text).strip("-").lower()

@@ -1,6 +1,6 @@
 """The cookie that ties a registration to the browser it was begun in. It signs no person in.
 
-Random, and known to us by its digest alone; registrations keep that digest.
+Its value is random; registrations store only its digest.
 """
 
 import re
@@ -11,35 +11,35 @@ from flask.wrappers import Response
 from idp.foundation import crypto, runtime
 from idp.foundation.web import security
 
-DAY = 86_400
-SHAPE = re.compile(r"[\w-]{43}", re.ASCII)
-"""Of `crypto.new_secret`: nothing shorter, which could be guessed, is accepted."""
+DAY_SECONDS = 86_400
+COOKIE_PATTERN = re.compile(r"[\w-]{43}", re.ASCII)
+"""The form of `crypto.new_secret`; anything else is ignored, so that a guessable value is never accepted."""
 
 
-def here() -> bytes | None:
+def digest() -> bytes | None:
     """The digest of this browser's cookie; None where it has none."""
-    value = g.get("registration_cookie") or request.cookies.get(_name(), "")
-    return crypto.digest(value) if SHAPE.fullmatch(value) else None
+    value = g.get("registration_cookie") or request.cookies.get(_cookie_name(), "")
+    return crypto.digest(value) if COOKIE_PATTERN.fullmatch(value) else None
 
 
 def ensure_cookie() -> bytes:
     """The digest of this browser's cookie, which is set if it has none yet."""
-    digest = here()
-    if digest is not None:
-        return digest
+    known_digest = digest()
+    if known_digest is not None:
+        return known_digest
     g.registration_cookie = crypto.new_secret()
-    after_this_request(_give)
+    after_this_request(_set_cookie)
     return crypto.digest(g.registration_cookie)
 
 
-def _give(response: Response) -> Response:
+def _set_cookie(response: Response) -> Response:
     settings = runtime.settings()
     response.set_cookie(
-        _name(), g.registration_cookie, max_age=settings.onboarding.registration_lifetime_days * DAY, path="/",
-        secure=settings.server.is_https, httponly=True, samesite="Lax",
+        _cookie_name(), g.registration_cookie, max_age=settings.onboarding.registration_lifetime_days * DAY_SECONDS,
+        path="/", secure=settings.server.is_https, httponly=True, samesite="Lax",
     )  # fmt: skip
     return response
 
 
-def _name() -> str:
+def _cookie_name() -> str:
     return security.cookie_name(runtime.settings(), "registration")

@@ -7,7 +7,7 @@ import click
 
 from idp.estabs.models import Administrator
 from idp.foundation import clock, command, dates, runtime
-from idp.onboarding import due, join, review
+from idp.onboarding import join, review, working_days
 from idp.onboarding.forms import readable_mobile
 from idp.onboarding.models import JoinRequest, Review
 
@@ -27,16 +27,16 @@ def commands() -> None:
 @command.json_option
 @command.working
 def queue(*, as_json: bool) -> None:
-    """List what waits for us, the most pressing first: new schools, and requests to join.
+    """List what our staff have to decide, the most urgent first: new schools, and requests to join.
 
-    A request to join is ours where the school is not verified or no owner answered in time ("join"), and where an
-    owner declined it ("declined"): the person who asks may be from the real school.
+    A request to join is for our staff where the school is not verified or no owner answered in time ("join"), and
+    where an owner declined it ("declined"): the person who asks may be from the real school.
     """
-    rows = [*map(_school, review.queue()), *map(_request, join.waiting())]
+    rows = [*map(_school, review.queue()), *map(_request, join.waiting_for_staff())]
     rows.sort(key=lambda row: row["due"])
     if not as_json:
         rows = [{**row, "overdue": "OVERDUE" if row["overdue"] else ""} for row in rows]
-    command.show(rows, QUEUE, as_json=as_json, empty="Nothing waits to be checked.")
+    command.show(rows, QUEUE, as_json=as_json, empty="Nothing is waiting to be checked.")
 
 
 @commands.command()
@@ -44,7 +44,7 @@ def queue(*, as_json: bool) -> None:
 @command.json_option
 @command.working
 def show(estab_id: str, *, as_json: bool) -> None:
-    """Show one new school: what was typed, beside what the register says, and the notes.
+    """Show one new school: what was typed, next to the register's entry, and the notes.
 
     ESTAB_ID is as the queue shows it, such as 2135001 or E123456.
     """
@@ -62,8 +62,8 @@ def show(estab_id: str, *, as_json: bool) -> None:
 @command.working
 def note(estab_id: str, text: str) -> None:
     """Keep a note of a call. Only our staff read it."""
-    kept = review.note(estab_id, text, by=command.acting())
-    click.echo(f"Noted on {kept.estab.name}.")
+    review_row = review.note(estab_id, text, by=command.acting())
+    click.echo(f"Noted on {review_row.estab.name}.")
 
 
 @commands.command()
@@ -71,36 +71,36 @@ def note(estab_id: str, text: str) -> None:
 @click.argument("question")
 @command.working
 def ask(estab_id: str, question: str) -> None:
-    """Ask the school for more before deciding: QUESTION is mailed to its owners, and kept as a note."""
-    asked = review.ask(estab_id, question, by=command.acting())
-    click.echo(f"The owners of {asked.estab.name} have been asked by e-mail. It is still due {_when(asked)}.")
+    """Ask the school for more before deciding: QUESTION is mailed to its owners and stored as a note."""
+    review_row = review.ask(estab_id, question, by=command.acting())
+    click.echo(f"The owners of {review_row.estab.name} have been asked by e-mail. It is still due {_when(review_row)}.")
 
 
 @commands.command()
 @click.argument("estab_id")
 @command.working
 def verify(estab_id: str) -> None:
-    """It was the school: data may flow. Its owners are told by e-mail.
+    """Verify the school: partners may receive its data. Its owners are told by e-mail.
 
-    Partners it has authorised receive data with their next refresh, and nobody is asked again.
+    Partners it has authorised receive data with their next refresh; the school is not asked again.
     """
-    decided = review.verify(estab_id, by=command.acting())
-    click.echo(f"{decided.estab.name} is verified.")
+    review_row = review.verify(estab_id, by=command.acting())
+    click.echo(f"{review_row.estab.name} is verified.")
 
 
 @commands.command()
 @click.argument("estab_id")
-@click.option("--reason", required=True, help="Why, in words for the school: they are mailed to its owners.")
+@click.option("--reason", required=True, help="Why, in words for the school. It is mailed to its owners.")
 @command.working
 def reject(estab_id: str, reason: str) -> None:
-    """It was not the school, or we could not find out. Its owners are told why, and it may register again."""
-    decided = review.reject(estab_id, reason, by=command.acting())
-    click.echo(f"{decided.estab.name} is rejected.")
+    """Reject the registration, or give up checking it. Its owners are told why, and the school may register again."""
+    review_row = review.reject(estab_id, reason, by=command.acting())
+    click.echo(f"{review_row.estab.name} is rejected.")
 
 
 @commands.group("join")
 def joining() -> None:
-    """Decide about requests to join: of schools not verified, unanswered, or declined by an owner."""
+    """Decide requests to join: those of unverified schools, unanswered ones, and those that an owner declined."""
 
 
 @joining.command("show")
@@ -109,14 +109,15 @@ def joining() -> None:
 @command.working
 def show_request(request_id: str, *, as_json: bool) -> None:
     """Show who asks to join which school, and how to reach them. Its owners do not see this before they accept."""
-    asked = join.find(request_id)
-    estab = asked.estab
+    join_request = join.find(request_id)
+    estab = join_request.estab
     rows = {
-        "id": asked.id, "school": estab.name, "estab_id": estab.estab_id, "state": estab.state, "name": asked.name,
-        "email": asked.email, "mobile": asked.mobile,
-        "compared": review.relation(asked.email, estab.school.website_host), "asked_at": asked.created_at,
-        "decision": asked.decision, "decided_by": asked.decided_by, "decided_at": asked.used_at,
-        "register_telephone": _number(estab.school.telephone_e164) or estab.school.telephone,
+        "id": join_request.id, "school": estab.name, "estab_id": estab.estab_id, "state": estab.state,
+        "name": join_request.name, "email": join_request.email, "mobile": join_request.mobile,
+        "compared": review.compare_address(join_request.email, estab.school.website_host),
+        "asked_at": join_request.created_at, "decision": join_request.decision, "decided_by": join_request.decided_by,
+        "decided_at": join_request.used_at,
+        "register_telephone": _readable(estab.school.telephone_e164) or estab.school.telephone,
     }  # fmt: skip
     if as_json:
         command.show_json(rows)
@@ -139,26 +140,29 @@ def approve(request_id: str, role: str) -> None:
 @click.argument("request_id")
 @command.working
 def decline(request_id: str) -> None:
-    """Turn the person away, or leave it at what an owner decided. The person is told by e-mail, once."""
-    asked = join.find(request_id)
-    join.decline(asked, by=command.acting())
-    click.echo(f"The request of {asked.name} to join {asked.estab.name} is declined.")
+    """Decline the request, or confirm that an owner declined it. The person is told by e-mail, once."""
+    join_request = join.find(request_id)
+    join.decline(join_request, by=command.acting())
+    click.echo(f"The request of {join_request.name} to join {join_request.estab.name} is declined.")
 
 
-def _school(waiting: Review) -> dict[str, Any]:
+def _school(review_row: Review) -> dict[str, Any]:
     return {
-        "kind": "school", "id": waiting.estab.estab_id, "school": waiting.estab.name, "who": "",
-        "waiting_since": waiting.opened_at, "due": waiting.due_at, "overdue": waiting.is_overdue,
+        "kind": "school", "id": review_row.estab.estab_id, "school": review_row.estab.name, "who": "",
+        "waiting_since": review_row.opened_at, "due": review_row.due_at, "overdue": review_row.is_overdue,
     }  # fmt: skip
 
 
-def _request(waiting: JoinRequest) -> dict[str, Any]:
-    """One that is with us, due as a new school is: counted from when it came to us."""
-    ours_since = waiting.used_at or waiting.expires_at
-    by = due.after(ours_since, runtime.settings().onboarding.due_working_days, waiting.estab.school.country)
+def _request(join_request: JoinRequest) -> dict[str, Any]:
+    """A request for our staff. Like a new school it is due after so many working days, from when it came to us."""
+    with_staff_since = join_request.used_at or join_request.expires_at
+    due_at = working_days.after(
+        with_staff_since, runtime.settings().onboarding.due_working_days, join_request.estab.school.country
+    )
     return {
-        "kind": waiting.decision or "join", "id": waiting.id, "school": waiting.estab.name, "who": waiting.name,
-        "waiting_since": waiting.created_at, "due": by, "overdue": by < clock.now(),
+        "kind": join_request.decision or "join", "id": join_request.id, "school": join_request.estab.name,
+        "who": join_request.name, "waiting_since": join_request.created_at, "due": due_at,
+        "overdue": due_at < clock.now(),
     }  # fmt: skip
 
 
@@ -168,18 +172,18 @@ def _as_record(case: review.Case) -> dict[str, Any]:
         "estab_id": estab.estab_id, "state": estab.state, "registered_at": estab.registered_at,
         "due": case.review.due_at, "overdue": case.review.is_overdue, "decision": case.review.decision,
         "decided_at": case.review.decided_at, "decided_by": case.review.decided_by, "reason": case.review.reason,
-        "typed": [_typed(owner) for owner in case.owners],
+        "typed": [_owner_fields(owner) for owner in case.owners],
         "register": {
             "name": school.name, "urn": school.urn, "dfe_number": school.dfe_number, "type": school.type_name,
             "status": school.status_name, "address": school.address, "telephone": school.telephone_e164,
             "head_teacher": school.head_teacher, "website": school.website,
         },
         "addresses": case.addresses,
-        "notes": [{"at": each.at, "by": each.by, "text": each.text} for each in case.notes],
+        "notes": [{"at": note_row.at, "by": note_row.by, "text": note_row.text} for note_row in case.notes],
     }  # fmt: skip
 
 
-def _typed(owner: Administrator) -> dict[str, Any]:
+def _owner_fields(owner: Administrator) -> dict[str, Any]:
     return {
         "name": owner.name, "email": owner.email, "mobile": owner.mobile,
         "mobile_confirmed": owner.mobile_confirmed_at is not None,
@@ -195,30 +199,30 @@ def _as_text(case: review.Case) -> Iterator[str]:
     if case.review.reason:
         yield f"  reason        {case.review.reason}"
     yield "Call, by the register:"
-    yield f"  telephone     {_number(school.telephone_e164) or school.telephone or 'none'}"
+    yield f"  telephone     {_readable(school.telephone_e164) or school.telephone or 'none'}"
     yield f"  head teacher  {school.head_teacher or 'not given'}"
     yield f"  address       {school.address or 'not given'}"
     yield f"  website       {school.website_link or school.website or 'none'}"
     yield f"  URN           {school.urn or 'none'}, {school.type_name}, {school.status_name}"
-    yield "Typed by whoever registered:"
+    yield "Typed by the person who registered:"
     for owner in case.owners:
         confirmed = "confirmed" if owner.mobile_confirmed_at else "not confirmed"
         yield f"  name          {owner.name}"
         yield f"  e-mail        {owner.email} (verified)"
-        yield f"  mobile        {_number(owner.mobile)} ({confirmed})"
+        yield f"  mobile        {_readable(owner.mobile)} ({confirmed})"
     yield f"  compared      {case.addresses}"
     yield "Notes:" if case.notes else "No notes yet."
-    for each in case.notes:
-        yield f"  {command.when(each.at)}, {each.by}: {each.text}"
+    for note_row in case.notes:
+        yield f"  {command.when(note_row.at)}, {note_row.by}: {note_row.text}"
 
 
-def _number(e164: str) -> str:
+def _readable(e164: str) -> str:
     return readable_mobile(e164) if e164 else ""
 
 
-def _when(waiting: Review) -> str:
-    return f"by the end of {dates.weekday(waiting.due_at)}"
+def _when(review_row: Review) -> str:
+    return f"by the end of {dates.weekday(review_row.due_at)}"
 
 
-def _day(decided: Review) -> str:
-    return dates.weekday(decided.decided_at) if decided.decided_at else ""
+def _day(review_row: Review) -> str:
+    return dates.weekday(review_row.decided_at) if review_row.decided_at else ""

@@ -1,4 +1,4 @@
-"""What people type while registering, checked kindly and cleaned: each error says what to do."""
+"""The forms of registration: check and clean what people type. Each error says what to do."""
 
 import re
 import unicodedata
@@ -13,39 +13,39 @@ from wtforms.validators import InputRequired, ValidationError
 
 from idp.foundation import runtime
 from idp.foundation.web.forms import Form, visible
-from idp.onboarding import slips
-from idp.onboarding.register import Details
+from idp.onboarding import email_typos
+from idp.onboarding.signup import Details
 
-NAME_LIMIT = 80
-EMAIL_LIMIT = 254
-MOBILE_LIMIT = 40
+MAX_NAME_LENGTH = 80
+MAX_EMAIL_LENGTH = 254
+MAX_MOBILE_LENGTH = 40
 NOT_IN_NAMES = re.compile(
     r"[<>/\\@:;!?{}\[\]|\d]|(?<!\w)(?!(?:dr|fr|miss|mr|mrs|ms|prof|rev|st)\.)[\w-]{2,}\.[^\W\d_]{2,}", re.IGNORECASE
 )
-"""Domains, numbers and sentences are no names: our mails carry names, and must not carry a stranger's message."""
+"""Domains, digits and punctuation of sentences: our mails contain names, and must not carry an attacker's message."""
 MAX_NAME_WORDS = 8
 SENTENCE_WORDS = frozenset(
     ["are", "call", "claim", "click", "free", "has", "have", "is", "our", "please", "refund", "this", "urgent",
      "visit", "waiting", "was", "we", "will", "with", "you", "your"]
 )  # fmt: skip
-"""One of them may be a name; two of them are a sentence."""
+"""A name may contain one of these words; with two of them it is taken for a sentence."""
 
-IN_NUMBERS = re.compile(r"[\d\s()+./\-\u2010-\u2015\u2212]+")
+PHONE_NUMBER_CHARACTERS = re.compile(r"[\d\s()+./\-\u2010-\u2015\u2212]+")
 """Digits and what people put between them."""
 
-JOINERS = "\u200c\u200d"
+ZERO_WIDTH_JOINERS = "\u200c\u200d"
 """Invisible, and needed to write some languages."""
 
 ZERO_WIDTH = dict.fromkeys(map(ord, "\u00ad\u180e\u200b\u2060\ufeff"))
-"""Blanks that take no room, which come along when something is copied."""
+"""Invisible characters that are often copied along with text; they are removed."""
 
-MOBILES = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
+MOBILE_NUMBER_TYPES = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 OFCOM_FICTIONAL = re.compile(r"7700900\d{3}")
-"""Fictional numbers that Ofcom has set aside for drama."""
+"""Numbers that Ofcom reserves for drama and never assigns; accepted for tests outside production."""
 
 
 def one_line(text: Any) -> Any:
-    """Text without blanks at its ends or without width, and with single ones inside."""
+    """`text` without invisible characters, trimmed, with single spaces."""
     return " ".join(text.translate(ZERO_WIDTH).split()) if isinstance(text, str) else text
 
 
@@ -54,9 +54,9 @@ def person_name(_form: Form, field: StringField) -> None:
     name = field.data or ""
     if not any(char.isalpha() for char in name):
         raise ValidationError("Enter your name")
-    if len(name) > NAME_LIMIT:
-        raise ValidationError(f"Your name must be {NAME_LIMIT} characters or fewer")
-    invisible = (char for char in name if char not in JOINERS)
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValidationError(f"Your name must be {MAX_NAME_LENGTH} characters or fewer")
+    invisible = (char for char in name if char not in ZERO_WIDTH_JOINERS)
     if (
         NOT_IN_NAMES.search(name)
         or _is_a_sentence(name)
@@ -70,51 +70,53 @@ def _is_a_sentence(name: str) -> bool:
     return len(words) > MAX_NAME_WORDS or len(SENTENCE_WORDS.intersection(words)) >= 2
 
 
-def address_of(text: str | None) -> str:
-    """The address that was typed, in its plain form. Raises `ValidationError` saying what to type instead."""
-    typed = visible(text)
-    if not typed:
+def parse_email(text: str | None) -> str:
+    """The address in its normalised form. Raises `ValidationError` saying what to type instead."""
+    address = visible(text)
+    if not address:
         raise ValidationError("Enter your e-mail address")
-    wrong = ValidationError("Enter an e-mail address in the right form, like name@school.sch.uk")
-    if len(typed) > EMAIL_LIMIT:
-        raise wrong
+    error = ValidationError("Enter an e-mail address in the right form, like name@school.sch.uk")
+    if len(address) > MAX_EMAIL_LENGTH:
+        raise error
     try:
-        found = validate_email(typed, check_deliverability=False, strict=True)
+        result = validate_email(address, check_deliverability=False, strict=True)
     except EmailNotValidError as fault:
-        raise wrong from fault
-    if found.ascii_email is None:
+        raise error from fault
+    if result.ascii_email is None:
         raise ValidationError("Enter an e-mail address whose part before the @ has plain letters only")
-    return found.ascii_email
+    return result.ascii_email
 
 
-def mobile_of(text: str | None) -> str:
-    """The mobile number that was typed, British unless it begins with +, in E.164. Raises `ValidationError`."""
-    typed = unicodedata.normalize("NFKC", visible(text))
-    if not typed:
+def parse_mobile(text: str | None) -> str:
+    """The mobile number in E.164, British unless it begins with +. Raises `ValidationError`."""
+    cleaned = unicodedata.normalize("NFKC", visible(text))
+    if not cleaned:
         raise ValidationError("Enter your mobile number")
-    wrong = ValidationError("Enter a mobile number, like 07700 900 123 or +44 7700 900 123")
-    if not IN_NUMBERS.fullmatch(typed):  # the parser would take letters for keys, and the rest for an extension
-        raise wrong
+    error = ValidationError("Enter a mobile number, like 07700 900 123 or +44 7700 900 123")
+    if not PHONE_NUMBER_CHARACTERS.fullmatch(
+        cleaned
+    ):  # the parser would take letters for keys, and the rest for an extension
+        raise error
     try:
-        number = phonenumbers.parse(typed[:MOBILE_LIMIT], "GB")
+        number = phonenumbers.parse(cleaned[:MAX_MOBILE_LENGTH], "GB")
     except NumberParseException as fault:
-        raise wrong from fault
-    if not _is_drama(number):
+        raise error from fault
+    if not _is_fictional(number):
         if not phonenumbers.is_valid_number(number):
-            raise wrong
-        if phonenumbers.number_type(number) not in MOBILES:
+            raise error
+        if phonenumbers.number_type(number) not in MOBILE_NUMBER_TYPES:
             raise ValidationError("Enter a mobile number: we send text messages to it")
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
 def email_address(_form: Form, field: StringField) -> None:
     """An address that mail can be sent to."""
-    address_of(field.data)
+    parse_email(field.data)
 
 
 def mobile_number(_form: Form, field: StringField) -> None:
     """A number that text messages can be sent to."""
-    mobile_of(field.data)
+    parse_mobile(field.data)
 
 
 def readable_mobile(e164: str) -> str:
@@ -126,37 +128,37 @@ def readable_mobile(e164: str) -> str:
     )
 
 
-def _is_drama(number: phonenumbers.PhoneNumber) -> bool:
+def _is_fictional(number: phonenumbers.PhoneNumber) -> bool:
     national = str(number.national_number)
     allowed = runtime.settings().environment != "production"
     return allowed and number.country_code == 44 and OFCOM_FICTIONAL.fullmatch(national) is not None
 
 
 def declared(_form: Form, field: BooleanField) -> None:
-    """The declaration has to be made."""
+    """The declaration must be ticked."""
     if not field.data:
         raise ValidationError("Tick the box to confirm that you are allowed to authorise sharing for this school")
 
 
-class WithAddress(Form):
-    """A form that asks about an address which looks like a slip, once; who sends it again means it."""
+class EmailForm(Form):
+    """A form that asks once about an address that looks mistyped; submitting it again confirms the address."""
 
     sure = HiddenField()
-    """The address that was asked about."""
+    """The address that the person was asked about."""
 
     def validate_email(self, field: EmailField) -> None:
-        """Ask, where the address ends almost as many do."""
+        """Ask for confirmation where the domain is almost a common one."""
         if field.errors:
             return
-        typed = address_of(field.data)
-        meant = slips.meant_instead(typed)
-        if meant and self.sure.data != typed:
-            self.sure.data = typed
-            raise ValidationError(f"Did you mean {meant}? If {typed} is right, press the button again.")
+        address = parse_email(field.data)
+        suggestion = email_typos.suggest(address)
+        if suggestion and self.sure.data != address:
+            self.sure.data = address
+            raise ValidationError(f"Did you mean {suggestion}? If {address} is right, press the button again.")
 
 
-class YourDetails(WithAddress):
-    """The registration form the first time."""
+class YourDetails(EmailForm):
+    """The registration form, before the address is verified."""
 
     name = StringField("Your name", filters=[one_line], validators=[person_name])
     email = EmailField("Your work e-mail address", validators=[email_address])
@@ -165,29 +167,29 @@ class YourDetails(WithAddress):
         "I work for this school, and I am allowed to authorise sharing its data", validators=[declared]
     )
 
-    def typed(self) -> Details:
-        """What was typed, cleaned."""
-        return self.details(address_of(self.email.data))
+    def details(self) -> Details:
+        """The cleaned values."""
+        return self.details_with(parse_email(self.email.data))
 
-    def details(self, email: str) -> Details:
-        """The same, for an address that is known."""
-        return Details(name=str(self.name.data), email=email, mobile=mobile_of(self.mobile.data))
+    def details_with(self, email: str) -> Details:
+        """The cleaned values, with an address that is verified already."""
+        return Details(name=str(self.name.data), email=email, mobile=parse_mobile(self.mobile.data))
 
 
 class SignUp(YourDetails):
-    """The same form as it comes back: the address is verified, and stays as it is."""
+    """The same form after verification, without the address, which can no longer change."""
 
     email = sure = None
 
 
-class Address(WithAddress):
+class Address(EmailForm):
     """A corrected address."""
 
     email = EmailField("The right e-mail address", validators=[email_address])
 
-    def typed(self) -> str:
-        """The address, in its plain form."""
-        return address_of(self.email.data)
+    def address(self) -> str:
+        """The address in its normalised form."""
+        return parse_email(self.email.data)
 
 
 class HandoverCode(Form):
@@ -197,7 +199,7 @@ class HandoverCode(Form):
 
 
 class OwnPassword(Form):
-    """A password of one's own instead of the one shown."""
+    """A password that the owner chooses in place of the generated one."""
 
     password = PasswordField("Your own password")
 

@@ -1,9 +1,10 @@
-"""Where a registration goes on when its link was pressed in another browser than the one that began it.
+"""Choose the browser in which a registration continues, when its link was opened in another than the one that began.
 
-Anyone can begin with another person's address and wait for that person to press the button in our mail. So pressing
-it elsewhere verifies the address and gives nothing to the browser that waits. The page of the link shows a code of
-six digits: typed where the registration began, within ten minutes and five tries, it brings that browser on. Or the
-person goes on where they are. Either is one conditional UPDATE of `continues_in`, so of two at once one wins.
+Anyone can begin a registration with another person's address and wait for that person to open the link. So verifying
+the address in another browser gives nothing to the browser that began. The page of the link shows a six-digit code:
+entered in the browser that began, within ten minutes and five tries, it lets that browser continue. Or the person
+continues in the browser that opened the link. Either is one conditional UPDATE of `continues_in`, so of two at once
+one succeeds.
 """
 
 import unicodedata
@@ -18,21 +19,21 @@ from idp.foundation.database import session
 from idp.foundation.errors import Refusal, TooManyRequests
 from idp.onboarding.models import Registration
 
-LIFETIME: Final = timedelta(minutes=10)
-TRIES: Final = 5
+CODE_LIFETIME: Final = timedelta(minutes=10)
+MAX_TRIES: Final = 5
 MAX_CODES: Final = 3
-"""For one link: fifteen guesses at a million, and the next link needs the mail's reader again."""
+"""For one link: 15 guesses at a code of a million. Another link has to be opened by the reader of the mail."""
 
 
 class WrongCode(Refusal):
-    """Not the code that the other browser shows."""
+    """The code differs from the one that the other browser shows."""
 
     code, status, title = "wrong_code", 400, "That code is not right"
     says = "That is not the code on the other page. Check it and type it again."
 
 
-class CodeGone(Refusal):
-    """Too old, tried too often, or the registration went on elsewhere: the answer does not tell which."""
+class CodeExpired(Refusal):
+    """The code is too old, was tried too often, or is no longer needed: the page does not say which."""
 
     code, status, title = "code_gone", 410, "That code no longer works"
     says = (
@@ -41,26 +42,31 @@ class CodeGone(Refusal):
     )
 
 
-class EnoughCodes(TooManyRequests):
-    """The page of one link shows a few codes."""
+class TooManyCodes(TooManyRequests):
+    """The link has shown as many codes as it may."""
 
     code, title = "enough_codes", "No more codes for this link"
     says = "This link has shown three codes. Go on here instead, or send the e-mail again where you began."
 
 
 def code(registration: Registration) -> str | None:
-    """The code for the browser that began; None where none works any more. Derived, so that it is stored nowhere."""
+    """The code for the browser that began; None if none is valid any more. It is derived, never stored."""
     made_at = registration.code_made_at
     has_choice = registration.is_verified and registration.used_at is None and registration.continues_in is None
-    if not has_choice or made_at is None or made_at + LIFETIME <= clock.now() or registration.code_tries >= TRIES:
+    if (
+        not has_choice
+        or made_at is None
+        or made_at + CODE_LIFETIME <= clock.now()
+        or registration.code_tries >= MAX_TRIES
+    ):
         return None
     return _code(registration.id, made_at)
 
 
 def renew(registration: Registration, browser: bytes | None) -> None:
-    """Another code in place of one that no longer works, in the browser in which the link was pressed.
+    """Issue another code, in the browser that opened the link.
 
-    Nothing where the registration goes on somewhere already. Raises `EnoughCodes`.
+    Does nothing if a browser has been chosen already. Raises `TooManyCodes`.
     """
     now = clock.now()
     renewed = _update(
@@ -68,40 +74,40 @@ def renew(registration: Registration, browser: bytes | None) -> None:
         code_made_at=now, code_tries=0, codes_made=Registration.codes_made + 1,
     )  # fmt: skip
     if not renewed and registration.continues_in is None:
-        raise EnoughCodes(because=registration.id, retry_after=int(LIFETIME.total_seconds()))
+        raise TooManyCodes(because=registration.id, retry_after=int(CODE_LIFETIME.total_seconds()))
 
 
 def enter(registration: Registration, browser: bytes | None, typed: str) -> None:
-    """Go on in the browser that began, where the code was typed. Raises `WrongCode`, `CodeGone`.
+    """Continue in the browser that began, where the code was entered. Raises `WrongCode`, `CodeExpired`.
 
-    The try counts only if the caller's transaction is committed: catch these, and answer with a page.
+    The try is counted only if the caller's transaction commits: catch these errors and render a page.
     """
     made_at = registration.code_made_at
-    still = Registration.browser == browser, Registration.code_made_at == made_at
-    in_time = Registration.code_made_at > clock.now() - LIFETIME, Registration.code_tries < TRIES
-    counted = _update(registration, *still, *in_time, code_tries=Registration.code_tries + 1)
-    if not counted or made_at is None:
-        raise CodeGone(because=registration.id)
-    plain = "".join(char for char in unicodedata.normalize("NFKC", typed) if char.isalnum())
-    if not crypto.same(_code(registration.id, made_at), plain):
+    unchanged = Registration.browser == browser, Registration.code_made_at == made_at
+    in_time = Registration.code_made_at > clock.now() - CODE_LIFETIME, Registration.code_tries < MAX_TRIES
+    was_counted = _update(registration, *unchanged, *in_time, code_tries=Registration.code_tries + 1)
+    if not was_counted or made_at is None:
+        raise CodeExpired(because=registration.id)
+    digits = "".join(char for char in unicodedata.normalize("NFKC", typed) if char.isalnum())
+    if not crypto.same(_code(registration.id, made_at), digits):
         raise WrongCode(because=registration.id)
-    if not _update(registration, *still, continues_in=browser):
-        raise CodeGone(because=f"{registration.id}, at the same moment")
+    if not _update(registration, *unchanged, continues_in=browser):
+        raise CodeExpired(because=f"{registration.id}, at the same moment")
     log.record(events.REGISTRATION_HANDED_OVER, by="stranger", subject=registration.id)
 
 
-def go_on_here(registration: Registration, browser: bytes | None) -> bool:
-    """Go on in the browser in which the link was pressed; its code dies. False where it goes on elsewhere already."""
+def continue_here(registration: Registration, browser: bytes | None) -> bool:
+    """Continue in the browser that opened the link; its code stops working. False if it continues elsewhere already."""
     return _update(registration, Registration.proved_in == browser, continues_in=browser)
 
 
-def _update(registration: Registration, *must: ColumnElement[bool], **values: object) -> bool:
-    """Change it, if `must` holds and no browser has been chosen yet; `registration` is read anew."""
+def _update(registration: Registration, *conditions: ColumnElement[bool], **values: object) -> bool:
+    """Update `registration` if `conditions` hold and no browser has been chosen yet, and reload it."""
     undecided = (
         Registration.id == registration.id, Registration.verified_email == Registration.email,
         Registration.continues_in.is_(None), Registration.used_at.is_(None), Registration.expires_at > clock.now(),
     )  # fmt: skip
-    statement = update(Registration).where(*undecided, *must).values(**values).returning(Registration.id)
+    statement = update(Registration).where(*undecided, *conditions).values(**values).returning(Registration.id)
     changed = session().execute(statement.execution_options(synchronize_session=False)).one_or_none() is not None
     session().refresh(registration)
     return changed

@@ -1,4 +1,4 @@
-"""Registrations under way, proofs of addresses, our staff's review, and requests to join."""
+"""Registrations, proofs of e-mail addresses, our staff's reviews, and requests to join."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from idp.schools.models import School
 
 
 class Registration(Base):
-    """Somebody is registering a school; becomes an estab, or a request to join one, when completed."""
+    """A registration of a school; on completion it creates an estab, or a request to join one."""
 
     __tablename__ = "registrations"
     __table_args__ = (Index("ix_registrations_browser", "browser", "school_id"),)
@@ -29,67 +29,67 @@ class Registration(Base):
     return_to: Mapped[str | None]
     """The pending authorization request's local path, where a partner's link began this."""
     client_id: Mapped[str | None]
-    """That partner's client, for the other browser's way back (`initiate_login_uri`)."""
+    """That partner's client, for the link back from another browser (`initiate_login_uri`)."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     verified_email: Mapped[str | None]
-    """Which address was proved. It counts only while it is `email`."""
+    """The address that was verified. It counts only while it equals `email`."""
     email_verified_at: Mapped[datetime | None]
-    """When that was."""
+    """When `verified_email` was verified."""
     proved_in: Mapped[bytes | None]
-    """Digest of the cookie of the browser in which the link was pressed."""
+    """Digest of the cookie of the browser in which the address was verified."""
     continues_in: Mapped[bytes | None]
-    """Digest of the cookie of the one browser that may sign up: that in which both happened, or, where the link was
-    pressed in another than the one that began, that in which a person chose to go on. None until they have."""
+    """Digest of the cookie of the one browser that may sign up: the one that began and verified the address, or,
+    where these are two browsers, the one in which the person chose to continue. None until then."""
     code_made_at: Mapped[datetime | None]
-    """When the code was made that brings the browser that began on (`handover`)."""
+    """When the code was issued that lets the browser that began continue (`handover`)."""
     code_tries: Mapped[int] = mapped_column(default=0, server_default="0")
     """How often that code has been tried."""
     codes_made: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Since the link was pressed."""
+    """How many codes were issued since the address was verified."""
     used_at: Mapped[datetime | None]
     """When it was completed: claimed once, by one UPDATE."""
     completed_in: Mapped[bytes | None]
-    """Digest of the cookie of the browser that signed up, and so was shown the password."""
+    """Digest of the cookie of the browser that signed up and was shown the password."""
     outcome: Mapped[str | None]
-    """`registered`, `joining`, or `member`: the person had an account for this school already. `stopped` where the
-    address was another person's, who said so."""
+    """`registered`, `joining`, or `member` where the person had an account for this school already; `stopped` where
+    the reader of the mail had not asked for it."""
     administrator_id: Mapped[str | None] = mapped_column(ForeignKey("administrators.id"), index=True)
-    """Who it made, where it was `registered`."""
+    """The administrator it created, where it was `registered`."""
     collected_at: Mapped[datetime | None]
-    """When we last made that person's password; None once they chose their own."""
+    """When we last generated that person's password; None once they chose their own."""
 
     school: Mapped[School] = relationship(lazy="joined")
 
     @property
     def has_expired(self) -> bool:
-        """Left for too long without being completed."""
+        """Whether it was not completed in time."""
         return self.used_at is None and self.expires_at <= clock.now()
 
     @property
     def was_stopped(self) -> bool:
-        """Whether the reader of the mail said that they did not ask for it."""
+        """Whether the reader of the mail said that they had not asked for it."""
         return self.outcome == "stopped"
 
     @property
     def is_verified(self) -> bool:
-        """Whether the address it has now was proved."""
+        """Whether its present address was verified."""
         return self.verified_email is not None and self.verified_email == self.email
 
     def began_in(self, browser: bytes | None) -> bool:
-        """Whether the browser with this digest began it: only there may a partner's request go on."""
+        """Whether the browser with this digest began it: only there may a partner's request continue."""
         return _is_one_of(browser, self.browser)
 
     def knows(self, browser: bytes | None) -> bool:
-        """Whether the browser with this digest began it or pressed the link."""
+        """Whether the browser with this digest began it or verified its address."""
         return _is_one_of(browser, self.browser, self.proved_in)
 
     def proved_elsewhere_in(self, browser: bytes | None) -> bool:
-        """Whether the link was pressed in the browser with this digest, which is not the one that began."""
+        """Whether the browser with this digest verified the address but did not begin it."""
         return _is_one_of(browser, self.proved_in) and not self.began_in(browser)
 
     def continues_here(self, browser: bytes | None) -> bool:
-        """Whether it is the browser with this digest that signs up."""
+        """Whether the browser with this digest is the one that may sign up."""
         return _is_one_of(browser, self.continues_in)
 
     def was_completed_in(self, browser: bytes | None) -> bool:
@@ -102,7 +102,7 @@ def _is_one_of(browser: bytes | None, *digests: bytes | None) -> bool:
 
 
 class EmailProof(Base):
-    """The link that proves an address: for one purpose, one registration and one address, once."""
+    """A single-use link that proves an address, for one purpose, registration and address."""
 
     __tablename__ = "email_proofs"
 
@@ -111,7 +111,7 @@ class EmailProof(Base):
     registration_id: Mapped[str] = mapped_column(ForeignKey("registrations.id"), index=True)
     email: Mapped[str]
     email_folded: Mapped[str] = mapped_column(index=True)
-    """For counting what one address is sent."""
+    """For limiting how many links are sent to one address."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
@@ -119,7 +119,7 @@ class EmailProof(Base):
 
 
 class Review(Base):
-    """Our check of one new estab."""
+    """Our staff's check of one new estab."""
 
     __tablename__ = "reviews"
 
@@ -137,7 +137,7 @@ class Review(Base):
 
     @property
     def is_overdue(self) -> bool:
-        """Should have been decided by now."""
+        """Whether it is past its due time, undecided."""
         return self.decided_at is None and self.due_at < clock.now()
 
 
@@ -154,7 +154,7 @@ class ReviewNote(Base):
 
 
 class JoinRequest(Base):
-    """Somebody with a verified address asks to join an estab that is registered already."""
+    """A request, by a person with a verified address, to join an estab that is registered already."""
 
     __tablename__ = "join_requests"
 
@@ -168,24 +168,24 @@ class JoinRequest(Base):
     mobile: Mapped[str]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
-    """From then on it is no longer the owners' to decide, but our staff's."""
+    """The owners decide until then; afterwards our staff do."""
     used_at: Mapped[datetime | None]
-    """When it was decided: claimed once."""
+    """When it was decided. One UPDATE claims it."""
     decision: Mapped[str | None]
     """`approved` or `declined`."""
     decided_by: Mapped[str | None]
     """An owner's id, an operator's, or `cli`."""
     settled_at: Mapped[datetime | None]
-    """When our staff decided about it for good; None for what the owners declined and our staff have not looked at."""
+    """When the decision became final; None for what owners declined and our staff have not decided."""
 
     estab: Mapped[Estab] = relationship(lazy="joined")
 
     @property
     def masked_email(self) -> str:
         """The address as owners see it until they accept: `j…@oakhill.sch.uk`."""
-        return people.masked_email(self.email)
+        return people.mask_email(self.email)
 
     @property
     def is_with_operators(self) -> bool:
-        """No owner answered in time, or the school was not verified when it was made."""
+        """Whether no owner answered in time, or the school was not verified when the request was made."""
         return self.used_at is None and self.expires_at <= clock.now()

@@ -1,4 +1,4 @@
-"""What is kept of a rejected account in the long run: its number, its school's, and the reason (security.md §6.4)."""
+"""Erase personal data of rejected accounts; their Estab ID, school and reason remain (security.md §6.4)."""
 
 from datetime import datetime
 from typing import Final
@@ -12,32 +12,34 @@ from idp.estabs.people import ERASED
 from idp.foundation.database import session
 from idp.onboarding.models import Registration, ReviewNote
 
-BATCH: Final = 50
+BATCH_SIZE: Final = 50
 """Accounts at once."""
 
 
-def reduce(before: datetime) -> int:
-    """Erase what up to `BATCH` accounts that were rejected before then say of people; returns how many accounts.
+def erase_personal_data(before: datetime) -> int:
+    """Erase the personal data of up to `BATCH_SIZE` accounts rejected before then; returns how many it were.
 
-    The rows of people stay, empty: agreements and the audit log name their ids.
+    The rows stay, without personal data: agreements and the audit log refer to their ids.
     """
-    named = select(Administrator.estab_id).where(Administrator.email_folded != ERASED)
-    old = Estab.state == "rejected", Estab.state_changed_at < before, Estab.id.in_(named)
-    ids = list(session().scalars(select(Estab.id).where(*old).order_by(Estab.state_changed_at).limit(BATCH)))
+    with_personal_data = select(Administrator.estab_id).where(Administrator.email_folded != ERASED)
+    conditions = Estab.state == "rejected", Estab.state_changed_at < before, Estab.id.in_(with_personal_data)
+    ids = list(
+        session().scalars(select(Estab.id).where(*conditions).order_by(Estab.state_changed_at).limit(BATCH_SIZE))
+    )
     for estab_id in ids:
-        _reduce(estab_id)
+        _erase(estab_id)
     return len(ids)
 
 
-def _reduce(estab_id: str) -> None:
+def _erase(estab_id: str) -> None:
     ids = select(Administrator.id).where(Administrator.estab_id == estab_id)
-    for row in (
+    for statement in (
         delete(ReviewNote).where(ReviewNote.estab_id == estab_id),
         update(Registration)
         .where(Registration.administrator_id.in_(ids))
         .values(name=ERASED, email=ERASED, verified_email=ERASED, mobile=ERASED, return_to=None),
     ):
-        session().execute(row.execution_options(synchronize_session=False))
+        session().execute(statement.execution_options(synchronize_session=False))
     count = people.erase(estab_id)
     log.erase(estab_id)
     log.record(events.ESTAB_REDUCED, by="system", estab=estab_id, subject=estab_id, count=count)

@@ -1,7 +1,7 @@
-"""Our staff's check that it was the school that registered: the queue, one case, the decision.
+"""Our staff's check that a registration came from the school: the queue, one case, the decision.
 
-The operator calls the *register's* telephone number, never one that was typed; sees what was typed beside what
-the register says; keeps notes; and verifies, rejects, or asks the school for more. The school is told each time.
+The operator calls the *register's* telephone number, never one that was typed; compares what was typed with the
+register's entry; keeps notes; and verifies, rejects, or asks the school for more. The school is told each time.
 """
 
 from collections.abc import Sequence
@@ -16,38 +16,38 @@ from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock, dates, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
-from idp.onboarding import due
+from idp.onboarding import working_days
 from idp.onboarding.models import Review, ReviewNote
 from idp.outbox import post
 
-PUBLIC_MAIL = frozenset(
+PUBLIC_MAIL_DOMAINS = frozenset(
     [
         "aol.com", "btinternet.com", "gmail.com", "googlemail.com", "hotmail.co.uk", "hotmail.com", "icloud.com",
         "live.co.uk", "live.com", "mac.com", "mail.com", "me.com", "msn.com", "outlook.com", "proton.me",
         "protonmail.com", "sky.com", "virginmedia.com", "yahoo.co.uk", "yahoo.com",
     ]
 )  # fmt: skip
-"""Where anybody can have an address."""
+"""Public mail services: an address there says nothing about the school."""
 
 
 class NoReview(NotFound):
-    """The estab was never in the queue."""
+    """The estab has no review."""
 
     code, title = "no_review", "There is no such case"
     says = "No new school with this Estab ID has been waiting to be checked."
 
 
-class Decided(Refusal):
-    """The case is closed."""
+class AlreadyDecided(Refusal):
+    """The review was decided before."""
 
-    code, status, title = "review_decided", 409, "This school has been decided about"
+    code, status, title = "review_decided", 409, "This school has been decided already"
 
 
 class ReasonMissing(Refusal):
-    """The school is told why, so there has to be a reason; and a note says something."""
+    """A reason or note is empty. The school is told the reason, so there must be one."""
 
     code, status, title = "reason_missing", 400, "Please say why"
-    says = "Some words are needed here: they are kept, and a reason is told to the school."
+    says = "Please enter a text. Notes are kept for our staff, and a reason is sent to the school."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +62,23 @@ class Case:
 
 
 def open_for(estab: Estab) -> Review:
-    """Put a new estab in the queue."""
+    """Add a new estab to the queue."""
     now, days = clock.now(), runtime.settings().onboarding.due_working_days
-    review = Review(estab_id=estab.id, opened_at=now, due_at=due.after(now, days, estab.school.country))
+    review = Review(estab_id=estab.id, opened_at=now, due_at=working_days.after(now, days, estab.school.country))
     session().add(review)
     session().flush()
     return review
 
 
 def queue() -> list[Review]:
-    """Who waits to be checked, the most pressing first."""
+    """Undecided reviews, the most urgent first."""
     return list(
         session().scalars(select(Review).where(Review.decided_at.is_(None)).order_by(Review.due_at, Review.opened_at))
     )
 
 
 def of_estab(estab: Estab) -> Review | None:
-    """The review of `estab`, decided or not; None where it never needed one."""
+    """The review of `estab`, decided or not, if it has one."""
     return session().get(Review, estab.id)
 
 
@@ -87,49 +87,49 @@ def case(estab_id: str) -> Case:
     review = _find(estab_id)
     notes = select(ReviewNote).where(ReviewNote.estab_id == review.estab_id).order_by(ReviewNote.at, ReviewNote.id)
     owners = people.owners(review.estab_id)
-    related = "; ".join(relation(owner.email, review.estab.school.website_host) for owner in owners)
-    return Case(review, owners, list(session().scalars(notes)), related)
+    addresses = "; ".join(compare_address(owner.email, review.estab.school.website_host) for owner in owners)
+    return Case(review, owners, list(session().scalars(notes)), addresses)
 
 
 def note(estab_id: str, text: str, *, by: str) -> Review:
-    """Keep what was learnt on the telephone; our staff alone read it."""
+    """Store a note, for example of a telephone call; only our staff read it."""
     review = _find(estab_id)
-    session().add(ReviewNote(estab_id=review.estab_id, at=clock.now(), by=by, text=_said(text)))
+    session().add(ReviewNote(estab_id=review.estab_id, at=clock.now(), by=by, text=_required_text(text)))
     log.record(events.REVIEW_NOTED, by=by, estab=review.estab_id, subject=review.estab_id)
     return review
 
 
 def ask(estab_id: str, question: str, *, by: str) -> Review:
-    """Ask the school for more before deciding; the question is mailed to its owners and kept as a note."""
+    """Ask the school a question before deciding: it is mailed to the owners and stored as a note."""
     review = _undecided(estab_id, locked=True)
-    note(estab_id, f"Asked the school: {_said(question)}", by=by)
+    note(estab_id, f"Asked the school: {_required_text(question)}", by=by)
     log.record(events.REVIEW_ASKED, by=by, estab=review.estab_id, subject=review.estab_id)
-    _tell(review, "school_question", question=_said(question))
+    _mail_owners(review, "school_question", question=_required_text(question))
     return review
 
 
 def verify(estab_id: str, *, by: str) -> Review:
-    """It was the school: data may flow, to partners it has authorised with their next refresh. Raises `Decided`."""
+    """Verify the school: partners it has authorised receive data with their next refresh. Raises `AlreadyDecided`."""
     review = _decide(estab_id, "verified", by=by, reason=None)
     log.record(events.ESTAB_VERIFIED, by=by, estab=review.estab_id, subject=review.estab_id)
-    _tell(review, "school_verified", link=runtime.url("/"))
+    _mail_owners(review, "school_verified", link=runtime.url("/"))
     return review
 
 
 def reject(estab_id: str, reason: str, *, by: str) -> Review:
-    """It was not, or we could not find out; the school is told `reason` and may register again. Raises `Decided`."""
-    review = _decide(estab_id, "rejected", by=by, reason=_said(reason))
+    """Reject the registration; the school is told `reason` and may register again. Raises `AlreadyDecided`."""
+    review = _decide(estab_id, "rejected", by=by, reason=_required_text(reason))
     log.record(events.ESTAB_REJECTED, by=by, estab=review.estab_id, subject=review.estab_id)
-    _tell(review, "school_rejected", reason=review.reason, link=runtime.url("/register"))
+    _mail_owners(review, "school_rejected", reason=review.reason, link=runtime.url("/register"))
     return review
 
 
-def relation(email: str, website_host: str) -> str:
-    """How the domain of an address relates to the school's website, in words an operator can act on."""
+def compare_address(email: str, website_host: str) -> str:
+    """How the domain of an address relates to the school's website, in a sentence for the operator."""
     domain = email.rpartition("@")[2].casefold()
     host = website_host.casefold().removeprefix("www.")
-    if domain in PUBLIC_MAIL:
-        return f"{domain} is a public mail service: anybody can have such an address"
+    if domain in PUBLIC_MAIL_DOMAINS:
+        return f"{domain} is a public mail service: anyone can have such an address"
     if not host:
         return f"the register has no website to compare {domain} with"
     if domain == host:
@@ -142,20 +142,20 @@ def relation(email: str, website_host: str) -> str:
 def _decide(estab_id: str, decision: str, *, by: str, reason: str | None) -> Review:
     review = _undecided(estab_id)
     accounts.change_state(review.estab, decision, by=by, reason=reason or "")  # refuses the second of two at once
-    decided = (
+    statement = (
         update(Review)
         .where(Review.estab_id == review.estab_id, Review.decided_at.is_(None))
         .values(decided_at=clock.now(), decision=decision, decided_by=by, reason=reason)
     )
-    won = session().execute(decided.returning(Review.estab_id)).one_or_none() is not None
+    won = session().execute(statement.returning(Review.estab_id)).one_or_none() is not None
     session().refresh(review)
     if not won:
-        raise _decided(review)
+        raise _already_decided(review)
     return review
 
 
 def _find(estab_id: str) -> Review:
-    estab = accounts.named(estab_id)
+    estab = accounts.look_up(estab_id)
     if (review := of_estab(estab)) is None:
         raise NoReview(because=estab.id)
     return review
@@ -166,22 +166,22 @@ def _undecided(estab_id: str, *, locked: bool = False) -> Review:
     if locked:
         review = lock(Review, review.estab_id) or review
     if review.decided_at is not None:
-        raise _decided(review)
+        raise _already_decided(review)
     return review
 
 
-def _decided(review: Review) -> Decided:
+def _already_decided(review: Review) -> AlreadyDecided:
     on = dates.weekday(review.decided_at) if review.decided_at else ""
-    return Decided(f"This school was {review.decision} on {on}.", because=review.estab_id)
+    return AlreadyDecided(f"This school was {review.decision} on {on}.", because=review.estab_id)
 
 
-def _said(text: str) -> str:
+def _required_text(text: str) -> str:
     if not text.strip():
         raise ReasonMissing
     return text.strip()
 
 
-def _tell(review: Review, template: str, **context: Any) -> None:
+def _mail_owners(review: Review, template: str, **context: Any) -> None:
     for owner in people.owners(review.estab_id):
         post.email(
             template, to=owner.email, estab=review.estab_id, name=owner.name_in_mails, school=review.estab.name,

@@ -1,9 +1,9 @@
-"""Prove that the person who registers a school reads the mail at the address they gave.
+"""Verify that the person who registers a school reads the mail at the address they gave.
 
-The proof is a link: for one registration and one address, good once, for an hour, and dead as soon as a newer
-one is sent. Following it only shows a button, because mail scanners follow links too; pressing the button is
-what spends it, and stores which address it proved. A reader who did not ask for it can say so, which ends the
-registration. Every change locks the registration first and its links after it.
+The proof is a single-use link for one registration and one address. It expires after an hour, and a newer one
+supersedes it. Following it only shows a button, because mail scanners follow links too; pressing the button uses it
+up and stores the address that it verified. A reader who did not ask for it can stop the registration. Every change
+locks the registration first and its links after it.
 """
 
 from datetime import timedelta
@@ -22,39 +22,39 @@ from idp.outbox import post
 
 
 class RegistrationStopped(LinkRefused):
-    """Somebody who reads the mail said that it was not theirs: nothing goes on, and no newer link is sent."""
+    """The reader of the mail said that they had not asked for it. The registration ends, and no newer link is sent."""
 
     code, title = "registration_stopped", "This registration has been stopped"
     says = (
-        "Somebody who received our e-mail told us that they had not asked for it. Nothing has been set up, and the "
+        "The person who received our e-mail told us that they had not asked for it. Nothing has been set up, and the "
         "link no longer works. If that was a mistake, please start again: it takes a few minutes."
     )
 
 
-REGISTER: Final = "register"
-"""The one purpose there is today; a proof for another never passes for it."""
+PURPOSE: Final = "register"
+"""The only purpose so far. A proof is checked for its purpose, so that another purpose can be added safely."""
 
 WINDOW: Final = timedelta(hours=1)
-MOST: Final = 5
-"""Links in `WINDOW`, for one registration and for one address."""
+MAX_LINKS: Final = 5
+"""Links sent within `WINDOW`, for one registration and for one address."""
 
-AT_LEAST: Final = timedelta(seconds=10)
-"""Between two links of one registration: a second click asks for nothing new."""
+MIN_INTERVAL: Final = timedelta(seconds=10)
+"""Between two links of one registration, so that a double click sends one."""
 
 
 def send_proof(registration: Registration) -> None:
-    """Send the link to the registration's address; links sent before are dead. Raises `TooManyRequests`.
+    """Send the link to the registration's address; links sent before stop working. Raises `TooManyRequests`.
 
-    `registration` is locked.
+    The caller holds the lock of `registration`.
     """
     one_at_a_time("email_proofs", people.fold_email(registration.email))
-    _not_too_often(registration)
+    _enforce_limits(registration)
     lifetime = timedelta(seconds=runtime.settings().onboarding.proof_lifetime)
     secret, now = crypto.new_secret(), clock.now()
     _supersede(registration)
     session().add(
         EmailProof(
-            digest=crypto.digest(secret), purpose=REGISTER, registration_id=registration.id,
+            digest=crypto.digest(secret), purpose=PURPOSE, registration_id=registration.id,
             email=registration.email, email_folded=people.fold_email(registration.email), created_at=now,
             expires_at=now + lifetime, used_at=None, superseded_at=None,
         )
@@ -67,42 +67,42 @@ def send_proof(registration: Registration) -> None:
 
 
 def resend(registration: Registration) -> bool:
-    """Send a newer link, unless the address is verified or a link left a moment ago; whether one was sent.
+    """Send a newer link, unless the address is verified or one was sent a moment ago. Returns whether one was sent.
 
     Raises `TooManyRequests`.
     """
-    registration = _locked(registration.id)
+    registration = _lock(registration.id)
     newest = session().scalar(select(func.max(EmailProof.created_at)).where(_current(registration)))
     is_needed = registration.used_at is None and not registration.continues_here(registration.browser)
-    if is_needed and (newest is None or newest + AT_LEAST <= clock.now()):
+    if is_needed and (newest is None or newest + MIN_INTERVAL <= clock.now()):
         send_proof(registration)
         return True
     return False
 
 
-def look(secret: str) -> Registration:
-    """The registration the link is for, without spending it. Raises a `LinkRefused` that says what is wrong."""
+def check(secret: str) -> Registration:
+    """The registration of the link, without using it up. Raises the `LinkRefused` that says what is wrong."""
     proof = _proof(secret)
     if proof is None:
         raise LinkUnknown(because="no such proof")
     registration = session().get_one(Registration, proof.registration_id)
     if registration.was_stopped:
-        raise RegistrationStopped(because=f"registration {registration.id} was disowned")
+        raise RegistrationStopped(because=f"registration {registration.id} was stopped")
     if proof.used_at or proof.superseded_at or proof.expires_at <= clock.now():
-        raise _why_not(proof)
-    return _still_wanted(registration, proof.email)
+        raise _refusal_for(proof)
+    return _require_pending(registration, proof.email)
 
 
 def accept_proof(secret: str, browser: bytes) -> Registration:
-    """Spend the link in the browser with this digest, and return its registration: this very address is verified.
+    """Use the link up in the browser with this digest; the address is then verified. Returns the registration.
 
-    If that browser began the registration, it goes on. If another did, a person chooses where to (`handover`).
+    If this browser began the registration, it continues here. If another did, the person chooses (`handover`).
     """
     proof, now = _proof(secret), clock.now()
     if proof is None:
         raise LinkUnknown(because="no such proof")
     registration = session().get_one(Registration, proof.registration_id)
-    here = registration.began_in(browser)  # settled when it began, so it cannot be out of date
+    began_here = registration.began_in(browser)  # never changes, so it cannot be out of date
     verified = session().execute(
         update(Registration)
         .where(
@@ -111,79 +111,79 @@ def accept_proof(secret: str, browser: bytes) -> Registration:
         )
         .values(
             verified_email=proof.email, email_verified_at=now, proved_in=browser,
-            continues_in=browser if here else None, code_made_at=None if here else now, code_tries=0,
-            codes_made=0 if here else 1,
+            continues_in=browser if began_here else None, code_made_at=None if began_here else now, code_tries=0,
+            codes_made=0 if began_here else 1,
         )
         .returning(Registration.id)
     )  # fmt: skip
     won = verified.one_or_none() is not None
-    if not won or claim(EmailProof, digest=proof.digest, purpose=REGISTER, superseded_at=None) is None:
-        session().expire_all()  # the page before may have read the rows as they were
-        look(secret)
+    if not won or claim(EmailProof, digest=proof.digest, purpose=PURPOSE, superseded_at=None) is None:
+        session().expire_all()  # this transaction may have read the rows before they changed
+        check(secret)
         raise LinkSuperseded(because=f"registration {registration.id} changed at the same moment")
     session().refresh(registration)
     log.record(events.EMAIL_VERIFIED, by="stranger", subject=registration.id)
     return registration
 
 
-def behind(secret: str) -> Registration | None:
-    """The registration of a link, good or not; None for a link we never made."""
+def registration_of(secret: str) -> Registration | None:
+    """The registration of a link, valid or not; None for an unknown link."""
     proof = _proof(secret)
     return session().get_one(Registration, proof.registration_id) if proof else None
 
 
 def send_another(secret: str) -> None:
-    """Send a newer link to whom this old one was sent, if its registration can still be completed.
+    """Send a newer link to the address of this old one, if its registration can still be completed.
 
-    Says nothing of whether it did: a stranger's guess gets the answer everyone gets. Raises `TooManyRequests`.
+    Does not reveal whether it did, so that guessed links learn nothing. Raises `TooManyRequests`.
     """
     proof = _proof(secret)
     if proof is None:
         return
-    registration = _locked(proof.registration_id)
+    registration = _lock(proof.registration_id)
     same_address = people.fold_email(registration.email) == proof.email_folded
     if same_address and registration.used_at is None and not registration.has_expired:
         send_proof(registration)
 
 
-def disown(secret: str) -> None:
-    """End the registration and its links: the reader of this mail did not ask for it.
+def stop(secret: str) -> None:
+    """Stop the registration and its links, because the reader of this mail did not ask for it.
 
-    Raises a `LinkRefused` where `look` would.
+    Raises the `LinkRefused` that `check` would.
     """
-    _end(look(secret))
+    _stop(check(secret))
 
 
-def disown_here(registration: Registration, browser: bytes | None) -> None:
-    """The same after the button was pressed in that browser by mistake. Raises a `LinkRefused` where it cannot end."""
+def stop_in_browser(registration: Registration, browser: bytes | None) -> None:
+    """As `stop`, in a browser that verified the address by mistake. Raises a `LinkRefused` if it cannot be stopped."""
     if not registration.proved_elsewhere_in(browser):
         raise LinkUnknown(because=f"registration {registration.id} was not verified in this browser")
-    _end(registration)
+    _stop(registration)
 
 
-def _end(registration: Registration) -> None:
+def _stop(registration: Registration) -> None:
     email = registration.email
-    registration = _still_wanted(_locked(registration.id), email)
+    registration = _require_pending(_lock(registration.id), email)
     registration.expires_at, registration.outcome = clock.now(), "stopped"
     _supersede(registration)
     log.record(events.REGISTRATION_DISOWNED, by="stranger", subject=registration.id)
 
 
-def _locked(registration_id: str) -> Registration:
+def _lock(registration_id: str) -> Registration:
     """The registration as it is now, locked until this transaction ends. Raises `LinkExpired`."""
     registration = lock(Registration, registration_id)
-    if registration is None:  # the caller has seen it: the clean-up of expired ones was quicker
+    if registration is None:  # deleted by the clean-up since the caller read it
         raise LinkExpired(because=f"registration {registration_id} was deleted")
     return registration
 
 
 def _proof(secret: str) -> EmailProof | None:
     proof = session().get(EmailProof, crypto.digest(secret))
-    return proof if proof is not None and proof.purpose == REGISTER else None
+    return proof if proof is not None and proof.purpose == PURPOSE else None
 
 
-def _still_wanted(registration: Registration, email: str) -> Registration:
-    """The registration, if it still waits for this very address to be proved."""
+def _require_pending(registration: Registration, email: str) -> Registration:
+    """The registration, if this address is still waiting to be verified. Raises a `LinkRefused` otherwise."""
     if registration.email != email:
         raise LinkSuperseded(because=f"registration {registration.id} has another address now")
     if registration.used_at is not None:
@@ -193,10 +193,10 @@ def _still_wanted(registration: Registration, email: str) -> Registration:
     return registration
 
 
-def _why_not(proof: EmailProof) -> LinkRefused:
-    """Say which it was. Only for the page: `claim` has already decided."""
-    kind = LinkUsed if proof.used_at else LinkSuperseded if proof.superseded_at else LinkExpired
-    return kind(because=f"registration {proof.registration_id}")
+def _refusal_for(proof: EmailProof) -> LinkRefused:
+    """The reason, for the page; `claim` has already decided."""
+    refusal = LinkUsed if proof.used_at else LinkSuperseded if proof.superseded_at else LinkExpired
+    return refusal(because=f"registration {proof.registration_id}")
 
 
 def _supersede(registration: Registration) -> None:
@@ -204,7 +204,7 @@ def _supersede(registration: Registration) -> None:
 
 
 def _current(registration: Registration) -> ColumnElement[bool]:
-    """The links of a registration that were neither pressed nor replaced by a newer one."""
+    """The links of a registration that were neither used nor superseded."""
     return (
         (EmailProof.registration_id == registration.id)
         & EmailProof.used_at.is_(None)
@@ -212,12 +212,12 @@ def _current(registration: Registration) -> ColumnElement[bool]:
     )
 
 
-def _not_too_often(registration: Registration) -> None:
-    """Hold back a flood, of one registration or onto one address."""
+def _enforce_limits(registration: Registration) -> None:
+    """Limit the links sent for one registration and to one address. Raises `TooManyRequests`."""
     recent = select(func.count()).select_from(EmailProof).where(EmailProof.created_at > clock.now() - WINDOW)
     of_address = EmailProof.email_folded == people.fold_email(registration.email)
-    for mine in (EmailProof.registration_id == registration.id, of_address):
-        if (session().scalar(recent.where(mine)) or 0) >= MOST:
+    for condition in (EmailProof.registration_id == registration.id, of_address):
+        if (session().scalar(recent.where(condition)) or 0) >= MAX_LINKS:
             raise TooManyRequests(
                 "We have sent several e-mails in the last hour, and only the newest link works. Please look for it, "
                 "in the junk folder too, or try again in an hour.",

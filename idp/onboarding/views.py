@@ -20,8 +20,8 @@ from idp.foundation.errors import Refusal, TooManyRequests
 from idp.foundation.web import admission, again, answers, pages, security
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
-from idp.onboarding import browser, collect, forms, handover_views, origin, register, signed_in, verify
-from idp.onboarding.handover_views import to_its_step
+from idp.onboarding import browser, first_credentials, forms, handover_views, origin, signed_in, signup, verify
+from idp.onboarding.handover_views import redirect_to_step
 from idp.onboarding.models import Registration
 from idp.schools.forms import FindSchool
 from idp.schools.models import School
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class OldAddress(BaseConverter):
-    """The old address of registration, as people type it: in any case, with a slash at its end or without."""
+    """The former address of registration, in any case, with or without a slash at its end."""
 
     regex = "(?i:xodregister/school)/?"
     part_isolating = False
@@ -46,17 +46,17 @@ def _know_old_address(state: BlueprintSetupState) -> None:
     state.app.url_map.converters["old_address"] = OldAddress
 
 
-@bp.get("/<old_address:_typed>")
+@bp.get("/<old_address:_path>")
 @security.anyone
-def old_address(_typed: str) -> ResponseReturnValue:
-    """Where registration was for many years, and is still linked to."""
+def old_address(_path: str) -> ResponseReturnValue:
+    """Redirect the address that registration had for many years, because other sites still link to it."""
     return redirect(url_for(".find"), 301)
 
 
 @bp.get("/register")
 @security.anyone
 def find() -> ResponseReturnValue:
-    """Find the school: one box that understands everything, and a labelled field for each number."""
+    """Find the school: one search box, and a labelled field for each kind of number."""
     return_to, form = _return_to(), FindSchool.asked()
     if (school := form.chosen()) is not None:
         return redirect(url_for(".details", school=school.id, next=return_to), 303)
@@ -67,36 +67,38 @@ def find() -> ResponseReturnValue:
 @security.anyone
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
 def details() -> ResponseReturnValue:
-    """Your details, and the declaration; signing up sends the link that proves the address."""
+    """Your details, and the declaration; submitting them sends the link that verifies the address."""
     return_to = _return_to()
     school_id = request.args.get("school", type=int)
     if school_id is None:
         return redirect(url_for(".find", next=return_to), 303)
-    school = register.school_to_register(school_id, return_to)
-    begun = register.under_way(browser.here())  # for another school, perhaps: the person is the same
-    form = forms.YourDetails(data=_typed(begun) if begun else None)
+    school = signup.school_to_register(school_id, return_to)
+    registration = signup.find_open(browser.digest())  # for another school, perhaps: the person is the same
+    form = forms.YourDetails(data=_form_data(registration) if registration else None)
     if form.validate_on_submit():
-        typed, here = form.typed(), browser.ensure_cookie()
-        begun = _unless_too_often(form, lambda: register.begin(school, typed, browser=here, return_to=return_to))
-        if begun is not None:
-            return redirect(url_for(".resume", registration_id=begun.id), 303)
+        typed, browser_digest = form.details(), browser.ensure_cookie()
+        registration = _unless_limited(
+            form, lambda: signup.begin(school, typed, browser=browser_digest, return_to=return_to)
+        )
+        if registration is not None:
+            return redirect(url_for(".resume", registration_id=registration.id), 303)
     return _details(school, form)
 
 
 @bp.get("/register/<registration_id>")
 @security.anyone
 def resume(registration_id: str) -> ResponseReturnValue:
-    """Wherever this registration stands."""
-    return to_its_step(register.known_here(registration_id, browser.here()))
+    """Redirect to the registration's current step."""
+    return redirect_to_step(signup.find_in_browser(registration_id, browser.digest()))
 
 
 @bp.get("/register/<registration_id>/check-email")
 @security.anyone
 def check_email(registration_id: str) -> ResponseReturnValue:
-    """The link is on its way: resend it, correct the address, or just wait; the page notices by itself."""
-    registration = register.known_here(registration_id, browser.here())
-    if register.step(registration, browser.here()) != "check_email":
-        return to_its_step(registration)
+    """The link was sent: wait for it, resend it, or correct the address. The page polls `status.json`."""
+    registration = signup.find_in_browser(registration_id, browser.digest())
+    if signup.step(registration, browser.digest()) != "check_email":
+        return redirect_to_step(registration)
     return _check_email(registration, forms.Address())
 
 
@@ -106,14 +108,14 @@ def check_email(registration_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(30, "hour"))
 def resend(registration_id: str) -> ResponseReturnValue:
     """Send a newer link to the same address."""
-    registration = register.known_here(registration_id, browser.here())
-    if not registration.began_in(browser.here()):
-        return to_its_step(registration)
+    registration = signup.find_in_browser(registration_id, browser.digest())
+    if not registration.began_in(browser.digest()):
+        return redirect_to_step(registration)
     if verify.resend(registration):
         flash(f"We have sent another e-mail to {registration.email}. Only the newest link works.", "success")
-    elif register.step(registration, browser.here()) in {"check_email", "enter_code"}:
+    elif signup.step(registration, browser.digest()) in {"check_email", "enter_code"}:
         flash(f"We sent an e-mail to {registration.email} a moment ago, so we have not sent another.", "info")
-    return to_its_step(registration)
+    return redirect_to_step(registration)
 
 
 @bp.post("/register/<registration_id>/address")
@@ -122,42 +124,42 @@ def resend(registration_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(30, "hour"))
 def correct_address(registration_id: str) -> ResponseReturnValue:
     """Send the link to a corrected address instead."""
-    registration = register.known_here(registration_id, browser.here())
-    if not registration.began_in(browser.here()):
-        return to_its_step(registration)
+    registration = signup.find_in_browser(registration_id, browser.digest())
+    if not registration.began_in(browser.digest()):
+        return redirect_to_step(registration)
     form = forms.Address()
     if not form.validate_on_submit():
         return _check_email(registration, form)
     try:
-        changed = _unless_too_often(form, lambda: register.change_address(registration, form.typed()))
-    except register.CompletedAlready:  # in the other browser: this one is shown what it was shown before
-        return to_its_step(registration)
-    if changed is None:
+        corrected = _unless_limited(form, lambda: signup.change_address(registration, form.address()))
+    except signup.CompletedAlready:  # in the other browser: this one is shown what it was shown before
+        return redirect_to_step(registration)
+    if corrected is None:
         return _check_email(registration, form)
     flash(f"We have sent an e-mail to {registration.email}. Links sent before no longer work.", "success")
-    return to_its_step(registration)
+    return redirect_to_step(registration)
 
 
 @bp.get("/register/<registration_id>/status.json")
 @security.anyone
 def status(registration_id: str) -> ResponseReturnValue:
-    """Asked by the page left open: whether somebody opened the link. It never tells what they did after that."""
+    """Polled by the page: whether the address has been verified. It does not reveal anything after that."""
     onwards = url_for(".resume", registration_id=registration_id)
     try:
-        registration = register.known_here(registration_id, browser.here())
-    except (register.RegistrationExpired, verify.RegistrationStopped):
+        registration = signup.find_in_browser(registration_id, browser.digest())
+    except (signup.RegistrationExpired, verify.RegistrationStopped):
         return jsonify(done=True, next=onwards)
-    return jsonify(done=register.step(registration, browser.here()) != "check_email", next=onwards)
+    return jsonify(done=signup.step(registration, browser.digest()) != "check_email", next=onwards)
 
 
 @bp.route("/register/verify/<secret>", methods=["GET", "POST"])
 @security.anyone
 def verify_email(secret: str) -> ResponseReturnValue:
-    """The link in the mail. Opening it shows a button and spends nothing; pressing the button does."""
+    """The link in the mail. Opening it shows a button; pressing the button uses the link up."""
     digest = browser.ensure_cookie()
     if request.method != "POST":  # scanners ask by HEAD too
-        return render_template("onboarding/verify.html", registration=verify.look(secret), secret=secret)
-    return to_its_step(verify.accept_proof(secret, digest))
+        return render_template("onboarding/verify.html", registration=verify.check(secret), secret=secret)
+    return redirect_to_step(verify.accept_proof(secret, digest))
 
 
 @bp.post("/register/verify/<secret>/new")
@@ -165,7 +167,7 @@ def verify_email(secret: str) -> ResponseReturnValue:
 @again.form_of("onboarding.verify_email")
 @limiter.limit(at_most(30, "hour"))
 def another_link(secret: str) -> ResponseReturnValue:
-    """A newer link in place of one that no longer works, to the address that one was sent to."""
+    """Send a newer link to the address of one that no longer works."""
     verify.send_another(secret)
     return redirect(url_for(".link_sent"), 303)
 
@@ -173,7 +175,7 @@ def another_link(secret: str) -> ResponseReturnValue:
 @bp.get("/register/link-sent")
 @security.anyone
 def link_sent() -> ResponseReturnValue:
-    """The same for every link, known or not."""
+    """The same page for every link, known or not."""
     return render_template("onboarding/link_sent.html")
 
 
@@ -181,15 +183,15 @@ def link_sent() -> ResponseReturnValue:
 @security.anyone
 @again.form_of("onboarding.verify_email")
 def not_me(secret: str) -> ResponseReturnValue:
-    """Somebody else typed this address: end their registration."""
-    verify.disown(secret)
+    """Stop a registration that another person began with this address."""
+    verify.stop(secret)
     return redirect(url_for(".stopped"), 303)
 
 
 @bp.get("/register/stopped")
 @security.anyone
 def stopped() -> ResponseReturnValue:
-    """Nothing has been set up with this address."""
+    """Confirm that the registration has been stopped."""
     return render_template("onboarding/stopped.html")
 
 
@@ -198,24 +200,24 @@ def stopped() -> ResponseReturnValue:
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
 @admission.hashes
 def sign_up(registration_id: str) -> ResponseReturnValue:
-    """The form again, with the address verified; signing up makes the estab and shows its credentials once."""
-    registration = register.known_here(registration_id, browser.here())
-    if register.step(registration, browser.here()) != "sign_up":
-        return to_its_step(registration)
-    form = forms.SignUp(data=_typed(registration))
+    """The form again, with the address verified; submitting it creates the estab and shows its credentials once."""
+    registration = signup.find_in_browser(registration_id, browser.digest())
+    if signup.step(registration, browser.digest()) != "sign_up":
+        return redirect_to_step(registration)
+    form = forms.SignUp(data=_form_data(registration))
     if not form.validate_on_submit():
-        return_to = registration.return_to if registration.began_in(browser.here()) else None
+        return_to = registration.return_to if registration.began_in(browser.digest()) else None
         page = render_template("onboarding/sign_up.html", form=form, registration=registration, return_to=return_to)
         return page, _status(form)
-    made = _made_outside()
+    generated = _generate_password()
     try:
-        typed = form.details(registration.email)
-        outcome = register.complete(registration, typed, made, browser=browser.here())
-    except (register.CompletedAlready, register.ContinuesElsewhere, register.NotVerifiedYet):
-        return to_its_step(registration)  # the other click, or the other browser, was quicker
+        typed = form.details_with(registration.email)
+        outcome = signup.complete(registration, typed, generated, browser=browser.digest())
+    except (signup.CompletedAlready, signup.ContinuesElsewhere, signup.NotVerifiedYet):
+        return redirect_to_step(registration)  # the other click, or the other browser, was quicker
     if outcome != "registered":
         return redirect(url_for(".done", registration_id=registration.id), 303)
-    return _credentials(registration, made.password)
+    return _credentials(registration, generated.password)
 
 
 @bp.post("/register/<registration_id>/new-password")
@@ -224,12 +226,12 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(30, "hour"))
 @admission.hashes
 def new_password(registration_id: str) -> ResponseReturnValue:
-    """Another password, for those who never saw the first: a lost answer, a closed window."""
-    registration = register.known_here(registration_id, browser.here())
-    collect.owner_or_refuse(registration, browser.here())
-    made = _made_outside()
-    collect.replace(registration, browser.here(), made)
-    return _credentials(registration, made.password)
+    """Generate another password for an owner who never saw the first, for example because the response was lost."""
+    registration = signup.find_in_browser(registration_id, browser.digest())
+    first_credentials.require_owner(registration, browser.digest())
+    generated = _generate_password()
+    first_credentials.replace(registration, browser.digest(), generated)
+    return _credentials(registration, generated.password)
 
 
 @bp.post("/register/<registration_id>/password")
@@ -238,49 +240,49 @@ def new_password(registration_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(60, "hour"))
 @admission.hashes
 def own_password(registration_id: str) -> ResponseReturnValue:
-    """A password of one's own instead of the one shown.
+    """Set a password that the owner chose instead of the generated one.
 
-    Where it is refused, the page goes on offering one that works: a fresh one, because the first is kept nowhere.
+    If it is refused, the page shows a newly generated one, because the first is not stored.
     """
-    registration = register.known_here(registration_id, browser.here())
-    person = collect.owner_or_refuse(registration, browser.here())
+    registration = signup.find_in_browser(registration_id, browser.digest())
+    person = first_credentials.require_owner(registration, browser.digest())
     form = forms.OwnPassword()
     password = form.password.data or ""
-    if reason := collect.why_not_own(person, password):
+    if reason := first_credentials.rejection_reason(person, password):
         form.password.errors = [reason]
-        made = _made_outside()
-        collect.replace(registration, browser.here(), made)
-        return _credentials(registration, made.password, form)
+        generated = _generate_password()
+        first_credentials.replace(registration, browser.digest(), generated)
+        return _credentials(registration, generated.password, form)
     database.end_read_transaction()
     password_hash = runtime.passwords().hash(password)
-    collect.choose(registration, browser.here(), password_hash)
+    first_credentials.set_own(registration, browser.digest(), password_hash)
     flash("Your own password is set. The one that we showed you no longer works.", "success")
-    here = registration.began_in(browser.here())
-    return redirect(url_for(".signed_in.next_steps" if here else ".done", registration_id=registration.id), 303)
+    began_here = registration.began_in(browser.digest())
+    return redirect(url_for(".signed_in.next_steps" if began_here else ".done", registration_id=registration.id), 303)
 
 
 @bp.get("/register/<registration_id>/done")
 @security.anyone
 def done(registration_id: str) -> ResponseReturnValue:
-    """What came of it, for whoever comes back: registered, asked to join, or had an account already."""
-    registration = register.known_here(registration_id, browser.here())
-    if register.step(registration, browser.here()) != "done":
-        return to_its_step(registration)
-    owner = register.owner(registration)
+    """The outcome, for a person who comes back: registered, asked to join, or had an account already."""
+    registration = signup.find_in_browser(registration_id, browser.digest())
+    if signup.step(registration, browser.digest()) != "done":
+        return redirect_to_step(registration)
+    owner = signup.owner(registration)
     return render_template(
         "onboarding/done.html", registration=registration, owner=owner,
-        may_collect=collect.owner(registration, browser.here()) is not None, is_signed_in=_is_signed_in(owner),
-        way_on=origin.way_on(registration, browser.here()),
+        may_collect=first_credentials.owner(registration, browser.digest()) is not None,
+        is_signed_in=_is_signed_in(owner), return_link=origin.return_link(registration, browser.digest()),
     )  # fmt: skip
 
 
 @bp.errorhandler(LinkRefused)
 def link_refused(refused: LinkRefused) -> ResponseReturnValue:
-    """A link that cannot be used: say why, and offer another. Where it was used in this browser, just go on."""
+    """Say why a link cannot be used, and offer another. If it was used in this browser, continue."""
     secret = (request.view_args or {}).get("secret", "")
     log.info("refused", code=refused.code, status=refused.status, because=refused.because)
-    registration = verify.behind(secret) if isinstance(refused, LinkUsed) else None
-    if registration and registration.knows(browser.here()):
+    registration = verify.registration_of(secret) if isinstance(refused, LinkUsed) else None
+    if registration and registration.knows(browser.digest()):
         return redirect(url_for("onboarding.resume", registration_id=registration.id), 303)
     page = render_template("onboarding/link_refused.html", refused=refused, secret=secret)
     return make_response(page, refused.status)
@@ -288,14 +290,14 @@ def link_refused(refused: LinkRefused) -> ResponseReturnValue:
 
 @bp.errorhandler(CSRFError)
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
-    """A form of the time before signing in, by the back button or a second click: show where things stand."""
-    if (back := again.filled_in()) is not None:
-        return back
-    known = request.view_args or {}
-    if "registration_id" in known:
-        return redirect(url_for("onboarding.resume", registration_id=known["registration_id"]), 303)
-    if "secret" in known:
-        return redirect(url_for("onboarding.verify_email", secret=known["secret"]), 303)
+    """A form from before the sign-in, by the back button or a second click: redirect to the current step."""
+    if (response := again.filled_in()) is not None:
+        return response
+    view_args = request.view_args or {}
+    if "registration_id" in view_args:
+        return redirect(url_for("onboarding.resume", registration_id=view_args["registration_id"]), 303)
+    if "secret" in view_args:
+        return redirect(url_for("onboarding.verify_email", secret=view_args["secret"]), 303)
     if request.endpoint == "onboarding.details" and (school_id := request.args.get("school", type=int)):
         return _details_again(school_id)
     return pages.form_expired()
@@ -305,8 +307,8 @@ def _details_again(school_id: int) -> ResponseReturnValue:
     form = forms.YourDetails()
     form.form_errors.append(pages.why_form_expired("check it and sign up again"))
     try:
-        return _details(register.school_to_register(school_id, _return_to()), form)
-    except Refusal as refused:  # what a handler of errors raises, nobody handles
+        return _details(signup.school_to_register(school_id, _return_to()), form)
+    except Refusal as refused:  # Flask does not handle what an error handler raises
         return pages.refusal(refused)
 
 
@@ -328,20 +330,21 @@ def _check_email(registration: Registration, form: forms.Address) -> ResponseRet
 def _credentials(
     registration: Registration, password: str, form: forms.OwnPassword | None = None
 ) -> ResponseReturnValue:
-    """Username and password, rendered from the POST itself and never again; with a `form` whose password was refused.
+    """The page of the username and password, rendered only in the response to the POST.
 
-    The person is signed in if this browser began the registration, and only then.
+    `form` is given if the password that the owner chose was refused. The person is signed in only if this browser
+    began the registration.
     """
-    here = registration.began_in(browser.here())
-    owner = register.owner(registration)
+    began_here = registration.began_in(browser.digest())
+    owner = signup.owner(registration)
     assert owner is not None
     answers.shows_a_secret(back_to=url_for(".done", registration_id=registration.id))
-    if here and not _is_signed_in(owner):
+    if began_here and not _is_signed_in(owner):
         runtime.ports().sign_in(owner.id)
     form = form or forms.OwnPassword(formdata=None)
     page = render_template(
         "onboarding/credentials.html", registration=registration, owner=owner, password=password, form=form,
-        here=here, way_on=origin.way_on(registration, browser.here()), address=runtime.url("/"),
+        began_here=began_here, return_link=origin.return_link(registration, browser.digest()), address=runtime.url("/"),
     )  # fmt: skip
     return page, _status(form)
 
@@ -350,16 +353,16 @@ def _is_signed_in(person: Administrator | None) -> bool:
     return person is not None and current_user.is_authenticated and current_user.id == person.id
 
 
-def _typed(registration: Registration) -> dict[str, object]:
-    """What was typed before, for a form that comes back filled in."""
+def _form_data(registration: Registration) -> dict[str, object]:
+    """The stored details, to fill in a form."""
     mobile = forms.readable_mobile(registration.mobile)
     return {"name": registration.name, "email": registration.email, "mobile": mobile, "declaration": True}
 
 
-def _made_outside() -> collect.Made:
-    """A password and its hash, made while no transaction is open."""
+def _generate_password() -> first_credentials.GeneratedPassword:
+    """A generated password and its hash, calculated while no transaction is open."""
     database.end_read_transaction()
-    return collect.make()
+    return first_credentials.generate()
 
 
 def _return_to() -> str | None:
@@ -367,8 +370,8 @@ def _return_to() -> str | None:
     return security.local_path(request.args.get("next"), "") or None
 
 
-def _unless_too_often(form: Form, act: Callable[[], Registration]) -> Registration | None:
-    """What `act` returns; None where it sends too many mails: it is undone, and the form, still filled in, says so."""
+def _unless_limited(form: Form, act: Callable[[], Registration]) -> Registration | None:
+    """The result of `act`; None if it would send too many mails: it is rolled back, and the form shows the error."""
     try:
         with database.session().begin_nested():
             return act()

@@ -29,7 +29,7 @@ def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
 
     Schools that have no account are found by `idp schools search`.
     """
-    rows = [_row(each) for each in accounts.matching(" ".join(text), most=most)]
+    rows = [_row(each) for each in accounts.search(" ".join(text), limit=most)]
     show(rows, COLUMNS, as_json=as_json, empty="No school account matches.")
 
 
@@ -39,7 +39,7 @@ def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
 @working
 def show_command(estab: str, *, as_json: bool) -> None:
     """Show one account: its school, its state, and who acts for it."""
-    found = accounts.named(estab)
+    found = accounts.look_up(estab)
     staff = [_person(each) for each in people.of_estab(found.id)]
     if as_json:
         show_json(_row(found) | {"id": found.id, "urn": found.school.urn, "mis": found.mis, "people": staff})

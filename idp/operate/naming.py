@@ -29,7 +29,7 @@ def acting(email: str | None) -> str:
 
 def estab(typed: str) -> str:
     """The internal id of the estab that is meant. Raises `UnknownEstab`."""
-    return accounts.named(typed).id
+    return accounts.look_up(typed).id
 
 
 def operator(email: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from idp.estabs.models import FINAL, Estab
+from idp.estabs.models import FINAL_STATES, Estab
 from idp.foundation.database import session
 from idp.outbox import post
 from idp.schools import changes
@@ -58,7 +58,7 @@ def _news(taken: list[int]) -> list[News]:
     concerned = (
         select(SchoolChange, School, Estab)
         .join(School, School.id == SchoolChange.school_id)
-        .join(Estab, (Estab.school_id == School.id) & Estab.state.not_in(FINAL))
+        .join(Estab, (Estab.school_id == School.id) & Estab.state.not_in(FINAL_STATES))
         .where(SchoolChange.id.in_(taken))
         .order_by(SchoolChange.id)
     )

@@ -12,7 +12,7 @@ def suspend(typed: str, *, by: str, reason: str) -> Estab:
 
     Its agreements stand, and hold again once it is restored.
     """
-    estab = accounts.named(typed)
+    estab = accounts.look_up(typed)
     accounts.change_state(estab, "suspended", by=by, reason=reason)
     _end_all(estab, "suspended")
     return estab
@@ -23,7 +23,7 @@ def restore(typed: str, *, by: str, reason: str = "") -> Estab:
 
     Verified only if our staff have verified it: what was never checked is not let through this way.
     """
-    estab = accounts.named(typed)
+    estab = accounts.look_up(typed)
     if estab.state != "suspended":
         raise accounts.WrongState(f"This school's account is {estab.state}; there is nothing to restore.")
     checked = review.of_estab(estab)
@@ -34,7 +34,7 @@ def restore(typed: str, *, by: str, reason: str = "") -> Estab:
 
 def end_sessions(typed: str, *, by: str) -> tuple[Estab, int]:
     """End every session of the school's people; returns how many there were. Raises `UnknownEstab`."""
-    estab = accounts.named(typed)
+    estab = accounts.look_up(typed)
     ended = _end_all(estab, "operator")
     log.record(events.SESSIONS_ENDED, by=by, estab=estab.id, subject=estab.id, count=ended)
     return estab, ended

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import ColumnElement, FromClause, Table, Text, and_, bindparam, func, select
 
-from idp.estabs.models import MAY_ACT, Administrator, Estab
+from idp.estabs.models import ACTIVE_STATES, Administrator, Estab
 from idp.foundation import clock, scopes
 from idp.foundation.prepared import Prepared
 from idp.partners import registry
@@ -50,7 +50,7 @@ class State:
         return (
             self.paused_at is None
             and clock.now() < self.until
-            and self.estab_state in MAY_ACT
+            and self.estab_state in ACTIVE_STATES
             and self.client_enabled
             and (not self.accepted_mis or self.mis in self.accepted_mis)
         )

@@ -45,7 +45,7 @@ def _password(secret: str, operator: Operator, form: OperatorSetUp) -> str | Non
     if not typed and form.kept.data and (kept := operators.kept_for_set_up(secret, form.kept.data)):
         return kept
     about = (operator.name, *operator.email.replace("@", ".").split("."))
-    if reason := credentials.why_not(typed, about) if typed else "Choose a password.":
+    if reason := credentials.rejection_reason(typed, about) if typed else "Choose a password.":
         form.password.errors = [reason]
         return None
     database.end_read_transaction()

@@ -129,12 +129,12 @@ def disable(email: str, *, by: str = "cli") -> Operator:
 
 def invited(secret: str) -> Operator:
     """Whose set-up link this is. Raises a `LinkRefused`."""
-    return session().get_one(Operator, links.look(secret, SET_UP).person_id)
+    return session().get_one(Operator, links.check(secret, SET_UP).person_id)
 
 
 def begin_set_up(secret: str) -> SetUp:
     """What the app needs: the same seed again, for as long as the link has not been used. Raises a `LinkRefused`."""
-    kept = links.look(secret, SET_UP)
+    kept = links.check(secret, SET_UP)
     if kept.value is None:
         _give_seed(kept)
     seed = runtime.sealer().unseal(kept.value or "", where=_place(kept)).decode()

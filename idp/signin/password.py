@@ -62,7 +62,7 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     account = _account(name, device)
     guesses.refuse_locked(account.typed)
     database.end_read_transaction()
-    right, renewed = _compare(account.stored, passphrases.as_made(password) if account.is_ours else password)
+    right, renewed = _compare(account.stored, passphrases.normalise(password) if account.is_ours else password)
 
     guesses.count(account.typed)
     is_open, locks = _count_at_account(account)
@@ -99,7 +99,7 @@ def change(person: Administrator, hashed: str, *, by: str, is_ours: bool = False
 
 def why_not(password: str, person: Administrator) -> str | None:
     """Why this person may not have this password; None when they may. Partners' names are no secret either."""
-    return credentials.why_not(password, (*credentials.words_about(person), *registry.names()))
+    return credentials.rejection_reason(password, (*credentials.words_about(person), *registry.names()))
 
 
 def tell_of_new_device(person: Administrator, *, device: str | None, browser: str) -> None:
@@ -120,7 +120,7 @@ def tell_of_new_device(person: Administrator, *, device: str | None, browser: st
 
 
 def _account(name: str, device: str | None) -> _Account:
-    person, folded = people.by_name(name), people.folded(name)
+    person, folded = people.by_name(name), people.fold_sign_in_name(name)
     if person is None:
         return _Account(None, None, guesses.key("name", folded), None)
     known = (device,) if device and devices.is_known(person.id, device) else ()

@@ -86,7 +86,7 @@ def _made(secret: str) -> ResponseReturnValue:
 @limiter.limit(at_most(10, "minute"))
 def welcome_again(secret: str) -> ResponseReturnValue:
     """Send a new link where the old one cannot be used; the page does not tell whether there was anybody to send to."""
-    links.welcome_again(secret)
+    links.resend_welcome(secret)
     return redirect(url_for(".link_sent"), 303)
 
 
@@ -107,7 +107,7 @@ def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
 
 
 def _welcomed(secret: str) -> Administrator:
-    person = people.get(links.look(secret, links.WELCOME).person_id)
+    person = people.get(links.check(secret, links.WELCOME).person_id)
     if person is None:
         raise links.LinkUnknown(because="the person was removed")
     return person

@@ -14,7 +14,7 @@ from sqlalchemy import Table, and_, bindparam, select, update
 
 from idp.audit import events, log
 from idp.estabs import people
-from idp.estabs.models import MAY_ACT, Administrator, Estab
+from idp.estabs.models import ACTIVE_STATES, Administrator, Estab
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import Instant, session
 from idp.foundation.fastpath import hooks
@@ -182,7 +182,7 @@ def _may_be_here(row: Any) -> bool:
     """Not once they were removed, or their estab may not act."""
     if row.kind == "operator":
         return row.staff is not None and row.disabled_at is None
-    return row.name is not None and row.removed_at is None and row.state in MAY_ACT
+    return row.name is not None and row.removed_at is None and row.state in ACTIVE_STATES
 
 
 def _named(kind: str, person_id: str) -> tuple[str, str | None]:

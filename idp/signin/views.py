@@ -119,7 +119,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
 def _is_here_already(name: str) -> bool:
     """Whether the person signed in in this browser has this name."""
     here = session.current()
-    return here is not None and people.folded(name) in {here.person.username, here.person.sign_in_email}
+    return here is not None and people.fold_sign_in_name(name) in {here.person.username, here.person.sign_in_email}
 
 
 @bp.route("/sign-out", methods=["GET", "POST"])

@@ -13,7 +13,7 @@ from idp.audit import events
 from idp.estabs import accounts, credentials, people
 from idp.foundation.database import session
 from idp.keys import ring
-from idp.onboarding import collect, handover, join, register, rejected, review, verify
+from idp.onboarding import first_credentials, handover, join, rejected, review, signup, verify
 from idp.onboarding.models import JoinRequest
 from idp.partners import initial_tokens, registry, self_registration
 from idp.partners.models import InitialAccessToken
@@ -61,7 +61,7 @@ def test_a_password_is_set_by_somebody_for_somebody(work):
 def test_a_rejected_account_is_reduced_by_the_system(work, clock):
     with work():
         estab = an_administrator(an_estab(state="rejected")).estab
-        rejected.reduce(MONDAY + timedelta(days=1))
+        rejected.erase_personal_data(MONDAY + timedelta(days=1))
 
         assert recorded(events.ESTAB_REDUCED) == [("system", estab.id, None, estab.id, {"count": 1}, None)]
 
@@ -147,17 +147,17 @@ def test_a_key_is_recorded_with_its_kind_and_when_it_signs(work, clock):
 def test_a_stranger_registers_until_the_account_is_theirs(work, clock, outbox):
     with work():
         school = a_school()
-        registration = register.begin(school, details(), browser=OURS, return_to=None)
+        registration = signup.begin(school, details(), browser=OURS, return_to=None)
         clock.move(timedelta(minutes=2))
-        register.change_address(registration, "jo@oakhill.example")
+        signup.change_address(registration, "jo@oakhill.example")
         known = registration.id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
     with work():
         verify.accept_proof(secret, OURS)
-        registration = register.known_here(known, OURS)
-        register.complete(registration, details(email="jo@oakhill.example"), made(), browser=OURS)
-        collect.replace(registration, OURS, made())
-        owner = register.owner(registration)
+        registration = signup.find_in_browser(known, OURS)
+        signup.complete(registration, details(email="jo@oakhill.example"), made(), browser=OURS)
+        first_credentials.replace(registration, OURS, made())
+        owner = signup.owner(registration)
 
         stranger = ("stranger", None, None, known)
         assert recorded(events.REGISTRATION_BEGUN) == [(*stranger, {"school": school.id}, None)]
@@ -185,7 +185,7 @@ def test_a_registration_that_is_disowned_says_so(work, outbox):
         known = a_registration().id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
     with work():
-        verify.disown(secret)
+        verify.stop(secret)
 
         assert recorded(events.REGISTRATION_DISOWNED) == [("stranger", None, None, known, {}, None)]
 

@@ -93,7 +93,7 @@ def test_confirming_a_mobile_number(page, issuer, username, letters, looks_right
 
 def test_a_colleague_gets_a_password(page, issuer, behind, looks_right):
     with behind():
-        link = links.welcome(somebody(name="Al Bloggs", password_hash=None))
+        link = links.issue_welcome_url(somebody(name="Al Bloggs", password_hash=None))
     page.goto(link)
     looks_right(page, "welcome")
     page.fill("#password", "school")
@@ -152,8 +152,8 @@ def test_the_page_says_which_partner_asks(page, issuer, behind, looks_right):
 def test_a_welcome_that_expired_offers_a_new_one(page, issuer, behind, looks_right):
     with behind():
         person = somebody(name="Al Bloggs", password_hash=None)
-        link = links.welcome(person)
-        links.welcome(person)
+        link = links.issue_welcome_url(person)
+        links.issue_welcome_url(person)
     page.goto(link)
     looks_right(page, "welcome-link-superseded")
     page.click("#again")

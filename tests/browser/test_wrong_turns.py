@@ -144,7 +144,7 @@ def test_a_used_link_goes_on_in_the_browser_that_used_it_and_is_refused_in_other
 
 def test_a_newer_link_supersedes_the_older(registering, later, looks_right):
     old = registering.newest("verify_email").links[0]
-    with later(seconds=verify.AT_LEAST.total_seconds()):
+    with later(seconds=verify.MIN_INTERVAL.total_seconds()):
         registering.presses("Send the e-mail again")
         registering.reads(f"We have sent another e-mail to {registering.email}")
     looks_right(registering.page, "check-email-again")

@@ -157,8 +157,8 @@ def test_of_accounts_that_are_over_the_newest_is_meant(work, clock):
             an_estab(school, estab_id=estab_id, state="rejected")
             clock.move(timedelta(days=1))
 
-        assert accounts.named(school.register_id).estab_id == "E000003"
-        assert accounts.named("312/4567").estab_id == "3124567"  # an Estab ID comes before a DfE number
+        assert accounts.look_up(school.register_id).estab_id == "E000003"
+        assert accounts.look_up("312/4567").estab_id == "3124567"  # an Estab ID comes before a DfE number
 
 
 @pytest.mark.parametrize("typed", ["", " ", "/", "E999999"])
@@ -166,7 +166,7 @@ def test_what_names_no_account_is_refused(work, typed):
     with work():
         an_estab(a_school(dfe_number=""))
         with pytest.raises(accounts.UnknownEstab):
-            accounts.named(typed)
+            accounts.look_up(typed)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_every_word_has_to_be_in_name_or_town_and_an_address_has_to_be_whole(wor
         an_administrator(an_estab(a_school(name="Little Oak", town="York")), email="al@oakhill.example")
         an_estab(a_school(name="Elm", town="Norwich"))
 
-        assert [estab.school.name for estab in accounts.matching(text)] == found
+        assert [estab.school.name for estab in accounts.search(text)] == found
 
 
 def test_of_many_that_match_the_first_by_name_are_shown(work):
@@ -191,7 +191,7 @@ def test_of_many_that_match_the_first_by_name_are_shown(work):
         for letter in "CABD":
             an_estab(a_school(name=f"{letter} Oak"))
 
-        assert [estab.school.name for estab in accounts.matching("oak", most=3)] == ["A Oak", "B Oak", "C Oak"]
+        assert [estab.school.name for estab in accounts.search("oak", limit=3)] == ["A Oak", "B Oak", "C Oak"]
 
 
 def test_owners_are_listed_longest_first(work, clock):

@@ -6,13 +6,13 @@ from idp.estabs import common
 
 
 def test_the_list_is_long_enough_and_holds_only_what_is_long_enough():
-    assert len(common.listed()) >= 3000
-    assert all(len(password) >= 12 for password in common.listed())
-    assert all(password == password.casefold() for password in common.listed())
+    assert len(common.common_passwords()) >= 3000
+    assert all(len(password) >= 12 for password in common.common_passwords())
+    assert all(password == password.casefold() for password in common.common_passwords())
 
 
 def test_every_ingredient_is_used_once():
-    for words in (common.FAVOURITES, common.ENDINGS, common.PHRASES):
+    for words in (common.COMMON_WORDS, common.COMMON_ENDINGS, common.COMMON_PHRASES):
         assert len(words) == len(set(words))
 
 

@@ -10,7 +10,7 @@ GOOD = "wobbly kettle sings at dusk"
 
 
 def reason(password, about=()):
-    return credentials.why_not(password, about) or "it is good"
+    return credentials.rejection_reason(password, about) or "it is good"
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def about():
 
 
 def test_twelve_characters_are_enough_and_eleven_are_not(inside):
-    assert credentials.why_not("qvxzkwjphbnm") is None
+    assert credentials.rejection_reason("qvxzkwjphbnm") is None
     assert reason("qvxzkwjphbn").startswith("Use at least 12 characters.")
 
 
@@ -45,12 +45,12 @@ def test_256_characters_are_taken_and_one_more_is_not(inside):
     words = "wobbly kettle sings at dusk under pale umbrella while forty-one quiet badgers count turnips "
     longest = (words * 3)[:256]
 
-    assert credentials.why_not(longest) is None
+    assert credentials.rejection_reason(longest) is None
     assert reason(longest + "x") == "Use at most 256 characters."
 
 
 def test_eight_characters_that_say_nothing_of_us_are_enough_and_seven_are_not(inside):
-    assert credentials.why_not("oakhill-qvxzkwjp", ("Oakhill",)) is None
+    assert credentials.rejection_reason("oakhill-qvxzkwjp", ("Oakhill",)) is None
     assert reason("oakhill-qvxzkwj", ("Oakhill",)).startswith("Too much of this password")
 
 
@@ -67,7 +67,7 @@ def test_eight_characters_that_say_nothing_of_us_are_enough_and_seven_are_not(in
     ],
 )
 def test_good_ones_are_taken_as_they_are(inside, about, password):
-    assert credentials.why_not(password, about) is None
+    assert credentials.rejection_reason(password, about) is None
 
 
 @pytest.mark.parametrize("password", ["", "elevenchars", "kettle"])
@@ -76,7 +76,7 @@ def test_short_ones_are_refused(inside, password):
 
 
 def test_what_is_longer_than_we_ever_hash_is_refused(inside):
-    assert credentials.why_not("kettle drums at dusk " * 12) is None
+    assert credentials.rejection_reason("kettle drums at dusk " * 12) is None
     assert "at most 256" in reason("kettle drums at dusk " * 13)
 
 
@@ -128,24 +128,24 @@ def test_what_can_be_guessed_from_the_school_or_the_keyboard_is_refused(inside, 
 
 
 def test_a_few_letters_of_ones_own_do_not_help_and_enough_do(inside, about):
-    assert credentials.why_not("Primary kettle", about)
-    assert credentials.why_not("Primary kettle drum", about) is None
+    assert credentials.rejection_reason("Primary kettle", about)
+    assert credentials.rejection_reason("Primary kettle drum", about) is None
 
 
 @given(st.data())
 @pace(max_examples=60)
 def test_whatever_is_made_of_known_words_alone_is_refused(built, about, data):
-    words = data.draw(st.lists(st.sampled_from(sorted(credentials._guessable(about))), min_size=1, max_size=12))
+    words = data.draw(st.lists(st.sampled_from(sorted(credentials._guessable_words(about))), min_size=1, max_size=12))
     case = data.draw(st.sampled_from([str.lower, str.upper, str.title]))
     with built.app_context():
-        assert credentials.why_not(case("".join(words)), about)
+        assert credentials.rejection_reason(case("".join(words)), about)
 
 
 @given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=4))
 @pace(max_examples=150)
 def test_any_text_gets_an_answer_and_more_knowledge_never_helps_the_password(built, password, about):
     with built.app_context():
-        plain, knowing = credentials.why_not(password), credentials.why_not(password, about)
+        plain, knowing = credentials.rejection_reason(password), credentials.rejection_reason(password, about)
 
     assert plain is None or isinstance(plain, str)
     assert knowing is not None or plain is None
@@ -153,8 +153,8 @@ def test_any_text_gets_an_answer_and_more_knowledge_never_helps_the_password(bui
 
 @given(st.text(max_size=200))
 def test_folding_keeps_every_position(text):
-    assert len(credentials.folded(text)) == len(text)
-    assert len(common.undisguised(text)) == len(text)
+    assert len(credentials.fold(text)) == len(text)
+    assert len(common.undo_leetspeak(text)) == len(text)
 
 
 def test_what_is_known_of_a_person_is_everything_a_stranger_tries_first(work):

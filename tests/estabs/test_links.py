@@ -12,7 +12,7 @@ DAY = timedelta(days=1)
 
 def refused(secret, purpose="welcome"):
     try:
-        links.look(secret, purpose)
+        links.check(secret, purpose)
     except links.LinkRefused as why:
         return why.code
     return None
@@ -27,7 +27,7 @@ def secret(work, clock):
 def test_looking_spends_nothing(work, secret):
     for _ in range(3):
         with work():
-            assert links.look(secret, "welcome").person_id == "adm_jo"
+            assert links.check(secret, "welcome").person_id == "adm_jo"
 
 
 def test_it_is_spent_once_however_often_it_is_pressed(at_once, secret):
@@ -75,7 +75,7 @@ def test_the_secret_is_not_in_the_database(work, secret):
 def test_a_welcome_is_a_link_of_ours(work):
     with work():
         person = an_administrator()
-        address = links.welcome(person)
+        address = links.issue_welcome_url(person)
 
         assert address.startswith("http://localhost:5000/welcome/")
-        assert links.look(address.rsplit("/", 1)[1], "welcome").person_id == person.id
+        assert links.check(address.rsplit("/", 1)[1], "welcome").person_id == person.id

@@ -23,18 +23,18 @@ MADE = "kettle-wobbly-dusk-otter-juggle-plum"
 
 def test_they_are_six_words_of_the_list(app):
     with app.app_context():
-        words = passphrases.words()
+        words = passphrases.word_list()
         assert len(words) == len(set(words))
         for _ in range(50):
             made = passphrases.generate()
-            assert len(made.split("-")) == passphrases.WORDS
+            assert len(made.split("-")) == passphrases.WORD_COUNT
             assert set(made.split("-")) <= set(words)
-            assert credentials.why_not(made) is None
+            assert credentials.rejection_reason(made) is None
         assert len({passphrases.generate() for _ in range(50)}) == 50
 
 
 def test_they_are_worth_77_bits():
-    assert passphrases.WORDS * log2(len(passphrases.words())) > 77
+    assert passphrases.WORD_COUNT * log2(len(passphrases.word_list())) > 77
 
 
 def test_every_word_can_come_first():
@@ -42,7 +42,7 @@ def test_every_word_can_come_first():
 
 
 def test_the_words_are_plain_and_british():
-    words = passphrases.words()
+    words = passphrases.word_list()
 
     assert [word for word in words if not re.fullmatch("[a-z]{3,9}", word)] == []
     assert [word for word in words if AMERICAN.search(word)] == []
@@ -111,6 +111,6 @@ def test_it_costs_one_hash_all_the_same(app, web, work, typed):
     st.lists(st.sampled_from(["kettle", "dusk", "plum"]), min_size=1, max_size=6), st.sampled_from([" ", "-", " - "])
 )
 def test_bringing_it_to_its_form_twice_is_doing_so_once(words, between):
-    folded = passphrases.as_made(between.join(words))
+    folded = passphrases.normalise(between.join(words))
 
-    assert folded == passphrases.as_made(folded) == "-".join(words)
+    assert folded == passphrases.normalise(folded) == "-".join(words)

@@ -88,7 +88,7 @@ def test_colleagues_added_at_once_get_names_of_their_own(work, at_once):
 
 @given(st.text())
 def test_folding_twice_changes_nothing_more(name):
-    assert people.folded(people.folded(name)) == people.folded(name)
+    assert people.fold_sign_in_name(people.fold_sign_in_name(name)) == people.fold_sign_in_name(name)
 
 
 @given(st.emails())

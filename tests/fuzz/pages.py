@@ -211,7 +211,7 @@ def _welcome(ground: Ground) -> str:
     with ground.work() as session:
         estab = session.query(Administrator).filter_by(username=ground.username).one().estab
         person = people.add(estab, name="Al", email=an_email(), mobile="+447700900124", role="admin")
-        return local(links.welcome(person))
+        return local(links.issue_welcome_url(person))
 
 
 FORMS: dict[str, Callable[[Ground], Opened]] = {

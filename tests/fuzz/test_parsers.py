@@ -181,25 +181,25 @@ def test_whatever_is_searched_for_there_is_an_answer(here, text):
 @given(odd | st.from_regex(r"\A\+?[0-9() -]{3,20}\Z"))
 def test_a_mobile_number_is_one_that_can_be_dialled_or_refused(here, text):
     try:
-        found = forms.mobile_of(text)
+        found = forms.parse_mobile(text)
     except ValidationError:
         return
     assert found[0] == "+"
     assert found[1:].isdigit()
     assert found.isascii()
-    assert forms.mobile_of(forms.readable_mobile(found)) == found
+    assert forms.parse_mobile(forms.readable_mobile(found)) == found
 
 
 @deep()
 @given(odd | st.builds("{}@{}".format, odd, odd) | st.emails())
 def test_an_address_of_mail_is_one_line_or_refused(here, text):
     try:
-        found = forms.address_of(text)
+        found = forms.parse_email(text)
     except ValidationError:
         return
     assert found.isascii()
     assert found.isprintable()
-    assert forms.address_of(found) == found
+    assert forms.parse_email(found) == found
 
 
 @deep(2)

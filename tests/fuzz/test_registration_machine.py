@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from idp.estabs.models import FINAL, Estab
+from idp.estabs.models import FINAL_STATES, Estab
 from idp.outbox import post
 from idp.outbox.models import Message
 from tests.factories import PASSWORD, a_school
@@ -120,7 +120,9 @@ class Registering(RuleBasedStateMachine):
     @invariant()
     def a_school_has_one_estab(self):
         with self.work() as session:
-            found = session.query(Estab).filter(Estab.school_id == self.school, Estab.state.not_in(FINAL)).count()
+            found = (
+                session.query(Estab).filter(Estab.school_id == self.school, Estab.state.not_in(FINAL_STATES)).count()
+            )
         assert found <= 1
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from idp.foundation import crypto
 from idp.foundation.database import session
-from idp.onboarding import collect, register
+from idp.onboarding import first_credentials, signup
 from idp.onboarding.models import Registration
 from idp.schools.models import School
 from tests.factories import a_school
@@ -13,26 +13,26 @@ OURS = crypto.digest("the cookie of the browser that began")
 OTHERS = crypto.digest("the cookie of some other browser")
 
 
-def details(**differs: Any) -> register.Details:
+def details(**differs: Any) -> signup.Details:
     """What Jo Bloggs types."""
     typed = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "+447700900123"}
-    return register.Details(**(typed | differs))
+    return signup.Details(**(typed | differs))
 
 
 def a_registration(school: School | None = None, *, return_to: str | None = None, **differs: Any) -> Registration:
     """Begun in the browser `OURS`; its mail is in the outbox."""
-    return register.begin(school or a_school(), details(**differs), browser=OURS, return_to=return_to)
+    return signup.begin(school or a_school(), details(**differs), browser=OURS, return_to=return_to)
 
 
-def made() -> collect.Made:
+def made() -> first_credentials.GeneratedPassword:
     """A password, with what stands for its hash."""
-    return collect.Made("six-random-words", "hash of six-random-words")
+    return first_credentials.GeneratedPassword("six-random-words", "hash of six-random-words")
 
 
 def completed(registration: Registration) -> str:
     """Sign up again, the address verified."""
     proved(registration)
-    return register.complete(registration, details(email=registration.email), made(), browser=OURS)
+    return signup.complete(registration, details(email=registration.email), made(), browser=OURS)
 
 
 def proved(registration: Registration, browser: bytes = OURS) -> None:

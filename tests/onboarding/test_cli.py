@@ -36,7 +36,7 @@ def estab_id(work, clock):
 
 
 def test_an_empty_queue_says_so(idp, clock):
-    assert "Nothing waits" in idp("onboarding", "queue").output
+    assert "Nothing is waiting" in idp("onboarding", "queue").output
     assert json.loads(idp("onboarding", "queue", "--json").output) == []
 
 
@@ -128,7 +128,7 @@ def test_requests_nobody_answered_are_in_the_queue_and_decided_there(idp, work, 
     assert "sam@oakhill.example" in idp("onboarding", "join", "show", asked).output
     assert "has joined" in idp("onboarding", "join", "approve", asked, "--role", "viewer").output
     assert outbox.last("join_approved").to == "sam@oakhill.example"
-    assert "Nothing waits" in idp("onboarding", "queue").output
+    assert "Nothing is waiting" in idp("onboarding", "queue").output
 
 
 @pytest.mark.parametrize("command", ["queue", "show", "note", "ask", "verify", "reject", "join"])

@@ -50,7 +50,7 @@ def test_what_is_no_name_is_refused_with_what_to_do(filled, name):
     ],
 )
 def test_an_address_is_kept_in_its_plain_form(app, typed, kept):
-    assert forms.address_of(typed) == kept
+    assert forms.parse_email(typed) == kept
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_address_is_kept_in_its_plain_form(app, typed, kept):
 )  # fmt: skip
 def test_what_is_no_one_address_is_refused_with_what_to_do(app, typed):
     with pytest.raises(ValidationError, match=r"^Enter"):
-        forms.address_of(typed)
+        forms.parse_email(typed)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_is_no_one_address_is_refused_with_what_to_do(app, typed):
 )
 def test_a_mobile_number_is_british_unless_it_says_otherwise(app, typed, kept):
     with app.app_context():
-        assert forms.mobile_of(typed) == kept
+        assert forms.parse_mobile(typed) == kept
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_mobile_number_is_british_unless_it_says_otherwise(app, typed, kept):
 )
 def test_what_cannot_be_texted_is_refused_with_what_to_do(app, typed):
     with app.app_context(), pytest.raises(ValidationError, match=r"^Enter"):
-        forms.mobile_of(typed)
+        forms.parse_mobile(typed)
 
 
 def test_numbers_for_films_are_nobodys_in_production(app, monkeypatch):
@@ -114,7 +114,7 @@ def test_numbers_for_films_are_nobodys_in_production(app, monkeypatch):
         real = runtime.settings().model_copy(update={"environment": "production"})
         monkeypatch.setattr(runtime, "settings", lambda: real)
         with pytest.raises(ValidationError):
-            forms.mobile_of("07700 900123")
+            forms.parse_mobile("07700 900123")
 
 
 def test_what_was_typed_is_kept_beside_the_error(filled):
@@ -153,7 +153,7 @@ def test_blanks_without_width_are_dropped_from_names(filled, name):
 )  # fmt: skip
 def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled, typed, meant):
     asked = filled(email=typed)
-    plain = forms.address_of(typed)
+    plain = forms.parse_email(typed)
     assert asked.errors == {"email": [f"Did you mean {meant}? If {plain} is right, press the button again."]}
 
     assert not filled(email=typed, sure=asked.sure.data).errors

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from idp.foundation.database import connection
-from idp.onboarding import handover, register, verify
+from idp.onboarding import handover, signup, verify
 from idp.onboarding.models import Registration
 from tests.conftest import MONDAY
 from tests.factories import a_school
@@ -25,7 +25,7 @@ def pressed(work, outbox, clock):
 
 def shown(work, known):
     with work():
-        return handover.code(register.known_here(known, OTHERS))
+        return handover.code(signup.find_in_browser(known, OTHERS))
 
 
 def another_than(code):
@@ -36,15 +36,15 @@ def tries(work, known, typed):
     """Type a code where the registration began; what came of it."""
     with work():
         try:
-            handover.enter(register.known_here(known, OURS), OURS, typed)
-        except (handover.WrongCode, handover.CodeGone) as refused:
+            handover.enter(signup.find_in_browser(known, OURS), OURS, typed)
+        except (handover.WrongCode, handover.CodeExpired) as refused:
             return type(refused)
         return None
 
 
 def steps(work, known):
     with work():
-        return [register.step(register.known_here(known, browser), browser) for browser in (OURS, OTHERS)]
+        return [signup.step(signup.find_in_browser(known, browser), browser) for browser in (OURS, OTHERS)]
 
 
 def test_pressed_where_it_began_it_goes_on_there_without_a_code(work, outbox):
@@ -53,16 +53,16 @@ def test_pressed_where_it_began_it_goes_on_there_without_a_code(work, outbox):
     with work():
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)
 
-        registration = register.known_here(known, OURS)
-        assert register.step(registration, OURS) == "sign_up"
+        registration = signup.find_in_browser(known, OURS)
+        assert signup.step(registration, OURS) == "sign_up"
         assert handover.code(registration) is None
 
 
 def test_pressed_elsewhere_it_goes_on_nowhere_until_somebody_chooses(work, pressed):
     assert steps(work, pressed) == ["enter_code", "show_code"]
     for browser in (OURS, OTHERS):
-        with pytest.raises(register.ContinuesElsewhere), work():
-            register.complete(register.known_here(pressed, browser), details(), made(), browser=browser)
+        with pytest.raises(signup.ContinuesElsewhere), work():
+            signup.complete(signup.find_in_browser(pressed, browser), details(), made(), browser=browser)
 
 
 @pytest.mark.parametrize("written", ["{}", " {} ", "{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]}", "wide"])
@@ -74,24 +74,24 @@ def test_the_code_brings_the_browser_that_began_on(work, pressed, written):
     assert steps(work, pressed) == ["sign_up", "show_code"]
     assert shown(work, pressed) is None
     with work():
-        registration = register.known_here(pressed, OURS)
-        assert register.complete(registration, details(), made(), browser=OURS) == "registered"
+        registration = signup.find_in_browser(pressed, OURS)
+        assert signup.complete(registration, details(), made(), browser=OURS) == "registered"
 
 
 def test_going_on_there_instead_ends_the_code(work, pressed):
     code = shown(work, pressed)
     with work():
-        assert handover.go_on_here(register.known_here(pressed, OTHERS), OTHERS)
+        assert handover.continue_here(signup.find_in_browser(pressed, OTHERS), OTHERS)
 
-    assert tries(work, pressed, code) is handover.CodeGone
+    assert tries(work, pressed, code) is handover.CodeExpired
     assert steps(work, pressed) == ["enter_code", "sign_up"]
 
 
 def test_the_browser_that_began_cannot_choose_for_the_other(work, pressed):
     with work():
-        registration = register.known_here(pressed, OURS)
-        assert not handover.go_on_here(registration, OURS)
-        with pytest.raises(handover.EnoughCodes):
+        registration = signup.find_in_browser(pressed, OURS)
+        assert not handover.continue_here(registration, OURS)
+        with pytest.raises(handover.TooManyCodes):
             handover.renew(registration, OURS)
     assert steps(work, pressed) == ["enter_code", "show_code"]
 
@@ -99,8 +99,8 @@ def test_the_browser_that_began_cannot_choose_for_the_other(work, pressed):
 def test_the_browser_of_the_link_does_not_enter_the_code(work, pressed):
     code = shown(work, pressed)
 
-    with pytest.raises(handover.CodeGone), work():
-        handover.enter(register.known_here(pressed, OTHERS), OTHERS, code)
+    with pytest.raises(handover.CodeExpired), work():
+        handover.enter(signup.find_in_browser(pressed, OTHERS), OTHERS, code)
 
 
 def test_a_code_works_for_ten_minutes(work, pressed, clock):
@@ -108,15 +108,15 @@ def test_a_code_works_for_ten_minutes(work, pressed, clock):
     clock.move(timedelta(minutes=10))
 
     assert shown(work, pressed) is None
-    assert tries(work, pressed, code) is handover.CodeGone
+    assert tries(work, pressed, code) is handover.CodeExpired
 
 
 def test_a_code_works_for_five_tries(work, pressed):
     code = shown(work, pressed)
     wrong = another_than(code)
 
-    assert [tries(work, pressed, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeGone]
-    assert tries(work, pressed, code) is handover.CodeGone
+    assert [tries(work, pressed, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
+    assert tries(work, pressed, code) is handover.CodeExpired
     assert shown(work, pressed) is None
 
 
@@ -125,26 +125,26 @@ def test_a_new_code_takes_the_place_of_the_old_one_three_in_all(work, pressed, c
     for _ in range(2):
         clock.move(timedelta(minutes=1))
         with work():
-            handover.renew(register.known_here(pressed, OTHERS), OTHERS)
+            handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
 
     assert shown(work, pressed) != first
     assert tries(work, pressed, first) is handover.WrongCode
-    with pytest.raises(handover.EnoughCodes), work():
-        handover.renew(register.known_here(pressed, OTHERS), OTHERS)
+    with pytest.raises(handover.TooManyCodes), work():
+        handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
     assert tries(work, pressed, shown(work, pressed)) is None
 
 
 def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed, clock):
     clock.move(timedelta(minutes=1))
     with work():
-        other = register.begin(
-            register.known_here(pressed, OURS).school, details(email="sam@oakhill.example"), browser=OTHERS,
+        other = signup.begin(
+            signup.find_in_browser(pressed, OURS).school, details(email="sam@oakhill.example"), browser=OTHERS,
             return_to=None,
         ).id  # fmt: skip
     with work():
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)
     with work():
-        code = handover.code(register.known_here(other, OURS))
+        code = handover.code(signup.find_in_browser(other, OURS))
 
     assert code != shown(work, pressed)
     assert tries(work, pressed, code) is handover.WrongCode
@@ -155,14 +155,14 @@ def test_of_both_going_on_at_once_one_wins(work, at_once, pressed):
 
     def choose():
         if both.pop():
-            return handover.go_on_here(register.known_here(pressed, OTHERS), OTHERS)
-        handover.enter(register.known_here(pressed, OURS), OURS, code)
+            return handover.continue_here(signup.find_in_browser(pressed, OTHERS), OTHERS)
+        handover.enter(signup.find_in_browser(pressed, OURS), OURS, code)
         return True
 
     outcomes = at_once(2, choose)
 
     won = [outcome for outcome in outcomes if outcome is True]
-    lost = [outcome for outcome in outcomes if outcome is False or isinstance(outcome, handover.CodeGone)]
+    lost = [outcome for outcome in outcomes if outcome is False or isinstance(outcome, handover.CodeExpired)]
     assert (len(won), len(lost)) == (1, 1)
     assert steps(work, pressed) in (["sign_up", "show_code"], ["enter_code", "sign_up"])
 
@@ -172,22 +172,22 @@ def test_of_a_hundred_guesses_at_once_five_are_answered(work, at_once, pressed):
 
     def guess():
         try:
-            handover.enter(register.known_here(pressed, OURS), OURS, wrong)
-        except (handover.WrongCode, handover.CodeGone) as refused:
+            handover.enter(signup.find_in_browser(pressed, OURS), OURS, wrong)
+        except (handover.WrongCode, handover.CodeExpired) as refused:
             return type(refused)
 
     outcomes = at_once(20, guess)
 
     assert outcomes.count(handover.WrongCode) == 5
-    assert outcomes.count(handover.CodeGone) == 15
+    assert outcomes.count(handover.CodeExpired) == 15
 
 
 def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed):
     code = shown(work, pressed)
     with work():
-        registration = register.known_here(pressed, OURS)
+        registration = signup.find_in_browser(pressed, OURS)
         connection().execute(update(Registration.__table__).values(email="victim@elsewhere.example"))
-        with pytest.raises(handover.CodeGone):
+        with pytest.raises(handover.CodeExpired):
             handover.enter(registration, OURS, code)
 
 
@@ -198,54 +198,54 @@ def test_a_code_of_an_address_that_was_changed_meanwhile_is_gone(work, pressed):
 def test_what_was_completed_stopped_or_given_a_new_code_meanwhile_goes_on_nowhere(work, pressed, changed, verb):
     code = shown(work, pressed)
     with work():
-        registration = register.known_here(pressed, OURS)
+        registration = signup.find_in_browser(pressed, OURS)
         connection().execute(update(Registration.__table__).values(**changed))
         if verb == "enter":
-            with pytest.raises(handover.CodeGone):
+            with pytest.raises(handover.CodeExpired):
                 handover.enter(registration, OURS, code)
         else:
-            assert handover.go_on_here(registration, OTHERS) == ("code_made_at" in changed)
+            assert handover.continue_here(registration, OTHERS) == ("code_made_at" in changed)
 
 
 def test_choosing_where_one_registration_goes_on_says_nothing_of_another(work, outbox, pressed, clock):
     """Of the same person, begun and verified in the same browsers."""
     clock.move(timedelta(minutes=1))
     with work():
-        known = register.begin(a_school(), details(), browser=OURS, return_to=None).id
+        known = signup.begin(a_school(), details(), browser=OURS, return_to=None).id
     with work():
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHERS)
     before = steps(work, known)
     with work():
-        handover.renew(register.known_here(pressed, OTHERS), OTHERS)
-        assert register.known_here(known, OURS).codes_made == 1
+        handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+        assert signup.find_in_browser(known, OURS).codes_made == 1
     assert tries(work, pressed, shown(work, pressed)) is None
     assert before == steps(work, known) == ["enter_code", "show_code"]
 
 
 def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed, clock):
     with work():
-        handover.go_on_here(register.known_here(pressed, OTHERS), OTHERS)
+        handover.continue_here(signup.find_in_browser(pressed, OTHERS), OTHERS)
     clock.move(timedelta(minutes=1))
     with work():
-        verify.resend(register.known_here(pressed, OURS))
+        verify.resend(signup.find_in_browser(pressed, OURS))
     assert steps(work, pressed) == ["enter_code", "sign_up"], "asking for a link disturbs nobody"
 
     with work():
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)
     with work():
-        assert register.step(register.known_here(pressed, OURS), OURS) == "sign_up"
-        with pytest.raises(register.NotInThisBrowser):
-            register.known_here(pressed, OTHERS)
+        assert signup.step(signup.find_in_browser(pressed, OURS), OURS) == "sign_up"
+        with pytest.raises(signup.NotInThisBrowser):
+            signup.find_in_browser(pressed, OTHERS)
 
 
 def test_whoever_pressed_by_mistake_stops_it(work, pressed):
     with work():
-        verify.disown_here(register.known_here(pressed, OTHERS), OTHERS)
+        verify.stop_in_browser(signup.find_in_browser(pressed, OTHERS), OTHERS)
 
     with pytest.raises(verify.RegistrationStopped), work():
-        register.known_here(pressed, OURS)
+        signup.find_in_browser(pressed, OURS)
 
 
 def test_the_browser_that_began_cannot_disown(work, pressed):
     with pytest.raises(verify.LinkUnknown), work():
-        verify.disown_here(register.known_here(pressed, OURS), OURS)
+        verify.stop_in_browser(signup.find_in_browser(pressed, OURS), OURS)

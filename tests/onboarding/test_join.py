@@ -114,26 +114,26 @@ def test_an_owner_of_another_school_finds_nothing(work, asked):
 def test_only_owners_decide(work, owner, asked, role):
     with work() as database:
         colleague = an_administrator(database.merge(owner).estab, role=role, username=role)
-        with pytest.raises(join.NotYoursToDecide):
+        with pytest.raises(join.OwnersOnly):
             join.of_owner(colleague, asked)
 
 
 def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner, asked, clock):
     with work() as database:
-        assert join.waiting() == []
+        assert join.waiting_for_staff() == []
         with pytest.raises(join.StillWithOwners):
             join.decline(join.find(asked), by="cli")
 
     clock.move(timedelta(days=14))
     with work() as database:
         me, request = decides(database, owner, asked)
-        with pytest.raises(join.WithOperators):
+        with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me)
     with work():
-        assert [each.id for each in join.waiting()] == [asked]
+        assert [each.id for each in join.waiting_for_staff()] == [asked]
         assert join.approve(join.find(asked), "admin", by="cli").role == "admin"
     with work():
-        assert join.waiting() == []
+        assert join.waiting_for_staff() == []
 
 
 def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(work, owner, outbox):
@@ -145,13 +145,13 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(wo
     assert outbox.all("join_request") == []
 
     with work() as database:
-        assert [each.id for each in join.waiting()] == [asked]
+        assert [each.id for each in join.waiting_for_staff()] == [asked]
         me, request = decides(database, owner, asked)
-        with pytest.raises(join.WithOperators):
+        with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me)
     with work() as database:  # also once it is verified: the request was never the owners'
         database.merge(owner).estab.state = "verified"
-        assert [each.id for each in join.waiting()] == [asked]
+        assert [each.id for each in join.waiting_for_staff()] == [asked]
 
 
 def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, asked, outbox):
@@ -164,10 +164,10 @@ def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, asked, 
             join.approve(request, "admin", by=me)
 
     with work():
-        assert [each.id for each in join.waiting()] == [asked]
+        assert [each.id for each in join.waiting_for_staff()] == [asked]
         join.decline(join.find(asked), by="cli")
     with work():
-        assert join.waiting() == []
+        assert join.waiting_for_staff() == []
         with pytest.raises(join.DecidedAlready):
             join.approve(join.find(asked), "admin", by="cli")
     assert len(outbox.all("join_declined")) == 1, "the person is told once"
@@ -188,7 +188,7 @@ def test_nobody_joins_an_account_that_is_not_active(work, owner, asked, clock, s
     clock.move(timedelta(days=14))
     with work() as database:
         database.merge(owner).estab.state = state
-    with pytest.raises(join.SchoolOver), work():
+    with pytest.raises(join.SchoolNotActive), work():
         join.approve(join.find(asked), "admin", by="cli")
 
 
@@ -199,7 +199,7 @@ def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock
         completed(a_registration(owner.estab.school, **SAM))
         database.flush()
 
-        assert len(join.waiting()) == 1
+        assert len(join.waiting_for_staff()) == 1
     assert outbox.all("join_request") == []
 
 

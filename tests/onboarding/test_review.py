@@ -60,7 +60,7 @@ def test_a_case_is_decided_once(work, estab_id, at_once, outbox):
 
     assert sum(isinstance(outcome, Review) for outcome in outcomes) == 1
     assert len(outbox.all("school_verified")) == 1
-    with pytest.raises(review.Decided) as refused, work():
+    with pytest.raises(review.AlreadyDecided) as refused, work():
         review.reject(estab_id, "Changed our mind.", by="cli")
     assert refused.value.says == "This school was verified on Monday 2 March 2026."
 
@@ -113,7 +113,7 @@ def test_a_question_goes_to_the_owners_and_into_the_notes_and_decides_nothing(wo
     ],
 )
 def test_addresses_are_compared_with_the_website(email, host, says):
-    assert says in review.relation(email, host)
+    assert says in review.compare_address(email, host)
 
 
 def test_an_estab_that_was_never_new_has_no_case(work):

@@ -6,7 +6,7 @@ import pytest
 
 from idp.estabs import links
 from idp.foundation.errors import TooManyRequests
-from idp.onboarding import register, verify
+from idp.onboarding import signup, verify
 from idp.onboarding.models import EmailProof, Registration
 from tests.factories import a_school
 from tests.onboarding.makes import OTHERS, OURS, a_registration, details
@@ -42,7 +42,7 @@ def test_pressing_the_button_verifies_the_address(work, secret, clock):
 def test_looking_at_the_link_spends_nothing(work, secret):
     for _ in range(3):
         with work():
-            verify.look(secret)
+            verify.check(secret)
     with work():
         verify.accept_proof(secret, OURS)
 
@@ -57,7 +57,7 @@ def test_the_link_works_once_however_often_it_is_pressed(at_once, secret):
 def test_the_link_expires(work, secret, clock):
     clock.move(timedelta(hours=1))
 
-    for use in (verify.look, lambda link: verify.accept_proof(link, OURS)):
+    for use in (verify.check, lambda link: verify.accept_proof(link, OURS)):
         with pytest.raises(links.LinkExpired), work():
             use(secret)
 
@@ -67,7 +67,7 @@ def test_only_the_newest_link_works(work, secret, outbox, clock):
     with work() as database:
         verify.resend(the_one(database))
 
-    for use in (verify.look, lambda link: verify.accept_proof(link, OURS)):
+    for use in (verify.check, lambda link: verify.accept_proof(link, OURS)):
         with pytest.raises(links.LinkSuperseded), work():
             use(secret)
     with work():
@@ -77,7 +77,7 @@ def test_only_the_newest_link_works(work, secret, outbox, clock):
 def test_a_corrected_address_is_not_verified_by_the_old_link(work, secret, outbox, clock):
     clock.move(timedelta(minutes=1))
     with work() as database:
-        register.change_address(the_one(database), "right@oakhill.example")
+        signup.change_address(the_one(database), "right@oakhill.example")
 
     with pytest.raises(links.LinkSuperseded), work():
         verify.accept_proof(secret, OURS)
@@ -102,7 +102,7 @@ def test_the_link_of_one_registration_verifies_no_other_of_the_same_address(work
         registration = verify.accept_proof(secret, OURS)
 
         assert registration.id != other
-        assert not register.known_here(other, OURS).is_verified
+        assert not signup.find_in_browser(other, OURS).is_verified
 
 
 def test_the_link_of_a_registration_that_was_completed_meanwhile_changes_nothing(work, secret, clock):
@@ -126,7 +126,7 @@ def test_a_link_for_another_purpose_is_unknown_here(work, secret):
     with work() as database:
         database.query(EmailProof).one().purpose = "invite"
 
-    for use in (verify.look, lambda link: verify.accept_proof(link, OURS)):
+    for use in (verify.check, lambda link: verify.accept_proof(link, OURS)):
         with pytest.raises(links.LinkUnknown), work():
             use(secret)
 
@@ -147,12 +147,12 @@ def test_the_link_of_an_expired_registration_has_expired(work, secret):
 
 def test_whoever_did_not_ask_for_it_stops_the_registration(work, secret):
     with work():
-        verify.disown(secret)
+        verify.stop(secret)
 
     with pytest.raises(verify.RegistrationStopped), work():
         verify.accept_proof(secret, OURS)
     with pytest.raises(verify.RegistrationStopped), work() as database:
-        register.known_here(the_one(database).id, OURS)
+        signup.find_in_browser(the_one(database).id, OURS)
 
 
 def test_a_second_click_on_resend_sends_nothing_more(work, secret, outbox, clock):
@@ -177,13 +177,13 @@ def test_a_verified_address_is_sent_no_further_link(work, secret, outbox, clock)
 def test_one_registration_is_sent_five_links_an_hour(work, secret, clock):
     for attempt in range(4):
         with work() as database:
-            register.change_address(the_one(database), f"office{attempt}@oakhill.example")
+            signup.change_address(the_one(database), f"office{attempt}@oakhill.example")
 
     with pytest.raises(TooManyRequests), work() as database:
-        register.change_address(the_one(database), "once-more@oakhill.example")
+        signup.change_address(the_one(database), "once-more@oakhill.example")
     clock.move(timedelta(hours=1))
     with work() as database:
-        register.change_address(the_one(database), "once-more@oakhill.example")
+        signup.change_address(the_one(database), "once-more@oakhill.example")
 
 
 def test_one_address_is_sent_five_links_an_hour_whoever_asks(work, secret):
@@ -202,7 +202,7 @@ def test_a_new_link_goes_where_the_old_one_went_and_nowhere_else(work, secret, o
     assert [letter.to for letter in outbox.all("verify_email")] == ["office@oakhill.example"] * 2
 
     with work() as database:
-        register.correct(the_one(database), details(email="other@oakhill.example"))
+        signup.correct(the_one(database), details(email="other@oakhill.example"))
     with work():
         verify.send_another(secret)
         verify.send_another("never made")

@@ -67,7 +67,7 @@ def test_no_message_is_sent_for_another_site(jo, attacker, outbox):
 def test_no_link_is_spent_by_another_site(jo, attacker, work):
     with work() as session:
         person = session.get_one(Administrator, jo.facts["id"])
-        welcome = links.welcome(person).removeprefix("http://localhost:5000")
+        welcome = links.issue_welcome_url(person).removeprefix("http://localhost:5000")
         set_up = operators.add("Sam", "sam@idaas.example")[1].removeprefix("http://localhost:5000")
     for token in tokens(jo, attacker):
         for fields in ({"generate": "yes"}, {"password": "wobbly kettle sings at dusk"}):

@@ -14,7 +14,7 @@ from idp.estabs import accounts, links
 from idp.estabs.models import Administrator, Estab, PersonalSecret
 from idp.foundation.database import connection, session
 from idp.foundation.errors import TooManyRequests
-from idp.onboarding import collect, join, register, review, verify
+from idp.onboarding import first_credentials, join, review, signup, verify
 from idp.onboarding.models import EmailProof, JoinRequest, Registration, Review
 from idp.partners import initial_tokens
 from idp.partners.models import Client, InitialAccessToken, Partner
@@ -66,13 +66,13 @@ def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, 
             registration, verified_email=registration.email, email_verified_at=clock.now(), proved_in=OURS,
             continues_in=OURS,
         )  # fmt: skip
-        register.change_address(registration, VICTIM)
+        signup.change_address(registration, VICTIM)
 
     with work():
-        registration = register.known_here(known, OURS)
+        registration = signup.find_in_browser(known, OURS)
         assert (registration.is_verified, registration.verified_email, registration.continues_in) == (False, None, None)
-        with pytest.raises(register.NotVerifiedYet):
-            register.complete(registration, details(email=VICTIM), made(), browser=OURS)
+        with pytest.raises(signup.NotVerifiedYet):
+            signup.complete(registration, details(email=VICTIM), made(), browser=OURS)
 
 
 def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(work, outbox):
@@ -92,8 +92,8 @@ def test_only_the_address_that_was_verified_gets_an_account(work, changed):
         proved(registration)
         typed = details(email=changed.get("email", registration.email))
         meanwhile(registration, **changed)
-        with pytest.raises(register.NotVerifiedYet):
-            register.complete(registration, typed, made(), browser=OURS)
+        with pytest.raises(signup.NotVerifiedYet):
+            signup.complete(registration, typed, made(), browser=OURS)
 
 
 def test_only_the_browser_in_which_it_goes_on_gets_an_account(work):
@@ -101,8 +101,8 @@ def test_only_the_browser_in_which_it_goes_on_gets_an_account(work):
         registration = a_registration()
         proved(registration)
         meanwhile(registration, continues_in=OTHERS)
-        with pytest.raises(register.ContinuesElsewhere):
-            register.complete(registration, details(), made(), browser=OURS)
+        with pytest.raises(signup.ContinuesElsewhere):
+            signup.complete(registration, details(), made(), browser=OURS)
 
 
 def test_without_a_browser_nothing_is_completed(work):
@@ -110,8 +110,8 @@ def test_without_a_browser_nothing_is_completed(work):
         registration = a_registration()
         proved(registration)
         meanwhile(registration, continues_in=None)
-        with pytest.raises(register.ContinuesElsewhere):
-            register.complete(registration, details(), made(), browser=None)
+        with pytest.raises(signup.ContinuesElsewhere):
+            signup.complete(registration, details(), made(), browser=None)
 
 
 @pytest.mark.parametrize("verb", ["correct", "change_address", "disown", "resend"])
@@ -127,11 +127,11 @@ def test_a_registration_that_was_completed_meanwhile_is_left_alone(work, clock, 
             verify.resend(registration)
         elif verb == "disown":
             with pytest.raises(links.LinkUsed):
-                verify.disown(secret)
+                verify.stop(secret)
         else:
             given = details(name="Evil", email=VICTIM) if verb == "correct" else VICTIM
-            with pytest.raises(register.CompletedAlready):
-                getattr(register, verb)(registration, given)
+            with pytest.raises(signup.CompletedAlready):
+                getattr(signup, verb)(registration, given)
     with work() as database:
         assert database.get_one(Registration, known).email == "office@oakhill.example"
         assert database.query(EmailProof).count() == 1
@@ -147,13 +147,13 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
         def act(link=link, known=known, both=both):
             if both.pop():
                 return verify.accept_proof(link, OURS)
-            return register.change_address(register.known_here(known, OURS), VICTIM)
+            return signup.change_address(signup.find_in_browser(known, OURS), VICTIM)
 
         outcomes = at_once(2, act)
         faults = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         assert all(isinstance(fault, links.LinkRefused) for fault in faults), faults
-        with pytest.raises(register.NotVerifiedYet), work():
-            register.complete(register.known_here(known, OURS), details(email=VICTIM), made(), browser=OURS)
+        with pytest.raises(signup.NotVerifiedYet), work():
+            signup.complete(signup.find_in_browser(known, OURS), details(email=VICTIM), made(), browser=OURS)
 
 
 def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, outbox, clock):
@@ -165,11 +165,11 @@ def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, o
         clock.move(timedelta(minutes=1))
         todo = [
             lambda: verify.accept_proof(link, OURS),  # noqa: B023  used within the round
-            lambda: register.change_address(register.known_here(known, OURS), VICTIM),  # noqa: B023
-            lambda: verify.resend(register.known_here(known, OURS)),  # noqa: B023
+            lambda: signup.change_address(signup.find_in_browser(known, OURS), VICTIM),  # noqa: B023
+            lambda: verify.resend(signup.find_in_browser(known, OURS)),  # noqa: B023
             lambda: verify.send_another(link),  # noqa: B023
-            lambda: verify.disown(link),  # noqa: B023
-            lambda: register.complete(register.known_here(known, OURS), details(), made(), browser=OURS),  # noqa: B023
+            lambda: verify.stop(link),  # noqa: B023
+            lambda: signup.complete(signup.find_in_browser(known, OURS), details(), made(), browser=OURS),  # noqa: B023
         ]
         outcomes = at_once(len(todo), one_of(todo))
 
@@ -182,7 +182,7 @@ def test_two_clicks_at_once_are_one_registration_and_one_mail(work, at_once, out
         school = a_school().id
 
     outcomes = at_once(
-        4, lambda: register.begin(register.school_to_register(school, None), details(), browser=OURS, return_to=None).id
+        4, lambda: signup.begin(signup.school_to_register(school, None), details(), browser=OURS, return_to=None).id
     )
 
     assert len(set(map(str, outcomes))) == 1, outcomes
@@ -194,8 +194,8 @@ def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(work, a
         schools = [a_school().id for _ in range(8)]
 
     def begin():
-        school = register.school_to_register(schools.pop(), None)
-        return register.begin(school, details(), browser=OURS, return_to=None)
+        school = signup.school_to_register(schools.pop(), None)
+        return signup.begin(school, details(), browser=OURS, return_to=None)
 
     outcomes = at_once(8, begin)
 
@@ -218,46 +218,47 @@ def owned(work, clock):
 
 def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, owned, clock):
     with work():
-        registration = register.known_here(owned, OURS)
-        meanwhile(register.owner(registration), password_hash="own", password_changed_at=clock.now())
+        registration = signup.find_in_browser(owned, OURS)
+        meanwhile(signup.owner(registration), password_hash="own", password_changed_at=clock.now())
         for verb in (
-            lambda: collect.replace(registration, OURS, made()), lambda: collect.choose(registration, OURS, "h"),
+            lambda: first_credentials.replace(registration, OURS, made()),
+            lambda: first_credentials.set_own(registration, OURS, "h"),
         ):  # fmt: skip
-            with pytest.raises(collect.TooLateToCollect):
+            with pytest.raises(first_credentials.TooLateToCollect):
                 verb()
 
 
 def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(work, at_once, owned):
-    both = ["choose", "replace", "replace", "choose"]
+    both = ["set_own", "replace", "replace", "set_own"]
 
     def act():
-        verb, registration = both.pop(), register.known_here(owned, OURS)
-        getattr(collect, verb)(registration, OURS, made() if verb == "replace" else "own")
+        verb, registration = both.pop(), signup.find_in_browser(owned, OURS)
+        getattr(first_credentials, verb)(registration, OURS, made() if verb == "replace" else "own")
 
     outcomes = at_once(4, act)
 
     assert sum(outcome is None for outcome in outcomes) >= 1
-    assert all(isinstance(each, collect.TooLateToCollect) for each in outcomes if each is not None), outcomes
+    assert all(isinstance(each, first_credentials.TooLateToCollect) for each in outcomes if each is not None), outcomes
     with work():
-        assert register.owner(register.known_here(owned, OURS)).password_hash == "own"
+        assert signup.owner(signup.find_in_browser(owned, OURS)).password_hash == "own"
 
 
 def test_no_welcome_is_sent_to_whom_a_password_was_given_meanwhile(work, outbox, clock):
     with work():
         person = an_administrator(password_hash=None)
-        secret = links.welcome(person).rpartition("/")[2]
+        secret = links.issue_welcome_url(person).rpartition("/")[2]
         meanwhile(person, password_hash="theirs")
-        links.welcome_again(secret)
+        links.resend_welcome(secret)
     assert outbox.all("welcome_link") == []
 
 
 def test_of_many_who_ask_for_a_link_at_once_few_are_sent_one_and_one_works(work, at_once, outbox, clock):
     with work():
-        secret = links.welcome(an_administrator(password_hash=None)).rpartition("/")[2]
+        secret = links.issue_welcome_url(an_administrator(password_hash=None)).rpartition("/")[2]
 
-    assert at_once(6, lambda: links.welcome_again(secret)) == [None] * 6
+    assert at_once(6, lambda: links.resend_welcome(secret)) == [None] * 6
 
-    assert len(outbox.all("welcome_link")) == links.LINKS_AN_HOUR - 1
+    assert len(outbox.all("welcome_link")) == links.MAX_WELCOME_LINKS_PER_HOUR - 1
     with work() as database:
         assert database.query(PersonalSecret).filter_by(superseded_at=None).count() == 1
 
@@ -335,7 +336,7 @@ def test_a_review_that_was_decided_meanwhile_is_left_alone(work, clock):
             row = database.query(Review).one()
             row.decided_at = None
             meanwhile(row, decided_at=clock.now(), decision="rejected")
-            with pytest.raises(review.Decided):
+            with pytest.raises(review.AlreadyDecided):
                 decide()
 
 
@@ -363,10 +364,10 @@ def asked(work, clock):
     ("whom", "changed", "refused"),
     [
         (JoinRequest, {"used_at": MONDAY, "decision": "declined"}, join.DecidedAlready),
-        (JoinRequest, {"expires_at": MONDAY}, join.WithOperators),
-        (Administrator, {"role": "viewer"}, join.NotYoursToDecide),
-        (Administrator, {"removed_at": MONDAY}, join.NotYoursToDecide),
-        (Estab, {"state": "suspended"}, join.SchoolOver),
+        (JoinRequest, {"expires_at": MONDAY}, join.WithStaff),
+        (Administrator, {"role": "viewer"}, join.OwnersOnly),
+        (Administrator, {"removed_at": MONDAY}, join.OwnersOnly),
+        (Estab, {"state": "suspended"}, join.SchoolNotActive),
     ],
 )
 def test_a_request_to_join_is_approved_as_things_stand_now(work, asked, whom, changed, refused):
@@ -399,14 +400,14 @@ def test_one_person_who_asks_twice_at_once_asks_once(work, at_once, outbox, cloc
         school = an_administrator(email="owner@oakhill.example").estab.school
         both = []
         for browser in (OURS, OTHERS):
-            begun = register.begin(school, details(email="sam@oakhill.example"), browser=browser, return_to=None)
+            begun = signup.begin(school, details(email="sam@oakhill.example"), browser=browser, return_to=None)
             proved(begun, browser)
             both.append((begun.id, browser))
 
     def press():
         known, browser = both.pop()
-        registration = register.known_here(known, browser)
-        return register.complete(registration, details(email="sam@oakhill.example"), made(), browser=browser)
+        registration = signup.find_in_browser(known, browser)
+        return signup.complete(registration, details(email="sam@oakhill.example"), made(), browser=browser)
 
     assert at_once(2, press) == ["joining", "joining"]
     assert len(outbox.all("join_request")) == 1

@@ -44,7 +44,7 @@ def a_school_completed_with_a_message() -> None:
     registration = makes.a_registration(name=HOSTILE)
     registration.name = HOSTILE
     makes.proved(registration)
-    makes.register.complete(registration, makes.details(name=HOSTILE), makes.made(), browser=makes.OURS)
+    makes.signup.complete(registration, makes.details(name=HOSTILE), makes.made(), browser=makes.OURS)
 
 
 def a_request_to_join() -> JoinRequest:
@@ -66,7 +66,7 @@ def a_joiner_turned_away() -> None:
 def a_lost_welcome() -> None:
     estab = an_owner().estab
     person = factories.an_administrator(estab, name=HOSTILE, username="second", role="admin", password_hash=None)
-    links.welcome_again(links.welcome(person).rpartition("/")[2])
+    links.resend_welcome(links.issue_welcome_url(person).rpartition("/")[2])
 
 
 def a_new_computer(times: int = 1) -> None:

@@ -19,7 +19,7 @@ def added(work, clock):
     with work():
         owner = an_administrator()
         person = people.add(owner.estab, name="Al", email="al@oakhill.example", mobile="+447700900124", role="admin")
-        return person.id, person.username, links.welcome(person).removeprefix("http://localhost:5000")
+        return person.id, person.username, links.issue_welcome_url(person).removeprefix("http://localhost:5000")
 
 
 def test_they_choose_their_own_and_then_sign_in_with_it(jo, added):
@@ -144,7 +144,7 @@ def test_looking_at_the_link_spends_nothing(jo, stranger, added):
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
-        (links.welcome, "link_superseded"),
+        (links.issue_welcome_url, "link_superseded"),
         (lambda _person: clocks.move(timedelta(days=7)), "link_expired"),
         (lambda person: setattr(person, "removed_at", clocks.now()), "link_unknown"),
     ],
@@ -171,7 +171,7 @@ def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, added, wor
 
 def test_who_had_a_password_is_told_and_signed_out_everywhere(jo, stranger, account, work, outbox):
     with work() as session:
-        link = links.welcome(session.get_one(Administrator, account.id)).removeprefix("http://localhost:5000")
+        link = links.issue_welcome_url(session.get_one(Administrator, account.id)).removeprefix("http://localhost:5000")
     jo.signs_in(account.username)
     stranger.sends(link, password=OWN)
 

@@ -31,7 +31,7 @@ STAYS: Final = "page_stays"
 """A kept field: what is shown again is the page as it stood, not a form that was not sent."""
 
 
-class Colleague(forms.WithAddress):
+class Colleague(forms.EmailForm):
     """Whom to write to."""
 
     email = EmailField(
@@ -68,10 +68,10 @@ def ask(client: AnyClient, form: Colleague, *, by: Administrator) -> Response | 
     back = _back()  # before anything is written: what is kept is kept in a transaction of its own
     if not _may_send_one_more(form, by):
         return None
-    address = forms.address_of(form.email.data)
+    address = forms.parse_email(form.email.data)
     hand_over.ask(client, address, begin=place.address, by=by)
     flash(
-        f"We have written to {people.masked_email(address)}. Nothing has been decided: you can close this page, "
+        f"We have written to {people.mask_email(address)}. Nothing has been decided: you can close this page, "
         "or still decide here yourself.",
         "success",
     )

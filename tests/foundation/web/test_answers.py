@@ -124,7 +124,7 @@ def test_it_is_sealed_and_goes_when_its_time_is_over(web, work, clock):
 
 def test_a_page_that_shows_a_secret_is_kept_nowhere(web, work):
     with work():
-        path = links.welcome(an_administrator()).removeprefix("http://localhost:5000")
+        path = links.issue_welcome_url(an_administrator()).removeprefix("http://localhost:5000")
     answer = web.post(path, data={"csrf_token": token(web), "generate": "yes"}, headers=NAVIGATES)
     assert answer.status_code == 200
     assert answer.headers["Cache-Control"] == "no-store"

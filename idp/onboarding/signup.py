@@ -1,9 +1,9 @@
 """Register a school: begin, correct, and complete once the address is verified.
 
-A registration belongs to the browser that began it, known by the digest of a cookie. Completing it is claimed
-once, by an UPDATE that names the verified address: of two clicks, or two browsers, one makes the estab. Whether a
-school is registered already shows only then, to someone whose address is proved; until that moment every
-registration looks the same.
+A registration belongs to the browser that began it, identified by the digest of a cookie. Completion is claimed by
+one UPDATE that names the verified address, so of two clicks, or two browsers, one creates the estab. Only completion
+reveals whether a school is registered already, to a person whose address is verified; until then every registration
+looks the same.
 """
 
 import re
@@ -19,7 +19,7 @@ from idp.estabs.models import Administrator
 from idp.foundation import clock, crypto, dates, runtime
 from idp.foundation.database import claim, lock, one_at_a_time, session
 from idp.foundation.errors import Refusal
-from idp.onboarding import collect, join, origin, review, verify
+from idp.onboarding import first_credentials, join, origin, review, verify
 from idp.onboarding.models import Registration
 from idp.outbox import post
 from idp.schools import search, status
@@ -27,13 +27,13 @@ from idp.schools.models import School
 
 
 class CannotRegister(Refusal):
-    """The school's entry in the register does not let it register; `says` is why."""
+    """The school's entry in the national register does not allow registering; `says` is the reason."""
 
     code, status, title = "cannot_register", 409, "This school cannot register"
 
 
 class NotInThisBrowser(Refusal):
-    """Another browser's registration, or none at all: the answer does not tell which."""
+    """The registration is another browser's or does not exist: the response does not reveal which."""
 
     code, status, title = "registration_not_here", 404, "We cannot find this registration"
     says = (
@@ -43,28 +43,28 @@ class NotInThisBrowser(Refusal):
 
 
 class RegistrationExpired(Refusal):
-    """Begun, and not completed in time."""
+    """The registration was not completed in time."""
 
     code, status, title = "registration_expired", 410, "This registration has ended"
     says = "It was not completed in time. Nothing has been set up. Please start again: it takes a few minutes."
 
 
 class NotVerifiedYet(Refusal):
-    """Completing comes after proving the address."""
+    """The address has to be verified before completing."""
 
     code, status, title = "email_not_verified", 409, "Please verify your e-mail address first"
     says = "Open the link in the e-mail that we sent you, then sign up."
 
 
 class ContinuesElsewhere(Refusal):
-    """A person chose to go on in the other browser."""
+    """The person chose to continue in the other browser."""
 
     code, status, title = "continues_elsewhere", 409, "This registration goes on in another browser"
     says = "It goes on in the browser in which the link was opened, or in which its code was typed."
 
 
 class CompletedAlready(Refusal):
-    """Somebody was quicker: the other click, or the other browser."""
+    """Another click or another browser completed it first."""
 
     code, status, title = "registration_completed", 409, "This registration is complete"
     says = "It was completed a moment ago. Nothing has been done twice."
@@ -72,7 +72,7 @@ class CompletedAlready(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What a person says about themselves, cleaned: the mobile number in E.164."""
+    """A person's details, cleaned: the mobile number in E.164."""
 
     name: str
     email: str
@@ -82,23 +82,26 @@ class Details:
 def school_to_register(school_id: int, return_to: str | None) -> School:
     """The school with this id, if it may register. Raises `NotFound`, and `CannotRegister` with its successors.
 
-    The ways on from there lead to `return_to` in the end, where a partner's request waits.
+    Links to the successors keep `return_to`, the path of a partner's pending request.
     """
     school = search.school(school_id)
     if reason := status.why_not(school):
-        why, steps = f"school {school.id}: {school.status_name}, {school.type_name}", _alternatives(school, return_to)
-        raise CannotRegister(reason, because=why, next_steps=steps)
+        because, steps = (
+            f"school {school.id}: {school.status_name}, {school.type_name}",
+            _alternatives(school, return_to),
+        )
+        raise CannotRegister(reason, because=because, next_steps=steps)
     return school
 
 
 def begin(school: School, details: Details, *, browser: bytes, return_to: str | None) -> Registration:
-    """Start to register `school` in the browser with this digest, and send the link that proves the address.
+    """Start to register `school` in the browser with this digest, and send the link that verifies the address.
 
-    Pressing twice, or coming back to correct something, goes on with the one that this browser has open.
+    If this browser has an open registration of the school, that one is corrected instead.
     `return_to` is the local path of a partner's pending request. Raises `TooManyRequests`.
     """
     one_at_a_time("registrations", browser.hex(), str(school.id))
-    if (open_already := under_way(browser, school)) is not None:
+    if (open_already := find_open(browser, school)) is not None:
         corrected = correct(open_already, details)
         corrected.return_to = return_to or corrected.return_to
         corrected.client_id = _client_of(corrected.return_to)
@@ -117,23 +120,23 @@ def begin(school: School, details: Details, *, browser: bytes, return_to: str | 
 
 
 def correct(registration: Registration, details: Details) -> Registration:
-    """Take over corrected details. Another address has to be proved again; the same one is not sent a second link.
+    """Store corrected details. A new address has to be verified; the same address is not sent a second link.
 
     Raises as `change_address`.
     """
-    registration = _open(registration.id)
-    moved = people.fold_email(details.email) != people.fold_email(registration.email)
+    registration = _lock_open(registration.id)
+    address_changed = people.fold_email(details.email) != people.fold_email(registration.email)
     registration.name, registration.mobile = details.name, details.mobile
     registration.declared_at = clock.now()
-    return change_address(registration, details.email) if moved else registration
+    return change_address(registration, details.email) if address_changed else registration
 
 
 def change_address(registration: Registration, email: str) -> Registration:
-    """Prove another address instead; links sent before are dead.
+    """Verify another address instead; links sent before stop working.
 
     Raises `TooManyRequests`, `CompletedAlready`, `RegistrationExpired`.
     """
-    registration = _open(registration.id)
+    registration = _lock_open(registration.id)
     registration.email = email
     registration.verified_email = registration.email_verified_at = None
     registration.proved_in = registration.continues_in = registration.code_made_at = None
@@ -142,23 +145,23 @@ def change_address(registration: Registration, email: str) -> Registration:
     return registration
 
 
-def under_way(browser: bytes | None, school: School | None = None) -> Registration | None:
-    """What this browser has begun and not completed, for this school or for any; the newest."""
+def find_open(browser: bytes | None, school: School | None = None) -> Registration | None:
+    """This browser's newest open registration, of this school or of any."""
     if browser is None:
         return None
-    begun = select(Registration).where(
+    statement = select(Registration).where(
         Registration.browser == browser, Registration.used_at.is_(None), Registration.expires_at > clock.now()
     )
     if school is not None:
-        begun = begun.where(Registration.school_id == school.id)
-    return session().scalar(begun.order_by(Registration.created_at.desc()).limit(1))
+        statement = statement.where(Registration.school_id == school.id)
+    return session().scalar(statement.order_by(Registration.created_at.desc()).limit(1))
 
 
-def known_here(registration_id: str, browser: bytes | None) -> Registration:
-    """The registration with this id, if this browser began it or pressed its link.
+def find_in_browser(registration_id: str, browser: bytes | None) -> Registration:
+    """The registration with this id, if this browser began it or verified its address.
 
-    Raises `NotInThisBrowser`; `RegistrationExpired` for one that was never completed,
-    `RegistrationStopped` for one that another person stopped.
+    Raises `NotInThisBrowser`; `RegistrationExpired` if it was not completed in time; `RegistrationStopped` if the
+    reader of its mail stopped it.
     """
     plausible = re.fullmatch(r"reg_[a-z2-7]{26}", registration_id)
     registration = session().get(Registration, registration_id) if plausible else None
@@ -173,10 +176,10 @@ def known_here(registration_id: str, browser: bytes | None) -> Registration:
 
 
 def step(registration: Registration, browser: bytes | None) -> str:
-    """Where a registration stands in the browser with this digest, which knows it.
+    """The step that the browser with this digest is at; it began the registration or verified its address.
 
-    `check_email`; `sign_up` or `done` in the browser in which it goes on. In the others, whatever came of it since:
-    `enter_code` in the one that began, `show_code` in the one in which the link was pressed.
+    `check_email`; then `sign_up` and `done` in the browser in which it continues. In the other browser, always:
+    `enter_code` if it began the registration, `show_code` if it verified the address.
     """
     if registration.was_completed_in(browser):
         return "done"
@@ -187,26 +190,32 @@ def step(registration: Registration, browser: bytes | None) -> str:
     return "enter_code" if registration.began_in(browser) else "show_code"
 
 
-def complete(registration: Registration, details: Details, made: collect.Made, *, browser: bytes | None) -> str:
-    """Make the estab and its owner, or ask to join the one there is; returns the outcome.
+def complete(
+    registration: Registration,
+    details: Details,
+    generated: first_credentials.GeneratedPassword,
+    *,
+    browser: bytes | None,
+) -> str:
+    """Create the estab and its owner, or ask to join the existing one; returns the outcome.
 
-    `details.email` is the address that was verified: one UPDATE claims the registration while that is still so, and
-    while it goes on in `browser`. `made` is the password about to be shown there; only a new estab's owner gets it.
+    `details.email` is the verified address: one UPDATE claims the registration while that is still so and while it
+    continues in `browser`. `generated` is the password about to be shown; only a new estab's owner receives it.
     Raises `NotVerifiedYet`, `ContinuesElsewhere`, `CompletedAlready`, `RegistrationExpired`, `CannotRegister`.
     """
     verified = {"email": details.email, "verified_email": details.email, "continues_in": browser or b""}
     won = claim(Registration, id=registration.id, **verified) is not None
     session().refresh(registration)
     if not won:
-        raise _why_not(registration)
+        raise _refusal_for(registration)
     school = school_to_register(registration.school_id, registration.return_to)
     registration.name, registration.mobile, registration.completed_in = details.name, details.mobile, browser
     registration.declared_at = clock.now()
     try:
-        owner = _register(registration, made)
+        owner = _open_account(registration, generated)
     except accounts.SchoolTaken:
         estab = accounts.of_school(school.id)
-        if estab is None:  # rejected or closed in this very moment: trying again will register it
+        if estab is None:  # rejected or closed at the same moment: trying again will register it
             raise
         registration.outcome = join.ask(estab, registration)
     else:
@@ -219,16 +228,16 @@ def complete(registration: Registration, details: Details, made: collect.Made, *
 
 
 def of_person(administrator_id: str) -> Registration | None:
-    """The registration that made this administrator; None for those who came otherwise."""
+    """The registration that created this administrator; None if another way did."""
     return session().scalar(select(Registration).where(Registration.administrator_id == administrator_id))
 
 
 def owner(registration: Registration) -> Administrator | None:
-    """The administrator that `registration` made; None while, or where, it made none."""
+    """The administrator that `registration` created, if it created one."""
     return people.get(registration.administrator_id or "")
 
 
-def _open(registration_id: str) -> Registration:
+def _lock_open(registration_id: str) -> Registration:
     """The registration as it is now, locked. Raises `CompletedAlready` and `RegistrationExpired`."""
     registration = lock(Registration, registration_id)
     if registration is None or registration.has_expired:
@@ -238,8 +247,8 @@ def _open(registration_id: str) -> Registration:
     return registration
 
 
-def _why_not(registration: Registration) -> Refusal:
-    """Why it could not be completed. Only for the page: `claim` has already decided."""
+def _refusal_for(registration: Registration) -> Refusal:
+    """The reason why it could not be completed, for the page; `claim` has already decided."""
     if registration.used_at is not None:
         return CompletedAlready(because=registration.id)
     if registration.has_expired:
@@ -251,12 +260,12 @@ def _why_not(registration: Registration) -> Refusal:
     )
 
 
-def _register(registration: Registration, made: collect.Made) -> Administrator:
-    """The new estab's owner, with the password that is about to be shown. Raises `SchoolTaken`."""
+def _open_account(registration: Registration, generated: first_credentials.GeneratedPassword) -> Administrator:
+    """Open the estab's account; returns its owner, who has the generated password. Raises `SchoolTaken`."""
     estab, owner = accounts.register(
         registration.school, name=registration.name, email=registration.email, mobile=registration.mobile
     )
-    collect.issue(registration, owner, made)
+    first_credentials.issue(registration, owner, generated)
     opened = review.open_for(estab)
     post.email(
         "school_registered", to=owner.email, estab=estab.id, name=owner.name_in_mails, school=estab.name,
@@ -266,16 +275,16 @@ def _register(registration: Registration, made: collect.Made) -> Administrator:
 
 
 def _alternatives(school: School, return_to: str | None) -> tuple[tuple[str, str], ...]:
-    """What to register in place of a school that cannot be: those that follow it, or another."""
-    onwards = {"next": return_to} if return_to else {}
-    following = (each.school for each in search.successors(school) if each.school is not None and each.can_be_chosen)
+    """Links to register instead of a school that may not: its successors, or another school."""
+    parameters = {"next": return_to} if return_to else {}
+    successors = [link.school for link in search.successors(school) if link.school is not None and link.can_be_chosen]
     steps = [
-        (f"Register {each.name}", f"/register/details?{urlencode({'school': each.id, **onwards})}")
-        for each in following
+        (f"Register {successor.name}", f"/register/details?{urlencode({'school': successor.id, **parameters})}")
+        for successor in successors
     ]
-    return (*steps, ("Find another school", f"/register?{urlencode(onwards)}".rstrip("?")))
+    return (*steps, ("Find another school", f"/register?{urlencode(parameters)}".rstrip("?")))
 
 
 def _client_of(return_to: str | None) -> str | None:
-    began_from = origin.of_path(return_to)
-    return began_from.client_id if began_from else None
+    partner = origin.of_path(return_to)
+    return partner.client_id if partner else None

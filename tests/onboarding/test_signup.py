@@ -6,7 +6,7 @@ import pytest
 
 from idp.estabs import accounts
 from idp.estabs.models import Administrator, Estab
-from idp.onboarding import register
+from idp.onboarding import signup
 from idp.onboarding.models import JoinRequest, Registration, Review
 from tests.factories import a_client, a_school, an_administrator, an_estab
 from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made, proved
@@ -36,13 +36,13 @@ def test_of_many_clicks_at_once_one_registers(work, at_once):
         known = registration.id
 
     def press():
-        found = register.known_here(known, OURS)
-        return register.complete(found, details(), made(), browser=OURS)
+        found = signup.find_in_browser(known, OURS)
+        return signup.complete(found, details(), made(), browser=OURS)
 
     outcomes = at_once(8, press)
 
     assert outcomes.count("registered") == 1
-    assert sum(isinstance(outcome, register.CompletedAlready) for outcome in outcomes) == 7
+    assert sum(isinstance(outcome, signup.CompletedAlready) for outcome in outcomes) == 7
     with work() as database:
         assert database.query(Estab).count() == 1
 
@@ -51,14 +51,14 @@ def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at
     with work():
         school, both = a_school(), []
         for browser, email in ((OURS, "jo@oakhill.example"), (OTHERS, "sam@oakhill.example")):
-            registration = register.begin(school, details(email=email), browser=browser, return_to=None)
+            registration = signup.begin(school, details(email=email), browser=browser, return_to=None)
             proved(registration, browser)
             both.append((registration.id, browser))
 
     def press():
         known, browser = both.pop()
-        found = register.known_here(known, browser)
-        return register.complete(found, details(email=found.email), made(), browser=browser)
+        found = signup.find_in_browser(known, browser)
+        return signup.complete(found, details(email=found.email), made(), browser=browser)
 
     assert sorted(map(str, at_once(2, press))) == ["joining", "registered"]
     with work() as database:
@@ -70,8 +70,8 @@ def test_nothing_is_completed_before_the_address_is_verified(work):
     with work():
         known = a_registration().id
 
-    with pytest.raises(register.NotVerifiedYet), work():
-        register.complete(register.known_here(known, OURS), details(), made(), browser=OURS)
+    with pytest.raises(signup.NotVerifiedYet), work():
+        signup.complete(signup.find_in_browser(known, OURS), details(), made(), browser=OURS)
     with work() as database:
         assert database.query(Registration).one().used_at is None
         assert database.query(Estab).count() == 0
@@ -84,10 +84,10 @@ def test_an_expired_registration_is_neither_continued_nor_completed(work, clock)
         known = registration.id
     clock.move(timedelta(days=7))
 
-    with pytest.raises(register.RegistrationExpired), work():
-        register.known_here(known, OURS)
-    with pytest.raises(register.RegistrationExpired), work() as database:
-        register.complete(database.get_one(Registration, known), details(), made(), browser=OURS)
+    with pytest.raises(signup.RegistrationExpired), work():
+        signup.find_in_browser(known, OURS)
+    with pytest.raises(signup.RegistrationExpired), work() as database:
+        signup.complete(database.get_one(Registration, known), details(), made(), browser=OURS)
 
 
 def test_a_stranger_learns_nothing_about_a_registration(work):
@@ -96,8 +96,8 @@ def test_a_stranger_learns_nothing_about_a_registration(work):
 
     said = set()
     for asked, browser in ((known, OTHERS), (known, None), ("reg_" + "a" * 26, OURS), ("reg_\x00", OURS)):
-        with pytest.raises(register.NotInThisBrowser) as refused, work():
-            register.known_here(asked, browser)
+        with pytest.raises(signup.NotInThisBrowser) as refused, work():
+            signup.find_in_browser(asked, browser)
         said.add((refused.value.says, refused.value.status))
     assert len(said) == 1
 
@@ -128,7 +128,7 @@ def test_another_browser_begins_its_own(work):
     with work():
         school = a_school()
         ours = a_registration(school)
-        theirs = register.begin(school, details(), browser=OTHERS, return_to=None)
+        theirs = signup.begin(school, details(), browser=OTHERS, return_to=None)
 
         assert ours.id != theirs.id
 
@@ -143,8 +143,8 @@ def test_another_browser_begins_its_own(work):
     ],
 )
 def test_schools_that_cannot_register_are_told_why(work, differs, says):
-    with pytest.raises(register.CannotRegister) as refused, work():
-        register.school_to_register(a_school(**differs).id, None)
+    with pytest.raises(signup.CannotRegister) as refused, work():
+        signup.school_to_register(a_school(**differs).id, None)
     assert says in refused.value.says
     assert refused.value.next_steps == (("Find another school", "/register"),)
 
@@ -153,7 +153,7 @@ def test_a_school_about_to_close_may_still_register(work):
     with work():
         school = a_school(status_code="3", status_name="Open, but proposed to close")
 
-        assert register.school_to_register(school.id, None) is school
+        assert signup.school_to_register(school.id, None) is school
 
 
 def test_a_school_that_closed_while_it_was_registering_is_not_registered(work):
@@ -163,8 +163,8 @@ def test_a_school_that_closed_while_it_was_registering_is_not_registered(work):
         registration.school.status_code = "2"
         known = registration.id
 
-    with pytest.raises(register.CannotRegister), work() as database:
-        register.complete(database.get_one(Registration, known), details(), made(), browser=OURS)
+    with pytest.raises(signup.CannotRegister), work() as database:
+        signup.complete(database.get_one(Registration, known), details(), made(), browser=OURS)
 
 
 def test_a_rejected_school_registers_again_under_another_estab_id(work):

@@ -7,7 +7,7 @@ import pytest
 from idp.estabs import credentials, people
 from idp.foundation import runtime
 from idp.foundation.database import session
-from idp.onboarding import collect
+from idp.onboarding import first_credentials
 from idp.onboarding.models import Registration
 from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, made
 
@@ -26,14 +26,14 @@ def again(work, registration):
 
     def look(browser):
         found = session().get_one(Registration, registration.id)
-        return found, collect.owner(found, browser)
+        return found, first_credentials.owner(found, browser)
 
     return look
 
 
 def test_what_is_made_is_six_words_and_the_hash_of_exactly_them(app):
     with app.app_context():
-        one, other = collect.make(), collect.make()
+        one, other = first_credentials.generate(), first_credentials.generate()
 
         assert len(one.password.split("-")) >= 6
         assert one.password != other.password
@@ -47,8 +47,8 @@ def test_the_browser_that_signed_up_may_have_another_for_a_quarter_of_an_hour(wo
     with work():
         found, person = again(OURS)
         assert person is None
-        with pytest.raises(collect.TooLateToCollect):
-            collect.owner_or_refuse(found, OURS)
+        with pytest.raises(first_credentials.TooLateToCollect):
+            first_credentials.require_owner(found, OURS)
 
 
 @pytest.mark.parametrize("browser", [OTHERS, None])
@@ -62,7 +62,7 @@ def test_no_other_browser_may_not_even_the_one_the_link_was_pressed_in(work, aga
 def test_replacing_it_kills_the_one_before(work, again):
     with work():
         found, person = again(OURS)
-        collect.replace(found, OURS, collect.Made("other", "hash of other"))
+        first_credentials.replace(found, OURS, first_credentials.GeneratedPassword("other", "hash of other"))
         assert person.password_hash == "hash of other"
     with work():
         assert again(OURS)[1] is not None, "it may have been lost again"
@@ -71,7 +71,7 @@ def test_replacing_it_kills_the_one_before(work, again):
 def test_once_they_chose_their_own_it_takes_a_sign_in(work, again):
     with work():
         found, person = again(OURS)
-        collect.choose(found, OURS, "hash of their own")
+        first_credentials.set_own(found, OURS, "hash of their own")
         assert person.password_hash == "hash of their own"
     with work():
         assert again(OURS)[1] is None
@@ -98,6 +98,6 @@ def test_a_password_of_ones_own_is_not_the_schools_name(work, registration):
         person = people.get(registration.administrator_id)
         assert person is not None
 
-        assert collect.why_not_own(person, "oakhill-school-london")
-        assert collect.why_not_own(person, "short")
-        assert collect.why_not_own(person, made().password + " of my own") is None
+        assert first_credentials.rejection_reason(person, "oakhill-school-london")
+        assert first_credentials.rejection_reason(person, "short")
+        assert first_credentials.rejection_reason(person, made().password + " of my own") is None
