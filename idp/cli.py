@@ -11,7 +11,6 @@ from idp.foundation.command import NAMES, Names, application
 LAZY = {
     "audit": "idp.audit.cli:commands",
     "clients": "idp.partners.cli:clients",
-    "conformance": "idp.conformance.cli:commands",
     "keys": "idp.keys.cli:commands",
     "onboarding": "idp.onboarding.cli:commands",
     "operators": "idp.signin.cli:commands",
@@ -29,7 +28,6 @@ HELP = {
     "audit": "Search the audit log, and verify its chain.",
     "clients": "Register partners' applications, rotate their secrets, disable them.",
     "config": "Check the settings, show them, or make secrets.",
-    "conformance": "Get ready for the OpenID Foundation's conformance suite.",
     "db": "Bring the database to the newest schema.",
     "doctor": "Check that everything is as it should be, and say what to do where it is not.",
     "estabs": "Find schools' accounts, suspend and restore them, end their sessions.",

@@ -17,8 +17,6 @@ from joserfc.jwk import KeySet
 
 from clients.sample_api import settings
 from clients.sample_api.app import create_app
-from idp.conformance import prepare
-from idp.conformance.prepare import Credentials, Prepared
 from idp.foundation import clock as clocks
 from idp.foundation.web.transactions import work as a_request
 from tests import factories
@@ -27,6 +25,8 @@ from tests.conformance.browser import Browser, trusting
 from tests.conformance.fapi import FapiClient
 from tests.conformance.matrix import Matrix
 from tests.conformance.relying_party import Provider, RelyingParty
+from tests.conformance.suite import prepare
+from tests.conformance.suite.prepare import Credentials, Prepared
 from tests.databases import Place
 from tests.oidc.receiving import Receiver, a_receiver
 from tests.ports import free_port
@@ -64,7 +64,7 @@ def suite(certificate: tuple[Path, ssl.SSLContext]) -> Iterator[Receiver]:
 def served(
     place: Place, certificate: tuple[Path, ssl.SSLContext], suite: Receiver
 ) -> Iterator[tuple[Any, str, str, Prepared]]:
-    """The application, its issuer, the file of whom to trust, and what `idp conformance prepare` made."""
+    """The application, its issuer, the file of whom to trust, and what `tests.conformance.suite` made."""
     trust, tls = certificate
     with a_provider(place, tls, fetch={"extra_ca": str(trust)}) as (app, issuer):
         with a_request(app):

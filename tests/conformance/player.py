@@ -1,4 +1,4 @@
-"""The suite as `idp conformance prepare` configures it: its clients and its browser, from a configuration alone."""
+"""The suite as `tests.conformance.suite` configures it: its clients and its browser, from a configuration alone."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from typing import Any
 
 from joserfc.jwk import KeySet
 
-from idp.conformance.prepare import Credentials
 from tests.conformance.browser import Arrived, Browser
 from tests.conformance.fapi import FapiClient
 from tests.conformance.relying_party import Provider, RelyingParty
+from tests.conformance.suite.prepare import Credentials
 
 
 @dataclass

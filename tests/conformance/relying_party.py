@@ -9,9 +9,9 @@ from urllib.parse import quote_plus, urlencode
 import requests
 from joserfc.jwk import KeySet
 
-from idp.conformance.prepare import Credentials
 from tests.conformance import conditions
 from tests.conformance.browser import Arrived, Browser, trusting
+from tests.conformance.suite.prepare import Credentials
 
 
 class Provider:

@@ -1,4 +1,4 @@
-"""What `idp conformance prepare` writes works: each configuration is played through here, as the suite would.
+"""What `tests.conformance.suite` writes works: each configuration is played through here, as the suite would.
 
 Besides what a module waits for, nothing may reach the suite: a request that a module does not expect fails it.
 """
@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from idp.conformance import plans
 from idp.foundation.web.transactions import work as a_request
 from idp.outbox import deliver
 from tests.conformance import conditions
 from tests.conformance.player import Suite
+from tests.conformance.suite import plans
 
 SECRETS = ["static.json", "registered.json", "backchannel.json"]
 FAPI = ["fapi2-openid.json", "fapi2-plain.json", "fapi2-signing-openid.json", "fapi2-signing-plain.json"]

@@ -1,4 +1,4 @@
-"""`idp conformance prepare`: what the real suite is told."""
+"""`python -m tests.conformance.suite`: what the real suite is told."""
 
 import json
 import re
@@ -8,11 +8,11 @@ import tomllib
 import pytest
 from click.testing import CliRunner
 
-from idp.conformance import prepare
-from idp.conformance.cli import commands
 from idp.foundation.settings import ROOT
 from idp.partners import registry
 from tests import factories
+from tests.conformance.suite import prepare
+from tests.conformance.suite.__main__ import main
 
 SUITE, API = "https://suite.example/test/a/ours", "https://api.example"
 
@@ -24,8 +24,8 @@ def prepared(app, work, tmp_path):
         factories.a_school()
 
     def run():
-        asked = ["prepare", "--suite", SUITE, "--api", API, "--into", str(tmp_path)]
-        done = CliRunner().invoke(commands, asked, obj=lambda: app)
+        asked = ["--suite", SUITE, "--api", API, "--into", str(tmp_path)]
+        done = CliRunner().invoke(main, asked, obj=lambda: app)
         assert done.exit_code == 0, done.output
         assert SUITE in done.output
         return {file.name: json.loads(file.read_text("utf-8")) for file in tmp_path.glob("*.json")}

@@ -8,11 +8,11 @@ from urllib.parse import urljoin
 
 import pytest
 
-from idp.conformance.prepare import Credentials
 from idp.foundation.web.transactions import work as a_request
 from tests import factories
 from tests.conformance.browser import Arrived
 from tests.conformance.relying_party import RelyingParty
+from tests.conformance.suite.prepare import Credentials
 
 PLAN = "Promises to automated browsers"
 MODULE = "{}"

@@ -1,23 +1,25 @@
-"""`idp conformance`: get this service ready for the OpenID Foundation's conformance suite."""
+"""`python -m tests.conformance.suite`: get a test machine ready for the OpenID Foundation's conformance suite.
+
+* `prepare`     registers the clients, the person and the initial access token of `config/conformance.toml`
+* `plans`       the suite's configurations, with the controls of our pages for its browser
+
+docs/conformance.md says how to go on. The suite's mirror beside this folder starts from `prepare` too.
+"""
 
 import json
 from pathlib import Path
 
 import click
 
-from idp.conformance import plans, prepare
+from idp.app import create_app
 from idp.foundation import runtime
 from idp.foundation.command import working
 from idp.foundation.setting_types import ROOT
 from idp.partners.command import write_secret
+from tests.conformance.suite import plans, prepare
 
 
-@click.group()
-def commands() -> None:
-    """Get ready for the OpenID Foundation's conformance suite; docs/conformance.md says how to run it."""
-
-
-@commands.command("prepare")
+@click.command()
 @click.option("--suite", help="The suite's address with its alias; that of config/conformance.toml otherwise.")
 @click.option("--api", help="The address at which the suite reaches `python -m clients.sample_api`.")
 @click.option(
@@ -25,7 +27,7 @@ def commands() -> None:
     help="The folder to write the suite's configurations to; var/conformance beside the product otherwise.",
 )  # fmt: skip
 @working
-def prepare_command(*, suite: str | None, api: str | None, into: Path | None) -> None:
+def main(*, suite: str | None, api: str | None, into: Path | None) -> None:
     """Register the suite's clients and its person, and write a configuration for each of its plans.
 
     Run again, it replaces them: secrets, keys and password are new each time. Production refuses it.
@@ -39,3 +41,7 @@ def prepare_command(*, suite: str | None, api: str | None, into: Path | None) ->
     write_secret(folder / plans.API_SECRET, str(known.clients[plans.API].secret))
     click.echo(f"wrote {folder / plans.API_SECRET}")
     click.echo(f"The suite at {known.suite} finds its clients at {runtime.settings().server.issuer}.")
+
+
+if __name__ == "__main__":
+    main(obj=create_app, prog_name="python -m tests.conformance.suite")

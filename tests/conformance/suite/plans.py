@@ -6,8 +6,8 @@ that a module wants to see is shown by overriding that module's browser; its pic
 
 from typing import Any, Final
 
-from idp.conformance.prepare import Credentials, Prepared
 from idp.foundation import runtime
+from tests.conformance.suite.prepare import Credentials, Prepared
 
 Task = dict[str, Any]
 Visit = dict[str, Any]
@@ -24,7 +24,7 @@ SIGNING: Final = "conf-signing-1", "conf-signing-2"
 SIGNING_PLAIN: Final = "conf-signing-plain-1", "conf-signing-plain-2"
 OWN: Final = "conf-ccg-1", "conf-ccg-2"
 API: Final = "sample-api"
-API_SECRET: Final = "sample-api.secret"  # noqa: S105  a file's name
+API_SECRET: Final = "sample-api.secret"
 """What the sample API proves itself by, in a file of its own."""
 
 SIGN_IN_AGAIN: Final = ("oidcc-prompt-login", "oidcc-max-age-1")
