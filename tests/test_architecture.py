@@ -125,6 +125,22 @@ def test_what_an_application_holds_is_typed():
     ] == []
 
 
+def reads_flask_g(node):
+    """Whether a node brings in Flask's `g`, by whichever of its names."""
+    if isinstance(node, ast.ImportFrom):
+        return node.module in {"flask", "flask.globals"} and any(alias.name in {"g", "*"} for alias in node.names)
+    return isinstance(node, ast.Attribute) and ast.unparse(node) in {"flask.g", "flask.globals.g", "globals.g"}
+
+
+def test_what_a_request_keeps_is_typed():
+    """Flask's `g` is read in one module: others have a field of `RequestState`, or a part of their own."""
+    elsewhere = modules("idp/foundation/request_state.py")
+
+    assert [
+        f"{name(path)}: {node.lineno}" for path in elsewhere for node in ast.walk(parsed(path)) if reads_flask_g(node)
+    ] == []
+
+
 WRITES = {"insert", "update", "delete", "once", "claim"}
 """Functions whose first argument is the table that they write."""
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from flask import Flask, g
+from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import (
@@ -38,7 +38,7 @@ from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from idp.foundation import clock, crypto
+from idp.foundation import clock, crypto, request_state
 from idp.foundation.runtime import PerApplication
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
@@ -142,7 +142,7 @@ ENGINES: Final = PerApplication[Engines]()
 
 def session() -> Session:
     """The session of this request, command or job."""
-    g.has_session = True
+    request_state.current().has_session = True
     return cast("Session", db.session())
 
 
@@ -151,13 +151,12 @@ def connection() -> Connection:
 
     For Core statements on busy paths: by itself a session takes the time of several of them.
     """
-    here = vars(g._get_current_object())  # noqa: SLF001  opened once
-    found: Connection | None = here.get("connection")
-    if found is None:
+    state = request_state.current()
+    if state.connection is None:
         engines = ENGINES.get()
-        engine = engines.autocommit if "autocommit" in here else engines.transactional
-        found = here["connection"] = engine.connect()
-    return found
+        engine = engines.autocommit if state.autocommit else engines.transactional
+        state.connection = engine.connect()
+    return state.connection
 
 
 def autocommit() -> None:
@@ -166,30 +165,34 @@ def autocommit() -> None:
     For requests that only read, or that change data by single statements: one round trip for each statement, where
     BEGIN and COMMIT would make it three.
     """
-    if "connection" not in g:
-        g.autocommit = True
+    state = request_state.current()
+    if state.connection is None:
+        state.autocommit = True
 
 
 def begin_transaction() -> None:
     """Leave autocommit mode: the next statement of this request begins a transaction."""
-    if g.pop("autocommit", False):
+    state = request_state.current()
+    if state.autocommit:
+        state.autocommit = False
         end_read_transaction()
 
 
 def done(_fault: object = None) -> None:
     """Close session and connection, rolling back what was not committed."""
-    here = vars(g._get_current_object())  # noqa: SLF001  opened once
-    if here.pop("has_session", False):
+    state = request_state.current()
+    if state.has_session:
+        state.has_session = False
         db.session.remove()
-    if (found := here.pop("connection", None)) is not None:
-        found.close()
+    release_connection()
 
 
 def release_connection() -> None:
     """Return the connection to the pool, rolling back what was not committed."""
-    found: Connection | None = g.pop("connection", None)
-    if found is not None:
-        found.close()
+    state = request_state.current()
+    if (opened := state.connection) is not None:
+        state.connection = None
+        opened.close()
 
 
 def end_read_transaction() -> None:
@@ -197,7 +200,7 @@ def end_read_transaction() -> None:
 
     Objects read before are expired; keep plain values. Raises `RuntimeError` if the session has unsaved changes.
     """
-    if "has_session" in g:
+    if request_state.current().has_session:
         if session().new or session().dirty or session().deleted:
             raise RuntimeError("the session has changes that ending the transaction would lose")
         session().rollback()

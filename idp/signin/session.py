@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from flask import Flask, Request, Response, after_this_request, g, request, session as form_cookie
+from flask import Flask, Request, Response, after_this_request, request, session as form_cookie
 from flask_login import AnonymousUserMixin, LoginManager, UserMixin, current_user
 from sqlalchemy import Table, and_, bindparam, select, update
 
 from idp.audit import events, log
 from idp.estabs import people
 from idp.estabs.models import ACTIVE_STATES, Administrator, Estab
-from idp.foundation import clock, crypto, runtime
+from idp.foundation import clock, crypto, request_state, runtime
 from idp.foundation.database import Instant, session
 from idp.foundation.fastpath import hooks
 from idp.foundation.ports import LastPerson
@@ -72,10 +72,11 @@ def configure(app: Flask) -> None:
 
 def current(*, since: datetime | None = None) -> SignedIn | None:
     """The administrator signed in in this browser; with `since`, only if they signed in then or later."""
-    if "_login_user" not in g:  # past Flask-Login, which would look into the form cookie first
-        g._login_user = _load(request) or AnonymousUserMixin()  # noqa: SLF001  where it keeps who it is
-    signed_in: SignedIn = g._login_user  # noqa: SLF001
-    if not signed_in.is_authenticated or signed_in.kind != "administrator":
+    signed_in = request_state.user()
+    if signed_in is None:  # without Flask-Login, which would look into the form cookie first
+        signed_in = _load(request) or AnonymousUserMixin()
+        request_state.set_user(signed_in)
+    if not isinstance(signed_in, SignedIn) or signed_in.kind != "administrator":
         return None
     return signed_in if since is None or signed_in.auth_time >= since else None
 
@@ -109,7 +110,7 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
     devices.remember(person_id)
     _forget_forms()
     _answer_with_cookie(secret)
-    g._login_user = signed_in  # noqa: SLF001  for the rest of this request; `login_user` would write to Flask's cookie
+    request_state.set_user(signed_in)
     return signed_in
 
 
@@ -136,7 +137,7 @@ def end_here() -> None:
     _forget_forms()
     kept.forget_browser()
     _answer_with_cookie("")
-    g.pop("_login_user", None)
+    request_state.forget_user()
 
 
 def end_all(person_id: str, why: str, *, but: str | None = None) -> int:
@@ -203,7 +204,7 @@ def _cookie() -> str:
 def _forget_forms() -> None:
     """Invalidate forms from before the sign-in, so that a planted CSRF token is not carried over."""
     form_cookie.pop("csrf_token", None)
-    g.pop("csrf_token", None)
+    request_state.forget_csrf_token()
 
 
 def _answer_with_cookie(secret: str) -> None:

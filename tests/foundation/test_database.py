@@ -1,12 +1,11 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from flask import g
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp.estabs.models import PersonalSecret
-from idp.foundation import clock, crypto, database
+from idp.foundation import clock, crypto, database, request_state
 from idp.outbox.models import Message
 from idp.partners.models import ClientSecret
 
@@ -161,9 +160,9 @@ def test_what_has_to_write_after_all_is_undone_with_the_rest(work):
 def test_letting_go_gives_the_connection_back(work):
     with work():
         found()
-        assert g.get("connection") is not None
+        assert request_state.current().connection is not None
         database.end_read_transaction()
-        assert g.get("connection") is None
+        assert request_state.current().connection is None
 
 
 def found(secret="the secret"):

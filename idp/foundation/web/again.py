@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from flask import current_app, flash, g, redirect, request, session as form_cookie, url_for
+from flask import current_app, flash, redirect, request, session as form_cookie, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
-from idp.foundation import clock, runtime
+from idp.foundation import clock, request_state, runtime
 from idp.foundation.web import kept
 
 NEVER_KEPT: Final = frozenset({"csrf_token", "password", "code", "authority"})
@@ -61,10 +61,11 @@ def keep(instead: list[tuple[str, str]] | None = None) -> bool:
 
 def fields() -> Fields | None:
     """What was typed into this page's form before, to be shown in it; None where there is nothing."""
-    if "typed_again" not in g:
-        g.typed_again = _typed() if request.method == "GET" and _may_be_kept() else None
-    found: Fields | None = g.typed_again
-    return found
+    state = request_state.current()
+    if not state.looked_for_typed:
+        state.looked_for_typed = True
+        state.typed_again = _typed() if request.method == "GET" and _may_be_kept() else None
+    return state.typed_again
 
 
 def taken() -> None:

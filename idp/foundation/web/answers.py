@@ -8,10 +8,10 @@ itself, as for programs.
 
 import json
 
-from flask import Flask, Response, g, redirect, request
+from flask import Flask, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
-from idp.foundation import crypto, database
+from idp.foundation import crypto, database, request_state
 from idp.foundation.web import again, kept
 from idp.foundation.web.again import PARAMETER
 
@@ -30,7 +30,7 @@ def shows_a_secret(*, back_to: str) -> None:
 
     Its script then gives it the address `back_to` in the browser's history, which can be reloaded and gone back to.
     """
-    g.shows_a_secret = back_to
+    request_state.current().secret_page_back_to = back_to
 
 
 def _asked_for() -> ResponseReturnValue | None:
@@ -62,7 +62,7 @@ def _kept(response: Response) -> Response:
         or request.headers.get("Sec-Fetch-Mode") != "navigate"
         or response.status_code in range(300, 400)
         or not (response.content_type or "").startswith("text/html")
-        or g.get("shows_a_secret")
+        or request_state.current().secret_page_back_to
     ):
         return response
     name = crypto.new_secret()

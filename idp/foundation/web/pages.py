@@ -7,14 +7,14 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import AnonymousUserMixin, current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from idp.foundation import dates, runtime
+from idp.foundation import dates, request_state, runtime
 from idp.foundation.errors import Busy, NotFound, Refusal
 from idp.foundation.settings import Settings
 from idp.foundation.web import again, middleware, security
@@ -62,11 +62,11 @@ def configure(app: Flask, settings: Settings) -> None:
 
     @app.context_processor
     def surroundings() -> dict[str, Any]:
-        signed_in = current_user.is_authenticated
+        signed_in, state = current_user.is_authenticated, request_state.current()
         return {
             "service": settings.service, "csp_nonce": security.nonce(),
             "nav": runtime.ports().navigation() if signed_in else [],
-            "typed_again": g.get("typed_again") is not None, "back_to": g.get("shows_a_secret"),
+            "typed_again": state.typed_again is not None, "back_to": state.secret_page_back_to,
         }  # fmt: skip
 
     @app.get("/brand.css")
@@ -162,7 +162,7 @@ def _page(**said: object) -> str:
     try:
         return render_template("errors/page.html", **said)
     except (DBAPIError, PoolTimeout):
-        g._login_user = AnonymousUserMixin()  # noqa: SLF001  where Flask-Login keeps who it is
+        request_state.set_user(AnonymousUserMixin())
         return render_template("errors/page.html", **said)
 
 

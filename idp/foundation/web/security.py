@@ -10,12 +10,12 @@ from functools import wraps
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, flash, g, redirect, request, url_for
+from flask import Flask, Response, current_app, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import CSRFProtect
 
-from idp.foundation import runtime
+from idp.foundation import request_state, runtime
 from idp.foundation.errors import BadRequest, NotFound
 from idp.foundation.fastpath.form_cookie import LazyCookieSessions
 from idp.foundation.settings import Settings
@@ -117,7 +117,7 @@ def let_forms_leave() -> None:
     person would be stranded there (security.md S50). What remains against a form that is not ours: pages are escaped
     throughout, scripts need a nonce, and `base-uri` is 'none'.
     """
-    g.lets_forms_leave = True
+    request_state.current().lets_forms_leave = True
 
 
 def keep_opener() -> None:
@@ -127,14 +127,15 @@ def keep_opener() -> None:
     same-origin`, redirects included, the browser cuts the tie for good, and the callback cannot report to the page that
     waits for it.
     """
-    g.keeps_opener = True
+    request_state.current().keeps_opener = True
 
 
 def nonce() -> str:
     """This answer's CSP nonce."""
-    if "csp_nonce" not in g:
-        g.csp_nonce = secrets.token_urlsafe(16)
-    return str(g.csp_nonce)
+    state = request_state.current()
+    if state.csp_nonce is None:
+        state.csp_nonce = secrets.token_urlsafe(16)
+    return state.csp_nonce
 
 
 def cookie_name(settings: Settings, name: str) -> str:
@@ -195,13 +196,13 @@ def _policies(response: Response) -> Response:
     is_page = (response.content_type or "").startswith("text/html") and response.status_code not in range(300, 400)
     if is_page and "Content-Security-Policy" not in response.headers:
         response.headers["Content-Security-Policy"] = _page_policy()
-    if "keeps_opener" in g:
+    if request_state.current().keeps_opener:
         response.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
     return response
 
 
 def _page_policy() -> str:
-    forms = "" if "lets_forms_leave" in g else "form-action 'self'; "
+    forms = "" if request_state.current().lets_forms_leave else "form-action 'self'; "
     return (
         f"default-src 'none'; script-src 'self' 'nonce-{nonce()}'; style-src 'self'; img-src 'self' data:; "
         f"font-src 'self'; connect-src 'self'; manifest-src 'self'; {forms}base-uri 'none'; frame-ancestors 'none'"

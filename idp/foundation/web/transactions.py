@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flask import Flask, Request, g
+from flask import Flask, Request
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import MapAdapter
 
-from idp.foundation import runtime
+from idp.foundation import request_state, runtime
 from idp.foundation.database import db, done
 
 
@@ -53,8 +53,8 @@ def work(app: Flask) -> Iterator[None]:
 
 def _commit() -> None:
     """Keep what was written, by objects and by statements."""
-    here = vars(g._get_current_object())  # noqa: SLF001  opened once
-    if "has_session" in here:  # writes what the ORM still holds back
+    state = request_state.current()
+    if state.has_session:  # writes what the ORM still holds back
         db.session.commit()
-    if (connection := here.get("connection")) is not None:
-        connection.commit()
+    if state.connection is not None:
+        state.connection.commit()

@@ -5,14 +5,16 @@ kept request, which is a secret, stored as its digest, and good only in the brow
 """
 
 import secrets
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import flask
 from sqlalchemy import Table, bindparam, insert, select, update
 
-from idp.foundation import clock, crypto, database, runtime
+from idp.foundation import clock, crypto, database, request_state, runtime
 from idp.foundation.database import Instant
 from idp.foundation.ports import RequestingPartner
 from idp.foundation.prepared import Prepared
@@ -50,6 +52,13 @@ _BOUND: Final = Prepared(
         expires_at=bindparam("until", type_=Instant()),
     )
 )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Given:
+    """The cookie that this browser is being given with the answer to this request; None where it has one."""
+
+    cookie: str | None = None
 
 
 def is_ours(request_uri: str | None) -> bool:
@@ -189,7 +198,8 @@ def _presented() -> list[str]:
     """
     names = _cookies()
     sent = [value for name, value in flask.request.cookies.items() if name.startswith(names) and value]
-    return [*sent, *([flask.g.new_browser] if "new_browser" in flask.g else [])]
+    given = request_state.part(_Given).cookie
+    return sent if given is None else [*sent, given]
 
 
 def _is_this(browser: bytes) -> bool:
@@ -200,15 +210,15 @@ def this_browser() -> bytes:
     """The digest of this browser's cookie, which it is given where it has none."""
     presented = _presented()
     if not presented:
-        presented = [crypto.new_secret()]
-        flask.g.new_browser = presented[0]
-        flask.after_this_request(_give_cookie)
+        secret = request_state.part(_Given).cookie = crypto.new_secret()
+        flask.after_this_request(partial(_set_cookie, secret))
+        presented = [secret]
     return crypto.digest(presented[0])
 
 
-def _give_cookie(response: flask.Response) -> flask.Response:
+def _set_cookie(secret: str, response: flask.Response) -> flask.Response:
     response.set_cookie(
-        f"{_cookies()}-{secrets.token_hex(4)}", flask.g.new_browser, path="/", httponly=True, samesite="Lax",
+        f"{_cookies()}-{secrets.token_hex(4)}", secret, path="/", httponly=True, samesite="Lax",
         secure=runtime.settings().server.is_https,
     )  # fmt: skip
     return response

@@ -5,15 +5,16 @@ here beside the errors. They are written in a transaction of their own, because 
 request's.
 """
 
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from authlib.oauth2 import OAuth2Error
-from flask import Response, current_app, g, request
+from flask import Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
 
-from idp.foundation import database
+from idp.foundation import database, request_state
 from idp.foundation.web import transactions
 from idp.oidc.clients import client as clients
 from idp.oidc.clients.client import OAuthClient
@@ -36,14 +37,31 @@ LONGEST: Final = 2048
 log = structlog.get_logger(__name__)
 
 
-def about(client_id: str | None, asked: Request | None = None) -> None:
-    """This request says it is from `client_id`; `asked` is it, where its parameters are not simply its form."""
-    g.client_asking, g.client_request = client_id, asked
+@dataclass(slots=True)
+class _Noted:
+    """What was noted about the client of this request, for its log."""
+
+    client_id: str | None = None
+    """The client that the request says it is from."""
+    request: Request | None = None
+    """The OAuth request, where its parameters are not simply the form."""
+    reason: tuple[str, str] | None = None
+    """The parameter that is wrong, and what is wrong with it, where the error must not say so."""
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    """Error, parameter and fact of each failure."""
+
+
+def about(client_id: str | None, request: Request | None = None) -> None:
+    """Note the client that this request says it is from; `request` where the parameters are not simply the form."""
+    noted = request_state.part(_Noted)
+    noted.client_id, noted.request = client_id, request
 
 
 def because(parameter: str, fact: str) -> None:
     """The reason behind an error that will not tell it; the first one counts."""
-    g.setdefault("client_reason", (parameter, fact))
+    noted = request_state.part(_Noted)
+    if noted.reason is None:
+        noted.reason = parameter, fact
 
 
 def note(error: str, parameter: str, fact: str) -> None:
@@ -53,7 +71,8 @@ def note(error: str, parameter: str, fact: str) -> None:
 
 
 def _add(error: str, parameter: str, fact: str) -> None:
-    g.setdefault("client_failures", []).append((error, *g.get("client_reason", (parameter, fact))))
+    noted = request_state.part(_Noted)
+    noted.failures.append((error, *(noted.reason or (parameter, fact))))
 
 
 def note_error(error: OAuth2Error) -> None:
@@ -70,8 +89,8 @@ def reason(error: OAuth2Error) -> tuple[str, str]:
     Our descriptions begin with the parameter. In the server's log the two are fields of their own: a text such as
     "code: expired" looks like a credential there, and would be scrubbed.
     """
-    if untold := g.get("client_reason"):
-        return untold[0], untold[1]
+    if (untold := request_state.part(_Noted).reason) is not None:
+        return untold
     parameter, colon, fact = (error.description or "").partition(": ")
     known = bool(colon) and (parameter in KNOWN or parameter in HEADERS)
     return (parameter, fact) if known else ("", error.description or "")
@@ -84,9 +103,10 @@ def note_page(refused: NotToBeRedirected) -> None:
 
 def keep(response: Response) -> Response:
     """After the answer has been made: write what was noted into the client's log."""
-    if (noted := g.get("client_failures")) and (client_id := g.get("client_asking")):
+    noted = request_state.part(_Noted)
+    if noted.failures and noted.client_id:
         try:
-            _write(client_id, noted)
+            _write(noted.client_id, noted.failures)
         except SQLAlchemyError as fault:  # no reason to fail what has been answered
             log.warning("not kept", name="client event", error=type(fault).__name__)
     return response
@@ -108,8 +128,8 @@ def _write(client_id: str, noted: list[tuple[str, str, str]]) -> None:
 def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | None:
     """How the address that was sent differs from each registered one; None where that is not what is wrong."""
     client = clients.find(client_id) if parameter in ADDRESSES else None
-    asked = g.get("client_request")
-    uri = (asked.sent.get(parameter) if asked is not None else request.values.get(parameter)) or ""
+    oauth_request = request_state.part(_Noted).request
+    uri = (request.values if oauth_request is None else oauth_request.sent).get(parameter) or ""
     if client is None or not uri:
         return None
     registered = getattr(client.registered, ADDRESSES[parameter])

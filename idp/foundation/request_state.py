@@ -1,0 +1,82 @@
+"""What one request, command or job keeps while it runs: one typed object in Flask's `g`, which no other module reads.
+
+A package above the foundation that has to remember something of its own declares a class for it and asks for its
+`part`. Two libraries keep values in `g` too; what their public functions cannot do with those is done here.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+from flask import g
+from sqlalchemy import Connection
+from werkzeug.datastructures import MultiDict
+
+PartT = TypeVar("PartT")
+_NAME: Final = "idp"
+
+
+@dataclass(slots=True)
+class RequestState:
+    """What the foundation remembers of a request, and the parts of other packages."""
+
+    connection: Connection | None = None
+    """The connection in use, of which there is one at a time."""
+    has_session: bool = False
+    """Whether the ORM's session was used."""
+    autocommit: bool = False
+    """Whether a connection that is opened runs each statement in a transaction of its own."""
+    csp_nonce: str | None = None
+    """The nonce of this answer's content security policy, once something needs it."""
+    lets_forms_leave: bool = False
+    """Whether the policy of this page leaves `form-action` out."""
+    keeps_opener: bool = False
+    """Whether this answer may stay in touch with the window that opened it."""
+    secret_page_back_to: str | None = None
+    """The address that the browser's history gets for a page that shows a secret; None for every other page."""
+    looked_for_typed: bool = False
+    """Whether `typed_again` was looked for."""
+    typed_again: MultiDict[str, str] | None = None
+    """What was typed into this page's form before."""
+    parts: dict[type, Any] = field(default_factory=dict)
+    """One object for each class that was given to `part`."""
+
+
+def current() -> RequestState:
+    """The state of the current request, command or job."""
+    values = vars(g._get_current_object())  # noqa: SLF001  the proxy takes three microseconds, many times a request
+    state: RequestState | None = values.get(_NAME)
+    if state is None:
+        state = values[_NAME] = RequestState()
+    return state
+
+
+def part(kind: type[PartT]) -> PartT:
+    """The one object of the class `kind` that this request has; it is made, without arguments, when first asked for."""
+    parts = current().parts
+    made = parts.get(kind)
+    if made is None:
+        made = parts[kind] = kind()
+    return cast("PartT", made)
+
+
+def user() -> object | None:
+    """Who Flask-Login takes to be signed in; None as long as nothing has looked.
+
+    Its own `current_user` looks into the form cookie before it asks us, which costs a signature.
+    """
+    return cast("object | None", g.get("_login_user"))
+
+
+def set_user(signed_in: object) -> None:
+    """Say who is signed in for the rest of this request; `login_user` would write it into the form cookie too."""
+    g._login_user = signed_in  # noqa: SLF001  where Flask-Login keeps it
+
+
+def forget_user() -> None:
+    """Let Flask-Login look again; `logout_user` would write to the form cookie."""
+    g.pop("_login_user", None)
+
+
+def forget_csrf_token() -> None:
+    """Have Flask-WTF make a new token for the next form; it has no function for that."""
+    g.pop("csrf_token", None)
