@@ -129,6 +129,7 @@ def a_browser(app: Flask, settings: Settings) -> FlaskClient:
         def open(self, *args: Any, **kwargs: Any) -> TestResponse:
             if args and isinstance(args[0], str):
                 kwargs.setdefault("base_url", settings.server.issuer)
+            kwargs.setdefault("buffered", True)  # a static file is read and closed at once
             return super().open(*args, **kwargs)
 
     app.test_client_class = Browser

@@ -1,11 +1,13 @@
-"""Files of pages: kept for a year under an address that names their version, and asked about again elsewhere."""
+"""Files of pages: kept for good under an address that names their version, and asked about again elsewhere."""
 
 import re
 
 import pytest
 from flask import url_for
 
-from idp.foundation.web.assets import FOREVER, _read, _version
+from idp.foundation.web.assets import _version
+
+FOREVER = "max-age=315360000, public, immutable"
 
 
 @pytest.fixture
@@ -21,7 +23,9 @@ def test_pages_name_versions(web):
     assert len(named) >= 3
     for each in named:
         assert re.match(r"/static/v-[0-9a-f]{12}/", each)
-        assert web.get(each).headers["Cache-Control"] == FOREVER
+        headers = web.get(each).headers
+        assert headers["Cache-Control"] == FOREVER
+        assert headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_what_a_style_sheet_names_beside_itself_is_kept_too(web, address):
@@ -51,7 +55,7 @@ def test_another_content_or_name_is_another_version(tmp_path):
     seen = set()
     for name, content in (("a.css", "x"), ("a.css", "y"), ("b.css", "y")):
         (tmp_path / name).write_text(content)
-        seen.add(_version(_read(tmp_path)))
+        seen.add(_version(tmp_path))
 
     assert len(seen) == 3
 
