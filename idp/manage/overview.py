@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from idp.estabs.models import Administrator
-from idp.foundation import clock, dates, scopes
+from idp.foundation import dates, scopes
 from idp.foundation.database import session
 from idp.foundation.scopes import Scope
-from idp.onboarding import forms, review
-from idp.onboarding.models import JoinRequest
+from idp.onboarding import forms, join, review
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 
@@ -93,7 +92,7 @@ def of(person: Administrator) -> Overview:
         person=person,
         call_by=dates.weekday(waiting.due_at) if waiting and waiting.decided_at is None else None,
         tasks=_tasks(person),
-        shared=[_shared(agreed, person) for agreed in authorise.current(estab.id)],
+        shared=[_shared(agreed) for agreed in authorise.current(estab.id)],
         decisions=_decisions(estab.id),
     )
 
@@ -101,20 +100,16 @@ def of(person: Administrator) -> Overview:
 def shared_with(person: Administrator, client_id: str) -> Shared | None:
     """What one service has of the person's school; None where it has nothing."""
     found = (agreed for agreed in authorise.current(person.estab_id) if agreed.client_id == client_id)
-    return next((_shared(agreed, person) for agreed in found), None)
+    return next((_shared(agreed) for agreed in found), None)
 
 
 def choice_of(person: Administrator, client_id: str) -> Choice | None:
     """What the person's school may tick for a service that it shares with; None where there is nothing to choose."""
     found = next((each for each in authorise.current(person.estab_id) if each.client_id == client_id), None)
-    if found is None or not _has_choice(found):
+    if found is None or not found.has_choice:
         return None
     put = authorise.proposal(person.estab_id, found.client, frozenset())
     return Choice(put.required, put.optional, put.ticked)
-
-
-def _has_choice(agreed: Authorisation) -> bool:
-    return agreed.state != "expired" and bool(agreed.offered & agreed.client.optional_scopes)
 
 
 def _tasks(person: Administrator) -> list[Task]:
@@ -123,9 +118,9 @@ def _tasks(person: Administrator) -> list[Task]:
             f"{asks.name} asks to join",
             f"{asks.masked_email} would like to act for your school too.",
             "Decide",
-            _join(asks),
+            f"/join/{asks.id}",
         )
-        for asks in _asking(person)
+        for asks in join.waiting_for(person)
     ]
     if person.mobile_confirmed_at is None:
         number = forms.readable_mobile(person.mobile)
@@ -140,27 +135,12 @@ def _tasks(person: Administrator) -> list[Task]:
     return tasks
 
 
-def _asking(person: Administrator) -> list[JoinRequest]:
-    """People who wait for an owner's answer; shown to owners only."""
-    if person.role != "owner":
-        return []
-    open_ones = (
-        JoinRequest.estab_id == person.estab_id, JoinRequest.used_at.is_(None), JoinRequest.expires_at > clock.now()
-    )  # fmt: skip
-    return list(session().scalars(select(JoinRequest).where(*open_ones).order_by(JoinRequest.created_at)))
-
-
-def _join(asks: JoinRequest) -> str:
-    return f"/join/{asks.id}"
-
-
-def _shared(agreed: Authorisation, person: Administrator) -> Shared:
+def _shared(agreed: Authorisation) -> Shared:
     areas = scopes.in_order(scopes.of_kind("data", agreed.scopes))
-    is_waiting = agreed.state == "active" and bool(areas) and not person.estab.is_verified
     return Shared(
         client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
         areas=areas, since=dates.day(agreed.given_at), by=agreed.giver.name, until=dates.day(agreed.until),
-        state="waiting" if is_waiting else agreed.state, has_choice=_has_choice(agreed),
+        state="waiting" if agreed.is_withheld else agreed.state, has_choice=agreed.has_choice,
     )  # fmt: skip
 
 

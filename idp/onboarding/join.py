@@ -96,6 +96,14 @@ def find(request_id: str) -> JoinRequest:
     return join_request
 
 
+def waiting_for(person: Administrator) -> list[JoinRequest]:
+    """The join requests that this person can decide, oldest first: an owner's, and nothing for others."""
+    if person.role != "owner":
+        return []
+    asked = select(JoinRequest).where(_of_owners(person.estab_id)).order_by(JoinRequest.created_at)
+    return list(session().scalars(asked))
+
+
 def waiting_for_staff() -> list[JoinRequest]:
     """Requests for our staff to decide, oldest first, including those that owners declined."""
     return list(session().scalars(select(JoinRequest).where(_for_staff()).order_by(JoinRequest.expires_at)))

@@ -6,24 +6,12 @@ In the browser that began, the link back is the path of the kept request. In ano
 
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from idp.foundation import clock, runtime
 from idp.onboarding.models import Registration
-from idp.partners import registry
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """A partner's application, as a school's page names it."""
-
-    client_id: str
-    name: str
-    address: str
-    """The link back without the kept request: `initiate_login_uri`, or the application's or company's website. Empty
-    if there is none: an application that registered itself need not have one."""
-    restarts: bool
-    """Whether `address` starts a new authorization request."""
+from idp.partners import start_link
+from idp.partners.start_link import StartLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +24,10 @@ class ReturnLink:
     """`resume` (the kept request), `restart` (at the partner) or `website`."""
 
 
-def of_path(path: str | None) -> Origin | None:
+def of_path(path: str | None) -> StartLink | None:
     """The partner whose pending request has this local path; None if there is none."""
     client_ids = parse_qs(urlsplit(path or "").query).get("client_id", [])
-    return of_client(client_ids[0]) if len(client_ids) == 1 else None
-
-
-def of_client(client_id: str | None) -> Origin | None:
-    """The partner of the client with this id; None if it is unknown or disabled."""
-    client = registry.client(client_id) if client_id else None
-    if client is None:
-        return None
-    if client.initiate_login_uri:
-        address = _add_parameters(client.initiate_login_uri, iss=runtime.settings().server.issuer)
-        return Origin(client.id, client.client_name, address, restarts=True)
-    return Origin(client.id, client.client_name, client.client_uri or client.partner_website, restarts=False)
+    return start_link.of_client(client_ids[0]) if len(client_ids) == 1 else None
 
 
 def return_link(registration: Registration, browser: bytes | None) -> ReturnLink | None:
@@ -58,7 +35,7 @@ def return_link(registration: Registration, browser: bytes | None) -> ReturnLink
 
     The request is resumed only in the browser that began the registration, and only while it can still be valid.
     """
-    partner = of_client(registration.client_id)
+    partner = start_link.of_client(registration.client_id)
     if partner is None:
         return None
     is_fresh = registration.created_at + timedelta(seconds=runtime.settings().tokens.interaction) > clock.now()
@@ -67,8 +44,3 @@ def return_link(registration: Registration, browser: bytes | None) -> ReturnLink
     if not partner.address:
         return None
     return ReturnLink(partner.name, partner.address, "restart" if partner.restarts else "website")
-
-
-def _add_parameters(uri: str, **parameters: str) -> str:
-    """`uri` with these parameters added to its query."""
-    return f"{uri}{'&' if urlsplit(uri).query else '?'}{urlencode(parameters)}"

@@ -140,10 +140,18 @@ def beside(source: FromClause, person: ColumnElement[Any]) -> FromClause:
 
 
 def read(row: Any | None) -> State | None:
-    """The state in a row that has `COLUMNS`; None where there is none."""
+    """The state in a row that has `COLUMNS`; None where there is none.
+
+    A snapshot of another version of the client is dropped: the row is newer.
+    """
     if row is None or row.agreed_id is None:
         return None
-    registry.seen(row.agreed_client, row.client_version)
+    state = _state(row)
+    registry.seen(state.client_id, state.client_version)
+    return state
+
+
+def _state(row: Any) -> State:
     return State(
         id=row.agreed_id, scopes=row.agreed_scopes, offered=row.agreed_offered, given_at=row.agreed_given_at,
         until=row.agreed_until, paused_at=row.agreed_paused_at, estab_id=row.agreed_estab,

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, ForeignKey, Index, and_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp.estabs.models import Administrator
-from idp.foundation import clock
+from idp.foundation import clock, scopes as catalogue
 from idp.foundation.database import Base
 from idp.partners.models import Client
 
@@ -60,6 +60,18 @@ class Authorisation(Base):
         if self.until <= clock.now():
             return "expired"
         return "active" if self.paused_at is None else "paused"
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether the school can change what it shares: it has not expired, and something on offer is optional."""
+        return self.state != "expired" and bool(self.offered & self.client.optional_scopes)
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether it is in force but no school data flows yet, because the school is not verified."""
+        return (
+            self.state == "active" and bool(catalogue.of_kind("data", self.scopes)) and not self.giver.estab.is_verified
+        )
 
     @classmethod
     def current(cls, estab_id: str, client_id: str) -> ColumnElement[bool]:

@@ -24,7 +24,7 @@ from idp.oidc.clients.client import OAuthClient
 from idp.oidc.errors import StaleRequest
 from idp.oidc.incoming import AUTHORIZATION, Kept, Parameters, Request
 from idp.oidc.models import AuthorizationRequest
-from idp.onboarding import origin
+from idp.partners import start_link
 
 URN: Final = "urn:ietf:params:oauth:request_uri:"
 COOKIE: Final = "browser"
@@ -162,10 +162,10 @@ def _elsewhere(client: OAuthClient) -> StaleRequest:
 
 
 def _stale(which: str, client: OAuthClient) -> StaleRequest:
-    partner = origin.of_client(client.id)
+    start = start_link.of_client(client.id)
     return StaleRequest(
         WHY[which], because=f"kept request of {client.id}: {which}", partner=client.registered.client_name,
-        way_back=partner.address if partner else None,
+        way_back=start.address if start else None,
     )  # fmt: skip
 
 

@@ -17,7 +17,8 @@ from idp.estabs.models import Administrator
 from idp.foundation import clock
 from idp.foundation.web import again
 from idp.foundation.web.forms import visible
-from idp.onboarding import forms, origin
+from idp.onboarding import forms
+from idp.partners import start_link
 from idp.partners.snapshots import AnyClient
 from idp.sharing import hand_over
 from idp.signin import guesses
@@ -49,8 +50,8 @@ class Colleague(forms.EmailForm):
 
 def may_be_asked(client: AnyClient, by: Administrator) -> bool:
     """Whether we write to a colleague of `by`: the school is verified, and the client has a place to begin at."""
-    place = origin.of_client(client.id)
-    return by.estab.is_verified and place is not None and bool(place.address)
+    start = start_link.of_client(client.id)
+    return by.estab.is_verified and start is not None and bool(start.address)
 
 
 def ask(client: AnyClient, form: Colleague, *, by: Administrator) -> Response | None:
@@ -58,8 +59,8 @@ def ask(client: AnyClient, form: Colleague, *, by: Administrator) -> Response | 
 
     The Enter key presses the form's first button, which is ours: in any other field than the address it sends nothing.
     """
-    place = origin.of_client(client.id)
-    if place is None or not may_be_asked(client, by):
+    start = start_link.of_client(client.id)
+    if start is None or not may_be_asked(client, by):
         return _back()
     if request.form[BUTTON] == "enter" and not visible(form.email.data):
         return _back()
@@ -69,7 +70,7 @@ def ask(client: AnyClient, form: Colleague, *, by: Administrator) -> Response | 
     if not _may_send_one_more(form, by):
         return None
     address = forms.parse_email(form.email.data)
-    hand_over.ask(client, address, begin=place.address, by=by)
+    hand_over.ask(client, address, begin=start.address, by=by)
     flash(
         f"We have written to {people.mask_email(address)}. Nothing has been decided: you can close this page, "
         "or still decide here yourself.",

@@ -27,8 +27,7 @@ from idp.oidc.endpoints import authorize, colleague
 from idp.oidc.endpoints.authorize import Step
 from idp.oidc.endpoints.colleague import Colleague
 from idp.oidc.incoming import AUTHORIZE, Request
-from idp.onboarding import origin
-from idp.partners import registry
+from idp.partners import registry, start_link
 from idp.partners.snapshots import AnyClient
 from idp.sharing import authorise, authority, mis
 from idp.sharing.authorise import Proposal
@@ -199,7 +198,8 @@ def question_page(
     page = render_template(
         template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
         question=question, client=client, person=person, school=person.estab.school, ticked=ticked, back=back,
-        place=origin.of_client(client.id), typed_again=before is not None and not colleague.stays(before), **more,
+        start_link=start_link.of_client(client.id),
+        typed_again=before is not None and not colleague.stays(before), **more,
     )  # fmt: skip
     if other is not None and is_wrong:
         return make_response(page, *other.status_and_headers)
