@@ -6,11 +6,10 @@ A citation is a page and what follows it: `protocol.md §2.2`, `protocol.md §4.
 
 import importlib
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -29,6 +28,13 @@ CITATION = re.compile(
     (?:(?:,[ ]|[ ]and[ ]|[-–])§?[SB]?\d+(?:\.\d+)*\b(?![ ]?%))*)""",
     re.VERBOSE,
 )
+SETTINGS = {
+    f"{table}.{name}"
+    for table, settings in tomllib.loads((ROOT / "config/default.toml").read_text("utf-8")).items()
+    if isinstance(settings, dict)
+    for name in settings
+}
+SCOPES = set(tomllib.loads((ROOT / "config/scopes.toml").read_text("utf-8"))["scope"])
 PACKAGES = {path.name for path in (ROOT / "idp").iterdir() if (path / "__init__.py").exists()}
 
 
@@ -48,26 +54,34 @@ def resolves(dotted):
     return False
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_to_files_of_the_project_lead_somewhere(page):
-    links = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text("utf-8"))
-
-    assert [link for link in links if not (page.parent / link).exists()] == []
+def found(pattern):
+    """Page and match of `pattern` in every page."""
+    return [(page, match) for page in PAGES for match in re.findall(pattern, page.read_text("utf-8"))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_paths_that_are_named_exist(page):
-    paths = re.findall(r"`((?:idp|tests|config|docs|clients|bench)/[\w./-]+)`", page.read_text("utf-8"))
+def test_links_to_files_of_the_project_lead_somewhere():
+    links = found(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 
-    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert len(links) > 50
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
 
 
-def test_modules_and_functions_that_the_architecture_names_exist():
-    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    names = {each for each in re.findall(r"`([a-z_]+(?:\.\w+)+)`", text) if each.split(".")[0] in PACKAGES}
+def test_paths_that_are_named_exist():
+    paths = found(r"`((?:idp|tests|config|docs|clients|bench)/[\w./-]+)`")
 
-    assert len(names) > 20
-    assert sorted(each for each in names if not resolves(each)) == []
+    assert len(paths) > 50
+    assert [(page.name, path) for page, path in paths if not (ROOT / path).exists()] == []
+
+
+def test_modules_functions_settings_and_scopes_that_are_named_exist():
+    names = [(page, name) for page, name in found(r"`([a-z_]+(?:\.\w+)+)`") if name.split(".")[0] in PACKAGES]
+
+    assert len(names) > 100
+    assert [
+        (page.name, name)
+        for page, name in names
+        if not (name in SETTINGS | SCOPES or resolves(name) or resolves(f"oidc.{name}"))
+    ] == []
 
 
 @cache
