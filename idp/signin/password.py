@@ -88,13 +88,7 @@ def change(person: Administrator, hashed: str, *, by: str, is_ours: bool = False
     had_one = person.password_hash is not None
     credentials.set_hash(person, hashed, by=by, is_ours=is_ours)
     if had_one:
-        post.email(
-            "password_changed",
-            to=person.email,
-            estab=person.estab_id,
-            name=person.name_in_mails,
-            at=dates.day_and_time(clock.now()),
-        )
+        _mail("password_changed", person)
 
 
 def why_not(password: str, person: Administrator) -> str | None:
@@ -152,10 +146,10 @@ def _note_failure(account: _Account, *, locks: bool) -> None:
     if locks:
         log.record(events.ACCOUNT_LOCKED, by="system", estab=estab, subject=account.person_id)
     if locks and person is not None:
-        post.email(
-            "account_locked",
-            to=person.email,
-            estab=person.estab_id,
-            name=person.name_in_mails,
-            at=dates.day_and_time(clock.now()),
-        )
+        _mail("account_locked", person)
+
+
+def _mail(template: str, person: Administrator) -> None:
+    """Write to the person that something happened to their password now."""
+    at = dates.day_and_time(clock.now())
+    post.email(template, to=person.email, estab=person.estab_id, name=person.name_in_mails, at=at)
