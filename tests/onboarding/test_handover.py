@@ -238,6 +238,29 @@ def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed, cloc
             signup.find_in_browser(pressed, OTHERS)
 
 
+def test_a_newer_link_brings_new_tries_and_new_codes(work, outbox, pressed, clock):
+    for _ in range(2):
+        with work():
+            handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+    for _ in range(5):
+        tries(work, pressed, another_than(shown(work, pressed)))
+    assert shown(work, pressed) is None
+    clock.move(timedelta(minutes=1))
+    with work():
+        assert verify.resend(signup.find_in_browser(pressed, OURS))
+    with work():
+        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHERS)
+
+    wrong = another_than(shown(work, pressed))
+    assert [tries(work, pressed, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
+    for _ in range(2):
+        with work():
+            handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+    with pytest.raises(handover.TooManyCodes), work():
+        handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+    assert tries(work, pressed, shown(work, pressed)) is None
+
+
 def test_whoever_pressed_by_mistake_stops_it(work, pressed):
     with work():
         verify.stop_in_browser(signup.find_in_browser(pressed, OTHERS), OTHERS)

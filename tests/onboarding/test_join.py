@@ -9,6 +9,7 @@ from idp.estabs.models import Administrator
 from idp.foundation.errors import NotFound
 from idp.onboarding import join
 from idp.onboarding.models import JoinRequest
+from idp.outbox.models import Message
 from tests.conftest import MONDAY
 from tests.factories import an_administrator, an_estab
 from tests.onboarding.makes import a_registration, completed
@@ -19,7 +20,7 @@ SAM = {"email": "sam@oakhill.example"}
 @pytest.fixture
 def owner(work, clock):
     with work():
-        return an_administrator(an_estab(state="verified"), email="owner@oakhill.example")
+        return an_administrator(an_estab(state="verified"), email="owner@oakhill.example", name="Pat Head")
 
 
 @pytest.fixture
@@ -46,7 +47,10 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
     letters = outbox.all("join_request")
     assert {letter.to for letter in letters} == {"owner@oakhill.example", "second@oakhill.example"}
     assert all(letter.links == [f"{settings.server.issuer}/join/{asked}"] for letter in letters)
-    assert "Jo Bloggs" in letters[0].text
+    assert {letter.text.partition(",")[0] for letter in letters} == {"Hello Pat Head", "Hello Jo Bloggs"}
+    assert "Name: Jo Bloggs" in letters[0].text
+    assert "answer by Monday 16 March 2026" in letters[0].text
+    assert owner.estab.school.name in letters[0].subject
     assert "s…@oakhill.example" in letters[0].text
     assert "sam@oakhill.example" not in letters[0].text
 
@@ -67,9 +71,14 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
         me, request = decides(database, owner, asked)
         person = join.approve(request, "viewer", by=me)
         assert (person.estab_id, person.role, person.password_hash) == (me.estab_id, "viewer", None)
+        username = person.username
 
     letter = outbox.last("join_approved")
     assert letter.to == "sam@oakhill.example"
+    assert "Hello Jo Bloggs," in letter.text
+    assert owner.estab.school.name in letter.subject
+    assert f"Your username: {username}" in letter.text
+    assert "for 7 days" in letter.text
     assert letter.links[0].startswith(f"{settings.server.issuer}/welcome/")
 
 
@@ -89,7 +98,68 @@ def test_a_declined_person_is_told_but_not_by_whom(work, owner, asked, outbox):
 
     letter = outbox.last("join_declined")
     assert letter.to == "sam@oakhill.example"
+    assert owner.estab.school.name in letter.subject
     assert "owner@oakhill.example" not in letter.text
+
+
+def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_lead_to_has_ended(work, owner, clock):
+    with work() as database:
+        school = database.merge(owner).estab.school
+        for email in ("sam@oakhill.example", "al@oakhill.example"):
+            completed(a_registration(school, email=email))
+        for request, decide in zip(join_requests(database), ("approve", "decline"), strict=True):
+            me = database.get_one(Administrator, owner.id)
+            join.approve(request, "admin", by=me) if decide == "approve" else join.decline(request, by=me)
+    with work() as database:
+        letters = database.query(Message).where(Message.name.like("join%"))
+
+        assert {(each.name, each.estab, each.expires_at) for each in letters} == {
+            ("join_request", owner.estab_id, clock.now() + timedelta(days=14)),
+            ("join_approved", owner.estab_id, clock.now() + timedelta(days=7)),
+            ("join_declined", owner.estab_id, None),
+        }
+
+
+@pytest.mark.parametrize(("decision", "settles"), [("approved", True), ("declined", False)])
+def test_a_decision_is_kept_with_who_made_it_and_when(work, owner, asked, clock, decision, settles):
+    clock.move(timedelta(hours=1))
+    with work() as database:
+        me, request = decides(database, owner, asked)
+        join.approve(request, "admin", by=me) if settles else join.decline(request, by=me)
+    decided_at = clock.now()
+    with work() as database:
+        request = database.get_one(JoinRequest, asked)
+        assert (request.decision, request.decided_by, request.used_at) == (decision, owner.id, decided_at)
+        assert request.settled_at == (decided_at if settles else None)
+        if not settles:
+            join.decline(request, by="cli")
+            assert (request.decided_by, request.settled_at) == ("cli", decided_at)
+
+
+def test_an_owner_of_another_school_decides_nothing_even_holding_the_request(work, asked):
+    with work():
+        other = an_administrator(an_estab())
+        for decide in (
+            lambda: join.approve(join.find(asked), "admin", by=other),
+            lambda: join.decline(join.find(asked), by=other),
+        ):
+            with pytest.raises(join.WithStaff):
+                decide()
+    with work() as database:
+        assert database.get_one(JoinRequest, asked).used_at is None
+
+
+def test_our_staff_see_the_oldest_request_first(work, owner, clock):
+    emails = ["b@oakhill.example", "c@oakhill.example", "a@oakhill.example"]
+    with work() as database:
+        estab = database.get_one(Administrator, owner.id).estab
+        estab.state = "unverified"
+        for email in emails:
+            clock.move(timedelta(minutes=1))
+            completed(a_registration(estab.school, email=email))
+        database.query(JoinRequest).where(JoinRequest.email == emails[2]).one().expires_at = MONDAY
+    with work():
+        assert [each.email for each in join.waiting_for_staff()] == [emails[2], *emails[:2]]
 
 
 def test_it_is_decided_once(work, owner, asked, at_once):

@@ -8,6 +8,7 @@ from idp.estabs import links
 from idp.foundation.errors import TooManyRequests
 from idp.onboarding import signup, verify
 from idp.onboarding.models import EmailProof, Registration
+from idp.outbox.models import Message
 from tests.factories import a_school
 from tests.onboarding.makes import OTHERS, OURS, a_registration, details
 
@@ -164,6 +165,22 @@ def test_a_second_click_on_resend_sends_nothing_more(work, secret, outbox, clock
     assert len(outbox.all("verify_email")) == 2
 
 
+def test_a_link_can_be_sent_again_after_ten_seconds(work, secret, outbox, clock):
+    sent = []
+    for seconds in (9, 1):
+        clock.move(timedelta(seconds=seconds))
+        with work() as database:
+            sent.append(verify.resend(the_one(database)))
+
+    assert sent == [False, True]
+
+
+def test_the_mail_is_not_sent_once_its_link_has_expired(work, secret, outbox, clock):
+    with work() as database:
+        assert database.query(Message).one().expires_at == clock.now() + timedelta(hours=1)
+    assert "for 60 minutes" in outbox.last("verify_email").text
+
+
 def test_a_verified_address_is_sent_no_further_link(work, secret, outbox, clock):
     with work():
         verify.accept_proof(secret, OURS)
@@ -179,8 +196,9 @@ def test_one_registration_is_sent_five_links_an_hour(work, secret, clock):
         with work() as database:
             signup.change_address(the_one(database), f"office{attempt}@oakhill.example")
 
-    with pytest.raises(TooManyRequests), work() as database:
+    with pytest.raises(TooManyRequests) as refused, work() as database:
         signup.change_address(the_one(database), "once-more@oakhill.example")
+    assert refused.value.retry_after == 3600
     clock.move(timedelta(hours=1))
     with work() as database:
         signup.change_address(the_one(database), "once-more@oakhill.example")

@@ -46,6 +46,27 @@ def test_each_further_guess_locks_for_longer_up_to_a_quarter_of_an_hour(work, co
         assert guess(work, counter) == 1
 
 
+def test_a_lock_says_how_long_it_lasts_and_ends_on_time(work, counter, clock):
+    guess(work, counter, 10)
+    clock.move(timedelta(minutes=1))
+    guess(work, counter)
+
+    def refused(ask):
+        with work(), pytest.raises(guesses.Locked) as locked:
+            ask(counter)
+        return locked.value
+
+    for ask in (guesses.refuse_locked, guesses.count):
+        assert (refused(ask).minutes, refused(ask).retry_after) == (2, 120)
+        assert "for 2 minutes." in refused(ask).says
+    clock.move(timedelta(minutes=1, seconds=59))
+    last_second = refused(guesses.refuse_locked)
+    assert (last_second.minutes, last_second.retry_after) == (1, 1)
+    clock.move(timedelta(seconds=1))
+    with work():
+        guesses.refuse_locked(counter)
+
+
 def test_hammering_for_an_hour_gets_sixteen_answers(work, counter, clock):
     answered = 0
     for _ in range(360):

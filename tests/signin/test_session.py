@@ -89,6 +89,52 @@ def test_its_last_use_moves_at_most_once_a_minute(jo, account, work, clock):
     assert rows(work, account.id)[0].last_used_at == began + timedelta(minutes=1)
 
 
+def test_one_browsers_use_is_not_anothers(jo, stranger, account, work, clock):
+    jo.signs_in(account.username)
+    stranger.signs_in(account.username)
+    began = clock.now()
+    clock.move(timedelta(minutes=1))
+    is_in(jo)
+
+    used = {row.digest: row.last_used_at for row in rows(work, account.id)}
+    assert used[crypto.digest(jo.cookie("session"))] == clock.now()
+    assert used[crypto.digest(stranger.cookie("session"))] == began
+
+
+def test_a_session_is_its_own_persons_however_many_others_there_are(app, work):
+    from idp.signin import operators
+
+    known: list[tuple[str, str, str, str | None]] = []
+    with work() as session:
+        for number in range(2):
+            person = an_administrator(name=f"Head {number}")
+            operator, _ = operators.add(f"Operator {number}", f"op{number}@idaas.example")
+            session.flush()
+            known.append(("administrator", person.id, person.name, person.estab_id))
+            known.append(("operator", operator.id, operator.name, None))
+    for kind, whose, name, estab_id in known:
+        with work(), app.test_request_context(base_url=runtime.of(app).settings.server.issuer):
+            app.preprocess_request()
+            sessions.begin(whose, kind=kind)
+            answer = app.process_response(app.response_class())
+        cookie = next(text for text in answer.headers.getlist("Set-Cookie") if text.startswith("session="))
+        with work(), app.test_request_context(headers={"Cookie": cookie.partition(";")[0]}):
+            found = (current_user.kind, current_user.id, current_user.name, current_user.estab_id)
+        assert found == (kind, whose, name, estab_id)
+
+
+def test_a_session_that_has_ended_keeps_when_and_why(app, account, work, clock):
+    with work(), app.test_request_context():
+        sid = sessions.begin(account.id).sid
+    for why in ("signed_out", "removed"):
+        with work():
+            sessions.end(sid, why)
+        clock.move(timedelta(minutes=1))
+
+    (row,) = rows(work, account.id)
+    assert (row.why_ended, row.ended_at) == ("signed_out", clock.now() - timedelta(minutes=2))
+
+
 @pytest.fixture
 def ten_each(change_settings):
     """As many sessions for a person as outside tests."""
