@@ -18,7 +18,8 @@ def test_a_package_means_every_module_of_it():
 def test_a_module_and_a_mutant_of_it_mean_that_file():
     assert modules("idp.keys.rotation") == [ROTATION]
     assert modules("idp.keys.rotation.x_rotate__mutmut_3") == [ROTATION]
-    assert modules("idp.foundation.prepared.xǁStatementǁall__mutmut_1") == [Path("idp/foundation/prepared.py")]
+    statements = Path("idp/foundation/fastpath/statements.py")
+    assert modules("idp.foundation.fastpath.statements.xǁStatementǁone__mutmut_1") == [statements]
 
 
 def test_what_begins_alike_is_another_module():

@@ -52,6 +52,7 @@ class Instant(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
+    python_type = datetime
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Refuse a naive time: it would mean something else on another machine."""
@@ -74,6 +75,7 @@ class Words(TypeDecorator[frozenset[str]]):
 
     impl = Text
     cache_ok = True
+    python_type = frozenset
 
     def process_bind_param(self, value: frozenset[str] | None, dialect: Dialect) -> str | None:
         """Sorted, so that equal sets are equal text."""
@@ -273,8 +275,14 @@ def _look_before_use(engine: Engine) -> None:
     """Ask a connection that was not used for `IDLE` seconds whether the database still answers on it.
 
     If not, none of the pool is used again: where a database was restarted, all of them are lost. Under load nothing
-    is asked, and the first request that fails has the same effect (`foundation/prepared`).
+    is asked until a request loses its connection: then the others that were in the pool at that time are looked at.
     """
+    lost_at = 0.0
+
+    @event.listens_for(engine, "invalidate")
+    def _lost(_connection: Any, _record: ConnectionPoolEntry, _error: BaseException | None) -> None:
+        nonlocal lost_at
+        lost_at = time.monotonic()
 
     @event.listens_for(engine, "checkin")
     def _given_back(_connection: Any, record: ConnectionPoolEntry) -> None:
@@ -283,7 +291,7 @@ def _look_before_use(engine: Engine) -> None:
     @event.listens_for(engine, "checkout")
     def _taken(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
         since = record.info.get("since")
-        if since is None or time.monotonic() - since < IDLE:
+        if since is None or (since > lost_at and time.monotonic() - since < IDLE):
             return
         try:
             engine.dialect.do_ping(connection)

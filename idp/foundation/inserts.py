@@ -5,10 +5,9 @@ from typing import Any, cast
 
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import ReturningInsert
 
 from idp.foundation.database import Base, connection
-from idp.foundation.prepared import Prepared
+from idp.foundation.fastpath.statements import WriteStatement
 
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -23,7 +22,7 @@ def once(model: type[Base], **values: Any) -> bool:
 
     Of several at once, one inserts it.
     """
-    return _inserting_once(model).one(**_nulls(model) | values) is not None
+    return _inserting_once(model).run(**_nulls(model) | values) == 1
 
 
 def _insert(model: type[Base], dialect: str) -> Insert:
@@ -36,11 +35,5 @@ def _nulls(model: type[Base]) -> dict[str, None]:
 
 
 @cache
-def _inserting_once(model: type[Base]) -> Prepared:
-    """It returns the key of what it inserted: not every database counts the rows of an insert."""
-    key = cast("Table", model.__table__).primary_key
-
-    def statement(dialect: str) -> ReturningInsert[Any]:
-        return _insert(model, dialect).on_conflict_do_nothing().returning(*key)
-
-    return Prepared(statement)
+def _inserting_once(model: type[Base]) -> WriteStatement:
+    return WriteStatement(lambda dialect: _insert(model, dialect).on_conflict_do_nothing())

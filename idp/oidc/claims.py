@@ -5,9 +5,8 @@ Which claim may stand where is protocol.md §2.4. What cannot be given is left o
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from idp.foundation import crypto, runtime
 from idp.foundation.scopes import CLAIMS, SCOPE_OF
@@ -25,8 +24,7 @@ ESTABLISHMENT: Final = {"id": "001", "name": "Establishment"}
 """DfE Sign-in's category of every organisation that is a school."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """An administrator, as much as may ever be said."""
 
     id: str
@@ -39,8 +37,7 @@ class Person:
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class School:
+class School(NamedTuple):
     """A school's public entry, as much of it as the `organisation` claim has."""
 
     name: str

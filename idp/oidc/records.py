@@ -1,31 +1,38 @@
 """What our records say of a person and a school, read for claims: Core statements, no ORM (performance.md §2)."""
 
-from dataclasses import fields
-from typing import Any, Final, cast
+from typing import Final, NamedTuple, cast
 
 from sqlalchemy import FromClause, Table, bindparam, select
 
-from idp.foundation.prepared import Prepared
+from idp.foundation.fastpath.statements import Statement
 from idp.oidc import claims
 from idp.schools.models import School
 from idp.sharing import live
 
 schools: Final = cast("Table", School.__table__)
-_ABOUT_PERSON: Final = {each.name: f"person_{each.name}" for each in fields(claims.Person)}
-_ABOUT_SCHOOL: Final = {each.name: f"school_{each.name}" for each in fields(claims.School)}
 COLUMNS: Final = (
-    *(live.people.c[name].label(label) for name, label in _ABOUT_PERSON.items()),
-    *(schools.c[name].label(f"school_{name}") for name in _ABOUT_SCHOOL),
+    *(live.people.c[name] for name in claims.Person._fields),
+    *(schools.c[name] for name in claims.School._fields),
 )
-"""What `person_in` and `school_in` read of a row, of tables that `beside` puts there."""
-_PERSON: Final = Prepared(
+"""The columns of a `claims.Person` and a `claims.School`, of tables that `beside` puts there."""
+
+
+class Row(NamedTuple):
+    """An administrator and their school."""
+
+    person: claims.Person
+    school: claims.School
+
+
+_ROW: Final = Statement(
+    Row,
     select(*COLUMNS)
     .select_from(
         live.people.join(live.estabs, live.estabs.c.id == live.people.c.estab_id).join(
             schools, schools.c.id == live.estabs.c.school_id
         )
     )
-    .where(live.people.c.id == bindparam("its_id"), live.people.c.removed_at.is_(None))
+    .where(live.people.c.id == bindparam("its_id"), live.people.c.removed_at.is_(None)),
 )
 
 
@@ -34,18 +41,6 @@ def beside(source: FromClause) -> FromClause:
     return source.outerjoin(schools, schools.c.id == live.estabs.c.school_id)
 
 
-def of_person(person_id: str) -> Any | None:
-    """A row with the columns of the administrator and their school; None once they have been removed."""
-    return _PERSON.one(its_id=person_id)
-
-
-def person_in(row: Any | None) -> claims.Person | None:
-    """The administrator in a row with their columns; None where it has none. Whether they left, `live` says."""
-    if row is None or row.person_id is None:
-        return None
-    return claims.Person(**{name: getattr(row, label) for name, label in _ABOUT_PERSON.items()})
-
-
-def school_in(row: Any) -> claims.School:
-    """The register's entry in a row with its columns."""
-    return claims.School(**{name: getattr(row, label) for name, label in _ABOUT_SCHOOL.items()})
+def of_person(person_id: str) -> Row | None:
+    """The administrator and their school; None once the administrator has been removed."""
+    return _ROW.one(its_id=person_id)

@@ -6,13 +6,13 @@ disabling act at once wherever we are asked.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, FromClause, Table, Text, and_, bindparam, func, select
 
 from idp.estabs.models import ACTIVE_STATES, Administrator, Estab
 from idp.foundation import clock, scopes
-from idp.foundation.prepared import Prepared
+from idp.foundation.fastpath.statements import Statement
 from idp.partners import registry
 from idp.partners.models import Client, Partner
 from idp.sharing.models import Authorisation
@@ -78,24 +78,55 @@ class State:
         return self.paused_at is not None and replace(self, paused_at=None).is_live
 
 
+class Row(NamedTuple):
+    """The columns that `read` makes a state of."""
+
+    id: str
+    scopes: frozenset[str]
+    offered: frozenset[str]
+    given_at: datetime
+    until: datetime
+    paused_at: datetime | None
+    estab_id: str
+    client_id: str
+    estab_public_id: str
+    estab_state: str
+    mis: str | None
+    client_version: int
+    client_enabled: bool
+    required_scopes: frozenset[str]
+    optional_scopes: frozenset[str]
+    accepted_mis: frozenset[str]
+    partner_disabled_at: datetime | None
+    person: str | None
+    """None where the person does not belong to the estab."""
+    person_removed_at: datetime | None
+
+
+class _StateRow(NamedTuple):
+    standing: Row | None
+
+
 def state(authorisation_id: str, person_id: str | None = None) -> State | None:
     """How things stand with the agreement a token was issued under; None where it never was or was withdrawn.
 
     A superseded agreement is answered for by the newest of its line. `person_id` is the token's subject; without
     one, whoever gave the agreement.
     """
-    return read(_STATE.one(authorisation=authorisation_id, person=person_id))
+    row = _STATE.one(authorisation=authorisation_id, person=person_id)
+    return None if row is None else read(row.standing)
 
 
 def current(estab_id: str, client_id: str) -> State | None:
     """How things stand with the one agreement of an estab with a client that is not over, or None."""
-    return read(_CURRENT.one(its_estab=estab_id, its_client=client_id, person=None))
+    row = _CURRENT.one(its_estab=estab_id, its_client=client_id, person=None)
+    return None if row is None else read(row.standing)
 
 
 def is_standing(authorisation_id: str) -> bool:
     """Whether the agreement is in force now."""
-    found = state(authorisation_id)
-    return found is not None and found.is_live
+    standing = state(authorisation_id)
+    return standing is not None and standing.is_live
 
 
 named: Final = cast("Table", Authorisation.__table__).alias("named")
@@ -106,17 +137,15 @@ _newest = cast("Table", Authorisation.__table__).alias("newest")
 _clients, _partners = cast("Table", Client.__table__), cast("Table", Partner.__table__)
 
 COLUMNS: Final = (
-    _newest.c.id.label("agreed_id"), _newest.c.scopes.label("agreed_scopes"), _newest.c.offered.label("agreed_offered"),
-    _newest.c.given_at.label("agreed_given_at"), _newest.c.until.label("agreed_until"),
-    _newest.c.paused_at.label("agreed_paused_at"), _newest.c.estab_id.label("agreed_estab"),
-    _newest.c.client_id.label("agreed_client"),
-    estabs.c.estab_id.label("estab_public_id"), estabs.c.state.label("estab_state"), estabs.c.mis.label("estab_mis"),
+    _newest.c.id, _newest.c.scopes, _newest.c.offered, _newest.c.given_at, _newest.c.until, _newest.c.paused_at,
+    _newest.c.estab_id, _newest.c.client_id,
+    estabs.c.estab_id.label("estab_public_id"), estabs.c.state.label("estab_state"), estabs.c.mis,
     _clients.c.version.label("client_version"), _clients.c.enabled.label("client_enabled"),
-    _clients.c.required_scopes.label("client_required"), _clients.c.optional_scopes.label("client_optional"),
-    _clients.c.accepted_mis.label("client_mis"), _partners.c.disabled_at.label("partner_disabled_at"),
+    _clients.c.required_scopes, _clients.c.optional_scopes, _clients.c.accepted_mis,
+    _partners.c.disabled_at.label("partner_disabled_at"),
     people.c.id.label("person"), people.c.removed_at.label("person_removed_at"),
 )  # fmt: skip
-"""What `read` needs of a row, under names that no other table's columns have."""
+"""The columns of a `Row | None`, in a statement that selects from what is `beside` something."""
 
 
 def beside(source: FromClause, person: ColumnElement[Any]) -> FromClause:
@@ -139,37 +168,36 @@ def beside(source: FromClause, person: ColumnElement[Any]) -> FromClause:
     )
 
 
-def read(row: Any | None) -> State | None:
-    """The state in a row that has `COLUMNS`; None where there is none.
+def read(row: Row | None) -> State | None:
+    """The state that a row says; None where there is none.
 
     A snapshot of another version of the client is dropped: the row is newer.
     """
-    if row is None or row.agreed_id is None:
+    if row is None:
         return None
-    state = _state(row)
-    registry.seen(state.client_id, state.client_version)
-    return state
+    registry.seen(row.client_id, row.client_version)
+    return _state(row)
 
 
-def _state(row: Any) -> State:
+def _state(row: Row) -> State:
     return State(
-        id=row.agreed_id, scopes=row.agreed_scopes, offered=row.agreed_offered, given_at=row.agreed_given_at,
-        until=row.agreed_until, paused_at=row.agreed_paused_at, estab_id=row.agreed_estab,
-        estab_public_id=row.estab_public_id, estab_state=row.estab_state, mis=row.estab_mis,
-        client_id=row.agreed_client,
+        id=row.id, scopes=row.scopes, offered=row.offered, given_at=row.given_at, until=row.until,
+        paused_at=row.paused_at, estab_id=row.estab_id, estab_public_id=row.estab_public_id,
+        estab_state=row.estab_state, mis=row.mis, client_id=row.client_id,
         client_version=row.client_version, client_enabled=row.client_enabled and row.partner_disabled_at is None,
-        client_scopes=row.client_required | row.client_optional, accepted_mis=row.client_mis,
+        client_scopes=row.required_scopes | row.optional_scopes, accepted_mis=row.accepted_mis,
         person_left=row.person is None or row.person_removed_at is not None,
     )  # fmt: skip
 
 
 _AS_IT_STANDS = select(*COLUMNS).select_from(beside(named, bindparam("person", type_=Text())))
-_STATE: Final = Prepared(_AS_IT_STANDS.where(named.c.id == bindparam("authorisation", type_=Text())))
-_CURRENT: Final = Prepared(
+_STATE: Final = Statement(_StateRow, _AS_IT_STANDS.where(named.c.id == bindparam("authorisation", type_=Text())))
+_CURRENT: Final = Statement(
+    _StateRow,
     _AS_IT_STANDS.where(
         named.c.estab_id == bindparam("its_estab", type_=Text()),
         named.c.client_id == bindparam("its_client", type_=Text()),
         named.c.withdrawn_at.is_(None),
         named.c.superseded_at.is_(None),
-    )
+    ),
 )

@@ -6,7 +6,7 @@ into Flask's own cookie (security.md rule 7).
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Final, NamedTuple, cast
 
 from flask import Flask, Request, Response, after_this_request, request, session as form_cookie
 from flask_login import AnonymousUserMixin, LoginManager, UserMixin, current_user
@@ -18,8 +18,8 @@ from idp.estabs.models import ACTIVE_STATES, Administrator, Estab
 from idp.foundation import clock, crypto, request_state, runtime
 from idp.foundation.database import Instant, session
 from idp.foundation.fastpath import hooks
+from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.foundation.ports import LastPerson
-from idp.foundation.prepared import Prepared
 from idp.foundation.web import kept
 from idp.foundation.web.security import cookie_name
 from idp.signin import devices, session_clients
@@ -61,6 +61,35 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
         return session().get_one(Administrator, self.id)
 
 
+class _Administrator(NamedTuple):
+    name: str
+    estab_id: str
+    removed_at: datetime | None
+    state: str
+    """The estab's."""
+
+
+class _Operator(NamedTuple):
+    name: str
+    disabled_at: datetime | None
+
+
+class _Session(NamedTuple):
+    """A session and the person it is of."""
+
+    kind: str
+    person_id: str
+    sid: str
+    signed_in_at: datetime
+    amr: frozenset[str]
+    acr: str
+    last_used_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    administrator: _Administrator | None
+    operator: _Operator | None
+
+
 def configure(app: Flask) -> None:
     """Let Flask-Login ask us who is signed in."""
     app.config["REMEMBER_COOKIE_NAME"] = ""  # no cookie has this name: a planted one would hide the real session
@@ -84,7 +113,7 @@ def current(*, since: datetime | None = None) -> SignedIn | None:
 def last_here() -> LastPerson | None:
     """Kind and id of the person whose session cookie this browser still has, though it may have ended."""
     secret = request.cookies.get(_cookie())
-    row = _WHO.one(its_digest=crypto.digest(secret)) if secret else None
+    row = _SESSION.one(its_digest=crypto.digest(secret)) if secret else None
     return None if row is None else LastPerson(row.kind, row.person_id)
 
 
@@ -162,28 +191,30 @@ def _load(asked: Request) -> SignedIn | None:
     if not secret:
         return None
     digest = crypto.digest(secret)
-    row = _WHO.one(its_digest=digest)
-    if row is None or not _is_live(row) or not _may_be_here(row):
+    row = _SESSION.one(its_digest=digest)
+    if row is None or not _is_live(row) or (person := _who_may_act(row)) is None:
         return None
     if clock.now() - row.last_used_at >= TOUCH:
         # Past the ORM, so that a view which hashes next may let this go unwritten: it will be used again.
         _TOUCHED.run(its_digest=digest, now=clock.now())
-    return SignedIn(
-        row.kind, row.person_id, row.staff or row.name, row.estab_id, row.sid, row.signed_in_at, row.amr, row.acr
-    )
+    name, estab_id = person
+    return SignedIn(row.kind, row.person_id, name, estab_id, row.sid, row.signed_in_at, row.amr, row.acr)
 
 
-def _is_live(row: Any) -> bool:
+def _is_live(row: _Session) -> bool:
     settings, now = runtime.settings().session, clock.now()
     idle = settings.operator_idle if row.kind == "operator" else settings.idle
     return row.ended_at is None and now < row.expires_at and now - row.last_used_at < timedelta(seconds=idle)
 
 
-def _may_be_here(row: Any) -> bool:
-    """Not once they were removed, or their estab may not act."""
+def _who_may_act(row: _Session) -> tuple[str, str | None] | None:
+    """Name and estab of the person; None once they were removed or disabled, or their estab may not act."""
     if row.kind == "operator":
-        return row.staff is not None and row.disabled_at is None
-    return row.name is not None and row.removed_at is None and row.state in ACTIVE_STATES
+        return (row.operator.name, None) if row.operator is not None and row.operator.disabled_at is None else None
+    person = row.administrator
+    if person is None or person.removed_at is not None or person.state not in ACTIVE_STATES:
+        return None
+    return person.name, person.estab_id
 
 
 def _named(kind: str, person_id: str) -> tuple[str, str | None]:
@@ -221,20 +252,20 @@ def _answer_with_cookie(secret: str) -> None:
 
 _sessions, _people = cast("Table", BrowserSession.__table__), cast("Table", Administrator.__table__)
 _estabs, _staff = cast("Table", Estab.__table__), cast("Table", Operator.__table__)
-_WHO = Prepared(
+_SESSION: Final = Statement(
+    _Session,
     select(
         _sessions.c.kind, _sessions.c.person_id, _sessions.c.sid, _sessions.c.signed_in_at, _sessions.c.amr,
         _sessions.c.acr, _sessions.c.last_used_at, _sessions.c.expires_at, _sessions.c.ended_at,
-        _people.c.name, _people.c.estab_id, _people.c.removed_at, _estabs.c.state,
-        _staff.c.name.label("staff"), _staff.c.disabled_at,
+        _people.c.name, _people.c.estab_id, _people.c.removed_at, _estabs.c.state, _staff.c.name, _staff.c.disabled_at,
     )
     .outerjoin(_people, and_(_people.c.id == _sessions.c.person_id, _sessions.c.kind == "administrator"))
     .outerjoin(_estabs, _estabs.c.id == _people.c.estab_id)
     .outerjoin(_staff, and_(_staff.c.id == _sessions.c.person_id, _sessions.c.kind == "operator"))
-    .where(_sessions.c.digest == bindparam("its_digest"))
+    .where(_sessions.c.digest == bindparam("its_digest")),
 )  # fmt: skip
 """One round trip for every page of a person signed in."""
-_TOUCHED = Prepared(
+_TOUCHED: Final = WriteStatement(
     update(_sessions)
     .where(_sessions.c.digest == bindparam("its_digest"))
     .values(last_used_at=bindparam("now", type_=Instant()))

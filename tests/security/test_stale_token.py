@@ -30,7 +30,7 @@ def test_a_family_that_was_revoked_meanwhile_has_no_successor(work, app_of_a_sch
     with work():
         client = clients.find(partner.id)
         presented = families.present(token, client, None)
-        access_tokens.revoke_lineage(presented.row.lineage)
+        access_tokens.revoke_lineage(presented.family.basis.lineage)
 
         with pytest.raises(OAuth2Error, match="revoked"):
             families.use(token, presented)
@@ -46,7 +46,7 @@ def test_a_token_that_was_overtaken_twice_meanwhile_does_not_set_the_family_back
 
         with pytest.raises(OAuth2Error, match="used before"):
             families.use(token, presented)
-        assert session().get_one(RefreshFamily, presented.row.id).sequence == 2
+        assert session().get_one(RefreshFamily, presented.family.id).sequence == 2
 
 
 def test_a_pushed_request_that_another_browser_opened_meanwhile_is_not_taken_over(app, web, work, world):

@@ -6,9 +6,9 @@ kept request, which is a secret, stored as its digest, and good only in the brow
 
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import flask
@@ -16,8 +16,8 @@ from sqlalchemy import Table, bindparam, insert, select, update
 
 from idp.foundation import clock, crypto, database, request_state, runtime
 from idp.foundation.database import Instant
+from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.foundation.ports import RequestingPartner
-from idp.foundation.prepared import Prepared
 from idp.foundation.web import security
 from idp.oidc.clients import bounds, client as clients
 from idp.oidc.clients.client import OAuthClient
@@ -42,9 +42,24 @@ WHY: Final = {
 }
 
 _table = cast("Table", AuthorizationRequest.__table__)
-_KEEP: Final = Prepared(insert(_table))
-_ROW: Final = Prepared(select(_table).where(_table.c.digest == bindparam("its_digest")))
-_BOUND: Final = Prepared(
+
+
+class _Row(NamedTuple):
+    client_id: str
+    params: dict[str, Any]
+    pushed: bool
+    browser: bytes | None
+    shown_at: datetime | None
+    dpop_jkt: str | None
+    expires_at: datetime
+    used_at: datetime | None
+
+
+_KEEP: Final = WriteStatement(insert(_table))
+_ROW: Final = Statement(
+    _Row, select(*(_table.c[name] for name in _Row._fields)).where(_table.c.digest == bindparam("its_digest"))
+)
+_BIND: Final = WriteStatement(
     update(_table)
     .where(_table.c.digest == bindparam("its_digest"), _table.c.browser.is_(None))
     .values(
@@ -105,7 +120,7 @@ def put_back(request: Request, urn: str) -> None:
     if row.expires_at <= clock.now():
         raise _stale("expired", request.client)
     browser, since = row.browser, row.shown_at
-    if browser is None:
+    if browser is None or since is None:
         browser, since = _bind(digest, request.client)
     elif not _is_this(browser):
         raise _elsewhere(request.client)
@@ -169,18 +184,18 @@ def _stale(which: str, client: OAuthClient) -> StaleRequest:
     )  # fmt: skip
 
 
-def _row(digest: bytes) -> Any | None:
+def _row(digest: bytes) -> _Row | None:
     return _ROW.one(its_digest=digest)
 
 
-def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, Any]:
+def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, datetime]:
     """Bind the row to this browser, unless another was quicker."""
     now, browser = clock.now(), this_browser()
     until = now + timedelta(seconds=runtime.settings().tokens.interaction)
-    if _BOUND.run(its_digest=digest, its_browser=browser, now=now, until=until) == 1:
+    if _BIND.run(its_digest=digest, its_browser=browser, now=now, until=until) == 1:
         return browser, now
     row = _row(digest)
-    if row is None or row.browser is None or not _is_this(row.browser):
+    if row is None or row.browser is None or row.shown_at is None or not _is_this(row.browser):
         raise _elsewhere(client)
     return row.browser, row.shown_at
 

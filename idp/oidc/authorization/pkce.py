@@ -32,7 +32,7 @@ class S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib has no types
     def validate_code_verifier(self, grant: Any, result: Any) -> None:
         """At the token endpoint. The code is spent by now, so a wrong verifier cannot be tried again."""
         verifier = grant.request.sent.get("code_verifier")
-        challenge = grant.request.authorization_code.row.code_challenge
+        challenge = grant.request.authorization_code.code_challenge
         if challenge is None and verifier is None and not grant.client.needs_pkce:
             return
         if challenge is None:  # RFC 9700 §4.8: a verifier without a challenge betrays a downgrade

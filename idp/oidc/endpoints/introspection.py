@@ -63,7 +63,7 @@ def about(token: str, asking: OAuthClient) -> dict[str, Any]:
             served = scopes.format(access.scopes & asking.registered.resource_scopes)
             return {"active": True, **access_tokens.now(access), "scope": served}
         return DEAD
-    if (family := families.find(token)) is not None and family.client_id == asking.id:
+    if (family := families.find(token)) is not None and family.basis.client_id == asking.id:
         return families.now(token, asking) or DEAD
     return DEAD
 

@@ -18,7 +18,7 @@ def _revoke(_server: Server, request: Request) -> Response:
     if (token := request.sent.get("token")) is None:
         raise errors.invalid("token", "missing")
     if (family := families.find(token)) is not None:
-        if family.client_id != request.client.id:
+        if family.basis.client_id != request.client.id:
             raise errors.invalid_grant("token: was issued to another client")
         families.revoke(family, request.client)
     elif (access := access_tokens.read(token)) is not None:

@@ -8,7 +8,7 @@ from flask import Request as FlaskRequest, Response
 
 from idp.foundation import database, runtime, scopes
 from idp.keys import ring
-from idp.oidc import claims, errors, incoming, records, server as protocol
+from idp.oidc import claims, errors, incoming, server as protocol
 from idp.oidc.clients import dpop, failures
 from idp.oidc.errors import Scheme
 from idp.oidc.server import FORM, LARGEST
@@ -55,9 +55,8 @@ def about(token: Access) -> dict[str, Any]:
     """All that the token's scopes, and the claims asked for by name, still cover."""
     assert token.state is not None
     assert token.person_id is not None
-    person, school = records.person_in(token.row), records.school_in(token.row)
     named = claims.covered(token.said.get("claims", ()), token.state.allowed(frozenset(scopes.CLAIMS)))
-    said = claims.about(token.state, token.scopes, "userinfo", person=person, school=school, named=named)
+    said = claims.about(token.state, token.scopes, "userinfo", person=token.person, school=token.school, named=named)
     if "organisation" in token.scopes:  # how the school stands, and so what of its agreement is withheld
         said["scope"] = scopes.format(token.scopes)
         if withheld := token.state.agreed(token.state.scopes) - token.state.allowed(token.state.scopes):
@@ -67,7 +66,7 @@ def about(token: Access) -> dict[str, Any]:
 
 def _read(scheme: Scheme, token: str, asked: FlaskRequest) -> Access:
     """The token, if it is good, for us, presented by who holds its key, and about a person who is still there."""
-    access = access_tokens.read(token, access_tokens.WITH_CLAIMS)
+    access = access_tokens.read(token, with_claims=True)
     if access is None:
         client_id, fact = access_tokens.why_not(token)
         failures.about(client_id)

@@ -6,10 +6,9 @@ tokens that came from one code.
 """
 
 import secrets
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import Table, Text, bindparam, exists, or_, select, update
 
@@ -17,7 +16,7 @@ from idp.audit import events, log
 from idp.estabs.models import Administrator
 from idp.foundation import clock, crypto, inserts, runtime, scopes as scope
 from idp.foundation.database import Instant, session
-from idp.foundation.prepared import Prepared
+from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.keys import ring
 from idp.oidc import claims, errors, records
 from idp.oidc.clients import client as clients
@@ -36,24 +35,46 @@ _is_revoked = (
     .where(or_(_revoked.c.name == bindparam("jti"), _revoked.c.name == bindparam("lineage")))
     .label("is_revoked")
 )
-_END_FAMILIES = Prepared(
+_END_FAMILIES: Final = WriteStatement(
     update(_families)
     .where(_families.c.lineage == bindparam("its_lineage"), _families.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now", type_=Instant()))
 )
 _standing = live.beside(live.named, bindparam("person", type_=Text()))
 _is_named = live.named.c.id == bindparam("authorisation")
-STANDING: Final = Prepared(select(*live.COLUMNS, _is_revoked).select_from(_standing).where(_is_named))
-"""Whether a token is revoked, and how its authorisation stands."""
-WITH_CLAIMS: Final = Prepared(
-    select(*live.COLUMNS, _is_revoked, *records.COLUMNS).select_from(records.beside(_standing)).where(_is_named)
+
+
+class _Token(NamedTuple):
+    """Whether a token is revoked, and how its authorisation stands."""
+
+    is_revoked: bool
+    standing: live.Row | None
+
+
+class _TokenWithClaims(NamedTuple):
+    """The same with what is said of the person and the school."""
+
+    is_revoked: bool
+    standing: live.Row | None
+    person: claims.Person | None
+    school: claims.School | None
+
+
+class _ClientToken(NamedTuple):
+    """The same of a token that a client has for itself: no authorisation bears on it."""
+
+    is_revoked: bool
+
+
+_TOKEN: Final = Statement(_Token, select(_is_revoked, *live.COLUMNS).select_from(_standing).where(_is_named))
+_TOKEN_WITH_CLAIMS: Final = Statement(
+    _TokenWithClaims,
+    select(_is_revoked, *live.COLUMNS, *records.COLUMNS).select_from(records.beside(_standing)).where(_is_named),
 )
-"""The same with what is said of the person and the school."""
-_OF_ITSELF: Final = Prepared(select(_is_revoked))
+_CLIENT_TOKEN: Final = Statement(_ClientToken, select(_is_revoked))
 
 
-@dataclass(frozen=True, slots=True)
-class Basis:
+class Basis(NamedTuple):
     """What a code or a refresh token stands for: all that the tokens issued on it will say."""
 
     client_id: str
@@ -70,19 +91,11 @@ class Basis:
     amr: frozenset[str]
     sid: str
 
-    @classmethod
-    def of(cls, row: Any) -> "Basis":
-        """The basis behind a row of codes or of refresh families."""
-        return cls(*_basis_of(row))
-
     def named(self, place: str, state: State) -> list[str]:
         """The claims asked for by name in `place`, as far as the school has agreed to them."""
         if not self.claims:
             return []
         return claims.covered((self.claims or {}).get(place, ()), state.allowed(frozenset(scope.CLAIMS)))
-
-
-_basis_of: Final = attrgetter(*(each.name for each in fields(Basis)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +110,9 @@ class Access:
     scopes: frozenset[str]
     state: State | None = None
     person_id: str | None = None
-    row: Any = None
-    """What the statement that looked brought besides."""
+    person: claims.Person | None = None
+    """This and the next where they were asked for."""
+    school: claims.School | None = None
 
 
 def access(basis: Basis, state: State, client: OAuthClient, given: frozenset[str], jkt: str | None) -> str:
@@ -133,8 +147,11 @@ def _envelope(
     return said
 
 
-def read(token: str, looking: Prepared = STANDING) -> Access | None:
-    """The access token, if it is ours and good now: not expired, not revoked, its authorisation in force."""
+def read(token: str, *, with_claims: bool = False) -> Access | None:
+    """The access token, if it is ours and good now: not expired, not revoked, its authorisation in force.
+
+    `with_claims` reads what is said of the person and the school in the same statement.
+    """
     try:
         said = ring.verify(token, typ=TYP, algs=(ALG,))
     except ring.BadToken:
@@ -144,14 +161,23 @@ def read(token: str, looking: Prepared = STANDING) -> Access | None:
         return None
     held, name = scope.known(said["scope"].split()), {"jti": said["jti"], "lineage": said["lineage"]}
     if "authorisation" not in said:
-        is_good = said["sub"] == client.id and not _OF_ITSELF.one(**name).is_revoked
+        is_good = said["sub"] == client.id and not _is_client_token_revoked(**name)
         return Access(said, client, held & client.registered.client_scopes) if is_good else None
     person_id = _person(said["sub"], said["authorisation"], client)
-    row = looking.one(**name, authorisation=said["authorisation"], person=person_id)
-    state = live.read(row)
-    if state is None or row.is_revoked or not state.is_live or state.client_id != client.id:
+    statement = _TOKEN_WITH_CLAIMS if with_claims else _TOKEN
+    row = statement.one(**name, authorisation=said["authorisation"], person=person_id)
+    if row is None or row.is_revoked:
         return None
-    return Access(said, client, state.allowed(held), state, person_id, row)
+    state = live.read(row.standing)
+    if state is None or not state.is_live or state.client_id != client.id:
+        return None
+    access = Access(said, client, state.allowed(held), state, person_id)
+    return replace(access, person=row.person, school=row.school) if isinstance(row, _TokenWithClaims) else access
+
+
+def _is_client_token_revoked(jti: str, lineage: str) -> bool:
+    row = _CLIENT_TOKEN.one(jti=jti, lineage=lineage)
+    return row is not None and row.is_revoked
 
 
 def why_not(token: str) -> tuple[str | None, str]:
@@ -169,7 +195,7 @@ def why_not(token: str) -> tuple[str | None, str]:
         return client_id, str(fault)
     if clients.find(client_id) is None:
         return client_id, "its client, or the partner, is disabled"
-    if _OF_ITSELF.one(jti=said["jti"], lineage=said["lineage"]).is_revoked:
+    if _is_client_token_revoked(said["jti"], said["lineage"]):
         return client_id, "was revoked"
     state = live.state(said["authorisation"]) if "authorisation" in said else None
     is_paused = state is not None and state.is_paused

@@ -6,15 +6,15 @@ once never fork a family: the number is raised by one UPDATE, and a second reque
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final, cast
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import Table, bindparam, insert, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto, database, runtime, scopes
 from idp.foundation.database import Instant
-from idp.foundation.prepared import Prepared
+from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc import claims, errors
 from idp.oidc.clients import failures
 from idp.oidc.clients.client import OAuthClient
@@ -32,13 +32,26 @@ UNKNOWN: Final = "refresh_token: unknown"
 _table = cast("Table", RefreshFamily.__table__)
 
 
+class Family(NamedTuple):
+    """A family, what its tokens stand for, and how its authorisation stands."""
+
+    id: str
+    rotates: bool
+    sequence: int
+    rotated_at: datetime | None
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    basis: Basis
+    standing: live.Row | None
+
+
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A refresh token that may be used: its family's row, and whether it is the newest of the family."""
+    """A refresh token that may be used: its family, and whether it is the newest of the family."""
 
-    row: Any
-    basis: Basis
-    """What it stands for."""
+    family: Family
     state: State | None
     """How the authorisation stands that it was issued under."""
     is_newest: bool
@@ -47,112 +60,114 @@ class Presented:
 def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
     """Start a family and return its first token."""
     settings, now, secret = runtime.settings().tokens, clock.now(), crypto.new_secret()
-    lone = client.registered.is_public and jkt is None
-    lifetime = settings.refresh_absolute_public if lone else settings.refresh_absolute
-    family = {
-        **{name: getattr(basis, name) for name in Basis.__dataclass_fields__},
-        "id": crypto.new_id("fam"), "digest": crypto.digest(secret), "rotates": lone or client.rotates,
+    is_unbound = client.registered.is_public and jkt is None
+    lifetime = settings.refresh_absolute_public if is_unbound else settings.refresh_absolute
+    values = {
+        **basis._asdict(),
+        "id": crypto.new_id("fam"), "digest": crypto.digest(secret), "rotates": is_unbound or client.rotates,
         "dpop_jkt": jkt, "sequence": 0, "rotated_at": None, "created_at": now, "last_used_at": now,
         "expires_at": now + timedelta(seconds=lifetime), "revoked_at": None,
     }  # fmt: skip
-    _BEGIN.run(**family)
-    return _token(secret, family["id"], 0) if family["rotates"] else secret
+    _BEGIN.run(**values)
+    return _token(secret, values["id"], 0) if values["rotates"] else secret
 
 
 def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     """The family behind `token`, if the client may use it now; raises `invalid_grant`, revoking where it was reused."""
     secret, _, proof = token.partition(".")
-    row = _row(secret)
-    if row is None:
+    family = _family(secret)
+    if family is None:
         raise errors.invalid_grant(UNKNOWN)
-    if row.client_id != client.id:
+    if family.basis.client_id != client.id:
         database.begin_transaction()
-        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.id, because="refresh token")
+        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=family.id, because="refresh token")
         failures.because("refresh_token", "was issued to another client")
         raise errors.invalid_grant(UNKNOWN)
-    if (fact := _why_closed(row)) is not None:
+    if (fact := _why_closed(family)) is not None:
         raise errors.invalid_grant(f"refresh_token: {fact}")
-    if row.dpop_jkt is not None and jkt is None:
+    if family.basis.dpop_jkt is not None and jkt is None:
         raise errors.invalid_grant("refresh_token: is bound to a DPoP key, and no proof was sent")
-    if row.dpop_jkt is not None and client.registered.is_public and jkt != row.dpop_jkt:
+    if family.basis.dpop_jkt is not None and client.registered.is_public and jkt != family.basis.dpop_jkt:
         raise errors.invalid_grant("refresh_token: is bound to another DPoP key than was proven")
-    if not row.rotates:
+    if not family.rotates:
         if proof:
             raise errors.invalid_grant(UNKNOWN)
-        return Presented(row, Basis.of(row), live.read(row), is_newest=True)
-    if crypto.same(proof, _proof(row.id, row.sequence)):
-        return Presented(row, Basis.of(row), live.read(row), is_newest=True)
-    if _in_grace(row) and crypto.same(proof, _proof(row.id, row.sequence - 1)):
-        return Presented(row, Basis.of(row), live.read(row), is_newest=False)
-    _reused(row, client)
+        return Presented(family, live.read(family.standing), is_newest=True)
+    if crypto.same(proof, _proof(family.id, family.sequence)):
+        return Presented(family, live.read(family.standing), is_newest=True)
+    if _in_grace(family) and crypto.same(proof, _proof(family.id, family.sequence - 1)):
+        return Presented(family, live.read(family.standing), is_newest=False)
+    _reused(family, client)
     raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
 
 
 def use(token: str, presented: Presented) -> str | None:
     """Use the token: its successor where the family rotates, else None. Raises `invalid_grant` if we come too late."""
-    row, secret = presented.row, token.partition(".")[0]
-    if not row.rotates:
-        if clock.now() - row.last_used_at >= TOUCH:
-            _TOUCHED.run(its_id=row.id, now=clock.now())
+    family, secret = presented.family, token.partition(".")[0]
+    if not family.rotates:
+        if clock.now() - family.last_used_at >= TOUCH:
+            _TOUCHED.run(its_id=family.id, now=clock.now())
         return None
     if not presented.is_newest:
-        return _token(secret, row.id, row.sequence)
+        return _token(secret, family.id, family.sequence)
     database.begin_transaction()
-    if _ROTATED.run(its_id=row.id, its_sequence=row.sequence, next=row.sequence + 1, now=clock.now()) == 1:
-        return _token(secret, row.id, row.sequence + 1)
-    latest = _row(secret)
+    if _ROTATED.run(its_id=family.id, its_sequence=family.sequence, next=family.sequence + 1, now=clock.now()) == 1:
+        return _token(secret, family.id, family.sequence + 1)
+    latest = _family(secret)
     if latest is None or latest.revoked_at is not None:
         raise errors.invalid_grant("refresh_token: was revoked")
-    if latest.sequence != row.sequence + 1 or not _in_grace(latest):
+    if latest.sequence != family.sequence + 1 or not _in_grace(latest):
         raise errors.invalid_grant("refresh_token: was used before")
-    return _token(secret, row.id, latest.sequence)
+    return _token(secret, family.id, latest.sequence)
 
 
-def find(token: str) -> Any | None:
-    """The family's row, whatever its state: for revocation and introspection."""
-    return _row(token.partition(".")[0])
+def find(token: str) -> Family | None:
+    """The family, whatever its state: for revocation and introspection."""
+    return _family(token.partition(".")[0])
 
 
 def now(token: str, client: OAuthClient) -> dict[str, Any] | None:
     """What introspection says of a refresh token; None where it could not be used. Looking reuses nothing."""
     secret, _, proof = token.partition(".")
-    row = _row(secret)
-    if row is None or _why_closed(row) or (row.rotates and not crypto.same(proof, _proof(row.id, row.sequence))):
+    family = _family(secret)
+    if family is None or _why_closed(family):
         return None
-    basis, state = Basis.of(row), live.read(row)
-    if state is None or not (given := state.allowed(basis.scopes)):
+    if family.rotates and not crypto.same(proof, _proof(family.id, family.sequence)):
+        return None
+    state = live.read(family.standing)
+    if state is None or not (given := state.allowed(family.basis.scopes)):
         return None
     return {
-        "active": True, "iss": runtime.settings().server.issuer, "sub": claims.subject(client, basis.person_id),
+        "active": True, "iss": runtime.settings().server.issuer, "sub": claims.subject(client, family.basis.person_id),
         "client_id": client.id, "scope": scopes.format(given),
-        "iat": int(row.created_at.timestamp()), "exp": int(row.expires_at.timestamp()),
+        "iat": int(family.created_at.timestamp()), "exp": int(family.expires_at.timestamp()),
         **claims.about(state, given, "introspection"),
     }  # fmt: skip
 
 
-def revoke(row: Any, client: OAuthClient) -> None:
+def revoke(family: Family, client: OAuthClient) -> None:
     """End the family, and all access tokens of its lineage with it (RFC 7009 §2.1)."""
-    access_tokens.revoke_lineage(row.lineage)
-    log.record(events.TOKEN_REVOKED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
+    access_tokens.revoke_lineage(family.basis.lineage)
+    log.record(events.TOKEN_REVOKED, by=client.id, client=client.id, estab=family.basis.estab_id, subject=family.id)
 
 
-def _reused(row: Any, client: OAuthClient) -> None:
+def _reused(family: Family, client: OAuthClient) -> None:
     database.begin_transaction()
-    access_tokens.revoke_lineage(row.lineage)
-    log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=row.estab_id, subject=row.id)
+    access_tokens.revoke_lineage(family.basis.lineage)
+    log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=family.basis.estab_id, subject=family.id)
 
 
-def _why_closed(row: Any) -> str | None:
+def _why_closed(family: Family) -> str | None:
     """Why the family is over: revoked, past its end, or idle for too long; None where it is not."""
     idle, now = timedelta(seconds=runtime.settings().tokens.refresh_idle), clock.now()
-    if row.revoked_at is not None:
+    if family.revoked_at is not None:
         return "was revoked"
-    if row.expires_at <= now:
-        return f"expired at {row.expires_at:%Y-%m-%d %H:%M} UTC"
-    return f"expired, because it was not used for {idle.days} days" if row.last_used_at + idle <= now else None
+    if family.expires_at <= now:
+        return f"expired at {family.expires_at:%Y-%m-%d %H:%M} UTC"
+    return f"expired, because it was not used for {idle.days} days" if family.last_used_at + idle <= now else None
 
 
-def _in_grace(row: Any) -> bool:
+def _in_grace(family: Family) -> bool:
     """Whether the predecessor may still come from a client that lost our answer.
 
     As long for public clients as for others: apps wait half a minute for an answer and then try again, and ten seconds
@@ -160,7 +175,7 @@ def _in_grace(row: Any) -> bool:
     as soon as either uses the successor, the predecessor is reuse again and ends the family.
     """
     grace = timedelta(seconds=runtime.settings().tokens.refresh_grace)
-    return row.rotated_at is not None and clock.now() - row.rotated_at <= grace
+    return family.rotated_at is not None and clock.now() - family.rotated_at <= grace
 
 
 def _token(secret: str, family_id: str, number: int) -> str:
@@ -171,23 +186,28 @@ def _proof(family_id: str, number: int) -> str:
     return crypto.b64(crypto.keyed(runtime.settings().secrets.tokens, "refresh", family_id, str(number)))
 
 
-def _row(secret: str) -> Any | None:
+def _family(secret: str) -> Family | None:
     return _FAMILY.one(its_digest=crypto.digest(secret))
 
 
-_BEGIN: Final = Prepared(insert(_table))
-_FAMILY: Final = Prepared(
-    select(*_table.c, *live.COLUMNS)
+_BEGIN: Final = WriteStatement(insert(_table))
+_FAMILY: Final = Statement(
+    Family,
+    select(
+        _table.c.id, _table.c.rotates, _table.c.sequence, _table.c.rotated_at, _table.c.created_at,
+        _table.c.last_used_at, _table.c.expires_at, _table.c.revoked_at,
+        *(_table.c[name] for name in Basis._fields), *live.COLUMNS,
+    )
     .select_from(
         live.beside(_table.outerjoin(live.named, live.named.c.id == _table.c.authorisation_id), _table.c.person_id)
     )
-    .where(_table.c.digest == bindparam("its_digest"))
-)
+    .where(_table.c.digest == bindparam("its_digest")),
+)  # fmt: skip
 """A family by the digest of its secret part, and how its authorisation stands."""
-_TOUCHED: Final = Prepared(
+_TOUCHED: Final = WriteStatement(
     update(_table).where(_table.c.id == bindparam("its_id")).values(last_used_at=bindparam("now", type_=Instant()))
 )
-_ROTATED: Final = Prepared(
+_ROTATED: Final = WriteStatement(
     update(_table)
     .where(
         _table.c.id == bindparam("its_id"), _table.c.sequence == bindparam("its_sequence"),

@@ -31,8 +31,7 @@ class OpenID(OpenIDToken):  # type: ignore[misc]  # Authlib has no types
         if request.nonce is not None:
             said["nonce"] = request.nonce
         if (named := _named(token, request)) and (row := records.of_person(basis.person_id)) is not None:
-            person, school = records.person_in(row), records.school_in(row)
-            said |= claims.about(request.user, (), "id_token", person=person, school=school, named=named)
+            said |= claims.about(request.user, (), "id_token", person=row.person, school=row.school, named=named)
         return ring.sign(said, alg=client.id_token_alg, typ="JWT")
 
 

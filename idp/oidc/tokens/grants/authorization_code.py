@@ -1,8 +1,8 @@
 """The authorization code: given at authorize, redeemed once at the token endpoint (RFC 6749 §4.1)."""
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final, cast
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, cast
 
 from authlib.oauth2.rfc6749 import AccessDeniedError
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
@@ -11,7 +11,7 @@ from sqlalchemy import Table, bindparam, insert, or_, select, update
 from idp.audit import events, log
 from idp.foundation import clock, crypto, database
 from idp.foundation.database import Instant
-from idp.foundation.prepared import Prepared
+from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc import errors
 from idp.oidc.authorization import kept_requests, responses
 from idp.oidc.clients import failures
@@ -27,7 +27,37 @@ from idp.signin import session_clients
 from idp.signin.session import SignedIn
 
 _table = cast("Table", Code.__table__)
-_CLAIM: Final = Prepared(
+
+
+class Redeemed(NamedTuple):
+    """A code that has just been spent, in the shape Authlib asks for."""
+
+    basis: Basis
+    redirect_uri: str
+    nonce: str | None
+    code_challenge: str | None
+
+    def get_redirect_uri(self) -> str:
+        """Where the code was sent."""
+        return self.redirect_uri
+
+    def get_scope(self) -> frozenset[str]:
+        """All that was asked; what is given of it is decided when the tokens are made."""
+        return self.basis.scopes
+
+
+class _NotRedeemed(NamedTuple):
+    """A code that was not spent: its columns say why."""
+
+    client_id: str
+    lineage: str
+    used_at: datetime | None
+    expires_at: datetime
+    estab_id: str
+
+
+_REDEEM: Final = Statement(
+    Redeemed,
     update(_table)
     .where(
         _table.c.digest == bindparam("its_digest"),
@@ -37,14 +67,15 @@ _CLAIM: Final = Prepared(
         _table.c.expires_at > bindparam("now", type_=Instant()),
     )
     .values(used_at=bindparam("now", type_=Instant()))
-    .returning(*_table.c)
+    .returning(
+        *(_table.c[name] for name in Basis._fields), _table.c.redirect_uri, _table.c.nonce, _table.c.code_challenge
+    ),
 )
-_WHY_NOT: Final = Prepared(
-    select(_table.c.client_id, _table.c.lineage, _table.c.used_at, _table.c.expires_at, _table.c.estab_id).where(
-        _table.c.digest == bindparam("its_digest")
-    )
+_NOT_REDEEMED: Final = Statement(
+    _NotRedeemed,
+    select(*(_table.c[name] for name in _NotRedeemed._fields)).where(_table.c.digest == bindparam("its_digest")),
 )
-_ISSUE: Final = Prepared(insert(_table))
+_ISSUE: Final = WriteStatement(insert(_table))
 UNKNOWN_CODE: Final = "code: unknown"
 """Also what is said of another client's."""
 
@@ -55,21 +86,6 @@ class Approval:
 
     signed_in: SignedIn
     authorisation: State
-
-
-@dataclass(frozen=True, slots=True)
-class Redeemed:
-    """A code that has just been spent, in the shape Authlib asks for."""
-
-    row: Any
-
-    def get_redirect_uri(self) -> str:
-        """Where the code was sent."""
-        return str(self.row.redirect_uri)
-
-    def get_scope(self) -> frozenset[str]:
-        """All that was asked; what is given of it is decided when the tokens are made."""
-        return frozenset(self.row.scopes)
 
 
 class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
@@ -90,11 +106,11 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
         proof can spend a code; a wrong redirect URI or verifier is found afterwards, and has spent it.
         """
         database.begin_transaction()
-        row = redeem(code, client, self.request.dpop_jkt)
-        if self.request.sent.get("redirect_uri") != row.redirect_uri:
+        redeemed = redeem(code, client, self.request.dpop_jkt)
+        if self.request.sent.get("redirect_uri") != redeemed.redirect_uri:
             raise errors.invalid_grant("redirect_uri: must be that of the authorization request")
-        self.request.basis, self.request.nonce = Basis.of(row), row.nonce
-        return Redeemed(row)
+        self.request.basis, self.request.nonce = redeemed.basis, redeemed.nonce
+        return redeemed
 
     def authenticate_user(self, authorization_code: Redeemed) -> State | None:
         """How the authorisation stands, if tokens may be issued under it now."""
@@ -124,23 +140,23 @@ def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
     return code
 
 
-def redeem(code: str, client: OAuthClient, jkt: str | None) -> Any:
+def redeem(code: str, client: OAuthClient, jkt: str | None) -> Redeemed:
     """Spend `code` for `client`; raises `invalid_grant` saying why not, after a replay has been dealt with."""
     digest, now = crypto.digest(code), clock.now()
-    if (row := _CLAIM.one(its_digest=digest, its_client=client.id, its_jkt=jkt, now=now)) is not None:
-        return row
-    found = _WHY_NOT.one(its_digest=digest)
-    if found is None:
+    if (redeemed := _REDEEM.one(its_digest=digest, its_client=client.id, its_jkt=jkt, now=now)) is not None:
+        return redeemed
+    row = _NOT_REDEEMED.one(its_digest=digest)
+    if row is None:
         raise errors.invalid_grant(UNKNOWN_CODE)
-    if found.client_id != client.id:
-        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=found.lineage, because="code")
+    if row.client_id != client.id:
+        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.lineage, because="code")
         failures.because("code", "was issued to another client")
         raise errors.invalid_grant(UNKNOWN_CODE)
-    if found.used_at is not None:
-        access_tokens.revoke_lineage(found.lineage)
-        log.record(events.CODE_REPLAYED, by=client.id, client=client.id, estab=found.estab_id, subject=found.lineage)
+    if row.used_at is not None:
+        access_tokens.revoke_lineage(row.lineage)
+        log.record(events.CODE_REPLAYED, by=client.id, client=client.id, estab=row.estab_id, subject=row.lineage)
         raise errors.invalid_grant("code: was used before, so all that came from it is revoked")
-    if found.expires_at <= now:
-        ago = int((now - found.expires_at).total_seconds())
+    if row.expires_at <= now:
+        ago = int((now - row.expires_at).total_seconds())
         raise errors.invalid_grant(f"code: expired {ago} seconds ago; it is good for {client.code_seconds} seconds")
     raise errors.invalid_grant("code: is bound to a DPoP key that the request did not prove")

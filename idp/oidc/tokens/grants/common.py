@@ -1,6 +1,5 @@
 """What every grant at the token endpoint shares: the client is authenticated already, and we issue the tokens."""
 
-from dataclasses import replace
 from typing import Any
 
 from idp.foundation import scopes
@@ -30,7 +29,7 @@ class OurGrant:
         Authlib's token generators never see the request, so they are not used.
         """
         request, given = self.request, state.allowed(scope)
-        basis = replace(request.basis, resource=request.resource) if request.resource else request.basis
+        basis = request.basis._replace(resource=request.resource) if request.resource else request.basis
         said = answer(request, access_tokens.access(basis, state, request.client, given, request.dpop_jkt), given)
         if withheld := state.agreed(scope) - given:
             said["withheld_scope"] = scopes.format(withheld)

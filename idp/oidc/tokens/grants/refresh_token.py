@@ -38,9 +38,9 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         state = presented.state
         if state is not None and state.is_paused:
             raise errors.Paused
-        if state is None or not state.allowed(presented.basis.scopes):
+        if state is None or not state.allowed(presented.family.basis.scopes):
             raise errors.invalid_grant("refresh_token: the authorisation it belongs to is not in force")
-        self.request.basis = presented.basis
+        self.request.basis = presented.family.basis
         return Refresh(presented, state)
 
     def _validate_token_scope(self, token: Refresh) -> None:
@@ -49,7 +49,7 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         Client libraries repeat the scopes they first asked for, so one that the school left out is no error here:
         it is left out again, and the answer says so.
         """
-        asked_for = token.presented.basis.scopes
+        asked_for = token.presented.family.basis.scopes
         try:
             asked = scopes.parse(self.request.sent.get("scope"))
         except scopes.UnknownScope as fault:
@@ -57,7 +57,7 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         if others := asked - asked_for:
             raise errors.invalid_scope("the refresh token was not issued for", others)
         self.request.scopes = asked or asked_for
-        self.narrow(token.presented.basis)
+        self.narrow(token.presented.family.basis)
 
     def authenticate_user(self, refresh_token: Refresh) -> State:
         """How the authorisation stands: looked at when the token was."""

@@ -1,7 +1,7 @@
 """Statements that go straight to the driver are the ones SQLAlchemy would have run, in the same transaction."""
 
-from datetime import timedelta
-from typing import cast
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, cast
 
 import pytest
 from sqlalchemy import NullPool, Table, bindparam, create_engine, event, func, insert, select, text, update
@@ -9,14 +9,39 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from idp.estabs.models import PersonalSecret
 from idp.foundation import clock, crypto, database
-from idp.foundation.prepared import Prepared
+from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc.models import RefreshFamily, Revoked
 
 TABLE = cast("Table", PersonalSecret.__table__)
 FAMILIES = cast("Table", RefreshFamily.__table__)
-ADD = Prepared(insert(TABLE))
-OF = Prepared(select(TABLE).where(TABLE.c.digest == bindparam("its_digest"), TABLE.c.purpose == "probe"))
-TRY = Prepared(update(TABLE).where(TABLE.c.digest == bindparam("its_digest")).values(tries=TABLE.c.tries + 1))
+
+
+class Secret(NamedTuple):
+    digest: bytes
+    purpose: str
+    person_id: str
+    value: str | None
+    tries: int
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    superseded_at: datetime | None
+
+
+class Name(NamedTuple):
+    name: str
+
+
+class Family(NamedTuple):
+    scopes: frozenset[str]
+    claims: dict[str, Any] | None
+    rotates: bool
+    digest: bytes
+
+
+ADD = WriteStatement(insert(TABLE))
+OF = Statement(Secret, select(TABLE).where(TABLE.c.digest == bindparam("its_digest"), TABLE.c.purpose == "probe"))
+TRY = WriteStatement(update(TABLE).where(TABLE.c.digest == bindparam("its_digest")).values(tries=TABLE.c.tries + 1))
 
 
 def add(secret="the secret", **differs):
@@ -51,9 +76,9 @@ def test_sets_and_json_are_what_the_columns_say(work):
         if database.connection().dialect.name == "postgresql":
             pytest.skip("this family's client does not exist, and PostgreSQL minds")
         database.connection().exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-        Prepared(insert(FAMILIES)).run(**family)
-        row = Prepared(select(FAMILIES)).one()
-        assert row._asdict() == family
+        WriteStatement(insert(FAMILIES)).run(**family)
+        row = Statement(Family, select(*(FAMILIES.c[name] for name in Family._fields))).one()
+        assert row._asdict() == {name: family[name] for name in Family._fields}
         database.connection().rollback()
 
 
@@ -84,10 +109,10 @@ def test_it_is_part_of_the_transaction_from_the_first_statement_on(work):
 def test_where_no_transaction_was_wanted_each_statement_stands_by_itself(app, work):
     with app.app_context():
         database.autocommit()
-        Prepared(insert(cast("Table", Revoked.__table__))).run(name="jti", at=clock.now(), expires_at=clock.now())
+        WriteStatement(insert(cast("Table", Revoked.__table__))).run(name="jti", at=clock.now(), expires_at=clock.now())
         database.release_connection()
     with work():
-        assert Prepared(select(Revoked.name)).one().name == "jti"
+        assert Statement(Name, select(Revoked.name)).one().name == "jti"
 
 
 def test_its_errors_are_sqlalchemys_and_quote_no_value(work):
@@ -97,17 +122,59 @@ def test_its_errors_are_sqlalchemys_and_quote_no_value(work):
         add(person_id="somebody's name")
     assert "somebody" not in str(refused.value)
     with pytest.raises(DBAPIError), work():
-        Prepared(select(FAMILIES).where(func.no_such_function() == 1)).one()
+        Statement(Name, select(Revoked.name).where(func.no_such_function() == 1)).one()
 
 
-def test_whoever_listens_to_statements_hears_of_it(app, work):
-    said = []
+@pytest.mark.parametrize("target", ["connection", "engine"])
+def test_listeners_to_statement_events_get_both_events_with_the_context_of_the_execution(work, target):
+    """OpenTelemetry's instrumentation notes its span on the context before, and ends that span after."""
+    before: list[str] = []
+    after = []
     with work():
         add()
-        event.listen(database.connection(), "before_cursor_execute", lambda *told: said.append(told[2]))
-        OF.one(its_digest=crypto.digest("the secret"))
-    assert len(said) == 1
-    assert said[0].startswith("SELECT")
+        connection = database.connection()
+        listened_to = connection if target == "connection" else connection.engine
+
+        @event.listens_for(listened_to, "before_cursor_execute", retval=True)
+        def _before(_connection, _cursor, statement, parameters, context, _many):
+            context.span = len(before)
+            before.append(statement)
+            return statement + " -- commented", parameters
+
+        @event.listens_for(listened_to, "after_cursor_execute")
+        def _after(_connection, _cursor, statement, _parameters, context, _many):
+            after.append((context.span, statement))
+
+        try:
+            assert OF.one(its_digest=crypto.digest("the secret")).person_id == "adm_1"
+            assert TRY.run(its_digest=crypto.digest("the secret")) == 1
+            assert OF.one(its_digest=crypto.digest("another")) is None
+        finally:
+            event.remove(listened_to, "before_cursor_execute", _before)
+            event.remove(listened_to, "after_cursor_execute", _after)
+        assert OF.one(its_digest=crypto.digest("the secret")).tries == 1
+    assert [statement.split()[0] for statement in before] == ["SELECT", "UPDATE", "SELECT"]
+    assert after == [(place, f"{statement} -- commented") for place, statement in enumerate(before)]
+
+
+def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, work):
+    errors = []
+    engine = database.ENGINES.of(app).transactional
+
+    @event.listens_for(engine, "handle_error")
+    def _note(context):
+        errors.append(context)
+
+    try:
+        with work():
+            add()
+        with pytest.raises(IntegrityError), work():
+            add()
+    finally:
+        event.remove(engine, "handle_error", _note)
+    (error,) = errors
+    assert isinstance(error.sqlalchemy_exception, IntegrityError)
+    assert error.execution_context is not None
 
 
 @pytest.fixture

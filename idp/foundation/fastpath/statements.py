@@ -1,0 +1,173 @@
+"""Statements on busy paths: compiled once, then handed straight to the database's driver.
+
+SQLAlchemy says what a statement is and how its values are written and read; running one through it takes three
+times as long as the driver does (docs/figures.md). The connection and its transaction are the request's own. Where
+anything listens to SQLAlchemy's events, SQLAlchemy runs the statement, so that every event comes whole.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
+from sqlalchemy.exc import DBAPIError
+
+from idp.foundation import database
+from idp.foundation.fastpath import rows
+from idp.foundation.fastpath.rows import RowT
+
+Core = Select[Any] | Insert | Update | Delete
+Source = Core | Callable[[str], Core]
+"""A Core statement, or what makes one for a database of the given name, all of whose values are bound by name."""
+Processor = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A statement in the words of one kind of database."""
+
+    core: Core
+    sql: str
+    order: tuple[str, ...] | None
+    """The names of its parameters by position; None where the driver takes them by name."""
+    fixed: Mapping[str, Any]
+    """Values that stand in the statement itself."""
+    write: Mapping[str, Processor]
+    read: tuple[tuple[int, Processor], ...]
+    gives_rows: bool
+
+    def bound(self, values: dict[str, Any]) -> Any:
+        """`values` as the driver takes them."""
+        if self.fixed:
+            values.update(self.fixed)
+        for name, process in self.write.items():
+            values[name] = process(values[name])
+        return values if self.order is None else [values[name] for name in self.order]
+
+    def to_python(self, fetched: Sequence[Any]) -> list[Any]:
+        """The values of a row of the driver."""
+        values = list(fetched)
+        for place, process in self.read:
+            values[place] = process(values[place])
+        return values
+
+
+class _Prepared:
+    """What both kinds of statement have in common."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._compiled: dict[str, _Compiled] = {}
+        if not callable(source):
+            self._check(source)
+
+    def _check(self, core: Core) -> None:
+        """Raise `TypeError` where the columns of the statement are not those that were declared."""
+        raise NotImplementedError
+
+    def _run(self, values: dict[str, Any]) -> tuple[Sequence[Any] | None, int]:
+        """Run it: the values of the first row, and how many rows it changed."""
+        connection = database.connection()
+        dialect = connection.dialect
+        compiled = self._compiled.get(dialect.name) or self._compile(dialect)
+        if _has_listeners(connection):
+            return _run_by_sqlalchemy(connection, compiled, values)
+        if not connection.in_transaction() and "autocommit" not in connection.get_execution_options():
+            connection.begin()
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(compiled.sql, compiled.bound(values))
+            fetched = cursor.fetchone() if compiled.gives_rows else None  # SQLite may keep what it has done only here
+        except dialect.loaded_dbapi.Error as error:
+            raise _wrap_driver_error(error, compiled.sql, connection) from error
+        else:
+            return None if fetched is None else compiled.to_python(fetched), cursor.rowcount
+        finally:
+            cursor.close()
+
+    def _compile(self, dialect: Dialect) -> _Compiled:
+        core = self._source
+        if callable(core):
+            core = core(dialect.name)
+            self._check(core)
+        compiled = self._compiled[dialect.name] = _compile(core, dialect)
+        return compiled
+
+
+class Statement(_Prepared, Generic[RowT]):
+    """A statement that gives rows of the type `row`, which has its columns (`rows`)."""
+
+    def __init__(self, row: type[RowT], source: Source) -> None:
+        self._row, self._make = row, rows.maker(row)
+        super().__init__(source)
+
+    def one(self, **values: Any) -> RowT | None:
+        """Run it; the first row it gives, or None. At most one can match."""
+        row = self._run(values)[0]
+        return None if row is None else self._make(row)
+
+    def _check(self, core: Core) -> None:
+        rows.check(self._row, list(core.exported_columns))
+
+
+class WriteStatement(_Prepared):
+    """A statement that changes rows and gives none."""
+
+    def run(self, **values: Any) -> int:
+        """Run it; how many rows it changed."""
+        return self._run(values)[1]
+
+    def _check(self, core: Core) -> None:
+        if columns := list(core.exported_columns):
+            raise TypeError(f"the statement gives {', '.join(column.name for column in columns)}, and has no row type")
+
+
+def _has_listeners(connection: Connection) -> bool:
+    """Whether anything listens to the events of a statement, on the engine or on this connection."""
+    events, dialect = connection.dispatch, connection.dialect.dispatch
+    return bool(
+        events.before_cursor_execute or events.after_cursor_execute
+        or events.before_execute or events.after_execute
+        or dialect.handle_error or dialect.do_execute
+    )  # fmt: skip
+
+
+def _run_by_sqlalchemy(
+    connection: Connection, compiled: _Compiled, values: dict[str, Any]
+) -> tuple[Sequence[Any] | None, int]:
+    result = connection.execute(compiled.core, values)
+    return (result.first(), -1) if result.returns_rows else (None, result.rowcount)
+
+
+def _wrap_driver_error(error: Exception, sql: str, connection: Connection) -> BaseException:
+    """The driver's error as SQLAlchemy's `DBAPIError`, without the bound values; a lost connection is invalidated."""
+    lost = connection.dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
+    if lost:
+        connection.invalidate(error)
+    return DBAPIError.instance(
+        sql, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True, connection_invalidated=lost,
+        dialect=connection.dialect,
+    )  # fmt: skip
+
+
+def _compile(core: Core, dialect: Dialect) -> _Compiled:
+    compiled = core.compile(dialect=dialect)
+    binds = {name: bind for bind, name in compiled.bind_names.items()}
+    columns = list(core.exported_columns)
+    return _Compiled(
+        core=core,
+        sql=str(compiled),
+        order=tuple(compiled.positiontup or ()) if compiled.positional else None,
+        fixed={name: bind.effective_value for name, bind in binds.items() if not bind.required},
+        write={
+            name: process
+            for name, bind in binds.items()
+            if (process := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
+        },
+        read=tuple(
+            (place, process)
+            for place, column in enumerate(columns)
+            if (process := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
+        ),
+        gives_rows=bool(columns),
+    )
