@@ -42,12 +42,8 @@ demo-reset: $(DEMO) ## Clear the demonstration's data
 	@$(RUN) -m idp.demo --reset
 
 .PHONY: check
-check: $(DEV) ## Quickly: lint, format, types, import contracts, and the suite on SQLite without a browser
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports
-	@$(RUN) -m pytest -q -n auto --dist loadfile -m "not browser and not redis and not installation"
+check: $(DEV) ## In three minutes: lint, format, types, import contracts, and each package's own tests on SQLite
+	@$(RUN) -m tests.everything --quick
 
 .PHONY: format
 format: $(DEV) ## Put the code in order, as `make check` wants it

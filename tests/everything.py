@@ -2,6 +2,7 @@
 
 lint · format · types · import contracts · each package by its own tests on SQLite, with their coverage · the other
 tests on SQLite · the suite on PostgreSQL · pages in Chromium · the installation on a new machine.
+`make check` (`--quick`): the first five, without coverage, and the tests of the code's own structure.
 Chromium, PostgreSQL and Redis are installed from Debian's packages where they are missing and that is possible;
 otherwise the run ends non-zero, unless ALLOW_MISSING=1.
 """
@@ -95,14 +96,32 @@ class Run:
             self.left_out.append(f"{needed.unchecked}: no {needed.program}")
 
 
-def main() -> int:
-    """Run every stage; the exit code is 0 only if all of them ran and passed."""
+def main(*, quick: bool) -> int:
+    """Run every stage, or with `quick` the first ones; the exit code is 0 only if all of them ran and passed."""
     began = time.monotonic()
     run = Run(_in_memory())
+    _quick_stages(run) if quick else _all_stages(run)
+    shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
+    print(f"\n=== Done in {time.monotonic() - began:.0f} s")
+    return _told(run)
+
+
+def _static_stages(run: Run) -> None:
     run.stage("Lint", [str(BIN / "ruff"), "check", "."])
     run.stage("Format", [str(BIN / "ruff"), "format", "--check", "."])
     run.stage("Types", [str(BIN / "mypy")])
     run.stage("Import contracts", [str(BIN / "lint-imports")])
+
+
+def _quick_stages(run: Run) -> None:
+    _static_stages(run)
+    structure = ["tests/test_architecture.py", "tests/test_docs.py"]
+    others = [path for path in OF_THE_WHOLE if path not in structure]
+    run.stage("Packages on SQLite", [*PYTEST, "-m", f"{SUITE} and not redis", *_without(others)])
+
+
+def _all_stages(run: Run) -> None:
+    _static_stages(run)
     for needed in OPTIONAL:
         run.may_have(needed)
     suite = [*PYTEST, "-m", SUITE if run.has(REDIS) else f"{SUITE} and not redis"]
@@ -117,10 +136,6 @@ def main() -> int:
     if run.has(CHROMIUM):
         run.stage("Pages in Chromium", [*PYTEST, "tests/browser"])
     run.stage("The installation on a new machine", [sys.executable, "-m", "pytest", "-q", "-rs", "tests/installation"])
-
-    shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
-    print(f"\n=== Done in {time.monotonic() - began:.0f} s")
-    return _told(run)
 
 
 def _without(paths: list[str]) -> list[str]:
@@ -163,4 +178,4 @@ def _installed(package: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(quick="--quick" in sys.argv))
