@@ -3,7 +3,7 @@
 It owns what the protocol keeps (kept requests, codes, refresh families, revocations) and what its endpoints
 answer. It does not own who is signed in (`signin`) nor what a school agreed to (`sharing`): it asks them, and
 they never ask back. A request travels from `endpoints.authorize`, the dispatcher; the rules it has to pass are
-`authorization.checks.CHECKS`, in their order; which grants and extensions there are stands in `server.build`.
+`authorization.checks.check`, in their order; which grants and extensions there are stands in `server.build`.
 
 Layers, each importing only from those below:
 

@@ -1,8 +1,9 @@
-"""A request as it came: every parameter we know once, of bounded size, in characters we can handle.
+"""A request as it was sent, and an authorization request once it has been checked.
 
-A parameter we do not know is ignored, however long, odd or repeated it is, and an empty value is absent (RFC 6749
-§3.1 and §3.2). Only `resource` may be repeated (RFC 8707 §2). What is wrong with a parameter we know is noted here
-and refused by `checks`, which know whether the answer may leave our host.
+Every parameter that we know is read once, with a bounded size, in characters that we can handle. One we do not know is
+ignored, however long, odd or repeated it is, and an empty value is absent (RFC 6749 §3.1 and §3.2). Only `resource` may
+be repeated (RFC 8707 §2). What is wrong with a parameter we know is noted here and refused by `checks`, which know
+whether the answer may leave our host.
 """
 
 import json
@@ -131,38 +132,91 @@ class Payload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types
 class Kept:
     """A kept request as it stands in its row, loaded for this browser."""
 
+    client_id: str
     digest: bytes
     urn: str
     pushed: bool
-    browser: bytes | None
+    browser: bytes
+    """The digest of the cookie of the browser that it was first shown in."""
     dpop_jkt: str | None
     since: datetime
     """When it was first shown: a sign-in or an agreement counts for it from then on."""
 
 
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """An authorization request as the client sent it: only the client is known to be what it says."""
+
+    client: "OAuthClient"
+    endpoint: str
+    """`AUTHORIZE` or `PAR`."""
+    parameters: Parameters
+    """Those of the kept request or of the request object, where there is one."""
+    kept: Kept | None
+    is_signed: bool
+    """Whether the parameters came in a request object of the client."""
+    proven_jkt: str | None
+    """The thumbprint of the key in the DPoP proof beside a pushed request."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTo:
+    """Where the answer to an authorization request may go, and how."""
+
+    client: "OAuthClient"
+    redirect_uri: str
+    """Registered for the client."""
+    mode: str | None
+    """`response_mode`; None, which is the query, where it was not sent or is not supported."""
+    state: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRequest:
+    """An authorization request that has passed every check."""
+
+    client: "OAuthClient"
+    sent: Parameters
+    """What it was read from, to be kept while a person is asked."""
+    kept: Kept | None
+    """The row that it was loaded from; None where it came with its parameters."""
+    reply_to: ReplyTo
+    scopes: frozenset[str]
+    resource: frozenset[str]
+    code_challenge: str | None
+    """By S256; None for a client that need not use PKCE."""
+    dpop_jkt: str | None
+    """The thumbprint of the key that the code will be bound to."""
+    nonce: str | None
+    prompt: frozenset[str]
+    max_age: int | None
+    """Seconds."""
+    claims: dict[str, list[str]] | None
+    """The names asked for, by `userinfo` and `id_token`; None where the parameter was not sent."""
+    acr: frozenset[str]
+    """The classes of sign-in that `claims` insists on; empty if it does not."""
+    subject: str | None
+    """The subject that `id_token_hint` or `claims` names."""
+    login_hint: str | None
+
+
 class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
-    """An OAuth request: Authlib's, with slots that our checks fill, each trusting those before it."""
+    """An OAuth request in the shape that Authlib asks for, with a place for what each endpoint makes of it."""
 
     client: "OAuthClient" = cast("Any", None)
     """There is one before any grant looks."""
-    kept: Kept | None = None
-    answer_to: str | None = None
-    """The redirect URI, once it is proven to be the client's."""
-    is_signed: bool = False
-    """Whether its parameters came in a request object of the client."""
-    scopes: frozenset[str] = frozenset()
-    resource: frozenset[str] = frozenset()
-    prompt: frozenset[str] = frozenset()
-    max_age: int | None = None
-    claims: dict[str, list[str]] | None = None
-    acr: frozenset[str] = frozenset()
-    """The classes of sign-in that `claims` insists on; none if it does not."""
-    hinted: str | None = None
-    """The subject that `id_token_hint` or `claims` names."""
+    reply_to: ReplyTo | None = None
+    """Of an authorization request, once its redirect URI is proven to be the client's: errors are answered there."""
+    checked: CheckedRequest = cast("Any", None)
+    """Of an authorization request; there is one before any grant looks."""
     dpop_jkt: str | None = None
+    """The thumbprint of the key in a DPoP proof of the client."""
+    scopes: frozenset[str] = frozenset()
+    """This and the next three are what the grants note at the token endpoint."""
+    resource: frozenset[str] = frozenset()
     nonce: str | None = None
     basis: Any = None
-    """At the token endpoint: what the code or refresh token stands for (`tokens.Basis`)."""
+    """What the code or refresh token stands for (`tokens.Basis`)."""
     auth_method: Any = None
     """This and the next are what Authlib notes on its requests."""
     user: Any = None

@@ -126,9 +126,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         _record_failure(request, error)
         if request.endpoint != AUTHORIZE:
             return error_response(error, tried_basic=authentication.tried_basic(request))
-        if request.answer_to is None:
+        if request.reply_to is None:
             raise errors.NotToBeRedirected("the request", "cannot be answered", error=error.error)
-        return self.handle_response(*responses.send_error(request, request.answer_to, error))
+        return self.handle_response(*responses.send_error(request.reply_to, error))
 
 
 def json_response(said: dict[str, Any], status: int = 200) -> Response:

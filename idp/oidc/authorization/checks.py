@@ -1,13 +1,13 @@
-"""The rules of an authorization request, in their order, and who is asking on the back channel.
+"""The rules of an authorization request, in their order: what was sent becomes a checked, frozen request.
 
-A check raises, or fills the slot of the request that is its business; each may trust those above it. From
-`redirect_uri_is_registered` on, errors at authorize are answered at the redirect URI. All can be repeated:
-Authlib validates twice (protocol.md §4.2, 32), and a kept request is checked each time it is shown.
+`RULES` raise, and the functions after them return what they read of one parameter. From `redirect_uri_is_registered`
+on, errors at authorize are answered at the redirect URI. A kept request is checked each time it is shown.
 """
 
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from authlib.oauth2.rfc6749 import UnauthorizedClientError
@@ -19,29 +19,51 @@ from idp.oidc import claims, errors, incoming
 from idp.oidc.authorization import kept_requests, responses
 from idp.oidc.clients import bounds, client as clients, dpop
 from idp.oidc.clients.client import OAuthClient
-from idp.oidc.incoming import AUTHORIZE, PAR, Request
+from idp.oidc.incoming import AUTHORIZE, CheckedRequest, Parameters, ReplyTo, SentRequest
 from idp.partners import registry
 
-Check = Callable[[Request], None]
+Rule = Callable[[SentRequest], None]
 
 PROMPTS: Final = ("none", "login", "consent", "select_account", "create")
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 """base64url of a SHA-256 (RFC 7636 §4.2)."""
-BOTH: Final = frozenset({AUTHORIZE, PAR})
 
 
-def run(request: Request) -> None:
-    """Apply every check that holds at the request's endpoint."""
-    for check, endpoints in CHECKS:
-        if request.endpoint in endpoints:
-            check(request)
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the `claims` parameter asks for."""
+
+    names: dict[str, list[str]] | None
+    """By `userinfo` and `id_token`, those that we may release; None where the parameter was not sent."""
+    subject: str | None
+    acr: frozenset[str]
 
 
-def known_client(request: Request) -> OAuthClient:
+def check(sent: SentRequest, reply_to: ReplyTo) -> CheckedRequest:
+    """The request, once every rule holds; the order of what follows is the order in which errors are reported."""
+    for rule in RULES:
+        rule(sent)
+    no_authorization_details(sent.parameters)
+    scopes = scopes_within_client(sent.client, sent.parameters)
+    resource = resource_within_scopes(sent.client, sent.parameters)
+    code_challenge = challenge_is_s256(sent.client, sent.parameters)
+    dpop_jkt = dpop_key_is_a_thumbprint(sent)
+    prompt = prompt_is_understood(sent)
+    max_age = max_age_is_a_number(sent)
+    wishes = claims_are_readable(sent)
+    return CheckedRequest(
+        client=sent.client, sent=sent.parameters, kept=sent.kept, reply_to=reply_to, scopes=scopes, resource=resource,
+        code_challenge=code_challenge, dpop_jkt=dpop_jkt, nonce=sent.parameters.get("nonce"), prompt=prompt,
+        max_age=max_age, claims=wishes.names, acr=wishes.acr, subject=hint_is_ours(sent, wishes.subject),
+        login_hint=sent.parameters.get("login_hint"),
+    )  # fmt: skip
+
+
+def known_client(sent: Parameters) -> OAuthClient:
     """The client a browser's request names; a page where there is none, or a disabled one (RFC 6749 §4.1.2.1)."""
-    if fault := request.sent.wrong.get("client_id"):
+    if fault := sent.wrong.get("client_id"):
         raise errors.NotToBeRedirected("client_id", fault)
-    if (named := request.sent.get("client_id")) is None:
+    if (named := sent.get("client_id")) is None:
         raise errors.NotToBeRedirected("client_id", "missing")
     if (client := clients.find(named)) is None:
         if registry.is_disabled(named):
@@ -50,141 +72,154 @@ def known_client(request: Request) -> OAuthClient:
     return client
 
 
-def redirect_uri_is_registered(request: Request) -> None:
+def redirect_uri_is_registered(client: OAuthClient, sent: Parameters) -> str:
     """Sent, and equal to a registered one; only then may anything leave our host."""
-    if fault := request.sent.wrong.get("redirect_uri"):
+    if fault := sent.wrong.get("redirect_uri"):
         raise errors.NotToBeRedirected("redirect_uri", fault)
-    if (uri := request.sent.get("redirect_uri")) is None:
+    if (uri := sent.get("redirect_uri")) is None:
         raise errors.NotToBeRedirected("redirect_uri", "missing")
-    if not request.client.check_redirect_uri(uri):
-        part = clients.difference(request.client, uri)
+    if not client.check_redirect_uri(uri):
+        part = clients.difference(client, uri)
         raise errors.NotToBeRedirected(
             "redirect_uri", f"its {part} is not that of any address registered for this client",
-            because=f"redirect_uri of {request.client.id} differs in its {part}",
+            because=f"redirect_uri of {client.id} differs in its {part}",
         )  # fmt: skip
-    request.answer_to = uri
+    return uri
 
 
-def parameters_are_sound(request: Request) -> None:
+def reply_to(client: OAuthClient, sent: Parameters) -> ReplyTo:
+    """Where and how the answer may go: an error too, so what is wrong with mode or state is left out here."""
+    uri = redirect_uri_is_registered(client, sent)
+    sound = {name: sent.get(name) for name in ("response_mode", "state") if name not in sent.wrong}
+    mode = sound.get("response_mode")
+    return ReplyTo(client, uri, mode if mode in responses.MODES else None, sound.get("state"))
+
+
+def parameters_are_sound(sent: SentRequest) -> None:
     """Each once, of bounded size, without control characters."""
-    if fault := request.sent.fault():
+    if fault := sent.parameters.fault():
         raise errors.invalid(*fault)
 
 
-def small_enough_to_store(request: Request) -> None:
+def small_enough_to_store(sent: SentRequest) -> None:
     """In all, because most requests wait while a person is asked things."""
-    stored = kept_requests.stored(request.sent)
+    stored = kept_requests.stored(sent.parameters)
     if len(incoming.as_json(stored)) > bounds.MAX_BYTES:
         longest = max(stored["values"], key=lambda name: len(incoming.as_json(stored["values"][name])))
         raise errors.invalid(longest, f"the parameters take more than {bounds.MAX_BYTES} bytes in all")
 
 
-def no_request_uri_of_others(request: Request) -> None:
+def no_request_uri_of_others(sent: SentRequest) -> None:
     """Only our own are understood: we would fetch another on a stranger's word."""
-    if "request" in request.sent and "request_uri" in request.sent:
+    if "request" in sent.parameters and "request_uri" in sent.parameters:
         raise errors.invalid("request_uri", "must not be sent together with request")
-    if "request_uri" in request.sent:
+    if "request_uri" in sent.parameters:
         raise RequestURINotSupportedError(description="request_uri: only those of our PAR endpoint are supported")
 
 
-def pushed_if_it_must_be(request: Request) -> None:
+def pushed_if_it_must_be(sent: SentRequest) -> None:
     """`fapi2` clients push their requests (FAPI 2.0 Security Profile §5.3.2.2)."""
-    if request.client.is_fapi2 and not (request.kept and request.kept.pushed):
+    if sent.endpoint == AUTHORIZE and sent.client.is_fapi2 and not (sent.kept and sent.kept.pushed):
         raise errors.invalid("request_uri", "missing; this client has to push its requests first (PAR, RFC 9126)")
 
 
-def signed_if_it_must_be(request: Request) -> None:
+def signed_if_it_must_be(sent: SentRequest) -> None:
     """Clients that are registered for signed requests send no others (RFC 9101 §10.5); a kept one was held to that."""
-    if request.client.registered.require_signed_request_object and not request.is_signed and request.kept is None:
+    if sent.client.registered.require_signed_request_object and not sent.is_signed and sent.kept is None:
         raise errors.invalid("request", "missing; this client has to sign its requests")
 
 
-def response_type_is_code(request: Request) -> None:
+def response_type_is_code(sent: SentRequest) -> None:
     """The code flow and nothing else; answered in the query or by form, and signed where that is asked for."""
-    mode = request.sent.get("response_mode")
+    mode = sent.parameters.get("response_mode")
     if mode is not None and mode not in responses.MODES:
         raise errors.invalid("response_mode", f"must be one of {', '.join(responses.MODES)}")
-    if mode in responses.POSTED and not responses.is_on_the_web(str(request.answer_to)):
+    if mode in responses.POSTED and not responses.is_on_the_web(str(sent.parameters.get("redirect_uri"))):
         raise errors.invalid("response_mode", f"{mode} needs a redirect_uri that is https or http")
-    asked = request.sent.get("response_type")
+    asked = sent.parameters.get("response_type")
     if asked is None:
         raise errors.invalid("response_type", "missing")
     if asked != "code":
         raise errors.UnsupportedResponseType
-    if not request.client.check_response_type(asked):
+    if not sent.client.check_response_type(asked):
         raise UnauthorizedClientError(description="response_type: this client is not registered for it")
 
 
-def no_authorization_details(request: Request) -> None:
+def no_authorization_details(sent: Parameters) -> None:
     """We know none of their types, and to leave them out would give another access than was asked for (RFC 9396 §5)."""
-    if "authorization_details" in request.sent:
+    if "authorization_details" in sent:
         raise errors.InvalidAuthorizationDetails
 
 
-def scopes_within_client(request: Request) -> None:
+def scopes_within_client(client: OAuthClient, sent: Parameters) -> frozenset[str]:
     """All of them known and the client's; never fewer than were asked for."""
     try:
-        request.scopes = scope.parse(request.sent.get("scope"))
+        scopes = scope.parse(sent.get("scope"))
     except scope.UnknownScope as fault:
         raise errors.unknown_scope(fault) from None
-    if not request.scopes:
+    if not scopes:
         raise errors.invalid_scope("missing")
-    if others := request.scopes - request.client.registered.scopes:
+    if others := scopes - client.registered.scopes:
         raise errors.invalid_scope("this client is not registered for", others)
+    return scopes
 
 
-def resource_within_scopes(request: Request) -> None:
+def resource_within_scopes(client: OAuthClient, sent: Parameters) -> frozenset[str]:
     """Only resources there are, and that the client may have something of (RFC 8707 §2)."""
-    request.resource = claims.resources(request.sent.resources, request.client)
+    return claims.resources(sent.resources, client)
 
 
-def challenge_is_s256(request: Request) -> None:
+def challenge_is_s256(client: OAuthClient, sent: Parameters) -> str | None:
     """PKCE by S256, said explicitly; needed by all but the clients it was switched off for (RFC 7636)."""
-    challenge, method = request.sent.get("code_challenge"), request.sent.get("code_challenge_method")
+    challenge, method = sent.get("code_challenge"), sent.get("code_challenge_method")
     if challenge is None:
-        if request.client.needs_pkce or method is not None:
+        if client.needs_pkce or method is not None:
             raise errors.invalid("code_challenge", "missing; this client has to use PKCE with S256")
-        return
+        return None
     if method != "S256":
         raise errors.invalid("code_challenge_method", "must be S256")
     if not CHALLENGE.fullmatch(challenge):
         raise errors.invalid("code_challenge", "must be 43 characters of base64url")
+    return challenge
 
 
-def dpop_key_is_a_thumbprint(request: Request) -> None:
+def dpop_key_is_a_thumbprint(sent: SentRequest) -> str | None:
     """What the code will be bound to: the key of the kept request, else the one named (RFC 9449 §10)."""
-    named = request.sent.get("dpop_jkt")
+    named = sent.parameters.get("dpop_jkt")
     if named is not None and not CHALLENGE.fullmatch(named):
         raise errors.invalid("dpop_jkt", "must be the base64url of a SHA-256 thumbprint")
-    if request.dpop_jkt is not None and named not in {None, request.dpop_jkt}:
+    if sent.proven_jkt is not None and named not in {None, sent.proven_jkt}:
         raise dpop.InvalidProof("made by another key than dpop_jkt names")
-    request.dpop_jkt = (request.kept and request.kept.dpop_jkt) or request.dpop_jkt or named
+    return (sent.kept and sent.kept.dpop_jkt) or sent.proven_jkt or named
 
 
-def prompt_is_understood(request: Request) -> None:
+def prompt_is_understood(sent: SentRequest) -> frozenset[str]:
     """Known words, `none` alone (OpenID Connect Core §3.1.2.1)."""
-    request.prompt = frozenset((request.sent.get("prompt") or "").split())
-    if not request.prompt <= frozenset(PROMPTS):
+    prompt = frozenset((sent.parameters.get("prompt") or "").split())
+    if not prompt <= frozenset(PROMPTS):
         raise errors.invalid("prompt", "has a value that is not supported")
-    if "none" in request.prompt and len(request.prompt) > 1:
+    if "none" in prompt and len(prompt) > 1:
         raise errors.invalid("prompt", "none must be the only value")
+    return prompt
 
 
-def max_age_is_a_number(request: Request) -> None:
+def max_age_is_a_number(sent: SentRequest) -> int | None:
     """Whole seconds."""
-    asked = request.sent.get("max_age")
-    if asked is not None and not (asked.isascii() and asked.isdigit() and len(asked) <= 10):
+    seconds = sent.parameters.get("max_age")
+    if seconds is None:
+        return None
+    if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 10):
         raise errors.invalid("max_age", "must be a whole number of seconds")
-    request.max_age = None if asked is None else int(asked)
+    return int(seconds)
 
 
-def claims_are_readable(request: Request) -> None:
+def claims_are_readable(sent: SentRequest) -> Wishes:
     """A JSON object of objects (OpenID Connect Core §5.5); of it we keep the names that we may release."""
-    asked = request.sent.get("claims")
-    if asked is None:
-        return
+    text = sent.parameters.get("claims")
+    if text is None:
+        return Wishes(names=None, subject=None, acr=frozenset())
     try:
-        wanted = json.loads(asked, parse_constant=_refuse)
+        wanted = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise errors.invalid("claims", "must be a JSON object") from None
     if not isinstance(wanted, dict):
@@ -193,8 +228,8 @@ def claims_are_readable(request: Request) -> None:
     for members in places.values():
         if not isinstance(members, dict) or not all(_is_wish(each) for each in members.values()):
             raise errors.invalid("claims", "members must be objects or null")
-    request.claims = {place: claims.nameable(members) for place, members in places.items()}
-    request.hinted, request.acr = _sub(places["id_token"]), _essential_acr(places["id_token"])
+    names = {place: claims.nameable(members) for place, members in places.items()}
+    return Wishes(names, _sub(places["id_token"]), _essential_acr(places["id_token"]))
 
 
 def _refuse(_constant: str) -> None:
@@ -224,37 +259,27 @@ def _essential_acr(members: dict[str, Any]) -> frozenset[str]:
     return frozenset(values)
 
 
-def hint_is_ours(request: Request) -> None:
-    """An ID Token of ours for this client, at any age."""
-    if (hint := request.sent.get("id_token_hint")) is None:
-        return
+def hint_is_ours(sent: SentRequest, subject: str | None) -> str | None:
+    """The subject of an ID Token of ours for this client, at any age; `subject`, which `claims` names, without one."""
+    if (hint := sent.parameters.get("id_token_hint")) is None:
+        return subject
     try:
         said = claims.of_id_token(hint)
     except ring.BadToken:
         raise errors.invalid("id_token_hint", "is not an ID Token of ours") from None
-    if said["aud"] != request.client.id:
+    if said["aud"] != sent.client.id:
         raise errors.invalid("id_token_hint", "was issued to another client")
-    if request.hinted is not None and request.hinted != said["sub"]:
+    if subject is not None and subject != said["sub"]:
         raise errors.invalid("id_token_hint", "names another person than claims")
-    request.hinted = said["sub"]
+    return str(said["sub"])
 
 
-CHECKS: Final[tuple[tuple[Check, frozenset[str]], ...]] = (
-    (redirect_uri_is_registered, BOTH),  # from here on an error at authorize is redirected
-    (parameters_are_sound, BOTH),
-    (no_request_uri_of_others, BOTH),
-    (small_enough_to_store, BOTH),
-    (pushed_if_it_must_be, frozenset({AUTHORIZE})),
-    (signed_if_it_must_be, BOTH),
-    (response_type_is_code, BOTH),
-    (no_authorization_details, BOTH),
-    (scopes_within_client, BOTH),
-    (resource_within_scopes, BOTH),
-    (challenge_is_s256, BOTH),
-    (dpop_key_is_a_thumbprint, BOTH),
-    (prompt_is_understood, BOTH),
-    (max_age_is_a_number, BOTH),
-    (claims_are_readable, BOTH),
-    (hint_is_ours, BOTH),
+RULES: Final[tuple[Rule, ...]] = (
+    parameters_are_sound,
+    no_request_uri_of_others,
+    small_enough_to_store,
+    pushed_if_it_must_be,
+    signed_if_it_must_be,
+    response_type_is_code,
 )
-"""In order: each may trust those above it."""
+"""In order: each may trust those above it, and that the redirect URI is registered."""

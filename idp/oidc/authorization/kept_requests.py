@@ -22,7 +22,7 @@ from idp.foundation.web import security
 from idp.oidc.clients import bounds, client as clients
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.errors import StaleRequest
-from idp.oidc.incoming import AUTHORIZATION, Kept, Parameters, Request
+from idp.oidc.incoming import AUTHORIZATION, CheckedRequest, Kept, Parameters
 from idp.oidc.models import AuthorizationRequest
 from idp.partners import start_link
 
@@ -106,49 +106,48 @@ def stored(sent: Parameters) -> dict[str, Any]:
     return {"values": values, "resource": list(dict.fromkeys(sent.resources))}
 
 
-def put_back(request: Request, urn: str) -> None:
-    """Replace what the browser sent by the kept request behind `urn`, which this browser may continue.
+def load(client: OAuthClient, urn: str) -> tuple[Kept, Parameters]:
+    """The client's kept request behind `urn`, which this browser may continue, and its parameters.
 
     Raises `StaleRequest`, saying which it is. A pushed one lives on for the whole interaction once it is shown.
     """
     digest = crypto.digest(urn.removeprefix(URN))
     row = _row(digest)
-    if row is None or row.client_id != request.client.id:
-        raise _stale("unknown", request.client)  # another client's is as good as none
+    if row is None or row.client_id != client.id:
+        raise _stale("unknown", client)  # another client's is as good as none
     if row.used_at is not None:
-        raise _stale("used", request.client)
+        raise _stale("used", client)
     if row.expires_at <= clock.now():
-        raise _stale("expired", request.client)
+        raise _stale("expired", client)
     browser, since = row.browser, row.shown_at
     if browser is None or since is None:
-        browser, since = _bind(digest, request.client)
+        browser, since = _bind(digest, client)
     elif not _is_this(browser):
-        raise _elsewhere(request.client)
-    request.kept = Kept(digest, urn, row.pushed, browser, row.dpop_jkt, since)
-    request.payload.sent = Parameters(dict(row.params["values"]), tuple(row.params["resource"]))
+        raise _elsewhere(client)
+    kept = Kept(client.id, digest, urn, row.pushed, browser, row.dpop_jkt, since)
+    return kept, Parameters(dict(row.params["values"]), tuple(row.params["resource"]))
 
 
-def keep_here(request: Request) -> None:
-    """Keep a request that came by the address itself, so that it can wait while the person is asked things."""
-    if request.kept is None:
-        put_back(request, keep(request.sent, request.client, pushed=False, shown=True))
+def keep_here(request: CheckedRequest) -> Kept:
+    """The row of a request, which is made for one that came with its parameters, while the person is asked things."""
+    if request.kept is not None:
+        return request.kept
+    return load(request.client, keep(request.sent, request.client, pushed=False, shown=True))[0]
 
 
-def spend(request: Request) -> None:
+def spend(request: CheckedRequest) -> None:
     """Mark the kept request as answered; raises `StaleRequest` where another tab was quicker."""
     kept = request.kept
     if kept is None:
         return
-    spent = database.claim(AuthorizationRequest, digest=kept.digest, client_id=request.client.id, browser=kept.browser)
+    spent = database.claim(AuthorizationRequest, digest=kept.digest, client_id=kept.client_id, browser=kept.browser)
     if spent is None:
         raise _stale("used", request.client)
 
 
-def address(request: Request, path: str = AUTHORIZE_PATH, **more: str) -> str:
+def address(kept: Kept, path: str = AUTHORIZE_PATH, **more: str) -> str:
     """The local path at which the kept request goes on: all that our pages know of it."""
-    if request.kept is None:
-        raise RuntimeError("the request has not been kept")
-    return address_of(request.client.id, request.kept.urn, path, **more)
+    return address_of(kept.client_id, kept.urn, path, **more)
 
 
 def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str) -> str:

@@ -27,7 +27,7 @@ class S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib has no types
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
         """At authorize and PAR."""
-        checks.challenge_is_s256(grant.request)
+        checks.challenge_is_s256(grant.request.client, grant.request.sent)
 
     def validate_code_verifier(self, grant: Any, result: Any) -> None:
         """At the token endpoint. The code is spent by now, so a wrong verifier cannot be tried again."""

@@ -9,7 +9,7 @@ from authlib.oidc.core.errors import InvalidRequestObjectError
 
 from idp.oidc import errors
 from idp.oidc.authorization import checks, kept_requests, request_objects
-from idp.oidc.incoming import AUTHORIZE, Request
+from idp.oidc.incoming import AUTHORIZE, Parameters, Request, SentRequest
 
 
 class KeptRequests(JWTAuthenticationRequest):  # type: ignore[misc]  # Authlib has no types
@@ -21,29 +21,40 @@ class KeptRequests(JWTAuthenticationRequest):  # type: ignore[misc]  # Authlib h
     def parse_authorization_request(self, authorization_server: AuthorizationServer, request: Request) -> None:
         """Client, kept request, request object, then every check.
 
-        An error that may be redirected has `answer_to` by the time it is raised.
+        An error that may be redirected is raised after `reply_to` was set.
         """
         if request.endpoint == AUTHORIZE:
-            request.client = checks.known_client(request)
-            if fault := request.sent.wrong.get("request_uri"):
-                raise errors.NotToBeRedirected("request_uri", fault)
-            if kept_requests.is_ours(urn := request.sent.get("request_uri")):
-                kept_requests.put_back(request, str(urn))
-        if "request" in request.sent and not {"request", "request_uri"} & request.sent.wrong.keys():
-            _open(request)
-        checks.run(request)
+            request.client = checks.known_client(request.sent)
+        sent = _read(request)
+        request.payload.sent = sent.parameters
+        request.reply_to = checks.reply_to(sent.client, sent.parameters)
+        request.checked = checks.check(sent, request.reply_to)
 
 
-def _open(request: Request) -> None:
-    """Put what a request object says in the place of everything beside it."""
-    if "request_uri" in request.sent:
-        return  # the checks refuse both, in their turn
+def _read(request: Request) -> SentRequest:
+    """What the client sent: its parameters, or the kept request or request object that they stand for."""
+    parameters, kept, is_signed = request.sent, None, False
+    if request.endpoint == AUTHORIZE:
+        if fault := parameters.wrong.get("request_uri"):
+            raise errors.NotToBeRedirected("request_uri", fault)
+        if kept_requests.is_ours(urn := parameters.get("request_uri")):
+            kept, parameters = kept_requests.load(request.client, str(urn))
+    if _has_request_object(parameters):
+        parameters, is_signed = _open(request), True
+    return SentRequest(request.client, request.endpoint, parameters, kept, is_signed, request.dpop_jkt)
+
+
+def _has_request_object(sent: Parameters) -> bool:
+    """Whether there is one that can be opened; one beside a `request_uri` is refused by the checks, in their turn."""
+    return "request" in sent and "request_uri" not in sent and not {"request", "request_uri"} & sent.wrong.keys()
+
+
+def _open(request: Request) -> Parameters:
+    """What a request object says, in the place of everything beside it."""
+    sent = request.sent
     try:
-        request.payload.sent = request_objects.opened(
-            str(request.sent.get("request")), request.client, request.sent.get("client_id")
-        )
-        request.is_signed = True
+        return request_objects.opened(str(sent.get("request")), request.client, sent.get("client_id"))
     except InvalidRequestObjectError:
         if request.endpoint == AUTHORIZE:
-            checks.redirect_uri_is_registered(request)  # the one beside it says where to tell
+            request.reply_to = checks.reply_to(request.client, sent)  # the address beside it, to which the error goes
         raise

@@ -19,7 +19,8 @@ from idp.foundation import clock, runtime
 from idp.foundation.web import security
 from idp.keys import ring
 from idp.oidc import errors
-from idp.oidc.incoming import Request
+from idp.oidc.clients.client import OAuthClient
+from idp.oidc.incoming import ReplyTo
 
 Answer = tuple[int, str, list[tuple[str, str]]]
 
@@ -31,26 +32,25 @@ SIGNED_SECONDS: Final = 600
 """How long a signed response is good for: the longest that JARM §2.1 recommends. The code in it is good for less."""
 
 
-def send(request: Request, redirect_uri: str, params: Iterable[tuple[str, str]]) -> Answer:
+def send(to: ReplyTo, params: Iterable[tuple[str, str]]) -> Answer:
     """`params` with `state` and `iss`, to the redirect URI: a 303, or a form that posts itself."""
-    sent, mode = [*params], _mode(request)
-    state = request.sent.get("state")
-    if state is not None and "state" not in request.sent.wrong:
-        sent.append(("state", state))
-    sent = [("response", _signed(request, sent))] if mode in SIGNED else [*sent, ("iss", _issuer())]
-    if mode in POSTED and is_on_the_web(redirect_uri):
+    sent, redirect_uri = [*params], to.redirect_uri
+    if to.state is not None:
+        sent.append(("state", to.state))
+    sent = [("response", _signed(to.client, sent))] if to.mode in SIGNED else [*sent, ("iss", _issuer())]
+    if to.mode in POSTED and is_on_the_web(redirect_uri):
         security.let_forms_leave()
         page = render_template(
-            "oidc/form_post.html", action=redirect_uri, fields=sent, partner=request.client.registered.client_name
+            "oidc/form_post.html", action=redirect_uri, fields=sent, partner=to.client.registered.client_name
         )
         return 200, page, [("Content-Type", "text/html; charset=utf-8")]
     joint = "&" if "?" in redirect_uri else "?"
     return 303, "", [("Location", f"{redirect_uri}{joint}{urlencode(sent)}")]
 
 
-def send_error(request: Request, redirect_uri: str, error: OAuth2Error) -> Answer:
+def send_error(to: ReplyTo, error: OAuth2Error) -> Answer:
     """An error, in the same way (RFC 6749 §4.1.2.1)."""
-    return send(request, redirect_uri, errors.body(error).items())
+    return send(to, errors.body(error).items())
 
 
 def is_on_the_web(redirect_uri: str) -> bool:
@@ -58,15 +58,8 @@ def is_on_the_web(redirect_uri: str) -> bool:
     return redirect_uri.startswith(("https://", "http://"))
 
 
-def _mode(request: Request) -> str | None:
-    """The mode that was asked for; None, which is the query, where it was sent twice or is none of `MODES`."""
-    mode = request.sent.get("response_mode") if "response_mode" not in request.sent.wrong else None
-    return mode if mode in MODES else None
-
-
-def _signed(request: Request, params: list[tuple[str, str]]) -> str:
+def _signed(client: OAuthClient, params: list[tuple[str, str]]) -> str:
     """The JWT that holds the response (JARM §2.1)."""
-    client = request.client
     claims = {"iss": _issuer(), "aud": client.id, "exp": clock.timestamp() + SIGNED_SECONDS, **dict(params)}
     return ring.sign(claims, alg=client.authorization_response_alg, typ="JWT")
 

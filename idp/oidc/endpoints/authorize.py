@@ -20,7 +20,7 @@ from idp.foundation import clock
 from idp.foundation.web import security
 from idp.oidc import claims, errors, server as protocol
 from idp.oidc.authorization import kept_requests
-from idp.oidc.incoming import Request
+from idp.oidc.incoming import CheckedRequest, Kept, Request
 from idp.oidc.server import Server
 from idp.oidc.tokens.grants.authorization_code import Approval
 from idp.partners import registry
@@ -37,24 +37,25 @@ AGAIN: Final = frozenset({"login", "select_account", "create"})
 class Step:
     """A page to send the person to, and what `prompt=none` is told instead."""
 
-    address: Callable[[str, Request], str]
+    address: Callable[[CheckedRequest, Kept], str]
+    """Of the page, for a request that has been kept; the page leads back to it."""
     otherwise: type[OAuth2Error]
 
 
-def _sign_in(back: str, request: Request) -> str:
-    return url_for("signin.sign_in", next=back, login_hint=request.sent.get("login_hint"))
+def _sign_in(request: CheckedRequest, kept: Kept) -> str:
+    return url_for("signin.sign_in", next=kept_requests.address(kept), login_hint=request.login_hint)
 
 
-def _register(back: str, _request: Request) -> str:
-    return url_for("onboarding.find", next=back)
+def _register(_request: CheckedRequest, kept: Kept) -> str:
+    return url_for("onboarding.find", next=kept_requests.address(kept))
 
 
-def _tell_mis(_back: str, request: Request) -> str:
-    return kept_requests.address(request, url_for("oidc.tell_mis"))
+def _tell_mis(_request: CheckedRequest, kept: Kept) -> str:
+    return kept_requests.address(kept, url_for("oidc.tell_mis"))
 
 
-def _ask_consent(_back: str, request: Request) -> str:
-    return kept_requests.address(request, url_for("oidc.ask_consent"))
+def _ask_consent(_request: CheckedRequest, kept: Kept) -> str:
+    return kept_requests.address(kept, url_for("oidc.ask_consent"))
 
 
 SIGN_IN: Final = Step(_sign_in, LoginRequiredError)
@@ -73,7 +74,7 @@ def answer() -> Response:
         grant = server.get_consent_grant()
     except OAuth2Error as error:
         return _refused(server, error.request, error)
-    request: Request = grant.request
+    request: CheckedRequest = grant.request.checked
     if browser_request.method == "POST":
         # A browser sends no cookies with another site's POST: keep the request, and be asked again with them.
         urn = kept_requests.keep(request.sent, request.client, pushed=False, shown=False)
@@ -82,13 +83,13 @@ def answer() -> Response:
         response = _next(request)
     except OAuth2Error as error:
         kept_requests.spend(request)
-        return _refused(server, request, error)
+        return _refused(server, grant.request, error)
     if isinstance(response, Approval):
-        response = server.create_authorization_response(request=request, grant=grant, grant_user=response)
+        response = server.create_authorization_response(request=grant.request, grant=grant, grant_user=response)
     return response
 
 
-def step(request: Request) -> Step | Approval:
+def step(request: CheckedRequest) -> Step | Approval:
     """What comes next for this request in this browser: a page, or the answer."""
     if _is_cancelled(request):
         raise AccessDeniedError(description="the person chose not to go on")
@@ -109,27 +110,25 @@ def step(request: Request) -> Step | Approval:
     return Approval(here, agreed)
 
 
-def wanted(request: Request) -> frozenset[str]:
+def wanted(request: CheckedRequest) -> frozenset[str]:
     """What the school has to have agreed to: the scopes, and those of claims asked for by name."""
     return request.scopes | (claims.scopes_of(request.claims) & request.client.registered.scopes)
 
 
-def _next(request: Request) -> Response | Approval:
+def _next(request: CheckedRequest) -> Response | Approval:
     found = step(request)
     return found if isinstance(found, Approval) else _send_to(found, request)
 
 
-def _send_to(found: Step, request: Request) -> Response:
+def _send_to(found: Step, request: CheckedRequest) -> Response:
     """Keep the request and send the browser on; the page comes back to the request's own address."""
     if "none" in request.prompt:
         why = "the school has paused sharing; " if found is CONSENT and _is_paused(request) else ""
         raise found.otherwise(description=f"{why}prompt is none, and the person would have to be asked")
-    kept_requests.keep_here(request)
-    back = kept_requests.address(request)
-    return redirect(found.address(back, request), 303)
+    return redirect(found.address(request, kept_requests.keep_here(request)), 303)
 
 
-def _is_paused(request: Request) -> bool:
+def _is_paused(request: CheckedRequest) -> bool:
     here = session.current()
     agreed = live.current(str(here.estab_id), request.client.id) if here else None
     return agreed is not None and agreed.is_paused
@@ -140,12 +139,12 @@ def _refused(server: Server, request: Request, error: OAuth2Error) -> Response:
     return response
 
 
-def _is_cancelled(request: Request) -> bool:
+def _is_cancelled(request: CheckedRequest) -> bool:
     """Whether a page on the way was left by Cancel or Refuse; only a kept request has pages on its way."""
     return request.kept is not None and "cancel" in browser_request.args
 
 
-def _is_enough(here: SignedIn, request: Request) -> bool:
+def _is_enough(here: SignedIn, request: CheckedRequest) -> bool:
     """Whether the person signed in is the one the client wants, and signed in recently enough."""
     if _is_somebody_else(here, request):
         return False
@@ -156,15 +155,15 @@ def _is_enough(here: SignedIn, request: Request) -> bool:
     return request.max_age is None or clock.now() - here.auth_time <= timedelta(seconds=request.max_age)
 
 
-def _is_somebody_else(here: SignedIn, request: Request) -> bool:
-    return request.hinted is not None and request.hinted != claims.subject(request.client, here.id)
+def _is_somebody_else(here: SignedIn, request: CheckedRequest) -> bool:
+    return request.subject is not None and request.subject != claims.subject(request.client, here.id)
 
 
-def _is_fresh(here: SignedIn, request: Request) -> bool:
+def _is_fresh(here: SignedIn, request: CheckedRequest) -> bool:
     """Whether they signed in for this very request."""
     return request.kept is not None and here.auth_time >= request.kept.since
 
 
-def _is_later(agreed: State, request: Request) -> bool:
+def _is_later(agreed: State, request: CheckedRequest) -> bool:
     """Whether the agreement was given for this very request."""
     return request.kept is not None and agreed.given_at >= request.kept.since

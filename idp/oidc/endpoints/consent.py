@@ -26,7 +26,7 @@ from idp.oidc.authorization import kept_requests
 from idp.oidc.endpoints import authorize, colleague
 from idp.oidc.endpoints.authorize import Step
 from idp.oidc.endpoints.colleague import Colleague
-from idp.oidc.incoming import AUTHORIZE, Request
+from idp.oidc.incoming import AUTHORIZE, CheckedRequest, Kept, Request
 from idp.partners import registry, start_link
 from idp.partners.snapshots import AnyClient
 from idp.sharing import authorise, authority, mis
@@ -53,6 +53,14 @@ class WhichMis(Form):
         [InputRequired("Choose the system that your school uses.")],
         validate_choice=False,  # `mis.tell` knows them, and WTForms' own words are not for schools
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request that waits for a page, and the row that it is kept in."""
+
+    request: CheckedRequest
+    kept: Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,40 +119,41 @@ class Question:
 
 def ask() -> Response:
     """Show what is asked for; on the buttons, agree or refuse."""
-    request = _waiting_for(authorize.CONSENT)
-    if isinstance(request, Response):
-        return request
+    waiting = _waiting_for(authorize.CONSENT)
+    if isinstance(waiting, Response):
+        return waiting
     person = _person()
     if not person.may_authorise:
-        return _for_a_viewer(request, person)
+        return _for_a_viewer(waiting, person)
     if browser_request.method != "POST":  # a HEAD carries no token against forgery, and decides nothing
-        return _page(request, person, Decision())
-    return _pressed(request, person)
+        return _page(waiting, person, Decision())
+    return _pressed(waiting, person)
 
 
-def _pressed(request: Request, person: Administrator) -> Response:
+def _pressed(waiting: Waiting, person: Administrator) -> Response:
     """What comes of the button that was pressed."""
-    client, asked, form = request.client.registered, authorize.wanted(request), Decision()
+    client, asked, form = waiting.request.client.registered, authorize.wanted(waiting.request), Decision()
     if "deny" in browser_request.form:
         authorise.refuse(client, asked, by=person)
-        return _cancelled(request)
+        return _cancelled(waiting)
     if colleague.BUTTON in browser_request.form:
         other = Colleague()
-        return colleague.ask(client, other, by=person) or _page(request, person, form, other)
+        return colleague.ask(client, other, by=person) or _page(waiting, person, form, other)
     if agree(client, asked, person, form) is None:
-        return _page(request, person, form)
-    return redirect(kept_requests.address(request), 303)
+        return _page(waiting, person, form)
+    return redirect(kept_requests.address(waiting.kept), 303)
 
 
 def tell_mis() -> Response:
     """Ask which system the school uses, or explain that the client does not work with it."""
-    request = _waiting_for(authorize.MIS)
-    if isinstance(request, Response):
-        return request
+    waiting = _waiting_for(authorize.MIS)
+    if isinstance(waiting, Response):
+        return waiting
     if "deny" in browser_request.form:
-        return _cancelled(request)
+        return _cancelled(waiting)
     security.let_forms_leave()
-    return which_mis(request.client.registered, _person()) or redirect(kept_requests.address(request), 303)
+    client = waiting.request.client.registered
+    return which_mis(client, _person()) or redirect(kept_requests.address(waiting.kept), 303)
 
 
 def which_mis(client: AnyClient, person: Administrator) -> Response | None:
@@ -230,25 +239,26 @@ def question_of(client: AnyClient, asked: frozenset[str], person: Administrator)
     return Question(authorise.proposal(person.estab_id, client, asked), authorise.lasts_until(client))
 
 
-def _page(request: Request, person: Administrator, form: Decision, other: Colleague | None = None) -> Response:
+def _page(waiting: Waiting, person: Administrator, form: Decision, other: Colleague | None = None) -> Response:
     security.let_forms_leave()
-    asked, back = authorize.wanted(request), kept_requests.address(request)
-    return question_page(request.client.registered, asked, person, form, back=back, other=other or Colleague())
+    client, asked = waiting.request.client.registered, authorize.wanted(waiting.request)
+    back = kept_requests.address(waiting.kept)
+    return question_page(client, asked, person, form, back=back, other=other or Colleague())
 
 
 def _typed_ticks() -> frozenset[str]:
     return frozenset(browser_request.form.getlist("area"))
 
 
-def _for_a_viewer(request: Request, person: Administrator) -> Response:
+def _for_a_viewer(waiting: Waiting, person: Administrator) -> Response:
     if browser_request.method == "POST":
-        return _cancelled(request)
+        return _cancelled(waiting)
     security.let_forms_leave()
-    client = request.client.registered
-    return viewer_page(client, person, back=kept_requests.address(request), leave=f"Back to {client.client_name}")
+    client, back = waiting.request.client.registered, kept_requests.address(waiting.kept)
+    return viewer_page(client, person, back=back, leave=f"Back to {client.client_name}")
 
 
-def _waiting_for(step: Step) -> Request | Response:
+def _waiting_for(step: Step) -> Waiting | Response:
     """The kept request of this address, if it waits for this very page; otherwise the way back to the dispatcher."""
     security.keep_opener()
     asked = Request(browser_request, incoming.parameters(browser_request.args.items(multi=True), OURS), AUTHORIZE)
@@ -256,19 +266,19 @@ def _waiting_for(step: Step) -> Request | Response:
         browser_request.args.get("client_id", ""), browser_request.args.get("request_uri", "")
     )
     try:
-        request: Request = protocol.current().get_consent_grant(asked).request
+        request: CheckedRequest = protocol.current().get_consent_grant(asked).request.checked
         found = authorize.step(request)
     except OAuth2Error:
         return redirect(back, 303)
-    if found is step:
-        return request
+    if found is step and request.kept is not None:
+        return Waiting(request, request.kept)
     if browser_request.method == "POST":  # signed out meanwhile, say: the dispatcher leads here again
         again.keep()
     return redirect(back, 303)
 
 
-def _cancelled(request: Request) -> Response:
-    return redirect(kept_requests.address(request, cancel="1"), 303)
+def _cancelled(waiting: Waiting) -> Response:
+    return redirect(kept_requests.address(waiting.kept, cancel="1"), 303)
 
 
 def _person() -> Administrator:

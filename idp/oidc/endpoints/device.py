@@ -64,13 +64,13 @@ def authorize(asked: FlaskRequest) -> FlaskResponse:
     return protocol.answer_client(asked, _give_codes)
 
 
-def _give_codes(_server: Server, asked: Request) -> FlaskResponse:
-    if not asked.client.check_grant_type(GRANT):
+def _give_codes(_server: Server, request: Request) -> FlaskResponse:
+    client, sent = request.client, request.sent
+    if not client.check_grant_type(GRANT):
         raise UnauthorizedClientError(description="grant_type: this client is not registered for device_code")
-    checks.no_authorization_details(asked)
-    checks.scopes_within_client(asked)
-    checks.resource_within_scopes(asked)
-    pair = device_codes.issue(asked.client, asked.scopes, asked.resource)
+    checks.no_authorization_details(sent)
+    scopes, resource = checks.scopes_within_client(client, sent), checks.resource_within_scopes(client, sent)
+    pair = device_codes.issue(client, scopes, resource)
     user_code, page = device_codes.shown(pair.user), runtime.url(PATH)
     said = {
         "device_code": pair.device, "user_code": user_code, "verification_uri": page,

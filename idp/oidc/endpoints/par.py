@@ -27,6 +27,7 @@ def _push(server: Server, request: Request) -> Response:
         server.get_authorization_grant(request).validate_authorization_request()
     except errors.NotToBeRedirected as refused:
         raise errors.invalid(refused.parameter, refused.fact) from refused
-    urn = kept_requests.keep(request.sent, request.client, pushed=True, shown=False, dpop_jkt=request.dpop_jkt)
+    checked = request.checked
+    urn = kept_requests.keep(checked.sent, checked.client, pushed=True, shown=False, dpop_jkt=checked.dpop_jkt)
     said = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}
     return protocol.json_response(said, 201)

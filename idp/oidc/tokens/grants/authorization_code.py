@@ -16,7 +16,7 @@ from idp.oidc import errors
 from idp.oidc.authorization import kept_requests, responses
 from idp.oidc.clients import failures
 from idp.oidc.clients.client import OAuthClient
-from idp.oidc.incoming import Request
+from idp.oidc.incoming import CheckedRequest
 from idp.oidc.models import Code
 from idp.oidc.tokens import access_tokens
 from idp.oidc.tokens.access_tokens import Basis
@@ -93,11 +93,11 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
 
     def create_authorization_response(self, redirect_uri: str, grant_user: Approval | None) -> responses.Answer:
         """Answer the request, which spends it: with a code, or `access_denied` where it was not approved."""
-        kept_requests.spend(self.request)
+        request = self.request.checked
+        kept_requests.spend(request)
         if grant_user is None:
             raise AccessDeniedError(description="the person or the school refused")
-        code = issue(self.request, redirect_uri, grant_user)
-        return responses.send(self.request, redirect_uri, [("code", code)])
+        return responses.send(request.reply_to, [("code", issue(request, grant_user))])
 
     def query_authorization_code(self, code: str, client: OAuthClient) -> Redeemed:
         """Spend the code; a second use is refused and revokes what the first was given.
@@ -121,7 +121,7 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
         """Nothing: it was spent before, and its row is kept so that a replay is seen."""
 
 
-def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
+def issue(request: CheckedRequest, approval: Approval) -> str:
     """A new code, with all that its tokens will say.
 
     It stands for everything asked, also for what the school left out: what is given is decided each time tokens
@@ -130,8 +130,9 @@ def issue(request: Request, redirect_uri: str, approval: Approval) -> str:
     here, agreed, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
     _ISSUE.run(
         digest=crypto.digest(code), client_id=request.client.id, person_id=here.id, estab_id=agreed.estab_id,
-        authorisation_id=agreed.id, lineage=crypto.new_id("lin"), redirect_uri=redirect_uri, scopes=request.scopes,
-        resource=request.resource, nonce=request.sent.get("nonce"), code_challenge=request.sent.get("code_challenge"),
+        authorisation_id=agreed.id, lineage=crypto.new_id("lin"), redirect_uri=request.reply_to.redirect_uri,
+        scopes=request.scopes,
+        resource=request.resource, nonce=request.nonce, code_challenge=request.code_challenge,
         dpop_jkt=request.dpop_jkt, claims=request.claims, auth_time=here.auth_time, acr=here.acr, amr=here.amr,
         sid=here.sid, created_at=now, expires_at=now + timedelta(seconds=request.client.code_seconds), used_at=None,
     )  # fmt: skip
