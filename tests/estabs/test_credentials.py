@@ -1,9 +1,12 @@
 """Passwords: those we make, and those we refuse, with the reason."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given, settings as pace, strategies as st
 
 from idp.estabs import common, credentials
+from idp.foundation.database import session
 from tests.factories import a_school, an_administrator, an_estab
 
 GOOD = "wobbly kettle sings at dusk"
@@ -172,10 +175,25 @@ def test_a_hash_that_is_set_is_dated_and_recorded(work, clock):
 
     from idp.audit.models import Entry
 
-    with work() as session:
+    with work() as database:
         person = an_administrator(password_changed_at=None)
         credentials.set_hash(person, "a-hash", by="cli")
 
         assert (person.password_hash, person.password_changed_at) == ("a-hash", clock.now())
-        entry = session.scalars(select(Entry).where(Entry.event == "password.set")).one()
+        entry = database.scalars(select(Entry).where(Entry.event == "password.set")).one()
         assert (entry.actor, entry.subject, entry.estab) == ("cli", person.id, person.estab_id)
+
+
+def test_a_generated_password_replaces_one_persons_password_as_it_was_set_then(work, clock):
+    with work():
+        person, colleague = an_administrator(), an_administrator()
+        made_at, before = person.password_changed_at, colleague.password_hash
+        clock.move(timedelta(minutes=1))
+
+        assert not credentials.replace_hash(person, "too late", made_at=made_at - timedelta(seconds=1))
+        assert credentials.replace_hash(person, "a newer hash", made_at=made_at)
+        session().refresh(colleague)
+
+        assert (person.password_hash, person.password_is_ours) == ("a newer hash", True)
+        assert person.password_changed_at == clock.now()
+        assert (colleague.password_hash, colleague.password_changed_at) == (before, made_at)

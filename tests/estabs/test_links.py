@@ -3,8 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from idp.estabs import links
+from idp.estabs.models import PersonalSecret
+from idp.foundation import crypto
 from tests.factories import an_administrator
 
 DAY = timedelta(days=1)
@@ -16,6 +19,10 @@ def refused(secret, purpose="welcome"):
     except links.LinkRefused as why:
         return why.code
     return None
+
+
+def row(session, secret):
+    return session.get(PersonalSecret, crypto.digest(secret), populate_existing=True)
 
 
 @pytest.fixture
@@ -60,12 +67,54 @@ def test_a_link_is_good_for_nobody_else(work, secret):
         assert refused(secret) is None
 
 
+def test_a_newer_link_replaces_those_of_this_person_and_purpose_that_still_work(work, secret, clock):
+    with work():
+        kept = [(links.issue("adm_al", "welcome", DAY), "welcome"), (links.issue("adm_jo", "set_up", DAY), "set_up")]
+        used = links.issue("adm_jo", "used_once", DAY)
+    with work():
+        links.spend(used, "used_once", "adm_jo")
+    began = clock.now()
+    for _ in range(2):
+        clock.move(timedelta(minutes=1))
+        with work():
+            links.supersede("adm_jo", "welcome")
+            links.supersede("adm_jo", "used_once")
+
+    with work() as session:
+        assert [refused(each, purpose) for each, purpose in kept] == [None, None]
+        assert row(session, secret).superseded_at == began + timedelta(minutes=1), "when it was first replaced"
+        assert row(session, used).superseded_at is None
+
+
+def test_a_value_is_kept_with_one_link_once_and_erased_with_its_persons(work, secret):
+    with work():
+        second, als = links.issue("adm_jo", "set_up", DAY), links.issue("adm_al", "welcome", DAY)
+    with work() as session:
+        for value in ("first", "second"):
+            links.set_value(row(session, secret), value)
+            assert row(session, secret).value == "first"
+        assert [row(session, each).value for each in (second, als)] == [None, None]
+        links.set_value(row(session, als), "Al's")
+        links.erase_values("adm_jo")
+        session.expire_all()
+        assert [row(session, each).value for each in (secret, als)] == [None, "Al's"]
+
+
+def test_welcomes_are_counted_for_each_person(work, outbox, clock):
+    with work():
+        person = an_administrator(password_hash=None)
+        known, address = person.id, person.email
+        secret = links.issue(known, links.WELCOME, DAY)
+        for _ in range(links.MAX_WELCOME_LINKS_PER_HOUR):
+            links.issue("adm_al", links.WELCOME, DAY)
+            links.issue(known, "of_another_purpose", DAY)
+    with work():
+        links.resend_welcome(secret)
+
+    assert [letter.to for letter in outbox.all("welcome_link")] == [address]
+
+
 def test_the_secret_is_not_in_the_database(work, secret):
-    from sqlalchemy import select
-
-    from idp.estabs.models import PersonalSecret
-    from idp.foundation import crypto
-
     with work() as session:
         kept = session.scalars(select(PersonalSecret)).one()
         assert kept.digest == crypto.digest(secret)

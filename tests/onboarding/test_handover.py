@@ -99,8 +99,11 @@ def test_the_browser_that_began_cannot_choose_for_the_other(work, pressed):
 def test_the_browser_of_the_link_does_not_enter_the_code(work, pressed):
     code = shown(work, pressed)
 
-    with pytest.raises(handover.CodeExpired), work():
-        handover.enter(signup.find_in_browser(pressed, OTHERS), OTHERS, code)
+    with work():
+        registration = signup.find_in_browser(pressed, OTHERS)
+        with pytest.raises(handover.CodeExpired):
+            handover.enter(registration, OTHERS, code)
+        assert registration.code_tries == 0, "nor does it use up the other's tries"
 
 
 def test_a_code_works_for_ten_minutes(work, pressed, clock):
@@ -132,6 +135,29 @@ def test_a_new_code_takes_the_place_of_the_old_one_three_in_all(work, pressed, c
     with pytest.raises(handover.TooManyCodes), work():
         handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
     assert tries(work, pressed, shown(work, pressed)) is None
+
+
+def test_a_new_code_can_be_tried_five_times_again(work, pressed):
+    for _ in range(5):
+        tries(work, pressed, another_than(shown(work, pressed)))
+    with work():
+        handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+
+    wrong = another_than(shown(work, pressed))
+    assert [tries(work, pressed, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
+
+
+def test_two_codes_made_at_the_same_moment_differ(work, outbox, clock):
+    codes = []
+    for email in ("jo@oakhill.example", "al@elm.example"):
+        with work():
+            known = a_registration(a_school(), email=email).id
+        (link,) = (letter.links[0] for letter in outbox.all("verify_email") if letter.to == email)
+        with work():
+            verify.accept_proof(link.rpartition("/")[2], OTHERS)
+        codes.append(shown(work, known))
+
+    assert codes[0] != codes[1]
 
 
 def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed, clock):

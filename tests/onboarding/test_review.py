@@ -1,14 +1,17 @@
 """Our staff check every new school: in order, against the register, with notes; and decide once."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from idp.audit import events
 from idp.audit.models import Entry
 from idp.estabs import accounts
 from idp.estabs.models import Estab
 from idp.onboarding import review
 from idp.onboarding.models import Review
+from idp.outbox.models import Message
+from tests.acts import recorded
 from tests.factories import a_school, an_estab
 from tests.onboarding.makes import a_registration, completed
 
@@ -78,6 +81,71 @@ def test_the_queue_begins_with_the_most_pressing_and_knows_what_is_overdue(work,
         assert [each.is_overdue for each in waiting] == [True, False, False]
 
 
+def test_the_queue_goes_by_when_a_case_is_due_and_then_by_when_it_was_opened(work, clock):
+    with work():
+        estabs = [an_estab(state="unverified") for _ in range(3)]
+        opened = []
+        for estab in estabs:
+            opened.append(review.open_for(estab))
+            clock.move(timedelta(minutes=1))
+        opened[0].due_at, opened[1].due_at = opened[2].due_at, opened[1].due_at - timedelta(days=1)
+        opened[0].opened_at, opened[2].opened_at = opened[2].opened_at, opened[0].opened_at
+
+    with work():
+        assert [each.estab_id for each in review.queue()] == [estabs[place].id for place in (1, 2, 0)]
+
+
+def test_a_case_in_scotland_is_due_by_the_bank_holidays_there(work, clock):
+    clock.move(datetime(2026, 12, 31, 12, tzinfo=UTC) - clock.now())
+    with work():
+        english, scottish = (
+            review.open_for(an_estab(a_school(country=nation), state="unverified"))
+            for nation in ("England", "Scotland")
+        )
+        assert scottish.due_at == english.due_at + timedelta(days=1), "2 January, observed on Monday the 4th"
+
+
+def test_deciding_one_case_leaves_the_others_open_and_keeps_who_decided_and_why(work, estab_id):
+    with work():
+        others = review.open_for(an_estab(state="unverified")).estab_id
+        review.reject(estab_id, "No such person.", by="opr_sam")
+    with work() as database:
+        decided, other = review.case(estab_id).review, database.get_one(Review, others)
+
+        assert (decided.decision, decided.decided_by) == ("rejected", "opr_sam")
+        assert (other.decision, other.decided_by, other.decided_at) == (None, None, None)
+        assert review.queue() == [other]
+        assert recorded(events.ESTAB_STATE_CHANGED)[-1][-1] == {"reason": "No such person."}
+
+
+def test_a_note_is_kept_with_its_own_case(work, estab_id):
+    with work():
+        other = review.open_for(an_estab(state="unverified")).estab.estab_id
+        review.note(other, "No answer.", by="cli")
+
+        assert review.case(estab_id).notes == []
+
+
+def test_what_the_school_is_told_names_it_and_is_kept_under_it(work, estab_id, outbox, settings):
+    with work():
+        review.ask(estab_id, "Who is your head teacher?", by="cli")
+        review.verify(estab_id, by="cli")
+    with work():
+        completed(a_registration(a_school(dfe_number="3124568", name="Elm School"), email="a@elm.example"))
+        review.reject("3124568", "Nobody there knows you.", by="cli")
+
+    asked, verified, rejected = (outbox.last(f"school_{name}") for name in ("question", "verified", "rejected"))
+    for letter, school in ((asked, "Oak Hill School"), (verified, "Oak Hill School"), (rejected, "Elm School")):
+        assert school in letter.subject
+        assert f"{school} (Estab ID {'3124568' if school == 'Elm School' else estab_id})" in letter.text
+    assert "Hello Jo Bloggs," in verified.text
+    assert verified.links[0] == f"{settings.server.issuer}/"
+    with work() as database:
+        kept = {each.name: each.estab for each in database.query(Message)}
+        first, second = accounts.find(estab_id).id, accounts.find("3124568").id
+        assert (kept["school_question"], kept["school_verified"], kept["school_rejected"]) == (first, first, second)
+
+
 def test_a_case_shows_what_was_typed_beside_the_register_and_the_notes_in_order(work, estab_id, clock):
     with work():
         review.note(estab_id, "No answer.", by="cli")
@@ -109,6 +177,7 @@ def test_a_question_goes_to_the_owners_and_into_the_notes_and_decides_nothing(wo
         ("a@camden.sch.uk", "www.oakhill.camden.sch.uk", "is related"),
         ("a@hill.sch.uk", "oakhill.sch.uk", "is not the domain"),
         ("a@gmail.com", "oakhill.sch.uk", "public mail service"),
+        ('"a@oakhill.sch.uk"@gmail.com', "oakhill.sch.uk", "public mail service"),
         ("a@oakhill.sch.uk", "", "no website"),
     ],
 )
@@ -132,6 +201,6 @@ def test_every_act_is_in_the_audit_log(work, estab_id):
         review.ask(estab_id, "Who?", by="opr_x")
         review.verify(estab_id, by="opr_x")
     with work() as database:
-        events = [entry.event for entry in database.query(Entry).filter_by(actor="opr_x").order_by(Entry.id)]
+        names = [entry.event for entry in database.query(Entry).filter_by(actor="opr_x").order_by(Entry.id)]
 
-    assert events == ["review.noted", "review.noted", "review.asked", "estab.state_changed", "estab.verified"]
+    assert names == ["review.noted", "review.noted", "review.asked", "estab.state_changed", "estab.verified"]

@@ -260,7 +260,35 @@ def test_a_disabled_operator_is_out_at_once_and_stays_out(jo, link, work, clock)
         operators.disable(EMAIL)
 
     assert jo.opens("/operate").location == "/operate/sign-in?next=/operate"
+    clock.move(timedelta(seconds=60))  # a code that has not been used
     assert signs_in(jo, seed, ahead=0).status_code == 422
+    assert "do not match" in jo.sees
+
+
+def test_operators_are_told_apart(jo, stranger, link, work, clock):
+    with work():
+        als_link = operators.add("Al", "al@idaas.example")[1].removeprefix("http://localhost:5000")
+    seed, als_seed = set_up(jo, link), set_up(stranger, als_link)
+    with work() as session:
+        assert [operators.find(email).name for email in (EMAIL, "AL@idaas.example")] == ["Sam", "Al"]
+        assert [each.name for each in session.scalars(select(Operator).order_by(Operator.name))] == ["Al", "Sam"]
+
+    clock.move(timedelta(seconds=60))
+    assert signs_in(jo, seed, ahead=0).location == "/operate"
+    assert signs_in(stranger, als_seed, ahead=0, email="al@idaas.example").location == "/operate", "own codes"
+
+
+def test_somebody_can_act_once_set_up_and_until_disabled(jo, link, work):
+    def anyone():
+        with work():
+            return operators.anyone_able()
+
+    assert not anyone()
+    set_up(jo, link)
+    assert anyone()
+    with work():
+        operators.disable(EMAIL)
+    assert not anyone()
 
 
 def test_a_school_is_never_let_into_the_desk_of_our_staff(jo, account):

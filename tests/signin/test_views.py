@@ -8,7 +8,7 @@ import pytest
 from idp.estabs.models import Estab
 from idp.foundation import runtime
 from idp.foundation.ports import RequestingPartner
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, an_administrator
 
 PENDING = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
 
@@ -199,6 +199,23 @@ def test_a_new_computer_is_told_about_and_the_same_one_is_not(jo, stranger, acco
     jo.signs_in(account.username, back="/x")
     stranger.signs_in(account.username, back="/x")
     assert len(outbox.all("new_device")) == 1
+
+
+def test_the_first_computer_of_a_person_is_no_news_though_others_have_one(jo, stranger, account, work, outbox):
+    with work():
+        colleague = an_administrator().username
+    stranger.signs_in(colleague)
+    jo.signs_in(account.username)
+
+    assert outbox.all("new_device") == []
+
+
+def test_a_computer_is_no_news_once_all_others_are_forgotten(jo, stranger, account, outbox, clock, settings):
+    jo.signs_in(account.username)
+    clock.move(timedelta(seconds=settings.session.device))
+    stranger.signs_in(account.username)
+
+    assert outbox.all("new_device") == []
 
 
 def test_the_locked_are_told_once(stranger, account, outbox, clock):
