@@ -161,25 +161,6 @@ def connection() -> Connection:
     return state.connection
 
 
-def autocommit() -> None:
-    """Run the statements of this request in autocommit mode, as long as no transaction has begun.
-
-    For requests that only read, or that change data by single statements: one round trip for each statement, where
-    BEGIN and COMMIT would make it three.
-    """
-    state = request_state.current()
-    if state.connection is None:
-        state.autocommit = True
-
-
-def begin_transaction() -> None:
-    """Leave autocommit mode: the next statement of this request begins a transaction."""
-    state = request_state.current()
-    if state.autocommit:
-        state.autocommit = False
-        end_read_transaction()
-
-
 def done(_fault: object = None) -> None:
     """Close session and connection, rolling back what was not committed."""
     state = request_state.current()

@@ -24,7 +24,7 @@ class RequestState:
     has_session: bool = False
     """Whether the ORM's session was used."""
     autocommit: bool = False
-    """Whether a connection that is opened runs each statement in a transaction of its own."""
+    """Whether a connection that is opened runs each statement in a transaction of its own: the route says it."""
     csp_nonce: str | None = None
     """The nonce of this answer's content security policy, once something needs it."""
     lets_forms_leave: bool = False

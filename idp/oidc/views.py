@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from idp.foundation.errors import Refusal
 from idp.foundation.web import again, security
 from idp.foundation.web.throttle import at_most, limiter, rate_limit
+from idp.foundation.web.transactions import autocommit
 from idp.oidc import errors
 from idp.oidc.clients import failures
 from idp.oidc.endpoints import (
@@ -74,6 +75,7 @@ def token() -> ResponseReturnValue:
 
 @bp.post("/oauth/par")
 @security.client
+@autocommit
 @rate_limit(30_000)
 def push() -> ResponseReturnValue:
     """Push an authorization request (RFC 9126)."""
@@ -82,6 +84,7 @@ def push() -> ResponseReturnValue:
 
 @bp.post("/oauth/introspect")
 @security.client
+@autocommit
 @rate_limit(30_000)
 def introspect() -> ResponseReturnValue:
     """Whether a token is good now (RFC 7662)."""
@@ -90,6 +93,7 @@ def introspect() -> ResponseReturnValue:
 
 @bp.route("/oauth/userinfo", methods=["GET", "POST"])
 @security.client
+@autocommit
 @rate_limit(30_000)
 def userinfo() -> ResponseReturnValue:
     """Who the access token is about (OpenID Connect Core §5.3)."""

@@ -128,33 +128,15 @@ def test_what_only_statements_wrote_is_kept_too(work):
         assert found().tries == 3
 
 
-def test_what_one_by_one_stands_in_nobodys_way(work):
+def test_what_runs_in_autocommit_holds_up_no_other_transaction(work):
     with work():
         a_secret()
     with work():
-        database.autocommit()
+        request_state.current().autocommit = True
         assert found()
         with work():  # SQLite has one writer at a time
             database.connection().execute(update(PersonalSecret).values(tries=1))
         assert found().tries == 1, "nor does it look at the past"
-
-
-def test_what_has_to_write_after_all_is_undone_with_the_rest(work):
-    with work():
-        a_secret()
-
-    def reads_then_writes():
-        with work():
-            database.autocommit()
-            assert found()
-            database.begin_transaction()
-            database.connection().execute(update(PersonalSecret).values(tries=3))
-            raise RuntimeError("no more")
-
-    with pytest.raises(RuntimeError, match="no more"):
-        reads_then_writes()
-    with work():
-        assert found().tries == 0
 
 
 def test_letting_go_gives_the_connection_back(work):

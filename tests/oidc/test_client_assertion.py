@@ -56,6 +56,14 @@ def refused(response):
     return (response.status_code, response.json["error"]) == (401, "invalid_client")
 
 
+def test_an_assertion_that_came_with_a_refused_token_request_is_used_up(web, partner):
+    sent = partner.assertion()
+    wrong_grant = partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"}, sent)
+    assert (wrong_grant.status_code, wrong_grant.json["error"]) == (400, "unauthorized_client")
+
+    assert refused(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, sent))
+
+
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
 def test_each_algorithm(web, partner, alg):
     assert asks(web, partner, alg=alg, key=key("PS256" if alg == "RS256" else alg)).status_code == 200

@@ -175,6 +175,16 @@ def test_a_proof_is_good_once(web, partner, tokens):
     assert again.headers["WWW-Authenticate"] == challenge
 
 
+def test_a_proof_that_came_with_a_refused_token_request_is_used_up(web, world, partner):
+    partner.proofs = {"jti": "once"}
+    failed(partner.refreshes(web, "unknown"), "invalid_grant")
+
+    code = authorised(web, partner, world.username)["code"]
+    failed(partner.redeems(web, code), "invalid_dpop_proof")
+    partner.proofs = {"jti": "another"}
+    assert partner.redeems(web, code).json["token_type"] == "DPoP"
+
+
 @pytest.mark.parametrize("differs", [{"ath": None}, {"ath": "x"}, {"htm": "POST"}, {"key": TWO}, {"htu": ISSUER}])
 def test_a_proof_at_a_resource_is_for_its_token(web, partner, tokens, differs):
     assert partner.reads(web, tokens["access_token"], **differs).status_code == 401

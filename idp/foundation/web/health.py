@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from idp.foundation import database
 from idp.foundation.runtime import PerApplication
 from idp.foundation.web import security
+from idp.foundation.web.transactions import autocommit
 
 HEAD: Final = (Path(__file__).parents[2] / "migrations" / "head.txt").read_text("ascii").strip()
 """The schema this release was made for. They are numbered, and an older release runs on a newer one."""
@@ -52,6 +53,7 @@ def healthz() -> Response:
 
 @bp.get("/readyz")
 @security.anyone
+@autocommit
 def readyz() -> ResponseReturnValue:
     """Alive, and the database has our tables and takes what is written; 503 otherwise."""
     now, probe = time.monotonic(), PROBE.get()
@@ -64,7 +66,6 @@ def readyz() -> ResponseReturnValue:
 
 def _fault() -> str | None:
     """What is wrong with the database; None where nothing is."""
-    database.autocommit()
     fault = "unreachable"
     try:
         connection = database.connection()

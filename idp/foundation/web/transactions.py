@@ -1,19 +1,32 @@
 """One transaction per request: a view that returns commits, a view that raises rolls back.
 
-Nothing else calls `commit()`, which a test checks. Where a view wants no transaction (`database.autocommit`), each
-statement that ran is kept, whatever comes after it.
+Nothing else calls `commit()`, which a test checks. A route marked by `autocommit` has no transaction: each statement
+that ran is kept, whatever comes after it.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final, TypeVar
 
-from flask import Flask, Request
+from flask import Flask, Request, request
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import MapAdapter
 
 from idp.foundation import request_state, runtime
 from idp.foundation.database import db, done
+
+ViewT = TypeVar("ViewT", bound=Callable[..., Any])
+_AUTOCOMMIT: Final = "runs_in_autocommit"
+
+
+def autocommit(view: ViewT) -> ViewT:
+    """Run each statement of the view in a transaction of its own.
+
+    For routes that only read, or whose changes are single statements that stand by themselves: one round trip for each
+    statement, where BEGIN and COMMIT would make it three.
+    """
+    setattr(view, _AUTOCOMMIT, True)
+    return view
 
 
 class Application(Flask):
@@ -21,6 +34,8 @@ class Application(Flask):
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Run the view; what it wrote is committed before its answer is sent."""
+        view = self.view_functions.get(request.endpoint or "")
+        request_state.current().autocommit = hasattr(view, _AUTOCOMMIT)
         try:
             answer = super().dispatch_request()
             _commit()

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flask import Request as FlaskRequest, Response, request as caller
 
-from idp.foundation import clock, database, runtime, scopes
+from idp.foundation import clock, runtime, scopes
 from idp.foundation.fastpath.plain_response import PlainResponse
 from idp.keys import ring
 from idp.oidc import errors, server as protocol
@@ -25,7 +25,6 @@ DEAD = {"active": False}
 
 def answer(asked: FlaskRequest) -> Response:
     """What is known of the token, as JSON or as a JWT. `token_type_hint` is not needed."""
-    database.autocommit()  # noting an assertion is one statement, which stands by itself
     return protocol.answer_client(asked, _look)
 
 

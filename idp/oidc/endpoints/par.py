@@ -2,7 +2,7 @@
 
 from flask import Request as FlaskRequest, Response, request as browser_request
 
-from idp.foundation import database, runtime
+from idp.foundation import runtime
 from idp.oidc import errors, server as protocol
 from idp.oidc.authorization import kept_requests
 from idp.oidc.clients import dpop
@@ -12,7 +12,6 @@ from idp.oidc.server import Server
 
 def answer(asked: FlaskRequest) -> Response:
     """201 with a `request_uri`, or an OAuth error."""
-    database.autocommit()  # noting a proof, and keeping the request
     return dpop.with_nonce(protocol.answer_client(asked, _push, PAR))
 
 

@@ -5,7 +5,6 @@ from typing import cast
 from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from flask import Request as FlaskRequest, Response, request as browser_request
 
-from idp.foundation import database
 from idp.oidc import errors, server as protocol
 from idp.oidc.authorization import checks
 from idp.oidc.clients import dpop
@@ -14,8 +13,11 @@ from idp.oidc.server import Server
 
 
 def answer(asked: FlaskRequest) -> Response:
-    """Tokens, or an OAuth error."""
-    database.autocommit()  # a proof or an assertion is noted by one statement; grants that do more say so
+    """Tokens, or an OAuth error.
+
+    An error is an answer too, so what came with it is committed: a proof or an assertion that was noted, a code that
+    was spent, a lineage that was revoked.
+    """
     return dpop.with_nonce(protocol.answer_client(asked, _issue))
 
 

@@ -6,7 +6,7 @@ import structlog
 from authlib.oauth2 import OAuth2Error
 from flask import Request as FlaskRequest, Response
 
-from idp.foundation import database, runtime, scopes
+from idp.foundation import runtime, scopes
 from idp.keys import ring
 from idp.oidc import claims, errors, incoming, server as protocol
 from idp.oidc.clients import dpop, failures
@@ -32,7 +32,6 @@ class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 
 def answer(asked: FlaskRequest) -> Response:
     """The claims as JSON, or as a JWT where the client registered for that; or an error with its challenge."""
-    database.autocommit()  # noting a proof of possession is one statement, which stands by itself
     try:
         return dpop.with_nonce(_said(_read(*_presented(asked), asked)))
     except OAuth2Error as error:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, cast
 from sqlalchemy import Table, bindparam, insert, select, update
 
 from idp.audit import events, log
-from idp.foundation import clock, crypto, database, runtime, scopes
+from idp.foundation import clock, crypto, runtime, scopes
 from idp.foundation.database import Instant
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc import claims, errors
@@ -79,7 +79,6 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     if family is None:
         raise errors.invalid_grant(UNKNOWN)
     if family.basis.client_id != client.id:
-        database.begin_transaction()
         log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=family.id, because="refresh token")
         failures.because("refresh_token", "was issued to another client")
         raise errors.invalid_grant(UNKNOWN)
@@ -110,7 +109,6 @@ def use(token: str, presented: Presented) -> str | None:
         return None
     if not presented.is_newest:
         return _token(secret, family.id, family.sequence)
-    database.begin_transaction()
     if _ROTATED.run(its_id=family.id, its_sequence=family.sequence, next=family.sequence + 1, now=clock.now()) == 1:
         return _token(secret, family.id, family.sequence + 1)
     latest = _family(secret)
@@ -152,7 +150,6 @@ def revoke(family: Family, client: OAuthClient) -> None:
 
 
 def _reused(family: Family, client: OAuthClient) -> None:
-    database.begin_transaction()
     access_tokens.revoke_lineage(family.basis.lineage)
     log.record(events.REFRESH_REUSED, by=client.id, client=client.id, estab=family.basis.estab_id, subject=family.id)
 

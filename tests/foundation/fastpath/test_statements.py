@@ -8,7 +8,7 @@ from sqlalchemy import NullPool, Table, bindparam, create_engine, event, func, i
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from idp.estabs.models import PersonalSecret
-from idp.foundation import clock, crypto, database
+from idp.foundation import clock, crypto, database, request_state
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc.models import RefreshFamily, Revoked
 
@@ -108,7 +108,7 @@ def test_it_is_part_of_the_transaction_from_the_first_statement_on(work):
 
 def test_where_no_transaction_was_wanted_each_statement_stands_by_itself(app, work):
     with app.app_context():
-        database.autocommit()
+        request_state.current().autocommit = True
         WriteStatement(insert(cast("Table", Revoked.__table__))).run(name="jti", at=clock.now(), expires_at=clock.now())
         database.release_connection()
     with work():

@@ -9,7 +9,7 @@ from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from sqlalchemy import Table, bindparam, insert, or_, select, update
 
 from idp.audit import events, log
-from idp.foundation import clock, crypto, database
+from idp.foundation import clock, crypto
 from idp.foundation.database import Instant
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc import errors
@@ -105,7 +105,6 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
         One UPDATE is the gate. It names the client and the DPoP key, so that neither another client nor a wrong
         proof can spend a code; a wrong redirect URI or verifier is found afterwards, and has spent it.
         """
-        database.begin_transaction()
         redeemed = redeem(code, client, self.request.dpop_jkt)
         if self.request.sent.get("redirect_uri") != redeemed.redirect_uri:
             raise errors.invalid_grant("redirect_uri: must be that of the authorization request")

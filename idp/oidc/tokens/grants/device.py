@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from authlib.oauth2.rfc8628 import DeviceCodeGrant
 
-from idp.foundation import database
 from idp.oidc import errors
 from idp.oidc.tokens import device_codes
 from idp.oidc.tokens.grants.common import FirstGrant
@@ -27,7 +26,6 @@ class DeviceGrant(FirstGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authlib
 
     def validate_token_request(self) -> None:
         """Spend the code, or raise what the device is told while it polls."""
-        database.begin_transaction()
         request = self.request
         if (code := request.sent.get("device_code")) is None:
             raise errors.invalid("device_code", "missing")

@@ -1,0 +1,72 @@
+"""The transaction of a request is stated at its route: one around the view, or, where it says so, none."""
+
+import pytest
+from sqlalchemy import event
+from werkzeug.exceptions import Conflict
+
+from idp.foundation import clock, crypto, database, inserts
+from idp.foundation.web import security
+from idp.foundation.web.throttle import rate_limit
+from idp.foundation.web.transactions import autocommit
+from idp.oidc.models import Seen
+from tests.oidc.support import authorised
+from tests.oidc.world import world
+
+__all__ = ["world"]
+
+AUTOCOMMIT = {"/readyz", "/oauth/par", "/oauth/introspect", "/oauth/userinfo"}
+
+
+def test_these_routes_run_in_autocommit_and_no_others(app):
+    found = {
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if getattr(app.view_functions[rule.endpoint], "runs_in_autocommit", False)
+    }
+
+    assert found == AUTOCOMMIT
+
+
+@pytest.fixture
+def modes(app):
+    """`modes(call)` makes a request: its answer, and for each of its statements whether it ran in autocommit."""
+    engine = database.ENGINES.of(app).transactional
+
+    def watch(call):
+        seen: list[bool] = []
+
+        @event.listens_for(engine, "before_cursor_execute")
+        def _note(connection, *_others):
+            seen.append(bool(connection.get_execution_options().get("autocommit")))
+
+        try:
+            answer = call()
+        finally:
+            event.remove(engine, "before_cursor_execute", _note)
+        return answer, seen
+
+    return watch
+
+
+def test_userinfo_runs_in_autocommit_and_the_token_endpoint_in_a_transaction(web, world, modes):
+    code = authorised(web, world.partner, world.username)["code"]
+    tokens, at_token = modes(lambda: world.partner.redeems(web, code))
+    bearer = {"Authorization": f"Bearer {tokens.json['access_token']}"}
+    _, at_userinfo = modes(lambda: web.get("/oauth/userinfo", headers=bearer))
+
+    assert set(at_token) == {False}
+    assert set(at_userinfo) == {True}
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_what_a_view_wrote_before_it_raised_is_kept_in_autocommit_only(app, web, work, monkeypatch, is_kept):
+    def view():
+        inserts.once(Seen, digest=crypto.digest("a"), expires_at=clock.now())
+        raise Conflict
+
+    guarded = security.anyone(rate_limit(100)(view))
+    monkeypatch.setitem(app.view_functions, "health.healthz", autocommit(guarded) if is_kept else guarded)
+
+    assert web.get("/healthz").status_code == 409
+    with work() as session:
+        assert (session.get(Seen, crypto.digest("a")) is not None) == is_kept
