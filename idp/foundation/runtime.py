@@ -59,7 +59,7 @@ class PerApplication(Generic[T]):
             return cast("T", runtime.values[self])
         except KeyError:
             if self._make is None:
-                raise
+                raise LookupError("this value is set by its module's `configure`, which was not called") from None
             return cast("T", runtime.values.setdefault(self, self._make()))
 
 

@@ -1,0 +1,41 @@
+"""What an application holds is its own, and each port leads somewhere."""
+
+from dataclasses import fields
+
+import pytest
+
+from idp.app import create_app
+from idp.foundation import runtime
+from idp.foundation.ports import Ports
+from idp.foundation.runtime import PerApplication
+from idp.foundation.setting_types import ROOT
+
+
+def test_two_applications_share_no_value(app, settings):
+    cache = PerApplication[dict[str, int]](dict)
+    other = create_app(settings)
+    cache.of(app)["key"] = 1
+    assert cache.of(app) == {"key": 1}
+    assert cache.of(other) == {}
+    with app.app_context():
+        assert cache.get() is cache.of(app)
+
+
+def test_a_value_that_was_not_set_is_missed_aloud(app):
+    never_set = PerApplication[str]()
+    with pytest.raises(LookupError, match="configure"):
+        never_set.of(app)
+    never_set.set(app, "here")
+    assert never_set.of(app) == "here"
+
+
+@pytest.mark.parametrize("port", [field.name for field in fields(Ports)])
+def test_a_port_is_called(port):
+    sources = [path.read_text("utf-8") for path in (ROOT / "idp").rglob("*.py")]
+    assert any(f"runtime.ports().{port}" in text for text in sources)
+
+
+def test_the_ports_of_an_application_are_those_of_the_composition_root(app):
+    from idp.app import PORTS
+
+    assert runtime.of(app).ports is PORTS
