@@ -22,31 +22,31 @@ UV = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --gene
 ##: Help
 
 .PHONY: help
-help: ## Say what there is (this)
+help: ## List the targets (this)
 	@awk -F ':.*## ' '/^##: / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##: The two commands
 
 .PHONY: demo
-demo: $(DEMO) ## Run the whole product here, with a partner and a mailbox; IDP_SERVER__PORT= ASSEMBLY_PORT= MAILBOX_PORT=
+demo: $(DEMO) ## Run the whole product on this machine, with a partner and a mailbox; IDP_SERVER__PORT= ASSEMBLY_PORT= MAILBOX_PORT=
 	@exec $(RUN) -m idp.demo
 
 .PHONY: test
-test: $(DEV) ## [T=tests/oidc] Everything, or the tests named; what cannot be checked fails too, unless ALLOW_MISSING=1
+test: $(DEV) ## [T=tests/oidc] Run all checks, or the tests named; what cannot be checked fails too, unless ALLOW_MISSING=1
 	@$(RUN) -m $(if $(T),pytest -q -n auto --dist loadfile $(T),tests.everything)
 
-##: Besides
+##: More
 
 .PHONY: demo-reset
 demo-reset: $(DEMO) ## Clear the demonstration's data
 	@$(RUN) -m idp.demo --reset
 
 .PHONY: check
-check: $(DEV) ## In three minutes: lint, format, types, import contracts, and each package's own tests on SQLite
+check: $(DEV) ## Run the quick checks, in three minutes: lint, format, types, import contracts, and each package's own tests on SQLite
 	@$(RUN) -m tests.everything --quick
 
 .PHONY: format
-format: $(DEV) ## Put the code in order, as `make check` wants it
+format: $(DEV) ## Format the code as `make check` requires
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
@@ -63,18 +63,18 @@ matrix: $(DEV) ## Run the mirror of the OpenID conformance plans and write docs/
 	@$(RUN) -m pytest -q tests/conformance --matrix docs/conformance-matrix.md
 
 .PHONY: fuzz
-fuzz: $(DEV) ## [MINUTES=10] Send every endpoint and parser what nobody should; what is found is told with its seed
+fuzz: $(DEV) ## [MINUTES=10] Send malformed input to every endpoint and parser; each finding is printed with its seed
 	@$(RUN) -m tests.fuzz.long $(or $(MINUTES),10)
 
 .PHONY: mutants
-mutants: $(DEV) ## M="idp.keys.*" [T="tests/keys tests/oidc/test_token.py"] Name changes of the code that no test notices, about a second each
+mutants: $(DEV) ## M="idp.keys.*" [T="tests/keys tests/oidc/test_token.py"] List changes of the code that no test notices, about a second each
 	@$(RUN) -m tests.mutants $(or $(M),$(error Say which modules: make mutants M="idp.keys.*")) $(if $(T),--tests $(T))
 
 .PHONY: install
-install: $(DEV) ## Make the environment for working on it, and nothing else
+install: $(DEV) ## Make the development environment, and nothing else
 
 .PHONY: lock
-lock: $(DEV) ## Resolve the dependencies anew, pip itself included, into the three lock files
+lock: $(DEV) ## Resolve the dependencies again, pip included, into the three lock files
 	@test -x $(VENV)/bin/uv || $(PIP) install --quiet uv
 	@echo pip | $(UV) --upgrade - -o requirements-pip.lock
 	@$(UV) --upgrade --group build pyproject.toml -o requirements.lock

@@ -10,31 +10,31 @@ KINDS: Final = ("SQLite", "PostgreSQL")
 HOW: Final = """\
 # Figures
 
-Measured by `make bench` on {processor}, {cores} cores, {memory_gib} GiB, Linux {kernel}, Python {python}{postgresql}; \
-commit {commit}, {at}. {libraries}. The load average before it began was {load_before}. Another machine gives \
-other times: compare ratios (×, times a bare Flask view in the same run). **Missed** marks a goal of the \
-project's own that was not reached.
+Measured by `make bench` on {processor}, {cores} cores, {memory_gib} GiB, Linux {kernel}, Python \
+{python}{postgresql}; commit {commit}, {at}. {libraries}. The load average before it began was {load_before}. Times \
+differ between machines: compare ratios (×, times a bare Flask view in the same run). **Missed** marks a goal \
+([performance.md](design/performance.md) §4) that was not reached.
 """
 COSTS: Final = """\
 ## What a request costs in process
 
-Processor time on our side, and *share*: of all the time it takes, how much goes into what it cannot be done without \
-(a bare view, its hashes and signatures, as many bare statements and commits).
+Processor time on our side. *Share* is the part of the whole time that a bare view, the request's hashes and \
+signatures, and as many bare statements and commits would take.
 """
 HTTP: Final = """\
 ## Over HTTP, on {kind}
 
-`idp serve` with one worker and its threads as they come, logging as in production; the load generator and the \
-database share the machine with it. *Per vCPU* is answers per second of the server's own processor time: the \
-database's is counted apart, as peers do. *One worker* is what came through on this machine. Latencies are those at \
-70 % of that, at a fixed rate, counted from the moment each request was due. Every answer was checked. Limits by \
-address were widened (`throttle.factor`), for the generator is one address.
+`idp serve` with one worker and the default number of threads, logging as in production; the load generator and the \
+database run on the same machine. *Per vCPU* is answers per second of the server's own processor time: the \
+database's is not included, as in peers' figures. *One worker* is the throughput on this machine. Latencies are \
+measured at a fixed rate of 70 % of that, from the moment each request was due. Every answer was checked. Limits by \
+address were raised (`throttle.factor`), because the generator has one address.
 """
 CROWD: Final = """\
 ## A crowd at the sign-in page
 
-Programs go on at 60 requests a second each, for ten seconds alone, ten in which 200 people sign in at once, and ten \
-in which 200 more do so every second. × is times their own p99 alone, in the same run.
+Programs send 60 requests a second each: for ten seconds alone, for ten in which 200 people sign in at once, and for \
+ten in which 200 more do so every second. × is times their own p99 alone, in the same run.
 """
 REGISTER: Final = """\
 ## The national register at full size
@@ -44,15 +44,15 @@ REGISTER: Final = """\
 GROWTH: Final = """\
 ## As tables grow
 
-Refresh tokens are a row per family; access tokens have no row, and what one would have cost stands below. Retention \
-clears 20,000 expired rows in batches of 1,000 while refreshes go on at half of the maximum.
+Refresh tokens have a row for each family. Access tokens have no row; the cost of one is shown for comparison. \
+Retention deletes 20,000 expired rows in batches of 1,000 while refreshes continue at half of the maximum rate.
 """
 MEMORY: Final = "## Memory and cold starts\n"
 PEERS: Final = """\
 ## Peers beside us
 
 On the same machine in the same run, by the same generator, each with one worker process; per vCPU as above. What a \
-request does differs, and is told. In the last column, × is how many times their rate ours is.
+request does differs, as the rows say. In the last column, × is our rate divided by theirs.
 """
 
 

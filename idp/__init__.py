@@ -1,6 +1,6 @@
 """IDaaS: the identity provider that lets schools share data with the services they use.
 
-The words we use, each meaning one thing:
+Glossary. Each word has one meaning:
 
 School          an entry of the national register (EduBase, today GIAS). Known by its URN.
 Estab           a school that has registered with us. Known by its Estab ID, which is never reused.
@@ -11,12 +11,12 @@ Authorisation   (with s) the school's agreement that a client may have certain s
 authorization   (with z) the protocol's word: the request, the code, the endpoint of RFC 6749.
 Data area       how a school's page says "data scope".
 Identity scope  a scope about the person or the school's public entry; never withheld from an unverified estab.
-Data scope      a scope of `config/scopes.toml` that opens school data; withheld until the estab is verified.
+Data scope      a scope of `config/scopes.toml` that gives access to school data; withheld until the estab is verified.
 Kept request    an authorization request we stored, by PAR (RFC 9126) or on arrival.
-Lineage         every token that came from one code, device code or client-credentials call.
+Lineage         all tokens that came from one code, device code or client-credentials request.
 Operator        a member of our staff.
-Endpoint        the XporterOnDemand agent on a school's server, which reads the MIS.
+Endpoint        the XporterOnDemand agent on a school's server, which reads the MIS. Not built yet.
 MIS             the school's management information system.
 Refusal         an error whose words may be shown to the person it happened to.
-Outbox          messages written in the transaction of what they tell about, delivered by the worker.
+Outbox          messages, written in the transaction that they report on and delivered by the worker.
 """

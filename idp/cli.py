@@ -29,12 +29,12 @@ HELP = {
     "clients": "Register partners' applications, rotate their secrets, disable them.",
     "config": "Check the settings, show them, or make secrets.",
     "db": "Bring the database to the newest schema.",
-    "doctor": "Check that everything is as it should be, and say what to do where it is not.",
+    "doctor": "Check the installation, and say what to do about each finding.",
     "estabs": "Find schools' accounts, suspend and restore them, end their sessions.",
     "keys": "List, rotate and retire the signing keys.",
     "onboarding": "Check new schools: the queue, a case, the decision.",
     "operators": "Add our own staff by a one-time set-up link.",
-    "outbox": "See which messages have not left, and retry those that failed.",
+    "outbox": "List messages that were not sent, and retry those that failed.",
     "partners": "Add and list the companies that schools share data with.",
     "schools": "Refresh and search the national register.",
     "serve": "Serve the identity provider with Granian.",
@@ -84,8 +84,8 @@ def main(context: click.Context, operator: str | None) -> None:
     Settings are read from config/default.toml, the file that IDP_CONFIG names, and the environment; see
     `idp config check`. Exit codes: 0 done, 1 refused, 2 wrong usage or bad settings.
 
-    Whatever a command does is recorded under the operator's name that --as gives. In production it has to be
-    given as soon as an operator has been set up. It is no sign-in: a person who may run this command may do anything.
+    What a command does is recorded under the name of the operator that --as gives. In production it is required
+    as soon as an operator has been set up. It is not a sign-in: a person who can run this command can do anything.
     """
     context.obj = _built
     context.meta[NAMES] = Names(
@@ -107,7 +107,7 @@ def config() -> None:
 
 @config.command("check")
 def config_check() -> None:
-    """Read the settings and say every fault there is; exit code 2 if there is one."""
+    """Check the settings and report every fault; exit code 2 if there is one."""
     settings = _settings()
     click.echo(f"The settings are good: {settings.environment}, {settings.server.issuer}.")
 
@@ -190,7 +190,7 @@ def database_upgrade(context: click.Context) -> None:
 @click.argument("what")
 @click.pass_context
 def database_draft(context: click.Context, what: str) -> None:
-    """For contributors: write the migration from the schema's head to the models, to be read and mended.
+    """For contributors: write the migration from the schema's head to the models, to be read and corrected.
 
     WHAT it adds, in a few words, becomes its name. The configured database has to be at the head.
     """

@@ -35,7 +35,7 @@ CHECKS: Final[tuple[Check, ...]] = (
 @json_option
 @click.pass_context
 def doctor(context: click.Context, *, as_json: bool) -> None:
-    """Check everything, say why it matters and what to do. Exit code 0 well, 1 warnings, 2 faults."""
+    """Check the installation, and say what to do about each finding. Exit code 0: all well, 1: warnings, 2: faults."""
     app = application(context)
     found: list[Finding] = []
     for check in CHECKS:

@@ -19,15 +19,23 @@ def commands() -> None:
 
 
 @commands.command("list")
-@click.option("--estab", help="Only what concerns this estab: its Estab ID, DfE number or URN.")
-@click.option("--client", help="Only what concerns this client.")
-@click.option("--actor", help="Only what this operator (by e-mail), person, client, `cli`, `system` or `stranger` did.")
+@click.option("--estab", help="Only entries about this estab: its Estab ID, DfE number or URN.")
+@click.option("--client", help="Only entries about this client.")
+@click.option("--actor", help="Only acts of this operator (by e-mail), person, client, `cli`, `system` or `stranger`.")
 @click.option("--event", help="Only this event (sharing.given), or this kind (sharing).")
 @click.option(
-    "--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]), help="Only from then on (UTC)."
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]),
+    help="Only entries from this time on (UTC).",
 )
-@click.option("--most", type=click.IntRange(1, 100_000), default=100, show_default=True, help="The newest so many.")
-@click.option("--details", "with_details", is_flag=True, help="Show personal details too, where not erased.")
+@click.option(
+    "--most",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    show_default=True,
+    help="How many of the newest entries to show.",
+)
+@click.option("--details", "with_details", is_flag=True, help="Show personal details too, unless they were erased.")
 @json_option
 @working
 def listed(
@@ -62,7 +70,7 @@ def _in_words(value: object) -> object:
 
 
 @commands.command()
-@click.option("--from-start", is_flag=True, help="Walk the whole chain, not only from the newest checkpoint.")
+@click.option("--from-start", is_flag=True, help="Verify the whole chain, not only from the newest checkpoint.")
 @click.option(
     "--checkpoint",
     "lines",
@@ -73,11 +81,11 @@ def _in_words(value: object) -> object:
 @click.pass_context
 @working
 def verify(context: click.Context, lines: tuple[str, ...], *, from_start: bool, as_json: bool) -> None:
-    """Walk the chain and name every entry that was altered, moved, put in or removed.
+    """Verify the chain, and name every entry that was altered, moved, inserted or removed.
 
-    Exit code 0 if there is none, 1 otherwise. A chain that was cut off, checkpoints and all, is only found
-    out by a checkpoint that was kept elsewhere: the newest in the file of the setting audit.checkpoints is looked
-    at in any case, and others are given with --checkpoint.
+    Exit code 0 if there is none, 1 otherwise. Only a checkpoint that was kept elsewhere shows that the end
+    of the chain was cut off together with its checkpoints. The newest one in the file that the setting
+    audit.checkpoints names is always used; name others with --checkpoint.
     """
     known = [*checkpoints.exported(), *(checkpoints.parsed(line) for line in lines)]
     report = chain.verify(from_start=from_start, known=known)

@@ -11,7 +11,7 @@ from idp.keys import ring
 def commands() -> None:
     """List, rotate and retire the signing keys.
 
-    A key is published before it signs and goes on verifying after it: rotating refuses nobody's token.
+    A key is published before it signs, and verifies after it was replaced: rotating makes no token invalid.
     """
 
 
@@ -19,7 +19,7 @@ def commands() -> None:
 @json_option
 @working
 def listed(*, as_json: bool) -> None:
-    """Show every key there ever was, newest first.
+    """List all keys, newest first.
 
     State: `next` is published and will sign, `signing` signs, `verifying` was replaced and waits for its last
     token to expire, `expired` and `retired` verify nothing.
@@ -30,12 +30,12 @@ def listed(*, as_json: bool) -> None:
 
 @commands.command()
 @click.option("--alg", type=click.Choice(ring.ALGS), help="Only the key of this algorithm; each of them otherwise.")
-@click.option("--now", "at_once", is_flag=True, help="Let the new key sign at once: for a key that has leaked.")
+@click.option("--now", "at_once", is_flag=True, help="Let the new key sign at once, because the old one has leaked.")
 @working
 def rotate(alg: str | None, *, at_once: bool) -> None:
     """Publish a new key, which takes over when every partner has had time to fetch it.
 
-    With --now it takes over at once; tokens of the old key stay good until they expire, or until you retire it.
+    With --now it takes over at once; tokens of the old key stay valid until they expire or you retire it.
     """
     wait = 0 if at_once else runtime.settings().keys.publish_before
     for each in (alg,) if alg else ring.ALGS:

@@ -21,7 +21,7 @@ def estabs() -> None:
 
 @estabs.command("find")
 @click.argument("text", nargs=-1, required=True)
-@click.option("--most", type=click.IntRange(1, 1000), default=50, show_default=True, help="So many at most.")
+@click.option("--most", type=click.IntRange(1, 1000), default=50, show_default=True, help="The most accounts to list.")
 @json_option
 @working
 def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
@@ -82,7 +82,7 @@ def restore(estab: str, reason: str) -> None:
 @estab_argument
 @working
 def end_sessions(estab: str) -> None:
-    """Sign everybody of the school out, everywhere: partners with back-channel logout are told."""
+    """End all sessions of the school's people. Clients with back-channel logout are notified."""
     done, count = standing.end_sessions(estab, by=acting())
     click.echo(f"{count} session{'' if count == 1 else 's'} of {done.name} ({done.estab_id}) ended.")
 

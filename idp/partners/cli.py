@@ -27,7 +27,7 @@ def partners() -> None:
 @partners.command("add")
 @click.argument("name")
 @click.option("--website", required=True, help="The company's own site, https.")
-@click.option("--email", required=True, help="Whom to write to about its applications.")
+@click.option("--email", required=True, help="The address to write to about its applications.")
 @json_option
 @working
 def partners_add(*, name: str, website: str, email: str, as_json: bool) -> None:
@@ -85,9 +85,9 @@ clients.add_command(initial_token)
 def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> None:
     """Register an application. Its secret is shown once, and never again: we keep only a digest.
 
-    All that is wrong with the manifest is reported together, and nothing is registered then. The names are those of
-    RFC 7591, in TOML or JSON, with what schools are told besides: partner, purpose, agreement_uri, agreement_version.
-    In JSON, scope may stand in the place of scopes.
+    All faults of a manifest are reported together, and nothing is registered then. The names are those of RFC 7591,
+    in TOML or JSON, and these, which schools are shown: partner, purpose, agreement_uri, agreement_version. In JSON,
+    scope may be used instead of scopes.
 
     A client that proves itself by private_key_jwt gives its public keys as jwks, or their address as jwks_uri. In
     TOML:
@@ -118,8 +118,8 @@ def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> 
 def clients_update(*, file: Path, secret_file: Path | None, as_json: bool) -> None:
     """Replace the registration of the client that the manifest names by client_id.
 
-    Its secret stays, and so does what schools agreed to: scopes that are new have to be asked for, and scopes
-    that are gone are withheld at once.
+    Its secret stays, and so do schools' agreements: schools are asked for new scopes, and scopes that were
+    removed are withheld at once.
     """
     found, secret = registry.change(manifest.read(file), by=acting())
     _tell(found, secret, secret_file, as_json=as_json, what="updated")
@@ -147,7 +147,7 @@ def clients_list(*, as_json: bool) -> None:
 @json_option
 @working
 def clients_show(*, client_id: str, as_json: bool) -> None:
-    """Show all that is registered about one application. Secrets are not: nobody can read them again."""
+    """Show everything registered about one application, except secrets, which cannot be read again."""
     facts = _facts(registry.find(client_id))
     if as_json:
         show_json(facts)
@@ -166,7 +166,7 @@ def clients_show(*, client_id: str, as_json: bool) -> None:
 def clients_events(*, client_id: str, as_json: bool) -> None:
     """Show why requests of an application failed: which parameter was wrong, and how. Newest first, never a secret.
 
-    What failed in the same way is counted. An address is compared with each that is registered.
+    Failures of the same kind are counted. A redirect URI is compared with each that is registered.
     """
     rows = [_event(each) for each in journal.newest(client_id)]
     if as_json:
@@ -185,7 +185,7 @@ def clients_events(*, client_id: str, as_json: bool) -> None:
 @json_option
 @working
 def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | None, as_json: bool) -> None:
-    """Give an application a new secret, shown once. The old one works on for the overlap; 0d ends it at once."""
+    """Give an application a new secret, shown once. The old one stays valid for the overlap; 0d ends it at once."""
     lasts = duration(overlap, "--overlap")
     secret = registry.rotate_secret(client_id, overlap=lasts, by=acting())
     _tell(registry.find(client_id), secret, secret_file, as_json=as_json, what="given a new secret")

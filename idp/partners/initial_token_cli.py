@@ -55,7 +55,7 @@ def issue(
 @json_option
 @working
 def listing(*, as_json: bool) -> None:
-    """List every token, what it allows and how far it is used."""
+    """List all tokens, what they allow, and how many clients were registered with them."""
     rows = [_facts(each) for each in initial_tokens.everyone()]
     show(rows, COLUMNS, as_json=as_json, empty="No initial access token was issued yet.")
 
@@ -64,7 +64,7 @@ def listing(*, as_json: bool) -> None:
 @click.argument("token_id", metavar="ID")
 @working
 def revoke(*, token_id: str) -> None:
-    """Let nothing more be registered with the token ID. Clients that were registered with it stay."""
+    """Revoke the token ID: no more clients are registered with it. Those that were stay."""
     row = initial_tokens.revoke(token_id, by=acting())
     click.echo(f"{row.id} of {row.partner.name} is revoked. It registered {row.used} client(s), which go on working.")
 

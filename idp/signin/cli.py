@@ -33,9 +33,9 @@ def commands() -> None:
 def add(name: str, email: str, *, as_json: bool) -> None:
     """Add NAME, an operator with the address EMAIL, and print their set-up link.
 
-    The link is shown once and works once, for 24 hours: give it to that person and to nobody else. With it
-    they choose a password and set up an authenticator app. Run again for somebody who has not used their
-    link yet, it prints a new one, and the old one dies.
+    The link is shown once and works once, for 24 hours: give it only to that person. With it they choose a
+    password and set up an authenticator app. Run again for a person who has not used their link yet, the
+    command prints a new link, and the old one stops working.
     """
     operator, link = operators.add(name, email, by=acting())
     if as_json:
@@ -48,7 +48,7 @@ def add(name: str, email: str, *, as_json: bool) -> None:
 @json_option
 @working
 def listing(*, as_json: bool) -> None:
-    """List every operator there ever was, and whether they can sign in."""
+    """List all operators, disabled ones too, and whether they can sign in."""
     rows = [
         {
             "id": one.id, "name": one.name, "email": one.email, "added": one.created_at, "set_up": one.set_up_at,
@@ -63,6 +63,6 @@ def listing(*, as_json: bool) -> None:
 @click.argument("email")
 @working
 def disable(email: str) -> None:
-    """Let the operator with the address EMAIL do nothing any more, at once: their sessions end too."""
+    """Disable the operator with the address EMAIL at once; their sessions end too."""
     operator = operators.disable(email, by=acting())
     click.echo(f"{operator.name} can no longer sign in.")
