@@ -20,7 +20,7 @@ os.environ["IDP_CONFIG"] = "config/test.toml"
 
 import psycopg
 
-from bench import costs, crowd, figures, growth, http, machine, memory, peers, register, report, start
+from bench import costs, crowd, fastpaths, figures, growth, http, machine, memory, peers, register, report, start
 from bench.report import Figure
 from tests import postgresql
 
@@ -43,6 +43,7 @@ class Scale:
     http_rounds: int
     http_seconds: float
     steady: float
+    probes: int
     crowd: float
     schools: int
     searches: int
@@ -53,11 +54,11 @@ class Scale:
 
 
 WHOLE: Final = Scale(
-    rounds=7, calls=100, http_rounds=3, http_seconds=1.0, steady=2.5, crowd=10.0, schools=52_000, searches=300,
-    families=(10_000, 1_000_000), load=4.0, requests=10_000, starts=5,
+    rounds=7, calls=100, http_rounds=3, http_seconds=1.0, steady=2.5, probes=400, crowd=10.0, schools=52_000,
+    searches=300, families=(10_000, 1_000_000), load=4.0, requests=10_000, starts=5,
 )  # fmt: skip
 QUICK: Final = Scale(
-    rounds=3, calls=40, http_rounds=1, http_seconds=0.5, steady=0.7, crowd=2.0, schools=5_000, searches=60,
+    rounds=3, calls=40, http_rounds=1, http_seconds=0.5, steady=0.7, probes=60, crowd=2.0, schools=5_000, searches=60,
     families=(10_000,), load=2.0, requests=1_000, starts=2,
 )  # fmt: skip
 SEEDS: Final = {"register": 52_000, "growth": growth.SEED}
@@ -69,6 +70,7 @@ def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dic
     return {
         "costs": lambda new, kind: costs.measure(new(), kind, rounds=scale.rounds, calls=scale.calls),
         "http": lambda new, kind: http.measure(new(), kind, rounds=rounds, seconds=seconds, steady=scale.steady),
+        "fastpaths": lambda new, kind: fastpaths.measure(new(), kind, requests=scale.probes),
         "crowd": lambda new, kind: crowd.measure(new(), kind, seconds=scale.crowd),
         "register": lambda new, kind: register.measure(new(), kind, schools, times=scale.searches) if schools else [],
         "growth": lambda new, kind: growth.measure(new(), kind, sizes=scale.families, starts=2, seconds=scale.load),

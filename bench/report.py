@@ -12,6 +12,7 @@ from bench import machine
 TITLES = {
     "costs": "What a request costs in process; × is times a bare Flask view in the same run",
     "http": "Over HTTP: one worker, its database beside it; per vCPU is per second of the server's processor time",
+    "fastpaths": "Processor time of a request without one fast path, over HTTP; % more than with it",
     "crowd": "200 sign-ins at once, or again every second, beside other requests; × is times their own p99 alone",
     "register": "The national register at full size",
     "growth": "As tables grow",

@@ -41,13 +41,14 @@ class Server:
 
     def processor(self) -> float:
         """Seconds of processor time that it and its workers have used."""
-        return sum(_ticks(pid) for pid in self._pids()) / TICK
+        return sum(_ticks(pid) for pid in self.pids()) / TICK
 
     def worker_memory(self) -> float:
         """MiB that its largest process holds in memory: the worker."""
-        return max(_resident(pid) for pid in self._pids()) / 2**20
+        return max(_resident(pid) for pid in self.pids()) / 2**20
 
-    def _pids(self) -> Iterator[int]:
+    def pids(self) -> Iterator[int]:
+        """It and its workers."""
         yield self.process.pid
         yield from _children(self.process.pid)
 
