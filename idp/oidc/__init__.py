@@ -16,5 +16,6 @@ Layers, each importing only from those below:
     clients/        registered clients: keys, authentication, DPoP proofs, bounds, why they failed
     jwts            JWTs that clients sign
     incoming        a request as it came: each parameter once, of bounded size
-    models, errors  tables; errors and their texts
+    models          tables
+    basis, errors   what tokens stand for; errors and their texts
 """

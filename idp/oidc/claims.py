@@ -104,6 +104,11 @@ def covered(named: Iterable[str], agreed: frozenset[str]) -> list[str]:
     return [name for name in named if SCOPE_OF[name] in agreed]
 
 
+def named(claims: Mapping[str, Iterable[str]] | None, place: str, state: State) -> list[str]:
+    """The claims asked for by name in `place`, as far as the school has agreed to them."""
+    return covered(claims.get(place, ()), state.allowed(frozenset(CLAIMS))) if claims else []
+
+
 def subject(client: OAuthClient, person_id: str) -> str:
     """The `sub` this client knows the person by: their id, or a pseudonym of its own (OpenID Connect Core §8.1)."""
     return _pseudonym("prs", client, person_id)

@@ -16,6 +16,9 @@ from urllib.parse import parse_qsl
 
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 
+from idp.oidc.basis import Basis
+from idp.sharing.live import State
+
 if TYPE_CHECKING:
     from flask import Request as FlaskRequest
 
@@ -212,14 +215,15 @@ class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
     dpop_jkt: str | None = None
     """The thumbprint of the key in a DPoP proof of the client."""
     scopes: frozenset[str] = frozenset()
-    """This and the next three are what the grants note at the token endpoint."""
+    """This and the next four are what the grants note at the token endpoint."""
     resource: frozenset[str] = frozenset()
     nonce: str | None = None
-    basis: Any = None
-    """What the code or refresh token stands for (`tokens.Basis`)."""
+    basis: Basis = cast("Any", None)
+    """What the code or refresh token stands for, once it is proven to be good."""
+    user: State = cast("Any", None)
+    """How the authorisation stands, which Authlib takes for the user."""
     auth_method: Any = None
     """This and the next are what Authlib notes on its requests."""
-    user: Any = None
     authorization_code: Any = None
     refresh_token: Any = None
     credential: Any = None

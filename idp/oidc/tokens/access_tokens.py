@@ -7,7 +7,7 @@ tokens that came from one code.
 
 import secrets
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import Table, Text, bindparam, exists, or_, select, update
@@ -19,6 +19,7 @@ from idp.foundation.database import Instant, session
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.keys import ring
 from idp.oidc import claims, errors, records
+from idp.oidc.basis import Basis
 from idp.oidc.clients import client as clients
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.models import RefreshFamily, Revoked
@@ -74,30 +75,6 @@ _TOKEN_WITH_CLAIMS: Final = Statement(
 _CLIENT_TOKEN: Final = Statement(_ClientToken, select(_is_revoked))
 
 
-class Basis(NamedTuple):
-    """What a code or a refresh token stands for: all that the tokens issued on it will say."""
-
-    client_id: str
-    person_id: str
-    estab_id: str
-    authorisation_id: str
-    lineage: str
-    scopes: frozenset[str]
-    resource: frozenset[str]
-    dpop_jkt: str | None
-    claims: dict[str, Any] | None
-    auth_time: datetime
-    acr: str
-    amr: frozenset[str]
-    sid: str
-
-    def named(self, place: str, state: State) -> list[str]:
-        """The claims asked for by name in `place`, as far as the school has agreed to them."""
-        if not self.claims:
-            return []
-        return claims.covered((self.claims or {}).get(place, ()), state.allowed(frozenset(scope.CLAIMS)))
-
-
 @dataclass(frozen=True, slots=True)
 class Access:
     """An access token that is good now: what it says, how its authorisation stands, and what it still covers.
@@ -122,7 +99,7 @@ def access(basis: Basis, state: State, client: OAuthClient, given: frozenset[str
         "auth_time": int(basis.auth_time.timestamp()), "acr": basis.acr, "amr": sorted(basis.amr),
         "lineage": basis.lineage, **claims.about(state, given, "access_token"),
     }  # fmt: skip
-    if names := basis.named("userinfo", state):
+    if names := claims.named(basis.claims, "userinfo", state):
         said["claims"] = names
     return ring.sign(said, alg=ALG, typ=TYP)
 

@@ -20,10 +20,10 @@ from idp.foundation import clock, crypto, inserts, runtime
 from idp.foundation.database import connection
 from idp.foundation.errors import Refusal
 from idp.oidc import errors
+from idp.oidc.basis import Basis
 from idp.oidc.clients import bounds, failures
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.models import DeviceCode
-from idp.oidc.tokens.access_tokens import Basis
 from idp.sharing.live import State
 from idp.sharing.models import Authorisation
 from idp.signin import session_clients

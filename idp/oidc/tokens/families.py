@@ -16,11 +16,11 @@ from idp.foundation import clock, crypto, runtime, scopes
 from idp.foundation.database import Instant
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc import claims, errors
+from idp.oidc.basis import Basis
 from idp.oidc.clients import failures
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.models import RefreshFamily
 from idp.oidc.tokens import access_tokens
-from idp.oidc.tokens.access_tokens import Basis
 from idp.sharing import live
 from idp.sharing.live import State
 

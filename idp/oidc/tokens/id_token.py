@@ -39,7 +39,7 @@ def _named(token: dict[str, Any], request: Request) -> set[str]:
     """The claims beyond those of every ID Token: asked for by name, or registered and covered by `scope`."""
     registered = request.client.registered.id_token_claims
     granted = claims.covered(registered, scopes.parse(token["scope"])) if registered else ()
-    return {*request.basis.named("id_token", request.user), *granted}
+    return {*claims.named(request.basis.claims, "id_token", request.user), *granted}
 
 
 def at_hash(access_token: str) -> str:

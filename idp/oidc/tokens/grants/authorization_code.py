@@ -14,12 +14,12 @@ from idp.foundation.database import Instant
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc import errors
 from idp.oidc.authorization import kept_requests, responses
+from idp.oidc.basis import Basis
 from idp.oidc.clients import failures
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import CheckedRequest
 from idp.oidc.models import Code
 from idp.oidc.tokens import access_tokens
-from idp.oidc.tokens.access_tokens import Basis
 from idp.oidc.tokens.grants.common import FirstGrant
 from idp.sharing import live
 from idp.sharing.live import State
