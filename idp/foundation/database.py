@@ -292,8 +292,8 @@ def lock(model: type[Model], key: object, *, shared: bool = False) -> Model | No
     review, person, then links and codes. SQLite has one writer at a time: there the row is only read anew.
     """
     column = cast("Table", model.__table__).primary_key.columns[0]
-    found = select(model).where(column == key).execution_options(populate_existing=True)
-    return session().scalar(found.with_for_update(of=model, read=shared, key_share=not shared))
+    statement = select(model).where(column == key).execution_options(populate_existing=True)
+    return session().scalar(statement.with_for_update(of=model, read=shared, key_share=not shared))
 
 
 def one_at_a_time(*what: str) -> None:

@@ -82,11 +82,11 @@ def about(
     wanted = set(named)
     if place == "userinfo":
         wanted |= {name for scope, names in CLAIMS.items() if scope in held for name in names}
-    known: dict[str, Any] = of_estab | (_of_person(person) if person else {})
-    said = {name: value for name, value in known.items() if name in wanted}
+    available: dict[str, Any] = of_estab | (_of_person(person) if person else {})
+    values = {name: value for name, value in available.items() if name in wanted}
     if school is not None and "organisation" in wanted:
-        said["organisation"] = _organisation(state.estab_id, school)
-    return said
+        values["organisation"] = _organisation(state.estab_id, school)
+    return values
 
 
 def nameable(members: Mapping[str, Any]) -> list[str]:
@@ -128,13 +128,13 @@ def _pseudonym(kind: str, client: OAuthClient, name: str) -> str:
     return f"{kind}_{base64.b32encode(digest).decode('ascii').rstrip('=').lower()}"
 
 
-def resources(asked: Iterable[str], client: OAuthClient) -> frozenset[str]:
+def resources(requested: Iterable[str], client: OAuthClient) -> frozenset[str]:
     """The resources of a request: ours, and those that serve a scope of the client's (RFC 8707 §2)."""
-    found = frozenset(asked)
-    others = found - {runtime.settings().server.issuer}
+    wanted = frozenset(requested)
+    others = wanted - {runtime.settings().server.issuer}
     if others and not others <= apis.serving(client.registered.scopes | client.registered.client_scopes):
         raise InvalidTarget
-    return found
+    return wanted
 
 
 def audience(resource: frozenset[str], given: frozenset[str]) -> str | list[str]:
@@ -145,17 +145,17 @@ def audience(resource: frozenset[str], given: frozenset[str]) -> str | list[str]
 
 def of_id_token(hint: str) -> dict[str, Any]:
     """What an ID Token of ours says, whatever its age; raises `ring.BadToken` for anything else."""
-    said = ring.verify_hint(hint, typ="JWT")
-    if said.get("iss") != runtime.settings().server.issuer or not isinstance(said.get("aud"), str):
+    payload = ring.verify_hint(hint, typ="JWT")
+    if payload.get("iss") != runtime.settings().server.issuer or not isinstance(payload.get("aud"), str):
         raise ring.BadToken("another issuer, or an audience that we do not give")
-    if not isinstance(said.get("sub"), str) or "auth_time" not in said or "client_id" in said:
+    if not isinstance(payload.get("sub"), str) or "auth_time" not in payload or "client_id" in payload:
         raise ring.BadToken("another kind of token")
-    return said
+    return payload
 
 
 def _of_person(person: Person) -> dict[str, Any]:
     *given, family = person.name.split() or [person.name]
-    said = {
+    values = {
         "name": person.name, "given_name": " ".join(given) or None, "family_name": family,
         "preferred_username": person.username, "locale": "en-GB", "zoneinfo": "Europe/London",
         "updated_at": int(person.updated_at.timestamp()),
@@ -163,7 +163,7 @@ def _of_person(person: Person) -> dict[str, Any]:
         "phone_number": person.mobile, "phone_number_verified": person.mobile_confirmed_at is not None,
         "role": person.role,
     }  # fmt: skip
-    return {name: value for name, value in said.items() if value is not None and value != ""}
+    return {name: value for name, value in values.items() if value is not None and value != ""}
 
 
 def _organisation(estab: str, school: School) -> dict[str, Any]:

@@ -79,12 +79,12 @@ def parse(text: str, *, most: int = 8192, jwk_in_header: bool = False) -> Presen
     signed, _, signature = text.encode("ascii").rpartition(b".")
     head, _, payload = signed.partition(b".")
     try:
-        found = Presented(head, signed, urlsafe_b64decode(signature), remembered(header, head), _object(payload))
+        presented = Presented(head, signed, urlsafe_b64decode(signature), remembered(header, head), _object(payload))
     except (JoseError, ValueError, TypeError, RecursionError, KeyError) as fault:
         raise BadJwt(f"cannot be read: {type(fault).__name__}") from fault
-    if POINTING & found.header.keys() or ("jwk" in found.header and not jwk_in_header):
+    if POINTING & presented.header.keys() or ("jwk" in presented.header and not jwk_in_header):
         raise BadJwt("the header has a member that is not accepted, such as jku, x5u or crit")
-    return found
+    return presented
 
 
 def remembered(read: Callable[[bytes], T], head: bytes) -> T:
@@ -98,11 +98,11 @@ def header(head: bytes) -> Mapping[str, Any]:
 
     Raises `ValueError`, `TypeError`, `RecursionError` or `JoseError` where it is none.
     """
-    found = _object(head)
-    if not isinstance(found.get("alg"), str):
+    members = _object(head)
+    if not isinstance(members.get("alg"), str):
         raise TypeError("it names no algorithm")
-    _REGISTRY.check_header(found)
-    return MappingProxyType(found)
+    _REGISTRY.check_header(members)
+    return MappingProxyType(members)
 
 
 def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> None:
@@ -159,19 +159,19 @@ def _is_time(value: object) -> bool:
 
 
 def _object(part: bytes) -> dict[str, Any]:
-    found = json.loads(urlsafe_b64decode(part))
-    if not isinstance(found, dict):
+    members = json.loads(urlsafe_b64decode(part))
+    if not isinstance(members, dict):
         raise TypeError("not an object")
-    return found
+    return members
 
 
 def _is_meant(key: Key, presented: Presented) -> bool:
     """Whether the key may be the one: of the name given, for signatures, and on the algorithm's curve."""
     if isinstance(key, OctKey):
         return True
-    known, kid, alg = key.get, presented.kid, presented.alg
-    if kid is not None and known("kid") is not None and known("kid") != kid:
+    member, kid, alg = key.get, presented.kid, presented.alg
+    if kid is not None and member("kid") is not None and member("kid") != kid:
         return False
-    if known("use", "sig") != "sig" or not is_same(known("alg", alg), alg):
+    if member("use", "sig") != "sig" or not is_same(member("alg", alg), alg):
         return False
-    return {"ES256": "P-256", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}.get(alg, known("crv")) == known("crv")
+    return {"ES256": "P-256", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}.get(alg, member("crv")) == member("crv")

@@ -62,19 +62,19 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
 
         An error carries the request, so that it is answered as the *kept* one wished.
         """
-        asked = self.create_oauth2_request(request)
-        failures.about(asked.sent.get("client_id"), asked)
+        oauth_request = self.create_oauth2_request(request)
+        failures.about(oauth_request.sent.get("client_id"), oauth_request)
         try:
-            return cast("CodeGrant", super().get_consent_grant(asked, end_user))
+            return cast("CodeGrant", super().get_consent_grant(oauth_request, end_user))
         except OAuth2Error as error:
-            error.request = asked
+            error.request = oauth_request
             raise
         except (ValueError, TypeError) as error:
             # Authlib quotes what was sent in descriptions that may not hold it; our checks come first, so
             # this is a parameter that they do not know yet.
             log.exception("authlib", error=type(error).__name__)
             wrong = errors.invalid("a parameter", "could not be read")
-            wrong.request = asked
+            wrong.request = oauth_request
             raise wrong from error
 
     def from_client(self, flask: FlaskRequest, endpoint: str = BACK_CHANNEL) -> Request:
@@ -131,9 +131,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         return self.handle_response(*responses.send_error(request.reply_to, error))
 
 
-def json_response(said: dict[str, Any], status: int = 200) -> Response:
+def json_response(body: dict[str, Any], status: int = 200) -> Response:
     """A JSON response to a client; `middleware` adds that it must not be stored (RFC 6749 §5.1)."""
-    return PlainResponse(json.dumps(said).encode("ascii"), status, content_type="application/json")
+    return PlainResponse(json.dumps(body).encode("ascii"), status, content_type="application/json")
 
 
 def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
@@ -173,7 +173,7 @@ def empty_response(status: int) -> Response:
 
 
 def answer_client(
-    asked: FlaskRequest, do: Callable[[Server, Request], Response], endpoint: str = BACK_CHANNEL
+    flask_request: FlaskRequest, do: Callable[[Server, Request], Response], endpoint: str = BACK_CHANNEL
 ) -> Response:
     """Read a client's form, authenticate the client, and do what it asks; an OAuth error becomes JSON.
 
@@ -181,7 +181,7 @@ def answer_client(
     """
     server, tried_basic, request = current(), False, None
     try:
-        request = server.from_client(asked, endpoint)
+        request = server.from_client(flask_request, endpoint)
         tried_basic = authentication.tried_basic(request)
         server.authenticate_client(request)
         return do(server, request)

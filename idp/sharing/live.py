@@ -55,16 +55,16 @@ class State:
             and (not self.accepted_mis or self.mis in self.accepted_mis)
         )
 
-    def agreed(self, asked: frozenset[str]) -> frozenset[str]:
-        """What of `asked` the school agreed to and the client is registered for; empty when it is not live."""
-        return scopes.known(asked & self.scopes & self.client_scopes) if self.is_live else frozenset()
+    def agreed(self, requested: frozenset[str]) -> frozenset[str]:
+        """What of `requested` the school agreed to and the client is registered for; empty when it is not live."""
+        return scopes.known(requested & self.scopes & self.client_scopes) if self.is_live else frozenset()
 
-    def allowed(self, asked: frozenset[str]) -> frozenset[str]:
-        """What of `asked` may be given now (protocol.md §2.2): what was agreed, less what is withheld.
+    def allowed(self, requested: frozenset[str]) -> frozenset[str]:
+        """What of `requested` may be given now (protocol.md §2.2): what was agreed, less what is withheld.
 
         Data scopes are for a verified estab only; identity scopes only while the person acts for it.
         """
-        agreed = self.agreed(asked)
+        agreed = self.agreed(requested)
         withheld: frozenset[str] = frozenset()
         if self.estab_state != "verified":
             withheld |= scopes.of_kind("data", agreed)

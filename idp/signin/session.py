@@ -185,9 +185,9 @@ def _live(person_id: str) -> list[str]:
     return list(session().scalars(select(BrowserSession.sid).where(*living).order_by(*newest)))
 
 
-def _load(asked: Request) -> SignedIn | None:
+def _load(flask_request: Request) -> SignedIn | None:
     """The person of the request's session cookie, if session and person are still valid."""
-    secret = asked.cookies.get(_cookie())
+    secret = flask_request.cookies.get(_cookie())
     if not secret:
         return None
     digest = crypto.digest(secret)

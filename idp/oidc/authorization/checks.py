@@ -136,12 +136,12 @@ def response_type_is_code(sent: SentRequest) -> None:
         raise errors.invalid("response_mode", f"must be one of {', '.join(responses.MODES)}")
     if mode in responses.POSTED and not responses.is_on_the_web(str(sent.parameters.get("redirect_uri"))):
         raise errors.invalid("response_mode", f"{mode} needs a redirect_uri that is https or http")
-    asked = sent.parameters.get("response_type")
-    if asked is None:
+    response_type = sent.parameters.get("response_type")
+    if response_type is None:
         raise errors.invalid("response_type", "missing")
-    if asked != "code":
+    if response_type != "code":
         raise errors.UnsupportedResponseType
-    if not sent.client.check_response_type(asked):
+    if not sent.client.check_response_type(response_type):
         raise UnauthorizedClientError(description="response_type: this client is not registered for it")
 
 
@@ -264,14 +264,14 @@ def hint_is_ours(sent: SentRequest, subject: str | None) -> str | None:
     if (hint := sent.parameters.get("id_token_hint")) is None:
         return subject
     try:
-        said = claims.of_id_token(hint)
+        payload = claims.of_id_token(hint)
     except ring.BadToken:
         raise errors.invalid("id_token_hint", "is not an ID Token of ours") from None
-    if said["aud"] != sent.client.id:
+    if payload["aud"] != sent.client.id:
         raise errors.invalid("id_token_hint", "was issued to another client")
-    if subject is not None and subject != said["sub"]:
+    if subject is not None and subject != payload["sub"]:
         raise errors.invalid("id_token_hint", "names another person than claims")
-    return str(said["sub"])
+    return str(payload["sub"])
 
 
 RULES: Final[tuple[Rule, ...]] = (

@@ -37,33 +37,33 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
 
 def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     presented = jwts.parse(text, most=LONGEST)
-    said = presented.claims
+    claims = presented.claims
     jwts.verify(presented, client_keys.of(client, presented.kid), algorithms(client))
-    jwts.check_times(said, skew=client.skew, leeway=client.leeway)
-    audience = said.get("aud")
+    jwts.check_times(claims, skew=client.skew, leeway=client.leeway)
+    audience = claims.get("aud")
     issuer = runtime.settings().server.issuer
-    if said.get("iss") != client.id:
-        raise BadJwt(f"iss is {errors.shown(said.get('iss'))}; it must be the client_id")
+    if claims.get("iss") != client.id:
+        raise BadJwt(f"iss is {errors.shown(claims.get('iss'))}; it must be the client_id")
     if issuer not in (audience if isinstance(audience, list) else [audience]):
         raise BadJwt(f"aud is {errors.shown(audience)}; accepted is {issuer}")
-    if said.get("client_id") != client.id or client_id not in {None, client.id}:
+    if claims.get("client_id") != client.id or client_id not in {None, client.id}:
         raise BadJwt("client_id must be the same in it and beside it")
-    if "request" in said or "request_uri" in said:
+    if "request" in claims or "request_uri" in claims:
         raise BadJwt("must not hold request or request_uri")
     if client.is_fapi2:
-        _check_window(said)
-    return _parameters(said)
+        _check_window(claims)
+    return _parameters(claims)
 
 
-def _check_window(said: dict[str, Any]) -> None:
+def _check_window(claims: dict[str, Any]) -> None:
     now = clock.now().timestamp()
-    if not {"exp", "nbf"} <= said.keys() or now - said["nbf"] > OLDEST or said["exp"] - said["nbf"] > OLDEST:
+    if not {"exp", "nbf"} <= claims.keys() or now - claims["nbf"] > OLDEST or claims["exp"] - claims["nbf"] > OLDEST:
         raise BadJwt(f"exp and nbf must be there, nbf at most {OLDEST} seconds ago and exp at most as long after it")
 
 
-def _parameters(said: dict[str, Any]) -> Parameters:
+def _parameters(claims: dict[str, Any]) -> Parameters:
     """The claims that are parameters: texts, numbers where a text of digits is meant, and what is JSON."""
-    meant = {name: value for name, value in said.items() if name in incoming.AUTHORIZATION}
+    meant = {name: value for name, value in claims.items() if name in incoming.AUTHORIZATION}
     return incoming.parameters((name, _text(name, each)) for name, value in meant.items() for each in _all(name, value))
 
 

@@ -44,13 +44,13 @@ def tried_basic(request: Request) -> bool:
     return request.authorization[:5].lower() == "basic"
 
 
-def claimed(asked: FlaskRequest) -> str | None:
+def claimed(flask_request: FlaskRequest) -> str | None:
     """The client that the request names, unproven: only for that client's log of failures."""
     try:
-        form = asked.form
+        form = flask_request.form
     except RequestEntityTooLarge:
         return None
-    return _claimed(asked.headers.get("Authorization", ""), form)
+    return _claimed(flask_request.headers.get("Authorization", ""), form)
 
 
 def why_not(request: Request, method: str) -> tuple[str, str]:

@@ -109,10 +109,10 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
     def get_allowed_scope(self, scope: str | None) -> str | None:
         """`scope` as it is if the client may ask for all of it, else None; never less than was asked for."""
         try:
-            asked = scopes.parse(scope)
+            requested = scopes.parse(scope)
         except scopes.UnknownScope:
             return None
-        return scope if asked <= self.registered.scopes | self.registered.client_scopes else None
+        return scope if requested <= self.registered.scopes | self.registered.client_scopes else None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Whether it is registered, character by character (security.md S1-S5)."""
@@ -162,11 +162,11 @@ def differing(uri: str, registered: str) -> list[str]:
 
     The port of a loopback address is none of them: it may be any (RFC 8252 §7.3).
     """
-    asked, known = _parts(uri), _parts(registered)
-    if asked is None or known is None:
+    sent_parts, registered_parts = _parts(uri), _parts(registered)
+    if sent_parts is None or registered_parts is None:
         return ["form"]
     ignored = "port" if registry.without_port(uri) and registry.without_port(registered) else None
-    return [name for name in PARTS if asked[name] != known[name] and name != ignored] or ["form"]
+    return [name for name in PARTS if sent_parts[name] != registered_parts[name] and name != ignored] or ["form"]
 
 
 def _parts(uri: str) -> dict[str, str] | None:

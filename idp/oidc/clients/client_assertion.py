@@ -68,16 +68,16 @@ def _proven(find: Finder, request: Request) -> OAuthClient:
     if request.sent.get("client_assertion_type") != TYPE:
         raise BadJwt(f"client_assertion_type must be {TYPE}")
     presented = jwts.parse(request.sent.get("client_assertion") or "")
-    said = presented.claims
-    sub = said.get("sub")
+    claims = presented.claims
+    sub = claims.get("sub")
     client = find(sub) if isinstance(sub, str) else None
-    if client is None or said.get("iss") != sub or request.sent.get("client_id") not in {None, sub}:
+    if client is None or claims.get("iss") != sub or request.sent.get("client_id") not in {None, sub}:
         raise BadJwt("iss and sub, and client_id if it is sent, must be the client_id of one registered client")
     jwts.verify(presented, _keys(client, presented), algorithms(client))
     try:
-        jwts.check_times(said, skew=client.skew, leeway=client.leeway, at_most=LONGEST)
-        _check_audience(said.get("aud"), client, request)
-        _note(said, client)
+        jwts.check_times(claims, skew=client.skew, leeway=client.leeway, at_most=LONGEST)
+        _check_audience(claims.get("aud"), client, request)
+        _note(claims, client)
     except BadJwt as fault:
         failures.because("client_assertion", str(fault))
         raise errors.ProvenClientRefused(str(fault)) from None
@@ -102,9 +102,9 @@ def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:
         raise BadJwt(f"aud is {errors.shown(aud)}; accepted is {' or '.join(us)}")
 
 
-def _note(said: dict[str, Any], client: OAuthClient) -> None:
+def _note(claims: dict[str, Any], client: OAuthClient) -> None:
     """Each `jti` is good once (RFC 7523 §3)."""
-    jti = said.get("jti")
+    jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:
         raise BadJwt("jti must be a string, and not empty")
     kept_until = clock.now() + timedelta(seconds=LONGEST + client.skew + client.leeway)

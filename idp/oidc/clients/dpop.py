@@ -46,18 +46,18 @@ class NonceNeeded(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     description = "DPoP: the proof must have the nonce of the DPoP-Nonce header"
 
 
-def key_of(asked: FlaskRequest, client: OAuthClient, *, access_token: str | None = None) -> str | None:
+def key_of(flask_request: FlaskRequest, client: OAuthClient, *, access_token: str | None = None) -> str | None:
     """The thumbprint of the key that this request proves to hold; None without a proof.
 
     With an `access_token` the proof has to be for it (`ath`). Raises `InvalidProof`, `NonceNeeded`.
     """
-    sent: str | None = asked.environ.get("HTTP_DPOP")
+    sent: str | None = flask_request.environ.get("HTTP_DPOP")
     if sent is None:
         return None
     if "," in sent:  # WSGI joins two headers by a comma
         raise InvalidProof("more than one proof was sent")
     try:
-        return _thumbprint(sent, asked, client, access_token)
+        return _thumbprint(sent, flask_request, client, access_token)
     except BadJwt as fault:
         raise InvalidProof(str(fault)) from None
 
@@ -75,19 +75,19 @@ def with_nonce(response: Response) -> Response:
     return response
 
 
-def _thumbprint(proof: str, asked: FlaskRequest, client: OAuthClient, access_token: str | None) -> str:
+def _thumbprint(proof: str, flask_request: FlaskRequest, client: OAuthClient, access_token: str | None) -> str:
     presented = jwts.parse(proof, jwk_in_header=True)
-    said, (key, thumbprint) = presented.claims, jwts.remembered(_holder, presented.head)
+    claims, (key, thumbprint) = presented.claims, jwts.remembered(_holder, presented.head)
     jwts.verify(presented, [key], ALGS)
-    if said.get("htm") != asked.method:
-        raise BadJwt(f"htm is {errors.shown(said.get('htm'))}; expected is {asked.method}")
-    if not _is_here(said.get("htu"), asked):
-        raise BadJwt(f"htu is {_sent_htu(said.get('htu'))}; expected is {runtime.url(asked.path)}")
-    if access_token is not None and said.get("ath") != crypto.b64(crypto.digest(access_token)):
-        raise BadJwt("ath is missing" if said.get("ath") is None else "ath is the hash of another access token")
-    _check_age(said, client)
-    _check_nonce(said)
-    _note(said, thumbprint, client)
+    if claims.get("htm") != flask_request.method:
+        raise BadJwt(f"htm is {errors.shown(claims.get('htm'))}; expected is {flask_request.method}")
+    if not _is_here(claims.get("htu"), flask_request):
+        raise BadJwt(f"htu is {_sent_htu(claims.get('htu'))}; expected is {runtime.url(flask_request.path)}")
+    if access_token is not None and claims.get("ath") != crypto.b64(crypto.digest(access_token)):
+        raise BadJwt("ath is missing" if claims.get("ath") is None else "ath is the hash of another access token")
+    _check_age(claims, client)
+    _check_nonce(claims)
+    _note(claims, thumbprint, client)
     return thumbprint
 
 
@@ -104,17 +104,17 @@ def _holder(head: bytes) -> tuple[jwts.Key, str]:
     return key, key.thumbprint()
 
 
-def _is_here(htu: object, asked: FlaskRequest) -> bool:
+def _is_here(htu: object, flask_request: FlaskRequest) -> bool:
     """Whether `htu` is the address asked, less query and fragment, both normalised (RFC 9449 §4.3).
 
     Our own address is from the settings.
     """
     if not isinstance(htu, str):
         return False
-    if htu == (here := runtime.url(asked.path)):
+    if htu == (own_url := runtime.url(flask_request.path)):
         return True
     try:
-        one, other = urlsplit(htu), urlsplit(here)
+        one, other = urlsplit(htu), urlsplit(own_url)
         return (one.scheme, one.hostname, _port(one), _path(one.path)) == (
             other.scheme, other.hostname, _port(other), _path(other.path),
         )  # fmt: skip
@@ -129,39 +129,39 @@ def _sent_htu(htu: object) -> str:
 
 def _path(path: str) -> str:
     """Without dot segments, and with what needs no encoding decoded (RFC 3986 §6.2.2)."""
-    kept: list[str] = []
-    for part in UNRESERVED_ESCAPES.sub(lambda found: chr(int(found[1], 16)), path).split("/"):
+    segments: list[str] = []
+    for part in UNRESERVED_ESCAPES.sub(lambda match: chr(int(match[1], 16)), path).split("/"):
         if part == "..":
-            del kept[max(1, len(kept) - 1) :]
+            del segments[max(1, len(segments) - 1) :]
         elif part != ".":
-            kept.append(part)
-    return "/".join(kept)
+            segments.append(part)
+    return "/".join(segments)
 
 
 def _port(parts: Any) -> int:
     return int(parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0))
 
 
-def _check_age(said: dict[str, Any], client: OAuthClient) -> None:
+def _check_age(claims: dict[str, Any], client: OAuthClient) -> None:
     """Made within the last minute, by a clock that may be off as the client's. `exp` and `nbf` are not needed."""
-    if "iat" not in said:
+    if "iat" not in claims:
         raise BadJwt("iat is missing")
-    jwts.check_times(said, skew=client.skew, leeway=client.leeway)
-    age, oldest = clock.now().timestamp() - said["iat"], OLDEST + client.leeway
+    jwts.check_times(claims, skew=client.skew, leeway=client.leeway)
+    age, oldest = clock.now().timestamp() - claims["iat"], OLDEST + client.leeway
     if age > oldest:
         raise BadJwt(f"iat is {math.ceil(age)} seconds behind our clock; at most {oldest} are accepted")
 
 
-def _check_nonce(said: dict[str, Any]) -> None:
+def _check_nonce(claims: dict[str, Any]) -> None:
     if not runtime.settings().tokens.dpop_nonces:
         return
-    if said.get("nonce") not in (nonce(), nonce(1)):
+    if claims.get("nonce") not in (nonce(), nonce(1)):
         raise NonceNeeded
 
 
-def _note(said: dict[str, Any], thumbprint: str, client: OAuthClient) -> None:
+def _note(claims: dict[str, Any], thumbprint: str, client: OAuthClient) -> None:
     """Each proof is good once (RFC 9449 §11.1)."""
-    jti = said.get("jti")
+    jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:
         raise BadJwt("jti must be a string, and not empty")
     until = clock.now() + timedelta(seconds=OLDEST + client.leeway + client.skew)

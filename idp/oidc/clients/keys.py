@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedKeys:
     """A client's keys as we last had them, loaded; `version` is its registration's, times are monotonic seconds."""
 
     version: int
@@ -51,7 +51,7 @@ class Kept:
         return self.keys if now - self.came_at < MAX_STALE else ()
 
 
-_KEPT: Final = PerApplication[dict[str, Kept]](dict)
+_CACHE: Final = PerApplication[dict[str, CachedKeys]](dict)
 """By client."""
 _FETCHING: Final = PerApplication[dict[str, threading.Lock]](dict)
 """By client: held while its keys are fetched."""
@@ -59,49 +59,49 @@ _FETCHING: Final = PerApplication[dict[str, threading.Lock]](dict)
 
 def of(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
     """The client's keys; where one with this `kid` is not among them, as they are at its `jwks_uri` now."""
-    all_kept, now, registered = _KEPT.get(), time.monotonic(), client.registered
-    found = all_kept.get(client.id)
-    if found is None or found.version != registered.version:
-        found = Kept(registered.version, float("-inf"), (), float("-inf"))
+    cache, now, registered = _CACHE.get(), time.monotonic(), client.registered
+    cached = cache.get(client.id)
+    if cached is None or cached.version != registered.version:
+        cached = CachedKeys(registered.version, float("-inf"), (), float("-inf"))
     if registered.jwks_uri is not None:
-        return _asked_by_one(client, found, all_kept) if _is_stale(found, kid, now) else found.good(now)
-    if found.at == float("-inf"):
+        return _fetch_once(client, cached, cache) if _is_stale(cached, kid, now) else cached.good(now)
+    if cached.at == float("-inf"):
         loaded = _loaded(dict(registered.jwks or {"keys": []}))
-        found = all_kept[client.id] = Kept(found.version, now, loaded, now)
-    return found.keys
+        cached = cache[client.id] = CachedKeys(cached.version, now, loaded, now)
+    return cached.keys
 
 
-def _asked_by_one(client: OAuthClient, found: Kept, all_kept: dict[str, Kept]) -> tuple[Key, ...]:
+def _fetch_once(client: OAuthClient, cached: CachedKeys, cache: dict[str, CachedKeys]) -> tuple[Key, ...]:
     """The keys at the client's `jwks_uri`; while another request asks for them, those we have.
 
-    If that is nothing yet, what the other one is told.
+    If there are none yet, those that the other request fetches.
     """
-    asks = _FETCHING.get().setdefault(client.id, threading.Lock())
+    fetching = _FETCHING.get().setdefault(client.id, threading.Lock())
     database.end_read_transaction()  # a fetch must not hold a transaction open
-    if not asks.acquire(blocking=False):
-        if found.at != float("-inf"):
-            return found.good(time.monotonic())
+    if not fetching.acquire(blocking=False):
+        if cached.at != float("-inf"):
+            return cached.good(time.monotonic())
         with admission.aside():
-            asks.acquire()
+            fetching.acquire()
     try:
-        newest = all_kept.get(client.id, found)
-        if newest.version == found.version and newest.at > found.at:
+        newest = cache.get(client.id, cached)
+        if newest.version == cached.version and newest.at > cached.at:
             return newest.good(newest.at)
         now, fetched = time.monotonic(), _fetched(client)
         if fetched is None:
-            all_kept[client.id] = replace(found, at=now)
+            cache[client.id] = replace(cached, at=now)
         else:
-            all_kept[client.id] = Kept(found.version, now, fetched, now)
-        return all_kept[client.id].good(now)
+            cache[client.id] = CachedKeys(cached.version, now, fetched, now)
+        return cache[client.id].good(now)
     finally:
-        asks.release()
+        fetching.release()
 
 
-def _is_stale(found: Kept, kid: str | None, now: float) -> bool:
-    age = now - found.at
-    knows = kid is None or any(key.as_dict(private=False).get("kid") == kid for key in found.keys)
-    failed = found.came_at < found.at
-    return age >= FRESH or (age >= AGAIN and (failed or not (found.keys and knows)))
+def _is_stale(cached: CachedKeys, kid: str | None, now: float) -> bool:
+    age = now - cached.at
+    knows = kid is None or any(key.as_dict(private=False).get("kid") == kid for key in cached.keys)
+    failed = cached.came_at < cached.at
+    return age >= FRESH or (age >= AGAIN and (failed or not (cached.keys and knows)))
 
 
 def _fetched(client: OAuthClient) -> tuple[Key, ...] | None:

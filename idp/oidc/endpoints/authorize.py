@@ -93,21 +93,21 @@ def step(request: CheckedRequest) -> Step | Approval:
     """What comes next for this request in this browser: a page, or the answer."""
     if _is_cancelled(request):
         raise AccessDeniedError(description="the person chose not to go on")
-    here = session.current()
-    if here is None or not _is_enough(here, request):
+    signed_in = session.current()
+    if signed_in is None or not _is_enough(signed_in, request):
         if "create" in request.prompt:
             return REGISTER
-        if here and _is_fresh(here, request) and _is_somebody_else(here, request):
+        if signed_in and _is_fresh(signed_in, request) and _is_somebody_else(signed_in, request):
             raise LoginRequiredError(description="the person who signed in is not the one whom the request names")
         return SIGN_IN
-    if request.acr and here.acr not in request.acr:
+    if request.acr and signed_in.acr not in request.acr:
         raise errors.UnmetAuthenticationRequirements
-    agreed = authorise.standing(str(here.estab_id), request.client.id, wanted(request))
-    if agreed is None and not registry.accepts(request.client.registered, here.person.estab.mis):
+    agreed = authorise.standing(str(signed_in.estab_id), request.client.id, wanted(request))
+    if agreed is None and not registry.accepts(request.client.registered, signed_in.person.estab.mis):
         return MIS  # with such a system nothing stands, so those with nothing to be asked are never asked this
     if agreed is None or ("consent" in request.prompt and not _is_later(agreed, request)):
         return CONSENT
-    return Approval(here, agreed)
+    return Approval(signed_in, agreed)
 
 
 def wanted(request: CheckedRequest) -> frozenset[str]:
@@ -116,21 +116,21 @@ def wanted(request: CheckedRequest) -> frozenset[str]:
 
 
 def _next(request: CheckedRequest) -> Response | Approval:
-    found = step(request)
-    return found if isinstance(found, Approval) else _send_to(found, request)
+    next_step = step(request)
+    return next_step if isinstance(next_step, Approval) else _send_to(next_step, request)
 
 
-def _send_to(found: Step, request: CheckedRequest) -> Response:
+def _send_to(next_step: Step, request: CheckedRequest) -> Response:
     """Keep the request and send the browser on; the page comes back to the request's own address."""
     if "none" in request.prompt:
-        why = "the school has paused sharing; " if found is CONSENT and _is_paused(request) else ""
-        raise found.otherwise(description=f"{why}prompt is none, and the person would have to be asked")
-    return redirect(found.address(request, kept_requests.keep_here(request)), 303)
+        why = "the school has paused sharing; " if next_step is CONSENT and _is_paused(request) else ""
+        raise next_step.otherwise(description=f"{why}prompt is none, and the person would have to be asked")
+    return redirect(next_step.address(request, kept_requests.keep_here(request)), 303)
 
 
 def _is_paused(request: CheckedRequest) -> bool:
-    here = session.current()
-    agreed = live.current(str(here.estab_id), request.client.id) if here else None
+    signed_in = session.current()
+    agreed = live.current(str(signed_in.estab_id), request.client.id) if signed_in else None
     return agreed is not None and agreed.is_paused
 
 
@@ -144,24 +144,24 @@ def _is_cancelled(request: CheckedRequest) -> bool:
     return request.kept is not None and "cancel" in browser_request.args
 
 
-def _is_enough(here: SignedIn, request: CheckedRequest) -> bool:
+def _is_enough(signed_in: SignedIn, request: CheckedRequest) -> bool:
     """Whether the person signed in is the one the client wants, and signed in recently enough."""
-    if _is_somebody_else(here, request):
+    if _is_somebody_else(signed_in, request):
         return False
-    if _is_fresh(here, request):
+    if _is_fresh(signed_in, request):
         return True
     if request.prompt & AGAIN:
         return False
-    return request.max_age is None or clock.now() - here.auth_time <= timedelta(seconds=request.max_age)
+    return request.max_age is None or clock.now() - signed_in.auth_time <= timedelta(seconds=request.max_age)
 
 
-def _is_somebody_else(here: SignedIn, request: CheckedRequest) -> bool:
-    return request.subject is not None and request.subject != claims.subject(request.client, here.id)
+def _is_somebody_else(signed_in: SignedIn, request: CheckedRequest) -> bool:
+    return request.subject is not None and request.subject != claims.subject(request.client, signed_in.id)
 
 
-def _is_fresh(here: SignedIn, request: CheckedRequest) -> bool:
+def _is_fresh(signed_in: SignedIn, request: CheckedRequest) -> bool:
     """Whether they signed in for this very request."""
-    return request.kept is not None and here.auth_time >= request.kept.since
+    return request.kept is not None and signed_in.auth_time >= request.kept.since
 
 
 def _is_later(agreed: State, request: CheckedRequest) -> bool:

@@ -132,14 +132,14 @@ def ask() -> Response:
 
 def _pressed(waiting: Waiting, person: Administrator) -> Response:
     """What comes of the button that was pressed."""
-    client, asked, form = waiting.request.client.registered, authorize.wanted(waiting.request), Decision()
+    client, requested, form = waiting.request.client.registered, authorize.wanted(waiting.request), Decision()
     if "deny" in browser_request.form:
-        authorise.refuse(client, asked, by=person)
+        authorise.refuse(client, requested, by=person)
         return _cancelled(waiting)
     if colleague.BUTTON in browser_request.form:
         other = Colleague()
         return colleague.ask(client, other, by=person) or _page(waiting, person, form, other)
-    if agree(client, asked, person, form) is None:
+    if agree(client, requested, person, form) is None:
         return _page(waiting, person, form)
     return redirect(kept_requests.address(waiting.kept), 303)
 
@@ -175,12 +175,12 @@ def which_mis(client: AnyClient, person: Administrator) -> Response | None:
     return make_response(page, 422 if form.errors else 200)
 
 
-def agree(client: AnyClient, asked: frozenset[str], person: Administrator, form: Decision) -> Authorisation | None:
+def agree(client: AnyClient, requested: frozenset[str], person: Administrator, form: Decision) -> Authorisation | None:
     """Record what the page was answered; None, with the reason in `form`, where it cannot be.
 
     The declaration is missing then, or what the page asks about changed while it was open.
     """
-    question, typed = question_of(client, asked, person), browser_request.form
+    question, typed = question_of(client, requested, person), browser_request.form
     if typed.get("shown") != question.shown or typed.get("agreement") != client.agreement_version:
         form.form_errors.append("This page has changed since you opened it. Please read it again before you agree.")
     elif question.is_about_data and not form.authority.data:
@@ -194,11 +194,11 @@ def agree(client: AnyClient, asked: frozenset[str], person: Administrator, form:
 
 
 def question_page(
-    client: AnyClient, asked: frozenset[str], person: Administrator, form: Decision, *, back: str,
+    client: AnyClient, requested: frozenset[str], person: Administrator, form: Decision, *, back: str,
     other: Colleague | None = None, template: str = "oidc/consent.html", **more: object,
 ) -> Response:  # fmt: skip
     """What is asked for, with what was ticked; `back` is where to go on as another person, `other` whom else to ask."""
-    question, before = question_of(client, asked, person), again.fields()
+    question, before = question_of(client, requested, person), again.fields()
     ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
     if browser_request.method == "POST":
         ticked = _typed_ticks()
@@ -234,16 +234,16 @@ def viewer_page(
     return make_response(page, 403)
 
 
-def question_of(client: AnyClient, asked: frozenset[str], person: Administrator) -> Question:
-    """What the person's school is asked by `client` for `asked`."""
-    return Question(authorise.proposal(person.estab_id, client, asked), authorise.lasts_until(client))
+def question_of(client: AnyClient, requested: frozenset[str], person: Administrator) -> Question:
+    """What the person's school is asked by `client` for the scopes `requested`."""
+    return Question(authorise.proposal(person.estab_id, client, requested), authorise.lasts_until(client))
 
 
 def _page(waiting: Waiting, person: Administrator, form: Decision, other: Colleague | None = None) -> Response:
     security.let_forms_leave()
-    client, asked = waiting.request.client.registered, authorize.wanted(waiting.request)
+    client, requested = waiting.request.client.registered, authorize.wanted(waiting.request)
     back = kept_requests.address(waiting.kept)
-    return question_page(client, asked, person, form, back=back, other=other or Colleague())
+    return question_page(client, requested, person, form, back=back, other=other or Colleague())
 
 
 def _typed_ticks() -> frozenset[str]:
@@ -261,16 +261,18 @@ def _for_a_viewer(waiting: Waiting, person: Administrator) -> Response:
 def _waiting_for(step: Step) -> Waiting | Response:
     """The kept request of this address, if it waits for this very page; otherwise the way back to the dispatcher."""
     security.keep_opener()
-    asked = Request(browser_request, incoming.parameters(browser_request.args.items(multi=True), OURS), AUTHORIZE)
+    oauth_request = Request(
+        browser_request, incoming.parameters(browser_request.args.items(multi=True), OURS), AUTHORIZE
+    )
     back = kept_requests.address_of(
         browser_request.args.get("client_id", ""), browser_request.args.get("request_uri", "")
     )
     try:
-        request: CheckedRequest = protocol.current().get_consent_grant(asked).request.checked
-        found = authorize.step(request)
+        request: CheckedRequest = protocol.current().get_consent_grant(oauth_request).request.checked
+        next_step = authorize.step(request)
     except OAuth2Error:
         return redirect(back, 303)
-    if found is step and request.kept is not None:
+    if next_step is step and request.kept is not None:
         return Waiting(request, request.kept)
     if browser_request.method == "POST":  # signed out meanwhile, say: the dispatcher leads here again
         again.keep()
@@ -282,7 +284,7 @@ def _cancelled(waiting: Waiting) -> Response:
 
 
 def _person() -> Administrator:
-    here = session.current()
-    if here is None:
+    signed_in = session.current()
+    if signed_in is None:
         raise RuntimeError("the dispatcher comes here only with a person signed in")
-    return here.person
+    return signed_in.person

@@ -59,18 +59,18 @@ def allow(response: Response) -> Response:
 
 def _origins() -> frozenset[str]:
     """Where public clients live; read once a second while scripts call, a row for each such client."""
-    known = _ORIGINS.get()
-    if time.monotonic() - known.read_at >= FRESH:
+    cached = _ORIGINS.get()
+    if time.monotonic() - cached.read_at >= FRESH:
         try:
             registered = session().scalars(PUBLIC).all()
         except SQLAlchemyError:  # the answer itself says by now that the database is away
             session().rollback()
-            return known.origins
-        known.origins = frozenset(
+            return cached.origins
+        cached.origins = frozenset(
             _portless(_origin(uri)) for each in registered for uri in each if uri.startswith(("https://", "http://"))
         )
-        known.read_at = time.monotonic()
-    return known.origins
+        cached.read_at = time.monotonic()
+    return cached.origins
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ from idp.oidc.endpoints import consent
 from idp.oidc.incoming import Request
 from idp.oidc.server import Server
 from idp.oidc.tokens import device_codes
-from idp.oidc.tokens.device_codes import Asked
+from idp.oidc.tokens.device_codes import DeviceRequest
 from idp.partners import registry
 from idp.sharing import authorise
 from idp.sharing.live import State
@@ -59,9 +59,9 @@ class Code(Form):
     user_code = StringField("Code")
 
 
-def authorize(asked: FlaskRequest) -> FlaskResponse:
+def authorize(flask_request: FlaskRequest) -> FlaskResponse:
     """The device authorization endpoint (RFC 8628 §3.1)."""
-    return protocol.answer_client(asked, _give_codes)
+    return protocol.answer_client(flask_request, _give_codes)
 
 
 def _give_codes(_server: Server, request: Request) -> FlaskResponse:
@@ -72,47 +72,47 @@ def _give_codes(_server: Server, request: Request) -> FlaskResponse:
     scopes, resource = checks.scopes_within_client(client, sent), checks.resource_within_scopes(client, sent)
     pair = device_codes.issue(client, scopes, resource)
     user_code, page = device_codes.shown(pair.user), runtime.url(PATH)
-    said = {
+    body = {
         "device_code": pair.device, "user_code": user_code, "verification_uri": page,
         "verification_uri_complete": f"{page}?user_code={user_code}",
         "expires_in": device_codes.LIFETIME, "interval": device_codes.INTERVAL,
     }  # fmt: skip
-    return FlaskResponse(json.dumps(said), mimetype="application/json")
+    return FlaskResponse(json.dumps(body), mimetype="application/json")
 
 
 def page() -> Response:
     """Type the code, see who asks for what, decide; the address is the same all the way, and says how it stands."""
     code = device_codes.typed(request.args.get("user_code", ""))
-    here = session.current()
-    if here is None:
+    signed_in = session.current()
+    if signed_in is None:
         typed = device_codes.typed(request.form.get("user_code", ""))
         if request.method == "POST":
             again.keep()
         return redirect(url_for("signin.sign_in", next=_address(typed or code)), 303)
     if "user_code" in request.form:
-        return _enter(request.form["user_code"], here)
-    found = device_codes.entered(code, kept_requests.this_browser()) if code else None
-    client = clients.find(found.client_id) if found else None
-    if code is None or found is None:
+        return _enter(request.form["user_code"], signed_in)
+    device_request = device_codes.entered(code, kept_requests.this_browser()) if code else None
+    client = clients.find(device_request.client_id) if device_request else None
+    if code is None or device_request is None:
         return _ask_code(code)
     if client is None:
-        raise errors.ServiceSwitchedOff(found.client_id)
-    if found.approved is not None:
+        raise errors.ServiceSwitchedOff(device_request.client_id)
+    if device_request.approved is not None:
         return make_response(
-            render_template("oidc/device_done.html", client=client.registered, approved=found.approved)
+            render_template("oidc/device_done.html", client=client.registered, approved=device_request.approved)
         )
-    if not found.is_open:
+    if not device_request.is_open:
         return _ask_code(None, NOT_WAITING)
-    return _question(found, client, here, code)
+    return _question(device_request, client, signed_in, code)
 
 
-def _enter(text: str, here: SignedIn) -> Response:
+def _enter(text: str, signed_in: SignedIn) -> Response:
     """Take the code that was typed. Each one that could be one is a guess, right or wrong, and ten are answered."""
     code = device_codes.typed(text)
     if code is None:
         return _ask_code(text, _what_is_wrong(text))
     try:
-        guesses.count(guesses.key("device", here.id))
+        guesses.count(guesses.key("device", signed_in.id))
     except TooManyRequests as locked:
         answer = _ask_code(code, WAIT)  # not raised on: the guess stays counted
         answer.status_code, answer.headers["Retry-After"] = locked.status, str(locked.retry_after)
@@ -122,30 +122,32 @@ def _enter(text: str, here: SignedIn) -> Response:
     return redirect(_address(code), 303)
 
 
-def _question(found: Asked, client: OAuthClient, here: SignedIn, code: str) -> Response:
+def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: SignedIn, code: str) -> Response:
     """Who asks, for what; and the answer. What the school has not agreed to yet is asked as on any way to a partner.
 
     Every device is a decision for the school: under an agreement that stands, too, only who may authorise connects one.
     """
-    person, registered, form = here.person, client.registered, consent.Decision()
+    person, registered, form = signed_in.person, client.registered, consent.Decision()
     if "deny" in request.form:
-        device_codes.deny(found, here)
+        device_codes.deny(device_request, signed_in)
         return redirect(_address(code), 303)
     if not person.may_authorise:
         back = _address(code)
         return consent.viewer_page(registered, person, back=back, leave="Do not connect", instead=ASK_TO_CONNECT)
     if not registry.accepts(registered, person.estab.mis):
         return consent.which_mis(registered, person) or redirect(_address(code), 303)
-    agreed: Authorisation | State | None = authorise.standing(person.estab_id, registered.id, found.scopes)
+    agreed: Authorisation | State | None = authorise.standing(person.estab_id, registered.id, device_request.scopes)
     if "allow" in request.form:
-        agreed = agreed or consent.agree(registered, found.scopes, person, form)
+        agreed = agreed or consent.agree(registered, device_request.scopes, person, form)
         if agreed is not None:
-            device_codes.approve(found, here, agreed)
+            device_codes.approve(device_request, signed_in, agreed)
             return redirect(_address(code), 303)
     back, shown = _address(code), device_codes.shown(code)
     if agreed is None:
         template = "oidc/device_consent.html"
-        return consent.question_page(registered, found.scopes, person, form, template=template, back=back, code=shown)
+        return consent.question_page(
+            registered, device_request.scopes, person, form, template=template, back=back, code=shown
+        )
     about = {"client": registered, "person": person, "school": person.estab.school, "back": back, "code": shown}
     return make_response(render_template("oidc/device_confirm.html", **about))
 

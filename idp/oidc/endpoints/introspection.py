@@ -23,9 +23,9 @@ DEAD = {"active": False}
 """The answer for a token that is expired, unknown or for another API (security.md S24)."""
 
 
-def answer(asked: FlaskRequest) -> Response:
+def answer(flask_request: FlaskRequest) -> Response:
     """What is known of the token, as JSON or as a JWT. `token_type_hint` is not needed."""
-    return protocol.answer_client(asked, _look)
+    return protocol.answer_client(flask_request, _look)
 
 
 def _look(_server: Server, request: Request) -> Response:
@@ -33,22 +33,24 @@ def _look(_server: Server, request: Request) -> Response:
         raise errors.invalid_client()  # the caller has to authenticate (RFC 7662 §2.1)
     if (token := request.sent.get("token")) is None:
         raise errors.invalid("token", "missing")
-    said = about(token, request.client)
-    return _signed(said, request.client) if _wants_jwt(caller) else protocol.json_response(said)
+    body = about(token, request.client)
+    return _signed(body, request.client) if _wants_jwt(caller) else protocol.json_response(body)
 
 
-def _wants_jwt(asked: FlaskRequest) -> bool:
+def _wants_jwt(flask_request: FlaskRequest) -> bool:
     """Whether `Accept` prefers the JWT (RFC 9701 §4); `*/*` gets JSON."""
-    return JWT in asked.headers.get("Accept", "").lower() and asked.accept_mimetypes.best_match([JSON, JWT]) == JWT
+    if JWT not in flask_request.headers.get("Accept", "").lower():
+        return False
+    return flask_request.accept_mimetypes.best_match([JSON, JWT]) == JWT
 
 
-def _signed(said: dict[str, Any], asking: OAuthClient) -> Response:
+def _signed(body: dict[str, Any], asking: OAuthClient) -> Response:
     """The answer as a JWT (RFC 9701 §5), for the client that asks, by whose id `aud` names it.
 
     What is known of the token stands in a claim of its own, so that the JWT is never taken for the token.
     """
     issuer = runtime.settings().server.issuer
-    claims = {"iss": issuer, "aud": asking.id, "iat": clock.timestamp(), "token_introspection": said}
+    claims = {"iss": issuer, "aud": asking.id, "iat": clock.timestamp(), "token_introspection": body}
     token = ring.sign(claims, alg=asking.introspection_response_alg, typ="token-introspection+jwt")
     return PlainResponse(token.encode("ascii"), content_type=JWT)
 
@@ -68,5 +70,5 @@ def about(token: str, asking: OAuthClient) -> dict[str, Any]:
 
 
 def _audience(access: Access) -> list[str]:
-    said = access.said["aud"]
-    return [said] if isinstance(said, str) else said
+    audience = access.payload["aud"]
+    return [audience] if isinstance(audience, str) else audience

@@ -33,7 +33,7 @@ class BadLogout(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LogoutRequest:
     """A sound request to sign out: by which client, of which session, and where to go afterwards."""
 
     client: OAuthClient | None
@@ -56,17 +56,18 @@ def answer() -> Response:
         # A browser sends no cookies with another site's POST: it is to ask again, with them.
         return redirect(_address(sent), 303)
     try:
-        asked = _read(sent)
+        logout_request = _read(sent)
     except BadLogout as bad:
         return _bad(bad)
-    here = session.current()
-    if here is None:
-        return _onwards(asked)
-    if _is_named(here.sid, asked):
-        return _out(asked)
-    if asked.to is not None:
+    signed_in = session.current()
+    if signed_in is None:
+        return _onwards(logout_request)
+    if _is_named(signed_in.sid, logout_request):
+        return _out(logout_request)
+    if logout_request.to is not None:
         security.let_forms_leave()
-    return make_response(render_template("oidc/logout.html", asked=asked, partner=_name(asked.client)))
+    partner = _name(logout_request.client)
+    return make_response(render_template("oidc/logout.html", logout_request=logout_request, partner=partner))
 
 
 def confirm() -> Response:
@@ -76,10 +77,10 @@ def confirm() -> Response:
         return redirect("/", 303)
     sent = {name: value for name, value in browser_request.form.items(multi=True) if name in CARRIED}
     try:
-        asked = _read(incoming.parameters(sent.items(), incoming.LOGOUT))
+        logout_request = _read(incoming.parameters(sent.items(), incoming.LOGOUT))
     except BadLogout as bad:
         return _bad(bad)
-    return _out(asked)
+    return _out(logout_request)
 
 
 def page_asking() -> str:
@@ -90,18 +91,18 @@ def page_asking() -> str:
 CARRIED = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
 
 
-def _read(sent: Parameters) -> Asked:
+def _read(sent: Parameters) -> LogoutRequest:
     """Check the request (RP-Initiated Logout 1.0 §2 and §3)."""
     if fault := sent.fault():
         raise BadLogout(*fault)
     named = sent.get("client_id")
     failures.about(named)
-    said = _hinted(sent.get("id_token_hint"))
-    if said and named not in {None, said["aud"]}:
+    hint = _hinted(sent.get("id_token_hint"))
+    if hint and named not in {None, hint["aud"]}:
         raise BadLogout("client_id", "is not the client that id_token_hint was issued to")
-    client = clients.find(said["aud"] if said else named)
+    client = clients.find(hint["aud"] if hint else named)
     failures.about(client.id if client else named)
-    if client is None and (about := said["aud"] if said else named):
+    if client is None and (about := hint["aud"] if hint else named):
         parameter, is_off = "client_id" if named else "id_token_hint", registry.is_disabled(about)
         fact = "its client, or that client's partner, is disabled" if is_off else "its client is not registered"
         raise BadLogout(parameter, fact, is_off=is_off)
@@ -113,15 +114,17 @@ def _read(sent: Parameters) -> Asked:
     ):
         raise BadLogout("post_logout_redirect_uri", "is not registered for this client")
     if to is None or client is None:
-        return Asked(client, said.get("sid") if said else None, None, None, sent)
+        return LogoutRequest(client, hint.get("sid") if hint else None, None, None, sent)
     state = sent.get("state")
     way = to if state is None else _with_state(to, state)
-    return Asked(client, said.get("sid"), way, None, sent) if said else Asked(client, None, None, way, sent)
+    if hint:
+        return LogoutRequest(client, hint.get("sid"), way, None, sent)
+    return LogoutRequest(client, None, None, way, sent)
 
 
-def _is_named(sid: str, asked: Asked) -> bool:
+def _is_named(sid: str, logout_request: LogoutRequest) -> bool:
     """Whether the hint names this browser's session, as the client knows it."""
-    return asked.client is not None and asked.sid == claims.session_name(asked.client, sid)
+    return logout_request.client is not None and logout_request.sid == claims.session_name(logout_request.client, sid)
 
 
 def _hinted(hint: str | None) -> dict[str, str] | None:
@@ -137,17 +140,18 @@ def _with_state(uri: str, state: str) -> str:
     return f"{uri}{'&' if '?' in uri else '?'}{urlencode({'state': state})}"
 
 
-def _out(asked: Asked) -> Response:
+def _out(logout_request: LogoutRequest) -> Response:
     """End this browser's session and go on."""
     session.end_here()
-    return redirect(_address(asked.sent), 303) if asked.link else _onwards(asked)
+    return redirect(_address(logout_request.sent), 303) if logout_request.link else _onwards(logout_request)
 
 
-def _onwards(asked: Asked) -> Response:
+def _onwards(logout_request: LogoutRequest) -> Response:
     """Where the client wanted, if that is proven; else the page that says it is done, perhaps with a link there."""
-    if asked.link:
-        return make_response(render_template("signin/signed_out.html", back=asked.link, partner=_name(asked.client)))
-    return redirect(asked.to or url_for("signin.signed_out"), 303)
+    if logout_request.link:
+        back, partner = logout_request.link, _name(logout_request.client)
+        return make_response(render_template("signin/signed_out.html", back=back, partner=partner))
+    return redirect(logout_request.to or url_for("signin.signed_out"), 303)
 
 
 def _address(sent: Parameters) -> str:

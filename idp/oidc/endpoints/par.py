@@ -10,9 +10,9 @@ from idp.oidc.incoming import PAR, Request
 from idp.oidc.server import Server
 
 
-def answer(asked: FlaskRequest) -> Response:
+def answer(flask_request: FlaskRequest) -> Response:
     """201 with a `request_uri`, or an OAuth error."""
-    return dpop.with_nonce(protocol.answer_client(asked, _push, PAR))
+    return dpop.with_nonce(protocol.answer_client(flask_request, _push, PAR))
 
 
 def _push(server: Server, request: Request) -> Response:
@@ -28,5 +28,5 @@ def _push(server: Server, request: Request) -> Response:
         raise errors.invalid(refused.parameter, refused.fact) from refused
     checked = request.checked
     urn = kept_requests.keep(checked.sent, checked.client, pushed=True, shown=False, dpop_jkt=checked.dpop_jkt)
-    said = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}
-    return protocol.json_response(said, 201)
+    body = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}
+    return protocol.json_response(body, 201)

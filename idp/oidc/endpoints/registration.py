@@ -25,31 +25,31 @@ LONGEST: Final = 1000
 """Characters of it."""
 
 
-def create(asked: FlaskRequest) -> Response:
+def create(flask_request: FlaskRequest) -> Response:
     """Register a client (RFC 7591 §3) with an initial access token."""
-    policy = initial_tokens.presented(_bearer(asked) or "")
+    policy = initial_tokens.presented(_bearer(flask_request) or "")
     if policy is None:
-        return _unauthorised(asked)
+        return _unauthorised(flask_request)
     try:
-        made = self_registration.register(policy, _object(asked))
+        made = self_registration.register(policy, _object(flask_request))
     except RequestEntityTooLarge:
         return _too_large()
     except InvalidMetadata as fault:
         return _refused(fault)
-    return _unauthorised(asked) if made is None else _answer(201, made, made.token)
+    return _unauthorised(flask_request) if made is None else _answer(201, made, made.token)
 
 
-def manage(asked: FlaskRequest, client_id: str) -> Response:
+def manage(flask_request: FlaskRequest, client_id: str) -> Response:
     """Read, replace or delete a registration (RFC 7592 §2) with its registration access token."""
-    token = _bearer(asked) or ""
+    token = _bearer(flask_request) or ""
     held = self_registration.presented(client_id, token)
     if held is None:
-        return _unauthorised(asked)
-    if asked.method == "DELETE":
+        return _unauthorised(flask_request)
+    if flask_request.method == "DELETE":
         self_registration.remove(held)
         return protocol.empty_response(204)
     try:
-        return _answer(200, _read_or_replaced(asked, held), token)
+        return _answer(200, _read_or_replaced(flask_request, held), token)
     except RequestEntityTooLarge:
         return _too_large()
     except InvalidMetadata as fault:
@@ -59,36 +59,36 @@ def manage(asked: FlaskRequest, client_id: str) -> Response:
         return _refused(fault)
 
 
-def _read_or_replaced(asked: FlaskRequest, held: Held) -> Registered:
-    if asked.method == "PUT":
-        return self_registration.replace(held, _object(asked))
+def _read_or_replaced(flask_request: FlaskRequest, held: Held) -> Registered:
+    if flask_request.method == "PUT":
+        return self_registration.replace(held, _object(flask_request))
     return self_registration.read(held)
 
 
-def _answer(status: int, found: Registered, token: str | None) -> Response:
+def _answer(status: int, registered: Registered, token: str | None) -> Response:
     """The client information response (RFC 7591 §3.2.1); what is secret stands in it this once."""
-    client = found.client
-    said: dict[str, Any] = {
+    client = registered.client
+    body: dict[str, Any] = {
         "client_id": client.id, "client_id_issued_at": int(client.created_at.timestamp()),
         "registration_access_token": token, "registration_client_uri": runtime.url(f"{PATH}/{client.id}"),
     }  # fmt: skip
-    if found.secret is not None:
-        said |= {"client_secret": found.secret, "client_secret_expires_at": 0}
-    return _json(status, said | self_registration.described(client))
+    if registered.secret is not None:
+        body |= {"client_secret": registered.secret, "client_secret_expires_at": 0}
+    return _json(status, body | self_registration.described(client))
 
 
-def _bearer(asked: FlaskRequest) -> str | None:
-    scheme, _, token = asked.headers.get("Authorization", "").partition(" ")
+def _bearer(flask_request: FlaskRequest) -> str | None:
+    scheme, _, token = flask_request.headers.get("Authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def _object(asked: FlaskRequest) -> dict[str, Any]:
+def _object(flask_request: FlaskRequest) -> dict[str, Any]:
     """The JSON object that was sent; raises `InvalidClientMetadata`, `RequestEntityTooLarge`."""
-    asked.max_content_length = LARGEST
-    if asked.mimetype != "application/json":
+    flask_request.max_content_length = LARGEST
+    if flask_request.mimetype != "application/json":
         raise InvalidClientMetadata([("Content-Type", "must be application/json")])
     try:
-        sent = json.loads(asked.get_data(), parse_constant=_not_json, object_pairs_hook=_once)
+        sent = json.loads(flask_request.get_data(), parse_constant=_not_json, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise InvalidClientMetadata([("registration", "must be a JSON object with each name once")]) from None
     if not isinstance(sent, dict):
@@ -102,10 +102,10 @@ def _not_json(_constant: str) -> NoReturn:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """No name twice: two readers would take two different values for it."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a name stands there twice")
-    return found
+    return members
 
 
 def _refused(fault: InvalidMetadata) -> Response:
@@ -113,13 +113,13 @@ def _refused(fault: InvalidMetadata) -> Response:
 
 
 def _too_large() -> Response:
-    said = f"Content-Length: the body must have at most {LARGEST} bytes"
-    return _json(413, {"error": "invalid_client_metadata", "error_description": said})
+    description = f"Content-Length: the body must have at most {LARGEST} bytes"
+    return _json(413, {"error": "invalid_client_metadata", "error_description": description})
 
 
-def _unauthorised(asked: FlaskRequest) -> Response:
+def _unauthorised(flask_request: FlaskRequest) -> Response:
     """401; a bare challenge to who brought nothing (RFC 6750 §3.1)."""
-    if "Authorization" not in asked.headers:
+    if "Authorization" not in flask_request.headers:
         response = _json(401, {"error": "invalid_token"})
         response.headers["WWW-Authenticate"] = REALM
         return response
@@ -128,5 +128,5 @@ def _unauthorised(asked: FlaskRequest) -> Response:
     return response
 
 
-def _json(status: int, said: dict[str, Any]) -> Response:
-    return Response(json.dumps(said), status=status, mimetype="application/json")
+def _json(status: int, body: dict[str, Any]) -> Response:
+    return Response(json.dumps(body), status=status, mimetype="application/json")

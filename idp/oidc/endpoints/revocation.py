@@ -8,9 +8,9 @@ from idp.oidc.server import Server
 from idp.oidc.tokens import access_tokens, families
 
 
-def answer(asked: FlaskRequest) -> Response:
+def answer(flask_request: FlaskRequest) -> Response:
     """200, also for a token that is unknown or dead: the client has what it wanted. `token_type_hint` is not needed."""
-    return protocol.answer_client(asked, _revoke)
+    return protocol.answer_client(flask_request, _revoke)
 
 
 def _revoke(_server: Server, request: Request) -> Response:

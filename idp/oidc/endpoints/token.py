@@ -12,22 +12,22 @@ from idp.oidc.incoming import Request
 from idp.oidc.server import Server
 
 
-def answer(asked: FlaskRequest) -> Response:
+def answer(flask_request: FlaskRequest) -> Response:
     """Tokens, or an OAuth error.
 
     An error is an answer too, so what came with it is committed: a proof or an assertion that was noted, a code that
     was spent, a lineage that was revoked.
     """
-    return dpop.with_nonce(protocol.answer_client(asked, _issue))
+    return dpop.with_nonce(protocol.answer_client(flask_request, _issue))
 
 
 def _issue(server: Server, request: Request) -> Response:
     """The grant type is sent, one we have, and the client's; then the proof, if any; then Authlib takes over."""
-    if (asked := request.sent.get("grant_type")) is None:
+    if (grant_type := request.sent.get("grant_type")) is None:
         raise errors.invalid("grant_type", "missing")
-    if asked not in server.grant_types:
+    if grant_type not in server.grant_types:
         raise errors.UnsupportedGrantType
-    if not request.client.check_grant_type(asked):
+    if not request.client.check_grant_type(grant_type):
         raise UnauthorizedClientError(description="grant_type: this client is not registered for it")
     checks.no_authorization_details(request.sent)
     request.dpop_jkt = dpop.key_of(browser_request, request.client)

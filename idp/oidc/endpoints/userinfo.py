@@ -30,10 +30,10 @@ class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
     status_code = 401
 
 
-def answer(asked: FlaskRequest) -> Response:
+def answer(flask_request: FlaskRequest) -> Response:
     """The claims as JSON, or as a JWT where the client registered for that; or an error with its challenge."""
     try:
-        return dpop.with_nonce(_said(_read(*_presented(asked), asked)))
+        return dpop.with_nonce(_success(_read(*_presented(flask_request), flask_request)))
     except OAuth2Error as error:
         failures.note_error(error)
         name, because = failures.reason(error)
@@ -41,12 +41,12 @@ def answer(asked: FlaskRequest) -> Response:
         return dpop.with_nonce(_refused(error))
 
 
-def _said(token: Access) -> Response:
-    said = about(token)
+def _success(token: Access) -> Response:
+    body = about(token)
     alg = token.client.registered.userinfo_signed_response_alg
     if alg is None:
-        return protocol.json_response(said)
-    signed = said | {"iss": runtime.settings().server.issuer, "aud": token.client.id}
+        return protocol.json_response(body)
+    signed = body | {"iss": runtime.settings().server.issuer, "aud": token.client.id}
     return Response(ring.sign(signed, alg=alg, typ="JWT"), content_type="application/jwt")
 
 
@@ -54,16 +54,16 @@ def about(token: Access) -> dict[str, Any]:
     """All that the token's scopes, and the claims asked for by name, still cover."""
     assert token.state is not None
     assert token.person_id is not None
-    named = claims.covered(token.said.get("claims", ()), token.state.allowed(frozenset(scopes.CLAIMS)))
-    said = claims.about(token.state, token.scopes, "userinfo", person=token.person, school=token.school, named=named)
+    named = claims.covered(token.payload.get("claims", ()), token.state.allowed(frozenset(scopes.CLAIMS)))
+    body = claims.about(token.state, token.scopes, "userinfo", person=token.person, school=token.school, named=named)
     if "organisation" in token.scopes:  # how the school stands, and so what of its agreement is withheld
-        said["scope"] = scopes.format(token.scopes)
+        body["scope"] = scopes.format(token.scopes)
         if withheld := token.state.agreed(token.state.scopes) - token.state.allowed(token.state.scopes):
-            said["withheld_scope"] = scopes.format(withheld)
-    return {"sub": token.said["sub"], **said}
+            body["withheld_scope"] = scopes.format(withheld)
+    return {"sub": token.payload["sub"], **body}
 
 
-def _read(scheme: Scheme, token: str, asked: FlaskRequest) -> Access:
+def _read(scheme: Scheme, token: str, flask_request: FlaskRequest) -> Access:
     """The token, if it is good, for us, presented by who holds its key, and about a person who is still there."""
     access = access_tokens.read(token, with_claims=True)
     if access is None:
@@ -71,13 +71,13 @@ def _read(scheme: Scheme, token: str, asked: FlaskRequest) -> Access:
         failures.about(client_id)
         raise errors.InvalidToken(fact, scheme)
     failures.about(access.client.id)
-    bound_to = access.said.get("cnf", {}).get("jkt")
+    bound_to = access.payload.get("cnf", {}).get("jkt")
     _check_scheme(scheme, bound_to)
     if not access_tokens.is_for_us(access):
         issuer = runtime.settings().server.issuer
-        raise errors.InvalidToken(f"aud is {errors.shown(access.said['aud'])}; accepted is {issuer}", scheme)
+        raise errors.InvalidToken(f"aud is {errors.shown(access.payload['aud'])}; accepted is {issuer}", scheme)
     if bound_to is not None:
-        _check_proof(dpop.key_of(asked, access.client, access_token=token), bound_to)
+        _check_proof(dpop.key_of(flask_request, access.client, access_token=token), bound_to)
     if access.state is None:
         raise errors.InsufficientScope("was issued to the client itself, so there is no person", scheme)
     if "openid" not in access.scopes:
@@ -100,13 +100,13 @@ def _check_proof(proven: str | None, bound_to: str) -> None:
         raise dpop.InvalidProof("made by another key than the access token is bound to")
 
 
-def _presented(asked: FlaskRequest) -> tuple[Scheme, str]:
+def _presented(flask_request: FlaskRequest) -> tuple[Scheme, str]:
     """Scheme and token of the header or of the form; one of them, and never of the address (RFC 6750 §2)."""
-    asked.max_content_length = LARGEST
-    if "access_token" in asked.args:
+    flask_request.max_content_length = LARGEST
+    if "access_token" in flask_request.args:
         raise errors.invalid("access_token", "must be sent in the Authorization header, not in the query string")
-    header = asked.headers.get("Authorization")
-    sent = incoming.parameters(asked.form.items(multi=True), TOKEN) if asked.mimetype == FORM else None
+    header = flask_request.headers.get("Authorization")
+    sent = incoming.parameters(flask_request.form.items(multi=True), TOKEN) if flask_request.mimetype == FORM else None
     if sent and (fault := sent.fault()):
         raise errors.invalid(*fault)
     in_form = sent.get("access_token") if sent else None
@@ -139,8 +139,8 @@ def _challenges(error: OAuth2Error) -> list[str]:
     algs = f'algs="{" ".join(dpop.ALGS)}"'
     if isinstance(error, NoToken):
         return ['Bearer realm="userinfo"', f"DPoP {algs}"]
-    said = [f'error="{error.error}"', f'error_description="{error.description}"']
+    parameters = [f'error="{error.error}"', f'error_description="{error.description}"']
     if isinstance(error, errors.InsufficientScope):
-        said.append('scope="openid"')
+        parameters.append('scope="openid"')
     scheme: Scheme = getattr(error, "scheme", "DPoP")  # else it is about a proof
-    return [f"{scheme} {', '.join([*said, algs] if scheme == 'DPoP' else said)}"]
+    return [f"{scheme} {', '.join([*parameters, algs] if scheme == 'DPoP' else parameters)}"]

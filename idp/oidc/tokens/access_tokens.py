@@ -82,7 +82,7 @@ class Access:
     One that a client got for itself has neither authorisation nor person.
     """
 
-    said: dict[str, Any]
+    payload: dict[str, Any]
     client: OAuthClient
     scopes: frozenset[str]
     state: State | None = None
@@ -94,34 +94,34 @@ class Access:
 
 def access(basis: Basis, state: State, client: OAuthClient, given: frozenset[str], jkt: str | None) -> str:
     """A signed access token for `given`, bound to the DPoP key `jkt` where there is one."""
-    said = {
+    payload = {
         **_envelope(client, claims.subject(client, basis.person_id), given, basis.resource, jkt),
         "auth_time": int(basis.auth_time.timestamp()), "acr": basis.acr, "amr": sorted(basis.amr),
         "lineage": basis.lineage, **claims.about(state, given, "access_token"),
     }  # fmt: skip
     if names := claims.named(basis.claims, "userinfo", state):
-        said["claims"] = names
-    return ring.sign(said, alg=ALG, typ=TYP)
+        payload["claims"] = names
+    return ring.sign(payload, alg=ALG, typ=TYP)
 
 
 def for_itself(client: OAuthClient, given: frozenset[str], resource: frozenset[str], jkt: str | None) -> str:
     """A signed access token that is about the client: its `sub` is the client id (RFC 9068 §5)."""
-    said = _envelope(client, client.id, given, resource, jkt) | {"lineage": crypto.new_id("lin")}
-    return ring.sign(said, alg=ALG, typ=TYP)
+    payload = _envelope(client, client.id, given, resource, jkt) | {"lineage": crypto.new_id("lin")}
+    return ring.sign(payload, alg=ALG, typ=TYP)
 
 
 def _envelope(
     client: OAuthClient, sub: str, given: frozenset[str], resource: frozenset[str], jkt: str | None
 ) -> dict[str, Any]:
     now = clock.timestamp()
-    said: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "iss": runtime.settings().server.issuer, "sub": sub, "aud": claims.audience(resource, given), "iat": now,
         "exp": now + client.access_seconds, "jti": secrets.token_urlsafe(16), "client_id": client.id,
         "scope": scope.format(given),
     }  # fmt: skip
     if jkt is not None:
-        said["cnf"] = {"jkt": jkt}
-    return said
+        payload["cnf"] = {"jkt": jkt}
+    return payload
 
 
 def read(token: str, *, with_claims: bool = False) -> Access | None:
@@ -130,25 +130,25 @@ def read(token: str, *, with_claims: bool = False) -> Access | None:
     `with_claims` reads what is said of the person and the school in the same statement.
     """
     try:
-        said = ring.verify(token, typ=TYP, algs=(ALG,))
+        payload = ring.verify(token, typ=TYP, algs=(ALG,))
     except ring.BadToken:
         return None
-    client = clients.find(said.get("client_id"))
-    if said.get("iss") != runtime.settings().server.issuer or client is None:
+    client = clients.find(payload.get("client_id"))
+    if payload.get("iss") != runtime.settings().server.issuer or client is None:
         return None
-    held, name = scope.known(said["scope"].split()), {"jti": said["jti"], "lineage": said["lineage"]}
-    if "authorisation" not in said:
-        is_good = said["sub"] == client.id and not _is_client_token_revoked(**name)
-        return Access(said, client, held & client.registered.client_scopes) if is_good else None
-    person_id = _person(said["sub"], said["authorisation"], client)
+    held, name = scope.known(payload["scope"].split()), {"jti": payload["jti"], "lineage": payload["lineage"]}
+    if "authorisation" not in payload:
+        is_good = payload["sub"] == client.id and not _is_client_token_revoked(**name)
+        return Access(payload, client, held & client.registered.client_scopes) if is_good else None
+    person_id = _person(payload["sub"], payload["authorisation"], client)
     statement = _TOKEN_WITH_CLAIMS if with_claims else _TOKEN
-    row = statement.one(**name, authorisation=said["authorisation"], person=person_id)
+    row = statement.one(**name, authorisation=payload["authorisation"], person=person_id)
     if row is None or row.is_revoked:
         return None
     state = live.read(row.standing)
     if state is None or not state.is_live or state.client_id != client.id:
         return None
-    access = Access(said, client, state.allowed(held), state, person_id)
+    access = Access(payload, client, state.allowed(held), state, person_id)
     return replace(access, person=row.person, school=row.school) if isinstance(row, _TokenWithClaims) else access
 
 
@@ -160,10 +160,10 @@ def _is_client_token_revoked(jti: str, lineage: str) -> bool:
 def why_not(token: str) -> tuple[str | None, str]:
     """Which client a token is of that `read` refused, and why it did; no client where we never signed it."""
     try:
-        said = ring.verify_hint(token, typ=TYP, algs=(ALG,))
+        payload = ring.verify_hint(token, typ=TYP, algs=(ALG,))
     except ring.BadToken:
         return _of_id_token(token)
-    client_id, late = str(said.get("client_id")), clock.timestamp() - said["exp"]
+    client_id, late = str(payload.get("client_id")), clock.timestamp() - payload["exp"]
     if late >= 0:
         return client_id, f"expired {late} seconds ago"
     try:
@@ -172,9 +172,9 @@ def why_not(token: str) -> tuple[str | None, str]:
         return client_id, str(fault)
     if clients.find(client_id) is None:
         return client_id, "its client, or the partner, is disabled"
-    if _is_client_token_revoked(said["jti"], said["lineage"]):
+    if _is_client_token_revoked(payload["jti"], payload["lineage"]):
         return client_id, "was revoked"
-    state = live.state(said["authorisation"]) if "authorisation" in said else None
+    state = live.state(payload["authorisation"]) if "authorisation" in payload else None
     is_paused = state is not None and state.is_paused
     return client_id, errors.PAUSED if is_paused else "the authorisation that it was issued under is not in force"
 
@@ -189,25 +189,25 @@ def _of_id_token(token: str) -> tuple[str | None, str]:
 
 def now(token: Access) -> dict[str, Any]:
     """What introspection says of a token: what it says itself, with scopes and school as they stand now."""
-    told = {name: value for name, value in token.said.items() if name not in {"lineage", "claims"}}
+    body = {name: value for name, value in token.payload.items() if name not in {"lineage", "claims"}}
     if token.state is not None:
-        told |= claims.about(token.state, token.scopes, "introspection")
-    return told | {"scope": scope.format(token.scopes), "token_type": "DPoP" if "cnf" in told else "Bearer"}
+        body |= claims.about(token.state, token.scopes, "introspection")
+    return body | {"scope": scope.format(token.scopes), "token_type": "DPoP" if "cnf" in body else "Bearer"}
 
 
 def is_for_us(token: Access) -> bool:
     """Whether we are among those it is for (RFC 9068 §4)."""
-    audience = token.said["aud"]
+    audience = token.payload["aud"]
     issuer = runtime.settings().server.issuer
     return audience == issuer if isinstance(audience, str) else issuer in audience
 
 
 def revoke(token: Access) -> None:
     """Refuse this one access token from now on."""
-    _note(token.said["jti"])
+    _note(token.payload["jti"])
     log.record(
         events.TOKEN_REVOKED, by=token.client.id, client=token.client.id,
-        estab=token.state.estab_id if token.state else None, subject=token.said["jti"],
+        estab=token.state.estab_id if token.state else None, subject=token.payload["jti"],
     )  # fmt: skip
 
 

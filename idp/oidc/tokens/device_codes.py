@@ -57,7 +57,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DeviceRequest:
     """A device's request whose code was typed in this browser."""
 
     digest: bytes
@@ -108,28 +108,29 @@ def enter(user_code: str, browser: bytes) -> bool:
     return connection().execute(entered.values(browser=browser)).rowcount == 1
 
 
-def entered(user_code: str, browser: bytes) -> Asked | None:
+def entered(user_code: str, browser: bytes) -> DeviceRequest | None:
     """What the device asks whose code was typed in this browser before; None otherwise."""
     mine = _table.c.user_digest == _of_user(user_code), _table.c.browser == browser
     row = connection().execute(select(_table).where(*mine)).one_or_none()
     if row is None:
         return None
-    return Asked(row.digest, browser, row.client_id, row.scopes, row.approved, clock.now() < row.expires_at)
+    return DeviceRequest(row.digest, browser, row.client_id, row.scopes, row.approved, clock.now() < row.expires_at)
 
 
-def approve(asked: Asked, here: SignedIn, agreed: Authorisation | State) -> None:
+def approve(request: DeviceRequest, signed_in: SignedIn, agreed: Authorisation | State) -> None:
     """Let the device have its tokens, under the school's agreement. Raises `CodeGone`."""
     _decide(
-        asked, here, approved=True, estab_id=agreed.estab_id, authorisation_id=agreed.id, lineage=crypto.new_id("lin"),
-        auth_time=here.auth_time, acr=here.acr, amr=here.amr, sid=here.sid,
+        request, signed_in, approved=True, estab_id=agreed.estab_id, authorisation_id=agreed.id,
+        lineage=crypto.new_id("lin"),
+        auth_time=signed_in.auth_time, acr=signed_in.acr, amr=signed_in.amr, sid=signed_in.sid,
     )  # fmt: skip
-    if "openid" in asked.scopes & agreed.scopes:
-        session_clients.add(here.sid, asked.client_id)
+    if "openid" in request.scopes & agreed.scopes:
+        session_clients.add(signed_in.sid, request.client_id)
 
 
-def deny(asked: Asked, here: SignedIn) -> None:
+def deny(request: DeviceRequest, signed_in: SignedIn) -> None:
     """Tell the device that it may not. Raises `CodeGone`."""
-    _decide(asked, here, approved=False)
+    _decide(request, signed_in, approved=False)
 
 
 def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]]:
@@ -176,14 +177,14 @@ def _not_yet(row: Row[Any]) -> NoReturn:
     raise AuthorizationPendingError(description="the person has not decided yet")
 
 
-def _decide(asked: Asked, here: SignedIn, *, approved: bool, **values: Any) -> None:
-    mine = _table.c.digest == asked.digest, _table.c.browser == asked.browser, *_undecided()
-    said = {"decided_at": clock.now(), "approved": approved, "person_id": here.id, **values}
-    decided = update(_table).where(*mine).values(**said)
+def _decide(request: DeviceRequest, signed_in: SignedIn, *, approved: bool, **values: Any) -> None:
+    mine = _table.c.digest == request.digest, _table.c.browser == request.browser, *_undecided()
+    columns = {"decided_at": clock.now(), "approved": approved, "person_id": signed_in.id, **values}
+    decided = update(_table).where(*mine).values(**columns)
     if connection().execute(decided).rowcount != 1:
-        raise CodeGone(because=f"device code of {asked.client_id}")
+        raise CodeGone(because=f"device code of {request.client_id}")
     event = events.DEVICE_APPROVED if approved else events.DEVICE_DENIED
-    log.record(event, by=here.id, estab=here.estab_id, client=asked.client_id, scopes=asked.scopes)
+    log.record(event, by=signed_in.id, estab=signed_in.estab_id, client=request.client_id, scopes=request.scopes)
 
 
 def _undecided() -> tuple[ColumnElement[bool], ...]:

@@ -20,19 +20,19 @@ class OpenID(OpenIDToken):  # type: ignore[misc]  # Authlib has no types
     def encode_id_token(self, token: dict[str, Any], request: Request) -> str:
         """The ID Token that goes with `token`."""
         client, basis, now = request.client, request.basis, clock.timestamp()
-        said = {
+        payload = {
             "iss": runtime.settings().server.issuer, "sub": claims.subject(client, basis.person_id),
             "aud": client.id, "iat": now, "exp": now + runtime.settings().tokens.id_token,
             "auth_time": int(basis.auth_time.timestamp()), "acr": basis.acr, "amr": sorted(basis.amr),
             "at_hash": at_hash(token["access_token"]),
         }  # fmt: skip
         if client.signs_out:
-            said["sid"] = claims.session_name(client, basis.sid)
+            payload["sid"] = claims.session_name(client, basis.sid)
         if request.nonce is not None:
-            said["nonce"] = request.nonce
+            payload["nonce"] = request.nonce
         if (named := _named(token, request)) and (row := records.of_person(basis.person_id)) is not None:
-            said |= claims.about(request.user, (), "id_token", person=row.person, school=row.school, named=named)
-        return ring.sign(said, alg=client.id_token_alg, typ="JWT")
+            payload |= claims.about(request.user, (), "id_token", person=row.person, school=row.school, named=named)
+        return ring.sign(payload, alg=client.id_token_alg, typ="JWT")
 
 
 def _named(token: dict[str, Any], request: Request) -> set[str]:

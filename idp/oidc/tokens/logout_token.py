@@ -30,9 +30,9 @@ def form(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
     client = clients.find(facts["client_id"])
     if client is None:
         raise Refused("the client is disabled")
-    said = {
+    payload = {
         "iss": runtime.settings().server.issuer, "aud": client.id, "iat": now, "exp": now + LIFETIME, "jti": message_id,
         "sub": claims.subject(client, facts["person"]), "sid": claims.session_name(client, facts["sid"]),
         "events": {EVENT: {}},
     }  # fmt: skip
-    return urlencode({"logout_token": ring.sign(said, alg=client.id_token_alg, typ=TYP)}), FORM
+    return urlencode({"logout_token": ring.sign(payload, alg=client.id_token_alg, typ=TYP)}), FORM

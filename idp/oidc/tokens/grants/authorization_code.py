@@ -126,17 +126,18 @@ def issue(request: CheckedRequest, approval: Approval) -> str:
     It stands for everything asked, also for what the school left out: what is given is decided each time tokens
     are made, so an area the school adds or takes back at its desk comes or goes with the next refresh.
     """
-    here, agreed, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
+    signed_in, agreed, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
     _ISSUE.run(
-        digest=crypto.digest(code), client_id=request.client.id, person_id=here.id, estab_id=agreed.estab_id,
+        digest=crypto.digest(code), client_id=request.client.id, person_id=signed_in.id, estab_id=agreed.estab_id,
         authorisation_id=agreed.id, lineage=crypto.new_id("lin"), redirect_uri=request.reply_to.redirect_uri,
         scopes=request.scopes,
         resource=request.resource, nonce=request.nonce, code_challenge=request.code_challenge,
-        dpop_jkt=request.dpop_jkt, claims=request.claims, auth_time=here.auth_time, acr=here.acr, amr=here.amr,
-        sid=here.sid, created_at=now, expires_at=now + timedelta(seconds=request.client.code_seconds), used_at=None,
+        dpop_jkt=request.dpop_jkt, claims=request.claims, auth_time=signed_in.auth_time, acr=signed_in.acr,
+        amr=signed_in.amr, sid=signed_in.sid, created_at=now,
+        expires_at=now + timedelta(seconds=request.client.code_seconds), used_at=None,
     )  # fmt: skip
     if "openid" in request.scopes & agreed.scopes:
-        session_clients.add(here.sid, request.client.id)
+        session_clients.add(signed_in.sid, request.client.id)
     return code
 
 

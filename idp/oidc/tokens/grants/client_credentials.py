@@ -20,14 +20,14 @@ class ClientCredentials(OurGrant, ClientCredentialsGrant):  # type: ignore[misc]
         if client.is_public:
             raise UnauthorizedClientError(description="grant_type: client_credentials is for clients that authenticate")
         try:
-            asked = scopes.parse(self.request.sent.get("scope")) or client.client_scopes
+            requested = scopes.parse(self.request.sent.get("scope")) or client.client_scopes
         except scopes.UnknownScope as fault:
             raise errors.unknown_scope(fault) from None
-        if others := asked - client.client_scopes:
+        if others := requested - client.client_scopes:
             raise errors.invalid_scope("this client is not registered to have for itself", others)
-        if not asked:
+        if not requested:
             raise errors.invalid_scope("this client is not registered to have any for itself")
-        self.request.scopes = asked
+        self.request.scopes = requested
         self.request.resource = claims.resources(self.request.sent.resources, self.request.client)
 
     def generate_token(self, **_asked: Any) -> dict[str, Any]:

@@ -30,17 +30,17 @@ class OurGrant:
         """
         request, given = self.request, state.allowed(scope)
         basis = request.basis._replace(resource=request.resource) if request.resource else request.basis
-        said = answer(request, access_tokens.access(basis, state, request.client, given, request.dpop_jkt), given)
+        body = answer(request, access_tokens.access(basis, state, request.client, given, request.dpop_jkt), given)
         if withheld := state.agreed(scope) - given:
-            said["withheld_scope"] = scopes.format(withheld)
-        return said
+            body["withheld_scope"] = scopes.format(withheld)
+        return body
 
     def narrow(self, granted: Basis) -> None:
         """Take the resources that this one access token is to be for, within those granted (RFC 8707 §2.2)."""
-        asked = claims.resources(self.request.sent.resources, self.request.client)
-        if not asked <= (granted.resource or asked):
+        requested = claims.resources(self.request.sent.resources, self.request.client)
+        if not requested <= (granted.resource or requested):
             raise errors.InvalidTarget
-        self.request.resource = asked
+        self.request.resource = requested
 
     def save_token(self, token: dict[str, Any]) -> None:
         """Nothing: access tokens are not stored, and refresh tokens were when they were made."""

@@ -49,14 +49,14 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         Client libraries repeat the scopes they first asked for, so one that the school left out is no error here:
         it is left out again, and the answer says so.
         """
-        asked_for = token.presented.family.basis.scopes
+        original = token.presented.family.basis.scopes
         try:
-            asked = scopes.parse(self.request.sent.get("scope"))
+            requested = scopes.parse(self.request.sent.get("scope"))
         except scopes.UnknownScope as fault:
             raise errors.unknown_scope(fault) from None
-        if others := asked - asked_for:
+        if others := requested - original:
             raise errors.invalid_scope("the refresh token was not issued for", others)
-        self.request.scopes = asked or asked_for
+        self.request.scopes = requested or original
         self.narrow(token.presented.family.basis)
 
     def authenticate_user(self, refresh_token: Refresh) -> State:
