@@ -2,7 +2,7 @@
 
 SQLAlchemy says what a statement is and how its values are written and read; running one through it takes three
 times as long as the driver does (docs/figures.md). The connection and its transaction are the request's own. Where
-anything listens to SQLAlchemy's events, SQLAlchemy runs the statement, so that every event comes whole.
+anything listens to SQLAlchemy's cursor events or errors, SQLAlchemy runs the statement, so that each event comes whole.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -123,13 +123,13 @@ class WriteStatement(_Prepared):
 
 
 def _has_listeners(connection: Connection) -> bool:
-    """Whether anything listens to the events of a statement, on the engine or on this connection."""
-    events, dialect = connection.dispatch, connection.dialect.dispatch
-    return bool(
-        events.before_cursor_execute or events.after_cursor_execute
-        or events.before_execute or events.after_execute
-        or dialect.handle_error or dialect.do_execute
-    )  # fmt: skip
+    """Whether anything listens to statements or their errors, on the engine or on this connection.
+
+    Each event that is looked up costs a connection one to two microseconds, so these are the three that instrumentation
+    uses. Other events (`before_execute`, `do_execute`) are not sent where nothing listens to one of them.
+    """
+    events = connection.dispatch
+    return bool(events.before_cursor_execute or events.after_cursor_execute or connection.dialect.dispatch.handle_error)
 
 
 def _run_by_sqlalchemy(
