@@ -125,6 +125,19 @@ def test_what_an_application_holds_is_typed():
     ] == []
 
 
+UNTYPED = {"authlib", "flask_login", "flask_wtf", "wtforms"}
+
+
+def test_what_crosses_packages_is_derived_from_no_class_without_types():
+    """To mypy such a class has every attribute, so a misspelt one would pass."""
+    from idp.oidc.clients.client import OAuthClient
+    from idp.oidc.incoming import CheckedRequest, Request
+    from idp.signin.session import SignedIn
+
+    for kind in (OAuthClient, CheckedRequest, Request, SignedIn):
+        assert [base.__module__ for base in kind.__mro__ if base.__module__.split(".")[0] in UNTYPED] == []
+
+
 def reads_flask_g(node):
     """Whether a node brings in Flask's `g`, by whichever of its names."""
     if isinstance(node, ast.ImportFrom):

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl
 
-from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
+from authlib.oauth2.rfc6749 import OAuth2Payload
 
 from idp.oidc.basis import Basis
 from idp.sharing.live import State
@@ -203,8 +203,12 @@ class CheckedRequest:
     login_hint: str | None
 
 
-class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
-    """An OAuth request in the shape that Authlib asks for, with a place for what each endpoint makes of it."""
+class Request:
+    """An OAuth request with the attributes that Authlib reads, and a place for what each endpoint makes of it.
+
+    It is not derived from Authlib's own, which refuses plain http by an error that is not caught: whether https is
+    needed is for the settings to say. And Authlib has no types: its subclasses have every attribute for mypy.
+    """
 
     client: "OAuthClient" = cast("Any", None)
     """There is one before any grant looks."""
@@ -229,8 +233,6 @@ class Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
     credential: Any = None
 
     def __init__(self, flask: "FlaskRequest", sent: Parameters, endpoint: str) -> None:
-        # Past Authlib's own, which refuses plain http by an error that is not caught; whether https is needed is
-        # for the settings to say, and they did.
         self.method, self.path, self.headers = flask.method, flask.path, flask.headers
         self.authorization: str = flask.environ.get("HTTP_AUTHORIZATION", "")
         """The `Authorization` header; empty where there is none."""

@@ -6,10 +6,10 @@ into Flask's own cookie (security.md rule 7).
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, cast
+from typing import ClassVar, Final, NamedTuple, cast
 
 from flask import Flask, Request, Response, after_this_request, request, session as form_cookie
-from flask_login import AnonymousUserMixin, LoginManager, UserMixin, current_user
+from flask_login import AnonymousUserMixin, LoginManager, current_user
 from sqlalchemy import Table, and_, bindparam, select, update
 
 from idp.audit import events, log
@@ -34,9 +34,9 @@ PASSWORD_AND_CODE = frozenset({"pwd", "otp", "mfa"})
 """RFC 8176."""
 
 
-@dataclass(frozen=True, eq=False)
-class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
-    """Someone, signed in in this browser: Flask-Login's `current_user`.
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Someone, signed in in this browser: Flask-Login's `current_user`, with the attributes that it reads.
 
     `kind` is `administrator` or `operator`; `estab_id` the internal id of the administrator's estab;
     `auth_time`, `amr`, `acr` and `sid` are what an ID token says.
@@ -50,6 +50,9 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
     auth_time: datetime
     amr: frozenset[str]
     acr: str
+    is_authenticated: ClassVar[bool] = True
+    is_active: ClassVar[bool] = True
+    is_anonymous: ClassVar[bool] = False
 
     def get_id(self) -> str:
         """The session's handle: not a secret, and useless by itself."""

@@ -6,8 +6,6 @@ Nothing here fills a gap for a client: a missing redirect URI or scope is missin
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from authlib.oauth2.rfc6749 import ClientMixin
-
 from idp.foundation import runtime, scopes
 from idp.partners import registry
 from idp.partners.metadata import SENT_SECRETS
@@ -16,8 +14,12 @@ from idp.partners.snapshots import Snapshot
 PARTS: Final = ("scheme", "host", "port", "path", "query", "fragment")
 
 
-class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
-    """One client, for the length of a request. `registered` is what the registry knows about it."""
+class OAuthClient:
+    """One client, for the length of a request. `registered` is what the registry knows about it.
+
+    It has the methods of Authlib's `ClientMixin`, and is not derived from it: subclasses of a class without types have
+    every attribute for mypy.
+    """
 
     def __init__(self, registered: Snapshot) -> None:
         self.registered = registered
