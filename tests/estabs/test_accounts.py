@@ -161,6 +161,16 @@ def test_of_accounts_that_are_over_the_newest_is_meant(work, clock):
         assert accounts.look_up("312/4567").estab_id == "3124567"  # an Estab ID comes before a DfE number
 
 
+def test_of_accounts_of_one_school_the_active_one_is_meant_though_a_newer_one_is_over(work, clock):
+    with work():
+        school = a_school(dfe_number=None)
+        for estab_id, state in (("E000001", "closed"), ("E000002", "suspended"), ("E000003", "rejected")):
+            an_estab(school, estab_id=estab_id, state=state)
+            clock.move(timedelta(days=1))
+
+        assert accounts.look_up(school.register_id).estab_id == "E000002"
+
+
 @pytest.mark.parametrize("typed", ["", " ", "/", "E999999"])
 def test_what_names_no_account_is_refused(work, typed):
     with work():

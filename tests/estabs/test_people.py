@@ -1,9 +1,12 @@
 """Who acts for a school, and under which names they are found."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given, strategies as st
 
-from idp.estabs import people
+from idp.estabs import links, people
+from idp.estabs.models import Administrator, PersonalSecret
 from idp.foundation import clock
 from tests.factories import an_administrator, an_estab
 
@@ -94,3 +97,43 @@ def test_folding_twice_changes_nothing_more(name):
 @given(st.emails())
 def test_addresses_that_differ_in_more_than_the_case_of_letters_stay_different(address):
     assert people.fold_email(address) == address.lower()
+
+
+def test_the_people_of_an_estab_are_its_own_that_were_not_removed_owners_first(work, clock):
+    with work():
+        estab, others = an_estab(), an_administrator(an_estab())
+        made: list[Administrator] = []
+        for role in ("viewer", "owner", "admin", "owner"):
+            made.append(an_administrator(estab, role=role, username=f"person-{len(made)}"))
+            clock.move(timedelta(minutes=1))
+        an_administrator(estab, username="removed", removed_at=clock.now())
+        viewer, owner, admin, second_owner = (person.id for person in made)
+
+        assert [person.id for person in people.of_estab(estab.id)] == [owner, second_owner, viewer, admin]
+        assert [person.id for person in people.owners(estab.id)] == [owner, second_owner]
+        assert [person.id for person in people.of_estab(others.estab_id)] == [others.id]
+
+
+def test_a_number_is_confirmed_for_one_person_who_has_it_and_was_not_removed(work, clock):
+    with work() as session:
+        person, colleague = an_administrator(), an_administrator()
+        removed = an_administrator(removed_at=clock.now())
+        assert person.mobile == colleague.mobile == removed.mobile
+
+        assert not people.confirm_mobile(person.id, "+447700900999")
+        assert not people.confirm_mobile(removed.id, removed.mobile)
+        assert people.confirm_mobile(person.id, person.mobile)
+        session.expire_all()
+        assert [each.mobile_confirmed_at for each in (person, colleague, removed)] == [clock.now(), None, None]
+
+
+def test_erasing_the_people_of_one_estab_leaves_the_others_and_their_links(work):
+    with work() as session:
+        person, other = an_administrator(name="Al"), an_administrator(name="Sam")
+        for each in (person, other):
+            links.issue(each.id, "welcome", timedelta(days=1))
+        assert people.erase(person.estab_id) == 1
+        session.expire_all()
+
+        assert (person.name, other.name) == (people.ERASED, "Sam")
+        assert [row.person_id for row in session.query(PersonalSecret)] == [other.id]

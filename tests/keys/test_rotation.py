@@ -142,6 +142,20 @@ def test_a_successor_that_is_retired_before_it_signs_leaves_the_present_key_as_i
         assert ring.verify(signed(), typ="at+jwt")
 
 
+def test_retiring_an_old_key_leaves_the_end_of_the_present_one_as_it_was(work, clock):
+    with work() as session:
+        first = kid_of(signed())
+        ring.rotate("ES256")
+        clock.move(timedelta(seconds=PUBLISH_BEFORE + 1))
+        second = kid_of(signed())
+        ring.rotate("ES256")
+        ends = session.get_one(SigningKey, second).verifies_until
+        ring.retire(first)
+
+        assert ends is not None
+        assert session.get_one(SigningKey, second).verifies_until == ends
+
+
 def test_one_successor_at_a_time(work, clock):
     with work():
         ring.rotate("ES256")

@@ -96,6 +96,7 @@ def test_a_mistake_is_told_at_the_redirect_uri(web, world, differs, error):
     assert set(got) <= {"error", "error_description", "state", "iss"}
     assert got["error_description"].isascii()
     assert got["error_description"].isprintable()
+    assert error != "invalid_request" or got["error_description"].partition(":")[0] in differs, "names the parameter"
 
 
 @pytest.mark.parametrize("name", ["state", "scope", "nonce", "prompt", "code_challenge", "response_mode"])
@@ -169,6 +170,9 @@ def test_a_stranger_at_the_token_endpoint_is_no_hint(web, world):
     """An access token is not an ID Token, whatever its claims."""
     got = authorised(web, world.partner, world.username)
     tokens = world.partner.redeems(web, got["code"]).json
-    assert sent(web.get(world.partner.link(id_token_hint=tokens["access_token"])))["error"] == "invalid_request"
-    other = world.another()
-    assert sent(web.get(other.link(id_token_hint=tokens["id_token"])))["error"] == "invalid_request"
+    for partner, hint, what in (
+        (world.partner, tokens["access_token"], "is not an ID Token of ours"),
+        (world.another(), tokens["id_token"], "was issued to another client"),
+    ):
+        refused = sent(web.get(partner.link(id_token_hint=hint)))
+        assert (refused["error"], refused["error_description"]) == ("invalid_request", f"id_token_hint: {what}")

@@ -282,8 +282,9 @@ def test_a_newer_link_brings_new_tries_and_new_codes(work, outbox, pressed, cloc
     for _ in range(2):
         with work():
             handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
-    with pytest.raises(handover.TooManyCodes), work():
+    with pytest.raises(handover.TooManyCodes) as refused, work():
         handover.renew(signup.find_in_browser(pressed, OTHERS), OTHERS)
+    assert refused.value.retry_after == 600
     assert tries(work, pressed, shown(work, pressed)) is None
 
 

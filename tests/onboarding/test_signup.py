@@ -29,6 +29,36 @@ def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(wor
     assert made().password not in letter.text
 
 
+def test_what_is_open_in_a_browser_is_its_newest_registration_that_can_still_be_completed(work, clock):
+    with work():
+        first, second = a_school(), a_school()
+        older, newer = a_registration(first).id, None
+    clock.move(timedelta(minutes=1))
+    with work() as database:
+        newer = a_registration(database.merge(second)).id
+    with work() as database:
+        first, second = database.merge(first), database.merge(second)
+        assert signup.find_open(OURS).id == newer
+        assert [signup.find_open(OURS, school).id for school in (first, second)] == [older, newer]
+        assert signup.find_open(OTHERS) is None
+
+        database.get_one(Registration, newer).used_at = clock.now()
+        assert signup.find_open(OURS).id == older
+        database.get_one(Registration, older).expires_at = clock.now()
+        assert signup.find_open(OURS) is None
+
+
+def test_the_registration_of_a_person_is_the_one_that_created_them(work):
+    with work():
+        registrations = [a_registration(email=f"office{number}@oakhill.example") for number in range(3)]
+        for registration in registrations:
+            completed(registration)
+
+        for registration in registrations:
+            assert signup.of_person(registration.administrator_id) is registration
+        assert signup.of_person(an_administrator().id) is None
+
+
 def test_of_many_clicks_at_once_one_registers(work, at_once):
     with work() as database:
         registration = a_registration()
