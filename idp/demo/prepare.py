@@ -67,7 +67,7 @@ def _everything(settings: Settings, where: Places, told: Callable[[str], None]) 
         _partner(where)
     told("a partner")
     with work(app):
-        link = None if operators.listing() else operators.add("Olive Operator", OPERATOR)[1]
+        link = None if operators.all_operators() else operators.add("Olive Operator", OPERATOR)[1]
     told("an operator")
     _write_command(where)
     return link

@@ -21,8 +21,8 @@ def acting(email: str | None) -> str:
     Raises `UnknownOperator`, also for one who was disabled or is not set up yet; and `WhoActs`.
     """
     if email:
-        return operators.able(email).id
-    if runtime.settings().environment == "production" and operators.anyone_able():
+        return operators.find_active(email).id
+    if runtime.settings().environment == "production" and operators.any_active():
         raise WhoActs
     return "cli"
 
@@ -39,4 +39,4 @@ def operator(email: str) -> str:
 
 def addresses() -> Mapping[str, str]:
     """The e-mail address of every operator there ever was, by id."""
-    return {one.id: one.email for one in operators.listing()}
+    return {one.id: one.email for one in operators.all_operators()}

@@ -42,7 +42,7 @@ def tell() -> bool:
 
     Without an operator to write to, none is taken.
     """
-    to = [one.email for one in operators.listing() if one.set_up_at is not None and one.disabled_at is None]
+    to = [one.email for one in operators.all_operators() if one.set_up_at is not None and one.disabled_at is None]
     if not to:
         return False
     taken = changes.take(BATCH)

@@ -10,7 +10,7 @@ import click
 from idp.foundation import clock, scopes
 from idp.foundation.command import acting, json_option, show, show_json, when, working
 from idp.partners import journal, manifest, registry
-from idp.partners.command import duration, secret_file_option, write_secret
+from idp.partners.cli_options import duration, secret_file_option, write_secret
 from idp.partners.initial_token_cli import initial_token
 from idp.partners.models import Client, ClientEvent, Partner
 
@@ -44,7 +44,7 @@ def partners_add(*, name: str, website: str, email: str, as_json: bool) -> None:
 @working
 def partners_list(*, as_json: bool) -> None:
     """List every company."""
-    rows = [_partner(each) for each in registry.all_partners()]
+    rows = [_partner(partner) for partner in registry.all_partners()]
     show(rows, ["name", "website", "contact_email", "enabled"], as_json=as_json, empty="No partner was added yet.")
 
 
@@ -106,8 +106,8 @@ def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> 
                          "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
                          "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}
     """  # noqa: D301  \b is click's sign for "leave these lines as they are"
-    added, secret = registry.register(manifest.read(file), by=acting())
-    _tell(added, secret, secret_file, as_json=as_json, what="registered")
+    added, secret = registry.register(manifest.read_file(file), by=acting())
+    _print_client(added, secret, secret_file, as_json=as_json, what="registered")
 
 
 @clients.command("update")
@@ -121,8 +121,8 @@ def clients_update(*, file: Path, secret_file: Path | None, as_json: bool) -> No
     Its secret stays, and so do schools' agreements: schools are asked for new scopes, and scopes that were
     removed are withheld at once.
     """
-    found, secret = registry.change(manifest.read(file), by=acting())
-    _tell(found, secret, secret_file, as_json=as_json, what="updated")
+    client, secret = registry.change(manifest.read_file(file), by=acting())
+    _print_client(client, secret, secret_file, as_json=as_json, what="updated")
 
 
 @clients.command("list")
@@ -132,11 +132,11 @@ def clients_list(*, as_json: bool) -> None:
     """List every application."""
     rows = [
         {
-            "client_id": each.id, "partner": each.partner_name, "name": each.client_name, "profile": each.profile,
-            "authenticates_by": each.token_endpoint_auth_method,
-            "enabled": each.enabled and each.partner.disabled_at is None,
+            "client_id": client.id, "partner": client.partner_name, "name": client.client_name,
+            "profile": client.profile, "authenticates_by": client.token_endpoint_auth_method,
+            "enabled": client.enabled and client.partner.disabled_at is None,
         }
-        for each in registry.everyone()
+        for client in registry.all_clients()
     ]  # fmt: skip
     columns = ["client_id", "partner", "name", "profile", "authenticates_by", "enabled"]
     show(rows, columns, as_json=as_json, empty="No client was registered yet.")
@@ -155,8 +155,8 @@ def clients_show(*, client_id: str, as_json: bool) -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         lines = value if isinstance(value, list) else [value]
-        for place, line in enumerate(lines or [""]):
-            click.echo(f"{'' if place else name:<{width}}  {_said(line)}".rstrip())
+        for index, line in enumerate(lines or [""]):
+            click.echo(f"{'' if index else name:<{width}}  {_to_text(line)}".rstrip())
 
 
 @clients.command("events")
@@ -168,14 +168,14 @@ def clients_events(*, client_id: str, as_json: bool) -> None:
 
     Failures of the same kind are counted. A redirect URI is compared with each that is registered.
     """
-    rows = [_event(each) for each in journal.newest(client_id)]
+    rows = [_event(event) for event in journal.newest(client_id)]
     if as_json:
         show_json(rows)
     elif not rows:
         click.echo("No request of this client has failed lately.")
     else:
         for row in rows:
-            _tell_event(row)
+            _print_event(row)
 
 
 @clients.command("rotate-secret")
@@ -186,11 +186,11 @@ def clients_events(*, client_id: str, as_json: bool) -> None:
 @working
 def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | None, as_json: bool) -> None:
     """Give an application a new secret, shown once. The old one stays valid for the overlap; 0d ends it at once."""
-    lasts = duration(overlap, "--overlap")
-    secret = registry.rotate_secret(client_id, overlap=lasts, by=acting())
+    duration_kept = duration(overlap, "--overlap")
+    secret = registry.rotate_secret(client_id, overlap=duration_kept, by=acting())
     _tell(registry.find(client_id), secret, secret_file, as_json=as_json, what="given a new secret")
     if not as_json:
-        click.echo(f"Its former secret works until {when(clock.now() + lasts)} at the latest.")
+        click.echo(f"Its former secret works until {when(clock.now() + duration_kept)} at the latest.")
 
 
 @clients.command("disable")
@@ -211,18 +211,18 @@ def clients_enable(*, client_id: str) -> None:
     click.echo(f"{client_id} is enabled.")
 
 
-def _tell(client: Client, secret: str | None, file: Path | None, *, as_json: bool, what: str) -> None:
+def _print_client(client: Client, secret: str | None, file: Path | None, *, as_json: bool, what: str) -> None:
     """Say what was done, and the secret: to the file if there is one, otherwise here, this once."""
     if secret and file:
         write_secret(file, secret)
-    shown = secret if not file else None
+    printed_secret = secret if not file else None
     if as_json:
-        show_json({"client_id": client.id, "client_secret": shown, "secret_file": str(file) if file else None})
+        show_json({"client_id": client.id, "client_secret": printed_secret, "secret_file": str(file) if file else None})
         return
     click.echo(f"{client.client_name} of {client.partner_name} is {what}.")
     click.echo(f"client_id      {client.id}")
-    if shown:
-        click.echo(f"client_secret  {shown}")
+    if printed_secret:
+        click.echo(f"client_secret  {printed_secret}")
         click.echo("The secret is not shown again. If it is lost: idp clients rotate-secret " + client.id)
     elif secret:
         click.echo(f"The secret is in {file}, for your eyes only.")
@@ -242,34 +242,34 @@ def _event(event: ClientEvent) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tell_event(row: dict[str, Any]) -> None:
+def _print_event(row: dict[str, Any]) -> None:
     times = "" if row["count"] == 1 else f"  {row['count']} times since {when(row['first_at'])}"
     click.echo(f"{when(row['last_at'])}  {row['endpoint']}  {row['error']}{times}")
     click.echo(f"  {row['parameter']}: {row['fact']}" if row["parameter"] else f"  {row['fact']}")
-    for place, each in enumerate(row["comparison"] or ()):
-        if not place:
-            click.echo(f"    sent        {each['sent']}")
-        click.echo(f"    registered  {each['registered']}  (differs in {', '.join(each['differs_in'])})")
+    for index, difference in enumerate(row["comparison"] or ()):
+        if not index:
+            click.echo(f"    sent        {difference['sent']}")
+        click.echo(f"    registered  {difference['registered']}  (differs in {', '.join(difference['differs_in'])})")
 
 
 def _facts(client: Client) -> dict[str, Any]:
     """A registration in the manifest's names, then what we know besides."""
-    kept = {column.key: getattr(client, column.key) for column in Client.__table__.columns}
-    del kept["logo_uri"]  # not accepted any more; the release before reads the column
-    named = {"client_id": kept.pop("id"), "partner": client.partner_name}
-    del kept["partner_id"]
-    for name, value in kept.items():
+    columns = {column.key: getattr(client, column.key) for column in Client.__table__.columns}
+    del columns["logo_uri"]  # not accepted any more; the release before reads the column
+    identity = {"client_id": columns.pop("id"), "partner": client.partner_name}
+    del columns["partner_id"]
+    for name, value in columns.items():
         if isinstance(value, frozenset):
-            known = name.endswith("_scopes")
-            kept[name] = scopes.format(value).split() if known else sorted(value)
+            is_scopes = name.endswith("_scopes")
+            columns[name] = scopes.format(value).split() if is_scopes else sorted(value)
     secrets = [
-        f"made {each.created_at:%Y-%m-%d}" + (f", ends {when(each.expires_at)}" if each.expires_at else "")
-        for each in registry.secrets_of(client.id)
+        f"made {secret.created_at:%Y-%m-%d}" + (f", ends {when(secret.expires_at)}" if secret.expires_at else "")
+        for secret in registry.secrets_of(client.id)
     ]
-    return named | kept | {"partner_enabled": client.partner.disabled_at is None, "secrets": secrets}
+    return identity | columns | {"partner_enabled": client.partner.disabled_at is None, "secrets": secrets}
 
 
-def _said(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):

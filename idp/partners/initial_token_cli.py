@@ -8,7 +8,7 @@ import click
 from idp.foundation import scopes
 from idp.foundation.command import acting, json_option, show, show_json, when, working
 from idp.partners import initial_tokens
-from idp.partners.command import duration, secret_file_option, write_secret
+from idp.partners.cli_options import duration, secret_file_option, write_secret
 from idp.partners.models import InitialAccessToken
 
 COLUMNS = ["id", "partner", "profile", "state", "used", "most", "expires_at"]
@@ -36,19 +36,23 @@ def issue(
     secret_file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Issue a token for the company PARTNER. It is shown once, and never again: we keep only a digest."""
-    chosen = {"required": set(required.split()), "optional": set(optional.split()), "client": set(of_client.split())}
-    limits = {"profile": profile, "scopes": chosen, "require_pkce": pkce, "most": most}
+    scopes_by_kind = {
+        "required": set(required.split()),
+        "optional": set(optional.split()),
+        "client": set(of_client.split()),
+    }
+    limits = {"profile": profile, "scopes": scopes_by_kind, "require_pkce": pkce, "most": most}
     row, token = initial_tokens.issue(partner, limits, lasts=duration(lasts, "--lasts"), by=acting())
     if secret_file:
         write_secret(secret_file, token)
-    shown = None if secret_file else token
+    printed_token = None if secret_file else token
     if as_json:
         file = str(secret_file) if secret_file else None
-        show_json(_facts(row) | {"initial_access_token": shown, "secret_file": file})
+        show_json(_facts(row) | {"initial_access_token": printed_token, "secret_file": file})
         return
     click.echo(f"{row.partner.name} may register {row.most} client(s) until {when(row.expires_at)}.")
     click.echo(f"id     {row.id}")
-    click.echo(f"token  {shown or f'is in {secret_file}, for your eyes only'}")
+    click.echo(f"token  {printed_token or f'is in {secret_file}, for your eyes only'}")
 
 
 @initial_token.command("list")
@@ -56,7 +60,7 @@ def issue(
 @working
 def listing(*, as_json: bool) -> None:
     """List all tokens, what they allow, and how many clients were registered with them."""
-    rows = [_facts(each) for each in initial_tokens.everyone()]
+    rows = [_facts(row) for row in initial_tokens.all_tokens()]
     show(rows, COLUMNS, as_json=as_json, empty="No initial access token was issued yet.")
 
 

@@ -18,7 +18,7 @@ from idp.foundation.database import session
 from idp.foundation.errors import NotFound
 from idp.partners import registry
 from idp.partners.manifest import Scopes
-from idp.partners.metadata import check
+from idp.partners.metadata import parse
 from idp.partners.models import InitialAccessToken, Partner
 
 
@@ -78,7 +78,7 @@ def issue(partner: str, limits: Mapping[str, Any], *, lasts: timedelta, by: str)
 
     Raises `UnknownPartner`, `InvalidClientMetadata`.
     """
-    allowed, secret, now = check(Limits, limits), crypto.new_secret(), clock.now()
+    allowed, secret, now = parse(Limits, limits), crypto.new_secret(), clock.now()
     row = InitialAccessToken(
         id=crypto.new_id("iat"), digest=crypto.digest(secret), partner_id=registry.partner(partner).id,
         profile=allowed.profile, required_scopes=allowed.scopes.required, optional_scopes=allowed.scopes.optional,
@@ -94,7 +94,7 @@ def issue(partner: str, limits: Mapping[str, Any], *, lasts: timedelta, by: str)
     return row, secret
 
 
-def everyone() -> list[InitialAccessToken]:
+def all_tokens() -> list[InitialAccessToken]:
     """Every token there is or was, newest first, for operators."""
     newest = InitialAccessToken.created_at.desc(), InitialAccessToken.id
     return list(session().scalars(select(InitialAccessToken).order_by(*newest)))
@@ -105,22 +105,22 @@ def revoke(token_id: str, *, by: str) -> InitialAccessToken:
 
     Raises `UnknownToken`.
     """
-    found = session().get(InitialAccessToken, token_id)
-    if found is None:
+    row = session().get(InitialAccessToken, token_id)
+    if row is None:
         raise UnknownToken(because=token_id)
     unrevoked = InitialAccessToken.id == token_id, InitialAccessToken.revoked_at.is_(None)
-    revoked = update(InitialAccessToken).where(*unrevoked).values(revoked_at=clock.now())
-    if session().execute(revoked.returning(InitialAccessToken.id)).one_or_none() is not None:
+    statement = update(InitialAccessToken).where(*unrevoked).values(revoked_at=clock.now())
+    if session().execute(statement.returning(InitialAccessToken.id)).one_or_none() is not None:
         log.record(events.INITIAL_TOKEN_REVOKED, by=by, subject=token_id)
-    return found
+    return row
 
 
-def presented(secret: str) -> Policy | None:
+def find_usable(secret: str) -> Policy | None:
     """The policy of a token that something can be registered with now. `claim` decides: this only looks."""
-    found = session().scalar(select(InitialAccessToken).where(InitialAccessToken.digest == crypto.digest(secret)))
-    if found is None or state(found) != "usable":
+    row = session().scalar(select(InitialAccessToken).where(InitialAccessToken.digest == crypto.digest(secret)))
+    if row is None or state(row) != "usable":
         return None
-    return policy(found)
+    return policy(row)
 
 
 def claim(token_id: str) -> bool:
@@ -129,14 +129,14 @@ def claim(token_id: str) -> bool:
     False too where it was revoked, or its partner disabled, since `presented` looked.
     """
     enabled = select(Partner.id).where(Partner.disabled_at.is_(None))
-    free = (
+    conditions = (
         InitialAccessToken.id == token_id, InitialAccessToken.used < InitialAccessToken.most,
         InitialAccessToken.revoked_at.is_(None), InitialAccessToken.expires_at > clock.now(),
         InitialAccessToken.partner_id.in_(enabled),
     )  # fmt: skip
-    used = update(InitialAccessToken).where(*free).values(used=InitialAccessToken.used + 1)
-    claimed = session().execute(used.returning(InitialAccessToken.id).execution_options(synchronize_session=False))
-    return claimed.scalar_one_or_none() is not None
+    statement = update(InitialAccessToken).where(*conditions).values(used=InitialAccessToken.used + 1)
+    result = session().execute(statement.returning(InitialAccessToken.id).execution_options(synchronize_session=False))
+    return result.scalar_one_or_none() is not None
 
 
 def policy(row: InitialAccessToken) -> Policy:

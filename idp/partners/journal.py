@@ -1,8 +1,8 @@
-"""What went wrong with a client's requests, kept for its developer: which parameter, and how; never a secret.
+"""A log of a client's failed requests for its developer: which parameter was wrong, and how; never a secret.
 
-What fails again in the same way is counted and not written again (of addresses and numbers the last one is kept), and
-only the newest ways are, `MOST` in all and `MOST_ALIKE` of one parameter at one endpoint, so that a loop, or a stranger
-who plays the client, fills no table and hides nothing.
+A failure that repeats is counted in its row (the last address and number are stored). Each client has at most
+`MAX_EVENTS` rows, and `MAX_SIMILAR_EVENTS` for one error and parameter at one endpoint, the newest, so that neither a
+loop nor an attacker who uses the client's id can fill the table or push out other failures.
 """
 
 import re
@@ -11,19 +11,19 @@ from typing import Any, Final, cast
 
 from sqlalchemy import ColumnElement, CursorResult, Executable, delete, select
 
-from idp.audit import log as audit
+from idp.audit import log
 from idp.foundation import clock, crypto, inserts
 from idp.foundation.database import session
 from idp.partners import registry
 from idp.partners.models import Client, ClientEvent
 
-MOST: Final = 200
-"""Events kept of one client."""
-MOST_ALIKE: Final = 10
-"""Events kept of one client's endpoint, error and parameter, which differ in their fact."""
+MAX_EVENTS: Final = 200
+"""Rows of one client."""
+MAX_SIMILAR_EVENTS: Final = 10
+"""Rows of one client that have the same endpoint, error and parameter and differ in their fact."""
 NUMBER: Final = re.compile("[0-9]+")
-LONGEST: Final = 500
-"""Characters of a fact."""
+MAX_FACT_LENGTH: Final = 500
+"""In characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +37,37 @@ class Failure:
     comparison: tuple[dict[str, Any], ...] | None = None
 
 
-def note(client_id: str, failure: Failure) -> None:
-    """Keep the failure in the client's log; nothing where there is no such client."""
-    if not registry.could_be(client_id) or session().get(Client, client_id) is None:
+def record(client_id: str, failure: Failure) -> None:
+    """Record the failure in the client's log; does nothing if there is no such client."""
+    if not registry.is_plausible_id(client_id) or session().get(Client, client_id) is None:
         return
     now = clock.now()
-    said = {
+    values = {
         "client_id": client_id, "endpoint": failure.endpoint, "error": failure.error, "parameter": failure.parameter,
-        "fact": failure.fact[:LONGEST],
+        "fact": failure.fact[:MAX_FACT_LENGTH],
     }  # fmt: skip
-    way = said | {"fact": NUMBER.sub("0", said["fact"])}  # by how many seconds a clock is off differs each time
-    digest = crypto.digest(audit.canonical(way).decode("ascii"))
+    normalised = values | {
+        "fact": NUMBER.sub("0", values["fact"])
+    }  # numbers, such as a clock's offset in seconds, differ each time
+    digest = crypto.digest(log.canonical(normalised).decode("ascii"))
     comparison = None if failure.comparison is None else [*failure.comparison]
-    row = {**said, "digest": digest, "comparison": comparison, "first_at": now, "last_at": now, "count": 1}
-    if session().execute(_once_more(row)).scalar_one() == 1:
+    row = {**values, "digest": digest, "comparison": comparison, "first_at": now, "last_at": now, "count": 1}
+    if session().execute(_upsert(row)).scalar_one() == 1:
         own = ClientEvent.client_id == client_id
-        alike = own, *(getattr(ClientEvent, name) == said[name] for name in ("endpoint", "error", "parameter"))
-        _forget_oldest(MOST_ALIKE, *alike)
-        _forget_oldest(MOST, own)
+        alike = own, *(getattr(ClientEvent, name) == values[name] for name in ("endpoint", "error", "parameter"))
+        _delete_oldest(MAX_SIMILAR_EVENTS, *alike)
+        _delete_oldest(MAX_EVENTS, own)
 
 
 def newest(client_id: str) -> list[ClientEvent]:
-    """The client's log, what happened last first. Raises `UnknownClient`."""
-    found = registry.find(client_id)
-    own = select(ClientEvent).where(ClientEvent.client_id == found.id)
+    """The client's log, newest first. Raises `UnknownClient`."""
+    client = registry.find(client_id)
+    own = select(ClientEvent).where(ClientEvent.client_id == client.id)
     return list(session().scalars(own.order_by(ClientEvent.last_at.desc(), ClientEvent.digest)))
 
 
-def _once_more(row: dict[str, Any]) -> Executable:
-    """One statement that inserts the row, or counts it once more; returns the count."""
+def _upsert(row: dict[str, Any]) -> Executable:
+    """One statement that inserts the row or increments its count, and returns the count."""
     return (
         inserts.insert(ClientEvent)
         .values(row)
@@ -77,9 +79,12 @@ def _once_more(row: dict[str, Any]) -> Executable:
     )
 
 
-def _forget_oldest(most: int, *of_which: ColumnElement[bool]) -> None:
-    kept = (
-        select(ClientEvent.digest).where(*of_which).order_by(ClientEvent.last_at.desc(), ClientEvent.digest).limit(most)
+def _delete_oldest(limit: int, *conditions: ColumnElement[bool]) -> None:
+    newest_digests = (
+        select(ClientEvent.digest)
+        .where(*conditions)
+        .order_by(ClientEvent.last_at.desc(), ClientEvent.digest)
+        .limit(limit)
     )
-    older = delete(ClientEvent).where(*of_which, ClientEvent.digest.not_in(kept))
-    cast("CursorResult[Any]", session().execute(older.execution_options(synchronize_session=False)))
+    statement = delete(ClientEvent).where(*conditions, ClientEvent.digest.not_in(newest_digests))
+    cast("CursorResult[Any]", session().execute(statement.execution_options(synchronize_session=False)))

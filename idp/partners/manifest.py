@@ -1,6 +1,6 @@
-"""The registration manifest: RFC 7591's names, and what a school has to be told besides; in TOML or in JSON.
+"""The registration manifest, in TOML or JSON: the names of RFC 7591, and those that describe the client to schools.
 
-`clients/assembly/client.toml` is the example, and explains each line.
+`clients/assembly/client.toml` is an example that explains each line.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from idp.foundation import runtime, scopes as catalogue
-from idp.partners import mis
+from idp.foundation import runtime, scopes
+from idp.partners import mis_catalogue
 from idp.partners.metadata import (
     CODE,
     REFRESH,
@@ -25,23 +25,23 @@ from idp.partners.metadata import (
     Metadata,
     Page,
     SetOf,
-    Words,
-    check,
+    ShortText,
+    parse,
     printable,
 )
 
-NOT_KEPT: Final = {"partner", "client_id", "application_type", "software_id", "software_version"}
-"""Names of a manifest that `models.Client` has no column for: what it says elsewhere, and RFC 7591's that others fill
-in and we have no use for. What a redirect URI may be follows from how the client authenticates."""
+NOT_STORED: Final = {"partner", "client_id", "application_type", "software_id", "software_version"}
+"""Names of a manifest that are no columns of `models.Client`: the ids, and names of RFC 7591 that other servers use and
+we ignore. Which redirect URIs are allowed follows from the authentication method, not from `application_type`."""
 
 _ID = frozenset(string.ascii_lowercase + string.digits + "-")
-_MADE_UP = "cli_"
+_GENERATED_PREFIX = "cli_"
 
 
 def _plain_id(text: str) -> str:
-    """Without underscores, unless we made it up: so it can never be taken for a person's `sub`."""
-    if not _ID.issuperset(text.removeprefix(_MADE_UP)):
-        raise ValueError("may have small letters, digits and hyphens alone")
+    """Refuse underscores, except in generated ids, so that a client id never looks like a person's `sub`."""
+    if not _ID.issuperset(text.removeprefix(_GENERATED_PREFIX)):
+        raise ValueError("may have only small letters, digits and hyphens")
     return text
 
 
@@ -51,7 +51,7 @@ Names = Annotated[frozenset[str], SetOf]
 
 
 class Scopes(BaseModel):
-    """What the client may ask schools for, and what it may do for itself."""
+    """The scopes that the client may ask schools for, and those for the client itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -61,40 +61,42 @@ class Scopes(BaseModel):
 
     @field_validator("required", "optional", "client")
     @classmethod
-    def _are_of_their_kind(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
-        known = catalogue.catalogue()
-        if unknown := sorted(value - known.keys()):
-            raise ValueError(f"config/scopes.toml has no {_listed(unknown)}")
-        wrong = {name for name in value if (known[name].kind == "client") != (info.field_name == "client")}
-        if wrong:
-            place = "required or optional" if info.field_name == "client" else "client"
-            raise ValueError(f"{_listed(sorted(wrong))} must stand under {place}")
+    def _check_kinds(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        catalogue_entries = scopes.catalogue()
+        if unknown := sorted(value - catalogue_entries.keys()):
+            raise ValueError(f"config/scopes.toml has no {_join(unknown)}")
+        misplaced = {
+            name for name in value if (catalogue_entries[name].kind == "client") != (info.field_name == "client")
+        }
+        if misplaced:
+            table = "required or optional" if info.field_name == "client" else "client"
+            raise ValueError(f"{_join(sorted(misplaced))} must stand under {table}")
         if twice := value & info.data.get("required", frozenset()):
-            raise ValueError(f"{_listed(sorted(twice))} cannot be required as well")
+            raise ValueError(f"{_join(sorted(twice))} cannot be required as well")
         return value
 
 
 class Manifest(Metadata):
-    """Everything an operator registers a client with. A name that is not here is a fault: it may be misspelt."""
+    """A client's registration by an operator. Unknown names are errors, because they may be misspelt."""
 
     model_config = ConfigDict(extra="forbid")
 
-    partner: Words
+    partner: ShortText
     client_id: Id | None = None
-    client_name: Words
+    client_name: ShortText
     client_uri: Page
     policy_uri: Page
     purpose: Sentence
     agreement_uri: Page
-    agreement_version: Words
+    agreement_version: ShortText
     authorisation_days: Annotated[int, Field(ge=1, le=1830)] | None = None
     require_pkce: bool = True
     pin_token_endpoint_auth_method: bool = False
     rotate_refresh_tokens: bool | None = None
     accepted_mis: Names = frozenset()
     application_type: Literal["web", "native"] | None = None
-    software_id: Words | None = None
-    software_version: Words | None = None
+    software_id: ShortText | None = None
+    software_version: ShortText | None = None
     grant_types: Annotated[frozenset[Grant], SetOf] = frozenset({"authorization_code"})
     scopes: Scopes
     id_token_claims: Names = frozenset()
@@ -103,7 +105,7 @@ class Manifest(Metadata):
 
     @field_validator("require_pkce")
     @classmethod
-    def _pkce_where_it_must_be(cls, value: bool, info: ValidationInfo) -> bool:
+    def _check_pkce(cls, value: bool, info: ValidationInfo) -> bool:
         public = info.data.get("token_endpoint_auth_method") == "none"
         if not value and (public or info.data.get("profile") == "fapi2"):
             raise ValueError("cannot be switched off for public clients, nor for the profile fapi2")
@@ -111,14 +113,14 @@ class Manifest(Metadata):
 
     @field_validator("pin_token_endpoint_auth_method")
     @classmethod
-    def _only_a_sent_secret_has_two_ways(cls, value: bool, info: ValidationInfo) -> bool:
+    def _check_pinned_method(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("token_endpoint_auth_method") not in SENT_SECRETS:
             raise ValueError("is for client_secret_basic and client_secret_post; the other methods have one way only")
         return value
 
     @field_validator("rotate_refresh_tokens")
     @classmethod
-    def _rotation_where_it_must_be(cls, value: bool | None, info: ValidationInfo) -> bool | None:
+    def _check_rotation(cls, value: bool | None, info: ValidationInfo) -> bool | None:
         public = info.data.get("token_endpoint_auth_method") == "none" and not info.data.get("dpop_bound_access_tokens")
         if value is False and public:
             raise ValueError("cannot be switched off for public clients without DPoP")
@@ -128,14 +130,14 @@ class Manifest(Metadata):
 
     @field_validator("accepted_mis")
     @classmethod
-    def _systems_are_known(cls, value: frozenset[str]) -> frozenset[str]:
-        if unknown := sorted(value - mis.catalogue().keys()):
-            raise ValueError(f"config/mis.toml has no {_listed(unknown)}")
+    def _check_mis(cls, value: frozenset[str]) -> frozenset[str]:
+        if unknown := sorted(value - mis_catalogue.catalogue().keys()):
+            raise ValueError(f"config/mis.toml has no {_join(unknown)}")
         return value
 
     @field_validator("scopes")
     @classmethod
-    def _grants_serve_the_scopes(cls, value: Scopes, info: ValidationInfo) -> Scopes:
+    def _check_scopes_and_grants(cls, value: Scopes, info: ValidationInfo) -> Scopes:
         grants = info.data.get("grant_types")
         if grants is None:
             return value
@@ -144,23 +146,25 @@ class Manifest(Metadata):
         if bool(value.client) != ("client_credentials" in grants):
             raise ValueError("scopes under client and the grant type client_credentials go together")
         if CODE in grants and not value.required:
-            raise ValueError("required: needs one at least, openid as a rule")
+            raise ValueError("required: needs one at least, usually openid")
         return value
 
     @field_validator("id_token_claims")
     @classmethod
-    def _claims_are_of_the_scopes(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
-        if unknown := sorted(value - catalogue.SCOPE_OF.keys()):
-            raise ValueError(f"cannot have {_listed(unknown)}; there are {_listed(list(catalogue.SCOPE_OF))}")
-        if (scopes := info.data.get("scopes")) is None:
+    def _check_id_token_claims(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        if unknown := sorted(value - scopes.SCOPE_OF.keys()):
+            raise ValueError(f"cannot have {_join(unknown)}; there are {_join(list(scopes.SCOPE_OF))}")
+        if (client_scopes := info.data.get("scopes")) is None:
             return value
-        if uncovered := sorted({catalogue.SCOPE_OF[name] for name in value} - scopes.required - scopes.optional):
-            raise ValueError(f"needs the scopes {_listed(uncovered)}, under required or optional")
+        if uncovered := sorted(
+            {scopes.SCOPE_OF[name] for name in value} - client_scopes.required - client_scopes.optional
+        ):
+            raise ValueError(f"needs the scopes {_join(uncovered)}, under required or optional")
         return value
 
     @field_validator("resource")
     @classmethod
-    def _an_api_proves_itself(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_resource(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None and not info.data.get("grant_types", True):
             raise ValueError("is needed where grant_types is empty")
         if value is not None and info.data.get("token_endpoint_auth_method") == "none":
@@ -171,20 +175,20 @@ class Manifest(Metadata):
 
     @field_validator("resource_scopes")
     @classmethod
-    def _an_api_serves_something(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+    def _check_resource_scopes(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
         if "resource" in info.data and bool(value) != bool(info.data["resource"]):
             raise ValueError("goes together with resource")
-        if value - catalogue.of_kind("data", value) - catalogue.of_kind("client", value):
+        if value - scopes.of_kind("data", value) - scopes.of_kind("client", value):
             raise ValueError("may have scopes of config/scopes.toml that are not about a person")
         return value
 
     def columns(self) -> dict[str, Any]:
-        """What of it `models.Client` keeps."""
-        kept = super().columns()
+        """The columns of `models.Client`."""
+        columns = super().columns()
         if self.rotate_refresh_tokens is not None:
-            kept["rotate_refresh_tokens"] = self.rotate_refresh_tokens
-        scopes = {f"{kind}_scopes": chosen for kind, chosen in kept.pop("scopes").items()}
-        return {name: value for name, value in kept.items() if name not in NOT_KEPT} | scopes
+            columns["rotate_refresh_tokens"] = self.rotate_refresh_tokens
+        scope_columns = {f"{kind}_scopes": value for kind, value in columns.pop("scopes").items()}
+        return {name: value for name, value in columns.items() if name not in NOT_STORED} | scope_columns
 
 
 class Company(BaseModel):
@@ -192,49 +196,54 @@ class Company(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
-    name: Words
+    name: ShortText
     website: Page
     contact_email: Address
 
 
-def read(file: Path) -> dict[str, Any]:
-    """The manifest in a file, TOML or JSON; raises `InvalidClientMetadata` where it is neither."""
-    kind = "TOML"
+def read_file(file: Path) -> dict[str, Any]:
+    """The manifest in a file, TOML or JSON; raises `InvalidClientMetadata` if it is neither."""
+    file_format = "TOML"
     try:
         text = file.read_text("utf-8")
         if text.lstrip().startswith("{"):
-            kind = "JSON"
+            file_format = "JSON"
             return _from_json(json.loads(text))
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as fault:  # of either reader, and what is not UTF-8
-        raise InvalidClientMetadata([(file.name, f"is not {kind}: {fault}")]) from fault
+    except (ValueError, RecursionError) as fault:  # of either parser, or because it is not UTF-8
+        raise InvalidClientMetadata([(file.name, f"is not {file_format}: {fault}")]) from fault
     except OSError as fault:
         raise InvalidClientMetadata([(file.name, f"cannot be read: {fault.strerror}")]) from fault
 
 
-def _from_json(asked: dict[str, Any]) -> dict[str, Any]:
-    """RFC 7591 §2 has one `scope`, separated by blanks: all of it is required then."""
-    scope = asked.pop("scope", None)
+def _from_json(document: dict[str, Any]) -> dict[str, Any]:
+    """Convert RFC 7591's `scope`, a string separated by blanks, into `scopes`; its scopes are required."""
+    scope = document.pop("scope", None)
     if scope is None:
-        return asked
-    if "scopes" in asked:
-        raise InvalidClientMetadata([("scope", "must not stand beside scopes")])
+        return document
+    if "scopes" in document:
+        raise InvalidClientMetadata([("scope", "must not be given together with scopes")])
     if not isinstance(scope, str):
-        raise InvalidClientMetadata([("scope", "must be a text")])
-    known = catalogue.catalogue()
-    own = [name for name in scope.split() if name in known and known[name].kind == "client"]
-    return {**asked, "scopes": {"required": [name for name in scope.split() if name not in own], "client": own}}
+        raise InvalidClientMetadata([("scope", "must be a string")])
+    catalogue_entries = scopes.catalogue()
+    client_scopes = [
+        name for name in scope.split() if name in catalogue_entries and catalogue_entries[name].kind == "client"
+    ]
+    return {
+        **document,
+        "scopes": {"required": [name for name in scope.split() if name not in client_scopes], "client": client_scopes},
+    }
 
 
-def validated(asked: Mapping[str, Any]) -> Manifest:
-    """`asked` as a manifest; raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault."""
-    return check(Manifest, asked)
+def parse_manifest(document: Mapping[str, Any]) -> Manifest:
+    """`document` as a manifest; raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault."""
+    return parse(Manifest, document)
 
 
-def company(**asked: str) -> Company:
+def parse_company(**document: str) -> Company:
     """A partner's name, website and contact; raises `InvalidClientMetadata` naming every fault."""
-    return check(Company, asked)
+    return parse(Company, document)
 
 
-def _listed(names: list[str]) -> str:
+def _join(names: list[str]) -> str:
     return ", ".join(names)

@@ -1,7 +1,7 @@
-"""What a client says about itself, in the words of RFC 7591 and OpenID Connect Registration, checked.
+"""Validate client metadata as defined by RFC 7591 and OpenID Connect Registration.
 
-Every fault is found before any is told, each under its name and never quoting what was sent. Which scopes a
-client may have, and under which profile, is not its own to say: a manifest or a registration's policy does.
+All faults are reported together, each under its name, and never quote what was sent. Which scopes a client may have,
+and its profile, are not the client's choice: the manifest or the initial access token's policy decides.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from pydantic import (
 
 from idp.foundation import runtime
 from idp.foundation.errors import Refusal
-from idp.partners import jwks as keys, uris
+from idp.partners import jwks, uris
 
 CODE, REFRESH = "authorization_code", "refresh_token"
 SENT_SECRETS = frozenset({"client_secret_basic", "client_secret_post"})
@@ -35,11 +35,10 @@ UNSUPPORTED = (
     "tls_client_auth_san_dns", "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email",
     "authorization_details_types",
 )  # fmt: skip
-"""Names that ask for what we do not do (protocol.md §1): registering them in silence would break a promise."""
-
+"""Names for features that we do not support (protocol.md §1): ignoring them would be misleading."""
 
 IMPLIED = {"response_types", "require_pushed_authorization_requests", "tls_client_certificate_bound_access_tokens"}
-"""What is checked and not kept: it follows from the grants and the profile, or cannot be otherwise."""
+"""Names that are validated but not stored: they follow from the grants and the profile, or are constant."""
 
 
 class InvalidMetadata(Refusal):
@@ -65,7 +64,7 @@ class InvalidRedirectUri(InvalidMetadata):
 
 
 def printable(text: str) -> str:
-    """Text that shows as it is: nothing that hides, or that turns the reading direction."""
+    """Refuse text with invisible characters, or such that change the reading direction."""
     if not text.isprintable() or text != text.strip():
         raise ValueError("must be one line of visible characters, without blanks around it")
     return text
@@ -83,7 +82,7 @@ def _empty_is_absent(value: Any) -> Any:
     return None if value in ("", None) else value
 
 
-Words = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(printable)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(printable)]
 Page = Annotated[str, AfterValidator(_web)]
 Login = Annotated[str, AfterValidator(_login)]
 MaybePage = Annotated[Page | None, BeforeValidator(_empty_is_absent)]
@@ -93,19 +92,19 @@ Grant = Literal[
     "authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"
 ]
 Alg = Literal["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
-"""What clients may sign with; `Ed25519` is what RFC 9864 calls `EdDSA` on that curve."""
+"""Algorithms that clients may sign with; `Ed25519` is RFC 9864's name for `EdDSA` on that curve."""
 Method = Literal["private_key_jwt", "client_secret_jwt", "client_secret_basic", "client_secret_post", "none"]
 
 
 class Metadata(BaseModel):
-    """What we act on, with the defaults of RFC 7591 §2. Later fields are checked in the light of earlier ones."""
+    """The metadata we use, with the defaults of RFC 7591 §2. Validators of later fields depend on earlier ones."""
 
     model_config = ConfigDict(
         extra="ignore", frozen=True, strict=True, hide_input_in_errors=True, validate_default=True
     )  # fmt: skip
 
     profile: Literal["oidc", "fapi2"] = "oidc"
-    client_name: Words | Literal[""] = ""
+    client_name: ShortText | Literal[""] = ""
     client_uri: Page | Literal[""] = ""
     policy_uri: Page | Literal[""] = ""
     tos_uri: Page | Literal[""] = ""
@@ -135,19 +134,19 @@ class Metadata(BaseModel):
 
     @field_validator("token_endpoint_auth_method", mode="before")
     @classmethod
-    def _method_unless_told(cls, value: Any, info: ValidationInfo) -> Any:
+    def _default_method(cls, value: Any, info: ValidationInfo) -> Any:
         return value or ("private_key_jwt" if info.data.get("profile") == "fapi2" else "client_secret_basic")
 
     @field_validator("token_endpoint_auth_method")
     @classmethod
-    def _method_fits(cls, value: str, info: ValidationInfo) -> str:
+    def _check_method(cls, value: str, info: ValidationInfo) -> str:
         if info.data.get("profile") == "fapi2" and value != "private_key_jwt":
             raise ValueError("must be private_key_jwt for the profile fapi2")
         return value
 
     @field_validator("token_endpoint_auth_signing_alg")
     @classmethod
-    def _alg_fits(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_alg(cls, value: str | None, info: ValidationInfo) -> str | None:
         method = info.data.get("token_endpoint_auth_method")
         if value is None or method is None:
             return value
@@ -160,7 +159,7 @@ class Metadata(BaseModel):
 
     @field_validator("grant_types")
     @classmethod
-    def _grants_fit(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+    def _check_grants(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
         if "client_credentials" in value and info.data.get("token_endpoint_auth_method") == "none":
             raise ValueError("client_credentials is for clients that authenticate")
         if value == {REFRESH}:
@@ -169,21 +168,21 @@ class Metadata(BaseModel):
 
     @field_validator("response_types", mode="before")
     @classmethod
-    def _responses_unless_told(cls, value: Any, info: ValidationInfo) -> Any:
+    def _default_response_types(cls, value: Any, info: ValidationInfo) -> Any:
         return (["code"] if CODE in info.data.get("grant_types", ()) else []) if value is None else value
 
     @field_validator("response_types")
     @classmethod
-    def _responses_fit(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+    def _check_response_types(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
         if "grant_types" in info.data and bool(value) != (CODE in info.data["grant_types"]):
             raise ValueError("must be code exactly where grant_types has authorization_code")
         return value
 
     @field_validator("redirect_uris")
     @classmethod
-    def _redirects_fit(cls, value: list[str], info: ValidationInfo) -> list[str]:
+    def _check_redirects(cls, value: list[str], info: ValidationInfo) -> list[str]:
         if not value and CODE in info.data.get("grant_types", ()):
-            raise ValueError("needs one at least for authorization_code")
+            raise ValueError("needs at least one for authorization_code")
         if len(set(value)) != len(value):
             raise ValueError("has the same one twice")
         _check_each(uris.redirect, value, info.data)
@@ -191,20 +190,20 @@ class Metadata(BaseModel):
 
     @field_validator("post_logout_redirect_uris")
     @classmethod
-    def _ways_out_fit(cls, value: list[str], info: ValidationInfo) -> list[str]:
+    def _check_post_logout_redirects(cls, value: list[str], info: ValidationInfo) -> list[str]:
         _check_each(uris.after_logout, value, info.data)
         return value
 
     @field_validator("jwks")
     @classmethod
-    def _keys_are_public(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        return None if value is None else keys.checked(value)
+    def _check_keys(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if value is None else jwks.validate(value)
 
     @field_validator("jwks_uri")
     @classmethod
-    def _keys_come_one_way(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_jwks_uri(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and info.data.get("jwks"):
-            raise ValueError("must not stand beside jwks (RFC 7591 section 2)")
+            raise ValueError("must not be given together with jwks (RFC 7591 section 2)")
         needed = info.data.get("token_endpoint_auth_method") == "private_key_jwt"
         if needed and not value and "jwks" in info.data and info.data["jwks"] is None:
             raise ValueError("private_key_jwt needs jwks or jwks_uri")
@@ -212,12 +211,12 @@ class Metadata(BaseModel):
 
     @field_validator("id_token_signed_response_alg", mode="before")
     @classmethod
-    def _id_token_unless_told(cls, value: Any, info: ValidationInfo) -> Any:
+    def _default_id_token_alg(cls, value: Any, info: ValidationInfo) -> Any:
         return value or ("ES256" if info.data.get("profile") == "fapi2" else "RS256")
 
     @field_validator("id_token_signed_response_alg")
     @classmethod
-    def _id_token_fits(cls, value: str, info: ValidationInfo) -> str:
+    def _check_id_token_alg(cls, value: str, info: ValidationInfo) -> str:
         if value != "ES256" and info.data.get("profile") == "fapi2":
             raise ValueError("must be ES256 for the profile fapi2")
         return value
@@ -227,29 +226,29 @@ class Metadata(BaseModel):
         "introspection_signed_response_alg",
     )  # fmt: skip
     @classmethod
-    def _signatures_fit(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_signing_algs(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value == "RS256" and info.data.get("profile") == "fapi2":
             raise ValueError("cannot be RS256 for the profile fapi2")
         return value
 
     @field_validator("require_signed_request_object")
     @classmethod
-    def _signed_requests_need_a_key(cls, value: bool, info: ValidationInfo) -> bool:
+    def _check_signed_requests(cls, value: bool, info: ValidationInfo) -> bool:
         if value and not any(info.data.get(name, True) for name in ("jwks", "jwks_uri")):
             raise ValueError("needs jwks or jwks_uri, to verify what is signed")
         return value
 
     @field_validator("require_pushed_authorization_requests")
     @classmethod
-    def _pushing_is_of_the_profile(cls, value: bool, info: ValidationInfo) -> bool:
+    def _check_pushed_requests(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("profile") != "fapi2":
             raise ValueError("is for the profile fapi2")
         return value
 
     @field_validator("subject_type")
     @classmethod
-    def _sector_is_one(cls, value: str, info: ValidationInfo) -> str:
-        hosts = {uris.host_of(each) for each in info.data.get("redirect_uris", ())}
+    def _check_sector(cls, value: str, info: ValidationInfo) -> str:
+        hosts = {uris.host_of(uri) for uri in info.data.get("redirect_uris", ())}
         if value == "pairwise" and not info.data.get("sector_identifier_uri") and (len(hosts) != 1 or "" in hosts):
             raise ValueError("pairwise needs redirect_uris on one host, or a sector_identifier_uri")
         return value
@@ -260,80 +259,82 @@ class Metadata(BaseModel):
         return self.token_endpoint_auth_method == "none"  # noqa: S105  a method's name
 
     def columns(self) -> dict[str, Any]:
-        """What of it `models.Client` keeps."""
-        kept = self.model_dump(exclude=IMPLIED)
+        """The columns of `models.Client`."""
+        columns = self.model_dump(exclude=IMPLIED)
         if self.profile == "fapi2":
-            kept["dpop_bound_access_tokens"] = True
-        kept["rotate_refresh_tokens"] = self.is_public and not kept["dpop_bound_access_tokens"]
+            columns["dpop_bound_access_tokens"] = True
+        columns["rotate_refresh_tokens"] = self.is_public and not columns["dpop_bound_access_tokens"]
         pairwise = self.subject_type == "pairwise"
         sector = self.sector_identifier_uri or next(iter(self.redirect_uris), "")
-        return kept | {"sector_identifier": uris.host_of(sector) if pairwise else None}
+        return columns | {"sector_identifier": uris.host_of(sector) if pairwise else None}
 
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def validated(asked: Mapping[str, Any], *, profile: str = "oidc") -> dict[str, Any]:
-    """The columns of `models.Client` that `asked` (RFC 7591 names) says, under a profile that others decide.
+def to_columns(metadata: Mapping[str, Any], *, profile: str = "oidc") -> dict[str, Any]:
+    """The columns of `models.Client` for `metadata` (names of RFC 7591), under a profile that the caller decides.
 
     Unknown members are ignored (RFC 7591 §2). Raises `InvalidRedirectUri` or `InvalidClientMetadata`.
     """
-    return check(Metadata, asked, profile=profile).columns()
+    return parse(Metadata, metadata, profile=profile).columns()
 
 
-def check(model: type[M], asked: object, **decided: object) -> M:
-    """`asked`, with what others have `decided`, as a `model`; raises `InvalidMetadata` naming every fault."""
-    if not isinstance(asked, Mapping):
+def parse(model: type[M], metadata: object, **fixed: object) -> M:
+    """`metadata` and the caller's `fixed` values as a `model`; raises `InvalidMetadata` naming every fault."""
+    if not isinstance(metadata, Mapping):
         raise InvalidClientMetadata([("registration", "must be an object of names and values")])
-    faults = [(name, "is not supported") for name in UNSUPPORTED if asked.get(name) is not None]
+    faults = [(name, "is not supported") for name in UNSUPPORTED if metadata.get(name) is not None]
     try:
-        given = {str(name): value for name, value in asked.items() if value is not None}
-        found = model.model_validate({**given, **decided})
-    except ValidationError as bad:
-        faults += _told(bad)
+        values = {str(name): value for name, value in metadata.items() if value is not None}
+        parsed = model.model_validate({**values, **fixed})
+    except ValidationError as error:
+        faults += _to_faults(error)
     else:
         if not faults:
-            return found
+            return parsed
     wrong_redirect = any(name.startswith("redirect_uris") for name, _ in faults)
     raise (InvalidRedirectUri if wrong_redirect else InvalidClientMetadata)(faults)
 
 
-def _check_each(rule: Callable[..., str], value: list[str], known: Mapping[str, Any]) -> None:
-    """Raise where an address breaks `rule` for clients of this kind, naming the place of each that does."""
-    kind = {
-        "profile": known.get("profile", "oidc"),
-        "public": known.get("token_endpoint_auth_method") == "none",
+def _check_each(rule: Callable[..., str], value: list[str], metadata: Mapping[str, Any]) -> None:
+    """Raise if an address breaks `rule` for this kind of client, naming the index of each that does."""
+    options = {
+        "profile": metadata.get("profile", "oidc"),
+        "public": metadata.get("token_endpoint_auth_method") == "none",
         "local": runtime.settings().environment != "production",
     }
     faults = []
-    for place, uri in enumerate(value):
+    for index, uri in enumerate(value):
         try:
-            rule(uri, **kind)
+            rule(uri, **options)
         except ValueError as fault:
-            faults.append(f"[{place}] {fault}")
+            faults.append(f"[{index}] {fault}")
     if faults:
         raise ValueError("; ".join(faults))
 
 
-def _told(bad: ValidationError) -> list[tuple[str, str]]:
-    """Pydantic's findings in our words, one for each place."""
-    words = {
+def _to_faults(error: ValidationError) -> list[tuple[str, str]]:
+    """Pydantic's errors as (field, reason) pairs in plain words, one for each field."""
+    messages = {
         "missing": "is missing", "extra_forbidden": "there is no such name", "string_type": "must be a string",
         "list_type": "must be a list", "frozen_set_type": "must be a list", "bool_type": "must be true or false",
         "int_type": "must be a whole number", "dict_type": "must be an object", "string_too_short": "must not be empty",
         "string_pattern_mismatch": "does not have the right form",
     }  # fmt: skip
-    told: dict[str, str] = {}
-    for fault in bad.errors():
-        name = _place(fault["loc"])
-        reason = words.get(fault["type"]) or fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    reasons: dict[str, str] = {}
+    for fault in error.errors():
+        name = _field_name(fault["loc"])
+        reason = messages.get(fault["type"]) or fault["msg"].removeprefix("Value error, ").removeprefix(
+            "Input should be "
+        )
         if fault["type"] == "literal_error":
             reason = f"must be {reason}"
-        told.setdefault(name, reason)
-    return list(told.items())
+        reasons.setdefault(name, reason)
+    return list(reasons.items())
 
 
-def _place(parts: tuple[int | str, ...]) -> str:
-    """Where a fault is: `redirect_uris[0]`, `scopes.required`. Which branch of a union was tried is not said."""
-    named = [part for part in parts if isinstance(part, int) or part.isidentifier()]
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in named).removeprefix(".")
+def _field_name(parts: tuple[int | str, ...]) -> str:
+    """The name of the field: `redirect_uris[0]`, `scopes.required`, without pydantic's names of union branches."""
+    shown_parts = [part for part in parts if isinstance(part, int) or part.isidentifier()]
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in shown_parts).removeprefix(".")

@@ -1,7 +1,7 @@
-"""Protected APIs: which there are, and which scopes each of them serves (RFC 8707).
+"""The protected APIs and the scopes that each of them serves (RFC 8707).
 
-An API is a client's own, registered with it by an operator; several clients may be hosts of the same. The list
-is read now and then by each process, as clients are.
+An operator registers an API with a client; several clients may register the same API. The list
+is cached by each process, as clients are.
 """
 
 import time
@@ -16,8 +16,8 @@ from idp.foundation.database import session
 from idp.foundation.runtime import PerApplication
 from idp.partners.models import Client, Partner
 
-FRESH = 1.0
-"""Seconds the list may be old."""
+CACHE_SECONDS = 1.0
+"""Seconds the list is cached."""
 
 Served = Mapping[str, frozenset[str]]
 """Scopes by the address of the API that serves them."""
@@ -34,30 +34,30 @@ class _Cache:
 _CACHE: Final = PerApplication(_Cache)
 
 
-def known() -> Served:
+def served_scopes() -> Served:
     """Every API of an enabled client, with the scopes it serves."""
     cache = _CACHE.get()
-    if (now := time.monotonic()) - cache.read_at >= FRESH:
-        cache.served = _read()
-        cache.read_at = now  # as old as the moment before it was read
+    if (now := time.monotonic()) - cache.read_at >= CACHE_SECONDS:
+        cache.served = _load()
+        cache.read_at = now  # the time before reading, so that its age is never understated
     return cache.served
 
 
-def serving(wanted: Iterable[str]) -> frozenset[str]:
+def serving(scope_names: Iterable[str]) -> frozenset[str]:
     """The addresses of the APIs that serve any of these scopes."""
-    asked = frozenset(wanted)
-    return frozenset(address for address, served in known().items() if served & asked)
+    requested = frozenset(scope_names)
+    return frozenset(address for address, served in served_scopes().items() if served & requested)
 
 
 def forget() -> None:
-    """Read the list anew when it is needed next."""
+    """Drop the cached list."""
     _CACHE.get().read_at = float("-inf")
 
 
-def _read() -> Served:
+def _load() -> Served:
     enabled = Client.enabled.is_(True), Partner.disabled_at.is_(None), Client.resource.is_not(None)
-    asked = select(Client.resource, Client.resource_scopes).join(Partner, Partner.id == Client.partner_id)
-    found: dict[str, frozenset[str]] = {}
-    for address, served in session().execute(asked.where(*enabled)):
-        found[str(address)] = found.get(str(address), frozenset()) | scopes.known(served)
-    return found
+    statement = select(Client.resource, Client.resource_scopes).join(Partner, Partner.id == Client.partner_id)
+    result: dict[str, frozenset[str]] = {}
+    for address, served in session().execute(statement.where(*enabled)):
+        result[str(address)] = result.get(str(address), frozenset()) | scopes.known(served)
+    return result

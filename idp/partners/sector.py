@@ -10,16 +10,16 @@ from idp.partners.metadata import InvalidClientMetadata
 def check(uri: str | None, redirect_uris: list[str]) -> None:
     """Raise `InvalidClientMetadata` unless the document at `uri` lists every redirect URI; nothing to do without one.
 
-    Asks the network, so call it before the database is touched.
+    It makes an HTTP request, so call it before the transaction begins.
     """
     if uri is None:
         return
     try:
-        answer = fetch.get(uri, fetch.for_partner(runtime.settings().fetch))
-        listed = json.loads(answer.body) if answer.status == 200 else None
+        response = fetch.get(uri, fetch.for_partner(runtime.settings().fetch))
+        document = json.loads(response.body) if response.status == 200 else None
     except (fetch.FetchFailed, ValueError, RecursionError):
-        listed = None
-    if not isinstance(listed, list):
+        document = None
+    if not isinstance(document, list):
         raise InvalidClientMetadata([("sector_identifier_uri", "does not lead to a JSON array of redirect URIs")])
-    if any(each not in listed for each in redirect_uris):
+    if any(redirect_uri not in document for redirect_uri in redirect_uris):
         raise InvalidClientMetadata([("sector_identifier_uri", "does not list every one of redirect_uris")])

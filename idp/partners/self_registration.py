@@ -1,8 +1,8 @@
 """Clients that register themselves (RFC 7591, RFC 7592, OpenID Connect Registration), within a token's policy.
 
-What is wrong is found before anything is written, and the network is asked before the database is held. A PUT
-replaces: what it leaves out is gone. Of what an operator decides (profile, scopes, PKCE, whose it is) a client
-can neither ask for more nor change it later.
+All validation, including HTTP requests, is done before anything is written. A PUT replaces the registration: members
+that it leaves out are removed. What the operator decided when issuing the token (profile, scopes, PKCE, partner)
+limits the client, and the client cannot change it later.
 """
 
 from collections.abc import Mapping
@@ -16,28 +16,28 @@ from idp.foundation import clock, crypto, database, scopes
 from idp.foundation.database import session
 from idp.partners import initial_tokens, lookalikes, registry, sector
 from idp.partners.initial_tokens import Policy
-from idp.partners.metadata import CODE, REFRESH, InvalidClientMetadata, Metadata, check
+from idp.partners.metadata import CODE, REFRESH, InvalidClientMetadata, Metadata, parse
 from idp.partners.models import Client, ClientSecret, InitialAccessToken, RegistrationToken
 
-DEVICE: Final = "urn:ietf:params:oauth:grant-type:device_code"
-OWN: Final = "client_credentials"
-ISSUED: Final = (
+DEVICE_CODE: Final = "urn:ietf:params:oauth:grant-type:device_code"
+CLIENT_CREDENTIALS: Final = "client_credentials"
+SERVER_ISSUED: Final = (
     "registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at",
 )  # fmt: skip
-"""What only we say: it must not stand in a PUT (RFC 7592 §2.2)."""
-TOLD: Final = (
+"""Members that only the server issues: they must not be in a PUT (RFC 7592 §2.2)."""
+RETURNED_NAMES: Final = (
     "client_name", "client_uri", "policy_uri", "tos_uri", "contacts", "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg", "redirect_uris", "post_logout_redirect_uris", "initiate_login_uri",
     "backchannel_logout_uri", "jwks", "jwks_uri", "id_token_signed_response_alg", "userinfo_signed_response_alg",
     "request_object_signing_alg", "authorization_signed_response_alg", "introspection_signed_response_alg",
     "sector_identifier_uri", "subject_type",
 )  # fmt: skip
-"""Columns told back under their own names where they say something."""
+"""Columns that the response contains under their own names, unless empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A registration as it stands; the secret and the token only where they have just been made."""
+    """A registration; with the secret and the token only if they were just created."""
 
     client: Client
     secret: str | None = None
@@ -45,20 +45,20 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A client that may manage itself, and the policy it has to keep to."""
+class ManagedClient:
+    """A client that may manage its own registration, and the policy that limits it."""
 
     client_id: str
     policy: Policy
 
 
-def register(policy: Policy, asked: Mapping[str, Any]) -> Registered | None:
+def register(policy: Policy, metadata: Mapping[str, Any]) -> Registered | None:
     """Register a client; None where the initial token has just been used up, expired or revoked.
 
-    Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault. `policy` is what the token presented
-    says (`initial_tokens.presented`); nothing may have been written in this transaction.
+    Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every fault. `policy` is that of the initial access
+    token (`initial_tokens.find_usable`); nothing may have been written in this transaction.
     """
-    columns = _checked(policy, asked)
+    columns = _validate(policy, metadata)
     if not initial_tokens.claim(policy.token_id):
         return None
     now, token = clock.now(), crypto.new_secret()
@@ -78,57 +78,57 @@ def register(policy: Policy, asked: Mapping[str, Any]) -> Registered | None:
         events.CLIENT_REGISTERED, by=policy.token_id, client=added.id, subject=added.id,
         scopes=added.scopes | added.client_scopes,
     )  # fmt: skip
-    return Registered(added, registry.settle_secret(added), token)
+    return Registered(added, registry.ensure_secret(added), token)
 
 
-def presented(client_id: str, token: str) -> Held | None:
-    """Who may manage `client_id` by `token`: that client, while it and its partner are enabled; else None."""
-    own = (
+def authenticate(client_id: str, token: str) -> ManagedClient | None:
+    """The client, if `token` is its registration access token and it and its partner are enabled; else None."""
+    statement = (
         select(RegistrationToken, InitialAccessToken)
         .join(InitialAccessToken, InitialAccessToken.id == RegistrationToken.initial_token_id)
         .where(RegistrationToken.digest == crypto.digest(token), RegistrationToken.client_id == client_id)
     )
-    found = session().execute(own).one_or_none()
-    if found is None:
+    row = session().execute(statement).one_or_none()
+    if row is None:
         return None
     client = registry.find(client_id)
-    works = client.enabled and client.partner.disabled_at is None
-    return Held(client_id, initial_tokens.policy(found[1])) if works else None
+    is_enabled = client.enabled and client.partner.disabled_at is None
+    return ManagedClient(client_id, initial_tokens.policy(row[1])) if is_enabled else None
 
 
-def read(held: Held) -> Registered:
-    """The registration as it stands (RFC 7592 §2.1)."""
-    return Registered(registry.find(held.client_id))
+def current(managed: ManagedClient) -> Registered:
+    """The current registration (RFC 7592 §2.1)."""
+    return Registered(registry.find(managed.client_id))
 
 
-def replace(held: Held, asked: Mapping[str, Any]) -> Registered:
+def replace(managed: ManagedClient, metadata: Mapping[str, Any]) -> Registered:
     """Replace the registration by `asked` (RFC 7592 §2.2); a secret is made only where one is needed and there is none.
 
     Raises as `register`. Nothing may have been written in this transaction.
     """
-    _check_identity(held, asked)
-    columns = _checked(held.policy, asked)
-    client = registry.find(held.client_id)
-    return Registered(client, registry.apply(client, columns, by=held.client_id))
+    _check_identity(managed, metadata)
+    columns = _validate(managed.policy, metadata)
+    client = registry.find(managed.client_id)
+    return Registered(client, registry.apply(client, columns, by=managed.client_id))
 
 
-def remove(held: Held) -> None:
-    """Take the client out of service for good (RFC 7592 §2.3): all that it holds is refused from now on.
+def remove(managed: ManagedClient) -> None:
+    """Disable the client for good (RFC 7592 §2.3): its tokens are refused from now on.
 
-    Its row stays, because schools' histories name it and ids are never reused.
+    Its row stays, because schools' histories refer to it and ids are never reused.
     """
-    client = registry.find(held.client_id)
+    client = registry.find(managed.client_id)
     client.enabled = False
     for model in (RegistrationToken, ClientSecret):
         session().execute(delete(model).where(model.client_id == client.id))
-    registry.changed(client)
+    registry.bump_version(client)
     log.record(events.CLIENT_DELETED, by=client.id, client=client.id, subject=client.id)
 
 
-def described(client: Client) -> dict[str, Any]:
-    """All that is registered about the client, in the words of RFC 7591 §2; what says nothing is left out."""
-    said = {name: value for name in TOLD if (value := getattr(client, name))}
-    return said | {
+def to_metadata(client: Client) -> dict[str, Any]:
+    """The client's metadata in the names of RFC 7591 §2; empty members are left out."""
+    metadata = {name: value for name in RETURNED_NAMES if (value := getattr(client, name))}
+    return metadata | {
         "grant_types": sorted(client.grant_types),
         "response_types": ["code"] if CODE in client.grant_types else [],
         "scope": scopes.format(client.scopes | client.client_scopes),
@@ -139,64 +139,66 @@ def described(client: Client) -> dict[str, Any]:
     }
 
 
-def _checked(policy: Policy, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that `asked` says under `policy`. Lets go of the database while the network is asked."""
-    wanted = check(Metadata, asked, profile=policy.profile)
-    chosen = _scopes(policy, asked.get("scope"), wanted.grant_types)
-    if wanted.initiate_login_uri and not wanted.initiate_login_uri.startswith("https:"):
+def _validate(policy: Policy, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns for `metadata` under `policy`. Ends the read transaction before making an HTTP request."""
+    validated = parse(Metadata, metadata, profile=policy.profile)
+    requested_scopes = _scopes(policy, metadata.get("scope"), validated.grant_types)
+    if validated.initiate_login_uri and not validated.initiate_login_uri.startswith("https:"):
         raise InvalidClientMetadata([("initiate_login_uri", "must be https")])
-    columns = wanted.columns()
-    if wanted.client_name:
-        lookalikes.check_name(wanted.client_name, policy.partner_id)
+    columns = validated.columns()
+    if validated.client_name:
+        lookalikes.check_name(validated.client_name, policy.partner_id)
     lookalikes.check_sector(columns["sector_identifier"], policy.partner_id)
     database.end_read_transaction()
-    sector.check(wanted.sector_identifier_uri, wanted.redirect_uris)
+    sector.check(validated.sector_identifier_uri, validated.redirect_uris)
     columns |= {
-        "client_name": wanted.client_name or policy.partner_name,
-        "jwks": None if wanted.jwks is None else {"keys": wanted.jwks["keys"]},
+        "client_name": validated.client_name or policy.partner_name,
+        "jwks": None if validated.jwks is None else {"keys": validated.jwks["keys"]},
     }
-    within = {"required": policy.required, "optional": policy.optional, "client": policy.client}
-    return columns | {f"{kind}_scopes": chosen & allowed for kind, allowed in within.items()}
+    policy_scopes = {"required": policy.required, "optional": policy.optional, "client": policy.client}
+    return columns | {f"{kind}_scopes": requested_scopes & allowed for kind, allowed in policy_scopes.items()}
 
 
-def _scopes(policy: Policy, asked: object, grants: frozenset[str]) -> frozenset[str]:
-    """What the client asks for, or all that its grants can use of the policy; raises where that is more or nothing."""
-    of_people = bool(grants & {CODE, DEVICE})
+def _scopes(policy: Policy, scope: object, grants: frozenset[str]) -> frozenset[str]:
+    """The requested scopes, or all that the policy and the grants allow; raises if they are too many or none."""
+    of_people = bool(grants & {CODE, DEVICE_CODE})
     usable = (policy.required | policy.optional if of_people else frozenset()) | (
-        policy.client if OWN in grants else frozenset()
+        policy.client if CLIENT_CREDENTIALS in grants else frozenset()
     )
     if REFRESH not in grants:
         usable -= {"offline_access"}
-    chosen = usable if asked in (None, "") else _parsed(asked)
-    if not chosen <= policy.scopes:
-        others = ", ".join(sorted(chosen - policy.scopes))
-        raise InvalidClientMetadata([("scope", f"the initial access token does not allow {others}")])
-    if "offline_access" in chosen - usable:
+    requested = usable if scope in (None, "") else _parse(scope)
+    if not requested <= policy.scopes:
+        names = ", ".join(sorted(requested - policy.scopes))
+        raise InvalidClientMetadata([("scope", f"the initial access token does not allow {names}")])
+    if "offline_access" in requested - usable:
         raise InvalidClientMetadata([("scope", "offline_access needs the grant type refresh_token")])
-    if not chosen <= usable:
-        others = ", ".join(sorted(chosen - usable))
-        raise InvalidClientMetadata([("scope", f"none of grant_types can give {others}")])
-    if (of_people and not chosen - policy.client) or (OWN in grants and not chosen & policy.client):
+    if not requested <= usable:
+        names = ", ".join(sorted(requested - usable))
+        raise InvalidClientMetadata([("scope", f"none of grant_types can give {names}")])
+    if (of_people and not requested - policy.client) or (
+        CLIENT_CREDENTIALS in grants and not requested & policy.client
+    ):
         raise InvalidClientMetadata([("grant_types", "has one for which there is no scope")])
-    return chosen
+    return requested
 
 
-def _parsed(asked: object) -> frozenset[str]:
+def _parse(scope: object) -> frozenset[str]:
     try:
-        return scopes.parse(asked if isinstance(asked, str) else "\0")
+        return scopes.parse(scope if isinstance(scope, str) else "\0")
     except scopes.UnknownScope as fault:
-        named = f": {', '.join(sorted(fault.names))}" if fault.names else ""
-        raise InvalidClientMetadata([("scope", f"must be a string of scopes that exist{named}")]) from None
+        unknown = f": {', '.join(sorted(fault.names))}" if fault.names else ""
+        raise InvalidClientMetadata([("scope", f"must be a string of scopes that exist{unknown}")]) from None
 
 
-def _check_identity(held: Held, asked: Mapping[str, Any]) -> None:
-    """A PUT names the client it replaces, and nothing that is only ours to say (RFC 7592 §2.2)."""
-    faults = [(name, "must not be sent") for name in ISSUED if name in asked]
-    if asked.get("client_id") != held.client_id:
+def _check_identity(managed: ManagedClient, metadata: Mapping[str, Any]) -> None:
+    """Check that a PUT names its own client and no member that only the server issues (RFC 7592 §2.2)."""
+    faults = [(name, "must not be sent") for name in SERVER_ISSUED if name in metadata]
+    if metadata.get("client_id") != managed.client_id:
         faults.append(("client_id", "must be that of this registration"))
-    known, secret = registry.client(held.client_id), asked.get("client_secret")
+    client, secret = registry.client(managed.client_id), metadata.get("client_secret")
     if secret is not None and not (
-        isinstance(secret, str) and known is not None and registry.secret_matches(known, secret)
+        isinstance(secret, str) and client is not None and registry.secret_matches(client, secret)
     ):
         faults.append(("client_secret", "must be left out, or be the one that was issued"))
     if faults:

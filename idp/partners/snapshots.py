@@ -1,4 +1,4 @@
-"""A client as hot paths see it: read once, frozen, shared by all threads of the process."""
+"""An immutable copy of a client's registration, cached and shared by all threads of the process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -20,7 +20,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A client's registration as it was at `version`; what the fields mean stands in `models.Client`."""
+    """A client's registration as it was at `version`; `models.Client` documents the fields."""
 
     id: str
     partner_id: str
@@ -80,14 +80,16 @@ class Snapshot:
 
 
 AnyClient = Client | Snapshot
-"""Rules that ask only about the registration take either."""
+"""Either form; for rules that need only the registration."""
 
 
-def of(client: Client, secrets: list[ClientSecret]) -> Snapshot:
-    """Freeze `client` and its `secrets`; scopes that have left the catalogue since it was registered are left out."""
+def freeze(client: Client, secrets: list[ClientSecret]) -> Snapshot:
+    """Freeze `client` and its `secrets`, without scopes that have since been removed from the catalogue."""
     values = {field.name: getattr(client, field.name) for field in fields(Snapshot) if field.name != "secrets"}
-    frozen: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
     for name in ("required_scopes", "optional_scopes", "client_scopes", "resource_scopes"):
         frozen[name] = scopes.known(frozen[name])
-    kept = tuple(Secret(each.digest, each.sealed, each.expires_at) for each in secrets)
-    return Snapshot(**frozen, secrets=kept)
+    frozen_secrets = tuple(Secret(value.digest, value.sealed, value.expires_at) for value in secrets)
+    return Snapshot(**frozen, secrets=frozen_secrets)

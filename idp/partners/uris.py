@@ -1,4 +1,4 @@
-"""Which addresses a client may register: for redirects, for logging in and out, and for pages, icons and documents.
+"""Validate the addresses that a client may register: redirects, login and logout, pages and documents.
 
 Strict at registration, so that everything later can compare character by character. The functions return
 the address or raise `ValueError` with a reason that never quotes it.
@@ -7,25 +7,27 @@ the address or raise `ValueError` with a reason that never quotes it.
 import string
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-LONGEST = 2048
-"""Characters of an address."""
+MAX_LENGTH = 2048
+"""In characters."""
 LOOPBACK = frozenset({"127.0.0.1", "[::1]"})
-RESPONSE = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "response", "session_state"})
-"""What an authorization response is made of (RFC 6749 §4.1.2, RFC 9207, JARM, OpenID Connect Session Management)."""
-LOGIN = frozenset({"iss", "login_hint", "target_link_uri"})
-"""What a third party adds to `initiate_login_uri` (OpenID Connect Core §4)."""
+RESPONSE_PARAMETERS = frozenset(
+    {"code", "state", "iss", "error", "error_description", "error_uri", "response", "session_state"}
+)
+"""Parameters of an authorization response (RFC 6749 §4.1.2, RFC 9207, JARM, OpenID Connect Session Management)."""
+LOGIN_PARAMETERS = frozenset({"iss", "login_hint", "target_link_uri"})
+"""Parameters that a third party adds to `initiate_login_uri` (OpenID Connect Core §4)."""
 _ALLOWED = frozenset(string.ascii_letters + string.digits + "-._~:/?@!$&'()+,;=%[]")
-"""RFC 3986 §2, without the fragment's # and without *, which could be taken for a pattern."""
+"""RFC 3986 §2, without the fragment's # and without *, which could be mistaken for a pattern."""
 _LABEL = frozenset(string.ascii_lowercase + string.digits + "-")
 
 
 def redirect(uri: str, *, profile: str, public: bool, local: bool) -> str:
     """A redirect URI: https, http on the person's own machine, or an app's own scheme (RFC 8252 §7).
 
-    `local` also allows http://localhost, which is for development: what that name means is the machine's choice.
+    `local` also allows http://localhost, which is for development: the machine decides what that name resolves to.
     """
     parts = _split(uri)
-    _leaves_out(parts, RESPONSE)
+    _refuse_parameters(parts, RESPONSE_PARAMETERS)
     if parts.scheme not in {"http", "https"}:
         return _own_scheme(uri, parts, allowed=public and profile == "oidc")
     host = _host(parts)
@@ -38,12 +40,12 @@ def redirect(uri: str, *, profile: str, public: bool, local: bool) -> str:
 
 
 def after_logout(uri: str, *, profile: str, public: bool, local: bool) -> str:
-    """Where to go after signing out: a page, or an app by its scheme or on the person's own machine.
+    """An address to go to after signing out: a page, or an app by its scheme or on the person's own machine.
 
     RP-Initiated Logout 1.0 §3, RFC 8252 §7.
     """
     parts = _split(uri)
-    _leaves_out(parts, RESPONSE)
+    _refuse_parameters(parts, RESPONSE_PARAMETERS)
     is_app = public and profile == "oidc"
     if parts.scheme not in {"http", "https"}:
         return _own_scheme(uri, parts, allowed=is_app)
@@ -53,8 +55,8 @@ def after_logout(uri: str, *, profile: str, public: bool, local: bool) -> str:
 
 
 def login(uri: str, *, local: bool) -> str:
-    """Where a login is begun by others, who add parameters of their own (OpenID Connect Core §4)."""
-    _leaves_out(_split(uri), LOGIN)
+    """An `initiate_login_uri`, to which third parties add parameters (OpenID Connect Core §4)."""
+    _refuse_parameters(_split(uri), LOGIN_PARAMETERS)
     return web(uri, local=local)
 
 
@@ -68,7 +70,7 @@ def web(uri: str, *, local: bool) -> str:
 
 
 def is_port(text: str) -> bool:
-    """Whether `text` is a port as everyone writes it: 1 to 65535, in ASCII digits, without a leading zero."""
+    """Whether `text` is a port number in its usual form: 1 to 65535, in ASCII digits, without a leading zero."""
     return text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= 5 and int(text) <= 65535
 
 
@@ -78,18 +80,18 @@ def host_of(uri: str) -> str:
 
 
 def _split(uri: str) -> SplitResult:
-    """Take the address apart, once it holds nothing that anyone could take apart differently."""
-    if not 0 < len(uri) <= LONGEST:
-        raise ValueError(f"must have 1 to {LONGEST} characters")
+    """Parse the address, after refusing everything that parsers are known to disagree about."""
+    if not 0 < len(uri) <= MAX_LENGTH:
+        raise ValueError(f"must have 1 to {MAX_LENGTH} characters")
     if "#" in uri:
         raise ValueError("must not have a fragment")
     if not _ALLOWED.issuperset(uri):
         raise ValueError("has a character that may not stand in an address (no blanks, quotes, backslashes or *)")
-    if not all(_is_hex(each[:2]) for each in uri.split("%")[1:]):
+    if not all(_is_hex(escape[:2]) for escape in uri.split("%")[1:]):
         raise ValueError("has a % that is not followed by two hexadecimal digits")
     try:
         parts = urlsplit(uri)
-    except ValueError:  # whose words would quote it
+    except ValueError:  # its message would quote the address
         raise ValueError("has a host that cannot be read") from None
     if not parts.scheme or not uri.startswith(f"{parts.scheme}:"):
         raise ValueError("must begin with a scheme in small letters, such as https:")
@@ -99,15 +101,15 @@ def _split(uri: str) -> SplitResult:
     return parts
 
 
-def _leaves_out(parts: SplitResult, ours: frozenset[str]) -> None:
-    """Raise where the address brings a parameter that we add: the receiver would get two, and might read the wrong."""
-    brought = {name for name, _ in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True)}
-    if taken := sorted(brought & ours):
-        raise ValueError(f"must not have {', '.join(taken)} in its query: that is ours to add")
+def _refuse_parameters(parts: SplitResult, reserved: frozenset[str]) -> None:
+    """Raise if the query has a parameter that we add: the receiver would get two, and might read the wrong one."""
+    names = {name for name, _ in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True)}
+    if conflicting := sorted(names & reserved):
+        raise ValueError(f"must not have {', '.join(conflicting)} in its query: we add it")
 
 
 def _host(parts: SplitResult) -> str:
-    """The host of an http or https address as written, or a reason why it is none."""
+    """The host of an http or https address, as written."""
     if parts.scheme not in {"http", "https"}:
         raise ValueError("must be https")
     if "@" in parts.netloc:
@@ -116,12 +118,12 @@ def _host(parts: SplitResult) -> str:
     if not colon or port.endswith("]"):
         host = parts.netloc
     elif not is_port(port):
-        raise ValueError("has a port that is none")
+        raise ValueError("has an invalid port")
     labels = host.split(".")
-    if host not in LOOPBACK and not all(_is_label(each) for each in labels):
+    if host not in LOOPBACK and not all(_is_label(label) for label in labels):
         raise ValueError("has a host that is not a name in small letters")
     if any(label.startswith("xn--") for label in labels):
-        raise ValueError("must not have an internationalised host: its letters could be taken for others")
+        raise ValueError("must not have an internationalised host: its letters could be mistaken for others")
     if not parts.path.startswith("/") and host in LOOPBACK:
         raise ValueError("must have a path after the loopback address")
     return host
@@ -132,7 +134,7 @@ def _is_label(text: str) -> bool:
 
 
 def _is_hex(text: str) -> bool:
-    return len(text) == 2 and all(each in string.hexdigits for each in text)
+    return len(text) == 2 and all(char in string.hexdigits for char in text)
 
 
 def _own_scheme(uri: str, parts: SplitResult, *, allowed: bool) -> str:

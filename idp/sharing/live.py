@@ -175,7 +175,7 @@ def read(row: Row | None) -> State | None:
     """
     if row is None:
         return None
-    registry.seen(row.client_id, row.client_version)
+    registry.note_version(row.client_id, row.client_version)
     return _state(row)
 
 

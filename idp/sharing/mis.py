@@ -5,8 +5,8 @@ from idp.estabs import accounts
 from idp.estabs.models import Administrator, Estab
 from idp.foundation.database import lock
 from idp.foundation.errors import BadRequest, Refusal
-from idp.partners import mis, registry
-from idp.partners.mis import Mis
+from idp.partners import mis_catalogue, registry
+from idp.partners.mis_catalogue import Mis
 from idp.partners.snapshots import AnyClient
 from idp.sharing import authority
 
@@ -34,23 +34,24 @@ def check(estab: Estab, client: AnyClient) -> None:
     if is_asked(estab, client):
         raise MisUnknown(because=f"{estab.id} for {client.id}")
     if not registry.accepts(client, estab.mis):
+        systems = mis_catalogue.names(client.accepted_mis)
         says = (
-            f"{client.client_name} works with {mis.names(client.accepted_mis)}, and your school's system is recorded "
-            f"as {mis.name(estab.mis)}. If that is wrong, please correct it."
+            f"{client.client_name} works with {systems}, and your school's system is recorded "
+            f"as {mis_catalogue.name(estab.mis)}. If that is wrong, please correct it."
         )
         raise MisNotAccepted(says, because=f"{estab.id} has {estab.mis}, {client.id}")
 
 
 def choices() -> list[Mis]:
     """Every system, as a school chooses from them."""
-    return list(mis.catalogue().values())
+    return list(mis_catalogue.catalogue().values())
 
 
 def tell(code: str, *, by: Administrator) -> None:
     """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.check`."""
     estab = lock(Estab, by.estab_id) or by.estab  # and so the school's people are asked one after the other
     authority.check(by)
-    if code not in mis.catalogue():
+    if code not in mis_catalogue.catalogue():
         raise BadRequest("Please choose one of the systems in the list.", because=f"MIS {code!r}")
     before = accounts.set_mis(estab, code)
     if before != code:

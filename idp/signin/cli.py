@@ -1,4 +1,4 @@
-"""`idp operators`: our own staff."""
+"""`idp operators`: the accounts of our own staff."""
 
 import click
 from email_validator import EmailNotValidError, validate_email
@@ -8,7 +8,7 @@ from idp.signin import operators
 
 
 class Address(click.ParamType[str]):
-    """An e-mail address, checked without asking anybody."""
+    """An e-mail address, checked by its form only."""
 
     name = "email"
 
@@ -51,10 +51,10 @@ def listing(*, as_json: bool) -> None:
     """List all operators, disabled ones too, and whether they can sign in."""
     rows = [
         {
-            "id": one.id, "name": one.name, "email": one.email, "added": one.created_at, "set_up": one.set_up_at,
-            "disabled": one.disabled_at,
+            "id": operator.id, "name": operator.name, "email": operator.email, "added": operator.created_at,
+            "set_up": operator.set_up_at, "disabled": operator.disabled_at,
         }
-        for one in operators.listing()
+        for operator in operators.all_operators()
     ]  # fmt: skip
     show(rows, ["name", "email", "added", "set_up", "disabled"], as_json=as_json, empty="There are no operators yet.")
 

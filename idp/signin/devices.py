@@ -1,7 +1,7 @@
-"""Known devices: browsers in which a person has signed in before. They have guesses of their own.
+"""Known devices: browsers in which a person has signed in before. Wrong guesses from them are counted separately.
 
-So a stranger who hammers on an account locks out strangers, and not the school's own computer. A browser
-keeps one random id; that it is known *to a person* is a row here.
+So an attacker who guesses passwords locks the account for unknown browsers, but not for the school's own computer.
+A cookie holds one random id per browser; a row here records that a person has signed in with it.
 """
 
 from datetime import timedelta
@@ -33,42 +33,44 @@ MAX_USER_AGENT: Final = 512
 """Characters that are parsed; browsers send fewer than 200."""
 
 
-def here() -> str | None:
-    """The random id this browser brings, if it brings one."""
-    return request.cookies.get(_cookie()) or None
+def device_id() -> str | None:
+    """The random id in this browser's cookie, if it has one."""
+    return request.cookies.get(_cookie_name()) or None
 
 
 def is_known(person_id: str, device: str | None) -> bool:
-    """Whether this person has signed in in the browser that brings `device`."""
+    """Whether this person has signed in with the browser whose id is `device`."""
     row = session().get(KnownDevice, _digest(person_id, device)) if device else None
     return row is not None and row.expires_at > clock.now()
 
 
-def counter(person_id: str, device: str | None) -> bytes:
-    """Where wrong guesses at this person's account count: in a known browser apart from all others."""
+def guess_counter(person_id: str, device: str | None) -> bytes:
+    """The counter for wrong guesses at this person's account; a known browser has one of its own."""
     if device and is_known(person_id, device):
         return guesses.key("account", person_id, device)
     return guesses.key("account", person_id)
 
 
 def has_any(person_id: str) -> bool:
-    """Whether this person has signed in anywhere lately: if not, no browser is news."""
-    known = select(KnownDevice.digest).where(KnownDevice.person_id == person_id, KnownDevice.expires_at > clock.now())
-    return session().scalars(known.limit(1)).first() is not None
+    """Whether any browser is known to this person: if not, a new one needs no notice."""
+    statement = select(KnownDevice.digest).where(
+        KnownDevice.person_id == person_id, KnownDevice.expires_at > clock.now()
+    )
+    return session().scalars(statement.limit(1)).first() is not None
 
 
 def remember(person_id: str) -> None:
-    """From now on this browser is known to the person, for as long as the settings say."""
-    device, lasts = here() or crypto.new_secret(), timedelta(seconds=runtime.settings().session.device)
-    digest, until = _digest(person_id, device), clock.now() + lasts
-    renewed = update(KnownDevice).where(KnownDevice.digest == digest).values(expires_at=until)
-    if session().execute(renewed.returning(KnownDevice.digest)).first() is None:
+    """Remember this browser for the person, for as long as the settings say."""
+    device, lifetime = device_id() or crypto.new_secret(), timedelta(seconds=runtime.settings().session.device)
+    digest, until = _digest(person_id, device), clock.now() + lifetime
+    statement = update(KnownDevice).where(KnownDevice.digest == digest).values(expires_at=until)
+    if session().execute(statement.returning(KnownDevice.digest)).first() is None:
         inserts.once(KnownDevice, digest=digest, person_id=person_id, expires_at=until)
 
     @after_this_request
-    def answer(response: Response) -> Response:
+    def set_cookie(response: Response) -> Response:
         response.set_cookie(
-            _cookie(), device, max_age=int(lasts.total_seconds()), path="/", httponly=True, samesite="Lax",
+            _cookie_name(), device, max_age=int(lifetime.total_seconds()), path="/", httponly=True, samesite="Lax",
             secure=runtime.settings().server.is_https,
         )  # fmt: skip
         return response
@@ -87,5 +89,5 @@ def _digest(person_id: str, device: str) -> bytes:
     return crypto.digest(f"{person_id} {device}")
 
 
-def _cookie() -> str:
+def _cookie_name() -> str:
     return cookie_name(runtime.settings(), "device")

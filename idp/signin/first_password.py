@@ -1,8 +1,8 @@
-"""Another passphrase for a person who was added, chose to have one made, and never saw it: a reload, a lost answer.
+"""Replace a generated passphrase that its person never saw, because they reloaded or the response was lost.
 
-It was shown once, in the answer to one click. The browser of that click may have another in its place for a
-quarter of an hour, until it was used to sign in or the password is changed. For this no secret is stored: the
-browser's own signed cookie says whose passphrase it was shown, and when that was made.
+It was shown once, in the response to one click. The browser of that click may replace it within 15 minutes, until it
+has been used to sign in or the password is changed. No secret is stored for this: the browser's signed cookie records
+whose passphrase it was shown, and when that was generated.
 """
 
 from datetime import datetime, timedelta
@@ -17,41 +17,41 @@ from idp.foundation import clock, crypto
 from idp.foundation.database import session
 from idp.signin.models import BrowserSession
 
-REPLACEABLE_FOR: Final = timedelta(minutes=15)
+REPLACEMENT_WINDOW: Final = timedelta(minutes=15)
 
 
 def mark(person: Administrator) -> str:
-    """What a browser keeps that was shown the passphrase this person has now.
+    """The mark that is stored in the browser which was shown this person's current passphrase.
 
-    It goes into a cookie that is signed, though not sealed, so it names no person.
+    The cookie is signed but not encrypted, so the mark is a digest that names no person.
     """
     return crypto.b64(crypto.digest(f"{person.id} {person.password_changed_at}"))
 
 
-def replaceable(secret: str, shown: str | None) -> Administrator | None:
-    """Whose passphrase, made with this welcome link, the browser that keeps the mark `shown` may replace, if any."""
-    kept = session().get(PersonalSecret, crypto.digest(secret))
-    if kept is None or kept.purpose != links.WELCOME or kept.used_at is None:
+def replaceable(secret: str, shown_mark: str | None) -> Administrator | None:
+    """The person whose passphrase, generated with this welcome link, a browser with this mark may replace, or None."""
+    link = session().get(PersonalSecret, crypto.digest(secret))
+    if link is None or link.purpose != links.WELCOME or link.used_at is None:
         return None
-    person = people.get(kept.person_id)
-    if person is None or not person.password_is_ours or shown != mark(person):
+    person = people.get(link.person_id)
+    if person is None or not person.password_is_ours or shown_mark != mark(person):
         return None
     return person if _is_unused(person) else None
 
 
-def replace(person: Administrator, made_at: datetime | None, hashed: str) -> None:
-    """Give `person`, of `replaceable`, the passphrase behind `hashed` for the one made at `made_at`.
+def replace(person: Administrator, made_at: datetime | None, password_hash: str) -> None:
+    """Replace the passphrase that was set at `made_at`; `person` comes from `replaceable`.
 
-    Of two clicks at once, one does. Raises `LinkUsed` for the other, and where the password was changed meanwhile.
+    Of two clicks at once, one succeeds. Raises `LinkUsed` for the other, and if the password was changed meanwhile.
     """
-    if not credentials.replace_hash(person, hashed, made_at=made_at):
+    if not credentials.replace_hash(person, password_hash, made_at=made_at):
         raise links.LinkUsed(because=f"the password of {person.id} was changed meanwhile")
     log.record(events.CREDENTIALS_REPLACED, by=person.id, estab=person.estab_id, subject=person.id)
 
 
 def _is_unused(person: Administrator) -> bool:
-    made = person.password_changed_at
-    if made is None or clock.now() >= made + REPLACEABLE_FOR:
+    made_at = person.password_changed_at
+    if made_at is None or clock.now() >= made_at + REPLACEMENT_WINDOW:
         return False
-    signed_in = exists().where(BrowserSession.person_id == person.id, BrowserSession.created_at >= made)
+    signed_in = exists().where(BrowserSession.person_id == person.id, BrowserSession.created_at >= made_at)
     return not session().scalar(select(signed_in))

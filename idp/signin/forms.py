@@ -1,4 +1,4 @@
-"""The forms of signing in. What is wrong is said in sentences; passwords are never sent back."""
+"""The forms of signing in. Errors are sentences; passwords are never sent back."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from wtforms.validators import InputRequired, Length, StopValidation
 
 from idp.foundation.web.forms import Form, visible
 
-LONGEST_NAME = 320
+MAX_NAME_LENGTH = 320
 
 
 def plain_text(_form: Form, field: Any) -> None:
-    """Refuse what no keyboard types, before it reaches a query or a hash."""
+    """Refuse control characters before they reach a query or a hash."""
     if any(ord(char) < 0x20 or ord(char) == 0x7F for char in field.data or ""):
         raise StopValidation("There is a character in this that we cannot accept. Please type it again.")
 
@@ -23,7 +23,7 @@ class SignIn(Form):
         "Estab ID or e-mail address",
         [
             InputRequired("Type your Estab ID or your e-mail address."),
-            Length(max=LONGEST_NAME, message="That is longer than any e-mail address. Please check it."),
+            Length(max=MAX_NAME_LENGTH, message="That is longer than any e-mail address. Please check it."),
             plain_text,
         ],
         filters=[visible],
@@ -46,9 +46,9 @@ class OperatorSignIn(Form):
 
 
 class OperatorSetUp(Form):
-    """An operator's own password, and a code that shows the app is set up.
+    """An operator's own password, and a code that proves the app is set up.
 
-    `kept` is the sealed hash of a password that was good when the code was wrong: it need not be typed again.
+    `kept` is the sealed hash of an accepted password, so that only a wrong code has to be typed again.
     """
 
     password = PasswordField("Choose a password")
@@ -61,7 +61,7 @@ class OperatorSetUp(Form):
 class OwnPassword(Form):
     """A chosen password."""
 
-    password = PasswordField("Choose a password", [InputRequired("Choose a password, or let us make one for you.")])
+    password = PasswordField("Choose a password", [InputRequired("Choose a password, or let us create one for you.")])
 
 
 class MobileCode(Form):

@@ -8,7 +8,7 @@ from idp.foundation.database import Base
 
 
 class BrowserSession(Base):
-    """Someone is signed in in one browser. The cookie's digest is the key; ending the row ends the login."""
+    """A person's session in one browser. The key is the cookie's digest; setting `ended_at` signs them out."""
 
     __tablename__ = "browser_sessions"
 
@@ -23,31 +23,31 @@ class BrowserSession(Base):
     amr: Mapped[frozenset[str]]
     acr: Mapped[str]
     device: Mapped[str]
-    """The browser in words, such as "Firefox on Windows"."""
+    """The browser, such as "Firefox on Windows"."""
     address: Mapped[str]
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime]
-    """Moved at most once a minute."""
+    """Updated at most once a minute."""
     expires_at: Mapped[datetime] = mapped_column(index=True)
     ended_at: Mapped[datetime | None]
     why_ended: Mapped[str | None]
 
 
 class SessionClient(Base):
-    """A client was told of this session by an ID token: it is told when the session ends."""
+    """A client that received an ID token of a session, and is notified when the session ends."""
 
     __tablename__ = "session_clients"
 
     sid: Mapped[str] = mapped_column(primary_key=True)
-    """The one it was told."""
+    """The `sid` in its ID token."""
     client_id: Mapped[str] = mapped_column(primary_key=True)
     session: Mapped[str] = mapped_column(index=True)
-    """The sid of the session that goes on in its place, where the same person has signed in again since."""
+    """The current session's sid; another one if the same person has signed in again since."""
     since: Mapped[datetime] = mapped_column(index=True)
 
 
 class KnownDevice(Base):
-    """A browser in which this person signed in fully; it has its own budget of guesses."""
+    """A browser in which this person signed in with a password; its wrong guesses are counted separately."""
 
     __tablename__ = "known_devices"
 
@@ -57,7 +57,7 @@ class KnownDevice(Base):
 
 
 class Guesses(Base):
-    """How often something happened: wrong passwords and codes for one account or name, sign-ins, notices."""
+    """A counter of guesses at one account or name, of sign-ins, or of notices."""
 
     __tablename__ = "guesses"
 
@@ -66,11 +66,11 @@ class Guesses(Base):
     count: Mapped[int]
     locked_until: Mapped[datetime | None]
     expires_at: Mapped[datetime] = mapped_column(index=True)
-    """When it is deleted, unless there is another guess before."""
+    """When it is deleted, unless it is counted again before."""
 
 
 class Operator(Base):
-    """A member of our staff; always signs in with a second factor."""
+    """A member of our staff; signs in with a second factor."""
 
     __tablename__ = "operators"
 
@@ -81,7 +81,7 @@ class Operator(Base):
     password_hash: Mapped[str | None]
     totp_sealed: Mapped[str | None]
     totp_step: Mapped[int | None]
-    """The last time step used: each is good once."""
+    """The last time step that was used: each is accepted once."""
     created_at: Mapped[datetime]
     set_up_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]

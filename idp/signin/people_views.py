@@ -15,32 +15,32 @@ from idp.signin.forms import MobileCode, OwnPassword
 
 bp = Blueprint("people", __name__)
 
-SHOWN = "shown"
-"""Where the form cookie keeps `first_password.mark`."""
+SHOWN_MARK = "shown"
+"""The key of `first_password.mark` in the form cookie."""
 
 
 @bp.route("/mobile/confirm", methods=["GET", "POST"])
 @security.person
 def confirm_mobile() -> ResponseReturnValue:
-    """Text a code, and take it. Leads on to `next`."""
-    person, back = current_user.person, security.local_path(request.args.get("next"))
+    """Send a code by text message and check it. Redirects to `next`."""
+    person, return_path = current_user.person, security.local_path(request.args.get("next"))
     if person.mobile_confirmed_at:
-        return redirect(back, 303)
+        return redirect(return_path, 303)
     if "send-code" in request.form:
         mobile.send(person)
-        return redirect(url_for(".confirm_mobile", next=back), 303)
+        return redirect(url_for(".confirm_mobile", next=return_path), 303)
     form = MobileCode()
     if form.validate_on_submit():
         try:
             mobile.confirm(person, form.code.data)
-        except Refusal as refused:  # a page, not a rollback: the try counts
+        except Refusal as refused:  # no rollback: the try is counted
             form.code.errors = [refused.says]
         else:
             flash("Your mobile number is confirmed.", "success")
-            return redirect(back, 303)
+            return redirect(return_path, 303)
     page = render_template(
-        "signin/mobile.html", form=form, number=mobile.in_words(person.mobile), waiting=mobile.is_waiting(person),
-        back=back,
+        "signin/mobile.html", form=form, number=mobile.readable(person.mobile), waiting=mobile.is_waiting(person),
+        back=return_path,
     )  # fmt: skip
     return page, 422 if form.errors else 200
 
@@ -50,34 +50,34 @@ def confirm_mobile() -> ResponseReturnValue:
 @limiter.limit(at_most(60, "minute"))
 @admission.hashes
 def welcome(secret: str) -> ResponseReturnValue:
-    """The first password of a person who was added: their own, or one we make. Looking at the page spends nothing."""
+    """The first password of a person who was added: their own, or a generated one. A GET does not use the link up."""
     if "generate" in request.form:
-        return _made(secret)
-    person, form = _welcomed(secret), OwnPassword()
+        return _generate(secret)
+    person, form = _invited_person(secret), OwnPassword()
     if form.validate_on_submit():
-        if (reason := password.why_not(form.password.data, person)) is None:
-            _settle(secret, person.id, _hashed(form.password.data), is_ours=False)
+        if (reason := password.rejection_reason(form.password.data, person)) is None:
+            _set_password(secret, person.id, _hash(form.password.data), is_ours=False)
             flash("Your password is set. You can sign in with it now.", "success")
             return redirect(url_for("signin.sign_in"), 303)
         form.password.errors = [reason]
     return render_template("signin/welcome.html", form=form, person=person), 422 if form.errors else 200
 
 
-def _made(secret: str) -> ResponseReturnValue:
-    """Make a passphrase and show it; or another, where the browser that has just been shown one asks again."""
-    again = _replaceable(secret)
-    person_id, made = (again or _welcomed(secret)).id, passphrases.generate()
-    made_at = again.password_changed_at if again else None
-    hashed = _hashed(made)
-    if again:
+def _generate(secret: str) -> ResponseReturnValue:
+    """Generate a passphrase and show it; or replace it, if the browser that was just shown it asks again."""
+    earlier = _replaceable(secret)
+    person_id, passphrase = (earlier or _invited_person(secret)).id, passphrases.generate()
+    made_at = earlier.password_changed_at if earlier else None
+    password_hash = _hash(passphrase)
+    if earlier:
         if (person := _replaceable(secret)) is None:
             raise links.LinkUsed(because="a person signed in meanwhile")
-        first_password.replace(person, made_at, hashed)
+        first_password.replace(person, made_at, password_hash)
     else:
-        person = _settle(secret, person_id, hashed, is_ours=True)
-    form_cookie[SHOWN] = first_password.mark(person)
+        person = _set_password(secret, person_id, password_hash, is_ours=True)
+    form_cookie[SHOWN_MARK] = first_password.mark(person)
     answers.shows_a_secret(back_to=url_for(".welcome", secret=secret))
-    return render_template("signin/welcome_done.html", person=person, password=made, again=again is not None)
+    return render_template("signin/welcome_done.html", person=person, password=passphrase, again=earlier is not None)
 
 
 @bp.post("/welcome/<secret>/again")
@@ -85,7 +85,7 @@ def _made(secret: str) -> ResponseReturnValue:
 @again.form_of("signin.people.welcome")
 @limiter.limit(at_most(10, "minute"))
 def welcome_again(secret: str) -> ResponseReturnValue:
-    """Send a new link where the old one cannot be used; the page does not tell whether there was anybody to send to."""
+    """Send a new link in place of one that cannot be used; the page does not reveal whether one was sent."""
     links.resend_welcome(secret)
     return redirect(url_for(".link_sent"), 303)
 
@@ -99,14 +99,14 @@ def link_sent() -> ResponseReturnValue:
 
 @bp.errorhandler(links.LinkRefused)
 def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
-    """What is wrong with the link, and a new one for the asking."""
+    """Say what is wrong with the link, and offer a new one."""
     secret = (request.view_args or {}).get("secret")
     if secret and isinstance(refused, links.LinkUsed) and (person := _replaceable(secret)):
         return render_template("signin/welcome_again.html", person=person, secret=secret), refused.status
     return render_template("signin/link_refused.html", refused=refused, secret=secret), refused.status
 
 
-def _welcomed(secret: str) -> Administrator:
+def _invited_person(secret: str) -> Administrator:
     person = people.get(links.check(secret, links.WELCOME).person_id)
     if person is None:
         raise links.LinkUnknown(because="the person was removed")
@@ -114,21 +114,21 @@ def _welcomed(secret: str) -> Administrator:
 
 
 def _replaceable(secret: str) -> Administrator | None:
-    return first_password.replaceable(secret, form_cookie.get(SHOWN))
+    return first_password.replaceable(secret, form_cookie.get(SHOWN_MARK))
 
 
-def _hashed(plain: str) -> str:
-    """The hash, made between two transactions."""
+def _hash(text: str) -> str:
+    """The hash, calculated between two transactions."""
     database.end_read_transaction()
-    return runtime.passwords().hash(plain)
+    return runtime.passwords().hash(text)
 
 
-def _settle(secret: str, person_id: str, hashed: str, *, is_ours: bool) -> Administrator:
-    """Spend the link, unless it was spent meanwhile, and set the password."""
+def _set_password(secret: str, person_id: str, password_hash: str, *, is_ours: bool) -> Administrator:
+    """Use the link up and set the password. Raises a `LinkRefused` if the link was used meanwhile."""
     links.spend(secret, links.WELCOME, person_id)
     person = people.get(person_id)
     if person is None:
         raise links.LinkUnknown(because="the person was removed meanwhile")
-    password.change(person, hashed, by=person_id, is_ours=is_ours)
+    password.change(person, password_hash, by=person_id, is_ours=is_ours)
     session.end_all(person_id, "password_changed")
     return person

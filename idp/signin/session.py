@@ -159,7 +159,7 @@ def end(sid: str, why: str) -> None:
     )
     if (person_id := ended.scalar_one_or_none()) is not None:
         log.record(events.SIGNED_OUT, by=person_id, subject=person_id, sid=sid, why=why)
-        session_clients.ended(sid, person_id)
+        session_clients.notify_ended(sid, person_id)
 
 
 def end_here() -> None:

@@ -13,22 +13,22 @@ LOGOUT = "backchannel_logout"
 
 
 def add(sid: str, client_id: str) -> None:
-    """The client is given an ID Token that names the session `sid`."""
+    """Record that the client receives an ID Token of the session `sid`."""
     inserts.once(SessionClient, sid=sid, client_id=client_id, session=sid, since=clock.now())
 
 
 def carry_over(before: str, after: str) -> None:
-    """Carry the session's clients over to the session of a new sign-in by the same person in the same browser."""
-    carried = update(SessionClient).where(SessionClient.session == before).values(session=after)
-    session().execute(carried.execution_options(synchronize_session=False))
+    """Move the session's clients to the session of a new sign-in by the same person in the same browser."""
+    statement = update(SessionClient).where(SessionClient.session == before).values(session=after)
+    session().execute(statement.execution_options(synchronize_session=False))
 
 
-def ended(sid: str, person_id: str) -> None:
+def notify_ended(sid: str, person_id: str) -> None:
     """Post one event for each client of the session that registered a back-channel logout address."""
-    for known in session().scalars(select(SessionClient).where(SessionClient.session == sid)):
-        client = registry.client(known.client_id)
+    for row in session().scalars(select(SessionClient).where(SessionClient.session == sid)):
+        client = registry.client(row.client_id)
         if client is not None and client.backchannel_logout_uri:
             post.event(
                 LOGOUT, to=client.backchannel_logout_uri, client=client.id, client_id=client.id, person=person_id,
-                sid=known.sid,
+                sid=row.sid,
             )  # fmt: skip

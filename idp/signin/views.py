@@ -1,4 +1,4 @@
-"""The sign-in page and the way out. The other pages of this package are in `people_views` and `operator_views`."""
+"""The pages to sign in and out. The other pages of this package are in `people_views` and `operator_views`."""
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,8 +14,8 @@ from idp.foundation.web.throttle import limiter
 from idp.signin import devices, operator_views, password, people_views, session
 from idp.signin.forms import SignIn
 
-AUTHORIZE = "/oauth/authorize?"
-"""A return address that begins so is a partner's request, which can be told of a refusal."""
+AUTHORIZE_PREFIX = "/oauth/authorize?"
+"""The beginning of a return path that is a partner's authorization request."""
 
 bp = Blueprint("signin", __name__)
 bp.after_request(throttle.count_by_response)
@@ -36,96 +36,99 @@ def _guesses_of_an_address() -> str:
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 @security.anyone
-@limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda answer: answer.status_code != 303)
+@limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda response: response.status_code != 303)
 @admission.hashes
 def sign_in() -> ResponseReturnValue:
-    """Name and password, then on to `next`; Cancel tells the partner, if one asks."""
-    back = security.local_path(request.args.get("next"))
-    if back.startswith(AUTHORIZE):
+    """Name and password; redirects to `next`. Cancel returns to the partner, if the request is a partner's."""
+    return_path = security.local_path(request.args.get("next"))
+    if return_path.startswith(AUTHORIZE_PREFIX):
         security.keep_opener()
     if "cancel" in request.form:
-        return redirect(cancelled(back), 303)
-    if request.method == "GET" and back == "/" and session.current():
+        return redirect(cancelled(return_path), 303)
+    if request.method == "GET" and return_path == "/" and session.current():
         return redirect("/", 303)
-    form = SignIn(username=request.args.get("login_hint", ""))  # a partner may know who is coming
+    form = SignIn(username=request.args.get("login_hint", ""))  # a partner may send who is to sign in
     if not form.validate_on_submit():
-        return _page(form, back)
+        return _page(form, return_path)
     try:
-        _enter(form.username.data, form.password.data)
-    except (password.WrongPassword, password.NotInStanding, TooManyRequests) as refused:
-        return _refused(refused, form, back)  # not raised on: the guess stays counted
-    return redirect(back, 303)
+        _sign_in(form.username.data, form.password.data)
+    except (password.WrongPassword, password.AccountNotOpen, TooManyRequests) as refused:
+        return _refusal_page(refused, form, return_path)  # no rollback: the guess is counted
+    return redirect(return_path, 303)
 
 
-def _enter(name: str, typed: str) -> None:
-    device = devices.here()
-    person = password.check(name, typed, device=device)
-    password.tell_of_new_device(person, device=device, browser=devices.in_words(str(request.user_agent)))
+def _sign_in(name: str, password_text: str) -> None:
+    device = devices.device_id()
+    person = password.check(name, password_text, device=device)
+    password.notify_new_device(person, device=device, browser=devices.in_words(str(request.user_agent)))
     session.begin(person.id)
 
 
-def cancelled(back: str) -> str:
-    """Where Cancel leads: to the partner's request, which then answers `access_denied`, or to our first page."""
-    return f"{back}&cancel=1" if back.startswith(AUTHORIZE) else "/"
+def cancelled(return_path: str) -> str:
+    """The target of Cancel: the partner's request, which then answers `access_denied`, or our first page."""
+    return f"{return_path}&cancel=1" if return_path.startswith(AUTHORIZE_PREFIX) else "/"
 
 
-def _page(form: SignIn, back: str, *, status: int | None = None) -> Response:
+def _page(form: SignIn, return_path: str, *, status: int | None = None) -> Response:
     return make_response(
         render_template(
             "signin/sign_in.html",
             form=form,
-            back=back,
-            partner=_requesting_partner(back),
-            keeps_no_cookies=back.startswith(AUTHORIZE) and security.sent_no_cookies(),
+            back=return_path,
+            partner=_requesting_partner(return_path),
+            keeps_no_cookies=return_path.startswith(AUTHORIZE_PREFIX) and security.sent_no_cookies(),
         ),
         status or (422 if form.errors else 200),
     )
 
 
-def _requesting_partner(back: str) -> RequestingPartner | None:
-    """Whose request waits there, if any; the forms of this answer may then lead to them."""
-    partner = runtime.ports().requesting_partner(back)
+def _requesting_partner(return_path: str) -> RequestingPartner | None:
+    """The partner whose request is at this path, if any; then this page's forms may redirect to them."""
+    partner = runtime.ports().requesting_partner(return_path)
     if partner is not None:
         security.let_forms_leave()
     return partner
 
 
-def _refused(refused: Refusal, form: SignIn, back: str) -> Response:
-    """The page for each way in which a password does not get in."""
-    if isinstance(refused, password.NotInStanding):
-        partner, leave = _requesting_partner(back), cancelled(back)
-        page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=leave)
+def _refusal_page(refused: Refusal, form: SignIn, return_path: str) -> Response:
+    """The page for a refused sign-in."""
+    if isinstance(refused, password.AccountNotOpen):
+        partner, cancel_path = _requesting_partner(return_path), cancelled(return_path)
+        page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=cancel_path)
         return make_response(page, refused.status)
     if isinstance(refused, TooManyRequests):
-        answer = make_response(render_template("signin/locked.html", locked=refused), refused.status)
-        answer.headers["Retry-After"] = str(refused.retry_after)
-        return answer
+        response = make_response(render_template("signin/locked.html", locked=refused), refused.status)
+        response.headers["Retry-After"] = str(refused.retry_after)
+        return response
     form.form_errors.append(refused.says)
-    return _page(form, back)
+    return _page(form, return_path)
 
 
 @bp.errorhandler(CSRFError)
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
-    """The page was open too long, or they signed in from another tab. Nothing is lost by it: the name stays."""
+    """The page was open too long, or the person signed in in another tab. The name that was typed is kept."""
     if request.endpoint != "signin.sign_in":
         return pages.form_expired()
-    form, back = SignIn(), security.local_path(request.args.get("next"))
-    if _is_here_already(form.username.data or ""):
-        return redirect(back, 303)
+    form, return_path = SignIn(), security.local_path(request.args.get("next"))
+    if _is_signed_in_as(form.username.data or ""):
+        return redirect(return_path, 303)
     form.form_errors.append(pages.why_form_expired("type your password again"))
-    return _page(form, back, status=pages.FormExpired.status)
+    return _page(form, return_path, status=pages.FormExpired.status)
 
 
-def _is_here_already(name: str) -> bool:
+def _is_signed_in_as(name: str) -> bool:
     """Whether the person signed in in this browser has this name."""
-    here = session.current()
-    return here is not None and people.fold_sign_in_name(name) in {here.person.username, here.person.sign_in_email}
+    current = session.current()
+    return current is not None and people.fold_sign_in_name(name) in {
+        current.person.username,
+        current.person.sign_in_email,
+    }
 
 
 @bp.route("/sign-out", methods=["GET", "POST"])
 @security.anyone
 def sign_out() -> ResponseReturnValue:
-    """Ask, and then end this browser's session."""
+    """Ask for confirmation, and end this browser's session."""
     if request.method == "GET" and current_user.is_authenticated:
         return render_template("signin/sign_out.html")
     if request.method == "POST":
@@ -136,7 +139,7 @@ def sign_out() -> ResponseReturnValue:
 @bp.get("/signed-out")
 @security.anyone
 def signed_out() -> ResponseReturnValue:
-    """Say that it is done."""
+    """Confirm that the person is signed out."""
     if current_user.is_authenticated:
         return redirect(url_for("signin.sign_out"), 303)
     return render_template("signin/signed_out.html")

@@ -106,10 +106,10 @@ def test_what_a_partner_registers_itself_is_recorded_under_its_token(work, clock
         limits = {"scopes": {"required": ["openid"], "optional": ["email"], "client": ["schools.list"]}, "most": 3}
         token, secret = initial_tokens.issue(partner.name, limits, lasts=timedelta(days=1), by="op_sam")
     with work():
-        client = self_registration.register(initial_tokens.presented(secret), METADATA).client
+        client = self_registration.register(initial_tokens.find_usable(secret), METADATA).client
     with work() as database:
         token = database.get_one(InitialAccessToken, token.id)
-        self_registration.remove(self_registration.Held(client.id, initial_tokens.policy(token)))
+        self_registration.remove(self_registration.ManagedClient(client.id, initial_tokens.policy(token)))
         initial_tokens.revoke(token.id, by="op_al")
 
         facts = {

@@ -10,7 +10,7 @@ def test_the_partners_registration_follows_its_port(app):
     moved = prepare.manifest_at("http://localhost:6001")
 
     with app.app_context():
-        manifests.validated(moved)
+        manifests.parse_manifest(moved)
     assert moved["redirect_uris"] == ["http://localhost:6001/callback"]
     assert "5001" not in str(moved)
     assert moved["client_uri"] == "https://assembly.example"

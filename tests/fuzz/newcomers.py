@@ -112,7 +112,7 @@ def an_operator(ground: Ground) -> Any:
         operator, _ = operators.add("Sam", an_email())
         seed = pyotp.random_base32(32)
         operator.password_hash, operator.set_up_at = runtime.passwords().hash(OWN), clock.now()
-        operator.totp_sealed = runtime.sealer().seal(seed.encode(), where=operators._seed_of(operator.id))
+        operator.totp_sealed = runtime.sealer().seal(seed.encode(), where=operators._seed_context(operator.id))
         session.flush()
         email = operator.email
     code = pyotp.TOTP(seed).at(clock.timestamp())

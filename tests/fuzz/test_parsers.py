@@ -21,7 +21,7 @@ from idp.oidc.clients import authentication
 from idp.oidc.clients.client import differing
 from idp.onboarding import forms
 from idp.partners import manifest, uris
-from idp.partners.metadata import InvalidMetadata, validated
+from idp.partners.metadata import InvalidMetadata, to_columns
 from idp.schools import files, gias, reading, search
 from tests.fuzz.depth import deep
 from tests.fuzz.hostile import CANARY, anything, odd
@@ -133,17 +133,17 @@ def test_a_jwt_is_read_or_refused(parts):
 )
 def test_metadata_is_held_to_its_rules(here, said):
     try:
-        found = validated({**METADATA, **said})
+        found = to_columns({**METADATA, **said})
     except InvalidMetadata:
         return
-    assert validated({**METADATA, **said}) == found
+    assert to_columns({**METADATA, **said}) == found
 
 
 @deep()
 @given(st.dictionaries(st.sampled_from([*a_manifest(), "mis", "jwks"]) | odd, anything, max_size=3))
 def test_a_manifest_is_held_to_its_rules(here, said):
     with contextlib.suppress(InvalidMetadata):
-        assert manifest.validated(a_manifest() | said).partner
+        assert manifest.parse_manifest(a_manifest() | said).partner
 
 
 @deep()
@@ -152,7 +152,7 @@ def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "manifest.toml"
     path.write_bytes(content)
     try:
-        found = manifest.read(path)
+        found = manifest.read_file(path)
     except InvalidMetadata:
         return
     assert found == tomllib.loads(content.decode())

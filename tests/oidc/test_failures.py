@@ -226,29 +226,29 @@ def test_of_many_wrong_addresses_the_last_is_shown_and_the_others_counted(web, w
 
 
 def test_only_the_newest_are_kept(world, work, clock):
-    for number in range(journal.MOST + 5):
+    for number in range(journal.MAX_EVENTS + 5):
         with work():
-            journal.note(world.partner.id, journal.Failure(f"GET /{number}", "invalid_request", "scope", "missing"))
+            journal.record(world.partner.id, journal.Failure(f"GET /{number}", "invalid_request", "scope", "missing"))
         clock.move(timedelta(seconds=1))
     with work():
         endpoints = [each.endpoint for each in journal.newest(world.partner.id)]
-    assert endpoints == [f"GET /{number}" for number in range(journal.MOST + 4, 4, -1)]
+    assert endpoints == [f"GET /{number}" for number in range(journal.MAX_EVENTS + 4, 4, -1)]
 
 
 def test_one_parameter_hides_no_other_however_many_values_it_is_sent(world, work, clock):
     """Anybody can ask in a client's name for scopes that do not exist."""
     with work():
-        journal.note(world.partner.id, journal.Failure("GET /x", "invalid_request", "state", "too long"))
-    for number in range(journal.MOST):
+        journal.record(world.partner.id, journal.Failure("GET /x", "invalid_request", "state", "too long"))
+    for number in range(journal.MAX_EVENTS):
         clock.move(timedelta(seconds=1))
         name = "x" * (number + 1)
         with work():
             failure = journal.Failure("GET /x", "invalid_scope", "scope", f"does not exist: {name}")
-            journal.note(world.partner.id, failure)
+            journal.record(world.partner.id, failure)
     with work():
         events = journal.newest(world.partner.id)
-    assert len(events) == journal.MOST_ALIKE + 1
-    assert events[0].fact.endswith("x" * journal.MOST)
+    assert len(events) == journal.MAX_SIMILAR_EVENTS + 1
+    assert events[0].fact.endswith("x" * journal.MAX_EVENTS)
     assert events[-1].parameter == "state"
 
 
@@ -256,7 +256,7 @@ def test_what_differs_by_a_number_alone_is_counted_and_the_last_is_shown(world, 
     for seconds in (61, 62, 63):
         with work():
             failure = journal.Failure("POST /x", "invalid_client", "iat", f"is {seconds} seconds ahead of our clock")
-            journal.note(world.partner.id, failure)
+            journal.record(world.partner.id, failure)
         clock.move(timedelta(seconds=1))
     event = only(told(world.partner))
     assert (event.count, event.fact) == (3, "is 63 seconds ahead of our clock")
@@ -311,7 +311,7 @@ def test_it_is_kept_when_the_page_that_tells_of_it_has_read_who_is_signed_in(web
 
 
 def test_so_it_is_when_the_client_has_to_be_read_again_to_compare(web, world, told, monkeypatch):
-    monkeypatch.setattr(registry, "FRESH", 0)
+    monkeypatch.setattr(registry, "CACHE_SECONDS", 0)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
     assert only(told(world.partner)).comparison
 

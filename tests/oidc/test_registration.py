@@ -357,7 +357,7 @@ def test_of_several_at_once_only_as_many_as_are_left_register(work, at_once):
         token = an_initial_token(most=3)
 
     def one():
-        policy = initial_tokens.presented(token)
+        policy = initial_tokens.find_usable(token)
         return policy and self_registration.register(policy, METADATA)
 
     made = [each for each in at_once(8, one) if each is not None]

@@ -32,7 +32,7 @@ def test_a_token_is_issued_and_shown_once(idp, partner, work):
     said = json.loads(idp(*asked, "--lasts", "12h", "--json").stdout)
     assert said["most"] == 3
     with work():
-        policy = initial_tokens.presented(said["initial_access_token"])
+        policy = initial_tokens.find_usable(said["initial_access_token"])
         assert policy.required == {"openid", "email"}
         assert policy.optional == {"attendance"}
         assert policy.require_pkce is False
@@ -61,7 +61,7 @@ def test_a_revoked_token_is_listed_as_such_and_registers_nothing(idp, partner, w
     assert idp("revoke", said["id"]).exit_code == 0
     assert json.loads(idp("list", "--json").stdout)[0]["state"] == "revoked"
     with work():
-        assert initial_tokens.presented(said["initial_access_token"]) is None
+        assert initial_tokens.find_usable(said["initial_access_token"]) is None
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def stands(work, token):
     """What is said of the token, whether it is taken, and whether one more client is."""
     with work() as database:
         said = initial_tokens.state(database.get_one(InitialAccessToken, token[0]))
-        return said, initial_tokens.presented(token[1]) is not None, initial_tokens.claim(token[0])
+        return said, initial_tokens.find_usable(token[1]) is not None, initial_tokens.claim(token[0])
 
 
 def test_it_registers_as_many_clients_as_it_says(work, token):
@@ -58,7 +58,7 @@ def test_it_rests_while_its_partner_is_disabled(work, token):
 def test_a_registration_is_held_to_what_the_operator_said(work, token):
     with work() as database:
         row = database.get_one(InitialAccessToken, token[0])
-        policy = initial_tokens.presented(token[1])
+        policy = initial_tokens.find_usable(token[1])
 
         assert policy == initial_tokens.Policy(
             token_id=row.id, partner_id=row.partner_id, partner_name="Assembly", profile="oidc",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from idp.foundation.setting_types import ROOT
-from idp.partners import manifest, mis, registry, resources
+from idp.partners import manifest, mis_catalogue, registry, resources
 from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
 from tests.factories import a_partner
 from tests.partners.manifests import a_manifest
@@ -19,12 +19,12 @@ def running(app):
 
 def faults(asked):
     with pytest.raises(InvalidMetadata) as refused:
-        manifest.validated(asked)
+        manifest.parse_manifest(asked)
     return dict(refused.value.faults)
 
 
 def test_the_example_in_the_documentation_registers(work):
-    example = manifest.read(ROOT / "clients" / "assembly" / "client.toml")
+    example = manifest.read_file(ROOT / "clients" / "assembly" / "client.toml")
     with work():
         a_partner(name="Assembly")
         client, secret = registry.register(example)
@@ -36,7 +36,7 @@ def test_the_example_in_the_documentation_registers(work):
 
 
 def test_every_name_the_example_leaves_out_has_a_meaning():
-    assert manifest.validated(a_manifest()).columns()["authorisation_days"] is None
+    assert manifest.parse_manifest(a_manifest()).columns()["authorisation_days"] is None
 
 
 def test_a_misspelt_name_is_a_fault():
@@ -45,8 +45,8 @@ def test_a_misspelt_name_is_a_fault():
 
 
 def test_claims_in_id_tokens_are_none_unless_they_are_named():
-    assert manifest.validated(a_manifest()).columns()["id_token_claims"] == frozenset()
-    kept = manifest.validated(a_manifest(id_token_claims=["email", "email_verified"])).columns()
+    assert manifest.parse_manifest(a_manifest()).columns()["id_token_claims"] == frozenset()
+    kept = manifest.parse_manifest(a_manifest(id_token_claims=["email", "email_verified"])).columns()
     assert kept["id_token_claims"] == {"email", "email_verified"}
 
 
@@ -60,8 +60,8 @@ def test_claims_in_id_tokens_exist_and_are_of_the_clients_scopes():
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 def test_how_a_secret_is_sent_can_be_pinned(method):
     asked = a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True)
-    assert manifest.validated(asked).columns()["pin_token_endpoint_auth_method"]
-    assert not manifest.validated(a_manifest()).columns()["pin_token_endpoint_auth_method"]
+    assert manifest.parse_manifest(asked).columns()["pin_token_endpoint_auth_method"]
+    assert not manifest.parse_manifest(a_manifest()).columns()["pin_token_endpoint_auth_method"]
 
 
 @pytest.mark.parametrize("method", ["none", "client_secret_jwt"])
@@ -132,7 +132,7 @@ def test_what_is_wrong_is_named(differs):
 
 
 def test_a_client_for_itself_alone_needs_no_redirects_and_no_areas():
-    found = manifest.validated(
+    found = manifest.parse_manifest(
         a_manifest(redirect_uris=None, grant_types=["client_credentials"], scopes={"client": ["schools.list"]})
     )
     assert found.columns()["client_scopes"] == {"schools.list"}
@@ -143,7 +143,7 @@ API = {"resource": "https://data.example", "resource_scopes": ["school", "school
 
 def test_an_api_may_be_that_and_nothing_else():
     alone: dict[str, Any] = {"grant_types": [], "redirect_uris": None, "scopes": {}}
-    kept = manifest.validated(a_manifest(**alone, **API)).columns()
+    kept = manifest.parse_manifest(a_manifest(**alone, **API)).columns()
     assert (kept["resource"], kept["resource_scopes"]) == ("https://data.example", {"school", "schools.list"})
     assert set(faults(a_manifest(**alone))) == {"resource"}
 
@@ -153,17 +153,17 @@ def test_apis_are_those_of_clients_that_are_enabled(work):
         a_partner(name="Assembly")
         for name in ("one-host", "another-host"):
             registry.register(a_manifest(client_id=name, **API))
-        assert resources.known() == {"https://data.example": {"school", "schools.list"}}
+        assert resources.served_scopes() == {"https://data.example": {"school", "schools.list"}}
         assert resources.serving({"school", "email"}) == {"https://data.example"}
         assert resources.serving({"students"}) == set()
         registry.disable("one-host", by="test")
-        assert resources.known()
+        assert resources.served_scopes()
         registry.disable("another-host", by="test")
-        assert resources.known() == {}
+        assert resources.served_scopes() == {}
 
 
 def test_a_confidential_client_may_do_without_pkce_and_may_rotate():
-    kept = manifest.validated(a_manifest(require_pkce=False, rotate_refresh_tokens=True)).columns()
+    kept = manifest.parse_manifest(a_manifest(require_pkce=False, rotate_refresh_tokens=True)).columns()
     assert (kept["require_pkce"], kept["rotate_refresh_tokens"]) == (False, True)
 
 
@@ -171,18 +171,18 @@ def test_what_is_not_toml_is_said_with_the_files_name(scratch):
     file = scratch / "client.toml"
     file.write_text("partner = ")
     with pytest.raises(InvalidClientMetadata, match=r"client\.toml"):
-        manifest.read(file)
+        manifest.read_file(file)
 
 
 def test_the_catalogue_of_systems_has_those_our_endpoint_reads():
-    readable = [code for code, entry in mis.catalogue().items() if entry.endpoint]
+    readable = [code for code, entry in mis_catalogue.catalogue().items() if entry.endpoint]
     assert readable == ["sims", "cmis", "pupil_asset", "isams", "arbor"]
-    assert {"bromcom", "seemis", "c2k", "other", "none"} <= mis.catalogue().keys()
+    assert {"bromcom", "seemis", "c2k", "other", "none"} <= mis_catalogue.catalogue().keys()
 
 
 def test_systems_are_named_as_a_sentence_names_them():
-    assert mis.names({"arbor", "isams"}) == "iSAMS or Arbor"
-    assert mis.names({"arbor", "isams", "sims"}) == "SIMS, iSAMS or Arbor"
-    assert mis.names({"sims"}) == "SIMS"
-    assert mis.name("sims") == "SIMS"
-    assert mis.name(None) == "not known"
+    assert mis_catalogue.names({"arbor", "isams"}) == "iSAMS or Arbor"
+    assert mis_catalogue.names({"arbor", "isams", "sims"}) == "SIMS, iSAMS or Arbor"
+    assert mis_catalogue.names({"sims"}) == "SIMS"
+    assert mis_catalogue.name("sims") == "SIMS"
+    assert mis_catalogue.name(None) == "not known"

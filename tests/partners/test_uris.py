@@ -75,7 +75,7 @@ def test_what_nobody_reads_alike_is_refused(uri):
         uris.redirect(uri, **WEB)
 
 
-@pytest.mark.parametrize("name", sorted(uris.RESPONSE))
+@pytest.mark.parametrize("name", sorted(uris.RESPONSE_PARAMETERS))
 def test_a_redirect_brings_no_parameter_that_the_answer_adds(name):
     for uri in (f"https://partner.example/cb?{name}=1", f"https://partner.example/cb?a=1&{name}"):
         with pytest.raises(ValueError, match=f"must not have {name} in its query"):
@@ -87,7 +87,7 @@ def test_a_redirect_brings_no_parameter_that_the_answer_adds(name):
     assert uris.redirect(f"https://partner.example/cb?my{name}=1", **WEB)
 
 
-@pytest.mark.parametrize("name", sorted(uris.LOGIN))
+@pytest.mark.parametrize("name", sorted(uris.LOGIN_PARAMETERS))
 def test_the_address_that_begins_a_login_brings_none_that_we_add(name):
     with pytest.raises(ValueError, match=f"must not have {name} in its query"):
         uris.login(f"https://partner.example/begin?{name}=1", local=False)

@@ -86,7 +86,7 @@ def test_a_flood_on_new_computers_is_two_notices_and_one_that_gathers_the_rest(s
         clock.move(timedelta(minutes=1))
         stranger(f"Chrome/{number} Linux").signs_in(username)
 
-    assert len(outbox.all("new_device")) == password.NOTICES
+    assert len(outbox.all("new_device")) == password.MAX_NOTICES
     gathered = outbox.all("new_devices")
     assert len(gathered) == 1
     assert "27 more times" in gathered[0].text, "the first sign-in ever is no news"
@@ -103,7 +103,7 @@ def test_the_gathered_notice_is_held_back_until_the_hour_is_over(stranger, usern
     assert due == [clock.now() + timedelta(hours=1)]
     clock.move(timedelta(hours=1))
     stranger().signs_in(username)
-    assert len(outbox.all("new_device")) == password.NOTICES + 1, "another hour"
+    assert len(outbox.all("new_device")) == password.MAX_NOTICES + 1, "another hour"
     assert len(outbox.all("new_devices")) == 1
 
 
@@ -115,8 +115,8 @@ def test_on_new_computers_at_once_they_are_gathered_as_well(username, app, at_on
         devices.remember(people.by_name(username).id)
 
     def tell():
-        password.tell_of_new_device(people.by_name(username), device="new", browser="Firefox on Windows")
+        password.notify_new_device(people.by_name(username), device="new", browser="Firefox on Windows")
 
     assert at_once(8, tell) == [None] * 8
-    assert len(outbox.all("new_device")) == password.NOTICES
+    assert len(outbox.all("new_device")) == password.MAX_NOTICES
     assert ["6 more times" in letter.text for letter in outbox.all("new_devices")] == [True]

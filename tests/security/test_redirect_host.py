@@ -33,7 +33,7 @@ HOSTILE = [
 @pytest.mark.parametrize("uri", HOSTILE)
 def test_it_is_refused_at_registration(app, uri):
     with app.app_context(), pytest.raises(metadata.InvalidRedirectUri):
-        metadata.validated({"redirect_uris": [uri]})
+        metadata.to_columns({"redirect_uris": [uri]})
 
 
 @pytest.mark.parametrize("uri", HOSTILE)
@@ -58,6 +58,6 @@ def test_localhost_is_taken_outside_production_alone(app, settings, monkeypatch,
     with app.app_context():
         if environment == "production":
             with pytest.raises(metadata.InvalidRedirectUri):
-                metadata.validated(asked)
+                metadata.to_columns(asked)
         else:
-            assert metadata.validated(asked)["redirect_uris"] == asked["redirect_uris"]
+            assert metadata.to_columns(asked)["redirect_uris"] == asked["redirect_uris"]

@@ -41,10 +41,10 @@ def test_it_is_compared_character_by_character_and_never_normalised(work, path):
 @pytest.mark.parametrize("path", ["/cb/../x", "/cb/..", "/./cb", "/cb/.", "/cb/%2e%2e/x", "/x/%2E%2e/cb", "/x/.%2e/cb"])
 def test_a_path_that_climbs_cannot_be_registered(app, path):
     with app.app_context(), pytest.raises(metadata.InvalidRedirectUri):
-        metadata.validated({"redirect_uris": [f"https://partner.example{path}"]})
+        metadata.to_columns({"redirect_uris": [f"https://partner.example{path}"]})
 
 
 @pytest.mark.parametrize("character", list('\\\t\n\r\0\x7f\u200b "<>^`{|'))
 def test_a_character_that_is_read_in_two_ways_cannot_be_registered(app, character):
     with app.app_context(), pytest.raises(metadata.InvalidRedirectUri):
-        metadata.validated({"redirect_uris": [f"https://partner.example/c{character}b"]})
+        metadata.to_columns({"redirect_uris": [f"https://partner.example/c{character}b"]})

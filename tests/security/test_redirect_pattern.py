@@ -31,7 +31,7 @@ def test_nothing_here_knows_patterns(module):
 )
 def test_a_wildcard_cannot_be_registered(app, uri):
     with app.app_context(), pytest.raises(metadata.InvalidRedirectUri):
-        metadata.validated({"redirect_uris": [uri]})
+        metadata.to_columns({"redirect_uris": [uri]})
 
 
 def test_a_client_without_addresses_allows_none_and_asking_registers_none(work):

@@ -21,7 +21,7 @@ SINGLE = [
 @pytest.mark.parametrize("name", SINGLE)
 def test_no_address_of_a_registration_runs(app, name, script):
     with app.app_context(), pytest.raises(metadata.InvalidMetadata) as refused:
-        manifest.validated(a_manifest(**{name: script}))
+        manifest.parse_manifest(a_manifest(**{name: script}))
     assert [fault for fault, _ in refused.value.faults] == [name]
 
 
@@ -30,4 +30,4 @@ def test_no_address_of_a_registration_runs(app, name, script):
 @pytest.mark.parametrize("name", ["redirect_uris", "post_logout_redirect_uris"])
 def test_no_address_we_redirect_to_runs(app, name, method, script):
     with app.app_context(), pytest.raises(metadata.InvalidMetadata):
-        manifest.validated(a_manifest(token_endpoint_auth_method=method, **{name: [script]}))
+        manifest.parse_manifest(a_manifest(token_endpoint_auth_method=method, **{name: [script]}))

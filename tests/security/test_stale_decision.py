@@ -280,7 +280,7 @@ def test_a_code_confirms_only_the_number_it_was_sent_to(work, outbox, clock):
     with work() as database:
         person = database.get_one(Administrator, known)
         meanwhile(person, mobile="+447911123456")
-        with pytest.raises(mobile.CodeGone):
+        with pytest.raises(mobile.CodeExpired):
             mobile.confirm(person, code)
     with work() as database:
         assert database.get_one(Administrator, known).mobile_confirmed_at is None
@@ -299,7 +299,7 @@ def test_a_browser_remembered_twice_at_once_is_known_once(app, work, at_once, cl
         known = an_administrator().id
 
     def remember():
-        with app.test_request_context(headers={"Cookie": f"{devices._cookie()}=the-same-device"}):
+        with app.test_request_context(headers={"Cookie": f"{devices._cookie_name()}=the-same-device"}):
             devices.remember(known)
             session().commit()
 
@@ -485,7 +485,7 @@ def a_token(**limits):
 def test_nothing_is_registered_with_a_token_that_ended_meanwhile(work, changed):
     with work() as database:
         token, secret = a_token()
-        policy = initial_tokens.presented(secret)
+        policy = initial_tokens.find_usable(secret)
         assert policy is not None
         if changed == "partner disabled":
             meanwhile(database.get_one(Partner, token.partner_id), disabled_at=MONDAY)

@@ -250,15 +250,15 @@ class TestWhatTheWorkerTrims:
 
 
 def test_a_client_log_keeps_the_newest(work, monkeypatch):
-    monkeypatch.setattr(journal, "MOST", 4)
+    monkeypatch.setattr(journal, "MAX_EVENTS", 4)
     with work():
         client = a_client().id
         for name in "abcdefghi":
-            journal.note(client, Failure("GET /", "invalid_request", name, f"{name} " + "x" * 9000))
+            journal.record(client, Failure("GET /", "invalid_request", name, f"{name} " + "x" * 9000))
     with work() as session:
         facts = session.scalars(select(ClientEvent.fact)).all()
     assert len(facts) == 4
-    assert max(len(fact) for fact in facts) <= journal.LONGEST
+    assert max(len(fact) for fact in facts) <= journal.MAX_FACT_LENGTH
 
 
 def a_session(person: Administrator, number: int, ended):

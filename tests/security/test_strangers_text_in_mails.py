@@ -74,11 +74,11 @@ def a_new_computer(times: int = 1) -> None:
     session().add(KnownDevice(digest=b"known", person_id=person.id, expires_at=clock.now() + timedelta(days=1)))
     session().flush()
     for _ in range(times):
-        password.tell_of_new_device(person, device=None, browser=devices.in_words(f"{HOSTILE} Firefox/140.0"))
+        password.notify_new_device(person, device=None, browser=devices.in_words(f"{HOSTILE} Firefox/140.0"))
 
 
 def many_new_computers() -> None:
-    a_new_computer(password.NOTICES + 1)
+    a_new_computer(password.MAX_NOTICES + 1)
 
 
 def another_password() -> None:

@@ -140,7 +140,7 @@ def test_a_code_of_one_person_is_nothing_to_another(work, account, outbox):
         other = an_administrator().id
         mobile.send(session.get_one(Administrator, account.id))
     code = outbox.last("mobile_code").code
-    with work() as session, pytest.raises(mobile.CodeGone):
+    with work() as session, pytest.raises(mobile.CodeExpired):
         mobile.confirm(session.get_one(Administrator, other), code)
 
 
@@ -174,4 +174,4 @@ def test_strangers_sign_in_first(jo):
     ("number", "written"), [("+447700900123", "07700 900123"), ("+353861234567", "+353 86 123 4567")]
 )
 def test_numbers_are_written_as_people_write_them(number, written):
-    assert mobile.in_words(number) == written
+    assert mobile.readable(number) == written

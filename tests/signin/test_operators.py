@@ -193,7 +193,7 @@ def test_of_two_who_finish_at_once_one_is_set_up(at_once, link):
 
     def finish():
         seed = operators.begin_set_up(secret).seed
-        return operators.finish_set_up(secret, hashed="x", code=code(seed)).id
+        return operators.finish_set_up(secret, password_hash="x", code=code(seed)).id
 
     outcomes = at_once(4, finish)
 

@@ -121,7 +121,7 @@ def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, added)
     assert "easy to guess" in jo.sees
     assert "Oakhill School Al 1" not in jo.answer.text
     jo.sends(link, password="")
-    assert "let us make one" in jo.sees
+    assert "let us create one" in jo.sees
 
     assert jo.sends(link, password=OWN).status_code == 303
 

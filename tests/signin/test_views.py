@@ -113,7 +113,7 @@ def test_the_eleventh_guess_meets_a_page_that_says_how_long(jo, account):
 
     assert jo.answer.status_code == 429
     assert 0 < int(jo.answer.headers["Retry-After"]) <= 60
-    assert "nobody can sign in to it for a minute" in jo.sees
+    assert "no one can sign in to it for a minute" in jo.sees
     assert jo.page.find(id="error-code").text == "account_locked"
 
 

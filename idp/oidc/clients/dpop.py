@@ -98,7 +98,7 @@ def _holder(head: bytes) -> tuple[jwts.Key, str]:
     if header.get("typ") != "dpop+jwt":
         raise BadJwt("the typ in the header of the proof must be dpop+jwt")
     try:
-        key = jwks.read(header.get("jwk"))
+        key = jwks.parse_key(header.get("jwk"))
     except ValueError as fault:
         raise BadJwt("the jwk in the header of the proof must be a public key that is strong enough") from fault
     return key, key.thumbprint()

@@ -122,7 +122,7 @@ def _write(client_id: str, noted: list[tuple[str, str, str]]) -> None:
     database.end_read_transaction()
     with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
         for failure in failures:
-            journal.note(client_id, failure)
+            journal.record(client_id, failure)
 
 
 def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | None:
@@ -133,7 +133,7 @@ def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | 
     if client is None or not uri:
         return None
     registered = getattr(client.registered, ADDRESSES[parameter])
-    if registry.is_one_of(uri, registered):
+    if registry.matches_any(uri, registered):
         return None
     return tuple(
         {"sent": without_values(uri, client), "registered": each, "differs_in": clients.differing(uri, each)}

@@ -113,7 +113,7 @@ def _fetched(client: OAuthClient) -> tuple[Key, ...] | None:
         document = json.loads(answer.body)
         if not isinstance(document, dict):
             raise ValueError("is not an object")  # noqa: TRY004, TRY301  likewise
-        return () if document.get("keys") == [] else _loaded(jwks.checked(document))
+        return () if document.get("keys") == [] else _loaded(jwks.validate(document))
     except (fetch.FetchFailed, ValueError, RecursionError) as fault:
         log.warning("jwks_uri", client=client.id, because=str(fault))
         return None

@@ -27,7 +27,7 @@ FOR_ANYBODY: Final = {
     "Access-Control-Max-Age": "600",
 }
 """What a preflight for our keys and metadata is told: libraries send headers that make browsers ask first."""
-FRESH: Final = registry.FRESH
+FRESH: Final = registry.CACHE_SECONDS
 """Seconds the list of origins may be old, as everything else that operators change."""
 PUBLIC: Final = (
     select(Client.redirect_uris)
@@ -94,4 +94,4 @@ def _origin(uri: str) -> str:
 def _portless(origin: str) -> str:
     """The origin; that of an app on the person's own machine less its port, which is another each time."""
     host, _, port = origin.rpartition(":")
-    return host if host in registry.LOOPBACK and uris.is_port(port) else origin
+    return host if host in registry.LOOPBACK_ORIGINS and uris.is_port(port) else origin

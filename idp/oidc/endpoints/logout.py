@@ -110,7 +110,7 @@ def _read(sent: Parameters) -> LogoutRequest:
     if (
         to is not None
         and client is not None
-        and not registry.is_one_of(to, client.registered.post_logout_redirect_uris)
+        and not registry.matches_any(to, client.registered.post_logout_redirect_uris)
     ):
         raise BadLogout("post_logout_redirect_uri", "is not registered for this client")
     if to is None or client is None:

@@ -16,7 +16,7 @@ from idp.oidc.clients import failures
 from idp.oidc.server import LARGEST
 from idp.partners import initial_tokens, self_registration
 from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
-from idp.partners.self_registration import Held, Registered
+from idp.partners.self_registration import ManagedClient, Registered
 
 PATH: Final = "/oauth/register"
 REALM: Final = 'Bearer realm="registration"'
@@ -27,7 +27,7 @@ LONGEST: Final = 1000
 
 def create(flask_request: FlaskRequest) -> Response:
     """Register a client (RFC 7591 §3) with an initial access token."""
-    policy = initial_tokens.presented(_bearer(flask_request) or "")
+    policy = initial_tokens.find_usable(_bearer(flask_request) or "")
     if policy is None:
         return _unauthorised(flask_request)
     try:
@@ -42,7 +42,7 @@ def create(flask_request: FlaskRequest) -> Response:
 def manage(flask_request: FlaskRequest, client_id: str) -> Response:
     """Read, replace or delete a registration (RFC 7592 §2) with its registration access token."""
     token = _bearer(flask_request) or ""
-    held = self_registration.presented(client_id, token)
+    held = self_registration.authenticate(client_id, token)
     if held is None:
         return _unauthorised(flask_request)
     if flask_request.method == "DELETE":
@@ -59,10 +59,10 @@ def manage(flask_request: FlaskRequest, client_id: str) -> Response:
         return _refused(fault)
 
 
-def _read_or_replaced(flask_request: FlaskRequest, held: Held) -> Registered:
+def _read_or_replaced(flask_request: FlaskRequest, held: ManagedClient) -> Registered:
     if flask_request.method == "PUT":
         return self_registration.replace(held, _object(flask_request))
-    return self_registration.read(held)
+    return self_registration.current(held)
 
 
 def _answer(status: int, registered: Registered, token: str | None) -> Response:
@@ -74,7 +74,7 @@ def _answer(status: int, registered: Registered, token: str | None) -> Response:
     }  # fmt: skip
     if registered.secret is not None:
         body |= {"client_secret": registered.secret, "client_secret_expires_at": 0}
-    return _json(status, body | self_registration.described(client))
+    return _json(status, body | self_registration.to_metadata(client))
 
 
 def _bearer(flask_request: FlaskRequest) -> str | None:

@@ -15,7 +15,7 @@ from idp.app import create_app
 from idp.foundation import runtime
 from idp.foundation.command import working
 from idp.foundation.setting_types import ROOT
-from idp.partners.command import write_secret
+from idp.partners.cli_options import write_secret
 from tests.conformance.suite import plans, prepare
 
 

@@ -21,18 +21,18 @@ class Mis:
 
 @cache
 def catalogue() -> dict[str, Mis]:
-    """Every system we know, in the order in which a school is shown them."""
+    """Every system by its code, in the order in which pages list them."""
     table = tomllib.loads((ROOT / "config" / "mis.toml").read_text("utf-8"))["mis"]
     return {code: Mis(code, **{**entry, "also": tuple(entry.get("also", ()))}) for code, entry in table.items()}
 
 
 def name(code: str | None) -> str:
-    """What a school calls the system `code`; "not known" where it was not said yet."""
-    found = catalogue().get(code or "")
-    return found.name if found else "not known"
+    """The name of the system `code`; "not known" if there is none."""
+    system = catalogue().get(code or "")
+    return system.name if system else "not known"
 
 
 def names(codes: Collection[str]) -> str:
-    """Several systems as words of a sentence, in the catalogue's order: "iSAMS, SIMS or Arbor"."""
-    known = [entry.name for code, entry in catalogue().items() if code in codes]
-    return " or ".join(filter(None, [", ".join(known[:-1]), *known[-1:]]))
+    """The names of several systems for a sentence, in the catalogue's order: "iSAMS, SIMS or Arbor"."""
+    matching = [entry.name for code, entry in catalogue().items() if code in codes]
+    return " or ".join(filter(None, [", ".join(matching[:-1]), *matching[-1:]]))

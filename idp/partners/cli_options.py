@@ -1,4 +1,4 @@
-"""What the commands of this package share: durations as people type them, secrets written to a file."""
+"""Options shared by this package's commands: durations such as `7d`, and secrets written to a file."""
 
 import os
 from datetime import timedelta
@@ -25,7 +25,7 @@ def duration(text: str, option: str) -> timedelta:
 
 
 def write_secret(file: Path, secret: str) -> None:
-    """Write `secret` where only this user reads it, from the first moment."""
+    """Write `secret` to a file that is created readable by this user only."""
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as opened:
         opened.write(secret + "\n")
