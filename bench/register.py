@@ -25,7 +25,7 @@ from idp.foundation import database, runtime
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import load
 from idp.foundation.web.transactions import work
-from idp.schools import codes, files, gias, links, refresh, search, words
+from idp.schools import codes, files, gias, refresh, search, succession, words
 from idp.schools.models import School
 
 SAMPLE = ROOT / "config" / "sample-register.csv"
@@ -116,7 +116,7 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
     """The first import, the same again, a thousand schools changed, and the real links file."""
 
     def take(path: Path) -> refresh.Summary:
-        with work(app), files.opened(path) as sources:
+        with work(app), files.open_sources(path) as sources:
             return refresh.run(sources)
 
     before = _most_memory()
@@ -129,8 +129,8 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
     told = take(changed)
     yield Figure(f"register, {kind}", "import with some changed", told.seconds, "s", note=f"{told.changed} changed")
     if names:
-        with work(app), files.opened(register, names) as sources, _text_of(sources) as found:
-            yield Figure(f"register, {kind}", "real links file", timed(lambda: links.replace(found)), "s")
+        with work(app), files.open_sources(register, names) as sources, _text_of(sources) as found:
+            yield Figure(f"register, {kind}", "real links file", timed(lambda: succession.replace(found)), "s")
 
 
 def _most_memory() -> float:
@@ -208,12 +208,12 @@ def _search(app: Flask, what: str, target: float, questions: list[tuple[School, 
 
 def _misspelt(name: str, chance: random.Random) -> str:
     """The name with two neighbouring letters of its longest word swapped."""
-    longest = max(words.plain(name).split() or [name], key=len)
+    longest = max(words.normalise(name).split() or [name], key=len)
     if len(longest) < 4:
         return name
     at = chance.randrange(1, len(longest) - 2)
     swapped = longest[:at] + longest[at + 1] + longest[at] + longest[at + 2 :]
-    return words.plain(name).replace(longest, swapped, 1)
+    return words.normalise(name).replace(longest, swapped, 1)
 
 
 @dataclass(frozen=True)

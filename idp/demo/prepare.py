@@ -75,7 +75,7 @@ def _everything(settings: Settings, where: Places, told: Callable[[str], None]) 
 
 def _schools(settings: Settings) -> int:
     if refresh.latest() is None:
-        with files.opened(settings.schools.sample, settings.schools.sample_links) as sample:
+        with files.open_sources(settings.schools.sample, settings.schools.sample_links) as sample:
             refresh.run(sample)
     return session().scalars(select(func.count()).select_from(School)).one()
 

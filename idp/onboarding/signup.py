@@ -85,7 +85,7 @@ def school_to_register(school_id: int, return_to: str | None) -> School:
     Links to the successors keep `return_to`, the path of a partner's pending request.
     """
     school = search.school(school_id)
-    if reason := status.why_not(school):
+    if reason := status.reason_not_to_register(school):
         because, steps = (
             f"school {school.id}: {school.status_name}, {school.type_name}",
             _alternatives(school, return_to),

@@ -57,8 +57,8 @@ def old_address(_path: str) -> ResponseReturnValue:
 @security.anyone
 def find() -> ResponseReturnValue:
     """Find the school: one search box, and a labelled field for each kind of number."""
-    return_to, form = _return_to(), FindSchool.asked()
-    if (school := form.chosen()) is not None:
+    return_to, form = _return_to(), FindSchool.from_request()
+    if (school := form.chosen_school()) is not None:
         return redirect(url_for(".details", school=school.id, next=return_to), 303)
     return render_template("onboarding/find.html", form=form, partner=origin.of_path(return_to), return_to=return_to)
 

@@ -45,7 +45,7 @@ def tell() -> bool:
     to = [one.email for one in operators.all_operators() if one.set_up_at is not None and one.disabled_at is None]
     if not to:
         return False
-    taken = changes.take(BATCH)
+    taken = changes.claim(BATCH)
     news = _news(taken)
     for first in range(0, len(news), MOST_TOLD):
         for address in to:

@@ -1,4 +1,4 @@
-"""What an import needs beyond plain SQL; the only module of this package where SQLite and PostgreSQL differ."""
+"""Bulk insert, locking and statistics for imports; the only module here where SQLite and PostgreSQL differ."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -11,49 +11,51 @@ from sqlalchemy import Table
 
 from idp.foundation.database import connection
 
-SQLITE_CACHE: Final = 16_384
-"""KiB of pages that SQLite may keep in memory during an import."""
+SQLITE_CACHE_KIB: Final = 16_384
+"""SQLite's page cache during an import."""
 
-sqlite3.register_adapter(date, date.isoformat)  # as SQLAlchemy stores a day; Python's own adapter is deprecated
+sqlite3.register_adapter(
+    date, date.isoformat
+)  # the format in which SQLAlchemy stores dates; Python's own adapter is deprecated
 
 
 def add(table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert `rows`, each the values of `columns` in that order: text, numbers, bytes, days and None."""
-    here = connection()
+    db_connection = connection()
     if not rows:
         return
     names = ", ".join(columns)
-    if here.dialect.name == "postgresql":  # COPY takes a twentieth of the time of as many INSERTs
-        cursor = cast("psycopg.Connection[Any]", here.connection.driver_connection).cursor()
+    if db_connection.dialect.name == "postgresql":  # COPY is twenty times as fast as INSERT
+        cursor = cast("psycopg.Connection[Any]", db_connection.connection.driver_connection).cursor()
         with cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
     else:
-        marks = ", ".join("?" * len(columns))
-        here.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", list(rows))  # noqa: S608  our names
+        placeholders = ", ".join("?" * len(columns))
+        db_connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({placeholders})", list(rows))  # noqa: S608  our names
 
 
 @contextmanager
-def alone(table: Table) -> Iterator[None]:
-    """Let nobody else write to `table` until this transaction ends.
+def exclusive_lock(table: Table) -> Iterator[None]:
+    """Keep other transactions from writing to `table` until this one ends.
 
-    SQLite has but one writer anyway; there, pages enough are kept in memory meanwhile that the indexes, which
-    rows enter in no order, need not be read again and again.
+    SQLite has only one writer anyway; there, the page cache is enlarged meanwhile, so that index pages, which are
+    written in random order, stay in memory.
     """
-    here = connection()
-    if here.dialect.name == "postgresql":
-        here.exec_driver_sql(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
+    db_connection = connection()
+    if db_connection.dialect.name == "postgresql":
+        db_connection.exec_driver_sql(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
         yield
         return
-    usual = here.exec_driver_sql("PRAGMA cache_size").scalar_one()
-    here.exec_driver_sql(f"PRAGMA cache_size = -{SQLITE_CACHE}")
+    previous_size = db_connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+    db_connection.exec_driver_sql(f"PRAGMA cache_size = -{SQLITE_CACHE_KIB}")
     try:
         yield
     finally:
-        here.exec_driver_sql(f"PRAGMA cache_size = {usual}")
+        db_connection.exec_driver_sql(f"PRAGMA cache_size = {previous_size}")
 
 
-def survey(*tables: Table) -> None:
-    """Let PostgreSQL look at what is in `tables` now: until it has, it plans a search as if they were empty."""
+def analyze(*tables: Table) -> None:
+    """Update PostgreSQL's statistics of `tables`; without it, queries are planned as if the tables were empty."""
     if connection().dialect.name == "postgresql":
         connection().exec_driver_sql(f"ANALYZE {', '.join(table.name for table in tables)}")

@@ -7,12 +7,12 @@ from idp.foundation.database import session
 from idp.schools.models import SchoolChange
 
 
-def take(most: int) -> list[int]:
-    """The ids of the next `most` changes that were not reported, oldest first: they count as reported now.
+def claim(limit: int) -> list[int]:
+    """Mark the next `limit` unreported changes as reported, oldest first, and return their ids.
 
-    One UPDATE, so that of two workers one takes each.
+    One UPDATE, so that each change is claimed by one of two workers.
     """
     unreported = SchoolChange.told_at.is_(None)
-    batch = select(SchoolChange.id).where(unreported).order_by(SchoolChange.id).limit(most).scalar_subquery()
-    taken = update(SchoolChange).where(unreported, SchoolChange.id.in_(batch)).values(told_at=clock.now())
-    return list(session().scalars(taken.returning(SchoolChange.id).execution_options(synchronize_session=False)))
+    batch = select(SchoolChange.id).where(unreported).order_by(SchoolChange.id).limit(limit).scalar_subquery()
+    statement = update(SchoolChange).where(unreported, SchoolChange.id.in_(batch)).values(told_at=clock.now())
+    return list(session().scalars(statement.returning(SchoolChange.id).execution_options(synchronize_session=False)))

@@ -13,7 +13,7 @@ from idp.foundation.command import json_option, progress, show, show_json, worki
 from idp.schools import download, files, refresh, search
 from idp.schools.refresh import Progress, Summary
 
-LINE_EVERY = 10_000
+ROWS_PER_LINE = 10_000
 COLUMNS = ("urn", "dfe_number", "name", "town", "postcode", "phase", "status")
 
 
@@ -63,68 +63,72 @@ def refresh_command(
     if (file is None) != is_download or (url and not is_download):
         raise click.UsageError("Give either --from FILE, or --download, with --url if you like.")
     with (
-        _given(file, links, url) as (register, its_links),
-        files.opened(register, its_links) as sources,
-        _progress() as reading,
+        _source_files(file, links, url) as (register, links_file),
+        files.open_sources(register, links_file) as sources,
+        _progress_reporter() as report_progress,
     ):
-        told = refresh.run(sources, dry_run=dry_run, accept_shrink=accept_shrink, progress=reading)
+        summary = refresh.run(sources, dry_run=dry_run, accept_shrink=accept_shrink, progress=report_progress)
     if as_json:
-        show_json(asdict(told) | {"oddities": [str(oddity) for oddity in told.oddities]})
+        show_json(asdict(summary) | {"oddities": [str(oddity) for oddity in summary.oddities]})
     else:
-        _tell(told)
+        _print_summary(summary)
 
 
 @contextmanager
-def _given(file: Path | None, links: Path | None, url: str | None) -> Iterator[tuple[Path, Path | None]]:
-    """The register and its links, from disk or fetched."""
+def _source_files(file: Path | None, links: Path | None, url: str | None) -> Iterator[tuple[Path, Path | None]]:
+    """The register file and its links file, from disk or downloaded."""
     if file:
         yield file, links
         return
-    with download.at(url) if url else download.newest() as downloaded:
+    with download.from_address(url) if url else download.newest() as downloaded:
         progress(f"Fetched {downloaded.address}")
         yield downloaded.register, links or downloaded.links
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on a terminal; elsewhere a line now and then."""
+def _progress_reporter() -> Iterator[Progress]:
+    """Report progress: a bar on a terminal, otherwise a line for every `ROWS_PER_LINE` rows."""
     if sys.stderr.isatty():
         with click.progressbar(length=1000, label="Importing", file=sys.stderr) as bar:
             yield lambda _rows, share: bar.update(int(share * 1000) - bar.pos)
     else:
-        said = 0
+        lines_printed = 0
 
-        def line(rows: int, share: float) -> None:
-            nonlocal said
-            if rows // LINE_EVERY > said:
-                said = rows // LINE_EVERY
+        def print_progress(rows: int, share: float) -> None:
+            nonlocal lines_printed
+            if rows // ROWS_PER_LINE > lines_printed:
+                lines_printed = rows // ROWS_PER_LINE
                 progress(f"{rows:,} rows read, {share:.0%} of the file")
 
-        yield line
+        yield print_progress
 
 
-def _tell(told: Summary) -> None:
-    for oddity in told.oddities:
+def _print_summary(summary: Summary) -> None:
+    for oddity in summary.oddities:
         progress(str(oddity))
-    unlisted = told.unknown_codes + told.repairs - len(told.oddities)
+    unlisted = summary.unknown_codes + summary.repairs - len(summary.oddities)
     if unlisted > 0:
         progress(f"… and {unlisted:,} more.")
-    of = f" of {told.dated:%Y-%m-%d}" if told.dated else ""
-    click.echo(f"{'Would import' if told.dry_run else 'Imported'} {told.source}{of} in {told.seconds:.1f} s:")
+    date_suffix = f" of {summary.dated:%Y-%m-%d}" if summary.dated else ""
+    click.echo(
+        f"{'Would import' if summary.dry_run else 'Imported'} {summary.source}{date_suffix} in {summary.seconds:.1f} s:"
+    )
     for label, count in (
-        ("read", told.rows), ("added", told.added), ("changed", told.changed), ("closed", told.closed),
-        ("reopened", told.reopened), ("left the register", told.left), ("came back", told.returned),
-        ("links", told.links), ("unknown codes", told.unknown_codes), ("repairs", told.repairs),
+        ("read", summary.rows), ("added", summary.added), ("changed", summary.changed), ("closed", summary.closed),
+        ("reopened", summary.reopened), ("left the register", summary.left), ("came back", summary.returned),
+        ("links", summary.links), ("unknown codes", summary.unknown_codes), ("repairs", summary.repairs),
     ):  # fmt: skip
         if count is not None:
             click.echo(f"  {label:<18}{count:>8,}")
-    if told.dry_run:
+    if summary.dry_run:
         click.echo("This was a dry run: nothing was changed.")
 
 
 @commands.command("search")
 @click.argument("text", nargs=-1, required=True)
-@click.option("--show", "most", type=click.IntRange(1, search.MOST), default=search.PAGE, help="Results at most.")
+@click.option(
+    "--show", "most", type=click.IntRange(1, search.MAX_RESULTS), default=search.PAGE_SIZE, help="Results at most."
+)
 @json_option
 @working
 def search_command(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
@@ -137,21 +141,21 @@ def search_command(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
       idp schools search st josephs leeds
       idp schools search 312/4567 --json
     """  # noqa: D301
-    answer = search.find(" ".join(text), show=most)
-    rows = [_row(found) for found in answer.results]
+    result = search.find(" ".join(text), show=most)
+    rows = [_row(match) for match in result.results]
     if not as_json:
-        for typed, taken in answer.repaired:
-            click.echo(f"Nobody has “{typed}”; searched for “{taken}”.", err=True)
-        for word in answer.dropped:
+        for original, replacement in result.repaired:
+            click.echo(f"No school has “{original}”; searched for “{replacement}”.", err=True)
+        for word in result.dropped:
             click.echo(f"Left out “{word}”.", err=True)
-    read = answer.reading.says if answer.reading else "too little to search for"
-    show(rows, COLUMNS, as_json=as_json, empty=f"No school found for {read}.")
-    if answer.more and not as_json:
+    description = result.reading.says if result.reading else "too little to search for"
+    show(rows, COLUMNS, as_json=as_json, empty=f"No school found for {description}.")
+    if result.more and not as_json:
         click.echo(f"There are more than {most}; add a word, or --show more.", err=True)
 
 
-def _row(found: search.Found) -> dict[str, Any]:
-    school = found.school
+def _row(match: search.FoundSchool) -> dict[str, Any]:
+    school = match.school
     return {
         "id": school.id,
         "urn": school.urn,
@@ -159,7 +163,7 @@ def _row(found: search.Found) -> dict[str, Any]:
         "name": school.name,
         "town": school.town,
         "postcode": school.postcode,
-        "phase": found.phase,
-        "status": found.status,
-        "successors": [step.school.urn if step.school else step.name for step in found.successors],
+        "phase": match.phase,
+        "status": match.status,
+        "successors": [step.school.urn if step.school else step.name for step in match.successors],
     }

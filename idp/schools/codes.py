@@ -1,15 +1,15 @@
 """The register's code lists, and what they mean for a school that wants to register.
 
-A code we do not know is kept with the name the file gives it, and counted; the register adds types every year.
+An unknown code is stored with the name that the file gives it, and counted; the register adds types every year.
 """
 
 OPEN = "1"
 CLOSED = "2"
 CLOSING = "3"
-"""Open, but proposed to close: the close date lies ahead, and until then the school is open."""
+"""Open, but proposed to close: the close date is in the future, and until then the school is open."""
 PROPOSED = "4"
 
-IS_OPEN = frozenset({OPEN, CLOSING})
+OPEN_STATUSES = frozenset({OPEN, CLOSING})
 
 STATUSES = {OPEN: "Open", CLOSED: "Closed", CLOSING: "Open, but proposed to close", PROPOSED: "Proposed to open"}
 
@@ -87,6 +87,6 @@ NOT_SCHOOLS = frozenset({"29", "47", "48"})
 WELSH = "30"
 
 
-def standing(status: str) -> int:
+def status_rank(status: str) -> int:
     """0 open, 1 proposed to open, 2 closed or unknown."""
-    return 0 if status in IS_OPEN else 1 if status == PROPOSED else 2
+    return 0 if status in OPEN_STATUSES else 1 if status == PROPOSED else 2

@@ -1,4 +1,4 @@
-"""Fetch the register from its public address: today's, or the newest of the three days before."""
+"""Download the register from its public address: today's file, or the newest of the three days before."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,17 +11,17 @@ from urllib.parse import urlsplit
 
 from idp.foundation import clock, runtime
 from idp.foundation.web import fetch
-from idp.schools.files import MOST_BYTES
+from idp.schools.files import MAX_BYTES
 from idp.schools.gias import FileRefused
 
 DAYS_BACK: Final = 3
-SECONDS: Final = 600.0
-"""For the whole of a file."""
+TIMEOUT_SECONDS: Final = 600.0
+"""For one whole file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """Files that last as long as the `with` block, and the address the register came from."""
+    """Downloaded files, which are deleted after the `with` block, and the address of the register."""
 
     address: str
     register: Path
@@ -30,13 +30,13 @@ class Downloaded:
 
 @contextmanager
 def newest() -> Iterator[Downloaded]:
-    """The newest register the site has, with its links file where there is one. Raises `FileRefused`."""
+    """The newest register on the site, with its links file if there is one. Raises `FileRefused`."""
     base, today = runtime.settings().schools.download_url, clock.today()
     with TemporaryDirectory() as folder:
         for days in range(DAYS_BACK + 1):
             name = _name(today - timedelta(days=days))
-            if register := _fetched(f"{base}/{name}", Path(folder) / name):
-                links = _fetched(f"{base}/links_{name}", Path(folder) / f"links_{name}")
+            if register := _download(f"{base}/{name}", Path(folder) / name):
+                links = _download(f"{base}/links_{name}", Path(folder) / f"links_{name}")
                 yield Downloaded(f"{base}/{name}", register, links)
                 return
     raise FileRefused(
@@ -46,10 +46,10 @@ def newest() -> Iterator[Downloaded]:
 
 
 @contextmanager
-def at(url: str) -> Iterator[Downloaded]:
+def from_address(url: str) -> Iterator[Downloaded]:
     """The register at exactly this address. Raises `FileRefused`."""
     with TemporaryDirectory() as folder:
-        register = _fetched(url, Path(folder) / (Path(urlsplit(url).path).name or "register"))
+        register = _download(url, Path(folder) / (Path(urlsplit(url).path).name or "register"))
         if register is None:
             raise FileRefused(f"There is nothing at {url}. Please check the address.")
         yield Downloaded(url, register, None)
@@ -59,20 +59,20 @@ def _name(day: date) -> str:
     return f"edubasealldata{day:%Y%m%d}.csv"
 
 
-def _fetched(url: str, path: Path) -> Path | None:
-    """The file at `url`, kept at `path`; None where the site says that there is none."""
+def _download(url: str, path: Path) -> Path | None:
+    """Download `url` to `path`; None if the site has no such file."""
     try:
         with path.open("wb") as file:
             rules = fetch.for_operator(runtime.settings().fetch)
-            answer = fetch.download(url, rules, file, most=MOST_BYTES, seconds=SECONDS)
+            response = fetch.download(url, rules, file, most=MAX_BYTES, seconds=TIMEOUT_SECONDS)
     except fetch.FetchFailed as fault:
         raise FileRefused(
             "The register's site could not be reached, or what it sent did not arrive whole. Please try again later, "
             "or download the file yourself and give it with --from.",
             because=str(fault),
         ) from fault
-    if answer.status in {403, 404}:  # the site's storage says 403 for what is not there yet
+    if response.status in {403, 404}:  # the site's storage answers 403 for missing files
         return None
-    if answer.status != 200:
-        raise FileRefused(f"The register's site answered {answer.status} for {url}. Please try again later.")
+    if response.status != 200:
+        raise FileRefused(f"The register's site answered {response.status} for {url}. Please try again later.")
     return path

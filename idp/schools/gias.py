@@ -258,7 +258,7 @@ def _kind(values: tuple[str, ...]) -> tuple[Mapping[str, Any], tuple[tuple[OddKi
         kept[name] = int(age) if age.isascii() and age.isdigit() and len(age) < 4 else None
         if age and kept[name] is None:
             odd.append(("unreadable", label, age))
-    kept["standing"] = codes.standing(kept["status_code"])
+    kept["standing"] = codes.status_rank(kept["status_code"])
     kept["country"] = "Wales" if kept["type_code"] == codes.WELSH else raw["Country (name)"]
     return kept, tuple(odd)
 

@@ -1,4 +1,4 @@
-"""The words schools are searched by: kept in step with the register by the import.
+"""The search index of schools' words, updated by the import.
 
 Three tables: the distinct words, which schools have which, and the trigrams of the words.
 """
@@ -17,42 +17,42 @@ TRIGRAMS: Table = WordTrigram.__table__  # type: ignore[assignment]
 
 
 def words_of(name_key: str, town: str) -> set[str]:
-    """What a school is found by; `name_key` is its name, folded."""
+    """The words by which a school is found; `name_key` is its folded name."""
     return {*name_key.split(), *words.fold(town).split()}
 
 
 def load() -> dict[str, int]:
-    """Every word's id; `add` keeps it up to date."""
+    """The id of every word; `add` updates this mapping."""
     return {word: number for number, word in session().execute(select(WORDS.c.id, WORDS.c.word))}
 
 
-def add(schools: Mapping[int, set[str]], known: dict[str, int]) -> None:
-    """Note the words of schools that have none noted."""
-    _learn({word for its in schools.values() for word in its if word not in known}, known)
-    pairs = sorted((known[word], school) for school, its in schools.items() for word in its)
+def add(schools: Mapping[int, set[str]], word_ids: dict[str, int]) -> None:
+    """Index schools that are not in the index yet."""
+    _add_words({word for school_words in schools.values() for word in school_words if word not in word_ids}, word_ids)
+    pairs = sorted((word_ids[word], school) for school, school_words in schools.items() for word in school_words)
     bulk.add(SCHOOL_WORDS, ("word_id", "school_id"), pairs)
 
 
-def replace(schools: Mapping[int, set[str]], known: dict[str, int]) -> None:
-    """Note the words of schools anew."""
+def replace(schools: Mapping[int, set[str]], word_ids: dict[str, int]) -> None:
+    """Index schools again after a change."""
     session().execute(delete(SCHOOL_WORDS).where(SCHOOL_WORDS.c.school_id.in_(list(schools))))
-    add(schools, known)
+    add(schools, word_ids)
 
 
-def _learn(new: Iterable[str], known: dict[str, int]) -> None:
-    """Give new words their ids and trigrams."""
-    rows = [{"word": word, "schools": 0} for word in sorted(new)]
+def _add_words(new_words: Iterable[str], word_ids: dict[str, int]) -> None:
+    """Insert new words and their trigrams."""
+    rows = [{"word": word, "schools": 0} for word in sorted(new_words)]
     if not rows:
         return
-    made = session().execute(insert(WORDS).returning(WORDS.c.id, WORDS.c.word), rows).all()
-    known.update((word, number) for number, word in made)
-    bulk.add(TRIGRAMS, ("trigram", "word_id"), [(part, id_) for id_, word in made for part in words.trigrams(word)])
+    inserted = session().execute(insert(WORDS).returning(WORDS.c.id, WORDS.c.word), rows).all()
+    word_ids.update((word, number) for number, word in inserted)
+    bulk.add(TRIGRAMS, ("trigram", "word_id"), [(part, id_) for id_, word in inserted for part in words.trigrams(word)])
 
 
-def settle() -> None:
-    """Count each word's schools and forget words that have none left."""
+def refresh_counts() -> None:
+    """Count each word's schools, and delete words without any."""
     count = select(func.count()).where(SCHOOL_WORDS.c.word_id == WORDS.c.id).correlate(WORDS).scalar_subquery()
     session().execute(update(WORDS).where(WORDS.c.schools != count).values(schools=count))
-    gone = select(WORDS.c.id).where(WORDS.c.schools == 0)
-    session().execute(delete(TRIGRAMS).where(TRIGRAMS.c.word_id.in_(gone)))
+    unused = select(WORDS.c.id).where(WORDS.c.schools == 0)
+    session().execute(delete(TRIGRAMS).where(TRIGRAMS.c.word_id.in_(unused)))
     session().execute(delete(WORDS).where(WORDS.c.schools == 0))

@@ -21,7 +21,7 @@ def begins_with(column: InstrumentedAttribute[str], letters: str) -> ColumnEleme
 
 def _standing_of_row(row: DefaultExecutionContext) -> int:
     status: str = row.get_current_parameters()["status_code"]  # type: ignore[no-untyped-call]
-    return codes.standing(status)
+    return codes.status_rank(status)
 
 
 class School(Base):
@@ -123,7 +123,7 @@ class School(Base):
     @property
     def is_open(self) -> bool:
         """Open, or open but proposed to close: both may register."""
-        return self.status_code in codes.IS_OPEN and self.left_register_on is None
+        return self.status_code in codes.OPEN_STATUSES and self.left_register_on is None
 
 
 class SchoolLink(Base):

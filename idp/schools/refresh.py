@@ -1,7 +1,7 @@
-"""Bring the register up to date from a file, in the caller's one transaction: a refusal changes nothing.
+"""Import the register from a file, in the caller's transaction: a refused file changes nothing.
 
-The file is read once, a thousand lines at a time. A line whose digest we have is not looked at again, so
-the same file a second time writes nothing but the note that it was read.
+The file is read once, in chunks of a thousand lines. A line whose digest is stored is skipped, so importing the
+same file again writes only the row of the import.
 """
 
 import time
@@ -17,25 +17,25 @@ from sqlalchemy import Row, Table, bindparam, insert, select, update
 from idp.audit import events, log
 from idp.foundation import clock, dates
 from idp.foundation.database import connection, session
-from idp.schools import bulk, codes, gias, index, links, words
+from idp.schools import bulk, codes, gias, index, succession, words
 from idp.schools.files import Sources
 from idp.schools.gias import FileRefused, Line, Oddity
 from idp.schools.models import RegisterImport, School, SchoolChange
 
-CHUNK: Final = 1000
-LISTED: Final = 1000
-"""Oddities that are listed; all are counted. What a file is odd in must not fill the memory."""
-MISSING: Final = 0.02
-"""Share of our open schools that a new file may lack before it is taken for half a file."""
+CHUNK_SIZE: Final = 1000
+MAX_LISTED: Final = 1000
+"""Oddities that are listed; all are counted. Bounded, because a bad file could have very many."""
+MAX_MISSING_SHARE: Final = 0.02
+"""Share of our open schools that may be missing from a file; with more it is refused as incomplete."""
 
 IMPORTS: Table = RegisterImport.__table__  # type: ignore[assignment]
 SCHOOLS: Table = School.__table__  # type: ignore[assignment]
 CHANGES: Table = SchoolChange.__table__  # type: ignore[assignment]
-UNTOLD: Final = frozenset({"digest", "name_key", "standing", "last_changed_on", "last_seen_in", "head_teacher"})
-"""What changes without anybody having to be told; a head teacher's name is kept once, not in a history."""
+NOT_REPORTED: Final = frozenset({"digest", "name_key", "standing", "last_changed_on", "last_seen_in", "head_teacher"})
+"""Columns whose changes are not reported. A head teacher's name is personal data, so it gets no history."""
 
 Progress = Callable[[int, float], None]
-"""Called now and then with the rows read and the share of the file they are, 0 to 1."""
+"""Called after each chunk with the number of rows read, and the share of the file, 0 to 1."""
 
 T = TypeVar("T")
 
@@ -61,19 +61,19 @@ class Summary:
     dry_run: bool = False
     oddities: list[Oddity] = field(default_factory=list)
 
-    def note(self, odd: Iterable[Oddity]) -> None:
-        """Count what was odd, and list it as far as the list goes."""
-        for oddity in odd:
+    def note(self, oddities: Iterable[Oddity]) -> None:
+        """Count oddities, and list them up to `MAX_LISTED`."""
+        for oddity in oddities:
             if oddity.kind == "unknown_code":
                 self.unknown_codes += 1
             else:
                 self.repairs += 1
-            if len(self.oddities) < LISTED:
+            if len(self.oddities) < MAX_LISTED:
                 self.oddities.append(oddity)
 
 
 class Known(NamedTuple):
-    """A school we have; `digest` is None when it had left the register before."""
+    """A stored school; `digest` is None if it had left the register before."""
 
     id: int
     digest: bytes | None
@@ -82,13 +82,13 @@ class Known(NamedTuple):
 
 @dataclass(slots=True)
 class _Import:
-    """An import under way."""
+    """The state of a running import."""
 
     id: int
-    told: Summary
+    summary: Summary
     words: dict[str, int]
     known: dict[str, Known]
-    """What the file has not mentioned yet; in the end, what has left the register."""
+    """Schools that the file has not listed yet; in the end, those that have left the register."""
     is_first: bool
 
 
@@ -100,34 +100,40 @@ def run(
     accept_shrink: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """Import the register, for `by` in the audit log; with `dry_run` only find out what that would do.
+    """Import the register, for `by` in the audit log; with `dry_run` only report what it would do.
 
-    Raises `FileRefused` for a file that is older than the last, damaged, or without more than `MISSING` of
+    Raises `FileRefused` for a file that is older than the last, damaged, or lacks more than `MAX_MISSING_SHARE` of
     our open schools (unless `accept_shrink`).
     """
     started = time.perf_counter()
     summary = Summary(sources.schools.name, sources.schools.dated, repairs=sources.schools.replaced, dry_run=dry_run)
-    with bulk.alone(IMPORTS), session().begin_nested() if dry_run else nullcontext() as trial:
-        last = latest()  # a second import at once has waited, and finds everything done
+    with bulk.exclusive_lock(IMPORTS), session().begin_nested() if dry_run else nullcontext() as trial:
+        last = latest()  # a concurrent import waits for the lock, and then finds everything imported
         if last and last.dated and summary.dated:
             _refuse_older(summary.dated, last.dated)
-        noted = _note(summary)
-        under_way = _Import(noted.id, summary, index.load(), known := _load(), is_first=not known)
-        _read(sources, under_way, last, accept_shrink=accept_shrink, progress=progress or (lambda _rows, _share: None))
+        row = _insert_import(summary)
+        current_import = _Import(row.id, summary, index.load(), known := _load(), is_first=not known)
+        _read(
+            sources,
+            current_import,
+            last,
+            accept_shrink=accept_shrink,
+            progress=progress or (lambda _rows, _share: None),
+        )
         _settle(summary)
         summary.seconds = round(time.perf_counter() - started, 2)
-        _note_outcome(noted, summary, by)
+        _store_outcome(row, summary, by)
         if trial:
             trial.rollback()
     return summary
 
 
 def _settle(summary: Summary) -> None:
-    """Leave the search words as the import's changes want them, and the database knowing what it holds now."""
+    """Update the search index's counts and the database's statistics."""
     if any((summary.added, summary.changed, summary.closed, summary.reopened, summary.returned)):
-        index.settle()
-    if summary.added > CHUNK:
-        bulk.survey(SCHOOLS, index.WORDS, index.SCHOOL_WORDS, index.TRIGRAMS)
+        index.refresh_counts()
+    if summary.added > CHUNK_SIZE:
+        bulk.analyze(SCHOOLS, index.WORDS, index.SCHOOL_WORDS, index.TRIGRAMS)
 
 
 def latest() -> RegisterImport | None:
@@ -135,45 +141,45 @@ def latest() -> RegisterImport | None:
     return session().scalar(select(RegisterImport).order_by(RegisterImport.id.desc()).limit(1))
 
 
-def _note(summary: Summary) -> RegisterImport:
-    noted = RegisterImport(
+def _insert_import(summary: Summary) -> RegisterImport:
+    row = RegisterImport(
         source=summary.source, imported_at=clock.now(), rows=0, added=0, changed=0, closed=0, reopened=0, left=0
     )
-    session().add(noted)
+    session().add(row)
     session().flush()
-    return noted
+    return row
 
 
-def _note_outcome(noted: RegisterImport, summary: Summary, by: str) -> None:
+def _store_outcome(row: RegisterImport, summary: Summary, by: str) -> None:
     for name in ("dated", "newest_change_on", "rows", "added", "changed", "closed", "reopened", "left"):
-        setattr(noted, name, getattr(summary, name))
+        setattr(row, name, getattr(summary, name))
     extra = ("links", "returned", "unknown_codes", "repairs", "seconds")
-    noted.details = {name: getattr(summary, name) for name in extra}
+    row.details = {name: getattr(summary, name) for name in extra}
     session().flush()
     counts = {name: getattr(summary, name) for name in ("rows", "added", "changed", "closed", "reopened", "left")}
-    log.record(events.REGISTER_IMPORTED, by=by, subject=str(noted.id), source=summary.source, **counts)
+    log.record(events.REGISTER_IMPORTED, by=by, subject=str(row.id), source=summary.source, **counts)
 
 
 def _read(
-    sources: Sources, its: _Import, last: RegisterImport | None, *, accept_shrink: bool, progress: Progress
+    sources: Sources, current: _Import, last: RegisterImport | None, *, accept_shrink: bool, progress: Progress
 ) -> None:
-    newest, open_before = "", sum(known.is_open for known in its.known.values())
+    newest, open_before = "", sum(known.is_open for known in current.known.values())
     with sources.schools.text() as text:
-        for chunk in _in_chunks(gias.lines(text), CHUNK):
-            its.told.rows += len(chunk)
+        for chunk in _in_chunks(gias.lines(text), CHUNK_SIZE):
+            current.summary.rows += len(chunk)
             newest = max(newest, *(line.last_changed for line in chunk))
-            _take(chunk, its)
-            progress(its.told.rows, min(sources.schools.stream.tell() / sources.schools.size, 1.0))
-    if not its.told.rows:
-        raise FileRefused(f"{its.told.source} has a heading and no schools. Please download it again.")
-    its.told.newest_change_on = date.fromisoformat(newest) if newest else None
-    if last and not its.told.dated and its.told.newest_change_on and last.newest_change_on:
-        _refuse_older(its.told.newest_change_on, last.newest_change_on)
-    its.told.dated = its.told.dated or its.told.newest_change_on
-    _mark_missing(its, open_before=open_before, accept_shrink=accept_shrink)
+            _apply_chunk(chunk, current)
+            progress(current.summary.rows, min(sources.schools.stream.tell() / sources.schools.size, 1.0))
+    if not current.summary.rows:
+        raise FileRefused(f"{current.summary.source} has a heading and no schools. Please download it again.")
+    current.summary.newest_change_on = date.fromisoformat(newest) if newest else None
+    if last and not current.summary.dated and current.summary.newest_change_on and last.newest_change_on:
+        _refuse_older(current.summary.newest_change_on, last.newest_change_on)
+    current.summary.dated = current.summary.dated or current.summary.newest_change_on
+    _mark_missing(current, open_before=open_before, accept_shrink=accept_shrink)
     if sources.links:
         with sources.links.text() as text:
-            its.told.links = links.replace(gias.links(text))
+            current.summary.links = succession.replace(gias.links(text))
 
 
 def _refuse_older(dated: date, last: date) -> None:
@@ -190,116 +196,118 @@ def _in_chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
 
 
 def _load() -> dict[str, Known]:
-    """Every school of the register that we have, by URN; one that has left counts as different from any line."""
-    ours = select(
+    """All stored schools of the register by URN; one that has left gets no digest, so that any line differs."""
+    statement = select(
         SCHOOLS.c.register_id, SCHOOLS.c.id, SCHOOLS.c.digest, SCHOOLS.c.status_code, SCHOOLS.c.left_register_on
     ).where(SCHOOLS.c.register == gias.REGISTER)
     return {
-        urn: Known(id_, None if left else digest, status in codes.IS_OPEN and not left)
-        for urn, id_, digest, status, left in session().execute(ours.execution_options(yield_per=CHUNK))
+        urn: Known(id_, None if left else digest, status in codes.OPEN_STATUSES and not left)
+        for urn, id_, digest, status, left in session().execute(statement.execution_options(yield_per=CHUNK_SIZE))
     }
 
 
-def _take(chunk: list[Line], its: _Import) -> None:
-    """Add the schools of `chunk` that are new and rewrite those that differ; cross all of them off `its.known`."""
+def _apply_chunk(chunk: list[Line], current: _Import) -> None:
+    """Add the new schools of `chunk` and update those that differ; remove all of them from `current.known`."""
     added, differing = [], {}
     for line in chunk:
-        known = its.known.pop(line.urn, None)
+        known = current.known.pop(line.urn, None)
         if known is None:
             added.append(line)
         elif known.digest != line.digest:
             differing[known.id] = line
     if added:
-        _add(added, its)
+        _add(added, current)
     if differing:
-        _rewrite(differing, its)
+        _update_schools(differing, current)
 
 
-def _values(line: Line, its: _Import) -> dict[str, Any] | None:
-    """A school's row as `line` has it; None for a line we cannot make one of, which is noted and keeps no other."""
+def _values(line: Line, current: _Import) -> dict[str, Any] | None:
+    """The row of a school's line; None, with an oddity, for a line that cannot be converted."""
     try:
-        kept, odd = gias.school(line)
+        columns, oddities = gias.school(line)
     except (ArithmeticError, LookupError, TypeError, ValueError) as fault:
-        its.told.note([gias.Oddity("left_out", line.urn, type(fault).__name__, str(fault))])
+        current.summary.note([gias.Oddity("left_out", line.urn, type(fault).__name__, str(fault))])
         return None
-    its.told.note(odd)
-    kept["name_key"] = words.fold(kept["name"])
-    kept["last_seen_in"] = its.id
-    kept["left_register_on"] = None
-    return kept
+    current.summary.note(oddities)
+    columns["name_key"] = words.fold(columns["name"])
+    columns["last_seen_in"] = current.id
+    columns["left_register_on"] = None
+    return columns
 
 
-def _add(lines: list[Line], its: _Import) -> None:
-    rows = [row for line in lines if (row := _values(line, its))]
+def _add(lines: list[Line], current: _Import) -> None:
+    rows = [row for line in lines if (row := _values(line, current))]
     if not rows:
         return
     columns = ("first_seen_in", *rows[0])
-    bulk.add(SCHOOLS, columns, [(its.id, *row.values()) for row in rows])
-    newest = select(SCHOOLS.c.register_id, SCHOOLS.c.id).where(SCHOOLS.c.last_seen_in == its.id)
-    newest = newest.order_by(SCHOOLS.c.id.desc()).limit(len(rows))
-    ids: dict[str, int] = dict(session().execute(newest).all())
-    index.add({ids[row["register_id"]]: index.words_of(row["name_key"], row["town"]) for row in rows}, its.words)
-    its.told.added += len(rows)
-    if not its.is_first:  # when the register begins, every school is new, and nobody waits to hear it
-        _note_changes([(school, "added", {}) for school in ids.values()], its)
+    bulk.add(SCHOOLS, columns, [(current.id, *row.values()) for row in rows])
+    statement = select(SCHOOLS.c.register_id, SCHOOLS.c.id).where(SCHOOLS.c.last_seen_in == current.id)
+    statement = statement.order_by(SCHOOLS.c.id.desc()).limit(len(rows))
+    ids: dict[str, int] = dict(session().execute(statement).all())
+    index.add({ids[row["register_id"]]: index.words_of(row["name_key"], row["town"]) for row in rows}, current.words)
+    current.summary.added += len(rows)
+    if not current.is_first:  # in the first import every school is new, which is not worth reporting
+        _insert_changes([(school, "added", {}) for school in ids.values()], current)
 
 
-def _rewrite(lines: Mapping[int, Line], its: _Import) -> None:
-    news = {school: row for school, line in lines.items() if (row := _values(line, its))}
-    if not news:
+def _update_schools(lines: Mapping[int, Line], current: _Import) -> None:
+    new_rows = {school: row for school, line in lines.items() if (row := _values(line, current))}
+    if not new_rows:
         return
-    olds = session().execute(select(SCHOOLS).where(SCHOOLS.c.id.in_(list(news)))).all()
-    changes = [change for old in olds if (change := _change(old, news[old.id], its))]
-    columns: dict[str, Any] = {name: bindparam(name) for name in next(iter(news.values()))}
+    old_rows = session().execute(select(SCHOOLS).where(SCHOOLS.c.id.in_(list(new_rows)))).all()
+    changes = [change for old in old_rows if (change := _change(old, new_rows[old.id], current))]
+    columns: dict[str, Any] = {name: bindparam(name) for name in next(iter(new_rows.values()))}
     rewrite = update(SCHOOLS).where(SCHOOLS.c.id == bindparam("its_id")).values(columns)
-    connection().execute(rewrite, [row | {"its_id": school} for school, row in news.items()])
-    index.replace({school: index.words_of(row["name_key"], row["town"]) for school, row in news.items()}, its.words)
-    _note_changes(changes, its)
+    connection().execute(rewrite, [row | {"its_id": school} for school, row in new_rows.items()])
+    index.replace(
+        {school: index.words_of(row["name_key"], row["town"]) for school, row in new_rows.items()}, current.words
+    )
+    _insert_changes(changes, current)
 
 
-def _change(old: Row[Any], new: Mapping[str, Any], its: _Import) -> tuple[int, str, dict[str, Any]] | None:
-    """What became of a school, counted; None if there is nothing to tell."""
-    was = old._mapping  # noqa: SLF001  its public name
+def _change(old: Row[Any], new: Mapping[str, Any], current: _Import) -> tuple[int, str, dict[str, Any]] | None:
+    """The change of a school, which is also counted; None if nothing is to be reported."""
+    old_values = old._mapping  # noqa: SLF001  its public name
     differs = {
-        name: [_told(was[name]), _told(value)]
+        name: [_to_json(old_values[name]), _to_json(value)]
         for name, value in new.items()
-        if name not in UNTOLD and was[name] != value
+        if name not in NOT_REPORTED and old_values[name] != value
     }
-    if was["left_register_on"]:
+    if old_values["left_register_on"]:
         kind = "returned"
-    elif (was["status_code"] == codes.CLOSED) != (new["status_code"] == codes.CLOSED):
+    elif (old_values["status_code"] == codes.CLOSED) != (new["status_code"] == codes.CLOSED):
         kind = "closed" if new["status_code"] == codes.CLOSED else "reopened"
     else:
         kind = "changed"
     if kind == "changed" and not differs:
         return None
-    setattr(its.told, kind, getattr(its.told, kind) + 1)
+    setattr(current.summary, kind, getattr(current.summary, kind) + 1)
     return old.id, kind, differs
 
 
-def _told(value: object) -> object:
+def _to_json(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _mark_missing(its: _Import, *, open_before: int, accept_shrink: bool) -> None:
-    """Mark the schools that the file has no longer, unless there are too many for that to be true."""
-    open_gone = sum(known.is_open for known in its.known.values())
-    if open_gone > MISSING * open_before and not accept_shrink:
+def _mark_missing(current: _Import, *, open_before: int, accept_shrink: bool) -> None:
+    """Mark the schools that are missing from the file; refuse the file if there are too many."""
+    open_missing = sum(known.is_open for known in current.known.values())
+    if open_missing > MAX_MISSING_SHARE * open_before and not accept_shrink:
         raise FileRefused(
-            f"The file lacks {open_gone:,} of our {open_before:,} open schools, so it is probably not whole. "
+            f"The file lacks {open_missing:,} of our {open_before:,} open schools, so it is probably incomplete. "
             "If you are sure that it is, import it again and accept that it has shrunk (--accept-shrink)."
         )
-    gone = [known.id for known in its.known.values() if known.digest is not None]
-    its.told.left = len(gone)
-    today = its.told.dated or clock.today()
-    for some in _in_chunks(iter(gone), CHUNK):
-        session().execute(update(SCHOOLS).where(SCHOOLS.c.id.in_(some)).values(left_register_on=today))
-    _note_changes([(school, "left", {}) for school in gone], its)
+    missing_ids = [known.id for known in current.known.values() if known.digest is not None]
+    current.summary.left = len(missing_ids)
+    today = current.summary.dated or clock.today()
+    for ids in _in_chunks(iter(missing_ids), CHUNK_SIZE):
+        session().execute(update(SCHOOLS).where(SCHOOLS.c.id.in_(ids)).values(left_register_on=today))
+    _insert_changes([(school, "left", {}) for school in missing_ids], current)
 
 
-def _note_changes(changes: list[tuple[int, str, dict[str, Any]]], its: _Import) -> None:
+def _insert_changes(changes: list[tuple[int, str, dict[str, Any]]], current: _Import) -> None:
     rows = [
-        {"school_id": school, "import_id": its.id, "kind": kind, "details": details, "told_at": None}
+        {"school_id": school, "import_id": current.id, "kind": kind, "details": details, "told_at": None}
         for school, kind, details in changes
     ]
     if rows:

@@ -1,11 +1,11 @@
-"""Find a school by what somebody typed: a DfE number, URN, UKPRN, postcode, or words of its name and town.
+"""Find a school by a DfE number, URN, UKPRN, postcode, or words of its name and town.
 
-The one box and the three labelled fields come here alike. Schools that have left the register are not
-offered; closed ones are, with what follows them.
+Both the search box and the labelled fields use it. Schools that have left the register are not found; closed ones
+are, with their successors.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace as but
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -13,105 +13,108 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
-from idp.schools import codes, gias, links, names, reading
-from idp.schools.links import Next
+from idp.schools import codes, gias, name_search, query_parser, succession
 from idp.schools.models import RegisterImport, School, begins_with
-from idp.schools.reading import Kind, Reading
-from idp.schools.status import Listed
+from idp.schools.query_parser import Kind, Reading
+from idp.schools.status import ListedSchool
+from idp.schools.succession import Successor
 
-PAGE: Final = 20
-MOST: Final = 200
-"""Results that are ever shown; whoever has not found it by then needs another word."""
+PAGE_SIZE: Final = 20
+MAX_RESULTS: Final = 200
+"""Results that are shown at most; beyond them, the person has to add a word."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Listed):
-    """A school of the answer; `successors` follow it, if it is closed."""
+class FoundSchool(ListedSchool):
+    """A school of the result, with its successors if it is closed."""
 
-    successors: tuple[Next, ...] = ()
+    successors: tuple[Successor, ...] = ()
 
     @property
     def aftermath(self) -> list[str]:
-        """What became of a closed school, in sentences; nothing of an open one."""
+        """Sentences about the successors of a closed school; none for an open one."""
         if not self.is_closed:
             return []
         return [step.says for step in self.successors] or ["The register does not say which school followed it."]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What was found. `reading` is how the input was understood, None when there was too little of it.
+class SearchResult:
+    """The result of a search. `reading` is how the text was interpreted, None if it was too short.
 
-    `repaired` pairs words as typed with those taken instead; `dropped` words were left out. `more` says that
-    there are further schools.
+    `repaired` pairs the typed words with their replacements; `dropped` words were left out. `more` means that there
+    are further schools.
     """
 
     asked: str
     reading: Reading | None
-    results: tuple[Found, ...] = ()
+    results: tuple[FoundSchool, ...] = ()
     more: bool = False
     repaired: tuple[tuple[str, str], ...] = ()
     dropped: tuple[str, ...] = ()
 
     @property
     def choices(self) -> set[int]:
-        """The ids of the schools that can be chosen, those that follow closed ones included."""
-        found = {one.school.id for one in self.results if one.why_not is None}
+        """The ids of the schools that can be chosen, including successors of closed ones."""
+        match = {school.school.id for school in self.results if school.why_not is None}
         after = {
-            step.school.id for one in self.results for step in one.successors if step.school and step.can_be_chosen
+            step.school.id
+            for school in self.results
+            for step in school.successors
+            if step.school and step.can_be_chosen
         }
-        return found | after
+        return match | after
 
 
-def find(text: str, *, show: int = PAGE, kinds: Collection[Kind] | None = None) -> Answer:
-    """The first `show` schools (at most `MOST`) for what was typed. Never raises, whatever was typed.
+def find(text: str, *, show: int = PAGE_SIZE, kinds: Collection[Kind] | None = None) -> SearchResult:
+    """The first `show` schools (at most `MAX_RESULTS`) for `text`. Never raises.
 
-    With `kinds`, only what can be read as one of those is looked for.
+    With `kinds`, only interpretations of those kinds are searched for.
     """
-    show = min(max(show, 1), MOST)
-    readings = [each for each in reading.read(text) if kinds is None or each.kind in kinds]
-    answer = Answer(reading.tidy(text).strip(), readings[0] if readings else None)
-    for read in readings:
-        schools, query = _schools(read, show + 1)
+    show = min(max(show, 1), MAX_RESULTS)
+    readings = [reading for reading in query_parser.parse(text) if kinds is None or reading.kind in kinds]
+    nothing = SearchResult(query_parser.tidy(text).strip(), readings[0] if readings else None)
+    for reading in readings:
+        schools, query = _schools(reading, show + 1)
         if schools:
-            return but(
-                answer,
-                reading=read,
+            return replace(
+                nothing,
+                reading=reading,
                 results=_with_successors(schools[:show]),
                 more=len(schools) > show,
                 repaired=query.repaired,
                 dropped=query.dropped,
             )
-    return answer
+    return nothing
 
 
-def _schools(read: Reading, limit: int) -> tuple[Sequence[School], names.Query]:
-    if read.kind == "name":
-        match = names.find(read.values[0], limit)
+def _schools(reading: Reading, limit: int) -> tuple[Sequence[School], name_search.Query]:
+    if reading.kind == "name":
+        match = name_search.find(reading.values[0], limit)
         return match.schools, match.query
-    return session().scalars(_SELECTED[read.kind](read).limit(limit)).all(), names.Query(())
+    return session().scalars(_SELECTED[reading.kind](reading).limit(limit)).all(), name_search.Query(())
 
 
-def _with_successors(schools: Sequence[School]) -> tuple[Found, ...]:
-    after = links.successors([school.register_id for school in schools if school.status_code == codes.CLOSED])
-    return tuple(Found(school, after.get(school.register_id, ())) for school in schools)
+def _with_successors(schools: Sequence[School]) -> tuple[FoundSchool, ...]:
+    after = succession.successors([school.register_id for school in schools if school.status_code == codes.CLOSED])
+    return tuple(FoundSchool(school, after.get(school.register_id, ())) for school in schools)
 
 
 def school(id_: int) -> School:
-    """The school with this id of ours; raises `NotFound`."""
-    found = session().get(School, id_) if 0 < id_ < 2**31 else None  # as far as a column's numbers go
-    if found is None:
+    """The school with this internal id; raises `NotFound`."""
+    row = session().get(School, id_) if 0 < id_ < 2**31 else None  # the range of the column
+    if row is None:
         raise NotFound(because=f"no school {id_}")
-    return found
+    return row
 
 
-def successors(closed: School) -> tuple[Next, ...]:
-    """What follows a closed school: the first open one of the chain, or all where it parts; empty if none is known."""
-    return links.successors([closed.register_id])[closed.register_id] if closed.register == gias.REGISTER else ()
+def successors(closed: School) -> tuple[Successor, ...]:
+    """The successors of a closed school, as `succession.successors` finds them; empty if unknown."""
+    return succession.successors([closed.register_id])[closed.register_id] if closed.register == gias.REGISTER else ()
 
 
 def dated() -> date | None:
-    """The day of the register we have; None before the first import."""
+    """The date of the last imported register; None before the first import."""
     return session().scalar(select(RegisterImport.dated).order_by(RegisterImport.id.desc()).limit(1))
 
 
@@ -119,35 +122,35 @@ def _offered() -> Select[School]:
     return select(School).where(School.left_register_on.is_(None))
 
 
-def _by_dfe_number(read: Reading) -> Select[School]:
-    """Today's holders of the number first, the open one before the closed; then those that once had it."""
-    number = read.values[0]
+def _by_dfe_number(reading: Reading) -> Select[School]:
+    """Schools that have the number now, open ones first; then schools that had it before."""
+    number = reading.values[0]
     now = School.dfe_number == number
-    found = _offered().where(or_(now, School.former_dfe_number == number))
-    return found.order_by(case((now, 0), else_=1), School.standing, School.name_key, School.id)
+    statement = _offered().where(or_(now, School.former_dfe_number == number))
+    return statement.order_by(case((now, 0), else_=1), School.standing, School.name_key, School.id)
 
 
-def _by_urn(read: Reading) -> Select[School]:
-    return _offered().where(School.register == gias.REGISTER, School.register_id == read.values[0])
+def _by_urn(reading: Reading) -> Select[School]:
+    return _offered().where(School.register == gias.REGISTER, School.register_id == reading.values[0])
 
 
-def _by_ukprn(read: Reading) -> Select[School]:
-    found = _offered().where(School.ukprn == read.values[0])
-    return found.order_by(School.standing, School.name_key, School.id)
+def _by_ukprn(reading: Reading) -> Select[School]:
+    statement = _offered().where(School.ukprn == reading.values[0])
+    return statement.order_by(School.standing, School.name_key, School.id)
 
 
-def _by_postcode(read: Reading) -> Select[School]:
-    """In the order of the beginnings: district B78 before B7 8.., because that is what "B78" says."""
-    conditions = [_postcode_begins(value) for value in read.values]
-    exact = School.postcode_key == read.values[0].replace(" ", "")
+def _by_postcode(reading: Reading) -> Select[School]:
+    """In the order of `reading.values`: district B78 before B7 8.., the likelier meaning of "B78"."""
+    conditions = [_postcode_begins(value) for value in reading.values]
+    exact = School.postcode_key == reading.values[0].replace(" ", "")
     ordered = (exact, *conditions)
-    order = case(*((condition, at) for at, condition in enumerate(ordered)), else_=len(ordered))
-    found = _offered().where(or_(*conditions))
-    return found.order_by(School.standing, order, School.name_key, School.id)
+    order = case(*((condition, position) for position, condition in enumerate(ordered)), else_=len(ordered))
+    statement = _offered().where(or_(*conditions))
+    return statement.order_by(School.standing, order, School.name_key, School.id)
 
 
 def _postcode_begins(value: str) -> ColumnElement[bool]:
-    """A space in `value` says where the outward part ends, and so how long the whole postcode is (BFPO's vary)."""
+    """A space in `value` ends the outward part, which gives the whole postcode's length (except for BFPO)."""
     key = value.replace(" ", "")
     begins = begins_with(School.postcode_key, key)
     if key.startswith("BFPO"):

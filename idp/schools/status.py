@@ -1,4 +1,4 @@
-"""What a school's state means, in words for the page, and whether it may register."""
+"""Describe a school's status for pages, and decide whether it may register."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from idp.schools import codes
 from idp.schools.models import School
 
 
-def in_words(school: School) -> str:
-    """The state as a line of a result: "Open, closing on 31 August 2026"."""
+def describe(school: School) -> str:
+    """The status for a list: "Open, closing on 31 August 2026"."""
     today = clock.today()
     if school.left_register_on:
         return "No longer in the register"
@@ -29,8 +29,8 @@ def in_words(school: School) -> str:
     return school.status_name
 
 
-def why_not(school: School) -> str | None:
-    """Why a school cannot register with us, for its page; None when it can."""
+def reason_not_to_register(school: School) -> str | None:
+    """Why a school cannot register with us, in a sentence; None when it can."""
     if school.left_register_on:
         return "This school is no longer in the national register."
     if school.status_code == codes.CLOSED:
@@ -46,27 +46,27 @@ def why_not(school: School) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A school as a list shows it."""
+class ListedSchool:
+    """A school in a list."""
 
     school: School
 
     @property
     def is_closed(self) -> bool:
-        """Whether somebody who finds it needs to know what follows it."""
+        """Whether it is closed, so that its successors are shown."""
         return self.school.status_code == codes.CLOSED
 
     @property
     def phase(self) -> str:
-        """The phase, or for a school outside the phases its type."""
+        """The phase, or the type of a school that has no phase."""
         return self.school.type_name if self.school.phase_code in {"", "0"} else self.school.phase_name
 
     @property
     def status(self) -> str:
-        """Its state in words."""
-        return in_words(self.school)
+        """Its status in words."""
+        return describe(self.school)
 
     @property
     def why_not(self) -> str | None:
         """Why it cannot be chosen; None when it can."""
-        return why_not(self.school)
+        return reason_not_to_register(self.school)

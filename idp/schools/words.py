@@ -1,7 +1,6 @@
-"""Names of schools as people type them: one spelling for many.
+"""Normalise names of schools, so that different spellings give the same words.
 
-`fold` brings a name, as stored and as asked, to the same words. It never fails and folding twice is
-folding once.
+`fold` is applied both to stored names and to searches. It never fails, and it is idempotent.
 """
 
 import re
@@ -17,9 +16,9 @@ _PHRASES = re.compile(
     r"(?<!\S)(?:(?P<cofe>church of england|(?:c of|cof|co|c) e)|(?P<catholic>r c|(?:roman )+catholic))(?!\S)"
 )
 _IN_PHRASES = frozenset({"e", "england", "c", "roman"})
-"""Each phrase has one of these words; most names have none."""
+"""Every phrase has one of these words; most names have none, which saves the regular expression."""
 
-_MEANS = {
+_ABBREVIATIONS = {
     short: long
     for long, shorts in {
         "saint": "st sts ss saints",
@@ -53,17 +52,17 @@ _MEANS = {
 }
 
 
-@lru_cache(maxsize=4096)  # an import meets each town many times
+@lru_cache(maxsize=4096)  # an import folds each town many times
 def fold(text: str) -> str:
     """The words of a name in one spelling: "St. Mary's C of E Sch" is "saint marys cofe school"."""
-    folded = plain(text)
-    while (again := _spelt_out(folded)) != folded:
-        folded = again
+    folded = normalise(text)
+    while (expanded := _expand(folded)) != folded:
+        folded = expanded
     return folded
 
 
-def plain(text: str) -> str:
-    """Lower case letters and digits, one space between words; nothing spelt out yet."""
+def normalise(text: str) -> str:
+    """Lower-case letters and digits, one space between words; abbreviations are kept."""
     text = text.translate(_SIGNS).casefold()
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text).translate(_LETTERS)
@@ -73,9 +72,9 @@ def plain(text: str) -> str:
     return _GAPS.sub(" ", text).strip()
 
 
-def _spelt_out(text: str) -> str:
-    """One round: abbreviations in full, "the" gone unless it is all there is."""
-    words = [_MEANS.get(word, word) for word in text.split() if word != "the"]
+def _expand(text: str) -> str:
+    """Expand abbreviations once; remove "the" unless it is the only word."""
+    words = [_ABBREVIATIONS.get(word, word) for word in text.split() if word != "the"]
     spelt = " ".join(words)
     if not _IN_PHRASES.isdisjoint(words):
         spelt = _PHRASES.sub(lambda phrase: str(phrase.lastgroup), spelt)
@@ -85,11 +84,11 @@ def _spelt_out(text: str) -> str:
 def trigrams(word: str) -> set[str]:
     """Every run of three letters, with the word's beginning and end marked by blanks."""
     padded = f"  {word} "
-    return {padded[at : at + 3] for at in range(len(padded) - 2)}
+    return {padded[start : start + 3] for start in range(len(padded) - 2)}
 
 
-def edits_allowed(word: str) -> int:
-    """How many slips of the finger we forgive: none in very short words and in numbers."""
+def max_edits(word: str) -> int:
+    """How many edits are allowed: none in very short words and in numbers."""
     if len(word) < 3 or any(letter.isdigit() for letter in word):
         return 0
     return 1 if len(word) < 6 else 2

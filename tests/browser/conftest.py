@@ -103,7 +103,7 @@ def provider(place: Place) -> Iterator[tuple[Flask, str]]:
     """The identity provider, served, with the fictional school register."""
     with a_provider(place) as (app, issuer):
         schools = runtime.of(app).settings.schools
-        with a_request(app), files.opened(schools.sample, schools.sample_links) as sample:
+        with a_request(app), files.open_sources(schools.sample, schools.sample_links) as sample:
             refresh.run(sample)
         yield app, issuer
 
@@ -148,7 +148,9 @@ def schools(behind: Work) -> Iterator[Entry]:
     """Open schools of the register without an account, from its end: tests name those at its beginning."""
     with behind() as session:
         last_first = session.scalars(select(School).order_by(School.id.desc())).all()
-        entries = [Entry.of(school) for school in last_first if school.dfe_number and not status.why_not(school)]
+        entries = [
+            Entry.of(school) for school in last_first if school.dfe_number and not status.reason_not_to_register(school)
+        ]
 
     def is_free(entry: Entry) -> bool:
         with behind():

@@ -22,7 +22,7 @@ from idp.oidc.clients.client import differing
 from idp.onboarding import forms
 from idp.partners import manifest, uris
 from idp.partners.metadata import InvalidMetadata, to_columns
-from idp.schools import files, gias, reading, search
+from idp.schools import files, gias, query_parser, search
 from tests.fuzz.depth import deep
 from tests.fuzz.hostile import CANARY, anything, odd
 from tests.oidc.registering import METADATA
@@ -166,7 +166,7 @@ def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
     odd | st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z") | st.from_regex(r"\A[0-9/ -]{1,9}\Z")
 )
 def test_whatever_is_searched_for_is_read(text):
-    for found in reading.read(text):
+    for found in query_parser.parse(text):
         assert found.values
         assert found.says.isprintable()
 
@@ -174,7 +174,7 @@ def test_whatever_is_searched_for_is_read(text):
 @deep(0.5)
 @given(odd)
 def test_whatever_is_searched_for_there_is_an_answer(here, text):
-    assert isinstance(search.find(text), search.Answer)
+    assert isinstance(search.find(text), search.SearchResult)
 
 
 @deep()
@@ -250,7 +250,7 @@ spoilt = st.builds(
 
 def _reads(path: Path) -> None:
     try:
-        with files.opened(path) as sources, sources.schools.text() as text:
+        with files.open_sources(path) as sources, sources.schools.text() as text:
             for line in gias.lines(text):
                 gias.school(line)
     except gias.FileRefused:

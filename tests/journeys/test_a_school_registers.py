@@ -20,7 +20,7 @@ SAM = JO | {"name": "Sam Smith", "email": "sam@willowbank.example"}
 @pytest.fixture
 def register_of_schools(work, settings):
     """The fictional register; Willow Bank Primary School, 312/4567, is in it."""
-    with work(), files.opened(settings.schools.sample, settings.schools.sample_links) as sample:
+    with work(), files.open_sources(settings.schools.sample, settings.schools.sample_links) as sample:
         refresh.run(sample)
 
 

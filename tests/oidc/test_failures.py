@@ -332,7 +332,7 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
     assert {each.count for each in told(Partner)} == {8}
 
 
-@pytest.mark.parametrize(("where", "what"), [(journal, "note"), (failures, "_comparison")])
+@pytest.mark.parametrize(("where", "what"), [(journal, "record"), (failures, "_comparison")])
 def test_a_journal_that_cannot_be_written_breaks_no_answer(web, world, told, monkeypatch, where, what):
     def away(*_):
         raise OperationalError("INSERT", None, Exception("locked"))

@@ -51,7 +51,7 @@ def take(work, tmp_path) -> Callable[..., Summary]:
             its_links = tmp_path / "links.csv"
             its_links.write_bytes(links if isinstance(links, bytes) else csv_of(links))
             links = its_links
-        with work(), files.opened(path, links) as sources:
+        with work(), files.open_sources(path, links) as sources:
             return refresh.run(sources, **options)
 
     return one
@@ -68,7 +68,7 @@ def text_of(content: bytes, tmp_path: Path) -> Iterator[io.TextIOWrapper]:
     """Bytes as the text a file of them is read as."""
     path = tmp_path / "some.csv"
     path.write_bytes(content)
-    with files.opened(path) as sources, sources.schools.text() as text:
+    with files.open_sources(path) as sources, sources.schools.text() as text:
         yield text
 
 

@@ -59,7 +59,7 @@ def fetched(app, site, clock):
     """The newest register, as (address, schools in it, whether links came with it)."""
 
     def take():
-        with app.app_context(), download.newest() as got, files.opened(got.register, got.links) as sources:
+        with app.app_context(), download.newest() as got, files.open_sources(got.register, got.links) as sources:
             return got.address, sources.schools.size, sources.links is not None
 
     return take
@@ -112,18 +112,22 @@ def test_a_file_shorter_than_announced_is_refused(site, fetched):
 
 
 def test_an_address_that_leads_nowhere_is_refused(app, site):
-    with refused("nothing at .*/other.csv"), app.app_context(), download.at(f"{site.url}/other.csv"):
+    with refused("nothing at .*/other.csv"), app.app_context(), download.from_address(f"{site.url}/other.csv"):
         pass
 
 
 def test_an_address_inside_our_network_is_not_fetched(app):
-    with refused("could not be reached"), app.app_context(), download.at("http://169.254.169.254/latest/meta-data"):
+    with (
+        refused("could not be reached"),
+        app.app_context(),
+        download.from_address("http://169.254.169.254/latest/meta-data"),
+    ):
         pass
 
 
 def test_the_files_are_gone_afterwards(app, site):
     site.has["register.csv"] = 200, SAMPLE.read_bytes()
 
-    with app.app_context(), download.at(f"{site.url}/register.csv") as got:
+    with app.app_context(), download.from_address(f"{site.url}/register.csv") as got:
         assert got.register.exists()
     assert not got.register.exists()

@@ -8,7 +8,7 @@ from tests.schools.conftest import SAMPLE, SAMPLE_LINKS, csv_of, refused
 
 
 def names_in(path, links=None):
-    with files.opened(path, links) as sources, sources.schools.text() as text:
+    with files.open_sources(path, links) as sources, sources.schools.text() as text:
         return {line.values[gias.LABELS.index("EstablishmentName")] for line in gias.lines(text)}
 
 
@@ -25,7 +25,7 @@ def a_zip(tmp_path):
 
 
 def test_windows_1252_is_what_is_left_when_it_is_not_utf8():
-    with files.opened(SAMPLE) as sources:
+    with files.open_sources(SAMPLE) as sources:
         assert (sources.schools.encoding, sources.schools.replaced) == ("cp1252", 0)
     assert {"Voilà Bilingual Primary School", "Côté Jardin Nursery", "St Anne’s Hill School"} <= names_in(SAMPLE)
 
@@ -42,7 +42,7 @@ def test_one_byte_at_the_very_end_decides_the_encoding_too(tmp_path):
     path = tmp_path / "some.csv"
     path.write_bytes(b"a" * 3_000_000 + b"\xe0\r\n")
 
-    with files.opened(path) as sources:
+    with files.open_sources(path) as sources:
         assert sources.schools.encoding == "cp1252"
 
 
@@ -50,7 +50,7 @@ def test_a_letter_cut_by_the_end_of_a_block_is_still_utf8(tmp_path):
     path = tmp_path / "some.csv"
     path.write_bytes(b"a" * ((1 << 20) - 1) + "à\r\n".encode())
 
-    with files.opened(path) as sources:
+    with files.open_sources(path) as sources:
         assert sources.schools.encoding == "utf-8-sig"
 
 
@@ -58,7 +58,7 @@ def test_bytes_without_meaning_are_replaced_and_counted(tmp_path, sample):
     path = tmp_path / "some.csv"
     path.write_bytes(csv_of(sample).replace("Voilà".encode("cp1252"), b"Voil\x81\xe0"))
 
-    with files.opened(path) as sources:
+    with files.open_sources(path) as sources:
         assert sources.schools.replaced == 1
     assert any(name.startswith("Voil") for name in names_in(path))
 
@@ -70,7 +70,7 @@ def test_a_web_page_is_refused(tmp_path, page):
     path = tmp_path / "edubasealldata.csv"
     path.write_bytes(page)
 
-    with refused("is a web page"), files.opened(path):
+    with refused("is a web page"), files.open_sources(path):
         pass
 
 
@@ -78,12 +78,12 @@ def test_an_empty_file_is_refused(tmp_path):
     path = tmp_path / "edubasealldata.csv"
     path.touch()
 
-    with refused("is empty"), files.opened(path):
+    with refused("is empty"), files.open_sources(path):
         pass
 
 
 def test_a_file_that_is_not_there_is_refused_by_name(tmp_path):
-    with refused(r"nothing\.csv cannot be opened"), files.opened(tmp_path / "nothing.csv"):
+    with refused(r"nothing\.csv cannot be opened"), files.open_sources(tmp_path / "nothing.csv"):
         pass
 
 
@@ -95,7 +95,7 @@ def test_a_zip_is_opened_with_the_links_beside_it(a_zip):
     )
 
     assert names_in(path) == names_in(SAMPLE)
-    with files.opened(path) as sources:
+    with files.open_sources(path) as sources:
         assert sources.schools.dated == date(2025, 4, 22)
         assert sources.links is not None
         assert sources.links.size == SAMPLE_LINKS.stat().st_size
@@ -104,7 +104,7 @@ def test_a_zip_is_opened_with_the_links_beside_it(a_zip):
 def test_links_named_go_before_links_in_the_zip(a_zip):
     path = a_zip(edubasealldata_csv=SAMPLE.read_bytes(), links_edubasealldata_csv=b"other\r\n")
 
-    with files.opened(path, SAMPLE_LINKS) as sources:
+    with files.open_sources(path, SAMPLE_LINKS) as sources:
         assert sources.links is not None
         assert sources.links.name == SAMPLE_LINKS.name
 
@@ -123,7 +123,7 @@ def test_a_folder_in_a_zip_is_no_obstacle_and_no_way_out(a_zip):
     ],
 )
 def test_a_zip_that_is_no_register_or_a_bomb_is_refused(a_zip, entries, said):
-    with refused(said), files.opened(a_zip(**entries)):
+    with refused(said), files.open_sources(a_zip(**entries)):
         pass
 
 
@@ -131,7 +131,7 @@ def test_a_damaged_zip_is_refused(a_zip):
     path = a_zip(edubasealldata_csv=SAMPLE.read_bytes())
     path.write_bytes(path.read_bytes()[:-200])
 
-    with refused("damaged"), files.opened(path):
+    with refused("damaged"), files.open_sources(path):
         pass
 
 
@@ -143,5 +143,5 @@ def test_the_date_is_in_the_name_or_nowhere(tmp_path, name, day):
     path = tmp_path / name
     path.write_bytes(SAMPLE.read_bytes())
 
-    with files.opened(path) as sources:
+    with files.open_sources(path) as sources:
         assert sources.schools.dated == day

@@ -318,7 +318,7 @@ def test_links_that_are_gone_from_the_file_are_gone_and_without_a_file_they_stay
 
 def test_of_two_imports_at_once_one_waits_and_finds_everything_done(at_once):
     def take():
-        with files.opened(SAMPLE, SAMPLE_LINKS) as sources:
+        with files.open_sources(SAMPLE, SAMPLE_LINKS) as sources:
             return refresh.run(sources)
 
     outcomes = at_once(2, take)

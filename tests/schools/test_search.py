@@ -3,7 +3,7 @@ from sqlalchemy import event, select
 
 from idp.foundation.database import db
 from idp.foundation.errors import NotFound
-from idp.schools import index, names, search, words
+from idp.schools import index, name_search, search, words
 from idp.schools.models import RegisterImport, School, SearchWord, WordTrigram
 from tests.factories import a_school
 
@@ -144,7 +144,7 @@ def test_names_that_begin_with_what_was_typed_come_first(find, work):
             register_id="999002", name="Aldermary and St Joseph's School", name_key="aldermary and saint josephs school"
         )
         index.add({ours.id: {"aldermary", "and", "saint", "josephs", "school"}}, index.load())
-        index.settle()
+        index.refresh_counts()
 
     found = find("st josephs")
 
@@ -211,7 +211,7 @@ def test_a_postcode_that_nobody_has_may_still_be_a_name(find, work):
     assert find("b99") == []
     with work():
         index.add({a_school(name="B99 Learning", register_id="999001").id: {"b99", "learning"}}, index.load())
-        index.settle()
+        index.refresh_counts()
     assert find("b99") == ["B99 Learning"]
 
 
@@ -222,7 +222,7 @@ def test_twenty_are_shown_and_then_more(register, work):
         assert (len(first.results), first.more) == (20, True)
         assert len(more.results) == 40
         assert [one.school.id for one in more.results[:20]] == [one.school.id for one in first.results]
-        assert len(search.find("school", show=10**9).results) <= search.MOST
+        assert len(search.find("school", show=10**9).results) <= search.MAX_RESULTS
 
 
 def test_a_school_with_an_id_that_does_not_exist_is_not_found(register, work):
@@ -243,7 +243,7 @@ def test_common_words_are_found_alike_by_walking_and_by_sorting(register, work, 
     typed = ("school", "st", "primary sc", "st m", "hi", "academy", "s")
     with work():
         by_sorting = [[one.school.id for one in search.find(text).results] for text in typed]
-        monkeypatch.setattr(names, "MANY", 0)
+        monkeypatch.setattr(name_search, "MANY_SCHOOLS", 0)
         by_walking = [[one.school.id for one in search.find(text).results] for text in typed]
 
     assert by_walking == by_sorting
@@ -265,7 +265,7 @@ def test_of_words_as_near_the_one_that_most_schools_have_is_meant(register, work
         assert len(words.trigrams("oakhullw") & words.trigrams("oakhullq")) > len(
             words.trigrams("oakhullw") & words.trigrams("oazhullw")
         )
-        nearest = names._nearest("oakhullw")
+        nearest = name_search._nearest("oakhullw")
         assert nearest is not None
         assert nearest.word == "oazhullw"
 
@@ -273,7 +273,7 @@ def test_of_words_as_near_the_one_that_most_schools_have_is_meant(register, work
 def test_a_nearer_word_is_meant_before_one_that_more_schools_have(register, work):
     with work() as database:
         are_words(database, {"oakhullq": 1, "oakhuqqw": 3})
-        nearest = names._nearest("oakhullw")
+        nearest = name_search._nearest("oakhullw")
         assert nearest is not None
         assert nearest.word == "oakhullq"
 

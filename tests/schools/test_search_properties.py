@@ -15,7 +15,7 @@ TYPED = ("st", "the", "hs", "c", "of", "e", "rc", "pri", "oak", "s", "leeds", "b
 def the_sample(built, place):
     """The sample, imported once for the tests that ask very often."""
     place.restore(built)
-    with work(built), files.opened(SAMPLE) as sources:
+    with work(built), files.open_sources(SAMPLE) as sources:
         refresh.run(sources)
     with work(built):
         yield
@@ -37,10 +37,10 @@ def test_every_open_school_is_found_by_each_of_its_numbers_and_names():
 def test_swapped_letters_still_find_the_school():
     missed = []
     for row in OPEN:
-        longest = max(words.plain(row["EstablishmentName"]).split(), key=len)
+        longest = max(words.normalise(row["EstablishmentName"]).split(), key=len)
         if len(longest) > 4:
             swapped = longest[:2] + longest[3] + longest[2] + longest[4:]
-            typed = words.plain(row["EstablishmentName"]).replace(longest, swapped, 1)
+            typed = words.normalise(row["EstablishmentName"]).replace(longest, swapped, 1)
             if row["URN"] not in {one.school.register_id for one in search.find(typed, show=200).results}:
                 missed.append((typed, row["EstablishmentName"]))
 
@@ -50,10 +50,10 @@ def test_swapped_letters_still_find_the_school():
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=80))
 def test_whatever_is_typed_there_is_an_answer(text):
-    assert isinstance(search.find(text), search.Answer)
+    assert isinstance(search.find(text), search.SearchResult)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(TYPED), max_size=14))
 def test_whatever_words_are_typed_there_is_an_answer(parts):
-    assert isinstance(search.find(" ".join(parts)), search.Answer)
+    assert isinstance(search.find(" ".join(parts)), search.SearchResult)

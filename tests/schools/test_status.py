@@ -28,20 +28,20 @@ def a_state(**differs):
     ],
 )
 def test_a_state_is_told_in_words(clock, differs, words):
-    assert status.in_words(a_state(**differs)) == words
+    assert status.describe(a_state(**differs)) == words
 
 
 def test_a_school_closes_when_its_last_day_is_over_in_britain():
     closing = a_state(status_code="3", closed_on=date(2026, 8, 30))
     with clocks.fixed(datetime(2026, 8, 30, 22, 59, tzinfo=UTC)):
-        assert status.in_words(closing) == "Open, closing on 30 August 2026"
+        assert status.describe(closing) == "Open, closing on 30 August 2026"
     with clocks.fixed(datetime(2026, 8, 30, 23, 1, tzinfo=UTC)):
-        assert status.in_words(closing) == "Open, due to close"
+        assert status.describe(closing) == "Open, due to close"
 
 
 @pytest.mark.parametrize("differs", [{}, {"status_code": "3"}, {"type_code": "30"}, {"type_code": "37"}])
 def test_open_schools_may_register_wherever_they_are(differs):
-    assert status.why_not(a_state(**differs)) is None
+    assert status.reason_not_to_register(a_state(**differs)) is None
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_open_schools_may_register_wherever_they_are(differs):
     ],
 )
 def test_others_are_told_why_they_cannot(differs, said):
-    assert said in status.why_not(a_state(**differs))
+    assert said in status.reason_not_to_register(a_state(**differs))

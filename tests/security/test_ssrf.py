@@ -233,7 +233,7 @@ class TestPrivateHosts:
             client = clients.find(a_client(jwks_uri="https://jwks").id)
             assert client is not None
             client_keys.of(client, "x")
-            with contextlib.suppress(Refusal), download.at("https://register"):
+            with contextlib.suppress(Refusal), download.from_address("https://register"):
                 pass
             with contextlib.suppress(InvalidClientMetadata):
                 sector.check("https://sector", ["https://a.example/cb"])

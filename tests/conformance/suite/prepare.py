@@ -124,7 +124,7 @@ def _free_school() -> School:
     """An open school that has no account; the last ones, because people try the first."""
     schools: Iterable[School] = session().scalars(select(School).order_by(School.id.desc()).limit(200))
     for school in schools:
-        if status.why_not(school) is None and accounts.of_school(school.id) is None:
+        if status.reason_not_to_register(school) is None and accounts.of_school(school.id) is None:
             return school
     raise NoSchool
 

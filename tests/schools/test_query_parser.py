@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from idp.schools.reading import LONGEST, read, tidy
+from idp.schools.query_parser import MAX_LENGTH, parse, tidy
 
 
 def first(text):
-    reading = read(text)[0]
+    reading = parse(text)[0]
     return reading.kind, reading.values
 
 
@@ -71,7 +71,7 @@ def test_o_and_0_and_i_and_1_are_mended_where_only_one_can_stand(typed, meant):
 )  # fmt: skip
 def test_a_postcode_of_unusual_shape_is_one_too(typed, value, says):
     assert first(typed) == ("postcode", (value,))
-    assert read(typed)[0].says == says
+    assert parse(typed)[0].says == says
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_postcode_of_unusual_shape_is_one_too(typed, value, says):
 )  # fmt: skip
 def test_a_postcode_or_number_among_words_is_taken_first(typed, kind, value):
     assert first(typed) == (kind, (value,))
-    assert read(typed)[-1].kind == "name"
+    assert parse(typed)[-1].kind == "name"
 
 
 @pytest.mark.parametrize(
@@ -106,16 +106,16 @@ def test_the_beginning_of_a_postcode_is_read_in_every_way_it_can_be(typed, begin
 
 @pytest.mark.parametrize("typed", ["st marys leeds", "ab", "7 Oaks Lane", "1234", "123456789", "LION", "E17 Academy"])
 def test_anything_else_is_a_name(typed):
-    assert [reading.kind for reading in read(typed)] == ["name"]
+    assert [reading.kind for reading in parse(typed)] == ["name"]
 
 
 def test_whatever_it_is_it_may_also_be_a_name():
-    assert [reading.kind for reading in read("E17")] == ["postcode", "name"]
+    assert [reading.kind for reading in parse("E17")] == ["postcode", "name"]
 
 
 @pytest.mark.parametrize("typed", ["", " ", "x", "(", "\0", "'", "🏫"])
 def test_too_little_is_not_read_at_all(typed):
-    assert read(typed) == ()
+    assert parse(typed) == ()
 
 
 @pytest.mark.parametrize(
@@ -131,16 +131,16 @@ def test_too_little_is_not_read_at_all(typed):
     ],
 )
 def test_a_reading_says_how_it_understood(typed, says):
-    assert read(typed)[0].says == says
+    assert parse(typed)[0].says == says
 
 
 @given(st.text())
 def test_reading_never_fails(text):
-    for reading in read(text):
+    for reading in parse(text):
         assert reading.values
         assert reading.says
 
 
 def test_what_cannot_be_typed_is_taken_out():
     assert tidy("a\0b\x1b\ud800c") == "a b c"
-    assert len(tidy("x" * 10_000)) == LONGEST
+    assert len(tidy("x" * 10_000)) == MAX_LENGTH

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from idp.foundation import clock as clocks
-from idp.schools import links, search
+from idp.schools import search, succession
 from idp.schools.models import SchoolLink
 from tests.factories import a_school
 
@@ -68,7 +68,7 @@ def test_a_link_that_lies_ahead_is_announced_and_not_followed(work, clock):
         database.add_all([link(old, middle, clock.now().date() + timedelta(days=30)), link(middle, new)])
         database.flush()
 
-        (step,) = links.successors([old.register_id])[old.register_id]
+        (step,) = succession.successors([old.register_id])[old.register_id]
 
         assert (step.school, step.lies_ahead, step.can_be_chosen) == (middle, True, False)
 
@@ -89,9 +89,9 @@ def test_a_new_day_begins_at_a_british_midnight(work):
         old, new = a_school(status_code="2"), a_school()
         database.add(link(old, new, date(2026, 9, 1)))
     with clocks.fixed(datetime(2026, 8, 31, 22, 59, tzinfo=UTC)), work():
-        assert links.successors([old.register_id])[old.register_id][0].lies_ahead
+        assert succession.successors([old.register_id])[old.register_id][0].lies_ahead
     with clocks.fixed(datetime(2026, 8, 31, 23, 1, tzinfo=UTC)), work():
-        assert not links.successors([old.register_id])[old.register_id][0].lies_ahead
+        assert not succession.successors([old.register_id])[old.register_id][0].lies_ahead
 
 
 def test_a_school_that_left_the_register_follows_nobody_into_it(work, clock):
@@ -120,7 +120,7 @@ def test_many_schools_are_followed_in_a_query_for_each_hop(register, work, app):
         said = []
         event.listen(db.engine, "before_cursor_execute", listener := lambda *args: said.append(args[2]))
         try:
-            links.successors(urns)
+            succession.successors(urns)
         finally:
             event.remove(db.engine, "before_cursor_execute", listener)
 

@@ -1,10 +1,10 @@
-"""Find schools by words of their name and town: all words, in any order, the last perhaps unfinished.
+"""Find schools by words of their name and town: all words, in any order; the last may be unfinished.
 
-A word that nobody has becomes its nearest; failing that it is left out, and the answer says so.
+A word that no school has is replaced by the nearest one, or else left out; the result says so.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace as but
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Final
 
@@ -15,14 +15,14 @@ from idp.foundation.database import session
 from idp.schools import words
 from idp.schools.models import School, SchoolWord, SearchWord, WordTrigram, begins_with
 
-MOST_WORDS: Final = 12
-"""Words that are looked at; no school has more that matter."""
-CANDIDATES: Final = 80
-"""Words, nearest by trigrams, whose distance is looked at."""
+MAX_WORDS: Final = 12
+"""Words of the input that are used."""
+MAX_CANDIDATES: Final = 80
+"""Words, nearest by trigrams, whose edit distance is calculated."""
 REGISTER: Final = 52_000
-"""Schools of the register, near enough for a guess."""
-MANY: Final = 1500
-"""From so many expected schools on, walking through all of them in order is quicker than sorting those found."""
+"""Approximate number of schools in the register, for estimates."""
+MANY_SCHOOLS: Final = 1500
+"""If more matches are expected, scanning all schools in order is faster than sorting the matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is sought: schools with all of `head`, and either all of `tail` or a word that begins with `unfinished`.
+    """A search for schools with all of `head`, and either all of `tail` or a word that begins with `unfinished`.
 
-    `repaired` and `dropped` say what was done to what was typed.
+    `repaired` and `dropped` are the words of the input that were replaced or left out.
     """
 
     head: tuple[Word, ...]
@@ -47,7 +47,7 @@ class Query:
     beginning: int = 0
     """How many schools, at most, have a word that begins with `unfinished`."""
     start: str = ""
-    """All of it as it would stand at the beginning of a name: schools called so come first."""
+    """The words as they would begin a name: schools whose name begins so come first."""
     repaired: tuple[tuple[str, str], ...] = ()
     dropped: tuple[str, ...] = ()
 
@@ -62,58 +62,68 @@ class Match:
 
 def find(text: str, limit: int) -> Match:
     """The first `limit` schools with the words of `text`."""
-    query = _understood(text)
+    query = _parse(text)
     schools = _schools(query, limit)
     if not schools:
-        for fewer in _fewer(query):
+        for fewer in _queries_with_fewer_words(query):
             if schools := _schools(fewer, limit):
                 return Match(schools, fewer)
     return Match(schools, query)
 
 
-def _understood(text: str) -> Query:
-    """Look the words up; mend or drop those that nobody has."""
-    typed = words.plain(text).split()[:MOST_WORDS]
-    head, whole = words.fold(" ".join(typed[:-1])).split(), words.fold(" ".join(typed)).split()
-    if whole[: len(head)] == head:
-        tail, unfinished = whole[len(head) :], typed[-1]
+def _parse(text: str) -> Query:
+    """Look the words up; replace or drop those that no school has."""
+    typed_words = words.normalise(text).split()[:MAX_WORDS]
+    head, all_words = words.fold(" ".join(typed_words[:-1])).split(), words.fold(" ".join(typed_words)).split()
+    if all_words[: len(head)] == head:
+        tail, unfinished = all_words[len(head) :], typed_words[-1]
     else:  # "c of" and "c of e": the last word has changed the ones before
-        head, tail, unfinished = whole, [], ""
-    known = _known({*head, *tail})
+        head, tail, unfinished = all_words, [], ""
+    found_words = _look_up({*head, *tail})
     beginning = _beginning(unfinished) if tail else 0
-    query = Query((), tuple(known[word] for word in tail if word in known), unfinished, beginning)
+    query = Query((), tuple(found_words[word] for word in tail if word in found_words), unfinished, beginning)
     if len(query.tail) < len(tail):
-        query = but(query, tail=()) if beginning else _mended(query, unfinished)
+        query = replace(query, tail=()) if beginning else _repair(query, unfinished)
     for word in dict.fromkeys(head):
-        query = but(query, head=(*query.head, known[word])) if word in known else _mended(query, word)
-    mended = dict(query.repaired)
-    query = but(query, start=" ".join(mended.get(word, word) for word in whole if word not in query.dropped))
-    return query if beginning else but(query, unfinished="", head=(*query.head, *query.tail), tail=())
+        query = replace(query, head=(*query.head, found_words[word])) if word in found_words else _repair(query, word)
+    replacements = dict(query.repaired)
+    query = replace(
+        query, start=" ".join(replacements.get(word, word) for word in all_words if word not in query.dropped)
+    )
+    return query if beginning else replace(query, unfinished="", head=(*query.head, *query.tail), tail=())
 
 
-def _mended(query: Query, word: str) -> Query:
-    """`query` with the two words that `word` is, or the nearest to it, or with a note that it was dropped."""
-    if two := _parted(word):
-        return but(query, head=(*query.head, *two), repaired=(*query.repaired, (word, f"{two[0].word} {two[1].word}")))
+def _repair(query: Query, word: str) -> Query:
+    """`query` with `word` replaced by two words or by the nearest one, or else with `word` in `dropped`."""
+    if both := _split_in_two(word):
+        return replace(
+            query, head=(*query.head, *both), repaired=(*query.repaired, (word, f"{both[0].word} {both[1].word}"))
+        )
     nearest = _nearest(word)
     if nearest is None:
-        return but(query, tail=() if word == query.unfinished else query.tail, dropped=(*query.dropped, word))
-    return but(query, head=(*query.head, nearest), repaired=(*query.repaired, (word, nearest.word)))
+        return replace(query, tail=() if word == query.unfinished else query.tail, dropped=(*query.dropped, word))
+    return replace(query, head=(*query.head, nearest), repaired=(*query.repaired, (word, nearest.word)))
 
 
-def _parted(word: str) -> tuple[Word, Word] | None:
-    """The two words that were typed as one ("willowbank") where some school has both; None otherwise."""
+def _split_in_two(word: str) -> tuple[Word, Word] | None:
+    """The two words that were typed as one ("willowbank") if a school has both; None otherwise."""
     halves = [(words.fold(word[:cut]), words.fold(word[cut:])) for cut in range(2, len(word) - 2)]
-    known = _known({half for pair in halves for half in pair})
-    pairs = [(known[one], known[other]) for one, other in halves if one in known and other in known]
-    for one, other in sorted(pairs, key=lambda pair: -min(each.schools for each in pair)):
-        together = select(School.id).where(School.left_register_on.is_(None), _has(one), School.id.in_(_with(other)))
-        if session().scalar(together.limit(1)) is not None:
-            return one, other
+    found_words = _look_up({half for pair in halves for half in pair})
+    pairs = [
+        (found_words[first], found_words[second])
+        for first, second in halves
+        if first in found_words and second in found_words
+    ]
+    for first, second in sorted(pairs, key=lambda pair: -min(part.schools for part in pair)):
+        statement = select(School.id).where(
+            School.left_register_on.is_(None), _has(first), School.id.in_(_with(second))
+        )
+        if session().scalar(statement.limit(1)) is not None:
+            return first, second
     return None
 
 
-def _known(sought: Iterable[str]) -> dict[str, Word]:
+def _look_up(sought: Iterable[str]) -> dict[str, Word]:
     rows = session().execute(
         select(SearchWord.id, SearchWord.word, SearchWord.schools).where(SearchWord.word.in_(sorted(sought)))
     )
@@ -126,23 +136,23 @@ def _beginning(prefix: str) -> int:
 
 
 def _nearest(word: str) -> Word | None:
-    """The word fewest slips away, and of those the one most schools have; None beyond what we forgive."""
-    allowed = words.edits_allowed(word)
+    """The word with the fewest edits, and of those the most common; None if more edits than allowed are needed."""
+    allowed = words.max_edits(word)
     if not allowed:
         return None
     shared = func.count()
-    alike = (
+    statement = (
         select(SearchWord.id, SearchWord.word, SearchWord.schools)
         .join(WordTrigram, WordTrigram.word_id == SearchWord.id)
         .where(WordTrigram.trigram.in_(sorted(words.trigrams(word))))
         .where(func.length(SearchWord.word).between(len(word) - allowed, len(word) + allowed))
         .group_by(SearchWord.id, SearchWord.word, SearchWord.schools)
         .order_by(shared.desc(), SearchWord.schools.desc())
-        .limit(CANDIDATES)
+        .limit(MAX_CANDIDATES)
     )
     near = [
         (far, -row.schools, Word(*row))
-        for row in session().execute(alike)
+        for row in session().execute(statement)
         if (far := OSA.distance(word, row.word, score_cutoff=allowed)) <= allowed
     ]
     return min(near, key=lambda one: one[:2])[2] if near else None
@@ -157,9 +167,9 @@ def _schools(query: Query, limit: int) -> Sequence[School]:
     if not (query.head or query.tail or query.unfinished):
         return ()
     whole = (*query.head, *query.tail)
-    if query.tail and _expected(*(word.schools for word in whole)) >= MANY:
-        found = _walked(but(query, head=whole, tail=(), unfinished=""), limit)
-    elif not query.tail and _expected(*(word.schools for word in query.head), query.beginning) >= MANY:
+    if query.tail and _expected(*(word.schools for word in whole)) >= MANY_SCHOOLS:
+        found = _walked(replace(query, head=whole, tail=(), unfinished=""), limit)
+    elif not query.tail and _expected(*(word.schools for word in query.head), query.beginning) >= MANY_SCHOOLS:
         found = _walked(query, limit)
     else:
         found = []
@@ -167,14 +177,14 @@ def _schools(query: Query, limit: int) -> Sequence[School]:
 
 
 def _expected(*schools: int) -> float:
-    """How many schools have words that so many have, if words keep no company."""
+    """Expected number of schools that have all of several words, as if words were independent."""
     return REGISTER * prod(min(many / REGISTER, 1.0) for many in schools if many)
 
 
 def _walked(query: Query, limit: int) -> list[School]:
-    """Go through the open schools in order and stop at the last one wanted: for words that many schools have.
+    """Scan the open schools in order and stop at `limit`: for words that many schools have.
 
-    As long as `limit` only where there are so many open ones, and none of the others can come before them.
+    Returns `limit` schools only if so many open ones match; then no other school can precede them.
     """
     found = _offered().where(School.standing == 0, *map(_has, query.head)).order_by(School.name_key, School.id)
     if query.unfinished:
@@ -187,7 +197,7 @@ def _walked(query: Query, limit: int) -> list[School]:
 
 
 def _sorted(query: Query) -> Select[School]:
-    """Find all schools and sort them; the rarest condition leads, its schools being all that others are tried on."""
+    """Find all matches and sort them. The rarest word selects the schools that the other conditions are checked on."""
     rarest_first = sorted(query.head, key=lambda word: word.schools)
     last_leads = bool(query.unfinished) and (not rarest_first or query.beginning < rarest_first[0].schools)
     found, led = _offered(), last_leads
@@ -211,24 +221,24 @@ def _offered() -> Select[School]:
 
 
 def _ending(unfinished: str, *or_these: Word) -> Select[int]:
-    """The words that begin with `unfinished`, and these."""
+    """The words that begin with `unfinished`, and `or_these`."""
     begins = begins_with(SearchWord.word, unfinished)
     return select(SearchWord.id).where(or_(begins, SearchWord.id.in_([word.id for word in or_these])))
 
 
 def _has_one(of_words: Select[int]) -> ColumnElement[bool]:
-    """Look through the few words of each school; "+ 0" keeps SQLite from trying each of `of_words` on it instead."""
-    return _tried(select(SchoolWord.school_id).where((SchoolWord.word_id + 0).in_(of_words)))
+    """Check the few words of each school; "+ 0" keeps SQLite from looping over `of_words` instead."""
+    return _correlated(select(SchoolWord.school_id).where((SchoolWord.word_id + 0).in_(of_words)))
 
 
 def _has(word: Word) -> ColumnElement[bool]:
-    return _tried(_with(word))
+    return _correlated(_with(word))
 
 
-def _tried(schools: Select[int]) -> ColumnElement[bool]:
-    """Whether the school is among `schools`, asked of each in turn.
+def _correlated(schools: Select[int]) -> ColumnElement[bool]:
+    """Whether the school is among `schools`, as a correlated subquery.
 
-    "OFFSET 0" keeps PostgreSQL from making a join of it: it cannot know how common a word is, and goes wrong.
+    "OFFSET 0" keeps PostgreSQL from turning it into a join, which is slow because the planner misjudges common words.
     """
     return exists(schools.where(SchoolWord.school_id == School.id).correlate(School).offset(0))
 
@@ -237,13 +247,13 @@ def _with(word: Word) -> Select[int]:
     return select(SchoolWord.school_id).where(SchoolWord.word_id == word.id)
 
 
-def _fewer(query: Query) -> Iterable[Query]:
-    """The query without one word, the last first: a name comes before its town."""
+def _queries_with_fewer_words(query: Query) -> Iterable[Query]:
+    """The queries without one word, beginning with the last, because people type the name before the town."""
     if query.head and query.unfinished:
         start = " ".join(word.word for word in query.head)
-        yield but(query, tail=(), unfinished="", start=start, dropped=(*query.dropped, query.unfinished))
+        yield replace(query, tail=(), unfinished="", start=start, dropped=(*query.dropped, query.unfinished))
     if len(query.head) + bool(query.unfinished) > 1:
-        for at in range(len(query.head) - 1, -1, -1):
-            word, rest = query.head[at].word, query.head[:at] + query.head[at + 1 :]
-            start = " ".join(other for other in query.start.split() if other != word)
-            yield but(query, head=rest, start=start, dropped=(*query.dropped, word))
+        for index in range(len(query.head) - 1, -1, -1):
+            word, remaining = query.head[index].word, query.head[:index] + query.head[index + 1 :]
+            start = " ".join(start_word for start_word in query.start.split() if start_word != word)
+            yield replace(query, head=remaining, start=start, dropped=(*query.dropped, word))

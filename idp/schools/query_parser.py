@@ -1,6 +1,6 @@
-"""What somebody typed into the search box: a number, a postcode, or a name.
+"""Parse the search box's text: a number, a postcode, or a name.
 
-`read` gives every way to understand it, the likeliest first; the search takes the first that finds a school.
+`parse` returns every interpretation, the likeliest first; the search uses the first that finds a school.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import Literal
 
 from idp.schools import words
 
-LONGEST = 200
-"""Characters of what was typed that are looked at; the longest name in the register has 120."""
+MAX_LENGTH = 200
+"""Characters of the text that are used; the longest name in the register has 120."""
 
 Kind = Literal["dfe_number", "urn", "ukprn", "postcode", "name"]
 
@@ -26,14 +26,14 @@ _DISTRICT = re.compile(rf"{_AREA}(?:\d|\d\d|\d[A-Z])")
 _INWARD = re.compile(r"\d[A-Z]{0,2}")
 _WHOLE = re.compile(rf"{_DISTRICT.pattern} \d[A-Z]{{2}}")
 _OVERSEAS = re.compile(r"(ASCN|BBND|BIQQ|FIQQ|PCRN|SIQQ|STHL|TDCU|TKCA)(1Z{0,2})?")
-"""Of overseas territories, such as FIQQ 1ZZ: all of a territory have one."""
+"""Postcodes of overseas territories, such as FIQQ 1ZZ: one for each territory."""
 _FORCES = re.compile(r"BFPO(\d{0,4})")
 """British Forces Post Offices: BFPO and one to four digits."""
 _GIROBANK = "GIR0AA"
 
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
 _SIGNS_AROUND = re.compile(r"^[\s.,;:!?()\"]+|\s*[.,;:!?()\"][\s.,;:!?()\"]*$")
-"""Punctuation before and after; a single blank at the end is left, which says that a district is finished."""
+"""Punctuation at the ends. A single blank at the end is kept: it means that a district is complete."""
 
 _SHAPES = ("A9", "A99", "A9A", "AA9", "AA99", "AA9A")
 _TO_LETTER = str.maketrans("01", "OI")
@@ -42,14 +42,14 @@ _TO_DIGIT = str.maketrans("OI", "01")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One way to understand what was typed. `values` are looked for, the first being the best."""
+    """One interpretation of the text. `values` are searched for, the best one first."""
 
     kind: Kind
     values: tuple[str, ...]
 
     @property
     def says(self) -> str:
-        """How it was read, in words for the page."""
+        """The interpretation in words, for the page."""
         value = self.values[0].strip()
         match self.kind:
             case "dfe_number":
@@ -67,23 +67,23 @@ class Reading:
 
 
 def tidy(text: str) -> str:
-    """What was typed without what cannot be typed: control characters, lone surrogates, endless length."""
-    text = text[:LONGEST].encode("utf-8", "ignore").decode("utf-8")
+    """`text` without control characters and lone surrogates, cut to `MAX_LENGTH`."""
+    text = text[:MAX_LENGTH].encode("utf-8", "ignore").decode("utf-8")
     visible = (letter for letter in text if unicodedata.category(letter) != "Cf")  # no width, and no meaning here
     return "".join(letter if letter.isprintable() else " " for letter in visible)
 
 
-def read(text: str) -> tuple[Reading, ...]:
-    """Every way to understand `text`, likeliest first; none when there are not two letters or digits to go by."""
+def parse(text: str) -> tuple[Reading, ...]:
+    """Every interpretation of `text`, likeliest first; none if it has fewer than two letters or digits."""
     text = _LABELLED.sub("", _SIGNS_AROUND.sub("", unicodedata.normalize("NFKC", tidy(text)).translate(_DASHES)))
-    found = [_number(text.strip()), _postcode(text)]
-    if not any(found):
-        found += _within(text)
-    return tuple(reading for reading in (*found, _name(text)) if reading)
+    readings = [_number(text.strip()), _postcode(text)]
+    if not any(readings):
+        readings += _among_words(text)
+    return tuple(reading for reading in (*readings, _name(text)) if reading)
 
 
 def is_whole(postcode: str) -> bool:
-    """Whether a postcode, with its blank, is one and not the beginning of several."""
+    """Whether a postcode, with its blank, is complete and not the beginning of several."""
     key = postcode.replace(" ", "")
     overseas, forces = _OVERSEAS.fullmatch(key), _FORCES.fullmatch(key)
     special = (overseas and overseas[2] == "1ZZ") or (forces and forces[1]) or key == _GIROBANK
@@ -101,22 +101,22 @@ def _number(text: str) -> Reading | None:
     return None
 
 
-def _within(text: str) -> Iterator[Reading]:
+def _among_words(text: str) -> Iterator[Reading]:
     """Whole postcodes and long numbers among other words: "nr4 6jt, norwich"."""
-    parts = [part.strip(".,;:()") for part in re.split(r"[\s,;]+", text)][: LONGEST // 2]
-    for one, following in zip(parts, [*parts[1:], ""], strict=True):
-        for typed in (f"{one}{following}", one):
+    parts = [part.strip(".,;:()") for part in re.split(r"[\s,;]+", text)][: MAX_LENGTH // 2]
+    for part, following in zip(parts, [*parts[1:], ""], strict=True):
+        for typed in (f"{part}{following}", part):
             digits = sum(letter.isdigit() for letter in typed)
             postcode = _postcode(typed) if digits and len(typed) <= len("AA9A9AA") else None
             if postcode and is_whole(postcode.values[0]):
                 yield postcode
-        if len(one) > len("99999") and (number := _number(one)):
+        if len(part) > len("99999") and (number := _number(part)):
             yield number
 
 
 def _name(text: str) -> Reading | None:
     """Words of a name and town, as they were typed."""
-    return Reading("name", (" ".join(text.split()),)) if len(words.plain(text)) > 1 else None
+    return Reading("name", (" ".join(text.split()),)) if len(words.normalise(text)) > 1 else None
 
 
 def _postcode(text: str) -> Reading | None:
@@ -127,7 +127,7 @@ def _postcode(text: str) -> Reading | None:
         return None
     if special := _special(key):
         return Reading("postcode", (special,))
-    if full := _mended(key):
+    if full := _repair(key):
         return Reading("postcode", (full,))
     district, gap, inward = typed.partition(" ")
     inward = "".join(inward.split())
@@ -147,7 +147,7 @@ def _special(key: str) -> str | None:
 
 
 def _splits(key: str) -> tuple[str, ...]:
-    """Where the space may stand: "B78" is district B78, a district yet unfinished, or B7 8.., in this order."""
+    """Each place for the space: "B78" is district B78, an unfinished district, or B7 8.., in this order."""
     beginnings = []
     if _DISTRICT.fullmatch(key):
         beginnings = [f"{key} ", key]
@@ -157,26 +157,29 @@ def _splits(key: str) -> tuple[str, ...]:
     return tuple(beginnings)
 
 
-def _mended(key: str) -> str | None:
-    """A whole postcode, with O for 0 and I for 1 (or the reverse) put right by position; None if it is not whole.
+def _repair(key: str) -> str | None:
+    """A whole postcode, with O for 0 and I for 1 (or the reverse) corrected by position; None if it is not complete.
 
-    The last two letters are taken as they stand: O and I never occur there, so a 0 or 1 means it is not whole.
+    The last two letters are not corrected: O and I never occur there, so with a 0 or 1 it is not complete.
     """
     outward, inward = key[:-3], key[-3:-2].translate(_TO_DIGIT) + key[-2:]
     if not _INWARD.fullmatch(inward) or len(inward) < 3:
         return None
-    fitting = [mended for shape in _SHAPES if (mended := _in_shape(outward, shape))]
-    if not fitting:
+    candidates = [mended for shape in _SHAPES if (mended := _in_shape(outward, shape))]
+    if not candidates:
         return None
-    best = min(fitting, key=lambda mended: sum(one != other for one, other in zip(mended, outward, strict=True)))
+    best = min(
+        candidates,
+        key=lambda mended: sum(repaired != original for repaired, original in zip(mended, outward, strict=True)),
+    )
     return f"{best} {inward}"
 
 
 def _in_shape(outward: str, shape: str) -> str | None:
-    """`outward` as letters and digits in the places `shape` has them, or None."""
+    """`outward` with letters and digits where `shape` has them, or None."""
     if len(outward) != len(shape):
         return None
     pairs = zip(outward, shape, strict=True)
-    mended = "".join(letter.translate(_TO_LETTER if kind == "A" else _TO_DIGIT) for letter, kind in pairs)
-    fits = all(letter.isalpha() == (kind == "A") for letter, kind in zip(mended, shape, strict=True))
-    return mended if fits and not mended.endswith(("O", "I")) else None  # no district ends in these letters
+    repaired = "".join(letter.translate(_TO_LETTER if sign == "A" else _TO_DIGIT) for letter, sign in pairs)
+    fits = all(letter.isalpha() == (sign == "A") for letter, sign in zip(repaired, shape, strict=True))
+    return repaired if fits and not repaired.endswith(("O", "I")) else None  # no district ends in these letters
