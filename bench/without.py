@@ -63,7 +63,7 @@ def _compact_jws() -> None:
 
     def read(token: str, typ: str, algs: Any, usable: Callable[[Key], bool]) -> dict[str, Any]:
         def find(signed: Any) -> Any:
-            key = held.keys().get(signed.headers().get("kid")) or held.fresh().get(signed.headers().get("kid"))
+            key = held.keys().get(signed.headers().get("kid")) or held.reread().get(signed.headers().get("kid"))
             if key is None or not usable(key):
                 raise ring.BadToken("no key of ours that verifies")
             return key.public

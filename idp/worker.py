@@ -87,7 +87,7 @@ def verify_audit(work: Work) -> None:
     """Walk the audit chain from its start, and hold it against the newest exported checkpoint. Raises `Tampered`."""
     with work():
         known = checkpoints.exported()
-    report = chain.verify(from_start=True, known=known, reading=work)
+    report = chain.verify(from_start=True, external=known, reading=work)
     if report.faults:
         raise chain.Tampered(report.faults)
     _log.info("audit chain verified", count=report.checked)
@@ -112,7 +112,7 @@ def tell_register_changes(work: Work) -> None:
     more = True
     while more:
         with work():
-            more = register_changes.tell()
+            more = register_changes.notify_operators()
 
 
 JOBS: Final = (
@@ -176,7 +176,7 @@ def _do(job: Job, me: str, work: Work) -> None:
         _tell(job.name, error)
         fault = in_a_line(error)
     with work():
-        lease.done(job.name, worker=me, every=job.every, fault=fault)
+        lease.finish(job.name, worker=me, every=job.every, fault=fault)
 
 
 def _keep_on(loop: Loop, work: Work, stop: Event) -> None:

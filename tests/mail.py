@@ -46,7 +46,7 @@ class Outbox:
             found = []
             for row in rows:
                 if row.sealed is not None and name in {None, row.name}:
-                    opened = post.opened(row)
+                    opened = post.unseal(row)
                     found.append(Letter(row.name, row.recipient or "", opened.subject, opened.text, opened.html))
         return found
 

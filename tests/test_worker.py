@@ -97,7 +97,7 @@ def test_it_delivers_seals_signs_cleans_and_says_that_it_lives(running, work, ev
     eventually(lambda session: session.get(Message, sent).sent_at)
     eventually(lambda session: not session.scalar(select(func.count()).where(Entry.position.is_(None))))
     eventually(lambda session: session.scalar(select(func.count()).select_from(Seen)) == 0)
-    eventually(lambda session: heart.last())
+    eventually(lambda session: heart.last_beat())
     with work():
         assert chain.verify(from_start=True).faults == []
 
@@ -105,11 +105,11 @@ def test_it_delivers_seals_signs_cleans_and_says_that_it_lives(running, work, ev
 def test_when_it_is_stopped_its_heart_stops_too(app, quick, work, eventually):
     stop = threading.Event()
     finish = worker.start(app, stop)
-    eventually(lambda session: heart.last())
+    eventually(lambda session: heart.last_beat())
     stop.set()
     finish()
     with work():
-        assert heart.last() is None
+        assert heart.last_beat() is None
     assert not [thread for thread in threading.enumerate() if thread.name in {"email", "sms", "audit", "jobs"}]
 
 
@@ -291,8 +291,8 @@ class TestCleaning:
             assert session.scalars(select(Seen)).all() == []
 
     def test_whatever_there_is_goes_in_one_round(self, work, todo, clock, monkeypatch):
-        monkeypatch.setattr(cleaning, "BATCH", 3)
-        monkeypatch.setattr(cleaning, "PAUSE", 0)
+        monkeypatch.setattr(cleaning, "BATCH_SIZE", 3)
+        monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)
         with work() as session:
             session.add_all([a_seen(timedelta(days=2)) for _ in range(10)])
         worker.clean(todo)
@@ -401,7 +401,7 @@ class TestCommand:
             with work():
                 sent = a_message()
             eventually(lambda session: session.get(Message, sent).sent_at)
-            eventually(lambda session: heart.last())
+            eventually(lambda session: heart.last_beat())
             process.send_signal(sign)
             _, said = process.communicate(timeout=WAIT)
         finally:
@@ -409,4 +409,4 @@ class TestCommand:
             process.wait()
         assert process.returncode == 0, said
         with work():
-            assert heart.last() is None
+            assert heart.last_beat() is None

@@ -1,13 +1,13 @@
-"""The chain over the entries: each link covers its entry and the link before it, so that tampering shows.
+"""The hash chain of the audit log: each link covers its entry and the link before it, so tampering is detected.
 
-A link is an HMAC by a key derived from the sealing key: access to the database alone is not enough to make one.
-Requests insert entries unchained, because chaining there would queue them all behind one row (performance.md §2). The
-worker calls `seal` every second. Two things cannot be seen: what is done to an entry before it is sealed, and cutting
-off the end behind the newest checkpoint that left the machine. That is why sealing is quick, and why checkpoints
-(`checkpoints`) are exported.
+A link is an HMAC by a key derived from the sealing key: access to the database alone is not enough to create one.
+Requests insert entries unchained, because chaining there would queue all of them behind one row (performance.md §2);
+the worker calls `seal` every second. Two things cannot be detected: changes to an entry before it is sealed, and
+removing entries after the newest checkpoint that left the machine. That is why sealing is frequent, and why
+checkpoints (`checkpoints`) are exported.
 
-A chain begun before links were keyed has plain SHA-256 links at its start. They are good as far as a signed
-checkpoint reaches, and only before the first keyed one; `seal` signs where they end before it goes on keyed.
+A chain that began before links were keyed has plain SHA-256 links at its start. They are accepted up to a signed
+checkpoint, and only before the first keyed link; `seal` signs a checkpoint where they end.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ from idp.audit.models import Checkpoint, Details, Entry
 from idp.foundation import crypto, dates, runtime
 from idp.foundation.database import connection, session
 
-BEGINNING: Final = bytes(32)
-"""What stands before the first entry."""
+FIRST_LINK: Final = bytes(32)
+"""The link before the first entry."""
 
 _ENTRIES: Final = cast("Table", Entry.__table__)
 _DETAILS: Final = cast("Table", Details.__table__)
-_PAGE: Final = 1000
-_LOCK: Final = 7_203_118
-"""PostgreSQL's advisory lock for sealing; any number that is used for nothing else."""
+_PAGE_SIZE: Final = 1000
+_LOCK_ID: Final = 7_203_118
+"""The id of PostgreSQL's advisory lock for sealing: an arbitrary number, used only here."""
 
 
 LinkKind = Literal["keyed", "plain", "wrong", "unknown"]
@@ -44,7 +44,7 @@ _log = structlog.get_logger("idp.audit")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something is not as it was sealed: where in the chain, in which entry (None if it is gone), and what."""
+    """A difference from what was sealed: the position in the chain, the entry (None if it is missing), and what."""
 
     position: int
     entry: int | None
@@ -52,7 +52,7 @@ class Fault:
 
 
 class Tampered(Exception):
-    """The chain is not as it was sealed. `faults` say where."""
+    """The chain differs from what was sealed; `faults` lists where."""
 
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = faults
@@ -62,7 +62,7 @@ class Tampered(Exception):
 
 @dataclass(slots=True)
 class Report:
-    """What `verify` looked at and found. `waiting` entries are not sealed yet and were not looked at."""
+    """The result of `verify`. `waiting` entries are not sealed yet and were not checked."""
 
     begins: int
     ends: int = 0
@@ -72,100 +72,104 @@ class Report:
     faults: list[Fault] = field(default_factory=list)
 
 
-def seal(most: int = _PAGE) -> int:
-    """Give up to `most` committed entries their place in the chain; returns how many. One worker at a time."""
-    if not _alone():
+def seal(most: int = _PAGE_SIZE) -> int:
+    """Add up to `most` committed entries to the chain; returns how many. Only one worker at a time does it."""
+    if not _try_lock():
         return 0
-    here, key = connection(), next(_keys())
-    position, chained = end() or (0, BEGINNING)
-    rows, sealed = _waiting(most), []
+    db_connection, key = connection(), next(_keys())
+    position, hash_so_far = end() or (0, FIRST_LINK)
+    rows, sealed = _unsealed_entries(most), []
     if rows and position and _is_unkeyed(position):
-        _sign_unkeyed(position, chained)
+        _sign_unkeyed(position, hash_so_far)
     for row in rows:
         position += 1
-        chained = link(chained, position, row, key)
-        sealed.append({"its_id": row.id, "position": position, "chained": chained})
+        hash_so_far = link(hash_so_far, position, row, key)
+        sealed.append({"its_id": row.id, "position": position, "chained": hash_so_far})
     if sealed:
-        its_place = update(_ENTRIES).where(_ENTRIES.c.id == bindparam("its_id"))
-        here.execute(its_place.values(position=bindparam("position"), chained=bindparam("chained")), sealed)
+        statement = update(_ENTRIES).where(_ENTRIES.c.id == bindparam("its_id"))
+        db_connection.execute(statement.values(position=bindparam("position"), chained=bindparam("chained")), sealed)
     return len(sealed)
 
 
-def _waiting(most: int) -> list[Row[Any]]:
-    """The oldest entries that are not sealed; those that cannot be read stay where they are, and the log says so."""
-    unsealed = select(_ENTRIES).where(_ENTRIES.c.position.is_(None)).order_by(_ENTRIES.c.id).limit(most)
-    here = connection()
+def _unsealed_entries(most: int) -> list[Row[Any]]:
+    """The oldest entries that are not sealed; those that cannot be read are logged and left unsealed."""
+    statement = select(_ENTRIES).where(_ENTRIES.c.position.is_(None)).order_by(_ENTRIES.c.id).limit(most)
+    db_connection = connection()
     try:
-        return list(here.execute(unsealed).all())
-    except ValueError:  # JSON that is none
+        return list(db_connection.execute(statement).all())
+    except ValueError:  # invalid JSON
         rows = []
-        for entry_id in here.scalars(unsealed.with_only_columns(_ENTRIES.c.id)).all():
+        for entry_id in db_connection.scalars(statement.with_only_columns(_ENTRIES.c.id)).all():
             try:
-                rows.append(here.execute(select(_ENTRIES).where(_ENTRIES.c.id == entry_id)).one())
+                rows.append(db_connection.execute(select(_ENTRIES).where(_ENTRIES.c.id == entry_id)).one())
             except ValueError as fault:
                 _log.error("audit entry set aside", row=entry_id, because=str(fault))
         return rows
 
 
 def checkpoint() -> str | None:
-    """Sign the chain's end, having looked at what was added since the last time; the line to keep elsewhere.
+    """Verify the entries since the last checkpoint, and sign the chain's end; returns the line to keep elsewhere.
 
-    None where nothing was added. Raises `Tampered` instead of signing a chain that is not as it was sealed.
+    None if nothing was added. Raises `Tampered` instead of signing a chain that differs from what was sealed.
     """
-    found = end()
-    if found is None or session().get(Checkpoint, found[0]) is not None:
+    last_sealed = end()
+    if last_sealed is None or session().get(Checkpoint, last_sealed[0]) is not None:
         return None
     report = verify()
     if report.faults:
         raise Tampered(report.faults)
-    return checkpoints.write(*found)
+    return checkpoints.write(*last_sealed)
 
 
 def end() -> tuple[int, bytes] | None:
     """Position and hash of the last sealed entry; None while there is none."""
-    last = select(_ENTRIES.c.position, _ENTRIES.c.chained).where(_ENTRIES.c.position.is_not(None))
-    found = session().execute(last.order_by(_ENTRIES.c.position.desc()).limit(1)).one_or_none()
-    return None if found is None else (found.position, found.chained)
+    statement = select(_ENTRIES.c.position, _ENTRIES.c.chained).where(_ENTRIES.c.position.is_not(None))
+    row = session().execute(statement.order_by(_ENTRIES.c.position.desc()).limit(1)).one_or_none()
+    return None if row is None else (row.position, row.chained)
 
 
 def link(before: bytes, position: int, row: Row[Any], key: bytes | None) -> bytes:
-    """The link of the entry `row` at `position`, after the link `before`; without a key, as it was before keys."""
-    said = [
+    """The link of the entry `row` at `position`, after the link `before`; without a key, a plain SHA-256 link."""
+    fields = [
         position, row.id, row.at.isoformat(), row.event, row.actor, row.estab, row.client, row.subject, row.facts,
         row.details_digest.hex() if row.details_digest else None,
     ]  # fmt: skip
-    covered = before + canonical(said)
-    return hashlib.sha256(covered).digest() if key is None else hmac.digest(key, covered, "sha256")
+    message = before + canonical(fields)
+    return hashlib.sha256(message).digest() if key is None else hmac.digest(key, message, "sha256")
 
 
 def verify(
-    *, from_start: bool = False, known: Iterable[Checkpoint] = (), unkeyed_to: int = 0,
+    *, from_start: bool = False, external: Iterable[Checkpoint] = (), unkeyed_to: int = 0,
     reading: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Report:  # fmt: skip
-    """Walk the chain from the newest checkpoint, or from its start, and report whatever is not as it was sealed.
+    """Verify the chain from the newest checkpoint, or from its start, and report every difference.
 
     `known` are checkpoints kept elsewhere (`checkpoints.parsed`): the walk begins no later than the oldest of
     them, and a chain that was cut off and signed anew contradicts them. Each page of entries is read in a `reading`
     of its own: a long walk in one transaction would keep SQLite's writers waiting. Unkeyed links are good as far as
     the newest checkpoint, or `unkeyed_to`, the position that is about to be signed.
     """
-    elsewhere = list(known)
+    external_checkpoints = list(external)
     with reading():
         keys = tuple(_keys())
-        kept, forged = checkpoints.kept(all_of_them=from_start or bool(elsewhere))
+        stored, forged = checkpoints.stored(all_of_them=from_start or bool(external_checkpoints))
         waiting = session().scalar(select(func.count()).where(_ENTRIES.c.position.is_(None))) or 0
-    signed = {each.position: each for each in [*kept, *elsewhere]}
-    begins = 1 if from_start or not signed else min([*(each.position for each in elsewhere), max(signed)])
+    signed = {checkpoint.position: checkpoint for checkpoint in [*stored, *external_checkpoints]}
+    begins = (
+        1
+        if from_start or not signed
+        else min([*(checkpoint.position for checkpoint in external_checkpoints), max(signed)])
+    )
     report = Report(begins=begins, checkpoints=len(signed), waiting=waiting)
-    report.faults += [Fault(each.position, None, _forged(each)) for each in forged]
+    report.faults += [Fault(checkpoint.position, None, _forged(checkpoint)) for checkpoint in forged]
     report.faults += _walk(report, signed, keys, max([*signed, unkeyed_to]), reading)
     report.faults += [
         Fault(
             position,
             None,
-            f"cut off: the checkpoint of {dates.day_and_time(each.at)} knows it, the chain has not got it",
+            f"cut off: the checkpoint of {dates.day_and_time(checkpoint.at)} knows it, the chain has not got it",
         )
-        for position, each in sorted(signed.items())
+        for position, checkpoint in sorted(signed.items())
         if position > report.ends
     ]
     return report
@@ -175,19 +179,19 @@ def _walk(
     report: Report, signed: Mapping[int, Checkpoint], keys: Sequence[bytes], unkeyed_to: int,
     reading: Callable[[], AbstractContextManager[Any]],
 ) -> Iterator[Fault]:  # fmt: skip
-    """Every fault from `report.begins` to the end. After one, the walk goes on with what is stored there."""
-    expected, before = report.begins, BEGINNING if report.begins == 1 else None
+    """Every fault from `report.begins` to the end. After a fault, it continues with the stored link."""
+    expected, before = report.begins, FIRST_LINK if report.begins == 1 else None
     is_keyed = False
     for row in _rows(report.begins, reading):
         if row.position > expected:
-            gone = f"{expected} to {row.position - 1} are" if row.position - 1 > expected else f"{expected} is"
-            yield Fault(expected, None, f"missing: {gone} gone from before entry {row.id}")
+            missing = f"{expected} to {row.position - 1} are" if row.position - 1 > expected else f"{expected} is"
+            yield Fault(expected, None, f"missing: {missing} gone from before entry {row.id}")
             before = None
-        kind = _kind_of_link(before, row, keys)
-        is_keyed = is_keyed or kind == "keyed"
-        if kind == "plain" and (is_keyed or row.position > unkeyed_to):
+        link_kind = _kind_of_link(before, row, keys)
+        is_keyed = is_keyed or link_kind == "keyed"
+        if link_kind == "plain" and (is_keyed or row.position > unkeyed_to):
             yield Fault(row.position, row.id, "linked without our key: access to the database was enough to do it")
-        elif fault := _fault(row, kind, signed.get(row.position)):
+        elif fault := _fault(row, link_kind, signed.get(row.position)):
             yield Fault(row.position, row.id, fault)
         expected, before = row.position + 1, row.chained
         report.checked += 1
@@ -195,7 +199,7 @@ def _walk(
 
 
 def _kind_of_link(before: bytes | None, row: Row[Any], keys: Sequence[bytes]) -> LinkKind:
-    """How `row` is linked to what stands before it; unknown where that is not known (None)."""
+    """How `row` is linked to the link `before` it; unknown if that is missing (None)."""
     if before is None:
         return "unknown"
     if any(crypto.same(link(before, row.position, row, key), row.chained) for key in keys):
@@ -203,9 +207,9 @@ def _kind_of_link(before: bytes | None, row: Row[Any], keys: Sequence[bytes]) ->
     return "plain" if link(before, row.position, row, None) == row.chained else "wrong"
 
 
-def _fault(row: Row[Any], kind: LinkKind, signed: Checkpoint | None) -> str | None:
+def _fault(row: Row[Any], link_kind: LinkKind, signed: Checkpoint | None) -> str | None:
     """What is wrong with one entry."""
-    if kind == "wrong":
+    if link_kind == "wrong":
         return "altered, moved, or put in: the entry is not what was sealed at this place"
     if signed is not None and signed.chained != row.chained:
         return f"sealed anew: the checkpoint of {dates.day_and_time(signed.at)} has another hash here"
@@ -220,7 +224,7 @@ def _rows(begins: int, reading: Callable[[], AbstractContextManager[Any]]) -> It
         select(_ENTRIES, _DETAILS.c.salt, _DETAILS.c.said)
         .outerjoin(_DETAILS, _DETAILS.c.entry_id == _ENTRIES.c.id)
         .order_by(_ENTRIES.c.position)
-        .limit(_PAGE)
+        .limit(_PAGE_SIZE)
     )
     while True:
         with reading():
@@ -235,11 +239,11 @@ def _is_unkeyed(position: int) -> bool:
     """Whether the entry at `position`, the last one, was linked before links were keyed."""
     last_two = select(_ENTRIES).where(_ENTRIES.c.position >= position - 1).order_by(_ENTRIES.c.position)
     *before, row = session().execute(last_two).all()
-    return _kind_of_link(before[0].chained if before else BEGINNING, row, tuple(_keys())) == "plain"
+    return _kind_of_link(before[0].chained if before else FIRST_LINK, row, tuple(_keys())) == "plain"
 
 
 def _sign_unkeyed(position: int, chained: bytes) -> None:
-    """Sign, once, where the unkeyed links end. Not if the chain is not as it was sealed: `verify` reports that."""
+    """Sign a checkpoint, once, where the unkeyed links end; not if the chain was changed, which `verify` reports."""
     if session().get(Checkpoint, position) is not None:
         return
     if verify(from_start=True, unkeyed_to=position).faults:
@@ -257,8 +261,8 @@ def _forged(checkpoint: Checkpoint) -> str:
     return f"the checkpoint of {dates.day_and_time(checkpoint.at)} does not bear our signature"
 
 
-def _alone() -> bool:
+def _try_lock() -> bool:
     """Take the lock for sealing if it is free, until the transaction ends. SQLite has one writer in any case."""
     if session().get_bind().dialect.name != "postgresql":
         return True
-    return bool(session().scalar(select(func.pg_try_advisory_xact_lock(_LOCK))))
+    return bool(session().scalar(select(func.pg_try_advisory_xact_lock(_LOCK_ID))))

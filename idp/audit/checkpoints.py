@@ -1,10 +1,10 @@
-"""Checkpoints: where the chain ended at some moment, signed, to be kept where our database is not.
+"""Checkpoints: signed positions of the chain's end, to be stored outside the database.
 
 One is written every hour, to the table, as a line to the log, and to the file `audit.checkpoints`, where the nightly
 verification finds the newest. The signature is Ed25519, by a key derived
-from the sealing key: access to the database alone is not enough to make one. The line is
+from the sealing key: access to the database alone is not enough to create one. The line is
 `audit1.<position>.<seconds since 1970>.<hash in hex>.<sealing key's id>.<signature in base64url>`; nothing in it
-looks like a token, so that logs do not scrub it.
+looks like a token, so that logs do not redact it.
 """
 
 import base64
@@ -21,11 +21,11 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import Refusal
 
-_FORM: Final = "audit1"
+_FORMAT: Final = "audit1"
 
 
 class NotACheckpoint(Refusal):
-    """A line that we did not write, or not so."""
+    """The line is not a checkpoint, or its signature is wrong."""
 
     code = "not_a_checkpoint"
     says = "This is not a checkpoint that we signed."
@@ -35,7 +35,7 @@ def write(position: int, chained: bytes) -> str:
     """Sign that the chain had reached `position` with the hash `chained`; returns the line to be kept elsewhere."""
     at = clock.now().replace(microsecond=0)
     key_id = next(iter(runtime.settings().secrets.sealing))
-    signature = f"{key_id}.{crypto.b64(_key(key_id).sign(_said(position, chained, at)))}"
+    signature = f"{key_id}.{crypto.b64(_key(key_id).sign(_message(position, chained, at)))}"
     checkpoint = Checkpoint(position=position, chained=chained, at=at, signature=signature)
     session().add(checkpoint)
     session().flush()
@@ -43,28 +43,28 @@ def write(position: int, chained: bytes) -> str:
 
 
 def line(checkpoint: Checkpoint) -> str:
-    """`checkpoint` as one line, for the log and for safe keeping."""
+    """`checkpoint` as one line, for the log and the file."""
     when = int(checkpoint.at.timestamp())
-    return f"{_FORM}.{checkpoint.position}.{when}.{checkpoint.chained.hex()}.{checkpoint.signature}"
+    return f"{_FORMAT}.{checkpoint.position}.{when}.{checkpoint.chained.hex()}.{checkpoint.signature}"
 
 
-def parsed(text: str) -> Checkpoint:
-    """The checkpoint behind a line that was kept elsewhere. Raises `NotACheckpoint` unless we signed it."""
+def parse(text: str) -> Checkpoint:
+    """Parse a line that was kept elsewhere. Raises `NotACheckpoint` unless we signed it."""
     try:
         form, position, at, chained, signature = text.strip().split(".", 4)
-        found = Checkpoint(
+        checkpoint = Checkpoint(
             position=int(position), chained=bytes.fromhex(chained), at=datetime.fromtimestamp(int(at), UTC),
             signature=signature,
         )  # fmt: skip
     except (ValueError, OverflowError) as fault:
         raise NotACheckpoint(because="cannot be read") from fault
-    if form != _FORM or not is_ours(found):
+    if form != _FORMAT or not is_ours(checkpoint):
         raise NotACheckpoint(because="the signature is wrong, or its sealing key is no longer in the settings")
-    return found
+    return checkpoint
 
 
 def export(text: str) -> None:
-    """Append a checkpoint's line to the file of the setting `audit.checkpoints`; nothing where that is empty."""
+    """Append a checkpoint's line to the file of the setting `audit.checkpoints`; does nothing if that is empty."""
     if (path := runtime.settings().audit.file) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="ascii") as file:
@@ -72,31 +72,31 @@ def export(text: str) -> None:
 
 
 def exported() -> list[Checkpoint]:
-    """The newest checkpoint in that file; none where there is no file yet. Raises `NotACheckpoint`."""
+    """The newest checkpoint in that file; empty if there is no file yet. Raises `NotACheckpoint`."""
     path = runtime.settings().audit.file
     lines = path.read_text("ascii", "replace").split() if path is not None and path.is_file() else []
-    return [parsed(lines[-1])] if lines else []
+    return [parse(lines[-1])] if lines else []
 
 
-def kept(*, all_of_them: bool) -> tuple[list[Checkpoint], list[Checkpoint]]:
-    """Those in the table: (signed by us, forged). Without `all_of_them` only as far back as the newest good one."""
-    good: list[Checkpoint] = []
+def stored(*, all_of_them: bool) -> tuple[list[Checkpoint], list[Checkpoint]]:
+    """The checkpoints in the table: (valid, forged). Without `all_of_them`, only back to the newest valid one."""
+    valid: list[Checkpoint] = []
     forged: list[Checkpoint] = []
     for checkpoint in _newest_first():
-        (good if is_ours(checkpoint) else forged).append(checkpoint)
-        if good and not all_of_them:
+        (valid if is_ours(checkpoint) else forged).append(checkpoint)
+        if valid and not all_of_them:
             break
-    return good, forged
+    return valid, forged
 
 
 def is_ours(checkpoint: Checkpoint) -> bool:
-    """Whether its signature is good; not so if it was made with a sealing key that the settings have lost."""
+    """Whether its signature is valid; it is not if its sealing key has been removed from the settings."""
     key_id, _, signature = checkpoint.signature.partition(".")
     if key_id not in runtime.settings().secrets.sealing:
         return False
     try:
-        said = _said(checkpoint.position, checkpoint.chained, checkpoint.at)
-        _key(key_id).public_key().verify(_decoded(signature), said)
+        message = _message(checkpoint.position, checkpoint.chained, checkpoint.at)
+        _key(key_id).public_key().verify(_decode(signature), message)
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -113,9 +113,9 @@ def _key(key_id: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(seed)
 
 
-def _said(position: int, chained: bytes, at: datetime) -> bytes:
-    return f"{_FORM}\n{position}\n{int(at.timestamp())}\n{chained.hex()}".encode("ascii")
+def _message(position: int, chained: bytes, at: datetime) -> bytes:
+    return f"{_FORMAT}\n{position}\n{int(at.timestamp())}\n{chained.hex()}".encode("ascii")
 
 
-def _decoded(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,4 +1,4 @@
-"""`idp audit`: read the log, and prove that it was not tampered with."""
+"""`idp audit`: read the log, and verify that it was not tampered with."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from idp.audit import chain, checkpoints, search
+from idp.audit import chain, checkpoints, queries
 from idp.audit.models import Entry
 from idp.foundation.command import json_option, names, show, show_json, working
 
@@ -43,18 +43,18 @@ def listed(
     with_details: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Show entries, oldest first."""
-    known = names()
-    if known and estab:
-        estab = known.estab(estab)
-    if known and actor and "@" in actor:
-        actor = known.operator(actor)
+    naming = names()
+    if naming and estab:
+        estab = naming.estab(estab)
+    if naming and actor and "@" in actor:
+        actor = naming.operator(actor)
     since = since.replace(tzinfo=UTC) if since else None
-    found = search.find(estab=estab, client=client, actor=actor, event=event, since=since, most=most)
-    said = search.details(found) if with_details else {}
-    addresses = known.addresses() if known and not as_json else {}
-    rows = [_row(entry, addresses) | ({"details": said.get(entry.id)} if with_details else {}) for entry in found]
+    entries = queries.find(estab=estab, client=client, actor=actor, event=event, since=since, most=most)
+    details = queries.details(entries) if with_details else {}
+    addresses = naming.addresses() if naming and not as_json else {}
+    rows = [_row(entry, addresses) | ({"details": details.get(entry.id)} if with_details else {}) for entry in entries]
     if not as_json:
-        rows = [{name: _in_words(value) for name, value in row.items()} for row in rows]
+        rows = [{name: _to_text(value) for name, value in row.items()} for row in rows]
     columns = (*_COLUMNS, "details") if with_details else _COLUMNS
     show(rows, columns, as_json=as_json, empty="No entry matches.")
 
@@ -64,9 +64,9 @@ def _row(entry: Entry, addresses: Mapping[str, str]) -> dict[str, object]:
     return row | {"actor": addresses.get(entry.actor, entry.actor)}
 
 
-def _in_words(value: object) -> object:
-    """Facts and details as `name=value`, which a table has room for."""
-    return " ".join(f"{name}={each}" for name, each in value.items()) if isinstance(value, dict) else value
+def _to_text(value: object) -> object:
+    """Facts and details as `name=value`, for a table."""
+    return " ".join(f"{name}={fact}" for name, fact in value.items()) if isinstance(value, dict) else value
 
 
 @commands.command()
@@ -87,17 +87,17 @@ def verify(context: click.Context, lines: tuple[str, ...], *, from_start: bool, 
     of the chain was cut off together with its checkpoints. The newest one in the file that the setting
     audit.checkpoints names is always used; name others with --checkpoint.
     """
-    known = [*checkpoints.exported(), *(checkpoints.parsed(line) for line in lines)]
-    report = chain.verify(from_start=from_start, known=known)
+    external_checkpoints = [*checkpoints.exported(), *(checkpoints.parse(line) for line in lines)]
+    report = chain.verify(from_start=from_start, external=external_checkpoints)
     if as_json:
         show_json(asdict(report))
     else:
-        _say(report)
+        _print_report(report)
     if report.faults:
         context.exit(1)
 
 
-def _say(report: chain.Report) -> None:
+def _print_report(report: chain.Report) -> None:
     for fault in report.faults:
         entry = "" if fault.entry is None else f", entry {fault.entry}"
         click.echo(f"Position {fault.position}{entry}: {fault.what}.")

@@ -30,46 +30,46 @@ def record(
     """Record that `event` (a constant of `events`) was done by `by`; undone if the transaction is.
 
     `by` is the id of an administrator, operator or client, or `cli`, `system`, `stranger`; `subject` the id
-    of what it was done to. `facts` are ids, codes, numbers, times and sets of them, for ever. Whatever is
-    personal (a name, an address) goes into `details`, which can be erased without breaking the chain.
+    of what it was done to. `facts` are ids, codes, numbers, times and sets of them, for ever. Personal
+    data (a name, an address) goes into `details`, which can be erased without breaking the chain.
     """
     salt = secrets.token_bytes(_SALT)
-    said = _plain(details) if details else None
+    plain_details = _to_json_types(details) if details else None
     entry = {
         "at": clock.now(), "event": event, "actor": by, "estab": estab, "client": client, "subject": subject,
-        "facts": _plain(facts), "details_digest": salted(salt, said) if said else None,
+        "facts": _to_json_types(facts), "details_digest": salted(salt, plain_details) if plain_details else None,
     }  # fmt: skip
     entries = cast("Table", Entry.__table__)
     entry_id = connection().execute(insert(entries).returning(entries.c.id), entry).scalar_one()
-    if said:
-        kept = {"entry_id": entry_id, "salt": salt, "said": said}
-        connection().execute(insert(cast("Table", Details.__table__)), kept)
+    if plain_details:
+        details_row = {"entry_id": entry_id, "salt": salt, "said": plain_details}
+        connection().execute(insert(cast("Table", Details.__table__)), details_row)
 
 
 def erase(estab: str) -> None:
     """Erase the personal details of every entry about an estab (its internal id); the entries and their chain stay."""
-    about = select(Entry.id).where(Entry.estab == estab)
-    connection().execute(delete(Details).where(Details.entry_id.in_(about)))
+    entry_ids = select(Entry.id).where(Entry.estab == estab)
+    connection().execute(delete(Details).where(Details.entry_id.in_(entry_ids)))
 
 
 def salted(salt: bytes, said: Mapping[str, Any]) -> bytes:
-    """What an entry keeps of its details: SHA-256 of the salt and of what was said, in one spelling."""
+    """The digest of an entry's details: SHA-256 of the salt and the canonical JSON."""
     return hashlib.sha256(salt + canonical(said)).digest()
 
 
 def canonical(value: object) -> bytes:
-    """One spelling of a JSON value, so that equal values have equal hashes on every database."""
+    """Canonical JSON, so that equal values have equal hashes on every database."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
-def _plain(value: Any) -> Any:
-    """`value` in the types JSON has, so that it is read back as it was hashed."""
+def _to_json_types(value: Any) -> Any:
+    """`value` with only types of JSON, so that it is read back as it was hashed."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
+        return {str(name): _to_json_types(each) for name, each in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted(_plain(each) for each in value)
+        return sorted(_to_json_types(each) for each in value)
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_to_json_types(each) for each in value]
     if isinstance(value, datetime | date):
         return value.isoformat()
     if value is None or isinstance(value, str | bool | int):

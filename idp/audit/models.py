@@ -1,4 +1,4 @@
-"""The audit log: append-only, which the database itself holds; the worker chains entries after they were committed."""
+"""The audit log: append-only, enforced by triggers; the worker chains entries after they were committed."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from idp.foundation.database import Base
 
 
 class Entry(Base):
-    """One act or change of state. It holds ids only; personal details stand apart and may be erased."""
+    """One act or change of state. It has ids only; personal details are in another table and may be erased."""
 
     __tablename__ = "audit_entries"
     __table_args__ = (

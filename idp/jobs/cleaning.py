@@ -1,4 +1,4 @@
-"""Delete what has been kept long enough, and what there is too much of: oldest first, a short transaction each."""
+"""Delete rows past their retention period, and rows beyond a maximum: oldest first, in short transactions."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -15,12 +15,12 @@ from idp.foundation import clock, runtime
 from idp.foundation.database import Base, connection
 from idp.foundation.retention import DeleteAfter, KeepAll, KeepNewest, Rule
 
-BATCH: Final = 1000
+BATCH_SIZE: Final = 1000
 """Rows that one transaction deletes."""
-ROUND: Final = 60.0
+MAX_ROUND_SECONDS: Final = 60.0
 """Seconds that one round of cleaning may take."""
-PAUSE: Final = 0.05
-"""Seconds between two batches: others get their turn at the database."""
+PAUSE_SECONDS: Final = 0.05
+"""Between two batches, so that other writers get access to the database."""
 
 Work = Callable[[], AbstractContextManager[Any]]
 
@@ -28,8 +28,8 @@ _log = structlog.get_logger("idp.worker")
 
 
 def clean(work: Work, rules: Iterable[Rule]) -> None:
-    """Delete by these rules, a batch in each transaction that `work` makes; a table that fails is passed over."""
-    stop_at = time.monotonic() + ROUND
+    """Delete by these rules, one batch in each transaction of `work`; a table that fails is skipped."""
+    stop_at = time.monotonic() + MAX_ROUND_SECONDS
     for rule in rules:
         if isinstance(rule, KeepAll):
             continue
@@ -42,7 +42,7 @@ def clean(work: Work, rules: Iterable[Rule]) -> None:
         if count:
             _log.info("cleaned", name=name, count=count)
         if time.monotonic() > stop_at:
-            _log.warning("cleaning is behind: it goes on next time", name=name)
+            _log.warning("cleaning is behind: it continues in the next round", name=name)
             return
 
 
@@ -54,46 +54,46 @@ def _clean_one(work: Work, rule: DeleteAfter | KeepNewest, stop_at: float) -> in
         total += count
         if is_last:
             break
-        time.sleep(PAUSE)
+        time.sleep(PAUSE_SECONDS)
     return total
 
 
 def _apply(rule: DeleteAfter | KeepNewest) -> tuple[int, bool]:
-    """Delete a batch; how many rows it was, and whether no more are to go."""
+    """Delete one batch; returns the number of rows, and whether it was the last."""
     only = () if rule.only is None else (rule.only,)
     if isinstance(rule, KeepNewest):
-        count = surplus(rule.column, rule.most, *only, per=rule.per)
+        count = delete_surplus(rule.column, rule.most, *only, per=rule.per)
         return count, count == 0
     before = clock.now() - timedelta(days=getattr(runtime.settings().retention, rule.period))
-    count = batch(rule.column, before, *only)
-    return count, count < BATCH
+    count = delete_before(rule.column, before, *only)
+    return count, count < BATCH_SIZE
 
 
-def batch(column: InstrumentedAttribute[Any], before: datetime, *only: ColumnElement[bool]) -> int:
-    """Delete up to `BATCH` rows of the column's table, of which `column` is before `before` and `only` hold.
+def delete_before(column: InstrumentedAttribute[Any], before: datetime, *only: ColumnElement[bool]) -> int:
+    """Delete up to `BATCH_SIZE` rows of the column's table, of which `column` is before `before` and `only` hold.
 
-    Returns how many; below `BATCH`, there are no more. The column wants an index.
+    Returns how many; if fewer than `BATCH_SIZE`, there are no more. The column needs an index.
     """
     table = _table(column)
-    oldest = select(*table.primary_key.columns).where(column < before, *only).order_by(column).limit(BATCH)
+    oldest = select(*table.primary_key.columns).where(column < before, *only).order_by(column).limit(BATCH_SIZE)
     return _delete(table, oldest)
 
 
-def surplus(
-    column: InstrumentedAttribute[Any], most: int, *only: ColumnElement[bool], per: InstrumentedAttribute[Any] | None
+def delete_surplus(
+    column: InstrumentedAttribute[Any], limit: int, *only: ColumnElement[bool], per: InstrumentedAttribute[Any] | None
 ) -> int:
-    """Delete up to `BATCH` rows beyond the newest `most` by `column`, of those of which `only` hold.
+    """Delete up to `BATCH_SIZE` rows beyond the newest `limit` by `column`, of those of which `only` hold.
 
-    With `per`, `most` is for each value of that column. Returns how many; at 0, there is nothing left to delete.
+    With `per`, `limit` is for each value of that column. Returns how many; at 0, there is nothing left to delete.
     """
     table = _table(column)
     newest_first = select(*table.primary_key.columns).where(*only).order_by(column.desc())
     if per is None:
-        return _delete(table, newest_first.offset(most).limit(BATCH))
-    crowded = select(per).where(*only).group_by(per).having(func.count() > most).limit(1)
+        return _delete(table, newest_first.offset(limit).limit(BATCH_SIZE))
+    statement = select(per).where(*only).group_by(per).having(func.count() > limit).limit(1)
     return sum(
-        _delete(table, newest_first.where(per == whose).offset(most).limit(BATCH))
-        for whose in connection().scalars(crowded).all()
+        _delete(table, newest_first.where(per == value).offset(limit).limit(BATCH_SIZE))
+        for value in connection().scalars(statement).all()
     )
 
 
@@ -102,7 +102,7 @@ def _table(column: InstrumentedAttribute[Any]) -> Table:
 
 
 def _delete(table: Table, keys: Select[Any]) -> int:
-    """Delete the rows with these keys; where one of them cannot be, the others, each alone."""
+    """Delete the rows with these keys; if one of them cannot be deleted, delete the others one by one."""
     key = tuple_(*table.primary_key.columns)
     try:
         with connection().begin_nested():
@@ -113,11 +113,11 @@ def _delete(table: Table, keys: Select[Any]) -> int:
 
 
 def _delete_alone(table: Table, key: tuple[Any, ...]) -> int:
-    """Delete one row; 0, and a line in the log, where something still refers to it."""
+    """Delete one row; returns 0, and logs it, if another row still refers to it."""
     try:
         with connection().begin_nested():
-            same = (column == value for column, value in zip(table.primary_key.columns, key, strict=True))
-            return _count(delete(table).where(*same))
+            conditions = (column == value for column, value in zip(table.primary_key.columns, key, strict=True))
+            return _count(delete(table).where(*conditions))
     except IntegrityError as fault:
         _log.error("row set aside", name=table.name, because=type(fault).__name__)
         return 0

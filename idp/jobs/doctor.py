@@ -14,7 +14,7 @@ from idp.jobs import heart, lease
 def worker() -> Iterator[Finding]:
     """A worker lives, and its timed jobs went well and are not late."""
     if not heart.is_beating():
-        last = heart.last()
+        last = heart.last_beat()
         heard = "none is running" if last is None else f"last heard of at {when(last)}"
         yield Finding("worker", "fault", f"{heard}: no message leaves", "run it as a service: idp worker")
     else:

@@ -1,4 +1,4 @@
-"""Heartbeats: how `idp doctor` knows that a worker lives."""
+"""Heartbeats of workers, which `idp doctor` checks."""
 
 import os
 import secrets
@@ -13,12 +13,12 @@ from idp.jobs.models import Heartbeat
 
 
 def new_name() -> str:
-    """What a worker calls itself: host, process and a random word, since machines repeat the first two."""
+    """A unique worker name: host, process and a random word, because host and process may repeat in containers."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
 def beat(worker: str) -> None:
-    """`worker` lives."""
+    """Record that `worker` is running."""
     now = clock.now()
     row = session().get(Heartbeat, worker)
     if row is None:
@@ -28,16 +28,16 @@ def beat(worker: str) -> None:
 
 
 def stop(worker: str) -> None:
-    """`worker` stops in good order."""
+    """Record that `worker` has stopped normally."""
     session().execute(delete(Heartbeat).where(Heartbeat.worker == worker))
 
 
 def is_beating() -> bool:
-    """Whether a worker was heard of within a minute."""
-    latest = last()
+    """Whether a worker has sent a heartbeat within the last minute."""
+    latest = last_beat()
     return latest is not None and clock.now() - latest <= timedelta(minutes=1)
 
 
-def last() -> datetime | None:
-    """When any worker was last heard of; None if none is running and none has died."""
+def last_beat() -> datetime | None:
+    """The time of the last heartbeat; None if no worker is running or has crashed."""
     return session().scalar(select(func.max(Heartbeat.beat_at)))

@@ -1,4 +1,4 @@
-"""Take a timed job, so that of several workers one does it; a worker that dies loses it when the lease ends."""
+"""Lease a timed job, so that one of several workers does it; if that worker dies, the lease expires."""
 
 from datetime import timedelta
 
@@ -10,27 +10,27 @@ from idp.jobs.models import Job
 
 
 def take(name: str, *, worker: str, lease: timedelta) -> bool:
-    """Whether `name` is due and now `worker`'s to do, for `lease`. The UPDATE is the gate.
+    """Lease the job to `worker` for `lease` if it is due; returns whether it was. One conditional UPDATE decides.
 
-    A job that has never been done is due at once.
+    A job that has never run is due at once.
     """
     now = clock.now()
     if session().get(Job, name) is None:
         inserts.once(Job, name=name, due_at=now)
-    taken = (
+    statement = (
         update(Job)
         .where(Job.name == name, Job.due_at <= now)
         .values(due_at=now + lease, worker=worker, began_at=now, ended_at=None)
         .returning(Job.name)
         .execution_options(synchronize_session=False)
     )
-    return session().execute(taken).first() is not None
+    return session().execute(statement).first() is not None
 
 
-def done(name: str, *, worker: str, every: timedelta, fault: str | None = None) -> None:
-    """`worker` has done its job, well or with a `fault`: it is due again `every` after it began.
+def finish(name: str, *, worker: str, every: timedelta, fault: str | None = None) -> None:
+    """Record that `worker` has finished, perhaps with a `fault`; the job is due again `every` after it began.
 
-    If the lease ended meanwhile and another took it, this says nothing.
+    Does nothing if the lease expired meanwhile and another worker took the job.
     """
     job = session().scalar(select(Job).where(Job.name == name, Job.worker == worker, Job.ended_at.is_(None)))
     if job is not None and job.began_at is not None:
@@ -38,5 +38,5 @@ def done(name: str, *, worker: str, every: timedelta, fault: str | None = None) 
 
 
 def listing() -> list[Job]:
-    """Every job there is, by name."""
+    """All jobs, by name."""
     return list(session().scalars(select(Job).order_by(Job.name)))

@@ -8,7 +8,7 @@ from idp.foundation.database import Base
 
 
 class Job(Base):
-    """A timed job: when it is due, and how it went the last time. `due_at` is also the lease of who is doing it."""
+    """A timed job: when it is due, and the result of its last run. `due_at` is also the end of the present lease."""
 
     __tablename__ = "jobs"
 
@@ -17,13 +17,13 @@ class Job(Base):
     worker: Mapped[str | None]
     began_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    """None while it is being done, or when its worker died doing it."""
+    """None while it is running, or if its worker died."""
     fault: Mapped[str | None]
-    """What went wrong the last time."""
+    """The error of the last run."""
 
 
 class Heartbeat(Base):
-    """A worker that lives; gone when it stopped in good order."""
+    """A running worker; the row is deleted when it stops normally."""
 
     __tablename__ = "heartbeats"
 

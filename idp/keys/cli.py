@@ -1,4 +1,4 @@
-"""`idp keys`: look at the signing keys, replace them, end them."""
+"""`idp keys`: list, rotate and retire the signing keys."""
 
 import click
 
@@ -38,9 +38,9 @@ def rotate(alg: str | None, *, at_once: bool) -> None:
     With --now it takes over at once; tokens of the old key stay valid until they expire or you retire it.
     """
     wait = 0 if at_once else runtime.settings().keys.publish_before
-    for each in (alg,) if alg else ring.ALGS:
-        kid = ring.rotate(each, by=acting(), at_once=at_once)
-        click.echo(f"{each}: {kid} is published and signs " + (f"in {wait} seconds." if wait else "now."))
+    for algorithm in (alg,) if alg else ring.ALGS:
+        kid = ring.rotate(algorithm, by=acting(), at_once=at_once)
+        click.echo(f"{algorithm}: {kid} is published and signs " + (f"in {wait} seconds." if wait else "now."))
 
 
 @commands.command()

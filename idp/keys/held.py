@@ -1,4 +1,4 @@
-"""The ring as this process holds it: read again every `keys.reread` seconds, private keys loaded once."""
+"""This process's cache of the keys: read again every `keys.reread` seconds; private keys are loaded once."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,67 +15,67 @@ from idp.keys.models import SigningKey
 
 
 @dataclass
-class _Held:
-    """What is known of the keys, and since when (monotonic seconds)."""
+class _Cache:
+    """The cached keys, and the monotonic time at which they were read."""
 
     keys: Mapping[str, Key] = field(default_factory=dict)
     read: float = float("-inf")
     signs: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
     chosen: dict[str, tuple[Mapping[str, Key] | None, int, Key | None]] = field(default_factory=dict)
-    """By algorithm: of which keys, in which second, which one signs."""
+    """The signing key by algorithm, with the ring and the second for which it was chosen."""
 
 
-_HELD: Final = PerApplication(_Held)
+_CACHE: Final = PerApplication(_Cache)
 
 
 def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
-    """Every key there ever was, by `kid`, oldest first; as read at most `at_most` (else `keys.reread`) seconds ago."""
-    held = _HELD.get()
-    age = time.monotonic() - held.read
+    """All keys by `kid`, oldest first, also former ones; at most `at_most` (else `keys.reread`) seconds old."""
+    cache = _CACHE.get()
+    age = time.monotonic() - cache.read
     if age > (runtime.settings().keys.reread if at_most is None else at_most):
         table = cast("Table", SigningKey.__table__)
         rows = connection().execute(select(table).order_by(table.c.created_at, table.c.kid))
-        held.keys = {row.kid: Key.of(row) for row in rows}
-        held.read = time.monotonic()
-    return held.keys
+        cache.keys = {row.kid: Key.of(row) for row in rows}
+        cache.read = time.monotonic()
+    return cache.keys
 
 
-def fresh() -> Mapping[str, Key]:
-    """The same as read a second ago at most: where a key is not known, but not for every stranger."""
+def reread() -> Mapping[str, Key]:
+    """As `keys`, read at most a second ago. For an unknown `kid`; the limit bounds the queries of forged tokens."""
     return keys(at_most=1)
 
 
 def signer(alg: str) -> Key | None:
-    """The key of `alg` that signs now: of those that may, the one that began last."""
-    ring, second, chosen = keys(), clock.timestamp(), _HELD.get().chosen
-    known, at, key = chosen.get(alg, (None, 0, None))
-    if known is not ring or at != second:
+    """The key of `alg` that signs now: of those that may sign, the newest."""
+    ring, second, signers = keys(), clock.timestamp(), _CACHE.get().chosen
+    cached_ring, cached_second, key = signers.get(alg, (None, 0, None))
+    if cached_ring is not ring or cached_second != second:
         now = clock.now()
-        able = [each for each in ring.values() if each.alg == alg and each.signs(now)]
-        key = max(able, key=lambda each: each.signs_from, default=None)
-        chosen[alg] = ring, second, key
+        candidates = [candidate for candidate in ring.values() if candidate.alg == alg and candidate.signs(now)]
+        key = max(candidates, key=lambda candidate: candidate.signs_from, default=None)
+        signers[alg] = ring, second, key
     return key
 
 
 def signer_for(key: Key) -> Callable[[bytes], bytes]:
     """A function that signs with `key`, whose private half is unsealed once per process. Raises `CannotUnseal`."""
-    loaded = _HELD.get().signs
+    loaded = _CACHE.get().signs
     if key.kid not in loaded:
         loaded[key.kid] = key.signer()
     return loaded[key.kid]
 
 
 def forget() -> None:
-    """Read the ring again before it is next used."""
-    _HELD.get().read = float("-inf")
+    """Drop the cached keys."""
+    _CACHE.get().read = float("-inf")
 
 
-def changing() -> None:
+def invalidate_around_change() -> None:
     """Invalidate the cached ring now, and again when the transaction that changes it ends."""
-    held = _HELD.get()
-    held.read = float("-inf")
+    cache = _CACHE.get()
+    cache.read = float("-inf")
 
-    def ended(*_: Any) -> None:
-        held.read = float("-inf")
+    def invalidate(*_: Any) -> None:
+        cache.read = float("-inf")
 
-    event.listen(session(), "after_transaction_end", ended)
+    event.listen(session(), "after_transaction_end", invalidate)

@@ -1,4 +1,4 @@
-"""One key of the ring as a process holds it: made, sealed, read back, and what may be done with it when."""
+"""One signing key: generate it, load it from its row, and decide when it signs and verifies."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Jwk = ECKey | RSAKey
 State = Literal["next", "signing", "verifying", "expired", "retired"]
 
 ALGS: Final = ("ES256", "RS256")
-"""What we sign with: ES256 where we choose, RS256 where a client asks for it or says nothing."""
+"""Algorithms we sign with: ES256 by our choice, RS256 for clients that ask for it or do not choose."""
 
 _ALGORITHMS: Final = JWSRegistry(algorithms=[*ALGS])
 
@@ -38,21 +38,21 @@ class Key:
 
     @classmethod
     def of(cls, row: Row[Any]) -> "Key":
-        """The key behind a row of the table."""
+        """The key of a row of the table."""
         return cls(**{name: row._mapping[name] for name in cls.__dataclass_fields__})  # noqa: SLF001  its public name
 
     def verifies(self, now: datetime) -> bool:
-        """Whether a token it signed can still be good; as long, it is published."""
+        """Whether tokens that it signed may still be valid; until then it is published."""
         return self.retired_at is None and (self.verifies_until is None or now < self.verifies_until)
 
     def signs(self, now: datetime) -> bool:
-        """Whether it may sign; of several, the one that began last does."""
+        """Whether it may sign; of several, the newest does."""
         return self.signs_from <= now and self.verifies(now)
 
     @cached_property
     def public(self) -> Jwk:
-        """What checks its signatures."""
-        return _loaded(self.alg, self.public_jwk)
+        """The public key."""
+        return _load(self.alg, self.public_jwk)
 
     @cached_property
     def verifier(self) -> Callable[[bytes, bytes], bool]:
@@ -66,27 +66,27 @@ class Key:
         return lambda message: sign(message, private)
 
     def private(self) -> Jwk:
-        """What signs. Raises `CannotUnseal`."""
-        opened = runtime.sealer().unseal(self.sealed, where=_where(self.kid))
-        return _loaded(self.alg, json.loads(opened))
+        """The private key. Raises `CannotUnseal`."""
+        opened = runtime.sealer().unseal(self.sealed, where=_sealing_context(self.kid))
+        return _load(self.alg, json.loads(opened))
 
 
-def made(alg: str, signs_from: datetime) -> SigningKey:
+def generate(alg: str, signs_from: datetime) -> SigningKey:
     """A new key, to be added to the session; its private half never leaves this function unsealed."""
     jwk: Jwk = ECKey.generate_key("P-256", private=True) if alg == "ES256" else RSAKey.generate_key(2048, private=True)
     kid = jwk.thumbprint()
-    named = {"kid": kid, "alg": alg, "use": "sig"}
-    private = json.dumps({**jwk.as_dict(private=True), **named}).encode()
+    parameters = {"kid": kid, "alg": alg, "use": "sig"}
+    private = json.dumps({**jwk.as_dict(private=True), **parameters}).encode()
     return SigningKey(
-        kid=kid, alg=alg, public_jwk={**jwk.as_dict(private=False), **named},
-        sealed=runtime.sealer().seal(private, where=_where(kid)),
+        kid=kid, alg=alg, public_jwk={**jwk.as_dict(private=False), **parameters},
+        sealed=runtime.sealer().seal(private, where=_sealing_context(kid)),
         created_at=clock.now(), signs_from=signs_from, verifies_until=None, retired_at=None,
     )  # fmt: skip
 
 
-def _loaded(alg: str, jwk: dict[str, Any]) -> Jwk:
+def _load(alg: str, jwk: dict[str, Any]) -> Jwk:
     return ECKey.import_key(jwk) if alg == "ES256" else RSAKey.import_key(jwk)
 
 
-def _where(kid: str) -> str:
+def _sealing_context(kid: str) -> str:
     return f"signing_keys:{kid}:sealed"

@@ -1,7 +1,7 @@
-"""The key ring: what we sign with, what we verify, and what partners see of it.
+"""Sign tokens, verify them, and publish the keys.
 
-A key is published before it signs, so that every partner has fetched it by then; when its successor takes
-over it goes on verifying until the last token it signed has expired, and from then on verifies nothing
+A key is published before it signs, so that every partner has fetched it by then; after its successor takes
+over it verifies until the last token it signed has expired, and from then on verifies nothing
 (security.md S42). Its public half is kept for ever, because a logout hint may be of any age.
 """
 
@@ -34,11 +34,11 @@ __all__ = [
 
 
 class BadToken(Exception):
-    """Not a token of ours that is good now. The message is for the log; the caller knows what to answer."""
+    """The token is not valid. The message is for the log; the caller chooses the response."""
 
 
 class NoSigningKey(Exception):
-    """There is no key to sign with; `ensure` makes one."""
+    """There is no key to sign with; `ensure` creates one."""
 
 
 def sign(claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "at+jwt") -> str:
@@ -50,24 +50,24 @@ def sign(claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "at+jwt") 
 
 
 def verify(token: str, *, typ: str, algs: Collection[str] = ALGS) -> dict[str, Any]:
-    """The claims of a token of ours that is good now, or `BadToken`.
+    """The claims of a valid token of ours. Raises `BadToken`.
 
     The signature is a published key's, `typ` exactly this, `alg` one of `algs`; it has not expired, and its
     `nbf` and `iat` are no further ahead than another machine's clock may be (`tokens.skew`). Issuer and
     audience are the caller's to check.
     """
     now = clock.now()
-    claims = _read(token, typ, algs, lambda key: key.verifies(now))
+    claims = _verified_claims(token, typ, algs, lambda key: key.verifies(now))
     _check_times(claims, now.timestamp())
     return claims
 
 
 def verify_hint(token: str, *, typ: str = "JWT", algs: Collection[str] = ALGS) -> dict[str, Any]:
-    """The claims of a token that we signed once, however long ago and with whichever key, or `BadToken`.
+    """The claims of a token that we signed at any time, with any of our keys. Raises `BadToken`.
 
-    For `id_token_hint` alone (RP-Initiated Logout 1.0 §2): it says who that was, and gives no right.
+    Only for `id_token_hint` (RP-Initiated Logout 1.0 §2), which identifies a person but grants nothing.
     """
-    return _read(token, typ, algs, lambda _key: True)
+    return _verified_claims(token, typ, algs, lambda _key: True)
 
 
 def jwks() -> tuple[bytes, str]:
@@ -78,13 +78,13 @@ def jwks() -> tuple[bytes, str]:
 
 @lru_cache(maxsize=8)
 def _document(published: tuple[Key, ...]) -> tuple[bytes, str]:
-    """Made once for each version of the ring."""
+    """Cached for each version of the ring."""
     body = json.dumps({"keys": [key.public_jwk for key in published]}, separators=(",", ":")).encode("ascii")
     return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
-def _read(token: str, typ: str, algs: Collection[str], usable: Callable[[Key], bool]) -> dict[str, Any]:
-    """The claims under a signature of ours. The header is judged before a key is chosen, the payload after."""
+def _verified_claims(token: str, typ: str, algs: Collection[str], usable: Callable[[Key], bool]) -> dict[str, Any]:
+    """The claims, after verifying the signature. The header is checked before a key is chosen, the payload after."""
     try:
         parts = compact_jws.parts(token)
         if not _key_for(parts.header, typ, algs, usable).verifier(parts.signed, parts.signature):
@@ -95,18 +95,18 @@ def _read(token: str, typ: str, algs: Collection[str], usable: Callable[[Key], b
 
 
 def _key_for(header: bytes, typ: str, algs: Collection[str], usable: Callable[[Key], bool]) -> Key:
-    """The key that `header` names, byte for byte as we write it for that key; never a key the token brings."""
-    for known in (held.keys, held.fresh):  # one that we do not know may have been made a moment ago
-        for key in known().values():
+    """The key for `header`, which must equal the header that we write for it; keys in the token are ignored."""
+    for read_keys in (held.keys, held.reread):  # an unknown key may have been created a moment ago
+        for key in read_keys().values():
             if header == compact_jws.header(key.alg, typ, key.kid) and key.alg in algs:
                 if not usable(key):
-                    raise BadToken("the key verifies no longer")
+                    raise BadToken("the key no longer verifies")
                 return key
     raise BadToken(f"not the header of a {typ} by a key of ours, with an alg that is accepted here")
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
-    """`exp` must be there and ahead (RFC 7519 §4.1.4); `nbf` and `iat` may be there, and not too far ahead."""
+    """`exp` is required and must be in the future (RFC 7519 §4.1.4); `nbf` and `iat`, if present, must not be."""
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     if "exp" not in times or not all(type(value) is int for value in times.values()):
         raise BadToken("it does not say when it ends, or not in a number")

@@ -1,4 +1,4 @@
-"""Make keys, replace them, end them. Times decide what a key does; nothing here has to run on the hour.
+"""Create, rotate and retire keys. Timestamps decide what a key does, so no job has to run at a certain time.
 
 `rotate` publishes a successor and says when it takes over; until then the old key signs, and after that it
 verifies until its last token has expired. All in one transaction: a crash leaves the ring as it was.
@@ -14,7 +14,7 @@ from idp.foundation import clock, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
 from idp.keys import held
-from idp.keys.key import ALGS, Key, State, made
+from idp.keys.key import ALGS, Key, State, generate
 from idp.keys.models import SigningKey
 
 
@@ -33,15 +33,15 @@ class RotationUnderWay(Refusal):
 
 
 class OnlySigner(Refusal):
-    """Nothing could be signed without it."""
+    """The key is the only one that signs."""
 
     code, status = "only_signer", 409
     says = "This key signs now, and nothing could be signed without it. Rotate first, then retire it."
 
 
 def ensure(*, by: str = "system") -> list[str]:
-    """Make a key for each algorithm that has none, signing at once; returns the `kid`s made."""
-    held.changing()
+    """Create a key for each algorithm that has none, signing at once; returns their `kid`s."""
+    held.invalidate_around_change()
     return [_add(alg, events.KEY_CREATED, by=by) for alg in ALGS if not _in_use(alg)]
 
 
@@ -49,26 +49,26 @@ def rotate(alg: str, *, by: str = "cli", at_once: bool = False) -> str:
     """Publish the successor of the key that signs `alg`; it signs `keys.publish_before` seconds from now.
 
     `at_once` is for a key that has leaked: the successor signs now, before every partner has fetched it.
-    Returns its `kid`. Raises `RotationUnderWay` where one is waiting already.
+    Returns its `kid`. Raises `RotationUnderWay` if there is a next key already.
     """
-    held.changing()
+    held.invalidate_around_change()
     now, settings = clock.now(), runtime.settings()
     in_use = _in_use(alg)
     if any(key.signs_from > now for key in in_use):
         raise RotationUnderWay(because=alg)
     wait = timedelta(seconds=0 if at_once or not in_use else settings.keys.publish_before)
     for key in in_use:
-        key.verifies_until = key.verifies_until or now + wait + _last_token_lives()
+        key.verifies_until = key.verifies_until or now + wait + _verify_after_rotation()
     return _add(alg, events.KEY_ROTATED, by=by, wait=wait)
 
 
 def retire(kid: str, *, by: str = "cli") -> None:
-    """End a key now: it signs and verifies nothing any more and is published no longer; its private half is wiped.
+    """Retire a key now: it no longer signs or verifies, is no longer published, and its private half is deleted.
 
     Raises `UnknownKey`, and `OnlySigner` for the key that signs now. A successor that does not sign yet may
     be retired; then the present key stays.
     """
-    held.changing()
+    held.invalidate_around_change()
     key, now = check_retirable(kid), clock.now()
     if key.retired_at is not None:
         return
@@ -92,7 +92,7 @@ def check_retirable(kid: str) -> SigningKey:
 
 
 def listing() -> list[dict[str, Any]]:
-    """Every key there ever was, newest first, with its state in a word."""
+    """All keys, including former ones, newest first, with their state."""
     return [
         {
             "kid": key.kid, "alg": key.alg, "state": _state(key), "created_at": key.created_at,
@@ -114,7 +114,7 @@ def _state(key: Key) -> State:
 
 
 def _in_use(alg: str) -> list[SigningKey]:
-    """The keys of `alg` that verify still, locked, so that of two rotations at once the second sees the first."""
+    """The keys of `alg` that still verify, locked, so that of two rotations at once the second sees the first."""
     now = clock.now()
     rows = session().scalars(
         select(SigningKey).where(SigningKey.alg == alg, SigningKey.retired_at.is_(None)).with_for_update()
@@ -123,18 +123,18 @@ def _in_use(alg: str) -> list[SigningKey]:
 
 
 def _add(alg: str, event: str, *, by: str, wait: timedelta = timedelta()) -> str:
-    key = made(alg, clock.now() + wait)
+    key = generate(alg, clock.now() + wait)
     session().add(key)
     session().flush()
     log.record(event, by=by, subject=key.kid, alg=alg, signs_from=key.signs_from)
     return key.kid
 
 
-def _last_token_lives() -> timedelta:
-    """From the moment a successor signs until no token of its predecessor can be good.
+def _verify_after_rotation() -> timedelta:
+    """How long a key verifies after its successor begins to sign.
 
-    The longest token, another machine's clock, and the time in which a process may not know the successor.
+    The longest token lifetime, the clock skew, and the time in which a process may still use the old key.
     """
     settings = runtime.settings()
-    longest = max(settings.tokens.access, settings.tokens.access_fapi2, settings.tokens.id_token)
-    return timedelta(seconds=longest + settings.tokens.skew + settings.keys.reread)
+    max_lifetime = max(settings.tokens.access, settings.tokens.access_fapi2, settings.tokens.id_token)
+    return timedelta(seconds=max_lifetime + settings.tokens.skew + settings.keys.reread)

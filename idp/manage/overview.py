@@ -1,4 +1,4 @@
-"""What a school's first page says: what needs doing, who receives what, what was decided lately."""
+"""The data of a school's first page: tasks, services that receive data, and recent decisions."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from idp.onboarding import forms, join, review
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 
-LATELY = 10
+MAX_DECISIONS = 10
 """Decisions on the first page."""
 
 DECISIONS = {
@@ -23,7 +23,7 @@ DECISIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something for this person to do: what, why, and where."""
+    """A task for this person: what to do, why, and the link."""
 
     title: str
     why: str
@@ -33,7 +33,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A service, and what it has."""
+    """A service and the data that it receives."""
 
     client_id: str
     name: str
@@ -45,12 +45,12 @@ class Shared:
     state: str
     """`active`, `paused`, `expired`; `waiting` while data is withheld until the school is verified."""
     has_choice: bool
-    """Whether some of it is the school's to tick."""
+    """Whether the school may choose some of the areas."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the school may leave out of what a service was offered, and what it may not."""
+    """The areas that a service needs, and those that the school may choose."""
 
     required: frozenset[str]
     optional: frozenset[str]
@@ -58,26 +58,26 @@ class Choice:
 
     @property
     def fixed(self) -> list[Scope]:
-        """The school data that the service cannot do without."""
+        """The required areas of school data."""
         return scopes.in_order(scopes.of_kind("data", self.required))
 
     @property
     def areas(self) -> list[Scope]:
-        """What there is to tick, the specially protected last."""
+        """The areas that the school may choose, specially protected ones last."""
         return scopes.ordinary_first(self.optional)
 
     def chosen(self, names: list[str]) -> frozenset[str]:
-        """Of what a form sent, what there was to tick."""
+        """The optional areas among those that a form sent."""
         return self.optional & frozenset(names)
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All that the page shows. Days are in words."""
+    """All data of the page. Dates are formatted."""
 
     person: Administrator
     call_by: str | None
-    """Until when we will have called; None where we have, or need not."""
+    """When our staff will have called; None if they have, or need not."""
     tasks: list[Task] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
     decisions: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -85,12 +85,12 @@ class Overview:
 
 
 def of(person: Administrator) -> Overview:
-    """The overview of the person's school, as far as it is theirs to see."""
+    """The overview of the person's school."""
     estab = person.estab
-    waiting = review.of_estab(estab) if estab.state == "unverified" else None
+    pending_review = review.of_estab(estab) if estab.state == "unverified" else None
     return Overview(
         person=person,
-        call_by=dates.weekday(waiting.due_at) if waiting and waiting.decided_at is None else None,
+        call_by=dates.weekday(pending_review.due_at) if pending_review and pending_review.decided_at is None else None,
         tasks=_tasks(person),
         shared=[_shared(agreed) for agreed in authorise.current(estab.id)],
         decisions=_decisions(estab.id),
@@ -98,29 +98,31 @@ def of(person: Administrator) -> Overview:
 
 
 def shared_with(person: Administrator, client_id: str) -> Shared | None:
-    """What one service has of the person's school; None where it has nothing."""
-    found = (agreed for agreed in authorise.current(person.estab_id) if agreed.client_id == client_id)
-    return next((_shared(agreed) for agreed in found), None)
+    """What one service receives of the person's school; None if nothing."""
+    agreements = (agreed for agreed in authorise.current(person.estab_id) if agreed.client_id == client_id)
+    return next((_shared(agreed) for agreed in agreements), None)
 
 
 def choice_of(person: Administrator, client_id: str) -> Choice | None:
-    """What the person's school may tick for a service that it shares with; None where there is nothing to choose."""
-    found = next((each for each in authorise.current(person.estab_id) if each.client_id == client_id), None)
-    if found is None or not found.has_choice:
+    """The choice that the person's school has for a service; None if there is none."""
+    agreement = next(
+        (candidate for candidate in authorise.current(person.estab_id) if candidate.client_id == client_id), None
+    )
+    if agreement is None or not agreement.has_choice:
         return None
-    put = authorise.proposal(person.estab_id, found.client, frozenset())
-    return Choice(put.required, put.optional, put.ticked)
+    proposal = authorise.proposal(person.estab_id, agreement.client, frozenset())
+    return Choice(proposal.required, proposal.optional, proposal.ticked)
 
 
 def _tasks(person: Administrator) -> list[Task]:
     tasks = [
         Task(
-            f"{asks.name} asks to join",
-            f"{asks.masked_email} would like to act for your school too.",
+            f"{join_request.name} asks to join",
+            f"{join_request.masked_email} would like to act for your school too.",
             "Decide",
-            f"/join/{asks.id}",
+            f"/join/{join_request.id}",
         )
-        for asks in join.waiting_for(person)
+        for join_request in join.waiting_for(person)
     ]
     if person.mobile_confirmed_at is None:
         number = forms.readable_mobile(person.mobile)
@@ -145,11 +147,14 @@ def _shared(agreed: Authorisation) -> Shared:
 
 
 def _decisions(estab_id: str) -> list[tuple[str, str, str, str]]:
-    latest = authorise.history(estab_id, limit=LATELY)
+    latest = authorise.history(estab_id, limit=MAX_DECISIONS)
     names = _names({decision.by for decision in latest})
-    return [(dates.day(one.at), DECISIONS[one.what], one.client.client_name, names.get(one.by, "")) for one in latest]
+    return [
+        (dates.day(decision.at), DECISIONS[decision.what], decision.client.client_name, names.get(decision.by, ""))
+        for decision in latest
+    ]
 
 
 def _names(ids: set[str]) -> dict[str, str]:
-    found = session().execute(select(Administrator.id, Administrator.name).where(Administrator.id.in_(ids)))
-    return {row.id: row.name for row in found}
+    rows = session().execute(select(Administrator.id, Administrator.name).where(Administrator.id.in_(ids)))
+    return {row.id: row.name for row in rows}

@@ -1,4 +1,4 @@
-"""The school's first page, and what is decided there about sharing: change, pause, resume, stop."""
+"""The school's first page, and its decisions about sharing: change, pause, resume, stop."""
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -9,7 +9,7 @@ from idp.foundation.errors import NotFound
 from idp.foundation.web import again, security
 from idp.manage import overview
 from idp.manage.overview import Shared
-from idp.sharing import authorise, register
+from idp.sharing import authorise, processing_record
 
 bp = Blueprint("manage", __name__)
 
@@ -17,7 +17,7 @@ bp = Blueprint("manage", __name__)
 @bp.get("/")
 @security.anyone
 def front() -> ResponseReturnValue:
-    """Redirect to the desk of the person who is signed in, otherwise to sign-in."""
+    """Redirect to the first page of the person who is signed in, otherwise to sign-in."""
     if not current_user.is_authenticated:
         return redirect(url_for("signin.sign_in"), 303)
     return redirect(url_for("signin.operators.home" if current_user.kind == "operator" else ".home"), 303)
@@ -33,9 +33,9 @@ def home() -> ResponseReturnValue:
 @bp.route("/manage/sharing/<client_id>/stop", methods=["GET", "POST"])
 @security.person
 def stop_sharing(client_id: str) -> ResponseReturnValue:
-    """Ask, saying what stopping does and does not; then stop, at once."""
+    """Ask for confirmation, and stop sharing at once."""
     person, shared = current_user.person, _shared(client_id)
-    if request.method != "POST":  # a HEAD carries no token against forgery, and stops nothing
+    if request.method != "POST":  # a HEAD has no CSRF token, and must not stop anything
         return render_template("manage/stop.html", shared=shared, person=person)
     authorise.withdraw(person.estab_id, client_id, by=person)
     flash(f"Your school has stopped sharing with {shared.name}.", "success")
@@ -45,7 +45,7 @@ def stop_sharing(client_id: str) -> ResponseReturnValue:
 @bp.route("/manage/sharing/<client_id>/change", methods=["GET", "POST"])
 @security.person
 def change_sharing(client_id: str) -> ResponseReturnValue:
-    """The areas that are the school's to choose, ticked and unticked."""
+    """Change the areas that the school may choose."""
     person, shared = current_user.person, _shared(client_id)
     choice = overview.choice_of(person, client_id)
     if choice is None:
@@ -54,9 +54,9 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
         before = again.fields()
         ticked = choice.ticked if before is None else choice.chosen(before.getlist("area"))
         return render_template("manage/change.html", shared=shared, choice=choice, person=person, ticked=ticked)
-    chosen = choice.chosen(request.form.getlist("area"))
-    if chosen != choice.ticked:
-        authorise.change(person.estab_id, client_id, choice.required | chosen, by=person)
+    ticked_now = choice.chosen(request.form.getlist("area"))
+    if ticked_now != choice.ticked:
+        authorise.change(person.estab_id, client_id, choice.required | ticked_now, by=person)
         flash(f"What your school shares with {shared.name} has been changed.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -65,11 +65,11 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
 @security.person
 @again.form_of("manage.home")
 def pause_sharing(client_id: str) -> ResponseReturnValue:
-    """Stop for a while: one button, because one button undoes it."""
+    """Pause sharing, without confirmation, because resuming undoes it."""
     person, shared = current_user.person, _shared(client_id)
     try:
         authorise.pause(person.estab_id, client_id, by=person)
-    except authorise.NothingShared:  # pressed twice, or by a colleague too
+    except authorise.NothingShared:  # pressed twice, or a colleague did it
         flash(f"Sharing with {shared.name} is already {'over' if shared.state == 'expired' else 'paused'}.", "info")
     else:
         flash(f"Sharing with {shared.name} is paused. It receives nothing until you resume.", "success")
@@ -80,7 +80,7 @@ def pause_sharing(client_id: str) -> ResponseReturnValue:
 @security.person
 @again.form_of("manage.home")
 def resume_sharing(client_id: str) -> ResponseReturnValue:
-    """Go on after a pause."""
+    """Resume sharing after a pause."""
     person, shared = current_user.person, _shared(client_id)
     try:
         authorise.resume(person.estab_id, client_id, by=person)
@@ -93,21 +93,24 @@ def resume_sharing(client_id: str) -> ResponseReturnValue:
 
 @bp.get("/manage/sharing/record.csv")
 @security.person
-def processing_record() -> ResponseReturnValue:
-    """Who receives what, as a file: a spreadsheet takes it for UTF-8 because of the mark it begins with."""
+def download_record() -> ResponseReturnValue:
+    """The processing record as CSV. The byte order mark makes spreadsheets read it as UTF-8."""
     estab = current_user.person.estab
     name = f"processing-record-{estab.estab_id}-{clock.today()}.csv"
-    response = Response("\ufeff" + register.as_csv(estab.id), mimetype="text/csv")
+    response = Response("\ufeff" + processing_record.as_csv(estab.id), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
 @bp.errorhandler(authorise.NothingShared)
 def stopped_already(refused: authorise.NothingShared) -> ResponseReturnValue:
-    """Pressed twice, or a colleague was quicker: there is nothing left to stop, change or pause."""
+    """Sharing has stopped already, by a double click or a colleague: say so."""
     client_id = (request.view_args or {}).get("client_id", "")
-    last = authorise.stopped(current_user.person.estab_id, client_id)
-    flash(f"Your school has already stopped sharing with {last.client.client_name}." if last else refused.says, "info")
+    stopped = authorise.stopped(current_user.person.estab_id, client_id)
+    flash(
+        f"Your school has already stopped sharing with {stopped.client.client_name}." if stopped else refused.says,
+        "info",
+    )
     return redirect(url_for("manage.home"), 303)
 
 

@@ -1,4 +1,4 @@
-"""`idp estabs`: schools' accounts, found by any of their names; suspended, restored, signed out."""
+"""`idp estabs`: find, show, suspend and restore schools' accounts, and end their sessions."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
 
     Schools that have no account are found by `idp schools search`.
     """
-    rows = [_row(each) for each in accounts.search(" ".join(text), limit=most)]
+    rows = [_row(estab) for estab in accounts.search(" ".join(text), limit=most)]
     show(rows, COLUMNS, as_json=as_json, empty="No school account matches.")
 
 
@@ -39,20 +39,20 @@ def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
 @working
 def show_command(estab: str, *, as_json: bool) -> None:
     """Show one account: its school, its state, and who acts for it."""
-    found = accounts.look_up(estab)
-    staff = [_person(each) for each in people.of_estab(found.id)]
+    account = accounts.look_up(estab)
+    staff = [_person(person) for person in people.of_estab(account.id)]
     if as_json:
-        show_json(_row(found) | {"id": found.id, "urn": found.school.urn, "mis": found.mis, "people": staff})
+        show_json(_row(account) | {"id": account.id, "urn": account.school.urn, "mis": account.mis, "people": staff})
         return
-    click.echo(f"{found.name}, Estab ID {found.estab_id}: {found.state} since {when(found.state_changed_at)}")
-    click.echo(f"  internal id   {found.id}")
-    click.echo(f"  URN           {found.school.urn or 'none'}")
-    click.echo(f"  DfE number    {found.school.dfe_number or 'none'}")
-    click.echo(f"  registered    {when(found.registered_at)}")
-    click.echo(f"  system (MIS)  {found.mis or 'not said yet'}")
-    click.echo("Who acts for it:" if staff else "Nobody acts for it.")
-    for each in staff:
-        click.echo(f"  {each['name']}, {each['email']}, {each['role']}, signs in as {each['username']}")
+    click.echo(f"{account.name}, Estab ID {account.estab_id}: {account.state} since {when(account.state_changed_at)}")
+    click.echo(f"  internal id   {account.id}")
+    click.echo(f"  URN           {account.school.urn or 'none'}")
+    click.echo(f"  DfE number    {account.school.dfe_number or 'none'}")
+    click.echo(f"  registered    {when(account.registered_at)}")
+    click.echo(f"  system (MIS)  {account.mis or 'not said yet'}")
+    click.echo("Who acts for it:" if staff else "No one acts for it.")
+    for person in staff:
+        click.echo(f"  {person['name']}, {person['email']}, {person['role']}, signs in as {person['username']}")
 
 
 @estabs.command("suspend")
@@ -60,12 +60,12 @@ def show_command(estab: str, *, as_json: bool) -> None:
 @click.option("--reason", required=True, help="Why, for the audit log.")
 @working
 def suspend(estab: str, reason: str) -> None:
-    """Stop the school's people from acting, and its data from leaving, at once.
+    """Suspend the account at once: its people cannot act, and partners receive no data.
 
     Its agreements stand; `restore` undoes it.
     """
-    done = standing.suspend(estab, by=acting(), reason=reason)
-    click.echo(f"{done.name} ({done.estab_id}) is suspended; `idp estabs restore {done.estab_id}` undoes it.")
+    account = standing.suspend(estab, by=acting(), reason=reason)
+    click.echo(f"{account.name} ({account.estab_id}) is suspended; `idp estabs restore {account.estab_id}` undoes it.")
 
 
 @estabs.command("restore")
@@ -74,8 +74,8 @@ def suspend(estab: str, reason: str) -> None:
 @working
 def restore(estab: str, reason: str) -> None:
     """Let a suspended account work again: verified if our staff had verified it, unverified otherwise."""
-    done = standing.restore(estab, by=acting(), reason=reason)
-    click.echo(f"{done.name} ({done.estab_id}) is {done.state} again.")
+    account = standing.restore(estab, by=acting(), reason=reason)
+    click.echo(f"{account.name} ({account.estab_id}) is {account.state} again.")
 
 
 @estabs.command("end-sessions")

@@ -1,4 +1,4 @@
-"""The names that operators type into commands: their own, and schools'."""
+"""Resolve the names that operators type into commands: their own, and those of schools."""
 
 from collections.abc import Mapping
 
@@ -9,14 +9,14 @@ from idp.signin import operators
 
 
 class WhoActs(Refusal):
-    """In production the audit log names the person, as soon as there is one."""
+    """In production, commands must name the operator, once there is one, for the audit log."""
 
     code, status, title = "who_acts", 400, "Say who you are"
-    says = "Say for whom: idp --as EMAIL ..., or set IDP_OPERATOR. `idp operators list` shows who there is."
+    says = "Name the operator: idp --as EMAIL ..., or set IDP_OPERATOR. `idp operators list` shows them all."
 
 
 def acting(email: str | None) -> str:
-    """The id of the operator with this address, or `cli` where none was named.
+    """The id of the operator with this address, or `cli` if none was named.
 
     Raises `UnknownOperator`, also for one who was disabled or is not set up yet; and `WhoActs`.
     """
@@ -27,9 +27,9 @@ def acting(email: str | None) -> str:
     return "cli"
 
 
-def estab(typed: str) -> str:
-    """The internal id of the estab that is meant. Raises `UnknownEstab`."""
-    return accounts.look_up(typed).id
+def estab(text: str) -> str:
+    """The internal id of the estab with this name or number. Raises `UnknownEstab`."""
+    return accounts.look_up(text).id
 
 
 def operator(email: str) -> str:
@@ -38,5 +38,5 @@ def operator(email: str) -> str:
 
 
 def addresses() -> Mapping[str, str]:
-    """The e-mail address of every operator there ever was, by id."""
-    return {one.id: one.email for one in operators.all_operators()}
+    """The e-mail addresses of all operators, including disabled ones, by id."""
+    return {each_operator.id: each_operator.email for each_operator in operators.all_operators()}

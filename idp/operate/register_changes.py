@@ -1,7 +1,7 @@
-"""Tell our staff what the school register says anew about schools that have an account.
+"""Mail operators about changes in the national register of schools that have an account.
 
-An import leaves each change in `school_changes`; a school that closed, left or came back, or has another name or
-number, may need a telephone call. All other changes are put down as told without a mail.
+An import stores each change in `school_changes`. A school that closed, left or came back, or has another name or
+number, may need a telephone call. All other changes are marked as reported without a mail.
 """
 
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from idp.schools import changes
 from idp.schools.models import School, SchoolChange
 from idp.signin import operators
 
-BATCH: Final = 2_000
-"""Changes looked at in one transaction; the first import has one for each school of the register."""
-MOST_TOLD: Final = 200
-"""Lines of one mail; the rest is in the next."""
-WORDS: Final = {
+BATCH_SIZE: Final = 2_000
+"""Changes claimed in one transaction; the first import has one for each school of the register."""
+MAX_LINES: Final = 200
+"""Lines of one mail; further lines go into the next."""
+KIND_TEXTS: Final = {
     "closed": "is closed in the register", "reopened": "is open again in the register", "left": "left the register",
     "returned": "is in the register again",
 }  # fmt: skip
-FIELDS: Final = {"name": "name", "dfe_number": "DfE number"}
-"""Of a change, what concerns an account, and what it is called."""
+FIELD_NAMES: Final = {"name": "name", "dfe_number": "DfE number"}
+"""The changed fields that are reported, and their names in the mail."""
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Line:
     """One line of the mail."""
 
     school: str
@@ -37,43 +37,51 @@ class News:
     what: str
 
 
-def tell() -> bool:
-    """Take the next changes that operators were not told of; whether there may be more.
+def notify_operators() -> bool:
+    """Report the next changes to all operators; returns whether there may be more.
 
-    Without an operator to write to, none is taken.
+    Does nothing while there is no operator to write to.
     """
-    to = [one.email for one in operators.all_operators() if one.set_up_at is not None and one.disabled_at is None]
-    if not to:
+    addresses = [
+        operator.email
+        for operator in operators.all_operators()
+        if operator.set_up_at is not None and operator.disabled_at is None
+    ]
+    if not addresses:
         return False
-    taken = changes.claim(BATCH)
-    news = _news(taken)
-    for first in range(0, len(news), MOST_TOLD):
-        for address in to:
-            post.email("register_changes", to=address, news=news[first : first + MOST_TOLD])
-    return len(taken) == BATCH
+    claimed = changes.claim(BATCH_SIZE)
+    lines = _lines(claimed)
+    for start in range(0, len(lines), MAX_LINES):
+        for address in addresses:
+            post.email("register_changes", to=address, news=lines[start : start + MAX_LINES])
+    return len(claimed) == BATCH_SIZE
 
 
-def _news(taken: list[int]) -> list[News]:
-    """What of these changes concerns a living account."""
-    concerned = (
+def _lines(change_ids: list[int]) -> list[Line]:
+    """The lines for those changes that concern an active account."""
+    statement = (
         select(SchoolChange, School, Estab)
         .join(School, School.id == SchoolChange.school_id)
         .join(Estab, (Estab.school_id == School.id) & Estab.state.not_in(FINAL_STATES))
-        .where(SchoolChange.id.in_(taken))
+        .where(SchoolChange.id.in_(change_ids))
         .order_by(SchoolChange.id)
     )
-    found = [(school, estab, _what(change)) for change, school, estab in session().execute(concerned)]
-    return [News(school.name, estab.estab_id, what) for school, estab, what in found if what]
+    changes_of_accounts = [(school, estab, _describe(change)) for change, school, estab in session().execute(statement)]
+    return [Line(school.name, estab.estab_id, what) for school, estab, what in changes_of_accounts if what]
 
 
-def _what(change: SchoolChange) -> str:
-    """A change in words; nothing where it concerns no account."""
-    if change.kind in WORDS:
-        return WORDS[change.kind]
-    named = [_differs(FIELDS[name], each) for name, each in change.details.items() if name in FIELDS]
-    return "; ".join(named) if change.kind == "changed" else ""
+def _describe(change: SchoolChange) -> str:
+    """The text of a change; empty if it is not reported."""
+    if change.kind in KIND_TEXTS:
+        return KIND_TEXTS[change.kind]
+    differences = [
+        _describe_field(FIELD_NAMES[name], before_and_after)
+        for name, before_and_after in change.details.items()
+        if name in FIELD_NAMES
+    ]
+    return "; ".join(differences) if change.kind == "changed" else ""
 
 
-def _differs(field: str, was_and_is: Any) -> str:
+def _describe_field(field: str, was_and_is: Any) -> str:
     before, after = was_and_is
     return f"{field} was {before or 'none'}, and is {after or 'none'}"

@@ -1,4 +1,4 @@
-"""An account is suspended and restored, and its people's sessions ended."""
+"""Suspend and restore an account, and end its people's sessions."""
 
 from idp.audit import events, log
 from idp.estabs import accounts, people
@@ -7,34 +7,34 @@ from idp.onboarding import review
 from idp.signin import session
 
 
-def suspend(typed: str, *, by: str, reason: str) -> Estab:
+def suspend(text: str, *, by: str, reason: str) -> Estab:
     """Suspend the estab: its people cannot act and no data leaves it, at once. Raises `UnknownEstab`, `WrongState`.
 
-    Its agreements stand, and hold again once it is restored.
+    Its agreements remain, and apply again once it is restored.
     """
-    estab = accounts.look_up(typed)
+    estab = accounts.look_up(text)
     accounts.change_state(estab, "suspended", by=by, reason=reason)
     _end_all(estab, "suspended")
     return estab
 
 
-def restore(typed: str, *, by: str, reason: str = "") -> Estab:
-    """The account is again what it was before it was suspended. Raises `UnknownEstab`, `WrongState`.
+def restore(text: str, *, by: str, reason: str = "") -> Estab:
+    """Give a suspended account its former state again. Raises `UnknownEstab`, `WrongState`.
 
-    Verified only if our staff have verified it: what was never checked is not let through this way.
+    It becomes verified only if our staff had verified it, and unverified otherwise.
     """
-    estab = accounts.look_up(typed)
+    estab = accounts.look_up(text)
     if estab.state != "suspended":
         raise accounts.WrongState(f"This school's account is {estab.state}; there is nothing to restore.")
-    checked = review.of_estab(estab)
-    was_verified = checked is not None and checked.decision == "verified"
+    estab_review = review.of_estab(estab)
+    was_verified = estab_review is not None and estab_review.decision == "verified"
     accounts.change_state(estab, "verified" if was_verified else "unverified", by=by, reason=reason)
     return estab
 
 
-def end_sessions(typed: str, *, by: str) -> tuple[Estab, int]:
+def end_sessions(text: str, *, by: str) -> tuple[Estab, int]:
     """End every session of the school's people; returns how many there were. Raises `UnknownEstab`."""
-    estab = accounts.look_up(typed)
+    estab = accounts.look_up(text)
     ended = _end_all(estab, "operator")
     log.record(events.SESSIONS_ENDED, by=by, estab=estab.id, subject=estab.id, count=ended)
     return estab, ended

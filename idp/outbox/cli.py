@@ -1,4 +1,4 @@
-"""`idp outbox`: what has not left yet, and another try for what failed."""
+"""`idp outbox`: list undelivered messages, and retry failed ones."""
 
 import click
 
@@ -31,7 +31,7 @@ def listed(*, only_failed: bool, most: int, as_json: bool) -> None:
     """List messages that wait and messages that failed, without their content."""
     found = overview.failed(most) + ([] if only_failed else overview.waiting(most))
     rows = [{name: getattr(message, name) for name in _COLUMNS} for message in found]
-    show(rows, _COLUMNS, as_json=as_json, empty="Everything has left.")
+    show(rows, _COLUMNS, as_json=as_json, empty="Everything has been sent.")
 
 
 @commands.command()

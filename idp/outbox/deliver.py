@@ -1,8 +1,8 @@
-"""Deliver what is due: leased in one transaction, sent in none, settled each in its own.
+"""Deliver due messages: lease them in one transaction, send outside transactions, record each result in its own.
 
-A row is leased and not removed, so a worker that dies leaves its letters to the next one; a letter may then
-leave twice, and says so by the same `Message-ID`. What cannot be sent is tried again, at growing intervals,
-until `give_up_at`; then it has failed, stays visible, and can be retried by hand.
+A row is leased and not removed, so if a worker dies, another one delivers its messages. A message may then be sent
+twice, with the same `Message-ID`. A message that cannot be sent is retried at growing intervals until `give_up_at`;
+then it has failed, stays visible, and can be retried by hand.
 """
 
 import secrets
@@ -27,15 +27,15 @@ from idp.outbox.models import Message
 Work = Callable[[], AbstractContextManager[Any]]
 """Opens one transaction: `partial(transactions.work, app)`."""
 
-BATCH: Final = {"email": 20, "sms": 20, "event": 1}
-"""Letters leased at once. Events go to many places, and one that hangs must not keep the others waiting."""
+BATCH_SIZES: Final = {"email": 20, "sms": 20, "event": 1}
+"""Messages leased at once. Events go to many servers, and one that hangs must not delay the others."""
 EVENT: Final = "event"
 LEASE: Final = timedelta(minutes=5)
-"""After this a letter that was leased and not settled is anybody's."""
-ROUND: Final = 120.0
-"""Seconds after which a round stops: well before the lease ends, so that no other worker has begun on its letters."""
-FIRST_WAIT: Final = 5.0
-LONGEST_WAIT: Final = 600.0
+"""After this, a message that was leased and not recorded may be leased by any worker."""
+MAX_ROUND_SECONDS: Final = 120.0
+"""A round stops after this, well before the lease ends, so that no other worker leases its messages."""
+FIRST_WAIT_SECONDS: Final = 5.0
+MAX_WAIT_SECONDS: Final = 600.0
 """Seconds between tries, doubling from the first to the longest."""
 
 _log = structlog.get_logger("idp.outbox")
@@ -49,41 +49,41 @@ class NoSuchFailure(NotFound):
 
 
 class MessageExpired(Refusal):
-    """Its link or code has expired, and sending it would only confuse."""
+    """The message's link or code has expired, so sending it would only confuse."""
 
     code, status = "message_expired", 409
-    says = "What this message says has expired or is gone. Please start what it was about again."
+    says = "The content of this message has expired or was deleted. Please start again what it was for."
 
 
 def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: False) -> int:
     """Deliver up to `BATCH[kind]` messages of `kind` that are due; returns how many were due.
 
-    Ends early, giving back what it has not tried, when it takes too long or `stopping` says so.
+    Ends early, and releases messages that were not tried, when it takes too long or `stopping` returns true.
     """
     with work():
-        left = deque(_leased(kind))
+        letters = deque(_lease(kind))
         settings = runtime.settings()
-    due = len(left)
+    due = len(letters)
     if not due:
         return 0
-    stop_at = time.monotonic() + ROUND
+    stop_at = time.monotonic() + MAX_ROUND_SECONDS
     try:
-        with channels.opened(kind, settings) as send:
-            while left and time.monotonic() < stop_at and not stopping():
-                outcome = _tried(work, send, left[0])
+        with channels.open_channel(kind, settings) as send:
+            while letters and time.monotonic() < stop_at and not stopping():
+                outcome = _try_to_send(work, send, letters[0])
                 if isinstance(outcome, Unreachable):
                     raise outcome
-                _settle(work, left.popleft(), outcome)
+                _settle(work, letters.popleft(), outcome)
     except Unreachable as unreachable:
-        while left:
-            _settle(work, left.popleft(), unreachable)
-    for letter in left:
-        _give_back(work, letter)
+        while letters:
+            _settle(work, letters.popleft(), unreachable)
+    for letter in letters:
+        _release(work, letter)
     return due
 
 
 def retry(message_id: str) -> None:
-    """Send a failed message again, as if it had been written now. Raises `NoSuchFailure`, `MessageExpired`."""
+    """Send a failed message again, as if it were new. Raises `NoSuchFailure`, `MessageExpired`."""
     message, now = session().get(Message, message_id), clock.now()
     if message is None or message.failed_at is None:
         raise NoSuchFailure(because=message_id)
@@ -97,128 +97,135 @@ def retry(message_id: str) -> None:
     message.give_up_at = now + timedelta(hours=runtime.settings().outbox.give_up_hours)
 
 
-def _leased(kind: str) -> Sequence[Letter]:
-    """Letters that are ours for `LEASE`. SQLite has one writer; PostgreSQL skips what another has just taken."""
+def _lease(kind: str) -> Sequence[Letter]:
+    """Lease due messages for `LEASE`. PostgreSQL skips rows that another worker is leasing; SQLite has one writer."""
     now = clock.now()
-    due = (
+    statement = (
         select(Message)
         .where(Message.kind == kind, Message.sent_at.is_(None), Message.failed_at.is_(None), Message.due_at <= now)
         .where(or_(Message.leased_until.is_(None), Message.leased_until < now))
         .order_by(Message.due_at)
-        .limit(BATCH[kind])
+        .limit(BATCH_SIZES[kind])
         .with_for_update(skip_locked=True)
     )
     if kind == EVENT:
-        due = due.where(~_is_being_told(now))
-    letters = []
-    for message in session().scalars(due):
-        if letter := _opened(message, now):
+        statement = statement.where(~_is_being_delivered(now))
+    leased = []
+    for message in session().scalars(statement):
+        if letter := _open(message, now):
             message.leased_until, message.attempts = now + LEASE, message.attempts + 1
-            letters.append(letter)
-    return letters
+            leased.append(letter)
+    return leased
 
 
-def _opened(message: Message, now: datetime) -> Letter | None:
-    """What is to be sent; None if it is of no use any more, or cannot be read, and so has failed.
+def _open(message: Message, now: datetime) -> Letter | None:
+    """The decrypted message; None if it has expired or cannot be read, and so has failed.
 
-    Whatever is wrong with one row, those behind it are sent.
+    A row that is broken does not keep the following ones from being sent.
     """
     if message.expires_at is not None and message.expires_at <= now:
         message.failed_at, message.last_error = now, "expired"
         message.sealed = message.recipient = None  # the link or code in it is no longer needed
         return None
     try:
-        return post.opened(message)
-    except Exception as fault:  # noqa: BLE001  a key that is gone, a body that is missing or malformed
+        return post.unseal(message)
+    except Exception as fault:  # noqa: BLE001  a removed key, a missing or malformed body
         message.failed_at, message.last_error = now, f"cannot be opened: {fault}"
         message.attempts += 1
         _log.error("set aside", kind=message.kind, name=message.name, row=message.id, because=type(fault).__name__)
         return None
 
 
-def _is_being_told(now: datetime) -> Exists:
-    """Whether another event for the same client is on its way: one at a time, so a client that hangs holds one loop."""
-    other = aliased(Message)
-    mine = other.kind == EVENT, other.client == Message.client, other.sent_at.is_(None), other.failed_at.is_(None)
-    return exists().where(*mine, other.leased_until >= now)
+def _is_being_delivered(now: datetime) -> Exists:
+    """Whether another event for the same client is being delivered: one at a time, so a slow client blocks one loop."""
+    other_event = aliased(Message)
+    conditions = (
+        other_event.kind == EVENT,
+        other_event.client == Message.client,
+        other_event.sent_at.is_(None),
+        other_event.failed_at.is_(None),
+    )
+    return exists().where(*conditions, other_event.leased_until >= now)
 
 
-def _tried(work: Work, send: channels.Send, letter: Letter) -> NotSent | None:
-    """Why `letter` did not leave, or None if it did. A fault of our own must not keep the others waiting."""
+def _try_to_send(work: Work, send: channels.Send, letter: Letter) -> NotSent | None:
+    """Send `letter`; returns the error, or None. An unexpected exception must not delay the other messages."""
     try:
         if letter.kind == EVENT:
             with work():
-                letter = events.made(letter)
+                letter = events.render(letter)
         send(letter)
     except NotSent as fault:
         return fault
     except Exception as fault:  # noqa: BLE001  logged with its trace; the row says so too
         _log.exception("could not be sent", kind=letter.kind, name=letter.name, row=letter.id)
-        return Later(f"a fault of our own: {type(fault).__name__}")
+        return Later(f"an internal error: {type(fault).__name__}")
     return None
 
 
 def _settle(work: Work, letter: Letter, outcome: NotSent | None) -> None:
-    """Write down what came of it."""
+    """Record the result of one message."""
     with work():
         message = session().get(Message, letter.id)
         if message is None or message.sent_at is not None:
             return
         message.leased_until = None
         if outcome is None:
-            _sent(message)
+            _mark_sent(message)
         else:
-            _not_sent(message, outcome)
+            _mark_not_sent(message, outcome)
 
 
-def _give_back(work: Work, letter: Letter) -> None:
-    """It was leased and not tried."""
+def _release(work: Work, letter: Letter) -> None:
+    """Release a message that was leased and not tried."""
     with work():
         message = session().get(Message, letter.id)
         if message is not None:
             message.leased_until, message.attempts = None, message.attempts - 1
 
 
-def _sent(message: Message) -> None:
+def _mark_sent(message: Message) -> None:
     message.sent_at = clock.now()
     message.sealed = message.recipient = message.last_error = None
     _log.info("sent", kind=message.kind, name=message.name, row=message.id, attempt=message.attempts)
 
 
-def _not_sent(message: Message, outcome: NotSent) -> None:
-    """Try again later, or give up. What the other side said stays in the row: it may name the recipient."""
-    again = clock.now() + timedelta(seconds=_wait(message.attempts if message.kind != EVENT else _tries(message)))
+def _mark_not_sent(message: Message, outcome: NotSent) -> None:
+    """Schedule a retry, or give up. The server's reply is stored only in the row, because it may name the recipient."""
+    next_try = clock.now() + timedelta(
+        seconds=_seconds_until_retry(message.attempts if message.kind != EVENT else _attempts(message))
+    )
     message.last_error = outcome.why
-    if isinstance(outcome, Refused) or again >= message.give_up_at:
+    if isinstance(outcome, Refused) or next_try >= message.give_up_at:
         message.failed_at = clock.now()
     else:
-        message.due_at = again
+        message.due_at = next_try
         if message.kind == EVENT:
-            _put_off(message, again)
+            _postpone(message, next_try)
     _log.warning(
         "failed" if message.failed_at else "not sent yet", kind=message.kind, name=message.name, row=message.id,
         attempt=message.attempts, code=outcome.code, because=type(outcome).__name__,
     )  # fmt: skip
 
 
-def _tries(message: Message) -> int:
-    """How often the client's oldest trouble was tried: what comes after it waits as long."""
-    return session().scalars(select(func.max(Message.attempts)).where(*_waiting(message))).one() or message.attempts
+def _attempts(message: Message) -> int:
+    """The most attempts of any undelivered event of the client: later events wait as long."""
+    return session().scalars(select(func.max(Message.attempts)).where(*_undelivered(message))).one() or message.attempts
 
 
-def _put_off(message: Message, until: datetime) -> None:
-    """A client that does not answer keeps only its own events waiting."""
-    later = update(Message).where(*_waiting(message), Message.due_at < until).values(due_at=until)
-    session().execute(later.execution_options(synchronize_session=False))
+def _postpone(message: Message, until: datetime) -> None:
+    """Postpone the other events of a client that does not answer."""
+    statement = update(Message).where(*_undelivered(message), Message.due_at < until).values(due_at=until)
+    session().execute(statement.execution_options(synchronize_session=False))
 
 
-def _waiting(message: Message) -> tuple[ColumnElement[bool], ...]:
+def _undelivered(message: Message) -> tuple[ColumnElement[bool], ...]:
     return (
         Message.kind == EVENT, Message.client == message.client, Message.sent_at.is_(None), Message.failed_at.is_(None),
     )  # fmt: skip
 
 
-def _wait(attempts: int) -> float:
-    """Seconds until the next try: doubling, and somewhere in the upper half, so that letters spread out."""
-    longest = min(FIRST_WAIT * float(2 ** (attempts - 1)), LONGEST_WAIT)
+def _seconds_until_retry(attempts: int) -> float:
+    """Seconds until the next try: doubling, with random jitter in the upper half, so that retries spread out."""
+    longest = min(FIRST_WAIT_SECONDS * float(2 ** (attempts - 1)), MAX_WAIT_SECONDS)
     return longest * (0.5 + secrets.randbelow(1000) / 2000)

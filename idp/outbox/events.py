@@ -1,6 +1,6 @@
-"""What an event says is made when it is sent, by a package above (`foundation/ports`), which knows how.
+"""Render an event's body when it is sent, with the function that a higher package supplies (`foundation/ports`).
 
-This package cannot sign for those above it, and a signed token may not wait in a queue: it lives for minutes.
+A signed token is valid for minutes only, so it is not stored in the queue, and this package cannot sign it itself.
 """
 
 import json
@@ -10,7 +10,7 @@ from idp.foundation import runtime
 from idp.outbox.letter import Letter
 
 
-def made(letter: Letter) -> Letter:
+def render(letter: Letter) -> Letter:
     """`letter`, ready to be sent; call it in a transaction. Raises `NotSent`."""
     body, content_type = runtime.ports().event_bodies[letter.name](letter.id, json.loads(letter.text))
     return replace(letter, text=body, content_type=content_type)

@@ -1,9 +1,9 @@
-"""A message as it leaves: what a channel is given, and how it says that it could not.
+"""A decrypted message for a channel, and the errors that channels raise.
 
 * NotSent
-  - Later          nothing is wrong with the message: try again
-    - Unreachable  no server is there: the rest of the round can wait as well
-  - Refused        the other side will not have it, however often it is tried
+  - Later          a temporary error: try again
+    - Unreachable  the server is down: the rest of the round waits as well
+  - Refused        a permanent error: do not try again
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message, opened. `html` is empty in a text message, and so is `subject`; an event has only `text`."""
+    """A decrypted message. `html` is empty in a text message, and so is `subject`; an event has only `text`."""
 
     id: str
     kind: str
@@ -22,36 +22,36 @@ class Letter:
     created_at: datetime
     subject: str
     text: str
-    """Of an event its facts as JSON, and once `events.made` has seen it the body that is sent."""
+    """The body; of an event its facts as JSON until `events.render` replaces them by the body."""
     html: str
     content_type: str = ""
-    """Of that body."""
+    """Of an event's body."""
 
 
-LONGEST_REASON: Final = 500
-"""Characters of it that are kept."""
+MAX_REASON_LENGTH: Final = 500
+"""In characters."""
 
 
 class NotSent(Exception):
-    """It did not leave. `why` is kept in the row for operators; `code` is the other side's, for the log.
+    """The message was not sent. `why` is stored in the row for operators; `code` is the server's, for the log.
 
-    The other side words it, and need not mean well: it is one line that any terminal can show and any database keep.
+    The text may come from a hostile server, so it is reduced to one line of printable characters.
     """
 
     def __init__(self, why: str, *, code: int | None = None) -> None:
         self.code = code
-        line = " ".join(why[:LONGEST_REASON].split())
+        line = " ".join(why[:MAX_REASON_LENGTH].split())
         self.why = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
         super().__init__(self.why)
 
 
 class Later(NotSent):
-    """Nothing is wrong with the message itself: try again."""
+    """A temporary error: try again."""
 
 
 class Unreachable(Later):
-    """The server cannot be reached or refuses us: nothing else can be sent by this channel for now."""
+    """The server cannot be reached or refuses us: this channel can send nothing for now."""
 
 
 class Refused(NotSent):
-    """The other side will not have this message, however often it is tried."""
+    """A permanent error of this message."""

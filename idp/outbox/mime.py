@@ -1,4 +1,4 @@
-"""A letter as an e-mail message (RFC 5322): text and HTML beside each other, and headers safe from injection."""
+"""Build an e-mail message (RFC 5322): text and HTML alternatives, and headers safe from injection."""
 
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -9,11 +9,11 @@ from idp.outbox.letter import Letter
 
 
 def mail(letter: Letter, settings: Settings) -> EmailMessage:
-    """The message. Its `Message-ID` and `Date` are those of the row: sent twice, it is one message.
+    """The message. Its `Message-ID` and `Date` are those of the row, so that a message sent twice is recognised.
 
     `Auto-Submitted` (RFC 3834) keeps out-of-office replies away. A line break in a header is a `ValueError`.
     """
-    message = _addressed(letter, settings.mail.sender, settings)
+    message = _with_headers(letter, settings.mail.sender, settings)
     message["Subject"] = letter.subject
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.text)
@@ -22,14 +22,14 @@ def mail(letter: Letter, settings: Settings) -> EmailMessage:
 
 
 def text_message(letter: Letter, settings: Settings) -> EmailMessage:
-    """A text message as the demonstration's mailbox keeps it: told from an e-mail by `X-Channel: sms`."""
-    message = _addressed(letter, settings.sms.sender, settings)
+    """A text message for the demonstration's mailbox, marked by `X-Channel: sms`."""
+    message = _with_headers(letter, settings.sms.sender, settings)
     message["X-Channel"] = "sms"
     message.set_content(letter.text)
     return message
 
 
-def _addressed(letter: Letter, sender: str, settings: Settings) -> EmailMessage:
+def _with_headers(letter: Letter, sender: str, settings: Settings) -> EmailMessage:
     message = EmailMessage(policy=SMTP)
     message["From"] = sender
     message["To"] = letter.to

@@ -1,4 +1,4 @@
-"""What has not left: for operators."""
+"""Undelivered messages, for operators."""
 
 from sqlalchemy import select
 
@@ -6,13 +6,13 @@ from idp.foundation.database import session
 from idp.outbox.models import Message
 
 
-def waiting(most: int = 100) -> list[Message]:
-    """Messages that are due or will be tried again, the oldest `most`."""
-    undecided = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None))
-    return list(session().scalars(undecided.order_by(Message.created_at).limit(most)))
+def waiting(limit: int = 100) -> list[Message]:
+    """Messages that are due or will be tried again, the oldest `limit`."""
+    statement = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None))
+    return list(session().scalars(statement.order_by(Message.created_at).limit(limit)))
 
 
-def failed(most: int = 100) -> list[Message]:
-    """Messages that will not be tried again by themselves, the newest `most`."""
-    gone = select(Message).where(Message.failed_at.is_not(None))
-    return list(session().scalars(gone.order_by(Message.failed_at.desc()).limit(most)))
+def failed(limit: int = 100) -> list[Message]:
+    """Messages that have failed, the newest `limit`."""
+    statement = select(Message).where(Message.failed_at.is_not(None))
+    return list(session().scalars(statement.order_by(Message.failed_at.desc()).limit(limit)))

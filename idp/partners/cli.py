@@ -188,7 +188,7 @@ def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | N
     """Give an application a new secret, shown once. The old one stays valid for the overlap; 0d ends it at once."""
     duration_kept = duration(overlap, "--overlap")
     secret = registry.rotate_secret(client_id, overlap=duration_kept, by=acting())
-    _tell(registry.find(client_id), secret, secret_file, as_json=as_json, what="given a new secret")
+    _print_client(registry.find(client_id), secret, secret_file, as_json=as_json, what="given a new secret")
     if not as_json:
         click.echo(f"Its former secret works until {when(clock.now() + duration_kept)} at the latest.")
 

@@ -110,7 +110,7 @@ def notify_new_device(person: Administrator, *, device: str | None, browser: str
         post.email("new_device", **context)
     else:
         deduplicate_as = f"new_devices {person.id} {until.isoformat()}"
-        post.email("new_devices", held_until=until, once=deduplicate_as, count=count - MAX_NOTICES, **context)
+        post.email("new_devices", held_until=until, deduplicate_as=deduplicate_as, count=count - MAX_NOTICES, **context)
 
 
 def _account(name: str, device: str | None) -> _Account:

@@ -174,8 +174,8 @@ def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(
     tamper(FORGET, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
     assert verified() == []
     with work():
-        elsewhere = checkpoints.parsed(line)
-    assert [fault[0] for fault in verified(known=[elsewhere])] == [9]
+        elsewhere = checkpoints.parse(line)
+    assert [fault[0] for fault in verified(external=[elsewhere])] == [9]
 
 
 def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(work, verified, tamper):
@@ -338,7 +338,7 @@ class TestCheckpoints:
         with work() as session:
             line = chain.checkpoint()
             stored = session.get_one(Checkpoint, 9)
-            found = checkpoints.parsed(f"  {line}\n")
+            found = checkpoints.parse(f"  {line}\n")
             assert (found.position, found.chained, found.at) == (9, stored.chained, stored.at)
 
     @pytest.mark.parametrize("part", range(6))
@@ -347,21 +347,21 @@ class TestCheckpoints:
             parts = str(chain.checkpoint()).split(".")
             parts[part] = {0: "audit2", 1: "8", 2: "1", 3: "AAAA", 4: "other", 5: "AAAA"}[part]
             with pytest.raises(checkpoints.NotACheckpoint):
-                checkpoints.parsed(".".join(parts))
+                checkpoints.parse(".".join(parts))
 
     @pytest.mark.parametrize(
         "line", ["", "x", "audit1.....", "audit1.x.1.a.k.s", "audit1.1.99999999999999999.a.k.s", "é" * 9]
     )
     def test_what_is_no_line_at_all_is_refused(self, work, line):
         with work(), pytest.raises(checkpoints.NotACheckpoint):
-            checkpoints.parsed(line)
+            checkpoints.parse(line)
 
     def test_another_installations_signature_is_not_ours(self, work, sealed, change_settings):
         with work():
             line = str(chain.checkpoint())
         change_settings(secrets={"sealing": {"test": bytes(32)}})
         with work(), pytest.raises(checkpoints.NotACheckpoint):
-            checkpoints.parsed(line)
+            checkpoints.parse(line)
 
 
 class TestCommands:

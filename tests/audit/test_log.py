@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from idp.audit import chain, events, log, search
+from idp.audit import chain, events, log, queries
 from idp.audit.models import Details, Entry
 from idp.foundation import clock as clocks
 
@@ -55,7 +55,7 @@ def test_an_act_that_cannot_be_recorded_is_undone(work, tamper):
         assert session.scalars(select(Details)).all() == []
 
 
-def test_personal_details_stand_apart_and_the_entry_keeps_only_their_salted_digest(work):
+def test_personal_details_stand_apart_and_the_entry_keeps_only_their_salted(work):
     said = {"name": "Jo Bloggs", "email": "jo@oakhill.example"}
     with work():
         for _ in range(2):
@@ -136,7 +136,7 @@ def test_entries_are_found_by_what_they_concern_newest_kept_oldest_first(work, c
         log.record(events.SIGNED_IN, by="adm_al", estab="est_elm")
 
     def numbers(**wanted):
-        return [entry.facts.get("number") for entry in search.find(**wanted)]
+        return [entry.facts.get("number") for entry in queries.find(**wanted)]
 
     with work():
         assert numbers(client="assembly", most=3) == [2, 3, 4]

@@ -35,7 +35,7 @@ def _registering(ground: Ground) -> tuple[Any, Any, str]:
 def _mailed(ground: Ground, email: str) -> str:
     with ground.work() as session:
         newest = session.query(Message).filter_by(recipient=email, name="verify_email").order_by(Message.id).all()
-        texts = [post.opened(row).text for row in newest]
+        texts = [post.unseal(row).text for row in newest]
     return local(re.findall(r"https?://\S+/register/verify/\S+", texts[-1])[0])
 
 

@@ -99,6 +99,6 @@ def test_each_message_leaves_once_or_not_at_all(fresh, monkeypatch):
 
         def __init__(self):
             super().__init__()
-            monkeypatch.setattr(channels, "opened", self._open)
+            monkeypatch.setattr(channels, "open_channel", self._open)
 
     run_state_machine_as_test(Here, settings=deep())

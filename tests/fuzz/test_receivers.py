@@ -75,7 +75,7 @@ def ways(built, server, settings):
     )
     opened = {"email": smtp.opened, "sms": sms_http.opened, "event": http_push.opened}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(channels, "opened", lambda kind, _settings: opened[kind](mine))
+        patch.setattr(channels, "open_channel", lambda kind, _settings: opened[kind](mine))
         ports = replace(runtime.of(built).ports, event_bodies={"hello": lambda id_, _facts: (f"x={id_}", "text/plain")})
         patch.setitem(built.extensions, runtime.NAME, replace(runtime.of(built), ports=ports))
         yield

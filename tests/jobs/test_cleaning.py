@@ -19,16 +19,16 @@ def left(session, model):
 
 
 def test_a_batch_takes_the_oldest_and_says_how_many(work, monkeypatch):
-    monkeypatch.setattr(cleaning, "BATCH", 10)
+    monkeypatch.setattr(cleaning, "BATCH_SIZE", 10)
     now = clocks.now()
     with work() as session:
         for age in range(25):
             session.add(Seen(digest=bytes([age]), expires_at=now - timedelta(hours=age)))
     with work() as session:
-        assert cleaning.batch(Seen.expires_at, now) == 10
+        assert cleaning.delete_before(Seen.expires_at, now) == 10
         assert set(session.scalars(select(Seen.digest))) == {bytes([age]) for age in range(15)}
-        assert cleaning.batch(Seen.expires_at, now) == 10
-        assert cleaning.batch(Seen.expires_at, now) == 4
+        assert cleaning.delete_before(Seen.expires_at, now) == 10
+        assert cleaning.delete_before(Seen.expires_at, now) == 4
         assert session.scalars(select(Seen.digest)).all() == [bytes([0])]  # it expires at this very moment
 
 
@@ -38,7 +38,7 @@ def test_only_what_it_is_told(work):
         for worker in ("one", "two"):
             session.add(Heartbeat(worker=worker, started_at=long_ago, beat_at=long_ago))
     with work() as session:
-        assert cleaning.batch(Heartbeat.beat_at, clocks.now(), Heartbeat.worker == "one") == 1
+        assert cleaning.delete_before(Heartbeat.beat_at, clocks.now(), Heartbeat.worker == "one") == 1
         assert session.scalars(select(Heartbeat.worker)).all() == ["two"]
 
 
@@ -50,5 +50,5 @@ def test_a_table_with_a_key_of_two_columns(work):
                 SessionClient(sid="s", session="s", client_id=client, since=now - timedelta(days=client == "one"))
             )
     with work() as session:
-        assert cleaning.batch(SessionClient.since, now) == 1
+        assert cleaning.delete_before(SessionClient.since, now) == 1
         assert left(session, SessionClient) == 1

@@ -33,7 +33,7 @@ def test_a_job_is_due_again_a_while_after_it_began(work):
         take("one")
     clocks.move(timedelta(seconds=40))
     with work():
-        lease.done("sweep", worker="one", every=HOUR)
+        lease.finish("sweep", worker="one", every=HOUR)
         assert not take("two")
     clocks.move(HOUR - timedelta(seconds=41))
     with work():
@@ -49,7 +49,7 @@ def test_a_worker_that_died_loses_its_job_when_the_lease_ends(work):
     clocks.move(MINUTE)
     with work():
         assert take("two")
-        lease.done("sweep", worker="one", every=HOUR)  # it was only slow, and has nothing to say any more
+        lease.finish("sweep", worker="one", every=HOUR)  # it was only slow, and has nothing to say any more
     clocks.move(MINUTE)
     with work():
         assert take("three")
@@ -58,7 +58,7 @@ def test_a_worker_that_died_loses_its_job_when_the_lease_ends(work):
 def test_how_a_job_went_is_kept(work):
     with work():
         take("one")
-        lease.done("sweep", worker="one", every=HOUR, fault="ValueError: no")
+        lease.finish("sweep", worker="one", every=HOUR, fault="ValueError: no")
     with work():
         (job,) = lease.listing()
         assert (job.name, job.worker, job.began_at, job.ended_at, job.fault) == (
@@ -67,7 +67,7 @@ def test_how_a_job_went_is_kept(work):
     clocks.move(HOUR)
     with work():
         take("two")
-        lease.done("sweep", worker="two", every=HOUR)
+        lease.finish("sweep", worker="two", every=HOUR)
         assert lease.listing()[0].fault is None
 
 
@@ -75,7 +75,7 @@ def test_a_heart_beats_until_it_stops(work):
     one, two = heart.new_name(), heart.new_name()
     assert one != two
     with work():
-        assert heart.last() is None
+        assert heart.last_beat() is None
         heart.beat(one)
     began = clocks.now()
     clocks.move(MINUTE)
@@ -84,8 +84,8 @@ def test_a_heart_beats_until_it_stops(work):
     clocks.move(MINUTE)
     with work():
         heart.beat(one)
-        assert heart.last() == clocks.now()
+        assert heart.last_beat() == clocks.now()
         heart.stop(one)
-        assert heart.last() == began + MINUTE
+        assert heart.last_beat() == began + MINUTE
         heart.stop(two)
-        assert heart.last() is None
+        assert heart.last_beat() is None

@@ -75,7 +75,7 @@ def test_a_private_key_is_stored_sealed_and_cannot_be_moved_to_another_row(work)
         one.sealed, other.sealed = other.sealed, one.sealed
         session.flush()
         ring.forget()
-        held._HELD.get().signs.clear()
+        held._CACHE.get().signs.clear()
         with pytest.raises(Exception, match="not what was sealed"):
             ring.sign(claims(), alg=one.alg)
 

@@ -208,7 +208,7 @@ def test_a_process_that_has_not_heard_of_a_new_key_looks_before_it_refuses_its_t
         ring.rotate("ES256", at_once=True)
         token = signed()
     with work():
-        behind = held._HELD.get()
+        behind = held._CACHE.get()
         behind.keys, behind.read = mine, behind.read - 2
         assert ring.verify(token, typ="at+jwt")
 

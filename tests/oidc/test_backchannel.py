@@ -239,7 +239,7 @@ def test_what_waits_holds_ids_alone_and_is_sealed(web, world, partner, receiver)
     (message,) = posted(world.work)
     assert world.person not in message.sealed
     with world.work():
-        facts = json.loads(post.opened(message).text)
+        facts = json.loads(post.unseal(message).text)
     assert facts.keys() == {"client_id", "person", "sid"}
 
 

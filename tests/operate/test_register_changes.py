@@ -86,7 +86,7 @@ def test_without_anybody_to_tell_it_waits(changed, work, outbox):
 
 
 def test_a_large_import_is_taken_in_batches(sam, changed, work, monkeypatch, outbox):
-    monkeypatch.setattr(register_changes, "BATCH", 3)
+    monkeypatch.setattr(register_changes, "BATCH_SIZE", 3)
     changed("added", times=7)
     changed("left", name="Oak Hill School")
     worker.tell_register_changes(work)
@@ -96,7 +96,7 @@ def test_a_large_import_is_taken_in_batches(sam, changed, work, monkeypatch, out
 
 def test_of_two_workers_at_once_one_tells(sam, changed, work, at_once, outbox):
     changed("closed")
-    outcomes = at_once(4, register_changes.tell)
+    outcomes = at_once(4, register_changes.notify_operators)
     assert [one for one in outcomes if isinstance(one, Exception)] == []
     assert len(outbox.all("register_changes")) == 1
 

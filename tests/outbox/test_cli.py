@@ -35,7 +35,7 @@ def test_list_shows_what_failed_and_why_and_what_waits_but_not_what_it_says(idp,
 
 
 def test_everything_has_left(idp):
-    assert idp("list").stdout == "Everything has left.\n"
+    assert idp("list").stdout == "Everything has been sent.\n"
 
 
 def test_retry_sends_it_again(idp, failed, server, work, row):

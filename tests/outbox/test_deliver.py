@@ -39,7 +39,7 @@ class Way:
 @pytest.fixture
 def way(monkeypatch):
     found = Way()
-    monkeypatch.setattr(channels, "opened", found.open)
+    monkeypatch.setattr(channels, "open_channel", found.open)
     return found
 
 
@@ -174,7 +174,7 @@ def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, 
 def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(posted, row, way, deliver_all, work):
     message = posted()
     with work():
-        assert [letter.id for letter in deliver._leased("email")] == [message]
+        assert [letter.id for letter in deliver._lease("email")] == [message]
     assert deliver_all() == 0
     clocks.move(deliver.LEASE + timedelta(seconds=1))
     assert deliver_all() == 1

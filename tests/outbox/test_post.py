@@ -10,7 +10,7 @@ from idp.outbox.models import Message
 
 def test_a_mail_is_rendered_at_once_with_its_subject_and_both_texts(posted, row, work):
     with work() as session:
-        letter = post.opened(session.get(Message, posted(name="Jo & <Al>")))
+        letter = post.unseal(session.get(Message, posted(name="Jo & <Al>")))
     assert letter.to == "jo@oakhill.example"
     assert letter.subject == "Hello Jo & <Al>"
     assert "Dear Jo & <Al>, see https://us.example/v/x" in letter.text
@@ -22,7 +22,7 @@ def test_a_mail_is_rendered_at_once_with_its_subject_and_both_texts(posted, row,
 
 def test_a_text_message_is_one_line_with_our_name_first(posted, work):
     with work() as session:
-        letter = post.opened(session.get(Message, posted("+447700900123")))
+        letter = post.unseal(session.get(Message, posted("+447700900123")))
     assert (letter.subject, letter.html) == ("", "")
     assert letter.text == "IDaaS: your code is 123456"
 
@@ -52,7 +52,7 @@ def test_the_words_are_sealed_where_they_stand(posted, work):
         rows = {row.id: row for row in session.scalars(select(Message))}
         rows[one].sealed, rows[other].sealed = rows[other].sealed, rows[one].sealed
         with pytest.raises(CannotUnseal):
-            post.opened(rows[one])
+            post.unseal(rows[one])
 
 
 @pytest.mark.parametrize(
@@ -73,5 +73,5 @@ def test_a_text_message_goes_to_exactly_one_number(work, to):
 
 def test_a_line_break_in_a_name_cannot_end_the_subject(posted, work):
     with work() as session:
-        letter = post.opened(session.get(Message, posted(name="Jo\r\nBcc: al@evil.example")))
+        letter = post.unseal(session.get(Message, posted(name="Jo\r\nBcc: al@evil.example")))
     assert letter.subject == "Hello Jo Bcc: al@evil.example"

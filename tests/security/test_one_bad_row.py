@@ -57,7 +57,7 @@ class TestOutbox:
                 setattr(session.get_one(Message, messages[0]), name, value)
             session.get_one(Message, messages[0]).due_at -= timedelta(hours=1)
         sent: list[Any] = []
-        monkeypatch.setattr(channels, "opened", partial(_taking, sent))
+        monkeypatch.setattr(channels, "open_channel", partial(_taking, sent))
         monkeypatch.setattr(deliver.events, "made", lambda letter: letter)
         for _ in range(3):
             deliver.run_once(todo, "event")

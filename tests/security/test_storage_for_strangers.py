@@ -164,8 +164,8 @@ class TestWhatTheWorkerTrims:
     def three(self, monkeypatch):
         small = tuple(replace(rule, most=3) if isinstance(rule, KeepNewest) else rule for rule in worker.RETENTION)
         monkeypatch.setattr(worker, "RETENTION", small)
-        monkeypatch.setattr(cleaning, "BATCH", 2)
-        monkeypatch.setattr(cleaning, "PAUSE", 0)
+        monkeypatch.setattr(cleaning, "BATCH_SIZE", 2)
+        monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)
 
     def test_registrations_and_their_proofs(self, work, todo, three):
         with work() as session:

@@ -408,7 +408,7 @@ def test_hostile_names_are_inert_in_the_mail(work, clock):
         owner = an_administrator(name=hostile)
         given = give(client, owner, SIGN_IN)
         authorise.withdraw(given.estab_id, client.id, by=owner)
-        mails = [post.opened(message) for message in session().scalars(select(Message))]
+        mails = [post.unseal(message) for message in session().scalars(select(Message))]
 
     assert len(mails) == 2
     for mail in mails:

@@ -11,9 +11,9 @@ from idp.outbox.letter import Letter
 Send = Callable[[Letter], None]
 """Sends one letter, or raises `NotSent`."""
 
-Opened = Callable[[Settings], AbstractContextManager[Send]]
+OpenChannel = Callable[[Settings], AbstractContextManager[Send]]
 
-_WAYS: Final[dict[tuple[str, str], Opened]] = {
+_CHANNELS: Final[dict[tuple[str, str], OpenChannel]] = {
     ("email", "smtp"): smtp.opened,
     ("email", "console"): console.opened,
     ("email", "mailbox"): mailbox.opened,
@@ -26,7 +26,7 @@ _WAYS: Final[dict[tuple[str, str], Opened]] = {
 KINDS: Final = ("email", "sms", "event")
 
 
-def opened(kind: str, settings: Settings) -> AbstractContextManager[Send]:
+def open_channel(kind: str, settings: Settings) -> AbstractContextManager[Send]:
     """The way out that the settings choose for messages of `kind`."""
-    chosen = {"email": settings.mail.channel, "sms": settings.sms.channel, "event": "http"}[kind]
-    return _WAYS[kind, chosen](settings)
+    channel = {"email": settings.mail.channel, "sms": settings.sms.channel, "event": "http"}[kind]
+    return _CHANNELS[kind, channel](settings)

@@ -19,12 +19,12 @@ def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
         body = letter.text.encode("ascii")
         try:
             rules = fetch.for_partner(settings.fetch)
-            answer = fetch.post(letter.to, rules, body=body, content_type=letter.content_type)
+            response = fetch.post(letter.to, rules, body=body, content_type=letter.content_type)
         except fetch.FetchFailed as fault:
             raise Later(f"not delivered: {fault}") from fault
-        if answer.status == 400:
+        if response.status == 400:
             raise Refused("the client answered 400: it will not have it", code=400)
-        if not 200 <= answer.status < 300:
-            raise Later(f"the client answered {answer.status}", code=answer.status)
+        if not 200 <= response.status < 300:
+            raise Later(f"the client answered {response.status}", code=response.status)
 
     yield push

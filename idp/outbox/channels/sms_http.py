@@ -14,21 +14,21 @@ def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
     """The gateway of `sms.gateway_url`; the message's id goes along, so that one sent twice can be known."""
     sms, rules = settings.sms, fetch.for_operator(settings.fetch)
 
-    def hand_over(letter: Letter) -> None:
+    def send(letter: Letter) -> None:
         body = json.dumps({"to": letter.to, "from": sms.sender, "text": letter.text}).encode()
         headers = {"Idempotency-Key": letter.id}
         if token := sms.gateway_token.get_secret_value():
             headers["Authorization"] = f"Bearer {token}"
         try:
-            answer = fetch.post(sms.gateway_url, rules, body=body, content_type="application/json", headers=headers)
+            response = fetch.post(sms.gateway_url, rules, body=body, content_type="application/json", headers=headers)
         except fetch.FetchFailed as fault:
             raise Unreachable("the gateway does not answer") from fault
-        _judge(answer.status)
+        _check_status(response.status)
 
-    yield hand_over
+    yield send
 
 
-def _judge(status: int) -> None:
+def _check_status(status: int) -> None:
     """Take what the gateway answered for what it means to this message; ours to mend is not the message's fault."""
     if 200 <= status < 300:
         return

@@ -16,9 +16,9 @@ from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
 def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
     """A connection to `mail.host`, encrypted and signed in as the settings say. Raises `Unreachable`."""
     try:
-        server = _connected(settings.mail, urlsplit(settings.server.issuer).hostname or "localhost")
+        server = _connect(settings.mail, urlsplit(settings.server.issuer).hostname or "localhost")
     except (OSError, smtplib.SMTPException) as fault:
-        raise Unreachable(f"no connection to the mail server: {_said(fault)}", code=_code(fault)) from fault
+        raise Unreachable(f"no connection to the mail server: {_reply_text(fault)}", code=_code(fault)) from fault
     try:
         yield lambda letter: _send(server, mime.mail(letter, settings))
     finally:
@@ -26,7 +26,7 @@ def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
             server.quit()
 
 
-def _connected(mail: Mail, own_name: str) -> smtplib.SMTP:
+def _connect(mail: Mail, own_name: str) -> smtplib.SMTP:
     """A session in which mail can be sent; closed again if it does not come to that."""
     server: smtplib.SMTP
     if mail.security == "tls":
@@ -49,24 +49,24 @@ def _send(server: smtplib.SMTP, message: EmailMessage) -> None:
     try:
         server.send_message(message)
     except (OSError, smtplib.SMTPException) as fault:
-        raise _meaning(fault) from fault
+        raise _to_error(fault) from fault
 
 
-def _meaning(fault: Exception) -> NotSent:
+def _to_error(fault: Exception) -> NotSent:
     """What a failure means to this letter and the rest: 4xx try again, 5xx never (RFC 5321 §4.2.1).
 
     Where it is about us (the sender refused, the connection lost) it is not the letter's fault.
     """
-    code, said = _code(fault), _said(fault)
+    code, reply = _code(fault), _reply_text(fault)
     if isinstance(fault, smtplib.SMTPServerDisconnected) or not isinstance(fault, smtplib.SMTPException):
-        return Unreachable(f"the connection was lost: {said}")
+        return Unreachable(f"the connection was lost: {reply}")
     if isinstance(fault, smtplib.SMTPSenderRefused) or code == 421:
-        return Unreachable(f"the mail server will not have our mail: {said}", code=code)
+        return Unreachable(f"the mail server will not have our mail: {reply}", code=code)
     if isinstance(fault, smtplib.SMTPNotSupportedError):
         return Refused("the mail server cannot take this address")
     if code is not None and 500 <= code < 600:
-        return Refused(f"the mail server refused it: {said}", code=code)
-    return Later(f"not taken: {said}", code=code)
+        return Refused(f"the mail server refused it: {reply}", code=code)
+    return Later(f"not taken: {reply}", code=code)
 
 
 def _code(fault: Exception) -> int | None:
@@ -75,15 +75,15 @@ def _code(fault: Exception) -> int | None:
     return fault.smtp_code if isinstance(fault, smtplib.SMTPResponseException) else None
 
 
-def _said(fault: Exception) -> str:
+def _reply_text(fault: Exception) -> str:
     """The server's own words where it said something."""
     if isinstance(fault, smtplib.SMTPRecipientsRefused):
-        answers = [f"{code} {_words(text)}" for code, text in fault.recipients.values()]
+        answers = [f"{code} {_one_line(text)}" for code, text in fault.recipients.values()]
         return "; ".join(answers)
     if isinstance(fault, smtplib.SMTPResponseException):
-        return f"{fault.smtp_code} {_words(fault.smtp_error)}"
+        return f"{fault.smtp_code} {_one_line(fault.smtp_error)}"
     return str(fault) or type(fault).__name__
 
 
-def _words(text: bytes | str) -> str:
+def _one_line(text: bytes | str) -> str:
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else text

@@ -22,18 +22,18 @@ def find(
 
     `event` is one event (`sharing.given`) or all of its kind (`sharing`).
     """
-    wanted = select(Entry).order_by(Entry.id.desc()).limit(most)
+    statement = select(Entry).order_by(Entry.id.desc()).limit(most)
     for column, value in ((Entry.estab, estab), (Entry.client, client), (Entry.actor, actor)):
         if value is not None:
-            wanted = wanted.where(column == value)
+            statement = statement.where(column == value)
     if event is not None:
-        wanted = wanted.where(Entry.event == event if "." in event else Entry.event.startswith(f"{event}."))
+        statement = statement.where(Entry.event == event if "." in event else Entry.event.startswith(f"{event}."))
     if since is not None:
-        wanted = wanted.where(Entry.at >= since)
-    return list(reversed(session().scalars(wanted).all()))
+        statement = statement.where(Entry.at >= since)
+    return list(reversed(session().scalars(statement).all()))
 
 
 def details(entries: list[Entry]) -> dict[int, dict[str, Any]]:
     """The personal details of `entries` that have any and have not been erased, by entry id."""
-    wanted = select(Details).where(Details.entry_id.in_([entry.id for entry in entries]))
-    return {found.entry_id: found.said for found in session().scalars(wanted)}
+    statement = select(Details).where(Details.entry_id.in_([entry.id for entry in entries]))
+    return {rows.entry_id: rows.said for rows in session().scalars(statement)}
