@@ -281,7 +281,7 @@ def test_operators_are_told_apart(jo, stranger, link, work, clock):
 def test_somebody_can_act_once_set_up_and_until_disabled(jo, link, work):
     def anyone():
         with work():
-            return operators.anyone_able()
+            return operators.any_active()
 
     assert not anyone()
     set_up(jo, link)
