@@ -84,7 +84,9 @@ def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, fou
 def test_a_flood_on_new_computers_is_two_notices_and_one_that_gathers_the_rest(stranger, username, outbox, work, clock):
     for number in range(30):
         clock.move(timedelta(minutes=1))
-        stranger(f"Chrome/{number} Linux").signs_in(username)
+        stranger(f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{number}.0 Safari/537.36").signs_in(
+            username
+        )
 
     assert len(outbox.all("new_device")) == password.MAX_NOTICES
     gathered = outbox.all("new_devices")
