@@ -58,7 +58,7 @@ class TestOutbox:
             session.get_one(Message, messages[0]).due_at -= timedelta(hours=1)
         sent: list[Any] = []
         monkeypatch.setattr(channels, "open_channel", partial(_taking, sent))
-        monkeypatch.setattr(deliver.events, "made", lambda letter: letter)
+        monkeypatch.setattr(deliver.events, "render", lambda letter: letter)
         for _ in range(3):
             deliver.run_once(todo, "event")
         assert [letter.id for letter in sent] == messages[1:]
