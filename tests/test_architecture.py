@@ -1,6 +1,7 @@
 """Rules of the source that a reader would otherwise have to check by hand; import-linter checks the layers."""
 
 import ast
+import importlib
 import re
 import shutil
 import subprocess
@@ -86,6 +87,46 @@ def test_no_struck_out_name_comes_back():
     found = {f"{name(path)}: {each}" for path in modules() for each in names_in(path) if each in STRUCK_OUT}
 
     assert sorted(found) == []
+
+
+def modules_of_ours(path):
+    """The modules of `idp` that a test file imports from their package, by the names it has for them."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "idp":
+            for each in node.names:
+                if (ROOT / node.module.replace(".", "/") / f"{each.name}.py").exists():
+                    yield each.asname or each.name, importlib.import_module(f"{node.module}.{each.name}")
+
+
+def used_names(path):
+    """What a test file takes or replaces (`monkeypatch.setattr`) by a dotted name, and where."""
+    for node in ast.walk(parsed(path)):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="setattr"), args=[owner, ast.Constant(value=str(attribute)), *_]):
+                yield f"{ast.unparse(owner)}.{attribute}", node.lineno
+            case ast.Attribute(value=ast.Name()):
+                yield ast.unparse(node), node.lineno
+
+
+def is_there(value, attributes):
+    for attribute in attributes:
+        if not hasattr(value, attribute):
+            return False
+        value = getattr(value, attribute)
+    return True
+
+
+def test_tests_use_and_replace_only_what_modules_have():
+    """mypy does not see what `monkeypatch.setattr` replaces, nor attributes of modules in untyped tests."""
+    stale = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        ours = dict(modules_of_ours(path))
+        for used, line in used_names(path):
+            first, *attributes = used.split(".")
+            if first in ours and "(" not in used and not is_there(ours[first], attributes):
+                stale.append(f"{name(path)}:{line}: {used}")
+
+    assert stale == []
 
 
 def test_every_package_has_an_init_module():
