@@ -36,7 +36,7 @@ def ready(settings: Settings, where: Places, seconds: float, operator_link: str 
         "  6. Verify it, as our staff would, then press “Check again” at Assembly:",
         f"       {command} onboarding queue",
         f"       {command} onboarding verify {NUMBER}",
-        "  7. Sign out, and sign in again with the Estab ID: nobody is asked twice.",
+        "  7. Sign out, and sign in again with the Estab ID: you are not asked again.",
         f"\n{command} --help shows the other commands. Logs: {logs}/*.log",
         "Ctrl-C stops everything and keeps the data; make demo-reset clears it.",
     ]
