@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 
 from idp.app import create_app
 from idp.foundation.fastpath import default_headers, hooks, request_line, response_cache, statements
-from idp.foundation.web import admission, busy, middleware, security
+from idp.foundation.web import admission, busy_page, middleware, security
 from idp.keys import held, ring
 from idp.keys.key import Key
 from idp.oidc import server
@@ -82,7 +82,7 @@ def _compact_jws() -> None:
 def _default_headers() -> Callable[[Flask], object]:
     """An `after_request` hook sets the default headers."""
     complete = default_headers.with_default_headers
-    for module in (default_headers, middleware, busy, response_cache):
+    for module in (default_headers, middleware, busy_page, response_cache):
         patch.object(module, "with_default_headers", lambda headers, _every: [*headers]).start()
 
     def configure(app: Flask) -> None:

@@ -8,11 +8,11 @@ from idp.foundation.ports import Ports
 from idp.foundation.settings import Settings
 from idp.foundation.web import (
     admission,
-    answers,
     assets,
     health,
     middleware,
     pages,
+    post_redirect_get,
     security,
     throttle,
     well_known,
@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     database.configure(app, settings)
     logs.log_requests(app)
     security.configure(app, settings)
-    answers.configure(app)
+    post_redirect_get.configure(app)
     assets.configure(app)
     middleware.configure(app, settings)
     admission.configure(app, settings)

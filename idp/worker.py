@@ -27,7 +27,7 @@ from idp.foundation import clock, runtime
 from idp.foundation.command import application
 from idp.foundation.errors import in_a_line
 from idp.foundation.retention import Rule
-from idp.foundation.web import kept, transactions
+from idp.foundation.web import browser_store, transactions
 from idp.jobs import cleaning, heart, lease, retention as jobs
 from idp.keys import retention as keys
 from idp.oidc import retention as oidc
@@ -46,8 +46,8 @@ LOOPS: Final = {"event": 3}
 """Threads for a kind of message, where one is not enough: any client's address may hang for seconds."""
 SEAL: Final = 1.0
 """Seconds between looks for entries to seal."""
-PATIENCE: Final = 30.0
-"""Seconds: the longest wait after faults in a row."""
+MAX_RETRY_SECONDS: Final = 30.0
+"""The longest wait after consecutive faults."""
 FAREWELL: Final = 25.0
 """Seconds that a stop waits for what was begun …"""
 GOODBYE: Final = 5.0
@@ -57,8 +57,9 @@ _log = structlog.get_logger("idp.worker")
 
 
 RETENTION: Final[tuple[Rule, ...]] = (
-    *oidc.RETENTION, *signin.RETENTION, *kept.RETENTION, *estabs.RETENTION, *onboarding.RETENTION, *sharing.RETENTION,
-    *partners.RETENTION, *schools.RETENTION, *outbox.RETENTION, *keys.RETENTION, *jobs.RETENTION, *audit.RETENTION,
+    *oidc.RETENTION, *signin.RETENTION, *browser_store.RETENTION, *estabs.RETENTION, *onboarding.RETENTION,
+    *sharing.RETENTION, *partners.RETENTION, *schools.RETENTION, *outbox.RETENTION, *keys.RETENTION, *jobs.RETENTION,
+    *audit.RETENTION,
 )  # fmt: skip
 """What each package declares of its tables."""
 
@@ -187,7 +188,7 @@ def _keep_on(loop: Loop, work: Work, stop: Event) -> None:
             wait = 0.0 if loop.turn(work) else loop.interval
         except Exception as error:  # noqa: BLE001  whatever it is, the next turn may go well
             _tell(loop.name, error)
-            wait = min(loop.interval + 2.0**faults, PATIENCE)
+            wait = min(loop.interval + 2.0**faults, MAX_RETRY_SECONDS)
             faults += 1
         else:
             if faults:

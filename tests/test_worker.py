@@ -129,7 +129,7 @@ def test_a_job_that_fails_is_told_and_keeps_nothing_else_from_being_done(running
 
 @pytest.mark.parametrize("fault", [OperationalError("SELECT 1", {}, Exception("the database is away")), KeyError("x")])
 def test_a_loop_survives_every_fault_and_goes_on_when_it_is_over(app, todo, monkeypatch, fault):
-    monkeypatch.setattr(worker, "PATIENCE", 0.01)
+    monkeypatch.setattr(worker, "MAX_RETRY_SECONDS", 0.01)
     stop = threading.Event()
     turns: list[None] = []
 
@@ -158,7 +158,7 @@ def test_after_faults_it_waits_longer_and_longer_but_never_long(todo, monkeypatc
     worker._keep_on(worker.Loop("loop", 0.5, turn), todo, stop)
     assert waits == sorted(waits)
     assert waits[0] < 2
-    assert waits[-1] == worker.PATIENCE
+    assert waits[-1] == worker.MAX_RETRY_SECONDS
 
 
 def test_it_survives_the_database_being_away_and_delivers_when_it_is_back(running, work, eventually, app, monkeypatch):
@@ -179,7 +179,7 @@ def test_it_survives_the_database_being_away_and_delivers_when_it_is_back(runnin
         sent = a_message()
     engine.dispose()
     monkeypatch.setattr(engine.pool, "_creator", refuse)
-    monkeypatch.setattr(worker, "PATIENCE", 0.05)
+    monkeypatch.setattr(worker, "MAX_RETRY_SECONDS", 0.05)
     running()
     for _ in range(10):  # each of its loops more than once
         assert tried.acquire(timeout=WAIT)

@@ -20,7 +20,7 @@ from typing import Self
 from idp.demo.places import FOLDER
 from idp.foundation.setting_types import ROOT
 
-PATIENCE = 30.0
+START_TIMEOUT_SECONDS = 30.0
 """Seconds until a program has to answer."""
 
 GRACE = 8.0
@@ -89,13 +89,13 @@ class Running:
 
     def wait_until_ready(self) -> None:
         """Return once every program answers. Raises `Died` for one that ends, or takes too long."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START_TIMEOUT_SECONDS
         silent = {program for program in self._processes if program.answers_at}
         while silent:
             self._see_that_all_run()
             silent = {program for program in silent if not _answers(program.answers_at)}
             if silent and time.monotonic() > until:
-                raise Died(silent.pop(), f"did not answer within {PATIENCE:.0f} seconds")
+                raise Died(silent.pop(), f"did not answer within {START_TIMEOUT_SECONDS:.0f} seconds")
             time.sleep(LOOK)
 
     def watch(self) -> None:

@@ -100,7 +100,7 @@ def log_requests(app: Flask) -> None:
         fields = {
             "request": environ[middleware.REQUEST_ID], "method": request.method,
             "route": rule.rule if rule else "(none)", "status": response.status_code,
-            "ms": round((time.monotonic() - environ[middleware.BEGAN]) * 1000, 1), "address": request.remote_addr,
+            "ms": round((time.monotonic() - environ[middleware.STARTED_KEY]) * 1000, 1), "address": request.remote_addr,
         }  # fmt: skip
         if request_line.is_json():
             request_line.write(fields)

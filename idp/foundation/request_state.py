@@ -33,10 +33,10 @@ class RequestState:
     """Whether this answer may stay in touch with the window that opened it."""
     secret_page_back_to: str | None = None
     """The address that the browser's history gets for a page that shows a secret; None for every other page."""
-    looked_for_typed: bool = False
-    """Whether `typed_again` was looked for."""
-    typed_again: MultiDict[str, str] | None = None
-    """What was typed into this page's form before."""
+    draft_is_loaded: bool = False
+    """Whether `draft` was loaded."""
+    draft: MultiDict[str, str] | None = None
+    """The fields to show in this page's form (`foundation/web/form_drafts`)."""
     parts: dict[type, Any] = field(default_factory=dict)
     """One object for each class that was given to `part`."""
 

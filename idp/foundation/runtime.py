@@ -96,12 +96,12 @@ def ports() -> Ports:
 
 
 def passwords() -> Passwords:
-    """What hashes passwords, one at a time.
+    """The password hasher.
 
-    Raises `RuntimeError` in a view that is not marked by `admission.hashes`: it would keep quick requests waiting.
+    Raises `RuntimeError` in a view without `@admission.hashes_passwords`, which would keep quick requests waiting.
     """
     if has_request_context() and MAY_HASH not in request.environ:
-        raise RuntimeError(f"{request.endpoint} hashes, and is not marked by admission.hashes")
+        raise RuntimeError(f"{request.endpoint} hashes, and is not marked by admission.hashes_passwords")
     return _current().passwords
 
 

@@ -6,7 +6,7 @@ from flask_login import current_user
 
 from idp.foundation import clock
 from idp.foundation.errors import NotFound
-from idp.foundation.web import again, security
+from idp.foundation.web import form_drafts, security
 from idp.manage import overview
 from idp.manage.overview import Shared
 from idp.sharing import authorise, processing_record
@@ -51,7 +51,7 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
     if choice is None:
         raise NotFound(because=f"{person.estab_id} has no choice of what {client_id} gets")
     if request.method != "POST":
-        before = again.fields()
+        before = form_drafts.saved_fields()
         ticked = choice.ticked if before is None else choice.chosen(before.getlist("area"))
         return render_template("manage/change.html", shared=shared, choice=choice, person=person, ticked=ticked)
     ticked_now = choice.chosen(request.form.getlist("area"))
@@ -63,7 +63,7 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
 
 @bp.post("/manage/sharing/<client_id>/pause")
 @security.person
-@again.form_of("manage.home")
+@form_drafts.form_shown_at("manage.home")
 def pause_sharing(client_id: str) -> ResponseReturnValue:
     """Pause sharing, without confirmation, because resuming undoes it."""
     person, shared = current_user.person, _shared(client_id)
@@ -78,7 +78,7 @@ def pause_sharing(client_id: str) -> ResponseReturnValue:
 
 @bp.post("/manage/sharing/<client_id>/resume")
 @security.person
-@again.form_of("manage.home")
+@form_drafts.form_shown_at("manage.home")
 def resume_sharing(client_id: str) -> ResponseReturnValue:
     """Resume sharing after a pause."""
     person, shared = current_user.person, _shared(client_id)

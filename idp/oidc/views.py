@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp.foundation.errors import Refusal
-from idp.foundation.web import again, security
+from idp.foundation.web import form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter, rate_limit
 from idp.foundation.web.transactions import autocommit
 from idp.oidc import errors
@@ -117,7 +117,7 @@ def logout() -> ResponseReturnValue:
 
 @bp.post("/oauth/logout/confirm")
 @security.anyone
-@again.form_of(logout_endpoint.page_asking)
+@form_drafts.form_shown_at(logout_endpoint.page_asking)
 def confirm_logout() -> ResponseReturnValue:
     """The person's answer to whether to sign out."""
     return logout_endpoint.confirm()

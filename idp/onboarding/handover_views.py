@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from idp.foundation.web import again, security
+from idp.foundation.web import form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import browser, forms, handover, origin, signup, verify
 from idp.onboarding.models import Registration
@@ -51,7 +51,7 @@ def code(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/new-code")
 @security.anyone
-@again.form_of("onboarding.handover.code")
+@form_drafts.form_shown_at("onboarding.handover.code")
 @limiter.limit(at_most(30, "hour"))
 def new_code(registration_id: str) -> ResponseReturnValue:
     """Show another code in the browser that opened the link."""
@@ -65,7 +65,7 @@ def new_code(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/here")
 @security.anyone
-@again.form_of("onboarding.handover.code")
+@form_drafts.form_shown_at("onboarding.handover.code")
 @limiter.limit(at_most(30, "hour"))
 def go_on_here(registration_id: str) -> ResponseReturnValue:
     """Continue in the browser that opened the link, unless the code was used first."""
@@ -76,7 +76,7 @@ def go_on_here(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/not-me")
 @security.anyone
-@again.form_of("onboarding.handover.code")
+@form_drafts.form_shown_at("onboarding.handover.code")
 def not_me_after_all(registration_id: str) -> ResponseReturnValue:
     """Stop a registration whose address was verified by a person who had not asked for it."""
     verify.stop_in_browser(signup.find_in_browser(registration_id, browser.digest()), browser.digest())

@@ -17,7 +17,7 @@ from idp.estabs.links import LinkRefused, LinkUsed
 from idp.estabs.models import Administrator
 from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal, TooManyRequests
-from idp.foundation.web import admission, again, answers, pages, security
+from idp.foundation.web import admission, form_drafts, pages, post_redirect_get, security
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import browser, first_credentials, forms, handover_views, origin, signed_in, signup, verify
@@ -104,7 +104,7 @@ def check_email(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/resend")
 @security.anyone
-@again.form_of("onboarding.check_email")
+@form_drafts.form_shown_at("onboarding.check_email")
 @limiter.limit(at_most(30, "hour"))
 def resend(registration_id: str) -> ResponseReturnValue:
     """Send a newer link to the same address."""
@@ -120,7 +120,7 @@ def resend(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/address")
 @security.anyone
-@again.form_of("onboarding.check_email")
+@form_drafts.form_shown_at("onboarding.check_email")
 @limiter.limit(at_most(30, "hour"))
 def correct_address(registration_id: str) -> ResponseReturnValue:
     """Send the link to a corrected address instead."""
@@ -164,7 +164,7 @@ def verify_email(secret: str) -> ResponseReturnValue:
 
 @bp.post("/register/verify/<secret>/new")
 @security.anyone
-@again.form_of("onboarding.verify_email")
+@form_drafts.form_shown_at("onboarding.verify_email")
 @limiter.limit(at_most(30, "hour"))
 def another_link(secret: str) -> ResponseReturnValue:
     """Send a newer link to the address of one that no longer works."""
@@ -181,7 +181,7 @@ def link_sent() -> ResponseReturnValue:
 
 @bp.post("/register/verify/<secret>/not-me")
 @security.anyone
-@again.form_of("onboarding.verify_email")
+@form_drafts.form_shown_at("onboarding.verify_email")
 def not_me(secret: str) -> ResponseReturnValue:
     """Stop a registration that another person began with this address."""
     verify.stop(secret)
@@ -198,7 +198,7 @@ def stopped() -> ResponseReturnValue:
 @bp.route("/register/<registration_id>/sign-up", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
-@admission.hashes
+@admission.hashes_passwords
 def sign_up(registration_id: str) -> ResponseReturnValue:
     """The form again, with the address verified; submitting it creates the estab and shows its credentials once."""
     registration = signup.find_in_browser(registration_id, browser.digest())
@@ -222,9 +222,9 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/new-password")
 @security.anyone
-@again.form_of("onboarding.done")
+@form_drafts.form_shown_at("onboarding.done")
 @limiter.limit(at_most(30, "hour"))
-@admission.hashes
+@admission.hashes_passwords
 def new_password(registration_id: str) -> ResponseReturnValue:
     """Generate another password for an owner who never saw the first, for example because the response was lost."""
     registration = signup.find_in_browser(registration_id, browser.digest())
@@ -236,9 +236,9 @@ def new_password(registration_id: str) -> ResponseReturnValue:
 
 @bp.post("/register/<registration_id>/password")
 @security.anyone
-@again.form_of("onboarding.done")
+@form_drafts.form_shown_at("onboarding.done")
 @limiter.limit(at_most(60, "hour"))
-@admission.hashes
+@admission.hashes_passwords
 def own_password(registration_id: str) -> ResponseReturnValue:
     """Set a password that the owner chose instead of the generated one.
 
@@ -291,7 +291,7 @@ def link_refused(refused: LinkRefused) -> ResponseReturnValue:
 @bp.errorhandler(CSRFError)
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
     """A form from before the sign-in, by the back button or a second click: redirect to the current step."""
-    if (response := again.filled_in()) is not None:
+    if (response := form_drafts.save_and_redirect()) is not None:
         return response
     view_args = request.view_args or {}
     if "registration_id" in view_args:
@@ -338,7 +338,7 @@ def _credentials(
     began_here = registration.began_in(browser.digest())
     owner = signup.owner(registration)
     assert owner is not None
-    answers.shows_a_secret(back_to=url_for(".done", registration_id=registration.id))
+    post_redirect_get.mark_secret_page(back_to=url_for(".done", registration_id=registration.id))
     if began_here and not _is_signed_in(owner):
         runtime.ports().sign_in(owner.id)
     form = form or forms.OwnPassword(formdata=None)

@@ -64,7 +64,7 @@ def _download(url: str, path: Path) -> Path | None:
     try:
         with path.open("wb") as file:
             rules = fetch.for_operator(runtime.settings().fetch)
-            response = fetch.download(url, rules, file, most=MAX_BYTES, seconds=TIMEOUT_SECONDS)
+            response = fetch.download(url, rules, file, limit=MAX_BYTES, seconds=TIMEOUT_SECONDS)
     except fetch.FetchFailed as fault:
         raise FileRefused(
             "The register's site could not be reached, or what it sent did not arrive whole. Please try again later, "

@@ -128,16 +128,16 @@ def lines(text: Iterable[str]) -> Iterator[Line]:
 
     Raises `FileRefused`, with the line's number, at the first thing that is wrong with the file.
     """
-    seen: set[str] = set()
+    urns: set[str] = set()
     for number, values in _records(text, REQUIRED, OPTIONAL, what="register"):
         line = Line(number, values)
         _check_urn(line.urn, number)
-        if line.urn in seen:
+        if line.urn in urns:
             raise FileRefused(
                 f"Line {number:,} has the URN {line.urn}, which an earlier line has already. "
                 "A register has each school once: please take the file from its source again."
             )
-        seen.add(line.urn)
+        urns.add(line.urn)
         yield line
 
 
@@ -187,17 +187,17 @@ def _records(
 
 def _positions(header: list[str], required: Sequence[str], optional: Sequence[str], what: str) -> list[int]:
     """Where each label stands; an optional one the file lacks stands just behind the last field."""
-    found: dict[str, list[int]] = {}
-    for at, label in enumerate(header):
-        found.setdefault(label.strip().casefold(), []).append(at)
-    if missing := [label for label in required if label.casefold() not in found]:
+    positions: dict[str, list[int]] = {}
+    for index, label in enumerate(header):
+        positions.setdefault(label.strip().casefold(), []).append(index)
+    if missing := [label for label in required if label.casefold() not in positions]:
         raise FileRefused(
             f"This is not the {what}: its first line lacks {', '.join(missing)}. "
             "Please check that it is the file the register offers for download, with its heading."
         )
-    if twice := [label for label in (*required, *optional) if len(found.get(label.casefold(), ())) > 1]:
+    if twice := [label for label in (*required, *optional) if len(positions.get(label.casefold(), ())) > 1]:
         raise FileRefused(f"The heading has {', '.join(twice)} more than once, so it cannot be told which is meant.")
-    return [found.get(label.casefold(), [len(header)])[0] for label in (*required, *optional)]
+    return [positions.get(label.casefold(), [len(header)])[0] for label in (*required, *optional)]
 
 
 def school(line: Line) -> tuple[dict[str, Any], list[Oddity]]:
@@ -281,8 +281,8 @@ def _address(raw: Mapping[str, str]) -> dict[str, Any]:
 
 def website_host(website: str) -> str:
     """The host of a website as schools give it, often without a scheme or with half a one; empty if there is none."""
-    found = _WEBSITE.match(website.strip())
-    return found[1].lower() if found else ""
+    match = _WEBSITE.match(website.strip())
+    return match[1].lower() if match else ""
 
 
 def telephone_e164(telephone: str) -> str:
@@ -325,8 +325,8 @@ def _dfe_number(la_code: str, number: str) -> str | None:
 
 def _postcode(text: str) -> str:
     """Capitals with one space in its place; as it was given, where it is no British postcode."""
-    found = _POSTCODE.fullmatch(text.upper().replace(" ", ""))
-    return f"{found[1]} {found[2]}" if found else text.upper()
+    match = _POSTCODE.fullmatch(text.upper().replace(" ", ""))
+    return f"{match[1]} {match[2]}" if match else text.upper()
 
 
 def _head_teacher(raw: Mapping[str, str]) -> str:

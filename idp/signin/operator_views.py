@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from idp.estabs import credentials
 from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal, TooManyRequests
-from idp.foundation.web import admission, answers, security
+from idp.foundation.web import admission, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import devices, operators, session
 from idp.signin.forms import OperatorSetUp, OperatorSignIn
@@ -18,7 +18,7 @@ bp = Blueprint("operators", __name__)
 @bp.route("/set-up/<secret>", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(at_most(30, "minute"))
-@admission.hashes
+@admission.hashes_passwords
 def set_up(secret: str) -> ResponseReturnValue:
     """Set up a password and an authenticator app. A GET changes nothing, because mail scanners follow links."""
     operator = operators.operator_of_link(secret)
@@ -34,7 +34,7 @@ def set_up(secret: str) -> ResponseReturnValue:
             flash("You are set up. Sign in with your password and a new code from your app.", "success")
             return redirect(url_for(".sign_in"), 303)
     form.kept.data = operators.seal_for_set_up(secret, password_hash) if password_hash else ""
-    answers.shows_a_secret(back_to=url_for(".set_up", secret=secret))  # the seed of the code
+    post_redirect_get.mark_secret_page(back_to=url_for(".set_up", secret=secret))  # the seed of the code
     page = render_template("signin/set_up.html", form=form, begun=operators.begin_set_up(secret))
     return page, 422 if form.errors else 200
 
@@ -64,7 +64,7 @@ def _finish(secret: str, form: OperatorSetUp, password_hash: str) -> bool:
 @bp.route("/operate/sign-in", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
-@admission.hashes
+@admission.hashes_passwords
 def sign_in() -> ResponseReturnValue:
     """Address, password and code, then on to `next`."""
     return_path = security.local_path(request.args.get("next"), url_for(".home"))

@@ -8,7 +8,7 @@ from idp.estabs import links, passphrases, people
 from idp.estabs.models import Administrator
 from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal
-from idp.foundation.web import admission, again, answers, security
+from idp.foundation.web import admission, form_drafts, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import first_password, mobile, password, session
 from idp.signin.forms import MobileCode, OwnPassword
@@ -48,7 +48,7 @@ def confirm_mobile() -> ResponseReturnValue:
 @bp.route("/welcome/<secret>", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(at_most(60, "minute"))
-@admission.hashes
+@admission.hashes_passwords
 def welcome(secret: str) -> ResponseReturnValue:
     """The first password of a person who was added: their own, or a generated one. A GET does not use the link up."""
     if "generate" in request.form:
@@ -76,13 +76,13 @@ def _generate(secret: str) -> ResponseReturnValue:
     else:
         person = _set_password(secret, person_id, password_hash, is_ours=True)
     form_cookie[SHOWN_MARK] = first_password.mark(person)
-    answers.shows_a_secret(back_to=url_for(".welcome", secret=secret))
+    post_redirect_get.mark_secret_page(back_to=url_for(".welcome", secret=secret))
     return render_template("signin/welcome_done.html", person=person, password=passphrase, again=earlier is not None)
 
 
 @bp.post("/welcome/<secret>/again")
 @security.anyone
-@again.form_of("signin.people.welcome")
+@form_drafts.form_shown_at("signin.people.welcome")
 @limiter.limit(at_most(10, "minute"))
 def welcome_again(secret: str) -> ResponseReturnValue:
     """Send a new link in place of one that cannot be used; the page does not reveal whether one was sent."""

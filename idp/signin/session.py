@@ -20,7 +20,7 @@ from idp.foundation.database import Instant, session
 from idp.foundation.fastpath import hooks
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.foundation.ports import LastPerson
-from idp.foundation.web import kept
+from idp.foundation.web import browser_store
 from idp.foundation.web.security import cookie_name
 from idp.signin import devices, session_clients
 from idp.signin.models import BrowserSession, Operator
@@ -167,7 +167,7 @@ def end_here() -> None:
     if current_user.is_authenticated:
         end(current_user.sid, "signed_out")
     _forget_forms()
-    kept.forget_browser()
+    browser_store.renew_browser_id()
     _answer_with_cookie("")
     request_state.forget_user()
 

@@ -37,7 +37,7 @@ def _guesses_of_an_address() -> str:
 @bp.route("/sign-in", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda response: response.status_code != 303)
-@admission.hashes
+@admission.hashes_passwords
 def sign_in() -> ResponseReturnValue:
     """Name and password; redirects to `next`. Cancel returns to the partner, if the request is a partner's."""
     return_path = security.local_path(request.args.get("next"))

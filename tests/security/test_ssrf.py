@@ -145,7 +145,7 @@ def test_a_byte_now_and_then_does_not_hold_us(server):
 
 def test_a_download_shorter_than_announced_is_refused(server):
     with pytest.raises(fetch.FetchFailed):
-        fetch.download(f"{server}/short", LOCAL, io.BytesIO(), most=1000)
+        fetch.download(f"{server}/short", LOCAL, io.BytesIO(), limit=1000)
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -172,7 +172,7 @@ def test_no_part_of_an_answer_may_be_dripped(what):
 def test_a_length_that_is_no_number_announces_nothing():
     with answering() as server:
         server.says = OK + b"Content-Length: \xb2\r\n\r\nabc"
-        assert fetch.download(server.url, LOCAL, io.BytesIO(), most=1000).status == 200
+        assert fetch.download(server.url, LOCAL, io.BytesIO(), limit=1000).status == 200
 
 
 def test_what_a_server_sends_in_place_of_headers_is_not_quoted_in_our_log(app):

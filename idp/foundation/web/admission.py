@@ -1,14 +1,15 @@
-"""Which requests may run: slow ones are counted before they wait, so that quick ones always have a thread.
+"""Limit concurrent requests by kind, so that slow ones never take all threads from quick ones.
 
-Each request takes one place, and the server has a thread for each place and for each who waits to hash (`threads`):
+Each request takes one place. The server has a thread for each place, and for each request that waits to hash
+(`threads`):
 
 * quick: as many at once as `server.threads` says; more than that only contend for the interpreter lock.
 * hashing: views that hash a password. `HASHING` run at once, one hashing while the other reads from the database or
-  writes its page, and `WAITING` more wait for at most `PATIENCE` seconds. Whoever comes beyond that is refused at once
-  by a page made beforehand (`foundation/web/busy`): a flood of sign-ins is a flood of refusals, which must not crowd
-  out the others either.
-* aside: a quick request that waits for another server (`aside`) gives its place back meanwhile. At most `ASIDE`
-  do so; others are refused with `Busy`.
+  renders its page, and `MAX_HASHING_QUEUE` more wait for at most `MAX_HASHING_WAIT_SECONDS`. Further requests are
+  refused at once with a page rendered beforehand (`foundation/web/busy_page`): under a flood of sign-ins most
+  responses are such refusals, which must not crowd out other requests either.
+* outbound: a quick request that waits for another server releases its place meanwhile (`place_released`). At most
+  `MAX_OUTBOUND` do so; others are refused with `Busy`.
 """
 
 import re
@@ -28,52 +29,55 @@ from idp.foundation import runtime
 from idp.foundation.errors import Busy
 from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import HASHING, Settings
-from idp.foundation.web import busy
+from idp.foundation.web.busy_page import BusyPage
 
-WAITING: Final = 8
-"""About a third of a second of hashing."""
-PATIENCE: Final = 1.5
-"""Seconds that a request waits for its turn to hash, and then is refused."""
-ASIDE: Final = 8
+MAX_HASHING_QUEUE: Final = 8
+"""They take about a third of a second of hashing."""
+MAX_HASHING_WAIT_SECONDS: Final = 1.5
+"""How long a request waits for its turn to hash before it is refused."""
+MAX_OUTBOUND: Final = 8
 """Requests that may wait for other servers at the same time."""
 
-ALIVE: Final = "/healthz"
-"""Needs no place: requests that wait for a database that is away do not make this process look dead."""
-TURNSTILE: Final = "idp.turnstile"
-"""Where the environment of a quick request has the turnstile that it has passed."""
+HEALTH_PATH: Final = "/healthz"
+"""Needs no place, so that the process looks alive even if all places wait for an unreachable database."""
+PLACE_KEY: Final = "idp.place"
+"""The WSGI environment key of the semaphore that gave a quick request its place."""
 
 View = Callable[..., ResponseReturnValue]
 
 
-class Turnstile:
-    """Lets `places` in at once, in the order they came; at most `waiting` wait, for at most `patience` seconds."""
+class FairSemaphore:
+    """A semaphore whose `places` are given in the order of arrival.
 
-    def __init__(self, places: int, *, waiting: float = float("inf"), patience: float = -1) -> None:
-        self._free, self._most, self._patience = places, waiting, patience
+    At most `max_waiting` threads wait for a place, each for at most `timeout` seconds (-1: without limit).
+    """
+
+    def __init__(self, places: int, *, max_waiting: float = float("inf"), timeout: float = -1) -> None:
+        self._free, self._max_waiting, self._timeout = places, max_waiting, timeout
         self._queue: deque[Any] = deque()
         self._lock = Lock()
 
-    def enter(self) -> bool:
-        """Take a place. False if too many wait already, or it took too long."""
+    def acquire(self) -> bool:
+        """Take a place. False if too many wait already, or after the timeout."""
         with self._lock:
             if self._free:
                 self._free -= 1
                 return True
-            if len(self._queue) >= self._most:
+            if len(self._queue) >= self._max_waiting:
                 return False
             turn = Lock()
             turn.acquire()
             self._queue.append(turn)
-        if turn.acquire(timeout=self._patience):
+        if turn.acquire(timeout=self._timeout):
             return True
         with self._lock:
             if turn in self._queue:
                 self._queue.remove(turn)
                 return False
-        return True  # its turn came at the last moment
+        return True  # the place was given just as the timeout passed
 
-    def leave(self) -> None:
-        """Give the place to the request that has waited longest."""
+    def release(self) -> None:
+        """Give the place to the thread that has waited longest."""
         with self._lock:
             if self._queue:
                 self._queue.popleft().release()
@@ -83,71 +87,71 @@ class Turnstile:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What one application admits by, besides the turnstile of quick requests."""
+    """What limits the requests of one application, besides the semaphore of quick requests."""
 
-    hashing: Turnstile
-    aside: Turnstile
-    refuse: busy.Page
-    """The answer to requests that find no room to hash."""
+    hashing: FairSemaphore
+    outbound: FairSemaphore
+    busy_page: BusyPage
+    """The response to requests that cannot wait to hash."""
 
 
 ADMISSION: Final = PerApplication[Admission]()
 
 
 def threads(settings: Settings) -> int:
-    """How many threads a worker needs: one for each place, and for each who waits to hash."""
-    return settings.server.threads + HASHING + WAITING + ASIDE
+    """How many threads a worker needs: one for each place, and for each request that waits to hash."""
+    return settings.server.threads + HASHING + MAX_HASHING_QUEUE + MAX_OUTBOUND
 
 
-def hashes(view: View) -> View:
-    """A view that hashes a password when it is posted to."""
-    view.hashes = True  # type: ignore[attr-defined]  # read by `_slow`
+def hashes_passwords(view: View) -> View:
+    """Mark a view that hashes a password when it is posted to."""
+    view.hashes_passwords = True  # type: ignore[attr-defined]  # read by `_HashingRoutes`
     return view
 
 
 def configure(app: Flask, settings: Settings) -> None:
-    """Put the turnstiles around `app`."""
-    quick = Turnstile(settings.server.threads)
-    patience = 60 if settings.environment == "test" else PATIENCE  # tests share their processors
-    hashing = Turnstile(HASHING, waiting=WAITING, patience=patience)
-    inside, slow, refuse = app.wsgi_app, _Slow(app), busy.Page(app)
-    ADMISSION.set(app, Admission(hashing, Turnstile(ASIDE, waiting=0), refuse))
+    """Wrap `app` in middleware that gives each request its place."""
+    quick = FairSemaphore(settings.server.threads)
+    timeout = 60 if settings.environment == "test" else MAX_HASHING_WAIT_SECONDS  # tests share their processors
+    hashing = FairSemaphore(HASHING, max_waiting=MAX_HASHING_QUEUE, timeout=timeout)
+    wrapped, is_hashing, busy_page = app.wsgi_app, _HashingRoutes(app), BusyPage(app)
+    ADMISSION.set(app, Admission(hashing, FairSemaphore(MAX_OUTBOUND, max_waiting=0), busy_page))
 
-    def admitted(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == ALIVE:
-            return inside(environ, start_response)
-        _read(environ, settings.server.max_body)
-        turnstile = hashing if slow(environ) else quick
-        if not turnstile.enter():
-            return refuse(environ, start_response)
-        environ[TURNSTILE if turnstile is quick else runtime.MAY_HASH] = turnstile
+    def middleware(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == HEALTH_PATH:
+            return wrapped(environ, start_response)
+        _read_body(environ, settings.server.max_body)
+        places = hashing if is_hashing(environ) else quick
+        if not places.acquire():
+            return busy_page(environ, start_response)
+        environ[PLACE_KEY if places is quick else runtime.MAY_HASH] = places
         try:
-            return inside(environ, start_response)
+            return wrapped(environ, start_response)
         finally:
-            turnstile.leave()
+            places.release()
 
-    app.wsgi_app = admitted  # type: ignore[method-assign]
+    app.wsgi_app = middleware  # type: ignore[method-assign]
 
 
-def _read(environ: dict[str, Any], most: int) -> None:
-    """Read the body before a place is taken: a client that sends it a byte at a time holds a thread, and no place.
+def _read_body(environ: dict[str, Any], limit: int) -> None:
+    """Read the body before a place is taken: a slow client then holds a thread, but no place.
 
-    What is larger than we read is left alone, and refused by its length.
+    A body that is too large is not read here, and refused later by its length.
     """
     length = environ.get("CONTENT_LENGTH", "")
-    if length.isdecimal() and 0 < int(length) <= most:
+    if length.isdecimal() and 0 < int(length) <= limit:
         environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(int(length)))
     elif not length and "HTTP_TRANSFER_ENCODING" in environ:
-        environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(most + 1))
+        environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(limit + 1))
 
 
 def prepare(app: Flask) -> None:
-    """Make the page of refusals now: when there is a crowd, there is no time for it."""
-    ADMISSION.of(app).refuse.make()
+    """Render the page of refusals now, because under load there is no time for it."""
+    ADMISSION.of(app).busy_page.render_all()
 
 
-class _Slow:
-    """Whether a request is for a view that hashes; asked before Flask looks for the view."""
+class _HashingRoutes:
+    """Whether a request is for a view that hashes passwords; decided before Flask matches the route."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
@@ -157,30 +161,30 @@ class _Slow:
         if environ["REQUEST_METHOD"] != "POST":
             return False
         if self._paths is None:  # not before the first request are all routes known
-            views = self._app.view_functions
-            rules = [each.rule for each in self._app.url_map.iter_rules() if hasattr(views[each.endpoint], "hashes")]
-            self._paths = re.compile("|".join(re.sub("<[^>]+>", "[^/]+", rule) for rule in rules))
+            views, rules = self._app.view_functions, self._app.url_map.iter_rules()
+            paths = [rule.rule for rule in rules if hasattr(views[rule.endpoint], "hashes_passwords")]
+            self._paths = re.compile("|".join(re.sub("<[^>]+>", "[^/]+", path) for path in paths))
         return self._paths.fullmatch(environ["PATH_INFO"]) is not None
 
 
 @contextmanager
-def aside() -> Iterator[None]:
-    """Wait for another server without holding the place of a quick request. Raises `Busy` if too many wait already.
+def place_released() -> Iterator[None]:
+    """Release the place of a quick request while it waits for another server. Raises `Busy` if too many do already.
 
-    Hold no database connection meanwhile. In commands, jobs and views that hash it does nothing.
+    The caller must hold no database connection meanwhile. In commands, jobs and views that hash it does nothing.
     """
-    passed: Turnstile | None = request.environ.pop(TURNSTILE, None) if has_request_context() else None
-    if passed is None:
+    places: FairSemaphore | None = request.environ.pop(PLACE_KEY, None) if has_request_context() else None
+    if places is None:
         yield
         return
-    places = ADMISSION.get().aside
-    if not places.enter():
-        request.environ[TURNSTILE] = passed
+    outbound = ADMISSION.get().outbound
+    if not outbound.acquire():
+        request.environ[PLACE_KEY] = places
         raise Busy(because="too many requests wait for other servers")
-    passed.leave()
+    places.release()
     try:
         yield
     finally:
-        places.leave()
-        passed.enter()
-        request.environ[TURNSTILE] = passed
+        outbound.release()
+        places.acquire()
+        request.environ[PLACE_KEY] = places

@@ -39,7 +39,7 @@ def configure(app: Flask) -> None:
 def _version(folder: Path) -> str:
     """Of every file's name and content."""
     digest = hashlib.sha256()
-    for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

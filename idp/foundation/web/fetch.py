@@ -1,8 +1,8 @@
-"""The one way out: every outbound HTTP request of the service is made here (security.md rule 6).
+"""Every outbound HTTP request of the service is made here (security.md rule 6).
 
-https only; the name is resolved once, every address that is not public is refused, and the connection goes
-to the very address that was checked; no redirects, no cookies, no credentials; size and total time capped. Within a
-request it raises `Busy` where too many requests wait for other servers already.
+https only; the name is resolved once, every address that is not public is refused, and the connection is made
+to the address that was checked; no redirects, no cookies, no credentials; size and total time capped. Within a
+request it raises `Busy` if too many requests wait for other servers already.
 """
 
 import ipaddress
@@ -22,22 +22,22 @@ from urllib3.exceptions import HTTPError
 from idp.foundation.settings import Fetch
 from idp.foundation.web import admission
 
-CHUNK: Final = 65_536
-DOCUMENT: Final = 65_536
-"""Bytes of the largest document (key set, sector identifier) that is read."""
+CHUNK_BYTES: Final = 65_536
+MAX_DOCUMENT_BYTES: Final = 65_536
+"""The largest document (key set, sector identifier) that is read."""
 GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-"""The only part of IPv6 in which hosts of the internet are (RFC 4291 §2.4)."""
+"""The IPv6 addresses of public hosts (RFC 4291 §2.4)."""
 NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-"""IPv4 addresses as a machine with IPv6 alone reaches them (RFC 6052 §2.1)."""
+"""IPv4 addresses as IPv6-only hosts reach them (RFC 6052 §2.1)."""
 
 
 class FetchFailed(Exception):
-    """Nothing usable came back, or we would not go there. The message is for our log and operators."""
+    """The request failed or was refused by our rules. The message is for our log and operators."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: `status`, lower-case `headers`, and `body` where it was read into memory."""
+    """A response: `status`, lower-case `headers`, and `body` unless it was written to a file."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,7 +46,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How to go out, and which hosts may have a private address."""
+    """The settings for a request, and the hosts that may have a private address."""
 
     fetch: Fetch
     private_hosts: frozenset[str]
@@ -62,67 +62,73 @@ def for_partner(rules: Fetch) -> Rules:
     return Rules(rules, frozenset(rules.partner_private_hosts))
 
 
-def get(url: str, rules: Rules, *, accept: str = "application/json", most: int = DOCUMENT) -> Answer:
-    """GET a small document. Raises `FetchFailed`; any status comes back as it is."""
-    with _asked("GET", url, rules, headers={"Accept": accept}) as (response, until):
-        return Answer(response.status, _lower(response), b"".join(_read(response, until, most)))
+def get(url: str, rules: Rules, *, accept: str = "application/json", limit: int = MAX_DOCUMENT_BYTES) -> Answer:
+    """GET a small document. Raises `FetchFailed`, but not for an error status."""
+    with _request("GET", url, rules, headers={"Accept": accept}) as (response, until):
+        return Answer(response.status, _lower(response), b"".join(_body(response, until, limit)))
 
 
 def post(url: str, rules: Rules, *, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """POST `body` and read a small answer. Raises `FetchFailed`."""
-    sent = {"Content-Type": content_type, **(headers or {})}
-    with _asked("POST", url, rules, headers=sent, body=body) as (response, until):
-        return Answer(response.status, _lower(response), b"".join(_read(response, until, DOCUMENT)))
+    """POST `body` and read a small response. Raises `FetchFailed`."""
+    all_headers = {"Content-Type": content_type, **(headers or {})}
+    with _request("POST", url, rules, headers=all_headers, body=body) as (response, until):
+        return Answer(response.status, _lower(response), b"".join(_body(response, until, MAX_DOCUMENT_BYTES)))
 
 
-def download(url: str, rules: Rules, to: BinaryIO, *, most: int, seconds: float = 300.0) -> Answer:
-    """GET something large into `to`, at most `most` bytes within `seconds`. Raises `FetchFailed`."""
-    with _asked("GET", url, rules, headers={"Accept": "*/*"}, seconds=seconds) as (response, until):
+def download(url: str, rules: Rules, target: BinaryIO, *, limit: int, seconds: float = 300.0) -> Answer:
+    """GET a large file into `target`, at most `limit` bytes within `seconds`. Raises `FetchFailed`."""
+    with _request("GET", url, rules, headers={"Accept": "*/*"}, seconds=seconds) as (response, until):
         if response.status == 200:
-            written = 0
-            for chunk in _read(response, until, most):
-                written += to.write(chunk)
+            bytes_written = 0
+            for chunk in _body(response, until, limit):
+                bytes_written += target.write(chunk)
             announced = response.headers.get("Content-Length")
-            if announced is not None and announced.isdecimal() and int(announced) != written:
-                raise FetchFailed(f"{url}: {announced} bytes were announced and {written} came")
+            if announced is not None and announced.isdecimal() and int(announced) != bytes_written:
+                raise FetchFailed(f"{url}: {announced} bytes were announced and {bytes_written} came")
         return Answer(response.status, _lower(response))
 
 
 @contextmanager
-def _asked(method: str, url: str, rules: Rules, **more: Any) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:
-    """The answer, and until when (monotonic seconds) it must be read. A request that waits for it steps aside."""
-    with admission.aside(), _sent(method, url, rules, **more) as found:
-        yield found
+def _request(method: str, url: str, rules: Rules, **options: Any) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:
+    """The response, and the monotonic time by which it must be read. Releases the request's place meanwhile."""
+    with admission.place_released(), _open(method, url, rules, **options) as response_and_deadline:
+        yield response_and_deadline
 
 
 @contextmanager
-def _sent(
+def _open(
     method: str, url: str, rules: Rules, *, headers: Mapping[str, str], body: bytes | None = None,
     seconds: float | None = None,
 ) -> Iterator[tuple[urllib3.BaseHTTPResponse, float]]:  # fmt: skip
     seconds = seconds or rules.fetch.timeout
     until = time.monotonic() + seconds
-    address = _checked(url, rules)
+    address = _checked_address(url, rules)
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     target = parts.path or "/"
     if parts.query:
         target += f"?{parts.query}"
     timeout = urllib3.Timeout(total=rules.fetch.timeout)
-    sent = {"Host": parts.netloc, "User-Agent": "IDaaS", **headers}
+    all_headers = {"Host": parts.netloc, "User-Agent": "IDaaS", **headers}
     try:
-        with _Line(seconds) as line:
+        with _Deadline(seconds) as deadline:
             pool: urllib3.HTTPConnectionPool
             if parts.scheme == "https":
                 pool = _SecurePool(
                     address, port, timeout=timeout, retries=False, server_hostname=host, assert_hostname=host,
-                    cert_reqs="CERT_REQUIRED", ca_certs=rules.fetch.extra_ca or None, line=line,
+                    cert_reqs="CERT_REQUIRED", ca_certs=rules.fetch.extra_ca or None, deadline=deadline,
                 )  # fmt: skip
             else:
-                pool = _PlainPool(address, port, timeout=timeout, retries=False, line=line)
+                pool = _PlainPool(address, port, timeout=timeout, retries=False, deadline=deadline)
             with pool:
                 response = pool.request(
-                    method, target, headers=sent, body=body, redirect=False, preload_content=False, decode_content=True
+                    method,
+                    target,
+                    headers=all_headers,
+                    body=body,
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=True,
                 )
                 with closing(response):  # it has the socket, once the server says that it will close it
                     yield response, until
@@ -130,28 +136,28 @@ def _sent(
         raise FetchFailed(f"{url}: {type(fault).__name__}") from fault
 
 
-class _Line:
-    """The line to a server, cut after so many seconds.
+class _Deadline:
+    """Closes a connection after so many seconds.
 
-    A timeout is for one reading from it, and a server that sends a byte now and then never meets one: in its headers
-    alone there is room for hours.
+    A socket's timeout is for one read, so a server that sends a byte now and then never exceeds it: with its headers
+    alone it could take hours.
     """
 
     def __init__(self, seconds: float) -> None:
-        self._held: socket.socket | None = None
+        self._socket: socket.socket | None = None
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
 
-    def hold(self, connected: socket.socket) -> None:
-        """It is this one; TLS will take the socket itself away."""
-        self._held = connected.dup()
+    def watch(self, connected: socket.socket) -> None:
+        """Watch this socket; a duplicate, because TLS takes over the socket itself."""
+        self._socket = connected.dup()
         if self._timer.finished.is_set():
             self._cut()
 
     def _cut(self) -> None:
-        if self._held is not None:
+        if self._socket is not None:
             with suppress(OSError):
-                self._held.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
         self._timer.start()
@@ -160,37 +166,37 @@ class _Line:
     def __exit__(self, *_fault: object) -> None:
         self._timer.cancel()
         self._timer.join()
-        if self._held is not None:
-            self._held.close()
+        if self._socket is not None:
+            self._socket.close()
 
 
-class _Held(HTTPConnection):
-    """A connection whose line is held."""
+class _DeadlineHTTPConnection(HTTPConnection):
+    """An HTTP connection with a total deadline."""
 
-    def __init__(self, *args: Any, line: _Line, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._line = line
+    def __init__(self, *args: Any, deadline: _Deadline, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._deadline = deadline
 
     def _new_conn(self) -> socket.socket:
         connected = super()._new_conn()
-        self._line.hold(connected)
+        self._deadline.watch(connected)
         return connected
 
 
-class _HeldSecurely(_Held, HTTPSConnection):
-    """Likewise, with TLS."""
+class _DeadlineHTTPSConnection(_DeadlineHTTPConnection, HTTPSConnection):
+    """An HTTPS connection with a total deadline."""
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Held
+    ConnectionCls = _DeadlineHTTPConnection
 
 
 class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HeldSecurely
+    ConnectionCls = _DeadlineHTTPSConnection
 
 
-def _checked(url: str, rules: Rules) -> str:
-    """The address to connect to, or `FetchFailed` where we will not go."""
+def _checked_address(url: str, rules: Rules) -> str:
+    """The address to connect to. Raises `FetchFailed` if the rules forbid it."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -200,10 +206,10 @@ def _checked(url: str, rules: Rules) -> str:
     if parts.username is not None or parts.password is not None or not host:
         raise FetchFailed(f"{url}: no host, or credentials in the address")
     try:
-        found = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as fault:
         raise FetchFailed(f"{url}: the name is not known") from fault
-    addresses = [str(entry[4][0]) for entry in found]
+    addresses = [str(entry[4][0]) for entry in entries]
     loopback = rules.fetch.allow_loopback and all(ipaddress.ip_address(each).is_loopback for each in addresses)
     if parts.scheme != "https" and not (loopback and parts.scheme == "http"):
         raise FetchFailed(f"{url}: not https")
@@ -213,7 +219,7 @@ def _checked(url: str, rules: Rules) -> str:
 
 
 def _is_public(text: str) -> bool:
-    """Whether it is a public address: an IPv6 address that stands for an IPv4 one is judged by that."""
+    """Whether it is a public address: an IPv6 address that embeds an IPv4 address is judged by that."""
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
         if address in NAT64:
@@ -223,17 +229,17 @@ def _is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def _read(response: urllib3.BaseHTTPResponse, until: float, most: int) -> Iterator[bytes]:
+def _body(response: urllib3.BaseHTTPResponse, until: float, limit: int) -> Iterator[bytes]:
     """The body in pieces; stops with `FetchFailed` when it is too long or too slow."""
     total = 0
-    while chunk := response.read1(CHUNK):
+    while chunk := response.read1(CHUNK_BYTES):
         total += len(chunk)
-        if total > most:
-            raise FetchFailed(f"more than {most} bytes came")
+        if total > limit:
+            raise FetchFailed(f"more than {limit} bytes came")
         if time.monotonic() > until:
             raise FetchFailed("it took too long")
         yield chunk
-    if time.monotonic() > until:  # the line was cut, and this need not be all
+    if time.monotonic() > until:  # the connection was cut, so the body may be incomplete
         raise FetchFailed("it took too long")
 
 

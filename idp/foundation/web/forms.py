@@ -7,7 +7,7 @@ from flask import request
 from flask_wtf import FlaskForm
 from flask_wtf.form import SUBMIT_METHODS, _Auto
 
-from idp.foundation.web import again
+from idp.foundation.web import form_drafts
 
 
 def visible(text: str | None) -> str:
@@ -32,4 +32,4 @@ class Form(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
             """The fields given, or those posted; on the form's page, those that came too late (`again`)."""
             if formdata is not _Auto:
                 return formdata
-            return (request.form or None) if request.method in SUBMIT_METHODS else again.fields()
+            return (request.form or None) if request.method in SUBMIT_METHODS else form_drafts.saved_fields()

@@ -18,13 +18,13 @@ from idp.foundation.settings import Settings
 
 StartResponse = Callable[..., Callable[[bytes], object]]
 
-NOBODY: Final = "unknown.invalid"
-"""The host of requests that name any but ours: some names cannot even be read, and Flask could answer nothing."""
+UNKNOWN_HOST: Final = "unknown.invalid"
+"""Replaces other hosts than ours, because Flask fails on host names that it cannot parse."""
 REQUEST_ID: Final = "idp.request_id"
 SENT_HOST: Final = "idp.sent_host"
-"""Where the environment of a request for another host says which: for the log."""
-BEGAN: Final = "idp.began"
-"""Where a request's environment says who it is, and since when (monotonic seconds)."""
+"""The environment key of the host that a request for another host named, for the log."""
+STARTED_KEY: Final = "idp.began"
+"""The environment key of the monotonic time at which the request began."""
 
 _FOR: Final = re.compile(r'(?i)(?:^|;)\s*for="?([^";]+)')
 """Of RFC 7239 §4."""
@@ -38,11 +38,11 @@ def request_id() -> str:
 def address_in(entry: str) -> str | None:
     """The address that an entry of `X-Forwarded-For`, or `for=` of `Forwarded`, names; None where it names none.
 
-    `192.0.2.1:4711` and `[2001:db8::1]:4711` are addresses with the caller's port: no part of who it is.
+    `192.0.2.1:4711` and `[2001:db8::1]:4711` are addresses with the client's port, which is dropped.
     """
     text = entry.strip()
-    if (found := _FOR.search(text)) is not None:
-        text = found[1]
+    if (match := _FOR.search(text)) is not None:
+        text = match[1]
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
@@ -54,7 +54,7 @@ def address_in(entry: str) -> str | None:
 
 
 def _behind_proxies(inside: Any, hops: int, header: str) -> Any:
-    """Have requests come from where the outermost of our `hops` proxies says they do."""
+    """Set the remote address to the one that the outermost of our `hops` proxies reports."""
     name = f"HTTP_{header.upper().replace('-', '_')}"
 
     def passed(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -67,7 +67,7 @@ def _behind_proxies(inside: Any, hops: int, header: str) -> Any:
     return passed
 
 
-def _plain(host: str) -> str:
+def _normalise_host(host: str) -> str:
     """A `Host` header in lower case and without the name's trailing dot, as names are compared (RFC 3986 §6.2.2.1)."""
     name, colon, port = host.lower().partition(":")
     return name.removesuffix(".") + colon + port
@@ -84,10 +84,10 @@ def configure(app: Flask, settings: Settings) -> None:
 
     def passed(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         named = secrets.token_hex(8)
-        environ["wsgi.url_scheme"], environ[REQUEST_ID], environ[BEGAN] = scheme, named, time.monotonic()
+        environ["wsgi.url_scheme"], environ[REQUEST_ID], environ[STARTED_KEY] = scheme, named, time.monotonic()
         if (host := environ.get("HTTP_HOST", "")) not in hosts:
             environ[SENT_HOST] = host
-            environ["HTTP_HOST"] = settings.server.host_name if _plain(host) in hosts else NOBODY
+            environ["HTTP_HOST"] = settings.server.host_name if _normalise_host(host) in hosts else UNKNOWN_HOST
 
         def start(status: str, headers: Headers, fault: Any = None) -> Callable[[bytes], object]:
             return start_response(status, [*with_default_headers(headers, always), ("X-Request-ID", named)], fault)

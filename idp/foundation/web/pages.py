@@ -1,6 +1,6 @@
-"""Pages: what every template knows, and what a refusal looks like.
+"""Pages: variables for every template, and error pages.
 
-One translation of every error: to a page for people, to a problem document (RFC 9457) for programs.
+Every error is converted once: to a page for people, to a problem document (RFC 9457) for programs.
 """
 
 from http import HTTPStatus
@@ -17,12 +17,12 @@ from werkzeug.exceptions import HTTPException
 from idp.foundation import dates, request_state, runtime
 from idp.foundation.errors import Busy, NotFound, Refusal
 from idp.foundation.settings import Settings
-from idp.foundation.web import again, middleware, security
+from idp.foundation.web import form_drafts, middleware, security
 from idp.foundation.web.brand import stylesheet
 
 log = structlog.get_logger(__name__)
 
-WORDS = {
+STATUS_TEXTS = {
     400: ("We could not read that request", "Please go back and try again."),
     405: ("This page cannot be opened like that", "Please go back and follow the link or press the button there."),
     413: ("That is too large", "What was sent is larger than we accept."),
@@ -35,11 +35,11 @@ COOKIES = (
     "Your browser sent no cookies with that. We need them to know that it is still you: please allow cookies for this "
     "site in your browser's settings"
 )
-OPEN_LONG = "This page had been open for a long time"
+PAGE_TOO_OLD = "This page had been open for a long time"
 
 
 class FormExpired(Refusal):
-    """The page was open so long, or signed out meanwhile, that its form is no longer ours."""
+    """The form's CSRF token is no longer valid: the page was open too long, or the person was signed out."""
 
     code, status, title = "form_expired", 400, "This page has been open too long"
     says = "To keep your account safe, the form on it no longer works. Nothing was changed. Please open the page again."
@@ -56,7 +56,7 @@ class CookiesNeeded(Refusal):
 
 
 def configure(app: Flask, settings: Settings) -> None:
-    """Give every template its surroundings and every error its page."""
+    """Register the template variables and the error handlers."""
     brand = stylesheet(settings.service.colour)
     app.jinja_env.filters["day"] = dates.day
 
@@ -66,7 +66,7 @@ def configure(app: Flask, settings: Settings) -> None:
         return {
             "service": settings.service, "csp_nonce": security.nonce(),
             "nav": runtime.ports().navigation() if signed_in else [],
-            "typed_again": state.typed_again is not None, "back_to": state.secret_page_back_to,
+            "shows_draft": state.draft is not None, "back_to": state.secret_page_back_to,
         }  # fmt: skip
 
     @app.get("/brand.css")
@@ -86,44 +86,44 @@ def configure(app: Flask, settings: Settings) -> None:
 
 
 def refusal(error: Refusal) -> ResponseReturnValue:
-    """The answer to a refusal, for a person or a program."""
+    """The response to a refusal, for a person or a program."""
     level = "warning" if error.status >= 500 else "info"
     getattr(log, level)("refused", code=error.code, status=error.status, because=error.because)
-    response = _answer(error.status, error.code, error.title, error.says, error.next_steps)
+    response = _error_response(error.status, error.code, error.title, error.says, error.next_steps)
     if (seconds := getattr(error, "retry_after", None)) is not None:
         response.headers["Retry-After"] = str(seconds)
     return response
 
 
 def form_expired() -> ResponseReturnValue:
-    """Back to the page of a form that is not of this browser session any more; where that is not known, say so."""
-    if (back := again.filled_in()) is not None:
-        return back
+    """Redirect to the page of a form whose CSRF token has expired; show an error if that page is unknown."""
+    if (redirection := form_drafts.save_and_redirect()) is not None:
+        return redirection
     rule = request.url_rule
-    here = again.address() if rule and "GET" in (rule.methods or ()) else None
-    steps = (("Open the page again", here),) if here else ()
+    address = form_drafts.request_address() if rule and "GET" in (rule.methods or ()) else None
+    steps = (("Open the page again", address),) if address else ()
     if security.sent_no_cookies():
         return refusal(CookiesNeeded(because="no cookies", next_steps=steps))
     return refusal(FormExpired(because="CSRF token missing or not ours", next_steps=steps))
 
 
 def why_form_expired(to_do: str) -> str:
-    """The same above a form that comes back filled in, ending with what to do now."""
-    return f"{COOKIES}, and {to_do}." if security.sent_no_cookies() else f"{OPEN_LONG}. Please {to_do}."
+    """The reason for a form that is shown again filled in, ending with what to do now."""
+    return f"{COOKIES}, and {to_do}." if security.sent_no_cookies() else f"{PAGE_TOO_OLD}. Please {to_do}."
 
 
 def http(error: HTTPException) -> ResponseReturnValue:
-    """The answer to what Flask refuses by itself: a method, a size, too many tries."""
+    """The response to errors that Flask raises: a wrong method, too large a body, too many requests."""
     status = error.code or 500
     if error.response is not None or status < 400:
         return error
     fault = getattr(error, "original_exception", None)
-    if isinstance(fault, DBAPIError | PoolTimeout):  # the page of another refusal could not be made
+    if isinstance(fault, DBAPIError | PoolTimeout):  # rendering another error page failed
         return _database(fault)
     if status == HTTPStatus.NOT_FOUND:
         return refusal(NotFound(because="no such route"))
-    title, says = WORDS.get(status, (HTTPStatus(status).phrase, "Please go back and try again."))
-    response = _answer(status, HTTPStatus(status).phrase.lower().replace(" ", "_"), title, says, ())
+    title, says = STATUS_TEXTS.get(status, (HTTPStatus(status).phrase, "Please go back and try again."))
+    response = _error_response(status, HTTPStatus(status).phrase.lower().replace(" ", "_"), title, says, ())
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
             response.headers[name] = value
@@ -133,7 +133,7 @@ def http(error: HTTPException) -> ResponseReturnValue:
 
 
 def _database(error: Exception) -> ResponseReturnValue:
-    """The database is away or will not have it: say so, as something that passes (security.md §6.1)."""
+    """The database is unreachable or rejects the statement: say that it is temporary (security.md §6.1)."""
     log.error("database", error=type(error).__name__, exc_info=error)
     return refusal(
         Busy("We cannot reach our records just now. Nothing was changed.", because="database", retry_after=10)
@@ -143,10 +143,10 @@ def _database(error: Exception) -> ResponseReturnValue:
 def _unforeseen(error: Exception) -> ResponseReturnValue:
     log.error("unforeseen", error=type(error).__name__, exc_info=error)
     says = "Nothing you typed was wrong, and we have a record of what happened. Please try again in a few minutes."
-    return _answer(500, "server_error", "Sorry, something broke on our side", says, ())
+    return _error_response(500, "server_error", "Sorry, something broke on our side", says, ())
 
 
-def _answer(status: int, code: str, title: str, says: str, next_steps: tuple[tuple[str, str], ...]) -> Response:
+def _error_response(status: int, code: str, title: str, says: str, next_steps: tuple[tuple[str, str], ...]) -> Response:
     if _for_a_program():
         problem = jsonify(type="about:blank", title=title, status=status, detail=says, code=code)
         problem.status_code, problem.mimetype = status, "application/problem+json"
@@ -157,13 +157,13 @@ def _answer(status: int, code: str, title: str, says: str, next_steps: tuple[tup
     return make_response(page, status)
 
 
-def _page(**said: object) -> str:
-    """The page of an error; as for a stranger where our records cannot be asked who is signed in."""
+def _page(**context: object) -> str:
+    """The page of an error; without the signed-in person if the database is unreachable."""
     try:
-        return render_template("errors/page.html", **said)
+        return render_template("errors/page.html", **context)
     except (DBAPIError, PoolTimeout):
         request_state.set_user(AnonymousUserMixin())
-        return render_template("errors/page.html", **said)
+        return render_template("errors/page.html", **context)
 
 
 def _for_a_program() -> bool:

@@ -19,7 +19,7 @@ from idp.foundation import request_state, runtime
 from idp.foundation.errors import BadRequest, NotFound
 from idp.foundation.fastpath.form_cookie import LazyCookieSessions
 from idp.foundation.settings import Settings
-from idp.foundation.web import again
+from idp.foundation.web import form_drafts
 from idp.foundation.web.middleware import SENT_HOST
 
 csrf = CSRFProtect()
@@ -30,8 +30,8 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 SIGNED_OUT: Final = "You had been signed out, so nothing was sent. "
-KEPT: Final = "What you typed has been kept. Sign in, check it, and press the button again."
-NOT_KEPT: Final = "Please sign in, and fill the form in again."
+DRAFT_SAVED: Final = "What you typed has been kept. Sign in, check it, and press the button again."
+DRAFT_NOT_SAVED: Final = "Please sign in, and fill the form in again."
 
 MAX_HOST: Final = 255
 """Characters of a foreign host that the log shows."""
@@ -81,9 +81,9 @@ def _must_be(kind: str) -> Callable[[], ResponseReturnValue | None]:
             if kind == "operator" and (last is None or last.kind != kind):
                 raise NotFound(because="operators only, and none is or was signed in here")
             if request.method == "POST":
-                flash(SIGNED_OUT + (KEPT if again.keep() else NOT_KEPT), "info")
+                flash(SIGNED_OUT + (DRAFT_SAVED if form_drafts.save() else DRAFT_NOT_SAVED), "info")
             sign_in = "signin.operators.sign_in" if kind == "operator" else "signin.sign_in"
-            return redirect(url_for(sign_in, next=again.page()), 303)
+            return redirect(url_for(sign_in, next=form_drafts.form_address()), 303)
         if getattr(current_user, "kind", None) != kind:
             raise NotFound(because=f"for {kind}s only")
         return None
@@ -188,7 +188,7 @@ def _guard_request() -> None:
         raise NotFound(because=f"{asked.endpoint} does not say who may call it")
     if not is_safe and view not in _exempt:
         csrf.protect()
-        again.taken()
+        form_drafts.discard()
 
 
 def _policies(response: Response) -> Response:

@@ -47,8 +47,8 @@ def _network(given: str) -> str:
     return str(address.ipv4_mapped or IPv6Address(int(address) >> HOSTS << HOSTS))
 
 
-PATIENCE: Final = 0.5
-"""Seconds that Redis has to answer, twice; it takes a thousandth, or it hangs and must not have us wait."""
+REDIS_TIMEOUT_SECONDS: Final = 0.5
+"""Redis usually answers within a millisecond; if it hangs, requests must not wait for it. Tried twice."""
 
 limiter = Limiter(key_func=caller, headers_enabled=False)
 """`@limiter.limit(at_most(60, "minute"))` on a view; going beyond it is a 429 with `Retry-After`."""
@@ -72,7 +72,11 @@ def configure(app: Flask, settings: Settings) -> None:
         from redis.backoff import NoBackoff  # a tenth of a second that only those who have it spend
         from redis.retry import Retry
 
-        limits = {"socket_connect_timeout": PATIENCE, "socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 1)}
+        limits = {
+            "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+            "socket_timeout": REDIS_TIMEOUT_SECONDS,
+            "retry": Retry(NoBackoff(), 1),
+        }
         app.config["RATELIMIT_STORAGE_OPTIONS"] = limits
     limiter.logger.addFilter(_alarm)
     app.config.update(

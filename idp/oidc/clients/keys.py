@@ -81,7 +81,7 @@ def _fetch_once(client: OAuthClient, cached: CachedKeys, cache: dict[str, Cached
     if not fetching.acquire(blocking=False):
         if cached.at != float("-inf"):
             return cached.good(time.monotonic())
-        with admission.aside():
+        with admission.place_released():
             fetching.acquire()
     try:
         newest = cache.get(client.id, cached)

@@ -15,7 +15,7 @@ from wtforms.validators import InputRequired
 from idp.estabs import people
 from idp.estabs.models import Administrator
 from idp.foundation import clock
-from idp.foundation.web import again
+from idp.foundation.web import form_drafts
 from idp.foundation.web.forms import visible
 from idp.onboarding import forms
 from idp.partners import start_link
@@ -79,7 +79,7 @@ def ask(client: AnyClient, form: Colleague, *, by: Administrator) -> Response | 
     return back
 
 
-def stays(fields: again.Fields | None) -> bool:
+def stays(fields: form_drafts.Fields | None) -> bool:
     """Whether these kept fields are those of a page that only stays as it stood."""
     return fields is not None and STAYS in fields
 
@@ -87,8 +87,8 @@ def stays(fields: again.Fields | None) -> bool:
 def _back() -> Response:
     """To the page as it stood."""
     ticked = [("area", area) for area in request.form.getlist("area")]
-    again.keep([(STAYS, "yes"), *ticked])
-    return redirect(again.address(), 303)
+    form_drafts.save([(STAYS, "yes"), *ticked])
+    return redirect(form_drafts.request_address(), 303)
 
 
 def _may_send_one_more(form: Colleague, by: Administrator) -> bool:

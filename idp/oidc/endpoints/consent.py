@@ -19,7 +19,7 @@ from idp.estabs.models import Administrator
 from idp.foundation import scopes
 from idp.foundation.errors import Refusal
 from idp.foundation.scopes import Scope
-from idp.foundation.web import again, security
+from idp.foundation.web import form_drafts, security
 from idp.foundation.web.forms import Form
 from idp.oidc import incoming, server as protocol
 from idp.oidc.authorization import kept_requests
@@ -168,7 +168,7 @@ def which_mis(client: AnyClient, person: Administrator) -> Response | None:
     try:
         mis.check(person.estab, client)
     except mis.MisUnknown:
-        form.mis.data = form.mis.data if again.fields() else None
+        form.mis.data = form.mis.data if form_drafts.saved_fields() else None
     except mis.MisNotAccepted as error:
         refused, form.mis.data = error, person.estab.mis
     page = render_template("oidc/mis.html", form=form, client=client, school=person.estab.school, refused=refused)
@@ -198,7 +198,7 @@ def question_page(
     other: Colleague | None = None, template: str = "oidc/consent.html", **more: object,
 ) -> Response:  # fmt: skip
     """What is asked for, with what was ticked; `back` is where to go on as another person, `other` whom else to ask."""
-    question, before = question_of(client, requested, person), again.fields()
+    question, before = question_of(client, requested, person), form_drafts.saved_fields()
     ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
     if browser_request.method == "POST":
         ticked = _typed_ticks()
@@ -208,7 +208,7 @@ def question_page(
         template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
         question=question, client=client, person=person, school=person.estab.school, ticked=ticked, back=back,
         start_link=start_link.of_client(client.id),
-        typed_again=before is not None and not colleague.stays(before), **more,
+        shows_draft=before is not None and not colleague.stays(before), **more,
     )  # fmt: skip
     if other is not None and is_wrong:
         return make_response(page, *other.status_and_headers)
@@ -275,7 +275,7 @@ def _waiting_for(step: Step) -> Waiting | Response:
     if next_step is step and request.kept is not None:
         return Waiting(request, request.kept)
     if browser_request.method == "POST":  # signed out meanwhile, say: the dispatcher leads here again
-        again.keep()
+        form_drafts.save()
     return redirect(back, 303)
 
 

@@ -22,7 +22,7 @@ from wtforms import StringField
 
 from idp.foundation import runtime
 from idp.foundation.errors import TooManyRequests
-from idp.foundation.web import again
+from idp.foundation.web import form_drafts
 from idp.foundation.web.forms import Form
 from idp.oidc import errors, server as protocol
 from idp.oidc.authorization import checks, kept_requests
@@ -87,7 +87,7 @@ def page() -> Response:
     if signed_in is None:
         typed = device_codes.typed(request.form.get("user_code", ""))
         if request.method == "POST":
-            again.keep()
+            form_drafts.save()
         return redirect(url_for("signin.sign_in", next=_address(typed or code)), 303)
     if "user_code" in request.form:
         return _enter(request.form["user_code"], signed_in)

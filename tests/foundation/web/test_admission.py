@@ -1,4 +1,4 @@
-"""Slow requests are counted before they wait: whatever they do, quick ones have a thread."""
+"""Slow requests are limited, so that quick ones always have a thread."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,69 +10,69 @@ from idp.foundation import runtime
 from idp.foundation.crypto import Passwords
 from idp.foundation.errors import Busy
 from idp.foundation.settings import HASHING
-from idp.foundation.web import admission, busy, fetch
-from idp.foundation.web.admission import Turnstile
+from idp.foundation.web import admission, busy_page, fetch
+from idp.foundation.web.admission import FairSemaphore
 from tests.conftest import a_browser
 from tests.factories import PASSWORD
 from tests.processes import eventually
 
 
-def test_a_turnstile_lets_so_many_in_and_refuses_whoever_is_one_too_many():
-    turnstile = Turnstile(2, waiting=0)
+def test_a_semaphore_gives_its_places_and_refuses_one_more():
+    semaphore = FairSemaphore(2, max_waiting=0)
 
-    assert [turnstile.enter() for _ in range(3)] == [True, True, False]
-    turnstile.leave()
-    assert [turnstile.enter() for _ in range(2)] == [True, False]
+    assert [semaphore.acquire() for _ in range(3)] == [True, True, False]
+    semaphore.release()
+    assert [semaphore.acquire() for _ in range(2)] == [True, False]
 
 
-def test_those_who_wait_come_in_in_the_order_they_came():
-    turnstile, came = Turnstile(1), []
-    turnstile.enter()
+def test_places_are_given_in_the_order_of_arrival():
+    semaphore, arrived = FairSemaphore(1), []
+    semaphore.acquire()
     waiting = []
 
-    def comes(number):
-        turnstile.enter()
-        came.append(number)
+    def arrives(number):
+        semaphore.acquire()
+        arrived.append(number)
 
     for number in range(5):
-        waiting.append(threading.Thread(target=comes, args=(number,)))
+        waiting.append(threading.Thread(target=arrives, args=(number,)))
         waiting[-1].start()
-        eventually(lambda number=number: len(turnstile._queue) == number + 1)
+        eventually(lambda number=number: len(semaphore._queue) == number + 1)
     for number in range(5):
-        turnstile.leave()
+        semaphore.release()
         waiting[number].join(60)
-        assert came == list(range(number + 1))
+        assert arrived == list(range(number + 1))
 
 
-def test_whoever_waited_too_long_is_refused_and_takes_nobodys_place():
-    turnstile = Turnstile(1, patience=0.01)
-    turnstile.enter()
+def test_a_thread_that_timed_out_takes_no_place_later():
+    semaphore = FairSemaphore(1, timeout=0.01)
+    semaphore.acquire()
 
-    assert not turnstile.enter()
-    turnstile.leave()
-    assert turnstile.enter()
+    assert not semaphore.acquire()
+    semaphore.release()
+    assert semaphore.acquire()
 
 
-class Hashing:
-    """Holds every hash back until `goes_on` is set."""
+class BlockedHashing:
+    """Blocks the checking of passwords until `unblocked` is set."""
 
     def __init__(self, monkeypatch):
-        self.goes_on, self.began = threading.Event(), 0
+        self.unblocked, self.started = threading.Event(), 0
         original = Passwords.matches
 
-        def held(passwords, stored, typed):
-            self.began += 1
-            assert self.goes_on.wait(60)
+        def blocked(passwords, stored, typed):
+            self.started += 1
+            assert self.unblocked.wait(60)
             return original(passwords, stored, typed)
 
-        monkeypatch.setattr(Passwords, "matches", held)
+        monkeypatch.setattr(Passwords, "matches", blocked)
 
 
 @pytest.fixture
 def hashing(monkeypatch):
-    held = Hashing(monkeypatch)
-    yield held
-    held.goes_on.set()
+    blocked = BlockedHashing(monkeypatch)
+    yield blocked
+    blocked.unblocked.set()
 
 
 def signs_in(browser, **typed):
@@ -83,30 +83,30 @@ def signs_in(browser, **typed):
 
 @pytest.fixture
 def crowd(app, another, hashing):
-    """As many people sign in as there is room for; none of them gets on. Then `crowd()` says what became of them."""
-    most = HASHING + admission.WAITING
-    browsers = [another() for _ in range(most)]
-    with ThreadPoolExecutor(most) as pool:
-        answers = [pool.submit(signs_in, browser) for browser in browsers]
-        turnstile = admission.ADMISSION.of(app).hashing
-        eventually(lambda: hashing.began == HASHING and len(turnstile._queue) == admission.WAITING)
+    """As many people sign in as may wait, all blocked; `crowd()` unblocks them and returns their status codes."""
+    count = HASHING + admission.MAX_HASHING_QUEUE
+    browsers = [another() for _ in range(count)]
+    with ThreadPoolExecutor(count) as pool:
+        responses = [pool.submit(signs_in, browser) for browser in browsers]
+        semaphore = admission.ADMISSION.of(app).hashing
+        eventually(lambda: hashing.started == HASHING and len(semaphore._queue) == admission.MAX_HASHING_QUEUE)
 
-        def ends():
-            hashing.goes_on.set()
-            return [each.result(60).status_code for each in answers]
+        def finish():
+            hashing.unblocked.set()
+            return [response.result(60).status_code for response in responses]
 
-        yield ends
-        hashing.goes_on.set()
+        yield finish
+        hashing.unblocked.set()
 
 
-def test_whoever_finds_no_room_is_refused_at_once_and_everybody_else_is_answered(app, settings, web, crowd):
+def test_a_sign_in_beyond_the_limit_is_refused_at_once_and_other_requests_are_served(app, settings, web, crowd):
     answer = signs_in(web)
 
     assert answer.status_code == 503
-    assert int(answer.headers["Retry-After"]) == busy.RETRY_AFTER
+    assert int(answer.headers["Retry-After"]) == busy_page.RETRY_AFTER_SECONDS
     for path in ("/healthz", "/readyz", "/sign-in", "/oauth/jwks", "/register?q=oakhill"):
         assert a_browser(app, settings).get(path).status_code == 200, path
-    assert set(crowd()) == {422}  # nobody has that name
+    assert set(crowd()) == {422}  # there is no such user name
     assert signs_in(web, username="somebody else").status_code == 422
 
 
@@ -114,22 +114,22 @@ def test_the_page_keeps_what_was_typed_but_the_password(web, crowd):
     answer = signs_in(web, username='<b>"Ann" & Söhne', **{"sign-in": ""})
 
     page = BeautifulSoup(answer.text, "html.parser")
-    kept = {each["name"]: each["value"] for each in page.select("form input[type=hidden]")}
-    assert kept["username"] == '<b>"Ann" & Söhne'
-    assert kept["sign-in"] == ""
-    assert "password" not in kept
+    hidden_fields = {each["name"]: each["value"] for each in page.select("form input[type=hidden]")}
+    assert hidden_fields["username"] == '<b>"Ann" & Söhne'
+    assert hidden_fields["sign-in"] == ""
+    assert "password" not in hidden_fields
     assert PASSWORD not in answer.text
     password = page.find("input", id="password")
     assert password["type"] == "password"
     assert "value" not in password.attrs
     assert "action" not in page.form.attrs, "it is sent to the same address, with the way back in it"
     crowd()
-    again = web.post("/sign-in?next=/manage", data=kept | {"password": PASSWORD})
+    again = web.post("/sign-in?next=/manage", data=hidden_fields | {"password": PASSWORD})
     assert again.status_code == 422
     assert BeautifulSoup(again.text, "html.parser").find("input", id="username")["value"] == '<b>"Ann" & Söhne'
 
 
-def test_the_page_is_dressed_like_any_other(web, crowd):
+def test_the_page_has_the_same_headers_as_any_other(web, crowd):
     refused, usual = signs_in(web), web.get("/sign-in")
 
     for name in ("X-Frame-Options", "X-Content-Type-Options", "Referrer-Policy", "Cache-Control", "Content-Type"):
@@ -148,54 +148,57 @@ def test_the_page_is_dressed_like_any_other(web, crowd):
         (b"", ""),
     ],
 )
-def test_what_cannot_be_kept_is_left_out(web, crowd, body, kind):
+def test_a_form_that_cannot_be_parsed_is_left_out(web, crowd, body, kind):
     answer = web.post("/sign-in", data=body, content_type=kind)
 
     assert answer.status_code == 503
     assert "try-again" in answer.text
 
 
-def test_refusals_are_told_in_the_log_with_their_number_and_nothing_typed(app, web, crowd, caplog, monkeypatch):
+def test_refusals_are_logged_with_their_number_and_nothing_typed(app, web, crowd, caplog, monkeypatch):
     monkeypatch.setattr(
-        admission.ADMISSION.of(app).refuse._refused, "_written", float("-inf")
-    )  # by the test before, just now
+        admission.ADMISSION.of(app).busy_page._refusals, "_logged_at", float("-inf")
+    )  # the test before has just logged
     for _ in range(3):
         signs_in(web, username="somebody@oakhill.example")
-    told = str([record.msg for record in caplog.records])
+    logged = str([record.msg for record in caplog.records])
 
-    assert "too many are waiting to hash" in told
-    assert "somebody@oakhill.example" not in told
+    assert "too many are waiting to hash" in logged
+    assert "somebody@oakhill.example" not in logged
 
 
-def test_a_view_that_hashes_without_saying_so_is_a_fault(app, settings):
-    with app.test_request_context("/healthz"), pytest.raises(RuntimeError, match=r"admission\.hashes"):
+def test_a_view_that_hashes_without_the_mark_raises(app, settings):
+    with app.test_request_context("/healthz"), pytest.raises(RuntimeError, match=r"admission\.hashes_passwords"):
         runtime.passwords()
 
 
-def test_whoever_waits_for_another_server_leaves_its_place_to_the_quick(app):
-    only = Turnstile(1)
-    only.enter()
-    with app.test_request_context("/healthz", environ_overrides={admission.TURNSTILE: only}), admission.aside():
-        assert only.enter(), "somebody else runs meanwhile"
-        with admission.aside():
+def test_a_request_that_waits_for_another_server_releases_its_place(app):
+    only = FairSemaphore(1)
+    only.acquire()
+    with (
+        app.test_request_context("/healthz", environ_overrides={admission.PLACE_KEY: only}),
+        admission.place_released(),
+    ):
+        assert only.acquire(), "another request can run meanwhile"
+        with admission.place_released():
             pass
-        only.leave()
+        only.release()
     assert only._free == 0, "it has its place again"
 
 
-def test_no_more_than_so_many_wait_for_other_servers(app):
-    places = admission.ADMISSION.of(app).aside
-    for _ in range(admission.ASIDE):
-        assert places.enter()
-    mine = Turnstile(1)
-    mine.enter()
+def test_only_so_many_requests_wait_for_other_servers(app):
+    places = admission.ADMISSION.of(app).outbound
+    for _ in range(admission.MAX_OUTBOUND):
+        assert places.acquire()
+    mine = FairSemaphore(1)
+    mine.acquire()
     try:
         with (
-            app.test_request_context("/healthz", environ_overrides={admission.TURNSTILE: mine}),
+            app.test_request_context("/healthz", environ_overrides={admission.PLACE_KEY: mine}),
             pytest.raises(Busy),
         ):
             fetch.get("https://keys.example/", runtime.settings().fetch)
         assert mine._free == 0
     finally:
-        for _ in range(admission.ASIDE):
-            places.leave()
+        for _ in range(admission.MAX_OUTBOUND):
+            places.release()

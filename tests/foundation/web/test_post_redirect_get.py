@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from idp.estabs import links
-from idp.foundation.web import kept
-from idp.foundation.web.kept import KeptForm
+from idp.foundation.web import browser_store
+from idp.foundation.web.browser_store import KeptForm
 from tests.factories import PASSWORD, an_administrator
 
 NAVIGATES = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "same-origin"}
@@ -131,9 +131,9 @@ def test_a_page_that_shows_a_secret_is_kept_nowhere(web, work):
     assert rows(work) == []
 
 
-@pytest.mark.parametrize("bound", ["MAX_OF_A_NETWORK", "MAX_ROWS"])
+@pytest.mark.parametrize("bound", ["MAX_ROWS_PER_NETWORK", "MAX_ROWS"])
 def test_there_are_only_so_many_and_beyond_them_nothing_is_lost(web, work, monkeypatch, bound):
-    monkeypatch.setattr(kept, bound, 3)
+    monkeypatch.setattr(browser_store, bound, 3)
     answers = [signs_in_wrongly(web) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [303, 303, 303, 422, 422]
     assert 'value="nobody"' in answers[-1].text
@@ -141,7 +141,7 @@ def test_there_are_only_so_many_and_beyond_them_nothing_is_lost(web, work, monke
 
 
 def test_what_is_too_large_is_not_kept(web, work, monkeypatch):
-    monkeypatch.setattr(kept, "MAX_BYTES", 100)
+    monkeypatch.setattr(browser_store, "MAX_BYTES", 100)
     assert signs_in_wrongly(web).status_code == 422
     assert rows(work) == []
 
@@ -152,7 +152,7 @@ def test_where_our_records_are_away_the_answer_is_given_at_once(web, monkeypatch
     def away(*_args, **_more):
         raise OperationalError("", None, Exception("away"))
 
-    monkeypatch.setattr(kept, "insert", away)
+    monkeypatch.setattr(browser_store, "insert", away)
     assert web.post("/sign-in", data=form, headers=NAVIGATES).status_code == 422
 
 

@@ -8,9 +8,9 @@ from wtforms import PasswordField
 
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
-from idp.foundation.web import again, kept
+from idp.foundation.web import browser_store, form_drafts
+from idp.foundation.web.browser_store import KeptForm
 from idp.foundation.web.forms import Form
-from idp.foundation.web.kept import KeptForm
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
 from tests.factories import PASSWORD, a_client, an_administrator
@@ -145,7 +145,7 @@ def test_secrets_are_not_kept(app, jo, clock, work):
     name = "typed:/mobile/confirm"
     cookie = app.session_interface.get_signing_serializer(app).loads(jo.cookie("form"))
     with work():
-        content = kept.get(name, browser=cookie["browser"]).content
+        content = browser_store.get(name, browser=cookie["browser"]).content
     assert b"not secret" in content
     assert b"123456" not in content
     assert b"secret of mine" not in content
@@ -166,7 +166,7 @@ def test_every_password_field_of_ours_is_known_to_be_secret(app):
         if getattr(getattr(form, name, None), "field_class", None) is PasswordField
     }
     assert fields
-    assert fields <= again.NEVER_KEPT
+    assert fields <= form_drafts.NEVER_STORED
 
 
 def test_a_form_that_has_grown_old_comes_back_filled_in(web, work):

@@ -1,0 +1,141 @@
+"""Server-side storage for a browser: encrypted, bound to that browser, kept for 30 minutes, and limited in size.
+
+It holds drafts of forms (`form_drafts`) and pages that respond to a POST (`post_redirect_get`). A client that is not
+signed in can cause rows here, so their number is limited; beyond the limit nothing is stored, and the caller continues
+without.
+"""
+
+import zlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from flask import current_app, request, session as form_cookie
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp.foundation import clock, crypto, database, runtime
+from idp.foundation.database import Base, connection
+from idp.foundation.retention import DeleteAfter
+from idp.foundation.web import throttle, transactions
+
+LIFETIME: Final = timedelta(minutes=30)
+MAX_BYTES: Final = 32_768
+"""The largest content of an item, compressed; our pages take 3 to 6 kB."""
+MAX_ROWS_PER_NETWORK: Final = 100
+"""Unexpired rows from one network address, which all computers of a school's office may share."""
+MAX_ROWS: Final = 4_000
+"""Unexpired rows altogether."""
+
+log = structlog.get_logger(__name__)
+
+
+class KeptForm(Base):
+    """An item stored for a browser."""
+
+    __tablename__ = "kept_forms"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    """Of the browser's id and the item's name."""
+    network: Mapped[str] = mapped_column(index=True)
+    owner: Mapped[str | None]
+    """The person it belongs to, if known."""
+    sealed: Mapped[str]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+RETENTION: Final = (DeleteAfter(KeptForm.expires_at, "expired"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The content of a row, and its owner."""
+
+    content: bytes
+    owner: str | None
+
+
+def ensure_browser_id() -> str:
+    """The secret id of this browser, from its form cookie; a new one is set if it has none."""
+    return str(form_cookie.setdefault("browser", crypto.new_secret()))
+
+
+def browser_id() -> str:
+    """The id of this browser, or "". Items stored under "" can be read by any client that knows their name."""
+    return str(form_cookie.get("browser", ""))
+
+
+def renew_browser_id() -> None:
+    """Give this browser a new id when a person signs out, so that their items can no longer be read."""
+    form_cookie["browser"] = crypto.new_secret()
+
+
+def has_form_cookie() -> bool:
+    """Whether the request has our form cookie: the browser accepts cookies, and no other site sent the request."""
+    return current_app.config["SESSION_COOKIE_NAME"] in request.cookies
+
+
+def put(name: str, content: bytes, *, browser: str, owner: str | None = None) -> bool:
+    """Store `content` under `name` for `browser`, replacing an item of that name; False beyond the limits.
+
+    It runs in a transaction of its own; an earlier one of this request must have ended, or only have read.
+    """
+    compressed = zlib.compress(content)
+    if len(compressed) > MAX_BYTES:
+        return False
+    digest, network, now = _digest(browser, name), throttle.caller(), clock.now()
+    row = {
+        "digest": digest, "network": network, "owner": owner, "expires_at": now + LIFETIME,
+        "sealed": runtime.sealer().seal(compressed, where=_sealing_context(digest)),
+    }  # fmt: skip
+    try:
+        database.end_read_transaction()  # otherwise SQLite's single writer would wait for itself
+        with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+            outdated = (KeptForm.expires_at <= now) | (KeptForm.digest == digest)
+            connection().execute(delete(KeptForm).where(outdated))
+            has_room = _is_below(MAX_ROWS_PER_NETWORK, network) and _is_below(MAX_ROWS)
+            if has_room:
+                connection().execute(insert(KeptForm), row)
+    except SQLAlchemyError as fault:  # the caller can continue without it
+        log.warning("not kept", name="form", error=type(fault).__name__)
+        return False
+    return has_room
+
+
+def get(name: str, *, browser: str) -> Item | None:
+    """The item stored under `name` for `browser`, or None if there is none or it has expired."""
+    digest = _digest(browser, name)
+    statement = select(KeptForm.sealed, KeptForm.owner).where(
+        KeptForm.digest == digest, KeptForm.expires_at > clock.now()
+    )
+    row = connection().execute(statement).one_or_none()
+    if row is None:
+        return None
+    try:
+        return Item(zlib.decompress(runtime.sealer().unseal(row.sealed, where=_sealing_context(digest))), row.owner)
+    except crypto.CannotUnseal:  # its key has been removed from the settings since
+        return None
+
+
+def remove(name: str, *, browser: str) -> None:
+    """Delete an item. It runs in a transaction of its own, as `put` does."""
+    database.end_read_transaction()
+    with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+        connection().execute(delete(KeptForm).where(KeptForm.digest == _digest(browser, name)))
+
+
+def _digest(browser: str, name: str) -> bytes:
+    return crypto.digest(f"{browser}\0{name}")
+
+
+def _sealing_context(digest: bytes) -> str:
+    return f"kept_forms.sealed.{digest.hex()}"
+
+
+def _is_below(limit: int, network: str | None = None) -> bool:
+    """Whether there are fewer than `limit` rows; counts no further than that."""
+    conditions = () if network is None else (KeptForm.network == network,)
+    statement = select(KeptForm.digest).where(*conditions).limit(limit).subquery()
+    return int(connection().execute(select(func.count()).select_from(statement)).scalar_one()) < limit
