@@ -67,17 +67,17 @@ def test_a_module_says_what_it_is_for():
 
 
 STRUCK_OUT = {
-    "briskly", "one_by_one", "let_go", "give_back", "dressed", "door", "without_token", "OfNoUse", "DRAMA",
-    "ENCODED_FOR_NOTHING", "_UNTOLD", "_instead", "_take_leave", "_tell_log", "_admitted", "go_on",
-    "BEGINNING", "LATELY", "LEFT_AT_LEAST", "LONGEST_ID", "LONGEST_NAME", "LONGEST_REASON", "LONGEST_WAIT", "MOST",
-    "MOST_BYTES", "MOST_TOLD", "MOST_WORDS", "PATIENCE", "SHORTEST", "SHORTEST_RUN", "UNTOLD", "WayOn", "_alone",
-    "_give_seed", "_inspected", "_is_being_told", "_is_here_already", "_leaves_out", "_look_for_all", "_made_outside",
-    "_mended", "_not_too_often", "_parted", "_says_instead", "_still_wanted", "_told", "_tried", "_understood",
-    "_unless_told", "_unless_too_often", "anyone_able", "as_made", "but", "could_be", "disown", "disown_here",
-    "is_one_of", "known_here", "lone", "meant_instead", "settle_secret", "under_way", "undisguised", "way_on",
-    "why_not_own", "ALIVE", "ASIDE", "BEGAN", "NOBODY", "TURNSTILE", "TYPED_AGAIN", "Turnstile", "again", "aside",
-    "filled_in", "form_of", "keeps_cookies", "known_browser", "looked_for_typed", "one_more", "shows_a_secret",
-    "typed_again",
+    "_admitted", "again", "ALIVE", "_alone", "anyone_able", "as_made", "ASIDE", "aside", "BEGAN", "BEGINNING",
+    "briskly", "but", "could_be", "disown", "disown_here", "door", "DRAMA", "dressed", "ENCODED_FOR_NOTHING",
+    "filled_in", "form_of", "give_back", "_give_seed", "go_on", "HOLDS", "_inspected", "_instead", "_is_being_told",
+    "_is_here_already", "is_one_of", "keeps_cookies", "known_browser", "known_here", "LATELY", "_leaves_out",
+    "LEFT_AT_LEAST", "let_go", "lone", "LONGEST_ID", "LONGEST_NAME", "LONGEST_REASON", "LONGEST_WAIT",
+    "_look_for_all", "looked_for_typed", "_made_outside", "meant_instead", "_mended", "MOST", "MOST_BYTES",
+    "MOST_TOLD", "MOST_WORDS", "_must_be", "NOBODY", "_not_too_often", "OfNoUse", "one_by_one", "one_more", "_opened",
+    "_parted", "PATIENCE", "_says_instead", "settle_secret", "SHORTEST", "SHORTEST_RUN", "shows_a_secret",
+    "_still_wanted", "_take_leave", "_tell_log", "_told", "_tried", "TURNSTILE", "Turnstile", "TYPED_AGAIN",
+    "typed_again", "under_way", "_understood", "undisguised", "_unforeseen", "_unless_told", "_unless_too_often",
+    "UNTOLD", "_UNTOLD", "way_on", "WayOn", "why_not_own", "without_token",
 }  # fmt: skip
 """Names of functions, classes, modules and variables that said nothing to a newcomer; plain ones took their place."""
 

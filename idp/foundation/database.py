@@ -161,7 +161,7 @@ def connection() -> Connection:
     return state.connection
 
 
-def done(_fault: object = None) -> None:
+def close(_fault: object = None) -> None:
     """Close session and connection, rolling back what was not committed."""
     state = request_state.current()
     if state.has_session:
@@ -214,7 +214,7 @@ def configure(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
-    app.teardown_appcontext_funcs[:] = [done]  # in the place of the session's own, which looks for one every time
+    app.teardown_appcontext_funcs[:] = [close]  # replaces Flask-SQLAlchemy's, which looks up a session each time
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)

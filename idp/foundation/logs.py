@@ -98,7 +98,7 @@ def log_requests(app: Flask) -> None:
             return response
         environ, rule = request.environ, request.url_rule
         fields = {
-            "request": environ[middleware.REQUEST_ID], "method": request.method,
+            "request": environ[middleware.REQUEST_ID_KEY], "method": request.method,
             "route": rule.rule if rule else "(none)", "status": response.status_code,
             "ms": round((time.monotonic() - environ[middleware.STARTED_KEY]) * 1000, 1), "address": request.remote_addr,
         }  # fmt: skip

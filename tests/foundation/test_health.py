@@ -1,4 +1,4 @@
-"""Alive, and ready for people: the latter only with a database that has our tables and takes what is written."""
+"""Liveness and readiness: ready only with a database that has the tables of this release and accepts writes."""
 
 import os
 
@@ -17,9 +17,9 @@ ON_POSTGRESQL = bool(os.environ.get("TEST_DATABASE"))
 
 
 @pytest.fixture
-def asked(app, web, monkeypatch):
-    """What `/readyz` answers now, whatever it answered a moment ago: status, and what is wrong."""
-    monkeypatch.setattr(health, "HOLDS", 0.0)
+def readiness(app, web, monkeypatch):
+    """The uncached result of `/readyz`: status, and what is wrong."""
+    monkeypatch.setattr(health, "CACHE_SECONDS", 0.0)
 
     def ask(browser=web):
         answer = browser.get("/readyz")
@@ -29,13 +29,13 @@ def asked(app, web, monkeypatch):
     return ask
 
 
-def test_the_service_says_it_is_alive_and_ready(web, asked):
+def test_the_service_is_alive_and_ready(web, readiness):
     assert web.get("/healthz").get_json() == {"status": "ok"}
-    assert asked() == (200, "ok")
+    assert readiness() == (200, "ok")
 
 
 @pytest.fixture
-def elsewhere(place, settings):
+def empty_database(place, settings):
     """An application on another database, which is empty."""
     app = create_app(load(database={"url": place.new("empty"), **PATIENT}))
     yield app
@@ -43,23 +43,23 @@ def elsewhere(place, settings):
         database.db.engine.dispose()
 
 
-def test_an_empty_database_is_not_ready(elsewhere, settings, asked):
-    assert asked(a_browser(elsewhere, settings)) == (503, "without its tables")
+def test_an_empty_database_is_not_ready(empty_database, settings, readiness):
+    assert readiness(a_browser(empty_database, settings)) == (503, "without its tables")
 
 
 @pytest.mark.parametrize(("at", "answer"), [("0000", (503, "without its newest tables")), ("9999", (200, "ok"))])
-def test_an_older_schema_is_not_ready_and_a_newer_one_is(app, asked, work, at, answer):
+def test_an_older_schema_is_not_ready_and_a_newer_one_is(app, readiness, work, at, answer):
     with work() as session:
         session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": at})
     try:
-        assert asked() == answer
+        assert readiness() == answer
     finally:
         with work() as session:
-            session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": health.HEAD})
+            session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": health.SCHEMA_HEAD})
 
 
-def test_a_database_that_takes_nothing_is_not_ready(app, asked):
-    """Read-only, as after a failover to a machine that only follows; a full disk is in tests/faults."""
+def test_a_read_only_database_is_not_ready(app, readiness):
+    """As after a failover to a replica; a full disk is in tests/faults."""
 
     def read_only(connection, _record=None, _proxy=None):
         cursor = connection.cursor()
@@ -75,16 +75,16 @@ def test_a_database_that_takes_nothing_is_not_ready(app, asked):
         engine.dispose()
         event.listen(engine, "connect", read_only)
         try:
-            assert asked() == (503, "not writable")
+            assert readiness() == (503, "not writable")
         finally:
             event.remove(engine, "connect", read_only)
             engine.dispose()
-    assert asked() == (200, "ok")
+    assert readiness() == (200, "ok")
 
 
-def test_whoever_asks_all_the_time_does_not_have_us_write_all_the_time(app, web, monkeypatch):
-    monkeypatch.setattr(health, "HOLDS", 60.0)
-    health.PROBE.of(app).at = float("-inf")
+def test_frequent_checks_cause_one_write_a_second(app, web, monkeypatch):
+    monkeypatch.setattr(health, "CACHE_SECONDS", 60.0)
+    health.PROBE.of(app).checked_at = float("-inf")
     written = []
     with app.app_context():
         engine = database.db.engine

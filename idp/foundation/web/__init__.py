@@ -1,1 +1,1 @@
-"""What every page and endpoint shares: transactions, security headers, throttles, error pages, the one way out."""
+"""Shared by all pages and endpoints: transactions, security headers, rate limits, error pages, outbound requests."""

@@ -1,7 +1,7 @@
-"""The files that belong to pages (styles, scripts, letters, pictures), under addresses that name their version.
+"""Static files (styles, scripts, fonts, images), under addresses that contain their version.
 
-WhiteNoise serves them. A browser keeps such a file without asking again: what has changed has another address. The
-version stands before the file's own path, so that what a style sheet names beside itself is of the same version.
+WhiteNoise serves them. Browsers cache them without revalidation, because a changed file has another address. The
+version is a directory in the path, so that relative addresses in a style sheet have the same version.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from whitenoise import WhiteNoise
 
 
 def configure(app: Flask) -> None:
-    """Have `url_for("static", filename=…)` name the version of all files, and serve them from there for good.
+    """Add the version to `url_for("static", filename=…)`, and serve the files there as immutable.
 
-    Under any other version, of a page from before a release, there is this one's file for now.
+    Any other version, in a page from before a release, serves the current file without that header.
     """
     folder = Path(str(app.static_folder))
     current = _version(folder)
@@ -24,20 +24,20 @@ def configure(app: Flask) -> None:
         immutable_file_test=lambda _path, _url: True,
     )  # fmt: skip
 
-    def of_another_version(filename: str, version: str = "") -> Response:  # noqa: ARG001  the route's
+    def serve_other_version(filename: str, version: str = "") -> Response:  # noqa: ARG001  part of the route
         return app.send_static_file(filename)
 
-    def name_version(endpoint: str, values: dict[str, Any]) -> None:
+    def add_version(endpoint: str, values: dict[str, Any]) -> None:
         if endpoint == "static":
             values.setdefault("version", current)
 
-    app.view_functions["static"] = of_another_version
+    app.view_functions["static"] = serve_other_version
     app.add_url_rule("/static/v-<version>/<path:filename>", endpoint="static")
-    app.url_defaults(name_version)
+    app.url_defaults(add_version)
 
 
 def _version(folder: Path) -> str:
-    """Of every file's name and content."""
+    """A digest of all file names, sizes and contents."""
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())

@@ -1,6 +1,6 @@
-"""The service's own colour, made fit to read: `/brand.css` is written here from one setting.
+"""Make `/brand.css` from the service's brand colour, adjusted until it is readable.
 
-Whatever colour a service calls its own, text in it and text on it hold WCAG 2.2 AA (4.5 to 1) on every
+For any brand colour, text in it and text on it meet WCAG 2.2 AA (a contrast of 4.5 to 1) on every
 surface of our pages, in the light theme and in the dark one. The surfaces are those of `static/app.css`.
 """
 
@@ -15,34 +15,34 @@ LIGHT_SURFACES = ("#ffffff", "#f3f5f8", "#eaeef3")
 DARK_SURFACES = ("#18202b", "#0f151d", "#212b38")
 """The same of the dark theme."""
 
-AA = 4.5
-"""The least contrast of text, WCAG 2.2 §1.4.3; more than §1.4.11 asks of controls and focus rings."""
+MIN_CONTRAST = 4.5
+"""For text at level AA (WCAG 2.2, 1.4.3); controls and focus rings need less (1.4.11)."""
 
-STEPS = 100
-"""How finely the way to black or white is divided."""
+LIGHTNESS_STEPS = 100
+"""How many steps are tried between the colour and black or white."""
 
 _BLACK, _WHITE, _NIGHT = "#000000", "#ffffff", "#0f151d"
 
 
 class Palette(NamedTuple):
-    """The brand in one theme."""
+    """The colours of the brand in one theme."""
 
     brand: str
     """Fills, links and focus."""
     on_brand: str
-    """What is written on a fill."""
+    """Text on a fill."""
     hover: str
     """A fill or a link under the pointer."""
     soft: str
     """A tint, for backgrounds."""
     band: str
-    """The top of every page; white is written on it."""
+    """The header of every page, with white text."""
 
 
 def stylesheet(colour: str) -> str:
-    """The brand's custom properties for both themes, as CSS; paper is always light.
+    """The brand's custom properties for both themes, as CSS; print always uses the light one.
 
-    `colour` is written `#rrggbb`; anything else is a `ValueError`.
+    Raises `ValueError` unless `colour` is written `#rrggbb`.
     """
     return (
         f":root{{{_properties(light(colour))}}}"
@@ -51,40 +51,40 @@ def stylesheet(colour: str) -> str:
 
 
 def light(colour: str) -> Palette:
-    """`colour`, darkened as far as it has to be."""
+    """The palette of the light theme: `colour`, darkened as far as readability requires."""
     brand, soft = _readable(colour, 0, LIGHT_SURFACES)
     return Palette(brand, _WHITE, _mix(brand, _BLACK, 0.25), soft, band=brand)
 
 
 def dark(colour: str) -> Palette:
-    """`colour`, lightened as far as it has to be."""
+    """The palette of the dark theme: `colour`, lightened as far as readability requires."""
     brand, soft = _readable(colour, 1, DARK_SURFACES)
     return Palette(brand, _NIGHT, _mix(brand, _WHITE, 0.3), soft, band=_mix(light(colour).band, _NIGHT, 0.4))
 
 
-def contrast(one: str, other: str) -> float:
-    """How far two colours stand apart, from 1 to 21 (WCAG 2.2, "contrast ratio")."""
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
+def contrast(first: str, second: str) -> float:
+    """The contrast ratio of two colours, from 1 to 21 (WCAG 2.2)."""
+    darker, lighter = sorted((_luminance(first), _luminance(second)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def _readable(colour: str, end: int, surfaces: tuple[str, ...]) -> tuple[str, str]:
-    """The nearest to `colour` that can be read on all `surfaces` and on its own tint; and that tint.
+def _readable(colour: str, target: int, surfaces: tuple[str, ...]) -> tuple[str, str]:
+    """The colour nearest to `colour` that is readable on all `surfaces` and on its own tint; and that tint.
 
-    It is looked for on the way to black (`end` 0) or to white (1), keeping the hue.
+    The hue is kept; the lightness is moved towards black (`target` 0) or white (1).
     """
     hue, lightness, saturation = colorsys.rgb_to_hls(*(channel / 255 for channel in _channels(colour)))
-    for step in range(STEPS + 1):
-        brand = _hex(colorsys.hls_to_rgb(hue, lightness + (end - lightness) * step / STEPS, saturation))
+    for step in range(LIGHTNESS_STEPS + 1):
+        brand = _hex(colorsys.hls_to_rgb(hue, lightness + (target - lightness) * step / LIGHTNESS_STEPS, saturation))
         soft = _mix(surfaces[0], brand, 0.12)
-        if all(contrast(brand, surface) >= AA for surface in (*surfaces, soft)):
+        if all(contrast(brand, surface) >= MIN_CONTRAST for surface in (*surfaces, soft)):
             return brand, soft
     raise AssertionError(f"neither black nor white can be read on {surfaces}")
 
 
-def _mix(one: str, other: str, share: float) -> str:
-    """`one` with `share` (0 to 1) of it replaced by `other`."""
-    return _hex((a + (b - a) * share) / 255 for a, b in zip(_channels(one), _channels(other), strict=True))
+def _mix(colour: str, other: str, share: float) -> str:
+    """`colour` with `share` (0 to 1) of it replaced by `other`."""
+    return _hex((a + (b - a) * share) / 255 for a, b in zip(_channels(colour), _channels(other), strict=True))
 
 
 def _hex(channels: Iterable[float]) -> str:
@@ -93,7 +93,7 @@ def _hex(channels: Iterable[float]) -> str:
 
 
 def _luminance(colour: str) -> float:
-    """How bright it looks, from 0 to 1 (WCAG 2.2, "relative luminance")."""
+    """The relative luminance, from 0 to 1 (WCAG 2.2)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in _channels(colour))]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

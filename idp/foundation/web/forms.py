@@ -1,4 +1,4 @@
-"""What every form of ours is made from: the fields that a page sent, as text, now or before its sender signed in."""
+"""The base class of all forms: it reads the posted fields, or those of a saved draft (`form_drafts`)."""
 
 import unicodedata
 from typing import Any
@@ -11,25 +11,25 @@ from idp.foundation.web import form_drafts
 
 
 def visible(text: str | None) -> str:
-    """What was typed without blanks at its ends, and without what has no width: copying brings that along unseen.
+    """`text` without spaces at its ends and without zero-width characters, which copying brings along unseen.
 
-    For what never has any: addresses, numbers, user names, codes.
+    For addresses, numbers, user names and codes, which never contain any.
     """
     return "".join(char for char in text or "" if unicodedata.category(char) != "Cf").strip()
 
 
 class Form(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
-    """Flask-WTF's, reading nothing but a posted form.
+    """Flask-WTF's form, which reads posted form fields only.
 
-    Left to itself it reads JSON for want of a form, and files among the fields: then what a field holds is whatever a
-    stranger likes, and no text.
+    Flask-WTF would read a JSON body if there is no form, and files as fields: a field could then hold values of any
+    type, not only text.
     """
 
     class Meta(FlaskForm.Meta):  # type: ignore[misc]  # likewise
         """How the form is read."""
 
         def wrap_formdata(self, form: FlaskForm, formdata: Any) -> Any:
-            """The fields given, or those posted; on the form's page, those that came too late (`again`)."""
+            """The given fields, or those posted; on a GET those of the draft."""
             if formdata is not _Auto:
                 return formdata
             return (request.form or None) if request.method in SUBMIT_METHODS else form_drafts.saved_fields()

@@ -1,4 +1,4 @@
-"""`/healthz`: this process answers. `/readyz`: it can also read and write its records, so send it people."""
+"""`/healthz`: the process responds. `/readyz`: it can also read and write the database, so it may receive traffic."""
 
 import time
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from idp.foundation.runtime import PerApplication
 from idp.foundation.web import security
 from idp.foundation.web.transactions import autocommit
 
-HEAD: Final = (Path(__file__).parents[2] / "migrations" / "head.txt").read_text("ascii").strip()
-"""The schema this release was made for. They are numbered, and an older release runs on a newer one."""
-HOLDS: Final = 1.0
-"""Seconds that an answer holds, so that frequent checks do not mean frequent writes."""
-READ: Final = text("SELECT version_num FROM alembic_version")
-WRITE: Final = {
+SCHEMA_HEAD: Final = (Path(__file__).parents[2] / "migrations" / "head.txt").read_text("ascii").strip()
+"""The schema that this release needs. Schemas are numbered, and a release also runs on a newer one."""
+CACHE_SECONDS: Final = 1.0
+"""How long a result is reused, so that frequent checks do not cause frequent writes."""
+READ_VERSION: Final = text("SELECT version_num FROM alembic_version")
+TEST_WRITE: Final = {
     "sqlite": text("UPDATE alembic_version SET version_num = version_num"),
-    # Another writer of the row (a migration, another probe) is not waited for.
+    # Does not wait for another writer of the row (a migration, another probe).
     "postgresql": text(
         "UPDATE alembic_version SET version_num = version_num WHERE ctid IN "
         "(SELECT ctid FROM alembic_version FOR UPDATE SKIP LOCKED)"
     ),
 }
-"""Changes nothing, and has to reach the disk."""
+"""Changes no value, but has to be written to disk."""
 
 bp = Blueprint("health", __name__)
 
 
 @dataclass(slots=True)
 class Probe:
-    """What the database answered, and when (monotonic seconds)."""
+    """The last result, and its monotonic time in seconds."""
 
-    at: float = float("-inf")
+    checked_at: float = float("-inf")
     fault: str | None = None
 
 
@@ -47,7 +47,7 @@ PROBE: Final = PerApplication(Probe)
 @bp.get("/healthz")
 @security.anyone
 def healthz() -> Response:
-    """Alive."""
+    """Always 200."""
     return jsonify(status="ok")
 
 
@@ -55,26 +55,26 @@ def healthz() -> Response:
 @security.anyone
 @autocommit
 def readyz() -> ResponseReturnValue:
-    """Alive, and the database has our tables and takes what is written; 503 otherwise."""
+    """200 if the database has the tables of this release and accepts writes; 503 otherwise."""
     now, probe = time.monotonic(), PROBE.get()
-    if now - probe.at >= HOLDS:
-        probe.fault, probe.at = _fault(), now
+    if now - probe.checked_at >= CACHE_SECONDS:
+        probe.fault, probe.checked_at = _fault(), now
     if probe.fault:
         return jsonify(status="unavailable", database=probe.fault), 503, {"Retry-After": "10"}
     return jsonify(status="ok", database="ok")
 
 
 def _fault() -> str | None:
-    """What is wrong with the database; None where nothing is."""
+    """What is wrong with the database, or None."""
     fault = "unreachable"
     try:
         connection = database.connection()
         fault = "without its tables"
-        version = connection.execute(READ).scalar()
-        if version is None or version < HEAD:
+        version = connection.execute(READ_VERSION).scalar()
+        if version is None or version < SCHEMA_HEAD:
             return "without its newest tables"
         fault = "not writable"
-        connection.execute(WRITE[connection.dialect.name])
+        connection.execute(TEST_WRITE[connection.dialect.name])
     except DBAPIError as error:
         return "unreachable" if error.connection_invalidated else fault
     except PoolTimeout:

@@ -1,6 +1,6 @@
 """The outermost WSGI middleware: scheme, host, address and id of a request; default headers of a response.
 
-The default headers are the same in nearly every response, so they are added once, as it leaves.
+The default headers are the same in nearly every response, so they are added here, once.
 """
 
 import re
@@ -19,29 +19,29 @@ from idp.foundation.settings import Settings
 StartResponse = Callable[..., Callable[[bytes], object]]
 
 UNKNOWN_HOST: Final = "unknown.invalid"
-"""Replaces other hosts than ours, because Flask fails on host names that it cannot parse."""
-REQUEST_ID: Final = "idp.request_id"
-SENT_HOST: Final = "idp.sent_host"
+"""Replaces any other host than ours, because Flask fails on host names that it cannot parse."""
+REQUEST_ID_KEY: Final = "idp.request_id"
+SENT_HOST_KEY: Final = "idp.sent_host"
 """The environment key of the host that a request for another host named, for the log."""
 STARTED_KEY: Final = "idp.began"
 """The environment key of the monotonic time at which the request began."""
 
-_FOR: Final = re.compile(r'(?i)(?:^|;)\s*for="?([^";]+)')
-"""Of RFC 7239 §4."""
+_FORWARDED_FOR: Final = re.compile(r'(?i)(?:^|;)\s*for="?([^";]+)')
+"""The parameter `for` (RFC 7239 §4)."""
 
 
 def request_id() -> str:
-    """The id of the request being answered, for its log lines and for pages that ask people to quote it."""
-    return str(request.environ.get(REQUEST_ID, ""))
+    """The id of the current request, for its log lines and for error pages, which people quote to us."""
+    return str(request.environ.get(REQUEST_ID_KEY, ""))
 
 
 def address_in(entry: str) -> str | None:
-    """The address that an entry of `X-Forwarded-For`, or `for=` of `Forwarded`, names; None where it names none.
+    """The address in an entry of `X-Forwarded-For`, or in `for=` of `Forwarded`; None if there is none.
 
     `192.0.2.1:4711` and `[2001:db8::1]:4711` are addresses with the client's port, which is dropped.
     """
     text = entry.strip()
-    if (match := _FOR.search(text)) is not None:
+    if (match := _FORWARDED_FOR.search(text)) is not None:
         text = match[1]
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -53,18 +53,18 @@ def address_in(entry: str) -> str | None:
         return None
 
 
-def _behind_proxies(inside: Any, hops: int, header: str) -> Any:
+def _behind_proxies(wrapped: Any, hops: int, header: str) -> Any:
     """Set the remote address to the one that the outermost of our `hops` proxies reports."""
     name = f"HTTP_{header.upper().replace('-', '_')}"
 
-    def passed(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def middleware(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         entries = environ.get(name, "").split(",")
         if len(entries) >= hops and (address := address_in(entries[-hops])) is not None:
             environ["REMOTE_ADDR"] = address
-        answer: Iterable[bytes] = inside(environ, start_response)
-        return answer
+        response: Iterable[bytes] = wrapped(environ, start_response)
+        return response
 
-    return passed
+    return middleware
 
 
 def _normalise_host(host: str) -> str:
@@ -75,24 +75,26 @@ def _normalise_host(host: str) -> str:
 
 def configure(app: Flask, settings: Settings) -> None:
     """Wrap `app`: scheme and address as the settings say, a request id, and the default headers."""
-    wsgi: Any = app.wsgi_app
+    wrapped: Any = app.wsgi_app
     if hops := settings.server.trusted_proxies:
-        wsgi = _behind_proxies(wsgi, hops, settings.server.proxy_header)
+        wrapped = _behind_proxies(wrapped, hops, settings.server.proxy_header)
     scheme = urlsplit(settings.server.issuer).scheme
     hosts = {settings.server.host_name, settings.server.host_name + (":443" if settings.server.is_https else ":80")}
-    always = default_headers(settings)
+    defaults = default_headers(settings)
 
-    def passed(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        named = secrets.token_hex(8)
-        environ["wsgi.url_scheme"], environ[REQUEST_ID], environ[STARTED_KEY] = scheme, named, time.monotonic()
+    def middleware(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        request_id = secrets.token_hex(8)
+        environ["wsgi.url_scheme"], environ[REQUEST_ID_KEY], environ[STARTED_KEY] = scheme, request_id, time.monotonic()
         if (host := environ.get("HTTP_HOST", "")) not in hosts:
-            environ[SENT_HOST] = host
+            environ[SENT_HOST_KEY] = host
             environ["HTTP_HOST"] = settings.server.host_name if _normalise_host(host) in hosts else UNKNOWN_HOST
 
         def start(status: str, headers: Headers, fault: Any = None) -> Callable[[bytes], object]:
-            return start_response(status, [*with_default_headers(headers, always), ("X-Request-ID", named)], fault)
+            return start_response(
+                status, [*with_default_headers(headers, defaults), ("X-Request-ID", request_id)], fault
+            )
 
-        answer: Iterable[bytes] = wsgi(environ, start)
-        return answer
+        response: Iterable[bytes] = wrapped(environ, start)
+        return response
 
-    app.wsgi_app = passed  # type: ignore[method-assign]
+    app.wsgi_app = middleware  # type: ignore[method-assign]

@@ -31,7 +31,7 @@ STATUS_TEXTS = {
     429: ("Too many tries", "This has been tried too often. Please wait a little and try again."),
 }
 
-COOKIES = (
+NO_COOKIES = (
     "Your browser sent no cookies with that. We need them to know that it is still you: please allow cookies for this "
     "site in your browser's settings"
 )
@@ -46,7 +46,7 @@ class FormExpired(Refusal):
 
 
 class CookiesNeeded(Refusal):
-    """The browser keeps no cookies, or they were deleted while the page was open: no form of ours can work."""
+    """The browser rejects cookies, or they were deleted while the page was open: no form can be accepted."""
 
     code, status, title = "cookies_needed", 400, "Your browser sent us no cookies"
     says = (
@@ -61,7 +61,7 @@ def configure(app: Flask, settings: Settings) -> None:
     app.jinja_env.filters["day"] = dates.day
 
     @app.context_processor
-    def surroundings() -> dict[str, Any]:
+    def template_variables() -> dict[str, Any]:
         signed_in, state = current_user.is_authenticated, request_state.current()
         return {
             "service": settings.service, "csp_nonce": security.nonce(),
@@ -79,10 +79,10 @@ def configure(app: Flask, settings: Settings) -> None:
 
     app.register_error_handler(Refusal, refusal)
     app.register_error_handler(CSRFError, lambda _error: form_expired())
-    app.register_error_handler(HTTPException, http)
-    app.register_error_handler(DBAPIError, _database)
-    app.register_error_handler(PoolTimeout, _database)
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(DBAPIError, _database_error)
+    app.register_error_handler(PoolTimeout, _database_error)
+    app.register_error_handler(Exception, _unexpected)
 
 
 def refusal(error: Refusal) -> ResponseReturnValue:
@@ -109,17 +109,17 @@ def form_expired() -> ResponseReturnValue:
 
 def why_form_expired(to_do: str) -> str:
     """The reason for a form that is shown again filled in, ending with what to do now."""
-    return f"{COOKIES}, and {to_do}." if security.sent_no_cookies() else f"{PAGE_TOO_OLD}. Please {to_do}."
+    return f"{NO_COOKIES}, and {to_do}." if security.sent_no_cookies() else f"{PAGE_TOO_OLD}. Please {to_do}."
 
 
-def http(error: HTTPException) -> ResponseReturnValue:
+def http_error(error: HTTPException) -> ResponseReturnValue:
     """The response to errors that Flask raises: a wrong method, too large a body, too many requests."""
     status = error.code or 500
     if error.response is not None or status < 400:
         return error
     fault = getattr(error, "original_exception", None)
     if isinstance(fault, DBAPIError | PoolTimeout):  # rendering another error page failed
-        return _database(fault)
+        return _database_error(fault)
     if status == HTTPStatus.NOT_FOUND:
         return refusal(NotFound(because="no such route"))
     title, says = STATUS_TEXTS.get(status, (HTTPStatus(status).phrase, "Please go back and try again."))
@@ -132,7 +132,7 @@ def http(error: HTTPException) -> ResponseReturnValue:
     return response
 
 
-def _database(error: Exception) -> ResponseReturnValue:
+def _database_error(error: Exception) -> ResponseReturnValue:
     """The database is unreachable or rejects the statement: say that it is temporary (security.md §6.1)."""
     log.error("database", error=type(error).__name__, exc_info=error)
     return refusal(
@@ -140,14 +140,14 @@ def _database(error: Exception) -> ResponseReturnValue:
     )
 
 
-def _unforeseen(error: Exception) -> ResponseReturnValue:
+def _unexpected(error: Exception) -> ResponseReturnValue:
     log.error("unforeseen", error=type(error).__name__, exc_info=error)
     says = "Nothing you typed was wrong, and we have a record of what happened. Please try again in a few minutes."
     return _error_response(500, "server_error", "Sorry, something broke on our side", says, ())
 
 
 def _error_response(status: int, code: str, title: str, says: str, next_steps: tuple[tuple[str, str], ...]) -> Response:
-    if _for_a_program():
+    if _wants_json():
         problem = jsonify(type="about:blank", title=title, status=status, detail=says, code=code)
         problem.status_code, problem.mimetype = status, "application/problem+json"
         return problem
@@ -166,6 +166,6 @@ def _page(**context: object) -> str:
         return render_template("errors/page.html", **context)
 
 
-def _for_a_program() -> bool:
-    best = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
-    return request.path.endswith(".json") or best == "application/json"
+def _wants_json() -> bool:
+    preferred = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
+    return request.path.endswith(".json") or preferred == "application/json"

@@ -1,4 +1,4 @@
-"""Addresses that others expect at every site: where a password is changed, and whom to tell of a weakness."""
+"""Well-known addresses: where a password is changed, and the contact for security reports."""
 
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
@@ -11,7 +11,7 @@ from idp.foundation.errors import NotFound
 from idp.foundation.web import security
 
 SECURITY_TXT_DAYS: Final = 180
-"""RFC 9116 §2.5.5 wants less than a year. It is counted from the day it is asked for: the settings are what is true."""
+"""How long the file is valid, from the day of the request; RFC 9116 §2.5.5 recommends less than a year."""
 
 bp = Blueprint("well_known", __name__)
 
@@ -19,14 +19,14 @@ bp = Blueprint("well_known", __name__)
 @bp.get("/.well-known/change-password")
 @security.anyone
 def change_password() -> ResponseReturnValue:
-    """Where password managers send people (W3C, A Well-Known URL for Changing Passwords): the school's desk."""
+    """Redirect to the school's home page, for password managers (W3C, A Well-Known URL for Changing Passwords)."""
     return redirect(url_for("manage.home"), 303)
 
 
 @bp.get("/.well-known/security.txt")
 @security.anyone
 def security_txt() -> Response:
-    """Whom to tell of a weakness (RFC 9116), where the settings name somebody."""
+    """The contact for security reports (RFC 9116), if the settings have one."""
     service = runtime.settings().service
     if not service.security_contact:
         raise NotFound(because="service.security_contact is not set")

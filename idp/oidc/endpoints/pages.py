@@ -66,7 +66,7 @@ def refusal(refused: Refusal) -> ResponseReturnValue:
 def http_error(error: HTTPException) -> ResponseReturnValue:
     """What Flask refuses by itself: a client is told in JSON."""
     if not is_for_clients():
-        return pages.http(error)
+        return pages.http_error(error)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     wrong = InvalidRequestError(description=UNREADABLE)
     if status == HTTPStatus.METHOD_NOT_ALLOWED:

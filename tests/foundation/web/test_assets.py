@@ -1,4 +1,4 @@
-"""Files of pages: kept for good under an address that names their version, and asked about again elsewhere."""
+"""Static files: immutable under an address with their version, revalidated under any other."""
 
 import re
 
@@ -16,7 +16,7 @@ def address(app):
         return url_for("static", filename="app.css")
 
 
-def test_pages_name_versions(web):
+def test_pages_refer_to_versioned_files(web):
     page = web.get("/sign-in").text
     named = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
 
@@ -28,7 +28,7 @@ def test_pages_name_versions(web):
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_what_a_style_sheet_names_beside_itself_is_kept_too(web, address):
+def test_a_relative_address_in_a_style_sheet_is_versioned_too(web, address):
     font = re.search(r'url\("(vendor/[^"]+\.woff2)"\)', web.get(address).text)[1]
 
     answer = web.get(f"{address.rpartition('/')[0]}/{font}")
@@ -36,7 +36,7 @@ def test_what_a_style_sheet_names_beside_itself_is_kept_too(web, address):
 
 
 @pytest.mark.parametrize("path", ["/static/app.css", "/static/v-000000000000/app.css"])
-def test_under_another_address_it_is_there_and_asked_about_each_time(web, path):
+def test_any_other_version_serves_the_file_with_revalidation(web, path):
     answer = web.get(path)
 
     assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-cache")
@@ -44,14 +44,14 @@ def test_under_another_address_it_is_there_and_asked_about_each_time(web, path):
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_what_is_not_there_is_not_kept(web, address):
+def test_a_missing_file_is_not_cached(web, address):
     answer = web.get(f"{address}.missing")
 
     assert answer.status_code == 404
     assert "immutable" not in answer.headers["Cache-Control"]
 
 
-def test_another_content_or_name_is_another_version(tmp_path):
+def test_a_changed_content_or_name_changes_the_version(tmp_path):
     seen = set()
     for name, content in (("a.css", "x"), ("a.css", "y"), ("b.css", "y")):
         (tmp_path / name).write_text(content)
@@ -60,7 +60,7 @@ def test_another_content_or_name_is_another_version(tmp_path):
     assert len(seen) == 3
 
 
-def test_suggestions_are_the_same_for_everybody(web):
+def test_search_suggestions_may_be_cached_by_any_cache(web):
     web.get("/sign-in")  # which leaves a cookie
     answer = web.get("/schools/search.json?q=oakhill")
 

@@ -1,4 +1,4 @@
-"""Signed out while a form was open: sign in, and it is there as it was filled in; nothing was done meanwhile."""
+"""Drafts: a form posted after signing out is shown again, filled in, after signing in; nothing was submitted."""
 
 from datetime import timedelta
 
@@ -17,8 +17,8 @@ from tests.factories import PASSWORD, a_client, an_administrator
 from tests.onboarding.makes import a_registration, completed
 from tests.signin.person import Person
 
-OURS = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
-LATER = timedelta(hours=3)
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
+SESSION_ENDED = timedelta(hours=3)
 """Longer than a session lasts without use."""
 
 
@@ -34,8 +34,8 @@ def jo(web, work, clock):
 
 
 @pytest.fixture
-def places(jo, work):
-    """What stands in the addresses of pages for people who are signed in."""
+def url_arguments(jo, work):
+    """Values for the variable parts of the addresses of pages for signed-in people."""
     with work() as session:
         client = a_client(client_name="Timetabler")
         owner = session.get_one(Administrator, jo.facts["id"])
@@ -47,41 +47,41 @@ def places(jo, work):
         return {"client_id": client.id, "request_id": session.scalars(select(JoinRequest.id)).one()}
 
 
-def left_and_came_back(jo, path, clock, **fields):
-    """Fill in the page at `path`, be signed out, press the button, and sign in; ends on the page one is led to."""
+def post_after_session_ended(jo, path, clock, **fields):
+    """Open the page at `path`, let the session end, post the form, sign in; returns the page of the redirect."""
     jo.opens(path)
-    if not jo.token:  # the button stands on another page
+    if not jo.token:  # the button is on another page
         jo.opens("/sign-out")
     sent = {"csrf_token": jo.token} | fields
-    clock.move(LATER)
-    jo.answer = jo.web.post(path, data=sent, headers=OURS)
+    clock.move(SESSION_ENDED)
+    jo.answer = jo.web.post(path, data=sent, headers=SAME_ORIGIN)
     assert jo.answer.status_code == 303
     assert jo.answer.location.startswith("/sign-in?next=/")
-    return comes_back(jo, jo.answer.location, jo.facts["username"])
+    return sign_in_and_return(jo, jo.answer.location, jo.facts["username"])
 
 
-def comes_back(jo, sign_in, username):
+def sign_in_and_return(jo, sign_in, username):
     jo.opens(sign_in)
     assert "You had been signed out, so nothing was sent." in jo.sees
     jo.sends_again(sign_in, username=username, password=PASSWORD)
     return jo.opens(jo.answer.location)
 
 
-def test_every_form_of_someone_signed_in_leads_through_signing_in_to_its_page(app, jo, places, clock):
-    walked = []
+def test_every_form_for_signed_in_people_redirects_through_sign_in_to_its_page(app, jo, url_arguments, clock):
+    paths = []
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         if "POST" in rule.methods and view.open_to == "person":
-            arguments = {name: places[name] for name in rule.arguments}
+            arguments = {name: url_arguments[name] for name in rule.arguments}
             path = app.url_map.bind("localhost").build(rule.endpoint, arguments, method="POST")
-            assert left_and_came_back(jo, path, clock, anything="typed").status_code == 200, path
-            walked.append(path)
-    assert len(walked) >= 6
+            assert post_after_session_ended(jo, path, clock, anything="typed").status_code == 200, path
+            paths.append(path)
+    assert len(paths) >= 6
 
 
-def test_what_was_ticked_is_ticked_again_and_nothing_has_been_changed(jo, places, clock, work):
-    path = f"/manage/sharing/{places['client_id']}/change"
-    left_and_came_back(jo, path, clock, area=["attendance"])
+def test_ticked_boxes_are_ticked_again_and_nothing_has_been_changed(jo, url_arguments, clock, work):
+    path = f"/manage/sharing/{url_arguments['client_id']}/change"
+    post_after_session_ended(jo, path, clock, area=["attendance"])
     ticked = {box["value"]: box.has_attr("checked") for box in jo.page.find_all("input", {"name": "area"})}
     assert ticked == {"students.sen": False, "attendance": True}
     assert "has not been sent yet" in jo.sees
@@ -91,55 +91,57 @@ def test_what_was_ticked_is_ticked_again_and_nothing_has_been_changed(jo, places
     jo.sends_again(path, area="attendance")
     assert jo.answer.location == "/manage"
     jo.opens(path)
-    assert "has not been sent yet" not in jo.sees  # it has been now
+    assert "has not been sent yet" not in jo.sees  # the form has been accepted
 
 
-def test_no_box_ticked_is_a_choice_too(jo, places, clock):
-    left_and_came_back(jo, f"/manage/sharing/{places['client_id']}/change", clock, save="yes")
+def test_a_draft_without_any_ticked_box_is_shown_so(jo, url_arguments, clock):
+    post_after_session_ended(jo, f"/manage/sharing/{url_arguments['client_id']}/change", clock, save="yes")
     assert not jo.page.find("input", {"name": "area", "checked": True})
 
 
-def test_a_choice_among_several_is_made_again_and_nobody_has_joined(jo, places, clock, work):
-    left_and_came_back(jo, f"/join/{places['request_id']}", clock, role="viewer", decision="approve")
+def test_a_radio_button_is_selected_again_and_the_join_request_is_undecided(jo, url_arguments, clock, work):
+    post_after_session_ended(jo, f"/join/{url_arguments['request_id']}", clock, role="viewer", decision="approve")
     assert jo.page.find("input", {"name": "role", "value": "viewer"}).has_attr("checked")
     with work() as session:
         assert session.scalars(select(JoinRequest.used_at)).one() is None
 
 
-def test_a_button_without_a_page_leads_to_where_it_stands_and_does_nothing(jo, places, clock, work):
-    left_and_came_back(jo, f"/manage/sharing/{places['client_id']}/pause", clock)
+def test_a_button_without_a_page_of_its_own_redirects_to_the_page_that_shows_it(jo, url_arguments, clock, work):
+    post_after_session_ended(jo, f"/manage/sharing/{url_arguments['client_id']}/pause", clock)
     assert jo.answer.request.path == "/manage"
     with work():
         assert authorise.current(jo.facts["estab_id"])[0].state == "active"
 
 
-def test_somebody_else_who_signs_in_there_is_not_shown_it(jo, places, clock, work):
+def test_another_person_who_signs_in_at_that_browser_does_not_see_the_draft(jo, url_arguments, clock, work):
     with work() as session:
         colleague = an_administrator(session.get_one(Administrator, jo.facts["id"]).estab, username="colleague")
         username = colleague.username
-    path = f"/manage/sharing/{places['client_id']}/change"
+    path = f"/manage/sharing/{url_arguments['client_id']}/change"
     jo.opens(path)
     sent = {"csrf_token": jo.token, "area": "attendance"}
-    clock.move(LATER)
-    back = jo.web.post(path, data=sent, headers=OURS).location
-    comes_back(jo, back, username)
+    clock.move(SESSION_ENDED)
+    back = jo.web.post(path, data=sent, headers=SAME_ORIGIN).location
+    sign_in_and_return(jo, back, username)
     assert "has not been sent yet" not in jo.sees
     assert not jo.page.find("input", {"value": "attendance"}).has_attr("checked")
 
 
-def test_no_other_browser_is_shown_it(jo, places, clock, another):
-    path = f"/manage/sharing/{places['client_id']}/change"
-    left_and_came_back(jo, path, clock, area="attendance")
+def test_the_same_person_in_another_browser_does_not_see_the_draft(jo, url_arguments, clock, another):
+    path = f"/manage/sharing/{url_arguments['client_id']}/change"
+    post_after_session_ended(jo, path, clock, area="attendance")
     elsewhere = Person(another())
     elsewhere.signs_in(jo.facts["username"])
     elsewhere.opens(path)
     assert not elsewhere.page.find("input", {"value": "attendance"}).has_attr("checked")
 
 
-def test_secrets_are_not_kept(app, jo, clock, work):
+def test_secrets_are_not_stored(app, jo, clock, work):
     with work() as session:
         session.get_one(Administrator, jo.facts["id"]).mobile_confirmed_at = None
-    left_and_came_back(jo, "/mobile/confirm", clock, code="123456", password="a secret of mine", other="not secret")
+    post_after_session_ended(
+        jo, "/mobile/confirm", clock, code="123456", password="a secret of mine", other="not secret"
+    )
     with work() as session:
         row = session.scalars(select(KeptForm)).one()
     name = "typed:/mobile/confirm"
@@ -152,13 +154,13 @@ def test_secrets_are_not_kept(app, jo, clock, work):
     assert "secret" not in row.sealed
 
 
-def subclasses(of):
-    for one in of.__subclasses__():
-        yield one
-        yield from subclasses(one)
+def subclasses(parent):
+    for child in parent.__subclasses__():
+        yield child
+        yield from subclasses(child)
 
 
-def test_every_password_field_of_ours_is_known_to_be_secret(app):
+def test_no_password_field_is_ever_stored(app):
     fields = {
         name
         for form in subclasses(Form)
@@ -169,12 +171,12 @@ def test_every_password_field_of_ours_is_known_to_be_secret(app):
     assert fields <= form_drafts.NEVER_STORED
 
 
-def test_a_form_that_has_grown_old_comes_back_filled_in(web, work):
+def test_a_form_with_an_expired_token_is_shown_again_filled_in(web, work):
     person = Person(web)
     person.opens("/device")
     person.opens("/sign-in")
     sent = {"csrf_token": "of long ago", "username": "3124567", "password": "typed"}
-    answer = web.post("/operate/sign-in", data=sent | {"email": "sam@idaas.example"}, headers=OURS)
+    answer = web.post("/operate/sign-in", data=sent | {"email": "sam@idaas.example"}, headers=SAME_ORIGIN)
     assert answer.location == "/operate/sign-in"
     person.opens("/operate/sign-in")
     assert person.page.find(id="email")["value"] == "sam@idaas.example"
@@ -182,7 +184,7 @@ def test_a_form_that_has_grown_old_comes_back_filled_in(web, work):
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none", None])
-def test_another_site_fills_in_nothing(web, site, work):
+def test_a_form_from_another_site_is_not_saved(web, site, work):
     person = Person(web)
     person.opens("/operate/sign-in")
     headers = {"Sec-Fetch-Site": site} if site else {}
@@ -194,7 +196,7 @@ def test_another_site_fills_in_nothing(web, site, work):
         assert session.scalars(select(KeptForm)).all() == []
 
 
-def test_an_operator_whose_session_has_ended_signs_in_and_goes_on(app, web, work, clock):
+def test_an_operator_whose_session_has_ended_signs_in_and_returns(app, web, work, clock):
     from idp.signin import operators, session as sessions
 
     with work() as session:
@@ -211,9 +213,9 @@ def test_an_operator_whose_session_has_ended_signs_in_and_goes_on(app, web, work
     assert web.get("/operate").location == "/operate/sign-in?next=/operate"
 
 
-def test_whoever_signs_out_leaves_nothing_to_the_next_at_that_browser(jo, places, clock):
-    path = f"/manage/sharing/{places['client_id']}/change"
-    left_and_came_back(jo, path, clock, area="attendance")
+def test_signing_out_makes_the_drafts_of_that_browser_unreadable(jo, url_arguments, clock):
+    path = f"/manage/sharing/{url_arguments['client_id']}/change"
+    post_after_session_ended(jo, path, clock, area="attendance")
     jo.sends("/sign-out")
     jo.signs_in(jo.facts["username"])
     jo.opens(path)

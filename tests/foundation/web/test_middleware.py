@@ -1,4 +1,4 @@
-"""Where a request came from, as the proxies in front of us say."""
+"""The remote address, as reported by the proxies in front of the service."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -24,14 +24,14 @@ def test_the_address_in_an_entry(entry, address):
 
 
 @given(st.text())
-def test_whatever_is_sent_it_is_an_address_or_nothing(entry):
+def test_any_text_gives_an_address_or_none(entry):
     found = middleware.address_in(entry)
     assert found is None or set(found) <= set("0123456789abcdef.:%") or "%" in found
 
 
 @pytest.fixture
-def seen():
-    """`seen(1, "X-Forwarded-For", HTTP_X_FORWARDED_FOR="…")` is where such a request comes from, behind one proxy."""
+def remote_address():
+    """`remote_address(1, "X-Forwarded-For", HTTP_X_FORWARDED_FOR="…")` is that of such a request behind one proxy."""
 
     def ask(hops, header, **environ):
         there = {"REMOTE_ADDR": "10.0.0.1", **environ}
@@ -49,23 +49,23 @@ def seen():
         (1, "192.0.2.1, unknown", "10.0.0.1"),
     ],
 )  # fmt: skip
-def test_the_entry_of_the_outermost_proxy_of_ours_counts(seen, hops, sent, from_):
-    assert seen(hops, "X-Forwarded-For", HTTP_X_FORWARDED_FOR=sent) == from_
+def test_the_entry_of_our_outermost_proxy_is_used(remote_address, hops, sent, from_):
+    assert remote_address(hops, "X-Forwarded-For", HTTP_X_FORWARDED_FOR=sent) == from_
 
 
-def test_where_the_proxy_says_forwarded_no_other_name_is_believed_however_it_is_written(seen):
+def test_with_forwarded_no_other_spelling_of_the_header_is_used(remote_address):
     """`Forwarded` has no hyphen, so no name with an underscore becomes the same one on its way to us."""
     forged = {"HTTP_X_FORWARDED_FOR": "6.6.6.6", "HTTP_X_REAL_IP": "6.6.6.6"}
 
-    assert seen(1, "Forwarded", HTTP_FORWARDED="for=192.0.2.1", **forged) == "192.0.2.1"
-    assert seen(1, "Forwarded", **forged) == "10.0.0.1"
+    assert remote_address(1, "Forwarded", HTTP_FORWARDED="for=192.0.2.1", **forged) == "192.0.2.1"
+    assert remote_address(1, "Forwarded", **forged) == "10.0.0.1"
 
 
-def test_another_port_is_no_other_caller(app, seen):
+def test_another_port_is_the_same_caller(app, remote_address):
     keys = set()
     for port in range(1000, 1005):
         for sent in (f"192.0.2.1:{port}", f"[::ffff:192.0.2.1]:{port}"):
-            there = seen(1, "X-Forwarded-For", HTTP_X_FORWARDED_FOR=sent)
+            there = remote_address(1, "X-Forwarded-For", HTTP_X_FORWARDED_FOR=sent)
             with app.test_request_context("/", environ_base={"REMOTE_ADDR": there}):
                 keys.add(caller())
 

@@ -8,14 +8,14 @@ from tests.factories import an_administrator
 from tests.signin.person import Person
 
 
-class Unwelcome(Refusal):
+class SampleRefusal(Refusal):
     code, status, title = "unwelcome", 403, "Not today"
     says = "Please come back tomorrow."
 
 
 @pytest.fixture
-def broken(built, app):
-    """The same answers for any error: the handlers are asked directly, inside a request."""
+def error_response(built, app):
+    """`error_response(error)`: the handlers' response to an error, called directly inside a request."""
 
     def told(error, **headers):
         with built.test_request_context("/x", headers=headers):
@@ -24,8 +24,8 @@ def broken(built, app):
     return told
 
 
-def test_a_refusal_shows_its_words_and_keeps_its_reason(broken):
-    answer = broken(Unwelcome(because="adm_1 is a viewer"))
+def test_a_refusal_shows_its_text_and_logs_its_reason(error_response):
+    answer = error_response(SampleRefusal(because="adm_1 is a viewer"))
 
     assert answer.status_code == 403
     assert b"Please come back tomorrow." in answer.data
@@ -33,22 +33,22 @@ def test_a_refusal_shows_its_words_and_keeps_its_reason(broken):
     assert b'id="error-code"' in answer.data
 
 
-def test_a_program_gets_a_problem_document(broken):
-    answer = broken(Unwelcome(because="adm_1 is a viewer"), Accept="application/json")
+def test_a_program_gets_a_problem_document(error_response):
+    answer = error_response(SampleRefusal(because="adm_1 is a viewer"), Accept="application/json")
 
     assert answer.mimetype == "application/problem+json"
     assert answer.get_json()["detail"] == "Please come back tomorrow."
     assert "adm_1" not in answer.get_data(as_text=True)
 
 
-def test_being_busy_says_when_to_come_back(broken):
-    answer = broken(Busy(retry_after=7))
+def test_busy_has_retry_after(error_response):
+    answer = error_response(Busy(retry_after=7))
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
 
 
-def test_a_database_that_is_away_is_said_to_be_temporary(broken):
-    answer = broken(OperationalError("SELECT secret", {}, Exception("gone")))
+def test_an_unreachable_database_is_reported_as_temporary(error_response):
+    answer = error_response(OperationalError("SELECT secret", {}, Exception("gone")))
 
     assert answer.status_code == 503
     assert "Retry-After" in answer.headers
@@ -56,12 +56,12 @@ def test_a_database_that_is_away_is_said_to_be_temporary(broken):
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/register", "/register/details?school=1", "/oauth/authorize"])
-def test_whoever_is_signed_in_is_told_so_too(app, web, work, monkeypatch, path):
+def test_an_error_page_shows_who_is_signed_in(app, web, work, monkeypatch, path):
     with work():
         username = an_administrator().username
     Person(web).signs_in(username)
     monkeypatch.setattr(app, "testing", False)
-    monkeypatch.setattr(Engine, "connect", away)
+    monkeypatch.setattr(Engine, "connect", unreachable)
 
     answer = web.get(path)
 
@@ -70,23 +70,23 @@ def test_whoever_is_signed_in_is_told_so_too(app, web, work, monkeypatch, path):
     assert b"We cannot reach our records" in answer.data
 
 
-def test_a_page_that_is_not_there_needs_no_database(app, web, work, monkeypatch):
+def test_a_missing_page_needs_no_database(app, web, work, monkeypatch):
     with work():
         username = an_administrator().username
     Person(web).signs_in(username)
     monkeypatch.setattr(app, "testing", False)
-    monkeypatch.setattr(Engine, "connect", away)
+    monkeypatch.setattr(Engine, "connect", unreachable)
 
     assert web.get("/nowhere").status_code == 404
 
 
-def away(*_args, **_kwargs):
+def unreachable(*_args, **_kwargs):
     raise OperationalError("SELECT secret", {}, Exception("gone"))
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/oauth/authorize?client_id=x"])
-def test_somebody_signed_in_gets_a_page_too_when_the_database_is_away(web, monkeypatch, path):
-    monkeypatch.setattr(Engine, "connect", away)
+def test_a_signed_in_person_gets_an_error_page_without_the_database(web, monkeypatch, path):
+    monkeypatch.setattr(Engine, "connect", unreachable)
     web.set_cookie("session", "whatever it is")
 
     answer = web.get(path)
@@ -95,22 +95,22 @@ def test_somebody_signed_in_gets_a_page_too_when_the_database_is_away(web, monke
     assert b'id="error-code"' in answer.data
 
 
-def test_our_own_fault_shows_no_traceback(broken):
-    answer = broken(ZeroDivisionError("division by zero"))
+def test_an_internal_error_shows_no_traceback(error_response):
+    answer = error_response(ZeroDivisionError("division by zero"))
 
     assert answer.status_code == 500
     assert b"division" not in answer.data
     assert b"Traceback" not in answer.data
 
 
-def test_a_page_that_is_not_there_says_what_to_do(web):
+def test_a_missing_page_says_what_to_do(web):
     answer = web.get("/nowhere")
 
     assert answer.status_code == 404
     assert b"Page not found" in answer.data
 
 
-def test_the_wrong_method_names_the_right_one(web):
+def test_the_wrong_method_names_the_allowed_ones(web):
     answer = web.delete("/healthz")
 
     assert answer.status_code == 405

@@ -1,4 +1,4 @@
-"""The limit for what programs call all the time: a fixed window of a minute for each address, in this process."""
+"""The rate limit of endpoints for programs: a fixed window of a minute per address, in this process."""
 
 import flask
 import pytest
@@ -34,7 +34,7 @@ def call(app, change_settings, now, monkeypatch):
     return answer
 
 
-def test_beyond_the_limit_it_says_when_to_come_back(call, now):
+def test_beyond_the_limit_the_response_has_retry_after(call, now):
     assert [call() for _ in range(3)] == ["ok"] * 3
     now[0] += 20
     with pytest.raises(TooManyRequests) as refused:
@@ -45,14 +45,14 @@ def test_beyond_the_limit_it_says_when_to_come_back(call, now):
     assert call() == "ok"
 
 
-def test_a_network_of_ipv6_addresses_has_the_limit_of_one(call):
+def test_an_ipv6_network_has_the_limit_of_one_address(call):
     assert [call(f"2001:db8::{last}") for last in range(3)] == ["ok"] * 3
     with pytest.raises(TooManyRequests):
         call("2001:db8::4")
     assert call("2001:db8:0:1::4") == "ok"
 
 
-def test_the_settings_factor_widens_it(call, change_settings):
+def test_the_setting_factor_multiplies_the_limit(call, change_settings):
     change_settings(throttle={"factor": 2})
     assert [call() for _ in range(6)] == ["ok"] * 6
     with pytest.raises(TooManyRequests):

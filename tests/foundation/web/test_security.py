@@ -11,24 +11,24 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("path", OURS)
-def test_a_path_of_ours_is_kept(path):
+def test_a_local_path_is_returned(path):
     assert security.local_path(path) == path
 
 
 @pytest.mark.parametrize("path", ELSEWHERE)
-def test_anything_that_could_leave_us_leads_home(path):
+def test_an_address_that_could_leave_our_host_becomes_the_home_page(path):
     assert security.local_path(path) == "/"
 
 
 @given(st.text())
-def test_whatever_is_typed_the_result_begins_with_one_slash(path):
+def test_for_any_text_the_result_begins_with_one_slash(path):
     found = security.local_path(path)
 
     assert found.startswith("/")
     assert not found.startswith(("//", "/\\"))
 
 
-def test_every_page_has_the_headers_of_the_house(web):
+def test_every_page_has_the_default_headers(web):
     headers = web.get("/nowhere").headers
 
     policy = headers["Content-Security-Policy"]
@@ -42,7 +42,7 @@ def test_every_page_has_the_headers_of_the_house(web):
     assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_the_nonce_is_new_for_every_answer(web):
+def test_every_response_has_a_new_nonce(web):
     assert (
         web.get("/nowhere").headers["Content-Security-Policy"] != web.get("/nowhere").headers["Content-Security-Policy"]
     )
@@ -62,11 +62,11 @@ def test_headers_that_claim_another_host_change_nothing(web, header):
     assert b"evil.test" not in hostile.data
 
 
-def test_health_answers_whatever_the_host(web):
+def test_health_checks_accept_any_host(web):
     assert web.get("/healthz", headers={"Host": "10.0.0.7"}).status_code == 200
 
 
-def test_every_route_says_who_may_call_it(app):
+def test_every_route_declares_who_may_call_it(app):
     silent = [
         rule.rule
         for rule in app.url_map.iter_rules()
@@ -79,16 +79,16 @@ def test_every_route_says_who_may_call_it(app):
 @pytest.mark.parametrize(
     "path", ["/join/%00", "/register/%1f", "/oauth/register/a%00b", "/%0d%0aSet-Cookie:x", "/a%7f"]
 )
-def test_a_path_that_nobody_can_type_is_not_there(web, path):
+def test_a_path_with_control_characters_is_not_found(web, path):
     assert web.get(path).status_code == 404
 
 
-def test_a_post_without_our_token_changes_nothing_and_says_so(web):
+def test_a_post_without_a_csrf_token_changes_nothing_and_says_so(web):
     answer = web.post("/sign-in", data={"username": "3124567", "password": "whatever it is"})
 
     assert answer.status_code == 400
     assert "session" not in "".join(answer.headers.getlist("Set-Cookie")).replace("form=", "")
 
 
-def test_a_form_that_is_far_too_large_is_refused(web):
+def test_a_form_that_is_too_large_is_refused(web):
     assert web.post("/sign-in", data={"username": "x" * 2_000_000}).status_code == 413

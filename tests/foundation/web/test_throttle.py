@@ -1,4 +1,4 @@
-"""What counts as one address: whoever has an IPv6 network of their own gets no more than anybody else."""
+"""The key of rate limits: an IPv6 network counts as one address."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from idp.foundation.web.throttle import caller
 
 @pytest.fixture
 def counted(app):
-    """`counted("192.0.2.1")` is what calls from there are counted under."""
+    """`counted("192.0.2.1")` is the key under which requests from there are counted."""
 
     def key(address):
         with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
@@ -36,11 +36,11 @@ def test_an_ipv4_address_counts_the_same_however_it_is_written(counted):
 
 
 @pytest.mark.parametrize("odd", ["", "unix:", "fe80::1%eth0"])
-def test_what_is_no_address_is_counted_too(counted, odd):
+def test_a_remote_address_that_cannot_be_parsed_is_counted_too(counted, odd):
     assert counted(odd) is not None
 
 
-def test_the_limits_of_views_count_so(web, change_settings):
+def test_the_limits_of_views_use_that_key(web, change_settings):
     change_settings(throttle={"factor": 1})
 
     def asks(last):

@@ -1,4 +1,4 @@
-"""The transaction of a request is stated at its route: one around the view, or, where it says so, none."""
+"""A view runs in one transaction, unless its route is declared to run in autocommit."""
 
 import pytest
 from sqlalchemy import event
@@ -29,7 +29,7 @@ def test_these_routes_run_in_autocommit_and_no_others(app):
 
 @pytest.fixture
 def modes(app):
-    """`modes(call)` makes a request: its answer, and for each of its statements whether it ran in autocommit."""
+    """`modes(call)` returns the response, and for each statement of the request whether it ran in autocommit."""
     engine = database.ENGINES.of(app).transactional
 
     def watch(call):
@@ -59,7 +59,7 @@ def test_userinfo_runs_in_autocommit_and_the_token_endpoint_in_a_transaction(web
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-def test_what_a_view_wrote_before_it_raised_is_kept_in_autocommit_only(app, web, work, monkeypatch, is_kept):
+def test_what_a_view_wrote_before_it_raised_is_committed_in_autocommit_only(app, web, work, monkeypatch, is_kept):
     def view():
         inserts.once(Seen, digest=crypto.digest("a"), expires_at=clock.now())
         raise Conflict

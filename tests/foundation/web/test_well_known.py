@@ -1,4 +1,4 @@
-"""Addresses that others expect at every site."""
+"""The well-known addresses."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,8 +9,8 @@ from idp.foundation import clock as clocks, runtime
 
 
 @pytest.fixture
-def having(app, settings, monkeypatch):
-    """`having(security_contact="…")`: the service is set so."""
+def with_settings(app, settings, monkeypatch):
+    """`with_settings(security_contact="…")` changes the section `service`."""
 
     def change(environment="test", **service):
         changed = settings.model_copy(
@@ -21,19 +21,21 @@ def having(app, settings, monkeypatch):
     return change
 
 
-def test_a_password_manager_is_led_to_the_desk_and_a_stranger_to_signing_in(web):
+def test_change_password_redirects_to_the_home_page_which_requires_sign_in(web):
     answer = web.get("/.well-known/change-password")
     assert (answer.status_code, answer.location) == (303, "/manage")
     assert web.get(answer.location).location == "/sign-in?next=/manage"
 
 
-def test_what_does_not_exist_there_is_not_found(web):
-    """As its specification has browsers check, before they trust the other address."""
+def test_an_unknown_well_known_address_is_not_found(web):
+    """Browsers check this before they use `change-password`, as its specification says."""
     assert web.get("/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200").status_code == 404
 
 
-def test_security_txt_says_whom_to_tell_and_is_never_out_of_date(web, having, clock, settings):
-    having(security_contact="mailto:security@idaas.example", security_policy_url="https://idaas.example/security")
+def test_security_txt_names_the_contact_and_is_never_out_of_date(web, with_settings, clock, settings):
+    with_settings(
+        security_contact="mailto:security@idaas.example", security_policy_url="https://idaas.example/security"
+    )
     for _ in range(2):
         answer = web.get("/.well-known/security.txt")
         assert answer.content_type == "text/plain; charset=utf-8"
@@ -46,5 +48,5 @@ def test_security_txt_says_whom_to_tell_and_is_never_out_of_date(web, having, cl
         clock.move(timedelta(days=400))
 
 
-def test_without_a_contact_there_is_none(web):
+def test_without_a_contact_there_is_no_security_txt(web):
     assert web.get("/.well-known/security.txt").status_code == 404
