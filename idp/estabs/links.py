@@ -132,7 +132,7 @@ def check(secret: str, purpose: str) -> PersonalSecret:
 def spend(secret: str, purpose: str, person_id: str) -> None:
     """Use the link up. Raises the `LinkRefused` that `check` would, also if `check` passed a moment ago."""
     digest = crypto.digest(secret)
-    if claim(PersonalSecret, digest=digest, purpose=purpose, person_id=person_id, superseded_at=None) is None:
+    if not claim(PersonalSecret, digest=digest, purpose=purpose, person_id=person_id, superseded_at=None):
         session().expire_all()
         check(secret, purpose)
         raise LinkUnknown(because=f"a {purpose} link of another person")

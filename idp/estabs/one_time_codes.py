@@ -58,7 +58,7 @@ def count_try(person_id: str, purpose: str) -> Waiting | None:
 
 def spend(person_id: str, purpose: str, digest: bytes) -> bool:
     """Use the code up; False where it was used or replaced meanwhile."""
-    return claim(PersonalSecret, digest=digest, purpose=purpose, person_id=person_id, superseded_at=None) is not None
+    return claim(PersonalSecret, digest=digest, purpose=purpose, person_id=person_id, superseded_at=None)
 
 
 def _live(person_id: str, purpose: str) -> tuple[ColumnElement[bool], ...]:

@@ -22,7 +22,6 @@ from sqlalchemy import (
     Dialect,
     Engine,
     MetaData,
-    Row,
     Table,
     Text,
     TypeDecorator,
@@ -306,8 +305,8 @@ def one_at_a_time(*what: str) -> None:
         connection().execute(select(func.pg_advisory_xact_lock(number)))
 
 
-def claim(model: type[Base], **must: object) -> Row[Any] | None:
-    """Spend the one row that matches all of `must` and is neither used nor expired; None if there is none.
+def claim(model: type[Base], **must: object) -> bool:
+    """Spend the one row that matches all of `must` and is neither used nor expired; False if there is none.
 
     This UPDATE is the gate: of eight requests at once, one gets the row. Never look first and write
     after. `must` names everything the secret is bound to; None there means "must be absent".
@@ -315,7 +314,7 @@ def claim(model: type[Base], **must: object) -> Row[Any] | None:
     bound = {name: value for name, value in must.items() if value is not None}
     spend = _spend(model, frozenset(bound), frozenset(must.keys() - bound.keys()))
     values = {f"its_{name}": value for name, value in bound.items()}
-    return connection().execute(spend, values | {"now": clock.now()}).one_or_none()
+    return connection().execute(spend, values | {"now": clock.now()}).rowcount == 1
 
 
 @cache  # composing the statement anew would cost as much as running it
@@ -328,5 +327,4 @@ def _spend(model: type[Base], bound: frozenset[str], absent: frozenset[str]) -> 
         .where(*(table.c[name].is_(None) for name in sorted(absent | {"used_at"})))
         .where(table.c.expires_at > bindparam("now", type_=Instant()))
         .values(used_at=bindparam("now", type_=Instant()))
-        .returning(*table.c)
     )

@@ -204,7 +204,7 @@ def complete(
     Raises `NotVerifiedYet`, `ContinuesElsewhere`, `CompletedAlready`, `RegistrationExpired`, `CannotRegister`.
     """
     verified = {"email": details.email, "verified_email": details.email, "continues_in": browser or b""}
-    won = claim(Registration, id=registration.id, **verified) is not None
+    won = claim(Registration, id=registration.id, **verified)
     session().refresh(registration)
     if not won:
         raise _refusal_for(registration)

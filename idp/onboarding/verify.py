@@ -117,7 +117,7 @@ def accept_proof(secret: str, browser: bytes) -> Registration:
         .returning(Registration.id)
     )  # fmt: skip
     won = verified.one_or_none() is not None
-    if not won or claim(EmailProof, digest=proof.digest, purpose=PURPOSE, superseded_at=None) is None:
+    if not won or not claim(EmailProof, digest=proof.digest, purpose=PURPOSE, superseded_at=None):
         session().expire_all()  # this transaction may have read the rows before they changed
         check(secret)
         raise LinkSuperseded(because=f"registration {registration.id} changed at the same moment")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import Row, Table, bindparam, delete, insert, select
+from sqlalchemy import Table, bindparam, delete, insert, select
 
 from idp.foundation import clock, dates
 from idp.foundation.database import connection, session
@@ -17,9 +17,9 @@ from idp.schools.status import ListedSchool, reason_not_to_register
 LINKS: Table = SchoolLink.__table__  # type: ignore[assignment]
 
 _SUCCESSIONS = (
-    select(LINKS)
-    .where(LINKS.c.is_succession, LINKS.c.from_urn.in_(bindparam("urns", expanding=True)))
-    .order_by(LINKS.c.since, LINKS.c.to_urn)
+    select(SchoolLink)
+    .where(SchoolLink.is_succession, SchoolLink.from_urn.in_(bindparam("urns", expanding=True)))
+    .order_by(SchoolLink.since, SchoolLink.to_urn)
 )
 
 _BACKWARDS: Final = "Predecessor"
@@ -119,14 +119,14 @@ def successors(urns: Collection[str]) -> dict[str, tuple[Successor, ...]]:
     return {urn: _follow(urn, graph, schools, today) for urn in urns}
 
 
-def _graph(urns: Collection[str]) -> dict[str, list[Row[Any]]]:
+def _graph(urns: Collection[str]) -> dict[str, list[SchoolLink]]:
     """Every succession that can be reached from `urns`, by the school it leads from: one query per hop."""
-    graph: dict[str, list[Row[Any]]] = defaultdict(list)
+    graph: dict[str, list[SchoolLink]] = defaultdict(list)
     visited: set[str] = set()
     ahead = set(urns)
     while ahead:
         visited |= ahead
-        for step in session().execute(_SUCCESSIONS, {"urns": sorted(ahead)}):
+        for step in session().scalars(_SUCCESSIONS, {"urns": sorted(ahead)}):
             if all(existing.to_urn != step.to_urn for existing in graph[step.from_urn]):
                 graph[step.from_urn].append(step)
             ahead.add(step.to_urn)
@@ -135,7 +135,7 @@ def _graph(urns: Collection[str]) -> dict[str, list[Row[Any]]]:
 
 
 def _follow(
-    urn: str, graph: Mapping[str, list[Row[Any]]], schools: Mapping[str, School], today: date
+    urn: str, graph: Mapping[str, list[SchoolLink]], schools: Mapping[str, School], today: date
 ) -> tuple[Successor, ...]:
     """Follow the chain while there is exactly one successor, up to the first school that is not closed."""
     visited = {urn}
@@ -149,6 +149,6 @@ def _follow(
         visited.add(urn)
 
 
-def _successor(step: Row[Any], schools: Mapping[str, School]) -> Successor:
+def _successor(step: SchoolLink, schools: Mapping[str, School]) -> Successor:
     school = schools.get(step.to_urn)
     return Successor(school.name if school else step.name, step.since, school)

@@ -140,8 +140,7 @@ def spend(request: CheckedRequest) -> None:
     kept = request.kept
     if kept is None:
         return
-    spent = database.claim(AuthorizationRequest, digest=kept.digest, client_id=kept.client_id, browser=kept.browser)
-    if spent is None:
+    if not database.claim(AuthorizationRequest, digest=kept.digest, client_id=kept.client_id, browser=kept.browser):
         raise _stale("used", request.client)
 
 
