@@ -11,6 +11,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from idp.audit import doctor as audit
+from idp.estabs import doctor as estabs
 from idp.foundation import doctor as foundation
 from idp.foundation.command import application, json_option, show_json
 from idp.foundation.doctor import Check, Finding
@@ -26,8 +27,8 @@ from idp.sharing import doctor as sharing
 from idp.signin import doctor as signin
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *migrations.CHECKS, *keys.CHECKS, *outbox.CHECKS, *schools.CHECKS, *onboarding.CHECKS, *signin.CHECKS,
-    *sharing.CHECKS, *audit.CHECKS, *jobs.CHECKS, *foundation.CHECKS,
+    *migrations.CHECKS, *keys.CHECKS, *outbox.CHECKS, *schools.CHECKS, *onboarding.CHECKS, *estabs.CHECKS,
+    *signin.CHECKS, *sharing.CHECKS, *audit.CHECKS, *jobs.CHECKS, *foundation.CHECKS,
 )  # fmt: skip
 
 

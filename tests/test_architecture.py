@@ -264,7 +264,9 @@ def test_randomness_comes_from_the_system_and_digests_are_strong():
     weak = {"hashlib.md5", "hashlib.sha1", "hashlib.new"}
 
     assert [name(path) for path in modules() if "random" in set(imports(path))] == []
-    assert [f"{name(path)}: {call}" for path in modules() for call, _ in calls(path) if call in weak] == []
+    # A list of breached passwords is one of SHA-1 digests; nothing of ours is stored by it.
+    strong = modules("idp/estabs/breached.py")
+    assert [f"{name(path)}: {call}" for path in strong for call, _ in calls(path) if call in weak] == []
 
 
 def compares_secrets(node):

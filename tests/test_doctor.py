@@ -113,3 +113,23 @@ def test_every_check_that_a_package_declares_is_run():
     declared = [check for module in modules for check in import_module(module).CHECKS]
     assert {check.__name__ for check in declared} >= {"database", "keys", "outbox", "register", "worker", "settings"}
     assert set(declared) == set(doctor.CHECKS)
+
+
+def test_a_file_of_breached_passwords_that_is_missing_or_wrong_is_reported(says, scratch, change_settings):
+    path = scratch / "breached.txt"
+    (line,) = about(says(), "breached passwords")
+    assert line.startswith("ok")
+    assert "no file is installed" in line
+
+    change_settings(passwords={"breached_file": str(path)})
+    (line,) = about(says(), "breached passwords")
+    assert line.startswith("WARNING")
+    assert "cannot be read" in line
+
+    path.write_text("hunter2\n", "utf-8")
+    (line,) = about(says(), "breached passwords")
+    assert "is not a list of SHA-1 hashes" in line
+
+    path.write_text(f"{'A' * 40}:3\n", "utf-8")
+    (line,) = about(says(), "breached passwords")
+    assert line.startswith("ok")

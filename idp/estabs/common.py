@@ -3,7 +3,9 @@
 Published lists of leaked passwords hold few that are this long, and those few follow a handful of patterns:
 a favourite word followed by digits, doubled, or joined with another word, or a run of neighbouring keys.
 The list is therefore generated from words and patterns. Both were compiled for this project, by hand, from what
-such lists are known to have in common; nothing was copied, so no other licence applies.
+such lists are known to have in common; nothing was copied, so no other licence applies. Beside it stand the longer
+entries of the frequency lists that the `zxcvbn` package ships (MIT licence): leaked passwords, and single English
+words, which are no better. docs/decisions says where they come from.
 """
 
 # ruff: noqa: SIM905  the words read better as prose
@@ -13,6 +15,8 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import product
 
+MIN_LENGTH = 12
+"""Characters of the shortest password on the list: what is shorter is refused anyway."""
 MIN_RUN_LENGTH = 4
 """Keys in a row that count as a run."""
 
@@ -89,12 +93,15 @@ def is_common(password: str) -> bool:
 @cache
 def common_passwords() -> frozenset[str]:
     """Every password on the list, in lower case; twelve characters or more."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # a megabyte, which only those who choose a password need
+
     doubled = (word + second for word, second in product(COMMON_WORDS, repeat=2))
     suffixed = (word + end for word, end in product(COMMON_WORDS, COMMON_ENDINGS))
     prefixed = (end + word for word, end in product(COMMON_WORDS, COMMON_ENDINGS))
     suffixed_twice = (word + end + word + end for word, end in product(COMMON_WORDS, COMMON_ENDINGS))
-    candidates = (*doubled, *suffixed, *prefixed, *suffixed_twice, *COMMON_PHRASES)
-    return frozenset(password for password in candidates if len(password) >= 12)
+    published = (*FREQUENCY_LISTS["passwords"], *FREQUENCY_LISTS["english_wikipedia"])
+    candidates = (*doubled, *suffixed, *prefixed, *suffixed_twice, *COMMON_PHRASES, *published)
+    return frozenset(password for password in candidates if len(password) >= MIN_LENGTH)
 
 
 @cache

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import update
 
 from idp.audit import events, log
-from idp.estabs import common
+from idp.estabs import breached, common
 from idp.estabs.models import Administrator
 from idp.foundation import clock, runtime
 from idp.foundation.crypto import PASSWORD_LIMIT
@@ -60,10 +60,16 @@ def words_about(person: Administrator) -> tuple[str, ...]:
     """Public facts about a person and their school, which an attacker would try first."""
     school = person.estab.school
     candidates = (
-        person.name, *re.split(r"[@.]", person.email), person.username, person.estab.estab_id, school.name,
-        school.town, school.postcode, school.register_id, school.dfe_number,
+        *words_of(person.name, person.email), person.mobile, f"0{person.mobile[3:]}", person.username,
+        person.estab.estab_id, school.name, school.town, school.postcode, school.register_id, school.dfe_number,
+        school.former_dfe_number, school.ukprn, school.website_host,
     )  # fmt: skip
     return tuple(word for word in candidates if word)
+
+
+def words_of(name: str, email: str) -> tuple[str, ...]:
+    """A person's name, and the parts of their e-mail address."""
+    return name, *re.split(r"[@._+-]", email)
 
 
 def rejection_reason(password: str, about: Iterable[str] = ()) -> str | None:
@@ -77,6 +83,11 @@ def rejection_reason(password: str, about: Iterable[str] = ()) -> str | None:
         return f"Use at most {PASSWORD_LIMIT} characters."
     if common.is_common(password):
         return "Very many people use this password, so it would be tried first. Please choose another."
+    if breached.is_breached(password):
+        return (
+            "This password has been stolen from another website and published, so it would be tried first. Please "
+            "choose another. If you use it elsewhere, change it there too."
+        )
     if _unguessable_length(password, about) < MIN_UNGUESSABLE:
         return (
             "Too much of this password is easy to guess: the name of your school, a person or a service, repeated "

@@ -15,10 +15,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from idp.foundation import production
+from idp.foundation import production, setting_faults
 from idp.foundation.setting_types import (
     DAY,
     ROOT,
@@ -173,6 +172,17 @@ class Session(Section):
     device: Seconds
 
 
+class Passwords(Section):
+    """What a chosen password is compared with besides our own rules: a file of breached ones; empty for none."""
+
+    breached_file: str
+
+    @property
+    def file(self) -> Path | None:
+        """The file, where there is one."""
+        return absolute(Path(self.breached_file)) if self.breached_file else None
+
+
 class Tokens(Section):
     """Lifetimes in seconds (protocol.md §2.1 and §2.2), and whether DPoP proofs need our nonce."""
 
@@ -280,6 +290,7 @@ class Settings(BaseSettings):
     outbox: Outbox
     throttle: Throttle
     session: Session
+    passwords: Passwords
     tokens: Tokens
     keys: Keys
     schools: Schools
@@ -310,25 +321,14 @@ class BadSettings(Exception):
     """The settings are wrong; the message lists every fault with the name of its setting."""
 
 
-def _where_to_begin() -> list[str]:
-    """What to set first, where no file of settings is named."""
-    if "IDP_CONFIG" in os.environ:
-        return []
-    return [
-        "IDP_CONFIG is not set, so only config/default.toml was read. To try things out:",
-        "  export IDP_CONFIG=config/development.toml",
-        "For a real installation, see config/production.example.toml and idp config generate-secrets.",
-    ]
-
-
 def load(**overrides: Any) -> Settings:
     """Read the settings, or raise `BadSettings` naming all that is wrong with them."""
-    faults = [f"{name}: there is no such setting" for name in _unknown_in_environment()]
+    faults = [f"{name}: there is no such setting" for name in setting_faults.unknown_in_environment(Settings)]
     settings: Settings | None = None
     try:
         settings = Settings(**overrides)
     except ValidationError as bad:
-        faults += map(_in_words, bad.errors())
+        faults += map(setting_faults.in_words, bad.errors())
         settings = _with_defaults_for(bad, overrides)
     except (OSError, tomllib.TOMLDecodeError) as bad:
         faults.append(str(bad))
@@ -338,13 +338,8 @@ def load(**overrides: Any) -> Settings:
         named = {fault.partition(":")[0] for fault in faults}
         faults += [fault for fault in more if fault.partition(":")[0] not in named]  # a default would be judged
     if faults or settings is None:
-        raise BadSettings("The settings have faults:\n  " + "\n  ".join([*faults, *_where_to_begin()]))
+        raise BadSettings("The settings have faults:\n  " + "\n  ".join([*faults, *setting_faults.where_to_begin()]))
     return settings
-
-
-def _in_words(fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"])
-    return f"{place}: {fault['msg'].removeprefix('Value error, ')}" if place else str(fault["msg"])
 
 
 def _with_defaults_for(bad: ValidationError, overrides: dict[str, Any]) -> Settings | None:
@@ -372,25 +367,3 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text("utf-8"))
     except tomllib.TOMLDecodeError as fault:
         raise tomllib.TOMLDecodeError(f"{file.name}: {fault}") from fault
-
-
-def _unknown_in_environment() -> list[str]:
-    """Names that begin with IDP_ and mean nothing: a misspelt setting must not be silently ignored."""
-    known = {"IDP_CONFIG", "IDP_OPERATOR"}
-    prefixes: tuple[str, ...] = ()
-    for name, field in Settings.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            known.add(f"IDP_{name}".upper())
-            for inner, detail in section.model_fields.items():
-                known.add(f"IDP_{name}__{inner}".upper())
-                if _is_table(detail):
-                    prefixes += (f"IDP_{name}__{inner}__".upper(),)
-        else:
-            known.add(f"IDP_{name}".upper())
-    mine = (name.upper() for name in os.environ if name.upper().startswith("IDP_"))
-    return sorted(name for name in mine if name not in known and not name.startswith(prefixes or ("\0",)))
-
-
-def _is_table(field: FieldInfo) -> bool:
-    return str(field.annotation).startswith("dict")

@@ -44,8 +44,8 @@ def _checked_password(secret: str, operator: Operator, form: OperatorSetUp) -> s
     password = form.password.data or ""
     if not password and form.kept.data and (earlier_hash := operators.unseal_for_set_up(secret, form.kept.data)):
         return earlier_hash
-    public_facts = (operator.name, *operator.email.replace("@", ".").split("."))
-    if reason := credentials.rejection_reason(password, public_facts) if password else "Choose a password.":
+    about = credentials.words_of(operator.name, operator.email)
+    if reason := credentials.rejection_reason(password, about) if password else "Choose a password.":
         form.password.errors = [reason]
         return None
     database.end_read_transaction()

@@ -94,6 +94,11 @@ def all_operators() -> list[Operator]:
     return list(session().scalars(select(Operator).order_by(Operator.created_at, Operator.id)))
 
 
+def by_id(operator_id: str) -> Operator | None:
+    """The operator with this id, a disabled one too; None for an id that is no operator's."""
+    return session().get(Operator, operator_id)
+
+
 def find(email: str) -> Operator:
     """The operator with this address. Raises `UnknownOperator`."""
     operator = session().scalar(select(Operator).where(Operator.email_folded == people.fold_email(email)))

@@ -92,8 +92,13 @@ def change(person: Administrator, password_hash: str, *, by: str, is_ours: bool 
 
 
 def rejection_reason(password: str, person: Administrator) -> str | None:
-    """Why this person's chosen password is refused; None when it is good. Partners' names count as guessable."""
-    return credentials.rejection_reason(password, (*credentials.words_about(person), *registry.names()))
+    """Why this person's chosen password is refused; None when it is good."""
+    return credentials.rejection_reason(password, known_about(person))
+
+
+def known_about(person: Administrator) -> tuple[str, ...]:
+    """What an attacker would try first: public facts about the person and the school, and the names of partners."""
+    return (*credentials.words_about(person), *registry.names())
 
 
 def notify_new_device(person: Administrator, *, device: str | None, browser: str) -> None:

@@ -11,7 +11,7 @@ from idp.foundation.errors import Refusal, TooManyRequests
 from idp.foundation.ports import RequestingPartner
 from idp.foundation.web import admission, pages, security, throttle
 from idp.foundation.web.throttle import limiter
-from idp.signin import devices, operator_views, password, people_views, session
+from idp.signin import devices, operator_views, password, people_views, session, strength_views
 from idp.signin.forms import SignIn
 
 AUTHORIZE_PREFIX = "/oauth/authorize?"
@@ -21,6 +21,7 @@ bp = Blueprint("signin", __name__)
 bp.after_request(throttle.count_by_response)
 bp.register_blueprint(people_views.bp)
 bp.register_blueprint(operator_views.bp)
+bp.register_blueprint(strength_views.bp)
 
 
 def navigation() -> list[dict[str, str]]:

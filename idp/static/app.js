@@ -2,6 +2,7 @@
  * What our pages do beyond HTML. Every page works without this file; buttons that need it are `hidden` until here.
  *
  *   [data-reveal]          a password that can be shown
+ *   [data-strength]        a password that is being chosen: asks the address, while it is typed, whether it will be accepted
  *   [data-copy="id"]       copies the text of that element
  *   [data-print]           prints the page
  *   [data-save="id"]       saves the credentials in that element as a text file, named data-save-as, without asking
@@ -37,6 +38,41 @@ function revealPasswords() {
     // A browser may remember what was sent in a text field; it never keeps a password.
     input.form?.addEventListener("submit", () => show(false));
     button.hidden = false;
+  }
+}
+
+/* What the server says of a password when the form is sent, said while it is typed. It changes only where there is
+   another sentence, so that nothing is read out twice, and its place never shrinks: a button below it must not move away
+   from under a finger. */
+function sayStrength() {
+  const PAUSE = 400; // ms without a key before we ask
+  for (const input of document.querySelectorAll("[data-strength]")) {
+    const place = document.getElementById(`${input.id}-strength`);
+    let timer, asking;
+    const show = (says, state) => {
+      place.style.minHeight = `${place.getBoundingClientRect().height}px`;
+      if (place.textContent !== says) place.textContent = says;
+      place.dataset.state = state;
+    };
+    const ask = async () => {
+      const mine = (asking = new AbortController());
+      const body = new URLSearchParams({ csrf_token: input.form.elements.csrf_token.value, subject: input.dataset.subject, password: input.value });
+      try {
+        const answer = await fetch(input.dataset.strength, { method: "POST", body, signal: mine.signal, headers: { Accept: "application/json" } });
+        if (!answer.ok) throw new Error(String(answer.status));
+        const { is_accepted, says } = await answer.json();
+        show(says, is_accepted ? "accepted" : "refused");
+      } catch (fault) {
+        if (fault.name !== "AbortError") show("", ""); // offline, or asked too often: the form will say it
+      }
+    };
+    input.addEventListener("input", () => {
+      clearTimeout(timer);
+      asking?.abort();
+      if (input.value) timer = setTimeout(ask, PAUSE);
+      else show("", "");
+    });
+    place.hidden = false;
   }
 }
 
@@ -163,6 +199,7 @@ function poll(element) {
 }
 
 revealPasswords();
+sayStrength();
 offerCopying();
 offerPrinting();
 offerSaving();

@@ -40,9 +40,11 @@ def rows(work):
 
 
 def browser_routes(app):
-    """Every route that accepts a POST from a browser, not from a program."""
+    """Every route that accepts a POST from a browser, not from a program or a page's script."""
     for rule in app.url_map.iter_rules():
-        if "POST" in rule.methods and app.view_functions[rule.endpoint].open_to != "client":
+        if "POST" not in rule.methods or rule.rule.endswith(".json"):
+            continue
+        if app.view_functions[rule.endpoint].open_to != "client":
             yield rule
 
 

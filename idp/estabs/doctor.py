@@ -1,0 +1,25 @@
+"""What `idp doctor` asks of the file of breached passwords."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from idp.estabs import breached
+from idp.foundation import runtime
+from idp.foundation.doctor import Check, Finding
+
+
+def breached_passwords() -> Iterator[Finding]:
+    """The file that the settings name is there, and is what it should be. Without one, common passwords are refused."""
+    path = runtime.settings().passwords.file
+    if path is None:
+        yield Finding("breached passwords", "ok", "no file is installed; common ones are refused")
+    elif fault := breached.file_fault(path):
+        yield Finding(
+            "breached passwords", "warning", f"{path} {fault}, so nothing is compared with it",
+            "install the file, or empty the setting passwords.breached_file",
+        )  # fmt: skip
+    else:
+        yield Finding("breached passwords", "ok", f"{path.stat().st_size / 1e9:.1f} GB are compared with")
+
+
+CHECKS: Final[tuple[Check, ...]] = (breached_passwords,)

@@ -1,0 +1,79 @@
+"""What a page says of a password while it is being typed: the decision of the policy, and how hard it is to guess.
+
+The decision is `credentials.rejection_reason`, which is also what decides when the form is sent, so pages say the same
+with and without scripts. For a password that is accepted, the `zxcvbn` library estimates how many guesses it would
+take. That only changes the words: it does not see that a school's name is public, and rates such passwords as the best.
+
+A page names the person whose password is chosen by a sealed value, so that one address serves every page and its answer
+depends on nothing else: not on who is signed in, nor on the browser.
+"""
+
+from collections.abc import Iterable
+from math import prod
+from typing import Final, NamedTuple
+
+from idp.estabs import credentials
+from idp.foundation import crypto, runtime
+from idp.foundation.errors import BadRequest
+
+SHORT: Final = f"Too short so far: {credentials.MIN_LENGTH} characters are needed."
+"""Instead of the policy's reason, which stands above the field already."""
+GOOD: Final = "This is a good password."
+FAIR: Final = (
+    "You can use this password. Another word that has nothing to do with it would make it much harder to guess."
+)
+
+GOOD_GUESSES_LOG10: Final = 10.0
+"""Ten thousand million guesses, by zxcvbn's estimate."""
+ESTIMATED_LENGTH: Final = 32
+"""Characters that zxcvbn is given: its time grows faster than the length, and 32 tell good from fair."""
+MAX_READINGS: Final = 24
+"""Ways to read signs as letters that zxcvbn may try. It tries every one: for `4@8({[<369&#!|10$57` it took seconds."""
+
+_WHERE: Final = "page/password-strength"
+
+
+class UnknownSubject(BadRequest):
+    """The sealed value is not one of ours."""
+
+
+class Hint(NamedTuple):
+    """Whether the password is accepted, and a sentence about it for the person."""
+
+    is_accepted: bool
+    says: str
+
+
+def hint(password: str, about: Iterable[str]) -> Hint:
+    """What to say of `password`; `about` is as for `credentials.rejection_reason`. It is not hashed, logged or kept."""
+    about = tuple(about)
+    if len(password) < credentials.MIN_LENGTH:
+        return Hint(is_accepted=False, says=SHORT)
+    reason = credentials.rejection_reason(password, about)
+    if reason is not None:
+        return Hint(is_accepted=False, says=reason)
+    return Hint(is_accepted=True, says=GOOD if _is_good(password[:ESTIMATED_LENGTH], about) else FAIR)
+
+
+def seal_subject(person_id: str) -> str:
+    """The person whose password a page is about, for the page's script to send along."""
+    return runtime.sealer().seal(person_id.encode(), where=_WHERE)
+
+
+def unseal_subject(sealed: str) -> str:
+    """The id that `seal_subject` sealed. Raises `UnknownSubject`."""
+    try:
+        return runtime.sealer().unseal(sealed, where=_WHERE).decode()
+    except crypto.CannotUnseal as fault:
+        raise UnknownSubject(because="not a subject that we sealed") from fault
+
+
+def _is_good(password: str, about: tuple[str, ...]) -> bool:
+    """Whether guessing takes long, by zxcvbn; without it, true, where it would try too many readings of the signs."""
+    from zxcvbn import zxcvbn  # a megabyte of word lists, which only those who choose a password need
+    from zxcvbn.matching import L33T_TABLE
+
+    signs = set(password)
+    if prod(max(1, len(signs.intersection(letters))) for letters in L33T_TABLE.values()) > MAX_READINGS:
+        return True
+    return bool(zxcvbn(password, user_inputs=list(about))["guesses_log10"] >= GOOD_GUESSES_LOG10)

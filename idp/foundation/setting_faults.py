@@ -1,0 +1,46 @@
+"""What is wrong with settings, in words: faults that pydantic reports, and unknown names in the environment."""
+
+import os
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+def where_to_begin() -> list[str]:
+    """What to set first, where no file of settings is named."""
+    if "IDP_CONFIG" in os.environ:
+        return []
+    return [
+        "IDP_CONFIG is not set, so only config/default.toml was read. To try things out:",
+        "  export IDP_CONFIG=config/development.toml",
+        "For a real installation, see config/production.example.toml and idp config generate-secrets.",
+    ]
+
+
+def in_words(fault: Any) -> str:
+    """One fault of a `ValidationError`, beginning with the name of its setting."""
+    place = ".".join(str(part) for part in fault["loc"])
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')}" if place else str(fault["msg"])
+
+
+def unknown_in_environment(settings: type[BaseModel]) -> list[str]:
+    """Names that begin with IDP_ and mean nothing: a misspelt setting must not be silently ignored."""
+    known = {"IDP_CONFIG", "IDP_OPERATOR"}
+    prefixes: tuple[str, ...] = ()
+    for name, field in settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            known.add(f"IDP_{name}".upper())
+            for inner, detail in section.model_fields.items():
+                known.add(f"IDP_{name}__{inner}".upper())
+                if _is_table(detail):
+                    prefixes += (f"IDP_{name}__{inner}__".upper(),)
+        else:
+            known.add(f"IDP_{name}".upper())
+    mine = (name.upper() for name in os.environ if name.upper().startswith("IDP_"))
+    return sorted(name for name in mine if name not in known and not name.startswith(prefixes or ("\0",)))
+
+
+def _is_table(field: FieldInfo) -> bool:
+    return str(field.annotation).startswith("dict")

@@ -1,0 +1,30 @@
+"""The answer to a page's script while a password is being typed, the same for everyone (`estabs.strength`)."""
+
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from idp.estabs import credentials, people, strength
+from idp.foundation.web import security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.signin import operators, password
+
+bp = Blueprint("strength", __name__)
+bp.add_app_template_filter(strength.seal_subject, "password_subject")
+
+
+@bp.post("/password/strength.json")
+@security.anyone
+@limiter.limit(at_most(240, "minute"))
+def ask() -> ResponseReturnValue:
+    """Whether a password would be accepted for the person whom the page names, and why not. Nothing is kept of it."""
+    about = _known_about(strength.unseal_subject(request.form.get("subject", "")))
+    typed = request.form.get("password", "")
+    return jsonify(strength.hint(typed, about)._asdict())
+
+
+def _known_about(person_id: str) -> tuple[str, ...]:
+    """What an attacker would try first of this person; of one who was removed meanwhile, nothing."""
+    if (person := people.get(person_id)) is not None:
+        return password.known_about(person)
+    operator = operators.by_id(person_id)
+    return credentials.words_of(operator.name, operator.email) if operator else ()

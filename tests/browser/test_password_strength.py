@@ -1,0 +1,89 @@
+"""What a page says of a password while it is typed, and that sending the form says the same without scripts."""
+
+import pytest
+from playwright.sync_api import expect
+
+from idp.estabs import links, strength
+from tests.browser.test_sign_in import somebody
+
+GOOD = "wobbly kettle sings at dusk"
+
+
+@pytest.fixture
+def welcome(behind):
+    """The link of somebody at St Cuthbert's School who chooses a password."""
+    with behind():
+        return links.issue_welcome_url(somebody(name="Al Bloggs", password_hash=None))
+
+
+def test_a_password_is_judged_while_it_is_typed(page, welcome, looks_right):
+    asked = []
+    page.on("request", lambda sent: asked.append(sent) if sent.url.endswith("/password/strength.json") else None)
+    page.goto(welcome)
+    says = page.locator("#password-strength")
+    expect(says).to_be_empty()
+
+    page.locator("#password").press_sequentially("St Cuth")
+    expect(says).to_have_text(strength.SHORT)
+    page.locator("#password").press_sequentially("bert's School")
+    expect(says).to_contain_text("Too much of this password is easy to guess")
+    expect(says).to_have_attribute("data-state", "refused")
+    looks_right(page, "strength-refused")
+
+    page.fill("#password", "kettle badgers")
+    expect(says).to_have_text(strength.FAIR)
+    looks_right(page, "strength-fair")
+    page.fill("#password", GOOD)
+    expect(says).to_have_text(strength.GOOD)
+    looks_right(page, "strength-good")
+    assert all(GOOD not in sent.url and "password=" not in sent.url for sent in asked)
+
+    page.fill("#password", "")
+    expect(says).to_be_empty()
+    page.fill("#password", GOOD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Your password is set.")).to_be_visible()
+
+
+def test_it_is_asked_once_people_stop_typing_and_said_politely(page, welcome):
+    asked = []
+    page.on("request", lambda sent: asked.append(sent) if sent.url.endswith("/password/strength.json") else None)
+    page.goto(welcome)
+    page.locator("#password").press_sequentially("wobbly kettle sings")
+    expect(page.locator("#password-strength")).to_have_text(strength.GOOD)
+
+    assert len(asked) < len("wobbly kettle sings") / 2
+    expect(page.locator("#password-strength")).to_have_role("status")
+
+
+def test_the_button_below_does_not_move_up_when_the_sentence_gets_shorter(page, welcome):
+    page.set_viewport_size({"width": 375, "height": 800})
+    page.goto(welcome)
+    says, button = page.locator("#password-strength"), page.locator("#choose")
+    page.fill("#password", "St Cuthbert's School")
+    expect(says).to_contain_text("easy to guess")
+    before = button.bounding_box()["y"]
+    page.fill("#password", GOOD)
+    expect(says).to_have_text(strength.GOOD)
+
+    assert button.bounding_box()["y"] == before
+
+
+def test_without_an_answer_nothing_is_said_and_the_form_works(page, welcome):
+    page.goto(welcome)
+    page.fill("#password", "kettle badgers")
+    expect(page.locator("#password-strength")).to_have_text(strength.FAIR)
+    page.route("**/password/strength.json", lambda route: route.abort())
+    page.fill("#password", "password1234")
+    expect(page.locator("#password-strength")).to_be_empty()
+    page.click("#choose")
+    expect(page.locator(".error-summary")).to_contain_text("Very many people use this password")
+
+
+def test_the_verdict_is_the_same_without_scripts(a_window, welcome):
+    page = a_window(java_script_enabled=False)
+    page.goto(welcome)
+    expect(page.locator("#password-strength")).to_be_hidden()
+    page.fill("#password", "St Cuthbert's School")
+    page.click("#choose")
+    expect(page.locator(".error-summary")).to_contain_text("Too much of this password is easy to guess")

@@ -1,0 +1,73 @@
+"""What is said of a password while it is typed: what the policy decides, and a word on how hard it is to guess."""
+
+import time
+
+import pytest
+from hypothesis import given, settings as pace, strategies as st
+
+from idp.estabs import credentials, strength
+
+GOOD = "wobbly kettle sings at dusk"
+
+
+@pytest.fixture
+def inside(app):
+    with app.app_context():
+        yield
+
+
+@given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=3))
+@pace(max_examples=100)
+def test_it_accepts_exactly_what_the_form_accepts(built, password, about):
+    with built.app_context():
+        said, reason = strength.hint(password, about), credentials.rejection_reason(password, about)
+
+    assert said.is_accepted == (reason is None)
+    assert said.says == reason or reason is None or len(password) < credentials.MIN_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [
+        (GOOD, strength.GOOD),
+        ("qvxzkwjphbnm7", strength.GOOD),
+        ("kettle badgers", strength.FAIR),
+        ("yellow kettle", strength.FAIR),
+        ("kettle", strength.SHORT),
+        ("", strength.SHORT),
+    ],
+)
+def test_words_for_each_strength(inside, password, says):
+    assert strength.hint(password, ()).says == says
+
+
+def test_the_estimator_never_overrules_the_policy(inside):
+    """It finds this very hard to guess; everyone in town knows it."""
+    said = strength.hint("St Mary's Oakhill", ("St Mary's School", "Oakhill"))
+
+    assert not said.is_accepted
+    assert "easy to guess" in said.says
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["4@8({[<369&#!|10$57%2" * 12, "aA1!" * 64, "qwertyuiop" * 25, "1990" * 64, "a@4e3i1!|l7t+$5" * 17, "é4@(<" * 50],
+)
+def test_no_password_keeps_the_estimator_busy(inside, password):
+    """By itself it took three seconds for the first of them, in a thread that other requests need."""
+    strength.hint(GOOD, ())  # its lists are read
+    began = time.process_time()
+    strength._is_good(password[: strength.ESTIMATED_LENGTH], ("Oakhill",))
+    strength.hint(password[:256], ("Oakhill",))
+
+    assert time.process_time() - began < 0.5
+
+
+def test_a_subject_is_sealed_and_nothing_else_is_one(inside):
+    sealed = strength.seal_subject("adm_somebody")
+
+    assert strength.unseal_subject(sealed) == "adm_somebody"
+    assert "somebody" not in sealed
+    for forged in ("", "adm_somebody", sealed[:-2] + "xx", sealed.replace("test.", "other.")):
+        with pytest.raises(strength.UnknownSubject):
+            strength.unseal_subject(forged)

@@ -1,0 +1,138 @@
+"""The address that a page asks while a password is typed: the same answer for everyone; nothing is kept or hashed."""
+
+import pytest
+
+from idp.estabs import links, strength
+from idp.foundation import runtime
+from idp.foundation.database import session
+from idp.foundation.setting_types import ROOT
+from idp.foundation.web.browser_store import KeptForm
+from idp.signin import operators
+from idp.signin.models import Guesses
+from tests.factories import a_partner, a_school, an_administrator, an_estab
+
+TEMPLATES = ROOT / "idp/templates"
+ASK = "/password/strength.json"
+GOOD = "wobbly kettle sings at dusk"
+
+
+@pytest.fixture
+def added(work):
+    """Somebody who was added to a school and has a link to choose a password."""
+    with work():
+        school = a_school(name="St Mary's School", town="Uxbridge")
+        person = an_administrator(an_estab(school), name="Jo Bloggs", password_hash=None)
+        return {"id": person.id, "link": links.issue_welcome_url(person).partition("localhost")[2].partition("/")[2]}
+
+
+def asks(browser, typed, **fields):
+    """What the page in front of them would ask."""
+    field = browser.page.find("input", {"data-strength": True})
+    sent = {"csrf_token": browser.token, "subject": field["data-subject"], "password": typed} | fields
+    return browser.web.post(field["data-strength"], data=sent)
+
+
+TYPED = (GOOD, "kettle", "St Mary's School", "Uxbridge Bloggs!", "password1234", "", "x" * 5000)
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_it_says_what_sending_the_form_says(jo, added, typed):
+    jo.opens(f"/{added['link']}")
+    said = asks(jo, typed).json
+    if said["is_accepted"]:
+        assert jo.sends(f"/{added['link']}", password=typed).status_code == 303
+        return
+    jo.sends(f"/{added['link']}", password=typed)
+    assert jo.answer.status_code == 422
+    assert said["says"] in (strength.SHORT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
+
+
+def test_partners_are_known_too(jo, added, work):
+    with work():
+        a_partner(name="Timetabler Unlimited")
+    jo.opens(f"/{added['link']}")
+    assert "easy to guess" in asks(jo, "Timetabler-Unlimited").json["says"]
+
+
+def test_everyone_gets_the_same_answer(jo, stranger, added, account):
+    """It depends on the page's person alone: not on the browser, nor on who is signed in there."""
+    jo.opens(f"/{added['link']}")
+    subject = jo.page.find("input", {"data-strength": True})["data-subject"]
+    mine = asks(jo, "St Mary's Uxbridge")
+    stranger.signs_in(account.username)
+    stranger.opens("/sign-out")
+    sent = {"csrf_token": stranger.token, "subject": subject, "password": "St Mary's Uxbridge"}
+    theirs = stranger.web.post(ASK, data=sent)
+
+    assert (mine.status_code, mine.json) == (theirs.status_code, theirs.json)
+    assert not mine.json["is_accepted"]
+
+
+def test_a_person_who_was_removed_and_one_who_never_was_are_alike(jo, app, work):
+    jo.opens("/sign-in")
+    with app.app_context():
+        subject = strength.seal_subject("adm_nobody")
+    answer = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD})
+
+    assert answer.json == {"is_accepted": True, "says": strength.GOOD}
+
+
+def test_an_operators_own_name_is_known(jo, work):
+    with work():
+        operator, _ = operators.add("Sam Featherstonehaugh", "sam@idaas.example")
+        subject = strength.seal_subject(operator.id)
+    jo.opens("/sign-in")
+    answer = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": "Sam-Featherstonehaugh"})
+
+    assert not answer.json["is_accepted"]
+
+
+@pytest.mark.parametrize("subject", ["", "adm_1", "x.y", "test.AAAA", "\N{SNOWMAN}"])
+def test_without_a_subject_of_ours_there_is_no_answer(jo, subject):
+    jo.opens("/sign-in")
+    answer = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD})
+
+    assert answer.status_code == 400
+    assert answer.content_type == "application/problem+json"
+
+
+def test_another_site_gets_no_answer(jo, added):
+    jo.opens(f"/{added['link']}")
+    answer = asks(jo, GOOD, csrf_token="of another site")
+
+    assert answer.status_code == 400
+    assert GOOD not in answer.text
+
+
+def test_it_only_answers_posts(web):
+    assert web.get(f"{ASK}?password={GOOD}").status_code == 405
+
+
+def test_nothing_is_hashed_counted_kept_or_logged(jo, added, app, work, capsys, change_settings):
+    change_settings(server={"log_level": "INFO"})
+    jo.opens(f"/{added['link']}")
+    hashed = runtime.of(app).passwords.hashed
+    answer = asks(jo, GOOD)
+
+    assert answer.json["is_accepted"]
+    assert runtime.of(app).passwords.hashed == hashed
+    assert GOOD not in capsys.readouterr().out
+    assert "no-store" in answer.headers["Cache-Control"]
+    with work():
+        assert session().query(KeptForm).count() == session().query(Guesses).count() == 0
+
+
+def test_it_may_be_asked_so_often_and_no_more(jo, added, change_settings):
+    change_settings(throttle={"factor": 1})
+    jo.opens(f"/{added['link']}")
+    statuses = [asks(jo, "kettle").status_code for _ in range(241)]
+
+    assert statuses[:240] == [200] * 240
+    assert statuses[240] == 429
+
+
+def test_every_page_where_a_password_is_chosen_asks_it():
+    """Each such field is the macro's; one that a page writes itself would say nothing."""
+    pages = [path for path in TEMPLATES.rglob("*.html") if path.name != "ui.html"]
+    assert [path.name for path in pages if 'autocomplete="new-password"' in path.read_text("utf-8")] == []
+    assert len([path for path in pages if "ui.new_password(" in path.read_text("utf-8")]) >= 3
