@@ -61,6 +61,8 @@ OPERATOR_ADDED: Final = "operator.added"
 OPERATOR_SET_UP: Final = "operator.set_up"
 OPERATOR_DISABLED: Final = "operator.disabled"
 MOBILE_CONFIRMED: Final = "mobile.confirmed"
+RESET_STARTED: Final = "password_reset.started"
+RESET_COMPLETED: Final = "password_reset.completed"
 
 # sharing
 SHARING_GIVEN: Final = "sharing.given"

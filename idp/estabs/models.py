@@ -73,6 +73,8 @@ class Administrator(Base):
     mobile: Mapped[str]
     """E.164."""
     mobile_confirmed_at: Mapped[datetime | None]
+    mobile_changed_at: Mapped[datetime | None]
+    """When this number took the place of another; a day later it can reset the password."""
     role: Mapped[str]
     password_hash: Mapped[str | None]
     password_is_ours: Mapped[bool] = mapped_column(default=False, server_default=false())

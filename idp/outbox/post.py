@@ -27,12 +27,15 @@ def email(
     deduplicate_as: str | None = None,
     estab: str | None = None,
     client: str | None = None,
+    discard: bool = False,
     **context: object,
 ) -> str:
     """Post `mail/<name>` (.txt with a `subject` block, and .html) to one address; returns the message's id.
 
     After `expires` it is not sent, and not before `held_until`. A message that was posted before with the same
-    `deduplicate_as` and is not sent yet gets this content instead. Raises `ValueError` if `to` is not one address.
+    `deduplicate_as` and is not sent yet gets this content instead. With `discard` it costs the same work and is never
+    sent: so that the time a page takes does not reveal whether there is a recipient. Raises `ValueError` if `to` is
+    not one address.
     """
     try:
         Address(addr_spec=to)
@@ -54,6 +57,7 @@ def email(
         deduplicate_as=deduplicate_as,
         estab=estab,
         client=client,
+        discard=discard,
     )
 
 
@@ -65,16 +69,17 @@ def sms(
     expires: datetime | None = None,
     estab: str | None = None,
     client: str | None = None,
+    discard: bool = False,
     **context: object,
 ) -> str:
     """Post the text message `sms/<name>.txt` to one number (E.164); returns the message's id.
 
-    After `expires` it is not sent. Raises `ValueError` if `to` is not such a number.
+    After `expires` it is not sent; with `discard` never, as in `email`. Raises `ValueError` if `to` is no such number.
     """
     if not fullmatch(r"\+[1-9][0-9]{6,14}", to):
         raise ValueError("not a telephone number in E.164")
     content = {"subject": "", "text": " ".join(runtime.rendered(f"sms/{name}.txt", **context).split()), "html": ""}
-    return _store("sms", name, to, content, expires=expires, estab=estab, client=client)
+    return _store("sms", name, to, content, expires=expires, estab=estab, client=client, discard=discard)
 
 
 def event(name: str, /, *, to: str, client: str, estab: str | None = None, **facts: str) -> str:
@@ -103,7 +108,7 @@ def unseal(message: Message) -> Letter:
 def _store(
     kind: str, name: str, to: str, content: dict[str, str], *,
     expires: datetime | None, estab: str | None, client: str | None,
-    held_until: datetime | None = None, deduplicate_as: str | None = None,
+    held_until: datetime | None = None, deduplicate_as: str | None = None, discard: bool = False,
 ) -> str:  # fmt: skip
     message_id = crypto.new_id("msg") if deduplicate_as is None else crypto.id_of("msg", deduplicate_as)
     sealed, now = runtime.sealer().seal(json.dumps(content).encode(), where=_sealing_context(message_id)), clock.now()
@@ -111,10 +116,11 @@ def _store(
         return message_id
     session().add(
         Message(
-            id=message_id, kind=kind, name=name, recipient=to, sealed=sealed, estab=estab, client=client,
+            id=message_id, kind=kind, name=name, recipient=None if discard else to,
+            sealed=None if discard else sealed, estab=estab, client=client,
             created_at=now, expires_at=expires, due_at=held_until or now,
             give_up_at=now + timedelta(hours=runtime.settings().outbox.give_up_hours),
-            attempts=0, leased_until=None, last_error=None, sent_at=None, failed_at=None,
+            attempts=0, leased_until=None, last_error=None, sent_at=now if discard else None, failed_at=None,
         )
     )  # fmt: skip
     return message_id

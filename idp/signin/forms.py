@@ -68,3 +68,29 @@ class MobileCode(Form):
     """The code of a text message."""
 
     code = StringField("Code", [InputRequired("Type the six digits of our message.")], [visible])
+
+
+class ResetName(Form):
+    """Whose password was forgotten."""
+
+    username = StringField(
+        "Estab ID, username or e-mail address",
+        [
+            InputRequired("Type your Estab ID, your username or your e-mail address."),
+            Length(max=MAX_NAME_LENGTH, message="That is longer than any e-mail address. Please check it."),
+            plain_text,
+        ],
+        filters=[visible],
+    )
+
+
+class ResetCode(Form):
+    """The code that was texted to the confirmed number."""
+
+    code = StringField("Code", [InputRequired("Type the six digits of our message."), plain_text], [visible])
+
+
+class NewPassword(Form):
+    """A password in place of the old one."""
+
+    password = PasswordField("New password", [InputRequired("Choose a new password.")])

@@ -21,6 +21,8 @@ from idp.signin import guesses
 PURPOSE = "mobile"
 CODE_LIFETIME = timedelta(minutes=10)
 MAX_MESSAGES, MESSAGES_WINDOW = 3, timedelta(hours=1)
+CHANGE_DELAY = timedelta(hours=24)
+"""How long a changed number cannot reset the password: the owner of the old one has time to object."""
 
 
 class TooManyMessages(TooManyRequests):
@@ -42,6 +44,14 @@ class CodeExpired(Refusal):
 
     code, status, title = "code_gone", 410, "That code no longer works"
     says = "A code works for ten minutes and five tries. Please ask for a new one."
+
+
+def number_for_resets(person: Administrator) -> str | None:
+    """The number that may reset this person's password; None if it is unconfirmed, or was changed within a day."""
+    changed_at = person.mobile_changed_at
+    if person.mobile_confirmed_at is None or (changed_at is not None and clock.now() < changed_at + CHANGE_DELAY):
+        return None
+    return person.mobile
 
 
 def send(person: Administrator) -> None:

@@ -1,4 +1,4 @@
-"""Browser sessions, known devices, guesses, and operators."""
+"""Browser sessions, known devices, guesses, password resets, and operators."""
 
 from datetime import datetime
 
@@ -67,6 +67,30 @@ class Guesses(Base):
     locked_until: Mapped[datetime | None]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     """When it is deleted, unless it is counted again before."""
+
+
+class PasswordReset(Base):
+    """A reset of a forgotten password, bound to the browser that asked for it. Names that do not exist get rows too."""
+
+    __tablename__ = "password_resets"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    browser: Mapped[bytes] = mapped_column(unique=True)
+    """Digest of the secret in the browser's cookie; another one once the code was accepted."""
+    person_id: Mapped[str | None] = mapped_column(index=True)
+    number: Mapped[str | None]
+    """The confirmed mobile that the codes go to; None if there is none, and then no code is accepted."""
+    messages: Mapped[bytes]
+    """The counter of messages sent to this account, or for this unknown name."""
+    code_digest: Mapped[bytes]
+    code_made_at: Mapped[datetime]
+    tries: Mapped[int]
+    """How often the newest code has been tried."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    proven_at: Mapped[datetime | None]
+    """When the code was accepted; then a password can be chosen."""
+    used_at: Mapped[datetime | None]
 
 
 class Operator(Base):

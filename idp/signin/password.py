@@ -118,6 +118,12 @@ def notify_new_device(person: Administrator, *, device: str | None, browser: str
         post.email("new_devices", held_until=until, deduplicate_as=deduplicate_as, count=count - MAX_NOTICES, **context)
 
 
+def notify_locked(person: Administrator) -> None:
+    """Record that too many guesses locked the account, and tell the person by mail."""
+    log.record(events.ACCOUNT_LOCKED, by="system", estab=person.estab_id, subject=person.id)
+    _mail("account_locked", person)
+
+
 def _account(name: str, device: str | None) -> _Account:
     person, folded = people.by_name(name), people.fold_sign_in_name(name)
     if person is None:
@@ -148,10 +154,8 @@ def _note_failure(account: _Account, *, locks: bool) -> None:
     person = people.get(account.person_id) if account.person_id else None
     estab = person.estab_id if person else None
     log.record(events.SIGN_IN_FAILED, by="stranger", estab=estab, subject=account.person_id)
-    if locks:
-        log.record(events.ACCOUNT_LOCKED, by="system", estab=estab, subject=account.person_id)
     if locks and person is not None:
-        _mail("account_locked", person)
+        notify_locked(person)
 
 
 def _mail(template: str, person: Administrator) -> None:

@@ -1,9 +1,9 @@
-"""How long sessions, known browsers and counted guesses are kept (security.md §6.4)."""
+"""How long sessions, known browsers, counted guesses and password resets are kept (security.md §6.4)."""
 
 from typing import Final
 
 from idp.foundation.retention import DeleteAfter, KeepAll, KeepNewest, Rule
-from idp.signin.models import BrowserSession, Guesses, KnownDevice, Operator, SessionClient
+from idp.signin.models import BrowserSession, Guesses, KnownDevice, Operator, PasswordReset, SessionClient
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(BrowserSession.expires_at, "sessions"),
@@ -13,5 +13,7 @@ RETENTION: Final[tuple[Rule, ...]] = (
     KeepNewest(KnownDevice.expires_at, 50, per=KnownDevice.person_id),
     DeleteAfter(Guesses.expires_at, "counters"),
     KeepNewest(Guesses.expires_at, 200_000),
+    DeleteAfter(PasswordReset.expires_at, "expired"),
+    KeepNewest(PasswordReset.expires_at, 20_000, PasswordReset.proven_at.is_(None)),
     KeepAll(Operator, "the audit log names their ids, and they are few"),
 )

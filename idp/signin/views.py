@@ -1,4 +1,4 @@
-"""The pages to sign in and out. The other pages of this package are in `people_views` and `operator_views`."""
+"""The pages to sign in and out. Others of this package are in `people_views`, `reset_views` and `operator_views`."""
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -11,15 +11,22 @@ from idp.foundation.errors import Refusal, TooManyRequests
 from idp.foundation.ports import RequestingPartner
 from idp.foundation.web import admission, pages, security, throttle
 from idp.foundation.web.throttle import limiter
-from idp.signin import devices, operator_views, password, people_views, session, strength_views
+from idp.signin import (
+    devices,
+    operator_views,
+    password,
+    people_views,
+    reset_views,
+    return_paths,
+    session,
+    strength_views,
+)
 from idp.signin.forms import SignIn
-
-AUTHORIZE_PREFIX = "/oauth/authorize?"
-"""The beginning of a return path that is a partner's authorization request."""
 
 bp = Blueprint("signin", __name__)
 bp.after_request(throttle.count_by_response)
 bp.register_blueprint(people_views.bp)
+bp.register_blueprint(reset_views.bp)
 bp.register_blueprint(operator_views.bp)
 bp.register_blueprint(strength_views.bp)
 
@@ -42,7 +49,7 @@ def _guesses_of_an_address() -> str:
 def sign_in() -> ResponseReturnValue:
     """Name and password; redirects to `next`. Cancel returns to the partner, if the request is a partner's."""
     return_path = security.local_path(request.args.get("next"))
-    if return_path.startswith(AUTHORIZE_PREFIX):
+    if return_paths.leads_to_partner(return_path):
         security.keep_opener()
     if "cancel" in request.form:
         return redirect(cancelled(return_path), 303)
@@ -67,7 +74,7 @@ def _sign_in(name: str, password_text: str) -> None:
 
 def cancelled(return_path: str) -> str:
     """The target of Cancel: the partner's request, which then answers `access_denied`, or our first page."""
-    return f"{return_path}&cancel=1" if return_path.startswith(AUTHORIZE_PREFIX) else "/"
+    return f"{return_path}&cancel=1" if return_paths.leads_to_partner(return_path) else "/"
 
 
 def _page(form: SignIn, return_path: str, *, status: int | None = None) -> Response:
@@ -77,7 +84,7 @@ def _page(form: SignIn, return_path: str, *, status: int | None = None) -> Respo
             form=form,
             back=return_path,
             partner=_requesting_partner(return_path),
-            keeps_no_cookies=return_path.startswith(AUTHORIZE_PREFIX) and security.sent_no_cookies(),
+            keeps_no_cookies=return_paths.leads_to_partner(return_path) and security.sent_no_cookies(),
         ),
         status or (422 if form.errors else 200),
     )

@@ -18,7 +18,7 @@ from idp.onboarding.models import JoinRequest
 from idp.partners import initial_tokens, registry, self_registration
 from idp.partners.models import InitialAccessToken
 from idp.sharing import authorise, mis
-from idp.signin import mobile, operators, password
+from idp.signin import mobile, operators, password, reset
 from tests.acts import recorded
 from tests.conftest import MONDAY
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
@@ -311,3 +311,20 @@ def test_a_mobile_number_is_confirmed_by_the_person(work, outbox, clock):
         mobile.confirm(confirmed, code)
 
         assert recorded(events.MOBILE_CONFIRMED) == [(known, confirmed.estab_id, None, known, {}, None)]
+
+
+def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(work, outbox, clock):
+    with work():
+        person = an_administrator(mobile_confirmed_at=clock.now())
+        known, estab_id, secret = person.id, person.estab_id, reset.begin(person.username, device=None)
+        reset.begin("unknown", device=None)
+    code = outbox.last("reset_code").code
+    with work():
+        secret = reset.prove(reset.of_browser(secret), code, device=None)
+        reset.complete(secret, "a hash", device=None)
+
+        assert recorded(events.RESET_STARTED) == [
+            ("stranger", estab_id, None, known, {}, None), ("stranger", None, None, None, {}, None)
+        ]  # fmt: skip
+        assert recorded(events.RESET_COMPLETED) == [(known, estab_id, None, known, {}, None)]
+        assert recorded(events.PASSWORD_SET) == [(known, estab_id, None, known, {}, None)]

@@ -10,9 +10,11 @@ from urllib.parse import urljoin, urlsplit
 
 from idp.estabs import links, people
 from idp.estabs.models import Administrator
+from idp.foundation import clock, crypto
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
-from idp.signin.models import Guesses
+from idp.signin import reset
+from idp.signin.models import Guesses, PasswordReset
 from tests import factories
 from tests.fuzz.conftest import Ground
 from tests.fuzz.hostile import Sent
@@ -214,10 +216,35 @@ def _welcome(ground: Ground) -> str:
         return local(links.issue_welcome_url(person))
 
 
+def forgotten(ground: Ground) -> Opened:
+    """Somebody asks for a new password."""
+    return form(ground.browser(), "/reset", "send", username=ground.username)
+
+
+def reset_code(ground: Ground) -> Opened:
+    """And types a code."""
+    web, sent = forgotten(ground)
+    return form(web, follow(web, sent.by(web)), "continue", code="123456")
+
+
+def new_password(ground: Ground) -> Opened:
+    """And chooses one: of a person made for that."""
+    web = ground.browser()
+    with ground.work() as session:
+        person = factories.an_administrator(username=f"reset{next(_numbers)}", mobile_confirmed_at=clock.now())
+        current = reset.of_browser(reset.begin(person.username, device=None))
+        secret = crypto.new_secret()
+        session.get_one(PasswordReset, current.id).proven_at = clock.now()
+        session.get_one(PasswordReset, current.id).browser = crypto.digest(secret)
+    web.set_cookie("reset", secret, domain="localhost")
+    return form(web, "/reset/password", "choose", password=OWN)
+
+
 FORMS: dict[str, Callable[[Ground], Opened]] = {
     each.__name__.replace("_", " "): each
     for each in (
         sign_in, sign_out, log_out, log_out_anyway, consent, viewer, mis, device_code, device, device_again, stop,
         change, pause, resume, join, text_code, mobile_code, welcome, welcome_made,
+        forgotten, reset_code, new_password,
     )
 }  # fmt: skip

@@ -14,14 +14,14 @@ from tests.fuzz.test_endpoints import REGISTERED
 from tests.fuzz.written import watching
 
 REFUSED = {400, 403, 404, 405, 409, 410, 413, 415, 422, 429}
-COUNTED = {"guesses", "client_events", "audit_entries", "audit_details", "personal_secrets"}
+COUNTED = {"guesses", "client_events", "audit_entries", "audit_details", "personal_secrets", "password_resets"}
 """Where a refusal, or a try at a code, is written down."""
 SILENT = {"viewer", "resend", "another link"}
 """Pages that lead on, or that do nothing a second time so soon."""
 NEEDED = ("shown", "agreement", "csrf_token")
 """What agreeing takes, as it stands on the page."""
 FORMS = pages.FORMS | newcomers.FORMS
-WRONG = {"mobile code", "operator sign in"}
+WRONG = {"mobile code", "reset code", "operator sign in"}
 """Pages whose code nobody here knows."""
 
 

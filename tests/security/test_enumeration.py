@@ -1,11 +1,13 @@
 """S29: whether somebody has an account here cannot be told from the outside."""
 
 import re
+from collections import Counter
 
 import pytest
 
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import runtime
+from idp.outbox.models import Message
 from tests.factories import an_administrator
 from tests.signin.person import Person
 
@@ -93,3 +95,47 @@ def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, c
         return seen(person, email), runtime.of(app).passwords.hashed - before
 
     assert attempt("sam@idaas.example") == attempt("nobody@idaas.example")
+
+
+@pytest.mark.parametrize(
+    "is_known_to", ["has a number", "unconfirmed", "locked", "suspended", "no password", "removed"]
+)
+def test_asking_for_a_new_password_looks_and_costs_the_same_for_the_unknown(
+    browser, app, known, work, outbox, clock, is_known_to
+):
+    with work() as session:
+        person = session.get_one(Administrator, known["id"])
+        person.mobile_confirmed_at = None if is_known_to == "unconfirmed" else person.created_at
+        person.estab.state = "suspended" if is_known_to == "suspended" else "verified"
+        person.password_hash = None if is_known_to == "no password" else person.password_hash
+        person.removed_at = person.created_at if is_known_to == "removed" else None
+    if is_known_to == "locked":
+        attempts(browser, app, known["email"], 12)
+
+    assert resets(browser, app, work, known["username"]) == resets(browser, app, work, "2139999")
+
+
+def resets(browser, app, work, name):
+    """What asking five times for a new password, and 14 wrong codes, show; the hashes and messages they cost."""
+    person, seen_so_far = browser(), []
+    hashed, before = runtime.of(app).passwords.hashed, messages(work)
+    person.sends("/reset", username=name)
+    seen_so_far.append(seen(person, name))
+    for turn in range(4):
+        for _ in range(6 if turn < 2 else 1):
+            person.opens("/reset/code")
+            seen_so_far.append(seen(person, name))
+            person.sends_again("/reset/code", code="no code")
+            seen_so_far.append(seen(person, name))
+        person.sends("/reset/code", send_code="yes")
+        seen_so_far.append(seen(person, name))
+    for page in ("/reset/password", "/reset/code"):
+        person.opens(page)
+        seen_so_far.append(seen(person, name))
+    return seen_so_far, runtime.of(app).passwords.hashed - hashed, messages(work) - before
+
+
+def messages(work):
+    """How many messages were written, with those that are discarded."""
+    with work() as session:
+        return Counter(row.name for row in session.query(Message) if row.name != "account_locked")

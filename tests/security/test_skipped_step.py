@@ -1,4 +1,4 @@
-"""S27: every step of registering first, twice, empty, with an earlier step's state, or in another browser.
+"""S27: every step first, twice, empty, with an earlier step's state, or in another browser: registering, a reset.
 
 Whatever is asked, the person ends at the step where they are; nothing is made without a verified address.
 """
@@ -9,8 +9,11 @@ import pytest
 
 from idp.estabs.models import Administrator, Estab
 from idp.onboarding.models import Registration
-from tests.factories import a_school
+from tests.factories import a_school, an_administrator
 from tests.onboarding.visitor import Visitor
+from tests.signin.person import Person
+
+NEW = "wobbly kettle sings at dusk"
 
 JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
 SCHOOL = 700_001
@@ -169,3 +172,99 @@ def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office,
         assert (answer.status, answer.link("Register your school")) == (410, "/register")
     assert posts(office, f"/register/{verified}/sign-up", **JO).status_code == 410
     assert counts(work) == (0, 0)
+
+
+class TestPasswordReset:
+    """Whatever is opened or posted, the step that is due follows, and no password is set without the code."""
+
+    STEPS = ("/reset/code", "/reset/password")
+
+    @pytest.fixture
+    def jo(self, web):
+        return Person(web)
+
+    @pytest.fixture
+    def account(self, clock, work):
+        with work():
+            person = an_administrator()
+            person.mobile_confirmed_at = person.created_at
+            clock.move(timedelta(minutes=1))
+            return person.id, person.username, person.password_hash
+
+    @pytest.fixture
+    def proven(self, jo, account, outbox):
+        jo.sends("/reset", username=account[1])
+        jo.sends("/reset/code", code=outbox.last("reset_code").code)
+        return jo
+
+    def is_unchanged(self, work, account):
+        with work() as session:
+            return session.get_one(Administrator, account[0]).password_hash == account[2]
+
+    @pytest.mark.parametrize("fields", [{}, {"code": "123456"}, {"password": NEW}, {"send_code": "yes"}])
+    @pytest.mark.parametrize("path", STEPS)
+    def test_a_step_opened_or_posted_first_leads_to_the_beginning(self, jo, account, work, path, fields):
+        assert jo.opens(path).location == "/reset"
+        jo.opens("/reset")
+        assert jo.sends_again(path, **fields).location == "/reset"
+        assert self.is_unchanged(work, account)
+
+    def test_a_password_before_the_code_leads_to_the_code(self, jo, account, work):
+        jo.sends("/reset", username=account[1])
+        jo.opens("/reset/code")
+
+        assert jo.sends_again("/reset/password", password=NEW).location == "/reset/code"
+        assert jo.opens("/reset/password").location == "/reset/code"
+        assert self.is_unchanged(work, account)
+
+    @pytest.mark.parametrize("step", ["", *STEPS])
+    def test_an_empty_form_stays_where_it_is(self, proven, account, work, step):
+        if step == "/reset/code":
+            proven.sends("/reset", username=account[1])
+        proven.sends(step or "/reset")
+
+        assert proven.answer.status_code == 422
+        assert self.is_unchanged(work, account)
+
+    def test_the_code_typed_twice_leads_to_the_password(self, proven, outbox):
+        proven.opens("/reset/password")
+
+        assert proven.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset/password"
+        assert proven.opens("/reset/code").location == "/reset/password"
+
+    def test_once_it_is_done_every_step_leads_to_signing_in(self, proven, account, work):
+        proven.sends("/reset/password", password=NEW)
+        for path in self.STEPS:
+            assert proven.opens(path).location == "/sign-in"
+        proven.opens("/reset")
+        assert proven.sends_again("/reset/password", password="another good one of many words").location == "/sign-in"
+        proven.signs_in(account[1], NEW)
+        assert proven.cookie("session")
+
+    def test_another_browser_begins_at_the_beginning(self, proven, account, another, work, outbox):
+        stranger = Person(another())
+        stranger.opens("/reset")
+        assert stranger.sends_again("/reset/password", password=NEW).location == "/reset"
+        stranger.opens("/reset")
+        assert stranger.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset"
+        assert self.is_unchanged(work, account)
+
+    def test_the_cookie_from_before_the_code_is_good_for_nothing(self, jo, account, another, work, outbox):
+        jo.sends("/reset", username=account[1])
+        thief = another()
+        thief.set_cookie("reset", jo.cookie("reset"), domain="localhost")
+        jo.sends("/reset/code", code=outbox.last("reset_code").code)
+
+        assert thief.get("/reset/password").location == "/reset"
+
+    def test_after_its_time_it_begins_again(self, proven, account, work, clock):
+        proven.opens("/reset/password")
+        clock.move(timedelta(minutes=15))
+
+        assert proven.sends_again("/reset/password", password=NEW).location == "/reset"
+        assert "took too long" in " ".join(proven.opens("/reset").text.split())
+        assert self.is_unchanged(work, account)
+
+    def test_without_a_token_of_this_browser_nothing_happens(self, proven, account, work):
+        assert proven.web.post("/reset/password", data={"password": NEW}).status_code == 400
+        assert self.is_unchanged(work, account)

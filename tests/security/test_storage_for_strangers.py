@@ -25,7 +25,8 @@ from idp.outbox.models import Message
 from idp.partners import journal
 from idp.partners.journal import Failure
 from idp.partners.models import ClientEvent
-from idp.signin.models import BrowserSession, Guesses, KnownDevice
+from idp.signin import reset
+from idp.signin.models import BrowserSession, Guesses, KnownDevice, PasswordReset
 from tests.factories import a_client, a_school, an_administrator
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
@@ -224,6 +225,17 @@ class TestWhatTheWorkerTrims:
         assert rows(work, BrowserSession, BrowserSession.person_id == other_id) == 4
         assert rows(work, KnownDevice, KnownDevice.person_id == other_id) == 2
 
+    def test_password_resets_but_none_whose_code_was_accepted(self, work, todo, three, clock):
+        for number in range(6):
+            clock.move(timedelta(seconds=1))
+            with work() as session:
+                row = reset.of_browser(reset.begin(f"unknown-{number}", device=None))
+                if number == 0:
+                    session.get_one(PasswordReset, row.id).proven_at = clocks.now()
+        worker.clean(todo)
+        assert rows(work, PasswordReset, PasswordReset.proven_at.is_(None)) == 3
+        assert rows(work, PasswordReset) == 4
+
     def test_messages_that_were_sent_or_failed_and_none_that_waits(self, work, todo, three):
         with work() as session:
             now = clocks.now()
@@ -247,6 +259,14 @@ class TestWhatTheWorkerTrims:
         worker.clean(todo)
         with work() as session:
             assert session.scalars(select(Seen.digest)).all() == [b"new"]
+
+
+def test_asking_for_an_unknown_name_without_end_makes_three_times_two_messages(work):
+    for _ in range(8):
+        with work():
+            reset.begin("unknown@oakhill.example", device=None)
+    assert rows(work, Message) == 6
+    assert rows(work, Message, Message.sent_at.is_not(None), Message.sealed.is_(None)) == 6
 
 
 def test_a_client_log_keeps_the_newest(work, monkeypatch):

@@ -13,13 +13,13 @@ from sqlalchemy import select
 
 from idp.estabs import links
 from idp.estabs.models import Administrator
-from idp.foundation import clock, runtime
+from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.settings import ROOT
 from idp.onboarding import join, review
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
-from idp.signin import devices, password
+from idp.signin import devices, password, reset
 from idp.signin.models import KnownDevice
 from tests import factories
 from tests.onboarding import makes
@@ -93,6 +93,25 @@ def wrong_passwords() -> None:
             password.check(username, "wrong", device=None)
 
 
+def a_reset(*, confirmed: bool = True) -> str:
+    person = an_owner()
+    person.mobile, person.mobile_confirmed_at = "+447700900123", clock.now() if confirmed else None
+    return reset.begin(person.username, device=None)
+
+
+def a_reset_by_a_colleague() -> None:
+    current = reset.of_browser(a_reset())
+    assert current is not None
+    person = session().get_one(Administrator, current.person_id)
+    other = {"name": HOSTILE, "username": "second", "email": "second@oakhill.example"}
+    factories.an_administrator(person.estab, **other)
+    current.proven_at = person.password_changed_at = current.created_at
+    secret = crypto.new_secret()
+    current.browser = crypto.digest(secret)
+    session().flush()
+    reset.complete(secret, "hash", device=None)
+
+
 def something_authorised() -> tuple[str, Administrator]:
     owner, client = an_owner(), factories.a_client()
     person = factories.an_administrator(owner.estab, name=HOSTILE, username="second", role="admin")
@@ -108,11 +127,13 @@ def something_stopped() -> None:
 
 MADE: dict[str, Callable[[], object]] = {
     "account_locked": wrong_passwords,
+    "colleague_reset_password": a_reset_by_a_colleague,
     "join_approved": a_joiner,
     "join_declined": a_joiner_turned_away,
     "new_device": a_new_computer,
     "new_devices": many_new_computers,
     "password_changed": another_password,
+    "reset_started": a_reset,
     "school_question": lambda: review.ask(an_owner().estab.estab_id, "Who is the head teacher?", by="cli"),
     "school_registered": a_school_completed_with_a_message,
     "school_rejected": lambda: review.reject(an_owner().estab.estab_id, "The school does not know you.", by="cli"),

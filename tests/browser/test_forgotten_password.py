@@ -1,0 +1,90 @@
+"""A person forgot the password, in a real browser, with the text message that comes."""
+
+import pytest
+from playwright.sync_api import expect
+
+from idp.estabs import people
+from idp.foundation import clock
+from tests.factories import PASSWORD
+
+NEW = "wobbly kettle sings at dusk"
+
+
+@pytest.fixture
+def jo(a_member, behind):
+    """An owner with a confirmed number."""
+    member = a_member()
+    with behind():
+        people.by_name(member.email).mobile_confirmed_at = clock.now()
+    return member
+
+
+def test_i_forgot_my_password(jo, letters, looks_right):
+    page = jo.page
+    jo.goes_to("/sign-in")
+    page.get_by_role("link", name="Forgotten your password?").click()
+    looks_right(page, "reset")
+    jo.presses("Send me a code")
+    expect(page.locator(".error-summary")).to_be_focused()
+    looks_right(page, "reset-empty")
+    page.fill("#username", jo.email)
+    jo.presses("Send me a code")
+
+    jo.sees("Type the code")
+    looks_right(page, "reset-code")
+    first = letters.last("reset_code").code
+    page.fill("#code", f"{(int(first) + 1) % 1_000_000:06}")
+    jo.presses("Continue")
+    jo.is_told("not the code in our newest message")
+    looks_right(page, "reset-wrong-code")
+    jo.presses("Send a new code")
+    jo.reads("a new one is on its way")
+    page.fill("#code", letters.last("reset_code").code)
+    jo.presses("Continue")
+
+    jo.sees("Choose a new password")
+    looks_right(page, "reset-password")
+    page.fill("#password", "password1234")
+    jo.presses("Use this password")
+    expect(page.locator(".error-summary")).to_be_focused()
+    looks_right(page, "reset-password-refused")
+    page.fill("#password", NEW)
+    jo.presses("Use this password")
+
+    jo.sees("Sign in")
+    jo.reads("Your new password is set")
+    page.fill("#username", jo.email)
+    page.fill("#password", PASSWORD)
+    jo.presses("Sign in")
+    jo.is_told("does not match")
+    page.fill("#password", NEW)
+    jo.presses("Sign in")
+    expect(page.get_by_role("link", name="Sign out")).to_be_visible()
+    page.go_back()
+    page.go_back()
+    page.goto(jo.issuer + "/reset/password")
+    expect(page).not_to_have_url(jo.issuer + "/reset/password")
+
+
+def test_by_keyboard_alone_and_where_another_browser_cannot_go_on(jo, a_window, letters):
+    page = jo.page
+    jo.goes_to("/reset")
+    page.locator("#username").focus()
+    page.keyboard.type(jo.email)
+    page.keyboard.press("Enter")
+    jo.sees("Type the code")
+    other = jo.at(a_window("phone"))
+    other.goes_to("/reset/code")
+    other.sees("Forgotten your password?")
+    other.reads("only in the browser that asked")
+
+    page.locator("#code").focus()
+    page.keyboard.type(letters.last("reset_code").code)
+    page.keyboard.press("Enter")
+    jo.sees("Choose a new password")
+    page.go_back()
+    jo.sees("Choose a new password")
+    page.locator("#password").focus()
+    page.keyboard.type(NEW)
+    page.keyboard.press("Enter")
+    jo.sees("Sign in")

@@ -1,0 +1,300 @@
+"""A forgotten password: a code by text message, then a new password, then signing in."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.signin import mobile, reset
+from idp.signin.models import BrowserSession, PasswordReset
+from tests.factories import PASSWORD, an_administrator
+
+NEW = "wobbly kettle sings at dusk"
+CODE, CHOOSE = "/reset/code", "/reset/password"
+
+
+@pytest.fixture
+def account(clock, account, work):
+    """The same, with a confirmed number."""
+    with work() as session:
+        person = session.get_one(Administrator, account.id)
+        person.mobile_confirmed_at = person.created_at
+    return account
+
+
+@pytest.fixture
+def asked(jo, account, clock):
+    """Jo has asked for a code."""
+    clock.move(timedelta(minutes=1))  # the password was set before
+    jo.sends("/reset", username=account.username)
+    return jo
+
+
+@pytest.fixture
+def proven(asked, outbox):
+    """Jo has typed the code."""
+    asked.sends(CODE, code=outbox.last("reset_code").code)
+    return asked
+
+
+def stored(work, model=PasswordReset):
+    with work() as session:
+        return session.query(model).all()
+
+
+def test_the_code_and_a_new_password_lead_to_signing_in(jo, account, outbox, clock):
+    clock.move(timedelta(minutes=1))
+    assert jo.sends("/reset", username=account.username).location == CODE
+    sent = outbox.last("reset_code")
+    assert sent.to == "+447700900123"
+    assert len(sent.text) <= 160
+
+    assert jo.sends(CODE, code=sent.code).location == CHOOSE
+    assert jo.sends(CHOOSE, password=NEW).location == "/sign-in"
+    assert jo.cookie("session") is None, "a reset signs no one in"
+    assert "Your new password is set" in " ".join(jo.opens("/sign-in").text.split())
+    jo.signs_in(account.username, NEW)
+    assert jo.cookie("session")
+
+
+def test_the_old_password_is_gone(proven, account, stranger):
+    proven.sends(CHOOSE, password=NEW)
+
+    assert stranger.signs_in(account.username, PASSWORD).status_code == 422
+
+
+@pytest.mark.parametrize("name", ["username", "email"])
+def test_any_name_of_the_account_will_do(jo, account, outbox, name):
+    jo.sends("/reset", username=f" {getattr(account, name).upper()} ")
+
+    assert outbox.last("reset_code").to == "+447700900123"
+
+
+def test_everyone_signed_in_is_signed_out(proven, account, stranger, work, clock):
+    stranger.signs_in(account.username)
+    proven.sends(CHOOSE, password=NEW)
+
+    assert [row.why_ended for row in stored(work, BrowserSession)] == ["password_reset"]
+    assert stranger.opens("/manage").location.startswith("/sign-in")
+
+
+def test_the_person_and_the_other_owners_are_told(proven, account, work, outbox):
+    with work() as session:
+        estab = session.get_one(Administrator, account.id).estab
+        an_administrator(estab, email="head@oakhill.example", username="head", name="The Head")
+        an_administrator(estab, email="look@oakhill.example", username="look", role="viewer")
+    proven.sends(CHOOSE, password=NEW)
+
+    assert outbox.last("password_changed").to == account.email
+    assert outbox.last("password_reset").to == "+447700900123"
+    assert len(outbox.last("password_reset").text) <= 160
+    (told,) = outbox.all("colleague_reset_password")
+    assert told.to == "head@oakhill.example"
+    assert "Jo Bloggs" in told.text
+
+
+def test_a_guessable_password_is_refused_and_the_reset_goes_on(proven, account):
+    proven.sends(CHOOSE, password=account.school)
+    assert proven.answer.status_code == 422
+    assert proven.page.find(id="password-error")
+
+    assert proven.sends(CHOOSE, password=NEW).location == "/sign-in"
+
+
+def test_where_the_person_was_going_is_kept(jo, account, outbox, clock):
+    clock.move(timedelta(minutes=1))
+    assert jo.opens("/sign-in?next=/manage/x").text.count("/reset?next=/manage/x") == 1
+    assert jo.sends("/reset?next=/manage/x", username=account.username).location == f"{CODE}?next=/manage/x"
+    assert jo.sends(f"{CODE}?next=/manage/x", code=outbox.last("reset_code").code).location.endswith("?next=/manage/x")
+    assert jo.sends(f"{CHOOSE}?next=/manage/x", password=NEW).location == "/sign-in?next=/manage/x"
+
+
+def test_a_partners_window_stays_connected(jo):
+    assert jo.opens("/reset?next=/oauth/authorize?x=1").headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+    assert jo.opens("/reset").headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+class TestTheCode:
+    def wrong(self, outbox):
+        return f"{(int(outbox.last('reset_code').code) + 1) % 1_000_000:06}"
+
+    def test_it_works_in_the_browser_that_asked_and_in_no_other(self, asked, stranger, outbox):
+        code = outbox.last("reset_code").code
+        assert stranger.opens(CODE).location == "/reset"
+        stranger.sends("/reset", username="2139999")
+        stranger.sends(CODE, code=code)
+        assert "not the code" in stranger.sees
+
+        assert asked.sends(CODE, code=code).location == CHOOSE
+
+    def test_it_may_be_typed_with_gaps(self, asked, outbox):
+        code = outbox.last("reset_code").code
+
+        assert asked.sends(CODE, code=f" {code[:3]} {code[3:]}").location == CHOOSE
+
+    def test_after_five_wrong_tries_it_is_over_and_a_new_one_works(self, asked, outbox, clock):
+        right, wrong = outbox.last("reset_code").code, self.wrong(outbox)
+        for _ in range(5):
+            asked.sends(CODE, code=wrong)
+            assert "not the code" in asked.sees
+        asked.sends(CODE, code=right)
+        assert "works for ten minutes and five tries" in asked.sees
+
+        clock.move(timedelta(seconds=5))
+        asked.sends(CODE, send_code="yes")
+        assert asked.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
+
+    def test_after_ten_minutes_it_is_over(self, asked, outbox, clock):
+        clock.move(timedelta(minutes=10))
+        asked.sends(CODE, code=outbox.last("reset_code").code)
+
+        assert "works for ten minutes and five tries" in asked.sees
+
+    def test_a_new_one_replaces_it(self, asked, outbox, clock):
+        first = outbox.last("reset_code").code
+        clock.move(timedelta(seconds=5))
+        asked.sends(CODE, send_code="yes")
+        second = outbox.last("reset_code").code
+        asked.sends(CODE, code=first)
+        assert asked.answer.location == (CHOOSE if first == second else None)
+
+    def test_three_are_sent_an_hour_and_then_the_last_one_stays_good(self, asked, outbox, clock):
+        for _ in range(4):
+            assert asked.sends(CODE, send_code="yes").location == CODE
+            clock.move(timedelta(seconds=5))
+        assert len(outbox.all("reset_code")) == 3
+
+        assert asked.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
+
+    def test_three_are_sent_an_hour_under_whatever_names_and_from_whatever_browsers(self, another, account, outbox):
+        from tests.signin.person import Person
+
+        for name in (account.username, account.email, account.username.upper(), account.email):
+            Person(another()).sends("/reset", username=name)
+
+        assert len(outbox.all("reset_code")) == 3
+        assert len(outbox.all("reset_started")) == 3
+
+    def test_strangers_do_not_use_up_those_of_a_known_browser(self, jo, stranger, account, outbox):
+        jo.signs_in(account.username)
+        for _ in range(5):
+            stranger.sends("/reset", username=account.username)
+        jo.sends("/reset", username=account.username)
+
+        assert len(outbox.all("reset_code")) == 4
+
+    def test_wrong_ones_count_as_wrong_passwords_do(self, asked, account, stranger, outbox):
+        for _ in range(9):
+            stranger.signs_in(account.username, "wrong")
+        wrong, right = self.wrong(outbox), outbox.last("reset_code").code
+        asked.sends(CODE, code=wrong)
+        asked.sends(CODE, code=right)
+
+        assert "After many wrong tries" in asked.sees
+        assert outbox.last("account_locked").to == account.email
+
+    def test_it_is_not_in_the_database(self, asked, work, outbox):
+        (row,) = stored(work)
+
+        assert row.number == "+447700900123"
+        assert outbox.last("reset_code").code.encode() not in row.code_digest
+        assert row.browser != row.code_digest
+
+
+class TestWhoCannot:
+    @pytest.mark.parametrize("why", ["unconfirmed", "changed", "suspended", "removed"])
+    def test_no_code_is_sent(self, jo, account, work, outbox, clock, why):
+        with work() as session:
+            person = session.get_one(Administrator, account.id)
+            if why == "unconfirmed":
+                person.mobile_confirmed_at = None
+            elif why == "changed":
+                person.mobile_changed_at = clock.now() - timedelta(hours=23)
+            elif why == "suspended":
+                person.estab.state = "suspended"
+            else:
+                person.removed_at = person.created_at
+        jo.sends("/reset", username=account.username)
+
+        assert outbox.all("reset_code") == []
+        if why in {"unconfirmed", "changed"}:
+            assert "no confirmed mobile number" in outbox.last("reset_started").text
+        else:
+            assert outbox.all() == []
+
+    def test_a_day_after_it_was_changed_a_number_is_used(self, jo, account, work, outbox, clock):
+        with work() as session:
+            session.get_one(Administrator, account.id).mobile_changed_at = clock.now() - timedelta(hours=24)
+        jo.sends("/reset", username=account.username)
+
+        assert outbox.last("reset_code")
+
+    @pytest.mark.parametrize("change", ["number", "password", "removed"])
+    def test_what_changed_meanwhile_ends_the_reset(self, proven, account, work, clock, change):
+        proven.opens(CHOOSE)
+        clock.move(timedelta(seconds=1))
+        values = {
+            "number": {"mobile": "+447700900999"}, "password": {"password_changed_at": clock.now()},
+            "removed": {"removed_at": clock.now()},
+        }[change]  # fmt: skip
+        with work() as session:
+            session.query(Administrator).filter_by(id=account.id).update(values)
+            hash_before = session.get_one(Administrator, account.id).password_hash
+        proven.sends_again(CHOOSE, password=NEW)
+
+        assert proven.answer.location == "/reset"
+        with work() as session:
+            assert session.get_one(Administrator, account.id).password_hash == hash_before
+
+
+def test_of_two_clicks_at_once_one_sets_the_password(at_once, proven, account, work):
+    secret = proven.cookie("reset")
+    outcomes = at_once(4, lambda: reset.complete(secret, "a hash", device=None))
+
+    assert outcomes.count(None) == 1
+    assert [type(each) for each in outcomes if each is not None] == [reset.ResetOver] * 3
+
+
+def test_of_many_codes_at_once_five_are_compared(at_once, asked, work, outbox):
+    wrong = f"{(int(outbox.last('reset_code').code) + 1) % 1_000_000:06}"
+    secret = asked.cookie("reset")
+
+    def tries():
+        try:
+            reset.prove(reset.of_browser(secret), wrong, device=None)
+        except (reset.WrongCode, mobile.CodeExpired) as refused:
+            return type(refused)
+
+    outcomes = at_once(8, tries)
+    assert (outcomes.count(reset.WrongCode), outcomes.count(mobile.CodeExpired)) == (5, 3)
+
+
+def test_a_code_is_accepted_once(at_once, asked, outbox):
+    code, secret = outbox.last("reset_code").code, asked.cookie("reset")
+    found = at_once(4, lambda: reset.prove(reset.of_browser(secret), code, device=None))
+
+    assert sum(isinstance(each, str) for each in found) == 1
+
+
+def test_of_many_messages_asked_for_at_once_three_are_sent(at_once, account, outbox):
+    at_once(6, lambda: reset.begin(account.username, device=None))
+
+    assert len(outbox.all("reset_code")) == 3
+
+
+def test_the_browser_gets_another_secret_when_the_code_is_accepted(asked, outbox, work):
+    first = asked.cookie("reset")
+    asked.sends(CODE, code=outbox.last("reset_code").code)
+
+    assert asked.cookie("reset") != first
+    with work():
+        assert reset.of_browser(first) is None
+
+
+def test_a_lock_by_wrong_passwords_ends_with_the_reset(proven, account, stranger):
+    for _ in range(12):
+        stranger.signs_in(account.username, "wrong")
+    proven.sends(CHOOSE, password=NEW)
+    proven.signs_in(account.username, NEW)
+
+    assert proven.cookie("session")
