@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from idp.audit.models import Entry
 from idp.partners import initial_tokens, registry
-from idp.partners.models import Client, InitialAccessToken, Partner, RegistrationToken
+from idp.partners.models import Client, ClientSecret, InitialAccessToken, Partner, RegistrationToken
 from tests import factories
 from tests.oidc.registering import METADATA, Registrar, an_initial_token, bearer, metadata, path_of
 from tests.oidc.support import Partner as Caller, authorised
@@ -405,6 +405,11 @@ def test_a_sector_that_is_another_partners_host_is_refused(registrar, work):
     assert refused.json["error_description"].startswith("subject_type: ")
 
 
+def test_a_sector_may_be_the_host_of_the_same_partners_other_clients(registrar):
+    registrar.registered()
+    assert registrar.registers(subject_type="pairwise").status_code == 201
+
+
 def test_a_put_replaces_and_what_it_leaves_out_is_gone(registrar, work):
     made = registrar.registered(client_uri="https://reports.example", post_logout_redirect_uris=[
         "https://reports.example/out"])  # fmt: skip
@@ -469,6 +474,7 @@ def test_a_put_may_repeat_the_secret_that_was_issued(registrar):
 
 def test_a_deleted_client_is_gone_and_its_token_with_it(web, world, registrar, work):
     made = registrar.registered(grant_types=["authorization_code", "refresh_token"])
+    other = registrar.registered(client_name="Oakhill Lunches")
     partner = Caller(made["client_id"], made["client_secret"], "openid offline_access", made["redirect_uris"][0])
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     response = registrar.manages(made, "DELETE")
@@ -478,8 +484,10 @@ def test_a_deleted_client_is_gone_and_its_token_with_it(web, world, registrar, w
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 401
     assert web.get("/oauth/userinfo", headers=bearer(tokens["access_token"])).status_code == 401
     assert web.get(partner.link()).status_code == 400
+    assert registrar.manages(other).status_code == 200
     with work() as session:
-        assert session.query(RegistrationToken).count() == 0
+        assert [row.client_id for row in session.query(RegistrationToken)] == [other["client_id"]]
+        assert {row.client_id for row in session.query(ClientSecret)} >= {other["client_id"]}
     assert [each.subject for each in entries(work, "client.deleted")] == [made["client_id"]]
 
 
@@ -493,7 +501,7 @@ def test_what_was_done_stands_in_the_audit_log(registrar, work):
 
 
 def test_an_operator_who_changes_it_takes_it_over(registrar, work):
-    made = registrar.registered()
+    made, other = registrar.registered(), registrar.registered(client_name="Oakhill Lunches")
     with work() as session:
         client = session.get_one(Client, made["client_id"])
         manifest = {
@@ -504,6 +512,7 @@ def test_an_operator_who_changes_it_takes_it_over(registrar, work):
         }  # fmt: skip
         registry.change(manifest)
     assert registrar.manages(made).status_code == 401
+    assert registrar.manages(other).status_code == 200
 
 
 def test_discovery_names_the_endpoint(web):

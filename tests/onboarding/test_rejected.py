@@ -90,6 +90,20 @@ def test_it_is_done_once_and_the_school_may_have_registered_anew(rejected, work,
         assert names == ["", "Jo Bloggs"]
 
 
+def test_only_the_rejected_account_is_reduced_where_there_are_others(rejected, work, clock):
+    with work():
+        completed(a_registration(a_school(dfe_number="3124568"), email="sam@field.example"))
+        review.note("3124568", "Sam Field answered the telephone", by="cli")
+    clock.move(timedelta(days=91))
+    worker.clean(work)
+    before = {word: holding(work, word) for word in ("sam@field.example", "Sam Field answered")}
+    worker.reduce_rejected(work)
+    assert holding(work, "office@oakhill.example") == []
+    for word, tables in before.items():
+        assert tables, word
+        assert holding(work, word) == tables, word
+
+
 def test_an_account_that_was_not_rejected_is_left_alone(work, clock):
     with work():
         completed(a_registration(a_school(dfe_number="3124567")))

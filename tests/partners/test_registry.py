@@ -142,6 +142,16 @@ def test_disabling_a_partner_disables_all_its_clients(work):
         assert all(registry.client(each.id) for each in clients)
 
 
+def test_a_change_of_one_client_or_partner_leaves_the_others_as_they_were(work):
+    with work():
+        partner = a_partner()
+        changed, neighbour, stranger = a_client(partner), a_client(partner), a_client()
+        registry.disable(changed.id, by="cli")
+        assert [registry.find(each.id).version for each in (changed, neighbour, stranger)] == [2, 1, 1]
+        registry.switch_partner(partner.name, on=False)
+        assert [registry.find(each.id).version for each in (changed, neighbour, stranger)] == [3, 2, 1]
+
+
 def test_a_snapshot_is_read_once_and_again_after_a_second(work, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
@@ -235,6 +245,7 @@ def test_a_partner_is_added_once_and_its_faults_are_told_together(work):
             registry.add_partner("Assembly", website="https://assembly.example", contact_email="dev@assembly.example")
         with pytest.raises(InvalidClientMetadata) as refused:
             registry.add_partner("", website="javascript:alert(1)", contact_email="nobody")
+        registry.add_partner("Timetables Ltd", website="https://times.example", contact_email="dev@times.example")
 
     assert {name for name, _ in refused.value.faults} == {"name", "website", "contact_email"}
 
