@@ -21,6 +21,7 @@ LAZY = {
     "worker": "idp.worker:worker",
     "doctor": "idp.doctor:doctor",
     "estabs": "idp.operate.cli:estabs",
+    "people": "idp.operate.people_cli:commands",
 }
 """Commands of each package, imported only when they are named, so that `idp --help` is quick."""
 
@@ -36,6 +37,7 @@ HELP = {
     "operators": "Add our own staff by a one-time set-up link.",
     "outbox": "List messages that were not sent, and retry those that failed.",
     "partners": "Add and list the companies that schools share data with.",
+    "people": "Help people who cannot sign in, and end their sessions.",
     "schools": "Refresh and search the national register.",
     "serve": "Serve the identity provider with Granian.",
     "worker": "Deliver messages, seal the audit chain, clean up: runs until stopped.",

@@ -63,6 +63,8 @@ OPERATOR_DISABLED: Final = "operator.disabled"
 MOBILE_CONFIRMED: Final = "mobile.confirmed"
 RESET_STARTED: Final = "password_reset.started"
 RESET_COMPLETED: Final = "password_reset.completed"
+RESET_LINK_SENT: Final = "password_reset.link_sent"
+ACCOUNT_UNLOCKED: Final = "sign_in.unlocked"
 
 # sharing
 SHARING_GIVEN: Final = "sharing.given"

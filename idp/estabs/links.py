@@ -17,6 +17,8 @@ from idp.outbox import post
 WELCOME = "welcome"
 WELCOME_LIFETIME = timedelta(days=7)
 MAX_WELCOME_LINKS_PER_HOUR = 3
+RESET = "reset"
+"""For choosing a new password; a change of the password revokes it."""
 
 
 class LinkRefused(Refusal):

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from idp.audit import events, log
-from idp.estabs import credentials, passphrases, people
+from idp.estabs import credentials, links, passphrases, people
 from idp.estabs.models import Administrator
 from idp.foundation import clock, database, dates, runtime
 from idp.foundation.errors import Refusal
@@ -86,6 +86,7 @@ def change(person: Administrator, password_hash: str, *, by: str, is_ours: bool 
     `is_ours` for a passphrase that we made.
     """
     had_password = person.password_hash is not None
+    links.supersede(person.id, links.RESET)
     credentials.set_hash(person, password_hash, by=by, is_ours=is_ours)
     if had_password:
         _mail("password_changed", person)
@@ -116,6 +117,15 @@ def notify_new_device(person: Administrator, *, device: str | None, browser: str
     else:
         deduplicate_as = f"new_devices {person.id} {until.isoformat()}"
         post.email("new_devices", held_until=until, deduplicate_as=deduplicate_as, count=count - MAX_NOTICES, **context)
+
+
+def unlock(person: Administrator, *, device: str | None = None) -> None:
+    """Forget the wrong guesses at this person's account, under each of its names, and in the browser `device`."""
+    names = [("name", name) for name in (person.username, person.sign_in_email) if name]
+    for parts in (*names, ("account", person.id)):
+        guesses.forget(guesses.key(*parts))
+        if device:
+            guesses.forget(guesses.key(*parts, device))
 
 
 def notify_locked(person: Administrator) -> None:

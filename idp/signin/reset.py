@@ -124,22 +124,21 @@ def complete(secret: str | None, password_hash: str, *, device: str | None) -> N
     person = lock(Administrator, reset.person_id)
     if person is None or not _is_unchanged(person, reset):
         raise ResetOver(because=f"{reset.id}: the account is another now")
-    _forget_guesses(person, device)
     if not claim(PasswordReset, id=reset.id, browser=reset.browser, person_id=person.id):
         raise ResetOver(because=f"{reset.id} was used at the same moment")
+    finish(person, password_hash, device=device, by_link=False)
+
+
+def finish(person: Administrator, password_hash: str, *, device: str | None, by_link: bool) -> None:
+    """Set the password of a person who has shown that they are the one, end all sessions, and notify.
+
+    Wrong passwords are forgotten, so that the person can sign in although they had locked the account.
+    """
+    password.unlock(person, device=device)
     password.change(person, password_hash, by=person.id)
     sessions.end_all(person.id, "password_reset")
     log.record(events.RESET_COMPLETED, by=person.id, estab=person.estab_id, subject=person.id)
-    _notify(person)
-
-
-def _forget_guesses(person: Administrator, device: str | None) -> None:
-    """Let the person sign in with the new password although wrong ones had locked the account."""
-    names = [("name", name) for name in (person.username, person.sign_in_email) if name]
-    for parts in (*names, ("account", person.id)):
-        guesses.forget(guesses.key(*parts))
-        if device:
-            guesses.forget(guesses.key(*parts, device))
+    _notify(person, by_link=by_link)
 
 
 def _is_unchanged(person: Administrator, reset: PasswordReset) -> bool:
@@ -196,7 +195,7 @@ def _message_counter(person: Administrator | None, folded_name: str, device: str
     return guesses.key("reset messages", named, *((device,) if device and is_known else ()))
 
 
-def _notify(person: Administrator) -> None:
+def _notify(person: Administrator, *, by_link: bool) -> None:
     """Tell the person's mobile and the school's other owners; `password.change` has written to the person."""
     post.sms("password_reset", to=person.mobile, estab=person.estab_id)
     for owner in people.owners(person.estab_id):
@@ -204,6 +203,7 @@ def _notify(person: Administrator) -> None:
             post.email(
                 "colleague_reset_password", to=owner.email, estab=owner.estab_id, name=owner.name_in_mails,
                 colleague=person.name_in_mails, school=owner.estab.name, at=dates.day_and_time(clock.now()),
+                by_link=by_link,
             )  # fmt: skip
 
 

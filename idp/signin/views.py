@@ -16,6 +16,7 @@ from idp.signin import (
     operator_views,
     password,
     people_views,
+    reset_link_views,
     reset_views,
     return_paths,
     session,
@@ -27,6 +28,7 @@ bp = Blueprint("signin", __name__)
 bp.after_request(throttle.count_by_response)
 bp.register_blueprint(people_views.bp)
 bp.register_blueprint(reset_views.bp)
+bp.register_blueprint(reset_link_views.bp)
 bp.register_blueprint(operator_views.bp)
 bp.register_blueprint(strength_views.bp)
 

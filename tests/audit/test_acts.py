@@ -15,6 +15,7 @@ from idp.foundation.database import session
 from idp.keys import ring
 from idp.onboarding import first_credentials, handover, join, rejected, review, signup, verify
 from idp.onboarding.models import JoinRequest
+from idp.operate import recovery
 from idp.partners import initial_tokens, registry, self_registration
 from idp.partners.models import InitialAccessToken
 from idp.sharing import authorise, mis
@@ -328,3 +329,17 @@ def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(w
         ]  # fmt: skip
         assert recorded(events.RESET_COMPLETED) == [(known, estab_id, None, known, {}, None)]
         assert recorded(events.PASSWORD_SET) == [(known, estab_id, None, known, {}, None)]
+
+
+def test_an_operator_sends_a_link_and_unlocks_by_name(work):
+    with work():
+        person = an_administrator()
+        recovery.send_reset_link(person.username, by="op_sam", note="Called 020 7946 0123, Mrs Head.")
+        recovery.unlock(person.username, by="op_sam", reason="The head asked.")
+        recovery.end_sessions(person.username, by="op_sam")
+
+        about = ("op_sam", person.estab_id, None, person.id)
+        note = {"note": "Called 020 7946 0123, Mrs Head."}
+        assert recorded(events.RESET_LINK_SENT) == [(*about, {}, note)]
+        assert recorded(events.ACCOUNT_UNLOCKED) == [(*about, {}, {"reason": "The head asked."})]
+        assert recorded(events.SESSIONS_ENDED) == [(*about, {"count": 0}, None)]

@@ -4,6 +4,7 @@ Those of people who have no account yet, and of our staff, are in `newcomers`.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import count
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -240,11 +241,19 @@ def new_password(ground: Ground) -> Opened:
     return form(web, "/reset/password", "choose", password=OWN)
 
 
+def new_password_by_link(ground: Ground) -> Opened:
+    """Or by a link of our staff."""
+    with ground.work():
+        person = factories.an_administrator(username=f"link{next(_numbers)}")
+        secret = links.issue(person.id, links.RESET, timedelta(hours=1), value=person.email_folded)
+    return form(ground.browser(), f"/reset/link/{secret}", "choose", password=OWN)
+
+
 FORMS: dict[str, Callable[[Ground], Opened]] = {
     each.__name__.replace("_", " "): each
     for each in (
         sign_in, sign_out, log_out, log_out_anyway, consent, viewer, mis, device_code, device, device_again, stop,
         change, pause, resume, join, text_code, mobile_code, welcome, welcome_made,
-        forgotten, reset_code, new_password,
+        forgotten, reset_code, new_password, new_password_by_link,
     )
 }  # fmt: skip

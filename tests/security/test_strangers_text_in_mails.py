@@ -19,7 +19,7 @@ from idp.foundation.settings import ROOT
 from idp.onboarding import join, review
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
-from idp.signin import devices, password, reset
+from idp.signin import devices, password, reset, reset_links
 from idp.signin.models import KnownDevice
 from tests import factories
 from tests.onboarding import makes
@@ -133,6 +133,7 @@ MADE: dict[str, Callable[[], object]] = {
     "new_device": a_new_computer,
     "new_devices": many_new_computers,
     "password_changed": another_password,
+    "reset_link": lambda: reset_links.send(an_owner(), by="cli", note="Called the office."),
     "reset_started": a_reset,
     "school_question": lambda: review.ask(an_owner().estab.estab_id, "Who is the head teacher?", by="cli"),
     "school_registered": a_school_completed_with_a_message,

@@ -1,0 +1,49 @@
+"""`idp people`: help a person who cannot sign in, and end a person's sessions."""
+
+import click
+
+from idp.foundation.command import acting, working
+from idp.operate import recovery
+
+person_argument = click.argument("name", metavar="NAME")
+
+
+@click.group("people")
+def commands() -> None:
+    """People of schools. NAME is the username or e-mail address with which the person signs in."""
+
+
+@commands.command("reset")
+@person_argument
+@click.option("--note", required=True, help="Whom you called and spoke with, for the audit log.")
+@working
+def reset(name: str, note: str) -> None:
+    """Mail the person a link to choose a new password, which works once, within 24 hours.
+
+    First call the school on the number in the national register, and speak with the person or the head teacher.
+    Nothing is printed that could be used: the link goes to the person's verified address alone.
+    """
+    person = recovery.send_reset_link(name, by=acting(), note=note)
+    click.echo(f"A link to choose a new password is on its way to {person.email}.")
+
+
+@commands.command("unlock")
+@person_argument
+@click.option("--reason", required=True, help="Why, for the audit log.")
+@working
+def unlock(name: str, reason: str) -> None:
+    """Let the person sign in again at once after too many wrong passwords.
+
+    A lock ends by itself after at most 15 minutes.
+    """
+    person = recovery.unlock(name, by=acting(), reason=reason)
+    click.echo(f"{person.name} can sign in again.")
+
+
+@commands.command("end-sessions")
+@person_argument
+@working
+def end_sessions(name: str) -> None:
+    """End all sessions of the person. Clients with back-channel logout are notified."""
+    person, count = recovery.end_sessions(name, by=acting())
+    click.echo(f"{count} session{'' if count == 1 else 's'} of {person.name} ended.")

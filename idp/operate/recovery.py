@@ -1,0 +1,46 @@
+"""What our staff do for a person who cannot sign in. They never set or see a password."""
+
+from idp.audit import events, log
+from idp.estabs import people
+from idp.estabs.models import Administrator
+from idp.foundation.errors import NotFound
+from idp.signin import password, reset_links, session
+
+
+class UnknownPerson(NotFound):
+    """No person signs in by this name."""
+
+    code, title = "unknown_person", "No such person"
+    says = "No one signs in with that username or e-mail address. `idp estabs show` lists a school's people."
+
+
+def send_reset_link(name: str, *, by: str, note: str) -> Administrator:
+    """Mail the person a link to choose a new password. Raises `UnknownPerson`, `reset_links.AccountClosed`."""
+    person = _find(name)
+    reset_links.send(person, by=by, note=note)
+    return person
+
+
+def unlock(name: str, *, by: str, reason: str) -> Administrator:
+    """Forget the wrong passwords that were typed for the person. Raises `UnknownPerson`."""
+    person = _find(name)
+    password.unlock(person)
+    log.record(
+        events.ACCOUNT_UNLOCKED, by=by, estab=person.estab_id, subject=person.id, details={"reason": reason}
+    )  # fmt: skip
+    return person
+
+
+def end_sessions(name: str, *, by: str) -> tuple[Administrator, int]:
+    """End every session of the person; returns how many there were. Raises `UnknownPerson`."""
+    person = _find(name)
+    ended = session.end_all(person.id, "operator")
+    log.record(events.SESSIONS_ENDED, by=by, estab=person.estab_id, subject=person.id, count=ended)
+    return person, ended
+
+
+def _find(name: str) -> Administrator:
+    person = people.by_name(name)
+    if person is None:
+        raise UnknownPerson(because="no person signs in by that name")
+    return person

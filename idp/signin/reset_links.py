@@ -1,0 +1,61 @@
+"""Links to choose a new password, for people who have no confirmed mobile number (security.md §5).
+
+Our staff send one to the verified address after they called the school on the number in the national register. They
+never set or see a password. A link works once, for a day, and only while the address is the one it was sent to.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from idp.audit import events, log
+from idp.estabs import links, people
+from idp.estabs.models import Administrator
+from idp.foundation import clock, runtime
+from idp.foundation.database import lock
+from idp.foundation.errors import Refusal
+from idp.outbox import post
+from idp.signin import reset
+
+LIFETIME: Final = timedelta(hours=24)
+
+
+class AccountClosed(Refusal):
+    """The school's account is suspended, rejected or closed: its people cannot sign in."""
+
+    code, status, title = "account_closed", 409, "The school's account is not open"
+    says = "The school's account is not open, so its people cannot sign in."
+
+
+def send(person: Administrator, *, by: str, note: str) -> None:
+    """Mail the person a link; earlier ones stop working. `note` says who was called, for the audit log.
+
+    Raises `AccountClosed`.
+    """
+    if not person.estab.may_act:
+        raise AccountClosed(because=f"{person.estab.name} is {person.estab.state}")
+    secret = links.issue(person.id, links.RESET, LIFETIME, value=person.email_folded)
+    post.email(
+        "reset_link", to=person.email, expires=clock.now() + LIFETIME, estab=person.estab_id,
+        name=person.name_in_mails, link=runtime.url(f"/reset/link/{secret}"),
+    )  # fmt: skip
+    log.record(
+        events.RESET_LINK_SENT, by=by, estab=person.estab_id, subject=person.id, details={"note": note}
+    )  # fmt: skip
+
+
+def check(secret: str) -> Administrator:
+    """The person who may choose a password by this link, which is not used up. Raises a `LinkRefused`."""
+    link = links.check(secret, links.RESET)
+    person = people.get(link.person_id)
+    if person is None or not person.estab.may_act or link.value != person.email_folded:
+        raise links.LinkUnknown(because="the account is closed, or has another address now")
+    return person
+
+
+def complete(secret: str, password_hash: str, *, device: str | None) -> None:
+    """Use the link up, and set the password whose hash was calculated outside the transaction. Raises `LinkRefused`."""
+    person_id = check(secret).id
+    lock(Administrator, person_id)
+    person = check(secret)
+    links.spend(secret, links.RESET, person_id)
+    reset.finish(person, password_hash, device=device, by_link=True)

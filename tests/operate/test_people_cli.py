@@ -1,0 +1,66 @@
+"""`idp people`: what our staff do for a person who cannot sign in."""
+
+import pytest
+from click.testing import CliRunner
+
+from idp.cli import main
+from idp.signin.models import BrowserSession
+from tests.factories import an_administrator
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def idp(app, monkeypatch, clock):
+    """`idp("people", …)` runs the command on the tests' application."""
+    monkeypatch.setattr("idp.cli._built", lambda: app)
+
+    def run(*words, code=0):
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return run
+
+
+@pytest.fixture
+def jo(clock, work):
+    """The username of a person with an address of their own."""
+    with work():
+        return an_administrator(email="jo@oakhill.example").username
+
+
+@pytest.mark.parametrize("spelling", ["jo@oakhill.example", " Jo@OakHill.example "])
+def test_a_link_goes_to_the_verified_address_and_is_not_printed(idp, jo, outbox, spelling):
+    printed = idp("people", "reset", spelling, "--note", "Called 020 7946 0123, spoke with Mrs Head.")
+
+    assert outbox.last("reset_link").to == "jo@oakhill.example"
+    assert outbox.last("reset_link").links[0] not in printed
+    assert "jo@oakhill.example" in printed
+
+
+def test_a_link_needs_a_note_of_the_call(idp, jo, outbox):
+    idp("people", "reset", jo, code=2)
+
+    assert outbox.all() == []
+
+
+def test_a_person_who_does_not_exist(idp):
+    assert "signs in with that username" in idp("people", "unlock", "2139999", "--reason", "x", code=1)
+
+
+def test_a_locked_person_is_let_in(idp, jo, web):
+    browser = Person(web)
+    for _ in range(11):
+        browser.signs_in(jo, "wrong")
+    assert browser.signs_in(jo).status_code == 429
+
+    idp("people", "unlock", jo, "--reason", "The head asked.")
+    assert browser.signs_in(jo).status_code == 303
+
+
+def test_sessions_are_ended(idp, jo, web, work):
+    Person(web).signs_in(jo)
+
+    assert "1 session of Jo Bloggs ended." in idp("people", "end-sessions", jo)
+    with work() as session:
+        assert session.query(BrowserSession).one().why_ended == "operator"

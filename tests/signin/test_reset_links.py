@@ -1,0 +1,120 @@
+"""A link to choose a new password, which our staff send to a person without a confirmed number."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs import links
+from idp.estabs.models import Administrator
+from idp.signin import password, reset_links
+from tests.factories import an_administrator
+
+NEW = "wobbly kettle sings at dusk"
+
+
+@pytest.fixture
+def sent(clock, account, work, outbox):
+    """The path of a link that was sent to the account's person."""
+    with work() as session:
+        reset_links.send(session.get_one(Administrator, account.id), by="cli", note="Called the office.")
+    letter = outbox.last("reset_link")
+    assert letter.to == account.email
+    return "/reset/link/" + letter.links[0].rpartition("/")[2]
+
+
+def test_it_leads_to_a_new_password_and_to_signing_in(jo, sent, account, stranger, outbox):
+    stranger.signs_in(account.username)
+    assert jo.sends(sent, password=NEW).location == "/sign-in"
+    assert jo.cookie("session") is None, "a reset signs no one in"
+    assert stranger.opens("/manage").location.startswith("/sign-in")
+    assert outbox.last("password_changed").to == account.email
+    assert outbox.last("password_reset")
+    jo.signs_in(account.username, NEW)
+    assert jo.cookie("session")
+
+
+def test_the_other_owners_are_told_how(jo, sent, account, work, outbox):
+    with work() as session:
+        estab = session.get_one(Administrator, account.id).estab
+        an_administrator(estab, email="head@oakhill.example", username="head")
+    jo.sends(sent, password=NEW)
+
+    assert "by a link that our staff sent" in outbox.last("colleague_reset_password").text
+
+
+def test_opening_it_uses_nothing_up(jo, stranger, sent):
+    for _ in range(3):
+        assert stranger.opens(sent).status_code == 200
+    assert stranger.web.head(sent).status_code == 200
+
+    assert jo.sends(sent, password=NEW).location == "/sign-in"
+
+
+def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent, account):
+    assert jo.sends(sent, password=account.school).status_code == 422
+    assert jo.sends(sent, password=NEW).location == "/sign-in"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        ("used", "link_used"), ("expired", "link_expired"), ("newer", "link_superseded"), ("address", "link_unknown"),
+        ("removed", "link_unknown"), ("suspended", "link_unknown"), ("password", "link_superseded"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_says_why_and_changes_nothing(
+    jo, stranger, sent, account, work, clock, outbox, spoil, code
+):
+    stranger.opens(sent)
+    with work() as session:
+        person = session.get_one(Administrator, account.id)
+        if spoil == "expired":
+            clock.move(timedelta(hours=24))
+        elif spoil == "newer":
+            reset_links.send(person, by="cli", note="Again.")
+        elif spoil == "address":
+            person.email = person.email_folded = "new@oakhill.example"
+        elif spoil == "removed":
+            person.removed_at = clock.now()
+        elif spoil == "suspended":
+            person.estab.state = "suspended"
+        elif spoil == "password":
+            links.supersede(person.id, links.RESET)
+    if spoil == "used":
+        jo.sends(sent, password=NEW)
+    stranger.sends_again(sent, password="another good one of many words")
+
+    assert stranger.page.find(id="error-code").get_text() == code
+    assert len(outbox.all("password_changed")) == (spoil == "used")
+
+
+def test_a_changed_password_revokes_it(jo, sent, account, work):
+    with work() as session:
+        password.change(session.get_one(Administrator, account.id), "a hash", by=account.id)
+
+    assert jo.opens(sent).status_code == 410
+
+
+def test_of_two_clicks_at_once_one_sets_the_password(at_once, sent):
+    secret = sent.rpartition("/")[2]
+    outcomes = at_once(4, lambda: reset_links.complete(secret, "a hash", device=None))
+
+    assert outcomes.count(None) == 1
+    assert all(isinstance(each, links.LinkRefused) for each in outcomes if each is not None)
+
+
+def test_no_link_is_sent_for_a_closed_account(work, account, outbox):
+    with work() as session:
+        person = session.get_one(Administrator, account.id)
+        person.estab.state = "suspended"
+        with pytest.raises(reset_links.AccountClosed):
+            reset_links.send(person, by="cli", note="Called.")
+
+    assert outbox.all("reset_link") == []
+
+
+def test_a_link_of_another_kind_is_none_of_these(jo, account, work):
+    with work():
+        welcome = links.issue(account.id, links.WELCOME, timedelta(days=1), value=account.email)
+
+    assert jo.opens(f"/reset/link/{welcome}").status_code == 404
