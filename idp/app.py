@@ -1,4 +1,4 @@
-"""The composition root: one literal list of everything the service is made of."""
+"""The composition root: builds the application from its parts, in one literal list."""
 
 from flask import Flask
 
@@ -36,7 +36,7 @@ PORTS = Ports(
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Build the service. Without `settings` they are read; raises `BadSettings` naming every fault."""
+    """Build the application; reads the settings if none are given. Raises `BadSettings` naming every fault."""
     settings = settings or settings_of.load()
     logs.configure(settings)
 

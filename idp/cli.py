@@ -1,4 +1,4 @@
-"""The `idp` command: everything an operator does, by the same functions as the pages."""
+"""The `idp` command for operators; its commands call the same functions as the pages."""
 
 from types import ModuleType
 from typing import Any
@@ -8,7 +8,7 @@ from flask import Flask
 
 from idp.foundation.command import NAMES, Names, application
 
-LAZY = {
+COMMANDS = {
     "audit": "idp.audit.cli:commands",
     "clients": "idp.partners.cli:clients",
     "keys": "idp.keys.cli:commands",
@@ -23,9 +23,9 @@ LAZY = {
     "estabs": "idp.operate.cli:estabs",
     "people": "idp.operate.people_cli:commands",
 }
-"""Commands of each package, imported only when they are named, so that `idp --help` is quick."""
+"""Each command's module and object, imported only when the command is run, so that `idp --help` is fast."""
 
-HELP = {
+HELP_TEXTS = {
     "audit": "Search the audit log, and verify its chain.",
     "clients": "Register partners' applications, rotate their secrets, disable them.",
     "config": "Check the settings, show them, or make secrets.",
@@ -44,36 +44,36 @@ HELP = {
 }
 
 
-class Commands(click.Group):
+class LazyGroup(click.Group):
     """A group that imports a package only when its command is run or asked for help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command, by name."""
-        return sorted({*super().list_commands(ctx), *LAZY})
+        return sorted({*super().list_commands(ctx), *COMMANDS})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import the module behind `name`."""
-        if name not in LAZY:
+        if name not in COMMANDS:
             return super().get_command(ctx, name)
         from importlib import import_module
 
-        module, _, attribute = LAZY[name].partition(":")
-        found: click.Command = getattr(import_module(module), attribute)
-        return found
+        module, _, attribute = COMMANDS[name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with a line each, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, HELP[name]) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, HELP_TEXTS[name]) for name in self.list_commands(ctx)])
 
 
-def _built() -> Flask:
+def _create_app() -> Flask:
     from idp.app import create_app
 
     return create_app()
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="idp", prog_name="idp")
 @click.option(
     "--as", "operator", metavar="EMAIL", envvar="IDP_OPERATOR",
@@ -89,7 +89,7 @@ def main(context: click.Context, operator: str | None) -> None:
     What a command does is recorded under the name of the operator that --as gives. In production it is required
     as soon as an operator has been set up. It is not a sign-in: a person who can run this command can do anything.
     """
-    context.obj = _built
+    context.obj = _create_app
     context.meta[NAMES] = Names(
         acting=lambda: _naming().acting(operator), estab=lambda typed: _naming().estab(typed),
         operator=lambda email: _naming().operator(email), addresses=lambda: _naming().addresses(),
@@ -146,7 +146,7 @@ def config_generate_secrets() -> None:
 
 
 def _masked(table: dict[str, Any]) -> dict[str, Any]:
-    """The same table without anything secret, and without passwords inside addresses."""
+    """The table with secrets masked, also the passwords in addresses."""
     from sqlalchemy import make_url
 
     for name in ("session", "tokens"):

@@ -1,9 +1,9 @@
-"""`idp serve`: Granian, with what makes it stop whenever it is told to.
+"""`idp serve`: Granian, with a reliable stop.
 
-Granian alone may never stop: a worker that is told to while it starts still has its parent's signal handlers, which do
-nothing there, and the parent waits for it without end; a parent that is told to while it replaces a worker may overlook
-it. Here a worker ends at once until it serves, is killed when it has not ended after `FAREWELL` seconds, and the parent
-ends all of them and itself after `LAST_RESORT`.
+Granian alone may never stop. A worker that receives SIGTERM while it starts still has its parent's signal handlers,
+which do nothing there, and the parent waits for it for ever; a parent that receives SIGTERM while it replaces a worker
+may miss it. Here SIGTERM ends a starting worker at once, a worker that has not ended after `STOP_TIMEOUT_SECONDS` is
+killed, and the parent kills all workers and ends itself after `FORCED_STOP_SECONDS`.
 """
 
 import logging
@@ -24,27 +24,27 @@ from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import BadSettings, load
 from idp.foundation.web import admission
 
-CONNECTIONS: Final = 1024
-"""That a worker has open at once, idle ones included: those beyond wait unread, `/healthz` among them."""
-FAREWELL: Final = 25
-"""Seconds that a worker has for the requests it has begun, after it was told to stop."""
-LAST_RESORT: Final = 32.0
-"""Seconds after which the parent waits for nothing any more."""
-STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+MAX_CONNECTIONS: Final = 1024
+"""Open connections per worker, idle ones included; further ones wait unread, also those for `/healthz`."""
+STOP_TIMEOUT_SECONDS: Final = 25
+"""How long a stopping worker may take to finish its requests."""
+FORCED_STOP_SECONDS: Final = 32.0
+"""After this time the parent kills its workers and exits."""
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-class _Server(Server):  # type: ignore[misc, valid-type]  # chosen by Granian for the kind of interpreter
-    """Granian's, which cannot overlook that it was told to stop."""
+class _Server(Server):  # type: ignore[misc, valid-type]  # which class it is depends on the interpreter
+    """Granian's server, with a stop that cannot be missed."""
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        """Stop, and see to it that it happens."""
+        """Stop, and make sure that it happens."""
         if not self.interrupt_signal:
-            Thread(target=self._insist, daemon=True).start()
+            Thread(target=self._force_stop, daemon=True).start()
         super().signal_handler_interrupt(*args, **kwargs)
 
-    def _insist(self) -> None:
-        """Wake the parent again and again, which may forget that it was woken; in the end, end everything."""
-        until = time.monotonic() + LAST_RESORT
+    def _force_stop(self) -> None:
+        """Repeat the stop, which the parent may miss; after `FORCED_STOP_SECONDS` kill all processes."""
+        until = time.monotonic() + FORCED_STOP_SECONDS
         while time.monotonic() < until:
             self.main_loop_interrupt.set()
             time.sleep(0.5)
@@ -53,14 +53,14 @@ class _Server(Server):  # type: ignore[misc, valid-type]  # chosen by Granian fo
         os._exit(1)
 
 
-def _end_at_once() -> None:
-    """Have a worker end when it is told to: until it serves, it has its parent's signal handlers, which do nothing."""
-    for number in STOPS:
+def _restore_default_handlers() -> None:
+    """Let a signal end a starting worker, which has inherited its parent's handlers; those do nothing in a worker."""
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 def _refuse_a_port_in_use(host: str, port: int) -> None:
-    """Granian shares its port with any other process that shares it, and requests would go to either in turn."""
+    """Raise `ClickException` if the port is in use: Granian would share it, and requests would go to either process."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -75,7 +75,7 @@ def _refuse_a_port_in_use(host: str, port: int) -> None:
 @click.option("--port", type=int, help="Port to listen on; the setting server.port otherwise.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; the setting server.workers otherwise.")
 def serve(host: str | None, port: int | None, workers: int | None) -> None:
-    """Serve the identity provider with Granian until stopped; TLS is the proxy's business.
+    """Serve the identity provider with Granian until stopped; TLS is left to the proxy.
 
     The settings are checked first, and several workers need PostgreSQL. On a stop (SIGTERM or Ctrl-C) requests that
     have begun are finished first; within 35 seconds everything has ended.
@@ -89,9 +89,9 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
         raise click.UsageError("SQLite is for one worker; several need PostgreSQL (database.url).")
     host, port = host or settings.server.host, port or settings.server.port
     _refuse_a_port_in_use(host, port)
-    # It warns of more threads than processors; most of ours are for those who wait.
+    # Granian warns of more threads than processors; most of ours are for waiting requests.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
-    os.register_at_fork(after_in_child=_end_at_once)
+    os.register_at_fork(after_in_child=_restore_default_handlers)
     _Server(
         "wsgi:application",
         address=host,
@@ -100,10 +100,10 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
         http=HTTPModes.http1,
         workers=count,
         blocking_threads=admission.threads(settings),
-        backpressure=CONNECTIONS,
+        backpressure=MAX_CONNECTIONS,
         websockets=False,
         working_dir=ROOT,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
-        workers_kill_timeout=FAREWELL,
+        workers_kill_timeout=STOP_TIMEOUT_SECONDS,
     ).serve()

@@ -1,9 +1,9 @@
 """`idp worker`: background jobs.
 
-A thread for each kind of message, one that seals the audit log, one for the timed jobs, so that a slow mail
-server delays mail and nothing else. There may be several workers, on any machine: messages and timed jobs are
-leased, and of several sealing at once one does. No fault ends a thread: it is logged and tried again, a
-database that is away included.
+There is a thread for each kind of message, one that seals the audit log, and one for the scheduled jobs, so that a slow
+mail server delays mail and nothing else. Several workers may run, on any machine: messages and scheduled jobs are
+leased, and only one of several workers seals at a time. No exception ends a thread: it is logged, and the work is tried
+again, also when the database is unreachable.
 """
 
 import signal
@@ -28,7 +28,7 @@ from idp.foundation.command import application
 from idp.foundation.errors import in_a_line
 from idp.foundation.retention import Rule
 from idp.foundation.web import browser_store, transactions
-from idp.jobs import cleaning, heart, lease, retention as jobs
+from idp.jobs import cleaning, heartbeats, lease, retention as jobs
 from idp.keys import retention as keys
 from idp.oidc import retention as oidc
 from idp.onboarding import rejected, retention as onboarding
@@ -40,18 +40,18 @@ from idp.schools import retention as schools
 from idp.sharing import retention as sharing
 from idp.signin import retention as signin
 
-BEAT: Final = 10.0
-"""Seconds between heartbeats, and between looks at the timed jobs. `idp doctor` misses one after a minute."""
-LOOPS: Final = {"event": 3}
-"""Threads for a kind of message, where one is not enough: any client's address may hang for seconds."""
-SEAL: Final = 1.0
-"""Seconds between looks for entries to seal."""
+HEARTBEAT_SECONDS: Final = 10.0
+"""Between heartbeats, and between checks for due jobs. `idp doctor` reports one that is a minute old."""
+THREADS: Final = {"event": 3}
+"""The number of threads for a kind of message, if not one: any client's address may not respond for seconds."""
+SEAL_SECONDS: Final = 1.0
+"""Between checks for audit entries to seal."""
 MAX_RETRY_SECONDS: Final = 30.0
-"""The longest wait after consecutive faults."""
-FAREWELL: Final = 25.0
-"""Seconds that a stop waits for what was begun …"""
-GOODBYE: Final = 5.0
-"""… and then to say so in the database, which may be away."""
+"""The longest wait after consecutive exceptions."""
+STOP_TIMEOUT_SECONDS: Final = 25.0
+"""How long a stop waits for the work in progress …"""
+HEARTBEAT_REMOVAL_TIMEOUT_SECONDS: Final = 5.0
+"""… and then for the removal of the heartbeat, because the database may be unreachable."""
 
 _log = structlog.get_logger("idp.worker")
 
@@ -61,12 +61,12 @@ RETENTION: Final[tuple[Rule, ...]] = (
     *sharing.RETENTION, *partners.RETENTION, *schools.RETENTION, *outbox.RETENTION, *keys.RETENTION, *jobs.RETENTION,
     *audit.RETENTION,
 )  # fmt: skip
-"""What each package declares of its tables."""
+"""The retention rules that the packages declare for their tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one worker does every so often; `lease` is how long it may take before another may begin it."""
+    """A scheduled job, run by one worker at a time; when `lease` has passed, another worker may start it."""
 
     name: str
     every: timedelta
@@ -75,7 +75,7 @@ class Job:
 
 
 def sign_checkpoint(work: Work) -> None:
-    """Sign where the audit chain ends, to the table and, leaving the machine, to the log."""
+    """Sign the end of the audit chain; store it in the table, in the log, and in the file outside the database."""
     with work():
         line = chain.checkpoint()
     if line:
@@ -85,22 +85,22 @@ def sign_checkpoint(work: Work) -> None:
 
 
 def verify_audit(work: Work) -> None:
-    """Walk the audit chain from its start, and hold it against the newest exported checkpoint. Raises `Tampered`."""
+    """Verify the audit chain from its start and against the newest exported checkpoint. Raises `Tampered`."""
     with work():
-        known = checkpoints.exported()
-    report = chain.verify(from_start=True, external=known, reading=work)
+        exported = checkpoints.exported()
+    report = chain.verify(from_start=True, external=exported, reading=work)
     if report.faults:
         raise chain.Tampered(report.faults)
     _log.info("audit chain verified", count=report.checked)
 
 
 def clean(work: Work) -> None:
-    """Delete what has been kept long enough, and what there is too much of."""
+    """Delete rows whose retention period has passed, and those above the maximum number."""
     cleaning.clean(work, RETENTION)
 
 
-def reduce_rejected(work: Work) -> None:
-    """Erase what accounts that were rejected long ago say of people."""
+def erase_rejected(work: Work) -> None:
+    """Erase the personal data of accounts whose registration was rejected long ago."""
     more = True
     while more:
         with work():
@@ -108,8 +108,8 @@ def reduce_rejected(work: Work) -> None:
             more = rejected.erase_personal_data(before) == rejected.BATCH_SIZE
 
 
-def tell_register_changes(work: Work) -> None:
-    """Tell our staff what the register says anew about schools that have an account."""
+def notify_register_changes(work: Work) -> None:
+    """Notify the operators of changes in the school register that concern schools with an account."""
     more = True
     while more:
         with work():
@@ -120,29 +120,33 @@ JOBS: Final = (
     Job("audit checkpoint", every=timedelta(hours=1), lease=timedelta(minutes=10), run=sign_checkpoint),
     Job("audit verification", every=timedelta(days=1), lease=timedelta(hours=2), run=verify_audit),
     Job("cleaning", every=timedelta(minutes=1), lease=timedelta(minutes=5), run=clean),
-    Job("rejected accounts", every=timedelta(hours=1), lease=timedelta(minutes=10), run=reduce_rejected),
-    Job("register changes", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=tell_register_changes),
+    Job("rejected accounts", every=timedelta(hours=1), lease=timedelta(minutes=10), run=erase_rejected),
+    Job("register changes", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=notify_register_changes),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What a thread does over and over: `turn` says whether there was anything to do, and so may be more."""
+    """What a thread repeats. `run_once` returns True if it did something, and is then called again without a wait."""
 
     name: str
     interval: float
-    turn: Callable[[Work], bool]
+    run_once: Callable[[Work], bool]
 
 
-def _loops(app: Flask, me: str, stop: Event) -> list[Loop]:
+def _loops(app: Flask, worker_name: str, stop: Event) -> list[Loop]:
     with app.app_context():
         interval = runtime.settings().outbox.interval
-    letters = [
+    deliveries = [
         Loop(kind, interval, partial(_deliver, kind, stop))
         for kind in channels.KINDS
-        for _ in range(LOOPS.get(kind, 1))
+        for _ in range(THREADS.get(kind, 1))
     ]
-    return [*letters, Loop("audit", SEAL, _seal), Loop("jobs", BEAT, partial(_jobs, me))]
+    return [
+        *deliveries,
+        Loop("audit", SEAL_SECONDS, _seal),
+        Loop("jobs", HEARTBEAT_SECONDS, partial(_run_due_jobs, worker_name)),
+    ]
 
 
 def _deliver(kind: str, stop: Event, work: Work) -> bool:
@@ -154,80 +158,83 @@ def _seal(work: Work) -> bool:
         return chain.seal() > 0
 
 
-def _jobs(me: str, work: Work) -> bool:
-    """Record a heartbeat, and do the timed jobs that are due and not leased by another worker."""
+def _run_due_jobs(worker_name: str, work: Work) -> bool:
+    """Record a heartbeat, and run the scheduled jobs that are due and not leased by another worker."""
     with work():
-        heart.beat(me)
+        heartbeats.beat(worker_name)
     for job in JOBS:
         try:
             with work():
-                mine = lease.take(job.name, worker=me, lease=job.lease)
-            if mine:
-                _do(job, me, work)
-        except Exception as error:  # noqa: BLE001  one job whose row is wrong must not keep the others
-            _tell(job.name, error)
+                is_leased = lease.take(job.name, worker=worker_name, lease=job.lease)
+            if is_leased:
+                _run_job(job, worker_name, work)
+        except Exception as error:  # noqa: BLE001  one job with a bad row must not prevent the others
+            _log_failure(job.name, error)
     return False
 
 
-def _do(job: Job, me: str, work: Work) -> None:
+def _run_job(job: Job, worker_name: str, work: Work) -> None:
     fault = None
     try:
         job.run(work)
-    except Exception as error:  # noqa: BLE001  told, and kept where `idp doctor` sees it
-        _tell(job.name, error)
+    except Exception as error:  # noqa: BLE001  logged, and stored for `idp doctor`
+        _log_failure(job.name, error)
         fault = in_a_line(error)
     with work():
-        lease.finish(job.name, worker=me, every=job.every, fault=fault)
+        lease.finish(job.name, worker=worker_name, every=job.every, fault=fault)
 
 
-def _keep_on(loop: Loop, work: Work, stop: Event) -> None:
-    """Take turns until told to stop; after faults in a row wait longer and longer."""
-    faults = 0
+def _run_until_stopped(loop: Loop, work: Work, stop: Event) -> None:
+    """Repeat the loop until `stop` is set; the wait grows with each consecutive exception."""
+    failures = 0
     while not stop.is_set():
         try:
-            wait = 0.0 if loop.turn(work) else loop.interval
-        except Exception as error:  # noqa: BLE001  whatever it is, the next turn may go well
-            _tell(loop.name, error)
-            wait = min(loop.interval + 2.0**faults, MAX_RETRY_SECONDS)
-            faults += 1
+            wait = 0.0 if loop.run_once(work) else loop.interval
+        except Exception as error:  # noqa: BLE001  the next attempt may succeed
+            _log_failure(loop.name, error)
+            wait = min(loop.interval + 2.0**failures, MAX_RETRY_SECONDS)
+            failures += 1
         else:
-            if faults:
+            if failures:
                 _log.info("works again", job=loop.name)
-            faults = 0
+            failures = 0
         stop.wait(wait)
 
 
-def _tell(name: str, error: Exception) -> None:
-    """One line where the database is away, for it will be many; the whole trace otherwise."""
-    away = isinstance(error, OperationalError)
+def _log_failure(name: str, error: Exception) -> None:
+    """Log one line if the database is unreachable, because that repeats; otherwise the whole traceback."""
+    is_unreachable = isinstance(error, OperationalError)
     because = str(error.orig).strip() if isinstance(error, OperationalError) else str(error)
-    _log.error("job failed", job=name, error=type(error).__name__, because=because, exc_info=not away and error)
+    _log.error(
+        "job failed", job=name, error=type(error).__name__, because=because, exc_info=not is_unreachable and error
+    )
 
 
 def start(app: Flask, stop: Event) -> Callable[[], None]:
-    """Begin to work, in threads, until `stop` is set; returns what waits for them to finish."""
-    me, work = heart.new_name(), partial(transactions.work, app)
+    """Start the threads, which work until `stop` is set; returns a function that waits until they have finished."""
+    worker_name, work = heartbeats.new_name(), partial(transactions.work, app)
     threads = [
-        Thread(target=_keep_on, args=(loop, work, stop), name=loop.name, daemon=True) for loop in _loops(app, me, stop)
+        Thread(target=_run_until_stopped, args=(loop, work, stop), name=loop.name, daemon=True)
+        for loop in _loops(app, worker_name, stop)
     ]
     for thread in threads:
         thread.start()
-    _log.info("worker started", name=me)
+    _log.info("worker started", name=worker_name)
 
-    def say_so() -> None:
+    def remove_heartbeat() -> None:
         with suppress(SQLAlchemyError), work():
-            heart.stop(me)
+            heartbeats.stop(worker_name)
 
     def finish() -> None:
-        until = time.monotonic() + FAREWELL
+        until = time.monotonic() + STOP_TIMEOUT_SECONDS
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
-                _log.warning("did not finish in time; its leases will end", job=thread.name)
-        last = Thread(target=say_so, daemon=True)  # a network that swallows everything may keep it for ever
-        last.start()
-        last.join(GOODBYE)
-        _log.info("worker stopped", name=me)
+                _log.warning("did not finish in time; its leases will expire", job=thread.name)
+        removal = Thread(target=remove_heartbeat, daemon=True)  # without a network it may never return
+        removal.start()
+        removal.join(HEARTBEAT_REMOVAL_TIMEOUT_SECONDS)
+        _log.info("worker stopped", name=worker_name)
 
     return finish
 
@@ -238,26 +245,26 @@ def start(app: Flask, stop: Event) -> Callable[[], None]:
 def worker(context: click.Context, *, once: bool) -> None:
     """Deliver messages, seal the audit log, clean up; runs until stopped (SIGTERM or Ctrl-C).
 
-    There may be several, on any machine. On a stop, what was begun is finished first, within 30 seconds.
+    Several may run, on any machine. On a stop, the work in progress is finished first, within 30 seconds.
     """
     app = application(context)
     if once:
         _once(app)
         return
-    told = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, told)  # before there are threads, which inherit it
+    stop_signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)  # before the threads start, which inherit it
     stop = Event()
     finish = start(app, stop)
-    signal.sigwait(told)
+    signal.sigwait(stop_signals)
     stop.set()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, told)  # a second signal stops it at once
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals)  # a second signal stops the process at once
     finish()
 
 
 def _once(app: Flask) -> None:
-    me, work, never = heart.new_name(), partial(transactions.work, app), Event()
-    for loop in _loops(app, me, never):
-        while loop.turn(work):
+    worker_name, work, never = heartbeats.new_name(), partial(transactions.work, app), Event()
+    for loop in _loops(app, worker_name, never):
+        while loop.run_once(work):
             pass
     with work():
-        heart.stop(me)
+        heartbeats.stop(worker_name)

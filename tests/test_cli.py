@@ -1,4 +1,4 @@
-"""Every command there is: its help, its errors, a reader who leaves, and another folder to be run from."""
+"""Every command: its help, its errors, a closed pipe, and running it from another folder."""
 
 import json
 import os
@@ -20,7 +20,7 @@ NOTHING = "nothing-of-this-name"
 
 
 def every(group, path=()):
-    """Every command, with the words that run it."""
+    """The path of every command."""
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -35,11 +35,11 @@ COMMANDS = dict(every(main))
 LEAVES = {path: command for path, command in COMMANDS.items() if not isinstance(command, click.Group)}
 PROGRAM = str(Path(sys.executable).parent / "idp")
 RUN_ON = {("serve",), ("worker",), ("db", "draft"), ("db", "upgrade"), ("config", "check"), ("conformance", "prepare")}
-"""Not for this test: they run until stopped, or write files."""
+"""Excluded: they run until stopped, or write files."""
 
 
 def naming_nothing(command):
-    """Words for what the command has to be given, none of which exists."""
+    """Values for the required arguments of a command, none of which exists."""
     for parameter in command.params:
         if parameter.required and isinstance(parameter, click.Argument):
             yield NOTHING
@@ -50,16 +50,16 @@ def naming_nothing(command):
 
 @pytest.fixture
 def run(app, monkeypatch, clock):
-    monkeypatch.setattr("idp.cli._built", lambda: app)
+    monkeypatch.setattr("idp.cli._create_app", lambda: app)
     return lambda *words: CliRunner().invoke(main, words, prog_name="idp", input="")
 
 
-def test_the_walk_finds_them():
+def test_commands_are_found():
     assert len(LEAVES) > 40
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_every_command_explains_itself(run, path):
+def test_every_command_has_help(run, path):
     told = run(*path, "--help")
     assert told.exit_code == 0, told.output
     assert told.stdout.startswith(f"Usage: idp {' '.join(path)}")
@@ -69,7 +69,7 @@ def test_every_command_explains_itself(run, path):
 
 
 @pytest.mark.parametrize("path", [path for path in LEAVES if path not in RUN_ON], ids=" ".join)
-def test_what_does_not_exist_is_said_in_a_sentence(run, path):
+def test_an_unknown_object_is_reported_in_a_sentence(run, path):
     words = list(naming_nothing(LEAVES[path]))
     told = run(*path, *words)
     assert told.exception is None or isinstance(told.exception, SystemExit), told.exception
@@ -87,20 +87,20 @@ def test_an_option_that_does_not_exist_is_wrong_usage(run, path):
     assert told.stderr.startswith("Usage: idp ")
 
 
-def test_the_key_is_looked_for_before_anything_is_asked(run):
+def test_a_missing_key_is_reported_before_any_prompt(run):
     told = run("keys", "retire", "abc")
     assert told.exit_code == 1
     assert "[y/N]" not in told.output
     assert "key" in told.stderr
 
 
-def test_times_are_told_by_british_clocks_too(run, clock):
+def test_times_are_shown_in_british_time_too(run, clock):
     told = run("keys", "list").stdout
     assert " UTC (" in told
     assert " GMT)" in told
 
 
-def test_a_day_that_differs_is_told():
+def test_a_british_date_that_differs_is_shown():
     from datetime import UTC, datetime
 
     from idp.foundation.command import when
@@ -109,7 +109,7 @@ def test_a_day_that_differs_is_told():
     assert when(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)) == "2026-07-01 23:30 UTC (2026-07-02 00:30 BST)"
 
 
-def test_no_command_writes_a_time_in_its_own_way():
+def test_every_command_formats_times_with_one_function():
     for file in [*(ROOT / "idp").rglob("*cli.py"), ROOT / "idp" / "doctor.py"]:
         assert "%H:%M}" not in file.read_text("utf-8"), f"{file.name}: there is command.when"
 
@@ -129,14 +129,14 @@ def installed(tmp_path_factory):
 
 
 def a_command(installed, *words, cwd=None, **more):
-    """`idp words`, from a folder of its own."""
+    """Run `idp` from another folder."""
     folder, environment = installed
     return subprocess.run(
         [PROGRAM, *words], cwd=cwd or folder, env=environment, capture_output=True, text=True, check=False, **more
     )
 
 
-def test_usage_is_that_of_idp_however_it_is_run(installed):
+def test_the_usage_line_names_idp_however_it_is_run(installed):
     _, environment = installed
     told = subprocess.run(
         [sys.executable, "-m", "idp.cli", "keys"],
@@ -150,7 +150,7 @@ def test_usage_is_that_of_idp_however_it_is_run(installed):
     assert "python -m" not in told.stdout + told.stderr
 
 
-def test_a_manifest_is_found_from_the_folder_one_is_in(installed):
+def test_a_manifest_is_read_from_the_current_folder(installed):
     folder, _ = installed
     manifest = (ROOT / "clients" / "assembly" / "client.toml").read_text("utf-8")
     (folder / "mine.toml").write_text(manifest, "utf-8")
@@ -165,7 +165,7 @@ def test_a_manifest_is_found_from_the_folder_one_is_in(installed):
     assert done.returncode == 0, done.stderr
 
 
-def test_faults_of_a_manifest_are_a_line_each(installed):
+def test_each_error_in_a_manifest_is_a_line(installed):
     folder, _ = installed
     (folder / "bad.json").write_text(
         json.dumps({"partner": "x", "redirect_uris": ["http://a.example", "ftp://b.example"]})
@@ -179,7 +179,7 @@ def test_faults_of_a_manifest_are_a_line_each(installed):
 
 
 @pytest.mark.parametrize("leaves", ["stdout", "both"])
-def test_whoever_stops_reading_undoes_nothing(installed, leaves):
+def test_a_closed_pipe_undoes_nothing(installed, leaves):
     folder, environment = installed
     with sqlite3.connect(folder / "idp.db") as database:
         before = database.execute("SELECT count(*) FROM register_imports").fetchone()[0]
@@ -198,7 +198,7 @@ def test_whoever_stops_reading_undoes_nothing(installed, leaves):
         assert database.execute("SELECT count(*) FROM register_imports").fetchone()[0] == before + 1
 
 
-def test_serve_refuses_a_port_that_another_server_shares():
+def test_serve_refuses_a_port_in_use():
     with socket.socket() as another:
         another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         another.bind(("127.0.0.1", 0))

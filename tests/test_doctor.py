@@ -1,4 +1,4 @@
-"""`idp doctor` tells a worker that stopped from a partner that does not answer, and shows no SQL."""
+"""`idp doctor` distinguishes a stopped worker from a partner that does not respond, and shows no SQL."""
 
 from datetime import timedelta
 from importlib import import_module
@@ -13,7 +13,7 @@ from idp.cli import main
 from idp.foundation import clock as clocks
 from idp.foundation.errors import in_a_line
 from idp.foundation.setting_types import ROOT
-from idp.jobs import heart
+from idp.jobs import heartbeats
 from idp.jobs.models import Heartbeat, Job
 from idp.outbox import post
 from idp.outbox.models import Message
@@ -21,7 +21,7 @@ from idp.outbox.models import Message
 
 @pytest.fixture
 def says(app, monkeypatch, clock):
-    monkeypatch.setattr("idp.cli._built", lambda: app)
+    monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
     def lines():
         return CliRunner().invoke(main, ["doctor"]).stdout.splitlines()
@@ -41,13 +41,13 @@ def about(lines, what):
     return [line for line in lines if f"  {what}: " in line]
 
 
-def test_a_stopped_worker_is_told_from_a_partner_that_does_not_answer(says, waiting, work):
+def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(says, waiting, work):
     (line,) = about(says(), "outbox")
     assert "messages wait untried" in line
     assert "run it as a service: idp worker" in line
 
     with work() as session:
-        heart.beat("a:1:b")
+        heartbeats.beat("a:1:b")
         dead = {"kind": "event", "attempts": 7, "recipient": "https://dead.example/hook?x=1", "client": "assembly"}
         session.execute(update(Message).values(last_error="could not connect", **dead))
     lines = says()
@@ -60,9 +60,9 @@ def test_a_stopped_worker_is_told_from_a_partner_that_does_not_answer(says, wait
     assert "idp worker" not in line
 
 
-def test_a_worker_that_is_behind_is_not_said_to_have_stopped(says, waiting, work):
+def test_a_worker_that_is_late_is_not_reported_as_stopped(says, waiting, work):
     with work():
-        heart.beat("a:1:b")
+        heartbeats.beat("a:1:b")
     (line,) = about(says(), "outbox")
     assert "it is behind" in line
 
@@ -92,19 +92,19 @@ def test_no_statement_of_the_database_is_shown(says, work):
         assert word not in told
 
 
-def test_a_workers_fault_is_kept_without_its_statement(app, work, clock):
+def test_the_error_of_a_job_is_stored_without_its_statement(app, work, clock):
     def fails(_work):
         raise OperationalError("SELECT secret FROM outbox", {}, Exception("the disk is full\nDETAIL: a row"))
 
     job = worker.Job("test", timedelta(hours=1), timedelta(hours=1), fails)
     with work():
         assert worker.lease.take("test", worker="me", lease=job.lease)
-    worker._do(job, "me", work)
+    worker._run_job(job, "me", work)
     with work() as session:
         assert session.get_one(Job, "test").fault == "Exception: the disk is full"
 
 
-def test_an_error_that_says_nothing_is_named():
+def test_an_error_without_a_message_is_shown_by_its_type():
     assert in_a_line(ValueError()) == "ValueError"
 
 

@@ -1,4 +1,4 @@
-"""The worker: what it does, and that nothing stops it but being told to."""
+"""The worker: its loops and jobs, and that it runs until it is stopped."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ from idp.foundation.database import db
 from idp.foundation.retention import DeleteAfter, KeepAll
 from idp.foundation.setting_types import ROOT
 from idp.foundation.web import transactions
-from idp.jobs import cleaning, heart, lease
+from idp.jobs import cleaning, heartbeats, lease
 from idp.jobs.models import Heartbeat, Job
 from idp.oidc.models import Code, Revoked, Seen
 from idp.onboarding.models import EmailProof, JoinRequest, Registration
@@ -33,12 +33,12 @@ from idp.outbox.models import Message
 from tests.factories import a_school, an_estab
 
 WAIT = 120
-"""Seconds until what should happen has not: a busy machine is slow."""
+"""Seconds until a test fails; generous, because a busy machine is slow."""
 
 
 @pytest.fixture
 def eventually(work):
-    """`eventually(question)` asks until the answer is yes, each time in a transaction of its own."""
+    """`eventually(condition)` waits until it is true, checking it in a new transaction each time."""
 
     def ask(question):
         until = time.monotonic() + WAIT
@@ -53,15 +53,15 @@ def eventually(work):
 
 
 @pytest.fixture
-def quick(change_settings, monkeypatch):
-    """Looks every few milliseconds."""
-    monkeypatch.setattr(worker, "SEAL", 0.01)
-    monkeypatch.setattr(worker, "BEAT", 0.01)
+def short_intervals(change_settings, monkeypatch):
+    """All intervals are a few milliseconds."""
+    monkeypatch.setattr(worker, "SEAL_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.01)
     change_settings(outbox={"interval": 0.01})
 
 
 @pytest.fixture
-def running(app, quick):
+def running(app, short_intervals):
     """`running()` starts a worker in this process; it is stopped when the test is over."""
     stop, finishes = threading.Event(), []
 
@@ -88,7 +88,7 @@ def a_seen(age):
     return Seen(digest=os.urandom(8), expires_at=clocks.now() - age)
 
 
-def test_it_delivers_seals_signs_cleans_and_says_that_it_lives(running, work, eventually):
+def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(running, work, eventually):
     with work() as session:
         sent = a_message()
         log.record("estab.registered", by="adm_jo")
@@ -97,23 +97,23 @@ def test_it_delivers_seals_signs_cleans_and_says_that_it_lives(running, work, ev
     eventually(lambda session: session.get(Message, sent).sent_at)
     eventually(lambda session: not session.scalar(select(func.count()).where(Entry.position.is_(None))))
     eventually(lambda session: session.scalar(select(func.count()).select_from(Seen)) == 0)
-    eventually(lambda session: heart.last_beat())
+    eventually(lambda session: heartbeats.last_beat())
     with work():
         assert chain.verify(from_start=True).faults == []
 
 
-def test_when_it_is_stopped_its_heart_stops_too(app, quick, work, eventually):
+def test_stopping_removes_its_heartbeat(app, short_intervals, work, eventually):
     stop = threading.Event()
     finish = worker.start(app, stop)
-    eventually(lambda session: heart.last_beat())
+    eventually(lambda session: heartbeats.last_beat())
     stop.set()
     finish()
     with work():
-        assert heart.last_beat() is None
+        assert heartbeats.last_beat() is None
     assert not [thread for thread in threading.enumerate() if thread.name in {"email", "sms", "audit", "jobs"}]
 
 
-def test_a_job_that_fails_is_told_and_keeps_nothing_else_from_being_done(running, work, eventually, monkeypatch):
+def test_a_job_that_fails_is_logged_and_does_not_prevent_the_others(running, work, eventually, monkeypatch):
     def break_down(work):
         raise ZeroDivisionError("oops")
 
@@ -128,7 +128,7 @@ def test_a_job_that_fails_is_told_and_keeps_nothing_else_from_being_done(running
 
 
 @pytest.mark.parametrize("fault", [OperationalError("SELECT 1", {}, Exception("the database is away")), KeyError("x")])
-def test_a_loop_survives_every_fault_and_goes_on_when_it_is_over(app, todo, monkeypatch, fault):
+def test_a_loop_survives_any_exception_and_continues(app, todo, monkeypatch, fault):
     monkeypatch.setattr(worker, "MAX_RETRY_SECONDS", 0.01)
     stop = threading.Event()
     turns: list[None] = []
@@ -141,11 +141,11 @@ def test_a_loop_survives_every_fault_and_goes_on_when_it_is_over(app, todo, monk
             stop.set()
         return False
 
-    worker._keep_on(worker.Loop("loop", 0.001, turn), todo, stop)
+    worker._run_until_stopped(worker.Loop("loop", 0.001, turn), todo, stop)
     assert len(turns) == 8
 
 
-def test_after_faults_it_waits_longer_and_longer_but_never_long(todo, monkeypatch):
+def test_the_wait_after_exceptions_grows_to_a_maximum(todo, monkeypatch):
     stop = threading.Event()
     waits: list[float] = []
     monkeypatch.setattr(stop, "wait", waits.append)
@@ -155,14 +155,14 @@ def test_after_faults_it_waits_longer_and_longer_but_never_long(todo, monkeypatc
             stop.set()
         raise OperationalError("SELECT 1", {}, Exception("away"))
 
-    worker._keep_on(worker.Loop("loop", 0.5, turn), todo, stop)
+    worker._run_until_stopped(worker.Loop("loop", 0.5, turn), todo, stop)
     assert waits == sorted(waits)
     assert waits[0] < 2
     assert waits[-1] == worker.MAX_RETRY_SECONDS
 
 
-def test_it_survives_the_database_being_away_and_delivers_when_it_is_back(running, work, eventually, app, monkeypatch):
-    """What pulling the plug looks like from here: every connection fails, new and old."""
+def test_it_survives_an_unreachable_database_and_delivers_afterwards(running, work, eventually, app, monkeypatch):
+    """Every connection fails, existing and new ones."""
     with app.app_context():
         engine = db.engine
     away, tried = threading.Event(), threading.Semaphore(0)
@@ -209,7 +209,7 @@ class TestCheckpoint:
         job = next(job for job in worker.JOBS if job.run is worker.sign_checkpoint)
         with work():
             lease.take(job.name, worker="me", lease=job.lease)
-        worker._do(job, "me", todo)
+        worker._run_job(job, "me", todo)
         with work() as session:
             assert session.scalars(select(Checkpoint)).all() == []
             assert "Tampered" in str(lease.listing()[0].fault)
@@ -355,15 +355,15 @@ def a_proof(registration):
     )  # fmt: skip
 
 
-def test_a_database_that_does_not_answer_keeps_no_worker_from_stopping(app, monkeypatch):
+def test_it_stops_even_if_the_database_does_not_respond(app, monkeypatch):
     never, stop = threading.Event(), threading.Event()
-    monkeypatch.setattr(worker, "GOODBYE", 0.1)
-    monkeypatch.setattr(heart, "stop", lambda _me: never.wait(WAIT))
+    monkeypatch.setattr(worker, "HEARTBEAT_REMOVAL_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeats, "stop", lambda _me: never.wait(WAIT))
     finish = worker.start(app, stop)
     stop.set()
     finishing = threading.Thread(target=finish)
     finishing.start()
-    finishing.join(worker.FAREWELL + WAIT / 2)
+    finishing.join(worker.STOP_TIMEOUT_SECONDS + WAIT / 2)
     stuck = finishing.is_alive()
     never.set()
     finishing.join()
@@ -401,7 +401,7 @@ class TestCommand:
             with work():
                 sent = a_message()
             eventually(lambda session: session.get(Message, sent).sent_at)
-            eventually(lambda session: heart.last_beat())
+            eventually(lambda session: heartbeats.last_beat())
             process.send_signal(sign)
             _, said = process.communicate(timeout=WAIT)
         finally:
@@ -409,4 +409,4 @@ class TestCommand:
             process.wait()
         assert process.returncode == 0, said
         with work():
-            assert heart.last_beat() is None
+            assert heartbeats.last_beat() is None

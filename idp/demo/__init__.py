@@ -1,9 +1,9 @@
-"""`python -m idp.demo`: the whole product on one machine, ready to be clicked through.
+"""`python -m idp.demo`: the whole product on one machine, ready to be tried out.
 
-* `places`      addresses, files and the environment of everything it starts
+* `services`    addresses, files and environment variables of the programs it starts
 * `prepare`     database, keys, school register, operator, and the registered partner
-* `processes`   start, wait until they answer, watch, stop
-* `words`       what the terminal is told
+* `processes`   start, wait until ready, watch, stop
+* `messages`    the instructions in the terminal
 
-It stands above everything and owns nothing but `var/demo/`. Never a way to run the service for real.
+It may import every package, and owns only `var/demo/`. It is never used to run the real service.
 """

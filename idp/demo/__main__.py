@@ -1,4 +1,4 @@
-"""`python -m idp.demo`, which is `make demo`: prepare, start, say where to go, and stop when told to."""
+"""`python -m idp.demo`, run by `make demo`: prepare, start, print instructions, and stop on a signal."""
 
 import os
 import shutil
@@ -9,9 +9,9 @@ from typing import NoReturn
 
 import click
 
-from idp.demo import places, words
-from idp.demo.places import Places
-from idp.demo.processes import Died, Program, Running, last_lines
+from idp.demo import messages, services
+from idp.demo.processes import ProcessGroup, Program, ProgramFailed, last_lines
+from idp.demo.services import Services
 from idp.foundation.settings import BadSettings, Settings, load
 
 
@@ -22,79 +22,82 @@ def main(*, reset: bool) -> None:
 
     Data stays in var/ between runs. Ports are set by IDP_SERVER__PORT, ASSEMBLY_PORT and MAILBOX_PORT.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     try:
-        where = places.chosen()
-        os.environ.update(places.provider_environment(where))
+        programs = services.from_environment()
+        os.environ.update(services.provider_environment(programs))
         settings = load()
-    except (places.WrongPort, BadSettings) as bad:
-        raise _stopped(str(bad), code=2) from bad
-    if faults := places.busy(where):
-        raise _stopped("\n".join(faults))
+    except (services.InvalidPort, BadSettings) as bad:
+        raise _exit(str(bad), code=2) from bad
+    if problems := services.port_problems(programs):
+        raise _exit("\n".join(problems))
     if reset:
         _clear(settings)
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
+        signal.signal(number, _interrupt)
     try:
-        _run(settings, where, began)
-    except Died as died:
-        click.echo("\n".join(["", *last_lines(died.log), ""]), err=True)
-        raise _stopped(f"{died}. Everything has been stopped; above is the end of {died.log}.") from died
+        _run(settings, programs, started)
+    except ProgramFailed as failed:
+        click.echo("\n".join(["", *last_lines(failed.log), ""]), err=True)
+        raise _exit(f"{failed}. Everything has been stopped; above is the end of {failed.log}.") from failed
     except KeyboardInterrupt:
-        click.echo("\nStopped. The data is kept: make demo goes on from here.")
+        click.echo("\nStopped. The data is kept: make demo continues from here.")
 
 
-def _run(settings: Settings, where: Places, began: float) -> NoReturn:
-    """Start and watch; raises `Died` or `KeyboardInterrupt`, and nothing runs any more then.
+def _run(settings: Settings, programs: Services, started: float) -> NoReturn:
+    """Start the programs and watch them until it raises `ProgramFailed` or `KeyboardInterrupt`; then all have stopped.
 
-    What can start without the database starts while it is being prepared: that halves the wait.
+    Programs that can start without the database do so while it is prepared, which halves the wait.
     """
-    told = places.clients_environment(where, settings)
-    with Running() as running:
-        running.start(Program("mailbox", ("clients.mailbox",), f"{where.mailbox.url}/healthz"), told)
-        running.start(Program("idp", ("idp.cli", "serve"), f"{where.idp.url}/readyz"), {})
-        link = _prepared(where)
+    environment = services.clients_environment(programs, settings)
+    with ProcessGroup() as running:
+        running.start(Program("mailbox", ("clients.mailbox",), f"{programs.mailbox.url}/healthz"), environment)
+        running.start(Program("idp", ("idp.cli", "serve"), f"{programs.idp.url}/readyz"), {})
+        link = _prepare(programs)
         running.start(Program("worker", ("idp.cli", "worker")), {})
-        running.start(Program("assembly", ("clients.assembly",), f"{where.assembly.url}/healthz"), told)
+        running.start(Program("assembly", ("clients.assembly",), f"{programs.assembly.url}/healthz"), environment)
         running.wait_until_ready()
-        click.echo(words.ready(settings, where, time.monotonic() - began, link))
+        click.echo(messages.ready(settings, programs, time.monotonic() - started, link))
         running.watch()
-    raise AssertionError("watching ends by raising alone")
+    raise AssertionError("`watch` only ends by an exception")
 
 
-def _prepared(where: Places) -> str | None:
-    """Prepare, with a word per step on one line; late import, so that the children start first."""
+def _prepare(programs: Services) -> str | None:
+    """Prepare, printing each step on one line; imported late, so that the programs start first."""
     from idp.demo import prepare
 
     click.echo("Preparing:", nl=False)
-    quiet = load(server={"log_level": "WARNING"})
+    settings = load(server={"log_level": "WARNING"})
     try:
-        return prepare.everything(quiet, where, lambda step: click.echo(f" {step} ✓", nl=False))
-    except prepare.Unprepared as fault:
-        raise _stopped(f"\n{fault}") from fault
+        return prepare.prepare_all(settings, programs, lambda step: click.echo(f" {step} ✓", nl=False))
+    except prepare.PreparationFailed as fault:
+        raise _exit(f"\n{fault}") from fault
     finally:
         click.echo()
 
 
 def _clear(settings: Settings) -> None:
-    """Remove what earlier demonstrations left, and nothing else."""
-    files = places.database_files(settings)
+    """Remove the data of earlier demonstrations only."""
+    files = services.database_files(settings)
     for file in files:
         file.unlink(missing_ok=True)
-    for folder in (places.FOLDER, settings.outbox.mailbox):
+    for folder in (services.FOLDER, settings.outbox.mailbox):
         shutil.rmtree(folder, ignore_errors=True)
     click.echo("The demonstration's data is cleared.")
     if not files:
-        click.echo(f"The database is not ours to clear: {settings.database.url.partition('@')[2]}", err=True)
+        click.echo(
+            f"The database is not below var/, so it was not cleared: {settings.database.url.partition('@')[2]}",
+            err=True,
+        )
 
 
-def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _stopped(why: str, *, code: int = 1) -> SystemExit:
-    click.echo(click.style(why, fg="red"), err=True)
+def _exit(message: str, *, code: int = 1) -> SystemExit:
+    click.echo(click.style(message, fg="red"), err=True)
     return SystemExit(code)
 
 

@@ -1,4 +1,4 @@
-"""Everything a demonstration starts from. Each step finds out whether it has been done: a restart keeps it all."""
+"""Prepare the data of a demonstration. Each step is skipped if it was done before, so that a restart keeps the data."""
 
 import shlex
 import sys
@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from idp import migrations
 from idp.app import create_app
-from idp.demo import places
-from idp.demo.places import Places
+from idp.demo import services
+from idp.demo.services import Services
 from idp.foundation.database import session
 from idp.foundation.errors import Refusal
 from idp.foundation.setting_types import ROOT
@@ -28,48 +28,48 @@ from idp.schools.models import School
 from idp.signin import operators
 
 MANIFEST = ROOT / "clients" / "assembly" / "client.toml"
-ADDRESS = "http://localhost:5001"
-"""Where the manifest says that Assembly is."""
+MANIFEST_URL = "http://localhost:5001"
+"""Assembly's address in the manifest."""
 
 OPERATOR = "olive@idaas.example"
 
 
-class Unprepared(Exception):
-    """A step went wrong; the message says which, and what may help."""
+class PreparationFailed(Exception):
+    """A step failed; the message says which, and what to do."""
 
 
-def everything(settings: Settings, where: Places, told: Callable[[str], None]) -> str | None:
-    """Prepare it all, with a word to `told` about each step done.
+def prepare_all(settings: Settings, programs: Services, report: Callable[[str], None]) -> str | None:
+    """Prepare all data; calls `report` after each step with its name.
 
-    Returns the link by which the first operator sets up their account; None if there has been one before.
-    Raises `Unprepared`.
+    Returns the link with which the first operator sets up their account; None if there is an operator already.
+    Raises `PreparationFailed`.
     """
     try:
-        return _everything(settings, where, told)
+        return _prepare_all(settings, programs, report)
     except (SQLAlchemyError, CommandError, Refusal, OSError) as fault:
-        raise Unprepared(
-            f"It could not be prepared: {str(fault).partition(chr(10))[0]}.\n"
-            "If the data is of another release, `make demo-reset` clears it."
+        raise PreparationFailed(
+            f"The demonstration could not be prepared: {str(fault).partition(chr(10))[0]}.\n"
+            "If the data is from another release, `make demo-reset` clears it."
         ) from fault
 
 
-def _everything(settings: Settings, where: Places, told: Callable[[str], None]) -> str | None:
-    places.FOLDER.mkdir(parents=True, exist_ok=True)
+def _prepare_all(settings: Settings, programs: Services, report: Callable[[str], None]) -> str | None:
+    services.FOLDER.mkdir(parents=True, exist_ok=True)
     app = create_app(settings)
     migrations.upgrade(app)
     with work(app):
         ring.ensure()
-    told("database")
-    told("signing keys")
+    report("database")
+    report("signing keys")
     with work(app):
-        told(f"{_schools(settings)} fictional schools")
+        report(f"{_schools(settings)} fictional schools")
     with work(app):
-        _partner(where)
-    told("a partner")
+        _partner(programs)
+    report("a partner")
     with work(app):
         link = None if operators.all_operators() else operators.add("Olive Operator", OPERATOR)[1]
-    told("an operator")
-    _write_command(where)
+    report("an operator")
+    _write_command(programs)
     return link
 
 
@@ -80,33 +80,33 @@ def _schools(settings: Settings) -> int:
     return session().scalars(select(func.count()).select_from(School)).one()
 
 
-def _partner(where: Places) -> None:
-    """Register Assembly from its manifest, or again if its address or manifest has changed."""
-    manifest = manifest_at(where.assembly.url)
+def _partner(programs: Services) -> None:
+    """Register Assembly from its manifest, or update it if its address or manifest has changed."""
+    manifest = manifest_at(programs.assembly.url)
     if session().scalar(select(Partner).where(Partner.name == manifest["partner"])) is None:
         registry.add_partner(manifest["partner"], website=manifest["client_uri"], contact_email=manifest["contacts"][0])
     try:
         _, secret = registry.change(manifest)
     except registry.UnknownClient:
         _, secret = registry.register(manifest)
-    if secret is None and not places.SECRET.exists():
+    if secret is None and not services.SECRET.exists():
         secret = registry.rotate_secret(manifest["client_id"], overlap=timedelta(0), by="cli")
     if secret is not None:
-        places.SECRET.touch(mode=0o600)
-        places.SECRET.write_text(secret, "ascii")
+        services.SECRET.touch(mode=0o600)
+        services.SECRET.write_text(secret, "ascii")
 
 
 def manifest_at(url: str) -> dict[str, Any]:
-    """Assembly's manifest, as if it had always been at `url`."""
+    """Assembly's manifest with its address replaced by `url`."""
     manifest = tomllib.loads(MANIFEST.read_text("utf-8"))
-    return {name: places.moved(value, url, by=ADDRESS) for name, value in manifest.items()}
+    return {name: services.replace_prefix(value, url, old=MANIFEST_URL) for name, value in manifest.items()}
 
 
-def _write_command(where: Places) -> None:
-    """A script for the operator's commands, so that nobody has to type settings."""
-    told = places.provider_environment(where)
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(told.items())]
+def _write_command(programs: Services) -> None:
+    """Write a script for the operator's commands, which sets the settings."""
+    variables = services.provider_environment(programs)
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     run = f'exec {shlex.quote(sys.executable)} -m idp.cli "$@"'
-    text = "\n".join(["#!/bin/sh", *lines, run, ""])  # in the caller's folder: files they name are there
-    places.COMMAND.write_text(text, "utf-8")
-    places.COMMAND.chmod(0o755)
+    text = "\n".join(["#!/bin/sh", *lines, run, ""])  # runs in the caller's folder, for files in its arguments
+    services.COMMAND.write_text(text, "utf-8")
+    services.COMMAND.chmod(0o755)

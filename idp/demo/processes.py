@@ -1,6 +1,6 @@
-"""The four programs of a demonstration: started together, waited for, watched, and stopped together.
+"""Start, watch and stop the four programs of a demonstration.
 
-What they say goes to a file each below `var/demo/`; the terminal stays readable.
+Each writes its output to a file below `var/demo/`, so that the terminal stays readable.
 """
 
 import os
@@ -17,45 +17,45 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from idp.demo.places import FOLDER
+from idp.demo.services import FOLDER
 from idp.foundation.setting_types import ROOT
 
 START_TIMEOUT_SECONDS = 30.0
-"""Seconds until a program has to answer."""
+"""For each program, until it responds."""
 
-GRACE = 8.0
-"""Seconds a program has to stop by itself."""
+STOP_TIMEOUT_SECONDS = 8.0
+"""For each program, before it is killed."""
 
-LOOK = 0.05
-"""Seconds between two looks."""
+POLL_SECONDS = 0.05
+"""Between two checks whether a program responds."""
 
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is never behind a proxy
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without the proxies of the environment
 
 
-class Died(Exception):
-    """A program ended, or never answered; `log` is what it said last."""
+class ProgramFailed(Exception):
+    """A program ended, or did not respond in time; `log` is its output."""
 
-    def __init__(self, program: "Program", how: str) -> None:
-        super().__init__(f"{program.name} {how}")
+    def __init__(self, program: "Program", reason: str) -> None:
+        super().__init__(f"{program.name} {reason}")
         self.log = program.log
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run, and the address that answers once it is ready: None for one without a port."""
+    """A Python module to run, and the address that responds once it is ready; None if it has no port."""
 
     name: str
     arguments: tuple[str, ...]
-    answers_at: str | None = None
+    ready_url: str | None = None
 
     @property
     def log(self) -> Path:
-        """What it says."""
+        """The file of its output."""
         return FOLDER / f"{self.name}.log"
 
 
-class Running:
-    """Programs in their processes; leaving the block stops whatever still runs, last begun first."""
+class ProcessGroup:
+    """Running programs; leaving the context stops them, the last started first."""
 
     def __init__(self) -> None:
         self._processes: dict[Program, subprocess.Popen[bytes]] = {}
@@ -66,15 +66,15 @@ class Running:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for process in reversed(self._processes.values()):
             _signal(process, signal.SIGTERM)
-        until = time.monotonic() + GRACE
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         for process in self._processes.values():
             with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, until - time.monotonic()))
-            _signal(process, signal.SIGKILL)  # whatever it left behind, too
+                process.wait(max(0.0, deadline - time.monotonic()))
+            _signal(process, signal.SIGKILL)  # also the processes it started
             process.wait()
 
     def start(self, program: Program, environment: Mapping[str, str]) -> None:
-        """Start one. It gets a group of its own, so that Ctrl-C reaches us and we stop them in order."""
+        """Start a program in a process group of its own, so that Ctrl-C reaches only us and we stop them in order."""
         FOLDER.mkdir(parents=True, exist_ok=True)
         with program.log.open("wb") as log:
             self._processes[program] = subprocess.Popen(  # noqa: S603  our own programs
@@ -88,42 +88,42 @@ class Running:
             )
 
     def wait_until_ready(self) -> None:
-        """Return once every program answers. Raises `Died` for one that ends, or takes too long."""
-        until = time.monotonic() + START_TIMEOUT_SECONDS
-        silent = {program for program in self._processes if program.answers_at}
-        while silent:
-            self._see_that_all_run()
-            silent = {program for program in silent if not _answers(program.answers_at)}
-            if silent and time.monotonic() > until:
-                raise Died(silent.pop(), f"did not answer within {START_TIMEOUT_SECONDS:.0f} seconds")
-            time.sleep(LOOK)
+        """Return when every program responds. Raises `ProgramFailed` if one ends, or does not respond in time."""
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        pending = {program for program in self._processes if program.ready_url}
+        while pending:
+            self._check_all_running()
+            pending = {program for program in pending if not _responds(program.ready_url)}
+            if pending and time.monotonic() > deadline:
+                raise ProgramFailed(pending.pop(), f"did not answer within {START_TIMEOUT_SECONDS:.0f} seconds")
+            time.sleep(POLL_SECONDS)
 
     def watch(self) -> None:
-        """Run until one of them ends, which raises `Died`."""
+        """Wait until one of them ends, and raise `ProgramFailed`."""
         while True:
-            self._see_that_all_run()
+            self._check_all_running()
             time.sleep(0.5)
 
-    def _see_that_all_run(self) -> None:
+    def _check_all_running(self) -> None:
         for program, process in self._processes.items():
             if (code := process.poll()) is not None:
-                raise Died(program, f"stopped by itself (exit code {code})")
+                raise ProgramFailed(program, f"stopped by itself (exit code {code})")
 
 
 def last_lines(log: Path, count: int = 15) -> list[str]:
-    """The end of a log."""
+    """The last `count` lines of a log."""
     return log.read_text("utf-8", "replace").splitlines()[-count:] if log.exists() else []
 
 
-def _answers(address: str | None) -> bool:
+def _responds(url: str | None) -> bool:
     try:
-        with _direct.open(str(address), timeout=2) as answer:
-            return bool(answer.status == 200)
+        with _opener.open(str(url), timeout=2) as response:
+            return bool(response.status == 200)
     except (OSError, urllib.error.URLError):
         return False
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Tell a program and all that it started."""
-    with suppress(ProcessLookupError, PermissionError):  # the latter is what macOS says of one that has ended
+    """Send a signal to a program and all processes it started."""
+    with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for a process that has ended
         os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-"""Which worker does what when: leases on timed jobs, heartbeats, and deleting what has had its time.
+"""Scheduled jobs: their leases, the workers' heartbeats, and the deletion of rows past their retention period.
 
-Owns that and no job: what is to be done, and when, is the worker's list. Stands on the foundation alone.
+The jobs themselves are listed in `idp/worker.py`. Imports only the foundation.
 """

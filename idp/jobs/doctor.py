@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of the worker and its timed jobs."""
+"""What `idp doctor` asks of the worker and its scheduled jobs."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,17 +8,17 @@ from idp.foundation import clock
 from idp.foundation.command import when
 from idp.foundation.doctor import Check, Finding
 from idp.foundation.errors import in_a_line
-from idp.jobs import heart, lease
+from idp.jobs import heartbeats, lease
 
 
 def worker() -> Iterator[Finding]:
-    """A worker lives, and its timed jobs went well and are not late."""
-    if not heart.is_beating():
-        last = heart.last_beat()
-        heard = "none is running" if last is None else f"last heard of at {when(last)}"
-        yield Finding("worker", "fault", f"{heard}: no message leaves", "run it as a service: idp worker")
+    """A worker is running, and no scheduled job failed or is late."""
+    if not heartbeats.is_beating():
+        last = heartbeats.last_beat()
+        state = "none is running" if last is None else f"the last heartbeat was at {when(last)}"
+        yield Finding("worker", "fault", f"{state}: no message is sent", "run it as a service: idp worker")
     else:
-        yield Finding("worker", "ok", "its heart beats")
+        yield Finding("worker", "ok", "is running")
     for job in lease.listing():
         if job.fault:
             yield Finding(

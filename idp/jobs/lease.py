@@ -1,4 +1,4 @@
-"""Lease a timed job, so that one of several workers does it; if that worker dies, the lease expires."""
+"""Lease a scheduled job, so that one of several workers does it; if that worker dies, the lease expires."""
 
 from datetime import timedelta
 

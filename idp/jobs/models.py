@@ -1,4 +1,4 @@
-"""Timed jobs and the workers that do them."""
+"""Scheduled jobs and running workers."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from idp.foundation.database import Base
 
 
 class Job(Base):
-    """A timed job: when it is due, and the result of its last run. `due_at` is also the end of the present lease."""
+    """A scheduled job: when it is due, and the result of its last run. `due_at` is also the end of its lease."""
 
     __tablename__ = "jobs"
 

@@ -7,5 +7,5 @@ from idp.jobs.models import Heartbeat, Job
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(Heartbeat.beat_at, "expired"),
-    KeepAll(Job, "one for each kind of timed job"),
+    KeepAll(Job, "one for each kind of scheduled job"),
 )

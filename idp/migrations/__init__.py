@@ -1,7 +1,7 @@
-"""The schema's history, by Alembic. Sequential names; `head.txt` makes two branches conflict in git.
+"""Migrations of the schema, by Alembic, with sequential numbers; `head.txt` makes two branches conflict in git.
 
-Expand first, contract a release later: the previous release must run on the new schema. Layer 7, because a
-migration knows the tables of every package. `idp db draft "what it adds"` drafts a new one, to be read and corrected.
+Expand first, contract a release later: the previous release must run on the new schema. Migrations are in layer 7,
+because they know the tables of every package. `idp db draft "what it adds"` writes a draft, to be read and corrected.
 """
 
 from pathlib import Path
@@ -15,58 +15,58 @@ from flask import Flask
 from sqlalchemy import Connection
 
 from idp.foundation.database import db
-from idp.jobs import models as _jobs  # noqa: F401  its tables belong to the schema, and no package imports them
+from idp.jobs import models as _jobs  # noqa: F401  no other package imports these tables
 
 FOLDER = Path(__file__).parent
-HEAD = FOLDER / "head.txt"
+HEAD_FILE = FOLDER / "head.txt"
 
 
 def upgrade(app: Flask) -> tuple[str | None, str]:
-    """Bring the database of `app` to the newest schema; returns where it was and where it is."""
+    """Migrate the database of `app` to the newest schema; returns the revisions before and after."""
     with app.app_context(), db.engine.connect() as connection:
-        before = _at(connection)
+        before = _revision(connection)
         command.upgrade(_config(connection), "head")
         connection.commit()
     return before, head()
 
 
-def at(app: Flask) -> str | None:
-    """The revision the database of `app` is at; None for an empty one."""
+def revision_of(app: Flask) -> str | None:
+    """The revision of the database of `app`; None for an empty one."""
     with app.app_context():
-        return here()
+        return current_revision()
 
 
-def here() -> str | None:
-    """The revision the database of the current application is at; None for an empty one."""
+def current_revision() -> str | None:
+    """The revision of the current application's database; None for an empty one."""
     with db.engine.connect() as connection:
-        return _at(connection)
+        return _revision(connection)
 
 
 def head() -> str:
-    """The newest revision there is."""
-    return HEAD.read_text("utf-8").strip()
+    """The newest revision of this release."""
+    return HEAD_FILE.read_text("utf-8").strip()
 
 
 def differences(app: Flask) -> list[Any]:
-    """What the models say and the database of `app` does not, as Alembic's operations; empty when they agree."""
+    """The operations that would make the schema of the database equal to the models; empty if it is."""
     with app.app_context(), db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        found: list[Any] = compare_metadata(context, db.metadata)
-    return found
+        operations: list[Any] = compare_metadata(context, db.metadata)
+    return operations
 
 
-def draft(app: Flask, what: str) -> Path:
-    """Write the migration from the database of `app`, which is at the head, to the models; returns its file."""
+def draft(app: Flask, description: str) -> Path:
+    """Write a migration from the database of `app`, which must be at the head, to the models; returns its file."""
     number = len(list((FOLDER / "versions").glob("[0-9]*.py"))) + 1
     with app.app_context(), db.engine.connect() as connection:
-        made = command.revision(_config(connection), what, autogenerate=True, rev_id=f"{number:04}")
-    if made is None or isinstance(made, list):
+        script = command.revision(_config(connection), description, autogenerate=True, rev_id=f"{number:04}")
+    if script is None or isinstance(script, list):
         raise RuntimeError("Alembic made no single migration")
-    HEAD.write_text(f"{made.revision}\n", "utf-8")
-    return Path(made.path)
+    HEAD_FILE.write_text(f"{script.revision}\n", "utf-8")
+    return Path(script.path)
 
 
-def _at(connection: Connection) -> str | None:
+def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 

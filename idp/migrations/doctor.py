@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of the database: its schema, its clock, its disk."""
+"""Checks of `idp doctor` for the database: its schema, its clock, its disk."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,20 +13,28 @@ from idp.foundation.doctor import Check, Finding, Level
 
 
 def database() -> Iterator[Finding]:
-    """Reachable, at the newest schema, its clock near ours, room on its disk."""
-    at, head = migrations.here(), migrations.head()
-    if at == head:
-        yield Finding("database", "ok", f"answers, and is at {head}")
+    """The database responds, has the newest schema, its clock agrees with ours, and its disk has space."""
+    revision, head = migrations.current_revision(), migrations.head()
+    if revision == head:
+        yield Finding("database", "ok", f"responds, and is at {head}")
     else:
-        yield Finding("database", "fault", f"is at {at or 'nothing'}, the release needs {head}", "run: idp db upgrade")
+        yield Finding(
+            "database", "fault", f"is at {revision or 'no revision'}, the release needs {head}", "run: idp db upgrade"
+        )
+    level: Level
     if session().get_bind().dialect.name == "postgresql":
-        apart = abs((session().scalars(select(func.now())).one() - clock.now()).total_seconds())
-        level: Level = "ok" if apart < 5 else "warning"
-        yield Finding("clock", level, f"{apart:.0f} s from the database's", "" if level == "ok" else "set both by NTP")
+        difference = abs((session().scalars(select(func.now())).one() - clock.now()).total_seconds())
+        level = "ok" if difference < 5 else "warning"
+        yield Finding(
+            "clock", level, f"{difference:.0f} s from the database's", "" if level == "ok" else "set both by NTP"
+        )
     free = shutil.disk_usage(".").free
-    enough = free > 1 << 30
+    has_space = free > 1 << 30
     yield Finding(
-        "disk", "ok" if enough else "warning", f"{free >> 20} MiB free", "" if enough else "make room: writes will fail"
+        "disk",
+        "ok" if has_space else "warning",
+        f"{free >> 20} MiB free",
+        "" if has_space else "make room: writes will fail",
     )
 
 

@@ -11,7 +11,7 @@ from idp.foundation import clock
 from idp.foundation.command import when
 from idp.foundation.database import session
 from idp.foundation.doctor import Check, Finding
-from idp.jobs import heart
+from idp.jobs import heartbeats
 from idp.outbox.models import Message
 
 MAX_LOOKED_AT: Final = 1000
@@ -32,7 +32,7 @@ def outbox() -> Iterator[Finding]:
     late = list(session().scalars(oldest_first))
     untried = [message for message in late if not message.attempts]
     if untried:
-        does = "see the worker's log: it is behind" if heart.is_beating() else "run it as a service: idp worker"
+        does = "see the worker's log: it is behind" if heartbeats.is_beating() else "run it as a service: idp worker"
         yield Finding("outbox", "warning", f"since {when(untried[0].created_at)} messages wait untried", does)
     refusing: dict[tuple[str, str], list[Message]] = {}
     for message in late:

@@ -1,12 +1,12 @@
-"""What a demonstration starts from."""
+"""The data of a demonstration."""
 
 import subprocess
 
-from idp.demo import places, prepare
+from idp.demo import prepare, services
 from idp.partners import manifest as manifests
 
 
-def test_the_partners_registration_follows_its_port(app):
+def test_the_partners_registration_has_its_port(app):
     moved = prepare.manifest_at("http://localhost:6001")
 
     with app.app_context():
@@ -16,9 +16,9 @@ def test_the_partners_registration_follows_its_port(app):
     assert moved["client_uri"] == "https://assembly.example"
 
 
-def test_the_command_takes_files_from_the_folder_in_which_it_is_called(tmp_path, monkeypatch):
-    monkeypatch.setattr(places, "COMMAND", tmp_path / "idp")
-    prepare._write_command(places.chosen({}))
+def test_the_script_finds_files_in_the_folder_in_which_it_is_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(services, "COMMAND", tmp_path / "idp")
+    prepare._write_command(services.from_environment({}))
     (tmp_path / "mine.toml").write_text("client_name = [", "utf-8")
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Whatever it is doing when it is told to stop, `idp serve` has stopped soon after."""
+"""`idp serve` stops soon after SIGTERM, whatever state it is in."""
 
 import os
 import signal
@@ -16,15 +16,15 @@ from tests.faults.conftest import HOST
 from tests.ports import free_port
 from tests.processes import a_process
 
-MOST = 35.0
+MAX_STOP_SECONDS = 35.0
 """Seconds that a stop may take."""
 
 
-def stops(process):
-    """Tell it to stop, and say how long that took. Nothing of it is left."""
+def seconds_to_stop(process):
+    """Send SIGTERM, and return how many seconds the stop took; no process of it is left."""
     began = time.monotonic()
     process.popen.send_signal(signal.SIGTERM)
-    process.popen.wait(MOST * 3)
+    process.popen.wait(MAX_STOP_SECONDS * 3)
     took = time.monotonic() - began
     with pytest.raises(ProcessLookupError):
         os.killpg(process.popen.pid, 0)
@@ -32,51 +32,51 @@ def stops(process):
 
 
 @pytest.fixture
-def begun(settings, tmp_path):
-    """`with begun() as process:` is one that was started a moment ago."""
+def start(settings, tmp_path):
+    """`with start() as process:` has just started it."""
 
     @contextmanager
-    def begin(**told):
-        told = {"database__url": settings.database.url, "server__port": free_port()} | told
-        with a_process("idp.cli", "serve", log=tmp_path / "log", **told) as process:
+    def run(**overrides):
+        variables = {"database__url": settings.database.url, "server__port": free_port()} | overrides
+        with a_process("idp.cli", "serve", log=tmp_path / "log", **variables) as process:
             yield process
 
-    return begin
+    return run
 
 
 def children(process):
-    """The ids of its own processes."""
+    """The process ids of its children."""
     return Path(f"/proc/{process.popen.pid}/task/{process.popen.pid}/children").read_text("ascii").split()
 
 
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.2, 0.4, 0.8])
-def test_told_so_while_its_worker_starts(begun, after):
-    with begun() as process:
+def test_it_stops_while_its_worker_starts(start, after):
+    with start() as process:
         process.until(lambda: children(process))
         time.sleep(after)
-        assert stops(process) < MOST
+        assert seconds_to_stop(process) < MAX_STOP_SECONDS
 
 
 @pytest.mark.parametrize("after", [0.3, 1.0])
-def test_told_so_before_it_has_a_worker(begun, after):
-    with begun() as process:
+def test_it_stops_before_it_has_a_worker(start, after):
+    with start() as process:
         time.sleep(after)
-        assert stops(process) < MOST
+        assert seconds_to_stop(process) < MAX_STOP_SECONDS
 
 
 @pytest.mark.parametrize("after", [0.0, 0.1, 0.6])
-def test_told_so_while_a_worker_is_replaced(begun, instance, after):
+def test_it_stops_while_a_worker_is_replaced(start, instance, after):
     with instance() as (process, _):
         first = children(process)
         os.kill(int(first[0]), signal.SIGKILL)
         process.until(lambda: set(children(process)) - set(first))
         time.sleep(after)
-        assert stops(process) < MOST
+        assert seconds_to_stop(process) < MAX_STOP_SECONDS
 
 
 @contextmanager
 def a_half_sent_request(address):
-    """Beside an idle connection."""
+    """With an idle connection open."""
     place = urlsplit(address).hostname, urlsplit(address).port
     with socket.create_connection(place, 60) as idle, socket.create_connection(place, 60) as half:
         idle.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode())
@@ -85,12 +85,12 @@ def a_half_sent_request(address):
         yield
 
 
-def test_a_half_sent_request_and_a_worker_that_does_not_end_are_ended(instance):
-    """Both wait `FAREWELL` seconds, so they wait at the same time."""
+def test_it_stops_despite_an_incomplete_request_and_a_hanging_worker(instance):
+    """Both take `STOP_TIMEOUT_SECONDS`, so they are tested at the same time."""
     with instance() as (waiting, address), instance() as (stuck, _), a_half_sent_request(address):
         os.kill(int(children(stuck)[0]), signal.SIGSTOP)  # it no longer notices anything
         with ThreadPoolExecutor() as pool:
-            took = list(pool.map(stops, (waiting, stuck)))
+            took = list(pool.map(seconds_to_stop, (waiting, stuck)))
 
-    assert took[0] < MOST
-    assert serve.FAREWELL - 1 < took[1] < MOST
+    assert took[0] < MAX_STOP_SECONDS
+    assert serve.STOP_TIMEOUT_SECONDS - 1 < took[1] < MAX_STOP_SECONDS

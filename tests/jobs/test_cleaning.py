@@ -1,4 +1,4 @@
-"""What has had its time goes, in batches, oldest first."""
+"""Expired rows are deleted in batches, the oldest first."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ def left(session, model):
     return session.scalar(select(func.count()).select_from(model))
 
 
-def test_a_batch_takes_the_oldest_and_says_how_many(work, monkeypatch):
+def test_a_batch_deletes_the_oldest_rows_and_returns_their_number(work, monkeypatch):
     monkeypatch.setattr(cleaning, "BATCH_SIZE", 10)
     now = clocks.now()
     with work() as session:
@@ -32,7 +32,7 @@ def test_a_batch_takes_the_oldest_and_says_how_many(work, monkeypatch):
         assert session.scalars(select(Seen.digest)).all() == [bytes([0])]  # it expires at this very moment
 
 
-def test_only_what_it_is_told(work):
+def test_only_rows_that_meet_the_conditions_are_deleted(work):
     long_ago = clocks.now() - timedelta(days=9)
     with work() as session:
         for worker in ("one", "two"):
@@ -42,7 +42,7 @@ def test_only_what_it_is_told(work):
         assert session.scalars(select(Heartbeat.worker)).all() == ["two"]
 
 
-def test_a_table_with_a_key_of_two_columns(work):
+def test_a_table_with_a_composite_key_is_cleaned(work):
     now = clocks.now()
     with work() as session:
         for client in ("one", "two"):

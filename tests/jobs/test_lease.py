@@ -1,11 +1,11 @@
-"""Of several workers one does a timed job; a worker that dies loses it."""
+"""A scheduled job is leased to one of several workers; the lease of a worker that died expires."""
 
 from datetime import timedelta
 
 import pytest
 
 from idp.foundation import clock as clocks
-from idp.jobs import heart, lease
+from idp.jobs import heartbeats, lease
 
 pytestmark = pytest.mark.usefixtures("clock")
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -15,7 +15,7 @@ def take(worker="one"):
     return lease.take("sweep", worker=worker, lease=MINUTE)
 
 
-def test_a_job_nobody_has_done_is_due_and_then_taken(work):
+def test_a_new_job_is_due_and_can_be_leased_once(work):
     with work():
         assert take("one")
     with work():
@@ -23,12 +23,12 @@ def test_a_job_nobody_has_done_is_due_and_then_taken(work):
         assert not take("one")
 
 
-def test_of_eight_workers_at_once_one_gets_the_job(at_once):
+def test_of_eight_concurrent_workers_one_gets_the_lease(at_once):
     outcomes = at_once(8, take)
     assert sorted(map(str, outcomes)) == ["False"] * 7 + ["True"]
 
 
-def test_a_job_is_due_again_a_while_after_it_began(work):
+def test_a_job_is_due_again_an_interval_after_it_began(work):
     with work():
         take("one")
     clocks.move(timedelta(seconds=40))
@@ -43,7 +43,7 @@ def test_a_job_is_due_again_a_while_after_it_began(work):
         assert take("two")
 
 
-def test_a_worker_that_died_loses_its_job_when_the_lease_ends(work):
+def test_the_lease_of_a_worker_that_died_expires(work):
     with work():
         take("one")
     clocks.move(MINUTE)
@@ -55,7 +55,7 @@ def test_a_worker_that_died_loses_its_job_when_the_lease_ends(work):
         assert take("three")
 
 
-def test_how_a_job_went_is_kept(work):
+def test_the_result_of_a_job_is_stored(work):
     with work():
         take("one")
         lease.finish("sweep", worker="one", every=HOUR, fault="ValueError: no")
@@ -71,21 +71,21 @@ def test_how_a_job_went_is_kept(work):
         assert lease.listing()[0].fault is None
 
 
-def test_a_heart_beats_until_it_stops(work):
-    one, two = heart.new_name(), heart.new_name()
+def test_the_last_heartbeat_is_that_of_a_running_worker(work):
+    one, two = heartbeats.new_name(), heartbeats.new_name()
     assert one != two
     with work():
-        assert heart.last_beat() is None
-        heart.beat(one)
+        assert heartbeats.last_beat() is None
+        heartbeats.beat(one)
     began = clocks.now()
     clocks.move(MINUTE)
     with work():
-        heart.beat(two)
+        heartbeats.beat(two)
     clocks.move(MINUTE)
     with work():
-        heart.beat(one)
-        assert heart.last_beat() == clocks.now()
-        heart.stop(one)
-        assert heart.last_beat() == began + MINUTE
-        heart.stop(two)
-        assert heart.last_beat() is None
+        heartbeats.beat(one)
+        assert heartbeats.last_beat() == clocks.now()
+        heartbeats.stop(one)
+        assert heartbeats.last_beat() == began + MINUTE
+        heartbeats.stop(two)
+        assert heartbeats.last_beat() is None

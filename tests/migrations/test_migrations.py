@@ -13,24 +13,24 @@ from tests.factories import a_client, an_administrator
 
 @pytest.fixture
 def empty(place):
-    """An application on a database without a table."""
+    """An application on an empty database."""
     app = create_app(load(database={"url": place.new("empty")}))
     yield app
     with app.app_context():
         database.db.engine.dispose()
 
 
-def test_the_migrations_lead_to_what_the_models_say(empty):
+def test_the_migrations_create_the_schema_of_the_models(empty):
     before, after = migrations.upgrade(empty)
 
     assert (before, after) == (None, migrations.head())
     assert migrations.differences(empty) == []
 
 
-def test_the_head_on_file_is_the_head_there_is(empty):
+def test_head_txt_names_the_newest_migration(empty):
     migrations.upgrade(empty)
 
-    assert migrations.at(empty) == migrations.head()
+    assert migrations.revision_of(empty) == migrations.head()
 
 
 def test_upgrading_again_changes_nothing(empty):

@@ -16,7 +16,7 @@ from tests.onboarding.makes import a_registration, completed
 @pytest.fixture
 def idp(app, monkeypatch):
     """`idp("onboarding", …)` runs the command on the tests' application."""
-    monkeypatch.setattr("idp.cli._built", lambda: app)
+    monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
     def run(*words):
         result = CliRunner().invoke(main, words)

@@ -42,7 +42,7 @@ def holding(work, word):
 
 def test_nothing_goes_before_its_time(rejected, work, clock):
     clock.move(timedelta(days=89))
-    worker.reduce_rejected(work)
+    worker.erase_rejected(work)
     assert "administrators" in holding(work, "Jo Bloggs")
 
 
@@ -50,7 +50,7 @@ def test_number_and_reason_stay_and_whatever_says_who_goes(rejected, work, clock
     assert "review_notes" in holding(work, PERSONAL[3])
     clock.move(timedelta(days=91))
     worker.clean(work)
-    worker.reduce_rejected(work)
+    worker.erase_rejected(work)
     for word in PERSONAL:
         assert holding(work, word) == [], word
     with work() as session:
@@ -65,7 +65,7 @@ def test_the_audit_chain_still_holds(rejected, work, clock):
     with work():
         chain.seal()
     clock.move(timedelta(days=91))
-    worker.reduce_rejected(work)
+    worker.erase_rejected(work)
     with work() as session:
         while chain.seal():
             pass
@@ -79,8 +79,8 @@ def test_it_is_done_once_and_the_school_may_have_registered_anew(rejected, work,
     with work() as session:
         school = session.scalars(select(Estab)).one().school
         completed(a_registration(school))
-    worker.reduce_rejected(work)
-    worker.reduce_rejected(work)
+    worker.erase_rejected(work)
+    worker.erase_rejected(work)
     with work() as session:
         reduced = session.scalars(select(Entry).where(Entry.event == "estab.reduced")).all()
         assert len(reduced) == 1
@@ -97,7 +97,7 @@ def test_only_the_rejected_account_is_reduced_where_there_are_others(rejected, w
     clock.move(timedelta(days=91))
     worker.clean(work)
     before = {word: holding(work, word) for word in ("sam@field.example", "Sam Field answered")}
-    worker.reduce_rejected(work)
+    worker.erase_rejected(work)
     assert holding(work, "office@oakhill.example") == []
     for word, tables in before.items():
         assert tables, word
@@ -108,5 +108,5 @@ def test_an_account_that_was_not_rejected_is_left_alone(work, clock):
     with work():
         completed(a_registration(a_school(dfe_number="3124567")))
     clock.move(timedelta(days=1000))
-    worker.reduce_rejected(work)
+    worker.erase_rejected(work)
     assert "administrators" in holding(work, "Jo Bloggs")

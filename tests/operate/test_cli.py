@@ -21,7 +21,7 @@ from tests.signin.person import Person
 @pytest.fixture
 def idp(app, monkeypatch, clock):
     """`idp("estabs", …)` runs the command on the tests' application."""
-    monkeypatch.setattr("idp.cli._built", lambda: app)
+    monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
     def run(*words, code=0, env=None):
         result = CliRunner().invoke(main, words, env=env)

@@ -47,7 +47,7 @@ def untold(work):
 def test_a_school_that_closed_is_told_of_once(sam, changed, work, outbox):
     changed("closed", name="Oak Hill School")
     for _ in range(2):
-        worker.tell_register_changes(work)
+        worker.notify_register_changes(work)
     letter = outbox.last("register_changes")
     assert letter.to == "sam@idaas.example"
     assert "Oak Hill School" in letter.text
@@ -57,7 +57,7 @@ def test_a_school_that_closed_is_told_of_once(sam, changed, work, outbox):
 
 def test_a_name_and_a_number_that_changed_are_told(sam, changed, work, outbox):
     changed("changed", {"name": ["Oak Hill", "Oak Hill Academy"], "dfe_number": [None, "3124567"], "town": ["A", "B"]})
-    worker.tell_register_changes(work)
+    worker.notify_register_changes(work)
     told = outbox.last("register_changes").text
     assert "name was Oak Hill, and is Oak Hill Academy; DfE number was none, and is 3124567" in told
     assert "town" not in told
@@ -74,14 +74,14 @@ def test_a_name_and_a_number_that_changed_are_told(sam, changed, work, outbox):
 )
 def test_what_concerns_no_account_is_put_down_without_a_mail(sam, changed, work, outbox, kind, details, state):
     changed(kind, details, state)
-    worker.tell_register_changes(work)
+    worker.notify_register_changes(work)
     assert outbox.all("register_changes") == []
     assert untold(work) == 0
 
 
 def test_without_anybody_to_tell_it_waits(changed, work, outbox):
     changed("closed")
-    worker.tell_register_changes(work)
+    worker.notify_register_changes(work)
     assert untold(work) == 1
 
 
@@ -89,7 +89,7 @@ def test_a_large_import_is_taken_in_batches(sam, changed, work, monkeypatch, out
     monkeypatch.setattr(register_changes, "BATCH_SIZE", 3)
     changed("added", times=7)
     changed("left", name="Oak Hill School")
-    worker.tell_register_changes(work)
+    worker.notify_register_changes(work)
     assert untold(work) == 0
     assert "left the register" in outbox.last("register_changes").text
 
@@ -103,7 +103,7 @@ def test_of_two_workers_at_once_one_tells(sam, changed, work, at_once, outbox):
 
 def test_what_was_told_goes_in_time(sam, changed, work, clock):
     changed("closed")
-    worker.tell_register_changes(work)
+    worker.notify_register_changes(work)
     clock.move(timedelta(days=91))
     worker.clean(work)
     with work() as session:

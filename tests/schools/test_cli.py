@@ -15,7 +15,7 @@ __all__ = ["Site", "site"]
 @pytest.fixture
 def idp(app, monkeypatch, clock):
     """`idp("schools", …)` runs the command on the tests' application."""
-    monkeypatch.setattr("idp.cli._built", lambda: app)
+    monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
     def run(*words, code=0):
         result = CliRunner().invoke(main, words)

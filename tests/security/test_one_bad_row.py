@@ -152,8 +152,8 @@ class TestJobs:
             return take(name, **more)
 
         monkeypatch.setattr(lease, "take", wrong)
-        monkeypatch.setattr(worker, "_do", lambda job, _me, _work: done.append(job.name))
-        worker._jobs("me", todo)
+        monkeypatch.setattr(worker, "_run_job", lambda job, _me, _work: done.append(job.name))
+        worker._run_due_jobs("me", todo)
         assert done == [job.name for job in worker.JOBS[1:]]
         assert "its row is wrong" in caplog.text
 
@@ -163,7 +163,7 @@ class TestJobs:
 
         jobs = (worker.Job("bad", timedelta(hours=1), timedelta(minutes=1), fails), worker.JOBS[-1])
         monkeypatch.setattr(worker, "JOBS", jobs)
-        worker._jobs("me", todo)
+        worker._run_due_jobs("me", todo)
         with work() as session:
             assert session.get_one(Job, "bad").fault == "ValueError: one row"
             assert session.get_one(Job, worker.JOBS[-1].name).fault is None

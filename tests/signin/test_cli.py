@@ -11,7 +11,7 @@ from idp.cli import main
 @pytest.fixture
 def idp(app, monkeypatch):
     """`idp("operators", "list")` runs the command on the application of the test."""
-    monkeypatch.setattr("idp.cli._built", lambda: app)
+    monkeypatch.setattr("idp.cli._create_app", lambda: app)
     return lambda *words: CliRunner().invoke(main, words)
 
 

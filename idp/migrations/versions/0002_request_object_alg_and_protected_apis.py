@@ -10,5 +10,5 @@ down_revision = "0001"
 def upgrade() -> None:
     op.add_column("clients", sa.Column("request_object_signing_alg", sa.Text(), nullable=True))
     op.add_column("clients", sa.Column("resource", sa.Text(), nullable=True))
-    # With a default, for the rows that the release before this one writes.
+    # The previous release inserts rows without this column, so it needs a default.
     op.add_column("clients", sa.Column("resource_scopes", sa.Text(), server_default="", nullable=False))

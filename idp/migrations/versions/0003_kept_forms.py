@@ -1,4 +1,4 @@
-"""What a browser is given back: fields of forms that came too late, and answers to forms."""
+"""Items stored for a browser: drafts of forms, and pages that respond to a POST."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Which clients have to sign their requests, and what signed answers to a client are signed with."""
+"""Which clients must sign their requests, and the algorithms of signed responses to a client."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    # With a default, for the rows that the release before this one writes.
+    # The previous release inserts rows without this column, so it needs a default.
     op.add_column(
         "clients", sa.Column("require_signed_request_object", sa.Boolean(), server_default=sa.false(), nullable=False)
     )

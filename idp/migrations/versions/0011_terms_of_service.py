@@ -1,4 +1,4 @@
-"""The terms of service that a client names (RFC 7591's `tos_uri`)."""
+"""The address of a client's terms of service (`tos_uri`, RFC 7591)."""
 
 import sqlalchemy as sa
 from alembic import op

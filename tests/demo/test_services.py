@@ -1,12 +1,12 @@
-"""What is settled before anything is started."""
+"""Ports, environment variables and files of a demonstration."""
 
 import socket
 from contextlib import closing
 
 import pytest
 
-from idp.demo import places
-from idp.demo.places import WrongPort
+from idp.demo import services
+from idp.demo.services import InvalidPort
 from tests.ports import free_port
 
 
@@ -21,13 +21,13 @@ def free():
     return [free_port() for _ in range(3)]
 
 
-def of(*ports):
+def with_ports(*ports):
     settings = ("IDP_SERVER__PORT", "ASSEMBLY_PORT", "MAILBOX_PORT")
-    return places.chosen(dict(zip(settings, map(str, ports), strict=True)))
+    return services.from_environment(dict(zip(settings, map(str, ports), strict=True)))
 
 
 def test_a_busy_port_is_named_with_the_setting_that_changes_it(listener, free):
-    [fault] = places.busy(of(free[0], listener, free[1]))
+    [fault] = services.port_problems(with_ports(free[0], listener, free[1]))
 
     assert f"Port {listener} is in use" in fault
     assert "Assembly" in fault
@@ -36,39 +36,39 @@ def test_a_busy_port_is_named_with_the_setting_that_changes_it(listener, free):
 
 def test_every_busy_port_is_named_at_once(listener, free):
     with closing(socket.create_server(("127.0.0.1", 0))) as another:
-        faults = places.busy(of(listener, free[0], another.getsockname()[1]))
+        faults = services.port_problems(with_ports(listener, free[0], another.getsockname()[1]))
 
     assert ["IDP_SERVER__PORT" in faults[0], "MAILBOX_PORT" in faults[1]] == [True, True]
 
 
-def test_a_port_wanted_twice_is_told(free):
-    [fault] = places.busy(of(free[0], free[1], free[1]))
+def test_a_port_that_is_set_twice_is_reported(free):
+    [fault] = services.port_problems(with_ports(free[0], free[1], free[1]))
 
     assert "ASSEMBLY_PORT and by MAILBOX_PORT" in fault
 
 
-def test_free_ports_are_free(free):
-    assert places.busy(of(*free)) == []
+def test_free_ports_have_no_problem(free):
+    assert services.port_problems(with_ports(*free)) == []
 
 
 @pytest.mark.parametrize("text", ["", "http", "0", "65536", "-1", "²"])
-def test_what_is_no_port_is_said_with_its_setting(text):
-    with pytest.raises(WrongPort, match="MAILBOX_PORT"):
-        places.chosen({"MAILBOX_PORT": text})
+def test_an_invalid_port_is_reported_with_its_setting(text):
+    with pytest.raises(InvalidPort, match="MAILBOX_PORT"):
+        services.from_environment({"MAILBOX_PORT": text})
 
 
 def test_the_issuer_follows_the_port_unless_it_is_set():
-    where = of(5100, 5101, 5102)
+    where = with_ports(5100, 5101, 5102)
 
-    assert places.provider_environment(where, {})["IDP_SERVER__ISSUER"] == "http://localhost:5100"
+    assert services.provider_environment(where, {})["IDP_SERVER__ISSUER"] == "http://localhost:5100"
     own = {"IDP_SERVER__ISSUER": "https://idp.example"}
-    assert places.provider_environment(where, own)["IDP_SERVER__ISSUER"] == "https://idp.example"
+    assert services.provider_environment(where, own)["IDP_SERVER__ISSUER"] == "https://idp.example"
 
 
-def test_only_a_database_below_var_is_ours_to_clear(settings):
+def test_only_a_database_below_var_is_cleared(settings):
     def at(url):
         changed = settings.database.model_copy(update={"url": url})
-        return places.database_files(settings.model_copy(update={"database": changed}))
+        return services.database_files(settings.model_copy(update={"database": changed}))
 
     assert [file.name for file in at("sqlite:///var/idp.sqlite3")][:2] == ["idp.sqlite3", "idp.sqlite3-wal"]
     assert at("sqlite:////home/somebody/idp.sqlite3") == []

@@ -1,4 +1,4 @@
-"""A school that agreed to share `groups` shares `classes` from then on, and nothing that was under way is lost."""
+"""Agreements, codes, tokens and pending requests with the scope `groups` have the scope `classes` afterwards."""
 
 from importlib import import_module
 
@@ -16,18 +16,18 @@ from tests.oidc.registering import Registrar, an_initial_token
 from tests.oidc.support import authorised, follow, press, sent
 from tests.oidc.world import world  # noqa: F401  a fixture
 
-migration = import_module("idp.migrations.versions.0007_teaching_groups_are_classes")
+migration = import_module("idp.migrations.versions.0007_rename_scope_groups_to_classes")
 SCOPE = "openid offline_access classes school"
 
 
 def columns():
-    """Every column with a set of words in it that has the area in a test's database, and kept requests."""
+    """Every value with the scope in a test's database: columns with sets of scopes, and pending requests."""
     tables = Base.metadata.tables.values()
     return [column for table in tables for column in table.c if isinstance(column.type, Words)]
 
 
 def rename(session, old, new):
-    """As the database was before, or is."""
+    """Rename the scope in all these values."""
     for column in columns():
         words = func.replace(" " + cast(column, column.type.impl) + " ", f" {old} ", f" {new} ")
         session.execute(update(column.table).values({column.name: func.trim(words)}))
@@ -45,7 +45,7 @@ def migrate(session):
 
 @pytest.fixture
 def before(web, another, world, clock):  # noqa: F811
-    """Something under way of every kind, under the name of before."""
+    """One pending row of every kind, with the old name."""
     optional = frozenset({"classes", "attendance"})
     partner = world.another(optional_scopes=optional, resource="https://api.example", resource_scopes=optional)
     tokens = partner.redeems(web, authorised(web, partner, world.username, "classes", scope=SCOPE)["code"]).json
@@ -59,7 +59,7 @@ def before(web, another, world, clock):  # noqa: F811
     return partner, tokens, code, (waiting, shown), token, version
 
 
-def test_nothing_of_the_old_name_is_left_and_nothing_is_lost(web, world, before):  # noqa: F811
+def test_every_pending_row_works_under_the_new_name(web, world, before):  # noqa: F811
     partner, tokens, code, (waiting, shown), token, version = before
     assert "classes" not in partner.refreshes(web, tokens["refresh_token"]).json["scope"].split()
     with world.work() as session:
@@ -84,7 +84,7 @@ def test_nothing_of_the_old_name_is_left_and_nothing_is_lost(web, world, before)
     assert "classes" in made["scope"].split()
 
 
-def test_equal_sets_are_equal_text_again(world, before):  # noqa: F811
+def test_equal_sets_of_scopes_are_stored_as_equal_text(world, before):  # noqa: F811
     with world.work() as session:
         migrate(session)
         for column in columns():

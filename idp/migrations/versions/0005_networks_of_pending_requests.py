@@ -1,4 +1,4 @@
-"""The network address that a kept request or device code is counted under, so that each has only so many."""
+"""The network address of a pending request or device code, by which their number is limited."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""An index by which changes of the school register that were told are found, and deleted in time."""
+"""An index to find and delete changes of the school register of which the operators were notified."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Which passwords are passphrases that we made: those are taken however they are typed back."""
+"""Which passwords are generated passphrases: those are accepted in any spelling of case and spaces."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,8 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    # With a default, for the rows that the release before this one writes. Passwords made before are compared exactly.
+    # The previous release inserts rows without this column, so it needs a default; passwords so far are
+    # compared exactly.
     op.add_column(
         "administrators", sa.Column("password_is_ours", sa.Boolean(), server_default=sa.false(), nullable=False)
     )

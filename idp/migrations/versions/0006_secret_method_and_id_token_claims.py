@@ -1,4 +1,4 @@
-"""Whether a client's secret is accepted in one way only, and which claims its ID Tokens have."""
+"""Whether a client must send its secret by one method, and the claims of its ID Tokens."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    # With defaults, for the rows that the release before this one writes.
+    # The previous release inserts rows without these columns, so they need defaults.
     op.add_column(
         "clients",
         sa.Column("pin_token_endpoint_auth_method", sa.Boolean(), server_default=sa.false(), nullable=False),

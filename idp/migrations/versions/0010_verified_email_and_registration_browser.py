@@ -1,4 +1,4 @@
-"""Which address was verified, in which browser a registration goes on, and what owners declined."""
+"""Which address was verified, in which browser a registration continues, and which requests owners declined."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,21 @@
+"""The instructions in the terminal."""
+
+from idp.demo import messages
+from idp.demo.services import Service, Services
+
+
+def test_the_instructions_have_the_addresses_and_how_to_verify(settings):
+    where = Services(
+        *(Service(name, port, "") for name, port in (("idp", 5000), ("assembly", 5001), ("mailbox", 5002)))
+    )
+
+    text = messages.ready(settings, where, 3.2, "http://localhost:5000/set-up/secret")
+
+    for needed in (
+        "http://localhost:5001",
+        "http://localhost:5002",
+        "onboarding verify 3124567",
+        "demo-reset",
+        "/set-up/",
+    ):
+        assert needed in text
