@@ -1,11 +1,11 @@
-"""What the tokens of one lineage say: a value that codes and refresh tokens stand for."""
+"""The content of all tokens of one lineage, which codes and refresh tokens stand for."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
 
 
 class Basis(NamedTuple):
-    """What a code or a refresh token stands for: all that the tokens issued on it will say."""
+    """What a code or a refresh token stands for: the content of the tokens issued for it."""
 
     client_id: str
     person_id: str

@@ -1,7 +1,7 @@
-"""JWTs that clients sign: read strictly, verified with a key we chose, held to their times.
+"""Parse and verify JWTs that clients sign: strictly, with a key that we choose, and within their times.
 
-For client assertions, request objects and DPoP proofs alike. A header that points to a key elsewhere, or that
-demands something we do not know, is refused before any key is touched (security.md S21).
+For client assertions, request objects and DPoP proofs. A header that refers to a key elsewhere, or that requires an
+unknown extension, is refused before any key is used (security.md S21).
 """
 
 import inspect
@@ -27,32 +27,32 @@ T = TypeVar("T")
 
 ASYMMETRIC: Final = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 STRICT: Final = ("PS256", "ES256", "EdDSA", "Ed25519")
-"""What `fapi2` and DPoP leave of them (FAPI 2.0 Security Profile §5.4.1)."""
+"""Those of `ASYMMETRIC` that `fapi2` and DPoP allow (FAPI 2.0 Security Profile §5.4.1)."""
 SHARED: Final = ("HS256",)
-EDWARDS: Final = frozenset({"EdDSA", "Ed25519"})
-"""Two names of one algorithm: what RFC 8037 called `EdDSA`, RFC 9864 names after its curve."""
-POINTING: Final = frozenset({"jku", "x5u", "x5c", "crit", "b64", "zip"})
-"""Header members that would lead us elsewhere, or demand what we do not do."""
-LATEST: Final = 2**53
-"""Seconds since 1970 beyond any clock, and still exact in every reader's numbers."""
-USUAL: Final = 1536
-"""Characters of a header that is remembered: one with an RSA key of 4096 bits is shorter."""
+EDDSA_NAMES: Final = frozenset({"EdDSA", "Ed25519"})
+"""Two names of one algorithm: RFC 8037 calls it `EdDSA`, RFC 9864 names it after its curve."""
+REFUSED_MEMBERS: Final = frozenset({"jku", "x5u", "x5c", "crit", "b64", "zip"})
+"""Header members that refer to a key elsewhere, or require an extension that is not supported."""
+MAX_TIME: Final = 2**53
+"""In seconds since 1970; up to here an integer is exact as a double."""
+MAX_CACHED_HEADER: Final = 1536
+"""Bytes of a header that may be cached; one with an RSA key of 4096 bits is shorter."""
 
 _REGISTRY: Final = jws.JWSRegistry(algorithms=[*ASYMMETRIC, *SHARED])
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_KINDS: Final[dict[str, type[Any]]] = {
+_KEY_TYPES: Final[dict[str, type[Any]]] = {
     "RS256": RSAKey, "PS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey, "Ed25519": OKPKey,
     "HS256": OctKey,
 }  # fmt: skip
 
 
 class BadJwt(Exception):
-    """Not a JWT that we accept. The message says why, for the log; the caller knows how much of it may be answered."""
+    """The JWT is not accepted. The message says why, for the log; the caller decides how much the response may say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A parsed JWT whose signature is not verified yet: what is `signed` by the `signature`, header and claims."""
+    """A parsed JWT whose signature is not verified yet; `signed` is the input of the `signature`."""
 
     head: bytes
     signed: bytes
@@ -62,41 +62,41 @@ class Presented:
 
     @property
     def alg(self) -> str:
-        """The algorithm it says it is signed with."""
+        """The algorithm in its header."""
         return str(self.header["alg"])
 
     @property
     def kid(self) -> str | None:
-        """The key it says it is signed with."""
+        """The key id in its header."""
         kid = self.header.get("kid")
         return kid if isinstance(kid, str) else None
 
 
-def parse(text: str, *, most: int = 8192, jwk_in_header: bool = False) -> Presented:
-    """Read a compact JWS without believing it; `most` is its longest length in characters. Raises `BadJwt`."""
-    if len(text) > most or not _COMPACT.fullmatch(text):
-        raise BadJwt(f"must be a compact JWS of at most {most} characters")
+def parse(text: str, *, max_length: int = 8192, jwk_in_header: bool = False) -> Presented:
+    """Parse a compact JWS of at most `max_length` characters, without verifying it. Raises `BadJwt`."""
+    if len(text) > max_length or not _COMPACT.fullmatch(text):
+        raise BadJwt(f"must be a compact JWS of at most {max_length} characters")
     signed, _, signature = text.encode("ascii").rpartition(b".")
     head, _, payload = signed.partition(b".")
     try:
-        presented = Presented(head, signed, urlsafe_b64decode(signature), remembered(header, head), _object(payload))
+        presented = Presented(head, signed, urlsafe_b64decode(signature), cached_read(header, head), _object(payload))
     except (JoseError, ValueError, TypeError, RecursionError, KeyError) as fault:
         raise BadJwt(f"cannot be read: {type(fault).__name__}") from fault
-    if POINTING & presented.header.keys() or ("jwk" in presented.header and not jwk_in_header):
+    if REFUSED_MEMBERS & presented.header.keys() or ("jwk" in presented.header and not jwk_in_header):
         raise BadJwt("the header has a member that is not accepted, such as jku, x5u or crit")
     return presented
 
 
-def remembered(read: Callable[[bytes], T], head: bytes) -> T:
-    """What `read`, which has a cache, makes of a header. Large ones are not kept: strangers could fill our memory."""
-    return read(head) if len(head) <= USUAL else inspect.unwrap(read)(head)
+def cached_read(read: Callable[[bytes], T], head: bytes) -> T:
+    """Call `read`, which has a cache; for a large header without the cache, which could otherwise fill the memory."""
+    return read(head) if len(head) <= MAX_CACHED_HEADER else inspect.unwrap(read)(head)
 
 
 @lru_cache(maxsize=512)
 def header(head: bytes) -> Mapping[str, Any]:
-    """The header in the first part of a JWS: the same in every proof by one key, so it is read once.
+    """The header in the first part of a JWS, cached because it is the same in every proof by one key.
 
-    Raises `ValueError`, `TypeError`, `RecursionError` or `JoseError` where it is none.
+    Raises `ValueError`, `TypeError`, `RecursionError` or `JoseError` if it is invalid.
     """
     members = _object(head)
     if not isinstance(members.get("alg"), str):
@@ -106,13 +106,13 @@ def header(head: bytes) -> Mapping[str, Any]:
 
 
 def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> None:
-    """Check the signature with the key that the header names, or with the one that fits; raises `BadJwt`."""
+    """Check the signature with the key that the header names, or any that is suitable. Raises `BadJwt`."""
     if presented.alg not in algs:
         raise BadJwt(f"alg is {errors.shown(presented.alg)}; accepted is {', '.join(algs)}")
     for key in keys:
-        if not isinstance(key, _KINDS[presented.alg]) or not _is_meant(key, presented):
+        if not isinstance(key, _KEY_TYPES[presented.alg]) or not _is_suitable(key, presented):
             continue
-        algorithm = _REGISTRY.get_alg(key.get("alg", presented.alg))  # by the key's own name of the same
+        algorithm = _REGISTRY.get_alg(key.get("alg", presented.alg))  # under the name that the key has for it
         try:
             algorithm.check_key(key)
             if algorithm.verify(presented.signed, presented.signature, key):
@@ -122,13 +122,13 @@ def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> 
     raise BadJwt("the signature is by none of the keys that are known")
 
 
-def is_same(one: object, other: object) -> bool:
+def is_same(first: object, second: object) -> bool:
     """Whether two names are of one algorithm: `EdDSA` is `Ed25519` here, as no other curve is accepted (RFC 9864)."""
-    return one == other or {one, other} == EDWARDS
+    return first == second or {first, second} == EDDSA_NAMES
 
 
-def check_times(claims: dict[str, Any], *, skew: int, leeway: int, at_most: int | None = None) -> None:
-    """Check `exp`, which has to be ahead by no more than `at_most` seconds, and `nbf` and `iat`.
+def check_times(claims: dict[str, Any], *, skew: int, leeway: int, max_lifetime: int | None = None) -> None:
+    """Check `exp`, which must be at most `max_lifetime` seconds ahead, `nbf` and `iat`.
 
     The signer's clock may be ahead of ours by `skew` seconds and behind it by `leeway`. Raises `BadJwt`, which says
     by how many seconds the clocks differ.
@@ -140,10 +140,10 @@ def check_times(claims: dict[str, Any], *, skew: int, leeway: int, at_most: int 
             raise BadJwt(f"{name} must be a number of seconds since 1970")
     if "exp" in times and now >= times["exp"] + leeway:
         raise BadJwt(f"exp is {_seconds(now - times['exp'])} behind our clock; at most {leeway} are accepted")
-    if at_most is not None and "exp" not in times:
+    if max_lifetime is not None and "exp" not in times:
         raise BadJwt("exp is missing")
-    if at_most is not None and times["exp"] > now + at_most + skew:
-        raise BadJwt(f"exp is {_seconds(times['exp'] - now)} ahead of our clock; at most {at_most} are accepted")
+    if max_lifetime is not None and times["exp"] > now + max_lifetime + skew:
+        raise BadJwt(f"exp is {_seconds(times['exp'] - now)} ahead of our clock; at most {max_lifetime} are accepted")
     for name in ("nbf", "iat"):
         if name in times and times[name] > now + skew:
             raise BadJwt(f"{name} is {_seconds(times[name] - now)} ahead of our clock; at most {skew} are accepted")
@@ -154,8 +154,8 @@ def _seconds(number: float) -> str:
 
 
 def _is_time(value: object) -> bool:
-    """Seconds since 1970 (RFC 7519 §2); no NaN, which is neither early nor late, and nothing beyond reckoning."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST
+    """Whether it is a number of seconds since 1970 (RFC 7519 §2), neither NaN nor beyond `MAX_TIME`."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAX_TIME
 
 
 def _object(part: bytes) -> dict[str, Any]:
@@ -165,8 +165,8 @@ def _object(part: bytes) -> dict[str, Any]:
     return members
 
 
-def _is_meant(key: Key, presented: Presented) -> bool:
-    """Whether the key may be the one: of the name given, for signatures, and on the algorithm's curve."""
+def _is_suitable(key: Key, presented: Presented) -> bool:
+    """Whether the key has the given id, is for signatures, and is on the algorithm's curve."""
     if isinstance(key, OctKey):
         return True
     member, kid, alg = key.get, presented.kid, presented.alg

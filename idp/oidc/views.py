@@ -38,7 +38,7 @@ bp.register_error_handler(PoolTimeout, pages.unavailable)
 bp.register_error_handler(HTTPException, pages.http_error)
 bp.app_errorhandler(MethodNotAllowed)(pages.http_error)  # said before any route, so before any blueprint
 bp.after_request(cors.allow)
-bp.after_request(failures.keep)
+bp.after_request(failures.write_notes)
 
 
 @bp.route("/oauth/authorize", methods=["GET", "POST"])

@@ -33,7 +33,7 @@ class Client(Base):
     client_name: Mapped[str]
     client_uri: Mapped[str]
     logo_uri: Mapped[str] = mapped_column(default="")
-    """No longer taken and shown nowhere: a stranger's picture could be anybody's sign. The release before reads it."""
+    """No longer accepted or shown, because a client could use another company's logo. The previous release reads it."""
     purpose: Mapped[str]
     """What the partner uses the data for, in a school's words."""
     policy_uri: Mapped[str]

@@ -1,6 +1,6 @@
-"""The national register that schools come from: imported, searched, linked from closed schools to their successors.
+"""The national register of schools: importing and searching it, and the successors of closed schools.
 
-Owns the tables of the register and what is found in them. Knows nothing of estabs, partners or sharing, and
-tells nobody: what an import changed stands in `SchoolChange`, for the timed job above to read. Stands on
+It owns the register's tables. It knows nothing of estabs, partners or sharing, and
+notifies no one: what an import changed is in `SchoolChange`, for the scheduled job of a higher layer. It imports
 `foundation` and `audit`.
 """

@@ -1,7 +1,7 @@
 """A school's agreement that a client may have certain scopes: asked about, given, changed, paused, withdrawn.
 
 Tokens are not mentioned here, on purpose. A token is evidence of an agreement and lives only while the
-agreement does (`live`), so withdrawing is one update and nobody above has to be told.
+agreement does (`live`), so withdrawing is one UPDATE and higher layers need no notice.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def covers(agreed: Authorisation | State, asked: frozenset[str], client: AnyClie
 
     It does when everything asked for was put to the school at that decision (`offered`), and whatever of it the
     client requires was agreed to. An optional area that the school left out is thus an answer, not a gap:
-    it is simply not granted, and nobody is asked about it at each sign-in. A scope the client has come to
+    it is simply not granted, and no sign-in asks about it again. A scope the client has come to
     ask for or require since is a new question, and so is any where the school's MIS is no longer accepted.
     """
     return asked <= agreed.offered and asked & client.required_scopes <= agreed.scopes

@@ -7,10 +7,10 @@ from idp.partners.snapshots import AnyClient
 
 
 def ask(client: AnyClient, address: str, *, begin: str, by: Administrator) -> None:
-    """Write to `address` that `by` thinks they decide about `client`, which they reach at `begin`.
+    """Ask the colleague with `address` by mail to decide about `client`, on behalf of `by`; `begin` is the link.
 
-    Whether somebody with that address has an account is not looked up: the mail is the same either way. Raises
-    `ValueError` for a school that is not verified, whose people and name anybody may have typed.
+    Whether there is an account with that address is not looked up: the mail is the same either way. Raises
+    `ValueError` for a school that is not verified: its name and people may have been typed by a stranger.
     """
     estab = by.estab
     if not estab.is_verified:

@@ -1,7 +1,7 @@
-"""Whether an agreement is in force at this moment, for whoever holds a token: one statement, no ORM.
+"""Whether the agreement behind a token is in force at this moment: one statement, no ORM.
 
-Asked at every refresh, userinfo, introspection and data request, so withdrawing, pausing, suspending and
-disabling act at once wherever we are asked.
+It is checked at every refresh, userinfo, introspection and data request, so that withdrawing, pausing, suspending and
+disabling take effect at once.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from idp.sharing.models import Authorisation
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """An agreement as it stands, and all that bears on it. Nobody is `allowed` anything unless it `is_live`."""
+    """An agreement and everything that decides whether it is in force; unless it `is_live`, nothing is `allowed`."""
 
     id: str
     """The newest agreement of the line, which decides."""
@@ -79,7 +79,7 @@ class State:
 
 
 class Row(NamedTuple):
-    """The columns that `read` makes a state of."""
+    """The columns from which `read` makes a `State`."""
 
     id: str
     scopes: frozenset[str]
@@ -108,17 +108,17 @@ class _StateRow(NamedTuple):
 
 
 def state(authorisation_id: str, person_id: str | None = None) -> State | None:
-    """How things stand with the agreement a token was issued under; None where it never was or was withdrawn.
+    """The state of the agreement a token was issued under; None if it does not exist or was withdrawn.
 
-    A superseded agreement is answered for by the newest of its line. `person_id` is the token's subject; without
-    one, whoever gave the agreement.
+    For a superseded agreement it is the state of the newest of its line. `person_id` is the token's subject; by
+    default the person who gave the agreement.
     """
     row = _STATE.one(authorisation=authorisation_id, person=person_id)
     return None if row is None else read(row.standing)
 
 
 def current(estab_id: str, client_id: str) -> State | None:
-    """How things stand with the one agreement of an estab with a client that is not over, or None."""
+    """The state of the one current agreement of an estab with a client, or None."""
     row = _CURRENT.one(its_estab=estab_id, its_client=client_id, person=None)
     return None if row is None else read(row.standing)
 
@@ -130,7 +130,7 @@ def is_standing(authorisation_id: str) -> bool:
 
 
 named: Final = cast("Table", Authorisation.__table__).alias("named")
-"""The agreement a token names: where `beside` begins."""
+"""The agreement a token names, to which `beside` joins the others."""
 people: Final = cast("Table", Administrator.__table__)
 estabs: Final = cast("Table", Estab.__table__)
 _newest = cast("Table", Authorisation.__table__).alias("newest")
@@ -149,9 +149,9 @@ COLUMNS: Final = (
 
 
 def beside(source: FromClause, person: ColumnElement[Any]) -> FromClause:
-    """`source`, which has `named` in it, with the newest of its line and whoever could stop it; `person` as in `state`.
+    """Join `source`, which has `named`, to the newest agreement of its line, its client, partner, estab and person.
 
-    One round trip (performance.md §2), for whoever has something else to ask in the same statement.
+    For callers that query something else in the same statement: one round trip (performance.md §2).
     """
     return (
         source.outerjoin(
@@ -169,9 +169,9 @@ def beside(source: FromClause, person: ColumnElement[Any]) -> FromClause:
 
 
 def read(row: Row | None) -> State | None:
-    """The state that a row says; None where there is none.
+    """The state in a row, or None.
 
-    A snapshot of another version of the client is dropped: the row is newer.
+    A cached snapshot of another version of the client is dropped, because the row is newer.
     """
     if row is None:
         return None

@@ -12,7 +12,7 @@ from idp.sharing import authority
 
 
 class MisUnknown(Refusal):
-    """The client works with some systems only, and nobody has told us the school's: ask."""
+    """The client works with some systems only, and the school's is not known yet: ask for it."""
 
     code, status, title = "mis_unknown", 409, "Which system does your school use?"
     says = "This service works with some management information systems only. Please tell us which one you use."

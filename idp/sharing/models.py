@@ -14,7 +14,7 @@ _CURRENT = text("withdrawn_at IS NULL AND superseded_at IS NULL")
 
 
 class Authorisation(Base):
-    """One agreement of an estab with a client. Edited never: a change supersedes it with a new one."""
+    """One agreement of an estab with a client. It is never edited: a change supersedes it with a new one."""
 
     __tablename__ = "authorisations"
     __table_args__ = (
@@ -36,7 +36,7 @@ class Authorisation(Base):
     scopes: Mapped[frozenset[str]]
     """What the school agreed to …"""
     offered: Mapped[frozenset[str]]
-    """… of all that it was asked about then: nobody is asked again about what they left out."""
+    """… of all scopes that it was asked about then: it is not asked again about those it left out."""
     given_by: Mapped[str] = mapped_column(ForeignKey("administrators.id"))
     given_at: Mapped[datetime]
     agreement: Mapped[str]
@@ -75,7 +75,7 @@ class Authorisation(Base):
 
     @classmethod
     def current(cls, estab_id: str, client_id: str) -> ColumnElement[bool]:
-        """The one definition of "in force or paused" for an estab and a client; a unique index holds it to one row."""
+        """The condition for the agreement in force or paused; a unique index ensures that there is one at most."""
         return and_(
             cls.estab_id == estab_id,
             cls.client_id == client_id,

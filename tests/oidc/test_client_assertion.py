@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from idp.foundation import crypto, runtime
 from idp.oidc.clients import keys as client_keys
-from idp.oidc.clients.client_assertion import LONGEST
+from idp.oidc.clients.client_assertion import MAX_LIFETIME_SECONDS
 from idp.oidc.models import Seen
 from idp.partners.models import ClientSecret
 from tests import factories
@@ -81,7 +81,7 @@ def test_fapi2_leaves_the_strict_ones(web, strict, alg, good):
 def test_its_jti_is_kept_as_long_as_it_could_be_good(web, world, make, clock, profile, ahead, behind):
     """`exp` as late as it may be, by a clock that is as far off as it may be."""
     partner = make(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
-    exp = int(clock.now().timestamp()) + LONGEST + ahead
+    exp = int(clock.now().timestamp()) + MAX_LIFETIME_SECONDS + ahead
     assert refused(asks(web, partner, exp=exp + 1))
     assert accepted(asks(web, partner, exp=exp))
     with world.work() as session:
@@ -265,7 +265,7 @@ def test_keys_are_fetched_once_and_again_for_a_name_nobody_knows(web, make, keys
     keys.body = json.dumps(jwks(key("ES256", 2))).encode()
     assert refused(asks(web, partner, key=key("ES256", 2)))  # asked a moment ago
     assert keys.asked == 1
-    monkeypatch.setattr(client_keys, "AGAIN", 0.0)
+    monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
     assert accepted(asks(web, partner, key=key("ES256", 2)))
     assert keys.asked == 2
 
@@ -292,7 +292,7 @@ class TestKeysThatEnd:
 
     def test_a_key_that_left_the_set_is_refused_an_hour_later_though_its_name_is_known(self, web, partner, keys, later):
         keys.body = json.dumps(jwks(key("ES256", 2))).encode()
-        later(client_keys.FRESH - 60)
+        later(client_keys.CACHE_SECONDS - 60)
         assert accepted(asks(web, partner))
         later(61)
         assert refused(asks(web, partner))
@@ -300,7 +300,7 @@ class TestKeysThatEnd:
 
     def test_an_empty_set_ends_every_key(self, web, partner, keys, later):
         keys.body = b'{"keys": []}'
-        later(client_keys.FRESH + 1)
+        later(client_keys.CACHE_SECONDS + 1)
         assert refused(asks(web, partner))
         assert refused(asks(web, partner))
         assert keys.asked == 2
@@ -308,29 +308,29 @@ class TestKeysThatEnd:
     @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"keys": 1}', b"x" * 70_000])
     def test_after_failures_the_keys_are_good_for_a_day_and_no_longer(self, web, partner, keys, later, body):
         good, keys.body = keys.body, body
-        later(client_keys.FRESH + 1)
+        later(client_keys.CACHE_SECONDS + 1)
         assert accepted(asks(web, partner))
-        later(client_keys.MAX_STALE - client_keys.FRESH - 61)
+        later(client_keys.MAX_STALE_SECONDS - client_keys.CACHE_SECONDS - 61)
         assert accepted(asks(web, partner))
         later(61)
         assert refused(asks(web, partner))
         keys.body = good
-        later(client_keys.AGAIN)
+        later(client_keys.MIN_FETCH_INTERVAL_SECONDS)
         assert accepted(asks(web, partner))
 
     def test_after_a_failure_it_is_asked_again_within_a_minute(self, web, partner, keys, later):
         keys.body = b""
-        later(client_keys.FRESH + 1)
+        later(client_keys.CACHE_SECONDS + 1)
         assert accepted(asks(web, partner))
         keys.body = json.dumps(jwks(key("ES256", 2))).encode()
-        later(client_keys.AGAIN)
+        later(client_keys.MIN_FETCH_INTERVAL_SECONDS)
         assert refused(asks(web, partner))
         assert keys.asked == 3
 
     def test_a_vanished_host_ends_them_after_a_day(self, web, partner, keys, later):
         keys.server.shutdown()
         keys.server.server_close()
-        later(client_keys.MAX_STALE - 60)
+        later(client_keys.MAX_STALE_SECONDS - 60)
         assert accepted(asks(web, partner))
         later(61)
         assert refused(asks(web, partner))
@@ -354,7 +354,7 @@ def test_a_slow_server_of_keys_keeps_one_of_us_waiting_and_not_all(another, make
     """Whoever knows a client's name can name a key that nobody knows: that must not hold every thread."""
     partner = make(jwks=None, jwks_uri=keys.uri)
     assert accepted(asks(another(), partner))
-    monkeypatch.setattr(client_keys, "AGAIN", 0.0)
+    monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
     keys.answers.clear()
     with ThreadPoolExecutor(1) as pool:
         waits = pool.submit(asks, another(), partner, key=key("ES256", 2))

@@ -283,7 +283,7 @@ def test_nonces_where_they_are_on(web, world, partner, tokens, clock, change_set
 def test_a_header_that_is_larger_than_any_key_is_not_remembered(web, world, partner):
     """Whoever sends many of them would fill our memory."""
     jwts.header.cache_clear()
-    dpop._holder.cache_clear()
+    dpop._proof_key.cache_clear()
     partner.proofs = {"header": {"jwk": bare(ONE) | {"x5t": "A" * 2000}}}
     assert partner.redeems(web, authorised(web, partner, world.username)["code"]).status_code == 200
-    assert (jwts.header.cache_info().currsize, dpop._holder.cache_info().currsize) == (1, 0)  # the assertion's own
+    assert (jwts.header.cache_info().currsize, dpop._proof_key.cache_info().currsize) == (1, 0)  # the assertion's own

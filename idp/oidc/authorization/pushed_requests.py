@@ -53,7 +53,7 @@ def _open(request: Request) -> Parameters:
     """What a request object says, in the place of everything beside it."""
     sent = request.sent
     try:
-        return request_objects.opened(str(sent.get("request")), request.client, sent.get("client_id"))
+        return request_objects.parameters_of(str(sent.get("request")), request.client, sent.get("client_id"))
     except InvalidRequestObjectError:
         if request.endpoint == AUTHORIZE:
             request.reply_to = checks.reply_to(request.client, sent)  # the address beside it, to which the error goes

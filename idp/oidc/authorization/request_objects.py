@@ -1,4 +1,4 @@
-"""Signed authorization requests, by value (RFC 9101): everything counts as signed, and nothing beside it.
+"""Signed authorization requests, by value (RFC 9101): only the signed parameters count.
 
 Authlib leaves `iss` and `aud` unchecked and lets `none` pass (protocol.md §4.2, 12).
 """
@@ -14,15 +14,15 @@ from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import Parameters
 from idp.oidc.jwts import BadJwt
 
-LONGEST: Final = incoming.LIMITS["request"]
-OLDEST: Final = 3600
-"""Seconds, under `fapi2`: how old `nbf` may be, and how far ahead `exp` (FAPI 2.0 Message Signing §5.3.1)."""
+MAX_LENGTH: Final = incoming.LIMITS["request"]
+MAX_WINDOW_SECONDS: Final = 3600
+"""Under `fapi2`, of `nbf`, and of `exp` from `nbf` (FAPI 2.0 Message Signing §5.3.1)."""
 STRUCTURED: Final[dict[str, type]] = {"claims": dict, "authorization_details": list}
-"""Parameters that are JSON, and stand in a request object as what they are."""
+"""Parameters that are JSON, and in a request object a JSON value instead of a string."""
 
 
-def opened(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
-    """The parameters in a request object of `client`; raises `invalid_request_object`."""
+def parameters_of(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
+    """The parameters in a request object of `client`. Raises `InvalidRequestObjectError`."""
     try:
         return _read(text, client, client_id)
     except BadJwt as fault:
@@ -30,13 +30,13 @@ def opened(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
 
 
 def algorithms(client: OAuthClient) -> tuple[str, ...]:
-    """What a request object of this client may be signed with: what it registered, or all of its profile."""
+    """The algorithms accepted for a request object: the one the client registered, or all of its profile."""
     allowed, named = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC, client.registered.request_object_signing_alg
     return allowed if named is None else tuple(alg for alg in allowed if jwts.is_same(alg, named))
 
 
 def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
-    presented = jwts.parse(text, most=LONGEST)
+    presented = jwts.parse(text, max_length=MAX_LENGTH)
     claims = presented.claims
     jwts.verify(presented, client_keys.of(client, presented.kid), algorithms(client))
     jwts.check_times(claims, skew=client.skew, leeway=client.leeway)
@@ -57,14 +57,22 @@ def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
 
 def _check_window(claims: dict[str, Any]) -> None:
     now = clock.now().timestamp()
-    if not {"exp", "nbf"} <= claims.keys() or now - claims["nbf"] > OLDEST or claims["exp"] - claims["nbf"] > OLDEST:
-        raise BadJwt(f"exp and nbf must be there, nbf at most {OLDEST} seconds ago and exp at most as long after it")
+    if (
+        not {"exp", "nbf"} <= claims.keys()
+        or now - claims["nbf"] > MAX_WINDOW_SECONDS
+        or claims["exp"] - claims["nbf"] > MAX_WINDOW_SECONDS
+    ):
+        raise BadJwt(
+            f"exp and nbf must be there, nbf at most {MAX_WINDOW_SECONDS} seconds ago and exp at most as long after it"
+        )
 
 
 def _parameters(claims: dict[str, Any]) -> Parameters:
-    """The claims that are parameters: texts, numbers where a text of digits is meant, and what is JSON."""
-    meant = {name: value for name, value in claims.items() if name in incoming.AUTHORIZATION}
-    return incoming.parameters((name, _text(name, each)) for name, value in meant.items() for each in _all(name, value))
+    """The claims that are parameters, as strings: an integer `max_age` and JSON values are converted."""
+    selected = {name: value for name, value in claims.items() if name in incoming.AUTHORIZATION}
+    return incoming.parameters(
+        (name, _text(name, each)) for name, value in selected.items() for each in _all(name, value)
+    )
 
 
 def _all(name: str, value: Any) -> list[Any]:

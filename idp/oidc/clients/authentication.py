@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from idp.oidc import errors
 from idp.oidc.clients import client as clients, client_assertion
 from idp.oidc.clients.client import OAuthClient
-from idp.oidc.clients.client_assertion import Finder
+from idp.oidc.clients.client_assertion import FindClient
 from idp.oidc.incoming import Parameters, Request
 
 ASSERTION: Final = "client_assertion"
@@ -82,7 +82,7 @@ def register(server: AuthorizationServer) -> None:
         server.register_client_auth_method(method, authenticate)
 
 
-def _by_basic(find: Finder, request: Request) -> OAuthClient | None:
+def _by_basic(find: FindClient, request: Request) -> OAuthClient | None:
     client_id, secret = _basic(request.authorization)
     named = request.sent.get("client_id")
     if client_id is None or named not in {None, client_id}:
@@ -90,11 +90,11 @@ def _by_basic(find: Finder, request: Request) -> OAuthClient | None:
     return _with_secret(find(client_id), secret)
 
 
-def _by_post(find: Finder, request: Request) -> OAuthClient | None:
+def _by_post(find: FindClient, request: Request) -> OAuthClient | None:
     return _with_secret(find(request.sent.get("client_id")), request.sent.get("client_secret"))
 
 
-def _by_nothing(find: Finder, request: Request) -> OAuthClient | None:
+def _by_nothing(find: FindClient, request: Request) -> OAuthClient | None:
     """A public client only says who it is."""
     return find(request.sent.get("client_id"))
 
@@ -115,7 +115,7 @@ def _basic(header: str) -> tuple[str | None, str | None]:
     return (unquote_plus(client_id), unquote_plus(secret)) if colon else (None, None)
 
 
-METHODS: Final[dict[str, Callable[[Finder, Request], OAuthClient | None]]] = {
+METHODS: Final[dict[str, Callable[[FindClient, Request], OAuthClient | None]]] = {
     "client_secret_basic": _by_basic,
     "client_secret_post": _by_post,
     "client_secret_jwt": client_assertion.authenticate,

@@ -1,6 +1,6 @@
 """Clients that authenticate by a signed JWT: `private_key_jwt` and `client_secret_jwt` (RFC 7523, OpenID Connect §9).
 
-Authlib's own accepts any audience in a list, any lifetime, and a differing `client_id` (protocol.md §4.2, 11).
+Authlib accepts any audience in a list, any lifetime, and a differing `client_id` (protocol.md §4.2, 11).
 """
 
 from collections.abc import Callable
@@ -18,27 +18,27 @@ from idp.oidc.jwts import BadJwt, Presented
 from idp.oidc.models import Seen
 from idp.partners import registry
 
-Finder = Callable[[str | None], OAuthClient | None]
+FindClient = Callable[[str | None], OAuthClient | None]
 
 TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-LONGEST: Final = 600
-"""Seconds an assertion may still be good for."""
+MAX_LIFETIME_SECONDS: Final = 600
+"""The longest time from now until `exp`."""
 
 
-def authenticate(find: Finder, request: Request) -> OAuthClient | None:
-    """The client that signed the assertion; None where its signature is not right, which only the logs say.
+def authenticate(find: FindClient, request: Request) -> OAuthClient | None:
+    """The client that signed the assertion; None if the signature is invalid, for a reason that only the logs have.
 
-    Raises `ProvenClientRefused` where the signature is right and something else is wrong.
+    Raises `ProvenClientRefused` if the signature is valid and something else is wrong.
     """
     try:
-        return _proven(find, request)
+        return _verified_client(find, request)
     except BadJwt as fault:
         failures.because("client_assertion", str(fault))
         return None
 
 
 def subject(assertion: str) -> str | None:
-    """The client that an assertion names, unproven; None where it names none."""
+    """The client id in an assertion, not verified; None if there is none."""
     try:
         sub = jwts.parse(assertion).claims.get("sub")
     except BadJwt:
@@ -47,7 +47,7 @@ def subject(assertion: str) -> str | None:
 
 
 def method(request: Request) -> str:
-    """Which of the two methods the assertion is for, by its algorithm alone."""
+    """The authentication method of the assertion, by its algorithm alone."""
     try:
         alg = jwts.parse(request.sent.get("client_assertion") or "").alg
     except BadJwt:
@@ -56,7 +56,7 @@ def method(request: Request) -> str:
 
 
 def algorithms(client: OAuthClient) -> tuple[str, ...]:
-    """What this client may sign with: the one it registered, or all of its profile and method."""
+    """The algorithms this client may sign with: the registered one, or all of its profile and method."""
     if client.signs_with_secret:
         return jwts.SHARED
     allowed = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC
@@ -64,7 +64,7 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
     return allowed if named is None else tuple(alg for alg in allowed if jwts.is_same(alg, named))
 
 
-def _proven(find: Finder, request: Request) -> OAuthClient:
+def _verified_client(find: FindClient, request: Request) -> OAuthClient:
     if request.sent.get("client_assertion_type") != TYPE:
         raise BadJwt(f"client_assertion_type must be {TYPE}")
     presented = jwts.parse(request.sent.get("client_assertion") or "")
@@ -75,9 +75,9 @@ def _proven(find: Finder, request: Request) -> OAuthClient:
         raise BadJwt("iss and sub, and client_id if it is sent, must be the client_id of one registered client")
     jwts.verify(presented, _keys(client, presented), algorithms(client))
     try:
-        jwts.check_times(claims, skew=client.skew, leeway=client.leeway, at_most=LONGEST)
+        jwts.check_times(claims, skew=client.skew, leeway=client.leeway, max_lifetime=MAX_LIFETIME_SECONDS)
         _check_audience(claims.get("aud"), client, request)
-        _note(claims, client)
+        _use_once(claims, client)
     except BadJwt as fault:
         failures.because("client_assertion", str(fault))
         raise errors.ProvenClientRefused(str(fault)) from None
@@ -91,22 +91,22 @@ def _keys(client: OAuthClient, presented: Presented) -> tuple[jwts.Key, ...]:
 
 
 def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:
-    """Us: under `fapi2` the issuer as one string, otherwise also the endpoint, alone or in a list."""
+    """Accept under `fapi2` the issuer alone, as a string; otherwise also the endpoint, alone or in a list."""
     issuer = runtime.settings().server.issuer
     if client.is_fapi2:
         if aud != issuer:
             raise BadJwt(f"aud is {errors.shown(aud)}; accepted is {issuer} alone, as a string")
         return
-    us = [issuer, *sorted({runtime.url("/oauth/token"), runtime.url(request.path)})]
-    if not any(each in us for each in (aud if isinstance(aud, list) else [aud])):
-        raise BadJwt(f"aud is {errors.shown(aud)}; accepted is {' or '.join(us)}")
+    accepted = [issuer, *sorted({runtime.url("/oauth/token"), runtime.url(request.path)})]
+    if not any(each in accepted for each in (aud if isinstance(aud, list) else [aud])):
+        raise BadJwt(f"aud is {errors.shown(aud)}; accepted is {' or '.join(accepted)}")
 
 
-def _note(claims: dict[str, Any], client: OAuthClient) -> None:
-    """Each `jti` is good once (RFC 7523 §3)."""
+def _use_once(claims: dict[str, Any], client: OAuthClient) -> None:
+    """Accept each `jti` once (RFC 7523 §3)."""
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:
         raise BadJwt("jti must be a string, and not empty")
-    kept_until = clock.now() + timedelta(seconds=LONGEST + client.skew + client.leeway)
-    if not inserts.once(Seen, digest=crypto.keyed(b"assertion", client.id, jti), expires_at=kept_until):
+    expires_at = clock.now() + timedelta(seconds=MAX_LIFETIME_SECONDS + client.skew + client.leeway)
+    if not inserts.once(Seen, digest=crypto.keyed(b"assertion", client.id, jti), expires_at=expires_at):
         raise BadJwt("the jti was used before: each request needs a new assertion")

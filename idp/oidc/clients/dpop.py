@@ -1,7 +1,7 @@
 """DPoP (RFC 9449): a proof that the caller holds the key its tokens are bound to.
 
-Checked before a grant is looked at, so a bad proof never spends a code. Each proof is good once. Nonces are a
-setting: stateless, made from the time, the present and the last window of five minutes being good.
+It is checked before the grant, so that an invalid proof never uses up a code. Each proof is accepted once. Nonces are
+enabled by a setting: they are stateless, made from the time, and valid in their window of five minutes and the next.
 """
 
 import math
@@ -21,13 +21,12 @@ from idp.oidc.jwts import BadJwt
 from idp.oidc.models import Seen
 from idp.partners import jwks
 
-OLDEST: Final = 60
-"""Seconds since a proof was made."""
-WINDOW: Final = 300
-"""Seconds of a nonce's window."""
+MAX_AGE_SECONDS: Final = 60
+"""Of a proof."""
+NONCE_WINDOW_SECONDS: Final = 300
 ALGS: Final = jwts.STRICT
 UNRESERVED_ESCAPES: Final = re.compile(r"%(2D|2E|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
-"""Letters, digits and four marks: equal to themselves, encoded or not (RFC 3986 §2.3)."""
+"""Letters, digits and four marks: equivalent whether encoded or not (RFC 3986 §2.3)."""
 
 
 class InvalidProof(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -40,16 +39,16 @@ class InvalidProof(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 
 
 class NonceNeeded(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """RFC 9449 §8: come again with the nonce in our header."""
+    """RFC 9449 §8: the client has to repeat the request with the nonce in our header."""
 
     error = "use_dpop_nonce"
     description = "DPoP: the proof must have the nonce of the DPoP-Nonce header"
 
 
 def key_of(flask_request: FlaskRequest, client: OAuthClient, *, access_token: str | None = None) -> str | None:
-    """The thumbprint of the key that this request proves to hold; None without a proof.
+    """The thumbprint of the key that made the proof of this request; None without a proof.
 
-    With an `access_token` the proof has to be for it (`ath`). Raises `InvalidProof`, `NonceNeeded`.
+    With an `access_token` the proof must be for it (`ath`). Raises `InvalidProof`, `NonceNeeded`.
     """
     sent: str | None = flask_request.environ.get("HTTP_DPOP")
     if sent is None:
@@ -64,12 +63,12 @@ def key_of(flask_request: FlaskRequest, client: OAuthClient, *, access_token: st
 
 def nonce(windows_ago: int = 0) -> str:
     """The nonce of this window, or of an earlier one."""
-    window = clock.timestamp() // WINDOW - windows_ago
+    window = clock.timestamp() // NONCE_WINDOW_SECONDS - windows_ago
     return crypto.b64(crypto.keyed(runtime.settings().secrets.tokens, "dpop-nonce", str(window)))
 
 
 def with_nonce(response: Response) -> Response:
-    """Give the caller the nonce for its next proof, where nonces are on."""
+    """Add the nonce for the client's next proof, if nonces are enabled."""
     if runtime.settings().tokens.dpop_nonces:
         response.headers["DPoP-Nonce"] = nonce()
     return response
@@ -77,24 +76,24 @@ def with_nonce(response: Response) -> Response:
 
 def _thumbprint(proof: str, flask_request: FlaskRequest, client: OAuthClient, access_token: str | None) -> str:
     presented = jwts.parse(proof, jwk_in_header=True)
-    claims, (key, thumbprint) = presented.claims, jwts.remembered(_holder, presented.head)
+    claims, (key, thumbprint) = presented.claims, jwts.cached_read(_proof_key, presented.head)
     jwts.verify(presented, [key], ALGS)
     if claims.get("htm") != flask_request.method:
         raise BadJwt(f"htm is {errors.shown(claims.get('htm'))}; expected is {flask_request.method}")
-    if not _is_here(claims.get("htu"), flask_request):
+    if not _is_request_url(claims.get("htu"), flask_request):
         raise BadJwt(f"htu is {_sent_htu(claims.get('htu'))}; expected is {runtime.url(flask_request.path)}")
     if access_token is not None and claims.get("ath") != crypto.b64(crypto.digest(access_token)):
         raise BadJwt("ath is missing" if claims.get("ath") is None else "ath is the hash of another access token")
     _check_age(claims, client)
     _check_nonce(claims)
-    _note(claims, thumbprint, client)
+    _use_once(claims, thumbprint, client)
     return thumbprint
 
 
 @lru_cache(maxsize=1024)
-def _holder(head: bytes) -> tuple[jwts.Key, str]:
-    """The public key in a proof's header, if it is one and strong enough, and its thumbprint (RFC 9449 §4.2)."""
-    header = jwts.remembered(jwts.header, head)
+def _proof_key(head: bytes) -> tuple[jwts.Key, str]:
+    """The public key in a proof's header, and its thumbprint (RFC 9449 §4.2). Raises `BadJwt`."""
+    header = jwts.cached_read(jwts.header, head)
     if header.get("typ") != "dpop+jwt":
         raise BadJwt("the typ in the header of the proof must be dpop+jwt")
     try:
@@ -104,31 +103,31 @@ def _holder(head: bytes) -> tuple[jwts.Key, str]:
     return key, key.thumbprint()
 
 
-def _is_here(htu: object, flask_request: FlaskRequest) -> bool:
-    """Whether `htu` is the address asked, less query and fragment, both normalised (RFC 9449 §4.3).
+def _is_request_url(htu: object, flask_request: FlaskRequest) -> bool:
+    """Whether `htu` is the address of the request without query and fragment, both normalised (RFC 9449 §4.3).
 
-    Our own address is from the settings.
+    Our own address is taken from the settings.
     """
     if not isinstance(htu, str):
         return False
     if htu == (own_url := runtime.url(flask_request.path)):
         return True
     try:
-        one, other = urlsplit(htu), urlsplit(own_url)
-        return (one.scheme, one.hostname, _port(one), _path(one.path)) == (
-            other.scheme, other.hostname, _port(other), _path(other.path),
+        sent, own = urlsplit(htu), urlsplit(own_url)
+        return (sent.scheme, sent.hostname, _port(sent), _path(sent.path)) == (
+            own.scheme, own.hostname, _port(own), _path(own.path),
         )  # fmt: skip
     except ValueError:
         return False
 
 
 def _sent_htu(htu: object) -> str:
-    """For its sender; less a query, which has no place there and could hold anything."""
+    """`htu` for the error message, without its query, which could contain anything."""
     return errors.shown(htu.partition("?")[0] if isinstance(htu, str) else htu)
 
 
 def _path(path: str) -> str:
-    """Without dot segments, and with what needs no encoding decoded (RFC 3986 §6.2.2)."""
+    """The path without dot segments and without needless percent-encoding (RFC 3986 §6.2.2)."""
     segments: list[str] = []
     for part in UNRESERVED_ESCAPES.sub(lambda match: chr(int(match[1], 16)), path).split("/"):
         if part == "..":
@@ -143,13 +142,13 @@ def _port(parts: Any) -> int:
 
 
 def _check_age(claims: dict[str, Any], client: OAuthClient) -> None:
-    """Made within the last minute, by a clock that may be off as the client's. `exp` and `nbf` are not needed."""
+    """Check that the proof is at most a minute old, with the clock skew allowed for the client; `exp` is optional."""
     if "iat" not in claims:
         raise BadJwt("iat is missing")
     jwts.check_times(claims, skew=client.skew, leeway=client.leeway)
-    age, oldest = clock.now().timestamp() - claims["iat"], OLDEST + client.leeway
-    if age > oldest:
-        raise BadJwt(f"iat is {math.ceil(age)} seconds behind our clock; at most {oldest} are accepted")
+    age, max_age = clock.now().timestamp() - claims["iat"], MAX_AGE_SECONDS + client.leeway
+    if age > max_age:
+        raise BadJwt(f"iat is {math.ceil(age)} seconds behind our clock; at most {max_age} are accepted")
 
 
 def _check_nonce(claims: dict[str, Any]) -> None:
@@ -159,11 +158,11 @@ def _check_nonce(claims: dict[str, Any]) -> None:
         raise NonceNeeded
 
 
-def _note(claims: dict[str, Any], thumbprint: str, client: OAuthClient) -> None:
-    """Each proof is good once (RFC 9449 §11.1)."""
+def _use_once(claims: dict[str, Any], thumbprint: str, client: OAuthClient) -> None:
+    """Accept each proof once (RFC 9449 §11.1)."""
     jti = claims.get("jti")
     if not isinstance(jti, str) or not jti:
         raise BadJwt("jti must be a string, and not empty")
-    until = clock.now() + timedelta(seconds=OLDEST + client.leeway + client.skew)
-    if not inserts.once(Seen, digest=crypto.keyed(b"proof", thumbprint, jti), expires_at=until):
+    expires_at = clock.now() + timedelta(seconds=MAX_AGE_SECONDS + client.leeway + client.skew)
+    if not inserts.once(Seen, digest=crypto.keyed(b"proof", thumbprint, jti), expires_at=expires_at):
         raise BadJwt("the jti was used before: each request needs a new proof")

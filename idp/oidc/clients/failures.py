@@ -1,8 +1,7 @@
-"""Why a client's request failed, for its developer: noted where an error is answered, kept when it has been.
+"""Record why a client's request failed, for its developers: noted with the error, written after the response.
 
-What the caller is told may have to say less (all failed authentications look alike), so reasons are gathered
-here beside the errors. They are written in a transaction of their own, because a refusal often undoes the
-request's.
+The response may have to say less (all failed authentications look alike), so reasons are collected here beside the
+errors. They are written in a transaction of their own, because a refusal often rolls back that of the request.
 """
 
 from dataclasses import dataclass, field
@@ -27,87 +26,88 @@ EXPECTED: Final = frozenset(
     {"access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required",
      "unmet_authentication_requirements", "authorization_pending", "temporarily_unavailable", "use_dpop_nonce"}
 )  # fmt: skip
-"""Answers that are no fault of the client's."""
+"""Errors that are no mistake of the client's developers."""
 ADDRESSES: Final = {"redirect_uri": "redirect_uris", "post_logout_redirect_uri": "post_logout_redirect_uris"}
-"""Parameters that are compared with what is registered, and where."""
+"""Parameters that are compared with registered addresses, and the field of those."""
 HEADERS: Final = frozenset({"DPoP", "Content-Type", "Content-Length", "Host"})
-"""What else than a parameter our descriptions begin with."""
-LONGEST: Final = 2048
+"""Headers that our error descriptions begin with instead of a parameter."""
+MAX_ADDRESS_LENGTH: Final = 2048
+"""Characters of an address that are stored."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Noted:
-    """What was noted about the client of this request, for its log."""
+class _RequestNotes:
+    """What was noted during this request, for the client's log."""
 
     client_id: str | None = None
-    """The client that the request says it is from."""
+    """The client that the request names."""
     request: Request | None = None
-    """The OAuth request, where its parameters are not simply the form."""
+    """The OAuth request, if its parameters are not simply those of the form."""
     reason: tuple[str, str] | None = None
-    """The parameter that is wrong, and what is wrong with it, where the error must not say so."""
+    """The wrong parameter and what is wrong with it, if the response must not say so."""
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     """Error, parameter and fact of each failure."""
 
 
 def about(client_id: str | None, request: Request | None = None) -> None:
-    """Note the client that this request says it is from; `request` where the parameters are not simply the form."""
-    noted = request_state.part(_Noted)
+    """Note the client that the request names; `request` if its parameters are not simply those of the form."""
+    noted = request_state.part(_RequestNotes)
     noted.client_id, noted.request = client_id, request
 
 
 def because(parameter: str, fact: str) -> None:
-    """The reason behind an error that will not tell it; the first one counts."""
-    noted = request_state.part(_Noted)
+    """Note the reason of an error whose response will not contain it; the first one counts."""
+    noted = request_state.part(_RequestNotes)
     if noted.reason is None:
         noted.reason = parameter, fact
 
 
 def note(error: str, parameter: str, fact: str) -> None:
-    """The request failed, because of `parameter`; or, where one is known, for the reason that was not told."""
+    """Note a failure because of `parameter`; a reason noted by `because` takes precedence."""
     if error not in EXPECTED:
         _add(error, parameter, fact)
 
 
 def _add(error: str, parameter: str, fact: str) -> None:
-    noted = request_state.part(_Noted)
+    noted = request_state.part(_RequestNotes)
     noted.failures.append((error, *(noted.reason or (parameter, fact))))
 
 
 def note_error(error: OAuth2Error) -> None:
-    """The same for an OAuth error."""
-    if isinstance(error, Paused):  # has the code of a person who refused, which is not noted
+    """Note an OAuth error."""
+    if isinstance(error, Paused):  # has the code `access_denied`, which is expected otherwise
         _add(error.error, *reason(error))
     else:
         note(error.error, *reason(error))
 
 
 def reason(error: OAuth2Error) -> tuple[str, str]:
-    """The parameter that is wrong, empty where it is none, and what is wrong with it, whether or not that is told.
+    """The wrong parameter (or "") and what is wrong with it, whether or not the response says so.
 
     Our descriptions begin with the parameter. In the server's log the two are fields of their own: a text such as
-    "code: expired" looks like a credential there, and would be scrubbed.
+    "code: expired" looks like a credential there, and would be redacted.
     """
-    if (untold := request_state.part(_Noted).reason) is not None:
-        return untold
+    if (hidden_reason := request_state.part(_RequestNotes).reason) is not None:
+        return hidden_reason
     parameter, colon, fact = (error.description or "").partition(": ")
-    known = bool(colon) and (parameter in KNOWN or parameter in HEADERS)
-    return (parameter, fact) if known else ("", error.description or "")
+    has_parameter = bool(colon) and (parameter in KNOWN or parameter in HEADERS)
+    return (parameter, fact) if has_parameter else ("", error.description or "")
 
 
 def note_page(refused: NotToBeRedirected) -> None:
-    """The same for what is shown on a page."""
+    """Note an error that is shown on a page."""
     note(refused.error, refused.parameter, refused.fact)
 
 
-def keep(response: Response) -> Response:
-    """After the answer has been made: write what was noted into the client's log."""
-    noted = request_state.part(_Noted)
+def write_notes(response: Response) -> Response:
+    """Write the notes to the client's log; an `after_request` hook."""
+    noted = request_state.part(_RequestNotes)
     if noted.failures and noted.client_id:
         try:
             _write(noted.client_id, noted.failures)
-        except SQLAlchemyError as fault:  # no reason to fail what has been answered
+        except SQLAlchemyError as fault:  # must not make the response fail
             log.warning("not kept", name="client event", error=type(fault).__name__)
     return response
 
@@ -116,9 +116,9 @@ def _write(client_id: str, noted: list[tuple[str, str, str]]) -> None:
     endpoint = f"{request.method} {request.path}"
     failures = [
         Failure(endpoint, error, parameter, fact, _comparison(client_id, parameter))
-        for error, parameter, fact in sorted(noted)  # two of us at once take the rows in one order
+        for error, parameter, fact in sorted(noted)  # concurrent requests lock rows in the same order
     ]
-    # What was read since the view, here or to show a page, would have SQLite's only writer wait for itself.
+    # A read transaction still open would make SQLite's only writer wait for itself.
     database.end_read_transaction()
     with transactions.work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
         for failure in failures:
@@ -126,9 +126,9 @@ def _write(client_id: str, noted: list[tuple[str, str, str]]) -> None:
 
 
 def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | None:
-    """How the address that was sent differs from each registered one; None where that is not what is wrong."""
+    """How the sent address differs from each registered one; None if the address is not what is wrong."""
     client = clients.find(client_id) if parameter in ADDRESSES else None
-    oauth_request = request_state.part(_Noted).request
+    oauth_request = request_state.part(_RequestNotes).request
     uri = (request.values if oauth_request is None else oauth_request.sent).get(parameter) or ""
     if client is None or not uri:
         return None
@@ -142,15 +142,15 @@ def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | 
 
 
 def without_values(uri: str, client: OAuthClient) -> str:
-    """The address as it was sent, less what could be a secret: credentials, and values of an unregistered query."""
+    """The sent address without possible secrets: credentials, and values of an unregistered query."""
     try:
         parts = urlsplit(uri)
     except ValueError:
         return "(cannot be read)"
-    known = {urlsplit(each).query for name in ADDRESSES.values() for each in getattr(client.registered, name)}
+    registered = [uri for name in ADDRESSES.values() for uri in getattr(client.registered, name)]
     query = parts.query
-    if query not in known:
+    if query not in {urlsplit(each).query for each in registered}:
         query = "&".join(f"{name}=..." for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=None))
     host = ("...@" if "@" in parts.netloc else "") + parts.netloc.rpartition("@")[2]
     shown = parts._replace(netloc=host, query=query, fragment="..." if parts.fragment else "").geturl()
-    return "".join(char for char in shown if char.isprintable())[:LONGEST]
+    return "".join(char for char in shown if char.isprintable())[:MAX_ADDRESS_LENGTH]

@@ -1,12 +1,11 @@
 """The public keys of a client: those it registered, or those at its `jwks_uri`.
 
-What was fetched is kept for a while, and fetched again when a JWT names a key we do not know, but for one client
-at most once a minute, and by one request at a time: a stranger cannot make us hammer a server, nor, where that is
-slow, keep all our threads waiting for it.
+Fetched keys are cached, and fetched again when a JWT names an unknown key, but for one client at most once a minute,
+and by one request at a time: an attacker cannot make us flood a server, nor make all our threads wait for a slow one.
 
-What the partner publishes counts: a key that is gone from its set is refused from the next fetch on, and an empty set
-means that there is none. Where the set cannot be fetched, the keys we have stay good for `MAX_STALE` after they were
-last fetched, so that an outage of the partner's server of a day ends nothing, and a vanished host ends them all.
+The published set is authoritative: a key that was removed from it is refused after the next fetch, and an empty set
+means that the client has no keys. If the set cannot be fetched, the cached keys stay valid for `MAX_STALE_SECONDS`
+after they were last fetched: long enough for an outage of the partner's server, but not for ever.
 """
 
 import json
@@ -25,99 +24,99 @@ from idp.oidc.clients.client import OAuthClient
 from idp.oidc.jwts import Key
 from idp.partners import jwks
 
-FRESH: Final = 3600.0
-"""Seconds fetched keys are used without asking again."""
-AGAIN: Final = 60.0
-"""Seconds between two requests to one client's server."""
-MAX_STALE: Final = 86_400.0
-"""Seconds fetched keys are used while they cannot be fetched again."""
+CACHE_SECONDS: Final = 3600.0
+"""How long fetched keys are used without a new fetch."""
+MIN_FETCH_INTERVAL_SECONDS: Final = 60.0
+"""Between two fetches from one client's server."""
+MAX_STALE_SECONDS: Final = 86_400.0
+"""How long fetched keys are used while fetching fails."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class CachedKeys:
-    """A client's keys as we last had them, loaded; `version` is its registration's, times are monotonic seconds."""
+    """A client's keys; `version` is that of its registration, times are monotonic seconds."""
 
     version: int
-    at: float
-    """When we last asked for them, or loaded those that are registered."""
+    checked_at: float
+    """The last attempt to fetch them, or the time at which registered keys were loaded."""
     keys: tuple[Key, ...]
-    came_at: float
-    """When they last came; before `at` where asking failed since."""
+    fetched_at: float
+    """The last successful fetch; before `checked_at` if a later attempt failed."""
 
-    def good(self, now: float) -> tuple[Key, ...]:
-        """The keys, unless they could not be fetched again for too long."""
-        return self.keys if now - self.came_at < MAX_STALE else ()
+    def usable(self, now: float) -> tuple[Key, ...]:
+        """The keys; empty if fetching has failed for too long."""
+        return self.keys if now - self.fetched_at < MAX_STALE_SECONDS else ()
 
 
 _CACHE: Final = PerApplication[dict[str, CachedKeys]](dict)
-"""By client."""
+"""By client id."""
 _FETCHING: Final = PerApplication[dict[str, threading.Lock]](dict)
-"""By client: held while its keys are fetched."""
+"""By client id; locked while its keys are fetched."""
 
 
 def of(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
-    """The client's keys; where one with this `kid` is not among them, as they are at its `jwks_uri` now."""
+    """The client's keys, fetched again from its `jwks_uri` if none of them has this `kid`."""
     cache, now, registered = _CACHE.get(), time.monotonic(), client.registered
     cached = cache.get(client.id)
     if cached is None or cached.version != registered.version:
         cached = CachedKeys(registered.version, float("-inf"), (), float("-inf"))
     if registered.jwks_uri is not None:
-        return _fetch_once(client, cached, cache) if _is_stale(cached, kid, now) else cached.good(now)
-    if cached.at == float("-inf"):
-        loaded = _loaded(dict(registered.jwks or {"keys": []}))
+        return _fetch_once(client, cached, cache) if _is_stale(cached, kid, now) else cached.usable(now)
+    if cached.checked_at == float("-inf"):
+        loaded = _load(dict(registered.jwks or {"keys": []}))
         cached = cache[client.id] = CachedKeys(cached.version, now, loaded, now)
     return cached.keys
 
 
 def _fetch_once(client: OAuthClient, cached: CachedKeys, cache: dict[str, CachedKeys]) -> tuple[Key, ...]:
-    """The keys at the client's `jwks_uri`; while another request asks for them, those we have.
+    """Fetch the keys, unless another request does: then the cached keys are used.
 
-    If there are none yet, those that the other request fetches.
+    If nothing is cached yet, it waits for the other request.
     """
     fetching = _FETCHING.get().setdefault(client.id, threading.Lock())
     database.end_read_transaction()  # a fetch must not hold a transaction open
     if not fetching.acquire(blocking=False):
-        if cached.at != float("-inf"):
-            return cached.good(time.monotonic())
+        if cached.checked_at != float("-inf"):
+            return cached.usable(time.monotonic())
         with admission.place_released():
             fetching.acquire()
     try:
         newest = cache.get(client.id, cached)
-        if newest.version == cached.version and newest.at > cached.at:
-            return newest.good(newest.at)
-        now, fetched = time.monotonic(), _fetched(client)
+        if newest.version == cached.version and newest.checked_at > cached.checked_at:
+            return newest.usable(newest.checked_at)
+        now, fetched = time.monotonic(), _fetch(client)
         if fetched is None:
-            cache[client.id] = replace(cached, at=now)
+            cache[client.id] = replace(cached, checked_at=now)
         else:
             cache[client.id] = CachedKeys(cached.version, now, fetched, now)
-        return cache[client.id].good(now)
+        return cache[client.id].usable(now)
     finally:
         fetching.release()
 
 
 def _is_stale(cached: CachedKeys, kid: str | None, now: float) -> bool:
-    age = now - cached.at
-    knows = kid is None or any(key.as_dict(private=False).get("kid") == kid for key in cached.keys)
-    failed = cached.came_at < cached.at
-    return age >= FRESH or (age >= AGAIN and (failed or not (cached.keys and knows)))
+    age = now - cached.checked_at
+    has_kid = kid is None or any(key.as_dict(private=False).get("kid") == kid for key in cached.keys)
+    failed = cached.fetched_at < cached.checked_at
+    return age >= CACHE_SECONDS or (age >= MIN_FETCH_INTERVAL_SECONDS and (failed or not (cached.keys and has_kid)))
 
 
-def _fetched(client: OAuthClient) -> tuple[Key, ...] | None:
-    """The keys at the client's `jwks_uri`, none included; None, and a line in the log, where that is no key set."""
+def _fetch(client: OAuthClient) -> tuple[Key, ...] | None:
+    """The keys at the client's `jwks_uri`; None, with a line in the log, if there is no valid key set."""
     try:
-        answer = fetch.get(str(client.registered.jwks_uri), fetch.for_partner(runtime.settings().fetch))
-        if answer.status != 200:
-            raise ValueError(f"answered {answer.status}")  # noqa: TRY301  told below, with the other faults
-        document = json.loads(answer.body)
+        response = fetch.get(str(client.registered.jwks_uri), fetch.for_partner(runtime.settings().fetch))
+        if response.status != 200:
+            raise ValueError(f"answered {response.status}")  # noqa: TRY301  logged below
+        document = json.loads(response.body)
         if not isinstance(document, dict):
             raise ValueError("is not an object")  # noqa: TRY004, TRY301  likewise
-        return () if document.get("keys") == [] else _loaded(jwks.validate(document))
+        return () if document.get("keys") == [] else _load(jwks.validate(document))
     except (fetch.FetchFailed, ValueError, RecursionError) as fault:
         log.warning("jwks_uri", client=client.id, because=str(fault))
         return None
 
 
-def _loaded(document: dict[str, Any]) -> tuple[Key, ...]:
+def _load(document: dict[str, Any]) -> tuple[Key, ...]:
     return tuple(JWKRegistry.import_key(each) for each in document["keys"])

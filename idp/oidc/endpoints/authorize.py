@@ -1,8 +1,8 @@
-"""The dispatcher: refuse, or ask for the next missing thing, or answer.
+"""The dispatcher of the authorization endpoint: refuse, or send the person to the next page, or respond.
 
-Every page on the way (sign-in, registration, the school's system, authorise sharing) returns here by address
-and never leads to another, so this is the only place that knows their order; and `prompt=none` is refused in
-one place, `_send_to`, so that no step can forget it.
+Every page on the way (sign-in, registration, the school's system, authorise sharing) redirects back here and never to
+another page, so their order is decided here only; `prompt=none` is refused in one function, `_send_to`, so that no step
+can miss it.
 """
 
 from collections.abc import Callable
@@ -29,17 +29,17 @@ from idp.sharing.live import State
 from idp.signin import session
 from idp.signin.session import SignedIn
 
-AGAIN: Final = frozenset({"login", "select_account", "create"})
-"""Values of `prompt` that a sign-in later than the request meets, so that they cannot loop."""
+REAUTHENTICATION_PROMPTS: Final = frozenset({"login", "select_account", "create"})
+"""Values of `prompt` that require a sign-in after the request; one for this request satisfies them, so no loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A page to send the person to, and what `prompt=none` is told instead."""
+    """A page to send the person to, and the error for `prompt=none` instead."""
 
     address: Callable[[CheckedRequest, Kept], str]
-    """Of the page, for a request that has been kept; the page leads back to it."""
-    otherwise: type[OAuth2Error]
+    """The page's address, for a stored request; the page redirects back to that."""
+    error: type[OAuth2Error]
 
 
 def _sign_in(request: CheckedRequest, kept: Kept) -> str:
@@ -65,7 +65,7 @@ CONSENT: Final = Step(_ask_consent, ConsentRequiredError)
 
 
 def answer() -> Response:
-    """The answer to a browser at the authorization endpoint."""
+    """The response to a browser at the authorization endpoint."""
     security.keep_opener()
     server = protocol.current()
     if browser_request.method == "POST" and kept_requests.is_ours(urn := browser_request.form.get("request_uri")):
@@ -76,7 +76,7 @@ def answer() -> Response:
         return _refused(server, error.request, error)
     request: CheckedRequest = grant.request.checked
     if browser_request.method == "POST":
-        # A browser sends no cookies with another site's POST: keep the request, and be asked again with them.
+        # A browser sends no cookies with another site's POST: store the request, and redirect to repeat it with them.
         urn = kept_requests.keep(request.sent, request.client, pushed=False, shown=False)
         return redirect(kept_requests.address_of(request.client.id, urn), 303)
     try:
@@ -90,28 +90,28 @@ def answer() -> Response:
 
 
 def step(request: CheckedRequest) -> Step | Approval:
-    """What comes next for this request in this browser: a page, or the answer."""
+    """The next step for this request in this browser: a page, or the approval."""
     if _is_cancelled(request):
         raise AccessDeniedError(description="the person chose not to go on")
     signed_in = session.current()
     if signed_in is None or not _is_enough(signed_in, request):
         if "create" in request.prompt:
             return REGISTER
-        if signed_in and _is_fresh(signed_in, request) and _is_somebody_else(signed_in, request):
+        if signed_in and _is_fresh(signed_in, request) and _is_another_person(signed_in, request):
             raise LoginRequiredError(description="the person who signed in is not the one whom the request names")
         return SIGN_IN
     if request.acr and signed_in.acr not in request.acr:
         raise errors.UnmetAuthenticationRequirements
     agreed = authorise.standing(str(signed_in.estab_id), request.client.id, wanted(request))
     if agreed is None and not registry.accepts(request.client.registered, signed_in.person.estab.mis):
-        return MIS  # with such a system nothing stands, so those with nothing to be asked are never asked this
+        return MIS  # no agreement is in force with such a system, so a school with one is never asked
     if agreed is None or ("consent" in request.prompt and not _is_later(agreed, request)):
         return CONSENT
     return Approval(signed_in, agreed)
 
 
 def wanted(request: CheckedRequest) -> frozenset[str]:
-    """What the school has to have agreed to: the scopes, and those of claims asked for by name."""
+    """The scopes that the school must have agreed to: those requested, and those of claims requested by name."""
     return request.scopes | (claims.scopes_of(request.claims) & request.client.registered.scopes)
 
 
@@ -121,10 +121,10 @@ def _next(request: CheckedRequest) -> Response | Approval:
 
 
 def _send_to(next_step: Step, request: CheckedRequest) -> Response:
-    """Keep the request and send the browser on; the page comes back to the request's own address."""
+    """Store the request and redirect to the page, which redirects back to the stored request."""
     if "none" in request.prompt:
         why = "the school has paused sharing; " if next_step is CONSENT and _is_paused(request) else ""
-        raise next_step.otherwise(description=f"{why}prompt is none, and the person would have to be asked")
+        raise next_step.error(description=f"{why}prompt is none, and the person would have to be asked")
     return redirect(next_step.address(request, kept_requests.keep_here(request)), 303)
 
 
@@ -140,30 +140,30 @@ def _refused(server: Server, request: Request, error: OAuth2Error) -> Response:
 
 
 def _is_cancelled(request: CheckedRequest) -> bool:
-    """Whether a page on the way was left by Cancel or Refuse; only a kept request has pages on its way."""
+    """Whether the person chose Cancel or Refuse on a page; only a stored request has led to a page."""
     return request.kept is not None and "cancel" in browser_request.args
 
 
 def _is_enough(signed_in: SignedIn, request: CheckedRequest) -> bool:
-    """Whether the person signed in is the one the client wants, and signed in recently enough."""
-    if _is_somebody_else(signed_in, request):
+    """Whether the signed-in person is the one requested, and signed in recently enough."""
+    if _is_another_person(signed_in, request):
         return False
     if _is_fresh(signed_in, request):
         return True
-    if request.prompt & AGAIN:
+    if request.prompt & REAUTHENTICATION_PROMPTS:
         return False
     return request.max_age is None or clock.now() - signed_in.auth_time <= timedelta(seconds=request.max_age)
 
 
-def _is_somebody_else(signed_in: SignedIn, request: CheckedRequest) -> bool:
+def _is_another_person(signed_in: SignedIn, request: CheckedRequest) -> bool:
     return request.subject is not None and request.subject != claims.subject(request.client, signed_in.id)
 
 
 def _is_fresh(signed_in: SignedIn, request: CheckedRequest) -> bool:
-    """Whether they signed in for this very request."""
+    """Whether they signed in after this request was made."""
     return request.kept is not None and signed_in.auth_time >= request.kept.since
 
 
 def _is_later(agreed: State, request: CheckedRequest) -> bool:
-    """Whether the agreement was given for this very request."""
+    """Whether the agreement was given after this request was made."""
     return request.kept is not None and agreed.given_at >= request.kept.since

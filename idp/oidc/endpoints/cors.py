@@ -1,6 +1,6 @@
-"""Who may call us from a script in a browser: apps without a secret, from where they are registered to live.
+"""CORS: which origins may call an endpoint from a script: those of the redirect URIs of public clients.
 
-Token, PAR, userinfo and revocation only; never with cookies. The keys and the metadata anybody may read
+Token, PAR, userinfo and revocation only; never with cookies. Keys and metadata may be read from any origin
 (`discovery`); pages and authorize allow no origin (RFC 9700 §2.6).
 """
 
@@ -20,16 +20,16 @@ from idp.partners.models import Client, Partner
 
 ENDPOINTS: Final = frozenset({"oidc.token", "oidc.push", "oidc.userinfo", "oidc.revoke"})
 DOCUMENTS: Final = frozenset({"oidc.metadata", "oidc.jwks"})
-FOR_ANYBODY: Final = {
+ANY_ORIGIN_HEADERS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET",
     "Access-Control-Allow-Headers": "*",
     "Access-Control-Max-Age": "600",
 }
-"""What a preflight for our keys and metadata is told: libraries send headers that make browsers ask first."""
-FRESH: Final = registry.CACHE_SECONDS
-"""Seconds the list of origins may be old, as everything else that operators change."""
-PUBLIC: Final = (
+"""For the preflight of keys and metadata: libraries send headers that make browsers send one."""
+CACHE_SECONDS: Final = registry.CACHE_SECONDS
+"""How old the list of origins may be, as for everything else that operators change."""
+_PUBLIC_CLIENTS: Final = (
     select(Client.redirect_uris)
     .join(Partner)
     .where(Client.token_endpoint_auth_method == "none", Client.enabled, Partner.disabled_at.is_(None))  # noqa: S105  a method's name
@@ -43,31 +43,34 @@ HEADERS: Final = {
 
 
 def allow(response: Response) -> Response:
-    """Let the script read the answer if its origin is one of a public client's."""
+    """Let a script read the response if its origin is that of a public client."""
     if (origin := request.environ.get("HTTP_ORIGIN")) is None:
         return response
     if request.endpoint in DOCUMENTS and request.method == "OPTIONS":
-        response.headers.update(FOR_ANYBODY)
+        response.headers.update(ANY_ORIGIN_HEADERS)
     if request.endpoint not in ENDPOINTS:
         return response
     response.vary.add("Origin")
-    if _portless(origin) in _origins():
+    if _without_loopback_port(origin) in _origins():
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers.update(HEADERS)
     return response
 
 
 def _origins() -> frozenset[str]:
-    """Where public clients live; read once a second while scripts call, a row for each such client."""
+    """The origins of public clients; read once a second while scripts call."""
     cached = _ORIGINS.get()
-    if time.monotonic() - cached.read_at >= FRESH:
+    if time.monotonic() - cached.read_at >= CACHE_SECONDS:
         try:
-            registered = session().scalars(PUBLIC).all()
-        except SQLAlchemyError:  # the answer itself says by now that the database is away
+            registered = session().scalars(_PUBLIC_CLIENTS).all()
+        except SQLAlchemyError:  # the response itself already says that the database is unreachable
             session().rollback()
             return cached.origins
         cached.origins = frozenset(
-            _portless(_origin(uri)) for each in registered for uri in each if uri.startswith(("https://", "http://"))
+            _without_loopback_port(_origin(uri))
+            for each in registered
+            for uri in each
+            if uri.startswith(("https://", "http://"))
         )
         cached.read_at = time.monotonic()
     return cached.origins
@@ -85,13 +88,13 @@ _ORIGINS: Final = PerApplication(_Origins)
 
 
 def _origin(uri: str) -> str:
-    """The origin as a browser writes it: without the port that goes without saying (RFC 6454 §6.2)."""
+    """The origin as a browser writes it: without the default port (RFC 6454 §6.2)."""
     parts = urlsplit(uri)
-    usual = {"https": ":443", "http": ":80"}[parts.scheme]
-    return f"{parts.scheme}://{parts.netloc.removesuffix(usual)}"
+    default_port = {"https": ":443", "http": ":80"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.removesuffix(default_port)}"
 
 
-def _portless(origin: str) -> str:
-    """The origin; that of an app on the person's own machine less its port, which is another each time."""
+def _without_loopback_port(origin: str) -> str:
+    """The origin; without its port for a loopback address, where an app has another port each time."""
     host, _, port = origin.rpartition(":")
     return host if host in registry.LOOPBACK_ORIGINS and uris.is_port(port) else origin

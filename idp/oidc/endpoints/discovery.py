@@ -1,7 +1,7 @@
-"""What we can do, said in one document under two addresses, made from what is registered; and our keys.
+"""The metadata document, under two addresses, and the published keys.
 
-An address is advertised when its route exists, a grant when the server has it, a method when it is registered:
-nothing here is a promise of its own (protocol.md §5).
+The document is made from what is registered: an address is advertised if its route exists, a grant if the server has
+it, a method if it is registered (protocol.md §5).
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from idp.oidc.authorization import checks, responses
 from idp.oidc.clients import dpop
 from idp.signin import session
 
-FRESH: Final = 300
-"""Seconds anybody may keep the document and the keys."""
+CACHE_SECONDS: Final = 300
+"""How long the document and the keys may be cached by any client."""
 
 ENDPOINTS: Final = {
     "authorization_endpoint": "oidc.authorization", "token_endpoint": "oidc.token",
@@ -53,7 +53,7 @@ def keys() -> Response:
 
 
 def metadata() -> dict[str, Any]:
-    """Each value is true of the running server; a test holds them against what it does."""
+    """The metadata; tests compare each value with the server's behaviour."""
     server = protocol.current()
     endpoints = _endpoints()
     methods = [method for method in server.client_auth_methods if method != "none"]
@@ -106,10 +106,10 @@ def _endpoints() -> dict[str, str]:
 
 
 def _public(body: bytes, etag: str) -> Response:
-    """Ready bytes that anybody may keep and any origin may read."""
+    """A response that any cache may store and any origin may read."""
     response = Response(body, mimetype="application/json")
     response.set_etag(etag.strip('"'))
-    response.headers["Cache-Control"] = f"public, max-age={FRESH}"
+    response.headers["Cache-Control"] = f"public, max-age={CACHE_SECONDS}"
     response.headers["Access-Control-Allow-Origin"] = "*"
     response_cache.keep(request.path, response, seconds=runtime.settings().keys.reread)
     response.make_conditional(request)

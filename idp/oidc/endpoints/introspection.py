@@ -65,7 +65,7 @@ def about(token: str, asking: OAuthClient) -> dict[str, Any]:
             return {"active": True, **access_tokens.now(access), "scope": served}
         return DEAD
     if (family := families.find(token)) is not None and family.basis.client_id == asking.id:
-        return families.now(token, asking) or DEAD
+        return families.introspect(token, asking) or DEAD
     return DEAD
 
 

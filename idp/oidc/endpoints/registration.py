@@ -21,7 +21,7 @@ from idp.partners.self_registration import ManagedClient, Registered
 PATH: Final = "/oauth/register"
 REALM: Final = 'Bearer realm="registration"'
 INVALID_TOKEN: Final = "The token is unknown, expired, revoked or used up, or is not for this client."  # noqa: S105  what is said of one
-LONGEST: Final = 1000
+MAX_DESCRIPTION_LENGTH: Final = 1000
 """Characters of it."""
 
 
@@ -109,7 +109,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refused(fault: InvalidMetadata) -> Response:
-    return _json(400, {"error": fault.code, "error_description": errors.plain(fault.says, LONGEST)})
+    return _json(400, {"error": fault.code, "error_description": errors.plain(fault.says, MAX_DESCRIPTION_LENGTH)})
 
 
 def _too_large() -> Response:

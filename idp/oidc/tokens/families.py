@@ -1,8 +1,8 @@
-"""Refresh tokens: one row per family, whether its token stands or is rotated (protocol.md §2.2).
+"""Refresh tokens: one row per family, whether its token is rotated or not (protocol.md §2.2).
 
-A token that rotates is `<family secret>.<proof of its number>`: the successor can be computed again, so whoever
-lost the answer gets the same one for a short while, and any other use of an old one is seen as reuse. Two at
-once never fork a family: the number is raised by one UPDATE, and a second request is given the same successor.
+A token that rotates is `<family secret>.<proof of its number>`. Its successor can be computed again, so a client that
+lost the response gets the same one for a short while; any other use of an old token is detected as reuse. Concurrent
+requests never fork a family: the number is raised by one UPDATE, and a second request gets the same successor.
 """
 
 from dataclasses import dataclass
@@ -24,16 +24,16 @@ from idp.oidc.tokens import access_tokens
 from idp.sharing import live
 from idp.sharing.live import State
 
-TOUCH: Final = timedelta(days=1)
-"""How far `last_used_at` may lag, so that most refreshes are reads."""
+LAST_USED_PRECISION: Final = timedelta(days=1)
+"""How far `last_used_at` may lag, so that most refreshes of tokens that do not rotate only read."""
 UNKNOWN: Final = "refresh_token: unknown"
-"""Also what is said of another client's."""
+"""Also the error for a token of another client."""
 
 _table = cast("Table", RefreshFamily.__table__)
 
 
 class Family(NamedTuple):
-    """A family, what its tokens stand for, and how its authorisation stands."""
+    """A family, what its tokens stand for, and the state of its authorisation."""
 
     id: str
     rotates: bool
@@ -53,7 +53,7 @@ class Presented:
 
     family: Family
     state: State | None
-    """How the authorisation stands that it was issued under."""
+    """The state of the authorisation it was issued under."""
     is_newest: bool
 
 
@@ -73,7 +73,7 @@ def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
 
 
 def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
-    """The family behind `token`, if the client may use it now; raises `invalid_grant`, revoking where it was reused."""
+    """The family of `token`, if the client may use it now. Raises `invalid_grant`, and revokes the family on reuse."""
     secret, _, proof = token.partition(".")
     family = _family(secret)
     if family is None:
@@ -101,10 +101,10 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
 
 
 def use(token: str, presented: Presented) -> str | None:
-    """Use the token: its successor where the family rotates, else None. Raises `invalid_grant` if we come too late."""
+    """Use the token; returns its successor if the family rotates. Raises `invalid_grant` if it was used meanwhile."""
     family, secret = presented.family, token.partition(".")[0]
     if not family.rotates:
-        if clock.now() - family.last_used_at >= TOUCH:
+        if clock.now() - family.last_used_at >= LAST_USED_PRECISION:
             _TOUCHED.run(its_id=family.id, now=clock.now())
         return None
     if not presented.is_newest:
@@ -124,8 +124,8 @@ def find(token: str) -> Family | None:
     return _family(token.partition(".")[0])
 
 
-def now(token: str, client: OAuthClient) -> dict[str, Any] | None:
-    """What introspection says of a refresh token; None where it could not be used. Looking reuses nothing."""
+def introspect(token: str, client: OAuthClient) -> dict[str, Any] | None:
+    """The introspection response for a refresh token; None if it could not be used. It never counts as reuse."""
     secret, _, proof = token.partition(".")
     family = _family(secret)
     if family is None or _why_closed(family):
@@ -155,7 +155,7 @@ def _reused(family: Family, client: OAuthClient) -> None:
 
 
 def _why_closed(family: Family) -> str | None:
-    """Why the family is over: revoked, past its end, or idle for too long; None where it is not."""
+    """Why the family cannot be used: revoked, expired, or idle for too long; otherwise None."""
     idle, now = timedelta(seconds=runtime.settings().tokens.refresh_idle), clock.now()
     if family.revoked_at is not None:
         return "was revoked"
@@ -165,11 +165,11 @@ def _why_closed(family: Family) -> str | None:
 
 
 def _in_grace(family: Family) -> bool:
-    """Whether the predecessor may still come from a client that lost our answer.
+    """Whether the previous token may still be used, by a client that lost the response.
 
-    As long for public clients as for others: apps wait half a minute for an answer and then try again, and ten seconds
-    would sign such a person out. A thief who uses the predecessor in that time is given what the app holds, no more;
-    as soon as either uses the successor, the predecessor is reuse again and ends the family.
+    The time is the same for public clients: apps wait half a minute for a response and then retry, and ten seconds
+    would sign such a person out. A thief who uses the previous token in that time gets the token that the app has;
+    as soon as either uses the successor, the previous token counts as reuse and ends the family.
     """
     grace = timedelta(seconds=runtime.settings().tokens.refresh_grace)
     return family.rotated_at is not None and clock.now() - family.rotated_at <= grace
@@ -200,7 +200,7 @@ _FAMILY: Final = Statement(
     )
     .where(_table.c.digest == bindparam("its_digest")),
 )  # fmt: skip
-"""A family by the digest of its secret part, and how its authorisation stands."""
+"""A family by the digest of its secret part, with the state of its authorisation."""
 _TOUCHED: Final = WriteStatement(
     update(_table).where(_table.c.id == bindparam("its_id")).values(last_used_at=bindparam("now", type_=Instant()))
 )
