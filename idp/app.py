@@ -24,10 +24,10 @@ from idp.oidc.authorization import kept_requests
 from idp.oidc.tokens import logout_token
 from idp.onboarding import views as onboarding
 from idp.schools import views as schools
-from idp.signin import session, session_clients, views as signin
+from idp.signin import second_step, session, session_clients, views as signin
 
 PORTS = Ports(
-    sign_in=session.begin,
+    sign_in=second_step.sign_in_owner,
     last_signed_in=session.last_here,
     requesting_partner=kept_requests.requesting_partner,
     navigation=signin.navigation,

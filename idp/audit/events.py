@@ -65,6 +65,9 @@ RESET_STARTED: Final = "password_reset.started"
 RESET_COMPLETED: Final = "password_reset.completed"
 RESET_LINK_SENT: Final = "password_reset.link_sent"
 ACCOUNT_UNLOCKED: Final = "sign_in.unlocked"
+FACTOR_ADDED: Final = "factor.added"
+FACTOR_REPLACED: Final = "factor.replaced"
+FACTOR_REMOVED: Final = "factor.removed"
 
 # sharing
 SHARING_GIVEN: Final = "sharing.given"

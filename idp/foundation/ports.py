@@ -36,7 +36,10 @@ class Ports:
     """One function for each call upwards."""
 
     sign_in: Callable[[str], object]
-    """Sign the administrator with this id in, in the browser that sent the request."""
+    """Sign the owner with this id in, who has just registered, in the browser that sent the request.
+
+    Nothing happens if they have a second factor by now.
+    """
     last_signed_in: Callable[[], LastPerson | None]
     """The person who is, or was last, signed in in the browser that sent the request."""
     requesting_partner: Callable[[str], RequestingPartner | None]

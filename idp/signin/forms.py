@@ -3,7 +3,7 @@
 from typing import Any
 
 from wtforms import HiddenField, PasswordField, StringField
-from wtforms.validators import InputRequired, Length, StopValidation
+from wtforms.validators import DataRequired, InputRequired, Length, StopValidation
 
 from idp.foundation.web.forms import Form, visible
 
@@ -29,6 +29,14 @@ class SignIn(Form):
         filters=[visible],
     )
     password = PasswordField("Password", [InputRequired("Type your password.")])
+
+
+class SecondStep(Form):
+    """A code of an authenticator app, to complete a sign-in."""
+
+    code = StringField(
+        "Code from your authenticator app", [DataRequired("Type the six digits your app shows.")], [visible]
+    )
 
 
 class OperatorSignIn(Form):

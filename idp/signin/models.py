@@ -1,7 +1,8 @@
-"""Browser sessions, known devices, guesses, password resets, and operators."""
+"""Browser sessions, half sign-ins, second factors, known devices, guesses, password resets, and operators."""
 
 from datetime import datetime
 
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.foundation.database import Base
@@ -109,3 +110,42 @@ class Operator(Base):
     created_at: Mapped[datetime]
     set_up_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
+
+
+class AuthenticatorApp(Base):
+    """An administrator's authenticator app. Until its first code was right it is being set up and not asked for."""
+
+    __tablename__ = "authenticator_apps"
+    __table_args__ = (
+        Index(
+            "uq_authenticator_apps_confirmed", "person_id", unique=True,
+            postgresql_where=text("confirmed_at IS NOT NULL"), sqlite_where=text("confirmed_at IS NOT NULL"),
+        ),
+    )  # fmt: skip
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    person_id: Mapped[str] = mapped_column(index=True)
+    sid: Mapped[str]
+    """The session in which it was set up: no other one can finish that."""
+    seed_sealed: Mapped[str]
+    step: Mapped[int | None]
+    """The last time step that was used: each is accepted once."""
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    confirmed_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class HalfSignIn(Base):
+    """A sign-in whose password was right and whose second step is missing. The key is the digest of a cookie."""
+
+    __tablename__ = "half_sign_ins"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    person_id: Mapped[str] = mapped_column(index=True)
+    amr: Mapped[frozenset[str]]
+    """How the first step was done."""
+    name_counter: Mapped[bytes]
+    """The counter of guesses at the name that was typed (`guesses`), which the second step uses too."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from textwrap import wrap
 
-from markupsafe import Markup
 from sqlalchemy import or_, select, update
 
 from idp.audit import events, log
@@ -55,19 +53,9 @@ class SetUp:
     seed: str
 
     @property
-    def link(self) -> str:
-        """The `otpauth:` address that adds the account to an app on the same device."""
-        return second_factor.link(self.seed, self.operator.email)
-
-    @property
-    def picture(self) -> Markup:
-        """The address as a QR code, for an app on a telephone."""
-        return second_factor.picture(self.link)
-
-    @property
-    def spaced(self) -> str:
-        """The seed in groups of four, to be typed."""
-        return " ".join(wrap(self.seed, 4))
+    def app(self) -> second_factor.NewApp:
+        """What the page shows for the app."""
+        return second_factor.NewApp(self.seed, self.operator.email)
 
 
 def add(name: str, email: str, *, by: str = "cli") -> tuple[Operator, str]:

@@ -15,7 +15,7 @@ from idp.foundation import clock, database, dates, runtime
 from idp.foundation.errors import Refusal
 from idp.outbox import post
 from idp.partners import registry
-from idp.signin import devices, guesses
+from idp.signin import devices, factors, guesses
 
 MAX_NOTICES = 2
 NOTICES_WINDOW = timedelta(hours=1)
@@ -56,8 +56,9 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     """The administrator called `name` (e-mail or username) whose password this is.
 
     `device` is the browser's id; a browser known to the person has its own counter. Raises `WrongPassword`,
-    `Locked`, `NotInStanding` and `guesses.TooManySignIns`. The guess is counted only if the
-    caller's transaction commits: catch these errors and render a page.
+    `Locked`, `AccountNotOpen` and `guesses.TooManySignIns`. The guess is counted only if the
+    caller's transaction commits: catch these errors and render a page. Where a second step follows, the guess stays
+    counted until that is done: otherwise the right password would allow any number of guesses at the code.
     """
     account = _account(name, device)
     guesses.refuse_locked(account.by_name)
@@ -68,16 +69,31 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     is_open, locks = _count_at_account(account)
     person = people.get(account.person_id) if is_right and is_open and account.person_id else None
     if person is None or person.password_hash != account.stored:
-        _note_failure(account, locks=locks)
+        note_failure(account.person_id, locks=locks)
         raise WrongPassword(because=account.person_id or "no person of that name")
-    for counter in (account.by_name, account.by_account):
-        guesses.forget(counter)
+    if not factors.has_any(person.id):
+        for counter in (account.by_name, account.by_account):
+            guesses.forget(counter)
     guesses.count_sign_in(person.id)
     if not person.estab.may_act:
         raise AccountNotOpen(person.estab.state)
     if renewed is not None:
         credentials.renew_hash(person, renewed)
     return person
+
+
+def name_counter(name: str, device: str | None) -> bytes:
+    """The counter for guesses at `name` as it was typed, in the browser whose id is `device`."""
+    return _account(name, device).by_name
+
+
+def note_failure(person_id: str | None, *, locks: bool) -> None:
+    """Record a wrong password or code, and where it `locks` the account, mail its person."""
+    person = people.get(person_id) if person_id else None
+    estab = person.estab_id if person else None
+    log.record(events.SIGN_IN_FAILED, by="stranger", estab=estab, subject=person_id)
+    if locks and person is not None:
+        notify_locked(person)
 
 
 def change(person: Administrator, password_hash: str, *, by: str, is_ours: bool = False) -> None:
@@ -158,14 +174,6 @@ def _compare(stored: str | None, password: str) -> tuple[bool, str | None]:
     hasher = runtime.passwords()
     is_right = hasher.matches(stored, password)
     return is_right, hasher.hash(password) if is_right and stored and hasher.is_outdated(stored) else None
-
-
-def _note_failure(account: _Account, *, locks: bool) -> None:
-    person = people.get(account.person_id) if account.person_id else None
-    estab = person.estab_id if person else None
-    log.record(events.SIGN_IN_FAILED, by="stranger", estab=estab, subject=account.person_id)
-    if locks and person is not None:
-        notify_locked(person)
 
 
 def _mail(template: str, person: Administrator) -> None:

@@ -1,9 +1,18 @@
-"""How long sessions, known browsers, counted guesses and password resets are kept (security.md §6.4)."""
+"""How long sessions, factors, known browsers, counted guesses and password resets are kept (security.md §6.4)."""
 
 from typing import Final
 
 from idp.foundation.retention import DeleteAfter, KeepAll, KeepNewest, Rule
-from idp.signin.models import BrowserSession, Guesses, KnownDevice, Operator, PasswordReset, SessionClient
+from idp.signin.models import (
+    AuthenticatorApp,
+    BrowserSession,
+    Guesses,
+    HalfSignIn,
+    KnownDevice,
+    Operator,
+    PasswordReset,
+    SessionClient,
+)
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(BrowserSession.expires_at, "sessions"),
@@ -11,6 +20,8 @@ RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(SessionClient.since, "sessions"),
     DeleteAfter(KnownDevice.expires_at, "expired"),
     KeepNewest(KnownDevice.expires_at, 50, per=KnownDevice.person_id),
+    DeleteAfter(AuthenticatorApp.created_at, "expired", AuthenticatorApp.confirmed_at.is_(None)),
+    DeleteAfter(HalfSignIn.expires_at, "expired"),
     DeleteAfter(Guesses.expires_at, "counters"),
     KeepNewest(Guesses.expires_at, 200_000),
     DeleteAfter(PasswordReset.expires_at, "expired"),

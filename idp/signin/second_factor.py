@@ -1,5 +1,8 @@
 """Codes of an authenticator app: time-based one-time passwords (RFC 6238)."""
 
+from dataclasses import dataclass
+from textwrap import wrap
+
 import pyotp
 import segno
 from markupsafe import Markup
@@ -8,6 +11,29 @@ from idp.foundation import clock, crypto, runtime
 
 STEP = 30
 """Seconds that a code stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewApp:
+    """What an app needs to know, in the three ways in which a page shows it."""
+
+    seed: str
+    account: str
+
+    @property
+    def link(self) -> str:
+        """The `otpauth:` address that adds the account to an app on the same device."""
+        return link(self.seed, self.account)
+
+    @property
+    def picture(self) -> Markup:
+        """The address as a QR code, for an app on a telephone."""
+        return picture(self.link)
+
+    @property
+    def spaced(self) -> str:
+        """The seed in groups of four, to be typed."""
+        return " ".join(wrap(self.seed, 4))
 
 
 def new_seed() -> str:

@@ -34,6 +34,11 @@ PASSWORD_AND_CODE = frozenset({"pwd", "otp", "mfa"})
 """RFC 8176."""
 
 
+def acr_of(amr: frozenset[str]) -> str:
+    """The class of a sign-in that was done by these methods."""
+    return MULTI if "mfa" in amr else SINGLE
+
+
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     """Someone, signed in in this browser: Flask-Login's `current_user`, with the attributes that it reads.
@@ -132,7 +137,7 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
     name, estab_id = _named(kind, person_id)
     row = BrowserSession(
         digest=crypto.digest(secret), sid=sid, kind=kind, person_id=person_id, signed_in_at=now,
-        amr=amr, acr=MULTI if len(amr) > 1 else SINGLE, device=devices.in_words(str(request.user_agent)),
+        amr=amr, acr=acr_of(amr), device=devices.in_words(str(request.user_agent)),
         address=request.remote_addr or "", created_at=now, last_used_at=now,
         expires_at=now + timedelta(seconds=settings.absolute), ended_at=None, why_ended=None,
     )  # fmt: skip

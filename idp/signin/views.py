@@ -1,6 +1,8 @@
 """The pages to sign in and out. Others of this package are in `people_views`, `reset_views` and `operator_views`."""
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from functools import partial
+
+from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -12,17 +14,21 @@ from idp.foundation.ports import RequestingPartner
 from idp.foundation.web import admission, pages, security, throttle
 from idp.foundation.web.throttle import limiter
 from idp.signin import (
+    authenticator_app,
     devices,
+    factors,
     operator_views,
     password,
     people_views,
     reset_link_views,
     reset_views,
     return_paths,
+    second_step,
     session,
     strength_views,
 )
-from idp.signin.forms import SignIn
+from idp.signin.forms import SecondStep, SignIn
+from idp.signin.second_step import HalfSignedIn
 
 bp = Blueprint("signin", __name__)
 bp.after_request(throttle.count_by_response)
@@ -35,8 +41,10 @@ bp.register_blueprint(strength_views.bp)
 
 def navigation() -> list[dict[str, str]]:
     """Links in the header for the person signed in."""
-    home = ("Operator's desk", "/operate") if current_user.kind == "operator" else ("Your school", "/manage")
-    return [{"label": label, "href": href} for label, href in (home, ("Sign out", url_for("signin.sign_out")))]
+    desk = [("Operator's desk", "/operate")]
+    if current_user.kind == "administrator":
+        desk = [("Your school", "/manage"), ("Security", "/manage/security")]
+    return [{"label": label, "href": href} for label, href in (*desk, ("Sign out", url_for("signin.sign_out")))]
 
 
 def _guesses_of_an_address() -> str:
@@ -61,17 +69,63 @@ def sign_in() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _page(form, return_path)
     try:
-        _sign_in(form.username.data, form.password.data)
+        is_complete = _sign_in(form.username.data, form.password.data)
     except (password.WrongPassword, password.AccountNotOpen, TooManyRequests) as refused:
         return _refusal_page(refused, form, return_path)  # no rollback: the guess is counted
-    return redirect(return_path, 303)
+    return redirect(return_path if is_complete else url_for(".take_second_step", next=return_path), 303)
 
 
-def _sign_in(name: str, password_text: str) -> None:
+def _sign_in(name: str, password_text: str) -> bool:
+    """Check the password; whether that was all, so that the person is signed in now."""
     device = devices.device_id()
     person = password.check(name, password_text, device=device)
-    password.notify_new_device(person, device=device, browser=devices.in_words(str(request.user_agent)))
-    session.begin(person.id)
+    return second_step.sign_in(person.id, name_counter=password.name_counter(name, device))
+
+
+@bp.route("/sign-in/second-step", methods=["GET", "POST"])
+@security.anyone
+@limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda response: response.status_code != 303)
+def take_second_step() -> ResponseReturnValue:
+    """A code of the authenticator app, after the right password; redirects to `next`. Cancel is as for `sign_in`."""
+    return_path = security.local_path(request.args.get("next"))
+    if return_paths.leads_to_partner(return_path):
+        security.keep_opener()
+    if "cancel" in request.form:
+        second_step.abandon()
+        return redirect(cancelled(return_path), 303)
+    if (half := second_step.waiting()) is None:
+        return _nothing_waits(return_path)
+    form = SecondStep()
+    if form.validate_on_submit():
+        try:
+            second_step.complete(
+                half, partial(authenticator_app.spend_code, half.person_id, form.code.data), frozenset({"otp"})
+            )
+        except second_step.WrongAnswer as refused:  # no rollback of these: the guess is counted
+            form.code.errors = [refused.says]
+        except second_step.StepExpired:
+            return _nothing_waits(return_path)
+        except TooManyRequests as refused:
+            return _locked_page(refused)
+        else:
+            return redirect(return_path, 303)
+    return _second_step_page(half, form, return_path)
+
+
+def _second_step_page(half: HalfSignedIn, form: SecondStep, return_path: str) -> ResponseReturnValue:
+    partner = _requesting_partner(return_path)
+    page = render_template(
+        "signin/second_step.html", form=form, kinds=factors.kinds(half.person_id), back=return_path, partner=partner
+    )
+    return page, 422 if form.errors else 200
+
+
+def _nothing_waits(return_path: str) -> ResponseReturnValue:
+    """On to where they were going if this browser has just signed in (Back, a second click), else back to sign-in."""
+    if session.current():
+        return redirect(return_path, 303)
+    flash(second_step.StepExpired.says, "info")
+    return redirect(url_for(".sign_in", next=return_path), 303)
 
 
 def cancelled(return_path: str) -> str:
@@ -107,11 +161,15 @@ def _refusal_page(refused: Refusal, form: SignIn, return_path: str) -> Response:
         page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=cancel_path)
         return make_response(page, refused.status)
     if isinstance(refused, TooManyRequests):
-        response = make_response(render_template("signin/locked.html", locked=refused), refused.status)
-        response.headers["Retry-After"] = str(refused.retry_after)
-        return response
+        return _locked_page(refused)
     form.form_errors.append(refused.says)
     return _page(form, return_path)
+
+
+def _locked_page(refused: TooManyRequests) -> Response:
+    response = make_response(render_template("signin/locked.html", locked=refused), refused.status)
+    response.headers["Retry-After"] = str(refused.retry_after)
+    return response
 
 
 @bp.errorhandler(CSRFError)

@@ -2,15 +2,18 @@
 
 import base64
 import json
+from datetime import timedelta
 
 import pytest
 from joserfc.jwk import ECKey
 
+from idp.estabs import people
 from idp.foundation import scopes
 from idp.oidc.endpoints import discovery
 from tests import factories
 from tests.oidc.signing import Signer, jwks, key, signed
-from tests.oidc.support import ISSUER, authorised, sent
+from tests.oidc.support import ISSUER, authorised, follow, press, sent, sign_in
+from tests.signin.apps import an_app
 
 ADDRESSES = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 
@@ -73,9 +76,23 @@ def test_every_response_mode_prompt_and_acr_in_it_is_accepted(web, world, said):
     assert "code" in sent(web.get(world.partner.link(acr_values=" ".join(said["acr_values_supported"]))))
 
 
-def test_every_acr_in_it_can_be_reached_and_no_other_is(web, world, said):
-    tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    assert said["acr_values_supported"] == [world.says(tokens["id_token"], "JWT")["acr"]]
+@pytest.mark.usefixtures("clock")  # before the world is made
+def test_every_acr_in_it_can_be_reached_and_no_other_is(web, another, work, world, said, clock):
+    def reached(got):
+        said = world.says(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+        return said["acr"], sorted(said["amr"])
+
+    by_password = reached(authorised(web, world.partner, world.username))
+    with work():
+        app = an_app(people.by_name(world.username).id)
+    clock.move(timedelta(seconds=30))
+    browser = another()
+    asked = follow(browser, sign_in(browser, follow(browser, browser.get(world.partner.link())), world.username))
+    with_a_code = reached(sent(follow(browser, press(browser, asked, "sign-in", code=app.code()))))
+
+    assert by_password == ("urn:idaas:acr:single", ["pwd"])
+    assert with_a_code == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
+    assert said["acr_values_supported"] == [by_password[0], with_a_code[0]]
 
 
 def test_every_claim_in_it_is_said_somewhere(web, world, said):

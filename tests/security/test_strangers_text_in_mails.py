@@ -7,6 +7,7 @@ values are put into the rows as no form would take them, so this holds even wher
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -19,7 +20,7 @@ from idp.foundation.settings import ROOT
 from idp.onboarding import join, review
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
-from idp.signin import devices, password, reset, reset_links
+from idp.signin import devices, factors, password, reset, reset_links
 from idp.signin.models import KnownDevice
 from tests import factories
 from tests.onboarding import makes
@@ -112,6 +113,10 @@ def a_reset_by_a_colleague() -> None:
     reset.complete(secret, "hash", device=None)
 
 
+def a_factor(change: Callable[[Administrator, factors.Kind], None]) -> Callable[[], None]:
+    return lambda: change(an_owner(), factors.APP)
+
+
 def something_authorised() -> tuple[str, Administrator]:
     owner, client = an_owner(), factories.a_client()
     person = factories.an_administrator(owner.estab, name=HOSTILE, username="second", role="admin")
@@ -128,6 +133,9 @@ def something_stopped() -> None:
 MADE: dict[str, Callable[[], object]] = {
     "account_locked": wrong_passwords,
     "colleague_reset_password": a_reset_by_a_colleague,
+    "factor_added": a_factor(factors.note_added),
+    "factor_removed": a_factor(factors.note_removed),
+    "factor_replaced": a_factor(partial(factors.note_added, replaced=True)),
     "join_approved": a_joiner,
     "join_declined": a_joiner_turned_away,
     "new_device": a_new_computer,

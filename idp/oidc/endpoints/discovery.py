@@ -79,7 +79,7 @@ def metadata() -> dict[str, Any]:
         "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": list(reversed(key.ALGS)),
         "userinfo_signing_alg_values_supported": list(reversed(key.ALGS)),
-        "acr_values_supported": [session.SINGLE],  # administrators have no second factor
+        "acr_values_supported": [session.SINGLE, session.MULTI],
         "prompt_values_supported": list(checks.PROMPTS),
         "display_values_supported": ["page"],
         "claim_types_supported": ["normal"],

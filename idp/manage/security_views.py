@@ -1,0 +1,65 @@
+"""The page Security of a person's own account: how they sign in, and their second factors."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from idp.foundation.web import post_redirect_get, security
+from idp.signin import authenticator_app, factors, session, step_up
+from idp.signin.forms import SecondStep
+
+bp = Blueprint("security", __name__, url_prefix="/manage/security")
+
+
+@bp.get("")
+@security.person
+def home() -> ResponseReturnValue:
+    """What protects this account, and what can be added, replaced and removed."""
+    return render_template("manage/security.html", app=authenticator_app.in_use(current_user.id))
+
+
+@bp.route("/app", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def set_up_app() -> ResponseReturnValue:
+    """Set up an authenticator app by a code of it, or replace the one in use."""
+    person, form = current_user.person, SecondStep()
+    if form.validate_on_submit():
+        try:
+            replaced = authenticator_app.finish(person.id, current_user.sid, form.code.data)
+        except authenticator_app.WrongCode as refused:
+            form.code.errors = [refused.says]
+        else:
+            factors.note_added(person, factors.APP, replaced=replaced)
+            session.begin(person.id, current_user.amr | {"otp", "mfa"})  # they have more rights: a new session
+            flash(f"Your authenticator app is {'replaced' if replaced else 'set up'}.", "success")
+            return redirect(url_for(".home"), 303)
+    new_app = authenticator_app.begin(person.id, person.email, current_user.sid)
+    post_redirect_get.mark_secret_page(back_to=url_for(".set_up_app"))
+    page = render_template(
+        "manage/set_up_app.html", form=form, new_app=new_app, replaces=authenticator_app.is_held(person.id)
+    )
+    return page, 422 if form.errors else 200
+
+
+@bp.route("/app/remove", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def remove_app() -> ResponseReturnValue:
+    """Ask for confirmation, and remove the authenticator app."""
+    person = current_user.person
+    if request.method != "POST":
+        return render_template("manage/remove_app.html", is_held=authenticator_app.is_held(person.id))
+    if authenticator_app.remove(person.id):
+        factors.note_removed(person, factors.APP)
+        flash("Your authenticator app is removed.", "success")
+    return redirect(url_for(".home"), 303)
+
+
+@bp.errorhandler(authenticator_app.SetUpExpired)
+def set_up_expired(refused: authenticator_app.SetUpExpired) -> ResponseReturnValue:
+    """Show a new picture; or the page Security, where a second click finds the app set up."""
+    if authenticator_app.is_held(current_user.id):
+        return redirect(url_for(".home"), 303)
+    flash(refused.says, "info")
+    return redirect(url_for(".set_up_app"), 303)

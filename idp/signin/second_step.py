@@ -1,0 +1,137 @@
+"""The second step of a sign-in: after the right password, for people who have a second factor.
+
+What is half done is a row here and a random secret in a cookie of the browser that began it: it works once, for ten
+minutes, and is no sign-in by itself (security.md S27, S33). A wrong answer counts on the same counters as a wrong
+password (S30).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import Response, after_this_request, request
+from sqlalchemy import select
+
+from idp.estabs import people
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import claim, session
+from idp.foundation.errors import Refusal
+from idp.foundation.web.security import cookie_name
+from idp.signin import devices, factors, guesses, password, session as browser_sessions
+from idp.signin.models import HalfSignIn
+
+LIFETIME = timedelta(minutes=10)
+
+
+class WrongAnswer(Refusal):
+    """The second step was not passed."""
+
+    code, status, title = "wrong_code", 401, "That code is not right"
+    says = "That is not the code that we expect now. Please type the one your app shows at this moment."
+
+
+class StepExpired(Refusal):
+    """Nothing in this browser waits for a second step: it took too long, was used, or was begun elsewhere."""
+
+    code, status, title = "second_step_expired", 410, "Please sign in again"
+    says = "You have ten minutes between your password and the second step. Please sign in again."
+
+
+@dataclass(frozen=True, slots=True)
+class HalfSignedIn:
+    """A person whose password was right, in this browser."""
+
+    digest: bytes
+    person_id: str
+    amr: frozenset[str]
+    name_counter: bytes
+    created_at: datetime
+
+
+def sign_in(person_id: str, *, name_counter: bytes) -> bool:
+    """After the right password: sign the person in, or wait for their second step; whether they are signed in."""
+    if not factors.has_any(person_id):
+        _complete(person_id, browser_sessions.PASSWORD)
+        return True
+    secret, now = crypto.new_secret(), clock.now()
+    session().add(
+        HalfSignIn(
+            digest=crypto.digest(secret), person_id=person_id, amr=browser_sessions.PASSWORD,
+            name_counter=name_counter, created_at=now, expires_at=now + LIFETIME, used_at=None,
+        )
+    )  # fmt: skip
+    _answer_with_cookie(secret)
+    return False
+
+
+def sign_in_owner(person_id: str) -> None:
+    """Sign in the owner who has just registered their school, unless they have a second factor by now."""
+    if not factors.has_any(person_id):
+        browser_sessions.begin(person_id)
+
+
+def waiting() -> HalfSignedIn | None:
+    """The sign-in that is half done in this browser; None if there is none that can still be completed."""
+    secret = request.cookies.get(_cookie())
+    if not secret:
+        return None
+    live = HalfSignIn.used_at.is_(None), HalfSignIn.expires_at > clock.now()
+    row = session().scalar(select(HalfSignIn).where(HalfSignIn.digest == crypto.digest(secret), *live))
+    return None if row is None else HalfSignedIn(row.digest, row.person_id, row.amr, row.name_counter, row.created_at)
+
+
+def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str]) -> None:
+    """Sign the person in if `prove`, which spends what it accepts, returns True; `amr` are its methods (RFC 8176).
+
+    Raises `WrongAnswer`, `guesses.Locked` and `StepExpired`. As with `password.check`, the caller must render a page,
+    so that the guess is counted.
+    """
+    counters = half.name_counter, devices.guess_counter(half.person_id, devices.device_id())
+    locks = [guesses.count(counter) for counter in counters]
+    if not prove():
+        password.note_failure(half.person_id, locks=any(locks))
+        raise WrongAnswer(because=half.person_id)
+    person = people.get(half.person_id) if claim(HalfSignIn, digest=half.digest, person_id=half.person_id) else None
+    if person is None or not person.estab.may_act or _is_newer(person.password_changed_at, half):
+        raise StepExpired(because=half.person_id)
+    for counter in counters:
+        guesses.forget(counter)
+    _answer_with_cookie("")
+    _complete(half.person_id, half.amr | amr | {"mfa"})
+
+
+def abandon() -> None:
+    """Forget what is half done in this browser."""
+    half = waiting()
+    if half is not None:
+        claim(HalfSignIn, digest=half.digest)
+    _answer_with_cookie("")
+
+
+def _complete(person_id: str, amr: frozenset[str]) -> None:
+    person = people.get(person_id)
+    assert person is not None  # read a moment ago, in this transaction
+    browser = devices.in_words(str(request.user_agent))
+    password.notify_new_device(person, device=devices.device_id(), browser=browser)
+    browser_sessions.begin(person_id, amr)
+
+
+def _is_newer(password_changed_at: datetime | None, half: HalfSignedIn) -> bool:
+    """Whether the password is another one than that of the first step."""
+    return password_changed_at is not None and password_changed_at > half.created_at
+
+
+def _cookie() -> str:
+    return cookie_name(runtime.settings(), "second-step")
+
+
+def _answer_with_cookie(secret: str) -> None:
+    """Set the cookie on the answer to this request, or take it away where `secret` is empty."""
+
+    @after_this_request
+    def answer(response: Response) -> Response:
+        response.set_cookie(
+            _cookie(), secret, path="/", httponly=True, samesite="Lax", secure=runtime.settings().server.is_https,
+            max_age=int(LIFETIME.total_seconds()) if secret else 0,
+        )  # fmt: skip
+        return response

@@ -1,0 +1,53 @@
+"""Step-up: what matters most is done by a person who has just signed in, with the second factor they have.
+
+Views for changes of password, factors, e-mail address, mobile, people and ownership are `required` to have it. Others
+sign in again first and come back to the page, filled in as it was (`foundation.web.form_drafts`).
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any, Final
+
+from flask import flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from idp.foundation import clock
+from idp.foundation.web import form_drafts
+from idp.signin import factors, session
+from idp.signin.session import SignedIn
+
+MAX_AGE: Final = timedelta(minutes=5)
+View = Callable[..., ResponseReturnValue]
+
+
+def is_recent(signed_in: SignedIn) -> bool:
+    """Whether the person signed in within the last five minutes, with a second factor if they have one."""
+    if clock.now() - signed_in.auth_time > MAX_AGE:
+        return False
+    return signed_in.acr != session.SINGLE or not factors.has_any(signed_in.id)
+
+
+def required(view: View) -> View:
+    """For a view below `security.person`: it is called once the person has signed in recently enough."""
+
+    @wraps(view)
+    def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        signed_in = session.current()
+        if signed_in is None or is_recent(signed_in):
+            return view(*args, **kwargs)
+        return sign_in_again()
+
+    return guarded
+
+
+def sign_in_again() -> ResponseReturnValue:
+    """To the sign-in page, and back to the page of this request; what was typed there is kept, except secrets."""
+    why = "To protect your account, please sign in again before you change this."
+    if request.method == "POST":
+        form_drafts.save()
+        why = f"{why} What you typed has been kept, except passwords and codes. Nothing was changed yet."
+    flash(why, "info")
+    signed_in = session.current()
+    name = signed_in.person.username if signed_in else None
+    return redirect(url_for("signin.sign_in", next=form_drafts.form_address(), login_hint=name), 303)

@@ -1,0 +1,88 @@
+"""The page Security and the second step, in a real browser, with codes of a real authenticator app."""
+
+import pyotp
+import pytest
+
+from tests.signin.apps import wait_for_next_code
+
+
+def app_on(page):
+    """The app that has taken down the key on the page."""
+    return pyotp.TOTP(page.locator("#seed").inner_text().replace(" ", ""))
+
+
+def sets_up_an_app(admin):
+    """From the page Security; returns the app, whose present code is spent."""
+    admin.goes_to("/manage/security")
+    admin.sees("Security")
+    admin.page.locator("#set-up-app").click()
+    admin.sees("Set up an authenticator app")
+    app = app_on(admin.page)
+    admin.page.locator("#code").fill(app.now())
+    admin.page.locator("#finish").click()
+    admin.sees("Security")
+    return app
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
+def test_an_app_is_set_up_and_asked_for_at_the_next_sign_in(a_member, a_window, javascript):
+    admin = a_member(page=a_window("phone", java_script_enabled=javascript))
+    admin.goes_to("/sign-in")
+    admin.signs_in()
+    app = sets_up_an_app(admin)
+    admin.reads("In use")
+    admin.signs_out_here()
+    admin.goes_to("/sign-in?next=/manage/security")
+    admin.signs_in()
+    admin.sees("One more step to sign in")
+    wait_for_next_code()
+    admin.page.locator("#code").fill("12 34")
+    admin.page.locator("#sign-in").click()
+    admin.sees("One more step to sign in")
+    admin.reads("That is not the code that we expect now.")
+    admin.page.locator("#code").fill(app.now())
+    admin.page.locator("#code").press("Enter")
+    admin.sees("Security")
+
+    admin.page.go_back()  # to the answer to the wrong code
+    admin.sees("One more step to sign in")
+    admin.page.locator("#code").fill("123456")
+    admin.page.locator("#sign-in").click()
+    admin.sees("Security")
+
+
+def test_the_pages_look_right(a_member, looks_right):
+    admin = a_member()
+    admin.goes_to("/sign-in")
+    admin.signs_in()
+    admin.goes_to("/manage/security")
+    looks_right(admin.page, "security-without-a-factor")
+    admin.page.locator("#set-up-app").click()
+    admin.sees("Set up an authenticator app")
+    looks_right(admin.page, "security-set-up-app")
+    admin.page.go_back()
+    sets_up_an_app(admin)
+    looks_right(admin.page, "security")
+    admin.page.locator("#remove-app").click()
+    admin.sees("Remove your authenticator app?")
+    looks_right(admin.page, "security-remove-app")
+    admin.signs_out_here()
+    admin.goes_to("/sign-in")
+    admin.signs_in()
+    admin.sees("One more step to sign in")
+    looks_right(admin.page, "second-step")
+
+
+def test_a_partner_that_waits_gets_its_answer_after_the_second_step(a_member, partner):
+    admin = a_member()
+    admin.goes_to("/sign-in")
+    admin.signs_in()
+    app = sets_up_an_app(admin)
+    admin.signs_out_here()
+    admin.starts_at(partner)
+    admin.signs_in()
+    admin.sees("One more step to sign in")
+    wait_for_next_code()
+    admin.page.locator("#code").fill(app.now())
+    admin.page.locator("#sign-in").click()
+    admin.sees("Authorise sharing with Assembly")

@@ -1,0 +1,160 @@
+"""The page Security: an authenticator app is set up, replaced and removed."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.signin import authenticator_app, session as sessions
+from idp.signin.models import BrowserSession
+from tests.factories import PASSWORD
+from tests.signin.apps import App, an_app
+from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
+
+pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+STEP = timedelta(seconds=30)
+SET_UP, REMOVE = "/manage/security/app", "/manage/security/app/remove"
+
+
+@pytest.fixture
+def signed_in(jo, account, clock):  # noqa: F811
+    jo.signs_in(account.username)
+    return jo
+
+
+def shown(person):
+    """The app that has scanned the page."""
+    return App(person.page.find(id="seed").text.replace(" ", ""))
+
+
+def signs_in_with(person, account, app):  # noqa: F811
+    person.signs_in(account.username)
+    person.opens(person.answer.location)
+    return person.sends_again("/sign-in/second-step", code=app.code())
+
+
+def test_the_page_is_for_people_of_schools(web):
+    assert web.get("/manage/security").location == "/sign-in?next=/manage/security"
+
+
+def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, work):  # noqa: F811
+    before = signed_in.cookie("session")
+    signed_in.opens("/manage/security")
+    assert "we ask for your password and then" not in signed_in.sees
+    signed_in.opens(signed_in.page.find("a", id="set-up-app")["href"])
+    app = shown(signed_in)
+    assert f"secret={app.seed}" in signed_in.answer.text
+    assert signed_in.page.find("svg", class_="qr")
+    signed_in.sends_again(SET_UP, code=app.code())
+
+    assert signed_in.answer.location == "/manage/security"
+    assert signed_in.cookie("session") != before
+    signed_in.opens("/manage/security")
+    assert "Your authenticator app is set up." in signed_in.answer.text
+    assert "Set up on 2 March 2026, last used on 2 March 2026." in signed_in.sees
+    letter = outbox.last("factor_added")
+    assert letter.to == account.email
+    assert "authenticator app" in letter.text
+    with work() as session:
+        rows = session.query(BrowserSession).filter_by(person_id=account.id, ended_at=None).all()
+        assert [(row.acr, row.amr) for row in rows] == [(sessions.MULTI, frozenset({"pwd", "otp", "mfa"}))]
+
+
+def test_from_then_on_a_code_is_asked_for(signed_in, stranger, account, clock):  # noqa: F811
+    app = shown_after_opening(signed_in)
+    signed_in.sends_again(SET_UP, code=app.code())
+    clock.move(STEP)
+
+    assert stranger.signs_in(account.username).location == "/sign-in/second-step?next=/"
+    assert signs_in_with(stranger, account, app).location == "/"
+
+
+def shown_after_opening(person):
+    person.opens(SET_UP)
+    return shown(person)
+
+
+def test_a_wrong_code_keeps_the_seed(signed_in):
+    app = shown_after_opening(signed_in)
+    signed_in.sends_again(SET_UP, code=app.wrong)
+
+    assert signed_in.answer.status_code == 422
+    assert "That is not the code that we expect now." in signed_in.sees
+    assert shown(signed_in).seed == app.seed
+    assert shown_after_opening(signed_in).seed == app.seed
+
+
+def test_a_second_click_finds_the_app_set_up(signed_in):
+    app, token = shown_after_opening(signed_in), signed_in.token
+    signed_in.sends_again(SET_UP, code=app.code())
+    signed_in.opens("/manage/security/app/remove")
+    answer = signed_in.web.post(SET_UP, data={"csrf_token": signed_in.token, "code": app.code()})
+
+    assert token != signed_in.token
+    assert answer.location == "/manage/security"
+
+
+def test_a_set_up_that_took_too_long_begins_anew(signed_in, clock, account):  # noqa: F811
+    app = shown_after_opening(signed_in)
+    clock.move(timedelta(minutes=31))
+    signed_in.signs_in(account.username, back=SET_UP)
+    signed_in.opens(SET_UP)
+
+    assert shown(signed_in).seed != app.seed
+    assert signed_in.sends_again(SET_UP, code=app.code()).status_code == 422
+
+
+def test_an_app_is_replaced_and_the_old_one_no_longer_works(signed_in, stranger, account, clock, outbox):  # noqa: F811
+    old = shown_after_opening(signed_in)
+    signed_in.sends_again(SET_UP, code=old.code())
+    clock.move(STEP)
+    new = shown_after_opening(signed_in)
+    assert "The app you use now works until" in signed_in.sees
+    signed_in.sends_again(SET_UP, code=new.code())
+    clock.move(STEP)
+
+    assert len(outbox.all("factor_replaced")) == 1
+    assert signs_in_with(stranger, account, old).status_code == 422
+    assert signs_in_with(stranger, account, new).location == "/"
+
+
+def test_an_app_is_removed_after_a_question(signed_in, stranger, account, outbox):  # noqa: F811
+    signed_in.sends_again(SET_UP, code=shown_after_opening(signed_in).code())
+    signed_in.opens(REMOVE)
+    assert "Remove your authenticator app?" in signed_in.sees
+    signed_in.sends_again(REMOVE)
+
+    assert "It was the only one" in outbox.last("factor_removed").text
+    assert "Set up an authenticator app" in signed_in.opens("/manage/security").text
+    assert stranger.signs_in(account.username).location == "/"
+
+
+def test_removing_what_is_not_there_does_no_harm(signed_in, outbox):
+    signed_in.opens(REMOVE)
+    assert "You have no authenticator app that could be removed." in signed_in.sees
+    signed_in.opens("/manage/security/app")
+    assert signed_in.sends_again(REMOVE).location == "/manage/security"
+    assert outbox.all("factor_removed") == []
+
+
+@pytest.mark.parametrize("path", [SET_UP, REMOVE])
+def test_a_sign_in_of_five_minutes_ago_is_not_enough_to_change_a_factor(signed_in, account, clock, path, work):  # noqa: F811
+    signed_in.opens("/mobile/confirm")
+    token = signed_in.token
+    clock.move(timedelta(minutes=5, seconds=1))
+    for answer in (signed_in.opens(path), signed_in.web.post(path, data={"csrf_token": token, "code": "123456"})):
+        assert answer.location == f"/sign-in?next={path}&login_hint={account.username}"
+    page = signed_in.opens(answer.location)
+
+    assert "To protect your account, please sign in again before you change this." in page.text
+    assert f'value="{account.username}"' in page.text
+    assert signed_in.sends_again(answer.location, username=account.username, password=PASSWORD).location == path
+    assert signed_in.opens(path).status_code in {200, 303}
+
+
+def test_a_sign_in_without_the_factor_is_not_enough_to_remove_it(signed_in, account, work):  # noqa: F811
+    with work():
+        an_app(account.id)
+
+    assert signed_in.opens(REMOVE).location.startswith("/sign-in?next=")
+    with work():
+        assert authenticator_app.is_held(account.id)

@@ -1,0 +1,245 @@
+"""The second step of a sign-in, as a browser meets it."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import clock as clocks, runtime
+from idp.signin import guesses, password, session as sessions
+from idp.signin.models import BrowserSession, HalfSignIn
+from tests.factories import PASSWORD, an_administrator
+from tests.signin.apps import an_app
+
+pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+STEP = timedelta(seconds=30)
+PAGE = "/sign-in/second-step?next=/mobile/confirm"
+
+
+@pytest.fixture
+def app_of_jo(work, account, clock):
+    with work():
+        app = an_app(account.id)
+    clock.move(STEP)
+    return app
+
+
+@pytest.fixture
+def half(jo, account, app_of_jo):
+    """Jo has typed the right password and sees the page of the second step."""
+    jo.signs_in(account.username, back="/mobile/confirm")
+    jo.opens(jo.answer.location)
+    return jo
+
+
+def is_signed_in(person):
+    return person.opens("/manage").status_code == 200
+
+
+def test_the_password_alone_leads_to_the_second_step_and_does_not_sign_in(jo, account, app_of_jo):
+    answer = jo.signs_in(account.username, back="/mobile/confirm")
+
+    assert (answer.status_code, answer.location) == (303, PAGE)
+    assert jo.cookie("session") is None
+    assert not is_signed_in(jo)
+
+
+def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(half, app_of_jo, account, work):
+    answer = half.sends_again(PAGE, code=f" {app_of_jo.code()[:3]} {app_of_jo.code()[3:]}")
+
+    assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
+    assert is_signed_in(half)
+    with work() as session:
+        row = session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)).one()
+        assert (row.amr, row.acr) == (frozenset({"pwd", "otp", "mfa"}), sessions.MULTI)
+
+
+def test_a_wrong_code_is_said_at_the_field_and_the_page_can_be_used_again(half, app_of_jo):
+    half.sends_again(PAGE, code=app_of_jo.wrong)
+
+    assert half.answer.status_code == 422
+    assert "That is not the code that we expect now." in half.sees
+    assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/mobile/confirm"
+
+
+def test_an_empty_code_is_no_guess(half):
+    half.sends_again(PAGE, code=" ")
+
+    assert "Type the six digits your app shows." in half.sees
+
+
+def test_a_half_sign_in_works_in_its_browser_only(half, stranger, app_of_jo):
+    stranger.opens(PAGE)
+
+    assert stranger.answer.location == "/sign-in?next=/mobile/confirm"
+    assert stranger.sends("/sign-in", csrf_token="x").status_code != 303
+    stranger.opens("/sign-in")
+    assert stranger.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert not is_signed_in(stranger)
+
+
+def test_a_half_sign_in_works_for_ten_minutes(half, app_of_jo, clock):
+    clock.move(timedelta(minutes=10))
+    half.sends_again(PAGE, code=app_of_jo.code())
+
+    assert half.answer.location == "/sign-in?next=/mobile/confirm"
+    assert "You have ten minutes" in half.opens("/sign-in").text
+    assert not is_signed_in(half)
+
+
+def test_a_half_sign_in_works_once(half, app_of_jo, clock, account):
+    secret = half.cookie("second-step")
+    half.sends_again(PAGE, code=app_of_jo.code())
+    half.sends("/sign-out")
+    half.web.set_cookie("second-step", secret)
+    clock.move(STEP)
+    half.opens("/sign-in")
+
+    assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert not is_signed_in(half)
+
+
+def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(half, app_of_jo, account, another, at_once, work):
+    token, cookies = half.token, {name: half.cookie(name) for name in ("second-step", "form")}
+    code = app_of_jo.code()
+
+    def send():
+        browser = another()
+        for name, value in cookies.items():
+            browser.set_cookie(name, value)
+        return browser.post(PAGE, data={"csrf_token": token, "code": code}).location
+
+    assert at_once(4, send).count("/mobile/confirm") == 1
+    with work() as session:
+        assert len(session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)).all()) == 1
+
+
+def test_going_back_after_signing_in_goes_on_to_where_one_was_going(half, app_of_jo):
+    half.sends_again(PAGE, code=app_of_jo.code())
+
+    assert half.opens(PAGE).location == "/mobile/confirm"
+    assert half.opens(PAGE.replace("mobile/confirm", "manage")).location == "/manage"
+
+
+def test_cancel_forgets_what_was_half_done(half, app_of_jo):
+    assert half.sends_again(PAGE, cancel="yes").location == "/"
+    half.opens("/sign-in")
+    assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+
+
+def test_cancel_tells_a_partner_who_waits(jo, account, app_of_jo):
+    waiting = "/oauth/authorize?client_id=assembly%26request_uri=urn:x"
+    jo.signs_in(account.username, back=waiting)
+    page = jo.answer.location
+    jo.opens(page)
+
+    assert jo.sends_again(page, cancel="yes").location.endswith("&cancel=1")
+
+
+def test_the_session_is_new_and_the_one_before_is_dead(half, app_of_jo, account, clock, work):
+    half.sends_again(PAGE, code=app_of_jo.code())
+    first = half.cookie("session")
+    clock.move(STEP)
+    half.signs_in(account.username, back="/mobile/confirm")
+    half.opens(half.answer.location)
+    half.sends_again(PAGE, code=app_of_jo.code())
+
+    assert half.cookie("session") != first
+    half.web.set_cookie("session", first)
+    assert not is_signed_in(half)
+
+
+def test_a_password_that_changed_meanwhile_ends_what_was_half_done(half, app_of_jo, account, work, clock):
+    clock.move(STEP)
+    with work() as session:
+        password.change(session.get_one(Administrator, account.id), "another hash", by=account.id)
+
+    assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert not is_signed_in(half)
+
+
+@pytest.mark.parametrize("what", ["removed", "suspended"])
+def test_a_person_who_may_no_longer_act_is_not_signed_in(half, app_of_jo, account, work, what):
+    with work() as session:
+        if what == "removed":
+            session.get_one(Administrator, account.id).removed_at = clocks.now()
+        else:
+            session.get_one(Estab, account.estab_id).state = "suspended"
+
+    assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert not is_signed_in(half)
+
+
+def test_a_new_computer_is_told_about_only_once_the_sign_in_is_complete(
+    half, stranger, account, app_of_jo, outbox, clock
+):
+    half.sends_again(PAGE, code=app_of_jo.code())
+    stranger.signs_in(account.username, back="/mobile/confirm")
+    assert outbox.all("new_device") == []
+
+    clock.move(STEP)
+    stranger.opens(stranger.answer.location)
+    stranger.sends_again(PAGE, code=app_of_jo.code())
+    assert len(outbox.all("new_device")) == 1
+
+
+def test_the_form_of_a_page_that_was_open_too_long_is_asked_for_again(half, app_of_jo):
+    answer = half.web.post(PAGE, data={"code": app_of_jo.code()}, headers={"Sec-Fetch-Site": "same-origin"})
+
+    assert (answer.status_code, answer.location) == (303, PAGE)
+
+
+def test_a_person_without_a_factor_is_signed_in_by_the_password(jo, stranger, account, app_of_jo, work):
+    with work():
+        colleague = an_administrator().username
+
+    assert jo.signs_in(colleague, back="/mobile/confirm").location == "/mobile/confirm"
+    assert jo.cookie("second-step") is None
+
+
+def test_wrong_codes_and_passwords_lock_the_account_together_and_it_is_told_once(half, account, app_of_jo, outbox):
+    for _ in range(9):
+        half.sends_again(PAGE, code=app_of_jo.wrong)
+        assert half.answer.status_code == 422
+    half.sends_again(PAGE, code=app_of_jo.code())
+
+    assert half.answer.status_code == 429
+    assert half.page.find(id="error-code").text == "account_locked"
+    assert int(half.answer.headers["Retry-After"]) > 0
+    assert len(outbox.all("account_locked")) == 1
+    assert half.signs_in(account.username).status_code == 429
+
+
+def test_the_right_password_allows_no_more_guesses_at_the_code(jo, account, app_of_jo):
+    for _ in range(5):
+        jo.signs_in(account.username, PASSWORD, back="/mobile/confirm")
+        jo.opens(PAGE)
+        jo.sends_again(PAGE, code=app_of_jo.wrong)
+
+    assert jo.signs_in(account.username).status_code == 429
+
+
+def test_a_complete_sign_in_forgets_the_guesses(half, app_of_jo, account, work):
+    for _ in range(5):
+        half.sends_again(PAGE, code=app_of_jo.wrong)
+    half.sends_again(PAGE, code=app_of_jo.code())
+
+    with work() as session:
+        counters = guesses.key("name", account.username), guesses.key("account", account.id)
+        assert session.scalars(select(guesses.Guesses.key).where(guesses.Guesses.key.in_(counters))).all() == []
+
+
+def test_right_passwords_make_a_bounded_number_of_rows(jo, account, app_of_jo, work, settings, clock):
+    for _ in range(50):
+        jo.signs_in(account.username, back="/mobile/confirm")
+        clock.move(timedelta(seconds=20))
+
+    with work() as session:
+        assert len(session.scalars(select(HalfSignIn)).all()) <= settings.throttle.account_sign_ins
+
+
+def test_the_owner_of_a_new_school_is_not_signed_in_past_a_second_factor(account, app_of_jo, app, work):
+    with app.test_request_context(), work() as session:
+        runtime.ports().sign_in(account.id)
+        assert session.scalars(select(BrowserSession)).all() == []
