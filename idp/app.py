@@ -23,6 +23,7 @@ from idp.oidc import server as protocol, views as oidc
 from idp.oidc.authorization import kept_requests
 from idp.oidc.tokens import logout_token
 from idp.onboarding import views as onboarding
+from idp.outbox import views as outbox
 from idp.schools import views as schools
 from idp.signin import second_step, session, session_clients, views as signin
 
@@ -55,6 +56,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.configure(app, settings)
     protocol.configure(app)
 
-    for views in (health, well_known, schools, onboarding, signin, manage, oidc):
+    for views in (health, well_known, outbox, schools, onboarding, signin, manage, oidc):
         app.register_blueprint(views.bp)
     return app

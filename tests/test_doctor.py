@@ -5,6 +5,7 @@ from importlib import import_module
 
 import pytest
 from click.testing import CliRunner
+from pydantic import SecretStr
 from sqlalchemy import text, update
 from sqlalchemy.exc import OperationalError
 
@@ -15,7 +16,8 @@ from idp.foundation.errors import in_a_line
 from idp.foundation.setting_types import ROOT
 from idp.jobs import heartbeats
 from idp.jobs.models import Heartbeat, Job
-from idp.outbox import post
+from idp.outbox import post, receipts
+from idp.outbox.channels.callback import Receipt
 from idp.outbox.models import Message
 
 
@@ -133,3 +135,30 @@ def test_a_file_of_breached_passwords_that_is_missing_or_wrong_is_reported(says,
     path.write_text(f"{'A' * 40}:3\n", "utf-8")
     (line,) = about(says(), "breached passwords")
     assert line.startswith("ok")
+
+
+def test_text_messages_that_do_not_reach_the_telephone_are_reported(says, work, clock, change_settings):
+    assert about(says(), "text messages") == []  # the mailbox has no receipts
+    change_settings(sms={"channel": "http"})
+    (line,) = about(says(), "text messages")
+    assert "no delivery receipts are taken" in line
+    change_settings(sms={"channel": "http", "receipt_token": SecretStr("x" * 24)})
+    with work() as session:
+        messages = [post.sms("mobile_code", to="+447700900123", code="123456", minutes=10) for _ in range(3)]
+        session.execute(update(Message).values(sent_at=clock.now()))
+    clock.move(timedelta(hours=1))
+    (line,) = about(says(), "text messages")
+    assert line.startswith("WARNING")
+    assert "none of 3 since yesterday has a delivery receipt; the provider must be able to reach http" in line
+
+    with work():
+        receipts.record(Receipt(messages[0], "delivered"))
+    (line,) = about(says(), "text messages")
+    assert line.startswith("ok")
+    assert "1 of 3" in line
+
+    with work():
+        receipts.record(Receipt(messages[1], "failed", "no such number"))
+    (line,) = about(says(), "text messages")
+    assert line.startswith("WARNING")
+    assert "1 of 3 since yesterday did not reach the telephone" in line

@@ -1,5 +1,6 @@
 """What a combination of settings must not be: anywhere, or in production; and what `idp doctor` warns of there."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -7,12 +8,16 @@ from typing import TYPE_CHECKING, Final
 from idp.foundation.setting_types import ROOT, key
 
 if TYPE_CHECKING:
-    from idp.foundation.settings import Settings
+    from idp.foundation.settings import Settings, Sms
 
 SHIPPED: Final = ("development.toml", "test.toml")
 """Files of the project with keys in them, which everyone has."""
 FEWEST_BYTES: Final = 16
 """Different bytes in a key; 32 random bytes have 30 on average."""
+
+NOTIFY_KEY: Final = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" * 2 + "$")
+"""The end of an API key of GOV.UK Notify: the ids of the service and the key."""
+MIN_TOKEN_LENGTH: Final = 24
 
 
 def inconsistent(settings: "Settings") -> list[str]:
@@ -23,8 +28,6 @@ def inconsistent(settings: "Settings") -> list[str]:
         "session.operator_idle: must not be longer than session.absolute": session.operator_idle > session.absolute,
         "tokens.refresh_idle: must not be longer than tokens.refresh_absolute": tokens.refresh_idle
         > tokens.refresh_absolute,
-        'sms.gateway_url: must be set for sms.channel = "http"': settings.sms.channel == "http"
-        and not settings.sms.gateway_url,
         'mail.host: must be set for mail.channel = "smtp"': settings.mail.channel == "smtp" and not settings.mail.host,
         "throttle.storage: several workers need redis://": settings.server.workers > 1
         and settings.throttle.storage.startswith("memory"),
@@ -33,19 +36,35 @@ def inconsistent(settings: "Settings") -> list[str]:
         "two more than server.threads": settings.database.pool_size < settings.server.at_once
         and not settings.database.is_sqlite,
     }
-    return [fault for fault, there in checks.items() if there]
+    return [fault for fault, there in {**checks, **_incomplete_sms(settings.sms)}.items() if there]
+
+
+def _incomplete_sms(sms: "Sms") -> dict[str, bool]:
+    """What a channel for text messages needs."""
+    token, sent_by = sms.gateway_token.get_secret_value(), f'for sms.channel = "{sms.channel}"'
+    return {
+        f"sms.gateway_url: must be set {sent_by}": sms.channel == "http" and not sms.gateway_url,
+        f"sms.account: must be set {sent_by}": sms.channel == "twilio" and not sms.account,
+        f"sms.sender: must be set {sent_by}": sms.channel in {"twilio", "http"} and not sms.sender,
+        f"sms.template: must be set {sent_by}": sms.channel == "notify" and not sms.template,
+        f"sms.gateway_token: must be set {sent_by}": sms.channel == "twilio" and not token,
+        f"sms.gateway_token: must be an API key of GOV.UK Notify {sent_by}":
+            sms.channel == "notify" and not NOTIFY_KEY.search(token),
+    }  # fmt: skip
 
 
 def unfit(settings: "Settings") -> list[str]:
     """What production may not have (security.md S40)."""
-    mail = settings.mail
+    mail, sms = settings.mail, settings.sms
     checks = {
         "server.issuer: must be https": not settings.server.is_https,
         "mail.channel: must be smtp": mail.channel != "smtp",
         "mail.security: must be starttls or tls where there is a password, which would be sent in the open":
             mail.security == "none" and bool(mail.username or mail.password.get_secret_value()),
-        "sms.channel: must be http": settings.sms.channel != "http",
-        "sms.gateway_url: must be https": not settings.sms.gateway_url.startswith("https://"),
+        "sms.channel: must be twilio, notify or http": sms.channel not in {"twilio", "notify", "http"},
+        "sms.gateway_url: must be https": bool(sms.gateway_url) and not sms.gateway_url.startswith("https://"),
+        f"sms.receipt_token: must be empty, or have {MIN_TOKEN_LENGTH} characters or more":
+            0 < len(sms.receipt_token.get_secret_value()) < MIN_TOKEN_LENGTH,
         "schools.download_url: must be https": not settings.schools.download_url.startswith("https://"),
         "fetch.allow_loopback: is for tests": settings.fetch.allow_loopback,
         "fetch.extra_ca: is for tests": bool(settings.fetch.extra_ca),

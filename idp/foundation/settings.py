@@ -135,12 +135,21 @@ class Mail(Section):
 
 
 class Sms(Section):
-    """How text messages leave: an `http` gateway, `console`, or the demonstration's `mailbox`."""
+    """How text messages leave: `twilio`, GOV.UK `notify`, an `http` gateway, `console`, or the `mailbox`."""
 
-    channel: Literal["http", "console", "mailbox"]
+    channel: Literal["twilio", "notify", "http", "console", "mailbox"]
     sender: str
     gateway_url: UrlOrEmpty
     gateway_token: SecretStr
+    account: str
+    template: str
+    receipt_token: SecretStr
+
+    @property
+    def has_receipts(self) -> bool:
+        """Whether the provider reports what became of a message."""
+        by_token = self.channel in {"notify", "http"} and bool(self.receipt_token.get_secret_value())
+        return self.channel == "twilio" or by_token
 
 
 class Outbox(Section):

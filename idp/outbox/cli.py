@@ -5,7 +5,18 @@ import click
 from idp.foundation.command import json_option, show, working
 from idp.outbox import deliver, overview
 
-_COLUMNS = ("id", "kind", "name", "recipient", "created_at", "attempts", "due_at", "failed_at", "last_error")
+_COLUMNS = ("id", "kind", "name", "recipient", "created_at", "attempts", "due_at", "sent_at", "failed_at", "last_error")
+_TEXT_COLUMNS = (
+    "id",
+    "name",
+    "estab",
+    "created_at",
+    "sent_at",
+    "delivered_at",
+    "failed_at",
+    "last_error",
+    "provider_id",
+)
 
 
 @click.group("outbox")
@@ -32,6 +43,21 @@ def listed(*, only_failed: bool, most: int, as_json: bool) -> None:
     found = overview.failed(most) + ([] if only_failed else overview.waiting(most))
     rows = [{name: getattr(message, name) for name in _COLUMNS} for message in found]
     show(rows, _COLUMNS, as_json=as_json, empty="Everything has been sent.")
+
+
+@commands.command()
+@click.option(
+    "--most", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The most messages to list."
+)
+@json_option
+@working
+def texts(*, most: int, as_json: bool) -> None:
+    """List text messages, the newest first, and whether they reached the telephone; without content and number.
+
+    `provider_id` is what the provider calls the message: ask it by that. `delivered_at` needs delivery receipts.
+    """
+    rows = [{name: getattr(message, name) for name in _TEXT_COLUMNS} for message in overview.texts(most)]
+    show(rows, _TEXT_COLUMNS, as_json=as_json, empty="No text message has been posted.")
 
 
 @commands.command()

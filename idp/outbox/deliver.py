@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from sqlalchemy import ColumnElement, Exists, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from idp.foundation import clock, runtime
-from idp.foundation.database import session
+from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.outbox import channels, events, post
 from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
@@ -39,6 +40,13 @@ MAX_WAIT_SECONDS: Final = 600.0
 """Seconds between tries, doubling from the first to the longest."""
 
 _log = structlog.get_logger("idp.outbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A server took the message; `provider_id` is its own id of it, if it named one."""
+
+    provider_id: str | None
 
 
 class NoSuchFailure(NotFound):
@@ -148,29 +156,32 @@ def _is_being_delivered(now: datetime) -> Exists:
     return exists().where(*conditions, other_event.leased_until >= now)
 
 
-def _try_to_send(work: Work, send: channels.Send, letter: Letter) -> NotSent | None:
-    """Send `letter`; returns the error, or None. An unexpected exception must not delay the other messages."""
+def _try_to_send(work: Work, send: channels.Send, letter: Letter) -> Sent | NotSent:
+    """Send `letter`; returns the error where it was not sent. An unexpected one must not delay the other messages."""
     try:
         if letter.kind == EVENT:
             with work():
                 letter = events.render(letter)
-        send(letter)
+        return Sent(send(letter))
     except NotSent as fault:
         return fault
     except Exception as fault:  # noqa: BLE001  logged with its trace; the row says so too
         _log.exception("could not be sent", kind=letter.kind, name=letter.name, row=letter.id)
         return Later(f"an internal error: {type(fault).__name__}")
-    return None
 
 
-def _settle(work: Work, letter: Letter, outcome: NotSent | None) -> None:
-    """Record the result of one message."""
+def _settle(work: Work, letter: Letter, outcome: Sent | NotSent) -> None:
+    """Record the result of one message. A receipt may have come before, and says more."""
     with work():
-        message = session().get(Message, letter.id)
-        if message is None or message.sent_at is not None:
+        message = lock(Message, letter.id)
+        if message is None:
+            return
+        if isinstance(outcome, Sent):
+            message.provider_id = outcome.provider_id
+        if message.sent_at is not None:
             return
         message.leased_until = None
-        if outcome is None:
+        if isinstance(outcome, Sent):
             _mark_sent(message)
         else:
             _mark_not_sent(message, outcome)

@@ -7,15 +7,18 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 
-from idp.foundation import clock
+from idp.foundation import clock, runtime
 from idp.foundation.command import when
 from idp.foundation.database import session
 from idp.foundation.doctor import Check, Finding
 from idp.jobs import heartbeats
+from idp.outbox.channels import RECEIPTS
 from idp.outbox.models import Message
 
 MAX_LOOKED_AT: Final = 1000
 """Messages, the oldest first."""
+FEW: Final = 3
+"""Text messages without a receipt that need not mean anything."""
 NOT_TAKEN: Final = {
     "email": "see: idp outbox list; the settings [mail]",
     "sms": "see: idp outbox list; the settings [sms]",
@@ -56,4 +59,30 @@ def _receiver(message: Message) -> str:
     return f"{urlsplit(message.recipient or '').netloc} of {message.client or 'a partner'}"
 
 
-CHECKS: Final[tuple[Check, ...]] = (outbox,)
+def receipts() -> Iterator[Finding]:
+    """Text messages of the last day reached their telephones, as far as the provider reports it."""
+    sms = runtime.settings().sms
+    if not sms.has_receipts:
+        if sms.channel in RECEIPTS:
+            says = "no delivery receipts are taken, so messages that do not arrive go unnoticed"
+            yield Finding("text messages", "warning", says, "set sms.receipt_token, here and at the provider")
+        return
+    a_day_ago, long_ago = clock.now() - timedelta(days=1), clock.now() - timedelta(minutes=30)
+    of_today = Message.kind == "sms", Message.sent_at > a_day_ago, Message.sent_at < long_ago
+    counted = select(func.count(), func.count(Message.delivered_at), func.count(Message.failed_at)).where(*of_today)
+    sent, delivered, failed = session().execute(counted).one()
+    if failed:
+        yield Finding(
+            "text messages", "warning", f"{failed} of {sent} since yesterday did not reach the telephone",
+            "see why: idp outbox list --failed; ask the provider by the id that idp outbox texts shows",
+        )  # fmt: skip
+    elif sent >= FEW and not delivered:
+        yield Finding(
+            "text messages", "warning", f"none of {sent} since yesterday has a delivery receipt",
+            f"the provider must be able to reach {runtime.url('/receipts/sms')}; check sms.receipt_token",
+        )  # fmt: skip
+    else:
+        yield Finding("text messages", "ok", f"{delivered} of {sent} since yesterday reached the telephone")
+
+
+CHECKS: Final[tuple[Check, ...]] = (outbox, receipts)

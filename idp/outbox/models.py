@@ -41,4 +41,9 @@ class Message(Base):
     leased_until: Mapped[datetime | None]
     last_error: Mapped[str | None]
     sent_at: Mapped[datetime | None]
+    """When a server took it."""
+    provider_id: Mapped[str | None]
+    """Of a text message, the provider's own id."""
+    delivered_at: Mapped[datetime | None]
+    """When the provider reported that a text message reached the telephone; if it did not, `failed_at` is set."""
     failed_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""Undelivered messages, for operators."""
+"""Undelivered messages and text messages, for operators."""
 
 from sqlalchemy import select
 
@@ -16,3 +16,9 @@ def failed(limit: int = 100) -> list[Message]:
     """Messages that have failed, the newest `limit`."""
     statement = select(Message).where(Message.failed_at.is_not(None))
     return list(session().scalars(statement.order_by(Message.failed_at.desc()).limit(limit)))
+
+
+def texts(limit: int = 100) -> list[Message]:
+    """Text messages in any state, the newest `limit`."""
+    statement = select(Message).where(Message.kind == "sms").order_by(Message.created_at.desc(), Message.id)
+    return list(session().scalars(statement.limit(limit)))

@@ -121,6 +121,7 @@ def _store(
             created_at=now, expires_at=expires, due_at=held_until or now,
             give_up_at=now + timedelta(hours=runtime.settings().outbox.give_up_hours),
             attempts=0, leased_until=None, last_error=None, sent_at=now if discard else None, failed_at=None,
+            provider_id=None, delivered_at=None,
         )
     )  # fmt: skip
     return message_id

@@ -8,6 +8,7 @@ import pytest
 from idp.foundation import production, settings
 from idp.foundation.setting_types import ROOT
 
+UUID = "26785a09-ab16-4eb0-8407-a37497a57506"
 PRODUCTION: dict[str, Any] = {
     "environment": "production",
     "server": {"issuer": "https://id.schools.example", "log_format": "json"},
@@ -238,6 +239,12 @@ class TestProduction:
             ("mail", {"security": "none", "username": "idp", "password": "x"}, "mail.security"),
             ("mail", {"security": "none", "password": "x"}, "mail.security"),
             ("sms", {"gateway_url": "http://sms.schools.example"}, "sms.gateway_url"),
+            ("sms", {"receipt_token": "short"}, "sms.receipt_token"),
+            ("sms", {"sender": ""}, "sms.sender"),
+            ("sms", {"channel": "twilio", "gateway_token": "x"}, "sms.account"),
+            ("sms", {"channel": "twilio", "account": "AC1"}, "sms.gateway_token"),
+            ("sms", {"channel": "notify", "template": "x", "gateway_token": "not a key"}, "sms.gateway_token"),
+            ("sms", {"channel": "notify", "gateway_token": f"our-{'-'.join([UUID] * 2)}"}, "sms.template"),
             ("tokens", {"code": 31536000}, "tokens.code"),
             ("tokens", {"code_fapi2": 61}, "tokens.code_fapi2"),
             ("tokens", {"access": 86400}, "tokens.access"),

@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from idp.outbox import deliver
+from idp.outbox import deliver, receipts
+from idp.outbox.channels.callback import Receipt
 from idp.outbox.cli import commands
 
 
@@ -50,3 +51,21 @@ def test_what_did_not_fail_is_not_retried(idp, failed, row):
     assert answer.exit_code == 1
     assert "no failed message" in answer.stderr
     assert row(failed).failed_at
+
+
+def test_texts_shows_whether_each_reached_the_telephone_and_nothing_of_the_person(idp, posted, work):
+    arrived, lost = posted("+447700900123"), posted("+447700900124")
+    with work():
+        receipts.record(Receipt(arrived, "delivered"))
+        receipts.record(Receipt(lost, "failed", "the telephone is off"))
+    rows = {row["id"]: row for row in json.loads(idp("texts", "--json").stdout)}
+    assert rows[arrived]["delivered_at"]
+    assert rows[arrived]["failed_at"] is None
+    assert rows[lost]["last_error"] == "not delivered: the telephone is off"
+    assert lost in idp("list", "--failed").stdout
+    assert "447700" not in idp("texts").stdout
+    assert "expired or was deleted" in idp("retry", lost).stderr  # a new code has to be asked for
+
+
+def test_no_texts(idp):
+    assert idp("texts").stdout == "No text message has been posted.\n"

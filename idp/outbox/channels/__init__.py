@@ -4,12 +4,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
-from idp.foundation.settings import Settings
-from idp.outbox.channels import console, http_push, mailbox, sms_http, smtp
+from idp.foundation.settings import Settings, Sms
+from idp.outbox.channels import console, http_push, mailbox, notify, sms_http, smtp, twilio
+from idp.outbox.channels.callback import Callback, Receipt
 from idp.outbox.letter import Letter
 
-Send = Callable[[Letter], None]
-"""Sends one letter, or raises `NotSent`."""
+Send = Callable[[Letter], str | None]
+"""Sends one letter, or raises `NotSent`; returns the provider's id of the message, if there is one."""
 
 OpenChannel = Callable[[Settings], AbstractContextManager[Send]]
 
@@ -18,10 +19,19 @@ _CHANNELS: Final[dict[tuple[str, str], OpenChannel]] = {
     ("email", "console"): console.opened,
     ("email", "mailbox"): mailbox.opened,
     ("sms", "http"): sms_http.opened,
+    ("sms", "twilio"): twilio.opened,
+    ("sms", "notify"): notify.opened,
     ("sms", "console"): console.opened,
     ("sms", "mailbox"): mailbox.opened,
     ("event", "http"): http_push.opened,
 }
+
+RECEIPTS: Final[dict[str, Callable[[Callback, Sms], Receipt]]] = {
+    "http": sms_http.read_receipt,
+    "twilio": twilio.read_receipt,
+    "notify": notify.read_receipt,
+}
+"""By channel: what reads the callback in which a provider reports what became of a text message."""
 
 KINDS: Final = ("email", "sms", "event")
 

@@ -1,20 +1,31 @@
-"""Hand a text message to an HTTP gateway: a POST of `{"to", "from", "text"}` as JSON, with a bearer token."""
+"""Hand a text message to an HTTP gateway: a POST of `{"to", "from", "text"}` as JSON, with a bearer token.
+
+The gateway may report what became of it: a POST of `{"id", "status", "error"}` to `/receipts/sms`, with the bearer
+token `sms.receipt_token`. `id` is the `Idempotency-Key` of our request, `status` is `delivered` or `failed`.
+"""
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
-from idp.foundation.settings import Settings
+from idp.foundation.settings import Settings, Sms
 from idp.foundation.web import fetch
+from idp.outbox.channels.callback import Callback, Receipt, Status, Unreadable, json_object, require_bearer, text_of
 from idp.outbox.letter import Later, Letter, Refused, Unreachable
+
+STATUSES: Final[dict[str, Status]] = {"delivered": "delivered", "failed": "failed"}
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
-    """The gateway of `sms.gateway_url`; the message's id goes along, so that one sent twice can be known."""
+def opened(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
+    """The gateway of `sms.gateway_url`; the message's id goes along, so that one sent twice can be known.
+
+    Sending returns the `id` of the gateway's answer, if it has one.
+    """
     sms, rules = settings.sms, fetch.for_operator(settings.fetch)
 
-    def send(letter: Letter) -> None:
+    def send(letter: Letter) -> str | None:
         body = json.dumps({"to": letter.to, "from": sms.sender, "text": letter.text}).encode()
         headers = {"Idempotency-Key": letter.id}
         if token := sms.gateway_token.get_secret_value():
@@ -24,8 +35,19 @@ def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
         except fetch.FetchFailed as fault:
             raise Unreachable("the gateway does not answer") from fault
         _check_status(response.status)
+        return text_of(json_object(response.body), "id") or None
 
     yield send
+
+
+def read_receipt(callback: Callback, sms: Sms) -> Receipt:
+    """The status of a message. Raises `NotAuthentic` and `Unreadable`."""
+    require_bearer(callback, sms.receipt_token.get_secret_value())
+    receipt = json_object(callback.body)
+    message_id, status = text_of(receipt, "id"), STATUSES.get(text_of(receipt, "status"))
+    if not message_id or status is None:
+        raise Unreadable(because="no id, or an unknown status")
+    return Receipt(message_id, status, f"the gateway: {text_of(receipt, 'error') or 'no reason given'}")
 
 
 def _check_status(status: int) -> None:

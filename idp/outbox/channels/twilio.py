@@ -1,0 +1,88 @@
+"""Send text messages by Twilio's API (2010-04-01), or one that is compatible with it; read its signed status callbacks.
+
+A message is a form, posted with basic authentication. The API has no idempotency key: a message whose answer was lost
+is sent again, with the same text. The address for status callbacks names our message and is part of what is signed.
+"""
+
+import base64
+import hmac
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from idp.foundation import crypto
+from idp.foundation.settings import Settings, Sms
+from idp.foundation.web import fetch
+from idp.outbox.channels.callback import Callback, NotAuthentic, Receipt, Status, Unreadable, json_object, text_of
+from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
+
+API: Final = "https://api.twilio.com"
+RECEIPTS_PATH: Final = "/receipts/sms/"
+"""Followed by our message's id."""
+SERVICE_PREFIX: Final = "MG"
+"""A sender that begins so is a messaging service; others are a number or a name."""
+OUR_MISTAKES: Final = frozenset({20003, 20404, 21212, 21603, 21606, 21609, 21659, 21660, 21661})
+"""Errors about account, sender or callback address: no message can be sent until an operator mends the settings."""
+STATUSES: Final[dict[str, Status]] = {
+    "delivered": "delivered", "read": "delivered",
+    "undelivered": "failed", "failed": "failed", "canceled": "failed",
+    "accepted": "underway", "scheduled": "underway", "queued": "underway", "sending": "underway", "sent": "underway",
+}  # fmt: skip
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
+    """The account that the settings name; sending returns the `sid` of Twilio's message."""
+    sms, rules = settings.sms, fetch.for_operator(settings.fetch)
+    account = quote(sms.account, safe="")
+    url = f"{(sms.gateway_url or API).rstrip('/')}/2010-04-01/Accounts/{account}/Messages.json"
+    credentials = base64.b64encode(f"{sms.account}:{sms.gateway_token.get_secret_value()}".encode()).decode("ascii")
+
+    def send(letter: Letter) -> str | None:
+        sender = "MessagingServiceSid" if sms.sender.startswith(SERVICE_PREFIX) else "From"
+        callback = f"{settings.server.issuer}{RECEIPTS_PATH}{letter.id}"
+        form = {"To": letter.to, sender: sms.sender, "Body": letter.text, "StatusCallback": callback}
+        try:
+            response = fetch.post(
+                url, rules, body=urlencode(form).encode("ascii"), content_type="application/x-www-form-urlencoded",
+                headers={"Authorization": f"Basic {credentials}", "Accept": "application/json"},
+            )  # fmt: skip
+        except fetch.FetchFailed as fault:
+            raise Unreachable("Twilio does not answer") from fault
+        if not 200 <= response.status < 300:
+            raise _error(response)
+        return text_of(json_object(response.body), "sid") or None
+
+    yield send
+
+
+def read_receipt(callback: Callback, sms: Sms) -> Receipt:
+    """The status of a message. Raises `NotAuthentic` and `Unreadable`."""
+    signed = _signature(callback, sms.gateway_token.get_secret_value())
+    if not crypto.same(callback.headers.get("X-Twilio-Signature", ""), signed):
+        raise NotAuthentic(because="signature")
+    fields = dict(callback.form)
+    status = STATUSES.get(fields.get("MessageStatus", ""))
+    if status is None or not callback.message_id or len(fields) != len(callback.form):
+        raise Unreadable(because=f"MessageStatus {fields.get('MessageStatus', '')[:20]!r}")
+    return Receipt(callback.message_id, status, f"Twilio's error {fields.get('ErrorCode') or 'is not named'}")
+
+
+def _signature(callback: Callback, token: str) -> str:
+    """HMAC-SHA-1 over the address and the sorted fields, in base64, as Twilio defines it."""
+    signed = callback.url + "".join(f"{name}{value}" for name, value in sorted(callback.form))
+    return base64.b64encode(hmac.digest(token.encode(), signed.encode("utf-8", "surrogatepass"), "sha1")).decode(
+        "ascii"
+    )
+
+
+def _error(response: fetch.Answer) -> NotSent:
+    """What a refusal means to this message. Twilio's text may name the number, so only its code is recorded."""
+    code = json_object(response.body).get("code")
+    why = f"Twilio answered {response.status}" + (f", error {code}" if isinstance(code, int) else "")
+    if response.status in {401, 403, 404, 405} or code in OUR_MISTAKES:
+        return Unreachable(f"{why}: check the settings [sms]", code=response.status)
+    if response.status in {408, 425, 429} or not 400 <= response.status < 500:
+        return Later(why, code=response.status)
+    return Refused(why, code=response.status)
