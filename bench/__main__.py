@@ -20,7 +20,20 @@ os.environ["IDP_CONFIG"] = "config/test.toml"
 
 import psycopg
 
-from bench import costs, crowd, fastpaths, figures, growth, http, machine, memory, peers, register, report, start
+from bench import (
+    costs,
+    fastpaths,
+    figures,
+    growth,
+    http,
+    machine,
+    memory,
+    peers,
+    register,
+    report,
+    sign_in_flood,
+    start,
+)
 from bench.report import Figure
 from tests import postgresql
 
@@ -71,7 +84,7 @@ def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dic
         "costs": lambda new, kind: costs.measure(new(), kind, rounds=scale.rounds, calls=scale.calls),
         "http": lambda new, kind: http.measure(new(), kind, rounds=rounds, seconds=seconds, steady=scale.steady),
         "fastpaths": lambda new, kind: fastpaths.measure(new(), kind, requests=scale.probes),
-        "crowd": lambda new, kind: crowd.measure(new(), kind, seconds=scale.crowd),
+        "crowd": lambda new, kind: sign_in_flood.measure(new(), kind, seconds=scale.crowd),
         "register": lambda new, kind: register.measure(new(), kind, schools, times=scale.searches) if schools else [],
         "growth": lambda new, kind: growth.measure(new(), kind, sizes=scale.families, starts=2, seconds=scale.load),
         "memory": lambda new, kind: memory.measure(new(), kind, requests=scale.requests),

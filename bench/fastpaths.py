@@ -12,11 +12,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from bench import served
-from bench.load import Asked, Line
-from bench.place import CODES, Place
+from bench import servers
+from bench.load import Connection, RequestKind
+from bench.provider import CODES, Provider
 from bench.report import Figure
-from bench.served import Server
+from bench.servers import Server
 from bench.without import CHANGES
 from tests.ports import free_port
 
@@ -25,30 +25,30 @@ ENDPOINTS: Final = (
     CODES["ES256"], "jwks",
 )  # fmt: skip
 SETTLES: Final = 0.001
-"""Seconds until the thread that has answered sleeps, and its time is told."""
+"""Seconds until the thread that has answered sleeps, and its time is result."""
 WARM_UP: Final = 0.1
 """Of the requests, thrown away."""
 THREADS: Final = 20
 
 
 class Probe:
-    """One server, asked one request at a time over one connection."""
+    """One server that gets one request at a time over one connection."""
 
     def __init__(self, server: Server) -> None:
-        self._line, self._pids = Line(server.port), list(server.pids())
+        self._connection, self._pids = Connection(server.port), list(server.pids())
         self._threads: dict[Path, int] = {}
         """What each thread has used; those that have ended keep what they had."""
         self.spent: list[int] = []
         """Nanoseconds of the server's processor time for each request."""
 
-    def ask(self, asked: Asked, request: bytes) -> None:
+    def send(self, kind: RequestKind, request: bytes) -> None:
         """Ask, check the status, and keep what it took. Raises `RuntimeError` for a wrong answer."""
         before = self._spent()
-        self._line.ask(asked, request, 0)
-        while (answer := self._line.heard()) is None:
+        self._connection.send(kind, request, 0)
+        while (answer := self._connection.receive()) is None:
             pass
-        if int(answer[9:12]) != asked.status:
-            raise RuntimeError(f"{asked.name} answered {answer[:300]!r}")
+        if int(answer[9:12]) != kind.status:
+            raise RuntimeError(f"{kind.name} answered {answer[:300]!r}")
         time.sleep(SETTLES)
         self.spent.append(self._spent() - before)
 
@@ -58,7 +58,7 @@ class Probe:
 
     def close(self) -> None:
         """Close the connection."""
-        self._line.socket.close()
+        self._connection.socket.close()
 
     def _spent(self) -> int:
         for pid in self._pids:
@@ -70,29 +70,29 @@ class Probe:
 
 def measure(url: str, kind: str, *, requests: int) -> list[Figure]:
     """Every fast path on one empty database, `requests` of each kind with it and without."""
-    place = Place(url)
-    return [figure for name in CHANGES for figure in _without(place, kind, name, requests)]
+    provider = Provider(url)
+    return [figure for name in CHANGES for figure in _without(provider, kind, name, requests)]
 
 
-def _without(place: Place, kind: str, name: str, requests: int) -> Iterator[Figure]:
+def _without(provider: Provider, kind: str, name: str, requests: int) -> Iterator[Figure]:
     costs = dict[str, float]()
-    with _service(place, "") as whole, _service(place, name) as other:  # both of the same age
+    with _service(provider, "") as whole, _service(provider, name) as other:  # both of the same age
         for endpoint in ENDPOINTS:
-            asked = place.endpoints[endpoint].make(2 * requests)[0]
-            place.end_read_transaction()
-            costs[endpoint] = _compare(asked, whole, other, requests)
+            request_kind = provider.endpoints[endpoint].make(2 * requests)[0]
+            provider.disconnect()
+            costs[endpoint] = _compare(request_kind, whole, other, requests)
     for endpoint, cost in costs.items():
         yield Figure(f"without {name}, {kind}", endpoint, cost, "%")
     yield Figure(f"without {name}, {kind}", "costs at most", max(costs.values()), "%", 5, at_least=True)
 
 
-def _compare(asked: Asked, whole: Server, other: Server, requests: int) -> float:
+def _compare(kind: RequestKind, whole: Server, other: Server, requests: int) -> float:
     """How much more, in per cent, a request takes `other`."""
     probes = Probe(whole), Probe(other)
-    turns = _turns(asked.requests)
+    turns = _turns(kind.requests)
     for number in range(requests):
         for probe in probes if number % 2 else reversed(probes):
-            probe.ask(asked, next(turns))
+            probe.send(kind, next(turns))
     for probe in probes:
         probe.close()
     return (probes[1].median() / probes[0].median() - 1) * 100
@@ -105,14 +105,14 @@ def _turns(requests: Sequence[bytes]) -> Iterator[bytes]:
 
 
 @contextmanager
-def _service(place: Place, without: str) -> Iterator[Server]:
-    """The service on the database of `place` and under its issuer, without one fast path."""
+def _service(provider: Provider, without: str) -> Iterator[Server]:
+    """The service on the database of `provider` and under its issuer, without one fast path."""
     port = free_port()
     environment = {
-        "IDP_CONFIG": "config/test.toml", **served.AS_IN_PRODUCTION, **served.BY_SETTING,
-        "IDP_SERVER__ISSUER": f"http://127.0.0.1:{place.port}", "IDP_SERVER__PORT": str(port),
-        "IDP_DATABASE__URL": place.url, "BENCH_WITHOUT": without,
+        "IDP_CONFIG": "config/test.toml", **servers.AS_IN_PRODUCTION, **servers.BENCH_SETTINGS,
+        "IDP_SERVER__ISSUER": f"http://127.0.0.1:{provider.port}", "IDP_SERVER__PORT": str(port),
+        "IDP_DATABASE__URL": provider.url, "BENCH_WITHOUT": without,
     }  # fmt: skip
-    command = [str(served.PROGRAMS / "granian"), *served.granian(port, THREADS), "bench.without:application"]
+    command = [str(servers.PROGRAMS / "granian"), *servers.granian(port, THREADS), "bench.without:application"]
     with ExitStack() as stack:
-        yield stack.enter_context(served.running(command, port, environment))
+        yield stack.enter_context(servers.running(command, port, environment))

@@ -20,7 +20,7 @@ COSTS: Final = """\
 
 Processor time on our side. *Share* is the part of the whole time that a bare view, the request's hashes and \
 signatures, and as many bare statements and commits would take. What each fast path saves is in \
-[decision 5](decisions/0005-fast-paths-that-earn-their-place.md).
+[decision 5](decisions/0005-fast-paths-that-earn-their-provider.md).
 """
 HTTP: Final = """\
 ## Over HTTP, on {kind}

@@ -16,10 +16,10 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Engine, Table, bindparam, func, select, text, update
 
-from bench import http, rows, served, start
+from bench import http, rows, servers, start
 from bench.costs import Environ, Subject
-from bench.load import Asked
-from bench.place import Place
+from bench.load import RequestKind
+from bench.provider import Provider
 from bench.report import Figure
 from idp import worker
 from idp.foundation import database
@@ -56,26 +56,26 @@ _OLDEST: Final = text(
 class Ground:
     """A provider whose tables are filled."""
 
-    place: Place
+    provider: Provider
     engine: Engine
     kind: str
 
     @property
     def client(self) -> str:
         """Whose refresh tokens they are."""
-        return self.place.world.clients["ES256"]
+        return self.provider.world.clients["ES256"]
 
     def refresh(self, number: int) -> Environ:
         """A request with the refresh token of family number so and so."""
         form = {"grant_type": "refresh_token", "refresh_token": rows.token(number)}
-        return self.place.world.post("/oauth/token", form, self.client)
+        return self.provider.world.post("/oauth/token", form, self.client)
 
 
 def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds: float) -> list[Figure]:
     """On one database, which grows from each of `sizes` to the next; `seconds` of load while retention works."""
-    place = Place(url)
-    with place.world.app.app_context():
-        ground = Ground(place, database.db.engine, kind)
+    provider = Provider(url)
+    with provider.world.app.app_context():
+        ground = Ground(provider, database.db.engine, kind)
     found: list[Figure] = []
     few: dict[str, float] = {}
     for before, size in zip((0, *sizes), sizes, strict=False):
@@ -86,10 +86,10 @@ def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds
             found.append(Figure(subject, what, value, "µs"))
             if size != sizes[0]:
                 found.append(Figure(subject, f"{what}: than at {sizes[0]:,}", value / few[what], "×", FLAT))
-        found += start.first_answers(place, subject, starts)
+        found += start.first_answers(provider, subject, starts)
     found += _retention(ground, sizes[-1], seconds)
     found += _a_row_per_token(ground, sizes[-1])
-    place.end_read_transaction()
+    provider.disconnect()
     return found
 
 
@@ -103,7 +103,7 @@ def _hot(ground: Ground, size: int) -> dict[str, float]:
         read = _median(lambda number: connection.execute(_READ, {"its_digest": rows.digest(number)}).one(), some)
         rotation = _median(lambda number: connection.execute(_ROTATE, {"its_id": rows.name(number), "now": now}), some)
         connection.commit()
-    whole = Subject("refresh", ground.place.world.app, lambda _calls: map(ground.refresh, alive), "200")
+    whole = Subject("refresh", ground.provider.world.app, lambda _calls: map(ground.refresh, alive), "200")
     whole.round(TIMES, keep=True)
     return {
         "read by digest": read, "rotate": rotation, "refresh, in process": statistics.median(whole.elapsed),
@@ -124,32 +124,34 @@ def _median(do: Callable[[int], object], numbers: list[int]) -> float:
 
 def _retention(ground: Ground, size: int, seconds: float) -> Iterator[Figure]:
     """The worker's own cleaning, in this process, of a backlog, while another process serves refreshes."""
-    place, chance = ground.place, random.Random(SEED)
+    provider, chance = ground.provider, random.Random(SEED)
     rows.families(ground.engine, ground.client, size, size + BACKLOG, expired=True)
     numbers = [chance.randrange(0, size, rows.ALIVE) for _ in range(TIMES)]
-    asked = [Asked("refresh", [place.wire(ground.refresh(number)) for number in numbers], 200, "access_token")]
-    place.end_read_transaction()
-    with served.idp(place.url, place.port) as server:
-        served.put_under(server, asked, http.WARM_UP)
-        rate = served.put_under(server, asked, 1.0).rate * HALF
-        quiet = served.put_under(server, asked, seconds, rate=rate)
+    kinds = [
+        RequestKind("refresh", [provider.to_bytes(ground.refresh(number)) for number in numbers], 200, "access_token")
+    ]
+    provider.disconnect()
+    with servers.idp(provider.url, provider.port) as server:
+        servers.run_load(server, kinds, http.WARM_UP_SECONDS)
+        rate = servers.run_load(server, kinds, 1.0).rate * HALF
+        quiet = servers.run_load(server, kinds, seconds, rate=rate)
         took: list[float] = []
         cleaning = Thread(target=lambda: took.append(_cleaned(ground)))
         cleaning.start()
-        busy = served.put_under(server, asked, seconds, rate=rate)
+        busy = servers.run_load(server, kinds, seconds, rate=rate)
         cleaning.join()
     subject = f"retention, {size:,} refresh tokens, {ground.kind}"
     gone = BACKLOG / took[0]
     yield Figure(subject, "expired rows gone", gone, "/s", rate, f"at {rate:,.0f} refreshes/s", at_least=True)
     yield Figure(subject, "left over", _left(ground), "rows", 0)
-    yield Figure(subject, "refresh p99 without it", quiet.told.within(99), "ms")
-    yield Figure(subject, "refresh p99 meanwhile", busy.told.within(99), "ms", http.OTHERWISE[99])
+    yield Figure(subject, "refresh p99 without it", quiet.result.percentile_ms(99), "ms")
+    yield Figure(subject, "refresh p99 meanwhile", busy.result.percentile_ms(99), "ms", http.PROGRAM_GOALS[99])
     yield from http.wrong(subject, [quiet, busy])
 
 
 def _cleaned(ground: Ground) -> float:
     began = time.perf_counter()
-    worker.clean(partial(transactions.work, ground.place.world.app))
+    worker.clean(partial(transactions.work, ground.provider.world.app))
     return time.perf_counter() - began
 
 

@@ -1,9 +1,8 @@
 """Over HTTP: `idp serve` with one worker, its database beside it, and the load generator in front.
 
-Each endpoint is asked as fast as it answers, round by round, a bare Flask view on the same server among them; then
-at 70 % of its own maximum, where latencies are counted from the moment a request was due. A rate *per vCPU* is
-answers per second of the server's processor time: the generator and PostgreSQL work on the same cores, and a peer's
-published figures do not count their database's either.
+Each endpoint, and for comparison a bare Flask view, is loaded at full speed in several rounds, and then at 70 % of its
+own maximum to measure latencies. A rate *per vCPU* is responses per second of the server's processor time: the
+generator and PostgreSQL use the same cores, and peers' published figures do not count their database either.
 """
 
 import statistics
@@ -11,19 +10,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Final
 
-from bench import served
-from bench.load import Asked
-from bench.place import CODES, Endpoint, Place
+from bench import servers
+from bench.load import RequestKind
+from bench.provider import CODES, Endpoint, Provider
 from bench.report import Figure
-from bench.served import Run, Server
+from bench.servers import Run, Server
 from idp.foundation import runtime
 
-SHARE: Final = 0.7
-"""Of the maximum: the load at which latencies are taken."""
-WARM_UP: Final = 0.4
-"""Seconds, thrown away."""
-FASTEST: Final = 1500
-"""Requests per second that no endpoint with single-use requests reaches: so many are made."""
+LATENCY_LOAD: Final = 0.7
+"""Of the maximum: the load at which latencies are measured."""
+WARM_UP_SECONDS: Final = 0.4
+"""Not counted."""
+MAX_SINGLE_USE_RATE: Final = 1500
+"""Requests per second; no endpoint with single-use requests is faster, so that many are prepared."""
 PER_PROCESSOR: Final = {  # must, aim (performance.md §4)
     "sign-in": (30, 40),
     CODES["ES256"]: (400, 700),
@@ -37,51 +36,51 @@ PER_PROCESSOR: Final = {  # must, aim (performance.md §4)
     "jwks": (4000, 4000),
     "discovery": (4000, 4000),
 }
-PAGES: Final = {"authorize, nothing to ask": {99: 150}, "sign-in page": {99: 150}, "sign-in": {99: 300}}
-"""Milliseconds within which this many of a hundred answers are to come …"""
-OTHERWISE: Final = {50: 10, 99: 50}
-"""… and from what only programs call."""
+PAGE_GOALS: Final = {"authorize, nothing to ask": {99: 150}, "sign-in page": {99: 150}, "sign-in": {99: 300}}
+"""Goals in milliseconds for the percentiles of pages …"""
+PROGRAM_GOALS: Final = {50: 10, 99: 50}
+"""… and of endpoints for programs."""
 
 
 def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) -> list[Figure]:
-    """All on one empty database: `rounds` of `seconds` at full speed each, then `steady` seconds at 70 %."""
-    place = Place(url)
-    threads = runtime.of(place.world.app).settings.server.threads
+    """On one empty database: `rounds` of `seconds` each at full speed, then `steady` seconds at 70 %."""
+    provider = Provider(url)
+    threads = runtime.of(provider.world.app).settings.server.threads
     with ExitStack() as stack:
-        bare, server = stack.enter_context(served.bare(threads)), stack.enter_context(served.idp(url, place.port))
+        bare, server = stack.enter_context(servers.bare(threads)), stack.enter_context(servers.idp(url, provider.port))
         nothing = bare_view(bare)
-        subjects = [(nothing, bare), *((each, server) for each in (*place.endpoints.values(), place.mix))]
-        for number in range(rounds + 1):  # the first is thrown away
-            for endpoint, whose in subjects:
-                lasting = seconds if number else WARM_UP
-                asked = endpoint.make(int(FASTEST * lasting))
-                place.end_read_transaction()
-                run = served.put_under(whose, asked, lasting)
+        subjects = [(nothing, bare), *((each, server) for each in (*provider.endpoints.values(), provider.mix))]
+        for number in range(rounds + 1):  # the first is not counted
+            for endpoint, its_server in subjects:
+                duration = seconds if number else WARM_UP_SECONDS
+                kinds = endpoint.make(int(MAX_SINGLE_USE_RATE * duration))
+                provider.disconnect()
+                run = servers.run_load(its_server, kinds, duration)
                 if number:
                     endpoint.runs.append(run)
         found: list[Figure] = []
-        for endpoint, whose in subjects:
+        for endpoint, its_server in subjects:
             found += speed(endpoint, kind, nothing)
-            found += latency(endpoint, whose, kind, steady)
+            found += latency(endpoint, its_server, kind, steady)
     return found
 
 
 def bare_view(server: Server) -> Endpoint:
-    """The bare view, as something to be asked."""
-    asked = [Asked("bare view", [served.request("GET", "/", server.port)], 200, "nothing at all")]
-    return Endpoint("bare view", lambda _times: asked)
+    """The bare view as an endpoint."""
+    kinds = [RequestKind("bare view", [servers.request("GET", "/", server.port)], 200, "nothing at all")]
+    return Endpoint("bare view", lambda _times: kinds)
 
 
 def speed(endpoint: Endpoint, kind: str, nothing: Endpoint) -> Iterator[Figure]:
-    """Its best round: per vCPU, as it was, and beside the bare view."""
+    """The best round: per vCPU, in all, and in relation to the bare view."""
     subject = f"{endpoint.name}, {kind}"
     usual = statistics.median(run.per_processor for run in endpoint.runs)
     must, aim = PER_PROCESSOR.get(endpoint.name, (None, None))
     above = "" if aim is None or aim == must else f"aim {aim:,}{' reached' if endpoint.per_processor >= aim else ''}, "
     yield Figure(subject, "per vCPU", endpoint.per_processor, "/s", must, f"{above}median {usual:,.0f}", at_least=True)
     usual = statistics.median(run.rate for run in endpoint.runs)
-    bound = "; GENERATOR-BOUND" if any(run.told.is_bound for run in endpoint.runs) else ""
-    busy = max(run.told.busy for run in endpoint.runs)
+    bound = "; GENERATOR-BOUND" if any(run.result.is_generator_bound for run in endpoint.runs) else ""
+    busy = max(run.result.generator_cpu for run in endpoint.runs)
     note = f"median {usual:,.0f}, generator {busy:.0%} of a core{bound}"
     yield Figure(subject, "at most, one worker", endpoint.rate, "/s", note=note)
     yield Figure(subject, "processor, HTTP", nothing.per_processor / endpoint.per_processor, "×")
@@ -89,18 +88,20 @@ def speed(endpoint: Endpoint, kind: str, nothing: Endpoint) -> Iterator[Figure]:
 
 
 def latency(endpoint: Endpoint, server: Server, kind: str, seconds: float) -> Iterator[Figure]:
-    """Its latencies at 70 % of its best round."""
-    subject, rate = f"{endpoint.name}, {kind}", endpoint.rate * SHARE
-    run = served.put_under(server, endpoint.make(int(rate * seconds) + 10), seconds, rate=rate)
-    goals = PAGES.get(endpoint.name, OTHERWISE if endpoint.name in PER_PROCESSOR else {})
+    """Latencies at 70 % of the best round."""
+    subject, rate = f"{endpoint.name}, {kind}", endpoint.rate * LATENCY_LOAD
+    run = servers.run_load(server, endpoint.make(int(rate * seconds) + 10), seconds, rate=rate)
+    goals = PAGE_GOALS.get(endpoint.name, PROGRAM_GOALS if endpoint.name in PER_PROCESSOR else {})
     for per_cent in (50, 95, 99):
-        note = f"at {rate:,.0f} /s, {run.told.answers:,} answers" if per_cent == 50 else ""
-        yield Figure(subject, f"p{per_cent} at 70 %", run.told.within(per_cent), "ms", goals.get(per_cent), note)
+        note = f"at {rate:,.0f} /s, {run.result.responses:,} answers" if per_cent == 50 else ""
+        yield Figure(
+            subject, f"p{per_cent} at 70 %", run.result.percentile_ms(per_cent), "ms", goals.get(per_cent), note
+        )
     yield from wrong(subject, [run])
 
 
 def wrong(subject: str, runs: list[Run]) -> Iterator[Figure]:
-    """A missed goal, where answers were not what they had to be."""
-    if count := sum(run.told.wrong for run in runs):
-        example = next(run.told.example for run in runs if run.told.example)
+    """A missed goal if there were wrong responses."""
+    if count := sum(run.result.wrong_responses for run in runs):
+        example = next(run.result.example for run in runs if run.result.example)
         yield Figure(subject, "wrong answers", count, "", 0, example)

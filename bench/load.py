@@ -1,11 +1,10 @@
-"""The load generator: a process of its own that asks over keep-alive connections and checks every answer.
+"""The load generator: a separate process that sends requests over keep-alive connections and checks every response.
 
-`run(Load(…))` starts it and waits. Without a rate it is a closed loop: every connection asks again as soon as it is
-answered, which finds the maximum. With a rate, requests are due at fixed moments whatever happened to those before
-them, and how long each took is counted from the moment it was due: a stall that makes the next ones late is told of
-them too, not hidden (no coordinated omission).
+`run(Load(…))` starts it and waits. Without a rate it is a closed loop: every connection sends its next request as soon
+as it has a response, which finds the maximum. With a rate, requests are due at fixed times, and latencies are counted
+from those: a stall also counts for the requests that it delayed (no coordinated omission).
 
-Plain sockets: a client library takes as long for a request as the server that is to be measured.
+It uses plain sockets, because a client library takes as long for a request as the server that is measured.
 """
 
 import gc
@@ -21,108 +20,107 @@ from dataclasses import dataclass, field
 from typing import Final
 
 CONNECTIONS: Final = 8
-"""Of a closed loop: enough that the server never waits for the generator."""
+"""For a closed loop: enough that the server never waits for the generator."""
 MORE_CONNECTIONS: Final = 32
-"""With a rate: enough that a late answer does not keep back the requests after it."""
-PATIENCE: Final = 30.0
-"""Seconds without any answer, after which the server is taken for dead."""
-BOUND: Final = 0.85
-"""Of a processor: a generator that used more of it was measured itself."""
-END: Final = b"\r\n\r\n"
+"""With a rate: enough that a late response does not delay the requests after it."""
+TIMEOUT_SECONDS: Final = 30.0
+"""How long without any response until the server counts as dead."""
+MAX_GENERATOR_CPU: Final = 0.85
+"""A share of a core: if the generator used more, its own speed was measured."""
+HEADER_END: Final = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A kind of request: as bytes, what the answer's status must be, and what must stand in it."""
+class RequestKind:
+    """Requests of one kind, and the status and the text that each response must have."""
 
     name: str
     requests: Sequence[bytes]
     status: int
-    word: str
-    once: bool = False
-    """Whether each of `requests` may be sent only once (a code); they are taken in turn, over and over, otherwise."""
-    busy: bool = False
-    """Whether 503 with `Retry-After` is as good an answer: more is offered than there is room for."""
+    expected_text: str
+    single_use: bool = False
+    """Whether each of `requests` may be sent only once (a code); otherwise they are sent in turn, repeatedly."""
+    may_be_refused: bool = False
+    """Whether 503 with `Retry-After` is a valid response too, because the load exceeds a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to ask of 127.0.0.1:`port`, for how long, and at what rate, or as fast as answers come."""
+    """The requests to send to 127.0.0.1:`port`, for how long, and at what rate or as fast as possible."""
 
     port: int
-    asked: Sequence[Asked]
-    """In turn; several kinds are a mix, in which each has as many turns as it has places here."""
+    kinds: Sequence[RequestKind]
+    """Sent in turn; a kind that is listed several times is sent as often."""
     seconds: float
     rate: float | None = None
     """Requests per second."""
     burst: int = 1
-    """How many of them are due at the same moment."""
-    most: int | None = None
-    """Requests, after which it is enough."""
+    """How many of them are due at the same time."""
+    max_requests: int | None = None
     connections: int | None = None
-    """`CONNECTIONS` or `MORE_CONNECTIONS` otherwise."""
+    """By default `CONNECTIONS`, or with a rate `MORE_CONNECTIONS`."""
 
 
 @dataclass(slots=True)
-class Told:
-    """What came of it."""
+class LoadResult:
+    """What a load measured."""
 
-    took: list[float] = field(default_factory=list)
-    """Seconds for each answer, from the moment its request was due."""
+    latencies: list[float] = field(default_factory=list)
+    """For each response, the seconds since its request was due."""
     seconds: float = 0.0
-    busy: float = 0.0
-    """Of a processor, what the generator itself used."""
-    wrong: int = 0
-    """Answers that were not what they had to be …"""
+    generator_cpu: float = 0.0
+    """The share of a core that the generator used."""
+    wrong_responses: int = 0
+    """How many did not have the expected status and text …"""
     example: str = ""
     """… and the beginning of one of them."""
     refused: int = 0
-    """Answers that were 503, where that is right."""
+    """How many had 503, where that is valid."""
 
     @property
-    def answers(self) -> int:
-        """How many there were, wrong ones included."""
-        return len(self.took)
+    def responses(self) -> int:
+        """The number of responses, wrong ones included."""
+        return len(self.latencies)
 
     @property
     def rate(self) -> float:
-        """Answers per second."""
-        return self.answers / self.seconds
+        """Responses per second."""
+        return self.responses / self.seconds
 
     @property
-    def is_bound(self) -> bool:
-        """Whether it was the generator that could do no more."""
-        return self.busy > BOUND
+    def is_generator_bound(self) -> bool:
+        """Whether the generator, not the server, was the limit."""
+        return self.generator_cpu > MAX_GENERATOR_CPU
 
-    def within(self, per_cent: int) -> float:
-        """Milliseconds within which this many of a hundred answers came."""
-        return percentile(self.took, per_cent) * 1000
+    def percentile_ms(self, per_cent: int) -> float:
+        """The latency in milliseconds that `per_cent` % of the responses did not exceed."""
+        return percentile(self.latencies, per_cent) * 1000
 
 
 def percentile(values: Sequence[float], per_cent: int) -> float:
-    """The value that this many of a hundred do not exceed."""
+    """The value that `per_cent` % of the values do not exceed."""
     if len(values) < 2:
         return values[0]
     return statistics.quantiles(values, n=100, method="inclusive")[per_cent - 1]
 
 
-def run(load: Load) -> Told:
-    """Do it in a process of its own. Raises `CalledProcessError` when the server is not there or does not answer."""
-    done = subprocess.run(
+def run(load: Load) -> LoadResult:
+    """Run the load in a separate process. Raises `CalledProcessError` if the server cannot be reached or hangs."""
+    process = subprocess.run(
         [sys.executable, "-c", "from bench import load; load.main()"],
         input=pickle.dumps(load),
         stdout=subprocess.PIPE,
         check=True,
     )
-    told: Told = pickle.loads(done.stdout)
-    return told
+    result: LoadResult = pickle.loads(process.stdout)
+    return result
 
 
 # ── in the generator ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Line:
-    """A connection, with at most one request on its way."""
+class Connection:
+    """A keep-alive connection with at most one request in progress."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -130,128 +128,129 @@ class Line:
         self._connect()
 
     def _connect(self) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", self._port), PATIENCE)
+        self.socket = socket.create_connection(("127.0.0.1", self._port), TIMEOUT_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def fileno(self) -> int:
         """For `select`."""
         return self.socket.fileno()
 
-    def ask(self, asked: Asked, request: bytes, due: float) -> None:
-        """Send a request that was due at `due`."""
-        self.asked, self.due = asked, due
+    def send(self, kind: RequestKind, request: bytes, due: float) -> None:
+        """Send a request that was due at the time `due`."""
+        self.kind, self.due = kind, due
         self.socket.sendall(request)
 
-    def heard(self) -> bytes | None:
-        """The answer, once all of it is there."""
-        got = self.socket.recv(65536)
-        if not got:
-            raise ConnectionError("the server hung up before it had answered")
-        self._buffer += got
-        head, end, body = self._buffer.partition(END)
-        if not end or not _is_whole(head.lower(), body):
+    def receive(self) -> bytes | None:
+        """The response once it is complete, or None."""
+        received = self.socket.recv(65536)
+        if not received:
+            raise ConnectionError("the server closed the connection before it had responded")
+        self._buffer += received
+        head, end, body = self._buffer.partition(HEADER_END)
+        if not end or not _is_complete(head.lower(), body):
             return None
-        answer, self._buffer = self._buffer, b""
+        response, self._buffer = self._buffer, b""
         if b"\r\nconnection: close" in head.lower():
             self.socket.close()
             self._connect()
-        return answer
+        return response
 
 
-def _is_whole(head: bytes, body: bytes) -> bool:
-    """Whether all of the body is there: of its length, or up to the last chunk."""
-    _, found, rest = head.partition(b"\r\ncontent-length:")
-    if found:
+def _is_complete(head: bytes, body: bytes) -> bool:
+    """Whether the body is complete: of the announced length, or up to the last chunk."""
+    _, has_length, rest = head.partition(b"\r\ncontent-length:")
+    if has_length:
         return len(body) >= int(rest.partition(b"\r\n")[0])
     if b"\r\ntransfer-encoding: chunked" in head:
         return body.endswith(b"0\r\n\r\n")
-    raise ConnectionError(f"an answer whose end cannot be told: {head[:200]!r}")
+    raise ConnectionError(f"a response without a length: {head[:200]!r}")
 
 
-class Turns:
-    """Which request is next."""
+class RequestSequence:
+    """The requests of a load in the order of sending."""
 
-    def __init__(self, asked: Sequence[Asked]) -> None:
-        self._asked = asked
-        self._taken = {each.name: 0 for each in asked}
+    def __init__(self, kinds: Sequence[RequestKind]) -> None:
+        self._kinds = kinds
+        self._taken = {kind.name: 0 for kind in kinds}
         self._number = 0
 
-    def take(self) -> tuple[Asked, bytes] | None:
-        """The next one; None when a kind that may be sent only once has no more."""
-        asked = self._asked[self._number % len(self._asked)]
-        taken = self._taken[asked.name]
-        if asked.once and taken >= len(asked.requests):
+    def take(self) -> tuple[RequestKind, bytes] | None:
+        """The next request; None if a single-use kind has no more."""
+        kind = self._kinds[self._number % len(self._kinds)]
+        taken = self._taken[kind.name]
+        if kind.single_use and taken >= len(kind.requests):
             return None
         self._number += 1
-        self._taken[asked.name] = taken + 1
-        return asked, asked.requests[taken % len(asked.requests)]
+        self._taken[kind.name] = taken + 1
+        return kind, kind.requests[taken % len(kind.requests)]
 
 
-def due(load: Load, began: float, ended: Callable[[], bool]) -> Callable[[int, float], float | None]:
-    """When request number `n` is due, asked at the moment `now`; None where it is not to be sent any more."""
+def due_time(load: Load, start: float, is_exhausted: Callable[[], bool]) -> Callable[[int, float], float | None]:
+    """A function that returns when request number `n` is due, as of the time `now`; None if it is not to be sent."""
 
     def of(number: int, now: float) -> float | None:
-        if ended() or (load.most is not None and number >= load.most):
+        if is_exhausted() or (load.max_requests is not None and number >= load.max_requests):
             return None
-        moment = now if load.rate is None else began + number // load.burst * load.burst / load.rate
-        return moment if moment < began + load.seconds else None
+        due = now if load.rate is None else start + number // load.burst * load.burst / load.rate
+        return due if due < start + load.seconds else None
 
     return of
 
 
-def drive(load: Load) -> Told:
-    """Ask, hear and check until it is over."""
-    lines = [Line(load.port) for _ in range(load.connections or (MORE_CONNECTIONS if load.rate else CONNECTIONS))]
-    told, spent, began = Told(), time.process_time(), time.perf_counter()
+def drive(load: Load) -> LoadResult:
+    """Send the requests and check the responses, in this process."""
+    count = load.connections or (MORE_CONNECTIONS if load.rate else CONNECTIONS)
+    connections = [Connection(load.port) for _ in range(count)]
+    result, cpu_before, start = LoadResult(), time.process_time(), time.perf_counter()
     gc.disable()
     try:
-        _drive(load, lines, told, began)
+        _drive(load, connections, result, start)
     finally:
         gc.enable()
-        for line in lines:
-            line.socket.close()
-    told.seconds = time.perf_counter() - began
-    told.busy = (time.process_time() - spent) / told.seconds
-    return told
+        for connection in connections:
+            connection.socket.close()
+    result.seconds = time.perf_counter() - start
+    result.generator_cpu = (time.process_time() - cpu_before) / result.seconds
+    return result
 
 
-def _drive(load: Load, free: list[Line], told: Told, began: float) -> None:
-    free, waiting, turns = [*free], set[Line](), Turns(load.asked)
-    number, coming = 0, turns.take()
-    when = due(load, began, lambda: coming is None)
+def _drive(load: Load, connections: list[Connection], result: LoadResult, start: float) -> None:
+    free, waiting, sequence = [*connections], set[Connection](), RequestSequence(load.kinds)
+    number, following = 0, sequence.take()
+    due_of = due_time(load, start, lambda: following is None)
     while True:
         now = time.perf_counter()
-        following = when(number, now)
-        while free and coming is not None and following is not None and following <= now:
-            line = free.pop()
-            line.ask(*coming, following)
-            waiting.add(line)
-            number, coming = number + 1, turns.take()
-            following = when(number, now)
-        if following is None and not waiting:
+        due = due_of(number, now)
+        while free and following is not None and due is not None and due <= now:
+            connection = free.pop()
+            connection.send(*following, due)
+            waiting.add(connection)
+            number, following = number + 1, sequence.take()
+            due = due_of(number, now)
+        if due is None and not waiting:
             return
-        pause = max(0.0, following - time.perf_counter()) if free and following is not None else PATIENCE
-        ready: list[Line] = select.select(waiting, (), (), pause)[0]
-        if not ready and pause == PATIENCE:
-            raise TimeoutError(f"no answer for {PATIENCE:.0f} seconds")
-        for line in ready:
-            if (answer := line.heard()) is not None:
-                told.took.append(time.perf_counter() - line.due)
-                _check(answer, line.asked, told)
-                waiting.remove(line)
-                free.append(line)
+        timeout = max(0.0, due - time.perf_counter()) if free and due is not None else TIMEOUT_SECONDS
+        ready: list[Connection] = select.select(waiting, (), (), timeout)[0]
+        if not ready and timeout == TIMEOUT_SECONDS:
+            raise TimeoutError(f"no response for {TIMEOUT_SECONDS:.0f} seconds")
+        for connection in ready:
+            if (response := connection.receive()) is not None:
+                result.latencies.append(time.perf_counter() - connection.due)
+                _check(response, connection.kind, result)
+                waiting.remove(connection)
+                free.append(connection)
 
 
-def _check(answer: bytes, asked: Asked, told: Told) -> None:
-    if answer[9:12] == b"%d" % asked.status and asked.word.encode() in answer:
+def _check(response: bytes, kind: RequestKind, result: LoadResult) -> None:
+    if response[9:12] == b"%d" % kind.status and kind.expected_text.encode() in response:
         return
-    if asked.busy and answer[9:12] == b"503" and b"\r\nretry-after: " in answer.lower():
-        told.refused += 1
+    if kind.may_be_refused and response[9:12] == b"503" and b"\r\nretry-after: " in response.lower():
+        result.refused += 1
         return
-    told.wrong += 1
-    told.example = told.example or f"{asked.name}: {answer[:300]!r}"
+    result.wrong_responses += 1
+    result.example = result.example or f"{kind.name}: {response[:300]!r}"
 
 
 def main() -> None:
-    """In the process of its own: read a `Load`, do it, write what came of it."""
+    """The separate process: read a `Load`, run it, write its `LoadResult`."""
     sys.stdout.buffer.write(pickle.dumps(drive(pickle.load(sys.stdin.buffer))))

@@ -1,39 +1,39 @@
-"""What a worker holds in memory, after ten thousand requests and after ten thousand more.
+"""The memory of a worker after ten thousand requests and after ten thousand more.
 
-There are sign-ins among them, and a worker keeps the memory of a hash for the next one: asking the system for it anew
-costs half as much again as hashing does.
+Some are sign-ins: a worker reuses the memory of a hash for the next one, because allocating it anew adds half to the
+time of hashing.
 """
 
 from typing import Final
 
-from bench import http, served
-from bench.place import Place
+from bench import http, servers
+from bench.provider import Provider
 from bench.report import Figure
 
-HASH: Final = 19
-"""MiB for the one hash at a time."""
-GOAL: Final = 120 + HASH
-"""MiB after so many requests (performance.md §4) …"""
-GROWTH: Final = 2.0
-"""… and MiB that as many more may add: a heap that is handed around breathes a little."""
-PATIENCE: Final = 300.0
-"""Seconds for all of them."""
+HASH_MIB: Final = 19
+"""For the one hash at a time."""
+MAX_MIB: Final = 120 + HASH_MIB
+"""After the first requests (performance.md §4) …"""
+MAX_GROWTH_MIB: Final = 2.0
+"""… and added by as many more; a heap varies a little."""
+TIMEOUT_SECONDS: Final = 300.0
+"""For all requests."""
 
 
 def measure(url: str, kind: str, *, requests: int) -> list[Figure]:
-    """The mix, `requests` times, and then as often again."""
-    place, subject = Place(url), f"a worker, {kind}"
-    first, second = place.mix.make(requests), place.mix.make(requests)
-    place.end_read_transaction()
-    with served.idp(url, place.port) as server:
-        begun = server.worker_memory()
-        runs = [served.put_under(server, first, PATIENCE, most=requests)]
+    """Send `requests` of the mix, and then as many again."""
+    provider, subject = Provider(url), f"a worker, {kind}"
+    first, second = provider.mix.make(requests), provider.mix.make(requests)
+    provider.disconnect()
+    with servers.idp(url, provider.port) as server:
+        at_start = server.worker_memory()
+        runs = [servers.run_load(server, first, TIMEOUT_SECONDS, max_requests=requests)]
         after = server.worker_memory()
-        runs.append(served.put_under(server, second, PATIENCE, most=requests))
+        runs.append(servers.run_load(server, second, TIMEOUT_SECONDS, max_requests=requests))
         growth = server.worker_memory() - after
     return [
-        Figure(subject, "at its first answer", begun, "MiB"),
-        Figure(subject, f"after {requests:,} requests", after, "MiB", GOAL, f"{HASH} of them for hashing"),
-        Figure(subject, f"added by {requests:,} more", growth, "MiB", GROWTH),
+        Figure(subject, "at its first answer", at_start, "MiB"),
+        Figure(subject, f"after {requests:,} requests", after, "MiB", MAX_MIB, f"{HASH_MIB} of them for hashing"),
+        Figure(subject, f"added by {requests:,} more", growth, "MiB", MAX_GROWTH_MIB),
         *http.wrong(subject, runs),
     ]

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-from bench import costs, http, served
-from bench.load import Asked
-from bench.place import CODES, Endpoint, Place
+from bench import costs, http, servers
+from bench.load import RequestKind
+from bench.provider import CODES, Endpoint, Provider
 from bench.report import Figure
-from bench.served import Server
+from bench.servers import Server
 from tests.ports import free_port
 
 HERE: Final = Path(__file__).parent
@@ -62,7 +62,7 @@ class Course:
 def measure(new: NewDatabase, folder: Path, *, rounds: int, seconds: float) -> list[Figure]:
     """Us, and every peer that can be had, in turn round by round."""
     with ExitStack() as stack:
-        course = Course(stack, new, folder, int(FASTEST * (rounds * seconds + http.WARM_UP)))
+        course = Course(stack, new, folder, int(FASTEST * (rounds * seconds + http.WARM_UP_SECONDS)))
         rivals = list(_us(course))
         for name, peer in (("django-oauth-toolkit", _django), ("node-oidc-provider", _node)):
             try:
@@ -71,8 +71,8 @@ def measure(new: NewDatabase, folder: Path, *, rounds: int, seconds: float) -> l
                 print(f"{name} cannot be had here and is left out: {fault}", flush=True)
         for number in range(rounds + 1):  # the first is thrown away
             for rival in rivals:
-                lasting = seconds if number else http.WARM_UP
-                run = served.put_under(rival.server, rival.endpoint.make(int(FASTEST * lasting)), lasting)
+                lasting = seconds if number else http.WARM_UP_SECONDS
+                run = servers.run_load(rival.server, rival.endpoint.make(int(FASTEST * lasting)), lasting)
                 if number:
                     rival.endpoint.runs.append(run)
         return [figure for rival in rivals for figure in _figures(rival, rivals)]
@@ -81,7 +81,7 @@ def measure(new: NewDatabase, folder: Path, *, rounds: int, seconds: float) -> l
 def _figures(rival: Rival, rivals: list[Rival]) -> Iterator[Figure]:
     """How fast it is, and how many times as fast we are at the same, per vCPU."""
     subject, runs = f"{rival.what}: {rival.who}, {rival.how}", rival.endpoint.runs
-    bound = "GENERATOR-BOUND" if any(run.told.is_bound for run in runs) else ""
+    bound = "GENERATOR-BOUND" if any(run.result.is_generator_bound for run in runs) else ""
     yield Figure(subject, "per vCPU", rival.endpoint.per_processor, "/s")
     yield Figure(subject, "at most, one process", rival.endpoint.rate, "/s", note=bound)
     if rival.who != US:
@@ -91,14 +91,14 @@ def _figures(rival: Rival, rivals: list[Rival]) -> Iterator[Figure]:
 
 
 def _us(course: Course) -> Iterator[Rival]:
-    place = Place(course.new())
-    server = course.stack.enter_context(served.idp(place.url, place.port))
+    provider = Provider(course.new())
+    server = course.stack.enter_context(servers.idp(provider.url, provider.port))
     for what, name, how in (
         (ITSELF, "token: client_credentials", "ES256 JWT, PostgreSQL"),
         (CODE, CODES["ES256"], "ES256 twice, PostgreSQL"),
         (CODE, CODES["RS256"], "ES256 and RS256, PostgreSQL"),
     ):
-        yield Rival(what, US, how, server, place.endpoints[name])
+        yield Rival(what, US, how, server, provider.endpoints[name])
 
 
 # ── django-oauth-toolkit ──────────────────────────────────────────────────────────────────────────────────────
@@ -114,9 +114,9 @@ def _django(course: Course) -> Iterator[Rival]:
     port, codes = free_port(), home / "codes"
     settings = {**_told(course.new()), "KEY": str(home / "key.pem")}
     script = Path(shutil.copy(HERE / "django_oauth_toolkit.py", home))
-    served.done([str(programs / "python"), str(script), str(course.codes), str(codes)], settings)
-    command = [str(programs / "granian"), *served.granian(port, 2), f"{script.stem}:application"]
-    server = course.stack.enter_context(served.running(command, port, settings, home))
+    servers.run_to_end([str(programs / "python"), str(script), str(course.codes), str(codes)], settings)
+    command = [str(programs / "granian"), *servers.granian(port, 2), f"{script.stem}:application"]
+    server = course.stack.enter_context(servers.running(command, port, settings, home))
     who, at = f"django-oauth-toolkit {version}", "/o/token/"
     yield Rival(ITSELF, who, "row, PostgreSQL, secret kept plain", server, _itself(port, at, "itself"))
     yield Rival(ITSELF, who, "row, PostgreSQL, secret hashed", server, _itself(port, at, "itself-hashed"))
@@ -140,7 +140,7 @@ def _node(course: Course) -> Iterator[Rival]:
         command = ["node", "node_oidc_provider.mjs", str(port), str(course.codes), str(codes)]
         if address:
             command.append(_told(address)["DATABASE"])
-        server = course.stack.enter_context(served.running(command, port, _told(address), home, PREPARING))
+        server = course.stack.enter_context(servers.running(command, port, _told(address), home, PREPARING))
         yield Rival(ITSELF, who, f"opaque, {kept}", server, _itself(port, "/token", "itself"))
         if not address:
             signed = {"resource": "https://api.example", "scope": "schools.list"}
@@ -172,14 +172,14 @@ def _told(database: str) -> dict[str, str]:
 def _asked(port: int, at: str, client: str, form: dict[str, str]) -> bytes:
     basic = base64.b64encode(f"{client}:{SECRET}".encode()).decode()
     headers = {"Authorization": f"Basic {basic}", "Content_Type": "application/x-www-form-urlencoded"}
-    return served.request("POST", at, port, urlencode(form).encode(), **headers)
+    return servers.request("POST", at, port, urlencode(form).encode(), **headers)
 
 
 def _itself(port: int, at: str, client: str, **more: str) -> Endpoint:
     """A client's requests for tokens of its own."""
     wired = [_asked(port, at, client, {"grant_type": "client_credentials", **more})]
-    asked = [Asked(ITSELF, wired, 200, "access_token")]
-    return Endpoint(ITSELF, lambda _times: asked)
+    kinds = [RequestKind(ITSELF, wired, 200, "access_token")]
+    return Endpoint(ITSELF, lambda _times: kinds)
 
 
 def _codes(port: int, at: str, file: Path) -> Endpoint:
@@ -187,10 +187,16 @@ def _codes(port: int, at: str, file: Path) -> Endpoint:
     codes = iter(file.read_text("ascii").split())
     form = {"grant_type": "authorization_code", "redirect_uri": costs.CALLBACK, "code_verifier": costs.VERIFIER}
 
-    def make(times: int) -> list[Asked]:
+    def make(times: int) -> list[RequestKind]:
         some = [code for code, _ in zip(codes, range(times), strict=False)]
         return [
-            Asked(CODE, [_asked(port, at, "web", form | {"code": code}) for code in some], 200, "id_token", once=True)
+            RequestKind(
+                CODE,
+                [_asked(port, at, "web", form | {"code": code}) for code in some],
+                200,
+                "id_token",
+                single_use=True,
+            )
         ]
 
     return Endpoint(CODE, make)

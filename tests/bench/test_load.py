@@ -1,18 +1,18 @@
-"""The load generator: what it sends, what it counts, and that it hides no stall."""
+"""The load generator: what it sends and counts, and that it hides no stall."""
 
 import threading
 import time
 
 import pytest
 
-from bench import load, served
-from bench.load import Asked, Load
+from bench import load, servers
+from bench.load import Load, RequestKind
 from tests.ports import free_port
 from tests.serving import serving
 
 
 class Server:
-    """Answers with what it was asked, and can be told to keep everybody waiting once."""
+    """Answers with what it was asked, and can be result to keep everybody waiting once."""
 
     def __init__(self):
         self.port = free_port()
@@ -29,8 +29,10 @@ class Server:
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
         return [body]
 
-    def asked(self, *paths, status=200, word="you asked", once=False):
-        return Asked("it", [served.request("GET", path, self.port) for path in paths], status, word, once)
+    def kind(self, *paths, status=200, expected_text="you asked", single_use=False):
+        return RequestKind(
+            "it", [servers.request("GET", path, self.port) for path in paths], status, expected_text, single_use
+        )
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def server():
         yield app
 
 
-def test_percentiles_are_those_that_so_many_values_do_not_exceed():
+def test_a_percentile_is_not_exceeded_by_that_share_of_values():
     values = [float(value) for value in range(101)]
 
     assert [load.percentile(values, per_cent) for per_cent in (1, 50, 99)] == [1, 50, 99]
@@ -50,59 +52,59 @@ def test_one_value_is_every_percentile():
     assert load.percentile([7.0], 99) == 7.0
 
 
-def test_requests_take_turns(server):
-    told = load.drive(Load(server.port, [server.asked("/a"), server.asked("/b")], 10, most=40))
+def test_several_kinds_are_sent_in_turn(server):
+    result = load.drive(Load(server.port, [server.kind("/a"), server.kind("/b")], 10, max_requests=40))
 
-    assert told.answers == 40
+    assert result.responses == 40
     assert server.paths.count("/a") == server.paths.count("/b") == 20
 
 
-def test_what_is_good_once_is_sent_once(server):
-    told = load.drive(Load(server.port, [server.asked(*(f"/{number}" for number in range(30)), once=True)], 10))
+def test_a_single_use_request_is_sent_once(server):
+    result = load.drive(Load(server.port, [server.kind(*(f"/{number}" for number in range(30)), single_use=True)], 10))
 
-    assert told.answers == 30
+    assert result.responses == 30
     assert sorted(server.paths) == sorted(f"/{number}" for number in range(30))
 
 
-@pytest.mark.parametrize("expected", [{"status": 201}, {"word": "something else"}])
-def test_every_answer_is_checked_by_its_status_and_a_word(server, expected):
-    told = load.drive(Load(server.port, [server.asked("/a", **expected)], 10, most=10))
+@pytest.mark.parametrize("expected", [{"status": 201}, {"expected_text": "something else"}])
+def test_every_response_is_checked_by_its_status_and_a_text(server, expected):
+    result = load.drive(Load(server.port, [server.kind("/a", **expected)], 10, max_requests=10))
 
-    assert told.wrong == 10
-    assert "you asked for /a" in told.example
-
-
-def test_with_a_rate_so_many_are_sent_and_no_more(server):
-    told = load.drive(Load(server.port, [server.asked("/a")], 0.5, rate=100))
-
-    assert told.answers == 50
-    assert told.wrong == 0
+    assert result.wrong_responses == 10
+    assert "you asked for /a" in result.example
 
 
-def test_a_stall_is_told_of_by_every_request_that_was_due_meanwhile(server):
+def test_with_a_rate_exactly_that_many_are_sent(server):
+    result = load.drive(Load(server.port, [server.kind("/a")], 0.5, rate=100))
+
+    assert result.responses == 50
+    assert result.wrong_responses == 0
+
+
+def test_a_stall_counts_for_every_request_that_was_due_meanwhile(server):
     server.stall = 0.4
 
-    told = load.drive(Load(server.port, [server.asked("/a")], 0.6, rate=100))
+    result = load.drive(Load(server.port, [server.kind("/a")], 0.6, rate=100))
 
-    assert told.answers == 60
-    assert sum(took > 0.1 for took in told.took) >= 25
-    assert told.within(99) > 300
-
-
-def test_it_runs_in_a_process_of_its_own(server):
-    told = load.run(Load(server.port, [server.asked("/a")], 10, most=20))
-
-    assert (told.answers, told.wrong) == (20, 0)
-    assert told.rate > 0
+    assert result.responses == 60
+    assert sum(latency > 0.1 for latency in result.latencies) >= 25
+    assert result.percentile_ms(99) > 300
 
 
-def test_an_answer_in_chunks_is_heard_to_its_end():
+def test_it_runs_in_a_separate_process(server):
+    result = load.run(Load(server.port, [server.kind("/a")], 10, max_requests=20))
+
+    assert (result.responses, result.wrong_responses) == (20, 0)
+    assert result.rate > 0
+
+
+def test_a_chunked_response_is_read_to_its_end():
     head = b"http/1.1 200 ok\r\ntransfer-encoding: chunked"
 
-    assert not load._is_whole(head, b"3\r\nabc\r\n")
-    assert load._is_whole(head, b"3\r\nabc\r\n0\r\n\r\n")
+    assert not load._is_complete(head, b"3\r\nabc\r\n")
+    assert load._is_complete(head, b"3\r\nabc\r\n0\r\n\r\n")
 
 
-def test_a_server_that_is_not_there_is_an_error():
+def test_an_unreachable_server_is_an_error():
     with pytest.raises(ConnectionRefusedError):
-        load.drive(Load(free_port(), [Asked("it", [b"GET / HTTP/1.1\r\n\r\n"], 200, "")], 1))
+        load.drive(Load(free_port(), [RequestKind("it", [b"GET / HTTP/1.1\r\n\r\n"], 200, "")], 1))

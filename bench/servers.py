@@ -1,4 +1,4 @@
-"""Servers of their own process: `idp serve` as in production, a bare view, a peer; and what each of them uses."""
+"""Servers in separate processes (`idp serve` as in production, a bare view, a peer), and the resources they use."""
 
 import os
 import signal
@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Final
 
 from bench import load
-from bench.load import Asked, Load, Told
+from bench.load import Load, LoadResult, RequestKind
 from idp.foundation.setting_types import ROOT
 from tests.ports import free_port
 
 PROGRAMS: Final = Path(sys.executable).parent
-TICK: Final = os.sysconf("SC_CLK_TCK")
+TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-PATIENCE: Final = 30.0
-"""Seconds that a server may take to answer for the first time."""
-BY_SETTING: Final = {"IDP_THROTTLE__FACTOR": "1000000"}
-"""What differs from production for the generator's sake: it is one address, and would be throttled."""
+START_TIMEOUT_SECONDS: Final = 30.0
+BENCH_SETTINGS: Final = {"IDP_THROTTLE__FACTOR": "1000000"}
+"""Differs from production, because the generator has one address and would be throttled."""
 AS_IN_PRODUCTION: Final = {
     "IDP_ENVIRONMENT": "development",  # the test environment hashes passwords cheaply
     "IDP_SERVER__LOG_LEVEL": "INFO",
@@ -34,73 +33,73 @@ AS_IN_PRODUCTION: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One that answers on `port`: a process, and those that it has started."""
+    """A server on `port`: its process, whose children are its workers."""
 
     process: subprocess.Popen[bytes]
     port: int
 
     def processor(self) -> float:
-        """Seconds of processor time that it and its workers have used."""
-        return sum(_ticks(pid) for pid in self.pids()) / TICK
+        """Seconds of processor time used by it and its workers."""
+        return sum(_ticks(pid) for pid in self.pids()) / TICKS_PER_SECOND
 
     def worker_memory(self) -> float:
-        """MiB that its largest process holds in memory: the worker."""
+        """MiB of resident memory of its largest process, the worker."""
         return max(_resident(pid) for pid in self.pids()) / 2**20
 
     def pids(self) -> Iterator[int]:
-        """It and its workers."""
+        """The process ids of the server and its workers."""
         yield self.process.pid
         yield from _children(self.process.pid)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a load met, and what it took the server."""
+    """The result of a load, and the processor time of the server."""
 
-    told: Told
+    result: LoadResult
     processor: float
     """Seconds of the server's processor time."""
 
     @property
     def rate(self) -> float:
-        """Answers per second."""
-        return self.told.rate
+        """Responses per second."""
+        return self.result.rate
 
     @property
     def per_processor(self) -> float:
-        """Answers per second of the server's processor time: what one vCPU gives, others' work not counted."""
-        return self.told.answers / self.processor if self.processor else 0.0
+        """Responses per second of the server's processor time: the rate per vCPU."""
+        return self.result.responses / self.processor if self.processor else 0.0
 
 
-def put_under(server: Server, asked: Sequence[Asked], seconds: float, **more: float) -> Run:
-    """Load the server; `more` is the `rate` or the `most` of `Load`."""
+def run_load(server: Server, kinds: Sequence[RequestKind], seconds: float, **more: float) -> Run:
+    """Load the server; `more` is the `rate` or `max_requests` of `Load`."""
     before = server.processor()
-    told = load.run(Load(server.port, asked, seconds, **more))  # type: ignore[arg-type]  # `most` is whole
-    return Run(told, server.processor() - before)
+    result = load.run(Load(server.port, kinds, seconds, **more))  # type: ignore[arg-type]  # `max_requests` is an int
+    return Run(result, server.processor() - before)
 
 
 def request(method: str, target: str, port: int, body: bytes = b"", **headers: str) -> bytes:
-    """A request as it goes over the wire; underscores in the names of `headers` are hyphens."""
+    """The bytes of a request; underscores in the names of `headers` become hyphens."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     if body or method == "POST":
         lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join(lines).encode() + load.END + body
+    return "\r\n".join(lines).encode() + load.HEADER_END + body
 
 
 @contextmanager
 def idp(url: str, port: int, **settings: str) -> Iterator[Server]:
-    """`idp serve` on the database behind `url`, which has our tables: one worker, threads as the settings say."""
+    """`idp serve` on the migrated database at `url`: one worker, threads as in the settings."""
     issuer = f"http://127.0.0.1:{port}"
-    ours = {"IDP_DATABASE__URL": url, "IDP_SERVER__ISSUER": issuer, "IDP_SERVER__PORT": str(port)}
-    environment = {"IDP_CONFIG": "config/test.toml", **AS_IN_PRODUCTION, **BY_SETTING, **ours, **settings}
+    variables = {"IDP_DATABASE__URL": url, "IDP_SERVER__ISSUER": issuer, "IDP_SERVER__PORT": str(port)}
+    environment = {"IDP_CONFIG": "config/test.toml", **AS_IN_PRODUCTION, **BENCH_SETTINGS, **variables, **settings}
     with running([sys.executable, "-m", "idp.cli", "serve"], port, environment) as server:
         yield server
 
 
 @contextmanager
 def bare(threads: int) -> Iterator[Server]:
-    """The bare view, on as many threads as we have."""
+    """The bare view, with as many threads as `idp serve` has."""
     port = free_port()
     with running([str(PROGRAMS / "granian"), *granian(port, threads), "bench.bare:application"], port, {}) as server:
         yield server
@@ -116,45 +115,49 @@ def granian(port: int, threads: int) -> list[str]:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, environment: Mapping[str, str], folder: Path = ROOT, patience: float = PATIENCE
+    command: Sequence[str],
+    port: int,
+    environment: Mapping[str, str],
+    folder: Path = ROOT,
+    start_timeout: float = START_TIMEOUT_SECONDS,
 ) -> Iterator[Server]:
-    """A program that serves, from when it answers until the block ends. Raises `RuntimeError` with its last words."""
-    with tempfile.TemporaryFile() as said:
+    """A server, from its first response until the context ends. Raises `RuntimeError` with its output if it fails."""
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=said, stderr=said, cwd=folder, start_new_session=True
+            command, env={**os.environ, **environment}, stdout=output, stderr=output, cwd=folder, start_new_session=True
         )
         try:
-            until = time.monotonic() + patience
-            while not answers(port):
+            until = time.monotonic() + start_timeout
+            while not responds(port):
                 if process.poll() is not None or time.monotonic() > until:
-                    said.seek(0)
-                    raise RuntimeError(f"{' '.join(command[:4])} … does not serve: {said.read()[-2000:].decode()}")
+                    output.seek(0)
+                    raise RuntimeError(f"{' '.join(command[:4])} … does not serve: {output.read()[-2000:].decode()}")
                 time.sleep(0.005)
             yield Server(process, port)
         finally:
             _stop(process)
 
 
-def done(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run a program to its end. Raises `RuntimeError` with its last words where it fails."""
-    told = subprocess.run(
+def run_to_end(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run a program to its end. Raises `RuntimeError` with its error output if it fails."""
+    process = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=600, check=False
     )
-    if told.returncode:
-        raise RuntimeError(f"{Path(command[-3]).name} failed: {told.stderr.strip()[-500:]}")
+    if process.returncode:
+        raise RuntimeError(f"{Path(command[-3]).name} failed: {process.stderr.strip()[-500:]}")
 
 
-def answers(port: int, target: str = "/") -> bool:
-    """Whether anything answers on the port, whatever it answers."""
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as line:
-        line.settimeout(PATIENCE)
-        line.sendall(request("GET", target, port, Connection="close"))
-        return line.recv(12).startswith(b"HTTP/1.1 ")
+def responds(port: int, target: str = "/") -> bool:
+    """Whether a server responds on the port, with any status."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as connection:
+        connection.settimeout(START_TIMEOUT_SECONDS)
+        connection.sendall(request("GET", target, port, Connection="close"))
+        return connection.recv(12).startswith(b"HTTP/1.1 ")
     return False
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """It, and whatever it leaves behind: it leads a group of its own."""
+    """Stop it and all processes that it started, which are in its process group."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(10)
@@ -171,7 +174,7 @@ def _children(pid: int) -> Iterator[int]:
 
 
 def _ticks(pid: int) -> int:
-    """User and system time of a process: fields 14 and 15 of its `stat`, counted behind its name."""
+    """User and system time of a process: fields 14 and 15 of its `stat`, counted after its name."""
     fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
