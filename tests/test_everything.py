@@ -21,7 +21,7 @@ def without_root(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
 
-def test_what_is_there_is_used(run):
+def test_an_installed_program_is_used(run):
     assert run.has(Needed("python", lambda: sys.executable, "python3", "everything"))
     assert run.missing == []
 

@@ -20,7 +20,7 @@ from idp.partners import initial_tokens, registry, self_registration
 from idp.partners.models import InitialAccessToken
 from idp.sharing import authorise, mis
 from idp.signin import mobile, operators, password, reset
-from tests.acts import recorded
+from tests.audit_entries import recorded
 from tests.conftest import MONDAY
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
 from tests.oidc.registering import METADATA
@@ -51,7 +51,7 @@ def test_a_change_of_state_says_what_it_was_before_and_why(work, reason, details
         assert recorded(events.ESTAB_STATE_CHANGED) == [("op_sam", estab.id, None, estab.id, facts, details)]
 
 
-def test_a_password_is_set_by_somebody_for_somebody(work):
+def test_setting_a_password_is_recorded_with_who_set_it_and_for_whom(work):
     with work():
         person = an_administrator()
         credentials.set_hash(person, "a hash", by="op_sam")
@@ -145,7 +145,7 @@ def test_a_key_is_recorded_with_its_kind_and_when_it_signs(work, clock):
 # Registering and joining
 
 
-def test_a_stranger_registers_until_the_account_is_theirs(work, clock, outbox):
+def test_every_step_of_a_registration_is_recorded(work, clock, outbox):
     with work():
         school = a_school()
         registration = signup.begin(school, details(), browser=OURS, return_to=None)
@@ -170,7 +170,7 @@ def test_a_stranger_registers_until_the_account_is_theirs(work, clock, outbox):
         assert recorded(events.CREDENTIALS_REPLACED) == [(owner.id, owner.estab_id, None, owner.id, {}, None)]
 
 
-def test_a_registration_that_goes_on_in_the_browser_that_began_it_says_so(work, outbox):
+def test_continuing_a_registration_in_its_first_browser_is_recorded(work, outbox):
     with work():
         known = a_registration().id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]

@@ -46,14 +46,14 @@ def test_entries_are_sealed_in_order_each_once(work, sealed):
         assert chain.seal() == 0
 
 
-def test_a_chain_nobody_touched_verifies_and_says_what_was_looked_at(work, verified):
+def test_an_intact_chain_verifies_and_reports_how_much_was_checked(work, verified):
     with work():
         log.record("estab.registered", by="adm_jo")
         report = chain.verify()
     assert (report.begins, report.ends, report.checked, report.waiting, report.faults) == (1, 9, 9, 1, [])
 
 
-def test_sealing_goes_on_where_it_stopped(work, verified):
+def test_sealing_continues_where_it_stopped(work, verified):
     with work():
         for _ in range(5):
             log.record("estab.registered", by="adm_jo")
@@ -231,7 +231,7 @@ class TestKeyedLinks:
         assert [fault[0] for fault in verified(from_start=False)] == [11, 12, 13]
         assert "without our key" in verified()[0][2]
 
-    def test_an_entry_put_to_the_end_without_our_key_is_found_though_sealing_goes_on(self, work, verified, tamper):
+    def test_an_entry_appended_without_the_key_is_detected_after_further_sealing(self, work, verified, tamper):
         tamper("UPDATE audit_entries SET actor = 'adm_else' WHERE position = 9")
         forge_from(work, tamper, 9, keyed=False)
         append(work, 2)
@@ -239,7 +239,7 @@ class TestKeyedLinks:
         with work() as session:
             assert session.scalars(select(Checkpoint)).all() == []
 
-    def test_a_chain_begun_without_keys_goes_on_keyed_and_its_beginning_is_signed(self, work, verified, tamper):
+    def test_a_chain_begun_without_keys_continues_keyed_and_its_start_is_signed(self, work, verified, tamper):
         forge_from(work, tamper, 1, keyed=False)
         assert [fault[0] for fault in verified()] == list(range(1, 10))
         append(work, 2)
@@ -266,7 +266,7 @@ class TestKeyedLinks:
             assert session.scalars(select(Checkpoint)).all() == []
         assert verified()
 
-    def test_a_new_sealing_key_goes_on_with_the_chain(self, work, verified, settings, change_settings):
+    def test_a_new_sealing_key_continues_the_chain(self, work, verified, settings, change_settings):
         change_settings(secrets={"sealing": {"new": b"n" * 32, **settings.secrets.sealing}})
         append(work, 3)
         assert verified() == []
@@ -299,7 +299,7 @@ class TestExportedCheckpoints:
         (job,) = [job for job in worker.JOBS if job.run is worker.verify_audit]
         assert job.every == timedelta(days=1)
 
-    def test_a_line_in_the_file_that_we_did_not_sign_is_told(self, work, sealed, file):
+    def test_a_line_in_the_file_without_our_signature_is_reported(self, work, sealed, file):
         worker.sign_checkpoint(work)
         file.write_text("audit1.1.1.aa.k.s\n")
         with pytest.raises(checkpoints.NotACheckpoint):

@@ -142,7 +142,7 @@ def test_an_area_a_verified_school_did_not_tick_is_not_shared(person, provider):
     assert page.count("Not shared") == 1
 
 
-def test_a_schools_data_goes_on_after_the_person_has_left_it(person, provider):
+def test_a_schools_data_is_still_available_after_the_person_has_left(person, provider):
     provider.status = "verified"
     person.signs_in()
     provider.scope, provider.about = "school students", {"sub": "nobody"}
@@ -186,7 +186,7 @@ def test_a_refused_check_for_another_reason_keeps_the_sign_in(person, provider):
     assert "Grace Okafor" in person.opens("/").text
 
 
-def test_a_school_that_refuses_is_told_that_it_is_fine(person, provider):
+def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
     person.sets_out()
 
     page = person.opens(f"/callback?{provider.answer(code=None, error='access_denied')}")
@@ -207,7 +207,7 @@ def test_a_school_that_refuses_is_told_that_it_is_fine(person, provider):
     ],
     ids=str,
 )
-def test_a_wrong_answer_signs_nobody_in(person, provider, wrong, says):
+def test_a_wrong_response_signs_no_one_in(person, provider, wrong, says):
     person.sets_out()
 
     page = person.opens(f"/callback?{provider.answer(**wrong)}")
@@ -231,7 +231,7 @@ def test_a_wrong_answer_signs_nobody_in(person, provider, wrong, says):
     ],
     ids=" ".join,
 )
-def test_a_wrong_id_token_signs_nobody_in(person, provider, claims):
+def test_a_wrong_id_token_signs_no_one_in(person, provider, claims):
     provider.claims = claims
     person.sets_out()
 
@@ -242,14 +242,14 @@ def test_a_wrong_id_token_signs_nobody_in(person, provider, claims):
     assert "Grace Okafor" not in person.opens("/").text
 
 
-def test_an_id_token_signed_by_another_key_signs_nobody_in(person, provider):
+def test_an_id_token_signed_by_another_key_signs_no_one_in(person, provider):
     provider.signs_with = ECKey.generate_key("P-256", {"kid": "one"})
     person.sets_out()
 
     assert "We could not trust that answer" in person.opens(f"/callback?{provider.answer()}").text
 
 
-def test_userinfo_about_somebody_else_signs_nobody_in(person, provider):
+def test_userinfo_about_another_person_signs_no_one_in(person, provider):
     provider.about = {"sub": "adm_of_another_school"}
     person.sets_out()
 
@@ -288,7 +288,7 @@ def test_a_provider_that_is_down_is_said_plainly(tmp_path):
     assert "School sign-in is not answering" in page.text
 
 
-def test_our_provider_may_ask_us_to_begin_and_nobody_else(person, provider):
+def test_only_our_provider_may_initiate_a_login(person, provider):
     assert person.sets_out(f"/initiate?iss={provider.issuer}&login_hint=3124567").status_code == 302
     assert provider.asked["login_hint"] == "3124567"
 
@@ -337,7 +337,7 @@ def test_another_name_for_this_machine_leads_to_ours(app):
     assert app.test_client().get("/", base_url="http://127.0.0.1:5001").location == "http://localhost:5001/"
 
 
-def test_all_faults_of_the_environment_are_told_together():
+def test_all_errors_in_the_environment_are_reported_together():
     with pytest.raises(BadSettings) as bad:
         from_environment({"ASSEMBLY_ISSUER": "localhost", "ASSEMBLY_PORT": "many", "ASSEMBLY_CLIENT_SECRET_FILE": "/"})
 

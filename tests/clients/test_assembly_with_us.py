@@ -88,7 +88,7 @@ def office(behind, assembly):
         return Office(assembly, estab.estab_id)
 
 
-def test_a_school_signs_in_authorises_and_is_verified_and_nobody_is_asked_again(office, behind):
+def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(office, behind):
     office.signs_in()
     office.authorises("attendance")
 

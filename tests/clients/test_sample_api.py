@@ -110,7 +110,7 @@ def test_a_bound_token_needs_its_key_and_an_unbound_one_takes_none(api, provider
     assert [calls(api, "DPoP", DPoP=once).status_code for _ in range(2)] == [200, 401]
 
 
-def test_nobody_is_let_in_while_the_provider_cannot_be_asked(api, provider):
+def test_access_is_refused_while_the_provider_is_unreachable(api, provider):
     provider.said = None
     assert calls(api).status_code == 503
 
@@ -178,7 +178,7 @@ def test_keys_that_are_weak_and_algorithms_that_are_old_prove_nothing():
             proofs.key_of(proof(key, alg), **here)
 
 
-def test_all_that_is_wrong_with_the_environment_is_told_at_once(tmp_path):
+def test_all_errors_in_the_settings_are_reported_at_once(tmp_path):
     with pytest.raises(settings.BadSettings) as bad:
         settings.from_environment({"SAMPLE_API_PORT": "x", "SAMPLE_API_ISSUER": "idp.example"})
     assert len(bad.value.args) == 3

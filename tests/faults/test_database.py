@@ -112,9 +112,7 @@ def test_postgresql_restarted_underneath_is_a_moment_of_busy(instance, outside, 
 
 
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
-def test_after_postgresql_was_restarted_unnoticed_nobody_meets_a_dead_connection(
-    instance, outside, elsewhere, refreshing
-):
+def test_after_a_restart_of_postgresql_no_request_gets_a_dead_connection(instance, outside, elsewhere, refreshing):
     server, url, partner, token = elsewhere
     call = refreshing(partner, token)
     with instance(database__url=url) as (process, address), ThreadPoolExecutor(8) as pool:
@@ -131,7 +129,7 @@ def test_after_postgresql_was_restarted_unnoticed_nobody_meets_a_dead_connection
 
 
 @pytest.mark.skipif(ON_POSTGRESQL, reason="PostgreSQL's disk is not ours to fill")
-def test_a_full_disk_is_not_ready_and_serves_nobody_until_there_is_room_again(instance, outside):
+def test_with_a_full_disk_it_is_not_ready_until_there_is_space_again(instance, outside):
     with instance() as (process, address):
         assert outside.get(address + "/readyz", timeout=60).status_code == 200
         main = process.popen.pid

@@ -98,7 +98,7 @@ def test_without_redis_each_counts_alone_and_says_so_and_guesses_are_counted_all
         server.start()
 
 
-def test_when_it_is_back_it_is_used_again_and_one_that_hangs_keeps_nobody_waiting_for_long(server, two, ask):
+def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a_hanging_one(server, two, ask):
     for process, address in two:
         server.forget()  # what the other has counted
         process.until(

@@ -67,7 +67,7 @@ def signs_in(outside, slow):
     return one
 
 
-def test_a_crowd_that_signs_in_gets_in_or_is_told_when_to_come_again_and_programs_do_not_notice(
+def test_in_a_flood_each_sign_in_succeeds_or_gets_retry_after_and_programs_are_not_slowed(
     slow, signs_in, outside, world, web
 ):
     process, address = slow
@@ -90,7 +90,7 @@ def test_a_crowd_that_signs_in_gets_in_or_is_told_when_to_come_again_and_program
     assert "unforeseen" not in process.said
 
 
-def test_connections_that_nobody_uses_keep_nobody_out(slow):
+def test_idle_connections_do_not_block_others(slow):
     host, port = urlsplit(slow[1]).hostname, urlsplit(slow[1]).port
     asks = f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode()
     with ExitStack() as stack:

@@ -82,7 +82,7 @@ def test_a_naive_time_is_refused(work):
         a_secret(created_at=datetime(2026, 7, 1))  # noqa: DTZ001
 
 
-def test_letting_go_of_a_transaction_never_loses_a_change(work):
+def test_ending_a_read_transaction_never_loses_a_change(work):
     with work():
         a_secret()
         with pytest.raises(RuntimeError, match="lose"):
@@ -119,7 +119,7 @@ def test_statements_and_objects_share_one_transaction(work):
         assert not found("an object"), "and both are undone together"
 
 
-def test_what_only_statements_wrote_is_kept_too(work):
+def test_what_only_statements_wrote_is_committed_too(work):
     with work():
         a_secret()
     with work():
@@ -139,7 +139,7 @@ def test_what_runs_in_autocommit_holds_up_no_other_transaction(work):
         assert found().tries == 1, "nor does it look at the past"
 
 
-def test_letting_go_gives_the_connection_back(work):
+def test_ending_a_read_transaction_returns_the_connection(work):
     with work():
         found()
         assert request_state.current().connection is not None

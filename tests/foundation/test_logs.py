@@ -59,7 +59,7 @@ def test_the_row_that_postgresql_quotes_is_scrubbed_to_its_end_and_no_further(de
     assert said == f'(psycopg.errors.UniqueViolation) duplicate key violates "uq_people"\nDETAIL: [scrubbed]{after}'
 
 
-def test_fields_nobody_allowed_are_dropped_by_name():
+def test_fields_that_are_not_allowed_are_dropped_and_named():
     event = logs._allow(None, "info", {"event": "x", "password": "hunter2", "status": 200})
 
     assert event == {"event": "x", "status": 200, "dropped": ["password"]}

@@ -174,7 +174,7 @@ def test_no_page_needs_inline_styles_handlers_or_another_host(path):
     assert not re.search(r"<script(?![^>]*\b(src|nonce)=)", source)
 
 
-def test_the_stylesheet_asks_nobody_else_for_anything():
+def test_the_stylesheet_loads_nothing_from_other_hosts():
     for address in re.findall(r"url\(\"?([^\")]+)", CSS):
         assert (ROOT / "idp/static" / address).is_file()
 

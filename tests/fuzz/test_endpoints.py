@@ -155,7 +155,7 @@ def test_whatever_is_registered_is_answered(ground, data):
 
 @deep()
 @given(name=odd)
-def test_whatever_registration_is_asked_for_nobody_elses_is_told(ground, name):
+def test_no_request_reveals_another_clients_registration(ground, name):
     path = "/oauth/register/" + quote(name, errors="surrogatepass")
     for method in ("GET", "PUT", "DELETE"):
         answer = Sent(method, path, headers=registering.bearer("x"), body=b"{}").by(ground.web)

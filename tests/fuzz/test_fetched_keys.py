@@ -14,13 +14,13 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from idp.foundation import crypto
 from tests import factories
-from tests.answering import answering
 from tests.fuzz import answers
 from tests.fuzz.conftest import GRANTS
 from tests.fuzz.depth import deep
 from tests.fuzz.hostile import anything, odd
 from tests.oidc import registering
 from tests.oidc.signing import Signer, b64, jwks, key
+from tests.raw_server import raw_server
 
 OWN = jwks(key("ES256"))["keys"][0]
 PRIVATE = key("ES256").as_dict(private=True)["d"]
@@ -78,7 +78,7 @@ document = st.one_of(
 
 @pytest.fixture(scope="module")
 def server():
-    with answering() as served:
+    with raw_server() as served:
         yield served
 
 
@@ -109,27 +109,27 @@ def _asks(ground: Any, server: Any) -> Asked:
 
 
 def test_a_sound_key_set_is_believed(ground, server):
-    server.says = SOUND + json.dumps({"keys": [OWN]}).encode()
+    server.response = SOUND + json.dumps({"keys": [OWN]}).encode()
     assert _asks(ground, server).by_its_key.status_code == 200
 
 
 @pytest.mark.parametrize("number", range(len(DOCUMENTS)))
 def test_a_document_that_is_no_key_set_is_a_refusal(ground, server, number):
-    server.says = SOUND + DOCUMENTS[number]
+    server.response = SOUND + DOCUMENTS[number]
     _asks(ground, server)
 
 
 @pytest.mark.parametrize("number", range(len(HEADS)))
 def test_however_it_is_sent(ground, server, number):
     for body in BODIES:
-        server.says = HEADS[number] + body
+        server.response = HEADS[number] + body
         _asks(ground, server)
 
 
 @deep(1.5)
 @given(head=st.sampled_from(HEADS), body=document, sound=st.booleans())
 def test_whatever_stands_there_is_believed_only_as_the_clients_own_key(ground, server, head, body, sound):
-    server.says = (SOUND if sound else head) + body
+    server.response = (SOUND if sound else head) + body
     if _asks(ground, server).by_its_key.status_code == 200:
         assert OWN["x"].encode() in body.replace(b"\x00", b"")
         assert PRIVATE.encode() not in body
@@ -152,7 +152,7 @@ def _registers(ground: Any, server: Any) -> Any:
 
 
 def test_a_sound_list_of_addresses_counts(ground, server):
-    server.says = SOUND + json.dumps(registering.METADATA["redirect_uris"]).encode()
+    server.response = SOUND + json.dumps(registering.METADATA["redirect_uris"]).encode()
     answer = _registers(ground, server)
     assert answer.status_code == 201, answer.text
 
@@ -160,6 +160,6 @@ def test_a_sound_list_of_addresses_counts(ground, server):
 @deep()
 @given(head=st.sampled_from(HEADS), body=document | listed, sound=st.booleans())
 def test_whatever_list_there_is_counts_only_where_it_names_every_address(ground, server, head, body, sound):
-    server.says = (SOUND if sound else head) + body
+    server.response = (SOUND if sound else head) + body
     answer = _registers(ground, server)
     assert answer.status_code == 400 or registering.METADATA["redirect_uris"][0].encode() in body

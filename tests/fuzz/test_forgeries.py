@@ -68,7 +68,7 @@ def _forged(ground: Ground, token: str) -> Iterator[str]:
         ("introspected", "access_token"),
     ],
 )  # fmt: skip
-def test_nobody_forges_our_tokens(ground, where, which):
+def test_a_forged_token_is_never_accepted(ground, where, which):
     genuine = ground.tokens[which]
     for forged in _forged(ground, genuine):
         if forged != genuine:
@@ -78,7 +78,7 @@ def test_nobody_forges_our_tokens(ground, where, which):
 
 
 @pytest.mark.parametrize(("where", "which"), [("hint to sign out", "access_token"), ("access token", "id_token")])
-def test_a_token_of_ours_is_no_other_token_of_ours(ground, where, which):
+def test_a_token_of_one_kind_is_not_accepted_as_another(ground, where, which):
     answer = PLACES[where](ground, ground.tokens[which])
     refused_or_answered(ground, answer)
     assert REFUSING[where](answer)

@@ -12,10 +12,10 @@ from idp.foundation import clock, runtime
 from idp.outbox import channels, deliver, post
 from idp.outbox.channels import http_push, sms_http, smtp
 from idp.outbox.models import Message
-from tests.answering import answering
 from tests.fuzz.answers import listening
 from tests.fuzz.depth import deep
 from tests.fuzz.test_fetched_keys import HEADS
+from tests.raw_server import raw_server
 
 TOKEN = "a-token-of-the-gateway"
 REPLIES = (
@@ -57,7 +57,7 @@ sound = st.tuples(
 
 @pytest.fixture(scope="module")
 def server():
-    with answering() as served:
+    with raw_server() as served:
         yield served
 
 
@@ -99,7 +99,7 @@ def _settled(fresh, write, kind):
 @deep()
 @given(says=mail | sound)
 def test_whatever_a_mail_server_says(fresh, ways, server, says):
-    server.says, server.at_once = says, True
+    server.response, server.speaks_first = says, True
     about = {"question": "Who are you?", "name": "Jo", "school": "Oak Hill", "estab_id": "3124567"}
     _settled(fresh, lambda: post.email("school_question", to="office@oakhill.example", **about), "email")
 
@@ -107,7 +107,7 @@ def test_whatever_a_mail_server_says(fresh, ways, server, says):
 @deep()
 @given(says=st.sampled_from(HEADS), body=st.binary(max_size=60))
 def test_whatever_a_gateway_of_texts_answers(fresh, ways, server, says, body):
-    server.says, server.at_once = says + body, False
+    server.response, server.speaks_first = says + body, False
     expires = clock.now() + timedelta(minutes=10)
     _settled(fresh, lambda: post.sms("mobile_code", to="+447700900123", expires=expires, code="123456"), "sms")
 
@@ -115,5 +115,5 @@ def test_whatever_a_gateway_of_texts_answers(fresh, ways, server, says, body):
 @deep()
 @given(says=st.sampled_from(HEADS), body=st.binary(max_size=60))
 def test_whatever_a_client_answers_to_an_event(fresh, ways, server, says, body):
-    server.says, server.at_once = says + body, False
+    server.response, server.speaks_first = says + body, False
     _settled(fresh, lambda: post.event("hello", to=server.url, client="client-1"), "event")

@@ -152,7 +152,7 @@ COOKIES = ("session", "form", "registration", "request", "device", "__Host-sessi
 @given(
     planted=st.lists(st.tuples(st.sampled_from(COOKIES), header), max_size=4), path=st.sampled_from(["/", "/sign-in"])
 )
-def test_cookies_that_are_not_ours_let_nobody_in(ground, planted, path):
+def test_forged_cookies_sign_no_one_in(ground, planted, path):
     text = "; ".join(f"{name}={value}" for name, value in planted)
     answer = ground.app.test_client().get(path, base_url=ground.settings.server.issuer, headers={"Cookie": text})
     _checked(ground, answer)
@@ -161,7 +161,7 @@ def test_cookies_that_are_not_ours_let_nobody_in(ground, planted, path):
 
 @deep()
 @given(at=st.integers(0, 200), instead=odd)
-def test_our_own_cookies_altered_let_nobody_in(ground, at, instead):
+def test_altered_cookies_sign_no_one_in(ground, at, instead):
     name = security.cookie_name(ground.settings, "session")
     ours = ground.web.get_cookie(name).value
     altered = f"{ours[:at]}{instead}{ours[at + 1 :]}".encode("utf-8", "replace").decode("latin-1")
@@ -183,7 +183,7 @@ def test_whatever_address_is_asked_for_it_is_answered(ground, parts):
         _checked(ground, answer)
 
 
-def test_registrations_are_read_with_any_token_of_ours_but_their_own_by_nobody(ground):
+def test_a_registration_can_only_be_read_with_its_own_token(ground):
     path = registering.path_of(ground.registration)
     for token in (ground.initial_token, ground.tokens["access_token"], ground.tokens["refresh_token"]):
         for method in ("GET", "PUT", "DELETE"):

@@ -151,7 +151,7 @@ def test_whatever_body_comes_or_does_not(wire, what):
     wire.stands()
 
 
-def test_http_2_is_not_spoken_by_whoever_begins_with_it(wire):
+def test_a_connection_that_begins_with_http_2_is_refused(wire):
     """Proxies speak HTTP/1.1 to us; what nobody needs is not open to strangers."""
     empty_settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
     answer = wire.hears(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings, patience=2)
@@ -159,7 +159,7 @@ def test_http_2_is_not_spoken_by_whoever_begins_with_it(wire):
     wire.stands()
 
 
-def test_whoever_hangs_up_before_the_answer_stops_nobody_elses(wire):
+def test_a_client_that_disconnects_early_does_not_affect_others(wire):
     """An answer that nobody takes any more is a signal to the process, which must not end it."""
     for _ in range(5):
         sent = b"POST /oauth/token HTTP/1.1\r\n" + wire.host + FORM + BODIES["too short"]

@@ -167,7 +167,7 @@ def test_an_app_without_a_secret(scene):
     assert partner.session.get(partner.about["userinfo_endpoint"]).status_code == 401
 
 
-def test_refusing_is_told_to_the_partner(scene):
+def test_a_refusal_is_reported_to_the_partner(scene):
     partner, somebody = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
     somebody.open(partner.begins(prompt="consent"))
     somebody.press("sign-in", username=scene.username, password=factories.PASSWORD)

@@ -131,7 +131,7 @@ def test_the_link_opened_and_signed_up_on_a_telephone(office, phone, outbox, pen
     assert onwards["next"] == [pending], "at the desk one signs in, and the request goes on"
 
 
-def test_somebody_else_registers_it_again_and_is_let_in_by_the_owner(office, phone, outbox, clock, work):
+def test_another_person_registers_it_again_and_the_owner_approves(office, phone, outbox, clock, work):
     office.opens("/register")
     finds(office, q="312/4567")
     office.presses("sign-up", **JO)
@@ -158,7 +158,7 @@ def test_somebody_else_registers_it_again_and_is_let_in_by_the_owner(office, pho
     assert phone.opens(welcome.links[0]).status == 200
 
 
-def test_it_is_checked_by_our_staff_and_told(office, outbox, work, clock):
+def test_our_staff_check_the_school_and_it_is_notified(office, outbox, work, clock):
     office.opens("/register")
     finds(office, q="312/4567")
     office.presses("sign-up", **JO)

@@ -29,7 +29,7 @@ def signing(alg="ES256"):
 
 
 @pytest.mark.parametrize("alg", ring.ALGS)
-def test_a_signature_is_checked_by_whoever_has_our_published_keys(work, clock, alg):
+def test_a_signature_verifies_with_the_published_keys(work, clock, alg):
     with work():
         token = ring.sign(claims(), alg=alg, typ="JWT")
         published = KeySet.import_key_set(json.loads(ring.jwks()[0]))
@@ -98,7 +98,7 @@ def test_signing_and_verifying_ask_the_database_nothing(work, clock, statements)
     assert asked == []
 
 
-def test_strangers_kids_make_us_look_at_most_once_a_second(work, clock, statements):
+def test_unknown_kids_cause_at_most_one_query_a_second(work, clock, statements):
     with work():
         token = forged({"alg": "ES256", "typ": "at+jwt", "kid": "theirs"}, claims(), ECKey.generate_key("P-256"))
         ring.forget()

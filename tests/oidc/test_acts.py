@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from idp.audit import events
 from idp.oidc.models import RefreshFamily
-from tests.acts import recorded
+from tests.audit_entries import recorded
 from tests.oidc.support import authorised
 
 

@@ -26,7 +26,7 @@ def test_a_new_school_signs_in_authorises_and_lands_at_the_partner_with_a_code(w
     assert got["iss"] == ISSUER
 
 
-def test_the_second_time_nobody_is_asked_anything(web, world):
+def test_the_second_time_no_page_is_shown(web, world):
     authorised(web, world.partner, world.username)
     response = web.get(world.partner.link(state="second"))
     assert sent(response)["state"] == "second"
@@ -56,7 +56,7 @@ def test_the_partner_is_named_on_the_sign_in_page_whose_form_may_lead_to_it(web,
     leads_to_the_partner(sign_in(web, response, world.username, "not the password"))
 
 
-def test_a_request_that_cannot_go_on_here_says_nothing_of_its_partner(web, another, world, clock):
+def test_a_request_that_cannot_continue_here_does_not_name_its_partner(web, another, world, clock):
     response = follow(web, web.get(world.partner.link()))
     there = response.request.full_path
     wrong = there.replace(world.partner.id, world.another().id), there.replace("request_uri", "x"), there + "x"
@@ -94,7 +94,7 @@ def test_several_tabs_wait_at_once_and_each_gets_its_own_answer(web, world):
 
 
 @pytest.mark.parametrize("pushed", [False, True])
-def test_tabs_opened_at_the_same_instant_in_a_new_browser_all_go_on(web, another, world, pushed):
+def test_tabs_opened_at_the_same_time_in_a_new_browser_all_continue(web, another, world, pushed):
     """Neither request brought a cookie, so each answer gave one, and the browser has both now."""
 
     def link(state):
@@ -124,7 +124,7 @@ def test_a_browser_that_has_a_cookie_is_given_no_other(web, world):
     assert ours(web.get(world.partner.link())) == []
 
 
-def test_a_request_goes_on_only_in_the_browser_that_began_it(web, another, world):
+def test_a_request_continues_only_in_the_browser_that_began_it(web, another, world):
     response = follow(web, web.get(world.partner.link()))
     back = query_of(response.request.url)["next"]
     response = another().get(back)
@@ -223,7 +223,7 @@ def test_head_does_nothing(web, world):
 # prompt, max_age, hints
 
 
-def test_prompt_none_without_anybody_signed_in_is_login_required(web, world):
+def test_prompt_none_without_a_session_is_login_required(web, world):
     state = "s" * 128
     got = sent(web.get(world.partner.link(prompt="none", state=state)))
     assert got["error"] == "login_required"
@@ -305,13 +305,13 @@ def test_the_login_hint_is_filled_in(web, world):
     assert page(response).find(id="username")["value"] == "office@oakhill.example"
 
 
-def test_a_hint_at_whoever_is_signed_in_is_silent(web, world):
+def test_a_hint_at_the_signed_in_person_is_answered_silently(web, world):
     got = authorised(web, world.partner, world.username)
     hint = world.partner.redeems(web, got["code"]).json["id_token"]
     assert "code" in sent(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
 
 
-def test_a_hint_at_somebody_else_is_never_answered_for_whoever_is_here(web, another, world):
+def test_a_hint_at_another_person_is_never_answered_for_the_signed_in_one(web, another, world):
     got = authorised(web, world.partner, world.username)
     hint = world.partner.redeems(web, got["code"]).json["id_token"]
     with world.work() as session:
@@ -350,7 +350,7 @@ def test_a_system_the_client_does_not_work_with_is_explained_before_anything_is_
     assert sent(web.get(booking.link(prompt="none")))["error"] == "interaction_required"
 
 
-def test_a_school_whose_system_nobody_knows_is_asked_and_goes_on(web, world):
+def test_a_school_whose_system_is_unknown_is_asked_for_it_and_continues(web, world):
     world.change(Estab, world.estab, mis=None)
     booking = world.another(accepted_mis=frozenset({"isams", "arbor"}))
     response = follow(web, web.get(booking.link()))

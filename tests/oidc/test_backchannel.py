@@ -79,7 +79,7 @@ def test_so_does_our_staff_when_it_ends_the_sessions(web, world, partner, receiv
     assert len(receiver.got) == 1
 
 
-def test_each_client_of_the_session_is_told_once_and_only_those(web, world, partner, receiver):
+def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, partner, receiver):
     deaf, untold, public = world.another(), world.another(backchannel_logout_uri=receiver.uri), world.another(
         backchannel_logout_uri=receiver.uri, token_endpoint_auth_method="none"
     )  # fmt: skip
@@ -172,7 +172,7 @@ def test_anything_else_is_tried_again_by_the_same_jti_and_a_fresh_token(
     assert posted(world.work)[0].sent_at is not None
 
 
-def test_nobody_there_is_tried_again(web, world, clock):
+def test_an_unreachable_client_is_notified_again(web, world, clock):
     partner = world.another(backchannel_logout_uri="http://127.0.0.1:1/nobody")
     signed_in(web, partner, world)
     sign_out(web)
@@ -182,7 +182,7 @@ def test_nobody_there_is_tried_again(web, world, clock):
     assert message.due_at > clock.now()
 
 
-def test_a_client_that_was_disabled_meanwhile_is_told_nothing(web, world, partner, receiver):
+def test_a_client_that_was_disabled_meanwhile_is_not_notified(web, world, partner, receiver):
     signed_in(web, partner, world)
     sign_out(web)
     with world.work():
@@ -214,7 +214,7 @@ def test_signing_in_again_for_a_client_does_not_sign_the_others_out(web, world, 
     assert len(receiver.got) == 1
 
 
-def test_somebody_else_signing_in_in_the_browser_ends_the_session_before(web, world, partner, receiver):
+def test_another_person_signing_in_at_the_browser_ends_the_earlier_session(web, world, partner, receiver):
     from idp.estabs.models import Estab
     from tests import factories
 
@@ -226,7 +226,7 @@ def test_somebody_else_signing_in_in_the_browser_ends_the_session_before(web, wo
     assert len(receiver.got) == 1
 
 
-def test_a_sign_in_that_gave_no_id_token_tells_nobody(web, world, receiver):
+def test_a_sign_in_without_an_id_token_notifies_no_client(web, world, receiver):
     partner = world.another(backchannel_logout_uri=receiver.uri, required_scopes=frozenset({"school", "openid"}))
     authorised(web, partner, world.username, scope="school")
     sign_out(web)

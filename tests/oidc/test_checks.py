@@ -86,7 +86,7 @@ def test_a_repeated_parameter_that_decides_where_to_answer_is_a_page(web, world,
         ({"prompt": "none"}, "login_required"),
     ],
 )
-def test_a_mistake_is_told_at_the_redirect_uri(web, world, differs, error):
+def test_an_error_is_reported_at_the_redirect_uri(web, world, differs, error):
     response = web.get(world.partner.link(**differs))
     assert response.location.startswith(CALLBACK + "?")
     got = sent(response)
@@ -100,13 +100,13 @@ def test_a_mistake_is_told_at_the_redirect_uri(web, world, differs, error):
 
 
 @pytest.mark.parametrize("name", ["state", "scope", "nonce", "prompt", "code_challenge", "response_mode"])
-def test_any_other_repeated_parameter_is_told_at_the_redirect_uri(web, world, name):
+def test_any_other_repeated_parameter_is_reported_at_the_redirect_uri(web, world, name):
     response = web.get(world.partner.link() + f"&{name}=x&{name}=y")
     assert sent(response)["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("name", ["login_hint", "scope", "state", "display"])
-def test_what_is_not_utf_8_is_told_too(web, world, name):
+def test_invalid_utf_8_is_reported_too(web, world, name):
     response = web.get(world.partner.link(**{name: None}) + f"&{name}=a%ffb")
     assert sent(response)["error"] == "invalid_request"
     state = web.get(world.partner.link(state=None) + "&state=a%ffb")
@@ -166,7 +166,7 @@ def test_the_claims_parameter_may_name_claims_and_anything_it_likes(web, world):
     assert "code" in authorised(web, world.partner, world.username, claims=json.dumps(wish))
 
 
-def test_a_stranger_at_the_token_endpoint_is_no_hint(web, world):
+def test_an_unknown_client_at_the_token_endpoint_gets_no_hint(web, world):
     """An access token is not an ID Token, whatever its claims."""
     got = authorised(web, world.partner, world.username)
     tokens = world.partner.redeems(web, got["code"]).json

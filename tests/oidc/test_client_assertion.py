@@ -131,7 +131,7 @@ def test_the_two_names_of_ed25519_are_one_algorithm(web, make, registered, named
         {"header": {"jwk": KEYS["keys"][0]}},
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_to_nobody(web, partner, differs):
+def test_the_reason_of_a_failed_authentication_is_not_in_the_response(web, partner, differs):
     assert refused(asks(web, partner, **differs))
 
 
@@ -141,7 +141,7 @@ def test_what_is_no_jwt_is_refused(web, partner, assertion):
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\0b", "x" * 2000, "😀"])
-def test_a_name_that_cannot_be_written_down_is_nobodys(web, partner, name):
+def test_a_name_that_cannot_be_encoded_belongs_to_no_client(web, partner, name):
     """JSON can say half of a surrogate pair; the log of failures must not fall over what it cannot look up."""
     assert refused(asks(web, partner, iss=name, sub=name))
 
@@ -256,7 +256,7 @@ def keys():
     served.server.server_close()
 
 
-def test_keys_are_fetched_once_and_again_for_a_name_nobody_knows(web, make, keys, monkeypatch):
+def test_keys_are_fetched_once_and_again_for_an_unknown_kid(web, make, keys, monkeypatch):
     partner = make(jwks=None, jwks_uri=keys.uri)
     assert accepted(asks(web, partner))
     assert accepted(asks(web, partner))

@@ -48,7 +48,7 @@ def test_a_public_client_has_no_credentials(web, world):
     assert asks(web, public).json["error"] == "unauthorized_client"
 
 
-def test_it_says_nothing_about_anybody_and_can_be_revoked(web, partner):
+def test_it_is_about_no_person_and_can_be_revoked(web, partner):
     token = asks(web, partner).json["access_token"]
     assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 403
     assert partner.posts(web, "/oauth/introspect", {"token": token}).json["active"] is True

@@ -37,7 +37,7 @@ def test_a_device_is_given_two_codes_and_where_to_send_the_person(device, world)
     assert len(codes["device_code"]) >= 43
 
 
-def test_the_answer_is_kept_by_nobody(device):
+def test_the_response_is_not_cached(device):
     assert device.asks().headers["Cache-Control"] == "no-store"
 
 

@@ -181,7 +181,7 @@ def test_people_are_told_that_a_disabled_service_is_switched_off(web, world):
     assert "is switched off at the moment" in answer.text
 
 
-def test_a_stranger_is_no_service_that_is_switched_off(web, world):
+def test_an_unknown_client_is_not_reported_as_switched_off(web, world):
     for name in ("never-was-one", "\x00", "x" * 500):
         answer = web.get("/oauth/authorize", query_string={"client_id": name, "response_type": "code"})
 
@@ -262,7 +262,7 @@ def test_what_differs_by_a_number_alone_is_counted_and_the_last_is_shown(world, 
     assert (event.count, event.fact) == (3, "is 63 seconds ahead of our clock")
 
 
-def test_a_stranger_writes_to_nobodys_log(web, work):
+def test_an_unknown_client_writes_to_no_log(web, work):
     web.get("/oauth/authorize?client_id=nobody")
     web.post("/oauth/token", data={"client_id": "nobody", "grant_type": "x"})
     web.post("/oauth/token", data={"grant_type": "x"})
@@ -378,7 +378,7 @@ def test_the_command_prints_json(web, world, idp):
     assert event["comparison"][0]["registered"] == CALLBACK
 
 
-def test_the_command_knows_no_strangers(idp):
+def test_the_command_refuses_an_unknown_client(idp):
     answer = idp("nobody")
     assert answer.exit_code == 1
     assert "There is no client with that client_id" in answer.output

@@ -68,7 +68,7 @@ def test_the_session_is_named_to_clients_that_have_a_use_for_it(web, world, regi
     assert ("sid" in id_token(world, tokens)) == named
 
 
-def test_nothing_is_said_of_somebody_who_has_left(web, world, partner, clock):
+def test_nothing_is_returned_about_a_person_who_has_left(web, world, partner, clock):
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     world.change(Administrator, world.person, removed_at=clock.now())
     again = partner.refreshes(web, tokens["refresh_token"])

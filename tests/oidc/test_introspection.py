@@ -19,7 +19,7 @@ def look(web, partner, token, **more):
     return partner.posts(web, "/oauth/introspect", {"token": token, **more})
 
 
-def test_an_access_token_is_told_as_it_stands(web, world, tokens):
+def test_introspection_returns_the_current_state_of_an_access_token(web, world, tokens):
     said = look(web, world.partner, tokens["access_token"]).json
     assert said["active"] is True
     assert (said["iss"], said["sub"], said["client_id"]) == (ISSUER, world.person, world.partner.id)
@@ -49,7 +49,7 @@ def test_looking_at_an_old_rotated_token_reuses_nothing(web, world):
     assert partner.refreshes(web, second).status_code == 200
 
 
-def test_whoever_cannot_prove_who_they_are_is_told_nothing(web, world):
+def test_a_client_that_does_not_authenticate_learns_nothing(web, world):
     public = world.another(token_endpoint_auth_method="none")
     token = public.redeems(web, authorised(web, public, world.username)["code"]).json["access_token"]
     response = look(web, public, token)

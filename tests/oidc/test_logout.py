@@ -30,7 +30,7 @@ def is_signed_in_at_all(web, world):
     return sent(web.get(world.partner.link(prompt="none"))).get("error") != "login_required"
 
 
-def test_a_hint_of_this_browser_signs_out_at_once_and_goes_on_with_state_alone(web, world, hint):
+def test_a_hint_of_this_browser_signs_out_at_once_and_redirects_with_state_only(web, world, hint):
     state = "s" * 128
     response = out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER, state=state)
     assert response.status_code == 303
@@ -65,7 +65,7 @@ def is_a_page_about(response, parameter):
 
 
 @pytest.mark.parametrize("uri", [AFTER + "?a=b", "https://evil.example/", "javascript:alert(1)", AFTER + "/"])
-def test_an_unregistered_address_is_a_page_and_nobody_is_signed_out(web, world, hint, uri):
+def test_an_unregistered_address_is_an_error_page_and_ends_no_session(web, world, hint, uri):
     response = out(web, id_token_hint=hint, post_logout_redirect_uri=uri)
     assert is_a_page_about(response, "post_logout_redirect_uri")
     assert is_signed_in(web, world)
@@ -123,7 +123,7 @@ def test_a_client_id_without_a_hint_earns_a_link_and_no_redirect(web, world, hin
     assert not is_signed_in_at_all(web, world)
 
 
-def test_the_link_is_there_too_for_somebody_who_was_not_signed_in(web, world):
+def test_the_link_is_also_shown_to_a_person_who_was_not_signed_in(web, world):
     response = out(web, client_id=world.partner.id, post_logout_redirect_uri=AFTER)
     assert response.status_code == 200
     assert page(response).find(id="back")["href"] == AFTER
@@ -168,7 +168,7 @@ def test_staying_is_possible(web, world, hint):
     assert is_signed_in(web, world)
 
 
-def test_another_sessions_hint_is_asked_about_and_then_goes_on(web, another, world, hint):
+def test_a_hint_of_another_session_asks_first_and_then_redirects(web, another, world, hint):
     browser = another()
     authorised(browser, world.partner, world.username)
     response = out(browser, id_token_hint=hint, post_logout_redirect_uri=AFTER, state="x")
@@ -181,7 +181,7 @@ def test_deciding_needs_our_own_form(web, world, hint):
     assert is_signed_in(web, world)
 
 
-def test_head_signs_nobody_out(web, world, hint):
+def test_head_ends_no_session(web, world, hint):
     web.head("/oauth/logout?" + urlencode({"id_token_hint": hint}))
     assert is_signed_in(web, world)
 

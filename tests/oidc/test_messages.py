@@ -227,7 +227,7 @@ def test_an_assertion_whose_signature_is_right_is_told_what_is_wrong(web, signer
     assert told(signer) == f"client_assertion: {fact}"
 
 
-def test_one_that_anybody_could_have_made_is_told_nothing_and_the_log_has_it(web, signer, told):
+def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, told):
     form = {"grant_type": "client_credentials"}
     answer = signer.posts(web, "/oauth/token", form, signer.assertion(key=TWO, aud="https://other.example"))
     assert description(answer) == errors.CLIENT_REFUSED
@@ -284,7 +284,7 @@ def test_every_refusal_at_userinfo_stands_in_the_clients_log(web, world, signer,
     assert description(read(web, token)) == told(world.partner) == "access_token: was revoked"
 
 
-def test_a_strangers_token_writes_to_no_log(web, world, work):
+def test_an_unknown_token_writes_to_no_log(web, world, work):
     assert read(web, "x.y.z").status_code == 401
     with work():
         assert journal.newest(world.partner.id) == []

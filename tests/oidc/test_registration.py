@@ -45,7 +45,7 @@ def test_a_secret_may_be_sent_either_way_also_where_one_was_registered_by_name(w
     assert registrar.manages(made).json["token_endpoint_auth_method"] == "client_secret_basic"
 
 
-def test_without_refresh_tokens_nobody_is_asked_for_lasting_access(registrar):
+def test_without_refresh_tokens_the_page_does_not_mention_lasting_access(registrar):
     assert "offline_access" not in registrar.registered()["scope"].split()
     both = ["authorization_code", "refresh_token"]
     assert "offline_access" in registrar.registered(grant_types=both)["scope"].split()
@@ -538,7 +538,7 @@ def test_the_sector_document_is_fetched_and_must_list_every_address(registrar, s
     assert "sector_identifier_uri" in refused.json["error_description"]
 
 
-def test_nothing_is_fetched_for_a_stranger(web, sector_document):
+def test_nothing_is_fetched_for_an_unknown_client(web, sector_document):
     asked = metadata(sector_identifier_uri=sector_document([]))
     assert web.post("/oauth/register", json=asked, headers=bearer("nonsense")).status_code == 401
     assert sector_document.asked == []

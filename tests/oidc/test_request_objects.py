@@ -145,7 +145,7 @@ def test_half_a_character_in_it_is_refused(web, partner, name, prompt):
 
 
 @pytest.mark.parametrize("prompt", ["none", "login"])
-def test_half_a_character_in_the_claims_it_asks_for_matches_nobody(web, partner, prompt):
+def test_a_lone_surrogate_in_requested_claims_matches_no_one(web, partner, prompt):
     asked: list[dict[str, Any]] = [
         {"id_token": {"sub": {"value": "\ud800"}}}, {"\ud800": {}}, {"userinfo": {"\ud800": None}},
     ]  # fmt: skip

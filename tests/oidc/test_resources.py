@@ -25,7 +25,7 @@ def look(web, partner, token):
     return partner.posts(web, "/oauth/introspect", {"token": token}).json
 
 
-def test_a_token_is_for_us_and_for_whoever_serves_its_scopes(web, world, api):
+def test_the_audience_of_a_token_is_us_and_the_apis_of_its_scopes(web, world, api):
     assert audience(world, tokens_of(web, world)) == [ISSUER, DATA]
     assert audience(world, tokens_of(web, world, scope="openid email")) == ISSUER
 

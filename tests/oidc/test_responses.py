@@ -68,7 +68,7 @@ def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
     assert sent(web.get(partner.link(response_mode="form_post")))["error"] == "invalid_request"
 
 
-def test_answers_are_303_and_kept_by_nobody(web, world):
+def test_responses_are_303_and_not_cached(web, world):
     response = web.get(world.partner.link(prompt="none"))
     assert response.status_code == 303
     assert response.headers["Cache-Control"] == "no-store"

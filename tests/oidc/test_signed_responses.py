@@ -69,7 +69,7 @@ def test_without_a_state_there_is_none_in_it(web, world):
     assert set(said) == {"error", "error_description"}
 
 
-def test_a_state_in_any_writing_comes_back_whole(web, world):
+def test_a_state_in_any_script_is_returned_unchanged(web, world):
     state = 'a b&c="><script>ü ✓ 𝄞' + "x" * 4000
     response = web.get(world.partner.link(response_mode="jwt", prompt="none", state=state))
     assert opened(world, response, world.partner, "jwt")["state"] == state

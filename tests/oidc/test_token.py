@@ -344,7 +344,7 @@ def test_the_second_half_of_one_refresh_token_is_of_no_use_with_the_first_of_ano
     refused(partner.refreshes(web, mixed), "invalid_grant")
 
 
-def test_whoever_lost_the_answer_gets_the_same_successor_for_a_minute(web, public, clock):
+def test_a_client_that_lost_the_response_gets_the_same_successor_for_a_minute(web, public, clock):
     partner, first = public
     second = partner.refreshes(web, first).json["refresh_token"]
     clock.move(timedelta(seconds=60))

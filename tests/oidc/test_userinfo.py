@@ -93,7 +93,7 @@ def test_a_token_without_openid_is_not_enough(web, world):
     assert response.headers["WWW-Authenticate"] == f'Bearer {said}, scope="openid"'
 
 
-def test_somebody_who_has_left_is_not_spoken_of(web, world, tokens, clock):
+def test_userinfo_says_nothing_about_a_person_who_has_left(web, world, tokens, clock):
     world.change(Administrator, world.person, removed_at=clock.now())
     assert web.get("/oauth/userinfo", headers=bearer(tokens)).status_code == 403
 

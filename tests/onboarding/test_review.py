@@ -11,7 +11,7 @@ from idp.estabs.models import Estab
 from idp.onboarding import review
 from idp.onboarding.models import Review
 from idp.outbox.models import Message
-from tests.acts import recorded
+from tests.audit_entries import recorded
 from tests.factories import a_school, an_estab
 from tests.onboarding.makes import a_registration, completed
 

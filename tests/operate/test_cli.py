@@ -140,7 +140,7 @@ def test_sessions_are_ended_and_counted(idp, oak_hill, web, another, work):
 @pytest.mark.parametrize(
     "how", [{"words": ("--as", "sam@idaas.example")}, {"env": {"IDP_OPERATOR": "SAM@idaas.example"}}]
 )
-def test_whoever_acts_is_named_in_the_audit_log(idp, oak_hill, sam, work, how):
+def test_the_acting_operator_is_named_in_the_audit_log(idp, oak_hill, sam, work, how):
     idp(*how.get("words", ()), "estabs", "suspend", "E123456", "--reason", "odd", env=how.get("env"))
     assert newest(work, "estab.state_changed").actor == sam
     listed = idp("audit", "list", "--actor", "sam@idaas.example").stdout
@@ -155,7 +155,7 @@ def test_without_a_name_it_is_the_command_that_acts(idp, oak_hill, work):
 
 
 @pytest.mark.parametrize("why", ["unknown", "disabled", "not set up"])
-def test_nobody_acts_as_someone_who_cannot(idp, oak_hill, sam, work, why):
+def test_no_one_acts_as_an_operator_who_is_not_active(idp, oak_hill, sam, work, why):
     with work() as session:
         if why == "disabled":
             session.get_one(Operator, sam).disabled_at = clocks.now()
@@ -166,7 +166,7 @@ def test_nobody_acts_as_someone_who_cannot(idp, oak_hill, sam, work, why):
     assert state(work) == "verified"
 
 
-def test_in_production_it_has_to_be_said_as_soon_as_there_is_somebody(idp, app, oak_hill, work, monkeypatch, settings):
+def test_in_production_an_operator_must_be_named_once_there_is_one(idp, app, oak_hill, work, monkeypatch, settings):
     production = settings.model_copy(update={"environment": "production"})
     monkeypatch.setitem(app.extensions, runtime.NAME, replace(runtime.of(app), settings=production))
     idp("estabs", "suspend", "E123456", "--reason", "nobody yet")

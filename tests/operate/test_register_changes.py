@@ -79,7 +79,7 @@ def test_what_concerns_no_account_is_put_down_without_a_mail(sam, changed, work,
     assert untold(work) == 0
 
 
-def test_without_anybody_to_tell_it_waits(changed, work, outbox):
+def test_without_an_operator_to_notify_it_waits(changed, work, outbox):
     changed("closed")
     worker.notify_register_changes(work)
     assert untold(work) == 1
@@ -101,7 +101,7 @@ def test_of_two_workers_at_once_one_tells(sam, changed, work, at_once, outbox):
     assert len(outbox.all("register_changes")) == 1
 
 
-def test_what_was_told_goes_in_time(sam, changed, work, clock):
+def test_changes_that_were_notified_are_deleted_in_time(sam, changed, work, clock):
     changed("closed")
     worker.notify_register_changes(work)
     clock.move(timedelta(days=91))

@@ -73,7 +73,7 @@ def test_what_stands_in_its_id_tokens_is_registered_and_shown(idp, registered, s
     assert shown["pin_token_endpoint_auth_method"] is False
 
 
-def test_the_secret_may_go_to_a_file_that_nobody_else_reads(idp, registered, scratch, work):
+def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, registered, scratch, work):
     file = scratch / "secret"
     file.write_text("old and readable by all")
     file.chmod(0o644)
@@ -92,7 +92,7 @@ def test_a_manifest_without_its_partner_says_what_to_do_first(idp):
     assert "idp partners add" in answer.stderr
 
 
-def test_all_faults_of_a_manifest_are_told_and_nothing_is_registered(idp, registered, scratch):
+def test_all_errors_of_a_manifest_are_reported_and_nothing_is_registered(idp, registered, scratch):
     manifest = scratch / "client.toml"
     manifest.write_text('partner = "Assembly"\nredirect_uris = ["javascript:1"]\npurpos = "x"\n')
     answer = idp("clients", "register", str(manifest))

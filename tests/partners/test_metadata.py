@@ -63,7 +63,7 @@ def test_only_a_public_client_without_dpop_rotates_its_refresh_tokens():
     assert metadata.to_columns(public | {"dpop_bound_access_tokens": True})["rotate_refresh_tokens"] is False
 
 
-def test_all_faults_are_told_together_under_their_names():
+def test_all_errors_are_reported_together_with_their_fields():
     found = faults(
         {
             "redirect_uris": ["https://partner.example/cb", "http://partner.example/cb", "https://x.example/#f"],

@@ -60,7 +60,7 @@ def test_an_id_is_made_up_or_taken_from_the_manifest_and_never_given_twice(work)
             registry.register(a_manifest(client_id="assembly-demo"))
 
 
-def test_a_partner_that_nobody_added_is_said_clearly(work):
+def test_an_unknown_partner_is_reported_clearly(work):
     with work(), pytest.raises(registry.UnknownPartner, match="unknown_partner") as refused:
         registry.register(a_manifest(partner="Nobody"))
 
@@ -238,7 +238,7 @@ def test_an_empty_list_of_systems_accepts_all_and_a_filled_one_only_its_own(work
         assert not registry.accepts(choosy, None)
 
 
-def test_a_partner_is_added_once_and_its_faults_are_told_together(work):
+def test_a_partner_is_added_once_and_its_errors_are_reported_together(work):
     with work():
         registry.add_partner("Assembly", website="https://assembly.example", contact_email="dev@assembly.example")
         with pytest.raises(registry.PartnerExists):
@@ -251,6 +251,6 @@ def test_a_partner_is_added_once_and_its_faults_are_told_together(work):
 
 
 @pytest.mark.parametrize("text", ["", "\0", "\ud800", "\u0663", "a b\n", "a" * 256])
-def test_what_no_id_looks_like_is_nobodys(work, text):
+def test_a_text_that_is_no_client_id_belongs_to_no_client(work, text):
     with work():
         assert registry.client(text) is None

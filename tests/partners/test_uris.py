@@ -70,7 +70,7 @@ def test_pages_are_https_but_for_development_on_the_machine_itself():
         "https://a.example/%", "https://a.example/%zz", "https://a.example/" + "x" * 2048,
     ],
 )  # fmt: skip
-def test_what_nobody_reads_alike_is_refused(uri):
+def test_an_ambiguous_date_is_refused(uri):
     with pytest.raises(ValueError, match=r"must|has"):
         uris.redirect(uri, **WEB)
 

@@ -96,7 +96,7 @@ def test_with_nothing_for_four_days_it_says_what_to_do(site, fetched):
         fetched()
 
 
-def test_an_error_of_the_site_is_told_by_its_number(site, fetched):
+def test_an_error_of_the_site_is_reported_with_its_status(site, fetched):
     site.has["edubasealldata20260302.csv"] = 503, b"busy"
 
     with refused("answered 503"):

@@ -70,7 +70,7 @@ def test_what_was_typed_is_still_in_its_field(page):
     assert page(postcode="b78").html.find("details").has_attr("open")
 
 
-def test_of_several_none_is_selected_until_somebody_does(page):
+def test_of_several_matches_none_is_selected_at_first(page):
     found = page(q="st josephs")
 
     assert len(found.radios) == 6
@@ -79,7 +79,7 @@ def test_of_several_none_is_selected_until_somebody_does(page):
     assert page(q="st josephs", school=one).selected == [one]
 
 
-def test_next_goes_on_with_the_chosen_school(page):
+def test_next_continues_with_the_chosen_school(page):
     found = page(q="312/4567")
 
     onwards = page(q="312/4567", school=found.selected[0], choose="1", next="/oauth/authorize?client_id=x")
@@ -182,7 +182,7 @@ def test_a_split_offers_every_successor(page):
         ("wharfside", "It was followed by Wharfside Academy."),
     ],
 )
-def test_a_successor_that_cannot_be_chosen_is_told(page, closed, told):
+def test_a_successor_that_cannot_be_chosen_is_shown_as_such(page, closed, told):
     assert told in page(q=closed).text
 
 
@@ -198,7 +198,7 @@ def test_a_school_says_what_its_state_means(page, name, told):
     assert told in page(q=name).text
 
 
-def test_a_repaired_word_and_a_dropped_one_are_told(page):
+def test_a_corrected_word_and_a_dropped_one_are_mentioned(page):
     assert "No school has “wilow” in its name, so we looked for “willow”." in page(q="wilow bank").text
     assert "so we left out “leeds”." in page(q="willow bank leeds").text
 

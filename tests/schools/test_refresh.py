@@ -43,7 +43,7 @@ def everything(database):
     }
 
 
-def test_the_first_import_adds_every_school_and_tells_nobody(register, work, changes):
+def test_the_first_import_adds_every_school_and_records_no_change(register, work, changes):
     assert (register.rows, register.added, register.changed, register.left) == (300, 300, 0, 0)
     assert register.links == 17
     assert changes() == []
@@ -80,7 +80,7 @@ def test_the_same_file_again_asks_little_of_the_database(register, take, app):
     assert not [statement for statement in said if "schools" in statement and not statement.startswith("SELECT")]
 
 
-def test_the_same_schools_in_another_form_change_nobody(register, take, sample, changes):
+def test_the_same_schools_in_another_order_change_nothing(register, take, sample, changes):
     header = list(reversed([label for label in sample[0] if label != "RSCRegion (name)"]))
 
     again = take(csv_of(sample, encoding="utf-8-sig", header=header))
@@ -123,7 +123,7 @@ def test_a_changed_name_is_found_and_the_old_one_is_not(register, take, sample, 
         assert WILLOW_BANK not in [found.school.register_id for found in search.find("willow bank primary").results]
 
 
-def test_a_new_head_teacher_is_kept_and_told_to_nobody(register, take, sample, row_of, changes, work):
+def test_a_new_head_teacher_is_stored_and_not_recorded_as_a_change(register, take, sample, row_of, changes, work):
     row_of(WILLOW_BANK).update({"HeadLastName": "Newcomer", "LastChangedDate": "01-05-2024"})
 
     assert take(sample).changed == 0
@@ -260,7 +260,7 @@ def test_oddities_are_counted_and_listed(take, sample, row_of):
     assert sorted(oddity.label for oddity in told.oddities) == ["OpenDate", "TypeOfEstablishment (code)"]
 
 
-def test_progress_is_told_as_it_goes(take):
+def test_progress_is_reported(take):
     seen = []
 
     take(progress=lambda rows, share: seen.append((rows, share)))

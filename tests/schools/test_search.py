@@ -183,7 +183,7 @@ def test_a_misspelt_word_becomes_its_nearest_and_the_answer_says_so(register, wo
         assert bool(answer.results) is bool(repaired)
 
 
-def test_a_word_that_nobody_has_and_nothing_is_near_is_dropped_and_the_answer_says_so(register, work):
+def test_an_unknown_word_without_a_similar_one_is_dropped_and_mentioned(register, work):
     with work():
         answer = search.find("xylophonique willow bank")
 
@@ -207,7 +207,7 @@ def test_nothing_found_says_how_it_was_read(register, work):
         assert answer.reading.says == "the DfE number 999/9999"
 
 
-def test_a_postcode_that_nobody_has_may_still_be_a_name(find, work):
+def test_an_unknown_postcode_is_searched_for_as_a_name(find, work):
     assert find("b99") == []
     with work():
         index.add({a_school(name="B99 Learning", register_id="999001").id: {"b99", "learning"}}, index.load())

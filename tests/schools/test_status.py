@@ -27,7 +27,7 @@ def a_state(**differs):
         ({"left_register_on": date(2026, 1, 1)}, "No longer in the register"),
     ],
 )
-def test_a_state_is_told_in_words(clock, differs, words):
+def test_a_state_is_described_in_words(clock, differs, words):
     assert status.describe(a_state(**differs)) == words
 
 

@@ -94,7 +94,7 @@ def test_a_new_day_begins_at_a_british_midnight(work):
         assert not succession.successors([old.register_id])[old.register_id][0].lies_ahead
 
 
-def test_a_school_that_left_the_register_follows_nobody_into_it(work, clock):
+def test_a_school_that_left_the_register_is_no_successor(work, clock):
     with work() as database:
         old, gone = a_school(status_code="2"), a_school(left_register_on=clock.now().date())
         database.add(link(old, gone))

@@ -36,7 +36,7 @@ def test_a_closed_school_is_in_the_list_as_closed(asked):
     assert (school["status"], school["can_register"]) == ("Closed on 31 August 2020", False)
 
 
-def test_it_may_be_kept_by_anybody_and_sets_no_cookie(asked):
+def test_it_may_be_cached_by_any_cache_and_sets_no_cookie(asked):
     answer = asked("willow")
 
     assert answer.headers["Cache-Control"] == "public, max-age=300"

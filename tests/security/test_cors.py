@@ -34,7 +34,7 @@ def test_an_app_without_a_secret_may_call_us_from_where_it_lives(web, app_client
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://app.example", "https://assembly.example"])
-def test_nobody_else_may(web, app_client, origin):
+def test_no_other_origin_may(web, app_client, origin):
     for path in ("/oauth/token", "/oauth/userinfo"):
         assert "Access-Control-Allow-Origin" not in preflight(web, path, origin).headers
         assert "Access-Control-Allow-Origin" not in web.post(path, headers={"Origin": origin}).headers

@@ -61,7 +61,7 @@ def test_an_invented_device_is_no_way_around(browser, known):
     assert is_locked(browser(), known[0])
 
 
-def test_a_device_known_to_somebody_else_is_no_way_around(browser, known, work):
+def test_a_device_known_to_another_person_does_not_bypass_the_limit(browser, known, work):
     with work():
         other = an_administrator().username
     attacker = browser()

@@ -37,7 +37,7 @@ def count(work, model):
         return session.query(model).count()
 
 
-def test_nobody_is_signed_in_by_another_site(jo, attacker, work):
+def test_another_site_cannot_sign_anyone_in(jo, attacker, work):
     for token in tokens(jo, attacker):
         answer = jo.web.post(
             "/sign-in", data={"csrf_token": token, "username": jo.facts["username"], "password": PASSWORD}
@@ -47,7 +47,7 @@ def test_nobody_is_signed_in_by_another_site(jo, attacker, work):
     assert count(work, BrowserSession) == 0
 
 
-def test_nobody_is_signed_out_by_another_site(jo, attacker):
+def test_another_site_cannot_sign_anyone_out(jo, attacker):
     jo.signs_in(jo.facts["username"])
     for token in tokens(jo, attacker):
         assert jo.web.post("/sign-out", data={"csrf_token": token}).status_code == 400

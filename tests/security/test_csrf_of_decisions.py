@@ -37,7 +37,7 @@ def test_a_get_decides_nothing(web, world):
     assert decided(world) == 0
 
 
-def test_nobody_can_be_made_to_agree_in_a_browser_that_did_not_ask(web, another, world):
+def test_a_decision_from_another_browser_is_refused(web, another, world):
     pending = address(waiting(web, world))
     victim = another()
     authorised(victim, world.another(), world.username)

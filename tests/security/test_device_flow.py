@@ -46,7 +46,7 @@ def test_another_client_cannot_redeem_a_code_nor_burn_it(web, another, device, w
         assert entry.client == other.partner.id
 
 
-def test_another_client_learns_nothing_by_polling_and_slows_nobody_down(another, device, world):
+def test_another_client_learns_nothing_by_polling_and_slows_no_one_down(another, device, world):
     other = Device(another(), world.another(grant_types=GRANTS))
     other.codes = device.codes
     for _ in range(3):
@@ -99,7 +99,7 @@ def test_nor_can_the_people_of_a_school_that_may_not_act(web, device, world, sta
     assert nothing_was_agreed(world)
 
 
-def test_nor_somebody_who_has_been_removed(web, device, world):
+def test_a_removed_person_cannot_decide_either(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     world.change(Administrator, world.person, removed_at=now())
     follow(web, press(web, asking, "allow", authority="y"))
@@ -174,7 +174,7 @@ def test_what_cannot_be_a_code_is_said_and_is_no_guess(web, device, world):
     assert page(enter(web, device.codes["user_code"])).find(id="allow")
 
 
-def test_a_stranger_who_is_not_signed_in_is_asked_to_be_and_guesses_nothing(web, device):
+def test_without_a_session_a_code_leads_to_sign_in_and_cannot_be_guessed(web, device):
     response = web.get(device.link)
     assert response.status_code == 303
     assert response.location.startswith("/sign-in?next=")
@@ -217,7 +217,7 @@ def test_a_client_that_is_disabled_meanwhile_gets_nothing(web, device, world):
     assert device.polls().status_code == 401
 
 
-def test_nobody_signs_in_by_it(web, another, device, world):
+def test_a_device_code_signs_no_one_in(web, another, device, world):
     """The device gets tokens; no browser gets a session."""
     decide(web, enter(web, device.codes["user_code"], world.username))
     response = device.polls()

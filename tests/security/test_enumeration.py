@@ -64,7 +64,7 @@ def test_the_unknown_are_locked_just_as_the_known_are(browser, app, known, clock
 
 
 @pytest.mark.parametrize("spoil", ["removed", "no password", "suspended", "closed", "rejected"])
-def test_what_became_of_an_account_is_told_to_nobody_without_its_password(browser, app, known, work, spoil):
+def test_the_state_of_an_account_is_not_revealed_without_its_password(browser, app, known, work, spoil):
     with work() as session:
         person, estab = session.get_one(Administrator, known["id"]), session.get_one(Estab, known["estab"])
         if spoil == "removed":
@@ -77,7 +77,7 @@ def test_what_became_of_an_account_is_told_to_nobody_without_its_password(browse
     assert attempts(browser, app, known["username"]) == attempts(browser, app, "2139999")
 
 
-def test_a_failed_sign_in_writes_to_nobody_before_the_lock(browser, app, known, outbox):
+def test_a_failed_sign_in_sends_no_message_before_the_lock(browser, app, known, outbox):
     attempts(browser, app, known["username"], 9)
 
     assert outbox.all() == []

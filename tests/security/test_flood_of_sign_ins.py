@@ -59,7 +59,7 @@ def test_it_ends_no_session_that_is_there(stranger, username, four_an_hour, cloc
     assert [person.opens("/mobile/confirm").status_code for person in people[:MOST]] == [200] * MOST
 
 
-def test_one_persons_limit_is_nobody_elses(stranger, username, four_an_hour, work, clock):
+def test_one_persons_limit_does_not_affect_others(stranger, username, four_an_hour, work, clock):
     with work():
         colleague = an_administrator().username
     for _ in range(MOST + 1):

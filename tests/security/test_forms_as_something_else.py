@@ -24,7 +24,7 @@ def test_json_in_place_of_a_form_is_no_form(web, token, path, said):
         assert 400 <= answer.status_code < 500 or answer.status_code in {200, 303}, answer.text
 
 
-def test_a_sound_sign_in_as_json_signs_nobody_in(web, token, work):
+def test_a_valid_sign_in_sent_as_json_signs_no_one_in(web, token, work):
     from tests.factories import PASSWORD, an_administrator
 
     with work():

@@ -17,7 +17,7 @@ def test_no_command_ends_when_a_connection_does():
     assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
 
 
-def test_a_command_whose_output_nobody_reads_on_ends_quietly():
+def test_a_command_whose_output_is_closed_ends_quietly():
     command = [sys.executable, "-m", "idp.cli", "config", "show"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         running.stdout.close()

@@ -50,7 +50,7 @@ def test_a_scanner_that_fetches_the_link_spends_nothing(link, another, phone, wo
     assert verified(work)
 
 
-def test_a_used_link_in_the_same_browser_just_goes_on(link, office):
+def test_a_used_link_continues_in_the_same_browser(link, office):
     office.opens(link)
     office.presses("verify")
 

@@ -35,7 +35,7 @@ def tokens(web, world, leave):
     return found
 
 
-def test_tokens_that_carry_it_go_on_without_it(web, world, tokens):
+def test_tokens_with_a_removed_scope_work_without_it(web, world, tokens):
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 200
     told = world.partner.posts(web, "/oauth/introspect", {"token": tokens["access_token"]}).json
@@ -46,7 +46,7 @@ def test_tokens_that_carry_it_go_on_without_it(web, world, tokens):
     assert "school" in refreshed["scope"].split()
 
 
-def test_it_cannot_be_asked_for_and_whoever_does_not_ask_is_served(web, world, tokens):
+def test_a_removed_scope_cannot_be_requested_and_other_requests_work(web, world, tokens):
     assert sent(web.get(world.partner.link()))["error"] == "invalid_scope"
     again = sent(web.get(world.partner.link(scope="openid offline_access school")))
     assert "code" in again

@@ -19,9 +19,9 @@ from idp.outbox.letter import Letter, NotSent
 from idp.partners import sector
 from idp.partners.metadata import InvalidClientMetadata
 from idp.schools import download
-from tests.answering import answering
 from tests.factories import a_client
 from tests.fuzz.answers import listening
+from tests.raw_server import raw_server
 
 
 def a_way(*, ours=(), theirs=(), **differs):
@@ -125,7 +125,7 @@ def test_the_name_is_resolved_once_and_that_address_is_used(monkeypatch, server)
     assert set(asked[1:]) <= {"127.0.0.1"}
 
 
-def test_a_small_document_comes_back(server):
+def test_a_small_document_is_returned(server):
     assert fetch.get(server, LOCAL).body == b"x" * 12
 
 
@@ -161,8 +161,8 @@ DRIPPED = {
 def test_no_part_of_an_answer_may_be_dripped(what):
     """Each byte comes in time; all of them take a quarter of a minute, and a thread of ours would wait for them."""
     began = time.monotonic()
-    with answering() as server:
-        server.says, server.every, server.piece = DRIPPED[what], 0.2, 1
+    with raw_server() as server:
+        server.response, server.delay, server.chunk_size = DRIPPED[what], 0.2, 1
         with pytest.raises(fetch.FetchFailed):
             fetch.get(server.url, IMPATIENT)
         took = time.monotonic() - began
@@ -170,14 +170,14 @@ def test_no_part_of_an_answer_may_be_dripped(what):
 
 
 def test_a_length_that_is_no_number_announces_nothing():
-    with answering() as server:
-        server.says = OK + b"Content-Length: \xb2\r\n\r\nabc"
+    with raw_server() as server:
+        server.response = OK + b"Content-Length: \xb2\r\n\r\nabc"
         assert fetch.download(server.url, LOCAL, io.BytesIO(), limit=1000).status == 200
 
 
 def test_what_a_server_sends_in_place_of_headers_is_not_quoted_in_our_log(app):
-    with answering() as server, listening() as heard:
-        server.says = OK + b"\x00: <zq9>" + b"x" * 60_000 + b"\r\n\r\nabc"
+    with raw_server() as server, listening() as heard:
+        server.response = OK + b"\x00: <zq9>" + b"x" * 60_000 + b"\r\n\r\nabc"
         assert fetch.get(server.url, LOCAL).body == b"abc"
     heard.check(["<zq9>"])
 

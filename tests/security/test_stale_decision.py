@@ -431,7 +431,7 @@ def gives(client, by):
     ],
 )
 @pytest.mark.parametrize("verb", ["give", "change", "pause", "withdraw"])
-def test_nobody_decides_who_may_no_longer(work, verb, whom, changed, refused):
+def test_a_person_who_lost_the_right_cannot_decide(work, verb, whom, changed, refused):
     with work():
         client, by = a_client(), an_administrator()
         agreed = gives(client, by)

@@ -162,7 +162,7 @@ def test_what_has_ended_by_itself_can_be_cleared_away_and_not_paused_resumed_or_
 
 
 @pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause, authorise.resume])
-def test_nobody_decides_for_another_school(work, agreed, act):
+def test_a_person_cannot_decide_for_another_school(work, agreed, act):
     with pytest.raises(NotFound), work():
         act(agreed.estab_id, agreed.client_id, by=an_administrator())
 
@@ -452,7 +452,7 @@ def test_an_agreement_rests_while_the_school_uses_a_system_that_is_not_accepted(
             assert bool(standing(given, *SIGN_IN)) is stands
 
 
-def test_a_system_nobody_knows_cannot_be_told(work):
+def test_an_unknown_system_cannot_be_recorded(work):
     with pytest.raises(BadRequest), work():
         mis.tell("abacus", by=an_administrator())
 

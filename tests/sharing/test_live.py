@@ -51,7 +51,7 @@ def test_what_was_agreed_is_allowed_and_nothing_else(work, agreed):
         assert allowed(agreed, frozenset({"school"})) == {"school"}
 
 
-def test_an_agreement_nobody_gave_allows_nothing(work):
+def test_an_unknown_agreement_allows_nothing(work):
     with work():
         assert authorise.state("aut_nobody") is None
         assert not authorise.is_standing("aut_nobody")
@@ -67,7 +67,7 @@ def test_data_is_withheld_until_the_school_is_verified_and_then_comes_without_as
         assert allowed(agreed) == IDENTITY | DATA
 
 
-def test_when_the_person_has_left_the_data_agreement_goes_on_without_them(work, agreed):
+def test_when_the_person_has_left_the_data_agreement_stays_in_force(work, agreed):
     with work():
         session().get_one(Administrator, agreed.given_by).removed_at = clocks.now()
         session().flush()

@@ -23,7 +23,7 @@ def test_the_second_answer_is_the_first_again(app, web, path):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-def test_whoever_has_it_already_is_told_so(web, path):
+def test_a_client_with_the_current_entity_tag_gets_304(web, path):
     etag = web.get(path).headers["ETag"]
 
     for _ in range(2):
@@ -32,7 +32,7 @@ def test_whoever_has_it_already_is_told_so(web, path):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-def test_a_stranger_host_is_refused_although_the_answer_is_ready(web, path):
+def test_an_unknown_host_is_refused_even_if_the_response_is_cached(web, path):
     web.get(path)
 
     assert web.get(path, headers={"Host": "evil.test"}).status_code == 400
