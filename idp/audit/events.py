@@ -68,6 +68,8 @@ ACCOUNT_UNLOCKED: Final = "sign_in.unlocked"
 FACTOR_ADDED: Final = "factor.added"
 FACTOR_REPLACED: Final = "factor.replaced"
 FACTOR_REMOVED: Final = "factor.removed"
+RECOVERY_CODES_MADE: Final = "recovery_codes.made"
+RECOVERY_CODE_USED: Final = "recovery_code.used"
 
 # sharing
 SHARING_GIVEN: Final = "sharing.given"

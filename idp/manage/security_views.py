@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from idp.foundation.web import post_redirect_get, security
-from idp.signin import authenticator_app, factors, session, step_up
+from idp.signin import authenticator_app, factors, recovery_codes, session, step_up
 from idp.signin.forms import SecondStep
 
 bp = Blueprint("security", __name__, url_prefix="/manage/security")
@@ -15,7 +15,10 @@ bp = Blueprint("security", __name__, url_prefix="/manage/security")
 @security.person
 def home() -> ResponseReturnValue:
     """What protects this account, and what can be added, replaced and removed."""
-    return render_template("manage/security.html", app=authenticator_app.in_use(current_user.id))
+    return render_template(
+        "manage/security.html", app=authenticator_app.in_use(current_user.id), kinds=factors.kinds(current_user.id),
+        codes_left=recovery_codes.left(current_user.id),
+    )  # fmt: skip
 
 
 @bp.route("/app", methods=["GET", "POST"])
@@ -33,7 +36,8 @@ def set_up_app() -> ResponseReturnValue:
             factors.note_added(person, factors.APP, replaced=replaced)
             session.begin(person.id, current_user.amr | {"otp", "mfa"})  # they have more rights: a new session
             flash(f"Your authenticator app is {'replaced' if replaced else 'set up'}.", "success")
-            return redirect(url_for(".home"), 303)
+            has_codes = recovery_codes.left(person.id) > 0
+            return redirect(url_for(".home" if has_codes else ".make_recovery_codes"), 303)
     new_app = authenticator_app.begin(person.id, person.email, current_user.sid)
     post_redirect_get.mark_secret_page(back_to=url_for(".set_up_app"))
     page = render_template(
@@ -54,6 +58,22 @@ def remove_app() -> ResponseReturnValue:
         factors.note_removed(person, factors.APP)
         flash("Your authenticator app is removed.", "success")
     return redirect(url_for(".home"), 303)
+
+
+@bp.route("/recovery-codes", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def make_recovery_codes() -> ResponseReturnValue:
+    """Offer a new set of recovery codes, and show it, once, in the answer to the POST."""
+    person = current_user.person
+    if not factors.has_any(person.id):
+        return render_template("manage/recovery_codes.html", has_factor=False, codes_left=0)
+    if request.method != "POST":
+        left = recovery_codes.left(person.id)
+        return render_template("manage/recovery_codes.html", has_factor=True, codes_left=left)
+    codes = recovery_codes.make(person)
+    post_redirect_get.mark_secret_page(back_to=url_for(".home"))
+    return render_template("manage/recovery_codes_made.html", codes=codes, username=person.username)
 
 
 @bp.errorhandler(authenticator_app.SetUpExpired)

@@ -12,7 +12,7 @@ from idp.audit import events, log
 from idp.estabs.models import Administrator
 from idp.foundation import clock, dates
 from idp.outbox import post
-from idp.signin import authenticator_app
+from idp.signin import authenticator_app, recovery_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,10 @@ def has_any(person_id: str) -> bool:
 
 
 def forget_all(person_id: str) -> None:
-    """Delete all second factors of a person, without a notice: the caller says why."""
+    """Delete all second factors of a person and their recovery codes, without a notice: the caller says why."""
     for kind in KINDS:
         kind.forget(person_id)
+    recovery_codes.forget(person_id)
 
 
 def note_added(person: Administrator, kind: Kind, *, replaced: bool = False) -> None:
@@ -56,8 +57,10 @@ def note_added(person: Administrator, kind: Kind, *, replaced: bool = False) -> 
 
 
 def note_removed(person: Administrator, kind: Kind) -> None:
-    """Record that the person has removed a factor, and tell them by mail."""
+    """Record that the person has removed a factor, and tell them by mail. With the last one, recovery codes go too."""
     log.record(events.FACTOR_REMOVED, by=person.id, estab=person.estab_id, subject=person.id, kind=kind.name)
+    if not has_any(person.id):
+        recovery_codes.forget(person.id)
     _mail("factor_removed", person, kind)
 
 

@@ -34,8 +34,20 @@ class SignIn(Form):
 class SecondStep(Form):
     """A code of an authenticator app, to complete a sign-in."""
 
+    wrong = "That is not the code that we expect now. Please type the one your app shows at this moment."
     code = StringField(
         "Code from your authenticator app", [DataRequired("Type the six digits your app shows.")], [visible]
+    )
+
+
+class RecoveryCode(Form):
+    """A recovery code, in the place of a second factor."""
+
+    wrong = "That is none of your recovery codes, or it was used before. Each works once. Please check it."
+    code = StringField(
+        "Recovery code",
+        [DataRequired("Type one of your recovery codes."), Length(max=100, message="That is longer than a code.")],
+        [visible],
     )
 
 

@@ -149,3 +149,15 @@ class HalfSignIn(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
+
+
+class RecoveryCode(Base):
+    """A code that takes the place of a second factor once."""
+
+    __tablename__ = "recovery_codes"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    """Of the person's id and the code."""
+    person_id: Mapped[str] = mapped_column(index=True)
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]

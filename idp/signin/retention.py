@@ -11,6 +11,7 @@ from idp.signin.models import (
     KnownDevice,
     Operator,
     PasswordReset,
+    RecoveryCode,
     SessionClient,
 )
 
@@ -26,5 +27,6 @@ RETENTION: Final[tuple[Rule, ...]] = (
     KeepNewest(Guesses.expires_at, 200_000),
     DeleteAfter(PasswordReset.expires_at, "expired"),
     KeepNewest(PasswordReset.expires_at, 20_000, PasswordReset.proven_at.is_(None)),
+    KeepAll(RecoveryCode, "ten of a person, deleted when they make new ones or remove their last second factor"),
     KeepAll(Operator, "the audit log names their ids, and they are few"),
 )

@@ -27,7 +27,6 @@ class WrongAnswer(Refusal):
     """The second step was not passed."""
 
     code, status, title = "wrong_code", 401, "That code is not right"
-    says = "That is not the code that we expect now. Please type the one your app shows at this moment."
 
 
 class StepExpired(Refusal):

@@ -1,5 +1,6 @@
 """The pages to sign in and out. Others of this package are in `people_views`, `reset_views` and `operator_views`."""
 
+from collections.abc import Callable
 from functools import partial
 
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
@@ -20,6 +21,7 @@ from idp.signin import (
     operator_views,
     password,
     people_views,
+    recovery_codes,
     reset_link_views,
     reset_views,
     return_paths,
@@ -27,8 +29,7 @@ from idp.signin import (
     session,
     strength_views,
 )
-from idp.signin.forms import SecondStep, SignIn
-from idp.signin.second_step import HalfSignedIn
+from idp.signin.forms import RecoveryCode, SecondStep, SignIn
 
 bp = Blueprint("signin", __name__)
 bp.after_request(throttle.count_by_response)
@@ -87,6 +88,20 @@ def _sign_in(name: str, password_text: str) -> bool:
 @limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda response: response.status_code != 303)
 def take_second_step() -> ResponseReturnValue:
     """A code of the authenticator app, after the right password; redirects to `next`. Cancel is as for `sign_in`."""
+    return _second_step("signin/second_step.html", SecondStep(), authenticator_app.spend_code)
+
+
+@bp.route("/sign-in/recovery-code", methods=["GET", "POST"])
+@security.anyone
+@limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda response: response.status_code != 303)
+def use_recovery_code() -> ResponseReturnValue:
+    """The same with a recovery code."""
+    return _second_step("signin/recovery_code.html", RecoveryCode(), recovery_codes.spend)
+
+
+def _second_step(
+    template: str, form: SecondStep | RecoveryCode, spend: Callable[[str, str], bool]
+) -> ResponseReturnValue:
     return_path = security.local_path(request.args.get("next"))
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()
@@ -95,28 +110,21 @@ def take_second_step() -> ResponseReturnValue:
         return redirect(cancelled(return_path), 303)
     if (half := second_step.waiting()) is None:
         return _nothing_waits(return_path)
-    form = SecondStep()
     if form.validate_on_submit():
         try:
-            second_step.complete(
-                half, partial(authenticator_app.spend_code, half.person_id, form.code.data), frozenset({"otp"})
-            )
-        except second_step.WrongAnswer as refused:  # no rollback of these: the guess is counted
-            form.code.errors = [refused.says]
+            second_step.complete(half, partial(spend, half.person_id, form.code.data), frozenset({"otp"}))
+        except second_step.WrongAnswer:  # no rollback of these: the guess is counted
+            form.code.errors = [form.wrong]
         except second_step.StepExpired:
             return _nothing_waits(return_path)
         except TooManyRequests as refused:
             return _locked_page(refused)
         else:
             return redirect(return_path, 303)
-    return _second_step_page(half, form, return_path)
-
-
-def _second_step_page(half: HalfSignedIn, form: SecondStep, return_path: str) -> ResponseReturnValue:
-    partner = _requesting_partner(return_path)
     page = render_template(
-        "signin/second_step.html", form=form, kinds=factors.kinds(half.person_id), back=return_path, partner=partner
-    )
+        template, form=form, kinds=factors.kinds(half.person_id), codes_left=recovery_codes.left(half.person_id),
+        back=return_path, partner=_requesting_partner(return_path),
+    )  # fmt: skip
     return page, 422 if form.errors else 200
 
 

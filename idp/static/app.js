@@ -5,7 +5,7 @@
  *   [data-strength]        a password that is being chosen: asks the address, while it is typed, whether it will be accepted
  *   [data-copy="id"]       copies the text of that element
  *   [data-print]           prints the page
- *   [data-save="id"]       saves the credentials in that element as a text file, named data-save-as, without asking
+ *   [data-save="id"]       saves the credentials or list items in that element as a text file, named data-save-as, without asking
  *                          the server
  *   [data-count="name"]    says how many areas are shared: those ticked among the boxes of that name, and data-more besides
  *   [data-without-script]  what is said where a script does not say it better
@@ -115,7 +115,9 @@ function offerSaving() {
   for (const button of document.querySelectorAll("[data-save]")) {
     button.addEventListener("click", () => {
       const lines = [document.title, location.origin, ""];
-      for (const each of document.getElementById(button.dataset.save).querySelectorAll(".credential")) {
+      const saved = document.getElementById(button.dataset.save);
+      for (const each of saved.querySelectorAll("li")) lines.push(each.textContent.trim());
+      for (const each of saved.querySelectorAll(".credential")) {
         const part = (name) => each.querySelector(`.credential-${name}`).textContent.trim();
         lines.push(`${part("label")}: ${part("value")}`);
       }

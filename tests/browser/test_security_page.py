@@ -20,6 +20,8 @@ def sets_up_an_app(admin):
     app = app_on(admin.page)
     admin.page.locator("#code").fill(app.now())
     admin.page.locator("#finish").click()
+    admin.sees("Recovery codes")
+    admin.page.locator("#not-now").click()
     admin.sees("Security")
     return app
 
@@ -62,6 +64,18 @@ def test_the_pages_look_right(a_member, looks_right):
     looks_right(admin.page, "security-set-up-app")
     admin.page.go_back()
     sets_up_an_app(admin)
+    admin.page.locator("#recovery-codes").click()
+    admin.sees("Recovery codes")
+    looks_right(admin.page, "security-recovery-codes")
+    admin.page.locator("#make").click()
+    admin.sees("Your recovery codes")
+    looks_right(admin.page, "security-recovery-codes-made")
+    code = admin.page.locator("#codes code").first.inner_text()
+    with admin.page.expect_download() as saving:
+        admin.presses("Save as a file")
+    assert code in saving.value.path().read_text("utf-8")
+    admin.page.locator("#done").click()
+    admin.sees("Security")
     looks_right(admin.page, "security")
     admin.page.locator("#remove-app").click()
     admin.sees("Remove your authenticator app?")
@@ -71,6 +85,12 @@ def test_the_pages_look_right(a_member, looks_right):
     admin.signs_in()
     admin.sees("One more step to sign in")
     looks_right(admin.page, "second-step")
+    admin.page.locator("#recovery-code").click()
+    admin.sees("Use a recovery code")
+    looks_right(admin.page, "recovery-code")
+    admin.page.locator("#code").fill(code.upper().replace("-", " "))
+    admin.page.locator("#code").press("Enter")
+    admin.sees(admin.school.name)
 
 
 def test_a_partner_that_waits_gets_its_answer_after_the_second_step(a_member, partner):

@@ -1,12 +1,14 @@
 """The page Security: an authenticator app is set up, replaced and removed."""
 
+import re
 from datetime import timedelta
 
 import pytest
 
-from idp.signin import authenticator_app, session as sessions
+from idp.estabs import people
+from idp.signin import authenticator_app, recovery_codes, session as sessions
 from idp.signin.models import BrowserSession
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, an_administrator
 from tests.signin.apps import App, an_app
 from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 
@@ -46,7 +48,7 @@ def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, work):  
     assert signed_in.page.find("svg", class_="qr")
     signed_in.sends_again(SET_UP, code=app.code())
 
-    assert signed_in.answer.location == "/manage/security"
+    assert signed_in.answer.location == "/manage/security/recovery-codes"
     assert signed_in.cookie("session") != before
     signed_in.opens("/manage/security")
     assert "Your authenticator app is set up." in signed_in.answer.text
@@ -158,3 +160,111 @@ def test_a_sign_in_without_the_factor_is_not_enough_to_remove_it(signed_in, acco
     assert signed_in.opens(REMOVE).location.startswith("/sign-in?next=")
     with work():
         assert authenticator_app.is_held(account.id)
+
+
+CODES = "/manage/security/recovery-codes"
+
+
+def shown_codes(person):
+    return [each.text for each in person.page.select("#codes code")]
+
+
+@pytest.fixture
+def with_codes(signed_in):
+    """Jo, who has an app and was just shown recovery codes."""
+    signed_in.sends_again(SET_UP, code=shown_after_opening(signed_in).code())
+    signed_in.sends(CODES)
+    return signed_in
+
+
+def test_ten_codes_of_120_bits_are_shown_once(with_codes):
+    codes = shown_codes(with_codes)
+
+    assert len(set(codes)) == 10
+    assert all(re.fullmatch(r"([a-z2-7]{4}-){5}[a-z2-7]{4}", code) for code in codes)
+    with_codes.opens(CODES)
+    assert shown_codes(with_codes) == []
+    assert "You have 10 codes left." in with_codes.sees
+    with_codes.opens("/manage/security")
+    assert "You have 10 of 10 codes left." in with_codes.sees
+
+
+def test_a_new_set_replaces_the_old_one(with_codes, stranger, account):  # noqa: F811
+    old = shown_codes(with_codes)
+    with_codes.sends(CODES)
+    new = shown_codes(with_codes)
+
+    assert recovers(stranger, account, old[0]).status_code == 422
+    assert recovers(stranger, account, new[0]).location == "/"
+
+
+def recovers(person, account, code):  # noqa: F811
+    person.signs_in(account.username)
+    return person.sends("/sign-in/recovery-code", code=code)
+
+
+def test_a_code_signs_in_once_and_is_told_by_mail(with_codes, stranger, account, outbox, clock):  # noqa: F811
+    code = shown_codes(with_codes)[3]
+    assert recovers(stranger, account, f" {code.upper().replace('-', ' ')} ").location == "/"
+    assert stranger.opens("/manage").status_code == 200
+    assert "You have 9 codes left." in outbox.last("recovery_code_used").text
+    stranger.sends("/sign-out")
+
+    assert recovers(stranger, account, code).status_code == 422
+    assert "it was used before" in stranger.sees
+
+
+def test_the_mail_about_the_eighth_code_says_to_make_new_ones(with_codes, account, work, outbox, clock):  # noqa: F811
+    codes = shown_codes(with_codes)
+    with work():
+        assert all(recovery_codes.spend(account.id, code) for code in codes[:7])
+    assert "get new ones" not in outbox.last("recovery_code_used").text
+    clock.move(STEP)
+    with work():
+        assert recovery_codes.spend(account.id, codes[7])
+
+    assert "You have 2 codes left. Please get new ones" in outbox.last("recovery_code_used").text
+    assert "Nearly used up" in with_codes.opens("/manage/security").text
+
+
+def test_of_eight_requests_with_one_code_one_gets_in(with_codes, account, at_once):  # noqa: F811
+    code = shown_codes(with_codes)[0]
+
+    assert sorted(at_once(8, lambda: recovery_codes.spend(account.id, code))) == [False] * 7 + [True]
+
+
+def test_two_sets_made_at_once_leave_ten_codes(with_codes, account, at_once, work):  # noqa: F811
+    at_once(4, lambda: recovery_codes.make(people.get(account.id)))
+
+    with work():
+        assert recovery_codes.left(account.id) == 10
+
+
+def test_a_code_of_another_person_is_refused(with_codes, account, work):  # noqa: F811
+    code = shown_codes(with_codes)[0]
+    with work():
+        assert not recovery_codes.spend(an_administrator().id, code)
+        assert recovery_codes.spend(account.id, code)
+
+
+def test_wrong_recovery_codes_count_as_wrong_passwords_do(with_codes, stranger, account):  # noqa: F811
+    stranger.signs_in(account.username)
+    for _ in range(9):
+        assert stranger.sends("/sign-in/recovery-code", code="aaaa").status_code == 422
+
+    assert stranger.sends_again("/sign-in/recovery-code", code=shown_codes(with_codes)[0]).status_code == 429
+
+
+def test_no_codes_without_a_second_factor_and_they_go_with_the_last_one(with_codes, account, work):  # noqa: F811
+    with_codes.sends(REMOVE)
+    with work():
+        assert recovery_codes.left(account.id) == 0
+    with_codes.opens(CODES)
+    assert "you have not set one up" in with_codes.sees
+    with_codes.opens(SET_UP)
+    with_codes.sends_again(CODES)
+    assert shown_codes(with_codes) == []
+
+
+def test_a_recovery_code_needs_a_half_sign_in(stranger):  # noqa: F811
+    assert stranger.opens("/sign-in/recovery-code").location == "/sign-in?next=/"

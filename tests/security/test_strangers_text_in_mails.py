@@ -20,7 +20,7 @@ from idp.foundation.settings import ROOT
 from idp.onboarding import join, review
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
-from idp.signin import devices, factors, password, reset, reset_links
+from idp.signin import devices, factors, password, recovery_codes, reset, reset_links
 from idp.signin.models import KnownDevice
 from tests import factories
 from tests.onboarding import makes
@@ -117,6 +117,11 @@ def a_factor(change: Callable[[Administrator, factors.Kind], None]) -> Callable[
     return lambda: change(an_owner(), factors.APP)
 
 
+def a_recovery_code() -> None:
+    person = an_owner()
+    assert recovery_codes.spend(person.id, recovery_codes.make(person)[0])
+
+
 def something_authorised() -> tuple[str, Administrator]:
     owner, client = an_owner(), factories.a_client()
     person = factories.an_administrator(owner.estab, name=HOSTILE, username="second", role="admin")
@@ -143,6 +148,7 @@ MADE: dict[str, Callable[[], object]] = {
     "password_changed": another_password,
     "reset_link": lambda: reset_links.send(an_owner(), by="cli", note="Called the office."),
     "reset_started": a_reset,
+    "recovery_code_used": a_recovery_code,
     "school_question": lambda: review.ask(an_owner().estab.estab_id, "Who is the head teacher?", by="cli"),
     "school_registered": a_school_completed_with_a_message,
     "school_rejected": lambda: review.reject(an_owner().estab.estab_id, "The school does not know you.", by="cli"),
