@@ -154,6 +154,7 @@ def _masked(table: dict[str, Any]) -> dict[str, Any]:
     table["secrets"]["sealing"] = dict.fromkeys(table["secrets"]["sealing"], "(set)")
     table["mail"]["password"] = "(set)" if table["mail"]["password"].get_secret_value() else ""
     table["sms"]["gateway_token"] = "(set)" if table["sms"]["gateway_token"].get_secret_value() else ""
+    table["sms"]["receipt_token"] = "(set)" if table["sms"]["receipt_token"].get_secret_value() else ""
     table["database"]["url"] = make_url(table["database"]["url"]).render_as_string(hide_password=True)
     return table
 

@@ -19,6 +19,8 @@ from idp.jobs.models import Heartbeat, Job
 from idp.outbox import post, receipts
 from idp.outbox.channels.callback import Receipt
 from idp.outbox.models import Message
+from idp.signin import guesses
+from idp.signin.models import Guesses
 
 
 @pytest.fixture
@@ -162,3 +164,17 @@ def test_text_messages_that_do_not_reach_the_telephone_are_reported(says, work, 
     (line,) = about(says(), "text messages")
     assert line.startswith("WARNING")
     assert "1 of 3 since yesterday did not reach the telephone" in line
+
+
+def test_many_locked_accounts_are_reported(says, work, clock):
+    assert about(says(), "locks")[0].startswith("ok")
+    until = clock.now() + timedelta(minutes=1)
+    with work() as session:
+        for number in range(10):
+            key = guesses.key("name", f"guessed-{number}")
+            session.add(Guesses(key=key, count=10, locked_until=until, expires_at=until))
+    (line,) = about(says(), "locks")
+    assert line.startswith("WARNING")
+    assert "0 accounts and 10 other names or browsers are locked" in line
+    clock.move(timedelta(minutes=1))
+    assert about(says(), "locks")[0].startswith("ok")

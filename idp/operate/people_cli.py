@@ -2,8 +2,9 @@
 
 import click
 
-from idp.foundation.command import acting, working
+from idp.foundation.command import acting, json_option, show, working
 from idp.operate import recovery
+from idp.signin import locks
 
 person_argument = click.argument("name", metavar="NAME")
 
@@ -25,6 +26,21 @@ def reset(name: str, note: str) -> None:
     """
     person = recovery.send_reset_link(name, by=acting(), note=note)
     click.echo(f"A link to choose a new password is on its way to {person.email}.")
+
+
+@commands.command("locked")
+@json_option
+@working
+def locked(*, as_json: bool) -> None:
+    """List the accounts that cannot be signed in to now, after too many wrong passwords or codes, and until when.
+
+    Many at once mean that somebody is trying passwords at many accounts: see the audit log for sign_in.locked.
+    """
+    found, others = locks.current()
+    rows = [{"name": lock.name, "kind": lock.kind, "guesses": lock.guesses, "until": lock.until} for lock in found]
+    show(rows, ["name", "kind", "guesses", "until"], as_json=as_json, empty="No account is locked.")
+    if others and not as_json:
+        click.echo(f"Besides, {others} locks for names that do not exist, or for one browser of an account.")
 
 
 @commands.command("unlock")

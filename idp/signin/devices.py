@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from flask import Response, after_this_request, request
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from ua_parser import parse
 
 from idp.foundation import clock, crypto, inserts, runtime
@@ -57,6 +57,11 @@ def has_any(person_id: str) -> bool:
         KnownDevice.person_id == person_id, KnownDevice.expires_at > clock.now()
     )
     return session().scalars(statement.limit(1)).first() is not None
+
+
+def forget_all(person_id: str) -> None:
+    """Forget every browser in which the person has signed in."""
+    session().execute(delete(KnownDevice).where(KnownDevice.person_id == person_id))
 
 
 def remember(person_id: str) -> None:

@@ -7,7 +7,10 @@ from sqlalchemy import func, select
 
 from idp.foundation.database import session
 from idp.foundation.doctor import Check, Finding
+from idp.signin import locks
 from idp.signin.models import Operator
+
+MANY_LOCKS: Final = 10
 
 
 def operators() -> Iterator[Finding]:
@@ -19,4 +22,14 @@ def operators() -> Iterator[Finding]:
         yield Finding("operators", "warning", "none has finished setting up", "run: idp operators add NAME EMAIL")
 
 
-CHECKS: Final[tuple[Check, ...]] = (operators,)
+def locked_accounts() -> Iterator[Finding]:
+    """No more accounts are locked than people who mistype explain; otherwise passwords are being tried at many."""
+    found, others = locks.current()
+    if len(found) + others >= MANY_LOCKS:
+        says = f"{len(found)} accounts and {others} other names or browsers are locked by wrong passwords"
+        yield Finding("locks", "warning", says, "somebody may be trying passwords; see: idp people locked")
+    else:
+        yield Finding("locks", "ok", f"{len(found)} accounts are locked by wrong passwords")
+
+
+CHECKS: Final[tuple[Check, ...]] = (operators, locked_accounts)

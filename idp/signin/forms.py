@@ -65,6 +65,13 @@ class OperatorSignIn(Form):
     )
 
 
+class ChangePassword(Form):
+    """The current password, and another one."""
+
+    current_password = PasswordField("Current password", [InputRequired("Type the password you have now.")])
+    password = PasswordField("New password", [InputRequired("Choose a new password.")])
+
+
 class OperatorSetUp(Form):
     """An operator's own password, and a code that proves the app is set up.
 

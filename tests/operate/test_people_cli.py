@@ -1,5 +1,8 @@
 """`idp people`: what our staff do for a person who cannot sign in."""
 
+import json
+from datetime import timedelta
+
 import pytest
 from click.testing import CliRunner
 
@@ -12,7 +15,7 @@ from tests.signin.person import Person
 @pytest.fixture
 def idp(app, monkeypatch, clock):
     """`idp("people", …)` runs the command on the tests' application."""
-    monkeypatch.setattr("idp.cli._built", lambda: app)
+    monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
     def run(*words, code=0):
         result = CliRunner().invoke(main, words)
@@ -64,3 +67,28 @@ def test_sessions_are_ended(idp, jo, web, work):
     assert "1 session of Jo Bloggs ended." in idp("people", "end-sessions", jo)
     with work() as session:
         assert session.query(BrowserSession).one().why_ended == "operator"
+
+
+def test_locked_accounts_are_listed_and_names_that_do_not_exist_are_counted(idp, jo, another):
+    assert idp("people", "locked") == "No account is locked.\n"
+    for name in (jo, "E999999"):
+        browser = Person(another())
+        for _ in range(11):
+            browser.signs_in(name, "wrong")
+    printed = idp("people", "locked")
+
+    assert jo in printed
+    assert "2026" in printed
+    assert "1 locks for names that do not exist" in printed
+    assert [row["name"] for row in json.loads(idp("people", "locked", "--json"))] == [jo]
+    idp("people", "unlock", jo, "--reason", "The head asked.")
+    assert jo not in idp("people", "locked")
+
+
+def test_a_lock_over_several_names_of_an_account_is_listed_too(idp, jo, another, clock):
+    """Neither name had ten guesses, so no sign-in says so; the account is locked."""
+    for name in [jo, "jo@oakhill.example"] * 5:
+        Person(another()).signs_in(name, "wrong")
+    assert jo in idp("people", "locked")
+    clock.move(timedelta(minutes=2))
+    assert idp("people", "locked") == "No account is locked.\n"

@@ -58,7 +58,7 @@ class CookiesNeeded(Refusal):
 def configure(app: Flask, settings: Settings) -> None:
     """Register the template variables and the error handlers."""
     brand = stylesheet(settings.service.colour)
-    app.jinja_env.filters["day"] = dates.day
+    app.jinja_env.filters.update(day=dates.day, moment=dates.day_and_time)
 
     @app.context_processor
     def template_variables() -> dict[str, Any]:

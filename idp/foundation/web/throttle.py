@@ -33,11 +33,12 @@ IPV6_HOST_BITS: Final = 64
 
 def caller() -> str:
     """The key under which requests are counted: the IPv4 address, or the /64 prefix of the IPv6 address."""
-    return _network(request.remote_addr or "")
+    return network_of(request.remote_addr or "")
 
 
 @lru_cache(maxsize=1024)
-def _network(text: str) -> str:
+def network_of(text: str) -> str:
+    """What calls from the address `text` are counted under, as for `caller`."""
     try:
         address = ip_address(text)
     except ValueError:  # a Unix socket, for instance

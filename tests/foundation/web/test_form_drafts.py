@@ -44,7 +44,8 @@ def url_arguments(jo, work):
             until=clocks.now() + timedelta(days=365), offered=client.scopes,
         )  # fmt: skip
         completed(a_registration(session.merge(jo.facts["school"]), email="sam@oakhill.example"))
-        return {"client_id": client.id, "request_id": session.scalars(select(JoinRequest.id)).one()}
+        join_request = session.scalars(select(JoinRequest.id)).one()
+        return {"client_id": client.id, "request_id": join_request, "sid": "ses_nothing"}
 
 
 def post_after_session_ended(jo, path, clock, **fields):

@@ -16,6 +16,7 @@ NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-F
 WRONG_PASSWORD = {"username": "nobody", "password": "not this one"}
 UNKNOWN_ARGUMENTS = {
     "client_id": "nobody",
+    "sid": "ses_nothing",
     "secret": "A" * 43,
     "registration_id": "reg_nothing",
     "request_id": "join_nothing",

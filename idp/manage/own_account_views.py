@@ -1,0 +1,90 @@
+"""Below the page Security: a person's own password, and where they are signed in."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from idp.foundation.errors import TooManyRequests
+from idp.foundation.web import admission, form_drafts, security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.signin import devices, factors, own_password, own_sessions, password, session, step_up
+from idp.signin.forms import ChangePassword
+
+bp = Blueprint("own", __name__, url_prefix="/manage/security")
+
+
+@bp.route("/password", methods=["GET", "POST"])
+@security.person
+@limiter.limit(at_most(60, "minute"), methods=["POST"])
+@admission.hashes_passwords
+def change_password() -> ResponseReturnValue:
+    """The current password and a new one. A person with a second factor must have signed in with it moments ago."""
+    if factors.has_any(current_user.id) and not step_up.is_recent(current_user):
+        return step_up.sign_in_again()
+    form = ChangePassword()
+    if not form.validate_on_submit() or not _changed(form):
+        page = render_template("manage/change_password.html", form=form, person=current_user.person)
+        return page, 422 if form.errors else 200
+    flash("Your password is changed. You are signed out everywhere else.", "success")
+    return redirect(url_for("manage.security.home"), 303)
+
+
+def _changed(form: ChangePassword) -> bool:
+    """Change the password; False, with errors in the form, if either password is refused."""
+    current, chosen, device = form.current_password.data, form.password.data, devices.device_id()
+    if reason := password.rejection_reason(chosen, current_user.person):
+        form.password.errors = [reason]
+        return False
+    try:
+        own_password.change(current_user.id, current, chosen, device=device, sid=current_user.sid)
+    except own_password.WrongCurrentPassword as refused:  # no rollback: the guess is counted
+        form.current_password.errors = [refused.says]
+        return False
+    except TooManyRequests as locked:
+        form.form_errors.append(locked.says)
+        return False
+    session.begin(current_user.id, current_user.amr)  # under a new id, as after every change of rights
+    return True
+
+
+@bp.get("/sessions")
+@security.person
+def sessions() -> ResponseReturnValue:
+    """Where the person is signed in, and their latest sign-ins."""
+    address = request.remote_addr or ""
+    return render_template(
+        "manage/sessions.html", living=own_sessions.living(current_user, address),
+        recent=own_sessions.recent(current_user, address),
+    )  # fmt: skip
+
+
+@bp.post("/sessions/<sid>/end")
+@security.person
+@form_drafts.form_shown_at("manage.own.sessions")
+@step_up.required
+def end_session(sid: str) -> ResponseReturnValue:
+    """End one session elsewhere."""
+    flash(f"Signed out: {own_sessions.end(current_user, sid)}.", "success")
+    return redirect(url_for(".sessions"), 303)
+
+
+@bp.post("/sessions/end-others")
+@security.person
+@form_drafts.form_shown_at("manage.own.sessions")
+@step_up.required
+def end_other_sessions() -> ResponseReturnValue:
+    """End all sessions but this one."""
+    own_sessions.end_others(current_user)
+    flash("You are signed out everywhere else.", "success")
+    return redirect(url_for(".sessions"), 303)
+
+
+@bp.post("/sessions/end-everywhere")
+@security.person
+@form_drafts.form_shown_at("manage.own.sessions")
+@step_up.required
+def sign_out_everywhere() -> ResponseReturnValue:
+    """End all sessions, this one too, and forget all known browsers."""
+    own_sessions.end_everywhere(current_user)
+    session.end_here()
+    return redirect(url_for("signin.signed_out"), 303)

@@ -1,0 +1,57 @@
+"""Which accounts are locked now by too many guesses, for our staff.
+
+A counter's key is a digest, so accounts are found by calculating the key of each. Counters of names that do not exist,
+and of single known browsers, cannot be named: they are only counted.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from idp.estabs.models import Administrator
+from idp.foundation import clock
+from idp.foundation.database import session
+from idp.signin import guesses
+from idp.signin.models import Guesses, Operator
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A locked account. `kind` is `administrator` or `operator`; `guesses` counts those since the last pause."""
+
+    kind: str
+    person_id: str
+    name: str
+    guesses: int
+    until: datetime
+
+
+def current() -> tuple[list[Lock], int]:
+    """The accounts that are locked now, and how many other counters are."""
+    locked = select(Guesses).where(Guesses.locked_until > clock.now())
+    rows = {row.key: row for row in session().scalars(locked)}
+    if not rows:
+        return [], 0
+    people = session().execute(
+        select(Administrator.id, Administrator.username, Administrator.sign_in_email).where(
+            Administrator.removed_at.is_(None)
+        )
+    )
+    found: list[Lock] = []
+    named: set[bytes] = set()
+    for person_id, username, email in people:
+        keys = guesses.key("account", person_id), *(guesses.key("name", name) for name in (username, email) if name)
+        if hits := [rows[key] for key in keys if key in rows]:
+            named.update(row.key for row in hits)
+            found.append(_lock("administrator", person_id, username, hits))
+    for operator_id, email in session().execute(select(Operator.id, Operator.email)):
+        if row := rows.get(guesses.key("account", operator_id)):
+            named.add(row.key)
+            found.append(_lock("operator", operator_id, email, [row]))
+    return sorted(found, key=lambda lock: lock.until), len(rows) - len(named)
+
+
+def _lock(kind: str, person_id: str, name: str, rows: list[Guesses]) -> Lock:
+    until = max(row.locked_until for row in rows if row.locked_until is not None)
+    return Lock(kind, person_id, name, max(row.count for row in rows), until)

@@ -1,0 +1,122 @@
+"""The sessions of the person who is signed in: where they are signed in, and how to end it elsewhere.
+
+The place is said by what we know for certain: this browser, the network of this browser's present address, or another
+one. We ask no service where an address is: it would learn who signs in, and is wrong about schools, whose
+broadband may end in another town.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, select, update
+
+from idp.audit import events, log
+from idp.foundation import clock, runtime
+from idp.foundation.database import session
+from idp.foundation.errors import NotFound
+from idp.foundation.web.throttle import network_of
+from idp.signin import devices, session as browser_sessions
+from idp.signin.models import BrowserSession, HalfSignIn
+from idp.signin.session import SignedIn
+
+RECENT: Final = timedelta(days=30)
+"""How far back sign-ins are shown. `retention.sessions` may keep them for less."""
+MAX_RECENT: Final = 20
+
+HERE: Final = "This browser"
+SAME_NETWORK: Final = "Same network as now"
+OTHER_NETWORK: Final = "Another network"
+
+_ENDED: Final = {
+    "signed_out": "signed out", "ended_elsewhere": "ended from another browser", "everywhere": "signed out everywhere",
+    "replaced": "signed in again", "password_changed": "password changed", "too_many": "too many at once",
+    "operator": "ended by our staff",
+}  # fmt: skip
+"""Why a session ended, in words; `replaced` and `too_many` are the work of `session.begin`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A sign-in, as a page shows it."""
+
+    sid: str
+    device: str
+    place: str
+    began_at: datetime
+    last_used_at: datetime
+    ended: str | None
+    """Why it is over; None while it is not."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is that of the browser which asks."""
+        return self.place == HERE
+
+
+def living(signed_in: SignedIn, address: str) -> list[Session]:
+    """The person's sessions that still work: that of this browser first, then by last use."""
+    statement = select(BrowserSession).where(*_live(signed_in)).order_by(BrowserSession.last_used_at.desc())
+    rows = [_session(row, signed_in, address) for row in session().scalars(statement)]
+    return sorted(rows, key=lambda row: not row.is_here)
+
+
+def recent(signed_in: SignedIn, address: str) -> list[Session]:
+    """The person's newest sign-ins, ended ones too."""
+    since = clock.now() - RECENT
+    statement = select(BrowserSession).where(*_of(signed_in), BrowserSession.created_at > since)
+    newest_first = statement.order_by(BrowserSession.created_at.desc(), BrowserSession.sid).limit(MAX_RECENT)
+    return [_session(row, signed_in, address) for row in session().scalars(newest_first)]
+
+
+def end(signed_in: SignedIn, sid: str) -> str:
+    """End one of the person's other sessions; returns its device in words. Raises `NotFound` for any other session."""
+    if sid == signed_in.sid:
+        raise NotFound(because="this session, which the page Sign out ends")
+    device = session().scalar(select(BrowserSession.device).where(*_of(signed_in), BrowserSession.sid == sid))
+    if device is None:
+        raise NotFound(because=f"no session of {signed_in.id}")
+    browser_sessions.end(sid, "ended_elsewhere")
+    return device
+
+
+def end_others(signed_in: SignedIn) -> int:
+    """End the person's other sessions; returns how many there were."""
+    return browser_sessions.end_all(signed_in.id, "ended_elsewhere", but=signed_in.sid)
+
+
+def end_everywhere(signed_in: SignedIn) -> None:
+    """End all of the person's sessions, this one too, and forget every browser in which they signed in.
+
+    Sign-ins that wait for a second step end as well. The next sign-in in any browser is one in a new browser.
+    """
+    half = HalfSignIn.person_id == signed_in.id, HalfSignIn.used_at.is_(None)
+    session().execute(update(HalfSignIn).where(*half).values(used_at=clock.now()))
+    browser_sessions.end_all(signed_in.id, "everywhere")
+    devices.forget_all(signed_in.id)
+    log.record(events.DEVICES_FORGOTTEN, by=signed_in.id, estab=signed_in.estab_id, subject=signed_in.id)
+
+
+def _of(signed_in: SignedIn) -> tuple[ColumnElement[bool], ...]:
+    return BrowserSession.person_id == signed_in.id, BrowserSession.kind == signed_in.kind
+
+
+def _live(signed_in: SignedIn) -> tuple[ColumnElement[bool], ...]:
+    idle_since = clock.now() - timedelta(seconds=runtime.settings().session.idle)
+    return (
+        *_of(signed_in), BrowserSession.ended_at.is_(None), BrowserSession.expires_at > clock.now(),
+        BrowserSession.last_used_at > idle_since,
+    )  # fmt: skip
+
+
+def _session(row: BrowserSession, signed_in: SignedIn, address: str) -> Session:
+    same = bool(row.address) and network_of(row.address) == network_of(address)
+    place = HERE if row.sid == signed_in.sid else SAME_NETWORK if same else OTHER_NETWORK
+    ended = None
+    if row.ended_at is not None:
+        ended = _ENDED.get(row.why_ended or "", "ended")
+    elif row.expires_at <= clock.now() or row.last_used_at <= clock.now() - timedelta(
+        seconds=runtime.settings().session.idle
+    ):
+        ended = "ended by itself"
+    return Session(row.sid, row.device, place, row.created_at, row.last_used_at, ended)

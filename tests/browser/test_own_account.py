@@ -1,0 +1,61 @@
+"""A person's own password and sessions at the page Security, in a real browser."""
+
+import pytest
+from playwright.sync_api import expect
+
+NEW = "wobbly kettle sings at dusk"
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
+def test_a_password_is_changed(a_member, a_window, javascript):
+    admin = a_member(page=a_window("phone", java_script_enabled=javascript))
+    admin.goes_to("/sign-in")
+    admin.signs_in()
+    admin.goes_to("/manage/security")
+    admin.follows("Change password")
+    admin.sees("Change your password")
+    admin.page.locator("#current_password").fill("not this one")
+    admin.page.locator("#password").fill(NEW)
+    admin.presses("Change password")
+    admin.is_told("That is not your current password.")
+    admin.page.locator("#current_password").fill(admin.password)
+    admin.page.locator("#password").fill(NEW)
+    admin.page.locator("#password").press("Enter")
+    admin.sees("Security")
+    admin.reads("Your password is changed.")
+    admin.signs_out_here()
+    admin.goes_to("/sign-in")
+    admin.signs_in(password=NEW)
+    admin.sees(admin.school.name)
+
+
+def test_the_pages_look_right(a_member, a_window, looks_right):
+    admin = a_member()
+    admin.goes_to("/sign-in")
+    admin.signs_in()
+    admin.goes_to("/manage/security/password")
+    looks_right(admin.page, "change-password")
+    admin.page.locator("#current_password").fill("not this one")
+    admin.page.locator("#password").fill("password1234")
+    expect(admin.page.locator("#password-strength")).to_contain_text("Very many people")
+    admin.presses("Change password")
+    looks_right(admin.page, "change-password-refused")
+
+    elsewhere = a_window("phone")
+    elsewhere.goto(f"{admin.issuer}/sign-in")
+    elsewhere.fill("#username", admin.estab_id)
+    elsewhere.fill("#password", admin.password)
+    elsewhere.click("#sign-in")
+    expect(elsewhere.get_by_role("heading", level=1)).to_have_text(admin.school.name)
+    admin.goes_to("/manage/security/sessions")
+    looks_right(admin.page, "sessions")
+    admin.goes_to("/manage/security")
+    looks_right(admin.page, "security")
+
+    admin.goes_to("/manage/security/sessions")
+    admin.page.locator("#living form button").first.press("Enter")
+    admin.reads("Signed out:")
+    elsewhere.goto(f"{admin.issuer}/manage")
+    expect(elsewhere.locator("#username")).to_be_visible()
+    admin.presses("Sign out everywhere")
+    admin.sees("You are signed out")

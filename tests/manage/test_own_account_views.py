@@ -1,0 +1,308 @@
+"""A person's own password and sessions, at the page Security."""
+
+# ruff: noqa: F811  fixtures, imported
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.estabs import passphrases
+from idp.estabs.models import Administrator
+from idp.foundation import runtime
+from idp.signin import session_clients
+from idp.signin.models import BrowserSession, HalfSignIn, KnownDevice
+from tests.factories import PASSWORD, a_client, an_administrator
+from tests.signin.apps import an_app
+from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
+from tests.signin.person import Person
+
+pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+NEW = "wobbly kettle sings at dusk"
+CHANGE, SESSIONS = "/manage/security/password", "/manage/security/sessions"
+
+
+@pytest.fixture
+def signed_in(jo, account, clock):
+    jo.signs_in(account.username)
+    return jo
+
+
+@pytest.fixture
+def browser(another):
+    return lambda: Person(another())
+
+
+def changes(person, current=PASSWORD, new=NEW):
+    return person.sends(CHANGE, current_password=current, password=new)
+
+
+class TestChangingThePassword:
+    def test_the_page_security_leads_there(self, signed_in):
+        signed_in.opens("/manage/security")
+        assert "You have had it since 2 March 2026." in signed_in.sees
+        assert signed_in.page.find("a", id="change-password")["href"] == CHANGE
+
+    def test_the_new_one_works_and_the_old_one_does_not(self, signed_in, account, browser):
+        assert changes(signed_in).location == "/manage/security"
+        assert "Your password is changed." in signed_in.opens("/manage/security").text
+        assert browser().signs_in(account.username, PASSWORD).status_code == 422
+        assert browser().signs_in(account.username, NEW).status_code == 303
+
+    def test_other_sessions_end_and_this_one_goes_on_under_a_new_id(self, signed_in, browser, account):
+        elsewhere = browser()
+        elsewhere.signs_in(account.username)
+        before = signed_in.cookie("session")
+        changes(signed_in)
+
+        assert signed_in.opens("/manage").status_code == 200
+        assert signed_in.cookie("session") != before
+        assert elsewhere.opens("/manage").location.startswith("/sign-in")
+
+    def test_the_person_is_told_by_mail(self, signed_in, account, outbox):
+        changes(signed_in)
+        assert outbox.last("password_changed").to == account.email
+
+    def test_a_wrong_current_one_changes_nothing(self, signed_in, account, outbox, browser):
+        assert changes(signed_in, current="not this one").status_code == 422
+        assert "That is not your current password." in signed_in.sees
+        assert NEW not in signed_in.answer.text
+        assert outbox.all("password_changed") == []
+        assert browser().signs_in(account.username).status_code == 303
+
+    def test_it_is_compared_exactly_but_a_generated_one_by_its_words(self, signed_in, account, work, app):
+        assert changes(signed_in, current=f" {PASSWORD}").status_code == 422
+        passphrase = passphrases.generate()
+        with work() as session:
+            person = session.get_one(Administrator, account.id)
+            person.password_hash, person.password_is_ours = runtime.of(app).passwords.hash(passphrase), True
+        assert changes(signed_in, current=passphrase.replace("-", " ").title()).status_code == 303
+        with work() as session:
+            assert not session.get_one(Administrator, account.id).password_is_ours
+
+    @pytest.mark.parametrize(
+        ("new", "says"),
+        [("short", "Use at least 12"), ("password1234", "Very many people"), ("Oakhill School", "easy to guess")],
+    )
+    def test_the_rules_are_those_of_every_page(self, signed_in, app, new, says):
+        hashed = runtime.of(app).passwords.hashed
+        assert changes(signed_in, new=new).status_code == 422
+        assert says in signed_in.sees
+        assert runtime.of(app).passwords.hashed == hashed
+
+    def test_guesses_at_it_count_with_those_at_the_sign_in_page(self, signed_in, account, browser):
+        """S30: this browser is known, so its guesses are counted apart from strangers'; here and there together."""
+        for _ in range(5):
+            signed_in.signs_in(account.username, "wrong", back=CHANGE)
+            changes(signed_in, current="wrong")
+        assert changes(signed_in).status_code == 422
+        assert "no one can sign in to it for" in signed_in.sees
+        assert browser().signs_in(account.username).status_code == 303
+
+    def test_guesses_at_once_all_count(self, signed_in, account, at_once, work):
+        from idp.signin import own_password
+
+        outcomes = at_once(
+            16, lambda: _outcome(lambda: own_password.change(account.id, "wrong", NEW, device=None, sid="ses_x"))
+        )
+        assert outcomes.count("WrongCurrentPassword") == 10
+        assert outcomes.count("Locked") == 6
+
+    def test_two_changes_at_once_are_one(self, signed_in, account, at_once, outbox):
+        from idp.signin import own_password
+
+        passwords = iter(["wobbly kettle sings at dusk", "purple turnips under moonlight"])
+        outcomes = at_once(
+            2,
+            lambda: _outcome(lambda: own_password.change(account.id, PASSWORD, next(passwords), device=None, sid="x")),
+        )
+        assert sorted(outcomes) == ["None", "WrongCurrentPassword"]
+        assert len(outbox.all("password_changed")) == 1
+
+    def test_with_a_second_factor_one_signs_in_with_it_first(self, signed_in, account, work):
+        with work():
+            an_app(account.id)
+        assert signed_in.opens(CHANGE).location.startswith(f"/sign-in?next={CHANGE}")
+        assert signed_in.web.post(CHANGE, data={"csrf_token": signed_in.token}).status_code in {303, 400}
+
+    def test_no_password_is_kept_when_the_session_has_ended(self, signed_in, clock):
+        signed_in.opens(CHANGE)
+        clock.move(timedelta(hours=13))
+        sent = {"csrf_token": signed_in.token, "current_password": PASSWORD, "password": NEW}
+        answer = signed_in.web.post(CHANGE, data=sent, headers={"Sec-Fetch-Site": "same-origin"})
+        assert answer.location.startswith("/sign-in")
+        page = signed_in.opens(answer.location)
+        assert PASSWORD not in page.text
+
+
+def _outcome(act):
+    try:
+        return str(act())
+    except Exception as error:  # noqa: BLE001  its name is the outcome; raising would roll the count back
+        return type(error).__name__
+
+
+class TestSessions:
+    def test_each_is_listed_with_device_place_and_times(self, signed_in, browser, account, clock):
+        clock.move(timedelta(minutes=3))
+        elsewhere = browser()
+        elsewhere.web.environ_base["REMOTE_ADDR"] = "203.0.113.9"
+        elsewhere.web.environ_base["HTTP_USER_AGENT"] = (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+            "Version/17.5 Mobile/15E148 Safari/604.1"
+        )
+        elsewhere.signs_in(account.username)
+        beside = browser()
+        beside.signs_in(account.username)
+        signed_in.opens(SESSIONS)
+        here, *others = [" ".join(item.get_text(" ").split()) for item in signed_in.page.select("#living > li")]
+
+        assert "This browser" in here
+        assert "Signed in on 2 March 2026 at 09:30" in here
+        assert "Sign out" not in here
+        assert any("Safari on iPhone Another network. Signed in on 2 March 2026 at 09:33" in each for each in others)
+        assert any("Same network as now." in each for each in others)
+
+    def test_addresses_of_one_ipv6_network_are_the_same_place(self, browser, account):
+        one, other = browser(), browser()
+        one.web.environ_base["REMOTE_ADDR"] = "2001:db8:1:2::1"
+        other.web.environ_base["REMOTE_ADDR"] = "2001:db8:1:2:ffff::9"
+        for person in (one, other):
+            person.signs_in(account.username)
+        assert "Same network as now." in " ".join(one.opens(SESSIONS).text.split())
+
+    def test_one_is_ended_and_the_others_are_not(self, signed_in, browser, account):
+        first, second = browser(), browser()
+        first.signs_in(account.username)
+        second.signs_in(account.username)
+        signed_in.opens(SESSIONS)
+        form = signed_in.page.select_one("#living form")
+        signed_in.sends_again(form["action"])
+        assert signed_in.answer.location == SESSIONS
+        alive = [person.opens("/manage").status_code == 200 for person in (first, second)]
+        assert sorted(alive) == [False, True]
+        assert "Signed out: A browser on an unknown system." in signed_in.opens(SESSIONS).text
+
+    def test_all_others_are_ended(self, signed_in, browser, account):
+        others = [browser() for _ in range(3)]
+        for person in others:
+            person.signs_in(account.username)
+        signed_in.sends(SESSIONS)
+        signed_in.opens(SESSIONS)
+        signed_in.sends_again(f"{SESSIONS}/end-others")
+        assert all(person.opens("/manage").location.startswith("/sign-in") for person in others)
+        assert signed_in.opens("/manage").status_code == 200
+
+    def test_signing_out_everywhere_ends_all_forgets_browsers_and_tells_partners(
+        self,
+        signed_in,
+        browser,
+        account,
+        work,
+        outbox,
+    ):
+        elsewhere = browser()
+        elsewhere.signs_in(account.username)
+        with work() as session:
+            client = a_client(backchannel_logout_uri="https://assembly.example/logout")
+            for row in session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)):
+                session_clients.add(row.sid, client.id)
+            session.add(
+                HalfSignIn(
+                    digest=b"x", person_id=account.id, amr=frozenset({"pwd"}), name_counter=b"", used_at=None,
+                    created_at=session.scalars(select(BrowserSession.created_at)).first(),
+                    expires_at=session.scalars(select(BrowserSession.expires_at)).first(),
+                )
+            )  # fmt: skip
+        signed_in.opens(SESSIONS)
+        signed_in.sends_again(f"{SESSIONS}/end-everywhere")
+
+        assert signed_in.answer.location == "/signed-out"
+        for person in (signed_in, elsewhere):
+            assert person.opens("/manage").location.startswith("/sign-in")
+        with work() as session:
+            assert session.scalars(select(KnownDevice).where(KnownDevice.person_id == account.id)).all() == []
+            assert session.scalars(select(HalfSignIn.used_at)).one()
+        assert len(outbox.all("backchannel_logout")) == 2
+
+    def test_nothing_is_ended_without_a_fresh_sign_in(self, signed_in, browser, account, clock):
+        elsewhere = browser()
+        elsewhere.signs_in(account.username)
+        signed_in.opens(SESSIONS)
+        form, token = signed_in.page.select_one("#living form"), signed_in.token
+        clock.move(timedelta(minutes=5, seconds=1))
+        for path in (form["action"], f"{SESSIONS}/end-others", f"{SESSIONS}/end-everywhere"):
+            answer = signed_in.web.post(path, data={"csrf_token": token})
+            assert answer.location.startswith(f"/sign-in?next={SESSIONS}")
+        assert elsewhere.opens("/manage").status_code == 200
+
+    def test_another_persons_session_is_not_found(self, signed_in, browser, work):
+        """S37."""
+        with work():
+            other = an_administrator()
+            name, person_id = other.username, other.id
+        elsewhere = browser()
+        elsewhere.signs_in(name)
+        with work() as session:
+            sid = session.scalars(select(BrowserSession.sid).where(BrowserSession.person_id == person_id)).one()
+        signed_in.opens(SESSIONS)
+        for target in (sid, "ses_nobody"):
+            assert signed_in.sends_again(f"{SESSIONS}/{target}/end").status_code == 404
+            signed_in.opens(SESSIONS)
+        assert elsewhere.opens("/manage").status_code == 200
+
+    def test_ones_own_session_is_ended_by_signing_out(self, signed_in, account, work):
+        with work() as session:
+            sid = session.scalars(select(BrowserSession.sid).where(BrowserSession.person_id == account.id)).one()
+        signed_in.opens(SESSIONS)
+        assert signed_in.sends_again(f"{SESSIONS}/{sid}/end").status_code == 404
+        assert signed_in.opens("/manage").status_code == 200
+
+    def test_sign_ins_of_the_last_month_say_how_they_ended(self, signed_in, browser, account, clock):
+        elsewhere = browser()
+        elsewhere.signs_in(account.username)
+        elsewhere.sends("/sign-out")
+        idle = browser()
+        idle.signs_in(account.username)
+        clock.move(timedelta(hours=3))
+        signed_in.signs_in(account.username)
+        signed_in.opens(SESSIONS)
+        lines = [" ".join(item.get_text(" ").split()) for item in signed_in.page.select("#recent li")]
+        assert len(lines) == 4
+        assert any(line.endswith("Same network as now, signed out.") for line in lines)
+        assert sum(line.endswith("ended by itself.") for line in lines) >= 1
+        assert "This browser." in lines[0]
+
+        clock.move(timedelta(days=31))
+        signed_in.signs_in(account.username)
+        signed_in.opens(SESSIONS)
+        assert len(signed_in.page.select("#recent li")) == 1
+
+
+class TestLimits:
+    """Idle and absolute lifetimes, from the settings."""
+
+    def test_an_idle_session_ends_and_one_in_use_does_not(self, signed_in, clock, change_settings):
+        change_settings(session={"idle": 600, "absolute": 7200})
+        for _ in range(4):
+            clock.move(timedelta(minutes=9))
+            assert signed_in.opens("/manage").status_code == 200
+        clock.move(timedelta(minutes=10))
+        assert signed_in.opens("/manage").location.startswith("/sign-in")
+
+    def test_every_session_ends_after_its_absolute_lifetime(self, jo, account, clock, change_settings):
+        change_settings(session={"idle": 600, "absolute": 1800})
+        jo.signs_in(account.username)
+        for _ in range(5):
+            clock.move(timedelta(minutes=5))
+            assert jo.opens("/manage").status_code == 200
+        clock.move(timedelta(minutes=5))
+        assert jo.opens("/manage").location.startswith("/sign-in")
+
+    def test_beyond_the_number_for_a_person_the_oldest_ends(self, browser, account, clock, change_settings):
+        change_settings(session={"per_person": 3})
+        people = [browser() for _ in range(4)]
+        for person in people:
+            person.signs_in(account.username)
+            clock.move(timedelta(seconds=1))
+        assert [person.opens("/manage").status_code for person in people] == [303, 200, 200, 200]
