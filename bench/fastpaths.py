@@ -1,8 +1,8 @@
-"""Each fast path alone, over HTTP: the processor time of a request without it, beside the service as it is.
+"""The effect of each fast path, over HTTP: the processor time of a request without it, compared with the whole service.
 
-Two servers on one database are asked the same request in turn, one request at a time, so that both meet the same
-machine. The processor time of each request is the server's threads' own (`schedstat`, nanoseconds); medians are
-compared, because single requests are sometimes charged to the next one.
+Two servers on one database get the same request in turn, one at a time, so that both run under the same conditions.
+The processor time is that of the server's threads (`schedstat`, nanoseconds); medians are compared, because the time
+of a request is sometimes counted for the next one.
 """
 
 import statistics
@@ -24,10 +24,10 @@ ENDPOINTS: Final = (
     "token: client_credentials", "token: refresh", "introspect", "userinfo", "par", "authorize, nothing to ask",
     CODES["ES256"], "jwks",
 )  # fmt: skip
-SETTLES: Final = 0.001
-"""Seconds until the thread that has answered sleeps, and its time is result."""
-WARM_UP: Final = 0.1
-"""Of the requests, thrown away."""
+SETTLE_SECONDS: Final = 0.001
+"""Until the responding thread sleeps, and its processor time is up to date."""
+WARM_UP_SHARE: Final = 0.1
+"""Of the requests; not counted."""
 THREADS: Final = 20
 
 
@@ -37,24 +37,24 @@ class Probe:
     def __init__(self, server: Server) -> None:
         self._connection, self._pids = Connection(server.port), list(server.pids())
         self._threads: dict[Path, int] = {}
-        """What each thread has used; those that have ended keep what they had."""
+        """The processor time of each thread; that of threads that have ended is kept."""
         self.spent: list[int] = []
         """Nanoseconds of the server's processor time for each request."""
 
     def send(self, kind: RequestKind, request: bytes) -> None:
-        """Ask, check the status, and keep what it took. Raises `RuntimeError` for a wrong answer."""
+        """Send a request, check the status, and record its processor time. Raises `RuntimeError` if it is wrong."""
         before = self._spent()
         self._connection.send(kind, request, 0)
-        while (answer := self._connection.receive()) is None:
+        while (response := self._connection.receive()) is None:
             pass
-        if int(answer[9:12]) != kind.status:
-            raise RuntimeError(f"{kind.name} answered {answer[:300]!r}")
-        time.sleep(SETTLES)
+        if int(response[9:12]) != kind.status:
+            raise RuntimeError(f"{kind.name} responded {response[:300]!r}")
+        time.sleep(SETTLE_SECONDS)
         self.spent.append(self._spent() - before)
 
     def median(self) -> float:
-        """Of the requests after the warm-up."""
-        return statistics.median(self.spent[int(len(self.spent) * WARM_UP) :])
+        """The median of the requests after the warm-up."""
+        return statistics.median(self.spent[int(len(self.spent) * WARM_UP_SHARE) :])
 
     def close(self) -> None:
         """Close the connection."""
@@ -69,14 +69,14 @@ class Probe:
 
 
 def measure(url: str, kind: str, *, requests: int) -> list[Figure]:
-    """Every fast path on one empty database, `requests` of each kind with it and without."""
+    """Measure every fast path on one empty database, with `requests` of each kind."""
     provider = Provider(url)
     return [figure for name in CHANGES for figure in _without(provider, kind, name, requests)]
 
 
 def _without(provider: Provider, kind: str, name: str, requests: int) -> Iterator[Figure]:
     costs = dict[str, float]()
-    with _service(provider, "") as whole, _service(provider, name) as other:  # both of the same age
+    with _service(provider, "") as whole, _service(provider, name) as other:  # started at the same time
         for endpoint in ENDPOINTS:
             request_kind = provider.endpoints[endpoint].make(2 * requests)[0]
             provider.disconnect()
@@ -87,19 +87,19 @@ def _without(provider: Provider, kind: str, name: str, requests: int) -> Iterato
 
 
 def _compare(kind: RequestKind, whole: Server, other: Server, requests: int) -> float:
-    """How much more, in per cent, a request takes `other`."""
+    """By how many per cent a request takes longer on `other`."""
     probes = Probe(whole), Probe(other)
-    turns = _turns(kind.requests)
+    cycle = _cycle(kind.requests)
     for number in range(requests):
         for probe in probes if number % 2 else reversed(probes):
-            probe.send(kind, next(turns))
+            probe.send(kind, next(cycle))
     for probe in probes:
         probe.close()
     return (probes[1].median() / probes[0].median() - 1) * 100
 
 
-def _turns(requests: Sequence[bytes]) -> Iterator[bytes]:
-    """The requests in turn, over and over."""
+def _cycle(requests: Sequence[bytes]) -> Iterator[bytes]:
+    """The requests in turn, repeatedly."""
     while True:
         yield from requests
 

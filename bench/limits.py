@@ -1,7 +1,7 @@
-"""The raw limit of an endpoint: a bare view and the hashes, signatures and statements that it cannot do without.
+"""The lower limit of an endpoint's time: a bare view and the hashes, signatures and statements that it needs.
 
-Timed in the same run as the endpoint itself, so that *share* (raw limit ÷ measured) says how much of its time goes
-into what it is for, whatever the machine.
+It is measured in the same run as the endpoint, so that *share* (lower limit ÷ measured) says how much of its time is
+necessary, on any machine.
 """
 
 import hashlib
@@ -14,25 +14,25 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from sqlalchemy import Connection, Engine, text
 
-TIMES = 200
+TRIES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """How often an endpoint has to do what: each is a field of `Prices` too."""
+    """How often an endpoint needs each operation; the keys of `prices` have the same names."""
 
     sha256: int = 0
     es256: int = 0
     es256_verify: int = 0
     rs256: int = 0
     read: int = 0
-    """A statement that finds one row, with no transaction around it."""
+    """A SELECT of one row in autocommit."""
     alone: int = 0
-    """A statement that changes one row and stands by itself."""
+    """An UPDATE of one row in autocommit."""
     write: int = 0
-    """A statement that changes one row, in a transaction."""
+    """An UPDATE of one row in a transaction."""
     commit: int = 0
-    """A transaction's beginning and end, where something was written."""
+    """BEGIN and COMMIT of a transaction that wrote."""
 
 
 NEEDS = {
@@ -45,22 +45,22 @@ NEEDS = {
     "par": Needs(sha256=2, alone=1),
     "authorize, nothing to ask": Needs(sha256=2, read=2, write=2, commit=1),
 }
-"""By subject of `costs`."""
+"""By the name of a subject in `costs`."""
 
 
 def prices(engine: Engine, reading: Engine) -> dict[str, float]:
-    """Microseconds for each of `Needs`, of the tenth of tries that went best, as in `costs`.
+    """Microseconds for each operation of `Needs`: the first decile of the tries, as in `costs`.
 
-    `reading` is the engine of statements that stand by themselves.
+    `reading` is the engine in autocommit.
     """
-    elliptic, large = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
-    ecdsa, said = ec.ECDSA(hashes.SHA256()), b"x" * 500
-    signature, public = elliptic.sign(said, ecdsa), elliptic.public_key()
-    found = {
-        "sha256": _timed(lambda: hashlib.sha256(said).digest()),
-        "es256": _timed(lambda: elliptic.sign(said, ecdsa)),
-        "es256_verify": _timed(lambda: public.verify(signature, said, ecdsa)),
-        "rs256": _timed(lambda: large.sign(said, padding.PKCS1v15(), hashes.SHA256())),
+    ec_key, rsa_key = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
+    ecdsa, message = ec.ECDSA(hashes.SHA256()), b"x" * 500
+    signature, public = ec_key.sign(message, ecdsa), ec_key.public_key()
+    microseconds = {
+        "sha256": _timed(lambda: hashlib.sha256(message).digest()),
+        "es256": _timed(lambda: ec_key.sign(message, ecdsa)),
+        "es256_verify": _timed(lambda: public.verify(signature, message, ecdsa)),
+        "rs256": _timed(lambda: rsa_key.sign(message, padding.PKCS1v15(), hashes.SHA256())),
     }
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE bench_rows (id INTEGER PRIMARY KEY, times INTEGER)"))
@@ -72,11 +72,11 @@ def prices(engine: Engine, reading: Engine) -> dict[str, float]:
         alone = _timed(lambda: connection.execute(_WRITE))
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE bench_rows"))
-    return found | {"read": read, "alone": alone, "write": write, "commit": max(whole - write, 0.0)}
+    return microseconds | {"read": read, "alone": alone, "write": write, "commit": max(whole - write, 0.0)}
 
 
 def limit(needs: Needs, price: dict[str, float], bare: float) -> float:
-    """Microseconds of what it cannot do without: this view, and bare statements as SQLAlchemy runs them."""
+    """The lower limit in microseconds: a bare view and the operations, with statements as SQLAlchemy runs them."""
     work: float = sum(times * price[name] for name, times in asdict(needs).items())
     return bare + work
 
@@ -99,7 +99,7 @@ def _transaction(connection: Connection) -> None:
 
 def _timed(do: Callable[[], object]) -> float:
     taken: list[float] = []
-    for _ in range(TIMES):
+    for _ in range(TRIES):
         began = time.perf_counter()
         do()
         taken.append((time.perf_counter() - began) * 1e6)

@@ -1,4 +1,4 @@
-"""What the documentation names exists, and so does every part of it that code, tests and documentation cite.
+"""Links, paths and names in the documentation exist, and so does every section that is cited in code, tests and docs.
 
 A citation is a page and what follows it: `protocol.md §2.2`, `protocol.md §4.2, 13` (item 13 of that section),
 `performance.md section 3`, `security.md S27`, `security.md rules 3 and 5`.
@@ -59,7 +59,7 @@ def found(pattern):
     return [(page, match) for page in PAGES for match in re.findall(pattern, page.read_text("utf-8"))]
 
 
-def test_links_to_files_of_the_project_lead_somewhere():
+def test_links_to_files_of_the_project_resolve():
     links = found(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 
     assert len(links) > 50
@@ -115,7 +115,7 @@ def cited(text: str) -> Iterator[tuple[str, str]]:
 
 
 def missing(text):
-    """The citations of `text` that lead nowhere."""
+    """The citations in `text` that do not resolve."""
     return [(page, part) for page, part in cited(text) if part not in (parts_of(page) or ())]
 
 
@@ -126,7 +126,7 @@ def test_everything_that_is_cited_exists():
     assert [(path, *lost) for path, text in texts.items() for lost in missing(text)] == []
 
 
-def test_a_citation_of_what_does_not_exist_is_noticed():
+def test_a_citation_of_a_missing_section_is_reported():
     text = """protocol.md §9.9, protocol.md §4.2, 99 and security.md S1, S99; security.md rules 3 and 11. And
     protocol.md §2.2 (unlike nowhere.md §1), performance.md section 77; spec("protocol.md", "3.99")"""
 

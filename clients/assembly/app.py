@@ -1,4 +1,4 @@
-"""Where Assembly is put together."""
+"""The application factory of Assembly."""
 
 from flask import Flask
 
@@ -8,7 +8,7 @@ from clients.assembly.store import Store
 
 
 def create_app(settings: Settings) -> Flask:
-    """Build Assembly. The provider need not be up yet."""
+    """Build Assembly. The provider need not be running yet."""
     app = Flask(__name__)
     store = Store(settings.data / "assembly.sqlite3")
     web.configure(app, settings)

@@ -1,4 +1,4 @@
-"""`idp audit`: read the log, and verify that it was not tampered with."""
+"""`idp audit`: search the log, and verify its chain."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

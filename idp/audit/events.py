@@ -1,6 +1,6 @@
-"""The vocabulary: one constant per event, `<thing>.<what happened to it>`, in its package's section.
+"""The names of events: one constant each, `<thing>.<what happened to it>`, in a section for each package.
 
-A package adds its constants to its own section. A name is never reused for anything else: entries live for years.
+A name is never reused for another event, because entries are kept for years.
 """
 
 # ruff: noqa: S105  names of events, some of which are about passwords

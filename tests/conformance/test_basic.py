@@ -28,7 +28,11 @@ spec = pytest.mark.spec
 not_applicable = pytest.mark.not_applicable
 
 
-@spec(CORE, "3.1.3.3", requirement="A code flow brings tokens, a sound ID Token and userinfo, and no claim unasked")
+@spec(
+    CORE,
+    "3.1.3.3",
+    requirement="A code flow returns tokens, a valid ID Token and userinfo, with requested claims only",
+)
 def test_server(client, browser):
     found = client.signs_in(browser)
     assert set(found.claims) - {"sid"} == ID_TOKEN  # which is there for clients that sign out
@@ -41,7 +45,11 @@ def test_response_type_missing(client, browser):
     client.is_refused(browser.goes_to(client.asks(response_type=None)), "invalid_request")
 
 
-@spec(CORE, "15.1", requirement="An ID Token is signed by RS256 unless the client asked otherwise, and names its key")
+@spec(
+    CORE,
+    "15.1",
+    requirement="An ID Token is signed with RS256 unless registered otherwise, and names its key",
+)
 def test_idtoken_signature(a_registered_client, browser):
     client = a_registered_client()
     assert client.metadata["id_token_signed_response_alg"] == "RS256"
@@ -158,7 +166,11 @@ def test_prompt_login(client, browser, wait):
     assert second.claims["auth_time"] == first.claims["auth_time"] + 2
 
 
-@spec(CORE, "3.1.2.6", requirement="prompt=none without a sign-in is login_required, and a long state comes back whole")
+@spec(
+    CORE,
+    "3.1.2.6",
+    requirement="prompt=none without a session is login_required; a long state is returned whole",
+)
 def test_prompt_none_not_logged_in(client, browser):
     asked = client.asks(prompt="none", state=secrets.token_hex(64))
     client.is_refused(browser.goes_to(asked), "login_required")
@@ -206,7 +218,7 @@ def test_ensure_request_with_unknown_parameter_succeeds(client, browser):
     client.signs_in(browser, extra="foobar")
 
 
-@spec(CORE, "3.1.2.1", requirement="An id_token_hint of whoever is here goes through silently")
+@spec(CORE, "3.1.2.1", requirement="An id_token_hint of the signed-in person is answered silently")
 def test_id_token_hint(client, browser):
     first = client.signs_in(browser)
     second = client.completes(silently(browser, client.asks(prompt="none", id_token_hint=first.id_token)))
@@ -252,7 +264,7 @@ def test_codereuse_30seconds(client, browser, wait):
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
-@spec(CORE, "3.1.2.1", requirement="A redirect URI that is not registered is a page, and nobody is redirected")
+@spec(CORE, "3.1.2.1", requirement="A redirect URI that is not registered is an error page without a redirect")
 def test_ensure_registered_redirect_uri(client, browser):
     assert browser.opens(client.asks(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")) is None
     assert browser.shown.status == 400

@@ -168,7 +168,7 @@ def test_prompt_max_age_and_claims(browser, client):
         is_told(client, browser, "invalid_request", claims=claims)
 
 
-@spec(CORE, "3.1.2.1", requirement="id_token_hint not ours, or another client's: invalid_request")
+@spec(CORE, "3.1.2.1", requirement="An id_token_hint not issued by us, or for another client: invalid_request")
 def test_id_token_hint(browser, client, a_client):
     found = client.signs_in(browser)
     for hint in ("x.y.z", found.access_token):
@@ -194,7 +194,11 @@ def test_a_suspended_school(a_member, client, provider):
     client.is_refused(browser.opens(provider.issuer + onwards), "access_denied")
 
 
-@spec(CORE, "3.1.2.6", requirement="prompt=none and nobody, too long ago, or not the person hinted: login_required")
+@spec(
+    CORE,
+    "3.1.2.6",
+    requirement="prompt=none and no session, too old a one, or another person: login_required",
+)
 def test_prompt_none_without_the_person(browser, client, a_member, wait):
     is_told(client, browser, "login_required", prompt="none")
     hint = client.signs_in(browser).id_token

@@ -146,7 +146,11 @@ def test_verifier_and_key(browser, fapi):
     refusal(fapi.redeems("unknown", proof=""), 400, "invalid_dpop_proof")
 
 
-@spec(OAUTH, "6", requirement="Token: a refresh token that is missing, unknown, another's or dead, or asked for more")
+@spec(
+    OAUTH,
+    "6",
+    requirement="Token: a refresh token that is missing, unknown, another's or invalid; a wider scope",
+)
 def test_refresh(browser, client, a_client):
     token = client.signs_in(browser, scope="openid offline_access", prompt="consent").tokens["refresh_token"]
     refusal(client.posts("token", {"grant_type": "refresh_token"}), 400, "invalid_request")
@@ -166,7 +170,7 @@ def test_client_credentials(a_fapi_client):
         refusal(client.posts("token", {"grant_type": "client_credentials", "scope": scope}), 400, "invalid_scope")
 
 
-@spec("RFC 8628", "3.5", requirement="Device: what may not be asked; unknown, pending, slow_down, denied, expired")
+@spec("RFC 8628", "3.5", requirement="Device: refused requests; unknown, pending, slow_down, denied and expired codes")
 def test_device(browser, registered, wait):
     device = registered(grant_types=frozenset({DEVICE}))
 

@@ -126,7 +126,7 @@ def test_ensure_client_assertion_with_exp_is_5_minutes_in_past_fails(client):
     conditions.refusal(gets(client, assertion=old), 401, "invalid_client")
 
 
-@spec(FAPI, "5.3.2.1", requirement="An assertion for somebody else is refused")
+@spec(FAPI, "5.3.2.1", requirement="An assertion for another audience is refused")
 def test_ensure_client_assertion_with_wrong_aud_fails(client):
     elsewhere = client.assertion(aud="https://elsewhere.example/as")
     conditions.refusal(gets(client, assertion=elsewhere), 401, "invalid_client")

@@ -64,7 +64,9 @@ def test_discovery_of_signing(provider):
 
 
 @spec(
-    JARM, "2.3", requirement="A signed response comes in the query or by form; an unsigned one where none is asked for"
+    JARM,
+    "2.3",
+    requirement="A signed response in the query or by form; an unsigned one if none is requested",
 )
 @pytest.mark.parametrize("mode", ["plain", "query", "form_post", "query.jwt", "form_post.jwt"])
 def test_happy_flow_by_mode(client, other, browser, mode):
@@ -114,7 +116,7 @@ def test_ensure_expired_request_object_fails(client):
     is_no_request(client, client.request_object(exp=conditions.now() - 300, nbf=conditions.now() - 600))
 
 
-@spec(SIGNING, "5.3.1", requirement="A request object for somebody else is refused")
+@spec(SIGNING, "5.3.1", requirement="A request object for another audience is refused")
 def test_ensure_request_object_with_bad_aud_fails(client):
     is_no_request(client, client.request_object(aud="https://elsewhere.example"))
     is_no_request(client, client.request_object(aud=None))

@@ -36,7 +36,7 @@ def test_ensure_authorization_request_without_nonce_success(client, browser):
     assert "nonce" not in client.signs_in(browser, nonce=None).claims
 
 
-@spec(CORE, "3.1.2.1", requirement="A nonce of 64 characters comes back whole")
+@spec(CORE, "3.1.2.1", requirement="A nonce of 64 characters is returned unchanged")
 def test_ensure_authorization_request_with_64_char_nonce_success(client, browser):
     client.signs_in(browser, nonce=secrets.token_hex(32))
 
@@ -46,7 +46,7 @@ def test_ensure_other_scope_order_succeeds(client, browser):
     assert "email" in client.signs_in(browser, scope="email openid").about
 
 
-@spec(CORE, "5.5", requirement="Every advertised claim can be asked for by name, in the ID Token and at userinfo")
+@spec(CORE, "5.5", requirement="Every advertised claim can be requested by name, in the ID Token and at userinfo")
 def test_test_claims_parameter_identity_claims(client, browser, provider):
     assert provider.said["claims_parameter_supported"] is True
     of_the_school = {"organisation", "role", "estab_id", "estab_status"}  # the client is not registered for that scope
@@ -64,6 +64,6 @@ def test_ensure_different_nonce_inside_and_outside_request_object(client, browse
     client.completes(browser.goes_to(client.link(client.pushed(), nonce=secrets.token_hex(8))))
 
 
-@spec(CORE, "3.1.2.1", requirement="A nonce of 384 characters comes back whole")
+@spec(CORE, "3.1.2.1", requirement="A nonce of 384 characters is returned unchanged")
 def test_ensure_authorization_request_with_long_nonce(client, browser):
     client.signs_in(browser, nonce=secrets.token_hex(192))

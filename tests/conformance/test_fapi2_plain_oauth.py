@@ -93,14 +93,14 @@ def test_happy_flow(client, other, a_browser):
     assert client.reads(second.access_token).status_code in {400, 401}
 
 
-@spec("RFC 6749", "4.1.2.1", requirement="Whoever turns back at the sign-in page is told so: access_denied")
+@spec("RFC 6749", "4.1.2.1", requirement="Cancelling at the sign-in page is reported as access_denied")
 def test_user_rejects_authentication(client, browser):
     assert browser.opens(client.asks()) is None
     assert browser.shown.has("sign-in")
     client.is_refused(browser.presses("cancel"), "access_denied")
 
 
-@spec("RFC 6749", "4.1.1", requirement="Without a state none comes back")
+@spec("RFC 6749", "4.1.1", requirement="Without a state none is returned")
 def test_ensure_authorization_request_without_state_success(client, browser):
     client.signs_in(browser, state=None)
 
@@ -226,7 +226,7 @@ def test_ensure_different_state_inside_and_outside_request_object(client, browse
     client.completes(browser.goes_to(client.link(client.pushed(), state=secrets.token_hex(8))))
 
 
-@spec(FAPI, "5.3.2.2", requirement="A state of a thousand characters comes back whole")
+@spec(FAPI, "5.3.2.2", requirement="A state of a thousand characters is returned unchanged")
 def test_ensure_authorization_request_with_long_state(client, browser):
     client.signs_in(browser, state=secrets.token_hex(500))
 
@@ -332,7 +332,7 @@ def test_ensure_client_assertion_with_exp_is_5_minutes_in_past_fails(client, cod
     conditions.refusal(client.redeems(code, assertion=old), 401, "invalid_client")
 
 
-@spec(FAPI, "5.3.2.1", requirement="An assertion for somebody else is refused")
+@spec(FAPI, "5.3.2.1", requirement="An assertion for another audience is refused")
 def test_ensure_client_assertion_with_wrong_aud_fails(client, code):
     elsewhere = client.assertion(aud="https://elsewhere.example/as")
     conditions.refusal(client.redeems(code, assertion=elsewhere), 401, "invalid_client")

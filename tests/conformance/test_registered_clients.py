@@ -1,7 +1,7 @@
-"""The plans with dynamic registration (protocol.md §3.7): each module again, with a client that registered for it.
+"""The plans with dynamic registration (protocol.md §3.7): each module again, with a client registered for it.
 
-What a module sends and expects is in its own plan, once. Here is what the suite registers for it, what it is told
-about that, and that it cleans up after itself.
+What a module sends and expects is in its own plan. Here is what the suite registers, what it gets in response, and that
+it deletes its registrations.
 """
 
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ spec = pytest.mark.spec
 
 @pytest.fixture(scope="module")
 def keys():
-    """The suite's own, which it registers beside a secret."""
+    """The suite's keys, which it registers in addition to a secret."""
     return {"keys": [RSAKey.generate_key(2048, parameters={"kid": "suite", "use": "sig"}).as_dict(private=False)]}
 
 
@@ -34,7 +34,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def a_client(request, a_registered_client, keys, known, provider):
-    """Whichever client a module asks for, a new one is registered, as the suite does for that module."""
+    """Registers a new client, as the suite does, in place of the one that a module uses."""
     made = []
 
     def registered(client_id="conf-basic-1", **_differs):
@@ -51,16 +51,16 @@ def a_client(request, a_registered_client, keys, known, provider):
 
     yield registered
     for metadata in made:
-        is_cleaned_up(metadata, provider)
+        deletes_registration(metadata, provider)
 
 
-def is_cleaned_up(metadata, provider):
+def deletes_registration(metadata, provider):
     own = {"Authorization": f"Bearer {metadata['registration_access_token']}"}
-    gone = provider.http.delete(metadata["registration_client_uri"], headers=own, timeout=20)
-    assert gone.status_code == 204, gone.text
+    response = provider.http.delete(metadata["registration_client_uri"], headers=own, timeout=20)
+    assert response.status_code == 204, response.text
 
 
-@spec(REGISTRATION, "3.2", requirement="A registration is answered by all that was registered, a secret and a token")
+@spec(REGISTRATION, "3.2", requirement="The response to a registration has all its metadata, a secret and a token")
 @spec("RFC 7592", "2.3", requirement="A client deletes its registration")
 def test_registration(register, keys, provider, known):
     answer = register(jwks=keys, request_uris=["https://suite.example/r.jwt#hash"])
@@ -76,10 +76,10 @@ def test_registration(register, keys, provider, known):
     assert said["jwks"] == keys
     assert said["scope"].split() == ["openid", "profile", "email", "phone"]
     assert "request_uris" not in said
-    is_cleaned_up(said, provider)
+    deletes_registration(said, provider)
 
 
-@spec(REGISTRATION, "2", requirement="Addresses for after and behind a sign-out are registered and told back")
+@spec(REGISTRATION, "2", requirement="Post-logout and back-channel logout addresses are registered and returned")
 def test_registration_of_logout(register, known):
     sent = {
         "post_logout_redirect_uris": [f"{known.suite}/post_logout_redirect"],

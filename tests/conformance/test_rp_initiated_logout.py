@@ -71,7 +71,7 @@ def test_rp_initiated_logout(client, browser, signed_in, away, leave):
     assert nobody_is_here(client, browser)
 
 
-@spec(LOGOUT, "2", requirement="Without state none comes back")
+@spec(LOGOUT, "2", requirement="Without state none is returned")
 def test_rp_initiated_logout_no_state(client, browser, signed_in, away, leave):
     arrived = leave(id_token_hint=signed_in.id_token, post_logout_redirect_uri=away)
     assert (arrived.address, arrived.query) == (away, [])
@@ -109,7 +109,7 @@ def test_rp_initiated_logout_bad_id_token_hint(client, browser, signed_in, away,
     assert somebody_is_here(client, browser)
 
 
-@spec(LOGOUT, "2", requirement="Without a hint the person is asked, and stays with us afterwards")
+@spec(LOGOUT, "2", requirement="Without a hint the person is asked, and then sees our own page")
 def test_rp_initiated_logout_no_id_token_hint(client, browser, signed_in, away, leave):
     assert leave(post_logout_redirect_uri=away, state="x") is None
     assert leaves_when_asked(client, browser)
@@ -137,7 +137,7 @@ def test_rp_initiated_logout_no_params(client, browser, signed_in, leave):
     assert leaves_when_asked(client, browser)
 
 
-@spec(LOGOUT, "2", requirement="With a hint alone: signed out, and told so on our page")
+@spec(LOGOUT, "2", requirement="With a hint alone the person is signed out, and sees so on our page")
 def test_rp_initiated_logout_no_post_logout_redirect_uri(client, browser, signed_in, leave):
     assert leave(id_token_hint=signed_in.id_token, state="x") is None
     assert is_signed_out(browser)

@@ -11,7 +11,11 @@ REGISTRATION = "OpenID Connect Dynamic Client Registration 1.0"
 spec = pytest.mark.spec
 
 
-@spec("OpenID Connect Core 1.0", "4", requirement="A client may say where its sign-ins are begun, and is told so")
+@spec(
+    "OpenID Connect Core 1.0",
+    "4",
+    requirement="A client can register initiate_login_uri, and gets it back",
+)
 @spec(REGISTRATION, "4.3", requirement="The client reads its registration, initiate_login_uri in it, by its own token")
 def test_init_login(register, provider, known):
     uri = f"{known.suite}/initiate_login"

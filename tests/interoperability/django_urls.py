@@ -10,7 +10,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 
 @ensure_csrf_cookie
 def home(request):
-    """Who is signed in."""
+    """Shows who is signed in."""
     who = request.user.email if request.user.is_authenticated else "Nobody"
     return HttpResponse(f"<main id=main>{who}</main>")
 

@@ -34,7 +34,7 @@ def test_a_pushed_request_is_answered(web, world, urn):
     assert world.partner.redeems(web, got["code"]).status_code == 200
 
 
-def test_the_answer_is_201_and_says_how_long(web, world):
+def test_the_response_is_201_and_has_the_lifetime(web, world):
     response = push(web, world.partner)
     assert response.status_code == 201
     assert response.headers["Cache-Control"] == "no-store"
@@ -65,7 +65,7 @@ def test_the_checks_are_those_of_authorize(web, world, differs, error):
     assert "Location" not in response.headers
 
 
-def test_credentials_are_not_kept(web, world):
+def test_credentials_are_not_stored(web, world):
     partner = world.another(token_endpoint_auth_method="client_secret_post")
     form = {**partner.parameters(), "client_secret": partner.secret}
     assert web.post("/oauth/par", data=form).status_code == 201
@@ -73,24 +73,24 @@ def test_credentials_are_not_kept(web, world):
         assert partner.secret not in str(session.query(AuthorizationRequest.params).all())
 
 
-def test_beside_a_request_uri_only_client_id_counts(web, world, urn):
+def test_other_parameters_beside_a_request_uri_are_ignored(web, world, urn):
     response = follow(web, web.get(link(world.partner, urn) + "&state=other&scope=nonsense&redirect_uri=https://evil"))
     assert finish(web, world, response)["state"] == "a-state"
 
 
-def test_it_can_be_left_and_shown_again(web, world, urn):
+def test_a_pushed_request_can_be_opened_again(web, world, urn):
     assert page(follow(web, web.get(link(world.partner, urn)))).find(id="sign-in")
     assert "code" in finish(web, world, follow(web, web.get(link(world.partner, urn))))
 
 
-def test_it_is_answered_once(web, world, urn):
+def test_a_pushed_request_is_answered_once(web, world, urn):
     finish(web, world, follow(web, web.get(link(world.partner, urn))))
     response = web.get(link(world.partner, urn))
     assert response.status_code == 400
     assert "answered already" in response.text
 
 
-def test_it_waits_a_minute_and_a_half_until_it_is_shown_and_then_two_hours(web, world, urn, clock):
+def test_a_pushed_request_expires_after_90_seconds_and_once_opened_after_two_hours(web, world, urn, clock):
     clock.move(timedelta(seconds=89))
     response = follow(web, web.get(link(world.partner, urn)))
     clock.move(timedelta(minutes=100))
@@ -103,16 +103,16 @@ def test_it_waits_a_minute_and_a_half_until_it_is_shown_and_then_two_hours(web, 
     assert page(response).find(id="error-code")
 
 
-def test_it_is_good_for_its_own_client_alone(web, world, urn):
+def test_a_pushed_request_is_valid_for_its_own_client_only(web, world, urn):
     assert web.get(link(world.another(), urn)).status_code == 400
 
 
-def test_it_stays_in_the_browser_that_showed_it_first(web, another, world, urn):
+def test_a_pushed_request_is_bound_to_the_browser_that_opened_it(web, another, world, urn):
     follow(web, web.get(link(world.partner, urn)))
     assert another().get(link(world.partner, urn)).status_code == 400
 
 
-def test_a_sign_in_before_it_was_shown_does_not_meet_prompt_login(web, world, clock):
+def test_a_sign_in_before_it_was_opened_does_not_satisfy_prompt_login(web, world, clock):
     urn = push(web, world.partner, prompt="login").json["request_uri"]
     clock.move(timedelta(seconds=10))
     sign_in(web, web.get("/sign-in"), world.username)
@@ -120,7 +120,7 @@ def test_a_sign_in_before_it_was_shown_does_not_meet_prompt_login(web, world, cl
     assert page(follow(web, web.get(link(world.partner, urn)))).find(id="sign-in")
 
 
-def test_a_fapi2_clients_request_that_was_only_kept_is_not_a_pushed_one(web, world):
+def test_a_stored_request_of_a_fapi2_client_does_not_count_as_pushed(web, world):
     partner = world.another(profile="fapi2")
     location = web.post("/oauth/authorize", data=partner.parameters()).location
     assert "error=invalid_request" in location

@@ -5,13 +5,13 @@ import pytest
 from idp.oidc.incoming import AUTHORIZATION, KNOWN
 from tests.oidc.support import ISSUER, authorised, sent
 
-DECIDING = {"client_id", "redirect_uri", "request_uri"}
+SHOWN_ON_A_PAGE = {"client_id", "redirect_uri", "request_uri"}
 
 
 @pytest.mark.parametrize("name", sorted(AUTHORIZATION - {"resource"}))
-def test_at_authorize(web, world, name):
+def test_a_repeated_parameter_is_refused_at_authorize(web, world, name):
     response = web.get(world.partner.link(**{name: None}) + f"&{name}=a&{name}=b")
-    if name in DECIDING:
+    if name in SHOWN_ON_A_PAGE:
         assert response.status_code == 400
     else:
         assert sent(response)["error"] == "invalid_request"
@@ -19,14 +19,14 @@ def test_at_authorize(web, world, name):
 
 
 @pytest.mark.parametrize("name", ["state", "scope", "nonce"])
-def test_in_query_and_body_at_authorize(web, world, name):
+def test_a_parameter_in_query_and_body_is_refused_at_authorize(web, world, name):
     response = web.post(f"/oauth/authorize?{name}=other", data=world.partner.parameters())
     assert sent(response)["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/par"])
 @pytest.mark.parametrize("name", sorted(KNOWN - {"resource"}))
-def test_on_the_back_channel(web, world, path, name):
+def test_a_repeated_parameter_is_refused_on_the_back_channel(web, world, path, name):
     response = web.post(
         path, data=f"{name}=a&{name}=b", headers=world.partner.basic, content_type="application/x-www-form-urlencoded"
     )
