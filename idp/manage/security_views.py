@@ -4,8 +4,9 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from idp.foundation import runtime
 from idp.foundation.web import post_redirect_get, security
-from idp.signin import authenticator_app, factors, recovery_codes, session, step_up
+from idp.signin import authenticator_app, factors, recovery_codes, return_paths, session, step_up
 from idp.signin.forms import SecondStep
 
 bp = Blueprint("security", __name__, url_prefix="/manage/security")
@@ -26,7 +27,7 @@ def home() -> ResponseReturnValue:
 @step_up.required
 def set_up_app() -> ResponseReturnValue:
     """Set up an authenticator app by a code of it, or replace the one in use."""
-    person, form = current_user.person, SecondStep()
+    person, form, return_path = current_user.person, SecondStep(), _return_path()
     if form.validate_on_submit():
         try:
             replaced = authenticator_app.finish(person.id, current_user.sid, form.code.data)
@@ -37,12 +38,14 @@ def set_up_app() -> ResponseReturnValue:
             session.begin(person.id, current_user.amr | {"otp", "mfa"})  # they have more rights: a new session
             flash(f"Your authenticator app is {'replaced' if replaced else 'set up'}.", "success")
             has_codes = recovery_codes.left(person.id) > 0
-            return redirect(url_for(".home" if has_codes else ".make_recovery_codes"), 303)
+            return redirect(return_path if has_codes else url_for(".make_recovery_codes", next=return_path), 303)
     new_app = authenticator_app.begin(person.id, person.email, current_user.sid)
-    post_redirect_get.mark_secret_page(back_to=url_for(".set_up_app"))
+    post_redirect_get.mark_secret_page(back_to=url_for(".set_up_app", next=return_path))
     page = render_template(
-        "manage/set_up_app.html", form=form, new_app=new_app, replaces=authenticator_app.is_held(person.id)
-    )
+        "manage/set_up_app.html", form=form, new_app=new_app, replaces=authenticator_app.is_held(person.id),
+        partner=runtime.ports().requesting_partner(return_path),
+        cancelled=return_paths.cancelled(return_path, url_for(".home")),
+    )  # fmt: skip
     return page, 422 if form.errors else 200
 
 
@@ -65,21 +68,29 @@ def remove_app() -> ResponseReturnValue:
 @step_up.required
 def make_recovery_codes() -> ResponseReturnValue:
     """Offer a new set of recovery codes, and show it, once, in the answer to the POST."""
-    person = current_user.person
-    if not factors.has_any(person.id):
-        return render_template("manage/recovery_codes.html", has_factor=False, codes_left=0)
-    if request.method != "POST":
+    person, return_path = current_user.person, _return_path()
+    has_factor = factors.has_any(person.id)
+    if request.method != "POST" or not has_factor:
         left = recovery_codes.left(person.id)
-        return render_template("manage/recovery_codes.html", has_factor=True, codes_left=left)
+        return render_template("manage/recovery_codes.html", has_factor=has_factor, codes_left=left, back=return_path)
     codes = recovery_codes.make(person)
-    post_redirect_get.mark_secret_page(back_to=url_for(".home"))
-    return render_template("manage/recovery_codes_made.html", codes=codes, username=person.username)
+    post_redirect_get.mark_secret_page(back_to=return_path)
+    return render_template("manage/recovery_codes_made.html", codes=codes, username=person.username, back=return_path)
+
+
+def _return_path() -> str:
+    """Where the person goes afterwards: the page Security, or a partner's request that led here."""
+    return_path = security.local_path(request.args.get("next"), url_for(".home"))
+    if return_paths.leads_to_partner(return_path):
+        security.keep_opener()
+        security.let_forms_leave()
+    return return_path
 
 
 @bp.errorhandler(authenticator_app.SetUpExpired)
 def set_up_expired(refused: authenticator_app.SetUpExpired) -> ResponseReturnValue:
     """Show a new picture; or the page Security, where a second click finds the app set up."""
     if authenticator_app.is_held(current_user.id):
-        return redirect(url_for(".home"), 303)
+        return redirect(_return_path(), 303)
     flash(refused.says, "info")
-    return redirect(url_for(".set_up_app"), 303)
+    return redirect(url_for(".set_up_app", next=_return_path()), 303)

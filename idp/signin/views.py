@@ -63,7 +63,7 @@ def sign_in() -> ResponseReturnValue:
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()
     if "cancel" in request.form:
-        return redirect(cancelled(return_path), 303)
+        return redirect(return_paths.cancelled(return_path), 303)
     if request.method == "GET" and return_path == "/" and session.current():
         return redirect("/", 303)
     form = SignIn(username=request.args.get("login_hint", ""))  # a partner may send who is to sign in
@@ -107,7 +107,7 @@ def _second_step(
         security.keep_opener()
     if "cancel" in request.form:
         second_step.abandon()
-        return redirect(cancelled(return_path), 303)
+        return redirect(return_paths.cancelled(return_path), 303)
     if (half := second_step.waiting()) is None:
         return _nothing_waits(return_path)
     if form.validate_on_submit():
@@ -136,11 +136,6 @@ def _nothing_waits(return_path: str) -> ResponseReturnValue:
     return redirect(url_for(".sign_in", next=return_path), 303)
 
 
-def cancelled(return_path: str) -> str:
-    """The target of Cancel: the partner's request, which then answers `access_denied`, or our first page."""
-    return f"{return_path}&cancel=1" if return_paths.leads_to_partner(return_path) else "/"
-
-
 def _page(form: SignIn, return_path: str, *, status: int | None = None) -> Response:
     return make_response(
         render_template(
@@ -165,7 +160,7 @@ def _requesting_partner(return_path: str) -> RequestingPartner | None:
 def _refusal_page(refused: Refusal, form: SignIn, return_path: str) -> Response:
     """The page for a refused sign-in."""
     if isinstance(refused, password.AccountNotOpen):
-        partner, cancel_path = _requesting_partner(return_path), cancelled(return_path)
+        partner, cancel_path = _requesting_partner(return_path), return_paths.cancelled(return_path)
         page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=cancel_path)
         return make_response(page, refused.status)
     if isinstance(refused, TooManyRequests):

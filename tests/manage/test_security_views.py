@@ -48,7 +48,7 @@ def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, work):  
     assert signed_in.page.find("svg", class_="qr")
     signed_in.sends_again(SET_UP, code=app.code())
 
-    assert signed_in.answer.location == "/manage/security/recovery-codes"
+    assert signed_in.answer.location == "/manage/security/recovery-codes?next=/manage/security"
     assert signed_in.cookie("session") != before
     signed_in.opens("/manage/security")
     assert "Your authenticator app is set up." in signed_in.answer.text

@@ -5,12 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from idp.estabs import people
 from idp.estabs.models import Administrator, Estab
 from idp.oidc.models import AuthorizationRequest
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 from tests import factories
 from tests.oidc.support import ISSUER, authorised, follow, page, press, query_of, sent, sign_in
+from tests.signin.apps import App, an_app
 
 
 def test_a_new_school_signs_in_authorises_and_lands_at_the_partner_with_a_code(web, world):
@@ -283,7 +285,7 @@ def insisting(**on):
     return json.dumps({"id_token": {"acr": {"essential": True, **on}}})
 
 
-@pytest.mark.parametrize("on", [{"values": ["phr", "urn:idaas:acr:multi"]}, {"value": "phr"}])
+@pytest.mark.parametrize("on", [{"values": ["phr", "urn:example:other"]}, {"value": "phr"}])
 def test_a_class_of_sign_in_that_is_essential_and_not_reached_fails_the_sign_in(web, world, on):
     """OpenID Connect Core §5.5.1.1."""
     response = follow(web, web.get(world.partner.link(claims=insisting(**on))))
@@ -291,6 +293,53 @@ def test_a_class_of_sign_in_that_is_essential_and_not_reached_fails_the_sign_in(
     assert (got["error"], got["state"]) == ("unmet_authentication_requirements", "a-state")
     silent = sent(web.get(world.partner.link(claims=insisting(**on), prompt="none")))
     assert silent["error"] == "unmet_authentication_requirements"
+
+
+MULTI = insisting(values=["phr", "urn:idaas:acr:multi"])
+
+
+def said_of(world, web, got):
+    claims = world.says(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+    return claims["acr"], claims["amr"]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_person_without_a_second_step_sets_one_up_where_it_is_essential_and_comes_back(web, world):
+    response = follow(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow(web, sign_in(web, response, world.username))
+    assert page(response).find("h1").text.strip() == "Set up an authenticator app"
+    assert "asks for a second step" in response.text
+    assert "form-action" not in response.headers["Content-Security-Policy"]
+    app = App(page(response).find(id="seed").text.replace(" ", ""))
+    response = follow(web, press(web, response, "finish", code=app.code()))
+    response = follow(web, web.get(page(response).find(id="not-now")["href"]))
+    got = sent(follow(web, press(web, response, "allow", authority="y")))
+
+    assert said_of(world, web, got) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
+
+
+def test_cancelling_the_set_up_tells_the_partner(web, world):
+    response = follow(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow(web, sign_in(web, response, world.username))
+    got = sent(follow(web, web.get(page(response).find(id="cancel")["href"])))
+
+    assert got["error"] == "access_denied"
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_person_who_has_a_second_step_takes_it_where_it_is_essential(web, world, work, clock):
+    authorised(web, world.partner, world.username)
+    with work():
+        app = an_app(people.by_name(world.username).id)
+    clock.move(timedelta(seconds=30))
+    silent = sent(web.get(world.partner.link(claims=MULTI, prompt="none")))
+    assert silent["error"] == "unmet_authentication_requirements"
+    response = follow(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow(web, sign_in(web, response, world.username))
+    got = sent(follow(web, press(web, response, "sign-in", code=app.code())))
+
+    assert said_of(world, web, got) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
+    assert "code" in sent(web.get(world.partner.link(claims=MULTI, prompt="none")))
 
 
 def test_a_class_of_sign_in_that_is_reached_or_only_wished_for_is_no_hindrance(web, world):

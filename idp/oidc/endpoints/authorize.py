@@ -26,7 +26,7 @@ from idp.oidc.tokens.grants.authorization_code import Approval
 from idp.partners import registry
 from idp.sharing import authorise, live
 from idp.sharing.live import State
-from idp.signin import session
+from idp.signin import factors, session
 from idp.signin.session import SignedIn
 
 REAUTHENTICATION_PROMPTS: Final = frozenset({"login", "select_account", "create"})
@@ -50,6 +50,10 @@ def _register(_request: CheckedRequest, kept: Kept) -> str:
     return url_for("onboarding.find", next=kept_requests.address(kept))
 
 
+def _enrol(_request: CheckedRequest, kept: Kept) -> str:
+    return url_for("manage.security.set_up_app", next=kept_requests.address(kept))
+
+
 def _tell_mis(_request: CheckedRequest, kept: Kept) -> str:
     return kept_requests.address(kept, url_for("oidc.tell_mis"))
 
@@ -60,6 +64,8 @@ def _ask_consent(_request: CheckedRequest, kept: Kept) -> str:
 
 SIGN_IN: Final = Step(_sign_in, LoginRequiredError)
 REGISTER: Final = Step(_register, LoginRequiredError)
+SIGN_IN_FULLY: Final = Step(_sign_in, errors.UnmetAuthenticationRequirements)
+ENROL: Final = Step(_enrol, errors.UnmetAuthenticationRequirements)
 MIS: Final = Step(_tell_mis, InteractionRequiredError)
 CONSENT: Final = Step(_ask_consent, ConsentRequiredError)
 
@@ -101,13 +107,20 @@ def step(request: CheckedRequest) -> Step | Approval:
             raise LoginRequiredError(description="the person who signed in is not the one whom the request names")
         return SIGN_IN
     if request.acr and signed_in.acr not in request.acr:
-        raise errors.UnmetAuthenticationRequirements
+        return _step_up(signed_in, request)
     agreed = authorise.standing(str(signed_in.estab_id), request.client.id, wanted(request))
     if agreed is None and not registry.accepts(request.client.registered, signed_in.person.estab.mis):
         return MIS  # no agreement is in force with such a system, so a school with one is never asked
     if agreed is None or ("consent" in request.prompt and not _is_later(agreed, request)):
         return CONSENT
     return Approval(signed_in, agreed)
+
+
+def _step_up(signed_in: SignedIn, request: CheckedRequest) -> Step:
+    """How the person reaches a class that is essential (OpenID Connect Core §5.5.1.1)."""
+    if session.MULTI not in request.acr or signed_in.acr == session.MULTI:
+        raise errors.UnmetAuthenticationRequirements
+    return SIGN_IN_FULLY if factors.has_any(signed_in.id) else ENROL
 
 
 def wanted(request: CheckedRequest) -> frozenset[str]:
