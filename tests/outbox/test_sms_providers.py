@@ -284,6 +284,13 @@ class TestReceipts:
         assert receipt.delivered().status_code == 204
         assert row(receipt.message).delivered_at == then
 
+    def test_a_failure_that_is_reported_twice_keeps_its_time(self, receipt, row, clock):
+        receipt.failed()
+        then = row(receipt.message).failed_at
+        clock.move(timedelta(hours=1))
+        assert receipt.failed().status_code == 204
+        assert row(receipt.message).failed_at == then
+
     @pytest.mark.parametrize("order", [("delivered", "failed"), ("failed", "delivered")])
     def test_delivered_is_final_in_whichever_order_they_come(self, receipt, row, order):
         for kind in order:
