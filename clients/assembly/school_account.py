@@ -1,8 +1,8 @@
-"""The OpenID Connect conversation with the provider: begin, finish, refresh, end.
+"""OpenID Connect with the provider: begin and finish a sign-in, refresh the tokens, sign out.
 
-Authlib speaks the protocol. What it leaves to its caller is here: that the discovery document is the one we
-asked for, that an answer comes from the provider we went to (RFC 9207), that the ID Token is for us, and that
-everything said later is about the same person. Every way it can fail is a `Trouble` with words for a person.
+Authlib implements the protocol. The checks that it leaves to its caller are here: that the discovery document has our
+provider's issuer, that a response comes from that provider (RFC 9207), that the ID Token is for us, and that later
+responses are about the same person. Every failure is a `SchoolAccountError` with a text for the person.
 """
 
 import time
@@ -21,25 +21,25 @@ from clients.assembly.settings import Settings
 from clients.assembly.store import SignIn, Store
 
 ALGORITHMS = ["ES256", "RS256"]
-"""What an ID Token may be signed with, whatever discovery says."""
+"""The accepted signing algorithms of ID Tokens, whatever the discovery document says."""
 
-TIMEOUT = 10
-"""Seconds we wait for the provider."""
+TIMEOUT_SECONDS = 10
+"""For a response of the provider."""
 
-LEEWAY = 30
-"""Seconds our clock and the provider's may differ."""
+LEEWAY_SECONDS = 30
+"""How far our clock and the provider's may differ."""
 
 
-class Trouble(Exception):
-    """The conversation cannot go on. `title` and `says` are shown; the arguments are for our log."""
+class SchoolAccountError(Exception):
+    """The sign-in cannot continue. `title` and `says` are shown; the arguments are for our log."""
 
     status = 400
     title = "That did not work"
     says = "Please sign in again."
 
 
-class StartAgain(Trouble):
-    """The answer does not belong to a question this browser asked, or asked recently."""
+class StartAgain(SchoolAccountError):
+    """The response does not belong to a recent request of this browser."""
 
     title = "Please start again"
     says = (
@@ -48,8 +48,8 @@ class StartAgain(Trouble):
     )
 
 
-class Declined(Trouble):
-    """The school, or the person, said no."""
+class Declined(SchoolAccountError):
+    """The school or the person declined."""
 
     status = 200
     title = "Your school chose not to share"
@@ -59,39 +59,39 @@ class Declined(Trouble):
     )
 
 
-class Untrusted(Trouble):
-    """An answer that does not come from the provider we asked, or is not about whom it should be."""
+class Untrusted(SchoolAccountError):
+    """The response does not come from our provider, or is about another person."""
 
     title = "We could not trust that answer"
     says = "It does not come from the school sign-in service as it should, so we have not signed anybody in."
 
 
-class Refused(Trouble):
-    """The provider would not have our request: something for us to mend, not for the school."""
+class Refused(SchoolAccountError):
+    """The provider refused our request: an error of ours, not of the school."""
 
     status = 502
     title = "School sign-in would not accept our request"
     says = "This is our fault, not yours, and we have made a note of it. Please try again later."
 
 
-class Unreachable(Trouble):
-    """The provider does not answer, or not sensibly."""
+class Unreachable(SchoolAccountError):
+    """The provider does not respond, or not as it should."""
 
     status = 503
     title = "School sign-in is not answering"
     says = "The school sign-in service cannot be reached at the moment. Please try again in a few minutes."
 
 
-class Paused(Trouble):
-    """The school has stopped sharing for a while; our refresh token works again when it goes on."""
+class Paused(SchoolAccountError):
+    """The school has stopped sharing for a while; our refresh token works again when it resumes."""
 
     status = 200
     title = "Your school has paused sharing with us"
     says = "We receive nothing until your school resumes it. You stay signed in."
 
 
-class Ended(Trouble):
-    """The refresh token is no longer good: the school stopped sharing, or the agreement has run out."""
+class Ended(SchoolAccountError):
+    """The refresh token is no longer valid: the school stopped sharing, or the agreement has run out."""
 
     status = 200
     title = "Your school no longer shares with us"
@@ -99,7 +99,7 @@ class Ended(Trouble):
 
 
 def configure(app: Flask, settings: Settings, store: Store) -> None:
-    """Introduce Authlib's client to `app`. The provider itself is not asked until somebody signs in."""
+    """Register Authlib's client. The provider is not contacted until a person signs in."""
     oauth = OAuth(app, cache=store)
     oauth.register(
         "school",
@@ -110,71 +110,71 @@ def configure(app: Flask, settings: Settings, store: Store) -> None:
             "scope": SCOPE,
             "code_challenge_method": "S256",
             "token_endpoint_auth_method": "client_secret_basic",
-            "default_timeout": TIMEOUT,
+            "default_timeout": TIMEOUT_SECONDS,
         },
     )
     app.extensions["assembly"] = settings
 
 
 def issuer() -> str:
-    """Our provider's name for itself."""
+    """The issuer of our provider."""
     return _settings().issuer
 
 
 def begin(login_hint: str | None = None) -> Response:
     """Send the browser to the provider with state, nonce and PKCE challenge (OpenID Connect Core §3.1.2.1)."""
     hint = {"login_hint": login_hint} if login_hint else {}
-    with _conversation() as provider:
+    with _provider() as provider:
         return cast("Response", provider.authorize_redirect(f"{_settings().url}/callback", **hint))
 
 
 def finish() -> SignIn:
-    """Answer the provider's redirect to our callback: who signed in, and what we were given."""
-    asked = request.args.get("state", "")
-    with _conversation() as provider:
-        if not provider.framework.get_state_data(session, asked):
+    """Process the provider's redirect to our callback; returns who signed in, and the tokens."""
+    state = request.args.get("state", "")
+    with _provider() as provider:
+        if not provider.framework.get_state_data(session, state):
             raise StartAgain("unknown state")
         if request.args.get("iss") != _settings().issuer:
             raise Untrusted("the answer's iss is not our provider's (RFC 9207 §2.4)")
         if error := request.args.get("error"):
-            provider.framework.clear_state_data(session, asked)
-            raise _told(error)
+            provider.framework.clear_state_data(session, state)
+            raise _error_of(error)
         if not request.args.get("code"):
             raise Untrusted("neither a code nor an error")
-        token = provider.authorize_access_token(claims_options=_expected(), leeway=LEEWAY)
+        token = provider.authorize_access_token(claims_options=_expected(), leeway=LEEWAY_SECONDS)
         if "userinfo" not in token:
             raise Untrusted("no ID Token")
         claims = dict(token["userinfo"])
-        return _kept(token, claims, _about(provider, token, claims))
+        return _sign_in_of(token, claims, _about(provider, token, claims))
 
 
 def refresh(before: SignIn) -> SignIn:
-    """Ask for new tokens: they bring whatever the school shares by now. Raises `Ended` and `Paused`."""
-    with _conversation() as provider:
+    """Request new tokens, which are for what the school shares now. Raises `Ended` and `Paused`."""
+    with _provider() as provider:
         try:
             # An empty scope leaves it out: all that was granted, which may be less than we asked for (RFC 6749 §6).
             token = provider.fetch_access_token(
                 grant_type="refresh_token", refresh_token=before.refresh_token, scope=""
             )
         except OAuthError as error:
-            gone = {"invalid_grant": Ended, "access_denied": Paused}.get(str(error.error))
-            raise gone(str(error)) if gone else error from error
+            reason = {"invalid_grant": Ended, "access_denied": Paused}.get(str(error.error))
+            raise reason(str(error)) if reason else error from error
         token.setdefault("refresh_token", before.refresh_token)
         claims = before.claims
         if "id_token" in token:
-            claims = dict(provider.parse_id_token(token, nonce=None, claims_options=_expected(), leeway=LEEWAY))
+            claims = dict(provider.parse_id_token(token, nonce=None, claims_options=_expected(), leeway=LEEWAY_SECONDS))
         else:
             token["id_token"] = before.id_token
         if claims["sub"] != before.claims["sub"]:
-            raise Untrusted("the new ID Token is about somebody else (OpenID Connect Core §12.2)")
-        # Once the person has left the school, its data may still be shared: then nobody can be asked about.
-        is_somebody = "openid" in str(token.get("scope", "openid")).split()
-        return _kept(token, claims, _about(provider, token, claims) if is_somebody else before.about)
+            raise Untrusted("the new ID Token is about another person (OpenID Connect Core §12.2)")
+        # When the person has left the school, its data may still be shared; then there is no userinfo.
+        has_person = "openid" in str(token.get("scope", "openid")).split()
+        return _sign_in_of(token, claims, _about(provider, token, claims) if has_person else before.about)
 
 
 def end(sign_in: SignIn) -> Response:
     """Send the browser to sign out at the provider, and come back (RP-Initiated Logout §2)."""
-    with _conversation() as provider:
+    with _provider() as provider:
         response = provider.logout_redirect(
             post_logout_redirect_uri=f"{_settings().url}/signed-out",
             id_token_hint=sign_in.id_token,
@@ -184,8 +184,8 @@ def end(sign_in: SignIn) -> Response:
     return cast("Response", response)
 
 
-def came_back_from_signing_out() -> bool:
-    """Whether this request is the provider's answer to our `end`, once."""
+def returned_from_sign_out() -> bool:
+    """Whether this request is the provider's redirect after our `end`; true once."""
     try:
         _client().validate_logout_response()
     except OAuthError:
@@ -194,8 +194,8 @@ def came_back_from_signing_out() -> bool:
 
 
 @contextmanager
-def _conversation() -> Iterator[FlaskOAuth2App]:
-    """Authlib's client, once the provider has introduced itself; its failures become `Trouble`."""
+def _provider() -> Iterator[FlaskOAuth2App]:
+    """Authlib's client with the provider's metadata; its errors become a `SchoolAccountError`."""
     try:
         client = _client()
         metadata = client.load_server_metadata()
@@ -207,15 +207,15 @@ def _conversation() -> Iterator[FlaskOAuth2App]:
     except MismatchingStateError as error:
         raise StartAgain(str(error)) from error
     except OAuthError as error:
-        raise _told(error.error) from error
+        raise _error_of(error.error) from error
     except JoseError as error:
         raise Untrusted(f"ID Token: {error}") from error
     except (RequestException, ValueError, KeyError, RuntimeError) as error:
         raise Unreachable(f"{type(error).__name__}: {error}") from error
 
 
-def _told(error: str | None) -> Trouble:
-    """What an error code of the provider's means for the person (RFC 6749 §4.1.2.1 and §5.2)."""
+def _error_of(error: str | None) -> SchoolAccountError:
+    """The error to show for an error code of the provider (RFC 6749 §4.1.2.1 and §5.2)."""
     if error == "access_denied":
         return Declined()
     if error in {"server_error", "temporarily_unavailable"}:
@@ -224,7 +224,7 @@ def _told(error: str | None) -> Trouble:
 
 
 def _expected() -> dict[str, Any]:
-    """Authlib checks the audience only when told whom it is for."""
+    """The issuer and audience to check; Authlib does not check the audience by default."""
     return {
         "iss": {"essential": True, "value": _settings().issuer},
         "aud": {"essential": True, "value": _settings().client_id},
@@ -232,14 +232,14 @@ def _expected() -> dict[str, Any]:
 
 
 def _about(provider: FlaskOAuth2App, token: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
-    """What userinfo says, which must be about the person of the ID Token (OpenID Connect Core §5.3.2)."""
+    """The userinfo, which must be about the person of the ID Token (OpenID Connect Core §5.3.2)."""
     about = dict(provider.userinfo(token=token))
     if about.get("sub") != claims["sub"]:
-        raise Untrusted("userinfo is about somebody else")
+        raise Untrusted("userinfo is about another person")
     return about
 
 
-def _kept(token: dict[str, Any], claims: dict[str, Any], about: dict[str, Any]) -> SignIn:
+def _sign_in_of(token: dict[str, Any], claims: dict[str, Any], about: dict[str, Any]) -> SignIn:
     now = time.time()
     return SignIn(
         claims=claims,

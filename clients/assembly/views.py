@@ -1,4 +1,4 @@
-"""Assembly's pages. The cookie holds a handle; who that is, and their tokens, are in the store."""
+"""Assembly's pages. The cookie has a handle; the person and their tokens are in the store."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -16,16 +16,16 @@ bp = Blueprint("pages", __name__)
 
 
 def configure(app: Flask, store: Store) -> None:
-    """Give the pages their store, and templates the time as it is in Britain."""
+    """Register the pages, their store, and a template filter for British time."""
     app.extensions["assembly.store"] = store
     app.add_template_filter(_clock, "clock")
-    csrf.exempt(initiate)  # the provider may post to it, and has no token of ours (OpenID Connect Core §4)
+    csrf.exempt(initiate)  # the provider may post to it without our token (OpenID Connect Core §4)
     app.register_blueprint(bp)
 
 
 @bp.get("/")
 def home() -> ResponseReturnValue:
-    """What Assembly is; for somebody signed in, who they are and what their school shares."""
+    """What Assembly is; for a signed-in person, who they are and what their school shares."""
     if not (signed_in := _current()):
         return render_template("home.html", areas=areas.AREAS)
     verified = signed_in.about.get("estab_status") == "verified"
@@ -41,21 +41,21 @@ def home() -> ResponseReturnValue:
 
 @bp.get("/sign-in")
 def sign_in() -> ResponseReturnValue:
-    """Off to the provider."""
+    """Redirect to the provider."""
     return school_account.begin()
 
 
 @bp.route("/initiate", methods=["GET", "POST"])
 def initiate() -> ResponseReturnValue:
-    """The provider asks us to begin (OpenID Connect Core §4): only ours may, and we only ever land at home."""
+    """Third-party initiated login (OpenID Connect Core §4), from our provider only; it always ends at the home page."""
     if request.values.get("iss", "").rstrip("/") != school_account.issuer():
-        raise school_account.Untrusted("asked to begin by somebody who is not our provider")
+        raise school_account.Untrusted("login initiated by another issuer than our provider")
     return school_account.begin(login_hint=request.values.get("login_hint"))
 
 
 @bp.get("/callback")
 def callback() -> ResponseReturnValue:
-    """Back from the provider: a new sign-in gets a new handle."""
+    """The redirect from the provider; each sign-in gets a new handle."""
     signed_in = school_account.finish()
     if old := session.pop("handle", None):
         _store().forget(old)
@@ -65,7 +65,7 @@ def callback() -> ResponseReturnValue:
 
 @bp.post("/check-again")
 def check_again() -> ResponseReturnValue:
-    """Refresh the tokens now, which shows what has changed."""
+    """Refresh the tokens, and show what has changed."""
     before = _current()
     if not before or not before.refresh_token:
         return redirect(url_for("pages.home"), 303)
@@ -94,12 +94,12 @@ def sign_out() -> ResponseReturnValue:
 @bp.get("/signed-out")
 def signed_out() -> ResponseReturnValue:
     """Signed out here; and at the provider too, when it sent the browser here."""
-    return render_template("signed_out.html", everywhere=school_account.came_back_from_signing_out())
+    return render_template("signed_out.html", everywhere=school_account.returned_from_sign_out())
 
 
 @bp.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """Alive."""
+    """Always 200."""
     return {"status": "ok"}
 
 
@@ -115,7 +115,7 @@ def _news(before: SignIn, now: SignIn) -> str:
 
 
 def _current() -> SignIn | None:
-    """Who is signed in, looked up once per request."""
+    """The sign-in of this browser, queried once per request."""
     if "signed_in" not in g:
         g.signed_in = _store().find(session.get("handle"))
     return cast("SignIn | None", g.signed_in)

@@ -1,4 +1,4 @@
-"""The messages in a Maildir, read as they are: newest first, text messages told from e-mail by `X-Channel: sms`."""
+"""The messages in a Maildir, the newest first; text messages have the header `X-Channel: sms`."""
 
 import email
 import mailbox
@@ -10,7 +10,7 @@ from email.policy import default
 from pathlib import Path
 from typing import IO, Any, cast
 
-MOST = 200
+MAX_LISTED = 200
 """How many messages are listed."""
 
 _KEY = re.compile(r"[\w.=,-]{1,255}", re.ASCII)
@@ -31,7 +31,7 @@ class Letter:
 
     @property
     def summary(self) -> str:
-        """What stands for it in a list: a text message has no subject."""
+        """The subject, or the first line of a text message, for the list."""
         return (self.text.strip().partition("\n")[0] if self.is_text_message else self.subject) or "(no subject)"
 
 
@@ -39,9 +39,9 @@ def listing(folder: Path) -> list[Letter]:
     """The newest messages first; none where the folder does not exist yet."""
     if not (folder / "new").is_dir():
         return []
-    kept = _maildir(folder)
-    found = [_read(key, message) for key, message in kept.iteritems() if _KEY.fullmatch(key)]
-    return sorted(found, key=lambda letter: (letter.sent_at, letter.key), reverse=True)[:MOST]
+    maildir = _maildir(folder)
+    letters = [_read(key, message) for key, message in maildir.iteritems() if _KEY.fullmatch(key)]
+    return sorted(letters, key=lambda letter: (letter.sent_at, letter.key), reverse=True)[:MAX_LISTED]
 
 
 def one(folder: Path, key: str) -> Letter | None:
@@ -53,7 +53,7 @@ def one(folder: Path, key: str) -> Letter | None:
 
 
 def latest(folder: Path) -> tuple[int, str]:
-    """How many messages there are and which file came last: changes whenever there is news."""
+    """The number of messages and the name of the newest file, which change with every new message."""
     files = [file for part in ("new", "cur") for file in (folder / part).glob("[!.]*")]
     return len(files), max(files, key=lambda file: (file.stat().st_mtime_ns, file.name)).name if files else ""
 
@@ -67,7 +67,7 @@ def _parsed(file: IO[bytes]) -> EmailMessage:
 
 
 def _read(key: str, message: Any) -> Letter:
-    """A letter of a message. What cannot be read is left out: a demonstration goes on."""
+    """The letter in a message; parts that are missing are left empty."""
     html = message.get_body(("html",))
     text = message.get_body(("plain",))
     return Letter(

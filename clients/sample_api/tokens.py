@@ -21,29 +21,29 @@ _ADVICE = (
     (requests.exceptions.ConnectionError, "nothing answers at that address; SAMPLE_API_ISSUER names it"),
     (KeyError, "its metadata names no introspection_endpoint"),
 )
-"""What to tell the operator when the provider cannot be asked, the most particular first."""
+"""Explanations for the log when the provider cannot be reached, the most specific first."""
 
 log = logging.getLogger(__name__)
 
 
 class Refused(Exception):
-    """The request is not let through; `challenge` is what RFC 6750 §3 and RFC 9449 §7.1 answer with."""
+    """The request is refused; `challenge` makes the header of RFC 6750 §3 and RFC 9449 §7.1."""
 
     def __init__(self, status: int, error: str | None = None, scheme: str = "Bearer", **more: str) -> None:
         super().__init__(error or "no token")
         self.status, self.error, self.scheme, self.more = status, error, scheme, more
 
     def challenge(self, metadata: str) -> str:
-        """The header's value, which leads to our metadata (RFC 9728 §5.1)."""
-        said = {"error": self.error, **self.more, "resource_metadata": metadata}
+        """The value of `WWW-Authenticate`, which names our metadata (RFC 9728 §5.1)."""
+        parameters = {"error": self.error, **self.more, "resource_metadata": metadata}
         if self.scheme == "DPoP":
-            said["algs"] = " ".join(ALGS)
-        return f"{self.scheme} " + ", ".join(f'{name}="{value}"' for name, value in said.items() if value)
+            parameters["algs"] = " ".join(ALGS)
+        return f"{self.scheme} " + ", ".join(f'{name}="{value}"' for name, value in parameters.items() if value)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token that is good now: how it came, whose it is, for which school, and for which areas of ours."""
+    """An active token: its scheme, client, school and scopes."""
 
     scheme: str
     client_id: str
@@ -53,59 +53,61 @@ class Token:
 
 
 class Tokens:
-    """Knows the provider by its metadata alone, which is read when it is needed first."""
+    """Checks tokens by introspection at the provider, whose metadata is fetched on first use."""
 
     def __init__(self, settings: Settings, http: requests.Session, now: Callable[[], float]) -> None:
-        self._ours, self._http, self._proofs = settings, http, Proofs(now)
+        self._settings, self._http, self._proofs = settings, http, Proofs(now)
         self._introspection: str | None = None
 
-    def of(self, asked: Request) -> Token:
-        """The token that came with a request; raises `Refused`."""
-        scheme, token = _presented(asked)
-        said = self._told(token)
-        audience = said.get("aud", [])
-        if self._ours.resource not in ([audience] if isinstance(audience, str) else audience):
+    def of(self, api_request: Request) -> Token:
+        """The token of a request. Raises `Refused`."""
+        scheme, token = _token_in_header(api_request)
+        claims = self._introspect(token)
+        audience = claims.get("aud", [])
+        if self._settings.resource not in ([audience] if isinstance(audience, str) else audience):
             raise Refused(401, "invalid_token", scheme)
-        bound_to = said.get("cnf", {}).get("jkt")
+        bound_to = claims.get("cnf", {}).get("jkt")
         if (scheme == "DPoP") != (bound_to is not None):
             raise Refused(401, "invalid_token", scheme)
-        if bound_to is not None and self._proven(asked, token) != bound_to:
+        if bound_to is not None and self._proof_key(api_request, token) != bound_to:
             raise Refused(401, "invalid_dpop_proof", "DPoP")
-        scopes = frozenset(said.get("scope", "").split())
-        return Token(scheme, said["client_id"], said.get("estab_id"), said.get("estab_status"), scopes)
+        scopes = frozenset(claims.get("scope", "").split())
+        return Token(scheme, claims["client_id"], claims.get("estab_id"), claims.get("estab_status"), scopes)
 
-    def _proven(self, asked: Request, token: str) -> str:
-        sent = asked.headers.getlist("DPoP")
+    def _proof_key(self, api_request: Request, token: str) -> str:
+        sent = api_request.headers.getlist("DPoP")
         if len(sent) != 1 or "," in sent[0]:  # WSGI joins two headers by a comma
             raise Refused(401, "invalid_dpop_proof", "DPoP")
         try:
-            return self._proofs.key_of(sent[0], method=asked.method, url=self._ours.resource + asked.path, token=token)
+            return self._proofs.key_of(
+                sent[0], method=api_request.method, url=self._settings.resource + api_request.path, token=token
+            )
         except BadProof:
             raise Refused(401, "invalid_dpop_proof", "DPoP") from None
 
-    def _told(self, token: str) -> dict[str, Any]:
-        """What the provider says of it; raises `Refused` where that is nothing, or it does not answer."""
-        us = self._ours.client_id, self._ours.client_secret
+    def _introspect(self, token: str) -> dict[str, Any]:
+        """The introspection response. Raises `Refused` if the token is not active or the provider cannot be reached."""
+        credentials = self._settings.client_id, self._settings.client_secret
         try:
-            answer = self._http.post(self._address(), data={"token": token}, auth=us, timeout=TIMEOUT)
-            answer.raise_for_status()
-            said: dict[str, Any] = answer.json()
+            response = self._http.post(self._address(), data={"token": token}, auth=credentials, timeout=TIMEOUT)
+            response.raise_for_status()
+            claims: dict[str, Any] = response.json()
         except (requests.RequestException, KeyError) as fault:
-            log.warning("cannot ask %s about a token: %s", self._ours.issuer, _why(fault))
+            log.warning("cannot ask %s about a token: %s", self._settings.issuer, _explanation(fault))
             raise Refused(503, "temporarily_unavailable") from None
-        if said.get("active") is not True:
+        if claims.get("active") is not True:
             raise Refused(401, "invalid_token")
-        return said
+        return claims
 
     def _address(self) -> str:
         if self._introspection is None:
-            at = f"{self._ours.issuer}/.well-known/oauth-authorization-server"
+            at = f"{self._settings.issuer}/.well-known/oauth-authorization-server"
             self._introspection = str(self._http.get(at, timeout=TIMEOUT).json()["introspection_endpoint"])
         return self._introspection
 
 
-def _why(fault: Exception) -> str:
-    """In words for our operator; neither the token nor our secret stands in any of them."""
+def _explanation(fault: Exception) -> str:
+    """An explanation for the log, without the token and without our secret."""
     if isinstance(fault, requests.HTTPError) and fault.response is not None:
         status = fault.response.status_code
         secret = (
@@ -115,12 +117,12 @@ def _why(fault: Exception) -> str:
     return next((words for kind, words in _ADVICE if isinstance(fault, kind)), f"its answer cannot be read: {fault}")
 
 
-def _presented(asked: Request) -> tuple[str, str]:
-    """Scheme and token of the header, which is the only place for it."""
-    if "access_token" in asked.args:
+def _token_in_header(api_request: Request) -> tuple[str, str]:
+    """The scheme and the token in the `Authorization` header; a token in the query is refused."""
+    if "access_token" in api_request.args:
         raise Refused(400, "invalid_request")
-    scheme, _, token = asked.headers.get("Authorization", "").partition(" ")
-    known = {"bearer": "Bearer", "dpop": "DPoP"}.get(scheme.lower())
-    if known is None or not token.strip():
+    scheme, _, token = api_request.headers.get("Authorization", "").partition(" ")
+    scheme_name = {"bearer": "Bearer", "dpop": "DPoP"}.get(scheme.lower())
+    if scheme_name is None or not token.strip():
         raise Refused(401)
-    return known, token.strip()
+    return scheme_name, token.strip()

@@ -1,4 +1,4 @@
-"""The database: one connection per request, the types our columns have, and the gate for single use.
+"""The database: one connection per request, the types of our columns, row locks, and single-use claims.
 
 Core statements go straight to `connection`; the ORM's `session` shares it and its transaction. Nothing here
 commits. `foundation/web/transactions` does, once per request.
@@ -42,8 +42,8 @@ from idp.foundation.runtime import PerApplication
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
 
-IDLE = 1.0
-"""Seconds after which a pooled connection is looked at before it is used."""
+MAX_IDLE_SECONDS = 1.0
+"""A pooled connection that was idle for longer is checked before it is used."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -63,7 +63,7 @@ class Instant(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Whatever the database's own zone, the caller gets UTC."""
+        """Return UTC, whatever time zone the database uses."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -77,11 +77,11 @@ class Words(TypeDecorator[frozenset[str]]):
     python_type = frozenset
 
     def process_bind_param(self, value: frozenset[str] | None, dialect: Dialect) -> str | None:
-        """Sorted, so that equal sets are equal text."""
+        """Join the words, sorted so that equal sets are equal text."""
         return None if value is None else " ".join(sorted(value))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> frozenset[str] | None:
-        """The set again."""
+        """Split the text into the set."""
         return None if value is None else frozenset(value.split())
 
 
@@ -109,8 +109,8 @@ class _Base(DeclarativeBase):
 class _Session(FlaskSession):
     """The ORM's session, on the connection that Core statements use, whose transaction it ends as its own."""
 
-    def get_bind(self, *_asked: Any, **_more: Any) -> Connection:
-        """There is one database, and one connection to it at a time."""
+    def get_bind(self, *_args: Any, **_kwargs: Any) -> Connection:
+        """Return the request's connection, the only one at a time."""
         return connection()
 
 
@@ -123,7 +123,7 @@ db = SQLAlchemy(
 if TYPE_CHECKING:
 
     class Base(_Base):
-        """What every model is made from."""
+        """The base class of all models."""
 
         __abstract__ = True
 else:
@@ -192,7 +192,7 @@ def end_read_transaction() -> None:
 def configure(app: Flask, settings: Settings) -> None:
     """Bind the database of the settings to `app`."""
     url = make_url(settings.database.url)
-    options: dict[str, Any] = {"hide_parameters": True}  # an error's text, which is logged, would quote them
+    options: dict[str, Any] = {"hide_parameters": True}  # error messages, which are logged, would contain them
     if url.get_backend_name() == "sqlite":
         if url.database and url.database != ":memory:" and not url.database.startswith("/"):
             url = url.set(database=str(ROOT / url.database))
@@ -218,12 +218,12 @@ def configure(app: Flask, settings: Settings) -> None:
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)
         else:
-            _look_before_use(db.engine)
+            _check_idle_connections(db.engine)
         ENGINES.set(app, Engines(db.engine, _without_transactions(db.engine)))
 
 
 def _without_transactions(engine: Engine) -> Engine:
-    """The same engine, beginning none of them: on SQLite it is we who do (`_tune_sqlite`)."""
+    """The same engine in autocommit; on SQLite `_tune_sqlite` begins transactions, and heeds this option."""
     if engine.dialect.name == "sqlite":
         return engine.execution_options(autocommit=True)
     return engine.execution_options(autocommit=True, isolation_level="AUTOCOMMIT")
@@ -239,23 +239,23 @@ def _tune_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.isolation_level = None  # BEGIN is sent below
         connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
 
     @event.listens_for(engine, "begin")
-    def _begun(connection: Connection) -> None:
+    def _begin(connection: Connection) -> None:
         if not connection.get_execution_options().get("autocommit"):
-            try:  # past SQLAlchemy, where this would take as long as a query
+            try:  # without SQLAlchemy, which would take as long as for a query
                 connection.connection.cursor().execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as fault:
                 raise OperationalError("BEGIN IMMEDIATE", None, fault) from fault
 
 
-def _look_before_use(engine: Engine) -> None:
-    """Ask a connection that was not used for `IDLE` seconds whether the database still answers on it.
+def _check_idle_connections(engine: Engine) -> None:
+    """Ping a connection that was idle for `MAX_IDLE_SECONDS` before it is used.
 
-    If not, none of the pool is used again: where a database was restarted, all of them are lost. Under load nothing
-    is asked until a request loses its connection: then the others that were in the pool at that time are looked at.
+    If that fails, the whole pool is discarded, because a restart of the database closes all connections. Under load
+    nothing is pinged until a request loses its connection; then all that were in the pool at that time are.
     """
     lost_at = 0.0
 
@@ -265,13 +265,13 @@ def _look_before_use(engine: Engine) -> None:
         lost_at = time.monotonic()
 
     @event.listens_for(engine, "checkin")
-    def _given_back(_connection: Any, record: ConnectionPoolEntry) -> None:
+    def _returned(_connection: Any, record: ConnectionPoolEntry) -> None:
         record.info["since"] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
-    def _taken(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    def _checked_out(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
         since = record.info.get("since")
-        if since is None or (since > lost_at and time.monotonic() - since < IDLE):
+        if since is None or (since > lost_at and time.monotonic() - since < MAX_IDLE_SECONDS):
             return
         try:
             engine.dialect.do_ping(connection)
@@ -306,10 +306,10 @@ def one_at_a_time(*what: str) -> None:
 
 
 def claim(model: type[Base], **must: object) -> bool:
-    """Spend the one row that matches all of `must` and is neither used nor expired; False if there is none.
+    """Mark as used the one row that matches all of `must` and is neither used nor expired; False if there is none.
 
-    This UPDATE is the gate: of eight requests at once, one gets the row. Never look first and write
-    after. `must` names everything the secret is bound to; None there means "must be absent".
+    This UPDATE decides: of eight concurrent requests one gets the row. Never read first and write afterwards.
+    `must` names everything the secret is bound to; None there means "must be absent".
     """
     bound = {name: value for name, value in must.items() if value is not None}
     spend = _spend(model, frozenset(bound), frozenset(must.keys() - bound.keys()))
@@ -317,7 +317,7 @@ def claim(model: type[Base], **must: object) -> bool:
     return connection().execute(spend, values | {"now": clock.now()}).rowcount == 1
 
 
-@cache  # composing the statement anew would cost as much as running it
+@cache  # composing the statement takes as long as running it
 def _spend(model: type[Base], bound: frozenset[str], absent: frozenset[str]) -> Update:
     """The statement behind `claim`, one for each kind of secret."""
     table = cast("Table", model.__table__)

@@ -121,7 +121,7 @@ def test_after_a_restart_of_postgresql_no_request_gets_a_dead_connection(instanc
         idle = time.monotonic()
         server.stop()
         server.start()
-        time.sleep(max(0.0, idle + database.IDLE * 2 - time.monotonic()))
+        time.sleep(max(0.0, idle + database.MAX_IDLE_SECONDS * 2 - time.monotonic()))
         back = [answers(outside, address, call) for _ in range(6)]
 
     assert back == [before] * 6

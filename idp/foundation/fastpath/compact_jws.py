@@ -1,7 +1,7 @@
-"""Compact JWS (RFC 7515 §7.1) whose protected headers are a few fixed ones: written once, compared byte for byte.
+"""Compact JWS (RFC 7515 §7.1) with a few fixed protected headers, which are encoded once and compared as bytes.
 
-The algorithms are joserfc's. Its `jwt.encode` and `decode` look at each header anew, which was 7 to 15 % of a token,
-introspection or userinfo request.
+The algorithms are those of joserfc. Its `jwt.encode` and `decode` process each header anew, which took 7 to 15 % of a
+token, introspection or userinfo request.
 """
 
 import json
@@ -20,22 +20,22 @@ _to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).en
 
 
 class Parts(NamedTuple):
-    """A compact JWS, taken apart and not verified."""
+    """A compact JWS, split and not verified."""
 
     header: bytes
-    """As it stands in the token, in base64url."""
+    """Encoded in base64url."""
     payload: bytes
-    """Likewise."""
+    """Encoded in base64url."""
     signature: bytes
     """Decoded."""
 
     @property
     def signed(self) -> bytes:
-        """What the signature is over (RFC 7515 §5.2)."""
+        """The signing input (RFC 7515 §5.2)."""
         return self.header + b"." + self.payload
 
     def claims(self) -> dict[str, Any]:
-        """The payload. Raises `ValueError` where it is not a JSON object, and `RecursionError`."""
+        """The claims in the payload. Raises `ValueError` if it is not a JSON object, and `RecursionError`."""
         claims = json.loads(urlsafe_b64decode(self.payload))
         if not isinstance(claims, dict):
             raise ValueError("its payload is not an object")  # noqa: TRY004  as for what is no JSON
@@ -44,7 +44,7 @@ class Parts(NamedTuple):
 
 @lru_cache(maxsize=64)
 def header(alg: str, typ: str, kid: str) -> bytes:
-    """The protected header of all that one key signs as `typ`, as it stands in a token (RFC 7515 §3.1)."""
+    """The encoded protected header for tokens of the type `typ` signed with one key (RFC 7515 §3.1)."""
     return urlsafe_b64encode(_to_json({"typ": typ, "alg": alg, "kid": kid}).encode("utf-8"))
 
 
@@ -55,7 +55,7 @@ def signed(protected: bytes, claims: Mapping[str, Any], sign: Callable[[bytes], 
 
 
 def parts(token: str) -> Parts:
-    """Take a token apart. Raises `ValueError` where it is not a compact JWS of at most `MAX_LENGTH` characters."""
+    """Split a token into its parts. Raises `ValueError` if it is no compact JWS or too long."""
     if len(token) > MAX_LENGTH or not _COMPACT.fullmatch(token):
         raise ValueError("not a compact JWS, or too long")
     protected, payload, signature = token.encode("ascii").split(b".")

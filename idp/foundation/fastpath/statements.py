@@ -24,20 +24,20 @@ Processor = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A statement in the words of one kind of database."""
+    """A statement compiled for one kind of database."""
 
     core: Core
     sql: str
     order: tuple[str, ...] | None
-    """The names of its parameters by position; None where the driver takes them by name."""
+    """The names of its parameters by position; None if the driver takes them by name."""
     fixed: Mapping[str, Any]
-    """Values that stand in the statement itself."""
+    """Values that are part of the statement."""
     write: Mapping[str, Processor]
     read: tuple[tuple[int, Processor], ...]
     gives_rows: bool
 
     def bound(self, values: dict[str, Any]) -> Any:
-        """`values` as the driver takes them."""
+        """`values` in the form that the driver takes."""
         if self.fixed:
             values.update(self.fixed)
         for name, process in self.write.items():
@@ -53,7 +53,7 @@ class _Compiled:
 
 
 class _Prepared:
-    """What both kinds of statement have in common."""
+    """The common base of both kinds of statement."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -77,7 +77,7 @@ class _Prepared:
         cursor = connection.connection.cursor()
         try:
             cursor.execute(compiled.sql, compiled.bound(values))
-            fetched = cursor.fetchone() if compiled.gives_rows else None  # SQLite may keep what it has done only here
+            fetched = cursor.fetchone() if compiled.gives_rows else None  # SQLite completes it only then
         except dialect.loaded_dbapi.Error as error:
             raise _wrap_driver_error(error, compiled.sql, connection) from error
         else:
@@ -95,14 +95,14 @@ class _Prepared:
 
 
 class Statement(_Prepared, Generic[RowT]):
-    """A statement that gives rows of the type `row`, which has its columns (`rows`)."""
+    """A statement that returns rows of the type `row`, which has its columns (`rows`)."""
 
     def __init__(self, row: type[RowT], source: Source) -> None:
         self._row, self._make = row, rows.maker(row)
         super().__init__(source)
 
     def one(self, **values: Any) -> RowT | None:
-        """Run it; the first row it gives, or None. At most one can match."""
+        """Run it; returns the first row, or None. At most one row can match."""
         row = self._run(values)[0]
         return None if row is None else self._make(row)
 
@@ -111,10 +111,10 @@ class Statement(_Prepared, Generic[RowT]):
 
 
 class WriteStatement(_Prepared):
-    """A statement that changes rows and gives none."""
+    """A statement that changes rows and returns none."""
 
     def run(self, **values: Any) -> int:
-        """Run it; how many rows it changed."""
+        """Run it; returns the number of changed rows."""
         return self._run(values)[1]
 
     def _check(self, core: Core) -> None:

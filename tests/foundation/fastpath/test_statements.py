@@ -195,7 +195,7 @@ def restarted(app):
 
 
 def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connection(restarted, work, monkeypatch):
-    monkeypatch.setattr(database, "IDLE", 3600)
+    monkeypatch.setattr(database, "MAX_IDLE_SECONDS", 3600)
     with pytest.raises(DBAPIError), work():
         OF.one(its_digest=crypto.digest("the secret"))
     with work():
@@ -203,6 +203,6 @@ def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connect
 
 
 def test_in_an_idle_pool_a_restart_costs_no_failure(restarted, work, monkeypatch):
-    monkeypatch.setattr(database, "IDLE", 0)
+    monkeypatch.setattr(database, "MAX_IDLE_SECONDS", 0)
     with work():
         assert OF.one(its_digest=crypto.digest("the secret")) is None
