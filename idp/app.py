@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from idp.federation import views as federation
 from idp.foundation import database, logs, runtime, settings as settings_of
 from idp.foundation.fastpath import response_cache
 from idp.foundation.ports import Ports
@@ -31,6 +32,7 @@ PORTS = Ports(
     sign_in=second_step.sign_in_owner,
     last_signed_in=session.last_here,
     requesting_partner=kept_requests.requesting_partner,
+    sign_in_buttons=federation.buttons,
     navigation=signin.navigation,
     event_bodies={session_clients.LOGOUT: logout_token.form},
 )
@@ -56,6 +58,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.configure(app, settings)
     protocol.configure(app)
 
-    for views in (health, well_known, outbox, schools, onboarding, signin, manage, oidc):
+    for views in (health, well_known, outbox, schools, onboarding, signin, federation, manage, oidc):
         app.register_blueprint(views.bp)
     return app

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from idp.audit import doctor as audit
 from idp.estabs import doctor as estabs
+from idp.federation import doctor as federation
 from idp.foundation import doctor as foundation
 from idp.foundation.command import application, json_option, show_json
 from idp.foundation.doctor import Check, Finding
@@ -28,7 +29,7 @@ from idp.signin import doctor as signin
 
 CHECKS: Final[tuple[Check, ...]] = (
     *migrations.CHECKS, *keys.CHECKS, *outbox.CHECKS, *schools.CHECKS, *onboarding.CHECKS, *estabs.CHECKS,
-    *signin.CHECKS, *sharing.CHECKS, *audit.CHECKS, *jobs.CHECKS, *foundation.CHECKS,
+    *signin.CHECKS, *federation.CHECKS, *sharing.CHECKS, *audit.CHECKS, *jobs.CHECKS, *foundation.CHECKS,
 )  # fmt: skip
 
 

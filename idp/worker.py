@@ -23,6 +23,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from idp.audit import chain, checkpoints, retention as audit
 from idp.estabs import retention as estabs
+from idp.federation import retention as federation
 from idp.foundation import clock, runtime
 from idp.foundation.command import application
 from idp.foundation.errors import in_a_line
@@ -59,7 +60,7 @@ _log = structlog.get_logger("idp.worker")
 RETENTION: Final[tuple[Rule, ...]] = (
     *oidc.RETENTION, *signin.RETENTION, *browser_store.RETENTION, *estabs.RETENTION, *onboarding.RETENTION,
     *sharing.RETENTION, *partners.RETENTION, *schools.RETENTION, *outbox.RETENTION, *keys.RETENTION, *jobs.RETENTION,
-    *audit.RETENTION,
+    *audit.RETENTION, *federation.RETENTION,
 )  # fmt: skip
 """The retention rules that the packages declare for their tables."""
 

@@ -45,11 +45,14 @@ def serving(
 
 @contextmanager
 def a_provider(
-    place: Place, tls: ssl.SSLContext | None = None, **differs: dict[str, object]
+    place: Place, tls: ssl.SSLContext | None = None, *, host: str = "localhost", **differs: dict[str, object]
 ) -> Iterator[tuple[Flask, str]]:
-    """An identity provider of its own, served, over https with `tls`: the application and its issuer."""
+    """An identity provider of its own, served, over https with `tls`: the application and its issuer.
+
+    Browsers keep cookies by host, whatever the port: two that one browser uses need a `host` each.
+    """
     port = free_port()
-    issuer = f"{'https' if tls else 'http'}://localhost:{port}"
+    issuer = f"{'https' if tls else 'http'}://{host}:{port}"
     server = {"issuer": issuer, "port": port} | differs.pop("server", {})
     app = create_app(load(database={"url": place.new("served"), **PATIENT}, server=server, **differs))
     place.prepare(app)

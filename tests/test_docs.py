@@ -28,12 +28,17 @@ CITATION = re.compile(
     (?:(?:,[ ]|[ ]and[ ]|[-–])§?[SB]?\d+(?:\.\d+)*\b(?![ ]?%))*)""",
     re.VERBOSE,
 )
-SETTINGS = {
-    f"{table}.{name}"
-    for table, settings in tomllib.loads((ROOT / "config/default.toml").read_text("utf-8")).items()
-    if isinstance(settings, dict)
-    for name in settings
-}
+
+
+def names_of_settings(table, before=""):
+    """The dotted names of the settings in a table, and of the tables in it."""
+    for name, value in table.items():
+        yield before + name
+        if isinstance(value, dict):
+            yield from names_of_settings(value, f"{before}{name}.")
+
+
+SETTINGS = set(names_of_settings(tomllib.loads((ROOT / "config/default.toml").read_text("utf-8"))))
 SCOPES = set(tomllib.loads((ROOT / "config/scopes.toml").read_text("utf-8"))["scope"])
 PACKAGES = {path.name for path in (ROOT / "idp").iterdir() if (path / "__init__.py").exists()}
 

@@ -72,6 +72,11 @@ FACTOR_REMOVED: Final = "factor.removed"
 RECOVERY_CODES_MADE: Final = "recovery_codes.made"
 RECOVERY_CODE_USED: Final = "recovery_code.used"
 
+# federation
+ACCOUNT_LINKED: Final = "linked_account.added"
+ACCOUNT_USED: Final = "linked_account.used"
+ACCOUNT_UNLINKED: Final = "linked_account.removed"
+
 # sharing
 SHARING_GIVEN: Final = "sharing.given"
 SHARING_CHANGED: Final = "sharing.changed"

@@ -24,6 +24,13 @@ class LastPerson(NamedTuple):
     id: str
 
 
+class SignInButton(NamedTuple):
+    """A way to sign in by another provider's account: a button whose form is posted to this local address."""
+
+    label: str
+    action: str
+
+
 class EventBody(Protocol):
     """Makes the body of an event when it is sent: a signed token lives for minutes, a queue may hold it for a day."""
 
@@ -44,6 +51,8 @@ class Ports:
     """The person who is, or was last, signed in in the browser that sent the request."""
     requesting_partner: Callable[[str], RequestingPartner | None]
     """The partner whose request continues at this local path; None where there is none."""
+    sign_in_buttons: Callable[[str], list[SignInButton]]
+    """The providers whose accounts can be used to sign in; each button comes back to this local path."""
     navigation: Callable[[], list[dict[str, str]]]
     """The links in a page's header for the person signed in, each with `label` and `href`."""
     event_bodies: Mapping[str, EventBody]

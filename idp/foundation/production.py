@@ -36,7 +36,8 @@ def inconsistent(settings: "Settings") -> list[str]:
         "two more than server.threads": settings.database.pool_size < settings.server.at_once
         and not settings.database.is_sqlite,
     }
-    return [fault for fault, there in {**checks, **_incomplete_sms(settings.sms)}.items() if there]
+    checks |= _incomplete_sms(settings.sms)
+    return [fault for fault, there in checks.items() if there] + list(_incomplete_providers(settings))
 
 
 def _incomplete_sms(sms: "Sms") -> dict[str, bool]:
@@ -51,6 +52,21 @@ def _incomplete_sms(sms: "Sms") -> dict[str, bool]:
         f"sms.gateway_token: must be an API key of GOV.UK Notify {sent_by}":
             sms.channel == "notify" and not NOTIFY_KEY.search(token),
     }  # fmt: skip
+
+
+def _incomplete_providers(settings: "Settings") -> Iterator[str]:
+    """What is missing of the outside identity providers that are switched on."""
+    switched_on = {name: each for name, each in settings.federation.providers.items() if each.enabled}
+    if not settings.federation.enabled:
+        return
+    if not switched_on:
+        yield "federation.enabled: needs federation.microsoft.enabled, federation.google.enabled or both"
+    for name, provider in switched_on.items():
+        for setting, value in (
+            ("client_id", provider.client_id), ("client_secret", provider.client_secret.get_secret_value())
+        ):  # fmt: skip
+            if not value:
+                yield f"federation.{name}.{setting}: must be set for federation.{name}.enabled"
 
 
 def unfit(settings: "Settings") -> list[str]:
@@ -72,6 +88,11 @@ def unfit(settings: "Settings") -> list[str]:
         "keys.publish_before: must be longer than keys.reread, or a new key signs before processes know it":
             settings.keys.publish_before <= settings.keys.reread,
     }  # fmt: skip
+    checks |= {
+        f"federation.{name}.{setting}: must be https": not address.startswith("https://")
+        for name, provider in settings.federation.providers.items()
+        for setting, address in (("authority", provider.authority), ("issuer", provider.issuer))
+    }
     return [fault for fault, there in checks.items() if there] + list(_bad_keys(settings))
 
 

@@ -26,20 +26,25 @@ def in_words(fault: Any) -> str:
 
 def unknown_in_environment(settings: type[BaseModel]) -> list[str]:
     """Names that begin with IDP_ and mean nothing: a misspelt setting must not be silently ignored."""
-    known = {"IDP_CONFIG", "IDP_OPERATOR"}
-    prefixes: tuple[str, ...] = ()
-    for name, field in settings.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            known.add(f"IDP_{name}".upper())
-            for inner, detail in section.model_fields.items():
-                known.add(f"IDP_{name}__{inner}".upper())
-                if _is_table(detail):
-                    prefixes += (f"IDP_{name}__{inner}__".upper(),)
-        else:
-            known.add(f"IDP_{name}".upper())
+    names, prefixes = _names("IDP_", settings)
+    known = {"IDP_CONFIG", "IDP_OPERATOR", *names}
     mine = (name.upper() for name in os.environ if name.upper().startswith("IDP_"))
     return sorted(name for name in mine if name not in known and not name.startswith(prefixes or ("\0",)))
+
+
+def _names(prefix: str, section: type[BaseModel]) -> tuple[set[str], tuple[str, ...]]:
+    """The names of a section's settings in the environment, and the beginnings of those in tables with free names."""
+    names: set[str] = set()
+    prefixes: tuple[str, ...] = ()
+    for name, field in section.model_fields.items():
+        here, inner = f"{prefix}{name}".upper(), field.annotation
+        names.add(here)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            inner_names, inner_prefixes = _names(f"{here}__", inner)
+            names, prefixes = names | inner_names, prefixes + inner_prefixes
+        elif _is_table(field):
+            prefixes += (f"{here}__",)
+    return names, prefixes
 
 
 def _is_table(field: FieldInfo) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -21,6 +21,12 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 DATABASES: Final = ("sqlite", "postgresql+psycopg")
 LIMIT_STORAGES: Final = ("memory://", "redis://", "rediss://", "redis+unix://", "unix://")
+
+
+class Section(BaseModel):
+    """A table of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def absolute(path: Path) -> Path:
@@ -89,6 +95,12 @@ def _address_or_empty(url: str) -> str:
     return url
 
 
+def _provider_issuer(url: str) -> str:
+    """The issuer of an outside identity provider, exactly as its tokens spell it; `{tenantid}` may stand in it."""
+    _base(url.replace("{tenantid}", "tenant"))
+    return url
+
+
 def _email(text: str) -> str:
     try:
         address = Address(addr_spec=text)
@@ -140,6 +152,7 @@ def key(text: Any) -> Any:
 FilePath = Annotated[Path, AfterValidator(absolute)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 BaseUrl = Annotated[str, AfterValidator(_base)]
+ProviderIssuer = Annotated[str, AfterValidator(_provider_issuer)]
 UrlOrEmpty = Annotated[str, AfterValidator(_address_or_empty)]
 HostName = Annotated[str, AfterValidator(host_name)]
 ListenOn = Annotated[str, AfterValidator(_listening)]

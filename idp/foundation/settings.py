@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from idp.foundation import production, setting_faults
+from idp.foundation.provider_settings import Federation
 from idp.foundation.setting_types import (
     DAY,
     ROOT,
@@ -31,6 +32,7 @@ from idp.foundation.setting_types import (
     LimitStorage,
     ListenOn,
     Port,
+    Section,
     Sender,
     UrlOrEmpty,
     absolute,
@@ -39,12 +41,6 @@ from idp.foundation.setting_types import (
 HASHING: Final = 2
 """Requests that may hash a password beside the quick ones, which `server.threads` counts (`web/admission`)."""
 Seconds = Annotated[int, Field(ge=0, le=400 * DAY)]
-
-
-class Section(BaseModel):
-    """A table of the settings file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Service(Section):
@@ -306,6 +302,7 @@ class Settings(BaseSettings):
     onboarding: Onboarding
     sharing: Sharing
     fetch: Fetch
+    federation: Federation
     audit: Audit
     retention: Retention
 

@@ -4,6 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from idp.federation import linking
 from idp.foundation import runtime
 from idp.foundation.web import post_redirect_get, security
 from idp.signin import authenticator_app, factors, recovery_codes, return_paths, session, step_up
@@ -16,9 +17,12 @@ bp = Blueprint("security", __name__, url_prefix="/manage/security")
 @security.person
 def home() -> ResponseReturnValue:
     """What protects this account, and what can be added, replaced and removed."""
+    linked_accounts = linking.lines(current_user.id)
+    if linked_accounts:
+        security.let_forms_leave()  # to the provider, and from there wherever it signs the person in
     return render_template(
         "manage/security.html", app=authenticator_app.in_use(current_user.id), kinds=factors.kinds(current_user.id),
-        codes_left=recovery_codes.left(current_user.id),
+        codes_left=recovery_codes.left(current_user.id), linked_accounts=linked_accounts,
     )  # fmt: skip
 
 

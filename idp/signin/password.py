@@ -30,7 +30,7 @@ class WrongPassword(Refusal):
 
 
 class AccountNotOpen(Refusal):
-    """The password is right, but the school's account is not open. Only the right password reveals that."""
+    """The person has proven who they are, but the school's account is not open. Only that proof reveals it."""
 
     code, status, title = "account_not_open", 403, "Your school's account is not open"
 
@@ -74,9 +74,7 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     if not factors.has_any(person.id):
         for counter in (account.by_name, account.by_account):
             guesses.forget(counter)
-    guesses.count_sign_in(person.id)
-    if not person.estab.may_act:
-        raise AccountNotOpen(person.estab.state)
+    admit(person)
     if renewed is not None:
         credentials.renew_hash(person, renewed)
     return person
@@ -94,6 +92,13 @@ def note_failure(person_id: str | None, *, locks: bool) -> None:
     log.record(events.SIGN_IN_FAILED, by="stranger", estab=estab, subject=person_id)
     if locks and person is not None:
         notify_locked(person)
+
+
+def admit(person: Administrator) -> None:
+    """Whether a person who has proven who they are may come in; raises `AccountNotOpen`, `guesses.TooManySignIns`."""
+    guesses.count_sign_in(person.id)
+    if not person.estab.may_act:
+        raise AccountNotOpen(person.estab.state)
 
 
 def change(person: Administrator, password_hash: str, *, by: str, is_ours: bool = False) -> None:

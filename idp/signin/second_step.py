@@ -33,7 +33,7 @@ class StepExpired(Refusal):
     """Nothing in this browser waits for a second step: it took too long, was used, or was begun elsewhere."""
 
     code, status, title = "second_step_expired", 410, "Please sign in again"
-    says = "You have ten minutes between your password and the second step. Please sign in again."
+    says = "You have ten minutes for the second step. Please sign in again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,18 @@ class HalfSignedIn:
     created_at: datetime
 
 
-def sign_in(person_id: str, *, name_counter: bytes) -> bool:
-    """After the right password: sign the person in, or wait for their second step; whether they are signed in."""
+def sign_in(person_id: str, *, name_counter: bytes, amr: frozenset[str] = browser_sessions.PASSWORD) -> bool:
+    """After a first step by the methods `amr`: sign the person in, or wait for their second step.
+
+    Whether they are signed in. `name_counter` counts wrong answers at the second step, beside the account's counter.
+    """
     if not factors.has_any(person_id):
-        _complete(person_id, browser_sessions.PASSWORD)
+        _complete(person_id, amr)
         return True
     secret, now = crypto.new_secret(), clock.now()
     session().add(
         HalfSignIn(
-            digest=crypto.digest(secret), person_id=person_id, amr=browser_sessions.PASSWORD,
+            digest=crypto.digest(secret), person_id=person_id, amr=amr,
             name_counter=name_counter, created_at=now, expires_at=now + LIFETIME, used_at=None,
         )
     )  # fmt: skip

@@ -32,6 +32,8 @@ SINGLE, MULTI = "urn:idaas:acr:single", "urn:idaas:acr:multi"
 PASSWORD = frozenset({"pwd"})
 PASSWORD_AND_CODE = frozenset({"pwd", "otp", "mfa"})
 """RFC 8176."""
+OUTSIDE_ACCOUNT: frozenset[str] = frozenset()
+"""How another provider checked is not known, so nothing is claimed: the lowest class (OWASP ASVS 5.0, 6.8.4)."""
 
 
 def acr_of(amr: frozenset[str]) -> str:

@@ -22,8 +22,11 @@ View = Callable[..., ResponseReturnValue]
 
 
 def is_recent(signed_in: SignedIn) -> bool:
-    """Whether the person signed in within the last five minutes, with a second factor if they have one."""
-    if clock.now() - signed_in.auth_time > MAX_AGE:
+    """Whether the person signed in within the last five minutes, with a second factor if they have one.
+
+    An account of another provider is not enough (its `amr` is empty): the provider may not have asked for anything.
+    """
+    if clock.now() - signed_in.auth_time > MAX_AGE or not signed_in.amr:
         return False
     return signed_in.acr != session.SINGLE or not factors.has_any(signed_in.id)
 
@@ -43,11 +46,12 @@ def required(view: View) -> View:
 
 def sign_in_again() -> ResponseReturnValue:
     """To the sign-in page, and back to the page of this request; what was typed there is kept, except secrets."""
-    why = "To protect your account, please sign in again before you change this."
+    signed_in = session.current()
+    how = "again" if signed_in is None or signed_in.amr else "with your password"
+    why = f"To protect your account, please sign in {how} before you change this."
     if request.method == "POST":
         form_drafts.save()
         why = f"{why} What you typed has been kept, except passwords and codes. Nothing was changed yet."
     flash(why, "info")
-    signed_in = session.current()
     name = signed_in.person.username if signed_in else None
     return redirect(url_for("signin.sign_in", next=form_drafts.form_address(), login_hint=name), 303)

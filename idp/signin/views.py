@@ -10,7 +10,7 @@ from flask_wtf.csrf import CSRFError
 
 from idp.estabs import people
 from idp.foundation import runtime
-from idp.foundation.errors import Refusal, TooManyRequests
+from idp.foundation.errors import TooManyRequests
 from idp.foundation.ports import RequestingPartner
 from idp.foundation.web import admission, pages, security, throttle
 from idp.foundation.web.throttle import limiter
@@ -71,9 +71,12 @@ def sign_in() -> ResponseReturnValue:
         return _page(form, return_path)
     try:
         is_complete = _sign_in(form.username.data, form.password.data)
-    except (password.WrongPassword, password.AccountNotOpen, TooManyRequests) as refused:
-        return _refusal_page(refused, form, return_path)  # no rollback: the guess is counted
-    return redirect(return_path if is_complete else url_for(".take_second_step", next=return_path), 303)
+    except password.WrongPassword as refused:  # no rollback of these: the guess is counted
+        form.form_errors.append(refused.says)
+        return _page(form, return_path)
+    except (password.AccountNotOpen, TooManyRequests) as refused:
+        return refusal_page(refused, return_path)
+    return redirect(after_first_step(return_path, is_complete=is_complete), 303)
 
 
 def _sign_in(name: str, password_text: str) -> bool:
@@ -81,6 +84,11 @@ def _sign_in(name: str, password_text: str) -> bool:
     device = devices.device_id()
     person = password.check(name, password_text, device=device)
     return second_step.sign_in(person.id, name_counter=password.name_counter(name, device))
+
+
+def after_first_step(return_path: str, *, is_complete: bool) -> str:
+    """Where a person goes who has proven who they are: on, or to their second step."""
+    return return_path if is_complete else url_for("signin.take_second_step", next=return_path)
 
 
 @bp.route("/sign-in/second-step", methods=["GET", "POST"])
@@ -137,11 +145,15 @@ def _nothing_waits(return_path: str) -> ResponseReturnValue:
 
 
 def _page(form: SignIn, return_path: str, *, status: int | None = None) -> Response:
+    buttons = runtime.ports().sign_in_buttons(return_path)
+    if buttons:
+        security.let_forms_leave()
     return make_response(
         render_template(
             "signin/sign_in.html",
             form=form,
             back=return_path,
+            buttons=buttons,
             partner=_requesting_partner(return_path),
             keeps_no_cookies=return_paths.leads_to_partner(return_path) and security.sent_no_cookies(),
         ),
@@ -157,16 +169,13 @@ def _requesting_partner(return_path: str) -> RequestingPartner | None:
     return partner
 
 
-def _refusal_page(refused: Refusal, form: SignIn, return_path: str) -> Response:
-    """The page for a refused sign-in."""
-    if isinstance(refused, password.AccountNotOpen):
-        partner, cancel_path = _requesting_partner(return_path), return_paths.cancelled(return_path)
-        page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=cancel_path)
-        return make_response(page, refused.status)
+def refusal_page(refused: password.AccountNotOpen | TooManyRequests, return_path: str) -> Response:
+    """The page for a sign-in that is refused although nothing that was sent is wrong."""
     if isinstance(refused, TooManyRequests):
         return _locked_page(refused)
-    form.form_errors.append(refused.says)
-    return _page(form, return_path)
+    partner, cancel_path = _requesting_partner(return_path), return_paths.cancelled(return_path)
+    page = render_template("signin/standing.html", closed=refused, partner=partner, cancelled=cancel_path)
+    return make_response(page, refused.status)
 
 
 def _locked_page(refused: TooManyRequests) -> Response:

@@ -305,6 +305,48 @@ class TestProduction:
         assert found == unbounded
 
 
+class TestFederation:
+    @pytest.mark.parametrize(
+        ("differs", "fault"),
+        [
+            ({"enabled": True}, "federation.enabled: needs"),
+            ({"enabled": True, "google": {"enabled": True, "client_secret": "x"}}, "federation.google.client_id: must"),
+            (
+                {"enabled": True, "microsoft": {"enabled": True, "client_id": "x"}},
+                "federation.microsoft.client_secret: must be set",
+            ),
+            ({"google": {"authority": "http://accounts.google.example"}}, "federation.google.authority: must be https"),
+            (
+                {"microsoft": {"issuer": "http://x.example/{tenantid}"}},
+                "federation.microsoft.issuer: must be https",
+            ),
+            (
+                {"microsoft": {"issuer": "https://x.example/?{tenantid}"}},
+                "federation.microsoft.issuer: must be an",
+            ),
+            ({"microsoft": {"issuer": "{tenantid}"}}, "federation.microsoft.issuer: must be an http"),
+            ({"apple": {"enabled": True}}, "federation.apple: "),
+        ],
+    )
+    def test_what_cannot_work_is_named(self, differs, fault):
+        assert any(line.startswith(fault) for line in faults_of(federation=differs)), faults_of(federation=differs)
+
+    def test_it_is_off_at_first_and_what_is_off_need_not_be_complete(self):
+        assert not settings.load().federation.enabled
+        assert faults_of(federation={"microsoft": {"enabled": True}}) == []
+
+    def test_a_secret_may_come_from_the_environment_and_is_not_shown(self, monkeypatch):
+        monkeypatch.setenv("IDP_FEDERATION__MICROSOFT__CLIENT_SECRET", "planted-secret")
+        loaded = settings.load()
+        assert loaded.federation.microsoft.client_secret.get_secret_value() == "planted-secret"
+        assert "planted-secret" not in repr(loaded)
+
+    def test_a_misspelt_name_in_the_environment_is_an_error(self, monkeypatch):
+        monkeypatch.setenv("IDP_FEDERATION__MICROSOFT__CLIENT_SECRT", "x")
+        with pytest.raises(settings.BadSettings, match="CLIENT_SECRT: there is no such setting"):
+            settings.load()
+
+
 class TestWarnings:
     def test_production_is_warned_of_what_is_unusual(self, monkeypatch):
         loaded = settings.load(**PRODUCTION, secrets=keys())

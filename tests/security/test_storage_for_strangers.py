@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from idp import worker
 from idp.estabs.models import Administrator
+from idp.federation.models import FederatedRequest
 from idp.foundation import clock as clocks, crypto
 from idp.foundation.database import db
 from idp.foundation.retention import KeepNewest
@@ -192,6 +193,20 @@ class TestWhatTheWorkerTrims:
         with work() as session:
             assert sorted(session.scalars(select(EmailProof.registration_id))) == ["reg-5", "reg-6", "reg-7"]
             assert sorted(session.scalars(select(Registration.id))) == [f"reg-{number}" for number in range(2, 8)]
+
+    def test_requests_to_other_providers(self, work, todo, three):
+        with work() as session:
+            for number in range(8):
+                at, digest = clocks.now() + timedelta(seconds=number), bytes([number])
+                session.add(
+                    FederatedRequest(
+                        digest=digest, provider="google", browser=b"b", sid=None, sealed="", return_path="/",
+                        created_at=at, expires_at=at + timedelta(minutes=10), used_at=None,
+                    )
+                )  # fmt: skip
+        worker.clean(todo)
+        with work() as session:
+            assert sorted(session.scalars(select(FederatedRequest.digest))) == [bytes([number]) for number in (5, 6, 7)]
 
     def test_guesses_at_names_and_never_the_locks_first(self, work, todo, three):
         with work() as session:

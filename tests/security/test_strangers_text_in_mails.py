@@ -14,6 +14,8 @@ from sqlalchemy import select
 
 from idp.estabs import links
 from idp.estabs.models import Administrator
+from idp.federation import linking, providers
+from idp.federation.id_token import Identity
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.settings import ROOT
@@ -135,7 +137,21 @@ def something_stopped() -> None:
     authorise.withdraw(person.estab_id, client_id, by=person)
 
 
+def a_linked_account() -> Administrator:
+    """Whose name at its provider is the message."""
+    person, kind = an_owner(), providers.KINDS[0]
+    settings = runtime.settings().federation.microsoft
+    linking.link(person, Identity(providers.Provider(kind, settings), "https://issuer.example", "jo", "", HOSTILE))
+    return person
+
+
+def an_unlinked_account() -> None:
+    linking.unlink(a_linked_account(), "microsoft")
+
+
 MADE: dict[str, Callable[[], object]] = {
+    "account_linked": a_linked_account,
+    "account_unlinked": an_unlinked_account,
     "account_locked": wrong_passwords,
     "colleague_reset_password": a_reset_by_a_colleague,
     "factor_added": a_factor(factors.note_added),

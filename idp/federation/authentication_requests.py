@@ -1,0 +1,90 @@
+"""Requests that we send to a provider: kept as rows, good once, for ten minutes, in the browser that began them.
+
+The row holds what the response is compared with: nonce and PKCE verifier, sealed; the browser; and for linking the
+session. None of it can be had from the address that the provider is sent.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from idp.federation import client, id_token, metadata
+from idp.federation.errors import ResponseRefused
+from idp.federation.id_token import Identity
+from idp.federation.models import FederatedRequest
+from idp.federation.providers import Provider
+from idp.foundation import clock, crypto, runtime
+from idp.foundation.database import claim, session
+
+LIFETIME: Final = timedelta(minutes=10)
+MAX_RETURN_PATH: Final = 2048
+"""Characters of a local path that is kept; the path of a partner's request has two hundred."""
+MAX_CODE: Final = 4096
+"""Characters; Microsoft's codes have up to two thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A request whose response came. `sid` is the session whose person links an account; None for a sign-in."""
+
+    nonce: str
+    verifier: str
+    sid: str | None
+    return_path: str
+
+
+def begin(
+    provider: Provider, *, browser: str, return_path: str, sid: str | None = None, prompt: str | None = None
+) -> str:
+    """Keep a request of the browser with this id, and return the address to send it to.
+
+    `sid` is the session whose person links an account. `prompt` says what the provider has to ask (OpenID Connect Core
+    1.0 §3.1.2.1). Raises `ProviderUnavailable` and `ResponseRefused`.
+    """
+    endpoints = metadata.of(provider)  # before the row, so that no transaction waits for it
+    state, nonce, verifier, now = crypto.new_secret(), crypto.new_secret(), crypto.new_secret(), clock.now()
+    digest, secrets = crypto.digest(state), json.dumps({"nonce": nonce, "verifier": verifier}).encode()
+    session().add(
+        FederatedRequest(
+            digest=digest, provider=provider.name, browser=crypto.digest(browser), sid=sid,
+            sealed=runtime.sealer().seal(secrets, where=_sealing_context(digest)),
+            return_path=return_path if len(return_path) <= MAX_RETURN_PATH else "/",
+            created_at=now, expires_at=now + LIFETIME, used_at=None,
+        )
+    )  # fmt: skip
+    return client.authorization_address(provider, endpoints, state=state, nonce=nonce, verifier=verifier, prompt=prompt)
+
+
+def spend(provider: Provider, state: str, *, browser: str) -> Pending | None:
+    """The request with this `state`, spent; None unless this provider and this browser may complete it now."""
+    digest = crypto.digest(state)
+    if not claim(FederatedRequest, digest=digest, provider=provider.name, browser=crypto.digest(browser)):
+        return None
+    row = session().get_one(FederatedRequest, digest)
+    secrets = json.loads(runtime.sealer().unseal(row.sealed, where=_sealing_context(digest)))
+    return Pending(secrets["nonce"], secrets["verifier"], row.sid, row.return_path)
+
+
+def check_issuer(provider: Provider, iss: str | None) -> None:
+    """Check the issuer that an authorization response names (RFC 9207 §2.4), before anything else of it is used.
+
+    Raises `ResponseRefused`, also where it is missing although the provider says that it always sends one.
+    """
+    if iss is None and metadata.of(provider).sends_issuer:
+        raise ResponseRefused(because=f"{provider.name}: the response names no issuer")
+    if iss is not None and not provider.is_issuer(iss):
+        raise ResponseRefused(because=f"{provider.name}: the response is of another issuer")
+
+
+def complete(provider: Provider, pending: Pending, *, code: str, iss: str | None) -> Identity:
+    """The account that the person has proven to have. Raises the errors of `client.redeem` and `id_token.verify`."""
+    if not 0 < len(code) <= MAX_CODE:
+        raise ResponseRefused(because=f"{provider.name}: a code of {len(code)} characters")
+    endpoints = metadata.of(provider)
+    text, access_token = client.redeem(provider, endpoints, code=code, verifier=pending.verifier)
+    return id_token.verify(text, provider, endpoints, nonce=pending.nonce, access_token=access_token, iss=iss)
+
+
+def _sealing_context(digest: bytes) -> str:
+    return f"federated_requests.sealed.{digest.hex()}"

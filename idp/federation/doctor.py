@@ -1,0 +1,28 @@
+"""What `idp doctor` asks of other identity providers: whether those that are switched on answer."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from idp.federation import metadata, providers
+from idp.foundation.doctor import Check, Finding
+from idp.foundation.errors import Refusal
+
+
+def federation() -> Iterator[Finding]:
+    """Metadata and keys of each provider that is switched on can be fetched."""
+    for provider in providers.enabled():
+        what = f"sign-in with {provider.kind.title}"
+        try:
+            count = len(metadata.keys(metadata.of(provider), None))
+        except Refusal as refused:
+            yield Finding(what, "warning", refused.because, f"see: federation.{provider.name}.authority and issuer")
+            continue
+        if count:
+            yield Finding(what, "ok", f"{count} keys")
+        else:
+            yield Finding(what, "warning", "it publishes no key that we can use", f"see: federation.{provider.name}")
+    if not providers.enabled():
+        yield Finding("sign-in with other accounts", "ok", "is switched off")
+
+
+CHECKS: Final[tuple[Check, ...]] = (federation,)

@@ -1,0 +1,93 @@
+"""Verify a provider's ID token (OpenID Connect Core 1.0 §3.1.3.7), and say which account it is about."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from authlib.oidc.core import CodeIDToken
+from joserfc.errors import JoseError
+
+from idp.federation import metadata as provider_metadata
+from idp.federation.errors import ResponseRefused, SchoolAccountNeeded
+from idp.federation.metadata import Metadata
+from idp.federation.providers import TENANT_ID, Provider
+from idp.foundation import clock, crypto, runtime
+from idp.oidc import jwts
+
+ALGORITHMS: Final = ("RS256", "PS256", "ES256")
+"""With which a provider may sign; `none` and shared secrets are not among them."""
+MAX_TOKEN: Final = 16_384
+"""Characters; Microsoft's and Google's have two thousand."""
+MAX_SUBJECT: Final = 255
+"""Characters (OpenID Connect Core 1.0 §2)."""
+MAX_SHOWN: Final = 320
+NAMES: Final = ("email", "preferred_username", "name")
+"""Claims that show a person which account it is, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An account of another provider, proven to be the person's own."""
+
+    provider: Provider
+    issuer: str
+    subject: str
+    tenant: str
+    shown_as: str
+
+
+def verify(
+    text: str, provider: Provider, metadata: Metadata, *, nonce: str, access_token: str | None, iss: str | None
+) -> Identity:
+    """The account that an ID token is about.
+
+    `iss` is the issuer that the authorization response named, if it did. Raises `ResponseRefused`,
+    `SchoolAccountNeeded` and `ProviderUnavailable`.
+    """
+    try:
+        presented = jwts.parse(text, max_length=MAX_TOKEN)
+        if presented.alg not in ALGORITHMS:
+            raise jwts.BadJwt("it is signed by an algorithm that is not accepted")  # noqa: TRY301  told below
+        jwts.verify(presented, provider_metadata.keys(metadata, presented.kid), ALGORITHMS)
+        claims = presented.claims
+        skew = runtime.settings().tokens.skew
+        jwts.check_times(claims, skew=skew, leeway=skew)
+        _check(claims, presented, provider, nonce, access_token)
+    except (jwts.BadJwt, JoseError, ValueError, TypeError, AttributeError) as fault:
+        raise ResponseRefused(because=f"{provider.name}: ID token: {fault}"[:300]) from fault
+    if iss is not None and provider.canonical_issuer(iss) != provider.canonical_issuer(claims["iss"]):
+        raise ResponseRefused(because=f"{provider.name}: the response and its ID token name different issuers")
+    return _identity(claims, provider)
+
+
+def _check(
+    claims: dict[str, Any], presented: jwts.Presented, provider: Provider, nonce: str, access_token: str | None
+) -> None:
+    """Check every claim but the times; raises `BadJwt`, `JoseError` and errors of values of the wrong type."""
+    client_id = provider.settings.client_id
+    if claims.get("aud") not in (client_id, [client_id]):
+        raise jwts.BadJwt("aud is not us alone")
+    if not provider.is_issuer(claims.get("iss")):
+        raise jwts.BadJwt("iss is another issuer")
+    if not isinstance(claims.get("nonce"), str) or not crypto.same(claims["nonce"], nonce):
+        raise jwts.BadJwt("nonce is not that of the request")
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
+        raise jwts.BadJwt("sub must be a string of at most 255 characters")
+    params = {"client_id": client_id, "nonce": nonce, "access_token": access_token}
+    CodeIDToken(claims, dict(presented.header), None, params).validate(
+        now=clock.timestamp(), leeway=runtime.settings().tokens.skew
+    )
+
+
+def _identity(claims: dict[str, Any], provider: Provider) -> Identity:
+    issuer, tenant = str(claims["iss"]), provider.tenant(claims)
+    if provider.needs_tenant and not tenant:
+        raise SchoolAccountNeeded(because=f"{provider.name}: a personal account")
+    if provider.has_many_issuers and (not TENANT_ID.fullmatch(tenant) or issuer != provider.issuer_of(tenant)):
+        raise ResponseRefused(because=f"{provider.name}: iss is not that of the organisation in tid")
+    return Identity(provider, provider.canonical_issuer(issuer), claims["sub"], tenant, _shown_as(claims))
+
+
+def _shown_as(claims: dict[str, Any]) -> str:
+    names = (claims.get(name) for name in NAMES)
+    return next((name for name in names if isinstance(name, str) and name and name.isprintable()), "")[:MAX_SHOWN]

@@ -1,0 +1,132 @@
+"""A provider's description of itself (OpenID Connect Discovery 1.0) and its public keys, fetched and cached.
+
+Both are fetched again after an hour; keys also when a token names one that is not among them, at most once a minute.
+What was fetched stays good for a day while the provider cannot be reached.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import structlog
+
+from idp.federation.errors import ProviderUnavailable, ResponseRefused
+from idp.federation.providers import Provider
+from idp.foundation import database, runtime
+from idp.foundation.errors import Refusal
+from idp.foundation.runtime import PerApplication
+from idp.foundation.web import fetch
+from idp.oidc.jwts import Key
+from idp.partners import jwks
+
+FRESH: Final = 3600.0
+"""Seconds for which what was fetched is used without asking again."""
+AGAIN: Final = 60.0
+"""Seconds between two requests for keys because a key is not known."""
+MAX_STALE: Final = 86_400.0
+"""Seconds for which what was fetched is used while the provider cannot be reached."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The part of a provider's metadata that we use."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    sends_issuer: bool
+    """Whether its authorization responses always have `iss` (RFC 9207 §3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    at: float
+    """Monotonic seconds."""
+    document: dict[str, Any]
+
+
+_CACHE: Final = PerApplication[dict[str, _Cached]](dict)
+"""By address."""
+
+
+def of(provider: Provider) -> Metadata:
+    """The provider's metadata. Raises `ProviderUnavailable`, and `ResponseRefused` if they are not its own."""
+    document = _document(f"{provider.settings.authority}/.well-known/openid-configuration", FRESH)
+    if document.get("issuer") != provider.settings.issuer:
+        raise ResponseRefused(because=f"{provider.name}: the metadata are of another issuer than the settings name")
+    endpoints = [document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
+    if not all(_is_address(endpoint) for endpoint in endpoints):
+        raise ResponseRefused(because=f"{provider.name}: an endpoint in the metadata is not an https address")
+    authorization_endpoint, token_endpoint, jwks_uri = map(str, endpoints)
+    sends_issuer = document.get("authorization_response_iss_parameter_supported") is True
+    return Metadata(authorization_endpoint, token_endpoint, jwks_uri, sends_issuer)
+
+
+def keys(metadata: Metadata, kid: str | None) -> tuple[Key, ...]:
+    """The provider's keys; fetched again where none has this `kid`. Raises `ProviderUnavailable`."""
+    found = _keys(_document(metadata.jwks_uri, FRESH))
+    if kid is None or any(key.as_dict(private=False).get("kid") == kid for key in found):
+        return found
+    return _keys(_document(metadata.jwks_uri, AGAIN))
+
+
+def _document(url: str, seconds: float) -> dict[str, Any]:
+    """The JSON object at `url`, from the cache if it was fetched less than so many seconds ago."""
+    cache, now = _CACHE.get(), time.monotonic()
+    cached = cache.get(url)
+    if cached is not None and now - cached.at < seconds:
+        return cached.document
+    try:
+        document = _fetch(url)
+    except Refusal as refused:
+        if cached is None or now - cached.at >= MAX_STALE:
+            raise
+        log.warning("provider", url=url, because=refused.because)
+        return cached.document
+    cache[url] = _Cached(now, document)
+    return document
+
+
+def _fetch(url: str) -> dict[str, Any]:
+    database.end_read_transaction()  # a fetch must not hold a transaction open
+    try:
+        answer = fetch.get(url, fetch.for_operator(runtime.settings().fetch))
+    except fetch.FetchFailed as fault:
+        raise ProviderUnavailable(because=str(fault)) from fault
+    if answer.status != 200:
+        raise ProviderUnavailable(because=f"{url} answered {answer.status}")
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError) as fault:
+        raise ResponseRefused(because=f"{url}: not JSON") from fault
+    if not isinstance(document, dict):
+        raise ResponseRefused(because=f"{url}: not a JSON object")
+    return document
+
+
+def _keys(document: dict[str, Any]) -> tuple[Key, ...]:
+    """The keys of a set that we can use; others are passed over (RFC 7517 §5)."""
+    members = document.get("keys")
+    found: list[Key] = []
+    for member in members[: jwks.MAX_KEYS] if isinstance(members, list) else ():
+        try:
+            found.append(jwks.parse_key(member))
+        except ValueError as fault:
+            log.info("provider key passed over", because=str(fault))
+    return tuple(found)
+
+
+def _is_address(endpoint: object) -> bool:
+    """Whether it is an https address without a fragment; for tests, http on this machine."""
+    if not isinstance(endpoint, str):
+        return False
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:
+        return False
+    schemes = {"https", "http"} if runtime.settings().fetch.allow_loopback else {"https"}
+    return parts.scheme in schemes and bool(parts.hostname) and not parts.fragment and endpoint.isprintable()

@@ -1,0 +1,175 @@
+"""To a provider and back: sign in with an account of it, or link that account to the person who is signed in."""
+
+from urllib.parse import urlencode
+
+import structlog
+from flask import Blueprint, Response, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from idp.federation import authentication_requests, linking, providers
+from idp.federation.authentication_requests import Pending
+from idp.federation.errors import (
+    AccountTaken,
+    AlreadyLinked,
+    ProviderUnavailable,
+    RequestStale,
+    ResponseRefused,
+    SchoolAccountNeeded,
+    SignInRefused,
+)
+from idp.federation.id_token import Identity
+from idp.federation.providers import Provider
+from idp.foundation import database
+from idp.foundation.errors import TooManyRequests
+from idp.foundation.ports import SignInButton
+from idp.foundation.web import browser_store, form_drafts, security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.foundation.web.transactions import work
+from idp.signin import devices, guesses, password, return_paths, second_step, session, views as signin
+
+SECURITY_PAGE = "/manage/security"
+MAX_STATE = 200
+"""Characters; ours have 43."""
+
+log = structlog.get_logger(__name__)
+bp = Blueprint("federation", __name__)
+
+
+def buttons(return_path: str) -> list[SignInButton]:
+    """The buttons of the sign-in page, whose forms are posted to these addresses."""
+    query = "" if return_path == "/" else f"?{urlencode({'next': return_path})}"
+    return [
+        SignInButton(f"Sign in with {provider.kind.title}", url_for("federation.begin", name=provider.name) + query)
+        for provider in providers.enabled()
+    ]
+
+
+def _sign_in_page() -> str:
+    return url_for("signin.sign_in", next=security.local_path(request.args.get("next")))
+
+
+@bp.post("/sign-in/with/<name>")
+@security.anyone
+@form_drafts.form_shown_at(_sign_in_page)
+@limiter.limit(at_most(60, "minute"))
+def begin(name: str) -> ResponseReturnValue:
+    """Send the browser to the provider, to sign in."""
+    provider, return_path = providers.find(name), security.local_path(request.args.get("next"))
+    _keep_opener(return_path)
+    prompt = provider.kind.prompt_when_signed_in if session.current() else None
+    browser = browser_store.ensure_browser_id()
+    address = authentication_requests.begin(provider, browser=browser, return_path=return_path, prompt=prompt)
+    return redirect(address, 303)
+
+
+@bp.get("/sign-in/with/<name>/return")
+@security.anyone
+@limiter.limit(at_most(120, "minute"))
+def come_back(name: str) -> ResponseReturnValue:
+    """Take the provider's response: sign in, or link the account."""
+    provider = providers.find(name)
+    pending = _spend(provider)
+    _keep_opener(pending.return_path)
+    identity = _identity(provider, pending)
+    if identity is None:
+        return _cancelled(provider, pending)
+    if pending.sid is not None:
+        return _link(identity, pending)
+    return _sign_in(identity, pending.return_path)
+
+
+def _spend(provider: Provider) -> Pending:
+    """The request that is answered, spent in a transaction of its own: whatever comes after, it is not used twice."""
+    state = _single("state")
+    pending = None
+    if state is not None and len(state) <= MAX_STATE:
+        database.end_read_transaction()
+        with work(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+            pending = authentication_requests.spend(provider, state, browser=browser_store.browser_id())
+    if pending is None:
+        steps = (("Sign in", url_for("signin.sign_in")),)
+        raise RequestStale(because=f"{provider.name}: no request of this browser has this state", next_steps=steps)
+    return pending
+
+
+def _identity(provider: Provider, pending: Pending) -> Identity | None:
+    """The account that the response proves; None if the person cancelled. Refusals lead back to where they began."""
+    try:
+        iss = _single("iss")
+        authentication_requests.check_issuer(provider, iss)
+        if _single("error") == "access_denied":
+            return None
+        return authentication_requests.complete(provider, pending, code=_code(provider), iss=iss)
+    except (ProviderUnavailable, ResponseRefused, SchoolAccountNeeded, SignInRefused) as refused:
+        refused.next_steps = _way_back(pending)
+        raise
+
+
+def _code(provider: Provider) -> str:
+    code, error = _single("code"), _single("error")
+    if code is None or error is not None:
+        raise SignInRefused(because=f"{provider.name}: {(error or 'no code')[:60]}")
+    return code
+
+
+def _single(name: str) -> str | None:
+    """A parameter of the response; raises `ResponseRefused` where it is repeated (RFC 6749 §3.1)."""
+    values = request.args.getlist(name)
+    if len(values) > 1:
+        raise ResponseRefused(because=f"{name} is repeated in the response")
+    return values[0] if values else None
+
+
+def _way_back(pending: Pending) -> tuple[tuple[str, str], ...]:
+    if pending.sid is not None:
+        return (("Back to Security", SECURITY_PAGE),)
+    return (("Back to signing in", url_for("signin.sign_in", next=pending.return_path)),)
+
+
+def _cancelled(provider: Provider, pending: Pending) -> ResponseReturnValue:
+    log.info("provider", name=provider.name, because="access_denied")
+    flash(f"You did not go on with your {provider.kind.account}. Nothing was changed.", "info")
+    return redirect(_way_back(pending)[0][1], 303)
+
+
+def _link(identity: Identity, pending: Pending) -> ResponseReturnValue:
+    """Link the account to the person who asked for it, if they are still signed in in the same session."""
+    signed_in = session.current()
+    if signed_in is None or signed_in.sid != pending.sid:
+        raise RequestStale(because="the session that began to link has ended", next_steps=_way_back(pending))
+    account = identity.provider.kind.account
+    try:
+        is_new = linking.link(signed_in.person, identity)
+    except (AccountTaken, AlreadyLinked) as refused:
+        refused.next_steps = _way_back(pending)
+        raise
+    flash(f"Your {account} is {'now linked' if is_new else 'linked already'}. You can sign in with it.", "success")
+    return redirect(SECURITY_PAGE, 303)
+
+
+def _sign_in(identity: Identity, return_path: str) -> ResponseReturnValue:
+    """Sign in the person whose account it is, as far as a password would. An unknown account gets a page, no more."""
+    person = linking.person_of(identity)
+    if person is None:
+        return _not_linked(identity.provider, return_path)
+    try:
+        guesses.refuse_locked(devices.guess_counter(person.id, devices.device_id()))
+        password.admit(person)
+    except (password.AccountNotOpen, TooManyRequests) as refused:
+        return signin.refusal_page(refused, return_path)
+    linking.note_use(identity, person)
+    counter = guesses.key("linked account", person.id)
+    is_complete = second_step.sign_in(person.id, name_counter=counter, amr=session.OUTSIDE_ACCOUNT)
+    return redirect(signin.after_first_step(return_path, is_complete=is_complete), 303)
+
+
+def _not_linked(provider: Provider, return_path: str) -> Response:
+    log.info("provider", name=provider.name, because="the account is not linked")
+    page = render_template("federation/not_linked.html", account=provider.kind.account, back=return_path)
+    return make_response(page, 403)
+
+
+def _keep_opener(return_path: str) -> None:
+    """A partner's window stays in touch with the one that opened it (`security.keep_opener`)."""
+    if return_paths.leads_to_partner(return_path):
+        security.keep_opener()

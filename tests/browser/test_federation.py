@@ -1,0 +1,151 @@
+"""Linking the school's own account and signing in with it, in a real browser.
+
+Another instance of this product stands in for Microsoft: a real provider, with pages, sessions and keys of its own.
+"""
+
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import expect
+
+from idp.foundation.web.transactions import work as a_request
+from tests.browser.assembly import a_partner_served
+from tests.browser.test_keyboard import tab_to
+from tests.factories import PASSWORD, a_client, an_administrator, an_estab, secret_of
+from tests.serving import a_provider
+
+ACCOUNT = "Microsoft 365 account"
+
+
+@pytest.fixture(scope="module")
+def outside(place):
+    """The provider that stands in for Microsoft, on another host than ours."""
+    with a_provider(place, host="127.0.0.1") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def ours(place, outside):
+    """Our own, where its accounts may be linked."""
+    app, authority = outside
+    registered = {"client_id": "school-sign-in", "authority": authority, "issuer": authority, "enabled": True}
+    registered["client_secret"] = secret_of("school-sign-in")
+    with a_provider(place, federation={"enabled": True, "microsoft": registered}) as served:
+        with a_request(app):
+            a_client(
+                id="school-sign-in", client_name="School sign-in", grant_types=frozenset({"authorization_code"}),
+                redirect_uris=[f"{served[1]}/sign-in/with/microsoft/return"], optional_scopes=frozenset(),
+                required_scopes=frozenset({"openid", "profile"}), id_token_claims=frozenset({"name"}),
+            )  # fmt: skip
+        yield served
+
+
+def somebody(app, **differs):
+    with a_request(app):
+        return an_administrator(an_estab(), **differs).username
+
+
+@pytest.fixture
+def at_school(ours):
+    """The username here of a person with an account at both."""
+    return somebody(ours[0], name="Jo Bloggs")
+
+
+@pytest.fixture
+def at_microsoft(outside):
+    """Their username at the provider, which nothing here says is theirs."""
+    return somebody(outside[0], name="Jo Bloggs")
+
+
+def signs_in(page, username):
+    page.fill("#username", username)
+    page.fill("#password", PASSWORD)
+    page.click("#sign-in")
+
+
+def agrees(page, authority, username):
+    """At the provider, for the first time: sign in, and agree to it."""
+    page.wait_for_url(f"{authority}/**")
+    signs_in(page, username)
+    page.click("#allow")
+
+
+def test_link_sign_out_sign_in_by_it_and_unlink(page, ours, outside, at_school, at_microsoft, looks_right):
+    issuer, authority = ours[1], outside[1]
+    page.goto(f"{issuer}/sign-in")
+    expect(page.get_by_role("button", name="Sign in with Microsoft")).to_be_visible()
+    looks_right(page, "sign-in-with-microsoft")
+    page.get_by_role("button", name="Sign in with Microsoft").click()
+    agrees(page, authority, at_microsoft)
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"That {ACCOUNT} is not linked yet")
+    looks_right(page, "account-not-linked")
+
+    page.click("#sign-in")
+    signs_in(page, at_school)
+    page.get_by_role("link", name="Security").click()
+    looks_right(page, "security-account-not-linked")
+    page.get_by_role("button", name=f"Link your {ACCOUNT}").click()
+    page.wait_for_url(f"{authority}/**")
+    signs_in(page, at_microsoft)
+    page.wait_for_url(f"{issuer}/manage/security")
+    expect(page.get_by_role("status").first).to_contain_text(f"Your {ACCOUNT} is now linked.")
+    expect(page.locator("main")).to_contain_text("Jo Bloggs, since")
+    looks_right(page, "security-account-linked")
+
+    page.goto(f"{issuer}/sign-out")
+    page.click("#sign-out")
+    page.goto(f"{issuer}/sign-in?next=/manage/security")
+    page.get_by_role("button", name="Sign in with Microsoft").click()
+    page.wait_for_url(f"{issuer}/manage/security")
+    expect(page.get_by_role("link", name="Sign out")).to_be_visible()
+
+    page.get_by_role("link", name=f"Unlink your {ACCOUNT}").click()
+    expect(page.locator("main")).to_contain_text("sign in with your password before you change this")
+    signs_in(page, at_school)
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Unlink your {ACCOUNT}?")
+    looks_right(page, "unlink-account")
+    page.click("#unlink")
+    expect(page.get_by_role("status").first).to_contain_text(f"Your {ACCOUNT} is unlinked.")
+    expect(page.get_by_role("button", name=f"Link your {ACCOUNT}")).to_be_visible()
+
+
+@contextmanager
+def assembly(ours, folder):
+    @contextmanager
+    def behind():
+        with a_request(ours[0]):
+            yield
+
+    with a_partner_served(ours[1], behind, folder) as url:
+        yield url
+
+
+def test_from_a_partner_by_keyboard_without_scripts(a_window, ours, outside, at_school, at_microsoft, tmp_path):
+    page = a_window("phone", java_script_enabled=False)
+    page.goto(f"{ours[1]}/sign-in?next=/manage/security")
+    signs_in(page, at_school)
+    page.get_by_role("button", name=f"Link your {ACCOUNT}").press("Enter")
+    agrees(page, outside[1], at_microsoft)
+    page.wait_for_url(f"{ours[1]}/manage/security")
+    page.goto(f"{ours[1]}/sign-out")
+    page.click("#sign-out")
+
+    with assembly(ours, tmp_path) as url:
+        page.goto(url)
+        page.get_by_role("link", name="Sign in with your school account").press("Enter")
+        page.get_by_role("button", name="Sign in with Microsoft").press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Authorise sharing with Assembly")
+
+
+def test_the_button_is_reached_by_tab(page, ours):
+    page.goto(f"{ours[1]}/sign-in")
+    tab_to(page, page.get_by_role("button", name="Sign in with Microsoft"))
+
+
+def test_a_person_who_refuses_at_the_provider_is_back_with_a_word(page, ours, outside):
+    page.goto(f"{ours[1]}/sign-in")
+    page.get_by_role("button", name="Sign in with Microsoft").click()
+    page.wait_for_url(f"{outside[1]}/**")
+    page.click("#cancel")
+    page.wait_for_url(f"{ours[1]}/sign-in**")
+    expect(page.locator("main")).to_contain_text(f"You did not go on with your {ACCOUNT}. Nothing was changed.")

@@ -1,0 +1,88 @@
+"""Somebody at a browser, and the two providers, which stand in on this machine."""
+
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.federation import linking, providers
+from idp.federation.id_token import Identity
+from tests.factories import an_administrator
+from tests.federation.standing_in import TENANT, callback, standing_in
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def microsoft():
+    with standing_in() as provider:
+        yield provider
+
+
+@pytest.fixture
+def google():
+    with standing_in(has_tenants=False) as provider:
+        yield provider
+
+
+@pytest.fixture
+def both(microsoft, google, change_settings):
+    """Both providers, switched on."""
+    change_settings(federation={"enabled": True, "microsoft": microsoft.settings, "google": google.settings})
+    return {"microsoft": microsoft, "google": google}
+
+
+@dataclass(frozen=True)
+class Account:
+    id: str
+    username: str
+    email: str
+
+
+@pytest.fixture
+def account(work):
+    with work():
+        person = an_administrator(email="jo@oakhill.example")
+        return Account(person.id, person.username, person.email)
+
+
+class Visitor(Person):
+    """Goes to a provider and comes back."""
+
+    def sets_out(self, name, back=""):
+        """Presses the provider's button on the sign-in page; returns where the browser is sent."""
+        self.opens("/sign-in" + (f"?next={back}" if back else ""))
+        action = self.page.find("form", action=re.compile(f"^/sign-in/with/{name}"))["action"]
+        self.answer = self.web.post(action, data={"csrf_token": self.token})
+        return self.answer.location
+
+    def comes_back(self, name, response):
+        return self.opens(callback(name, response))
+
+    def goes_and_returns(self, name, provider, back=""):
+        return self.comes_back(name, provider.authorizes(self.sets_out(name, back)))
+
+
+@pytest.fixture
+def jo(web):
+    return Visitor(web)
+
+
+@pytest.fixture
+def stranger(another):
+    return Visitor(another())
+
+
+@pytest.fixture
+def link(work):
+    """`link(person_id)` links the account that the provider signs in."""
+
+    def make(person_id, provider_name="microsoft", **differs):
+        with work() as session:
+            provider = providers.find(provider_name)
+            issuer = provider.issuer_of(TENANT)
+            tenant = TENANT if provider_name == "microsoft" else "oakhill.example"
+            facts = {"subject": "sub-of-jo", "tenant": tenant, "shown_as": "jo@oakhill.example"} | differs
+            linking.link(session.get_one(Administrator, person_id), Identity(provider, issuer, **facts))
+
+    return make

@@ -1,0 +1,114 @@
+"""A provider on this machine that answers as it is told: soundly, or with each fault there is."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from flask import Flask, Response, jsonify, request
+
+from idp.foundation import clock
+from idp.foundation.provider_settings import Provider as ProviderSettings
+from tests.oidc.signing import jwks, key, signed
+from tests.ports import free_port
+from tests.serving import serving
+
+TENANT = "11111111-2222-3333-4444-555555555555"
+OTHER_TENANT = "99999999-8888-7777-6666-555555555555"
+
+
+@dataclass
+class StandingIn:
+    """Microsoft's or Google's place. `differs` changes claims of the ID token; None leaves one out."""
+
+    url: str
+    has_tenants: bool = True
+    alg: str = "RS256"
+    signing_key: Any = field(default_factory=lambda: key("RS256"))
+    published: list[Any] = field(default_factory=lambda: [key("RS256")])
+    header: dict[str, Any] = field(default_factory=dict)
+    differs: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Changes of its metadata."""
+    broken: dict[str, Response] = field(default_factory=dict)
+    """Responses in place of sound ones, by path."""
+    codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    """Paths of the requests that came."""
+
+    @property
+    def issuer(self) -> str:
+        """As its metadata name it."""
+        return f"{self.url}/{{tenantid}}/v2.0" if self.has_tenants else self.url
+
+    @property
+    def settings(self) -> ProviderSettings:
+        return ProviderSettings(
+            enabled=True, client_id="us", client_secret="a-secret+of/ours", authority=self.url, issuer=self.issuer
+        )
+
+    def authorizes(self, location: str) -> dict[str, str]:
+        """What its page does with our request: the parameters of a sound response."""
+        sent = dict(parse_qsl(urlsplit(location).query))
+        code = f"code-{len(self.codes)}"
+        self.codes[code] = sent
+        return {"code": code, "state": sent["state"]}
+
+    def claims(self, sent: dict[str, str]) -> dict[str, Any]:
+        now = clock.timestamp()
+        issuer = self.issuer.replace("{tenantid}", TENANT)
+        tenant = {"tid": TENANT} if self.has_tenants else {"hd": "oakhill.example"}
+        claims = {"iss": issuer, "sub": "sub-of-jo", "aud": "us", "iat": now, "exp": now + 600, "nonce": sent["nonce"]}
+        return claims | tenant | {"email": "jo@oakhill.example"} | self.differs
+
+    def token(self) -> dict[str, Any]:
+        """The answer to a code, if the client, its verifier and its redirect URI are right."""
+        sent = self.codes.pop(request.form["code"])
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(request.form["code_verifier"].encode()).digest())
+        assert sent["code_challenge_method"] == "S256"
+        assert challenge.rstrip(b"=").decode() == sent["code_challenge"]
+        assert request.form["redirect_uri"] == sent["redirect_uri"]
+        assert request.authorization is not None
+        assert request.authorization.username == "us"
+        id_token = signed(self.claims(sent), self.signing_key, self.alg, **self.header)
+        return {"access_token": "x", "token_type": "Bearer", "expires_in": 3600, "id_token": id_token}
+
+
+@contextmanager
+def standing_in(*, has_tenants: bool = True) -> Iterator[StandingIn]:
+    """Served until the block ends."""
+    port, app = free_port(), Flask("standing in")
+    provider = StandingIn(f"http://localhost:{port}", has_tenants)
+
+    @app.before_request
+    def note() -> Response | None:
+        provider.asked.append(request.path)
+        return provider.broken.get(request.path)
+
+    @app.get("/.well-known/openid-configuration")
+    def metadata() -> Response:
+        url = provider.url
+        sound = {
+            "issuer": provider.issuer, "authorization_endpoint": f"{url}/authorize", "token_endpoint": f"{url}/token",
+            "jwks_uri": f"{url}/keys",
+        }  # fmt: skip
+        return jsonify(sound | provider.metadata)
+
+    @app.get("/keys")
+    def keys() -> Response:
+        return jsonify(jwks(*provider.published))
+
+    @app.post("/token")
+    def token() -> Response:
+        return jsonify(provider.token())
+
+    with serving(app, port):
+        yield provider
+
+
+def callback(name: str, response: dict[str, str]) -> str:
+    """The local path of a response."""
+    return f"/sign-in/with/{name}/return?{urlencode(response)}"

@@ -1,0 +1,469 @@
+"""Signing in with an account of another provider, over HTTP; every fault that a provider can have is a page."""
+
+import json
+import re
+from datetime import timedelta
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
+
+import pytest
+from flask import Response
+from joserfc.jwk import ECKey, OctKey
+from structlog.testing import capture_logs
+
+from idp.estabs import accounts, people
+from idp.estabs.models import Administrator
+from idp.federation import metadata
+from idp.federation.models import FederatedRequest, LinkedAccount
+from idp.foundation import clock as clocks
+from idp.foundation.ports import RequestingPartner
+from idp.signin.models import BrowserSession
+from tests.factories import an_administrator
+from tests.federation.standing_in import OTHER_TENANT, TENANT, callback
+from tests.oidc.signing import b64, key
+from tests.raw_server import raw_server
+
+NAMES = ["microsoft", "google"]
+
+
+def sessions(work):
+    with work() as session:
+        return session.query(BrowserSession).all()
+
+
+def as_a_page(answer):
+    return answer.status_code < 500 and answer.mimetype == "text/html"
+
+
+class TestSwitch:
+    def test_switched_off_there_is_no_button_and_no_route(self, jo):
+        jo.opens("/sign-in")
+        assert "Sign in with" not in jo.sees
+        assert "form-action 'self';" in jo.answer.headers["Content-Security-Policy"]
+        for name in (*NAMES, "apple"):
+            assert jo.opens(f"/sign-in/with/{name}/return?code=x&state=y").status_code == 404
+            jo.opens("/sign-in")
+            assert jo.sends_again(f"/sign-in/with/{name}").status_code == 404
+
+    def test_the_one_switch_silences_a_provider_that_is_on(self, jo, both, change_settings):
+        change_settings(federation={"enabled": False})
+        jo.opens("/sign-in")
+        assert "Sign in with" not in jo.sees
+
+    def test_only_what_is_switched_on_has_a_button(self, jo, microsoft, change_settings):
+        change_settings(federation={"enabled": True, "microsoft": microsoft.settings})
+        jo.opens("/sign-in")
+        assert "Sign in with Microsoft" in jo.sees
+        assert "Sign in with Google" not in jo.sees
+        assert "form-action" not in jo.answer.headers["Content-Security-Policy"]
+
+
+class TestSigningIn:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_linked_account_signs_its_person_in(self, jo, both, account, link, work, name):
+        link(account.id, name)
+
+        answer = jo.goes_and_returns(name, both[name], back="/mobile/confirm")
+
+        assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
+        [session] = sessions(work)
+        assert (session.person_id, session.amr, session.acr) == (account.id, frozenset(), "urn:idaas:acr:single")
+        with work() as session:
+            assert session.query(LinkedAccount).one().last_used_at is not None
+
+    def test_the_request_is_as_it_should_be(self, jo, both):
+        address = urlsplit(jo.sets_out("microsoft"))
+        sent = dict(parse_qsl(address.query))
+
+        assert address.path == "/authorize"
+        assert sent["response_type"] == "code"
+        assert sent["redirect_uri"] == "http://localhost:5000/sign-in/with/microsoft/return"
+        assert sent["scope"] == "openid profile"
+        assert sent["code_challenge_method"] == "S256"
+        assert len({sent["state"], sent["nonce"], sent["code_challenge"]}) == 3
+        assert all(len(sent[name]) >= 43 for name in ("state", "nonce", "code_challenge"))
+        assert "prompt" not in sent
+
+    def test_google_may_leave_the_scheme_of_its_issuer_out(self, jo, stranger, google, account, link, change_settings):
+        settings = google.settings.model_copy(update={"issuer": "https://accounts.google.example"})
+        google.metadata["issuer"] = "https://accounts.google.example"
+        change_settings(federation={"enabled": True, "google": settings})
+        link(account.id, "google")
+
+        for browser, issuer in ((jo, "accounts.google.example"), (stranger, "https://accounts.google.example")):
+            google.differs["iss"] = issuer
+            assert browser.goes_and_returns("google", google).status_code == 303
+
+    def test_an_unknown_account_is_told_how_to_link_and_makes_nothing(self, jo, stranger, both, account, link, work):
+        with work() as session:
+            people_before = session.query(Administrator).count()
+        pages = {jo.goes_and_returns("microsoft", both["microsoft"]).text}  # its e-mail address is Jo's
+        link(account.id)
+        both["microsoft"].differs |= {"sub": "another", "email": "somebody@elsewhere.example"}
+        pages.add(stranger.goes_and_returns("microsoft", both["microsoft"]).text)
+
+        assert stranger.answer.status_code == 403
+        assert "not linked yet" in stranger.sees
+        assert len({_without_nonces(page) for page in pages}) == 1
+        assert sessions(work) == []
+        with work() as session:
+            assert session.query(Administrator).count() == people_before
+
+    def test_an_account_that_moved_to_another_organisation_is_unknown(self, jo, both, account, link):
+        link(account.id, "google")
+        both["google"].differs["hd"] = "another.example"
+
+        assert jo.goes_and_returns("google", both["google"]).status_code == 403
+        assert "not linked yet" in jo.sees
+
+    def test_a_removed_person_is_unknown(self, jo, both, account, link, work):
+        link(account.id)
+        with work() as session:
+            session.get_one(Administrator, account.id).removed_at = clocks.now()
+
+        assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 403
+        assert "not linked yet" in jo.sees
+
+    @pytest.mark.parametrize("state", ["suspended", "closed"])
+    def test_an_account_that_is_not_open_says_so(self, jo, both, account, link, work, state):
+        link(account.id)
+        with work():
+            accounts.change_state(people.get(account.id).estab, state, by="cli")
+
+        assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 403
+        assert "What you signed in with is right" in jo.sees
+        assert sessions(work) == []
+
+    def test_a_locked_account_stays_locked(self, jo, both, account, link, work, settings):
+        link(account.id)
+        for _ in range(settings.throttle.account_guesses):
+            jo.signs_in(account.username, "wrong")
+
+        assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 429
+        assert sessions(work) == []
+
+    def test_a_new_device_is_notified(self, jo, stranger, both, account, link, outbox):
+        link(account.id)
+        jo.goes_and_returns("microsoft", both["microsoft"])
+        assert outbox.all("new_device") == []
+        stranger.goes_and_returns("microsoft", both["microsoft"])
+
+        assert [letter.to for letter in outbox.all("new_device")] == [account.email]
+
+    @pytest.mark.parametrize("away", ["//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)"])
+    def test_it_leads_nowhere_else(self, jo, both, account, link, away):
+        link(account.id)
+        location = jo.goes_and_returns("microsoft", both["microsoft"], back=quote(away, safe="")).location
+
+        assert location == "/"
+
+
+def _without_nonces(page):
+    return re.sub(r'(nonce|value|csrf_token)="[^"]*"', "", page)
+
+
+FAULTS = {
+    "another nonce": {"nonce": "another"},
+    "no nonce": {"nonce": None},
+    "a nonce that is no text": {"nonce": 7},
+    "another client's": {"aud": "them"},
+    "for us and others": {"aud": ["us", "them"], "azp": "us"},
+    "authorized for another": {"azp": "them"},
+    "no audience": {"aud": None},
+    "another issuer": {"iss": "https://evil.test"},
+    "the template itself": {"iss": "http://localhost/{tenantid}/v2.0"},
+    "no issuer": {"iss": None},
+    "expired": {"exp": 1_000_000_000},
+    "no expiry": {"exp": None},
+    "an expiry in words": {"exp": "tomorrow"},
+    "an endless expiry": {"exp": float("inf")},
+    "not yet valid": {"nbf": 9_000_000_000},
+    "issued in the future": {"iat": 9_000_000_000},
+    "no time of issue": {"iat": None},
+    "no subject": {"sub": None},
+    "an empty subject": {"sub": ""},
+    "a subject in numbers": {"sub": 7},
+    "a subject without end": {"sub": "x" * 256},
+    "a hash of another access token": {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
+    "amr that is no list": {"amr": "pwd"},
+}
+
+
+@pytest.mark.usefixtures("account")
+class TestFaults:
+    """Whatever is wrong: no one is signed in, the page is plain, the log says why, and it is never a 500."""
+
+    @pytest.fixture
+    def linked(self, both, account, link):
+        link(account.id)
+        return both["microsoft"]
+
+    def refused(self, jo, work, code):
+        assert as_a_page(jo.answer) or jo.answer.status_code == 503
+        assert jo.page.find(id="error-code").text == code
+        assert sessions(work) == []
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_a_token_with_a_wrong_claim(self, jo, linked, work, fault):
+        linked.differs |= FAULTS[fault]
+        with capture_logs() as logs:
+            jo.goes_and_returns("microsoft", linked)
+
+        self.refused(jo, work, "provider_response")
+        assert any(line.get("code") == "provider_response" and line["because"] for line in logs)
+        assert not any("sub-of-jo" in str(line) for line in logs)
+
+    def test_a_token_of_one_organisation_in_the_name_of_another(self, jo, linked, work):
+        linked.differs["tid"] = OTHER_TENANT
+        jo.goes_and_returns("microsoft", linked)
+        self.refused(jo, work, "provider_response")
+
+    def test_the_same_sub_at_another_organisation(self, jo, linked, work):
+        linked.differs |= {"tid": OTHER_TENANT, "iss": linked.issuer.replace("{tenantid}", OTHER_TENANT)}
+        assert jo.goes_and_returns("microsoft", linked).status_code == 403
+        assert "not linked yet" in jo.sees
+
+    @pytest.mark.parametrize("tid", [None, 7, "", "../evil", "9188040d-6c67-4c5b-b112-36a304b66dad"])
+    def test_a_personal_account_of_microsoft(self, jo, linked, work, tid):
+        linked.differs["tid"] = tid
+        if tid == "9188040d-6c67-4c5b-b112-36a304b66dad":
+            linked.differs["iss"] = linked.issuer.replace("{tenantid}", tid)
+        jo.goes_and_returns("microsoft", linked)
+        self.refused(jo, work, "provider_response" if tid == "../evil" else "school_account_needed")
+
+    def test_a_personal_account_of_google(self, jo, both, work):
+        both["google"].differs["hd"] = None
+        jo.goes_and_returns("google", both["google"])
+        self.refused(jo, work, "school_account_needed")
+
+    def test_a_token_by_a_key_that_is_not_published(self, jo, linked, work):
+        linked.signing_key = key("RS256", 2)
+        jo.goes_and_returns("microsoft", linked)
+        self.refused(jo, work, "provider_response")
+
+    def test_a_forged_kid(self, jo, linked, work):
+        linked.signing_key, linked.header = key("RS256", 2), {"kid": "rsa-1"}
+        jo.goes_and_returns("microsoft", linked)
+        self.refused(jo, work, "provider_response")
+
+    @pytest.mark.parametrize(
+        "header", [{"jku": "https://evil.test/keys"}, {"crit": ["exp"]}, {"x5u": "https://evil.test/x"}]
+    )
+    def test_a_header_that_leads_elsewhere(self, jo, linked, work, header):
+        linked.header = header
+        jo.goes_and_returns("microsoft", linked)
+        self.refused(jo, work, "provider_response")
+
+    @pytest.mark.parametrize("alg", ["HS256", "EdDSA", "ES384"])
+    def test_an_algorithm_that_is_not_accepted(self, jo, linked, work, alg):
+        public = OctKey.import_key(b64(json.dumps(key("RS256").as_dict(private=False)).encode()))
+        linked.alg = alg
+        linked.signing_key = {"HS256": public, "EdDSA": key("EdDSA"), "ES384": ECKey.generate_key("P-384")}[alg]
+        if alg != "HS256":
+            linked.published.append(linked.signing_key)
+        jo.goes_and_returns("microsoft", linked)
+        self.refused(jo, work, "provider_response")
+
+    def test_a_key_that_is_new_since_is_fetched(self, jo, stranger, linked, monkeypatch):
+        assert jo.goes_and_returns("microsoft", linked).status_code == 303
+        linked.signing_key = key("RS256", 2)
+        linked.published.append(linked.signing_key)
+        monkeypatch.setattr(metadata, "AGAIN", 0.0)
+        assert stranger.goes_and_returns("microsoft", linked).status_code == 303
+
+    @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
+    @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
+    def test_an_error_of_its_server(self, jo, linked, work, path, status):
+        linked.broken[path] = Response("<h1>no</h1>", status)
+        location = jo.sets_out("microsoft")
+        if "metadata" not in path and location:
+            jo.comes_back("microsoft", linked.authorizes(location))
+        code = "provider_response" if path == "/token" and status < 500 else "provider_unavailable"
+        self.refused(jo, work, code)
+
+    @pytest.mark.parametrize("body", ["", "nonsense", "[]", "7", "null", "[" * 20_000, '{"keys": 7}', "\xff"])
+    @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
+    def test_an_answer_that_cannot_be_read(self, jo, linked, work, path, body):
+        linked.broken[path] = Response(body, 200, mimetype="application/json")
+        location = jo.sets_out("microsoft")
+        if location:
+            jo.comes_back("microsoft", linked.authorizes(location))
+        self.refused(jo, work, "provider_response")
+
+    @pytest.mark.parametrize(
+        "token",
+        ['{"error": "invalid_grant", "error_description": "x"}', '{"error": 7}', '{"error": {"a": []}}',
+         '{"access_token": "x"}', '{"id_token": 7}', '{"id_token": "a.b.c"}', '{"id_token": "x", "expires_in": "soon"}',
+         '{"id_token": "eyJhbGciOiJub25lIn0.e30."}'],
+    )  # fmt: skip
+    def test_an_answer_to_the_code_without_a_token(self, jo, linked, work, token):
+        linked.broken["/token"] = Response(token, 200, mimetype="application/json")
+        jo.goes_and_returns("microsoft", linked)
+        self.refused(jo, work, "provider_response")
+
+    def test_a_provider_that_is_slow(self, jo, linked, work, change_settings, settings):
+        change_settings(fetch={"timeout": 0.5})
+        with raw_server() as slow:
+            slow.response, slow.delay, slow.chunk_size = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", 0.1, 1
+            linked.metadata["token_endpoint"] = slow.url
+            jo.goes_and_returns("microsoft", linked)
+        self.refused(jo, work, "provider_unavailable")
+
+    def test_a_provider_that_is_away(self, jo, linked, work, change_settings):
+        settings = linked.settings.model_copy(update={"authority": "http://localhost:1"})
+        change_settings(federation={"enabled": True, "microsoft": settings})
+        jo.sets_out("microsoft")
+        self.refused(jo, work, "provider_unavailable")
+
+    @pytest.mark.parametrize(
+        "differs",
+        [{"issuer": "https://evil.test"}, {"token_endpoint": None}, {"token_endpoint": "ftp://x"},
+         {"authorization_endpoint": "javascript:alert(1)"}, {"jwks_uri": "http://[::1"}, {"jwks_uri": 7}],
+    )  # fmt: skip
+    def test_metadata_that_are_not_its_own(self, jo, linked, work, differs):
+        linked.metadata |= differs
+        jo.sets_out("microsoft")
+        self.refused(jo, work, "provider_response")
+
+
+@pytest.mark.usefixtures("account")
+class TestResponses:
+    @pytest.fixture
+    def linked(self, both, account, link):
+        link(account.id)
+        return both["microsoft"]
+
+    def test_a_person_who_cancels_goes_back_to_where_they_were(self, jo, linked, work):
+        state = linked.authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))["state"]
+        answer = jo.comes_back("microsoft", {"error": "access_denied", "state": state})
+
+        assert answer.location == "/sign-in?next=/mobile/confirm"
+        assert "You did not go on with your Microsoft 365 account" in jo.opens(answer.location).text
+        assert sessions(work) == []
+
+    @pytest.mark.parametrize("error", ["login_required", "server_error", "x" * 4000, "", "<script>"])
+    def test_another_error_is_a_page(self, jo, linked, work, error):
+        state = linked.authorizes(jo.sets_out("microsoft"))["state"]
+        jo.comes_back("microsoft", {"error": error, "state": state})
+
+        assert jo.answer.status_code == 400
+        assert jo.page.find(id="error-code").text == "provider_refused"
+        assert "<script>" not in jo.answer.text
+
+    def test_a_response_of_another_issuer_is_refused_before_the_code_is_used(self, jo, linked, work):
+        for iss in ("https://evil.test", "", linked.issuer):
+            response = linked.authorizes(jo.sets_out("microsoft"))
+            jo.comes_back("microsoft", response | {"iss": iss})
+            assert jo.page.find(id="error-code").text == "provider_response"
+        assert "/token" not in linked.asked
+        assert sessions(work) == []
+
+    def test_the_response_and_its_token_have_one_issuer(self, jo, linked, work):
+        response = linked.authorizes(jo.sets_out("microsoft"))
+        jo.comes_back("microsoft", response | {"iss": linked.issuer.replace("{tenantid}", OTHER_TENANT)})
+        assert jo.page.find(id="error-code").text == "provider_response"
+
+        response = linked.authorizes(jo.sets_out("microsoft"))
+        jo.comes_back("microsoft", response | {"iss": linked.issuer.replace("{tenantid}", TENANT)})
+        assert jo.answer.status_code == 303
+
+    def test_an_issuer_that_was_promised_must_be_there(self, jo, linked, work):
+        linked.metadata["authorization_response_iss_parameter_supported"] = True
+        jo.goes_and_returns("microsoft", linked)
+        assert jo.page.find(id="error-code").text == "provider_response"
+        assert "/token" not in linked.asked
+
+    def test_a_response_works_once(self, jo, linked, work):
+        response = linked.authorizes(jo.sets_out("microsoft"))
+        assert jo.comes_back("microsoft", response).status_code == 303
+        assert jo.comes_back("microsoft", response).status_code == 410
+
+    def test_a_failed_response_is_spent_too(self, jo, linked, work):
+        linked.differs["nonce"] = "another"
+        response = linked.authorizes(jo.sets_out("microsoft"))
+        assert jo.comes_back("microsoft", response).status_code == 400
+        assert jo.comes_back("microsoft", response).status_code == 410
+
+    def test_a_response_works_in_the_browser_that_began_only(self, jo, stranger, linked, work):
+        response = linked.authorizes(jo.sets_out("microsoft"))
+        stranger.opens("/sign-in")
+        assert stranger.comes_back("microsoft", response).status_code == 410
+        assert sessions(work) == []
+        assert jo.comes_back("microsoft", response).status_code == 303
+
+    def test_a_response_works_at_its_provider_only(self, jo, linked, both, work):
+        response = linked.authorizes(jo.sets_out("microsoft"))
+        assert jo.comes_back("google", response).status_code == 410
+        assert sessions(work) == []
+
+    def test_a_response_expires(self, jo, linked, work, clock):
+        response = linked.authorizes(jo.sets_out("microsoft"))
+        clock.move(timedelta(minutes=10))
+        assert jo.comes_back("microsoft", response).status_code == 410
+
+    @pytest.mark.parametrize("state", ["", "x", "x" * 5000, "\ud800"])
+    def test_a_state_that_is_not_ours(self, jo, linked, state):
+        jo.sets_out("microsoft")
+        jo.comes_back("microsoft", {"code": "x", "state": state.encode("utf-8", "surrogatepass")})
+        assert jo.answer.status_code == 410
+        assert "Sign in" in jo.sees
+
+    @pytest.mark.parametrize("name", ["code", "state", "iss", "error"])
+    def test_a_repeated_parameter(self, jo, linked, name, work):
+        response = linked.authorizes(jo.sets_out("microsoft"))
+        answer = jo.opens(f"{callback('microsoft', response)}&{name}=a&{name}=b")
+        assert answer.status_code == 400
+        assert sessions(work) == []
+
+    def test_a_code_without_end(self, jo, linked, work):
+        response = linked.authorizes(jo.sets_out("microsoft"))
+        assert jo.comes_back("microsoft", response | {"code": "x" * 5000}).status_code == 400
+
+    def test_two_tabs_go_their_ways(self, jo, linked):
+        first = linked.authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))
+        second = linked.authorizes(jo.sets_out("microsoft"))
+        assert jo.comes_back("microsoft", second).location == "/"
+        assert jo.comes_back("microsoft", first).location == "/mobile/confirm"
+
+    def test_the_session_is_new(self, jo, linked):
+        jo.web.set_cookie("session", "planted")
+        jo.goes_and_returns("microsoft", linked)
+        assert jo.cookie("session") != "planted"
+
+    def test_another_site_cannot_begin_it(self, jo, stranger, linked, work):
+        jo.opens("/sign-in")
+        stranger.opens("/sign-in")
+        for token in ("", "rubbish", stranger.token):
+            assert jo.web.post("/sign-in/with/microsoft", data={"csrf_token": token}).status_code in {400, 303}
+        with work() as session:
+            assert session.query(FederatedRequest).count() == 0
+
+    def test_what_is_kept_of_a_request_cannot_be_read_from_the_table(self, jo, linked, work):
+        sent = parse_qs(urlsplit(jo.sets_out("microsoft")).query)
+        with work() as session:
+            row = session.query(FederatedRequest).one()
+        assert sent["nonce"][0] not in row.sealed
+        assert sent["state"][0].encode() != row.digest
+
+
+def test_a_partners_request_goes_on(jo, both, account, link, change_ports):
+    pending = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
+    change_ports(requesting_partner={pending: RequestingPartner("Assembly", "Example Ltd")}.get)
+    link(account.id)
+
+    answer = jo.goes_and_returns("microsoft", both["microsoft"], back=quote(pending, safe=""))
+
+    assert answer.location == pending
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+
+
+def test_somebody_else_who_was_signed_in_here_is_signed_out(jo, both, account, link, work):
+    with work():
+        other = an_administrator()
+        name, other_id = other.username, other.id
+    jo.signs_in(name)
+    link(account.id)
+    response = both["microsoft"].authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))
+    jo.comes_back("microsoft", response)
+
+    is_open = {each.person_id: each.ended_at is None for each in sessions(work)}
+    assert is_open == {other_id: False, account.id: True}

@@ -1,0 +1,223 @@
+"""The page Security: an account of another provider is linked and unlinked by its own person, and by no one else."""
+
+# ruff: noqa: F811  fixtures of another folder
+
+from datetime import timedelta
+
+import pytest
+
+from idp.audit import events
+from idp.estabs.models import Administrator
+from idp.federation import linking, retention
+from idp.federation.errors import AccountTaken
+from idp.federation.id_token import Identity
+from idp.federation.models import LinkedAccount
+from idp.federation.providers import find
+from idp.foundation import clock as clocks
+from idp.foundation.database import session as current_session
+from idp.jobs import cleaning
+from idp.signin.models import BrowserSession
+from tests.audit_entries import recorded
+from tests.factories import an_administrator
+from tests.federation.conftest import account, both, google, jo, link, microsoft, stranger  # noqa: F401
+from tests.federation.standing_in import TENANT
+from tests.signin.apps import an_app
+
+pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+HOME = "/manage/security"
+LINK, UNLINK = f"{HOME}/accounts/microsoft/link", f"{HOME}/accounts/microsoft/unlink"
+
+
+@pytest.fixture
+def provider(both):
+    return both["microsoft"]
+
+
+@pytest.fixture
+def signed_in(jo, account, provider):
+    jo.signs_in(account.username)
+    return jo
+
+
+def begins(person):
+    person.opens(HOME)
+    return person.sends_again(LINK)
+
+
+def links(person, provider):
+    return person.comes_back("microsoft", provider.authorizes(begins(person).location))
+
+
+def accounts(work):
+    with work() as session:
+        return [(row.person_id, row.provider, row.subject, row.tenant) for row in session.query(LinkedAccount)]
+
+
+def test_switched_off_the_page_says_nothing_of_it(jo, account):
+    jo.signs_in(account.username)
+    assert "Microsoft 365" not in jo.opens(HOME).text
+    assert "form-action 'self';" in jo.answer.headers["Content-Security-Policy"]
+    jo.opens("/sign-out")
+    assert jo.sends_again(LINK).status_code == 404
+    assert jo.opens(UNLINK).status_code == 404
+
+
+def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, account, work, outbox):
+    location = begins(signed_in).location
+    assert "prompt=select_account" in location
+    answer = signed_in.comes_back("microsoft", provider.authorizes(location))
+
+    assert answer.location == HOME
+    signed_in.opens(HOME)
+    assert "Your Microsoft 365 account is now linked." in signed_in.answer.text
+    assert "Linked jo@oakhill.example , since 2 March 2026" in signed_in.sees
+    assert accounts(work) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
+    letter = outbox.last("account_linked")
+    assert letter.to == account.email
+    assert "Microsoft 365 account (jo@oakhill.example)" in letter.text
+
+    signed_in.opens(UNLINK)
+    assert "jo@oakhill.example" in signed_in.sees
+    assert signed_in.sends_again(UNLINK).location == HOME
+    assert accounts(work) == []
+    assert outbox.last("account_unlinked").to == account.email
+    assert signed_in.opens(UNLINK).location == HOME
+    with work() as session:
+        estab_id = session.get_one(Administrator, account.id).estab_id
+        shown = {"shown_as": "jo@oakhill.example"}
+        facts = {"provider": "microsoft"}
+        assert recorded(events.ACCOUNT_LINKED) == [(account.id, estab_id, None, account.id, facts, shown)]
+        assert recorded(events.ACCOUNT_UNLINKED) == [(account.id, estab_id, None, account.id, facts, None)]
+
+
+def test_after_unlinking_it_signs_nobody_in(signed_in, stranger, provider, account, link):
+    link(account.id)
+    signed_in.sends(UNLINK)
+
+    assert stranger.goes_and_returns("microsoft", provider).status_code == 403
+
+
+def test_linking_twice_is_no_fault(signed_in, provider, account, work):
+    first = provider.authorizes(begins(signed_in).location)
+    second = provider.authorizes(begins(signed_in).location)
+    assert signed_in.comes_back("microsoft", first).location == HOME
+    assert signed_in.comes_back("microsoft", second).location == HOME
+    assert len(accounts(work)) == 1
+
+
+def test_a_second_account_of_one_provider_is_refused(signed_in, provider, account, work):
+    first = provider.authorizes(begins(signed_in).location)
+    second = provider.authorizes(begins(signed_in).location)
+    signed_in.comes_back("microsoft", first)
+    provider.differs["sub"] = "another"
+    assert signed_in.comes_back("microsoft", second).status_code == 409
+    assert "Unlink the account" in signed_in.sees
+    assert accounts(work) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
+
+
+def test_an_account_is_linked_to_one_person(signed_in, provider, account, link, work):
+    with work():
+        other = an_administrator().id
+    link(other)
+    answer = links(signed_in, provider)
+
+    assert answer.status_code == 409
+    assert "linked to somebody else" in signed_in.page.find("h1").text
+    assert [row[0] for row in accounts(work)] == [other]
+
+
+def test_of_two_people_at_once_one_gets_the_account(both, work, at_once):
+    with work():
+        ids = [an_administrator().id for _ in range(4)]
+    waiting = iter(ids)
+
+    def job():
+        identity = Identity(find("microsoft"), "https://issuer.example", "one", TENANT, "")
+        return linking.link(current_session().get_one(Administrator, next(waiting)), identity)
+
+    outcomes = at_once(4, job)
+
+    assert sorted(map(str, map(type, outcomes))) == sorted([str(bool), *[str(AccountTaken)] * 3])
+    assert len(accounts(work)) == 1
+
+
+def test_the_account_of_a_removed_person_is_free_again(signed_in, provider, account, link, work, clock):
+    with work():
+        other = an_administrator().id
+    link(other)
+    with work() as session:
+        session.get_one(Administrator, other).removed_at = clocks.now()
+    assert links(signed_in, provider).location == HOME
+    assert [row[0] for row in accounts(work)] == [account.id]
+
+    with work() as session:
+        session.get_one(Administrator, account.id).removed_at = clocks.now()
+    clock.move(timedelta(days=2))
+    cleaning.clean(work, retention.RETENTION)
+    assert accounts(work) == []
+
+
+def test_linking_and_unlinking_need_a_recent_sign_in(signed_in, provider, account, link, clock, work):
+    link(account.id)
+    clock.move(timedelta(minutes=6))
+    assert begins(signed_in).location.startswith("/sign-in?next=/manage/security")
+    assert signed_in.opens(UNLINK).location.startswith("/sign-in?next=")
+    assert len(accounts(work)) == 1
+
+
+def test_the_account_itself_is_not_enough_to_change_what_protects_one(stranger, provider, account, link):
+    link(account.id)
+    stranger.goes_and_returns("microsoft", provider)
+
+    answer = begins(stranger)
+
+    assert answer.location.startswith("/sign-in?next=/manage/security")
+    assert "please sign in with your password before you change this" in stranger.opens(answer.location).text
+
+
+def test_a_person_with_a_second_factor_still_uses_it(stranger, provider, account, link, work, clock):
+    link(account.id)
+    with work():
+        app = an_app(account.id)
+    clock.move(timedelta(seconds=30))
+    answer = stranger.goes_and_returns("microsoft", provider, back="/mobile/confirm")
+    assert answer.location == "/sign-in/second-step?next=/mobile/confirm"
+    with work() as session:
+        assert session.query(BrowserSession).count() == 0
+
+    stranger.opens(answer.location)
+    assert stranger.sends_again(answer.location, code=app.code()).location == "/mobile/confirm"
+    with work() as session:
+        [row] = session.query(BrowserSession).all()
+        assert (row.amr, row.acr) == (frozenset({"otp", "mfa"}), "urn:idaas:acr:multi")
+
+
+def test_a_link_that_was_begun_ends_with_its_session(signed_in, provider, account, work):
+    response = provider.authorizes(begins(signed_in).location)
+    signed_in.signs_in(account.username, back="/x")
+    assert signed_in.comes_back("microsoft", response).status_code == 410
+    assert accounts(work) == []
+
+
+def test_a_link_that_one_person_began_is_not_given_to_the_next_at_the_browser(signed_in, provider, work):
+    response = provider.authorizes(begins(signed_in).location)
+    with work():
+        other = an_administrator().username
+    signed_in.signs_in(other, back="/x")
+    assert signed_in.comes_back("microsoft", response).status_code == 410
+    assert accounts(work) == []
+
+
+def test_who_cancels_is_back_on_the_page(signed_in, provider):
+    state = provider.authorizes(begins(signed_in).location)["state"]
+    assert signed_in.comes_back("microsoft", {"error": "access_denied", "state": state}).location == HOME
+    assert "Nothing was changed." in signed_in.opens(HOME).text
+
+
+def test_other_sites_cannot_link_or_unlink(signed_in, stranger, provider, account, link, work):
+    link(account.id)
+    stranger.opens("/sign-in")
+    for token in ("", "rubbish", stranger.token):
+        for path in (LINK, UNLINK):
+            assert signed_in.web.post(path, data={"csrf_token": token}).status_code == 400
+    assert len(accounts(work)) == 1
