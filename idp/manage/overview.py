@@ -11,6 +11,7 @@ from idp.foundation.scopes import Scope
 from idp.onboarding import forms, join, review
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
+from idp.signin import second_step_offer
 
 MAX_DECISIONS = 10
 """Decisions on the first page."""
@@ -29,6 +30,8 @@ class Task:
     why: str
     label: str
     href: str
+    not_now: str = ""
+    """Where "Not now" is posted to; empty where the task cannot be put off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,10 @@ def _tasks(person: Administrator) -> list[Task]:
         number = forms.readable_mobile(person.mobile)
         why = f"Only a confirmed number can be used to set a new password. Yours is {number}."
         tasks.append(Task("Confirm your mobile number", why, "Confirm", "/mobile/confirm?next=/manage"))
+    if second_step_offer.is_due(person):
+        why = "With a second step, somebody who learns your password still cannot sign in as you. It takes two minutes."
+        address = "/manage/security"
+        tasks.append(Task("Set up a second step", why, "Set it up", f"{address}/app", not_now=f"{address}/not-now"))
     if person.may_authorise:
         why = (
             "Services receive nothing until it is running on your school's server. If it is running already, there is "

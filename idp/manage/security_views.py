@@ -6,8 +6,8 @@ from flask_login import current_user
 
 from idp.federation import linking
 from idp.foundation import runtime
-from idp.foundation.web import post_redirect_get, security
-from idp.signin import authenticator_app, factors, recovery_codes, return_paths, session, step_up
+from idp.foundation.web import form_drafts, post_redirect_get, security
+from idp.signin import authenticator_app, factors, recovery_codes, return_paths, second_step_offer, session, step_up
 from idp.signin.forms import SecondStep
 
 bp = Blueprint("security", __name__, url_prefix="/manage/security")
@@ -80,6 +80,16 @@ def make_recovery_codes() -> ResponseReturnValue:
     codes = recovery_codes.make(person)
     post_redirect_get.mark_secret_page(back_to=return_path)
     return render_template("manage/recovery_codes_made.html", codes=codes, username=person.username, back=return_path)
+
+
+@bp.post("/not-now")
+@security.person
+@form_drafts.form_shown_at("manage.home")
+def put_off() -> ResponseReturnValue:
+    """Do not ask the person to set up a second step for 30 days."""
+    second_step_offer.rest(current_user.id)
+    flash("We will ask you again in 30 days. You can set up a second step on the page Security at any time.", "info")
+    return redirect(url_for("manage.home"), 303)
 
 
 def _return_path() -> str:

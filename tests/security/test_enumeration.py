@@ -9,6 +9,7 @@ from idp.estabs.models import Administrator, Estab
 from idp.foundation import runtime
 from idp.outbox.models import Message
 from tests.factories import an_administrator
+from tests.signin.apps import an_app
 from tests.signin.person import Person
 
 WRONG = "not the password at all"
@@ -32,7 +33,7 @@ def seen(person, name):
     text = person.answer.text.replace(name, "NAME")
     text = re.sub(r'(csrf_token" value=|nonce=)"[^"]*"', r"\1", text)
     headers = {key: value for key, value in person.answer.headers if key not in {"X-Request-ID", "Content-Length"}}
-    headers["Content-Security-Policy"] = re.sub(r"nonce-[\w-]+", "", headers["Content-Security-Policy"])
+    headers["Content-Security-Policy"] = re.sub(r"nonce-[\w-]+", "", headers.get("Content-Security-Policy", ""))
     cookies = sorted(re.sub("=.*", "", cookie) for cookie in person.answer.headers.getlist("Set-Cookie"))
     headers.pop("Set-Cookie", None)
     return person.answer.status_code, headers, cookies, text
@@ -139,3 +140,29 @@ def messages(work):
     """How many messages were written, with those that are discarded."""
     with work() as session:
         return Counter(row.name for row in session.query(Message) if row.name != "account_locked")
+
+
+def test_a_second_step_is_shown_only_after_the_right_password(browser, app, known, work, clock):
+    with work():
+        an_app(known["id"])
+
+    assert attempts(browser, app, known["username"], 12) == attempts(browser, app, "2139999", 12)
+
+
+@pytest.mark.parametrize("path", ["/sign-in/second-step", "/sign-in/recovery-code"])
+def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password(browser, app, known, work, path):
+    def answers():
+        person, before = browser(), runtime.of(app).passwords.hashed
+        person.opens(path)
+        shown = [seen(person, known["username"])]
+        person.opens("/sign-in")
+        person.sends_again(path, code="123456", username=known["username"])
+        return [*shown, seen(person, known["username"])], runtime.of(app).passwords.hashed - before
+
+    without = answers()
+    with work():
+        an_app(known["id"])
+
+    assert answers() == without
+    assert without[1] == 0
+    assert {status for status, *_ in without[0]} == {303}

@@ -1,0 +1,34 @@
+"""Owners without a second factor are asked to set one up, on the first page; "not now" rests it for 30 days.
+
+The rest is a counter that expires (`guesses.tally`), as those of notices are.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import select
+
+from idp.estabs.models import Administrator
+from idp.foundation import clock
+from idp.foundation.database import session
+from idp.signin import factors, guesses
+from idp.signin.models import Guesses
+
+REST: Final = timedelta(days=30)
+
+
+def is_due(person: Administrator) -> bool:
+    """Whether the person is asked now."""
+    if person.role != "owner" or factors.has_any(person.id):
+        return False
+    rests = Guesses.key == _counter(person.id), Guesses.expires_at > clock.now()
+    return session().scalar(select(Guesses.key).where(*rests)) is None
+
+
+def rest(person_id: str) -> None:
+    """Do not ask the person again for 30 days."""
+    guesses.tally(_counter(person_id), REST)
+
+
+def _counter(person_id: str) -> bytes:
+    return guesses.key("second step offer", person_id)
