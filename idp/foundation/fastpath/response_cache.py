@@ -1,7 +1,7 @@
 """A response cache for public documents, such as our keys, which every host of every partner fetches.
 
 A view stores its response (`keep`). Until it is too old, the same path is answered from the cache without Flask, with
-304 where `If-None-Match` names it. Only responses that are the same for everybody may be stored.
+304 where `If-None-Match` names it. Only responses that are the same for all clients may be stored.
 """
 
 import time
@@ -22,7 +22,7 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A response that is the same for everybody, fresh until `until` by the monotonic clock."""
+    """A response that is the same for all clients, fresh until `until` by the monotonic clock."""
 
     body: bytes
     etag: str

@@ -2,7 +2,7 @@
 
 At once where the hint names this very browser's session; otherwise the person is asked. The browser is sent on
 only with a valid hint, and only to an address registered for its client. Where a client names itself without a hint,
-the page that says "signed out" has a link to that address: anybody can name a client, so the person decides.
+the page that says "signed out" has a link to that address: any request can name a client, so the person decides.
 """
 
 from dataclasses import dataclass
