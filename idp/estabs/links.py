@@ -121,6 +121,13 @@ def supersede(person_id: str, purpose: str) -> None:
     )
 
 
+def supersede_since(person_id: str, since: datetime) -> None:
+    """Revoke every link and code of this person, for any purpose, that was made at `since` or later."""
+    later = PersonalSecret.person_id == person_id, PersonalSecret.created_at >= since
+    unused = PersonalSecret.used_at.is_(None), PersonalSecret.superseded_at.is_(None)
+    session().execute(update(PersonalSecret).where(*later, *unused).values(superseded_at=clock.now()))
+
+
 def check(secret: str, purpose: str) -> PersonalSecret:
     """The link's row, without using it up. Raises the `LinkRefused` that says what is wrong with it."""
     link = session().get(PersonalSecret, crypto.digest(secret))

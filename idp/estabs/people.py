@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, TypeVar, cast
 
@@ -101,6 +102,41 @@ def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username
         raise RuntimeError(f"no free username for {estab.id}")
     log.record(events.PERSON_ADDED, by=person.id, estab=estab.id, subject=person.id, role=role)
     return person
+
+
+def change_name(person: Administrator, name: str) -> None:
+    """Give a person another name."""
+    details = {"before": person.name}
+    person.name, person.updated_at = name, clock.now()
+    log.record(events.NAME_CHANGED, by=person.id, estab=person.estab_id, subject=person.id, details=details)
+
+
+def change_email(person: Administrator, address: str) -> bool:
+    """Give a person another address, which is verified already; returns whether they sign in by it.
+
+    They do not if it signs another person in: that one keeps it. Hold a lock on the person.
+    """
+    folded = fold_email(address)
+    _release_address(folded)
+    values = {"email": address, "email_folded": folded, "updated_at": clock.now()}
+    for sign_in_email in (folded, None):
+        statement = update(Administrator).where(Administrator.id == person.id)
+        try:
+            with session().begin_nested():
+                session().execute(statement.values(values | {"sign_in_email": sign_in_email}))
+        except IntegrityError:
+            continue
+        session().refresh(person)
+        return sign_in_email is not None
+    raise RuntimeError(f"the address of {person.id} cannot be changed")
+
+
+def change_mobile(
+    person: Administrator, number: str, *, confirmed_at: datetime | None, changed_at: datetime | None
+) -> None:
+    """Give a person another number (E.164), confirmed and changed at these times. Hold a lock on the person."""
+    person.mobile, person.mobile_confirmed_at, person.mobile_changed_at = number, confirmed_at, changed_at
+    person.updated_at = clock.now()
 
 
 def confirm_mobile(person_id: str, number: str | None) -> bool:

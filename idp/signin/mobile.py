@@ -18,7 +18,9 @@ from idp.foundation.errors import Refusal, TooManyRequests
 from idp.outbox import post
 from idp.signin import guesses
 
-PURPOSE = "mobile"
+PURPOSE, CHANGE = "mobile", "mobile_change"
+PURPOSES = (PURPOSE, CHANGE)
+"""Of codes: to confirm the person's number, and to change it. The limit of messages is for both."""
 CODE_LIFETIME = timedelta(minutes=10)
 MAX_MESSAGES, MESSAGES_WINDOW = 3, timedelta(hours=1)
 CHANGE_DELAY = timedelta(hours=24)
@@ -56,14 +58,19 @@ def number_for_resets(person: Administrator) -> str | None:
 
 def send(person: Administrator) -> None:
     """Text a code to the person's number; an earlier one stops working. Raises `TooManyMessages`."""
+    send_code(person, person.mobile, PURPOSE)
+
+
+def send_code(person: Administrator, number: str, purpose: str) -> None:
+    """Text a code for `purpose` to `number`; an earlier one stops working. Raises `TooManyMessages`."""
     lock(Administrator, person.id)
     now = clock.now()
-    if one_time_codes.issued_since(person.id, PURPOSE, now - MESSAGES_WINDOW) >= MAX_MESSAGES:
+    if sum(one_time_codes.issued_since(person.id, each, now - MESSAGES_WINDOW) for each in PURPOSES) >= MAX_MESSAGES:
         raise TooManyMessages(because=person.id, retry_after=int(MESSAGES_WINDOW.total_seconds()))
     code = f"{secrets.randbelow(1_000_000):06}"
-    digest = _digest(person.id, now.isoformat(), code)
-    one_time_codes.issue(person.id, PURPOSE, digest, now, CODE_LIFETIME, value=person.mobile)
-    post.sms("mobile_code", to=person.mobile, expires=now + CODE_LIFETIME, estab=person.estab_id, code=code)
+    digest = _digest(purpose, person.id, now.isoformat(), code)
+    one_time_codes.issue(person.id, purpose, digest, now, CODE_LIFETIME, value=number)
+    post.sms("mobile_code", to=number, expires=now + CODE_LIFETIME, estab=person.estab_id, code=code)
 
 
 def is_waiting(person: Administrator) -> bool:
@@ -76,20 +83,25 @@ def confirm(person: Administrator, code: str) -> None:
 
     The try is counted only if the caller's transaction commits: catch these errors and render a page.
     """
+    if not people.confirm_mobile(person.id, check_code(person, code, PURPOSE)):
+        raise CodeExpired(because=f"{person.id}: the number is another now")
+    log.record(events.MOBILE_CONFIRMED, by=person.id, estab=person.estab_id, subject=person.id)
+
+
+def check_code(person: Administrator, code: str, purpose: str) -> str:
+    """Use the code up and return the number that it was sent to. Raises what `confirm` does."""
     counter = guesses.key("account", person.id)
     guesses.count(counter)
-    code_row = one_time_codes.count_try(person.id, PURPOSE)
-    if code_row is None:
+    code_row = one_time_codes.count_try(person.id, purpose)
+    if code_row is None or code_row.value is None:
         raise CodeExpired(because=person.id)
-    digest = _digest(person.id, code_row.created_at.isoformat(), "".join(code.split()))
+    digest = _digest(purpose, person.id, code_row.created_at.isoformat(), "".join(code.split()))
     if not crypto.same(digest, code_row.digest):
         raise WrongCode(because=person.id)
-    if not one_time_codes.spend(person.id, PURPOSE, digest):
+    if not one_time_codes.spend(person.id, purpose, digest):
         raise CodeExpired(because=f"{person.id}, at the same moment")
-    if not people.confirm_mobile(person.id, code_row.value):
-        raise CodeExpired(because=f"{person.id}: the number is another now")
     guesses.forget(counter)
-    log.record(events.MOBILE_CONFIRMED, by=person.id, estab=person.estab_id, subject=person.id)
+    return code_row.value
 
 
 def readable(number: str) -> str:
@@ -102,6 +114,6 @@ def readable(number: str) -> str:
     return phonenumbers.format_number(parsed, number_format)
 
 
-def _digest(person_id: str, sent_at: str, code: str) -> bytes:
+def _digest(purpose: str, person_id: str, sent_at: str, code: str) -> bytes:
     """Keyed, because a stolen table could be searched for a million codes; with the time, so that rows differ."""
-    return crypto.keyed(runtime.settings().secrets.tokens, PURPOSE, person_id, sent_at, code)
+    return crypto.keyed(runtime.settings().secrets.tokens, purpose, person_id, sent_at, code)

@@ -28,6 +28,7 @@ from idp.signin import (
     second_step,
     session,
     strength_views,
+    undo_views,
 )
 from idp.signin.forms import RecoveryCode, SecondStep, SignIn
 
@@ -36,6 +37,7 @@ bp.after_request(throttle.count_by_response)
 bp.register_blueprint(people_views.bp)
 bp.register_blueprint(reset_views.bp)
 bp.register_blueprint(reset_link_views.bp)
+bp.register_blueprint(undo_views.bp)
 bp.register_blueprint(operator_views.bp)
 bp.register_blueprint(strength_views.bp)
 
@@ -44,7 +46,7 @@ def navigation() -> list[dict[str, str]]:
     """Links in the header for the person signed in."""
     desk = [("Operator's desk", "/operate")]
     if current_user.kind == "administrator":
-        desk = [("Your school", "/manage"), ("Security", "/manage/security")]
+        desk = [("Your school", "/manage"), ("Your account", "/manage/account"), ("Security", "/manage/security")]
     return [{"label": label, "href": href} for label, href in (*desk, ("Sign out", url_for("signin.sign_out")))]
 
 

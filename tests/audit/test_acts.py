@@ -19,7 +19,7 @@ from idp.operate import recovery
 from idp.partners import initial_tokens, registry, self_registration
 from idp.partners.models import InitialAccessToken
 from idp.sharing import authorise, mis
-from idp.signin import mobile, operators, password, reset
+from idp.signin import email_change, mobile, mobile_change, operators, password, reset, undo_changes
 from tests.audit_entries import recorded
 from tests.conftest import MONDAY
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
@@ -343,3 +343,27 @@ def test_an_operator_sends_a_link_and_unlocks_by_name(work):
         assert recorded(events.RESET_LINK_SENT) == [(*about, {}, note)]
         assert recorded(events.ACCOUNT_UNLOCKED) == [(*about, {}, {"reason": "The head asked."})]
         assert recorded(events.SESSIONS_ENDED) == [(*about, {"count": 0}, None)]
+
+
+def test_changes_of_name_address_and_number_are_the_persons(work, outbox, clock):
+    with work():
+        person = an_administrator(email="jo@oakhill.example", mobile_confirmed_at=clock.now())
+        known = person.id
+        estab_id = person.estab_id
+        people.change_name(person, "Jo Smith")
+        email_change.begin(person, "new@oakhill.example")
+        mobile_change.begin(person, "+447700900999")
+    secret, code = outbox.last("confirm_address").links[0].rpartition("/")[2], outbox.last("mobile_code").code
+    clock.move(timedelta(seconds=1))
+    with work():
+        email_change.confirm(secret, people.get(known))
+        mobile_change.confirm(people.get(known), code)
+    undo = outbox.last("email_changed").links[0].rpartition("/")[2]
+    with work():
+        undo_changes.undo(undo)
+
+        assert recorded(events.NAME_CHANGED) == [(known, estab_id, None, known, {}, {"before": "Jo Bloggs"})]
+        assert recorded(events.EMAIL_CHANGE_STARTED) == [(known, estab_id, None, known, {}, None)]
+        assert recorded(events.EMAIL_CHANGED) == [(known, estab_id, None, known, {}, {"before": "jo@oakhill.example"})]
+        assert recorded(events.MOBILE_CHANGED) == [(known, estab_id, None, known, {}, {"before": "+447700900123"})]
+        assert recorded(events.CHANGES_UNDONE) == [(known, estab_id, None, known, {}, None)]

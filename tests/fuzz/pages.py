@@ -14,7 +14,7 @@ from idp.estabs.models import Administrator
 from idp.foundation import clock, crypto
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
-from idp.signin import reset
+from idp.signin import email_change, reset, undo_changes
 from idp.signin.models import Guesses, PasswordReset
 from tests import factories
 from tests.fuzz.conftest import Ground
@@ -249,11 +249,49 @@ def new_password_by_link(ground: Ground) -> Opened:
     return form(ground.browser(), f"/reset/link/{secret}", "choose", password=OWN)
 
 
+def account_name(ground: Ground) -> Opened:
+    """A person changes their name."""
+    return form(_somebody(ground)[0], "/manage/account/name", "save", name="Jo Bloggs")
+
+
+def account_email(ground: Ground) -> Opened:
+    """Or their address."""
+    return form(_somebody(ground)[0], "/manage/account/email", "send", email=an_email())
+
+
+def account_new_email(ground: Ground) -> Opened:
+    """And opens the link that was sent to the new one."""
+    web, username = _somebody(ground)
+    with ground.work() as session:
+        person_id = session.query(Administrator).filter_by(username=username).one().id
+        secret = links.issue(person_id, email_change.PURPOSE, timedelta(hours=1), value=an_email())
+    return form(web, f"/manage/account/email/{secret}", "confirm")
+
+
+def account_mobile(ground: Ground) -> Opened:
+    """Or their number."""
+    return form(_somebody(ground)[0], "/manage/account/mobile", "send-code", mobile="07700 900999")
+
+
+def account_mobile_code(ground: Ground) -> Opened:
+    """And types the code that was sent to it."""
+    web, sent = account_mobile(ground)
+    return form(web, follow(web, sent.by(web)), "confirm", code="123456")
+
+
+def undo(ground: Ground) -> Opened:
+    """Somebody undoes it all."""
+    with ground.work():
+        link = undo_changes.issue(factories.an_administrator(username=f"undo{next(_numbers)}"))
+    return form(ground.browser(), local(link), "undo")
+
+
 FORMS: dict[str, Callable[[Ground], Opened]] = {
     each.__name__.replace("_", " "): each
     for each in (
         sign_in, sign_out, log_out, log_out_anyway, consent, viewer, mis, device_code, device, device_again, stop,
         change, pause, resume, join, text_code, mobile_code, welcome, welcome_made,
-        forgotten, reset_code, new_password, new_password_by_link,
+        forgotten, reset_code, new_password, new_password_by_link, account_name, account_email,
+        account_new_email, account_mobile, account_mobile_code, undo,
     )
 }  # fmt: skip

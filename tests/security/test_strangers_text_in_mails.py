@@ -4,6 +4,7 @@ Each mail there is has its line here: what makes us write it for an unverified s
 values are put into the rows as no form would take them, so this holds even where a form lets one through.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -13,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from idp.estabs import links
-from idp.estabs.models import Administrator
+from idp.estabs.models import Administrator, PersonalSecret
 from idp.federation import linking, providers
 from idp.federation.id_token import Identity
 from idp.foundation import clock, crypto, runtime
@@ -21,8 +22,20 @@ from idp.foundation.database import session
 from idp.foundation.settings import ROOT
 from idp.onboarding import join, review
 from idp.onboarding.models import JoinRequest
+from idp.outbox import post
+from idp.outbox.models import Message
 from idp.sharing import authorise
-from idp.signin import devices, factors, password, recovery_codes, reset, reset_links
+from idp.signin import (
+    devices,
+    email_change,
+    factors,
+    mobile_change,
+    password,
+    recovery_codes,
+    reset,
+    reset_links,
+    undo_changes,
+)
 from idp.signin.models import KnownDevice
 from tests import factories
 from tests.onboarding import makes
@@ -124,6 +137,31 @@ def a_recovery_code() -> None:
     assert recovery_codes.spend(person.id, recovery_codes.make(person)[0])
 
 
+def another_address() -> Administrator:
+    person = an_owner()
+    email_change.begin(person, "new@oakhill.example")
+    link = session().query(PersonalSecret).filter_by(purpose=email_change.PURPOSE).one()
+    secret = crypto.new_secret()
+    link.digest = crypto.digest(secret)
+    session().flush()
+    email_change.confirm(secret, person)
+    return person
+
+
+def another_number() -> None:
+    person = an_owner()
+    person.mobile, person.mobile_confirmed_at = "+447700900123", clock.now()
+    mobile_change.begin(person, "+447700900999")
+    session().flush()
+    text = post.unseal(session().scalars(select(Message).where(Message.name == "mobile_code")).one()).text
+    mobile_change.confirm(person, re.findall(r"\d{6}", text)[0])
+
+
+def changes_taken_back() -> None:
+    link = undo_changes.issue(another_address())
+    undo_changes.undo(link.rpartition("/")[2])
+
+
 def something_authorised() -> tuple[str, Administrator]:
     owner, client = an_owner(), factories.a_client()
     person = factories.an_administrator(owner.estab, name=HOSTILE, username="second", role="admin")
@@ -153,12 +191,16 @@ MADE: dict[str, Callable[[], object]] = {
     "account_linked": a_linked_account,
     "account_unlinked": an_unlinked_account,
     "account_locked": wrong_passwords,
+    "changes_undone": changes_taken_back,
     "colleague_reset_password": a_reset_by_a_colleague,
     "factor_added": a_factor(factors.note_added),
     "factor_removed": a_factor(factors.note_removed),
     "factor_replaced": a_factor(partial(factors.note_added, replaced=True)),
+    "confirm_address": another_address,
+    "email_changed": another_address,
     "join_approved": a_joiner,
     "join_declined": a_joiner_turned_away,
+    "mobile_changed": another_number,
     "new_device": a_new_computer,
     "new_devices": many_new_computers,
     "password_changed": another_password,

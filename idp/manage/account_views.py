@@ -1,0 +1,143 @@
+"""A person's own account at the desk: name, e-mail address and mobile number."""
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from wtforms import EmailField, StringField, TelField
+
+from idp.estabs import links, people
+from idp.foundation.errors import Refusal
+from idp.foundation.web import security
+from idp.foundation.web.forms import Form
+from idp.foundation.web.throttle import at_most, limiter
+from idp.onboarding.forms import (
+    EmailForm,
+    email_address,
+    mobile_number,
+    one_line,
+    parse_email,
+    parse_mobile,
+    person_name,
+)
+from idp.signin import email_change, mobile, mobile_change, step_up
+from idp.signin.forms import MobileCode
+
+bp = Blueprint("account", __name__, url_prefix="/manage/account")
+
+
+class Name(Form):
+    """The person's name."""
+
+    name = StringField("Your name", filters=[one_line], validators=[person_name])
+
+
+class NewAddress(EmailForm):
+    """The address in place of the present one."""
+
+    email = EmailField("Your new e-mail address", validators=[email_address])
+
+
+class NewNumber(Form):
+    """The number in place of the present one."""
+
+    mobile = TelField("Your new mobile number", validators=[mobile_number])
+
+
+@bp.get("")
+@security.person
+def home() -> ResponseReturnValue:
+    """What we know of the person, and what they can change."""
+    person = current_user.person
+    return render_template("manage/account.html", person=person, number=mobile.readable(person.mobile))
+
+
+@bp.route("/name", methods=["GET", "POST"])
+@security.person
+def name() -> ResponseReturnValue:
+    """Change the name."""
+    person = current_user.person
+    form = Name(name=person.name)
+    if form.validate_on_submit():
+        people.change_name(person, form.name.data)
+        flash("Your name is changed.", "success")
+        return redirect(url_for(".home"), 303)
+    return render_template("manage/account_name.html", form=form), 422 if form.errors else 200
+
+
+@bp.route("/email", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def email() -> ResponseReturnValue:
+    """Send a link to a new address."""
+    person, form = current_user.person, NewAddress()
+    if form.validate_on_submit():
+        address = parse_email(form.email.data)
+        try:
+            email_change.begin(person, address)
+        except Refusal as refused:
+            form.email.errors = [refused.says]
+        else:
+            flash(f"We have sent a link to {address}. Your address changes when you open it.", "info")
+            return redirect(url_for(".home"), 303)
+    page = render_template("manage/account_email.html", form=form, person=person)
+    return page, 422 if form.errors else 200
+
+
+@bp.route("/email/<secret>", methods=["GET", "POST"])
+@security.person
+@limiter.limit(at_most(60, "minute"))
+def confirm_email(secret: str) -> ResponseReturnValue:
+    """The link that was sent to the new address. Opening it changes nothing: mail scanners open links too."""
+    form, address = Form(), email_change.check(secret, current_user.person)
+    if form.validate_on_submit():
+        if email_change.confirm(secret, current_user.person):
+            flash(f"Your e-mail address is {address} now.", "success")
+        else:
+            username = current_user.person.username
+            said = (
+                f"Your e-mail address is {address} now. It signs in to another account, so here sign in as {username}."
+            )
+            flash(said, "success")
+        return redirect(url_for(".home"), 303)
+    return render_template("manage/account_confirm_email.html", form=form, address=address)
+
+
+@bp.route("/mobile", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def change_mobile() -> ResponseReturnValue:
+    """Send a code to a new number."""
+    person, form = current_user.person, NewNumber()
+    if form.validate_on_submit():
+        try:
+            mobile_change.begin(person, parse_mobile(form.mobile.data))
+        except Refusal as refused:
+            form.mobile.errors = [refused.says]
+        else:
+            return redirect(url_for(".confirm_mobile"), 303)
+    page = render_template("manage/account_mobile.html", form=form, number=mobile.readable(person.mobile))
+    return page, 422 if form.errors else 200
+
+
+@bp.route("/mobile/code", methods=["GET", "POST"])
+@security.person
+def confirm_mobile() -> ResponseReturnValue:
+    """The code that was sent to the new number."""
+    person, form = current_user.person, MobileCode()
+    if not mobile_change.is_waiting(person) and not form.is_submitted():
+        return redirect(url_for(".home"), 303)
+    if form.validate_on_submit():
+        try:
+            mobile_change.confirm(person, form.code.data)
+        except Refusal as refused:  # no rollback: the try is counted
+            form.code.errors = [refused.says]
+        else:
+            flash("Your mobile number is changed. From this time tomorrow it can set a new password.", "success")
+            return redirect(url_for(".home"), 303)
+    return render_template("manage/account_mobile_code.html", form=form), 422 if form.errors else 200
+
+
+@bp.errorhandler(links.LinkRefused)
+def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
+    """Say what is wrong with the link, and lead to a new one."""
+    return render_template("manage/account_link_refused.html", refused=refused), refused.status

@@ -1,0 +1,92 @@
+"""A person changes name, address and number, and undoes what another did, in a real browser."""
+
+import pytest
+from playwright.sync_api import expect
+
+from idp.estabs import people
+from idp.foundation import clock
+from idp.operate import recovery
+
+
+@pytest.fixture
+def jo(a_member, behind):
+    """An owner with a confirmed number, signed in."""
+    member = a_member()
+    with behind():
+        people.by_name(member.email).mobile_confirmed_at = clock.now()
+    member.goes_to("/sign-in")
+    member.page.fill("#username", member.email)
+    member.page.fill("#password", member.password)
+    member.presses("Sign in")
+    expect(member.page.get_by_role("link", name="Sign out")).to_be_visible()
+    return member
+
+
+def test_name_address_and_number_are_changed_and_undone(jo, a_window, letters, looks_right):
+    page = jo.page
+    jo.follows("Your account")
+    jo.sees("Your account")
+    looks_right(page, "account")
+    page.get_by_role("link", name="Change name").click()
+    jo.sees("Change your name")
+    looks_right(page, "account-name")
+    page.fill("#name", "Jo Newname")
+    jo.presses("Save")
+    jo.reads("Your name is changed", "Jo Newname")
+
+    page.get_by_role("link", name="Change e-mail address").click()
+    jo.sees("Change your e-mail address")
+    page.fill("#email", "no address")
+    jo.presses("Send the link")
+    expect(page.locator(".error-summary")).to_be_focused()
+    looks_right(page, "account-email-wrong")
+    page.fill("#email", f"new-{jo.email}")
+    jo.presses("Send the link")
+    jo.reads("We have sent a link")
+    page.goto(letters.last("confirm_address").links[0])
+    jo.sees("Use this e-mail address?")
+    looks_right(page, "account-email-link")
+    jo.presses("Use this address")
+    jo.reads(f"Your e-mail address is new-{jo.email} now")
+    page.goto(letters.last("confirm_address").links[0])
+    jo.sees_code("link_used")
+    looks_right(page, "account-email-link-used")
+
+    jo.goes_to("/manage/account")
+    page.get_by_role("link", name="Change mobile number").click()
+    jo.sees("Change your mobile number")
+    looks_right(page, "account-mobile")
+    page.fill("#mobile", "07700 900999")
+    jo.presses("Text me a code")
+    jo.sees("Confirm your new number")
+    looks_right(page, "account-mobile-code")
+    page.fill("#code", letters.last("mobile_code").code)
+    page.keyboard.press("Enter")
+    jo.reads("Your mobile number is changed", "07700 900999")
+
+    other = jo.at(a_window("phone"))
+    other.page.goto(letters.last("email_changed").links[0])
+    other.sees("Undo the change?")
+    looks_right(other.page, "undo")
+    other.presses("Undo the change")
+    other.sees("The change is undone")
+    looks_right(other.page, "undone")
+    other.page.goto(letters.last("email_changed").links[0])
+    other.sees_code("link_used")
+    looks_right(other.page, "undo-used")
+    jo.goes_to("/manage/account")
+    jo.sees("Sign in")
+
+
+def test_a_link_to_choose_a_password_from_our_staff(a_member, behind, letters, looks_right):
+    jo = a_member()
+    with behind():
+        recovery.send_reset_link(jo.email, by="cli", note="Called the office.")
+    jo.page.goto(letters.last("reset_link").links[0])
+    jo.sees("Choose a new password")
+    jo.page.fill("#password", "wobbly kettle sings at dusk")
+    jo.presses("Use this password")
+    jo.reads("Your new password is set")
+    jo.page.goto(letters.last("reset_link").links[0])
+    jo.sees_code("link_used")
+    looks_right(jo.page, "reset-link-used")

@@ -1,0 +1,322 @@
+"""Changes of e-mail address and mobile number: verified, told to the old ones, and undone from there."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs import links
+from idp.estabs.models import Administrator
+from idp.foundation.database import session as database_session
+from idp.signin import email_change, mobile, mobile_change, reset_links, undo_changes
+from idp.signin.models import BrowserSession
+from tests.factories import PASSWORD, an_administrator
+
+HOME, EMAIL, MOBILE, CODE = (f"/manage/account{path}" for path in ("", "/email", "/mobile", "/mobile/code"))
+NEW_EMAIL, NEW_NUMBER = "new@oakhill.example", "+447700900999"
+
+
+@pytest.fixture
+def inside(clock, jo, account, work):
+    """Jo, with a confirmed number, signed in."""
+    with work() as session:
+        person = session.get_one(Administrator, account.id)
+        person.mobile_confirmed_at = clock.now()
+    clock.move(timedelta(days=2))
+    jo.signs_in(account.username)
+    return jo
+
+
+def stored(work, account):
+    with work() as session:
+        return session.get_one(Administrator, account.id)
+
+
+def path(link):
+    return "/" + link.split("/", 3)[3]
+
+
+def changes_email(jo, outbox, address=NEW_EMAIL):
+    jo.sends(EMAIL, email=address)
+    return jo.sends(path(outbox.last("confirm_address").links[0]))
+
+
+def changes_mobile(jo, outbox):
+    jo.sends(MOBILE, mobile="07700 900999")
+    return jo.sends(CODE, code=outbox.last("mobile_code").code)
+
+
+def test_the_account_says_what_we_know(inside, account):
+    inside.opens(HOME)
+
+    for text in ("Jo Bloggs", account.email, "07700 900123", account.username):
+        assert text in inside.sees
+
+
+def test_a_name_is_changed(inside, account, work):
+    assert inside.sends(HOME + "/name", name="Jo Smith").location == HOME
+    assert stored(work, account).name == "Jo Smith"
+    assert inside.sends(HOME + "/name", name="www.evil.example").status_code == 422
+
+
+@pytest.mark.parametrize("page", [EMAIL, MOBILE])
+def test_a_person_who_signed_in_long_ago_signs_in_again_first(inside, page, clock):
+    inside.opens(page)
+    assert inside.answer.status_code == 200
+    clock.move(timedelta(minutes=6))
+
+    assert inside.opens(page).location.startswith("/sign-in?")
+
+
+class TestEmail:
+    def test_the_new_one_is_verified_and_the_old_one_is_told(self, inside, account, work, outbox):
+        assert inside.sends(EMAIL, email=NEW_EMAIL).location == HOME
+        assert outbox.last("confirm_address").to == NEW_EMAIL
+        assert stored(work, account).email == account.email
+
+        link = path(outbox.last("confirm_address").links[0])
+        assert NEW_EMAIL in inside.opens(link).text
+        assert inside.web.head(link).status_code == 200
+        assert stored(work, account).email == account.email, "a mail scanner has opened it, and changed nothing"
+        assert inside.sends(link).location == HOME
+        assert stored(work, account).sign_in_email == NEW_EMAIL
+        assert outbox.last("email_changed").to == account.email
+        assert inside.opens(link).status_code == 410
+
+    def test_it_signs_in_from_then_on_and_the_old_one_does_not(self, inside, account, outbox, stranger):
+        changes_email(inside, outbox)
+
+        assert stranger.signs_in(account.email).status_code == 422
+        assert stranger.signs_in(NEW_EMAIL).status_code == 303
+
+    def test_only_the_signed_in_person_can_use_the_link(self, inside, stranger, account, work, outbox):
+        inside.sends(EMAIL, email=NEW_EMAIL)
+        link = path(outbox.last("confirm_address").links[0])
+        assert stranger.opens(link).location.startswith("/sign-in?next=/manage/account/email/")
+        with work():
+            other = an_administrator().username
+        stranger.signs_in(other)
+        assert stranger.opens(link).status_code == 404
+        stranger.opens(EMAIL)
+        assert stranger.sends_again(link).status_code == 404
+
+        assert stored(work, account).email == account.email
+
+    def test_the_pages_do_not_tell_whether_an_address_signs_in_elsewhere(self, inside, account, work, outbox, clock):
+        with work():
+            taken = an_administrator(email="taken@oakhill.example").email
+        seen = []
+        for address in (NEW_EMAIL, taken):
+            clock.move(timedelta(seconds=1))
+            inside.sends(EMAIL, email=address)
+            seen.append((inside.answer.status_code, inside.answer.location))
+            seen.append(inside.opens(HOME).text.replace(address, "ADDRESS"))
+            assert outbox.last("confirm_address").to == address
+        assert seen[0] == seen[2]
+        assert "ADDRESS" in seen[1]
+
+    def test_an_address_that_signs_in_another_person_stays_theirs(self, inside, account, work, outbox, stranger):
+        with work():
+            other = an_administrator(email="taken@oakhill.example").id
+        changes_email(inside, outbox, "taken@oakhill.example")
+
+        inside.opens(HOME)
+        assert f"so here sign in as {account.username}" in inside.sees
+        person = stored(work, account)
+        assert (person.email, person.sign_in_email) == ("taken@oakhill.example", None)
+        with work() as session:
+            assert session.get_one(Administrator, other).sign_in_email == "taken@oakhill.example"
+
+    def test_five_links_are_sent_an_hour_and_only_the_newest_works(self, inside, outbox, clock):
+        for number in range(5):
+            clock.move(timedelta(seconds=1))
+            inside.sends(EMAIL, email=f"new{number}@oakhill.example")
+        inside.sends(EMAIL, email="new5@oakhill.example")
+
+        assert "at most five links" in inside.sees
+        sent = outbox.all("confirm_address")
+        assert len(sent) == 5
+        assert inside.opens(path(sent[0].links[0])).status_code == 410
+        assert inside.opens(path(sent[4].links[0])).status_code == 200
+
+    @pytest.mark.parametrize("address", ["", "no address", "own"])
+    def test_what_cannot_be_is_refused_and_kept(self, inside, account, outbox, address):
+        address = account.email.upper() if address == "own" else address
+        inside.sends(EMAIL, email=address)
+
+        assert inside.answer.status_code == 422
+        assert inside.page.find(id="email")["value"] == address
+        assert outbox.all("confirm_address") == []
+
+    def test_links_to_choose_a_password_die_with_the_old_address(self, inside, account, work, outbox, stranger):
+        with work() as session:
+            reset_links.send(session.get_one(Administrator, account.id), by="cli", note="Called.")
+        changes_email(inside, outbox)
+
+        assert stranger.opens(path(outbox.last("reset_link").links[0])).status_code == 404
+
+    def test_of_two_clicks_at_once_one_changes_it(self, inside, at_once, account, outbox, work):
+        inside.sends(EMAIL, email=NEW_EMAIL)
+        secret = outbox.last("confirm_address").links[0].rpartition("/")[2]
+        outcomes = at_once(
+            4, lambda: email_change.confirm(secret, database_session().get_one(Administrator, account.id))
+        )
+
+        assert outcomes.count(True) == 1
+        assert len(outbox.all("email_changed")) == 1
+
+    def test_of_two_people_who_take_one_address_at_once_one_signs_in_by_it(self, at_once, work, outbox, clock):
+        with work():
+            both = [an_administrator() for _ in range(2)]
+            for person in both:
+                email_change.begin(person, NEW_EMAIL)
+            ids = [person.id for person in both]
+        waiting = [letter.links[0].rpartition("/")[2] for letter in outbox.all("confirm_address")]
+
+        def confirms():
+            secret = waiting.pop()
+            person_id = links.check(secret, "email").person_id
+            return email_change.confirm(secret, database_session().get_one(Administrator, person_id))
+
+        assert sorted(at_once(2, confirms)) == [False, True]
+        with work() as session:
+            assert {session.get_one(Administrator, each).email for each in ids} == {NEW_EMAIL}
+
+
+class TestMobile:
+    def test_the_new_one_is_confirmed_and_both_are_told(self, inside, account, work, outbox, clock):
+        assert inside.sends(MOBILE, mobile="07700 900999").location == CODE
+        assert outbox.last("mobile_code").to == NEW_NUMBER
+        assert inside.sends(CODE, code="1").status_code == 422
+        assert stored(work, account).mobile == "+447700900123"
+
+        assert inside.sends_again(CODE, code=outbox.last("mobile_code").code).location == HOME
+        person = stored(work, account)
+        assert (person.mobile, person.mobile_confirmed_at) == (NEW_NUMBER, clock.now())
+        assert outbox.last("mobile_changed").to == account.email
+        assert [each.to for each in outbox.all("mobile_is_yours")] == [NEW_NUMBER]
+        told = outbox.all("number_changed")
+        assert [each.to for each in told] == ["+447700900123"]
+        assert len(told[0].text) <= 160
+
+    def test_for_a_day_it_cannot_reset_the_password(self, inside, account, outbox, stranger, clock):
+        changes_mobile(inside, outbox)
+        stranger.sends("/reset", username=account.username)
+        assert outbox.all("reset_code") == []
+
+        clock.move(timedelta(hours=24))
+        stranger.sends("/reset", username=account.username)
+        assert outbox.last("reset_code").to == NEW_NUMBER
+
+    def test_a_reset_by_the_old_one_ends_with_the_change(self, inside, account, outbox, stranger):
+        stranger.sends("/reset", username=account.username)
+        stranger.sends("/reset/code", code=outbox.last("reset_code").code)
+        changes_mobile(inside, outbox)
+
+        stranger.sends("/reset/password", password="wobbly kettle sings at dusk")
+        assert outbox.all("password_changed") == []
+
+    def test_a_code_to_confirm_is_none_to_change(self, inside, account, work, outbox):
+        inside.sends(MOBILE, mobile="07700 900999")
+        code = outbox.last("mobile_code").code
+        with work() as session, pytest.raises(mobile.CodeExpired):
+            mobile.confirm(session.get_one(Administrator, account.id), code)
+
+        assert stored(work, account).mobile == "+447700900123"
+
+    def test_three_codes_an_hour_for_both_together(self, inside, outbox, clock):
+        for _ in range(3):
+            clock.move(timedelta(seconds=1))
+            inside.sends(MOBILE, mobile="07700 900999")
+        inside.sends(MOBILE, mobile="07700 900999")
+
+        assert "at most three codes an hour" in inside.sees
+
+    @pytest.mark.parametrize("number", ["", "12", "020 7946 0123", "07700 900123"])
+    def test_what_cannot_be_is_refused_and_kept(self, inside, outbox, number):
+        inside.sends(MOBILE, mobile=number)
+
+        assert inside.answer.status_code == 422
+        assert inside.page.find(id="mobile")["value"] == number
+        assert outbox.all() == []
+
+    def test_without_a_code_waiting_the_page_leads_back(self, inside):
+        assert inside.opens(CODE).location == HOME
+
+    def test_a_code_is_good_once(self, inside, at_once, account, outbox):
+        inside.sends(MOBILE, mobile="07700 900999")
+        code = outbox.last("mobile_code").code
+        confirms = at_once(
+            4, lambda: mobile_change.confirm(database_session().get_one(Administrator, account.id), code)
+        )
+
+        assert confirms.count(None) == 1
+
+
+class TestUndo:
+    def test_the_old_address_undoes_it_without_signing_in(self, inside, account, work, outbox, stranger):
+        changes_email(inside, outbox)
+        link = path(outbox.last("email_changed").links[0])
+        assert account.email in stranger.opens(link).text
+        assert stored(work, account).email == NEW_EMAIL, "opening it changes nothing"
+
+        stranger.sends(link)
+        assert "has its former address and number again" in stranger.sees
+        person = stored(work, account)
+        assert (person.email, person.sign_in_email) == (account.email, account.email)
+        with work() as session:
+            assert {row.why_ended for row in session.query(BrowserSession)} == {"changes_undone"}
+        assert outbox.last("changes_undone").to == account.email
+        assert stranger.opens(link).status_code == 410
+
+    def test_the_old_number_undoes_it(self, inside, account, work, outbox, stranger):
+        changes_mobile(inside, outbox)
+        stranger.sends(path(outbox.last("number_changed").links[0]))
+
+        person = stored(work, account)
+        assert person.mobile == "+447700900123"
+        assert person.mobile_changed_at is None
+        assert mobile.number_for_resets(person) == "+447700900123"
+
+    def test_the_first_link_undoes_everything_since(self, inside, account, work, outbox, stranger, clock):
+        """Of somebody who took over the account, and changed the address twice and then the number."""
+        changes_email(inside, outbox, "thief@evil.example")
+        clock.move(timedelta(minutes=1))
+        changes_email(inside, outbox, "thief2@evil.example")
+        clock.move(timedelta(minutes=1))
+        changes_mobile(inside, outbox)
+        first, second = (path(each.links[0]) for each in outbox.all("email_changed"))
+        stranger.sends(second)
+        assert stored(work, account).email == "thief@evil.example"
+        stranger.sends(first)
+
+        person = stored(work, account)
+        assert (person.email, person.mobile) == (account.email, "+447700900123")
+        for letter in (*outbox.all("mobile_changed"), *outbox.all("number_changed")):
+            assert stranger.opens(path(letter.links[0])).status_code == 410
+
+    def test_what_was_begun_since_is_revoked(self, inside, account, outbox, stranger, clock):
+        changes_email(inside, outbox)
+        clock.move(timedelta(minutes=1))
+        inside.sends(EMAIL, email="another@evil.example")
+        pending = path(outbox.last("confirm_address").links[0])
+        stranger.sends(path(outbox.last("email_changed").links[0]))
+        inside.signs_in(account.username, PASSWORD)
+
+        assert inside.opens(pending).status_code == 410
+
+    def test_after_seven_days_it_cannot_be_undone(self, inside, account, work, outbox, stranger, clock):
+        changes_email(inside, outbox)
+        link = path(outbox.last("email_changed").links[0])
+        stranger.opens(link)
+        clock.move(timedelta(days=7))
+
+        assert stranger.sends_again(link).status_code == 410
+        assert stored(work, account).email == NEW_EMAIL
+
+    def test_of_two_clicks_at_once_one_undoes_it(self, inside, at_once, outbox):
+        changes_email(inside, outbox)
+        secret = outbox.last("email_changed").links[0].rpartition("/")[2]
+        outcomes = at_once(4, lambda: undo_changes.undo(secret))
+
+        assert outcomes.count(None) == 1
+        assert all(isinstance(each, links.LinkRefused) for each in outcomes if each is not None)
