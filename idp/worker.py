@@ -39,7 +39,7 @@ from idp.outbox.deliver import Work
 from idp.partners import retention as partners
 from idp.schools import retention as schools
 from idp.sharing import retention as sharing
-from idp.signin import retention as signin
+from idp.signin import factor_recovery, retention as signin
 
 HEARTBEAT_SECONDS: Final = 10.0
 """Between heartbeats, and between checks for due jobs. `idp doctor` reports one that is a minute old."""
@@ -117,12 +117,19 @@ def notify_register_changes(work: Work) -> None:
             more = register_changes.notify_operators()
 
 
+def notify_factor_recoveries(work: Work) -> None:
+    """Tell people who wait for the removal of a lost second factor how far it is."""
+    with work():
+        factor_recovery.notify_due()
+
+
 JOBS: Final = (
     Job("audit checkpoint", every=timedelta(hours=1), lease=timedelta(minutes=10), run=sign_checkpoint),
     Job("audit verification", every=timedelta(days=1), lease=timedelta(hours=2), run=verify_audit),
     Job("cleaning", every=timedelta(minutes=1), lease=timedelta(minutes=5), run=clean),
     Job("rejected accounts", every=timedelta(hours=1), lease=timedelta(minutes=10), run=erase_rejected),
     Job("register changes", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=notify_register_changes),
+    Job("factor recoveries", every=timedelta(minutes=5), lease=timedelta(minutes=5), run=notify_factor_recoveries),
 )
 
 

@@ -104,7 +104,8 @@ class PersonalSecret(Base):
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     purpose: Mapped[str]
-    """`welcome`, `reset`, `email`, `mobile`, `mobile_change`, `undo_changes`, `operator_set_up`."""
+    """`welcome`, `reset`, `email`, `mobile`, `mobile_change`, `lost_factor`, `factor_recovery`, `undo_changes`,
+    `operator_set_up`."""
     person_id: Mapped[str] = mapped_column(index=True)
     value: Mapped[str | None]
     """What it confirms, such as the mobile number; sealed where it is a secret itself."""

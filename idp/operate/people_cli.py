@@ -2,7 +2,7 @@
 
 import click
 
-from idp.foundation.command import acting, json_option, show, working
+from idp.foundation.command import acting, json_option, show, when, working
 from idp.operate import recovery
 from idp.signin import locks
 
@@ -41,6 +41,20 @@ def locked(*, as_json: bool) -> None:
     show(rows, ["name", "kind", "guesses", "until"], as_json=as_json, empty="No account is locked.")
     if others and not as_json:
         click.echo(f"Besides, {others} locks for names that do not exist, or for one browser of an account.")
+
+
+@commands.command("recover-factor")
+@person_argument
+@click.option("--note", required=True, help="Whom you called and spoke with, for the audit log.")
+@working
+def recover_factor(name: str, note: str) -> None:
+    """Start a wait of 24 hours, after which a sign-in with the password removes the person's second factors.
+
+    First call the school on the number in the national register, and speak with the person or the head teacher. The
+    person is told by e-mail and text message, and can stop it.
+    """
+    person, due = recovery.start_factor_recovery(name, by=acting(), note=note)
+    click.echo(f"{person.name} can sign in with the password alone from {when(due)}.")
 
 
 @commands.command("unlock")

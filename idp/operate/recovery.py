@@ -1,10 +1,12 @@
 """What our staff do for a person who cannot sign in. They never set or see a password."""
 
+from datetime import datetime
+
 from idp.audit import events, log
 from idp.estabs import people
 from idp.estabs.models import Administrator
 from idp.foundation.errors import NotFound
-from idp.signin import password, reset_links, session
+from idp.signin import factor_recovery, password, reset_links, session
 
 
 class UnknownPerson(NotFound):
@@ -19,6 +21,12 @@ def send_reset_link(name: str, *, by: str, note: str) -> Administrator:
     person = _find(name)
     reset_links.send(person, by=by, note=note)
     return person
+
+
+def start_factor_recovery(name: str, *, by: str, note: str) -> tuple[Administrator, datetime]:
+    """Start the wait for a person who lost their second factors; returns when it is over. Raises `UnknownPerson`."""
+    person = _find(name)
+    return person, factor_recovery.start(person, by=by, note=note).due_at
 
 
 def unlock(name: str, *, by: str, reason: str) -> Administrator:

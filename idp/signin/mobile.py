@@ -18,9 +18,9 @@ from idp.foundation.errors import Refusal, TooManyRequests
 from idp.outbox import post
 from idp.signin import guesses
 
-PURPOSE, CHANGE = "mobile", "mobile_change"
-PURPOSES = (PURPOSE, CHANGE)
-"""Of codes: to confirm the person's number, and to change it. The limit of messages is for both."""
+PURPOSE, CHANGE, LOST_FACTOR = "mobile", "mobile_change", "lost_factor"
+PURPOSES = (PURPOSE, CHANGE, LOST_FACTOR)
+"""Of codes: to confirm the number, to change it, to recover from a lost factor. The limit is for all together."""
 CODE_LIFETIME = timedelta(minutes=10)
 MAX_MESSAGES, MESSAGES_WINDOW = 3, timedelta(hours=1)
 CHANGE_DELAY = timedelta(hours=24)
@@ -73,9 +73,9 @@ def send_code(person: Administrator, number: str, purpose: str) -> None:
     post.sms("mobile_code", to=number, expires=now + CODE_LIFETIME, estab=person.estab_id, code=code)
 
 
-def is_waiting(person: Administrator) -> bool:
+def is_waiting(person: Administrator, purpose: str = PURPOSE) -> bool:
     """Whether a code was sent that is still valid."""
-    return one_time_codes.is_waiting(person.id, PURPOSE)
+    return one_time_codes.is_waiting(person.id, purpose)
 
 
 def confirm(person: Administrator, code: str) -> None:

@@ -4,7 +4,7 @@ For a day the new number cannot reset the password (`mobile.number_for_resets`).
 """
 
 from idp.audit import events, log
-from idp.estabs import one_time_codes, people
+from idp.estabs import people
 from idp.estabs.models import Administrator
 from idp.foundation import clock, dates
 from idp.foundation.database import lock
@@ -29,7 +29,7 @@ def begin(person: Administrator, number: str) -> None:
 
 def is_waiting(person: Administrator) -> bool:
     """Whether a code was sent that is still valid."""
-    return one_time_codes.is_waiting(person.id, mobile.CHANGE)
+    return mobile.is_waiting(person, mobile.CHANGE)
 
 
 def confirm(person: Administrator, code: str) -> None:

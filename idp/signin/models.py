@@ -94,6 +94,22 @@ class PasswordReset(Base):
     used_at: Mapped[datetime | None]
 
 
+class FactorRecovery(Base):
+    """A wait after which a person's second factors are removed, because they were lost."""
+
+    __tablename__ = "factor_recoveries"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    person_id: Mapped[str] = mapped_column(index=True)
+    notices: Mapped[int]
+    """The newest notice that was sent: 1 at the start, 2 half-way, 3 when the wait was over."""
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    stopped_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+
+
 class Operator(Base):
     """A member of our staff; signs in with a second factor."""
 

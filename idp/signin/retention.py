@@ -6,6 +6,7 @@ from idp.foundation.retention import DeleteAfter, KeepAll, KeepNewest, Rule
 from idp.signin.models import (
     AuthenticatorApp,
     BrowserSession,
+    FactorRecovery,
     Guesses,
     HalfSignIn,
     KnownDevice,
@@ -23,6 +24,7 @@ RETENTION: Final[tuple[Rule, ...]] = (
     KeepNewest(KnownDevice.expires_at, 50, per=KnownDevice.person_id),
     DeleteAfter(AuthenticatorApp.created_at, "expired", AuthenticatorApp.confirmed_at.is_(None)),
     DeleteAfter(HalfSignIn.expires_at, "expired"),
+    DeleteAfter(FactorRecovery.expires_at, "expired"),
     DeleteAfter(Guesses.expires_at, "counters"),
     KeepNewest(Guesses.expires_at, 200_000),
     DeleteAfter(PasswordReset.expires_at, "expired"),

@@ -17,7 +17,7 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import claim, session
 from idp.foundation.errors import Refusal
 from idp.foundation.web.security import cookie_name
-from idp.signin import devices, factors, guesses, password, session as browser_sessions
+from idp.signin import devices, factor_recovery, factors, guesses, password, session as browser_sessions
 from idp.signin.models import HalfSignIn
 
 LIFETIME = timedelta(minutes=10)
@@ -52,7 +52,8 @@ def sign_in(person_id: str, *, name_counter: bytes, amr: frozenset[str] = browse
 
     Whether they are signed in. `name_counter` counts wrong answers at the second step, beside the account's counter.
     """
-    if not factors.has_any(person_id):
+    lost = amr == browser_sessions.PASSWORD and factor_recovery.complete(person_id)
+    if lost or not factors.has_any(person_id):
         _complete(person_id, amr)
         return True
     secret, now = crypto.new_secret(), clock.now()
@@ -99,6 +100,7 @@ def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str])
     for counter in counters:
         guesses.forget(counter)
     _answer_with_cookie("")
+    factor_recovery.stop_for(half.person_id)
     _complete(half.person_id, half.amr | amr | {"mfa"})
 
 

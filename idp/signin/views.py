@@ -22,6 +22,7 @@ from idp.signin import (
     password,
     people_views,
     recovery_codes,
+    recovery_views,
     reset_link_views,
     reset_views,
     return_paths,
@@ -38,6 +39,7 @@ bp.register_blueprint(people_views.bp)
 bp.register_blueprint(reset_views.bp)
 bp.register_blueprint(reset_link_views.bp)
 bp.register_blueprint(undo_views.bp)
+bp.register_blueprint(recovery_views.bp)
 bp.register_blueprint(operator_views.bp)
 bp.register_blueprint(strength_views.bp)
 

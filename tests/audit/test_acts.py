@@ -19,7 +19,7 @@ from idp.operate import recovery
 from idp.partners import initial_tokens, registry, self_registration
 from idp.partners.models import InitialAccessToken
 from idp.sharing import authorise, mis
-from idp.signin import email_change, mobile, mobile_change, operators, password, reset, undo_changes
+from idp.signin import email_change, factor_recovery, mobile, mobile_change, operators, password, reset, undo_changes
 from tests.audit_entries import recorded
 from tests.conftest import MONDAY
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
@@ -367,3 +367,24 @@ def test_changes_of_name_address_and_number_are_the_persons(work, outbox, clock)
         assert recorded(events.EMAIL_CHANGED) == [(known, estab_id, None, known, {}, {"before": "jo@oakhill.example"})]
         assert recorded(events.MOBILE_CHANGED) == [(known, estab_id, None, known, {}, {"before": "+447700900123"})]
         assert recorded(events.CHANGES_UNDONE) == [(known, estab_id, None, known, {}, None)]
+
+
+def test_the_recovery_from_a_lost_factor_is_started_stopped_and_completed(work, clock):
+    with work():
+        person = an_administrator()
+        known, estab_id = person.id, person.estab_id
+        recovery.start_factor_recovery(person.username, by="op_sam", note="Called the office.")
+        session().flush()
+        factor_recovery.stop_for(known)
+        clock.move(timedelta(seconds=1))
+        factor_recovery.start(person, by=known)
+        session().flush()
+        clock.move(timedelta(days=1))
+        factor_recovery.complete(known)
+
+        assert recorded(events.FACTOR_RECOVERY_STARTED) == [
+            ("op_sam", estab_id, None, known, {}, {"note": "Called the office."}),
+            (known, estab_id, None, known, {}, None),
+        ]
+        assert recorded(events.FACTOR_RECOVERY_STOPPED) == [(known, estab_id, None, known, {}, None)]
+        assert recorded(events.FACTORS_RECOVERED) == [(known, estab_id, None, known, {}, None)]

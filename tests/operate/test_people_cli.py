@@ -92,3 +92,12 @@ def test_a_lock_over_several_names_of_an_account_is_listed_too(idp, jo, another,
     assert jo in idp("people", "locked")
     clock.move(timedelta(minutes=2))
     assert idp("people", "locked") == "No account is locked.\n"
+
+
+def test_the_wait_for_a_lost_factor_is_started_with_a_note(idp, jo, outbox):
+    idp("people", "recover-factor", jo, code=2)
+    printed = idp("people", "recover-factor", jo, "--note", "Called 020 7946 0123, spoke with Mrs Head.")
+
+    assert "can sign in with the password alone from 2026-03-03 09:30" in printed
+    assert outbox.last("recovery_notice").to == "jo@oakhill.example"
+    assert outbox.last("recovery_notice").links[0] not in printed

@@ -28,6 +28,7 @@ from idp.sharing import authorise
 from idp.signin import (
     devices,
     email_change,
+    factor_recovery,
     factors,
     mobile_change,
     password,
@@ -36,7 +37,7 @@ from idp.signin import (
     reset_links,
     undo_changes,
 )
-from idp.signin.models import KnownDevice
+from idp.signin.models import FactorRecovery, KnownDevice
 from tests import factories
 from tests.onboarding import makes
 
@@ -162,6 +163,24 @@ def changes_taken_back() -> None:
     undo_changes.undo(link.rpartition("/")[2])
 
 
+def a_lost_factor() -> None:
+    factor_recovery.start(an_owner(), by="cli", note="Called the office.")
+
+
+def a_factor_recovered() -> None:
+    a_lost_factor()
+    recovery = session().query(FactorRecovery).one()
+    recovery.due_at = clock.now()
+    session().flush()
+    factor_recovery.complete(recovery.person_id)
+
+
+def a_factor_found() -> None:
+    a_lost_factor()
+    session().flush()
+    factor_recovery.stop_for(session().query(FactorRecovery).one().person_id)
+
+
 def something_authorised() -> tuple[str, Administrator]:
     owner, client = an_owner(), factories.a_client()
     person = factories.an_administrator(owner.estab, name=HOSTILE, username="second", role="admin")
@@ -198,6 +217,9 @@ MADE: dict[str, Callable[[], object]] = {
     "factor_replaced": a_factor(partial(factors.note_added, replaced=True)),
     "confirm_address": another_address,
     "email_changed": another_address,
+    "factors_recovered": a_factor_recovered,
+    "recovery_notice": a_lost_factor,
+    "recovery_stopped": a_factor_found,
     "join_approved": a_joiner,
     "join_declined": a_joiner_turned_away,
     "mobile_changed": another_number,

@@ -1,0 +1,143 @@
+"""Get back into an account whose second factors were lost: a wait of 24 hours that its owner can stop.
+
+It is started by a person who has typed the password and a code sent to the confirmed mobile, or by our staff after they
+called the school. The person is told by mail and text message at the start, half-way and at the end, each time with a
+link that stops it; a sign-in with a second factor stops it as well. Once it is over, the next sign-in with the password
+removes the factors.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, select, update
+
+from idp.audit import events, log
+from idp.estabs import links, people
+from idp.estabs.models import Administrator
+from idp.foundation import clock, crypto, dates, runtime
+from idp.foundation.database import lock, session
+from idp.outbox import post
+from idp.signin import factors, session as sessions
+from idp.signin.models import FactorRecovery
+
+PURPOSE: Final = "factor_recovery"
+"""Of links that stop one."""
+WAIT: Final = timedelta(hours=24)
+TIME_TO_SIGN_IN: Final = timedelta(days=7)
+"""How long after the wait a sign-in removes the factors."""
+STARTED, HALF_WAY, OVER = 1, 2, 3
+"""Notices, in their order."""
+
+
+def waiting(person_id: str) -> FactorRecovery | None:
+    """The recovery that the person waits for, or whose wait is over; None if there is none."""
+    return session().scalar(select(FactorRecovery).where(FactorRecovery.person_id == person_id, *_live()))
+
+
+def start(person: Administrator, *, by: str, note: str | None = None) -> FactorRecovery:
+    """Start the wait, or return the one that was started already. `note` says whom our staff called."""
+    lock(Administrator, person.id)  # of two at once the second finds the first
+    if (existing := waiting(person.id)) is not None:
+        return existing
+    now = clock.now()
+    recovery = FactorRecovery(
+        id=crypto.new_id("rec"), person_id=person.id, notices=STARTED, created_at=now, due_at=now + WAIT,
+        expires_at=now + WAIT + TIME_TO_SIGN_IN, stopped_at=None, completed_at=None,
+    )  # fmt: skip
+    session().add(recovery)
+    details = {"note": note} if note else None
+    log.record(events.FACTOR_RECOVERY_STARTED, by=by, estab=person.estab_id, subject=person.id, details=details)
+    _notify(recovery, person)
+    return recovery
+
+
+def complete(person_id: str) -> bool:
+    """Remove the person's factors if their wait is over; whether it was. Call it after the right password.
+
+    One conditional UPDATE decides between this and `stop`.
+    """
+    over = FactorRecovery.person_id == person_id, FactorRecovery.due_at <= clock.now(), *_live()
+    if not _end(*over, column="completed_at"):
+        return False
+    person = session().get_one(Administrator, person_id)
+    factors.forget_all(person_id)
+    sessions.end_all(person_id, "factors_removed")
+    log.record(events.FACTORS_RECOVERED, by=person_id, estab=person.estab_id, subject=person_id)
+    post.email(
+        "factors_recovered", to=person.email, estab=person.estab_id, name=person.name_in_mails,
+        at=dates.day_and_time(clock.now()),
+    )  # fmt: skip
+    return True
+
+
+def check(secret: str) -> None:
+    """Raise the `LinkRefused` that says why this link stops nothing; it is not used up."""
+    link = links.check(secret, PURPOSE)
+    if session().scalar(select(FactorRecovery.id).where(FactorRecovery.id == link.value, *_live())) is None:
+        raise links.LinkUsed(because="it was stopped, or the factors were removed")
+
+
+def stop(secret: str) -> None:
+    """Stop the recovery, by the link in a notice. Raises a `LinkRefused`."""
+    check(secret)
+    link = links.check(secret, PURPOSE)
+    links.spend(secret, PURPOSE, link.person_id)
+    if not _end(FactorRecovery.id == link.value, *_live(), column="stopped_at"):
+        raise links.LinkUsed(because="it was stopped, or the factors were removed, at the same moment")
+    _note_stopped(link.person_id, by="stranger")
+
+
+def stop_for(person_id: str) -> None:
+    """Stop the recovery of a person who has just signed in with a second factor, if there is one."""
+    if _end(FactorRecovery.person_id == person_id, *_live(), column="stopped_at"):
+        _note_stopped(person_id, by=person_id)
+
+
+def notify_due() -> None:
+    """Send the notices that are due: half-way, and when the wait is over."""
+    now = clock.now()
+    for notice, due in ((OVER, FactorRecovery.due_at <= now), (HALF_WAY, FactorRecovery.due_at <= now + WAIT / 2)):
+        statement = update(FactorRecovery).where(FactorRecovery.notices < notice, due, *_live()).values(notices=notice)
+        for recovery in session().scalars(statement.returning(FactorRecovery)).all():
+            if (person := people.get(recovery.person_id)) is not None:
+                _notify(recovery, person)
+
+
+def _live() -> tuple[ColumnElement[bool], ...]:
+    return (
+        FactorRecovery.stopped_at.is_(None), FactorRecovery.completed_at.is_(None),
+        FactorRecovery.expires_at > clock.now(),
+    )  # fmt: skip
+
+
+def _end(*conditions: ColumnElement[bool], column: str) -> bool:
+    statement = update(FactorRecovery).where(*conditions).values({column: clock.now()}).returning(FactorRecovery.id)
+    return session().execute(statement.execution_options(synchronize_session=False)).first() is not None
+
+
+def _note_stopped(person_id: str, *, by: str) -> None:
+    person = session().get_one(Administrator, person_id)
+    log.record(events.FACTOR_RECOVERY_STOPPED, by=by, estab=person.estab_id, subject=person_id)
+    post.email("recovery_stopped", to=person.email, estab=person.estab_id, name=person.name_in_mails)
+
+
+def _notify(recovery: FactorRecovery, person: Administrator) -> None:
+    """Mail and text the person how far the wait is, each with a link that stops it."""
+    post.email(
+        "recovery_notice", to=person.email, estab=person.estab_id, expires=recovery.expires_at,
+        name=person.name_in_mails, notice=recovery.notices, due=dates.day_and_time(recovery.due_at),
+        link=_stop_url(recovery),
+    )  # fmt: skip
+    if person.mobile_confirmed_at is not None:
+        post.sms(
+            "lost_factor", to=person.mobile, estab=person.estab_id, expires=recovery.expires_at,
+            link=_stop_url(recovery),
+        )  # fmt: skip
+
+
+def _stop_url(recovery: FactorRecovery) -> str:
+    secret, now = crypto.new_secret(), clock.now()
+    links.insert(
+        recovery.person_id, PURPOSE, crypto.digest(secret), now, recovery.expires_at - now, value=recovery.id
+    )  # fmt: skip
+    return runtime.url(f"/recovery/{secret}")

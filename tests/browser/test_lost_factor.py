@@ -1,0 +1,71 @@
+"""A person lost their telephone, in a real browser."""
+
+from datetime import timedelta
+
+from playwright.sync_api import expect
+
+from idp.estabs import people
+from idp.foundation import clock
+from idp.signin.models import FactorRecovery
+from tests.signin.apps import an_app
+
+
+def signs_in(jo):
+    jo.goes_to("/sign-in")
+    jo.page.fill("#username", jo.email)
+    jo.page.fill("#password", jo.password)
+    jo.presses("Sign in")
+
+
+def test_i_lost_my_telephone(a_member, a_window, behind, letters, looks_right):
+    jo = a_member()
+    with behind():
+        person = people.by_name(jo.email)
+        person.mobile_confirmed_at = clock.now()
+        an_app(person.id)
+    signs_in(jo)
+    jo.sees("One more step to sign in")
+    looks_right(jo.page, "second-step")
+    jo.follows("I have lost my phone or key")
+    jo.sees("Lost your phone or key?")
+    looks_right(jo.page, "lost-factor")
+    jo.presses("Text me a code")
+    expect(jo.page.locator("#code")).to_be_visible()
+    looks_right(jo.page, "lost-factor-code")
+    jo.page.fill("#code", letters.last("mobile_code").code)
+    jo.presses("Start the wait of 24 hours")
+    jo.sees("Please wait until then")
+    looks_right(jo.page, "lost-factor-waits")
+
+    other = jo.at(a_window("phone"))
+    other.page.goto(letters.last("lost_factor").links[0])
+    other.sees("Keep your second step?")
+    looks_right(other.page, "lost-factor-stop")
+
+    with behind() as session:
+        recovery = session.query(FactorRecovery).filter_by(person_id=people.by_name(jo.email).id).one()
+        recovery.due_at = clock.now() - timedelta(seconds=1)
+    signs_in(jo)
+    expect(jo.page.get_by_role("link", name="Sign out")).to_be_visible()
+    other.presses("Stop it")
+    other.sees_code("link_used")
+
+
+def test_a_stranger_who_says_so_is_stopped(a_member, a_window, behind, letters, looks_right):
+    jo = a_member()
+    with behind():
+        person = people.by_name(jo.email)
+        person.mobile_confirmed_at = clock.now()
+        an_app(person.id)
+    signs_in(jo)
+    jo.goes_to("/sign-in/lost-factor")
+    jo.presses("Text me a code")
+    jo.page.fill("#code", letters.last("mobile_code").code)
+    jo.presses("Start the wait of 24 hours")
+    jo.sees("Please wait until then")
+
+    owner = jo.at(a_window("desk"))
+    owner.page.goto(letters.last("recovery_notice").links[0])
+    owner.presses("Stop it")
+    owner.sees("It is stopped")
+    looks_right(owner.page, "lost-factor-stopped")

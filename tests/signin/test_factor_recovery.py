@@ -1,0 +1,217 @@
+"""A lost second factor: a wait of 24 hours, notices that can stop it, and a sign-in by password that removes it."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp import worker
+from idp.estabs import links
+from idp.estabs.models import Administrator
+from idp.foundation.database import session as database_session
+from idp.signin import factor_recovery, factors, session as sessions
+from idp.signin.models import BrowserSession, FactorRecovery
+from tests.signin.apps import an_app
+
+pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+LOST, STEP = "/sign-in/lost-factor", "/sign-in/second-step"
+HALF_A_MINUTE = timedelta(seconds=30)
+
+
+@pytest.fixture
+def app_of_jo(clock, work, account):
+    """Jo's app; the number is confirmed, too."""
+    with work() as session:
+        session.get_one(Administrator, account.id).mobile_confirmed_at = clock.now()
+        app = an_app(account.id)
+    clock.move(HALF_A_MINUTE)
+    return app
+
+
+@pytest.fixture
+def half(jo, account, app_of_jo):
+    """Jo has typed the right password."""
+    jo.signs_in(account.username)
+    return jo
+
+
+@pytest.fixture
+def started(half, outbox):
+    """Jo has typed the code of the text message as well."""
+    half.sends(LOST, send_code="yes")
+    half.sends(LOST, code=outbox.last("mobile_code").code)
+    return half
+
+
+def path(link):
+    return "/" + link.split("/", 3)[3]
+
+
+def notices(outbox):
+    sent = (letter for letter in outbox.all() if letter.name in {"recovery_notice", "lost_factor"})
+    return sorted((letter.name, letter.to) for letter in sent)
+
+
+def has_factor(work, account):
+    with work():
+        return factors.has_any(account.id)
+
+
+def test_password_and_text_message_start_a_wait_and_then_the_password_alone_signs_in(
+    started, account, work, outbox, clock
+):
+    assert "From" in started.opens(LOST).text
+    assert notices(outbox) == [("lost_factor", "+447700900123"), ("recovery_notice", account.email)]
+    clock.move(timedelta(hours=23, minutes=59))
+    assert started.signs_in(account.username).location.startswith(STEP), "not before the wait is over"
+    assert has_factor(work, account)
+
+    clock.move(timedelta(minutes=1))
+    assert started.signs_in(account.username).location == "/"
+    assert not has_factor(work, account)
+    with work() as session:
+        (row,) = session.query(BrowserSession).filter_by(ended_at=None)
+        assert row.acr == sessions.SINGLE
+    assert outbox.last("factors_recovered").to == account.email
+
+
+def test_the_page_of_the_second_step_leads_there(half):
+    assert half.opens(STEP).text.count(LOST) == 1
+    assert half.opens(STEP + "?next=/manage/x").text.count(f"{LOST}?next=/manage/x") == 1
+
+
+def test_notices_come_at_the_start_half_way_and_at_the_end_once_each(started, account, work, outbox, clock):
+    def due_notices():
+        with work():
+            factor_recovery.notify_due()
+        return len(notices(outbox))
+
+    assert due_notices() == 2
+    clock.move(timedelta(hours=12))
+    assert due_notices() == 4
+    assert due_notices() == 4
+    clock.move(timedelta(hours=12))
+    assert due_notices() == 6
+    assert "The wait is over" in outbox.last("recovery_notice").text
+    assert due_notices() == 6
+    assert all(len(letter.text) <= 160 for letter in outbox.all("lost_factor"))
+
+
+def test_a_worker_that_was_away_sends_the_newest_notice_only(started, work, outbox, clock):
+    clock.move(timedelta(days=2))
+    with work():
+        factor_recovery.notify_due()
+
+    assert len(notices(outbox)) == 4
+    assert any(job.run is worker.notify_factor_recoveries for job in worker.JOBS)
+
+
+@pytest.mark.parametrize("name", ["recovery_notice", "lost_factor"])
+def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
+    started, stranger, account, work, outbox, clock, name
+):
+    link = path(outbox.last(name).links[0])
+    assert stranger.opens(link).status_code == 200
+    assert stranger.web.head(link).status_code == 200
+    with work():
+        assert factor_recovery.waiting(account.id)
+
+    assert "stays as it is" in stranger.sends(link).text
+    assert outbox.last("recovery_stopped").to == account.email
+    for letter in (outbox.last("recovery_notice"), outbox.last("lost_factor")):
+        assert stranger.opens(path(letter.links[0])).status_code == 410
+    clock.move(timedelta(hours=25))
+    assert started.signs_in(account.username).location.startswith(STEP)
+    assert has_factor(work, account)
+
+
+def test_a_sign_in_with_the_factor_stops_it(started, account, work, app_of_jo, clock, outbox):
+    started.opens(STEP)
+    started.sends_again(STEP, code=app_of_jo.code())
+
+    assert started.cookie("session")
+    with work():
+        assert factor_recovery.waiting(account.id) is None
+    assert outbox.last("recovery_stopped")
+
+
+def test_a_week_after_the_wait_it_is_no_longer_good(started, account, clock):
+    clock.move(timedelta(days=8, minutes=1))
+
+    assert started.signs_in(account.username).location.startswith(STEP)
+
+
+class TestHowItIsStarted:
+    def test_not_without_the_password(self, jo, stranger, account, app_of_jo, work, outbox):
+        assert jo.opens(LOST).location == "/sign-in?next=/"
+        jo.opens("/sign-in")
+        for fields in ({"send_code": "yes"}, {"code": "123456"}, {}):
+            assert jo.sends_again(LOST, **fields).location == "/sign-in?next=/"
+            jo.opens("/sign-in")
+        assert outbox.all() == []
+
+    def test_not_without_the_code(self, half, work, account, outbox):
+        half.sends(LOST, code="123456")
+        assert half.answer.status_code == 422
+        half.sends(LOST, send_code="yes")
+        wrong = f"{(int(outbox.last('mobile_code').code) + 1) % 1_000_000:06}"
+        half.sends(LOST, code=wrong)
+        assert "not the code" in half.sees
+
+        with work() as session:
+            assert session.query(FactorRecovery).all() == []
+
+    def test_not_in_a_browser_that_only_knows_the_code(self, half, stranger, outbox):
+        half.sends(LOST, send_code="yes")
+        stranger.opens("/sign-in")
+
+        assert stranger.sends_again(LOST, code=outbox.last("mobile_code").code).location == "/sign-in?next=/"
+
+    @pytest.mark.parametrize("why", ["unconfirmed", "changed"])
+    def test_not_by_a_number_that_cannot_reset_a_password(self, half, account, work, clock, outbox, why):
+        with work() as session:
+            person = session.get_one(Administrator, account.id)
+            person.mobile_confirmed_at = None if why == "unconfirmed" else clock.now()
+            person.mobile_changed_at = clock.now() if why == "changed" else None
+        half.opens(LOST)
+        assert "has no mobile number that we can send a code to" in half.sees
+        half.opens("/sign-in")
+        half.sends_again(LOST, send_code="yes")
+
+        assert outbox.all() == []
+
+    def test_starting_again_does_not_move_the_end(self, started, account, work, clock, outbox):
+        with work():
+            due = factor_recovery.waiting(account.id).due_at
+        clock.move(timedelta(hours=1))
+        with work() as session:
+            assert factor_recovery.start(session.get_one(Administrator, account.id), by="cli").due_at == due
+        assert len(notices(outbox)) == 2
+
+    def test_an_account_without_a_factor_has_nothing_to_recover(self, jo, account):
+        jo.signs_in(account.username)
+
+        assert jo.opens(LOST).location == "/sign-in?next=/"
+
+
+def test_of_two_starts_at_once_one_counts(at_once, account, app_of_jo, work, outbox):
+    at_once(4, lambda: factor_recovery.start(database_session().get_one(Administrator, account.id), by="cli"))
+
+    with work() as session:
+        assert session.query(FactorRecovery).count() == 1
+    assert len(notices(outbox)) == 2
+
+
+def test_stopped_and_completed_at_once_only_one_happens(at_once, started, account, work, outbox, clock):
+    secret = outbox.last("recovery_notice").links[0].rpartition("/")[2]
+    clock.move(timedelta(hours=24))
+    jobs = [lambda: factor_recovery.stop(secret), lambda: factor_recovery.complete(account.id)] * 2
+
+    def one():
+        return jobs.pop()()
+
+    outcomes = at_once(4, one)
+
+    stopped, completed = outcomes.count(None), outcomes.count(True)
+    assert stopped + completed == 1
+    assert all(isinstance(each, links.LinkRefused) for each in outcomes if each not in {None, True, False})
+    assert has_factor(work, account) == (stopped == 1)
