@@ -124,7 +124,11 @@ class World:
                 client = a_client(id_token_signed_response_alg=alg)
                 asked = frozenset(SCOPE.split())
                 authorise.give(
-                    client, asked, by=person, agreement=client.agreement_version, until=authorise.lasts_until(client)
+                    client,
+                    asked,
+                    by=person.memberships[0],
+                    agreement=client.agreement_version,
+                    until=authorise.lasts_until(client),
                 )
                 self.clients[alg] = client.id
             itself = a_client(client_scopes=frozenset({"schools.list"}), grant_types=frozenset({"client_credentials"}))

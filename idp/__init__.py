@@ -4,7 +4,8 @@ Glossary. Each word has one meaning:
 
 School          an entry of the national register (EduBase, today GIAS). Known by its URN.
 Estab           a school that has registered with us. Known by its Estab ID, which is never reused.
-Administrator   a person who acts for one estab; the OpenID *subject*. Role `owner`, `admin` or `viewer`.
+Administrator   a person who acts for one or several estabs; the OpenID *subject*.
+Membership      an administrator acting for one estab, as its `owner`, `admin` or `viewer`. Decisions are made by one.
 Partner         a company that schools share data with; a *client* is one of its applications.
 Authorisation   (with s) the school's agreement that a client may have certain scopes. It belongs to the
                 estab and outlives the person who gave it.

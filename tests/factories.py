@@ -1,10 +1,10 @@
 """Plain functions that make what a test needs, with good defaults. Call them inside `work()`."""
 
-from datetime import date
+from datetime import date, datetime
 from itertools import count
 from typing import Any
 
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.partners.models import Client, ClientSecret, Partner
@@ -62,20 +62,36 @@ def an_estab(school: School | None = None, **differs: Any) -> Estab:
 def an_administrator(estab: Estab | None = None, *, password: str = PASSWORD, **differs: Any) -> Administrator:
     """The owner of `estab`, or of a new verified one, whose password is `PASSWORD`."""
     estab = estab or an_estab()
-    number, now = next(_numbers), clock.now()
+    number, now, role = next(_numbers), clock.now(), differs.pop("role", "owner")
     email = differs.pop("email", f"office{number}@oakhill.example")
     values: dict[str, Any] = {
-        "id": crypto.new_id("adm"), "estab_id": estab.id, "name": "Jo Bloggs", "email": email,
+        "id": crypto.new_id("adm"), "first_estab_id": estab.id, "name": "Jo Bloggs", "email": email,
         "email_folded": email.casefold(), "sign_in_email": email.casefold(), "username": estab.estab_id.casefold(),
-        "mobile": "+447700900123", "mobile_confirmed_at": None, "role": "owner",
+        "mobile": "+447700900123", "mobile_confirmed_at": None, "first_role": role,
         "password_hash": runtime.passwords().hash(password), "password_changed_at": now,
         "created_at": now, "updated_at": now, "removed_at": None,
     }  # fmt: skip
     person = Administrator(**(values | differs))
     session().add(person)
     session().flush()
-    session().refresh(person)
+    a_membership(person, estab, role=role, removed_at=person.removed_at)
     return person
+
+
+def a_membership(
+    person: Administrator, estab: Estab | None = None, *, role: str = "owner", removed_at: datetime | None = None
+) -> Membership:
+    """`person` acting for `estab`, or for a new verified one, besides the others that they act for."""
+    membership = Membership(
+        person_id=person.id, estab_id=(estab or an_estab()).id, role=role, added_at=clock.now(), signed_in_at=None,
+        removed_at=removed_at,
+    )  # fmt: skip
+    session().add(membership)
+    session().flush()
+    session().refresh(membership)
+    session().refresh(person)
+    _ = person.memberships  # loaded, for tests that go on after the work
+    return membership
 
 
 def a_partner(**differs: Any) -> Partner:

@@ -54,6 +54,7 @@ REVIEW_ASKED: Final = "review.asked"
 
 # signin
 SIGNED_IN: Final = "sign_in.succeeded"
+SCHOOL_CHOSEN: Final = "sign_in.school_chosen"
 SIGN_IN_FAILED: Final = "sign_in.failed"
 ACCOUNT_LOCKED: Final = "sign_in.locked"
 SIGNED_OUT: Final = "sign_in.ended"

@@ -10,7 +10,7 @@ from sqlalchemy import or_, select, update
 
 from idp.audit import events, log
 from idp.estabs import people
-from idp.estabs.models import FINAL_STATES, Administrator, Estab
+from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership
 from idp.foundation import clock, crypto
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound, Refusal
@@ -123,7 +123,8 @@ def search(text: str, *, limit: int = 50) -> list[Estab]:
     statement = select(Estab).join(School).order_by(School.name, Estab.registered_at, Estab.id).limit(limit)
     if "@" in text:
         folded = people.fold_email(text)
-        people_there = select(Administrator.estab_id).where(Administrator.email_folded == folded)
+        people_there = select(Membership.estab_id).join(Administrator, Administrator.id == Membership.person_id)
+        people_there = people_there.where(Administrator.email_folded == folded)
         return list(session().scalars(statement.where(Estab.id.in_(people_there))))
     for word in text.split():
         conditions = School.name.icontains(word, autoescape=True), School.town.icontains(word, autoescape=True)

@@ -33,7 +33,7 @@ def set_hash(person: Administrator, password_hash: str, *, by: str, is_ours: boo
     """
     person.password_hash, person.password_is_ours = password_hash, is_ours
     person.password_changed_at = person.updated_at = clock.now()
-    log.record(events.PASSWORD_SET, by=by, estab=person.estab_id, subject=person.id)
+    log.record(events.PASSWORD_SET, by=by, estab=person.sole_estab_id, subject=person.id)
 
 
 def replace_hash(person: Administrator, hashed: str, *, made_at: datetime | None) -> bool:
@@ -58,12 +58,14 @@ def renew_hash(person: Administrator, hashed: str) -> None:
 
 def words_about(person: Administrator) -> tuple[str, ...]:
     """Public facts about a person and their school, which an attacker would try first."""
-    school = person.estab.school
-    candidates = (
-        *words_of(person.name, person.email), person.mobile, f"0{person.mobile[3:]}", person.username,
-        person.estab.estab_id, school.name, school.town, school.postcode, school.register_id, school.dfe_number,
-        school.former_dfe_number, school.ukprn, school.website_host,
-    )  # fmt: skip
+    candidates: list[str | None] = [*words_of(person.name, person.email), person.mobile, f"0{person.mobile[3:]}"]
+    candidates.append(person.username)
+    for membership in person.memberships:
+        school = membership.estab.school
+        candidates += [
+            membership.estab.estab_id, school.name, school.town, school.postcode, school.register_id,
+            school.dfe_number, school.former_dfe_number, school.ukprn, school.website_host,
+        ]  # fmt: skip
     return tuple(word for word in candidates if word)
 
 

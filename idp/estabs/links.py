@@ -74,8 +74,9 @@ def resend_welcome(secret: str) -> None:
     ):
         return
     post.email(
-        "welcome_link", to=person.email, expires=clock.now() + WELCOME_LIFETIME, estab=person.estab_id,
-        name=person.name_in_mails, school=person.estab.name, link=issue_welcome_url(person), days=WELCOME_LIFETIME.days,
+        "welcome_link", to=person.email, expires=clock.now() + WELCOME_LIFETIME, estab=person.sole_estab_id,
+        name=person.name_in_mails, school=person.memberships[0].estab.name, link=issue_welcome_url(person),
+        days=WELCOME_LIFETIME.days,
     )  # fmt: skip
 
 

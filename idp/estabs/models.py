@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from idp.estabs.permissions import Action, may
 from idp.foundation.database import Base
 from idp.schools.models import School
 
@@ -53,21 +54,24 @@ class Estab(Base):
 
 
 class Administrator(Base):
-    """A person who acts for one estab; the OpenID subject. The id is never reused."""
+    """A person who acts for one or several estabs; the OpenID subject. The id is never reused.
+
+    For which estabs, and in which role, `Membership` says.
+    """
 
     __tablename__ = "administrators"
     __table_args__ = (Index("ix_administrators_address", "email_folded"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"), index=True)
-    """The estab's internal id, not its Estab ID."""
+    first_estab_id: Mapped[str] = mapped_column("estab_id", ForeignKey("estabs.id"), index=True)
+    """Written, never read: the release before memberships reads it (decision 53)."""
     name: Mapped[str]
     email: Mapped[str]
     """As typed; verified before the account exists."""
     email_folded: Mapped[str]
     sign_in_email: Mapped[str | None] = mapped_column(unique=True)
-    """The folded address, for the one account that may sign in by it: someone who acts for two schools signs
-    in to the second with its username."""
+    """The folded address, for the one account that may sign in by it: a person who registered two schools with one
+    address signs in to the second account with its username."""
     username: Mapped[str] = mapped_column(unique=True)
     """Folded. The first owner's is the Estab ID."""
     mobile: Mapped[str]
@@ -75,7 +79,8 @@ class Administrator(Base):
     mobile_confirmed_at: Mapped[datetime | None]
     mobile_changed_at: Mapped[datetime | None]
     """When this number took the place of another; a day later it can reset the password."""
-    role: Mapped[str]
+    first_role: Mapped[str] = mapped_column("role")
+    """Likewise written for the release before."""
     password_hash: Mapped[str | None]
     password_is_ours: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Whether it is a passphrase that we generated, which may be typed with blanks for hyphens, and with capitals."""
@@ -83,18 +88,58 @@ class Administrator(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]
+    """When they last acted for any estab; a removed person has no membership that is not removed."""
 
-    estab: Mapped[Estab] = relationship(lazy="joined")
+    memberships: Mapped[list["Membership"]] = relationship(
+        primaryjoin="and_(Administrator.id == Membership.person_id, Membership.removed_at.is_(None))",
+        order_by="(Membership.added_at, Membership.estab_id)",
+        viewonly=True,
+    )
+    """The estabs they act for now, the first one first."""
+
+    @property
+    def may_sign_in(self) -> bool:
+        """Whether the account of at least one of their schools is open."""
+        return any(membership.estab.may_act for membership in self.memberships)
 
     @property
     def name_in_mails(self) -> str | None:
-        """Their name once the school is verified, else None: until then it may hold an attacker's message."""
-        return self.name if self.estab.is_verified else None
+        """Their name once a school of theirs is verified, else None: until then it may hold an attacker's message."""
+        return self.name if any(membership.estab.is_verified for membership in self.memberships) else None
 
     @property
-    def may_authorise(self) -> bool:
-        """Owners and admins may authorise; viewers may only look."""
-        return self.removed_at is None and self.role in {"owner", "admin"} and self.estab.may_act
+    def sole_estab_id(self) -> str | None:
+        """The internal id of the one estab they act for, None where there are several.
+
+        For audit entries and messages about the person, such as a change of password, that concern no school.
+        """
+        estab_ids = [membership.estab_id for membership in self.memberships]
+        return estab_ids[0] if len(estab_ids) == 1 else None
+
+
+class Membership(Base):
+    """A person acting for one estab in a role: who decides for a school is always one of these.
+
+    There is at most one for a person and an estab; a person who comes back gets theirs again.
+    """
+
+    __tablename__ = "memberships"
+
+    person_id: Mapped[str] = mapped_column(ForeignKey("administrators.id"), primary_key=True)
+    estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"), primary_key=True, index=True)
+    """The estab's internal id, not its Estab ID."""
+    role: Mapped[str]
+    added_at: Mapped[datetime]
+    signed_in_at: Mapped[datetime | None]
+    """When they last signed in for this estab, or changed to it."""
+    removed_at: Mapped[datetime | None]
+
+    person: Mapped[Administrator] = relationship(lazy="joined")
+    estab: Mapped[Estab] = relationship(lazy="joined")
+
+    def may(self, action: Action) -> bool:
+        """Whether the person may do this for the estab, as far as this row says: `authority.hold` asks anew."""
+        return self.removed_at is None and self.estab.may_act and may(self.role, action)
 
 
 class PersonalSecret(Base):

@@ -1,4 +1,4 @@
-"""The administrators of an estab: add them, and look them up by e-mail address, username or role."""
+"""The administrators of an estab: add them, and look them up by e-mail address, username or estab."""
 
 import re
 from collections.abc import Iterable
@@ -6,11 +6,11 @@ from datetime import datetime
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import CursorResult, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp.audit import events, log
-from idp.estabs.models import FINAL_STATES, Administrator, Estab, PersonalSecret
+from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership, PersonalSecret
 from idp.foundation import clock, crypto
 from idp.foundation.database import Base, session
 
@@ -59,23 +59,33 @@ def get(person_id: str) -> Administrator | None:
     return person if person is not None and person.removed_at is None else None
 
 
+def membership(person_id: str, estab_id: str) -> Membership | None:
+    """How this person acts for the estab with this internal id; None if they do not, or no longer."""
+    row = session().get(Membership, (person_id, estab_id))
+    return row if row is not None and row.removed_at is None else None
+
+
+def active_memberships(person: Administrator) -> list[Membership]:
+    """The memberships in which this person may act now, the one they signed in for last first."""
+    active = [member for member in person.memberships if member.estab.may_act]
+    return sorted(active, key=lambda member: member.signed_in_at or member.added_at, reverse=True)
+
+
+def note_sign_in(person_id: str, estab_id: str) -> None:
+    """Record that the person acts for this estab from now on."""
+    statement = update(Membership).where(Membership.person_id == person_id, Membership.estab_id == estab_id)
+    session().execute(statement.values(signed_in_at=clock.now()))
+
+
 def owners(estab_id: str) -> list[Administrator]:
     """The owners of the estab with this internal id, the longest-standing first."""
-    return list(
-        session().scalars(
-            select(Administrator)
-            .where(
-                Administrator.estab_id == estab_id, Administrator.role == "owner", Administrator.removed_at.is_(None)
-            )
-            .order_by(Administrator.created_at, Administrator.id)
-        )
-    )
+    return [member.person for member in of_estab(estab_id) if member.role == "owner"]
 
 
-def of_estab(estab_id: str) -> list[Administrator]:
-    """All administrators of the estab with this internal id, owners first."""
-    statement = select(Administrator).where(Administrator.estab_id == estab_id, Administrator.removed_at.is_(None))
-    owners_first = Administrator.role != "owner", Administrator.created_at, Administrator.id
+def of_estab(estab_id: str) -> list[Membership]:
+    """All who act for the estab with this internal id, owners first, and the longest-standing of them."""
+    statement = select(Membership).where(Membership.estab_id == estab_id, Membership.removed_at.is_(None))
+    owners_first = Membership.role != "owner", Membership.added_at, Membership.person_id
     return list(session().scalars(statement.order_by(*owners_first)))
 
 
@@ -90,16 +100,18 @@ def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username
     _release_address(folded_email)
     person = insert_first_accepted(
         Administrator(
-            id=crypto.new_id("adm"), estab=estab, name=name, email=email, email_folded=folded_email,
+            id=crypto.new_id("adm"), first_estab_id=estab.id, name=name, email=email, email_folded=folded_email,
             sign_in_email=None if _is_taken(folded_email) else folded_email,
             username=fold_username(username or f"{estab.estab_id}-{_count(estab) + 1 + attempt}"),
-            mobile=mobile, mobile_confirmed_at=None, role=role, password_hash=None, password_changed_at=None,
+            mobile=mobile, mobile_confirmed_at=None, first_role=role, password_hash=None, password_changed_at=None,
             created_at=now, updated_at=now, removed_at=None,
         )
         for attempt in range(MAX_ATTEMPTS)
     )  # fmt: skip
     if person is None:
         raise RuntimeError(f"no free username for {estab.id}")
+    session().add(Membership(person=person, estab=estab, role=role, added_at=now, signed_in_at=None, removed_at=None))
+    session().flush()
     log.record(events.PERSON_ADDED, by=person.id, estab=estab.id, subject=person.id, role=role)
     return person
 
@@ -108,7 +120,7 @@ def change_name(person: Administrator, name: str) -> None:
     """Give a person another name."""
     details = {"before": person.name}
     person.name, person.updated_at = name, clock.now()
-    log.record(events.NAME_CHANGED, by=person.id, estab=person.estab_id, subject=person.id, details=details)
+    log.record(events.NAME_CHANGED, by=person.id, estab=person.sole_estab_id, subject=person.id, details=details)
 
 
 def change_email(person: Administrator, address: str) -> bool:
@@ -146,32 +158,42 @@ def confirm_mobile(person_id: str, number: str | None) -> bool:
     return session().execute(statement.returning(Administrator.id)).one_or_none() is not None
 
 
-def erase(estab_id: str) -> int:
-    """Erase the personal data of an estab's administrators, and their links and codes; returns how many people.
+def only_of(estab_id: str) -> Select[str]:
+    """The ids of the people who act, or acted, for this estab and act for no other: whose data goes with it."""
+    elsewhere = select(Membership.person_id).where(Membership.estab_id != estab_id, Membership.removed_at.is_(None))
+    here = select(Membership.person_id).where(Membership.estab_id == estab_id)
+    return here.where(Membership.person_id.not_in(elsewhere))
 
-    The rows stay: agreements and the audit log refer to their ids.
+
+def erase(estab_id: str) -> int:
+    """Erase the personal data of the people of an estab, and their links and codes; returns how many people.
+
+    The rows stay: agreements and the audit log refer to their ids. A person who acts for another estab stays as they
+    are; all memberships of this one end.
     """
-    ids = select(Administrator.id).where(Administrator.estab_id == estab_id)
+    ids = list(session().scalars(only_of(estab_id)))
+    now = clock.now()
+    memberships = update(Membership).where(Membership.estab_id == estab_id, Membership.removed_at.is_(None))
+    session().execute(memberships.values(removed_at=now).execution_options(synchronize_session=False))
     secrets = delete(PersonalSecret).where(PersonalSecret.person_id.in_(ids))
     session().execute(secrets.execution_options(synchronize_session=False))
     statement = (
         update(Administrator)
-        .where(Administrator.estab_id == estab_id, Administrator.email_folded != ERASED)
+        .where(Administrator.id.in_(ids), Administrator.email_folded != ERASED)
         .values(
             name=ERASED, email=ERASED, email_folded=ERASED, sign_in_email=None, username=Administrator.id,
-            mobile=ERASED, mobile_confirmed_at=None, password_hash=None, updated_at=clock.now(),
-            removed_at=func.coalesce(Administrator.removed_at, clock.now()),
+            mobile=ERASED, mobile_confirmed_at=None, password_hash=None, updated_at=now,
+            removed_at=func.coalesce(Administrator.removed_at, now),
         )
     )  # fmt: skip
     return cast("CursorResult[Any]", session().execute(statement.execution_options(synchronize_session=False))).rowcount
 
 
 def _release_address(folded: str) -> None:
-    """Free an address that signs in to a rejected or closed account: a rejected school may register again."""
-    finished_estabs = select(Estab.id).where(Estab.state.in_(FINAL_STATES))
-    statement = update(Administrator).where(
-        Administrator.sign_in_email == folded, Administrator.estab_id.in_(finished_estabs)
-    )
+    """Free an address whose person acts only for rejected or closed estabs: a rejected school may register again."""
+    active = select(Membership.person_id).join(Estab, Estab.id == Membership.estab_id)
+    active = active.where(Membership.removed_at.is_(None), Estab.state.not_in(FINAL_STATES))
+    statement = update(Administrator).where(Administrator.sign_in_email == folded, Administrator.id.not_in(active))
     session().execute(statement.values(sign_in_email=None))
 
 
@@ -180,7 +202,7 @@ def _is_taken(folded: str) -> bool:
 
 
 def _count(estab: Estab) -> int:
-    statement = select(func.count()).select_from(Administrator).where(Administrator.estab_id == estab.id)
+    statement = select(func.count()).select_from(Membership).where(Membership.estab_id == estab.id)
     return session().scalar(statement) or 0
 
 

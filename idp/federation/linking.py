@@ -65,7 +65,7 @@ def link(person: Administrator, identity: Identity) -> bool:
             raise AccountTaken(because=f"{person.id}: linked to {existing.person_id}") from None
         return False
     log.record(
-        events.ACCOUNT_LINKED, by=person.id, estab=person.estab_id, subject=person.id, provider=row.provider,
+        events.ACCOUNT_LINKED, by=person.id, estab=person.sole_estab_id, subject=person.id, provider=row.provider,
         details={"shown_as": row.shown_as} if row.shown_as else None,
     )  # fmt: skip
     _mail("account_linked", person, identity.provider.kind, row.shown_as)
@@ -83,7 +83,9 @@ def unlink(person: Administrator, provider_name: str) -> bool:
     row = session().execute(statement).one_or_none()
     if row is None:
         return False
-    log.record(events.ACCOUNT_UNLINKED, by=person.id, estab=person.estab_id, subject=person.id, provider=row.provider)
+    log.record(
+        events.ACCOUNT_UNLINKED, by=person.id, estab=person.sole_estab_id, subject=person.id, provider=row.provider
+    )
     _mail("account_unlinked", person, providers.kind(row.provider), row.shown_as)
     return True
 
@@ -101,7 +103,11 @@ def note_use(identity: Identity, person: Administrator) -> None:
     statement = update(LinkedAccount).where(*_is(identity)).values(last_used_at=clock.now())
     session().execute(statement.execution_options(synchronize_session=False))
     log.record(
-        events.ACCOUNT_USED, by=person.id, estab=person.estab_id, subject=person.id, provider=identity.provider.name
+        events.ACCOUNT_USED,
+        by=person.id,
+        estab=person.sole_estab_id,
+        subject=person.id,
+        provider=identity.provider.name,
     )
 
 
@@ -125,6 +131,7 @@ def _delete_if_removed(identity: Identity) -> None:
 
 def _mail(template: str, person: Administrator, kind: Kind, shown_as: str) -> None:
     post.email(
-        template, to=person.email, estab=person.estab_id, name=person.name_in_mails, at=dates.day_and_time(clock.now()),
-        account=kind.account, shown_as=shown_as if person.name_in_mails is not None else "",
+        template, to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
+        at=dates.day_and_time(clock.now()), account=kind.account,
+        shown_as=shown_as if person.name_in_mails is not None else "",
     )  # fmt: skip

@@ -288,10 +288,12 @@ def lock(model: type[Model], key: object, *, shared: bool = False) -> Model | No
     What the session knew of the row is replaced: decide on what this returns, never on an object loaded earlier.
     `shared` lets others read it under the same lock; do not change a row that you hold so. Where several are held,
     they are locked in one order, or two transactions wait for each other: registration, join request, estab,
-    review, person, then links and codes. SQLite has one writer at a time: there the row is only read anew.
+    review, person, membership, then links and codes. SQLite has one writer at a time: there the row is only read anew.
     """
-    column = cast("Table", model.__table__).primary_key.columns[0]
-    statement = select(model).where(column == key).execution_options(populate_existing=True)
+    columns = cast("Table", model.__table__).primary_key.columns
+    values = key if isinstance(key, tuple) else (key,)
+    its_key = (column == value for column, value in zip(columns, values, strict=True))
+    statement = select(model).where(*its_key).execution_options(populate_existing=True)
     return session().scalar(statement.with_for_update(of=model, read=shared, key_share=not shared))
 
 

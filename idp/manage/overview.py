@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
-from idp.estabs.models import Administrator
+from idp.estabs.models import Administrator, Membership
+from idp.estabs.permissions import Action
 from idp.foundation import dates, scopes
 from idp.foundation.database import session
 from idp.foundation.scopes import Scope
@@ -78,7 +79,7 @@ class Choice:
 class Overview:
     """All data of the page. Dates are formatted."""
 
-    person: Administrator
+    member: Membership
     call_by: str | None
     """When our staff will have called; None if they have, or need not."""
     tasks: list[Task] = field(default_factory=list)
@@ -87,37 +88,37 @@ class Overview:
     """Day, what, service, person."""
 
 
-def of(person: Administrator) -> Overview:
-    """The overview of the person's school."""
-    estab = person.estab
+def of(member: Membership) -> Overview:
+    """The overview of the school, for this person."""
+    estab = member.estab
     pending_review = review.of_estab(estab) if estab.state == "unverified" else None
     return Overview(
-        person=person,
+        member=member,
         call_by=dates.weekday(pending_review.due_at) if pending_review and pending_review.decided_at is None else None,
-        tasks=_tasks(person),
+        tasks=_tasks(member),
         shared=[_shared(agreed) for agreed in authorise.current(estab.id)],
         decisions=_decisions(estab.id),
     )
 
 
-def shared_with(person: Administrator, client_id: str) -> Shared | None:
-    """What one service receives of the person's school; None if nothing."""
-    agreements = (agreed for agreed in authorise.current(person.estab_id) if agreed.client_id == client_id)
+def shared_with(member: Membership, client_id: str) -> Shared | None:
+    """What one service receives of the school; None if nothing."""
+    agreements = (agreed for agreed in authorise.current(member.estab_id) if agreed.client_id == client_id)
     return next((_shared(agreed) for agreed in agreements), None)
 
 
-def choice_of(person: Administrator, client_id: str) -> Choice | None:
-    """The choice that the person's school has for a service; None if there is none."""
+def choice_of(member: Membership, client_id: str) -> Choice | None:
+    """The choice that the school has for a service; None if there is none."""
     agreement = next(
-        (candidate for candidate in authorise.current(person.estab_id) if candidate.client_id == client_id), None
+        (candidate for candidate in authorise.current(member.estab_id) if candidate.client_id == client_id), None
     )
     if agreement is None or not agreement.has_choice:
         return None
-    proposal = authorise.proposal(person.estab_id, agreement.client, frozenset())
+    proposal = authorise.proposal(member.estab_id, agreement.client, frozenset())
     return Choice(proposal.required, proposal.optional, proposal.ticked)
 
 
-def _tasks(person: Administrator) -> list[Task]:
+def _tasks(member: Membership) -> list[Task]:
     tasks = [
         Task(
             f"{join_request.name} asks to join",
@@ -125,8 +126,9 @@ def _tasks(person: Administrator) -> list[Task]:
             "Decide",
             f"/join/{join_request.id}",
         )
-        for join_request in join.waiting_for(person)
+        for join_request in join.waiting_for(member)
     ]
+    person = member.person
     if person.mobile_confirmed_at is None:
         number = forms.readable_mobile(person.mobile)
         why = f"Only a confirmed number can be used to set a new password. Yours is {number}."
@@ -135,7 +137,7 @@ def _tasks(person: Administrator) -> list[Task]:
         why = "With a second step, somebody who learns your password still cannot sign in as you. It takes two minutes."
         address = "/manage/security"
         tasks.append(Task("Set up a second step", why, "Set it up", f"{address}/app", not_now=f"{address}/not-now"))
-    if person.may_authorise:
+    if member.may(Action.AUTHORISE):
         why = (
             "Services receive nothing until it is running on your school's server. If it is running already, there is "
             "nothing more to do."

@@ -31,17 +31,17 @@ def front() -> ResponseReturnValue:
 @security.person
 def home() -> ResponseReturnValue:
     """The overview."""
-    return render_template("manage/overview.html", seen=overview.of(current_user.person))
+    return render_template("manage/overview.html", seen=overview.of(current_user.membership))
 
 
 @bp.route("/manage/sharing/<client_id>/stop", methods=["GET", "POST"])
 @security.person
 def stop_sharing(client_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and stop sharing at once."""
-    person, shared = current_user.person, _shared(client_id)
+    member, shared = current_user.membership, _shared(client_id)
     if request.method != "POST":  # a HEAD has no CSRF token, and must not stop anything
-        return render_template("manage/stop.html", shared=shared, person=person)
-    authorise.withdraw(person.estab_id, client_id, by=person)
+        return render_template("manage/stop.html", shared=shared, member=member)
+    authorise.withdraw(member.estab_id, client_id, by=member)
     flash(f"Your school has stopped sharing with {shared.name}.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -50,17 +50,17 @@ def stop_sharing(client_id: str) -> ResponseReturnValue:
 @security.person
 def change_sharing(client_id: str) -> ResponseReturnValue:
     """Change the areas that the school may choose."""
-    person, shared = current_user.person, _shared(client_id)
-    choice = overview.choice_of(person, client_id)
+    member, shared = current_user.membership, _shared(client_id)
+    choice = overview.choice_of(member, client_id)
     if choice is None:
-        raise NotFound(because=f"{person.estab_id} has no choice of what {client_id} gets")
+        raise NotFound(because=f"{member.estab_id} has no choice of what {client_id} gets")
     if request.method != "POST":
         before = form_drafts.saved_fields()
         ticked = choice.ticked if before is None else choice.chosen(before.getlist("area"))
-        return render_template("manage/change.html", shared=shared, choice=choice, person=person, ticked=ticked)
+        return render_template("manage/change.html", shared=shared, choice=choice, member=member, ticked=ticked)
     ticked_now = choice.chosen(request.form.getlist("area"))
     if ticked_now != choice.ticked:
-        authorise.change(person.estab_id, client_id, choice.required | ticked_now, by=person)
+        authorise.change(member.estab_id, client_id, choice.required | ticked_now, by=member)
         flash(f"What your school shares with {shared.name} has been changed.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -70,9 +70,9 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
 @form_drafts.form_shown_at("manage.home")
 def pause_sharing(client_id: str) -> ResponseReturnValue:
     """Pause sharing, without confirmation, because resuming undoes it."""
-    person, shared = current_user.person, _shared(client_id)
+    member, shared = current_user.membership, _shared(client_id)
     try:
-        authorise.pause(person.estab_id, client_id, by=person)
+        authorise.pause(member.estab_id, client_id, by=member)
     except authorise.NothingShared:  # pressed twice, or a colleague did it
         flash(f"Sharing with {shared.name} is already {'over' if shared.state == 'expired' else 'paused'}.", "info")
     else:
@@ -85,9 +85,9 @@ def pause_sharing(client_id: str) -> ResponseReturnValue:
 @form_drafts.form_shown_at("manage.home")
 def resume_sharing(client_id: str) -> ResponseReturnValue:
     """Resume sharing after a pause."""
-    person, shared = current_user.person, _shared(client_id)
+    member, shared = current_user.membership, _shared(client_id)
     try:
-        authorise.resume(person.estab_id, client_id, by=person)
+        authorise.resume(member.estab_id, client_id, by=member)
     except authorise.NothingShared:  # likewise
         flash(f"Sharing with {shared.name} is {'over' if shared.state == 'expired' else 'not paused'}.", "info")
     else:
@@ -99,7 +99,7 @@ def resume_sharing(client_id: str) -> ResponseReturnValue:
 @security.person
 def download_record() -> ResponseReturnValue:
     """The processing record as CSV. The byte order mark makes spreadsheets read it as UTF-8."""
-    estab = current_user.person.estab
+    estab = current_user.membership.estab
     name = f"processing-record-{estab.estab_id}-{clock.today()}.csv"
     response = Response("\ufeff" + processing_record.as_csv(estab.id), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -110,7 +110,7 @@ def download_record() -> ResponseReturnValue:
 def stopped_already(refused: authorise.NothingShared) -> ResponseReturnValue:
     """Sharing has stopped already, by a double click or a colleague: say so."""
     client_id = (request.view_args or {}).get("client_id", "")
-    stopped = authorise.stopped(current_user.person.estab_id, client_id)
+    stopped = authorise.stopped(current_user.membership.estab_id, client_id)
     flash(
         f"Your school has already stopped sharing with {stopped.client.client_name}." if stopped else refused.says,
         "info",
@@ -119,9 +119,9 @@ def stopped_already(refused: authorise.NothingShared) -> ResponseReturnValue:
 
 
 def _shared(client_id: str) -> Shared:
-    person = current_user.person
-    shared = overview.shared_with(person, client_id)
+    member = current_user.membership
+    shared = overview.shared_with(member, client_id)
     if shared is None:
-        because = f"{person.estab_id} shares nothing with that client"
-        raise (authorise.NothingShared if authorise.stopped(person.estab_id, client_id) else NotFound)(because=because)
+        because = f"{member.estab_id} shares nothing with that client"
+        raise (authorise.NothingShared if authorise.stopped(member.estab_id, client_id) else NotFound)(because=because)
     return shared

@@ -4,14 +4,16 @@ from typing import Final, NamedTuple, cast
 
 from sqlalchemy import FromClause, Table, bindparam, select
 
+from idp.estabs.models import Administrator
 from idp.foundation.fastpath.statements import Statement
 from idp.oidc import claims
 from idp.schools.models import School
 from idp.sharing import live
 
 schools: Final = cast("Table", School.__table__)
+_people = cast("Table", Administrator.__table__)
 COLUMNS: Final = (
-    *(live.people.c[name] for name in claims.Person._fields),
+    *((live.memberships if name == "role" else _people).c[name] for name in claims.Person._fields),
     *(schools.c[name] for name in claims.School._fields),
 )
 """The columns of a `claims.Person` and a `claims.School`, of tables that `beside` puts there."""
@@ -28,19 +30,28 @@ _ROW: Final = Statement(
     Row,
     select(*COLUMNS)
     .select_from(
-        live.people.join(live.estabs, live.estabs.c.id == live.people.c.estab_id).join(
-            schools, schools.c.id == live.estabs.c.school_id
-        )
+        live.memberships.join(_people, _people.c.id == live.memberships.c.person_id)
+        .join(live.estabs, live.estabs.c.id == live.memberships.c.estab_id)
+        .join(schools, schools.c.id == live.estabs.c.school_id)
     )
-    .where(live.people.c.id == bindparam("its_id"), live.people.c.removed_at.is_(None)),
+    .where(
+        live.memberships.c.person_id == bindparam("its_person"),
+        live.memberships.c.estab_id == bindparam("its_estab"),
+        live.memberships.c.removed_at.is_(None),
+    ),
 )
 
 
 def beside(source: FromClause) -> FromClause:
-    """`source`, which is `live.beside` something, with the school."""
-    return source.outerjoin(schools, schools.c.id == live.estabs.c.school_id)
+    """`source`, which is `live.beside` something, with the person and the school."""
+    return source.outerjoin(_people, _people.c.id == live.memberships.c.person_id).outerjoin(
+        schools, schools.c.id == live.estabs.c.school_id
+    )
 
 
-def of_person(person_id: str) -> Row | None:
-    """The administrator and their school; None once the administrator has been removed."""
-    return _ROW.one(its_id=person_id)
+def of_member(person_id: str, estab_id: str) -> Row | None:
+    """The administrator, with their role at the estab with this internal id, and its school.
+
+    None once the administrator no longer acts for it.
+    """
+    return _ROW.one(its_person=person_id, its_estab=estab_id)

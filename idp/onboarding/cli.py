@@ -132,8 +132,9 @@ def show_request(request_id: str, *, as_json: bool) -> None:
 @command.working
 def approve(request_id: str, role: str) -> None:
     """Let the person in; they are mailed a link to choose a password. Call the school first."""
-    person = join.approve(join.find(request_id), role, by=command.acting())
-    click.echo(f"{person.name} has joined {person.estab.name} as {person.username}.")
+    join_request = join.find(request_id)
+    person = join.approve(join_request, role, by=command.acting())
+    click.echo(f"{person.name} has joined {join_request.estab.name} as {person.username}.")
 
 
 @joining.command()

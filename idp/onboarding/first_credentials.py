@@ -72,7 +72,7 @@ def replace(registration: Registration, browser: bytes | None, generated: Genera
     """Set another generated password in place of the first. Raises `TooLateToCollect`."""
     person = _owner_locked(registration, browser)
     issue(registration, person, generated)
-    log.record(events.CREDENTIALS_REPLACED, by=person.id, estab=person.estab_id, subject=person.id)
+    log.record(events.CREDENTIALS_REPLACED, by=person.id, estab=person.sole_estab_id, subject=person.id)
 
 
 def rejection_reason(person: Administrator, password: str) -> str | None:

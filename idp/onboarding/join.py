@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from idp.audit import events, log
 from idp.estabs import accounts, links, people
-from idp.estabs.models import FINAL_STATES, Administrator, Estab
+from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership
+from idp.estabs.permissions import Action, may
 from idp.foundation import clock, crypto, dates, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
@@ -76,15 +77,15 @@ def ask(estab: Estab, registration: Registration) -> str:
     return "joining"
 
 
-def of_owner(owner: Administrator, request_id: str) -> JoinRequest:
+def of_owner(owner: Membership, request_id: str) -> JoinRequest:
     """A request to join this owner's school. Raises `NotFound`, also for other schools' requests, and `OwnersOnly`."""
     join_request = session().scalar(
         select(JoinRequest).where(JoinRequest.id == request_id, JoinRequest.estab_id == owner.estab_id)
     )
     if join_request is None:
         raise NotFound(because=f"join request {request_id} of another school, or none")
-    if owner.role != "owner":
-        raise OwnersOnly(because=f"administrator {owner.id} is {owner.role}")
+    if not owner.may(Action.DECIDE_REQUESTS_TO_JOIN):
+        raise OwnersOnly(because=f"administrator {owner.person_id} is {owner.role}")
     return join_request
 
 
@@ -96,11 +97,11 @@ def find(request_id: str) -> JoinRequest:
     return join_request
 
 
-def waiting_for(person: Administrator) -> list[JoinRequest]:
-    """The join requests that this person can decide, oldest first: an owner's, and nothing for others."""
-    if person.role != "owner":
+def waiting_for(member: Membership) -> list[JoinRequest]:
+    """The join requests that this person can decide for the school, oldest first; none where they may not."""
+    if not member.may(Action.DECIDE_REQUESTS_TO_JOIN):
         return []
-    asked = select(JoinRequest).where(_of_owners(person.estab_id)).order_by(JoinRequest.created_at)
+    asked = select(JoinRequest).where(_of_owners(member.estab_id)).order_by(JoinRequest.created_at)
     return list(session().scalars(asked))
 
 
@@ -109,7 +110,7 @@ def waiting_for_staff() -> list[JoinRequest]:
     return list(session().scalars(select(JoinRequest).where(_for_staff()).order_by(JoinRequest.expires_at)))
 
 
-def approve(join_request: JoinRequest, role: str, *, by: Administrator | str) -> Administrator:
+def approve(join_request: JoinRequest, role: str, *, by: Membership | str) -> Administrator:
     """Add the requester with this role and send them a link to choose a password.
 
     `by` is the owner who decides, or our staff: `cli`, or an operator's id.
@@ -140,7 +141,7 @@ def approve(join_request: JoinRequest, role: str, *, by: Administrator | str) ->
     return person
 
 
-def decline(join_request: JoinRequest, *, by: Administrator | str) -> None:
+def decline(join_request: JoinRequest, *, by: Membership | str) -> None:
     """Decline the request and tell the requester, once. What owners decline goes to our staff. Raises as `approve`."""
     was_declined = _decide(join_request, "declined", by) == "declined"
     log.record(events.JOIN_DECLINED, by=_actor(by), estab=join_request.estab_id, subject=join_request.id)
@@ -150,12 +151,13 @@ def decline(join_request: JoinRequest, *, by: Administrator | str) -> None:
 
 
 def _is_member(estab: Estab, folded: str) -> bool:
+    members = select(Membership.person_id).join(Administrator, Administrator.id == Membership.person_id)
     conditions = (
-        Administrator.estab_id == estab.id,
+        Membership.estab_id == estab.id,
+        Membership.removed_at.is_(None),
         Administrator.email_folded == folded,
-        Administrator.removed_at.is_(None),
     )
-    return session().scalar(select(Administrator.id).where(*conditions).limit(1)) is not None
+    return session().scalar(members.where(*conditions).limit(1)) is not None
 
 
 def _is_open(estab: Estab, folded: str) -> bool:
@@ -184,7 +186,7 @@ def _create(estab: Estab, registration: Registration) -> None:
         )  # fmt: skip
 
 
-def _decide(join_request: JoinRequest, decision: str, by: Administrator | str) -> str | None:
+def _decide(join_request: JoinRequest, decision: str, by: Membership | str) -> str | None:
     """Claim the request with one UPDATE and return the previous decision: owners may have declined it already.
 
     Owners decide until it expires. Afterwards our staff decide what the owners have not approved, or have declined.
@@ -200,9 +202,9 @@ def _decide(join_request: JoinRequest, decision: str, by: Administrator | str) -
     session().refresh(join_request)
     lock(Estab, join_request.estab_id)
     if not isinstance(by, str):
-        decider = lock(Administrator, by.id, shared=True)
-        if decider is None or decider.removed_at is not None or decider.role != "owner":
-            raise OwnersOnly(because=f"administrator {by.id} is no longer an owner")
+        decider = lock(Membership, (by.person_id, by.estab_id), shared=True)
+        if decider is None or decider.removed_at is not None or not may(decider.role, Action.DECIDE_REQUESTS_TO_JOIN):
+            raise OwnersOnly(because=f"administrator {by.person_id} is no longer an owner")
     if not won:
         refusal = DecidedAlready if join_request.used_at else StillWithOwners if isinstance(by, str) else WithStaff
         raise refusal(because=join_request.id)
@@ -220,5 +222,5 @@ def _for_staff() -> ColumnElement[bool]:
     return or_(and_(JoinRequest.used_at.is_(None), JoinRequest.expires_at <= clock.now()), declined)
 
 
-def _actor(by: Administrator | str) -> str:
-    return by if isinstance(by, str) else by.id
+def _actor(by: Membership | str) -> str:
+    return by if isinstance(by, str) else by.person_id

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from idp.audit import events, log
 from idp.estabs import people
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import Administrator, Estab, Membership
 from idp.estabs.people import ERASED
 from idp.foundation.database import session
 from idp.onboarding.models import Registration, ReviewNote
@@ -21,7 +21,14 @@ def erase_personal_data(before: datetime) -> int:
 
     The rows stay, without personal data: agreements and the audit log refer to their ids.
     """
-    with_personal_data = select(Administrator.estab_id).where(Administrator.email_folded != ERASED)
+    with_personal_data = (
+        select(Membership.estab_id)
+        .join(Administrator, Administrator.id == Membership.person_id)
+        .where(
+            Administrator.email_folded != ERASED,
+            or_(Membership.removed_at.is_(None), Administrator.removed_at.is_not(None)),
+        )
+    )
     conditions = Estab.state == "rejected", Estab.state_changed_at < before, Estab.id.in_(with_personal_data)
     ids = list(
         session().scalars(select(Estab.id).where(*conditions).order_by(Estab.state_changed_at).limit(BATCH_SIZE))
@@ -32,7 +39,7 @@ def erase_personal_data(before: datetime) -> int:
 
 
 def _erase(estab_id: str) -> None:
-    ids = select(Administrator.id).where(Administrator.estab_id == estab_id)
+    ids = people.only_of(estab_id)
     for statement in (
         delete(ReviewNote).where(ReviewNote.estab_id == estab_id),
         update(Registration)

@@ -4,10 +4,8 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from idp.estabs import people
-from idp.estabs.models import Administrator
 from idp.foundation import dates
-from idp.foundation.errors import BadRequest, NotFound
+from idp.foundation.errors import BadRequest
 from idp.foundation.web import security
 from idp.onboarding import browser, forms, join, origin, review, signup
 from idp.onboarding.models import JoinRequest
@@ -19,11 +17,11 @@ bp = Blueprint("signed_in", __name__)
 @security.person
 def next_steps() -> ResponseReturnValue:
     """What to do now that the school is registered, and when to expect our call."""
-    person = _current_person()
-    registration = signup.of_person(person.id)
-    opened = review.of_estab(person.estab)
+    member = current_user.membership
+    person, registration = member.person, signup.of_person(member.person_id)
+    opened = review.of_estab(member.estab)
     return render_template(
-        "onboarding/next_steps.html", person=person, mobile=forms.readable_mobile(person.mobile),
+        "onboarding/next_steps.html", person=person, estab=member.estab, mobile=forms.readable_mobile(person.mobile),
         due=dates.weekday(opened.due_at) if opened else None,
         return_link=origin.return_link(registration, browser.digest()) if registration else None,
     )  # fmt: skip
@@ -33,7 +31,7 @@ def next_steps() -> ResponseReturnValue:
 @security.person
 def join_request(request_id: str) -> ResponseReturnValue:
     """An owner approves or declines a request to join."""
-    me = _current_person()
+    me = current_user.membership
     join_request = join.of_owner(me, request_id)
     form = forms.JoinDecision()
     if request.method != "POST":
@@ -59,10 +57,3 @@ def _join_page(join_request: JoinRequest, form: forms.JoinDecision) -> ResponseR
         answer_by=dates.weekday(join_request.expires_at),
     )  # fmt: skip
     return page, 422 if form.errors else 200
-
-
-def _current_person() -> Administrator:
-    person = people.get(current_user.id)
-    if person is None:  # removed during this request
-        raise NotFound(because="a person who was removed")
-    return person

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from idp.estabs import accounts, people
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import Estab, Membership
 from idp.foundation.command import acting, json_option, show, show_json, when, working
 from idp.operate import standing
 
@@ -40,7 +40,7 @@ def find(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
 def show_command(estab: str, *, as_json: bool) -> None:
     """Show one account: its school, its state, and who acts for it."""
     account = accounts.look_up(estab)
-    staff = [_person(person) for person in people.of_estab(account.id)]
+    staff = [_person(member) for member in people.of_estab(account.id)]
     if as_json:
         show_json(_row(account) | {"id": account.id, "urn": account.school.urn, "mis": account.mis, "people": staff})
         return
@@ -94,11 +94,12 @@ def _row(estab: Estab) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _person(person: Administrator) -> dict[str, Any]:
+def _person(member: Membership) -> dict[str, Any]:
+    person = member.person
     return {
         "id": person.id,
         "name": person.name,
         "email": person.email,
         "username": person.username,
-        "role": person.role,
+        "role": member.role,
     }

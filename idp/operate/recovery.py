@@ -34,7 +34,7 @@ def unlock(name: str, *, by: str, reason: str) -> Administrator:
     person = _find(name)
     password.unlock(person)
     log.record(
-        events.ACCOUNT_UNLOCKED, by=by, estab=person.estab_id, subject=person.id, details={"reason": reason}
+        events.ACCOUNT_UNLOCKED, by=by, estab=person.sole_estab_id, subject=person.id, details={"reason": reason}
     )  # fmt: skip
     return person
 
@@ -43,7 +43,7 @@ def end_sessions(name: str, *, by: str) -> tuple[Administrator, int]:
     """End every session of the person; returns how many there were. Raises `UnknownPerson`."""
     person = _find(name)
     ended = session.end_all(person.id, "operator")
-    log.record(events.SESSIONS_ENDED, by=by, estab=person.estab_id, subject=person.id, count=ended)
+    log.record(events.SESSIONS_ENDED, by=by, estab=person.sole_estab_id, subject=person.id, count=ended)
     return person, ended
 
 

@@ -41,4 +41,4 @@ def end_sessions(text: str, *, by: str) -> tuple[Estab, int]:
 
 
 def _end_all(estab: Estab, why: str) -> int:
-    return sum(session.end_all(person.id, why) for person in people.of_estab(estab.id))
+    return sum(session.end_all(member.person_id, why, of_estab=estab.id) for member in people.of_estab(estab.id))

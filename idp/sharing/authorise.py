@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp.audit import events, log
-from idp.estabs.models import Administrator
+from idp.estabs.models import Membership
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import BadRequest, NotFound, Refusal
@@ -103,7 +103,7 @@ def give(
     client: AnyClient,
     scopes: frozenset[str],
     *,
-    by: Administrator,
+    by: Membership,
     agreement: str,
     until: datetime,
     offered: frozenset[str] | None = None,
@@ -131,7 +131,7 @@ def give(
     return given
 
 
-def change(estab_id: str, client_id: str, scopes: frozenset[str], *, by: Administrator) -> Authorisation:
+def change(estab_id: str, client_id: str, scopes: frozenset[str], *, by: Membership) -> Authorisation:
     """Replace what the client may have by `scopes`, within what was offered; agreement, end and pause stay.
 
     For the school's own desk, where areas are ticked and unticked. Raises as `give`, and `NothingShared`.
@@ -152,19 +152,19 @@ def change(estab_id: str, client_id: str, scopes: frozenset[str], *, by: Adminis
     return given
 
 
-def refuse(client: AnyClient, scopes: frozenset[str], *, by: Administrator) -> None:
+def refuse(client: AnyClient, scopes: frozenset[str], *, by: Membership) -> None:
     """Record that `by` declined to share `scopes`. An agreement that stands goes on: stopping is `withdraw`."""
     _remember("refused", by, client_id=client.id, authorisation_id=None, scopes=scopes)
-    log.record(events.SHARING_REFUSED, by=by.id, estab=by.estab_id, client=client.id, scopes=scopes)
+    log.record(events.SHARING_REFUSED, by=by.person_id, estab=by.estab_id, client=client.id, scopes=scopes)
 
 
-def withdraw(estab_id: str, client_id: str, *, by: Administrator) -> Authorisation:
+def withdraw(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
     """Stop sharing, at once and for good: whatever was issued under the agreement dies with it.
 
     Owners are told, and that the partner keeps what it already received. Raises `NothingShared`.
     """
     _check(estab_id, by)
-    ended = _end(estab_id, client_id, withdrawn_at=clock.now(), withdrawn_by=by.id)
+    ended = _end(estab_id, client_id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
     if ended is None:
         raise NothingShared(because=f"{estab_id} and {client_id}")
     _record(events.SHARING_WITHDRAWN, ended, by)
@@ -172,12 +172,12 @@ def withdraw(estab_id: str, client_id: str, *, by: Administrator) -> Authorisati
     return ended
 
 
-def pause(estab_id: str, client_id: str, *, by: Administrator) -> Authorisation:
+def pause(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
     """Stop sharing until `resume`. Raises `NothingShared`, also of one that is paused or has expired."""
     return _hold(estab_id, client_id, events.SHARING_PAUSED, by, paused=True)
 
 
-def resume(estab_id: str, client_id: str, *, by: Administrator) -> Authorisation:
+def resume(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
     """Go on sharing after `pause`. Raises `NothingShared`, also of one that is not paused or has expired."""
     return _hold(estab_id, client_id, events.SHARING_RESUMED, by, paused=False)
 
@@ -205,9 +205,9 @@ def history(estab_id: str, *, limit: int = 200) -> list[Decision]:
     return list(session().scalars(asked.limit(limit)))
 
 
-def _check(estab_id: str, by: Administrator) -> None:
+def _check(estab_id: str, by: Membership) -> None:
     if by.estab_id != estab_id:
-        raise NotFound(because=f"administrator {by.id} does not act for {estab_id}")
+        raise NotFound(because=f"administrator {by.person_id} does not act for {estab_id}")
     authority.hold(by)
 
 
@@ -224,12 +224,12 @@ def _end(estab_id: str, client_id: str, **ended: object) -> Authorisation | None
     return session().get_one(Authorisation, found, populate_existing=True)
 
 
-def _insert(client_id: str, by: Administrator, before: Authorisation | None, **says: Any) -> Authorisation:
+def _insert(client_id: str, by: Membership, before: Authorisation | None, **says: Any) -> Authorisation:
     """Make the agreement that follows `before`, or begins a line."""
     new_id, between = crypto.new_id("aut"), f"{by.estab_id} and {client_id}"
     given = Authorisation(
         id=new_id, line=before.line if before else new_id, estab_id=by.estab_id, client_id=client_id,
-        given_by=by.id, given_at=clock.now(), withdrawn_at=None, withdrawn_by=None, superseded_at=None, **says,
+        given_by=by.person_id, given_at=clock.now(), withdrawn_at=None, withdrawn_by=None, superseded_at=None, **says,
     )  # fmt: skip
     session().add(given)
     try:
@@ -241,7 +241,7 @@ def _insert(client_id: str, by: Administrator, before: Authorisation | None, **s
     return given
 
 
-def _hold(estab_id: str, client_id: str, event: str, by: Administrator, *, paused: bool) -> Authorisation:
+def _hold(estab_id: str, client_id: str, event: str, by: Membership, *, paused: bool) -> Authorisation:
     _check(estab_id, by)
     was = Authorisation.paused_at.is_(None) if paused else Authorisation.paused_at.is_not(None)
     lasts, at = Authorisation.until > clock.now(), clock.now() if paused else None
@@ -254,15 +254,15 @@ def _hold(estab_id: str, client_id: str, event: str, by: Administrator, *, pause
     return held
 
 
-def _record(event: str, agreed: Authorisation, by: Administrator) -> None:
+def _record(event: str, agreed: Authorisation, by: Membership) -> None:
     """Write it in the audit log, and in the history that the school reads."""
     log.record(
-        event, by=by.id, estab=agreed.estab_id, client=agreed.client_id, subject=agreed.id,
+        event, by=by.person_id, estab=agreed.estab_id, client=agreed.client_id, subject=agreed.id,
         line=agreed.line, scopes=agreed.scopes, agreement=agreed.agreement, until=agreed.until,
     )  # fmt: skip
     what = event.partition(".")[2]
     _remember(what, by, client_id=agreed.client_id, authorisation_id=agreed.id, scopes=agreed.scopes)
 
 
-def _remember(what: str, by: Administrator, **about: Any) -> None:
-    session().add(Decision(estab_id=by.estab_id, at=clock.now(), by=by.id, what=what, **about))
+def _remember(what: str, by: Membership, **about: Any) -> None:
+    session().add(Decision(estab_id=by.estab_id, at=clock.now(), by=by.person_id, what=what, **about))

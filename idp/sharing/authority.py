@@ -1,6 +1,7 @@
 """Who may decide for a school."""
 
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import Estab, Membership
+from idp.estabs.permissions import Action
 from idp.foundation.database import lock
 from idp.foundation.errors import Refusal
 
@@ -19,19 +20,19 @@ class SchoolCannotAct(Refusal):
     says = "Your school's account is not active, so it cannot authorise sharing. Please get in touch with us."
 
 
-def check(by: Administrator) -> None:
-    """Raise `SchoolCannotAct` or `MayNotAuthorise` unless `by` may decide what their school shares."""
+def check(by: Membership) -> None:
+    """Raise `SchoolCannotAct` or `MayNotAuthorise` unless `by` may decide what the school shares."""
     if not by.estab.may_act:
         raise SchoolCannotAct(because=f"estab {by.estab_id} is {by.estab.state}")
-    if not by.may_authorise:
-        raise MayNotAuthorise(because=f"administrator {by.id} is a {by.role}")
+    if not by.may(Action.AUTHORISE):
+        raise MayNotAuthorise(because=f"administrator {by.person_id} is a {by.role} of {by.estab_id}")
 
 
-def hold(by: Administrator) -> None:
+def hold(by: Membership) -> None:
     """The same as of now, and until this transaction ends: for what is decided, not for what a page shows.
 
     Who is removed, or whose school is suspended, at the same moment either comes first, or waits for the decision.
     """
     lock(Estab, by.estab_id, shared=True)
-    lock(Administrator, by.id, shared=True)
+    lock(Membership, (by.person_id, by.estab_id), shared=True)
     check(by)

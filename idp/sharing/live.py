@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, FromClause, Table, Text, and_, bindparam, func, select
 
-from idp.estabs.models import ACTIVE_STATES, Administrator, Estab
+from idp.estabs.models import ACTIVE_STATES, Estab, Membership
 from idp.foundation import clock, scopes
 from idp.foundation.fastpath.statements import Statement
 from idp.partners import registry
@@ -98,9 +98,9 @@ class Row(NamedTuple):
     optional_scopes: frozenset[str]
     accepted_mis: frozenset[str]
     partner_disabled_at: datetime | None
-    person: str | None
-    """None where the person does not belong to the estab."""
-    person_removed_at: datetime | None
+    member: str | None
+    """None where the person never acted for the estab."""
+    member_removed_at: datetime | None
 
 
 class _StateRow(NamedTuple):
@@ -131,7 +131,7 @@ def is_standing(authorisation_id: str) -> bool:
 
 named: Final = cast("Table", Authorisation.__table__).alias("named")
 """The agreement a token names, to which `beside` joins the others."""
-people: Final = cast("Table", Administrator.__table__)
+memberships: Final = cast("Table", Membership.__table__)
 estabs: Final = cast("Table", Estab.__table__)
 _newest = cast("Table", Authorisation.__table__).alias("newest")
 _clients, _partners = cast("Table", Client.__table__), cast("Table", Partner.__table__)
@@ -143,7 +143,7 @@ COLUMNS: Final = (
     _clients.c.version.label("client_version"), _clients.c.enabled.label("client_enabled"),
     _clients.c.required_scopes, _clients.c.optional_scopes, _clients.c.accepted_mis,
     _partners.c.disabled_at.label("partner_disabled_at"),
-    people.c.id.label("person"), people.c.removed_at.label("person_removed_at"),
+    memberships.c.person_id.label("member"), memberships.c.removed_at.label("member_removed_at"),
 )  # fmt: skip
 """The columns of a `Row | None`, in a statement that selects from what is `beside` something."""
 
@@ -162,8 +162,11 @@ def beside(source: FromClause, person: ColumnElement[Any]) -> FromClause:
         .outerjoin(_partners, _partners.c.id == _clients.c.partner_id)
         .outerjoin(estabs, estabs.c.id == _newest.c.estab_id)
         .outerjoin(
-            people,
-            and_(people.c.id == func.coalesce(person, named.c.given_by), people.c.estab_id == _newest.c.estab_id),
+            memberships,
+            and_(
+                memberships.c.person_id == func.coalesce(person, named.c.given_by),
+                memberships.c.estab_id == _newest.c.estab_id,
+            ),
         )
     )
 
@@ -186,7 +189,7 @@ def _state(row: Row) -> State:
         estab_state=row.estab_state, mis=row.mis, client_id=row.client_id,
         client_version=row.client_version, client_enabled=row.client_enabled and row.partner_disabled_at is None,
         client_scopes=row.required_scopes | row.optional_scopes, accepted_mis=row.accepted_mis,
-        person_left=row.person is None or row.person_removed_at is not None,
+        person_left=row.member is None or row.member_removed_at is not None,
     )  # fmt: skip
 
 

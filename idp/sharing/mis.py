@@ -2,7 +2,7 @@
 
 from idp.audit import events, log
 from idp.estabs import accounts
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import Estab, Membership
 from idp.foundation.database import lock
 from idp.foundation.errors import BadRequest, Refusal
 from idp.partners import mis_catalogue, registry
@@ -47,7 +47,7 @@ def choices() -> list[Mis]:
     return list(mis_catalogue.catalogue().values())
 
 
-def tell(code: str, *, by: Administrator) -> None:
+def tell(code: str, *, by: Membership) -> None:
     """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.check`."""
     estab = lock(Estab, by.estab_id) or by.estab  # and so the school's people are asked one after the other
     authority.check(by)
@@ -55,4 +55,6 @@ def tell(code: str, *, by: Administrator) -> None:
         raise BadRequest("Please choose one of the systems in the list.", because=f"MIS {code!r}")
     before = accounts.set_mis(estab, code)
     if before != code:
-        log.record(events.ESTAB_MIS_TOLD, by=by.id, estab=by.estab_id, subject=by.estab_id, mis=code, before=before)
+        log.record(
+            events.ESTAB_MIS_TOLD, by=by.person_id, estab=by.estab_id, subject=by.estab_id, mis=code, before=before
+        )

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, ForeignKey, Index, and_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from idp.estabs.models import Administrator
+from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock, scopes as catalogue
 from idp.foundation.database import Base
 from idp.partners.models import Client
@@ -49,6 +49,7 @@ class Authorisation(Base):
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
     giver: Mapped[Administrator] = relationship(viewonly=True)
+    estab: Mapped[Estab] = relationship(viewonly=True)
 
     @property
     def state(self) -> str:
@@ -69,9 +70,8 @@ class Authorisation(Base):
     @property
     def is_withheld(self) -> bool:
         """Whether it is in force but no school data flows yet, because the school is not verified."""
-        return (
-            self.state == "active" and bool(catalogue.of_kind("data", self.scopes)) and not self.giver.estab.is_verified
-        )
+        is_about_data = bool(catalogue.of_kind("data", self.scopes))
+        return self.state == "active" and is_about_data and not self.estab.is_verified
 
     @classmethod
     def current(cls, estab_id: str, client_id: str) -> ColumnElement[bool]:

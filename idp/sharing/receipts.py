@@ -1,19 +1,19 @@
 """What a school's owners are told in writing when something about sharing was decided."""
 
 from idp.estabs import people
-from idp.estabs.models import Administrator
+from idp.estabs.models import Membership
 from idp.foundation import clock, dates, runtime, scopes
 from idp.outbox import post
 from idp.partners.snapshots import AnyClient
 from idp.sharing.models import Authorisation
 
 
-def send(name: str, agreed: Authorisation, client: AnyClient, by: Administrator, *, replaces: bool = False) -> None:
+def send(name: str, agreed: Authorisation, client: AnyClient, by: Membership, *, replaces: bool = False) -> None:
     """Post the mail `name` about `agreed`, decided by `by`, to every owner of the school's account.
 
     `replaces` says that something had been agreed with this client before.
     """
-    person = by.name_in_mails or f"the person with the username {by.username}"
+    person = by.person.name_in_mails or f"the person with the username {by.person.username}"
     agreed_to = scopes.in_order(scopes.of_kind("data", agreed.scopes))
     for owner in people.owners(agreed.estab_id):
         post.email(

@@ -45,10 +45,10 @@ def begin(person: Administrator, address: str) -> None:
         raise TooManyLinks(because=person.id, retry_after=int(LINKS_WINDOW.total_seconds()))
     secret = links.issue(person.id, PURPOSE, LIFETIME, value=address)
     post.email(
-        "confirm_address", to=address, expires=now + LIFETIME, estab=person.estab_id, name=person.name_in_mails,
+        "confirm_address", to=address, expires=now + LIFETIME, estab=person.sole_estab_id, name=person.name_in_mails,
         link=runtime.url(f"/manage/account/email/{secret}"),
     )  # fmt: skip
-    log.record(events.EMAIL_CHANGE_STARTED, by=person.id, estab=person.estab_id, subject=person.id)
+    log.record(events.EMAIL_CHANGE_STARTED, by=person.id, estab=person.sole_estab_id, subject=person.id)
 
 
 def check(secret: str, person: Administrator) -> str:
@@ -70,10 +70,11 @@ def confirm(secret: str, person: Administrator) -> bool:
     undo_link = undo_changes.issue(person)
     signs_in = people.change_email(person, address)
     log.record(
-        events.EMAIL_CHANGED, by=person.id, estab=person.estab_id, subject=person.id, details={"before": old_address}
+        events.EMAIL_CHANGED, by=person.id, estab=person.sole_estab_id, subject=person.id,
+        details={"before": old_address}
     )  # fmt: skip
     post.email(
-        "email_changed", to=old_address, estab=person.estab_id, name=person.name_in_mails,
+        "email_changed", to=old_address, estab=person.sole_estab_id, name=person.name_in_mails,
         at=dates.day_and_time(clock.now()), link=undo_link,
     )  # fmt: skip
     return signs_in

@@ -46,7 +46,7 @@ def start(person: Administrator, *, by: str, note: str | None = None) -> FactorR
     )  # fmt: skip
     session().add(recovery)
     details = {"note": note} if note else None
-    log.record(events.FACTOR_RECOVERY_STARTED, by=by, estab=person.estab_id, subject=person.id, details=details)
+    log.record(events.FACTOR_RECOVERY_STARTED, by=by, estab=person.sole_estab_id, subject=person.id, details=details)
     _notify(recovery, person)
     return recovery
 
@@ -62,9 +62,9 @@ def complete(person_id: str) -> bool:
     person = session().get_one(Administrator, person_id)
     factors.forget_all(person_id)
     sessions.end_all(person_id, "factors_removed")
-    log.record(events.FACTORS_RECOVERED, by=person_id, estab=person.estab_id, subject=person_id)
+    log.record(events.FACTORS_RECOVERED, by=person_id, estab=person.sole_estab_id, subject=person_id)
     post.email(
-        "factors_recovered", to=person.email, estab=person.estab_id, name=person.name_in_mails,
+        "factors_recovered", to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
         at=dates.day_and_time(clock.now()),
     )  # fmt: skip
     return True
@@ -117,20 +117,20 @@ def _end(*conditions: ColumnElement[bool], column: str) -> bool:
 
 def _note_stopped(person_id: str, *, by: str) -> None:
     person = session().get_one(Administrator, person_id)
-    log.record(events.FACTOR_RECOVERY_STOPPED, by=by, estab=person.estab_id, subject=person_id)
-    post.email("recovery_stopped", to=person.email, estab=person.estab_id, name=person.name_in_mails)
+    log.record(events.FACTOR_RECOVERY_STOPPED, by=by, estab=person.sole_estab_id, subject=person_id)
+    post.email("recovery_stopped", to=person.email, estab=person.sole_estab_id, name=person.name_in_mails)
 
 
 def _notify(recovery: FactorRecovery, person: Administrator) -> None:
     """Mail and text the person how far the wait is, each with a link that stops it."""
     post.email(
-        "recovery_notice", to=person.email, estab=person.estab_id, expires=recovery.expires_at,
+        "recovery_notice", to=person.email, estab=person.sole_estab_id, expires=recovery.expires_at,
         name=person.name_in_mails, notice=recovery.notices, due=dates.day_and_time(recovery.due_at),
         link=_stop_url(recovery),
     )  # fmt: skip
     if person.mobile_confirmed_at is not None:
         post.sms(
-            "lost_factor", to=person.mobile, estab=person.estab_id, expires=recovery.expires_at,
+            "lost_factor", to=person.mobile, estab=person.sole_estab_id, expires=recovery.expires_at,
             link=_stop_url(recovery),
         )  # fmt: skip
 

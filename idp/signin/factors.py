@@ -52,13 +52,13 @@ def forget_all(person_id: str) -> None:
 def note_added(person: Administrator, kind: Kind, *, replaced: bool = False) -> None:
     """Record that the person has added a factor, or replaced one, and tell them by mail."""
     event = events.FACTOR_REPLACED if replaced else events.FACTOR_ADDED
-    log.record(event, by=person.id, estab=person.estab_id, subject=person.id, kind=kind.name)
+    log.record(event, by=person.id, estab=person.sole_estab_id, subject=person.id, kind=kind.name)
     _mail("factor_replaced" if replaced else "factor_added", person, kind)
 
 
 def note_removed(person: Administrator, kind: Kind) -> None:
     """Record that the person has removed a factor, and tell them by mail. With the last one, recovery codes go too."""
-    log.record(events.FACTOR_REMOVED, by=person.id, estab=person.estab_id, subject=person.id, kind=kind.name)
+    log.record(events.FACTOR_REMOVED, by=person.id, estab=person.sole_estab_id, subject=person.id, kind=kind.name)
     if not has_any(person.id):
         recovery_codes.forget(person.id)
     _mail("factor_removed", person, kind)
@@ -66,6 +66,6 @@ def note_removed(person: Administrator, kind: Kind) -> None:
 
 def _mail(template: str, person: Administrator, kind: Kind) -> None:
     post.email(
-        template, to=person.email, estab=person.estab_id, name=person.name_in_mails, at=dates.day_and_time(clock.now()),
-        factor=kind.title, is_last=not has_any(person.id),
+        template, to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
+        at=dates.day_and_time(clock.now()), factor=kind.title, is_last=not has_any(person.id),
     )  # fmt: skip

@@ -46,7 +46,7 @@ def replace(person: Administrator, made_at: datetime | None, password_hash: str)
     """
     if not credentials.replace_hash(person, password_hash, made_at=made_at):
         raise links.LinkUsed(because=f"the password of {person.id} was changed meanwhile")
-    log.record(events.CREDENTIALS_REPLACED, by=person.id, estab=person.estab_id, subject=person.id)
+    log.record(events.CREDENTIALS_REPLACED, by=person.id, estab=person.sole_estab_id, subject=person.id)
 
 
 def _is_unused(person: Administrator) -> bool:

@@ -70,7 +70,7 @@ def send_code(person: Administrator, number: str, purpose: str) -> None:
     code = f"{secrets.randbelow(1_000_000):06}"
     digest = _digest(purpose, person.id, now.isoformat(), code)
     one_time_codes.issue(person.id, purpose, digest, now, CODE_LIFETIME, value=number)
-    post.sms("mobile_code", to=number, expires=now + CODE_LIFETIME, estab=person.estab_id, code=code)
+    post.sms("mobile_code", to=number, expires=now + CODE_LIFETIME, estab=person.sole_estab_id, code=code)
 
 
 def is_waiting(person: Administrator, purpose: str = PURPOSE) -> bool:
@@ -85,7 +85,7 @@ def confirm(person: Administrator, code: str) -> None:
     """
     if not people.confirm_mobile(person.id, check_code(person, code, PURPOSE)):
         raise CodeExpired(because=f"{person.id}: the number is another now")
-    log.record(events.MOBILE_CONFIRMED, by=person.id, estab=person.estab_id, subject=person.id)
+    log.record(events.MOBILE_CONFIRMED, by=person.id, estab=person.sole_estab_id, subject=person.id)
 
 
 def check_code(person: Administrator, code: str, purpose: str) -> str:

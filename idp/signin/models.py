@@ -19,6 +19,8 @@ class BrowserSession(Base):
     kind: Mapped[str]
     """`administrator` or `operator`."""
     person_id: Mapped[str] = mapped_column(index=True)
+    estab_id: Mapped[str | None]
+    """The internal id of the school that the person acts for; None until they have chosen one, and for operators."""
     signed_in_at: Mapped[datetime]
     """`auth_time`: the last full sign-in."""
     amr: Mapped[frozenset[str]]

@@ -88,7 +88,7 @@ def name_counter(name: str, device: str | None) -> bytes:
 def note_failure(person_id: str | None, *, locks: bool) -> None:
     """Record a wrong password or code, and where it `locks` the account, mail its person."""
     person = people.get(person_id) if person_id else None
-    estab = person.estab_id if person else None
+    estab = person.sole_estab_id if person else None
     log.record(events.SIGN_IN_FAILED, by="stranger", estab=estab, subject=person_id)
     if locks and person is not None:
         notify_locked(person)
@@ -97,8 +97,8 @@ def note_failure(person_id: str | None, *, locks: bool) -> None:
 def admit(person: Administrator) -> None:
     """Whether a person who has proven who they are may come in; raises `AccountNotOpen`, `guesses.TooManySignIns`."""
     guesses.count_sign_in(person.id)
-    if not person.estab.may_act:
-        raise AccountNotOpen(person.estab.state)
+    if not person.may_sign_in:
+        raise AccountNotOpen(person.memberships[-1].estab.state if person.memberships else "closed")
 
 
 def change(person: Administrator, password_hash: str, *, by: str, is_ours: bool = False) -> None:
@@ -131,7 +131,7 @@ def notify_new_device(person: Administrator, *, device: str | None, browser: str
     if not devices.has_any(person.id) or devices.is_known(person.id, device):
         return
     count, until = guesses.tally(guesses.key("new device", person.id), NOTICES_WINDOW)
-    context: dict[str, Any] = {"to": person.email, "estab": person.estab_id, "name": person.name_in_mails}
+    context: dict[str, Any] = {"to": person.email, "estab": person.sole_estab_id, "name": person.name_in_mails}
     context |= {"at": dates.day_and_time(clock.now()), "browser": browser}
     if count <= MAX_NOTICES:
         post.email("new_device", **context)
@@ -151,7 +151,7 @@ def unlock(person: Administrator, *, device: str | None = None) -> None:
 
 def notify_locked(person: Administrator) -> None:
     """Record that too many guesses locked the account, and tell the person by mail."""
-    log.record(events.ACCOUNT_LOCKED, by="system", estab=person.estab_id, subject=person.id)
+    log.record(events.ACCOUNT_LOCKED, by="system", estab=person.sole_estab_id, subject=person.id)
     _mail("account_locked", person)
 
 
@@ -184,4 +184,4 @@ def _compare(stored: str | None, password: str) -> tuple[bool, str | None]:
 def _mail(template: str, person: Administrator) -> None:
     """Write to the person that something happened to their password now."""
     at = dates.day_and_time(clock.now())
-    post.email(template, to=person.email, estab=person.estab_id, name=person.name_in_mails, at=at)
+    post.email(template, to=person.email, estab=person.sole_estab_id, name=person.name_in_mails, at=at)

@@ -37,7 +37,7 @@ def make(person: Administrator) -> list[str]:
         RecoveryCode(digest=_digest(person.id, code), person_id=person.id, created_at=now, used_at=None)
         for code in codes
     )
-    log.record(events.RECOVERY_CODES_MADE, by=person.id, estab=person.estab_id, subject=person.id)
+    log.record(events.RECOVERY_CODES_MADE, by=person.id, estab=person.sole_estab_id, subject=person.id)
     return codes
 
 
@@ -58,10 +58,10 @@ def spend(person_id: str, code: str) -> bool:
         return False
     person = people.get(person_id)
     if person is not None:
-        log.record(events.RECOVERY_CODE_USED, by=person.id, estab=person.estab_id, subject=person.id)
+        log.record(events.RECOVERY_CODE_USED, by=person.id, estab=person.sole_estab_id, subject=person.id)
         count = left(person_id)
         post.email(
-            "recovery_code_used", to=person.email, estab=person.estab_id, name=person.name_in_mails,
+            "recovery_code_used", to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
             at=dates.day_and_time(clock.now()), left=count, are_few=count <= FEW,
         )  # fmt: skip
     return True

@@ -51,7 +51,7 @@ class ResetOver(Refusal):
 def begin(name: str, *, device: str | None) -> str:
     """Start a reset for the account called `name`, known or not; returns the secret for this browser's cookie."""
     person, now, secret = people.by_name(name), clock.now(), crypto.new_secret()
-    person = person if person is not None and person.estab.may_act else None
+    person = person if person is not None and person.may_sign_in else None
     row = PasswordReset(
         id=crypto.new_id("rst"), browser=crypto.digest(secret), person_id=person.id if person else None,
         number=mobile.number_for_resets(person) if person else None,
@@ -60,7 +60,7 @@ def begin(name: str, *, device: str | None) -> str:
         created_at=now, expires_at=now + LIFETIME, proven_at=None, used_at=None,
     )  # fmt: skip
     session().add(row)
-    subject, estab = (person.id, person.estab_id) if person else (None, None)
+    subject, estab = (person.id, person.sole_estab_id) if person else (None, None)
     log.record(events.RESET_STARTED, by="stranger", estab=estab, subject=subject)
     _send_code(row, person, is_first=True)
     return secret
@@ -137,7 +137,7 @@ def finish(person: Administrator, password_hash: str, *, device: str | None, by_
     password.unlock(person, device=device)
     password.change(person, password_hash, by=person.id)
     sessions.end_all(person.id, "password_reset")
-    log.record(events.RESET_COMPLETED, by=person.id, estab=person.estab_id, subject=person.id)
+    log.record(events.RESET_COMPLETED, by=person.id, estab=person.sole_estab_id, subject=person.id)
     _notify(person, by_link=by_link)
 
 
@@ -146,7 +146,7 @@ def _is_unchanged(person: Administrator, reset: PasswordReset) -> bool:
     changed_at = person.password_changed_at
     return (
         person.removed_at is None
-        and person.estab.may_act
+        and person.may_sign_in
         and mobile.number_for_resets(person) == reset.number
         and (changed_at is None or changed_at <= reset.created_at)
     )
@@ -161,7 +161,7 @@ def _send_code(row: PasswordReset, person: Administrator | None, *, is_first: bo
     digest = _digest(row.id, now, code)
     row.code_digest = digest if row.number else crypto.digest(crypto.new_secret())
     row.code_made_at, row.tries = now, 0
-    estab, number = person.estab_id if person else None, row.number if person else None
+    estab, number = person.sole_estab_id if person else None, row.number if person else None
     post.sms(
         "reset_code", to=number or UNKNOWN_NUMBER, expires=now + mobile.CODE_LIFETIME, estab=estab,
         discard=number is None, code=code,
@@ -197,14 +197,15 @@ def _message_counter(person: Administrator | None, folded_name: str, device: str
 
 def _notify(person: Administrator, *, by_link: bool) -> None:
     """Tell the person's mobile and the school's other owners; `password.change` has written to the person."""
-    post.sms("password_reset", to=person.mobile, estab=person.estab_id)
-    for owner in people.owners(person.estab_id):
-        if owner.id != person.id:
-            post.email(
-                "colleague_reset_password", to=owner.email, estab=owner.estab_id, name=owner.name_in_mails,
-                colleague=person.name_in_mails, school=owner.estab.name, at=dates.day_and_time(clock.now()),
-                by_link=by_link,
-            )  # fmt: skip
+    post.sms("password_reset", to=person.mobile, estab=person.sole_estab_id)
+    for membership in person.memberships:
+        for owner in people.owners(membership.estab_id):
+            if owner.id != person.id:
+                post.email(
+                    "colleague_reset_password", to=owner.email, estab=membership.estab_id, name=owner.name_in_mails,
+                    colleague=person.name_in_mails, school=membership.estab.name,
+                    at=dates.day_and_time(clock.now()), by_link=by_link,
+                )  # fmt: skip
 
 
 def _digest(reset_id: str, made_at: datetime, code: str) -> bytes:

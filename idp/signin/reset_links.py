@@ -31,15 +31,15 @@ def send(person: Administrator, *, by: str, note: str) -> None:
 
     Raises `AccountClosed`.
     """
-    if not person.estab.may_act:
-        raise AccountClosed(because=f"{person.estab.name} is {person.estab.state}")
+    if not person.may_sign_in:
+        raise AccountClosed(because=f"no school of {person.id} is open")
     secret = links.issue(person.id, links.RESET, LIFETIME, value=person.email_folded)
     post.email(
-        "reset_link", to=person.email, expires=clock.now() + LIFETIME, estab=person.estab_id,
+        "reset_link", to=person.email, expires=clock.now() + LIFETIME, estab=person.sole_estab_id,
         name=person.name_in_mails, link=runtime.url(f"/reset/link/{secret}"),
     )  # fmt: skip
     log.record(
-        events.RESET_LINK_SENT, by=by, estab=person.estab_id, subject=person.id, details={"note": note}
+        events.RESET_LINK_SENT, by=by, estab=person.sole_estab_id, subject=person.id, details={"note": note}
     )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def check(secret: str) -> Administrator:
     """The person who may choose a password by this link, which is not used up. Raises a `LinkRefused`."""
     link = links.check(secret, links.RESET)
     person = people.get(link.person_id)
-    if person is None or not person.estab.may_act or link.value != person.email_folded:
+    if person is None or not person.may_sign_in or link.value != person.email_folded:
         raise links.LinkUnknown(because="the account is closed, or has another address now")
     return person
 

@@ -95,7 +95,7 @@ def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str])
         password.note_failure(half.person_id, locks=any(locks))
         raise WrongAnswer(because=half.person_id)
     person = people.get(half.person_id) if claim(HalfSignIn, digest=half.digest, person_id=half.person_id) else None
-    if person is None or not person.estab.may_act or _is_newer(person.password_changed_at, half):
+    if person is None or not person.may_sign_in or _is_newer(person.password_changed_at, half):
         raise StepExpired(because=half.person_id)
     for counter in counters:
         guesses.forget(counter)

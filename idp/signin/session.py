@@ -4,7 +4,7 @@ Flask-Login asks `_load` for everyone's `current_user`; ending the row ends the 
 into Flask's own cookie (security.md rule 7).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple, cast
 
@@ -14,9 +14,10 @@ from sqlalchemy import Table, and_, bindparam, select, update
 
 from idp.audit import events, log
 from idp.estabs import people
-from idp.estabs.models import ACTIVE_STATES, Administrator, Estab
+from idp.estabs.models import ACTIVE_STATES, Administrator, Estab, Membership
 from idp.foundation import clock, crypto, request_state, runtime
 from idp.foundation.database import Instant, session
+from idp.foundation.errors import NotFound
 from idp.foundation.fastpath import hooks
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.foundation.ports import LastPerson
@@ -45,7 +46,8 @@ def acr_of(amr: frozenset[str]) -> str:
 class SignedIn:
     """Someone, signed in in this browser: Flask-Login's `current_user`, with the attributes that it reads.
 
-    `kind` is `administrator` or `operator`; `estab_id` the internal id of the administrator's estab;
+    `kind` is `administrator` or `operator`; `estab_id` the internal id of the estab that an administrator acts for now,
+    None until they have chosen one of several;
     `auth_time`, `amr`, `acr` and `sid` are what an ID token says.
     """
 
@@ -67,16 +69,24 @@ class SignedIn:
 
     @property
     def person(self) -> Administrator:
-        """The administrator behind it, with the estab."""
+        """The administrator behind it."""
         return session().get_one(Administrator, self.id)
+
+    @property
+    def membership(self) -> Membership:
+        """How they act for the school that they have chosen. A page marked `security.person` always has one."""
+        return session().get_one(Membership, (self.id, self.estab_id))
 
 
 class _Administrator(NamedTuple):
     name: str
-    estab_id: str
     removed_at: datetime | None
+
+
+class _Member(NamedTuple):
     state: str
     """The estab's."""
+    removed_at: datetime | None
 
 
 class _Operator(NamedTuple):
@@ -96,7 +106,9 @@ class _Session(NamedTuple):
     last_used_at: datetime
     expires_at: datetime
     ended_at: datetime | None
+    estab_id: str | None
     administrator: _Administrator | None
+    member: _Member | None
     operator: _Operator | None
 
 
@@ -130,20 +142,23 @@ def last_here() -> LastPerson | None:
 def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "administrator") -> SignedIn:
     """Sign a person in in this browser, under a new id, and sign out whom it had before."""
     settings, now, secret, sid = runtime.settings().session, clock.now(), crypto.new_secret(), crypto.new_id("ses")
+    name, estab_id = _named(kind, person_id)
     if current_user.is_authenticated:
         if current_user.id == person_id:
             session_clients.carry_over(current_user.sid, sid)
+            estab_id = current_user.estab_id or estab_id  # who proves again who they are goes on for the same school
         end(current_user.sid, "replaced")
     for oldest in _live(person_id)[settings.per_person - 1 :]:
         end(oldest, "too_many")
-    name, estab_id = _named(kind, person_id)
     row = BrowserSession(
-        digest=crypto.digest(secret), sid=sid, kind=kind, person_id=person_id, signed_in_at=now,
+        digest=crypto.digest(secret), sid=sid, kind=kind, person_id=person_id, estab_id=estab_id, signed_in_at=now,
         amr=amr, acr=acr_of(amr), device=devices.in_words(str(request.user_agent)),
         address=request.remote_addr or "", created_at=now, last_used_at=now,
         expires_at=now + timedelta(seconds=settings.absolute), ended_at=None, why_ended=None,
     )  # fmt: skip
     session().add(row)
+    if estab_id is not None:
+        people.note_sign_in(person_id, estab_id)
     signed_in = SignedIn(kind, person_id, name, estab_id, sid, now, amr, row.acr)
     log.record(events.SIGNED_IN, by=person_id, estab=estab_id, subject=person_id, sid=row.sid, amr=amr)
     devices.remember(person_id)
@@ -151,6 +166,27 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
     _answer_with_cookie(secret)
     request_state.set_user(signed_in)
     return signed_in
+
+
+def choose(estab_id: str) -> None:
+    """Let the person signed in in this browser act for another of their schools.
+
+    Forms that were opened for the school before expire, so that nothing is decided for the wrong one. Raises
+    `NotFound` for a school that they do not act for, or whose account is not open.
+    """
+    signed_in = current()
+    member = people.membership(signed_in.id, estab_id) if signed_in else None
+    if signed_in is None or member is None or not member.estab.may_act:
+        raise NotFound(because=f"no membership of {estab_id}")
+    session().execute(
+        update(BrowserSession)
+        .where(BrowserSession.sid == signed_in.sid, BrowserSession.ended_at.is_(None))
+        .values(estab_id=estab_id)
+    )
+    people.note_sign_in(signed_in.id, estab_id)
+    log.record(events.SCHOOL_CHOSEN, by=signed_in.id, estab=estab_id, subject=signed_in.id, sid=signed_in.sid)
+    _forget_forms()
+    request_state.set_user(replace(signed_in, estab_id=estab_id))
 
 
 def end(sid: str, why: str) -> None:
@@ -179,17 +215,22 @@ def end_here() -> None:
     request_state.forget_user()
 
 
-def end_all(person_id: str, why: str, *, but: str | None = None) -> int:
-    """End every session of a person, except the one with the sid `but`; returns how many there were."""
-    sids = [sid for sid in _live(person_id) if sid != but]
+def end_all(person_id: str, why: str, *, but: str | None = None, of_estab: str | None = None) -> int:
+    """End every session of a person, except the one with the sid `but`; returns how many there were.
+
+    With `of_estab`, only those in which they act for the estab with this internal id.
+    """
+    sids = [sid for sid in _live(person_id, of_estab) if sid != but]
     for sid in sids:
         end(sid, why)
     return len(sids)
 
 
-def _live(person_id: str) -> list[str]:
-    """The sids of a person's sessions, newest first."""
-    mine = BrowserSession.person_id == person_id, BrowserSession.ended_at.is_(None)
+def _live(person_id: str, estab_id: str | None = None) -> list[str]:
+    """The sids of a person's sessions, of those for one estab if it is given, newest first."""
+    mine = [BrowserSession.person_id == person_id, BrowserSession.ended_at.is_(None)]
+    if estab_id is not None:
+        mine.append(BrowserSession.estab_id == estab_id)
     living = (*mine, BrowserSession.expires_at > clock.now())
     newest = BrowserSession.created_at.desc(), BrowserSession.sid
     return list(session().scalars(select(BrowserSession.sid).where(*living).order_by(*newest)))
@@ -202,13 +243,12 @@ def _load(flask_request: Request) -> SignedIn | None:
         return None
     digest = crypto.digest(secret)
     row = _SESSION.one(its_digest=digest)
-    if row is None or not _is_live(row) or (person := _who_may_act(row)) is None:
+    if row is None or not _is_live(row) or (name := _name_of_who_may_act(row)) is None:
         return None
     if clock.now() - row.last_used_at >= TOUCH:
         # Past the ORM, so that a view which hashes next may let this go unwritten: it will be used again.
         _TOUCHED.run(its_digest=digest, now=clock.now())
-    name, estab_id = person
-    return SignedIn(row.kind, row.person_id, name, estab_id, row.sid, row.signed_in_at, row.amr, row.acr)
+    return SignedIn(row.kind, row.person_id, name, row.estab_id, row.sid, row.signed_in_at, row.amr, row.acr)
 
 
 def _is_live(row: _Session) -> bool:
@@ -217,24 +257,30 @@ def _is_live(row: _Session) -> bool:
     return row.ended_at is None and now < row.expires_at and now - row.last_used_at < timedelta(seconds=idle)
 
 
-def _who_may_act(row: _Session) -> tuple[str, str | None] | None:
-    """Name and estab of the person; None once they were removed or disabled, or their estab may not act."""
+def _name_of_who_may_act(row: _Session) -> str | None:
+    """The person's name; None once they were removed or disabled, or may no longer act for the school they chose."""
     if row.kind == "operator":
-        return (row.operator.name, None) if row.operator is not None and row.operator.disabled_at is None else None
-    person = row.administrator
-    if person is None or person.removed_at is not None or person.state not in ACTIVE_STATES:
+        return row.operator.name if row.operator is not None and row.operator.disabled_at is None else None
+    person, member = row.administrator, row.member
+    if person is None or person.removed_at is not None:
         return None
-    return person.name, person.estab_id
+    if row.estab_id is None:
+        return person.name
+    if member is None or member.removed_at is not None or member.state not in ACTIVE_STATES:
+        return None
+    return person.name
 
 
 def _named(kind: str, person_id: str) -> tuple[str, str | None]:
-    """Name and estab of a person who may sign in; raises `RuntimeError` for others."""
+    """Name of a person who may sign in, and their school if they act for one only; `RuntimeError` for others."""
     if kind == "operator":
         operator = session().get(Operator, person_id)
         if operator is not None and operator.disabled_at is None:
             return operator.name, None
-    elif (person := people.get(person_id)) is not None and person.estab.may_act:
-        return person.name, person.estab_id
+    elif (person := people.get(person_id)) is not None:
+        active = people.active_memberships(person)
+        if active:
+            return person.name, active[0].estab_id if len(active) == 1 else None
     raise RuntimeError(f"{kind} {person_id} may not sign in")
 
 
@@ -261,16 +307,19 @@ def _answer_with_cookie(secret: str) -> None:
 
 
 _sessions, _people = cast("Table", BrowserSession.__table__), cast("Table", Administrator.__table__)
-_estabs, _staff = cast("Table", Estab.__table__), cast("Table", Operator.__table__)
+_members, _estabs = cast("Table", Membership.__table__), cast("Table", Estab.__table__)
+_staff = cast("Table", Operator.__table__)
 _SESSION: Final = Statement(
     _Session,
     select(
         _sessions.c.kind, _sessions.c.person_id, _sessions.c.sid, _sessions.c.signed_in_at, _sessions.c.amr,
         _sessions.c.acr, _sessions.c.last_used_at, _sessions.c.expires_at, _sessions.c.ended_at,
-        _people.c.name, _people.c.estab_id, _people.c.removed_at, _estabs.c.state, _staff.c.name, _staff.c.disabled_at,
+        _sessions.c.estab_id, _people.c.name, _people.c.removed_at, _estabs.c.state, _members.c.removed_at,
+        _staff.c.name, _staff.c.disabled_at,
     )
     .outerjoin(_people, and_(_people.c.id == _sessions.c.person_id, _sessions.c.kind == "administrator"))
-    .outerjoin(_estabs, _estabs.c.id == _people.c.estab_id)
+    .outerjoin(_members, and_(_members.c.person_id == _people.c.id, _members.c.estab_id == _sessions.c.estab_id))
+    .outerjoin(_estabs, _estabs.c.id == _members.c.estab_id)
     .outerjoin(_staff, and_(_staff.c.id == _sessions.c.person_id, _sessions.c.kind == "operator"))
     .where(_sessions.c.digest == bindparam("its_digest")),
 )  # fmt: skip

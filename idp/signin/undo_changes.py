@@ -53,9 +53,9 @@ def undo(secret: str) -> None:
     confirmed_at, changed_at = (_to_moment(before[name]) for name in ("mobile_confirmed_at", "mobile_changed_at"))
     people.change_mobile(person, before["mobile"], confirmed_at=confirmed_at, changed_at=changed_at)
     sessions.end_all(person.id, "changes_undone")
-    log.record(events.CHANGES_UNDONE, by=person.id, estab=person.estab_id, subject=person.id)
+    log.record(events.CHANGES_UNDONE, by=person.id, estab=person.sole_estab_id, subject=person.id)
     post.email(
-        "changes_undone", to=person.email, estab=person.estab_id, name=person.name_in_mails,
+        "changes_undone", to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
         at=dates.day_and_time(clock.now()), link=runtime.url("/reset"),
     )  # fmt: skip
 

@@ -26,6 +26,7 @@ from idp.signin import (
     reset_link_views,
     reset_views,
     return_paths,
+    school_views,
     second_step,
     session,
     strength_views,
@@ -42,14 +43,15 @@ bp.register_blueprint(undo_views.bp)
 bp.register_blueprint(recovery_views.bp)
 bp.register_blueprint(operator_views.bp)
 bp.register_blueprint(strength_views.bp)
+bp.register_blueprint(school_views.bp)
 
 
 def navigation() -> list[dict[str, str]]:
     """Links in the header for the person signed in."""
-    desk = [("Operator's desk", "/operate")]
+    links = [("Operator's desk", "/operate")]
     if current_user.kind == "administrator":
-        desk = [("Your school", "/manage"), ("Your account", "/manage/account"), ("Security", "/manage/security")]
-    return [{"label": label, "href": href} for label, href in (*desk, ("Sign out", url_for("signin.sign_out")))]
+        links = [*school_views.navigation(), ("Your account", "/manage/account"), ("Security", "/manage/security")]
+    return [{"label": label, "href": href} for label, href in (*links, ("Sign out", url_for("signin.sign_out")))]
 
 
 def _guesses_of_an_address() -> str:

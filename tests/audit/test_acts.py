@@ -56,12 +56,12 @@ def test_setting_a_password_is_recorded_with_who_set_it_and_for_whom(work):
         person = an_administrator()
         credentials.set_hash(person, "a hash", by="op_sam")
 
-        assert recorded(events.PASSWORD_SET) == [("op_sam", person.estab_id, None, person.id, {}, None)]
+        assert recorded(events.PASSWORD_SET) == [("op_sam", person.memberships[0].estab_id, None, person.id, {}, None)]
 
 
 def test_a_rejected_account_is_reduced_by_the_system(work, clock):
     with work():
-        estab = an_administrator(an_estab(state="rejected")).estab
+        estab = an_administrator(an_estab(state="rejected")).memberships[0].estab
         rejected.erase_personal_data(MONDAY + timedelta(days=1))
 
         assert recorded(events.ESTAB_REDUCED) == [("system", estab.id, None, estab.id, {"count": 1}, None)]
@@ -167,7 +167,9 @@ def test_every_step_of_a_registration_is_recorded(work, clock, outbox):
         assert recorded(events.REGISTRATION_COMPLETED) == [
             (owner.id, None, None, known, {"outcome": "registered"}, None)
         ]  # fmt: skip
-        assert recorded(events.CREDENTIALS_REPLACED) == [(owner.id, owner.estab_id, None, owner.id, {}, None)]
+        assert recorded(events.CREDENTIALS_REPLACED) == [
+            (owner.id, owner.memberships[0].estab_id, None, owner.id, {}, None)
+        ]
 
 
 def test_continuing_a_registration_in_its_first_browser_is_recorded(work, outbox):
@@ -194,14 +196,14 @@ def test_a_registration_that_is_disowned_says_so(work, outbox):
 def test_a_request_to_join_names_the_school_the_owner_and_the_new_person(work, clock):
     with work():
         owner = an_administrator(email="owner@oakhill.example")
-        estab = owner.estab
+        estab = owner.memberships[0].estab
         registration = a_registration(estab.school, email="sam@oakhill.example")
         completed(registration)
         other = a_registration(estab.school, email="al@oakhill.example")
         completed(other)
         first, second = session().scalars(select(JoinRequest).order_by(JoinRequest.email.desc()))
-        person = join.approve(first, "viewer", by=owner)
-        join.decline(second, by=owner)
+        person = join.approve(first, "viewer", by=owner.memberships[0])
+        join.decline(second, by=owner.memberships[0])
 
         assert recorded(events.JOIN_REQUESTED) == [
             ("stranger", estab.id, None, first.id, {"registration": registration.id}, None),
@@ -214,7 +216,7 @@ def test_a_request_to_join_names_the_school_the_owner_and_the_new_person(work, c
 
 def test_what_operators_do_about_a_new_school_is_recorded_at_the_school(work, clock):
     with work():
-        good, bad = (an_administrator(an_estab(state="unverified")).estab for _ in range(2))
+        good, bad = (an_administrator(an_estab(state="unverified")).memberships[0].estab for _ in range(2))
         for estab in (good, bad):
             review.open_for(estab)
         review.note(good.estab_id, "Rang, no answer.", by="op_sam")
@@ -230,7 +232,7 @@ def test_what_operators_do_about_a_new_school_is_recorded_at_the_school(work, cl
 
 def test_a_question_to_a_new_school_is_recorded_and_kept_as_a_note(work):
     with work():
-        estab = an_administrator(an_estab(state="unverified")).estab
+        estab = an_administrator(an_estab(state="unverified")).memberships[0].estab
         review.open_for(estab)
         review.ask(estab.estab_id, "Who are you?", by="op_al")
 
@@ -243,7 +245,7 @@ def test_a_question_to_a_new_school_is_recorded_and_kept_as_a_note(work):
 
 def test_each_decision_about_sharing_names_person_school_client_and_agreement(work, clock):
     with work():
-        client, by = a_client(), an_administrator()
+        client, by = a_client(), an_administrator().memberships[0]
         until = authorise.lasts_until(client)
         required = frozenset(client.required_scopes)
         authorise.refuse(client, required, by=by)
@@ -254,24 +256,24 @@ def test_each_decision_about_sharing_names_person_school_client_and_agreement(wo
         authorise.withdraw(by.estab_id, client.id, by=by)
 
         asked = {"scopes": sorted(required)}
-        assert recorded(events.SHARING_REFUSED) == [(by.id, by.estab_id, client.id, None, asked, None)]
+        assert recorded(events.SHARING_REFUSED) == [(by.person_id, by.estab_id, client.id, None, asked, None)]
         for event, agreed, scopes in (
             (events.SHARING_GIVEN, given, required), (events.SHARING_PAUSED, given, required),
             (events.SHARING_RESUMED, given, required), (events.SHARING_CHANGED, changed, required | {"attendance"}),
             (events.SHARING_WITHDRAWN, changed, required | {"attendance"}),
         ):  # fmt: skip
             facts = {"line": given.line, "scopes": sorted(scopes), "agreement": "7", "until": until.isoformat()}
-            assert recorded(event) == [(by.id, by.estab_id, client.id, agreed.id, facts, None)]
+            assert recorded(event) == [(by.person_id, by.estab_id, client.id, agreed.id, facts, None)]
 
 
 def test_the_system_of_a_school_is_recorded_once_with_who_said_it(work):
     with work():
-        by = an_administrator(an_estab(mis=None))
+        by = an_administrator(an_estab(mis=None)).memberships[0]
         for _ in range(2):
             mis.tell("sims", by=by)
 
         facts = {"mis": "sims", "before": None}
-        assert recorded(events.ESTAB_MIS_TOLD) == [(by.id, by.estab_id, None, by.estab_id, facts, None)]
+        assert recorded(events.ESTAB_MIS_TOLD) == [(by.person_id, by.estab_id, None, by.estab_id, facts, None)]
 
 
 # Signing in
@@ -280,7 +282,7 @@ def test_the_system_of_a_school_is_recorded_once_with_who_said_it(work):
 def test_a_wrong_password_and_the_lock_after_ten_are_recorded_at_the_account(work, clock):
     with work():
         person = an_administrator()
-        known, estab_id, name = person.id, person.estab_id, person.username
+        known, estab_id, name = person.id, person.memberships[0].estab_id, person.username
     for _ in range(10):
         with work(), pytest.raises(password.WrongPassword):
             password.check(name, "wrong", device=None)
@@ -311,13 +313,13 @@ def test_a_mobile_number_is_confirmed_by_the_person(work, outbox, clock):
         confirmed = people.get(known)
         mobile.confirm(confirmed, code)
 
-        assert recorded(events.MOBILE_CONFIRMED) == [(known, confirmed.estab_id, None, known, {}, None)]
+        assert recorded(events.MOBILE_CONFIRMED) == [(known, confirmed.memberships[0].estab_id, None, known, {}, None)]
 
 
 def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(work, outbox, clock):
     with work():
         person = an_administrator(mobile_confirmed_at=clock.now())
-        known, estab_id, secret = person.id, person.estab_id, reset.begin(person.username, device=None)
+        known, estab_id, secret = person.id, person.memberships[0].estab_id, reset.begin(person.username, device=None)
         reset.begin("unknown", device=None)
     code = outbox.last("reset_code").code
     with work():
@@ -338,7 +340,7 @@ def test_an_operator_sends_a_link_and_unlocks_by_name(work):
         recovery.unlock(person.username, by="op_sam", reason="The head asked.")
         recovery.end_sessions(person.username, by="op_sam")
 
-        about = ("op_sam", person.estab_id, None, person.id)
+        about = ("op_sam", person.memberships[0].estab_id, None, person.id)
         note = {"note": "Called 020 7946 0123, Mrs Head."}
         assert recorded(events.RESET_LINK_SENT) == [(*about, {}, note)]
         assert recorded(events.ACCOUNT_UNLOCKED) == [(*about, {}, {"reason": "The head asked."})]
@@ -349,7 +351,7 @@ def test_changes_of_name_address_and_number_are_the_persons(work, outbox, clock)
     with work():
         person = an_administrator(email="jo@oakhill.example", mobile_confirmed_at=clock.now())
         known = person.id
-        estab_id = person.estab_id
+        estab_id = person.memberships[0].estab_id
         people.change_name(person, "Jo Smith")
         email_change.begin(person, "new@oakhill.example")
         mobile_change.begin(person, "+447700900999")
@@ -372,7 +374,7 @@ def test_changes_of_name_address_and_number_are_the_persons(work, outbox, clock)
 def test_the_recovery_from_a_lost_factor_is_started_stopped_and_completed(work, clock):
     with work():
         person = an_administrator()
-        known, estab_id = person.id, person.estab_id
+        known, estab_id = person.id, person.memberships[0].estab_id
         recovery.start_factor_recovery(person.username, by="op_sam", note="Called the office.")
         session().flush()
         factor_recovery.stop_for(known)

@@ -130,7 +130,9 @@ def test_what_is_dangerous_is_red_in_the_dark_too(a_member, behind, a_window):
     with behind():
         client = a_client(a_partner(), client_name="Timetabler")
         person = people.by_name(admin.estab_id)
-        authorise.give(client, client.required_scopes, by=person, agreement="1", until=authorise.lasts_until(client))
+        authorise.give(
+            client, client.required_scopes, by=person.memberships[0], agreement="1", until=authorise.lasts_until(client)
+        )
         client_id = client.id
     admin.goes_to("/sign-in")
     admin.signs_in()

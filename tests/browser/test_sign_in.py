@@ -30,12 +30,12 @@ def username(behind):
     """An administrator whose school shares with one service and has not been verified yet."""
     with behind():
         person = somebody(name="Jo Bloggs")
-        person.estab.state = "unverified"
-        review.open_for(person.estab)
+        person.memberships[0].estab.state = "unverified"
+        review.open_for(person.memberships[0].estab)
         client = a_client(client_name="Timetabler")
         scopes = client.required_scopes | {"students.sen"}
         until = clock.now() + timedelta(days=365)
-        authorise.give(client, scopes, by=person, agreement="1", until=until, offered=client.scopes)
+        authorise.give(client, scopes, by=person.memberships[0], agreement="1", until=until, offered=client.scopes)
         return person.username
 
 

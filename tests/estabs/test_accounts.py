@@ -18,7 +18,11 @@ def test_the_estab_id_is_the_dfe_number_and_the_owners_username(work):
         estab, owner = accounts.register(school, **JO)
 
         assert (estab.estab_id, estab.state) == ("3124567", "unverified")
-        assert (owner.username, owner.role, owner.sign_in_email) == ("3124567", "owner", "jo@oakhill.example")
+        assert (owner.username, owner.memberships[0].role, owner.sign_in_email) == (
+            "3124567",
+            "owner",
+            "jo@oakhill.example",
+        )
         assert accounts.of_school(school.id) is estab
 
 

@@ -181,7 +181,7 @@ def test_a_hash_that_is_set_is_dated_and_recorded(work, clock):
 
         assert (person.password_hash, person.password_changed_at) == ("a-hash", clock.now())
         entry = database.scalars(select(Entry).where(Entry.event == "password.set")).one()
-        assert (entry.actor, entry.subject, entry.estab) == ("cli", person.id, person.estab_id)
+        assert (entry.actor, entry.subject, entry.estab) == ("cli", person.id, person.memberships[0].estab_id)
 
 
 def test_a_generated_password_replaces_one_persons_password_as_it_was_set_then(work, clock):

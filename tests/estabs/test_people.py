@@ -38,13 +38,13 @@ def test_the_removed_are_found_no_more(work):
         assert people.by_name(person.username) is None
         assert people.by_name(person.email) is None
         assert people.get(person.id) is None
-        assert people.owners(person.estab_id) == []
+        assert people.owners(person.first_estab_id) == []
 
 
 def test_a_colleague_signs_in_by_mail_or_by_the_estab_id_and_a_number(work):
     with work():
         owner = an_administrator(an_estab(estab_id="E123456"))
-        colleague = people.add(owner.estab, email="Al@Oakhill.example", **AL)
+        colleague = people.add(owner.memberships[0].estab, email="Al@Oakhill.example", **AL)
 
         assert colleague.username == "e123456-2"
         assert people.by_name("E123456-2") is people.by_name("al@oakhill.example") is colleague
@@ -78,7 +78,7 @@ def test_colleagues_added_at_once_get_names_of_their_own(work, at_once):
     from idp.foundation.database import session
 
     with work():
-        estab_id = an_administrator().estab_id
+        estab_id = an_administrator().memberships[0].estab_id
 
     def add():
         return people.add(session().get_one(Estab, estab_id), email="al@oakhill.example", **AL).username
@@ -109,9 +109,9 @@ def test_the_people_of_an_estab_are_its_own_that_were_not_removed_owners_first(w
         an_administrator(estab, username="removed", removed_at=clock.now())
         viewer, owner, admin, second_owner = (person.id for person in made)
 
-        assert [person.id for person in people.of_estab(estab.id)] == [owner, second_owner, viewer, admin]
+        assert [member.person_id for member in people.of_estab(estab.id)] == [owner, second_owner, viewer, admin]
         assert [person.id for person in people.owners(estab.id)] == [owner, second_owner]
-        assert [person.id for person in people.of_estab(others.estab_id)] == [others.id]
+        assert [member.person_id for member in people.of_estab(others.memberships[0].estab_id)] == [others.id]
 
 
 def test_a_number_is_confirmed_for_one_person_who_has_it_and_was_not_removed(work, clock):
@@ -132,7 +132,7 @@ def test_erasing_the_people_of_one_estab_leaves_the_others_and_their_links(work)
         person, other = an_administrator(name="Al"), an_administrator(name="Sam")
         for each in (person, other):
             links.issue(each.id, "welcome", timedelta(days=1))
-        assert people.erase(person.estab_id) == 1
+        assert people.erase(person.memberships[0].estab_id) == 1
         session.expire_all()
 
         assert (person.name, other.name) == (people.ERASED, "Sam")

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import event, text
 
 from idp.app import create_app
+from idp.estabs.permissions import Action
 from idp.foundation import database
 from idp.foundation.settings import load
 from idp.foundation.web import health
@@ -102,5 +103,5 @@ def test_frequent_checks_cause_one_write_a_second(app, web, monkeypatch):
 
 def test_the_factories_make_people_and_clients(work):
     with work():
-        assert an_administrator().may_authorise
+        assert an_administrator().memberships[0].may(Action.AUTHORISE)
         assert a_client().scopes

@@ -30,7 +30,7 @@ def test_plain_words_stay():
 
 def test_a_fault_of_the_database_says_what_and_not_whose(work):
     with work() as session:
-        estab = an_administrator(email="canary@oakhill.example").estab
+        estab = an_administrator(email="canary@oakhill.example").memberships[0].estab
         with pytest.raises(IntegrityError) as fault:
             an_administrator(estab, email="canary@oakhill.example", username="another")
         session.rollback()

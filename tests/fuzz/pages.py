@@ -113,7 +113,7 @@ def viewer(ground: Ground) -> Opened:
 def mis(ground: Ground) -> Opened:
     """Which system the school uses, which is not the one it told us."""
     with ground.work() as session:
-        here = session.query(Administrator).filter_by(username=ground.username).one().estab.mis
+        here = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab.mis
     other = "arbor" if here == "sims" else "sims"
     return form(ground.web, _client(ground, accepted_mis={other}).link(), "continue", mis=other)
 
@@ -175,14 +175,14 @@ def _shared(ground: Ground) -> str:
         client = factories.a_client()
         owner = session.query(Administrator).filter_by(username=ground.username).one()
         until = authorise.lasts_until(client)
-        authorise.give(client, client.scopes, by=owner, agreement=client.agreement_version, until=until)
+        authorise.give(client, client.scopes, by=owner.memberships[0], agreement=client.agreement_version, until=until)
         return client.id
 
 
 def join(ground: Ground) -> Opened:
     """Somebody asks to join."""
     with ground.work() as session:
-        estab = session.query(Administrator).filter_by(username=ground.username).one().estab
+        estab = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab
         email = an_email()
         assert completed(a_registration(estab.school, email=email)) == "joining"
         asked = session.query(JoinRequest).filter_by(email=email).one().id
@@ -212,7 +212,7 @@ def welcome_made(ground: Ground) -> Opened:
 
 def _welcome(ground: Ground) -> str:
     with ground.work() as session:
-        estab = session.query(Administrator).filter_by(username=ground.username).one().estab
+        estab = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab
         person = people.add(estab, name="Al", email=an_email(), mobile="+447700900124", role="admin")
         return local(links.issue_welcome_url(person))
 

@@ -34,10 +34,15 @@ class Sharing(RuleBasedStateMachine):
         with self.work():
             owner = factories.an_administrator(password="short")
             viewer = factories.an_administrator(
-                owner.estab, role="viewer", username=f"v{owner.id}", password_hash=owner.password_hash
+                owner.memberships[0].estab, role="viewer", username=f"v{owner.id}", password_hash=owner.password_hash
             )
             client = factories.a_client(required_scopes=REQUIRED, optional_scopes=OPTIONAL, authorisation_days=30)
-            self.owner, self.viewer, self.estab, self.client = owner.id, viewer.id, owner.estab_id, client.id
+            self.owner, self.viewer, self.estab, self.client = (
+                owner.id,
+                viewer.id,
+                owner.memberships[0].estab_id,
+                client.id,
+            )
             self.stranger = factories.an_administrator(password="short").id
 
     def decides(self, do, by=None):

@@ -58,7 +58,7 @@ class Tokens(RuleBasedStateMachine):
             )
             self.partner = Partner(client.id)
             owner = session().query(Administrator).filter_by(username=self.ground.username).one()
-            self.owner, self.estab = owner.id, owner.estab_id
+            self.owner, self.estab = owner.id, owner.memberships[0].estab_id
 
     # What may happen
 
@@ -130,7 +130,9 @@ class Tokens(RuleBasedStateMachine):
             mine = [each for each in agreed if each.client_id == self.partner.id]
             if not mine or (mine[0].state == "paused") != (what == "resume"):
                 return
-            getattr(authorise, what)(self.estab, self.partner.id, by=here.get_one(Administrator, self.owner))
+            getattr(authorise, what)(
+                self.estab, self.partner.id, by=here.get_one(Administrator, self.owner).memberships[0]
+            )
         if what == "withdraw":
             for line in self.lines:
                 line.is_dead = True
@@ -140,7 +142,9 @@ class Tokens(RuleBasedStateMachine):
         with self.ground.work() as here:
             if (agreed := self._agreement()) is not None:
                 scopes = REQUIRED & agreed.offered | ticked & agreed.offered
-                authorise.change(self.estab, self.partner.id, scopes, by=here.get_one(Administrator, self.owner))
+                authorise.change(
+                    self.estab, self.partner.id, scopes, by=here.get_one(Administrator, self.owner).memberships[0]
+                )
 
     @rule(left=st.frozensets(st.sampled_from(sorted(OPTIONAL))))
     def narrow_the_client(self, left):
@@ -194,7 +198,7 @@ class Tokens(RuleBasedStateMachine):
         with self.ground.work() as here:
             agreed = self._agreement()
             if agreed is not None and agreed.state == "paused":
-                authorise.resume(self.estab, self.partner.id, by=here.get_one(Administrator, self.owner))
+                authorise.resume(self.estab, self.partner.id, by=here.get_one(Administrator, self.owner).memberships[0])
 
     def _register(self, optional):
         with self.ground.work() as here:

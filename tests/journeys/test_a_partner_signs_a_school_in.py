@@ -119,7 +119,7 @@ def scene(place):
             uris: dict[str, Any] = {"redirect_uris": [CALLBACK], "post_logout_redirect_uris": [AFTERWARDS]}
             confidential = factories.a_client(**uris)
             public = factories.a_client(**uris, token_endpoint_auth_method="none")
-            made = Scene(issuer, app, owner.estab_id, owner.username, confidential.id, public.id)
+            made = Scene(issuer, app, owner.memberships[0].estab_id, owner.username, confidential.id, public.id)
         yield made
 
 

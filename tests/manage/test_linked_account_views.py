@@ -83,7 +83,7 @@ def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, acco
     assert outbox.last("account_unlinked").to == account.email
     assert signed_in.opens(UNLINK).location == HOME
     with work() as session:
-        estab_id = session.get_one(Administrator, account.id).estab_id
+        estab_id = session.get_one(Administrator, account.id).memberships[0].estab_id
         shown = {"shown_as": "jo@oakhill.example"}
         facts = {"provider": "microsoft"}
         assert recorded(events.ACCOUNT_LINKED) == [(account.id, estab_id, None, account.id, facts, shown)]

@@ -20,13 +20,22 @@ from tests.factories import a_client, an_administrator, an_estab
 from tests.signin.person import Person
 
 
+def member_of(session, jo):
+    """Jo, acting for her school."""
+    return session.get_one(Administrator, jo.facts["id"]).memberships[0]
+
+
 @pytest.fixture
 def jo(web, work, clock):
     """The owner of a verified school, signed in."""
     with work():
         owner = an_administrator(name="Jo Bloggs")
         person = Person(
-            web, id=owner.id, estab_id=owner.estab_id, public_id=owner.estab.estab_id, school=owner.estab.name
+            web,
+            id=owner.id,
+            estab_id=owner.memberships[0].estab_id,
+            public_id=owner.memberships[0].estab.estab_id,
+            school=owner.memberships[0].estab.name,
         )
         username = owner.username
     person.signs_in(username)
@@ -39,7 +48,7 @@ def shared(jo, work):
     with work() as session:
         client = a_client(client_name="Timetabler")
         authorise.give(
-            client, client.required_scopes | {"students.sen"}, by=session.get_one(Administrator, jo.facts["id"]),
+            client, client.required_scopes | {"students.sen"}, by=member_of(session, jo),
             agreement="1", until=clocks.now() + timedelta(days=365), offered=client.scopes,
         )  # fmt: skip
         return client.id
@@ -200,7 +209,7 @@ def test_a_service_without_a_choice_offers_none(jo, work):
     with work() as session:
         client = a_client(client_name="Plain", optional_scopes=frozenset())
         authorise.give(
-            client, client.required_scopes, by=session.get_one(Administrator, jo.facts["id"]), agreement="1",
+            client, client.required_scopes, by=member_of(session, jo), agreement="1",
             until=clocks.now() + timedelta(days=1),
         )  # fmt: skip
     jo.opens("/manage")
@@ -225,7 +234,7 @@ def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared):
 def test_nobody_else_decides(jo, shared, another, work, act):
     with work() as session:
         other = an_administrator().username
-        session.get_one(Administrator, jo.facts["id"]).role = "viewer"
+        session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
     jo.opens("/manage")
     assert not [each for each in jo.page.find_all(["button", "a"]) if each.text.startswith(("Pause", "Change what"))]
     jo.opens("/sign-out")
@@ -265,7 +274,7 @@ def test_a_service_that_the_school_never_shared_with_is_not_found(jo, work):
 def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(jo, shared, work, at_once):
     def stop():
         person = database.session().get_one(Administrator, jo.facts["id"])
-        authorise.withdraw(person.estab_id, shared, by=person)
+        authorise.withdraw(person.memberships[0].estab_id, shared, by=person.memberships[0])
 
     outcomes = at_once(4, stop)
     assert len([one for one in outcomes if isinstance(one, authorise.NothingShared)]) == 3
@@ -287,7 +296,7 @@ def test_another_schools_sharing_does_not_exist(jo, shared, another, work):
 
 def test_a_viewer_sees_everything_and_stops_nothing(jo, shared, work):
     with work() as session:
-        session.get_one(Administrator, jo.facts["id"]).role = "viewer"
+        session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
     jo.opens("/manage")
     assert "Timetabler" in jo.sees
     assert "Stop sharing" not in jo.sees
@@ -315,7 +324,7 @@ def test_hostile_names_are_only_names(jo, work):
     with work() as session:
         client = a_client(client_name="<script>alert(1)</script>")
         authorise.give(
-            client, client.required_scopes, by=session.get_one(Administrator, jo.facts["id"]), agreement="1",
+            client, client.required_scopes, by=member_of(session, jo), agreement="1",
             until=clocks.now() + timedelta(days=1),
         )  # fmt: skip
     jo.opens("/manage")
@@ -350,11 +359,11 @@ def test_a_service_waits_for_our_check_only_where_it_gets_data(work, clock, scop
         owner = an_administrator(an_estab(state="verified" if verified else "unverified"))
         client = a_client(required_scopes=frozenset(scopes), optional_scopes=frozenset())
         given = authorise.give(
-            client, frozenset(scopes), by=owner, agreement="1", until=clocks.now() + timedelta(days=365),
+            client, frozenset(scopes), by=owner.memberships[0], agreement="1", until=clocks.now() + timedelta(days=365),
             offered=client.scopes,
         )  # fmt: skip
         if paused:
-            authorise.pause(owner.estab_id, client.id, by=owner)
+            authorise.pause(owner.memberships[0].estab_id, client.id, by=owner.memberships[0])
         session.flush()
         assert given is not None
-        assert overview.shared_with(owner, client.id).state == state
+        assert overview.shared_with(owner.memberships[0], client.id).state == state

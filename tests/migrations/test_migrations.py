@@ -5,6 +5,7 @@ from sqlalchemy.exc import DBAPIError
 from idp import migrations
 from idp.app import create_app
 from idp.audit import events, log
+from idp.estabs.permissions import Action
 from idp.foundation import database
 from idp.foundation.settings import load
 from idp.foundation.web.transactions import work
@@ -43,7 +44,7 @@ def test_a_migrated_database_works(empty):
     migrations.upgrade(empty)
 
     with work(empty):
-        assert an_administrator().may_authorise
+        assert an_administrator().memberships[0].may(Action.AUTHORISE)
         assert a_client().scopes
 
 

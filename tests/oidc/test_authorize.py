@@ -412,7 +412,9 @@ def test_a_school_whose_system_is_unknown_is_asked_for_it_and_continues(web, wor
 def test_a_withdrawn_agreement_is_asked_for_again(web, world):
     authorised(web, world.partner, world.username)
     with world.work() as session:
-        authorise.withdraw(world.estab, world.partner.id, by=session.get_one(Administrator, world.person))
+        authorise.withdraw(
+            world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0]
+        )
     response = follow(web, web.get(world.partner.link()))
     assert page(response).find(id="allow")
 

@@ -305,7 +305,9 @@ def test_withdrawing_before_the_device_asks_leaves_it_nothing(web, device, world
 
     decide(web, enter(web, device.codes["user_code"], world.username))
     with world.work() as session:
-        authorise.withdraw(world.estab, device.partner.id, by=session.get_one(Administrator, world.person))
+        authorise.withdraw(
+            world.estab, device.partner.id, by=session.get_one(Administrator, world.person).memberships[0]
+        )
     assert device.polls().json["error"] == "invalid_grant"
 
 

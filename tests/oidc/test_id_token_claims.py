@@ -2,7 +2,7 @@
 
 import pytest
 
-from idp.estabs.models import Administrator
+from idp.estabs.models import Membership
 from idp.sharing.models import Authorisation
 from tests.oidc.support import authorised
 
@@ -70,7 +70,7 @@ def test_the_session_is_named_to_clients_that_have_a_use_for_it(web, world, regi
 
 def test_nothing_is_returned_about_a_person_who_has_left(web, world, partner, clock):
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
-    world.change(Administrator, world.person, removed_at=clock.now())
+    world.change(Membership, (world.person, world.estab), removed_at=clock.now())
     again = partner.refreshes(web, tokens["refresh_token"])
     assert again.status_code == 200
     assert "id_token" not in again.json

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from idp.estabs.models import Administrator
+from idp.estabs.models import Membership
 from idp.foundation.clock import now
 from tests.oidc.support import authorised, query_of, sent
 
@@ -106,5 +106,5 @@ def test_signing_out_takes_the_hint(web, world, partner):
 
 def test_who_has_left_is_known_by_the_pseudonym_too(web, world, partner):
     tokens = tokens_of(web, partner, world)
-    world.change(Administrator, world.person, removed_at=now())
+    world.change(Membership, (world.person, world.estab), removed_at=now())
     assert userinfo(web, tokens["access_token"]).status_code == 403

@@ -26,7 +26,7 @@ def tokens(web, world):
 def decides(world):
     def decide(verb):
         with world.work() as session:
-            verb(world.estab, world.partner.id, by=owner(session, world))
+            verb(world.estab, world.partner.id, by=owner(session, world).memberships[0])
 
     return decide
 
@@ -52,7 +52,7 @@ def test_a_refresh_is_told_of_the_pause_and_works_again_after_it(web, world, dec
     world = type(world)(**{**vars(world), "partner": partner})
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     with world.work() as session:
-        authorise.pause(world.estab, partner.id, by=owner(session, world))
+        authorise.pause(world.estab, partner.id, by=owner(session, world).memberships[0])
 
     for _ in range(2):
         answer = partner.refreshes(web, tokens["refresh_token"])
@@ -61,7 +61,7 @@ def test_a_refresh_is_told_of_the_pause_and_works_again_after_it(web, world, dec
         assert "paused" in answer.json["error_description"]
 
     with world.work() as session:
-        authorise.resume(world.estab, partner.id, by=owner(session, world))
+        authorise.resume(world.estab, partner.id, by=owner(session, world).memberships[0])
     again = partner.refreshes(web, tokens["refresh_token"])
     assert again.status_code == 200, again.json
     assert again.json["scope"] == tokens["scope"]

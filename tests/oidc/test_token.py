@@ -283,7 +283,7 @@ def test_an_area_left_out_may_be_repeated_and_is_left_out_again_until_the_school
     assert answer["scope"] == "openid offline_access students"
     with world.work() as session:
         owner = session.get_one(Administrator, world.person)
-        authorise.change(world.estab, world.partner.id, frozenset(scope.split()), by=owner)
+        authorise.change(world.estab, world.partner.id, frozenset(scope.split()), by=owner.memberships[0])
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["scope"] == scope
 
 

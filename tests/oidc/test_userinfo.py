@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from idp.estabs.models import Administrator
+from idp.estabs.models import Membership
 from idp.keys import ring
 from tests.oidc.support import ISSUER, authorised
 
@@ -94,7 +94,7 @@ def test_a_token_without_openid_is_not_enough(web, world):
 
 
 def test_userinfo_says_nothing_about_a_person_who_has_left(web, world, tokens, clock):
-    world.change(Administrator, world.person, removed_at=clock.now())
+    world.change(Membership, (world.person, world.estab), removed_at=clock.now())
     assert web.get("/oauth/userinfo", headers=bearer(tokens)).status_code == 403
 
 

@@ -49,7 +49,7 @@ def world(work) -> World:
     with work():
         person = factories.an_administrator()
         client = factories.a_client()
+        estab = person.memberships[0].estab
         return World(
-            work, person.estab_id, person.estab.estab_id, person.estab.school.name, person.id, person.username,
-            Partner(client.id),
+            work, estab.id, estab.estab_id, estab.school.name, person.id, person.username, Partner(client.id),
         )  # fmt: skip

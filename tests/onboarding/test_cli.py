@@ -118,7 +118,7 @@ def test_an_unknown_estab_is_a_message_and_exit_code_1(idp, clock):
 
 def test_requests_nobody_answered_are_in_the_queue_and_decided_there(idp, work, clock, outbox):
     with work() as database:
-        completed(a_registration(an_administrator().estab.school, email="sam@oakhill.example"))
+        completed(a_registration(an_administrator().memberships[0].estab.school, email="sam@oakhill.example"))
         asked = database.query(JoinRequest).one().id
     assert asked not in idp("onboarding", "queue").output
     assert idp("onboarding", "join", "decline", asked).exit_code == 1

@@ -27,18 +27,18 @@ def owner(work, clock):
 def asked(work, owner):
     """A request of Jo Bloggs to join the owner's school."""
     with work() as database:
-        assert completed(a_registration(database.merge(owner).estab.school, **SAM)) == "joining"
+        assert completed(a_registration(database.merge(owner).memberships[0].estab.school, **SAM)) == "joining"
         return database.query(JoinRequest).one().id
 
 
 def decides(database, owner, asked):
     me = database.get_one(Administrator, owner.id)
-    return me, join.of_owner(me, asked)
+    return me, join.of_owner(me.memberships[0], asked)
 
 
 def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, settings):
     with work() as database:
-        estab = database.merge(owner).estab
+        estab = database.merge(owner).memberships[0].estab
         an_administrator(estab, email="second@oakhill.example", username="second")
         an_administrator(estab, email="viewer@oakhill.example", username="viewer", role="viewer")
         completed(a_registration(estab.school, **SAM))
@@ -50,14 +50,14 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
     assert {letter.text.partition(",")[0] for letter in letters} == {"Hello Pat Head", "Hello Jo Bloggs"}
     assert "Name: Jo Bloggs" in letters[0].text
     assert "answer by Monday 16 March 2026" in letters[0].text
-    assert owner.estab.school.name in letters[0].subject
+    assert owner.memberships[0].estab.school.name in letters[0].subject
     assert "s…@oakhill.example" in letters[0].text
     assert "sam@oakhill.example" not in letters[0].text
 
 
 def test_asking_again_bothers_nobody_a_second_time(work, owner, asked, outbox):
     with work() as database:
-        school = database.merge(owner).estab.school
+        school = database.merge(owner).memberships[0].estab.school
         assert completed(a_registration(school, email="SAM@oakhill.example")) == "joining"
         assert database.query(JoinRequest).count() == 1
 
@@ -69,14 +69,18 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
 ):
     with work() as database:
         me, request = decides(database, owner, asked)
-        person = join.approve(request, "viewer", by=me)
-        assert (person.estab_id, person.role, person.password_hash) == (me.estab_id, "viewer", None)
+        person = join.approve(request, "viewer", by=me.memberships[0])
+        assert (person.memberships[0].estab_id, person.memberships[0].role, person.password_hash) == (
+            me.memberships[0].estab_id,
+            "viewer",
+            None,
+        )
         username = person.username
 
     letter = outbox.last("join_approved")
     assert letter.to == "sam@oakhill.example"
     assert "Hello Jo Bloggs," in letter.text
-    assert owner.estab.school.name in letter.subject
+    assert owner.memberships[0].estab.school.name in letter.subject
     assert f"Your username: {username}" in letter.text
     assert "for 7 days" in letter.text
     assert letter.links[0].startswith(f"{settings.server.issuer}/welcome/")
@@ -87,36 +91,38 @@ def test_nobody_joins_as_more_than_an_admin(work, owner, asked, role):
     with work() as database:
         me, request = decides(database, owner, asked)
         with pytest.raises(ValueError, match="is not a role to join with"):
-            join.approve(request, role, by=me)
+            join.approve(request, role, by=me.memberships[0])
 
 
 def test_a_declined_person_is_told_but_not_by_whom(work, owner, asked, outbox):
     with work() as database:
         me, request = decides(database, owner, asked)
-        join.decline(request, by=me)
-        assert len(people.owners(me.estab_id)) == 1
+        join.decline(request, by=me.memberships[0])
+        assert len(people.owners(me.memberships[0].estab_id)) == 1
 
     letter = outbox.last("join_declined")
     assert letter.to == "sam@oakhill.example"
-    assert owner.estab.school.name in letter.subject
+    assert owner.memberships[0].estab.school.name in letter.subject
     assert "owner@oakhill.example" not in letter.text
 
 
 def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_lead_to_has_ended(work, owner, clock):
     with work() as database:
-        school = database.merge(owner).estab.school
+        school = database.merge(owner).memberships[0].estab.school
         for email in ("sam@oakhill.example", "al@oakhill.example"):
             completed(a_registration(school, email=email))
         for request, decide in zip(join_requests(database), ("approve", "decline"), strict=True):
             me = database.get_one(Administrator, owner.id)
-            join.approve(request, "admin", by=me) if decide == "approve" else join.decline(request, by=me)
+            join.approve(request, "admin", by=me.memberships[0]) if decide == "approve" else join.decline(
+                request, by=me.memberships[0]
+            )
     with work() as database:
         letters = database.query(Message).where(Message.name.like("join%"))
 
         assert {(each.name, each.estab, each.expires_at) for each in letters} == {
-            ("join_request", owner.estab_id, clock.now() + timedelta(days=14)),
-            ("join_approved", owner.estab_id, clock.now() + timedelta(days=7)),
-            ("join_declined", owner.estab_id, None),
+            ("join_request", owner.memberships[0].estab_id, clock.now() + timedelta(days=14)),
+            ("join_approved", owner.memberships[0].estab_id, clock.now() + timedelta(days=7)),
+            ("join_declined", owner.memberships[0].estab_id, None),
         }
 
 
@@ -125,7 +131,7 @@ def test_a_decision_is_kept_with_who_made_it_and_when(work, owner, asked, clock,
     clock.move(timedelta(hours=1))
     with work() as database:
         me, request = decides(database, owner, asked)
-        join.approve(request, "admin", by=me) if settles else join.decline(request, by=me)
+        join.approve(request, "admin", by=me.memberships[0]) if settles else join.decline(request, by=me.memberships[0])
     decided_at = clock.now()
     with work() as database:
         request = database.get_one(JoinRequest, asked)
@@ -138,7 +144,7 @@ def test_a_decision_is_kept_with_who_made_it_and_when(work, owner, asked, clock,
 
 def test_an_owner_of_another_school_decides_nothing_even_holding_the_request(work, asked):
     with work():
-        other = an_administrator(an_estab())
+        other = an_administrator(an_estab()).memberships[0]
         for decide in (
             lambda: join.approve(join.find(asked), "admin", by=other),
             lambda: join.decline(join.find(asked), by=other),
@@ -152,7 +158,7 @@ def test_an_owner_of_another_school_decides_nothing_even_holding_the_request(wor
 def test_our_staff_see_the_oldest_request_first(work, owner, clock):
     emails = ["b@oakhill.example", "c@oakhill.example", "a@oakhill.example"]
     with work() as database:
-        estab = database.get_one(Administrator, owner.id).estab
+        estab = database.get_one(Administrator, owner.id).memberships[0].estab
         estab.state = "unverified"
         for email in emails:
             clock.move(timedelta(minutes=1))
@@ -167,7 +173,7 @@ def test_it_is_decided_once(work, owner, asked, at_once):
         from idp.foundation.database import session
 
         me, request = decides(session(), owner, asked)
-        return join.approve(request, "admin", by=me)
+        return join.approve(request, "admin", by=me.memberships[0])
 
     outcomes = at_once(4, press)
 
@@ -177,15 +183,15 @@ def test_it_is_decided_once(work, owner, asked, at_once):
 
 def test_an_owner_of_another_school_finds_nothing(work, asked):
     with pytest.raises(NotFound), work():
-        join.of_owner(an_administrator(an_estab()), asked)
+        join.of_owner(an_administrator(an_estab()).memberships[0], asked)
 
 
 @pytest.mark.parametrize("role", ["admin", "viewer"])
 def test_only_owners_decide(work, owner, asked, role):
     with work() as database:
-        colleague = an_administrator(database.merge(owner).estab, role=role, username=role)
+        colleague = an_administrator(database.merge(owner).memberships[0].estab, role=role, username=role)
         with pytest.raises(join.OwnersOnly):
-            join.of_owner(colleague, asked)
+            join.of_owner(colleague.memberships[0], asked)
 
 
 def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner, asked, clock):
@@ -198,10 +204,10 @@ def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner
     with work() as database:
         me, request = decides(database, owner, asked)
         with pytest.raises(join.WithStaff):
-            join.approve(request, "admin", by=me)
+            join.approve(request, "admin", by=me.memberships[0])
     with work():
         assert [each.id for each in join.waiting_for_staff()] == [asked]
-        assert join.approve(join.find(asked), "admin", by="cli").role == "admin"
+        assert join.approve(join.find(asked), "admin", by="cli").memberships[0].role == "admin"
     with work():
         assert join.waiting_for_staff() == []
 
@@ -209,8 +215,8 @@ def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner
 def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(work, owner, outbox):
     with work() as database:
         squatter = database.merge(owner)
-        squatter.estab.state = "unverified"
-        assert completed(a_registration(squatter.estab.school, **SAM)) == "joining"
+        squatter.memberships[0].estab.state = "unverified"
+        assert completed(a_registration(squatter.memberships[0].estab.school, **SAM)) == "joining"
         asked = database.query(JoinRequest).one().id
     assert outbox.all("join_request") == []
 
@@ -218,20 +224,20 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(wo
         assert [each.id for each in join.waiting_for_staff()] == [asked]
         me, request = decides(database, owner, asked)
         with pytest.raises(join.WithStaff):
-            join.approve(request, "admin", by=me)
+            join.approve(request, "admin", by=me.memberships[0])
     with work() as database:  # also once it is verified: the request was never the owners'
-        database.merge(owner).estab.state = "verified"
+        database.merge(owner).memberships[0].estab.state = "verified"
         assert [each.id for each in join.waiting_for_staff()] == [asked]
 
 
 def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, asked, outbox):
     with work() as database:
         me, request = decides(database, owner, asked)
-        join.decline(request, by=me)
+        join.decline(request, by=me.memberships[0])
     with work() as database:
         me, request = decides(database, owner, asked)
         with pytest.raises(join.DecidedAlready):
-            join.approve(request, "admin", by=me)
+            join.approve(request, "admin", by=me.memberships[0])
 
     with work():
         assert [each.id for each in join.waiting_for_staff()] == [asked]
@@ -246,7 +252,7 @@ def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, asked, 
 def test_our_staff_may_let_in_whom_an_owner_declined(work, owner, asked, outbox):
     with work() as database:
         me, request = decides(database, owner, asked)
-        join.decline(request, by=me)
+        join.decline(request, by=me.memberships[0])
     with work():
         assert join.approve(join.find(asked), "admin", by="cli").email == "sam@oakhill.example"
 
@@ -257,7 +263,7 @@ def test_our_staff_may_let_in_whom_an_owner_declined(work, owner, asked, outbox)
 def test_nobody_joins_an_account_that_is_not_active(work, owner, asked, clock, state):
     clock.move(timedelta(days=14))
     with work() as database:
-        database.merge(owner).estab.state = state
+        database.merge(owner).memberships[0].estab.state = state
     with pytest.raises(join.SchoolNotActive), work():
         join.approve(join.find(asked), "admin", by="cli")
 
@@ -265,8 +271,8 @@ def test_nobody_joins_an_account_that_is_not_active(work, owner, asked, clock, s
 def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock):
     with work() as database:
         owner = database.merge(owner)
-        owner.removed_at = clock.now()
-        completed(a_registration(owner.estab.school, **SAM))
+        owner.memberships[0].removed_at = clock.now()
+        completed(a_registration(owner.memberships[0].estab.school, **SAM))
         database.flush()
 
         assert len(join.waiting_for_staff()) == 1
@@ -275,7 +281,7 @@ def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock
 
 def test_someone_who_has_an_account_there_is_told_so_and_nobody_is_asked(work, owner, outbox):
     with work() as database:
-        school = database.merge(owner).estab.school
+        school = database.merge(owner).memberships[0].estab.school
         assert completed(a_registration(school, email="Owner@oakhill.example")) == "member"
         assert database.query(JoinRequest).count() == 0
     assert outbox.all("join_request") == []
@@ -283,7 +289,7 @@ def test_someone_who_has_an_account_there_is_told_so_and_nobody_is_asked(work, o
 
 def test_who_acts_for_another_school_or_did_for_this_one_asks_like_anyone(work, owner, outbox):
     with work() as database:
-        estab = database.merge(owner).estab
+        estab = database.merge(owner).memberships[0].estab
         an_administrator(an_estab(), **SAM)
         an_administrator(estab, email="al@oakhill.example", username="al", removed_at=MONDAY)
         for email in ("sam@oakhill.example", "al@oakhill.example"):
@@ -293,8 +299,11 @@ def test_who_acts_for_another_school_or_did_for_this_one_asks_like_anyone(work, 
 
 def test_an_open_request_is_one_persons_at_one_school(work, owner, asked, outbox):
     with work() as database:
-        other = an_administrator(an_estab(), email="head@elm.example").estab
-        for school, email in ((other.school, SAM["email"]), (database.merge(owner).estab.school, "al@oakhill.example")):
+        other = an_administrator(an_estab(), email="head@elm.example").memberships[0].estab
+        for school, email in (
+            (other.school, SAM["email"]),
+            (database.merge(owner).memberships[0].estab.school, "al@oakhill.example"),
+        ):
             assert completed(a_registration(school, email=email)) == "joining"
         assert database.query(JoinRequest).count() == 3
     assert sorted(letter.to for letter in outbox.all("join_request")) == [
@@ -309,11 +318,13 @@ def join_requests(database):
 def test_deciding_one_request_leaves_the_others_open(work, owner, asked):
     with work() as database:
         me = database.merge(owner)
-        completed(a_registration(me.estab.school, email="al@oakhill.example"))
-        each = [join.of_owner(me, known).id for known in sorted(one.id for one in join_requests(database))]
+        completed(a_registration(me.memberships[0].estab.school, email="al@oakhill.example"))
+        each = [
+            join.of_owner(me.memberships[0], known).id for known in sorted(one.id for one in join_requests(database))
+        ]
         assert each == sorted(set(each))
         assert len(each) == 2
-        join.decline(join.of_owner(me, asked), by=me)
+        join.decline(join.of_owner(me.memberships[0], asked), by=me.memberships[0])
         database.expire_all()
 
         assert {each.id == asked: each.decision for each in join_requests(database)} == {
@@ -324,6 +335,6 @@ def test_deciding_one_request_leaves_the_others_open(work, owner, asked):
 def test_whoever_was_declined_may_ask_again(work, owner, asked, outbox):
     with work() as database:
         me, request = decides(database, owner, asked)
-        join.decline(request, by=me)
-        assert completed(a_registration(me.estab.school, **SAM)) == "joining"
+        join.decline(request, by=me.memberships[0])
+        assert completed(a_registration(me.memberships[0].estab.school, **SAM)) == "joining"
     assert len(outbox.all("join_request")) == 2

@@ -35,7 +35,7 @@ def owner(work, clock):
 def asked(work, owner):
     """The page of a request to join the owner's school."""
     with work() as database:
-        completed(a_registration(database.merge(owner).estab.school, email="sam@oakhill.example"))
+        completed(a_registration(database.merge(owner).memberships[0].estab.school, email="sam@oakhill.example"))
         return f"/join/{database.query(JoinRequest).one().id}"
 
 
@@ -52,10 +52,10 @@ def test_next_steps_say_all_there_is_to_do_and_when_we_call(work, as_, clock, se
     assert "on a server" in page.text
     assert "not yet verified" in page.text
     assert "Wednesday 4 March 2026" in page.text
-    assert person.estab.estab_id in page.text
+    assert person.memberships[0].estab.estab_id in page.text
 
     with work():
-        review.verify(accounts.find(person.estab.estab_id).estab_id, by="cli")
+        review.verify(accounts.find(person.memberships[0].estab.estab_id).estab_id, by="cli")
     assert "not yet verified" not in as_(person).opens("/register/next-steps").text
 
 
@@ -77,7 +77,9 @@ def test_an_owner_sees_who_asks_and_approves(as_, owner, asked, work):
     assert "has been approved" in page.text
     assert "sam@oakhill.example (verified)" in page.text
     with work() as database:
-        assert database.query(Administrator).filter_by(email="sam@oakhill.example").one().role == "viewer"
+        assert (
+            database.query(Administrator).filter_by(email="sam@oakhill.example").one().memberships[0].role == "viewer"
+        )
 
 
 def test_an_owner_declines(as_, owner, asked, outbox):

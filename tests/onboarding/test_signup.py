@@ -19,7 +19,11 @@ def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(wor
 
         estab, owner = database.query(Estab).one(), database.query(Administrator).one()
         assert (estab.estab_id, estab.state) == ("3124567", "unverified")
-        assert (owner.username, owner.role, owner.email) == ("3124567", "owner", "office@oakhill.example")
+        assert (owner.username, owner.memberships[0].role, owner.email) == (
+            "3124567",
+            "owner",
+            "office@oakhill.example",
+        )
         assert owner.password_hash == made().hash
         assert registration.administrator_id == owner.id
         assert database.query(Review).one().estab_id == estab.id

@@ -18,7 +18,7 @@ from tests.signin.person import Person
 def jo(web, work):
     with work():
         person = an_administrator()
-        return Person(web, id=person.id, username=person.username, estab_id=person.estab_id)
+        return Person(web, id=person.id, username=person.username, estab_id=person.memberships[0].estab_id)
 
 
 @pytest.fixture

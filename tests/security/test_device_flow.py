@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from idp.audit.models import Entry
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import Estab, Membership
 from idp.foundation.clock import now
 from idp.oidc.models import DeviceCode
 from idp.sharing.models import Authorisation
@@ -101,7 +101,7 @@ def test_nor_can_the_people_of_a_school_that_may_not_act(web, device, world, sta
 
 def test_a_removed_person_cannot_decide_either(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
-    world.change(Administrator, world.person, removed_at=now())
+    world.change(Membership, (world.person, world.estab), removed_at=now())
     follow(web, press(web, asking, "allow", authority="y"))
     assert nothing_was_agreed(world)
 

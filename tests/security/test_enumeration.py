@@ -19,7 +19,12 @@ WRONG = "not the password at all"
 def known(work):
     with work():
         person = an_administrator()
-        return {"username": person.username, "email": person.email, "id": person.id, "estab": person.estab_id}
+        return {
+            "username": person.username,
+            "email": person.email,
+            "id": person.id,
+            "estab": person.memberships[0].estab_id,
+        }
 
 
 @pytest.fixture
@@ -107,7 +112,7 @@ def test_asking_for_a_new_password_looks_and_costs_the_same_for_the_unknown(
     with work() as session:
         person = session.get_one(Administrator, known["id"])
         person.mobile_confirmed_at = None if is_known_to == "unconfirmed" else person.created_at
-        person.estab.state = "suspended" if is_known_to == "suspended" else "verified"
+        person.memberships[0].estab.state = "suspended" if is_known_to == "suspended" else "verified"
         person.password_hash = None if is_known_to == "no password" else person.password_hash
         person.removed_at = person.created_at if is_known_to == "removed" else None
     if is_known_to == "locked":

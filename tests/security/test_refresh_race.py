@@ -70,7 +70,9 @@ def test_refreshing_against_withdrawing_leaves_nothing_alive(web, another, world
 
     def withdraw(_web):
         with world.work() as session:
-            authorise.withdraw(world.estab, world.partner.id, by=session.get_one(Administrator, world.person))
+            authorise.withdraw(
+                world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0]
+            )
 
     jobs = iter([withdraw] + [lambda w: world.partner.refreshes(w, tokens["refresh_token"])] * 7)
     answers = [answer for answer in all_at_once(8, lambda: next(jobs)(another())) if answer is not None]

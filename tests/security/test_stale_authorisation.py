@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import Administrator, Estab, Membership
 from idp.partners.models import Client, Partner
 from idp.sharing import authorise
 from tests.oidc.support import authorised
@@ -19,12 +19,12 @@ def owner(session, world):
 
 def withdraw(world, clock):
     with world.work() as session:
-        authorise.withdraw(world.estab, world.partner.id, by=owner(session, world))
+        authorise.withdraw(world.estab, world.partner.id, by=owner(session, world).memberships[0])
 
 
 def pause(world, clock):
     with world.work() as session:
-        authorise.pause(world.estab, world.partner.id, by=owner(session, world))
+        authorise.pause(world.estab, world.partner.id, by=owner(session, world).memberships[0])
 
 
 def expire(world, clock):
@@ -100,7 +100,7 @@ def test_a_new_request_asks_again(web, world, clock, tokens, end):
 def test_resuming_brings_it_back(web, world, clock, tokens):
     pause(world, clock)
     with world.work() as session:
-        authorise.resume(world.estab, world.partner.id, by=owner(session, world))
+        authorise.resume(world.estab, world.partner.id, by=owner(session, world).memberships[0])
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
@@ -112,7 +112,7 @@ def test_a_new_agreement_does_not_raise_the_tokens_of_a_withdrawn_one(web, world
 
 
 def test_a_person_who_left_takes_identity_along_and_leaves_the_schools_agreement(web, world, clock, tokens):
-    world.change(Administrator, world.person, removed_at=clock.now())
+    world.change(Membership, (world.person, world.estab), removed_at=clock.now())
     answer = world.partner.refreshes(web, tokens["refresh_token"]).json
     assert answer["scope"] == "school students"
     assert "id_token" not in answer
@@ -126,5 +126,5 @@ def test_areas_taken_back_are_gone_at_the_next_refresh(web, world, clock):
     assert "attendance" in tokens["scope"]
     with world.work() as session:
         agreed = frozenset(scope.split()) - {"attendance"}
-        authorise.change(world.estab, world.partner.id, agreed, by=owner(session, world))
+        authorise.change(world.estab, world.partner.id, agreed, by=owner(session, world).memberships[0])
     assert "attendance" not in world.partner.refreshes(web, tokens["refresh_token"]).json["scope"]

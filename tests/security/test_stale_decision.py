@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from idp.audit.models import Entry
 from idp.estabs import accounts, links
-from idp.estabs.models import Administrator, Estab, PersonalSecret
+from idp.estabs.models import Administrator, Estab, Membership, PersonalSecret
 from idp.foundation.database import connection, session
 from idp.foundation.errors import TooManyRequests
 from idp.onboarding import first_credentials, join, review, signup, verify
@@ -342,7 +342,7 @@ def test_a_review_that_was_decided_meanwhile_is_left_alone(work, clock):
 
 def test_of_verifying_and_rejecting_at_once_one_is_done_and_told(work, at_once, outbox):
     with work():
-        estab_id = review.open_for(an_administrator(an_estab(state="unverified")).estab).estab.estab_id
+        estab_id = review.open_for(an_administrator(an_estab(state="unverified")).memberships[0].estab).estab.estab_id
     both = [lambda: review.verify(estab_id, by="cli"), lambda: review.reject(estab_id, "No.", by="cli")]
 
     outcomes = at_once(2, one_of(both))
@@ -356,7 +356,7 @@ def asked(work, clock):
     """A request to join a verified school: its id and its owner's."""
     with work() as database:
         owner = an_administrator(email="owner@oakhill.example")
-        completed(a_registration(owner.estab.school, email="sam@oakhill.example"))
+        completed(a_registration(owner.memberships[0].estab.school, email="sam@oakhill.example"))
         return database.query(JoinRequest).one().id, owner.id
 
 
@@ -365,16 +365,16 @@ def asked(work, clock):
     [
         (JoinRequest, {"used_at": MONDAY, "decision": "declined"}, join.DecidedAlready),
         (JoinRequest, {"expires_at": MONDAY}, join.WithStaff),
-        (Administrator, {"role": "viewer"}, join.OwnersOnly),
-        (Administrator, {"removed_at": MONDAY}, join.OwnersOnly),
+        (Membership, {"role": "viewer"}, join.OwnersOnly),
+        (Membership, {"removed_at": MONDAY}, join.OwnersOnly),
         (Estab, {"state": "suspended"}, join.SchoolNotActive),
     ],
 )
 def test_a_request_to_join_is_approved_as_things_stand_now(work, asked, whom, changed, refused):
     with work() as database:
-        owner = database.get_one(Administrator, asked[1])
+        owner = database.get_one(Administrator, asked[1]).memberships[0]
         request = join.of_owner(owner, asked[0])
-        row = {JoinRequest: request, Administrator: owner, Estab: owner.estab}[whom]
+        row = {JoinRequest: request, Membership: owner, Estab: owner.estab}[whom]
         meanwhile(row, **changed)
         with pytest.raises(refused):
             join.approve(request, "admin", by=owner)
@@ -386,7 +386,7 @@ def test_of_approving_and_declining_at_once_one_is_done_and_told(work, at_once, 
     both = [lambda request, by: join.approve(request, "admin", by=by), lambda request, by: join.decline(request, by=by)]
 
     def decide():
-        owner = session().get_one(Administrator, asked[1])
+        owner = session().get_one(Administrator, asked[1]).memberships[0]
         return both.pop()(join.of_owner(owner, asked[0]), owner)
 
     outcomes = at_once(2, decide)
@@ -397,7 +397,7 @@ def test_of_approving_and_declining_at_once_one_is_done_and_told(work, at_once, 
 
 def test_one_person_who_asks_twice_at_once_asks_once(work, at_once, outbox, clock):
     with work():
-        school = an_administrator(email="owner@oakhill.example").estab.school
+        school = an_administrator(email="owner@oakhill.example").memberships[0].estab.school
         both = []
         for browser in (OURS, OTHERS):
             begun = signup.begin(school, details(email="sam@oakhill.example"), browser=browser, return_to=None)
@@ -433,7 +433,7 @@ def gives(client, by):
 @pytest.mark.parametrize("verb", ["give", "change", "pause", "withdraw"])
 def test_a_person_who_lost_the_right_cannot_decide(work, verb, whom, changed, refused):
     with work():
-        client, by = a_client(), an_administrator()
+        client, by = a_client(), an_administrator().memberships[0]
         agreed = gives(client, by)
         verbs = {
             "give": lambda: gives(client, by),
@@ -448,7 +448,7 @@ def test_a_person_who_lost_the_right_cannot_decide(work, verb, whom, changed, re
 
 def test_the_system_of_a_school_is_recorded_with_what_it_was_before(work):
     with work():
-        by = an_administrator(an_estab(mis=None))
+        by = an_administrator(an_estab(mis=None)).memberships[0]
         meanwhile(by.estab, mis="arbor")
         mis.tell("sims", by=by)
         session().flush()
@@ -462,10 +462,10 @@ def test_an_agreement_given_while_the_school_is_suspended_at_once_comes_before_o
     both = [True, False]
 
     def act():
-        person = session().get_one(Administrator, by)
+        member = session().get_one(Administrator, by).memberships[0]
         if both.pop():
-            return gives(session().get_one(Client, client), person)
-        return accounts.change_state(person.estab, "suspended", by="cli")
+            return gives(session().get_one(Client, client), member)
+        return accounts.change_state(member.estab, "suspended", by="cli")
 
     outcomes = at_once(2, act)
 

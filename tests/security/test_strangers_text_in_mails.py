@@ -66,7 +66,7 @@ def a_school_completed_with_a_message() -> None:
 
 def a_request_to_join() -> JoinRequest:
     owner = an_owner()
-    makes.completed(makes.a_registration(owner.estab.school, name=HOSTILE, email="b@oakhill.example"))
+    makes.completed(makes.a_registration(owner.memberships[0].estab.school, name=HOSTILE, email="b@oakhill.example"))
     asked = session().scalars(select(JoinRequest)).one()
     asked.name = HOSTILE
     return asked
@@ -81,7 +81,7 @@ def a_joiner_turned_away() -> None:
 
 
 def a_lost_welcome() -> None:
-    estab = an_owner().estab
+    estab = an_owner().memberships[0].estab
     person = factories.an_administrator(estab, name=HOSTILE, username="second", role="admin", password_hash=None)
     links.resend_welcome(links.issue_welcome_url(person).rpartition("/")[2])
 
@@ -121,7 +121,7 @@ def a_reset_by_a_colleague() -> None:
     assert current is not None
     person = session().get_one(Administrator, current.person_id)
     other = {"name": HOSTILE, "username": "second", "email": "second@oakhill.example"}
-    factories.an_administrator(person.estab, **other)
+    factories.an_administrator(person.memberships[0].estab, **other)
     current.proven_at = person.password_changed_at = current.created_at
     secret = crypto.new_secret()
     current.browser = crypto.digest(secret)
@@ -183,15 +183,15 @@ def a_factor_found() -> None:
 
 def something_authorised() -> tuple[str, Administrator]:
     owner, client = an_owner(), factories.a_client()
-    person = factories.an_administrator(owner.estab, name=HOSTILE, username="second", role="admin")
+    person = factories.an_administrator(owner.memberships[0].estab, name=HOSTILE, username="second", role="admin")
     until = clock.now() + timedelta(days=365)
-    authorise.give(client, frozenset({"openid", "students"}), by=person, agreement="1", until=until)
+    authorise.give(client, frozenset({"openid", "students"}), by=person.memberships[0], agreement="1", until=until)
     return client.id, person
 
 
 def something_stopped() -> None:
     client_id, person = something_authorised()
-    authorise.withdraw(person.estab_id, client_id, by=person)
+    authorise.withdraw(person.memberships[0].estab_id, client_id, by=person.memberships[0])
 
 
 def a_linked_account() -> Administrator:
@@ -229,9 +229,13 @@ MADE: dict[str, Callable[[], object]] = {
     "reset_link": lambda: reset_links.send(an_owner(), by="cli", note="Called the office."),
     "reset_started": a_reset,
     "recovery_code_used": a_recovery_code,
-    "school_question": lambda: review.ask(an_owner().estab.estab_id, "Who is the head teacher?", by="cli"),
+    "school_question": lambda: review.ask(
+        an_owner().memberships[0].estab.estab_id, "Who is the head teacher?", by="cli"
+    ),
     "school_registered": a_school_completed_with_a_message,
-    "school_rejected": lambda: review.reject(an_owner().estab.estab_id, "The school does not know you.", by="cli"),
+    "school_rejected": lambda: review.reject(
+        an_owner().memberships[0].estab.estab_id, "The school does not know you.", by="cli"
+    ),
     "sharing_receipt": something_authorised,
     "sharing_stopped": something_stopped,
     "verify_email": a_registration,

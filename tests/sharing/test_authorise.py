@@ -28,12 +28,12 @@ def agreed(work, clock):
     """An owner has agreed to all that is required, and to attendance; not to special needs."""
     with work():
         client, owner = a_client(), an_administrator()
-        put = authorise.proposal(owner.estab_id, client, ASKED)
+        put = authorise.proposal(owner.memberships[0].estab_id, client, ASKED)
         return give(client, owner, ASKED - {"students.sen"}, offered=put.offered)
 
 
 def give(client, by, scopes, **differs):
-    values = {"by": by, "agreement": client.agreement_version, "until": authorise.lasts_until(client)}
+    values = {"by": by.memberships[0], "agreement": client.agreement_version, "until": authorise.lasts_until(client)}
     return authorise.give(client, frozenset(scopes), **(values | differs))
 
 
@@ -102,11 +102,11 @@ def test_a_client_may_ask_for_less_than_the_usual_time(work, clock):
 
 def test_withdrawing_pausing_and_resuming_act_at_once(work, agreed):
     with work():
-        authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
         assert standing(agreed, *SIGN_IN) is None
-        authorise.resume(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        authorise.resume(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
         assert standing(agreed, *SIGN_IN)
-        ended = authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        ended = authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
         assert (ended.withdrawn_by, ended.withdrawn_at) == (agreed.given_by, clocks.now())
         assert standing(agreed, *SIGN_IN) is None
         assert authorise.current(agreed.estab_id) == []
@@ -118,9 +118,9 @@ def test_the_history_of_a_school_is_its_own_newest_first_and_as_long_as_asked_fo
             a_client(), an_administrator(), SIGN_IN | {"phone", "organisation", "offline_access", "school", "students"}
         )
         for act in (authorise.pause, authorise.resume):  # at the same moment
-            act(agreed.estab_id, agreed.client_id, by=giver(agreed))
+            act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
         clock.move(timedelta(days=1))
-        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
 
         said = [each.what for each in authorise.history(agreed.estab_id)]
         assert said == ["withdrawn", "resumed", "paused", "given"]
@@ -134,7 +134,7 @@ def test_the_agreement_that_was_stopped_last_is_told(work, agreed, clock):
         for _ in range(2):
             clock.move(timedelta(days=1))
             newest = give(client, giver(agreed), agreed.scopes)
-            authorise.withdraw(agreed.estab_id, client.id, by=giver(agreed))
+            authorise.withdraw(agreed.estab_id, client.id, by=giver(agreed).memberships[0])
 
         assert authorise.stopped(agreed.estab_id, client.id).id == newest.id
         assert authorise.stopped(agreed.estab_id, a_client().id) is None
@@ -146,35 +146,37 @@ def test_what_is_not_shared_cannot_be_stopped_or_resumed(work, act):
     with work():
         owner, client = an_administrator(), a_client()
         with pytest.raises(authorise.NothingShared):
-            act(owner.estab_id, client.id, by=owner)
+            act(owner.memberships[0].estab_id, client.id, by=owner.memberships[0])
 
 
 def test_what_has_ended_by_itself_can_be_cleared_away_and_not_paused_resumed_or_changed(work, agreed, clock):
     with work():
-        authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
     clock.move(timedelta(days=366))
     for act in (authorise.pause, authorise.resume, lambda *of, by: authorise.change(*of, agreed.scopes, by=by)):
         with pytest.raises(authorise.NothingShared), work():
-            act(agreed.estab_id, agreed.client_id, by=giver(agreed))
+            act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
     with work():
         assert [each.what for each in authorise.history(agreed.estab_id)] == ["paused", "given"]
-        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
 
 
 @pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause, authorise.resume])
 def test_a_person_cannot_decide_for_another_school(work, agreed, act):
     with pytest.raises(NotFound), work():
-        act(agreed.estab_id, agreed.client_id, by=an_administrator())
+        act(agreed.estab_id, agreed.client_id, by=an_administrator().memberships[0])
 
 
 def test_a_viewer_looks_and_does_not_decide(work, agreed):
     with work():
-        viewer = an_administrator(giver(agreed).estab, role="viewer", username="viewer", sign_in_email=None)
+        viewer = an_administrator(
+            giver(agreed).memberships[0].estab, role="viewer", username="viewer", sign_in_email=None
+        )
         client = client_of(agreed)
         with pytest.raises(authority.MayNotAuthorise):
             give(client, viewer, ASKED)
         with pytest.raises(authority.MayNotAuthorise):
-            authorise.withdraw(agreed.estab_id, agreed.client_id, by=viewer)
+            authorise.withdraw(agreed.estab_id, agreed.client_id, by=viewer.memberships[0])
         assert standing(agreed, *SIGN_IN).id == agreed.id
 
 
@@ -233,7 +235,9 @@ def test_required_areas_cannot_be_left_out(work):
 def test_at_the_desk_optional_areas_are_changed_within_what_was_offered(work, agreed, clock):
     clock.move(timedelta(days=10))
     with work():
-        fewer = authorise.change(agreed.estab_id, agreed.client_id, ASKED - {"attendance"}, by=giver(agreed))
+        fewer = authorise.change(
+            agreed.estab_id, agreed.client_id, ASKED - {"attendance"}, by=giver(agreed).memberships[0]
+        )
 
         assert fewer.scopes == ASKED - {"attendance"}
         assert (fewer.until, fewer.agreement, fewer.offered) == (agreed.until, agreed.agreement, agreed.offered)
@@ -241,15 +245,15 @@ def test_at_the_desk_optional_areas_are_changed_within_what_was_offered(work, ag
 
 def test_all_that_was_offered_can_be_ticked_at_the_desk(work, agreed):
     with work():
-        changed = authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed))
+        changed = authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0])
         assert changed.scopes == agreed.offered
 
 
 def test_a_change_at_the_desk_leaves_a_paused_agreement_paused(work, agreed, clock):
     with work():
-        paused = authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed)).paused_at
+        paused = authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0]).paused_at
         clock.move(timedelta(hours=1))
-        changed = authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed))
+        changed = authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0])
 
         assert (changed.state, changed.paused_at) == ("paused", paused)
         assert standing(agreed, *SIGN_IN) is None
@@ -261,19 +265,19 @@ def test_nothing_can_be_changed_from_the_second_it_ends(work, agreed, clock):
     with work():
         for act in (authorise.pause, authorise.resume):
             with pytest.raises(authorise.NothingShared):
-                act(agreed.estab_id, agreed.client_id, by=giver(agreed))
+                act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
         with pytest.raises(authorise.NothingShared):
-            authorise.change(agreed.estab_id, agreed.client_id, agreed.scopes, by=giver(agreed))
+            authorise.change(agreed.estab_id, agreed.client_id, agreed.scopes, by=giver(agreed).memberships[0])
 
 
 def test_what_is_paused_cannot_be_paused_again_nor_what_is_active_resumed(work, agreed, clock):
     with work():
         with pytest.raises(authorise.NothingShared):
-            authorise.resume(agreed.estab_id, agreed.client_id, by=giver(agreed))
-        since = authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed)).paused_at
+            authorise.resume(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
+        since = authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0]).paused_at
         clock.move(timedelta(hours=1))
         with pytest.raises(authorise.NothingShared):
-            authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed))
+            authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
         assert [each.paused_at for each in authorise.current(agreed.estab_id)] == [since]
 
 
@@ -291,25 +295,25 @@ def test_a_decision_is_about_one_school_and_one_client(work, agreed, act):
             give(client_of(agreed), other_school, ALL, offered=client_of(agreed).scopes),
         ]
         session().flush()
-        act(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
 
         for each in others:
             session().refresh(each)
             assert (each.state, each.superseded_at) == ("active", None)
-        assert [each.id for each in authorise.current(other_school.estab_id)] == [others[1].id]
+        assert [each.id for each in authorise.current(other_school.memberships[0].estab_id)] == [others[1].id]
 
 
 @pytest.mark.parametrize("scopes", [ASKED | {"organisation"}, ASKED - {"school"}])
 def test_a_change_at_the_desk_adds_nothing_unasked_and_drops_nothing_required(work, agreed, scopes):
     with pytest.raises(BadRequest), work():
-        authorise.change(agreed.estab_id, agreed.client_id, scopes, by=giver(agreed))
+        authorise.change(agreed.estab_id, agreed.client_id, scopes, by=giver(agreed).memberships[0])
     with work():
         assert standing(agreed, *SIGN_IN).id == agreed.id
 
 
 def test_refusing_leaves_what_stands_and_is_remembered(work, agreed):
     with work():
-        authorise.refuse(client_of(agreed), frozenset({"students.sen"}), by=giver(agreed))
+        authorise.refuse(client_of(agreed), frozenset({"students.sen"}), by=giver(agreed).memberships[0])
 
         assert standing(agreed, *SIGN_IN).id == agreed.id
         assert authorise.history(agreed.estab_id)[0].what == "refused"
@@ -318,9 +322,9 @@ def test_refusing_leaves_what_stands_and_is_remembered(work, agreed):
 def test_the_history_tells_what_was_decided_newest_first(work, agreed, clock):
     steps = [
         lambda by: give(client_of(agreed), by, ASKED),
-        lambda by: authorise.pause(agreed.estab_id, agreed.client_id, by=by),
-        lambda by: authorise.resume(agreed.estab_id, agreed.client_id, by=by),
-        lambda by: authorise.withdraw(agreed.estab_id, agreed.client_id, by=by),
+        lambda by: authorise.pause(agreed.estab_id, agreed.client_id, by=by.memberships[0]),
+        lambda by: authorise.resume(agreed.estab_id, agreed.client_id, by=by.memberships[0]),
+        lambda by: authorise.withdraw(agreed.estab_id, agreed.client_id, by=by.memberships[0]),
         lambda by: give(client_of(agreed), by, ASKED),
     ]
     for step in steps:
@@ -347,7 +351,7 @@ def test_of_two_decisions_at_the_same_moment_one_agreement_comes_out(work, agree
 def test_every_owner_gets_a_receipt_that_says_what_was_agreed(work, agreed, outbox, clock):
     clock.move(timedelta(minutes=1))
     with work():
-        an_administrator(giver(agreed).estab, email="head@oakhill.example", username="head")
+        an_administrator(giver(agreed).memberships[0].estab, email="head@oakhill.example", username="head")
         give(client_of(agreed), giver(agreed), ASKED)
     letters = outbox.all("sharing_receipt")
 
@@ -366,7 +370,7 @@ def test_receipts_name_the_company_and_what_to_read_only_where_there_is_somethin
         bare = a_client(a_partner(name="Timetabler"), client_name="Timetabler", **papers)
         person = an_administrator()
         give(bare, person, SIGN_IN | {"school", "students"})
-        authorise.withdraw(person.estab_id, bare.id, by=person)
+        authorise.withdraw(person.memberships[0].estab_id, bare.id, by=person.memberships[0])
     for name in ("sharing_receipt", "sharing_stopped"):
         letter = outbox.last(name)
         for part in (letter.text, letter.html):
@@ -381,7 +385,7 @@ def test_the_receipt_of_a_change_says_that_it_replaces_what_was_agreed(work, agr
     assert replaces not in outbox.last("sharing_receipt").text
     clock.move(timedelta(minutes=1))
     with work():
-        authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed))
+        authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0])
     assert replaces in outbox.last("sharing_receipt").text
 
 
@@ -394,7 +398,7 @@ def test_the_receipt_of_an_unverified_school_says_that_nothing_is_sent_yet(work,
 
 def test_stopping_tells_the_owners_that_the_partner_keeps_what_it_has(work, agreed, outbox):
     with work():
-        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed))
+        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
     letter = outbox.last("sharing_stopped")
 
     assert "has stopped sharing with Assembly" in letter.subject
@@ -407,7 +411,7 @@ def test_hostile_names_are_inert_in_the_mail(work, clock):
         client = a_client(a_partner(name=hostile), client_name=hostile)
         owner = an_administrator(name=hostile)
         given = give(client, owner, SIGN_IN)
-        authorise.withdraw(given.estab_id, client.id, by=owner)
+        authorise.withdraw(given.estab_id, client.id, by=owner.memberships[0])
         mails = [post.unseal(message) for message in session().scalars(select(Message))]
 
     assert len(mails) == 2
@@ -433,11 +437,11 @@ def test_a_school_is_asked_for_its_system_only_where_it_matters(work):
         owner = an_administrator(an_estab(mis=None))
         choosy, easy = a_client(accepted_mis=frozenset({"isams"})), a_client()
 
-        assert mis.is_asked(owner.estab, choosy)
-        assert not mis.is_asked(owner.estab, easy)
+        assert mis.is_asked(owner.memberships[0].estab, choosy)
+        assert not mis.is_asked(owner.memberships[0].estab, easy)
         with pytest.raises(mis.MisUnknown):
             give(choosy, owner, SIGN_IN)
-        mis.tell("isams", by=owner)
+        mis.tell("isams", by=owner.memberships[0])
         assert give(choosy, owner, SIGN_IN).state == "active"
 
 
@@ -446,7 +450,7 @@ def test_an_agreement_rests_while_the_school_uses_a_system_that_is_not_accepted(
         owner = an_administrator(an_estab(mis="isams"))
         given = give(a_client(accepted_mis=frozenset({"isams"})), owner, SIGN_IN)
         for code, stands in (("sims", False), ("isams", True)):
-            mis.tell(code, by=owner)
+            mis.tell(code, by=owner.memberships[0])
             session().flush()
             assert authorise.is_standing(given.id) is stands
             assert bool(standing(given, *SIGN_IN)) is stands
@@ -454,7 +458,7 @@ def test_an_agreement_rests_while_the_school_uses_a_system_that_is_not_accepted(
 
 def test_an_unknown_system_cannot_be_recorded(work):
     with pytest.raises(BadRequest), work():
-        mis.tell("abacus", by=an_administrator())
+        mis.tell("abacus", by=an_administrator().memberships[0])
 
 
 def test_a_disabled_client_has_no_standing_agreement(work, agreed):

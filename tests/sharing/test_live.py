@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
-from idp.estabs.models import Administrator, Estab
+from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation import clock as clocks
 from idp.foundation.database import session
 from idp.partners import registry
@@ -25,7 +25,7 @@ def agreed(work, clock):
 
 def given(client, by, what=IDENTITY | DATA):
     until = authorise.lasts_until(client)
-    return authorise.give(client, what, by=by, agreement=client.agreement_version, until=until)
+    return authorise.give(client, what, by=by.memberships[0], agreement=client.agreement_version, until=until)
 
 
 def state_of(agreed):
@@ -62,14 +62,14 @@ def test_data_is_withheld_until_the_school_is_verified_and_then_comes_without_as
         owner = an_administrator(an_estab(state="unverified"))
         agreed = given(a_client(), owner)
         assert allowed(agreed) == IDENTITY
-        owner.estab.state = "verified"
+        owner.memberships[0].estab.state = "verified"
         session().flush()
         assert allowed(agreed) == IDENTITY | DATA
 
 
 def test_when_the_person_has_left_the_data_agreement_stays_in_force(work, agreed):
     with work():
-        session().get_one(Administrator, agreed.given_by).removed_at = clocks.now()
+        session().get_one(Membership, (agreed.given_by, agreed.estab_id)).removed_at = clocks.now()
         session().flush()
         assert allowed(agreed) == DATA
         assert authorise.is_standing(agreed.id)
@@ -78,8 +78,8 @@ def test_when_the_person_has_left_the_data_agreement_stays_in_force(work, agreed
 def test_whose_identity_it_is_decides_and_not_who_agreed(work, agreed):
     with work():
         giver = session().get_one(Administrator, agreed.given_by)
-        colleague = an_administrator(giver.estab, username="colleague")
-        giver.removed_at = clocks.now()
+        colleague = an_administrator(giver.memberships[0].estab, username="colleague")
+        giver.memberships[0].removed_at = clocks.now()
         session().flush()
         assert allowed(agreed, person=colleague.id) == IDENTITY | DATA
         assert allowed(agreed, person=giver.id) == DATA
@@ -126,7 +126,7 @@ def test_what_was_withdrawn_never_comes_back_even_if_the_school_agrees_anew(work
         giver = session().get_one(Administrator, agreed.given_by)
         client = session().get_one(Client, agreed.client_id)
         changed = given(client, giver)
-        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver)
+        authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
         anew = given(client, giver)
 
         assert authorise.is_standing(anew.id)
@@ -141,7 +141,7 @@ def test_what_stands_between_a_school_and_a_client_is_the_newest_agreement(work,
         client = session().get_one(Client, agreed.client_id)
         for _ in range(others):
             given(client, giver)  # a line of two, then over
-            authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver)
+            authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
             assert live.current(agreed.estab_id, agreed.client_id) is None
             given(client, giver)
         newest = given(client, giver)
@@ -154,7 +154,7 @@ def test_what_stands_between_a_school_and_a_client_is_the_newest_agreement(work,
 def test_of_a_school_that_is_not_verified_and_a_person_who_left_nothing_is_said(work, agreed):
     with work():
         session().get_one(Estab, agreed.estab_id).state = "unverified"
-        session().get_one(Administrator, agreed.given_by).removed_at = clocks.now()
+        session().get_one(Membership, (agreed.given_by, agreed.estab_id)).removed_at = clocks.now()
         session().flush()
 
         assert allowed(agreed) == frozenset()
@@ -170,9 +170,9 @@ def test_an_area_the_client_is_no_longer_registered_for_is_withheld(work, agreed
 def test_an_agreement_that_has_run_out_or_is_paused_allows_nothing(work, agreed, clock):
     with work():
         giver = session().get_one(Administrator, agreed.given_by)
-        authorise.pause(agreed.estab_id, agreed.client_id, by=giver)
+        authorise.pause(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
         assert allowed(agreed) == frozenset()
-        authorise.resume(agreed.estab_id, agreed.client_id, by=giver)
+        authorise.resume(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
         assert allowed(agreed) == IDENTITY | DATA
     clock.move(timedelta(days=365))
     with work():

@@ -14,14 +14,14 @@ SCOPES = frozenset({"openid", "students", "students.sen"})
 def agree(owner, **differs):
     client = a_client(a_partner(**differs.pop("partner", {})), **differs)
     until = authorise.lasts_until(client)
-    return authorise.give(client, SCOPES, by=owner, agreement=client.agreement_version, until=until)
+    return authorise.give(client, SCOPES, by=owner.memberships[0], agreement=client.agreement_version, until=until)
 
 
 def test_it_says_who_receives_which_categories_since_when_under_what_agreement(work, clock):
     with work():
         owner = an_administrator()
         agree(owner, partner={"name": "Assembly"})
-        (row,) = processing_record.rows(owner.estab_id)
+        (row,) = processing_record.rows(owner.memberships[0].estab_id)
 
     assert row["Recipient"] == "Assembly"
     assert row["Categories of data"] == "Who is signing in; Pupils; Pupils: special educational needs"
@@ -34,7 +34,7 @@ def test_its_days_are_those_of_a_british_clock(work):
     with clocks.fixed(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)), work():
         owner = an_administrator()
         agree(owner)
-        (row,) = processing_record.rows(owner.estab_id)
+        (row,) = processing_record.rows(owner.memberships[0].estab_id)
 
     assert (row["Since"], row["Until"]) == ("2026-07-02", "2027-07-02")
 
@@ -43,10 +43,10 @@ def test_what_was_stopped_is_not_in_it_and_what_is_paused_is(work, clock):
     with work():
         owner = an_administrator()
         stopped, paused = agree(owner), agree(owner)
-        authorise.withdraw(owner.estab_id, stopped.client_id, by=owner)
-        authorise.pause(owner.estab_id, paused.client_id, by=owner)
+        authorise.withdraw(owner.memberships[0].estab_id, stopped.client_id, by=owner.memberships[0])
+        authorise.pause(owner.memberships[0].estab_id, paused.client_id, by=owner.memberships[0])
 
-        assert [row["State"] for row in processing_record.rows(owner.estab_id)] == ["paused"]
+        assert [row["State"] for row in processing_record.rows(owner.memberships[0].estab_id)] == ["paused"]
 
 
 def test_no_cell_can_be_taken_for_a_formula(work, clock):
@@ -54,7 +54,7 @@ def test_no_cell_can_be_taken_for_a_formula(work, clock):
     with work():
         owner = an_administrator(name="@SUM(1)")
         agree(owner, client_name=hostile, purpose="-1+1", partner={"name": "+44"})
-        head, row = csv.reader(io.StringIO(processing_record.as_csv(owner.estab_id)))
+        head, row = csv.reader(io.StringIO(processing_record.as_csv(owner.memberships[0].estab_id)))
 
     assert tuple(head) == processing_record.COLUMNS
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)

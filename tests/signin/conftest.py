@@ -23,7 +23,9 @@ def account(work):
     """Plain facts about an administrator of a verified school."""
     with work():
         person = an_administrator(an_estab())
-        return Account(person.id, person.username, person.email, person.estab_id, person.estab.name)
+        return Account(
+            person.id, person.username, person.email, person.memberships[0].estab_id, person.memberships[0].estab.name
+        )
 
 
 @dataclass(frozen=True)

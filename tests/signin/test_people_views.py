@@ -18,7 +18,9 @@ def added(work, clock):
     """A colleague without a password, and the path of their link."""
     with work():
         owner = an_administrator()
-        person = people.add(owner.estab, name="Al", email="al@oakhill.example", mobile="+447700900124", role="admin")
+        person = people.add(
+            owner.memberships[0].estab, name="Al", email="al@oakhill.example", mobile="+447700900124", role="admin"
+        )
         return person.id, person.username, links.issue_welcome_url(person).removeprefix("http://localhost:5000")
 
 

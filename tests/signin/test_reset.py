@@ -80,7 +80,7 @@ def test_everyone_signed_in_is_signed_out(proven, account, stranger, work, clock
 
 def test_the_person_and_the_other_owners_are_told(proven, account, work, outbox):
     with work() as session:
-        estab = session.get_one(Administrator, account.id).estab
+        estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head", name="The Head")
         an_administrator(estab, email="look@oakhill.example", username="look", role="viewer")
     proven.sends(CHOOSE, password=NEW)
@@ -211,7 +211,7 @@ class TestWhoCannot:
             elif why == "changed":
                 person.mobile_changed_at = clock.now() - timedelta(hours=23)
             elif why == "suspended":
-                person.estab.state = "suspended"
+                person.memberships[0].estab.state = "suspended"
             else:
                 person.removed_at = person.created_at
         jo.sends("/reset", username=account.username)

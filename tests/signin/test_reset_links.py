@@ -35,7 +35,7 @@ def test_it_leads_to_a_new_password_and_to_signing_in(jo, sent, account, strange
 
 def test_the_other_owners_are_told_how(jo, sent, account, work, outbox):
     with work() as session:
-        estab = session.get_one(Administrator, account.id).estab
+        estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head")
     jo.sends(sent, password=NEW)
 
@@ -77,7 +77,7 @@ def test_what_cannot_be_used_says_why_and_changes_nothing(
         elif spoil == "removed":
             person.removed_at = clock.now()
         elif spoil == "suspended":
-            person.estab.state = "suspended"
+            person.memberships[0].estab.state = "suspended"
         elif spoil == "password":
             links.supersede(person.id, links.RESET)
     if spoil == "used":
@@ -106,7 +106,7 @@ def test_of_two_clicks_at_once_one_sets_the_password(at_once, sent):
 def test_no_link_is_sent_for_a_closed_account(work, account, outbox):
     with work() as session:
         person = session.get_one(Administrator, account.id)
-        person.estab.state = "suspended"
+        person.memberships[0].estab.state = "suspended"
         with pytest.raises(reset_links.AccountClosed):
             reset_links.send(person, by="cli", note="Called.")
 

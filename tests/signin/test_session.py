@@ -110,7 +110,7 @@ def test_a_session_is_its_own_persons_however_many_others_there_are(app, work):
             person = an_administrator(name=f"Head {number}")
             operator, _ = operators.add(f"Operator {number}", f"op{number}@idaas.example")
             session.flush()
-            known.append(("administrator", person.id, person.name, person.estab_id))
+            known.append(("administrator", person.id, person.name, person.memberships[0].estab_id))
             known.append(("operator", operator.id, operator.name, None))
     for kind, whose, name, estab_id in known:
         with work(), app.test_request_context(base_url=runtime.of(app).settings.server.issuer):
@@ -214,7 +214,11 @@ def test_whoever_asks_for_a_later_sign_in_is_told_of_none(app, account, work, cl
 
         here = sessions.current()
         assert here is not None
-        assert (here.id, here.auth_time, here.person.estab_id) == (account.id, now, account.estab_id)
+        assert (here.id, here.auth_time, here.person.memberships[0].estab_id) == (
+            account.id,
+            now,
+            account.estab_id,
+        )
         assert sessions.current(since=now) is here
         assert sessions.current(since=now + timedelta(microseconds=1)) is None
 

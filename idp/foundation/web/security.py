@@ -54,7 +54,10 @@ def client(view: View) -> View:
 
 
 def person(view: View) -> View:
-    """For a signed-in administrator; others sign in first and return to the form as they had filled it in."""
+    """For a signed-in administrator who acts for one school; others sign in first, or choose the school.
+
+    They come back to the form as they had filled it in.
+    """
     return _open_to(view, "person", _require("administrator"))
 
 
@@ -86,6 +89,10 @@ def _require(kind: str) -> Callable[[], ResponseReturnValue | None]:
             return redirect(url_for(sign_in, next=form_drafts.form_address()), 303)
         if getattr(current_user, "kind", None) != kind:
             raise NotFound(because=f"for {kind}s only")
+        if kind == "administrator" and current_user.estab_id is None:
+            if request.method == "POST":
+                form_drafts.save()
+            return redirect(url_for("signin.schools.choose", next=form_drafts.form_address()), 303)
         return None
 
     return check

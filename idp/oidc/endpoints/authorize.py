@@ -12,7 +12,12 @@ from typing import Final
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AccessDeniedError
-from authlib.oidc.core.errors import ConsentRequiredError, InteractionRequiredError, LoginRequiredError
+from authlib.oidc.core.errors import (
+    AccountSelectionRequiredError,
+    ConsentRequiredError,
+    InteractionRequiredError,
+    LoginRequiredError,
+)
 from flask import redirect, request as browser_request, url_for
 from werkzeug import Response
 
@@ -46,6 +51,10 @@ def _sign_in(request: CheckedRequest, kept: Kept) -> str:
     return url_for("signin.sign_in", next=kept_requests.address(kept), login_hint=request.login_hint)
 
 
+def _choose_school(_request: CheckedRequest, kept: Kept) -> str:
+    return url_for("signin.schools.choose", next=kept_requests.address(kept))
+
+
 def _register(_request: CheckedRequest, kept: Kept) -> str:
     return url_for("onboarding.find", next=kept_requests.address(kept))
 
@@ -63,6 +72,7 @@ def _ask_consent(_request: CheckedRequest, kept: Kept) -> str:
 
 
 SIGN_IN: Final = Step(_sign_in, LoginRequiredError)
+SCHOOL: Final = Step(_choose_school, AccountSelectionRequiredError)
 REGISTER: Final = Step(_register, LoginRequiredError)
 SIGN_IN_FULLY: Final = Step(_sign_in, errors.UnmetAuthenticationRequirements)
 ENROL: Final = Step(_enrol, errors.UnmetAuthenticationRequirements)
@@ -108,8 +118,13 @@ def step(request: CheckedRequest) -> Step | Approval:
         return SIGN_IN
     if request.acr and signed_in.acr not in request.acr:
         return _step_up(signed_in, request)
-    agreed = authorise.standing(str(signed_in.estab_id), request.client.id, wanted(request))
-    if agreed is None and not registry.accepts(request.client.registered, signed_in.person.estab.mis):
+    return SCHOOL if signed_in.estab_id is None else _school_step(signed_in, signed_in.estab_id, request)
+
+
+def _school_step(signed_in: SignedIn, estab_id: str, request: CheckedRequest) -> Step | Approval:
+    """What the school with this internal id has still to answer, or the approval."""
+    agreed = authorise.standing(estab_id, request.client.id, wanted(request))
+    if agreed is None and not registry.accepts(request.client.registered, signed_in.membership.estab.mis):
         return MIS  # no agreement is in force with such a system, so a school with one is never asked
     if agreed is None or ("consent" in request.prompt and not _is_later(agreed, request)):
         return CONSENT
@@ -143,7 +158,8 @@ def _send_to(next_step: Step, request: CheckedRequest) -> Response:
 
 def _is_paused(request: CheckedRequest) -> bool:
     signed_in = session.current()
-    agreed = live.current(str(signed_in.estab_id), request.client.id) if signed_in else None
+    estab_id = signed_in.estab_id if signed_in else None
+    agreed = live.current(estab_id, request.client.id) if estab_id else None
     return agreed is not None and agreed.is_paused
 
 

@@ -13,7 +13,7 @@ from wtforms import EmailField
 from wtforms.validators import InputRequired
 
 from idp.estabs import people
-from idp.estabs.models import Administrator
+from idp.estabs.models import Membership
 from idp.foundation import clock
 from idp.foundation.web import form_drafts
 from idp.foundation.web.forms import visible
@@ -48,13 +48,13 @@ class Colleague(forms.EmailForm):
         return (429, {"Retry-After": str(self.wait)}) if self.wait else (422, {})
 
 
-def may_be_asked(client: AnyClient, by: Administrator) -> bool:
+def may_be_asked(client: AnyClient, by: Membership) -> bool:
     """Whether we write to a colleague of `by`: the school is verified, and the client has a place to begin at."""
     start = start_link.of_client(client.id)
     return by.estab.is_verified and start is not None and bool(start.address)
 
 
-def ask(client: AnyClient, form: Colleague, *, by: Administrator) -> Response | None:
+def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | None:
     """Write to the colleague and go back to the page as it stood; None, with the reason in `form`, where we cannot.
 
     The Enter key presses the form's first button, which is ours: in any other field than the address it sends nothing.
@@ -91,8 +91,8 @@ def _back() -> Response:
     return redirect(form_drafts.request_address(), 303)
 
 
-def _may_send_one_more(form: Colleague, by: Administrator) -> bool:
-    count, until = guesses.tally(guesses.key("hand-over", by.id), WINDOW)
+def _may_send_one_more(form: Colleague, by: Membership) -> bool:
+    count, until = guesses.tally(guesses.key("hand-over", by.person_id), WINDOW)
     if count <= MAX_AN_HOUR:
         return True
     form.wait = max(1, ceil((until - clock.now()).total_seconds()))

@@ -15,7 +15,8 @@ from wtforms import BooleanField, RadioField
 from wtforms.validators import InputRequired
 
 from idp.estabs import people
-from idp.estabs.models import Administrator
+from idp.estabs.models import Membership
+from idp.estabs.permissions import Action
 from idp.foundation import scopes
 from idp.foundation.errors import Refusal
 from idp.foundation.scopes import Scope
@@ -122,25 +123,25 @@ def ask() -> Response:
     waiting = _waiting_for(authorize.CONSENT)
     if isinstance(waiting, Response):
         return waiting
-    person = _person()
-    if not person.may_authorise:
-        return _for_a_viewer(waiting, person)
+    member = _member()
+    if not member.may(Action.AUTHORISE):
+        return _for_a_viewer(waiting, member)
     if browser_request.method != "POST":  # a HEAD carries no token against forgery, and decides nothing
-        return _page(waiting, person, Decision())
-    return _pressed(waiting, person)
+        return _page(waiting, member, Decision())
+    return _pressed(waiting, member)
 
 
-def _pressed(waiting: Waiting, person: Administrator) -> Response:
+def _pressed(waiting: Waiting, member: Membership) -> Response:
     """What comes of the button that was pressed."""
     client, requested, form = waiting.request.client.registered, authorize.wanted(waiting.request), Decision()
     if "deny" in browser_request.form:
-        authorise.refuse(client, requested, by=person)
+        authorise.refuse(client, requested, by=member)
         return _cancelled(waiting)
     if colleague.BUTTON in browser_request.form:
         other = Colleague()
-        return colleague.ask(client, other, by=person) or _page(waiting, person, form, other)
-    if agree(client, requested, person, form) is None:
-        return _page(waiting, person, form)
+        return colleague.ask(client, other, by=member) or _page(waiting, member, form, other)
+    if agree(client, requested, member, form) is None:
+        return _page(waiting, member, form)
     return redirect(kept_requests.address(waiting.kept), 303)
 
 
@@ -153,60 +154,60 @@ def tell_mis() -> Response:
         return _cancelled(waiting)
     security.let_forms_leave()
     client = waiting.request.client.registered
-    return which_mis(client, _person()) or redirect(kept_requests.address(waiting.kept), 303)
+    return which_mis(client, _member()) or redirect(kept_requests.address(waiting.kept), 303)
 
 
-def which_mis(client: AnyClient, person: Administrator) -> Response | None:
+def which_mis(client: AnyClient, member: Membership) -> Response | None:
     """The page that asks for the school's system, and takes the answer; None once it is one that `client` takes."""
     form = WhichMis()
     form.mis.choices = [(each.code, each.name) for each in mis.choices()]
     if form.validate_on_submit():
-        mis.tell(form.mis.data, by=person)
+        mis.tell(form.mis.data, by=member)
         if registry.accepts(client, form.mis.data):
             return None
     refused = None
     try:
-        mis.check(person.estab, client)
+        mis.check(member.estab, client)
     except mis.MisUnknown:
         form.mis.data = form.mis.data if form_drafts.saved_fields() else None
     except mis.MisNotAccepted as error:
-        refused, form.mis.data = error, person.estab.mis
-    page = render_template("oidc/mis.html", form=form, client=client, school=person.estab.school, refused=refused)
+        refused, form.mis.data = error, member.estab.mis
+    page = render_template("oidc/mis.html", form=form, client=client, school=member.estab.school, refused=refused)
     return make_response(page, 422 if form.errors else 200)
 
 
-def agree(client: AnyClient, requested: frozenset[str], person: Administrator, form: Decision) -> Authorisation | None:
+def agree(client: AnyClient, requested: frozenset[str], member: Membership, form: Decision) -> Authorisation | None:
     """Record what the page was answered; None, with the reason in `form`, where it cannot be.
 
     The declaration is missing then, or what the page asks about changed while it was open.
     """
-    question, typed = question_of(client, requested, person), browser_request.form
+    question, typed = question_of(client, requested, member), browser_request.form
     if typed.get("shown") != question.shown or typed.get("agreement") != client.agreement_version:
         form.form_errors.append("This page has changed since you opened it. Please read it again before you agree.")
     elif question.is_about_data and not form.authority.data:
         form.authority.errors = ["Tick the box if you have authority to agree. If not, please ask somebody who does."]
     elif form.validate():
         return authorise.give(
-            client, question.chosen(_typed_ticks()), by=person, offered=question.proposal.offered,
+            client, question.chosen(_typed_ticks()), by=member, offered=question.proposal.offered,
             agreement=client.agreement_version, until=question.until,
         )  # fmt: skip
     return None
 
 
 def question_page(
-    client: AnyClient, requested: frozenset[str], person: Administrator, form: Decision, *, back: str,
+    client: AnyClient, requested: frozenset[str], member: Membership, form: Decision, *, back: str,
     other: Colleague | None = None, template: str = "oidc/consent.html", **more: object,
 ) -> Response:  # fmt: skip
     """What is asked for, with what was ticked; `back` is where to go on as another person, `other` whom else to ask."""
-    question, before = question_of(client, requested, person), form_drafts.saved_fields()
+    question, before = question_of(client, requested, member), form_drafts.saved_fields()
     ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
     if browser_request.method == "POST":
         ticked = _typed_ticks()
-    may_ask_colleague = other is not None and question.is_about_data and colleague.may_be_asked(client, person)
+    may_ask_colleague = other is not None and question.is_about_data and colleague.may_be_asked(client, member)
     is_wrong = other is not None and bool(other.errors)
     page = render_template(
         template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
-        question=question, client=client, person=person, school=person.estab.school, ticked=ticked, back=back,
+        question=question, client=client, member=member, school=member.estab.school, ticked=ticked, back=back,
         start_link=start_link.of_client(client.id),
         shows_draft=before is not None and not colleague.stays(before), **more,
     )  # fmt: skip
@@ -216,7 +217,7 @@ def question_page(
 
 
 def viewer_page(
-    client: AnyClient, person: Administrator, *, back: str, leave: str, instead: str | None = None
+    client: AnyClient, member: Membership, *, back: str, leave: str, instead: str | None = None
 ) -> Response:
     """Who may only look is told who may decide; `leave` is what the button says that declines.
 
@@ -224,38 +225,38 @@ def viewer_page(
     """
     refusal: Refusal | None = None
     try:
-        authority.check(person)
+        authority.check(member)
     except Refusal as refused:
         refusal = refused
     page = render_template(
-        "oidc/ask_an_owner.html", client=client, school=person.estab.school, refusal=refusal,
-        owners=people.owners(person.estab_id), back=back, leave=leave, instead=instead,
+        "oidc/ask_an_owner.html", client=client, school=member.estab.school, refusal=refusal,
+        owners=people.owners(member.estab_id), back=back, leave=leave, instead=instead,
     )  # fmt: skip
     return make_response(page, 403)
 
 
-def question_of(client: AnyClient, requested: frozenset[str], person: Administrator) -> Question:
+def question_of(client: AnyClient, requested: frozenset[str], member: Membership) -> Question:
     """What the person's school is asked by `client` for the scopes `requested`."""
-    return Question(authorise.proposal(person.estab_id, client, requested), authorise.lasts_until(client))
+    return Question(authorise.proposal(member.estab_id, client, requested), authorise.lasts_until(client))
 
 
-def _page(waiting: Waiting, person: Administrator, form: Decision, other: Colleague | None = None) -> Response:
+def _page(waiting: Waiting, member: Membership, form: Decision, other: Colleague | None = None) -> Response:
     security.let_forms_leave()
     client, requested = waiting.request.client.registered, authorize.wanted(waiting.request)
     back = kept_requests.address(waiting.kept)
-    return question_page(client, requested, person, form, back=back, other=other or Colleague())
+    return question_page(client, requested, member, form, back=back, other=other or Colleague())
 
 
 def _typed_ticks() -> frozenset[str]:
     return frozenset(browser_request.form.getlist("area"))
 
 
-def _for_a_viewer(waiting: Waiting, person: Administrator) -> Response:
+def _for_a_viewer(waiting: Waiting, member: Membership) -> Response:
     if browser_request.method == "POST":
         return _cancelled(waiting)
     security.let_forms_leave()
     client, back = waiting.request.client.registered, kept_requests.address(waiting.kept)
-    return viewer_page(client, person, back=back, leave=f"Back to {client.client_name}")
+    return viewer_page(client, member, back=back, leave=f"Back to {client.client_name}")
 
 
 def _waiting_for(step: Step) -> Waiting | Response:
@@ -283,8 +284,8 @@ def _cancelled(waiting: Waiting) -> Response:
     return redirect(kept_requests.address(waiting.kept, cancel="1"), 303)
 
 
-def _person() -> Administrator:
+def _member() -> Membership:
     signed_in = session.current()
     if signed_in is None:
         raise RuntimeError("the dispatcher comes here only with a person signed in")
-    return signed_in.person
+    return signed_in.membership

@@ -20,6 +20,7 @@ from flask import (
 from werkzeug import Response
 from wtforms import StringField
 
+from idp.estabs.permissions import Action
 from idp.foundation import runtime
 from idp.foundation.errors import TooManyRequests
 from idp.foundation.web import form_drafts
@@ -84,11 +85,12 @@ def page() -> Response:
     """Type the code, see who asks for what, decide; the address is the same all the way, and says how it stands."""
     code = device_codes.typed(request.args.get("user_code", ""))
     signed_in = session.current()
-    if signed_in is None:
+    if signed_in is None or signed_in.estab_id is None:
         typed = device_codes.typed(request.form.get("user_code", ""))
         if request.method == "POST":
             form_drafts.save()
-        return redirect(url_for("signin.sign_in", next=_address(typed or code)), 303)
+        page = "signin.sign_in" if signed_in is None else "signin.schools.choose"
+        return redirect(url_for(page, next=_address(typed or code)), 303)
     if "user_code" in request.form:
         return _enter(request.form["user_code"], signed_in)
     device_request = device_codes.entered(code, kept_requests.this_browser()) if code else None
@@ -127,18 +129,18 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
 
     Every device is a decision for the school: under an agreement that stands, too, only who may authorise connects one.
     """
-    person, registered, form = signed_in.person, client.registered, consent.Decision()
+    member, registered, form = signed_in.membership, client.registered, consent.Decision()
     if "deny" in request.form:
         device_codes.deny(device_request, signed_in)
         return redirect(_address(code), 303)
-    if not person.may_authorise:
+    if not member.may(Action.AUTHORISE):
         back = _address(code)
-        return consent.viewer_page(registered, person, back=back, leave="Do not connect", instead=ASK_TO_CONNECT)
-    if not registry.accepts(registered, person.estab.mis):
-        return consent.which_mis(registered, person) or redirect(_address(code), 303)
-    agreed: Authorisation | State | None = authorise.standing(person.estab_id, registered.id, device_request.scopes)
+        return consent.viewer_page(registered, member, back=back, leave="Do not connect", instead=ASK_TO_CONNECT)
+    if not registry.accepts(registered, member.estab.mis):
+        return consent.which_mis(registered, member) or redirect(_address(code), 303)
+    agreed: Authorisation | State | None = authorise.standing(member.estab_id, registered.id, device_request.scopes)
     if "allow" in request.form:
-        agreed = agreed or consent.agree(registered, device_request.scopes, person, form)
+        agreed = agreed or consent.agree(registered, device_request.scopes, member, form)
         if agreed is not None:
             device_codes.approve(device_request, signed_in, agreed)
             return redirect(_address(code), 303)
@@ -146,9 +148,9 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
     if agreed is None:
         template = "oidc/device_consent.html"
         return consent.question_page(
-            registered, device_request.scopes, person, form, template=template, back=back, code=shown
+            registered, device_request.scopes, member, form, template=template, back=back, code=shown
         )
-    about = {"client": registered, "person": person, "school": person.estab.school, "back": back, "code": shown}
+    about = {"client": registered, "member": member, "school": member.estab.school, "back": back, "code": shown}
     return make_response(render_template("oidc/device_confirm.html", **about))
 
 

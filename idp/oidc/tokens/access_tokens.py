@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, cast
 from sqlalchemy import Table, Text, bindparam, exists, or_, select, update
 
 from idp.audit import events, log
-from idp.estabs.models import Administrator
+from idp.estabs.models import Membership
 from idp.foundation import clock, crypto, inserts, runtime, scopes as scope
 from idp.foundation.database import Instant, session
 from idp.foundation.fastpath.statements import Statement, WriteStatement
@@ -230,5 +230,5 @@ def _person(sub: str, authorisation_id: str, client: OAuthClient) -> str:
         return sub
     if (state := live.state(authorisation_id)) is None:
         return sub
-    people = session().scalars(select(Administrator.id).where(Administrator.estab_id == state.estab_id))
+    people = session().scalars(select(Membership.person_id).where(Membership.estab_id == state.estab_id))
     return next((each for each in people if claims.subject(client, each) == sub), sub)

@@ -30,7 +30,8 @@ class OpenID(OpenIDToken):  # type: ignore[misc]  # Authlib has no types
             payload["sid"] = claims.session_name(client, basis.sid)
         if request.nonce is not None:
             payload["nonce"] = request.nonce
-        if (named := _named(token, request)) and (row := records.of_person(basis.person_id)) is not None:
+        named = _named(token, request)
+        if named and (row := records.of_member(basis.person_id, basis.estab_id)) is not None:
             payload |= claims.about(request.user, (), "id_token", person=row.person, school=row.school, named=named)
         return ring.sign(payload, alg=client.id_token_alg, typ="JWT")
 

@@ -109,11 +109,11 @@ def test_a_part_is_none_where_the_outer_join_found_nothing(work):
         person = Person(jo.id, jo.name, None)
 
         assert statement.one(its_id=jo.id, its_estab=estab.estab_id) == (
-            jo.role,
+            jo.first_role,
             person,
             Place(estab.estab_id, estab.mis),
         )
-        assert statement.one(its_id=jo.id, its_estab="another") == (jo.role, person, None)
+        assert statement.one(its_id=jo.id, its_estab="another") == (jo.first_role, person, None)
 
 
 def test_a_row_without_parts_is_made_by_the_named_tuple_itself():

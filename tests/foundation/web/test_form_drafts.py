@@ -27,7 +27,12 @@ def jo(web, work, clock):
     """The owner of a verified school, signed in."""
     with work():
         owner = an_administrator()
-        facts = {"id": owner.id, "estab_id": owner.estab_id, "username": owner.username, "school": owner.estab.school}
+        facts = {
+            "id": owner.id,
+            "estab_id": owner.memberships[0].estab_id,
+            "username": owner.username,
+            "school": owner.memberships[0].estab.school,
+        }
         person = Person(web, **facts)
     person.signs_in(facts["username"])
     return person
@@ -40,7 +45,7 @@ def url_arguments(jo, work):
         client = a_client(client_name="Timetabler")
         owner = session.get_one(Administrator, jo.facts["id"])
         authorise.give(
-            client, client.required_scopes | {"students.sen"}, by=owner, agreement="1",
+            client, client.required_scopes | {"students.sen"}, by=owner.memberships[0], agreement="1",
             until=clocks.now() + timedelta(days=365), offered=client.scopes,
         )  # fmt: skip
         completed(a_registration(session.merge(jo.facts["school"]), email="sam@oakhill.example"))
@@ -116,7 +121,9 @@ def test_a_button_without_a_page_of_its_own_redirects_to_the_page_that_shows_it(
 
 def test_another_person_who_signs_in_at_that_browser_does_not_see_the_draft(jo, url_arguments, clock, work):
     with work() as session:
-        colleague = an_administrator(session.get_one(Administrator, jo.facts["id"]).estab, username="colleague")
+        colleague = an_administrator(
+            session.get_one(Administrator, jo.facts["id"]).memberships[0].estab, username="colleague"
+        )
         username = colleague.username
     path = f"/manage/sharing/{url_arguments['client_id']}/change"
     jo.opens(path)

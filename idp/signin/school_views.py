@@ -1,0 +1,68 @@
+"""The page on which a person who acts for several schools chooses the one to act for, after signing in or later."""
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from werkzeug import Response
+from wtforms import RadioField
+from wtforms.validators import InputRequired
+
+from idp.estabs import people
+from idp.foundation import runtime
+from idp.foundation.errors import NotFound
+from idp.foundation.web import security
+from idp.foundation.web.forms import Form
+from idp.signin import session
+
+bp = Blueprint("schools", __name__)
+
+
+class WhichSchool(Form):
+    """The school to act for."""
+
+    school = RadioField("School", [InputRequired("Choose the school that you want to act for now.")])
+
+
+def navigation() -> list[tuple[str, str]]:
+    """Links in the header: to the school's page; for a person with several, by its name, and to the others."""
+    schools = people.active_memberships(current_user.person)
+    if len(schools) == 1:
+        return [("Your school", "/manage")]
+    chosen = next((member for member in schools if member.estab_id == current_user.estab_id), None)
+    if chosen is None:
+        return []
+    return [(chosen.estab.name, "/manage"), ("Change school", url_for("signin.schools.choose"))]
+
+
+@bp.route("/sign-in/school", methods=["GET", "POST"])
+@security.anyone
+def choose() -> ResponseReturnValue:
+    """Choose one of one's own schools, and go on to `next`. The school chosen last time stands first."""
+    security.keep_opener()
+    return_path = security.local_path(request.args.get("next"), "/manage")
+    signed_in = session.current()
+    if signed_in is None:
+        return redirect(url_for("signin.sign_in", next=return_path), 303)
+    schools = people.active_memberships(signed_in.person)
+    if not schools:  # none of them is open any more
+        session.end_here()
+        return redirect(url_for("signin.sign_in", next=return_path), 303)
+    form = WhichSchool()
+    form.school.choices = [(member.estab.estab_id, member.estab.name) for member in schools]
+    if form.validate_on_submit():
+        chosen = next((member for member in schools if member.estab.estab_id == form.school.data), None)
+        if chosen is None:
+            raise NotFound(because="a school that the person does not act for")
+        session.choose(chosen.estab_id)
+        return redirect(return_path, 303)
+    if not form.is_submitted():
+        form.school.data = next((m.estab.estab_id for m in schools if m.estab_id == signed_in.estab_id), None)
+    return _page(form, {member.estab.estab_id: member.estab.school.town for member in schools}, return_path)
+
+
+def _page(form: WhichSchool, towns: dict[str, str], return_path: str) -> Response:
+    partner = runtime.ports().requesting_partner(return_path)
+    if partner is not None:
+        security.let_forms_leave()
+    page = render_template("signin/school.html", form=form, towns=towns, partner=partner)
+    return Response(page, 422 if form.errors else 200)

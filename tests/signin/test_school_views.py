@@ -1,0 +1,131 @@
+"""A person who acts for several schools chooses one at sign-in, and can change it; each decision is for that school."""
+
+from datetime import timedelta
+
+import pytest
+from bs4 import BeautifulSoup
+
+from idp.audit import events
+from idp.audit.models import Entry
+from idp.estabs.models import Administrator, Estab, Membership
+from idp.foundation import clock as clocks
+from idp.signin.models import BrowserSession
+from tests.factories import PASSWORD, a_membership, an_estab
+
+CHOOSE = "/sign-in/school"
+
+
+@pytest.fixture
+def second(work, account):
+    """The Estab ID and the internal id of another school, for which the account's person is a viewer."""
+    with work() as session:
+        estab = an_estab()
+        a_membership(session.get_one(Administrator, account.id), estab, role="viewer")
+        return estab.estab_id, estab.id
+
+
+def first_of(work, account):
+    with work() as session:
+        return session.get_one(Estab, account.estab_id).estab_id
+
+
+def chooses(jo, estab_id, back="/manage"):
+    return jo.sends(f"{CHOOSE}?next={back}", school=estab_id)
+
+
+def test_with_one_school_nothing_is_asked(jo, account, work):
+    jo.signs_in(account.username)
+    assert jo.opens("/manage").status_code == 200
+    assert "Change school" not in jo.answer.text
+    with work() as session:
+        assert session.get_one(Membership, (account.id, account.estab_id)).signed_in_at is not None
+
+
+def test_with_several_the_school_is_asked_before_any_page_of_it(jo, account, second):
+    jo.signs_in(account.username)
+    jo.opens("/manage")
+    assert jo.answer.location == f"{CHOOSE}?next=/manage"
+    jo.opens(jo.answer.location)
+    assert {field["value"] for field in jo.page.find_all("input", {"name": "school"})} == {second[0], account.username}
+
+
+def test_the_chosen_school_is_named_in_the_header_and_can_be_changed(jo, account, second, work):
+    jo.signs_in(account.username)
+    chooses(jo, second[0])
+    assert jo.answer.location == "/manage"
+    jo.opens("/manage")
+    assert "can look, and change nothing" in jo.sees
+    assert jo.page.find("nav").find("a", string="Change school")["href"] == CHOOSE
+    chooses(jo, first_of(work, account))
+    jo.opens("/manage")
+    assert "owner of the account" in jo.sees
+    assert account.school in jo.page.find("nav").get_text(" ")
+
+
+def test_the_school_chosen_last_stands_first(clock, jo, account, second):
+    jo.signs_in(account.username)
+    clock.move(timedelta(minutes=1))
+    chooses(jo, second[0])
+    jo.sends("/sign-out")
+    jo.signs_in(account.username)
+    jo.opens(CHOOSE)
+    assert jo.page.find("input", {"name": "school"})["value"] == second[0]
+
+
+def test_nothing_chosen_is_said(jo, account, second):
+    jo.signs_in(account.username)
+    assert jo.sends(CHOOSE).status_code == 422
+    assert "Choose the school" in jo.sees
+
+
+def test_a_school_of_others_and_one_that_is_not_open_cannot_be_chosen(jo, account, second, work):
+    with work() as session:
+        others, mine = an_estab().estab_id, second[1]
+    jo.signs_in(account.username)
+    assert chooses(jo, others).status_code == 422
+    with work() as session:
+        session.get_one(Estab, mine).state = "suspended"
+    assert chooses(jo, second[0]).status_code == 422
+
+
+@pytest.mark.parametrize("spoil", ["removed", "suspended"])
+def test_a_session_for_a_school_ends_with_the_membership_and_leaves_the_others(jo, account, second, work, spoil):
+    jo.signs_in(account.username)
+    chooses(jo, second[0])
+    with work() as session:
+        if spoil == "removed":
+            session.get_one(Membership, (account.id, second[1])).removed_at = clocks.now()
+        else:
+            session.get_one(Estab, second[1]).state = "suspended"
+    assert jo.opens("/manage").location == "/sign-in?next=/manage"
+    jo.signs_in(account.username)
+    jo.opens("/manage")
+    assert account.school in jo.sees
+
+
+def test_a_form_opened_for_one_school_is_not_taken_for_another(jo, account, second, work):
+    """Two tabs: in one a form of the first school is open, in the other the person changes to the second school."""
+    jo.signs_in(account.username)
+    chooses(jo, first_of(work, account))
+    jo.opens("/mobile/confirm")
+    stale = jo.token
+    chooses(jo, second[0])
+    jo.answer = jo.web.post("/mobile/confirm", data={"csrf_token": stale, "send-code": "yes"})
+    assert jo.answer.status_code in {303, 400}
+    assert "send" not in (jo.answer.location or "")
+    with work() as session:
+        assert session.query(Entry).filter_by(event=events.SCHOOL_CHOSEN).count() == 2
+
+
+def test_signing_in_again_goes_on_for_the_same_school(jo, account, second, work):
+    jo.signs_in(account.username)
+    chooses(jo, second[0])
+    jo.sends("/sign-in?next=/manage", username=account.username, password=PASSWORD)
+    with work() as session:
+        open_sessions = session.query(BrowserSession).filter_by(ended_at=None).all()
+        assert [each.estab_id for each in open_sessions] == [second[1]]
+
+
+def test_a_stranger_signs_in_first(jo):
+    assert jo.opens(CHOOSE).location == "/sign-in?next=/manage"
+    assert BeautifulSoup(jo.answer.text, "html.parser").find("input", {"name": "school"}) is None
