@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, text
+from sqlalchemy import BigInteger, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.foundation.database import Base
@@ -57,6 +57,47 @@ class KnownDevice(Base):
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     person_id: Mapped[str] = mapped_column(index=True)
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Passkey(Base):
+    """A person's passkey: the public half of a key that an authenticator made for us (W3C Web Authentication)."""
+
+    __tablename__ = "passkeys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    person_id: Mapped[str] = mapped_column(index=True)
+    credential_id: Mapped[bytes] = mapped_column(unique=True)
+    """How its authenticator calls it. Not a secret."""
+    public_key: Mapped[bytes]
+    """In COSE form."""
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    """Its signature counter at the last use; always 0 with authenticators that have none."""
+    transports: Mapped[frozenset[str]]
+    """How a browser reaches the authenticator: `internal`, `hybrid`, `usb`, …"""
+    can_be_backed_up: Mapped[bool]
+    """Whether it can be copied to the person's other devices by the service that keeps it."""
+    is_backed_up: Mapped[bool]
+    """Whether it was, at the last use."""
+    name: Mapped[str]
+    """What the person calls it."""
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+
+
+class PasskeyChallenge(Base):
+    """A challenge that an authenticator is to sign. The key is its digest; it is spent by the first answer."""
+
+    __tablename__ = "passkey_challenges"
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    purpose: Mapped[str]
+    """`register`, `sign_in` or `second_step`."""
+    browser: Mapped[bytes]
+    """Digest of the id of the browser that it was given to."""
+    person_id: Mapped[str | None]
+    """Whose passkey is asked for; NULL where a person signs in."""
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
 
 
 class Guesses(Base):

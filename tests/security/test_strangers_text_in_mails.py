@@ -31,15 +31,17 @@ from idp.signin import (
     factor_recovery,
     factors,
     mobile_change,
+    passkeys,
     password,
     recovery_codes,
     reset,
     reset_links,
     undo_changes,
 )
-from idp.signin.models import FactorRecovery, KnownDevice
+from idp.signin.models import FactorRecovery, KnownDevice, Passkey
 from tests import factories
 from tests.onboarding import makes
+from tests.signin import authenticator
 
 HOSTILE = "Your refund is waiting at evil-bank.example"
 MAILS = {path.stem for path in (ROOT / "idp/templates/mail").glob("*.txt")} - {"base"}
@@ -181,6 +183,16 @@ def a_factor_found() -> None:
     factor_recovery.stop_for(session().query(FactorRecovery).one().person_id)
 
 
+def a_copied_passkey() -> None:
+    device = authenticator.a_passkey(an_owner().id, runtime.settings().server.issuer, counts=False)
+    for passkey in session().scalars(select(Passkey)):
+        passkey.name, passkey.sign_count = HOSTILE, 5
+    session().flush()
+    answer = passkeys.read(device.get(passkeys.sign_in_options(browser=authenticator.BROWSER)))
+    with suppress(passkeys.PasskeyCopied):
+        passkeys.use(answer, passkeys.SIGN_IN, browser=authenticator.BROWSER)
+
+
 def something_authorised() -> tuple[str, Administrator]:
     owner, client = an_owner(), factories.a_client()
     person = factories.an_administrator(owner.memberships[0].estab, name=HOSTILE, username="second", role="admin")
@@ -225,6 +237,7 @@ MADE: dict[str, Callable[[], object]] = {
     "mobile_changed": another_number,
     "new_device": a_new_computer,
     "new_devices": many_new_computers,
+    "passkey_copied": a_copied_passkey,
     "password_changed": another_password,
     "reset_link": lambda: reset_links.send(an_owner(), by="cli", note="Called the office."),
     "reset_started": a_reset,

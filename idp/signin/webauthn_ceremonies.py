@@ -1,0 +1,223 @@
+"""Registration and authentication by WebAuthn: what an authenticator is asked for, and the check of its answer.
+
+`webauthn` (py_webauthn) does what W3C Web Authentication Level 3 §7.1 and §7.2 describe; this module says what we ask
+for. The authenticator must verify its user (a fingerprint, a face, a PIN), so that one passkey is two factors. The
+credential must be discoverable, so that no name has to be typed. No attestation is asked for: it would tell us
+which model of device a person has.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import webauthn
+from webauthn.helpers import (
+    base64url_to_bytes,
+    bytes_to_base64url,
+    options_to_json_dict,
+    parse_authentication_credential_json,
+    parse_client_data_json,
+    parse_registration_credential_json,
+)
+from webauthn.helpers.structs import (
+    AuthenticationCredential,
+    AuthenticatorAttachment,
+    AuthenticatorSelectionCriteria,
+    AuthenticatorTransport,
+    CollectedClientData,
+    CredentialDeviceType,
+    PublicKeyCredentialDescriptor,
+    RegistrationCredential,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from idp.foundation import runtime
+
+TIMEOUT: Final = 300_000
+"""Milliseconds that a browser is asked to wait for its person, as W3C recommends where a user is verified."""
+MAX_ANSWER: Final = 16_384
+"""Characters of an answer, as JSON. Those of today's authenticators have fewer than 4,000."""
+
+
+class UnacceptableAnswer(Exception):
+    """The answer cannot be read, or is not the one that was asked for. The text is for our log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A credential that the browser is told of: its id, and how its authenticator is reached."""
+
+    credential_id: bytes
+    transports: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewCredential:
+    """What a verified registration has shown."""
+
+    credential_id: bytes
+    public_key: bytes
+    """In COSE form."""
+    sign_count: int
+    transports: frozenset[str]
+    is_on_another_device: bool
+    """Whether the authenticator is not part of the computer that the browser runs on."""
+    can_be_backed_up: bool
+    """Whether it can be copied to other devices, as Apple's, Google's and Microsoft's accounts do."""
+    is_backed_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An answer to `creation_options`, read but not verified."""
+
+    credential: RegistrationCredential
+    challenge: str
+
+    def verify(self) -> NewCredential:
+        """Check it against its challenge, which the caller has spent; raises `UnacceptableAnswer`."""
+        try:
+            verified = webauthn.verify_registration_response(
+                credential=self.credential, expected_challenge=base64url_to_bytes(self.challenge),
+                expected_rp_id=relying_party_id(), expected_origin=_origin(), require_user_verification=True,
+            )  # fmt: skip
+        except Exception as fault:  # the library lets through what cbor2 and cryptography raise
+            raise UnacceptableAnswer(_in_words(fault)) from fault
+        attachment, transports = self.credential.authenticator_attachment, self.credential.response.transports or ()
+        return NewCredential(
+            credential_id=verified.credential_id,
+            public_key=verified.credential_public_key,
+            sign_count=verified.sign_count,
+            transports=frozenset(transport.value for transport in transports),
+            is_on_another_device=attachment is AuthenticatorAttachment.CROSS_PLATFORM,
+            can_be_backed_up=verified.credential_device_type is CredentialDeviceType.MULTI_DEVICE,
+            is_backed_up=verified.credential_backed_up,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a verified authentication has shown."""
+
+    sign_count: int
+    is_backed_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """An answer to `request_options`, read but not verified."""
+
+    credential: AuthenticationCredential
+    challenge: str
+
+    @property
+    def credential_id(self) -> bytes:
+        """The credential it claims to be of."""
+        return self.credential.raw_id
+
+    @property
+    def user_handle(self) -> bytes | None:
+        """What `creation_options` named the person by; only a discovered credential must bring it along."""
+        return self.credential.response.user_handle
+
+    def verify(self, public_key: bytes) -> Use:
+        """Check it against its challenge, which the caller has spent, and the key; raises `UnacceptableAnswer`.
+
+        The signature counter is not compared: only the database can decide that, in one statement.
+        """
+        try:
+            verified = webauthn.verify_authentication_response(
+                credential=self.credential, expected_challenge=base64url_to_bytes(self.challenge),
+                expected_rp_id=relying_party_id(), expected_origin=_origin(), credential_public_key=public_key,
+                credential_current_sign_count=0, require_user_verification=True,
+            )  # fmt: skip
+        except Exception as fault:  # the library lets through what cbor2 and cryptography raise
+            raise UnacceptableAnswer(_in_words(fault)) from fault
+        return Use(verified.new_sign_count, verified.credential_backed_up)
+
+
+def creation_options(
+    challenge: str, *, user_id: str, user_name: str, display_name: str, held: Iterable[Known]
+) -> dict[str, Any]:
+    """The argument of `navigator.credentials.create`, as JSON; what holds one of `held` makes no other."""
+    options = webauthn.generate_registration_options(
+        rp_id=relying_party_id(),
+        rp_name=runtime.settings().service.name,
+        user_id=user_id.encode(),
+        user_name=user_name,
+        user_display_name=display_name,
+        challenge=base64url_to_bytes(challenge),
+        timeout=TIMEOUT,
+        authenticator_selection=AuthenticatorSelectionCriteria(
+            resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
+        ),
+        exclude_credentials=_descriptors(held),
+    )
+    return options_to_json_dict(options)
+
+
+def request_options(challenge: str, allowed: Iterable[Known] = ()) -> dict[str, Any]:
+    """The argument of `navigator.credentials.get`, as JSON; without `allowed`, any passkey of ours will do."""
+    options = webauthn.generate_authentication_options(
+        rp_id=relying_party_id(),
+        challenge=base64url_to_bytes(challenge),
+        timeout=TIMEOUT,
+        allow_credentials=_descriptors(allowed),
+        user_verification=UserVerificationRequirement.REQUIRED,
+    )
+    return options_to_json_dict(options)
+
+
+def read_registration(answer: str) -> Registration:
+    """The JSON form of a new credential, read; raises `UnacceptableAnswer`."""
+    try:
+        credential = parse_registration_credential_json(_of_bearable_size(answer))
+        return Registration(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
+    except Exception as fault:  # the library lets through what json, base64 and its enumerations raise
+        raise UnacceptableAnswer(_in_words(fault)) from fault
+
+
+def read_authentication(answer: str) -> Authentication:
+    """The JSON form of an assertion, read; raises `UnacceptableAnswer`."""
+    try:
+        credential = parse_authentication_credential_json(_of_bearable_size(answer))
+        return Authentication(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
+    except Exception as fault:  # the library lets through what json, base64 and its enumerations raise
+        raise UnacceptableAnswer(_in_words(fault)) from fault
+
+
+def relying_party_id() -> str:
+    """The domain that passkeys are bound to: our host, exactly."""
+    return urlsplit(runtime.settings().server.issuer).hostname or ""
+
+
+def _origin() -> str:
+    return runtime.settings().server.issuer
+
+
+def _of_bearable_size(answer: str) -> str:
+    if len(answer) > MAX_ANSWER:
+        raise UnacceptableAnswer(f"{len(answer)} characters")
+    return answer
+
+
+def _challenge(client_data: CollectedClientData) -> str:
+    """The challenge that the browser says it was given. A page of another site that frames ours gets nowhere."""
+    if client_data.cross_origin:
+        raise UnacceptableAnswer("made within a page of another site")
+    return bytes_to_base64url(client_data.challenge)
+
+
+def _descriptors(credentials: Iterable[Known]) -> list[PublicKeyCredentialDescriptor]:
+    return [
+        PublicKeyCredentialDescriptor(
+            id=known.credential_id, transports=[AuthenticatorTransport(each) for each in sorted(known.transports)]
+        )
+        for known in credentials
+    ]
+
+
+def _in_words(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {fault}"[:300]

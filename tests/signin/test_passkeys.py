@@ -1,0 +1,275 @@
+"""A person's passkeys and their challenges: what is stored, and what is accepted once."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit import events
+from idp.audit.models import Entry
+from idp.estabs import people
+from idp.foundation import crypto
+from idp.foundation.errors import NotFound
+from idp.signin import passkeys, webauthn_ceremonies
+from idp.signin.models import Passkey, PasskeyChallenge
+from tests.factories import an_administrator
+from tests.signin.authenticator import BROWSER, Authenticator, a_passkey, b64, unb64
+
+
+@pytest.fixture
+def origin(settings):
+    return settings.server.issuer
+
+
+@pytest.fixture
+def device(work, account, origin, clock):
+    with work():
+        return a_passkey(account.id, origin)
+
+
+def asked(account, browser=BROWSER):
+    return passkeys.creation_options(people.get(account.id), browser=browser)
+
+
+def registers(account, answer, *, name="", browser=BROWSER):
+    return passkeys.register(people.get(account.id), answer, name=name, device="Firefox on Windows", browser=browser)
+
+
+def uses(answer, purpose=passkeys.SIGN_IN, *, browser=BROWSER, person_id=None):
+    read = webauthn_ceremonies.read_authentication(answer)
+    return passkeys.use(read, purpose, browser=browser, person_id=person_id)
+
+
+def test_a_passkey_is_asked_for_that_names_itself_and_verifies_its_person(work, account):
+    with work():
+        options = asked(account)
+
+    assert options["rp"]["id"] == "localhost"
+    assert options["authenticatorSelection"]["residentKey"] == "required"
+    assert options["authenticatorSelection"]["userVerification"] == "required"
+    assert options["attestation"] == "none"
+    assert unb64(options["user"]["id"]).decode() == account.id
+    assert options["user"]["name"] == account.email
+
+
+def test_a_challenge_has_256_bits_and_only_its_digest_is_stored(work, account):
+    with work():
+        challenge = asked(account)["challenge"]
+
+    assert len(unb64(challenge)) == 32
+    with work() as session:
+        assert [row.digest for row in session.scalars(select(PasskeyChallenge))] == [crypto.digest(challenge)]
+
+
+def test_what_an_authenticator_has_shown_is_stored(work, account, origin, clock):
+    device = Authenticator(origin, transports=("internal", "hybrid"), backed_up=True)
+    with work():
+        registers(account, device.create(asked(account)), name="My laptop")
+
+    with work() as session:
+        row = session.scalars(select(Passkey)).one()
+        assert (row.person_id, row.credential_id, row.name) == (account.id, device.credentials[0].id, "My laptop")
+        assert row.transports == {"internal", "hybrid"}
+        assert (row.can_be_backed_up, row.is_backed_up) == (True, True)
+        assert (row.sign_count, row.created_at, row.last_used_at) == (0, clock.now(), None)
+
+
+@pytest.mark.parametrize(
+    ("differs", "name"),
+    [
+        ({}, "Firefox on Windows"),
+        ({"attachment": "cross-platform", "transports": ("usb", "nfc")}, "Security key"),
+        ({"attachment": "cross-platform", "transports": ("hybrid", "internal")}, "Telephone or tablet"),
+    ],
+)
+def test_without_a_name_it_is_called_after_its_kind(work, account, origin, differs, name):
+    with work():
+        assert registers(account, Authenticator(origin, **differs).create(asked(account))).name == name
+
+
+def test_the_browser_is_told_which_authenticators_have_one_already(work, account, device):
+    with work():
+        [known] = asked(account)["excludeCredentials"]
+
+    assert known == {"id": b64(device.credentials[0].id), "type": "public-key", "transports": ["internal"]}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"verified": False},
+        {"present": False},
+        {"origin": "https://evil.example"},
+        {"rp_id": "evil.example"},
+        {"type": "webauthn.get"},
+        {"challenge": b64(bytes(32))},
+        {"crossOrigin": True},
+    ],
+)
+def test_a_registration_that_is_not_as_asked_adds_nothing(work, account, origin, wrong):
+    with work() as session:
+        answer = Authenticator(origin).create(asked(account), **wrong)
+        with pytest.raises(passkeys.PasskeyNotAdded):
+            registers(account, answer)
+        assert session.scalars(select(Passkey)).all() == []
+
+
+def test_a_registration_counts_once_in_its_browser_for_its_person_and_its_purpose(work, account, origin, clock):
+    device = Authenticator(origin)
+    with work():
+        other = an_administrator()
+        options = asked(account)
+        answer = device.create(options)
+        with pytest.raises(passkeys.PasskeyNotAdded):
+            registers(account, answer, browser="another")
+        with pytest.raises(passkeys.PasskeyNotAdded):
+            registers(other, answer)
+        assert registers(account, answer)
+        with pytest.raises(passkeys.PasskeyNotAdded):
+            registers(account, answer)
+        for_sign_in = passkeys.sign_in_options(browser=BROWSER)["challenge"]
+        with pytest.raises(passkeys.PasskeyNotAdded):
+            registers(account, device.create(options | {"challenge": for_sign_in}))
+
+
+def test_a_challenge_lives_for_ten_minutes(work, account, origin, clock):
+    with work():
+        answer = Authenticator(origin).create(asked(account))
+        clock.move(timedelta(minutes=10))
+        with pytest.raises(passkeys.PasskeyNotAdded):
+            registers(account, answer)
+
+
+def test_a_credential_is_registered_once(work, account, device, origin):
+    with work():
+        other = an_administrator()
+        copy = Authenticator(origin)
+        copy.new_id = device.credentials[0].id
+        answer = copy.create(passkeys.creation_options(other, browser=BROWSER))
+        with pytest.raises(passkeys.PasskeyNotAdded):
+            passkeys.register(other, answer, name="", device="", browser=BROWSER)
+        assert not passkeys.is_held(other.id)
+
+
+def test_a_person_has_at_most_twenty(work, account, origin):
+    with work():
+        for _ in range(passkeys.MAX_PER_PERSON):
+            a_passkey(account.id, origin)
+        answer = Authenticator(origin).create(asked(account))
+        with pytest.raises(passkeys.PasskeyNotAdded) as refused:
+            registers(account, answer)
+        assert "You can have 20 passkeys." in refused.value.says
+        assert len(passkeys.of_person(account.id)) == passkeys.MAX_PER_PERSON
+
+
+def test_using_a_passkey_raises_its_counter_and_says_when(work, account, device, clock):
+    clock.move(timedelta(days=1))
+    with work():
+        used = uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
+        assert used.person_id == account.id
+
+    with work():
+        [row] = passkeys.of_person(account.id)
+        assert (row.sign_count, row.last_used_at) == (1, clock.now())
+
+
+def test_a_passkey_without_a_counter_can_be_used_again(work, account, origin):
+    with work():
+        device = a_passkey(account.id, origin, counts=False)
+        for _ in range(2):
+            uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
+
+
+def test_the_options_of_signing_in_name_no_credential(work, device):
+    with work():
+        options = passkeys.sign_in_options(browser=BROWSER)
+
+    assert options["allowCredentials"] == []
+    assert options["userVerification"] == "required"
+
+
+def test_the_options_of_the_second_step_name_the_persons_own(work, account, device, origin):
+    with work():
+        a_passkey(an_administrator().id, origin)
+        [known] = passkeys.second_step_options(account.id, browser=BROWSER)["allowCredentials"]
+
+    assert known["id"] == b64(device.credentials[0].id)
+
+
+def test_a_challenge_of_the_second_step_signs_nobody_in(work, account, device):
+    with work():
+        answer = device.get(passkeys.second_step_options(account.id, browser=BROWSER))
+        with pytest.raises(passkeys.PasskeyRefused):
+            uses(answer)
+        answer = device.get(passkeys.sign_in_options(browser=BROWSER))
+        with pytest.raises(passkeys.PasskeyRefused):
+            uses(answer, passkeys.SECOND_STEP, person_id=account.id)
+
+
+def test_another_persons_passkey_is_no_second_step(work, account, device, origin):
+    with work():
+        other = a_passkey(an_administrator().id, origin)
+        options = passkeys.second_step_options(account.id, browser=BROWSER)
+        answer = other.get(options, credential=other.credentials[0])
+        with pytest.raises(passkeys.PasskeyRefused):
+            uses(answer, passkeys.SECOND_STEP, person_id=account.id)
+
+
+def test_a_user_handle_that_is_another_persons_is_refused(work, account, device):
+    with work():
+        device.credentials[0].user_id = an_administrator().id.encode()
+        with pytest.raises(passkeys.PasskeyRefused):
+            uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
+
+
+def test_of_several_answers_to_one_challenge_one_counts(work, account, device, at_once):
+    with work():
+        answer = device.get(passkeys.sign_in_options(browser=BROWSER))
+
+    outcomes = at_once(4, lambda: uses(answer).id)
+    assert sum(isinstance(each, str) for each in outcomes) == 1
+    assert sum(isinstance(each, passkeys.PasskeyRefused) for each in outcomes) == 3
+
+
+def test_of_two_copies_with_one_counter_one_is_accepted(work, account, device, at_once, outbox):
+    with work():
+        first = device.get(passkeys.sign_in_options(browser=BROWSER))
+        device.credentials[0].sign_count = 0
+        second = device.get(passkeys.sign_in_options(browser=BROWSER))
+    answers = [first, second]
+
+    outcomes = at_once(2, lambda: uses(answers.pop()).id)
+    assert sum(isinstance(each, str) for each in outcomes) == 1
+    assert sum(isinstance(each, passkeys.PasskeyCopied) for each in outcomes) == 1
+
+
+@pytest.mark.parametrize("count", [5, 4, 0])
+def test_a_counter_that_did_not_rise_is_refused_recorded_and_told_once_an_hour(work, account, device, count, outbox):
+    with work() as session:
+        session.scalars(select(Passkey)).one().sign_count = 5
+    device.counts, device.credentials[0].sign_count = False, count
+    for _ in range(2):
+        with work(), pytest.raises(passkeys.PasskeyCopied):
+            uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
+
+    assert [letter.to for letter in outbox.all("passkey_copied")] == [account.email]
+    with work() as session:
+        assert len(session.scalars(select(Entry).where(Entry.event == events.PASSKEY_COPIED)).all()) == 2
+        assert session.scalars(select(Passkey)).one().sign_count == 5
+
+
+def test_a_passkey_is_renamed_and_removed_by_its_person_only(work, account, device):
+    with work():
+        [row] = passkeys.of_person(account.id)
+        stranger = an_administrator().id
+        passkeys.rename(stranger, row.id, "Mine")
+        assert passkeys.remove(stranger, row.id) is False
+        with pytest.raises(NotFound):
+            passkeys.get(stranger, row.id)
+        passkeys.rename(account.id, row.id, "The office's computer")
+    with work():
+        assert passkeys.get(account.id, row.id).name == "The office's computer"
+        assert passkeys.is_held(account.id)
+        assert passkeys.remove(account.id, row.id) is True
+        assert passkeys.remove(account.id, row.id) is False
+        assert not passkeys.is_held(account.id)
