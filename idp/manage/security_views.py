@@ -7,10 +7,21 @@ from flask_login import current_user
 from idp.federation import linking
 from idp.foundation import runtime
 from idp.foundation.web import form_drafts, post_redirect_get, security
-from idp.signin import authenticator_app, factors, recovery_codes, return_paths, second_step_offer, session, step_up
+from idp.manage import passkey_views
+from idp.signin import (
+    authenticator_app,
+    factors,
+    passkeys,
+    recovery_codes,
+    return_paths,
+    second_step_offer,
+    session,
+    step_up,
+)
 from idp.signin.forms import SecondStep
 
 bp = Blueprint("security", __name__, url_prefix="/manage/security")
+bp.register_blueprint(passkey_views.bp)
 
 
 @bp.get("")
@@ -22,7 +33,8 @@ def home() -> ResponseReturnValue:
         security.let_forms_leave()  # to the provider, and from there wherever it signs the person in
     return render_template(
         "manage/security.html", app=authenticator_app.in_use(current_user.id), kinds=factors.kinds(current_user.id),
-        codes_left=recovery_codes.left(current_user.id), linked_accounts=linked_accounts,
+        passkeys=passkeys.of_person(current_user.id), codes_left=recovery_codes.left(current_user.id),
+        linked_accounts=linked_accounts,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from idp.audit import events, log
 from idp.estabs.models import Administrator
 from idp.foundation import clock, dates
 from idp.outbox import post
-from idp.signin import authenticator_app, recovery_codes
+from idp.signin import authenticator_app, passkeys, recovery_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Kind:
 
 
 APP: Final = Kind("app", "authenticator app", authenticator_app.is_held, authenticator_app.remove)
-KINDS: Final = (APP,)
+PASSKEY: Final = Kind("passkey", "passkey", passkeys.is_held, passkeys.forget)
+KINDS: Final = (APP, PASSKEY)
 
 
 def kinds(person_id: str) -> frozenset[str]:

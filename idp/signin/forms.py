@@ -8,6 +8,7 @@ from wtforms.validators import DataRequired, InputRequired, Length, StopValidati
 from idp.foundation.web.forms import Form, visible
 
 MAX_NAME_LENGTH = 320
+MAX_PASSKEY_NAME = 60
 
 
 def plain_text(_form: Form, field: Any) -> None:
@@ -121,3 +122,13 @@ class NewPassword(Form):
     """A password in place of the old one."""
 
     password = PasswordField("New password", [InputRequired("Choose a new password.")])
+
+
+class PasskeyName(Form):
+    """What a person calls a passkey. A new one may be left without a name: it is called after its device."""
+
+    name = StringField(
+        "Name",
+        [Length(max=MAX_PASSKEY_NAME, message=f"Please use at most {MAX_PASSKEY_NAME} characters."), plain_text],
+        filters=[visible],
+    )

@@ -212,11 +212,11 @@ def _name_of(new: webauthn_ceremonies.NewCredential, device: str) -> str:
 def _note_copied(passkey: Passkey) -> None:
     """Record that two devices have the same key, and tell the person."""
     person = people.get(passkey.person_id)
-    estab = person.estab_id if person else None
+    estab = person.sole_estab_id if person else None
     log.record(events.PASSKEY_COPIED, by="stranger", estab=estab, subject=passkey.person_id, passkey=passkey.id)
     count, _ = guesses.tally(guesses.key("copied passkey", passkey.person_id), COPY_NOTICES_WINDOW)
     if person is not None and count == 1:
         post.email(
-            "passkey_copied", to=person.email, estab=person.estab_id, name=person.name_in_mails,
+            "passkey_copied", to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
             at=dates.day_and_time(clock.now()), added=dates.day(passkey.created_at),
         )  # fmt: skip

@@ -54,7 +54,7 @@ def sign_in(person_id: str, *, name_counter: bytes, amr: frozenset[str] = browse
     """
     lost = amr == browser_sessions.PASSWORD and factor_recovery.complete(person_id)
     if lost or not factors.has_any(person_id):
-        _complete(person_id, amr)
+        begin_session(person_id, amr)
         return True
     secret, now = crypto.new_secret(), clock.now()
     session().add(
@@ -101,7 +101,7 @@ def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str])
         guesses.forget(counter)
     _answer_with_cookie("")
     factor_recovery.stop_for(half.person_id)
-    _complete(half.person_id, half.amr | amr | {"mfa"})
+    begin_session(half.person_id, half.amr | amr | {"mfa"})
 
 
 def abandon() -> None:
@@ -112,7 +112,8 @@ def abandon() -> None:
     _answer_with_cookie("")
 
 
-def _complete(person_id: str, amr: frozenset[str]) -> None:
+def begin_session(person_id: str, amr: frozenset[str]) -> None:
+    """Sign in a person who has passed every step, and tell them by mail if this browser is new to them."""
     person = people.get(person_id)
     assert person is not None  # read a moment ago, in this transaction
     browser = devices.in_words(str(request.user_agent))

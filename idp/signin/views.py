@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -12,13 +12,15 @@ from idp.estabs import people
 from idp.foundation import runtime
 from idp.foundation.errors import TooManyRequests
 from idp.foundation.ports import RequestingPartner
-from idp.foundation.web import admission, pages, security, throttle
-from idp.foundation.web.throttle import limiter
+from idp.foundation.web import admission, browser_store, form_drafts, pages, security, throttle
+from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import (
     authenticator_app,
     devices,
     factors,
     operator_views,
+    passkey_sign_in,
+    passkeys,
     password,
     people_views,
     recovery_codes,
@@ -33,6 +35,7 @@ from idp.signin import (
     undo_views,
 )
 from idp.signin.forms import RecoveryCode, SecondStep, SignIn
+from idp.signin.second_step import HalfSignedIn
 
 bp = Blueprint("signin", __name__)
 bp.after_request(throttle.count_by_response)
@@ -97,6 +100,38 @@ def after_first_step(return_path: str, *, is_complete: bool) -> str:
     return return_path if is_complete else url_for("signin.take_second_step", next=return_path)
 
 
+@bp.post("/sign-in/passkey-options.json")
+@security.anyone
+@form_drafts.form_shown_at("signin.sign_in")
+@limiter.limit(at_most(120, "minute"))
+def passkey_options() -> ResponseReturnValue:
+    """What the sign-in page's script asks the browser for a passkey with, as JSON; the same for everyone."""
+    return jsonify(passkeys.sign_in_options(browser=browser_store.ensure_browser_id()))
+
+
+@bp.post("/sign-in/passkey")
+@security.anyone
+@form_drafts.form_shown_at(lambda: url_for("signin.sign_in", next=request.args.get("next")))
+@limiter.limit(_guesses_of_an_address, deduct_when=lambda response: response.status_code != 303)
+def sign_in_with_passkey() -> ResponseReturnValue:
+    """A passkey's answer instead of name and password; redirects to `next`."""
+    return_path = security.local_path(request.args.get("next"))
+    if return_paths.leads_to_partner(return_path):
+        security.keep_opener()
+    try:
+        person = passkey_sign_in.sign_in(
+            request.form.get("passkey", ""), browser=browser_store.browser_id(), device=devices.device_id()
+        )
+    except passkeys.PasskeyRefused as refused:  # no rollback of these: the guess is counted
+        form = SignIn(formdata=None)
+        form.form_errors.append(refused.says)
+        return _page(form, return_path)
+    except (password.AccountNotOpen, TooManyRequests) as refused:
+        return refusal_page(refused, return_path)
+    second_step.begin_session(person.id, passkey_sign_in.METHODS)
+    return redirect(return_path, 303)
+
+
 @bp.route("/sign-in/second-step", methods=["GET", "POST"])
 @security.anyone
 @limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda response: response.status_code != 303)
@@ -135,6 +170,48 @@ def _second_step(
             return _locked_page(refused)
         else:
             return redirect(return_path, 303)
+    return _second_step_page(template, half, form, return_path)
+
+
+@bp.post("/sign-in/second-step/passkey-options.json")
+@security.anyone
+@form_drafts.form_shown_at("signin.take_second_step")
+@limiter.limit(at_most(30, "minute"))
+def second_step_options() -> ResponseReturnValue:
+    """What the second step's script asks the browser for a passkey with, as JSON: one of this person's own."""
+    if (half := second_step.waiting()) is None:
+        return redirect(url_for(".take_second_step"), 303)
+    return jsonify(passkeys.second_step_options(half.person_id, browser=browser_store.ensure_browser_id()))
+
+
+@bp.post("/sign-in/second-step/passkey")
+@security.anyone
+@form_drafts.form_shown_at(lambda: url_for("signin.take_second_step", next=request.args.get("next")))
+@limiter.limit(_guesses_of_an_address, deduct_when=lambda response: response.status_code != 303)
+def take_second_step_by_passkey() -> ResponseReturnValue:
+    """A passkey after the right password; redirects to `next`."""
+    return_path = security.local_path(request.args.get("next"))
+    if return_paths.leads_to_partner(return_path):
+        security.keep_opener()
+    if (half := second_step.waiting()) is None:
+        return _nothing_waits(return_path)
+    answer, browser = request.form.get("passkey", ""), browser_store.browser_id()
+    try:
+        passkey_sign_in.complete(half, answer, browser=browser)
+    except passkeys.PasskeyRefused as refused:  # no rollback of these: the guess is counted
+        form = SecondStep(formdata=None)
+        form.form_errors.append(refused.says)
+        return _second_step_page("signin/second_step.html", half, form, return_path)
+    except second_step.StepExpired:
+        return _nothing_waits(return_path)
+    except TooManyRequests as refused:
+        return _locked_page(refused)
+    return redirect(return_path, 303)
+
+
+def _second_step_page(
+    template: str, half: HalfSignedIn, form: SecondStep | RecoveryCode, return_path: str
+) -> ResponseReturnValue:
     page = render_template(
         template, form=form, kinds=factors.kinds(half.person_id), codes_left=recovery_codes.left(half.person_id),
         back=return_path, partner=_requesting_partner(return_path),
@@ -193,7 +270,7 @@ def _locked_page(refused: TooManyRequests) -> Response:
 @bp.errorhandler(CSRFError)
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
     """The page was open too long, or the person signed in in another tab. The name that was typed is kept."""
-    if request.endpoint != "signin.sign_in":
+    if request.endpoint not in {"signin.sign_in", "signin.sign_in_with_passkey"}:
         return pages.form_expired()
     form, return_path = SignIn(), security.local_path(request.args.get("next"))
     if _is_signed_in_as(form.username.data or ""):

@@ -112,6 +112,6 @@ def a_passkey(person_id, origin, **differs):
     return device
 
 
-def options_for(person, path="/sign-in/passkey/options"):
+def options_for(person, path="/sign-in/passkey-options.json"):
     """What the page in front of this person asks the browser for a passkey with."""
     return person.web.post(path, headers={"X-CSRFToken": person.token}).get_json()

@@ -20,6 +20,7 @@ UNKNOWN_ARGUMENTS = {
     "secret": "A" * 43,
     "registration_id": "reg_nothing",
     "request_id": "join_nothing",
+    "passkey_id": "pky_nothing",
 }
 """Values for the variable parts of addresses; a route with another part fails until it is added here."""
 

@@ -1,0 +1,77 @@
+"""A person's passkeys on the page Security: add, rename and remove them."""
+
+from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from idp.foundation.web import browser_store, form_drafts, security
+from idp.foundation.web.throttle import at_most, limiter
+from idp.signin import devices, factors, passkey_sign_in, passkeys, recovery_codes, session, step_up
+from idp.signin.forms import PasskeyName
+
+bp = Blueprint("passkeys", __name__, url_prefix="/passkeys")
+
+
+@bp.route("/add", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def add() -> ResponseReturnValue:
+    """Add a passkey of this device, or of another one that the browser reaches."""
+    person, form = current_user.person, PasskeyName()
+    if form.validate_on_submit():
+        try:
+            passkey = passkeys.register(
+                person, request.form.get("passkey", ""), name=form.name.data,
+                device=devices.in_words(str(request.user_agent)), browser=browser_store.browser_id(),
+            )  # fmt: skip
+        except passkeys.PasskeyNotAdded as refused:
+            form.form_errors.append(refused.says)
+        else:
+            factors.note_added(person, factors.PASSKEY)
+            # They have shown two factors and have more rights: a new session.
+            session.begin(person.id, current_user.amr | passkey_sign_in.METHODS)
+            flash(f"Your passkey “{passkey.name}” is added.", "success")
+            next_page = "home" if recovery_codes.left(person.id) else "make_recovery_codes"
+            return redirect(url_for(f"manage.security.{next_page}"), 303)
+    page = render_template("manage/add_passkey.html", form=form, is_first=not factors.has_any(person.id))
+    return page, 422 if form.errors else 200
+
+
+@bp.post("/options.json")
+@security.person
+@form_drafts.form_shown_at("manage.security.passkeys.add")
+@limiter.limit(at_most(30, "minute"))
+@step_up.required
+def options() -> ResponseReturnValue:
+    """What the page's script asks the browser for a new passkey with, as JSON."""
+    return jsonify(passkeys.creation_options(current_user.person, browser=browser_store.ensure_browser_id()))
+
+
+@bp.route("/<passkey_id>/rename", methods=["GET", "POST"])
+@security.person
+def rename(passkey_id: str) -> ResponseReturnValue:
+    """Call a passkey something else; an empty name leaves it as it is."""
+    passkey = passkeys.get(current_user.id, passkey_id)
+    form = PasskeyName(name=passkey.name)
+    if form.validate_on_submit():
+        if form.name.data:
+            passkeys.rename(current_user.id, passkey_id, form.name.data)
+            flash(f"The passkey is called “{form.name.data}” now.", "success")
+        return redirect(url_for("manage.security.home"), 303)
+    return render_template("manage/rename_passkey.html", form=form, passkey=passkey), 422 if form.errors else 200
+
+
+@bp.route("/<passkey_id>/remove", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def remove(passkey_id: str) -> ResponseReturnValue:
+    """Ask for confirmation, and remove a passkey."""
+    person = current_user.person
+    if request.method == "POST":
+        if passkeys.remove(person.id, passkey_id):
+            factors.note_removed(person, factors.PASSKEY)
+            flash("The passkey is removed. It no longer signs you in.", "success")
+        return redirect(url_for("manage.security.home"), 303)
+    passkey = passkeys.get(person.id, passkey_id)
+    is_last = len(passkeys.of_person(person.id)) == 1 and factors.kinds(person.id) == {factors.PASSKEY.name}
+    return render_template("manage/remove_passkey.html", passkey=passkey, is_last=is_last)

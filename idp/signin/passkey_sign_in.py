@@ -1,0 +1,64 @@
+"""Sign in with a passkey: by itself, or as the second step after a password.
+
+By itself it passes what a password passes: counters and locks, the limit of sign-ins, the school's standing. A
+credential that we know and one that we do not are answered alike, and neither costs a password hash.
+"""
+
+from typing import Final
+
+from idp.estabs import people
+from idp.estabs.models import Administrator
+from idp.signin import devices, factor_recovery, guesses, passkeys, password, second_step
+from idp.signin.passkeys import PasskeyRefused
+from idp.signin.second_step import HalfSignedIn
+
+METHODS: Final = frozenset({"user", "mfa"})
+"""RFC 8176: a person was present, and two factors were used, the key and what unlocks it. Neither `hwk` nor `swk` is
+said: without attestation it is unknown where the key is kept. Nor is `pin` or `fpt`: only the device knows."""
+
+
+def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:
+    """The administrator whose passkey made `answer`, the JSON form of the browser's `PublicKeyCredential`.
+
+    Raises `PasskeyRefused`, `guesses.Locked`, `guesses.TooManySignIns` and `password.AccountNotOpen`. The challenge is
+    spent and the guess counted only if the caller's transaction commits: catch these errors and render a page.
+    """
+    authentication = passkeys.read(answer)
+    passkey = passkeys.by_credential(authentication.credential_id)
+    person_id = passkey.person_id if passkey else None
+    counter = devices.guess_counter(person_id, device) if person_id else None
+    locks = guesses.count(counter) if counter else False
+    try:
+        passkeys.use(authentication, passkeys.SIGN_IN, browser=browser)
+    except PasskeyRefused:
+        if person_id:  # strangers' inventions are not worth a row of the audit log each
+            password.note_failure(person_id, locks=locks)
+        raise
+    guesses.forget(counter)
+    person = people.get(person_id) if person_id else None
+    if person is None:
+        raise PasskeyRefused(because=f"{person_id} was removed")
+    password.admit(person)
+    factor_recovery.stop_for(person.id)
+    return person
+
+
+def complete(half: HalfSignedIn, answer: str, *, browser: str) -> None:
+    """Sign in a person whose password was right by a passkey of theirs.
+
+    Raises `PasskeyRefused`, and as `second_step.complete` does `guesses.Locked` and `second_step.StepExpired`; the
+    caller must render a page.
+    """
+    refusals: list[PasskeyRefused] = []
+
+    def prove() -> bool:
+        try:
+            passkeys.use(passkeys.read(answer), passkeys.SECOND_STEP, browser=browser, person_id=half.person_id)
+        except PasskeyRefused as refused:
+            refusals.append(refused)
+        return not refusals
+
+    try:
+        second_step.complete(half, prove, METHODS)
+    except second_step.WrongAnswer as wrong:
+        raise refusals[0] from wrong

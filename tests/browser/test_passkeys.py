@@ -1,0 +1,204 @@
+"""Passkeys in a real browser, with Chromium's virtual authenticator: added, used, refused, lost."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.virtual_authenticator import VirtualAuthenticator
+
+
+@pytest.fixture
+def a_person(a_member):
+    """`a_person()` has signed in with the password, at a browser with a virtual authenticator."""
+
+    def arrives(**differs):
+        admin = a_member(**differs)
+        admin.authenticator = VirtualAuthenticator(admin.page)
+        admin.goes_to("/sign-in")
+        admin.signs_in()
+        return admin
+
+    return arrives
+
+
+def adds_a_passkey(admin, name="Office computer"):
+    admin.goes_to("/manage/security")
+    admin.page.locator("#add-passkey").click()
+    admin.sees("Add a passkey")
+    admin.page.locator("#name").fill(name)
+    admin.page.locator("#add").click()
+    admin.reads(f"Your passkey “{name or 'A browser on Linux'}” is added.")
+    admin.goes_to("/manage/security")
+
+
+def test_a_passkey_is_added_used_by_itself_renamed_and_removed(a_person):
+    admin = a_person()
+    adds_a_passkey(admin, "")
+    assert len(admin.authenticator.passkeys) == 1
+
+    admin.signs_out_here()
+    admin.authenticator.recognises(False)  # or the browser would offer it by itself, before the button is pressed
+    admin.goes_to("/sign-in?next=/manage/security")
+    admin.page.locator("#sign-in-with-passkey").wait_for()
+    admin.authenticator.recognises(True)
+    admin.page.locator("#sign-in-with-passkey").click()
+    admin.sees("Security")
+    admin.reads("last used on")
+
+    admin.page.get_by_role("link", name="Rename A browser on Linux").click()
+    admin.page.locator("#name").fill("Office computer")
+    admin.page.locator("#save").click()
+    admin.sees("Security")
+    admin.page.get_by_role("link", name="Remove Office computer").click()
+    admin.sees("Remove this passkey?")
+    admin.page.locator("#remove").click()
+    admin.reads("The passkey is removed.")
+    expect(admin.page.locator("#passkeys")).to_have_count(0)
+
+
+def test_the_browser_offers_the_passkey_while_the_page_is_open(a_person):
+    admin = a_person()
+    adds_a_passkey(admin)
+    admin.signs_out_here()
+    admin.goes_to("/sign-in?next=/manage/security")  # nothing is pressed: the authenticator takes the browser's offer
+    admin.sees("Security")
+
+
+def test_a_passkey_is_the_second_step_after_a_password(a_person):
+    admin = a_person()
+    adds_a_passkey(admin)
+    admin.signs_out_here()
+    admin.authenticator.recognises(False)
+    admin.goes_to("/sign-in?next=/manage/security")
+    admin.signs_in()
+    admin.sees("One more step to sign in")
+    admin.page.locator("#use-passkey").click()
+    expect(admin.page.locator("[data-passkey-problem]")).to_have_text(
+        "No passkey was used. You can try again whenever you like."
+    )
+    admin.authenticator.recognises(True)
+    admin.page.locator("#use-passkey").click()
+    admin.sees("Security")
+
+
+def test_a_partner_that_waits_gets_its_answer_after_a_passkey(a_person, partner):
+    admin = a_person()
+    adds_a_passkey(admin)
+    admin.signs_out_here()
+    admin.starts_at(partner)  # the authenticator takes the browser's offer on the sign-in page
+    admin.sees("Authorise sharing with Assembly")
+
+
+def test_a_device_is_not_given_a_second_passkey(a_person):
+    admin = a_person()
+    adds_a_passkey(admin)
+    admin.page.locator("#add-passkey").click()
+    admin.page.locator("#add").click()
+    expect(admin.page.locator("[data-passkey-problem]")).to_have_text(
+        "This device has a passkey for your account already."
+    )
+    admin.sees("Add a passkey")
+
+
+def test_a_removed_passkey_is_refused_and_the_password_still_works(a_person):
+    admin = a_person()
+    adds_a_passkey(admin)
+    admin.page.get_by_role("link", name="Remove Office computer").click()
+    admin.page.locator("#remove").click()
+    admin.reads("The passkey is removed.")
+    admin.signs_out_here()
+    admin.goes_to("/sign-in")  # the authenticator has it still, and takes the browser's offer
+    admin.reads("We could not sign you in with that passkey.")
+    expect(admin.page.locator(".error-summary")).to_be_focused()
+    admin.authenticator.lose()
+    admin.goes_to("/sign-in?next=/manage/security")
+    admin.signs_in()
+    admin.sees("Security")
+
+
+def test_a_person_who_lost_the_device_is_not_let_in_by_the_password_alone(a_person):
+    admin = a_person()
+    adds_a_passkey(admin)
+    admin.signs_out_here()
+    admin.authenticator.lose()
+    admin.goes_to("/sign-in")
+    admin.signs_in()
+    admin.sees("One more step to sign in")
+    admin.goes_to("/manage")
+    admin.sees("Sign in")
+
+
+def test_a_passkey_is_added_and_used_by_keyboard_alone(a_person):
+    admin = a_person()
+    admin.goes_to("/manage/security/passkeys/add")
+    admin.page.locator("#name").focus()
+    admin.page.keyboard.type("Office computer")
+    admin.page.keyboard.press("Enter")
+    admin.reads("Your passkey “Office computer” is added.")
+    admin.signs_out_here()
+    admin.authenticator.recognises(False)
+    admin.goes_to("/sign-in?next=/manage/security")
+    admin.page.locator("#forgotten").focus()
+    admin.page.keyboard.press("Tab")
+    expect(admin.page.locator("#sign-in-with-passkey")).to_be_focused()
+    admin.authenticator.recognises(True)
+    admin.page.keyboard.press("Enter")
+    admin.sees("Security")
+
+
+def test_without_scripts_nothing_is_offered_that_does_not_work(a_member, a_window, behind):
+    admin = a_member(page=a_window("phone", java_script_enabled=False))
+    admin.goes_to("/sign-in")
+    expect(admin.page.locator("#passkey-form")).to_be_hidden()
+    admin.signs_in()
+    admin.goes_to("/manage/security/passkeys/add")
+    expect(admin.page.locator("#add")).to_be_hidden()
+    admin.reads("This one does not offer them.")
+
+
+def test_a_browser_without_passkeys_says_so(a_member, a_window):
+    page = a_window()
+    page.add_init_script("delete window.PublicKeyCredential")
+    admin = a_member(page=page)
+    admin.goes_to("/sign-in")
+    expect(page.locator("#passkey-form")).to_be_hidden()
+    admin.signs_in()
+    admin.goes_to("/manage/security/passkeys/add")
+    admin.reads("This one does not offer them.")
+
+
+def test_a_browser_without_the_newer_functions_adds_and_uses_one_all_the_same(a_person):
+    admin = a_person()
+    admin.page.add_init_script(
+        "for (const name of ['parseCreationOptionsFromJSON', 'parseRequestOptionsFromJSON',"
+        " 'isConditionalMediationAvailable']) delete PublicKeyCredential[name];"
+        "delete PublicKeyCredential.prototype.toJSON;"
+    )
+    adds_a_passkey(admin)
+    admin.signs_out_here()
+    admin.goes_to("/sign-in?next=/manage/security")
+    admin.page.locator("#sign-in-with-passkey").click()
+    admin.sees("Security")
+
+
+def test_the_pages_look_right(a_person, looks_right, behind):
+    admin = a_person()
+    admin.goes_to("/manage/security/passkeys/add")
+    looks_right(admin.page, "passkey-add")
+    adds_a_passkey(admin)
+    looks_right(admin.page, "security-with-a-passkey")
+    admin.page.get_by_role("link", name="Rename Office computer").click()
+    admin.sees("Rename a passkey")
+    looks_right(admin.page, "passkey-rename")
+    admin.page.go_back()
+    admin.page.get_by_role("link", name="Remove Office computer").click()
+    admin.sees("Remove this passkey?")
+    looks_right(admin.page, "passkey-remove")
+    admin.signs_out_here()
+    admin.authenticator.recognises(False)
+    admin.goes_to("/sign-in")
+    admin.page.locator("#sign-in-with-passkey").click()
+    expect(admin.page.locator("[data-passkey-problem]")).not_to_be_empty()
+    looks_right(admin.page, "sign-in-no-passkey-used")
+    admin.signs_in()
+    admin.sees("One more step to sign in")
+    looks_right(admin.page, "second-step-passkey")

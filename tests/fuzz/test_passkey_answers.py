@@ -1,0 +1,112 @@
+"""What a browser sends as an authenticator's answer: read or refused, never a fault, accepted only as it was made."""
+
+import json
+
+import pytest
+from hypothesis import given, strategies as st
+
+from idp.signin import passkeys, webauthn_ceremonies
+from tests import factories
+from tests.fuzz import answers
+from tests.fuzz.depth import deep
+from tests.fuzz.hostile import anything, odd
+from tests.fuzz.test_endpoints import REGISTERED
+from tests.signin.authenticator import BROWSER, Authenticator, a_passkey, b64, options_for, unb64
+from tests.signin.person import Person
+
+FORM = "/sign-in/passkey"
+ORIGIN_OF_TESTS = "http://localhost:5000"
+SOUND = {
+    "register": Authenticator(ORIGIN_OF_TESTS).create(
+        {"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": b64(bytes(32))}
+    ),
+}
+_used = Authenticator(ORIGIN_OF_TESTS)
+_used.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": b64(bytes(32))})
+SOUND["use"] = _used.get({"challenge": b64(bytes(32))})
+READERS = {"register": webauthn_ceremonies.read_registration, "use": webauthn_ceremonies.read_authentication}
+BINARY = ("clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle")
+
+
+@st.composite
+def tampered(draw, sound):
+    """An answer with one thing about it changed: a member, or some bytes within one."""
+    answer = json.loads(sound)
+    inside = draw(st.booleans())
+    part = answer["response"] if inside else answer
+    name = draw(st.sampled_from(sorted(part)))
+    how = draw(st.sampled_from(["drop", "replace", "bytes"]))
+    if how == "bytes" and inside and name in BINARY:
+        data = bytearray(unb64(part[name]))
+        at = draw(st.integers(0, len(data) - 1))
+        data[at : at + draw(st.integers(0, 8))] = draw(st.binary(max_size=8))
+        part[name] = b64(bytes(data))
+    elif how == "drop":
+        del part[name]
+    else:
+        part[name] = draw(anything | odd)
+    return json.dumps(answer)
+
+
+def reads(kind, text):
+    """The answer as it was read, and verified as far as it gets; None where it was refused."""
+    try:
+        read = READERS[kind](text)
+        return read.verify() if kind == "register" else read.verify(b"\xa1\x01\x02")
+    except webauthn_ceremonies.UnacceptableAnswer:
+        return None
+
+
+@pytest.mark.parametrize("kind", READERS)
+@deep()
+@given(data=st.data())
+def test_whatever_is_sent_is_read_or_refused(ground, kind, data):
+    with ground.work():
+        reads(kind, data.draw(odd | tampered(SOUND[kind]) | anything.map(json.dumps)))
+
+
+@deep()
+@given(key=st.binary(max_size=120))
+def test_whatever_a_stored_key_looks_like_it_verifies_nothing(ground, key):
+    with ground.work(), pytest.raises(webauthn_ceremonies.UnacceptableAnswer):
+        webauthn_ceremonies.read_authentication(SOUND["use"]).verify(key)
+
+
+@deep(0.2)
+@given(data=st.data())
+def test_an_answer_that_was_tampered_with_signs_no_one_in(ground, data):
+    person = Person(ground.browser())
+    with ground.work():
+        account = factories.an_administrator().id
+        device = a_passkey(account, ground.settings.server.issuer)
+    person.opens("/sign-in?next=/manage")
+    sound = device.get(options_for(person))
+    sent = data.draw(tampered(sound))
+    answer = person.sends_again(FORM, passkey=sent)
+
+    answers.check(answer, REGISTERED, ground.secrets)
+    if answer.status_code == 303:  # what does not matter was changed, such as the list of extensions
+        assert essential(sent) == essential(sound)
+    else:
+        assert answer.status_code == 422
+
+
+def essential(text):
+    answer = json.loads(text)
+    return {name: unb64(answer["response"][name]) for name in ("clientDataJSON", "authenticatorData", "signature")}
+
+
+@deep(0.2)
+@given(data=st.data())
+def test_a_registration_that_was_tampered_with_adds_only_what_it_says(ground, data):
+    with ground.work():
+        person = factories.an_administrator()
+        device = Authenticator(ground.settings.server.issuer)
+        sound = device.create(passkeys.creation_options(person, browser=BROWSER))
+        sent = data.draw(tampered(sound))
+        try:
+            added = passkeys.register(person, sent, name="", device="x", browser=BROWSER)
+        except passkeys.PasskeyNotAdded:
+            assert not passkeys.is_held(person.id)
+        else:
+            assert added.person_id == person.id

@@ -1,0 +1,206 @@
+"""The page Security: passkeys are added, renamed and removed."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit import events
+from idp.audit.models import Entry
+from idp.signin import passkeys, session as sessions
+from idp.signin.models import BrowserSession
+from tests.factories import PASSWORD, an_administrator
+from tests.signin.authenticator import Authenticator, a_passkey, options_for
+from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
+
+ADD = "/manage/security/passkeys/add"
+OPTIONS = "/manage/security/passkeys/options.json"
+
+
+@pytest.fixture
+def origin(settings):
+    return settings.server.issuer
+
+
+@pytest.fixture
+def signed_in(clock, jo, account):  # noqa: F811
+    jo.signs_in(account.username)
+    return jo
+
+
+def adds(person, device, **fields):
+    person.opens(ADD)
+    return person.sends_again(ADD, passkey=device.create(options_for(person, OPTIONS)), **fields)
+
+
+def the_passkey(work, person_id):
+    with work():
+        [passkey] = passkeys.of_person(person_id)
+        return passkey.id
+
+
+def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, work):  # noqa: F811
+    device, before = Authenticator(origin), signed_in.cookie("session")
+    answer = adds(signed_in, device, name="Office computer")
+
+    assert answer.location == "/manage/security/recovery-codes"
+    assert signed_in.cookie("session") != before
+    signed_in.opens("/manage/security")
+    assert "Your passkey “Office computer” is added." in signed_in.answer.text
+    assert "Office computer Added on 2 March 2026, not used yet." in signed_in.sees
+    letter = outbox.last("factor_added")
+    assert letter.to == account.email
+    assert "passkey" in letter.text
+    with work() as session:
+        rows = session.query(BrowserSession).filter_by(person_id=account.id, ended_at=None).all()
+        assert [(row.acr, row.amr) for row in rows] == [(sessions.MULTI, frozenset({"pwd", "user", "mfa"}))]
+        [entry] = session.scalars(select(Entry).where(Entry.event == events.FACTOR_ADDED))
+        assert entry.facts == {"kind": "passkey"}
+
+    signed_in.sends("/sign-out")
+    signed_in.opens("/sign-in")
+    assert signed_in.sends_again("/sign-in/passkey", passkey=device.get(options_for(signed_in))).location == "/"
+    assert "last used on 2 March 2026" in " ".join(signed_in.opens("/manage/security").text.split())
+
+
+def test_several_are_added_each_with_its_name(signed_in, origin, clock):
+    adds(signed_in, Authenticator(origin), name="Office computer")
+    clock.move(timedelta(minutes=1))
+    adds(signed_in, Authenticator(origin, attachment="cross-platform", transports=("usb",)))
+    signed_in.opens("/manage/security")
+
+    items = [item.find("strong").text for item in signed_in.page.find(id="passkeys").find_all("li")]
+    assert items == ["Office computer", "Security key"]
+
+
+@pytest.mark.parametrize("wrong", [{"verified": False}, {"origin": "https://evil.example"}])
+def test_what_is_not_as_asked_is_not_added_and_the_name_is_kept(signed_in, origin, wrong, outbox):
+    signed_in.opens(ADD)
+    answer = Authenticator(origin).create(options_for(signed_in, OPTIONS), **wrong)
+    signed_in.sends_again(ADD, passkey=answer, name="Office computer")
+
+    assert signed_in.answer.status_code == 422
+    assert "The passkey could not be added." in signed_in.sees
+    assert signed_in.page.find(id="name")["value"] == "Office computer"
+    assert outbox.all("factor_added") == []
+
+
+def test_a_name_is_not_endless_and_markup_in_it_is_inert(signed_in, origin):
+    assert adds(signed_in, Authenticator(origin), name="x" * 61).status_code == 422
+    adds(signed_in, Authenticator(origin), name="<script>alert(1)</script>")
+
+    assert "<script>alert" not in signed_in.opens("/manage/security").text
+
+
+def test_what_another_person_began_is_not_added(signed_in, stranger, origin, work):  # noqa: F811
+    with work():
+        other = an_administrator().username
+    signed_in.opens(ADD)
+    answer = Authenticator(origin).create(options_for(signed_in, OPTIONS))
+    stranger.signs_in(other)
+    stranger.opens(ADD)
+
+    assert stranger.sends_again(ADD, passkey=answer).status_code == 422
+
+
+def test_a_passkey_is_renamed(signed_in, account, origin, work):  # noqa: F811
+    adds(signed_in, Authenticator(origin))
+    path = f"/manage/security/passkeys/{the_passkey(work, account.id)}/rename"
+    assert signed_in.sends(path, name="  The head's laptop ").location == "/manage/security"
+    assert "The head&#39;s laptop" in signed_in.opens("/manage/security").text
+    signed_in.sends(path, name="")
+    assert "The head&#39;s laptop" in signed_in.opens("/manage/security").text
+
+
+@pytest.mark.parametrize("what", ["rename", "remove"])
+def test_a_form_sent_after_the_session_ended_is_come_back_to(signed_in, account, origin, clock, work, what):  # noqa: F811
+    device = Authenticator(origin)
+    adds(signed_in, device)
+    path = f"/manage/security/passkeys/{the_passkey(work, account.id)}/{what}"
+    signed_in.opens(path)
+    clock.move(timedelta(hours=13))
+    signed_in.sends_again(path, name="The head's laptop")
+    assert signed_in.answer.location == f"/sign-in?next={path}"
+    signed_in.opens(signed_in.answer.location)
+    sign_in = signed_in.page.find("form", id="passkey-form")["action"]
+    assert signed_in.sends_again(sign_in, passkey=device.get(options_for(signed_in))).location == path
+    signed_in.opens(path)
+
+    if what == "rename":
+        assert signed_in.page.find(id="name")["value"] == "The head's laptop"
+    assert the_passkey(work, account.id)
+
+
+def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, origin, outbox, work):  # noqa: F811
+    device = Authenticator(origin)
+    adds(signed_in, device)
+    path = f"/manage/security/passkeys/{the_passkey(work, account.id)}/remove"
+    signed_in.opens(path)
+    assert "It is your only second step" in signed_in.sees
+    assert signed_in.sends_again(path).location == "/manage/security"
+
+    assert "It was the only one" in outbox.last("factor_removed").text
+    assert signed_in.page.find(id="passkeys") is None
+    stranger.opens("/sign-in")
+    assert stranger.sends_again("/sign-in/passkey", passkey=device.get(options_for(stranger))).status_code == 422
+    assert "it may have been removed from your account" in stranger.sees
+    assert stranger.signs_in(account.username).location == "/"
+
+
+def test_of_two_only_one_is_removed(signed_in, account, origin, outbox, work):  # noqa: F811
+    adds(signed_in, Authenticator(origin), name="One")
+    adds(signed_in, Authenticator(origin), name="Two")
+    with work():
+        first = passkeys.of_person(account.id)[0].id
+    signed_in.opens(f"/manage/security/passkeys/{first}/remove")
+    assert "only second step" not in signed_in.sees
+    signed_in.sends_again(f"/manage/security/passkeys/{first}/remove")
+
+    assert "It was the only one" not in outbox.last("factor_removed").text
+    signed_in.sends_again(f"/manage/security/passkeys/{first}/remove")
+    assert len(outbox.all("factor_removed")) == 1
+
+
+@pytest.mark.parametrize("what", ["rename", "remove"])
+def test_another_persons_passkey_is_not_there(signed_in, origin, work, what):
+    with work():
+        other = an_administrator().id
+        a_passkey(other, origin)
+    path = f"/manage/security/passkeys/{the_passkey(work, other)}/{what}"
+
+    assert signed_in.opens(path).status_code == 404
+    signed_in.opens(ADD)
+    signed_in.sends_again(path, name="Mine")
+    with work():
+        assert passkeys.of_person(other)[0].name == "Firefox on Windows"
+
+
+def test_strangers_sign_in_first(jo):  # noqa: F811
+    assert jo.opens(ADD).location == f"/sign-in?next={ADD}"
+    jo.opens("/sign-in")
+    assert jo.web.post(OPTIONS, headers={"X-CSRFToken": jo.token}).status_code == 303
+
+
+def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin, clock, work):  # noqa: F811
+    adds(signed_in, Authenticator(origin))
+    passkey = the_passkey(work, account.id)
+    signed_in.opens(ADD)
+    token = signed_in.token
+    clock.move(timedelta(minutes=5, seconds=1))
+
+    for path in (ADD, OPTIONS, f"/manage/security/passkeys/{passkey}/remove"):
+        answer = signed_in.web.post(path, data={"csrf_token": token})
+        assert answer.location.startswith("/sign-in?next=/manage/security/passkeys/")
+    assert the_passkey(work, account.id) == passkey
+
+
+def test_the_password_then_asks_for_the_passkey(signed_in, stranger, account, origin):  # noqa: F811
+    device = Authenticator(origin)
+    adds(signed_in, device)
+    page = stranger.signs_in(account.username, PASSWORD).location
+    assert page == "/sign-in/second-step?next=/"
+    stranger.opens(page)
+    form = stranger.page.find("form", id="passkey-form")
+    answer = device.get(options_for(stranger, form["data-options"]))
+
+    assert stranger.sends_again(form["action"], passkey=answer).location == "/"

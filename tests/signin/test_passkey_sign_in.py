@@ -1,0 +1,275 @@
+"""Signing in with a passkey alone, as a browser meets it."""
+
+import json
+from datetime import timedelta
+from urllib.parse import quote
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit import events
+from idp.audit.models import Entry
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import clock as clocks
+from idp.foundation.ports import RequestingPartner
+from idp.signin import session as sessions
+from idp.signin.models import BrowserSession, PasskeyChallenge
+from tests.signin.authenticator import Authenticator, a_passkey, b64, options_for
+
+PAGE = "/sign-in?next=/mobile/confirm"
+FORM = "/sign-in/passkey?next=/mobile/confirm"
+PENDING = "/oauth/authorize?client_id=assembly&request_uri=urn:x"
+REFUSED = "We could not sign you in with that passkey."
+
+
+@pytest.fixture
+def device(work, account, settings, clock):
+    with work():
+        return a_passkey(account.id, settings.server.issuer)
+
+
+def answers(person, device, **wrong):
+    """Open the sign-in page and press the passkey's button."""
+    person.opens(PAGE)
+    return person.sends_again(FORM, passkey=device.get(options_for(person), **wrong))
+
+
+def is_signed_in(person):
+    return person.opens("/manage").status_code == 200
+
+
+def test_a_passkey_alone_signs_in_and_says_how_truthfully(jo, device, account, work):
+    answer = answers(jo, device)
+
+    assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
+    assert is_signed_in(jo)
+    with work() as session:
+        row = session.scalars(select(BrowserSession)).one()
+        assert (row.person_id, row.amr, row.acr) == (account.id, frozenset({"user", "mfa"}), sessions.MULTI)
+        [entry] = session.scalars(select(Entry).where(Entry.event == events.SIGNED_IN))
+        assert entry.facts["amr"] == ["mfa", "user"]
+
+
+def test_the_page_offers_it_to_browsers_that_have_passkeys(jo):
+    jo.opens(PAGE)
+    form = jo.page.find("form", id="passkey-form")
+
+    assert form.has_attr("hidden")
+    assert form["action"] == "/sign-in/passkey?next=/mobile/confirm"
+    assert form["data-options"] == "/sign-in/passkey-options.json"
+    assert jo.page.find("input", id="username")["autocomplete"] == "username webauthn"
+
+
+def test_the_script_is_a_file_of_ours_and_the_policy_is_as_it_was(jo):
+    jo.opens(PAGE)
+
+    assert [tag for tag in jo.page.find_all("script") if not tag.has_attr("src")] == []
+    assert "script-src 'self' 'nonce-" in jo.answer.headers["Content-Security-Policy"]
+    assert "connect-src 'self'" in jo.answer.headers["Content-Security-Policy"]
+
+
+def test_inside_a_partners_request_it_goes_on_to_that(jo, device, change_ports):
+    change_ports(requesting_partner={PENDING: RequestingPartner("Assembly", "Example Ltd")}.get)
+    jo.opens(f"/sign-in?next={quote(PENDING, safe='')}")
+    action = jo.page.find("form", id="passkey-form")["action"]
+    answer = jo.sends_again(action, passkey=device.get(options_for(jo)))
+
+    assert (answer.status_code, answer.location) == (303, PENDING)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"verified": False},
+        {"present": False},
+        {"origin": "https://evil.example"},
+        {"origin": "http://localhost"},
+        {"rp_id": "evil.example"},
+        {"type": "webauthn.create"},
+        {"challenge": b64(bytes(32))},
+        {"crossOrigin": True},
+    ],
+)
+def test_an_answer_that_is_not_as_asked_is_refused_in_plain_words(jo, device, wrong):
+    answer = answers(jo, device, **wrong)
+
+    assert answer.status_code == 422
+    assert REFUSED in jo.sees
+    assert not is_signed_in(jo)
+
+
+def test_a_known_and_an_unknown_credential_get_the_same_answer(jo, stranger, device, settings, another):
+    unknown = Authenticator(settings.server.issuer)
+    unknown.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": "x"})
+    pages = [answers(jo, unknown), answers(stranger, device, origin="https://evil.example")]
+
+    assert {page.status_code for page in pages} == {422}
+    assert {frozenset(page.headers.keys()) for page in pages} == {frozenset(pages[0].headers.keys())}
+    assert jo.sees == stranger.sees
+
+
+def test_neither_of_them_costs_a_password_hash(jo, stranger, device, settings, app, monkeypatch):
+    hashed = []
+    monkeypatch.setattr("idp.foundation.crypto.Passwords.matches", lambda *given: hashed.append(given))
+    unknown = Authenticator(settings.server.issuer)
+    unknown.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": "x"})
+    answers(jo, unknown)
+    answers(stranger, device, verified=False)
+
+    assert hashed == []
+
+
+@pytest.mark.parametrize("sent", ["", "{}", "null", "[]", '"text"', "{" * 5000, "x" * 20_000, '{"id": 1}'])
+def test_what_is_no_answer_is_refused(jo, device, sent):
+    jo.opens(PAGE)
+
+    assert jo.sends_again(FORM, passkey=sent).status_code == 422
+    assert REFUSED in jo.sees
+
+
+def test_an_answer_counts_once(jo, device):
+    jo.opens(PAGE)
+    sent = device.get(options_for(jo))
+    assert jo.sends_again(FORM, passkey=sent).status_code == 303
+    jo.sends("/sign-out")
+    jo.opens(PAGE)
+
+    assert jo.sends_again(FORM, passkey=sent).status_code == 422
+    assert not is_signed_in(jo)
+
+
+def test_an_answer_counts_in_the_browser_that_asked(jo, stranger, device):
+    jo.opens(PAGE)
+    sent = device.get(options_for(jo))
+    stranger.opens(PAGE)
+    options_for(stranger)
+
+    assert stranger.sends_again(FORM, passkey=sent).status_code == 422
+    assert not is_signed_in(stranger)
+
+
+def test_an_answer_counts_for_ten_minutes(jo, device, clock):
+    jo.opens(PAGE)
+    sent = device.get(options_for(jo))
+    clock.move(timedelta(minutes=10))
+
+    assert jo.sends_again(FORM, passkey=sent).status_code == 422
+
+
+def test_without_a_token_nothing_happens(jo, device, work):
+    jo.opens(PAGE)
+    sent = device.get(options_for(jo))
+    answer = jo.web.post(FORM, data={"passkey": sent})
+
+    assert answer.status_code == 400
+    assert jo.web.post("/sign-in/passkey-options.json").status_code == 400
+    assert not is_signed_in(jo)
+
+
+def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, outbox, work):
+    answers(jo, device)
+    jo.sends("/sign-out")
+    device.credentials[0].sign_count = 0
+    answer = answers(jo, device)
+
+    assert answer.status_code == 422
+    assert "That passkey seems to have been copied to another device" in jo.sees
+    assert outbox.last("passkey_copied").to == account.email
+    assert not is_signed_in(jo)
+
+
+def test_a_locked_account_is_locked_for_passkeys_too_but_not_in_a_known_browser(jo, stranger, device, account):
+    answers(jo, device)
+    jo.sends("/sign-out")
+    for _ in range(10):
+        stranger.signs_in(account.username, "not the password")
+
+    assert answers(stranger, device).status_code == 429
+    assert int(stranger.answer.headers["Retry-After"]) > 0
+    assert answers(jo, device).status_code == 303
+
+
+def test_wrong_answers_and_wrong_passwords_are_counted_together(stranger, device, account, outbox):
+    for _ in range(5):
+        stranger.signs_in(account.username, "not the password")
+        answers(stranger, device, verified=False)
+
+    assert stranger.signs_in(account.username).status_code in {422, 429}
+    assert answers(stranger, device).status_code == 429
+    assert len(outbox.all("account_locked")) == 1
+
+
+def test_a_right_answer_forgets_the_guesses(jo, device, account):
+    for _ in range(9):
+        answers(jo, device, verified=False)
+    assert answers(jo, device).status_code == 303
+    jo.sends("/sign-out")
+
+    assert answers(jo, device, verified=False).status_code == 422
+    assert jo.signs_in(account.username).status_code == 303
+
+
+@pytest.mark.parametrize("state", ["suspended", "rejected", "closed"])
+def test_a_school_that_is_not_open_is_told_so(jo, device, account, work, state):
+    with work() as session:
+        session.get_one(Estab, account.estab_id).state = state
+    answer = answers(jo, device)
+
+    assert answer.status_code == 403
+    assert "What you signed in with is right, but" in jo.sees
+    assert not is_signed_in(jo)
+
+
+def test_a_removed_person_is_not_signed_in(jo, device, account, work):
+    with work() as session:
+        session.get_one(Administrator, account.id).removed_at = clocks.now()
+
+    assert answers(jo, device).status_code == 422
+    assert REFUSED in jo.sees
+
+
+def test_signing_in_in_a_new_browser_is_told_by_mail(jo, stranger, device, outbox):
+    answers(jo, device)
+    assert outbox.all("new_device") == []
+    answers(stranger, device)
+
+    assert len(outbox.all("new_device")) == 1
+
+
+def test_the_session_is_new_and_the_one_before_is_dead(jo, device, account):
+    answers(jo, device)
+    before = jo.cookie("session")
+    answers(jo, device)
+
+    assert jo.cookie("session") != before
+    jo.web.set_cookie("session", before)
+    assert not is_signed_in(jo)
+
+
+def test_an_address_elsewhere_is_not_gone_to(jo, device):
+    jo.opens("/sign-in?next=//evil.example")
+    answer = jo.sends_again("/sign-in/passkey?next=//evil.example", passkey=device.get(options_for(jo)))
+
+    assert answer.location == "/"
+
+
+def test_challenges_are_bounded_for_one_address(jo, work, change_settings):
+    change_settings(throttle={"factor": 1})
+    jo.opens(PAGE)
+    codes = [
+        jo.web.post("/sign-in/passkey-options.json", headers={"X-CSRFToken": jo.token}).status_code for _ in range(125)
+    ]
+
+    assert codes.count(429) == 5
+    with work() as session:
+        assert len(session.scalars(select(PasskeyChallenge)).all()) == 120
+
+
+def test_the_options_are_the_same_for_everyone_but_for_the_challenge(jo, stranger, device, account):
+    for person in (jo, stranger):
+        person.opens("/sign-in?login_hint=" + account.username)
+    first, second = options_for(jo), options_for(stranger)
+
+    assert first.pop("challenge") != second.pop("challenge")
+    assert json.dumps(first) == json.dumps(second)
+    assert first["allowCredentials"] == []

@@ -1,0 +1,133 @@
+"""A passkey as the second step of a sign-in, after the password."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.signin import session as sessions
+from idp.signin.models import BrowserSession
+from tests.factories import an_administrator
+from tests.signin.apps import an_app
+from tests.signin.authenticator import a_passkey, options_for
+
+PAGE = "/sign-in/second-step?next=/mobile/confirm"
+FORM = "/sign-in/second-step/passkey?next=/mobile/confirm"
+OPTIONS = "/sign-in/second-step/passkey-options.json"
+
+
+@pytest.fixture
+def origin(settings):
+    return settings.server.issuer
+
+
+@pytest.fixture
+def device(work, account, origin, clock):
+    with work():
+        return a_passkey(account.id, origin)
+
+
+@pytest.fixture
+def half(clock, jo, account, device):
+    """Jo has typed the right password and sees the page of the second step."""
+    jo.signs_in(account.username, back="/mobile/confirm")
+    jo.opens(jo.answer.location)
+    return jo
+
+
+def is_signed_in(person):
+    return person.opens("/manage").status_code == 200
+
+
+def test_a_passkey_completes_the_sign_in_and_says_how_it_was_done(half, device, account, work):
+    assert not is_signed_in(half)
+    half.opens(PAGE)
+    answer = half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS)))
+
+    assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
+    assert is_signed_in(half)
+    with work() as session:
+        row = session.scalars(select(BrowserSession)).one()
+        assert (row.amr, row.acr) == (frozenset({"pwd", "user", "mfa"}), sessions.MULTI)
+
+
+def test_the_page_offers_what_the_person_has(half, account, work):
+    assert half.page.find("form", id="passkey-form")
+    assert half.page.find(id="code") is None
+    assert half.page.find(id="cancel")
+    with work():
+        an_app(account.id)
+    half.opens(PAGE)
+    assert half.page.find("form", id="passkey-form")
+    assert half.page.find(id="code")
+    assert len(half.page.find_all(id="cancel")) == 1
+
+
+def test_people_without_a_passkey_are_not_offered_one(jo, work, clock):
+    with work():
+        colleague = an_administrator()
+        an_app(colleague.id)
+        username = colleague.username
+    jo.signs_in(username)
+    jo.opens(jo.answer.location)
+
+    assert jo.page.find("form", id="passkey-form") is None
+
+
+@pytest.mark.parametrize("wrong", [{"verified": False}, {"origin": "https://evil.example"}, {"rp_id": "evil.example"}])
+def test_an_answer_that_is_not_as_asked_is_refused_and_counted(half, device, outbox, wrong):
+    for _ in range(9):
+        half.opens(PAGE)
+        half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS), **wrong))
+        assert half.answer.status_code == 422
+        assert "We could not sign you in with that passkey." in half.sees
+    assert not is_signed_in(half)
+    half.opens(PAGE)
+    assert half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS))).status_code == 429
+    assert len(outbox.all("account_locked")) == 1
+
+
+def test_another_persons_passkey_is_refused(half, work, origin):
+    with work():
+        other = a_passkey(an_administrator().id, origin)
+    answer = other.get(options_for(half, OPTIONS), credential=other.credentials[0])
+
+    assert half.sends_again(FORM, passkey=answer).status_code == 422
+    assert not is_signed_in(half)
+
+
+def test_an_answer_for_signing_in_alone_is_no_second_step_and_the_other_way_round(half, device):
+    alone = device.get(options_for(half, "/sign-in/passkey-options.json"))
+    assert half.sends_again(FORM, passkey=alone).status_code == 422
+    step = device.get(options_for(half, OPTIONS))
+    assert half.sends_again("/sign-in/passkey", passkey=step).status_code == 422
+    assert not is_signed_in(half)
+
+
+def test_a_copied_passkey_is_refused(half, device, outbox, account):
+    half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS)))
+    half.sends("/sign-out")
+    device.credentials[0].sign_count = 0
+    half.signs_in(account.username, back="/mobile/confirm")
+    half.opens(half.answer.location)
+    half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS)))
+
+    assert half.answer.status_code == 422
+    assert "seems to have been copied" in half.sees
+    assert len(outbox.all("passkey_copied")) == 1
+
+
+def test_without_the_password_no_credential_is_named(stranger, device):
+    stranger.opens("/sign-in")
+    answer = stranger.web.post(OPTIONS, headers={"X-CSRFToken": stranger.token})
+
+    assert (answer.status_code, answer.location) == (303, "/sign-in/second-step")
+    assert stranger.sends_again(FORM, passkey="{}").location == "/sign-in?next=/mobile/confirm"
+
+
+def test_after_ten_minutes_the_password_is_asked_for_again(half, device, clock):
+    answer = device.get(options_for(half, OPTIONS))
+    clock.move(timedelta(minutes=10))
+
+    assert half.sends_again(FORM, passkey=answer).location == "/sign-in?next=/mobile/confirm"
+    assert not is_signed_in(half)
