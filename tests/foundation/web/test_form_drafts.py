@@ -84,7 +84,10 @@ def test_every_form_for_signed_in_people_redirects_through_sign_in_to_its_page(a
         if "POST" in rule.methods and view.open_to == "person":
             arguments = {name: url_arguments[name] for name in rule.arguments}
             path = app.url_map.bind("localhost").build(rule.endpoint, arguments, method="POST")
-            assert post_after_session_ended(jo, path, clock, anything="typed").status_code == 200, path
+            answer = post_after_session_ended(jo, path, clock, anything="typed")
+            if answer.status_code == 303:  # a later step, for which nothing waits: back to the page that begins it
+                answer = jo.opens(answer.location)
+            assert answer.status_code == 200, path
             paths.append(path)
     assert len(paths) >= 6
 
