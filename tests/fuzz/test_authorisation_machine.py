@@ -49,7 +49,10 @@ class Sharing(RuleBasedStateMachine):
         """Let somebody decide; whether it was done."""
         try:
             with self.work() as session:
-                do(session.get_one(Client, self.client), session.get_one(Administrator, by or self.owner))
+                do(
+                    session.get_one(Client, self.client),
+                    session.get_one(Administrator, by or self.owner).memberships[0],
+                )
         except Refusal:
             return False
         self.decisions += 1

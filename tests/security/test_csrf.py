@@ -107,7 +107,7 @@ def stop(jo, work):
     """Where a service that Jo's school shares with is stopped; Jo is signed in."""
     with work() as session:
         client = a_client()
-        by, until = session.get_one(Administrator, jo.facts["id"]), clock.now() + timedelta(days=1)
+        by, until = session.get_one(Administrator, jo.facts["id"]).memberships[0], clock.now() + timedelta(days=1)
         authorise.give(client, client.required_scopes, by=by, agreement="1", until=until)
         path = f"/manage/sharing/{client.id}/stop"
     jo.signs_in(jo.facts["username"])
