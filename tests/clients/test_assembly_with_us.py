@@ -128,7 +128,7 @@ def test_once_sharing_is_stopped_the_partner_gets_nothing_more(office, behind):
     office.authorises()
     with behind():
         estab = accounts.find(office.estab_id)
-        authorise.withdraw(estab.id, "assembly", by=people.owners(estab.id)[0])
+        authorise.withdraw(estab.id, "assembly", by=people.of_estab(estab.id)[0])
 
     office.sends("Check again")
 

@@ -167,4 +167,5 @@ def test_no_page_needs_javascript(client, browser, provider):
         assert not page.soup.find_all("script", src=False)
         for script in page.soup.find_all("script"):
             assert re.match(r"/static/", script["src"])
-        assert not page.soup.find_all(attrs={"hidden": True}, name="form")
+        hidden = page.soup.find_all(attrs={"hidden": True}, name="form")
+        assert all("/passkey" in form["action"] for form in hidden)  # which need the browser's WebAuthn
