@@ -53,7 +53,7 @@ class Ports:
     """The partner whose request continues at this local path; None where there is none."""
     sign_in_buttons: Callable[[str], list[SignInButton]]
     """The providers whose accounts can be used to sign in; each button comes back to this local path."""
-    navigation: Callable[[], list[dict[str, str]]]
+    navigation: Callable[[], list[dict[str, str | bool]]]
     """The links in a page's header for the person signed in, each with `label` and `href`."""
     event_bodies: Mapping[str, EventBody]
     """By the name of the event."""

@@ -49,12 +49,14 @@ bp.register_blueprint(strength_views.bp)
 bp.register_blueprint(school_views.bp)
 
 
-def navigation() -> list[dict[str, str]]:
-    """Links in the header for the person signed in."""
+def navigation() -> list[dict[str, str | bool]]:
+    """Links in the header for the person signed in. A phone has room for the first and the last: `is_minor` others."""
     links = [("Operator's desk", "/operate")]
     if current_user.kind == "administrator":
         links = [*school_views.navigation(), ("Your account", "/manage/account"), ("Security", "/manage/security")]
-    return [{"label": label, "href": href} for label, href in (*links, ("Sign out", url_for("signin.sign_out")))]
+    links.append(("Sign out", url_for("signin.sign_out")))
+    last = len(links) - 1
+    return [{"label": label, "href": href, "is_minor": 0 < place < last} for place, (label, href) in enumerate(links)]
 
 
 def _guesses_of_an_address() -> str:

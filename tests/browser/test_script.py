@@ -142,7 +142,7 @@ def test_signing_in_and_authorising_with_double_clicks(a_member, partner):
     admin.page.locator("#allow").dblclick()
     admin.sees(admin.school.name)
 
-    assert len(sent) == 2
+    assert len([url for url in sent if ".json" not in url]) == 2  # the passkeys' options are asked for by script
 
 
 def test_the_back_button_leads_to_a_form_that_can_be_sent_again(an_admin):
