@@ -13,9 +13,9 @@ from idp.foundation.web.browser_store import KeptForm
 from tests.factories import PASSWORD, an_administrator
 
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "same-origin"}
-WRONG_PASSWORD = {"username": "nobody", "password": "not this one"}
+WRONG_PASSWORD = {"username": "unknown", "password": "not this one"}
 UNKNOWN_ARGUMENTS = {
-    "client_id": "nobody",
+    "client_id": "unknown",
     "sid": "ses_nothing",
     "secret": "A" * 43,
     "registration_id": "reg_nothing",
@@ -88,7 +88,7 @@ def test_the_page_shows_the_errors_and_shows_them_again_when_reloaded(web):
     for _ in range(2):
         page = web.get(location)
         assert page.status_code == 422
-        assert 'value="nobody"' in page.text
+        assert 'value="unknown"' in page.text
         assert WRONG_PASSWORD["password"] not in page.text
         soup = BeautifulSoup(page.text, "html.parser")
         assert f"'nonce-{soup.find(nonce=True)['nonce']}'" if soup.find(nonce=True) else True
@@ -127,7 +127,7 @@ def test_after_half_an_hour_the_page_itself_is_shown(web, clock):
 def test_a_stored_page_is_encrypted_and_deleted_after_it_expired(web, work, clock):
     signs_in_wrongly(web)
     row = rows(work)[0]
-    assert "nobody" not in row.sealed
+    assert "unknown" not in row.sealed
     clock.move(timedelta(minutes=31))
     signs_in_wrongly(web)
     assert [each.digest for each in rows(work)] != [row.digest]
@@ -148,7 +148,7 @@ def test_beyond_the_limit_the_page_itself_is_the_response(web, work, monkeypatch
     monkeypatch.setattr(browser_store, bound, 3)
     responses = [signs_in_wrongly(web) for _ in range(5)]
     assert [response.status_code for response in responses] == [303, 303, 303, 422, 422]
-    assert 'value="nobody"' in responses[-1].text
+    assert 'value="unknown"' in responses[-1].text
     assert len(rows(work)) == 3
 
 
@@ -178,7 +178,7 @@ def test_no_redirect_leaves_our_host(web, path):
 
 def test_a_cross_site_post_without_cookies_is_stored_for_any_browser_with_its_address(another):
     sent = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "cross-site"}
-    response = another().post("/oauth/authorize", data={"client_id": "nobody"}, headers=sent)
+    response = another().post("/oauth/authorize", data={"client_id": "unknown"}, headers=sent)
     assert response.status_code == 303
     browser = another()
     token(browser)
