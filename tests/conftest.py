@@ -130,7 +130,10 @@ def a_browser(app: Flask, settings: Settings) -> FlaskClient:
             if args and isinstance(args[0], str):
                 kwargs.setdefault("base_url", settings.server.issuer)
             kwargs.setdefault("buffered", True)  # a static file is read and closed at once
-            return super().open(*args, **kwargs)
+            response = super().open(*args, **kwargs)
+            is_page = response.data.lstrip()[:9].lower() == b"<!doctype"
+            assert not is_page or response.mimetype == "text/html", "browsers show this page as its source"
+            return response
 
     app.test_client_class = Browser
     return app.test_client()

@@ -3,7 +3,6 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from werkzeug import Response
 from wtforms import RadioField
 from wtforms.validators import InputRequired
 
@@ -60,9 +59,9 @@ def choose() -> ResponseReturnValue:
     return _page(form, {member.estab.estab_id: member.estab.school.town for member in schools}, return_path)
 
 
-def _page(form: WhichSchool, towns: dict[str, str], return_path: str) -> Response:
+def _page(form: WhichSchool, towns: dict[str, str], return_path: str) -> ResponseReturnValue:
     partner = runtime.ports().requesting_partner(return_path)
     if partner is not None:
         security.let_forms_leave()
     page = render_template("signin/school.html", form=form, towns=towns, partner=partner)
-    return Response(page, 422 if form.errors else 200)
+    return page, 422 if form.errors else 200
