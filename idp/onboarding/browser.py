@@ -5,15 +5,13 @@ Its value is random; registrations store only its digest.
 
 import re
 from dataclasses import dataclass
-from functools import partial
+from datetime import timedelta
 
-from flask import after_this_request, request
-from flask.wrappers import Response
+from flask import request
 
 from idp.foundation import crypto, request_state, runtime
 from idp.foundation.web import security
 
-DAY_SECONDS = 86_400
 COOKIE_PATTERN = re.compile(r"[\w-]{43}", re.ASCII)
 """The form of `crypto.new_secret`; anything else is ignored, so that a guessable value is never accepted."""
 
@@ -37,17 +35,9 @@ def ensure_cookie() -> bytes:
     if known_digest is not None:
         return known_digest
     secret = request_state.part(_Given).cookie = crypto.new_secret()
-    after_this_request(partial(_set_cookie, secret))
+    lifetime = timedelta(days=runtime.settings().onboarding.registration_lifetime_days)
+    security.answer_with_cookie(_cookie_name(), secret, lifetime=lifetime)
     return crypto.digest(secret)
-
-
-def _set_cookie(secret: str, response: Response) -> Response:
-    settings = runtime.settings()
-    response.set_cookie(
-        _cookie_name(), secret, max_age=settings.onboarding.registration_lifetime_days * DAY_SECONDS, path="/",
-        secure=settings.server.is_https, httponly=True, samesite="Lax",
-    )  # fmt: skip
-    return response
 
 
 def _cookie_name() -> str:

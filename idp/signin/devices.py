@@ -7,13 +7,13 @@ A cookie holds one random id per browser; a row here records that a person has s
 from datetime import timedelta
 from typing import Final
 
-from flask import Response, after_this_request, request
+from flask import request
 from sqlalchemy import delete, select, update
 from ua_parser import parse
 
 from idp.foundation import clock, crypto, inserts, runtime
 from idp.foundation.database import session
-from idp.foundation.web.security import cookie_name
+from idp.foundation.web.security import answer_with_cookie, cookie_name
 from idp.signin import guesses
 from idp.signin.models import KnownDevice
 
@@ -72,13 +72,7 @@ def remember(person_id: str) -> None:
     if session().execute(statement.returning(KnownDevice.digest)).first() is None:
         inserts.once(KnownDevice, digest=digest, person_id=person_id, expires_at=until)
 
-    @after_this_request
-    def set_cookie(response: Response) -> Response:
-        response.set_cookie(
-            _cookie_name(), device, max_age=int(lifetime.total_seconds()), path="/", httponly=True, samesite="Lax",
-            secure=runtime.settings().server.is_https,
-        )  # fmt: skip
-        return response
+    answer_with_cookie(_cookie_name(), device, lifetime=lifetime)
 
 
 def in_words(user_agent: str) -> str:

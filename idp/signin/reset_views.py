@@ -1,8 +1,6 @@
 """The pages for a forgotten password: name, code, new password. Each leads to the step that is due."""
 
-from functools import partial
-
-from flask import Blueprint, Response, after_this_request, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from idp.estabs import people
@@ -135,16 +133,7 @@ def _secret() -> str | None:
 
 
 def _answer_with_cookie(secret: str) -> None:
-    after_this_request(partial(_set_cookie, secret))
-
-
-def _set_cookie(secret: str, response: Response) -> Response:
-    settings, lifetime = runtime.settings(), int(reset.LIFETIME.total_seconds())
-    response.set_cookie(
-        _cookie_name(), secret, max_age=lifetime, path="/", httponly=True, samesite="Lax",
-        secure=settings.server.is_https,
-    )  # fmt: skip
-    return response
+    security.answer_with_cookie(_cookie_name(), secret, lifetime=reset.LIFETIME)
 
 
 def _cookie_name() -> str:

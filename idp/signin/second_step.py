@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import Response, after_this_request, request
+from flask import request
 from sqlalchemy import select
 
 from idp.estabs import people
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import claim, session
 from idp.foundation.errors import Refusal
-from idp.foundation.web.security import cookie_name
+from idp.foundation.web.security import answer_with_cookie, cookie_name
 from idp.signin import devices, factor_recovery, factors, guesses, password, session as browser_sessions
 from idp.signin.models import HalfSignIn
 
@@ -63,7 +63,7 @@ def sign_in(person_id: str, *, name_counter: bytes, amr: frozenset[str] = browse
             name_counter=name_counter, created_at=now, expires_at=now + LIFETIME, used_at=None,
         )
     )  # fmt: skip
-    _answer_with_cookie(secret)
+    answer_with_cookie(_cookie(), secret, lifetime=LIFETIME)
     return False
 
 
@@ -99,7 +99,7 @@ def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str])
         raise StepExpired(because=half.person_id)
     for counter in counters:
         guesses.forget(counter)
-    _answer_with_cookie("")
+    answer_with_cookie(_cookie(), "")
     factor_recovery.stop_for(half.person_id)
     begin_session(half.person_id, half.amr | amr | {"mfa"})
 
@@ -109,7 +109,7 @@ def abandon() -> None:
     half = waiting()
     if half is not None:
         claim(HalfSignIn, digest=half.digest)
-    _answer_with_cookie("")
+    answer_with_cookie(_cookie(), "")
 
 
 def begin_session(person_id: str, amr: frozenset[str]) -> None:
@@ -128,15 +128,3 @@ def _is_newer(password_changed_at: datetime | None, half: HalfSignedIn) -> bool:
 
 def _cookie() -> str:
     return cookie_name(runtime.settings(), "second-step")
-
-
-def _answer_with_cookie(secret: str) -> None:
-    """Set the cookie on the answer to this request, or take it away where `secret` is empty."""
-
-    @after_this_request
-    def answer(response: Response) -> Response:
-        response.set_cookie(
-            _cookie(), secret, path="/", httponly=True, samesite="Lax", secure=runtime.settings().server.is_https,
-            max_age=int(LIFETIME.total_seconds()) if secret else 0,
-        )  # fmt: skip
-        return response

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple, cast
 
-from flask import Flask, Request, Response, after_this_request, request, session as form_cookie
+from flask import Flask, Request, request, session as form_cookie
 from flask_login import AnonymousUserMixin, LoginManager, current_user
 from sqlalchemy import Table, and_, bindparam, select, update
 
@@ -22,7 +22,7 @@ from idp.foundation.fastpath import hooks
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.foundation.ports import LastPerson
 from idp.foundation.web import browser_store
-from idp.foundation.web.security import cookie_name
+from idp.foundation.web.security import answer_with_cookie, cookie_name
 from idp.signin import devices, session_clients
 from idp.signin.models import BrowserSession, Operator
 
@@ -163,7 +163,7 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
     log.record(events.SIGNED_IN, by=person_id, estab=estab_id, subject=person_id, sid=row.sid, amr=amr)
     devices.remember(person_id)
     _forget_forms()
-    _answer_with_cookie(secret)
+    answer_with_cookie(_cookie(), secret)
     request_state.set_user(signed_in)
     return signed_in
 
@@ -211,7 +211,7 @@ def end_here() -> None:
         end(current_user.sid, "signed_out")
     _forget_forms()
     browser_store.renew_browser_id()
-    _answer_with_cookie("")
+    answer_with_cookie(_cookie(), "")
     request_state.forget_user()
 
 
@@ -292,18 +292,6 @@ def _forget_forms() -> None:
     """Invalidate forms from before the sign-in, so that a planted CSRF token is not carried over."""
     form_cookie.pop("csrf_token", None)
     request_state.forget_csrf_token()
-
-
-def _answer_with_cookie(secret: str) -> None:
-    """Set the session's cookie on the answer to this request, or take it away where `secret` is empty."""
-
-    @after_this_request
-    def answer(response: Response) -> Response:
-        response.set_cookie(
-            _cookie(), secret, path="/", httponly=True, samesite="Lax", secure=runtime.settings().server.is_https,
-            max_age=None if secret else 0,
-        )  # fmt: skip
-        return response
 
 
 _sessions, _people = cast("Table", BrowserSession.__table__), cast("Table", Administrator.__table__)

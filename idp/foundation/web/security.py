@@ -6,11 +6,12 @@ test walks the URL map for such routes.
 
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, flash, redirect, request, url_for
+from flask import Flask, Response, after_this_request, current_app, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import CSRFProtect
@@ -148,6 +149,22 @@ def nonce() -> str:
 def cookie_name(settings: Settings, name: str) -> str:
     """The name with the prefix `__Host-` under https: only this host can then have set the cookie."""
     return f"__Host-{name}" if settings.server.is_https else name
+
+
+def answer_with_cookie(name: str, value: str, *, lifetime: timedelta | None = None) -> None:
+    """Set the cookie of this full name with the answer to the request, for `lifetime` or until the browser is closed.
+
+    An empty value deletes it. Scripts cannot read it, and other sites' forms do not send it (security.md rule 7).
+    """
+    max_age = 0 if not value else None if lifetime is None else int(lifetime.total_seconds())
+
+    @after_this_request
+    def set_cookie(response: Response) -> Response:
+        response.set_cookie(
+            name, value, path="/", httponly=True, samesite="Lax", secure=runtime.settings().server.is_https,
+            max_age=max_age,
+        )  # fmt: skip
+        return response
 
 
 def sent_no_cookies() -> bool:

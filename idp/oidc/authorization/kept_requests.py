@@ -7,7 +7,6 @@ kept request, which is a secret, stored as its digest, and good only in the brow
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -224,14 +223,6 @@ def this_browser() -> bytes:
     presented = _presented()
     if not presented:
         secret = request_state.part(_Given).cookie = crypto.new_secret()
-        flask.after_this_request(partial(_set_cookie, secret))
+        security.answer_with_cookie(f"{_cookies()}-{secrets.token_hex(4)}", secret)
         presented = [secret]
     return crypto.digest(presented[0])
-
-
-def _set_cookie(secret: str, response: flask.Response) -> flask.Response:
-    response.set_cookie(
-        f"{_cookies()}-{secrets.token_hex(4)}", secret, path="/", httponly=True, samesite="Lax",
-        secure=runtime.settings().server.is_https,
-    )  # fmt: skip
-    return response
