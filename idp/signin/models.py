@@ -80,7 +80,7 @@ class Passkey(Base):
     """Whether it was, at the last use."""
     name: Mapped[str]
     """What the person calls it."""
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(index=True)
     last_used_at: Mapped[datetime | None]
 
 
@@ -218,5 +218,5 @@ class RecoveryCode(Base):
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     """Of the person's id and the code."""
     person_id: Mapped[str] = mapped_column(index=True)
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]

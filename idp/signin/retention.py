@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from sqlalchemy import select
+
+from idp.estabs.models import Administrator
 from idp.foundation.retention import DeleteAfter, KeepAll, KeepNewest, Rule
 from idp.signin.models import (
     AuthenticatorApp,
@@ -18,6 +21,8 @@ from idp.signin.models import (
     SessionClient,
 )
 
+_REMOVED = select(Administrator.id).where(Administrator.removed_at.is_not(None))
+
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(BrowserSession.expires_at, "sessions"),
     KeepNewest(BrowserSession.expires_at, 200, BrowserSession.ended_at.is_not(None), BrowserSession.person_id),
@@ -27,13 +32,14 @@ RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(AuthenticatorApp.created_at, "expired", AuthenticatorApp.confirmed_at.is_(None)),
     DeleteAfter(HalfSignIn.expires_at, "expired"),
     DeleteAfter(FactorRecovery.expires_at, "expired"),
-    KeepAll(Passkey, "a person has at most 20, and removes them"),
+    DeleteAfter(AuthenticatorApp.created_at, "expired", AuthenticatorApp.person_id.in_(_REMOVED)),
+    DeleteAfter(Passkey.created_at, "expired", Passkey.person_id.in_(_REMOVED)),
+    DeleteAfter(RecoveryCode.created_at, "expired", RecoveryCode.person_id.in_(_REMOVED)),
     DeleteAfter(PasskeyChallenge.expires_at, "counters"),
     KeepNewest(PasskeyChallenge.expires_at, 200_000),
     DeleteAfter(Guesses.expires_at, "counters"),
     KeepNewest(Guesses.expires_at, 200_000),
     DeleteAfter(PasswordReset.expires_at, "expired"),
     KeepNewest(PasswordReset.expires_at, 20_000, PasswordReset.proven_at.is_(None)),
-    KeepAll(RecoveryCode, "ten of a person, deleted when they make new ones or remove their last second factor"),
     KeepAll(Operator, "the audit log names their ids, and they are few"),
 )

@@ -1,0 +1,35 @@
+"""Second factors of people who were removed."""
+
+from datetime import timedelta
+
+from idp import worker
+from idp.estabs import people
+from idp.estabs.models import Administrator
+from idp.foundation import clock as clocks
+from idp.signin import authenticator_app, factors, passkeys, recovery_codes
+from idp.signin.models import AuthenticatorApp, Passkey, RecoveryCode
+from tests.factories import an_administrator
+from tests.signin.apps import an_app
+from tests.signin.authenticator import a_passkey
+
+
+def test_the_worker_deletes_factors_and_codes_of_people_who_were_removed_and_of_no_one_else(work, clock, settings):
+    with work():
+        removed, colleague = an_administrator().id, an_administrator().id
+        for person_id in (removed, colleague):
+            an_app(person_id)
+            a_passkey(person_id, settings.server.issuer)
+            recovery_codes.make(people.get(person_id))
+    clock.move(timedelta(days=3))
+    worker.clean(work)
+    with work() as session:
+        assert factors.kinds(removed) == {"app", "passkey"}
+        session.get_one(Administrator, removed).removed_at = clocks.now()
+
+    worker.clean(work)
+
+    with work() as session:
+        for model in (AuthenticatorApp, Passkey, RecoveryCode):
+            assert {row.person_id for row in session.query(model)} == {colleague}
+        assert authenticator_app.is_held(colleague)
+        assert passkeys.is_held(colleague)
