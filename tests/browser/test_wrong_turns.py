@@ -303,10 +303,12 @@ def test_a_browser_that_keeps_no_cookies_is_told_that_they_are_needed(a_member, 
     admin = a_member()
     admin.starts_at(partner)
     asked_at = admin.page.url
+    admin.page.wait_for_load_state("networkidle")  # the answer to the script for passkeys sets a cookie, too
     admin.page.context.clear_cookies()
     admin.signs_in()
     admin.is_told("Your browser sent no cookies with that.")
     looks_right(admin.page, "sign-in-no-cookies")
+    admin.page.wait_for_load_state("networkidle")
     admin.page.context.clear_cookies()
     admin.page.goto(asked_at)
     admin.reads("Your browser keeps no cookies for this site")
