@@ -1,12 +1,7 @@
 """Browsers as their owners would call them."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
-from idp.foundation.setting_types import ROOT
 from idp.signin import devices
 
 CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
@@ -34,16 +29,3 @@ CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0
 )
 def test_a_browser_in_words(agent, words):
     assert devices.in_words(agent) == words
-
-
-def test_a_worker_loads_the_patterns_when_it_starts_and_not_at_its_first_sign_in():
-    start = (
-        "import sys, threading, wsgi\n"
-        "[each.join() for each in threading.enumerate() if each.name == 'load-patterns']\n"
-        "print('ua_parser_builtins.matchers' in sys.modules)"
-    )
-    environment = os.environ | {"IDP_CONFIG": "config/test.toml"}
-    done = subprocess.run(
-        [sys.executable, "-c", start], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "True\n", done.stderr
