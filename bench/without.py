@@ -61,7 +61,7 @@ def _compact_jws() -> None:
         loaded = private.get(key.kid) or private.setdefault(key.kid, key.private())
         return jwt.encode({"typ": typ, "alg": alg, "kid": key.kid}, dict(claims), loaded, algorithms=[alg])
 
-    def read(token: str, typ: str, algs: Any, usable: Callable[[Key], bool]) -> dict[str, Any]:
+    def verified_claims(token: str, typ: str, algs: Any, usable: Callable[[Key], bool]) -> dict[str, Any]:
         def find(signed: Any) -> Any:
             key = held.keys().get(signed.headers().get("kid")) or held.reread().get(signed.headers().get("kid"))
             if key is None or not usable(key):
@@ -76,7 +76,7 @@ def _compact_jws() -> None:
             raise ring.BadToken("another typ")
         return decoded.claims
 
-    patch.multiple(ring, sign=sign, _read=read).start()
+    patch.multiple(ring, sign=sign, _verified_claims=verified_claims).start()
 
 
 def _default_headers() -> Callable[[Flask], object]:

@@ -1,0 +1,15 @@
+"""Each fast path can still be left out of the service, so that `make bench WHAT=fastpaths` can measure it."""
+
+from unittest.mock import patch
+
+import pytest
+
+from bench.without import CHANGES
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_takes_the_place_of_a_fast_path_names_what_is_there(name):
+    try:
+        CHANGES[name]()  # fails if what it replaces has another name by now
+    finally:
+        patch.stopall()
