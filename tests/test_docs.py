@@ -139,3 +139,29 @@ def test_a_citation_of_a_missing_section_is_reported():
         ("protocol.md", "9.9"), ("protocol.md", "4.2, 99"), ("security.md", "S99"), ("security.md", "1, 11"),
         ("nowhere.md", "1"), ("performance.md", "77"), ("protocol.md", "3.99"),
     ]  # fmt: skip
+
+
+DECISIONS = ROOT / "docs/decisions"
+
+
+def misnumbered(files, index):
+    """The files with a wrong number; `files` has the first line of each by name, `index` is the text of the index."""
+    faults = [name for name, line in files.items() if not line.startswith(f"# {int(name[:4])}. ")]
+    faults += [name for name in files if index.count(f"\n{int(name[:4])}. [") != 1 or f"]({name})" not in index]
+    numbers = [name[:4] for name in files]
+    return sorted({*faults, *(name for name in files if numbers.count(name[:4]) > 1)})
+
+
+def test_each_decision_has_a_number_of_its_own_in_its_name_its_title_and_the_index():
+    files = {path.name: path.read_text("utf-8").partition("\n")[0] for path in DECISIONS.glob("0*.md")}
+    index = (DECISIONS / "README.md").read_text("utf-8")
+
+    assert len(files) > 50
+    assert misnumbered(files, index) == []
+
+
+def test_a_decision_whose_number_is_taken_is_reported():
+    index = "\n1. [One](0001-one.md)\n2. [Two](0002-two.md)\n2. [Three](0002-three.md)\n"
+    files = {"0001-one.md": "# 1. One", "0002-two.md": "# 2. Two", "0002-three.md": "# 3. Three"}
+
+    assert misnumbered(files, index) == ["0002-three.md", "0002-two.md"]
