@@ -13,11 +13,14 @@ class Action(StrEnum):
     AUTHORISE = "authorise"
     """Authorise sharing, change it, pause it, stop it; approve a device; say which system the school uses."""
     DECIDE_REQUESTS_TO_JOIN = "decide_requests_to_join"
+    HELP_COLLEAGUES = "help_colleagues"
+    """Start a password reset, or the recovery from a lost second factor, for another person of the school."""
 
 
 ROLES_OF: Final = {
     Action.AUTHORISE: frozenset({"owner", "admin"}),
     Action.DECIDE_REQUESTS_TO_JOIN: frozenset({"owner"}),
+    Action.HELP_COLLEAGUES: frozenset({"owner"}),
 }
 
 

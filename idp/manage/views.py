@@ -7,7 +7,7 @@ from flask_login import current_user
 from idp.foundation import clock
 from idp.foundation.errors import NotFound
 from idp.foundation.web import form_drafts, security
-from idp.manage import account_views, linked_account_views, overview, own_account_views, security_views
+from idp.manage import account_views, colleague_views, linked_account_views, overview, own_account_views, security_views
 from idp.manage.overview import Shared
 from idp.sharing import authorise, processing_record
 
@@ -16,6 +16,7 @@ bp.register_blueprint(security_views.bp)
 bp.register_blueprint(own_account_views.bp)
 bp.register_blueprint(linked_account_views.bp)
 bp.register_blueprint(account_views.bp)
+bp.register_blueprint(colleague_views.bp)
 
 
 @bp.get("/")

@@ -1,9 +1,9 @@
 """Get back into an account whose second factors were lost: a wait of 24 hours that its owner can stop.
 
-It is started by a person who has typed the password and a code sent to the confirmed mobile, or by our staff after they
-called the school. The person is told by mail and text message at the start, half-way and at the end, each time with a
-link that stops it; a sign-in with a second factor stops it as well. Once it is over, the next sign-in with the password
-removes the factors.
+It is started by a person who has typed the password and a code sent to the confirmed mobile, by our staff after they
+called the school, or by an owner of the school (`colleagues`). The person is told by mail and text message at the
+start, half-way and at the end, each time with a link that stops it; a sign-in with a second factor stops it as well.
+Once it is over, the next sign-in with the password removes the factors.
 """
 
 from datetime import timedelta
@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, select, update
 
 from idp.audit import events, log
 from idp.estabs import links, people
-from idp.estabs.models import Administrator
+from idp.estabs.models import Administrator, Membership
 from idp.foundation import clock, crypto, dates, runtime
 from idp.foundation.database import lock, session
 from idp.outbox import post
@@ -34,8 +34,13 @@ def waiting(person_id: str) -> FactorRecovery | None:
     return session().scalar(select(FactorRecovery).where(FactorRecovery.person_id == person_id, *_live()))
 
 
-def start(person: Administrator, *, by: str, note: str | None = None) -> FactorRecovery:
-    """Start the wait, or return the one that was started already. `note` says whom our staff called."""
+def start(
+    person: Administrator, *, by: str, note: str | None = None, started_for: Membership | None = None
+) -> FactorRecovery:
+    """Start the wait, or return the one that was started already.
+
+    `note` says whom our staff called, for the audit log; `started_for` is the owner who asked for it.
+    """
     lock(Administrator, person.id)  # of two at once the second finds the first
     if (existing := waiting(person.id)) is not None:
         return existing
@@ -46,8 +51,9 @@ def start(person: Administrator, *, by: str, note: str | None = None) -> FactorR
     )  # fmt: skip
     session().add(recovery)
     details = {"note": note} if note else None
-    log.record(events.FACTOR_RECOVERY_STARTED, by=by, estab=person.sole_estab_id, subject=person.id, details=details)
-    _notify(recovery, person)
+    estab = started_for.estab_id if started_for else person.sole_estab_id
+    log.record(events.FACTOR_RECOVERY_STARTED, by=by, estab=estab, subject=person.id, details=details)
+    _notify(recovery, person, started_for=started_for)
     return recovery
 
 
@@ -121,12 +127,13 @@ def _note_stopped(person_id: str, *, by: str) -> None:
     post.email("recovery_stopped", to=person.email, estab=person.sole_estab_id, name=person.name_in_mails)
 
 
-def _notify(recovery: FactorRecovery, person: Administrator) -> None:
+def _notify(recovery: FactorRecovery, person: Administrator, *, started_for: Membership | None = None) -> None:
     """Mail and text the person how far the wait is, each with a link that stops it."""
     post.email(
         "recovery_notice", to=person.email, estab=person.sole_estab_id, expires=recovery.expires_at,
         name=person.name_in_mails, notice=recovery.notices, due=dates.day_and_time(recovery.due_at),
-        link=_stop_url(recovery),
+        link=_stop_url(recovery), owner=started_for.person.name if started_for else None,
+        school=started_for.estab.name if started_for else None,
     )  # fmt: skip
     if person.mobile_confirmed_at is not None:
         post.sms(

@@ -107,7 +107,8 @@ def change(person: Administrator, password_hash: str, *, by: str, is_ours: bool 
     `is_ours` for a passphrase that we made.
     """
     had_password = person.password_hash is not None
-    links.supersede(person.id, links.RESET)
+    for purpose in (links.RESET, links.WELCOME):
+        links.supersede(person.id, purpose)
     credentials.set_hash(person, password_hash, by=by, is_ours=is_ours)
     if had_password:
         _mail("password_changed", person)

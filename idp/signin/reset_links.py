@@ -1,7 +1,8 @@
 """Links to choose a new password, for people who have no confirmed mobile number (security.md §5).
 
-Our staff send one to the verified address after they called the school on the number in the national register. They
-never set or see a password. A link works once, for a day, and only while the address is the one it was sent to.
+Our staff send one to the verified address after they called the school on the number in the national register, or an
+owner of the school has one sent (`colleagues`). They never set or see a password. A link works once, for a day, and
+only while the address is the one it was sent to.
 """
 
 from datetime import timedelta
@@ -9,7 +10,7 @@ from typing import Final
 
 from idp.audit import events, log
 from idp.estabs import links, people
-from idp.estabs.models import Administrator
+from idp.estabs.models import Administrator, Membership
 from idp.foundation import clock, runtime
 from idp.foundation.database import lock
 from idp.foundation.errors import Refusal
@@ -26,10 +27,10 @@ class AccountClosed(Refusal):
     says = "The school's account is not open, so its people cannot sign in."
 
 
-def send(person: Administrator, *, by: str, note: str) -> None:
-    """Mail the person a link; earlier ones stop working. `note` says who was called, for the audit log.
+def send(person: Administrator, *, by: str, note: str | None = None, sent_for: Membership | None = None) -> None:
+    """Mail the person a link; earlier ones stop working. Raises `AccountClosed`.
 
-    Raises `AccountClosed`.
+    `note` says whom our staff called, for the audit log; `sent_for` is the owner who asked for it.
     """
     if not person.may_sign_in:
         raise AccountClosed(because=f"no school of {person.id} is open")
@@ -37,9 +38,11 @@ def send(person: Administrator, *, by: str, note: str) -> None:
     post.email(
         "reset_link", to=person.email, expires=clock.now() + LIFETIME, estab=person.sole_estab_id,
         name=person.name_in_mails, link=runtime.url(f"/reset/link/{secret}"),
+        owner=sent_for.person.name if sent_for else None, school=sent_for.estab.name if sent_for else None,
     )  # fmt: skip
     log.record(
-        events.RESET_LINK_SENT, by=by, estab=person.sole_estab_id, subject=person.id, details={"note": note}
+        events.RESET_LINK_SENT, by=by, estab=sent_for.estab_id if sent_for else person.sole_estab_id,
+        subject=person.id, details={"note": note} if note else None,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from tests.oidc.devices import GRANT, Device, enter
 from tests.oidc.support import Partner, authorised, follow
 from tests.onboarding.makes import a_registration, completed
 from tests.onboarding.visitor import Page
+from tests.signin.apps import an_app
 
 OWN = "wobbly kettle sings at dusk"
 _numbers = count(1)
@@ -279,6 +280,26 @@ def account_mobile_code(ground: Ground) -> Opened:
     return form(web, follow(web, sent.by(web)), "confirm", code="123456")
 
 
+def colleague_reset(ground: Ground) -> Opened:
+    """An owner has a link sent to somebody who forgot the password."""
+    return form(ground.web, f"/manage/people/{_colleague(ground)}/reset", "send")
+
+
+def colleague_lost_factor(ground: Ground) -> Opened:
+    """Or says that they lost their telephone."""
+    return form(ground.web, f"/manage/people/{_colleague(ground)}/lost-factor", "start")
+
+
+def _colleague(ground: Ground) -> str:
+    """Somebody of the same school, with an authenticator app."""
+    with ground.work() as session:
+        session.query(Guesses).delete()
+        estab = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab
+        person = factories.an_administrator(estab, username=f"colleague{next(_numbers)}", role="admin")
+        an_app(person.id)
+        return person.id
+
+
 def undo(ground: Ground) -> Opened:
     """Somebody undoes it all."""
     with ground.work():
@@ -292,6 +313,7 @@ FORMS: dict[str, Callable[[Ground], Opened]] = {
         sign_in, sign_out, log_out, log_out_anyway, consent, viewer, mis, device_code, device, device_again, stop,
         change, pause, resume, join, text_code, mobile_code, welcome, welcome_made,
         forgotten, reset_code, new_password, new_password_by_link, account_name, account_email,
-        account_new_email, account_mobile, account_mobile_code, undo,
+        account_new_email, account_mobile, account_mobile_code, colleague_reset,
+        colleague_lost_factor, undo,
     )
 }  # fmt: skip

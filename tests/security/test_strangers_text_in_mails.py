@@ -255,6 +255,7 @@ MADE: dict[str, Callable[[], object]] = {
     "welcome_link": a_lost_welcome,
 }
 NOT_FOR_UNVERIFIED = {
+    "colleague_helped": "owners of verified schools only (tests/manage/test_colleague_views.py)",
     "decide_sharing": "people of verified schools only (tests/oidc/test_colleague.py)",
     "join_request": "owners of verified schools only, who have to learn who asks (tests/onboarding/test_join.py)",
     "register_changes": "to our staff, from the national register",

@@ -15,6 +15,7 @@ from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
 from tests.factories import PASSWORD, a_client, an_administrator
 from tests.onboarding.makes import a_registration, completed
+from tests.signin.apps import an_app
 from tests.signin.person import Person
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
@@ -50,7 +51,11 @@ def url_arguments(jo, work):
         )  # fmt: skip
         completed(a_registration(session.merge(jo.facts["school"]), email="sam@oakhill.example"))
         join_request = session.scalars(select(JoinRequest.id)).one()
-        return {"client_id": client.id, "request_id": join_request, "sid": "ses_nothing"}
+        colleague = an_administrator(owner.memberships[0].estab, username="forgetful", role="admin").id
+        an_app(colleague)
+        return {
+            "client_id": client.id, "request_id": join_request, "sid": "ses_nothing", "person_id": colleague,
+        }  # fmt: skip
 
 
 def post_after_session_ended(jo, path, clock, **fields):

@@ -21,6 +21,7 @@ UNKNOWN_ARGUMENTS = {
     "registration_id": "reg_nothing",
     "request_id": "join_nothing",
     "passkey_id": "pky_nothing",
+    "person_id": "adm_nothing",
     "name": "nothing",
 }
 """Values for the variable parts of addresses; a route with another part fails until it is added here."""

@@ -1,0 +1,283 @@
+"""An owner helps a colleague who cannot sign in: by a link to choose a password, or the wait for a lost factor."""
+
+# ruff: noqa: F811  fixtures of another package are parameters here
+
+from datetime import timedelta
+
+import pytest
+
+from idp.audit.models import Entry
+from idp.estabs import links
+from idp.estabs.models import Administrator, Estab, Membership
+from idp.signin import colleagues, factor_recovery
+from tests.factories import a_membership, an_administrator, an_estab
+from tests.signin.apps import an_app
+from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
+
+pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
+NEW = "wobbly kettle sings at dusk"
+
+
+@pytest.fixture
+def sam(clock, account, work):
+    """The id of Jo's colleague, who has a confirmed number and an admin's role."""
+    with work() as session:
+        estab = session.get_one(Estab, account.estab_id)
+        return an_administrator(
+            estab, name="Sam Hill", email="sam@oakhill.example", username="sam", role="admin",
+            mobile_confirmed_at=clock.now(),
+        ).id  # fmt: skip
+
+
+@pytest.fixture
+def owner(jo, account, sam):
+    """Jo, an owner, signed in."""
+    jo.signs_in(account.username)
+    return jo
+
+
+@pytest.fixture
+def app_of_sam(work, sam):
+    with work():
+        return an_app(sam)
+
+
+def reset_of(person_id):
+    return f"/manage/people/{person_id}/reset"
+
+
+def lost_factor_of(person_id):
+    return f"/manage/people/{person_id}/lost-factor"
+
+
+def path(letter):
+    return "/" + letter.links[0].split("/", 3)[3]
+
+
+def waiting(work, person_id):
+    with work():
+        return factor_recovery.waiting(person_id)
+
+
+class TestReset:
+    def test_the_link_goes_to_the_persons_own_address_and_leads_to_a_new_password(
+        self,
+        owner,
+        stranger,
+        account,
+        sam,
+        outbox,
+    ):
+        assert "sam@oakhill.example" in owner.opens(reset_of(sam)).text
+        assert outbox.all() == [], "asking sends nothing"
+        owner.sends_again(reset_of(sam))
+        letter = outbox.last("reset_link")
+
+        assert letter.to == "sam@oakhill.example"
+        assert f"Jo Bloggs, an owner of {account.school}'s account" in " ".join(letter.text.split())
+        owner.opens(owner.answer.location)
+        assert "on its way to sam@oakhill.example" in owner.sees
+        assert letter.links[0].rpartition("/")[2] not in owner.answer.text
+        assert stranger.sends(path(letter), password=NEW).location == "/sign-in"
+        stranger.signs_in("sam", NEW)
+        assert stranger.cookie("session")
+
+    def test_a_second_factor_is_asked_for_as_always(self, owner, stranger, sam, app_of_sam, outbox):
+        owner.sends(reset_of(sam))
+        stranger.sends(path(outbox.last("reset_link")), password=NEW)
+
+        assert stranger.signs_in("sam", NEW).location.startswith("/sign-in/second-step")
+        assert stranger.cookie("session") is None
+
+    def test_the_first_welcome_no_longer_works_once_a_password_was_chosen(
+        self,
+        owner,
+        stranger,
+        sam,
+        work,
+        outbox,
+    ):
+        with work() as session:
+            session.get_one(Administrator, sam).password_hash = None
+            welcome = links.issue(sam, links.WELCOME, timedelta(days=7))
+        owner.sends(reset_of(sam))
+        stranger.sends(path(outbox.last("reset_link")), password=NEW)
+
+        assert stranger.opens(f"/welcome/{welcome}").status_code == 410
+
+
+class TestLostFactor:
+    def test_a_wait_begins_and_then_the_password_alone_signs_in(
+        self,
+        owner,
+        stranger,
+        sam,
+        app_of_sam,
+        work,
+        outbox,
+        clock,
+    ):
+        owner.sends(lost_factor_of(sam))
+        assert {(letter.name, letter.to) for letter in outbox.all()} == {
+            ("recovery_notice", "sam@oakhill.example"), ("lost_factor", "+447700900123"),
+        }  # fmt: skip
+        assert "Jo Bloggs, an owner of" in outbox.last("recovery_notice").text
+        assert "The wait has begun" in owner.opens(lost_factor_of(sam)).text
+        clock.move(timedelta(hours=23, minutes=59))
+        assert stranger.signs_in("sam").location.startswith("/sign-in/second-step")
+
+        clock.move(timedelta(minutes=1))
+        stranger.signs_in("sam")
+        assert stranger.cookie("session")
+
+    def test_the_person_stops_it_by_the_notice(self, owner, stranger, sam, app_of_sam, work, outbox):
+        owner.sends(lost_factor_of(sam))
+        stranger.sends(path(outbox.last("recovery_notice")))
+
+        assert waiting(work, sam) is None
+
+    def test_starting_twice_is_starting_once(self, owner, sam, app_of_sam, work, outbox):
+        owner.opens(lost_factor_of(sam))
+        for _ in range(2):
+            owner.sends_again(lost_factor_of(sam))
+
+        assert len(outbox.all("recovery_notice")) == 1
+
+    def test_a_person_without_a_factor_has_lost_none(self, owner, sam, work, outbox):
+        assert owner.opens(lost_factor_of(sam)).status_code == 409
+        owner.opens(reset_of(sam))
+        owner.sends_again(lost_factor_of(sam))
+
+        assert outbox.all() == []
+
+    def test_one_who_acts_for_another_school_too_needs_an_owner_of_both(
+        self, owner, account, sam, app_of_sam, work, outbox
+    ):
+        with work() as session:
+            elsewhere = an_estab()
+            a_membership(session.get_one(Administrator, sam), elsewhere, role="viewer")
+            a_membership(session.get_one(Administrator, account.id), elsewhere, role="admin")
+            elsewhere_id = elsewhere.id
+        owner.sends("/sign-in/school", school=account.username)
+        assert owner.opens(lost_factor_of(sam)).status_code == 409
+        posts(owner, lost_factor_of(sam))
+        assert outbox.all("recovery_notice") == []
+
+        with work() as session:
+            session.get_one(Membership, (account.id, elsewhere_id)).role = "owner"
+        owner.sends(lost_factor_of(sam))
+        assert outbox.last("recovery_notice").to == "sam@oakhill.example"
+
+
+@pytest.mark.parametrize("page", [reset_of, lost_factor_of])
+class TestBoth:
+    @pytest.fixture(autouse=True)
+    def _with_factor(self, app_of_sam):
+        """So that there is something to recover."""
+
+    def test_never_for_oneself(self, owner, account, page, outbox):
+        assert owner.opens(page(account.id)).status_code == 409
+        assert "/manage/security" not in (owner.answer.location or "")
+        posts(owner, page(account.id))
+        assert outbox.all() == []
+
+    @pytest.mark.parametrize("role", ["admin", "viewer"])
+    def test_owners_only(self, stranger, account, page, role, sam, work, outbox):
+        with work() as session:
+            an_administrator(session.get_one(Estab, account.estab_id), username="al", role=role)
+        stranger.signs_in("al")
+
+        assert stranger.opens(page(sam)).status_code == 403
+        posts(stranger, page(sam))
+        assert outbox.all() == []
+
+    def test_a_person_of_another_school_or_who_left_is_not_there(self, owner, page, sam, work, clock, outbox):
+        with work() as session:
+            other = an_administrator().id
+            gone = session.get_one(Administrator, sam)
+            gone.removed_at = gone.memberships[0].removed_at = clock.now()
+        for person_id in (other, sam, "adm_of_no_one"):
+            assert owner.opens(page(person_id)).status_code == 404
+            posts(owner, page(person_id))
+        assert outbox.all() == []
+
+    def test_not_for_an_unverified_school_whose_owner_may_be_anybody(self, owner, account, page, sam, work, outbox):
+        with work() as session:
+            session.get_one(Estab, account.estab_id).state = "unverified"
+
+        assert owner.opens(page(sam)).status_code == 409
+        posts(owner, page(sam))
+        assert outbox.all() == []
+
+    def test_a_sign_in_of_five_minutes_ago_is_not_enough(self, owner, account, page, sam, clock, outbox):
+        clock.move(timedelta(minutes=5, seconds=1))
+        assert owner.opens(page(sam)).location == f"/sign-in?next={page(sam)}&login_hint={account.username}"
+        posts(owner, page(sam))
+
+        assert outbox.all() == []
+
+    def test_an_owner_with_a_second_factor_uses_it_first(self, owner, account, page, sam, work):
+        with work():
+            an_app(account.id)
+
+        assert owner.opens(page(sam)).location.startswith("/sign-in?next=")
+
+    def test_the_other_owners_of_all_their_schools_are_told_once(self, owner, account, page, sam, work, outbox):
+        with work() as session:
+            person, estab = session.get_one(Administrator, sam), session.get_one(Estab, account.estab_id)
+            head = an_administrator(estab, email="head@oakhill.example", username="head")
+            an_administrator(estab, email="look@oakhill.example", username="look", role="viewer")
+            if page is reset_of:
+                elsewhere = an_estab()
+                a_membership(head, elsewhere)
+                a_membership(person, elsewhere, role="admin")
+                an_administrator(elsewhere, email="far@oakhill.example")
+        owner.sends(page(sam))
+
+        told = ["far@oakhill.example", "head@oakhill.example"] if page is reset_of else ["head@oakhill.example"]
+        assert sorted(letter.to for letter in outbox.all("colleague_helped")) == told
+        assert "Sam Hill" in outbox.last("colleague_helped").text
+
+    def test_it_is_in_the_audit_log_with_who_did_it(self, owner, account, page, sam, work):
+        owner.sends(page(sam))
+
+        event = "password_reset.link_sent" if page is reset_of else "factor_recovery.started"
+        with work() as session:
+            (entry,) = session.query(Entry).filter_by(event=event)
+            assert (entry.actor, entry.subject, entry.estab) == (account.id, sam, account.estab_id)
+
+    def test_another_site_starts_nothing(self, owner, page, sam, outbox):
+        assert owner.web.post(page(sam), data={"csrf_token": "x"}).status_code in {303, 400, 403}
+        assert outbox.all() == []
+
+
+def posts(person, to):
+    """Send the form of a page that can be opened to another address."""
+    person.opens("/manage/account/name")
+    return person.sends_again(to)
+
+
+class TestLimits:
+    def test_three_a_day_for_a_person_whoever_asks(self, owner, sam, work, account, stranger, outbox, clock):
+        with work() as session:
+            an_administrator(session.get_one(Estab, account.estab_id), username="al")
+        stranger.signs_in("al")
+        for person in (owner, owner, stranger):
+            person.sends(reset_of(sam))
+        for person in (owner, stranger):
+            assert person.sends(reset_of(sam)).status_code == 429
+        assert len(outbox.all("reset_link")) == 3
+
+        clock.move(colleagues.WINDOW)
+        owner.signs_in(account.username)
+        owner.sends(reset_of(sam))
+        assert len(outbox.all("reset_link")) == 4
+
+    def test_ten_a_day_by_an_owner(self, owner, account, work, outbox):
+        with work() as session:
+            estab = session.get_one(Estab, account.estab_id)
+            ids = [an_administrator(estab, username=f"p{number}").id for number in range(11)]
+        answers = [owner.sends(reset_of(person_id)).status_code for person_id in ids]
+
+        assert answers == [303] * 10 + [429]
+        assert len(outbox.all("reset_link")) == 10

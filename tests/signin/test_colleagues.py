@@ -1,0 +1,57 @@
+"""Owners who help at the same moment, and an owner who stops being one meanwhile."""
+
+import pytest
+
+from idp.estabs import people
+from idp.estabs.models import Estab, Membership
+from idp.foundation.database import session as database_session
+from idp.signin import colleagues
+from idp.signin.models import FactorRecovery
+from tests.factories import an_administrator
+from tests.signin.apps import an_app
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.fixture
+def sam(account, work):
+    """The id of a colleague who has a second factor."""
+    with work() as session:
+        estab = session.get_one(Estab, account.estab_id)
+        person = an_administrator(estab, username="sam", email="sam@oakhill.example", role="viewer")
+        an_app(person.id)
+        return person.id
+
+
+def membership(account):
+    return people.membership(account.id, account.estab_id)
+
+
+def test_of_many_links_at_once_three_are_sent(at_once, account, sam, outbox):
+    outcomes = at_once(6, lambda: colleagues.send_reset_link(membership(account), sam).id)
+
+    assert outcomes.count(sam) == 3
+    assert sum(isinstance(each, colleagues.StartedOften) for each in outcomes) == 3
+    assert len(outbox.all("reset_link")) == 3
+
+
+def test_of_two_recoveries_at_once_one_counts(at_once, account, sam, work, outbox):
+    at_once(4, lambda: colleagues.start_factor_recovery(membership(account), sam).id)
+
+    with work() as session:
+        assert session.query(FactorRecovery).count() == 1
+    assert len(outbox.all("recovery_notice")) == 1
+
+
+def test_what_was_read_before_does_not_make_an_owner(account, sam, work, outbox):
+    """The role is read again, under a lock: it may have been taken away since the page was opened (S46)."""
+    with work():
+        owner = membership(account)
+        stale = owner.role
+        database_session().execute(
+            Membership.__table__.update().where(Membership.person_id == account.id).values(role="viewer")
+        )
+        assert owner.role == stale == "owner"
+        with pytest.raises(colleagues.OwnersOnly):
+            colleagues.send_reset_link(owner, sam)
+    assert outbox.all() == []
