@@ -1,11 +1,14 @@
 """For any WSGI server: `granian --interface wsgi wsgi:application`. It needs `admission.threads` threads."""
 
 import gc
-from threading import Thread
 
-from idp.app import create_app
-from idp.foundation.web import admission
-from idp.signin import devices
+gc.disable()  # what is imported stays, so that looking through it for garbage is a sixth of the start; enabled below
+
+from threading import Thread  # noqa: E402
+
+from idp.app import create_app  # noqa: E402
+from idp.foundation.web import admission  # noqa: E402
+from idp.signin import devices  # noqa: E402
 
 
 def _finish_start() -> None:
@@ -16,6 +19,7 @@ def _finish_start() -> None:
     """
     devices.load_patterns()
     gc.freeze()
+    gc.enable()
 
 
 application = create_app()
