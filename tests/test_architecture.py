@@ -308,6 +308,34 @@ def test_sql_is_never_glued_from_strings():
     ] == []
 
 
+ROLE_WORD = re.compile(r"\b(role|OWNER|ADMIN|VIEWER)\b|'(owner|admin|viewer)'")
+
+
+def decides_by_role(node):
+    """Whether a role is compared, or named as text, rather than the table of rights asked."""
+    if isinstance(node, ast.Compare):
+        membership = isinstance(node.ops[0], ast.In | ast.NotIn)
+        return bool(ROLE_WORD.search(ast.unparse(node.left))) and not (membership and "ROLES" in ast.unparse(node))
+    if isinstance(node, ast.keyword):
+        return node.arg == "role" and isinstance(node.value, ast.Constant)
+    return False
+
+
+def test_what_a_role_may_do_is_asked_of_one_table():
+    """`estabs.permissions` alone compares roles: others ask it whether a member may do something."""
+    elsewhere = modules("idp/estabs/permissions.py")
+
+    assert [
+        f"{name(path)}: {ast.unparse(node)}"
+        for path in elsewhere
+        for node in ast.walk(parsed(path))
+        if decides_by_role(node)
+    ] == []
+    compared = re.compile(r"\brole\b *(==|!=|in\b|not in\b)|\[[^\]]*\brole\]")
+    code = {path: "".join(re.findall(r"{[{%].*?[}%]}", path.read_text("utf-8"), re.DOTALL)) for path in TEMPLATES}
+    assert [name(path) for path, text in code.items() if compared.search(text)] == []
+
+
 def test_templates_escape_everything():
     texts = {name(path): path.read_text("utf-8").replace(" ", "") for path in TEMPLATES}
 

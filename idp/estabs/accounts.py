@@ -9,7 +9,7 @@ from itertools import islice
 from sqlalchemy import or_, select, update
 
 from idp.audit import events, log
-from idp.estabs import people
+from idp.estabs import people, permissions
 from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership
 from idp.foundation import clock, crypto
 from idp.foundation.database import session
@@ -60,7 +60,7 @@ def register(school: School, *, name: str, email: str, mobile: str) -> tuple[Est
     estab = people.insert_first_accepted(_candidates(school))
     if estab is None:  # only another registration of this school can conflict with every Estab ID
         raise SchoolTaken(because=f"school {school.id}, at the same moment")
-    owner = people.add(estab, name=name, email=email, mobile=mobile, role="owner", username=estab.estab_id)
+    owner = people.add(estab, name=name, email=email, mobile=mobile, role=permissions.OWNER, username=estab.estab_id)
     log.record(events.ESTAB_REGISTERED, by=owner.id, estab=estab.id, subject=owner.id, school=school.id)
     return estab, owner
 

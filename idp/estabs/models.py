@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from idp.estabs.permissions import Action, may
+from idp.estabs import permissions
+from idp.estabs.permissions import Action
 from idp.foundation.database import Base
 from idp.schools.models import School
 
@@ -139,7 +140,17 @@ class Membership(Base):
 
     def may(self, action: Action) -> bool:
         """Whether the person may do this for the estab, as far as this row says: `authority.hold` asks anew."""
-        return self.removed_at is None and self.estab.may_act and may(self.role, action)
+        return self.removed_at is None and self.estab.may_act and permissions.may(self.role, action)
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the person is an owner of the school's account."""
+        return permissions.is_owner(self.role)
+
+    @property
+    def role_title(self) -> str:
+        """The role as pages name it."""
+        return permissions.TITLES[self.role]
 
 
 class PersonalSecret(Base):

@@ -10,7 +10,9 @@ from sqlalchemy import CursorResult, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp.audit import events, log
+from idp.estabs import permissions
 from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership, PersonalSecret
+from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto
 from idp.foundation.database import Base, session
 
@@ -79,14 +81,19 @@ def note_sign_in(person_id: str, estab_id: str) -> None:
 
 def owners(estab_id: str) -> list[Administrator]:
     """The owners of the estab with this internal id, the longest-standing first."""
-    return [member.person for member in of_estab(estab_id) if member.role == "owner"]
+    return [member.person for member in of_estab(estab_id) if member.is_owner]
+
+
+def who_may(estab_id: str, action: Action) -> list[Administrator]:
+    """Those whose role at the estab with this internal id includes `action`, owners first."""
+    return [member.person for member in of_estab(estab_id) if permissions.may(member.role, action)]
 
 
 def of_estab(estab_id: str) -> list[Membership]:
-    """All who act for the estab with this internal id, owners first, and the longest-standing of them."""
+    """All who act for the estab with this internal id, owners first, and of one role the longest-standing."""
     statement = select(Membership).where(Membership.estab_id == estab_id, Membership.removed_at.is_(None))
-    owners_first = Membership.role != "owner", Membership.added_at, Membership.person_id
-    return list(session().scalars(statement.order_by(*owners_first)))
+    found = session().scalars(statement.order_by(Membership.added_at, Membership.person_id))
+    return sorted(found, key=lambda member: permissions.rank(member.role))
 
 
 def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username: str | None = None) -> Administrator:

@@ -1,29 +1,103 @@
-"""What each role may do for its school: one table, which every check asks."""
+"""What each role may do for its school: one table, which every check asks and every page that explains it shows."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-ROLES: Final = ("owner", "admin", "viewer")
+OWNER: Final = "owner"
+ADMIN: Final = "admin"
+VIEWER: Final = "viewer"
+ROLES: Final = (OWNER, ADMIN, VIEWER)
 """From the most rights to the fewest."""
+ROLES_TO_JOIN_WITH: Final = (ADMIN, VIEWER)
+"""Roles that a person who asks to join may be given; owners appoint other owners on their school's page."""
+
+TITLES: Final[Mapping[str, str]] = {OWNER: "Owner", ADMIN: "Administrator", VIEWER: "Viewer"}
+SUMMARIES: Final[Mapping[str, str]] = {
+    OWNER: "Does all that an administrator does, and decides who acts for the school.",
+    ADMIN: "Sees everything, and decides which services get the school's data.",
+    VIEWER: "Sees everything, and changes nothing.",
+}
 
 
 class Action(StrEnum):
-    """What somebody may do in a school's name."""
+    """What somebody does in a school's name."""
 
+    SEE_SHARING = "see_sharing"
+    SEE_PEOPLE = "see_people"
     AUTHORISE = "authorise"
-    """Authorise sharing, change it, pause it, stop it; approve a device; say which system the school uses."""
+    APPROVE_DEVICES = "approve_devices"
+    NAME_MIS = "name_mis"
+    RECEIVE_SHARING_NOTICES = "receive_sharing_notices"
     DECIDE_REQUESTS_TO_JOIN = "decide_requests_to_join"
+    MANAGE_PEOPLE = "manage_people"
     HELP_COLLEAGUES = "help_colleagues"
-    """Start a password reset, or the recovery from a lost second factor, for another person of the school."""
+    REQUIRE_SECOND_FACTOR = "require_second_factor"
+    RECEIVE_ACCOUNT_NOTICES = "receive_account_notices"
 
 
-ROLES_OF: Final = {
-    Action.AUTHORISE: frozenset({"owner", "admin"}),
-    Action.DECIDE_REQUESTS_TO_JOIN: frozenset({"owner"}),
-    Action.HELP_COLLEAGUES: frozenset({"owner"}),
+@dataclass(frozen=True, slots=True)
+class Right:
+    """An action in the words of a school's page, and the roles that have it."""
+
+    words: str
+    roles: frozenset[str]
+
+
+_EVERYONE: Final = frozenset(ROLES)
+_OWNERS_AND_ADMINS: Final = frozenset({OWNER, ADMIN})
+_OWNERS: Final = frozenset({OWNER})
+
+RIGHTS: Final[Mapping[Action, Right]] = {
+    Action.SEE_SHARING: Right(
+        "See which services get the school's data and what was decided, and download the processing record", _EVERYONE
+    ),
+    Action.SEE_PEOPLE: Right("See who acts for the school", _EVERYONE),
+    Action.AUTHORISE: Right(
+        "Say which services get the school's data, and change, pause or stop it", _OWNERS_AND_ADMINS
+    ),
+    Action.APPROVE_DEVICES: Right("Connect a device or program to a service", _OWNERS_AND_ADMINS),
+    Action.NAME_MIS: Right("Say which management information system (MIS) the school uses", _OWNERS_AND_ADMINS),
+    Action.DECIDE_REQUESTS_TO_JOIN: Right("Decide who may join of those who ask", _OWNERS),
+    Action.MANAGE_PEOPLE: Right(
+        "Invite people, change what they may do, remove them, and hand over the account", _OWNERS
+    ),
+    Action.HELP_COLLEAGUES: Right(
+        "Start a new password for a colleague, or the recovery of a lost second step", _OWNERS
+    ),
+    Action.REQUIRE_SECOND_FACTOR: Right("Require a second step of everyone who acts for the school", _OWNERS),
+    Action.RECEIVE_SHARING_NOTICES: Right("Get an e-mail when sharing is authorised, changed or stopped", _OWNERS),
+    Action.RECEIVE_ACCOUNT_NOTICES: Right(
+        "Get an e-mail about our check of the school and about colleagues' passwords", _OWNERS
+    ),
 }
+"""In the order in which pages show them. A test holds the table in docs/schools.md equal to it."""
 
 
 def may(role: str, action: Action) -> bool:
     """Whether people of this role may do this."""
-    return role in ROLES_OF[action]
+    return role in RIGHTS[action].roles
+
+
+def is_owner(role: str) -> bool:
+    """Whether this is the role that a school's account always keeps one of."""
+    return role == OWNER
+
+
+def rank(role: str) -> int:
+    """The place of the role among `ROLES`: 0 has the most rights."""
+    return ROLES.index(role)
+
+
+def who(action: Action) -> str:
+    """The roles that may do this, in a sentence: "an owner or an administrator"."""
+    return " or ".join(
+        f"{'a' if role == VIEWER else 'an'} {TITLES[role].lower()}" for role in ROLES if may(role, action)
+    )
+
+
+def table() -> list[tuple[str, ...]]:
+    """The head, with the titles of `ROLES`; then a row for each action: its words, and "Yes" or "No" for each role."""
+    rows = [(right.words, *("Yes" if role in right.roles else "No" for role in ROLES)) for right in RIGHTS.values()]
+    return [("What", *(TITLES[role] for role in ROLES)), *rows]

@@ -4,6 +4,8 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from idp.estabs import authority
+from idp.estabs.permissions import Action
 from idp.foundation import clock
 from idp.foundation.errors import NotFound
 from idp.foundation.web import form_drafts, security
@@ -32,7 +34,9 @@ def front() -> ResponseReturnValue:
 @security.person
 def home() -> ResponseReturnValue:
     """The overview."""
-    return render_template("manage/overview.html", seen=overview.of(current_user.membership))
+    member = current_user.membership
+    authority.check(member, Action.SEE_SHARING)
+    return render_template("manage/overview.html", seen=overview.of(member))
 
 
 @bp.route("/manage/sharing/<client_id>/stop", methods=["GET", "POST"])
@@ -100,7 +104,9 @@ def resume_sharing(client_id: str) -> ResponseReturnValue:
 @security.person
 def download_record() -> ResponseReturnValue:
     """The processing record as CSV. The byte order mark makes spreadsheets read it as UTF-8."""
-    estab = current_user.membership.estab
+    member = current_user.membership
+    authority.check(member, Action.SEE_SHARING)
+    estab = member.estab
     name = f"processing-record-{estab.estab_id}-{clock.today()}.csv"
     response = Response("\ufeff" + processing_record.as_csv(estab.id), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -121,6 +127,7 @@ def stopped_already(refused: authorise.NothingShared) -> ResponseReturnValue:
 
 def _shared(client_id: str) -> Shared:
     member = current_user.membership
+    authority.check(member, Action.SEE_SHARING)
     shared = overview.shared_with(member, client_id)
     if shared is None:
         because = f"{member.estab_id} shares nothing with that client"

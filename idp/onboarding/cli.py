@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from idp.estabs import permissions
 from idp.estabs.models import Administrator
 from idp.foundation import clock, command, dates, runtime
 from idp.onboarding import join, review, working_days
@@ -128,7 +129,9 @@ def show_request(request_id: str, *, as_json: bool) -> None:
 
 @joining.command()
 @click.argument("request_id")
-@click.option("--role", type=click.Choice(join.ROLES), required=True, help="What the person may do.")
+@click.option(
+    "--role", type=click.Choice(permissions.ROLES_TO_JOIN_WITH), required=True, help="What the person may do."
+)
 @command.working
 def approve(request_id: str, role: str) -> None:
     """Let the person in; they are mailed a link to choose a password. Call the school first."""

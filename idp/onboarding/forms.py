@@ -11,6 +11,7 @@ from wtforms import BooleanField, EmailField, HiddenField, PasswordField, RadioF
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, ValidationError
 
+from idp.estabs import permissions
 from idp.foundation import runtime
 from idp.foundation.web.forms import Form, visible
 from idp.onboarding import email_typos
@@ -209,14 +210,11 @@ class JoinDecision(Form):
 
     role = RadioField(
         "What may they do?",
-        choices=[
-            SelectChoice("admin", "Authorise and stop sharing"),
-            SelectChoice("viewer", "Look, and change nothing"),
-        ],
+        choices=[SelectChoice(role, permissions.TITLES[role]) for role in permissions.ROLES_TO_JOIN_WITH],
         validate_choice=False,
     )
 
     def validate_role(self, field: RadioField) -> None:
         """One of the two has to be chosen."""
-        if field.data not in {"admin", "viewer"}:
+        if field.data not in permissions.ROLES_TO_JOIN_WITH:
             raise ValidationError("Choose what they may do")

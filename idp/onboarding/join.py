@@ -7,28 +7,21 @@ not told who the owners are.
 """
 
 from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from idp.audit import events, log
-from idp.estabs import accounts, links, people
+from idp.estabs import accounts, authority, links, people, permissions
 from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership
-from idp.estabs.permissions import Action, may
+from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto, dates, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.onboarding.models import JoinRequest, Registration
 from idp.outbox import post
 
-ROLES = ("admin", "viewer")
-"""Roles that a person who asks to join may be given; owners appoint other owners on their school's page."""
-
-
-class OwnersOnly(Refusal):
-    """Only owners decide who joins."""
-
-    code, status, title = "owners_only", 403, "Only an owner can decide this"
-    says = "Requests to join are decided by the owners of your school's account."
+DECIDES: Final = Action.DECIDE_REQUESTS_TO_JOIN
 
 
 class DecidedAlready(Refusal):
@@ -78,14 +71,14 @@ def ask(estab: Estab, registration: Registration) -> str:
 
 
 def of_owner(owner: Membership, request_id: str) -> JoinRequest:
-    """A request to join this owner's school. Raises `NotFound`, also for other schools' requests, and `OwnersOnly`."""
+    """A request to join this owner's school. Raises `NotFound`, also for other schools' requests, and `MayNot`."""
     join_request = session().scalar(
         select(JoinRequest).where(JoinRequest.id == request_id, JoinRequest.estab_id == owner.estab_id)
     )
     if join_request is None:
         raise NotFound(because=f"join request {request_id} of another school, or none")
-    if not owner.may(Action.DECIDE_REQUESTS_TO_JOIN):
-        raise OwnersOnly(because=f"administrator {owner.person_id} is {owner.role}")
+    if not owner.may(DECIDES):
+        raise authority.MayNot(owner, DECIDES)
     return join_request
 
 
@@ -99,7 +92,7 @@ def find(request_id: str) -> JoinRequest:
 
 def waiting_for(member: Membership) -> list[JoinRequest]:
     """The join requests that this person can decide for the school, oldest first; none where they may not."""
-    if not member.may(Action.DECIDE_REQUESTS_TO_JOIN):
+    if not member.may(DECIDES):
         return []
     asked = select(JoinRequest).where(_of_owners(member.estab_id)).order_by(JoinRequest.created_at)
     return list(session().scalars(asked))
@@ -115,9 +108,9 @@ def approve(join_request: JoinRequest, role: str, *, by: Membership | str) -> Ad
 
     `by` is the owner who decides, or our staff: `cli`, or an operator's id.
 
-    Raises `DecidedAlready`, `WithStaff`, `StillWithOwners` and `SchoolNotActive`.
+    Raises `DecidedAlready`, `WithStaff`, `StillWithOwners`, `SchoolNotActive` and `MayNot`.
     """
-    if role not in ROLES:
+    if role not in permissions.ROLES_TO_JOIN_WITH:
         raise ValueError(f"{role} is not a role to join with")
     _decide(join_request, "approved", by)
     if not join_request.estab.may_act:
@@ -166,7 +159,7 @@ def _is_open(estab: Estab, folded: str) -> bool:
 
 
 def _create(estab: Estab, registration: Registration) -> None:
-    now, owners = clock.now(), people.owners(estab.id) if estab.is_verified else []
+    now, owners = clock.now(), people.who_may(estab.id, DECIDES) if estab.is_verified else []
     answer_by = now + timedelta(days=runtime.settings().onboarding.join_lifetime_days if owners else 0)
     join_request = JoinRequest(
         id=crypto.new_id("joi"), estab_id=estab.id, registration_id=registration.id, name=registration.name,
@@ -203,8 +196,8 @@ def _decide(join_request: JoinRequest, decision: str, by: Membership | str) -> s
     lock(Estab, join_request.estab_id)
     if not isinstance(by, str):
         decider = lock(Membership, (by.person_id, by.estab_id), shared=True)
-        if decider is None or decider.removed_at is not None or not may(decider.role, Action.DECIDE_REQUESTS_TO_JOIN):
-            raise OwnersOnly(because=f"administrator {by.person_id} is no longer an owner")
+        if decider is None or decider.removed_at is not None or not permissions.may(decider.role, DECIDES):
+            raise authority.MayNot(by, DECIDES)
     if not won:
         refusal = DecidedAlready if join_request.used_at else StillWithOwners if isinstance(by, str) else WithStaff
         raise refusal(because=join_request.id)

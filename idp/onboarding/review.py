@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from idp.audit import events, log
 from idp.estabs import accounts, people
 from idp.estabs.models import Administrator, Estab
+from idp.estabs.permissions import Action
 from idp.foundation import clock, dates, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
@@ -182,7 +183,7 @@ def _required_text(text: str) -> str:
 
 
 def _mail_owners(review: Review, template: str, **context: Any) -> None:
-    for owner in people.owners(review.estab_id):
+    for owner in people.who_may(review.estab_id, Action.RECEIVE_ACCOUNT_NOTICES):
         post.email(
             template, to=owner.email, estab=review.estab_id, name=owner.name_in_mails, school=review.estab.name,
             estab_id=review.estab.estab_id, **context,

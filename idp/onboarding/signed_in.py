@@ -4,6 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from idp.estabs import permissions
 from idp.foundation import dates
 from idp.foundation.errors import BadRequest
 from idp.foundation.web import security
@@ -54,6 +55,7 @@ def _join_page(join_request: JoinRequest, form: forms.JoinDecision) -> ResponseR
     page = render_template(
         "onboarding/join.html", join_request=join_request, form=form,
         relation=review.compare_address(join_request.email, join_request.estab.school.website_host),
-        answer_by=dates.weekday(join_request.expires_at),
+        answer_by=dates.weekday(join_request.expires_at), role_summaries=permissions.SUMMARIES,
+        role_table=permissions.table(),
     )  # fmt: skip
     return page, 422 if form.errors else 200

@@ -12,13 +12,15 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp.audit import events, log
+from idp.estabs import authority
 from idp.estabs.models import Membership
+from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import BadRequest, NotFound, Refusal
 from idp.partners import registry
 from idp.partners.snapshots import AnyClient
-from idp.sharing import authority, live, mis, receipts
+from idp.sharing import live, mis, receipts
 from idp.sharing.live import State, is_standing, state
 from idp.sharing.models import Authorisation, Decision
 
@@ -112,11 +114,11 @@ def give(
 
     `agreement` is the version of the partner's data sharing agreement that `by` was shown, `offered` what they
     could choose from (`Proposal.offered`; `scopes` alone if not told). Every owner gets a receipt. Raises
-    `MayNotAuthorise`, `SchoolCannotAct`, `MisUnknown`, `MisNotAccepted`, `ChangedMeanwhile`; `BadRequest` for
+    `MayNot`, `SchoolCannotAct`, `MisUnknown`, `MisNotAccepted`, `ChangedMeanwhile`; `BadRequest` for
     scopes that were not on offer and for required ones left out.
     """
     offered = scopes if offered is None else offered
-    authority.hold(by)
+    authority.hold(by, Action.AUTHORISE)
     mis.check(by.estab, client)
     if not scopes <= offered <= client.scopes:
         raise BadRequest(because=f"{client.id} was given {sorted(scopes - client.scopes & offered)} unasked")
@@ -208,7 +210,7 @@ def history(estab_id: str, *, limit: int = 200) -> list[Decision]:
 def _check(estab_id: str, by: Membership) -> None:
     if by.estab_id != estab_id:
         raise NotFound(because=f"administrator {by.person_id} does not act for {estab_id}")
-    authority.hold(by)
+    authority.hold(by, Action.AUTHORISE)
 
 
 def _current(estab_id: str, client_id: str) -> Authorisation | None:

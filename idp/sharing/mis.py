@@ -1,14 +1,14 @@
 """The school's MIS, where a client works with some systems only (school-register.md §8)."""
 
 from idp.audit import events, log
-from idp.estabs import accounts
+from idp.estabs import accounts, authority
 from idp.estabs.models import Estab, Membership
+from idp.estabs.permissions import Action
 from idp.foundation.database import lock
 from idp.foundation.errors import BadRequest, Refusal
 from idp.partners import mis_catalogue, registry
 from idp.partners.mis_catalogue import Mis
 from idp.partners.snapshots import AnyClient
-from idp.sharing import authority
 
 
 class MisUnknown(Refusal):
@@ -48,9 +48,9 @@ def choices() -> list[Mis]:
 
 
 def tell(code: str, *, by: Membership) -> None:
-    """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.check`."""
+    """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.hold`."""
     estab = lock(Estab, by.estab_id) or by.estab  # and so the school's people are asked one after the other
-    authority.check(by)
+    authority.hold(by, Action.NAME_MIS)
     if code not in mis_catalogue.catalogue():
         raise BadRequest("Please choose one of the systems in the list.", because=f"MIS {code!r}")
     before = accounts.set_mis(estab, code)

@@ -2,6 +2,7 @@
 
 from idp.estabs import people
 from idp.estabs.models import Membership
+from idp.estabs.permissions import Action
 from idp.foundation import clock, dates, runtime, scopes
 from idp.outbox import post
 from idp.partners.snapshots import AnyClient
@@ -9,13 +10,13 @@ from idp.sharing.models import Authorisation
 
 
 def send(name: str, agreed: Authorisation, client: AnyClient, by: Membership, *, replaces: bool = False) -> None:
-    """Post the mail `name` about `agreed`, decided by `by`, to every owner of the school's account.
+    """Post the mail `name` about `agreed`, decided by `by`, to those who get such notices.
 
     `replaces` says that something had been agreed with this client before.
     """
     person = by.person.name_in_mails or f"the person with the username {by.person.username}"
     agreed_to = scopes.in_order(scopes.of_kind("data", agreed.scopes))
-    for owner in people.owners(agreed.estab_id):
+    for owner in people.who_may(agreed.estab_id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             name, to=owner.email, estab=agreed.estab_id, client=client.id,
             owner=owner.name_in_mails, person=person, school=by.estab.name, estab_id=by.estab.estab_id,

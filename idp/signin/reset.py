@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 from idp.audit import events, log
 from idp.estabs import one_time_codes, people
 from idp.estabs.models import Administrator
+from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto, dates, runtime
 from idp.foundation.database import claim, lock, session
 from idp.foundation.errors import Refusal
@@ -199,7 +200,7 @@ def _notify(person: Administrator, *, by_link: bool) -> None:
     """Tell the person's mobile and the school's other owners; `password.change` has written to the person."""
     post.sms("password_reset", to=person.mobile, estab=person.sole_estab_id)
     for membership in person.memberships:
-        for owner in people.owners(membership.estab_id):
+        for owner in people.who_may(membership.estab_id, Action.RECEIVE_ACCOUNT_NOTICES):
             if owner.id != person.id:
                 post.email(
                     "colleague_reset_password", to=owner.email, estab=membership.estab_id, name=owner.name_in_mails,

@@ -19,7 +19,7 @@ REST: Final = timedelta(days=30)
 
 def is_due(person: Administrator) -> bool:
     """Whether the person is asked now."""
-    if not any(membership.role == "owner" for membership in person.memberships) or factors.has_any(person.id):
+    if not any(membership.is_owner for membership in person.memberships) or factors.has_any(person.id):
         return False
     rests = Guesses.key == _counter(person.id), Guesses.expires_at > clock.now()
     return session().scalar(select(Guesses.key).where(*rests)) is None

@@ -237,7 +237,7 @@ def test_somebody_joins_a_school_that_is_registered_already(a_member, an_admin, 
     looks_right(owner.page, "join-request")
     owner.presses("Approve")
     owner.is_told("Choose what they may do")
-    owner.page.get_by_role("radio", name="Authorise and stop sharing").check()
+    owner.page.get_by_role("radio", name="Administrator").check()
     owner.presses("Approve")
     owner.reads("Al Fresco can now join. We have sent them an e-mail.", "has been approved")
     looks_right(owner.page, "join-approved")

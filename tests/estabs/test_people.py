@@ -109,7 +109,7 @@ def test_the_people_of_an_estab_are_its_own_that_were_not_removed_owners_first(w
         an_administrator(estab, username="removed", removed_at=clock.now())
         viewer, owner, admin, second_owner = (person.id for person in made)
 
-        assert [member.person_id for member in people.of_estab(estab.id)] == [owner, second_owner, viewer, admin]
+        assert [member.person_id for member in people.of_estab(estab.id)] == [owner, second_owner, admin, viewer]
         assert [person.id for person in people.owners(estab.id)] == [owner, second_owner]
         assert [member.person_id for member in people.of_estab(others.memberships[0].estab_id)] == [others.id]
 

@@ -69,7 +69,7 @@ def test_it_says_which_school_and_who_one_is(jo):
     assert jo.facts["school"] in jo.page.find("h1").text
     assert jo.facts["public_id"] in jo.sees
     assert "Verified" in jo.sees
-    assert "Jo Bloggs, owner of the account" in jo.sees
+    assert "Jo Bloggs, owner" in jo.sees
     assert "Nobody yet" in jo.sees
 
 

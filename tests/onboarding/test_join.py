@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from idp.estabs import people
+from idp.estabs import authority, people
 from idp.estabs.models import Administrator
 from idp.foundation.errors import NotFound
 from idp.onboarding import join
@@ -190,7 +190,7 @@ def test_an_owner_of_another_school_finds_nothing(work, asked):
 def test_only_owners_decide(work, owner, asked, role):
     with work() as database:
         colleague = an_administrator(database.merge(owner).memberships[0].estab, role=role, username=role)
-        with pytest.raises(join.OwnersOnly):
+        with pytest.raises(authority.MayNot):
             join.of_owner(colleague.memberships[0], asked)
 
 

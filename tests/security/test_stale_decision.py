@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from idp.audit.models import Entry
-from idp.estabs import accounts, links
+from idp.estabs import accounts, authority, links
 from idp.estabs.models import Administrator, Estab, Membership, PersonalSecret
 from idp.foundation.database import connection, session
 from idp.foundation.errors import TooManyRequests
@@ -18,7 +18,7 @@ from idp.onboarding import first_credentials, join, review, signup, verify
 from idp.onboarding.models import EmailProof, JoinRequest, Registration, Review
 from idp.partners import initial_tokens
 from idp.partners.models import Client, InitialAccessToken, Partner
-from idp.sharing import authorise, authority, mis
+from idp.sharing import authorise, mis
 from idp.signin import devices, mobile
 from idp.signin.models import KnownDevice
 from tests.conftest import MONDAY
@@ -365,8 +365,8 @@ def asked(work, clock):
     [
         (JoinRequest, {"used_at": MONDAY, "decision": "declined"}, join.DecidedAlready),
         (JoinRequest, {"expires_at": MONDAY}, join.WithStaff),
-        (Membership, {"role": "viewer"}, join.OwnersOnly),
-        (Membership, {"removed_at": MONDAY}, join.OwnersOnly),
+        (Membership, {"role": "viewer"}, authority.MayNot),
+        (Membership, {"removed_at": MONDAY}, authority.MayNot),
         (Estab, {"state": "suspended"}, join.SchoolNotActive),
     ],
 )
@@ -424,8 +424,8 @@ def gives(client, by):
 @pytest.mark.parametrize(
     ("whom", "changed", "refused"),
     [
-        ("person", {"role": "viewer"}, authority.MayNotAuthorise),
-        ("person", {"removed_at": MONDAY}, authority.MayNotAuthorise),
+        ("person", {"role": "viewer"}, authority.MayNot),
+        ("person", {"removed_at": MONDAY}, authority.MayNot),
         ("estab", {"state": "suspended"}, authority.SchoolCannotAct),
         ("estab", {"state": "closed"}, authority.SchoolCannotAct),
     ],

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from idp.estabs import authority
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from idp.foundation.database import session
@@ -13,7 +14,7 @@ from idp.outbox import post
 from idp.outbox.models import Message
 from idp.partners import registry
 from idp.partners.models import Client
-from idp.sharing import authorise, authority, mis
+from idp.sharing import authorise, mis
 from tests.factories import a_client, a_partner, an_administrator, an_estab
 
 SIGN_IN = frozenset({"openid", "profile", "email"})
@@ -173,9 +174,9 @@ def test_a_viewer_looks_and_does_not_decide(work, agreed):
             giver(agreed).memberships[0].estab, role="viewer", username="viewer", sign_in_email=None
         )
         client = client_of(agreed)
-        with pytest.raises(authority.MayNotAuthorise):
+        with pytest.raises(authority.MayNot):
             give(client, viewer, ASKED)
-        with pytest.raises(authority.MayNotAuthorise):
+        with pytest.raises(authority.MayNot):
             authorise.withdraw(agreed.estab_id, agreed.client_id, by=viewer.memberships[0])
         assert standing(agreed, *SIGN_IN).id == agreed.id
 

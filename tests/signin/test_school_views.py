@@ -54,11 +54,11 @@ def test_the_chosen_school_is_named_in_the_header_and_can_be_changed(jo, account
     chooses(jo, second[0])
     assert jo.answer.location == "/manage"
     jo.opens("/manage")
-    assert "can look, and change nothing" in jo.sees
+    assert "Jo Bloggs, viewer" in jo.sees
     assert jo.page.find("nav").find("a", string="Change school")["href"] == CHOOSE
     chooses(jo, first_of(work, account))
     jo.opens("/manage")
-    assert "owner of the account" in jo.sees
+    assert "Jo Bloggs, owner" in jo.sees
     assert account.school in jo.page.find("nav").get_text(" ")
 
 

@@ -14,7 +14,7 @@ from werkzeug import Response
 from wtforms import BooleanField, RadioField
 from wtforms.validators import InputRequired
 
-from idp.estabs import people
+from idp.estabs import authority, people
 from idp.estabs.models import Membership
 from idp.estabs.permissions import Action
 from idp.foundation import scopes
@@ -30,7 +30,7 @@ from idp.oidc.endpoints.colleague import Colleague
 from idp.oidc.incoming import AUTHORIZE, CheckedRequest, Kept, Request
 from idp.partners import registry, start_link
 from idp.partners.snapshots import AnyClient
-from idp.sharing import authorise, authority, mis
+from idp.sharing import authorise, mis
 from idp.sharing.authorise import Proposal
 from idp.sharing.models import Authorisation
 from idp.signin import session
@@ -125,7 +125,7 @@ def ask() -> Response:
         return waiting
     member = _member()
     if not member.may(Action.AUTHORISE):
-        return _for_a_viewer(waiting, member)
+        return _for_a_viewer(waiting, member, Action.AUTHORISE)
     if browser_request.method != "POST":  # a HEAD carries no token against forgery, and decides nothing
         return _page(waiting, member, Decision())
     return _pressed(waiting, member)
@@ -152,9 +152,12 @@ def tell_mis() -> Response:
         return waiting
     if "deny" in browser_request.form:
         return _cancelled(waiting)
+    member = _member()
+    if not member.may(Action.NAME_MIS):
+        return _for_a_viewer(waiting, member, Action.NAME_MIS)
     security.let_forms_leave()
     client = waiting.request.client.registered
-    return which_mis(client, _member()) or redirect(kept_requests.address(waiting.kept), 303)
+    return which_mis(client, member) or redirect(kept_requests.address(waiting.kept), 303)
 
 
 def which_mis(client: AnyClient, member: Membership) -> Response | None:
@@ -217,20 +220,20 @@ def question_page(
 
 
 def viewer_page(
-    client: AnyClient, member: Membership, *, back: str, leave: str, instead: str | None = None
+    client: AnyClient, member: Membership, action: Action, *, back: str, leave: str, instead: str | None = None
 ) -> Response:
-    """Who may only look is told who may decide; `leave` is what the button says that declines.
+    """For a person who may not do `action`: the people who may. `leave` is what the button says that declines.
 
     `instead` is what to ask them for, where that is not to sign in to the client once.
     """
     refusal: Refusal | None = None
     try:
-        authority.check(member)
+        authority.check(member, action)
     except Refusal as refused:
         refusal = refused
     page = render_template(
         "oidc/ask_an_owner.html", client=client, school=member.estab.school, refusal=refusal,
-        owners=people.owners(member.estab_id), back=back, leave=leave, instead=instead,
+        who_may=people.who_may(member.estab_id, action), back=back, leave=leave, instead=instead,
     )  # fmt: skip
     return make_response(page, 403)
 
@@ -251,12 +254,12 @@ def _typed_ticks() -> frozenset[str]:
     return frozenset(browser_request.form.getlist("area"))
 
 
-def _for_a_viewer(waiting: Waiting, member: Membership) -> Response:
+def _for_a_viewer(waiting: Waiting, member: Membership, action: Action) -> Response:
     if browser_request.method == "POST":
         return _cancelled(waiting)
     security.let_forms_leave()
     client, back = waiting.request.client.registered, kept_requests.address(waiting.kept)
-    return viewer_page(client, member, back=back, leave=f"Back to {client.client_name}")
+    return viewer_page(client, member, action, back=back, leave=f"Back to {client.client_name}")
 
 
 def _waiting_for(step: Step) -> Waiting | Response:

@@ -20,6 +20,7 @@ from flask import (
 from werkzeug import Response
 from wtforms import StringField
 
+from idp.estabs import authority
 from idp.estabs.permissions import Action
 from idp.foundation import runtime
 from idp.foundation.errors import TooManyRequests
@@ -127,19 +128,22 @@ def _enter(text: str, signed_in: SignedIn) -> Response:
 def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: SignedIn, code: str) -> Response:
     """Who asks, for what; and the answer. What the school has not agreed to yet is asked as on any way to a partner.
 
-    Every device is a decision for the school: under an agreement that stands, too, only who may authorise connects one.
+    Every device is a decision for the school: also under an agreement that stands.
     """
     member, registered, form = signed_in.membership, client.registered, consent.Decision()
     if "deny" in request.form:
         device_codes.deny(device_request, signed_in)
         return redirect(_address(code), 303)
-    if not member.may(Action.AUTHORISE):
-        back = _address(code)
-        return consent.viewer_page(registered, member, back=back, leave="Do not connect", instead=ASK_TO_CONNECT)
+    if not member.may(Action.APPROVE_DEVICES):
+        return consent.viewer_page(
+            registered, member, Action.APPROVE_DEVICES, back=_address(code), leave="Do not connect",
+            instead=ASK_TO_CONNECT,
+        )  # fmt: skip
     if not registry.accepts(registered, member.estab.mis):
         return consent.which_mis(registered, member) or redirect(_address(code), 303)
     agreed: Authorisation | State | None = authorise.standing(member.estab_id, registered.id, device_request.scopes)
     if "allow" in request.form:
+        authority.hold(member, Action.APPROVE_DEVICES)
         agreed = agreed or consent.agree(registered, device_request.scopes, member, form)
         if agreed is not None:
             device_codes.approve(device_request, signed_in, agreed)
