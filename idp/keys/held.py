@@ -1,7 +1,7 @@
 """This process's cache of the keys: read again every `keys.reread` seconds; private keys are loaded once."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -10,7 +10,7 @@ from sqlalchemy import Table, event, select
 from idp.foundation import clock, runtime
 from idp.foundation.database import connection, session
 from idp.foundation.runtime import PerApplication
-from idp.keys.key import Key
+from idp.keys.key import Jwk, Key
 from idp.keys.models import SigningKey
 
 
@@ -20,7 +20,7 @@ class _Cache:
 
     keys: Mapping[str, Key] = field(default_factory=dict)
     read: float = float("-inf")
-    signs: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
+    private: dict[str, Jwk] = field(default_factory=dict)
     chosen: dict[str, tuple[Mapping[str, Key] | None, int, Key | None]] = field(default_factory=dict)
     """The signing key by algorithm, with the ring and the second for which it was chosen."""
 
@@ -57,11 +57,11 @@ def signer(alg: str) -> Key | None:
     return key
 
 
-def signer_for(key: Key) -> Callable[[bytes], bytes]:
-    """A function that signs with `key`, whose private half is unsealed once per process. Raises `CannotUnseal`."""
-    loaded = _CACHE.get().signs
+def private_half(key: Key) -> Jwk:
+    """The private half of `key`, unsealed once per process. Raises `CannotUnseal`."""
+    loaded = _CACHE.get().private
     if key.kid not in loaded:
-        loaded[key.kid] = key.signer()
+        loaded[key.kid] = key.private()
     return loaded[key.kid]
 
 

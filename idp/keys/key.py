@@ -1,14 +1,12 @@
 """One signing key: generate it, load it from its row, and decide when it signs and verifies."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, Literal
 
 from joserfc.jwk import ECKey, RSAKey
-from joserfc.jws import JWSRegistry
 from sqlalchemy import Row
 
 from idp.foundation import clock, runtime
@@ -19,8 +17,6 @@ State = Literal["next", "signing", "verifying", "expired", "retired"]
 
 ALGS: Final = ("ES256", "RS256")
 """Algorithms we sign with: ES256 by our choice, RS256 for clients that ask for it or do not choose."""
-
-_ALGORITHMS: Final = JWSRegistry(algorithms=[*ALGS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,17 +49,6 @@ class Key:
     def public(self) -> Jwk:
         """The public key."""
         return _load(self.alg, self.public_jwk)
-
-    @cached_property
-    def verifier(self) -> Callable[[bytes, bytes], bool]:
-        """A function of a message and a signature: whether the signature is valid for the message under this key."""
-        verify, public = _ALGORITHMS.get_alg(self.alg).verify, self.public
-        return lambda message, signature: verify(message, signature, public)
-
-    def signer(self) -> Callable[[bytes], bytes]:
-        """A function of a message: its signature by this key (RFC 7515 §5.1). Raises `CannotUnseal`."""
-        sign, private = _ALGORITHMS.get_alg(self.alg).sign, self.private()
-        return lambda message: sign(message, private)
 
     def private(self) -> Jwk:
         """The private key. Raises `CannotUnseal`."""

@@ -7,12 +7,15 @@ over it verifies until the last token it signed has expired, and from then on ve
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
+
+from joserfc import jwt
+from joserfc.errors import JoseError
 
 from idp.foundation import clock, runtime
-from idp.foundation.fastpath import compact_jws
 from idp.keys import held
 from idp.keys.held import forget
 from idp.keys.key import ALGS, Key
@@ -33,6 +36,12 @@ __all__ = [
 ]  # fmt: skip
 
 
+MAX_LENGTH: Final = 8192
+"""Characters of the longest token that is read."""
+
+_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
 class BadToken(Exception):
     """The token is not valid. The message is for the log; the caller chooses the response."""
 
@@ -46,7 +55,7 @@ def sign(claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "at+jwt") 
     key = held.signer(alg)
     if key is None:
         raise NoSigningKey(f"no key signs {alg}")
-    return compact_jws.signed(compact_jws.header(alg, typ, key.kid), claims, held.signer_for(key))
+    return jwt.encode(_header(key, typ), {**claims}, held.private_half(key), algorithms=[alg])
 
 
 def verify(token: str, *, typ: str, algs: Collection[str] = ALGS) -> dict[str, Any]:
@@ -85,24 +94,29 @@ def _document(published: tuple[Key, ...]) -> tuple[bytes, str]:
 
 def _verified_claims(token: str, typ: str, algs: Collection[str], usable: Callable[[Key], bool]) -> dict[str, Any]:
     """The claims, after verifying the signature. The header is checked before a key is chosen, the payload after."""
+    if len(token) > MAX_LENGTH or not _COMPACT.fullmatch(token):
+        raise BadToken("not a compact JWS, or too long")
     try:
-        parts = compact_jws.parts(token)
-        if not _key_for(parts.header, typ, algs, usable).verifier(parts.signed, parts.signature):
-            raise BadToken("the signature is wrong")
-        return parts.claims()
-    except (ValueError, RecursionError) as error:
-        raise BadToken(f"cannot be read: {error}") from error
+        decoded = jwt.decode(token, lambda signed: _key_for(signed.headers(), typ, usable).public, algorithms=algs)
+    except (JoseError, ValueError, RecursionError) as error:
+        raise BadToken(f"the signature is wrong, or it cannot be read: {error}") from error
+    return decoded.claims
 
 
-def _key_for(header: bytes, typ: str, algs: Collection[str], usable: Callable[[Key], bool]) -> Key:
+def _key_for(header: Mapping[str, Any], typ: str, usable: Callable[[Key], bool]) -> Key:
     """The key for `header`, which must equal the header that we write for it; keys in the token are ignored."""
     for read_keys in (held.keys, held.reread):  # an unknown key may have been created a moment ago
-        for key in read_keys().values():
-            if header == compact_jws.header(key.alg, typ, key.kid) and key.alg in algs:
-                if not usable(key):
-                    raise BadToken("the key no longer verifies")
-                return key
-    raise BadToken(f"not the header of a {typ} by a key of ours, with an alg that is accepted here")
+        key = read_keys().get(str(header.get("kid")))
+        if key is not None and header == _header(key, typ):
+            if not usable(key):
+                raise BadToken("the key no longer verifies")
+            return key
+    raise BadToken(f"not the header of a {typ} by a key of ours")
+
+
+def _header(key: Key, typ: str) -> dict[str, Any]:
+    """The protected header of our tokens (RFC 7515 §4.1; `typ` against confusion, RFC 8725 §3.11)."""
+    return {"typ": typ, "alg": key.alg, "kid": key.kid}
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:

@@ -16,7 +16,6 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError
 from flask import Flask, Request as FlaskRequest, Response, request as browser_request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from idp.foundation.fastpath.plain_response import PlainResponse
 from idp.foundation.runtime import PerApplication
 from idp.oidc import errors, incoming
 from idp.oidc.authorization import responses
@@ -133,7 +132,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
 
 def json_response(body: dict[str, Any], status: int = 200) -> Response:
     """A JSON response to a client; `middleware` adds that it must not be stored (RFC 6749 §5.1)."""
-    return PlainResponse(json.dumps(body).encode("ascii"), status, content_type="application/json")
+    return Response(json.dumps(body).encode("ascii"), status, content_type="application/json")
 
 
 def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:

@@ -1,40 +1,56 @@
-"""Signatures as JWS has them, and nothing longer or shorter."""
+"""A signature is valid at its exact length only, for ES256 and for RS256."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
 
 from idp.foundation import clock as clocks
-from idp.keys import held
+from idp.keys import ring
 
 
-@pytest.fixture
-def key(work):
+def signed(alg="ES256"):
+    """A token of ours: its signing input, and its signature."""
+    token = ring.sign({"exp": clocks.timestamp() + 600, "sub": "adm_x"}, alg=alg)
+    signing_input, _, signature = token.rpartition(".")
+    return signing_input, urlsafe_b64decode(signature + "==")
+
+
+def verified(signing_input, signature):
+    """Whether the token with this signature is accepted."""
+    try:
+        ring.verify(f"{signing_input}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}", typ="at+jwt")
+    except ring.BadToken:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("alg", ring.ALGS)
+def test_a_signature_of_another_length_is_refused(work, alg):
     with work():
-        yield held.signer("ES256")
+        signing_input, good = signed(alg)
+        half = len(good) // 2
+        others = [
+            good + b"\0", good + good, good[:-1], good[:half], b"\0" + good, b"", good[:half] + b"\0" + good[half:],
+        ]  # fmt: skip
+
+        assert verified(signing_input, good)
+        assert [verified(signing_input, other) for other in others] == [False] * len(others)
 
 
-@pytest.mark.parametrize(
-    "change", [lambda good: good + b"\0", lambda good: good + good, lambda good: good[:-1], lambda good: good[:32],
-               lambda good: b"\0" + good, lambda _good: b"", lambda good: good[:32] + b"\0" + good[32:]]
-)  # fmt: skip
-def test_a_signature_of_another_length_is_none(key, change):
-    good = held.signer_for(key)(b"said")
-    assert key.verifier(b"said", good)
-    assert not key.verifier(b"said", change(good))
-    assert not key.verifier(b"said else", good)
-
-
-def test_a_number_is_written_with_its_leading_zeros(key):
-    signs = held.signer_for(key)
-    good = next(each for each in iter(lambda: signs(b"said"), None) if each[32] == 0)  # one of 256 has such a second
-
-    assert key.verifier(b"said", good)
-    assert not key.verifier(b"said", good[:32] + good[33:])
-
-
-def test_rs256_too(work):
+def test_a_number_is_written_with_its_leading_zeros(work):
     with work():
-        key = held.signer("RS256")
-        good = held.signer_for(key)(b"said")
-        assert key.verifier(b"said", good)
-        assert not key.verifier(b"said", good + b"\0")
-        assert key.verifies(clocks.now())
+        signing_input, good = next(each for each in iter(signed, None) if each[1][32] == 0)  # one of 256 begins with it
+
+        assert verified(signing_input, good)
+        assert not verified(signing_input, good[:32] + good[33:])
+
+
+def test_a_token_in_characters_beside_the_alphabet_is_refused(work):
+    """Python's decoder skips them, so that one token could be written in many ways."""
+    with work():
+        token = ring.sign({"exp": clocks.timestamp() + 600})
+        others = [token + "=", token + "\n", " " + token, token.replace(".", ".\n", 1), token + "!", token + "."]
+
+        for other in others:
+            with pytest.raises(ring.BadToken):
+                ring.verify(other, typ="at+jwt")

@@ -75,7 +75,7 @@ def test_a_private_key_is_stored_sealed_and_cannot_be_moved_to_another_row(work)
         one.sealed, other.sealed = other.sealed, one.sealed
         session.flush()
         ring.forget()
-        held._CACHE.get().signs.clear()
+        held._CACHE.get().private.clear()
         with pytest.raises(Exception, match="not what was sealed"):
             ring.sign(claims(), alg=one.alg)
 
@@ -187,7 +187,7 @@ class TestRefused:
     def test_a_payload_that_is_no_object(self):
         key = self.key.private()
         self.refuses(
-            jws.serialize_compact(self.good, b"[1]", key, registry=jws.JWSRegistry(algorithms=ring.ALGS)), "object"
+            jws.serialize_compact(self.good, b"[1]", key, registry=jws.JWSRegistry(algorithms=ring.ALGS)), "payload"
         )
 
     def test_one_that_has_expired_this_very_second(self):

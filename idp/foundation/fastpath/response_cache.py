@@ -13,7 +13,7 @@ from flask import Flask, Response
 from werkzeug.http import parse_etags
 
 from idp.foundation import runtime
-from idp.foundation.fastpath.default_headers import default_headers, with_default_headers
+from idp.foundation.default_headers import default_headers, with_default_headers
 from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import Settings
 

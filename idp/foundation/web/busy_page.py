@@ -16,7 +16,7 @@ import structlog
 from flask import Flask, render_template
 
 from idp.foundation import runtime
-from idp.foundation.fastpath.default_headers import default_headers, with_default_headers
+from idp.foundation.default_headers import default_headers, with_default_headers
 
 RETRY_AFTER_SECONDS: Final = 5
 NOT_SENT_BACK: Final = ("password", "code")

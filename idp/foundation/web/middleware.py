@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, request
 
-from idp.foundation.fastpath.default_headers import Headers, default_headers, with_default_headers
+from idp.foundation.default_headers import Headers, default_headers, with_default_headers
 from idp.foundation.settings import Settings
 
 StartResponse = Callable[..., Callable[[bytes], object]]

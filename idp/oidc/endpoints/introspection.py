@@ -8,7 +8,6 @@ from typing import Any, Final
 from flask import Request as FlaskRequest, Response, request as caller
 
 from idp.foundation import clock, runtime, scopes
-from idp.foundation.fastpath.plain_response import PlainResponse
 from idp.keys import ring
 from idp.oidc import errors, server as protocol
 from idp.oidc.clients.client import OAuthClient
@@ -52,7 +51,7 @@ def _signed(body: dict[str, Any], asking: OAuthClient) -> Response:
     issuer = runtime.settings().server.issuer
     claims = {"iss": issuer, "aud": asking.id, "iat": clock.timestamp(), "token_introspection": body}
     token = ring.sign(claims, alg=asking.introspection_response_alg, typ="token-introspection+jwt")
-    return PlainResponse(token.encode("ascii"), content_type=JWT)
+    return Response(token.encode("ascii"), content_type=JWT)
 
 
 def about(token: str, asking: OAuthClient) -> dict[str, Any]:

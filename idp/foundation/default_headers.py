@@ -1,7 +1,6 @@
 """The headers that nearly every response has, added once by the outermost middleware.
 
-Outside of Flask, because the response cache and the refusals of `admission` have them too; and 5 % of a userinfo
-request cheaper than Flask's `after_request`.
+Outside of Flask, because the response cache and the refusals of `admission` have them too.
 """
 
 from collections.abc import Iterable
