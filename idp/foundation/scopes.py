@@ -86,6 +86,12 @@ def of_kind(kind: Literal["identity", "data", "client"], scopes: Iterable[str]) 
     return frozenset([name for name in scopes if name in entries and entries[name].kind == kind])
 
 
+def specially_protected(scopes: Iterable[str]) -> frozenset[str]:
+    """Those of `scopes` that are special category data (UK GDPR Article 9) or treated as such."""
+    entries = catalogue()
+    return frozenset([name for name in scopes if name in entries and entries[name].special_category])
+
+
 def known(scopes: Iterable[str]) -> frozenset[str]:
     """Those of `scopes` that the catalogue has: what is stored or signed may outlive an entry, and is not given."""
     return frozenset(catalogue().keys() & scopes)

@@ -14,7 +14,7 @@ bp = Blueprint("linked_accounts", __name__, url_prefix=f"{HOME}/accounts")
 
 
 @bp.post("/<name>/link")
-@security.person
+@security.own_account
 @form_drafts.form_shown_at("manage.security.home")
 @limiter.limit(at_most(30, "minute"))
 @step_up.required
@@ -28,7 +28,7 @@ def link(name: str) -> ResponseReturnValue:
 
 
 @bp.route("/<name>/unlink", methods=["GET", "POST"])
-@security.person
+@security.own_account
 @step_up.required
 def unlink(name: str) -> ResponseReturnValue:
     """Ask for confirmation, and unlink the person's account of this provider."""

@@ -14,7 +14,7 @@ bp = Blueprint("own", __name__, url_prefix="/manage/security")
 
 
 @bp.route("/password", methods=["GET", "POST"])
-@security.person
+@security.own_account
 @limiter.limit(at_most(60, "minute"), methods=["POST"])
 @admission.hashes_passwords
 def change_password() -> ResponseReturnValue:
@@ -48,7 +48,7 @@ def _changed(form: ChangePassword) -> bool:
 
 
 @bp.get("/sessions")
-@security.person
+@security.own_account
 def sessions() -> ResponseReturnValue:
     """Where the person is signed in, and their latest sign-ins."""
     address = request.remote_addr or ""
@@ -59,7 +59,7 @@ def sessions() -> ResponseReturnValue:
 
 
 @bp.post("/sessions/<sid>/end")
-@security.person
+@security.own_account
 @form_drafts.form_shown_at("manage.own.sessions")
 @step_up.required
 def end_session(sid: str) -> ResponseReturnValue:
@@ -69,7 +69,7 @@ def end_session(sid: str) -> ResponseReturnValue:
 
 
 @bp.post("/sessions/end-others")
-@security.person
+@security.own_account
 @form_drafts.form_shown_at("manage.own.sessions")
 @step_up.required
 def end_other_sessions() -> ResponseReturnValue:
@@ -80,7 +80,7 @@ def end_other_sessions() -> ResponseReturnValue:
 
 
 @bp.post("/sessions/end-everywhere")
-@security.person
+@security.own_account
 @form_drafts.form_shown_at("manage.own.sessions")
 @step_up.required
 def sign_out_everywhere() -> ResponseReturnValue:

@@ -6,14 +6,15 @@ from flask_login import current_user
 
 from idp.foundation.web import browser_store, form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
-from idp.signin import devices, factors, passkey_sign_in, passkeys, recovery_codes, session, step_up
+from idp.manage import detours
+from idp.signin import devices, factors, passkey_sign_in, passkeys, session, step_up
 from idp.signin.forms import PasskeyName
 
 bp = Blueprint("passkeys", __name__, url_prefix="/passkeys")
 
 
 @bp.route("/add", methods=["GET", "POST"])
-@security.person
+@security.own_account
 @step_up.required
 def add() -> ResponseReturnValue:
     """Add a passkey of this device, or of another one that the browser reaches."""
@@ -31,14 +32,14 @@ def add() -> ResponseReturnValue:
             # They have shown two factors and have more rights: a new session.
             session.begin(person.id, current_user.amr | passkey_sign_in.METHODS)
             flash(f"Your passkey “{passkey.name}” is added.", "success")
-            next_page = "home" if recovery_codes.left(person.id) else "make_recovery_codes"
-            return redirect(url_for(f"manage.security.{next_page}"), 303)
-    page = render_template("manage/add_passkey.html", form=form, is_first=not factors.has_any(person.id))
+            return redirect(detours.after_adding(person.id), 303)
+    is_first, back = not factors.has_any(person.id), detours.current().back
+    page = render_template("manage/add_passkey.html", form=form, is_first=is_first, back=back)
     return page, 422 if form.errors else 200
 
 
 @bp.post("/options.json")
-@security.person
+@security.own_account
 @form_drafts.form_shown_at("manage.security.passkeys.add")
 @limiter.limit(at_most(30, "minute"))
 @step_up.required
@@ -48,7 +49,7 @@ def options() -> ResponseReturnValue:
 
 
 @bp.route("/<passkey_id>/rename", methods=["GET", "POST"])
-@security.person
+@security.own_account
 def rename(passkey_id: str) -> ResponseReturnValue:
     """Call a passkey something else; an empty name leaves it as it is."""
     passkey = passkeys.get(current_user.id, passkey_id)
@@ -62,7 +63,7 @@ def rename(passkey_id: str) -> ResponseReturnValue:
 
 
 @bp.route("/<passkey_id>/remove", methods=["GET", "POST"])
-@security.person
+@security.own_account
 @step_up.required
 def remove(passkey_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and remove a passkey."""

@@ -5,19 +5,9 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from idp.federation import linking
-from idp.foundation import runtime
 from idp.foundation.web import form_drafts, post_redirect_get, security
-from idp.manage import passkey_views
-from idp.signin import (
-    authenticator_app,
-    factors,
-    passkeys,
-    recovery_codes,
-    return_paths,
-    second_step_offer,
-    session,
-    step_up,
-)
+from idp.manage import detours, passkey_views
+from idp.signin import authenticator_app, factors, passkeys, recovery_codes, second_step_offer, session, step_up
 from idp.signin.forms import SecondStep
 
 bp = Blueprint("security", __name__, url_prefix="/manage/security")
@@ -25,7 +15,7 @@ bp.register_blueprint(passkey_views.bp)
 
 
 @bp.get("")
-@security.person
+@security.own_account
 def home() -> ResponseReturnValue:
     """What protects this account, and what can be added, replaced and removed."""
     linked_accounts = linking.lines(current_user.id)
@@ -38,12 +28,24 @@ def home() -> ResponseReturnValue:
     )  # fmt: skip
 
 
+@bp.get("/second-step")
+@security.own_account
+def second_step() -> ResponseReturnValue:
+    """Offer each kind of second step where one is needed to go on; who has one takes it, and goes on."""
+    detour = detours.current()
+    if current_user.has_second_step:
+        return redirect(detour.return_path, 303)
+    if factors.has_any(current_user.id):
+        return step_up.sign_in_with_second_step(detour.return_path)
+    return render_template("manage/second_step.html", detour=detour)
+
+
 @bp.route("/app", methods=["GET", "POST"])
-@security.person
+@security.own_account
 @step_up.required
 def set_up_app() -> ResponseReturnValue:
     """Set up an authenticator app by a code of it, or replace the one in use."""
-    person, form, return_path = current_user.person, SecondStep(), _return_path()
+    person, form, detour = current_user.person, SecondStep(), detours.current()
     if form.validate_on_submit():
         try:
             replaced = authenticator_app.finish(person.id, current_user.sid, form.code.data)
@@ -53,20 +55,18 @@ def set_up_app() -> ResponseReturnValue:
             factors.note_added(person, factors.APP, replaced=replaced)
             session.begin(person.id, current_user.amr | {"otp", "mfa"})  # they have more rights: a new session
             flash(f"Your authenticator app is {'replaced' if replaced else 'set up'}.", "success")
-            has_codes = recovery_codes.left(person.id) > 0
-            return redirect(return_path if has_codes else url_for(".make_recovery_codes", next=return_path), 303)
+            return redirect(detours.after_adding(person.id), 303)
     new_app = authenticator_app.begin(person.id, person.email, current_user.sid)
-    post_redirect_get.mark_secret_page(back_to=url_for(".set_up_app", next=return_path))
+    post_redirect_get.mark_secret_page(back_to=detour.address(".set_up_app"))
     page = render_template(
         "manage/set_up_app.html", form=form, new_app=new_app, replaces=authenticator_app.is_held(person.id),
-        partner=runtime.ports().requesting_partner(return_path),
-        cancelled=return_paths.cancelled(return_path, url_for(".home")),
+        back=detour.back,
     )  # fmt: skip
     return page, 422 if form.errors else 200
 
 
 @bp.route("/app/remove", methods=["GET", "POST"])
-@security.person
+@security.own_account
 @step_up.required
 def remove_app() -> ResponseReturnValue:
     """Ask for confirmation, and remove the authenticator app."""
@@ -80,11 +80,11 @@ def remove_app() -> ResponseReturnValue:
 
 
 @bp.route("/recovery-codes", methods=["GET", "POST"])
-@security.person
+@security.own_account
 @step_up.required
 def make_recovery_codes() -> ResponseReturnValue:
     """Offer a new set of recovery codes, and show it, once, in the answer to the POST."""
-    person, return_path = current_user.person, _return_path()
+    person, return_path = current_user.person, detours.current().return_path
     has_factor = factors.has_any(person.id)
     if request.method != "POST" or not has_factor:
         left = recovery_codes.left(person.id)
@@ -95,7 +95,7 @@ def make_recovery_codes() -> ResponseReturnValue:
 
 
 @bp.post("/not-now")
-@security.person
+@security.own_account
 @form_drafts.form_shown_at("manage.home")
 def put_off() -> ResponseReturnValue:
     """Do not ask the person to set up a second step for 30 days."""
@@ -104,19 +104,11 @@ def put_off() -> ResponseReturnValue:
     return redirect(url_for("manage.home"), 303)
 
 
-def _return_path() -> str:
-    """Where the person goes afterwards: the page Security, or a partner's request that led here."""
-    return_path = security.local_path(request.args.get("next"), url_for(".home"))
-    if return_paths.leads_to_partner(return_path):
-        security.keep_opener()
-        security.let_forms_leave()
-    return return_path
-
-
 @bp.errorhandler(authenticator_app.SetUpExpired)
 def set_up_expired(refused: authenticator_app.SetUpExpired) -> ResponseReturnValue:
     """Show a new picture; or the page Security, where a second click finds the app set up."""
+    detour = detours.current()
     if authenticator_app.is_held(current_user.id):
-        return redirect(_return_path(), 303)
+        return redirect(detour.return_path, 303)
     flash(refused.says, "info")
-    return redirect(url_for(".set_up_app", next=_return_path()), 303)
+    return redirect(detour.address(".set_up_app"), 303)

@@ -12,6 +12,7 @@ from idp.foundation.web import form_drafts, security
 from idp.manage import account_views, colleague_views, linked_account_views, overview, own_account_views, security_views
 from idp.manage.overview import Shared
 from idp.sharing import authorise, processing_record
+from idp.signin import step_up
 
 bp = Blueprint("manage", __name__)
 bp.register_blueprint(security_views.bp)
@@ -62,10 +63,21 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
     if request.method != "POST":
         before = form_drafts.saved_fields()
         ticked = choice.ticked if before is None else choice.chosen(before.getlist("area"))
-        return render_template("manage/change.html", shared=shared, choice=choice, member=member, ticked=ticked)
-    ticked_now = choice.chosen(request.form.getlist("area"))
+        return render_template(
+            "manage/change.html",
+            shared=shared,
+            choice=choice,
+            member=member,
+            ticked=ticked,
+            missing_step=step_up.missing_step(current_user),
+        )
+    ticked_now, second_step = choice.chosen(request.form.getlist("area")), current_user.has_second_step
+    if "second_step" in request.form:
+        form_drafts.save()
+        return redirect(url_for(".security.second_step", next=form_drafts.form_address(), why="data"), 303)
     if ticked_now != choice.ticked:
-        authorise.change(member.estab_id, client_id, choice.required | ticked_now, by=member)
+        wanted = choice.required | ticked_now
+        authorise.change(member.estab_id, client_id, wanted, by=member, second_step=second_step)
         flash(f"What your school shares with {shared.name} has been changed.", "success")
     return redirect(url_for(".home"), 303)
 

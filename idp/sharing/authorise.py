@@ -20,7 +20,7 @@ from idp.foundation.database import session
 from idp.foundation.errors import BadRequest, NotFound, Refusal
 from idp.partners import registry
 from idp.partners.snapshots import AnyClient
-from idp.sharing import live, mis, receipts
+from idp.sharing import live, mis, protected_data, receipts
 from idp.sharing.live import State, is_standing, state
 from idp.sharing.models import Authorisation, Decision
 
@@ -109,16 +109,18 @@ def give(
     agreement: str,
     until: datetime,
     offered: frozenset[str] | None = None,
+    second_step: bool = False,
 ) -> Authorisation:
     """Let `client` have exactly `scopes` until `until`; what was agreed before is superseded, not edited.
 
     `agreement` is the version of the partner's data sharing agreement that `by` was shown, `offered` what they
-    could choose from (`Proposal.offered`; `scopes` alone if not told). Every owner gets a receipt. Raises
-    `MayNot`, `SchoolCannotAct`, `MisUnknown`, `MisNotAccepted`, `ChangedMeanwhile`; `BadRequest` for
-    scopes that were not on offer and for required ones left out.
+    could choose from (`Proposal.offered`; `scopes` alone if not told), `second_step` whether `by` signed in with
+    one. Every owner gets a receipt. Raises `MayNot`, `SchoolCannotAct`, `SecondStepNeeded`, `MisUnknown`,
+    `MisNotAccepted`, `ChangedMeanwhile`; `BadRequest` for scopes that were not on offer and for required ones left out.
     """
     offered = scopes if offered is None else offered
     authority.hold(by, Action.AUTHORISE)
+    protected_data.check(scopes, second_step=second_step)
     mis.check(by.estab, client)
     if not scopes <= offered <= client.scopes:
         raise BadRequest(because=f"{client.id} was given {sorted(scopes - client.scopes & offered)} unasked")
@@ -133,10 +135,13 @@ def give(
     return given
 
 
-def change(estab_id: str, client_id: str, scopes: frozenset[str], *, by: Membership) -> Authorisation:
+def change(
+    estab_id: str, client_id: str, scopes: frozenset[str], *, by: Membership, second_step: bool = False
+) -> Authorisation:
     """Replace what the client may have by `scopes`, within what was offered; agreement, end and pause stay.
 
-    For the school's own desk, where areas are ticked and unticked. Raises as `give`, and `NothingShared`.
+    For the school's own desk, where areas are ticked and unticked. Areas that were agreed to before stay without a
+    second step. Raises as `give`, and `NothingShared`.
     """
     _check(estab_id, by)
     client = registry.find(client_id)
@@ -145,6 +150,7 @@ def change(estab_id: str, client_id: str, scopes: frozenset[str], *, by: Members
         raise NothingShared(because=f"{estab_id} and {client_id}")
     if not scopes <= before.offered & client.scopes or before.offered & client.required_scopes - scopes:
         raise BadRequest(because=f"{sorted(scopes)} is not a choice within what was offered by {client_id}")
+    protected_data.check(scopes - before.scopes, second_step=second_step)
     given = _insert(
         client_id, by, before, scopes=scopes, offered=before.offered, agreement=before.agreement,
         until=before.until, paused_at=before.paused_at,

@@ -68,6 +68,11 @@ class SignedIn:
         return self.sid
 
     @property
+    def has_second_step(self) -> bool:
+        """Whether a second factor was used at this sign-in, or set up since."""
+        return self.acr == MULTI
+
+    @property
     def person(self) -> Administrator:
         """The administrator behind it."""
         return session().get_one(Administrator, self.id)

@@ -7,7 +7,7 @@ sign in again first and come back to the page, filled in as it was (`foundation.
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -19,6 +19,8 @@ from idp.signin.session import SignedIn
 
 MAX_AGE: Final = timedelta(minutes=5)
 View = Callable[..., ResponseReturnValue]
+Missing = Literal["set_up", "sign_in"]
+"""A second step has to be set up, or the one that the person has was not asked for when they signed in."""
 
 
 def is_recent(signed_in: SignedIn) -> bool:
@@ -28,7 +30,14 @@ def is_recent(signed_in: SignedIn) -> bool:
     """
     if clock.now() - signed_in.auth_time > MAX_AGE or not signed_in.amr:
         return False
-    return signed_in.acr != session.SINGLE or not factors.has_any(signed_in.id)
+    return signed_in.has_second_step or not factors.has_any(signed_in.id)
+
+
+def missing_step(signed_in: SignedIn) -> Missing | None:
+    """What the person has to do before they count as signed in with a second step; None if they are."""
+    if signed_in.has_second_step:
+        return None
+    return "sign_in" if factors.has_any(signed_in.id) else "set_up"
 
 
 def required(view: View) -> View:
@@ -42,6 +51,14 @@ def required(view: View) -> View:
         return sign_in_again()
 
     return guarded
+
+
+def sign_in_with_second_step(return_path: str) -> ResponseReturnValue:
+    """To the sign-in page, for a person who has a second step and signed in without it, and on to `return_path`."""
+    signed_in = session.current()
+    flash("Please sign in again, with your second step. Then you carry on where you were.", "info")
+    name = signed_in.person.username if signed_in else None
+    return redirect(url_for("signin.sign_in", next=return_path, login_hint=name), 303)
 
 
 def sign_in_again() -> ResponseReturnValue:

@@ -6,6 +6,8 @@ from playwright.sync_api import expect
 from idp.estabs import people
 from idp.sharing import authorise
 from tests.browser.conftest import WIDTHS
+from tests.browser.test_security_page import app_on
+from tests.browser.virtual_authenticator import VirtualAuthenticator
 from tests.factories import a_client, a_partner
 
 
@@ -25,7 +27,7 @@ def at_the_page(a_member, partner, a_window):
 
 def test_it_is_short_enough_for_a_phone(at_the_page):
     admin = at_the_page("phone")
-    assert admin.page.evaluate("document.documentElement.scrollHeight") < 3550
+    assert admin.page.evaluate("document.documentElement.scrollHeight") < 3750
 
 
 def test_what_an_area_includes_is_folded_and_opens_by_keyboard(at_the_page, looks_right):
@@ -53,10 +55,8 @@ def test_how_much_is_shared_stands_beside_the_button(at_the_page):
     expect(count).to_have_text("2 areas")
     admin.page.get_by_role("checkbox", name="Attendance").check()
     expect(count).to_have_text("3 areas")
-    admin.page.get_by_role("checkbox", name="Pupils: special educational needs").check()
-    expect(count).to_have_text("4 areas, 1 specially protected")
     admin.page.get_by_role("checkbox", name="Attendance").uncheck()
-    expect(count).to_have_text("3 areas, 1 specially protected")
+    expect(count).to_have_text("2 areas")
 
 
 def test_without_scripts_it_is_said_so_that_it_stays_true(at_the_page):
@@ -143,3 +143,43 @@ def test_what_is_dangerous_is_red_in_the_dark_too(a_member, behind, a_window):
     )
     assert red > 180
     assert max(green, blue) < 90
+
+
+def test_a_passkey_is_added_on_the_way_to_sharing_specially_protected_data(at_the_page, looks_right):
+    admin = at_the_page()
+    VirtualAuthenticator(admin.page)
+    protected = admin.page.get_by_role("checkbox", name="Pupils: special educational needs")
+    expect(protected).to_be_disabled()
+    admin.page.get_by_role("checkbox", name="Attendance").check()
+    looks_right(admin.page, "consent-needs-second-step")
+    admin.page.locator("#second-step").focus()
+    admin.page.keyboard.press("Enter")
+    admin.sees("Set up a second step")
+    looks_right(admin.page, "second-step-for-protected-data")
+    admin.page.locator("#add-passkey").click()
+    admin.sees("Add a passkey")
+    admin.page.locator("#add").click()
+    admin.sees("Recovery codes")
+    admin.page.locator("#not-now").click()
+    admin.sees("Authorise sharing with Assembly")
+    expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
+    protected.check()
+    expect(admin.page.locator("[data-count]")).to_have_text("4 areas, 1 specially protected")
+    admin.authorises()
+    admin.page.wait_for_url(lambda url: "/oauth/" not in url)
+    expect(admin.stands("Pupils: special educational needs")).to_have_text("Shared")
+
+
+def test_an_app_is_set_up_on_the_way_without_scripts(at_the_page):
+    admin = at_the_page("phone", java_script_enabled=False)
+    admin.page.get_by_role("checkbox", name="Attendance").check()
+    admin.page.locator("#second-step").click()
+    admin.sees("Set up a second step")
+    admin.page.locator("#set-up-app").click()
+    admin.page.locator("#code").fill(app_on(admin.page).now())
+    admin.page.locator("#finish").click()
+    admin.sees("Recovery codes")
+    admin.page.locator("#not-now").click()
+    admin.sees("Authorise sharing with Assembly")
+    expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
+    expect(admin.page.get_by_role("checkbox", name="Pupils: special educational needs")).to_be_enabled()

@@ -35,7 +35,8 @@ def username(behind):
         client = a_client(client_name="Timetabler")
         scopes = client.required_scopes | {"students.sen"}
         until = clock.now() + timedelta(days=365)
-        authorise.give(client, scopes, by=person.memberships[0], agreement="1", until=until, offered=client.scopes)
+        how = {"agreement": "1", "until": until, "offered": client.scopes, "second_step": True}
+        authorise.give(client, scopes, by=person.memberships[0], **how)
         return person.username
 
 

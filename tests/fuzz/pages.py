@@ -176,7 +176,8 @@ def _shared(ground: Ground) -> str:
         client = factories.a_client()
         owner = session.query(Administrator).filter_by(username=ground.username).one()
         until = authorise.lasts_until(client)
-        authorise.give(client, client.scopes, by=owner.memberships[0], agreement=client.agreement_version, until=until)
+        how = {"agreement": client.agreement_version, "until": until, "second_step": True}
+        authorise.give(client, client.scopes, by=owner.memberships[0], **how)
         return client.id
 
 

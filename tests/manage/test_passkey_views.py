@@ -43,7 +43,7 @@ def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, wor
     device, before = Authenticator(origin), signed_in.cookie("session")
     answer = adds(signed_in, device, name="Office computer")
 
-    assert answer.location == "/manage/security/recovery-codes"
+    assert answer.location == "/manage/security/recovery-codes?next=/manage/security"
     assert signed_in.cookie("session") != before
     signed_in.opens("/manage/security")
     assert "Your passkey “Office computer” is added." in signed_in.answer.text

@@ -49,7 +49,7 @@ def shared(jo, work):
         client = a_client(client_name="Timetabler")
         authorise.give(
             client, client.required_scopes | {"students.sen"}, by=member_of(session, jo),
-            agreement="1", until=clocks.now() + timedelta(days=365), offered=client.scopes,
+            agreement="1", until=clocks.now() + timedelta(days=365), offered=client.scopes, second_step=True,
         )  # fmt: skip
         return client.id
 

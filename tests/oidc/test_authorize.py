@@ -13,6 +13,7 @@ from idp.sharing.models import Authorisation
 from tests import factories
 from tests.oidc.support import ISSUER, authorised, follow, page, press, query_of, sent, sign_in
 from tests.signin.apps import App, an_app
+from tests.signin.authenticator import Authenticator
 
 
 def test_a_new_school_signs_in_authorises_and_lands_at_the_partner_with_a_code(web, world):
@@ -307,8 +308,9 @@ def said_of(world, web, got):
 def test_a_person_without_a_second_step_sets_one_up_where_it_is_essential_and_comes_back(web, world):
     response = follow(web, web.get(world.partner.link(claims=MULTI)))
     response = follow(web, sign_in(web, response, world.username))
-    assert page(response).find("h1").text.strip() == "Set up an authenticator app"
-    assert "asks for a second step" in response.text
+    assert page(response).find("h1").text.strip() == "Set up a second step"
+    assert "You can sign in to Assembly only with a second step." in response.text
+    response = web.get(page(response).find(id="set-up-app")["href"])
     assert "form-action" not in response.headers["Content-Security-Policy"]
     app = App(page(response).find(id="seed").text.replace(" ", ""))
     response = follow(web, press(web, response, "finish", code=app.code()))
@@ -316,6 +318,23 @@ def test_a_person_without_a_second_step_sets_one_up_where_it_is_essential_and_co
     got = sent(follow(web, press(web, response, "allow", authority="y")))
 
     assert said_of(world, web, got) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_passkey_is_offered_where_a_second_step_is_essential_and_leads_back(web, world, settings):
+    response = follow(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow(web, sign_in(web, response, world.username))
+    add = page(response).find(id="add-passkey")["href"]
+    response = web.get(add)
+    assert "form-action" not in response.headers["Content-Security-Policy"]
+    token = page(response).find("input", {"name": "csrf_token"})["value"]
+    options = web.post("/manage/security/passkeys/options.json", headers={"X-CSRFToken": token}).get_json()
+    made = Authenticator(settings.server.issuer).create(options)
+    response = follow(web, web.post(add, data={"csrf_token": token, "passkey": made}))
+    response = follow(web, web.get(page(response).find(id="not-now")["href"]))
+    got = sent(follow(web, press(web, response, "allow", authority="y")))
+
+    assert said_of(world, web, got) == ("urn:idaas:acr:multi", ["mfa", "pwd", "user"])
 
 
 def test_cancelling_the_set_up_tells_the_partner(web, world):

@@ -31,7 +31,9 @@ def hand_over(web, response, to=SOMEBODY, **typed):
 
 
 def messages(response):
-    return " ".join(" ".join(each.get_text(" ").split()) for each in page(response).select(".message"))
+    return " ".join(
+        " ".join(each.get_text(" ").split()) for each in page(response).select(".message.success, .message.problem")
+    )
 
 
 def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, world, asking, outbox):

@@ -57,8 +57,13 @@ def test_every_method_in_it_works_where_it_is_named_and_a_public_client_does_onl
         assert ("none" in methods) == (answer.status_code != 401), name
 
 
-def test_every_scope_in_it_may_be_asked_for(web, world, said):
+@pytest.mark.usefixtures("clock")  # before the world is made
+def test_every_scope_in_it_may_be_asked_for(web, world, said, clock):
     assert "openid" in said["scopes_supported"]
+    with world.work():  # some are specially protected
+        app = an_app(world.person)
+    clock.move(timedelta(seconds=30))
+    press(web, follow(web, sign_in(web, web.get("/sign-in"), world.username)), "sign-in", code=app.code())
     partner = world.another(required_scopes=frozenset(said["scopes_supported"]), optional_scopes=frozenset())
     got = authorised(web, partner, world.username, scope=" ".join(said["scopes_supported"]))
     assert set(partner.redeems(web, got["code"]).json["scope"].split()) == set(said["scopes_supported"])

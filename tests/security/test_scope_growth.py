@@ -42,7 +42,13 @@ def test_given_is_within_asked_within_agreed_within_registered(
         until = authorise.lasts_until(client)
         try:
             agreed = authorise.give(
-                client, ticked, by=owner.memberships[0], agreement="1", until=until, offered=offered
+                client,
+                ticked,
+                by=owner.memberships[0],
+                agreement="1",
+                until=until,
+                offered=offered,
+                second_step=True,
             )
         except BadRequest:
             assert not ticked <= offered <= client.scopes or offered & required - ticked

@@ -35,6 +35,7 @@ def agreed(work, clock):
 
 def give(client, by, scopes, **differs):
     values = {"by": by.memberships[0], "agreement": client.agreement_version, "until": authorise.lasts_until(client)}
+    values |= {"second_step": True}
     return authorise.give(client, frozenset(scopes), **(values | differs))
 
 
@@ -237,7 +238,7 @@ def test_at_the_desk_optional_areas_are_changed_within_what_was_offered(work, ag
     clock.move(timedelta(days=10))
     with work():
         fewer = authorise.change(
-            agreed.estab_id, agreed.client_id, ASKED - {"attendance"}, by=giver(agreed).memberships[0]
+            agreed.estab_id, agreed.client_id, ASKED - {"attendance"}, by=giver(agreed).memberships[0], second_step=True
         )
 
         assert fewer.scopes == ASKED - {"attendance"}
@@ -246,7 +247,9 @@ def test_at_the_desk_optional_areas_are_changed_within_what_was_offered(work, ag
 
 def test_all_that_was_offered_can_be_ticked_at_the_desk(work, agreed):
     with work():
-        changed = authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0])
+        changed = authorise.change(
+            agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0], second_step=True
+        )
         assert changed.scopes == agreed.offered
 
 
@@ -254,7 +257,9 @@ def test_a_change_at_the_desk_leaves_a_paused_agreement_paused(work, agreed, clo
     with work():
         paused = authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0]).paused_at
         clock.move(timedelta(hours=1))
-        changed = authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0])
+        changed = authorise.change(
+            agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0], second_step=True
+        )
 
         assert (changed.state, changed.paused_at) == ("paused", paused)
         assert standing(agreed, *SIGN_IN) is None
@@ -283,7 +288,7 @@ def test_what_is_paused_cannot_be_paused_again_nor_what_is_active_resumed(work, 
 
 
 def ticks_all(estab_id, client_id, *, by):
-    return authorise.change(estab_id, client_id, ASKED, by=by)
+    return authorise.change(estab_id, client_id, ASKED, by=by, second_step=True)
 
 
 @pytest.mark.parametrize("act", [authorise.pause, authorise.withdraw, ticks_all])
@@ -386,7 +391,9 @@ def test_the_receipt_of_a_change_says_that_it_replaces_what_was_agreed(work, agr
     assert replaces not in outbox.last("sharing_receipt").text
     clock.move(timedelta(minutes=1))
     with work():
-        authorise.change(agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0])
+        authorise.change(
+            agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0], second_step=True
+        )
     assert replaces in outbox.last("sharing_receipt").text
 
 

@@ -25,7 +25,8 @@ def agreed(work, clock):
 
 def given(client, by, what=IDENTITY | DATA):
     until = authorise.lasts_until(client)
-    return authorise.give(client, what, by=by.memberships[0], agreement=client.agreement_version, until=until)
+    how = {"agreement": client.agreement_version, "until": until, "second_step": True}
+    return authorise.give(client, what, by=by.memberships[0], **how)
 
 
 def state_of(agreed):

@@ -14,7 +14,8 @@ SCOPES = frozenset({"openid", "students", "students.sen"})
 def agree(owner, **differs):
     client = a_client(a_partner(**differs.pop("partner", {})), **differs)
     until = authorise.lasts_until(client)
-    return authorise.give(client, SCOPES, by=owner.memberships[0], agreement=client.agreement_version, until=until)
+    how = {"agreement": client.agreement_version, "until": until, "second_step": True}
+    return authorise.give(client, SCOPES, by=owner.memberships[0], **how)
 
 
 def test_it_says_who_receives_which_categories_since_when_under_what_agreement(work, clock):

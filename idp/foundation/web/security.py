@@ -1,7 +1,7 @@
 """Content security policy, host check, cookies, CSRF, access to routes, and safe redirects.
 
-Routes are closed by default: a route without one of `anyone`, `person`, `operator` or `client` answers 404, and a
-test walks the URL map for such routes.
+Routes are closed by default: a route without one of `anyone`, `person`, `own_account`, `operator` or `client` answers
+404, and a test walks the URL map for such routes.
 """
 
 import secrets
@@ -62,6 +62,11 @@ def person(view: View) -> View:
     return _open_to(view, "person", _require("administrator"))
 
 
+def own_account(view: View) -> View:
+    """For a signed-in administrator and their own account, whether or not they act for a school in this session."""
+    return _open_to(view, "own_account", _require("administrator", needs_school=False))
+
+
 def operator(view: View) -> View:
     """For our signed-in staff; others sign in first if staff were signed in here before, and otherwise get a 404."""
     return _open_to(view, "operator", _require("operator"))
@@ -78,7 +83,7 @@ def _open_to(view: View, kind: str, check: Callable[[], ResponseReturnValue | No
     return guarded
 
 
-def _require(kind: str) -> Callable[[], ResponseReturnValue | None]:
+def _require(kind: str, *, needs_school: bool = True) -> Callable[[], ResponseReturnValue | None]:
     def check() -> ResponseReturnValue | None:
         if not current_user.is_authenticated:
             last_person = runtime.ports().last_signed_in()
@@ -90,7 +95,7 @@ def _require(kind: str) -> Callable[[], ResponseReturnValue | None]:
             return redirect(url_for(sign_in, next=form_drafts.form_address()), 303)
         if getattr(current_user, "kind", None) != kind:
             raise NotFound(because=f"for {kind}s only")
-        if kind == "administrator" and current_user.estab_id is None:
+        if needs_school and kind == "administrator" and current_user.estab_id is None:
             if request.method == "POST":
                 form_drafts.save()
             return redirect(url_for("signin.schools.choose", next=form_drafts.form_address()), 303)

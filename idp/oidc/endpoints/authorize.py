@@ -60,7 +60,7 @@ def _register(_request: CheckedRequest, kept: Kept) -> str:
 
 
 def _enrol(_request: CheckedRequest, kept: Kept) -> str:
-    return url_for("manage.security.set_up_app", next=kept_requests.address(kept))
+    return url_for("manage.security.second_step", next=kept_requests.address(kept))
 
 
 def _tell_mis(_request: CheckedRequest, kept: Kept) -> str:

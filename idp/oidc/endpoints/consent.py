@@ -9,7 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from authlib.oauth2 import OAuth2Error
-from flask import make_response, redirect, render_template, request as browser_request
+from flask import make_response, redirect, render_template, request as browser_request, url_for
 from werkzeug import Response
 from wtforms import BooleanField, RadioField
 from wtforms.validators import InputRequired
@@ -33,9 +33,12 @@ from idp.partners.snapshots import AnyClient
 from idp.sharing import authorise, mis
 from idp.sharing.authorise import Proposal
 from idp.sharing.models import Authorisation
-from idp.signin import session
+from idp.signin import session, step_up
+from idp.signin.session import SignedIn
 
 LONDON: Final = ZoneInfo("Europe/London")
+SECOND_STEP: Final = "second_step"
+"""The name of the button that leads to setting up a second step, or to signing in with it, and back to the page."""
 OURS: Final = frozenset({"client_id", "request_uri"})
 """What the address of these pages has; a request's own parameters never stand there."""
 
@@ -99,6 +102,11 @@ class Question:
         return bool(self.required or self.optional)
 
     @property
+    def needs_second_step(self) -> bool:
+        """Whether nothing can be agreed to without a second step: a required area is specially protected."""
+        return bool(scopes.specially_protected(self.proposal.required))
+
+    @property
     def is_paused(self) -> bool:
         """Whether the school has stopped for a while what it agreed to before."""
         return self.proposal.is_paused
@@ -137,6 +145,8 @@ def _pressed(waiting: Waiting, member: Membership) -> Response:
     if "deny" in browser_request.form:
         authorise.refuse(client, requested, by=member)
         return _cancelled(waiting)
+    if SECOND_STEP in browser_request.form:
+        return to_second_step(kept_requests.address(waiting.kept))
     if colleague.BUTTON in browser_request.form:
         other = Colleague()
         return colleague.ask(client, other, by=member) or _page(waiting, member, form, other)
@@ -182,19 +192,35 @@ def which_mis(client: AnyClient, member: Membership) -> Response | None:
 def agree(client: AnyClient, requested: frozenset[str], member: Membership, form: Decision) -> Authorisation | None:
     """Record what the page was answered; None, with the reason in `form`, where it cannot be.
 
-    The declaration is missing then, or what the page asks about changed while it was open.
+    The declaration is missing then, or a second step, or what the page asks about changed while it was open.
     """
     question, typed = question_of(client, requested, member), browser_request.form
+    chosen = question.chosen(_typed_ticks())
     if typed.get("shown") != question.shown or typed.get("agreement") != client.agreement_version:
         form.form_errors.append("This page has changed since you opened it. Please read it again before you agree.")
+    elif lacks_second_step(chosen):
+        form.form_errors.append(
+            "You can agree to share specially protected data only with a second step. Set one up, or leave it unticked."
+        )
     elif question.is_about_data and not form.authority.data:
         form.authority.errors = ["Tick the box if you have authority to agree. If not, please ask somebody who does."]
     elif form.validate():
         return authorise.give(
-            client, question.chosen(_typed_ticks()), by=member, offered=question.proposal.offered,
-            agreement=client.agreement_version, until=question.until,
+            client, chosen, by=member, offered=question.proposal.offered, agreement=client.agreement_version,
+            until=question.until, second_step=not lacks_second_step(chosen),
         )  # fmt: skip
     return None
+
+
+def lacks_second_step(agreed: frozenset[str]) -> bool:
+    """Whether some of this is specially protected, and the person signed in without a second step."""
+    return bool(scopes.specially_protected(agreed)) and not _signed_in().has_second_step
+
+
+def to_second_step(back: str) -> Response:
+    """To set up a second step, or to sign in with it; then `back` to the page, as it is filled in now."""
+    form_drafts.save()
+    return redirect(url_for("manage.security.second_step", next=back, why="data"), 303)
 
 
 def question_page(
@@ -211,7 +237,7 @@ def question_page(
     page = render_template(
         template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
         question=question, client=client, member=member, school=member.estab.school, ticked=ticked, back=back,
-        start_link=start_link.of_client(client.id),
+        start_link=start_link.of_client(client.id), missing_step=step_up.missing_step(_signed_in()),
         shows_draft=before is not None and not colleague.stays(before), **more,
     )  # fmt: skip
     if other is not None and is_wrong:
@@ -288,7 +314,11 @@ def _cancelled(waiting: Waiting) -> Response:
 
 
 def _member() -> Membership:
+    return _signed_in().membership
+
+
+def _signed_in() -> SignedIn:
     signed_in = session.current()
     if signed_in is None:
         raise RuntimeError("the dispatcher comes here only with a person signed in")
-    return signed_in.membership
+    return signed_in

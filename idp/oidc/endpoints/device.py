@@ -39,7 +39,7 @@ from idp.partners import registry
 from idp.sharing import authorise
 from idp.sharing.live import State
 from idp.sharing.models import Authorisation
-from idp.signin import guesses, session
+from idp.signin import guesses, session, step_up
 from idp.signin.session import SignedIn
 
 PATH: Final = "/device"
@@ -131,9 +131,8 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
     Every device is a decision for the school: also under an agreement that stands.
     """
     member, registered, form = signed_in.membership, client.registered, consent.Decision()
-    if "deny" in request.form:
-        device_codes.deny(device_request, signed_in)
-        return redirect(_address(code), 303)
+    if (left := _left(device_request, signed_in, code)) is not None:
+        return left
     if not member.may(Action.APPROVE_DEVICES):
         return consent.viewer_page(
             registered, member, Action.APPROVE_DEVICES, back=_address(code), leave="Do not connect",
@@ -142,7 +141,8 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
     if not registry.accepts(registered, member.estab.mis):
         return consent.which_mis(registered, member) or redirect(_address(code), 303)
     agreed: Authorisation | State | None = authorise.standing(member.estab_id, registered.id, device_request.scopes)
-    if "allow" in request.form:
+    is_locked = agreed is not None and consent.lacks_second_step(device_request.scopes & agreed.scopes)
+    if "allow" in request.form and not is_locked:
         authority.hold(member, Action.APPROVE_DEVICES)
         agreed = agreed or consent.agree(registered, device_request.scopes, member, form)
         if agreed is not None:
@@ -154,8 +154,19 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
         return consent.question_page(
             registered, device_request.scopes, member, form, template=template, back=back, code=shown
         )
-    about = {"client": registered, "member": member, "school": member.estab.school, "back": back, "code": shown}
-    return make_response(render_template("oidc/device_confirm.html", **about))
+    page = render_template(
+        "oidc/device_confirm.html", client=registered, member=member, school=member.estab.school, back=back, code=shown,
+        missing_step=step_up.missing_step(signed_in) if is_locked else None,
+    )  # fmt: skip
+    return make_response(page)
+
+
+def _left(device_request: DeviceRequest, signed_in: SignedIn, code: str) -> Response | None:
+    """The answer to the buttons that do not connect the device: refuse it, or see to a second step first."""
+    if "deny" in request.form:
+        device_codes.deny(device_request, signed_in)
+        return redirect(_address(code), 303)
+    return consent.to_second_step(_address(code)) if consent.SECOND_STEP in request.form else None
 
 
 def _ask_code(code: str | None, problem: str | None = None) -> Response:

@@ -24,6 +24,7 @@ from idp.oidc.basis import Basis
 from idp.oidc.clients import bounds, failures
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.models import DeviceCode
+from idp.sharing import protected_data
 from idp.sharing.live import State
 from idp.sharing.models import Authorisation
 from idp.signin import session_clients
@@ -118,7 +119,8 @@ def entered(user_code: str, browser: bytes) -> DeviceRequest | None:
 
 
 def approve(request: DeviceRequest, signed_in: SignedIn, agreed: Authorisation | State) -> None:
-    """Let the device have its tokens, under the school's agreement. Raises `CodeGone`."""
+    """Let the device have its tokens, under the school's agreement. Raises `CodeGone`, `SecondStepNeeded`."""
+    protected_data.check(request.scopes & agreed.scopes, second_step=signed_in.has_second_step)
     _decide(
         request, signed_in, approved=True, estab_id=agreed.estab_id, authorisation_id=agreed.id,
         lineage=crypto.new_id("lin"),

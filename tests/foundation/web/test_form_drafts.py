@@ -47,7 +47,7 @@ def url_arguments(jo, work):
         owner = session.get_one(Administrator, jo.facts["id"])
         authorise.give(
             client, client.required_scopes | {"students.sen"}, by=owner.memberships[0], agreement="1",
-            until=clocks.now() + timedelta(days=365), offered=client.scopes,
+            until=clocks.now() + timedelta(days=365), offered=client.scopes, second_step=True,
         )  # fmt: skip
         completed(a_registration(session.merge(jo.facts["school"]), email="sam@oakhill.example"))
         join_request = session.scalars(select(JoinRequest.id)).one()
@@ -86,7 +86,7 @@ def test_every_form_for_signed_in_people_redirects_through_sign_in_to_its_page(a
             continue
         if rule.arguments & {"name", "secret"}:  # of a provider, of which none is configured here; of a link in a mail
             continue
-        if "POST" in rule.methods and view.open_to == "person":
+        if "POST" in rule.methods and view.open_to in {"person", "own_account"}:
             arguments = {name: url_arguments[name] for name in rule.arguments}
             path = app.url_map.bind("localhost").build(rule.endpoint, arguments, method="POST")
             answer = post_after_session_ended(jo, path, clock, anything="typed")

@@ -1,0 +1,19 @@
+"""Specially protected data is shared only by a person who signed in with a second step (decision 59)."""
+
+from collections.abc import Iterable
+
+from idp.foundation import scopes as catalogue
+from idp.foundation.errors import Refusal
+
+
+class SecondStepNeeded(Refusal):
+    """The person signed in without a second step."""
+
+    code, status, title = "second_step_needed", 403, "Specially protected data needs a second step"
+    says = "Only a person who signs in with a second step can agree to share specially protected data."
+
+
+def check(scopes: Iterable[str], *, second_step: bool) -> None:
+    """Raise `SecondStepNeeded` if any of `scopes` is specially protected, unless the person took their second step."""
+    if not second_step and (protected := catalogue.specially_protected(scopes)):
+        raise SecondStepNeeded(because=str(sorted(protected)))

@@ -1,0 +1,178 @@
+"""Specially protected data is authorised only by a person who signed in with a second step: pages, POSTs, devices."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.partners import registry
+from idp.sharing import authorise, protected_data
+from idp.sharing.models import Authorisation
+from tests.oidc.devices import GRANTS, Device, enter
+from tests.oidc.support import authorised, follow, page, press, sent, sign_in
+from tests.signin.apps import App, an_app
+
+ALL = "openid profile email organisation offline_access school students attendance students.sen"
+pytestmark = pytest.mark.usefixtures("clock")  # before the world is made
+
+
+def asked(web, world, partner=None, **differs):
+    response = follow(web, web.get((partner or world.partner).link(**({"scope": ALL} | differs))))
+    return follow(web, sign_in(web, response, world.username))
+
+
+def sen(response):
+    return page(response).find(id="area-students.sen")
+
+
+def goes_to_set_up(web, response):
+    """From the button on a page to the page that offers both kinds of second step."""
+    response = follow(web, press(web, response, "second-step"))
+    assert page(response).find("h1").text == "Set up a second step"
+    return response
+
+
+def sets_up_an_app(web, response):
+    """From the page that offers both kinds, back to where the person came from."""
+    response = web.get(page(response).find(id="set-up-app")["href"])
+    app = App(page(response).find(id="seed").text.replace(" ", ""))
+    response = follow(web, press(web, response, "finish", code=app.code()))
+    return follow(web, web.get(page(response).find(id="not-now")["href"]))
+
+
+def agreements(world):
+    with world.work() as session:
+        return [agreed.scopes for agreed in session.query(Authorisation).order_by(Authorisation.given_at)]
+
+
+def test_without_a_second_step_the_area_cannot_be_ticked_and_the_page_says_why(web, world):
+    response = asked(web, world)
+    assert sen(response).has_attr("disabled")
+    assert not page(response).find(id="area-attendance").has_attr("disabled")
+    assert "To share these, you need a second step" in page(response).find("main").get_text(" ")
+    got = sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
+    assert "attendance" in world.partner.redeems(web, got["code"]).json["scope"].split()
+
+
+def test_one_is_set_up_on_the_way_and_the_choices_are_kept(web, world):
+    response = press(web, asked(web, world), "second-step", area=["attendance"])
+    response = sets_up_an_app(web, follow(web, response))
+
+    assert "Authorise sharing with Assembly" in response.text
+    assert page(response).find(id="area-attendance").has_attr("checked")
+    assert not sen(response).has_attr("disabled")
+    response = press(web, response, "allow", authority="y", area=["attendance", "students.sen"])
+    granted = world.partner.redeems(web, sent(follow(web, response))["code"]).json["scope"].split()
+    assert {"attendance", "students.sen"} <= set(granted)
+
+
+def test_back_leads_to_the_page_and_refuses_nothing(web, world):
+    response = goes_to_set_up(web, asked(web, world))
+    response = follow(web, web.get(page(response).find(id="cancel")["href"]))
+    assert "Authorise sharing with Assembly" in response.text
+
+
+def test_a_forged_tick_is_refused(web, world):
+    response = press(web, asked(web, world), "allow", authority="y", area=["students.sen"])
+    assert response.status_code == 422
+    assert "only with a second step" in page(response).find(class_="error-summary").text
+    assert agreements(world) == []
+
+
+def test_where_a_required_area_is_protected_nothing_can_be_agreed_to(web, world):
+    partner = world.another(required_scopes=frozenset({"openid", "students.medical"}), optional_scopes=frozenset())
+    response = asked(web, world, partner, scope="openid students.medical")
+    assert page(response).find(id="allow") is None
+    forged = web.post(
+        response.request.full_path,
+        data={field["name"]: field.get("value", "") for field in page(response).select("main input[type=hidden]")}
+        | {"authority": "y", "allow": "yes"},
+    )
+    assert forged.status_code == 422
+    assert agreements(world) == []
+
+    response = sets_up_an_app(web, goes_to_set_up(web, response))
+    assert "code" in sent(follow(web, press(web, response, "allow", authority="y")))
+
+
+def test_a_person_who_has_a_second_step_and_did_not_take_it_signs_in_with_it(web, world, clock):
+    response = asked(web, world)
+    with world.work():
+        app = an_app(world.person)
+    clock.move(timedelta(minutes=1))
+    response = follow(web, press(web, response, "second-step", area=["attendance"]))
+    response = follow(web, sign_in(web, response, world.username))
+    response = follow(web, press(web, response, "sign-in", code=app.code()))
+    assert page(response).find(id="area-attendance").has_attr("checked")
+    assert not sen(response).has_attr("disabled")
+
+
+def test_the_verb_itself_refuses(world, work):
+    with work() as session:
+        by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
+        until = authorise.lasts_until(client)
+        with pytest.raises(protected_data.SecondStepNeeded):
+            authorise.give(client, client.scopes, by=by, agreement="1", until=until)
+        assert authorise.give(client, client.scopes, by=by, agreement="1", until=until, second_step=True)
+
+
+def with_an_agreement(world, *left_out):
+    """All was agreed to before, by somebody who had a second step, except what is left out."""
+    with world.work() as session:
+        by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
+        authorise.give(
+            client, client.scopes - set(left_out), by=by, agreement=client.agreement_version,
+            until=authorise.lasts_until(client), offered=client.scopes, second_step=True,
+        )  # fmt: skip
+
+
+def test_what_was_agreed_to_before_stands_and_is_not_asked_again(web, world):
+    with_an_agreement(world)
+    got = sent(asked(web, world))
+    assert "students.sen" in world.partner.redeems(web, got["code"]).json["scope"].split()
+
+
+def test_at_the_desk_it_can_be_taken_away_but_not_added(web, world):
+    with_an_agreement(world)
+    follow(web, sign_in(web, web.get("/sign-in"), world.username))
+    change = f"/manage/sharing/{world.partner.id}/change"
+    assert not sen(web.get(change)).has_attr("disabled")
+    press(web, web.get(change), "save", area=["students.sen"])  # takes attendance away: what was agreed to stays
+    assert "students.sen" in agreements(world)[-1]
+    press(web, web.get(change), "save", area=[])
+    assert "students.sen" not in agreements(world)[-1]
+
+    response = web.get(change)
+    assert sen(response).has_attr("disabled")
+    assert press(web, response, "save", area=["students.sen"]).status_code == 403
+    assert "students.sen" not in agreements(world)[-1]
+    response = press(web, response, "second-step", area=["attendance"])
+    response = sets_up_an_app(web, follow(web, response))
+    assert page(response).find(id="area-attendance").has_attr("checked")
+    press(web, response, "save", area=["students.sen"])
+    assert "students.sen" in agreements(world)[-1]
+
+
+def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web, another, world):
+    partner = world.another(grant_types=GRANTS | {"authorization_code"})
+    with_an_agreement(replace(world, partner=partner))
+    device = Device(another(), partner, scope=ALL)
+    device.asks()
+    response = enter(web, device.codes["user_code"], world.username)
+    assert page(response).find(id="allow") is None
+    token = page(response).find("input", {"name": "csrf_token"})["value"]
+    forged = web.post(response.request.full_path, data={"csrf_token": token, "allow": "yes"})
+    assert page(forged).find(id="allow") is None
+    assert device.polls().json["error"] == "authorization_pending"
+
+    response = sets_up_an_app(web, goes_to_set_up(web, response))
+    assert "is connected" in follow(web, press(web, response, "allow")).text
+
+
+def test_a_device_for_other_data_needs_none(web, another, world):
+    partner = world.another(grant_types=GRANTS | {"authorization_code"})
+    authorised(web, partner, world.username, scope="openid students")
+    device = Device(another(), partner, scope="openid students")
+    device.asks()
+    assert page(enter(web, device.codes["user_code"])).find(id="allow")
