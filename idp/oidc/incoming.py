@@ -198,6 +198,8 @@ class CheckedRequest:
     """The names asked for, by `userinfo` and `id_token`; None where the parameter was not sent."""
     acr: frozenset[str]
     """The classes of sign-in that `claims` insists on; empty if it does not."""
+    voluntary_acr: tuple[str, ...]
+    """The classes that `claims` or `acr_values` only wishes for, the preferred one first."""
     subject: str | None
     """The subject that `id_token_hint` or `claims` names."""
     login_hint: str | None

@@ -37,6 +37,9 @@ class Wishes:
     """By `userinfo` and `id_token`, those that we may release; None where the parameter was not sent."""
     subject: str | None
     acr: frozenset[str]
+    """Classes of which one is essential; empty if none is."""
+    voluntary_acr: tuple[str, ...]
+    """Classes that are only wished for, the preferred one first."""
 
 
 def check(sent: SentRequest, reply_to: ReplyTo) -> CheckedRequest:
@@ -54,7 +57,8 @@ def check(sent: SentRequest, reply_to: ReplyTo) -> CheckedRequest:
     return CheckedRequest(
         client=sent.client, sent=sent.parameters, kept=sent.kept, reply_to=reply_to, scopes=scopes, resource=resource,
         code_challenge=code_challenge, dpop_jkt=dpop_jkt, nonce=sent.parameters.get("nonce"), prompt=prompt,
-        max_age=max_age, claims=wishes.names, acr=wishes.acr, subject=hint_is_ours(sent, wishes.subject),
+        max_age=max_age, claims=wishes.names, acr=wishes.acr, voluntary_acr=wishes.voluntary_acr,
+        subject=hint_is_ours(sent, wishes.subject),
         login_hint=sent.parameters.get("login_hint"),
     )  # fmt: skip
 
@@ -215,9 +219,9 @@ def max_age_is_a_number(sent: SentRequest) -> int | None:
 
 def claims_are_readable(sent: SentRequest) -> Wishes:
     """A JSON object of objects (OpenID Connect Core §5.5); of it we keep the names that we may release."""
-    text = sent.parameters.get("claims")
+    text, acr_values = sent.parameters.get("claims"), tuple((sent.parameters.get("acr_values") or "").split())
     if text is None:
-        return Wishes(names=None, subject=None, acr=frozenset())
+        return Wishes(names=None, subject=None, acr=frozenset(), voluntary_acr=acr_values)
     try:
         wanted = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
@@ -229,7 +233,11 @@ def claims_are_readable(sent: SentRequest) -> Wishes:
         if not isinstance(members, dict) or not all(_is_wish(each) for each in members.values()):
             raise errors.invalid("claims", "members must be objects or null")
     names = {place: claims.nameable(members) for place, members in places.items()}
-    return Wishes(names, _sub(places["id_token"]), _essential_acr(places["id_token"]))
+    essential, values = _acr(places["id_token"])
+    return Wishes(
+        names, _sub(places["id_token"]), acr=frozenset(values) if essential else frozenset(),
+        voluntary_acr=() if essential and values else values or acr_values,
+    )  # fmt: skip
 
 
 def _refuse(_constant: str) -> None:
@@ -248,15 +256,16 @@ def _sub(members: dict[str, Any]) -> str | None:
     return wanted
 
 
-def _essential_acr(members: dict[str, Any]) -> frozenset[str]:
-    """The values one of which has to be reached; wishes that are not essential are `acr_values` (§5.5.1.1)."""
+def _acr(members: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
+    """Whether one of the classes has to be reached, and the classes; otherwise they are as `acr_values` (§5.5.1.1)."""
     wanted = members.get("acr") or {}
-    if wanted.get("essential") is not True:
-        return frozenset()
     values = wanted.get("values", [wanted["value"]] if "value" in wanted else [])
+    essential = wanted.get("essential") is True
     if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
-        raise errors.invalid("claims", "values of acr must be a list of strings")
-    return frozenset(values)
+        if essential:
+            raise errors.invalid("claims", "values of acr must be a list of strings")
+        values = []
+    return essential, tuple(values)
 
 
 def hint_is_ours(sent: SentRequest, subject: str | None) -> str | None:

@@ -118,6 +118,8 @@ def step(request: CheckedRequest) -> Step | Approval:
         return SIGN_IN
     if request.acr and signed_in.acr not in request.acr:
         return _step_up(signed_in, request)
+    if _second_step_is_wished_for(signed_in, request):
+        return SIGN_IN_FULLY
     return SCHOOL if signed_in.estab_id is None else _school_step(signed_in, signed_in.estab_id, request)
 
 
@@ -136,6 +138,17 @@ def _step_up(signed_in: SignedIn, request: CheckedRequest) -> Step:
     if session.MULTI not in request.acr or signed_in.acr == session.MULTI:
         raise errors.UnmetAuthenticationRequirements
     return SIGN_IN_FULLY if factors.has_any(signed_in.id) else ENROL
+
+
+def _second_step_is_wished_for(signed_in: SignedIn, request: CheckedRequest) -> bool:
+    """Whether the client prefers a class that the person reaches by the second step that they have.
+
+    A voluntary class is no reason to set one up, nor to refuse: the ID Token says which was reached (§5.5.1.1).
+    """
+    preferred = next((acr for acr in request.voluntary_acr if acr in {session.SINGLE, session.MULTI}), None)
+    if preferred != session.MULTI or signed_in.has_second_step or "none" in request.prompt:
+        return False
+    return factors.has_any(signed_in.id)
 
 
 def wanted(request: CheckedRequest) -> frozenset[str]:
