@@ -8,7 +8,6 @@ import re
 import unicodedata
 from typing import Final
 
-from confusable_homoglyphs import confusables
 from sqlalchemy import select
 
 from idp.foundation import runtime
@@ -65,5 +64,7 @@ def _latin(letter: str) -> str:
     """The Latin letter that `letter` looks like; itself if there is none."""
     if letter.isascii():
         return letter
+    from confusable_homoglyphs import confusables  # 8 MB of tables, for the few names with other letters
+
     lookalikes = [entry["c"] for entry in confusables.confusables_data.get(letter, ()) if entry["c"].isascii()]
     return str(lookalikes[0]) if lookalikes else letter
