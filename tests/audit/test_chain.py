@@ -334,7 +334,7 @@ class TestCheckpoints:
             report = chain.verify()
         assert (report.begins, report.checked, report.ends) == (9, 4, 12)
 
-    def test_the_line_survives_the_way_through_a_log(self, work, sealed):
+    def test_the_line_can_be_read_from_a_log_line(self, work, sealed):
         with work() as session:
             line = chain.checkpoint()
             stored = session.get_one(Checkpoint, 9)
@@ -352,11 +352,11 @@ class TestCheckpoints:
     @pytest.mark.parametrize(
         "line", ["", "x", "audit1.....", "audit1.x.1.a.k.s", "audit1.1.99999999999999999.a.k.s", "é" * 9]
     )
-    def test_what_is_no_line_at_all_is_refused(self, work, line):
+    def test_a_text_that_is_not_a_line_is_refused(self, work, line):
         with work(), pytest.raises(checkpoints.NotACheckpoint):
             checkpoints.parse(line)
 
-    def test_another_installations_signature_is_not_ours(self, work, sealed, change_settings):
+    def test_a_signature_of_another_installation_is_refused(self, work, sealed, change_settings):
         with work():
             line = str(chain.checkpoint())
         change_settings(secrets={"sealing": {"test": bytes(32)}})

@@ -71,7 +71,7 @@ def test_personal_details_stand_apart_and_the_entry_keeps_only_their_salted(work
         assert "oakhill" not in whole
 
 
-def test_what_an_entry_cannot_hold_is_refused_at_once(work):
+def test_a_value_that_an_entry_cannot_hold_is_refused_at_once(work):
     with work(), pytest.raises(TypeError, match="bytes"):
         log.record(events.SIGNED_IN, by="adm_jo", secret=b"x")
 
@@ -147,7 +147,7 @@ def test_entries_are_found_by_what_they_concern_newest_kept_oldest_first(work, c
         assert numbers(estab="est_oak", since=datetime(2026, 3, 2, 9, 31, tzinfo=UTC)) == []
 
 
-def test_every_word_of_the_vocabulary_means_one_thing():
+def test_names_of_events_are_unique():
     words = [value for name, value in vars(events).items() if name.isupper()]
     assert len(words) == len(set(words))
     assert all(word.count(".") == 1 for word in words)

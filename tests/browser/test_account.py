@@ -22,7 +22,7 @@ def jo(a_member, behind):
     return member
 
 
-def test_name_address_and_number_are_changed_and_undone(jo, a_window, letters, looks_right):
+def test_a_person_changes_name_address_and_number_and_undoes_it(jo, a_window, letters, looks_right):
     page = jo.page
     jo.follows("Your account")
     jo.sees("Your account")
@@ -78,7 +78,7 @@ def test_name_address_and_number_are_changed_and_undone(jo, a_window, letters, l
     jo.sees("Sign in")
 
 
-def test_a_link_to_choose_a_password_from_our_staff(a_member, behind, letters, looks_right):
+def test_a_link_from_our_staff_lets_a_person_choose_a_password(a_member, behind, letters, looks_right):
     jo = a_member()
     with behind():
         recovery.send_reset_link(jo.email, by="cli", note="Called the office.")

@@ -25,7 +25,7 @@ def at_the_page(a_member, partner, a_window):
     return open_it
 
 
-def test_it_is_short_enough_for_a_phone(at_the_page):
+def test_the_consent_page_is_short_enough_for_a_phone(at_the_page):
     admin = at_the_page("phone")
     assert admin.page.evaluate("document.documentElement.scrollHeight") < 3750
 
@@ -41,7 +41,7 @@ def test_what_an_area_includes_is_folded_and_opens_by_keyboard(at_the_page, look
     looks_right(admin.page, "consent-unfolded")
 
 
-def test_the_specially_protected_come_last_and_are_amber_needed_or_not(at_the_page):
+def test_special_category_areas_come_last_in_amber(at_the_page):
     admin = at_the_page()
     names = admin.page.locator("fieldset .option label").all_inner_texts()
     assert names[-2:] == ["Pupils: background", "Pupils: special educational needs"]
@@ -49,7 +49,7 @@ def test_the_specially_protected_come_last_and_are_amber_needed_or_not(at_the_pa
     assert admin.page.locator("fieldset .badge:not(.warning)").count() == 0
 
 
-def test_how_much_is_shared_stands_beside_the_button(at_the_page):
+def test_the_number_of_shared_areas_is_beside_the_button(at_the_page):
     admin = at_the_page()
     count = admin.page.locator("[data-count]")
     expect(count).to_have_text("2 areas")
@@ -59,13 +59,13 @@ def test_how_much_is_shared_stands_beside_the_button(at_the_page):
     expect(count).to_have_text("2 areas")
 
 
-def test_without_scripts_it_is_said_so_that_it_stays_true(at_the_page):
+def test_without_scripts_the_text_about_shared_areas_is_still_true(at_the_page):
     admin = at_the_page(java_script_enabled=False)
     expect(admin.page.locator(".count")).to_have_text("You share 2 areas and those you tick.")
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_colleague_who_decides_is_written_to_from_the_page(at_the_page, letters, looks_right, scripts):
+def test_a_person_sends_the_page_to_a_colleague_who_decides(at_the_page, letters, looks_right, scripts):
     admin = at_the_page(java_script_enabled=scripts)
     page = admin.page
     page.get_by_role("checkbox", name="Attendance", exact=True).check()
@@ -95,7 +95,7 @@ def test_a_colleague_who_decides_is_written_to_from_the_page(at_the_page, letter
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/register", "/manage", None])
-def test_logo_sheet_and_footer_stand_on_the_same_edge(at_the_page, path, issuer):
+def test_logo_content_and_footer_are_aligned(at_the_page, path, issuer):
     admin = at_the_page()
     if path:
         admin.page.goto(issuer + path)
@@ -106,7 +106,7 @@ def test_logo_sheet_and_footer_stand_on_the_same_edge(at_the_page, path, issuer)
     assert len(set(edges)) == 1, edges
 
 
-def test_the_help_is_as_tall_as_what_it_says(at_the_page):
+def test_the_help_box_is_as_tall_as_its_text(at_the_page):
     admin = at_the_page()
     help_, main = (admin.page.locator(part).bounding_box() for part in (".beside", "main"))
     assert help_["height"] < main["height"] / 2
@@ -125,7 +125,7 @@ def test_the_header_is_one_line_on_a_phone(at_the_page, width):
     assert max(tops) - min(tops) <= 2, tops
 
 
-def test_what_is_dangerous_is_red_in_the_dark_too(a_member, behind, a_window):
+def test_dangerous_buttons_are_red_in_the_dark_scheme(a_member, behind, a_window):
     admin = a_member(page=a_window(color_scheme="dark"))
     with behind():
         client = a_client(a_partner(), client_name="Timetabler")

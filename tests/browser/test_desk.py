@@ -7,7 +7,7 @@ from tests.browser.test_sign_in import sign_in, username
 __all__ = ["username"]
 
 
-def test_changing_pausing_and_resuming_what_is_shared(page, issuer, username, looks_right):
+def test_sharing_is_changed_paused_and_resumed(page, issuer, username, looks_right):
     sign_in(page, issuer, username)
     page.get_by_role("link", name="Change what is shared with Timetabler").click()
     looks_right(page, "change-sharing")
@@ -23,7 +23,7 @@ def test_changing_pausing_and_resuming_what_is_shared(page, issuer, username, lo
     looks_right(page, "desk")
 
 
-def test_the_processing_record_is_a_file(page, issuer, username):
+def test_the_processing_record_is_downloaded_as_a_file(page, issuer, username):
     sign_in(page, issuer, username)
     with page.expect_download() as coming:
         page.get_by_role("link", name="Processing record (CSV)").click()

@@ -70,7 +70,9 @@ def agrees(page, authority, username):
     page.click("#allow")
 
 
-def test_link_sign_out_sign_in_by_it_and_unlink(page, ours, outside, at_school, at_microsoft, looks_right):
+def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
+    page, ours, outside, at_school, at_microsoft, looks_right
+):
     issuer, authority = ours[1], outside[1]
     page.goto(f"{issuer}/sign-in")
     expect(page.get_by_role("button", name="Sign in with Microsoft")).to_be_visible()
@@ -120,7 +122,9 @@ def assembly(ours, folder):
         yield url
 
 
-def test_from_a_partner_by_keyboard_without_scripts(a_window, ours, outside, at_school, at_microsoft, tmp_path):
+def test_a_partners_sign_in_works_by_keyboard_without_scripts(
+    a_window, ours, outside, at_school, at_microsoft, tmp_path
+):
     page = a_window("phone", java_script_enabled=False)
     page.goto(f"{ours[1]}/sign-in?next=/manage/security")
     signs_in(page, at_school)
@@ -137,12 +141,12 @@ def test_from_a_partner_by_keyboard_without_scripts(a_window, ours, outside, at_
         expect(page.get_by_role("heading", level=1)).to_have_text("Authorise sharing with Assembly")
 
 
-def test_the_button_is_reached_by_tab(page, ours):
+def test_the_providers_button_is_reached_by_tab(page, ours):
     page.goto(f"{ours[1]}/sign-in")
     tab_to(page, page.get_by_role("button", name="Sign in with Microsoft"))
 
 
-def test_a_person_who_refuses_at_the_provider_is_back_with_a_word(page, ours, outside):
+def test_a_person_who_refuses_at_the_provider_returns_to_an_explanation(page, ours, outside):
     page.goto(f"{ours[1]}/sign-in")
     page.get_by_role("button", name="Sign in with Microsoft").click()
     page.wait_for_url(f"{outside[1]}/**")

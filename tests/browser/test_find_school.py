@@ -56,7 +56,7 @@ def went_on(page, name):
 @pytest.mark.parametrize(
     "typed", ["ub81wb", "UB8 1WB", "3124567", "312/4567", "900001", "willow bank", "wilow bank primry"]
 )
-def test_the_one_box_understands_a_postcode_a_dfe_number_a_urn_and_a_name(page, search, typed):
+def test_the_search_box_accepts_a_postcode_a_dfe_number_a_urn_and_a_name(page, search, typed):
     search(typed)
 
     found(page, "Willow Bank Primary School").check()
@@ -67,7 +67,7 @@ def test_the_one_box_understands_a_postcode_a_dfe_number_a_urn_and_a_name(page, 
 @pytest.mark.parametrize(
     ("field", "typed"), [("School postcode", "ub8 1wb"), ("DfE number", "3124567"), ("School URN", "900001")]
 )
-def test_the_labelled_fields_are_there_for_those_who_expect_them(page, field, typed):
+def test_each_labelled_field_finds_the_school(page, field, typed):
     page.get_by_text("Search by postcode, DfE number or URN only").click()
     page.get_by_role("textbox", name=field).fill(typed)
     page.get_by_role("button", name="Search by these").click()
@@ -77,7 +77,7 @@ def test_the_labelled_fields_are_there_for_those_who_expect_them(page, field, ty
     goes_on(page, "Willow Bank Primary School")
 
 
-def test_every_match_is_listed_with_what_tells_them_apart(page, search, looks_right):
+def test_every_match_is_listed_with_details_that_distinguish_it(page, search, looks_right):
     search("st josephs")
 
     for telling in ("St Joseph's Catholic Primary School", "Uxbridge", "Leeds", "URN 900002", "Primary", "Open"):
@@ -123,7 +123,7 @@ def test_nothing_found_leads_to_help_and_to_the_registers_own_site(page, search,
     looks_right(page, "find-nothing")
 
 
-def test_too_little_is_asked_for_again(page, box, looks_right):
+def test_a_search_with_too_little_text_asks_for_more(page, box, looks_right):
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.locator("[data-error-summary]")).to_contain_text("Type your school’s name")
     box.fill("s")
@@ -187,7 +187,7 @@ def test_enter_without_a_choice_searches(page, box, suggestions):
     expect(found(page, "Willow Bank Primary School")).to_be_visible()
 
 
-def test_a_click_chooses_too(page, box, suggestions):
+def test_a_click_chooses_a_school_from_the_list(page, box, suggestions):
     box.fill("willow bank")
     settled(page)
     suggestions.filter(has_text="UB8 1WB").click()
@@ -195,7 +195,7 @@ def test_a_click_chooses_too(page, box, suggestions):
     went_on(page, "Willow Bank Primary School")
 
 
-def test_a_closed_school_in_the_list_leads_to_why_and_what_to_do(page, box, suggestions, looks_right):
+def test_a_closed_school_in_the_list_leads_to_its_explanation(page, box, suggestions, looks_right):
     box.fill("last bell")
     settled(page)
     suggestions.first.click()

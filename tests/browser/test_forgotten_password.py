@@ -19,7 +19,7 @@ def jo(a_member, behind):
     return member
 
 
-def test_i_forgot_my_password(jo, letters, looks_right):
+def test_a_person_resets_a_forgotten_password(jo, letters, looks_right):
     page = jo.page
     jo.goes_to("/sign-in")
     page.get_by_role("link", name="Forgotten your password?").click()
@@ -66,7 +66,7 @@ def test_i_forgot_my_password(jo, letters, looks_right):
     expect(page).not_to_have_url(jo.issuer + "/reset/password")
 
 
-def test_by_keyboard_alone_and_where_another_browser_cannot_go_on(jo, a_window, letters):
+def test_a_reset_works_by_keyboard_and_only_in_its_own_browser(jo, a_window, letters):
     page = jo.page
     jo.goes_to("/reset")
     page.locator("#username").focus()

@@ -18,7 +18,7 @@ def reloads(page):
     assert sent.value.method == "GET"
 
 
-def test_after_a_wrong_password(a_member):
+def test_going_back_after_a_wrong_password_is_safe(a_member):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in(password="not the password")
@@ -30,7 +30,7 @@ def test_after_a_wrong_password(a_member):
         expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
 
 
-def test_after_details_that_were_wrong(an_admin):
+def test_going_back_after_wrong_details_is_safe(an_admin):
     admin = an_admin()
     admin.goes_to("/register")
     admin.chooses_directly()
@@ -44,7 +44,7 @@ def test_after_details_that_were_wrong(an_admin):
         expect(admin.page.locator("#email")).to_have_value("no address")
 
 
-def test_after_the_page_that_shows_a_password_once(an_admin):
+def test_going_back_to_the_page_that_shows_a_password_once_is_safe(an_admin):
     admin = an_admin()
     admin.registers()
     password = admin.password
@@ -55,7 +55,7 @@ def test_after_the_page_that_shows_a_password_once(an_admin):
         assert password not in admin.page.content()
 
 
-def test_after_a_decision_at_the_desk(a_member, partner):
+def test_going_back_after_a_decision_at_the_desk_is_safe(a_member, partner):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()

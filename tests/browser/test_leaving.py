@@ -86,7 +86,7 @@ def arrives(admin, service):
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])
 @pytest.mark.parametrize("scripts", [True, False])
-def test_after_signing_in_and_authorising(a_member, a_window, service, issuer, mode, scripts):
+def test_signing_in_and_authorising_leads_to_the_partner(a_member, a_window, service, issuer, mode, scripts):
     admin = a_member(page=a_window(java_script_enabled=scripts))
 
     def passes(button):
@@ -109,7 +109,7 @@ def test_after_signing_in_and_authorising(a_member, a_window, service, issuer, m
     assert "code" in service.got
 
 
-def test_by_cancel_on_the_sign_in_page(an_admin, service, issuer):
+def test_cancel_on_the_sign_in_page_leads_to_the_partner(an_admin, service, issuer):
     admin = an_admin()
     admin.page.goto(service.link(issuer))
     admin.page.locator("#cancel").click()
@@ -117,7 +117,7 @@ def test_by_cancel_on_the_sign_in_page(an_admin, service, issuer):
     assert service.got["error"] == "access_denied"
 
 
-def test_by_refusing(a_member, service, issuer):
+def test_refusing_leads_to_the_partner(a_member, service, issuer):
     admin = a_member()
     admin.page.goto(service.link(issuer))
     admin.signs_in()
@@ -126,7 +126,7 @@ def test_by_refusing(a_member, service, issuer):
     assert service.got["error"] == "access_denied"
 
 
-def test_of_somebody_who_may_only_look(a_member, service, issuer):
+def test_a_viewer_returns_to_the_partner(a_member, service, issuer):
     owner = a_member()
     admin = a_member(school=owner.school, role="viewer")
     admin.page.goto(service.link(issuer))
@@ -135,7 +135,7 @@ def test_of_somebody_who_may_only_look(a_member, service, issuer):
     arrives(admin, service)
 
 
-def test_after_a_wrong_password_too(a_member, service, issuer):
+def test_a_sign_in_after_a_wrong_password_leads_to_the_partner(a_member, service, issuer):
     admin = a_member()
     admin.page.goto(service.link(issuer))
     admin.signs_in(password="not the password")
@@ -143,7 +143,7 @@ def test_after_a_wrong_password_too(a_member, service, issuer):
     arrives(admin, service)
 
 
-def test_by_signing_out(a_member, service, issuer, behind, provider):
+def test_signing_out_leads_to_the_partner(a_member, service, issuer, behind, provider):
     admin = a_member()
     admin.page.goto(service.link(issuer))
     admin.signs_in()
@@ -170,7 +170,7 @@ def an_id_token(app, behind, client_id, admin):
 
 
 @pytest.mark.parametrize("uri", ["{first}/to-app", f"{APP}:/callback"])
-def test_to_an_app_of_the_persons_own(a_member, service, issuer, uri):
+def test_the_answer_reaches_an_app_of_the_persons_own(a_member, service, issuer, uri):
     """No app is installed here, so the page stays; but the browser did try to open it."""
     admin, opened = a_member(), []
     admin.page.on("request", lambda asked: opened.append(asked.url) if asked.url.startswith(APP) else None)
@@ -186,7 +186,7 @@ def test_to_an_app_of_the_persons_own(a_member, service, issuer, uri):
     assert "code" in got
 
 
-def test_from_a_window_that_the_partner_opened_and_waits_for(a_member, service, issuer):
+def test_the_answer_reaches_a_partner_that_waits_for_its_window(a_member, service, issuer):
     """`window.opener` survives every page of ours on the way (Cross-Origin-Opener-Policy)."""
     admin = a_member()
     service.popup_leads_to = service.link(issuer, redirect_uri=f"{service.hosts[0]}/report")

@@ -17,7 +17,7 @@ def signs_in(jo):
     jo.presses("Sign in")
 
 
-def test_i_lost_my_telephone(a_member, a_window, behind, letters, looks_right):
+def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, a_window, behind, letters, looks_right):
     jo = a_member()
     with behind():
         person = people.by_name(jo.email)
@@ -51,7 +51,7 @@ def test_i_lost_my_telephone(a_member, a_window, behind, letters, looks_right):
     other.sees_code("link_used")
 
 
-def test_a_stranger_who_says_so_is_stopped(a_member, a_window, behind, letters, looks_right):
+def test_the_owner_stops_a_recovery_that_a_stranger_began(a_member, a_window, behind, letters, looks_right):
     jo = a_member()
     with behind():
         person = people.by_name(jo.email)

@@ -82,7 +82,7 @@ def test_the_second_sign_in_goes_straight_through_by_estab_id_and_by_email(a_mem
         again.sees(admin.school.name)
 
 
-def test_whoever_is_signed_in_here_is_signed_in_at_the_partner_with_one_click(a_member, partner):
+def test_a_signed_in_person_is_signed_in_at_the_partner_with_one_click(a_member, partner):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -94,7 +94,7 @@ def test_whoever_is_signed_in_here_is_signed_in_at_the_partner_with_one_click(a_
     admin.sees(admin.school.name)
 
 
-def test_signing_out_at_the_partner_signs_out_here_too(a_member, partner):
+def test_signing_out_at_the_partner_signs_out_here(a_member, partner):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -126,7 +126,7 @@ def test_signing_out_here_leaves_the_partner_to_its_own_session(a_member, partne
     admin.sees("Sign in")
 
 
-def test_the_next_steps_lead_on_to_the_partner_too(an_admin, partner, looks_right):
+def test_the_next_steps_lead_to_the_partner(an_admin, partner, looks_right):
     admin = an_admin()
     admin.starts_at(partner)
     admin.follows("Register your school")

@@ -145,7 +145,7 @@ def test_a_passkey_is_added_and_used_by_keyboard_alone(a_person):
     admin.sees("Security")
 
 
-def test_without_scripts_nothing_is_offered_that_does_not_work(a_member, a_window, behind):
+def test_without_scripts_no_passkey_button_is_shown(a_member, a_window, behind):
     admin = a_member(page=a_window("phone", java_script_enabled=False))
     admin.goes_to("/sign-in")
     expect(admin.page.locator("#passkey-form")).to_be_hidden()
@@ -166,7 +166,7 @@ def test_a_browser_without_passkeys_says_so(a_member, a_window):
     admin.reads("This one does not offer them.")
 
 
-def test_a_browser_without_the_newer_functions_adds_and_uses_one_all_the_same(a_person):
+def test_a_browser_without_the_newer_functions_adds_and_uses_a_passkey(a_person):
     admin = a_person()
     admin.page.add_init_script(
         "for (const name of ['parseCreationOptionsFromJSON', 'parseRequestOptionsFromJSON',"
@@ -180,7 +180,7 @@ def test_a_browser_without_the_newer_functions_adds_and_uses_one_all_the_same(a_
     admin.sees("Security")
 
 
-def test_the_pages_look_right(a_person, looks_right, behind):
+def test_the_pages_of_passkeys_look_right(a_person, looks_right, behind):
     admin = a_person()
     admin.goes_to("/manage/security/passkeys/add")
     looks_right(admin.page, "passkey-add")

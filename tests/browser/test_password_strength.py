@@ -45,7 +45,7 @@ def test_a_password_is_judged_while_it_is_typed(page, welcome, looks_right):
     expect(page.get_by_text("Your password is set.")).to_be_visible()
 
 
-def test_it_is_asked_once_people_stop_typing_and_said_politely(page, welcome):
+def test_the_server_is_asked_when_typing_stops_and_the_hint_is_announced_politely(page, welcome):
     asked = []
     page.on("request", lambda sent: asked.append(sent) if sent.url.endswith("/password/strength.json") else None)
     page.goto(welcome)
@@ -69,7 +69,7 @@ def test_the_button_below_does_not_move_up_when_the_sentence_gets_shorter(page, 
     assert button.bounding_box()["y"] == before
 
 
-def test_without_an_answer_nothing_is_said_and_the_form_works(page, welcome):
+def test_without_an_answer_no_hint_is_shown_and_the_form_works(page, welcome):
     page.goto(welcome)
     page.fill("#password", "kettle badgers")
     expect(page.locator("#password-strength")).to_have_text(strength.FAIR)

@@ -53,7 +53,7 @@ def test_an_app_is_set_up_and_asked_for_at_the_next_sign_in(a_member, a_window, 
     admin.sees("Security")
 
 
-def test_the_pages_look_right(a_member, looks_right):
+def test_the_pages_of_the_second_step_look_right(a_member, looks_right):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in()

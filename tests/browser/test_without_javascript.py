@@ -98,7 +98,7 @@ def test_signing_up_twice_without_scripts_registers_once_and_still_leads_on(an_a
     second.reads(admin.estab_id)
 
 
-def test_a_password_never_seen_is_shown_anew_and_the_one_before_is_dead(an_admin, plainly):
+def test_a_password_that_was_never_shown_is_replaced_by_a_new_one(an_admin, plainly):
     """An answer that was lost on the way: the page is gone, and with it the password."""
     admin = an_admin(page=plainly())
     admin.goes_to("/register")

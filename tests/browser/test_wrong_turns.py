@@ -42,7 +42,7 @@ def test_a_wrong_password_is_refused_without_saying_which_part_was_wrong(a_membe
     admin.sees(admin.school.name)
 
 
-def test_nothing_typed_is_asked_for_in_a_sentence(a_member):
+def test_an_empty_sign_in_form_asks_for_what_is_missing(a_member):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.page.locator("#sign-in").click()
@@ -73,7 +73,7 @@ def test_an_account_is_locked_after_too_many_wrong_passwords_and_opens_by_itself
     ("state", "words"),
     [("suspended", "suspended at the moment"), ("rejected", "could not confirm"), ("closed", "has been closed")],
 )
-def test_an_account_that_is_not_open_says_why_to_whoever_knows_the_password(
+def test_an_account_that_is_not_open_says_why_after_the_right_password(
     a_member, operator, partner, looks_right, state, words
 ):
     admin = a_member(state="unverified" if state == "rejected" else "verified")
@@ -100,7 +100,7 @@ def test_a_school_suspended_while_somebody_is_signed_in_is_signed_out(a_member, 
     admin.sees("Sign in")
 
 
-def test_a_sign_in_page_whose_form_is_no_longer_ours_keeps_the_name_and_asks_again(a_member, looks_right):
+def test_an_expired_sign_in_form_keeps_the_name_and_asks_again(a_member, looks_right):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.has_an_old_form()
@@ -155,7 +155,7 @@ def test_a_newer_link_supersedes_the_older(registering, later, looks_right):
     registering.proves_the_address()
 
 
-def test_a_link_that_is_not_ours_leads_to_the_beginning(registering, looks_right):
+def test_an_unknown_link_leads_to_the_start(registering, looks_right):
     registering.goes_to("/register/verify/" + "x" * 43)
     registering.sees("We do not recognise this link")
     looks_right(registering.page, "link-unknown")
@@ -163,7 +163,7 @@ def test_a_link_that_is_not_ours_leads_to_the_beginning(registering, looks_right
     registering.sees("Find your school")
 
 
-def test_a_mistyped_address_is_corrected_and_the_first_ones_link_is_dead(registering, looks_right):
+def test_a_mistyped_address_is_corrected_and_its_link_stops_working(registering, looks_right):
     wrong = registering.newest("verify_email").links[0]
     registering.page.locator("#email").fill("grace at school")
     registering.presses("Send to this address instead")
@@ -200,7 +200,7 @@ def test_a_form_sent_empty_says_what_is_missing_and_keeps_what_was_typed(an_admi
     looks_right(admin.page, "details-wrong")
 
 
-def test_details_typed_into_a_form_that_is_no_longer_ours_stay_there(an_admin, looks_right):
+def test_details_typed_into_an_expired_form_are_kept(an_admin, looks_right):
     admin = an_admin()
     admin.goes_to("/register")
     admin.chooses_directly()
@@ -218,7 +218,7 @@ def test_details_typed_into_a_form_that_is_no_longer_ours_stay_there(an_admin, l
     admin.sees("Check your e-mail")
 
 
-def test_somebody_joins_a_school_that_is_registered_already(a_member, an_admin, a_window, looks_right):
+def test_a_person_joins_a_school_that_is_already_registered(a_member, an_admin, a_window, looks_right):
     owner = a_member()
     colleague = an_admin(owner.school, name="Al Fresco")
     colleague.goes_to("/register")
@@ -252,7 +252,7 @@ def test_somebody_joins_a_school_that_is_registered_already(a_member, an_admin, 
     colleague.sees(owner.school.name)
 
 
-def test_somebody_who_registers_their_own_school_again_is_told_that_they_have_an_account(a_member, looks_right):
+def test_registering_ones_own_school_again_shows_that_there_is_an_account(a_member, looks_right):
     admin = a_member()
     admin.goes_to("/register")
     admin.chooses_directly()
@@ -328,7 +328,7 @@ def test_a_request_opened_in_another_browser_is_not_continued_there(a_member, a_
     other.sees("Authorise sharing with Assembly")
 
 
-def test_a_developer_learns_which_parameter_differs_and_strangers_nothing_more(an_admin, partner, looks_right):
+def test_an_error_page_names_the_parameter_that_differs_and_no_more(an_admin, partner, looks_right):
     admin = an_admin()
     asked = {
         "client_id": "assembly", "response_type": "code", "scope": "openid", "state": "a-state", "nonce": "a-nonce",
@@ -346,7 +346,7 @@ def test_a_developer_learns_which_parameter_differs_and_strangers_nothing_more(a
     expect(admin.page.locator("#error-parameter")).to_have_text("client_id")
 
 
-def test_a_school_refuses_and_the_partner_says_so_kindly(a_member, partner, looks_right):
+def test_a_school_refuses_and_the_partner_says_so(a_member, partner, looks_right):
     admin = a_member()
     admin.starts_at(partner)
     admin.signs_in()
@@ -381,7 +381,7 @@ def test_agreeing_needs_the_declaration_and_the_ticks_stay(a_member, partner, lo
     expect(admin.stands("Attendance")).to_have_text("Shared")
 
 
-def test_somebody_who_may_only_look_is_told_whom_to_ask(a_member, partner, looks_right):
+def test_a_viewer_is_shown_whom_to_ask(a_member, partner, looks_right):
     owner = a_member()
     viewer = a_member(role="viewer", school=owner.school, name="Al Fresco")
     viewer.starts_at(partner)
@@ -399,7 +399,7 @@ def test_somebody_who_may_only_look_is_told_whom_to_ask(a_member, partner, looks
     viewer.sees(viewer.school.name)
 
 
-def test_two_tabs_with_two_requests_both_come_home(a_member, partner):
+def test_two_tabs_with_two_requests_both_return_to_the_partner(a_member, partner):
     admin = a_member()
     admin.starts_at(partner)
     second = admin.at(admin.page.context.new_page())
@@ -466,7 +466,7 @@ def test_stopping_to_share_after_the_session_ended_asks_to_sign_in_and_comes_bac
     admin.sees("Stop sharing with Assembly?")
 
 
-def test_a_page_that_does_not_exist_leads_to_the_first_one(an_admin, looks_right):
+def test_a_page_that_does_not_exist_leads_to_the_first_page(an_admin, looks_right):
     admin = an_admin()
     admin.goes_to("/no/such/page")
     admin.sees("Page not found")

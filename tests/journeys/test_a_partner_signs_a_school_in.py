@@ -123,7 +123,7 @@ def scene(place):
         yield made
 
 
-def test_from_the_first_link_to_signing_out(scene):
+def test_a_partner_signs_a_school_in_and_out(scene):
     partner = RelyingParty(scene.issuer, scene.confidential, factories.secret_of(scene.confidential))
     somebody = Browser()
 
@@ -153,7 +153,7 @@ def test_from_the_first_link_to_signing_out(scene):
     assert "error=login_required" in somebody.open(partner.begins(prompt="none"))
 
 
-def test_an_app_without_a_secret(scene):
+def test_an_app_without_a_secret_signs_a_school_in(scene):
     scene.becomes("verified")
     partner, somebody = RelyingParty(scene.issuer, scene.public, None), Browser()
     somebody.open(partner.begins())
@@ -176,7 +176,7 @@ def test_a_refusal_is_reported_to_the_partner(scene):
     assert got["state"] == [partner.state]
 
 
-def test_the_answer_as_a_form(scene):
+def test_the_answer_is_sent_as_a_form(scene):
     partner, somebody = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
     somebody.open(partner.begins(prompt="none", response_mode="form_post"))
     assert somebody.page is not None

@@ -61,7 +61,7 @@ def opens_mail(visitor, outbox, to):
     "typed",
     [{"q": "willow bank"}, {"q": "312/4567"}, {"postcode": "ub8 1wb"}, {"dfe_number": "3124567"}, {"urn": "900001"}],
 )
-def test_directly_whichever_way_the_school_is_found(office, outbox, clock, typed):
+def test_a_school_registers_directly_however_it_was_found(office, outbox, clock, typed):
     assert office.opens("/XodRegister/School").title == "Find your school"
     assert finds(office, **typed).title == "Your details"
     assert "Willow Bank Primary School" in office.page.text
@@ -81,7 +81,7 @@ def test_directly_whichever_way_the_school_is_found(office, outbox, clock, typed
     assert "Willow Bank Primary School" in again.page.text
 
 
-def test_next_without_a_choice_says_what_is_missing(office):
+def test_continuing_without_a_choice_says_what_is_missing(office):
     office.opens("/register")
     office.presses("search", q="willow bank")
 
@@ -90,7 +90,7 @@ def test_next_without_a_choice_says_what_is_missing(office):
     assert "Select your school" in page.text
 
 
-def test_from_a_partner_and_straight_back_in_the_same_browser(office, outbox, pending):
+def test_a_school_registers_from_a_partner_and_returns_in_the_same_browser(office, outbox, pending):
     page = office.opens(f"/register?next={quote(pending)}")
     assert "Assembly" in page.text
     assert finds(office, q="312/4567").title == "Your details"
@@ -101,7 +101,7 @@ def test_from_a_partner_and_straight_back_in_the_same_browser(office, outbox, pe
     assert office.opens("/register/next-steps").link("Continue to Assembly") == pending
 
 
-def test_the_link_opened_on_a_telephone_and_signed_up_at_the_desk(office, phone, outbox, pending):
+def test_a_link_opened_on_a_telephone_continues_at_the_desk(office, phone, outbox, pending):
     office.opens(f"/register?next={quote(pending)}")
     finds(office, q="312/4567")
     waiting = office.presses("sign-up", **JO)
@@ -116,7 +116,7 @@ def test_the_link_opened_on_a_telephone_and_signed_up_at_the_desk(office, phone,
     assert phone.opens("/").title == "Sign in", "the telephone proved the address, and that is all"
 
 
-def test_the_link_opened_and_signed_up_on_a_telephone(office, phone, outbox, pending):
+def test_a_link_opened_on_a_telephone_completes_the_registration_there(office, phone, outbox, pending):
     office.opens(f"/register?next={quote(pending)}")
     finds(office, q="312/4567")
     waiting = office.presses("sign-up", **JO)
@@ -131,7 +131,7 @@ def test_the_link_opened_and_signed_up_on_a_telephone(office, phone, outbox, pen
     assert onwards["next"] == [pending], "at the desk one signs in, and the request goes on"
 
 
-def test_another_person_registers_it_again_and_the_owner_approves(office, phone, outbox, clock, work):
+def test_a_second_person_registers_the_school_and_the_owner_approves(office, phone, outbox, clock, work):
     office.opens("/register")
     finds(office, q="312/4567")
     office.presses("sign-up", **JO)
@@ -186,7 +186,7 @@ def test_a_closed_school_leads_to_its_successor(office, work):
     assert "Birch Green Academy" in page.text
 
 
-def test_every_way_on_from_a_closed_school_leads_back_to_the_partner_in_the_end(office, work, pending):
+def test_every_path_from_a_closed_school_returns_to_the_partner(office, work, pending):
     with work() as database:
         closed = database.query(School).filter_by(register_id="900109").one().id
     page = office.opens(f"/register/details?school={closed}&next={quote(pending)}")

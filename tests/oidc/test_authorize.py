@@ -29,7 +29,7 @@ def test_a_new_school_signs_in_authorises_and_lands_at_the_partner_with_a_code(w
     assert got["iss"] == ISSUER
 
 
-def test_the_second_time_no_page_is_shown(web, world):
+def test_the_second_sign_in_shows_no_page(web, world):
     authorised(web, world.partner, world.username)
     response = web.get(world.partner.link(state="second"))
     assert sent(response)["state"] == "second"
@@ -141,7 +141,7 @@ def test_a_request_continues_only_in_the_browser_that_began_it(web, another, wor
     assert "It does not belong to this browser" in response.text
 
 
-def test_a_browser_whose_cookies_were_deleted_on_the_way_is_not_called_another_one(web, world):
+def test_a_browser_whose_cookies_were_deleted_gets_that_as_the_reason(web, world):
     asking = follow(web, web.get(world.partner.link()))
     back = query_of(asking.request.url)["next"]
     for cookie in list(web._cookies):
@@ -158,7 +158,7 @@ def test_a_browser_whose_cookies_were_deleted_on_the_way_is_not_called_another_o
     assert back
 
 
-def test_a_browser_that_keeps_no_cookies_is_told_so_before_it_types_a_password(web, another, world):
+def test_a_browser_without_cookies_gets_an_error_before_the_password_page(web, another, world):
     def without_cookies(path):
         return another().get(path)
 
@@ -179,14 +179,14 @@ def test_a_request_left_open_too_long_names_the_partner_and_the_way_back(web, wo
     assert back.text == "Go to Assembly"
 
 
-def test_a_slow_sign_in_is_no_trouble(web, world, clock):
+def test_a_sign_in_may_take_ninety_minutes(web, world, clock):
     response = follow(web, web.get(world.partner.link()))
     clock.move(timedelta(minutes=90))
     response = follow(web, sign_in(web, response, world.username))
     assert page(response).find(id="allow")
 
 
-def test_another_clients_request_is_as_good_as_none(web, world):
+def test_another_clients_pending_request_is_unknown(web, world):
     response = follow(web, web.get(world.partner.link()))
     urn = query_of(query_of(response.request.url)["next"])["request_uri"]
     other = world.another()
@@ -195,7 +195,7 @@ def test_another_clients_request_is_as_good_as_none(web, world):
     assert "We do not know this request" in response.text
 
 
-def test_a_post_keeps_the_request_and_asks_for_a_get(web, world):
+def test_a_post_stores_the_request_and_redirects_to_get(web, world):
     response = web.post("/oauth/authorize", data=world.partner.parameters())
     assert response.status_code == 303
     assert set(query_of(response.location)) == {"client_id", "request_uri"}
@@ -204,19 +204,19 @@ def test_a_post_keeps_the_request_and_asks_for_a_get(web, world):
     assert page(response).find(id="sign-in")
 
 
-def test_a_posted_request_uri_is_asked_for_again_by_get(web, world):
+def test_a_posted_request_uri_redirects_to_get(web, world):
     location = web.post("/oauth/authorize", data=world.partner.parameters()).location
     response = web.post("/oauth/authorize", data=query_of(location))
     assert response.status_code == 303
     assert response.location == location
 
 
-def test_a_post_with_a_mistake_is_answered_like_a_get(web, world):
+def test_a_wrong_post_is_answered_like_a_wrong_get(web, world):
     got = sent(web.post("/oauth/authorize", data=world.partner.parameters(scope="openid nonsense")))
     assert got["error"] == "invalid_scope"
 
 
-def test_head_does_nothing(web, world):
+def test_a_head_request_changes_nothing(web, world):
     response = web.head(world.partner.link())
     assert response.status_code == 200
     with world.work() as session:
@@ -409,7 +409,7 @@ def test_a_person_without_a_second_step_is_not_led_to_one_that_is_only_wished_fo
     assert (claims["acr"], claims["auth_time"]) == (SINGLE_ACR, int(clock.now().timestamp()))
 
 
-def test_a_class_of_sign_in_that_is_reached_or_only_wished_for_is_no_hindrance(web, world):
+def test_a_class_of_sign_in_that_is_reached_or_voluntary_does_not_fail(web, world):
     authorised(web, world.partner, world.username, claims=insisting(values=["phr", "urn:idaas:acr:single"]))
     authorised(web, world.partner, world.username, claims=insisting())
     authorised(web, world.partner, world.username, claims=json.dumps({"id_token": {"acr": {"values": ["phr"]}}}))
@@ -421,13 +421,13 @@ def test_the_login_hint_is_filled_in(web, world):
     assert page(response).find(id="username")["value"] == "office@oakhill.example"
 
 
-def test_a_hint_at_the_signed_in_person_is_answered_silently(web, world):
+def test_a_hint_of_the_signed_in_person_is_answered_silently(web, world):
     got = authorised(web, world.partner, world.username)
     hint = world.partner.redeems(web, got["code"]).json["id_token"]
     assert "code" in sent(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
 
 
-def test_a_hint_at_another_person_is_never_answered_for_the_signed_in_one(web, another, world):
+def test_a_hint_of_another_person_is_never_answered_for_the_signed_in_one(web, another, world):
     got = authorised(web, world.partner, world.username)
     hint = world.partner.redeems(web, got["code"]).json["id_token"]
     with world.work() as session:
@@ -447,7 +447,7 @@ def test_a_hint_at_another_person_is_never_answered_for_the_signed_in_one(web, a
 # the school
 
 
-def test_a_suspended_school_is_told_so_and_the_partner_gets_access_denied(web, world):
+def test_a_suspended_school_sees_why_and_the_partner_gets_access_denied(web, world):
     world.change(Estab, world.estab, state="suspended")
     response = follow(web, web.get(world.partner.link()))
     response = sign_in(web, response, world.username)
@@ -487,7 +487,7 @@ def test_a_withdrawn_agreement_is_asked_for_again(web, world):
 
 
 @pytest.mark.parametrize("path", ["/oauth/consent", "/oauth/mis"])
-def test_a_page_that_is_not_next_leads_to_the_one_that_is(web, world, path):
+def test_a_page_opened_out_of_turn_redirects_to_the_next_step(web, world, path):
     response = follow(web, web.get(world.partner.link()))
     pending = query_of(response.request.url)["next"]
     response = web.get(pending.replace("/oauth/authorize", path))

@@ -64,14 +64,14 @@ def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web,
     assert told["events"] == {EVENT: {}}
 
 
-def test_the_logout_endpoint_tells_them_too(web, world, partner, receiver):
+def test_signing_out_by_the_logout_endpoint_notifies_clients(web, world, partner, receiver):
     tokens, _ = signed_in(web, partner, world)
     web.get("/oauth/logout", query_string={"id_token_hint": tokens["id_token"]})
     deliver_all(world.work)
     assert len(receiver.got) == 1
 
 
-def test_so_does_our_staff_when_it_ends_the_sessions(web, world, partner, receiver):
+def test_sessions_that_our_staff_end_notify_clients(web, world, partner, receiver):
     signed_in(web, partner, world)
     with world.work():
         sessions.end_all(world.person, "staff")
@@ -94,7 +94,7 @@ def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, pa
     assert sorted(told) == sorted([partner.id, public.id])
 
 
-def test_ending_it_twice_tells_once(web, world, partner, receiver):
+def test_ending_a_session_twice_notifies_once(web, world, partner, receiver):
     _, said = signed_in(web, partner, world)
     sign_out(web)
     with world.work():
@@ -111,7 +111,7 @@ def test_the_token_is_signed_like_the_id_token(web, world, receiver):
         assert ring.verify(receiver.tokens[0], typ="logout+jwt", algs=("ES256",))
 
 
-def test_a_pairwise_client_hears_its_own_names(web, world, receiver):
+def test_a_pairwise_client_gets_its_own_subject(web, world, receiver):
     partner = world.another(
         backchannel_logout_uri=receiver.uri, subject_type="pairwise", sector_identifier="assembly.example"
     )
@@ -132,7 +132,7 @@ def test_signing_out_revokes_no_refresh_token(web, world, partner, receiver):
 
 
 @pytest.mark.parametrize("status", [200, 204, 202])
-def test_any_2xx_is_done(web, world, partner, receiver, status):
+def test_any_2xx_response_completes_the_delivery(web, world, partner, receiver, status):
     receiver.answers = [status]
     signed_in(web, partner, world)
     sign_out(web)
@@ -142,7 +142,7 @@ def test_any_2xx_is_done(web, world, partner, receiver, status):
     assert message.sealed is None
 
 
-def test_400_is_final(web, world, partner, receiver, clock):
+def test_a_400_response_is_not_retried(web, world, partner, receiver, clock):
     receiver.answers = [400]
     signed_in(web, partner, world)
     sign_out(web)
@@ -153,7 +153,7 @@ def test_400_is_final(web, world, partner, receiver, clock):
 
 
 @pytest.mark.parametrize("status", [500, 503, 404, 302, 429])
-def test_anything_else_is_tried_again_by_the_same_jti_and_a_fresh_token(
+def test_any_other_response_is_retried_with_the_same_jti_and_a_new_token(
     web, world, partner, receiver, clock, status
 ):  # fmt: skip
     receiver.answers = [status]
@@ -192,7 +192,7 @@ def test_a_client_that_was_disabled_meanwhile_is_not_notified(web, world, partne
     assert posted(world.work)[0].failed_at is not None
 
 
-def test_a_logout_token_is_no_hint_and_no_access_token(web, world, partner, receiver):
+def test_a_logout_token_is_accepted_neither_as_hint_nor_as_access_token(web, world, partner, receiver):
     signed_in(web, partner, world)
     sign_out(web)
     deliver_all(world.work)
@@ -233,7 +233,7 @@ def test_a_sign_in_without_an_id_token_notifies_no_client(web, world, receiver):
     assert deliver_all(world.work) == 0
 
 
-def test_what_waits_holds_ids_alone_and_is_sealed(web, world, partner, receiver):
+def test_a_waiting_message_holds_only_ids_and_is_sealed(web, world, partner, receiver):
     signed_in(web, partner, world)
     sign_out(web)
     (message,) = posted(world.work)
@@ -243,7 +243,7 @@ def test_what_waits_holds_ids_alone_and_is_sealed(web, world, partner, receiver)
     assert facts.keys() == {"client_id", "person", "sid"}
 
 
-def test_discovery_says_so(web):
+def test_discovery_announces_back_channel_logout(web):
     said = web.get("/.well-known/openid-configuration").json
     assert said["backchannel_logout_supported"] is True
     assert said["backchannel_logout_session_supported"] is True

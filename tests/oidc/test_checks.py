@@ -23,7 +23,7 @@ from tests.oidc.support import CALLBACK, ISSUER, authorised, page, sent
         ({"request_uri": "urn:ietf:params:oauth:request_uri:unknown"}, "request_uri"),
     ],
 )
-def test_what_is_not_proven_is_a_page_that_names_the_parameter(web, world, differs, parameter):
+def test_an_unproven_client_or_redirect_uri_is_a_page_that_names_the_parameter(web, world, differs, parameter):
     response = web.get(world.partner.link(**differs))
     assert response.status_code == 400
     assert "Location" not in response.headers
@@ -106,14 +106,14 @@ def test_any_other_repeated_parameter_is_reported_at_the_redirect_uri(web, world
 
 
 @pytest.mark.parametrize("name", ["login_hint", "scope", "state", "display"])
-def test_invalid_utf_8_is_reported_too(web, world, name):
+def test_invalid_utf_8_is_reported_at_the_redirect_uri(web, world, name):
     response = web.get(world.partner.link(**{name: None}) + f"&{name}=a%ffb")
     assert sent(response)["error"] == "invalid_request"
     state = web.get(world.partner.link(state=None) + "&state=a%ffb")
     assert "state" not in sent(state)
 
 
-def test_an_empty_value_is_an_absent_one(web, world):
+def test_an_empty_parameter_counts_as_absent(web, world):
     assert sent(web.get(world.partner.link(prompt="none") + "&nonce=&display="))["error"] == "login_required"
 
 
@@ -126,7 +126,7 @@ def test_an_empty_value_is_an_absent_one(web, world):
         {"scope": "students openid offline_access school"}, {"state": "x" * 4096}, {"nonce": "y" * 512},
     ],
 )  # fmt: skip
-def test_what_may_be_sent_is_accepted(web, world, more):
+def test_valid_requests_are_accepted(web, world, more):
     got = authorised(web, world.partner, world.username, **more)
     assert "code" in got
     assert got.get("state") == more.get("state", "a-state")
@@ -143,7 +143,7 @@ def test_a_client_without_the_grant_is_unauthorized(web, world):
     assert sent(web.get(partner.link()))["error"] == "unauthorized_client"
 
 
-def test_a_fapi2_client_has_to_push(web, world):
+def test_a_fapi2_client_must_push_its_request(web, world):
     partner = world.another(profile="fapi2")
     assert sent(web.get(partner.link()))["error"] == "invalid_request"
 
@@ -161,7 +161,7 @@ def test_the_page_about_a_redirect_uri_says_which_part_differs_and_not_what_is_r
         assert CALLBACK not in response.text
 
 
-def test_the_claims_parameter_may_name_claims_and_anything_it_likes(web, world):
+def test_the_claims_parameter_may_name_known_and_unknown_claims(web, world):
     wish = {"userinfo": {"name": {"essential": True}, "unknown": None}, "id_token": {"email": None, "auth_time": None}}
     assert "code" in authorised(web, world.partner, world.username, claims=json.dumps(wish))
 

@@ -65,20 +65,20 @@ def test_an_assertion_that_came_with_a_refused_token_request_is_used_up(web, par
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
-def test_each_algorithm(web, partner, alg):
+def test_every_algorithm_for_assertions_is_accepted(web, partner, alg):
     assert asks(web, partner, alg=alg, key=key("PS256" if alg == "RS256" else alg)).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("alg", "good"), [("RS256", False), ("PS256", True), ("ES256", True), ("EdDSA", True), ("Ed25519", True)]
 )
-def test_fapi2_leaves_the_strict_ones(web, strict, alg, good):
+def test_fapi2_accepts_only_the_strict_algorithms(web, strict, alg, good):
     response = asks(web, strict, alg=alg, key=key("PS256" if alg == "RS256" else alg))
     assert accepted(response) == good
 
 
 @pytest.mark.parametrize(("profile", "ahead", "behind"), [("oidc", 60, 60), ("fapi2", 15, 0)])
-def test_its_jti_is_kept_as_long_as_it_could_be_good(web, world, make, clock, profile, ahead, behind):
+def test_a_jti_is_stored_until_its_assertion_would_expire(web, world, make, clock, profile, ahead, behind):
     """`exp` as late as it may be, by a clock that is as far off as it may be."""
     partner = make(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
     exp = int(clock.now().timestamp()) + MAX_LIFETIME_SECONDS + ahead
@@ -97,7 +97,7 @@ def test_its_jti_is_kept_as_long_as_it_could_be_good(web, world, make, clock, pr
         ("fapi2", "iat", 16, False), ("fapi2", "nbf", 15, True), ("fapi2", "nbf", 16, False),
     ],
 )  # fmt: skip
-def test_how_far_a_clock_may_be_off(web, make, clock, profile, claim, seconds, good):
+def test_an_assertion_may_be_off_by_the_allowed_clock_skew(web, make, clock, profile, claim, seconds, good):
     partner = make(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
     response = asks(web, partner, **{claim: int(clock.now().timestamp()) + seconds})
     assert accepted(response) == good
@@ -136,7 +136,7 @@ def test_the_reason_of_a_failed_authentication_is_not_in_the_response(web, partn
 
 
 @pytest.mark.parametrize("assertion", ["x", "a.b.c", "é.é.é", "x" * 8000, "eyJhbGciOiJub25lIn0.e30."])
-def test_what_is_no_jwt_is_refused(web, partner, assertion):
+def test_a_text_that_is_not_a_jwt_is_refused(web, partner, assertion):
     assert refused(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion))
 
 
@@ -146,7 +146,7 @@ def test_a_name_that_cannot_be_encoded_belongs_to_no_client(web, partner, name):
     assert refused(asks(web, partner, iss=name, sub=name))
 
 
-def test_the_times_under_fapi2(web, strict, clock):
+def test_fapi2_limits_the_times_of_an_assertion(web, strict, clock):
     now = int(clock.now().timestamp())
     for differs, good in (
         ({"exp": now + 600}, True), ({"exp": now + 700}, False), ({"exp": now - 1}, False),
@@ -159,7 +159,7 @@ def test_the_times_under_fapi2(web, strict, clock):
 @pytest.mark.parametrize(
     "differs", [{"exp": float("nan")}, {"exp": float("inf")}, {"iat": -(10**400)}, {"nbf": float("nan")}]
 )
-def test_a_time_that_cannot_be_reckoned_with_is_no_time(web, partner, differs):
+def test_a_time_out_of_range_is_refused(web, partner, differs):
     """NaN is neither past nor far ahead: such an assertion would be good for ever, and its jti is kept for minutes."""
     assert refused(asks(web, partner, **differs))
 
@@ -172,29 +172,29 @@ def test_a_time_that_cannot_be_reckoned_with_is_no_time(web, partner, differs):
         (f"{ISSUER}/", False, False),
     ],
 )  # fmt: skip
-def test_the_audience(web, partner, strict, aud, loose, fapi2):
+def test_the_audience_must_be_ours(web, partner, strict, aud, loose, fapi2):
     assert accepted(asks(web, partner, aud=aud)) == loose
     assert accepted(asks(web, strict, aud=aud)) == fapi2
 
 
-def test_a_jti_is_good_once(web, partner):
+def test_a_jti_is_accepted_once(web, partner):
     assert accepted(asks(web, partner, jti="the-same"))
     assert refused(asks(web, partner, jti="the-same"))
     assert accepted(asks(web, partner, jti="another"))
 
 
-def test_the_client_id_beside_it_is_the_same(web, partner, make):
+def test_a_client_id_beside_the_assertion_must_match(web, partner, make):
     other = make()
     form = {"grant_type": "client_credentials", "client_id": other.id}
     assert refused(partner.posts(web, "/oauth/token", form))
     assert accepted(partner.posts(web, "/oauth/token", {**form, "client_id": partner.id}))
 
 
-def test_it_is_not_for_clients_registered_otherwise(web, world):
+def test_a_client_registered_for_another_method_cannot_use_assertions(web, world):
     assert refused(asks(web, Signer(world.partner.id)))
 
 
-def test_the_type_has_to_be_said(web, partner):
+def test_the_assertion_type_is_required(web, partner):
     form = {"grant_type": "client_credentials", "client_assertion": partner.assertion()}
     assert refused(web.post("/oauth/token", data=form))
     assert refused(web.post("/oauth/token", data={**form, "client_assertion_type": "other"}))
@@ -212,14 +212,14 @@ def with_secret(world, make):
     return partner, OctKey.import_key(secret)
 
 
-def test_client_secret_jwt(web, world, make):
+def test_a_client_secret_jwt_is_accepted(web, world, make):
     partner, secret = with_secret(world, make)
     assert accepted(asks(web, partner, alg="HS256", key=secret))
     assert refused(asks(web, partner, alg="HS256", key=OctKey.import_key("another" * 6)))
     assert refused(asks(web, partner))  # signed by a key: not its method
 
 
-def test_hs256_with_a_public_key_is_nothing(web, partner):
+def test_hs256_with_a_public_key_is_refused(web, partner):
     public = OctKey.import_key(json.dumps(KEYS["keys"][0]))
     assert refused(asks(web, partner, alg="HS256", key=public, header={"kid": "ec-1"}))
 
@@ -341,7 +341,7 @@ def all_ask(another, partner, times, **differs):
         return list(pool.map(lambda web: asks(web, partner, **differs), [another() for _ in range(times)]))
 
 
-def test_however_many_wait_for_keys_they_are_asked_for_once(another, make, keys):
+def test_concurrent_requests_fetch_keys_once(another, make, keys):
     """Nobody can make us hammer a partner's server by sending much at once."""
     keys.answers.clear()
     partner = make(jwks=None, jwks_uri=keys.uri)
@@ -350,7 +350,7 @@ def test_however_many_wait_for_keys_they_are_asked_for_once(another, make, keys)
     assert keys.asked == 1
 
 
-def test_a_slow_server_of_keys_keeps_one_of_us_waiting_and_not_all(another, make, keys, monkeypatch):
+def test_a_slow_key_server_delays_one_request_and_not_all(another, make, keys, monkeypatch):
     """Whoever knows a client's name can name a key that nobody knows: that must not hold every thread."""
     partner = make(jwks=None, jwks_uri=keys.uri)
     assert accepted(asks(another(), partner))
@@ -369,12 +369,12 @@ def test_a_slow_server_of_keys_keeps_one_of_us_waiting_and_not_all(another, make
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', b"x" * 70_000])
-def test_a_key_set_that_is_none_is_a_refusal_and_no_crash(web, make, keys, body):
+def test_an_invalid_key_set_refuses_the_assertion(web, make, keys, body):
     keys.body = body
     assert refused(asks(web, make(jwks=None, jwks_uri=keys.uri)))
 
 
-def test_no_assertion_at_all(web, partner):
+def test_a_missing_assertion_is_refused(web, partner):
     assert refused(web.post("/oauth/token", data={"grant_type": "client_credentials", "client_id": partner.id}))
     two = {"client_assertion_type": ASSERTION, "client_assertion": partner.assertion(), "client_secret": "x"}
     assert web.post("/oauth/token", data=two).json["error"] == "invalid_request"

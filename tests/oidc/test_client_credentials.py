@@ -16,7 +16,7 @@ def asks(web, partner, **more):
     return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials", **more})
 
 
-def test_it_gets_a_token_about_itself_and_no_refresh_token(web, world, partner):
+def test_a_client_gets_a_token_about_itself_and_no_refresh_token(web, world, partner):
     answer = asks(web, partner, scope="schools.list").json
     assert set(answer) == {"access_token", "token_type", "expires_in", "scope"}
     assert answer["scope"] == "schools.list"
@@ -26,12 +26,12 @@ def test_it_gets_a_token_about_itself_and_no_refresh_token(web, world, partner):
     assert "authorisation" not in said
 
 
-def test_without_a_scope_it_gets_all_of_its_own(web, partner):
+def test_without_a_scope_parameter_a_client_gets_all_its_client_scopes(web, partner):
     assert asks(web, partner).json["scope"] == "schools.list invitations"
 
 
 @pytest.mark.parametrize("scope", ["openid", "students", "events", "nonsense", "schools.list students", '"'])
-def test_no_scope_that_a_school_would_have_to_agree_to(web, partner, scope):
+def test_scopes_that_need_a_school_are_refused(web, partner, scope):
     answer = asks(web, partner, scope=scope)
     assert (answer.status_code, answer.json["error"]) == (400, "invalid_scope")
 
@@ -48,7 +48,7 @@ def test_a_public_client_has_no_credentials(web, world):
     assert asks(web, public).json["error"] == "unauthorized_client"
 
 
-def test_it_is_about_no_person_and_can_be_revoked(web, partner):
+def test_the_token_names_no_person_and_can_be_revoked(web, partner):
     token = asks(web, partner).json["access_token"]
     assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 403
     assert partner.posts(web, "/oauth/introspect", {"token": token}).json["active"] is True

@@ -49,7 +49,7 @@ def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, worl
     assert letter.links == ["https://assembly.example/initiate?iss=http%3A%2F%2Flocalhost%3A5000"]
 
 
-def test_what_was_ticked_stays_and_nothing_is_decided(web, world, asking):
+def test_ticks_are_kept_and_nothing_is_decided(web, world, asking):
     shown = follow(web, hand_over(web, asking, area=["attendance"]))
 
     assert page(shown).find(id="area-attendance").has_attr("checked")
@@ -62,7 +62,7 @@ def test_what_was_ticked_stays_and_nothing_is_decided(web, world, asking):
     assert press(web, shown, "deny").status_code == 303
 
 
-def test_a_tick_taken_away_stays_away(web, world, asking, clock):
+def test_a_removed_tick_stays_removed(web, world, asking, clock):
     follow(web, press(web, asking, "allow", authority="y", area=["attendance"]))
     clock.move(timedelta(minutes=1))
     again = follow(web, web.get(world.partner.link(scope="openid school students attendance", prompt="consent")))
@@ -95,13 +95,13 @@ def test_a_wrong_address_is_explained_and_nothing_is_lost(web, asking, outbox, t
     assert outbox.all("decide_sharing") == []
 
 
-def test_an_address_that_looks_like_a_slip_is_taken_the_second_time(web, asking, outbox):
+def test_an_address_that_looks_mistyped_is_accepted_the_second_time(web, asking, outbox):
     shown = hand_over(web, asking, "head@gmial.com")
     assert hand_over(web, shown, "head@gmial.com").status_code == 303
     assert outbox.last("decide_sharing").to == "head@gmial.com"
 
 
-def test_enter_in_the_field_writes_and_enter_elsewhere_does_nothing(web, asking, outbox):
+def test_enter_in_the_address_field_sends_and_elsewhere_does_nothing(web, asking, outbox):
     first = page(asking).find(id="allow").find_parent("form").find("button")
     assert first["name"] == "hand_over"
     assert first["tabindex"] == "-1"
@@ -142,7 +142,7 @@ def test_a_viewer_writes_to_no_colleague(web, world, outbox):
     assert outbox.all("decide_sharing") == []
 
 
-def test_a_few_an_hour_and_the_next_hour_again(web, asking, outbox, clock):
+def test_mails_to_colleagues_are_limited_per_hour(web, asking, outbox, clock):
     for number in range(colleague.MAX_AN_HOUR):
         asking = follow(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
     refused = hand_over(web, asking, area=["attendance"])
@@ -154,7 +154,7 @@ def test_a_few_an_hour_and_the_next_hour_again(web, asking, outbox, clock):
     assert len(outbox.all("decide_sharing")) == colleague.MAX_AN_HOUR
 
 
-def test_two_people_are_counted_apart(web, another, world, asking, outbox):
+def test_the_limit_is_counted_per_person(web, another, world, asking, outbox):
     for number in range(colleague.MAX_AN_HOUR):
         asking = follow(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
     with world.work() as session:
@@ -175,7 +175,7 @@ def test_the_answer_is_the_same_for_a_colleague_who_has_an_account(web, world, a
     assert (known_letter.subject, known_letter.text) == (unknown_letter.subject, unknown_letter.text)
 
 
-def test_it_is_recorded_without_the_address(web, world, asking):
+def test_the_audit_entry_does_not_hold_the_address(web, world, asking):
     hand_over(web, asking)
     with world.work() as session:
         entry = session.scalars(select(Entry).where(Entry.event == events.SHARING_HANDED_OVER)).one()
@@ -183,7 +183,7 @@ def test_it_is_recorded_without_the_address(web, world, asking):
         assert SOMEBODY not in repr(vars(entry))
 
 
-def test_the_address_typed_while_signed_out_is_there_again_and_nothing_was_sent(web, asking, outbox, world):
+def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, asking, outbox, world):
     with world.work() as session:
         session.execute(update(BrowserSession).values(ended_at=clocks.now()))
     shown = follow(web, sign_in(web, follow(web, hand_over(web, asking)), world.username))

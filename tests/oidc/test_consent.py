@@ -26,7 +26,7 @@ def agreed(world):
         return current.scopes, current.agreement
 
 
-def test_the_page_says_who_what_for_what_and_until_when(web, world, clock):
+def test_the_page_names_the_partner_the_areas_their_purpose_and_the_end(web, world, clock):
     response = asked(web, world)
     text = page(response).find(id="main").get_text(" ", strip=True)
     for words in (
@@ -70,7 +70,7 @@ def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clo
     assert not page(response).find(id="area-students.sen").has_attr("checked")
 
 
-def test_an_area_left_out_is_an_answer_and_not_asked_about_again(web, world):
+def test_an_area_that_was_left_out_is_not_asked_about_again(web, world):
     sent(follow(web, press(web, asked(web, world), "allow", authority="y")))
     got = sent(web.get(world.partner.link(scope=ALL)))
     answer = world.partner.redeems(web, got["code"]).json
@@ -78,7 +78,7 @@ def test_an_area_left_out_is_an_answer_and_not_asked_about_again(web, world):
     assert "students" in answer["scope"].split()
 
 
-def test_only_more_is_asked_about_again_and_what_was_agreed_stays(web, world):
+def test_only_new_areas_are_asked_about_and_agreed_ones_stay(web, world):
     authorised(web, world.partner, world.username, scope="openid offline_access students")
     response = follow(web, web.get(world.partner.link(scope="openid offline_access attendance")))
     assert page(response).find(id="area-attendance")

@@ -41,7 +41,7 @@ def test_the_response_is_not_cached(device):
     assert device.asks().headers["Cache-Control"] == "no-store"
 
 
-def test_all_the_way_from_the_code_to_refreshing(clock, web, device, world):
+def test_a_device_gets_tokens_and_refreshes_them(clock, web, device, world):
     assert device.polls().json["error"] == "authorization_pending"
     asking = enter(web, device.codes["user_code"], world.username)
     done = decide(web, asking)
@@ -121,7 +121,7 @@ def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock
     assert device.polls().json["error"] == "authorization_pending"
 
 
-def test_denying_is_access_denied(web, device, world):
+def test_a_denied_code_is_access_denied(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     assert "not connected" in decide(web, asking, "deny").text
     assert device.polls().json["error"] == "access_denied"
@@ -129,7 +129,7 @@ def test_denying_is_access_denied(web, device, world):
         assert session.query(Authorisation).count() == 0
 
 
-def test_polling_too_often_is_told_to_slow_down_and_that_is_kept(clock, device):
+def test_polling_too_often_is_slowed_down_and_the_interval_stays_longer(clock, device):
     assert device.polls().json["error"] == "authorization_pending"
     clock.move(timedelta(seconds=3.9))
     assert device.polls().json["error"] == "slow_down"
@@ -141,7 +141,7 @@ def test_polling_too_often_is_told_to_slow_down_and_that_is_kept(clock, device):
     assert device.polls().json["error"] == "slow_down"
 
 
-def test_a_poll_that_comes_a_second_early_is_not_too_often(clock, device):
+def test_a_poll_one_second_early_is_accepted(clock, device):
     """A timer of five seconds does not keep them to the millisecond."""
     for _ in range(3):
         assert device.polls().json["error"] == "authorization_pending"
@@ -180,7 +180,7 @@ def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, at_once):
     assert sum(isinstance(each, tuple) for each in outcomes) == 1, outcomes
 
 
-def test_a_decision_stands(web, device, world):
+def test_a_decision_cannot_be_changed(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     decide(web, asking, "deny")
     again = follow(web, press(web, asking, "allow", authority="y"))
@@ -195,7 +195,7 @@ def test_a_decision_stands(web, device, world):
         ({"device_code": "x" * 600}, "invalid_request"),
     ],
 )  # fmt: skip
-def test_a_code_that_is_none_is_refused(device, form, error):
+def test_an_invalid_code_is_refused(device, form, error):
     response = device.polls(**form)
     assert response.status_code == 400
     assert response.json["error"] == error
@@ -210,7 +210,7 @@ def test_a_code_that_is_none_is_refused(device, form, error):
         ({"authorization_details": "[]"}, "invalid_authorization_details"),
     ],
 )  # fmt: skip
-def test_what_a_device_may_not_ask_is_refused_at_once(device, form, error):
+def test_scopes_a_device_may_not_have_are_refused_at_once(device, form, error):
     response = device.asks(**form)
     assert response.status_code == 400
     assert response.json["error"] == error
@@ -230,7 +230,7 @@ def test_a_public_client_may_be_a_device(web, another, world):
     assert "refresh_token" in device.polls().json
 
 
-def test_a_client_has_to_prove_itself(another, world, device):
+def test_a_client_must_authenticate(another, world, device):
     device.partner.secret = "wrong"
     assert device.asks().status_code == 401
     assert device.asks().json["error"] == "invalid_client"
@@ -267,7 +267,7 @@ def test_optional_areas_that_are_not_ticked_are_not_granted(web, another, world)
     assert device.polls().json["scope"] == "school students"
 
 
-def test_the_declaration_is_needed_as_anywhere(web, device, world):
+def test_the_declaration_is_required(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     response = press(web, asking, "allow")
     assert response.status_code == 422
@@ -311,7 +311,7 @@ def test_withdrawing_before_the_device_asks_leaves_it_nothing(web, device, world
     assert device.polls().json["error"] == "invalid_grant"
 
 
-def test_signing_out_tells_the_devices_client_too(web, another, world):
+def test_signing_out_notifies_the_devices_client(web, another, world):
     from tests.oidc.test_backchannel import posted, sign_out
 
     partner = world.another(grant_types=GRANTS, backchannel_logout_uri="https://assembly.example/bcl")
@@ -322,7 +322,7 @@ def test_signing_out_tells_the_devices_client_too(web, another, world):
     assert [each.client for each in posted(world.work)] == [partner.id]
 
 
-def test_decisions_are_audited(web, device, world):
+def test_decisions_are_recorded_in_the_audit_log(web, device, world):
     decide(web, enter(web, device.codes["user_code"], world.username))
     with world.work() as session:
         (entry,) = session.scalars(select(Entry).where(Entry.event == "device.approved"))
@@ -333,13 +333,13 @@ def test_a_wrong_method_is_405(web):
     assert web.get("/oauth/device_authorization").status_code == 405
 
 
-def test_discovery_says_so(web):
+def test_discovery_announces_the_device_endpoint(web):
     said = web.get("/.well-known/openid-configuration").json
     assert said["device_authorization_endpoint"].endswith("/oauth/device_authorization")
     assert GRANT in said["grant_types_supported"]
 
 
-def test_a_service_that_was_switched_off_meanwhile_says_so(web, device, world):
+def test_a_service_that_was_disabled_meanwhile_is_shown_as_such(web, device, world):
     entered = enter(web, device.codes["user_code"], world.username)
     assert page(entered).find(id="allow")
     with world.work():

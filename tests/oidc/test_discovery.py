@@ -23,13 +23,13 @@ def said(web):
     return web.get(ADDRESSES[0]).json
 
 
-def test_two_addresses_one_document_from_settings_and_not_from_the_host(web, said):
+def test_both_addresses_serve_the_document_of_the_configured_issuer(web, said):
     assert web.get(ADDRESSES[1]).json == said
     assert said["issuer"] == ISSUER
     assert web.get(ADDRESSES[0], headers={"Host": "evil.example"}).status_code == 400
 
 
-def test_every_address_in_it_answers(web, said):
+def test_every_advertised_endpoint_answers(web, said):
     for name, address in said.items():
         if name.endswith("_endpoint") or name == "jwks_uri":
             path = address.removeprefix(ISSUER)
@@ -37,19 +37,19 @@ def test_every_address_in_it_answers(web, said):
             assert web.get(path).status_code != 404, name
 
 
-def test_every_route_of_the_protocol_that_has_a_name_is_in_it(app, said):
+def test_every_protocol_route_is_advertised(app, said):
     routes = {rule.endpoint for rule in app.url_map.iter_rules()}
     assert {name for name, route in discovery.ENDPOINTS.items() if route in routes} <= set(said)
 
 
-def test_every_grant_in_it_is_understood_and_no_other(web, world, said):
+def test_exactly_the_advertised_grants_are_supported(web, world, said):
     for grant in ("authorization_code", "refresh_token", "client_credentials", "password", "implicit",
                   "urn:ietf:params:oauth:grant-type:device_code"):  # fmt: skip
         error = world.partner.posts(web, "/oauth/token", {"grant_type": grant}).json["error"]
         assert (error != "unsupported_grant_type") == (grant in said["grant_types_supported"]), grant
 
 
-def test_every_method_in_it_works_where_it_is_named_and_a_public_client_does_only_there(web, world, said):
+def test_the_advertised_authentication_methods_work_at_their_endpoints(web, world, said):
     public = world.another(token_endpoint_auth_method="none")
     for name, path in (("token", "token"), ("revocation", "revoke"), ("introspection", "introspect")):
         methods = said[f"{name}_endpoint_auth_methods_supported"]
@@ -58,7 +58,7 @@ def test_every_method_in_it_works_where_it_is_named_and_a_public_client_does_onl
 
 
 @pytest.mark.usefixtures("clock")  # before the world is made
-def test_every_scope_in_it_may_be_asked_for(web, world, said, clock):
+def test_every_advertised_scope_may_be_requested(web, world, said, clock):
     assert "openid" in said["scopes_supported"]
     with world.work():  # some are specially protected
         app = an_app(world.person)
@@ -71,7 +71,7 @@ def test_every_scope_in_it_may_be_asked_for(web, world, said, clock):
     assert all(scopes.catalogue()[name].kind == "client" for name in hidden)
 
 
-def test_every_response_mode_prompt_and_acr_in_it_is_accepted(web, world, said):
+def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, said):
     authorised(web, world.partner, world.username)
     for mode in said["response_modes_supported"]:
         assert web.get(world.partner.link(response_mode=mode)).status_code in {200, 303}
@@ -82,7 +82,7 @@ def test_every_response_mode_prompt_and_acr_in_it_is_accepted(web, world, said):
 
 
 @pytest.mark.usefixtures("clock")  # before the world is made
-def test_every_acr_in_it_can_be_reached_and_no_other_is(web, another, work, world, said, clock):
+def test_exactly_the_advertised_acr_values_are_reached(web, another, work, world, said, clock):
     def reached(got):
         said = world.says(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
         return said["acr"], sorted(said["amr"])
@@ -100,14 +100,14 @@ def test_every_acr_in_it_can_be_reached_and_no_other_is(web, another, work, worl
     assert said["acr_values_supported"] == [by_password[0], with_a_code[0]]
 
 
-def test_every_claim_in_it_is_said_somewhere(web, world, said):
+def test_every_advertised_claim_is_released_somewhere(web, world, said):
     everything = "openid profile email phone organisation offline_access"
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope=everything)["code"]).json
     of_person = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert set(said["claims_supported"]) <= set(of_person) | set(world.says(tokens["id_token"], "JWT"))
 
 
-def test_algorithms_have_rs256_and_a_key_each(web, said):
+def test_every_advertised_algorithm_has_a_key_and_rs256_is_among_them(web, said):
     algs = said["id_token_signing_alg_values_supported"]
     assert "RS256" in algs
     assert "none" not in algs
@@ -118,7 +118,7 @@ def test_algorithms_have_rs256_and_a_key_each(web, said):
 
 
 @pytest.mark.parametrize("path", [*ADDRESSES, "/oauth/jwks"])
-def test_it_may_be_kept_a_while_and_read_from_anywhere(web, path):
+def test_the_document_may_be_cached_and_read_from_any_origin(web, path):
     response = web.get(path)
     assert response.headers["Cache-Control"] == "public, max-age=300"
     assert response.headers["Access-Control-Allow-Origin"] == "*"
@@ -127,7 +127,7 @@ def test_it_may_be_kept_a_while_and_read_from_anywhere(web, path):
     assert again.status_code == 304
 
 
-def test_no_other_page_may_be_read_from_elsewhere(web, world):
+def test_no_other_page_may_be_read_from_another_origin(web, world):
     for path in ("/oauth/authorize", "/oauth/consent", "/oauth/logout", "/sign-in"):
         assert "Access-Control-Allow-Origin" not in web.get(path, headers={"Origin": "https://evil.example"}).headers
 
@@ -147,7 +147,7 @@ def by(alg):
     return {"alg": alg, "key": key("RS256" if alg == "PS256" else alg)}
 
 
-def test_every_algorithm_of_request_objects_in_it_is_taken_and_no_other(web, signer, said):
+def test_exactly_the_advertised_request_object_algorithms_are_accepted(web, signer, said):
     claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(prompt="none")}
     for alg in said["request_object_signing_alg_values_supported"]:
         text = signed(claims, by(alg)["key"], alg)
@@ -156,7 +156,7 @@ def test_every_algorithm_of_request_objects_in_it_is_taken_and_no_other(web, sig
     assert sent(web.get(signer.link(request=another)))["error"] == "invalid_request_object"
 
 
-def test_every_algorithm_of_assertions_in_it_is_taken(web, signer, said):
+def test_every_advertised_assertion_algorithm_is_accepted(web, signer, said):
     for endpoint, path in (("token", "token"), ("introspection", "introspect"), ("revocation", "revoke")):
         for alg in said[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]:
             if alg != "HS256":  # by a secret: test_client_assertion has one
@@ -165,7 +165,7 @@ def test_every_algorithm_of_assertions_in_it_is_taken(web, signer, said):
                 assert answer.status_code != 401, (endpoint, alg)
 
 
-def test_every_algorithm_of_what_we_sign_in_it_is_used_where_it_was_registered(web, world, said):
+def test_every_advertised_signing_algorithm_is_used_where_registered(web, world, said):
     for alg in said["id_token_signing_alg_values_supported"]:
         partner = world.another(id_token_signed_response_alg=alg)
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
@@ -185,7 +185,7 @@ def test_every_algorithm_of_what_we_sign_in_it_is_used_where_it_was_registered(w
         assert (answer.mimetype, header_of(answer.text)["alg"]) == (wish["Accept"], alg)
 
 
-def test_all_that_is_in_it_is_held_against_what_we_do(said):
+def test_every_member_of_the_document_has_a_test(said):
     """What is not told by another test is a constant that the specification demands of what others test."""
     constant = {
         "issuer": ISSUER, "response_types_supported": ["code"], "code_challenge_methods_supported": ["S256"],

@@ -67,7 +67,7 @@ def test_every_algorithm_advertised_for_proofs_works(web, world, partner):
         assert partner.reads(web, tokens["access_token"], alg=alg).status_code == 200
 
 
-def test_a_client_that_has_to_bind_gets_nothing_without_a_proof(web, world, bound):
+def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bound):
     pushed = bound.posts(web, "/oauth/par", bound.parameters()).json
     link = {"client_id": bound.id, "request_uri": pushed["request_uri"]}
     from tests.oidc.support import follow, press, sent, sign_in
@@ -93,7 +93,7 @@ def test_a_client_that_has_to_bind_gets_nothing_without_a_proof(web, world, boun
         {"header": {"jwk": ONE.as_dict(private=True)}}, {"header": {"crit": ["b64"], "b64": False}},
     ],
 )  # fmt: skip
-def test_a_proof_that_is_not_for_here_is_refused_and_spends_nothing(web, world, partner, differs):
+def test_a_proof_for_another_request_is_refused_and_uses_up_nothing(web, world, partner, differs):
     code = authorised(web, partner, world.username)["code"]
     partner.proofs = differs
     failed(partner.redeems(web, code), "invalid_dpop_proof")
@@ -113,7 +113,7 @@ def test_weak_keys_and_rs256_are_refused(web, world, partner):
 @pytest.mark.parametrize(
     "same", ["/oauth/token?x=y", "/oauth/token#x", "/oauth/token?x=y#z", "/oauth/./token", "/x/%2E./oauth/tok%65n"]
 )  # fmt: skip
-def test_the_address_counts_without_query_and_fragment_and_normalised(web, world, partner, same):
+def test_htu_is_compared_normalised_without_query_and_fragment(web, world, partner, same):
     partner.proofs = {"htu": ISSUER + same}
     code = authorised(web, partner, world.username)["code"]
     assert partner.redeems(web, code).status_code == 200
@@ -122,7 +122,7 @@ def test_the_address_counts_without_query_and_fragment_and_normalised(web, world
 @pytest.mark.parametrize(
     "other", ["/oauth%2Ftoken", "//oauth/token", "/oauth/token/", "/oauth/token/..", "/../../token"]
 )
-def test_another_address_is_not_made_ours(web, partner, other):
+def test_normalising_htu_does_not_accept_another_address(web, partner, other):
     partner.proofs = {"htu": ISSUER + other}
     failed(partner.refreshes(web, "x"), "invalid_dpop_proof")
 
@@ -134,13 +134,13 @@ def test_capitals_in_the_host_and_extra_claims_do_not_matter(web, world, partner
 
 
 @pytest.mark.parametrize(("seconds", "good"), [(-120, True), (-121, False), (-10, True), (60, True), (61, False)])
-def test_the_age_of_a_proof_by_a_clock_that_is_a_minute_off(web, world, partner, tokens, clock, seconds, good):
+def test_a_proof_is_accepted_from_a_clock_that_is_a_minute_off(web, world, partner, tokens, clock, seconds, good):
     made = int(clock.now().timestamp()) + seconds
     assert (partner.reads(web, tokens["access_token"], iat=made).status_code == 200) == good
 
 
 @pytest.mark.parametrize(("seconds", "good"), [(-60, True), (-61, False), (-10, True), (15, True), (16, False)])
-def test_the_age_of_a_proof_under_fapi2(web, bound, clock, seconds, good):
+def test_fapi2_limits_the_age_of_a_proof(web, bound, clock, seconds, good):
     made = int(clock.now().timestamp()) + seconds
     bound.proofs = {"iat": made}
     answer = bound.posts(web, "/oauth/par", bound.parameters())
@@ -148,7 +148,7 @@ def test_the_age_of_a_proof_under_fapi2(web, bound, clock, seconds, good):
 
 
 @pytest.mark.parametrize("seconds", [-120, 0, 60])
-def test_a_proof_is_good_once_however_long_it_could_be_good(web, world, partner, tokens, clock, seconds):
+def test_a_proof_dated_in_the_future_is_accepted_once(web, world, partner, tokens, clock, seconds):
     token, made = tokens["access_token"], int(clock.now().timestamp()) + seconds
     assert partner.reads(web, token, jti="once", iat=made).status_code == 200
     clock.move(timedelta(seconds=120 + seconds))
@@ -159,13 +159,13 @@ def test_a_proof_is_good_once_however_long_it_could_be_good(web, world, partner,
 
 
 @pytest.mark.parametrize("iat", [-(10**400), 10**400, float("nan"), float("inf"), -1, True])
-def test_a_time_that_cannot_be_reckoned_with_is_no_time(web, partner, iat):
+def test_a_time_out_of_range_is_refused(web, partner, iat):
     failed(partner.refreshes(web, "x"), "invalid_grant")
     partner.proofs = {"iat": iat}
     failed(partner.refreshes(web, "x"), "invalid_dpop_proof")
 
 
-def test_a_proof_is_good_once(web, partner, tokens):
+def test_a_proof_is_accepted_once(web, partner, tokens):
     token = tokens["access_token"]
     assert partner.reads(web, token, jti="once").status_code == 200
     again = partner.reads(web, token, jti="once")
@@ -186,11 +186,11 @@ def test_a_proof_that_came_with_a_refused_token_request_is_used_up(web, world, p
 
 
 @pytest.mark.parametrize("differs", [{"ath": None}, {"ath": "x"}, {"htm": "POST"}, {"key": TWO}, {"htu": ISSUER}])
-def test_a_proof_at_a_resource_is_for_its_token(web, partner, tokens, differs):
+def test_a_proof_at_a_resource_must_name_its_token(web, partner, tokens, differs):
     assert partner.reads(web, tokens["access_token"], **differs).status_code == 401
 
 
-def test_two_proofs_are_none(web, partner, tokens):
+def test_two_proofs_are_refused(web, partner, tokens):
     token = tokens["access_token"]
     proofs = [partner.proof("GET", "/oauth/userinfo", token) for _ in range(2)]
     for headers in ([("DPoP", each) for each in proofs], [("DPoP", ", ".join(proofs))]):
@@ -198,7 +198,7 @@ def test_two_proofs_are_none(web, partner, tokens):
         failed(response, "invalid_dpop_proof", 401)
 
 
-def test_a_bound_token_is_no_bearer_token_and_the_other_way_round(web, world, partner, tokens):
+def test_a_bound_token_is_not_a_bearer_token_nor_the_reverse(web, world, partner, tokens):
     token = tokens["access_token"]
     as_bearer = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
     assert as_bearer.status_code == 401
@@ -224,7 +224,7 @@ def test_a_confidential_client_may_bring_a_new_key_to_a_refresh(web, world, part
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 400
 
 
-def test_a_public_client_only_the_bound_one(web, world, clock):
+def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
     public = world.another(token_endpoint_auth_method="none")
     signer = Signer(public.id, dpop_key=ONE)
     code = authorised(web, public, world.username)["code"]
@@ -256,7 +256,7 @@ def test_dpop_jkt_beside_another_proof_is_refused_at_par(web, partner):
     assert partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(ONE))).status_code == 201
 
 
-def test_nonces_where_they_are_on(web, world, partner, tokens, clock, change_settings):
+def test_a_nonce_is_required_where_it_is_configured(web, world, partner, tokens, clock, change_settings):
     token = tokens["access_token"]
     change_settings(tokens={"dpop_nonces": True})
     asked = partner.reads(web, token)
@@ -280,7 +280,7 @@ def test_nonces_where_they_are_on(web, world, partner, tokens, clock, change_set
     failed(partner.refreshes(web, tokens["refresh_token"]), "use_dpop_nonce")
 
 
-def test_a_header_that_is_larger_than_any_key_is_not_remembered(web, world, partner):
+def test_a_header_larger_than_any_key_is_not_cached(web, world, partner):
     """Whoever sends many of them would fill our memory."""
     jwts.header.cache_clear()
     dpop._proof_key.cache_clear()

@@ -19,7 +19,7 @@ def id_token(world, answer):
     return world.says(answer["id_token"], "JWT")
 
 
-def test_they_stand_in_the_id_token_as_userinfo_says_them(web, world, partner):
+def test_claims_of_the_id_token_equal_those_of_userinfo(web, world, partner):
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     said = id_token(world, tokens)
     about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
@@ -33,18 +33,18 @@ def test_a_client_that_is_not_registered_for_any_gets_none(web, world):
     assert set(id_token(world, tokens)) == USUAL
 
 
-def test_only_those_of_the_scopes_that_were_asked_and_agreed(web, world, partner):
+def test_only_claims_of_requested_and_agreed_scopes_are_released(web, world, partner):
     tokens = partner.redeems(web, authorised(web, partner, world.username, scope="openid email")["code"]).json
     assert set(id_token(world, tokens)) == USUAL | {"email", "email_verified"}
 
 
-def test_a_refresh_that_narrows_the_scope_narrows_them(web, world, partner):
+def test_a_refresh_with_a_narrower_scope_narrows_the_claims(web, world, partner):
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     again = partner.refreshes(web, tokens["refresh_token"], scope="openid profile").json
     assert set(id_token(world, again)) - USUAL == {"name"}
 
 
-def test_nothing_that_the_school_took_back_stands_there(web, world, partner):
+def test_claims_that_the_school_took_back_are_left_out(web, world, partner):
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     with world.work() as session:
         for agreed in session.query(Authorisation).filter_by(client_id=partner.id):

@@ -34,14 +34,14 @@ def test_introspection_returns_the_current_state_of_an_access_token(web, world, 
     assert said["estab_status"] == "unverified"
 
 
-def test_a_refresh_token_too(web, world, tokens):
+def test_introspection_returns_the_current_state_of_a_refresh_token(web, world, tokens):
     said = look(web, world.partner, tokens["refresh_token"], token_type_hint="refresh_token").json
     assert said["active"] is True
     assert said["scope"] == tokens["scope"]
     assert "token_type" not in said  # RFC 6749 §5.1 knows those of access tokens alone
 
 
-def test_looking_at_an_old_rotated_token_reuses_nothing(web, world):
+def test_introspecting_a_replaced_token_is_not_a_reuse(web, world):
     partner = world.another(rotate_refresh_tokens=True)
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     second = partner.refreshes(web, first).json["refresh_token"]
@@ -56,7 +56,7 @@ def test_a_client_that_does_not_authenticate_learns_nothing(web, world):
     assert (response.status_code, response.json["error"]) == (401, "invalid_client")
 
 
-def test_to_all_others_and_for_all_else_it_is_inactive_and_no_more(web, world, tokens, clock):
+def test_other_clients_and_other_tokens_get_only_inactive(web, world, tokens, clock):
     stranger = world.another()
     assert look(web, stranger, tokens["access_token"]).json == {"active": False}
     assert look(web, stranger, tokens["refresh_token"]).json == {"active": False}
@@ -66,13 +66,13 @@ def test_to_all_others_and_for_all_else_it_is_inactive_and_no_more(web, world, t
     assert look(web, world.partner, tokens["access_token"]).json == {"active": False}
 
 
-def test_what_ended_is_inactive_at_once(web, world, tokens):
+def test_an_ended_token_is_inactive_at_once(web, world, tokens):
     world.partner.posts(web, "/oauth/revoke", {"token": tokens["refresh_token"]})
     for name in ("access_token", "refresh_token"):
         assert look(web, world.partner, tokens[name]).json == {"active": False}
 
 
-def test_a_token_is_needed(web, world):
+def test_the_token_parameter_is_required(web, world):
     assert look(web, world.partner, "").json["error"] == "invalid_request"
     assert web.post("/oauth/introspect", data={"token": "x"}).status_code == 401
 
@@ -84,7 +84,7 @@ def look_signed(web, partner, token, accept=JWT):
     return web.post("/oauth/introspect", data={"token": token}, headers=partner.basic | {"Accept": accept})
 
 
-def test_who_asks_for_a_jwt_gets_the_same_signed(web, world, tokens):
+def test_accept_jwt_returns_the_same_response_signed(web, world, tokens):
     for token in (tokens["access_token"], tokens["refresh_token"], "nonsense"):
         answer = look_signed(web, world.partner, token)
         assert answer.status_code == 200
@@ -102,7 +102,7 @@ def test_who_asks_for_a_jwt_gets_the_same_signed(web, world, tokens):
 
 
 @pytest.mark.parametrize("alg", ["RS256", "ES256"])
-def test_it_is_signed_by_the_algorithm_that_the_client_registered(web, world, alg):
+def test_the_response_is_signed_by_the_registered_algorithm(web, world, alg):
     partner = world.another(introspection_signed_response_alg=alg)
     assert header_of(look_signed(web, partner, "x").text)["alg"] == alg
 
@@ -115,13 +115,13 @@ def test_it_is_signed_by_the_algorithm_that_the_client_registered(web, world, al
         (f"application/json, {JWT};q=0.5", False), (f"{JWT};q=0", False), ("application/jwt", False),
     ],
 )  # fmt: skip
-def test_accept_decides(web, world, accept, is_jwt):
+def test_the_accept_header_decides_the_format(web, world, accept, is_jwt):
     answer = look_signed(web, world.partner, "x", accept)
     assert answer.status_code == 200
     assert (answer.mimetype == JWT) == is_jwt
 
 
-def test_errors_are_json_whatever_is_asked_for(web, world):
+def test_errors_are_json_whatever_accept_says(web, world):
     assert look_signed(web, world.partner, "").json["error"] == "invalid_request"
     stranger = {"Authorization": "Basic eDp5", "Accept": JWT}
     refused = web.post("/oauth/introspect", data={"token": "x"}, headers=stranger)

@@ -46,11 +46,11 @@ def test_a_hint_that_names_no_session_asks_first(web, world):
     assert "code" in sent(web.get(partner.link(prompt="none")))
 
 
-def test_without_state_none_comes_back(web, hint):
+def test_without_state_none_is_returned(web, hint):
     assert out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER).location == AFTER
 
 
-def test_it_may_be_posted(web, hint):
+def test_the_request_may_be_posted(web, hint):
     response = web.post("/oauth/logout", data={"id_token_hint": hint, "post_logout_redirect_uri": AFTER})
     assert response.status_code == 303
     assert web.get(response.location).location == AFTER
@@ -82,28 +82,28 @@ def forged(hint, world, alg):
 
 
 @pytest.mark.parametrize("alg", ["none", "HS256"])
-def test_a_forged_hint_is_a_page(web, world, hint, alg):
+def test_a_forged_hint_is_an_error_page(web, world, hint, alg):
     response = out(web, id_token_hint=forged(hint, world, alg), post_logout_redirect_uri=AFTER)
     assert is_a_page_about(response, "id_token_hint")
 
 
-def test_an_access_token_is_no_hint(web, world):
+def test_an_access_token_is_not_accepted_as_hint(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
     assert is_a_page_about(out(web, id_token_hint=tokens["access_token"]), "id_token_hint")
 
 
-def test_a_client_id_that_is_not_the_hints_is_a_page(web, world, hint):
+def test_a_client_id_that_differs_from_the_hint_is_an_error_page(web, world, hint):
     assert is_a_page_about(out(web, id_token_hint=hint, client_id=world.another().id), "client_id")
     assert is_a_page_about(out(web, client_id="nobody"), "client_id")
 
 
-def test_a_repeated_parameter_is_a_page(web, hint):
+def test_a_repeated_parameter_is_an_error_page(web, hint):
     response = web.get(f"/oauth/logout?id_token_hint={hint}&state=a&state=b")
     assert is_a_page_about(response, "state")
 
 
 @pytest.mark.parametrize("params", [{}, {"state": "x"}, {"post_logout_redirect_uri": AFTER}])
-def test_without_a_hint_we_ask_and_stay_here(web, world, hint, params):
+def test_without_a_hint_the_person_is_asked_and_stays_here(web, world, hint, params):
     response = out(web, **params)
     assert response.status_code == 200
     assert is_signed_in(web, world)
@@ -112,7 +112,7 @@ def test_without_a_hint_we_ask_and_stay_here(web, world, hint, params):
     assert sent(web.get(world.partner.link(prompt="none")))["error"] == "login_required"
 
 
-def test_a_client_id_without_a_hint_earns_a_link_and_no_redirect(web, world, hint):
+def test_a_client_id_without_a_hint_gets_a_link_and_no_redirect(web, world, hint):
     response = out(web, client_id=world.partner.id, post_logout_redirect_uri=AFTER, state="a&b")
     assert "Assembly asks us to sign you out" in response.text
     response = follow(web, press(web, response, "confirm-logout"))
@@ -129,7 +129,7 @@ def test_the_link_is_also_shown_to_a_person_who_was_not_signed_in(web, world):
     assert page(response).find(id="back")["href"] == AFTER
 
 
-def test_an_address_of_another_client_is_no_link(web, world):
+def test_an_address_of_another_client_is_not_linked(web, world):
     other = world.another(post_logout_redirect_uris=["https://other.example/out"])
     assert is_a_page_about(
         out(web, client_id=world.partner.id, post_logout_redirect_uri="https://other.example/out"),
@@ -138,7 +138,7 @@ def test_an_address_of_another_client_is_no_link(web, world):
     assert page(out(web, client_id=other.id, post_logout_redirect_uri="https://other.example/out")).find(id="back")
 
 
-def test_an_app_of_the_persons_own_is_a_link_too(web, world):
+def test_an_app_with_a_scheme_of_its_own_is_linked(web, world):
     app = world.another(
         token_endpoint_auth_method="none", post_logout_redirect_uris=["com.example.app:/out"], client_name="Pocket"
     )
@@ -163,7 +163,7 @@ def test_a_hint_alone_ends_on_the_signed_out_page(web, hint):
     assert page(response).find(id="signed-out")
 
 
-def test_staying_is_possible(web, world, hint):
+def test_the_person_can_stay_signed_in(web, world, hint):
     press(web, out(web), "stay")
     assert is_signed_in(web, world)
 
@@ -176,17 +176,17 @@ def test_a_hint_of_another_session_asks_first_and_then_redirects(web, another, w
     assert press(browser, response, "confirm-logout").location == f"{AFTER}?state=x"
 
 
-def test_deciding_needs_our_own_form(web, world, hint):
+def test_signing_out_requires_our_own_form(web, world, hint):
     assert web.post("/oauth/logout/confirm", data={"confirm": "yes"}).status_code == 400
     assert is_signed_in(web, world)
 
 
-def test_head_ends_no_session(web, world, hint):
+def test_a_head_request_ends_no_session(web, world, hint):
     web.head("/oauth/logout?" + urlencode({"id_token_hint": hint}))
     assert is_signed_in(web, world)
 
 
-def test_an_old_hint_is_as_good_as_a_new_one(web, world, clock):
+def test_an_expired_hint_is_accepted(web, world, clock):
     from datetime import timedelta
 
     hint = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["id_token"]

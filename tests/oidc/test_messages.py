@@ -60,7 +60,7 @@ def description(response):
         ({"prompt": "none login"}, "prompt: none must be the only value"),
     ],
 )
-def test_at_authorize(web, world, told, differs, said):
+def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, told, differs, said):
     assert sent(web.get(world.partner.link(**differs)))["error_description"] == said
     assert told(world.partner) == said
 
@@ -74,18 +74,18 @@ def test_at_authorize(web, world, told, differs, said):
         ({"grant_type": "refresh_token", "refresh_token": "x"}, "refresh_token: unknown"),
     ],
 )
-def test_at_the_token_endpoint(web, world, told, form, said):
+def test_errors_at_the_token_endpoint_name_the_parameter_and_the_fault(web, world, told, form, said):
     assert description(world.partner.posts(web, "/oauth/token", form)) == said
     assert told(world.partner) == said
 
 
-def test_the_kind_of_body(web, world, told):
+def test_a_wrong_content_type_is_described(web, world, told):
     answer = web.post("/oauth/token", json={"grant_type": "refresh_token"}, headers=world.partner.basic)
     assert description(answer) == "Content-Type: must be application/x-www-form-urlencoded"
     assert told(world.partner) == description(answer)
 
 
-def test_another_method(web):
+def test_a_wrong_http_method_is_described(web):
     assert description(web.get("/oauth/token")) == "method not allowed"
 
 
@@ -107,7 +107,7 @@ def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
          "is another one in the form than in the Authorization header"),
     ],
 )  # fmt: skip
-def test_the_servers_log_says_it_as_well(web, world, told, form, name, because):
+def test_the_log_names_the_parameter_and_the_reason(web, world, told, form, name, because):
     """Whole: what stands behind "code:" is scrubbed where it could be a secret."""
     with listening() as heard:
         answer = web.post("/oauth/token", data=form, headers=world.partner.basic)
@@ -118,14 +118,14 @@ def test_the_servers_log_says_it_as_well(web, world, told, form, name, because):
         assert part in line
 
 
-def test_and_so_it_does_at_userinfo(web, world):
+def test_the_log_names_the_reason_at_userinfo(web, world):
     with listening() as heard:
         read(web, "x.y.z")
     [line] = [each for each in heard.lines if "token refused" in each]
     assert "is not an access token of this issuer" in line
 
 
-def test_a_header_that_is_not_basic_is_said_to_be_none(web, world, told):
+def test_a_header_that_is_not_basic_is_reported_as_missing_credentials(web, world, told):
     form = {"grant_type": "refresh_token", "client_id": world.partner.id}
     for header in ("Bearer x", "Basic x", "Basic " + base64.b64encode(b"no-colon").decode()):
         answer = web.post("/oauth/token", data=form, headers={"Authorization": header})
@@ -134,7 +134,7 @@ def test_a_header_that_is_not_basic_is_said_to_be_none(web, world, told):
         assert told(world.partner) == f"Authorization: {fact}"
 
 
-def test_which_is_wrong_with_a_code(web, world, told, clock):
+def test_the_fault_of_a_code_is_named(web, world, told, clock):
     partner, other = world.partner, world.another()
     code = authorised(web, partner, world.username)["code"]
     assert description(other.redeems(web, code)) == "code: unknown"
@@ -149,7 +149,7 @@ def test_which_is_wrong_with_a_code(web, world, told, clock):
     assert told(partner) == said
 
 
-def test_which_is_wrong_with_a_refresh_token(web, world, told, clock):
+def test_the_fault_of_a_refresh_token_is_named(web, world, told, clock):
     partner, other = world.another(token_endpoint_auth_method="none"), world.another()
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     assert description(other.refreshes(web, first)) == "refresh_token: unknown"
@@ -181,7 +181,7 @@ def test_which_is_wrong_with_a_refresh_token(web, world, told, clock):
         ({"jti": None}, "DPoP: jti must be a string, and not empty"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_proof(web, signer, told, clock, proofs, said):
+def test_the_fault_of_a_proof_is_named(web, signer, told, clock, proofs, said):
     if "iat" in proofs:
         proofs = {"iat": int(clock.now().timestamp()) + proofs["iat"]}
     signer.dpop_key, signer.proofs = ONE, proofs
@@ -189,7 +189,7 @@ def test_what_is_wrong_with_a_proof(web, signer, told, clock, proofs, said):
     assert told(signer) == said
 
 
-def test_that_there_is_none(web, world, told):
+def test_a_missing_proof_is_named(web, world, told):
     with world.work():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), dpop_bound_access_tokens=True
@@ -216,7 +216,7 @@ def test_that_there_is_none(web, world, told):
         ({"jti": None}, "jti must be a string, and not empty"),
     ],
 )
-def test_an_assertion_whose_signature_is_right_is_told_what_is_wrong(web, signer, told, clock, differs, fact):
+def test_an_assertion_with_a_valid_signature_gets_its_fault_named(web, signer, told, clock, differs, fact):
     for name, value in differs.items():
         if isinstance(value, int):
             differs = {name: int(clock.now().timestamp()) + value}
@@ -243,7 +243,7 @@ def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, to
         ({"client_id": "x"}, "request: client_id must be the same in it and beside it"),
     ],
 )
-def test_a_request_object(web, signer, differs, said):
+def test_the_fault_of_a_request_object_is_named(web, signer, differs, said):
     claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(), **differs}
     got = sent(web.get(signer.link(request=signed(claims, key("ES256"), "ES256"))))
     assert got["error"] == "invalid_request_object"
@@ -254,7 +254,7 @@ def read(web, token):
     return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_every_refusal_at_userinfo_stands_in_the_clients_log(web, world, signer, told, clock):
+def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, told, clock):
     token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
     own = signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
     signer.dpop_key = ONE
@@ -284,13 +284,13 @@ def test_every_refusal_at_userinfo_stands_in_the_clients_log(web, world, signer,
     assert description(read(web, token)) == told(world.partner) == "access_token: was revoked"
 
 
-def test_an_unknown_token_writes_to_no_log(web, world, work):
+def test_an_unknown_token_is_noted_for_no_client(web, world, work):
     assert read(web, "x.y.z").status_code == 401
     with work():
         assert journal.newest(world.partner.id) == []
 
 
-def test_what_was_sent_is_shown_without_what_a_description_may_not_have():
+def test_sent_values_are_shown_without_characters_a_description_may_not_have():
     assert errors.shown('a"b\\c\x00\n\xe9') == "abc"
     assert errors.shown("x" * 500) == "x" * 197 + "..."
     assert errors.shown(["a", 7, None]) == "a, a int, missing"

@@ -14,7 +14,7 @@ def fail(error):
     return raising
 
 
-def test_a_client_is_told_to_try_again_when_the_database_is_away(web, world, monkeypatch):
+def test_a_client_gets_temporarily_unavailable_when_the_database_is_unreachable(web, world, monkeypatch):
     monkeypatch.setattr(token, "answer", fail(OperationalError("SELECT 1", {}, Exception("gone"))))
     response = world.partner.posts(web, "/oauth/token", {"grant_type": "refresh_token"})
     assert response.status_code == 503
@@ -23,7 +23,7 @@ def test_a_client_is_told_to_try_again_when_the_database_is_away(web, world, mon
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_a_person_is_told_on_a_page(web, world, monkeypatch):
+def test_a_person_sees_a_page_when_the_database_is_unreachable(web, world, monkeypatch):
     monkeypatch.setattr(authorize, "answer", fail(OperationalError("SELECT 1", {}, Exception("gone"))))
     response = web.get(world.partner.link())
     assert response.status_code == 503
@@ -31,7 +31,7 @@ def test_a_person_is_told_on_a_page(web, world, monkeypatch):
 
 
 @pytest.mark.parametrize(("module", "path", "mimetype"), [(token, "/oauth/token", "application/json")])
-def test_too_often_says_when_to_come_back(web, world, monkeypatch, module, path, mimetype):
+def test_too_many_requests_say_when_to_retry(web, world, monkeypatch, module, path, mimetype):
     monkeypatch.setattr(module, "answer", fail(TooManyRequests()))
     response = world.partner.posts(web, path, {"grant_type": "refresh_token"})
     assert (response.status_code, response.mimetype) == (429, mimetype)
@@ -47,7 +47,7 @@ def test_too_often_says_when_to_come_back(web, world, monkeypatch, module, path,
         ("/oauth/jwks", "POST", "GET"), ("/.well-known/openid-configuration", "POST", "GET"),
     ],
 )  # fmt: skip
-def test_a_program_that_uses_another_method_is_told_in_json_which_work(web, path, method, works):
+def test_a_wrong_method_is_answered_in_json_with_the_allowed_ones(web, path, method, works):
     response = web.open(path, method=method)
     assert (response.status_code, response.mimetype) == (405, "application/json")
     assert works in response.headers["Allow"]
@@ -55,7 +55,7 @@ def test_a_program_that_uses_another_method_is_told_in_json_which_work(web, path
     assert response.json["error"] == "invalid_request"
 
 
-def test_a_program_is_told_in_json_of_what_is_refused_before_its_endpoint_looks(web):
+def test_a_refusal_before_the_endpoint_is_answered_in_json(web):
     for refused in (
         web.get("/oauth/userinfo", data={"access_token": "x"}),
         web.post("/oauth/token", data={"a": "b"}, headers={"Host": "elsewhere.example"}),
@@ -65,12 +65,12 @@ def test_a_program_is_told_in_json_of_what_is_refused_before_its_endpoint_looks(
 
 
 @pytest.mark.parametrize(("path", "method"), [("/sign-in", "PUT"), ("/oauth/authorize", "PUT"), ("/nowhere", "POST")])
-def test_a_person_sees_a_page_whatever_the_method(web, path, method):
+def test_a_wrong_method_shows_a_person_a_page(web, path, method):
     response = web.open(path, method=method)
     assert response.mimetype == "text/html"
 
 
-def test_an_answer_without_a_body_says_no_type(web, world):
+def test_a_response_without_a_body_has_no_content_type(web, world):
     response = world.partner.posts(web, "/oauth/revoke", {"token": "unknown"})
     assert (response.status_code, response.data) == (200, b"")
     assert "Content-Type" not in response.headers

@@ -26,7 +26,7 @@ def userinfo(web, token):
     return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_the_subject_is_the_same_wherever_this_client_meets_it(web, world, partner):
+def test_a_client_gets_the_same_subject_everywhere(web, world, partner):
     tokens = tokens_of(web, partner, world)
     sub = world.says(tokens["id_token"], "JWT")["sub"]
     assert sub.startswith("prs_")
@@ -38,7 +38,7 @@ def test_the_subject_is_the_same_wherever_this_client_meets_it(web, world, partn
     assert world.says(refreshed["access_token"])["sub"] == sub
 
 
-def test_it_says_nothing_else_by_which_two_sectors_could_find_each_other_out(web, world, partner):
+def test_nothing_else_links_the_subjects_of_two_sectors(web, world, partner):
     other = world.another(**(SECTOR | {"sector_identifier": "reports.example"}))
     mine, theirs = (everything(web, each, world) for each in (partner, other))
     assert world.person not in json.dumps([mine, theirs])
@@ -53,14 +53,14 @@ def everything(web, partner, world):
     return {"id_token": world.says(tokens["id_token"], "JWT"), "access_token": world.says(tokens["access_token"])}
 
 
-def test_clients_of_one_sector_know_the_person_by_one_name(web, world, partner):
+def test_clients_of_one_sector_get_the_same_subject(web, world, partner):
     subjects = {
         world.says(tokens_of(web, each, world)["id_token"], "JWT")["sub"] for each in (partner, world.another(**SECTOR))
     }
     assert len(subjects) == 1
 
 
-def test_another_sector_knows_them_by_another_and_the_public_ones_by_their_id(web, world, partner):
+def test_another_sector_gets_another_subject_and_public_clients_the_id(web, world, partner):
     other = world.another(**(SECTOR | {"sector_identifier": "reports.example"}))
     subjects = [
         world.says(tokens_of(web, each, world)["id_token"], "JWT")["sub"] for each in (partner, other, world.partner)
@@ -69,7 +69,7 @@ def test_another_sector_knows_them_by_another_and_the_public_ones_by_their_id(we
     assert subjects[2] == world.person
 
 
-def test_two_people_of_one_school_are_two(web, another, world, partner):
+def test_two_people_of_one_school_have_different_subjects(web, another, world, partner):
     from idp.estabs.models import Estab
     from tests import factories
 
@@ -82,7 +82,7 @@ def test_two_people_of_one_school_are_two(web, another, world, partner):
     assert userinfo(web, theirs["access_token"]).json["name"] == "Se Cond"
 
 
-def test_a_hint_names_the_person_by_this_clients_name_for_them(web, world, partner):
+def test_a_hint_names_the_person_by_the_clients_subject(web, world, partner):
     tokens = tokens_of(web, partner, world)
     assert "code" in sent(web.get(partner.link(scope=ALL, prompt="none", id_token_hint=tokens["id_token"])))
     sub = world.says(tokens["id_token"], "JWT")["sub"]
@@ -92,7 +92,7 @@ def test_a_hint_names_the_person_by_this_clients_name_for_them(web, world, partn
     assert sent(web.get(partner.link(scope=ALL, prompt="none", claims=public)))["error"] == "login_required"
 
 
-def test_signing_out_takes_the_hint(web, world, partner):
+def test_signing_out_accepts_a_hint_with_the_clients_subject(web, world, partner):
     tokens = tokens_of(web, partner, world)
     out = "https://assembly.example/signed-out"
     response = web.get(
@@ -104,7 +104,7 @@ def test_signing_out_takes_the_hint(web, world, partner):
     assert query_of(response.location) == {"state": "s"}
 
 
-def test_who_has_left_is_known_by_the_pseudonym_too(web, world, partner):
+def test_a_person_who_left_is_refused_under_their_pairwise_subject(web, world, partner):
     tokens = tokens_of(web, partner, world)
     world.change(Membership, (world.person, world.estab), removed_at=now())
     assert userinfo(web, tokens["access_token"]).status_code == 403

@@ -58,7 +58,7 @@ def test_the_response_is_201_and_has_the_lifetime(web, world):
         ({"client_id": "somebody-else"}, "invalid_client"),
     ],
 )
-def test_the_checks_are_those_of_authorize(web, world, differs, error):
+def test_a_pushed_request_is_checked_as_at_authorize(web, world, differs, error):
     response = push(web, world.partner, **differs)
     assert response.status_code == (401 if error == "invalid_client" else 400)
     assert response.json["error"] == error

@@ -47,7 +47,7 @@ def userinfo(web, tokens):
 
 
 @pytest.mark.parametrize("rotates", [False, True])
-def test_a_refresh_is_told_of_the_pause_and_works_again_after_it(web, world, decides, rotates):
+def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, world, decides, rotates):
     partner = world.another(rotate_refresh_tokens=rotates)
     world = type(world)(**{**vars(world), "partner": partner})
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
@@ -67,7 +67,7 @@ def test_a_refresh_is_told_of_the_pause_and_works_again_after_it(web, world, dec
     assert again.json["scope"] == tokens["scope"]
 
 
-def test_userinfo_says_that_it_is_a_pause_and_works_again_after_it(web, world, tokens, decides, log):
+def test_userinfo_during_a_pause_is_refused_as_such_and_works_after_it(web, world, tokens, decides, log):
     """With RFC 6750's own code, so that a client refreshes and is told of the pause there as well."""
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     decides(authorise.pause)
@@ -82,7 +82,7 @@ def test_userinfo_says_that_it_is_a_pause_and_works_again_after_it(web, world, t
     assert userinfo(web, tokens)["sub"] == world.person
 
 
-def test_userinfo_after_the_end_is_not_told_of_a_pause(web, world, tokens, decides):
+def test_userinfo_after_the_end_does_not_mention_a_pause(web, world, tokens, decides):
     decides(authorise.pause)
     decides(authorise.withdraw)
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
@@ -103,13 +103,13 @@ def test_a_pause_ends_no_session(web, world, tokens, decides, work):
     assert sent(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"  # not login_required
 
 
-def test_what_is_over_besides_is_over_though_it_is_paused(web, world, tokens, decides):
+def test_a_closed_school_is_refused_as_ended_though_it_has_paused(web, world, tokens, decides):
     decides(authorise.pause)
     world.change(Estab, world.estab, state="closed")
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
 
 
-def test_a_silent_request_is_told_of_the_pause(web, world, tokens, decides):
+def test_a_silent_request_is_refused_with_the_pause(web, world, tokens, decides):
     decides(authorise.pause)
     got = sent(web.get(world.partner.link(prompt="none")))
     assert got["error"] == "consent_required"
@@ -124,7 +124,7 @@ def test_the_page_says_that_agreeing_resumes_what_is_paused(web, world, tokens, 
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
-def test_what_was_agreed_and_is_withheld_is_said_beside_what_was_given(web, world):
+def test_withheld_scopes_are_named_beside_the_granted_ones(web, world):
     world.change(Estab, world.estab, state="unverified")
     got = authorised(web, world.partner, world.username, "attendance", scope=f"{world.partner.scope} attendance")
     tokens = world.partner.redeems(web, got["code"]).json
@@ -148,7 +148,7 @@ def test_an_area_that_the_school_left_out_is_not_among_what_is_withheld(web, wor
     assert world.partner.redeems(web, got["code"]).json["withheld_scope"] == DATA
 
 
-def test_userinfo_without_the_school_says_nothing_of_how_it_stands(web, world):
+def test_userinfo_without_the_school_scope_does_not_tell_its_state(web, world):
     response = follow(web, web.get(world.partner.link(scope="openid profile")))
     if page(response).find(id="sign-in"):
         response = follow(web, sign_in(web, response, world.username))

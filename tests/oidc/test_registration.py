@@ -55,7 +55,7 @@ def test_without_refresh_tokens_the_page_does_not_mention_lasting_access(registr
     assert registrar.registers(scope="openid offline_access", grant_types=both).status_code == 201
 
 
-def test_nor_when_it_gives_them_up(registrar):
+def test_a_client_that_gives_up_refresh_tokens_has_a_page_without_lasting_access(registrar):
     made = registrar.registered(grant_types=["authorization_code", "refresh_token"])
     changed = registrar.manages(made, "PUT", json=metadata(client_id=made["client_id"]))
     assert "offline_access" not in changed.json["scope"].split()
@@ -66,7 +66,7 @@ def entries(work, event):
         return session.scalars(select(Entry).where(Entry.event == event)).all()
 
 
-def test_a_client_registers_itself_and_is_told_what_was_registered(registrar, clock):
+def test_a_client_registers_itself_and_gets_its_metadata_back(registrar, clock):
     response = registrar.registers(
         jwks=PUBLIC, post_logout_redirect_uris=["https://reports.example/out"],
         initiate_login_uri="https://reports.example/begin", backchannel_logout_uri="https://reports.example/bcl",
@@ -121,7 +121,7 @@ def sector_document():
         server.server_close()
 
 
-def test_the_algorithm_of_its_request_objects_is_kept_and_told(registrar):
+def test_the_algorithm_of_request_objects_is_registered_and_returned(registrar):
     made = registrar.registered(request_object_signing_alg="ES256")
     assert made["request_object_signing_alg"] == "ES256"
     assert registrar.manages(made).json["request_object_signing_alg"] == "ES256"
@@ -129,7 +129,7 @@ def test_the_algorithm_of_its_request_objects_is_kept_and_told(registrar):
     assert "request_object_signing_alg" not in replaced.json
 
 
-def test_what_is_signed_is_registered_and_told(registrar):
+def test_the_algorithms_of_signed_responses_are_registered_and_returned(registrar):
     asked = {
         "jwks": PUBLIC, "require_signed_request_object": True, "authorization_signed_response_alg": "ES256",
         "introspection_signed_response_alg": "ES256",
@@ -143,7 +143,7 @@ def test_without_a_scope_it_gets_those_of_the_token_that_its_grants_can_use(regi
     assert registrar.registered()["scope"] == "openid profile email phone"
 
 
-def test_it_may_ask_for_less_than_the_token_allows(registrar):
+def test_a_client_may_register_fewer_scopes_than_the_token_allows(registrar):
     assert registrar.registered(scope="email openid")["scope"] == "openid email"
 
 
@@ -172,7 +172,7 @@ def test_scopes_that_no_grant_can_give_are_left_out_unless_they_are_asked_for(we
     assert own["response_types"] == []
 
 
-def test_what_it_registered_works(web, world, registrar):
+def test_a_self_registered_client_works(web, world, registrar):
     made = registrar.registered(grant_types=["authorization_code", "refresh_token"])
     partner = Caller(made["client_id"], made["client_secret"], "openid offline_access", made["redirect_uris"][0])
     got = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
@@ -193,7 +193,7 @@ def test_a_public_client_gets_no_secret(registrar):
     assert "client_secret_expires_at" not in made
 
 
-def test_the_profile_and_pkce_are_the_tokens_and_not_the_clients_to_say(web, work):
+def test_profile_and_pkce_come_from_the_token_and_not_from_the_client(web, work):
     with work():
         registrar = Registrar(web, an_initial_token(profile="fapi2", require_pkce=True))
     refused = registrar.registers(profile="oidc")
@@ -238,7 +238,7 @@ def test_each_fault_is_named(registrar):
         "https://réports.example/cb",
     ],
 )  # fmt: skip
-def test_a_wrong_redirect_uri_is_said_to_be_one(registrar, uri):
+def test_a_wrong_redirect_uri_is_invalid_redirect_uri(registrar, uri):
     response = registrar.registers(redirect_uris=[uri])
     assert response.status_code == 400
     assert response.json["error"] == "invalid_redirect_uri"
@@ -286,7 +286,7 @@ def test_anything_else_wrong_is_invalid_client_metadata(registrar, work, differs
     ],
     ids=lambda body: body[:20].decode("latin-1"),
 )  # fmt: skip
-def test_what_is_no_object_is_refused_and_breaks_nothing(registrar, body):
+def test_a_body_that_is_not_an_object_is_refused(registrar, body):
     response = registrar.web.post(
         "/oauth/register", data=body, content_type="application/json", headers=bearer(registrar.token)
     )
@@ -294,7 +294,7 @@ def test_what_is_no_object_is_refused_and_breaks_nothing(registrar, body):
     assert response.json["error"] in {"invalid_client_metadata", "invalid_redirect_uri"}
 
 
-def test_more_than_64_kib_are_not_read(registrar):
+def test_a_body_over_64_kib_is_refused(registrar):
     response = registrar.registers(client_name="x" * 70_000)
     assert response.status_code == 413
     assert response.json["error"] == "invalid_client_metadata"
@@ -305,25 +305,25 @@ def test_only_json_is_read(registrar):
     assert response.status_code == 400
 
 
-def test_without_a_token_there_is_a_bare_challenge(web):
+def test_without_a_token_the_challenge_names_no_error(web):
     response = web.post("/oauth/register", json=METADATA)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="registration"'
 
 
 @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer ", "Basic YTpi", "Bearer \xe9"])
-def test_a_token_that_is_none_is_invalid(web, header):
+def test_an_unknown_token_is_invalid(web, header):
     response = web.post("/oauth/register", json=METADATA, headers={"Authorization": header})
     assert response.status_code == 401
     assert response.json["error"] == "invalid_token"
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
 
 
-def test_a_token_in_the_address_is_none(registrar):
+def test_a_token_in_the_query_is_not_accepted(registrar):
     assert registrar.web.post(f"/oauth/register?access_token={registrar.token}", json=METADATA).status_code == 401
 
 
-def test_a_token_registers_as_many_as_it_says(web, work):
+def test_a_token_registers_only_its_number_of_clients(web, work):
     with work():
         registrar = Registrar(web, an_initial_token(most=2))
     for expected in (201, 201, 401):
@@ -350,7 +350,7 @@ def test_a_disabled_partner_registers_nothing(registrar, work):
     assert registrar.registers().status_code == 401
 
 
-def test_of_several_at_once_only_as_many_as_are_left_register(work, at_once):
+def test_concurrent_registrations_stay_within_the_tokens_number(work, at_once):
     from idp.partners import self_registration
 
     with work():
@@ -410,7 +410,7 @@ def test_a_sector_may_be_the_host_of_the_same_partners_other_clients(registrar):
     assert registrar.registers(subject_type="pairwise").status_code == 201
 
 
-def test_a_put_replaces_and_what_it_leaves_out_is_gone(registrar, work):
+def test_a_put_replaces_all_metadata(registrar, work):
     made = registrar.registered(client_uri="https://reports.example", post_logout_redirect_uris=[
         "https://reports.example/out"])  # fmt: skip
     new = metadata(client_id=made["client_id"], redirect_uris=["https://reports.example/new"], client_name="New")
@@ -457,7 +457,7 @@ def test_a_put_that_needs_a_secret_gets_one(registrar, work):
     ],
     ids=in_brief,
 )  # fmt: skip
-def test_a_put_that_is_wrong_changes_nothing(registrar, wrong):
+def test_an_invalid_put_changes_nothing(registrar, wrong):
     made = registrar.registered()
     sound = metadata(client_id=made["client_id"], client_name="New") | wrong
     body = {name: value for name, value in sound.items() if value is not None}
@@ -491,7 +491,7 @@ def test_a_deleted_client_is_gone_and_its_token_with_it(web, world, registrar, w
     assert [each.subject for each in entries(work, "client.deleted")] == [made["client_id"]]
 
 
-def test_what_was_done_stands_in_the_audit_log(registrar, work):
+def test_registrations_are_recorded_in_the_audit_log(registrar, work):
     made = registrar.registered()
     issued, registered = entries(work, "initial_token.issued"), entries(work, "client.registered")
     assert issued[0].facts["most"] == 100
@@ -519,7 +519,7 @@ def test_discovery_names_the_endpoint(web):
     assert web.get("/.well-known/openid-configuration").json["registration_endpoint"].endswith("/oauth/register")
 
 
-def test_secrets_and_tokens_are_kept_as_digests_alone(registrar, work):
+def test_secrets_and_tokens_are_stored_only_as_digests(registrar, work):
     made = registrar.registered()
     with work() as session:
         for table in Client.metadata.sorted_tables:

@@ -40,7 +40,7 @@ def test_a_signed_request_is_answered(web, world, partner, alg):
     assert partner.redeems(web, got["code"]).status_code == 200
 
 
-def test_a_client_that_registered_an_algorithm_is_held_to_it(web, partner, world):
+def test_a_client_must_use_its_registered_algorithm(web, partner, world):
     world.change(Client, partner.id, request_object_signing_alg="PS256")
     refused = sent(web.get(outside(partner, request=request_object(partner, prompt="none"))))
     assert refused["error"] == "invalid_request_object"
@@ -48,12 +48,12 @@ def test_a_client_that_registered_an_algorithm_is_held_to_it(web, partner, world
     assert sent(web.get(outside(partner, request=by_the_other)))["error"] == "login_required"
 
 
-def test_claims_that_are_no_parameters_are_ignored_whatever_their_type(web, partner):
+def test_unknown_claims_are_ignored_whatever_their_type(web, partner):
     said = request_object(partner, prompt="none", extra={"a": [1, None]}, number=7, utm_source="x" * 5000)
     assert sent(web.get(outside(partner, request=said)))["error"] == "login_required"
 
 
-def test_what_stands_beside_it_does_not_count(web, partner):
+def test_parameters_beside_a_request_object_are_ignored(web, partner):
     link = outside(
         partner, request=request_object(partner, prompt="none"), state="outside", nonce="x", scope="nonsense"
     )
@@ -73,43 +73,43 @@ def test_what_stands_beside_it_does_not_count(web, partner):
         {"key": key("ES256", 2)}, {"header": {"jku": "https://evil.example"}}, {"header": {"kid": "unknown"}},
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_it_is_told_at_the_address_beside_it(web, partner, differs):
+def test_a_faulty_request_object_is_reported_at_the_redirect_uri_beside_it(web, partner, differs):
     got = sent(web.get(outside(partner, request=request_object(partner, **differs), state="s")))
     assert got["error"] == "invalid_request_object"
     assert got["iss"] == ISSUER
 
 
 @pytest.mark.parametrize("text", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "x" * 16_000, "ü.ü.ü"])
-def test_what_is_none_too(web, partner, text):
+def test_a_text_that_is_not_a_request_object_is_reported(web, partner, text):
     assert sent(web.get(outside(partner, request=text)))["error"] == "invalid_request_object"
     assert web.get(outside(partner, request=text, redirect_uri=None)).status_code == 400
     assert web.get(outside(partner, request=text, redirect_uri="https://evil.example")).status_code == 400
 
 
-def test_beside_a_request_uri_it_is_one_too_many(web, partner):
+def test_a_request_object_beside_a_request_uri_is_refused(web, partner):
     link = outside(partner, request=request_object(partner), request_uri="https://assembly.example/request")
     assert sent(web.get(link))["error"] == "invalid_request"
 
 
-def test_the_redirect_uri_in_it_is_held_to_the_registered_ones(web, partner):
+def test_the_redirect_uri_in_a_request_object_must_be_registered(web, partner):
     response = web.get(outside(partner, request=request_object(partner, redirect_uri="https://evil.example")))
     assert response.status_code == 400
     assert page(response).find(id="error-parameter").text == "redirect_uri"
 
 
-def test_numbers_and_objects_mean_what_they_say(web, world, partner):
+def test_numbers_and_objects_are_read_as_such(web, world, partner):
     wish = {"userinfo": {"name": None}}
     link = outside(partner, request=request_object(partner, max_age=10_000, claims=wish, resource=[ISSUER]))
     partner.link = lambda **_: link
     assert "code" in authorised(web, partner, world.username)
 
 
-def test_authorization_details_in_it_are_refused_by_their_own_name(web, partner):
+def test_authorization_details_in_a_request_object_are_refused(web, partner):
     link = outside(partner, request=request_object(partner, authorization_details=[{"type": "school"}]))
     assert sent(web.get(link))["error"] == "invalid_authorization_details"
 
 
-def test_it_may_be_pushed(web, partner):
+def test_a_request_object_may_be_pushed(web, partner):
     form = {"client_id": partner.id, "request": request_object(partner)}
     assert partner.posts(web, "/oauth/par", form).status_code == 201
     wrong = {"client_id": partner.id, "request": request_object(partner, aud="https://other.example")}
@@ -119,7 +119,7 @@ def test_it_may_be_pushed(web, partner):
     assert partner.posts(web, "/oauth/par", without).json["error"] == "invalid_request"
 
 
-def test_under_fapi2_it_has_to_be_young_and_short(web, world, clock):
+def test_under_fapi2_a_request_object_must_be_recent_and_short_lived(web, world, clock):
     with world.work():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), profile="fapi2"
@@ -136,7 +136,7 @@ def test_under_fapi2_it_has_to_be_young_and_short(web, world, clock):
 
 @pytest.mark.parametrize("name", ["state", "login_hint", "nonce", "acr_values", "prompt", "resource"])
 @pytest.mark.parametrize("prompt", ["none", "login"])
-def test_half_a_character_in_it_is_refused(web, partner, name, prompt):
+def test_half_a_surrogate_pair_is_refused(web, partner, name, prompt):
     """JSON can say what no text can be: a surrogate without its other half."""
     wrong = request_object(partner, **({"prompt": prompt} | {name: "a\ud800b"}))
     got = sent(web.get(outside(partner, request=wrong)))
@@ -161,7 +161,7 @@ def strict(partner, world):
     return partner
 
 
-def test_a_client_that_has_to_sign_is_refused_unsigned_requests(web, strict, world):
+def test_a_client_that_must_sign_cannot_send_unsigned_requests(web, strict, world):
     got = sent(web.get(strict.link()))
     assert got["error_description"] == "request: missing; this client has to sign its requests"
     pushed = strict.posts(web, "/oauth/par", strict.parameters())
@@ -171,7 +171,7 @@ def test_a_client_that_has_to_sign_is_refused_unsigned_requests(web, strict, wor
     assert sent(posted)["error"] == "invalid_request"
 
 
-def test_a_client_that_has_to_sign_gets_through_with_signed_ones(web, strict, world):
+def test_a_client_that_must_sign_may_send_signed_requests(web, strict, world):
     strict.link = lambda **_: outside(strict, request=request_object(strict))
     got = authorised(web, strict, world.username)
     assert strict.redeems(web, got["code"]).status_code == 200
@@ -185,7 +185,7 @@ def test_a_client_that_has_to_sign_gets_through_with_signed_ones(web, strict, wo
     assert "code" in sent(web.get(posted.location))
 
 
-def test_the_mode_that_is_signed_counts_and_not_the_one_beside_it(web, strict):
+def test_the_signed_response_mode_counts_and_not_the_one_beside_it(web, strict):
     signed_mode = request_object(strict, prompt="none", response_mode="jwt")
     assert set(sent(web.get(outside(strict, request=signed_mode, response_mode="query")))) == {"response"}
     unsigned_mode = request_object(strict, prompt="none")

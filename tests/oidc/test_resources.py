@@ -30,12 +30,12 @@ def test_the_audience_of_a_token_is_us_and_the_apis_of_its_scopes(web, world, ap
     assert audience(world, tokens_of(web, world, scope="openid email")) == ISSUER
 
 
-def test_a_request_may_narrow_whom_its_tokens_are_for(web, world, api):
+def test_a_request_may_narrow_the_audience(web, world, api):
     assert audience(world, tokens_of(web, world, resource=DATA)) == DATA
     assert audience(world, tokens_of(web, world, resource=ISSUER)) == ISSUER
 
 
-def test_each_token_may_be_narrower_and_none_wider_than_the_request(web, world, api):
+def test_a_token_request_may_narrow_the_audience_and_not_widen_it(web, world, api):
     code = authorised(web, world.partner, world.username)["code"]
     tokens = world.partner.redeems(web, code, resource=DATA).json
     assert audience(world, tokens) == DATA
@@ -51,7 +51,7 @@ def test_each_token_may_be_narrower_and_none_wider_than_the_request(web, world, 
     assert audience(world, world.partner.refreshes(web, narrow["refresh_token"]).json) == ISSUER
 
 
-def test_an_api_that_serves_nothing_of_the_clients_is_no_target_for_it(web, world, api):
+def test_an_api_without_scopes_of_the_client_is_an_invalid_target(web, world, api):
     world.another(resource=STAFF, resource_scopes=frozenset({"staff"}))
     for unknown in (STAFF, "https://unknown.example", DATA + "/"):
         assert sent(web.get(world.partner.link(resource=unknown)))["error"] == "invalid_target"
@@ -59,12 +59,12 @@ def test_an_api_that_serves_nothing_of_the_clients_is_no_target_for_it(web, worl
     assert sent(both)["error"] == "invalid_target"
 
 
-def test_userinfo_takes_no_token_that_is_for_others_alone(web, world, api):
+def test_userinfo_refuses_a_token_for_other_audiences(web, world, api):
     token = tokens_of(web, world, resource=DATA)["access_token"]
     assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 401
 
 
-def test_an_api_is_told_of_tokens_for_it_with_the_scopes_it_serves(web, world, api):
+def test_an_api_introspects_its_tokens_with_the_scopes_it_serves(web, world, api):
     token = tokens_of(web, world)["access_token"]
     said = look(web, api, token)
     assert (said["active"], said["client_id"], said["sub"]) == (True, world.partner.id, world.person)
@@ -72,7 +72,7 @@ def test_an_api_is_told_of_tokens_for_it_with_the_scopes_it_serves(web, world, a
     assert "email" in look(web, world.partner, token)["scope"]
 
 
-def test_an_api_is_told_nothing_of_tokens_for_others(web, world, api):
+def test_an_api_gets_nothing_about_tokens_for_others(web, world, api):
     staff = world.another(resource=STAFF, resource_scopes=frozenset({"staff"}))
     for_us = tokens_of(web, world, resource=ISSUER)
     assert look(web, api, for_us["access_token"]) == {"active": False}
@@ -80,13 +80,13 @@ def test_an_api_is_told_nothing_of_tokens_for_others(web, world, api):
     assert look(web, staff, tokens_of(web, world)["access_token"]) == {"active": False}
 
 
-def test_what_ended_is_inactive_for_the_api_too(web, world, api):
+def test_an_ended_token_is_inactive_for_the_api(web, world, api):
     tokens = tokens_of(web, world)
     world.partner.posts(web, "/oauth/revoke", {"token": tokens["refresh_token"]})
     assert look(web, api, tokens["access_token"]) == {"active": False}
 
 
-def test_a_client_for_itself_may_name_an_api_too(web, world, api):
+def test_client_credentials_may_name_an_api(web, world, api):
     partner = world.another(
         grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"}),
         required_scopes=frozenset(), optional_scopes=frozenset(),

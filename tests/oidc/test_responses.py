@@ -18,7 +18,7 @@ def signed_in(web, world):
     return web
 
 
-def test_form_post_answers_by_a_form_that_posts_itself(signed_in, world):
+def test_form_post_returns_a_form_that_submits_itself(signed_in, world):
     state = 'a b&c="><script>alert(1)</script>ü'
     response = signed_in.get(world.partner.link(response_mode="form_post", state=state))
     assert response.status_code == 200
@@ -38,7 +38,7 @@ def test_form_post_answers_by_a_form_that_posts_itself(signed_in, world):
 @pytest.mark.parametrize(
     ("differs", "error"), [({"response_type": None}, "invalid_request"), ({"prompt": "none"}, "login_required")]
 )
-def test_errors_too_are_posted(web, world, differs, error):
+def test_errors_are_posted_by_form_post(web, world, differs, error):
     got = posted(web.get(world.partner.link(response_mode="form_post", **differs)))
     assert got["error"] == error
     assert got["iss"] == ISSUER
@@ -54,7 +54,7 @@ def test_an_unknown_mode_is_answered_in_the_query(web, world):
     assert sent(web.get(world.partner.link(response_mode="fragment")))["error"] == "invalid_request"
 
 
-def test_the_query_of_the_redirect_uri_goes_out_as_it_was_sent(web, world):
+def test_the_query_of_the_redirect_uri_is_kept_unchanged(web, world):
     uri = "https://assembly.example/callback?dummy1=lorem&dummy2=a%20b"
     partner = world.another(redirect_uris=[uri])
     response = web.get(partner.link(prompt="none"))

@@ -18,14 +18,14 @@ def revoke(web, partner, token, **more):
     return partner.posts(web, "/oauth/revoke", {"token": token, **more})
 
 
-def test_a_refresh_token_takes_its_access_tokens_along(web, world, tokens):
+def test_revoking_a_refresh_token_revokes_its_access_tokens(web, world, tokens):
     assert userinfo(web, tokens["access_token"]) == 200
     assert revoke(web, world.partner, tokens["refresh_token"]).status_code == 200
     assert userinfo(web, tokens["access_token"]) == 401
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
 
 
-def test_a_refresh_token_that_rotates_goes_too_however_old_it_is(web, world):
+def test_any_generation_of_a_rotating_refresh_token_can_be_revoked(web, world):
     partner = world.another(token_endpoint_auth_method="none")
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     second = partner.refreshes(web, first).json
@@ -34,7 +34,7 @@ def test_a_refresh_token_that_rotates_goes_too_however_old_it_is(web, world):
     assert userinfo(web, second["access_token"]) == 401
 
 
-def test_an_access_token_goes_alone(web, world, tokens):
+def test_revoking_an_access_token_revokes_it_alone(web, world, tokens):
     assert revoke(web, world.partner, tokens["access_token"]).status_code == 200
     assert userinfo(web, tokens["access_token"]) == 401
     again = world.partner.refreshes(web, tokens["refresh_token"]).json
@@ -42,23 +42,23 @@ def test_an_access_token_goes_alone(web, world, tokens):
 
 
 @pytest.mark.parametrize("hint", ["refresh_token", "access_token", "something_else", None])
-def test_the_hint_is_not_needed(web, world, tokens, hint):
+def test_the_token_type_hint_is_optional(web, world, tokens, hint):
     assert revoke(web, world.partner, tokens["refresh_token"], token_type_hint=hint).status_code == 200
     assert userinfo(web, tokens["access_token"]) == 401
 
 
 @pytest.mark.parametrize("token", ["x", "x.y.z", "x.y", "ü"])
-def test_an_unknown_token_is_gone_already(web, world, token):
+def test_revoking_an_unknown_token_succeeds(web, world, token):
     assert revoke(web, world.partner, token).status_code == 200
 
 
-def test_a_dead_token_is_gone_already(web, world, tokens):
+def test_revoking_an_ended_token_succeeds(web, world, tokens):
     for _ in range(2):
         assert revoke(web, world.partner, tokens["refresh_token"]).status_code == 200
         assert revoke(web, world.partner, tokens["access_token"]).status_code == 200
 
 
-def test_another_clients_token_is_left_alone(web, world, tokens):
+def test_another_clients_token_is_not_revoked(web, world, tokens):
     other = world.another()
     for token in (tokens["refresh_token"], tokens["access_token"]):
         response = revoke(web, other, token)
@@ -67,11 +67,11 @@ def test_another_clients_token_is_left_alone(web, world, tokens):
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
-def test_a_token_is_needed(web, world):
+def test_the_token_parameter_is_required(web, world):
     response = world.partner.posts(web, "/oauth/revoke", {})
     assert (response.status_code, response.json["error"]) == (400, "invalid_request")
 
 
-def test_the_authorisation_stands(web, world, tokens):
+def test_revoking_a_token_keeps_the_authorisation(web, world, tokens):
     revoke(web, world.partner, tokens["refresh_token"])
     assert "code" in authorised(web, world.partner, world.username, prompt="none")

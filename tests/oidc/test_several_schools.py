@@ -56,7 +56,7 @@ def test_code_tokens_and_claims_name_the_chosen_school(web, world, second):
     assert world.says(again["access_token"])["estab_id"] == second.estab_id
 
 
-def test_who_left_the_one_school_keeps_nothing_of_it_and_all_of_the_other(web, world, second):
+def test_leaving_one_school_ends_its_sharing_and_not_the_others(web, world, second):
     tokens = authorises(web, world, second)
     world.change(Membership, (world.person, world.estab), removed_at=now())
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
@@ -65,7 +65,7 @@ def test_who_left_the_one_school_keeps_nothing_of_it_and_all_of_the_other(web, w
     assert web.get("/oauth/userinfo", headers=header).status_code != 200
 
 
-def test_without_a_page_the_partner_is_told_that_a_choice_is_missing(web, world, second):
+def test_a_silent_request_without_a_chosen_school_is_refused(web, world, second):
     follow(web, sign_in(web, web.get("/sign-in"), world.username))
     response = web.get(world.partner.link(scope=SCOPE, prompt="none"))
     assert query_of(response.location)["error"] == "account_selection_required"

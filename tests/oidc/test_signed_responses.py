@@ -27,7 +27,7 @@ def opened(world, response, partner, mode):
 
 
 @pytest.mark.parametrize("mode", SIGNED)
-def test_a_code_comes_in_a_jwt_and_is_good(web, world, mode):
+def test_a_code_in_a_jwt_can_be_redeemed(web, world, mode):
     authorised(web, world.partner, world.username)
     said = opened(world, web.get(world.partner.link(response_mode=mode)), world.partner, mode)
     assert set(said) == {"code", "state"}
@@ -48,21 +48,21 @@ def test_a_code_comes_in_a_jwt_and_is_good(web, world, mode):
         ({"acr_values": "x", "claims": "{"}, "invalid_request"),
     ],
 )  # fmt: skip
-def test_errors_too_are_signed(web, world, mode, differs, error):
+def test_errors_are_signed(web, world, mode, differs, error):
     response = web.get(world.partner.link(response_mode=mode, **differs))
     said = opened(world, response, world.partner, mode)
     assert set(said) <= {"error", "error_description", "state"}
     assert (said["error"], said["state"]) == (error, "a-state")
 
 
-def test_refusing_is_told_in_a_jwt(web, world):
+def test_a_refusal_is_answered_in_a_jwt(web, world):
     response = follow(web, web.get(world.partner.link(response_mode="jwt")))
     response = follow(web, sign_in(web, response, world.username))
     response = follow(web, press(web, response, "deny"))
     assert opened(world, response, world.partner, "jwt")["error"] == "access_denied"
 
 
-def test_without_a_state_there_is_none_in_it(web, world):
+def test_without_a_state_the_jwt_has_none(web, world):
     said = opened(
         world, web.get(world.partner.link(response_mode="jwt", prompt="none", state=None)), world.partner, "jwt"
     )
@@ -76,13 +76,13 @@ def test_a_state_in_any_script_is_returned_unchanged(web, world):
 
 
 @pytest.mark.parametrize("alg", [None, "RS256", "ES256"])
-def test_it_is_signed_by_the_algorithm_that_the_client_registered(web, world, alg):
+def test_responses_are_signed_by_the_registered_algorithm(web, world, alg):
     partner = world.another(authorization_signed_response_alg=alg)
     got = sent(web.get(partner.link(response_mode="jwt", prompt="none")))
     assert header_of(got["response"])["alg"] == (alg or "RS256")
 
 
-def test_under_fapi2_it_is_es256(web, world, clock):
+def test_under_fapi2_responses_are_signed_by_es256(web, world, clock):
     with world.work():
         client = factories.a_client(
             profile="fapi2", token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256"))
@@ -93,7 +93,7 @@ def test_under_fapi2_it_is_es256(web, world, clock):
     assert opened(world, web.get(partner.link(response_mode="jwt")), partner, "jwt")["error"] == "invalid_request"
 
 
-def test_the_query_of_the_redirect_uri_stays_before_it(web, world):
+def test_the_query_of_the_redirect_uri_stays_before_the_jwt(web, world):
     uri = "https://assembly.example/callback?dummy1=lorem&dummy2=a%20b"
     partner = world.another(redirect_uris=[uri])
     assert web.get(partner.link(response_mode="jwt", prompt="none")).location.startswith(uri + "&response=ey")
@@ -110,18 +110,18 @@ def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
 
 
 @pytest.mark.parametrize("mode", ["fragment", "fragment.jwt", "JWT", "form_post.JWT", "web_message"])
-def test_other_modes_are_refused_in_the_query(web, world, mode):
+def test_unsupported_jwt_modes_are_refused_in_the_query(web, world, mode):
     got = sent(web.get(world.partner.link(response_mode=mode)))
     assert (got["error"], got["iss"]) == ("invalid_request", ISSUER)
     assert got["error_description"] == "response_mode: must be one of query, form_post, jwt, query.jwt, form_post.jwt"
 
 
-def test_a_mode_that_came_twice_is_none(web, world):
+def test_a_repeated_response_mode_is_refused(web, world):
     got = sent(web.get(world.partner.link(response_mode="jwt") + "&response_mode=query"))
     assert got["error"] == "invalid_request"
 
 
-def test_it_is_no_hint_and_no_token(web, world):
+def test_a_signed_response_is_accepted_neither_as_hint_nor_as_token(web, world):
     """It is signed with the same keys as an ID Token, and must never be taken for one."""
     got = sent(web.get(world.partner.link(response_mode="jwt", prompt="none")))
     again = sent(web.get(world.partner.link(id_token_hint=got["response"])))
@@ -130,7 +130,7 @@ def test_it_is_no_hint_and_no_token(web, world):
     assert web.get(f"/oauth/logout?id_token_hint={got['response']}").status_code == 400
 
 
-def test_a_pushed_request_is_answered_as_it_wished(web, world):
+def test_a_pushed_request_gets_the_mode_it_asked_for(web, world):
     form = world.partner.parameters(response_mode="jwt", prompt="none")
     urn = world.partner.posts(web, "/oauth/par", form).json["request_uri"]
     answer = web.get(f"/oauth/authorize?client_id={world.partner.id}&request_uri={urn}&response_mode=query")

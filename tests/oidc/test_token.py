@@ -36,14 +36,14 @@ def refused(response, error, status=400):
     return response
 
 
-def test_the_answer_has_what_was_granted_and_says_so(tokens, world):
+def test_the_response_names_the_granted_scopes(tokens, world):
     assert tokens["token_type"] == "Bearer"
     assert tokens["expires_in"] == 600
     assert tokens["scope"] == "openid profile email organisation offline_access school students"
     assert {"access_token", "refresh_token", "id_token"} <= set(tokens)
 
 
-def test_the_id_token_says_who_and_nothing_more(tokens, world, clock):
+def test_the_id_token_names_the_person_and_no_more(tokens, world, clock):
     claims = world.says(tokens["id_token"], "JWT")
     now = int(clock.now().timestamp())
     assert claims["sub"] == world.person
@@ -90,7 +90,7 @@ def test_without_offline_access_there_is_no_refresh_token(web, world):
     assert "refresh_token" not in world.partner.redeems(web, got["code"]).json
 
 
-def test_nothing_secret_is_stored_as_it_is(web, world, tokens, code):
+def test_no_secret_is_stored_in_clear(web, world, tokens, code):
     with world.work() as session:
         assert code not in str(session.execute(select(Code.__table__)).all())
         assert tokens["refresh_token"] not in str(session.execute(select(RefreshFamily.__table__)).all())
@@ -99,7 +99,7 @@ def test_nothing_secret_is_stored_as_it_is(web, world, tokens, code):
 # the form and the client
 
 
-def test_only_a_form_by_post_is_read(web, world, code):
+def test_only_a_posted_form_is_accepted(web, world, code):
     partner = world.partner
     assert web.get("/oauth/token").status_code == 405
     assert web.get("/oauth/token").headers["Allow"].startswith(("POST", "OPTIONS"))
@@ -126,11 +126,11 @@ def test_a_repeated_parameter_is_refused(web, world, code, name):
     [(None, "invalid_request"), ("password", "unsupported_grant_type"), ("implicit", "unsupported_grant_type"),
      ("urn:ietf:params:oauth:grant-type:token-exchange", "unsupported_grant_type"), ('"ü', "unsupported_grant_type")],
 )  # fmt: skip
-def test_the_grant_type_is_one_we_have(web, world, grant_type, error):
+def test_an_unknown_grant_type_is_refused(web, world, grant_type, error):
     refused(world.partner.posts(web, "/oauth/token", {"grant_type": grant_type}), error)
 
 
-def test_the_grant_type_is_one_the_client_has(web, world):
+def test_a_grant_type_the_client_lacks_is_refused(web, world):
     partner = world.another(grant_types=frozenset({"authorization_code"}))
     response = partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
     refused(response, "unauthorized_client")
@@ -160,7 +160,7 @@ def test_a_secret_may_be_sent_by_basic_or_by_post_whichever_is_registered(web, w
 
 
 @pytest.mark.parametrize("registered", SECRET_IS_SENT)
-def test_a_pinned_method_is_the_only_one(web, world, registered):
+def test_a_pinned_authentication_method_is_the_only_one_accepted(web, world, registered):
     partner = world.another(token_endpoint_auth_method=registered, pin_token_endpoint_auth_method=True)
     errors = {sent: proves_itself(web, partner, sent).json["error"] for sent in SECRET_IS_SENT}
     other = next(each for each in SECRET_IS_SENT if each != registered)
@@ -169,7 +169,7 @@ def test_a_pinned_method_is_the_only_one(web, world, registered):
 
 @pytest.mark.parametrize("sent", SECRET_IS_SENT)
 @pytest.mark.parametrize("registered", ["private_key_jwt", "client_secret_jwt", "none"])
-def test_a_client_of_another_method_never_proves_itself_by_a_secret(web, world, registered, sent):
+def test_a_client_of_another_method_cannot_authenticate_by_a_secret(web, world, registered, sent):
     """Although there is such a secret in the database: the method was changed, or its secret is an HMAC key."""
     partner = world.another()
     partner.secret = secret_of(partner.id)
@@ -193,7 +193,7 @@ def test_a_client_of_another_method_never_proves_itself_by_a_secret(web, world, 
         ({"code_verifier": "ü" * 43}, "invalid_grant"),
     ],
 )
-def test_a_code_needs_all_that_it_is_bound_to(web, world, code, differs, error):
+def test_a_code_requires_everything_it_is_bound_to(web, world, code, differs, error):
     refused(world.partner.redeems(web, differs.pop("code", code), **differs), error)
 
 
@@ -202,12 +202,12 @@ def test_a_code_lives_two_minutes(web, world, code, clock):
     refused(world.partner.redeems(web, code), "invalid_grant")
 
 
-def test_a_wrong_verifier_spends_the_code(web, world, code):
+def test_a_wrong_verifier_uses_up_the_code(web, world, code):
     refused(world.partner.redeems(web, code, code_verifier="x" * 43), "invalid_grant")
     refused(world.partner.redeems(web, code), "invalid_grant")
 
 
-def test_another_clients_attempt_does_not_spend_the_code_and_is_noted(web, world, code):
+def test_another_clients_attempt_does_not_use_up_the_code_and_is_recorded(web, world, code):
     other = world.another()
     other.verifier = world.partner.verifier
     refused(other.redeems(web, code), "invalid_grant")
@@ -217,7 +217,7 @@ def test_another_clients_attempt_does_not_spend_the_code_and_is_noted(web, world
         assert noted.client == other.id
 
 
-def test_a_replay_takes_away_what_the_code_gave(web, world, code, tokens):
+def test_a_replayed_code_revokes_the_tokens_it_gave(web, world, code, tokens):
     refused(world.partner.redeems(web, code), "invalid_grant")
     refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
@@ -229,7 +229,7 @@ def test_a_replay_takes_away_what_the_code_gave(web, world, code, tokens):
 # withholding
 
 
-def test_data_scopes_are_withheld_until_the_school_is_verified_and_then_come_by_themselves(web, world, clock):
+def test_data_scopes_are_withheld_until_the_school_is_verified(web, world, clock):
     world.change(Estab, world.estab, state="unverified")
     got = authorised(web, world.partner, world.username)
     answer = world.partner.redeems(web, got["code"]).json
@@ -246,7 +246,7 @@ def test_data_scopes_are_withheld_until_the_school_is_verified_and_then_come_by_
 # refreshing
 
 
-def test_a_confidential_clients_refresh_token_stands(web, world, tokens, clock):
+def test_a_confidential_clients_refresh_token_is_not_rotated(web, world, tokens, clock):
     clock.move(timedelta(hours=1))
     for _ in range(2):
         answer = world.partner.refreshes(web, tokens["refresh_token"]).json
@@ -337,7 +337,7 @@ def test_a_public_clients_refresh_token_rotates(web, public, clock):
     assert len({first, second, third}) == 3
 
 
-def test_the_second_half_of_one_refresh_token_is_of_no_use_with_the_first_of_another(web, world, public):
+def test_halves_of_two_refresh_tokens_do_not_combine(web, world, public):
     partner, first = public
     other = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     mixed = f"{first.partition('.')[0]}.{other.partition('.')[2]}"
@@ -369,7 +369,7 @@ def test_any_other_use_of_an_old_token_ends_the_family(web, world, public, clock
         assert session.scalars(select(Entry).where(Entry.event == "refresh_token.reused")).one().client == partner.id
 
 
-def test_a_confidential_client_that_asked_for_rotation_has_a_minute(web, world, clock):
+def test_a_confidential_client_with_rotation_has_a_minute_of_grace(web, world, clock):
     partner = world.another(rotate_refresh_tokens=True)
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     second = partner.refreshes(web, first).json["refresh_token"]
@@ -377,13 +377,13 @@ def test_a_confidential_client_that_asked_for_rotation_has_a_minute(web, world, 
     assert partner.refreshes(web, first).json["refresh_token"] == second
 
 
-def test_a_forged_number_ends_the_family_and_tells_nothing(web, public):
+def test_a_forged_generation_ends_the_family_and_reveals_nothing(web, public):
     partner, first = public
     refused(partner.refreshes(web, first.partition(".")[0] + ".forged"), "invalid_grant")
     refused(partner.refreshes(web, first), "invalid_grant")
 
 
-def test_a_form_that_broke_off_is_not_taken_for_a_whole_one(web, world, tokens):
+def test_a_truncated_form_is_refused(web, world, tokens):
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "scope": "openid"}
     sent = urlencode(form)
     answers = [

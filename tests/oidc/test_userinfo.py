@@ -20,7 +20,7 @@ def tokens(web, world, clock):
     return world.partner.redeems(web, authorised(web, world.partner, world.username, scope=ALL)["code"]).json
 
 
-def test_it_says_who_and_which_school_in_the_words_of_dfe_sign_in(web, world, tokens):
+def test_userinfo_names_person_and_school_with_the_claims_of_dfe_sign_in(web, world, tokens):
     said = web.get("/oauth/userinfo", headers=bearer(tokens)).json
     organisation = said.pop("organisation")
     assert isinstance(said.pop("updated_at"), int)
@@ -45,12 +45,12 @@ def test_it_says_who_and_which_school_in_the_words_of_dfe_sign_in(web, world, to
     }  # fmt: skip
 
 
-def test_it_says_no_more_than_the_scopes(web, world):
+def test_userinfo_releases_no_more_than_the_scopes(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope="openid")["code"]).json
     assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person}
 
 
-def test_the_token_may_come_by_header_or_form_and_by_nothing_else(web, tokens):
+def test_the_token_is_read_from_header_or_form_only(web, tokens):
     assert web.post("/oauth/userinfo", headers=bearer(tokens)).status_code == 200
     assert web.post("/oauth/userinfo", data={"access_token": tokens["access_token"]}).status_code == 200
     token = tokens["access_token"]
@@ -70,7 +70,7 @@ def test_without_a_token_the_challenges_name_no_error(web, world):
 
 
 @pytest.mark.parametrize("token", ["x", "x.y.z", "ü", "a" * 9000])
-def test_a_token_that_is_none_is_invalid(web, token):
+def test_an_unknown_token_is_invalid(web, token):
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}".encode().decode("latin-1")})
     assert response.status_code == 401
     said = "access_token: is not an access token of this issuer"
@@ -79,7 +79,7 @@ def test_a_token_that_is_none_is_invalid(web, token):
     assert response.json["error"] == "invalid_token"
 
 
-def test_an_id_token_is_no_access_token(web, tokens):
+def test_an_id_token_is_not_accepted(web, tokens):
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['id_token']}"})
     assert response.status_code == 401
     assert response.json["error_description"] == "access_token: is an ID Token; the access token must be sent"
@@ -125,7 +125,7 @@ def test_a_claim_whose_scope_is_not_the_clients_is_left_out(web, world):
     assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person}
 
 
-def test_a_client_may_have_it_signed(web, world):
+def test_a_client_may_register_a_signed_response(web, world):
     partner = world.another(userinfo_signed_response_alg="RS256")
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     response = web.get("/oauth/userinfo", headers=bearer(tokens))
@@ -135,7 +135,7 @@ def test_a_client_may_have_it_signed(web, world):
     assert (said["iss"], said["aud"], said["sub"]) == (ISSUER, partner.id, world.person)
 
 
-def test_a_pairwise_client_knows_the_person_by_a_name_of_its_own(web, another, world):
+def test_a_pairwise_client_gets_its_own_subject(web, another, world):
     one = world.another(subject_type="pairwise", sector_identifier="one.example")
     two = world.another(subject_type="pairwise", sector_identifier="two.example")
     subjects = []

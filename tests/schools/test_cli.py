@@ -36,7 +36,7 @@ def schools(work):
     return count
 
 
-def test_a_file_is_imported_and_summed_up(idp, schools):
+def test_an_import_prints_a_summary(idp, schools):
     said = idp("schools", "refresh", "--from", str(SAMPLE), "--links", str(SAMPLE_LINKS)).stdout
 
     assert schools() == 300
@@ -55,13 +55,13 @@ def test_a_dry_run_says_so_and_changes_nothing(idp, schools):
     assert schools() == 0
 
 
-def test_json_is_for_scripts(idp):
+def test_an_import_prints_json_on_request(idp):
     told = json.loads(idp("schools", "refresh", "--from", str(SAMPLE), "--json").stdout)
 
     assert (told["rows"], told["added"], told["dated"], told["oddities"]) == (300, 300, "2024-04-28", [])
 
 
-def test_what_was_odd_is_listed_with_its_urn(idp, sample, tmp_path):
+def test_irregular_values_are_listed_with_their_urn(idp, sample, tmp_path):
     sample[2]["OpenDate"] = "never"
     path = tmp_path / "edubasealldata.csv"
     path.write_bytes(csv_of(sample))
@@ -69,7 +69,7 @@ def test_what_was_odd_is_listed_with_its_urn(idp, sample, tmp_path):
     assert "URN 900001: OpenDate “never”: could not be read" in idp("schools", "refresh", "--from", str(path)).stderr
 
 
-def test_a_refusal_is_a_sentence_and_exit_code_1(idp, schools, tmp_path):
+def test_a_refused_import_prints_a_sentence_and_exits_with_1(idp, schools, tmp_path):
     path = tmp_path / "edubasealldata.csv"
     path.write_text("<html>")
 
@@ -80,11 +80,11 @@ def test_a_refusal_is_a_sentence_and_exit_code_1(idp, schools, tmp_path):
 @pytest.mark.parametrize(
     "words", [(), ("--from", str(SAMPLE), "--download"), ("--url", "https://x.example"), ("--from", "no such file")]
 )
-def test_wrong_usage_is_exit_code_2(idp, words):
+def test_wrong_usage_exits_with_2(idp, words):
     idp("schools", "refresh", *words, code=2)
 
 
-def test_a_download_says_which_file_it_took(idp, site, schools):
+def test_a_download_names_its_file(idp, site, schools):
     site.has["edubasealldata20260301.csv"] = 200, SAMPLE.read_bytes()
 
     result = idp("schools", "refresh", "--download")
@@ -102,7 +102,7 @@ def test_a_download_of_a_given_address(idp, site, schools):
     assert schools() == 300
 
 
-def test_a_line_is_said_for_every_ten_thousand_rows(idp, sample, tmp_path):
+def test_progress_is_printed_every_ten_thousand_rows(idp, sample, tmp_path):
     path = tmp_path / "edubasealldata.csv"
     path.write_bytes(csv_of([sample[2] | {"URN": str(100_000 + number)} for number in range(10_000)]))
 
@@ -116,14 +116,14 @@ def test_schools_are_found_as_on_the_page(idp, register):
     assert len(said.splitlines()) == 2
 
 
-def test_search_has_json_too(idp, register):
+def test_a_search_prints_json_on_request(idp, register):
     (found,) = json.loads(idp("schools", "search", "900109", "--json").stdout)
 
     assert (found["name"], found["status"]) == ("Birch Green Primary School", "Closed on 31 August 2018")
     assert found["successors"] == ["900110"]
 
 
-def test_search_says_what_it_mended_left_out_or_did_not_find(idp, register):
+def test_a_search_says_what_it_corrected_left_out_or_did_not_find(idp, register):
     assert "searched for “willow”" in idp("schools", "search", "wilow bank").stderr
     assert "Left out “leeds”" in idp("schools", "search", "willow bank leeds").stderr
     assert "No school found for the URN 999999." in idp("schools", "search", "999999").stdout
@@ -131,6 +131,6 @@ def test_search_says_what_it_mended_left_out_or_did_not_find(idp, register):
     assert "more than 20" in idp("schools", "search", "school").stderr
 
 
-def test_help_is_worth_reading(idp):
+def test_the_help_explains_each_command(idp):
     assert "idp schools refresh --download" in idp("schools", "refresh", "--help").output
     assert "Open Government Licence" in " ".join(idp("schools", "--help").output.split())

@@ -84,14 +84,14 @@ def test_the_days_before_are_tried_when_today_is_not_there_yet(site, fetched, mi
     assert len(site.asked) == 5
 
 
-def test_today_is_todays_in_london(site, fetched):
+def test_todays_file_is_that_of_the_day_in_london(site, fetched):
     site.has["edubasealldata20260702.csv"] = 200, SAMPLE.read_bytes()
 
     with clocks.fixed(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)):
         assert fetched()[0].endswith("20260702.csv")
 
 
-def test_with_nothing_for_four_days_it_says_what_to_do(site, fetched):
+def test_without_a_file_for_four_days_the_error_says_what_to_do(site, fetched):
     with refused("no register of the last 4 days.*--url.*--from"):
         fetched()
 
@@ -125,7 +125,7 @@ def test_an_address_inside_our_network_is_not_fetched(app):
         pass
 
 
-def test_the_files_are_gone_afterwards(app, site):
+def test_downloaded_files_are_deleted_afterwards(app, site):
     site.has["register.csv"] = 200, SAMPLE.read_bytes()
 
     with app.app_context(), download.from_address(f"{site.url}/register.csv") as got:

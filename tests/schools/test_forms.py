@@ -64,7 +64,7 @@ def test_each_field_finds_the_school_and_selects_the_only_one(page, asked):
         assert told in found.text
 
 
-def test_what_was_typed_is_still_in_its_field(page):
+def test_the_typed_text_stays_in_its_field(page):
     assert page(q="st josephs").html.find(id="q")["value"] == "st josephs"
     assert page(postcode="b78").html.find(id="postcode")["value"] == "b78"
     assert page(postcode="b78").html.find("details").has_attr("open")
@@ -112,7 +112,7 @@ def test_an_empty_search_says_what_to_type(page, asked):
     assert "Type your school’s name, postcode, DfE number or URN." in again.text
 
 
-def test_one_letter_is_too_little(page):
+def test_a_single_letter_is_not_searched_for(page):
     again = page(q="x")
 
     assert "Type at least two letters or digits." in again.text
@@ -147,7 +147,7 @@ def test_a_closed_school_without_successor_explains_and_helps(page):
         ({"postcode": "SW1P 4AU", "urn": "900001"}, "postcode", "another school"),
     ],
 )
-def test_what_is_wrong_beside_a_good_number_is_said(page, asked, wrong, said):
+def test_a_wrong_field_beside_a_good_number_is_reported(page, asked, wrong, said):
     found = page(**asked)
 
     assert said in found.html.find(id=f"{wrong}-error").get_text()
@@ -182,7 +182,7 @@ def test_a_split_offers_every_successor(page):
         ("wharfside", "It was followed by Wharfside Academy."),
     ],
 )
-def test_a_successor_that_cannot_be_chosen_is_shown_as_such(page, closed, told):
+def test_a_successor_that_cannot_be_chosen_is_marked(page, closed, told):
     assert told in page(q=closed).text
 
 
@@ -211,7 +211,7 @@ def test_a_corrected_word_and_a_dropped_one_are_mentioned(page):
         ({"q": "xylophonique"}, "We looked for the name or town “xylophonique”"),
     ],
 )
-def test_nothing_found_says_how_it_was_read_and_where_to_look(page, asked, told):
+def test_a_search_without_results_says_how_it_was_read_and_where_to_look(page, asked, told):
     nothing = page(**asked)
 
     assert told in nothing.text
@@ -220,7 +220,7 @@ def test_nothing_found_says_how_it_was_read_and_where_to_look(page, asked, told)
     assert nothing.status == 200
 
 
-def test_show_more_shows_more_and_keeps_what_was_asked(page, web):
+def test_show_more_shows_more_results_of_the_same_search(page, web):
     first = page(q="school", next="/oauth/authorize")
     more = first.html.find("a", string="Show more schools")["href"]
 
@@ -247,7 +247,7 @@ def test_no_input_breaks_the_page(page, asked):
     assert not shown.html.find("script", string=True)
 
 
-def test_every_id_on_a_page_of_results_is_there_once(page):
+def test_ids_of_elements_on_a_page_of_results_are_unique(page):
     for asked in ("great divide", "confluence", "chain lane", "school"):
         ids = [tag["id"] for tag in page(q=asked).html.select("[id]")]
         assert len(ids) == len(set(ids)), asked

@@ -28,7 +28,7 @@ def test_every_school_of_the_sample_is_read(lines_of, sample):
     assert [line.number for line in lines[:3]] == [2, 3, 4]
 
 
-def test_a_school_is_kept_under_our_names(lines_of):
+def test_a_school_is_stored_under_our_column_names(lines_of):
     school = kept(lines_of(SAMPLE.read_bytes()), "Willow Bank Primary School")
 
     assert school["register"], school["register_id"] == ("gias", "900001")
@@ -139,7 +139,7 @@ def test_an_unreadable_field_is_emptied_and_noted_with_its_urn(lines_of, sample,
     assert sample[2]["URN"] in str(odd[0])
 
 
-def test_1900_means_unknown_and_is_nothing_odd(lines_of, sample):
+def test_the_year_1900_means_unknown_and_is_not_reported(lines_of, sample):
     school, odd = gias.school(lines_of([sample[2] | {"OpenDate": "01-01-1900"}])[0])
 
     assert (school["opened_on"], odd) == (None, [])
@@ -201,7 +201,7 @@ def test_a_file_cut_off_in_its_last_line_is_refused(lines_of, sample, cut):
         lines_of(content[:-cut])
 
 
-def test_a_last_line_without_its_end_is_whole_all_the_same(lines_of, sample):
+def test_a_last_line_without_a_line_break_is_read(lines_of, sample):
     assert len(lines_of(csv_of(sample).rstrip(b"\r\n"))) == len(sample)
 
 

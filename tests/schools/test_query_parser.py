@@ -56,7 +56,7 @@ def test_a_postcode_is_read_in_any_case_and_spacing(typed):
     [("SWIP 4AU", "SW1P 4AU"), ("SW1P OAU", "SW1P 0AU"), ("0X1 2AB", "OX1 2AB"), ("S014 1AB", "SO14 1AB"),
      ("S1O IAB", "S10 1AB")],
 )  # fmt: skip
-def test_o_and_0_and_i_and_1_are_mended_where_only_one_can_stand(typed, meant):
+def test_o_and_0_and_i_and_1_are_corrected_where_only_one_is_possible(typed, meant):
     assert first(typed) == ("postcode", (meant,))
 
 
@@ -69,7 +69,7 @@ def test_o_and_0_and_i_and_1_are_mended_where_only_one_can_stand(typed, meant):
         ("gir0aa", "GIR 0AA", "the postcode GIR 0AA"),
     ],
 )  # fmt: skip
-def test_a_postcode_of_unusual_shape_is_one_too(typed, value, says):
+def test_postcodes_of_unusual_form_are_recognised(typed, value, says):
     assert first(typed) == ("postcode", (value,))
     assert parse(typed)[0].says == says
 
@@ -109,12 +109,12 @@ def test_anything_else_is_a_name(typed):
     assert [reading.kind for reading in parse(typed)] == ["name"]
 
 
-def test_whatever_it_is_it_may_also_be_a_name():
+def test_any_text_may_also_be_a_name():
     assert [reading.kind for reading in parse("E17")] == ["postcode", "name"]
 
 
 @pytest.mark.parametrize("typed", ["", " ", "x", "(", "\0", "'", "🏫"])
-def test_too_little_is_not_read_at_all(typed):
+def test_too_short_a_text_has_no_reading(typed):
     assert parse(typed) == ()
 
 
@@ -130,17 +130,17 @@ def test_too_little_is_not_read_at_all(typed):
         ("oak  hill", "the name or town “oak hill”"),
     ],
 )
-def test_a_reading_says_how_it_understood(typed, says):
+def test_a_reading_has_a_description(typed, says):
     assert parse(typed)[0].says == says
 
 
 @given(st.text())
-def test_reading_never_fails(text):
+def test_parsing_never_fails(text):
     for reading in parse(text):
         assert reading.values
         assert reading.says
 
 
-def test_what_cannot_be_typed_is_taken_out():
+def test_control_characters_are_removed():
     assert tidy("a\0b\x1b\ud800c") == "a b c"
     assert len(tidy("x" * 10_000)) == MAX_LENGTH

@@ -54,7 +54,7 @@ def test_the_first_import_adds_every_school_and_records_no_change(register, work
         assert (noted.rows, noted.added, noted.details["links"]) == (300, 300, 17)
 
 
-def test_the_same_file_again_writes_nothing_but_that_it_was_read(register, take, work):
+def test_importing_the_same_file_again_writes_only_the_import_itself(register, take, work):
     with work() as database:
         before = everything(database)
 
@@ -66,7 +66,7 @@ def test_the_same_file_again_writes_nothing_but_that_it_was_read(register, take,
     assert (again.added, again.changed, again.closed, again.reopened, again.left, again.returned) == (0,) * 6
 
 
-def test_the_same_file_again_asks_little_of_the_database(register, take, app):
+def test_importing_the_same_file_again_takes_few_statements(register, take, app):
     said = []
     with app.app_context():
         engine = db.engine
@@ -89,7 +89,7 @@ def test_the_same_schools_in_another_order_change_nothing(register, take, sample
     assert changes() == []
 
 
-def test_a_school_new_in_the_register_is_added_and_told(register, take, sample, row_of, changes):
+def test_a_school_new_in_the_register_is_added_and_recorded(register, take, sample, row_of, changes):
     told = take([*sample, row_of(WILLOW_BANK) | {"URN": "900999", "EstablishmentName": "Brand New School"}])
 
     assert told.added == 1
@@ -132,7 +132,7 @@ def test_a_new_head_teacher_is_stored_and_not_recorded_as_a_change(register, tak
         assert "Newcomer" in school(WILLOW_BANK).head_teacher
 
 
-def test_closing_and_reopening_are_told_as_such(register, take, sample, row_of, changes):
+def test_closing_and_reopening_are_recorded_as_such(register, take, sample, row_of, changes):
     closed = {"EstablishmentStatus (code)": "2", "EstablishmentStatus (name)": "Closed", "CloseDate": "28-02-2026"}
     opened = {name: row_of(WILLOW_BANK)[name] for name in closed}
 
@@ -147,7 +147,7 @@ def test_closing_and_reopening_are_told_as_such(register, take, sample, row_of, 
     assert [change[:2] for change in changes()] == [(WILLOW_BANK, "reopened")]
 
 
-def test_proposed_to_close_is_no_closure(register, take, sample, row_of, work):
+def test_a_proposal_to_close_is_not_a_closure(register, take, sample, row_of, work):
     row_of(WILLOW_BANK).update({"EstablishmentStatus (code)": "3", "CloseDate": "31-08-2030"})
 
     assert take(sample).closed == 0
@@ -168,7 +168,7 @@ def test_a_school_that_leaves_the_register_is_marked_and_no_longer_offered(
         assert not school(WILLOW_BANK).is_open
 
 
-def test_a_school_that_left_stays_left_and_may_come_back(register, take, sample, changes, work):
+def test_a_school_that_left_the_register_stays_marked_until_it_returns(register, take, sample, changes, work):
     without = [row for row in sample if row["URN"] != WILLOW_BANK]
     take(without)
     assert take(without).left == 0
@@ -207,7 +207,7 @@ def test_a_refusal_half_way_changes_nothing(register, take, sample, row_of, work
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
 
 
-def test_a_heading_alone_is_no_register(register, take, sample):
+def test_a_file_with_only_a_header_is_refused(register, take, sample):
     with refused("a heading and no schools"):
         take(csv_of(sample).split(b"\r\n")[0] + b"\r\n")
 
@@ -237,7 +237,7 @@ def test_the_same_file_under_a_dated_and_a_plain_name_is_not_older(register, tak
     take(sample)
 
 
-def test_a_dry_run_tells_what_it_would_do_and_does_nothing(register, take, sample, row_of, work):
+def test_a_dry_run_reports_changes_and_makes_none(register, take, sample, row_of, work):
     with work() as database:
         before = everything(database), database.scalar(select(func.count()).select_from(Entry))
     row_of(WILLOW_BANK)["EstablishmentName"] = "Only Thought Of"
@@ -251,7 +251,7 @@ def test_a_dry_run_tells_what_it_would_do_and_does_nothing(register, take, sampl
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
 
 
-def test_oddities_are_counted_and_listed(take, sample, row_of):
+def test_irregular_values_are_counted_and_listed(take, sample, row_of):
     row_of(WILLOW_BANK).update({"OpenDate": "never", "TypeOfEstablishment (code)": "99"})
 
     told = take(sample)
@@ -275,7 +275,7 @@ def test_an_import_is_in_the_audit_log(register, work):
     assert (entry.actor, entry.facts["rows"]) == ("cli", 300)
 
 
-def test_words_are_counted_and_forgotten_with_their_last_school(register, take, sample, row_of, work):
+def test_words_are_counted_and_deleted_with_their_last_school(register, take, sample, row_of, work):
     row_of(WILLOW_BANK)["EstablishmentName"] = "Zyzzyva Primary School"
     take(sample)
     with work() as database:
@@ -293,7 +293,7 @@ def test_words_are_counted_and_forgotten_with_their_last_school(register, take, 
         assert set(index.load().values()) == set(its_words)
 
 
-def test_links_stand_once_for_both_directions(register, work):
+def test_links_are_stored_once_for_both_directions(register, work):
     with work() as database:
         links = database.scalars(select(SchoolLink)).all()
 
@@ -307,7 +307,7 @@ def test_links_stand_once_for_both_directions(register, work):
     }  # fmt: skip
 
 
-def test_links_that_are_gone_from_the_file_are_gone_and_without_a_file_they_stay(register, take, work):
+def test_links_missing_from_the_file_are_deleted_and_without_a_file_they_stay(register, take, work):
     fewer = [link for link in rows_of(SAMPLE_LINKS) if BIRCH_GREEN not in link.values()]
 
     assert take().links is None
@@ -316,7 +316,7 @@ def test_links_that_are_gone_from_the_file_are_gone_and_without_a_file_they_stay
         assert database.scalars(select(SchoolLink).where(SchoolLink.from_urn == BIRCH_GREEN)).all() == []
 
 
-def test_of_two_imports_at_once_one_waits_and_finds_everything_done(at_once):
+def test_of_two_imports_at_once_the_second_waits_and_changes_nothing(at_once):
     def take():
         with files.open_sources(SAMPLE, SAMPLE_LINKS) as sources:
             return refresh.run(sources)
@@ -326,6 +326,6 @@ def test_of_two_imports_at_once_one_waits_and_finds_everything_done(at_once):
     assert sorted(outcome.added for outcome in outcomes) == [0, 300], outcomes
 
 
-def test_the_newest_import_is_known(register, work, clock):
+def test_the_newest_import_is_returned(register, work, clock):
     with work():
         assert refresh.latest().imported_at == datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -31,19 +31,19 @@ def successors(urn: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", [SAMPLE, SAMPLE_LINKS])
-def test_it_has_the_registers_bytes(path):
+def test_the_sample_register_is_cp1252_with_crlf_line_ends(path):
     content = path.read_bytes()
 
     assert content.count(b"\r\n") == content.count(b"\n"), "every line ends in CRLF"
     content.decode("cp1252")
 
 
-def test_it_is_not_utf8_by_chance():
+def test_the_sample_register_is_not_valid_utf8():
     with pytest.raises(UnicodeDecodeError):
         SAMPLE.read_bytes().decode("utf-8")
 
 
-def test_it_has_about_300_rows_in_140_columns():
+def test_the_sample_register_has_about_300_rows_in_140_columns():
     assert 290 <= len(ROWS) <= 310
     assert len(ROWS[0]) == 140
     assert set(gias.LABELS) <= set(ROWS[0])
@@ -59,20 +59,20 @@ def test_everything_but_the_local_authorities_is_invented():
             assert host.endswith(".example")
 
 
-def test_it_has_the_school_of_the_examples():
+def test_the_sample_register_has_the_school_of_the_examples():
     willow_bank = next(row for row in ROWS if (row["LA (code)"], row["EstablishmentNumber"]) == ("312", "4567"))
 
     assert willow_bank["EstablishmentStatus (code)"] == codes.OPEN
 
 
-def test_it_has_every_status_phase_and_type_group():
+def test_the_sample_register_has_every_status_phase_and_type_group():
     assert {row["EstablishmentStatus (code)"] for row in ROWS} == set(codes.STATUSES)
     assert {row["PhaseOfEducation (code)"] for row in ROWS} == set(codes.PHASES)
     assert {row["EstablishmentTypeGroup (code)"] for row in ROWS} == set(codes.TYPE_GROUPS)
     assert {row["TypeOfEstablishment (code)"] for row in ROWS} == set(codes.TYPES)
 
 
-def test_it_has_twenty_local_authorities():
+def test_the_sample_register_has_twenty_local_authorities():
     assert len({row["LA (code)"] for row in ROWS}) >= 20
 
 
@@ -84,7 +84,7 @@ def test_schools_share_postcodes_and_both_readings_of_b78_are_there():
     assert any(postcode.startswith("B7 8") for postcode in postcodes)
 
 
-def test_dates_lie_ahead_are_unknown_or_missing():
+def test_some_dates_are_in_the_future_unknown_or_missing():
     assert all(day(row["CloseDate"]).year >= 2030 for row in of_status(codes.CLOSING))
     assert any(row["OpenDate"] and day(row["OpenDate"]).year >= 2030 for row in of_status(codes.PROPOSED))
     assert any(not row["OpenDate"] for row in of_status(codes.PROPOSED))
@@ -94,7 +94,7 @@ def test_dates_lie_ahead_are_unknown_or_missing():
     assert any(not row["CloseDate"] for row in of_status(codes.CLOSED))
 
 
-def test_closed_schools_lead_everywhere_they_can():
+def test_closed_schools_have_every_kind_of_successor():
     ways = {row["URN"]: successors(row["URN"]) for row in of_status(codes.CLOSED)}
     onward = {urn: next_ones[0] for urn, next_ones in ways.items() if len(next_ones) == 1}
 
@@ -117,7 +117,7 @@ def test_closed_schools_lead_everywhere_they_can():
     assert any(not next_ones for next_ones in ways.values()), "and some lead nowhere"
 
 
-def test_names_are_written_in_every_manner():
+def test_names_are_written_in_every_style_of_the_register():
     folded = [words.fold(name) for name in NAMES]
 
     assert sum("saint josephs" in name for name in folded) == 6
@@ -131,7 +131,7 @@ def test_names_are_written_in_every_manner():
     assert max(Counter((row["EstablishmentName"], row["Town"]) for row in ROWS).values()) > 1
 
 
-def test_numbers_and_places_are_missing_or_odd():
+def test_some_numbers_and_places_are_missing_or_irregular():
     kinds = {row["TypeOfEstablishment (code)"] for row in ROWS}
 
     assert any(not row["EstablishmentNumber"] for row in ROWS)
@@ -145,7 +145,7 @@ def test_numbers_and_places_are_missing_or_odd():
         assert any(not row[label] for row in ROWS), label
 
 
-def test_websites_lack_schemes_or_are_broken():
+def test_some_websites_lack_a_scheme_or_are_invalid():
     sites = [row["SchoolWebsite"] for row in ROWS]
 
     assert any(site.startswith("http:www.") for site in sites)
@@ -153,7 +153,7 @@ def test_websites_lack_schemes_or_are_broken():
     assert any(site and not gias.website_host(site) for site in sites)
 
 
-def test_git_keeps_its_bytes():
+def test_git_leaves_the_line_ends_of_the_file():
     attributes = (SAMPLE.parents[1] / ".gitattributes").read_text()
 
     assert "config/sample-register*.csv -text" in attributes

@@ -160,7 +160,7 @@ def test_open_comes_before_proposed_before_closed(find, work):
     assert set(standings) == {0, 1, 2}
 
 
-def test_equal_names_are_in_a_settled_order(find):
+def test_equal_names_have_a_fixed_order(find):
     assert find("meadowside") == ["Meadowside Primary School"] * 2
     assert find("primary school", show=50) == find("primary school", show=50)
 
@@ -191,7 +191,7 @@ def test_an_unknown_word_without_a_similar_one_is_dropped_and_mentioned(register
         assert answer.dropped == ("xylophonique",)
 
 
-def test_words_that_no_school_has_together_lose_the_last_that_is_in_the_way(register, work):
+def test_where_no_school_has_all_words_the_last_that_excludes_all_is_dropped(register, work):
     with work():
         answer = search.find("willow bank leeds")
 
@@ -199,7 +199,7 @@ def test_words_that_no_school_has_together_lose_the_last_that_is_in_the_way(regi
         assert answer.dropped == ("leeds",)
 
 
-def test_nothing_found_says_how_it_was_read(register, work):
+def test_a_search_without_results_says_how_it_was_read(register, work):
     with work():
         answer = search.find("999/9999")
 
@@ -234,7 +234,7 @@ def test_a_school_with_an_id_that_does_not_exist_is_not_found(register, work):
                 search.school(number)
 
 
-def test_the_day_of_the_register_is_known(register, work):
+def test_the_date_of_the_register_is_returned(register, work):
     with work() as database:
         assert search.dated() == database.scalars(select(RegisterImport)).one().dated
 
@@ -258,7 +258,7 @@ def are_words(database, schools_of):
     database.flush()
 
 
-def test_of_words_as_near_the_one_that_most_schools_have_is_meant(register, work):
+def test_of_equally_similar_words_the_most_common_is_taken(register, work):
     """Though the other shares more of its trigrams with what was typed."""
     with work() as database:
         are_words(database, {"oakhullq": 1, "oazhullw": 3})
@@ -270,7 +270,7 @@ def test_of_words_as_near_the_one_that_most_schools_have_is_meant(register, work
         assert nearest.word == "oazhullw"
 
 
-def test_a_nearer_word_is_meant_before_one_that_more_schools_have(register, work):
+def test_a_more_similar_word_is_preferred_to_a_more_common_one(register, work):
     with work() as database:
         are_words(database, {"oakhullq": 1, "oakhuqqw": 3})
         nearest = name_search._nearest("oakhullw")

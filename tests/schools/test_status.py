@@ -57,5 +57,5 @@ def test_open_schools_may_register_wherever_they_are(differs):
         ({"left_register_on": date(2026, 1, 1)}, "no longer in the national register"),
     ],
 )
-def test_others_are_told_why_they_cannot(differs, said):
+def test_other_schools_get_the_reason_not_to_register(differs, said):
     assert said in status.reason_not_to_register(a_state(**differs))

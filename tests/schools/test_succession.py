@@ -62,7 +62,7 @@ def link(closed, successor, since=None):
     )  # fmt: skip
 
 
-def test_a_link_that_lies_ahead_is_announced_and_not_followed(work, clock):
+def test_a_future_link_is_announced_and_not_followed(work, clock):
     with work() as database:
         old, middle, new = a_school(status_code="2"), a_school(status_code="2"), a_school()
         database.add_all([link(old, middle, clock.now().date() + timedelta(days=30)), link(middle, new)])

@@ -7,7 +7,7 @@ def asked(register, web):
     return lambda text: web.get("/schools/search.json", query_string={"q": text})
 
 
-def test_the_list_says_what_tells_schools_apart(asked):
+def test_the_list_shows_what_distinguishes_schools(asked):
     answer = asked("312/4567").json
 
     assert answer["more"] is False
@@ -36,7 +36,7 @@ def test_a_closed_school_is_in_the_list_as_closed(asked):
     assert (school["status"], school["can_register"]) == ("Closed on 31 August 2020", False)
 
 
-def test_it_may_be_cached_by_any_cache_and_sets_no_cookie(asked):
+def test_the_list_may_be_cached_publicly_and_sets_no_cookie(asked):
     answer = asked("willow")
 
     assert answer.headers["Cache-Control"] == "public, max-age=300"
@@ -44,7 +44,7 @@ def test_it_may_be_cached_by_any_cache_and_sets_no_cookie(asked):
 
 
 @pytest.mark.parametrize("text", ["", "x", "\0", "%00", "ﬀ" * 5000, "\ud83c", "%", "_", "12345678901"])
-def test_nothing_that_is_typed_is_an_error(asked, text):
+def test_no_typed_text_is_an_error(asked, text):
     answer = asked(text.encode("utf-8", "surrogatepass"))
 
     assert answer.status_code == 200
@@ -55,13 +55,13 @@ def test_without_a_register_nothing_is_found(web):
     assert web.get("/schools/search.json?q=school").json == {"results": [], "more": False}
 
 
-def test_head_teachers_are_not_in_it(asked, sample):
+def test_the_list_does_not_name_head_teachers(asked, sample):
     text = asked("school").get_data(as_text=True)
 
     assert not [row["HeadLastName"] for row in sample if f"{row['HeadFirstName']} {row['HeadLastName']}" in text]
 
 
-def test_one_address_is_stopped_only_when_it_asks_beyond_all_reason(web, register, change_settings):
+def test_one_address_is_limited_after_1200_searches(web, register, change_settings):
     from idp.foundation.web.throttle import limiter
 
     change_settings(throttle={"factor": 1})

@@ -41,7 +41,7 @@ PARTS = (
         ("(", ""),
     ],
 )
-def test_many_spellings_fold_to_one(typed, folded):
+def test_different_spellings_normalise_to_one(typed, folded):
     assert words.fold(typed) == folded
 
 
@@ -59,11 +59,11 @@ def test_folding_twice_is_folding_once_whatever_abbreviations_meet(parts):
     assert words.fold(once) == once
 
 
-def test_short_words_and_numbers_are_forgiven_nothing():
+def test_short_words_and_numbers_must_match_exactly():
     assert [words.max_edits(word) for word in ("a", "st", "oak", "leeds", "school", "1st", "2079")] == [
         0, 0, 1, 1, 2, 0, 0,
     ]  # fmt: skip
 
 
-def test_trigrams_know_where_a_word_begins_and_ends():
+def test_trigrams_mark_where_a_word_begins_and_ends():
     assert words.trigrams("oak") == {"  o", " oa", "oak", "ak "}

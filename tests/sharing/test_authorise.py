@@ -97,7 +97,7 @@ def test_an_agreement_ends_by_itself(work, agreed, clock):
         assert [each.state for each in authorise.current(agreed.estab_id)] == ["expired"]
 
 
-def test_a_client_may_ask_for_less_than_the_usual_time(work, clock):
+def test_a_client_may_have_a_shorter_duration(work, clock):
     with work():
         assert authorise.lasts_until(a_client(authorisation_days=30)) == clock.now() + timedelta(days=30)
 
@@ -114,7 +114,7 @@ def test_withdrawing_pausing_and_resuming_act_at_once(work, agreed):
         assert authorise.current(agreed.estab_id) == []
 
 
-def test_the_history_of_a_school_is_its_own_newest_first_and_as_long_as_asked_for(work, agreed, clock):
+def test_the_history_is_one_schools_newest_first_and_limited(work, agreed, clock):
     with work():
         give(
             a_client(), an_administrator(), SIGN_IN | {"phone", "organisation", "offline_access", "school", "students"}
@@ -129,7 +129,7 @@ def test_the_history_of_a_school_is_its_own_newest_first_and_as_long_as_asked_fo
         assert [each.what for each in authorise.history(agreed.estab_id, limit=2)] == said[:2]
 
 
-def test_the_agreement_that_was_stopped_last_is_told(work, agreed, clock):
+def test_the_agreement_that_was_stopped_last_is_returned(work, agreed, clock):
     with work():
         client = client_of(agreed)
         assert authorise.stopped(agreed.estab_id, client.id) is None
@@ -169,7 +169,7 @@ def test_a_person_cannot_decide_for_another_school(work, agreed, act):
         act(agreed.estab_id, agreed.client_id, by=an_administrator().memberships[0])
 
 
-def test_a_viewer_looks_and_does_not_decide(work, agreed):
+def test_a_viewer_cannot_decide(work, agreed):
     with work():
         viewer = an_administrator(
             giver(agreed).memberships[0].estab, role="viewer", username="viewer", sign_in_email=None
@@ -202,7 +202,7 @@ def test_agreeing_again_replaces_what_was_agreed_by_exactly_what_is_ticked_now(w
         assert [each.id for each in authorise.current(agreed.estab_id)] == [again.id]
 
 
-def test_a_page_shows_what_was_asked_before_and_ticks_what_stands(work, agreed):
+def test_a_page_offers_the_earlier_areas_and_ticks_those_agreed(work, agreed):
     with work():
         put = authorise.proposal(agreed.estab_id, client_of(agreed), frozenset({"openid", "organisation"}))
 
@@ -317,7 +317,7 @@ def test_a_change_at_the_desk_adds_nothing_unasked_and_drops_nothing_required(wo
         assert standing(agreed, *SIGN_IN).id == agreed.id
 
 
-def test_refusing_leaves_what_stands_and_is_remembered(work, agreed):
+def test_refusing_changes_no_agreement_and_is_recorded(work, agreed):
     with work():
         authorise.refuse(client_of(agreed), frozenset({"students.sen"}), by=giver(agreed).memberships[0])
 
@@ -325,7 +325,7 @@ def test_refusing_leaves_what_stands_and_is_remembered(work, agreed):
         assert authorise.history(agreed.estab_id)[0].what == "refused"
 
 
-def test_the_history_tells_what_was_decided_newest_first(work, agreed, clock):
+def test_the_history_lists_decisions_newest_first(work, agreed, clock):
     steps = [
         lambda by: give(client_of(agreed), by, ASKED),
         lambda by: authorise.pause(agreed.estab_id, agreed.client_id, by=by.memberships[0]),
@@ -343,7 +343,7 @@ def test_the_history_tells_what_was_decided_newest_first(work, agreed, clock):
         assert told == ["given", "withdrawn", "resumed", "paused", "changed", "given"]
 
 
-def test_of_two_decisions_at_the_same_moment_one_agreement_comes_out(work, agreed, at_once):
+def test_two_decisions_at_once_leave_one_agreement(work, agreed, at_once):
     outcomes = at_once(4, lambda: give(client_of(agreed), giver(agreed), ASKED))
 
     won = [each for each in outcomes if not isinstance(each, Exception)]
@@ -370,7 +370,7 @@ def test_every_owner_gets_a_receipt_that_says_what_was_agreed(work, agreed, outb
     assert "https://assembly.example/agreement" in letter.links
 
 
-def test_receipts_name_the_company_and_what_to_read_only_where_there_is_something_to_say(work, outbox):
+def test_receipts_name_the_company_and_its_documents_where_there_are_any(work, outbox):
     with work():
         papers = {"agreement_uri": "", "agreement_version": "", "policy_uri": ""}
         bare = a_client(a_partner(name="Timetabler"), client_name="Timetabler", **papers)
@@ -440,7 +440,7 @@ def test_a_school_whose_system_the_client_does_not_work_with_is_told_which_ones_
         assert "recorded as SIMS" in refused.value.says
 
 
-def test_a_school_is_asked_for_its_system_only_where_it_matters(work):
+def test_a_school_is_asked_for_its_system_only_if_the_client_restricts_it(work):
     with work():
         owner = an_administrator(an_estab(mis=None))
         choosy, easy = a_client(accepted_mis=frozenset({"isams"})), a_client()
@@ -453,7 +453,7 @@ def test_a_school_is_asked_for_its_system_only_where_it_matters(work):
         assert give(choosy, owner, SIGN_IN).state == "active"
 
 
-def test_an_agreement_rests_while_the_school_uses_a_system_that_is_not_accepted(work, clock):
+def test_an_agreement_is_suspended_while_the_schools_system_is_not_accepted(work, clock):
     with work():
         owner = an_administrator(an_estab(mis="isams"))
         given = give(a_client(accepted_mis=frozenset({"isams"})), owner, SIGN_IN)

@@ -76,7 +76,7 @@ def test_when_the_person_has_left_the_data_agreement_stays_in_force(work, agreed
         assert authorise.is_standing(agreed.id)
 
 
-def test_whose_identity_it_is_decides_and_not_who_agreed(work, agreed):
+def test_identity_depends_on_the_subject_and_not_on_who_agreed(work, agreed):
     with work():
         giver = session().get_one(Administrator, agreed.given_by)
         colleague = an_administrator(giver.memberships[0].estab, username="colleague")
@@ -111,7 +111,7 @@ def test_a_disabled_client_or_partner_gets_nothing(work, agreed):
         assert allowed(agreed) == frozenset()
 
 
-def test_a_change_goes_on_for_what_was_issued_before_and_never_gives_it_more(work, agreed):
+def test_a_changed_agreement_keeps_earlier_tokens_valid_and_never_widens_them(work, agreed):
     with work():
         giver = session().get_one(Administrator, agreed.given_by)
         client = session().get_one(Client, agreed.client_id)
@@ -122,7 +122,7 @@ def test_a_change_goes_on_for_what_was_issued_before_and_never_gives_it_more(wor
         assert authorise.is_standing(agreed.id)
 
 
-def test_what_was_withdrawn_never_comes_back_even_if_the_school_agrees_anew(work, agreed):
+def test_a_withdrawn_agreement_stays_ended_when_the_school_agrees_again(work, agreed):
     with work():
         giver = session().get_one(Administrator, agreed.given_by)
         client = session().get_one(Client, agreed.client_id)
@@ -136,7 +136,7 @@ def test_what_was_withdrawn_never_comes_back_even_if_the_school_agrees_anew(work
 
 
 @pytest.mark.parametrize("others", [1, 3])
-def test_what_stands_between_a_school_and_a_client_is_the_newest_agreement(work, agreed, others):
+def test_the_newest_agreement_of_a_school_and_client_counts(work, agreed, others):
     with work():
         giver = session().get_one(Administrator, agreed.given_by)
         client = session().get_one(Client, agreed.client_id)
@@ -152,7 +152,7 @@ def test_what_stands_between_a_school_and_a_client_is_the_newest_agreement(work,
         assert live.current(an_estab().id, agreed.client_id) is None
 
 
-def test_of_a_school_that_is_not_verified_and_a_person_who_left_nothing_is_said(work, agreed):
+def test_nothing_is_released_about_a_person_who_left_an_unverified_school(work, agreed):
     with work():
         session().get_one(Estab, agreed.estab_id).state = "unverified"
         session().get_one(Membership, (agreed.given_by, agreed.estab_id)).removed_at = clocks.now()
@@ -180,7 +180,7 @@ def test_an_agreement_that_has_run_out_or_is_paused_allows_nothing(work, agreed,
         assert allowed(agreed) == frozenset()
 
 
-def test_it_is_one_statement(work, agreed):
+def test_the_state_is_read_in_one_statement(work, agreed):
     said = []
     with work():
         connection = session().connection()

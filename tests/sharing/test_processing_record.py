@@ -18,7 +18,7 @@ def agree(owner, **differs):
     return authorise.give(client, SCOPES, by=owner.memberships[0], **how)
 
 
-def test_it_says_who_receives_which_categories_since_when_under_what_agreement(work, clock):
+def test_the_record_names_recipients_categories_dates_and_agreements(work, clock):
     with work():
         owner = an_administrator()
         agree(owner, partner={"name": "Assembly"})
@@ -31,7 +31,7 @@ def test_it_says_who_receives_which_categories_since_when_under_what_agreement(w
     assert (row["Authorised by"], row["Agreement version"]) == ("Jo Bloggs", "2026-01")
 
 
-def test_its_days_are_those_of_a_british_clock(work):
+def test_dates_in_the_record_are_in_british_time(work):
     with clocks.fixed(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)), work():
         owner = an_administrator()
         agree(owner)
@@ -40,7 +40,7 @@ def test_its_days_are_those_of_a_british_clock(work):
     assert (row["Since"], row["Until"]) == ("2026-07-02", "2027-07-02")
 
 
-def test_what_was_stopped_is_not_in_it_and_what_is_paused_is(work, clock):
+def test_the_record_has_paused_sharing_and_not_what_was_stopped(work, clock):
     with work():
         owner = an_administrator()
         stopped, paused = agree(owner), agree(owner)
@@ -50,7 +50,7 @@ def test_what_was_stopped_is_not_in_it_and_what_is_paused_is(work, clock):
         assert [row["State"] for row in processing_record.rows(owner.memberships[0].estab_id)] == ["paused"]
 
 
-def test_no_cell_can_be_taken_for_a_formula(work, clock):
+def test_no_cell_is_read_as_a_formula(work, clock):
     hostile = "=HYPERLINK(\"https://evil.example\"), 'quoted'\nand more"
     with work():
         owner = an_administrator(name="@SUM(1)")
