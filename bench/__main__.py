@@ -1,4 +1,4 @@
-"""`python -m bench [--quick] [costs http …]`: measure, tell, and keep the figures in bench/results/.
+"""`python -m bench [--quick] [costs http …]`: measure, print the figures, and keep them in bench/results/.
 
 `python -m bench compare ONE OTHER` says what moved between two of those files, and `python -m bench figures FILE
 docs/figures.md` writes one of them down for people.
@@ -39,11 +39,11 @@ from tests import postgresql
 
 DURABLE: Final = ("synchronous_commit=on",)
 """As in production: what was committed is on the disk."""
-LAST: Final = {"memory", "start"}
-"""Parts of which one database is enough: the last, PostgreSQL where there is one."""
+ONE_DATABASE: Final = {"memory", "start"}
+"""Parts that are measured on one database: the last, PostgreSQL where there is one."""
 
 Database = Callable[[], AbstractContextManager[str]]
-"""Makes an empty one, which is gone after the block."""
+"""Makes an empty database, which is deleted after the block."""
 Part = Callable[[Callable[[], str], str], list[Figure]]
 
 
@@ -104,34 +104,34 @@ def main() -> int:
         case ["figures", file, page]:
             Path(page).write_text(figures.page(report.read(Path(file))), "utf-8")
             return 0
-    asked = _arguments()
-    scale = QUICK if asked.quick else WHOLE
-    if asked.huge:
+    arguments = _arguments()
+    scale = QUICK if arguments.quick else WHOLE
+    if arguments.huge:
         scale = Scale(**(asdict(scale) | {"families": (*WHOLE.families, 10_000_000)}))
-    found: dict[str, list[Figure]] = {name: [] for name in asked.parts}
+    results: dict[str, list[Figure]] = {name: [] for name in arguments.parts}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        schools = register.material(folder, scale.schools) if "register" in found else None
-        server = None if asked.quick else _server(stack)
+        schools = register.material(folder, scale.schools) if "register" in results else None
+        server = None if arguments.quick else _server(stack)
         kinds = list(_databases(folder, server))
         settings = {
             "databases": machine.databases(server), "scale": asdict(scale), "seeds": SEEDS,
             "load_before": round(os.getloadavg()[0], 2),
         }  # fmt: skip
         parts = _parts(scale, folder, schools)
-        for name in found:
+        for name in results:
             began = time.monotonic()
-            for kind, database in kinds[-1:] if name in LAST else kinds:
-                found[name] += _measured(parts[name], kind, database)
+            for kind, database in kinds[-1:] if name in ONE_DATABASE else kinds:
+                results[name] += _measured(parts[name], kind, database)
             print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
-    for name, told in found.items():
-        report.show(report.TITLES[name], told)
-    print(f"\nKept in {report.keep(found, quick=asked.quick, **settings).relative_to(Path.cwd())}")
-    return _judged([figure for told in found.values() for figure in told])
+    for name, measured in results.items():
+        report.show(report.TITLES[name], measured)
+    print(f"\nKept in {report.keep(results, quick=arguments.quick, **settings).relative_to(Path.cwd())}")
+    return _exit_code([figure for measured in results.values() for figure in measured])
 
 
 def _measured(part: Part, kind: str, database: Database) -> list[Figure]:
-    """One part on one kind of database; those that it made are gone afterwards."""
+    """Measure one part on one kind of database; the databases that it made are deleted afterwards."""
     with ExitStack() as stack:
         return part(lambda: stack.enter_context(database()), kind)
 
@@ -144,16 +144,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all of them otherwise")
     parser.add_argument("--quick", action="store_true", help="smaller, on SQLite alone, and without peers")
     parser.add_argument("--huge", action="store_true", help="growth to ten million rows: ten minutes more")
-    asked = parser.parse_args()
-    if unknown := set(asked.parts) - set(parts):
+    arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - set(parts):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
-    asked.parts = asked.parts or [name for name in parts if not (asked.quick and name == "peers")]
-    return asked
+    arguments.parts = arguments.parts or [name for name in parts if not (arguments.quick and name == "peers")]
+    return arguments
 
 
-def _judged(told: Sequence[Figure]) -> int:
-    missed = [figure for figure in told if figure.verdict == "MISSED"]
-    print(f"{sum(figure.verdict == 'reached' for figure in told)} goals reached, {len(missed)} missed")
+def _exit_code(measured: Sequence[Figure]) -> int:
+    missed = [figure for figure in measured if figure.verdict == "MISSED"]
+    print(f"{sum(figure.verdict == 'reached' for figure in measured)} goals reached, {len(missed)} missed")
     return int(bool(missed))
 
 

@@ -55,20 +55,20 @@ SHARES: Final = {
     "token: code, all ES256": 45, "token: code, ID token RS256": 50, "token: refresh": 50,
     "token: client_credentials": 40, "introspect": 55, "userinfo": 55, "par": 55, "authorize, nothing to ask": 40,
 }  # fmt: skip
-"""Per cent of the time that are to go into what cannot be done without (performance.md §4), on PostgreSQL."""
+"""Per cent of the time that unavoidable work should take (performance.md §4), on PostgreSQL."""
 PROVEN: Final = "token: client_credentials, DPoP"
 
 Environ = dict[str, Any]
 
 
 def least(taken: list[float]) -> float:
-    """The tenth that went best: what a request costs when nobody else uses the machine, odd strokes of luck aside."""
+    """The first decile: what a request costs while nothing else uses the machine, without the luckiest values."""
     return statistics.quantiles(taken, n=10)[0]
 
 
 @dataclass
 class Subject:
-    """Something to be timed: the requests of a round, made beforehand, and the status that is the right answer."""
+    """Something to be timed: the requests of a round, made beforehand, and the status of a right answer."""
 
     name: str
     app: Flask
@@ -78,7 +78,7 @@ class Subject:
     processor: list[float] = field(default_factory=list)
 
     def round(self, calls: int, *, keep: bool) -> None:
-        """Answer `calls` requests; microseconds for each are kept."""
+        """Answer `calls` requests; with `keep`, the microseconds of each are recorded."""
         for environ in list(self.requests(calls)):
             began, spent = time.perf_counter_ns(), time.process_time_ns()
             _call(self.app, environ, self.status)
@@ -89,19 +89,19 @@ class Subject:
 
 
 def _call(app: Flask, environ: Environ, status: str) -> tuple[list[tuple[str, str]], bytes]:
-    told: dict[str, Any] = {}
+    started: dict[str, Any] = {}
 
     def start(line: str, headers: list[tuple[str, str]], _fault: Any = None) -> Callable[[bytes], object]:
-        told.update(line=line, headers=headers)
+        started.update(line=line, headers=headers)
         return lambda _data: None
 
     answer = app.wsgi_app(environ, start)
     body = b"".join(answer)
     if hasattr(answer, "close"):
         answer.close()
-    if not told["line"].startswith(status):
-        raise RuntimeError(f"{environ['PATH_INFO']} answered {told['line']}: {body[:300]!r}")
-    return told["headers"], body
+    if not started["line"].startswith(status):
+        raise RuntimeError(f"{environ['PATH_INFO']} answered {started['line']}: {body[:300]!r}")
+    return started["headers"], body
 
 
 class World:
@@ -189,8 +189,8 @@ class World:
     def tokens(self, alg: str) -> dict[str, str]:
         """What a client holds after signing somebody in."""
         _, body = _call(self.app, self.exchange(alg), "200")
-        found: dict[str, str] = json.loads(body)
-        return found
+        response: dict[str, str] = json.loads(body)
+        return response
 
     def pushed(self) -> Environ:
         """A pushed authorization request."""
@@ -203,22 +203,22 @@ class World:
 
     def _proof(self) -> str:
         header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.proofs.as_dict(private=False)}
-        said = {
+        claims = {
             "htm": "POST", "htu": f"{self.issuer}/oauth/token", "iat": int(time.time()), "jti": secrets.token_hex(8),
         }  # fmt: skip
-        return jwt.encode(header, said, self.proofs, algorithms=["ES256"])
+        return jwt.encode(header, claims, self.proofs, algorithms=["ES256"])
 
     def subjects(self) -> list[Subject]:
         """What is timed."""
-        held = self.tokens("ES256")
-        refresh = {"grant_type": "refresh_token", "refresh_token": held["refresh_token"]}
-        token = {"token": held["access_token"]}
-        bearer = f"Bearer {held['access_token']}"
+        tokens = self.tokens("ES256")
+        refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+        token = {"token": tokens["access_token"]}
+        bearer = f"Bearer {tokens['access_token']}"
 
         def each(make: Callable[[], Environ]) -> Callable[[int], Iterable[Environ]]:
             return lambda calls: [make() for _ in range(calls)]
 
-        made: dict[str, tuple[Callable[[], Environ], str]] = {
+        requests: dict[str, tuple[Callable[[], Environ], str]] = {
             "jwks": (lambda: self.get("/oauth/jwks"), "200"),
             "discovery": (lambda: self.get("/.well-known/openid-configuration"), "200"),
             "authorize, nothing to ask": (self.authorize, "303"),
@@ -231,7 +231,7 @@ class World:
             "introspect": (lambda: self.post("/oauth/introspect", token, self.clients["ES256"]), "200"),
             "userinfo": (lambda: self.get("/oauth/userinfo", Authorization=bearer), "200"),
         }
-        return [Subject(name, self.app, each(make), status) for name, (make, status) in made.items()]
+        return [Subject(name, self.app, each(make), status) for name, (make, status) in requests.items()]
 
 
 def bare() -> Subject:
@@ -246,30 +246,30 @@ def bare() -> Subject:
 def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
     """Time every subject on one database; `kind` is how it is called in the table."""
     world = World(url)
-    nothing = bare()
-    subjects = [nothing, *world.subjects()]
+    bare_view = bare()
+    subjects = [bare_view, *world.subjects()]
     for number in range(rounds + 1):  # the first is thrown away
         for subject in subjects:
             subject.round(calls, keep=number > 0)
     with world.app.app_context():
         price = limits.prices(database.db.engine, database.ENGINES.of(world.app).autocommit)
         database.db.engine.dispose()
-    found = [figure for subject in subjects for figure in _figures(subject, nothing, kind, price)]
+    figures = [figure for subject in subjects for figure in _figures(subject, bare_view, kind, price)]
     proven, plain = (next(each for each in subjects if each.name == name) for name in (PROVEN, PROVEN.split(",")[0]))
-    adds = (least(proven.elapsed) - least(plain.elapsed) - price["alone"]) / least(nothing.elapsed)
-    return [*found, Figure(f"a DPoP proof adds, besides its insert, {kind}", "elapsed", adds, "×", PROOF_ADDS)]
+    adds = (least(proven.elapsed) - least(plain.elapsed) - price["alone"]) / least(bare_view.elapsed)
+    return [*figures, Figure(f"a DPoP proof adds, besides its insert, {kind}", "elapsed", adds, "×", PROOF_ADDS)]
 
 
-def _figures(subject: Subject, nothing: Subject, kind: str, price: dict[str, float]) -> Iterable[Figure]:
-    """What is told of one subject; the share is held to on PostgreSQL alone."""
+def _figures(subject: Subject, bare_view: Subject, kind: str, price: dict[str, float]) -> Iterable[Figure]:
+    """The figures of one subject; the share has a goal on PostgreSQL only."""
     name, goals = f"{subject.name}, {kind}", GOALS.get(subject.name)
     goal = goals and float(goals[0 if kind == "SQLite" else 1])
-    yield Figure(name, "processor", least(subject.processor) / least(nothing.processor), "×", goal or None)
+    yield Figure(name, "processor", least(subject.processor) / least(bare_view.processor), "×", goal or None)
     yield Figure(name, "processor, least", least(subject.processor), "µs")
     yield Figure(name, "elapsed, least", least(subject.elapsed), "µs")
     yield Figure(name, "elapsed, median", statistics.median(subject.elapsed), "µs")
     if (needs := limits.NEEDS.get(subject.name)) is not None:
-        raw = limits.limit(needs, price, least(nothing.elapsed))
+        raw = limits.limit(needs, price, least(bare_view.elapsed))
         must = SHARES[subject.name] if kind == "PostgreSQL" else None
         yield Figure(name, "raw limit", raw, "µs")
         yield Figure(name, "share", raw / least(subject.elapsed) * 100, "%", must, at_least=True)

@@ -1,13 +1,13 @@
-"""The page docs/figures.md: what one run found, for people. The words around the tables are kept here."""
+"""The page docs/figures.md: the results of one run as tables, with the text around them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-Told = dict[str, Any]
-"""A figure as it was kept."""
+Json = dict[str, Any]
+"""A figure, or a whole run, as `report.keep` wrote it."""
 
 KINDS: Final = ("SQLite", "PostgreSQL")
-HOW: Final = """\
+INTRODUCTION: Final = """\
 # Figures
 
 Measured by `make bench` on {processor}, {cores} cores, {memory_gib} GiB, Linux {kernel}, Python \
@@ -20,7 +20,7 @@ COSTS: Final = """\
 
 Processor time on our side. *Share* is the part of the whole time that a bare view, the request's hashes and \
 signatures, and as many bare statements and commits would take. What each fast path saves is in \
-[decision 5](decisions/0005-fast-paths-that-earn-their-provider.md).
+[decision 5](decisions/0005-fast-paths-that-earn-their-place.md).
 """
 HTTP: Final = """\
 ## Over HTTP, on {kind}
@@ -64,11 +64,11 @@ request does differs, as the rows say. In the last column, × is our rate divide
 """
 
 
-def page(told: Told) -> str:
-    """The whole page, of the parts that the run had."""
-    parts: dict[str, list[Told]] = told["figures"]
-    written = [_how(told)]
-    makers: dict[str, Callable[[list[Told]], Iterable[str]]] = {
+def page(run: Json) -> str:
+    """The whole page, with the parts that the run measured."""
+    parts: dict[str, list[Json]] = run["figures"]
+    written = [_introduction(run)]
+    makers: dict[str, Callable[[list[Json]], Iterable[str]]] = {
         "costs": _costs, "http": _http, "fastpaths": _fastpaths,
         "crowd": _crowd, "register": _register, "growth": _growth, "peers": _peers,
     }  # fmt: skip
@@ -80,38 +80,38 @@ def page(told: Told) -> str:
     return "\n".join(written)
 
 
-def _how(told: Told) -> str:
-    machine, settings = told["machine"], told["settings"]
+def _introduction(run: Json) -> str:
+    machine, settings = run["machine"], run["settings"]
     libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
     server = settings["databases"].get("PostgreSQL")
     beside = f", PostgreSQL {server['server_version']} beside it with fsync {server['fsync']}" if server else ""
     kernel = ".".join(machine["kernel"].split(".")[:2])
-    return HOW.format(
-        **{**machine, "kernel": kernel, "libraries": libraries}, postgresql=beside, commit=told["commit"],
-        at=told["at"][:10], load_before=settings["load_before"],
+    return INTRODUCTION.format(
+        **{**machine, "kernel": kernel, "libraries": libraries}, postgresql=beside, commit=run["commit"],
+        at=run["at"][:10], load_before=settings["load_before"],
     )  # fmt: skip
 
 
-def _costs(figures: list[Told]) -> Iterator[str]:
+def _costs(figures: list[Json]) -> Iterator[str]:
     yield COSTS
-    found = _by_kind(figures)
+    by_kind = _by_kind(figures)
     rows = []
-    for name in dict.fromkeys(name for name, _ in found):
+    for name in dict.fromkeys(name for name, _ in by_kind):
         row = [name]
         for kind in KINDS:
-            of = found.get((name, kind), {})
-            told = of.get("processor") or of.get("elapsed") or {}
-            row += [_value(told, 2), _goal(told)]
-        share = found.get((name, "PostgreSQL"), {}).get("share", {})
+            of = by_kind.get((name, kind), {})
+            figure = of.get("processor") or of.get("elapsed") or {}
+            row += [_value(figure, 2), _goal(figure)]
+        share = by_kind.get((name, "PostgreSQL"), {}).get("share", {})
         rows.append([*row, _value(share, 0), _goal(share)])
     yield _table(["request", "SQLite", "goal", "PostgreSQL", "goal", "share", "goal"], rows)
 
 
-def _http(figures: list[Told]) -> Iterator[str]:
-    found = _by_kind(figures)
+def _http(figures: list[Json]) -> Iterator[str]:
+    by_kind = _by_kind(figures)
     for kind in KINDS:
         rows = []
-        for name, of in [(name, of) for (name, its), of in found.items() if its == kind]:
+        for name, of in [(name, of) for (name, its), of in by_kind.items() if its == kind]:
             rate = of["per vCPU"]
             steady = [_value(of[f"p{per_cent} at 70 %"], 1) for per_cent in (50, 95, 99)]
             rows.append([name, _value(rate, 0), _goal(rate), _value(of["at most, one worker"], 0), *steady])
@@ -120,7 +120,7 @@ def _http(figures: list[Told]) -> Iterator[str]:
             yield _table(["request", "per vCPU", "goal", "one worker", "p50", "p95", "p99"], rows)
 
 
-def _fastpaths(figures: list[Told]) -> Iterator[str]:
+def _fastpaths(figures: list[Json]) -> Iterator[str]:
     yield FASTPATHS
     names = list(dict.fromkeys(figure["what"] for figure in figures))
     rows = [
@@ -130,16 +130,16 @@ def _fastpaths(figures: list[Told]) -> Iterator[str]:
     yield _table(["", *names], rows)
 
 
-def _crowd(figures: list[Told]) -> Iterator[str]:
+def _crowd(figures: list[Json]) -> Iterator[str]:
     yield CROWD
     yield _listed(figures)
 
 
-def _register(figures: list[Told]) -> Iterator[str]:
+def _register(figures: list[Json]) -> Iterator[str]:
     yield REGISTER
-    found = _by_kind(figures)
+    by_kind = _by_kind(figures)
     names = dict.fromkeys(figure["what"] for figure in figures)
-    columns = [found.get(("register", kind), {}) for kind in KINDS]
+    columns = [by_kind.get(("register", kind), {}) for kind in KINDS]
     goals = [" / ".join(dict.fromkeys(filter(None, (_goal(of.get(name, {})) for of in columns)))) for name in names]
     rows = [
         [name, *(_value(of.get(name, {}), 2) for of in columns), goal] for name, goal in zip(names, goals, strict=True)
@@ -147,52 +147,52 @@ def _register(figures: list[Told]) -> Iterator[str]:
     yield _table(["", *KINDS, "goal"], rows)
 
 
-def _growth(figures: list[Told]) -> Iterator[str]:
+def _growth(figures: list[Json]) -> Iterator[str]:
     yield GROWTH
     yield _listed(figures)
 
 
-def _peers(figures: list[Told]) -> Iterator[str]:
+def _peers(figures: list[Json]) -> Iterator[str]:
     yield PEERS
-    rows: dict[str, dict[str, Told]] = {}
+    rows: dict[str, dict[str, Json]] = {}
     for figure in figures:
         rows.setdefault(figure["subject"], {})[figure["what"]] = figure
     columns = ("per vCPU", "at most, one process", "we, times that")
     ordered = sorted(rows.items(), key=lambda row: (row[0].partition(":")[0], -row[1]["per vCPU"]["value"]))
-    told = [
+    table = [
         [name, *(_value(of.get(what, {}), 1 if what == columns[-1] else 0) for what in columns)] for name, of in ordered
     ]
-    yield _table(["", "per vCPU", "one process", "we, beside it"], told)
+    yield _table(["", "per vCPU", "one process", "we, beside it"], table)
 
 
-def _listed(figures: Sequence[Told]) -> str:
+def _listed(figures: Sequence[Json]) -> str:
     rows = [[figure["subject"], figure["what"], _value(figure, 2), _goal(figure)] for figure in figures]
     return _table(["", "", "", "goal"], rows)
 
 
-def _by_kind(figures: list[Told]) -> dict[tuple[str, str], dict[str, Told]]:
+def _by_kind(figures: list[Json]) -> dict[tuple[str, str], dict[str, Json]]:
     """Figures by subject without its database, the database, and what was measured."""
-    found: dict[tuple[str, str], dict[str, Told]] = {}
+    by_kind: dict[tuple[str, str], dict[str, Json]] = {}
     for figure in figures:
         name, _, kind = figure["subject"].rpartition(", ")
-        found.setdefault((name, kind), {})[figure["what"]] = figure
-    return found
+        by_kind.setdefault((name, kind), {})[figure["what"]] = figure
+    return by_kind
 
 
-def _value(figure: Told, digits: int) -> str:
+def _value(figure: Json, digits: int) -> str:
     if not figure:
         return ""
-    said = f"{figure['value']:,.{digits}f} {figure['unit']}".strip()
-    return said if _is_good(figure) else f"**{said} missed**"
+    text = f"{figure['value']:,.{digits}f} {figure['unit']}".strip()
+    return text if _is_good(figure) else f"**{text} missed**"
 
 
-def _goal(figure: Told) -> str:
+def _goal(figure: Json) -> str:
     if not figure or figure["goal"] is None:
         return ""
     return f"{'≥' if figure['at_least'] else '≤'} {figure['goal']:,g}"
 
 
-def _is_good(figure: Told) -> bool:
+def _is_good(figure: Json) -> bool:
     goal = figure["goal"]
     if goal is None:
         return True

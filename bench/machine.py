@@ -11,13 +11,13 @@ from typing import Any
 import psycopg
 
 LIBRARIES = ("flask", "authlib", "joserfc", "sqlalchemy", "cryptography", "argon2-cffi", "granian", "psycopg")
-DECISIVE = (
+SETTINGS_THAT_COUNT = (
     "server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "wal_level", "max_wal_size",
     "max_connections",
 )  # fmt: skip
 
 
-def described() -> dict[str, Any]:
+def describe() -> dict[str, Any]:
     """Processor, cores, memory, kernel and the versions of what counts."""
     return {
         "processor": _processor(),
@@ -31,20 +31,22 @@ def described() -> dict[str, Any]:
 
 def databases(server: str | None) -> dict[str, dict[str, str]]:
     """The databases' versions, and the settings that decide what a commit costs; `server` is PostgreSQL's address."""
-    found = {"SQLite": {"version": sqlite3.sqlite_version, "journal_mode": "WAL", "synchronous": "FULL"}}
+    by_database = {"SQLite": {"version": sqlite3.sqlite_version, "journal_mode": "WAL", "synchronous": "FULL"}}
     if server:
         with psycopg.connect(server, autocommit=True) as connection:
-            told = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(DECISIVE)])
-            found["PostgreSQL"] = dict(told.fetchall())
-    return found
+            settings = connection.execute(
+                "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(SETTINGS_THAT_COUNT)]
+            )
+            by_database["PostgreSQL"] = dict(settings.fetchall())
+    return by_database
 
 
 def commit() -> str:
     """The commit that was measured, with a plus sign where the tree had changes."""
-    told = subprocess.run(
+    output = subprocess.run(
         ["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False
     ).stdout
-    return told.strip() or "unknown"
+    return output.strip() or "unknown"
 
 
 def _processor() -> str:

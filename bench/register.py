@@ -126,8 +126,10 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
     changed = register.with_name("changed.csv")
     body = register.read_bytes().replace(b'"Willow', b'"Weeping Willow')
     changed.write_bytes(body)
-    told = take(changed)
-    yield Figure(f"register, {kind}", "import with some changed", told.seconds, "s", note=f"{told.changed} changed")
+    summary = take(changed)
+    yield Figure(
+        f"register, {kind}", "import with some changed", summary.seconds, "s", note=f"{summary.changed} changed"
+    )
     if names:
         with work(app), files.open_sources(register, names) as sources, _text_of(sources) as found:
             yield Figure(f"register, {kind}", "real links file", timed(lambda: succession.replace(found)), "s")
@@ -151,7 +153,7 @@ def searches(app: Flask, kind: str, times: int) -> Iterator[Figure]:
     with work(app):
         open_ones = select(School).where(School.standing == 0)
         schools = list(database.session().scalars(open_ones.order_by(School.register_id).limit(12_000)))
-        asked = chance.sample(schools, times)
+        sampled = chance.sample(schools, times)
     for what, target, question in (
         ("URN", 10, lambda school: school.register_id),
         ("DfE number", 10, lambda school: school.dfe_number),
@@ -163,7 +165,7 @@ def searches(app: Flask, kind: str, times: int) -> Iterator[Figure]:
         ("misspelt name", 50, lambda school: _misspelt(school.name, chance)),
         ("one common word", 50, lambda _school: chance.choice(("school", "primary school", "st", "saint", "church"))),
     ):
-        yield _search(app, what, target, [(school, question(school) or school.register_id) for school in asked], kind)
+        yield _search(app, what, target, [(school, question(school) or school.register_id) for school in sampled], kind)
 
 
 def pages(app: Flask, kind: str, times: int) -> Iterator[Figure]:
@@ -175,9 +177,9 @@ def pages(app: Flask, kind: str, times: int) -> Iterator[Figure]:
     for what, target, address in (("the whole page", 150, "/register"), ("the list", 50, "/schools/search.json")):
         taken = []
         for number in range(times):
-            asked = {"q": chance.choice(some)}
+            sampled = {"q": chance.choice(some)}
             start = time.perf_counter()
-            answer = browser.get(address, query_string=asked, headers=host)
+            answer = browser.get(address, query_string=sampled, headers=host)
             if number >= 10:
                 taken.append((time.perf_counter() - start) * 1000)
             assert answer.status_code == 200, answer.status

@@ -1,4 +1,4 @@
-"""Tables for people, JSON for `compare`: what was measured, on what, and what moved since."""
+"""Tables for people, JSON for `compare`: what was measured, on which machine, and what moved between two runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ MOVED = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measurement: `value` in `unit`, and what it was to be: at most `goal`, or `at_least` that, or None."""
+    """One measurement: `value` in `unit`, and its goal: at most `goal`, at least `goal` (`at_least`), or none."""
 
     subject: str
     what: str
@@ -66,25 +66,25 @@ def show(title: str, figures: Sequence[Figure]) -> None:
 
 
 def keep(parts: Mapping[str, Sequence[Figure]], **settings: Any) -> Path:
-    """Write everything one run found to `bench/results/<time>-<commit>.json`."""
+    """Write the results of one run to `bench/results/<time>-<commit>.json`."""
     RESULTS.mkdir(exist_ok=True)
     moment = datetime.now(UTC)
     file = RESULTS / f"{moment:%Y%m%dT%H%M%S}-{machine.commit().replace('+', '-changed')}.json"
-    told = {
+    run = {
         "at": moment.isoformat(timespec="seconds"),
         "commit": machine.commit(),
-        "machine": machine.described(),
+        "machine": machine.describe(),
         "settings": settings,
         "figures": {name: [asdict(figure) for figure in figures] for name, figures in parts.items()},
     }
-    file.write_text(json.dumps(told, indent=1), "utf-8")
+    file.write_text(json.dumps(run, indent=1), "utf-8")
     return file
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What `keep` wrote."""
-    told: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    return told
+    """Read what `keep` wrote."""
+    run: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return run
 
 
 def compare(one: Path, other: Path) -> None:
@@ -97,9 +97,9 @@ def compare(one: Path, other: Path) -> None:
         print(f"{' · '.join(name):60} {was['value']:>10,.2f} {now['value']:>10,.2f} {was['unit']:4} {moved:+.0%}{mark}")
 
 
-def _by_name(told: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
+def _by_name(run: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
     return {
         (part, figure["subject"], figure["what"]): figure
-        for part, figures in told["figures"].items()
+        for part, figures in run["figures"].items()
         for figure in figures
     }

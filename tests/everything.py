@@ -1,4 +1,4 @@
-"""`make test`: everything that must hold, in order, with what it could not check said out loud.
+"""`make test`: every check, in order; at the end it names what failed and what could not be checked.
 
 lint · format · types · import contracts · each package by its own tests on SQLite, with their coverage · the other
 tests on SQLite · the suite on PostgreSQL · pages in Chromium · the installation on a new machine.
@@ -21,16 +21,16 @@ from tests import chromium, postgresql, redis
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-ROOM = 2 << 30
-"""Bytes that have to be free in memory to have temporary files there."""
+MIN_FREE_BYTES = 2 << 30
+"""Bytes that must be free in memory for temporary files to be put there."""
 SUITE = "not browser and not installation"
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
-OF_THE_WHOLE = [
+WHOLE_PRODUCT = [
     *("tests/bench", "tests/conformance", "tests/faults", "tests/fuzz", "tests/interoperability", "tests/security"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
     "tests/test_worker.py",
 ]
-"""Tests of no one package. They pass over lines that the packages' own tests cover; tracing would double their time."""
+"""Tests of several packages. The packages' own tests cover the same lines; tracing would double the time of these."""
 SAME_ON_ANY_DATABASE = [
     *("tests/bench", "tests/conformance", "tests/fuzz"),
     *("tests/security/test_local_next.py", "tests/security/test_redirect_before_proof.py"),
@@ -39,37 +39,37 @@ SAME_ON_ANY_DATABASE = [
     *("tests/faults/test_stopping.py", "tests/interoperability/test_other_languages.py"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
 ]
-"""Once is enough: they read sources, wait for processes, are refused before a row is read, or repeat tests/oidc."""
+"""Not run again on PostgreSQL: they read sources, wait for processes, reach no row, or repeat tests/oidc."""
 
 
 @dataclass(frozen=True)
-class Needed:
-    """A program that stages need, how to find it, Debian's package of it, and what goes unchecked without it."""
+class Program:
+    """A program that stages need, how to find it, its Debian package, and what is not checked without it."""
 
     program: str
     found: Callable[[], object]
     package: str
     unchecked: str
     alternative: Callable[[], object] = lambda: None
-    """Finds another program that will do where the package cannot be installed."""
+    """Finds another program that serves where the package cannot be installed."""
 
 
-CHROMIUM = Needed(
+CHROMIUM = Program(
     chromium.HEADLESS_SHELL, lambda: shutil.which(chromium.HEADLESS_SHELL), chromium.HEADLESS_SHELL, "real pages",
     alternative=chromium.program,
 )  # fmt: skip
-POSTGRESQL = Needed("initdb and pg_ctl", postgresql.programs, "postgresql", "the suite on PostgreSQL")
+POSTGRESQL = Program("initdb and pg_ctl", postgresql.programs, "postgresql", "the suite on PostgreSQL")
 OPTIONAL = (
-    Needed("node and npm", lambda: shutil.which("node") and shutil.which("npm"), "npm", "a partner in Node"),
-    Needed("go", lambda: shutil.which("go"), "golang", "a partner in Go"),
+    Program("node and npm", lambda: shutil.which("node") and shutil.which("npm"), "npm", "a partner in Node"),
+    Program("go", lambda: shutil.which("go"), "golang", "a partner in Go"),
 )
-"""Never installed for this, and the run does not fail without them: it says that they were left out."""
-REDIS = Needed("redis-server", redis.program, "redis-server", "limits that several processes share through Redis")
+"""Never installed; without them the run does not fail, and reports what was left out."""
+REDIS = Program("redis-server", redis.program, "redis-server", "limits that several processes share through Redis")
 
 
 @dataclass
 class Run:
-    """What came of it so far."""
+    """The results so far."""
 
     environment: dict[str, str]
     failed: list[str] = field(default_factory=list)
@@ -77,21 +77,21 @@ class Run:
     left_out: list[str] = field(default_factory=list)
 
     def stage(self, name: str, command: list[str], **environment: str) -> None:
-        """Run one command; whatever comes of it, the next is run too."""
+        """Run one command; if it fails, the next stages still run."""
         print(f"\n=== {name}", flush=True)
-        told = os.environ | self.environment | environment
-        if subprocess.run(command, cwd=ROOT, env=told, check=False).returncode != 0:
+        variables = os.environ | self.environment | environment
+        if subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode != 0:
             self.failed.append(name)
 
-    def has(self, needed: Needed) -> bool:
-        """Whether it is there, by now."""
+    def has(self, needed: Program) -> bool:
+        """Whether the program is there, after installing it where possible."""
         if needed.found() or (_installed(needed.package) and needed.found()) or needed.alternative():
             return True
         self.missing.append(f"{needed.unchecked}: no {needed.program} (Debian: {needed.package})")
         return False
 
-    def may_have(self, needed: Needed) -> None:
-        """Note what goes unchecked where it is not there."""
+    def may_have(self, needed: Program) -> None:
+        """Record what is not checked where an optional program is missing."""
         if not needed.found():
             self.left_out.append(f"{needed.unchecked}: no {needed.program}")
 
@@ -103,7 +103,7 @@ def main(*, quick: bool) -> int:
     _quick_stages(run) if quick else _all_stages(run)
     shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
     print(f"\n=== Done in {time.monotonic() - began:.0f} s")
-    return _told(run)
+    return _report(run)
 
 
 def _static_stages(run: Run) -> None:
@@ -116,7 +116,7 @@ def _static_stages(run: Run) -> None:
 def _quick_stages(run: Run) -> None:
     _static_stages(run)
     structure = ["tests/test_architecture.py", "tests/test_docs.py"]
-    others = [path for path in OF_THE_WHOLE if path not in structure]
+    others = [path for path in WHOLE_PRODUCT if path not in structure]
     run.stage("Packages on SQLite", [*PYTEST, "-m", f"{SUITE} and not redis", *_without(others)])
 
 
@@ -126,11 +126,11 @@ def _all_stages(run: Run) -> None:
         run.may_have(needed)
     suite = [*PYTEST, "-m", SUITE if run.has(REDIS) else f"{SUITE} and not redis"]
     coverage = ["--cov", "--cov-report=term"]
-    run.stage("Packages on SQLite", [*suite, *_without(OF_THE_WHOLE), *coverage])
-    run.stage("The whole on SQLite", [*suite, *OF_THE_WHOLE])
+    run.stage("Packages on SQLite", [*suite, *_without(WHOLE_PRODUCT), *coverage])
+    run.stage("The whole on SQLite", [*suite, *WHOLE_PRODUCT])
     if run.has(POSTGRESQL) and (programs := postgresql.programs()):
         with postgresql.a_server(programs) as url:
-            # Limits are no matter of the database.
+            # Limits do not depend on the database.
             others = [*PYTEST, *_without(SAME_ON_ANY_DATABASE), "-m", f"{SUITE} and not redis"]
             run.stage("Suite on PostgreSQL", others, TEST_DATABASE=url)
     if run.has(CHROMIUM):
@@ -142,8 +142,8 @@ def _without(paths: list[str]) -> list[str]:
     return [f"--ignore={path}" for path in paths]
 
 
-def _told(run: Run) -> int:
-    """Say what failed and what was not checked; the exit code."""
+def _report(run: Run) -> int:
+    """Print what failed and what was not checked; returns the exit code."""
     for name in run.failed:
         print(f"FAILED       {name}")
     for name in run.missing:
@@ -155,22 +155,22 @@ def _told(run: Run) -> int:
 
 
 def _in_memory() -> dict[str, str]:
-    """Have temporary files in memory where there is room: databases that wait for no disk take half the time."""
+    """Put temporary files into memory if enough is free: databases that do not wait for a disk take half the time."""
     memory = Path("/dev/shm")
-    if not memory.is_dir() or not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < ROOM:
+    if not memory.is_dir() or not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < MIN_FREE_BYTES:
         return {}
     folder = tempfile.mkdtemp(prefix="idp-tests-", dir=memory)
-    Path(folder).chmod(0o711)  # PostgreSQL, run by a user of its own, has to reach what lies in it
+    Path(folder).chmod(0o711)  # PostgreSQL runs as a user of its own, and must reach files in it
     return {"TMPDIR": folder}
 
 
 def _installed(package: str) -> bool:
-    """Install a Debian package, if this machine lets us."""
+    """Install a Debian package, if this process may."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return False
     print(f"\n=== Installing {package}", flush=True)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    # Another program may be installing just now, and a mirror may stumble.
+    # Another program may be installing just now, and a mirror may fail for a moment.
     quiet = ["apt-get", "-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]
     subprocess.run([*quiet, "update"], env=environment, check=False, stdout=subprocess.DEVNULL)
     install = [*quiet, "install", "-y", "--no-install-recommends", package]

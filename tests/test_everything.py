@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from tests import everything
-from tests.everything import Needed, Run
+from tests.everything import Program, Run
 
-NOWHERE = Needed("a program", lambda: None, "no-such-package-in-debian", "what needs it")
+NOWHERE = Program("a program", lambda: None, "no-such-package-in-debian", "what needs it")
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def without_root(monkeypatch):
 
 
 def test_an_installed_program_is_used(run):
-    assert run.has(Needed("python", lambda: sys.executable, "python3", "everything"))
+    assert run.has(Program("python", lambda: sys.executable, "python3", "everything"))
     assert run.missing == []
 
 
@@ -30,12 +30,12 @@ def test_what_may_not_be_installed_is_named_with_its_package_and_fails_the_run(r
     monkeypatch.delenv("ALLOW_MISSING", raising=False)
 
     assert not run.has(NOWHERE)
-    assert everything._told(run) == 1
+    assert everything._report(run) == 1
     assert "NOT CHECKED  what needs it: no a program (Debian: no-such-package-in-debian)" in capsys.readouterr().out
 
 
 def test_another_program_will_do_where_the_package_cannot_be_installed(run, without_root):
-    with_another = Needed(
+    with_another = Program(
         "a program", lambda: None, "no-such-package", "what needs it", alternative=lambda: sys.executable
     )
 
@@ -46,9 +46,9 @@ def test_another_program_will_do_where_the_package_cannot_be_installed(run, with
 def test_what_is_optional_is_said_to_be_left_out_and_fails_nothing(run, monkeypatch, capsys):
     monkeypatch.delenv("ALLOW_MISSING", raising=False)
     run.may_have(NOWHERE)
-    run.may_have(Needed("python", lambda: sys.executable, "python3", "everything"))
+    run.may_have(Program("python", lambda: sys.executable, "python3", "everything"))
 
-    assert everything._told(run) == 0
+    assert everything._report(run) == 0
     assert capsys.readouterr().out.splitlines() == ["LEFT OUT     what needs it: no a program"]
 
 
@@ -56,7 +56,7 @@ def test_unless_it_was_allowed(run, without_root, monkeypatch):
     monkeypatch.setenv("ALLOW_MISSING", "1")
     run.has(NOWHERE)
 
-    assert everything._told(run) == 0
+    assert everything._report(run) == 0
 
 
 def test_what_is_missing_and_may_be_installed_is_looked_for_once_more(run, monkeypatch):
@@ -69,7 +69,7 @@ def test_what_is_missing_and_may_be_installed_is_looked_for_once_more(run, monke
 
     monkeypatch.setattr(everything, "_installed", install)
 
-    assert run.has(Needed("a program", lambda: there, "its-package", "what needs it"))
+    assert run.has(Program("a program", lambda: there, "its-package", "what needs it"))
     assert (asked, run.missing) == (["its-package"], [])
 
 
@@ -78,7 +78,7 @@ def test_a_stage_that_fails_fails_the_run_and_keeps_no_other_from_running(run, m
     run.stage("One", [sys.executable, "-c", "raise SystemExit(3)"])
     run.stage("Two", [sys.executable, "-c", "print('it ran')"])
 
-    assert everything._told(run) == 1
+    assert everything._report(run) == 1
     said = capfd.readouterr().out
     assert "it ran" in said
     assert "FAILED       One" in said
