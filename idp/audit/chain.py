@@ -15,16 +15,18 @@ import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import structlog
-from sqlalchemy import Row, Select, Table, bindparam, func, select, update
+from sqlalchemy import Table, bindparam, func, select, update
 
 from idp.audit import checkpoints
 from idp.audit.log import canonical, salted
 from idp.audit.models import Checkpoint, Details, Entry
 from idp.foundation import crypto, dates, runtime
 from idp.foundation.database import connection, session
+from idp.foundation.queries import Query
 
 FIRST_LINK: Final = bytes(32)
 """The link before the first entry."""
@@ -35,6 +37,46 @@ _PAGE_SIZE: Final = 1000
 _LOCK_ID: Final = 7_203_118
 """The id of PostgreSQL's advisory lock for sealing: an arbitrary number, used only here."""
 
+
+class EntryRow(NamedTuple):
+    """An entry, as its link covers it."""
+
+    id: int
+    at: datetime
+    event: str
+    actor: str
+    estab: str | None
+    client: str | None
+    subject: str | None
+    facts: dict[str, Any]
+    details_digest: bytes | None
+
+
+class SealedRow(NamedTuple):
+    """An entry of the chain, with its details if they were not erased."""
+
+    entry: EntryRow
+    position: int
+    chained: bytes
+    salt: bytes | None
+    details: dict[str, Any] | None
+
+
+_ENTRY = tuple(_ENTRIES.c[name] for name in EntryRow._fields)
+_UNSEALED_IDS = select(_ENTRIES.c.id).where(_ENTRIES.c.position.is_(None)).order_by(_ENTRIES.c.id)
+_UNSEALED: Final = Query(
+    EntryRow, select(*_ENTRY).where(_ENTRIES.c.position.is_(None)).order_by(_ENTRIES.c.id).limit(bindparam("most"))
+)
+_BY_ID: Final = Query(EntryRow, select(*_ENTRY).where(_ENTRIES.c.id == bindparam("its_id")))
+_SEALED: Final = Query(
+    SealedRow,
+    select(*_ENTRY, _ENTRIES.c.position, _ENTRIES.c.chained, _DETAILS.c.salt, _DETAILS.c.said.label("details"))
+    .outerjoin(_DETAILS, _DETAILS.c.entry_id == _ENTRIES.c.id)
+    .where(_ENTRIES.c.position >= bindparam("begins"))
+    .order_by(_ENTRIES.c.position)
+    .limit(_PAGE_SIZE),
+    not_null=frozenset({"position", "chained"}),
+)
 
 LinkKind = Literal["keyed", "plain", "wrong", "unknown"]
 """How an entry is linked to the one before it; unknown where that one is missing."""
@@ -91,17 +133,15 @@ def seal(most: int = _PAGE_SIZE) -> int:
     return len(sealed)
 
 
-def _unsealed_entries(most: int) -> list[Row[Any]]:
+def _unsealed_entries(most: int) -> list[EntryRow]:
     """The oldest entries that are not sealed; those that cannot be read are logged and left unsealed."""
-    statement = select(_ENTRIES).where(_ENTRIES.c.position.is_(None)).order_by(_ENTRIES.c.id).limit(most)
-    db_connection = connection()
     try:
-        return list(db_connection.execute(statement).all())
+        return _UNSEALED.all(most=most)
     except ValueError:  # invalid JSON
         rows = []
-        for entry_id in db_connection.scalars(statement.with_only_columns(_ENTRIES.c.id)).all():
+        for entry_id in connection().scalars(_UNSEALED_IDS.limit(most)).all():
             try:
-                rows.append(db_connection.execute(select(_ENTRIES).where(_ENTRIES.c.id == entry_id)).one())
+                rows += _BY_ID.all(its_id=entry_id)
             except ValueError as fault:
                 _log.error("audit entry set aside", row=entry_id, because=str(fault))
         return rows
@@ -128,7 +168,7 @@ def end() -> tuple[int, bytes] | None:
     return None if row is None else (row.position, row.chained)
 
 
-def link(before: bytes, position: int, row: Row[Any], key: bytes | None) -> bytes:
+def link(before: bytes, position: int, row: EntryRow, key: bytes | None) -> bytes:
     """The link of the entry `row` at `position`, after the link `before`; without a key, a plain SHA-256 link."""
     fields = [
         position, row.id, row.at.isoformat(), row.event, row.actor, row.estab, row.client, row.subject, row.facts,
@@ -185,50 +225,46 @@ def _walk(
     for row in _rows(report.begins, reading):
         if row.position > expected:
             missing = f"{expected} to {row.position - 1} are" if row.position - 1 > expected else f"{expected} is"
-            yield Fault(expected, None, f"missing: {missing} gone from before entry {row.id}")
+            yield Fault(expected, None, f"missing: {missing} gone from before entry {row.entry.id}")
             before = None
         link_kind = _kind_of_link(before, row, keys)
         is_keyed = is_keyed or link_kind == "keyed"
         if link_kind == "plain" and (is_keyed or row.position > unkeyed_to):
-            yield Fault(row.position, row.id, "linked without our key: access to the database was enough to do it")
+            yield Fault(
+                row.position, row.entry.id, "linked without our key: access to the database was enough to do it"
+            )
         elif fault := _fault(row, link_kind, signed.get(row.position)):
-            yield Fault(row.position, row.id, fault)
+            yield Fault(row.position, row.entry.id, fault)
         expected, before = row.position + 1, row.chained
         report.checked += 1
         report.ends = row.position
 
 
-def _kind_of_link(before: bytes | None, row: Row[Any], keys: Sequence[bytes]) -> LinkKind:
+def _kind_of_link(before: bytes | None, row: SealedRow, keys: Sequence[bytes]) -> LinkKind:
     """How `row` is linked to the link `before` it; unknown if that is missing (None)."""
     if before is None:
         return "unknown"
-    if any(crypto.same(link(before, row.position, row, key), row.chained) for key in keys):
+    if any(crypto.same(link(before, row.position, row.entry, key), row.chained) for key in keys):
         return "keyed"
-    return "plain" if link(before, row.position, row, None) == row.chained else "wrong"
+    return "plain" if link(before, row.position, row.entry, None) == row.chained else "wrong"
 
 
-def _fault(row: Row[Any], link_kind: LinkKind, signed: Checkpoint | None) -> str | None:
+def _fault(row: SealedRow, link_kind: LinkKind, signed: Checkpoint | None) -> str | None:
     """What is wrong with one entry."""
     if link_kind == "wrong":
         return "altered, moved, or put in: the entry is not what was sealed at this place"
     if signed is not None and signed.chained != row.chained:
         return f"sealed anew: the checkpoint of {dates.day_and_time(signed.at)} has another hash here"
-    if row.salt is not None and salted(row.salt, row.said) != row.details_digest:
+    if row.salt is not None and salted(row.salt, row.details) != row.entry.details_digest:
         return "altered: its details are not those that were recorded"
     return None
 
 
-def _rows(begins: int, reading: Callable[[], AbstractContextManager[Any]]) -> Iterator[Row[Any]]:
+def _rows(begins: int, reading: Callable[[], AbstractContextManager[Any]]) -> Iterator[SealedRow]:
     """The sealed entries with their details, in the order of the chain, a page at a time."""
-    page: Select[Any] = (
-        select(_ENTRIES, _DETAILS.c.salt, _DETAILS.c.said)
-        .outerjoin(_DETAILS, _DETAILS.c.entry_id == _ENTRIES.c.id)
-        .order_by(_ENTRIES.c.position)
-        .limit(_PAGE_SIZE)
-    )
     while True:
         with reading():
-            rows = session().execute(page.where(_ENTRIES.c.position >= begins)).all()
+            rows = _SEALED.all(begins=begins)
         if not rows:
             return
         yield from rows
@@ -237,8 +273,7 @@ def _rows(begins: int, reading: Callable[[], AbstractContextManager[Any]]) -> It
 
 def _is_unkeyed(position: int) -> bool:
     """Whether the entry at `position`, the last one, was linked before links were keyed."""
-    last_two = select(_ENTRIES).where(_ENTRIES.c.position >= position - 1).order_by(_ENTRIES.c.position)
-    *before, row = session().execute(last_two).all()
+    *before, row = _SEALED.all(begins=position - 1)
     return _kind_of_link(before[0].chained if before else FIRST_LINK, row, tuple(_keys())) == "plain"
 
 

@@ -52,9 +52,9 @@ def erase(estab: str) -> None:
     connection().execute(delete(Details).where(Details.entry_id.in_(entry_ids)))
 
 
-def salted(salt: bytes, said: Mapping[str, Any]) -> bytes:
+def salted(salt: bytes, details: object) -> bytes:
     """The digest of an entry's details: SHA-256 of the salt and the canonical JSON."""
-    return hashlib.sha256(salt + canonical(said)).digest()
+    return hashlib.sha256(salt + canonical(details)).digest()
 
 
 def canonical(value: object) -> bytes:

@@ -8,9 +8,10 @@ from typing import Any, Final, cast
 from sqlalchemy import Table, event, select
 
 from idp.foundation import clock, runtime
-from idp.foundation.database import connection, session
+from idp.foundation.database import session
+from idp.foundation.queries import Query
 from idp.foundation.runtime import PerApplication
-from idp.keys.key import Jwk, Key
+from idp.keys.key import Jwk, Key, KeyRow
 from idp.keys.models import SigningKey
 
 
@@ -26,6 +27,10 @@ class _Cache:
 
 
 _CACHE: Final = PerApplication(_Cache)
+_table = cast("Table", SigningKey.__table__)
+_KEYS: Final = Query(
+    KeyRow, select(*(_table.c[name] for name in KeyRow._fields)).order_by(_table.c.created_at, _table.c.kid)
+)
 
 
 def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
@@ -33,9 +38,7 @@ def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
     cache = _CACHE.get()
     age = time.monotonic() - cache.read
     if age > (runtime.settings().keys.reread if at_most is None else at_most):
-        table = cast("Table", SigningKey.__table__)
-        rows = connection().execute(select(table).order_by(table.c.created_at, table.c.kid))
-        cache.keys = {row.kid: Key.of(row) for row in rows}
+        cache.keys = {row.kid: Key.of(row) for row in _KEYS.all()}
         cache.read = time.monotonic()
     return cache.keys
 

@@ -4,10 +4,9 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from joserfc.jwk import ECKey, RSAKey
-from sqlalchemy import Row
 
 from idp.foundation import clock, runtime
 from idp.keys.models import SigningKey
@@ -17,6 +16,19 @@ State = Literal["next", "signing", "verifying", "expired", "retired"]
 
 ALGS: Final = ("ES256", "RS256")
 """Algorithms we sign with: ES256 by our choice, RS256 for clients that ask for it or do not choose."""
+
+
+class KeyRow(NamedTuple):
+    """A row of `signing_keys`."""
+
+    kid: str
+    alg: str
+    public_jwk: dict[str, Any]
+    sealed: str
+    created_at: datetime
+    signs_from: datetime
+    verifies_until: datetime | None
+    retired_at: datetime | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +45,9 @@ class Key:
     retired_at: datetime | None
 
     @classmethod
-    def of(cls, row: Row[Any]) -> "Key":
+    def of(cls, row: KeyRow) -> "Key":
         """The key of a row of the table."""
-        return cls(**{name: row._mapping[name] for name in cls.__dataclass_fields__})  # noqa: SLF001  its public name
+        return cls(*row)
 
     def verifies(self, now: datetime) -> bool:
         """Whether tokens that it signed may still be valid; until then it is published."""

@@ -23,8 +23,11 @@ class _Field:
     is_optional: bool
 
 
-def check(row: type[RowT], columns: Sequence[ColumnElement[Any]]) -> None:
-    """Raise `TypeError`, naming both, where the columns of a statement are not the fields of its row type."""
+def check(row: type[RowT], columns: Sequence[ColumnElement[Any]], not_null: frozenset[str] = frozenset()) -> None:
+    """Raise `TypeError`, naming both, where the columns of a statement are not the fields of its row type.
+
+    `not_null` names nullable columns that the statement keeps from being NULL.
+    """
     fields = list(_fields(row))
     if [field.name for field in fields] != [column.name for column in columns]:
         raise TypeError(
@@ -34,7 +37,7 @@ def check(row: type[RowT], columns: Sequence[ColumnElement[Any]]) -> None:
     for field, column in zip(fields, columns, strict=True):
         if (kind := _python_type(column)) not in {None, field.kind}:
             raise TypeError(f"{row.__name__}.{field.name} is {field.kind.__name__}, and its column {kind.__name__}")
-        if _is_nullable(column) and not field.is_optional:
+        if _is_nullable(column) and field.name not in not_null and not field.is_optional:
             raise TypeError(f"{row.__name__}.{field.name} is never None, and its column may be NULL")
 
 

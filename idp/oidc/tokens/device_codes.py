@@ -7,18 +7,19 @@ browser in which a code was typed first has it: no other person can connect that
 import secrets
 import unicodedata
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final, NoReturn, cast
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, NoReturn, cast
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AccessDeniedError
 from authlib.oauth2.rfc8628 import AuthorizationPendingError, ExpiredTokenError, SlowDownError
-from sqlalchemy import ColumnElement, Row, Table, or_, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, or_, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto, inserts, runtime
 from idp.foundation.database import connection
 from idp.foundation.errors import Refusal
+from idp.foundation.queries import Query
 from idp.oidc import errors
 from idp.oidc.basis import Basis
 from idp.oidc.clients import bounds, failures
@@ -40,6 +41,42 @@ EARLY: Final = timedelta(seconds=1)
 """What a poll may come before its time: timers are not exact, and the network is not equally slow each time."""
 
 _table = cast("Table", DeviceCode.__table__)
+
+
+class _Approval(NamedTuple):
+    authorisation_id: str
+    person_id: str
+    estab_id: str
+    lineage: str
+    auth_time: datetime
+    acr: str
+    amr: frozenset[str]
+    sid: str
+
+
+class _Row(NamedTuple):
+    digest: bytes
+    client_id: str
+    scopes: frozenset[str]
+    resource: frozenset[str]
+    interval: int
+    poll_after: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    approved: bool | None
+    used_at: datetime | None
+    approval: _Approval | None
+
+
+_APPROVAL: Final = frozenset(_Approval._fields)
+"""Columns that are set together, by `approve`."""
+_SELECT = select(*(_table.c[name] for name in (*_Row._fields[:-1], *_Approval._fields)))
+_BY_DEVICE_CODE: Final = Query(_Row, _SELECT.where(_table.c.digest == bindparam("its_digest")), not_null=_APPROVAL)
+_BY_USER_CODE: Final = Query(
+    _Row,
+    _SELECT.where(_table.c.user_digest == bindparam("its_digest"), _table.c.browser == bindparam("its_browser")),
+    not_null=_APPROVAL,
+)
 
 
 class CodeGone(Refusal):
@@ -111,8 +148,7 @@ def enter(user_code: str, browser: bytes) -> bool:
 
 def entered(user_code: str, browser: bytes) -> DeviceRequest | None:
     """What the device asks whose code was typed in this browser before; None otherwise."""
-    mine = _table.c.user_digest == _of_user(user_code), _table.c.browser == browser
-    row = connection().execute(select(_table).where(*mine)).one_or_none()
+    row = _BY_USER_CODE.one(its_digest=_of_user(user_code), its_browser=browser)
     if row is None:
         return None
     return DeviceRequest(row.digest, browser, row.client_id, row.scopes, row.approved, clock.now() < row.expires_at)
@@ -138,7 +174,7 @@ def deny(request: DeviceRequest, signed_in: SignedIn) -> None:
 def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]]:
     """Spend an approved code: what it stands for, and the scopes asked. Raises what a poll is answered otherwise."""
     digest = crypto.digest(device_code)
-    row = connection().execute(select(_table).where(_table.c.digest == digest)).one_or_none()
+    row = _BY_DEVICE_CODE.one(its_digest=digest)
     if row is None:
         raise _unknown()
     if row.client_id != client.id:
@@ -151,23 +187,23 @@ def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]
         raise ExpiredTokenError(description=f"device_code: expired {LIFETIME} seconds after it was issued")
     if row.decided_at is None:
         _not_yet(row)
-    if not row.approved:
+    if not row.approved or row.approval is None:
         raise AccessDeniedError(description="the person or the school refused")
     spent = update(_table).where(_table.c.digest == digest, _table.c.used_at.is_(None)).values(used_at=clock.now())
     if connection().execute(spent).rowcount != 1:
         raise _used()
-    return _basis(row), row.scopes
+    return _basis(row, row.approval), row.scopes
 
 
-def _basis(row: Row[Any]) -> Basis:
+def _basis(row: _Row, approval: _Approval) -> Basis:
     return Basis(
-        client_id=row.client_id, person_id=row.person_id, estab_id=row.estab_id, authorisation_id=row.authorisation_id,
-        lineage=row.lineage, scopes=row.scopes, resource=row.resource, dpop_jkt=None, claims=None,
-        auth_time=row.auth_time, acr=row.acr, amr=row.amr, sid=row.sid,
+        client_id=row.client_id, person_id=approval.person_id, estab_id=approval.estab_id,
+        authorisation_id=approval.authorisation_id, lineage=approval.lineage, scopes=row.scopes, resource=row.resource,
+        dpop_jkt=None, claims=None, auth_time=approval.auth_time, acr=approval.acr, amr=approval.amr, sid=approval.sid,
     )  # fmt: skip
 
 
-def _not_yet(row: Row[Any]) -> NoReturn:
+def _not_yet(row: _Row) -> NoReturn:
     """Not decided yet. A device that asks too often waits five seconds longer, from now on (RFC 8628 §3.5)."""
     now = clock.now()
     too_soon = now + EARLY < row.poll_after
