@@ -4,6 +4,8 @@ import pytest
 from playwright.sync_api import expect
 
 from idp.estabs import people
+from idp.schools.models import School
+from idp.sharing import authorise
 from tests.browser.conftest import WIDTHS
 from tests.factories import a_membership, a_school, an_estab
 
@@ -42,3 +44,35 @@ def test_the_school_is_chosen_and_named_and_its_long_name_keeps_the_header_on_on
 
     jo.page.locator("main").get_by_role("link", name="Change school").click()
     expect(jo.page.get_by_label(LONG_NAME)).to_be_checked()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
+    a_member, behind, a_window, partner, schools, looks_right, scripts
+):
+    jo = a_member(page=a_window("phone", java_script_enabled=scripts))
+    entries = [next(schools) for _ in range(3)]
+    with behind() as session:
+        person = people.by_name(jo.email)
+        *estabs, seen_only = [an_estab(session.get_one(School, entry.id)) for entry in entries]
+        estabs[1].state = "unverified"
+        for estab in estabs:
+            a_membership(person, estab)
+        a_membership(person, seen_only, role="viewer")
+        chosen_id, also_id, left_id = (each.id for each in (person.memberships[0].estab, *estabs))
+    jo.starts_at(partner)
+    jo.signs_in(jo.email)
+    jo.page.get_by_label(jo.school.name).check()
+    jo.presses("Continue")
+    jo.sees("Authorise sharing with Assembly")
+    jo.page.get_by_text("Also authorise for your other schools").press("Enter")
+    jo.page.get_by_role("checkbox", name=entries[0].name).check()
+    jo.reads(f"{entries[2].name}. Only an owner or an administrator of this school can authorise it.")
+    if scripts:
+        looks_right(jo.page, "consent-several-schools")
+    jo.authorises()
+
+    jo.sees(jo.school.name)
+    with behind():
+        shared = [len(authorise.current(estab_id)) for estab_id in (chosen_id, also_id, left_id, seen_only.id)]
+    assert shared == [1, 1, 0, 0]

@@ -2,11 +2,13 @@
 
 import pytest
 
-from idp.estabs.models import Administrator, Membership
+from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation.clock import now
+from idp.partners.models import Client
+from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 from tests import factories
-from tests.oidc.support import follow, page, press, query_of, sent, sign_in
+from tests.oidc.support import authorised, follow, page, press, query_of, sent, sign_in
 
 SCOPE = "openid profile organisation offline_access school students"
 
@@ -38,7 +40,7 @@ def authorises(web, world, second):
 
 def test_the_school_is_chosen_inside_the_request_and_named_on_the_page_with_a_way_to_change_it(web, world, second):
     response = chooses(web, world, second)
-    text = page(response).find("main").get_text(" ")
+    text = page(response).find(class_="summary").get_text(" ")
     assert second.school.name in text
     assert world.school not in text
     links = [link["href"] for link in page(response).find_all("a") if "Change school" in link.get_text()]
@@ -69,3 +71,66 @@ def test_a_silent_request_without_a_chosen_school_is_refused(web, world, second)
     follow(web, sign_in(web, web.get("/sign-in"), world.username))
     response = web.get(world.partner.link(scope=SCOPE, prompt="none"))
     assert query_of(response.location)["error"] == "account_selection_required"
+
+
+def authorises_for(web, world, second, *boxes):
+    """On the page of the second school, with these boxes for other schools."""
+    asking = chooses(web, world, second)
+    return sent(follow(web, press(web, asking, "allow", authority="y", also=list(boxes))))
+
+
+@pytest.mark.parametrize("box", ["the school", "all"])
+def test_another_school_is_authorised_in_the_same_review_and_the_code_names_the_chosen_one(web, world, second, box):
+    got = authorises_for(web, world, second, world.estab_id if box == "the school" else "all")
+    tokens = world.partner.redeems(web, got["code"]).json
+    assert world.says(tokens["access_token"])["estab_id"] == second.estab_id
+    with world.work() as session:
+        agreements = session.query(Authorisation).all()
+        assert {agreed.estab_id for agreed in agreements} == {second.id, world.estab}
+        assert len({(agreed.scopes, agreed.offered, agreed.until, agreed.given_by) for agreed in agreements}) == 1
+
+
+def test_a_colleague_at_the_other_school_then_signs_in_without_being_asked(web, another, world, second):
+    authorises_for(web, world, second, world.estab_id)
+    with world.work() as session:
+        factories.an_administrator(session.get_one(Estab, world.estab), username="colleague", role="viewer")
+    assert "code" in authorised(another(), world.partner, "colleague", scope=SCOPE)
+
+
+def test_a_school_of_others_is_not_authorised_by_its_id(web, world, second):
+    with world.work():
+        stranger = factories.an_estab()
+    authorises_for(web, world, second, stranger.estab_id, "nonsense")
+    with world.work() as session:
+        assert [agreed.estab_id for agreed in session.query(Authorisation)] == [second.id]
+
+
+def test_what_cannot_be_authorised_says_so_beside_its_name_and_a_failure_keeps_the_ticks(web, world, second):
+    with world.work() as session:
+        viewed = factories.an_estab()
+        factories.a_membership(session.get_one(Administrator, world.person), viewed, role="viewer")
+    asking = chooses(web, world, second)
+    assert f"{viewed.name}. Only an owner or an administrator of this school" in page(asking).find(
+        class_="other-schools"
+    ).get_text(" ", strip=True).replace(" .", ".")
+    assert page(asking).find(id=f"also-{viewed.estab_id}") is None
+    again = press(web, asking, "allow", also=[world.estab_id])  # without the declaration
+    again = follow(web, again)
+    assert page(again).find(id=f"also-{world.estab_id}").has_attr("checked")
+    assert page(again).find(class_="other-schools").has_attr("open")
+
+
+def test_what_was_authorised_meanwhile_is_left_out_and_said_on_the_next_page(web, world, second):
+    asking = chooses(web, world, second)
+    with world.work() as session:
+        client = session.get_one(Client, world.partner.id)
+        by = session.get_one(Membership, (world.person, world.estab))
+        authorise.give(client, client.required_scopes, by=by, agreement="1", until=authorise.lasts_until(client))
+    sent(follow(web, press(web, asking, "allow", authority="y", also=[world.estab_id])))
+    text = page(web.get("/manage")).find("main").get_text(" ", strip=True)
+    assert f"was not authorised for {world.school}. It is authorised already" in text
+
+
+def test_a_person_with_one_school_reads_nothing_of_others(web, world):
+    response = follow(web, web.get(world.partner.link(scope=SCOPE)))
+    assert page(follow(web, sign_in(web, response, world.username))).find(class_="other-schools") is None

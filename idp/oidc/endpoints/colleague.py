@@ -86,7 +86,7 @@ def stays(fields: form_drafts.Fields | None) -> bool:
 
 def _back() -> Response:
     """To the page as it stood."""
-    ticked = [("area", area) for area in request.form.getlist("area")]
+    ticked = [(name, value) for name in ("area", "also") for value in request.form.getlist(name)]
     form_drafts.save([(STAYS, "yes"), *ticked])
     return redirect(form_drafts.request_address(), 303)
 

@@ -3,6 +3,7 @@
 They decide nothing about the protocol: each ends by sending the browser back to the dispatcher.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -24,13 +25,13 @@ from idp.foundation.web import form_drafts, security
 from idp.foundation.web.forms import Form
 from idp.oidc import incoming, server as protocol
 from idp.oidc.authorization import kept_requests
-from idp.oidc.endpoints import authorize, colleague
+from idp.oidc.endpoints import authorize, colleague, other_schools
 from idp.oidc.endpoints.authorize import Step
 from idp.oidc.endpoints.colleague import Colleague
 from idp.oidc.incoming import AUTHORIZE, CheckedRequest, Kept, Request
 from idp.partners import registry, start_link
 from idp.partners.snapshots import AnyClient
-from idp.sharing import authorise, mis
+from idp.sharing import authorise, mis, several
 from idp.sharing.authorise import Proposal
 from idp.sharing.models import Authorisation
 from idp.signin import session, step_up
@@ -150,7 +151,7 @@ def _pressed(waiting: Waiting, member: Membership) -> Response:
     if colleague.BUTTON in browser_request.form:
         other = Colleague()
         return colleague.ask(client, other, by=member) or _page(waiting, member, form, other)
-    if agree(client, requested, member, form) is None:
+    if agree(client, requested, member, form, also=other_schools.ticked(client, member)) is None:
         return _page(waiting, member, form)
     return redirect(kept_requests.address(waiting.kept), 303)
 
@@ -189,10 +190,13 @@ def which_mis(client: AnyClient, member: Membership) -> Response | None:
     return make_response(page, 422 if form.errors else 200)
 
 
-def agree(client: AnyClient, requested: frozenset[str], member: Membership, form: Decision) -> Authorisation | None:
+def agree(
+    client: AnyClient, requested: frozenset[str], member: Membership, form: Decision, *, also: Sequence[Membership] = ()
+) -> Authorisation | None:
     """Record what the page was answered; None, with the reason in `form`, where it cannot be.
 
-    The declaration is missing then, or a second step, or what the page asks about changed while it was open.
+    The declaration is missing then, or a second step, or what the page asks about changed while it was open. `also` are
+    the person's other schools that were ticked; what is not about data is for the one school only.
     """
     question, typed = question_of(client, requested, member), browser_request.form
     chosen = question.chosen(_typed_ticks())
@@ -205,10 +209,12 @@ def agree(client: AnyClient, requested: frozenset[str], member: Membership, form
     elif question.is_about_data and not form.authority.data:
         form.authority.errors = ["Tick the box if you have authority to agree. If not, please ask somebody who does."]
     elif form.validate():
-        return authorise.give(
-            client, chosen, by=member, offered=question.proposal.offered, agreement=client.agreement_version,
-            until=question.until, second_step=not lacks_second_step(chosen),
+        given = several.give(
+            client, chosen, by=member, also=also if question.is_about_data else (), offered=question.proposal.offered,
+            agreement=client.agreement_version, until=question.until, second_step=not lacks_second_step(chosen),
         )  # fmt: skip
+        other_schools.say_what_was_left_out(client, given.refused)
+        return given.chosen
     return None
 
 
@@ -234,10 +240,12 @@ def question_page(
         ticked = _typed_ticks()
     may_ask_colleague = other is not None and question.is_about_data and colleague.may_be_asked(client, member)
     is_wrong = other is not None and bool(other.errors)
+    others = several.others(client, member) if other is not None and question.is_about_data else []
     page = render_template(
         template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
         question=question, client=client, member=member, school=member.estab.school, ticked=ticked, back=back,
         start_link=start_link.of_client(client.id), missing_step=step_up.missing_step(_signed_in()),
+        other_schools=others, also=other_schools.boxes(before),
         shows_draft=before is not None and not colleague.stays(before), **more,
     )  # fmt: skip
     if other is not None and is_wrong:

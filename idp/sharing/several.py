@@ -1,0 +1,134 @@
+"""One review for several schools: a person authorises a service for those of their schools that they tick.
+
+Each agreement is recorded by itself, as if it had been given alone: its row, its audit entry, its receipt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from idp.estabs import authority, people, permissions
+from idp.estabs.models import Membership
+from idp.estabs.permissions import Action
+from idp.foundation import dates
+from idp.foundation.database import session
+from idp.foundation.errors import Refusal
+from idp.partners import mis_catalogue
+from idp.partners.snapshots import AnyClient
+from idp.sharing import authorise, mis
+from idp.sharing.models import Authorisation
+
+
+class NotInThisReview(Refusal):
+    """This school cannot be authorised together with another; `says` is the reason."""
+
+    code, status, title = "not_in_this_review", 409, "This school has to be looked at by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSchool:
+    """Another school of the person who decides, as the page shows it."""
+
+    member: Membership
+    obstacle: str | None
+    """Why it cannot be authorised in this review; None where it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A school that was ticked and for which nothing was recorded."""
+
+    member: Membership
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What came of a review."""
+
+    chosen: Authorisation
+    """The agreement of the school that the person acts for."""
+    refused: list[Refused]
+
+
+def others(client: AnyClient, by: Membership) -> list[OtherSchool]:
+    """The schools, besides that of `by`, for which the same person acts and whose accounts are open; by name."""
+    members = [member for member in people.active_memberships(by.person) if member.estab_id != by.estab_id]
+    agreed = _current(client, members)
+    return [
+        OtherSchool(member, _obstacle(client, member, agreed.get(member.estab_id)))
+        for member in sorted(members, key=lambda member: (member.estab.name, member.estab_id))
+    ]
+
+
+def give(
+    client: AnyClient,
+    scopes: frozenset[str],
+    *,
+    by: Membership,
+    also: Sequence[Membership],
+    offered: frozenset[str],
+    agreement: str,
+    until: datetime,
+    second_step: bool = False,
+) -> Given:
+    """Let `client` have exactly `scopes` of the school of `by`, and of each of `also` for which it can be done.
+
+    `also` are memberships of the same person; `second_step` says whether they signed in with one. Schools are decided
+    in one order, so that two reviews at once do not wait for each other. What stands in the way of one stops none of
+    the others. Raises as `authorise.give` for the school of `by`, and then nothing is recorded.
+    """
+    authority.lock_all([by, *also])
+    given: dict[str, Authorisation] = {}
+    refused: list[Refused] = []
+    for member in sorted({by, *also}, key=lambda member: member.estab_id):
+        try:
+            with session().begin_nested():
+                if member is not by and (
+                    why := _obstacle(client, member, _current(client, [member]).get(member.estab_id))
+                ):
+                    raise NotInThisReview(why, because=f"{member.estab_id} and {client.id}")
+                given[member.estab_id] = authorise.give(
+                    client, scopes, by=member, offered=offered, agreement=agreement, until=until,
+                    second_step=second_step,
+                )  # fmt: skip
+        except Refusal as refusal:
+            if member is by:
+                raise
+            refused.append(Refused(member, refusal.says))
+    return Given(given[by.estab_id], refused)
+
+
+def _current(client: AnyClient, members: Sequence[Membership]) -> dict[str, Authorisation]:
+    """The current agreements of these schools with `client`, by the estab's internal id."""
+    ids = [member.estab_id for member in members]
+    between = Authorisation.estab_id.in_(ids), Authorisation.client_id == client.id
+    open_ones = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
+    found = session().scalars(select(Authorisation).where(*between, *open_ones))
+    return {agreed.estab_id: agreed for agreed in found}
+
+
+def _obstacle(client: AnyClient, member: Membership, agreed: Authorisation | None) -> str | None:
+    """Why `client` cannot be authorised for this school together with another; None where it can."""
+    try:
+        authority.check(member, Action.AUTHORISE)
+        mis.check(member.estab, client)
+    except authority.MayNot:
+        return f"Only {permissions.who(Action.AUTHORISE)} of this school can authorise it."
+    except mis.MisUnknown:
+        return f"{client.client_name} works with some systems only, and we do not know yet which one this school uses."
+    except mis.MisNotAccepted:
+        return f"{client.client_name} does not work with this school's system, {mis_catalogue.name(member.estab.mis)}."
+    except Refusal as refusal:
+        return refusal.says
+    return _why_not_again(agreed)
+
+
+def _why_not_again(agreed: Authorisation | None) -> str | None:
+    if agreed is None or agreed.state == "expired":
+        return None
+    if agreed.state == "paused":
+        return "This school has paused it. You can resume it on the school's own page."
+    return f"It is authorised already, until {dates.day(agreed.until)}."

@@ -1,0 +1,148 @@
+"""One review for several schools: each agreement is its own, and what stands in the way of one stops no other."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit import events
+from idp.audit.models import Entry
+from idp.estabs import authority
+from idp.estabs.models import Administrator, Estab, Membership
+from idp.foundation import clock as clocks
+from idp.foundation.database import session
+from idp.partners.models import Client
+from idp.sharing import authorise, several
+from idp.sharing.models import Authorisation
+from tests.factories import a_client, a_membership, an_administrator, an_estab
+
+
+@pytest.fixture
+def trust(work, clock):
+    """The ids of a person, of their memberships' estabs, and of a client that works with SIMS only."""
+    with work():
+        person = an_administrator()
+        estabs = [person.memberships[0].estab, *(a_membership(person, an_estab()).estab for _ in range(2))]
+        return person.id, [estab.id for estab in estabs], a_client(accepted_mis=frozenset({"sims"})).id
+
+
+def gives(trust, chosen=0, also=(1, 2)):
+    person_id, estab_ids, client_id = trust
+    client = session().get_one(Client, client_id)
+    members = [session().get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]
+    return several.give(
+        client, client.required_scopes, by=members[chosen], also=[members[each] for each in also],
+        offered=client.scopes, agreement=client.agreement_version, until=authorise.lasts_until(client),
+    )  # fmt: skip
+
+
+def agreed(work):
+    with work() as database:
+        rows = database.scalars(select(Authorisation).where(Authorisation.superseded_at.is_(None)))
+        return sorted(row.estab_id for row in rows)
+
+
+def test_each_school_has_an_agreement_an_audit_entry_and_a_receipt_of_its_own(work, trust, outbox):
+    with work():
+        given = gives(trust)
+    assert (given.chosen.estab_id, given.refused) == (trust[1][0], [])
+    assert agreed(work) == sorted(trust[1])
+    with work() as database:
+        entries = database.scalars(select(Entry).where(Entry.event == events.SHARING_GIVEN)).all()
+        assert sorted(entry.estab for entry in entries) == sorted(trust[1])
+        names = {database.get_one(Estab, estab_id).name for estab_id in trust[1]}
+    receipts = outbox.all("sharing_receipt")
+    assert len(receipts) == 3
+    assert {name for name in names for receipt in receipts if name in receipt.text} == names
+
+
+OBSTACLES = [
+    ("is a viewer", "Only an owner or an administrator of this school"),
+    ("uses another system", "does not work with this school's system, Arbor"),
+    ("has not said which system it uses", "we do not know yet which one"),
+    ("shares already", "It is authorised already, until 1 April 2026."),
+    ("has paused", "This school has paused it."),
+]
+
+
+@pytest.mark.parametrize(("obstacle", "why"), OBSTACLES)
+def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, trust, obstacle, why):
+    person_id, estab_ids, client_id = trust
+    with work() as database:
+        member = database.get_one(Membership, (person_id, estab_ids[1]))
+        if obstacle == "is a viewer":
+            member.role = "viewer"
+        elif obstacle in {"shares already", "has paused"}:
+            client = database.get_one(Client, client_id)
+            until = clocks.now() + timedelta(days=30)
+            authorise.give(client, client.required_scopes, by=member, agreement="old", until=until)
+            if obstacle == "has paused":
+                authorise.pause(member.estab_id, client_id, by=member)
+        else:
+            member.estab.mis = "arbor" if obstacle == "uses another system" else None
+    with work() as database:
+        by = database.get_one(Membership, (person_id, estab_ids[0]))
+        shown = several.others(database.get_one(Client, client_id), by)
+        assert {each.member.estab_id: each.obstacle is None for each in shown} == {
+            estab_ids[1]: False, estab_ids[2]: True,
+        }  # fmt: skip
+        assert why in next(each.obstacle for each in shown if each.obstacle)
+    with work():
+        given = gives(trust)
+        assert [(each.member.estab_id, why in each.why) for each in given.refused] == [(estab_ids[1], True)]
+    with work() as database:
+        made = database.scalars(select(Authorisation).where(Authorisation.agreement != "old")).all()
+        assert sorted(row.estab_id for row in made) == sorted([estab_ids[0], estab_ids[2]])
+
+
+def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_our_check(work, trust, clock):
+    person_id, estab_ids, client_id = trust
+    with work() as database:
+        member, client = database.get_one(Membership, (person_id, estab_ids[1])), database.get_one(Client, client_id)
+        authorise.give(
+            client, client.required_scopes, by=member, agreement="old", until=clocks.now() + timedelta(days=1)
+        )
+        database.get_one(Estab, estab_ids[2]).state = "unverified"
+    clock.move(timedelta(days=2))
+    with work():
+        assert gives(trust).refused == []
+    with work() as database:
+        held_back = [each for each in authorise.current(estab_ids[2]) if each.is_withheld]
+        assert [each.client_id for each in held_back] == [client_id]
+
+
+def test_where_the_chosen_school_is_refused_nothing_is_recorded(work, trust):
+    with work() as database:
+        database.get_one(Membership, (trust[0], trust[1][0])).role = "viewer"
+    with pytest.raises(authority.MayNot), work():
+        gives(trust)
+    assert agreed(work) == []
+
+
+def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(work, trust, at_once):
+    """Each person chose another school, and ticked the rest: every school has one agreement in the end."""
+    with work() as database:
+        colleague = an_administrator(database.get_one(Estab, trust[1][2]), username="colleague")
+        for estab_id in trust[1][:2]:
+            a_membership(colleague, database.get_one(Estab, estab_id))
+        reviews = [(trust, 0, (1, 2)), ((colleague.id, *trust[1:]), 2, (0, 1))]
+
+    def press():
+        mine, chosen, also = reviews.pop()
+        return gives(mine, chosen, also)
+
+    outcomes = at_once(2, press)
+
+    failed = [outcome for outcome in outcomes if not isinstance(outcome, several.Given)]
+    assert all(isinstance(fault, authorise.ChangedMeanwhile) for fault in failed), failed
+    assert len(failed) < 2
+    assert agreed(work) == sorted(trust[1])
+
+
+def test_people_and_schools_of_others_are_not_shown(work, trust):
+    with work() as database:
+        an_administrator()
+        database.get_one(Estab, trust[1][2]).state = "suspended"
+        by = database.get_one(Administrator, trust[0]).memberships[0]
+        shown = several.others(database.get_one(Client, trust[2]), by)
+        assert [each.member.estab_id for each in shown] == [estab for estab in trust[1][:2] if estab != by.estab_id]
