@@ -165,6 +165,8 @@ class Throttle(Section):
     account_window: Annotated[int, Field(ge=60, le=DAY)]
     account_sign_ins: Annotated[int, Field(ge=1, le=1_000_000)]
     address_guesses: Annotated[int, Field(ge=1, le=10_000)]
+    network_names: Annotated[int, Field(ge=1, le=100_000)]
+    widespread_names: Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class Session(Section):

@@ -4,7 +4,7 @@ import click
 
 from idp.foundation.command import acting, json_option, show, when, working
 from idp.operate import recovery
-from idp.signin import locks
+from idp.signin import locks, spraying
 
 person_argument = click.argument("name", metavar="NAME")
 
@@ -34,13 +34,20 @@ def reset(name: str, note: str) -> None:
 def locked(*, as_json: bool) -> None:
     """List the accounts that cannot be signed in to now, after too many wrong passwords or codes, and until when.
 
-    Many at once mean that somebody is trying passwords at many accounts: see the audit log for sign_in.locked.
+    Many at once mean that somebody is trying passwords at many accounts: see the audit log for sign_in.locked. Then
+    it also says how many networks have to wait because they failed at many names.
     """
     found, others = locks.current()
     rows = [{"name": lock.name, "kind": lock.kind, "guesses": lock.guesses, "until": lock.until} for lock in found]
     show(rows, ["name", "kind", "guesses", "until"], as_json=as_json, empty="No account is locked.")
-    if others and not as_json:
+    if as_json:
+        return
+    if others:
         click.echo(f"Besides, {others} locks for names that do not exist, or for one browser of an account.")
+    spread = spraying.current()
+    if spread.networks or spread.is_widespread:
+        click.echo(f"In this hour wrong passwords at {spread.names} names, from browsers that are new to them.")
+        click.echo(f"Such browsers of {spread.networks} networks have to wait: the log says which.")
 
 
 @commands.command("recover-factor")

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from idp.foundation.database import session
 from idp.foundation.doctor import Check, Finding
-from idp.signin import locks
+from idp.signin import locks, spraying
 from idp.signin.models import Operator
 
 MANY_LOCKS: Final = 10
@@ -32,4 +32,15 @@ def locked_accounts() -> Iterator[Finding]:
         yield Finding("locks", "ok", f"{len(found)} accounts are locked by wrong passwords")
 
 
-CHECKS: Final[tuple[Check, ...]] = (operators, locked_accounts)
+def password_spraying() -> Iterator[Finding]:
+    """Few names get wrong passwords by browsers that are new to them; otherwise passwords are tried at many."""
+    seen = spraying.current()
+    says = f"wrong passwords at {seen.names} names in this hour, from browsers that are new to them"
+    if seen.is_widespread or seen.networks:
+        says = f"{says}; {seen.networks} networks have to wait"
+        yield Finding("spraying", "warning", says, "the log has the networks; see: idp people locked")
+    else:
+        yield Finding("spraying", "ok", says)
+
+
+CHECKS: Final[tuple[Check, ...]] = (operators, locked_accounts, password_spraying)

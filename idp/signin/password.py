@@ -15,7 +15,7 @@ from idp.foundation import clock, database, dates, runtime
 from idp.foundation.errors import Refusal
 from idp.outbox import post
 from idp.partners import registry
-from idp.signin import devices, factors, guesses
+from idp.signin import devices, factors, guesses, spraying
 
 MAX_NOTICES = 2
 NOTICES_WINDOW = timedelta(hours=1)
@@ -50,18 +50,22 @@ class _Account:
     by_account: bytes | None
     """The counter for guesses at the account, under all its names. Showing its lock would reveal the names."""
     is_ours: bool = False
+    in_known_browser: bool = False
 
 
-def check(name: str, password: str, *, device: str | None) -> Administrator:
+def check(name: str, password: str, *, device: str | None, address: str | None) -> Administrator:
     """The administrator called `name` (e-mail or username) whose password this is.
 
-    `device` is the browser's id; a browser known to the person has its own counter. Raises `WrongPassword`,
-    `Locked`, `AccountNotOpen` and `guesses.TooManySignIns`. The guess is counted only if the
+    `device` is the browser's id, and `address` its network address; a browser known to the person has its own counter
+    and is not counted with its network. Raises `WrongPassword`, `Locked`, `spraying.ManyNames`, `AccountNotOpen` and
+    `guesses.TooManySignIns`. The guess is counted only if the
     caller's transaction commits: catch these errors and render a page. Where a second step follows, the guess stays
     counted until that is done: otherwise the right password would allow any number of guesses at the code.
     """
     account = _account(name, device)
     guesses.refuse_locked(account.by_name)
+    if not account.in_known_browser:
+        spraying.refuse(address)
     database.end_read_transaction()
     is_right, renewed = _compare(account.stored, passphrases.normalise(password) if account.is_ours else password)
 
@@ -70,6 +74,8 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     person = people.get(account.person_id) if is_right and is_open and account.person_id else None
     if person is None or person.password_hash != account.stored:
         note_failure(account.person_id, locks=locks)
+        if not account.in_known_browser:
+            spraying.note_failure(address, people.fold_sign_in_name(name))
         raise WrongPassword(because=account.person_id or "no person of that name")
     if not factors.has_any(person.id):
         for counter in (account.by_name, account.by_account):
@@ -78,6 +84,12 @@ def check(name: str, password: str, *, device: str | None) -> Administrator:
     if renewed is not None:
         credentials.renew_hash(person, renewed)
     return person
+
+
+def knows_browser(name: str, device: str | None) -> bool:
+    """Whether the person called `name` has signed in before in the browser whose id is `device`."""
+    person = people.by_name(name) if device else None
+    return person is not None and devices.is_known(person.id, device)
 
 
 def name_counter(name: str, device: str | None) -> bytes:
@@ -162,7 +174,9 @@ def _account(name: str, device: str | None) -> _Account:
         return _Account(None, None, guesses.key("name", folded), None)
     device_part = (device,) if device and devices.is_known(person.id, device) else ()
     by_name, by_account = guesses.key("name", folded, *device_part), guesses.key("account", person.id, *device_part)
-    return _Account(person.id, person.password_hash, by_name, by_account, person.password_is_ours)
+    return _Account(
+        person.id, person.password_hash, by_name, by_account, person.password_is_ours, bool(device_part)
+    )  # fmt: skip
 
 
 def _count_at_account(account: _Account) -> tuple[bool, bool]:

@@ -21,7 +21,7 @@ from idp.foundation import clock, crypto, dates, runtime
 from idp.foundation.database import claim, lock, session
 from idp.foundation.errors import Refusal
 from idp.outbox import post
-from idp.signin import devices, guesses, mobile, password, session as sessions
+from idp.signin import devices, guesses, mobile, password, session as sessions, spraying
 from idp.signin.models import PasswordReset
 
 LIFETIME: Final = timedelta(hours=1)
@@ -87,12 +87,15 @@ def resend(reset: PasswordReset) -> None:
         _send_code(row, people.get(row.person_id) if row.person_id else None, is_first=False)
 
 
-def prove(reset: PasswordReset, code: str, *, device: str | None) -> str:
+def prove(reset: PasswordReset, code: str, *, device: str | None, address: str | None) -> str:
     """Accept the code; returns a new secret for the browser, with which a password can be chosen.
 
-    Raises `WrongCode` and `mobile.CodeExpired`. The try is counted only if the caller's transaction commits: catch
-    these errors and render a page.
+    Raises `WrongCode`, `mobile.CodeExpired` and `spraying.ManyNames`. The try is counted only if the caller's
+    transaction commits: catch these errors and render a page.
     """
+    in_known_browser = reset.person_id is not None and devices.is_known(reset.person_id, device)
+    if not in_known_browser:
+        spraying.refuse(address)
     is_open = _count_guess(reset, device)
     now, secret = clock.now(), crypto.new_secret()
     waits = (
@@ -106,6 +109,8 @@ def prove(reset: PasswordReset, code: str, *, device: str | None) -> str:
         raise mobile.CodeExpired(because=reset.id)
     digest, made_at = tried
     if not crypto.same(digest, _digest(reset.id, made_at, "".join(code.split()))) or not is_open:
+        if not in_known_browser:
+            spraying.note_failure(address, reset.messages.hex())
         raise WrongCode(because=reset.id)
     accept = update(PasswordReset).where(*waits, PasswordReset.code_digest == digest)
     values = {"proven_at": now, "browser": crypto.digest(secret), "expires_at": now + CHOOSING_TIME}

@@ -53,7 +53,7 @@ def code() -> ResponseReturnValue:
     form = ResetCode()
     if form.validate_on_submit():
         try:
-            secret = reset.prove(current, form.code.data, device=devices.device_id())
+            secret = reset.prove(current, form.code.data, device=devices.device_id(), address=request.remote_addr)
         except Refusal as refused:  # no rollback: the try is counted
             form.code.errors = [refused.says]
         else:

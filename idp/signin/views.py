@@ -64,9 +64,28 @@ def _guesses_of_an_address() -> str:
     return f"{limits.address_guesses * limits.factor} per {limits.account_window} seconds"
 
 
+def _in_browser_known_to_name() -> bool:
+    """Whether the person who is named has signed in in this browser: others at its address do not keep them out."""
+    form, device = SignIn(), devices.device_id()
+    return device is not None and form.username.validate(form) and password.knows_browser(form.username.data, device)
+
+
+def _in_browser_known_to_half() -> bool:
+    """The same for the person whose second step waits in this browser."""
+    half, device = second_step.waiting(), devices.device_id()
+    return half is not None and devices.is_known(half.person_id, device)
+
+
+def _was_refused(response: Response) -> bool:
+    return response.status_code != 303
+
+
+_limit_guesses = partial(limiter.limit, _guesses_of_an_address, deduct_when=_was_refused)
+
+
 @bp.route("/sign-in", methods=["GET", "POST"])
 @security.anyone
-@limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda response: response.status_code != 303)
+@_limit_guesses(methods=["POST"], exempt_when=_in_browser_known_to_name)
 @admission.hashes_passwords
 def sign_in() -> ResponseReturnValue:
     """Name and password; redirects to `next`. Cancel returns to the partner, if the request is a partner's."""
@@ -93,7 +112,7 @@ def sign_in() -> ResponseReturnValue:
 def _sign_in(name: str, password_text: str) -> bool:
     """Check the password; whether that was all, so that the person is signed in now."""
     device = devices.device_id()
-    person = password.check(name, password_text, device=device)
+    person = password.check(name, password_text, device=device, address=request.remote_addr)
     return second_step.sign_in(person.id, name_counter=password.name_counter(name, device))
 
 
@@ -114,7 +133,7 @@ def passkey_options() -> ResponseReturnValue:
 @bp.post("/sign-in/passkey")
 @security.anyone
 @form_drafts.form_shown_at(lambda: url_for("signin.sign_in", next=request.args.get("next")))
-@limiter.limit(_guesses_of_an_address, deduct_when=lambda response: response.status_code != 303)
+@_limit_guesses()
 def sign_in_with_passkey() -> ResponseReturnValue:
     """A passkey's answer instead of name and password; redirects to `next`."""
     return_path = security.local_path(request.args.get("next"))
@@ -136,7 +155,7 @@ def sign_in_with_passkey() -> ResponseReturnValue:
 
 @bp.route("/sign-in/second-step", methods=["GET", "POST"])
 @security.anyone
-@limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda response: response.status_code != 303)
+@_limit_guesses(methods=["POST"], exempt_when=_in_browser_known_to_half)
 def take_second_step() -> ResponseReturnValue:
     """A code of the authenticator app, after the right password; redirects to `next`. Cancel is as for `sign_in`."""
     return _second_step("signin/second_step.html", SecondStep(), authenticator_app.spend_code)
@@ -144,7 +163,7 @@ def take_second_step() -> ResponseReturnValue:
 
 @bp.route("/sign-in/recovery-code", methods=["GET", "POST"])
 @security.anyone
-@limiter.limit(_guesses_of_an_address, methods=["POST"], deduct_when=lambda response: response.status_code != 303)
+@_limit_guesses(methods=["POST"], exempt_when=_in_browser_known_to_half)
 def use_recovery_code() -> ResponseReturnValue:
     """The same with a recovery code."""
     return _second_step("signin/recovery_code.html", RecoveryCode(), recovery_codes.spend)
@@ -189,7 +208,7 @@ def second_step_options() -> ResponseReturnValue:
 @bp.post("/sign-in/second-step/passkey")
 @security.anyone
 @form_drafts.form_shown_at(lambda: url_for("signin.take_second_step", next=request.args.get("next")))
-@limiter.limit(_guesses_of_an_address, deduct_when=lambda response: response.status_code != 303)
+@_limit_guesses(exempt_when=_in_browser_known_to_half)
 def take_second_step_by_passkey() -> ResponseReturnValue:
     """A passkey after the right password; redirects to `next`."""
     return_path = security.local_path(request.args.get("next"))

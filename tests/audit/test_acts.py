@@ -285,7 +285,7 @@ def test_a_wrong_password_and_the_lock_after_ten_are_recorded_at_the_account(wor
         known, estab_id, name = person.id, person.memberships[0].estab_id, person.username
     for _ in range(10):
         with work(), pytest.raises(password.WrongPassword):
-            password.check(name, "wrong", device=None)
+            password.check(name, "wrong", device=None, address=None)
 
     with work():
         assert recorded(events.SIGN_IN_FAILED) == [("stranger", estab_id, None, known, {}, None)] * 10
@@ -323,7 +323,7 @@ def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(w
         reset.begin("unknown", device=None)
     code = outbox.last("reset_code").code
     with work():
-        secret = reset.prove(reset.of_browser(secret), code, device=None)
+        secret = reset.prove(reset.of_browser(secret), code, device=None, address=None)
         reset.complete(secret, "a hash", device=None)
 
         assert recorded(events.RESET_STARTED) == [

@@ -74,7 +74,7 @@ def test_of_sign_ins_at_once_no_more_get_in_than_there_is_room_for(username, fou
 
     def signs_in():
         try:
-            return bool(password.check(username, PASSWORD, device=None))
+            return bool(password.check(username, PASSWORD, device=None, address=None))
         except guesses.TooManySignIns:
             return False
 

@@ -70,7 +70,7 @@ def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, a
     def guess(name):
         def once():
             try:
-                return password.check(name, PASSWORD, device=None).id
+                return password.check(name, PASSWORD, device=None, address=None).id
             except password.WrongPassword:
                 return None
 
@@ -80,7 +80,7 @@ def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, a
         for _ in range(5):
             with work():
                 try:
-                    password.check(name, "wrong", device=None)
+                    password.check(name, "wrong", device=None, address=None)
                 except password.WrongPassword:
                     continue
     assert at_once(4, guess(OWNER)) == [None] * 4

@@ -109,7 +109,7 @@ def wrong_passwords() -> None:
     for _ in range(runtime.settings().throttle.account_guesses):
         session().commit()  # the password is compared outside of any transaction
         with suppress(password.WrongPassword):
-            password.check(username, "wrong", device=None)
+            password.check(username, "wrong", device=None, address=None)
 
 
 def a_reset(*, confirmed: bool = True) -> str:

@@ -13,20 +13,20 @@ from tests.factories import PASSWORD
 
 def test_the_right_password_brings_the_person(work, account):
     with work():
-        assert password.check(account.username, PASSWORD, device=None).id == account.id
+        assert password.check(account.username, PASSWORD, device=None, address=None).id == account.id
 
 
 @pytest.mark.parametrize("typed", [PASSWORD + " ", " " + PASSWORD, PASSWORD.upper(), PASSWORD[:-1], "", "x" * 100_000])
 def test_a_password_is_compared_exactly_as_typed(work, account, typed):
     with work(), pytest.raises(password.WrongPassword):
-        password.check(account.username, typed, device=None)
+        password.check(account.username, typed, device=None, address=None)
 
 
 def test_whoever_has_no_password_yet_cannot_sign_in(work, account):
     with work() as session:
         session.get_one(Administrator, account.id).password_hash = None
     with work(), pytest.raises(password.WrongPassword):
-        password.check(account.username, "", device=None)
+        password.check(account.username, "", device=None, address=None)
 
 
 def test_an_old_hash_is_made_anew_and_still_right(work, account, app):
@@ -34,13 +34,13 @@ def test_an_old_hash_is_made_anew_and_still_right(work, account, app):
         person = session.get_one(Administrator, account.id)
         person.password_hash = old = PasswordHasher(time_cost=2, memory_cost=32, parallelism=1).hash(PASSWORD)
     with work():
-        password.check(account.username, PASSWORD, device=None)
+        password.check(account.username, PASSWORD, device=None, address=None)
     with work() as session:
         now = session.get_one(Administrator, account.id).password_hash
         assert now != old
         assert not runtime.of(app).passwords.is_outdated(now)
     with work():
-        password.check(account.username, PASSWORD, device=None)
+        password.check(account.username, PASSWORD, device=None, address=None)
 
 
 def test_a_password_changed_while_the_old_one_was_checked_lets_nobody_in(work, account, app, monkeypatch):
@@ -55,7 +55,7 @@ def test_a_password_changed_while_the_old_one_was_checked_lets_nobody_in(work, a
 
     monkeypatch.setattr(hasher, "matches", meanwhile)
     with work(), pytest.raises(password.WrongPassword):
-        password.check(account.username, PASSWORD, device=None)
+        password.check(account.username, PASSWORD, device=None, address=None)
 
 
 def test_nobody_waits_for_the_database_while_a_password_is_hashed(work, account, app, monkeypatch):
@@ -71,7 +71,7 @@ def test_nobody_waits_for_the_database_while_a_password_is_hashed(work, account,
 
     monkeypatch.setattr(hasher, "matches", watched)
     with work():
-        password.check(account.username, PASSWORD, device=None)
+        password.check(account.username, PASSWORD, device=None, address=None)
 
     assert seen == [False]
 

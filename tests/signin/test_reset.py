@@ -261,7 +261,7 @@ def test_of_many_codes_at_once_five_are_compared(at_once, asked, work, outbox):
 
     def tries():
         try:
-            reset.prove(reset.of_browser(secret), wrong, device=None)
+            reset.prove(reset.of_browser(secret), wrong, device=None, address=None)
         except (reset.WrongCode, mobile.CodeExpired) as refused:
             return type(refused)
 
@@ -271,7 +271,7 @@ def test_of_many_codes_at_once_five_are_compared(at_once, asked, work, outbox):
 
 def test_a_code_is_accepted_once(at_once, asked, outbox):
     code, secret = outbox.last("reset_code").code, asked.cookie("reset")
-    found = at_once(4, lambda: reset.prove(reset.of_browser(secret), code, device=None))
+    found = at_once(4, lambda: reset.prove(reset.of_browser(secret), code, device=None, address=None))
 
     assert sum(isinstance(each, str) for each in found) == 1
 

@@ -1,0 +1,193 @@
+"""S52: few passwords tried at many accounts, from one network or from many; and no lever against known browsers."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+
+from idp.audit import events
+from idp.audit.models import Entry
+from idp.cli import main
+from idp.estabs.models import Administrator
+from idp.signin import doctor, spraying
+from tests.factories import an_administrator
+from tests.signin.person import Person
+
+pytestmark = pytest.mark.usefixtures("clock")
+WRONG = "Password1!Password1!"
+NETWORK, ELSEWHERE = "192.0.2.{}", "198.51.100.{}"
+
+
+@pytest.fixture(autouse=True)
+def few_names(change_settings):
+    """Twenty names for a network in an hour; two while many fail over all networks, which is at forty."""
+    change_settings(throttle={"factor": 1, "network_names": 20, "widespread_names": 40})
+
+
+@pytest.fixture
+def at(another):
+    """`at("192.0.2.7")` is a new browser at this address."""
+
+    def there(address):
+        person = Person(another())
+        person.web.environ_base["REMOTE_ADDR"] = address
+        return person
+
+    return there
+
+
+@pytest.fixture
+def username(work):
+    with work():
+        return an_administrator().username
+
+
+@pytest.fixture
+def owner(at, username):
+    """Has signed in before, at an address of the network, and is signed out."""
+    person = at(NETWORK.format(200))
+    person.signs_in(username)
+    person.sends("/sign-out")
+    return person
+
+
+def spray(at, network, times, first=0):
+    """One wrong password for each of so many names, each from another address of the network; the answers."""
+    return [
+        at(network.format(number % 200)).signs_in(f"office{first + number}@school.example", WRONG).status_code
+        for number in range(times)
+    ]
+
+
+def test_a_network_that_fails_at_many_names_waits_though_each_address_and_name_failed_once(at, username):
+    assert spray(at, NETWORK, 23) == [422] * 20 + [429] * 3
+    refused = at(NETWORK.format(9)).signs_in(username)
+
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["Retry-After"]) <= 3600
+    assert "have signed in before works now" in " ".join(refused.text.split())
+    assert at(ELSEWHERE.format(9)).signs_in(username).status_code == 303
+
+
+def test_it_is_over_after_an_hour(at, username, clock):
+    spray(at, NETWORK, 20)
+    clock.move(timedelta(minutes=59))
+    assert at(NETWORK.format(9)).signs_in(username).status_code == 429
+    clock.move(timedelta(minutes=1))
+
+    assert at(NETWORK.format(9)).signs_in(username).status_code == 303
+
+
+def test_one_name_counts_once_for_a_network(at, username, clock):
+    for _ in range(9):
+        at(NETWORK.format(1)).signs_in("typed-wrong@school.example", WRONG)
+
+    assert spray(at, NETWORK, 18) == [422] * 18
+    assert at(NETWORK.format(1)).signs_in(username).status_code == 303
+
+
+@pytest.mark.parametrize("reach", [NETWORK, "2001:db8:7:{}::1", "::ffff:192.0.2.{}"])
+def test_addresses_that_one_customer_is_easily_given_count_together(at, username, reach):
+    assert spray(at, reach, 21)[-1] == 429
+    assert at(reach.format(199)).signs_in(username).status_code == 429
+
+
+def test_right_passwords_are_not_counted(at, work):
+    with work():
+        names = [an_administrator().username for _ in range(21)]
+
+    assert [at(NETWORK.format(3)).signs_in(name).status_code for name in names] == [303] * 21
+
+
+class TestManyNetworks:
+    @pytest.fixture(autouse=True)
+    def _widespread(self, clock, at):
+        """Twenty names each in two networks, which is the measure for all of them."""
+        for number in (1, 2):
+            assert spray(at, f"203.0.{number}.{{}}", 20, first=100 * number) == [422] * 20
+
+    def test_each_network_has_a_tenth_from_then_on(self, at, username):
+        assert spray(at, NETWORK, 4) == [422, 422, 429, 429]
+        assert at(NETWORK.format(9)).signs_in(username).status_code == 429
+
+    def test_a_network_without_failures_is_as_before(self, at, username):
+        assert at(ELSEWHERE.format(1)).signs_in(username, WRONG).status_code == 422
+        assert at(ELSEWHERE.format(1)).signs_in(username).status_code == 303
+
+    def test_after_an_hour_it_is_over(self, at, clock):
+        clock.move(timedelta(hours=1))
+
+        assert spray(at, NETWORK, 20) == [422] * 20
+
+
+class TestKnownBrowsers:
+    def test_a_stranger_who_sprays_in_the_same_network_does_not_keep_one_out(self, at, owner, username):
+        spray(at, NETWORK, 25)
+        assert at(NETWORK.format(200)).signs_in(username).status_code == 429
+
+        assert owner.signs_in(username).status_code == 303
+
+    def test_nor_one_who_sprays_everywhere(self, at, owner, username):
+        for number in (1, 2, 3):
+            spray(at, f"203.0.{number}.{{}}", 20, first=100 * number)
+        spray(at, NETWORK, 3)
+
+        assert owner.signs_in(username).status_code == 303
+
+    def test_nor_one_who_uses_up_the_limit_of_the_very_address(self, at, owner, username, change_settings):
+        change_settings(throttle={"factor": 1, "address_guesses": 5, "network_names": 1000})
+        spray_here = [at(NETWORK.format(200)).signs_in(f"x{number}@y.example", WRONG) for number in range(7)]
+        assert [answer.status_code for answer in spray_here] == [422] * 5 + [429] * 2
+
+        assert owner.signs_in(username).status_code == 303
+
+    def test_one_is_not_counted_and_is_known_to_its_own_name_only(self, at, owner, username):
+        for _ in range(3):
+            owner.signs_in(username, WRONG)
+        assert spray(at, NETWORK, 20) == [422] * 20
+
+        assert owner.signs_in("office5@school.example", WRONG).status_code == 429
+
+    def test_a_name_that_no_one_types_is_no_way_around_the_limit_of_an_address(self, at, owner, change_settings):
+        change_settings(throttle={"factor": 1, "address_guesses": 2, "network_names": 1000})
+        for name in ("x" * 400, "\x00"):
+            owner.signs_in(name, WRONG)
+
+        assert owner.signs_in("office1@school.example", WRONG).status_code == 429
+
+
+def test_codes_of_a_reset_count_with_passwords(at, work, outbox):
+    with work() as session:
+        for row in session.query(Administrator).all():
+            row.mobile_confirmed_at = row.created_at
+    spray(at, NETWORK, 18)
+    person = at(NETWORK.format(1))
+    for name in ("2139999", "2139999", "2139998"):
+        person.sends("/reset", username=name)
+        person.sends("/reset/code", code="000000")
+        assert "not the code" in person.sees
+
+    person.sends("/reset", username="2139997")
+    person.sends("/reset/code", code="000000")
+    assert "typed wrong passwords for many accounts" in person.sees
+
+
+class TestOperators:
+    def test_they_see_it_in_the_log_the_audit_log_the_doctor_and_a_command(self, app, at, work, caplog, monkeypatch):
+        monkeypatch.setattr("idp.cli._create_app", lambda: app)
+        with work():
+            assert [finding.level for finding in doctor.password_spraying()] == ["ok"]
+        with caplog.at_level(logging.WARNING):
+            spray(at, NETWORK, 22)
+        said = [record for record in caplog.records if "many names" in record.getMessage()]
+        assert len(said) == 1
+        assert "192.0.2.0/24" in said[0].getMessage()
+        with work() as session:
+            (entry,) = session.query(Entry).filter_by(event=events.SPRAYING_SEEN)
+            assert entry.facts == {"count": 20}
+            assert [finding.level for finding in doctor.password_spraying()] == ["warning"]
+            assert spraying.current() == spraying.Standing(20, 1, is_widespread=False)
+        printed = CliRunner().invoke(main, ["people", "locked"]).output
+        assert "wrong passwords at 20 names" in printed
+        assert "browsers of 1 networks have to wait" in printed
