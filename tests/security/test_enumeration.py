@@ -37,6 +37,7 @@ def seen(person, name):
     """All of an answer that may not differ, without what differs each time or was typed."""
     text = person.answer.text.replace(name, "NAME")
     text = re.sub(r'(csrf_token" value=|nonce=)"[^"]*"', r"\1", text)
+    text = text.replace(person.answer.headers.get("X-Request-ID") or "no id", "ID")
     headers = {key: value for key, value in person.answer.headers if key not in {"X-Request-ID", "Content-Length"}}
     headers["Content-Security-Policy"] = re.sub(r"nonce-[\w-]+", "", headers.get("Content-Security-Policy", ""))
     cookies = sorted(re.sub("=.*", "", cookie) for cookie in person.answer.headers.getlist("Set-Cookie"))

@@ -1,0 +1,226 @@
+"""S29: each form that is open to strangers says, costs and sends the same whether there is somebody behind it or not.
+
+Each such route has its line here, or this fails: it is measured below, in another test, or has nothing to tell.
+"""
+
+import re
+from collections import Counter
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from idp.estabs import links
+from idp.estabs.models import Administrator
+from idp.foundation import clock as clocks, runtime
+from idp.outbox.models import Message
+from idp.signin import factor_recovery, undo_changes
+from tests.factories import an_administrator
+from tests.references import is_test
+from tests.security.test_enumeration import seen
+from tests.signin.apps import an_app
+from tests.signin.authenticator import Authenticator, a_passkey, b64
+from tests.signin.person import Person
+
+pytestmark = pytest.mark.usefixtures("clock")
+UNKNOWN = SimpleNamespace(username="2139999", email="no-one@oakhill.example")
+NEW = "wobbly kettle sings at dusk"
+
+ENUMERATION, RESETS = "tests/security/test_enumeration.py", "test_asking_for_a_new_password_looks_and_costs_the_same"
+REGISTRATION = "tests/security/test_enumeration_registration.py"
+ANY_REGISTRATION = f"{REGISTRATION}::test_a_guess_at_a_registration_is_answered_alike_whether_it_exists"
+NO_HALF = f"{ENUMERATION}::test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password"
+ELSEWHERE = {
+    "/sign-in": f"{ENUMERATION}::test_a_wrong_password_looks_and_costs_the_same_for_the_unknown",
+    "/sign-in/second-step": NO_HALF,
+    "/sign-in/recovery-code": NO_HALF,
+    "/sign-in/with/<name>": "tests/federation/test_views.py::TestSigningIn::"
+    "test_an_unknown_account_is_told_how_to_link_and_makes_nothing",
+    "/operate/sign-in": f"{ENUMERATION}::test_the_address_of_an_operator_is_no_more_to_be_found",
+    "/password/strength.json": "tests/signin/test_strength_views.py::"
+    "test_a_person_who_was_removed_and_one_who_never_was_are_alike",
+    "/reset": f"{ENUMERATION}::{RESETS}_for_the_unknown",
+    "/reset/code": f"{ENUMERATION}::{RESETS}_for_the_unknown",
+    "/register/details": f"{REGISTRATION}::test_an_address_that_has_an_account_looks_like_one_that_has_none",
+    "/register/<registration_id>/resend": ANY_REGISTRATION,
+    "/register/<registration_id>/address": ANY_REGISTRATION,
+    "/register/<registration_id>/sign-up": ANY_REGISTRATION,
+    "/register/<registration_id>/password": ANY_REGISTRATION,
+    "/register/<registration_id>/new-password": ANY_REGISTRATION,
+    "/register/<registration_id>/code": ANY_REGISTRATION,
+    "/register/<registration_id>/new-code": ANY_REGISTRATION,
+    "/register/<registration_id>/here": ANY_REGISTRATION,
+    "/register/<registration_id>/not-me": ANY_REGISTRATION,
+    "/register/verify/<secret>": "tests/security/test_link_misuse.py::test_a_link_we_never_made_is_unknown",
+    "/register/verify/<secret>/new": "tests/security/test_link_misuse.py::"
+    "test_the_answer_to_asking_for_a_new_link_is_the_same_for_every_link",
+    "/register/verify/<secret>/not-me": "tests/security/test_link_misuse.py::test_a_link_we_never_made_is_unknown",
+}
+NOTHING_TO_TELL = {
+    "/oauth/authorize": "keeps the request; who exists is asked at /sign-in only",
+    "/oauth/consent": "for a person signed in",
+    "/oauth/mis": "for a person signed in",
+    "/oauth/logout": "of this browser's own session",
+    "/oauth/logout/confirm": "of this browser's own session",
+    "/device": "codes of devices, not people (tests/security/test_device_flow.py)",
+    "/sign-out": "of this browser's own session",
+    "/sign-in/school": "for a person signed in",
+}
+
+
+ABOUT_TO_COME = {"/invitation/<secret>", "/invitation/<secret>/sign-out"}
+
+
+@pytest.fixture
+def known(work, settings):
+    """A person with a confirmed number, an app and a passkey, and the secrets of links that they were sent."""
+    with work():
+        person = an_administrator(mobile_confirmed_at=clocks.now())
+        an_app(person.id)
+        device = a_passkey(person.id, settings.server.issuer)
+        recovery = factor_recovery.start(person, by="cli")
+        secrets = {purpose: links.issue(person.id, purpose, timedelta(hours=1)) for purpose in (links.RESET, "welcome")}
+        secrets["undo"] = undo_changes.issue(person).rpartition("/")[2]
+        return SimpleNamespace(
+            id=person.id, username=person.username, email=person.email, device=device, recovery=recovery.id, **secrets
+        )
+
+
+def an_answer_of(device, options):
+    """Signed for another origin, so that it is wrong whether the credential is known or not."""
+    return device.get(options, origin="https://evil.example")
+
+
+def unknown_device(issuer):
+    device = Authenticator(issuer)
+    device.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": "x"})
+    return device
+
+
+def posts_to(path):
+    """The form of the sign-in page, sent there with the person's name."""
+
+    def act(person, subject, _issuer):
+        person.opens("/sign-in")
+        yield person.sends_again(path, username=subject.username, code="123456", passkey="{}", send_code="yes")
+        yield person.opens(path) if not path.endswith(("passkey", ".json")) else person.answer
+
+    return act
+
+
+def signs_in_with_passkey(person, subject, issuer):
+    person.opens("/sign-in")
+    options = person.sends_again("/sign-in/passkey-options.json").json
+    device = getattr(subject, "device", None) or unknown_device(issuer)
+    person.opens("/sign-in")
+    yield person.sends_again("/sign-in/passkey", passkey=an_answer_of(device, options))
+
+
+def chooses_a_password(person, subject, _issuer):
+    """Without having typed the code."""
+    yield person.sends("/reset", username=subject.username)
+    yield person.opens("/reset/code")
+    yield person.sends_again("/reset/password", password=NEW)
+    yield person.opens("/reset/password")
+
+
+def uses_link(path, purpose):
+    """A link that is known but of another kind, and one that we never made."""
+
+    def act(person, subject, _issuer):
+        secret = getattr(subject, purpose, "A" * 43)
+        if path.endswith("{}"):
+            yield person.opens(path.format(secret))
+        person.opens("/sign-in")
+        yield person.sends_again(path.format(secret), password=NEW, generate="yes", code="123456")
+
+    return act
+
+
+MEASURED = {
+    "/sign-in/passkey-options.json": posts_to("/sign-in/passkey-options.json"),
+    "/sign-in/passkey": signs_in_with_passkey,
+    "/sign-in/second-step/passkey-options.json": posts_to("/sign-in/second-step/passkey-options.json"),
+    "/sign-in/second-step/passkey": posts_to("/sign-in/second-step/passkey"),
+    "/sign-in/lost-factor": posts_to("/sign-in/lost-factor"),
+    "/reset/password": chooses_a_password,
+    "/reset/link/<secret>": uses_link("/reset/link/{}", "welcome"),
+    "/welcome/<secret>": uses_link("/welcome/{}", "reset"),
+    "/welcome/<secret>/again": uses_link("/welcome/{}/again", "reset"),
+    "/undo/<secret>": uses_link("/undo/{}", "reset"),
+    "/recovery/<secret>": uses_link("/recovery/{}", "undo"),
+    "/set-up/<secret>": uses_link("/set-up/{}", "welcome"),
+}
+
+
+def open_posts(app):
+    """The routes that take a POST from anybody."""
+    rules = (rule for rule in app.url_map.iter_rules() if "POST" in rule.methods)
+    return {rule.rule for rule in rules if app.view_functions[rule.endpoint].open_to == "anyone"}
+
+
+def test_each_form_that_is_open_to_strangers_has_its_line(app):
+    listed = [*MEASURED, *ELSEWHERE, *NOTHING_TO_TELL]
+
+    assert open_posts(app) - ABOUT_TO_COME == set(listed)
+    assert len(listed) == len(set(listed))
+    assert [reference for reference in ELSEWHERE.values() if not is_test(reference)] == []
+
+
+@pytest.mark.parametrize("route", MEASURED)
+def test_it_looks_sends_and_costs_the_same(app, work, another, settings, known, route):
+    def measured(subject):
+        person, before, hashed = Person(another()), messages(work), runtime.of(app).passwords.hashed
+        answers = []
+        for _ in MEASURED[route](person, subject, settings.server.issuer):
+            status, headers, cookies, text = seen(person, subject.username)
+            text = re.sub(r"/[\w-]{43}", "/SECRET", re.sub(r'"challenge": ?"[\w-]+"', "", text))
+            headers["Location"] = re.sub(r"/[\w-]{43}", "/SECRET", headers.get("Location", ""))
+            answers.append((status, headers, cookies, text))
+        return answers, runtime.of(app).passwords.hashed - hashed, messages(work) - before
+
+    of_known, of_unknown = measured(known), measured(UNKNOWN)
+
+    assert of_known == of_unknown
+    assert {status for status, *_ in of_known[0]} <= {200, 303, 404, 409, 410, 422}
+
+
+def messages(work):
+    """How many messages were written, with those that are discarded."""
+    with work() as session:
+        return Counter(row.name for row in session.query(Message))
+
+
+class TestSignedIn:
+    """What an owner could learn of people of other schools."""
+
+    @pytest.fixture
+    def owner(self, web, work):
+        with work():
+            username = an_administrator().username
+        person = Person(web)
+        person.signs_in(username)
+        return person
+
+    def test_an_address_that_signs_in_another_person(self, owner, work, app, known):
+        answers = []
+        for address in (known.email, UNKNOWN.email):
+            before = messages(work)
+            owner.sends("/manage/account/email", email=address)
+            answers.append((seen(owner, address), messages(work) - before))
+        assert answers[0] == answers[1]
+        assert answers[0][1] == {"confirm_address": 1}
+
+    @pytest.mark.parametrize("page", ["/manage/people/{}/reset", "/manage/people/{}/lost-factor"])
+    def test_a_person_of_another_school(self, owner, work, known, page):
+        def answers(person_id):
+            shown = []
+            owner.opens(page.format(person_id))
+            shown.append(seen(owner, person_id))
+            owner.opens("/manage/account/name")
+            owner.sends_again(page.format(person_id))
+            return [*shown, seen(owner, person_id)]
+
+        assert answers(known.id) == answers("adm_of_no_one")
+        with work() as session:
+            assert session.get_one(Administrator, known.id).removed_at is None
