@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from tests.references import is_test
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CITING = sorted(
@@ -165,3 +167,67 @@ def test_a_decision_whose_number_is_taken_is_reported():
     files = {"0001-one.md": "# 1. One", "0002-two.md": "# 2. Two", "0002-three.md": "# 3. Three"}
 
     assert misnumbered(files, index) == ["0002-three.md", "0002-two.md"]
+
+
+SECURITY = ROOT / "docs/design/security.md"
+TEST = re.compile(r"`(tests/[\w./]+(?:::\w+)*)`")
+NOT_BUILT = "**Not built yet.**"
+
+
+def statements(page: str) -> Iterator[tuple[str, str, list[str]]]:
+    """What security.md says must hold, with its text and tests: S1 and on, rows of section 4, items of section 5."""
+    known, asvs, accounts = (
+        page.partition(begin)[2].partition("\n## ")[0]
+        for begin in ("## 2. Known classes", "## 4. OWASP ASVS", "## 5. Accounts")
+    )
+    for name, title, text in re.findall(r"(?ms)^\*\*(S\d+) (\w+)\*\*(.*?)(?=^\*\*|\Z)", known):
+        yield name, text, TEST.findall(text) or [f"tests/security/test_{title}.py"]
+    for row in asvs.splitlines():
+        if row.startswith("| ") and not row.startswith("| rows"):
+            cells = [cell.strip() for cell in row.strip("|").split("|")]
+            yield cells[0], row, TEST.findall(cells[-1])
+    built = accounts.partition(NOT_BUILT)[0]
+    for title, text in re.findall(r"(?ms)^- \*\*(.+?)\*\*(.*?)(?=^- \*\*|\n\n|\Z)", built):
+        if tests := TEST.findall(text):
+            yield title, text, tests
+
+
+def untested(page: str) -> list[str]:
+    """Statements without a test that exists, which do not say either that they do not apply."""
+    return [
+        f"{name}: {', '.join(tests) or 'no test'}"
+        for name, text, tests in statements(page)
+        if not (tests and all(map(is_test, tests))) and "does not apply" not in text
+    ]
+
+
+def test_everything_that_must_hold_for_accounts_names_a_test_that_exists():
+    page = SECURITY.read_text("utf-8")
+
+    assert len([*statements(page)]) > 110
+    assert untested(page) == []
+
+
+def test_a_statement_without_a_test_is_reported():
+    page = """
+## 2. Known classes
+
+**S1 nothing_of_that_name** CVE → refused.
+
+**S2 side_doors** → refused.
+
+## 4. OWASP ASVS 5.0
+
+| rows | how it is met | test |
+|---|---|---|
+| 1.1 | well | `tests/test_docs.py::test_that_is_gone` |
+| 1.2 | well | `tests/test_docs.py::test_a_statement_without_a_test_is_reported` |
+| 1.3 | does not apply: no SAML | none |
+| 1.4 | well | none |
+
+## 5. Accounts
+
+- **Locks** (`signin.locks`). They end. Test: `tests/signin/test_guesses.py`.
+- **Keys**. They open. Test: `tests/signin/test_keys_that_are_gone.py`.
+"""
+    assert [line.partition(":")[0] for line in untested(page)] == ["S1", "1.1", "1.4", "Keys"]

@@ -1,7 +1,13 @@
 """S41: a grant, response type or method the client lacks; `password`, `token`; paths nobody listed (CVE-2026-9792)."""
 
-import pytest
+import ast
 
+import pytest
+from sqlalchemy import func, select
+
+from idp.estabs.models import Administrator
+from idp.foundation.settings import ROOT
+from idp.signin.models import BrowserSession, Operator
 from tests.oidc.support import authorised, sent
 
 
@@ -28,3 +34,44 @@ def test_a_grant_the_client_lacks(web, world):
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/par"])
 def test_no_other_method(web, path, method):
     assert web.open(path, method=method).status_code == 405
+
+
+STARTS = {"begin_session", "sign_in_owner"}
+"""Functions that sign a person in; so do `begin` and `sign_in` of the modules in `OF`."""
+OF = {"session", "sessions", "browser_sessions", "second_step", "runtime.ports()"}
+WAYS_IN = {
+    "federation/views.py",  # a linked account of another provider
+    "onboarding/views.py",  # the owner of a school that was just registered, with the password just made
+    "signin/operator_views.py",
+    "signin/second_step.py",
+    "signin/views.py",  # a password, a passkey
+    # Pages that put a person who is signed in under a new id:
+    "manage/own_account_views.py",
+    "manage/passkey_views.py",
+    "manage/security_views.py",
+}
+
+
+def starts_a_session(node):
+    if not isinstance(node, ast.Call):
+        return False
+    called = node.func
+    if isinstance(called, ast.Name):
+        return called.id in STARTS
+    if not isinstance(called, ast.Attribute):
+        return False
+    return called.attr in STARTS or (called.attr in {"begin", "sign_in"} and ast.unparse(called.value) in OF)
+
+
+def test_sessions_begin_at_the_ways_in_and_nowhere_else():
+    """Section 5 of security.md lists them: a new one is a decision."""
+    modules = ROOT.joinpath("idp").rglob("*.py")
+    starting = {path for path in modules if any(map(starts_a_session, ast.walk(ast.parse(path.read_text("utf-8")))))}
+
+    assert {path.relative_to(ROOT / "idp").as_posix() for path in starting} == WAYS_IN
+
+
+def test_a_new_installation_has_no_account(work):
+    with work() as session:
+        for model in (Administrator, Operator, BrowserSession):
+            assert session.scalar(select(func.count()).select_from(model)) == 0

@@ -1,5 +1,7 @@
 """The password itself: checked between two transactions, and made anew when it is out of date."""
 
+from datetime import timedelta
+
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select
@@ -92,3 +94,10 @@ def test_signing_in_is_recorded_with_the_session_and_how(jo, account, work):
         entry = session.scalars(select(Entry).where(Entry.event == "sign_in.succeeded")).one()
 
     assert (entry.actor, entry.estab, entry.facts["amr"]) == (account.id, account.estab_id, ["pwd"])
+
+
+def test_a_password_does_not_expire(work, account, clock):
+    """ASVS 6.2.10: no one has to change one that is not known to be stolen."""
+    clock.move(timedelta(days=5 * 365))
+    with work():
+        assert password.check(account.username, PASSWORD, device=None, address=None).id == account.id

@@ -8,6 +8,7 @@ from idp.estabs.models import Administrator
 from idp.signin import mobile, reset
 from idp.signin.models import BrowserSession, PasswordReset
 from tests.factories import PASSWORD, an_administrator
+from tests.signin.apps import an_app
 
 NEW = "wobbly kettle sings at dusk"
 CODE, CHOOSE = "/reset/code", "/reset/password"
@@ -61,6 +62,15 @@ def test_the_old_password_is_gone(proven, account, stranger):
     proven.sends(CHOOSE, password=NEW)
 
     assert stranger.signs_in(account.username, PASSWORD).status_code == 422
+
+
+def test_a_second_factor_is_asked_for_as_always(proven, account, work):
+    with work():
+        an_app(account.id)
+    proven.sends(CHOOSE, password=NEW)
+
+    assert proven.signs_in(account.username, NEW).location.startswith("/sign-in/second-step")
+    assert proven.cookie("session") is None
 
 
 @pytest.mark.parametrize("name", ["username", "email"])
