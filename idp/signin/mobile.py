@@ -71,7 +71,10 @@ def send_code(person: Administrator, number: str, purpose: str) -> None:
     code = f"{secrets.randbelow(1_000_000):06}"
     digest = _digest(purpose, person.id, now.isoformat(), code)
     one_time_codes.issue(person.id, purpose, digest, now, CODE_LIFETIME, value=number)
-    post.sms("mobile_code", to=number, expires=now + CODE_LIFETIME, estab=person.sole_estab_id, code=code)
+    post.sms(
+        "mobile_code", to=number, expires=now + CODE_LIFETIME, estab=person.sole_estab_id, code=code,
+        for_lost_factor=purpose == LOST_FACTOR,
+    )  # fmt: skip
 
 
 def is_waiting(person: Administrator, purpose: str = PURPOSE) -> bool:

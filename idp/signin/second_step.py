@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import request
+from flask import flash, request
 from sqlalchemy import select
 
 from idp.estabs import people
@@ -53,6 +53,8 @@ def sign_in(person_id: str, *, name_counter: bytes, amr: frozenset[str] = browse
     Whether they are signed in. `name_counter` counts wrong answers at the second step, beside the account's counter.
     """
     lost = amr == browser_sessions.PASSWORD and factor_recovery.complete(person_id)
+    if lost:
+        flash("Your lost phone or key is removed from your account. Please set up a new one.", "info")
     if lost or not factors.has_any(person_id):
         begin_session(person_id, amr)
         return True

@@ -34,7 +34,7 @@ def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, a_wind
     looks_right(jo.page, "lost-factor-code")
     jo.page.fill("#code", letters.last("mobile_code").code)
     jo.presses("Start the wait of 24 hours")
-    jo.sees("Please wait until then")
+    jo.sees("The wait of 24 hours has begun")
     looks_right(jo.page, "lost-factor-waits")
 
     other = jo.at(a_window("phone"))
@@ -62,7 +62,7 @@ def test_the_owner_stops_a_recovery_that_a_stranger_began(a_member, a_window, be
     jo.presses("Text me a code")
     jo.page.fill("#code", letters.last("mobile_code").code)
     jo.presses("Start the wait of 24 hours")
-    jo.sees("Please wait until then")
+    jo.sees("The wait of 24 hours has begun")
 
     owner = jo.at(a_window("desk"))
     owner.page.goto(letters.last("recovery_notice").links[0])

@@ -67,11 +67,20 @@ def test_password_and_text_message_start_a_wait_and_then_the_password_alone_sign
 
     clock.move(timedelta(minutes=1))
     assert started.signs_in(account.username).location == "/"
+    assert "Your lost phone or key is removed" in started.opens("/manage").text
     assert not has_factor(work, account)
     with work() as session:
         (row,) = session.query(BrowserSession).filter_by(ended_at=None)
         assert row.acr == sessions.SINGLE
     assert outbox.last("factors_recovered").to == account.email
+
+
+def test_the_text_message_says_what_the_code_is_for(half, outbox):
+    """A person whose password was stolen must not take it for a code to confirm their number."""
+    half.sends(LOST, send_code="yes")
+
+    assert "to sign in without your lost phone or key" in outbox.last("mobile_code").text
+    assert "confirm this number" not in outbox.last("mobile_code").text
 
 
 def test_the_page_of_the_second_step_leads_there(half):
