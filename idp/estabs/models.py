@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp.estabs import permissions
 from idp.estabs.permissions import Action
+from idp.foundation import clock
 from idp.foundation.database import Base
 from idp.schools.models import School
 
@@ -109,6 +110,11 @@ class Administrator(Base):
         return self.name if any(membership.estab.is_verified for membership in self.memberships) else None
 
     @property
+    def described_in_mails(self) -> str:
+        """What mails to others call them: by name where `name_in_mails` has one, otherwise by username."""
+        return self.name_in_mails or f"the person with the username {self.username}"
+
+    @property
     def sole_estab_id(self) -> str | None:
         """The internal id of the one estab they act for, None where there are several.
 
@@ -151,6 +157,41 @@ class Membership(Base):
     def role_title(self) -> str:
         """The role as pages name it."""
         return permissions.TITLES[self.role]
+
+
+class PersonInvitation(Base):
+    """An invitation of a person, by an owner, to act for an estab; answered by the link in a mail."""
+
+    __tablename__ = "person_invitations"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"), index=True)
+    """The estab's internal id."""
+    name: Mapped[str]
+    """As the owner typed it; the person may correct it."""
+    email: Mapped[str]
+    email_folded: Mapped[str]
+    role: Mapped[str]
+    invited_by: Mapped[str] = mapped_column(ForeignKey("administrators.id"))
+    """The owner who sent the newest link: without them as an owner, the invitation ends."""
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    """Of the newest link's secret; earlier links are unknown."""
+    sent: Mapped[int]
+    """How many links were mailed."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+    accepted_by: Mapped[str | None]
+    """The person's id."""
+    cancelled_at: Mapped[datetime | None]
+
+    estab: Mapped[Estab] = relationship(lazy="joined")
+    inviter: Mapped[Administrator] = relationship(lazy="joined")
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether it waited for too long; a new link can still be sent."""
+        return self.expires_at <= clock.now()
 
 
 class PersonalSecret(Base):

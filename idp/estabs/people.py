@@ -11,10 +11,10 @@ from sqlalchemy.exc import IntegrityError
 
 from idp.audit import events, log
 from idp.estabs import permissions
-from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership, PersonalSecret
+from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership, PersonalSecret, PersonInvitation
 from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto
-from idp.foundation.database import Base, session
+from idp.foundation.database import Base, lock, session
 
 MAX_ATTEMPTS = 50
 ERASED = ""
@@ -123,6 +123,24 @@ def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username
     return person
 
 
+def join(person: Administrator, estab: Estab, *, role: str) -> Membership | None:
+    """Let a person who has an account act for `estab` as well; None if they do already. Hold a lock on the estab.
+
+    A person who was removed and comes back gets the same row again.
+    """
+    now, member = clock.now(), lock(Membership, (person.id, estab.id))
+    if member is None:
+        member = Membership(person=person, estab=estab, role=role, added_at=now, signed_in_at=None, removed_at=None)
+        session().add(member)
+    elif member.removed_at is None:
+        return None
+    else:
+        member.role, member.added_at, member.signed_in_at, member.removed_at = role, now, None, None
+    session().flush()
+    log.record(events.PERSON_ADDED, by=person.id, estab=estab.id, subject=person.id, role=role)
+    return member
+
+
 def change_name(person: Administrator, name: str) -> None:
     """Give a person another name."""
     details = {"before": person.name}
@@ -173,7 +191,9 @@ def only_of(estab_id: str) -> Select[str]:
 
 
 def erase(estab_id: str) -> int:
-    """Erase the personal data of the people of an estab, and their links and codes; returns how many people.
+    """Erase the personal data of the people of an estab, their links and codes, and its invitations.
+
+    Returns how many people.
 
     The rows stay: agreements and the audit log refer to their ids. A person who acts for another estab stays as they
     are; all memberships of this one end.
@@ -182,6 +202,8 @@ def erase(estab_id: str) -> int:
     now = clock.now()
     memberships = update(Membership).where(Membership.estab_id == estab_id, Membership.removed_at.is_(None))
     session().execute(memberships.values(removed_at=now).execution_options(synchronize_session=False))
+    invitations = delete(PersonInvitation).where(PersonInvitation.estab_id == estab_id)
+    session().execute(invitations.execution_options(synchronize_session=False))
     secrets = delete(PersonalSecret).where(PersonalSecret.person_id.in_(ids))
     session().execute(secrets.execution_options(synchronize_session=False))
     statement = (

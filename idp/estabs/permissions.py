@@ -69,7 +69,7 @@ RIGHTS: Final[Mapping[Action, Right]] = {
     Action.REQUIRE_SECOND_FACTOR: Right("Require a second step of everyone who acts for the school", _OWNERS),
     Action.RECEIVE_SHARING_NOTICES: Right("Get an e-mail when sharing is authorised, changed or stopped", _OWNERS),
     Action.RECEIVE_ACCOUNT_NOTICES: Right(
-        "Get an e-mail about our check of the school and about colleagues' passwords", _OWNERS
+        "Get an e-mail about our check of the school, colleagues' passwords, and changes of who acts for it", _OWNERS
     ),
 }
 """In the order in which pages show them. A test holds the table in docs/schools.md equal to it."""

@@ -226,11 +226,12 @@ class Schools(Section):
 
 
 class Onboarding(Section):
-    """Registration: link lifetime in seconds, working days until a new school is due, join requests in days."""
+    """Registration and joining: link lifetime in seconds, working days until a new school is due, the rest in days."""
 
     proof_lifetime: Annotated[int, Field(ge=300, le=DAY)]
     due_working_days: Annotated[int, Field(ge=1, le=60)]
     join_lifetime_days: Annotated[int, Field(ge=1, le=90)]
+    invitation_lifetime_days: Annotated[int, Field(ge=1, le=30)]
     registration_lifetime_days: Annotated[int, Field(ge=1, le=90)]
 
 

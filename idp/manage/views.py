@@ -9,7 +9,16 @@ from idp.estabs.permissions import Action
 from idp.foundation import clock
 from idp.foundation.errors import NotFound
 from idp.foundation.web import form_drafts, security
-from idp.manage import account_views, colleague_views, linked_account_views, overview, own_account_views, security_views
+from idp.manage import (
+    account_views,
+    colleague_views,
+    invitation_views,
+    linked_account_views,
+    overview,
+    own_account_views,
+    people_views,
+    security_views,
+)
 from idp.manage.overview import Shared
 from idp.sharing import authorise, processing_record
 from idp.signin import step_up
@@ -20,6 +29,8 @@ bp.register_blueprint(own_account_views.bp)
 bp.register_blueprint(linked_account_views.bp)
 bp.register_blueprint(account_views.bp)
 bp.register_blueprint(colleague_views.bp)
+bp.register_blueprint(people_views.bp)
+bp.register_blueprint(invitation_views.bp)
 
 
 @bp.get("/")

@@ -52,18 +52,26 @@ def one_line(text: Any) -> Any:
 
 def person_name(_form: Form, field: StringField) -> None:
     """A person's name, in any script; not a web address."""
-    name = field.data or ""
+    _check_name(field.data or "", whose="your")
+
+
+def colleagues_name(_form: Form, field: StringField) -> None:
+    """The same for the name of somebody else."""
+    _check_name(field.data or "", whose="their")
+
+
+def _check_name(name: str, *, whose: str) -> None:
     if not any(char.isalpha() for char in name):
-        raise ValidationError("Enter your name")
+        raise ValidationError(f"Enter {whose} name")
     if len(name) > MAX_NAME_LENGTH:
-        raise ValidationError(f"Your name must be {MAX_NAME_LENGTH} characters or fewer")
+        raise ValidationError(f"{whose.capitalize()} name must be {MAX_NAME_LENGTH} characters or fewer")
     invisible = (char for char in name if char not in ZERO_WIDTH_JOINERS)
     if (
         NOT_IN_NAMES.search(name)
         or _is_a_sentence(name)
         or any(unicodedata.category(char)[0] == "C" for char in invisible)
     ):
-        raise ValidationError("Enter your name with letters, spaces, hyphens and apostrophes only")
+        raise ValidationError(f"Enter {whose} name with letters, spaces, hyphens and apostrophes only")
 
 
 def _is_a_sentence(name: str) -> bool:
@@ -71,11 +79,11 @@ def _is_a_sentence(name: str) -> bool:
     return len(words) > MAX_NAME_WORDS or len(SENTENCE_WORDS.intersection(words)) >= 2
 
 
-def parse_email(text: str | None) -> str:
+def parse_email(text: str | None, *, whose: str = "your") -> str:
     """The address in its normalised form. Raises `ValidationError` saying what to type instead."""
     address = visible(text)
     if not address:
-        raise ValidationError("Enter your e-mail address")
+        raise ValidationError(f"Enter {whose} e-mail address")
     error = ValidationError("Enter an e-mail address in the right form, like name@school.sch.uk")
     if len(address) > MAX_EMAIL_LENGTH:
         raise error
@@ -113,6 +121,11 @@ def parse_mobile(text: str | None) -> str:
 def email_address(_form: Form, field: StringField) -> None:
     """An address that mail can be sent to."""
     parse_email(field.data)
+
+
+def colleagues_email(_form: Form, field: StringField) -> None:
+    """The same for the address of somebody else."""
+    parse_email(field.data, whose="their")
 
 
 def mobile_number(_form: Form, field: StringField) -> None:

@@ -14,13 +14,13 @@ def send(name: str, agreed: Authorisation, client: AnyClient, by: Membership, *,
 
     `replaces` says that something had been agreed with this client before.
     """
-    person = by.person.name_in_mails or f"the person with the username {by.person.username}"
     agreed_to = scopes.in_order(scopes.of_kind("data", agreed.scopes))
     for owner in people.who_may(agreed.estab_id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             name, to=owner.email, estab=agreed.estab_id, client=client.id,
-            owner=owner.name_in_mails, person=person, school=by.estab.name, estab_id=by.estab.estab_id,
-            client_name=client.client_name, partner_name=client.partner_name, areas=agreed_to,
+            owner=owner.name_in_mails, person=by.person.described_in_mails, school=by.estab.name,
+            estab_id=by.estab.estab_id, client_name=client.client_name, partner_name=client.partner_name,
+            areas=agreed_to,
             today=dates.day(clock.now()), until=dates.day(agreed.until), agreement=agreed.agreement,
             agreement_uri=client.agreement_uri, policy_uri=client.policy_uri,
             is_verified=by.estab.is_verified, replaces=replaces, link=runtime.url("/"),

@@ -31,7 +31,7 @@ OTHER_NETWORK: Final = "Another network"
 _ENDED: Final = {
     "signed_out": "signed out", "ended_elsewhere": "ended from another browser", "everywhere": "signed out everywhere",
     "replaced": "signed in again", "password_changed": "password changed", "too_many": "too many at once",
-    "operator": "ended by our staff",
+    "operator": "ended by our staff", "removed": "no longer acting for that school",
 }  # fmt: skip
 """Why a session ended, in words; `replaced` and `too_many` are the work of `session.begin`."""
 

@@ -148,10 +148,14 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
     """Sign a person in in this browser, under a new id, and sign out whom it had before."""
     settings, now, secret, sid = runtime.settings().session, clock.now(), crypto.new_secret(), crypto.new_id("ses")
     name, estab_id = _named(kind, person_id)
+    is_again = current_user.is_authenticated and current_user.id == person_id
+    if is_again:
+        estab_id = current_user.estab_id or estab_id  # who proves again who they are goes on for the same school
+    if estab_id is not None:  # before the rows of sessions, in the order in which a removal locks them
+        people.note_sign_in(person_id, estab_id)
+    if is_again:
+        session_clients.carry_over(current_user.sid, sid)
     if current_user.is_authenticated:
-        if current_user.id == person_id:
-            session_clients.carry_over(current_user.sid, sid)
-            estab_id = current_user.estab_id or estab_id  # who proves again who they are goes on for the same school
         end(current_user.sid, "replaced")
     for oldest in _live(person_id)[settings.per_person - 1 :]:
         end(oldest, "too_many")
@@ -162,8 +166,6 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
         expires_at=now + timedelta(seconds=settings.absolute), ended_at=None, why_ended=None,
     )  # fmt: skip
     session().add(row)
-    if estab_id is not None:
-        people.note_sign_in(person_id, estab_id)
     signed_in = SignedIn(kind, person_id, name, estab_id, sid, now, amr, row.acr)
     log.record(events.SIGNED_IN, by=person_id, estab=estab_id, subject=person_id, sid=row.sid, amr=amr)
     devices.remember(person_id)
@@ -183,12 +185,12 @@ def choose(estab_id: str) -> None:
     member = people.membership(signed_in.id, estab_id) if signed_in else None
     if signed_in is None or member is None or not member.estab.may_act:
         raise NotFound(because=f"no membership of {estab_id}")
+    people.note_sign_in(signed_in.id, estab_id)  # before the session's row, in the order in which a removal locks them
     session().execute(
         update(BrowserSession)
         .where(BrowserSession.sid == signed_in.sid, BrowserSession.ended_at.is_(None))
         .values(estab_id=estab_id)
     )
-    people.note_sign_in(signed_in.id, estab_id)
     log.record(events.SCHOOL_CHOSEN, by=signed_in.id, estab=estab_id, subject=signed_in.id, sid=signed_in.sid)
     _forget_forms()
     request_state.set_user(replace(signed_in, estab_id=estab_id))

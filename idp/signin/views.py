@@ -53,7 +53,10 @@ def navigation() -> list[dict[str, str | bool]]:
     """Links in the header for the person signed in. A phone has room for the first and the last: `is_minor` others."""
     links = [("Operator's desk", "/operate")]
     if current_user.kind == "administrator":
-        links = [*school_views.navigation(), ("Your account", "/manage/account"), ("Security", "/manage/security")]
+        links = [
+            *school_views.navigation(), ("People", "/manage/people"), ("Your account", "/manage/account"),
+            ("Security", "/manage/security"),
+        ]  # fmt: skip
     links.append(("Sign out", url_for("signin.sign_out")))
     last = len(links) - 1
     return [{"label": label, "href": href, "is_minor": 0 < place < last} for place, (label, href) in enumerate(links)]

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from idp.audit import events
-from idp.estabs import accounts, credentials, people
+from idp.estabs import accounts, credentials, invitations, members, people
+from idp.estabs.models import Membership
 from idp.foundation.database import session
 from idp.keys import ring
 from idp.onboarding import first_credentials, handover, join, rejected, review, signup, verify
@@ -65,6 +66,39 @@ def test_a_rejected_account_is_reduced_by_the_system(work, clock):
         rejected.erase_personal_data(MONDAY + timedelta(days=1))
 
         assert recorded(events.ESTAB_REDUCED) == [("system", estab.id, None, estab.id, {"count": 1}, None)]
+
+
+def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, outbox):
+    with work():
+        owner = an_administrator(email="owner@oakhill.example").memberships[0]
+        vi = an_administrator(owner.estab, username="vi", role="viewer").memberships[0]
+        for name in ("al", "bo"):
+            invited = invitations.invite(name, f"{name}@oakhill.example", "admin", by=owner)
+            clock.move(timedelta(seconds=1))
+            invitations.resend(invited, by=owner)
+        invitations.cancel(invited, by=owner)
+        by, estab_id, cancelled = owner.person_id, owner.estab_id, invited.id
+        accepted = invitations.waiting(estab_id)[0].id
+    secret = next(letter for letter in reversed(outbox.all("invitation")) if letter.to.startswith("al@")).links[0]
+    with work():
+        al, _ = invitations.accept_as_new(secret.rpartition("/")[2], name="Al", mobile="+447700900124")
+        owner = session().get_one(Membership, (by, estab_id))
+        members.change_role(people.membership(vi.person_id, estab_id), "admin", by=owner)
+        members.hand_over(people.membership(vi.person_id, estab_id), "viewer", by=owner)
+        members.remove(people.membership(al.id, estab_id), by="op_sam", note="Called the office.")
+
+        sent = [(by, estab_id, None, each, {"role": "admin"}, None) for each in (accepted, cancelled)]
+        assert recorded(events.INVITATION_SENT) == sent
+        assert recorded(events.INVITATION_RESENT) == [(*each[:4], {}, None) for each in sent]
+        assert recorded(events.INVITATION_CANCELLED) == [(by, estab_id, None, cancelled, {}, None)]
+        facts = {"invited_by": by, "role": "admin"}
+        assert recorded(events.INVITATION_ACCEPTED) == [(al.id, estab_id, None, accepted, facts, None)]
+        facts = {"before": "viewer", "role": "admin"}
+        assert recorded(events.ROLE_CHANGED) == [(by, estab_id, None, vi.person_id, facts, None)]
+        facts = {"before": "admin", "role": "viewer"}
+        assert recorded(events.OWNERSHIP_HANDED_OVER) == [(by, estab_id, None, vi.person_id, facts, None)]
+        note = {"note": "Called the office."}
+        assert recorded(events.PERSON_REMOVED) == [("op_sam", estab_id, None, al.id, {"role": "admin"}, note)]
 
 
 # Partners

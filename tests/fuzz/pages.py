@@ -9,8 +9,8 @@ from itertools import count
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from idp.estabs import links, people
-from idp.estabs.models import Administrator
+from idp.estabs import invitations, links, people
+from idp.estabs.models import Administrator, Membership, PersonInvitation
 from idp.foundation import clock, crypto
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
@@ -308,6 +308,103 @@ def undo(ground: Ground) -> Opened:
     return form(ground.browser(), local(link), "undo")
 
 
+# The people of a school
+
+
+def _owner(ground: Ground) -> Membership:
+    """How the owner who is signed in at `ground.web` acts for the school. Within work."""
+    person = people.by_name(ground.username)
+    assert person is not None
+    return person.memberships[0]
+
+
+def _viewer_here(ground: Ground) -> str:
+    """The id of a viewer of the owner's school."""
+    with ground.work():
+        email = an_email()
+        facts = {"role": "viewer", "email": email, "username": email.partition("@")[0]}
+        return factories.an_administrator(_owner(ground).estab, **facts).id
+
+
+def _invitation(ground: Ground) -> tuple[str, str]:
+    """The id of an invitation, and the path of its link."""
+    with ground.work() as session:
+        email, secret = an_email(), crypto.new_secret()
+        session.query(PersonInvitation).delete()  # not to run into the limits
+        invited = invitations.invite("Al Bloggs", email, "viewer", by=_owner(ground))
+        invited.digest = crypto.digest(secret)
+        return invited.id, f"/invitation/{secret}"
+
+
+def people_invite(ground: Ground) -> Opened:
+    """Invite a person to act for the school."""
+    _invitation(ground)
+    typed = {"name": "Bo Bloggs", "email": an_email(), "role": "viewer"}
+    return form(ground.web, "/manage/people/invite", "send", **typed)
+
+
+def people_resend(ground: Ground) -> Opened:
+    """Send a new link; the button is on the page People."""
+    return _button_of_an_invitation(ground, "resend")
+
+
+def people_cancel(ground: Ground) -> Opened:
+    """Take an invitation back."""
+    return _button_of_an_invitation(ground, "cancel")
+
+
+def _button_of_an_invitation(ground: Ground, which: str) -> Opened:
+    invitation_id, _ = _invitation(ground)
+    _, sent = form(ground.web, "/manage/people/leave", "leave")
+    return ground.web, Sent("POST", f"/manage/people/invitations/{invitation_id}/{which}", form=sent.form)
+
+
+def people_role(ground: Ground) -> Opened:
+    """Give a colleague another role."""
+    return form(ground.web, f"/manage/people/{_viewer_here(ground)}/role", "change", role="admin")
+
+
+def people_remove(ground: Ground) -> Opened:
+    """Remove a colleague."""
+    return form(ground.web, f"/manage/people/{_viewer_here(ground)}/remove", "remove")
+
+
+def people_leave(ground: Ground) -> Opened:
+    """A viewer leaves."""
+    return form(_somebody(ground, role="viewer")[0], "/manage/people/leave", "leave")
+
+
+def people_hand_over(ground: Ground) -> Opened:
+    """An owner hands over to a colleague."""
+    web, known = _somebody(ground)
+    with ground.work() as session:
+        estab = session.query(Administrator).filter_by(username=known).one().memberships[0].estab
+        email = an_email()
+        new_owner = factories.an_administrator(estab, role="admin", email=email, username=email.partition("@")[0]).id
+    return form(web, "/manage/people/hand-over", "hand-over", person=new_owner, role="viewer")
+
+
+def invitation_new(ground: Ground) -> Opened:
+    """A person without an account accepts."""
+    return form(ground.browser(), _invitation(ground)[1], "accept", mobile="07700 900124")
+
+
+def invitation_accept(ground: Ground) -> Opened:
+    """A person who has an account, and is signed in, accepts."""
+    web, known = _somebody(ground)
+    _, path = _invitation(ground)
+    with ground.work() as session:
+        invited = session.query(PersonInvitation).one()
+        person = session.query(Administrator).filter_by(username=known).one()
+        invited.email, invited.email_folded = person.email, person.email_folded
+    return form(web, path, "accept")
+
+
+def invitation_sign_out(ground: Ground) -> Opened:
+    """Another person than the one who was invited signs out."""
+    return form(_somebody(ground)[0], _invitation(ground)[1], "sign-out")
+
+
 FORMS: dict[str, Callable[[Ground], Opened]] = {
     each.__name__.replace("_", " "): each
     for each in (
@@ -316,5 +413,7 @@ FORMS: dict[str, Callable[[Ground], Opened]] = {
         forgotten, reset_code, new_password, new_password_by_link, account_name, account_email,
         account_new_email, account_mobile, account_mobile_code, colleague_reset,
         colleague_lost_factor, undo,
+        people_invite, people_resend, people_cancel, people_role, people_remove, people_leave, people_hand_over,
+        invitation_new, invitation_accept, invitation_sign_out,
     )
 }  # fmt: skip

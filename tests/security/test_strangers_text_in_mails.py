@@ -13,8 +13,8 @@ from functools import partial
 import pytest
 from sqlalchemy import select
 
-from idp.estabs import links
-from idp.estabs.models import Administrator, PersonalSecret
+from idp.estabs import invitations, links, members
+from idp.estabs.models import Administrator, Membership, PersonalSecret
 from idp.federation import linking, providers
 from idp.federation.id_token import Identity
 from idp.foundation import clock, crypto, runtime
@@ -45,6 +45,30 @@ from tests.signin import authenticator
 
 HOSTILE = "Your refund is waiting at evil-bank.example"
 MAILS = {path.stem for path in (ROOT / "idp/templates/mail").glob("*.txt")} - {"base"}
+
+
+def an_invitation(*, accepted: bool = False) -> None:
+    owner, secret = an_owner(), crypto.new_secret()
+    other = {"name": HOSTILE, "username": "second", "email": "second@oakhill.example"}
+    factories.an_administrator(owner.memberships[0].estab, **other)
+    invited = invitations.invite(HOSTILE, "al@oakhill.example", "admin", by=owner.memberships[0])
+    invited.digest = crypto.digest(secret)
+    session().flush()
+    if accepted:
+        invitations.accept_as_new(secret, name=HOSTILE, mobile="+447700900124")
+
+
+def a_change_of_people(change: Callable[[Membership, Membership], object]) -> Callable[[], None]:
+    """What an owner does about another person; a third is an owner, too, and is told."""
+
+    def changed() -> None:
+        owner = an_owner().memberships[0]
+        for name in ("second", "third"):
+            other = {"name": HOSTILE, "username": name, "email": f"{name}@oakhill.example"}
+            member = factories.an_administrator(owner.estab, **other).memberships[0]
+        change(member, owner)
+
+    return changed
 
 
 def an_owner() -> Administrator:
@@ -220,6 +244,7 @@ def an_unlinked_account() -> None:
 
 MADE: dict[str, Callable[[], object]] = {
     "account_linked": a_linked_account,
+    "account_made": partial(an_invitation, accepted=True),
     "account_unlinked": an_unlinked_account,
     "account_locked": wrong_passwords,
     "changes_undone": changes_taken_back,
@@ -232,16 +257,21 @@ MADE: dict[str, Callable[[], object]] = {
     "factors_recovered": a_factor_recovered,
     "recovery_notice": a_lost_factor,
     "recovery_stopped": a_factor_found,
+    "invitation": an_invitation,
     "join_approved": a_joiner,
     "join_declined": a_joiner_turned_away,
     "mobile_changed": another_number,
     "new_device": a_new_computer,
     "new_devices": many_new_computers,
+    "ownership_handed_over": a_change_of_people(lambda member, owner: members.hand_over(member, "viewer", by=owner)),
     "passkey_copied": a_copied_passkey,
     "password_changed": another_password,
+    "person_joined": partial(an_invitation, accepted=True),
+    "person_removed": a_change_of_people(lambda member, owner: members.remove(member, by=owner)),
     "reset_link": lambda: reset_links.send(an_owner(), by="cli", note="Called the office."),
     "reset_started": a_reset,
     "recovery_code_used": a_recovery_code,
+    "role_changed": a_change_of_people(lambda member, owner: members.change_role(member, "admin", by=owner)),
     "school_question": lambda: review.ask(
         an_owner().memberships[0].estab.estab_id, "Who is the head teacher?", by="cli"
     ),

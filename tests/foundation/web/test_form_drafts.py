@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 from wtforms import PasswordField
 
+from idp.estabs import invitations
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from idp.foundation.web import browser_store, form_drafts
@@ -51,10 +52,12 @@ def url_arguments(jo, work):
         )  # fmt: skip
         completed(a_registration(session.merge(jo.facts["school"]), email="sam@oakhill.example"))
         join_request = session.scalars(select(JoinRequest.id)).one()
+        invited = invitations.invite("Al Bloggs", "al@oakhill.example", "viewer", by=owner.memberships[0])
         colleague = an_administrator(owner.memberships[0].estab, username="forgetful", role="admin").id
         an_app(colleague)
         return {
             "client_id": client.id, "request_id": join_request, "sid": "ses_nothing", "person_id": colleague,
+            "invitation_id": invited.id,
         }  # fmt: skip
 
 

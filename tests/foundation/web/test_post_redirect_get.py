@@ -23,6 +23,7 @@ UNKNOWN_ARGUMENTS = {
     "passkey_id": "pky_nothing",
     "person_id": "adm_nothing",
     "name": "nothing",
+    "invitation_id": "inv_nothing",
 }
 """Values for the variable parts of addresses; a route with another part fails until it is added here."""
 

@@ -1,0 +1,301 @@
+"""Invitations of people to act for a school, by a link that an owner has us send.
+
+The link proves the address: a person without an account makes one by it, and a person who has one signs in and decides.
+Inviting never looks whether the address has an account, so that an owner learns nothing about it. A conditional UPDATE
+of the invitation decides between two acceptances, or an acceptance and a cancellation; the estab's row is locked
+first, as for every change of a school's people. What an owner invited ends when they stop being an owner.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, func, select, update
+
+from idp.audit import events, log
+from idp.estabs import links, owners, people, people_notices
+from idp.estabs.models import Administrator, Estab, Membership, PersonInvitation
+from idp.estabs.permissions import ROLES, SUMMARIES, TITLES
+from idp.foundation import clock, crypto, dates, runtime
+from idp.foundation.database import claim, lock, session
+from idp.foundation.errors import NotFound, Refusal, TooManyRequests
+from idp.outbox import post
+
+MAX_OPEN: Final = 20
+"""Invitations of a school that wait for an answer."""
+MAX_A_DAY: Final = 30
+"""Invitations that a school makes in 24 hours, those that were cancelled too."""
+MAX_MAILS: Final = 4
+"""Links that are sent for one invitation: the first, and three more."""
+
+
+class InvitationCancelled(links.LinkRefused):
+    """The school took the invitation back, or its inviter is no owner any more."""
+
+    code, title = "invitation_cancelled", "This invitation has been taken back"
+    says = "The school has taken this invitation back. If you think that this is a mistake, please ask there."
+
+
+class InvitationUnknown(links.LinkUnknown):
+    """No invitation has this link now; a newer link may have replaced it."""
+
+    says = "If we have sent you a newer link, only that one works. Otherwise check that the whole address was copied."
+
+
+class InvitationExpired(links.LinkExpired):
+    """The invitation waited for too long."""
+
+    says = "Invitations are open for a few days only. Please ask the person who invited you to send it again."
+
+
+class InvitationUsed(links.LinkUsed):
+    """It has been accepted."""
+
+    says = "This invitation has been accepted already. If it was you, you can sign in."
+
+
+class SchoolNotActive(links.LinkRefused):
+    """The estab was rejected, suspended or closed."""
+
+    code, title = "invitation_over", "This school's account is not active"
+    says = "The school's account is not active at the moment, so no one can join it. Please ask at the school."
+
+
+class MemberAlready(Refusal):
+    """The person acts for the school."""
+
+    code, status, title = "member_already", 409, "Already acting for this school"
+    says = "The person with this e-mail address acts for the school already."
+
+
+class InvitedAlready(Refusal):
+    """An invitation to this address waits for an answer."""
+
+    code, status, title = "invited_already", 409, "This person has been invited already"
+    says = "This address has been invited already. You can send the link again from the page People."
+
+
+class TooManyInvitations(TooManyRequests):
+    """More than `MAX_OPEN`, `MAX_A_DAY` or `MAX_MAILS`."""
+
+    code, title = "too_many_invitations", "You have sent enough invitations for now"
+    says = "Your school has sent many invitations. Please wait until some are answered, or cancel some."
+
+
+class InvitedSomebodyElse(Refusal):
+    """The person who is signed in has another address than the one that was invited."""
+
+    code, status, title = "invited_somebody_else", 403, "This invitation is for another person"
+    says = "You are signed in under another e-mail address than the one that was invited."
+
+
+class HasAccount(Refusal):
+    """The address has an account: its person signs in and accepts."""
+
+    code, status, title = "has_account", 409, "You have an account already"
+    says = "There is an account under this e-mail address already. Please sign in to it."
+
+
+def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitation:
+    """Invite the person at `email`, and mail them a link.
+
+    Raises `authority.MayNot`, `MemberAlready`, `InvitedAlready` and `TooManyInvitations`.
+    """
+    if role not in ROLES:
+        raise ValueError(f"{role} is no role")
+    lock(Estab, by.estab_id)
+    owners.require(by)
+    folded, now = people.fold_email(email), clock.now()
+    if any(member.person.email_folded == folded for member in people.of_estab(by.estab_id)):
+        raise MemberAlready(because=f"a member of {by.estab_id}")
+    earlier = waiting(by.estab_id)
+    if any(each.email_folded == folded and not each.is_expired for each in earlier):
+        raise InvitedAlready(because=f"an open invitation of {by.estab_id}")
+    _check_limits(by.estab_id, [each for each in earlier if each.email_folded != folded])
+    for each in earlier:
+        if each.email_folded == folded:
+            each.cancelled_at = now
+    invitation = PersonInvitation(
+        id=crypto.new_id("inv"), estab=by.estab, name=name, email=email, email_folded=folded, role=role,
+        inviter=by.person, digest=b"", sent=0, created_at=now, expires_at=now, used_at=None, cancelled_at=None,
+    )  # fmt: skip
+    _send(invitation)
+    session().add(invitation)
+    session().flush()
+    log.record(events.INVITATION_SENT, by=by.person_id, estab=by.estab_id, subject=invitation.id, role=role)
+    return invitation
+
+
+def waiting(estab_id: str) -> list[PersonInvitation]:
+    """The invitations of the estab with this internal id that were not answered, the oldest first; expired ones too."""
+    statement = select(PersonInvitation).where(*_open(estab_id)).order_by(PersonInvitation.created_at)
+    return list(session().scalars(statement))
+
+
+def find(by: Membership, invitation_id: str) -> PersonInvitation:
+    """An invitation of this member's school, answered or not. Raises `NotFound`."""
+    invitation = session().get(PersonInvitation, invitation_id)
+    if invitation is None or invitation.estab_id != by.estab_id:
+        raise NotFound(because=f"no invitation of {by.estab_id}")
+    return invitation
+
+
+def resend(invitation: PersonInvitation, *, by: Membership) -> None:
+    """Mail a new link, which works for the whole time again; the old one stops working.
+
+    Raises `authority.MayNot`, `TooManyInvitations`, and a `LinkRefused` if it was answered or cancelled.
+    """
+    current = _hold(invitation, by)
+    if current.sent >= MAX_MAILS:
+        raise TooManyInvitations(
+            f"We have sent this invitation {MAX_MAILS} times. Please check the address, or cancel it and invite anew.",
+            because=current.id,
+        )
+    current.inviter = by.person
+    _send(current)
+    log.record(events.INVITATION_RESENT, by=by.person_id, estab=by.estab_id, subject=current.id)
+
+
+def cancel(invitation: PersonInvitation, *, by: Membership) -> None:
+    """Take an invitation back. Raises as `resend`."""
+    current = _hold(invitation, by)
+    current.cancelled_at = clock.now()
+    log.record(events.INVITATION_CANCELLED, by=by.person_id, estab=by.estab_id, subject=current.id)
+
+
+def cancel_all_of(inviter: Membership) -> None:
+    """Take back what a person invited for a school, because they are no owner of it any more. The estab is locked."""
+    theirs = *_open(inviter.estab_id), PersonInvitation.invited_by == inviter.person_id
+    statement = update(PersonInvitation).where(*theirs).values(cancelled_at=clock.now())
+    cancelled = session().scalars(statement.returning(PersonInvitation.id)).all()
+    for invitation_id in cancelled:
+        log.record(events.INVITATION_CANCELLED, by="system", estab=inviter.estab_id, subject=invitation_id)
+
+
+def check(secret: str) -> PersonInvitation:
+    """The invitation of this link, which is not used up. Raises a `LinkRefused`."""
+    of_link = select(PersonInvitation).where(PersonInvitation.digest == crypto.digest(secret))
+    invitation = session().scalar(of_link)
+    if invitation is None:
+        raise InvitationUnknown(because="no invitation has this link")
+    if invitation.used_at or invitation.cancelled_at or invitation.is_expired:
+        raise _refusal_for(invitation)
+    if not invitation.estab.may_act:
+        raise SchoolNotActive(because=f"{invitation.estab_id} is {invitation.estab.state}")
+    return invitation
+
+
+def account_of(invitation: PersonInvitation) -> Administrator | None:
+    """The account under the address that was invited, if it has one that is open. Only for the holder of the link."""
+    is_theirs = Administrator.email_folded == invitation.email_folded, Administrator.removed_at.is_(None)
+    accounts = session().scalars(
+        select(Administrator).where(*is_theirs).order_by(Administrator.sign_in_email.is_(None))
+    )
+    return next((person for person in accounts if person.may_sign_in), None)
+
+
+def accept_as_new(secret: str, *, name: str, mobile: str) -> tuple[Administrator, str]:
+    """Make an account for the person who was invited; returns it, and the secret of the link to choose a password.
+
+    `mobile` is E.164. The same link is mailed to them, for those who are interrupted. Raises `HasAccount` and a
+    `LinkRefused`.
+    """
+    invitation = _take(secret)
+    if account_of(invitation) is not None:
+        raise HasAccount(because=invitation.id)
+    person = people.add(invitation.estab, name=name, email=invitation.email, mobile=mobile, role=invitation.role)
+    secret_of_welcome = links.issue(person.id, links.WELCOME, links.WELCOME_LIFETIME)
+    post.email(
+        "account_made", to=person.email, expires=clock.now() + links.WELCOME_LIFETIME, estab=invitation.estab_id,
+        name=person.name_in_mails, school=invitation.estab.name, username=person.username,
+        link=runtime.url(f"/welcome/{secret_of_welcome}"),        days=links.WELCOME_LIFETIME.days,
+    )  # fmt: skip
+    _note_accepted(invitation, person, is_new=True)
+    return person, secret_of_welcome
+
+
+def accept(secret: str, person: Administrator) -> Membership:
+    """Let the person who signed in act for the school as well.
+
+    Raises `InvitedSomebodyElse`, `MemberAlready` and a `LinkRefused`.
+    """
+    invitation = _take(secret)
+    current = lock(Administrator, person.id)
+    if current is None or current.removed_at is not None or current.email_folded != invitation.email_folded:
+        raise InvitedSomebodyElse(because=invitation.id)
+    member = people.join(current, invitation.estab, role=invitation.role)
+    if member is None:
+        raise MemberAlready(because=invitation.id)
+    _note_accepted(invitation, current, is_new=False)
+    return member
+
+
+def _take(secret: str) -> PersonInvitation:
+    """Use the invitation up. Raises the `LinkRefused` that `check` would, also if `check` passed a moment ago."""
+    invitation = check(secret)
+    lock(Estab, invitation.estab_id)
+    if not claim(PersonInvitation, digest=invitation.digest, cancelled_at=None) or not invitation.estab.may_act:
+        session().expire_all()
+        check(secret)
+        raise InvitationUnknown(because="the invitation was changed meanwhile")
+    session().refresh(invitation)
+    return invitation
+
+
+def _note_accepted(invitation: PersonInvitation, person: Administrator, *, is_new: bool) -> None:
+    invitation.accepted_by = person.id
+    log.record(
+        events.INVITATION_ACCEPTED, by=person.id, estab=invitation.estab_id, subject=invitation.id,
+        invited_by=invitation.invited_by, role=invitation.role,
+    )  # fmt: skip
+    session().flush()
+    member = session().get_one(Membership, (person.id, invitation.estab_id))
+    people_notices.send("person_joined", member, member, to_oneself=not is_new)
+
+
+def _hold(invitation: PersonInvitation, by: Membership) -> PersonInvitation:
+    """Lock what decides, and return the invitation as it is now, which is open or has expired. Raises as `resend`."""
+    lock(Estab, by.estab_id)
+    owners.require(by)
+    current = lock(PersonInvitation, invitation.id)
+    if current is None or current.estab_id != by.estab_id:
+        raise NotFound(because=f"no invitation of {by.estab_id}")
+    if current.used_at is not None or current.cancelled_at is not None:
+        raise _refusal_for(current)
+    return current
+
+
+def _open(estab_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Invitations of an estab that were neither accepted nor cancelled."""
+    unanswered = PersonInvitation.used_at.is_(None), PersonInvitation.cancelled_at.is_(None)
+    return PersonInvitation.estab_id == estab_id, *unanswered
+
+
+def _refusal_for(invitation: PersonInvitation) -> links.LinkRefused:
+    refusal = (
+        InvitationUsed if invitation.used_at else InvitationCancelled if invitation.cancelled_at else InvitationExpired
+    )
+    return refusal(because=invitation.id)
+
+
+def _check_limits(estab_id: str, others: list[PersonInvitation]) -> None:
+    since = clock.now() - timedelta(days=1)
+    made = select(func.count()).select_from(PersonInvitation)
+    made = made.where(PersonInvitation.estab_id == estab_id, PersonInvitation.created_at > since)
+    if len(others) >= MAX_OPEN or (session().scalar(made) or 0) >= MAX_A_DAY:
+        raise TooManyInvitations(because=f"{len(others)} of {estab_id} are open")
+
+
+def _send(invitation: PersonInvitation) -> None:
+    """Give the invitation a new link and its whole time, and mail the link."""
+    secret, now = crypto.new_secret(), clock.now()
+    days = runtime.settings().onboarding.invitation_lifetime_days
+    invitation.digest, invitation.expires_at = crypto.digest(secret), now + timedelta(days=days)
+    invitation.sent += 1
+    is_verified = invitation.estab.is_verified
+    post.email(
+        "invitation", to=invitation.email, expires=invitation.expires_at, estab=invitation.estab.id,
+        name=invitation.name if is_verified else None, inviter=invitation.inviter.described_in_mails,
+        school=invitation.estab.name, role_name=TITLES[invitation.role],
+        role_summary=SUMMARIES[invitation.role], until=dates.weekday(invitation.expires_at),
+        link=runtime.url(f"/invitation/{secret}"),
+    )  # fmt: skip

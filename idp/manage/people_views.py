@@ -1,0 +1,184 @@
+"""The page People: who acts for the school. Owners invite people, change roles, remove people and hand over."""
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from wtforms import EmailField, RadioField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired
+
+from idp.estabs import authority, invitations, links, members, permissions
+from idp.estabs.models import Membership
+from idp.estabs.permissions import ROLES, SUMMARIES, TITLES, Action
+from idp.foundation import runtime
+from idp.foundation.web import form_drafts, security
+from idp.foundation.web.forms import Form
+from idp.foundation.web.throttle import at_most, limiter
+from idp.manage import people_page
+from idp.onboarding.forms import EmailForm, colleagues_email, colleagues_name, one_line, parse_email
+from idp.signin import removal, session, step_up
+
+bp = Blueprint("people", __name__, url_prefix="/manage/people")
+
+CHOICES = [SelectChoice(role, TITLES[role]) for role in ROLES]
+
+
+class Invite(EmailForm):
+    """The person to invite."""
+
+    name = StringField("Their name", filters=[one_line], validators=[colleagues_name])
+    email = EmailField("Their work e-mail address", validators=[colleagues_email])
+    role = RadioField("What may they do?", [InputRequired("Choose what they may do")], choices=CHOICES)
+
+
+class Role(Form):
+    """What a person may do for the school."""
+
+    role = RadioField("What may they do?", [InputRequired("Choose what they may do")], choices=CHOICES)
+
+
+class HandOver(Form):
+    """The new owner, and what the present one may do afterwards."""
+
+    person = RadioField("Who becomes an owner?", [InputRequired("Choose who becomes an owner")])
+    role = RadioField(
+        "What may you do afterwards?", [InputRequired("Choose what you may do afterwards")], choices=CHOICES[1:]
+    )
+
+
+@bp.get("")
+@security.person
+def home() -> ResponseReturnValue:
+    """Who acts for the school, who is invited, and who asks to join."""
+    return render_template(
+        "manage/people.html", seen=people_page.of(current_user.membership), role_table=permissions.table()
+    )
+
+
+@bp.route("/invite", methods=["GET", "POST"])
+@security.person
+@step_up.required
+@limiter.limit(at_most(60, "hour"), methods=["POST"])
+def invite() -> ResponseReturnValue:
+    """Invite a person. Neither the answer nor the mail depends on whether the address has an account."""
+    owner, form = _owner(), Invite()
+    if form.validate_on_submit():
+        try:
+            invitations.invite(form.name.data, parse_email(form.email.data), form.role.data, by=owner)
+        except (invitations.MemberAlready, invitations.InvitedAlready) as refused:
+            form.email.errors = [refused.says]
+        except invitations.TooManyInvitations as refused:
+            form.form_errors.append(refused.says)
+        else:
+            flash(f"We have sent {form.name.data} an e-mail with a link to accept.", "success")
+            return redirect(url_for(".home"), 303)
+    days = runtime.settings().onboarding.invitation_lifetime_days
+    page = render_template("manage/people/invite.html", form=form, role_details=SUMMARIES, days=days)
+    return page, 422 if form.errors else 200
+
+
+@bp.post("/invitations/<invitation_id>/resend")
+@security.person
+@form_drafts.form_shown_at("manage.people.home")
+def resend(invitation_id: str) -> ResponseReturnValue:
+    """Send a new link in place of the one before."""
+    owner = _owner()
+    invitation = invitations.find(owner, invitation_id)
+    invitations.resend(invitation, by=owner)
+    flash(f"We have sent {invitation.name} a new link. The one before no longer works.", "success")
+    return redirect(url_for(".home"), 303)
+
+
+@bp.post("/invitations/<invitation_id>/cancel")
+@security.person
+@form_drafts.form_shown_at("manage.people.home")
+def cancel(invitation_id: str) -> ResponseReturnValue:
+    """Take an invitation back."""
+    owner = _owner()
+    invitation = invitations.find(owner, invitation_id)
+    invitations.cancel(invitation, by=owner)
+    flash(f"The invitation of {invitation.name} is cancelled. Its link no longer works.", "success")
+    return redirect(url_for(".home"), 303)
+
+
+@bp.route("/<person_id>/role", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def role(person_id: str) -> ResponseReturnValue:
+    """Give a person another role."""
+    owner = _owner()
+    member = members.find(owner, person_id)
+    form = Role(role=member.role)
+    if form.validate_on_submit():
+        name = member.person.name
+        if members.change_role(member, form.role.data, by=owner):
+            flash(f"The role of {name} is changed.", "success")
+        return redirect(url_for(".home"), 303)
+    page = render_template(
+        "manage/people/role.html", form=form, role_details=SUMMARIES, member=member,
+        is_you=member.person_id == owner.person_id,
+    )  # fmt: skip
+    return page, 422 if form.errors else 200
+
+
+@bp.route("/<person_id>/remove", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def remove(person_id: str) -> ResponseReturnValue:
+    """Ask for confirmation, and remove a person at once."""
+    owner = _owner()
+    member, form = members.find(owner, person_id), Form()
+    if member.person_id == owner.person_id:
+        return redirect(url_for(".leave"), 303)
+    if form.validate_on_submit():
+        removal.remove(member, by=owner)
+        flash(f"{member.person.name} no longer acts for your school.", "success")
+        return redirect(url_for(".home"), 303)
+    return render_template("manage/people/remove.html", form=form, member=member)
+
+
+@bp.route("/leave", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def leave() -> ResponseReturnValue:
+    """Ask for confirmation, and end one's own membership."""
+    member, form = current_user.membership, Form()
+    if form.validate_on_submit():
+        removal.remove(member, by=member)
+        session.end_here()
+        flash(f"You no longer act for {member.estab.name}.", "success")
+        return redirect(url_for("signin.signed_out"), 303)
+    has_others = len(member.person.memberships) > 1
+    return render_template("manage/people/leave.html", form=form, member=member, has_others=has_others)
+
+
+@bp.route("/hand-over", methods=["GET", "POST"])
+@security.person
+@step_up.required
+def hand_over() -> ResponseReturnValue:
+    """Make a colleague an owner, and step down."""
+    owner, form = _owner(), HandOver()
+    colleagues = people_page.successors(owner)
+    form.person.choices = [SelectChoice(member.person_id, member.person.name) for member in colleagues]
+    if form.validate_on_submit():
+        member = members.find(owner, form.person.data)
+        members.hand_over(member, form.role.data, by=owner)
+        flash(f"{member.person.name} is an owner of your school's account now.", "success")
+        return redirect(url_for(".home"), 303)
+    emails = {member.person_id: member.person.email for member in colleagues}
+    page = render_template("manage/people/hand_over.html", form=form, emails=emails, role_details=SUMMARIES)
+    return page, 422 if form.errors else 200
+
+
+def _owner() -> Membership:
+    """The person who is signed in. Raises `authority.MayNot` for one who is no owner."""
+    member: Membership = current_user.membership
+    authority.check(member, Action.MANAGE_PEOPLE)
+    return member
+
+
+@bp.errorhandler(links.LinkRefused)
+def answered_meanwhile(refused: links.LinkRefused) -> ResponseReturnValue:
+    """The invitation was answered or cancelled: say so on the page that shows what is so now."""
+    flash(refused.says, "info")
+    return redirect(url_for("manage.people.home"), 303)

@@ -1,0 +1,127 @@
+"""The page People and the link of an invitation, in a real browser."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.actors import SchoolAdmin
+
+OWN = "wobbly kettle sings at dusk"
+
+
+@pytest.fixture
+def jo(a_member):
+    """The owner of a school, signed in, on the page People."""
+    owner = a_member(name="Jo Bloggs")
+    owner.goes_to("/sign-in?next=/manage/people")
+    owner.signs_in()
+    owner.sees("People")
+    return owner
+
+
+def invites(owner, name, email, role):
+    owner.page.locator("#invite").click()
+    owner.sees("Invite somebody")
+    owner.page.locator("#name").fill(name)
+    owner.page.locator("#email").fill(email)
+    owner.page.get_by_role("radio", name=role).check()
+    owner.page.locator("#send").click()
+    owner.sees("People")
+
+
+def link_for(owner, email):
+    mine = [letter for letter in owner.letters.all("invitation") if letter.to == email]
+    return mine[-1].links[0]
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
+def test_a_new_person_is_invited_accepts_acts_and_is_signed_out_when_removed(jo, a_window, javascript):
+    email = f"sam{'' if javascript else '2'}@{jo.school.host or 'school.example'}"
+    invites(jo, "Sam Carter", email, "Administrator")
+    jo.reads("We have sent Sam Carter an e-mail", "The link works until")
+
+    sam = SchoolAdmin(
+        page=a_window("phone", java_script_enabled=javascript), issuer=jo.issuer, letters=jo.letters, school=jo.school,
+        name="Sam Carter", email=email,
+    )  # fmt: skip
+    sam.page.goto(link_for(jo, email))
+    sam.sees(f"Act for {jo.school.name}?")
+    sam.reads("Jo Bloggs invites you", "Administrator", email)
+    sam.page.locator("#mobile").fill("07700 900124")
+    sam.page.locator("#mobile").press("Enter")
+    sam.sees("Welcome, Sam Carter")
+    sam.page.locator("#password").fill(OWN)
+    sam.page.locator("#choose").click()
+    sam.signs_in(email, OWN)
+    sam.sees(jo.school.name)
+    sam.goes_to("/manage/people")
+    sam.sees("People")
+    sam.reads("Jo Bloggs", "Sam Carter")
+    expect(sam.page.locator("#invite")).to_have_count(0)
+
+    jo.goes_to("/manage/people")
+    jo.page.get_by_role("link", name="Remove Sam Carter").click()
+    jo.sees("Remove Sam Carter?")
+    jo.page.locator("#remove").click()
+    jo.sees("People")
+    jo.reads("Sam Carter no longer acts for your school.")
+    sam.page.reload()
+    expect(sam.page.locator("#username")).to_be_visible()
+
+
+def test_a_person_of_another_school_accepts_and_changes_between_the_two(jo, a_member, a_window):
+    sam = a_member(page=a_window("phone"), name="Sam Carter")
+    invites(jo, sam.name, sam.email, "Viewer")
+    sam.page.goto(link_for(jo, sam.email))
+    sam.sees(f"Act for {jo.school.name}?")
+    sam.page.locator("#sign-in").click()
+    expect(sam.page.locator("#username")).to_have_value(sam.email)
+    sam.page.locator("#password").fill(sam.password)
+    sam.page.locator("#sign-in").click()
+    sam.sees(f"Act for {jo.school.name}?")
+    sam.page.locator("#accept").click()
+    sam.sees(jo.school.name)
+    sam.page.locator("main").get_by_role("link", name="Change school").click()
+    sam.page.get_by_label(sam.school.name).check()
+    sam.presses("Continue")
+    sam.goes_to("/manage")
+    sam.sees(sam.school.name)
+
+
+def test_the_pages_look_right(jo, a_member, a_window, looks_right):
+    a_member(school=jo.school, role="viewer", name="Aoife Byrne")
+    invites(jo, "Sam Carter", "sam.carter@oakhill.example", "Owner")
+    looks_right(jo.page, "people")
+    jo.page.locator("#invite").click()
+    looks_right(jo.page, "people-invite")
+    jo.page.locator("#send").click()
+    jo.is_told("Enter their name", "Enter their e-mail address", "Choose what they may do")
+    looks_right(jo.page, "people-invite-refused")
+    for link, heading, name in (
+        ("Change role of Aoife Byrne", "Change the role of Aoife Byrne", "people-role"),
+        ("Remove Aoife Byrne", "Remove Aoife Byrne?", "people-remove"),
+        ("Hand over ownership", "Hand over ownership", "people-hand-over"),
+        ("Leave the school's account", f"Leave the account of {jo.school.name}?", "people-leave"),
+    ):
+        jo.goes_to("/manage/people")
+        jo.follows(link)
+        jo.sees(heading)
+        looks_right(jo.page, name)
+
+    link = link_for(jo, "sam.carter@oakhill.example")
+    sam = a_window()
+    sam.goto(link)
+    looks_right(sam, "invitation-new-person")
+    jo.page.goto(link)
+    jo.sees("This invitation is for another person")
+    looks_right(jo.page, "invitation-other-person")
+    sam.goto(f"{link}x")
+    looks_right(sam, "invitation-refused")
+    other = a_member(page=a_window(), name="Marek Nowak")
+    jo.goes_to("/manage/people")
+    invites(jo, other.name, other.email, "Administrator")
+    other.page.goto(link_for(jo, other.email))
+    looks_right(other.page, "invitation-sign-in")
+    other.page.locator("#sign-in").click()
+    other.signs_in()
+    other.sees(f"Act for {jo.school.name}?")
+    looks_right(other.page, "invitation-accept")

@@ -1,0 +1,232 @@
+"""Invitations of people: limits, links, and what is decided when several things happen at once."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from idp import worker
+from idp.estabs import accounts, authority, invitations, links, members, people
+from idp.estabs.models import Administrator, Membership, PersonInvitation
+from idp.foundation.database import session
+from idp.foundation.errors import NotFound
+from tests.estabs.test_members import in_turn
+from tests.factories import a_membership, an_administrator
+
+AL = ("Al Bloggs", "al@oakhill.example")
+NEW = {"name": "Al Bloggs", "mobile": "+447700900124"}
+
+
+@dataclass(frozen=True)
+class School:
+    estab: str
+    owner: str
+
+    @property
+    def by(self):
+        return session().get_one(Membership, (self.owner, self.estab))
+
+
+@pytest.fixture
+def school(work, clock):
+    with work():
+        owner = an_administrator(name="Jo Bloggs", email="jo@oakhill.example").memberships[0]
+        return School(owner.estab_id, owner.person_id)
+
+
+@pytest.fixture
+def invited(work, school, outbox, clock):
+    """The secret of the link that Al was sent."""
+    with work():
+        invitations.invite(*AL, "admin", by=school.by)
+    return secret_of(outbox)
+
+
+def secret_of(outbox):
+    return outbox.last("invitation").links[0].rpartition("/")[2]
+
+
+def test_a_new_person_accepts_and_is_a_member_with_a_link_to_choose_a_password(work, school, invited, outbox):
+    with work():
+        person, welcome = invitations.accept_as_new(invited, **NEW)
+        member = people.membership(person.id, school.estab)
+        assert (member.role, person.email, person.sign_in_email) == ("admin", AL[1], AL[1])
+        assert links.check(welcome, links.WELCOME).person_id == person.id
+    made = outbox.last("account_made")
+    assert (made.to, made.links) == (AL[1], [f"http://localhost:5000/welcome/{welcome}"])
+    assert [letter.to for letter in outbox.all("person_joined")] == ["jo@oakhill.example"]
+    with work(), pytest.raises(links.LinkUsed):
+        invitations.check(invited)
+
+
+def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own_decision(work, school, outbox, clock):
+    with work():
+        al = an_administrator(email=AL[1], name="Al")
+        invitations.invite(*AL, "viewer", by=school.by)
+        known = al.id
+    secret = secret_of(outbox)
+    with work():
+        assert people.membership(known, school.estab) is None
+    with pytest.raises(invitations.HasAccount), work():
+        invitations.accept_as_new(secret, **NEW)
+    with pytest.raises(invitations.InvitedSomebodyElse), work():
+        invitations.accept(secret, an_administrator(email="other@oakhill.example"))
+    with work():
+        assert invitations.accept(secret, people.get(known)).role == "viewer"
+        session().expire_all()
+        assert len(people.get(known).memberships) == 2
+    assert sorted(letter.to for letter in outbox.all("person_joined")) == [AL[1], "jo@oakhill.example"]
+    assert outbox.all("account_made") == []
+
+
+def test_who_was_removed_and_comes_back_has_the_same_membership_again(work, school, outbox, clock):
+    with work():
+        al = an_administrator(email=AL[1], name="Al")
+        a_membership(al, session().get_one(Membership, (school.owner, school.estab)).estab, role="owner")
+        members.remove(people.membership(al.id, school.estab), by=school.by)
+        invitations.invite(*AL, "viewer", by=school.by)
+        known = al.id
+    secret = secret_of(outbox)
+    with work():
+        member = invitations.accept(secret, people.get(known))
+        assert (member.role, member.removed_at, member.signed_in_at) == ("viewer", None, None)
+
+
+def test_a_newer_link_takes_the_place_of_the_one_before_and_there_are_four_at_most(
+    work, school, invited, outbox, clock
+):
+    for _ in range(3):
+        clock.move(timedelta(minutes=1))
+        with work():
+            [invitation] = invitations.waiting(school.estab)
+            invitations.resend(invitation, by=school.by)
+    newest = secret_of(outbox)
+    with work():
+        [invitation] = invitations.waiting(school.estab)
+        assert invitation.expires_at == clock.now() + timedelta(days=7)
+        with pytest.raises(invitations.InvitationUnknown):
+            invitations.check(invited)
+        assert invitations.check(newest).id == invitation.id
+        with pytest.raises(invitations.TooManyInvitations):
+            invitations.resend(invitation, by=school.by)
+
+
+def test_a_link_ends_by_time_by_being_cancelled_and_with_the_schools_account(work, school, invited, clock, outbox):
+    with work():
+        estab = school.by.estab
+        accounts.change_state(estab, "suspended", by="cli")
+        with pytest.raises(invitations.SchoolNotActive):
+            invitations.check(invited)
+        accounts.change_state(estab, "verified", by="cli")
+        assert invitations.check(invited)
+    clock.move(timedelta(days=7))
+    with work():
+        with pytest.raises(invitations.InvitationExpired):
+            invitations.check(invited)
+        [invitation] = invitations.waiting(school.estab)
+        invitations.resend(invitation, by=school.by)
+        session().flush()
+        invitations.cancel(invitation, by=school.by)
+    newest = secret_of(outbox)
+    with work():
+        with pytest.raises(invitations.InvitationCancelled):
+            invitations.check(newest)
+        assert invitations.waiting(school.estab) == []
+
+
+def test_an_address_is_invited_once_and_a_member_not_at_all(work, school, invited, clock):
+    with work():
+        with pytest.raises(invitations.InvitedAlready):
+            invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
+        with pytest.raises(invitations.MemberAlready):
+            invitations.invite("Jo", "Jo@oakhill.example", "viewer", by=school.by)
+    clock.move(timedelta(days=7, seconds=1))
+    with work():
+        invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
+        assert len(invitations.waiting(school.estab)) == 1
+
+
+def test_a_school_has_so_many_open_and_makes_so_many_a_day(work, school, clock):
+    with work():
+        for number in range(invitations.MAX_OPEN):
+            invitations.invite("Al", f"al{number}@oakhill.example", "viewer", by=school.by)
+        with pytest.raises(invitations.TooManyInvitations):
+            invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
+        for number in range(invitations.MAX_A_DAY - invitations.MAX_OPEN):
+            invitations.cancel(invitations.waiting(school.estab)[0], by=school.by)
+            session().flush()
+            invitations.invite("Al", f"bo{number}@oakhill.example", "viewer", by=school.by)
+        invitations.cancel(invitations.waiting(school.estab)[0], by=school.by)
+        session().flush()
+        with pytest.raises(invitations.TooManyInvitations):
+            invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
+    clock.move(timedelta(days=1))
+    with work():
+        invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
+
+
+def test_only_owners_invite_and_only_for_their_own_school(work, school, invited):
+    with work():
+        [invitation] = invitations.waiting(school.estab)
+        stranger = an_administrator().memberships[0]
+        person = an_administrator(school.by.estab, role="admin", username="admin", email="a@oakhill.example")
+        admin = person.memberships[0]
+        with pytest.raises(NotFound):
+            invitations.find(stranger, invitation.id)
+        for act in (invitations.resend, invitations.cancel):
+            with pytest.raises(NotFound):
+                act(invitation, by=stranger)
+            with pytest.raises(authority.MayNot):
+                act(invitation, by=admin)
+        with pytest.raises(authority.MayNot):
+            invitations.invite("Al", "bo@oakhill.example", "viewer", by=admin)
+
+
+def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited, at_once):
+    outcomes = at_once(2, lambda: invitations.accept_as_new(invited, **NEW))
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["InvitationUsed", "tuple"]
+    with work():
+        assert session().query(Administrator).filter_by(email_folded=AL[1]).count() == 1
+
+
+@pytest.mark.parametrize("what", ["cancelled", "inviter removed", "inviter demoted"])
+def test_accepted_or_taken_back_never_both(work, school, invited, at_once, what):
+    with work():
+        sam = an_administrator(school.by.estab, name="Sam", username="sam", email="sam@oakhill.example").id
+        [invitation] = [each.id for each in invitations.waiting(school.estab)]
+
+    def take_back():
+        by = session().get_one(Membership, (sam, school.estab))
+        if what == "cancelled":
+            invitations.cancel(invitations.find(by, invitation), by=by)
+        elif what == "inviter removed":
+            members.remove(school.by, by=by)
+        else:
+            members.change_role(school.by, "viewer", by=by)
+
+    jobs = [take_back, lambda: invitations.accept_as_new(invited, **NEW)]
+    outcomes = at_once(2, in_turn(jobs))
+
+    with work():
+        row = session().get_one(PersonInvitation, invitation)
+        accounts_made = session().query(Administrator).filter_by(email_folded=AL[1]).count()
+    assert (row.used_at is None) != (row.cancelled_at is None)
+    assert accounts_made == (1 if row.used_at else 0)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert len(refused) == (1 if what == "cancelled" or row.cancelled_at else 0)
+    assert all(isinstance(each, links.LinkRefused) for each in refused)
+
+
+def test_old_ones_are_deleted_and_those_of_a_rejected_school_erased(work, school, invited, clock):
+    clock.move(timedelta(days=7, hours=1))
+    worker.clean(work)
+    with work():
+        assert session().query(PersonInvitation).count() == 1
+    clock.move(timedelta(days=1))
+    worker.clean(work)
+    with work():
+        assert session().query(PersonInvitation).count() == 0
+        invitations.invite(*AL, "admin", by=school.by)
+        people.erase(school.estab)
+        assert session().query(PersonInvitation).count() == 0

@@ -1,0 +1,203 @@
+"""Changes of who acts for a school. It always keeps an owner who can sign in, also if two decide at once."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from idp.estabs import authority, invitations, links, members, owners, people
+from idp.estabs.models import Administrator, Membership
+from idp.foundation.database import session
+from idp.foundation.errors import NotFound
+from tests.factories import a_membership, an_administrator, an_estab
+
+
+@dataclass(frozen=True)
+class Ids:
+    """A school with two owners, an administrator and a viewer."""
+
+    estab: str
+    jo: str
+    sam: str
+    admin: str
+    viewer: str
+
+    def member(self, who):
+        return session().get_one(Membership, (getattr(self, who), self.estab))
+
+
+@pytest.fixture
+def ids(work, clock):
+    with work():
+        estab = an_estab()
+        jo = an_administrator(estab, name="Jo", email="jo@oakhill.example")
+        others = [
+            an_administrator(estab, username=name, name=name.title(), role=role, email=f"{name}@oakhill.example").id
+            for name, role in (("sam", "owner"), ("admin", "admin"), ("viewer", "viewer"))
+        ]
+        return Ids(estab.id, jo.id, *others)
+
+
+def roles(ids):
+    return {member.person.name: member.role for member in people.of_estab(ids.estab)}
+
+
+def test_an_owner_gives_a_colleague_another_role_and_it_is_told(work, ids, outbox):
+    with work():
+        assert members.change_role(ids.member("viewer"), "admin", by=ids.member("jo"))
+        assert not members.change_role(ids.member("viewer"), "admin", by=ids.member("jo"))
+        assert roles(ids)["Viewer"] == "admin"
+
+    assert sorted(letter.to for letter in outbox.all("role_changed")) == [
+        "sam@oakhill.example", "viewer@oakhill.example"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("who", ["admin", "viewer"])
+def test_others_change_no_one_not_even_themselves(work, ids, who):
+    with work():
+        by = ids.member(who)
+        for act in (
+            lambda: members.change_role(ids.member("viewer"), "owner", by=by),
+            lambda: members.change_role(by, "owner", by=by),
+            lambda: members.hand_over(ids.member("admin" if who == "viewer" else "viewer"), "admin", by=by),
+            lambda: members.remove(ids.member("sam"), by=by),
+        ):
+            with pytest.raises(authority.MayNot):
+                act()
+        assert roles(ids) == {"Jo": "owner", "Sam": "owner", "Admin": "admin", "Viewer": "viewer"}
+
+
+def test_owners_of_another_school_find_no_one_here(work, ids):
+    with work():
+        stranger = an_administrator().memberships[0]
+        with pytest.raises(NotFound):
+            members.find(stranger, ids.jo)
+        for act in (lambda m: members.remove(m, by=stranger), lambda m: members.change_role(m, "viewer", by=stranger)):
+            with pytest.raises(NotFound):
+                act(ids.member("jo"))
+
+
+def test_the_last_owner_stays(work, ids):
+    with work():
+        jo = ids.member("jo")
+        members.change_role(ids.member("sam"), "admin", by=jo)
+        for act in (
+            lambda: members.change_role(jo, "viewer", by=jo),
+            lambda: members.remove(jo, by=jo),
+            lambda: members.remove(jo, by="cli"),
+            lambda: members.change_role(jo, "admin", by="op_sam"),
+        ):
+            with pytest.raises(owners.LastOwner):
+                act()
+
+
+def test_an_owner_who_cannot_sign_in_yet_does_not_count(work, ids):
+    with work():
+        sam = ids.member("sam")
+        sam.person.password_hash = None
+        session().flush()
+        jo = ids.member("jo")
+        with pytest.raises(owners.LastOwner):
+            members.remove(jo, by=jo)
+        with pytest.raises(members.CannotSignInYet):
+            members.hand_over(sam, "admin", by=jo)
+
+
+def in_turn(jobs):
+    """A job for `at_once` that is another one in each thread."""
+
+    def one():
+        return jobs.pop()()
+
+    return one
+
+
+def acts(ids, one, other):
+    """What two owners do to each other at the same moment."""
+    return {
+        "removes": lambda: members.remove(ids.member(other), by=ids.member(one)),
+        "demotes": lambda: members.change_role(ids.member(other), "viewer", by=ids.member(one)),
+        "leaves": lambda: members.remove(ids.member(one), by=ids.member(one)),
+        "steps down": lambda: members.change_role(ids.member(one), "admin", by=ids.member(one)),
+        "hands over": lambda: members.hand_over(ids.member("admin"), "viewer", by=ids.member(one)),
+    }
+
+
+PAIRS = [
+    ("removes", "removes"), ("demotes", "demotes"), ("removes", "demotes"), ("leaves", "leaves"),
+    ("steps down", "leaves"), ("removes", "leaves"), ("hands over", "removes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_of_two_owners_at_the_same_moment_one_stays_an_owner(work, ids, at_once, first, second):
+    jobs = [acts(ids, "jo", "sam")[first], acts(ids, "sam", "jo")[second]]
+
+    outcomes = at_once(2, in_turn(jobs))
+
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert {type(each) for each in refused} <= {owners.LastOwner, authority.MayNot, NotFound}, refused
+    with work():
+        assert people.owners(ids.estab)
+    if "hands over" not in (first, second):
+        assert len(refused) == 1
+
+
+def test_handing_over_makes_an_owner_and_steps_down_in_one_step(work, ids, outbox):
+    with work():
+        members.change_role(ids.member("sam"), "viewer", by=ids.member("jo"))
+        members.hand_over(ids.member("admin"), "viewer", by=ids.member("jo"))
+        assert roles(ids) == {"Admin": "owner", "Jo": "viewer", "Sam": "viewer", "Viewer": "viewer"}
+    assert sorted(letter.to for letter in outbox.all("ownership_handed_over")) == [
+        "admin@oakhill.example",
+        "jo@oakhill.example",
+    ]
+
+
+def test_removing_the_last_membership_closes_the_account_and_frees_the_address(work, ids, clock):
+    with work():
+        link = links.issue_welcome_url(ids.member("viewer").person).rpartition("/")[2]
+        assert members.remove(ids.member("viewer"), by=ids.member("jo"))
+        assert people.by_name("viewer@oakhill.example") is None
+        with pytest.raises(links.LinkSuperseded):
+            links.check(link, links.WELCOME)
+    with work():
+        again = people.add(an_estab(), name="V", email="viewer@oakhill.example", mobile="+447700900124", role="owner")
+        assert people.by_name("viewer@oakhill.example") is again
+
+
+def test_a_person_of_two_schools_keeps_the_other(work, ids):
+    with work():
+        a_membership(ids.member("viewer").person)
+        assert not members.remove(ids.member("viewer"), by=ids.member("jo"))
+        person = session().get_one(Administrator, ids.viewer)
+        session().expire(person, ["memberships"])
+        assert person.removed_at is None
+        assert people.membership(ids.viewer, ids.estab) is None
+        assert len(person.memberships) == 1
+
+
+def test_of_two_schools_that_remove_a_person_at_once_one_closes_the_account(work, ids, at_once):
+    with work():
+        other_owner = an_administrator()
+        estab = other_owner.memberships[0].estab
+        a_membership(ids.member("viewer").person, estab, role="viewer")
+        keys = [(ids.estab, ids.jo), (estab.id, other_owner.id)]
+
+    def job():
+        estab_id, owner_id = keys.pop()
+        member, by = (session().get_one(Membership, (who, estab_id)) for who in (ids.viewer, owner_id))
+        return members.remove(member, by=by)
+
+    assert sorted(at_once(2, job)) == [False, True]
+    with work():
+        assert session().get_one(Administrator, ids.viewer).removed_at is not None
+
+
+def test_who_stops_being_an_owner_has_invited_nobody(work, ids):
+    with work():
+        for who in ("jo", "sam"):
+            invitations.invite("Al", f"al.{who}@oakhill.example", "owner", by=ids.member(who))
+        members.change_role(ids.member("sam"), "admin", by=ids.member("jo"))
+
+        assert [each.email for each in invitations.waiting(ids.estab)] == ["al.jo@oakhill.example"]

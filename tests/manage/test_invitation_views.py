@@ -1,0 +1,149 @@
+"""The page behind the link of an invitation."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs import invitations, people
+from idp.estabs.models import Membership, PersonInvitation
+from tests.factories import an_administrator
+from tests.signin.person import Person
+
+AL = ("Al Bloggs", "al@oakhill.example")
+OWN = "wobbly kettle sings at dusk"
+
+
+@pytest.fixture
+def jo(work, clock):
+    """Ids of the owner who invites, and of the school."""
+    with work():
+        owner = an_administrator(name="Jo Bloggs", username="jo", email="jo@oakhill.example").memberships[0]
+        return owner.person_id, owner.estab_id, owner.estab.name
+
+
+@pytest.fixture
+def invite(work, jo, outbox):
+    """`invite()` invites Al, and returns the path of the link."""
+
+    def send(role="admin"):
+        with work() as session:
+            invitations.invite(*AL, role, by=session.get_one(Membership, jo[:2]))
+        return outbox.last("invitation").links[0].removeprefix("http://localhost:5000")
+
+    return send
+
+
+@pytest.fixture
+def al(another):
+    return Person(another())
+
+
+def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, work):
+    link = invite()
+    al.opens(link)
+    for text in (f"Act for {jo[2]}?", "Jo Bloggs invites you", "Administrator. Sees everything", AL[1]):
+        assert text in al.sees
+    assert al.page.find(id="name")["value"] == AL[0]
+    al.sends_again(link, name="Al B", mobile="")
+    assert al.answer.status_code == 422
+    al.sends_again(link, name="Alan Bloggs", mobile="07700 900124")
+    assert al.answer.location.startswith("/welcome/")
+    assert not al.cookie("session")
+    al.sends(al.answer.location, password=OWN)
+    al.signs_in(AL[1], OWN)
+    al.opens("/manage")
+    assert jo[2] in al.sees
+    assert "Alan Bloggs" in al.sees
+    assert "How to install it" in al.sees  # an administrator's task
+
+
+def test_an_interrupted_person_goes_on_by_the_mail(al, invite, outbox, another):
+    link = invite()
+    al.sends(link, name="Al", mobile="07700 900124")
+    later = Person(another())
+    assert later.opens(link).status_code == 410
+    assert later.page.find(id="error-code").text == "link_used"
+    later.sends(outbox.last("account_made").links[0], password=OWN)
+    assert later.signs_in(AL[1], OWN).status_code == 303
+
+
+def test_opening_the_link_changes_nothing(invite, another, work):
+    link = invite()
+    for _ in range(2):
+        for ask in (another().get, another().head, another().options):
+            assert ask(link).status_code == 200
+    with work() as session:
+        assert session.query(PersonInvitation).one().used_at is None
+
+
+def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_schools(al, invite, jo, work):
+    with work():
+        person = an_administrator(name="Al", username="al", email=AL[1])
+        first, known = person.memberships[0].estab.name, person.id
+    link = invite("viewer")
+    al.opens(link)
+    assert "You have an account under this e-mail address already." in al.sees
+    assert al.sends_again(link, name="Al", mobile="07700 900124").status_code in {200, 400}
+    al.opens(link)
+    al.opens(al.page.find(id="sign-in")["href"])
+    assert al.page.find(id="username")["value"] == AL[1]
+    al.sends_again(al.answer.request.full_path, username=AL[1], password="correct horse battery staple oak hill")
+    assert al.answer.location == link
+    with work():
+        assert people.membership(known, jo[1]) is None  # signing in decides nothing
+    al.opens(link)
+    for text in (f"Act for {jo[2]}?", "Jo Bloggs invites you, Al, to act for this school as well", "Viewer. Sees"):
+        assert text in al.sees
+    assert al.sends_again(link).location == "/manage"
+    al.opens("/manage")
+    assert f"You act for {jo[2]} now." in al.sees
+    header = al.page.find("header").get_text(" ")
+    assert "Change school" in header
+    assert jo[2] in header
+    assert first in al.opens("/sign-in/school").text
+    assert al.opens(link).status_code == 410
+
+
+def test_somebody_else_who_is_signed_in_is_offered_to_sign_out(al, invite, work):
+    with work():
+        an_administrator(name="Bo", username="bo", email="bo@oakhill.example")
+    link = invite()
+    al.signs_in("bo")
+    al.opens(link)
+    assert "It was sent to al@oakhill.example. You are signed in as Bo" in al.sees
+    assert al.sends_again(link).status_code == 200
+    assert "This invitation is for another person" in al.sees
+    al.opens(link)
+    assert al.sends_again(f"{link}/sign-out").location == link
+    al.opens(link)
+    assert al.page.find(id="mobile")
+
+
+def test_a_person_who_acts_for_the_school_already_is_told_so(al, invite, jo, work):
+    link = invite()
+    with work() as session:
+        an_administrator(
+            session.get_one(Membership, jo[:2]).estab, name="Al", username="al", email=AL[1], role="viewer"
+        )
+    al.signs_in("al")
+    al.opens(link)
+    assert f"You act for {jo[2]} already" in al.sees
+    assert not al.page.find(id="accept")
+
+
+def test_a_link_that_cannot_be_used_says_why(al, invite, jo, work, clock, outbox):
+    link = invite()
+    assert al.opens(f"{link}x").status_code == 404
+    assert al.page.find(id="error-code").text == "link_unknown"
+    clock.move(timedelta(days=7))
+    assert al.opens(link).status_code == 410
+    assert al.page.find(id="error-code").text == "link_expired"
+    with work() as session:
+        by = session.get_one(Membership, jo[:2])
+        invitations.resend(invitations.waiting(jo[1])[0], by=by)
+    link = outbox.last("invitation").links[0]
+    assert al.opens(link).status_code == 200
+    with work() as session:
+        invitations.cancel(invitations.waiting(jo[1])[0], by=session.get_one(Membership, jo[:2]))
+    assert al.opens(link).status_code == 410
+    assert al.page.find(id="error-code").text == "invitation_cancelled"

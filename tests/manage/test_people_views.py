@@ -1,0 +1,195 @@
+"""The page People: what each role sees there, and what owners do."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs import people
+from idp.estabs.models import Estab
+from idp.onboarding.models import JoinRequest
+from idp.signin.models import BrowserSession
+from tests.factories import PASSWORD, a_membership, an_administrator, an_estab
+from tests.onboarding.makes import a_registration, completed
+from tests.signin.person import Person
+
+AL = {"name": "Al Bloggs", "email": "al@oakhill.example", "role": "viewer"}
+PEOPLE = "/manage/people"
+
+
+@pytest.fixture
+def estab_id(work, clock):
+    with work():
+        return an_estab().id
+
+
+@pytest.fixture
+def member(work, another, estab_id):
+    """`member("sam", "owner")` is a person of the school at a browser of their own, signed in."""
+
+    def arrives(name, role):
+        with work() as session:
+            facts = {"name": name.title(), "username": name, "email": f"{name}@oakhill.example", "role": role}
+            known = an_administrator(session.get_one(Estab, estab_id), **facts).id
+        person = Person(another(), id=known)
+        person.signs_in(name)
+        return person
+
+    return arrives
+
+
+def cards(person, part="people"):
+    """What each card of a list on the page People says."""
+    person.opens(PEOPLE)
+    return [" ".join(card.get_text(" ").split()) for card in person.page.select(f"#{part} > li")]
+
+
+def test_everyone_sees_who_acts_for_the_school_and_owners_see_what_protects_their_accounts(member, work, estab_id):
+    jo, vi = member("jo", "owner"), member("vi", "viewer")
+    with work() as session:
+        al = {"name": "Al", "username": "al", "role": "admin", "email": "al@oakhill.example"}
+        an_administrator(session.get_one(Estab, estab_id), **al)
+        an_administrator(name="Stranger")
+    seen = {card.split()[0]: card for card in cards(jo)}
+    assert next(iter(seen)) == "Jo"
+    assert seen.keys() == {"Jo", "Al", "Vi"}
+    assert "Jo Owner You jo@oakhill.example Since 2 March 2026. Last signed in for your school on 2 March" in seen["Jo"]
+    assert "Administrator al@oakhill.example Since 2 March 2026. Has not signed in for your school yet." in seen["Al"]
+    assert "Signs in with a password alone." in seen["Vi"]
+
+    assert {card.split()[0] for card in cards(vi)} == seen.keys()
+    assert "password alone" not in vi.sees
+    assert "Change role" not in vi.sees
+    assert not vi.page.find(id="invite")
+    assert vi.sees.count("Leave the school's account") == 1
+
+
+@pytest.mark.parametrize("role", ["admin", "viewer"])
+def test_what_changes_people_is_refused_to_others(member, role):
+    jo, other = member("jo", "owner"), member("other", role)
+    for path in ("/invite", f"/{jo.facts['id']}/role", f"/{jo.facts['id']}/remove", "/hand-over"):
+        assert other.opens(PEOPLE + path).status_code == 403, path
+        other.opens("/sign-out")
+        assert other.sends_again(PEOPLE + path, **AL).status_code == 403, path
+
+
+def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(member, outbox, clock):
+    jo = member("jo", "owner")
+    assert jo.sends(f"{PEOPLE}/invite", **AL).location == PEOPLE
+    said = "Al Bloggs Viewer al@oakhill.example Invited by Jo. The link works until Monday 9 March 2026."
+    assert said in cards(jo, "invited")[0]
+    assert "We have sent Al Bloggs an e-mail" in jo.sees
+    letter = outbox.last("invitation")
+    assert letter.to == AL["email"]
+    for text in ("Hello Al Bloggs,", "invited by Jo", "Viewer. Sees everything", "the end of Monday 9 March 2026"):
+        assert text in letter.text
+
+    clock.move(timedelta(minutes=1))
+    resend, cancel = (form["action"] for form in jo.page.select("#invited form"))
+    jo.sends_again(resend)
+    assert outbox.last("invitation").links != letter.links
+    jo.opens(PEOPLE)
+    jo.sends_again(cancel)
+    assert cards(jo, "invited") == []
+    assert "The invitation of Al Bloggs is cancelled." in jo.sees
+    jo.sends(f"{PEOPLE}/invite", name="")
+    jo.sends_again(cancel)  # pressed twice
+    jo.opens(jo.answer.location)
+    assert "has taken this invitation back" in jo.sees
+
+
+def test_what_is_wrong_is_said_and_nothing_that_was_typed_is_lost(member):
+    jo = member("jo", "owner")
+    jo.sends(f"{PEOPLE}/invite", name="Call 123", email="al@gmial.com")
+    assert jo.answer.status_code == 422
+    for text in ("Enter their name with letters", "Did you mean al@gmail.com?", "Choose what they may do"):
+        assert text in jo.sees
+    jo.sends(f"{PEOPLE}/invite", **AL | {"email": ""})
+    assert "Enter their e-mail address" in jo.sees
+    assert jo.page.find(id="name")["value"] == AL["name"]
+    jo.sends(f"{PEOPLE}/invite", **AL | {"email": "JO@oakhill.example"})
+    assert "acts for the school already" in jo.sees
+
+
+def test_a_request_to_join_is_linked(member, work, estab_id):
+    jo = member("jo", "owner")
+    with work() as session:
+        completed(a_registration(session.get_one(Estab, estab_id).school, email=AL["email"]))
+        known = session.query(JoinRequest).one().id
+    assert "Jo Bloggs a…@oakhill.example" in cards(jo, "asking")[0]
+    assert jo.page.select_one("#asking a")["href"] == f"/join/{known}"
+
+
+def test_another_role_takes_effect_at_the_persons_next_click(member):
+    jo, vi = member("jo", "owner"), member("vi", "viewer")
+    jo.sends(f"{PEOPLE}/{vi.facts['id']}/role", role="owner")
+    assert "The role of Vi is changed." in jo.opens(PEOPLE).text
+    assert "Change role" in vi.opens(PEOPLE).text
+    vi.sends(f"{PEOPLE}/{jo.facts['id']}/role", role="viewer")
+    assert "Change role" not in jo.opens(PEOPLE).text
+
+
+def test_a_removed_person_is_signed_out_at_the_next_click_and_no_one_else_is(member, work, estab_id):
+    jo, vi, al = member("jo", "owner"), member("vi", "viewer"), member("al", "viewer")
+    remove = f"{PEOPLE}/{vi.facts['id']}/remove"
+    jo.opens(remove)
+    assert "What they authorised for your school stays in force" in jo.sees
+    jo.sends_again(remove)
+    assert "Vi no longer acts for your school." in jo.opens(PEOPLE).text
+    assert vi.opens(PEOPLE).location.startswith("/sign-in")
+    assert al.opens(PEOPLE).status_code == 200
+    jo.opens(f"{PEOPLE}/invite")
+    assert jo.sends_again(remove).status_code == 404  # pressed twice
+    with work() as session:
+        [ended] = session.query(BrowserSession).filter_by(person_id=vi.facts["id"])
+        assert ended.why_ended == "removed"
+    assert vi.signs_in("vi").status_code == 422
+
+
+def test_a_person_of_two_schools_is_signed_out_of_the_one_and_stays_in_the_other(member, work, another, estab_id):
+    jo, vi = member("jo", "owner"), member("vi", "viewer")
+    with work():
+        other = a_membership(people.get(vi.facts["id"]), role="viewer").estab
+        names = other.estab_id, other.name
+    elsewhere = Person(another())
+    elsewhere.signs_in("vi")
+    elsewhere.sends("/sign-in/school", school=names[0])
+    jo.sends(f"{PEOPLE}/{vi.facts['id']}/remove")
+
+    assert vi.opens(PEOPLE).location.startswith("/sign-in")
+    assert names[1] in elsewhere.opens("/manage").text
+    assert vi.signs_in("vi").status_code == 303
+
+
+def test_a_member_leaves_and_the_last_owner_cannot(member, outbox):
+    jo, vi = member("jo", "owner"), member("vi", "viewer")
+    assert vi.sends(f"{PEOPLE}/leave").location == "/signed-out"
+    assert "You no longer act for" in vi.opens("/signed-out").text
+    assert vi.opens(PEOPLE).location.startswith("/sign-in")
+    assert {letter.to for letter in outbox.all("person_removed")} == {"jo@oakhill.example", "vi@oakhill.example"}
+    assert jo.sends(f"{PEOPLE}/leave").status_code == 409
+    assert "make another person an owner first" in jo.sees
+    assert jo.opens(PEOPLE).status_code == 200
+
+
+def test_the_ownership_is_handed_over_in_one_step(member):
+    jo, vi = member("jo", "owner"), member("vi", "viewer")
+    jo.sends(f"{PEOPLE}/hand-over", role="owner", person=vi.facts["id"])
+    assert jo.answer.status_code == 422
+    jo.sends(f"{PEOPLE}/hand-over", role="admin", person=vi.facts["id"])
+    assert [card.split()[:2] for card in cards(jo)] == [["Vi", "Owner"], ["Jo", "Administrator"]]
+    assert "Vi is an owner of your school's account now." in jo.sees
+    assert "Change role" in vi.opens(PEOPLE).text
+
+
+def test_owners_sign_in_again_before_they_change_people_and_find_the_form_filled_in(member, clock):
+    jo, vi = member("jo", "owner"), member("vi", "viewer")
+    jo.opens(f"{PEOPLE}/invite")
+    clock.move(timedelta(minutes=6))
+    for path in ("invite", f"{vi.facts['id']}/role", f"{vi.facts['id']}/remove", "hand-over", "leave"):
+        again = jo.web.get(f"{PEOPLE}/{path}").location
+        assert again.startswith("/sign-in?next=/manage/people"), path
+    jo.sends_again(f"{PEOPLE}/invite", **AL)
+    again = jo.answer.location
+    jo.sends(again, username="jo", password=PASSWORD)
+    jo.opens(jo.answer.location)
+    assert jo.page.find(id="email")["value"] == AL["email"]
