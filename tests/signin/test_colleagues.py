@@ -3,11 +3,11 @@
 import pytest
 
 from idp.estabs import people
-from idp.estabs.models import Estab, Membership
+from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation.database import session as database_session
 from idp.signin import colleagues
 from idp.signin.models import FactorRecovery
-from tests.factories import an_administrator
+from tests.factories import a_membership, an_administrator
 from tests.signin.apps import an_app
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -54,4 +54,20 @@ def test_what_was_read_before_does_not_make_an_owner(account, sam, work, outbox)
         assert owner.role == stale == "owner"
         with pytest.raises(colleagues.OwnersOnly):
             colleagues.send_reset_link(owner, sam)
+    assert outbox.all() == []
+
+
+def test_an_owner_who_has_a_second_factor_cannot_have_their_own_removed(account, sam, work, outbox):
+    with work():
+        an_app(account.id)
+        with pytest.raises(colleagues.OwnAccount):
+            colleagues.start_factor_recovery(membership(account), account.id)
+    assert outbox.all() == []
+
+
+def test_the_factor_of_one_who_acts_for_a_school_unknown_to_the_owner_is_left_to_our_staff(account, sam, work, outbox):
+    with work() as session:
+        a_membership(session.get_one(Administrator, sam), role="admin")
+        with pytest.raises(colleagues.OtherSchools):
+            colleagues.start_factor_recovery(membership(account), sam)
     assert outbox.all() == []
