@@ -22,7 +22,7 @@ def reset(person_id: str) -> ResponseReturnValue:
         return render_template("manage/send_reset_link.html", person=person)
     colleagues.send_reset_link(owner, person_id)
     flash(f"A link to choose a new password is on its way to {person.email}.", "success")
-    return redirect(url_for("manage.home"), 303)
+    return redirect(url_for("manage.people.home"), 303)
 
 
 @bp.route("/lost-factor", methods=["GET", "POST"])
@@ -39,4 +39,4 @@ def lost_factor(person_id: str) -> ResponseReturnValue:
         return render_template("manage/start_recovery.html", person=person, due=due)
     recovery = colleagues.start_factor_recovery(owner, person_id)
     flash(f"From {dates.day_and_time(recovery.due_at)} {person.name} can sign in with the password alone.", "success")
-    return redirect(url_for("manage.home"), 303)
+    return redirect(url_for("manage.people.home"), 303)
