@@ -1,6 +1,6 @@
 """The memory of a worker after ten thousand requests and after ten thousand more.
 
-Some are sign-ins: a worker reuses the memory of a hash for the next one, because allocating it anew adds half to the
+Some are sign-ins: a worker reuses the memory of a hash for the next one, because allocating it again adds half to the
 time of hashing.
 """
 

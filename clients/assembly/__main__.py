@@ -1,4 +1,4 @@
-"""`python -m clients.assembly`: serve Assembly on this machine until it is told to stop."""
+"""`python -m clients.assembly`: serve Assembly on this machine until it is stopped."""
 
 import contextlib
 import signal
@@ -15,7 +15,7 @@ class Handler(WSGIRequestHandler):
     """Logs no query: a callback's carries the code."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """One line: method, path, status; none for whoever asks whether we are alive."""
+        """One line: method, path, status; none for health checks."""
         path = self.path.partition("?")[0]
         if path != "/healthz":
             self.log("info", "%s %s %s", self.command, path, code)

@@ -67,7 +67,7 @@ class Store:
         return handle
 
     def find(self, handle: str | None) -> SignIn | None:
-        """Whose handle it is, or None when it is nobody's, or expired."""
+        """The sign-in of a handle; None if it is unknown or expired."""
         if not handle:
             return None
         with self._open() as database:

@@ -1,4 +1,4 @@
-"""`python -m clients.sample_api`: serve the sample API on this machine until it is told to stop."""
+"""`python -m clients.sample_api`: serve the sample API on this machine until it is stopped."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""What the sample API is told by its environment, read once at start; all faults are told together."""
+"""The sample API's settings, read from the environment once at start; all faults are reported together."""
 
 import os
 from collections.abc import Mapping

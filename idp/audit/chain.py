@@ -184,8 +184,8 @@ def verify(
 ) -> Report:  # fmt: skip
     """Verify the chain from the newest checkpoint, or from its start, and report every difference.
 
-    `known` are checkpoints kept elsewhere (`checkpoints.parsed`): the walk begins no later than the oldest of
-    them, and a chain that was cut off and signed anew contradicts them. Each page of entries is read in a `reading`
+    `external` are checkpoints kept elsewhere (`checkpoints.parsed`): the walk begins no later than the oldest of
+    them, and a chain that was cut off and signed again contradicts them. Each page of entries is read in a `reading`
     of its own: a long walk in one transaction would keep SQLite's writers waiting. Unkeyed links are good as far as
     the newest checkpoint, or `unkeyed_to`, the position that is about to be signed.
     """
@@ -207,7 +207,7 @@ def verify(
         Fault(
             position,
             None,
-            f"cut off: the checkpoint of {dates.day_and_time(checkpoint.at)} knows it, the chain has not got it",
+            f"cut off: the checkpoint of {dates.day_and_time(checkpoint.at)} knows it, the chain does not have it",
         )
         for position, checkpoint in sorted(signed.items())
         if position > report.ends

@@ -26,7 +26,7 @@ NEXT_STATES = {
     "rejected": set[str](),
     "closed": set[str](),
 }
-"""What an estab may become. Rejected and closed are final: such a school registers anew."""
+"""What an estab may become. Rejected and closed are final: such a school registers again."""
 
 
 class SchoolTaken(Refusal):

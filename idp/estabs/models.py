@@ -14,7 +14,7 @@ from idp.schools.models import School
 ACTIVE_STATES = frozenset({"unverified", "verified"})
 """States of an estab whose people may sign in and authorise; the others are `rejected`, `suspended` and `closed`."""
 FINAL_STATES = ("rejected", "closed")
-"""States that an estab never leaves: its school registers anew."""
+"""States that an estab never leaves: its school registers again."""
 _NOT_FINAL = text("state NOT IN ('rejected', 'closed')")
 
 
@@ -145,7 +145,7 @@ class Membership(Base):
     estab: Mapped[Estab] = relationship(lazy="joined")
 
     def may(self, action: Action) -> bool:
-        """Whether the person may do this for the estab, as far as this row says: `authority.hold` asks anew."""
+        """Whether the person may do this for the estab, according to this row; `authority.hold` reads it again."""
         return self.removed_at is None and self.estab.may_act and permissions.may(self.role, action)
 
     @property

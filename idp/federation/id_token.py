@@ -46,7 +46,7 @@ def verify(
     try:
         presented = jwts.parse(text, max_length=MAX_TOKEN)
         if presented.alg not in ALGORITHMS:
-            raise jwts.BadJwt("it is signed by an algorithm that is not accepted")  # noqa: TRY301  told below
+            raise jwts.BadJwt("it is signed by an algorithm that is not accepted")  # noqa: TRY301  caught below
         jwts.verify(presented, provider_metadata.keys(metadata, presented.kid), ALGORITHMS)
         claims = presented.claims
         skew = runtime.settings().tokens.skew

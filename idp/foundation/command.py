@@ -83,7 +83,7 @@ def acting() -> str:
 
 
 def working(command: Callable[P, R]) -> Callable[P, R]:
-    """Run a command in one transaction of the application; a `Refusal` is told and undone.
+    """Run a command in one transaction of the application; a `Refusal` is printed and rolled back.
 
     What it prints is printed once it has been committed: a reader who stops reading undoes nothing that was announced.
     """

@@ -1,10 +1,10 @@
-"""What we refuse, and how it is told.
+"""What we refuse: the exceptions that become an error page or an error response.
 
 * Refusal             code, status, says (may be shown), because (is only logged)
-  - NotFound          404: nothing here, or not yours: the two are not told apart
+  - NotFound          404: not there, or not the caller's; the two are not distinguished
   - BadRequest        400: the request cannot be understood
-  - TooManyRequests   429: too often; `retry_after` seconds
-  - Busy              503: our trouble or our queue; `retry_after` seconds
+  - TooManyRequests   429: too many requests; `retry_after` seconds
+  - Busy              503: a fault of ours or a full queue; `retry_after` seconds
 
 Packages add their own as subclasses. A refusal becomes a page, an OAuth error, an API problem or a command's
 message in exactly one place each.
@@ -15,7 +15,7 @@ from typing import ClassVar
 
 
 class Refusal(Exception):
-    """Something we will not do.
+    """A request that we refuse.
 
     `says` is a sentence for the person it happened to and may be shown; `because` is a fact for our log
     and never leaves it. `next_steps` are (label, path) pairs offered on the page.
@@ -39,7 +39,7 @@ class Refusal(Exception):
 
 
 def in_a_line(error: BaseException) -> str:
-    """An error for an operator's eyes: its kind and the first line of what it says, never a database's statement."""
+    """An error in one line for operators: its type and the first line of its text, never a database's statement."""
     cause = getattr(error, "orig", None) or error
     said = str(cause).partition("[SQL")[0].strip().splitlines()
     return f"{type(cause).__name__}: {said[0]}"[:300] if said else type(cause).__name__

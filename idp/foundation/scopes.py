@@ -38,7 +38,7 @@ class UnknownScope(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """An entry of the catalogue: what a school is told about it, and which rules hold for it.
+    """An entry of the catalogue: how it is described to a school, and which rules apply to it.
 
     `kind`: `identity` (about the person or the school's public entry), `data` (school data, withheld until
     the estab is verified) or `client` (for the client itself, by client credentials).

@@ -95,7 +95,7 @@ def nameable(members: Mapping[str, Any]) -> list[str]:
 
 
 def scopes_of(named: Mapping[str, Iterable[str]] | None) -> frozenset[str]:
-    """The scopes a school has to agree to before these claims, by place, can be released."""
+    """The scopes a school must agree to before these claims, by place, can be released."""
     return frozenset(SCOPE_OF[name] for names in (named or {}).values() for name in names)
 
 
@@ -144,7 +144,7 @@ def audience(resource: frozenset[str], given: frozenset[str]) -> str | list[str]
 
 
 def of_id_token(hint: str) -> dict[str, Any]:
-    """What an ID Token of ours says, whatever its age; raises `ring.BadToken` for anything else."""
+    """The claims of an ID Token of ours, whatever its age; raises `ring.BadToken` for anything else."""
     payload = ring.verify_hint(hint, typ="JWT")
     if payload.get("iss") != runtime.settings().server.issuer or not isinstance(payload.get("aud"), str):
         raise ring.BadToken("another issuer, or an audience that we do not give")

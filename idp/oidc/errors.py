@@ -86,7 +86,7 @@ class Paused(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 
 
 class ProvenClientRefused(InvalidClientError):  # type: ignore[misc]  # Authlib has no types
-    """`invalid_client` for a client whose signature was right, so that it may be told what else is wrong."""
+    """`invalid_client` for a client whose signature was right, so the response may name what else is wrong."""
 
     def __init__(self, fact: str) -> None:
         super().__init__(description=plain(f"client_assertion: {fact}"), status_code=401)

@@ -50,7 +50,7 @@ KNOWN: Final = AUTHORIZATION | LOGOUT | frozenset(
 )  # fmt: skip
 """All parameters of the protocol. Only these are read, and only these are named in an error."""
 HINTS: Final = frozenset({"login_hint", "logout_hint", "ui_locales", "claims_locales", "display", "acr_values"})
-"""Wishes that we may leave unmet (OpenID Connect Core §3.1.2.1): one that is too long is dropped."""
+"""Optional hints (OpenID Connect Core §3.1.2.1): one that is too long is dropped."""
 _MALFORMED: Final = re.compile(r"[\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 MANY: Final = frozenset({"resource"})
 """Parameters that may be repeated."""
@@ -72,7 +72,7 @@ class Parameters:
         return self.values.get(name)
 
     def fault(self) -> tuple[str, str] | None:
-        """The first parameter that is wrong, and what is wrong with it; None where all is sound."""
+        """The first parameter that is wrong, and what is wrong with it; None if all are right."""
         return next(iter(self.wrong.items()), None)
 
 
@@ -197,7 +197,7 @@ class CheckedRequest:
     claims: dict[str, list[str]] | None
     """The names asked for, by `userinfo` and `id_token`; None where the parameter was not sent."""
     acr: frozenset[str]
-    """The classes of sign-in that `claims` insists on; empty if it does not."""
+    """The classes of sign-in that `claims` makes essential; empty if none."""
     voluntary_acr: tuple[str, ...]
     """The classes that `claims` or `acr_values` only wishes for, the preferred one first."""
     subject: str | None
@@ -206,18 +206,18 @@ class CheckedRequest:
 
 
 class Request:
-    """An OAuth request with the attributes that Authlib reads, and a place for what each endpoint makes of it.
+    """An OAuth request with the attributes that Authlib reads, and those that our endpoints set.
 
     It is not derived from Authlib's own, which refuses plain http by an error that is not caught: whether https is
     needed is for the settings to say. And Authlib has no types: its subclasses have every attribute for mypy.
     """
 
     client: "OAuthClient" = cast("Any", None)
-    """There is one before any grant looks."""
+    """Set before any grant reads it."""
     reply_to: ReplyTo | None = None
     """Of an authorization request, once its redirect URI is proven to be the client's: errors are answered there."""
     checked: CheckedRequest = cast("Any", None)
-    """Of an authorization request; there is one before any grant looks."""
+    """Of an authorization request; set before any grant reads it."""
     dpop_jkt: str | None = None
     """The thumbprint of the key in a DPoP proof of the client."""
     scopes: frozenset[str] = frozenset()
@@ -254,5 +254,5 @@ class Request:
 
     @property
     def args(self) -> dict[str, str]:
-        """Authlib asks for it nowhere that we use; never the query on the back channel."""
+        """Authlib reads it nowhere that we use; never the query on the back channel."""
         return self.sent.values

@@ -131,7 +131,7 @@ class Review(Base):
     """`verified` or `rejected`."""
     decided_by: Mapped[str | None]
     reason: Mapped[str | None]
-    """Why it was rejected, as the school was told."""
+    """The reason of a rejection, as the school received it."""
 
     estab: Mapped[Estab] = relationship(lazy="joined")
 

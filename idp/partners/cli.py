@@ -172,7 +172,7 @@ def clients_events(*, client_id: str, as_json: bool) -> None:
     if as_json:
         show_json(rows)
     elif not rows:
-        click.echo("No request of this client has failed lately.")
+        click.echo("No request of this client has failed recently.")
     else:
         for row in rows:
             _print_event(row)

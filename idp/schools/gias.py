@@ -179,7 +179,7 @@ def _records(
             number = rows.line_num + 1
     except csv.Error as fault:
         raise FileRefused(
-            f"The quotation marks of line {number:,} do not pair up, so it cannot be told where its fields end. "
+            f"The quotation marks of line {number:,} do not pair up, so it is not clear where its fields end. "
             "Please take the file from its source again.",
             because=str(fault),
         ) from fault
@@ -196,7 +196,7 @@ def _positions(header: list[str], required: Sequence[str], optional: Sequence[st
             "Please check that it is the file the register offers for download, with its heading."
         )
     if twice := [label for label in (*required, *optional) if len(positions.get(label.casefold(), ())) > 1]:
-        raise FileRefused(f"The heading has {', '.join(twice)} more than once, so it cannot be told which is meant.")
+        raise FileRefused(f"The heading has {', '.join(twice)} more than once, so it is not clear which is meant.")
     return [positions.get(label.casefold(), [len(header)])[0] for label in (*required, *optional)]
 
 

@@ -1,4 +1,4 @@
-"""What a school's owners are told in writing when something about sharing was decided."""
+"""The mails that a school's owners get when something about sharing was decided."""
 
 from idp.estabs import people
 from idp.estabs.models import Membership

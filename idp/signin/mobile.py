@@ -58,7 +58,7 @@ def number_for_resets(person: Administrator) -> str | None:
 
 def send(person: Administrator) -> None:
     """Text a code to the person's number; an earlier one stops working. Raises `TooManyMessages`."""
-    lock(Administrator, person.id)  # reads the number anew, which may have changed meanwhile
+    lock(Administrator, person.id)  # reads the number again: it may have changed meanwhile
     send_code(person, person.mobile, PURPOSE)
 
 

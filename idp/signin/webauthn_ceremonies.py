@@ -47,7 +47,7 @@ class UnacceptableAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A credential that the browser is told of: its id, and how its authenticator is reached."""
+    """A credential that is named to the browser: its id, and how its authenticator is reached."""
 
     credential_id: bytes
     transports: frozenset[str]

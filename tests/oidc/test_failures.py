@@ -361,7 +361,7 @@ def idp(app):
 
 
 def test_the_command_shows_them_in_words(web, world, idp, clock):
-    assert "No request of this client has failed lately." in idp(world.partner.id).output
+    assert "No request of this client has failed recently." in idp(world.partner.id).output
     for _ in range(2):
         web.get(world.partner.link(redirect_uri="https://assembly.example/callbak"))
     output = idp(world.partner.id).output

@@ -17,7 +17,7 @@ from idp.foundation import clock, request_state, runtime
 from idp.foundation.web import browser_store
 
 NEVER_STORED: Final = frozenset({"csrf_token", "password", "current_password", "code", "authority", "passkey"})
-"""Secrets (a test checks that every password field is among them), and the declaration that is made anew each time."""
+"""Secrets (a test checks that every password field is among them), and the declaration, made each time."""
 RESPONSE_PARAMETER: Final = "_answer"
 """The query parameter that names a stored response (`post_redirect_get`). It does not identify the page."""
 _COOKIE_FIELD: Final = "typed"

@@ -108,12 +108,12 @@ def stored(sent: Parameters) -> dict[str, Any]:
 def load(client: OAuthClient, urn: str) -> tuple[Kept, Parameters]:
     """The client's kept request behind `urn`, which this browser may continue, and its parameters.
 
-    Raises `StaleRequest`, saying which it is. A pushed one lives on for the whole interaction once it is shown.
+    Raises `StaleRequest` with the reason. Once a pushed request is shown, its lifetime is that of an interaction.
     """
     digest = crypto.digest(urn.removeprefix(URN))
     row = _row(digest)
     if row is None or row.client_id != client.id:
-        raise _stale("unknown", client)  # another client's is as good as none
+        raise _stale("unknown", client)  # the same answer for another client's request
     if row.used_at is not None:
         raise _stale("used", client)
     if row.expires_at <= clock.now():
@@ -128,14 +128,14 @@ def load(client: OAuthClient, urn: str) -> tuple[Kept, Parameters]:
 
 
 def keep_here(request: CheckedRequest) -> Kept:
-    """The row of a request, which is made for one that came with its parameters, while the person is asked things."""
+    """The row of a request; a request that came with its parameters is stored now, to continue after the next page."""
     if request.kept is not None:
         return request.kept
     return load(request.client, keep(request.sent, request.client, pushed=False, shown=True))[0]
 
 
 def spend(request: CheckedRequest) -> None:
-    """Mark the kept request as answered; raises `StaleRequest` where another tab was quicker."""
+    """Mark the kept request as answered; raises `StaleRequest` where another tab was first."""
     kept = request.kept
     if kept is None:
         return
@@ -144,17 +144,17 @@ def spend(request: CheckedRequest) -> None:
 
 
 def address(kept: Kept, path: str = AUTHORIZE_PATH, **more: str) -> str:
-    """The local path at which the kept request goes on: all that our pages know of it."""
+    """The local path at which the kept request continues; our pages know nothing else of it."""
     return address_of(kept.client_id, kept.urn, path, **more)
 
 
 def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str) -> str:
-    """The local path for a client's kept request; an id that is not a URN of ours is no path's business."""
+    """The local path for a client's kept request; an id that is not a URN of ours is not checked here."""
     return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **more})}"
 
 
 def requesting_partner(path: str) -> RequestingPartner | None:
-    """The client whose kept request waits behind a local path, if this browser may go on with it."""
+    """The client whose kept request a local path continues, if this browser may continue it."""
     parts = urlsplit(path)
     named = dict(parse_qsl(parts.query))
     client, urn = clients.find(named.get("client_id")), named.get("request_uri", "")
@@ -169,7 +169,7 @@ def requesting_partner(path: str) -> RequestingPartner | None:
 
 
 def _elsewhere(client: OAuthClient) -> StaleRequest:
-    """Not in this browser; a browser that has no cookie of ours at all may well be the same one."""
+    """The error for a request of another browser, or of one that sends no cookies: that may be the same browser."""
     return _stale("no cookies" if security.sent_no_cookies() else "elsewhere", client)
 
 
@@ -186,7 +186,7 @@ def _row(digest: bytes) -> _Row | None:
 
 
 def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, datetime]:
-    """Bind the row to this browser, unless another was quicker."""
+    """Bind the row to this browser, unless another browser was first."""
     now, browser = clock.now(), this_browser()
     until = now + timedelta(seconds=runtime.settings().tokens.interaction)
     if _BIND.run(its_digest=digest, its_browser=browser, now=now, until=until) == 1:

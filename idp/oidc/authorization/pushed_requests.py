@@ -1,4 +1,4 @@
-"""Before Authlib chooses a grant: put a kept or signed request in place, then hold it to our rules.
+"""Before Authlib chooses a grant: load a kept request or open a request object, then check it.
 
 One extension does all of it in order, because hooks on one event run in none (protocol.md §4.2, 13).
 """
@@ -13,7 +13,7 @@ from idp.oidc.incoming import AUTHORIZE, Parameters, Request, SentRequest
 
 
 class KeptRequests(JWTAuthenticationRequest):  # type: ignore[misc]  # Authlib has no types
-    """What Authlib gives a place to as RFC 9101; of `request_uri` only our own URNs are understood."""
+    """Authlib's extension for RFC 9101; the only `request_uri` values understood are our own URNs."""
 
     def __init__(self) -> None:
         super().__init__(support_request=True, support_request_uri=False)
@@ -50,7 +50,7 @@ def _has_request_object(sent: Parameters) -> bool:
 
 
 def _open(request: Request) -> Parameters:
-    """What a request object says, in the place of everything beside it."""
+    """The parameters of a request object, which replace those beside it."""
     sent = request.sent
     try:
         return request_objects.parameters_of(str(sent.get("request")), request.client, sent.get("client_id"))

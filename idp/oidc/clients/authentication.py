@@ -40,7 +40,7 @@ def presented(request: Request) -> str:
 
 
 def tried_basic(request: Request) -> bool:
-    """Whether the client used HTTP Basic, and so is to be told of it (RFC 6749 §5.2)."""
+    """Whether the client used HTTP Basic, so that the response must name it (RFC 6749 §5.2)."""
     return request.authorization[:5].lower() == "basic"
 
 

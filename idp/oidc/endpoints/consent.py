@@ -94,7 +94,7 @@ class Question:
 
     @property
     def about_you(self) -> list[Scope]:
-        """What the client is told of the person, and of the school's public entry."""
+        """What the client receives about the person, and of the school's public entry."""
         return scopes.in_order(scopes.of_kind("identity", self.proposal.offered) - {"openid"})
 
     @property

@@ -1,4 +1,4 @@
-"""Introspection (RFC 7662): whether a token is good now, told to its client, and to the API that it is for.
+"""Introspection (RFC 7662): tells a token's client, and the API that it is for, whether it is valid now.
 
 A caller that asks for a JWT by `Accept` gets the same answer signed (RFC 9701), as evidence for others or for later.
 """

@@ -1,4 +1,4 @@
-"""Our pages for what cannot go on, and what a program is told when it is our trouble."""
+"""Error pages for people, and the JSON that programs get for faults of ours."""
 
 from http import HTTPStatus
 
@@ -42,7 +42,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
 
 
 def unavailable(error: Exception) -> ResponseReturnValue:
-    """The database is away: a client is told so in its own words, a person on a page."""
+    """The database is unreachable: a client gets an OAuth error, a person a page."""
     log.error("database", error=type(error).__name__, exc_info=error)
     if is_for_clients():
         return protocol.error_response(errors.Unavailable())
@@ -50,7 +50,7 @@ def unavailable(error: Exception) -> ResponseReturnValue:
 
 
 def refusal(refused: Refusal) -> ResponseReturnValue:
-    """What is refused around our views, such as another host's name: a client is told in JSON."""
+    """Requests refused before a view, such as those for another host's name: a client gets JSON."""
     if not is_for_clients():
         return pages.refusal(refused)
     log.info("refused", code=refused.code, status=refused.status, because=refused.because)
@@ -64,7 +64,7 @@ def refusal(refused: Refusal) -> ResponseReturnValue:
 
 
 def http_error(error: HTTPException) -> ResponseReturnValue:
-    """What Flask refuses by itself: a client is told in JSON."""
+    """Requests that Flask itself refuses: a client gets JSON."""
     if not is_for_clients():
         return pages.http_error(error)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR

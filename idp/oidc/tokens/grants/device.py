@@ -25,7 +25,7 @@ class DeviceGrant(FirstGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authlib
     """RFC 8628 §3.4 on our rows: Authlib's own spends no code and keeps no polling state."""
 
     def validate_token_request(self) -> None:
-        """Spend the code, or raise what the device is told while it polls."""
+        """Use up the code, or raise the error that answers a poll."""
         request = self.request
         if (code := request.sent.get("device_code")) is None:
             raise errors.invalid("device_code", "missing")
