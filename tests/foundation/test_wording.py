@@ -1,4 +1,4 @@
-"""Words that stumbled when somebody at a school read them aloud, and may not come back."""
+"""Phrases that were hard to read aloud for people at schools, and may not come back."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from jinja2 import nodes
 
 from idp.foundation.settings import ROOT
 
-STUMBLING = (
+HARD_PHRASES = (
     "if it does already, that is all", "decided lately", "need do nothing", "good for nothing", "authorise it anew",
     "from this moment on", "drawn by chance", "half done", "goes on, please", "it still has", "nothing of this",
     "may only know", "people of your school", "what needs doing", "for that we have to", "all that is missing",
@@ -16,35 +16,35 @@ STUMBLING = (
     "had:", "may have:", "if none arrives", "keep you signed in until",
     "nothing there?", "where you began you can",
 )  # fmt: skip
-"""In small letters. A page's words run through markup, so these are looked for in what a reader sees."""
+"""In lower case. Markup may stand within a phrase, so they are looked for in the text that a reader sees."""
 
 TEMPLATES = sorted(path for path in (ROOT / "idp/templates").rglob("*.*"))
 MODULES = sorted(path for path in (ROOT / "idp").rglob("*.py") if "cli" not in path.stem)
 NOT_SEEN = re.compile(r"<[^>]+>")
 
 
-def found(text):
+def phrases_in(text):
     """The phrases in `text`, as a reader sees it."""
     plain = " ".join(NOT_SEEN.sub("", text).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
-    return [phrase for phrase in STUMBLING if re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", plain)]
+    return [phrase for phrase in HARD_PHRASES if re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", plain)]
 
 
-def test_a_phrase_is_found_through_markup_and_in_any_case():
-    assert found("<p>You <strong>need do\n nothing</strong> but wait.</p>") == ["need do nothing"]
-    assert found("Decided Lately") == ["decided lately"]
-    assert found("a new school and a janitor") == []
+def test_a_phrase_is_recognised_through_markup_and_in_any_case():
+    assert phrases_in("<p>You <strong>need do\n nothing</strong> but wait.</p>") == ["need do nothing"]
+    assert phrases_in("Decided Lately") == ["decided lately"]
+    assert phrases_in("a new school and a janitor") == []
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT / "idp/templates")))
-def test_no_template_stumbles(app, path):
+def test_no_template_has_a_hard_phrase(app, path):
     parsed = app.jinja_env.parse(path.read_text(encoding="utf-8"))
     said = [text.data for text in parsed.find_all(nodes.TemplateData)]
     said += [str(text.value) for text in parsed.find_all(nodes.Const)]
 
-    assert found(" ".join(said)) == []
+    assert phrases_in(" ".join(said)) == []
 
 
-def test_no_message_stumbles():
+def test_no_message_has_a_hard_phrase():
     for path in MODULES:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -53,4 +53,4 @@ def test_no_message_stumbles():
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
         ]
-        assert [(path.name, text, found(text)) for text in texts if found(text)] == []
+        assert [(path.name, text, phrases_in(text)) for text in texts if phrases_in(text)] == []

@@ -22,7 +22,7 @@ def preflight(web, path, origin):
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/par", "/oauth/userinfo", "/oauth/revoke"])
-def test_an_app_without_a_secret_may_call_us_from_where_it_lives(web, app_client, path):
+def test_a_public_client_may_call_us_from_its_origin(web, app_client, path):
     response = preflight(web, path, APP)
     assert response.headers["Access-Control-Allow-Origin"] == APP
     assert "DPoP" in response.headers["Access-Control-Allow-Headers"]
@@ -34,7 +34,7 @@ def test_an_app_without_a_secret_may_call_us_from_where_it_lives(web, app_client
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://app.example", "https://assembly.example"])
-def test_no_other_origin_may(web, app_client, origin):
+def test_no_other_origin_may_call_us(web, app_client, origin):
     for path in ("/oauth/token", "/oauth/userinfo"):
         assert "Access-Control-Allow-Origin" not in preflight(web, path, origin).headers
         assert "Access-Control-Allow-Origin" not in web.post(path, headers={"Origin": origin}).headers
@@ -43,7 +43,7 @@ def test_no_other_origin_may(web, app_client, origin):
 @pytest.mark.parametrize(
     "path", ["/oauth/authorize", "/oauth/consent", "/oauth/logout", "/oauth/introspect", "/sign-in"]
 )
-def test_no_page_and_no_other_endpoint(web, app_client, path):
+def test_no_page_and_no_other_endpoint_allows_other_origins(web, app_client, path):
     assert "Access-Control-Allow-Origin" not in web.get(path, headers={"Origin": APP}).headers
     assert "Access-Control-Allow-Origin" not in preflight(web, path, APP).headers
 
@@ -85,12 +85,12 @@ def test_the_origin_is_as_a_browser_writes_it(web, world, app_client, registered
 @pytest.mark.parametrize(
     "origin", ["https://app.example:8443", "http://127.0.0.1:0", "http://127.0.0.1:x", "http://[::1]"]
 )
-def test_and_no_other_port_of_it(web, world, app_client, origin):
+def test_another_port_of_the_host_is_another_origin(web, world, app_client, origin):
     world.another(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1/cb"])
     assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", origin).headers
 
 
-def test_an_app_that_is_disabled_or_has_a_secret_lives_nowhere(web, world, app_client):
+def test_a_disabled_or_confidential_client_has_no_origin(web, world, app_client):
     """Its requests are refused in any case; its pages are not to read why."""
     world.another(redirect_uris=["https://secret.example/callback"])
     world.change(Client, app_client.id, enabled=False)
@@ -98,7 +98,7 @@ def test_an_app_that_is_disabled_or_has_a_secret_lives_nowhere(web, world, app_c
         assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", origin).headers
 
 
-def test_an_app_of_a_disabled_partner_lives_nowhere(web, world, app_client):
+def test_a_client_of_a_disabled_partner_has_no_origin(web, world, app_client):
     with world.work():
         registry.switch_partner(registry.find(app_client.id).partner_name, on=False)
     assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", APP).headers
@@ -116,7 +116,7 @@ def test_what_operators_change_holds_after_a_second(web, world, app_client, monk
     assert preflight(web, "/oauth/token", "https://new.example").headers["Access-Control-Allow-Origin"]
 
 
-def test_the_whole_way_of_such_an_app(web, world, app_client):
+def test_a_browser_app_signs_in_from_its_own_origin(web, world, app_client):
     code = authorised(web, app_client, world.username)["code"]
     form = {"client_id": app_client.id, "grant_type": "authorization_code", "code": code,
             "redirect_uri": app_client.redirect_uri, "code_verifier": app_client.verifier}  # fmt: skip

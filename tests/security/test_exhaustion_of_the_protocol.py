@@ -6,7 +6,7 @@ HUGE = "x" * 1_000_000
 
 
 @pytest.mark.parametrize("name", ["scope", "state", "claims", "client_id", "redirect_uri", "request", "id_token_hint"])
-def test_huge_values(web, world, name):
+def test_a_parameter_of_a_megabyte_is_refused(web, world, name):
     response = web.post("/oauth/authorize", data=world.partner.parameters(**{name: HUGE[:900_000]}))
     assert response.status_code in {303, 400, 413}
     if response.status_code == 303:
@@ -14,7 +14,7 @@ def test_huge_values(web, world, name):
         assert len(response.location) < 6000
 
 
-def test_ten_thousand_of_anything(web, world):
+def test_ten_thousand_scopes_or_fields_are_refused(web, world):
     scopes = " ".join(f"scope{number}" for number in range(10_000))
     assert web.post("/oauth/authorize", data=world.partner.parameters(scope=scopes)).status_code in {303, 400}
     fields = {f"field{number}": "x" for number in range(10_000)}
@@ -23,7 +23,7 @@ def test_ten_thousand_of_anything(web, world):
 
 @pytest.mark.parametrize("odd", ["%00", "%ED%A0%80", "%FF", "%0d%0aSet-Cookie:x", "%C2%85"])
 @pytest.mark.parametrize("name", ["state", "client_id", "redirect_uri", "nonce", "login_hint", "extra"])
-def test_nul_surrogates_and_line_ends(web, world, name, odd):
+def test_nul_surrogates_and_line_ends_reach_no_header(web, world, name, odd):
     response = web.get(world.partner.link(**{name: None}) + f"&{name}=a{odd}b")
     assert response.status_code in {303, 400}
     assert not any(char in response.headers.get("Location", "") for char in "\r\n")

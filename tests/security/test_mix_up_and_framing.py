@@ -6,13 +6,13 @@ from tests.oidc.support import ISSUER, authorised, follow, page, sent
 
 
 @pytest.mark.parametrize("differs", [{"prompt": "none"}, {"scope": "x"}, {"response_type": None}])
-def test_iss_is_in_every_error(web, world, differs):
+def test_every_error_response_has_iss(web, world, differs):
     assert sent(web.get(world.partner.link(**differs)))["iss"] == ISSUER
     response = web.get(world.partner.link(response_mode="form_post", **differs))
     assert page(response).find("input", attrs={"name": "iss"})["value"] == ISSUER
 
 
-def test_iss_is_in_the_answer(web, world):
+def test_the_response_has_iss(web, world):
     assert authorised(web, world.partner, world.username)["iss"] == ISSUER
 
 

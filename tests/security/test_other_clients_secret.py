@@ -11,7 +11,7 @@ def noted(world, client):
         return [entry.facts for entry in session.scalars(select(Entry).where(Entry.client == client.id))]
 
 
-def test_a_code(web, world):
+def test_another_clients_code_is_refused_and_stays_valid(web, world):
     code, other = authorised(web, world.partner, world.username)["code"], world.another()
     other.verifier = world.partner.verifier
     assert other.redeems(web, code).json["error"] == "invalid_grant"
@@ -19,7 +19,7 @@ def test_a_code(web, world):
     assert world.partner.redeems(web, code).status_code == 200
 
 
-def test_a_refresh_token(web, world):
+def test_another_clients_refresh_token_is_refused_and_stays_valid(web, world):
     code, other = authorised(web, world.partner, world.username)["code"], world.another()
     tokens = world.partner.redeems(web, code).json
     assert other.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
@@ -27,14 +27,14 @@ def test_a_refresh_token(web, world):
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
-def test_a_rotating_refresh_token_is_not_burnt_either(web, world):
+def test_another_clients_rotating_refresh_token_is_refused_and_stays_valid(web, world):
     public, other = world.another(token_endpoint_auth_method="none"), world.another(token_endpoint_auth_method="none")
     token = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
     assert other.refreshes(web, token).json["error"] == "invalid_grant"
     assert public.refreshes(web, token).status_code == 200
 
 
-def test_a_request_uri(web, world):
+def test_another_clients_request_uri_is_refused(web, world):
     response = follow(web, web.get(world.partner.link()))
     pending = query_of(query_of(response.request.url)["next"])
     stolen = web.get("/oauth/authorize", query_string={**pending, "client_id": world.another().id})

@@ -19,7 +19,7 @@ BRANCHES = [
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("branch", BRANCHES)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_it_is_a_page(web, world, bad, branch, method):
+def test_an_unproven_client_or_address_is_an_error_page(web, world, bad, branch, method):
     if method == "GET":
         response = web.get(world.partner.link(**branch, **bad))
     else:
@@ -30,14 +30,14 @@ def test_it_is_a_page(web, world, bad, branch, method):
     assert 'id="response"' not in response.text
 
 
-def test_a_client_that_was_disabled_meanwhile_is_a_page(web, world):
+def test_a_client_that_was_disabled_meanwhile_is_an_error_page(web, world):
     from idp.partners.models import Client
 
     world.change(Client, world.partner.id, enabled=False)
     assert web.get(world.partner.link()).status_code == 400
 
 
-def test_an_address_that_was_unregistered_while_the_request_waited_is_a_page(web, world):
+def test_an_address_that_was_unregistered_meanwhile_is_an_error_page(web, world):
     from idp.partners.models import Client
     from tests.oidc.support import follow, query_of
 

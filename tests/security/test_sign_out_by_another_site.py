@@ -31,7 +31,7 @@ def test_no_cookie_is_taken_away_from_whom_we_did_not_see(another, world, hint, 
     assert "Set-Cookie" not in without_cookies(another, **form).headers
 
 
-def test_nor_by_a_link_that_brings_none(another, world, hint):
+def test_a_link_without_cookies_takes_no_cookie_away(another, world, hint):
     assert "Set-Cookie" not in another().get("/oauth/logout", query_string={"id_token_hint": hint}).headers
 
 

@@ -69,7 +69,7 @@ def userinfo(web, tokens):
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_refresh_knows(web, world, clock, tokens, end):
+def test_a_refresh_ends_with_the_authorisation(web, world, clock, tokens, end):
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
     end(world, clock)
     answer = world.partner.refreshes(web, tokens["refresh_token"])
@@ -77,14 +77,14 @@ def test_a_refresh_knows(web, world, clock, tokens, end):
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_userinfo_knows(web, world, clock, tokens, end):
+def test_userinfo_ends_with_the_authorisation(web, world, clock, tokens, end):
     assert userinfo(web, tokens).status_code == 200
     end(world, clock)
     assert userinfo(web, tokens).status_code == 401
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_code_given_before_is_worth_nothing(web, world, clock, code, end):
+def test_a_code_issued_before_is_refused(web, world, clock, code, end):
     end(world, clock)
     answer = world.partner.redeems(web, code)
     assert answer.json["error"] in {"invalid_grant", "invalid_client"}
@@ -97,7 +97,7 @@ def test_a_new_request_asks_again(web, world, clock, tokens, end):
     assert "error=consent_required" in response.location or "error=login_required" in response.location
 
 
-def test_resuming_brings_it_back(web, world, clock, tokens):
+def test_resuming_allows_access_again(web, world, clock, tokens):
     pause(world, clock)
     with world.work() as session:
         authorise.resume(world.estab, world.partner.id, by=owner(session, world).memberships[0])

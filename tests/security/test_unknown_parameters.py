@@ -22,13 +22,13 @@ ODD = {
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
-def test_at_authorize(web, world, odd):
+def test_unknown_parameters_are_ignored_at_authorize(web, world, odd):
     answer = follow(web, web.get(f"{world.partner.link()}&{odd}"))
     assert page(answer).find(id="sign-in"), answer.text
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
-def test_in_a_form_at_authorize(web, world, odd):
+def test_unknown_parameters_are_ignored_in_a_form_at_authorize(web, world, odd):
     body = f"{urlencode(world.partner.parameters())}&{odd}"
     answer = web.post("/oauth/authorize", data=body, content_type="application/x-www-form-urlencoded")
     assert page(follow(web, answer)).find(id="sign-in")
@@ -36,7 +36,7 @@ def test_in_a_form_at_authorize(web, world, odd):
 
 @pytest.mark.parametrize("odd", [odd for name, odd in ODD.items() if name != "another endpoint's"])
 @pytest.mark.parametrize("where", ["query", "form"])
-def test_on_the_back_channel(web, world, odd, where):
+def test_unknown_parameters_are_ignored_on_the_back_channel(web, world, odd, where):
     got = authorised(web, world.partner, world.username)
     form = urlencode({
         "grant_type": "authorization_code", "code": got["code"], "redirect_uri": world.partner.redirect_uri,
@@ -67,7 +67,7 @@ def test_at_logout_what_is_known_is_named_and_the_rest_ignored(web, name):
     assert web.get("/oauth/logout?" + "&".join(ODD.values())).location == "/signed-out"
 
 
-def test_at_userinfo(web, world):
+def test_unknown_parameters_are_ignored_at_userinfo(web, world):
     got = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
     form = f"access_token={got['access_token']}&" + "&".join(ODD.values())
     answer = web.post(f"/oauth/userinfo?{ODD['long']}", data=form, content_type="application/x-www-form-urlencoded")

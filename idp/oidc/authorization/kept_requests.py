@@ -28,9 +28,9 @@ from idp.partners import start_link
 URN: Final = "urn:ietf:params:oauth:request_uri:"
 COOKIE: Final = "browser"
 AUTHORIZE_PATH: Final = "/oauth/authorize"
-STORED: Final = AUTHORIZATION - {"request", "request_uri"}
+STORED_PARAMETERS: Final = AUTHORIZATION - {"request", "request_uri"}
 """The parameters that are stored; `resource` stands apart, because it may be repeated."""
-WHY: Final = {
+STALE_REASONS: Final = {
     "unknown": "We do not know this request. It may be too long ago, or the link to us was not complete.",
     "expired": "It was left open for too long.",
     "used": "It has been answered already, perhaps in another tab.",
@@ -54,8 +54,8 @@ class _Row(NamedTuple):
     used_at: datetime | None
 
 
-_KEEP: Final = WriteStatement(insert(_table))
-_ROW: Final = Statement(
+_INSERT: Final = WriteStatement(insert(_table))
+_SELECT: Final = Statement(
     _Row, select(*(_table.c[name] for name in _Row._fields)).where(_table.c.digest == bindparam("its_digest"))
 )
 _BIND: Final = WriteStatement(
@@ -69,7 +69,7 @@ _BIND: Final = WriteStatement(
 
 
 @dataclass(slots=True)
-class _Given:
+class _NewCookie:
     """The cookie that this browser is being given with the answer to this request; None where it has one."""
 
     cookie: str | None = None
@@ -89,7 +89,7 @@ def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dp
     secret, now, tokens = crypto.new_secret(), clock.now(), runtime.settings().tokens
     lifetime = tokens.interaction if shown else tokens.pushed_request
     network = bounds.network_of(client, proven=pushed)
-    _KEEP.run(
+    _INSERT.run(
         digest=crypto.digest(secret), client_id=client.id, network=network, pushed=pushed, dpop_jkt=dpop_jkt,
         params=stored(sent),
         browser=this_browser() if shown else None, shown_at=now if shown else None,
@@ -101,7 +101,7 @@ def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dp
 
 def stored(sent: Parameters) -> dict[str, Any]:
     """What is stored of a request: never a credential, nor the request object whose claims stand in its place."""
-    values = {name: value for name, value in sent.values.items() if name in STORED}
+    values = {name: value for name, value in sent.values.items() if name in STORED_PARAMETERS}
     return {"values": values, "resource": list(dict.fromkeys(sent.resources))}
 
 
@@ -111,17 +111,17 @@ def load(client: OAuthClient, urn: str) -> tuple[Kept, Parameters]:
     Raises `StaleRequest` with the reason. Once a pushed request is shown, its lifetime is that of an interaction.
     """
     digest = crypto.digest(urn.removeprefix(URN))
-    row = _row(digest)
+    row = _load_row(digest)
     if row is None or row.client_id != client.id:
-        raise _stale("unknown", client)  # the same answer for another client's request
+        raise _stale_request("unknown", client)  # the same answer for another client's request
     if row.used_at is not None:
-        raise _stale("used", client)
+        raise _stale_request("used", client)
     if row.expires_at <= clock.now():
-        raise _stale("expired", client)
+        raise _stale_request("expired", client)
     browser, since = row.browser, row.shown_at
     if browser is None or since is None:
         browser, since = _bind(digest, client)
-    elif not _is_this(browser):
+    elif not _is_this_browser(browser):
         raise _elsewhere(client)
     kept = Kept(client.id, digest, urn, row.pushed, browser, row.dpop_jkt, since)
     return kept, Parameters(dict(row.params["values"]), tuple(row.params["resource"]))
@@ -140,7 +140,7 @@ def spend(request: CheckedRequest) -> None:
     if kept is None:
         return
     if not database.claim(AuthorizationRequest, digest=kept.digest, client_id=kept.client_id, browser=kept.browser):
-        raise _stale("used", request.client)
+        raise _stale_request("used", request.client)
 
 
 def address(kept: Kept, path: str = AUTHORIZE_PATH, **more: str) -> str:
@@ -160,29 +160,29 @@ def requesting_partner(path: str) -> RequestingPartner | None:
     client, urn = clients.find(named.get("client_id")), named.get("request_uri", "")
     if parts.path != AUTHORIZE_PATH or client is None or not is_ours(urn):
         return None
-    row = _row(crypto.digest(urn.removeprefix(URN)))
+    row = _load_row(crypto.digest(urn.removeprefix(URN)))
     if row is None or row.client_id != client.id or row.used_at is not None or row.expires_at <= clock.now():
         return None
-    if row.browser is None or not _is_this(row.browser):
+    if row.browser is None or not _is_this_browser(row.browser):
         return None
     return RequestingPartner(client.registered.client_name, client.registered.partner_name)
 
 
 def _elsewhere(client: OAuthClient) -> StaleRequest:
     """The error for a request of another browser, or of one that sends no cookies: that may be the same browser."""
-    return _stale("no cookies" if security.sent_no_cookies() else "elsewhere", client)
+    return _stale_request("no cookies" if security.sent_no_cookies() else "elsewhere", client)
 
 
-def _stale(which: str, client: OAuthClient) -> StaleRequest:
+def _stale_request(which: str, client: OAuthClient) -> StaleRequest:
     start = start_link.of_client(client.id)
     return StaleRequest(
-        WHY[which], because=f"kept request of {client.id}: {which}", partner=client.registered.client_name,
+        STALE_REASONS[which], because=f"kept request of {client.id}: {which}", partner=client.registered.client_name,
         way_back=start.address if start else None,
     )  # fmt: skip
 
 
-def _row(digest: bytes) -> _Row | None:
-    return _ROW.one(its_digest=digest)
+def _load_row(digest: bytes) -> _Row | None:
+    return _SELECT.one(its_digest=digest)
 
 
 def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, datetime]:
@@ -191,38 +191,38 @@ def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, datetime]:
     until = now + timedelta(seconds=runtime.settings().tokens.interaction)
     if _BIND.run(its_digest=digest, its_browser=browser, now=now, until=until) == 1:
         return browser, now
-    row = _row(digest)
-    if row is None or row.browser is None or row.shown_at is None or not _is_this(row.browser):
+    row = _load_row(digest)
+    if row is None or row.browser is None or row.shown_at is None or not _is_this_browser(row.browser):
         raise _elsewhere(client)
     return row.browser, row.shown_at
 
 
-def _cookies() -> str:
+def _cookie_prefix() -> str:
     """What the names of our cookies begin with."""
     return security.cookie_name(runtime.settings(), COOKIE)
 
 
-def _presented() -> list[str]:
+def _browser_secrets() -> list[str]:
     """This browser's cookies, the oldest first, and the one it is being given with this answer.
 
     There are several where its first tabs were opened at once: each answer came with a cookie, and as each has a name
     of its own none takes the place of another, whose request would be lost.
     """
-    names = _cookies()
+    names = _cookie_prefix()
     sent = [value for name, value in flask.request.cookies.items() if name.startswith(names) and value]
-    given = request_state.part(_Given).cookie
+    given = request_state.part(_NewCookie).cookie
     return sent if given is None else [*sent, given]
 
 
-def _is_this(browser: bytes) -> bool:
-    return any(crypto.same(crypto.digest(presented), browser) for presented in _presented())
+def _is_this_browser(browser: bytes) -> bool:
+    return any(crypto.same(crypto.digest(presented), browser) for presented in _browser_secrets())
 
 
 def this_browser() -> bytes:
     """The digest of this browser's cookie, which it is given where it has none."""
-    presented = _presented()
+    presented = _browser_secrets()
     if not presented:
-        secret = request_state.part(_Given).cookie = crypto.new_secret()
-        security.answer_with_cookie(f"{_cookies()}-{secrets.token_hex(4)}", secret)
+        secret = request_state.part(_NewCookie).cookie = crypto.new_secret()
+        security.answer_with_cookie(f"{_cookie_prefix()}-{secrets.token_hex(4)}", secret)
         presented = [secret]
     return crypto.digest(presented[0])
