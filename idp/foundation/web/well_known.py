@@ -19,8 +19,8 @@ bp = Blueprint("well_known", __name__)
 @bp.get("/.well-known/change-password")
 @security.anyone
 def change_password() -> ResponseReturnValue:
-    """Redirect to the school's home page, for password managers (W3C, A Well-Known URL for Changing Passwords)."""
-    return redirect(url_for("manage.home"), 303)
+    """Redirect to the page where a password is changed (W3C, A Well-Known URL for Changing Passwords)."""
+    return redirect(url_for("manage.own.change_password"), 303)
 
 
 @bp.get("/.well-known/security.txt")

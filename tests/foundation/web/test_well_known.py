@@ -21,10 +21,10 @@ def with_settings(app, settings, monkeypatch):
     return change
 
 
-def test_change_password_redirects_to_the_home_page_which_requires_sign_in(web):
+def test_change_password_redirects_to_the_page_for_that_which_requires_sign_in(web):
     answer = web.get("/.well-known/change-password")
-    assert (answer.status_code, answer.location) == (303, "/manage")
-    assert web.get(answer.location).location == "/sign-in?next=/manage"
+    assert (answer.status_code, answer.location) == (303, "/manage/security/password")
+    assert web.get(answer.location).location == "/sign-in?next=/manage/security/password"
 
 
 def test_an_unknown_well_known_address_is_not_found(web):
