@@ -53,7 +53,7 @@ def spend(person_id: str, code: str) -> bool:
     Of two requests at once, one succeeds.
     """
     unused = RecoveryCode.digest == _digest(person_id, code), RecoveryCode.used_at.is_(None)
-    statement = update(RecoveryCode).where(*unused, RecoveryCode.person_id == person_id).values(used_at=clock.now())
+    statement = update(RecoveryCode).where(*unused).values(used_at=clock.now())
     if session().execute(statement.returning(RecoveryCode.digest)).one_or_none() is None:
         return False
     person = people.get(person_id)

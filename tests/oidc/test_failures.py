@@ -117,12 +117,17 @@ def test_at_the_token_endpoint_too(web, world, told, form, error, parameter):
 
 
 def test_the_reason_that_a_failed_authentication_does_not_tell_is_told_here(web, world, told):
+    in_the_form = world.another()
     world.partner.secret = "wrong"
-    answer = world.partner.redeems(web, "x")
-    assert answer.json["error_description"].startswith("client authentication failed")
-    event = only(told(world.partner))
-    assert (event.error, event.parameter) == ("invalid_client", "client_secret")
-    assert "not one of the client's" in event.fact
+    form = {"grant_type": "refresh_token", "client_id": in_the_form.id, "client_secret": "wrong"}
+    for partner, answer in (
+        (world.partner, world.partner.redeems(web, "x")),
+        (in_the_form, web.post("/oauth/token", data=form)),
+    ):
+        assert answer.json["error_description"].startswith("client authentication failed")
+        event = only(told(partner))
+        assert (event.error, event.parameter) == ("invalid_client", "client_secret")
+        assert "not one of the client's" in event.fact
 
 
 def test_so_is_the_use_of_another_method_than_the_registered_one(web, world, told):

@@ -25,7 +25,7 @@ def test_every_failure_is_one_and_the_same_401(web, world, path):
         {"data": {**form, "client_id": by_post.id}},
         {"data": {**form, "client_id": public.id, "client_secret": "x"}},
         {"data": {**form, "client_id": partner.id, "client_assertion": "x.y.z", "client_assertion_type": "x"}},
-        {"data": form, "headers": {"Authorization": "Bearer x"}},
+        {"data": form, "headers": {"Authorization": partner.basic["Authorization"].replace("Basic", "Bearer")}},
         {"data": {**form, "client_id": public.id}, "headers": partner.basic},
     ]
     answers = [web.post(path, **each) for each in tries]

@@ -1,4 +1,4 @@
-"""Second factors of people who were removed."""
+"""Second factors: each person's own, and those of people who were removed."""
 
 from datetime import timedelta
 
@@ -9,8 +9,10 @@ from idp.foundation import clock as clocks
 from idp.signin import authenticator_app, factors, passkeys, recovery_codes
 from idp.signin.models import AuthenticatorApp, Passkey, RecoveryCode
 from tests.factories import an_administrator
-from tests.signin.apps import an_app
+from tests.signin.apps import App, an_app
 from tests.signin.authenticator import a_passkey
+
+STEP = timedelta(seconds=30)
 
 
 def test_the_worker_deletes_factors_and_codes_of_people_who_were_removed_and_of_no_one_else(work, clock, settings):
@@ -33,3 +35,30 @@ def test_the_worker_deletes_factors_and_codes_of_people_who_were_removed_and_of_
             assert {row.person_id for row in session.query(model)} == {colleague}
         assert authenticator_app.is_held(colleague)
         assert passkeys.is_held(colleague)
+
+
+def test_what_a_person_does_with_their_factors_changes_nothing_for_another(work, clock, settings):
+    with work():
+        person, other = (an_administrator().id for _ in range(2))
+        apps = {each: an_app(each) for each in (person, other)}
+        for each in (person, other):
+            a_passkey(each, settings.server.issuer)
+            recovery_codes.make(people.get(each))
+        seed = authenticator_app.begin(other, "", "ses_1").seed
+        assert authenticator_app.begin(person, "", "ses_1").seed != seed
+    clock.move(STEP)
+    with work():
+        recovery_codes.make(people.get(person))
+        assert authenticator_app.spend_code(person, apps[person].code())
+        assert authenticator_app.spend_code(other, apps[other].code())
+        new = App(authenticator_app.begin(person, "", "ses_2").seed)
+        assert authenticator_app.finish(person, "ses_2", new.code())
+        assert authenticator_app.begin(other, "", "ses_1").seed == seed
+
+        factors.forget_all(person)
+    with work():
+        assert (factors.kinds(person), recovery_codes.left(person)) == (frozenset(), 0)
+        assert (factors.kinds(other), recovery_codes.left(other)) == (
+            frozenset({"app", "passkey"}),
+            recovery_codes.COUNT,
+        )

@@ -85,9 +85,7 @@ def register(server: AuthorizationServer) -> None:
 def _by_basic(find: FindClient, request: Request) -> OAuthClient | None:
     client_id, secret = _basic(request.authorization)
     named = request.sent.get("client_id")
-    if client_id is None or named not in {None, client_id}:
-        return None
-    return _with_secret(find(client_id), secret)
+    return _with_secret(find(client_id), secret) if named in {None, client_id} else None
 
 
 def _by_post(find: FindClient, request: Request) -> OAuthClient | None:
