@@ -12,8 +12,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from idp.app import create_app
 from idp.cli import main
+from idp.foundation.database import db
 from idp.foundation.setting_types import ROOT
+from idp.foundation.settings import load
 from tests.processes import under
 
 NOTHING = "nothing-of-this-name"
@@ -196,6 +199,23 @@ def test_a_closed_pipe_undoes_nothing(installed, leaves):
         assert b"Exception ignored" not in done.stderr
     with sqlite3.connect(folder / "idp.db") as database:
         assert database.execute("SELECT count(*) FROM register_imports").fetchone()[0] == before + 1
+
+
+def test_a_database_without_tables_or_out_of_reach_is_reported_in_a_line(tmp_path, monkeypatch):
+    for url, fault in {
+        f"sqlite:///{tmp_path / 'empty.db'}": "no such table: signing_keys",
+        "postgresql+psycopg://idp@127.0.0.1:1/idp": "connection failed",
+    }.items():
+        app = create_app(load(database={"url": url}))
+        monkeypatch.setattr("idp.cli._create_app", lambda app=app: app)
+        told = CliRunner().invoke(main, ["keys", "list"])
+        with app.app_context():
+            db.engine.dispose()
+        assert told.exit_code == 1
+        [line] = told.stderr.splitlines()
+        assert line.startswith("Error: The database refused, and nothing was changed. ")
+        assert fault in line
+        assert "SELECT" not in line
 
 
 def test_serve_refuses_a_port_in_use():

@@ -16,9 +16,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 from flask import Flask
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from idp.foundation.clock import LONDON
-from idp.foundation.errors import Refusal
+from idp.foundation.errors import Refusal, in_a_line
 from idp.foundation.settings import BadSettings
 from idp.foundation.web.transactions import work
 
@@ -85,7 +86,8 @@ def acting() -> str:
 def working(command: Callable[P, R]) -> Callable[P, R]:
     """Run a command in one transaction of the application; a `Refusal` is printed and rolled back.
 
-    What it prints is printed once it has been committed: a reader who stops reading undoes nothing that was announced.
+    So is a database that cannot be reached, is busy for too long, or has another schema. What the command prints is
+    printed once it has been committed: a reader who stops reading undoes nothing that was announced.
     """
 
     @wraps(command)
@@ -99,6 +101,8 @@ def working(command: Callable[P, R]) -> Callable[P, R]:
                     left = exiting
         except Refusal as refusal:
             raise refused(refusal) from refusal
+        except (OperationalError, ProgrammingError) as fault:
+            raise Refused(f"The database refused, and nothing was changed. {in_a_line(fault)}") from fault
         click.echo(printed.getvalue(), nl=False)
         if left is not None:
             raise left
