@@ -6,7 +6,7 @@ was scanned, and the app in use stays in use until a code of the new one was rig
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from idp.estabs.models import Administrator
 from idp.foundation import clock, crypto, runtime
@@ -93,7 +93,7 @@ def spend_code(person_id: str, code: str) -> bool:
     step = None if app is None else second_factor.step_of(_seed(app), code)
     if app is None or step is None:
         return False
-    unused = AuthenticatorApp.id == app.id, or_(AuthenticatorApp.step.is_(None), AuthenticatorApp.step < step)
+    unused = AuthenticatorApp.id == app.id, AuthenticatorApp.step < step
     statement = update(AuthenticatorApp).where(*unused).values(step=step, last_used_at=clock.now())
     return session().execute(statement.returning(AuthenticatorApp.id)).one_or_none() is not None
 

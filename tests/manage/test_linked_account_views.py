@@ -90,6 +90,21 @@ def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, acco
         assert recorded(events.ACCOUNT_UNLINKED) == [(account.id, estab_id, None, account.id, facts, None)]
 
 
+def test_each_person_has_an_account_of_each_provider(both, account, link, work):
+    with work():
+        other = an_administrator().id
+    for person_id, name, subject in (
+        (account.id, "microsoft", "a"), (account.id, "google", "b"), (other, "microsoft", "c"),
+    ):  # fmt: skip
+        link(person_id, name, subject=subject)
+    with work() as session:
+        assert [linking.account_of(account.id, name).subject for name in ("microsoft", "google")] == ["a", "b"]
+        assert linking.account_of(other, "microsoft").subject == "c"
+        assert [line.account and line.account.subject for line in linking.lines(other)] == ["c", None]
+        assert linking.unlink(session.get_one(Administrator, account.id), "microsoft")
+    assert sorted(row[2] for row in accounts(work)) == ["b", "c"]
+
+
 def test_after_unlinking_it_signs_nobody_in(signed_in, stranger, provider, account, link):
     link(account.id)
     signed_in.sends(UNLINK)

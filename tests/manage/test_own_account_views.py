@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from idp.estabs import passphrases
 from idp.estabs.models import Administrator
-from idp.foundation import runtime
+from idp.foundation import crypto, runtime
 from idp.signin import session_clients
 from idp.signin.models import BrowserSession, HalfSignIn, KnownDevice
 from tests.factories import PASSWORD, a_client, an_administrator
@@ -163,6 +163,30 @@ class TestSessions:
         assert any("Safari on iPhone Another network. Signed in on 2 March 2026 at 09:33" in each for each in others)
         assert any("Same network as now." in each for each in others)
 
+    def test_both_lists_are_the_persons_own_and_the_first_is_of_sessions_that_still_work(
+        self, signed_in, browser, account, work, clock, settings
+    ):
+        with work():
+            other = an_administrator().username
+        browser().signs_in(other)
+        for _ in range(3):
+            browser().signs_in(account.username)
+        over = [
+            {"ended_at": clock.now(), "why_ended": "signed_out"},
+            {"expires_at": clock.now()},
+            {"last_used_at": clock.now() - timedelta(seconds=settings.session.idle)},
+        ]
+        here = BrowserSession.digest == crypto.digest(signed_in.cookie("session"))
+        with work() as session:
+            rows = session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id, ~here)).all()
+            for row, values in zip(rows, over, strict=True):
+                for name, value in values.items():
+                    setattr(row, name, value)
+        signed_in.opens(SESSIONS)
+
+        assert len(signed_in.page.select("#living > li")) == 1
+        assert len(signed_in.page.select("#recent li")) == 4
+
     def test_addresses_of_one_ipv6_network_are_the_same_place(self, browser, account):
         one, other = browser(), browser()
         one.web.environ_base["REMOTE_ADDR"] = "2001:db8:1:2::1"
@@ -200,20 +224,20 @@ class TestSessions:
         account,
         work,
         outbox,
+        clock,
     ):
         elsewhere = browser()
         elsewhere.signs_in(account.username)
+        now, before = clock.now(), clock.now() - timedelta(minutes=1)
         with work() as session:
             client = a_client(backchannel_logout_uri="https://assembly.example/logout")
             for row in session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)):
                 session_clients.add(row.sid, client.id)
-            session.add(
-                HalfSignIn(
-                    digest=b"x", person_id=account.id, amr=frozenset({"pwd"}), name_counter=b"", used_at=None,
-                    created_at=session.scalars(select(BrowserSession.created_at)).first(),
-                    expires_at=session.scalars(select(BrowserSession.expires_at)).first(),
-                )
-            )  # fmt: skip
+            for digest, person_id, used_at in (
+                (b"waits", account.id, None), (b"used", account.id, before), (b"another", an_administrator().id, None),
+            ):  # fmt: skip
+                half = {"amr": frozenset({"pwd"}), "name_counter": b"", "created_at": now, "expires_at": now}
+                session.add(HalfSignIn(digest=digest, person_id=person_id, used_at=used_at, **half))
         signed_in.opens(SESSIONS)
         signed_in.sends_again(f"{SESSIONS}/end-everywhere")
 
@@ -222,7 +246,8 @@ class TestSessions:
             assert person.opens("/manage").location.startswith("/sign-in")
         with work() as session:
             assert session.scalars(select(KnownDevice).where(KnownDevice.person_id == account.id)).all() == []
-            assert session.scalars(select(HalfSignIn.used_at)).one()
+            used = {row.digest: row.used_at for row in session.scalars(select(HalfSignIn))}
+            assert used == {b"waits": now, b"used": before, b"another": None}
         assert len(outbox.all("backchannel_logout")) == 2
 
     def test_nothing_is_ended_without_a_fresh_sign_in(self, signed_in, browser, account, clock):

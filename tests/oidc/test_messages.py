@@ -126,12 +126,13 @@ def test_the_log_names_the_reason_at_userinfo(web, world):
 
 
 def test_a_header_that_is_not_basic_is_reported_as_missing_credentials(web, world, told):
-    form = {"grant_type": "refresh_token", "client_id": world.partner.id}
     for header in ("Bearer x", "Basic x", "Basic " + base64.b64encode(b"no-colon").decode()):
+        partner = world.another()
+        form = {"grant_type": "refresh_token", "client_id": partner.id}
         answer = web.post("/oauth/token", data=form, headers={"Authorization": header})
         assert description(answer) == errors.CLIENT_REFUSED
         fact = "must be Basic, with the client_id, a colon and the secret in base64"
-        assert told(world.partner) == f"Authorization: {fact}"
+        assert told(partner) == f"Authorization: {fact}"
 
 
 def test_the_fault_of_a_code_is_named(web, world, told, clock):

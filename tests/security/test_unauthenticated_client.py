@@ -52,6 +52,7 @@ def test_a_disabled_client_and_one_of_a_disabled_partner_are_unknown(web, world,
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_two_methods_are_an_invalid_request(web, world, path):
-    form = {**ENDPOINTS[path], "client_id": world.partner.id, "client_secret": world.partner.secret}
-    response = web.post(path, data=form, headers=world.partner.basic)
-    assert (response.status_code, response.json["error"]) == (400, "invalid_request")
+    for second in ("client_secret", "client_assertion", "client_assertion_type"):
+        form = {**ENDPOINTS[path], "client_id": world.partner.id, second: "x"}
+        response = web.post(path, data=form, headers=world.partner.basic)
+        assert (response.status_code, response.json["error"]) == (400, "invalid_request")

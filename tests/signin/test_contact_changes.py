@@ -198,6 +198,14 @@ class TestMobile:
         assert [each.to for each in told] == ["+447700900123"]
         assert len(told[0].text) <= 160
 
+    def test_an_old_one_that_was_never_confirmed_is_not_told(self, inside, account, work, outbox):
+        with work() as session:
+            session.get_one(Administrator, account.id).mobile_confirmed_at = None
+        changes_mobile(inside, outbox)
+
+        assert stored(work, account).mobile == NEW_NUMBER
+        assert outbox.all("number_changed") == []
+
     def test_for_a_day_it_cannot_reset_the_password(self, inside, account, outbox, stranger, clock):
         changes_mobile(inside, outbox)
         stranger.sends("/reset", username=account.username)
@@ -303,6 +311,17 @@ class TestUndo:
         inside.signs_in(account.username, PASSWORD)
 
         assert inside.opens(pending).status_code == 410
+
+    def test_of_a_person_who_was_removed_nothing_is_undone(self, inside, account, work, outbox, stranger, clock):
+        changes_email(inside, outbox)
+        link = path(outbox.last("email_changed").links[0])
+        stranger.opens(link)
+        with work() as session:
+            session.get_one(Administrator, account.id).removed_at = clock.now()
+
+        assert stranger.sends_again(link).status_code == 404
+        assert stranger.opens(link).status_code == 404
+        assert stored(work, account).email == NEW_EMAIL
 
     def test_after_seven_days_it_cannot_be_undone(self, inside, account, work, outbox, stranger, clock):
         changes_email(inside, outbox)

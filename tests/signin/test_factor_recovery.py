@@ -10,6 +10,7 @@ from idp.estabs.models import Administrator
 from idp.foundation.database import session as database_session
 from idp.signin import factor_recovery, factors, session as sessions
 from idp.signin.models import BrowserSession, FactorRecovery
+from tests.factories import an_administrator
 from tests.signin.apps import an_app
 
 pytestmark = pytest.mark.usefixtures("clock")  # before any account is made
@@ -200,6 +201,30 @@ class TestHowItIsStarted:
         jo.signs_in(account.username)
 
         assert jo.opens(LOST).location == "/sign-in?next=/"
+
+
+def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another(work, clock, outbox):
+    """None of them has a confirmed number, so they are told by mail alone."""
+    with work():
+        first, second, third = (an_administrator() for _ in range(3))
+        for person in (first, second, third):
+            an_app(person.id)
+            factor_recovery.start(person, by="cli")
+    clock.move(timedelta(hours=24))
+    with work():
+        assert factor_recovery.complete(first.id)
+        assert factors.has_any(second.id)
+    [notice] = (letter for letter in outbox.all("recovery_notice") if letter.to == second.email)
+    with work():
+        factor_recovery.stop(notice.links[0].rpartition("/")[2])
+        for person in (first, second):
+            factor_recovery.stop_for(person.id)
+        assert [factor_recovery.waiting(each.id) is None for each in (first, second, third)] == [True, True, False]
+        assert not factor_recovery.complete(second.id)
+        factor_recovery.notify_due()
+    assert [letter.to for letter in outbox.all("recovery_notice")][3:] == [third.email]
+    assert [letter.to for letter in outbox.all("recovery_stopped")] == [second.email]
+    assert outbox.all("lost_factor") == []
 
 
 def test_of_two_starts_at_once_one_counts(at_once, account, app_of_jo, work, outbox):

@@ -204,6 +204,10 @@ def test_a_challenge_of_the_second_step_signs_nobody_in(work, account, device):
         answer = device.get(passkeys.sign_in_options(browser=BROWSER))
         with pytest.raises(passkeys.PasskeyRefused):
             uses(answer, passkeys.SECOND_STEP, person_id=account.id)
+        options = passkeys.second_step_options(account.id, browser=BROWSER)
+        answer = device.get(options | {"challenge": asked(account)["challenge"]})  # to make a passkey
+        with pytest.raises(passkeys.PasskeyRefused):
+            uses(answer, passkeys.SECOND_STEP, person_id=account.id)
 
 
 def test_another_persons_passkey_is_no_second_step(work, account, device, origin):
@@ -256,6 +260,24 @@ def test_a_counter_that_did_not_rise_is_refused_recorded_and_told_once_an_hour(w
     with work() as session:
         assert len(session.scalars(select(Entry).where(Entry.event == events.PASSKEY_COPIED)).all()) == 2
         assert session.scalars(select(Passkey)).one().sign_count == 5
+
+
+def test_what_is_done_with_one_passkey_changes_no_other(work, account, device, origin):
+    with work():
+        other = an_administrator().id
+        newer = a_passkey(account.id, origin)
+        a_passkey(other, origin)
+        used = uses(newer.get(passkeys.sign_in_options(browser=BROWSER)))
+        passkeys.rename(account.id, used.id, "Mine")
+    with work() as session:
+        rows = session.scalars(select(Passkey).order_by(Passkey.created_at, Passkey.id)).all()
+        assert sorted((row.id == used.id, row.sign_count, row.name == "Mine") for row in rows) == [
+            (False, 0, False), (False, 0, False), (True, 1, True),
+        ]  # fmt: skip
+        assert passkeys.remove(account.id, used.id)
+        assert len(passkeys.of_person(account.id)) == 1
+        passkeys.forget(account.id)
+        assert (passkeys.is_held(account.id), passkeys.is_held(other)) == (False, True)
 
 
 def test_a_passkey_is_renamed_and_removed_by_its_person_only(work, account, device):

@@ -147,6 +147,7 @@ class TestTheCode:
         for _ in range(5):
             asked.sends(CODE, code=wrong)
             assert "not the code" in asked.sees
+        assert outbox.all("account_locked") == []
         asked.sends(CODE, code=right)
         assert "works for ten minutes and five tries" in asked.sees
 
@@ -173,6 +174,7 @@ class TestTheCode:
             assert asked.sends(CODE, send_code="yes").location == CODE
             clock.move(timedelta(seconds=5))
         assert len(outbox.all("reset_code")) == 3
+        assert len(outbox.all("reset_started")) == 1
 
         assert asked.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
 
