@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from idp.estabs import links, people
 from idp.estabs.models import Administrator, PersonalSecret
 from idp.foundation import clock
-from tests.factories import an_administrator, an_estab
+from tests.factories import a_membership, an_administrator, an_estab
 
 AL = {"name": "Al Bloggs", "mobile": "+447700900124", "role": "admin"}
 
@@ -43,6 +43,7 @@ def test_the_removed_are_found_no_more(work):
 
 def test_a_colleague_signs_in_by_mail_or_by_the_estab_id_and_a_number(work):
     with work():
+        an_administrator()  # of another school, which does not count
         owner = an_administrator(an_estab(estab_id="E123456"))
         colleague = people.add(owner.memberships[0].estab, email="Al@Oakhill.example", **AL)
 
@@ -65,12 +66,15 @@ def test_who_acts_for_two_schools_signs_in_to_the_second_by_username(work):
 def test_whose_account_is_over_signs_in_by_mail_to_the_next_one(work, state):
     with work():
         before = an_administrator(an_estab(state=state), email="office@oakhill.example")
+        a_membership(before, removed_at=clock.now())  # of a school that is open, and that they left
+        colleague = an_administrator(an_estab(state=state), email="head@oakhill.example")
         assert people.by_name("office@oakhill.example") is before
 
         person = people.add(an_estab(), **AL | {"email": "Office@oakhill.example"})
 
         assert people.by_name("office@oakhill.example") is person
         assert people.by_name(before.username) is before
+        assert people.by_name("head@oakhill.example") is colleague
 
 
 def test_colleagues_added_at_once_get_names_of_their_own(work, at_once):
@@ -137,3 +141,20 @@ def test_erasing_the_people_of_one_estab_leaves_the_others_and_their_links(work)
 
         assert (person.name, other.name) == (people.ERASED, "Sam")
         assert [row.person_id for row in session.query(PersonalSecret)] == [other.id]
+
+
+def test_erasing_spares_those_who_act_for_another_estab_and_what_was_erased_or_ended_before(work, clock):
+    with work() as session:
+        estab, another, before = an_estab(), an_estab(), clock.now()
+        acts_for_both, left_the_other = (an_administrator(estab, username=f"person-{number}") for number in range(2))
+        stays = a_membership(acts_for_both, another)
+        a_membership(left_the_other, another, removed_at=before)
+        former = an_administrator(another, username="former", removed_at=before)
+        left_this_one = a_membership(an_administrator(another), estab, removed_at=before)
+        clock.move(timedelta(days=1))
+
+        assert [people.erase(estab.id) for _ in range(2)] == [1, 0]
+        session.expire_all()
+        assert (acts_for_both.name, former.name, left_the_other.name) == ("Jo Bloggs", "Jo Bloggs", people.ERASED)
+        assert (stays.removed_at, left_this_one.removed_at) == (None, before)
+        assert people.of_estab(estab.id) == []

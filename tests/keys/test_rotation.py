@@ -51,6 +51,10 @@ def test_an_empty_ring_gets_a_key_of_each_kind_that_signs_at_once(work, clock):
         assert {kid_of(signed(alg)) for alg in ring.ALGS} == set(made) == published()
         assert ring.ensure() == []
 
+        session.query(SigningKey).delete()
+        ring.forget()
+        assert ring.rotate("ES256") == kid_of(signed()), "no one has to wait for it"
+
 
 def test_a_successor_is_published_before_it_signs(work, clock):
     with work():
@@ -136,7 +140,8 @@ def test_the_only_key_that_signs_cannot_be_retired(work, clock):
 def test_a_successor_that_is_retired_before_it_signs_leaves_the_present_key_as_it_was(work, clock):
     with work():
         old = kid_of(signed())
-        ring.retire(ring.rotate("ES256"))
+        for _ in range(2):
+            ring.retire(ring.rotate("ES256"))
         clock.move(timedelta(days=30))
         assert kid_of(signed()) == old
         assert ring.verify(signed(), typ="at+jwt")
@@ -182,6 +187,10 @@ def test_a_retired_key_keeps_nothing_to_sign_with(work, clock):
         ring.rotate("ES256", at_once=True)
         ring.retire(old)
         assert session.get_one(SigningKey, old).sealed == ""
+        retired_at = clock.now()
+        clock.move(timedelta(days=1))
+        ring.retire(old)
+        assert session.get_one(SigningKey, old).retired_at == retired_at
 
 
 def test_a_rotation_that_is_undone_leaves_no_key_behind_in_the_process(work, clock):

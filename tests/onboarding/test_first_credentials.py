@@ -59,6 +59,11 @@ def test_no_other_browser_may_not_even_the_one_the_link_was_pressed_in(work, aga
         assert again(browser)[1] is None
 
 
+def test_before_the_school_has_signed_up_there_is_nothing_to_replace(work, clock):
+    with work():
+        assert first_credentials.owner(a_registration(), OURS) is None
+
+
 def test_replacing_it_kills_the_one_before(work, again):
     with work():
         found, person = again(OURS)
