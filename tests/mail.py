@@ -1,4 +1,4 @@
-"""Reads what was written to be sent, as its recipient would."""
+"""Reads the messages of the outbox as their recipients would."""
 
 import re
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Letter:
 
 
 class Outbox:
-    """What is waiting to be sent."""
+    """The messages that wait to be sent."""
 
     def __init__(self, work: Callable[[], AbstractContextManager[Session]]) -> None:
         self._work = work

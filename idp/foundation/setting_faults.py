@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words: faults that pydantic reports, and unknown names in the environment."""
+"""Describe faults in settings: those that pydantic reports, and unknown names in the environment."""
 
 import os
 from typing import Any
@@ -20,12 +20,12 @@ def where_to_begin() -> list[str]:
 
 def in_words(fault: Any) -> str:
     """One fault of a `ValidationError`, beginning with the name of its setting."""
-    place = ".".join(str(part) for part in fault["loc"])
-    return f"{place}: {fault['msg'].removeprefix('Value error, ')}" if place else str(fault["msg"])
+    name = ".".join(str(part) for part in fault["loc"])
+    return f"{name}: {fault['msg'].removeprefix('Value error, ')}" if name else str(fault["msg"])
 
 
 def unknown_in_environment(settings: type[BaseModel]) -> list[str]:
-    """Names that begin with IDP_ and mean nothing: a misspelt setting must not be silently ignored."""
+    """Names that begin with IDP_ and are no settings: a misspelt setting must not be silently ignored."""
     names, prefixes = _names("IDP_", settings)
     known = {"IDP_CONFIG", "IDP_OPERATOR", *names}
     mine = (name.upper() for name in os.environ if name.upper().startswith("IDP_"))

@@ -1,4 +1,4 @@
-"""Messages leave once, later, or not at all, and the row says which."""
+"""Messages are sent once, retried later, or given up; their rows record which."""
 
 import threading
 from contextlib import contextmanager
@@ -16,8 +16,8 @@ from idp.outbox.models import Message
 pytestmark = pytest.mark.usefixtures("clock")  # it stands, and is moved on by `clocks.move`
 
 
-class Way:
-    """A way out that does what the test says, one entry per letter; then it sends."""
+class FakeChannel:
+    """A channel that raises the outcomes that a test sets, one for each message; without one it sends."""
 
     def __init__(self):
         self.sent, self.outcomes, self.opened = [], [], 0
@@ -37,27 +37,27 @@ class Way:
 
 
 @pytest.fixture
-def way(monkeypatch):
-    found = Way()
+def channel(monkeypatch):
+    found = FakeChannel()
     monkeypatch.setattr(channels, "open_channel", found.open)
     return found
 
 
-def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(posted, row, way, deliver_all):
+def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(posted, row, channel, deliver_all):
     sent = posted()
     assert deliver_all() == 1
     found = row(sent)
     assert found.sent_at == clocks.now()
     assert found.sealed is found.recipient is found.last_error is found.leased_until is None
-    assert [letter.id for letter in way.sent] == [sent]
+    assert [letter.id for letter in channel.sent] == [sent]
     assert deliver_all() == 0
-    assert len(way.sent) == 1
+    assert len(channel.sent) == 1
 
 
-def test_what_could_not_leave_is_tried_again_at_growing_intervals(posted, row, way, deliver_all):
+def test_what_could_not_leave_is_tried_again_at_growing_intervals(posted, row, channel, deliver_all):
     message, waits = posted(), []
     for number in range(1, 10):
-        way.outcomes = [Later("busy")]
+        channel.outcomes = [Later("busy")]
         assert deliver_all() == 1
         found = row(message)
         assert (found.attempts, found.last_error, found.failed_at, found.leased_until) == (number, "busy", None, None)
@@ -71,33 +71,33 @@ def test_what_could_not_leave_is_tried_again_at_growing_intervals(posted, row, w
     assert row(message).sent_at
 
 
-def test_the_intervals_differ_so_that_letters_do_not_come_all_at_once(posted, row, way, deliver_all):
+def test_the_intervals_differ_so_that_letters_do_not_come_all_at_once(posted, row, channel, deliver_all):
     messages = [posted() for _ in range(8)]
-    way.outcomes = [Later("busy")] * 8
+    channel.outcomes = [Later("busy")] * 8
     deliver_all()
     assert len({row(message).due_at for message in messages}) > 4
 
 
-def test_after_a_day_it_has_failed_and_stays_visible(posted, row, way, deliver_all):
+def test_after_a_day_it_has_failed_and_stays_visible(posted, row, channel, deliver_all):
     message = posted()
     while not (found := row(message)).failed_at:
         clocks.move(max(found.due_at - clocks.now(), timedelta()))
-        way.outcomes = [Later("busy")]
+        channel.outcomes = [Later("busy")]
         assert deliver_all() == 1
     assert timedelta(hours=23) < found.failed_at - found.created_at <= timedelta(hours=24)
     assert found.last_error == "busy"
     assert deliver_all() == 0
 
 
-def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(posted, row, way, deliver_all, work):
+def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(posted, row, channel, deliver_all, work):
     message = posted()
-    way.outcomes = [Refused("mailbox full")]
+    channel.outcomes = [Refused("mailbox full")]
     deliver_all()
     assert row(message).failed_at
     clocks.move(timedelta(days=2))
     with work():
         deliver.retry(message)
-    way.outcomes = [Later("busy")]
+    channel.outcomes = [Later("busy")]
     deliver_all()
     assert row(message).failed_at is None
     clocks.move(timedelta(minutes=1))
@@ -105,19 +105,21 @@ def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(posted, row, 
     assert row(message).sent_at
 
 
-def test_what_did_not_fail_is_not_retried(posted, way, deliver_all, work):
+def test_what_did_not_fail_is_not_retried(posted, channel, deliver_all, work):
     waiting, sent = posted(), posted()
     for message in (waiting, sent, "msg_unknown"):
         with work(), pytest.raises(deliver.NoSuchFailure):
             deliver.retry(message)
 
 
-def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(posted, row, way, deliver_all, work):
+def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
+    posted, row, channel, deliver_all, work
+):
     message = posted(expires=clocks.now() + timedelta(hours=1))
     clocks.move(timedelta(hours=1))
     assert deliver_all() == 0
     found = row(message)
-    assert way.sent == []
+    assert channel.sent == []
     assert found.failed_at
     assert found.last_error == "expired"
     assert found.sealed is found.recipient is None
@@ -125,10 +127,10 @@ def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
         deliver.retry(message)
 
 
-def test_one_bad_address_fails_alone_and_delays_nobody(posted, row, way, deliver_all):
+def test_one_bad_address_fails_alone_and_delays_nobody(posted, row, channel, deliver_all):
     before, bad, after = posted(), posted(), posted()
     outcomes = {before: None, bad: Refused("unknown user", code=550), after: None}
-    way.send = lambda letter: raised(outcomes[letter.id])
+    channel.send = lambda letter: raised(outcomes[letter.id])
     deliver_all()
     assert row(before).sent_at
     assert row(after).sent_at
@@ -141,26 +143,26 @@ def raised(outcome):
         raise outcome
 
 
-def test_a_fault_of_our_own_in_one_letter_delays_nobody(posted, row, way, deliver_all):
+def test_a_fault_of_our_own_in_one_letter_delays_nobody(posted, row, channel, deliver_all):
     bad, good = posted(), posted()
-    way.send = lambda letter: raised(ZeroDivisionError("oops") if letter.id == bad else None)
+    channel.send = lambda letter: raised(ZeroDivisionError("oops") if letter.id == bad else None)
     deliver_all()
     assert row(good).sent_at
     assert "ZeroDivisionError" in row(bad).last_error
     assert row(bad).due_at > clocks.now()
 
 
-def test_when_nobody_is_there_the_whole_round_waits_without_trying_each(posted, row, way, deliver_all):
+def test_when_nobody_is_there_the_whole_round_waits_without_trying_each(posted, row, channel, deliver_all):
     messages = [posted() for _ in range(5)]
-    way.outcomes = [None, Unreachable("connection lost")]
+    channel.outcomes = [None, Unreachable("connection lost")]
     deliver_all()
-    assert len(way.sent) == 1
+    assert len(channel.sent) == 1
     waiting = [row(message) for message in messages if not row(message).sent_at]
     assert len(waiting) == 4
     assert all(found.due_at > clocks.now() and found.leased_until is None for found in waiting)
 
 
-def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, row, way, deliver_all, work):
+def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, row, channel, deliver_all, work):
     lost, good = posted(), posted()
     with work() as session:
         found = session.get(Message, lost)
@@ -171,7 +173,7 @@ def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, 
     assert row(good).sent_at
 
 
-def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(posted, row, way, deliver_all, work):
+def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(posted, row, channel, deliver_all, work):
     message = posted()
     with work():
         assert [letter.id for letter in deliver._lease("email")] == [message]
@@ -181,7 +183,7 @@ def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(pos
     assert row(message).sent_at
 
 
-def test_several_workers_send_each_message_once(posted, way, work):
+def test_several_workers_send_each_message_once(posted, channel, work):
     messages = {posted() for _ in range(30)}
     ready = threading.Barrier(4)
 
@@ -195,20 +197,20 @@ def test_several_workers_send_each_message_once(posted, way, work):
         worker.start()
     for worker in workers:
         worker.join(300)
-    ids = [letter.id for letter in way.sent]
+    ids = [letter.id for letter in channel.sent]
     assert sorted(ids) == sorted(messages)
 
 
-def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(posted, row, way, work):
+def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(posted, row, channel, work):
     messages = [posted() for _ in range(3)]
-    deliver.run_once(work, "email", stopping=lambda: len(way.sent) == 1)
-    assert len(way.sent) == 1
+    deliver.run_once(work, "email", stopping=lambda: len(channel.sent) == 1)
+    assert len(channel.sent) == 1
     left = [row(message) for message in messages if not row(message).sent_at]
     assert [(found.leased_until, found.attempts) for found in left] == [(None, 0)] * 2
     assert deliver.run_once(work, "email") == 2
 
 
-def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, way, work, app):
+def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, channel, work, app):
     posted()
     with app.app_context():
         engine = db.engine
@@ -222,16 +224,16 @@ def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, way, work, 
 
     for name, hears in (("begin", begun), ("commit", ended), ("rollback", ended)):
         event.listen(engine, name, hears)
-    way.send = lambda letter: way.sent.append(len(open_now))
+    channel.send = lambda letter: channel.sent.append(len(open_now))
     deliver.run_once(work, "email")
     for name, hears in (("begin", begun), ("commit", ended), ("rollback", ended)):
         event.remove(engine, name, hears)
-    assert way.sent == [0]
+    assert channel.sent == [0]
 
 
-def test_mail_and_text_messages_are_delivered_apart(posted, way, work):
+def test_mail_and_text_messages_are_delivered_apart(posted, channel, work):
     mail, text = posted(), posted("+447700900123")
     deliver.run_once(work, "sms")
-    assert [letter.id for letter in way.sent] == [text]
+    assert [letter.id for letter in channel.sent] == [text]
     deliver.run_once(work, "email")
-    assert [letter.id for letter in way.sent] == [text, mail]
+    assert [letter.id for letter in channel.sent] == [text, mail]

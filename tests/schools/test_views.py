@@ -1,3 +1,5 @@
+"""The list of schools that a browser fetches while a person types."""
+
 import pytest
 
 

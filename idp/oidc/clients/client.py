@@ -27,7 +27,7 @@ class OAuthClient:
 
     @property
     def is_fapi2(self) -> bool:
-        """Whether the stricter profile holds (protocol.md §2.1)."""
+        """Whether it is held to the FAPI 2.0 profile (protocol.md §2.1)."""
         return self.registered.profile == "fapi2"
 
     @property
@@ -52,17 +52,17 @@ class OAuthClient:
 
     @property
     def id_token_alg(self) -> str:
-        """What its ID Tokens are signed with: as registered, but ES256 under `fapi2`."""
+        """The algorithm of its ID Tokens: as registered, but ES256 under `fapi2`."""
         return "ES256" if self.is_fapi2 else self.registered.id_token_signed_response_alg
 
     @property
     def authorization_response_alg(self) -> str:
-        """What its signed authorization responses are signed with (JARM §3)."""
+        """The algorithm of its signed authorization responses (JARM §3)."""
         return self.registered.authorization_signed_response_alg or self._default_alg
 
     @property
     def introspection_response_alg(self) -> str:
-        """What signed introspection responses to it are signed with (RFC 9701 §6)."""
+        """The algorithm of its signed introspection responses (RFC 9701 §6)."""
         return self.registered.introspection_signed_response_alg or self._default_alg
 
     @property
@@ -71,10 +71,10 @@ class OAuthClient:
         return "ES256" if self.is_fapi2 else "RS256"
 
     @property
-    def signs_out(self) -> bool:
-        """Whether a session's name (`sid`) is of use to it: it gets logout tokens, or sends people to us to sign out.
+    def needs_sid(self) -> bool:
+        """Whether its ID Tokens carry `sid`: it gets logout tokens, or sends people to us to sign out.
 
-        Signing out by `id_token_hint` asks no confirmation where the hint names this session, so that is its other use.
+        Signing out by `id_token_hint` asks for no confirmation if the hint names this session.
         """
         return bool(self.registered.backchannel_logout_uri or self.registered.post_logout_redirect_uris)
 
@@ -91,13 +91,13 @@ class OAuthClient:
 
     @property
     def code_seconds(self) -> int:
-        """How long its codes are good for."""
+        """Lifetime of its codes, in seconds."""
         tokens = runtime.settings().tokens
         return tokens.code_fapi2 if self.is_fapi2 else tokens.code
 
     @property
     def access_seconds(self) -> int:
-        """How long its access tokens are good for."""
+        """Lifetime of its access tokens, in seconds."""
         tokens = runtime.settings().tokens
         return tokens.access_fapi2 if self.is_fapi2 else tokens.access
 

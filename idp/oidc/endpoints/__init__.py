@@ -1,1 +1,1 @@
-"""A module for each endpoint, and the pages a person passes on the way."""
+"""A module for each endpoint of the protocol, and the pages that a person sees between them."""

@@ -26,7 +26,7 @@ class OpenID(OpenIDToken):  # type: ignore[misc]  # Authlib has no types
             "auth_time": int(basis.auth_time.timestamp()), "acr": basis.acr, "amr": sorted(basis.amr),
             "at_hash": at_hash(token["access_token"]),
         }  # fmt: skip
-        if client.signs_out:
+        if client.needs_sid:
             payload["sid"] = claims.session_name(client, basis.sid)
         if request.nonce is not None:
             payload["nonce"] = request.nonce

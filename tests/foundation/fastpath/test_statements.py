@@ -74,7 +74,7 @@ def test_sets_and_json_are_what_the_columns_say(work):
     }  # fmt: skip
     with work():
         if database.connection().dialect.name == "postgresql":
-            pytest.skip("this family's client does not exist, and PostgreSQL minds")
+            pytest.skip("this family's client does not exist, which PostgreSQL refuses")
         database.connection().exec_driver_sql("PRAGMA defer_foreign_keys = ON")
         WriteStatement(insert(FAMILIES)).run(**family)
         row = Statement(Family, select(*(FAMILIES.c[name] for name in Family._fields))).one()
