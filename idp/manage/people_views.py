@@ -50,9 +50,9 @@ class HandOver(Form):
 @security.person
 def home() -> ResponseReturnValue:
     """Who acts for the school, who is invited, and who asks to join."""
-    return render_template(
-        "manage/people.html", seen=people_page.of(current_user.membership), role_table=permissions.table()
-    )
+    member = current_user.membership
+    authority.check(member, Action.SEE_PEOPLE)
+    return render_template("manage/people.html", seen=people_page.of(member), role_table=permissions.table())
 
 
 @bp.route("/invite", methods=["GET", "POST"])

@@ -1,0 +1,462 @@
+"""S37 tenancy: for every route that acts for a school, or takes an id of one, how each person is answered.
+
+The tables below have every route of the application, so that a new one fails here until it says what it is. Each act is
+asked for with ids of school A by its owner, an administrator, a viewer, a person who was removed from it, the owner of
+school B, and signed out. Only whom the table lets do it changes anything of school A.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from idp.estabs import permissions
+from idp.estabs.models import Administrator, Estab, Membership, PersonalSecret, PersonInvitation
+from idp.estabs.permissions import ADMIN, OWNER, VIEWER, Action
+from idp.foundation import clock as clocks, crypto
+from idp.oidc.models import DeviceCode
+from idp.onboarding.models import JoinRequest
+from idp.sharing import authorise
+from idp.sharing.models import Authorisation, Decision
+from idp.signin import session as sessions
+from idp.signin.models import BrowserSession, FactorRecovery, Passkey
+from tests import factories
+from tests.oidc.devices import GRANTS, Device
+from tests.oidc.support import Partner, follow, page
+from tests.onboarding.makes import a_registration, completed
+from tests.signin.authenticator import a_passkey
+from tests.signin.person import Person
+
+DONE, FORBIDDEN, UNKNOWN, SIGN_IN = "done", 403, 404, "sign in"
+NOT_OFFERED = 422
+"""A form that offers choices, and not this one."""
+NOTHING = "nothing happens"
+"""The person is led back, to the page or to the service, as after a second click: there is nothing to do."""
+OWN = "for the own school"
+"""Without an id in the address: the owner of school B is answered for school B, and reads nothing of A."""
+
+
+@dataclass(frozen=True)
+class Act:
+    """One request for school A, and how people are answered. Who was removed, or is signed out, is led to sign-in."""
+
+    prepare: Callable[[Any, Any], tuple[str, dict[str, Any]]]
+    """Makes what the request needs, given the world and the person; returns path and fields."""
+    action: Action | None
+    """What the table of rights calls it; None for one's own account."""
+    owner: Any
+    admin: Any
+    viewer: Any
+    stranger: Any
+
+
+def shares(world, _person):
+    """A service that school A shares with, and its id."""
+    with world.work() as database:
+        client = factories.a_client()
+        authorise.give(
+            client, client.required_scopes, by=database.get_one(Membership, (world.owner, world.estab)), agreement="1",
+            until=clocks.now() + timedelta(days=30), offered=client.scopes,
+        )  # fmt: skip
+        return client.id
+
+
+def on_sharing(verb, *, paused=False, **fields):
+    def prepare(world, person):
+        client_id = shares(world, person)
+        if paused:
+            with world.work() as database:
+                by = database.get_one(Membership, (world.owner, world.estab))
+                authorise.pause(world.estab, client_id, by=by)
+        return f"/manage/sharing/{client_id}/{verb}", fields
+
+    return prepare
+
+
+def at(path, **fields):
+    return lambda _world, _person: (path, fields)
+
+
+def asks_to_join(world, _person):
+    with world.work() as database:
+        school = database.get_one(Estab, world.estab).school
+        number = database.query(JoinRequest).count()
+        completed(a_registration(school, email=f"sam{number}@oakhill.example"))
+        asked = database.scalars(select(JoinRequest).order_by(JoinRequest.created_at.desc(), JoinRequest.id)).all()
+        request_id = next(each.id for each in asked if each.email == f"sam{number}@oakhill.example")
+    return f"/join/{request_id}", {"decision": "approve", "role": "viewer"}
+
+
+def asked_by_a_partner(*, mis=False):
+    """A partner's request that waits in the person's browser: for the authorisation, or for the name of the MIS."""
+
+    def prepare(world, person):
+        with world.work() as database:
+            client = factories.a_client(accepted_mis=frozenset({"sims"}) if mis else frozenset())
+            for estab in database.scalars(select(Estab)):
+                estab.mis = None if mis else "sims"
+        response = follow(person.web, person.web.get(Partner(client.id).link()))
+        query = urlsplit(response.request.full_path.rstrip("?")).query
+        waiting = parse_qs(query).get("next")
+        path = f"/oauth/{'mis' if mis else 'consent'}?{urlsplit(waiting[0]).query if waiting else query}"
+        return path, {"mis": "sims"} if mis else decision(response)
+
+    return prepare
+
+
+def decision(response):
+    """The fields that authorise, on the page that asks."""
+    shown = page(response).find("input", {"name": "shown"})
+    return {"allow": "yes", "authority": "y", "agreement": "2026-01", "shown": shown["value"] if shown else ""}
+
+
+def a_device(world, person):
+    with world.work():
+        client = factories.a_client(grant_types=GRANTS)
+    device = Device(person.web, Partner(client.id))
+    device.asks()
+    typed = {"csrf_token": fresh_token(person), "user_code": device.codes["user_code"]}
+    assert person.web.post("/device", data=typed).status_code == 303
+    return device.link, decision(follow(person.web, person.web.get(device.link)))
+
+
+def chooses_the_school(world, _person):
+    return "/sign-in/school", {"school": world.estab_id}
+
+
+def a_passkey_of_the_owner(verb):
+    def prepare(world, _person):
+        with world.work() as database:
+            a_passkey(world.owner, world.issuer)
+            newest = database.scalars(select(Passkey.id).where(Passkey.person_id == world.owner)).one()
+        return f"/manage/security/passkeys/{newest}/{verb}", {"name": "Mine"}
+
+    return prepare
+
+
+def a_session_of_the_owner(world, _person):
+    elsewhere = Person(world.another())
+    elsewhere.signs_in(world.username)
+    with world.work() as database:
+        mine = select(BrowserSession).where(BrowserSession.person_id == world.owner, BrowserSession.ended_at.is_(None))
+        newest = max(database.scalars(mine), key=lambda row: row.created_at)
+        return f"/manage/security/sessions/{newest.sid}/end", {}
+
+
+def for_a_colleague(verb, *, with_factor=False, **fields):
+    def prepare(world, _person):
+        with world.work() as database:
+            estab = database.get_one(Estab, world.estab)
+            username = f"colleague-{len(database.scalars(select(Administrator)).all())}"
+            colleague = factories.an_administrator(estab, username=username, role=VIEWER)
+            if with_factor:
+                a_passkey(colleague.id, world.issuer)
+        return f"/manage/people/{colleague.id}/{verb}", fields
+
+    return prepare
+
+
+def invites(world, _person):
+    number = len(belongings(world))
+    return "/manage/people/invite", {"name": "Sam Lee", "email": f"sam{number}@oakhill.example", "role": VIEWER}
+
+
+def an_invitation(verb):
+    def prepare(world, _person):
+        with world.work() as database:
+            estab, now = database.get_one(Estab, world.estab), clocks.now()
+            invitation = PersonInvitation(
+                id=crypto.new_id("inv"), estab=estab, name="Sam Lee", email="sam@oakhill.example",
+                email_folded="sam@oakhill.example", role=VIEWER, inviter=database.get_one(Administrator, world.owner),
+                digest=crypto.digest(crypto.new_secret()), sent=1, created_at=now,
+                expires_at=now + timedelta(days=7), used_at=None, cancelled_at=None,
+            )  # fmt: skip
+            database.add(invitation)
+            return f"/manage/people/invitations/{invitation.id}/{verb}", {}
+
+    return prepare
+
+
+def hands_over(world, person):
+    colleague = for_a_colleague("x")(world, person)[0].split("/")[3]
+    return "/manage/people/hand-over", {"person": colleague, "role": ADMIN}
+
+
+ACTS = {
+    # endpoint: what is asked, the action of the permissions table, then owner, admin, viewer, owner of another school
+    ("manage.home", "GET"): Act(at("/manage"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),
+    ("manage.download_record", "GET"): Act(at("/manage/sharing/record.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN),
+    ("manage.stop_sharing", "GET"): Act(on_sharing("stop"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
+    ("manage.stop_sharing", "POST"): Act(on_sharing("stop"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.change_sharing", "GET"): Act(on_sharing("change"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
+    ("manage.change_sharing", "POST"): Act(
+        on_sharing("change", area="attendance"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.pause_sharing", "POST"): Act(on_sharing("pause"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.resume_sharing", "POST"): Act(
+        on_sharing("resume", paused=True), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
+    ),
+    ("onboarding.signed_in.next_steps", "GET"): Act(
+        at("/register/next-steps"), Action.SEE_SHARING, DONE, DONE, DONE, OWN
+    ),
+    ("onboarding.signed_in.join_request", "GET"): Act(
+        asks_to_join, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("onboarding.signed_in.join_request", "POST"): Act(
+        asks_to_join, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("oidc.ask_consent", "GET"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, FORBIDDEN, OWN),
+    ("oidc.ask_consent", "POST"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, NOTHING, OWN),
+    ("oidc.tell_mis", "GET"): Act(asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN),
+    ("oidc.tell_mis", "POST"): Act(asked_by_a_partner(mis=True), Action.NAME_MIS, DONE, DONE, NOTHING, OWN),
+    ("oidc.device", "GET"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN),
+    ("oidc.device", "POST"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN),
+    ("signin.schools.choose", "POST"): Act(chooses_the_school, None, DONE, DONE, DONE, NOT_OFFERED),
+    ("manage.security.passkeys.rename", "GET"): Act(
+        a_passkey_of_the_owner("rename"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN
+    ),
+    ("manage.security.passkeys.rename", "POST"): Act(
+        a_passkey_of_the_owner("rename"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN
+    ),
+    ("manage.security.passkeys.remove", "GET"): Act(
+        a_passkey_of_the_owner("remove"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN
+    ),
+    ("manage.security.passkeys.remove", "POST"): Act(
+        a_passkey_of_the_owner("remove"), None, DONE, NOTHING, NOTHING, NOTHING
+    ),
+    ("manage.colleagues.reset", "GET"): Act(
+        for_a_colleague("reset"), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.colleagues.reset", "POST"): Act(
+        for_a_colleague("reset"), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.colleagues.lost_factor", "GET"): Act(
+        for_a_colleague("lost-factor", with_factor=True), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.colleagues.lost_factor", "POST"): Act(
+        for_a_colleague("lost-factor", with_factor=True), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.own.end_session", "POST"): Act(a_session_of_the_owner, None, DONE, UNKNOWN, UNKNOWN, UNKNOWN),
+    ("manage.people.home", "GET"): Act(at("/manage/people"), Action.SEE_PEOPLE, DONE, DONE, DONE, OWN),
+    ("manage.people.invite", "GET"): Act(
+        at("/manage/people/invite"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN
+    ),
+    ("manage.people.invite", "POST"): Act(invites, Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN),
+    ("manage.people.resend", "POST"): Act(
+        an_invitation("resend"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.people.cancel", "POST"): Act(
+        an_invitation("cancel"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.people.role", "GET"): Act(
+        for_a_colleague("role"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.people.role", "POST"): Act(
+        for_a_colleague("role", role=ADMIN), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.people.remove", "GET"): Act(
+        for_a_colleague("remove"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.people.remove", "POST"): Act(
+        for_a_colleague("remove"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+    ),
+    ("manage.people.hand_over", "GET"): Act(
+        at("/manage/people/hand-over"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN
+    ),
+    # The last: afterwards the owner is an administrator.
+    ("manage.people.hand_over", "POST"): Act(hands_over, Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, NOT_OFFERED),
+}
+"""Routes that act for a school or take an id of one, its people or what is theirs."""
+
+OWN_ACCOUNT = {
+    "manage.account.change_mobile", "manage.account.confirm_email", "manage.account.confirm_mobile",
+    "manage.account.email", "manage.account.home", "manage.account.name", "manage.linked_accounts.link",
+    "manage.linked_accounts.unlink", "manage.own.change_password", "manage.own.end_other_sessions",
+    "manage.own.sessions", "manage.people.leave", "manage.own.sign_out_everywhere", "manage.security.home",
+    "manage.security.make_recovery_codes", "manage.security.passkeys.add", "manage.security.passkeys.options",
+    "manage.security.put_off", "manage.security.remove_app", "manage.security.second_step",
+    "manage.security.set_up_app", "signin.people.confirm_mobile",
+}  # fmt: skip
+"""Pages of a person's own account, which take no id of anybody."""
+
+FOR_ALL = {
+    "brand_css", "federation.begin", "federation.come_back", "health.healthz", "health.readyz", "manage.front",
+    "oidc.authorization", "oidc.confirm_logout", "oidc.jwks", "oidc.logout", "oidc.metadata", "onboarding.details",
+    "onboarding.find", "onboarding.link_sent", "onboarding.old_address", "onboarding.stopped", "schools.search_json",
+    "signin.operators.sign_in", "signin.passkey_options", "signin.people.link_sent", "signin.recovery.lost_factor",
+    "signin.reset.choose", "signin.reset.code", "signin.reset.start", "signin.second_step_options", "signin.sign_in",
+    "signin.sign_in_with_passkey", "signin.sign_out", "signin.signed_out", "signin.strength.ask",
+    "signin.take_second_step", "signin.take_second_step_by_passkey", "signin.use_recovery_code",
+    "static", "well_known.change_password", "well_known.security_txt",
+}  # fmt: skip
+"""Pages for every visitor, before signing in and after: they take no id of a school, its people or what is theirs."""
+
+BY_SECRET = {
+    "manage.invitation.answer", "manage.invitation.sign_out",
+    "onboarding.another_link", "onboarding.not_me", "onboarding.verify_email", "signin.operators.set_up",
+    "signin.people.welcome", "signin.people.welcome_again", "signin.recovery.stop", "signin.reset_links.choose",
+    "signin.undo.undo",
+}  # fmt: skip
+"""Links of a mail or message, which are for the person who has it: `tests/security/test_link_misuse.py`."""
+
+FOR_PROGRAMS = {
+    "oidc.authorize_device", "oidc.introspect", "oidc.manage_registration", "oidc.push", "oidc.register",
+    "oidc.revoke", "oidc.token", "oidc.userinfo", "outbox.sms",
+}  # fmt: skip
+"""Authenticated by a client's secret or a token: `tests/security/test_other_clients_secret.py`."""
+
+FOR_STAFF = {"signin.operators.home"}
+
+
+def rules(app):
+    return [rule for rule in app.url_map.iter_rules() if not rule.endpoint.endswith("static")]
+
+
+def of_a_registration(rule):
+    return "registration_id" in rule.arguments
+
+
+def fresh_token(person):
+    """A token against forgery of this browser: from the page that signs out, or, signed out, from the search page."""
+    for path in ("/sign-out", "/sign-in"):
+        person.opens(path)
+        if person.answer.status_code == 200 and person.token:
+            return person.token
+    raise AssertionError("neither page has a form")
+
+
+def answered(person, response):
+    """How a response answers: its status where it refuses, else where the person is led in the end."""
+    if response.status_code >= 400:
+        return response.status_code
+    last = follow(person.web, response)
+    return SIGN_IN if last.status_code < 300 and last.request.path == "/sign-in" else DONE
+
+
+def belongings(world):
+    """All of school A, of its agreements and of its people, as it is stored."""
+    people = select(Membership.person_id).where(Membership.estab_id == world.estab)
+    of_school = [
+        (model, model.estab_id)
+        for model in (Authorisation, Decision, Membership, JoinRequest, DeviceCode, PersonInvitation)
+    ]
+    of_people = [(model, model.person_id) for model in (Passkey, BrowserSession, PersonalSecret, FactorRecovery)]
+    wanted = [
+        (Estab, Estab.id == world.estab),
+        *((model, column == world.estab) for model, column in of_school),
+        *((model, column.in_(people)) for model, column in of_people),
+    ]
+    with world.work() as database:
+        return {
+            (model.__tablename__, *(value for name, value in row._mapping.items() if name != "last_used_at"))
+            for model, condition in wanted
+            for row in database.execute(select(model.__table__).where(condition))
+        }
+
+
+@pytest.fixture
+def world(work, another, settings):
+    """School A with its people, school B, and all of them signed in."""
+    with work() as database:
+        owner = factories.an_administrator()
+        estab = owner.memberships[0].estab
+        others = {role: factories.an_administrator(estab, role=role, username=role) for role in (ADMIN, VIEWER)}
+        removed, stranger = factories.an_administrator(estab, username="removed"), factories.an_administrator()
+        names = {
+            OWNER: owner.username,
+            ADMIN: ADMIN,
+            VIEWER: VIEWER,
+            "removed": "removed",
+            "stranger": stranger.username,
+        }
+    persons = {who: Person(another()) for who in (*names, "signed out")}
+    for who, username in names.items():
+        assert persons[who].signs_in(username).status_code == 303
+    with work() as database:
+        database.get_one(Membership, (removed.id, estab.id)).removed_at = clocks.now()
+        # As if by a code, too: for some acts a password is not enough.
+        fully = {"acr": sessions.MULTI, "amr": sessions.PASSWORD_AND_CODE}
+        database.execute(update(BrowserSession).values(**fully))
+    assert others
+    return SimpleNamespace(
+        work=work, another=another, issuer=settings.server.issuer, owner=owner.id, username=owner.username,
+        estab=estab.id, estab_id=estab.estab_id, school=estab.name, persons=persons,
+    )  # fmt: skip
+
+
+def test_every_route_is_in_one_of_the_tables(app):
+    listed = {endpoint for endpoint, _ in ACTS} | OWN_ACCOUNT | FOR_ALL | BY_SECRET | FOR_PROGRAMS | FOR_STAFF
+    registering = {rule.endpoint for rule in rules(app) if of_a_registration(rule)}
+    known = {rule.endpoint for rule in rules(app)} | {"static"}
+
+    assert known - listed - registering == set(), "say in this file what these routes are"
+    assert listed - known == set()
+    posted = {(rule.endpoint, method) for rule in rules(app) for method in rule.methods & {"GET", "POST"}}
+    acting = {endpoint for endpoint, _ in ACTS} - {"signin.schools.choose"}
+    assert {each for each in posted if each[0] in acting} == {each for each in ACTS if each[0] in acting}
+
+
+def test_the_answers_are_those_of_the_table_of_rights():
+    for (endpoint, method), act in ACTS.items():
+        if act.action is not None:
+            may = [permissions.may(role, act.action) for role in permissions.ROLES]
+            assert [answer == DONE for answer in (act.owner, act.admin, act.viewer)] == may, (endpoint, method)
+
+
+def test_each_act_is_answered_as_the_table_says(world):
+    wrong = []
+    for (endpoint, method), act in ACTS.items():
+        expected = {
+            "stranger": act.stranger, "signed out": SIGN_IN, "removed": SIGN_IN,
+            VIEWER: act.viewer, ADMIN: act.admin, OWNER: act.owner,
+        }  # fmt: skip
+        for who, answer in expected.items():
+            person = world.persons[who]
+            with world.work() as database:
+                database.execute(delete(Passkey))
+            path, fields = act.prepare(world, person)
+            data = {"csrf_token": fresh_token(person), **fields} if method == "POST" else {}
+            before = belongings(world)
+            response = person.web.post(path, data=data) if data else person.web.get(path)
+            got, changed = answered(person, response), belongings(world) != before
+            is_right = got == (DONE if answer in {OWN, NOTHING} else answer)
+            reads = answer == OWN and world.school in response.get_data(as_text=True)
+            should_change = method == "POST" and answer == DONE
+            if not is_right or reads or changed != should_change:
+                wrong.append(
+                    f"{method} {endpoint} for {who}: {answer} expected, {got}, changed {changed}, reads {reads}"
+                )
+
+    assert wrong == []
+
+
+def test_pages_of_a_registration_are_for_its_browser_alone(app, world):
+    with world.work():
+        registration = a_registration(email="new@oakhill.example").id
+    wrong = []
+    for rule in filter(of_a_registration, rules(app)):
+        path = re.sub(r"<registration_id>", registration, rule.rule)
+        for who, person in world.persons.items():
+            for method in rule.methods & {"GET", "POST"}:
+                data = {"csrf_token": fresh_token(person)}
+                response = person.web.get(path) if method == "GET" else person.web.post(path, data=data)
+                if response.status_code != UNKNOWN:
+                    wrong.append((method, path, who, response.status_code))
+
+    assert wrong == []
+
+
+def test_pages_of_an_own_account_lead_to_sign_in_and_those_of_our_staff_do_not_exist(app, world):
+    for rule in rules(app):
+        path = re.sub(r"<\w+>", "x", rule.rule)
+        if rule.endpoint in OWN_ACCOUNT and "GET" in rule.methods:
+            for who in ("signed out", "removed"):
+                assert answered(world.persons[who], world.persons[who].web.get(path)) == SIGN_IN, (path, who)
+        if rule.endpoint in FOR_STAFF:
+            assert {person.web.get(path).status_code for person in world.persons.values()} == {UNKNOWN}, path
