@@ -45,7 +45,9 @@ def answer(secret: str) -> ResponseReturnValue:
     account = invitations.account_of(invitation)
     if account is not None:
         name = account.sign_in_email or account.username
-        return _page("sign_in", invitation, secret=secret, username=name)
+        return _page(
+            "sign_in", invitation, secret=secret, username=name, has_password=account.password_hash is not None
+        )
     return _answer_as_new(invitation, secret)
 
 

@@ -1,12 +1,15 @@
-"""`idp people`: help a person who cannot sign in, and end a person's sessions."""
+"""`idp people`: help a person who cannot sign in, end a person's sessions, and change what they may do for a school."""
 
 import click
 
+from idp.estabs.permissions import ROLES
 from idp.foundation.command import acting, json_option, show, when, working
-from idp.operate import recovery
+from idp.operate import recovery, school_people
 from idp.signin import locks, spraying
 
 person_argument = click.argument("name", metavar="NAME")
+estab_argument = click.argument("estab", metavar="ESTAB")
+note_option = click.option("--note", required=True, help="Whom you called and spoke with, for the audit log.")
 
 
 @click.group("people")
@@ -84,3 +87,34 @@ def end_sessions(name: str) -> None:
     """End all sessions of the person. Clients with back-channel logout are notified."""
     person, count = recovery.end_sessions(name, by=acting())
     click.echo(f"{count} session{'' if count == 1 else 's'} of {person.name} ended.")
+
+
+@commands.command("remove")
+@person_argument
+@estab_argument
+@note_option
+@working
+def remove(name: str, estab: str, note: str) -> None:
+    """End that the person acts for the school ESTAB (an Estab ID, a DfE number, a URN), and sign them out there.
+
+    First call the school on the number in the national register. The last owner stays until `role` has made another
+    person one. The person and the school's owners are told by e-mail.
+    """
+    member = school_people.remove(name, estab, by=acting(), note=note)
+    click.echo(f"{member.person.name} no longer acts for {member.estab.name}.")
+
+
+@commands.command("role")
+@person_argument
+@estab_argument
+@click.argument("role", type=click.Choice(ROLES))
+@note_option
+@working
+def change_role(name: str, estab: str, role: str, note: str) -> None:
+    """Give the person another role at the school ESTAB (an Estab ID, a DfE number, a URN).
+
+    First call the school on the number in the national register, above all before you make somebody an owner. The
+    person and the school's owners are told by e-mail.
+    """
+    member = school_people.change_role(name, estab, role, by=acting(), note=note)
+    click.echo(f"{member.person.name} is {member.role_title.lower()} of {member.estab.name}.")

@@ -18,20 +18,20 @@ class UnknownPerson(NotFound):
 
 def send_reset_link(name: str, *, by: str, note: str) -> Administrator:
     """Mail the person a link to choose a new password. Raises `UnknownPerson`, `reset_links.AccountClosed`."""
-    person = _find(name)
+    person = find(name)
     reset_links.send(person, by=by, note=note)
     return person
 
 
 def start_factor_recovery(name: str, *, by: str, note: str) -> tuple[Administrator, datetime]:
     """Start the wait for a person who lost their second factors; returns when it is over. Raises `UnknownPerson`."""
-    person = _find(name)
+    person = find(name)
     return person, factor_recovery.start(person, by=by, note=note).due_at
 
 
 def unlock(name: str, *, by: str, reason: str) -> Administrator:
     """Forget the wrong passwords that were typed for the person. Raises `UnknownPerson`."""
-    person = _find(name)
+    person = find(name)
     password.unlock(person)
     log.record(
         events.ACCOUNT_UNLOCKED, by=by, estab=person.sole_estab_id, subject=person.id, details={"reason": reason}
@@ -41,13 +41,14 @@ def unlock(name: str, *, by: str, reason: str) -> Administrator:
 
 def end_sessions(name: str, *, by: str) -> tuple[Administrator, int]:
     """End every session of the person; returns how many there were. Raises `UnknownPerson`."""
-    person = _find(name)
+    person = find(name)
     ended = session.end_all(person.id, "operator")
     log.record(events.SESSIONS_ENDED, by=by, estab=person.sole_estab_id, subject=person.id, count=ended)
     return person, ended
 
 
-def _find(name: str) -> Administrator:
+def find(name: str) -> Administrator:
+    """The person who signs in by this name. Raises `UnknownPerson`."""
     person = people.by_name(name)
     if person is None:
         raise UnknownPerson(because="no person signs in by that name")

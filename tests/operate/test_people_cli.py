@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from idp.cli import main
+from idp.estabs.models import Estab
+from idp.estabs.permissions import VIEWER
 from idp.signin.models import BrowserSession
 from tests.factories import an_administrator
 from tests.signin.person import Person
@@ -101,3 +103,19 @@ def test_the_wait_for_a_lost_factor_is_started_with_a_note(idp, jo, outbox):
     assert "can sign in with the password alone from 2026-03-03 09:30" in printed
     assert outbox.last("recovery_notice").to == "jo@oakhill.example"
     assert outbox.last("recovery_notice").links[0] not in printed
+
+
+def test_a_person_is_made_an_owner_and_the_one_who_left_is_removed(idp, jo, work, outbox):
+    with work() as session:
+        estab = session.query(Estab).one()
+        number = estab.estab_id
+        an_administrator(estab, name="Al", username="al", email="al@oakhill.example", role=VIEWER)
+    note = ("--note", "Called the office.")
+
+    assert "without an owner" in idp("people", "remove", jo, number, *note, code=1)
+    assert "Al is owner of" in idp("people", "role", "al", number, "owner", *note)
+    assert "Jo Bloggs no longer acts for" in idp("people", "remove", jo, number, *note)
+    assert {letter.to for letter in outbox.all("role_changed")} == {"al@oakhill.example", "jo@oakhill.example"}
+    assert "our staff removed you" in outbox.all("person_removed")[0].text + outbox.all("person_removed")[1].text
+    assert "signs in with that username" in idp("people", "remove", jo, number, *note, code=1)
+    idp("people", "remove", "al", number, code=2)

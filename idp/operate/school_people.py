@@ -1,0 +1,28 @@
+"""What our staff do about who acts for a school, after they called it. It keeps an owner who can sign in, always."""
+
+from idp.estabs import accounts, members, people
+from idp.estabs.models import Membership
+from idp.operate import recovery
+from idp.signin import removal
+
+
+def remove(name: str, estab: str, *, by: str, note: str) -> Membership:
+    """Remove the person from the school. Raises `UnknownPerson`, `UnknownEstab` and `owners.LastOwner`."""
+    member = _find(name, estab)
+    removal.remove(member, by=by, note=note)
+    return member
+
+
+def change_role(name: str, estab: str, role: str, *, by: str, note: str) -> Membership:
+    """Give the person another role at the school. Raises as `remove`."""
+    member = _find(name, estab)
+    members.change_role(member, role, by=by, note=note)
+    return member
+
+
+def _find(name: str, estab: str) -> Membership:
+    person, account = recovery.find(name), accounts.look_up(estab)
+    member = people.membership(person.id, account.id)
+    if member is None:
+        raise recovery.UnknownPerson("This person does not act for that school.", because=f"{person.id}, {account.id}")
+    return member

@@ -1,0 +1,75 @@
+"""S29: an owner who invites an address learns nothing about whether it has an account, nor does a bystander."""
+
+import re
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.foundation import runtime
+from tests.factories import an_administrator
+from tests.mail import Outbox
+from tests.security.test_enumeration import seen
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def owner(web, work, clock):
+    with work():
+        an_administrator(username="jo", name="Jo Bloggs")
+    person = Person(web)
+    person.signs_in("jo")
+    return person
+
+
+def invitation_of(owner, app, work, address):
+    """What inviting the address shows, step by step, the mails, and the hashes that it costs."""
+    hashed, pages = runtime.of(app).passwords.hashed, []
+    owner.sends("/manage/people/invite", name="Al Bloggs", email=address, role="viewer")
+    pages.append(seen(owner, address))
+    owner.opens("/manage/people")
+    pages.append(seen(owner, address))
+    resend, cancel = (form["action"] for form in owner.page.select("#invited form"))
+    owner.sends("/manage/people/invite", name="Al Bloggs", email=address, role="viewer")
+    pages.append(seen(owner, address))
+    for path in (resend, cancel):
+        owner.sends_again(path)
+        pages.append(seen(owner, address))
+        owner.opens("/manage/people")
+        pages.append(seen(owner, address))
+        owner.opens("/manage/people/invite")
+    letters = [letter for letter in Outbox(work).all("invitation") if letter.to == address]
+    mails = {re.sub(r"/invitation/[\w-]+", "", f"{each.subject} {each.text} {each.html}") for each in letters}
+    alike = re.sub(r"inv_\w+", "", repr(pages))
+    return alike, mails, len(letters), runtime.of(app).passwords.hashed - hashed
+
+
+@pytest.mark.parametrize("kind", ["open", "suspended", "removed", "without a password"])
+def test_an_address_with_an_account_is_invited_as_one_without(owner, app, work, kind):
+    with work():
+        person = an_administrator(email="al@elsewhere.example", username="al")
+        estab = person.memberships[0].estab
+        estab.state = "suspended" if kind == "suspended" else "verified"
+        person.removed_at = person.created_at if kind == "removed" else None
+        person.password_hash = None if kind == "without a password" else person.password_hash
+
+    known = invitation_of(owner, app, work, "al@elsewhere.example")
+    assert known == invitation_of(owner, app, work, "bo@elsewhere.example")
+    assert known[2] == 2
+    with work() as session:
+        assert session.query(Administrator).count() == 2
+
+
+def test_a_link_that_we_never_made_says_the_same_as_one_that_was_replaced(owner, another, outbox, clock):
+    """Only the holder of the newest link, and so of the mailbox, learns whether the address has an account."""
+    owner.sends("/manage/people/invite", name="Al Bloggs", email="al@elsewhere.example", role="viewer")
+    link = outbox.last("invitation").links[0]
+    owner.opens("/manage/people")
+    owner.sends_again(owner.page.select_one("#invited form")["action"])
+    shown = []
+    for path in (link.removeprefix("http://localhost:5000"), f"/invitation/{'A' * 43}"):
+        stranger = Person(another())
+        for ask in (stranger.opens, stranger.sends):
+            ask(path)
+            shown.append(seen(stranger, path))
+    assert shown[:2] == shown[2:]
+    assert shown[0][0] == 404
