@@ -180,6 +180,18 @@ def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, at_once):
     assert sum(isinstance(each, tuple) for each in outcomes) == 1, outcomes
 
 
+def test_a_decision_is_about_one_device_and_its_code_is_used_up(web, another, device, world):
+    other = Device(another(), device.partner)
+    for each in (device, other):
+        each.asks()
+        shown = enter(web, each.codes["user_code"], world.username)
+    decide(web, shown)
+
+    assert other.polls().status_code == 200
+    assert device.polls().json["error"] == "authorization_pending"
+    assert "We do not recognise this code" in enter(web, other.codes["user_code"]).text
+
+
 def test_a_decision_cannot_be_changed(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     decide(web, asking, "deny")

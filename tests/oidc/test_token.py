@@ -96,6 +96,16 @@ def test_no_secret_is_stored_in_clear(web, world, tokens, code):
         assert tokens["refresh_token"] not in str(session.execute(select(RefreshFamily.__table__)).all())
 
 
+def test_a_refresh_token_ends_with_its_family_although_it_is_in_use(web, world, tokens, clock):
+    with world.work() as session:
+        family_id = session.scalars(select(RefreshFamily.id)).one()
+    world.change(RefreshFamily, family_id, expires_at=clock.now() + timedelta(seconds=1))
+    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    clock.move(timedelta(seconds=1))
+    answer = refused(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    assert "expired at" in answer.json["error_description"]
+
+
 # the form and the client
 
 
