@@ -59,7 +59,7 @@ def test_the_port_of_a_loopback_address_is_not_what_differs(web, world, told, se
     assert only(told(partner)).comparison[0]["differs_in"] == ["path"]
 
 
-def test_when_it_is_pushed_too(web, world, told):
+def test_a_wrong_redirect_uri_of_a_pushed_request_is_noted(web, world, told):
     asked = world.partner.parameters(redirect_uri="http://assembly.example/callback")
     assert world.partner.posts(web, "/oauth/par", asked).status_code == 400
     event = only(told(world.partner))
@@ -67,7 +67,7 @@ def test_when_it_is_pushed_too(web, world, told):
     assert event.comparison[0]["differs_in"] == ["scheme"]
 
 
-def test_and_where_to_go_after_signing_out(web, world, told):
+def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, told):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
     asked = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://assembly.example/out"}
     assert web.get("/oauth/logout", query_string=asked).status_code == 400
@@ -93,7 +93,7 @@ def test_and_where_to_go_after_signing_out(web, world, told):
         ({"nonce": "x" * 600}, "invalid_request", "nonce"),
     ],
 )  # fmt: skip
-def test_at_authorize_the_parameter_is_named(web, world, told, differs, error, parameter):
+def test_a_failure_at_authorize_names_the_parameter(web, world, told, differs, error, parameter):
     web.get(world.partner.link(**differs))
     event = only(told(world.partner))
     assert (event.error, event.parameter) == (error, parameter)
@@ -109,14 +109,14 @@ def test_at_authorize_the_parameter_is_named(web, world, told, differs, error, p
         ({"grant_type": "refresh_token", "refresh_token": "x" * 9000}, "invalid_request", "refresh_token"),
     ],
 )  # fmt: skip
-def test_at_the_token_endpoint_too(web, world, told, form, error, parameter):
+def test_a_failure_at_the_token_endpoint_names_the_parameter(web, world, told, form, error, parameter):
     world.partner.posts(web, "/oauth/token", form)
     event = only(told(world.partner))
     assert (event.endpoint, event.error) == ("POST /oauth/token", error)
     assert event.parameter in {parameter, "code"}
 
 
-def test_the_reason_that_a_failed_authentication_does_not_tell_is_told_here(web, world, told):
+def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, told):
     in_the_form = world.another()
     world.partner.secret = "wrong"
     form = {"grant_type": "refresh_token", "client_id": in_the_form.id, "client_secret": "wrong"}
@@ -130,7 +130,7 @@ def test_the_reason_that_a_failed_authentication_does_not_tell_is_told_here(web,
         assert "not one of the client's" in event.fact
 
 
-def test_so_is_the_use_of_another_method_than_the_registered_one(web, world, told):
+def test_use_of_an_unregistered_method_is_noted(web, world, told):
     pinned = world.another(pin_token_endpoint_auth_method=True)
     form = {"grant_type": "refresh_token", "client_id": pinned.id, "client_secret": pinned.secret}
     web.post("/oauth/token", data=form)
@@ -138,14 +138,14 @@ def test_so_is_the_use_of_another_method_than_the_registered_one(web, world, tol
     assert event.fact == "was by client_secret_post, and the client is registered for client_secret_basic alone"
 
 
-def test_and_that_a_key_is_registered_and_a_secret_came(web, world, told):
+def test_a_secret_sent_by_a_client_with_a_key_is_noted(web, world, told):
     partner = world.another(token_endpoint_auth_method="private_key_jwt", jwks={"keys": []})
     partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
     event = only(told(partner))
     assert event.fact == "was by client_secret_basic, and the client is registered for private_key_jwt"
 
 
-def test_and_what_is_wrong_with_an_assertion(web, world, told):
+def test_the_fault_of_an_assertion_is_noted(web, world, told):
     from joserfc import jwt
     from joserfc.jwk import ECKey
 
@@ -162,7 +162,7 @@ def test_and_what_is_wrong_with_an_assertion(web, world, told):
     assert assertion not in event.fact
 
 
-def test_a_disabled_client_is_told_that_it_is(web, world, told):
+def test_requests_of_a_disabled_client_are_noted_as_such(web, world, told):
     with world.work():
         registry.disable(world.partner.id, by="cli")
     world.partner.redeems(web, "x")
@@ -173,7 +173,7 @@ def test_a_disabled_client_is_told_that_it_is(web, world, told):
     assert facts.keys() == {"POST /oauth/token", "GET /oauth/authorize"}
 
 
-def test_people_are_told_that_a_disabled_service_is_switched_off(web, world):
+def test_people_see_that_a_disabled_service_is_switched_off(web, world):
     link = world.partner.link()
     with world.work():
         registry.disable(world.partner.id, by="cli")
@@ -194,7 +194,7 @@ def test_an_unknown_client_is_not_reported_as_switched_off(web, world):
         assert "switched off" not in answer.text
 
 
-def test_a_registration_says_each_thing_that_is_wrong(web, work, told):
+def test_a_registration_notes_each_fault(web, work, told):
     with work():
         registrar = Registrar(web, an_initial_token())
     made = registrar.registered()
@@ -206,12 +206,12 @@ def test_a_registration_says_each_thing_that_is_wrong(web, work, told):
     assert {each.parameter for each in told(Partner)} == {"contacts[0]", "grant_types"}
 
 
-def test_answers_that_are_no_faults_are_not_kept(web, world, told):
+def test_answers_that_are_not_faults_are_not_noted(web, world, told):
     web.get(world.partner.link(prompt="none"))
     assert told(world.partner) == []
 
 
-def test_what_fails_again_in_the_same_way_is_counted(web, world, told, clock):
+def test_repeated_failures_are_counted(web, world, told, clock):
     for _ in range(3):
         web.get(world.partner.link(max_age="soon"))
         clock.move(timedelta(minutes=1))
@@ -230,7 +230,7 @@ def test_of_many_wrong_addresses_the_last_is_shown_and_the_others_counted(web, w
     assert by_name["redirect_uri"].comparison[0]["sent"] == "https://assembly.example/4"
 
 
-def test_only_the_newest_are_kept(world, work, clock):
+def test_only_the_newest_failures_are_kept(world, work, clock):
     for number in range(journal.MAX_EVENTS + 5):
         with work():
             journal.record(world.partner.id, journal.Failure(f"GET /{number}", "invalid_request", "scope", "missing"))
@@ -275,7 +275,7 @@ def test_an_unknown_client_writes_to_no_log(web, work):
         assert session.query(ClientEvent).count() == 0
 
 
-def test_no_secret_and_no_value_is_kept(web, world, work):
+def test_no_secret_and_no_value_is_stored(web, world, work):
     partner = world.partner
     partner.secret = CANARY
     form = {
@@ -303,19 +303,19 @@ def test_an_address_is_shown_without_what_could_be_secret(web, world, told):
     assert only(told(world.partner)).comparison[0]["sent"] == "https://...@assembly.example/callback?a=...&b=...#..."
 
 
-def test_a_failure_that_undoes_the_request_is_kept_all_the_same(web, world, told):
+def test_a_failure_that_rolls_back_the_request_is_still_noted(web, world, told):
     assert web.get(world.partner.link(redirect_uri="https://[")).status_code == 400
     assert only(told(world.partner)).parameter == "redirect_uri"
 
 
-def test_it_is_kept_when_the_page_that_tells_of_it_has_read_who_is_signed_in(web, world, told):
+def test_a_failure_is_noted_when_its_page_reads_the_session(web, world, told):
     """SQLite has one writer: what reading the page began would keep the journal waiting for its own request."""
     authorised(web, world.partner, world.username)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
     assert only(told(world.partner)).parameter == "redirect_uri"
 
 
-def test_so_it_is_when_the_client_has_to_be_read_again_to_compare(web, world, told, monkeypatch):
+def test_a_failure_is_noted_when_the_client_must_be_read_again(web, world, told, monkeypatch):
     monkeypatch.setattr(registry, "CACHE_SECONDS", 0)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
     assert only(told(world.partner)).comparison
@@ -338,7 +338,7 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
 
 
 @pytest.mark.parametrize(("where", "what"), [(journal, "record"), (failures, "_comparison")])
-def test_a_journal_that_cannot_be_written_breaks_no_answer(web, world, told, monkeypatch, where, what):
+def test_a_note_that_cannot_be_written_does_not_fail_the_response(web, world, told, monkeypatch, where, what):
     def away(*_):
         raise OperationalError("INSERT", None, Exception("locked"))
 
@@ -347,7 +347,7 @@ def test_a_journal_that_cannot_be_written_breaks_no_answer(web, world, told, mon
     assert told(world.partner) == []
 
 
-def test_they_are_cleaned_away(web, world, work, told, clock):
+def test_old_failures_are_deleted(web, world, work, told, clock):
     web.get(world.partner.link(max_age="soon"))
     clock.move(timedelta(days=29))
     clean(work)
