@@ -89,6 +89,8 @@ FACTOR_REPLACED: Final = "factor.replaced"
 FACTOR_REMOVED: Final = "factor.removed"
 RECOVERY_CODES_MADE: Final = "recovery_codes.made"
 RECOVERY_CODE_USED: Final = "recovery_code.used"
+SECOND_STEP_REQUIRED: Final = "estab.second_step_required"
+SECOND_STEP_OPTIONAL: Final = "estab.second_step_optional"
 
 # federation
 ACCOUNT_LINKED: Final = "linked_account.added"

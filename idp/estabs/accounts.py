@@ -138,6 +138,17 @@ def set_mis(estab: Estab, code: str) -> str | None:
     return before
 
 
+def require_second_step(estab_id: str, *, is_required: bool) -> bool:
+    """Note from now on that the estab with this internal id requires a second step of everyone, or no longer does.
+
+    False if it stood so already. One UPDATE: of two at once, one changes it.
+    """
+    at = Estab.second_step_required_at
+    statement = update(Estab).where(Estab.id == estab_id, at.is_(None) if is_required else at.is_not(None))
+    values = statement.values(second_step_required_at=clock.now() if is_required else None)
+    return session().scalar(values.returning(Estab.id)) is not None
+
+
 def change_state(estab: Estab, state: str, *, by: str, reason: str = "") -> None:
     """Set the state of `estab`; the audit log records who did it and why. Raises `WrongState`.
 

@@ -36,6 +36,8 @@ class Estab(Base):
     registered_at: Mapped[datetime]
     mis: Mapped[str | None]
     """A code of config/mis.toml; None until the school has answered."""
+    second_step_required_at: Mapped[datetime | None]
+    """Since when everyone who acts for it needs a second step; None where each person decides for themselves."""
 
     school: Mapped[School] = relationship(lazy="joined")
 

@@ -16,7 +16,7 @@ from idp.signin import recovery_codes, return_paths
 HOME: Final = "manage.security.home"
 RETURNS: Final = frozenset({"data", "offer"})
 """Reasons for which Cancel leads back to the page that the person came from, which goes on without a second step."""
-WHYS: Final = RETURNS | {"school"}
+WHYS: Final = RETURNS | {"school", "everyone"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Detour:
     return_path: str
     """Where they go on afterwards: the page Security, unless they came from elsewhere."""
     why: str | None
-    """`school` requires it of everyone, or specially protected `data`; an `offer`. None where it is the person's own
-    wish, or a partner's."""
+    """The `school` requires it, or is to require it of `everyone`; specially protected `data`; an `offer`. None where
+    it is the person's own wish, or a partner's."""
     partner: RequestingPartner | None
     """Whose request continues afterwards."""
 

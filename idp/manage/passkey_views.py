@@ -7,7 +7,7 @@ from flask_login import current_user
 from idp.foundation.web import browser_store, form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.manage import detours
-from idp.signin import devices, factors, passkey_sign_in, passkeys, session, step_up
+from idp.signin import devices, factors, passkey_sign_in, passkeys, second_step_rule, session, step_up
 from idp.signin.forms import PasskeyName
 
 bp = Blueprint("passkeys", __name__, url_prefix="/passkeys")
@@ -68,11 +68,13 @@ def rename(passkey_id: str) -> ResponseReturnValue:
 def remove(passkey_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and remove a passkey."""
     person = current_user.person
-    if request.method == "POST":
+    is_last = len(passkeys.of_person(person.id)) == 1 and factors.kinds(person.id) == {factors.PASSKEY.name}
+    is_needed = is_last and second_step_rule.is_held_to(person)
+    if request.method == "POST" and not is_needed:
         if passkeys.remove(person.id, passkey_id):
             factors.note_removed(person, factors.PASSKEY)
             flash("The passkey is removed. It no longer signs you in.", "success")
         return redirect(url_for("manage.security.home"), 303)
     passkey = passkeys.get(person.id, passkey_id)
-    is_last = len(passkeys.of_person(person.id)) == 1 and factors.kinds(person.id) == {factors.PASSKEY.name}
-    return render_template("manage/remove_passkey.html", passkey=passkey, is_last=is_last)
+    page = render_template("manage/remove_passkey.html", passkey=passkey, is_last=is_last, is_needed=is_needed)
+    return page, 409 if request.method == "POST" else 200

@@ -4,10 +4,20 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from idp.estabs import people
 from idp.federation import linking
 from idp.foundation.web import form_drafts, post_redirect_get, security
 from idp.manage import detours, passkey_views
-from idp.signin import authenticator_app, factors, passkeys, recovery_codes, second_step_offer, session, step_up
+from idp.signin import (
+    authenticator_app,
+    factors,
+    passkeys,
+    recovery_codes,
+    second_step_offer,
+    second_step_rule,
+    session,
+    step_up,
+)
 from idp.signin.forms import SecondStep
 
 bp = Blueprint("security", __name__, url_prefix="/manage/security")
@@ -24,7 +34,7 @@ def home() -> ResponseReturnValue:
     return render_template(
         "manage/security.html", app=authenticator_app.in_use(current_user.id), kinds=factors.kinds(current_user.id),
         passkeys=passkeys.of_person(current_user.id), codes_left=recovery_codes.left(current_user.id),
-        linked_accounts=linked_accounts,
+        linked_accounts=linked_accounts, member=current_user.membership if current_user.estab_id else None,
     )  # fmt: skip
 
 
@@ -37,7 +47,8 @@ def second_step() -> ResponseReturnValue:
         return redirect(detour.return_path, 303)
     if factors.has_any(current_user.id):
         return step_up.sign_in_with_second_step(detour.return_path)
-    return render_template("manage/second_step.html", detour=detour)
+    locked = people.membership(current_user.id, current_user.locked_estab_id) if current_user.locked_estab_id else None
+    return render_template("manage/second_step.html", detour=detour, locked=locked)
 
 
 @bp.route("/app", methods=["GET", "POST"])
@@ -71,8 +82,11 @@ def set_up_app() -> ResponseReturnValue:
 def remove_app() -> ResponseReturnValue:
     """Ask for confirmation, and remove the authenticator app."""
     person = current_user.person
-    if request.method != "POST":
-        return render_template("manage/remove_app.html", is_held=authenticator_app.is_held(person.id))
+    is_needed = factors.kinds(person.id) == {factors.APP.name} and second_step_rule.is_held_to(person)
+    if request.method != "POST" or is_needed:
+        is_held = authenticator_app.is_held(person.id)
+        page = render_template("manage/remove_app.html", is_held=is_held, is_needed=is_needed)
+        return page, 409 if request.method == "POST" else 200
     if authenticator_app.remove(person.id):
         factors.note_removed(person, factors.APP)
         flash("Your authenticator app is removed.", "success")

@@ -17,6 +17,7 @@ from idp.manage import (
     overview,
     own_account_views,
     people_views,
+    second_step_rule_views,
     security_views,
 )
 from idp.manage.overview import Shared
@@ -31,6 +32,7 @@ bp.register_blueprint(account_views.bp)
 bp.register_blueprint(colleague_views.bp)
 bp.register_blueprint(people_views.bp)
 bp.register_blueprint(invitation_views.bp)
+bp.register_blueprint(second_step_rule_views.bp)
 
 
 @bp.get("/")

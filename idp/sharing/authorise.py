@@ -121,6 +121,8 @@ def give(
     offered = scopes if offered is None else offered
     authority.hold(by, Action.AUTHORISE)
     protected_data.check(scopes, second_step=second_step)
+    if by.estab.second_step_required_at is not None and not second_step:
+        raise protected_data.SecondStepNeeded(f"{by.estab.name} asks everyone who acts for it for a second step.")
     mis.check(by.estab, client)
     if not scopes <= offered <= client.scopes:
         raise BadRequest(because=f"{client.id} was given {sorted(scopes - client.scopes & offered)} unasked")

@@ -46,6 +46,8 @@ def choose() -> ResponseReturnValue:
     if not schools:  # none of them is open any more
         session.end_here()
         return redirect(url_for("signin.sign_in", next=return_path), 303)
+    if signed_in.locked_estab_id is not None and len(schools) == 1:
+        return redirect(_second_step(return_path), 303)
     form = WhichSchool()
     form.school.choices = [(member.estab.estab_id, member.estab.name) for member in schools]
     if form.validate_on_submit():
@@ -53,10 +55,17 @@ def choose() -> ResponseReturnValue:
         if chosen is None:
             raise NotFound(because="a school that the person does not act for")
         session.choose(chosen.estab_id)
-        return redirect(return_path, 303)
+        is_locked = chosen.estab.second_step_required_at is not None and not signed_in.has_second_step
+        return redirect(_second_step(return_path) if is_locked else return_path, 303)
     if not form.is_submitted():
-        form.school.data = next((m.estab.estab_id for m in schools if m.estab_id == signed_in.estab_id), None)
+        present = signed_in.estab_id or signed_in.locked_estab_id
+        form.school.data = next((m.estab.estab_id for m in schools if m.estab_id == present), None)
     return _page(form, {member.estab.estab_id: member.estab.school.town for member in schools}, return_path)
+
+
+def _second_step(return_path: str) -> str:
+    """The page that leads to the second step which the chosen school requires."""
+    return url_for("manage.security.second_step", next=return_path, why="school")
 
 
 def _page(form: WhichSchool, towns: dict[str, str], return_path: str) -> ResponseReturnValue:

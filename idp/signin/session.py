@@ -47,7 +47,8 @@ class SignedIn:
     """Someone, signed in in this browser: Flask-Login's `current_user`, with the attributes that it reads.
 
     `kind` is `administrator` or `operator`; `estab_id` the internal id of the estab that an administrator acts for now,
-    None until they have chosen one of several;
+    None until they have chosen one of several; `locked_estab_id` that of the one that they have chosen and cannot act
+    for until they have signed in with a second step, because it requires one of everyone;
     `auth_time`, `amr`, `acr` and `sid` are what an ID token says.
     """
 
@@ -59,6 +60,7 @@ class SignedIn:
     auth_time: datetime
     amr: frozenset[str]
     acr: str
+    locked_estab_id: str | None = None
     is_authenticated: ClassVar[bool] = True
     is_active: ClassVar[bool] = True
     is_anonymous: ClassVar[bool] = False
@@ -91,6 +93,8 @@ class _Administrator(NamedTuple):
 class _Member(NamedTuple):
     state: str
     """The estab's."""
+    second_step_required_at: datetime | None
+    """Likewise."""
     removed_at: datetime | None
 
 
@@ -150,7 +154,8 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
     name, estab_id = _named(kind, person_id)
     is_again = current_user.is_authenticated and current_user.id == person_id
     if is_again:
-        estab_id = current_user.estab_id or estab_id  # who proves again who they are goes on for the same school
+        # who proves again who they are goes on for the same school
+        estab_id = current_user.estab_id or current_user.locked_estab_id or estab_id
     if estab_id is not None:  # before the rows of sessions, in the order in which a removal locks them
         people.note_sign_in(person_id, estab_id)
     if is_again:
@@ -166,7 +171,7 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
         expires_at=now + timedelta(seconds=settings.absolute), ended_at=None, why_ended=None,
     )  # fmt: skip
     session().add(row)
-    signed_in = SignedIn(kind, person_id, name, estab_id, sid, now, amr, row.acr)
+    signed_in = _for_estab(SignedIn(kind, person_id, name, None, sid, now, amr, row.acr), estab_id)
     log.record(events.SIGNED_IN, by=person_id, estab=estab_id, subject=person_id, sid=row.sid, amr=amr)
     devices.remember(person_id)
     _forget_forms()
@@ -178,8 +183,9 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
 def choose(estab_id: str) -> None:
     """Let the person signed in in this browser act for another of their schools.
 
-    Forms that were opened for the school before expire, so that nothing is decided for the wrong one. Raises
-    `NotFound` for a school that they do not act for, or whose account is not open.
+    Forms that were opened for the school before expire, so that nothing is decided for the wrong one. Where the school
+    requires a second step that they did not take, it is chosen and locked. Raises `NotFound` for a school that they do
+    not act for, or whose account is not open.
     """
     signed_in = current()
     member = people.membership(signed_in.id, estab_id) if signed_in else None
@@ -193,7 +199,7 @@ def choose(estab_id: str) -> None:
     )
     log.record(events.SCHOOL_CHOSEN, by=signed_in.id, estab=estab_id, subject=signed_in.id, sid=signed_in.sid)
     _forget_forms()
-    request_state.set_user(replace(signed_in, estab_id=estab_id))
+    request_state.set_user(_for_estab(signed_in, estab_id))
 
 
 def end(sid: str, why: str) -> None:
@@ -255,7 +261,22 @@ def _load(flask_request: Request) -> SignedIn | None:
     if clock.now() - row.last_used_at >= TOUCH:
         # Past the ORM, so that a view which hashes next may let this go unwritten: it will be used again.
         _TOUCHED.run(its_digest=digest, now=clock.now())
-    return SignedIn(row.kind, row.person_id, name, row.estab_id, row.sid, row.signed_in_at, row.amr, row.acr)
+    signed_in = SignedIn(row.kind, row.person_id, name, None, row.sid, row.signed_in_at, row.amr, row.acr)
+    requires = row.member is not None and row.member.second_step_required_at is not None
+    return _with_estab(signed_in, row.estab_id, requires_second_step=requires)
+
+
+def _for_estab(signed_in: SignedIn, estab_id: str | None) -> SignedIn:
+    """The same, acting for the estab with this internal id, as far as its rule on second steps lets them."""
+    estab = session().get(Estab, estab_id) if estab_id else None
+    requires = estab is not None and estab.second_step_required_at is not None
+    return _with_estab(signed_in, estab_id, requires_second_step=requires)
+
+
+def _with_estab(signed_in: SignedIn, estab_id: str | None, *, requires_second_step: bool) -> SignedIn:
+    if requires_second_step and not signed_in.has_second_step:
+        return replace(signed_in, estab_id=None, locked_estab_id=estab_id)
+    return replace(signed_in, estab_id=estab_id, locked_estab_id=None)
 
 
 def _is_live(row: _Session) -> bool:
@@ -309,8 +330,8 @@ _SESSION: Final = Statement(
     select(
         _sessions.c.kind, _sessions.c.person_id, _sessions.c.sid, _sessions.c.signed_in_at, _sessions.c.amr,
         _sessions.c.acr, _sessions.c.last_used_at, _sessions.c.expires_at, _sessions.c.ended_at,
-        _sessions.c.estab_id, _people.c.name, _people.c.removed_at, _estabs.c.state, _members.c.removed_at,
-        _staff.c.name, _staff.c.disabled_at,
+        _sessions.c.estab_id, _people.c.name, _people.c.removed_at, _estabs.c.state, _estabs.c.second_step_required_at,
+        _members.c.removed_at, _staff.c.name, _staff.c.disabled_at,
     )
     .outerjoin(_people, and_(_people.c.id == _sessions.c.person_id, _sessions.c.kind == "administrator"))
     .outerjoin(_members, and_(_members.c.person_id == _people.c.id, _members.c.estab_id == _sessions.c.estab_id))

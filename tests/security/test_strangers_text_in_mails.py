@@ -36,6 +36,7 @@ from idp.signin import (
     recovery_codes,
     reset,
     reset_links,
+    second_step_rule,
     undo_changes,
 )
 from idp.signin.models import FactorRecovery, KnownDevice, Passkey
@@ -242,6 +243,16 @@ def an_unlinked_account() -> None:
     linking.unlink(a_linked_account(), "microsoft")
 
 
+def a_rule() -> Membership:
+    member = an_owner().memberships[0]
+    second_step_rule.require(member)
+    return member
+
+
+def a_rule_lifted() -> None:
+    second_step_rule.lift(a_rule())
+
+
 MADE: dict[str, Callable[[], object]] = {
     "account_linked": a_linked_account,
     "account_made": partial(an_invitation, accepted=True),
@@ -279,6 +290,8 @@ MADE: dict[str, Callable[[], object]] = {
     "school_rejected": lambda: review.reject(
         an_owner().memberships[0].estab.estab_id, "The school does not know you.", by="cli"
     ),
+    "second_step_optional": a_rule_lifted,
+    "second_step_required": a_rule,
     "sharing_receipt": something_authorised,
     "sharing_stopped": something_stopped,
     "verify_email": a_registration,

@@ -73,6 +73,8 @@ def _ask_consent(_request: CheckedRequest, kept: Kept) -> str:
 
 SIGN_IN: Final = Step(_sign_in, LoginRequiredError)
 SCHOOL: Final = Step(_choose_school, AccountSelectionRequiredError)
+LOCKED_SCHOOL: Final = Step(_choose_school, InteractionRequiredError)
+"""The school requires a second step that the person did not take: the page to choose a school leads on to it."""
 REGISTER: Final = Step(_register, LoginRequiredError)
 SIGN_IN_FULLY: Final = Step(_sign_in, errors.UnmetAuthenticationRequirements)
 ENROL: Final = Step(_enrol, errors.UnmetAuthenticationRequirements)
@@ -120,7 +122,9 @@ def step(request: CheckedRequest) -> Step | Approval:
         return _step_up(signed_in, request)
     if _second_step_is_wished_for(signed_in, request):
         return SIGN_IN_FULLY
-    return SCHOOL if signed_in.estab_id is None else _school_step(signed_in, signed_in.estab_id, request)
+    if signed_in.estab_id is None:
+        return SCHOOL if signed_in.locked_estab_id is None else LOCKED_SCHOOL
+    return _school_step(signed_in, signed_in.estab_id, request)
 
 
 def _school_step(signed_in: SignedIn, estab_id: str, request: CheckedRequest) -> Step | Approval:

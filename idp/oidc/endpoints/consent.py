@@ -211,7 +211,7 @@ def agree(
     elif form.validate():
         given = several.give(
             client, chosen, by=member, also=also if question.is_about_data else (), offered=question.proposal.offered,
-            agreement=client.agreement_version, until=question.until, second_step=not lacks_second_step(chosen),
+            agreement=client.agreement_version, until=question.until, second_step=_signed_in().has_second_step,
         )  # fmt: skip
         other_schools.say_what_was_left_out(client, given.refused)
         return given.chosen

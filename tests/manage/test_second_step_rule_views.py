@@ -1,0 +1,138 @@
+"""An owner requires a second step of everyone who acts for the school, and lifts it again."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp.audit import events
+from idp.audit.models import Entry
+from idp.estabs import authority, people
+from idp.estabs.models import Administrator, Estab
+from idp.signin import second_step_rule
+from tests.factories import an_administrator
+from tests.signin.apps import an_app
+from tests.signin.authenticator import a_passkey
+from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
+
+EVERYONE = "/manage/security/everyone"
+
+
+@pytest.fixture
+def colleague(clock, work, account):  # noqa: F811
+    """An administrator of the same school, without a second step; their username and address."""
+    with work() as session:
+        person = an_administrator(
+            session.get_one(Estab, account.estab_id), role="admin", username="sam", name="Sam Low"
+        )
+        return person.username, person.email
+
+
+@pytest.fixture
+def owner(jo, colleague, account, work, clock):  # noqa: F811
+    """Signed in with an authenticator app."""
+    with work():
+        app = an_app(account.id)
+    clock.move(timedelta(minutes=1))
+    jo.signs_in(account.username)
+    jo.sends("/sign-in/second-step", code=app.code())
+    return jo
+
+
+def since(work, account):  # noqa: F811
+    with work() as session:
+        return session.get_one(Estab, account.estab_id).second_step_required_at
+
+
+def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, colleague, outbox, work):  # noqa: F811
+    owner.opens("/manage/security")
+    owner.opens(owner.page.find(id="everyone")["href"])
+    assert "Sam Low" in owner.sees
+    assert owner.sends_again(EVERYONE, require="yes").location == "/manage/security"
+    assert since(work, account) is not None
+    assert {letter.to for letter in outbox.all("second_step_required")} == {account.email, colleague[1]}
+    for letter in outbox.all("second_step_required"):
+        assert ("You have one already" in letter.text) == (letter.to == account.email)
+    owner.opens("/manage/security")
+    assert "everyone who acts for your school signs in with a second step" in owner.sees
+
+    owner.sends(EVERYONE, lift="yes")
+    assert since(work, account) is None
+    assert {letter.to for letter in outbox.all("second_step_optional")} == {account.email, colleague[1]}
+    with work() as session:
+        names = [events.SECOND_STEP_REQUIRED, events.SECOND_STEP_OPTIONAL]
+        rows = session.scalars(select(Entry).where(Entry.event.in_(names)).order_by(Entry.id)).all()
+        assert [(row.event, row.actor, row.estab) for row in rows] == [
+            (name, account.id, account.estab_id) for name in names
+        ]
+
+
+def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, work):  # noqa: F811
+    jo.signs_in(account.username)
+    jo.opens(EVERYONE)
+    assert jo.answer.location == f"/manage/security/second-step?next={EVERYONE}&why=everyone"
+    jo.opens(jo.answer.location)
+    assert "Before you ask everyone" in jo.sees
+    jo.sends_again(EVERYONE, require="yes")
+    assert since(work, account) is None
+
+
+def test_only_an_owner_decides_it(jo, colleague, account, work, clock):  # noqa: F811
+    with work():
+        app = an_app(people.by_name(colleague[0]).id)
+    clock.move(timedelta(minutes=1))
+    jo.signs_in(colleague[0])
+    jo.sends("/sign-in/second-step", code=app.code())
+    assert jo.opens("/manage/security").status_code == 200
+    assert jo.page.find(id="everyone") is None
+    assert jo.opens(EVERYONE).status_code == 403
+    jo.opens("/manage/security/password")
+    assert jo.sends_again(EVERYONE, require="yes").status_code == 403
+    assert since(work, account) is None
+
+
+def test_it_is_decided_soon_after_signing_in(owner, account, clock, work):  # noqa: F811
+    owner.opens(EVERYONE)
+    clock.move(timedelta(minutes=6))
+    assert owner.sends_again(EVERYONE, require="yes").location.startswith("/sign-in?next=")
+    assert since(work, account) is None
+
+
+def test_of_two_at_once_one_decides_and_tells(owner, account, colleague, outbox, at_once, work):  # noqa: F811
+    def decide():
+        return second_step_rule.require(people.membership(account.id, account.estab_id))
+
+    assert sorted(at_once(4, decide)) == [False, False, False, True]
+    assert len(outbox.all("second_step_required")) == 2
+
+
+def test_a_person_who_was_removed_meanwhile_decides_nothing(owner, account, work, clock):  # noqa: F811
+    with work():
+        member = people.membership(account.id, account.estab_id)
+        member.removed_at = clock.now()
+        with pytest.raises(authority.MayNot):
+            second_step_rule.require(member)
+
+
+def test_the_last_second_step_is_kept_while_it_is_required(owner, account, settings, work, outbox):  # noqa: F811
+    owner.sends(EVERYONE, require="yes")
+    owner.opens("/manage/security/app/remove")
+    assert "Set up another one first" in owner.sees
+    assert owner.page.find(id="remove") is None
+    owner.opens("/manage/security/password")
+    assert owner.sends_again("/manage/security/app/remove").status_code == 409
+    assert outbox.all("factor_removed") == []
+
+    with work() as session:
+        a_passkey(account.id, settings.server.issuer)
+        assert session.get_one(Administrator, account.id)
+    assert owner.sends("/manage/security/app/remove").status_code == 303
+    [link] = [a["href"] for a in owner_links(owner) if "/passkeys/" in a["href"] and a["href"].endswith("/remove")]
+    assert "Set up another one first" in " ".join(owner.opens(link).text.split())
+    owner.opens("/manage/security/password")
+    assert owner.sends_again(link).status_code == 409
+
+
+def owner_links(owner):
+    owner.opens("/manage/security")
+    return owner.page.find_all("a")

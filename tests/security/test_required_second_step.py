@@ -1,0 +1,133 @@
+"""S27, S32: where a school requires a second step, no route lets a person act for it who did not take one."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator, Estab
+from idp.foundation import clock as clocks
+from idp.sharing.models import Authorisation
+from tests import factories
+from tests.oidc.devices import GRANTS, Device, enter
+from tests.oidc.support import authorised, follow, page, press, query_of, sent, sign_in
+from tests.oidc.world import world  # noqa: F401  a fixture
+from tests.signin.apps import App, an_app
+
+pytestmark = pytest.mark.usefixtures("clock")  # before the world is made
+SET_UP = "/manage/security/second-step"
+
+
+def requires(world):  # noqa: F811
+    world.change(Estab, world.estab, second_step_required_at=clocks.now())
+
+
+def is_led_to_set_up(response):
+    return response.request.path == SET_UP and "asks everyone who acts for it for a second step" in response.text
+
+
+def sets_up_an_app(web, response):
+    response = web.get(page(response).find(id="set-up-app")["href"])
+    app = App(page(response).find(id="seed").text.replace(" ", ""))
+    response = follow(web, press(web, response, "finish", code=app.code()))
+    return follow(web, web.get(page(response).find(id="not-now")["href"]))
+
+
+@pytest.fixture
+def locked(web, world):  # noqa: F811
+    """A browser whose session was open when the school began to require a second step, with a form from before."""
+    follow(web, sign_in(web, web.get("/sign-in"), world.username))
+    token = page(web.get("/mobile/confirm")).find("input", {"name": "csrf_token"})["value"]
+    requires(world)
+    return web, token
+
+
+def test_every_page_for_a_school_leads_to_the_second_step(app, locked, world):  # noqa: F811
+    web, token = locked
+    tried = 0
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint == "static" or app.view_functions[rule.endpoint].open_to != "person":
+            continue
+        path = app.url_map.bind("localhost").build(rule.endpoint, dict.fromkeys(rule.arguments, "x"), method=None)
+        for method in rule.methods & {"GET", "POST"}:
+            response = web.open(path, method=method, data={"csrf_token": token} if method == "POST" else None)
+            assert response.location.startswith("/sign-in/school?next="), (method, path)
+            assert is_led_to_set_up(follow(web, response)), (method, path)
+            tried += 1
+    assert tried > 10
+
+
+def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
+    response = follow(web, web.get(world.partner.link()))
+    response = follow(web, sign_in(web, response, world.username))
+    requires(world)
+    for button in ("allow", "deny"):
+        assert is_led_to_set_up(follow(web, press(web, response, button, authority="y")))
+    with world.work() as session:
+        assert session.query(Authorisation).count() == 0
+
+    response = sets_up_an_app(web, follow(web, web.get(response.request.full_path)))
+    got = sent(follow(web, press(web, response, "allow", authority="y")))
+    said = world.says(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+    assert said["acr"] == "urn:idaas:acr:multi"
+
+
+def test_a_standing_agreement_gives_no_code_to_who_did_not_take_it(web, world):  # noqa: F811
+    authorised(web, world.partner, world.username)
+    requires(world)
+    assert query_of(web.get(world.partner.link(prompt="none")).location)["error"] == "interaction_required"
+    response = follow(web, web.get(world.partner.link()))
+    assert is_led_to_set_up(response)
+    got = sent(follow(web, web.get(page(response).find(id="cancel")["href"])))
+    assert got["error"] == "access_denied"
+
+
+def test_a_device_is_not_connected(web, another, world):  # noqa: F811
+    partner = world.another(grant_types=GRANTS | {"authorization_code"})
+    device = Device(another(), partner)
+    authorised(web, partner, world.username, scope=device.scope)
+    device.asks()
+    response = enter(web, device.codes["user_code"])
+    requires(world)
+    assert is_led_to_set_up(follow(web, press(web, response, "allow")))
+    assert device.polls().json["error"] == "authorization_pending"
+    response = sets_up_an_app(web, follow(web, web.get(response.request.full_path)))
+    assert "is connected" in follow(web, press(web, response, "allow")).text
+
+
+def test_a_person_who_has_a_second_step_signs_in_with_it(locked, world, clock):  # noqa: F811
+    web, _ = locked
+    with world.work():
+        app = an_app(world.person)
+    clock.move(timedelta(minutes=1))
+    response = follow(web, web.get("/manage"))
+    assert "sign in again, with your second step" in response.text
+    response = follow(web, sign_in(web, response, world.username))
+    assert follow(web, press(web, response, "sign-in", code=app.code())).request.path == "/manage"
+
+
+def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: F811
+    with world.work() as session:
+        other = factories.an_estab()
+        factories.a_membership(session.get_one(Administrator, world.person), other)
+        other_id, other_name = other.estab_id, other.name
+    requires(world)
+    response = follow(web, sign_in(web, web.get("/sign-in"), world.username))
+
+    def chooses(estab_id):
+        token = page(web.get("/sign-in/school")).find("input", {"name": "csrf_token"})["value"]
+        return follow(web, web.post("/sign-in/school", data={"csrf_token": token, "school": estab_id}))
+
+    response = chooses(world.estab_id)
+    assert is_led_to_set_up(response)
+    assert page(response).find(id="another-school")
+    assert follow(web, web.get("/manage")).request.path == "/sign-in/school"
+    assert other_name in page(chooses(other_id)).find("h1").text
+    response = chooses(world.estab_id)
+    response = sets_up_an_app(web, response)
+    assert world.school in page(follow(web, web.get("/manage"))).find("h1").text
+
+
+def test_ones_own_account_is_open_so_that_a_second_step_can_be_set_up(locked):
+    web, _ = locked
+    for path in ("/manage/security", "/manage/security/passkeys/add", "/manage/security/password"):
+        assert web.get(path).status_code == 200
