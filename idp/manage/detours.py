@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from flask import request, url_for
+from flask_login import current_user
 
 from idp.foundation import runtime
 from idp.foundation.ports import RequestingPartner
 from idp.foundation.web import security
-from idp.signin import recovery_codes, return_paths
+from idp.signin import own_sessions, recovery_codes, return_paths
 
 HOME: Final = "manage.security.home"
 RETURNS: Final = frozenset({"data", "offer"})
@@ -61,6 +62,13 @@ def current() -> Detour:
 def after_adding(person_id: str) -> str:
     """Where a person goes who has just added a factor: to recovery codes, if they have none, and on."""
     detour = current()
-    return (
-        detour.return_path if recovery_codes.left(person_id) else detour.address("manage.security.make_recovery_codes")
-    )
+    if recovery_codes.left(person_id):
+        return after_change(detour)
+    return detour.address("manage.security.make_recovery_codes")
+
+
+def after_change(detour: Detour) -> str:
+    """Where a person goes whose factors have changed: on, by a page that offers to end their other sessions if any."""
+    if own_sessions.others(current_user, request.remote_addr or ""):
+        return detour.address("manage.own.other_sessions")
+    return detour.return_path

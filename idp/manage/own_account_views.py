@@ -7,6 +7,7 @@ from flask_login import current_user
 from idp.foundation.errors import TooManyRequests
 from idp.foundation.web import admission, form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
+from idp.manage import detours
 from idp.signin import devices, factors, own_password, own_sessions, password, session, step_up
 from idp.signin.forms import ChangePassword
 
@@ -56,6 +57,21 @@ def sessions() -> ResponseReturnValue:
         "manage/sessions.html", living=own_sessions.living(current_user, address),
         recent=own_sessions.recent(current_user, address),
     )  # fmt: skip
+
+
+@bp.route("/others", methods=["GET", "POST"])
+@security.own_account
+@step_up.required
+def other_sessions() -> ResponseReturnValue:
+    """After a factor was changed: offer to end the person's other sessions (ASVS 7.4.3), and go on."""
+    detour = detours.current()
+    others = own_sessions.others(current_user, request.remote_addr or "")
+    if request.method == "POST":
+        own_sessions.end_others(current_user)
+        flash("You are signed out everywhere else.", "success")
+    elif others:
+        return render_template("manage/other_sessions.html", others=others, back=detour.return_path)
+    return redirect(detour.return_path, 303)
 
 
 @bp.post("/sessions/<sid>/end")

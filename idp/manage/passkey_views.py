@@ -74,6 +74,7 @@ def remove(passkey_id: str) -> ResponseReturnValue:
         if passkeys.remove(person.id, passkey_id):
             factors.note_removed(person, factors.PASSKEY)
             flash("The passkey is removed. It no longer signs you in.", "success")
+            return redirect(detours.after_change(detours.current()), 303)
         return redirect(url_for("manage.security.home"), 303)
     passkey = passkeys.get(person.id, passkey_id)
     page = render_template("manage/remove_passkey.html", passkey=passkey, is_last=is_last, is_needed=is_needed)

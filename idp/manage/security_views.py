@@ -90,6 +90,7 @@ def remove_app() -> ResponseReturnValue:
     if authenticator_app.remove(person.id):
         factors.note_removed(person, factors.APP)
         flash("Your authenticator app is removed.", "success")
+        return redirect(detours.after_change(detours.current()), 303)
     return redirect(url_for(".home"), 303)
 
 
@@ -98,14 +99,15 @@ def remove_app() -> ResponseReturnValue:
 @step_up.required
 def make_recovery_codes() -> ResponseReturnValue:
     """Offer a new set of recovery codes, and show it, once, in the answer to the POST."""
-    person, return_path = current_user.person, detours.current().return_path
+    person, detour = current_user.person, detours.current()
     has_factor = factors.has_any(person.id)
     if request.method != "POST" or not has_factor:
         left = recovery_codes.left(person.id)
-        return render_template("manage/recovery_codes.html", has_factor=has_factor, codes_left=left, back=return_path)
-    codes = recovery_codes.make(person)
-    post_redirect_get.mark_secret_page(back_to=return_path)
-    return render_template("manage/recovery_codes_made.html", codes=codes, username=person.username, back=return_path)
+        back = detours.after_change(detour) if "next" in request.args else detour.return_path  # a factor was just added
+        return render_template("manage/recovery_codes.html", has_factor=has_factor, codes_left=left, back=back)
+    codes, back = recovery_codes.make(person), detours.after_change(detour)
+    post_redirect_get.mark_secret_page(back_to=back)
+    return render_template("manage/recovery_codes_made.html", codes=codes, username=person.username, back=back)
 
 
 @bp.post("/not-now")

@@ -61,6 +61,11 @@ def living(signed_in: SignedIn, address: str) -> list[Session]:
     return sorted(rows, key=lambda row: not row.is_here)
 
 
+def others(signed_in: SignedIn, address: str) -> list[Session]:
+    """The person's sessions in other browsers, the last used first."""
+    return [each for each in living(signed_in, address) if not each.is_here]
+
+
 def recent(signed_in: SignedIn, address: str) -> list[Session]:
     """The person's newest sign-ins, ended ones too."""
     since = clock.now() - RECENT

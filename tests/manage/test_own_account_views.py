@@ -13,7 +13,7 @@ from idp.foundation import crypto, runtime
 from idp.signin import session_clients
 from idp.signin.models import BrowserSession, HalfSignIn, KnownDevice
 from tests.factories import PASSWORD, a_client, an_administrator
-from tests.signin.apps import an_app
+from tests.signin.apps import App, an_app
 from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 from tests.signin.person import Person
 
@@ -302,6 +302,65 @@ class TestSessions:
         signed_in.signs_in(account.username)
         signed_in.opens(SESSIONS)
         assert len(signed_in.page.select("#recent li")) == 1
+
+
+class TestOtherSessionsAfterAChange:
+    """ASVS 7.4.3: a person who changes a factor is offered to end the person's other sessions."""
+
+    OTHERS = "/manage/security/others?next=/manage/security"
+    APP, CODES = "/manage/security/app", "/manage/security/recovery-codes"
+
+    @pytest.fixture
+    def elsewhere(self, browser, account):
+        person = browser()
+        person.signs_in(account.username)
+        return person
+
+    def sets_up(self, signed_in):
+        signed_in.opens(self.APP)
+        app = App(signed_in.page.find(id="seed").text.replace(" ", ""))
+        signed_in.sends_again(self.APP, code=app.code())
+        return app
+
+    def test_once_the_recovery_codes_are_done_and_they_end(self, signed_in, elsewhere):
+        self.sets_up(signed_in)
+        signed_in.opens(signed_in.answer.location)
+        assert signed_in.page.find(id="not-now")["href"] == self.OTHERS
+        signed_in.sends_again(self.CODES + "?next=/manage/security")
+        assert signed_in.page.find(id="done")["href"] == self.OTHERS
+        signed_in.opens(self.OTHERS)
+        assert "You are also signed in in another browser." in signed_in.sees
+        assert signed_in.sends_again(self.OTHERS).location == "/manage/security"
+        assert elsewhere.opens("/manage").location.startswith("/sign-in")
+        assert signed_in.opens(self.OTHERS).location == "/manage/security"
+
+    def test_after_each_other_change_and_they_may_stay(self, signed_in, elsewhere, clock):
+        self.sets_up(signed_in)
+        signed_in.sends(self.CODES)
+        for change in (self.APP, f"{self.APP}/remove"):
+            clock.move(timedelta(seconds=30))
+            if change == self.APP:
+                self.sets_up(signed_in)
+            else:
+                signed_in.sends(change)
+            assert signed_in.answer.location == self.OTHERS
+            signed_in.opens(self.OTHERS)
+            assert signed_in.page.find(id="stay")["href"] == "/manage/security"
+        assert elsewhere.opens("/manage").status_code == 200
+
+    def test_without_others_nothing_is_asked(self, signed_in, clock):
+        self.sets_up(signed_in)
+        signed_in.sends(self.CODES)
+        assert signed_in.page.find(id="done")["href"] == "/manage/security"
+        clock.move(timedelta(seconds=30))
+        self.sets_up(signed_in)
+        assert signed_in.answer.location == "/manage/security"
+
+    def test_they_are_ended_soon_after_signing_in_only(self, signed_in, elsewhere, clock):
+        signed_in.opens(self.OTHERS)
+        clock.move(timedelta(minutes=6))
+        assert signed_in.sends_again(self.OTHERS).location.startswith("/sign-in?next=")
+        assert elsewhere.opens("/manage").status_code == 200
 
 
 class TestLimits:
