@@ -159,7 +159,9 @@ def _sign_in(identity: Identity, return_path: str) -> ResponseReturnValue:
         return signin.refusal_page(refused, return_path)
     linking.note_use(identity, person)
     counter = guesses.key("linked account", person.id)
-    is_complete = second_step.sign_in(person.id, name_counter=counter, amr=session.OUTSIDE_ACCOUNT)
+    is_complete = second_step.sign_in(
+        person.id, name_counter=counter, amr=session.OUTSIDE_ACCOUNT, provider=identity.provider.kind.account
+    )
     return redirect(signin.after_first_step(return_path, is_complete=is_complete), 303)
 
 

@@ -12,8 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from idp.foundation.database import Base
 
 Period = Literal[
-    "expired", "counters", "registrations", "outbox", "outbox_failed", "sessions", "client_events",
-    "register_changes", "revoked",
+    "expired", "counters", "registrations", "outbox", "outbox_failed", "sessions", "sign_ins",
+    "client_events", "register_changes", "revoked",
 ]  # fmt: skip
 """A setting of `[retention]`, in days."""
 

@@ -275,6 +275,7 @@ class Retention(Section):
     outbox: Annotated[int, Field(ge=1, le=3650)]
     outbox_failed: Annotated[int, Field(ge=1, le=3650)]
     sessions: Annotated[int, Field(ge=1, le=3650)]
+    sign_ins: Annotated[int, Field(ge=1, le=3650)]
     client_events: Annotated[int, Field(ge=1, le=3650)]
     rejected: Annotated[int, Field(ge=1, le=3650)]
     register_changes: Annotated[int, Field(ge=1, le=3650)]

@@ -8,9 +8,11 @@ from idp.foundation.errors import TooManyRequests
 from idp.foundation.web import admission, form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.manage import detours
-from idp.signin import devices, factors, own_password, own_sessions, password, session, step_up
+from idp.signin import devices, factors, own_password, own_sessions, password, session, sign_ins, step_up
 from idp.signin.forms import ChangePassword
 
+MAX_PAGE = 100
+"""Of the list of sign-ins, which is longer than any (`signin.retention`)."""
 bp = Blueprint("own", __name__, url_prefix="/manage/security")
 
 
@@ -51,11 +53,20 @@ def _changed(form: ChangePassword) -> bool:
 @bp.get("/sessions")
 @security.own_account
 def sessions() -> ResponseReturnValue:
-    """Where the person is signed in, and their latest sign-ins."""
-    address = request.remote_addr or ""
+    """Where the person is signed in."""
+    living = own_sessions.living(current_user, request.remote_addr or "")
+    return render_template("manage/sessions.html", living=living)
+
+
+@bp.get("/sign-ins")
+@security.own_account
+def list_sign_ins() -> ResponseReturnValue:
+    """The person's sign-ins of twelve months, and how many wrong passwords were tried."""
+    page = max(1, min(request.args.get("page", 1, type=int), MAX_PAGE))
+    shown, has_older = sign_ins.newest(current_user, request.remote_addr or "", page=page)
     return render_template(
-        "manage/sessions.html", living=own_sessions.living(current_user, address),
-        recent=own_sessions.recent(current_user, address),
+        "manage/sign_ins.html", sign_ins=shown, page=page, has_older=has_older and page < MAX_PAGE,
+        wrong=sign_ins.wrong_passwords(current_user.id),
     )  # fmt: skip
 
 

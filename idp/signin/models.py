@@ -1,6 +1,6 @@
 """Browser sessions, half sign-ins, second factors, known devices, guesses, password resets, and operators."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import BigInteger, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -34,6 +34,38 @@ class BrowserSession(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     ended_at: Mapped[datetime | None]
     why_ended: Mapped[str | None]
+
+
+class SignInRecord(Base):
+    """A sign-in of a person of a school, for the list that they can look through. It has no address."""
+
+    __tablename__ = "sign_ins"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    sid: Mapped[str] = mapped_column(index=True)
+    """That of the session which it began, or of the one that took its place."""
+    person_id: Mapped[str] = mapped_column(index=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    amr: Mapped[frozenset[str]]
+    provider: Mapped[str | None]
+    """What pages call the account of another provider that took the place of the password."""
+    device: Mapped[str]
+    network: Mapped[bytes]
+    """A keyed digest of person and network: enough to see whether two sign-ins came from the same one."""
+    estab_id: Mapped[str | None]
+    """The internal id of the school that the person acted for first."""
+
+
+class WrongPasswords(Base):
+    """How many wrong passwords and codes were tried at a person's account on one day."""
+
+    __tablename__ = "wrong_passwords"
+
+    person_id: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    """As British clocks have it."""
+    count: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class SessionClient(Base):
@@ -205,6 +237,8 @@ class HalfSignIn(Base):
     """How the first step was done."""
     name_counter: Mapped[bytes]
     """The counter of guesses at the name that was typed (`guesses`), which the second step uses too."""
+    provider: Mapped[str | None]
+    """As in `SignInRecord`."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]

@@ -20,33 +20,20 @@ from idp.signin import devices, session as browser_sessions
 from idp.signin.models import BrowserSession, HalfSignIn
 from idp.signin.session import SignedIn
 
-RECENT: Final = timedelta(days=30)
-"""How far back sign-ins are shown. `retention.sessions` may keep them for less."""
-MAX_RECENT: Final = 20
-
 HERE: Final = "This browser"
 SAME_NETWORK: Final = "Same network as now"
 OTHER_NETWORK: Final = "Another network"
 
-_ENDED: Final = {
-    "signed_out": "signed out", "ended_elsewhere": "ended from another browser", "everywhere": "signed out everywhere",
-    "replaced": "signed in again", "password_changed": "password changed", "too_many": "too many at once",
-    "operator": "ended by our staff", "removed": "no longer acting for that school",
-}  # fmt: skip
-"""Why a session ended, in words; `replaced` and `too_many` are the work of `session.begin`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A sign-in, as a page shows it."""
+    """A session that still works, as a page shows it."""
 
     sid: str
     device: str
     place: str
     began_at: datetime
     last_used_at: datetime
-    ended: str | None
-    """Why it is over; None while it is not."""
 
     @property
     def is_here(self) -> bool:
@@ -64,14 +51,6 @@ def living(signed_in: SignedIn, address: str) -> list[Session]:
 def others(signed_in: SignedIn, address: str) -> list[Session]:
     """The person's sessions in other browsers, the last used first."""
     return [each for each in living(signed_in, address) if not each.is_here]
-
-
-def recent(signed_in: SignedIn, address: str) -> list[Session]:
-    """The person's newest sign-ins, ended ones too."""
-    since = clock.now() - RECENT
-    statement = select(BrowserSession).where(*_of(signed_in), BrowserSession.created_at > since)
-    newest_first = statement.order_by(BrowserSession.created_at.desc(), BrowserSession.sid).limit(MAX_RECENT)
-    return [_session(row, signed_in, address) for row in session().scalars(newest_first)]
 
 
 def end(signed_in: SignedIn, sid: str) -> str:
@@ -117,11 +96,4 @@ def _live(signed_in: SignedIn) -> tuple[ColumnElement[bool], ...]:
 def _session(row: BrowserSession, signed_in: SignedIn, address: str) -> Session:
     same = bool(row.address) and network_of(row.address) == network_of(address)
     place = HERE if row.sid == signed_in.sid else SAME_NETWORK if same else OTHER_NETWORK
-    ended = None
-    if row.ended_at is not None:
-        ended = _ENDED.get(row.why_ended or "", "ended")
-    elif row.expires_at <= clock.now() or row.last_used_at <= clock.now() - timedelta(
-        seconds=runtime.settings().session.idle
-    ):
-        ended = "ended by itself"
-    return Session(row.sid, row.device, place, row.created_at, row.last_used_at, ended)
+    return Session(row.sid, row.device, place, row.created_at, row.last_used_at)

@@ -15,7 +15,7 @@ from idp.foundation import clock, database, dates, runtime
 from idp.foundation.errors import Refusal
 from idp.outbox import post
 from idp.partners import registry
-from idp.signin import devices, factors, guesses, spraying
+from idp.signin import devices, factors, guesses, sign_ins, spraying
 
 MAX_NOTICES = 2
 NOTICES_WINDOW = timedelta(hours=1)
@@ -102,6 +102,8 @@ def note_failure(person_id: str | None, *, locks: bool) -> None:
     person = people.get(person_id) if person_id else None
     estab = person.sole_estab_id if person else None
     log.record(events.SIGN_IN_FAILED, by="stranger", estab=estab, subject=person_id)
+    if person is not None:
+        sign_ins.note_wrong_password(person.id)
     if locks and person is not None:
         notify_locked(person)
 

@@ -19,6 +19,8 @@ from idp.signin.models import (
     PasswordReset,
     RecoveryCode,
     SessionClient,
+    SignInRecord,
+    WrongPasswords,
 )
 
 _REMOVED = select(Administrator.id).where(Administrator.removed_at.is_not(None))
@@ -26,6 +28,9 @@ _REMOVED = select(Administrator.id).where(Administrator.removed_at.is_not(None))
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(BrowserSession.expires_at, "sessions"),
     KeepNewest(BrowserSession.expires_at, 200, BrowserSession.ended_at.is_not(None), BrowserSession.person_id),
+    DeleteAfter(SignInRecord.at, "sign_ins"),
+    KeepNewest(SignInRecord.at, 5_000, per=SignInRecord.person_id),
+    DeleteAfter(WrongPasswords.last_at, "sign_ins"),
     DeleteAfter(SessionClient.since, "sessions"),
     DeleteAfter(KnownDevice.expires_at, "expired"),
     KeepNewest(KnownDevice.expires_at, 50, per=KnownDevice.person_id),

@@ -17,7 +17,7 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import claim, session
 from idp.foundation.errors import Refusal
 from idp.foundation.web.security import answer_with_cookie, cookie_name
-from idp.signin import devices, factor_recovery, factors, guesses, password, session as browser_sessions
+from idp.signin import devices, factor_recovery, factors, guesses, password, session as browser_sessions, sign_ins
 from idp.signin.models import HalfSignIn
 
 LIFETIME = timedelta(minutes=10)
@@ -45,24 +45,32 @@ class HalfSignedIn:
     amr: frozenset[str]
     name_counter: bytes
     created_at: datetime
+    provider: str | None
 
 
-def sign_in(person_id: str, *, name_counter: bytes, amr: frozenset[str] = browser_sessions.PASSWORD) -> bool:
+def sign_in(
+    person_id: str,
+    *,
+    name_counter: bytes,
+    amr: frozenset[str] = browser_sessions.PASSWORD,
+    provider: str | None = None,
+) -> bool:
     """After a first step by the methods `amr`: sign the person in, or wait for their second step.
 
-    Whether they are signed in. `name_counter` counts wrong answers at the second step, beside the account's counter.
+    Whether they are signed in. `name_counter` counts wrong answers at the second step, beside the account's counter;
+    `provider` is what pages call the account of another provider that took the place of the password.
     """
     lost = amr == browser_sessions.PASSWORD and factor_recovery.complete(person_id)
     if lost:
         flash("Your lost phone or key is removed from your account. Please set up a new one.", "info")
     if lost or not factors.has_any(person_id):
-        begin_session(person_id, amr)
+        begin_session(person_id, amr, provider=provider)
         return True
     secret, now = crypto.new_secret(), clock.now()
     session().add(
         HalfSignIn(
             digest=crypto.digest(secret), person_id=person_id, amr=amr,
-            name_counter=name_counter, created_at=now, expires_at=now + LIFETIME, used_at=None,
+            name_counter=name_counter, provider=provider, created_at=now, expires_at=now + LIFETIME, used_at=None,
         )
     )  # fmt: skip
     answer_with_cookie(_cookie(), secret, lifetime=LIFETIME)
@@ -72,7 +80,7 @@ def sign_in(person_id: str, *, name_counter: bytes, amr: frozenset[str] = browse
 def sign_in_owner(person_id: str) -> None:
     """Sign in the owner who has just registered their school, unless they have a second factor by now."""
     if not factors.has_any(person_id):
-        browser_sessions.begin(person_id)
+        _begin(person_id, browser_sessions.PASSWORD)
 
 
 def waiting() -> HalfSignedIn | None:
@@ -82,7 +90,9 @@ def waiting() -> HalfSignedIn | None:
         return None
     live = HalfSignIn.used_at.is_(None), HalfSignIn.expires_at > clock.now()
     row = session().scalar(select(HalfSignIn).where(HalfSignIn.digest == crypto.digest(secret), *live))
-    return None if row is None else HalfSignedIn(row.digest, row.person_id, row.amr, row.name_counter, row.created_at)
+    if row is None:
+        return None
+    return HalfSignedIn(row.digest, row.person_id, row.amr, row.name_counter, row.created_at, row.provider)
 
 
 def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str]) -> None:
@@ -103,7 +113,7 @@ def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str])
         guesses.forget(counter)
     answer_with_cookie(_cookie(), "")
     factor_recovery.stop_for(half.person_id)
-    begin_session(half.person_id, half.amr | amr | {"mfa"})
+    begin_session(half.person_id, half.amr | amr | {"mfa"}, provider=half.provider)
 
 
 def abandon() -> None:
@@ -114,13 +124,20 @@ def abandon() -> None:
     answer_with_cookie(_cookie(), "")
 
 
-def begin_session(person_id: str, amr: frozenset[str]) -> None:
+def begin_session(person_id: str, amr: frozenset[str], *, provider: str | None = None) -> None:
     """Sign in a person who has passed every step, and tell them by mail if this browser is new to them."""
     person = people.get(person_id)
     assert person is not None  # read a moment ago, in this transaction
     browser = devices.in_words(str(request.user_agent))
     password.notify_new_device(person, device=devices.device_id(), browser=browser)
-    browser_sessions.begin(person_id, amr)
+    _begin(person_id, amr, provider)
+
+
+def _begin(person_id: str, amr: frozenset[str], provider: str | None = None) -> None:
+    """Begin the session, and keep the sign-in for the person's list."""
+    signed_in = browser_sessions.begin(person_id, amr)
+    device = devices.in_words(str(request.user_agent))
+    sign_ins.record(signed_in, device=device, address=request.remote_addr or "", provider=provider)
 
 
 def _is_newer(password_changed_at: datetime | None, half: HalfSignedIn) -> bool:

@@ -24,7 +24,7 @@ from idp.foundation.ports import LastPerson
 from idp.foundation.web import browser_store
 from idp.foundation.web.security import answer_with_cookie, cookie_name
 from idp.signin import devices, session_clients
-from idp.signin.models import BrowserSession, Operator
+from idp.signin.models import BrowserSession, Operator, SignInRecord
 
 TOUCH = timedelta(minutes=1)
 """How far `last_used_at` may lag, so that most pages are reads."""
@@ -160,6 +160,7 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
         people.note_sign_in(person_id, estab_id)
     if is_again:
         session_clients.carry_over(current_user.sid, sid)
+        session().execute(update(SignInRecord).where(SignInRecord.sid == current_user.sid).values(sid=sid))
     if current_user.is_authenticated:
         end(current_user.sid, "replaced")
     for oldest in _live(person_id)[settings.per_person - 1 :]:
@@ -197,6 +198,8 @@ def choose(estab_id: str) -> None:
         .where(BrowserSession.sid == signed_in.sid, BrowserSession.ended_at.is_(None))
         .values(estab_id=estab_id)
     )
+    unknown = SignInRecord.sid == signed_in.sid, SignInRecord.estab_id.is_(None)
+    session().execute(update(SignInRecord).where(*unknown).values(estab_id=estab_id))
     log.record(events.SCHOOL_CHOSEN, by=signed_in.id, estab=estab_id, subject=signed_in.id, sid=signed_in.sid)
     _forget_forms()
     request_state.set_user(_for_estab(signed_in, estab_id))

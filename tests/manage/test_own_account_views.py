@@ -10,10 +10,13 @@ from sqlalchemy import select
 from idp.estabs import passphrases
 from idp.estabs.models import Administrator
 from idp.foundation import crypto, runtime
-from idp.signin import session_clients
-from idp.signin.models import BrowserSession, HalfSignIn, KnownDevice
-from tests.factories import PASSWORD, a_client, an_administrator
+from idp.jobs import cleaning
+from idp.signin import session_clients, sign_ins
+from idp.signin.models import BrowserSession, HalfSignIn, KnownDevice, SignInRecord, WrongPasswords
+from idp.signin.retention import RETENTION
+from tests.factories import PASSWORD, a_client, a_membership, an_administrator, an_estab
 from tests.signin.apps import App, an_app
+from tests.signin.authenticator import a_passkey, options_for
 from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 from tests.signin.person import Person
 
@@ -283,26 +286,6 @@ class TestSessions:
         assert signed_in.sends_again(f"{SESSIONS}/{sid}/end").status_code == 404
         assert signed_in.opens("/manage").status_code == 200
 
-    def test_sign_ins_of_the_last_month_say_how_they_ended(self, signed_in, browser, account, clock):
-        elsewhere = browser()
-        elsewhere.signs_in(account.username)
-        elsewhere.sends("/sign-out")
-        idle = browser()
-        idle.signs_in(account.username)
-        clock.move(timedelta(hours=3))
-        signed_in.signs_in(account.username)
-        signed_in.opens(SESSIONS)
-        lines = [" ".join(item.get_text(" ").split()) for item in signed_in.page.select("#recent li")]
-        assert len(lines) == 4
-        assert any(line.endswith("Same network as now, signed out.") for line in lines)
-        assert sum(line.endswith("ended by itself.") for line in lines) >= 1
-        assert "This browser." in lines[0]
-
-        clock.move(timedelta(days=31))
-        signed_in.signs_in(account.username)
-        signed_in.opens(SESSIONS)
-        assert len(signed_in.page.select("#recent li")) == 1
-
 
 class TestOtherSessionsAfterAChange:
     """ASVS 7.4.3: a person who changes a factor is offered to end the person's other sessions."""
@@ -361,6 +344,110 @@ class TestOtherSessionsAfterAChange:
         clock.move(timedelta(minutes=6))
         assert signed_in.sends_again(self.OTHERS).location.startswith("/sign-in?next=")
         assert elsewhere.opens("/manage").status_code == 200
+
+
+class TestSignIns:
+    """The list of twelve months."""
+
+    LIST = "/manage/security/sign-ins"
+
+    def lines(self, person, page=1):
+        person.opens(f"{self.LIST}?page={page}")
+        return [" ".join(item.get_text(" ").split()) for item in person.page.select("#list li")]
+
+    def test_each_says_when_where_how_and_for_which_school(self, signed_in, account, browser, clock, work, settings):
+        clock.move(timedelta(minutes=1))
+        elsewhere = browser()
+        elsewhere.web.environ_base["REMOTE_ADDR"] = "203.0.113.9"
+        elsewhere.web.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Firefox/130.0"
+        elsewhere.signs_in(account.username)
+        with work():
+            app, device = an_app(account.id), a_passkey(account.id, settings.server.issuer)
+        clock.move(timedelta(minutes=1))
+        with_a_code = browser()
+        with_a_code.signs_in(account.username)
+        with_a_code.sends("/sign-in/second-step", code=app.code())
+        clock.move(timedelta(minutes=1))
+        with_a_passkey = browser()
+        with_a_passkey.opens("/sign-in")
+        with_a_passkey.sends_again("/sign-in/passkey", passkey=device.get(options_for(with_a_passkey)))
+
+        unknown, school = "A browser on an unknown system", account.school
+        assert self.lines(signed_in) == [
+            f"2 March 2026 at 09:33 : {unknown}. Same network as now. Passkey. {school}.",
+            f"2 March 2026 at 09:32 : {unknown}. Same network as now. Password and code. {school}.",
+            f"2 March 2026 at 09:31 : Firefox on Linux. Another network. Password. {school}.",
+            f"2 March 2026 at 09:30 : {unknown}. This browser. Password. {school}.",
+        ]
+
+    def test_setting_up_a_factor_is_no_sign_in(self, signed_in):
+        signed_in.opens("/manage/security/app")
+        app = App(signed_in.page.find(id="seed").text.replace(" ", ""))
+        signed_in.sends_again("/manage/security/app", code=app.code())
+        [line] = self.lines(signed_in)
+        assert "This browser." in line
+
+    def test_of_several_schools_the_one_that_was_chosen(self, jo, account, work):
+        with work() as session:
+            other = an_estab()
+            a_membership(session.get_one(Administrator, account.id), other)
+            chosen, name = other.estab_id, other.name
+        jo.signs_in(account.username)
+        assert account.school not in self.lines(jo)[0]
+        jo.sends("/sign-in/school", school=chosen)
+        jo.sends("/sign-in/school", school=account.username)
+        assert self.lines(jo)[0].endswith(f"{name}.")
+
+    def test_wrong_passwords_are_a_number_for_each_day(self, signed_in, account, browser, clock):
+        for _ in range(2):
+            browser().signs_in(account.username, "wrong")
+        clock.move(timedelta(days=1))
+        browser().signs_in(account.email, "wrong")
+        browser().signs_in("no-such-name", "wrong")
+        signed_in.signs_in(account.username)
+        signed_in.opens(self.LIST)
+        assert [item.text for item in signed_in.page.select("#wrong li")] == ["3 March 2026: 1", "2 March 2026: 2"]
+
+    def test_wrong_passwords_at_once_all_count(self, account, at_once, work):
+        at_once(8, lambda: sign_ins.note_wrong_password(account.id))
+        with work():
+            assert [count for _, count in sign_ins.wrong_passwords(account.id)] == [8]
+
+    def test_long_lists_have_pages(self, signed_in, account, work, clock):
+        with work() as session:
+            for number in range(60):
+                session.add(
+                    SignInRecord(
+                        id=f"sin_{number}", sid=f"ses_{number}", person_id=account.id, device="Edge on Windows",
+                        at=clock.now() - timedelta(days=number + 1), provider="Microsoft 365 account",
+                        amr=frozenset(), network=b"", estab_id=None,
+                    )
+                )  # fmt: skip
+        assert len(self.lines(signed_in)) == 50
+        assert self.lines(signed_in)[1].endswith("Another network. Microsoft 365 account.")
+        signed_in.opens(signed_in.page.find(id="older")["href"])
+        assert len(signed_in.page.select("#list li")) == 11
+        assert signed_in.page.find(id="older") is None
+        assert signed_in.page.find(id="newer")
+        for page in ("0", "-1", "x", "99999999999999999999"):
+            assert signed_in.opens(f"{self.LIST}?page={page}").status_code == 200
+
+    def test_they_are_kept_for_twelve_months_and_hold_no_address(self, signed_in, account, work, clock):
+        with work() as session:
+            [row] = session.scalars(select(SignInRecord).where(SignInRecord.person_id == account.id))
+            assert b"127.0.0.1" not in row.network
+            sign_ins.note_wrong_password(account.id)
+        for days, left in ((360, 1), (10, 0)):
+            clock.move(timedelta(days=days))
+            cleaning.clean(work, [rule for rule in RETENTION if rule.model in {SignInRecord, WrongPasswords}])
+            with work() as session:
+                assert session.query(SignInRecord).count() == session.query(WrongPasswords).count() == left
+
+    def test_another_persons_are_not_shown(self, signed_in, browser, work):
+        with work():
+            other = an_administrator().username
+        browser().signs_in(other)
+        assert len(self.lines(signed_in)) == 1
 
 
 class TestLimits:
