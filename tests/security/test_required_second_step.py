@@ -127,6 +127,21 @@ def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: 
     assert world.school in page(follow(web, web.get("/manage"))).find("h1").text
 
 
+def test_a_review_for_several_schools_leaves_out_one_that_requires_it(web, world):  # noqa: F811
+    with world.work() as session:
+        other = factories.an_estab()
+        factories.a_membership(session.get_one(Administrator, world.person), other)
+        other_id, other_key = other.estab_id, other.id
+    follow(web, sign_in(web, web.get("/sign-in"), world.username))
+    token = page(web.get("/sign-in/school")).find("input", {"name": "csrf_token"})["value"]
+    web.post("/sign-in/school", data={"csrf_token": token, "school": world.estab_id})
+    response = follow(web, web.get(world.partner.link()))
+    world.change(Estab, other_key, second_step_required_at=clocks.now())
+    sent(follow(web, press(web, response, "allow", authority="y", also=[other_id])))
+    with world.work() as session:
+        assert [agreed.estab_id for agreed in session.query(Authorisation)] == [world.estab]
+
+
 def test_ones_own_account_is_open_so_that_a_second_step_can_be_set_up(locked):
     web, _ = locked
     for path in ("/manage/security", "/manage/security/passkeys/add", "/manage/security/password"):

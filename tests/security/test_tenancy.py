@@ -269,6 +269,12 @@ ACTS = {
     ("manage.people.hand_over", "GET"): Act(
         at("/manage/people/hand-over"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN
     ),
+    ("manage.rule.everyone", "GET"): Act(
+        at("/manage/security/everyone"), Action.REQUIRE_SECOND_FACTOR, DONE, FORBIDDEN, FORBIDDEN, OWN
+    ),
+    ("manage.rule.everyone", "POST"): Act(
+        at("/manage/security/everyone"), Action.REQUIRE_SECOND_FACTOR, DONE, FORBIDDEN, FORBIDDEN, OWN
+    ),
     # The last: afterwards the owner is an administrator.
     ("manage.people.hand_over", "POST"): Act(hands_over, Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, NOT_OFFERED),
 }
@@ -278,6 +284,7 @@ OWN_ACCOUNT = {
     "manage.account.change_mobile", "manage.account.confirm_email", "manage.account.confirm_mobile",
     "manage.account.email", "manage.account.home", "manage.account.name", "manage.linked_accounts.link",
     "manage.linked_accounts.unlink", "manage.own.change_password", "manage.own.end_other_sessions",
+    "manage.own.list_sign_ins", "manage.own.other_sessions",
     "manage.own.sessions", "manage.people.leave", "manage.own.sign_out_everywhere", "manage.security.home",
     "manage.security.make_recovery_codes", "manage.security.passkeys.add", "manage.security.passkeys.options",
     "manage.security.put_off", "manage.security.remove_app", "manage.security.second_step",

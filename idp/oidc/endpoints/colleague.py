@@ -61,12 +61,12 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
     """
     start = start_link.of_client(client.id)
     if start is None or not may_be_asked(client, by):
-        return _back()
+        return stay()
     if request.form[BUTTON] == "enter" and not visible(form.email.data):
-        return _back()
+        return stay()
     if not form.validate():
         return None
-    back = _back()  # before anything is written: what is kept is kept in a transaction of its own
+    back = stay()  # before anything is written: what is kept is kept in a transaction of its own
     if not _may_send_one_more(form, by):
         return None
     address = forms.parse_email(form.email.data)
@@ -84,8 +84,8 @@ def stays(fields: form_drafts.Fields | None) -> bool:
     return fields is not None and STAYS in fields
 
 
-def _back() -> Response:
-    """To the page as it stood."""
+def stay() -> Response:
+    """The answer to a button that decides nothing: to the page as it stood."""
     ticked = [(name, value) for name in ("area", "also") for value in request.form.getlist(name)]
     form_drafts.save([(STAYS, "yes"), *ticked])
     return redirect(form_drafts.request_address(), 303)

@@ -34,12 +34,14 @@ from idp.partners.snapshots import AnyClient
 from idp.sharing import authorise, mis, several
 from idp.sharing.authorise import Proposal
 from idp.sharing.models import Authorisation
-from idp.signin import session, step_up
+from idp.signin import second_step_offer, session, step_up
 from idp.signin.session import SignedIn
 
 LONDON: Final = ZoneInfo("Europe/London")
 SECOND_STEP: Final = "second_step"
 """The name of the button that leads to setting up a second step, or to signing in with it, and back to the page."""
+NOT_NOW: Final = "not_now"
+"""The name of the button that puts off the offer to set one up."""
 OURS: Final = frozenset({"client_id", "request_uri"})
 """What the address of these pages has; a request's own parameters never stand there."""
 
@@ -148,6 +150,10 @@ def _pressed(waiting: Waiting, member: Membership) -> Response:
         return _cancelled(waiting)
     if SECOND_STEP in browser_request.form:
         return to_second_step(kept_requests.address(waiting.kept))
+    if NOT_NOW in browser_request.form:
+        answer = colleague.stay()  # before anything is written, as in `colleague.ask`
+        second_step_offer.rest(member.person_id)
+        return answer
     if colleague.BUTTON in browser_request.form:
         other = Colleague()
         return colleague.ask(client, other, by=member) or _page(waiting, member, form, other)
@@ -226,7 +232,8 @@ def lacks_second_step(agreed: frozenset[str]) -> bool:
 def to_second_step(back: str) -> Response:
     """To set up a second step, or to sign in with it; then `back` to the page, as it is filled in now."""
     form_drafts.save()
-    return redirect(url_for("manage.security.second_step", next=back, why="data"), 303)
+    why = "offer" if browser_request.form[SECOND_STEP] == "offer" else "data"
+    return redirect(url_for("manage.security.second_step", next=back, why=why), 303)
 
 
 def question_page(
@@ -246,11 +253,18 @@ def question_page(
         question=question, client=client, member=member, school=member.estab.school, ticked=ticked, back=back,
         start_link=start_link.of_client(client.id), missing_step=step_up.missing_step(_signed_in()),
         other_schools=others, also=other_schools.boxes(before),
+        offers_second_step=other is not None and _offers_second_step(question, member),
         shows_draft=before is not None and not colleague.stays(before), **more,
     )  # fmt: skip
     if other is not None and is_wrong:
         return make_response(page, *other.status_and_headers)
     return make_response(page, 422 if form.errors else 200)
+
+
+def _offers_second_step(question: Question, member: Membership) -> bool:
+    """Whether the page offers an owner to set up a second step, for whom it says nothing of one yet."""
+    is_mentioned = bool(scopes.specially_protected(question.proposal.offered))
+    return not is_mentioned and second_step_offer.is_due(member.person)
 
 
 def viewer_page(
