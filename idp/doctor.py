@@ -51,5 +51,5 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
     else:
         for finding in found:
             mark = {"ok": "ok     ", "warning": "WARNING", "fault": "FAULT  "}[finding.level]
-            click.echo(f"{mark}  {finding.what}: {finding.says}" + (f"; {finding.do}" if finding.do else ""))
+            click.echo(f"{mark}  {finding.what}: {finding.message}" + (f"; {finding.do}" if finding.do else ""))
     sys.exit(max({"ok": 0, "warning": 1, "fault": 2}[finding.level] for finding in found))

@@ -212,10 +212,8 @@ def _run_until_stopped(loop: Loop, work: Work, stop: Event) -> None:
 def _log_failure(name: str, error: Exception) -> None:
     """Log one line if the database is unreachable, because that repeats; otherwise the whole traceback."""
     is_unreachable = isinstance(error, OperationalError)
-    because = str(error.orig).strip() if isinstance(error, OperationalError) else str(error)
-    _log.error(
-        "job failed", job=name, error=type(error).__name__, because=because, exc_info=not is_unreachable and error
-    )
+    reason = str(error.orig).strip() if isinstance(error, OperationalError) else str(error)
+    _log.error("job failed", job=name, error=type(error).__name__, reason=reason, exc_info=not is_unreachable and error)
 
 
 def start(app: Flask, stop: Event) -> Callable[[], None]:

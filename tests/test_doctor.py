@@ -24,7 +24,7 @@ from idp.signin.models import Guesses
 
 
 @pytest.fixture
-def says(app, monkeypatch, clock):
+def report(app, monkeypatch, clock):
     monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
     def lines():
@@ -45,8 +45,8 @@ def about(lines, what):
     return [line for line in lines if f"  {what}: " in line]
 
 
-def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(says, waiting, work):
-    (line,) = about(says(), "outbox")
+def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(report, waiting, work):
+    (line,) = about(report(), "outbox")
     assert "messages wait untried" in line
     assert "run it as a service: idp worker" in line
 
@@ -54,7 +54,7 @@ def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(
         heartbeats.beat("a:1:b")
         dead = {"kind": "event", "attempts": 7, "recipient": "https://dead.example/hook?x=1", "client": "assembly"}
         session.execute(update(Message).values(last_error="could not connect", **dead))
-    lines = says()
+    lines = report()
     assert about(lines, "worker")[0].startswith("ok")
     assert not about(lines, "outbox")
     (line,) = about(lines, "outbox event")
@@ -64,20 +64,20 @@ def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(
     assert "idp worker" not in line
 
 
-def test_a_worker_that_is_late_is_not_reported_as_stopped(says, waiting, work):
+def test_a_worker_that_is_late_is_not_reported_as_stopped(report, waiting, work):
     with work():
         heartbeats.beat("a:1:b")
-    (line,) = about(says(), "outbox")
+    (line,) = about(report(), "outbox")
     assert "it is behind" in line
 
 
-def test_a_worker_that_died_is_a_fault(says, work):
+def test_a_worker_that_died_is_a_fault(report, work):
     with work() as session:
         session.add(Heartbeat(worker="a:1:b", started_at=clocks.now(), beat_at=clocks.now() - timedelta(hours=1)))
-    assert about(says(), "worker")[0].startswith("FAULT")
+    assert about(report(), "worker")[0].startswith("FAULT")
 
 
-def test_no_statement_of_the_database_is_shown(says, work):
+def test_no_statement_of_the_database_is_shown(report, work):
     with work() as session:
         session.add(
             Job(
@@ -90,7 +90,7 @@ def test_no_statement_of_the_database_is_shown(says, work):
             )
         )
         session.execute(text("DROP TABLE outbox")) if session.get_bind().dialect.name == "sqlite" else None
-    told = "\n".join(says())
+    told = "\n".join(report())
     assert "gone" in told
     for word in ("SELECT", "[SQL", "FROM", "sqlalche.me"):
         assert word not in told
@@ -119,30 +119,30 @@ def test_every_check_that_a_package_declares_is_run():
     assert set(declared) == set(doctor.CHECKS)
 
 
-def test_a_file_of_breached_passwords_that_is_missing_or_wrong_is_reported(says, scratch, change_settings):
+def test_a_file_of_breached_passwords_that_is_missing_or_wrong_is_reported(report, scratch, change_settings):
     path = scratch / "breached.txt"
-    (line,) = about(says(), "breached passwords")
+    (line,) = about(report(), "breached passwords")
     assert line.startswith("ok")
     assert "no file is installed" in line
 
     change_settings(passwords={"breached_file": str(path)})
-    (line,) = about(says(), "breached passwords")
+    (line,) = about(report(), "breached passwords")
     assert line.startswith("WARNING")
     assert "cannot be read" in line
 
     path.write_text("hunter2\n", "utf-8")
-    (line,) = about(says(), "breached passwords")
+    (line,) = about(report(), "breached passwords")
     assert "is not a list of SHA-1 hashes" in line
 
     path.write_text(f"{'A' * 40}:3\n", "utf-8")
-    (line,) = about(says(), "breached passwords")
+    (line,) = about(report(), "breached passwords")
     assert line.startswith("ok")
 
 
-def test_text_messages_that_do_not_reach_the_telephone_are_reported(says, work, clock, change_settings):
-    assert about(says(), "text messages") == []  # the mailbox has no receipts
+def test_text_messages_that_do_not_reach_the_telephone_are_reported(report, work, clock, change_settings):
+    assert about(report(), "text messages") == []  # the mailbox has no receipts
     change_settings(sms={"channel": "http"})
-    (line,) = about(says(), "text messages")
+    (line,) = about(report(), "text messages")
     assert "no delivery receipts are taken" in line
     change_settings(sms={"channel": "http", "receipt_token": SecretStr("x" * 24)})
     with work() as session:
@@ -151,32 +151,32 @@ def test_text_messages_that_do_not_reach_the_telephone_are_reported(says, work, 
         discarded = post.sms("mobile_code", to="+447700900000", code="123456", minutes=10)
         session.execute(update(Message).where(Message.id == discarded).values(sent_at=clock.now()))
     clock.move(timedelta(hours=1))
-    (line,) = about(says(), "text messages")
+    (line,) = about(report(), "text messages")
     assert line.startswith("WARNING")
     assert "none of 3 since yesterday has a delivery receipt; the provider must be able to reach http" in line
 
     with work():
         receipts.record(Receipt(messages[0], "delivered"))
-    (line,) = about(says(), "text messages")
+    (line,) = about(report(), "text messages")
     assert line.startswith("ok")
     assert "1 of 3" in line
 
     with work():
         receipts.record(Receipt(messages[1], "failed", "no such number"))
-    (line,) = about(says(), "text messages")
+    (line,) = about(report(), "text messages")
     assert line.startswith("WARNING")
     assert "1 of 3 since yesterday did not reach the telephone" in line
 
 
-def test_many_locked_accounts_are_reported(says, work, clock):
-    assert about(says(), "locks")[0].startswith("ok")
+def test_many_locked_accounts_are_reported(report, work, clock):
+    assert about(report(), "locks")[0].startswith("ok")
     until = clock.now() + timedelta(minutes=1)
     with work() as session:
         for number in range(10):
             key = guesses.key("name", f"guessed-{number}")
             session.add(Guesses(key=key, count=10, locked_until=until, expires_at=until))
-    (line,) = about(says(), "locks")
+    (line,) = about(report(), "locks")
     assert line.startswith("WARNING")
     assert "0 accounts and 10 other names or browsers are locked" in line
     clock.move(timedelta(minutes=1))
-    assert about(says(), "locks")[0].startswith("ok")
+    assert about(report(), "locks")[0].startswith("ok")

@@ -31,18 +31,18 @@ LEEWAY_SECONDS = 30
 
 
 class SchoolAccountError(Exception):
-    """The sign-in cannot continue. `title` and `says` are shown; the arguments are for our log."""
+    """The sign-in cannot continue. `title` and `message` are shown; the arguments are for our log."""
 
     status = 400
     title = "That did not work"
-    says = "Please sign in again."
+    message = "Please sign in again."
 
 
 class StartAgain(SchoolAccountError):
     """The response does not belong to a recent request of this browser."""
 
     title = "Please start again"
-    says = (
+    message = (
         "This sign-in was begun in another browser, has been used already, or has been left open too long. "
         "Nothing was shared with us."
     )
@@ -53,7 +53,7 @@ class Declined(SchoolAccountError):
 
     status = 200
     title = "Your school chose not to share"
-    says = (
+    message = (
         "Or you turned back on the way. Either is fine: nothing was shared with us, and you can change your mind "
         "whenever you like."
     )
@@ -63,7 +63,7 @@ class Untrusted(SchoolAccountError):
     """The response does not come from our provider, or is about another person."""
 
     title = "We could not trust that answer"
-    says = "It does not come from the school sign-in service as it should, so we have not signed anybody in."
+    message = "It does not come from the school sign-in service as it should, so we have not signed anybody in."
 
 
 class Refused(SchoolAccountError):
@@ -71,7 +71,7 @@ class Refused(SchoolAccountError):
 
     status = 502
     title = "School sign-in would not accept our request"
-    says = "This is our fault, not yours, and we have made a note of it. Please try again later."
+    message = "This is our fault, not yours, and we have made a note of it. Please try again later."
 
 
 class Unreachable(SchoolAccountError):
@@ -79,7 +79,7 @@ class Unreachable(SchoolAccountError):
 
     status = 503
     title = "School sign-in is not answering"
-    says = "The school sign-in service cannot be reached at the moment. Please try again in a few minutes."
+    message = "The school sign-in service cannot be reached at the moment. Please try again in a few minutes."
 
 
 class Paused(SchoolAccountError):
@@ -87,7 +87,7 @@ class Paused(SchoolAccountError):
 
     status = 200
     title = "Your school has paused sharing with us"
-    says = "We receive nothing until your school resumes it. You stay signed in."
+    message = "We receive nothing until your school resumes it. You stay signed in."
 
 
 class Ended(SchoolAccountError):
@@ -95,7 +95,7 @@ class Ended(SchoolAccountError):
 
     status = 200
     title = "Your school no longer shares with us"
-    says = "Sharing was stopped or has run out, so we can no longer ask for your school's data."
+    message = "Sharing was stopped or has run out, so we can no longer ask for your school's data."
 
 
 def configure(app: Flask, settings: Settings, store: Store) -> None:

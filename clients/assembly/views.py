@@ -76,7 +76,7 @@ def check_again() -> ResponseReturnValue:
         raise
     except school_account.Paused as paused:
         _store().replace(session["handle"], replace(before, paused=True))
-        flash(f"{paused.title}. {paused.says}")
+        flash(f"{paused.title}. {paused.message}")
         return redirect(url_for("pages.home"), 303)
     _store().replace(session["handle"], now)
     flash(_news(before, now))

@@ -143,7 +143,7 @@ def _unsealed_entries(most: int) -> list[EntryRow]:
             try:
                 rows += _BY_ID.all(its_id=entry_id)
             except ValueError as fault:
-                _log.error("audit entry set aside", row=entry_id, because=str(fault))
+                _log.error("audit entry set aside", row=entry_id, reason=str(fault))
         return rows
 
 
@@ -282,7 +282,7 @@ def _sign_unkeyed(position: int, chained: bytes) -> None:
     if session().get(Checkpoint, position) is not None:
         return
     if verify(from_start=True, unkeyed_to=position).faults:
-        _log.error("audit chain not signed", because="it is not as it was sealed: see idp audit verify --from-start")
+        _log.error("audit chain not signed", reason="it is not as it was sealed: see idp audit verify --from-start")
         return
     _log.warning("audit links are keyed from now on", checkpoint=checkpoints.write(position, chained))
 

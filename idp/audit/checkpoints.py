@@ -28,7 +28,7 @@ class NotACheckpoint(Refusal):
     """The line is not a checkpoint, or its signature is wrong."""
 
     code = "not_a_checkpoint"
-    says = "This is not a checkpoint that we signed."
+    message = "This is not a checkpoint that we signed."
 
 
 def write(position: int, chained: bytes) -> str:
@@ -57,9 +57,9 @@ def parse(text: str) -> Checkpoint:
             signature=signature,
         )  # fmt: skip
     except (ValueError, OverflowError) as fault:
-        raise NotACheckpoint(because="cannot be read") from fault
+        raise NotACheckpoint(reason="cannot be read") from fault
     if form != _FORMAT or not is_ours(checkpoint):
-        raise NotACheckpoint(because="the signature is wrong, or its sealing key is no longer in the settings")
+        raise NotACheckpoint(reason="the signature is wrong, or its sealing key is no longer in the settings")
     return checkpoint
 
 

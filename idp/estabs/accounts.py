@@ -33,14 +33,14 @@ class SchoolTaken(Refusal):
     """The school has an estab already: a new registration asks to join it."""
 
     code, status, title = "school_taken", 409, "This school has registered already"
-    says = "Someone else has registered this school in the meantime. You can ask to join its account."
+    message = "Someone else has registered this school in the meantime. You can ask to join its account."
 
 
 class UnknownEstab(NotFound):
     """No estab has this Estab ID."""
 
     code, title = "unknown_estab", "No such school account"
-    says = "No school is registered under that Estab ID. Please check it."
+    message = "No school is registered under that Estab ID. Please check it."
 
 
 class WrongState(Refusal):
@@ -56,10 +56,10 @@ def register(school: School, *, name: str, email: str, mobile: str) -> tuple[Est
     school complete at the same moment: the second is refused.
     """
     if of_school(school.id) is not None:
-        raise SchoolTaken(because=f"school {school.id}")
+        raise SchoolTaken(reason=f"school {school.id}")
     estab = people.insert_first_accepted(_candidates(school))
     if estab is None:  # only another registration of this school can conflict with every Estab ID
-        raise SchoolTaken(because=f"school {school.id}, at the same moment")
+        raise SchoolTaken(reason=f"school {school.id}, at the same moment")
     owner = people.add(estab, name=name, email=email, mobile=mobile, role=permissions.OWNER, username=estab.estab_id)
     log.record(events.ESTAB_REGISTERED, by=owner.id, estab=estab.id, subject=owner.id, school=school.id)
     return estab, owner
@@ -93,7 +93,7 @@ def find(estab_id: str) -> Estab:
     folded = people.fold_username(estab_id).upper()
     estab = session().scalar(select(Estab).where(Estab.estab_id == folded))
     if estab is None:
-        raise UnknownEstab(because="no such Estab ID")
+        raise UnknownEstab(reason="no such Estab ID")
     return estab
 
 
@@ -112,7 +112,7 @@ def look_up(text: str) -> Estab:
     active_first = Estab.state.in_(FINAL_STATES), Estab.registered_at.desc(), Estab.id
     match = session().scalar(of_that_school.order_by(*active_first).limit(1)) if number else None
     if match is None:
-        raise UnknownEstab(because="no such Estab ID, DfE number or URN")
+        raise UnknownEstab(reason="no such Estab ID, DfE number or URN")
     return match
 
 
@@ -164,7 +164,7 @@ def change_state(estab: Estab, state: str, *, by: str, reason: str = "") -> None
         .returning(Estab.id)
     )
     if result.one_or_none() is None:
-        raise WrongState("Someone else has just decided about this school. Please look again.", because=estab.id)
+        raise WrongState("Someone else has just decided about this school. Please look again.", reason=estab.id)
     session().refresh(estab)
     log.record(
         events.ESTAB_STATE_CHANGED, by=by, estab=estab.id, subject=estab.id, before=before, state=state,

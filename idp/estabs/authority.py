@@ -17,7 +17,7 @@ class MayNot(Refusal):
     def __init__(self, by: Membership, action: Action) -> None:
         super().__init__(
             f"Only {permissions.who(action)} of your school's account can do this. Please ask one of them.",
-            because=f"administrator {by.person_id} is {by.role} of {by.estab_id}: {action}",
+            reason=f"administrator {by.person_id} is {by.role} of {by.estab_id}: {action}",
         )
 
 
@@ -25,13 +25,13 @@ class SchoolCannotAct(Refusal):
     """The estab was rejected, suspended or closed."""
 
     code, status, title = "school_cannot_act", 403, "Your school's account cannot be used for this"
-    says = "Your school's account is not active, so it cannot be used. Please get in touch with us."
+    message = "Your school's account is not active, so it cannot be used. Please get in touch with us."
 
 
 def check(by: Membership, action: Action) -> None:
     """Raise `SchoolCannotAct` or `MayNot` unless `by` may do this for the school."""
     if not by.estab.may_act:
-        raise SchoolCannotAct(because=f"estab {by.estab_id} is {by.estab.state}")
+        raise SchoolCannotAct(reason=f"estab {by.estab_id} is {by.estab.state}")
     if not by.may(action):
         raise MayNot(by, action)
 

@@ -32,67 +32,69 @@ class InvitationCancelled(links.LinkRefused):
     """The school took the invitation back, or its inviter is no owner any more."""
 
     code, title = "invitation_cancelled", "This invitation has been taken back"
-    says = "The school has taken this invitation back. If you think that this is a mistake, please ask there."
+    message = "The school has taken this invitation back. If you think that this is a mistake, please ask there."
 
 
 class InvitationUnknown(links.LinkUnknown):
     """No invitation has this link now; a newer link may have replaced it."""
 
-    says = "If we have sent you a newer link, only that one works. Otherwise check that the whole address was copied."
+    message = (
+        "If we have sent you a newer link, only that one works. Otherwise check that the whole address was copied."
+    )
 
 
 class InvitationExpired(links.LinkExpired):
     """The invitation waited for too long."""
 
-    says = "Invitations are open for a few days only. Please ask the person who invited you to send it again."
+    message = "Invitations are open for a few days only. Please ask the person who invited you to send it again."
 
 
 class InvitationUsed(links.LinkUsed):
     """It has been accepted."""
 
-    says = "This invitation has been accepted already. If it was you, you can sign in."
+    message = "This invitation has been accepted already. If it was you, you can sign in."
 
 
 class SchoolNotActive(links.LinkRefused):
     """The estab was rejected, suspended or closed."""
 
     code, title = "invitation_over", "This school's account is not active"
-    says = "The school's account is not active at the moment, so no one can join it. Please ask at the school."
+    message = "The school's account is not active at the moment, so no one can join it. Please ask at the school."
 
 
 class MemberAlready(Refusal):
     """The person acts for the school."""
 
     code, status, title = "member_already", 409, "Already acting for this school"
-    says = "The person with this e-mail address acts for the school already."
+    message = "The person with this e-mail address acts for the school already."
 
 
 class InvitedAlready(Refusal):
     """An invitation to this address waits for an answer."""
 
     code, status, title = "invited_already", 409, "This person has been invited already"
-    says = "This address has been invited already. You can send the link again from the page People."
+    message = "This address has been invited already. You can send the link again from the page People."
 
 
 class TooManyInvitations(TooManyRequests):
     """More than `MAX_OPEN`, `MAX_A_DAY` or `MAX_MAILS`."""
 
     code, title = "too_many_invitations", "You have sent enough invitations for now"
-    says = "Your school has sent many invitations. Please wait until some are answered, or cancel some."
+    message = "Your school has sent many invitations. Please wait until some are answered, or cancel some."
 
 
 class InvitedSomebodyElse(Refusal):
     """The person who is signed in has another address than the one that was invited."""
 
     code, status, title = "invited_somebody_else", 403, "This invitation is for another person"
-    says = "You are signed in under another e-mail address than the one that was invited."
+    message = "You are signed in under another e-mail address than the one that was invited."
 
 
 class HasAccount(Refusal):
     """The address has an account: its person signs in and accepts."""
 
     code, status, title = "has_account", 409, "You have an account already"
-    says = "There is an account under this e-mail address already. Please sign in to it."
+    message = "There is an account under this e-mail address already. Please sign in to it."
 
 
 def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitation:
@@ -106,10 +108,10 @@ def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitat
     owners.require(by)
     folded, now = people.fold_email(email), clock.now()
     if any(member.person.email_folded == folded for member in people.of_estab(by.estab_id)):
-        raise MemberAlready(because=f"a member of {by.estab_id}")
+        raise MemberAlready(reason=f"a member of {by.estab_id}")
     earlier = waiting(by.estab_id)
     if any(each.email_folded == folded and not each.is_expired for each in earlier):
-        raise InvitedAlready(because=f"an open invitation of {by.estab_id}")
+        raise InvitedAlready(reason=f"an open invitation of {by.estab_id}")
     _check_limits(by.estab_id, [each for each in earlier if each.email_folded != folded])
     for each in earlier:
         if each.email_folded == folded:
@@ -135,7 +137,7 @@ def find(by: Membership, invitation_id: str) -> PersonInvitation:
     """An invitation of this member's school, answered or not. Raises `NotFound`."""
     invitation = session().get(PersonInvitation, invitation_id)
     if invitation is None or invitation.estab_id != by.estab_id:
-        raise NotFound(because=f"no invitation of {by.estab_id}")
+        raise NotFound(reason=f"no invitation of {by.estab_id}")
     return invitation
 
 
@@ -148,7 +150,7 @@ def resend(invitation: PersonInvitation, *, by: Membership) -> None:
     if current.sent >= MAX_MAILS:
         raise TooManyInvitations(
             f"We have sent this invitation {MAX_MAILS} times. Please check the address, or cancel it and invite anew.",
-            because=current.id,
+            reason=current.id,
         )
     current.inviter = by.person
     _send(current)
@@ -176,11 +178,11 @@ def check(secret: str) -> PersonInvitation:
     of_link = select(PersonInvitation).where(PersonInvitation.digest == crypto.digest(secret))
     invitation = session().scalar(of_link)
     if invitation is None:
-        raise InvitationUnknown(because="no invitation has this link")
+        raise InvitationUnknown(reason="no invitation has this link")
     if invitation.used_at or invitation.cancelled_at or invitation.is_expired:
         raise _refusal_for(invitation)
     if not invitation.estab.may_act:
-        raise SchoolNotActive(because=f"{invitation.estab_id} is {invitation.estab.state}")
+        raise SchoolNotActive(reason=f"{invitation.estab_id} is {invitation.estab.state}")
     return invitation
 
 
@@ -201,7 +203,7 @@ def accept_as_new(secret: str, *, name: str, mobile: str) -> tuple[Administrator
     """
     invitation = _take(secret)
     if account_of(invitation) is not None:
-        raise HasAccount(because=invitation.id)
+        raise HasAccount(reason=invitation.id)
     person = people.add(invitation.estab, name=name, email=invitation.email, mobile=mobile, role=invitation.role)
     secret_of_welcome = links.issue(person.id, links.WELCOME, links.WELCOME_LIFETIME)
     post.email(
@@ -221,10 +223,10 @@ def accept(secret: str, person: Administrator) -> Membership:
     invitation = _take(secret)
     current = lock(Administrator, person.id)
     if current is None or current.removed_at is not None or current.email_folded != invitation.email_folded:
-        raise InvitedSomebodyElse(because=invitation.id)
+        raise InvitedSomebodyElse(reason=invitation.id)
     member = people.join(current, invitation.estab, role=invitation.role)
     if member is None:
-        raise MemberAlready(because=invitation.id)
+        raise MemberAlready(reason=invitation.id)
     _note_accepted(invitation, current, is_new=False)
     return member
 
@@ -236,7 +238,7 @@ def _take(secret: str) -> PersonInvitation:
     if not claim(PersonInvitation, digest=invitation.digest, cancelled_at=None) or not invitation.estab.may_act:
         session().expire_all()
         check(secret)
-        raise InvitationUnknown(because="the invitation was changed meanwhile")
+        raise InvitationUnknown(reason="the invitation was changed meanwhile")
     session().refresh(invitation)
     return invitation
 
@@ -258,7 +260,7 @@ def _hold(invitation: PersonInvitation, by: Membership) -> PersonInvitation:
     owners.require(by)
     current = lock(PersonInvitation, invitation.id)
     if current is None or current.estab_id != by.estab_id:
-        raise NotFound(because=f"no invitation of {by.estab_id}")
+        raise NotFound(reason=f"no invitation of {by.estab_id}")
     if current.used_at is not None or current.cancelled_at is not None:
         raise _refusal_for(current)
     return current
@@ -274,7 +276,7 @@ def _refusal_for(invitation: PersonInvitation) -> links.LinkRefused:
     refusal = (
         InvitationUsed if invitation.used_at else InvitationCancelled if invitation.cancelled_at else InvitationExpired
     )
-    return refusal(because=invitation.id)
+    return refusal(reason=invitation.id)
 
 
 def _check_limits(estab_id: str, others: list[PersonInvitation]) -> None:
@@ -282,7 +284,7 @@ def _check_limits(estab_id: str, others: list[PersonInvitation]) -> None:
     made = select(func.count()).select_from(PersonInvitation)
     made = made.where(PersonInvitation.estab_id == estab_id, PersonInvitation.created_at > since)
     if len(others) >= MAX_OPEN or (session().scalar(made) or 0) >= MAX_A_DAY:
-        raise TooManyInvitations(because=f"{len(others)} of {estab_id} are open")
+        raise TooManyInvitations(reason=f"{len(others)} of {estab_id} are open")
 
 
 def _send(invitation: PersonInvitation) -> None:

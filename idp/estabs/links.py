@@ -31,28 +31,30 @@ class LinkUnknown(LinkRefused):
     """There is no such link, or it was deleted after it expired."""
 
     code, status, title = "link_unknown", 404, "We do not recognise this link"
-    says = "Please check that the whole address was copied, or ask for a new link."
+    message = "Please check that the whole address was copied, or ask for a new link."
 
 
 class LinkUsed(LinkRefused):
     """The link was used before."""
 
     code, title = "link_used", "This link has been used already"
-    says = "Each link works only once, so that nobody can use it after you. If you did not use it, please tell us."
+    message = "Each link works only once, so that nobody can use it after you. If you did not use it, please tell us."
 
 
 class LinkSuperseded(LinkRefused):
     """A newer link was issued."""
 
     code, title = "link_superseded", "There is a newer link"
-    says = "We have sent you a newer link since then, and only the newest one works. Please look for it in your e-mail."
+    message = (
+        "We have sent you a newer link since then, and only the newest one works. Please look for it in your e-mail."
+    )
 
 
 class LinkExpired(LinkRefused):
     """The link is past its expiry."""
 
     code, title = "link_expired", "This link has expired"
-    says = "Links work for a limited time only. Please ask for a new one."
+    message = "Links work for a limited time only. Please ask for a new one."
 
 
 def issue_welcome_url(person: Administrator) -> str:
@@ -133,7 +135,7 @@ def check(secret: str, purpose: str) -> PersonalSecret:
     """The link's row, without using it up. Raises the `LinkRefused` that says what is wrong with it."""
     link = session().get(PersonalSecret, crypto.digest(secret))
     if link is None or link.purpose != purpose:
-        raise LinkUnknown(because=f"no such {purpose} link")
+        raise LinkUnknown(reason=f"no such {purpose} link")
     if link.used_at or link.superseded_at or link.expires_at <= clock.now():
         raise _refusal_for(link)
     return link
@@ -145,7 +147,7 @@ def spend(secret: str, purpose: str, person_id: str) -> None:
     if not claim(PersonalSecret, digest=digest, purpose=purpose, person_id=person_id, superseded_at=None):
         session().expire_all()
         check(secret, purpose)
-        raise LinkUnknown(because=f"a {purpose} link of another person")
+        raise LinkUnknown(reason=f"a {purpose} link of another person")
 
 
 def set_value(link: PersonalSecret, value: str) -> None:
@@ -162,4 +164,4 @@ def erase_values(person_id: str) -> None:
 
 def _refusal_for(link: PersonalSecret) -> LinkRefused:
     refusal = LinkUsed if link.used_at else LinkSuperseded if link.superseded_at else LinkExpired
-    return refusal(because=f"{link.purpose} of {link.person_id}")
+    return refusal(reason=f"{link.purpose} of {link.person_id}")

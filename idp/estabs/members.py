@@ -19,14 +19,16 @@ class CannotSignInYet(Refusal):
     """The person was added, and has not chosen a password yet."""
 
     code, status, title = "cannot_sign_in_yet", 409, "This person cannot sign in yet"
-    says = "This person has not chosen a password yet. Please ask them to do that first, by the link in their e-mail."
+    message = (
+        "This person has not chosen a password yet. Please ask them to do that first, by the link in their e-mail."
+    )
 
 
 def find(by: Membership, person_id: str) -> Membership:
     """How a person acts for the school of `by`. Raises `NotFound`, also for people of other schools."""
     member = people.membership(person_id, by.estab_id)
     if member is None:
-        raise NotFound(because=f"{person_id} does not act for {by.estab_id}")
+        raise NotFound(reason=f"{person_id} does not act for {by.estab_id}")
     return member
 
 
@@ -59,10 +61,10 @@ def hand_over(member: Membership, role: str, *, by: Membership) -> None:
     if role not in ROLES or permissions.is_owner(role):
         raise ValueError(f"an owner cannot step down to {role}")
     if member.person_id == by.person_id:
-        raise NotFound(because="an owner hands over to another person")
+        raise NotFound(reason="an owner hands over to another person")
     new_owner = _hold(member, by)
     if new_owner.person.password_hash is None:
-        raise CannotSignInYet(because=new_owner.person_id)
+        raise CannotSignInYet(reason=new_owner.person_id)
     before, new_owner.role = new_owner.role, permissions.OWNER
     session().flush()
     _set_role(session().get_one(Membership, (by.person_id, by.estab_id)), role)
@@ -102,12 +104,12 @@ def _hold(member: Membership, by: Membership | str, *, may_be_oneself: bool = Fa
     lock(Administrator, member.person_id)
     if isinstance(by, Membership):
         if by.estab_id != member.estab_id:
-            raise NotFound(because=f"{by.person_id} does not act for {member.estab_id}")
+            raise NotFound(reason=f"{by.person_id} does not act for {member.estab_id}")
         if not (may_be_oneself and by.person_id == member.person_id):
             owners.require(by)
     current = lock(Membership, (member.person_id, member.estab_id))
     if current is None or current.removed_at is not None:
-        raise NotFound("This person does not act for your school any more.", because=member.person_id)
+        raise NotFound("This person does not act for your school any more.", reason=member.person_id)
     return current
 
 

@@ -16,7 +16,7 @@ class LastOwner(Refusal):
     """Without this person no owner could sign in for the school."""
 
     code, status, title = "last_owner", 409, "Your school needs an owner"
-    says = "This would leave your school's account without an owner. Please make another person an owner first."
+    message = "This would leave your school's account without an owner. Please make another person an owner first."
 
 
 def require(by: Membership) -> None:
@@ -34,4 +34,4 @@ def require_another(member: Membership) -> None:
     )
     as_they_are = session().scalars(others.execution_options(populate_existing=True))
     if not any(other.is_owner and other.person.password_hash is not None for other in as_they_are):
-        raise LastOwner(because=f"{member.person_id} is the last owner of {member.estab_id}")
+        raise LastOwner(reason=f"{member.person_id} is the last owner of {member.estab_id}")

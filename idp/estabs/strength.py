@@ -41,18 +41,18 @@ class Hint(NamedTuple):
     """Whether the password is accepted, and a sentence about it for the person."""
 
     is_accepted: bool
-    says: str
+    message: str
 
 
 def hint(password: str, about: Iterable[str]) -> Hint:
     """What to say of `password`; `about` is as for `credentials.rejection_reason`. It is not hashed, logged or kept."""
     about = tuple(about)
     if len(password) < credentials.MIN_LENGTH:
-        return Hint(is_accepted=False, says=SHORT)
+        return Hint(is_accepted=False, message=SHORT)
     reason = credentials.rejection_reason(password, about)
     if reason is not None:
-        return Hint(is_accepted=False, says=reason)
-    return Hint(is_accepted=True, says=GOOD if _is_good(password[:ESTIMATED_LENGTH], about) else FAIR)
+        return Hint(is_accepted=False, message=reason)
+    return Hint(is_accepted=True, message=GOOD if _is_good(password[:ESTIMATED_LENGTH], about) else FAIR)
 
 
 def seal_subject(person_id: str) -> str:
@@ -65,7 +65,7 @@ def unseal_subject(sealed: str) -> str:
     try:
         return runtime.sealer().unseal(sealed, where=_WHERE).decode()
     except crypto.CannotUnseal as fault:
-        raise UnknownSubject(because="not a subject that we sealed") from fault
+        raise UnknownSubject(reason="not a subject that we sealed") from fault
 
 
 def _is_good(password: str, about: tuple[str, ...]) -> bool:

@@ -72,15 +72,15 @@ def check_issuer(provider: Provider, iss: str | None) -> None:
     Raises `ResponseRefused`, also where it is missing although the provider says that it always sends one.
     """
     if iss is None and metadata.of(provider).sends_issuer:
-        raise ResponseRefused(because=f"{provider.name}: the response names no issuer")
+        raise ResponseRefused(reason=f"{provider.name}: the response names no issuer")
     if iss is not None and not provider.is_issuer(iss):
-        raise ResponseRefused(because=f"{provider.name}: the response is of another issuer")
+        raise ResponseRefused(reason=f"{provider.name}: the response is of another issuer")
 
 
 def complete(provider: Provider, pending: Pending, *, code: str, iss: str | None) -> Identity:
     """The account that the person has proven to have. Raises the errors of `client.redeem` and `id_token.verify`."""
     if not 0 < len(code) <= MAX_CODE:
-        raise ResponseRefused(because=f"{provider.name}: a code of {len(code)} characters")
+        raise ResponseRefused(reason=f"{provider.name}: a code of {len(code)} characters")
     endpoints = metadata.of(provider)
     text, access_token = client.redeem(provider, endpoints, code=code, verifier=pending.verifier)
     return id_token.verify(text, provider, endpoints, nonce=pending.nonce, access_token=access_token, iss=iss)

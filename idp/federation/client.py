@@ -35,9 +35,9 @@ class _Response:
     def raise_for_status(self) -> None:
         """Raise for an error status, which Authlib asks for where there is no OAuth error to report."""
         if self.status_code >= 500:
-            raise ProviderUnavailable(because=f"{self.url} answered {self.status_code}")
+            raise ProviderUnavailable(reason=f"{self.url} answered {self.status_code}")
         if self.status_code >= 400:
-            raise ResponseRefused(because=f"{self.url} answered {self.status_code}")
+            raise ResponseRefused(reason=f"{self.url} answered {self.status_code}")
 
 
 class _Session:
@@ -54,7 +54,7 @@ class _Session:
         try:
             answer = fetch.post(url, rules, body=body.encode(), content_type=content_type, headers=all_headers)
         except fetch.FetchFailed as fault:
-            raise ProviderUnavailable(because=str(fault)) from fault
+            raise ProviderUnavailable(reason=str(fault)) from fault
         return _Response(url, answer)
 
 
@@ -78,12 +78,12 @@ def redeem(provider: Provider, metadata: Metadata, *, code: str, verifier: str) 
             metadata.token_endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
         )
     except AuthlibBaseError as refused:
-        raise ResponseRefused(because=f"{provider.name}: the code was answered by {str(refused.error)[:40]}") from None
+        raise ResponseRefused(reason=f"{provider.name}: the code was answered by {str(refused.error)[:40]}") from None
     except (ValueError, TypeError, RecursionError) as fault:
-        raise ResponseRefused(because=f"{provider.name}: the answer to the code cannot be read") from fault
+        raise ResponseRefused(reason=f"{provider.name}: the answer to the code cannot be read") from fault
     id_token, access_token = token.get("id_token"), token.get("access_token")
     if not isinstance(id_token, str):
-        raise ResponseRefused(because=f"{provider.name}: the answer to the code has no ID token")
+        raise ResponseRefused(reason=f"{provider.name}: the answer to the code has no ID token")
     return id_token, access_token if isinstance(access_token, str) else None
 
 

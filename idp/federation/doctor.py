@@ -15,7 +15,7 @@ def federation() -> Iterator[Finding]:
         try:
             count = len(metadata.keys(metadata.of(provider), None))
         except Refusal as refused:
-            yield Finding(what, "warning", refused.because, f"see: federation.{provider.name}.authority and issuer")
+            yield Finding(what, "warning", refused.reason, f"see: federation.{provider.name}.authority and issuer")
             continue
         if count:
             yield Finding(what, "ok", f"{count} keys")

@@ -9,7 +9,7 @@ class ProviderUnavailable(Refusal):
     """The provider does not answer, or answers that it has a fault."""
 
     code, status, title = "provider_unavailable", 503, "Your school's account cannot be checked just now"
-    says = (
+    message = (
         "The service that your school's account is with did not answer us. Nothing was changed. You can try again in a "
         "minute, or sign in with your password."
     )
@@ -19,7 +19,7 @@ class ResponseRefused(Refusal):
     """The provider's response does not hold: wrong key, issuer, audience, nonce, time, or not a response at all."""
 
     code, status, title = "provider_response", 400, "We could not accept the answer from that account"
-    says = (
+    message = (
         "The answer that we received about your school's account is not one that we can rely on, so we did not use it. "
         "Nothing was changed. Please try again, or sign in with your password."
     )
@@ -29,7 +29,7 @@ class SignInRefused(Refusal):
     """The provider did not sign the person in (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6)."""
 
     code, status, title = "provider_refused", 400, "That account did not sign you in"
-    says = (
+    message = (
         "The service that your school's account is with says that it did not sign you in. Nothing was changed. Please "
         "try again, sign in with your password, or ask the person who looks after your school's accounts."
     )
@@ -39,7 +39,7 @@ class RequestStale(Refusal):
     """No request of this browser fits the response: it took too long, was answered already, or began elsewhere."""
 
     code, status, title = "provider_request_stale", 410, "Please start again"
-    says = (
+    message = (
         "You came back from signing in to your school's account, but not within ten minutes, not for the first time, "
         "or not in the browser in which you began. Nothing was changed."
     )
@@ -49,7 +49,7 @@ class SchoolAccountNeeded(Refusal):
     """A personal account, which belongs to no organisation."""
 
     code, status, title = "school_account_needed", 403, "That is a personal account"
-    says = (
+    message = (
         "We accept accounts that a school gives to its staff, and not personal ones. Please choose the account that "
         "you use for work, or sign in with your password."
     )
@@ -59,7 +59,7 @@ class AccountTaken(Refusal):
     """The account is linked to another person."""
 
     code, status, title = "account_taken", 409, "That account is linked to somebody else"
-    says = (
+    message = (
         "Each school account can be linked to one person here, and this one is linked to another. Please choose your "
         "own account. If this is your own, please contact us."
     )
@@ -69,4 +69,4 @@ class AlreadyLinked(Refusal):
     """The person has another account of this provider."""
 
     code, status, title = "already_linked", 409, "You have linked another account already"
-    says = "Unlink the account that you have linked first. Then you can link a different one."
+    message = "Unlink the account that you have linked first. Then you can link a different one."

@@ -53,9 +53,9 @@ def verify(
         jwts.check_times(claims, skew=skew, leeway=skew)
         _check(claims, presented, provider, nonce, access_token)
     except (jwts.BadJwt, JoseError, ValueError, TypeError, AttributeError) as fault:
-        raise ResponseRefused(because=f"{provider.name}: ID token: {fault}"[:300]) from fault
+        raise ResponseRefused(reason=f"{provider.name}: ID token: {fault}"[:300]) from fault
     if iss is not None and provider.canonical_issuer(iss) != provider.canonical_issuer(claims["iss"]):
-        raise ResponseRefused(because=f"{provider.name}: the response and its ID token name different issuers")
+        raise ResponseRefused(reason=f"{provider.name}: the response and its ID token name different issuers")
     return _identity(claims, provider)
 
 
@@ -82,9 +82,9 @@ def _check(
 def _identity(claims: dict[str, Any], provider: Provider) -> Identity:
     issuer, tenant = str(claims["iss"]), provider.tenant(claims)
     if provider.needs_tenant and not tenant:
-        raise SchoolAccountNeeded(because=f"{provider.name}: a personal account")
+        raise SchoolAccountNeeded(reason=f"{provider.name}: a personal account")
     if provider.has_many_issuers and (not TENANT_ID.fullmatch(tenant) or issuer != provider.issuer_of(tenant)):
-        raise ResponseRefused(because=f"{provider.name}: iss is not that of the organisation in tid")
+        raise ResponseRefused(reason=f"{provider.name}: iss is not that of the organisation in tid")
     return Identity(provider, provider.canonical_issuer(issuer), claims["sub"], tenant, _shown_as(claims))
 
 

@@ -60,9 +60,9 @@ def link(person: Administrator, identity: Identity) -> bool:
     except IntegrityError:
         existing = _account(identity)
         if existing is None:
-            raise AlreadyLinked(because=person.id) from None
+            raise AlreadyLinked(reason=person.id) from None
         if existing.person_id != person.id:
-            raise AccountTaken(because=f"{person.id}: linked to {existing.person_id}") from None
+            raise AccountTaken(reason=f"{person.id}: linked to {existing.person_id}") from None
         return False
     log.record(
         events.ACCOUNT_LINKED, by=person.id, estab=person.sole_estab_id, subject=person.id, provider=row.provider,

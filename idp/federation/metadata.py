@@ -57,10 +57,10 @@ def of(provider: Provider) -> Metadata:
     """The provider's metadata. Raises `ProviderUnavailable`, and `ResponseRefused` if they are not its own."""
     document = _document(f"{provider.settings.authority}/.well-known/openid-configuration", FRESH)
     if document.get("issuer") != provider.settings.issuer:
-        raise ResponseRefused(because=f"{provider.name}: the metadata are of another issuer than the settings name")
+        raise ResponseRefused(reason=f"{provider.name}: the metadata are of another issuer than the settings name")
     endpoints = [document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
     if not all(_is_address(endpoint) for endpoint in endpoints):
-        raise ResponseRefused(because=f"{provider.name}: an endpoint in the metadata is not an https address")
+        raise ResponseRefused(reason=f"{provider.name}: an endpoint in the metadata is not an https address")
     authorization_endpoint, token_endpoint, jwks_uri = map(str, endpoints)
     sends_issuer = document.get("authorization_response_iss_parameter_supported") is True
     return Metadata(authorization_endpoint, token_endpoint, jwks_uri, sends_issuer)
@@ -85,7 +85,7 @@ def _document(url: str, seconds: float) -> dict[str, Any]:
     except Refusal as refused:
         if cached is None or now - cached.at >= MAX_STALE:
             raise
-        log.warning("provider", url=url, because=refused.because)
+        log.warning("provider", url=url, reason=refused.reason)
         return cached.document
     cache[url] = _Cached(now, document)
     return document
@@ -96,15 +96,15 @@ def _fetch(url: str) -> dict[str, Any]:
     try:
         answer = fetch.get(url, fetch.for_operator(runtime.settings().fetch))
     except fetch.FetchFailed as fault:
-        raise ProviderUnavailable(because=str(fault)) from fault
+        raise ProviderUnavailable(reason=str(fault)) from fault
     if answer.status != 200:
-        raise ProviderUnavailable(because=f"{url} answered {answer.status}")
+        raise ProviderUnavailable(reason=f"{url} answered {answer.status}")
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError) as fault:
-        raise ResponseRefused(because=f"{url}: not JSON") from fault
+        raise ResponseRefused(reason=f"{url}: not JSON") from fault
     if not isinstance(document, dict):
-        raise ResponseRefused(because=f"{url}: not a JSON object")
+        raise ResponseRefused(reason=f"{url}: not a JSON object")
     return document
 
 
@@ -116,7 +116,7 @@ def _keys(document: dict[str, Any]) -> tuple[Key, ...]:
         try:
             found.append(jwks.parse_key(member))
         except ValueError as fault:
-            log.info("provider key passed over", because=str(fault))
+            log.info("provider key passed over", reason=str(fault))
     return tuple(found)
 
 

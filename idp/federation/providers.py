@@ -110,7 +110,7 @@ def find(name: str) -> Provider:
     for provider in enabled():
         if provider.name == name:
             return provider
-    raise NotFound(because=f"the provider {name[:20]!r} is not switched on")
+    raise NotFound(reason=f"the provider {name[:20]!r} is not switched on")
 
 
 def kind(name: str) -> Kind:

@@ -88,7 +88,7 @@ def _spend(provider: Provider) -> Pending:
             pending = authentication_requests.spend(provider, state, browser=browser_store.browser_id())
     if pending is None:
         steps = (("Sign in", url_for("signin.sign_in")),)
-        raise RequestStale(because=f"{provider.name}: no request of this browser has this state", next_steps=steps)
+        raise RequestStale(reason=f"{provider.name}: no request of this browser has this state", next_steps=steps)
     return pending
 
 
@@ -108,7 +108,7 @@ def _identity(provider: Provider, pending: Pending) -> Identity | None:
 def _code(provider: Provider) -> str:
     code, error = _single("code"), _single("error")
     if code is None or error is not None:
-        raise SignInRefused(because=f"{provider.name}: {(error or 'no code')[:60]}")
+        raise SignInRefused(reason=f"{provider.name}: {(error or 'no code')[:60]}")
     return code
 
 
@@ -116,7 +116,7 @@ def _single(name: str) -> str | None:
     """A parameter of the response; raises `ResponseRefused` where it is repeated (RFC 6749 §3.1)."""
     values = request.args.getlist(name)
     if len(values) > 1:
-        raise ResponseRefused(because=f"{name} is repeated in the response")
+        raise ResponseRefused(reason=f"{name} is repeated in the response")
     return values[0] if values else None
 
 
@@ -127,7 +127,7 @@ def _way_back(pending: Pending) -> tuple[tuple[str, str], ...]:
 
 
 def _cancelled(provider: Provider, pending: Pending) -> ResponseReturnValue:
-    log.info("provider", name=provider.name, because="access_denied")
+    log.info("provider", name=provider.name, reason="access_denied")
     flash(f"You did not go on with your {provider.kind.account}. Nothing was changed.", "info")
     return redirect(_way_back(pending)[0][1], 303)
 
@@ -136,7 +136,7 @@ def _link(identity: Identity, pending: Pending) -> ResponseReturnValue:
     """Link the account to the person who asked for it, if they are still signed in in the same session."""
     signed_in = session.current()
     if signed_in is None or signed_in.sid != pending.sid:
-        raise RequestStale(because="the session that began to link has ended", next_steps=_way_back(pending))
+        raise RequestStale(reason="the session that began to link has ended", next_steps=_way_back(pending))
     account = identity.provider.kind.account
     try:
         is_new = linking.link(signed_in.person, identity)
@@ -166,7 +166,7 @@ def _sign_in(identity: Identity, return_path: str) -> ResponseReturnValue:
 
 
 def _not_linked(provider: Provider, return_path: str) -> Response:
-    log.info("provider", name=provider.name, because="the account is not linked")
+    log.info("provider", name=provider.name, reason="the account is not linked")
     page = render_template("federation/not_linked.html", account=provider.kind.account, back=return_path)
     return make_response(page, 403)
 

@@ -116,7 +116,7 @@ def refused(refusal: Refusal) -> Refused:
     if refusal.faults:
         lines = [f"{name}: {part}" for name, reason in refusal.faults for part in _PARTS.split(reason)]
         return Refused("\n  ".join([f"{refusal.title}:", *lines]))
-    return Refused(refusal.says + (f" ({refusal.because})" if refusal.because else ""))
+    return Refused(refusal.message + (f" ({refusal.reason})" if refusal.reason else ""))
 
 
 def progress(text: str) -> None:

@@ -24,7 +24,7 @@ class Finding:
 
     what: str
     level: Level
-    says: str
+    message: str
     do: str = ""
 
 
@@ -56,8 +56,8 @@ def contact() -> Iterator[Finding]:
     if runtime.settings().service.security_contact:
         yield Finding("security contact", "ok", "is in /.well-known/security.txt")
     elif runtime.settings().environment == "production":
-        says = "there is no /.well-known/security.txt, which says where to report a weakness"
-        yield Finding("security contact", "warning", says, "set: service.security_contact")
+        message = "there is no /.well-known/security.txt, which says where to report a weakness"
+        yield Finding("security contact", "warning", message, "set: service.security_contact")
 
 
 def libraries() -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """What we refuse: the exceptions that become an error page or an error response.
 
-* Refusal             code, status, says (may be shown), because (is only logged)
+* Refusal             code, status, message (may be shown), reason (is only logged)
   - NotFound          404: not there, or not the caller's; the two are not distinguished
   - BadRequest        400: the request cannot be understood
   - TooManyRequests   429: too many requests; `retry_after` seconds
@@ -17,25 +17,25 @@ from typing import ClassVar
 class Refusal(Exception):
     """A request that we refuse.
 
-    `says` is a sentence for the person it happened to and may be shown; `because` is a fact for our log
+    `message` is a sentence for the person it happened to and may be shown; `reason` is a fact for our log
     and never leaves it. `next_steps` are (label, path) pairs offered on the page.
     """
 
     code: ClassVar[str] = "refused"
     status: ClassVar[int] = 400
     title: ClassVar[str] = "We cannot do that"
-    says: str = "This cannot be done."
+    message: str = "This cannot be done."
     faults: Sequence[tuple[str, str]] = ()
     """Where several things are wrong: (name, reason) pairs, which a command shows on a line each."""
 
     def __init__(
-        self, says: str | None = None, *, because: str = "", next_steps: tuple[tuple[str, str], ...] = ()
+        self, message: str | None = None, *, reason: str = "", next_steps: tuple[tuple[str, str], ...] = ()
     ) -> None:
-        if says is not None:
-            self.says = says
-        self.because = because
+        if message is not None:
+            self.message = message
+        self.reason = reason
         self.next_steps = next_steps
-        super().__init__(f"{self.code}: {because or self.says}")
+        super().__init__(f"{self.code}: {reason or self.message}")
 
 
 def in_a_line(error: BaseException) -> str:
@@ -49,33 +49,33 @@ class BadRequest(Refusal):
     """The request itself cannot be understood."""
 
     code, status, title = "bad_request", 400, "We could not read that request"
-    says = "There was something in the address or the form that we did not expect. Please go back and try again."
+    message = "There was something in the address or the form that we did not expect. Please go back and try again."
 
 
 class NotFound(Refusal):
     """Nothing here; the same for what does not exist and for what belongs to others."""
 
     code, status, title = "not_found", 404, "Page not found"
-    says = "If you typed the address, please check it. If you followed a link, it may be out of date."
+    message = "If you typed the address, please check it. If you followed a link, it may be out of date."
 
 
 class TooManyRequests(Refusal):
     """Too often. `retry_after` is in seconds."""
 
     code, status, title = "too_many_requests", 429, "Too many tries"
-    says = "This has been tried too often. Please wait a little and try again."
+    message = "This has been tried too often. Please wait a little and try again."
 
-    def __init__(self, says: str | None = None, *, because: str = "", retry_after: int = 60) -> None:
+    def __init__(self, message: str | None = None, *, reason: str = "", retry_after: int = 60) -> None:
         self.retry_after = retry_after
-        super().__init__(says, because=because)
+        super().__init__(message, reason=reason)
 
 
 class Busy(Refusal):
     """We cannot answer now and will soon. `retry_after` is in seconds."""
 
     code, status, title = "busy", 503, "We are very busy"
-    says = "Many people are using the service just now. Please try again in a few seconds."
+    message = "Many people are using the service just now. Please try again in a few seconds."
 
-    def __init__(self, says: str | None = None, *, because: str = "", retry_after: int = 5) -> None:
+    def __init__(self, message: str | None = None, *, reason: str = "", retry_after: int = 5) -> None:
         self.retry_after = retry_after
-        super().__init__(says, because=because)
+        super().__init__(message, reason=reason)

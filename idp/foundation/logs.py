@@ -23,7 +23,7 @@ from idp.foundation.web import middleware
 ALLOWED = frozenset(
     {
         "event", "level", "timestamp", "logger", "request", "method", "route", "status", "ms", "address", "error",
-        "exc_info", "exception", "code", "because", "client", "estab", "person", "operator", "job", "count",
+        "exc_info", "exception", "code", "reason", "client", "estab", "person", "operator", "job", "count",
         "seconds", "message", "kind", "channel", "attempt", "key", "version", "row", "name", "url", "file",
         "checkpoint",
     }

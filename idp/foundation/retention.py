@@ -55,7 +55,7 @@ class KeepAll:
     """The worker deletes no row, for this reason."""
 
     model: type[Base]
-    because: str
+    reason: str
 
 
 Rule = DeleteAfter | KeepNewest | KeepAll

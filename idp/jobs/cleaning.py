@@ -119,7 +119,7 @@ def _delete_alone(table: Table, key: tuple[Any, ...]) -> int:
             conditions = (column == value for column, value in zip(table.primary_key.columns, key, strict=True))
             return _count(delete(table).where(*conditions))
     except IntegrityError as fault:
-        _log.error("row set aside", name=table.name, because=type(fault).__name__)
+        _log.error("row set aside", name=table.name, reason=type(fault).__name__)
         return 0
 
 

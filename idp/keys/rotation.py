@@ -22,21 +22,21 @@ class UnknownKey(NotFound):
     """There is no key with that `kid`."""
 
     code = "unknown_key"
-    says = "There is no such key; see `idp keys list`."
+    message = "There is no such key; see `idp keys list`."
 
 
 class RotationUnderWay(Refusal):
     """The next key has been published and does not sign yet."""
 
     code, status = "rotation_under_way", 409
-    says = "The next key is published already and will sign soon; see `idp keys list`."
+    message = "The next key is published already and will sign soon; see `idp keys list`."
 
 
 class OnlySigner(Refusal):
     """The key is the only one that signs."""
 
     code, status = "only_signer", 409
-    says = "This key signs now, and nothing could be signed without it. Rotate first, then retire it."
+    message = "This key signs now, and nothing could be signed without it. Rotate first, then retire it."
 
 
 def ensure(*, by: str = "system") -> list[str]:
@@ -55,7 +55,7 @@ def rotate(alg: str, *, by: str = "cli", at_once: bool = False) -> str:
     now, settings = clock.now(), runtime.settings()
     in_use = _in_use(alg)
     if any(key.signs_from > now for key in in_use):
-        raise RotationUnderWay(because=alg)
+        raise RotationUnderWay(reason=alg)
     wait = timedelta(seconds=0 if at_once or not in_use else settings.keys.publish_before)
     for key in in_use:
         key.verifies_until = key.verifies_until or now + wait + _verify_after_rotation()
@@ -84,10 +84,10 @@ def check_retirable(kid: str) -> SigningKey:
     """The key, if `retire` would end it or has done so; raises as that does."""
     key = session().get(SigningKey, kid)
     if key is None:
-        raise UnknownKey(because=kid)
+        raise UnknownKey(reason=kid)
     signing = held.signer(key.alg)
     if key.retired_at is None and signing is not None and signing.kid == kid:
-        raise OnlySigner(because=kid)
+        raise OnlySigner(reason=kid)
     return key
 
 

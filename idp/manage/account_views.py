@@ -75,7 +75,7 @@ def email() -> ResponseReturnValue:
         try:
             email_change.begin(person, address)
         except Refusal as refused:
-            form.email.errors = [refused.says]
+            form.email.errors = [refused.message]
         else:
             flash(f"We have sent a link to {address}. Your address changes when you open it.", "info")
             return redirect(url_for(".home"), 303)
@@ -112,7 +112,7 @@ def change_mobile() -> ResponseReturnValue:
         try:
             mobile_change.begin(person, parse_mobile(form.mobile.data))
         except Refusal as refused:
-            form.mobile.errors = [refused.says]
+            form.mobile.errors = [refused.message]
         else:
             return redirect(url_for(".confirm_mobile"), 303)
     page = render_template("manage/account_mobile.html", form=form, number=mobile.readable(person.mobile))
@@ -130,7 +130,7 @@ def confirm_mobile() -> ResponseReturnValue:
         try:
             mobile_change.confirm(person, form.code.data)
         except Refusal as refused:  # no rollback: the try is counted
-            form.code.errors = [refused.says]
+            form.code.errors = [refused.message]
         else:
             flash("Your mobile number is changed. From this time tomorrow it can set a new password.", "success")
             return redirect(url_for(".home"), 303)

@@ -41,10 +41,10 @@ def _changed(form: ChangePassword) -> bool:
     try:
         own_password.change(current_user.id, current, chosen, device=device, sid=current_user.sid)
     except own_password.WrongCurrentPassword as refused:  # no rollback: the guess is counted
-        form.current_password.errors = [refused.says]
+        form.current_password.errors = [refused.message]
         return False
     except TooManyRequests as locked:
-        form.form_errors.append(locked.says)
+        form.form_errors.append(locked.message)
         return False
     session.begin(current_user.id, current_user.amr)  # under a new id, as after every change of rights
     return True

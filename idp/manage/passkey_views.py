@@ -26,7 +26,7 @@ def add() -> ResponseReturnValue:
                 device=devices.in_words(str(request.user_agent)), browser=browser_store.browser_id(),
             )  # fmt: skip
         except passkeys.PasskeyNotAdded as refused:
-            form.form_errors.append(refused.says)
+            form.form_errors.append(refused.message)
         else:
             factors.note_added(person, factors.PASSKEY)
             # They have shown two factors and have more rights: a new session.

@@ -66,9 +66,9 @@ def invite() -> ResponseReturnValue:
         try:
             invitations.invite(form.name.data, parse_email(form.email.data), form.role.data, by=owner)
         except (invitations.MemberAlready, invitations.InvitedAlready) as refused:
-            form.email.errors = [refused.says]
+            form.email.errors = [refused.message]
         except invitations.TooManyInvitations as refused:
-            form.form_errors.append(refused.says)
+            form.form_errors.append(refused.message)
         else:
             flash(f"We have sent {form.name.data} an e-mail with a link to accept.", "success")
             return redirect(url_for(".home"), 303)
@@ -180,5 +180,5 @@ def _owner() -> Membership:
 @bp.errorhandler(links.LinkRefused)
 def answered_meanwhile(refused: links.LinkRefused) -> ResponseReturnValue:
     """The invitation was answered or cancelled: say so on the page that shows what is so now."""
-    flash(refused.says, "info")
+    flash(refused.message, "info")
     return redirect(url_for("manage.people.home"), 303)

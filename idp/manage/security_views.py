@@ -61,7 +61,7 @@ def set_up_app() -> ResponseReturnValue:
         try:
             replaced = authenticator_app.finish(person.id, current_user.sid, form.code.data)
         except authenticator_app.WrongCode as refused:
-            form.code.errors = [refused.says]
+            form.code.errors = [refused.message]
         else:
             factors.note_added(person, factors.APP, replaced=replaced)
             session.begin(person.id, current_user.amr | {"otp", "mfa"})  # they have more rights: a new session
@@ -126,5 +126,5 @@ def set_up_expired(refused: authenticator_app.SetUpExpired) -> ResponseReturnVal
     detour = detours.current()
     if authenticator_app.is_held(current_user.id):
         return redirect(detour.return_path, 303)
-    flash(refused.says, "info")
+    flash(refused.message, "info")
     return redirect(detour.address(".set_up_app"), 303)

@@ -72,7 +72,7 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
     member, shared = current_user.membership, _shared(client_id)
     choice = overview.choice_of(member, client_id)
     if choice is None:
-        raise NotFound(because=f"{member.estab_id} has no choice of what {client_id} gets")
+        raise NotFound(reason=f"{member.estab_id} has no choice of what {client_id} gets")
     if request.method != "POST":
         before = form_drafts.saved_fields()
         ticked = choice.ticked if before is None else choice.chosen(before.getlist("area"))
@@ -144,7 +144,7 @@ def stopped_already(refused: authorise.NothingShared) -> ResponseReturnValue:
     client_id = (request.view_args or {}).get("client_id", "")
     stopped = authorise.stopped(current_user.membership.estab_id, client_id)
     flash(
-        f"Your school has already stopped sharing with {stopped.client.client_name}." if stopped else refused.says,
+        f"Your school has already stopped sharing with {stopped.client.client_name}." if stopped else refused.message,
         "info",
     )
     return redirect(url_for("manage.home"), 303)
@@ -155,6 +155,6 @@ def _shared(client_id: str) -> Shared:
     authority.check(member, Action.SEE_SHARING)
     shared = overview.shared_with(member, client_id)
     if shared is None:
-        because = f"{member.estab_id} shares nothing with that client"
-        raise (authorise.NothingShared if authorise.stopped(member.estab_id, client_id) else NotFound)(because=because)
+        reason = f"{member.estab_id} shares nothing with that client"
+        raise (authorise.NothingShared if authorise.stopped(member.estab_id, client_id) else NotFound)(reason=reason)
     return shared

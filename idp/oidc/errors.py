@@ -164,14 +164,14 @@ class NotToBeRedirected(Refusal):
     """
 
     status, title = 400, "This link from another service does not work"
-    says = (
+    message = (
         "There is a mistake in the link that the service sent you here with. There is nothing wrong with your "
         "account, and nothing you need to do here. Please tell the service what this page says."
     )
     code: ClassVar[str] = "invalid_request"
 
-    def __init__(self, parameter: str, fact: str, *, because: str = "", error: str = "invalid_request") -> None:
-        super().__init__(because=because or f"{parameter}: {fact}")
+    def __init__(self, parameter: str, fact: str, *, reason: str = "", error: str = "invalid_request") -> None:
+        super().__init__(reason=reason or f"{parameter}: {fact}")
         self.parameter, self.fact, self.error = parameter, fact, error
 
 
@@ -179,14 +179,14 @@ class ServiceSwitchedOff(NotToBeRedirected):
     """The client or its company is disabled, which is no mistake in a link."""
 
     code, title = "service_switched_off", "This service is switched off at the moment"
-    says = (
+    message = (
         "The service that sent you here is switched off for all schools, so it cannot sign you in. Nothing is wrong "
         "with your account, and what your school has agreed to share is kept. Please ask the service about it."
     )
 
     def __init__(self, client_id: str) -> None:
         super().__init__(
-            "client_id", "this client, or its partner, is disabled", because=f"client {client_id} is disabled",
+            "client_id", "this client, or its partner, is disabled", reason=f"client {client_id} is disabled",
             error="unauthorized_client",
         )  # fmt: skip
 
@@ -195,10 +195,10 @@ class StaleRequest(Refusal):
     """A kept request that cannot be gone on with. `partner` and `way_back` are None where unknown."""
 
     code, status, title = "request_expired", 400, "This sign-in cannot be continued"
-    says = "Please go back to the service you came from and start again from there."
+    message = "Please go back to the service you came from and start again from there."
 
-    def __init__(self, why: str, *, because: str, partner: str | None = None, way_back: str | None = None) -> None:
-        super().__init__(because=because)
+    def __init__(self, why: str, *, reason: str, partner: str | None = None, way_back: str | None = None) -> None:
+        super().__init__(reason=reason)
         self.why, self.partner, self.way_back = why, partner, way_back
 
 

@@ -100,7 +100,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         except errors.ProvenClientRefused:
             raise
         except InvalidClientError:
-            failures.because(*authentication.why_not(request, method))
+            failures.set_reason(*authentication.why_not(request, method))
             raise errors.invalid_client() from None
         return request.client
 
@@ -197,8 +197,8 @@ def _record_failure(request: Request | None, error: OAuth2Error) -> None:
         failures.about(claimed)
         client = claimed if clients.find(claimed) else None
     failures.note_error(error)
-    name, because = failures.reason(error)
-    log.info("client refused", client=client, code=error.error, name=name, because=because)
+    name, reason = failures.reason(error)
+    log.info("client refused", client=client, code=error.error, name=name, reason=reason)
 
 
 def build() -> Server:

@@ -26,7 +26,7 @@ class TooLateToCollect(Refusal):
     """The replacement window is over, or this is another browser."""
 
     code, status, title = "too_late_to_collect", 410, "The password can no longer be changed here"
-    says = "This is possible only for a short time after signing up, and only in the same browser."
+    message = "This is possible only for a short time after signing up, and only in the same browser."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def require_owner(registration: Registration, browser: bytes | None) -> Administ
     """As `owner`, but raises `TooLateToCollect` instead of returning None."""
     person = owner(registration, browser)
     if person is None:
-        raise TooLateToCollect(because=registration.id, next_steps=(("Sign in", "/sign-in"),))
+        raise TooLateToCollect(reason=registration.id, next_steps=(("Sign in", "/sign-in"),))
     return person
 
 

@@ -29,14 +29,14 @@ class WrongCode(Refusal):
     """The code differs from the one that the other browser shows."""
 
     code, status, title = "wrong_code", 400, "That code is not right"
-    says = "That is not the code on the other page. Check it and type it again."
+    message = "That is not the code on the other page. Check it and type it again."
 
 
 class CodeExpired(Refusal):
     """The code is too old, was tried too often, or is no longer needed: the page does not say which."""
 
     code, status, title = "code_gone", 410, "That code no longer works"
-    says = (
+    message = (
         "That code no longer works. A code works for 10 minutes and 5 tries. You can get a new code on the page that "
         "shows it, or send the e-mail again and open the new link."
     )
@@ -46,7 +46,7 @@ class TooManyCodes(TooManyRequests):
     """The link has shown as many codes as it may."""
 
     code, title = "enough_codes", "No more codes for this link"
-    says = "This link has shown three codes. Go on here instead, or send the e-mail again where you began."
+    message = "This link has shown three codes. Go on here instead, or send the e-mail again where you began."
 
 
 def code(registration: Registration) -> str | None:
@@ -74,7 +74,7 @@ def renew(registration: Registration, browser: bytes | None) -> None:
         code_made_at=now, code_tries=0, codes_made=Registration.codes_made + 1,
     )  # fmt: skip
     if not renewed and registration.continues_in is None:
-        raise TooManyCodes(because=registration.id, retry_after=int(CODE_LIFETIME.total_seconds()))
+        raise TooManyCodes(reason=registration.id, retry_after=int(CODE_LIFETIME.total_seconds()))
 
 
 def enter(registration: Registration, browser: bytes | None, typed: str) -> None:
@@ -87,12 +87,12 @@ def enter(registration: Registration, browser: bytes | None, typed: str) -> None
     in_time = Registration.code_made_at > clock.now() - CODE_LIFETIME, Registration.code_tries < MAX_TRIES
     was_counted = _update(registration, *unchanged, *in_time, code_tries=Registration.code_tries + 1)
     if not was_counted or made_at is None:
-        raise CodeExpired(because=registration.id)
+        raise CodeExpired(reason=registration.id)
     digits = "".join(char for char in unicodedata.normalize("NFKC", typed) if char.isalnum())
     if not crypto.same(_code(registration.id, made_at), digits):
-        raise WrongCode(because=registration.id)
+        raise WrongCode(reason=registration.id)
     if not _update(registration, *unchanged, continues_in=browser):
-        raise CodeExpired(because=f"{registration.id}, at the same moment")
+        raise CodeExpired(reason=f"{registration.id}, at the same moment")
     log.record(events.REGISTRATION_HANDED_OVER, by="stranger", subject=registration.id)
 
 

@@ -39,7 +39,7 @@ def code(registration_id: str) -> ResponseReturnValue:
         try:
             handover.enter(registration, browser.digest(), form.code.data)
         except (handover.WrongCode, handover.CodeExpired) as refused:  # no rollback: the try is counted
-            form.code.errors = [refused.says]
+            form.code.errors = [refused.message]
         else:
             return redirect_to_step(registration)
     page = render_template(
@@ -59,7 +59,7 @@ def new_code(registration_id: str) -> ResponseReturnValue:
     try:
         handover.renew(registration, browser.digest())
     except handover.TooManyCodes as refused:
-        flash(refused.says, "warning")
+        flash(refused.message, "warning")
     return redirect_to_step(registration)
 
 

@@ -28,28 +28,28 @@ class DecidedAlready(Refusal):
     """The request was decided before."""
 
     code, status, title = "join_decided", 409, "This request has been decided"
-    says = "Someone has answered this request already. Nothing was changed."
+    message = "Someone has answered this request already. Nothing was changed."
 
 
 class WithStaff(Refusal):
     """No owner answered in time, or the school was not verified when the request was made."""
 
     code, status, title = "join_expired", 410, "This request is with our staff now"
-    says = "Our staff are looking at this request. They will be in touch."
+    message = "Our staff are looking at this request. They will be in touch."
 
 
 class SchoolNotActive(Refusal):
     """The estab was rejected, suspended or closed."""
 
     code, status, title = "join_over", 409, "This school's account is not active"
-    says = "Nobody can join this school's account at the moment, because it is not active."
+    message = "Nobody can join this school's account at the moment, because it is not active."
 
 
 class StillWithOwners(Refusal):
     """The owners may still decide."""
 
     code, status, title = "join_with_owners", 409, "The owners may still answer"
-    says = "The school's own owners are still being asked about this request."
+    message = "The school's own owners are still being asked about this request."
 
 
 def ask(estab: Estab, registration: Registration) -> str:
@@ -61,7 +61,7 @@ def ask(estab: Estab, registration: Registration) -> str:
     """
     estab = lock(Estab, estab.id) or estab  # of two requests at once, the second sees the first
     if estab.state in FINAL_STATES:
-        raise accounts.SchoolTaken(because=f"{estab.id} became {estab.state} at the same moment")
+        raise accounts.SchoolTaken(reason=f"{estab.id} became {estab.state} at the same moment")
     address = people.fold_email(registration.email)
     if _is_member(estab, address):
         return "member"
@@ -76,7 +76,7 @@ def of_owner(owner: Membership, request_id: str) -> JoinRequest:
         select(JoinRequest).where(JoinRequest.id == request_id, JoinRequest.estab_id == owner.estab_id)
     )
     if join_request is None:
-        raise NotFound(because=f"join request {request_id} of another school, or none")
+        raise NotFound(reason=f"join request {request_id} of another school, or none")
     if not owner.may(DECIDES):
         raise authority.MayNot(owner, DECIDES)
     return join_request
@@ -86,7 +86,7 @@ def find(request_id: str) -> JoinRequest:
     """The request with this id, for our staff. Raises `NotFound`."""
     join_request = session().get(JoinRequest, request_id)
     if join_request is None:
-        raise NotFound("There is no request to join with that id.", because=f"join request {request_id}")
+        raise NotFound("There is no request to join with that id.", reason=f"join request {request_id}")
     return join_request
 
 
@@ -114,7 +114,7 @@ def approve(join_request: JoinRequest, role: str, *, by: Membership | str) -> Ad
         raise ValueError(f"{role} is not a role to join with")
     _decide(join_request, "approved", by)
     if not join_request.estab.may_act:
-        raise SchoolNotActive(because=f"{join_request.id}: {join_request.estab_id} is {join_request.estab.state}")
+        raise SchoolNotActive(reason=f"{join_request.id}: {join_request.estab_id} is {join_request.estab.state}")
     person = people.add(
         join_request.estab, name=join_request.name, email=join_request.email, mobile=join_request.mobile, role=role
     )
@@ -200,7 +200,7 @@ def _decide(join_request: JoinRequest, decision: str, by: Membership | str) -> s
             raise authority.MayNot(by, DECIDES)
     if not won:
         refusal = DecidedAlready if join_request.used_at else StillWithOwners if isinstance(by, str) else WithStaff
-        raise refusal(because=join_request.id)
+        raise refusal(reason=join_request.id)
     return before
 
 

@@ -35,7 +35,7 @@ class NoReview(NotFound):
     """The estab has no review."""
 
     code, title = "no_review", "There is no such case"
-    says = "No new school with this Estab ID has been waiting to be checked."
+    message = "No new school with this Estab ID has been waiting to be checked."
 
 
 class AlreadyDecided(Refusal):
@@ -48,7 +48,7 @@ class ReasonMissing(Refusal):
     """A reason or note is empty. The school is told the reason, so there must be one."""
 
     code, status, title = "reason_missing", 400, "Please say why"
-    says = "Please enter a text. Notes are kept for our staff, and a reason is sent to the school."
+    message = "Please enter a text. Notes are kept for our staff, and a reason is sent to the school."
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def _decide(estab_id: str, decision: str, *, by: str, reason: str | None) -> Rev
 def _find(estab_id: str) -> Review:
     estab = accounts.look_up(estab_id)
     if (review := of_estab(estab)) is None:
-        raise NoReview(because=estab.id)
+        raise NoReview(reason=estab.id)
     return review
 
 
@@ -173,7 +173,7 @@ def _undecided(estab_id: str, *, locked: bool = False) -> Review:
 
 def _already_decided(review: Review) -> AlreadyDecided:
     on = dates.weekday(review.decided_at) if review.decided_at else ""
-    return AlreadyDecided(f"This school was {review.decision} on {on}.", because=review.estab_id)
+    return AlreadyDecided(f"This school was {review.decision} on {on}.", reason=review.estab_id)
 
 
 def _required_text(text: str) -> str:

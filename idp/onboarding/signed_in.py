@@ -47,7 +47,7 @@ def join_request(request_id: str) -> ResponseReturnValue:
         join.approve(join_request, form.role.data, by=me)
         flash(f"{join_request.name} can now join. We have sent them an e-mail.", "success")
     else:
-        raise BadRequest(because="neither approved nor declined")
+        raise BadRequest(reason="neither approved nor declined")
     return redirect(url_for(".join_request", request_id=join_request.id), 303)
 
 

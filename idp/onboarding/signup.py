@@ -27,7 +27,7 @@ from idp.schools.models import School
 
 
 class CannotRegister(Refusal):
-    """The school's entry in the national register does not allow registering; `says` is the reason."""
+    """The school's entry in the national register does not allow registering; `message` is the reason."""
 
     code, status, title = "cannot_register", 409, "This school cannot register"
 
@@ -36,7 +36,7 @@ class NotInThisBrowser(Refusal):
     """The registration is another browser's or does not exist: the response does not reveal which."""
 
     code, status, title = "registration_not_here", 404, "We cannot find this registration"
-    says = (
+    message = (
         "A registration can be continued in the browser in which it was started, or from the link in our e-mail. "
         "If neither is at hand, please start again: it takes a few minutes."
     )
@@ -46,28 +46,28 @@ class RegistrationExpired(Refusal):
     """The registration was not completed in time."""
 
     code, status, title = "registration_expired", 410, "This registration has ended"
-    says = "It was not completed in time. Nothing has been set up. Please start again: it takes a few minutes."
+    message = "It was not completed in time. Nothing has been set up. Please start again: it takes a few minutes."
 
 
 class NotVerifiedYet(Refusal):
     """The address has to be verified before completing."""
 
     code, status, title = "email_not_verified", 409, "Please verify your e-mail address first"
-    says = "Open the link in the e-mail that we sent you, then sign up."
+    message = "Open the link in the e-mail that we sent you, then sign up."
 
 
 class ContinuesElsewhere(Refusal):
     """The person chose to continue in the other browser."""
 
     code, status, title = "continues_elsewhere", 409, "This registration goes on in another browser"
-    says = "It goes on in the browser in which the link was opened, or in which its code was typed."
+    message = "It goes on in the browser in which the link was opened, or in which its code was typed."
 
 
 class CompletedAlready(Refusal):
     """Another click or another browser completed it first."""
 
     code, status, title = "registration_completed", 409, "This registration is complete"
-    says = "It was completed a moment ago. Nothing has been done twice."
+    message = "It was completed a moment ago. Nothing has been done twice."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,12 @@ def school_to_register(school_id: int, return_to: str | None) -> School:
     Links to the successors keep `return_to`, the path of a partner's pending request.
     """
     school = search.school(school_id)
-    if reason := status.reason_not_to_register(school):
-        because, steps = (
+    if message := status.reason_not_to_register(school):
+        reason, steps = (
             f"school {school.id}: {school.status_name}, {school.type_name}",
             _alternatives(school, return_to),
         )
-        raise CannotRegister(reason, because=because, next_steps=steps)
+        raise CannotRegister(message, reason=reason, next_steps=steps)
     return school
 
 
@@ -167,11 +167,11 @@ def find_in_browser(registration_id: str, browser: bytes | None) -> Registration
     registration = session().get(Registration, registration_id) if plausible else None
     start = (("Register your school", "/register"),)
     if registration is None or not registration.knows(browser):
-        raise NotInThisBrowser(because=f"registration {registration_id}", next_steps=start)
+        raise NotInThisBrowser(reason=f"registration {registration_id}", next_steps=start)
     if registration.was_stopped:
-        raise verify.RegistrationStopped(because=f"registration {registration.id}", next_steps=start)
+        raise verify.RegistrationStopped(reason=f"registration {registration.id}", next_steps=start)
     if registration.has_expired:
-        raise RegistrationExpired(because=f"registration {registration.id}", next_steps=start)
+        raise RegistrationExpired(reason=f"registration {registration.id}", next_steps=start)
     return registration
 
 
@@ -241,22 +241,22 @@ def _lock_open(registration_id: str) -> Registration:
     """The registration as it is now, locked. Raises `CompletedAlready` and `RegistrationExpired`."""
     registration = lock(Registration, registration_id)
     if registration is None or registration.has_expired:
-        raise RegistrationExpired(because=f"registration {registration_id}")
+        raise RegistrationExpired(reason=f"registration {registration_id}")
     if registration.used_at is not None:
-        raise CompletedAlready(because=registration.id)
+        raise CompletedAlready(reason=registration.id)
     return registration
 
 
 def _refusal_for(registration: Registration) -> Refusal:
     """The reason why it could not be completed, for the page; `claim` has already decided."""
     if registration.used_at is not None:
-        return CompletedAlready(because=registration.id)
+        return CompletedAlready(reason=registration.id)
     if registration.has_expired:
-        return RegistrationExpired(because=registration.id)
+        return RegistrationExpired(reason=registration.id)
     return (
-        ContinuesElsewhere(because=registration.id)
+        ContinuesElsewhere(reason=registration.id)
         if registration.is_verified
-        else NotVerifiedYet(because=registration.id)
+        else NotVerifiedYet(reason=registration.id)
     )
 
 

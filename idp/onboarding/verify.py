@@ -25,7 +25,7 @@ class RegistrationStopped(LinkRefused):
     """The reader of the mail said that they had not asked for it. The registration ends, and no newer link is sent."""
 
     code, title = "registration_stopped", "This registration has been stopped"
-    says = (
+    message = (
         "The person who received our e-mail told us that they had not asked for it. Nothing has been set up, and the "
         "link no longer works. If that was a mistake, please start again: it takes a few minutes."
     )
@@ -84,10 +84,10 @@ def check(secret: str) -> Registration:
     """The registration of the link, without using it up. Raises the `LinkRefused` that says what is wrong."""
     proof = _proof(secret)
     if proof is None:
-        raise LinkUnknown(because="no such proof")
+        raise LinkUnknown(reason="no such proof")
     registration = session().get_one(Registration, proof.registration_id)
     if registration.was_stopped:
-        raise RegistrationStopped(because=f"registration {registration.id} was stopped")
+        raise RegistrationStopped(reason=f"registration {registration.id} was stopped")
     if proof.used_at or proof.superseded_at or proof.expires_at <= clock.now():
         raise _refusal_for(proof)
     return _require_pending(registration, proof.email)
@@ -100,7 +100,7 @@ def accept_proof(secret: str, browser: bytes) -> Registration:
     """
     proof, now = _proof(secret), clock.now()
     if proof is None:
-        raise LinkUnknown(because="no such proof")
+        raise LinkUnknown(reason="no such proof")
     registration = session().get_one(Registration, proof.registration_id)
     began_here = registration.began_in(browser)  # never changes, so it cannot be out of date
     verified = session().execute(
@@ -120,7 +120,7 @@ def accept_proof(secret: str, browser: bytes) -> Registration:
     if not won or not claim(EmailProof, digest=proof.digest, purpose=PURPOSE, superseded_at=None):
         session().expire_all()  # this transaction may have read the rows before they changed
         check(secret)
-        raise LinkSuperseded(because=f"registration {registration.id} changed at the same moment")
+        raise LinkSuperseded(reason=f"registration {registration.id} changed at the same moment")
     session().refresh(registration)
     log.record(events.EMAIL_VERIFIED, by="stranger", subject=registration.id)
     return registration
@@ -157,7 +157,7 @@ def stop(secret: str) -> None:
 def stop_in_browser(registration: Registration, browser: bytes | None) -> None:
     """As `stop`, in a browser that verified the address by mistake. Raises a `LinkRefused` if it cannot be stopped."""
     if not registration.proved_elsewhere_in(browser):
-        raise LinkUnknown(because=f"registration {registration.id} was not verified in this browser")
+        raise LinkUnknown(reason=f"registration {registration.id} was not verified in this browser")
     _stop(registration)
 
 
@@ -173,7 +173,7 @@ def _lock(registration_id: str) -> Registration:
     """The registration as it is now, locked until this transaction ends. Raises `LinkExpired`."""
     registration = lock(Registration, registration_id)
     if registration is None:  # deleted by the clean-up since the caller read it
-        raise LinkExpired(because=f"registration {registration_id} was deleted")
+        raise LinkExpired(reason=f"registration {registration_id} was deleted")
     return registration
 
 
@@ -185,18 +185,18 @@ def _proof(secret: str) -> EmailProof | None:
 def _require_pending(registration: Registration, email: str) -> Registration:
     """The registration, if this address is still waiting to be verified. Raises a `LinkRefused` otherwise."""
     if registration.email != email:
-        raise LinkSuperseded(because=f"registration {registration.id} has another address now")
+        raise LinkSuperseded(reason=f"registration {registration.id} has another address now")
     if registration.used_at is not None:
-        raise LinkUsed(because=f"registration {registration.id} was completed")
+        raise LinkUsed(reason=f"registration {registration.id} was completed")
     if registration.has_expired:
-        raise LinkExpired(because=f"registration {registration.id} has expired")
+        raise LinkExpired(reason=f"registration {registration.id} has expired")
     return registration
 
 
 def _refusal_for(proof: EmailProof) -> LinkRefused:
     """The reason, for the page; `claim` has already decided."""
     refusal = LinkUsed if proof.used_at else LinkSuperseded if proof.superseded_at else LinkExpired
-    return refusal(because=f"registration {proof.registration_id}")
+    return refusal(reason=f"registration {proof.registration_id}")
 
 
 def _supersede(registration: Registration) -> None:
@@ -221,6 +221,6 @@ def _enforce_limits(registration: Registration) -> None:
             raise TooManyRequests(
                 "We have sent several e-mails in the last hour, and only the newest link works. Please look for it, "
                 "in the junk folder too, or try again in an hour.",
-                because=f"registration {registration.id}",
+                reason=f"registration {registration.id}",
                 retry_after=int(WINDOW.total_seconds()),
             )

@@ -280,7 +280,7 @@ def done(registration_id: str) -> ResponseReturnValue:
 def link_refused(refused: LinkRefused) -> ResponseReturnValue:
     """Say why a link cannot be used, and offer another. If it was used in this browser, continue."""
     secret = (request.view_args or {}).get("secret", "")
-    log.info("refused", code=refused.code, status=refused.status, because=refused.because)
+    log.info("refused", code=refused.code, status=refused.status, reason=refused.reason)
     registration = verify.registration_of(secret) if isinstance(refused, LinkUsed) else None
     if registration and registration.knows(browser.digest()):
         return redirect(url_for("onboarding.resume", registration_id=registration.id), 303)
@@ -376,7 +376,7 @@ def _unless_limited(form: Form, act: Callable[[], Registration]) -> Registration
         with database.session().begin_nested():
             return act()
     except TooManyRequests as refused:
-        form.form_errors.append(refused.says)
+        form.form_errors.append(refused.message)
         return None
 
 

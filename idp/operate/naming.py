@@ -12,7 +12,7 @@ class WhoActs(Refusal):
     """In production, commands must name the operator, once there is one, for the audit log."""
 
     code, status, title = "who_acts", 400, "Say who you are"
-    says = "Name the operator: idp --as EMAIL ..., or set IDP_OPERATOR. `idp operators list` shows them all."
+    message = "Name the operator: idp --as EMAIL ..., or set IDP_OPERATOR. `idp operators list` shows them all."
 
 
 def acting(email: str | None) -> str:

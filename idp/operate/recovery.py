@@ -13,7 +13,7 @@ class UnknownPerson(NotFound):
     """No person signs in by this name."""
 
     code, title = "unknown_person", "No such person"
-    says = "No one signs in with that username or e-mail address. `idp estabs show` lists a school's people."
+    message = "No one signs in with that username or e-mail address. `idp estabs show` lists a school's people."
 
 
 def send_reset_link(name: str, *, by: str, note: str) -> Administrator:
@@ -51,5 +51,5 @@ def find(name: str) -> Administrator:
     """The person who signs in by this name. Raises `UnknownPerson`."""
     person = people.by_name(name)
     if person is None:
-        raise UnknownPerson(because="no person signs in by that name")
+        raise UnknownPerson(reason="no person signs in by that name")
     return person

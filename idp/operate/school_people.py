@@ -24,5 +24,5 @@ def _find(name: str, estab: str) -> Membership:
     person, account = recovery.find(name), accounts.look_up(estab)
     member = people.membership(person.id, account.id)
     if member is None:
-        raise recovery.UnknownPerson("This person does not act for that school.", because=f"{person.id}, {account.id}")
+        raise recovery.UnknownPerson("This person does not act for that school.", reason=f"{person.id}, {account.id}")
     return member

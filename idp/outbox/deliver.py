@@ -53,14 +53,14 @@ class NoSuchFailure(NotFound):
     """Only a failed message is retried."""
 
     code = "no_such_failure"
-    says = "There is no failed message with that id."
+    message = "There is no failed message with that id."
 
 
 class MessageExpired(Refusal):
     """The message's link or code has expired, so sending it would only confuse."""
 
     code, status = "message_expired", 409
-    says = "The content of this message has expired or was deleted. Please start again what it was for."
+    message = "The content of this message has expired or was deleted. Please start again what it was for."
 
 
 def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -94,13 +94,13 @@ def retry(message_id: str) -> None:
     """Send a failed message again, as if it were new. Raises `NoSuchFailure`, `MessageExpired`."""
     message, now = session().get(Message, message_id), clock.now()
     if message is None or message.failed_at is None:
-        raise NoSuchFailure(because=message_id)
+        raise NoSuchFailure(reason=message_id)
     if (
         message.sealed is None
         or message.recipient is None
         or (message.expires_at is not None and message.expires_at <= now)
     ):
-        raise MessageExpired(because=message_id)
+        raise MessageExpired(reason=message_id)
     message.failed_at, message.due_at, message.attempts = None, now, 0
     message.give_up_at = now + timedelta(hours=runtime.settings().outbox.give_up_hours)
 
@@ -140,7 +140,7 @@ def _open(message: Message, now: datetime) -> Letter | None:
     except Exception as fault:  # noqa: BLE001  a removed key, a missing or malformed body
         message.failed_at, message.last_error = now, f"cannot be opened: {fault}"
         message.attempts += 1
-        _log.error("set aside", kind=message.kind, name=message.name, row=message.id, because=type(fault).__name__)
+        _log.error("set aside", kind=message.kind, name=message.name, row=message.id, reason=type(fault).__name__)
         return None
 
 
@@ -215,7 +215,7 @@ def _mark_not_sent(message: Message, outcome: NotSent) -> None:
             _postpone(message, next_try)
     _log.warning(
         "failed" if message.failed_at else "not sent yet", kind=message.kind, name=message.name, row=message.id,
-        attempt=message.attempts, code=outcome.code, because=type(outcome).__name__,
+        attempt=message.attempts, code=outcome.code, reason=type(outcome).__name__,
     )  # fmt: skip
 
 

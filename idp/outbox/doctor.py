@@ -42,9 +42,9 @@ def outbox() -> Iterator[Finding]:
         if message.attempts:
             refusing.setdefault((message.kind, _receiver(message)), []).append(message)
     for (kind, receiver), messages in refusing.items():
-        says = f"{receiver} has not taken {len(messages)} since {when(messages[0].created_at)}"
-        because = f" ({messages[-1].last_error})" if messages[-1].last_error else ""
-        yield Finding(f"outbox {kind}", "warning", says + because, NOT_TAKEN[kind])
+        summary = f"{receiver} has not taken {len(messages)} since {when(messages[0].created_at)}"
+        reason = f" ({messages[-1].last_error})" if messages[-1].last_error else ""
+        yield Finding(f"outbox {kind}", "warning", summary + reason, NOT_TAKEN[kind])
     if not late:
         yield Finding("outbox", "ok", "nothing waits long")
     failed = session().scalar(select(func.count()).where(Message.failed_at > clock.now() - timedelta(days=1)))
@@ -64,8 +64,8 @@ def receipts() -> Iterator[Finding]:
     sms = runtime.settings().sms
     if not sms.has_receipts:
         if sms.channel in RECEIPTS:
-            says = "no delivery receipts are taken, so messages that do not arrive go unnoticed"
-            yield Finding("text messages", "warning", says, "set sms.receipt_token, here and at the provider")
+            message = "no delivery receipts are taken, so messages that do not arrive go unnoticed"
+            yield Finding("text messages", "warning", message, "set sms.receipt_token, here and at the provider")
         return
     a_day_ago, long_ago = clock.now() - timedelta(days=1), clock.now() - timedelta(minutes=30)
     # Without an attempt a message was discarded: that of a reset for a name that does not exist

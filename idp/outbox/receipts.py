@@ -29,7 +29,7 @@ def take(callback: Callback) -> None:
     """
     sms = runtime.settings().sms
     if sms.channel not in RECEIPTS:
-        raise NotFound(because=f"the channel {sms.channel} has no receipts")
+        raise NotFound(reason=f"the channel {sms.channel} has no receipts")
     receipt = RECEIPTS[sms.channel](callback, sms)
     if receipt.status != "underway" and record(receipt):
         _log.info("receipt", kind="sms", row=receipt.message_id, code=receipt.status)

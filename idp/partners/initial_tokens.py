@@ -26,7 +26,7 @@ class UnknownToken(NotFound):
     """No initial access token has that id."""
 
     code, title = "unknown_initial_token", "There is no such initial access token"
-    says = "There is no initial access token with that id. `idp clients initial-token list` shows them all."
+    message = "There is no initial access token with that id. `idp clients initial-token list` shows them all."
 
 
 class Limits(BaseModel):
@@ -107,7 +107,7 @@ def revoke(token_id: str, *, by: str) -> InitialAccessToken:
     """
     row = session().get(InitialAccessToken, token_id)
     if row is None:
-        raise UnknownToken(because=token_id)
+        raise UnknownToken(reason=token_id)
     unrevoked = InitialAccessToken.id == token_id, InitialAccessToken.revoked_at.is_(None)
     statement = update(InitialAccessToken).where(*unrevoked).values(revoked_at=clock.now())
     if session().execute(statement.returning(InitialAccessToken.id)).one_or_none() is not None:

@@ -34,35 +34,35 @@ class UnknownClient(NotFound):
     """No client has that id."""
 
     code, title = "unknown_client", "There is no such client"
-    says = "There is no client with that client_id. `idp clients list` shows them all."
+    message = "There is no client with that client_id. `idp clients list` shows them all."
 
 
 class NoSecret(Refusal):
     """The client authenticates by a key, or not at all."""
 
     code, status, title = "no_secret", 409, "This client has no secret"
-    says = "This client does not authenticate by a secret, so there is none to rotate."
+    message = "This client does not authenticate by a secret, so there is none to rotate."
 
 
 class ClientExists(Refusal):
     """That client_id is taken, perhaps by a disabled client: ids are never reused."""
 
     code, status, title = "client_exists", 409, "There is such a client already"
-    says = "A client with that client_id is registered already. `idp clients update` changes it."
+    message = "A client with that client_id is registered already. `idp clients update` changes it."
 
 
 class UnknownPartner(NotFound):
     """No partner has that name."""
 
     code, title = "unknown_partner", "There is no such partner"
-    says = "There is no partner of that name. Add it first: idp partners add NAME --website URL --email ADDRESS"
+    message = "There is no partner of that name. Add it first: idp partners add NAME --website URL --email ADDRESS"
 
 
 class PartnerExists(Refusal):
     """That name is taken."""
 
     code, status, title = "partner_exists", 409, "There is such a partner already"
-    says = "A partner of that name is registered already."
+    message = "A partner of that name is registered already."
 
 
 _SNAPSHOTS: Final = PerApplication[dict[str, tuple[float, Snapshot]]](dict)
@@ -117,7 +117,7 @@ def find(client_id: str) -> Client:
     """The client, disabled or not, for operators. Raises `UnknownClient`."""
     client = session().get(Client, client_id)
     if client is None:
-        raise UnknownClient(because=f"client {client_id!r}")
+        raise UnknownClient(reason=f"client {client_id!r}")
     return client
 
 
@@ -190,7 +190,7 @@ def add_partner(name: str, *, website: str, contact_email: str, by: str = "cli")
     """Add a company. Raises `InvalidClientMetadata` naming what is wrong, and `PartnerExists`."""
     checked = parse_company(name=name, website=website, contact_email=contact_email)
     if session().scalar(select(Partner).where(Partner.name == checked.name)):
-        raise PartnerExists(because=checked.name)
+        raise PartnerExists(reason=checked.name)
     added = Partner(id=crypto.new_id("par"), created_at=clock.now(), **checked.model_dump())
     session().add(added)
     session().flush()
@@ -202,7 +202,7 @@ def partner(name: str) -> Partner:
     """The partner called `name`. Raises `UnknownPartner`."""
     row = session().scalar(select(Partner).where(Partner.name == name))
     if row is None:
-        raise UnknownPartner(because=f"partner {name!r}")
+        raise UnknownPartner(reason=f"partner {name!r}")
     return row
 
 
@@ -231,7 +231,7 @@ def register(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, s
     sector.check(parsed.sector_identifier_uri, parsed.redirect_uris)
     client_id = parsed.client_id or crypto.new_id("cli")
     if session().get(Client, client_id) is not None:
-        raise ClientExists(because=client_id)
+        raise ClientExists(reason=client_id)
     now = clock.now()
     client = Client(
         id=client_id, partner_id=partner(parsed.partner).id, enabled=True, version=1,
@@ -255,7 +255,7 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli") -> tuple[Client, str
     sector.check(parsed.sector_identifier_uri, parsed.redirect_uris)
     client = find(parsed.client_id or "")
     if partner(parsed.partner).id != client.partner_id:
-        raise ClientExists(because=f"{client.id} belongs to {client.partner_name}")
+        raise ClientExists(reason=f"{client.id} belongs to {client.partner_name}")
     session().execute(delete(RegistrationToken).where(RegistrationToken.client_id == client.id))
     return client, apply(client, parsed.columns(), by=by)
 
@@ -293,7 +293,7 @@ def rotate_secret(client_id: str, *, overlap: timedelta, by: str) -> str:
     """
     client = find(client_id)
     if not _has_secret(client):
-        raise NoSecret(because=f"{client_id} authenticates by {client.token_endpoint_auth_method}")
+        raise NoSecret(reason=f"{client_id} authenticates by {client.token_endpoint_auth_method}")
     until = clock.now() + overlap
     for old in secrets_of(client_id):
         old.expires_at = min(old.expires_at or until, until)

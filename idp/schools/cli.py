@@ -148,7 +148,7 @@ def search_command(text: tuple[str, ...], most: int, *, as_json: bool) -> None:
             click.echo(f"No school has “{original}”; searched for “{replacement}”.", err=True)
         for word in result.dropped:
             click.echo(f"Left out “{word}”.", err=True)
-    description = result.reading.says if result.reading else "too little to search for"
+    description = result.reading.description if result.reading else "too little to search for"
     show(rows, COLUMNS, as_json=as_json, empty=f"No school found for {description}.")
     if result.more and not as_json:
         click.echo(f"There are more than {most}; add a word, or --show more.", err=True)

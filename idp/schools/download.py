@@ -69,7 +69,7 @@ def _download(url: str, path: Path) -> Path | None:
         raise FileRefused(
             "The register's site could not be reached, or what it sent did not arrive whole. Please try again later, "
             "or download the file yourself and give it with --from.",
-            because=str(fault),
+            reason=str(fault),
         ) from fault
     if response.status in {403, 404}:  # the site's storage answers 403 for missing files
         return None

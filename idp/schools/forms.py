@@ -82,7 +82,9 @@ class FindSchool(Form):
             if answer.reading is None:
                 self._add_error(box, shape)
             elif not answer.results and len(filled) > 1:
-                self._add_error(box, f"No school in the register has {answer.reading.says}. Check it, or leave it out.")
+                self._add_error(
+                    box, f"No school in the register has {answer.reading.description}. Check it, or leave it out."
+                )
             elif self.answer is None:
                 self.answer = answer
             elif common := [school for school in self.answer.results if school in answer.results]:

@@ -181,7 +181,7 @@ def _records(
         raise FileRefused(
             f"The quotation marks of line {number:,} do not pair up, so it is not clear where its fields end. "
             "Please take the file from its source again.",
-            because=str(fault),
+            reason=str(fault),
         ) from fault
 
 

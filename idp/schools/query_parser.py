@@ -48,7 +48,7 @@ class Reading:
     values: tuple[str, ...]
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """The interpretation in words, for the page."""
         value = self.values[0].strip()
         match self.kind:

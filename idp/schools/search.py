@@ -35,7 +35,7 @@ class FoundSchool(ListedSchool):
         """Sentences about the successors of a closed school; none for an open one."""
         if not self.is_closed:
             return []
-        return [step.says for step in self.successors] or ["The register does not say which school followed it."]
+        return [step.description for step in self.successors] or ["The register does not say which school followed it."]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def school(id_: int) -> School:
     """The school with this internal id; raises `NotFound`."""
     row = session().get(School, id_) if 0 < id_ < 2**31 else None  # the range of the column
     if row is None:
-        raise NotFound(because=f"no school {id_}")
+        raise NotFound(reason=f"no school {id_}")
     return row
 
 

@@ -53,7 +53,7 @@ class Successor:
         return proposed or (self.since is not None and self.since > clock.today())
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """A sentence about the closed school's successor."""
         name = self.name or "a school"
         if self.school is None:

@@ -34,14 +34,14 @@ class ChangedMeanwhile(Refusal):
     """Two people of one school decided about the same client at the same moment."""
 
     code, status, title = "changed_meanwhile", 409, "This has just been changed"
-    says = "Someone at your school has just changed this. Please look at it again."
+    message = "Someone at your school has just changed this. Please look at it again."
 
 
 class NothingShared(Refusal):
     """There is no agreement to stop, pause, resume or change, or no longer."""
 
     code, status, title = "nothing_shared", 409, "Nothing is being shared"
-    says = "Your school does not share anything with this service at the moment, so there is nothing to change."
+    message = "Your school does not share anything with this service at the moment, so there is nothing to change."
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,9 @@ def give(
         raise protected_data.SecondStepNeeded(f"{by.estab.name} asks everyone who acts for it for a second step.")
     mis.check(by.estab, client)
     if not scopes <= offered <= client.scopes:
-        raise BadRequest(because=f"{client.id} was given {sorted(scopes - client.scopes & offered)} unasked")
+        raise BadRequest(reason=f"{client.id} was given {sorted(scopes - client.scopes & offered)} unasked")
     if missing := offered & client.required_scopes - scopes:
-        raise BadRequest("This service needs every area that is marked as required.", because=str(sorted(missing)))
+        raise BadRequest("This service needs every area that is marked as required.", reason=str(sorted(missing)))
     superseded = _end(by.estab_id, client.id, superseded_at=clock.now())
     given = _insert(
         client.id, by, superseded, scopes=scopes, offered=offered, agreement=agreement, until=until, paused_at=None
@@ -149,9 +149,9 @@ def change(
     client = registry.find(client_id)
     before = _end(estab_id, client_id, superseded_at=clock.now())
     if before is None or before.until <= clock.now():
-        raise NothingShared(because=f"{estab_id} and {client_id}")
+        raise NothingShared(reason=f"{estab_id} and {client_id}")
     if not scopes <= before.offered & client.scopes or before.offered & client.required_scopes - scopes:
-        raise BadRequest(because=f"{sorted(scopes)} is not a choice within what was offered by {client_id}")
+        raise BadRequest(reason=f"{sorted(scopes)} is not a choice within what was offered by {client_id}")
     protected_data.check(scopes - before.scopes, second_step=second_step)
     given = _insert(
         client_id, by, before, scopes=scopes, offered=before.offered, agreement=before.agreement,
@@ -176,7 +176,7 @@ def withdraw(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
     _check(estab_id, by)
     ended = _end(estab_id, client_id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
     if ended is None:
-        raise NothingShared(because=f"{estab_id} and {client_id}")
+        raise NothingShared(reason=f"{estab_id} and {client_id}")
     _record(events.SHARING_WITHDRAWN, ended, by)
     receipts.send("sharing_stopped", ended, registry.find(client_id), by)
     return ended
@@ -217,7 +217,7 @@ def history(estab_id: str, *, limit: int = 200) -> list[Decision]:
 
 def _check(estab_id: str, by: Membership) -> None:
     if by.estab_id != estab_id:
-        raise NotFound(because=f"administrator {by.person_id} does not act for {estab_id}")
+        raise NotFound(reason=f"administrator {by.person_id} does not act for {estab_id}")
     authority.hold(by, Action.AUTHORISE)
 
 
@@ -234,12 +234,13 @@ def _end(estab_id: str, client_id: str, **ended: object) -> Authorisation | None
     return session().get_one(Authorisation, found, populate_existing=True)
 
 
-def _insert(client_id: str, by: Membership, before: Authorisation | None, **says: Any) -> Authorisation:
+def _insert(client_id: str, by: Membership, before: Authorisation | None, **columns: Any) -> Authorisation:
     """Make the agreement that follows `before`, or begins a line."""
     new_id, between = crypto.new_id("aut"), f"{by.estab_id} and {client_id}"
     given = Authorisation(
         id=new_id, line=before.line if before else new_id, estab_id=by.estab_id, client_id=client_id,
-        given_by=by.person_id, given_at=clock.now(), withdrawn_at=None, withdrawn_by=None, superseded_at=None, **says,
+        given_by=by.person_id, given_at=clock.now(), withdrawn_at=None, withdrawn_by=None, superseded_at=None,
+        **columns,
     )  # fmt: skip
     session().add(given)
     try:
@@ -247,7 +248,7 @@ def _insert(client_id: str, by: Membership, before: Authorisation | None, **says
     except IntegrityError as clash:
         # The index lets one agreement be current. Raising undoes our half, so a colleague's decision
         # stands and is what the page shows next; a retry would overrule it unseen.
-        raise ChangedMeanwhile(because=between) from clash
+        raise ChangedMeanwhile(reason=between) from clash
     return given
 
 
@@ -258,7 +259,7 @@ def _hold(estab_id: str, client_id: str, event: str, by: Membership, *, paused: 
     statement = update(Authorisation).where(Authorisation.current(estab_id, client_id), was, lasts)
     found = session().scalar(statement.values(paused_at=at).returning(Authorisation.id))
     if found is None:
-        raise NothingShared(because=f"{estab_id} and {client_id}, {event}")
+        raise NothingShared(reason=f"{estab_id} and {client_id}, {event}")
     held = session().get_one(Authorisation, found, populate_existing=True)
     _record(event, held, by)
     return held

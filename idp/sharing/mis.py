@@ -15,7 +15,7 @@ class MisUnknown(Refusal):
     """The client works with some systems only, and the school's is not known yet: ask for it."""
 
     code, status, title = "mis_unknown", 409, "Which system does your school use?"
-    says = "This service works with some management information systems only. Please tell us which one you use."
+    message = "This service works with some management information systems only. Please tell us which one you use."
 
 
 class MisNotAccepted(Refusal):
@@ -32,14 +32,14 @@ def is_asked(estab: Estab, client: AnyClient) -> bool:
 def check(estab: Estab, client: AnyClient) -> None:
     """Raise `MisUnknown` or `MisNotAccepted` unless `client` works with the school's MIS."""
     if is_asked(estab, client):
-        raise MisUnknown(because=f"{estab.id} for {client.id}")
+        raise MisUnknown(reason=f"{estab.id} for {client.id}")
     if not registry.accepts(client, estab.mis):
         systems = mis_catalogue.names(client.accepted_mis)
-        says = (
+        message = (
             f"{client.client_name} works with {systems}, and your school's system is recorded "
             f"as {mis_catalogue.name(estab.mis)}. If that is wrong, please correct it."
         )
-        raise MisNotAccepted(says, because=f"{estab.id} has {estab.mis}, {client.id}")
+        raise MisNotAccepted(message, reason=f"{estab.id} has {estab.mis}, {client.id}")
 
 
 def choices() -> list[Mis]:
@@ -52,7 +52,7 @@ def tell(code: str, *, by: Membership) -> None:
     estab = lock(Estab, by.estab_id) or by.estab  # and so the school's people are asked one after the other
     authority.hold(by, Action.NAME_MIS)
     if code not in mis_catalogue.catalogue():
-        raise BadRequest("Please choose one of the systems in the list.", because=f"MIS {code!r}")
+        raise BadRequest("Please choose one of the systems in the list.", reason=f"MIS {code!r}")
     before = accounts.set_mis(estab, code)
     if before != code:
         log.record(

@@ -10,10 +10,10 @@ class SecondStepNeeded(Refusal):
     """The person signed in without a second step."""
 
     code, status, title = "second_step_needed", 403, "Specially protected data needs a second step"
-    says = "Only a person who signs in with a second step can agree to share specially protected data."
+    message = "Only a person who signs in with a second step can agree to share specially protected data."
 
 
 def check(scopes: Iterable[str], *, second_step: bool) -> None:
     """Raise `SecondStepNeeded` if any of `scopes` is specially protected, unless the person took their second step."""
     if not second_step and (protected := catalogue.specially_protected(scopes)):
-        raise SecondStepNeeded(because=str(sorted(protected)))
+        raise SecondStepNeeded(reason=str(sorted(protected)))

@@ -22,7 +22,7 @@ from idp.sharing.models import Authorisation
 
 
 class NotInThisReview(Refusal):
-    """This school cannot be authorised together with another; `says` is the reason."""
+    """This school cannot be authorised together with another; `message` is the reason."""
 
     code, status, title = "not_in_this_review", 409, "This school has to be looked at by itself"
 
@@ -89,7 +89,7 @@ def give(
                 if member is not by and (
                     why := _obstacle(client, member, _current(client, [member]).get(member.estab_id))
                 ):
-                    raise NotInThisReview(why, because=f"{member.estab_id} and {client.id}")
+                    raise NotInThisReview(why, reason=f"{member.estab_id} and {client.id}")
                 given[member.estab_id] = authorise.give(
                     client, scopes, by=member, offered=offered, agreement=agreement, until=until,
                     second_step=second_step,
@@ -97,7 +97,7 @@ def give(
         except Refusal as refusal:
             if member is by:
                 raise
-            refused.append(Refused(member, refusal.says))
+            refused.append(Refused(member, refusal.message))
     return Given(given[by.estab_id], refused)
 
 
@@ -122,7 +122,7 @@ def _obstacle(client: AnyClient, member: Membership, agreed: Authorisation | Non
     except mis.MisNotAccepted:
         return f"{client.client_name} does not work with this school's system, {mis_catalogue.name(member.estab.mis)}."
     except Refusal as refusal:
-        return refusal.says
+        return refusal.message
     return _why_not_again(agreed)
 
 

@@ -23,7 +23,7 @@ class WrongCode(Refusal):
     """The code is not the one that the new app shows now."""
 
     code, status, title = "wrong_code", 400, "That code is not right"
-    says = (
+    message = (
         "That is not the code that we expect now. Please type the one your app shows at this moment. If it is refused "
         "again, check that the time on your telephone is right."
     )
@@ -33,7 +33,7 @@ class SetUpExpired(Refusal):
     """This session has no set-up that is still under way."""
 
     code, status, title = "set_up_expired", 410, "That took too long"
-    says = (
+    message = (
         "The picture that you scanned is no longer valid. Please delete the account from your app and scan the new one."
     )
 
@@ -65,10 +65,10 @@ def finish(person_id: str, sid: str, code: str) -> bool:
     lock(Administrator, person_id)
     row = _under_way(person_id, sid)
     if row is None:
-        raise SetUpExpired(because=person_id)
+        raise SetUpExpired(reason=person_id)
     step = second_factor.step_of(_seed(row), code)
     if step is None:
-        raise WrongCode(because=person_id)
+        raise WrongCode(reason=person_id)
     replaced = _delete(AuthenticatorApp.person_id == person_id, AuthenticatorApp.confirmed_at.is_not(None))
     unfinished = AuthenticatorApp.id == row.id, AuthenticatorApp.confirmed_at.is_(None)
     values = {"confirmed_at": clock.now(), "last_used_at": clock.now(), "step": step}

@@ -30,42 +30,42 @@ class OwnersOnly(Refusal):
     """Admins and viewers start nothing for others."""
 
     code, status, title = "owners_only", 403, "Only an owner can do this"
-    says = "Owners of your school's account help colleagues who cannot sign in."
+    message = "Owners of your school's account help colleagues who cannot sign in."
 
 
 class OwnAccount(Refusal):
     """An owner does this for others only."""
 
     code, status, title = "own_account", 409, "This is your own account"
-    says = "Your own password and second step are on the page Security."
+    message = "Your own password and second step are on the page Security."
 
 
 class NotVerified(Refusal):
     """The owner of an unverified school may be anybody."""
 
     code, status, title = "school_not_verified", 409, "We have not verified your school yet"
-    says = "You can help colleagues once we have verified your school. Until then, please contact us."
+    message = "You can help colleagues once we have verified your school. Until then, please contact us."
 
 
 class NothingLost(Refusal):
     """The person has no second factor that could be lost."""
 
     code, status, title = "no_second_step", 409, "There is nothing to remove"
-    says = "They sign in with the password alone. If they have forgotten it, send them a link to choose a new one."
+    message = "They sign in with the password alone. If they have forgotten it, send them a link to choose a new one."
 
 
 class OtherSchools(Refusal):
     """Second factors also protect the other schools of a person; this owner is not an owner of all of them."""
 
     code, status, title = "other_schools", 409, "Our staff do this for them"
-    says = "They also act for a school of which you are not an owner. Please contact us: we call that school first."
+    message = "They also act for a school of which you are not an owner. Please contact us: we call that school first."
 
 
 class StartedOften(TooManyRequests):
     """More than `MAX_FOR_A_PERSON` for one person, or `MAX_BY_AN_OWNER` by one owner, within `WINDOW`."""
 
     code, title = "started_often", "That was done several times today"
-    says = "Ask your colleague to look for our newest e-mail, also in the spam folder. You can try again tomorrow."
+    message = "Ask your colleague to look for our newest e-mail, also in the spam folder. You can try again tomorrow."
 
 
 def find(owner: Membership, person_id: str) -> Administrator:
@@ -74,13 +74,13 @@ def find(owner: Membership, person_id: str) -> Administrator:
     Raises `NotFound`, also for people of other schools, `OwnersOnly`, `NotVerified` and `OwnAccount`.
     """
     if people.membership(person_id, owner.estab_id) is None or (person := people.get(person_id)) is None:
-        raise NotFound(because=f"{person_id} does not act for {owner.estab_id}")
+        raise NotFound(reason=f"{person_id} does not act for {owner.estab_id}")
     if not owner.may(Action.HELP_COLLEAGUES):
-        raise OwnersOnly(because=f"administrator {owner.person_id} is {owner.role}")
+        raise OwnersOnly(reason=f"administrator {owner.person_id} is {owner.role}")
     if not owner.estab.is_verified:
-        raise NotVerified(because=f"estab {owner.estab_id} is {owner.estab.state}")
+        raise NotVerified(reason=f"estab {owner.estab_id} is {owner.estab.state}")
     if person_id == owner.person_id:
-        raise OwnAccount(because=person_id)
+        raise OwnAccount(reason=person_id)
     return person
 
 
@@ -114,11 +114,11 @@ def start_factor_recovery(owner: Membership, person_id: str) -> FactorRecovery:
 def check_factor_recovery(owner: Membership, person: Administrator) -> None:
     """Raise `NothingLost` or `OtherSchools` unless this owner may start the person's recovery."""
     if not factors.has_any(person.id):
-        raise NothingLost(because=person.id)
+        raise NothingLost(reason=person.id)
     for membership in person.memberships:
         held = people.membership(owner.person_id, membership.estab_id)
         if held is None or not held.may(Action.HELP_COLLEAGUES):
-            raise OtherSchools(because=f"{person.id} acts for {membership.estab_id}, {owner.person_id} does not own it")
+            raise OtherSchools(reason=f"{person.id} acts for {membership.estab_id}, {owner.person_id} does not own it")
 
 
 def _hold(owner: Membership, person_id: str) -> Administrator:
@@ -136,7 +136,7 @@ def _count(owner: Membership, person: Administrator) -> None:
         count, until = guesses.tally(guesses.key(*parts), WINDOW)
         if count > limit:
             wait = max(1, int((until - clock.now()).total_seconds()))
-            raise StartedOften(because=f"{owner.person_id} for {person.id}", retry_after=wait)
+            raise StartedOften(reason=f"{owner.person_id} for {person.id}", retry_after=wait)
 
 
 def _notify_owners(owner: Membership, person: Administrator, *, due: str | None) -> None:

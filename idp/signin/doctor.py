@@ -26,8 +26,8 @@ def locked_accounts() -> Iterator[Finding]:
     """No more accounts are locked than people who mistype explain; otherwise passwords are being tried at many."""
     found, others = locks.current()
     if len(found) + others >= MANY_LOCKS:
-        says = f"{len(found)} accounts and {others} other names or browsers are locked by wrong passwords"
-        yield Finding("locks", "warning", says, "somebody may be trying passwords; see: idp people locked")
+        message = f"{len(found)} accounts and {others} other names or browsers are locked by wrong passwords"
+        yield Finding("locks", "warning", message, "somebody may be trying passwords; see: idp people locked")
     else:
         yield Finding("locks", "ok", f"{len(found)} accounts are locked by wrong passwords")
 
@@ -35,12 +35,12 @@ def locked_accounts() -> Iterator[Finding]:
 def password_spraying() -> Iterator[Finding]:
     """Few names get wrong passwords by browsers that are new to them; otherwise passwords are tried at many."""
     seen = spraying.current()
-    says = f"wrong passwords at {seen.names} names in this hour, from browsers that are new to them"
+    message = f"wrong passwords at {seen.names} names in this hour, from browsers that are new to them"
     if seen.is_widespread or seen.networks:
-        says = f"{says}; {seen.networks} networks have to wait"
-        yield Finding("spraying", "warning", says, "the log has the networks; see: idp people locked")
+        message = f"{message}; {seen.networks} networks have to wait"
+        yield Finding("spraying", "warning", message, "the log has the networks; see: idp people locked")
     else:
-        yield Finding("spraying", "ok", says)
+        yield Finding("spraying", "ok", message)
 
 
 CHECKS: Final[tuple[Check, ...]] = (operators, locked_accounts, password_spraying)

@@ -25,14 +25,14 @@ class SameAddress(Refusal):
     """The address is the person's already."""
 
     code, status, title = "same_address", 409, "That is your address already"
-    says = "That is your e-mail address already."
+    message = "That is your e-mail address already."
 
 
 class TooManyLinks(TooManyRequests):
     """More than `MAX_LINKS` in `LINKS_WINDOW`."""
 
     code, title = "too_many_links", "We have sent you enough links for now"
-    says = "We send at most five links an hour. Please look for the newest one in your e-mail."
+    message = "We send at most five links an hour. Please look for the newest one in your e-mail."
 
 
 def begin(person: Administrator, address: str) -> None:
@@ -40,9 +40,9 @@ def begin(person: Administrator, address: str) -> None:
     lock(Administrator, person.id)
     now = clock.now()
     if people.fold_email(address) == person.email_folded:
-        raise SameAddress(because=person.id)
+        raise SameAddress(reason=person.id)
     if one_time_codes.issued_since(person.id, PURPOSE, now - LINKS_WINDOW) >= MAX_LINKS:
-        raise TooManyLinks(because=person.id, retry_after=int(LINKS_WINDOW.total_seconds()))
+        raise TooManyLinks(reason=person.id, retry_after=int(LINKS_WINDOW.total_seconds()))
     secret = links.issue(person.id, PURPOSE, LIFETIME, value=address)
     post.email(
         "confirm_address", to=address, expires=now + LIFETIME, estab=person.sole_estab_id, name=person.name_in_mails,
@@ -55,7 +55,7 @@ def check(secret: str, person: Administrator) -> str:
     """The address that this link of the person verifies; it is not used up. Raises a `LinkRefused`."""
     link = links.check(secret, PURPOSE)
     if link.person_id != person.id or link.value is None:
-        raise links.LinkUnknown(because="a link of another person")
+        raise links.LinkUnknown(reason="a link of another person")
     return link.value
 
 

@@ -80,7 +80,7 @@ def check(secret: str) -> None:
     """Raise the `LinkRefused` that says why this link stops nothing; it is not used up."""
     link = links.check(secret, PURPOSE)
     if session().scalar(select(FactorRecovery.id).where(FactorRecovery.id == link.value, *_live())) is None:
-        raise links.LinkUsed(because="it was stopped, or the factors were removed")
+        raise links.LinkUsed(reason="it was stopped, or the factors were removed")
 
 
 def stop(secret: str) -> None:
@@ -89,7 +89,7 @@ def stop(secret: str) -> None:
     link = links.check(secret, PURPOSE)
     links.spend(secret, PURPOSE, link.person_id)
     if not _end(FactorRecovery.id == link.value, *_live(), column="stopped_at"):
-        raise links.LinkUsed(because="it was stopped, or the factors were removed, at the same moment")
+        raise links.LinkUsed(reason="it was stopped, or the factors were removed, at the same moment")
     _note_stopped(link.person_id, by="stranger")
 
 

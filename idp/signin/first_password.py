@@ -45,7 +45,7 @@ def replace(person: Administrator, made_at: datetime | None, password_hash: str)
     Of two clicks at once, one succeeds. Raises `LinkUsed` for the other, and if the password was changed meanwhile.
     """
     if not credentials.replace_hash(person, password_hash, made_at=made_at):
-        raise links.LinkUsed(because=f"the password of {person.id} was changed meanwhile")
+        raise links.LinkUsed(reason=f"the password of {person.id} was changed meanwhile")
     log.record(events.CREDENTIALS_REPLACED, by=person.id, estab=person.sole_estab_id, subject=person.id)
 
 

@@ -34,7 +34,7 @@ class Locked(TooManyRequests):
         wait = "a minute" if self.minutes == 1 else f"{self.minutes} minutes"
         super().__init__(
             f"To protect this account, no one can sign in to it for {wait}. Then you can try again.",
-            because=f"locked until {until:%H:%M:%S}",
+            reason=f"locked until {until:%H:%M:%S}",
             retry_after=max(1, ceil((until - clock.now()).total_seconds())),
         )
 
@@ -43,7 +43,7 @@ class TooManySignIns(TooManyRequests):
     """Too many successful sign-ins: a program that does not keep its session, or an attack."""
 
     code, title = "too_many_sign_ins", "Signed in too often"
-    says = (
+    message = (
         "This account has been signed in to so often lately that we stop for a while. If you are signed in in another "
         "window, you can carry on there."
     )
@@ -88,7 +88,7 @@ def count_sign_in(person_id: str) -> None:
     count, until = tally(key("sign-in", person_id), SIGN_IN_WINDOW)
     if count > limits.account_sign_ins * limits.factor:
         wait = max(1, ceil((until - clock.now()).total_seconds()))
-        raise TooManySignIns(because=f"{person_id}: {count} since an hour", retry_after=wait)
+        raise TooManySignIns(reason=f"{person_id}: {count} since an hour", retry_after=wait)
 
 
 def tally(counter: bytes, window: timedelta) -> tuple[int, datetime]:

@@ -31,21 +31,21 @@ class TooManyMessages(TooManyRequests):
     """More than `MAX_MESSAGES` in `MESSAGES_WINDOW`."""
 
     code, title = "too_many_messages", "We have sent you enough codes for now"
-    says = "We send at most three codes an hour. If you have not received one, please check the number."
+    message = "We send at most three codes an hour. If you have not received one, please check the number."
 
 
 class WrongCode(Refusal):
     """The code differs from the one that was sent."""
 
     code, status, title = "wrong_code", 400, "That code is not right"
-    says = "That is not the code in our newest message. Please check it and type it again."
+    message = "That is not the code in our newest message. Please check it and type it again."
 
 
 class CodeExpired(Refusal):
     """No code is valid: it is too old, was tried too often, or was never sent."""
 
     code, status, title = "code_gone", 410, "That code no longer works"
-    says = "A code works for ten minutes and five tries. Please ask for a new one."
+    message = "A code works for ten minutes and five tries. Please ask for a new one."
 
 
 def number_for_resets(person: Administrator) -> str | None:
@@ -67,7 +67,7 @@ def send_code(person: Administrator, number: str, purpose: str) -> None:
     lock(Administrator, person.id)
     now = clock.now()
     if sum(one_time_codes.issued_since(person.id, each, now - MESSAGES_WINDOW) for each in PURPOSES) >= MAX_MESSAGES:
-        raise TooManyMessages(because=person.id, retry_after=int(MESSAGES_WINDOW.total_seconds()))
+        raise TooManyMessages(reason=person.id, retry_after=int(MESSAGES_WINDOW.total_seconds()))
     code = f"{secrets.randbelow(1_000_000):06}"
     digest = _digest(purpose, person.id, now.isoformat(), code)
     one_time_codes.issue(person.id, purpose, digest, now, CODE_LIFETIME, value=number)
@@ -88,7 +88,7 @@ def confirm(person: Administrator, code: str) -> None:
     The try is counted only if the caller's transaction commits: catch these errors and render a page.
     """
     if not people.confirm_mobile(person.id, check_code(person, code, PURPOSE)):
-        raise CodeExpired(because=f"{person.id}: the number is another now")
+        raise CodeExpired(reason=f"{person.id}: the number is another now")
     log.record(events.MOBILE_CONFIRMED, by=person.id, estab=person.sole_estab_id, subject=person.id)
 
 
@@ -98,12 +98,12 @@ def check_code(person: Administrator, code: str, purpose: str) -> str:
     guesses.count(counter)
     code_row = one_time_codes.count_try(person.id, purpose)
     if code_row is None or code_row.value is None:
-        raise CodeExpired(because=person.id)
+        raise CodeExpired(reason=person.id)
     digest = _digest(purpose, person.id, code_row.created_at.isoformat(), "".join(code.split()))
     if not crypto.same(digest, code_row.digest):
-        raise WrongCode(because=person.id)
+        raise WrongCode(reason=person.id)
     if not one_time_codes.spend(person.id, purpose, digest):
-        raise CodeExpired(because=f"{person.id}, at the same moment")
+        raise CodeExpired(reason=f"{person.id}, at the same moment")
     guesses.forget(counter)
     return code_row.value
 

@@ -17,13 +17,13 @@ class SameNumber(Refusal):
     """The number is the person's already."""
 
     code, status, title = "same_number", 409, "That is your number already"
-    says = "That is your mobile number already."
+    message = "That is your mobile number already."
 
 
 def begin(person: Administrator, number: str) -> None:
     """Text a code to the new number (E.164). Raises `SameNumber` and `mobile.TooManyMessages`."""
     if number == person.mobile:
-        raise SameNumber(because=person.id)
+        raise SameNumber(reason=person.id)
     mobile.send_code(person, number, mobile.CHANGE)
 
 

@@ -56,7 +56,7 @@ def _finish(secret: str, form: OperatorSetUp, password_hash: str) -> bool:
     try:
         operators.finish_set_up(secret, password_hash=password_hash, code=form.code.data)
     except operators.WrongCode as refused:
-        form.code.errors = [refused.says]
+        form.code.errors = [refused.message]
         return False
     return True
 
@@ -74,7 +74,7 @@ def sign_in() -> ResponseReturnValue:
     try:
         operator = operators.check(form.email.data, form.password.data, form.code.data, device=devices.device_id())
     except (operators.WrongCredentials, TooManyRequests) as refused:
-        form.form_errors.append(refused.says)
+        form.form_errors.append(refused.message)
         return _sign_in_page(form, refused)  # no rollback: the guess is counted
     session.begin(operator.id, session.PASSWORD_AND_CODE, kind="operator")
     return redirect(return_path, 303)

@@ -22,27 +22,27 @@ class AlreadySetUp(Refusal):
     """The operator has a password and a second factor; another link would bypass both."""
 
     code, status, title = "operator_set_up_already", 409, "This operator is set up already"
-    says = "This operator is set up already. Disable them, and add them under another address, to begin again."
+    message = "This operator is set up already. Disable them, and add them under another address, to begin again."
 
 
 class UnknownOperator(NotFound):
     """No operator has this address."""
 
-    code, says = "unknown_operator", "There is no operator with that address."
+    code, message = "unknown_operator", "There is no operator with that address."
 
 
 class WrongCredentials(Refusal):
     """The address, password or code is wrong; the error does not say which."""
 
     code, status, title = "wrong_credentials", 401, "We could not sign you in"
-    says = "The e-mail address, password and code do not match. Please check all three."
+    message = "The e-mail address, password and code do not match. Please check all three."
 
 
 class WrongCode(Refusal):
     """The code is not the one of the app that is being set up."""
 
     code, status, title = "wrong_code", 400, "That code is not right"
-    says = "That code is not the one we expect now. Please type the one your app shows at this moment."
+    message = "That code is not the one we expect now. Please type the one your app shows at this moment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def add(name: str, email: str, *, by: str = "cli") -> tuple[Operator, str]:
         )  # fmt: skip
         session().add(operator)
     elif operator.set_up_at or operator.disabled_at:
-        raise AlreadySetUp(because=operator.id)
+        raise AlreadySetUp(reason=operator.id)
     log.record(events.OPERATOR_ADDED, by=by, subject=operator.id, details={"name": name, "email": email})
     return operator, runtime.url(f"/set-up/{links.issue(operator.id, SET_UP, SET_UP_LIFETIME)}")
 
@@ -91,7 +91,7 @@ def find(email: str) -> Operator:
     """The operator with this address. Raises `UnknownOperator`."""
     operator = session().scalar(select(Operator).where(Operator.email_folded == people.fold_email(email)))
     if operator is None:
-        raise UnknownOperator(because="no such operator")
+        raise UnknownOperator(reason="no such operator")
     return operator
 
 
@@ -100,7 +100,7 @@ def find_active(email: str) -> Operator:
     operator = find(email)
     if operator.set_up_at is None or operator.disabled_at is not None:
         state = "was disabled" if operator.disabled_at else "has not finished setting up"
-        raise UnknownOperator(f"The operator with that address {state}.", because=operator.id)
+        raise UnknownOperator(f"The operator with that address {state}.", reason=operator.id)
     return operator
 
 
@@ -142,7 +142,7 @@ def finish_set_up(secret: str, *, password_hash: str, code: str) -> Operator:
     set_up = begin_set_up(secret)
     step = second_factor.step_of(set_up.seed, code)
     if step is None:
-        raise WrongCode(because=set_up.operator.id)
+        raise WrongCode(reason=set_up.operator.id)
     links.spend(secret, SET_UP, set_up.operator.id)
     operator = set_up.operator
     operator.password_hash, operator.totp_step, operator.set_up_at = password_hash, step, clock.now()
@@ -190,7 +190,7 @@ def check(email: str, password: str, code: str, *, device: str | None) -> Operat
         log.record(events.SIGN_IN_FAILED, by="stranger", subject=person_id)
         if locks:
             log.record(events.ACCOUNT_LOCKED, by="system", subject=person_id)
-        raise WrongCredentials(because=person_id or "no operator with that address")
+        raise WrongCredentials(reason=person_id or "no operator with that address")
     guesses.forget(counter)
     guesses.count_sign_in(person_id)
     return session().get_one(Operator, person_id)

@@ -16,7 +16,7 @@ class WrongCurrentPassword(Refusal):
     """The current password is another one, or has just been changed."""
 
     code, status, title = "wrong_current_password", 422, "That is not your current password"
-    says = "That is not your current password. Please type it again."
+    message = "That is not your current password. Please type it again."
 
 
 def change(person_id: str, current: str, chosen: str, *, device: str | None, sid: str) -> None:
@@ -38,7 +38,7 @@ def change(person_id: str, current: str, chosen: str, *, device: str | None, sid
     now = lock(Administrator, person_id)
     if password_hash is None or now is None or now.removed_at is not None or now.password_hash != stored:
         password.note_failure(person_id, locks=locks)
-        raise WrongCurrentPassword(because=person_id)
+        raise WrongCurrentPassword(reason=person_id)
     guesses.forget(counter)
     password.change(now, password_hash, by=person_id)
     browser_sessions.end_all(person_id, "password_changed", but=sid)

@@ -56,10 +56,10 @@ def others(signed_in: SignedIn, address: str) -> list[Session]:
 def end(signed_in: SignedIn, sid: str) -> str:
     """End one of the person's other sessions; returns its device in words. Raises `NotFound` for any other session."""
     if sid == signed_in.sid:
-        raise NotFound(because="this session, which the page Sign out ends")
+        raise NotFound(reason="this session, which the page Sign out ends")
     device = session().scalar(select(BrowserSession.device).where(*_of(signed_in), BrowserSession.sid == sid))
     if device is None:
-        raise NotFound(because=f"no session of {signed_in.id}")
+        raise NotFound(reason=f"no session of {signed_in.id}")
     browser_sessions.end(sid, "ended_elsewhere")
     return device
 

@@ -37,7 +37,7 @@ def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:
     guesses.forget(counter)
     person = people.get(person_id) if person_id else None
     if person is None:
-        raise PasskeyRefused(because=f"{person_id} was removed")
+        raise PasskeyRefused(reason=f"{person_id} was removed")
     password.admit(person)
     factor_recovery.stop_for(person.id)
     return person

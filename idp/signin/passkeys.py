@@ -35,7 +35,7 @@ class PasskeyRefused(Refusal):
     """A passkey was not accepted. The page does not say why: whether we know a credential is not for strangers."""
 
     code, status, title = "passkey_refused", 401, "We could not sign you in with that passkey"
-    says = (
+    message = (
         "We could not sign you in with that passkey. Please try once more. If it is refused again, it may have been "
         "removed from your account: sign in with your password."
     )
@@ -45,14 +45,14 @@ class PasskeyNotAdded(Refusal):
     """A new passkey was not accepted."""
 
     code, status, title = "passkey_not_added", 400, "The passkey was not added"
-    says = "The passkey could not be added. Please try once more, and press the button within ten minutes."
+    message = "The passkey could not be added. Please try once more, and press the button within ten minutes."
 
 
 class PasskeyCopied(PasskeyRefused):
     """The signature is right and its counter is not higher than the last one: another device has the same key."""
 
     code = "passkey_copied"
-    says = (
+    message = (
         "That passkey seems to have been copied to another device, so we did not accept it. Sign in in another way, "
         "remove the passkey on the page Security, and add a new one."
     )
@@ -86,7 +86,7 @@ def register(person: Administrator, answer: str, *, name: str, device: str, brow
         _spend(registration.challenge, REGISTER, browser, person.id)
         new = registration.verify()
     except UnacceptableAnswer as fault:
-        raise PasskeyNotAdded(because=str(fault)) from fault
+        raise PasskeyNotAdded(reason=str(fault)) from fault
     lock(Administrator, person.id)  # otherwise several at once would be more than the limit
     if len(of_person(person.id)) >= MAX_PER_PERSON:
         raise PasskeyNotAdded(f"You can have {MAX_PER_PERSON} passkeys. Please remove one that you no longer use.")
@@ -97,7 +97,7 @@ def register(person: Administrator, answer: str, *, name: str, device: str, brow
         is_backed_up=new.is_backed_up, name=name or _name_of(new, device), created_at=clock.now(),
     )  # fmt: skip
     if not is_new:
-        raise PasskeyNotAdded(because="the credential is registered already")
+        raise PasskeyNotAdded(reason="the credential is registered already")
     return session().get_one(Passkey, passkey_id)
 
 
@@ -106,7 +106,7 @@ def read(answer: str) -> Authentication:
     try:
         return webauthn_ceremonies.read_authentication(answer)
     except UnacceptableAnswer as fault:
-        raise PasskeyRefused(because=str(fault)) from fault
+        raise PasskeyRefused(reason=str(fault)) from fault
 
 
 def use(answer: Authentication, purpose: str, *, browser: str, person_id: str | None = None) -> Passkey:
@@ -122,7 +122,7 @@ def use(answer: Authentication, purpose: str, *, browser: str, person_id: str | 
             raise UnacceptableAnswer("not a credential of that person")  # noqa: TRY301  one way out for all of them
         used = answer.verify(passkey.public_key)
     except UnacceptableAnswer as fault:
-        raise PasskeyRefused(because=str(fault)) from fault
+        raise PasskeyRefused(reason=str(fault)) from fault
     is_later = Passkey.sign_count < used.sign_count
     if used.sign_count == 0:  # an authenticator without a counter, unless it had one before
         is_later = Passkey.sign_count == 0
@@ -134,7 +134,7 @@ def use(answer: Authentication, purpose: str, *, browser: str, person_id: str | 
     )
     if raised.first() is None:
         _note_copied(passkey)
-        raise PasskeyCopied(because=f"{passkey.id}: counter {used.sign_count}")
+        raise PasskeyCopied(reason=f"{passkey.id}: counter {used.sign_count}")
     return passkey
 
 
@@ -153,7 +153,7 @@ def get(person_id: str, passkey_id: str) -> Passkey:
     """This person's passkey; raises `NotFound` for those of others."""
     passkey = session().get(Passkey, passkey_id)
     if passkey is None or passkey.person_id != person_id:
-        raise NotFound(because=f"{passkey_id} is no passkey of {person_id}")
+        raise NotFound(reason=f"{passkey_id} is no passkey of {person_id}")
     return passkey
 
 

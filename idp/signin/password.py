@@ -26,7 +26,7 @@ class WrongPassword(Refusal):
     """The name or the password is wrong; the error does not say which."""
 
     code, status, title = "wrong_password", 401, "We could not sign you in"
-    says = "That password does not match that Estab ID or e-mail address. Please check both."
+    message = "That password does not match that Estab ID or e-mail address. Please check both."
 
 
 class AccountNotOpen(Refusal):
@@ -36,7 +36,7 @@ class AccountNotOpen(Refusal):
 
     def __init__(self, state: str) -> None:
         self.state = state
-        super().__init__(because=f"the estab is {state}")
+        super().__init__(reason=f"the estab is {state}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def check(name: str, password: str, *, device: str | None, address: str | None) 
         note_failure(account.person_id, locks=locks)
         if not account.in_known_browser:
             spraying.note_failure(address, people.fold_sign_in_name(name))
-        raise WrongPassword(because=account.person_id or "no person of that name")
+        raise WrongPassword(reason=account.person_id or "no person of that name")
     if not factors.has_any(person.id):
         for counter in (account.by_name, account.by_account):
             guesses.forget(counter)

@@ -34,7 +34,7 @@ def confirm_mobile() -> ResponseReturnValue:
         try:
             mobile.confirm(person, form.code.data)
         except Refusal as refused:  # no rollback: the try is counted
-            form.code.errors = [refused.says]
+            form.code.errors = [refused.message]
         else:
             flash("Your mobile number is confirmed.", "success")
             return redirect(return_path, 303)
@@ -71,7 +71,7 @@ def _generate(secret: str) -> ResponseReturnValue:
     password_hash = _hash(passphrase)
     if earlier:
         if (person := _replaceable(secret)) is None:
-            raise links.LinkUsed(because="a person signed in meanwhile")
+            raise links.LinkUsed(reason="a person signed in meanwhile")
         first_password.replace(person, made_at, password_hash)
     else:
         person = _set_password(secret, person_id, password_hash, is_ours=True)
@@ -109,7 +109,7 @@ def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
 def _invited_person(secret: str) -> Administrator:
     person = people.get(links.check(secret, links.WELCOME).person_id)
     if person is None:
-        raise links.LinkUnknown(because="the person was removed")
+        raise links.LinkUnknown(reason="the person was removed")
     return person
 
 
@@ -128,7 +128,7 @@ def _set_password(secret: str, person_id: str, password_hash: str, *, is_ours: b
     links.spend(secret, links.WELCOME, person_id)
     person = people.get(person_id)
     if person is None:
-        raise links.LinkUnknown(because="the person was removed meanwhile")
+        raise links.LinkUnknown(reason="the person was removed meanwhile")
     password.change(person, password_hash, by=person_id, is_ours=is_ours)
     session.end_all(person_id, "password_changed")
     return person

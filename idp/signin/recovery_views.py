@@ -25,7 +25,7 @@ def lost_factor() -> ResponseReturnValue:
     half = second_step.waiting()
     person = people.get(half.person_id) if half is not None else None
     if person is None:
-        flash(second_step.StepExpired.says, "info")
+        flash(second_step.StepExpired.message, "info")
         return redirect(url_for("signin.sign_in", next=return_path), 303)
     form, number = MobileCode(), mobile.number_for_resets(person)
     if number is not None and factor_recovery.waiting(person.id) is None:
@@ -42,7 +42,7 @@ def _starts(person: Administrator, form: MobileCode) -> bool:
     try:
         mobile.check_code(person, form.code.data, mobile.LOST_FACTOR)
     except Refusal as refused:  # no rollback: the try is counted
-        form.code.errors = [refused.says]
+        form.code.errors = [refused.message]
         return False
     factor_recovery.start(person, by=person.id)
     return True

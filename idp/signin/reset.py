@@ -39,14 +39,14 @@ class WrongCode(Refusal):
     """The code is not the newest one, the account is locked, or there is no account to reset."""
 
     code, status, title = "wrong_code", 400, "That code is not right"
-    says = "That is not the code in our newest message. Please check it. After many wrong tries, wait 15 minutes."
+    message = "That is not the code in our newest message. Please check it. After many wrong tries, wait 15 minutes."
 
 
 class ResetOver(Refusal):
     """The reset has expired or cannot be completed any more: the person starts again."""
 
     code, status, title = "reset_over", 410, "Please start again"
-    says = "It took too long, or something about the account has changed meanwhile. Please ask for a new code."
+    message = "It took too long, or something about the account has changed meanwhile. Please ask for a new code."
 
 
 def begin(name: str, *, device: str | None) -> str:
@@ -106,16 +106,16 @@ def prove(reset: PasswordReset, code: str, *, device: str | None, address: str |
     count_try = update(PasswordReset).where(*waits, *is_fresh).values(tries=PasswordReset.tries + 1)
     tried = session().execute(count_try.returning(PasswordReset.code_digest, PasswordReset.code_made_at)).one_or_none()
     if tried is None:
-        raise mobile.CodeExpired(because=reset.id)
+        raise mobile.CodeExpired(reason=reset.id)
     digest, made_at = tried
     if not crypto.same(digest, _digest(reset.id, made_at, "".join(code.split()))) or not is_open:
         if not in_known_browser:
             spraying.note_failure(address, reset.messages.hex())
-        raise WrongCode(because=reset.id)
+        raise WrongCode(reason=reset.id)
     accept = update(PasswordReset).where(*waits, PasswordReset.code_digest == digest)
     values = {"proven_at": now, "browser": crypto.digest(secret), "expires_at": now + CHOOSING_TIME}
     if session().execute(accept.values(values).returning(PasswordReset.id)).one_or_none() is None:
-        raise mobile.CodeExpired(because=f"{reset.id}, at the same moment")
+        raise mobile.CodeExpired(reason=f"{reset.id}, at the same moment")
     return secret
 
 
@@ -126,12 +126,12 @@ def complete(secret: str | None, password_hash: str, *, device: str | None) -> N
     """
     reset = of_browser(secret)
     if reset is None or step(reset) != "password" or reset.person_id is None:
-        raise ResetOver(because="the reset has expired, or was completed")
+        raise ResetOver(reason="the reset has expired, or was completed")
     person = lock(Administrator, reset.person_id)
     if person is None or not _is_unchanged(person, reset):
-        raise ResetOver(because=f"{reset.id}: the account is another now")
+        raise ResetOver(reason=f"{reset.id}: the account is another now")
     if not claim(PasswordReset, id=reset.id, browser=reset.browser, person_id=person.id):
-        raise ResetOver(because=f"{reset.id} was used at the same moment")
+        raise ResetOver(reason=f"{reset.id} was used at the same moment")
     finish(person, password_hash, device=device, by_link=False)
 
 

@@ -24,7 +24,7 @@ class AccountClosed(Refusal):
     """The school's account is suspended, rejected or closed: its people cannot sign in."""
 
     code, status, title = "account_closed", 409, "The school's account is not open"
-    says = "The school's account is not open, so its people cannot sign in."
+    message = "The school's account is not open, so its people cannot sign in."
 
 
 def send(person: Administrator, *, by: str, note: str | None = None, sent_for: Membership | None = None) -> None:
@@ -33,7 +33,7 @@ def send(person: Administrator, *, by: str, note: str | None = None, sent_for: M
     `note` says whom our staff called, for the audit log; `sent_for` is the owner who asked for it.
     """
     if not person.may_sign_in:
-        raise AccountClosed(because=f"no school of {person.id} is open")
+        raise AccountClosed(reason=f"no school of {person.id} is open")
     secret = links.issue(person.id, links.RESET, LIFETIME, value=person.email_folded)
     post.email(
         "reset_link", to=person.email, expires=clock.now() + LIFETIME, estab=person.sole_estab_id,
@@ -51,7 +51,7 @@ def check(secret: str) -> Administrator:
     link = links.check(secret, links.RESET)
     person = people.get(link.person_id)
     if person is None or not person.may_sign_in or link.value != person.email_folded:
-        raise links.LinkUnknown(because="the account is closed, or has another address now")
+        raise links.LinkUnknown(reason="the account is closed, or has another address now")
     return person
 
 

@@ -55,7 +55,7 @@ def code() -> ResponseReturnValue:
         try:
             secret = reset.prove(current, form.code.data, device=devices.device_id(), address=request.remote_addr)
         except Refusal as refused:  # no rollback: the try is counted
-            form.code.errors = [refused.says]
+            form.code.errors = [refused.message]
         else:
             _answer_with_cookie(secret)
             return redirect(_address("choose"), 303)
@@ -103,7 +103,7 @@ def _to_step(current: PasswordReset | None) -> ResponseReturnValue:
         return redirect(_address("code"), 303)
     if current is not None and _person_of(current) is not None and request.endpoint != "signin.reset.choose":
         return redirect(_address("choose"), 303)
-    flash(reset.ResetOver.says if _secret() else "A code works only in the browser that asked for it.", "info")
+    flash(reset.ResetOver.message if _secret() else "A code works only in the browser that asked for it.", "info")
     return redirect(_address("start"), 303)
 
 

@@ -53,7 +53,7 @@ def choose() -> ResponseReturnValue:
     if form.validate_on_submit():
         chosen = next((member for member in schools if member.estab.estab_id == form.school.data), None)
         if chosen is None:
-            raise NotFound(because="a school that the person does not act for")
+            raise NotFound(reason="a school that the person does not act for")
         session.choose(chosen.estab_id)
         is_locked = chosen.estab.second_step_required_at is not None and not signed_in.has_second_step
         return redirect(_second_step(return_path) if is_locked else return_path, 303)

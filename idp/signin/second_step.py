@@ -33,7 +33,7 @@ class StepExpired(Refusal):
     """Nothing in this browser waits for a second step: it took too long, was used, or was begun elsewhere."""
 
     code, status, title = "second_step_expired", 410, "Please sign in again"
-    says = "You have ten minutes for the second step. Please sign in again."
+    message = "You have ten minutes for the second step. Please sign in again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +105,10 @@ def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str])
     locks = [guesses.count(counter) for counter in counters]
     if not prove():
         password.note_failure(half.person_id, locks=any(locks))
-        raise WrongAnswer(because=half.person_id)
+        raise WrongAnswer(reason=half.person_id)
     person = people.get(half.person_id) if claim(HalfSignIn, digest=half.digest, person_id=half.person_id) else None
     if person is None or not person.may_sign_in or _is_newer(person.password_changed_at, half):
-        raise StepExpired(because=half.person_id)
+        raise StepExpired(reason=half.person_id)
     for counter in counters:
         guesses.forget(counter)
     answer_with_cookie(_cookie(), "")

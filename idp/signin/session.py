@@ -191,7 +191,7 @@ def choose(estab_id: str) -> None:
     signed_in = current()
     member = people.membership(signed_in.id, estab_id) if signed_in else None
     if signed_in is None or member is None or not member.estab.may_act:
-        raise NotFound(because=f"no membership of {estab_id}")
+        raise NotFound(reason=f"no membership of {estab_id}")
     people.note_sign_in(signed_in.id, estab_id)  # before the session's row, in the order in which a removal locks them
     session().execute(
         update(BrowserSession)

@@ -45,7 +45,7 @@ class ManyNames(TooManyRequests):
             "Somebody on your internet connection, or near it, has typed wrong passwords for many accounts. So a "
             "browser in which you have not signed in before has to wait for "
             f"{minutes} minute{'' if minutes == 1 else 's'}. One in which you have signed in before works now.",
-            because="wrong passwords at many names from this network",
+            reason="wrong passwords at many names from this network",
             retry_after=max(1, ceil(wait.total_seconds())),
         )
 

@@ -35,7 +35,7 @@ def check(secret: str) -> tuple[str, str]:
     """The address and number that the link restores; it is not used up. Raises a `LinkRefused`."""
     link = links.check(secret, PURPOSE)
     if people.get(link.person_id) is None:
-        raise links.LinkUnknown(because="the person was removed")
+        raise links.LinkUnknown(reason="the person was removed")
     before = _before(link)
     return before["email"], before["mobile"]
 
@@ -45,7 +45,7 @@ def undo(secret: str) -> None:
     link = links.check(secret, PURPOSE)
     person = lock(Administrator, link.person_id)
     if person is None or person.removed_at is not None:
-        raise links.LinkUnknown(because="the person was removed")
+        raise links.LinkUnknown(reason="the person was removed")
     links.spend(secret, PURPOSE, person.id)
     links.supersede_since(person.id, link.created_at)
     before = _before(link)

@@ -105,7 +105,7 @@ def sign_in() -> ResponseReturnValue:
     try:
         is_complete = _sign_in(form.username.data, form.password.data)
     except password.WrongPassword as refused:  # no rollback of these: the guess is counted
-        form.form_errors.append(refused.says)
+        form.form_errors.append(refused.message)
         return _page(form, return_path)
     except (password.AccountNotOpen, TooManyRequests) as refused:
         return refusal_page(refused, return_path)
@@ -148,7 +148,7 @@ def sign_in_with_passkey() -> ResponseReturnValue:
         )
     except passkeys.PasskeyRefused as refused:  # no rollback of these: the guess is counted
         form = SignIn(formdata=None)
-        form.form_errors.append(refused.says)
+        form.form_errors.append(refused.message)
         return _page(form, return_path)
     except (password.AccountNotOpen, TooManyRequests) as refused:
         return refusal_page(refused, return_path)
@@ -224,7 +224,7 @@ def take_second_step_by_passkey() -> ResponseReturnValue:
         passkey_sign_in.complete(half, answer, browser=browser)
     except passkeys.PasskeyRefused as refused:  # no rollback of these: the guess is counted
         form = SecondStep(formdata=None)
-        form.form_errors.append(refused.says)
+        form.form_errors.append(refused.message)
         return _second_step_page("signin/second_step.html", half, form, return_path)
     except second_step.StepExpired:
         return _nothing_waits(return_path)
@@ -247,7 +247,7 @@ def _nothing_waits(return_path: str) -> ResponseReturnValue:
     """On to where they were going if this browser has just signed in (Back, a second click), else back to sign-in."""
     if session.current():
         return redirect(return_path, 303)
-    flash(second_step.StepExpired.says, "info")
+    flash(second_step.StepExpired.message, "info")
     return redirect(url_for(".sign_in", next=return_path), 303)
 
 

@@ -49,9 +49,9 @@ function sayStrength() {
   for (const input of document.querySelectorAll("[data-strength]")) {
     const place = document.getElementById(`${input.id}-strength`);
     let timer, asking;
-    const show = (says, state) => {
+    const show = (message, state) => {
       place.style.minHeight = `${place.getBoundingClientRect().height}px`;
-      if (place.textContent !== says) place.textContent = says;
+      if (place.textContent !== message) place.textContent = message;
       place.dataset.state = state;
     };
     const ask = async () => {
@@ -60,8 +60,8 @@ function sayStrength() {
       try {
         const answer = await fetch(input.dataset.strength, { method: "POST", body, signal: mine.signal, headers: { Accept: "application/json" } });
         if (!answer.ok) throw new Error(String(answer.status));
-        const { is_accepted, says } = await answer.json();
-        show(says, is_accepted ? "accepted" : "refused");
+        const { is_accepted, message } = await answer.json();
+        show(message, is_accepted ? "accepted" : "refused");
       } catch (fault) {
         if (fault.name !== "AbortError") show("", ""); // offline, or asked too often: the form will say it
       }

@@ -20,26 +20,26 @@ def test_a_password_is_judged_while_it_is_typed(page, welcome, looks_right):
     asked = []
     page.on("request", lambda sent: asked.append(sent) if sent.url.endswith("/password/strength.json") else None)
     page.goto(welcome)
-    says = page.locator("#password-strength")
-    expect(says).to_be_empty()
+    hint = page.locator("#password-strength")
+    expect(hint).to_be_empty()
 
     page.locator("#password").press_sequentially("St Cuth")
-    expect(says).to_have_text(strength.SHORT)
+    expect(hint).to_have_text(strength.SHORT)
     page.locator("#password").press_sequentially("bert's School")
-    expect(says).to_contain_text("Too much of this password is easy to guess")
-    expect(says).to_have_attribute("data-state", "refused")
+    expect(hint).to_contain_text("Too much of this password is easy to guess")
+    expect(hint).to_have_attribute("data-state", "refused")
     looks_right(page, "strength-refused")
 
     page.fill("#password", "kettle badgers")
-    expect(says).to_have_text(strength.FAIR)
+    expect(hint).to_have_text(strength.FAIR)
     looks_right(page, "strength-fair")
     page.fill("#password", GOOD)
-    expect(says).to_have_text(strength.GOOD)
+    expect(hint).to_have_text(strength.GOOD)
     looks_right(page, "strength-good")
     assert all(GOOD not in sent.url and "password=" not in sent.url for sent in asked)
 
     page.fill("#password", "")
-    expect(says).to_be_empty()
+    expect(hint).to_be_empty()
     page.fill("#password", GOOD)
     page.keyboard.press("Enter")
     expect(page.get_by_text("Your password is set.")).to_be_visible()
@@ -59,12 +59,12 @@ def test_the_server_is_asked_when_typing_stops_and_the_hint_is_announced_politel
 def test_the_button_below_does_not_move_up_when_the_sentence_gets_shorter(page, welcome):
     page.set_viewport_size({"width": 375, "height": 800})
     page.goto(welcome)
-    says, button = page.locator("#password-strength"), page.locator("#choose")
+    hint, button = page.locator("#password-strength"), page.locator("#choose")
     page.fill("#password", "St Cuthbert's School")
-    expect(says).to_contain_text("easy to guess")
+    expect(hint).to_contain_text("easy to guess")
     before = button.bounding_box()["y"]
     page.fill("#password", GOOD)
-    expect(says).to_have_text(strength.GOOD)
+    expect(hint).to_have_text(strength.GOOD)
 
     assert button.bounding_box()["y"] == before
 

@@ -196,7 +196,7 @@ def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"state": "another"}, "Please start again"),
         ({"state": None}, "Please start again"),
@@ -207,12 +207,12 @@ def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
     ],
     ids=str,
 )
-def test_a_wrong_response_signs_no_one_in(person, provider, wrong, says):
+def test_a_wrong_response_signs_no_one_in(person, provider, wrong, message):
     person.sets_out()
 
     page = person.opens(f"/callback?{provider.answer(**wrong)}")
 
-    assert says in page.text
+    assert message in page.text
     assert page.status_code >= 400
     assert not provider.posted
     assert "Grace Okafor" not in person.opens("/").text

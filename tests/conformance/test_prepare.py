@@ -141,4 +141,4 @@ def test_production_refuses(work, monkeypatch, settings):
 def test_without_a_free_school_it_says_what_to_do(work):
     with work(), pytest.raises(prepare.NoSchool) as refused:
         prepare.everything(SUITE)
-    assert "idp schools refresh" in refused.value.says
+    assert "idp schools refresh" in refused.value.message

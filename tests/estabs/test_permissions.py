@@ -40,7 +40,7 @@ def test_an_act_is_held_to_the_table_and_says_who_may(work, role, action, may):
             return
         with pytest.raises(authority.MayNot) as refused:
             authority.hold(member, action)
-        assert permissions.who(action) in refused.value.says
+        assert permissions.who(action) in refused.value.message
 
 
 def test_who_was_removed_or_whose_school_is_suspended_may_do_nothing(work):

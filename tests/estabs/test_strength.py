@@ -23,11 +23,11 @@ def test_it_accepts_exactly_what_the_form_accepts(built, password, about):
         said, reason = strength.hint(password, about), credentials.rejection_reason(password, about)
 
     assert said.is_accepted == (reason is None)
-    assert said.says == reason or reason is None or len(password) < credentials.MIN_LENGTH
+    assert said.message == reason or reason is None or len(password) < credentials.MIN_LENGTH
 
 
 @pytest.mark.parametrize(
-    ("password", "says"),
+    ("password", "message"),
     [
         (GOOD, strength.GOOD),
         ("qvxzkwjphbnm7", strength.GOOD),
@@ -37,8 +37,8 @@ def test_it_accepts_exactly_what_the_form_accepts(built, password, about):
         ("", strength.SHORT),
     ],
 )
-def test_words_for_each_strength(inside, password, says):
-    assert strength.hint(password, ()).says == says
+def test_words_for_each_strength(inside, password, message):
+    assert strength.hint(password, ()).message == message
 
 
 def test_the_estimator_never_overrules_the_policy(inside):
@@ -46,7 +46,7 @@ def test_the_estimator_never_overrules_the_policy(inside):
     said = strength.hint("St Mary's Oakhill", ("St Mary's School", "Oakhill"))
 
     assert not said.is_accepted
-    assert "easy to guess" in said.says
+    assert "easy to guess" in said.message
 
 
 @pytest.mark.parametrize(

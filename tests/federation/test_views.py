@@ -209,7 +209,7 @@ class TestFaults:
             jo.goes_and_returns("microsoft", linked)
 
         self.refused(jo, work, "provider_response")
-        assert any(line.get("code") == "provider_response" and line["because"] for line in logs)
+        assert any(line.get("code") == "provider_response" and line["reason"] for line in logs)
         assert not any("sub-of-jo" in str(line) for line in logs)
 
     def test_a_token_of_one_organisation_in_the_name_of_another(self, jo, linked, work):

@@ -137,7 +137,7 @@ def base(key):
 
 class TestAddresses:
     @pytest.mark.parametrize(
-        ("issuer", "says"),
+        ("issuer", "message"),
         [
             ("https://id.schools.example/idp", "must not have a path"),
             ("https://ID.schools.example", "must be spelled https://id.schools.example"),
@@ -161,10 +161,10 @@ class TestAddresses:
             ("https://[::1", "cannot be read"),
         ],
     )
-    def test_an_issuer_that_cannot_work_is_refused_and_what_works_is_said(self, issuer, says):
+    def test_an_issuer_that_cannot_work_is_refused_and_what_works_is_said(self, issuer, message):
         (fault,) = faults_of(server={"issuer": issuer})
         assert fault.startswith("server.issuer: ")
-        assert says in fault
+        assert message in fault
         assert "secret" not in fault
 
     @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_refusal_shows_its_code_and_what_to_quote(app):
     with app.test_request_context("/"):
         made = BeautifulSoup(
             render_template(
-                "errors/page.html", status=410, code="link_used", title="Used", says="It has been used.",
+                "errors/page.html", status=410, code="link_used", title="Used", message="It has been used.",
                 next_steps=(("Send a new one", "/again"),), request_id="abc-1",
             ), "html.parser",
         )  # fmt: skip

@@ -87,9 +87,9 @@ def test_a_token_of_one_kind_is_not_accepted_as_another(ground, where, which):
 @pytest.mark.parametrize("where", REFUSING)
 def test_a_logout_token_is_nothing_else(ground, where):
     """It says who, to whom, and by whom it is signed; its type says that it is for ending a session."""
-    says = json.loads(urlsafe_b64decode(ground.tokens["id_token"].split(".")[1] + "=="))
+    claims = json.loads(urlsafe_b64decode(ground.tokens["id_token"].split(".")[1] + "=="))
     with ground.work():
-        told = ring.sign(says, alg="RS256", typ="logout+jwt")
+        told = ring.sign(claims, alg="RS256", typ="logout+jwt")
     answer = PLACES[where](ground, told)
     refused_or_answered(ground, answer)
     assert REFUSING[where](answer)

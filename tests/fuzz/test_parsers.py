@@ -168,7 +168,7 @@ def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
 def test_whatever_is_searched_for_is_read(text):
     for found in query_parser.parse(text):
         assert found.values
-        assert found.says.isprintable()
+        assert found.description.isprintable()
 
 
 @deep(0.5)

@@ -84,13 +84,13 @@ class TestChangingThePassword:
             assert not session.get_one(Administrator, account.id).password_is_ours
 
     @pytest.mark.parametrize(
-        ("new", "says"),
+        ("new", "message"),
         [("short", "Use at least 12"), ("password1234", "Very many people"), ("Oakhill School", "easy to guess")],
     )
-    def test_the_rules_are_those_of_every_page(self, signed_in, app, new, says):
+    def test_the_rules_are_those_of_every_page(self, signed_in, app, new, message):
         hashed = runtime.of(app).passwords.hashed
         assert changes(signed_in, new=new).status_code == 422
-        assert says in signed_in.sees
+        assert message in signed_in.sees
         assert runtime.of(app).passwords.hashed == hashed
 
     def test_guesses_at_it_count_with_those_at_the_sign_in_page(self, signed_in, account, browser):

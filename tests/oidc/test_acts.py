@@ -36,8 +36,8 @@ def test_a_code_or_refresh_token_of_another_client_is_recorded_under_the_one_tha
     with world.work() as session:
         family = session.scalars(select(RefreshFamily)).one()
         assert recorded(events.CLIENT_REFUSED) == [
-            (other.id, None, other.id, family.lineage, {"because": "code"}, None),
-            (other.id, None, other.id, family.id, {"because": "refresh token"}, None),
+            (other.id, None, other.id, family.lineage, {"reason": "code"}, None),
+            (other.id, None, other.id, family.id, {"reason": "refresh token"}, None),
         ]
 
 
@@ -61,7 +61,7 @@ def test_a_refresh_token_that_is_used_again_is_recorded_at_the_school(web, world
 
 
 def test_tokens_that_a_client_revokes_are_recorded_by_their_ids(web, world, tokens, family):
-    jti = world.says(tokens["access_token"])["jti"]
+    jti = world.claims(tokens["access_token"])["jti"]
     for kind in ("access_token", "refresh_token"):
         world.partner.posts(web, "/oauth/revoke", {"token": tokens[kind]})
 

@@ -272,7 +272,7 @@ def test_max_age_asks_again_when_the_sign_in_is_older(web, world, clock):
     assert "code" in sent(web.get(world.partner.link(max_age="100")))
     response = follow(web, web.get(world.partner.link(max_age="99")))
     got = sent(follow(web, sign_in(web, response, world.username)))
-    claims = world.says(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+    claims = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
     assert claims["auth_time"] == int(clock.now().timestamp())
 
 
@@ -300,7 +300,7 @@ MULTI = insisting(values=["phr", "urn:idaas:acr:multi"])
 
 
 def said_of(world, web, got):
-    claims = world.says(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+    claims = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
     return claims["acr"], claims["amr"]
 
 
@@ -405,7 +405,7 @@ def test_a_person_without_a_second_step_is_not_led_to_one_that_is_only_wished_fo
     clock.move(timedelta(minutes=2))
     response = follow(web, web.get(world.partner.link(max_age="60", **WISHES[0])))
     got = sent(follow(web, sign_in(web, response, world.username)))
-    claims = world.says(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+    claims = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
     assert (claims["acr"], claims["auth_time"]) == (SINGLE_ACR, int(clock.now().timestamp()))
 
 

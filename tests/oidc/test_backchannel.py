@@ -31,7 +31,7 @@ def partner(world, receiver):
 def signed_in(web, partner, world, **differs):
     """The tokens of a sign-in, and what its ID Token says."""
     tokens = partner.redeems(web, authorised(web, partner, world.username, **differs)["code"]).json
-    return tokens, world.says(tokens["id_token"], "JWT")
+    return tokens, world.claims(tokens["id_token"], "JWT")
 
 
 def sign_out(web):

@@ -20,7 +20,7 @@ def test_a_client_gets_a_token_about_itself_and_no_refresh_token(web, world, par
     answer = asks(web, partner, scope="schools.list").json
     assert set(answer) == {"access_token", "token_type", "expires_in", "scope"}
     assert answer["scope"] == "schools.list"
-    said = world.says(answer["access_token"])
+    said = world.claims(answer["access_token"])
     assert (said["sub"], said["client_id"], said["aud"]) == (partner.id, partner.id, ISSUER)
     assert "auth_time" not in said
     assert "authorisation" not in said

@@ -73,7 +73,7 @@ def test_a_removed_tick_stays_removed(web, world, asking, clock):
 
 
 @pytest.mark.parametrize(
-    ("typed", "says"),
+    ("typed", "message"),
     [
         ("", "Enter your colleague's e-mail address"),
         ("head at oakhill", "Enter an e-mail address in the right form"),
@@ -81,11 +81,11 @@ def test_a_removed_tick_stays_removed(web, world, asking, clock):
         ("head@gmial.com", "Did you mean head@gmail.com?"),
     ],
 )
-def test_a_wrong_address_is_explained_and_nothing_is_lost(web, asking, outbox, typed, says):
+def test_a_wrong_address_is_explained_and_nothing_is_lost(web, asking, outbox, typed, message):
     shown = hand_over(web, asking, typed, area=["attendance"], authority="y")
 
     assert shown.status_code == 422
-    assert says in page(shown).find(class_="error-summary").text
+    assert message in page(shown).find(class_="error-summary").text
     assert page(shown).find("title").text.startswith("Error: ")
     found = page(shown).find(id="somebody-else")
     assert found.has_attr("open")

@@ -50,7 +50,7 @@ def test_a_device_gets_tokens_and_refreshes_them(clock, web, device, world):
     tokens = device.polls().json
     assert tokens["token_type"] == "Bearer"
     assert set(tokens["scope"].split()) == set(device.scope.split())
-    said = world.says(tokens["id_token"], "JWT")
+    said = world.claims(tokens["id_token"], "JWT")
     assert (said["sub"], said["aud"]) == (world.person, device.partner.id)
     assert "nonce" not in said
     assert device.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
@@ -262,7 +262,7 @@ def test_a_device_that_proves_a_key_gets_tokens_bound_to_it(web, another, world)
     device.partner.dpop_key = key("ES256", 2)
     tokens = device.polls().json
     assert tokens["token_type"] == "DPoP"
-    assert world.says(tokens["access_token"])["cnf"]["jkt"] == key("ES256", 2).thumbprint()
+    assert world.claims(tokens["access_token"])["cnf"]["jkt"] == key("ES256", 2).thumbprint()
 
 
 def test_without_offline_access_there_is_no_refresh_token_and_without_openid_no_id_token(web, another, world):

@@ -84,7 +84,7 @@ def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, s
 @pytest.mark.usefixtures("clock")  # before the world is made
 def test_exactly_the_advertised_acr_values_are_reached(web, another, work, world, said, clock):
     def reached(got):
-        said = world.says(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+        said = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
         return said["acr"], sorted(said["amr"])
 
     by_password = reached(authorised(web, world.partner, world.username))
@@ -104,7 +104,7 @@ def test_every_advertised_claim_is_released_somewhere(web, world, said):
     everything = "openid profile email phone organisation offline_access"
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope=everything)["code"]).json
     of_person = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
-    assert set(said["claims_supported"]) <= set(of_person) | set(world.says(tokens["id_token"], "JWT"))
+    assert set(said["claims_supported"]) <= set(of_person) | set(world.claims(tokens["id_token"], "JWT"))
 
 
 def test_every_advertised_algorithm_has_a_key_and_rs256_is_among_them(web, said):

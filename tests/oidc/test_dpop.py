@@ -44,7 +44,7 @@ def failed(response, error, status=400):
 
 def test_a_proof_binds_the_tokens(web, world, partner, tokens):
     assert tokens["token_type"] == "DPoP"
-    assert world.says(tokens["access_token"])["cnf"] == {"jkt": thumbprint(ONE)}
+    assert world.claims(tokens["access_token"])["cnf"] == {"jkt": thumbprint(ONE)}
     assert partner.reads(web, tokens["access_token"]).status_code == 200
     assert partner.reads(web, tokens["access_token"], scheme="dPOP").status_code == 200
 
@@ -55,7 +55,7 @@ def test_a_large_key_fits_into_a_proof(web, world, partner, bits):
     large = RSAKey.generate_key(bits)
     partner.dpop_key, partner.proofs = large, {"alg": "PS256"}
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
-    assert world.says(tokens["access_token"])["cnf"] == {"jkt": thumbprint(large)}
+    assert world.claims(tokens["access_token"])["cnf"] == {"jkt": thumbprint(large)}
     assert partner.reads(web, tokens["access_token"], alg="PS256").status_code == 200
 
 
@@ -219,7 +219,7 @@ def test_a_bound_token_is_not_a_bearer_token_nor_the_reverse(web, world, partner
 def test_a_confidential_client_may_bring_a_new_key_to_a_refresh(web, world, partner, tokens):
     partner.dpop_key = TWO
     answer = partner.refreshes(web, tokens["refresh_token"]).json
-    assert world.says(answer["access_token"])["cnf"] == {"jkt": thumbprint(TWO)}
+    assert world.claims(answer["access_token"])["cnf"] == {"jkt": thumbprint(TWO)}
     partner.dpop_key = None
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 400
 

@@ -16,7 +16,7 @@ def partner(world, clock):
 
 
 def id_token(world, answer):
-    return world.says(answer["id_token"], "JWT")
+    return world.claims(answer["id_token"], "JWT")
 
 
 def test_claims_of_the_id_token_equal_those_of_userinfo(web, world, partner):

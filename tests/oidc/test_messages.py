@@ -97,7 +97,7 @@ def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
 
 
 @pytest.mark.parametrize(
-    ("form", "name", "because"),
+    ("form", "name", "reason"),
     [
         ({"grant_type": "authorization_code", "code": "x"}, "code", "unknown"),
         ({"grant_type": "refresh_token", "refresh_token": "x"}, "refresh_token", "unknown"),
@@ -107,14 +107,14 @@ def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
          "is another one in the form than in the Authorization header"),
     ],
 )  # fmt: skip
-def test_the_log_names_the_parameter_and_the_reason(web, world, told, form, name, because):
+def test_the_log_names_the_parameter_and_the_reason(web, world, told, form, name, reason):
     """Whole: what stands behind "code:" is scrubbed where it could be a secret."""
     with listening() as heard:
         answer = web.post("/oauth/token", data=form, headers=world.partner.basic)
     assert answer.status_code in {400, 401}
-    assert told(world.partner) == f"{name}: {because}"
+    assert told(world.partner) == f"{name}: {reason}"
     [line] = [each for each in heard.lines if "client refused" in each]
-    for part in (world.partner.id, name, because):
+    for part in (world.partner.id, name, reason):
         assert part in line
 
 

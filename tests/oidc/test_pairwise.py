@@ -28,14 +28,14 @@ def userinfo(web, token):
 
 def test_a_client_gets_the_same_subject_everywhere(web, world, partner):
     tokens = tokens_of(web, partner, world)
-    sub = world.says(tokens["id_token"], "JWT")["sub"]
+    sub = world.claims(tokens["id_token"], "JWT")["sub"]
     assert sub.startswith("prs_")
     assert world.person not in sub
-    assert world.says(tokens["access_token"])["sub"] == sub
+    assert world.claims(tokens["access_token"])["sub"] == sub
     assert userinfo(web, tokens["access_token"]).json["sub"] == sub
     refreshed = partner.refreshes(web, tokens["refresh_token"]).json
-    assert world.says(refreshed["id_token"], "JWT")["sub"] == sub
-    assert world.says(refreshed["access_token"])["sub"] == sub
+    assert world.claims(refreshed["id_token"], "JWT")["sub"] == sub
+    assert world.claims(refreshed["access_token"])["sub"] == sub
 
 
 def test_nothing_else_links_the_subjects_of_two_sectors(web, world, partner):
@@ -50,12 +50,13 @@ def test_nothing_else_links_the_subjects_of_two_sectors(web, world, partner):
 
 def everything(web, partner, world):
     tokens = tokens_of(web, partner, world, scope="openid offline_access")
-    return {"id_token": world.says(tokens["id_token"], "JWT"), "access_token": world.says(tokens["access_token"])}
+    return {"id_token": world.claims(tokens["id_token"], "JWT"), "access_token": world.claims(tokens["access_token"])}
 
 
 def test_clients_of_one_sector_get_the_same_subject(web, world, partner):
     subjects = {
-        world.says(tokens_of(web, each, world)["id_token"], "JWT")["sub"] for each in (partner, world.another(**SECTOR))
+        world.claims(tokens_of(web, each, world)["id_token"], "JWT")["sub"]
+        for each in (partner, world.another(**SECTOR))
     }
     assert len(subjects) == 1
 
@@ -63,7 +64,7 @@ def test_clients_of_one_sector_get_the_same_subject(web, world, partner):
 def test_another_sector_gets_another_subject_and_public_clients_the_id(web, world, partner):
     other = world.another(**(SECTOR | {"sector_identifier": "reports.example"}))
     subjects = [
-        world.says(tokens_of(web, each, world)["id_token"], "JWT")["sub"] for each in (partner, other, world.partner)
+        world.claims(tokens_of(web, each, world)["id_token"], "JWT")["sub"] for each in (partner, other, world.partner)
     ]
     assert len(set(subjects)) == 3
     assert subjects[2] == world.person
@@ -78,14 +79,14 @@ def test_two_people_of_one_school_have_different_subjects(web, another, world, p
     mine, theirs = tokens_of(web, partner, world), partner.redeems(
         another(), authorised(another(), partner, "second", scope=ALL)["code"]
     ).json  # fmt: skip
-    assert world.says(mine["id_token"], "JWT")["sub"] != world.says(theirs["id_token"], "JWT")["sub"]
+    assert world.claims(mine["id_token"], "JWT")["sub"] != world.claims(theirs["id_token"], "JWT")["sub"]
     assert userinfo(web, theirs["access_token"]).json["name"] == "Se Cond"
 
 
 def test_a_hint_names_the_person_by_the_clients_subject(web, world, partner):
     tokens = tokens_of(web, partner, world)
     assert "code" in sent(web.get(partner.link(scope=ALL, prompt="none", id_token_hint=tokens["id_token"])))
-    sub = world.says(tokens["id_token"], "JWT")["sub"]
+    sub = world.claims(tokens["id_token"], "JWT")["sub"]
     wish = json.dumps({"id_token": {"sub": {"value": sub}}})
     assert "code" in sent(web.get(partner.link(scope=ALL, prompt="none", claims=wish)))
     public = json.dumps({"id_token": {"sub": {"value": world.person}}})

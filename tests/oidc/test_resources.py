@@ -18,7 +18,7 @@ def tokens_of(web, world, **asked):
 
 
 def audience(world, tokens):
-    return world.says(tokens["access_token"])["aud"]
+    return world.claims(tokens["access_token"])["aud"]
 
 
 def look(web, partner, token):

@@ -51,11 +51,11 @@ def test_code_tokens_and_claims_name_the_chosen_school(web, world, second):
     tokens = authorises(web, world, second)
     with world.work() as session:
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [second.id]
-    assert world.says(tokens["access_token"])["estab_id"] == second.estab_id
+    assert world.claims(tokens["access_token"])["estab_id"] == second.estab_id
     about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert (about["organisation"]["id"], about["role"]) == (second.id, "admin")
     again = world.partner.refreshes(web, tokens["refresh_token"]).json
-    assert world.says(again["access_token"])["estab_id"] == second.estab_id
+    assert world.claims(again["access_token"])["estab_id"] == second.estab_id
 
 
 def test_leaving_one_school_ends_its_sharing_and_not_the_others(web, world, second):
@@ -83,7 +83,7 @@ def authorises_for(web, world, second, *boxes):
 def test_another_school_is_authorised_in_the_same_review_and_the_code_names_the_chosen_one(web, world, second, box):
     got = authorises_for(web, world, second, world.estab_id if box == "the school" else "all")
     tokens = world.partner.redeems(web, got["code"]).json
-    assert world.says(tokens["access_token"])["estab_id"] == second.estab_id
+    assert world.claims(tokens["access_token"])["estab_id"] == second.estab_id
     with world.work() as session:
         agreements = session.query(Authorisation).all()
         assert {agreed.estab_id for agreed in agreements} == {second.id, world.estab}

@@ -20,7 +20,7 @@ def opened(world, response, partner, mode):
     else:
         got = sent(response)
     assert set(got) == {"response"}
-    said = world.says(got["response"], typ="JWT")
+    said = world.claims(got["response"], typ="JWT")
     assert (said.pop("iss"), said.pop("aud")) == (ISSUER, partner.id)
     assert 0 < said.pop("exp") - clock.timestamp() <= 600
     return said

@@ -44,7 +44,7 @@ def test_the_response_names_the_granted_scopes(tokens, world):
 
 
 def test_the_id_token_names_the_person_and_no_more(tokens, world, clock):
-    claims = world.says(tokens["id_token"], "JWT")
+    claims = world.claims(tokens["id_token"], "JWT")
     now = int(clock.now().timestamp())
     assert claims["sub"] == world.person
     assert (claims["iss"], claims["aud"], claims["nonce"]) == (ISSUER, world.partner.id, "a-nonce")
@@ -57,7 +57,7 @@ def test_the_id_token_names_the_person_and_no_more(tokens, world, clock):
 
 
 def test_the_access_token_is_a_jwt_of_rfc_9068(tokens, world, clock):
-    claims = world.says(tokens["access_token"])
+    claims = world.claims(tokens["access_token"])
     now = int(clock.now().timestamp())
     assert (claims["iss"], claims["aud"], claims["sub"]) == (ISSUER, ISSUER, world.person)
     assert (claims["client_id"], claims["scope"]) == (world.partner.id, tokens["scope"])
@@ -244,13 +244,13 @@ def test_data_scopes_are_withheld_until_the_school_is_verified(web, world, clock
     got = authorised(web, world.partner, world.username)
     answer = world.partner.redeems(web, got["code"]).json
     assert answer["scope"] == "openid profile email organisation offline_access"
-    assert world.says(answer["access_token"])["scope"] == answer["scope"]
-    assert world.says(answer["access_token"])["estab_status"] == "unverified"
+    assert world.claims(answer["access_token"])["scope"] == answer["scope"]
+    assert world.claims(answer["access_token"])["estab_status"] == "unverified"
 
     world.change(Estab, world.estab, state="verified")
     answer = world.partner.refreshes(web, answer["refresh_token"]).json
     assert answer["scope"] == "openid profile email organisation offline_access school students"
-    assert world.says(answer["access_token"])["scope"] == answer["scope"]
+    assert world.claims(answer["access_token"])["scope"] == answer["scope"]
 
 
 # refreshing
@@ -265,9 +265,9 @@ def test_a_confidential_clients_refresh_token_is_not_rotated(web, world, tokens,
 
 
 def test_a_refreshed_id_token_keeps_its_time_of_sign_in(web, world, tokens, clock):
-    before = world.says(tokens["id_token"], "JWT")
+    before = world.claims(tokens["id_token"], "JWT")
     clock.move(timedelta(minutes=5))
-    after = world.says(world.partner.refreshes(web, tokens["refresh_token"]).json["id_token"], "JWT")
+    after = world.claims(world.partner.refreshes(web, tokens["refresh_token"]).json["id_token"], "JWT")
     assert {name: after[name] for name in ("iss", "sub", "aud", "auth_time", "sid")} == {
         name: before[name] for name in ("iss", "sub", "aud", "auth_time", "sid")
     }

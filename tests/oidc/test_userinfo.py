@@ -102,7 +102,7 @@ def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, wo
     wish = json.dumps({"userinfo": {"name": {"essential": True}}, "id_token": {"email": None}})
     got = authorised(web, world.partner, world.username, scope="openid", claims=wish)
     tokens = world.partner.redeems(web, got["code"]).json
-    said = world.says(tokens["id_token"], "JWT")
+    said = world.claims(tokens["id_token"], "JWT")
     assert said["email"].endswith("@oakhill.example")
     assert "name" not in said
     assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person, "name": "Jo Bloggs"}
@@ -112,7 +112,7 @@ def test_the_school_can_be_asked_for_by_name_too(web, world):
     wish = json.dumps({"userinfo": {"role": None}, "id_token": {"organisation": None, "estab_id": None}})
     got = authorised(web, world.partner, world.username, scope="openid", claims=wish)
     tokens = world.partner.redeems(web, got["code"]).json
-    said = world.says(tokens["id_token"], "JWT")
+    said = world.claims(tokens["id_token"], "JWT")
     assert (said["organisation"]["name"], said["estab_id"]) == (world.school, world.estab_id)
     assert "estab_status" not in said
     assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person, "role": "owner"}
@@ -143,7 +143,7 @@ def test_a_pairwise_client_gets_its_own_subject(web, another, world):
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
         said = web.get("/oauth/userinfo", headers=bearer(tokens)).json
         assert said["name"] == "Jo Bloggs"
-        assert said["sub"] == world.says(tokens["id_token"], "JWT")["sub"]
+        assert said["sub"] == world.claims(tokens["id_token"], "JWT")["sub"]
         subjects.append(said["sub"])
     assert subjects[0] == subjects[2]
     assert len({*subjects, world.person}) == 3

@@ -38,7 +38,7 @@ class World:
                 setattr(found, name, value)
             registry.forget()
 
-    def says(self, token: str, typ: str = "at+jwt") -> dict[str, Any]:
+    def claims(self, token: str, typ: str = "at+jwt") -> dict[str, Any]:
         """The claims of a token of ours."""
         with self.work():
             return ring.verify(token, typ=typ)

@@ -65,7 +65,7 @@ def test_a_case_is_decided_once(work, estab_id, at_once, outbox):
     assert len(outbox.all("school_verified")) == 1
     with pytest.raises(review.AlreadyDecided) as refused, work():
         review.reject(estab_id, "Changed our mind.", by="cli")
-    assert refused.value.says == "This school was verified on Monday 2 March 2026."
+    assert refused.value.message == "This school was verified on Monday 2 March 2026."
 
 
 def test_the_queue_begins_with_the_most_pressing_and_knows_what_is_overdue(work, clock):
@@ -169,7 +169,7 @@ def test_a_question_goes_to_the_owners_and_into_the_notes_and_decides_nothing(wo
 
 
 @pytest.mark.parametrize(
-    ("email", "host", "says"),
+    ("email", "host", "message"),
     [
         ("a@oakhill.sch.uk", "www.oakhill.sch.uk", "is the domain"),
         ("a@OAKHILL.sch.uk", "oakhill.sch.uk", "is the domain"),
@@ -181,8 +181,8 @@ def test_a_question_goes_to_the_owners_and_into_the_notes_and_decides_nothing(wo
         ("a@oakhill.sch.uk", "", "no website"),
     ],
 )
-def test_addresses_are_compared_with_the_website(email, host, says):
-    assert says in review.compare_address(email, host)
+def test_addresses_are_compared_with_the_website(email, host, message):
+    assert message in review.compare_address(email, host)
 
 
 def test_an_estab_that_was_never_new_has_no_case(work):

@@ -132,7 +132,7 @@ def test_a_stranger_learns_nothing_about_a_registration(work):
     for asked, browser in ((known, OTHERS), (known, None), ("reg_" + "a" * 26, OURS), ("reg_\x00", OURS)):
         with pytest.raises(signup.NotInThisBrowser) as refused, work():
             signup.find_in_browser(asked, browser)
-        said.add((refused.value.says, refused.value.status))
+        said.add((refused.value.message, refused.value.status))
     assert len(said) == 1
 
 
@@ -168,7 +168,7 @@ def test_another_browser_begins_its_own(work):
 
 
 @pytest.mark.parametrize(
-    ("differs", "says"),
+    ("differs", "message"),
     [
         ({"status_code": "2", "status_name": "Closed"}, "closed"),
         ({"status_code": "4", "status_name": "Proposed to open"}, "open"),
@@ -176,10 +176,10 @@ def test_another_browser_begins_its_own(work):
         ({"type_code": "29", "type_name": "Higher education institutions"}, "register"),
     ],
 )
-def test_schools_that_cannot_register_are_told_why(work, differs, says):
+def test_schools_that_cannot_register_are_told_why(work, differs, message):
     with pytest.raises(signup.CannotRegister) as refused, work():
         signup.school_to_register(a_school(**differs).id, None)
-    assert says in refused.value.says
+    assert message in refused.value.message
     assert refused.value.next_steps == (("Find another school", "/register"),)
 
 

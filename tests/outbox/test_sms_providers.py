@@ -32,8 +32,8 @@ RECEIPT_TOKEN = "a bearer token of thirty-two characters"
 
 @pytest.fixture
 def provider():
-    """An HTTP server that answers `status` with `says`, waits `delay`, or hangs up; keeps what it was asked."""
-    state = SimpleNamespace(asked=[], status=201, says=b"{}", hangs_up=False, waits=threading.Event(), slow=False)
+    """An HTTP server that answers `status` with `body`, waits `delay`, or hangs up; keeps what it was asked."""
+    state = SimpleNamespace(asked=[], status=201, body=b"{}", hangs_up=False, waits=threading.Event(), slow=False)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -45,9 +45,9 @@ def provider():
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             self.send_response(state.status)
-            self.send_header("Content-Length", str(len(state.says)))
+            self.send_header("Content-Length", str(len(state.body)))
             self.end_headers()
-            self.wfile.write(state.says)
+            self.wfile.write(state.body)
 
         def log_message(self, *_):
             pass
@@ -65,7 +65,7 @@ def provider():
 
 @pytest.fixture
 def twilio(provider, change_settings):
-    provider.says = b'{"sid": "SM123", "status": "queued"}'
+    provider.body = b'{"sid": "SM123", "status": "queued"}'
     change_settings(
         sms={"channel": "twilio", "gateway_url": provider.url, "account": "AC42", "gateway_token": SecretStr(TOKEN)}
     )
@@ -74,7 +74,7 @@ def twilio(provider, change_settings):
 
 @pytest.fixture
 def notify(provider, change_settings):
-    provider.says = b'{"id": "740e5834-3a29-46b4-9a6f-16142fde533a", "reference": null}'
+    provider.body = b'{"id": "740e5834-3a29-46b4-9a6f-16142fde533a", "reference": null}'
     change_settings(
         sms={
             "channel": "notify", "gateway_url": provider.url, "template": "f33517ff-2a88", "sender": "",
@@ -86,7 +86,7 @@ def notify(provider, change_settings):
 
 @pytest.fixture
 def gateway(provider, change_settings):
-    provider.says = b'{"id": "gateway-7"}'
+    provider.body = b'{"id": "gateway-7"}'
     change_settings(sms={"channel": "http", "gateway_url": provider.url, "receipt_token": SecretStr(RECEIPT_TOKEN)})
     return provider
 
@@ -127,7 +127,7 @@ class TestTwilio:
     def test_a_bad_number_is_final_and_what_we_or_twilio_can_mend_is_tried_again(
         self, twilio, posted, row, deliver_all, status, code, fails
     ):
-        twilio.status, twilio.says = status, json.dumps({"code": code, "message": f"{NUMBER} is wrong"}).encode()
+        twilio.status, twilio.body = status, json.dumps({"code": code, "message": f"{NUMBER} is wrong"}).encode()
         message = posted(NUMBER)
         deliver_all()
         assert bool(row(message).failed_at) is fails
@@ -160,7 +160,7 @@ class TestNotify:
         assert json.loads(notify.asked[0].body)["sms_sender_id"] == "8e222534-7f05"
 
     @pytest.mark.parametrize(
-        ("status", "error", "says", "fails"),
+        ("status", "error", "body", "fails"),
         [
             (400, "ValidationError", "phone_number Number is not valid \N{EN DASH} double check it", True),
             (400, "BadRequestError", "Can't send to this recipient using a team-only API key", False),
@@ -171,10 +171,10 @@ class TestNotify:
         ],
     )
     def test_a_bad_number_is_final_and_the_rest_is_tried_again(
-        self, notify, posted, row, deliver_all, status, error, says, fails
+        self, notify, posted, row, deliver_all, status, error, body, fails
     ):
-        answer = {"status_code": status, "errors": [{"error": error, "message": says}]}
-        notify.status, notify.says = status, json.dumps(answer).encode()
+        answer = {"status_code": status, "errors": [{"error": error, "message": body}]}
+        notify.status, notify.body = status, json.dumps(answer).encode()
         message = posted(NUMBER)
         deliver_all()
         assert bool(row(message).failed_at) is fails
@@ -210,9 +210,9 @@ class TestEveryProvider:
         assert all("does not answer" in row(message).last_error for message in messages)
         assert all(row(message).failed_at is None for message in messages)
 
-    @pytest.mark.parametrize("says", [b"", b"not JSON", b"[]", b'{"sid": 7, "id": []}', b"[" * 60_000])
-    def test_an_answer_that_cannot_be_read_is_still_a_yes(self, any_provider, posted, row, deliver_all, says):
-        any_provider.says = says
+    @pytest.mark.parametrize("body", [b"", b"not JSON", b"[]", b'{"sid": 7, "id": []}', b"[" * 60_000])
+    def test_an_answer_that_cannot_be_read_is_still_a_yes(self, any_provider, posted, row, deliver_all, body):
+        any_provider.body = body
         message = posted(NUMBER)
         deliver_all()
         assert row(message).sent_at

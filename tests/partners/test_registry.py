@@ -64,7 +64,7 @@ def test_an_unknown_partner_is_reported_clearly(work):
     with work(), pytest.raises(registry.UnknownPartner, match="unknown_partner") as refused:
         registry.register(a_manifest(partner="Nobody"))
 
-    assert "idp partners add" in refused.value.says
+    assert "idp partners add" in refused.value.message
 
 
 def test_a_public_client_has_no_secret(work):

@@ -77,4 +77,4 @@ def refused(said: str) -> Iterator[None]:
     """The file is refused, and what is said of it fits the pattern `said`."""
     with pytest.raises(FileRefused) as refusal:
         yield
-    assert re.search(said, refusal.value.says), refusal.value.says
+    assert re.search(said, refusal.value.message), refusal.value.message

@@ -61,7 +61,7 @@ def test_o_and_0_and_i_and_1_are_corrected_where_only_one_is_possible(typed, mea
 
 
 @pytest.mark.parametrize(
-    ("typed", "value", "says"),
+    ("typed", "value", "description"),
     [
         ("BFPO 57", "BFPO 57", "the postcode BFPO 57"), ("bfpo57", "BFPO 57", "the postcode BFPO 57"),
         ("FIQQ 1ZZ", "FIQQ 1ZZ", "the postcode FIQQ 1ZZ"), ("fiqq1zz", "FIQQ 1ZZ", "the postcode FIQQ 1ZZ"),
@@ -69,9 +69,9 @@ def test_o_and_0_and_i_and_1_are_corrected_where_only_one_is_possible(typed, mea
         ("gir0aa", "GIR 0AA", "the postcode GIR 0AA"),
     ],
 )  # fmt: skip
-def test_postcodes_of_unusual_form_are_recognised(typed, value, says):
+def test_postcodes_of_unusual_form_are_recognised(typed, value, description):
     assert first(typed) == ("postcode", (value,))
-    assert parse(typed)[0].says == says
+    assert parse(typed)[0].description == description
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_too_short_a_text_has_no_reading(typed):
 
 
 @pytest.mark.parametrize(
-    ("typed", "says"),
+    ("typed", "description"),
     [
         ("3124567", "the DfE number 312/4567"),
         ("900001", "the URN 900001"),
@@ -130,15 +130,15 @@ def test_too_short_a_text_has_no_reading(typed):
         ("oak  hill", "the name or town “oak hill”"),
     ],
 )
-def test_a_reading_has_a_description(typed, says):
-    assert parse(typed)[0].says == says
+def test_a_reading_has_a_description(typed, description):
+    assert parse(typed)[0].description == description
 
 
 @given(st.text())
 def test_parsing_never_fails(text):
     for reading in parse(text):
         assert reading.values
-        assert reading.says
+        assert reading.description
 
 
 def test_control_characters_are_removed():

@@ -204,7 +204,7 @@ def test_a_search_without_results_says_how_it_was_read(register, work):
         answer = search.find("999/9999")
 
         assert (answer.results, answer.more) == ((), False)
-        assert answer.reading.says == "the DfE number 999/9999"
+        assert answer.reading.description == "the DfE number 999/9999"
 
 
 def test_an_unknown_postcode_is_searched_for_as_a_name(find, work):

@@ -172,7 +172,7 @@ def test_16_a_refreshed_id_token_tells_the_time_of_the_sign_in(web, world, clock
     signed_in = clock.now()
     clock.move(timedelta(minutes=30))
     again = world.partner.refreshes(web, tokens["refresh_token"]).json
-    assert world.says(again["id_token"], "JWT")["auth_time"] == int(signed_in.timestamp())
+    assert world.claims(again["id_token"], "JWT")["auth_time"] == int(signed_in.timestamp())
 
 
 def header_of(token):
@@ -190,7 +190,7 @@ def test_17_id_tokens_say_which_key_signed_them(web, world):
 
 def test_18_access_tokens_live_ten_minutes_and_say_what_they_are(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    claims = world.says(tokens["access_token"])
+    claims = world.claims(tokens["access_token"])
     assert claims["exp"] - claims["iat"] == tokens["expires_in"] == 600
     assert header_of(tokens["access_token"])["typ"] == "at+jwt"
 

@@ -66,8 +66,8 @@ class TestOutbox:
             (failed,) = overview.failed()
             assert (failed.id, failed.attempts) == (messages[0], 1)
             assert str(failed.last_error).startswith("cannot be opened")
-            told = [finding.says for finding in outbox_doctor.outbox()]
-        assert any("1 messages failed" in says for says in told)
+            told = [finding.message for finding in outbox_doctor.outbox()]
+        assert any("1 messages failed" in message for message in told)
         assert "set aside" in caplog.text
 
     def test_one_without_its_words_is_not_retried(self, work, todo, messages):
@@ -167,5 +167,5 @@ class TestJobs:
         with work() as session:
             assert session.get_one(Job, "bad").fault == "ValueError: one row"
             assert session.get_one(Job, worker.JOBS[-1].name).fault is None
-            told = {finding.what: finding.says for finding in jobs_doctor.worker()}
+            told = {finding.what: finding.message for finding in jobs_doctor.worker()}
         assert "one row" in told["job bad"]

@@ -15,7 +15,7 @@ def test_another_clients_code_is_refused_and_stays_valid(web, world):
     code, other = authorised(web, world.partner, world.username)["code"], world.another()
     other.verifier = world.partner.verifier
     assert other.redeems(web, code).json["error"] == "invalid_grant"
-    assert noted(world, other) == [{"because": "code"}]
+    assert noted(world, other) == [{"reason": "code"}]
     assert world.partner.redeems(web, code).status_code == 200
 
 
@@ -23,7 +23,7 @@ def test_another_clients_refresh_token_is_refused_and_stays_valid(web, world):
     code, other = authorised(web, world.partner, world.username)["code"], world.another()
     tokens = world.partner.redeems(web, code).json
     assert other.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
-    assert noted(world, other) == [{"because": "refresh token"}]
+    assert noted(world, other) == [{"reason": "refresh token"}]
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 

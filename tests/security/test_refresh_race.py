@@ -22,7 +22,7 @@ def test_fifty_rotations_at_once_never_fork_a_family(web, another, world, clock,
     assert len(tokens) == 50
     successors = {each["refresh_token"] for each in tokens}
     assert len(successors) == 1
-    assert len({world.says(each["access_token"])["lineage"] for each in [first, *tokens]}) == 1
+    assert len({world.claims(each["access_token"])["lineage"] for each in [first, *tokens]}) == 1
     with world.work() as session:
         (family,) = session.query(RefreshFamily)
         assert (family.sequence, family.revoked_at) == (1, None)
@@ -46,7 +46,7 @@ def test_fifty_refreshes_at_once_of_a_token_that_stands_all_go_well_in_one_linea
     answers = all_at_once(50, lambda: world.partner.refreshes(another(), first["refresh_token"]))
     assert {answer.status_code for answer in answers} == {200}
     assert not any("refresh_token" in answer.json for answer in answers)
-    assert len({world.says(answer.json["access_token"])["lineage"] for answer in answers}) == 1
+    assert len({world.claims(answer.json["access_token"])["lineage"] for answer in answers}) == 1
     with world.work() as session:
         assert session.query(RefreshFamily).count() == 1
 

@@ -67,7 +67,7 @@ def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
 
     response = sets_up_an_app(web, follow(web, web.get(response.request.full_path)))
     got = sent(follow(web, press(web, response, "allow", authority="y")))
-    said = world.says(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+    said = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
     assert said["acr"] == "urn:idaas:acr:multi"
 
 

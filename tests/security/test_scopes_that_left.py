@@ -69,10 +69,10 @@ def report(app):
 def test_the_doctor_says_who_carries_it(app, world, tokens):
     (client, agreements) = report(app)
     assert {each["level"] for each in (client, agreements)} == {"warning"}
-    assert world.partner.id in client["says"]
-    assert "1 agreement" in agreements["says"]
-    assert GONE in client["says"]
-    assert GONE in agreements["says"]
+    assert world.partner.id in client["message"]
+    assert "1 agreement" in agreements["message"]
+    assert GONE in client["message"]
+    assert GONE in agreements["message"]
 
 
 def test_the_doctor_finds_nothing_where_all_are_known(app, web, world):

@@ -436,8 +436,8 @@ def test_a_school_whose_system_the_client_does_not_work_with_is_told_which_ones_
         with pytest.raises(mis.MisNotAccepted, match="mis_not_accepted") as refused:
             give(booking, owner, SIGN_IN)
 
-        assert "SchoolBooking works with iSAMS or Arbor" in refused.value.says
-        assert "recorded as SIMS" in refused.value.says
+        assert "SchoolBooking works with iSAMS or Arbor" in refused.value.message
+        assert "recorded as SIMS" in refused.value.message
 
 
 def test_a_school_is_asked_for_its_system_only_if_the_client_restricts_it(work):

@@ -34,7 +34,7 @@ def test_the_link_is_there_for_scripts(idp):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         (("operators", "add", "Sam", "not an address"), 2, "EMAIL"),
         (("operators", "add", "Sam"), 2, "EMAIL"),
@@ -42,11 +42,11 @@ def test_the_link_is_there_for_scripts(idp):
         (("operators", "list"), 0, "There are no operators yet."),
     ],
 )
-def test_what_is_wrong_is_said_with_an_exit_code(idp, words, code, says):
+def test_what_is_wrong_is_said_with_an_exit_code(idp, words, code, message):
     done = idp(*words)
 
     assert done.exit_code == code
-    assert says in done.output
+    assert message in done.output
 
 
 @pytest.mark.parametrize("command", ["add", "list", "disable"])

@@ -58,7 +58,7 @@ def test_a_lock_says_how_long_it_lasts_and_ends_on_time(work, counter, clock):
 
     for ask in (guesses.refuse_locked, guesses.count):
         assert (refused(ask).minutes, refused(ask).retry_after) == (2, 120)
-        assert "for 2 minutes." in refused(ask).says
+        assert "for 2 minutes." in refused(ask).message
     clock.move(timedelta(minutes=1, seconds=59))
     last_second = refused(guesses.refuse_locked)
     assert (last_second.minutes, last_second.retry_after) == (1, 1)

@@ -158,7 +158,7 @@ def test_a_person_has_at_most_twenty(work, account, origin):
         answer = Authenticator(origin).create(asked(account))
         with pytest.raises(passkeys.PasskeyNotAdded) as refused:
             registers(account, answer)
-        assert "You can have 20 passkeys." in refused.value.says
+        assert "You can have 20 passkeys." in refused.value.message
         assert len(passkeys.of_person(account.id)) == passkeys.MAX_PER_PERSON
 
 

@@ -44,14 +44,14 @@ def test_it_says_what_sending_the_form_says(jo, added, typed):
         return
     jo.sends(f"/{added['link']}", password=typed)
     assert jo.answer.status_code == 422
-    assert said["says"] in (strength.SHORT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
+    assert said["message"] in (strength.SHORT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
 
 
 def test_partners_are_known_too(jo, added, work):
     with work():
         a_partner(name="Timetabler Unlimited")
     jo.opens(f"/{added['link']}")
-    assert "easy to guess" in asks(jo, "Timetabler-Unlimited").json["says"]
+    assert "easy to guess" in asks(jo, "Timetabler-Unlimited").json["message"]
 
 
 def test_everyone_gets_the_same_answer(jo, stranger, added, account):
@@ -74,7 +74,7 @@ def test_a_person_who_was_removed_and_one_who_never_was_are_alike(jo, app, work)
         subject = strength.seal_subject("adm_nobody")
     answer = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD})
 
-    assert answer.json == {"is_accepted": True, "says": strength.GOOD}
+    assert answer.json == {"is_accepted": True, "message": strength.GOOD}
 
 
 def test_an_operators_own_name_is_known(jo, work):

@@ -118,17 +118,17 @@ def test_the_eleventh_guess_meets_a_page_that_says_how_long(jo, account):
 
 
 @pytest.mark.parametrize(
-    ("state", "says"), [("suspended", "suspended"), ("closed", "has been closed"), ("rejected", "could not confirm")]
+    ("state", "message"), [("suspended", "suspended"), ("closed", "has been closed"), ("rejected", "could not confirm")]
 )
-def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(jo, account, work, state, says):
+def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(jo, account, work, state, message):
     with work() as session:
         session.get_one(Estab, account.estab_id).state = state
 
     jo.signs_in(account.username, "wrong of course")
-    assert says not in jo.sees
+    assert message not in jo.sees
     jo.signs_in(account.username)
     assert jo.answer.status_code == 403
-    assert says in jo.sees
+    assert message in jo.sees
     assert jo.cookie("session") is None
 
 

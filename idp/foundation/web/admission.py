@@ -180,7 +180,7 @@ def place_released() -> Iterator[None]:
     outbound = ADMISSION.get().outbound
     if not outbound.acquire():
         request.environ[PLACE_KEY] = places
-        raise Busy(because="too many requests wait for other servers")
+        raise Busy(reason="too many requests wait for other servers")
     places.release()
     try:
         yield

@@ -104,4 +104,4 @@ class _RefusalLog:
             if (now := time.monotonic()) < self._logged_at + 1:
                 return
             count, self._count, self._logged_at = self._count, 0, now
-        log.warning("refused", code="busy", status=503, because="too many are waiting to hash", count=count)
+        log.warning("refused", code="busy", status=503, reason="too many are waiting to hash", count=count)

@@ -42,14 +42,16 @@ class FormExpired(Refusal):
     """The form's CSRF token is no longer valid: the page was open too long, or the person was signed out."""
 
     code, status, title = "form_expired", 400, "This page has been open too long"
-    says = "To keep your account safe, the form on it no longer works. Nothing was changed. Please open the page again."
+    message = (
+        "To keep your account safe, the form on it no longer works. Nothing was changed. Please open the page again."
+    )
 
 
 class CookiesNeeded(Refusal):
     """The browser rejects cookies, or they were deleted while the page was open: no form can be accepted."""
 
     code, status, title = "cookies_needed", 400, "Your browser sent us no cookies"
-    says = (
+    message = (
         "Nothing was changed. We need cookies to know that it is still you. Please allow cookies for this site in your "
         "browser's settings, or ask the person who looks after your computer, and open the page again."
     )
@@ -88,8 +90,8 @@ def configure(app: Flask, settings: Settings) -> None:
 def refusal(error: Refusal) -> ResponseReturnValue:
     """The response to a refusal, for a person or a program."""
     level = "warning" if error.status >= 500 else "info"
-    getattr(log, level)("refused", code=error.code, status=error.status, because=error.because)
-    response = _error_response(error.status, error.code, error.title, error.says, error.next_steps)
+    getattr(log, level)("refused", code=error.code, status=error.status, reason=error.reason)
+    response = _error_response(error.status, error.code, error.title, error.message, error.next_steps)
     if (seconds := getattr(error, "retry_after", None)) is not None:
         response.headers["Retry-After"] = str(seconds)
     return response
@@ -103,8 +105,8 @@ def form_expired() -> ResponseReturnValue:
     address = form_drafts.request_address() if rule and "GET" in (rule.methods or ()) else None
     steps = (("Open the page again", address),) if address else ()
     if security.sent_no_cookies():
-        return refusal(CookiesNeeded(because="no cookies", next_steps=steps))
-    return refusal(FormExpired(because="CSRF token missing or not ours", next_steps=steps))
+        return refusal(CookiesNeeded(reason="no cookies", next_steps=steps))
+    return refusal(FormExpired(reason="CSRF token missing or not ours", next_steps=steps))
 
 
 def why_form_expired(to_do: str) -> str:
@@ -121,9 +123,9 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
     if isinstance(fault, DBAPIError | PoolTimeout):  # rendering another error page failed
         return _database_error(fault)
     if status == HTTPStatus.NOT_FOUND:
-        return refusal(NotFound(because="no such route"))
-    title, says = STATUS_TEXTS.get(status, (HTTPStatus(status).phrase, "Please go back and try again."))
-    response = _error_response(status, HTTPStatus(status).phrase.lower().replace(" ", "_"), title, says, ())
+        return refusal(NotFound(reason="no such route"))
+    title, message = STATUS_TEXTS.get(status, (HTTPStatus(status).phrase, "Please go back and try again."))
+    response = _error_response(status, HTTPStatus(status).phrase.lower().replace(" ", "_"), title, message, ())
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
             response.headers[name] = value
@@ -136,23 +138,30 @@ def _database_error(error: Exception) -> ResponseReturnValue:
     """The database is unreachable or rejects the statement: say that it is temporary (security.md §6.1)."""
     log.error("database", error=type(error).__name__, exc_info=error)
     return refusal(
-        Busy("We cannot reach our records just now. Nothing was changed.", because="database", retry_after=10)
+        Busy("We cannot reach our records just now. Nothing was changed.", reason="database", retry_after=10)
     )
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:
     log.error("unforeseen", error=type(error).__name__, exc_info=error)
-    says = "Nothing you typed was wrong, and we have a record of what happened. Please try again in a few minutes."
-    return _error_response(500, "server_error", "Sorry, something broke on our side", says, ())
+    message = "Nothing you typed was wrong, and we have a record of what happened. Please try again in a few minutes."
+    return _error_response(500, "server_error", "Sorry, something broke on our side", message, ())
 
 
-def _error_response(status: int, code: str, title: str, says: str, next_steps: tuple[tuple[str, str], ...]) -> Response:
+def _error_response(
+    status: int, code: str, title: str, message: str, next_steps: tuple[tuple[str, str], ...]
+) -> Response:
     if _wants_json():
-        problem = jsonify(type="about:blank", title=title, status=status, detail=says, code=code)
+        problem = jsonify(type="about:blank", title=title, status=status, detail=message, code=code)
         problem.status_code, problem.mimetype = status, "application/problem+json"
         return problem
     page = _page(
-        status=status, code=code, title=title, says=says, next_steps=next_steps, request_id=middleware.request_id()
+        status=status,
+        code=code,
+        title=title,
+        message=message,
+        next_steps=next_steps,
+        request_id=middleware.request_id(),
     )
     return make_response(page, status)
 

@@ -88,13 +88,13 @@ def _require(kind: str, *, needs_school: bool = True) -> Callable[[], ResponseRe
         if not current_user.is_authenticated:
             last_person = runtime.ports().last_signed_in()
             if kind == "operator" and (last_person is None or last_person.kind != kind):
-                raise NotFound(because="operators only, and none is or was signed in here")
+                raise NotFound(reason="operators only, and none is or was signed in here")
             if request.method == "POST":
                 flash(SIGNED_OUT + (DRAFT_SAVED if form_drafts.save() else DRAFT_NOT_SAVED), "info")
             sign_in = "signin.operators.sign_in" if kind == "operator" else "signin.sign_in"
             return redirect(url_for(sign_in, next=form_drafts.form_address()), 303)
         if getattr(current_user, "kind", None) != kind:
-            raise NotFound(because=f"for {kind}s only")
+            raise NotFound(reason=f"for {kind}s only")
         if needs_school and kind == "administrator" and current_user.estab_id is None:
             if request.method == "POST":
                 form_drafts.save()
@@ -203,20 +203,20 @@ def _guard_request() -> None:
     environ, path, host = current.environ, current.path, runtime.settings().server.host_name
     if environ.get("HTTP_HOST") != host and current.host != host and path not in HEALTH_PATHS:
         raise UnknownHost(
-            because=f"Host: {environ.get(SENT_HOST_KEY, '')[:MAX_HOST_LENGTH]!r} was sent, {host!r} is expected"
+            reason=f"Host: {environ.get(SENT_HOST_KEY, '')[:MAX_HOST_LENGTH]!r} was sent, {host!r} is expected"
         )
     # No route has control characters, and PostgreSQL rejects NUL in a parameter.
     if not path.isprintable() and any(char < " " or char == "\x7f" for char in path):
-        raise NotFound(because="a control character in the path")
+        raise NotFound(reason="a control character in the path")
     is_safe = current.method in SAFE_METHODS
     # Views check which button was pressed; only a POST has had its CSRF token checked by then.
     if is_safe and environ.get("CONTENT_TYPE") and current.mimetype in FORM_TYPES and (current.form or current.files):
-        raise BadRequest(because="a form that was not posted")
+        raise BadRequest(reason="a form that was not posted")
     view = None if current.url_rule is None else app.view_functions[current.url_rule.endpoint]
     if view is None or current.url_rule.endpoint == "static":
         return
     if not hasattr(view, "open_to"):
-        raise NotFound(because=f"{current.endpoint} does not say who may call it")
+        raise NotFound(reason=f"{current.endpoint} does not say who may call it")
     if not is_safe and view not in _csrf_exempt_views:
         csrf.protect()
         form_drafts.discard()

@@ -29,7 +29,7 @@ def security_txt() -> Response:
     """The contact for security reports (RFC 9116), if the settings have one."""
     service = runtime.settings().service
     if not service.security_contact:
-        raise NotFound(because="service.security_contact is not set")
+        raise NotFound(reason="service.security_contact is not set")
     last_day = clock.now().date() + timedelta(days=SECURITY_TXT_DAYS)
     lines = [
         f"Contact: {service.security_contact}",

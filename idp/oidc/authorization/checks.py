@@ -86,7 +86,7 @@ def redirect_uri_is_registered(client: OAuthClient, sent: Parameters) -> str:
         part = clients.difference(client, uri)
         raise errors.NotToBeRedirected(
             "redirect_uri", f"its {part} is not that of any address registered for this client",
-            because=f"redirect_uri of {client.id} differs in its {part}",
+            reason=f"redirect_uri of {client.id} differs in its {part}",
         )  # fmt: skip
     return uri
 

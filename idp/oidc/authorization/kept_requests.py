@@ -176,7 +176,7 @@ def _elsewhere(client: OAuthClient) -> StaleRequest:
 def _stale_request(which: str, client: OAuthClient) -> StaleRequest:
     start = start_link.of_client(client.id)
     return StaleRequest(
-        STALE_REASONS[which], because=f"kept request of {client.id}: {which}", partner=client.registered.client_name,
+        STALE_REASONS[which], reason=f"kept request of {client.id}: {which}", partner=client.registered.client_name,
         way_back=start.address if start else None,
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ def authenticate(find: FindClient, request: Request) -> OAuthClient | None:
     try:
         return _verified_client(find, request)
     except BadJwt as fault:
-        failures.because("client_assertion", str(fault))
+        failures.set_reason("client_assertion", str(fault))
         return None
 
 
@@ -79,7 +79,7 @@ def _verified_client(find: FindClient, request: Request) -> OAuthClient:
         _check_audience(claims.get("aud"), client, request)
         _use_once(claims, client)
     except BadJwt as fault:
-        failures.because("client_assertion", str(fault))
+        failures.set_reason("client_assertion", str(fault))
         raise errors.ProvenClientRefused(str(fault)) from None
     return client
 

@@ -57,7 +57,7 @@ def about(client_id: str | None, request: Request | None = None) -> None:
     noted.client_id, noted.request = client_id, request
 
 
-def because(parameter: str, fact: str) -> None:
+def set_reason(parameter: str, fact: str) -> None:
     """Note the reason of an error whose response will not contain it; the first one counts."""
     noted = request_state.part(_RequestNotes)
     if noted.reason is None:
@@ -65,7 +65,7 @@ def because(parameter: str, fact: str) -> None:
 
 
 def note(error: str, parameter: str, fact: str) -> None:
-    """Note a failure because of `parameter`; a reason noted by `because` takes precedence."""
+    """Note a failure because of `parameter`; a reason noted by `set_reason` takes precedence."""
     if error not in EXPECTED:
         _add(error, parameter, fact)
 

@@ -114,7 +114,7 @@ def _fetch(client: OAuthClient) -> tuple[Key, ...] | None:
             raise ValueError("is not an object")  # noqa: TRY004, TRY301  likewise
         return () if document.get("keys") == [] else _load(jwks.validate(document))
     except (fetch.FetchFailed, ValueError, RecursionError) as fault:
-        log.warning("jwks_uri", client=client.id, because=str(fault))
+        log.warning("jwks_uri", client=client.id, reason=str(fault))
         return None
 
 

@@ -23,14 +23,14 @@ UNREADABLE = "the request could not be read"
 def not_to_be_redirected(refused: errors.NotToBeRedirected) -> Response:
     """For the person: it is not your fault. For the developer: which parameter, and what is wrong with it."""
     failures.note_page(refused)
-    log.info("refused", code=refused.error, status=refused.status, because=refused.because)
+    log.info("refused", code=refused.error, status=refused.status, reason=refused.reason)
     page = render_template("oidc/error.html", refused=refused, request_id=middleware.request_id())
     return make_response(page, refused.status)
 
 
 def stale_request(refused: errors.StaleRequest) -> Response:
     """Which it is, and the way back to the partner."""
-    log.info("refused", code=refused.code, status=refused.status, because=refused.because)
+    log.info("refused", code=refused.code, status=refused.status, reason=refused.reason)
     page = render_template("oidc/stale.html", refused=refused, request_id=middleware.request_id())
     return make_response(page, refused.status)
 
@@ -46,14 +46,14 @@ def unavailable(error: Exception) -> ResponseReturnValue:
     log.error("database", error=type(error).__name__, exc_info=error)
     if is_for_clients():
         return protocol.error_response(errors.Unavailable())
-    return pages.refusal(Busy("We cannot reach our records just now. Nothing was changed.", because="database"))
+    return pages.refusal(Busy("We cannot reach our records just now. Nothing was changed.", reason="database"))
 
 
 def refusal(refused: Refusal) -> ResponseReturnValue:
     """Requests refused before a view, such as those for another host's name: a client gets JSON."""
     if not is_for_clients():
         return pages.refusal(refused)
-    log.info("refused", code=refused.code, status=refused.status, because=refused.because)
+    log.info("refused", code=refused.code, status=refused.status, reason=refused.reason)
     if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return protocol.error_response(errors.Unavailable())
     wrong = InvalidRequestError(description=UNREADABLE)

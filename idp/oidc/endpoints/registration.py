@@ -109,7 +109,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refused(fault: InvalidMetadata) -> Response:
-    return _json(400, {"error": fault.code, "error_description": errors.plain(fault.says, MAX_DESCRIPTION_LENGTH)})
+    return _json(400, {"error": fault.code, "error_description": errors.plain(fault.message, MAX_DESCRIPTION_LENGTH)})
 
 
 def _too_large() -> Response:

@@ -36,8 +36,8 @@ def answer(flask_request: FlaskRequest) -> Response:
         return dpop.with_nonce(_success(_read(*_presented(flask_request), flask_request)))
     except OAuth2Error as error:
         failures.note_error(error)
-        name, because = failures.reason(error)
-        log.info("token refused", code=error.error, name=name, because=because)
+        name, reason = failures.reason(error)
+        log.info("token refused", code=error.error, name=name, reason=reason)
         return dpop.with_nonce(_refused(error))
 
 

@@ -83,7 +83,9 @@ class CodeGone(Refusal):
     """It expired, or was decided in another tab, while the page was open."""
 
     code, status, title = "device_code_gone", 409, "This code can no longer be used"
-    says = "It has expired or has already been used. Nothing was connected. Ask the device or program for a new code."
+    message = (
+        "It has expired or has already been used. Nothing was connected. Ask the device or program for a new code."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +180,8 @@ def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]
     if row is None:
         raise _unknown()
     if row.client_id != client.id:
-        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, because="device code")
-        failures.because("device_code", "was issued to another client")
+        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, reason="device code")
+        failures.set_reason("device_code", "was issued to another client")
         raise _unknown()
     if row.used_at is not None:
         raise _used()
@@ -220,7 +222,7 @@ def _decide(request: DeviceRequest, signed_in: SignedIn, *, approved: bool, **va
     columns = {"decided_at": clock.now(), "approved": approved, "person_id": signed_in.id, **values}
     decided = update(_table).where(*mine).values(**columns)
     if connection().execute(decided).rowcount != 1:
-        raise CodeGone(because=f"device code of {request.client_id}")
+        raise CodeGone(reason=f"device code of {request.client_id}")
     event = events.DEVICE_APPROVED if approved else events.DEVICE_DENIED
     log.record(event, by=signed_in.id, estab=signed_in.estab_id, client=request.client_id, scopes=request.scopes)
 

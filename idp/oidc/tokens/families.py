@@ -79,8 +79,8 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     if family is None:
         raise errors.invalid_grant(UNKNOWN)
     if family.basis.client_id != client.id:
-        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=family.id, because="refresh token")
-        failures.because("refresh_token", "was issued to another client")
+        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=family.id, reason="refresh token")
+        failures.set_reason("refresh_token", "was issued to another client")
         raise errors.invalid_grant(UNKNOWN)
     if (fact := _why_closed(family)) is not None:
         raise errors.invalid_grant(f"refresh_token: {fact}")

@@ -15,7 +15,7 @@ class NotAuthentic(Refusal):
     """The callback does not prove that it is the provider's."""
 
     code, status, title = "not_authentic", 401, "Not authentic"
-    says = "The signature or the bearer token is missing or wrong."
+    message = "The signature or the bearer token is missing or wrong."
 
 
 class Unreadable(BadRequest):
@@ -47,7 +47,7 @@ def require_bearer(callback: Callback, token: str) -> None:
     """Raise `NotAuthentic` unless the callback has this bearer token. An empty token is never accepted."""
     sent = callback.headers.get("Authorization", "")
     if not token or not crypto.same(sent, f"Bearer {token}"):
-        raise NotAuthentic(because="bearer token")
+        raise NotAuthentic(reason="bearer token")
 
 
 def json_object(body: bytes) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def read_receipt(callback: Callback, sms: Sms) -> Receipt:
     receipt = json_object(callback.body)
     message_id, status = text_of(receipt, "reference"), STATUSES.get(text_of(receipt, "status"))
     if not message_id or status is None:
-        raise Unreadable(because="no reference, or an unknown status")
+        raise Unreadable(reason="no reference, or an unknown status")
     return Receipt(message_id, status, f"GOV.UK Notify: {text_of(receipt, 'status')}")
 
 

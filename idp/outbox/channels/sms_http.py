@@ -46,7 +46,7 @@ def read_receipt(callback: Callback, sms: Sms) -> Receipt:
     receipt = json_object(callback.body)
     message_id, status = text_of(receipt, "id"), STATUSES.get(text_of(receipt, "status"))
     if not message_id or status is None:
-        raise Unreadable(because="no id, or an unknown status")
+        raise Unreadable(reason="no id, or an unknown status")
     return Receipt(message_id, status, f"the gateway: {text_of(receipt, 'error') or 'no reason given'}")
 
 

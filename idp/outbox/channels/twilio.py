@@ -61,11 +61,11 @@ def read_receipt(callback: Callback, sms: Sms) -> Receipt:
     """The status of a message. Raises `NotAuthentic` and `Unreadable`."""
     signed = _signature(callback, sms.gateway_token.get_secret_value())
     if not crypto.same(callback.headers.get("X-Twilio-Signature", ""), signed):
-        raise NotAuthentic(because="signature")
+        raise NotAuthentic(reason="signature")
     fields = dict(callback.form)
     status = STATUSES.get(fields.get("MessageStatus", ""))
     if status is None or not callback.message_id or len(fields) != len(callback.form):
-        raise Unreadable(because=f"MessageStatus {fields.get('MessageStatus', '')[:20]!r}")
+        raise Unreadable(reason=f"MessageStatus {fields.get('MessageStatus', '')[:20]!r}")
     return Receipt(callback.message_id, status, f"Twilio's error {fields.get('ErrorCode') or 'is not named'}")
 
 

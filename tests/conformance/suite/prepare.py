@@ -28,14 +28,14 @@ class NotHere(Refusal):
     """This service is real."""
 
     code, status, title = "not_here", 403, "Not in production"
-    says = "This makes clients and a person for tests, so production refuses it."
+    message = "This makes clients and a person for tests, so production refuses it."
 
 
 class NoSchool(Refusal):
     """The register is empty, or all of its schools have registered."""
 
     code, status, title = "no_school", 409, "No school is left"
-    says = (
+    message = (
         "There is no open school without an account. Import a register first: "
         "idp schools refresh --from config/sample-register.csv --links config/sample-register-links.csv"
     )

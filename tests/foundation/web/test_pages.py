@@ -10,7 +10,7 @@ from tests.signin.person import Person
 
 class SampleRefusal(Refusal):
     code, status, title = "unwelcome", 403, "Not today"
-    says = "Please come back tomorrow."
+    message = "Please come back tomorrow."
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def error_response(built, app):
 
 
 def test_a_refusal_shows_its_text_and_logs_its_reason(error_response):
-    answer = error_response(SampleRefusal(because="adm_1 is a viewer"))
+    answer = error_response(SampleRefusal(reason="adm_1 is a viewer"))
 
     assert answer.status_code == 403
     assert b"Please come back tomorrow." in answer.data
@@ -34,7 +34,7 @@ def test_a_refusal_shows_its_text_and_logs_its_reason(error_response):
 
 
 def test_a_program_gets_a_problem_document(error_response):
-    answer = error_response(SampleRefusal(because="adm_1 is a viewer"), Accept="application/json")
+    answer = error_response(SampleRefusal(reason="adm_1 is a viewer"), Accept="application/json")
 
     assert answer.mimetype == "application/problem+json"
     assert answer.get_json()["detail"] == "Please come back tomorrow."

@@ -150,8 +150,8 @@ def redeem(code: str, client: OAuthClient, jkt: str | None) -> Redeemed:
     if row is None:
         raise errors.invalid_grant(UNKNOWN_CODE)
     if row.client_id != client.id:
-        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.lineage, because="code")
-        failures.because("code", "was issued to another client")
+        log.record(events.CLIENT_REFUSED, by=client.id, client=client.id, subject=row.lineage, reason="code")
+        failures.set_reason("code", "was issued to another client")
         raise errors.invalid_grant(UNKNOWN_CODE)
     if row.used_at is not None:
         access_tokens.revoke_lineage(row.lineage)
