@@ -59,14 +59,14 @@ class Partner:
 class Operator:
     """Our staff, who check new schools and decide; as the `idp` command does."""
 
-    behind: Work
+    work: Work
 
     def verifies(self, estab_id: str) -> None:
-        with self.behind():
+        with self.work():
             review.verify(estab_id, by="cli")
 
     def changes_state(self, estab_id: str, state: str) -> None:
-        with self.behind():
+        with self.work():
             accounts.change_state(accounts.find(estab_id), state, by="cli", reason="as the test says")
 
 
@@ -76,7 +76,7 @@ class SchoolAdmin:
 
     page: Page
     issuer: str
-    letters: Outbox
+    outbox: Outbox
     school: Entry
     name: str = ""
     email: str = ""
@@ -195,7 +195,7 @@ class SchoolAdmin:
 
     def newest(self, name: str) -> Letter:
         """The newest mail written from this template to their address."""
-        mine = [letter for letter in self.letters.all(name) if letter.to == self.email]
+        mine = [letter for letter in self.outbox.all(name) if letter.to == self.email]
         assert mine, f"no {name} was written to {self.email}"
         return mine[-1]
 

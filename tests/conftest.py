@@ -29,7 +29,7 @@ from idp.foundation.fastpath import response_cache
 from idp.foundation.settings import Settings, load
 from idp.foundation.web.transactions import work as a_request
 from idp.partners import registry
-from tests.databases import PATIENT, Place, a_place
+from tests.databases import DATABASE_SETTINGS, Databases, open_databases
 from tests.mail import Outbox
 
 examples.register_profile(
@@ -43,31 +43,31 @@ Work = Callable[[], AbstractContextManager[Session]]
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Where this session's databases are."""
-    with a_place(tmp_path_factory.mktemp("databases")) as found:
-        yield found
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Creates the databases of this session of tests."""
+    with open_databases(tmp_path_factory.mktemp("databases")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
-def settings(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     mailbox = tmp_path_factory.mktemp("mailbox")
-    return load(database={"url": place.new("main"), **PATIENT}, outbox={"mailbox": str(mailbox)})
+    return load(database={"url": databases.new("main"), **DATABASE_SETTINGS}, outbox={"mailbox": str(mailbox)})
 
 
 @pytest.fixture(scope="session")
-def built(settings: Settings, place: Place) -> Iterator[Flask]:
+def built(settings: Settings, databases: Databases) -> Iterator[Flask]:
     """The application, with its tables and keys; `app` puts the database back before each test."""
     app = create_app(settings)
-    place.prepare(app)
+    databases.prepare(app)
     yield app
     with app.app_context():
         database.db.engine.dispose()
 
 
 @pytest.fixture
-def app(built: Flask, place: Place) -> Flask:
-    place.restore(built)
+def app(built: Flask, databases: Databases) -> Flask:
+    databases.restore(built)
     forget(built)
     return built
 
@@ -140,7 +140,8 @@ def a_browser(app: Flask, settings: Settings) -> FlaskClient:
 
 
 @pytest.fixture
-def another(app: Flask, settings: Settings) -> Callable[[], FlaskClient]:
+def new_browser(app: Flask, settings: Settings) -> Callable[[], FlaskClient]:
+    """`new_browser()` is another browser, with cookies of its own."""
     return lambda: a_browser(app, settings)
 
 

@@ -20,14 +20,14 @@ from idp.foundation.database import db
 from idp.foundation.web.transactions import work
 from idp.keys import ring
 
-PATIENT = {"pool_size": 50, "busy_timeout": 60}
-"""Tests ask fifty times at once, and the machine is busy: nobody is sent away because of it."""
+DATABASE_SETTINGS = {"pool_size": 50, "busy_timeout": 60}
+"""Tests send fifty requests at once on a busy machine: none of them may run out of connections or time."""
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-class Place(ABC):
-    """Where databases can be made, and put back to how they were."""
+class Databases(ABC):
+    """Creates test databases, and restores them between tests."""
 
     @abstractmethod
     def new(self, name: str) -> str:
@@ -52,7 +52,7 @@ class Place(ABC):
         """Remember the database as it is now."""
 
 
-class Files(Place):
+class SqliteDatabases(Databases):
     """SQLite: a file, and a copy of it from the start."""
 
     def __init__(self, folder: Path) -> None:
@@ -81,7 +81,7 @@ class Files(Place):
             return Path(str(db.engine.url.database))
 
 
-class Server(Place):
+class PostgresqlDatabases(Databases):
     """PostgreSQL: databases beside each other, emptied before each test."""
 
     def __init__(self, url: str) -> None:
@@ -129,13 +129,13 @@ class Server(Place):
 
 
 @contextmanager
-def a_place(folder: Path) -> Iterator[Place]:
+def open_databases(folder: Path) -> Iterator[Databases]:
     """SQLite in `folder`, or the server that `TEST_DATABASE` names."""
     url = os.environ.get("TEST_DATABASE", "")
     if not url:
-        yield Files(folder)
+        yield SqliteDatabases(folder)
         return
-    server = Server(url)
+    server = PostgresqlDatabases(url)
     try:
         yield server
     finally:

@@ -13,7 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from idp.app import create_app
 from idp.foundation import database
 from idp.foundation.settings import load
-from tests.databases import PATIENT, Place
+from tests.databases import DATABASE_SETTINGS, Databases
 from tests.ports import free_port
 
 
@@ -45,7 +45,7 @@ def serving(
 
 @contextmanager
 def a_provider(
-    place: Place, tls: ssl.SSLContext | None = None, *, host: str = "localhost", **differs: dict[str, object]
+    databases: Databases, tls: ssl.SSLContext | None = None, *, host: str = "localhost", **differs: dict[str, object]
 ) -> Iterator[tuple[Flask, str]]:
     """An identity provider of its own, served, over https with `tls`: the application and its issuer.
 
@@ -54,8 +54,8 @@ def a_provider(
     port = free_port()
     issuer = f"{'https' if tls else 'http'}://{host}:{port}"
     server = {"issuer": issuer, "port": port} | differs.pop("server", {})
-    app = create_app(load(database={"url": place.new("served"), **PATIENT}, server=server, **differs))
-    place.prepare(app)
+    app = create_app(load(database={"url": databases.new("served"), **DATABASE_SETTINGS}, server=server, **differs))
+    databases.prepare(app)
     try:
         with serving(app, port, tls):
             yield app, issuer

@@ -14,12 +14,12 @@ from tests.serving import serving
 
 
 @contextmanager
-def a_partner_served(issuer: str, behind: Work, folder: Path) -> Iterator[str]:
+def a_partner_served(issuer: str, work: Work, folder: Path) -> Iterator[str]:
     """Register Assembly at the provider and serve it until the block ends; its address."""
     port = free_port()
     url = f"http://localhost:{port}"
     manifest = manifest_at(url)
-    with behind():
+    with work():
         registry.add_partner(manifest["partner"], website=manifest["client_uri"], contact_email=manifest["contacts"][0])
         _, secret = registry.register(manifest)
     assert secret is not None

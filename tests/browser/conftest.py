@@ -31,7 +31,7 @@ from tests import chromium as installed_chromium
 from tests.actors import Entry, Operator, Partner, SchoolAdmin
 from tests.browser.assembly import a_partner_served
 from tests.conftest import Work
-from tests.databases import Place
+from tests.databases import Databases
 from tests.mail import Outbox
 from tests.serving import a_provider
 
@@ -99,9 +99,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def provider(place: Place) -> Iterator[tuple[Flask, str]]:
+def provider(databases: Databases) -> Iterator[tuple[Flask, str]]:
     """The identity provider, served, with the fictional school register."""
-    with a_provider(place) as (app, issuer):
+    with a_provider(databases) as (app, issuer):
         schools = runtime.of(app).settings.schools
         with a_request(app), files.open_sources(schools.sample, schools.sample_links) as sample:
             refresh.run(sample)
@@ -114,7 +114,7 @@ def issuer(provider: tuple[Flask, str]) -> str:
 
 
 @pytest.fixture(scope="session")
-def behind(provider: tuple[Flask, str]) -> Work:
+def work(provider: tuple[Flask, str]) -> Work:
     """`with behind() as session:` works on the served provider's own database."""
 
     @contextmanager
@@ -126,34 +126,34 @@ def behind(provider: tuple[Flask, str]) -> Work:
 
 
 @pytest.fixture(scope="session")
-def letters(behind: Work) -> Outbox:
+def outbox(work: Work) -> Outbox:
     """What the served provider has written to be sent."""
-    return Outbox(behind)
+    return Outbox(work)
 
 
 @pytest.fixture(scope="session")
-def partner(provider: tuple[Flask, str], behind: Work, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partner]:
+def partner(provider: tuple[Flask, str], work: Work, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partner]:
     """Assembly as it is run, registered here by its own manifest."""
-    with a_partner_served(provider[1], behind, tmp_path_factory.mktemp("assembly")) as url:
+    with a_partner_served(provider[1], work, tmp_path_factory.mktemp("assembly")) as url:
         yield Partner("Assembly", url)
 
 
 @pytest.fixture(scope="session")
-def operator(behind: Work) -> Operator:
-    return Operator(behind)
+def operator(work: Work) -> Operator:
+    return Operator(work)
 
 
 @pytest.fixture(scope="session")
-def schools(behind: Work) -> Iterator[Entry]:
+def schools(work: Work) -> Iterator[Entry]:
     """Open schools of the register without an account, from its end: tests name those at its beginning."""
-    with behind() as session:
+    with work() as session:
         last_first = session.scalars(select(School).order_by(School.id.desc())).all()
         entries = [
             Entry.of(school) for school in last_first if school.dfe_number and not status.reason_not_to_register(school)
         ]
 
     def is_free(entry: Entry) -> bool:
-        with behind():
+        with work():
             return accounts.of_school(entry.id) is None
 
     return filter(is_free, entries)
@@ -204,23 +204,23 @@ def page(a_window: AWindow) -> Page:
 
 
 @pytest.fixture
-def an_admin(a_window: AWindow, issuer: str, letters: Outbox, schools: Iterator[Entry]) -> Callable[..., SchoolAdmin]:
+def an_admin(a_window: AWindow, issuer: str, outbox: Outbox, schools: Iterator[Entry]) -> Callable[..., SchoolAdmin]:
     """`an_admin()` is somebody at a school that has not registered, at a browser of their own."""
 
     def arrives(school: Entry | None = None, *, width: str = "desk", **differs: Any) -> SchoolAdmin:
         window = differs.pop("page", None) or a_window(width)
-        return SchoolAdmin(page=window, issuer=issuer, letters=letters, school=school or next(schools), **differs)
+        return SchoolAdmin(page=window, issuer=issuer, outbox=outbox, school=school or next(schools), **differs)
 
     return arrives
 
 
 @pytest.fixture
-def a_member(an_admin: Callable[..., SchoolAdmin], behind: Work) -> Callable[..., SchoolAdmin]:
+def a_member(an_admin: Callable[..., SchoolAdmin], work: Work) -> Callable[..., SchoolAdmin]:
     """`a_member()` has an account already: the owner's, of a verified school, unless told otherwise."""
 
     def arrives(*, state: str = "verified", role: str = "owner", **differs: Any) -> SchoolAdmin:
         admin = an_admin(**differs)
-        with behind():
+        with work():
             admin.has_account(state=state, role=role)
         return admin
 

@@ -9,10 +9,10 @@ from idp.operate import recovery
 
 
 @pytest.fixture
-def jo(a_member, behind):
+def jo(a_member, work):
     """An owner with a confirmed number, signed in."""
     member = a_member()
-    with behind():
+    with work():
         people.by_name(member.email).mobile_confirmed_at = clock.now()
     member.goes_to("/sign-in")
     member.page.fill("#username", member.email)
@@ -22,7 +22,7 @@ def jo(a_member, behind):
     return member
 
 
-def test_a_person_changes_name_address_and_number_and_undoes_it(jo, a_window, letters, looks_right):
+def test_a_person_changes_name_address_and_number_and_undoes_it(jo, a_window, outbox, looks_right):
     page = jo.page
     jo.follows("Your account")
     jo.sees("Your account")
@@ -43,12 +43,12 @@ def test_a_person_changes_name_address_and_number_and_undoes_it(jo, a_window, le
     page.fill("#email", f"new-{jo.email}")
     jo.presses("Send the link")
     jo.reads("We have sent a link")
-    page.goto(letters.last("confirm_address").links[0])
+    page.goto(outbox.last("confirm_address").links[0])
     jo.sees("Use this e-mail address?")
     looks_right(page, "account-email-link")
     jo.presses("Use this address")
     jo.reads(f"Your e-mail address is new-{jo.email} now")
-    page.goto(letters.last("confirm_address").links[0])
+    page.goto(outbox.last("confirm_address").links[0])
     jo.sees_code("link_used")
     looks_right(page, "account-email-link-used")
 
@@ -60,33 +60,33 @@ def test_a_person_changes_name_address_and_number_and_undoes_it(jo, a_window, le
     jo.presses("Text me a code")
     jo.sees("Confirm your new number")
     looks_right(page, "account-mobile-code")
-    page.fill("#code", letters.last("mobile_code").code)
+    page.fill("#code", outbox.last("mobile_code").code)
     page.keyboard.press("Enter")
     jo.reads("Your mobile number is changed", "07700 900999")
 
     other = jo.at(a_window("phone"))
-    other.page.goto(letters.last("email_changed").links[0])
+    other.page.goto(outbox.last("email_changed").links[0])
     other.sees("Undo the change?")
     looks_right(other.page, "undo")
     other.presses("Undo the change")
     other.sees("The change is undone")
     looks_right(other.page, "undone")
-    other.page.goto(letters.last("email_changed").links[0])
+    other.page.goto(outbox.last("email_changed").links[0])
     other.sees_code("link_used")
     looks_right(other.page, "undo-used")
     jo.goes_to("/manage/account")
     jo.sees("Sign in")
 
 
-def test_a_link_from_our_staff_lets_a_person_choose_a_password(a_member, behind, letters, looks_right):
+def test_a_link_from_our_staff_lets_a_person_choose_a_password(a_member, work, outbox, looks_right):
     jo = a_member()
-    with behind():
+    with work():
         recovery.send_reset_link(jo.email, by="cli", note="Called the office.")
-    jo.page.goto(letters.last("reset_link").links[0])
+    jo.page.goto(outbox.last("reset_link").links[0])
     jo.sees("Choose a new password")
     jo.page.fill("#password", "wobbly kettle sings at dusk")
     jo.presses("Use this password")
     jo.reads("Your new password is set")
-    jo.page.goto(letters.last("reset_link").links[0])
+    jo.page.goto(outbox.last("reset_link").links[0])
     jo.sees_code("link_used")
     looks_right(jo.page, "reset-link-used")

@@ -8,10 +8,10 @@ from tests.signin.apps import an_app
 
 
 @pytest.fixture
-def jo(a_member, behind):
+def jo(a_member, work):
     """An owner, signed in, and the id of a colleague with an authenticator app."""
     member = a_member()
-    with behind():
+    with work():
         estab = people.by_name(member.email).memberships[0].estab
         colleague = an_administrator(estab, name="Sam Hill", username=f"sam-{estab.estab_id}", role="admin")
         an_app(colleague.id)

@@ -65,7 +65,7 @@ def test_without_scripts_the_text_about_shared_areas_is_still_true(at_the_page):
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_person_sends_the_page_to_a_colleague_who_decides(at_the_page, letters, looks_right, scripts):
+def test_a_person_sends_the_page_to_a_colleague_who_decides(at_the_page, outbox, looks_right, scripts):
     admin = at_the_page(java_script_enabled=scripts)
     page = admin.page
     page.get_by_role("checkbox", name="Attendance", exact=True).check()
@@ -83,7 +83,7 @@ def test_a_person_sends_the_page_to_a_colleague_who_decides(at_the_page, letters
     admin.reads("We have written to h…@oakhill.sch.uk")
     admin.sees("Authorise sharing with Assembly")
     assert page.get_by_role("checkbox", name="Attendance", exact=True).is_checked()
-    assert letters.all("decide_sharing")[-1].to == "head@oakhill.sch.uk"
+    assert outbox.all("decide_sharing")[-1].to == "head@oakhill.sch.uk"
     page.reload()
     page.get_by_role("checkbox", name="Attendance", exact=True).press("Enter")
     admin.sees("Authorise sharing with Assembly")
@@ -125,9 +125,9 @@ def test_the_header_is_one_line_on_a_phone(at_the_page, width):
     assert max(tops) - min(tops) <= 2, tops
 
 
-def test_dangerous_buttons_are_red_in_the_dark_scheme(a_member, behind, a_window):
+def test_dangerous_buttons_are_red_in_the_dark_scheme(a_member, work, a_window):
     admin = a_member(page=a_window(color_scheme="dark"))
-    with behind():
+    with work():
         client = a_client(a_partner(), client_name="Timetabler")
         person = people.by_name(admin.estab_id)
         authorise.give(

@@ -13,17 +13,17 @@ _numbers = count(1)
 
 
 @pytest.fixture
-def username(behind):
+def username(work):
     number = next(_numbers)
-    with behind():
+    with work():
         school = a_school(register_id=f"{760000 + number}", dfe_number=f"{9970000 + number}", name="St Bede's School")
         return an_administrator(an_estab(school), name="Jo Bloggs").username
 
 
 @pytest.fixture
-def device(behind, issuer):
+def device(work, issuer):
     """`device(scope)` asks for codes; `device.polls(codes)` asks whether somebody has decided."""
-    with behind():
+    with work():
         client = a_client(
             client_name="School Connector", grant_types=frozenset({GRANT}),
             purpose="To send what your school shares from its own server.",

@@ -18,19 +18,19 @@ ACCOUNT = "Microsoft 365 account"
 
 
 @pytest.fixture(scope="module")
-def outside(place):
+def outside(databases):
     """The provider that stands in for Microsoft, on another host than ours."""
-    with a_provider(place, host="127.0.0.1") as served:
+    with a_provider(databases, host="127.0.0.1") as served:
         yield served
 
 
 @pytest.fixture(scope="module")
-def ours(place, outside):
+def ours(databases, outside):
     """Our own, where its accounts may be linked."""
     app, authority = outside
     registered = {"client_id": "school-sign-in", "authority": authority, "issuer": authority, "enabled": True}
     registered["client_secret"] = secret_of("school-sign-in")
-    with a_provider(place, federation={"enabled": True, "microsoft": registered}) as served:
+    with a_provider(databases, federation={"enabled": True, "microsoft": registered}) as served:
         with a_request(app):
             a_client(
                 id="school-sign-in", client_name="School sign-in", grant_types=frozenset({"authorization_code"}),
@@ -114,11 +114,11 @@ def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
 @contextmanager
 def assembly(ours, folder):
     @contextmanager
-    def behind():
+    def work():
         with a_request(ours[0]):
             yield
 
-    with a_partner_served(ours[1], behind, folder) as url:
+    with a_partner_served(ours[1], work, folder) as url:
         yield url
 
 

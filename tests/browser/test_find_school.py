@@ -99,10 +99,10 @@ def test_a_closed_school_is_explained_and_leads_to_its_successor(page, search, l
     goes_on(page, "Birch Green Academy")
 
 
-def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer, behind, looks_right):
+def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer, work, looks_right):
     from idp.schools import search
 
-    with behind():
+    with work():
         closed = next(each.school.id for each in search.find("birch green").results if each.why_not)
     page.goto(f"{issuer}/register/details?school={closed}")
 

@@ -11,15 +11,15 @@ NEW = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def jo(a_member, behind):
+def jo(a_member, work):
     """An owner with a confirmed number."""
     member = a_member()
-    with behind():
+    with work():
         people.by_name(member.email).mobile_confirmed_at = clock.now()
     return member
 
 
-def test_a_person_resets_a_forgotten_password(jo, letters, looks_right):
+def test_a_person_resets_a_forgotten_password(jo, outbox, looks_right):
     page = jo.page
     jo.goes_to("/sign-in")
     page.get_by_role("link", name="Forgotten your password?").click()
@@ -32,14 +32,14 @@ def test_a_person_resets_a_forgotten_password(jo, letters, looks_right):
 
     jo.sees("Type the code")
     looks_right(page, "reset-code")
-    first = letters.last("reset_code").code
+    first = outbox.last("reset_code").code
     page.fill("#code", f"{(int(first) + 1) % 1_000_000:06}")
     jo.presses("Continue")
     jo.is_told("not the code in our newest message")
     looks_right(page, "reset-wrong-code")
     jo.presses("Send a new code")
     jo.reads("a new one is on its way")
-    page.fill("#code", letters.last("reset_code").code)
+    page.fill("#code", outbox.last("reset_code").code)
     jo.presses("Continue")
 
     jo.sees("Choose a new password")
@@ -66,7 +66,7 @@ def test_a_person_resets_a_forgotten_password(jo, letters, looks_right):
     expect(page).not_to_have_url(jo.issuer + "/reset/password")
 
 
-def test_a_reset_works_by_keyboard_and_only_in_its_own_browser(jo, a_window, letters):
+def test_a_reset_works_by_keyboard_and_only_in_its_own_browser(jo, a_window, outbox):
     page = jo.page
     jo.goes_to("/reset")
     page.locator("#username").focus()
@@ -79,7 +79,7 @@ def test_a_reset_works_by_keyboard_and_only_in_its_own_browser(jo, a_window, let
     other.reads("only in the browser that asked")
 
     page.locator("#code").focus()
-    page.keyboard.type(letters.last("reset_code").code)
+    page.keyboard.type(outbox.last("reset_code").code)
     page.keyboard.press("Enter")
     jo.sees("Choose a new password")
     page.go_back()

@@ -64,10 +64,10 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(behind):
+def service(work):
     service = Service()
     first = service.hosts[0]
-    with behind():
+    with work():
         service.client_id = a_client(
             a_partner(), client_name="Timetabler", token_endpoint_auth_method="none", accepted_mis=frozenset(),
             redirect_uris=[f"{first}/callback", f"{first}/to-app", f"{first}/report", f"{APP}:/callback"],
@@ -143,13 +143,13 @@ def test_a_sign_in_after_a_wrong_password_leads_to_the_partner(a_member, service
     arrives(admin, service)
 
 
-def test_signing_out_leads_to_the_partner(a_member, service, issuer, behind, provider):
+def test_signing_out_leads_to_the_partner(a_member, service, issuer, work, provider):
     admin = a_member()
     admin.page.goto(service.link(issuer))
     admin.signs_in()
     admin.authorises()
     arrives(admin, service)
-    hint = an_id_token(provider[0], behind, service.client_id, admin)
+    hint = an_id_token(provider[0], work, service.client_id, admin)
     to = f"{service.hosts[0]}/signed-out"
     admin.goes_to("/oauth/logout?" + urlencode({"id_token_hint": hint, "post_logout_redirect_uri": to, "state": "out"}))
     admin.page.locator("#confirm-logout").click()
@@ -157,9 +157,9 @@ def test_signing_out_leads_to_the_partner(a_member, service, issuer, behind, pro
     assert service.got == {"state": "out"}
 
 
-def an_id_token(app, behind, client_id, admin):
+def an_id_token(app, work, client_id, admin):
     """Of another session than this browser's, so that the person is asked first."""
-    with behind():
+    with work():
         person = people.by_name(admin.estab_id)
         now = int(clock.now().timestamp())
         said = {

@@ -17,9 +17,9 @@ def signs_in(jo):
     jo.presses("Sign in")
 
 
-def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, a_window, behind, letters, looks_right):
+def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, a_window, work, outbox, looks_right):
     jo = a_member()
-    with behind():
+    with work():
         person = people.by_name(jo.email)
         person.mobile_confirmed_at = clock.now()
         an_app(person.id)
@@ -32,17 +32,17 @@ def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, a_wind
     jo.presses("Text me a code")
     expect(jo.page.locator("#code")).to_be_visible()
     looks_right(jo.page, "lost-factor-code")
-    jo.page.fill("#code", letters.last("mobile_code").code)
+    jo.page.fill("#code", outbox.last("mobile_code").code)
     jo.presses("Start the wait of 24 hours")
     jo.sees("The wait of 24 hours has begun")
     looks_right(jo.page, "lost-factor-waits")
 
     other = jo.at(a_window("phone"))
-    other.page.goto(letters.last("lost_factor").links[0])
+    other.page.goto(outbox.last("lost_factor").links[0])
     other.sees("Keep your second step?")
     looks_right(other.page, "lost-factor-stop")
 
-    with behind() as session:
+    with work() as session:
         recovery = session.query(FactorRecovery).filter_by(person_id=people.by_name(jo.email).id).one()
         recovery.due_at = clock.now() - timedelta(seconds=1)
     signs_in(jo)
@@ -51,21 +51,21 @@ def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, a_wind
     other.sees_code("link_used")
 
 
-def test_the_owner_stops_a_recovery_that_a_stranger_began(a_member, a_window, behind, letters, looks_right):
+def test_the_owner_stops_a_recovery_that_a_stranger_began(a_member, a_window, work, outbox, looks_right):
     jo = a_member()
-    with behind():
+    with work():
         person = people.by_name(jo.email)
         person.mobile_confirmed_at = clock.now()
         an_app(person.id)
     signs_in(jo)
     jo.goes_to("/sign-in/lost-factor")
     jo.presses("Text me a code")
-    jo.page.fill("#code", letters.last("mobile_code").code)
+    jo.page.fill("#code", outbox.last("mobile_code").code)
     jo.presses("Start the wait of 24 hours")
     jo.sees("The wait of 24 hours has begun")
 
     owner = jo.at(a_window("desk"))
-    owner.page.goto(letters.last("recovery_notice").links[0])
+    owner.page.goto(outbox.last("recovery_notice").links[0])
     owner.presses("Stop it")
     owner.sees("It is stopped")
     looks_right(owner.page, "lost-factor-stopped")

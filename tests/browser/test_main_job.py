@@ -156,7 +156,7 @@ def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, looks
     admin.follows("Confirm my number")
     admin.presses("Text me a code")
     expect(admin.page.locator("#code")).to_be_visible()
-    sms = [letter for letter in admin.letters.all("mobile_code") if letter.to == "+447700900123"][-1]
+    sms = [letter for letter in admin.outbox.all("mobile_code") if letter.to == "+447700900123"][-1]
     admin.page.locator("#code").fill(sms.code)
     admin.presses("Confirm")
     admin.sees("Next steps")

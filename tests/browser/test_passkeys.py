@@ -145,7 +145,7 @@ def test_a_passkey_is_added_and_used_by_keyboard_alone(a_person):
     admin.sees("Security")
 
 
-def test_without_scripts_no_passkey_button_is_shown(a_member, a_window, behind):
+def test_without_scripts_no_passkey_button_is_shown(a_member, a_window, work):
     admin = a_member(page=a_window("phone", java_script_enabled=False))
     admin.goes_to("/sign-in")
     expect(admin.page.locator("#passkey-form")).to_be_hidden()
@@ -180,7 +180,7 @@ def test_a_browser_without_the_newer_functions_adds_and_uses_a_passkey(a_person)
     admin.sees("Security")
 
 
-def test_the_pages_of_passkeys_look_right(a_person, looks_right, behind):
+def test_the_pages_of_passkeys_look_right(a_person, looks_right, work):
     admin = a_person()
     admin.goes_to("/manage/security/passkeys/add")
     looks_right(admin.page, "passkey-add")

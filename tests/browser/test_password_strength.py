@@ -10,9 +10,9 @@ GOOD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def welcome(behind):
+def welcome(work):
     """The link of somebody at St Cuthbert's School who chooses a password."""
-    with behind():
+    with work():
         return links.issue_welcome_url(somebody(name="Al Bloggs", password_hash=None))
 
 

@@ -29,7 +29,7 @@ def invites(owner, name, email, role):
 
 
 def link_for(owner, email):
-    mine = [letter for letter in owner.letters.all("invitation") if letter.to == email]
+    mine = [letter for letter in owner.outbox.all("invitation") if letter.to == email]
     return mine[-1].links[0]
 
 
@@ -40,7 +40,7 @@ def test_a_new_person_is_invited_accepts_acts_and_is_signed_out_when_removed(jo,
     jo.reads("We have sent Sam Carter an e-mail", "The link works until")
 
     sam = SchoolAdmin(
-        page=a_window("phone", java_script_enabled=javascript), issuer=jo.issuer, letters=jo.letters, school=jo.school,
+        page=a_window("phone", java_script_enabled=javascript), issuer=jo.issuer, outbox=jo.outbox, school=jo.school,
         name="Sam Carter", email=email,
     )  # fmt: skip
     sam.page.goto(link_for(jo, email))

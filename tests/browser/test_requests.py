@@ -67,13 +67,13 @@ def partner_site():
 
 
 @pytest.fixture
-def a_partner_asks(behind, partner_site):
+def a_partner_asks(work, partner_site):
     """`a_partner_asks(…)` is a client registered so, with a callback address of its own."""
 
     def registered(*, name="Timetabler", host="127.0.0.1", **differs):
         url = partner_site.callback(host)
         addresses = {"redirect_uris": [url], "post_logout_redirect_uris": [], "initiate_login_uri": None}
-        with behind():
+        with work():
             client = a_client(a_partner(), client_name=name, **(addresses | differs))
             return RegisteredPartner(client.id, url, partner_site)
 

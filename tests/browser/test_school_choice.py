@@ -13,10 +13,10 @@ LONG_NAME = "St Joseph's Catholic Primary School and Nursery"
 
 
 @pytest.fixture
-def jo(a_member, behind, a_window):
+def jo(a_member, work, a_window):
     """An owner of one school who is an administrator of another, on a telephone, signed in."""
     member = a_member(page=a_window("phone"))
-    with behind():
+    with work():
         estab = an_estab(a_school(name=LONG_NAME, register_id="990001", dfe_number="2139901"))
         a_membership(people.by_name(member.email), estab, role="admin")
     member.goes_to("/sign-in")
@@ -48,11 +48,11 @@ def test_the_school_is_chosen_and_named_and_its_long_name_keeps_the_header_on_on
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
-    a_member, behind, a_window, partner, schools, looks_right, scripts
+    a_member, work, a_window, partner, schools, looks_right, scripts
 ):
     jo = a_member(page=a_window("phone", java_script_enabled=scripts))
     entries = [next(schools) for _ in range(3)]
-    with behind() as session:
+    with work() as session:
         person = people.by_name(jo.email)
         *estabs, seen_only = [an_estab(session.get_one(School, entry.id)) for entry in entries]
         estabs[1].state = "unverified"
@@ -73,6 +73,6 @@ def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
     jo.authorises()
 
     jo.sees(jo.school.name)
-    with behind():
+    with work():
         shared = [len(authorise.current(estab_id)) for estab_id in (chosen_id, also_id, left_id, seen_only.id)]
     assert shared == [1, 1, 0, 0]

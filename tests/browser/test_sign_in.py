@@ -26,9 +26,9 @@ def somebody(**differs):
 
 
 @pytest.fixture
-def username(behind):
+def username(work):
     """An administrator whose school shares with one service and has not been verified yet."""
-    with behind():
+    with work():
         person = somebody(name="Jo Bloggs")
         person.memberships[0].estab.state = "unverified"
         review.open_for(person.memberships[0].estab)
@@ -76,7 +76,7 @@ def test_signing_in_seeing_the_school_stopping_and_signing_out(page, issuer, use
     looks_right(page, "signed-out")
 
 
-def test_confirming_a_mobile_number(page, issuer, username, letters, looks_right):
+def test_confirming_a_mobile_number(page, issuer, username, outbox, looks_right):
     sign_in(page, issuer, username)
     page.get_by_role("link", name="Confirm").click()
     expect(page.locator("#send-code")).to_be_visible()
@@ -87,13 +87,13 @@ def test_confirming_a_mobile_number(page, issuer, username, letters, looks_right
     page.click("#confirm")
     expect(page.locator(".error-summary")).to_be_focused()
     looks_right(page, "mobile-wrong")
-    page.fill("#code", letters.last("mobile_code").code)
+    page.fill("#code", outbox.last("mobile_code").code)
     page.click("#confirm")
     expect(page.get_by_text("Your mobile number is confirmed.")).to_be_visible()
 
 
-def test_a_colleague_gets_a_password(page, issuer, behind, looks_right):
-    with behind():
+def test_a_colleague_gets_a_password(page, issuer, work, looks_right):
+    with work():
         link = links.issue_welcome_url(somebody(name="Al Bloggs", password_hash=None))
     page.goto(link)
     looks_right(page, "welcome")
@@ -108,9 +108,9 @@ def test_a_colleague_gets_a_password(page, issuer, behind, looks_right):
     looks_right(page, "welcome-link-used")
 
 
-def test_an_operator_is_set_up_and_signs_in(page, issuer, behind, looks_right):
+def test_an_operator_is_set_up_and_signs_in(page, issuer, work, looks_right):
     email = f"sam-{next(_numbers)}@idaas.example"
-    with behind():
+    with work():
         _, link = operators.add("Sam Jones", email)
     page.goto(link)
     looks_right(page, "set-up-begin")
@@ -137,8 +137,8 @@ def test_an_operator_is_set_up_and_signs_in(page, issuer, behind, looks_right):
     looks_right(page, "operators-desk")
 
 
-def test_the_page_says_which_partner_asks(page, issuer, behind, looks_right):
-    with behind():
+def test_the_page_says_which_partner_asks(page, issuer, work, looks_right):
+    with work():
         client_id = a_client(client_name="Timetabler").id
     asks = {
         "response_type": "code", "client_id": client_id, "redirect_uri": "https://assembly.example/callback",
@@ -150,8 +150,8 @@ def test_the_page_says_which_partner_asks(page, issuer, behind, looks_right):
     looks_right(page, "sign-in-partner")
 
 
-def test_a_welcome_that_expired_offers_a_new_one(page, issuer, behind, looks_right):
-    with behind():
+def test_a_welcome_that_expired_offers_a_new_one(page, issuer, work, looks_right):
+    with work():
         person = somebody(name="Al Bloggs", password_hash=None)
         link = links.issue_welcome_url(person)
         links.issue_welcome_url(person)

@@ -18,13 +18,13 @@ from tests.serving import a_provider
 
 
 @pytest.fixture(scope="module")
-def provider(place):
-    with a_provider(place) as (app, _issuer):
+def provider(databases):
+    with a_provider(databases) as (app, _issuer):
         yield app
 
 
 @pytest.fixture(scope="module")
-def behind(provider):
+def work(provider):
     @contextmanager
     def one():
         with a_request(provider):
@@ -34,9 +34,9 @@ def behind(provider):
 
 
 @pytest.fixture(scope="module")
-def assembly(provider, behind, tmp_path_factory):
+def assembly(provider, work, tmp_path_factory):
     issuer = runtime.of(provider).settings.server.issuer
-    with a_partner_served(issuer, behind, tmp_path_factory.mktemp("assembly")) as url:
+    with a_partner_served(issuer, work, tmp_path_factory.mktemp("assembly")) as url:
         yield url
 
 
@@ -79,16 +79,16 @@ class Office:
 
 
 @pytest.fixture
-def office(behind, assembly):
+def office(work, assembly):
     """Of a school that has registered and waits to be verified."""
-    with behind():
+    with work():
         estab = an_estab(state="unverified")
         review.open_for(estab)
         an_administrator(estab, name="Grace Okafor")
         return Office(assembly, estab.estab_id)
 
 
-def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(office, behind):
+def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(office, work):
     office.signs_in()
     office.authorises("attendance")
 
@@ -97,7 +97,7 @@ def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(
     assert office.estab_id in office.reads()
     assert "School not verified yet" in office.reads()
 
-    with behind():
+    with work():
         review.verify(office.estab_id, by="cli")
     office.sends("Check again")
 
@@ -123,10 +123,10 @@ def test_a_school_that_does_not_share_is_told_so_at_the_partner(office):
     assert "Your school chose not to share" in office.reads()
 
 
-def test_once_sharing_is_stopped_the_partner_gets_nothing_more(office, behind):
+def test_once_sharing_is_stopped_the_partner_gets_nothing_more(office, work):
     office.signs_in()
     office.authorises()
-    with behind():
+    with work():
         estab = accounts.find(office.estab_id)
         authorise.withdraw(estab.id, "assembly", by=people.of_estab(estab.id)[0])
 

@@ -27,7 +27,7 @@ from tests.conformance.matrix import Matrix
 from tests.conformance.relying_party import Provider, RelyingParty
 from tests.conformance.suite import prepare
 from tests.conformance.suite.prepare import Credentials, Prepared
-from tests.databases import Place
+from tests.databases import Databases
 from tests.oidc.receiving import Receiver, a_receiver
 from tests.ports import free_port
 from tests.serving import a_provider, serving
@@ -62,11 +62,11 @@ def suite(certificate: tuple[Path, ssl.SSLContext]) -> Iterator[Receiver]:
 
 @pytest.fixture(scope="session")
 def served(
-    place: Place, certificate: tuple[Path, ssl.SSLContext], suite: Receiver
+    databases: Databases, certificate: tuple[Path, ssl.SSLContext], suite: Receiver
 ) -> Iterator[tuple[Any, str, str, Prepared]]:
     """The application, its issuer, the file of whom to trust, and what `tests.conformance.suite` made."""
     trust, tls = certificate
-    with a_provider(place, tls, fetch={"extra_ca": str(trust)}) as (app, issuer):
+    with a_provider(databases, tls, fetch={"extra_ca": str(trust)}) as (app, issuer):
         with a_request(app):
             factories.a_school()
             api = f"https://localhost:{free_port()}"

@@ -145,12 +145,12 @@ def test_erasing_the_people_of_one_estab_leaves_the_others_and_their_links(work)
 
 def test_erasing_spares_those_who_act_for_another_estab_and_what_was_erased_or_ended_before(work, clock):
     with work() as session:
-        estab, another, before = an_estab(), an_estab(), clock.now()
+        estab, new_browser, before = an_estab(), an_estab(), clock.now()
         acts_for_both, left_the_other = (an_administrator(estab, username=f"person-{number}") for number in range(2))
-        stays = a_membership(acts_for_both, another)
-        a_membership(left_the_other, another, removed_at=before)
-        former = an_administrator(another, username="former", removed_at=before)
-        left_this_one = a_membership(an_administrator(another), estab, removed_at=before)
+        stays = a_membership(acts_for_both, new_browser)
+        a_membership(left_the_other, new_browser, removed_at=before)
+        former = an_administrator(new_browser, username="former", removed_at=before)
+        left_this_one = a_membership(an_administrator(new_browser), estab, removed_at=before)
         clock.move(timedelta(days=1))
 
         assert [people.erase(estab.id) for _ in range(2)] == [1, 0]

@@ -17,7 +17,7 @@ from idp.foundation.settings import load
 from idp.foundation.web.transactions import work as a_request
 from tests import factories, postgresql
 from tests.conftest import a_browser
-from tests.databases import Server
+from tests.databases import PostgresqlDatabases
 from tests.oidc.support import Partner, authorised
 
 ON_POSTGRESQL = bool(os.environ.get("TEST_DATABASE"))
@@ -79,9 +79,9 @@ def elsewhere():
     if programs is None:
         pytest.skip("the server of this run is not of this machine")
     with postgresql.running(programs) as server:
-        place = Server(server.url)
-        app = create_app(load(database={"url": place.new("elsewhere")}))
-        place.prepare(app)
+        databases = PostgresqlDatabases(server.url)
+        app = create_app(load(database={"url": databases.new("elsewhere")}))
+        databases.prepare(app)
         with a_request(app):
             username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
         found = runtime.of(app).settings

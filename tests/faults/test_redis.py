@@ -32,10 +32,10 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def prepared(place):
+def prepared(databases):
     """A database, and a school's owner in it."""
-    app = create_app(load(database={"url": place.new("shared")}))
-    place.prepare(app)
+    app = create_app(load(database={"url": databases.new("shared")}))
+    databases.prepare(app)
     with a_request(app):
         username = an_administrator().username
     yield runtime.of(app).settings.database.url, username

@@ -69,8 +69,8 @@ def jo(web):
 
 
 @pytest.fixture
-def stranger(another):
-    return Visitor(another())
+def stranger(new_browser):
+    return Visitor(new_browser())
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from idp.foundation import database
 from idp.foundation.settings import load
 from idp.foundation.web import health
 from tests.conftest import a_browser
-from tests.databases import PATIENT
+from tests.databases import DATABASE_SETTINGS
 from tests.factories import a_client, an_administrator
 
 ON_POSTGRESQL = bool(os.environ.get("TEST_DATABASE"))
@@ -36,9 +36,9 @@ def test_the_service_is_alive_and_ready(web, readiness):
 
 
 @pytest.fixture
-def empty_database(place, settings):
+def empty_database(databases, settings):
     """An application on another database, which is empty."""
-    app = create_app(load(database={"url": place.new("empty"), **PATIENT}))
+    app = create_app(load(database={"url": databases.new("empty"), **DATABASE_SETTINGS}))
     yield app
     with app.app_context():
         database.db.engine.dispose()

@@ -62,9 +62,9 @@ class Ground:
 
 
 @pytest.fixture(scope="module")
-def fresh(built, place) -> Iterator[Callable[[], Any]]:
+def fresh(built, databases) -> Iterator[Callable[[], Any]]:
     """The database as at the start, once for the file; `with fresh() as session:` is one request's worth."""
-    place.restore(built)
+    databases.restore(built)
     forget(built)
 
     @contextmanager

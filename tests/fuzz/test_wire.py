@@ -114,10 +114,10 @@ class Wire:
 
 
 @pytest.fixture(scope="module")
-def wire(place, tmp_path_factory):
-    url = place.new("wire")
+def wire(databases, tmp_path_factory):
+    url = databases.new("wire")
     app = create_app(load(database={"url": url}))
-    place.prepare(app)
+    databases.prepare(app)
     with app.app_context():
         database.db.engine.dispose()
     with an_instance(tmp_path_factory.mktemp("wire") / "log", database__url=url) as (process, address):

@@ -16,7 +16,7 @@ from idp.foundation.web.transactions import work as a_request
 from tests import factories
 from tests.certificates import a_certificate
 from tests.conformance.browser import Browser
-from tests.databases import Place
+from tests.databases import Databases
 from tests.ports import free_port
 from tests.serving import a_provider, serving
 
@@ -56,9 +56,9 @@ SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
 
 @pytest.fixture(scope="session")
-def served(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def served(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     trust, tls = a_certificate(tmp_path_factory.mktemp("tls"))
-    with a_provider(place, tls) as (app, issuer):
+    with a_provider(databases, tls) as (app, issuer):
         with a_request(app):
             owner = factories.an_administrator()
             found = Scene(app, issuer, tls, str(trust), owner.username, owner.name)

@@ -112,8 +112,8 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(place):
-    with a_provider(place) as (app, issuer):
+def scene(databases):
+    with a_provider(databases) as (app, issuer):
         with a_request(app):
             owner = factories.an_administrator(factories.an_estab(state="unverified"))
             uris: dict[str, Any] = {"redirect_uris": [CALLBACK], "post_logout_redirect_uris": [AFTERWARDS]}

@@ -37,8 +37,8 @@ def office(web):
 
 
 @pytest.fixture
-def phone(another):
-    return Visitor(another())
+def phone(new_browser):
+    return Visitor(new_browser())
 
 
 def finds(visitor, **typed):

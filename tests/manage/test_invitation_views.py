@@ -34,8 +34,8 @@ def invite(work, jo, outbox):
 
 
 @pytest.fixture
-def al(another):
-    return Person(another())
+def al(new_browser):
+    return Person(new_browser())
 
 
 def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, work):
@@ -57,20 +57,20 @@ def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, work):
     assert "How to install it" in al.sees  # an administrator's task
 
 
-def test_an_interrupted_person_goes_on_by_the_mail(al, invite, outbox, another):
+def test_an_interrupted_person_goes_on_by_the_mail(al, invite, outbox, new_browser):
     link = invite()
     al.sends(link, name="Al", mobile="07700 900124")
-    later = Person(another())
+    later = Person(new_browser())
     assert later.opens(link).status_code == 410
     assert later.page.find(id="error-code").text == "link_used"
     later.sends(outbox.last("account_made").links[0], password=OWN)
     assert later.signs_in(AL[1], OWN).status_code == 303
 
 
-def test_opening_the_link_changes_nothing(invite, another, work):
+def test_opening_the_link_changes_nothing(invite, new_browser, work):
     link = invite()
     for _ in range(2):
-        for ask in (another().get, another().head, another().options):
+        for ask in (new_browser().get, new_browser().head, new_browser().options):
             assert ask(link).status_code == 200
     with work() as session:
         assert session.query(PersonInvitation).one().used_at is None

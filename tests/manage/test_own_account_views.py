@@ -32,8 +32,8 @@ def signed_in(jo, account, clock):
 
 
 @pytest.fixture
-def browser(another):
-    return lambda: Person(another())
+def browser(new_browser):
+    return lambda: Person(new_browser())
 
 
 def changes(person, current=PASSWORD, new=NEW):

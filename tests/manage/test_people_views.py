@@ -23,14 +23,14 @@ def estab_id(work, clock):
 
 
 @pytest.fixture
-def member(work, another, estab_id):
+def member(work, new_browser, estab_id):
     """`member("sam", "owner")` is a person of the school at a browser of their own, signed in."""
 
     def arrives(name, role):
         with work() as session:
             facts = {"name": name.title(), "username": name, "email": f"{name}@oakhill.example", "role": role}
             known = an_administrator(session.get_one(Estab, estab_id), **facts).id
-        person = Person(another(), id=known)
+        person = Person(new_browser(), id=known)
         person.signs_in(name)
         return person
 
@@ -145,12 +145,12 @@ def test_a_removed_person_is_signed_out_at_the_next_click_and_no_one_else_is(mem
     assert vi.signs_in("vi").status_code == 422
 
 
-def test_a_person_of_two_schools_is_signed_out_of_the_one_and_stays_in_the_other(member, work, another, estab_id):
+def test_a_person_of_two_schools_is_signed_out_of_the_one_and_stays_in_the_other(member, work, new_browser, estab_id):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
     with work():
         other = a_membership(people.get(vi.facts["id"]), role="viewer").estab
         names = other.estab_id, other.name
-    elsewhere = Person(another())
+    elsewhere = Person(new_browser())
     elsewhere.signs_in("vi")
     elsewhere.sends("/sign-in/school", school=names[0])
     jo.sends(f"{PEOPLE}/{vi.facts['id']}/remove")

@@ -231,7 +231,7 @@ def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared):
 
 
 @pytest.mark.parametrize("act", ["pause", "resume", "change"])
-def test_nobody_else_decides(jo, shared, another, work, act):
+def test_nobody_else_decides(jo, shared, new_browser, work, act):
     with work() as session:
         other = an_administrator().username
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
@@ -240,7 +240,7 @@ def test_nobody_else_decides(jo, shared, another, work, act):
     jo.opens("/sign-out")
     assert jo.sends_again(f"/manage/sharing/{shared}/{act}", area="attendance").status_code == 403
 
-    stranger = Person(another())
+    stranger = Person(new_browser())
     stranger.signs_in(other)
     stranger.opens("/sign-out")
     assert stranger.sends_again(f"/manage/sharing/{shared}/{act}", area="attendance").status_code == 404
@@ -280,10 +280,10 @@ def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(jo, shared,
     assert len([one for one in outcomes if isinstance(one, authorise.NothingShared)]) == 3
 
 
-def test_another_schools_sharing_does_not_exist(jo, shared, another, work):
+def test_another_schools_sharing_does_not_exist(jo, shared, new_browser, work):
     with work():
         other = an_administrator().username
-    stranger = Person(another())
+    stranger = Person(new_browser())
     stranger.signs_in(other)
     stop = f"/manage/sharing/{shared}/stop"
 

@@ -13,9 +13,9 @@ from tests.factories import a_client, an_administrator
 
 
 @pytest.fixture
-def empty(place):
+def empty(databases):
     """An application on an empty database."""
-    app = create_app(load(database={"url": place.new("empty")}))
+    app = create_app(load(database={"url": databases.new("empty")}))
     yield app
     with app.app_context():
         database.db.engine.dispose()

@@ -44,13 +44,13 @@ def migrate(session):
 
 
 @pytest.fixture
-def before(web, another, world, clock):  # noqa: F811
+def before(web, new_browser, world, clock):  # noqa: F811
     """One pending row of every kind, with the old name."""
     optional = frozenset({"classes", "attendance"})
-    partner = world.another(optional_scopes=optional, resource="https://api.example", resource_scopes=optional)
+    partner = world.new_partner(optional_scopes=optional, resource="https://api.example", resource_scopes=optional)
     tokens = partner.redeems(web, authorised(web, partner, world.username, "classes", scope=SCOPE)["code"]).json
     code = authorised(web, partner, world.username, scope=SCOPE)["code"]
-    waiting = another()
+    waiting = new_browser()
     shown = follow(waiting, waiting.get(partner.link(scope=SCOPE)))
     with world.work() as session:
         token = an_initial_token(scopes={"required": {"openid"}, "optional": optional})

@@ -27,7 +27,7 @@ def family(world, tokens):
 
 
 def test_a_code_or_refresh_token_of_another_client_is_recorded_under_the_one_that_sent_it(web, world, code):
-    other = world.another()
+    other = world.new_partner()
     other.verifier = world.partner.verifier
     other.redeems(web, code)
     tokens = world.partner.redeems(web, code).json
@@ -50,7 +50,7 @@ def test_a_code_that_is_replayed_is_recorded_at_the_school(web, world, code, fam
 
 
 def test_a_refresh_token_that_is_used_again_is_recorded_at_the_school(web, world):
-    partner = world.another(token_endpoint_auth_method="none")
+    partner = world.new_partner(token_endpoint_auth_method="none")
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     partner.refreshes(web, partner.refreshes(web, first).json["refresh_token"])
     partner.refreshes(web, first)

@@ -59,11 +59,11 @@ def test_the_partner_is_named_on_the_sign_in_page_whose_form_may_lead_to_it(web,
     leads_to_the_partner(sign_in(web, response, world.username, "not the password"))
 
 
-def test_a_request_that_cannot_continue_here_does_not_name_its_partner(web, another, world, clock):
+def test_a_request_that_cannot_continue_here_does_not_name_its_partner(web, new_browser, world, clock):
     response = follow(web, web.get(world.partner.link()))
     there = response.request.full_path
-    wrong = there.replace(world.partner.id, world.another().id), there.replace("request_uri", "x"), there + "x"
-    changed = [*map(web.get, wrong), another().get(there)]
+    wrong = there.replace(world.partner.id, world.new_partner().id), there.replace("request_uri", "x"), there + "x"
+    changed = [*map(web.get, wrong), new_browser().get(there)]
     clock.move(timedelta(hours=2))
     changed.append(web.get(there))
     for page_without in changed:
@@ -97,16 +97,18 @@ def test_several_tabs_wait_at_once_and_each_gets_its_own_answer(web, world):
 
 
 @pytest.mark.parametrize("pushed", [False, True])
-def test_tabs_opened_at_the_same_time_in_a_new_browser_all_continue(web, another, world, pushed):
+def test_tabs_opened_at_the_same_time_in_a_new_browser_all_continue(web, new_browser, world, pushed):
     """Neither request brought a cookie, so each answer gave one, and the browser has both now."""
 
     def link(state):
         if not pushed:
             return world.partner.link(state=state)
-        urn = world.partner.posts(another(), "/oauth/par", world.partner.parameters(state=state)).json["request_uri"]
+        urn = world.partner.posts(new_browser(), "/oauth/par", world.partner.parameters(state=state)).json[
+            "request_uri"
+        ]
         return f"/oauth/authorize?client_id={world.partner.id}&request_uri={urn}"
 
-    tabs = [another().get(link(state)) for state in ("one", "two")]
+    tabs = [new_browser().get(link(state)) for state in ("one", "two")]
     for tab in tabs:
         for cookie in tab.headers.getlist("Set-Cookie"):
             name, value = cookie.split(";")[0].split("=", 1)
@@ -127,14 +129,14 @@ def test_a_browser_that_has_a_cookie_is_given_no_other(web, world):
     assert ours(web.get(world.partner.link())) == []
 
 
-def test_a_request_continues_only_in_the_browser_that_began_it(web, another, world):
+def test_a_request_continues_only_in_the_browser_that_began_it(web, new_browser, world):
     response = follow(web, web.get(world.partner.link()))
     back = query_of(response.request.url)["next"]
-    response = another().get(back)
+    response = new_browser().get(back)
     assert response.status_code == 400
     assert "Your browser sent us no cookies." in response.text
 
-    other = another()
+    other = new_browser()
     follow(other, other.get(world.partner.link()))
     response = other.get(back)
     assert response.status_code == 400
@@ -158,9 +160,9 @@ def test_a_browser_whose_cookies_were_deleted_gets_that_as_the_reason(web, world
     assert back
 
 
-def test_a_browser_without_cookies_gets_an_error_before_the_password_page(web, another, world):
+def test_a_browser_without_cookies_gets_an_error_before_the_password_page(web, new_browser, world):
     def without_cookies(path):
-        return another().get(path)
+        return new_browser().get(path)
 
     kept = without_cookies(world.partner.link())
     asking = without_cookies(kept.location)
@@ -189,7 +191,7 @@ def test_a_sign_in_may_take_ninety_minutes(web, world, clock):
 def test_another_clients_pending_request_is_unknown(web, world):
     response = follow(web, web.get(world.partner.link()))
     urn = query_of(query_of(response.request.url)["next"])["request_uri"]
-    other = world.another()
+    other = world.new_partner()
     response = web.get("/oauth/authorize", query_string={"client_id": other.id, "request_uri": urn})
     assert response.status_code == 400
     assert "We do not know this request" in response.text
@@ -427,13 +429,13 @@ def test_a_hint_of_the_signed_in_person_is_answered_silently(web, world):
     assert "code" in sent(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
 
 
-def test_a_hint_of_another_person_is_never_answered_for_the_signed_in_one(web, another, world):
+def test_a_hint_of_another_person_is_never_answered_for_the_signed_in_one(web, new_browser, world):
     got = authorised(web, world.partner, world.username)
     hint = world.partner.redeems(web, got["code"]).json["id_token"]
     with world.work() as session:
         estab = session.get_one(Authorisation, session.query(Authorisation.id).scalar()).estab_id
         colleague = factories.an_administrator(session.get_one(Estab, estab), username="colleague")
-    browser = another()
+    browser = new_browser()
     authorised(browser, world.partner, colleague.username)
 
     refused = sent(browser.get(world.partner.link(prompt="none", id_token_hint=hint)))
@@ -457,7 +459,7 @@ def test_a_suspended_school_sees_why_and_the_partner_gets_access_denied(web, wor
 
 
 def test_a_system_the_client_does_not_work_with_is_explained_before_anything_is_asked(web, world):
-    booking = world.another(accepted_mis=frozenset({"isams", "arbor"}), client_name="SchoolBooking")
+    booking = world.new_partner(accepted_mis=frozenset({"isams", "arbor"}), client_name="SchoolBooking")
     response = follow(web, web.get(booking.link()))
     response = follow(web, sign_in(web, response, world.username))
     assert "SchoolBooking works with" in response.text
@@ -468,7 +470,7 @@ def test_a_system_the_client_does_not_work_with_is_explained_before_anything_is_
 
 def test_a_school_whose_system_is_unknown_is_asked_for_it_and_continues(web, world):
     world.change(Estab, world.estab, mis=None)
-    booking = world.another(accepted_mis=frozenset({"isams", "arbor"}))
+    booking = world.new_partner(accepted_mis=frozenset({"isams", "arbor"}))
     response = follow(web, web.get(booking.link()))
     response = follow(web, sign_in(web, response, world.username))
     assert "Which system does your school use?" in response.text

@@ -25,7 +25,7 @@ def receiver():
 
 @pytest.fixture
 def partner(world, receiver):
-    return world.another(backchannel_logout_uri=receiver.uri)
+    return world.new_partner(backchannel_logout_uri=receiver.uri)
 
 
 def signed_in(web, partner, world, **differs):
@@ -80,13 +80,13 @@ def test_sessions_that_our_staff_end_notify_clients(web, world, partner, receive
 
 
 def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, partner, receiver):
-    deaf, untold, public = world.another(), world.another(backchannel_logout_uri=receiver.uri), world.another(
-        backchannel_logout_uri=receiver.uri, token_endpoint_auth_method="none"
-    )  # fmt: skip
-    for each in (partner, deaf, public):
+    without_uri = world.new_partner()
+    without_id_token = world.new_partner(backchannel_logout_uri=receiver.uri)
+    public = world.new_partner(backchannel_logout_uri=receiver.uri, token_endpoint_auth_method="none")
+    for each in (partner, without_uri, public):
         signed_in(web, each, world)
     signed_in(web, partner, world)
-    authorised(web, untold, world.username, scope="school")
+    authorised(web, without_id_token, world.username, scope="school")
     sign_out(web)
     deliver_all(world.work)
     with world.work():
@@ -103,7 +103,7 @@ def test_ending_a_session_twice_notifies_once(web, world, partner, receiver):
 
 
 def test_the_token_is_signed_like_the_id_token(web, world, receiver):
-    partner = world.another(backchannel_logout_uri=receiver.uri, id_token_signed_response_alg="ES256")
+    partner = world.new_partner(backchannel_logout_uri=receiver.uri, id_token_signed_response_alg="ES256")
     signed_in(web, partner, world)
     sign_out(web)
     deliver_all(world.work)
@@ -112,7 +112,7 @@ def test_the_token_is_signed_like_the_id_token(web, world, receiver):
 
 
 def test_a_pairwise_client_gets_its_own_subject(web, world, receiver):
-    partner = world.another(
+    partner = world.new_partner(
         backchannel_logout_uri=receiver.uri, subject_type="pairwise", sector_identifier="assembly.example"
     )
     _, said = signed_in(web, partner, world)
@@ -173,7 +173,7 @@ def test_any_other_response_is_retried_with_the_same_jti_and_a_new_token(
 
 
 def test_an_unreachable_client_is_notified_again(web, world, clock):
-    partner = world.another(backchannel_logout_uri="http://127.0.0.1:1/nobody")
+    partner = world.new_partner(backchannel_logout_uri="http://127.0.0.1:1/nobody")
     signed_in(web, partner, world)
     sign_out(web)
     deliver_all(world.work)
@@ -203,7 +203,7 @@ def test_a_logout_token_is_accepted_neither_as_hint_nor_as_access_token(web, wor
 
 def test_signing_in_again_for_a_client_does_not_sign_the_others_out(web, world, partner, receiver):
     _, first = signed_in(web, partner, world)
-    other = world.another()
+    other = world.new_partner()
     response = follow(web, web.get(other.link(prompt="login")))
     follow(web, sign_in(web, response, world.username))
     assert deliver_all(world.work) == 0
@@ -227,7 +227,7 @@ def test_another_person_signing_in_at_the_browser_ends_the_earlier_session(web, 
 
 
 def test_a_sign_in_without_an_id_token_notifies_no_client(web, world, receiver):
-    partner = world.another(backchannel_logout_uri=receiver.uri, required_scopes=frozenset({"school", "openid"}))
+    partner = world.new_partner(backchannel_logout_uri=receiver.uri, required_scopes=frozenset({"school", "openid"}))
     authorised(web, partner, world.username, scope="school")
     sign_out(web)
     assert deliver_all(world.work) == 0

@@ -133,18 +133,18 @@ def test_valid_requests_are_accepted(web, world, more):
 
 
 def test_a_client_that_pkce_was_switched_off_for_may_leave_it_out(web, world):
-    partner = world.another(require_pkce=False)
+    partner = world.new_partner(require_pkce=False)
     got = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
     assert partner.redeems(web, got["code"], code_verifier=None).status_code == 200
 
 
 def test_a_client_without_the_grant_is_unauthorized(web, world):
-    partner = world.another(grant_types=frozenset({"client_credentials"}))
+    partner = world.new_partner(grant_types=frozenset({"client_credentials"}))
     assert sent(web.get(partner.link()))["error"] == "unauthorized_client"
 
 
 def test_a_fapi2_client_must_push_its_request(web, world):
-    partner = world.another(profile="fapi2")
+    partner = world.new_partner(profile="fapi2")
     assert sent(web.get(partner.link()))["error"] == "invalid_request"
 
 
@@ -172,7 +172,7 @@ def test_an_unknown_client_at_the_token_endpoint_gets_no_hint(web, world):
     tokens = world.partner.redeems(web, got["code"]).json
     for partner, hint, what in (
         (world.partner, tokens["access_token"], "is not an ID Token of ours"),
-        (world.another(), tokens["id_token"], "was issued to another client"),
+        (world.new_partner(), tokens["id_token"], "was issued to another client"),
     ):
         refused = sent(web.get(partner.link(id_token_hint=hint)))
         assert (refused["error"], refused["error_description"]) == ("invalid_request", f"id_token_hint: {what}")

@@ -336,32 +336,32 @@ class TestKeysThatEnd:
         assert refused(asks(web, partner))
 
 
-def all_ask(another, partner, times, **differs):
+def all_ask(new_browser, partner, times, **differs):
     with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(lambda web: asks(web, partner, **differs), [another() for _ in range(times)]))
+        return list(pool.map(lambda web: asks(web, partner, **differs), [new_browser() for _ in range(times)]))
 
 
-def test_concurrent_requests_fetch_keys_once(another, make, keys):
+def test_concurrent_requests_fetch_keys_once(new_browser, make, keys):
     """Nobody can make us hammer a partner's server by sending much at once."""
     keys.answers.clear()
     partner = make(jwks=None, jwks_uri=keys.uri)
     threading.Timer(0.5, keys.answers.set).start()
-    assert all(map(accepted, all_ask(another, partner, 8)))
+    assert all(map(accepted, all_ask(new_browser, partner, 8)))
     assert keys.asked == 1
 
 
-def test_a_slow_key_server_delays_one_request_and_not_all(another, make, keys, monkeypatch):
+def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, make, keys, monkeypatch):
     """Whoever knows a client's name can name a key that nobody knows: that must not hold every thread."""
     partner = make(jwks=None, jwks_uri=keys.uri)
-    assert accepted(asks(another(), partner))
+    assert accepted(asks(new_browser(), partner))
     monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
     keys.answers.clear()
     with ThreadPoolExecutor(1) as pool:
-        waits = pool.submit(asks, another(), partner, key=key("ES256", 2))
+        waits = pool.submit(asks, new_browser(), partner, key=key("ES256", 2))
         while keys.asked < 2:
             time.sleep(0.01)
-        assert all(map(refused, all_ask(another, partner, 6, key=key("ES256", 2))))
-        assert accepted(asks(another(), partner))
+        assert all(map(refused, all_ask(new_browser, partner, 6, key=key("ES256", 2))))
+        assert accepted(asks(new_browser(), partner))
         assert not waits.done()
         keys.answers.set()
         assert refused(waits.result())

@@ -7,7 +7,7 @@ from tests.oidc.support import ISSUER
 
 @pytest.fixture
 def partner(world):
-    return world.another(
+    return world.new_partner(
         grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list", "invitations"})
     )
 
@@ -37,11 +37,11 @@ def test_scopes_that_need_a_school_are_refused(web, partner, scope):
 
 
 def test_a_client_without_any_such_scope_gets_nothing(web, world):
-    assert asks(web, world.another(grant_types=frozenset({"client_credentials"}))).json["error"] == "invalid_scope"
+    assert asks(web, world.new_partner(grant_types=frozenset({"client_credentials"}))).json["error"] == "invalid_scope"
 
 
 def test_a_public_client_has_no_credentials(web, world):
-    public = world.another(
+    public = world.new_partner(
         token_endpoint_auth_method="none", grant_types=frozenset({"client_credentials"}),
         client_scopes=frozenset({"schools.list"}),
     )  # fmt: skip

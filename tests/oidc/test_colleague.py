@@ -154,12 +154,12 @@ def test_mails_to_colleagues_are_limited_per_hour(web, asking, outbox, clock):
     assert len(outbox.all("decide_sharing")) == colleague.MAX_AN_HOUR
 
 
-def test_the_limit_is_counted_per_person(web, another, world, asking, outbox):
+def test_the_limit_is_counted_per_person(web, new_browser, world, asking, outbox):
     for number in range(colleague.MAX_AN_HOUR):
         asking = follow(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", role="admin")
-    browser = another()
+    browser = new_browser()
     assert hand_over(browser, asked(browser, world, username="second")).status_code == 303
 
 
@@ -193,8 +193,8 @@ def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, aski
     assert "has not been sent yet" in shown.text
 
 
-def test_a_device_is_connected_by_the_colleague_with_a_code_of_its_own(another, web, world, outbox):
-    device = Device(another(), world.another(grant_types=GRANTS))
+def test_a_device_is_connected_by_the_colleague_with_a_code_of_its_own(new_browser, web, world, outbox):
+    device = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     device.asks()
     asking = enter(web, device.codes["user_code"], world.username)
     found = page(asking).find(id="somebody-else")

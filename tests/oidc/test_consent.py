@@ -39,12 +39,12 @@ def test_the_page_names_the_partner_the_areas_their_purpose_and_the_end(web, wor
         assert jargon not in text
 
 
-def test_terms_of_service_are_linked_where_the_partner_names_them(web, another, world):
+def test_terms_of_service_are_linked_where_the_partner_names_them(web, new_browser, world):
     terms = "https://reports.example/terms"
-    partner = world.another(tos_uri=terms)
+    partner = world.new_partner(tos_uri=terms)
 
     assert "terms of service" not in asked(web, world).text
-    assert page(asked(another(), world, partner)).find("a", href=terms).text.startswith("terms of service")
+    assert page(asked(new_browser(), world, partner)).find("a", href=terms).text.startswith("terms of service")
 
 
 def test_special_category_data_is_marked(web, world):
@@ -119,7 +119,7 @@ def test_a_required_area_cannot_be_left_out_by_forging_the_form(web, world):
 
 
 def test_an_area_that_was_not_asked_for_cannot_be_forged(web, world):
-    partner = world.another()
+    partner = world.new_partner()
     response = asked(web, world, partner, scope="openid students")
     press(web, response, "allow", authority="y", area=["attendance", "staff"])
     assert agreed(world)[0] == frozenset({"openid", "students"})
@@ -153,16 +153,16 @@ def test_a_viewer_is_told_who_can_decide(web, world):
     assert sent(follow(web, press(web, response, "deny")))["error"] == "access_denied"
 
 
-def test_a_viewer_signs_in_where_the_school_has_agreed_already(web, another, world):
+def test_a_viewer_signs_in_where_the_school_has_agreed_already(web, new_browser, world):
     authorised(web, world.partner, world.username)
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
-    assert "code" in authorised(another(), world.partner, "viewer")
+    assert "code" in authorised(new_browser(), world.partner, "viewer")
 
 
 def test_hostile_names_are_inert(web, world):
     hostile = '"><script>alert(1)</script>'
-    partner = world.another(client_name=hostile, purpose=hostile, agreement_version=hostile)
+    partner = world.new_partner(client_name=hostile, purpose=hostile, agreement_version=hostile)
     assert "<script>alert" not in asked(web, world, partner).text
 
 

@@ -19,8 +19,8 @@ from tests.oidc.support import authorised, follow, page, press, sign_in
 
 
 @pytest.fixture
-def device(another, world):
-    found = Device(another(), world.another(grant_types=GRANTS))
+def device(new_browser, world):
+    found = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     found.asks()
     return found
 
@@ -64,9 +64,9 @@ def test_the_page_says_who_asks_for_what_and_shows_the_code(web, device, world):
         assert jargon not in text
 
 
-def test_what_the_school_agreed_to_before_is_asked_all_the_same(web, another, world):
-    partner = world.another(grant_types=GRANTS | {"authorization_code"})
-    device = Device(another(), partner)
+def test_what_the_school_agreed_to_before_is_asked_all_the_same(web, new_browser, world):
+    partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
+    device = Device(new_browser(), partner)
     authorised(web, partner, world.username, scope=device.scope)
     device.asks()
     asking = enter(web, device.codes["user_code"])
@@ -105,9 +105,9 @@ def test_a_code_typed_after_the_session_ended_is_there_after_signing_in(clock, w
     assert page(response).find(id="user_code")["value"] == device.codes["user_code"]
 
 
-def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock, web, another, world):
+def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock, web, new_browser, world):
     device = Device(
-        another(), world.another(grant_types=GRANTS), scope="openid offline_access school students attendance"
+        new_browser(), world.new_partner(grant_types=GRANTS), scope="openid offline_access school students attendance"
     )
     device.asks()
     asking = enter(web, device.codes["user_code"], world.username)
@@ -180,8 +180,8 @@ def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, at_once):
     assert sum(isinstance(each, tuple) for each in outcomes) == 1, outcomes
 
 
-def test_a_decision_is_about_one_device_and_its_code_is_used_up(web, another, device, world):
-    other = Device(another(), device.partner)
+def test_a_decision_is_about_one_device_and_its_code_is_used_up(web, new_browser, device, world):
+    other = Device(new_browser(), device.partner)
     for each in (device, other):
         each.asks()
         shown = enter(web, each.codes["user_code"], world.username)
@@ -228,33 +228,33 @@ def test_scopes_a_device_may_not_have_are_refused_at_once(device, form, error):
     assert response.json["error"] == error
 
 
-def test_a_client_without_the_grant_gets_no_codes(another, world):
-    device = Device(another(), world.partner)
+def test_a_client_without_the_grant_gets_no_codes(new_browser, world):
+    device = Device(new_browser(), world.partner)
     assert device.asks().json["error"] == "unauthorized_client"
     device.codes = {"device_code": "x"}
     assert device.polls().json["error"] == "unauthorized_client"
 
 
-def test_a_public_client_may_be_a_device(web, another, world):
-    device = Device(another(), world.another(grant_types=GRANTS, token_endpoint_auth_method="none"))
+def test_a_public_client_may_be_a_device(web, new_browser, world):
+    device = Device(new_browser(), world.new_partner(grant_types=GRANTS, token_endpoint_auth_method="none"))
     device.asks()
     decide(web, enter(web, device.codes["user_code"], world.username))
     assert "refresh_token" in device.polls().json
 
 
-def test_a_client_must_authenticate(another, world, device):
+def test_a_client_must_authenticate(new_browser, world, device):
     device.partner.secret = "wrong"
     assert device.asks().status_code == 401
     assert device.asks().json["error"] == "invalid_client"
 
 
-def test_a_device_that_proves_a_key_gets_tokens_bound_to_it(web, another, world):
+def test_a_device_that_proves_a_key_gets_tokens_bound_to_it(web, new_browser, world):
     public = jwks(key("ES256"))
-    client = world.another(
+    client = world.new_partner(
         grant_types=GRANTS, profile="fapi2", token_endpoint_auth_method="private_key_jwt", jwks=public,
         dpop_bound_access_tokens=True, id_token_signed_response_alg="ES256",
     )  # fmt: skip
-    device = Device(another(), Signer(client.id, dpop_key=key("ES256", 2)))
+    device = Device(new_browser(), Signer(client.id, dpop_key=key("ES256", 2)))
     device.asks()
     decide(web, enter(web, device.codes["user_code"], world.username))
     device.partner.dpop_key = None
@@ -265,15 +265,15 @@ def test_a_device_that_proves_a_key_gets_tokens_bound_to_it(web, another, world)
     assert world.claims(tokens["access_token"])["cnf"]["jkt"] == key("ES256", 2).thumbprint()
 
 
-def test_without_offline_access_there_is_no_refresh_token_and_without_openid_no_id_token(web, another, world):
-    device = Device(another(), world.another(grant_types=GRANTS), scope="school")
+def test_without_offline_access_there_is_no_refresh_token_and_without_openid_no_id_token(web, new_browser, world):
+    device = Device(new_browser(), world.new_partner(grant_types=GRANTS), scope="school")
     device.asks()
     decide(web, enter(web, device.codes["user_code"], world.username))
     assert not {"refresh_token", "id_token"} & device.polls().json.keys()
 
 
-def test_optional_areas_that_are_not_ticked_are_not_granted(web, another, world):
-    device = Device(another(), world.another(grant_types=GRANTS), scope="school students attendance")
+def test_optional_areas_that_are_not_ticked_are_not_granted(web, new_browser, world):
+    device = Device(new_browser(), world.new_partner(grant_types=GRANTS), scope="school students attendance")
     device.asks()
     decide(web, enter(web, device.codes["user_code"], world.username))
     assert device.polls().json["scope"] == "school students"
@@ -288,9 +288,9 @@ def test_the_declaration_is_required(web, device, world):
     assert device.polls().json["error"] == "authorization_pending"
 
 
-def test_a_school_whose_system_is_not_known_is_asked_for_it(web, another, world):
+def test_a_school_whose_system_is_not_known_is_asked_for_it(web, new_browser, world):
     world.change(Estab, world.estab, mis=None)
-    device = Device(another(), world.another(grant_types=GRANTS, accepted_mis=frozenset({"isams", "arbor"})))
+    device = Device(new_browser(), world.new_partner(grant_types=GRANTS, accepted_mis=frozenset({"isams", "arbor"})))
     device.asks()
     asking = enter(web, device.codes["user_code"], world.username)
     assert "Which system does your school use?" in asking.text
@@ -323,11 +323,11 @@ def test_withdrawing_before_the_device_asks_leaves_it_nothing(web, device, world
     assert device.polls().json["error"] == "invalid_grant"
 
 
-def test_signing_out_notifies_the_devices_client(web, another, world):
+def test_signing_out_notifies_the_devices_client(web, new_browser, world):
     from tests.oidc.test_backchannel import posted, sign_out
 
-    partner = world.another(grant_types=GRANTS, backchannel_logout_uri="https://assembly.example/bcl")
-    device = Device(another(), partner)
+    partner = world.new_partner(grant_types=GRANTS, backchannel_logout_uri="https://assembly.example/bcl")
+    device = Device(new_browser(), partner)
     device.asks()
     decide(web, enter(web, device.codes["user_code"], world.username))
     sign_out(web)

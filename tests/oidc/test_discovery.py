@@ -50,7 +50,7 @@ def test_exactly_the_advertised_grants_are_supported(web, world, said):
 
 
 def test_the_advertised_authentication_methods_work_at_their_endpoints(web, world, said):
-    public = world.another(token_endpoint_auth_method="none")
+    public = world.new_partner(token_endpoint_auth_method="none")
     for name, path in (("token", "token"), ("revocation", "revoke"), ("introspection", "introspect")):
         methods = said[f"{name}_endpoint_auth_methods_supported"]
         answer = public.posts(web, f"/oauth/{path}", {"token": "x", "grant_type": "x"})
@@ -64,7 +64,7 @@ def test_every_advertised_scope_may_be_requested(web, world, said, clock):
         app = an_app(world.person)
     clock.move(timedelta(seconds=30))
     press(web, follow(web, sign_in(web, web.get("/sign-in"), world.username)), "sign-in", code=app.code())
-    partner = world.another(required_scopes=frozenset(said["scopes_supported"]), optional_scopes=frozenset())
+    partner = world.new_partner(required_scopes=frozenset(said["scopes_supported"]), optional_scopes=frozenset())
     got = authorised(web, partner, world.username, scope=" ".join(said["scopes_supported"]))
     assert set(partner.redeems(web, got["code"]).json["scope"].split()) == set(said["scopes_supported"])
     hidden = scopes.catalogue().keys() - set(said["scopes_supported"])
@@ -167,19 +167,19 @@ def test_every_advertised_assertion_algorithm_is_accepted(web, signer, said):
 
 def test_every_advertised_signing_algorithm_is_used_where_registered(web, world, said):
     for alg in said["id_token_signing_alg_values_supported"]:
-        partner = world.another(id_token_signed_response_alg=alg)
+        partner = world.new_partner(id_token_signed_response_alg=alg)
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
         assert header_of(tokens["id_token"])["alg"] == alg
     for alg in said["userinfo_signing_alg_values_supported"]:
-        partner = world.another(userinfo_signed_response_alg=alg)
+        partner = world.new_partner(userinfo_signed_response_alg=alg)
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
         answer = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
         assert (answer.mimetype, header_of(answer.text)["alg"]) == ("application/jwt", alg)
     for alg in said["authorization_signing_alg_values_supported"]:
-        partner = world.another(authorization_signed_response_alg=alg)
+        partner = world.new_partner(authorization_signed_response_alg=alg)
         assert header_of(sent(web.get(partner.link(response_mode="jwt", prompt="none")))["response"])["alg"] == alg
     for alg in said["introspection_signing_alg_values_supported"]:
-        partner = world.another(introspection_signed_response_alg=alg)
+        partner = world.new_partner(introspection_signed_response_alg=alg)
         wish = partner.basic | {"Accept": "application/token-introspection+jwt"}
         answer = web.post("/oauth/introspect", data={"token": "x"}, headers=wish)
         assert (answer.mimetype, header_of(answer.text)["alg"]) == (wish["Accept"], alg)

@@ -225,7 +225,7 @@ def test_a_confidential_client_may_bring_a_new_key_to_a_refresh(web, world, part
 
 
 def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
-    public = world.another(token_endpoint_auth_method="none")
+    public = world.new_partner(token_endpoint_auth_method="none")
     signer = Signer(public.id, dpop_key=ONE)
     code = authorised(web, public, world.username)["code"]
 

@@ -38,7 +38,7 @@ def only(events):
 
 
 def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, told):
-    partner = world.another(redirect_uris=[CALLBACK, "https://assembly.example:8443/back?a=b"])
+    partner = world.new_partner(redirect_uris=[CALLBACK, "https://assembly.example:8443/back?a=b"])
     web.get(partner.link(redirect_uri="https://assembly.example/callbak"))
     event = only(told(partner))
     assert (event.endpoint, event.error, event.parameter) == ("GET /oauth/authorize", "invalid_request", "redirect_uri")
@@ -54,7 +54,7 @@ def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, tol
 
 @pytest.mark.parametrize("sent", ["http://127.0.0.1:49152/callbak", "http://127.0.0.1/callbak"])
 def test_the_port_of_a_loopback_address_is_not_what_differs(web, world, told, sent):
-    partner = world.another(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1:8000/callback"])
+    partner = world.new_partner(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1:8000/callback"])
     assert "its path is not that of any address" in web.get(partner.link(redirect_uri=sent)).text
     assert only(told(partner)).comparison[0]["differs_in"] == ["path"]
 
@@ -117,7 +117,7 @@ def test_a_failure_at_the_token_endpoint_names_the_parameter(web, world, told, f
 
 
 def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, told):
-    in_the_form = world.another()
+    in_the_form = world.new_partner()
     world.partner.secret = "wrong"
     form = {"grant_type": "refresh_token", "client_id": in_the_form.id, "client_secret": "wrong"}
     for partner, answer in (
@@ -131,7 +131,7 @@ def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, to
 
 
 def test_use_of_an_unregistered_method_is_noted(web, world, told):
-    pinned = world.another(pin_token_endpoint_auth_method=True)
+    pinned = world.new_partner(pin_token_endpoint_auth_method=True)
     form = {"grant_type": "refresh_token", "client_id": pinned.id, "client_secret": pinned.secret}
     web.post("/oauth/token", data=form)
     event = only(told(pinned))
@@ -139,7 +139,7 @@ def test_use_of_an_unregistered_method_is_noted(web, world, told):
 
 
 def test_a_secret_sent_by_a_client_with_a_key_is_noted(web, world, told):
-    partner = world.another(token_endpoint_auth_method="private_key_jwt", jwks={"keys": []})
+    partner = world.new_partner(token_endpoint_auth_method="private_key_jwt", jwks={"keys": []})
     partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
     event = only(told(partner))
     assert event.fact == "was by client_secret_basic, and the client is registered for private_key_jwt"
@@ -150,7 +150,9 @@ def test_the_fault_of_an_assertion_is_noted(web, world, told):
     from joserfc.jwk import ECKey
 
     key = ECKey.generate_key("P-256", parameters={"kid": "k"})
-    partner = world.another(token_endpoint_auth_method="private_key_jwt", jwks={"keys": [key.as_dict(private=False)]})
+    partner = world.new_partner(
+        token_endpoint_auth_method="private_key_jwt", jwks={"keys": [key.as_dict(private=False)]}
+    )
     assertion = jwt.encode({"alg": "ES256", "kid": "k"}, {"iss": partner.id, "sub": partner.id, "aud": "x"}, key)
     form = {
         "grant_type": "refresh_token", "client_assertion": assertion,
@@ -321,7 +323,7 @@ def test_a_failure_is_noted_when_the_client_must_be_read_again(web, world, told,
     assert only(told(world.partner)).comparison
 
 
-def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, told, another):
+def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, told, new_browser):
     """Two transactions that touch the same rows in different orders would stop each other on PostgreSQL."""
     with work():
         registrar = Registrar(web, an_initial_token())
@@ -332,7 +334,7 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
 
     wrong = [{"contacts": ["x"], "grant_types": 5}, {"grant_types": 5, "contacts": ["x"]}]
     bodies = iter([metadata(client_id=made["client_id"]) | each for each in wrong * 4])
-    answers = all_at_once(8, lambda: Registrar(another(), "").manages(made, "PUT", json=next(bodies)))
+    answers = all_at_once(8, lambda: Registrar(new_browser(), "").manages(made, "PUT", json=next(bodies)))
     assert {answer.status_code for answer in answers} == {400}
     assert {each.count for each in told(Partner)} == {8}
 

@@ -12,7 +12,7 @@ WANTED = frozenset({"name", "email", "email_verified", "organisation", "estab_id
 
 @pytest.fixture
 def partner(world, clock):
-    return world.another(id_token_claims=WANTED)
+    return world.new_partner(id_token_claims=WANTED)
 
 
 def id_token(world, answer):
@@ -63,7 +63,7 @@ def test_claims_that_the_school_took_back_are_left_out(web, world, partner):
     ids=["neither", "logout tokens", "a way back after signing out"],
 )
 def test_the_session_is_named_to_clients_that_have_a_use_for_it(web, world, registered, named):
-    partner = world.another(**registered)
+    partner = world.new_partner(**registered)
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     assert ("sid" in id_token(world, tokens)) == named
 

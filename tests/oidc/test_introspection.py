@@ -42,7 +42,7 @@ def test_introspection_returns_the_current_state_of_a_refresh_token(web, world, 
 
 
 def test_introspecting_a_replaced_token_is_not_a_reuse(web, world):
-    partner = world.another(rotate_refresh_tokens=True)
+    partner = world.new_partner(rotate_refresh_tokens=True)
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     second = partner.refreshes(web, first).json["refresh_token"]
     assert look(web, partner, first).json == {"active": False}
@@ -50,14 +50,14 @@ def test_introspecting_a_replaced_token_is_not_a_reuse(web, world):
 
 
 def test_a_client_that_does_not_authenticate_learns_nothing(web, world):
-    public = world.another(token_endpoint_auth_method="none")
+    public = world.new_partner(token_endpoint_auth_method="none")
     token = public.redeems(web, authorised(web, public, world.username)["code"]).json["access_token"]
     response = look(web, public, token)
     assert (response.status_code, response.json["error"]) == (401, "invalid_client")
 
 
 def test_other_clients_and_other_tokens_get_only_inactive(web, world, tokens, clock):
-    stranger = world.another()
+    stranger = world.new_partner()
     assert look(web, stranger, tokens["access_token"]).json == {"active": False}
     assert look(web, stranger, tokens["refresh_token"]).json == {"active": False}
     for token in ("x", "x.y.z", tokens["id_token"], tokens["access_token"][:-1], tokens["refresh_token"][:-1], "ü"):
@@ -103,7 +103,7 @@ def test_accept_jwt_returns_the_same_response_signed(web, world, tokens):
 
 @pytest.mark.parametrize("alg", ["RS256", "ES256"])
 def test_the_response_is_signed_by_the_registered_algorithm(web, world, alg):
-    partner = world.another(introspection_signed_response_alg=alg)
+    partner = world.new_partner(introspection_signed_response_alg=alg)
     assert header_of(look_signed(web, partner, "x").text)["alg"] == alg
 
 

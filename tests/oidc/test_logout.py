@@ -39,7 +39,7 @@ def test_a_hint_of_this_browser_signs_out_at_once_and_redirects_with_state_only(
 
 
 def test_a_hint_that_names_no_session_asks_first(web, world):
-    partner = world.another(post_logout_redirect_uris=[])
+    partner = world.new_partner(post_logout_redirect_uris=[])
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     response = out(web, id_token_hint=tokens["id_token"])
     assert page(response).find(id="confirm-logout")
@@ -93,7 +93,7 @@ def test_an_access_token_is_not_accepted_as_hint(web, world):
 
 
 def test_a_client_id_that_differs_from_the_hint_is_an_error_page(web, world, hint):
-    assert is_a_page_about(out(web, id_token_hint=hint, client_id=world.another().id), "client_id")
+    assert is_a_page_about(out(web, id_token_hint=hint, client_id=world.new_partner().id), "client_id")
     assert is_a_page_about(out(web, client_id="nobody"), "client_id")
 
 
@@ -130,7 +130,7 @@ def test_the_link_is_also_shown_to_a_person_who_was_not_signed_in(web, world):
 
 
 def test_an_address_of_another_client_is_not_linked(web, world):
-    other = world.another(post_logout_redirect_uris=["https://other.example/out"])
+    other = world.new_partner(post_logout_redirect_uris=["https://other.example/out"])
     assert is_a_page_about(
         out(web, client_id=world.partner.id, post_logout_redirect_uri="https://other.example/out"),
         "post_logout_redirect_uri",
@@ -139,7 +139,7 @@ def test_an_address_of_another_client_is_not_linked(web, world):
 
 
 def test_an_app_with_a_scheme_of_its_own_is_linked(web, world):
-    app = world.another(
+    app = world.new_partner(
         token_endpoint_auth_method="none", post_logout_redirect_uris=["com.example.app:/out"], client_name="Pocket"
     )
     response = out(web, client_id=app.id, post_logout_redirect_uri="com.example.app:/out", state="x")
@@ -148,7 +148,7 @@ def test_an_app_with_a_scheme_of_its_own_is_linked(web, world):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 def test_an_app_on_the_persons_own_machine_is_sent_to_whatever_port_it_got(web, world, host):
-    app = world.another(
+    app = world.new_partner(
         token_endpoint_auth_method="none", post_logout_redirect_uris=[f"http://{host}/out"], client_name="Pocket"
     )
     hint = app.redeems(web, authorised(web, app, world.username)["code"]).json["id_token"]
@@ -168,8 +168,8 @@ def test_the_person_can_stay_signed_in(web, world, hint):
     assert is_signed_in(web, world)
 
 
-def test_a_hint_of_another_session_asks_first_and_then_redirects(web, another, world, hint):
-    browser = another()
+def test_a_hint_of_another_session_asks_first_and_then_redirects(web, new_browser, world, hint):
+    browser = new_browser()
     authorised(browser, world.partner, world.username)
     response = out(browser, id_token_hint=hint, post_logout_redirect_uri=AFTER, state="x")
     assert "form-action" not in response.headers["Content-Security-Policy"]

@@ -127,7 +127,7 @@ def test_the_log_names_the_reason_at_userinfo(web, world):
 
 def test_a_header_that_is_not_basic_is_reported_as_missing_credentials(web, world, told):
     for header in ("Bearer x", "Basic x", "Basic " + base64.b64encode(b"no-colon").decode()):
-        partner = world.another()
+        partner = world.new_partner()
         form = {"grant_type": "refresh_token", "client_id": partner.id}
         answer = web.post("/oauth/token", data=form, headers={"Authorization": header})
         assert description(answer) == errors.CLIENT_REFUSED
@@ -136,7 +136,7 @@ def test_a_header_that_is_not_basic_is_reported_as_missing_credentials(web, worl
 
 
 def test_the_fault_of_a_code_is_named(web, world, told, clock):
-    partner, other = world.partner, world.another()
+    partner, other = world.partner, world.new_partner()
     code = authorised(web, partner, world.username)["code"]
     assert description(other.redeems(web, code)) == "code: unknown"
     assert told(other) == "code: was issued to another client"
@@ -151,7 +151,7 @@ def test_the_fault_of_a_code_is_named(web, world, told, clock):
 
 
 def test_the_fault_of_a_refresh_token_is_named(web, world, told, clock):
-    partner, other = world.another(token_endpoint_auth_method="none"), world.another()
+    partner, other = world.new_partner(token_endpoint_auth_method="none"), world.new_partner()
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     assert description(other.refreshes(web, first)) == "refresh_token: unknown"
     assert told(other) == "refresh_token: was issued to another client"

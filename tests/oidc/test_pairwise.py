@@ -14,7 +14,7 @@ ALL = "openid profile organisation offline_access school students"
 
 @pytest.fixture
 def partner(world):
-    return world.another(**SECTOR)
+    return world.new_partner(**SECTOR)
 
 
 def tokens_of(web, partner, world, **differs):
@@ -39,7 +39,7 @@ def test_a_client_gets_the_same_subject_everywhere(web, world, partner):
 
 
 def test_nothing_else_links_the_subjects_of_two_sectors(web, world, partner):
-    other = world.another(**(SECTOR | {"sector_identifier": "reports.example"}))
+    other = world.new_partner(**(SECTOR | {"sector_identifier": "reports.example"}))
     mine, theirs = (everything(web, each, world) for each in (partner, other))
     assert world.person not in json.dumps([mine, theirs])
     for token in ("id_token", "access_token"):
@@ -56,13 +56,13 @@ def everything(web, partner, world):
 def test_clients_of_one_sector_get_the_same_subject(web, world, partner):
     subjects = {
         world.claims(tokens_of(web, each, world)["id_token"], "JWT")["sub"]
-        for each in (partner, world.another(**SECTOR))
+        for each in (partner, world.new_partner(**SECTOR))
     }
     assert len(subjects) == 1
 
 
 def test_another_sector_gets_another_subject_and_public_clients_the_id(web, world, partner):
-    other = world.another(**(SECTOR | {"sector_identifier": "reports.example"}))
+    other = world.new_partner(**(SECTOR | {"sector_identifier": "reports.example"}))
     subjects = [
         world.claims(tokens_of(web, each, world)["id_token"], "JWT")["sub"] for each in (partner, other, world.partner)
     ]
@@ -70,14 +70,14 @@ def test_another_sector_gets_another_subject_and_public_clients_the_id(web, worl
     assert subjects[2] == world.person
 
 
-def test_two_people_of_one_school_have_different_subjects(web, another, world, partner):
+def test_two_people_of_one_school_have_different_subjects(web, new_browser, world, partner):
     from idp.estabs.models import Estab
     from tests import factories
 
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", name="Se Cond")
     mine, theirs = tokens_of(web, partner, world), partner.redeems(
-        another(), authorised(another(), partner, "second", scope=ALL)["code"]
+        new_browser(), authorised(new_browser(), partner, "second", scope=ALL)["code"]
     ).json  # fmt: skip
     assert world.claims(mine["id_token"], "JWT")["sub"] != world.claims(theirs["id_token"], "JWT")["sub"]
     assert userinfo(web, theirs["access_token"]).json["name"] == "Se Cond"

@@ -66,7 +66,7 @@ def test_a_pushed_request_is_checked_as_at_authorize(web, world, differs, error)
 
 
 def test_credentials_are_not_stored(web, world):
-    partner = world.another(token_endpoint_auth_method="client_secret_post")
+    partner = world.new_partner(token_endpoint_auth_method="client_secret_post")
     form = {**partner.parameters(), "client_secret": partner.secret}
     assert web.post("/oauth/par", data=form).status_code == 201
     with world.work() as session:
@@ -104,12 +104,12 @@ def test_a_pushed_request_expires_after_90_seconds_and_once_opened_after_two_hou
 
 
 def test_a_pushed_request_is_valid_for_its_own_client_only(web, world, urn):
-    assert web.get(link(world.another(), urn)).status_code == 400
+    assert web.get(link(world.new_partner(), urn)).status_code == 400
 
 
-def test_a_pushed_request_is_bound_to_the_browser_that_opened_it(web, another, world, urn):
+def test_a_pushed_request_is_bound_to_the_browser_that_opened_it(web, new_browser, world, urn):
     follow(web, web.get(link(world.partner, urn)))
-    assert another().get(link(world.partner, urn)).status_code == 400
+    assert new_browser().get(link(world.partner, urn)).status_code == 400
 
 
 def test_a_sign_in_before_it_was_opened_does_not_satisfy_prompt_login(web, world, clock):
@@ -121,7 +121,7 @@ def test_a_sign_in_before_it_was_opened_does_not_satisfy_prompt_login(web, world
 
 
 def test_a_stored_request_of_a_fapi2_client_does_not_count_as_pushed(web, world):
-    partner = world.another(profile="fapi2")
+    partner = world.new_partner(profile="fapi2")
     location = web.post("/oauth/authorize", data=partner.parameters()).location
     assert "error=invalid_request" in location
 

@@ -48,7 +48,7 @@ def userinfo(web, tokens):
 
 @pytest.mark.parametrize("rotates", [False, True])
 def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, world, decides, rotates):
-    partner = world.another(rotate_refresh_tokens=rotates)
+    partner = world.new_partner(rotate_refresh_tokens=rotates)
     world = type(world)(**{**vars(world), "partner": partner})
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     with world.work() as session:

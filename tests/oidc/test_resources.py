@@ -10,7 +10,7 @@ DATA, STAFF = "https://data.example", "https://staff.example"
 @pytest.fixture
 def api(world):
     """The API that serves what schools share about pupils."""
-    return world.another(resource=DATA, resource_scopes=frozenset({"school", "students", "schools.list"}))
+    return world.new_partner(resource=DATA, resource_scopes=frozenset({"school", "students", "schools.list"}))
 
 
 def tokens_of(web, world, **asked):
@@ -52,7 +52,7 @@ def test_a_token_request_may_narrow_the_audience_and_not_widen_it(web, world, ap
 
 
 def test_an_api_without_scopes_of_the_client_is_an_invalid_target(web, world, api):
-    world.another(resource=STAFF, resource_scopes=frozenset({"staff"}))
+    world.new_partner(resource=STAFF, resource_scopes=frozenset({"staff"}))
     for unknown in (STAFF, "https://unknown.example", DATA + "/"):
         assert sent(web.get(world.partner.link(resource=unknown)))["error"] == "invalid_target"
     both = web.get(world.partner.link(resource=DATA) + f"&resource={STAFF}")
@@ -73,7 +73,7 @@ def test_an_api_introspects_its_tokens_with_the_scopes_it_serves(web, world, api
 
 
 def test_an_api_gets_nothing_about_tokens_for_others(web, world, api):
-    staff = world.another(resource=STAFF, resource_scopes=frozenset({"staff"}))
+    staff = world.new_partner(resource=STAFF, resource_scopes=frozenset({"staff"}))
     for_us = tokens_of(web, world, resource=ISSUER)
     assert look(web, api, for_us["access_token"]) == {"active": False}
     assert look(web, api, for_us["refresh_token"]) == {"active": False}
@@ -87,7 +87,7 @@ def test_an_ended_token_is_inactive_for_the_api(web, world, api):
 
 
 def test_client_credentials_may_name_an_api(web, world, api):
-    partner = world.another(
+    partner = world.new_partner(
         grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"}),
         required_scopes=frozenset(), optional_scopes=frozenset(),
     )  # fmt: skip

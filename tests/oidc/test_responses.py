@@ -56,13 +56,13 @@ def test_an_unknown_mode_is_answered_in_the_query(web, world):
 
 def test_the_query_of_the_redirect_uri_is_kept_unchanged(web, world):
     uri = "https://assembly.example/callback?dummy1=lorem&dummy2=a%20b"
-    partner = world.another(redirect_uris=[uri])
+    partner = world.new_partner(redirect_uris=[uri])
     response = web.get(partner.link(prompt="none"))
     assert response.location.startswith(uri + "&error=login_required")
 
 
 def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
-    partner = world.another(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
+    partner = world.new_partner(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
     response = web.get(partner.link(prompt="none"))
     assert response.location.startswith("com.example.app:/cb?error=login_required")
     assert sent(web.get(partner.link(response_mode="form_post")))["error"] == "invalid_request"

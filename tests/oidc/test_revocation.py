@@ -26,7 +26,7 @@ def test_revoking_a_refresh_token_revokes_its_access_tokens(web, world, tokens):
 
 
 def test_any_generation_of_a_rotating_refresh_token_can_be_revoked(web, world):
-    partner = world.another(token_endpoint_auth_method="none")
+    partner = world.new_partner(token_endpoint_auth_method="none")
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     second = partner.refreshes(web, first).json
     assert revoke(web, partner, first).status_code == 200
@@ -59,7 +59,7 @@ def test_revoking_an_ended_token_succeeds(web, world, tokens):
 
 
 def test_another_clients_token_is_not_revoked(web, world, tokens):
-    other = world.another()
+    other = world.new_partner()
     for token in (tokens["refresh_token"], tokens["access_token"]):
         response = revoke(web, other, token)
         assert (response.status_code, response.json["error"]) == (400, "invalid_grant")

@@ -81,7 +81,7 @@ def test_a_forged_tick_is_refused(web, world):
 
 
 def test_where_a_required_area_is_protected_nothing_can_be_agreed_to(web, world):
-    partner = world.another(required_scopes=frozenset({"openid", "students.medical"}), optional_scopes=frozenset())
+    partner = world.new_partner(required_scopes=frozenset({"openid", "students.medical"}), optional_scopes=frozenset())
     response = asked(web, world, partner, scope="openid students.medical")
     assert page(response).find(id="allow") is None
     forged = web.post(
@@ -154,10 +154,10 @@ def test_at_the_desk_it_can_be_taken_away_but_not_added(web, world):
     assert "students.sen" in agreements(world)[-1]
 
 
-def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web, another, world):
-    partner = world.another(grant_types=GRANTS | {"authorization_code"})
+def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web, new_browser, world):
+    partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     with_an_agreement(replace(world, partner=partner))
-    device = Device(another(), partner, scope=ALL)
+    device = Device(new_browser(), partner, scope=ALL)
     device.asks()
     response = enter(web, device.codes["user_code"], world.username)
     assert page(response).find(id="allow") is None
@@ -170,9 +170,9 @@ def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web
     assert "is connected" in follow(web, press(web, response, "allow")).text
 
 
-def test_a_device_for_other_data_needs_none(web, another, world):
-    partner = world.another(grant_types=GRANTS | {"authorization_code"})
+def test_a_device_for_other_data_needs_none(web, new_browser, world):
+    partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     authorised(web, partner, world.username, scope="openid students")
-    device = Device(another(), partner, scope="openid students")
+    device = Device(new_browser(), partner, scope="openid students")
     device.asks()
     assert page(enter(web, device.codes["user_code"])).find(id="allow")

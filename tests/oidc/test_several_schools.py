@@ -90,11 +90,11 @@ def test_another_school_is_authorised_in_the_same_review_and_the_code_names_the_
         assert len({(agreed.scopes, agreed.offered, agreed.until, agreed.given_by) for agreed in agreements}) == 1
 
 
-def test_a_colleague_at_the_other_school_then_signs_in_without_being_asked(web, another, world, second):
+def test_a_colleague_at_the_other_school_then_signs_in_without_being_asked(web, new_browser, world, second):
     authorises_for(web, world, second, world.estab_id)
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="colleague", role="viewer")
-    assert "code" in authorised(another(), world.partner, "colleague", scope=SCOPE)
+    assert "code" in authorised(new_browser(), world.partner, "colleague", scope=SCOPE)
 
 
 def test_a_school_of_others_is_not_authorised_by_its_id(web, world, second):

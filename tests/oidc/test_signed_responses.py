@@ -77,7 +77,7 @@ def test_a_state_in_any_script_is_returned_unchanged(web, world):
 
 @pytest.mark.parametrize("alg", [None, "RS256", "ES256"])
 def test_responses_are_signed_by_the_registered_algorithm(web, world, alg):
-    partner = world.another(authorization_signed_response_alg=alg)
+    partner = world.new_partner(authorization_signed_response_alg=alg)
     got = sent(web.get(partner.link(response_mode="jwt", prompt="none")))
     assert header_of(got["response"])["alg"] == (alg or "RS256")
 
@@ -95,12 +95,12 @@ def test_under_fapi2_responses_are_signed_by_es256(web, world, clock):
 
 def test_the_query_of_the_redirect_uri_stays_before_the_jwt(web, world):
     uri = "https://assembly.example/callback?dummy1=lorem&dummy2=a%20b"
-    partner = world.another(redirect_uris=[uri])
+    partner = world.new_partner(redirect_uris=[uri])
     assert web.get(partner.link(response_mode="jwt", prompt="none")).location.startswith(uri + "&response=ey")
 
 
 def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
-    partner = world.another(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
+    partner = world.new_partner(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
     assert (
         opened(world, web.get(partner.link(response_mode="jwt", prompt="none")), partner, "jwt")["error"]
         == "login_required"

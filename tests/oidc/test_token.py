@@ -72,7 +72,7 @@ def test_a_fapi2_clients_id_token_is_signed_by_es256(web, world):
     import base64
     import json
 
-    partner = world.another(id_token_signed_response_alg="ES256")
+    partner = world.new_partner(id_token_signed_response_alg="ES256")
     answer = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     head = answer["id_token"].split(".")[0]
     header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
@@ -141,7 +141,7 @@ def test_an_unknown_grant_type_is_refused(web, world, grant_type, error):
 
 
 def test_a_grant_type_the_client_lacks_is_refused(web, world):
-    partner = world.another(grant_types=frozenset({"authorization_code"}))
+    partner = world.new_partner(grant_types=frozenset({"authorization_code"}))
     response = partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
     refused(response, "unauthorized_client")
 
@@ -163,7 +163,7 @@ def proves_itself(web, partner, by):
 @pytest.mark.parametrize("sent", SECRET_IS_SENT)
 @pytest.mark.parametrize("registered", SECRET_IS_SENT)
 def test_a_secret_may_be_sent_by_basic_or_by_post_whichever_is_registered(web, world, registered, sent):
-    partner = world.another(token_endpoint_auth_method=registered)
+    partner = world.new_partner(token_endpoint_auth_method=registered)
     assert proves_itself(web, partner, sent).json["error"] == "invalid_grant"
     partner.secret = "wrong"
     assert proves_itself(web, partner, sent).json["error"] == "invalid_client"
@@ -171,7 +171,7 @@ def test_a_secret_may_be_sent_by_basic_or_by_post_whichever_is_registered(web, w
 
 @pytest.mark.parametrize("registered", SECRET_IS_SENT)
 def test_a_pinned_authentication_method_is_the_only_one_accepted(web, world, registered):
-    partner = world.another(token_endpoint_auth_method=registered, pin_token_endpoint_auth_method=True)
+    partner = world.new_partner(token_endpoint_auth_method=registered, pin_token_endpoint_auth_method=True)
     errors = {sent: proves_itself(web, partner, sent).json["error"] for sent in SECRET_IS_SENT}
     other = next(each for each in SECRET_IS_SENT if each != registered)
     assert errors == {registered: "invalid_grant", other: "invalid_client"}
@@ -181,7 +181,7 @@ def test_a_pinned_authentication_method_is_the_only_one_accepted(web, world, reg
 @pytest.mark.parametrize("registered", ["private_key_jwt", "client_secret_jwt", "none"])
 def test_a_client_of_another_method_cannot_authenticate_by_a_secret(web, world, registered, sent):
     """Although there is such a secret in the database: the method was changed, or its secret is an HMAC key."""
-    partner = world.another()
+    partner = world.new_partner()
     partner.secret = secret_of(partner.id)
     world.change(Client, partner.id, token_endpoint_auth_method=registered)
     assert proves_itself(web, partner, sent).json["error"] == "invalid_client"
@@ -218,7 +218,7 @@ def test_a_wrong_verifier_uses_up_the_code(web, world, code):
 
 
 def test_another_clients_attempt_does_not_use_up_the_code_and_is_recorded(web, world, code):
-    other = world.another()
+    other = world.new_partner()
     other.verifier = world.partner.verifier
     refused(other.redeems(web, code), "invalid_grant")
     assert world.partner.redeems(web, code).status_code == 200
@@ -325,7 +325,7 @@ def test_an_unknown_refresh_token_is_an_invalid_grant(web, world, token):
 
 
 def test_another_clients_refresh_token_is_refused_and_still_works_for_its_own(web, world, tokens):
-    refused(world.another().refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    refused(world.new_partner().refreshes(web, tokens["refresh_token"]), "invalid_grant")
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
@@ -334,7 +334,7 @@ def test_another_clients_refresh_token_is_refused_and_still_works_for_its_own(we
 
 @pytest.fixture
 def public(web, world, clock):
-    partner = world.another(token_endpoint_auth_method="none")
+    partner = world.new_partner(token_endpoint_auth_method="none")
     code = authorised(web, partner, world.username)["code"]
     return partner, partner.redeems(web, code).json["refresh_token"]
 
@@ -380,7 +380,7 @@ def test_any_other_use_of_an_old_token_ends_the_family(web, world, public, clock
 
 
 def test_a_confidential_client_with_rotation_has_a_minute_of_grace(web, world, clock):
-    partner = world.another(rotate_refresh_tokens=True)
+    partner = world.new_partner(rotate_refresh_tokens=True)
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     second = partner.refreshes(web, first).json["refresh_token"]
     clock.move(timedelta(seconds=60))

@@ -119,14 +119,14 @@ def test_the_school_can_be_asked_for_by_name_too(web, world):
 
 
 def test_a_claim_whose_scope_is_not_the_clients_is_left_out(web, world):
-    partner = world.another(required_scopes=frozenset({"openid"}))
+    partner = world.new_partner(required_scopes=frozenset({"openid"}))
     wish = json.dumps({"userinfo": {"email": {"essential": True}}})
     tokens = partner.redeems(web, authorised(web, partner, world.username, scope="openid", claims=wish)["code"]).json
     assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person}
 
 
 def test_a_client_may_register_a_signed_response(web, world):
-    partner = world.another(userinfo_signed_response_alg="RS256")
+    partner = world.new_partner(userinfo_signed_response_alg="RS256")
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     response = web.get("/oauth/userinfo", headers=bearer(tokens))
     assert response.content_type == "application/jwt"
@@ -135,9 +135,9 @@ def test_a_client_may_register_a_signed_response(web, world):
     assert (said["iss"], said["aud"], said["sub"]) == (ISSUER, partner.id, world.person)
 
 
-def test_a_pairwise_client_gets_its_own_subject(web, another, world):
-    one = world.another(subject_type="pairwise", sector_identifier="one.example")
-    two = world.another(subject_type="pairwise", sector_identifier="two.example")
+def test_a_pairwise_client_gets_its_own_subject(web, new_browser, world):
+    one = world.new_partner(subject_type="pairwise", sector_identifier="one.example")
+    two = world.new_partner(subject_type="pairwise", sector_identifier="two.example")
     subjects = []
     for partner in (one, two, one):
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json

@@ -23,19 +23,19 @@ class World:
     username: str
     partner: Partner
 
-    def another(self, **differs: Any) -> Partner:
-        """Another client, of another partner."""
+    def new_partner(self, **differs: Any) -> Partner:
+        """A new client, of a new partner."""
         with self.work():
             client = factories.a_client(**differs)
             public = client.token_endpoint_auth_method == "none"
             return Partner(client.id, secret="none" if public else None, redirect_uri=client.redirect_uris[0])
 
     def change(self, row: type, key: Any, **values: Any) -> None:
-        """Change a row behind everybody's back."""
+        """Change a row directly in the database."""
         with self.work() as session:
-            found = session.get_one(row, key)
+            stored = session.get_one(row, key)
             for name, value in values.items():
-                setattr(found, name, value)
+                setattr(stored, name, value)
             registry.forget()
 
     def claims(self, token: str, typ: str = "at+jwt") -> dict[str, Any]:

@@ -20,9 +20,9 @@ def office(web):
 
 
 @pytest.fixture
-def phone(another):
+def phone(new_browser):
     """The same person's telephone: another browser."""
-    return Visitor(another())
+    return Visitor(new_browser())
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from tests.onboarding.visitor import Visitor
 
 
 @pytest.fixture
-def as_(app, another):
+def as_(app, new_browser):
     """`as_(person)` is a browser in which this person is signed in."""
 
     def sign_in(person):
-        visitor = Visitor(another())
+        visitor = Visitor(new_browser())
         visitor.opens("/sign-in")
         visitor.presses("sign-in", username=person.username, password=PASSWORD)
         return visitor

@@ -126,8 +126,8 @@ def test_what_was_never_verified_is_not_verified_by_restoring(idp, oak_hill, wor
     assert "is unverified again" in idp("estabs", "restore", "E123456").stdout
 
 
-def test_sessions_are_ended_and_counted(idp, oak_hill, web, another, work):
-    for browser in (web, another()):
+def test_sessions_are_ended_and_counted(idp, oak_hill, web, new_browser, work):
+    for browser in (web, new_browser()):
         Person(browser).signs_in(oak_hill)
     assert "2 sessions of Oak Hill School" in idp("estabs", "end-sessions", "E123456").stdout
     assert "0 sessions" in idp("estabs", "end-sessions", "E123456").stdout

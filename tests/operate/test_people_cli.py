@@ -71,10 +71,10 @@ def test_sessions_are_ended(idp, jo, web, work):
         assert session.query(BrowserSession).one().why_ended == "operator"
 
 
-def test_locked_accounts_are_listed_and_names_that_do_not_exist_are_counted(idp, jo, another):
+def test_locked_accounts_are_listed_and_names_that_do_not_exist_are_counted(idp, jo, new_browser):
     assert idp("people", "locked") == "No account is locked.\n"
     for name in (jo, "E999999"):
-        browser = Person(another())
+        browser = Person(new_browser())
         for _ in range(11):
             browser.signs_in(name, "wrong")
     printed = idp("people", "locked")
@@ -87,10 +87,10 @@ def test_locked_accounts_are_listed_and_names_that_do_not_exist_are_counted(idp,
     assert jo not in idp("people", "locked")
 
 
-def test_a_lock_over_several_names_of_an_account_is_listed_too(idp, jo, another, clock):
+def test_a_lock_over_several_names_of_an_account_is_listed_too(idp, jo, new_browser, clock):
     """Neither name had ten guesses, so no sign-in says so; the account is locked."""
     for name in [jo, "jo@oakhill.example"] * 5:
-        Person(another()).signs_in(name, "wrong")
+        Person(new_browser()).signs_in(name, "wrong")
     assert jo in idp("people", "locked")
     clock.move(timedelta(minutes=2))
     assert idp("people", "locked") == "No account is locked.\n"

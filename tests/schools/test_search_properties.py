@@ -12,9 +12,9 @@ TYPED = ("st", "the", "hs", "c", "of", "e", "rc", "pri", "oak", "s", "leeds", "b
 
 
 @pytest.fixture(scope="module", autouse=True)
-def the_sample(built, place):
+def the_sample(built, databases):
     """The sample, imported once for the tests that ask very often."""
-    place.restore(built)
+    databases.restore(built)
     with work(built), files.open_sources(SAMPLE) as sources:
         refresh.run(sources)
     with work(built):

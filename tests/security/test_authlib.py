@@ -74,7 +74,7 @@ def test_03_plain_http_is_for_the_settings_to_judge(web, world):
 
 
 def test_06_userinfo_is_signed_with_the_algorithms_we_have_and_no_warning(web, world):
-    partner = world.another(userinfo_signed_response_alg="ES256")
+    partner = world.new_partner(userinfo_signed_response_alg="ES256")
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     assert response.content_type == "application/jwt"
@@ -196,7 +196,7 @@ def test_18_access_tokens_live_ten_minutes_and_say_what_they_are(web, world):
 
 
 def test_19_an_unknown_hint_at_revocation_is_ignored_and_post_authentication_works(web, world):
-    partner = world.another(token_endpoint_auth_method="client_secret_post")
+    partner = world.new_partner(token_endpoint_auth_method="client_secret_post")
     form = {"token": "x", "token_type_hint": "pac", "client_id": partner.id, "client_secret": partner.secret}
     assert web.post("/oauth/revoke", data=form).status_code == 200
 

@@ -21,9 +21,9 @@ def all_at_once(times, job):
     return answers
 
 
-def test_of_fifty_redemptions_at_once_one_succeeds_and_all_it_gave_is_taken_back(web, another, world):
+def test_of_fifty_redemptions_at_once_one_succeeds_and_all_it_gave_is_taken_back(web, new_browser, world):
     code = authorised(web, world.partner, world.username)["code"]
-    answers = all_at_once(50, lambda: world.partner.redeems(another(), code))
+    answers = all_at_once(50, lambda: world.partner.redeems(new_browser(), code))
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 49
     assert {answer.json["error"] for answer in answers if answer.status_code == 400} == {"invalid_grant"}
     won = next(answer.json for answer in answers if answer.status_code == 200)

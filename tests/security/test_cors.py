@@ -13,7 +13,7 @@ APP = "https://app.example"
 @pytest.fixture
 def app_client(world, app):
     cors._ORIGINS.of(app).read_at = float("-inf")
-    return world.another(token_endpoint_auth_method="none", redirect_uris=[APP + "/callback"])
+    return world.new_partner(token_endpoint_auth_method="none", redirect_uris=[APP + "/callback"])
 
 
 def preflight(web, path, origin):
@@ -78,7 +78,7 @@ def test_keys_and_metadata_may_be_read_from_anywhere_with_any_header(web, path):
     ],
 )
 def test_the_origin_is_as_a_browser_writes_it(web, world, app_client, registered, origin):
-    world.another(token_endpoint_auth_method="none", redirect_uris=[registered])
+    world.new_partner(token_endpoint_auth_method="none", redirect_uris=[registered])
     assert preflight(web, "/oauth/token", origin).headers["Access-Control-Allow-Origin"] == origin
 
 
@@ -86,13 +86,13 @@ def test_the_origin_is_as_a_browser_writes_it(web, world, app_client, registered
     "origin", ["https://app.example:8443", "http://127.0.0.1:0", "http://127.0.0.1:x", "http://[::1]"]
 )
 def test_another_port_of_the_host_is_another_origin(web, world, app_client, origin):
-    world.another(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1/cb"])
+    world.new_partner(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1/cb"])
     assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", origin).headers
 
 
 def test_a_disabled_or_confidential_client_has_no_origin(web, world, app_client):
     """Its requests are refused in any case; its pages are not to read why."""
-    world.another(redirect_uris=["https://secret.example/callback"])
+    world.new_partner(redirect_uris=["https://secret.example/callback"])
     world.change(Client, app_client.id, enabled=False)
     for origin in (APP, "https://secret.example"):
         assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", origin).headers
@@ -110,7 +110,7 @@ def test_what_operators_change_holds_after_a_second(web, world, app_client, monk
     monkeypatch.setattr(cors.time, "monotonic", lambda: now)
     assert preflight(web, "/oauth/token", APP).headers["Access-Control-Allow-Origin"] == APP
     world.change(Client, app_client.id, enabled=False)
-    world.another(token_endpoint_auth_method="none", redirect_uris=["https://new.example/callback"])
+    world.new_partner(token_endpoint_auth_method="none", redirect_uris=["https://new.example/callback"])
     now += 1
     assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", APP).headers
     assert preflight(web, "/oauth/token", "https://new.example").headers["Access-Control-Allow-Origin"]

@@ -16,8 +16,8 @@ def known(work):
 
 
 @pytest.fixture
-def browser(another):
-    return lambda: Person(another())
+def browser(new_browser):
+    return lambda: Person(new_browser())
 
 
 def is_locked(person, name):

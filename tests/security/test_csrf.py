@@ -22,8 +22,8 @@ def jo(web, work):
 
 
 @pytest.fixture
-def attacker(another):
-    return Person(another())
+def attacker(new_browser):
+    return Person(new_browser())
 
 
 def tokens(jo, attacker):

@@ -21,8 +21,8 @@ def test_agreeing_and_refusing_need_our_own_form(web, world):
     assert decided(world) == 0
 
 
-def test_another_sessions_token_is_worth_nothing(web, another, world):
-    other = another()
+def test_another_sessions_token_is_worth_nothing(web, new_browser, world):
+    other = new_browser()
     token = page(waiting(other, world)).find("input", attrs={"name": "csrf_token"})["value"]
     response = waiting(web, world)
     form = {"allow": "yes", "authority": "y", "csrf_token": token}
@@ -37,10 +37,10 @@ def test_a_get_decides_nothing(web, world):
     assert decided(world) == 0
 
 
-def test_a_decision_from_another_browser_is_refused(web, another, world):
+def test_a_decision_from_another_browser_is_refused(web, new_browser, world):
     pending = address(waiting(web, world))
-    victim = another()
-    authorised(victim, world.another(), world.username)
+    victim = new_browser()
+    authorised(victim, world.new_partner(), world.username)
     before = decided(world)
     assert victim.get(pending).status_code == 400
     assert victim.post(pending, data={"allow": "yes", "authority": "y"}).status_code == 400

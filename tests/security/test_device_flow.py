@@ -16,8 +16,8 @@ from tests.oidc.support import authorised, follow, page, press
 
 
 @pytest.fixture
-def device(another, world):
-    found = Device(another(), world.another(grant_types=GRANTS))
+def device(new_browser, world):
+    found = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     found.asks()
     return found
 
@@ -35,8 +35,8 @@ def test_scopes_of_others_are_refused_and_cannot_be_added_later(web, device, wor
     assert device.polls(scope="openid students").json["scope"] == "openid"
 
 
-def test_another_client_cannot_redeem_a_code_nor_burn_it(web, another, device, world):
-    other = Device(another(), world.another(grant_types=GRANTS))
+def test_another_client_cannot_redeem_a_code_nor_burn_it(web, new_browser, device, world):
+    other = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     decide(web, enter(web, device.codes["user_code"], world.username))
     other.codes = device.codes
     assert other.polls().json["error"] == "invalid_grant"
@@ -46,8 +46,8 @@ def test_another_client_cannot_redeem_a_code_nor_burn_it(web, another, device, w
         assert entry.client == other.partner.id
 
 
-def test_another_client_learns_nothing_by_polling_and_slows_no_one_down(another, device, world):
-    other = Device(another(), world.another(grant_types=GRANTS))
+def test_another_client_learns_nothing_by_polling_and_slows_no_one_down(new_browser, device, world):
+    other = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     other.codes = device.codes
     for _ in range(3):
         assert other.polls().json["error"] == "invalid_grant"
@@ -75,11 +75,11 @@ def test_someone_who_may_only_look_cannot_approve(web, device, world):
     assert device.polls().json["error"] == "authorization_pending"
 
 
-def test_nor_where_the_school_agreed_before(web, another, world):
-    partner = world.another(grant_types=GRANTS | {"authorization_code"})
-    device = Device(another(), partner)
+def test_nor_where_the_school_agreed_before(web, new_browser, world):
+    partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
+    device = Device(new_browser(), partner)
     device.asks()
-    authorised(another(), partner, world.username, scope=device.scope)
+    authorised(new_browser(), partner, world.username, scope=device.scope)
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     asking = enter(web, device.codes["user_code"], "viewer")
@@ -106,11 +106,11 @@ def test_a_removed_person_cannot_decide_either(web, device, world):
     assert nothing_was_agreed(world)
 
 
-def test_a_code_cannot_be_approved_by_who_never_typed_it(web, another, device, world):
-    attacker = another()
+def test_a_code_cannot_be_approved_by_who_never_typed_it(web, new_browser, device, world):
+    attacker = new_browser()
     with world.work():
         stranger = factories.an_administrator().username
-    own = Device(another(), device.partner)
+    own = Device(new_browser(), device.partner)
     own.asks()
     asking = enter(attacker, own.codes["user_code"], stranger)
     token = page(asking).find(attrs={"name": "csrf_token"})["value"]
@@ -119,11 +119,11 @@ def test_a_code_cannot_be_approved_by_who_never_typed_it(web, another, device, w
     assert device.polls().json["error"] == "authorization_pending"
 
 
-def test_a_code_typed_in_one_browser_is_lost_to_all_others(web, another, device, world):
+def test_a_code_typed_in_one_browser_is_lost_to_all_others(web, new_browser, device, world):
     enter(web, device.codes["user_code"], world.username)
     with world.work():
         stranger = factories.an_administrator().username
-    response = enter(another(), device.codes["user_code"], stranger)
+    response = enter(new_browser(), device.codes["user_code"], stranger)
     assert response.status_code == 422
     assert "We do not recognise this code" in response.text
 
@@ -135,22 +135,22 @@ def test_a_form_of_another_site_decides_nothing(web, device, world):
     assert nothing_was_agreed(world)
 
 
-def test_guesses_are_counted_wherever_they_are_typed(web, another, device, world, clock):
+def test_guesses_are_counted_wherever_they_are_typed(web, new_browser, device, world, clock):
     right = device.codes["user_code"]
-    browsers = [web, another()]
+    browsers = [web, new_browser()]
     for place in range(10):
         assert enter(browsers[place % 2], f"BBBB-BBB{'BCDFGHJKLM'[place]}", world.username).status_code == 422
     refused = enter(web, right)
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) > 0
-    assert enter(another(), right, world.username).status_code == 429
+    assert enter(new_browser(), right, world.username).status_code == 429
     clock.move(timedelta(minutes=2))
     device.asks()
     assert page(enter(web, device.codes["user_code"])).find(id="allow")
 
 
-def test_typing_ones_own_code_does_not_buy_more_guesses(web, another, device, world):
-    own = Device(another(), device.partner)
+def test_typing_ones_own_code_does_not_buy_more_guesses(web, new_browser, device, world):
+    own = Device(new_browser(), device.partner)
     for _ in range(5):
         own.asks()
         enter(web, own.codes["user_code"], world.username)
@@ -190,9 +190,9 @@ def test_codes_are_kept_as_digests_alone(device, world):
         assert code not in said
 
 
-def test_hostile_names_are_inert(web, another, world):
+def test_hostile_names_are_inert(web, new_browser, world):
     hostile = '"><script>alert(1)</script>'
-    device = Device(another(), world.another(grant_types=GRANTS, client_name=hostile))
+    device = Device(new_browser(), world.new_partner(grant_types=GRANTS, client_name=hostile))
     device.asks()
     asking = enter(web, device.codes["user_code"], world.username)
     assert "<script>alert" not in asking.text
@@ -217,7 +217,7 @@ def test_a_client_that_is_disabled_meanwhile_gets_nothing(web, device, world):
     assert device.polls().status_code == 401
 
 
-def test_a_device_code_signs_no_one_in(web, another, device, world):
+def test_a_device_code_signs_no_one_in(web, new_browser, device, world):
     """The device gets tokens; no browser gets a session."""
     decide(web, enter(web, device.codes["user_code"], world.username))
     response = device.polls()

@@ -28,9 +28,9 @@ def known(work):
 
 
 @pytest.fixture
-def browser(another):
+def browser(new_browser):
     """A fresh browser at each call."""
-    return lambda: Person(another())
+    return lambda: Person(new_browser())
 
 
 def seen(person, name):

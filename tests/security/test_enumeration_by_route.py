@@ -167,9 +167,9 @@ def test_each_form_that_is_open_to_strangers_has_its_line(app):
 
 
 @pytest.mark.parametrize("route", MEASURED)
-def test_it_looks_sends_and_costs_the_same(app, work, another, settings, known, route):
+def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, known, route):
     def measured(subject):
-        person, before, hashed = Person(another()), messages(work), runtime.of(app).passwords.hashed
+        person, before, hashed = Person(new_browser()), messages(work), runtime.of(app).passwords.hashed
         answers = []
         for _ in MEASURED[route](person, subject, settings.server.issuer):
             status, headers, cookies, text = seen(person, subject.username)

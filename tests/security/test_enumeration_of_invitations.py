@@ -59,7 +59,7 @@ def test_an_address_with_an_account_is_invited_as_one_without(owner, app, work, 
         assert session.query(Administrator).count() == 2
 
 
-def test_a_link_that_we_never_made_says_the_same_as_one_that_was_replaced(owner, another, outbox, clock):
+def test_a_link_that_we_never_made_says_the_same_as_one_that_was_replaced(owner, new_browser, outbox, clock):
     """Only the holder of the newest link, and so of the mailbox, learns whether the address has an account."""
     owner.sends("/manage/people/invite", name="Al Bloggs", email="al@elsewhere.example", role="viewer")
     link = outbox.last("invitation").links[0]
@@ -67,7 +67,7 @@ def test_a_link_that_we_never_made_says_the_same_as_one_that_was_replaced(owner,
     owner.sends_again(owner.page.select_one("#invited form")["action"])
     shown = []
     for path in (link.removeprefix("http://localhost:5000"), f"/invitation/{'A' * 43}"):
-        stranger = Person(another())
+        stranger = Person(new_browser())
         for ask in (stranger.opens, stranger.sends):
             ask(path)
             shown.append(seen(stranger, path))

@@ -53,12 +53,12 @@ class Observed:
 
 
 @pytest.fixture
-def registers(another, outbox, clock):
+def registers(new_browser, outbox, clock):
     """Everything somebody sees who registers this school with this address."""
 
     def run(school, email):
         clock.move(timedelta(minutes=1))
-        return Observed(another(), school, email, outbox).registers()
+        return Observed(new_browser(), school, email, outbox).registers()
 
     return run
 
@@ -100,13 +100,13 @@ def test_an_address_that_has_an_account_looks_like_one_that_has_none(registers, 
     )
 
 
-def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(twins, app, another, outbox, clock):
+def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(twins, app, new_browser, outbox, clock):
     counts = []
     for school in twins:
         clock.move(timedelta(minutes=1))
         with app.app_context():
             before = runtime.passwords().hashed
-        someone = Observed(another(), school, "sam@oakhill.example", outbox)
+        someone = Observed(new_browser(), school, "sam@oakhill.example", outbox)
         someone.registers()
         with app.app_context():
             assert runtime.passwords().hashed == before
@@ -117,9 +117,9 @@ def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(twins, ap
     assert counts == [1, 1]
 
 
-def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_by_whom(twins, another, outbox):
+def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_by_whom(twins, new_browser, outbox):
     known, _ = twins
-    someone = Observed(another(), known, "sam@oakhill.example", outbox)
+    someone = Observed(new_browser(), known, "sam@oakhill.example", outbox)
     someone.registers()
     page = someone.visitor.presses("sign-up")
 
@@ -130,11 +130,11 @@ def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_
     assert outbox.all("school_registered") == []
 
 
-def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(registers, twins, another, work):
+def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(registers, twins, new_browser, work):
     registers(twins[1], "sam@oakhill.example")
     with work() as database:
         exists = database.query(Registration).one().id
-    stranger = another()
+    stranger = new_browser()
     answers = [stranger.get(f"/register/{asked}") for asked in (exists, "reg_" + "a" * 26)]
 
     assert len({(answer.status_code, varying(answer.text)) for answer in answers}) == 1

@@ -19,11 +19,11 @@ def username(work):
 
 
 @pytest.fixture
-def stranger(another):
+def stranger(new_browser):
     """A new browser each time, on a computer of its own."""
 
     def new(agent="Firefox/140.0 Windows"):
-        person = Person(another())
+        person = Person(new_browser())
         person.web.environ_base["HTTP_USER_AGENT"] = agent
         return person
 

@@ -18,8 +18,8 @@ def office(web):
 
 
 @pytest.fixture
-def phone(another):
-    return Visitor(another())
+def phone(new_browser):
+    return Visitor(new_browser())
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def verified(work):
         return database.query(Registration).one().is_verified
 
 
-def test_a_scanner_that_fetches_the_link_spends_nothing(link, another, phone, work):
+def test_a_scanner_that_fetches_the_link_spends_nothing(link, new_browser, phone, work):
     for _ in range(5):
-        scanner = another()
+        scanner = new_browser()
         assert scanner.get(link).status_code == 200
         assert scanner.head(link).status_code == 200
         assert scanner.options(link).status_code == 200

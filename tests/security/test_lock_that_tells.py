@@ -20,11 +20,11 @@ def owner(work):
 
 
 @pytest.fixture
-def guesses(another):
+def guesses(new_browser):
     """`guesses(name, …)` are the answers to these passwords, each typed in a browser of its own."""
 
     def type_in(name, *passwords):
-        return [Person(another()).signs_in(name, password).status_code for password in passwords]
+        return [Person(new_browser()).signs_in(name, password).status_code for password in passwords]
 
     return type_in
 
@@ -37,9 +37,11 @@ def test_ten_guesses_at_the_schools_number_tell_nothing_of_an_address(owner, gue
     assert told == {OWNER: [422], OTHER: [422], NOBODY: [422]}
 
 
-def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong_one(owner, guesses, another, clock):
+def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong_one(
+    owner, guesses, new_browser, clock
+):
     guesses(NUMBER, *["wrong"] * 10)
-    right, wrong = Person(another()), Person(another())
+    right, wrong = Person(new_browser()), Person(new_browser())
 
     right.signs_in(OWNER, PASSWORD)
     wrong.signs_in(OWNER, "wrong")

@@ -25,8 +25,8 @@ def owner(web, username):
 
 
 @pytest.fixture
-def browser(another):
-    return lambda: Person(another())
+def browser(new_browser):
+    return lambda: Person(new_browser())
 
 
 def hammer(person, username, times=12):

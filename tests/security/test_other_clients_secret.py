@@ -12,7 +12,7 @@ def noted(world, client):
 
 
 def test_another_clients_code_is_refused_and_stays_valid(web, world):
-    code, other = authorised(web, world.partner, world.username)["code"], world.another()
+    code, other = authorised(web, world.partner, world.username)["code"], world.new_partner()
     other.verifier = world.partner.verifier
     assert other.redeems(web, code).json["error"] == "invalid_grant"
     assert noted(world, other) == [{"reason": "code"}]
@@ -20,7 +20,7 @@ def test_another_clients_code_is_refused_and_stays_valid(web, world):
 
 
 def test_another_clients_refresh_token_is_refused_and_stays_valid(web, world):
-    code, other = authorised(web, world.partner, world.username)["code"], world.another()
+    code, other = authorised(web, world.partner, world.username)["code"], world.new_partner()
     tokens = world.partner.redeems(web, code).json
     assert other.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
     assert noted(world, other) == [{"reason": "refresh token"}]
@@ -28,7 +28,10 @@ def test_another_clients_refresh_token_is_refused_and_stays_valid(web, world):
 
 
 def test_another_clients_rotating_refresh_token_is_refused_and_stays_valid(web, world):
-    public, other = world.another(token_endpoint_auth_method="none"), world.another(token_endpoint_auth_method="none")
+    public, other = (
+        world.new_partner(token_endpoint_auth_method="none"),
+        world.new_partner(token_endpoint_auth_method="none"),
+    )
     token = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
     assert other.refreshes(web, token).json["error"] == "invalid_grant"
     assert public.refreshes(web, token).status_code == 200
@@ -37,7 +40,7 @@ def test_another_clients_rotating_refresh_token_is_refused_and_stays_valid(web, 
 def test_another_clients_request_uri_is_refused(web, world):
     response = follow(web, web.get(world.partner.link()))
     pending = query_of(query_of(response.request.url)["next"])
-    stolen = web.get("/oauth/authorize", query_string={**pending, "client_id": world.another().id})
+    stolen = web.get("/oauth/authorize", query_string={**pending, "client_id": world.new_partner().id})
     assert stolen.status_code == 400
     assert page(web.get("/oauth/authorize", query_string=pending)).find(id="sign-in") is None
     assert web.get("/oauth/authorize", query_string=pending).location.startswith("/sign-in")

@@ -26,11 +26,11 @@ def few_names(change_settings):
 
 
 @pytest.fixture
-def at(another):
+def at(new_browser):
     """`at("192.0.2.7")` is a new browser at this address."""
 
     def there(address):
-        person = Person(another())
+        person = Person(new_browser())
         person.web.environ_base["REMOTE_ADDR"] = address
         return person
 

@@ -17,7 +17,7 @@ def test_an_empty_verifier_is_none(web, world):
 
 
 def test_a_verifier_without_a_challenge_betrays_a_downgrade(web, world):
-    partner = world.another(require_pkce=False)
+    partner = world.new_partner(require_pkce=False)
     got = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
     assert partner.redeems(web, got["code"]).json["error"] == "invalid_grant"
 
@@ -29,11 +29,11 @@ def test_a_verifier_without_a_challenge_betrays_a_downgrade(web, world):
 )  # fmt: skip
 @pytest.mark.parametrize("optional", [False, True])
 def test_nothing_but_s256_said_explicitly_is_accepted(web, world, differs, optional):
-    partner = world.another(require_pkce=not optional)
+    partner = world.new_partner(require_pkce=not optional)
     assert sent(web.get(partner.link(**differs)))["error"] == "invalid_request"
 
 
 def test_public_clients_cannot_have_it_switched_off(web, world):
-    partner = world.another(token_endpoint_auth_method="none", require_pkce=False)
+    partner = world.new_partner(token_endpoint_auth_method="none", require_pkce=False)
     link = partner.link(code_challenge=None, code_challenge_method=None)
     assert sent(web.get(link))["error"] == "invalid_request"

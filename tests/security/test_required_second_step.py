@@ -81,9 +81,9 @@ def test_a_standing_agreement_gives_no_code_to_who_did_not_take_it(web, world): 
     assert got["error"] == "access_denied"
 
 
-def test_a_device_is_not_connected(web, another, world):  # noqa: F811
-    partner = world.another(grant_types=GRANTS | {"authorization_code"})
-    device = Device(another(), partner)
+def test_a_device_is_not_connected(web, new_browser, world):  # noqa: F811
+    partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
+    device = Device(new_browser(), partner)
     authorised(web, partner, world.username, scope=device.scope)
     device.asks()
     response = enter(web, device.codes["user_code"])

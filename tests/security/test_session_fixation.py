@@ -21,8 +21,8 @@ def victim(web):
 
 
 @pytest.fixture
-def attacker(another):
-    return Person(another())
+def attacker(new_browser):
+    return Person(new_browser())
 
 
 def wears(person, cookie, name="session"):

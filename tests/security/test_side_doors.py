@@ -24,7 +24,7 @@ def test_no_other_grant(web, world, grant):
 
 
 def test_a_grant_the_client_lacks(web, world):
-    partner = world.another(grant_types=frozenset({"authorization_code"}))
+    partner = world.new_partner(grant_types=frozenset({"authorization_code"}))
     got = authorised(web, partner, world.username)
     assert "refresh_token" not in partner.redeems(web, got["code"]).json
     assert partner.refreshes(web, "x").json["error"] == "unauthorized_client"

@@ -17,9 +17,9 @@ def hint(web, world):
     return world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["id_token"]
 
 
-def without_cookies(another, **form):
+def without_cookies(new_browser, **form):
     """A browser keeps our Lax cookies to itself when another site posts."""
-    return another().post("/oauth/logout", data=form, headers={"Origin": "https://evil.example"})
+    return new_browser().post("/oauth/logout", data=form, headers={"Origin": "https://evil.example"})
 
 
 def is_here(web, world):
@@ -27,24 +27,24 @@ def is_here(web, world):
 
 
 @pytest.mark.parametrize("form", [{}, {"state": "x"}, {"client_id": "nobody"}, {"post_logout_redirect_uri": AFTER}])
-def test_no_cookie_is_taken_away_from_whom_we_did_not_see(another, world, hint, form):
-    assert "Set-Cookie" not in without_cookies(another, **form).headers
+def test_no_cookie_is_taken_away_from_whom_we_did_not_see(new_browser, world, hint, form):
+    assert "Set-Cookie" not in without_cookies(new_browser, **form).headers
 
 
-def test_a_link_without_cookies_takes_no_cookie_away(another, world, hint):
-    assert "Set-Cookie" not in another().get("/oauth/logout", query_string={"id_token_hint": hint}).headers
+def test_a_link_without_cookies_takes_no_cookie_away(new_browser, world, hint):
+    assert "Set-Cookie" not in new_browser().get("/oauth/logout", query_string={"id_token_hint": hint}).headers
 
 
-def test_the_browser_asks_again_with_its_cookies_and_then_the_person_is_asked(web, another, world):
+def test_the_browser_asks_again_with_its_cookies_and_then_the_person_is_asked(web, new_browser, world):
     authorised(web, world.partner, world.username)
-    response = without_cookies(another, client_id=world.partner.id, more="x")
+    response = without_cookies(new_browser, client_id=world.partner.id, more="x")
     assert (response.status_code, response.location) == (303, f"/oauth/logout?client_id={world.partner.id}")
     assert page(web.get(response.location)).find(id="confirm-logout")
     assert is_here(web, world)
 
 
-def test_a_proven_client_that_posts_is_obeyed_when_the_browser_asks_again(web, another, world, hint):
-    response = without_cookies(another, id_token_hint=hint, post_logout_redirect_uri=AFTER, state="a&b=ü")
+def test_a_proven_client_that_posts_is_obeyed_when_the_browser_asks_again(web, new_browser, world, hint):
+    response = without_cookies(new_browser, id_token_hint=hint, post_logout_redirect_uri=AFTER, state="a&b=ü")
     assert response.status_code == 303
     assert {name for name, _ in parse_qsl(urlsplit(response.location).query)} <= set(CARRIED)
     assert is_here(web, world)
@@ -53,8 +53,8 @@ def test_a_proven_client_that_posts_is_obeyed_when_the_browser_asks_again(web, a
 
 
 @pytest.mark.parametrize("form", [{"state": "x" * 5000}, {"id_token_hint": "x" * 9000}, {"state": ["a", "b"]}])
-def test_what_no_link_can_carry_is_refused_at_once(another, world, form):
-    response = without_cookies(another, **form)
+def test_what_no_link_can_carry_is_refused_at_once(new_browser, world, form):
+    response = without_cookies(new_browser, **form)
     assert "Set-Cookie" not in response.headers
     assert (response.status_code, response.headers.get("Location")) == (400, None)
 

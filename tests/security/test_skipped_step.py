@@ -126,9 +126,9 @@ def test_the_second_form_cannot_smuggle_in_another_address(office, verified, wor
 
 
 @pytest.mark.parametrize("state", ["begun", "verified", "completed"])
-def test_in_a_browser_that_has_no_part_in_it_nothing_can_be_seen_or_done(request, state, another, work):
+def test_in_a_browser_that_has_no_part_in_it_nothing_can_be_seen_or_done(request, state, new_browser, work):
     known, before = request.getfixturevalue(state), counts(work)
-    stranger = Visitor(another())
+    stranger = Visitor(new_browser())
 
     seen = {stranger.opens(f"/register/{known}{page}").status for page in PAGES}
     done = {posts(stranger, f"/register/{known}/{action}", **JO).status_code for action in POSTS}
@@ -137,8 +137,8 @@ def test_in_a_browser_that_has_no_part_in_it_nothing_can_be_seen_or_done(request
     assert counts(work) == before
 
 
-def test_the_browser_that_only_verified_never_becomes_signed_in(office, begun, outbox, another):
-    phone = Visitor(another())
+def test_the_browser_that_only_verified_never_becomes_signed_in(office, begun, outbox, new_browser):
+    phone = Visitor(new_browser())
     phone.opens(outbox.last("verify_email").links[0])
     phone.presses("verify")
     phone.presses("go-on-here")
@@ -241,17 +241,17 @@ class TestPasswordReset:
         proven.signs_in(account[1], NEW)
         assert proven.cookie("session")
 
-    def test_another_browser_begins_at_the_beginning(self, proven, account, another, work, outbox):
-        stranger = Person(another())
+    def test_another_browser_begins_at_the_beginning(self, proven, account, new_browser, work, outbox):
+        stranger = Person(new_browser())
         stranger.opens("/reset")
         assert stranger.sends_again("/reset/password", password=NEW).location == "/reset"
         stranger.opens("/reset")
         assert stranger.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset"
         assert self.is_unchanged(work, account)
 
-    def test_the_cookie_from_before_the_code_is_good_for_nothing(self, jo, account, another, work, outbox):
+    def test_the_cookie_from_before_the_code_is_good_for_nothing(self, jo, account, new_browser, work, outbox):
         jo.sends("/reset", username=account[1])
-        thief = another()
+        thief = new_browser()
         thief.set_cookie("reset", jo.cookie("reset"), domain="localhost")
         jo.sends("/reset/code", code=outbox.last("reset_code").code)
 

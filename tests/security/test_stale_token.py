@@ -21,7 +21,7 @@ __all__ = ["world"]
 @pytest.fixture
 def app_of_a_school(web, world):
     """A public client, and its first refresh token, which rotates."""
-    partner = world.another(token_endpoint_auth_method="none")
+    partner = world.new_partner(token_endpoint_auth_method="none")
     return partner, partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
 
 

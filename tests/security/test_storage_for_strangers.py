@@ -97,13 +97,13 @@ class TestRequests:
         web.get(link)
         assert rows(world.work, AuthorizationRequest) <= 1
 
-    def test_an_address_has_so_many_and_the_oldest_go(self, another, world, few, clock):
-        browsers = [another() for _ in range(8)]
+    def test_an_address_has_so_many_and_the_oldest_go(self, new_browser, world, few, clock):
+        browsers = [new_browser() for _ in range(8)]
         places = []
         for browser in browsers:
             places.append(waiting(browser.get(world.partner.link(), **at("192.0.2.1"))))
             clock.move(timedelta(seconds=1))
-        other = another()
+        other = new_browser()
         elsewhere = waiting(other.get(world.partner.link(), **at("198.51.100.9")))
         assert rows(world.work, AuthorizationRequest) == 6
         assert browsers[0].get(places[0]).status_code == 400
@@ -115,21 +115,23 @@ class TestRequests:
             assert "login_required" in web.get(world.partner.link(prompt="none")).location
         assert rows(world.work, AuthorizationRequest) <= 5
 
-    def test_all_addresses_of_a_network_are_one(self, another, world, few):
+    def test_all_addresses_of_a_network_are_one(self, new_browser, world, few):
         for number in range(9):
-            another().get(world.partner.link(), **at(f"2001:db8:1:1::{number:x}"))
+            new_browser().get(world.partner.link(), **at(f"2001:db8:1:1::{number:x}"))
         assert rows(world.work, AuthorizationRequest) == 5
 
-    def test_a_client_has_so_many_from_however_many_addresses(self, another, world, few):
+    def test_a_client_has_so_many_from_however_many_addresses(self, new_browser, world, few):
         for number in range(12):
-            another().get(world.partner.link(), **at(f"192.0.2.{number}"))
+            new_browser().get(world.partner.link(), **at(f"192.0.2.{number}"))
         assert rows(world.work, AuthorizationRequest) == 8
 
-    def test_strangers_do_not_push_out_what_a_client_pushed(self, another, world, few):
-        pushed = world.partner.posts(another(), "/oauth/par", world.partner.parameters()).json["request_uri"]
+    def test_strangers_do_not_push_out_what_a_client_pushed(self, new_browser, world, few):
+        pushed = world.partner.posts(new_browser(), "/oauth/par", world.partner.parameters()).json["request_uri"]
         for number in range(20):
-            another().get(world.partner.link(), **at(f"192.0.2.{number}"))
-        shown = another().get("/oauth/authorize", query_string={"client_id": world.partner.id, "request_uri": pushed})
+            new_browser().get(world.partner.link(), **at(f"192.0.2.{number}"))
+        shown = new_browser().get(
+            "/oauth/authorize", query_string={"client_id": world.partner.id, "request_uri": pushed}
+        )
         assert shown.status_code == 303
 
     def test_a_client_pushes_more_than_an_address_may_and_not_without_end(self, web, world, few):
@@ -138,7 +140,7 @@ class TestRequests:
         assert rows(world.work, AuthorizationRequest) == 8
 
     def test_a_public_client_counts_as_a_stranger(self, web, world, few):
-        public = world.another(token_endpoint_auth_method="none")
+        public = world.new_partner(token_endpoint_auth_method="none")
         for _ in range(7):
             assert public.posts(web, "/oauth/par", public.parameters()).status_code == 201
         assert rows(world.work, AuthorizationRequest) == 5
@@ -148,14 +150,14 @@ class TestDeviceCodes:
     GRANTS = frozenset({"urn:ietf:params:oauth:grant-type:device_code", "refresh_token"})
 
     def test_an_address_has_so_many(self, web, world, few):
-        device = world.another(token_endpoint_auth_method="none", grant_types=self.GRANTS)
+        device = world.new_partner(token_endpoint_auth_method="none", grant_types=self.GRANTS)
         for _ in range(9):
             answer = device.posts(web, "/oauth/device_authorization", {"scope": "school", "extra": "x" * 4000})
             assert answer.status_code == 200
         assert rows(world.work, DeviceCode) == 5
 
     def test_a_client_that_authenticates_has_so_many(self, web, world, few):
-        device = world.another(grant_types=self.GRANTS)
+        device = world.new_partner(grant_types=self.GRANTS)
         for _ in range(12):
             assert device.posts(web, "/oauth/device_authorization", {"scope": "school"}).status_code == 200
         assert rows(world.work, DeviceCode) == 8

@@ -141,7 +141,7 @@ def a_passkey_of_the_owner(verb):
 
 
 def a_session_of_the_owner(world, _person):
-    elsewhere = Person(world.another())
+    elsewhere = Person(world.new_partner())
     elsewhere.signs_in(world.username)
     with world.work() as database:
         mine = select(BrowserSession).where(BrowserSession.person_id == world.owner, BrowserSession.ended_at.is_(None))
@@ -368,7 +368,7 @@ def belongings(world):
 
 
 @pytest.fixture
-def world(work, another, settings):
+def world(work, new_browser, settings):
     """School A with its people, school B, and all of them signed in."""
     with work() as database:
         owner = factories.an_administrator()
@@ -382,7 +382,7 @@ def world(work, another, settings):
             "removed": "removed",
             "stranger": stranger.username,
         }
-    persons = {who: Person(another()) for who in (*names, "signed out")}
+    persons = {who: Person(new_browser()) for who in (*names, "signed out")}
     for who, username in names.items():
         assert persons[who].signs_in(username).status_code == 303
     with work() as database:
@@ -392,7 +392,7 @@ def world(work, another, settings):
         database.execute(update(BrowserSession).values(**fully))
     assert others
     return SimpleNamespace(
-        work=work, another=another, issuer=settings.server.issuer, owner=owner.id, username=owner.username,
+        work=work, new_browser=new_browser, issuer=settings.server.issuer, owner=owner.id, username=owner.username,
         estab=estab.id, estab_id=estab.estab_id, school=estab.name, persons=persons,
     )  # fmt: skip
 

@@ -34,7 +34,7 @@ def test_no_kind_passes_for_another(web, world, tokens):
     assert as_access(web, tokens["id_token"]) == 401
     assert as_hint(web, world, tokens["access_token"]) == "invalid_request"
     assert as_logout_hint(web, tokens["access_token"]) == 400
-    partner = world.another(userinfo_signed_response_alg="RS256")
+    partner = world.new_partner(userinfo_signed_response_alg="RS256")
     signed = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["access_token"]
     said = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {signed}"}).text
     assert as_access(web, said) == 401

@@ -13,9 +13,9 @@ ENDPOINTS = {
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_every_failure_is_one_and_the_same_401(web, world, path):
     form, partner = ENDPOINTS[path], world.partner
-    by_post = world.another(token_endpoint_auth_method="client_secret_post")
-    by_basic = world.another(pin_token_endpoint_auth_method=True)
-    public = world.another(token_endpoint_auth_method="none")
+    by_post = world.new_partner(token_endpoint_auth_method="client_secret_post")
+    by_basic = world.new_partner(pin_token_endpoint_auth_method=True)
+    public = world.new_partner(token_endpoint_auth_method="none")
     tries = [
         {"data": form},
         {"data": {**form, "client_id": partner.id}},

@@ -30,9 +30,9 @@ def test_nothing_is_agreed_or_refused_by_one(web, world, method):
 
 
 @pytest.mark.parametrize("method", LOOKING)
-def test_no_device_is_decided_about_by_one(web, another, world, method):
-    partner = world.another(grant_types=GRANTS | {"authorization_code"})
-    device = Device(another(), partner)
+def test_no_device_is_decided_about_by_one(web, new_browser, world, method):
+    partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
+    device = Device(new_browser(), partner)
     authorised(web, partner, world.username, scope=device.scope)
     device.asks()
     enter(web, device.codes["user_code"], world.username)

@@ -14,8 +14,8 @@ def jo(web):
 
 
 @pytest.fixture
-def stranger(another):
-    return Person(another())
+def stranger(new_browser):
+    return Person(new_browser())
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_an_answer_that_is_not_as_asked_is_refused_in_plain_words(jo, device, wr
     assert not is_signed_in(jo)
 
 
-def test_a_known_and_an_unknown_credential_get_the_same_answer(jo, stranger, device, settings, another):
+def test_a_known_and_an_unknown_credential_get_the_same_answer(jo, stranger, device, settings, new_browser):
     unknown = Authenticator(settings.server.issuer)
     unknown.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": "x"})
     pages = [answers(jo, unknown), answers(stranger, device, origin="https://evil.example")]

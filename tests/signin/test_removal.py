@@ -8,14 +8,14 @@ from tests.signin.apps import an_app
 from tests.signin.person import Person
 
 
-def test_with_the_last_school_sessions_factors_and_known_browsers_go_and_not_before(work, another, clock):
+def test_with_the_last_school_sessions_factors_and_known_browsers_go_and_not_before(work, new_browser, clock):
     with work():
         owner, sam = an_administrator(username="jo"), an_administrator(username="sam", email="sam@oakhill.example")
         known, estab = sam.id, sam.memberships[0].estab
         first, second = estab.id, a_membership(sam, owner.memberships[0].estab).estab_id
         a_membership(an_administrator(username="al", email="al@oakhill.example"), estab)
     for _ in range(2):
-        browser = Person(another())
+        browser = Person(new_browser())
         browser.signs_in("sam")  # and does not choose a school yet
     with work() as session:
         an_app(known)

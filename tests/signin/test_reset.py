@@ -178,11 +178,11 @@ class TestTheCode:
 
         assert asked.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
 
-    def test_three_are_sent_an_hour_under_whatever_names_and_from_whatever_browsers(self, another, account, outbox):
+    def test_three_are_sent_an_hour_under_whatever_names_and_from_whatever_browsers(self, new_browser, account, outbox):
         from tests.signin.person import Person
 
         for name in (account.username, account.email, account.username.upper(), account.email):
-            Person(another()).sends("/reset", username=name)
+            Person(new_browser()).sends("/reset", username=name)
 
         assert len(outbox.all("reset_code")) == 3
         assert len(outbox.all("reset_started")) == 3

@@ -100,12 +100,14 @@ def test_a_half_sign_in_works_once(half, app_of_jo, clock, account):
     assert not is_signed_in(half)
 
 
-def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(half, app_of_jo, account, another, at_once, work):
+def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(
+    half, app_of_jo, account, new_browser, at_once, work
+):
     token, cookies = half.token, {name: half.cookie(name) for name in ("second-step", "form")}
     code = app_of_jo.code()
 
     def send():
-        browser = another()
+        browser = new_browser()
         for name, value in cookies.items():
             browser.set_cookie(name, value)
         return browser.post(PAGE, data={"csrf_token": token, "code": code}).location

@@ -141,13 +141,13 @@ def ten_each(change_settings):
     change_settings(session={"per_person": 10})
 
 
-def test_the_eleventh_browser_ends_the_oldest(app, account, another, work, clock, ten_each):
+def test_the_eleventh_browser_ends_the_oldest(app, account, new_browser, work, clock, ten_each):
     from tests.signin.person import Person
 
     browsers = []
     for _ in range(11):
         clock.move(timedelta(seconds=1))
-        browsers.append(Person(another()))
+        browsers.append(Person(new_browser()))
         browsers[-1].signs_in(account.username)
 
     assert not is_in(browsers[0])
@@ -257,12 +257,12 @@ def test_another_persons_sign_in_in_the_same_browser_ends_the_first(jo, account,
     assert [row.why_ended for row in rows(work, account.id)] == ["replaced"]
 
 
-def test_signing_in_twice_at_once_in_one_browser_is_no_trouble(another, account, work):
+def test_signing_in_twice_at_once_in_one_browser_is_no_trouble(new_browser, account, work):
     from concurrent.futures import ThreadPoolExecutor
 
     from tests.signin.person import Person
 
-    tabs = [Person(another()) for _ in range(4)]
+    tabs = [Person(new_browser()) for _ in range(4)]
     for tab in tabs:
         tab.web.set_cookie("device", "the-same-browser", domain="localhost")
 

@@ -82,10 +82,10 @@ def signs_in(browser, **typed):
 
 
 @pytest.fixture
-def crowd(app, another, hashing):
+def crowd(app, new_browser, hashing):
     """As many people sign in as may wait, all blocked; `crowd()` unblocks them and returns their status codes."""
     count = HASHING + admission.MAX_HASHING_QUEUE
-    browsers = [another() for _ in range(count)]
+    browsers = [new_browser() for _ in range(count)]
     with ThreadPoolExecutor(count) as pool:
         responses = [pool.submit(signs_in, browser) for browser in browsers]
         semaphore = admission.ADMISSION.of(app).hashing

@@ -150,10 +150,10 @@ def test_another_person_who_signs_in_at_that_browser_does_not_see_the_draft(jo, 
     assert not jo.page.find("input", {"value": "attendance"}).has_attr("checked")
 
 
-def test_the_same_person_in_another_browser_does_not_see_the_draft(jo, url_arguments, clock, another):
+def test_the_same_person_in_another_browser_does_not_see_the_draft(jo, url_arguments, clock, new_browser):
     path = f"/manage/sharing/{url_arguments['client_id']}/change"
     post_after_session_ended(jo, path, clock, area="attendance")
-    elsewhere = Person(another())
+    elsewhere = Person(new_browser())
     elsewhere.signs_in(jo.facts["username"])
     elsewhere.opens(path)
     assert not elsewhere.page.find("input", {"value": "attendance"}).has_attr("checked")

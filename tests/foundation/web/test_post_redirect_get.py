@@ -112,9 +112,9 @@ def test_a_program_gets_the_page_itself(web, work):
     assert rows(work) == []
 
 
-def test_another_browser_does_not_see_the_stored_page(web, another):
+def test_another_browser_does_not_see_the_stored_page(web, new_browser):
     location = signs_in_wrongly(web).location
-    other = another()
+    other = new_browser()
     token(other)
     response = other.get(location)
     assert (response.status_code, response.location) == (303, "/sign-in?next=/manage")
@@ -178,11 +178,11 @@ def test_no_redirect_leaves_our_host(web, path):
     assert web.get(response.location).status_code in {404, 405}
 
 
-def test_a_cross_site_post_without_cookies_is_stored_for_any_browser_with_its_address(another):
+def test_a_cross_site_post_without_cookies_is_stored_for_any_browser_with_its_address(new_browser):
     sent = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "cross-site"}
-    response = another().post("/oauth/authorize", data={"client_id": "unknown"}, headers=sent)
+    response = new_browser().post("/oauth/authorize", data={"client_id": "unknown"}, headers=sent)
     assert response.status_code == 303
-    browser = another()
+    browser = new_browser()
     token(browser)
     assert browser.get(response.location).status_code == 400
 
