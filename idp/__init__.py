@@ -13,7 +13,7 @@ authorization   (with z) the protocol's word: the request, the code, the endpoin
 Data area       how a school's page says "data scope".
 Identity scope  a scope about the person or the school's public entry; never withheld from an unverified estab.
 Data scope      a scope of `config/scopes.toml` that gives access to school data; withheld until the estab is verified.
-Kept request    an authorization request we stored, by PAR (RFC 9126) or on arrival.
+Pending request    an authorization request we stored, by PAR (RFC 9126) or on arrival.
 Lineage         all tokens that came from one code, device code or client-credentials request.
 Operator        a member of our staff.
 Endpoint        the XporterOnDemand agent on a school's server, which reads the MIS. Not built yet.

@@ -21,7 +21,7 @@ from idp.foundation.web import (
 from idp.foundation.web.transactions import Application
 from idp.manage import views as manage
 from idp.oidc import server as protocol, views as oidc
-from idp.oidc.authorization import kept_requests
+from idp.oidc.authorization import pending_requests
 from idp.oidc.tokens import logout_token
 from idp.onboarding import views as onboarding
 from idp.outbox import views as outbox
@@ -31,7 +31,7 @@ from idp.signin import second_step, session, session_clients, views as signin
 PORTS = Ports(
     sign_in=second_step.sign_in_owner,
     last_signed_in=session.last_here,
-    requesting_partner=kept_requests.requesting_partner,
+    requesting_partner=pending_requests.requesting_partner,
     sign_in_buttons=federation.buttons,
     navigation=signin.navigation,
     event_bodies={session_clients.LOGOUT: logout_token.form},

@@ -7,7 +7,7 @@ only where it helps and is no secret (names of scopes, `aud`, `htu`), and only t
 * OAuthError                 answered to the client, in JSON or at its redirect URI
 * NotToBeRedirected          a page: client or redirect URI are not proven
 * ServiceSwitchedOff         a page: the client is known, and disabled
-* StaleRequest               a page: the kept request is expired, spent, or of another browser
+* StaleRequest               a page: the pending request is expired, spent, or of another browser
 """
 
 from collections.abc import Iterable
@@ -192,7 +192,7 @@ class ServiceSwitchedOff(NotToBeRedirected):
 
 
 class StaleRequest(Refusal):
-    """A kept request that cannot be gone on with. `partner` and `way_back` are None where unknown."""
+    """A pending request that cannot be gone on with. `partner` and `way_back` are None where unknown."""
 
     code, status, title = "request_expired", 400, "This sign-in cannot be continued"
     message = "Please go back to the service you came from and start again from there."

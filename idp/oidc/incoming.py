@@ -132,8 +132,8 @@ class Payload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A kept request as it stands in its row, loaded for this browser."""
+class PendingRequest:
+    """A pending request as it stands in its row, loaded for this browser."""
 
     client_id: str
     digest: bytes
@@ -154,8 +154,8 @@ class SentRequest:
     endpoint: str
     """`AUTHORIZE` or `PAR`."""
     parameters: Parameters
-    """Those of the kept request or of the request object, where there is one."""
-    kept: Kept | None
+    """Those of the pending request or of the request object, where there is one."""
+    pending: PendingRequest | None
     is_signed: bool
     """Whether the parameters came in a request object of the client."""
     proven_jkt: str | None
@@ -181,7 +181,7 @@ class CheckedRequest:
     client: "OAuthClient"
     sent: Parameters
     """What it was read from, to be kept while a person is asked."""
-    kept: Kept | None
+    pending: PendingRequest | None
     """The row that it was loaded from; None where it came with its parameters."""
     reply_to: ReplyTo
     scopes: frozenset[str]
@@ -243,7 +243,7 @@ class Request:
 
     @property
     def sent(self) -> Parameters:
-        """The parameters, from the kept row where there is one."""
+        """The parameters, from the stored row where there is one."""
         sent: Parameters = self.payload.sent
         return sent
 

@@ -14,7 +14,7 @@ from idp.foundation.database import Base
 
 
 class AuthorizationRequest(Base):
-    """A kept request: pushed (RFC 9126) or stored on arrival. Spent when it is answered."""
+    """A pending request: pushed (RFC 9126) or stored on arrival. Spent when it is answered."""
 
     __tablename__ = "authorization_requests"
     __table_args__ = (

@@ -20,7 +20,7 @@ from idp.foundation.runtime import PerApplication
 from idp.oidc import errors, incoming
 from idp.oidc.authorization import responses
 from idp.oidc.authorization.pkce import S256Only
-from idp.oidc.authorization.pushed_requests import KeptRequests
+from idp.oidc.authorization.pushed_requests import RequestSources
 from idp.oidc.clients import authentication, client as clients, failures
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import AUTHORIZE, BACK_CHANNEL, Request
@@ -205,7 +205,7 @@ def build() -> Server:
     """The server, with everything that it can do."""
     server = Server()
     authentication.register(server)
-    server.register_extension(KeptRequests())
+    server.register_extension(RequestSources())
     openid = OpenID()
     server.register_grant(CodeGrant, [S256Only(), openid])
     server.register_grant(RefreshGrant, [openid])

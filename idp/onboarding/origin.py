@@ -1,6 +1,6 @@
 """The partner that a registration began from: the name that pages show, and the link back.
 
-In the browser that began, the link back is the path of the kept request. In another browser it is the client's
+In the browser that began, the link back is the path of the pending request. In another browser it is the client's
 `initiate_login_uri` (OpenID Connect Core §4), where the partner starts again, or else its website.
 """
 
@@ -21,7 +21,7 @@ class ReturnLink:
     name: str
     address: str
     kind: str
-    """`resume` (the kept request), `restart` (at the partner) or `website`."""
+    """`resume` (the pending request), `restart` (at the partner) or `website`."""
 
 
 def of_path(path: str | None) -> StartLink | None:

@@ -287,7 +287,7 @@ def test_31_nothing_that_a_caller_brings_makes_joserfc_warn(settings):
 
 
 def test_32_validating_twice_changes_nothing(web, world, app):
-    from idp.oidc.authorization.pushed_requests import KeptRequests
+    from idp.oidc.authorization.pushed_requests import RequestSources
     from idp.oidc.clients.client import OAuthClient
     from idp.oidc.incoming import PAR, Request, parameters
 
@@ -298,9 +298,9 @@ def test_32_validating_twice_changes_nothing(web, world, app):
         registered = registry.client(world.partner.id)
         assert registered is not None
         request.client = OAuthClient(registered)
-        KeptRequests().parse_authorization_request(protocol.current(), request)
+        RequestSources().parse_authorization_request(protocol.current(), request)
         before = (request.checked, request.reply_to, request.sent)
-        KeptRequests().parse_authorization_request(protocol.current(), request)
+        RequestSources().parse_authorization_request(protocol.current(), request)
         assert before == (request.checked, request.reply_to, request.sent)
 
 

@@ -1,4 +1,4 @@
-"""S46 for the protocol: what was read of a refresh token or a kept request is out of date by the time it is used.
+"""S46 for the protocol: what was read of a refresh token or a pending request is out of date by the time it is used.
 
 Each verb is handed what it read before another request changed the row, as when two meet on PostgreSQL.
 """
@@ -8,7 +8,7 @@ from authlib.oauth2 import OAuth2Error
 
 from idp.foundation import crypto
 from idp.foundation.database import session
-from idp.oidc.authorization import kept_requests
+from idp.oidc.authorization import pending_requests
 from idp.oidc.clients import client as clients
 from idp.oidc.models import AuthorizationRequest, RefreshFamily
 from idp.oidc.tokens import access_tokens, families
@@ -51,10 +51,10 @@ def test_a_token_that_was_overtaken_twice_meanwhile_does_not_set_the_family_back
 
 def test_a_pushed_request_that_another_browser_opened_meanwhile_is_not_taken_over(app, web, work, world):
     urn = world.partner.posts(web, "/oauth/par", world.partner.parameters()).json["request_uri"]
-    digest = crypto.digest(urn.removeprefix(kept_requests.URN))
+    digest = crypto.digest(urn.removeprefix(pending_requests.URN))
     with app.test_request_context("/oauth/authorize"), work():
-        first, _ = kept_requests._bind(digest, clients.find(world.partner.id))
-    with app.test_request_context("/oauth/authorize"), pytest.raises(kept_requests.StaleRequest), work():
-        kept_requests._bind(digest, clients.find(world.partner.id))
+        first, _ = pending_requests._bind(digest, clients.find(world.partner.id))
+    with app.test_request_context("/oauth/authorize"), pytest.raises(pending_requests.StaleRequest), work():
+        pending_requests._bind(digest, clients.find(world.partner.id))
     with work() as database:
         assert database.get_one(AuthorizationRequest, digest).browser == first

@@ -51,7 +51,7 @@ def rows(work, model, *only):
 
 
 def waiting(response):
-    """The address at which the kept request goes on."""
+    """The address at which the pending request goes on."""
     return parse_qs(urlsplit(response.location).query)["next"][0]
 
 

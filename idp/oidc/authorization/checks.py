@@ -1,7 +1,7 @@
 """The rules of an authorization request, in their order: what was sent becomes a checked, frozen request.
 
 `RULES` raise, and the functions after them return what they read of one parameter. From `redirect_uri_is_registered`
-on, errors at authorize are answered at the redirect URI. A kept request is checked each time it is shown.
+on, errors at authorize are answered at the redirect URI. A pending request is checked each time it is shown.
 """
 
 import json
@@ -16,7 +16,7 @@ from authlib.oidc.core.errors import RequestURINotSupportedError
 from idp.foundation import scopes as scope
 from idp.keys import ring
 from idp.oidc import claims, errors, incoming
-from idp.oidc.authorization import kept_requests, responses
+from idp.oidc.authorization import pending_requests, responses
 from idp.oidc.clients import bounds, client as clients, dpop
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import AUTHORIZE, CheckedRequest, Parameters, ReplyTo, SentRequest
@@ -55,7 +55,8 @@ def check(sent: SentRequest, reply_to: ReplyTo) -> CheckedRequest:
     max_age = max_age_is_a_number(sent)
     wishes = claims_are_readable(sent)
     return CheckedRequest(
-        client=sent.client, sent=sent.parameters, kept=sent.kept, reply_to=reply_to, scopes=scopes, resource=resource,
+        client=sent.client, sent=sent.parameters, pending=sent.pending, reply_to=reply_to, scopes=scopes,
+        resource=resource,
         code_challenge=code_challenge, dpop_jkt=dpop_jkt, nonce=sent.parameters.get("nonce"), prompt=prompt,
         max_age=max_age, claims=wishes.names, acr=wishes.acr, voluntary_acr=wishes.voluntary_acr,
         subject=hint_is_ours(sent, wishes.subject),
@@ -107,7 +108,7 @@ def parameters_are_sound(sent: SentRequest) -> None:
 
 def small_enough_to_store(sent: SentRequest) -> None:
     """In all, because most requests wait while a person is asked things."""
-    stored = kept_requests.stored(sent.parameters)
+    stored = pending_requests.stored_parameters(sent.parameters)
     if len(incoming.as_json(stored)) > bounds.MAX_BYTES:
         longest = max(stored["values"], key=lambda name: len(incoming.as_json(stored["values"][name])))
         raise errors.invalid(longest, f"the parameters take more than {bounds.MAX_BYTES} bytes in all")
@@ -123,13 +124,13 @@ def no_request_uri_of_others(sent: SentRequest) -> None:
 
 def pushed_if_it_must_be(sent: SentRequest) -> None:
     """`fapi2` clients push their requests (FAPI 2.0 Security Profile §5.3.2.2)."""
-    if sent.endpoint == AUTHORIZE and sent.client.is_fapi2 and not (sent.kept and sent.kept.pushed):
+    if sent.endpoint == AUTHORIZE and sent.client.is_fapi2 and not (sent.pending and sent.pending.pushed):
         raise errors.invalid("request_uri", "missing; this client has to push its requests first (PAR, RFC 9126)")
 
 
 def signed_if_it_must_be(sent: SentRequest) -> None:
     """Clients that are registered for signed requests send no others (RFC 9101 §10.5); a kept one was held to that."""
-    if sent.client.registered.require_signed_request_object and not sent.is_signed and sent.kept is None:
+    if sent.client.registered.require_signed_request_object and not sent.is_signed and sent.pending is None:
         raise errors.invalid("request", "missing; this client has to sign its requests")
 
 
@@ -188,13 +189,13 @@ def challenge_is_s256(client: OAuthClient, sent: Parameters) -> str | None:
 
 
 def dpop_key_is_a_thumbprint(sent: SentRequest) -> str | None:
-    """What the code will be bound to: the key of the kept request, else the one named (RFC 9449 §10)."""
+    """What the code will be bound to: the key of the pending request, else the one named (RFC 9449 §10)."""
     named = sent.parameters.get("dpop_jkt")
     if named is not None and not CHALLENGE.fullmatch(named):
         raise errors.invalid("dpop_jkt", "must be the base64url of a SHA-256 thumbprint")
     if sent.proven_jkt is not None and named not in {None, sent.proven_jkt}:
         raise dpop.InvalidProof("made by another key than dpop_jkt names")
-    return (sent.kept and sent.kept.dpop_jkt) or sent.proven_jkt or named
+    return (sent.pending and sent.pending.dpop_jkt) or sent.proven_jkt or named
 
 
 def prompt_is_understood(sent: SentRequest) -> frozenset[str]:

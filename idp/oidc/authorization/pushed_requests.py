@@ -1,4 +1,4 @@
-"""Before Authlib chooses a grant: load a kept request or open a request object, then check it.
+"""Before Authlib chooses a grant: load a pending request or open a request object, then check it.
 
 One extension does all of it in order, because hooks on one event run in none (protocol.md §4.2, 13).
 """
@@ -8,18 +8,18 @@ from authlib.oidc.core.authorization_request import JWTAuthenticationRequest
 from authlib.oidc.core.errors import InvalidRequestObjectError
 
 from idp.oidc import errors
-from idp.oidc.authorization import checks, kept_requests, request_objects
+from idp.oidc.authorization import checks, pending_requests, request_objects
 from idp.oidc.incoming import AUTHORIZE, Parameters, Request, SentRequest
 
 
-class KeptRequests(JWTAuthenticationRequest):  # type: ignore[misc]  # Authlib has no types
+class RequestSources(JWTAuthenticationRequest):  # type: ignore[misc]  # Authlib has no types
     """Authlib's extension for RFC 9101; the only `request_uri` values understood are our own URNs."""
 
     def __init__(self) -> None:
         super().__init__(support_request=True, support_request_uri=False)
 
     def parse_authorization_request(self, authorization_server: AuthorizationServer, request: Request) -> None:
-        """Client, kept request, request object, then every check.
+        """Client, pending request, request object, then every check.
 
         An error that may be redirected is raised after `reply_to` was set.
         """
@@ -32,16 +32,16 @@ class KeptRequests(JWTAuthenticationRequest):  # type: ignore[misc]  # Authlib h
 
 
 def _read(request: Request) -> SentRequest:
-    """What the client sent: its parameters, or the kept request or request object that they stand for."""
-    parameters, kept, is_signed = request.sent, None, False
+    """What the client sent: its parameters, or the pending request or request object that they stand for."""
+    parameters, pending, is_signed = request.sent, None, False
     if request.endpoint == AUTHORIZE:
         if fault := parameters.wrong.get("request_uri"):
             raise errors.NotToBeRedirected("request_uri", fault)
-        if kept_requests.is_ours(urn := parameters.get("request_uri")):
-            kept, parameters = kept_requests.load(request.client, str(urn))
+        if pending_requests.is_ours(urn := parameters.get("request_uri")):
+            pending, parameters = pending_requests.load(request.client, str(urn))
     if _has_request_object(parameters):
         parameters, is_signed = _open(request), True
-    return SentRequest(request.client, request.endpoint, parameters, kept, is_signed, request.dpop_jkt)
+    return SentRequest(request.client, request.endpoint, parameters, pending, is_signed, request.dpop_jkt)
 
 
 def _has_request_object(sent: Parameters) -> bool:

@@ -1,4 +1,4 @@
-"""Bounds on the rows that callers make without being signed in: kept requests and device codes.
+"""Bounds on the rows that callers make without being signed in: pending requests and device codes.
 
 Of one network address, and of one client, the newest rows are kept and the oldest are deleted, spent and expired
 ones included. Rows made by a client that authenticated have no address and are counted apart: a stranger who makes

@@ -24,8 +24,8 @@ from werkzeug import Response
 from idp.foundation import clock
 from idp.foundation.web import security
 from idp.oidc import claims, errors, server as protocol
-from idp.oidc.authorization import kept_requests
-from idp.oidc.incoming import CheckedRequest, Kept, Request
+from idp.oidc.authorization import pending_requests
+from idp.oidc.incoming import CheckedRequest, PendingRequest, Request
 from idp.oidc.server import Server
 from idp.oidc.tokens.grants.authorization_code import Approval
 from idp.partners import registry
@@ -42,33 +42,33 @@ REAUTHENTICATION_PROMPTS: Final = frozenset({"login", "select_account", "create"
 class Step:
     """A page to send the person to, and the error for `prompt=none` instead."""
 
-    address: Callable[[CheckedRequest, Kept], str]
+    address: Callable[[CheckedRequest, PendingRequest], str]
     """The page's address, for a stored request; the page redirects back to that."""
     error: type[OAuth2Error]
 
 
-def _sign_in(request: CheckedRequest, kept: Kept) -> str:
-    return url_for("signin.sign_in", next=kept_requests.address(kept), login_hint=request.login_hint)
+def _sign_in(request: CheckedRequest, pending: PendingRequest) -> str:
+    return url_for("signin.sign_in", next=pending_requests.address(pending), login_hint=request.login_hint)
 
 
-def _choose_school(_request: CheckedRequest, kept: Kept) -> str:
-    return url_for("signin.schools.choose", next=kept_requests.address(kept))
+def _choose_school(_request: CheckedRequest, pending: PendingRequest) -> str:
+    return url_for("signin.schools.choose", next=pending_requests.address(pending))
 
 
-def _register(_request: CheckedRequest, kept: Kept) -> str:
-    return url_for("onboarding.find", next=kept_requests.address(kept))
+def _register(_request: CheckedRequest, pending: PendingRequest) -> str:
+    return url_for("onboarding.find", next=pending_requests.address(pending))
 
 
-def _enrol(_request: CheckedRequest, kept: Kept) -> str:
-    return url_for("manage.security.second_step", next=kept_requests.address(kept))
+def _enrol(_request: CheckedRequest, pending: PendingRequest) -> str:
+    return url_for("manage.security.second_step", next=pending_requests.address(pending))
 
 
-def _tell_mis(_request: CheckedRequest, kept: Kept) -> str:
-    return kept_requests.address(kept, url_for("oidc.tell_mis"))
+def _tell_mis(_request: CheckedRequest, pending: PendingRequest) -> str:
+    return pending_requests.address(pending, url_for("oidc.tell_mis"))
 
 
-def _ask_consent(_request: CheckedRequest, kept: Kept) -> str:
-    return kept_requests.address(kept, url_for("oidc.ask_consent"))
+def _ask_consent(_request: CheckedRequest, pending: PendingRequest) -> str:
+    return pending_requests.address(pending, url_for("oidc.ask_consent"))
 
 
 SIGN_IN: Final = Step(_sign_in, LoginRequiredError)
@@ -86,8 +86,8 @@ def answer() -> Response:
     """The response to a browser at the authorization endpoint."""
     security.keep_opener()
     server = protocol.current()
-    if browser_request.method == "POST" and kept_requests.is_ours(urn := browser_request.form.get("request_uri")):
-        return redirect(kept_requests.address_of(browser_request.form.get("client_id", ""), str(urn)), 303)
+    if browser_request.method == "POST" and pending_requests.is_ours(urn := browser_request.form.get("request_uri")):
+        return redirect(pending_requests.address_of(browser_request.form.get("client_id", ""), str(urn)), 303)
     try:
         grant = server.get_consent_grant()
     except OAuth2Error as error:
@@ -95,12 +95,12 @@ def answer() -> Response:
     request: CheckedRequest = grant.request.checked
     if browser_request.method == "POST":
         # A browser sends no cookies with another site's POST: store the request, and redirect to repeat it with them.
-        urn = kept_requests.keep(request.sent, request.client, pushed=False, shown=False)
-        return redirect(kept_requests.address_of(request.client.id, urn), 303)
+        urn = pending_requests.store(request.sent, request.client, pushed=False, shown=False)
+        return redirect(pending_requests.address_of(request.client.id, urn), 303)
     try:
         response = _next(request)
     except OAuth2Error as error:
-        kept_requests.spend(request)
+        pending_requests.spend(request)
         return _refused(server, grant.request, error)
     if isinstance(response, Approval):
         response = server.create_authorization_response(request=grant.request, grant=grant, grant_user=response)
@@ -170,7 +170,7 @@ def _send_to(next_step: Step, request: CheckedRequest) -> Response:
     if "none" in request.prompt:
         why = "the school has paused sharing; " if next_step is CONSENT and _is_paused(request) else ""
         raise next_step.error(description=f"{why}prompt is none, and the person would have to be asked")
-    return redirect(next_step.address(request, kept_requests.keep_here(request)), 303)
+    return redirect(next_step.address(request, pending_requests.ensure_stored(request)), 303)
 
 
 def _is_paused(request: CheckedRequest) -> bool:
@@ -187,7 +187,7 @@ def _refused(server: Server, request: Request, error: OAuth2Error) -> Response:
 
 def _is_cancelled(request: CheckedRequest) -> bool:
     """Whether the person chose Cancel or Refuse on a page; only a stored request has led to a page."""
-    return request.kept is not None and "cancel" in browser_request.args
+    return request.pending is not None and "cancel" in browser_request.args
 
 
 def _is_enough(signed_in: SignedIn, request: CheckedRequest) -> bool:
@@ -207,9 +207,9 @@ def _is_another_person(signed_in: SignedIn, request: CheckedRequest) -> bool:
 
 def _is_fresh(signed_in: SignedIn, request: CheckedRequest) -> bool:
     """Whether they signed in after this request was made."""
-    return request.kept is not None and signed_in.auth_time >= request.kept.since
+    return request.pending is not None and signed_in.auth_time >= request.pending.since
 
 
 def _is_later(agreed: State, request: CheckedRequest) -> bool:
     """Whether the agreement was given after this request was made."""
-    return request.kept is not None and agreed.given_at >= request.kept.since
+    return request.pending is not None and agreed.given_at >= request.pending.since

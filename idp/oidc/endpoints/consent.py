@@ -24,11 +24,11 @@ from idp.foundation.scopes import Scope
 from idp.foundation.web import form_drafts, security
 from idp.foundation.web.forms import Form
 from idp.oidc import incoming, server as protocol
-from idp.oidc.authorization import kept_requests
+from idp.oidc.authorization import pending_requests
 from idp.oidc.endpoints import authorize, colleague, other_schools
 from idp.oidc.endpoints.authorize import Step
 from idp.oidc.endpoints.colleague import Colleague
-from idp.oidc.incoming import AUTHORIZE, CheckedRequest, Kept, Request
+from idp.oidc.incoming import AUTHORIZE, CheckedRequest, PendingRequest, Request
 from idp.partners import registry, start_link
 from idp.partners.snapshots import AnyClient
 from idp.sharing import authorise, mis, several
@@ -67,7 +67,7 @@ class Waiting:
     """A request that waits for a page, and the row that it is kept in."""
 
     request: CheckedRequest
-    kept: Kept
+    pending: PendingRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def _pressed(waiting: Waiting, member: Membership) -> Response:
         authorise.refuse(client, requested, by=member)
         return _cancelled(waiting)
     if SECOND_STEP in browser_request.form:
-        return to_second_step(kept_requests.address(waiting.kept))
+        return to_second_step(pending_requests.address(waiting.pending))
     if NOT_NOW in browser_request.form:
         answer = colleague.stay()  # before anything is written, as in `colleague.ask`
         second_step_offer.rest(member.person_id)
@@ -159,7 +159,7 @@ def _pressed(waiting: Waiting, member: Membership) -> Response:
         return colleague.ask(client, other, by=member) or _page(waiting, member, form, other)
     if agree(client, requested, member, form, also=other_schools.ticked(client, member)) is None:
         return _page(waiting, member, form)
-    return redirect(kept_requests.address(waiting.kept), 303)
+    return redirect(pending_requests.address(waiting.pending), 303)
 
 
 def tell_mis() -> Response:
@@ -174,7 +174,7 @@ def tell_mis() -> Response:
         return _for_a_viewer(waiting, member, Action.NAME_MIS)
     security.let_forms_leave()
     client = waiting.request.client.registered
-    return which_mis(client, member) or redirect(kept_requests.address(waiting.kept), 303)
+    return which_mis(client, member) or redirect(pending_requests.address(waiting.pending), 303)
 
 
 def which_mis(client: AnyClient, member: Membership) -> Response | None:
@@ -294,7 +294,7 @@ def question_of(client: AnyClient, requested: frozenset[str], member: Membership
 def _page(waiting: Waiting, member: Membership, form: Decision, other: Colleague | None = None) -> Response:
     security.let_forms_leave()
     client, requested = waiting.request.client.registered, authorize.wanted(waiting.request)
-    back = kept_requests.address(waiting.kept)
+    back = pending_requests.address(waiting.pending)
     return question_page(client, requested, member, form, back=back, other=other or Colleague())
 
 
@@ -306,17 +306,17 @@ def _for_a_viewer(waiting: Waiting, member: Membership, action: Action) -> Respo
     if browser_request.method == "POST":
         return _cancelled(waiting)
     security.let_forms_leave()
-    client, back = waiting.request.client.registered, kept_requests.address(waiting.kept)
+    client, back = waiting.request.client.registered, pending_requests.address(waiting.pending)
     return viewer_page(client, member, action, back=back, leave=f"Back to {client.client_name}")
 
 
 def _waiting_for(step: Step) -> Waiting | Response:
-    """The kept request of this address, if it waits for this very page; otherwise the way back to the dispatcher."""
+    """The pending request of this address, if it waits for this very page; otherwise the way back to the dispatcher."""
     security.keep_opener()
     oauth_request = Request(
         browser_request, incoming.parameters(browser_request.args.items(multi=True), OURS), AUTHORIZE
     )
-    back = kept_requests.address_of(
+    back = pending_requests.address_of(
         browser_request.args.get("client_id", ""), browser_request.args.get("request_uri", "")
     )
     try:
@@ -324,15 +324,15 @@ def _waiting_for(step: Step) -> Waiting | Response:
         next_step = authorize.step(request)
     except OAuth2Error:
         return redirect(back, 303)
-    if next_step is step and request.kept is not None:
-        return Waiting(request, request.kept)
+    if next_step is step and request.pending is not None:
+        return Waiting(request, request.pending)
     if browser_request.method == "POST":  # signed out meanwhile, say: the dispatcher leads here again
         form_drafts.save()
     return redirect(back, 303)
 
 
 def _cancelled(waiting: Waiting) -> Response:
-    return redirect(kept_requests.address(waiting.kept, cancel="1"), 303)
+    return redirect(pending_requests.address(waiting.pending, cancel="1"), 303)
 
 
 def _member() -> Membership:

@@ -27,7 +27,7 @@ from idp.foundation.errors import TooManyRequests
 from idp.foundation.web import form_drafts
 from idp.foundation.web.forms import Form
 from idp.oidc import errors, server as protocol
-from idp.oidc.authorization import checks, kept_requests
+from idp.oidc.authorization import checks, pending_requests
 from idp.oidc.clients import client as clients
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.endpoints import consent
@@ -94,7 +94,7 @@ def page() -> Response:
         return redirect(url_for(page, next=_address(typed or code)), 303)
     if "user_code" in request.form:
         return _enter(request.form["user_code"], signed_in)
-    device_request = device_codes.entered(code, kept_requests.this_browser()) if code else None
+    device_request = device_codes.entered(code, pending_requests.this_browser()) if code else None
     client = clients.find(device_request.client_id) if device_request else None
     if code is None or device_request is None:
         return _ask_code(code)
@@ -120,7 +120,7 @@ def _enter(text: str, signed_in: SignedIn) -> Response:
         answer = _ask_code(code, WAIT)  # not raised on: the guess stays counted
         answer.status_code, answer.headers["Retry-After"] = locked.status, str(locked.retry_after)
         return answer
-    if not device_codes.enter(code, kept_requests.this_browser()):
+    if not device_codes.enter(code, pending_requests.this_browser()):
         return _ask_code(code, NOT_WAITING)
     return redirect(_address(code), 303)
 

@@ -4,7 +4,7 @@ from flask import Request as FlaskRequest, Response, request as browser_request
 
 from idp.foundation import runtime
 from idp.oidc import errors, server as protocol
-from idp.oidc.authorization import kept_requests
+from idp.oidc.authorization import pending_requests
 from idp.oidc.clients import dpop
 from idp.oidc.incoming import PAR, Request
 from idp.oidc.server import Server
@@ -27,6 +27,6 @@ def _push(server: Server, request: Request) -> Response:
     except errors.NotToBeRedirected as refused:
         raise errors.invalid(refused.parameter, refused.fact) from refused
     checked = request.checked
-    urn = kept_requests.keep(checked.sent, checked.client, pushed=True, shown=False, dpop_jkt=checked.dpop_jkt)
+    urn = pending_requests.store(checked.sent, checked.client, pushed=True, shown=False, dpop_jkt=checked.dpop_jkt)
     body = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}
     return protocol.json_response(body, 201)

@@ -13,7 +13,7 @@ from idp.foundation import clock, crypto
 from idp.foundation.database import Instant
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc import errors
-from idp.oidc.authorization import kept_requests, responses
+from idp.oidc.authorization import pending_requests, responses
 from idp.oidc.basis import Basis
 from idp.oidc.clients import failures
 from idp.oidc.clients.client import OAuthClient
@@ -94,7 +94,7 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
     def create_authorization_response(self, redirect_uri: str, grant_user: Approval | None) -> responses.Answer:
         """Answer the request, which spends it: with a code, or `access_denied` where it was not approved."""
         request = self.request.checked
-        kept_requests.spend(request)
+        pending_requests.spend(request)
         if grant_user is None:
             raise AccessDeniedError(description="the person or the school refused")
         return responses.send(request.reply_to, [("code", issue(request, grant_user))])

@@ -1,7 +1,7 @@
-"""Kept requests: pushed by a client or stored on arrival, shown in one browser, spent when answered.
+"""Pending requests: pushed by a client or stored on arrival, shown in one browser, used up when answered.
 
 `state`, `nonce` and the PKCE challenge never pass through our pages: those carry an address with the id of the
-kept request, which is a secret, stored as its digest, and good only in the browser that it was first shown in.
+pending request, which is a secret, stored as its digest, and good only in the browser that it was first shown in.
 """
 
 import secrets
@@ -21,7 +21,7 @@ from idp.foundation.web import security
 from idp.oidc.clients import bounds, client as clients
 from idp.oidc.clients.client import OAuthClient
 from idp.oidc.errors import StaleRequest
-from idp.oidc.incoming import AUTHORIZATION, CheckedRequest, Kept, Parameters
+from idp.oidc.incoming import AUTHORIZATION, CheckedRequest, Parameters, PendingRequest
 from idp.oidc.models import AuthorizationRequest
 from idp.partners import start_link
 
@@ -80,7 +80,7 @@ def is_ours(request_uri: str | None) -> bool:
     return request_uri is not None and request_uri.startswith(URN)
 
 
-def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dpop_jkt: str | None = None) -> str:
+def store(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dpop_jkt: str | None = None) -> str:
     """Store a request and return its URN. `shown` binds it to this browser at once.
 
     Only the parameters of an authorization request are stored. Of one address, and of one client, the oldest
@@ -91,7 +91,7 @@ def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dp
     network = bounds.network_of(client, proven=pushed)
     _INSERT.run(
         digest=crypto.digest(secret), client_id=client.id, network=network, pushed=pushed, dpop_jkt=dpop_jkt,
-        params=stored(sent),
+        params=stored_parameters(sent),
         browser=this_browser() if shown else None, shown_at=now if shown else None,
         created_at=now, expires_at=now + timedelta(seconds=lifetime), used_at=None,
     )  # fmt: skip
@@ -99,14 +99,14 @@ def keep(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dp
     return URN + secret
 
 
-def stored(sent: Parameters) -> dict[str, Any]:
+def stored_parameters(sent: Parameters) -> dict[str, Any]:
     """What is stored of a request: never a credential, nor the request object whose claims stand in its place."""
     values = {name: value for name, value in sent.values.items() if name in STORED_PARAMETERS}
     return {"values": values, "resource": list(dict.fromkeys(sent.resources))}
 
 
-def load(client: OAuthClient, urn: str) -> tuple[Kept, Parameters]:
-    """The client's kept request behind `urn`, which this browser may continue, and its parameters.
+def load(client: OAuthClient, urn: str) -> tuple[PendingRequest, Parameters]:
+    """The client's pending request with this URN, which this browser may continue, and its parameters.
 
     Raises `StaleRequest` with the reason. Once a pushed request is shown, its lifetime is that of an interaction.
     """
@@ -123,38 +123,39 @@ def load(client: OAuthClient, urn: str) -> tuple[Kept, Parameters]:
         browser, since = _bind(digest, client)
     elif not _is_this_browser(browser):
         raise _elsewhere(client)
-    kept = Kept(client.id, digest, urn, row.pushed, browser, row.dpop_jkt, since)
-    return kept, Parameters(dict(row.params["values"]), tuple(row.params["resource"]))
+    pending = PendingRequest(client.id, digest, urn, row.pushed, browser, row.dpop_jkt, since)
+    return pending, Parameters(dict(row.params["values"]), tuple(row.params["resource"]))
 
 
-def keep_here(request: CheckedRequest) -> Kept:
+def ensure_stored(request: CheckedRequest) -> PendingRequest:
     """The row of a request; a request that came with its parameters is stored now, to continue after the next page."""
-    if request.kept is not None:
-        return request.kept
-    return load(request.client, keep(request.sent, request.client, pushed=False, shown=True))[0]
+    if request.pending is not None:
+        return request.pending
+    return load(request.client, store(request.sent, request.client, pushed=False, shown=True))[0]
 
 
 def spend(request: CheckedRequest) -> None:
-    """Mark the kept request as answered; raises `StaleRequest` where another tab was first."""
-    kept = request.kept
-    if kept is None:
+    """Mark the pending request as answered; raises `StaleRequest` where another tab was first."""
+    pending = request.pending
+    if pending is None:
         return
-    if not database.claim(AuthorizationRequest, digest=kept.digest, client_id=kept.client_id, browser=kept.browser):
+    bound = {"digest": pending.digest, "client_id": pending.client_id, "browser": pending.browser}
+    if not database.claim(AuthorizationRequest, **bound):
         raise _stale_request("used", request.client)
 
 
-def address(kept: Kept, path: str = AUTHORIZE_PATH, **more: str) -> str:
-    """The local path at which the kept request continues; our pages know nothing else of it."""
-    return address_of(kept.client_id, kept.urn, path, **more)
+def address(pending: PendingRequest, path: str = AUTHORIZE_PATH, **more: str) -> str:
+    """The local path at which the pending request continues; our pages know nothing else of it."""
+    return address_of(pending.client_id, pending.urn, path, **more)
 
 
 def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str) -> str:
-    """The local path for a client's kept request; an id that is not a URN of ours is not checked here."""
+    """The local path for a client's pending request; an id that is not a URN of ours is not checked here."""
     return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **more})}"
 
 
 def requesting_partner(path: str) -> RequestingPartner | None:
-    """The client whose kept request a local path continues, if this browser may continue it."""
+    """The client whose pending request a local path continues, if this browser may continue it."""
     parts = urlsplit(path)
     named = dict(parse_qsl(parts.query))
     client, urn = clients.find(named.get("client_id")), named.get("request_uri", "")
@@ -176,7 +177,7 @@ def _elsewhere(client: OAuthClient) -> StaleRequest:
 def _stale_request(which: str, client: OAuthClient) -> StaleRequest:
     start = start_link.of_client(client.id)
     return StaleRequest(
-        STALE_REASONS[which], reason=f"kept request of {client.id}: {which}", partner=client.registered.client_name,
+        STALE_REASONS[which], reason=f"pending request of {client.id}: {which}", partner=client.registered.client_name,
         way_back=start.address if start else None,
     )  # fmt: skip
 
