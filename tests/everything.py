@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 MIN_FREE_BYTES = 2 << 30
 """Bytes that must be free in memory for temporary files to be put there."""
 SUITE = "not browser and not installation"
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", str(max(2, os.cpu_count() or 2)), "--dist", "loadfile"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile"]
 WHOLE_PRODUCT = [
     *("tests/bench", "tests/conformance", "tests/faults", "tests/fuzz", "tests/interoperability", "tests/security"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),

@@ -82,7 +82,7 @@ def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, s
 
 
 @pytest.mark.usefixtures("clock")  # before the world is made
-def test_exactly_the_advertised_acr_values_are_reached(web, another, work, world, said, clock):
+def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, world, said, clock):
     def reached(got):
         said = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
         return said["acr"], sorted(said["amr"])
@@ -91,7 +91,7 @@ def test_exactly_the_advertised_acr_values_are_reached(web, another, work, world
     with work():
         app = an_app(people.by_name(world.username).id)
     clock.move(timedelta(seconds=30))
-    browser = another()
+    browser = new_browser()
     asked = follow(browser, sign_in(browser, follow(browser, browser.get(world.partner.link())), world.username))
     with_a_code = reached(sent(follow(browser, press(browser, asked, "sign-in", code=app.code()))))
 

@@ -141,7 +141,7 @@ def a_passkey_of_the_owner(verb):
 
 
 def a_session_of_the_owner(world, _person):
-    elsewhere = Person(world.new_partner())
+    elsewhere = Person(world.new_browser())
     elsewhere.signs_in(world.username)
     with world.work() as database:
         mine = select(BrowserSession).where(BrowserSession.person_id == world.owner, BrowserSession.ended_at.is_(None))
