@@ -42,6 +42,14 @@ MONDAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 Work = Callable[[], AbstractContextManager[Session]]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `TEST_DATABASE`, only the tests that have a database: the others are the same on any."""
+    if os.environ.get("TEST_DATABASE"):
+        has_database = {item: "databases" in getattr(item, "fixturenames", ()) for item in items}
+        config.hook.pytest_deselected(items=[item for item in items if not has_database[item]])
+        items[:] = [item for item in items if has_database[item]]
+
+
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Creates the databases of this session of tests."""

@@ -35,11 +35,13 @@ SAME_ON_ANY_DATABASE = [
     *("tests/bench", "tests/conformance", "tests/fuzz"),
     *("tests/security/test_local_next.py", "tests/security/test_redirect_before_proof.py"),
     *("tests/security/test_repeated_parameters.py", "tests/security/test_script_uris.py"),
-    *("tests/security/test_ssrf.py", "tests/security/test_unknown_parameters.py"),
+    *("tests/security/test_ssrf.py", "tests/security/test_tenancy.py", "tests/security/test_unknown_parameters.py"),
     *("tests/faults/test_stopping.py", "tests/interoperability/test_other_languages.py"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
 ]
-"""Not run again on PostgreSQL: they read sources, wait for processes, reach no row, or repeat tests/oidc."""
+"""Not run again on PostgreSQL: they read sources, wait for processes, reach no row, or repeat tests/oidc.
+
+Nor is a test that has no database (`tests/conftest.py`)."""
 
 
 @dataclass(frozen=True)
