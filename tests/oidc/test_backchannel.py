@@ -173,7 +173,7 @@ def test_any_other_response_is_retried_with_the_same_jti_and_a_new_token(
 
 
 def test_an_unreachable_client_is_notified_again(web, world, clock):
-    partner = world.new_partner(backchannel_logout_uri="http://127.0.0.1:1/nobody")
+    partner = world.new_partner(backchannel_logout_uri="http://127.0.0.1:1/unreachable")
     signed_in(web, partner, world)
     sign_out(web)
     deliver_all(world.work)

@@ -257,7 +257,7 @@ def test_a_wrong_redirect_uri_is_invalid_redirect_uri(registrar, uri):
         {"token_endpoint_auth_method": "private_key_jwt"}, {"initiate_login_uri": "http://localhost:9/begin"},
         {"backchannel_logout_uri": "http://reports.example/bcl"}, {"backchannel_logout_session_required": "yes"},
         {"subject_type": "pairwise", "redirect_uris": ["https://a.example/cb", "https://b.example/cb"]},
-        {"sector_identifier_uri": "http://127.0.0.1:1/nobody"}, {"contacts": "me"}, {"client_name": 5},
+        {"sector_identifier_uri": "http://127.0.0.1:1/unreachable"}, {"contacts": "me"}, {"client_name": 5},
         {"client_name": "\ud800"}, {"client_uri": "javascript:alert(1)"}, {"scope": 5}, {"scope": "openid nonsense"},
         {"authorization_details_types": ["school"]}, {"require_pushed_authorization_requests": True},
         {"require_signed_request_object": True}, {"require_signed_request_object": "yes"},

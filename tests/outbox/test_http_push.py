@@ -87,7 +87,7 @@ def test_one_client_is_told_one_thing_at_a_time(push, receiver, work, clock):
 def test_a_client_that_does_not_answer_keeps_its_own_events_waiting_and_nobody_elses(
     push, receiver, work, row, clock
 ):  # fmt: skip
-    dead = [push("http://127.0.0.1:1/nobody") for _ in range(5)]
+    dead = [push("http://127.0.0.1:1/unreachable") for _ in range(5)]
     good = push(receiver.uri, "client-2")
     assert sum(turns(work, 5)) == 2, "one try at the dead one, and the good one"
     assert row(good).sent_at is not None
@@ -96,7 +96,7 @@ def test_a_client_that_does_not_answer_keeps_its_own_events_waiting_and_nobody_e
 
 
 def test_it_waits_longer_and_longer_and_is_given_up_after_a_day(push, work, row, clock):
-    push("http://127.0.0.1:1/nobody")
+    push("http://127.0.0.1:1/unreachable")
     waits = []
     for _ in range(8):
         turns(work, 1)
