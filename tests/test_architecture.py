@@ -309,6 +309,29 @@ def test_sql_is_never_glued_from_strings():
     ] == []
 
 
+LISTED_BY_BATCH = {
+    *("idp/jobs/cleaning.py", "idp/oidc/clients/bounds.py", "idp/onboarding/rejected.py", "idp/onboarding/signup.py"),
+    *("idp/outbox/deliver.py", "idp/outbox/doctor.py"),
+}
+"""Modules that take some rows, by time: which of two of one moment comes first makes no difference there."""
+
+
+def is_sorted_by_time_alone(call, node):
+    return call.endswith("order_by") and re.search(r"_at(\.desc\(\))?$", ast.unparse(node.args[-1]))
+
+
+def test_rows_of_one_moment_are_listed_in_one_order():
+    """PostgreSQL gives rows with the same time in any order: a list needs a second column."""
+    tests = [path for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)]
+
+    assert [
+        f"{name(path)}: {ast.unparse(node.args[-1])}"
+        for path in [*modules(*LISTED_BY_BATCH), *tests]
+        for call, node in calls(path)
+        if is_sorted_by_time_alone(call, node)
+    ] == []
+
+
 ROLE_WORD = re.compile(r"\b(role|OWNER|ADMIN|VIEWER)\b|'(owner|admin|viewer)'")
 
 

@@ -129,7 +129,9 @@ def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitat
 
 def waiting(estab_id: str) -> list[PersonInvitation]:
     """The invitations of the estab with this internal id that were not answered, the oldest first; expired ones too."""
-    statement = select(PersonInvitation).where(*_open(estab_id)).order_by(PersonInvitation.created_at)
+    statement = (
+        select(PersonInvitation).where(*_open(estab_id)).order_by(PersonInvitation.created_at, PersonInvitation.id)
+    )
     return list(session().scalars(statement))
 
 

@@ -38,7 +38,9 @@ class LinkUsed(LinkRefused):
     """The link was used before."""
 
     code, title = "link_used", "This link has been used already"
-    message = "Each link works only once, so that no one else can use it after you. If you did not use it, please tell us."
+    message = (
+        "Each link works only once, so that no one else can use it after you. If you did not use it, please tell us."
+    )
 
 
 class LinkSuperseded(LinkRefused):

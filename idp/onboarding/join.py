@@ -94,13 +94,15 @@ def waiting_for(member: Membership) -> list[JoinRequest]:
     """The join requests that this person can decide for the school, oldest first; none where they may not."""
     if not member.may(DECIDES):
         return []
-    asked = select(JoinRequest).where(_of_owners(member.estab_id)).order_by(JoinRequest.created_at)
+    asked = select(JoinRequest).where(_of_owners(member.estab_id)).order_by(JoinRequest.created_at, JoinRequest.id)
     return list(session().scalars(asked))
 
 
 def waiting_for_staff() -> list[JoinRequest]:
     """Requests for our staff to decide, oldest first, including those that owners declined."""
-    return list(session().scalars(select(JoinRequest).where(_for_staff()).order_by(JoinRequest.expires_at)))
+    return list(
+        session().scalars(select(JoinRequest).where(_for_staff()).order_by(JoinRequest.expires_at, JoinRequest.id))
+    )
 
 
 def approve(join_request: JoinRequest, role: str, *, by: Membership | str) -> Administrator:

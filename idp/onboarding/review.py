@@ -74,7 +74,9 @@ def open_for(estab: Estab) -> Review:
 def queue() -> list[Review]:
     """Undecided reviews, the most urgent first."""
     return list(
-        session().scalars(select(Review).where(Review.decided_at.is_(None)).order_by(Review.due_at, Review.opened_at))
+        session().scalars(
+            select(Review).where(Review.decided_at.is_(None)).order_by(Review.due_at, Review.opened_at, Review.estab_id)
+        )
     )
 
 

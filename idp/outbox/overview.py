@@ -9,13 +9,13 @@ from idp.outbox.models import Message
 def waiting(limit: int = 100) -> list[Message]:
     """Messages that are due or will be tried again, the oldest `limit`."""
     statement = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None))
-    return list(session().scalars(statement.order_by(Message.created_at).limit(limit)))
+    return list(session().scalars(statement.order_by(Message.created_at, Message.id).limit(limit)))
 
 
 def failed(limit: int = 100) -> list[Message]:
     """Messages that have failed, the newest `limit`."""
     statement = select(Message).where(Message.failed_at.is_not(None))
-    return list(session().scalars(statement.order_by(Message.failed_at.desc()).limit(limit)))
+    return list(session().scalars(statement.order_by(Message.failed_at.desc(), Message.id).limit(limit)))
 
 
 def texts(limit: int = 100) -> list[Message]:

@@ -351,7 +351,11 @@ def _has_secret(client: Client) -> bool:
 
 def secrets_of(client_id: str) -> list[ClientSecret]:
     """The digests of a client's secrets, oldest first, expired ones too."""
-    statement = select(ClientSecret).where(ClientSecret.client_id == client_id).order_by(ClientSecret.created_at)
+    statement = (
+        select(ClientSecret)
+        .where(ClientSecret.client_id == client_id)
+        .order_by(ClientSecret.created_at, ClientSecret.digest)
+    )
     return list(session().scalars(statement))
 
 

@@ -43,7 +43,11 @@ class Session:
 
 def living(signed_in: SignedIn, address: str) -> list[Session]:
     """The person's sessions that still work: that of this browser first, then by last use."""
-    statement = select(BrowserSession).where(*_live(signed_in)).order_by(BrowserSession.last_used_at.desc())
+    statement = (
+        select(BrowserSession)
+        .where(*_live(signed_in))
+        .order_by(BrowserSession.last_used_at.desc(), BrowserSession.digest)
+    )
     rows = [_session(row, signed_in, address) for row in session().scalars(statement)]
     return sorted(rows, key=lambda row: not row.is_here)
 
