@@ -135,35 +135,30 @@ def waiting(estab_id: str) -> list[PersonInvitation]:
     return list(session().scalars(statement))
 
 
-def find(by: Membership, invitation_id: str) -> PersonInvitation:
-    """An invitation of this member's school, answered or not. Raises `NotFound`."""
-    invitation = session().get(PersonInvitation, invitation_id)
-    if invitation is None or invitation.estab_id != by.estab_id:
-        raise NotFound(reason=f"no invitation of {by.estab_id}")
+def resend(invitation_id: str, *, by: Membership) -> PersonInvitation:
+    """Mail a new link, which works for the whole time again; the old one stops working. Returns the invitation.
+
+    Raises `authority.MayNot`; `NotFound`, also for invitations of other schools; `TooManyInvitations`; and a
+    `LinkRefused` if it was accepted or cancelled.
+    """
+    invitation = _hold(invitation_id, by)
+    if invitation.sent >= MAX_MAILS:
+        raise TooManyInvitations(
+            f"We have sent this invitation {MAX_MAILS} times. Please check the address, or cancel it and invite anew.",
+            reason=invitation.id,
+        )
+    invitation.inviter = by.person
+    _send(invitation)
+    log.record(events.INVITATION_RESENT, by=by.person_id, estab=by.estab_id, subject=invitation.id)
     return invitation
 
 
-def resend(invitation: PersonInvitation, *, by: Membership) -> None:
-    """Mail a new link, which works for the whole time again; the old one stops working.
-
-    Raises `authority.MayNot`, `TooManyInvitations`, and a `LinkRefused` if it was answered or cancelled.
-    """
-    current = _hold(invitation, by)
-    if current.sent >= MAX_MAILS:
-        raise TooManyInvitations(
-            f"We have sent this invitation {MAX_MAILS} times. Please check the address, or cancel it and invite anew.",
-            reason=current.id,
-        )
-    current.inviter = by.person
-    _send(current)
-    log.record(events.INVITATION_RESENT, by=by.person_id, estab=by.estab_id, subject=current.id)
-
-
-def cancel(invitation: PersonInvitation, *, by: Membership) -> None:
-    """Take an invitation back. Raises as `resend`."""
-    current = _hold(invitation, by)
-    current.cancelled_at = clock.now()
-    log.record(events.INVITATION_CANCELLED, by=by.person_id, estab=by.estab_id, subject=current.id)
+def cancel(invitation_id: str, *, by: Membership) -> PersonInvitation:
+    """Take an invitation back, and return it. Raises as `resend`, but for `TooManyInvitations`."""
+    invitation = _hold(invitation_id, by)
+    invitation.cancelled_at = clock.now()
+    log.record(events.INVITATION_CANCELLED, by=by.person_id, estab=by.estab_id, subject=invitation.id)
+    return invitation
 
 
 def cancel_all_of(inviter: Membership) -> None:
@@ -203,7 +198,7 @@ def accept_as_new(secret: str, *, name: str, mobile: str) -> tuple[Administrator
     `mobile` is E.164. The same link is mailed to them, for those who are interrupted. Raises `HasAccount` and a
     `LinkRefused`.
     """
-    invitation = _take(secret)
+    invitation = _claim(secret)
     if account_of(invitation) is not None:
         raise HasAccount(reason=invitation.id)
     person = people.add(invitation.estab, name=name, email=invitation.email, mobile=mobile, role=invitation.role)
@@ -222,7 +217,7 @@ def accept(secret: str, person: Administrator) -> Membership:
 
     Raises `InvitedSomebodyElse`, `MemberAlready` and a `LinkRefused`.
     """
-    invitation = _take(secret)
+    invitation = _claim(secret)
     current = lock(Administrator, person.id)
     if current is None or current.removed_at is not None or current.email_folded != invitation.email_folded:
         raise InvitedSomebodyElse(reason=invitation.id)
@@ -233,7 +228,7 @@ def accept(secret: str, person: Administrator) -> Membership:
     return member
 
 
-def _take(secret: str) -> PersonInvitation:
+def _claim(secret: str) -> PersonInvitation:
     """Use the invitation up. Raises the `LinkRefused` that `check` would, also if `check` passed a moment ago."""
     invitation = check(secret)
     lock(Estab, invitation.estab_id)
@@ -256,16 +251,16 @@ def _note_accepted(invitation: PersonInvitation, person: Administrator, *, is_ne
     people_notices.send("person_joined", member, member, to_oneself=not is_new)
 
 
-def _hold(invitation: PersonInvitation, by: Membership) -> PersonInvitation:
-    """Lock what decides, and return the invitation as it is now, which is open or has expired. Raises as `resend`."""
+def _hold(invitation_id: str, by: Membership) -> PersonInvitation:
+    """Lock what decides, and return the invitation as it is now, which waits or has expired. Raises as `cancel`."""
     lock(Estab, by.estab_id)
     owners.require(by)
-    current = lock(PersonInvitation, invitation.id)
-    if current is None or current.estab_id != by.estab_id:
+    invitation = lock(PersonInvitation, invitation_id)
+    if invitation is None or invitation.estab_id != by.estab_id:
         raise NotFound(reason=f"no invitation of {by.estab_id}")
-    if current.used_at is not None or current.cancelled_at is not None:
-        raise _refusal_for(current)
-    return current
+    if invitation.used_at is not None or invitation.cancelled_at is not None:
+        raise _refusal_for(invitation)
+    return invitation
 
 
 def _open(estab_id: str) -> tuple[ColumnElement[bool], ...]:

@@ -80,11 +80,10 @@ def invite() -> ResponseReturnValue:
 @bp.post("/invitations/<invitation_id>/resend")
 @security.person
 @form_drafts.form_shown_at("manage.people.home")
+@step_up.required
 def resend(invitation_id: str) -> ResponseReturnValue:
     """Send a new link in place of the one before."""
-    owner = _owner()
-    invitation = invitations.find(owner, invitation_id)
-    invitations.resend(invitation, by=owner)
+    invitation = invitations.resend(invitation_id, by=_owner())
     flash(f"We have sent {invitation.name} a new link. The one before no longer works.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -92,11 +91,10 @@ def resend(invitation_id: str) -> ResponseReturnValue:
 @bp.post("/invitations/<invitation_id>/cancel")
 @security.person
 @form_drafts.form_shown_at("manage.people.home")
+@step_up.required
 def cancel(invitation_id: str) -> ResponseReturnValue:
     """Take an invitation back."""
-    owner = _owner()
-    invitation = invitations.find(owner, invitation_id)
-    invitations.cancel(invitation, by=owner)
+    invitation = invitations.cancel(invitation_id, by=_owner())
     flash(f"The invitation of {invitation.name} is cancelled. Its link no longer works.", "success")
     return redirect(url_for(".home"), 303)
 

@@ -13,6 +13,7 @@ from idp.manage import (
     account_views,
     colleague_views,
     invitation_views,
+    join_views,
     linked_account_views,
     overview,
     own_account_views,
@@ -32,6 +33,7 @@ bp.register_blueprint(account_views.bp)
 bp.register_blueprint(colleague_views.bp)
 bp.register_blueprint(people_views.bp)
 bp.register_blueprint(invitation_views.bp)
+bp.register_blueprint(join_views.bp)
 bp.register_blueprint(second_step_rule_views.bp)
 
 

@@ -7,11 +7,9 @@ from typing import Any
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
-from wtforms import BooleanField, EmailField, HiddenField, PasswordField, RadioField, StringField, TelField
-from wtforms.fields.choices import SelectChoice
+from wtforms import BooleanField, EmailField, HiddenField, PasswordField, StringField, TelField
 from wtforms.validators import InputRequired, ValidationError
 
-from idp.estabs import permissions
 from idp.foundation import runtime
 from idp.foundation.web.forms import Form, visible
 from idp.onboarding import email_typos
@@ -216,18 +214,3 @@ class OwnPassword(Form):
     """A password that the owner chooses in place of the generated one."""
 
     password = PasswordField("Your own password")
-
-
-class JoinDecision(Form):
-    """The role for a person who asks to join."""
-
-    role = RadioField(
-        "What may they do?",
-        choices=[SelectChoice(role, permissions.TITLES[role]) for role in permissions.ROLES_TO_JOIN_WITH],
-        validate_choice=False,
-    )
-
-    def validate_role(self, field: RadioField) -> None:
-        """One of the two has to be chosen."""
-        if field.data not in permissions.ROLES_TO_JOIN_WITH:
-            raise ValidationError("Choose what they may do")

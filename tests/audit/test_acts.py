@@ -75,8 +75,8 @@ def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, ou
         for name in ("al", "bo"):
             invited = invitations.invite(name, f"{name}@oakhill.example", "admin", by=owner)
             clock.move(timedelta(seconds=1))
-            invitations.resend(invited, by=owner)
-        invitations.cancel(invited, by=owner)
+            invitations.resend(invited.id, by=owner)
+        invitations.cancel(invited.id, by=owner)
         by, estab_id, cancelled = owner.person_id, owner.estab_id, invited.id
         accepted = invitations.waiting(estab_id)[0].id
     secret = next(letter for letter in reversed(outbox.all("invitation")) if letter.to.startswith("al@")).links[0]

@@ -140,10 +140,10 @@ def test_a_link_that_cannot_be_used_says_why(al, invite, jo, work, clock, outbox
     assert al.page.find(id="error-code").text == "link_expired"
     with work() as session:
         by = session.get_one(Membership, jo[:2])
-        invitations.resend(invitations.waiting(jo[1])[0], by=by)
+        invitations.resend(invitations.waiting(jo[1])[0].id, by=by)
     link = outbox.last("invitation").links[0]
     assert al.opens(link).status_code == 200
     with work() as session:
-        invitations.cancel(invitations.waiting(jo[1])[0], by=session.get_one(Membership, jo[:2]))
+        invitations.cancel(invitations.waiting(jo[1])[0].id, by=session.get_one(Membership, jo[:2]))
     assert al.opens(link).status_code == 410
     assert al.page.find(id="error-code").text == "invitation_cancelled"

@@ -181,7 +181,7 @@ def test_the_ownership_is_handed_over_in_one_step(member):
     assert "Change role" in vi.opens(PEOPLE).text
 
 
-def test_owners_sign_in_again_before_they_change_people_and_find_the_form_filled_in(member, clock):
+def test_owners_sign_in_again_before_they_change_people_and_find_the_form_filled_in(member, clock, outbox):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
     jo.opens(f"{PEOPLE}/invite")
     clock.move(timedelta(minutes=6))
@@ -193,3 +193,11 @@ def test_owners_sign_in_again_before_they_change_people_and_find_the_form_filled
     jo.sends(again, username="jo", password=PASSWORD)
     jo.opens(jo.answer.location)
     assert jo.page.find(id="email")["value"] == AL["email"]
+
+    jo.sends_again(f"{PEOPLE}/invite", **AL)
+    jo.opens(PEOPLE)
+    clock.move(timedelta(minutes=6))
+    for form in jo.page.select("#invited form"):
+        assert jo.sends_again(form["action"]).location.startswith(f"/sign-in?next={PEOPLE}&"), form["action"]
+        jo.opens(PEOPLE)
+    assert len(cards(jo, "invited")) == len(outbox.all("invitation")) == 1

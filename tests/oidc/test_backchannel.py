@@ -44,7 +44,9 @@ def deliver_all(work):
 
 def posted(work):
     with work() as session:
-        return list(session.scalars(select(Message).where(Message.kind == "event").order_by(Message.created_at, Message.id)))
+        return list(
+            session.scalars(select(Message).where(Message.kind == "event").order_by(Message.created_at, Message.id))
+        )
 
 
 def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web, world, partner, receiver, clock):

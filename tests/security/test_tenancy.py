@@ -205,10 +205,10 @@ ACTS = {
     ("onboarding.signed_in.next_steps", "GET"): Act(
         at("/register/next-steps"), Action.SEE_SHARING, DONE, DONE, DONE, OWN
     ),
-    ("onboarding.signed_in.join_request", "GET"): Act(
+    ("manage.join.decide", "GET"): Act(
         asks_to_join, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
-    ("onboarding.signed_in.join_request", "POST"): Act(
+    ("manage.join.decide", "POST"): Act(
         asks_to_join, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("oidc.ask_consent", "GET"): Act(asked_by_a_partner(), Action.AUTHORISE, DONE, DONE, FORBIDDEN, OWN),

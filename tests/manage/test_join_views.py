@@ -1,0 +1,105 @@
+"""An owner's answer to a person who asks to join the school."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.onboarding.models import JoinRequest
+from tests.factories import PASSWORD, an_administrator
+from tests.onboarding.makes import a_registration, completed
+from tests.onboarding.visitor import Visitor
+
+
+@pytest.fixture
+def signed_in(app, new_browser):
+    """`signed_in(person)` is a browser in which this person is signed in."""
+
+    def sign_in(person):
+        visitor = Visitor(new_browser())
+        visitor.opens("/sign-in")
+        visitor.presses("sign-in", username=person.username, password=PASSWORD)
+        return visitor
+
+    return sign_in
+
+
+@pytest.fixture
+def owner(work, clock):
+    with work():
+        return an_administrator(email="owner@oakhill.example")
+
+
+@pytest.fixture
+def join_page(work, owner):
+    """The address of the page of a request to join the owner's school."""
+    with work() as database:
+        completed(a_registration(database.merge(owner).memberships[0].estab.school, email="sam@oakhill.example"))
+        return f"/join/{database.query(JoinRequest).one().id}"
+
+
+def test_an_owner_sees_who_asks_and_approves(signed_in, owner, join_page, work):
+    visitor = signed_in(owner)
+    page = visitor.opens(join_page)
+    assert "Jo Bloggs" in page.text
+    assert "s…@oakhill.example (verified)" in page.text
+    assert "sam@" not in page.text
+    assert "07700" not in page.text
+
+    assert visitor.presses("approve").status == 422, "a role has to be chosen"
+    page = visitor.presses("approve", role="viewer")
+    assert "can now join" in page.text
+    assert "has been approved" in page.text
+    assert "sam@oakhill.example (verified)" in page.text
+    with work() as database:
+        assert (
+            database.query(Administrator).filter_by(email="sam@oakhill.example").one().memberships[0].role == "viewer"
+        )
+
+
+def test_an_owner_declines(signed_in, owner, join_page, outbox):
+    visitor = signed_in(owner)
+    visitor.opens(join_page)
+
+    assert "declined" in visitor.presses("decline").text
+    assert outbox.last("join_declined").to == "sam@oakhill.example"
+
+
+def test_a_second_decision_is_refused_and_changes_nothing(signed_in, owner, join_page, work):
+    visitor = signed_in(owner)
+    page = visitor.opens(join_page)
+    visitor.presses("decline")
+    visitor.page = page
+
+    assert visitor.presses("approve", role="admin").status == 409
+    with work() as database:
+        assert database.query(Administrator).count() == 1
+
+
+def test_other_schools_owners_find_nothing_and_others_are_asked_to_sign_in(signed_in, join_page, work, new_browser):
+    with work():
+        stranger = an_administrator()
+
+    assert signed_in(stranger).opens(join_page).status == 404
+    assert Visitor(new_browser()).opens(join_page).path.startswith("/sign-in")
+
+
+def test_a_role_that_is_not_offered_is_not_given(signed_in, owner, join_page):
+    visitor = signed_in(owner)
+    visitor.opens(join_page)
+
+    assert visitor.presses("approve", role="owner").status == 422
+    assert visitor.presses("approve", role="viewer", decision="maybe").status == 400
+
+
+def test_an_owner_signs_in_again_after_five_minutes_and_finds_the_role_chosen(signed_in, owner, join_page, work, clock):
+    visitor = signed_in(owner)
+    visitor.opens(join_page)
+    clock.move(timedelta(minutes=6))
+    page = visitor.presses("approve", role="viewer")
+    assert page.path == f"/sign-in?next={join_page}&login_hint={owner.username}"
+    with work() as database:
+        assert database.query(JoinRequest.used_at).scalar() is None
+    page = visitor.presses("sign-in", username=owner.username, password=PASSWORD)
+    assert page.fields("approve")["role"] == "viewer"
+    assert "can now join" in visitor.presses("approve").text
