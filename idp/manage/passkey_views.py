@@ -71,11 +71,10 @@ def remove(passkey_id: str) -> ResponseReturnValue:
     is_last = len(passkeys.of_person(person.id)) == 1 and factors.kinds(person.id) == {factors.PASSKEY.name}
     is_needed = is_last and second_step_rule.is_held_to(person)
     if request.method == "POST" and not is_needed:
-        if passkeys.remove(person.id, passkey_id):
-            factors.note_removed(person, factors.PASSKEY)
-            flash("The passkey is removed. It no longer signs you in.", "success")
-            return redirect(detours.after_change(detours.current()), 303)
-        return redirect(url_for("manage.security.home"), 303)
+        passkeys.remove(person.id, passkey_id)
+        factors.note_removed(person, factors.PASSKEY)
+        flash("The passkey is removed. It no longer signs you in.", "success")
+        return redirect(detours.after_change(detours.current()), 303)
     passkey = passkeys.get(person.id, passkey_id)
     page = render_template("manage/remove_passkey.html", passkey=passkey, is_last=is_last, is_needed=is_needed)
     return page, 409 if request.method == "POST" else 200

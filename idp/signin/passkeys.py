@@ -167,10 +167,11 @@ def rename(person_id: str, passkey_id: str, name: str) -> None:
     session().execute(update(Passkey).where(Passkey.id == passkey_id, Passkey.person_id == person_id).values(name=name))
 
 
-def remove(person_id: str, passkey_id: str) -> bool:
-    """Delete the person's passkey; of several requests at once, one gets True."""
+def remove(person_id: str, passkey_id: str) -> None:
+    """Delete the person's passkey; of several requests at once, one does. Raises `NotFound` as `get`."""
     statement = delete(Passkey).where(Passkey.id == passkey_id, Passkey.person_id == person_id)
-    return session().execute(statement.returning(Passkey.id)).first() is not None
+    if session().execute(statement.returning(Passkey.id)).first() is None:
+        raise NotFound(reason=f"{passkey_id} is no passkey of {person_id}")
 
 
 def forget(person_id: str) -> None:

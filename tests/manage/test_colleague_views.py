@@ -160,7 +160,7 @@ class TestLostFactor:
             elsewhere_id = elsewhere.id
         owner.sends("/sign-in/school", school=account.username)
         assert owner.opens(lost_factor_of(sam)).status_code == 409
-        posts(owner, lost_factor_of(sam))
+        assert posts(owner, lost_factor_of(sam)).status_code == 409
         assert outbox.all("recovery_notice") == []
 
         with work() as session:
@@ -175,10 +175,11 @@ class TestBoth:
     def _with_factor(self, app_of_sam):
         """So that there is something to recover."""
 
-    def test_never_for_oneself(self, owner, account, page, outbox):
-        assert owner.opens(page(account.id)).status_code == 409
-        assert "/manage/security" not in (owner.answer.location or "")
+    def test_no_owner_starts_it_for_themselves(self, owner, account, page, outbox):
+        owner.opens(page(account.id))
+        assert "Your own password and second step are on the page Security." in owner.sees
         posts(owner, page(account.id))
+        assert "Your own password and second step are on the page Security." in owner.sees
         assert outbox.all() == []
 
     @pytest.mark.parametrize("role", ["admin", "viewer"])
@@ -188,7 +189,7 @@ class TestBoth:
         stranger.signs_in("al")
 
         assert stranger.opens(page(sam)).status_code == 403
-        posts(stranger, page(sam))
+        assert posts(stranger, page(sam)).status_code == 403
         assert outbox.all() == []
 
     def test_a_person_of_another_school_or_who_left_is_not_there(self, owner, page, sam, work, clock, outbox):
@@ -198,7 +199,7 @@ class TestBoth:
             gone.removed_at = gone.memberships[0].removed_at = clock.now()
         for person_id in (other, sam, "adm_of_no_one"):
             assert owner.opens(page(person_id)).status_code == 404
-            posts(owner, page(person_id))
+            assert posts(owner, page(person_id)).status_code == 404
         assert outbox.all() == []
 
     def test_not_for_an_unverified_school_whose_owner_may_be_anybody(self, owner, account, page, sam, work, outbox):
@@ -206,13 +207,13 @@ class TestBoth:
             session.get_one(Estab, account.estab_id).state = "unverified"
 
         assert owner.opens(page(sam)).status_code == 409
-        posts(owner, page(sam))
+        assert posts(owner, page(sam)).status_code == 409
         assert outbox.all() == []
 
     def test_a_sign_in_of_five_minutes_ago_is_not_enough(self, owner, account, page, sam, clock, outbox):
         clock.move(timedelta(minutes=5, seconds=1))
         assert owner.opens(page(sam)).location == f"/sign-in?next={page(sam)}&login_hint={account.username}"
-        posts(owner, page(sam))
+        assert posts(owner, page(sam)).location == f"/sign-in?next={page(sam)}&login_hint={account.username}"
 
         assert outbox.all() == []
 

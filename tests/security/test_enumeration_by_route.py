@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 
 from idp.estabs import links
-from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks, runtime
 from idp.outbox.models import Message
 from idp.signin import factor_recovery, undo_changes
@@ -181,6 +180,7 @@ def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, kno
     of_known, of_unknown = measured(known), measured(UNKNOWN)
 
     assert of_known == of_unknown
+    assert of_known[0]
     assert {status for status, *_ in of_known[0]} <= {200, 303, 404, 409, 410, 422}
 
 
@@ -210,15 +210,6 @@ class TestSignedIn:
         assert answers[0] == answers[1]
         assert answers[0][1] == {"confirm_address": 1}
 
-    def test_an_address_that_is_invited(self, owner, work, known):
-        answers = []
-        for address in (known.email, UNKNOWN.email):
-            before = messages(work)
-            owner.sends("/manage/people/invite", name="Al", email=address, role="viewer")
-            answers.append((seen(owner, address), messages(work) - before))
-        assert answers[0] == answers[1]
-        assert sum(answers[0][1].values()) == 1
-
     @pytest.mark.parametrize("page", ["/manage/people/{}/reset", "/manage/people/{}/lost-factor"])
     def test_a_person_of_another_school(self, owner, work, known, page):
         def answers(person_id):
@@ -227,8 +218,6 @@ class TestSignedIn:
             shown.append(seen(owner, person_id))
             owner.opens("/manage/account/name")
             owner.sends_again(page.format(person_id))
-            return [*shown, seen(owner, person_id)]
+            return [*shown, seen(owner, person_id), messages(work)]
 
         assert answers(known.id) == answers("adm_of_no_one")
-        with work() as session:
-            assert session.get_one(Administrator, known.id).removed_at is None
