@@ -46,7 +46,7 @@ def change_role(member: Membership, role: str, *, by: Membership | str, note: st
         return False
     _set_role(current, role)
     log.record(
-        events.ROLE_CHANGED, by=_actor(by), estab=current.estab_id, subject=current.person_id, before=before,
+        events.ROLE_CHANGED, by=people.actor_id(by), estab=current.estab_id, subject=current.person_id, before=before,
         role=role, details={"note": note} if note else None,
     )  # fmt: skip
     people_notices.send("role_changed", current, by)
@@ -91,8 +91,8 @@ def remove(member: Membership, *, by: Membership | str, note: str = "") -> bool:
     if is_last:
         _close(current.person)
     log.record(
-        events.PERSON_REMOVED, by=_actor(by), estab=current.estab_id, subject=current.person_id, role=current.role,
-        details={"note": note} if note else None,
+        events.PERSON_REMOVED, by=people.actor_id(by), estab=current.estab_id, subject=current.person_id,
+        role=current.role, details={"note": note} if note else None,
     )  # fmt: skip
     people_notices.send("person_removed", current, by)
     return is_last
@@ -131,7 +131,3 @@ def _close(person: Administrator) -> None:
     person.removed_at = person.updated_at = clock.now()
     person.sign_in_email = person.password_hash = None
     links.supersede_since(person.id, person.created_at)
-
-
-def _actor(by: Membership | str) -> str:
-    return by if isinstance(by, str) else by.person_id

@@ -67,6 +67,11 @@ def membership(person_id: str, estab_id: str) -> Membership | None:
     return row if row is not None and row.removed_at is None else None
 
 
+def actor_id(by: Membership | str) -> str:
+    """The id in the audit log of `by`: a member, or our staff, who are `cli` or an operator's id already."""
+    return by if isinstance(by, str) else by.person_id
+
+
 def active_memberships(person: Administrator) -> list[Membership]:
     """The memberships in which this person may act now, the one they signed in for last first."""
     active = [member for member in person.memberships if member.estab.may_act]

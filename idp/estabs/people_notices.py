@@ -15,7 +15,7 @@ def send(
     With `to_oneself` the person of the membership gets it too, and so does `also_to`. The templates are given `person`,
     `who` (did it), whether the recipient is that person (`is_you`), and whether it is the person's `own_act`.
     """
-    actor = by if isinstance(by, str) else by.person_id
+    actor = people.actor_id(by)
     others = [owner for owner in people.who_may(about.estab_id, Action.RECEIVE_ACCOUNT_NOTICES) if owner.id != actor]
     others += [about.person] if to_oneself else []
     others += [also_to] if also_to else []

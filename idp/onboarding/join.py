@@ -122,7 +122,7 @@ def approve(join_request: JoinRequest, role: str, *, by: Membership | str) -> Ad
     )
     log.record(
         events.JOIN_APPROVED,
-        by=_actor(by),
+        by=people.actor_id(by),
         estab=join_request.estab_id,
         subject=join_request.id,
         person=person.id,
@@ -139,7 +139,7 @@ def approve(join_request: JoinRequest, role: str, *, by: Membership | str) -> Ad
 def decline(join_request: JoinRequest, *, by: Membership | str) -> None:
     """Decline the request and tell the requester, once. What owners decline goes to our staff. Raises as `approve`."""
     was_declined = _decide(join_request, "declined", by) == "declined"
-    log.record(events.JOIN_DECLINED, by=_actor(by), estab=join_request.estab_id, subject=join_request.id)
+    log.record(events.JOIN_DECLINED, by=people.actor_id(by), estab=join_request.estab_id, subject=join_request.id)
     if was_declined:
         return
     post.email("join_declined", to=join_request.email, estab=join_request.estab_id, school=join_request.estab.name)
@@ -186,7 +186,7 @@ def _decide(join_request: JoinRequest, decision: str, by: Membership | str) -> s
 
     Owners decide until it expires. Afterwards our staff decide what the owners have not approved, or have declined.
     """
-    actor, now = _actor(by), clock.now()
+    actor, now = people.actor_id(by), clock.now()
     locked = lock(JoinRequest, join_request.id)
     before = locked.decision if locked else None
     condition = _for_staff() if isinstance(by, str) else _of_owners(by.estab_id)
@@ -215,7 +215,3 @@ def _for_staff() -> ColumnElement[bool]:
     """Requests that our staff decide: unanswered ones, and those that owners declined."""
     declined = and_(JoinRequest.decision == "declined", JoinRequest.settled_at.is_(None))
     return or_(and_(JoinRequest.used_at.is_(None), JoinRequest.expires_at <= clock.now()), declined)
-
-
-def _actor(by: Membership | str) -> str:
-    return by if isinstance(by, str) else by.person_id

@@ -47,7 +47,7 @@ def locked(*, as_json: bool) -> None:
         return
     if others:
         click.echo(f"Besides, {others} locks for names that do not exist, or for one browser of an account.")
-    spread = spraying.current()
+    spread = spraying.figures()
     if spread.networks or spread.is_widespread:
         click.echo(f"In this hour wrong passwords at {spread.names} names, from browsers that are new to them.")
         click.echo(f"Such browsers of {spread.networks} networks have to wait: the log says which.")

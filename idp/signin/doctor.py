@@ -34,7 +34,7 @@ def locked_accounts() -> Iterator[Finding]:
 
 def password_spraying() -> Iterator[Finding]:
     """Few names get wrong passwords by browsers that are new to them; otherwise passwords are tried at many."""
-    seen = spraying.current()
+    seen = spraying.figures()
     message = f"wrong passwords at {seen.names} names in this hour, from browsers that are new to them"
     if seen.is_widespread or seen.networks:
         message = f"{message}; {seen.networks} networks have to wait"

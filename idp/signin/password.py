@@ -57,15 +57,15 @@ def check(name: str, password: str, *, device: str | None, address: str | None) 
     """The administrator called `name` (e-mail or username) whose password this is.
 
     `device` is the browser's id, and `address` its network address; a browser known to the person has its own counter
-    and is not counted with its network. Raises `WrongPassword`, `Locked`, `spraying.ManyNames`, `AccountNotOpen` and
-    `guesses.TooManySignIns`. The guess is counted only if the
-    caller's transaction commits: catch these errors and render a page. Where a second step follows, the guess stays
-    counted until that is done: otherwise the right password would allow any number of guesses at the code.
+    and is not counted with its network. Raises `WrongPassword`, `Locked`, `spraying.NetworkBlocked`, `AccountNotOpen`
+    and `guesses.TooManySignIns`. The guess is counted only if the caller's transaction commits: catch these errors and
+    render a page. Where a second step follows, the guess stays counted until that is done: otherwise the right password
+    would allow any number of guesses at the code.
     """
     account = _account(name, device)
     guesses.refuse_locked(account.by_name)
     if not account.in_known_browser:
-        spraying.refuse(address)
+        spraying.check(address)
     database.end_read_transaction()
     is_right, renewed = _compare(account.stored, passphrases.normalise(password) if account.is_ours else password)
 

@@ -90,12 +90,12 @@ def resend(reset: PasswordReset) -> None:
 def prove(reset: PasswordReset, code: str, *, device: str | None, address: str | None) -> str:
     """Accept the code; returns a new secret for the browser, with which a password can be chosen.
 
-    Raises `WrongCode`, `mobile.CodeExpired` and `spraying.ManyNames`. The try is counted only if the caller's
+    Raises `WrongCode`, `mobile.CodeExpired` and `spraying.NetworkBlocked`. The try is counted only if the caller's
     transaction commits: catch these errors and render a page.
     """
     in_known_browser = reset.person_id is not None and devices.is_known(reset.person_id, device)
     if not in_known_browser:
-        spraying.refuse(address)
+        spraying.check(address)
     is_open = _count_guess(reset, device)
     now, secret = clock.now(), crypto.new_secret()
     waits = (

@@ -8,7 +8,6 @@ is not counted and does not wait, so a stranger keeps no one from the computer t
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 from typing import Final
 
@@ -19,21 +18,24 @@ from idp.audit import events, log
 from idp.foundation import clock, runtime
 from idp.foundation.database import session
 from idp.foundation.errors import TooManyRequests
+from idp.foundation.web import throttle
 from idp.signin import guesses
 from idp.signin.models import Guesses
 
 WINDOW: Final = timedelta(hours=1)
 IPV4_PREFIX, IPV6_PREFIX = 24, 48
 """Bits of an address that are its network: what one customer of a hosting company is easily given."""
-SHARE_WHILE_WIDESPREAD: Final = 10
+WIDESPREAD_DIVISOR: Final = 10
 """A network's limit is divided by this while wrong passwords are spread over many networks."""
 
-_EVERYWHERE: Final = guesses.key("spraying")
-_HELD_BACK: Final = guesses.key("spraying", "networks")
+_ALL_NAMES: Final = guesses.key("spraying")
+"""The counter of names over all networks."""
+_BLOCKED_NETWORKS: Final = guesses.key("spraying", "networks")
+"""The counter of networks that have reached their limit."""
 logger = structlog.get_logger(__name__)
 
 
-class ManyNames(TooManyRequests):
+class NetworkBlocked(TooManyRequests):
     """Wrong passwords at too many different names from this network."""
 
     code, title = "many_names", "Too many wrong passwords"
@@ -51,7 +53,7 @@ class ManyNames(TooManyRequests):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Figures:
     """Wrong passwords by unknown browsers in this hour: at how many names, and how many networks have to wait."""
 
     names: int
@@ -59,64 +61,58 @@ class Standing:
     is_widespread: bool
 
 
-def refuse(address: str | None) -> None:
-    """Raise `ManyNames` if unknown browsers of this address's network have to wait."""
-    count, until = _count(guesses.key("spraying", "network", network_of(address)))
-    if count >= _limit():
-        raise ManyNames(until)
+def check(address: str | None) -> None:
+    """Raise `NetworkBlocked` if unknown browsers of this address's network have to wait."""
+    count, until = _count(guesses.key("spraying", "network", _network(address)))
+    if count >= _network_limit():
+        raise NetworkBlocked(until)
 
 
 def note_failure(address: str | None, name: str) -> None:
     """Count that a browser not known to `name` (folded) failed at it; a name counts once an hour for a network."""
-    network = network_of(address)
+    network = _network(address)
     times, _ = guesses.tally(guesses.key("spraying", "name", network, name), WINDOW)
     if times > 1:
         return
     count, _ = guesses.tally(guesses.key("spraying", "network", network), WINDOW)
-    if count == _limit():
-        guesses.tally(_HELD_BACK, WINDOW)
+    if count == _network_limit():
+        guesses.tally(_BLOCKED_NETWORKS, WINDOW)
         log.record(events.SPRAYING_SEEN, by="system", count=count)
         logger.warning("wrong passwords at many names from one network", address=network, count=count)
-    everywhere, _ = guesses.tally(_EVERYWHERE, WINDOW)
-    if everywhere == _widespread():
-        log.record(events.SPRAYING_SEEN, by="system", count=everywhere)
-        logger.warning("wrong passwords at many names from many networks", count=everywhere)
+    names, _ = guesses.tally(_ALL_NAMES, WINDOW)
+    if names == _widespread_limit():
+        log.record(events.SPRAYING_SEEN, by="system", count=names)
+        logger.warning("wrong passwords at many names from many networks", count=names)
 
 
-def current() -> Standing:
-    """How things stand now, for our staff."""
-    names, networks = _count(_EVERYWHERE)[0], _count(_HELD_BACK)[0]
-    return Standing(names, networks, is_widespread=names >= _widespread())
+def figures() -> Figures:
+    """The counts of this hour, for our staff."""
+    names, networks = _count(_ALL_NAMES)[0], _count(_BLOCKED_NETWORKS)[0]
+    return Figures(names, networks, is_widespread=names >= _widespread_limit())
 
 
-def network_of(address: str | None) -> str:
-    """The network that an address is counted with: /24, or /48 for IPv6."""
-    try:
-        parsed = ip_address(address or "")
-    except ValueError:  # a Unix socket, for instance
-        return address or ""
-    if isinstance(parsed, IPv6Address):
-        parsed = parsed.ipv4_mapped or parsed
-    prefix = IPV6_PREFIX if isinstance(parsed, IPv6Address) else IPV4_PREFIX
-    return str(ip_network((parsed, prefix), strict=False))
+def _network(address: str | None) -> str:
+    """The network that an address is counted with."""
+    return throttle.network_of(address or "", ipv4_prefix=IPV4_PREFIX, ipv6_prefix=IPV6_PREFIX)
 
 
 def _count(counter: bytes) -> tuple[int, datetime]:
     """The count in the counter's current window, and the window's end."""
     now = clock.now()
-    counted = select(Guesses.count, Guesses.expires_at).where(Guesses.key == counter, Guesses.expires_at > now)
-    row = session().execute(counted).one_or_none()
+    statement = select(Guesses.count, Guesses.expires_at).where(Guesses.key == counter, Guesses.expires_at > now)
+    row = session().execute(statement).one_or_none()
     count, until = row if row is not None else (0, now)
     return count, until
 
 
-def _limit() -> int:
+def _network_limit() -> int:
     """At how many names a network may fail in an hour."""
     limits = runtime.settings().throttle
-    share = SHARE_WHILE_WIDESPREAD if _count(_EVERYWHERE)[0] >= _widespread() else 1
-    return max(1, limits.network_names * limits.factor // share)
+    divisor = WIDESPREAD_DIVISOR if _count(_ALL_NAMES)[0] >= _widespread_limit() else 1
+    return max(1, limits.network_names * limits.factor // divisor)
 
 
-def _widespread() -> int:
+def _widespread_limit() -> int:
+    """At how many names, over all networks, failures count as widespread."""
     limits = runtime.settings().throttle
     return limits.widespread_names * limits.factor

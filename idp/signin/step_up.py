@@ -55,20 +55,24 @@ def required(view: View) -> View:
 
 def sign_in_with_second_step(return_path: str) -> ResponseReturnValue:
     """To the sign-in page, for a person who has a second step and signed in without it, and on to `return_path`."""
-    signed_in = session.current()
     flash("Please sign in again, with your second step. Then you carry on where you were.", "info")
-    name = signed_in.person.username if signed_in else None
-    return redirect(url_for("signin.sign_in", next=return_path, login_hint=name), 303)
+    return _sign_in(return_path)
 
 
 def sign_in_again() -> ResponseReturnValue:
     """To the sign-in page, and back to the page of this request; what was typed there is kept, except secrets."""
     signed_in = session.current()
     how = "again" if signed_in is None or signed_in.amr else "with your password"
-    why = f"To protect your account, please sign in {how} before you change this."
+    message = f"To protect your account, please sign in {how} before you change this."
     if request.method == "POST":
         form_drafts.save()
-        why = f"{why} What you typed has been kept, except passwords and codes. Nothing was changed yet."
-    flash(why, "info")
+        message = f"{message} What you typed has been kept, except passwords and codes. Nothing was changed yet."
+    flash(message, "info")
+    return _sign_in(form_drafts.form_address())
+
+
+def _sign_in(return_path: str) -> ResponseReturnValue:
+    """To the sign-in page, with the person's username filled in, and on to `return_path`."""
+    signed_in = session.current()
     name = signed_in.person.username if signed_in else None
-    return redirect(url_for("signin.sign_in", next=form_drafts.form_address(), login_hint=name), 303)
+    return redirect(url_for("signin.sign_in", next=return_path, login_hint=name), 303)

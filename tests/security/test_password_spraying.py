@@ -187,7 +187,7 @@ class TestOperators:
             (entry,) = session.query(Entry).filter_by(event=events.SPRAYING_SEEN)
             assert entry.facts == {"count": 20}
             assert [finding.level for finding in doctor.password_spraying()] == ["warning"]
-            assert spraying.current() == spraying.Standing(20, 1, is_widespread=False)
+            assert spraying.figures() == spraying.Figures(20, 1, is_widespread=False)
         printed = CliRunner().invoke(main, ["people", "locked"]).output
         assert "wrong passwords at 20 names" in printed
         assert "browsers of 1 networks have to wait" in printed

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
 from flask import Flask, Response, request
@@ -27,8 +27,8 @@ from idp.foundation.settings import Settings
 
 View = Callable[..., ResponseReturnValue]
 
-IPV6_HOST_BITS: Final = 64
-"""The part of an IPv6 address that its user can choose freely (RFC 7421)."""
+IPV6_PREFIX: Final = 64
+"""Bits of an IPv6 address that are its network; its user can choose the others freely (RFC 7421)."""
 
 
 def caller() -> str:
@@ -37,15 +37,19 @@ def caller() -> str:
 
 
 @lru_cache(maxsize=1024)
-def network_of(text: str) -> str:
-    """What calls from the address `text` are counted under, as for `caller`."""
+def network_of(text: str, *, ipv4_prefix: int = 32, ipv6_prefix: int = IPV6_PREFIX) -> str:
+    """The network of the address `text`, in CIDR notation; of an IPv4 address with `ipv4_prefix` 32, the address.
+
+    By default what `caller` counts requests under. An IPv4 address that is written as an IPv6 one is an IPv4 address.
+    """
     try:
         address = ip_address(text)
     except ValueError:  # a Unix socket, for instance
         return text
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    return str(address.ipv4_mapped or IPv6Address(int(address) >> IPV6_HOST_BITS << IPV6_HOST_BITS))
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    prefix = ipv6_prefix if isinstance(address, IPv6Address) else ipv4_prefix
+    return str(address) if prefix == address.max_prefixlen else str(ip_network((address, prefix), strict=False))
 
 
 REDIS_TIMEOUT_SECONDS: Final = 0.5
