@@ -67,20 +67,22 @@ def test_a_module_says_what_it_is_for():
 
 
 STRUCK_OUT = {
-    "_admitted", "again", "ALIVE", "_alone", "anyone_able", "as_made", "ASIDE", "aside", "BEAT", "because", "BEGAN",
-    "BEGINNING", "briskly", "but", "came_at", "could_be", "disown", "disown_here", "door", "DRAMA", "dressed",
-    "ENCODED_FOR_NOTHING", "FAREWELL", "filled_in", "FOR_ANYBODY", "form_of", "give_back", "_give_seed", "go_on",
-    "GOODBYE", "GRACE", "_holder", "HOLDS", "_insist", "_inspected", "_instead", "_is_being_told", "_is_here",
-    "_is_here_already", "is_one_of", "_is_somebody_else", "keep_here", "_keep_on", "keeps_cookies", "Kept",
-    "kept_requests", "KeptRequests", "known_browser", "known_here", "LAST_RESORT", "LATELY", "LAZY", "_leaves_out",
-    "LEFT_AT_LEAST", "let_go", "lone", "LONGEST", "LONGEST_ID", "LONGEST_NAME", "LONGEST_REASON", "LONGEST_WAIT",
-    "_look_for_all", "looked_for_typed", "_made_outside", "meant_instead", "_mended", "MOST", "MOST_BYTES",
-    "MOST_TOLD", "MOST_WORDS", "_must_be", "NOBODY", "_not_too_often", "_Noted", "OfNoUse", "OLDEST", "one_by_one",
-    "one_more", "_opened", "_parted", "PATIENCE", "POINTING", "_portless", "remembered", "says", "_says_instead",
-    "settle_secret", "SHORTEST", "SHORTEST_RUN", "shows_a_secret", "_still_wanted", "_take_leave", "_tell_log",
-    "_told", "_tried", "TURNSTILE", "Turnstile", "TYPED_AGAIN", "typed_again", "under_way", "_understood",
-    "undisguised", "_unforeseen", "_unless_told", "_unless_too_often", "UNTOLD", "_UNTOLD", "USUAL", "way_on",
-    "WayOn", "WHY", "why_not_own", "without_token",
+    "_admitted", "again", "ALIVE", "_alone", "answered_meanwhile", "anyone_able", "as_made", "ASIDE", "aside",
+    "BEAT", "because", "BEGAN", "BEGINNING", "briskly", "but", "came_at", "could_be", "Detour", "detours", "disown",
+    "disown_here", "door", "DRAMA", "dressed", "ENCODED_FOR_NOTHING", "_EVERYWHERE", "FAREWELL", "filled_in",
+    "FOR_ANYBODY", "form_of", "give_back", "_give_seed", "go_on", "GOODBYE", "GRACE", "_HELD_BACK", "_holder",
+    "HOLDS", "_insist", "_inspected", "_instead", "_is_being_told", "is_held_to", "_is_here", "_is_here_already",
+    "is_one_of", "_is_somebody_else", "keep_here", "_keep_on", "keeps_cookies", "Kept", "kept_requests",
+    "KeptRequests", "known_browser", "known_here", "LAST_RESORT", "LATELY", "LAZY", "_leaves_out", "LEFT_AT_LEAST",
+    "let_go", "lone", "LONGEST", "LONGEST_ID", "LONGEST_NAME", "LONGEST_REASON", "LONGEST_WAIT", "_look_for_all",
+    "looked_for_typed", "_made_outside", "ManyNames", "meant_instead", "_mended", "MOST", "MOST_BYTES", "MOST_TOLD",
+    "MOST_WORDS", "_must_be", "NOBODY", "_not_too_often", "_Noted", "OfNoUse", "OLDEST",
+    "one_by_one", "one_more", "_opened", "_parted", "PATIENCE", "POINTING", "_portless", "remembered",
+    "say_what_was_left_out", "says", "_says_instead", "settle_secret", "SHARE_WHILE_WIDESPREAD", "SHORTEST",
+    "SHORTEST_RUN", "Shown", "shows_a_secret", "_still_wanted", "_take_leave", "_tell_log", "_told", "_tried",
+    "TURNSTILE", "Turnstile", "TYPED_AGAIN", "typed_again", "under_way", "_understood", "undisguised",
+    "_unforeseen", "_unless_told", "_unless_too_often", "UNTOLD", "_UNTOLD", "USUAL", "way_on", "WayOn", "WHY",
+    "why", "_why_not_again", "why_not_own", "WHYS", "_widespread", "without_token",
 }  # fmt: skip
 """Names of functions, classes, modules and variables that said nothing to a newcomer; plain ones took their place."""
 

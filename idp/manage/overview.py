@@ -28,7 +28,7 @@ class Task:
     """A task for this person: what to do, why, and the link."""
 
     title: str
-    why: str
+    reason: str
     label: str
     href: str
     not_now: str = ""
@@ -131,18 +131,20 @@ def _tasks(member: Membership) -> list[Task]:
     person = member.person
     if person.mobile_confirmed_at is None:
         number = forms.readable_mobile(person.mobile)
-        why = f"Only a confirmed number can be used to set a new password. Yours is {number}."
-        tasks.append(Task("Confirm your mobile number", why, "Confirm", "/mobile/confirm?next=/manage"))
+        reason = f"Only a confirmed number can be used to set a new password. Yours is {number}."
+        tasks.append(Task("Confirm your mobile number", reason, "Confirm", "/mobile/confirm?next=/manage"))
     if second_step_offer.is_due(person):
-        why = "With a second step, somebody who learns your password still cannot sign in as you. It takes two minutes."
+        reason = (
+            "With a second step, somebody who learns your password still cannot sign in as you. It takes two minutes."
+        )
         address = "/manage/security"
-        tasks.append(Task("Set up a second step", why, "Set it up", f"{address}/app", not_now=f"{address}/not-now"))
+        tasks.append(Task("Set up a second step", reason, "Set it up", f"{address}/app", not_now=f"{address}/not-now"))
     if member.may(Action.AUTHORISE):
-        why = (
+        reason = (
             "Services receive nothing until it is running on your school's server. If it is running already, there is "
             "nothing more to do."
         )
-        tasks.append(Task("Install XporterOnDemand", why, "How to install it", "/register/next-steps"))
+        tasks.append(Task("Install XporterOnDemand", reason, "How to install it", "/register/next-steps"))
     return tasks
 
 

@@ -7,7 +7,7 @@ from flask_login import current_user
 from idp.foundation.errors import TooManyRequests
 from idp.foundation.web import admission, form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
-from idp.manage import detours
+from idp.manage import second_step_setup
 from idp.signin import devices, factors, own_password, own_sessions, password, session, sign_ins, step_up
 from idp.signin.forms import ChangePassword
 
@@ -75,14 +75,14 @@ def list_sign_ins() -> ResponseReturnValue:
 @step_up.required
 def other_sessions() -> ResponseReturnValue:
     """After a factor was changed: offer to end the person's other sessions (ASVS 7.4.3), and go on."""
-    detour = detours.current()
+    flow = second_step_setup.current()
     others = own_sessions.others(current_user, request.remote_addr or "")
     if request.method == "POST":
         own_sessions.end_others(current_user)
         flash("You are signed out everywhere else.", "success")
     elif others:
-        return render_template("manage/other_sessions.html", others=others, back=detour.return_path)
-    return redirect(detour.return_path, 303)
+        return render_template("manage/other_sessions.html", others=others, back=flow.return_path)
+    return redirect(flow.return_path, 303)
 
 
 @bp.post("/sessions/<sid>/end")

@@ -6,7 +6,7 @@ from flask_login import current_user
 
 from idp.foundation.web import browser_store, form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
-from idp.manage import detours
+from idp.manage import second_step_setup
 from idp.signin import devices, factors, passkey_sign_in, passkeys, second_step_rule, session, step_up
 from idp.signin.forms import PasskeyName
 
@@ -32,8 +32,8 @@ def add() -> ResponseReturnValue:
             # They have shown two factors and have more rights: a new session.
             session.begin(person.id, current_user.amr | passkey_sign_in.METHODS)
             flash(f"Your passkey “{passkey.name}” is added.", "success")
-            return redirect(detours.after_adding(person.id), 303)
-    is_first, back = not factors.has_any(person.id), detours.current().back
+            return redirect(second_step_setup.address_after_adding(person.id), 303)
+    is_first, back = not factors.has_any(person.id), second_step_setup.current().back_address
     page = render_template("manage/add_passkey.html", form=form, is_first=is_first, back=back)
     return page, 422 if form.errors else 200
 
@@ -69,12 +69,12 @@ def remove(passkey_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and remove a passkey."""
     person = current_user.person
     is_last = len(passkeys.of_person(person.id)) == 1 and factors.kinds(person.id) == {factors.PASSKEY.name}
-    is_needed = is_last and second_step_rule.is_held_to(person)
+    is_needed = is_last and second_step_rule.applies_to(person)
     if request.method == "POST" and not is_needed:
         passkeys.remove(person.id, passkey_id)
         factors.note_removed(person, factors.PASSKEY)
         flash("The passkey is removed. It no longer signs you in.", "success")
-        return redirect(detours.after_change(detours.current()), 303)
+        return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
     passkey = passkeys.get(person.id, passkey_id)
     page = render_template("manage/remove_passkey.html", passkey=passkey, is_last=is_last, is_needed=is_needed)
     return page, 409 if request.method == "POST" else 200

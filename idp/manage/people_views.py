@@ -23,7 +23,7 @@ bp = Blueprint("people", __name__, url_prefix="/manage/people")
 CHOICES = [SelectChoice(role, TITLES[role]) for role in ROLES]
 
 
-class Invite(EmailForm):
+class InviteForm(EmailForm):
     """The person to invite."""
 
     name = StringField("Their name", filters=[one_line], validators=[colleagues_name])
@@ -31,13 +31,13 @@ class Invite(EmailForm):
     role = RadioField("What may they do?", [InputRequired("Choose what they may do")], choices=CHOICES)
 
 
-class Role(Form):
+class RoleForm(Form):
     """What a person may do for the school."""
 
     role = RadioField("What may they do?", [InputRequired("Choose what they may do")], choices=CHOICES)
 
 
-class HandOver(Form):
+class HandOverForm(Form):
     """The new owner, and what the present one may do afterwards."""
 
     person = RadioField("Who becomes an owner?", [InputRequired("Choose who becomes an owner")])
@@ -52,7 +52,7 @@ def home() -> ResponseReturnValue:
     """Who acts for the school, who is invited, and who asks to join."""
     member = current_user.membership
     authority.check(member, Action.SEE_PEOPLE)
-    return render_template("manage/people.html", seen=people_page.of(member), role_table=permissions.table())
+    return render_template("manage/people.html", people_page=people_page.build(member), role_table=permissions.table())
 
 
 @bp.route("/invite", methods=["GET", "POST"])
@@ -61,7 +61,7 @@ def home() -> ResponseReturnValue:
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
 def invite() -> ResponseReturnValue:
     """Invite a person. Neither the answer nor the mail depends on whether the address has an account."""
-    owner, form = _owner(), Invite()
+    owner, form = _owner(), InviteForm()
     if form.validate_on_submit():
         try:
             invitations.invite(form.name.data, parse_email(form.email.data), form.role.data, by=owner)
@@ -106,7 +106,7 @@ def role(person_id: str) -> ResponseReturnValue:
     """Give a person another role."""
     owner = _owner()
     member = members.find(owner, person_id)
-    form = Role(role=member.role)
+    form = RoleForm(role=member.role)
     if form.validate_on_submit():
         name = member.person.name
         if members.change_role(member, form.role.data, by=owner):
@@ -155,7 +155,7 @@ def leave() -> ResponseReturnValue:
 @step_up.required
 def hand_over() -> ResponseReturnValue:
     """Make a colleague an owner, and step down."""
-    owner, form = _owner(), HandOver()
+    owner, form = _owner(), HandOverForm()
     colleagues = people_page.successors(owner)
     form.person.choices = [SelectChoice(member.person_id, member.person.name) for member in colleagues]
     if form.validate_on_submit():
@@ -176,7 +176,7 @@ def _owner() -> Membership:
 
 
 @bp.errorhandler(links.LinkRefused)
-def answered_meanwhile(refused: links.LinkRefused) -> ResponseReturnValue:
+def invitation_answered(refused: links.LinkRefused) -> ResponseReturnValue:
     """The invitation was answered or cancelled: say so on the page that shows what is so now."""
     flash(refused.message, "info")
     return redirect(url_for("manage.people.home"), 303)

@@ -20,7 +20,7 @@ def everyone() -> ResponseReturnValue:
     member = current_user.membership
     authority.check(member, Action.REQUIRE_SECOND_FACTOR)
     if not current_user.has_second_step:  # or they would lock themselves out of this page
-        return redirect(url_for("manage.security.second_step", next=url_for(".everyone"), why="everyone"), 303)
+        return redirect(url_for("manage.security.second_step", next=url_for(".everyone"), reason="everyone"), 303)
     if request.method != "POST":
         people = second_step_rule.without_factor(member.estab_id)
         return render_template("manage/second_step_rule.html", estab=member.estab, people=people)

@@ -7,7 +7,7 @@ from flask_login import current_user
 from idp.estabs import people
 from idp.federation import linking
 from idp.foundation.web import form_drafts, post_redirect_get, security
-from idp.manage import detours, passkey_views
+from idp.manage import passkey_views, second_step_setup
 from idp.signin import (
     authenticator_app,
     factors,
@@ -42,13 +42,13 @@ def home() -> ResponseReturnValue:
 @security.own_account
 def second_step() -> ResponseReturnValue:
     """Offer each kind of second step where one is needed to go on; who has one takes it, and goes on."""
-    detour = detours.current()
+    flow = second_step_setup.current()
     if current_user.has_second_step:
-        return redirect(detour.return_path, 303)
+        return redirect(flow.return_path, 303)
     if factors.has_any(current_user.id):
-        return step_up.sign_in_with_second_step(detour.return_path)
+        return step_up.sign_in_with_second_step(flow.return_path)
     locked = people.membership(current_user.id, current_user.locked_estab_id) if current_user.locked_estab_id else None
-    return render_template("manage/second_step.html", detour=detour, locked=locked)
+    return render_template("manage/second_step.html", flow=flow, locked=locked)
 
 
 @bp.route("/app", methods=["GET", "POST"])
@@ -56,7 +56,7 @@ def second_step() -> ResponseReturnValue:
 @step_up.required
 def set_up_app() -> ResponseReturnValue:
     """Set up an authenticator app by a code of it, or replace the one in use."""
-    person, form, detour = current_user.person, SecondStep(), detours.current()
+    person, form, flow = current_user.person, SecondStep(), second_step_setup.current()
     if form.validate_on_submit():
         try:
             replaced = authenticator_app.finish(person.id, current_user.sid, form.code.data)
@@ -66,12 +66,12 @@ def set_up_app() -> ResponseReturnValue:
             factors.note_added(person, factors.APP, replaced=replaced)
             session.begin(person.id, current_user.amr | {"otp", "mfa"})  # they have more rights: a new session
             flash(f"Your authenticator app is {'replaced' if replaced else 'set up'}.", "success")
-            return redirect(detours.after_adding(person.id), 303)
+            return redirect(second_step_setup.address_after_adding(person.id), 303)
     new_app = authenticator_app.begin(person.id, person.email, current_user.sid)
-    post_redirect_get.mark_secret_page(back_to=detour.address(".set_up_app"))
+    post_redirect_get.mark_secret_page(back_to=flow.address(".set_up_app"))
     page = render_template(
         "manage/set_up_app.html", form=form, new_app=new_app, replaces=authenticator_app.is_held(person.id),
-        back=detour.back,
+        back=flow.back_address,
     )  # fmt: skip
     return page, 422 if form.errors else 200
 
@@ -82,7 +82,7 @@ def set_up_app() -> ResponseReturnValue:
 def remove_app() -> ResponseReturnValue:
     """Ask for confirmation, and remove the authenticator app."""
     person = current_user.person
-    is_needed = factors.kinds(person.id) == {factors.APP.name} and second_step_rule.is_held_to(person)
+    is_needed = factors.kinds(person.id) == {factors.APP.name} and second_step_rule.applies_to(person)
     if request.method != "POST" or is_needed:
         is_held = authenticator_app.is_held(person.id)
         page = render_template("manage/remove_app.html", is_held=is_held, is_needed=is_needed)
@@ -90,7 +90,7 @@ def remove_app() -> ResponseReturnValue:
     if authenticator_app.remove(person.id):
         factors.note_removed(person, factors.APP)
         flash("Your authenticator app is removed.", "success")
-        return redirect(detours.after_change(detours.current()), 303)
+        return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
     return redirect(url_for(".home"), 303)
 
 
@@ -99,13 +99,14 @@ def remove_app() -> ResponseReturnValue:
 @step_up.required
 def make_recovery_codes() -> ResponseReturnValue:
     """Offer a new set of recovery codes, and show it, once, in the answer to the POST."""
-    person, detour = current_user.person, detours.current()
+    person, flow = current_user.person, second_step_setup.current()
     has_factor = factors.has_any(person.id)
     if request.method != "POST" or not has_factor:
         left = recovery_codes.left(person.id)
-        back = detours.after_change(detour) if "next" in request.args else detour.return_path  # a factor was just added
+        was_just_added = "next" in request.args
+        back = second_step_setup.address_after_change(flow) if was_just_added else flow.return_path
         return render_template("manage/recovery_codes.html", has_factor=has_factor, codes_left=left, back=back)
-    codes, back = recovery_codes.make(person), detours.after_change(detour)
+    codes, back = recovery_codes.make(person), second_step_setup.address_after_change(flow)
     post_redirect_get.mark_secret_page(back_to=back)
     return render_template("manage/recovery_codes_made.html", codes=codes, username=person.username, back=back)
 
@@ -123,8 +124,8 @@ def put_off() -> ResponseReturnValue:
 @bp.errorhandler(authenticator_app.SetUpExpired)
 def set_up_expired(refused: authenticator_app.SetUpExpired) -> ResponseReturnValue:
     """Show a new picture; or the page Security, where a second click finds the app set up."""
-    detour = detours.current()
+    flow = second_step_setup.current()
     if authenticator_app.is_held(current_user.id):
-        return redirect(detour.return_path, 303)
+        return redirect(flow.return_path, 303)
     flash(refused.message, "info")
-    return redirect(detour.address(".set_up_app"), 303)
+    return redirect(flow.address(".set_up_app"), 303)

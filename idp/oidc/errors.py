@@ -192,14 +192,17 @@ class ServiceSwitchedOff(NotToBeRedirected):
 
 
 class StaleRequest(Refusal):
-    """A pending request that cannot be gone on with. `partner` and `way_back` are None where unknown."""
+    """A pending request that cannot be continued; `detail` tells the person what became of it.
+
+    `partner` is the name of the service that made it, and `way_back` an address there; None where unknown.
+    """
 
     code, status, title = "request_expired", 400, "This sign-in cannot be continued"
     message = "Please go back to the service you came from and start again from there."
 
-    def __init__(self, why: str, *, reason: str, partner: str | None = None, way_back: str | None = None) -> None:
+    def __init__(self, detail: str, *, reason: str, partner: str | None = None, way_back: str | None = None) -> None:
         super().__init__(reason=reason)
-        self.why, self.partner, self.way_back = why, partner, way_back
+        self.detail, self.partner, self.way_back = detail, partner, way_back
 
 
 def body(error: OAuth2Error) -> dict[str, Any]:

@@ -40,5 +40,5 @@ def end_sessions(text: str, *, by: str) -> tuple[Estab, int]:
     return estab, ended
 
 
-def _end_all(estab: Estab, why: str) -> int:
-    return sum(session.end_all(member.person_id, why, of_estab=estab.id) for member in people.of_estab(estab.id))
+def _end_all(estab: Estab, reason: str) -> int:
+    return sum(session.end_all(member.person_id, reason, of_estab=estab.id) for member in people.of_estab(estab.id))

@@ -206,7 +206,7 @@ def _mark_not_sent(message: Message, outcome: NotSent) -> None:
     next_try = clock.now() + timedelta(
         seconds=_seconds_until_retry(message.attempts if message.kind != EVENT else _attempts(message))
     )
-    message.last_error = outcome.why
+    message.last_error = outcome.reason
     if isinstance(outcome, Refused) or next_try >= message.give_up_at:
         message.failed_at = clock.now()
     else:

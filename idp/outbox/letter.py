@@ -33,16 +33,16 @@ MAX_REASON_LENGTH: Final = 500
 
 
 class NotSent(Exception):
-    """The message was not sent. `why` is stored in the row for operators; `code` is the server's, for the log.
+    """The message was not sent. `reason` is stored in the row for operators; `code` is the server's, for the log.
 
     The text may come from a hostile server, so it is reduced to one line of printable characters.
     """
 
-    def __init__(self, why: str, *, code: int | None = None) -> None:
+    def __init__(self, reason: str, *, code: int | None = None) -> None:
         self.code = code
-        line = " ".join(why[:MAX_REASON_LENGTH].split())
-        self.why = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
-        super().__init__(self.why)
+        line = " ".join(reason[:MAX_REASON_LENGTH].split())
+        self.reason = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
+        super().__init__(self.reason)
 
 
 class Later(NotSent):

@@ -48,8 +48,8 @@ def record(receipt: Receipt) -> bool:
         }
     else:
         undecided = *undecided, Message.failed_at.is_(None)
-        why = NotSent(f"{NOT_DELIVERED}: {receipt.why}").why
-        values = {"failed_at": now, "sent_at": func.coalesce(Message.sent_at, now), "last_error": why}
+        reason = NotSent(f"{NOT_DELIVERED}: {receipt.reason}").reason
+        values = {"failed_at": now, "sent_at": func.coalesce(Message.sent_at, now), "last_error": reason}
     statement = update(Message).where(Message.id == receipt.message_id, Message.kind == "sms", *undecided)
     changed = session().execute(statement.values(**values, **wiped).returning(Message.id))
     return changed.one_or_none() is not None

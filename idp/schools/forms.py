@@ -116,8 +116,8 @@ class FindSchool(Form):
             self._add_error(self.school, "Select your school from the list.")
             return None
         school = search.school(self.school.data)
-        if why := status.reason_not_to_register(school):
-            self._add_error(self.school, why)
+        if reason := status.reason_not_to_register(school):
+            self._add_error(self.school, reason)
             return None
         return school
 

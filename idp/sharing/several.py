@@ -37,28 +37,28 @@ class OtherSchool:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedSchool:
     """A school that was ticked and for which nothing was recorded."""
 
     member: Membership
-    why: str
+    obstacle: str
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What came of a review."""
+class ReviewResult:
+    """What was recorded for the schools of a review."""
 
-    chosen: Authorisation
+    authorisation: Authorisation
     """The agreement of the school that the person acts for."""
-    refused: list[Refused]
+    refused: list[RefusedSchool]
 
 
 def others(client: AnyClient, by: Membership) -> list[OtherSchool]:
     """The schools, besides that of `by`, for which the same person acts and whose accounts are open; by name."""
     members = [member for member in people.active_memberships(by.person) if member.estab_id != by.estab_id]
-    agreed = _current(client, members)
+    authorisations = _current(client, members)
     return [
-        OtherSchool(member, _obstacle(client, member, agreed.get(member.estab_id)))
+        OtherSchool(member, _obstacle(client, member, authorisations.get(member.estab_id)))
         for member in sorted(members, key=lambda member: (member.estab.name, member.estab_id))
     ]
 
@@ -73,7 +73,7 @@ def give(
     agreement: str,
     until: datetime,
     second_step: bool = False,
-) -> Given:
+) -> ReviewResult:
     """Let `client` have exactly `scopes` of the school of `by`, and of each of `also` for which it can be done.
 
     `also` are memberships of the same person; `second_step` says whether they signed in with one. Schools are decided
@@ -81,24 +81,24 @@ def give(
     the others. Raises as `authorise.give` for the school of `by`, and then nothing is recorded.
     """
     authority.lock_all([by, *also])
-    given: dict[str, Authorisation] = {}
-    refused: list[Refused] = []
+    authorisations: dict[str, Authorisation] = {}
+    refused: list[RefusedSchool] = []
     for member in sorted({by, *also}, key=lambda member: member.estab_id):
         try:
             with session().begin_nested():
                 if member is not by and (
-                    why := _obstacle(client, member, _current(client, [member]).get(member.estab_id))
+                    obstacle := _obstacle(client, member, _current(client, [member]).get(member.estab_id))
                 ):
-                    raise NotInThisReview(why, reason=f"{member.estab_id} and {client.id}")
-                given[member.estab_id] = authorise.give(
+                    raise NotInThisReview(obstacle, reason=f"{member.estab_id} and {client.id}")
+                authorisations[member.estab_id] = authorise.give(
                     client, scopes, by=member, offered=offered, agreement=agreement, until=until,
                     second_step=second_step,
                 )  # fmt: skip
         except Refusal as refusal:
             if member is by:
                 raise
-            refused.append(Refused(member, refusal.message))
-    return Given(given[by.estab_id], refused)
+            refused.append(RefusedSchool(member, refusal.message))
+    return ReviewResult(authorisations[by.estab_id], refused)
 
 
 def _current(client: AnyClient, members: Sequence[Membership]) -> dict[str, Authorisation]:
@@ -106,11 +106,11 @@ def _current(client: AnyClient, members: Sequence[Membership]) -> dict[str, Auth
     ids = [member.estab_id for member in members]
     between = Authorisation.estab_id.in_(ids), Authorisation.client_id == client.id
     open_ones = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
-    found = session().scalars(select(Authorisation).where(*between, *open_ones))
-    return {agreed.estab_id: agreed for agreed in found}
+    rows = session().scalars(select(Authorisation).where(*between, *open_ones))
+    return {authorisation.estab_id: authorisation for authorisation in rows}
 
 
-def _obstacle(client: AnyClient, member: Membership, agreed: Authorisation | None) -> str | None:
+def _obstacle(client: AnyClient, member: Membership, authorisation: Authorisation | None) -> str | None:
     """Why `client` cannot be authorised for this school together with another; None where it can."""
     try:
         authority.check(member, Action.AUTHORISE)
@@ -123,12 +123,13 @@ def _obstacle(client: AnyClient, member: Membership, agreed: Authorisation | Non
         return f"{client.client_name} does not work with this school's system, {mis_catalogue.name(member.estab.mis)}."
     except Refusal as refusal:
         return refusal.message
-    return _why_not_again(agreed)
+    return _obstacle_of(authorisation)
 
 
-def _why_not_again(agreed: Authorisation | None) -> str | None:
-    if agreed is None or agreed.state == "expired":
+def _obstacle_of(authorisation: Authorisation | None) -> str | None:
+    """Why a school that has this agreement cannot authorise the same service together with another."""
+    if authorisation is None or authorisation.state == "expired":
         return None
-    if agreed.state == "paused":
+    if authorisation.state == "paused":
         return "This school has paused it. You can resume it on the school's own page."
-    return f"It is authorised already, until {dates.day(agreed.until)}."
+    return f"It is authorised already, until {dates.day(authorisation.until)}."

@@ -65,7 +65,7 @@ def choose() -> ResponseReturnValue:
 
 def _second_step(return_path: str) -> str:
     """The page that leads to the second step which the chosen school requires."""
-    return url_for("manage.security.second_step", next=return_path, why="school")
+    return url_for("manage.security.second_step", next=return_path, reason="school")
 
 
 def _page(form: WhichSchool, towns: dict[str, str], return_path: str) -> ResponseReturnValue:

@@ -24,7 +24,7 @@ def lift(by: Membership) -> bool:
     return _set(by, is_required=False)
 
 
-def is_held_to(person: Administrator) -> bool:
+def applies_to(person: Administrator) -> bool:
     """Whether a school that the person acts for requires a second step of them."""
     return any(member.estab.second_step_required_at is not None for member in person.memberships)
 

@@ -205,7 +205,7 @@ def choose(estab_id: str) -> None:
     request_state.set_user(_for_estab(signed_in, estab_id))
 
 
-def end(sid: str, why: str) -> None:
+def end(sid: str, reason: str) -> None:
     """End one session: `signed_out`, `replaced`, `too_many`, `removed`, … Ending it twice changes nothing.
 
     Clients that know of it are told; no refresh token is revoked (protocol.md §2.2).
@@ -213,11 +213,11 @@ def end(sid: str, why: str) -> None:
     ended = session().execute(
         update(BrowserSession)
         .where(BrowserSession.sid == sid, BrowserSession.ended_at.is_(None))
-        .values(ended_at=clock.now(), why_ended=why)
+        .values(ended_at=clock.now(), why_ended=reason)
         .returning(BrowserSession.person_id)
     )
     if (person_id := ended.scalar_one_or_none()) is not None:
-        log.record(events.SIGNED_OUT, by=person_id, subject=person_id, sid=sid, why=why)
+        log.record(events.SIGNED_OUT, by=person_id, subject=person_id, sid=sid, why=reason)
         session_clients.notify_ended(sid, person_id)
 
 
@@ -231,14 +231,14 @@ def end_here() -> None:
     request_state.forget_user()
 
 
-def end_all(person_id: str, why: str, *, but: str | None = None, of_estab: str | None = None) -> int:
+def end_all(person_id: str, reason: str, *, but: str | None = None, of_estab: str | None = None) -> int:
     """End every session of a person, except the one with the sid `but`; returns how many there were.
 
     With `of_estab`, only those in which they act for the estab with this internal id.
     """
     sids = [sid for sid in _live(person_id, of_estab) if sid != but]
     for sid in sids:
-        end(sid, why)
+        end(sid, reason)
     return len(sids)
 
 

@@ -24,13 +24,13 @@ MAX_DAYS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SignIn:
     """A sign-in as a page shows it."""
 
     at: datetime
     device: str
     place: str
-    how: str
+    method: str
     school: str | None
     """Its name, where the person acted for one."""
 
@@ -58,7 +58,7 @@ def note_wrong_password(person_id: str) -> None:
     )
 
 
-def newest(signed_in: SignedIn, address: str, *, page: int = 1) -> tuple[list[Shown], bool]:
+def newest(signed_in: SignedIn, address: str, *, page: int = 1) -> tuple[list[SignIn], bool]:
     """A page of the person's sign-ins, newest first, and whether there are older ones."""
     statement = (
         select(SignInRecord, Estab)
@@ -70,14 +70,14 @@ def newest(signed_in: SignedIn, address: str, *, page: int = 1) -> tuple[list[Sh
     )
     rows = session().execute(statement).all()
     network = _network(signed_in.id, address)
-    shown = [
-        Shown(
-            row.at, row.device, _place(row, signed_in.sid, network), _how(row.amr, row.provider),
+    sign_ins = [
+        SignIn(
+            row.at, row.device, _place(row, signed_in.sid, network), _method(row.amr, row.provider),
             None if estab is None else estab.name,
         )
         for row, estab in rows[:PER_PAGE]
     ]  # fmt: skip
-    return shown, len(rows) > PER_PAGE
+    return sign_ins, len(rows) > PER_PAGE
 
 
 def wrong_passwords(person_id: str) -> list[tuple[date, int]]:
@@ -91,7 +91,7 @@ def _place(row: SignInRecord, sid: str, network: bytes) -> str:
     return HERE if row.sid == sid else SAME_NETWORK if row.network == network else OTHER_NETWORK
 
 
-def _how(amr: frozenset[str], provider: str | None) -> str:
+def _method(amr: frozenset[str], provider: str | None) -> str:
     """The methods (RFC 8176) in words."""
     first = provider or ("Password" if "pwd" in amr else "")
     second = "passkey" if "user" in amr else "code" if "otp" in amr else ""

@@ -70,7 +70,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
 def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, work):  # noqa: F811
     jo.signs_in(account.username)
     jo.opens(EVERYONE)
-    assert jo.answer.location == f"/manage/security/second-step?next={EVERYONE}&why=everyone"
+    assert jo.answer.location == f"/manage/security/second-step?next={EVERYONE}&reason=everyone"
     jo.opens(jo.answer.location)
     assert "Before you ask everyone" in jo.sees
     jo.sends_again(EVERYONE, require="yes")

@@ -44,8 +44,8 @@ def agreed(work):
 
 def test_each_school_has_an_agreement_an_audit_entry_and_a_receipt_of_its_own(work, trust, outbox):
     with work():
-        given = gives(trust)
-    assert (given.chosen.estab_id, given.refused) == (trust[1][0], [])
+        result = gives(trust)
+    assert (result.authorisation.estab_id, result.refused) == (trust[1][0], [])
     assert agreed(work) == sorted(trust[1])
     with work() as database:
         entries = database.scalars(select(Entry).where(Entry.event == events.SHARING_GIVEN)).all()
@@ -65,8 +65,8 @@ OBSTACLES = [
 ]
 
 
-@pytest.mark.parametrize(("obstacle", "why"), OBSTACLES)
-def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, trust, obstacle, why):
+@pytest.mark.parametrize(("obstacle", "sentence"), OBSTACLES)
+def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, trust, obstacle, sentence):
     person_id, estab_ids, client_id = trust
     with work() as database:
         member = database.get_one(Membership, (person_id, estab_ids[1]))
@@ -86,10 +86,10 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, tr
         assert {each.member.estab_id: each.obstacle is None for each in shown} == {
             estab_ids[1]: False, estab_ids[2]: True,
         }  # fmt: skip
-        assert why in next(each.obstacle for each in shown if each.obstacle)
+        assert sentence in next(each.obstacle for each in shown if each.obstacle)
     with work():
-        given = gives(trust)
-        assert [(each.member.estab_id, why in each.why) for each in given.refused] == [(estab_ids[1], True)]
+        result = gives(trust)
+        assert [(each.member.estab_id, sentence in each.obstacle) for each in result.refused] == [(estab_ids[1], True)]
     with work() as database:
         made = database.scalars(select(Authorisation).where(Authorisation.agreement != "old")).all()
         assert sorted(row.estab_id for row in made) == sorted([estab_ids[0], estab_ids[2]])
@@ -133,7 +133,7 @@ def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(work
 
     outcomes = at_once(2, press)
 
-    failed = [outcome for outcome in outcomes if not isinstance(outcome, several.Given)]
+    failed = [outcome for outcome in outcomes if not isinstance(outcome, several.ReviewResult)]
     assert all(isinstance(fault, authorise.ChangedMeanwhile) for fault in failed), failed
     assert len(failed) < 2
     assert agreed(work) == sorted(trust[1])

@@ -168,8 +168,8 @@ def _next(request: CheckedRequest) -> Response | Approval:
 def _send_to(next_step: Step, request: CheckedRequest) -> Response:
     """Store the request and redirect to the page, which redirects back to the stored request."""
     if "none" in request.prompt:
-        why = "the school has paused sharing; " if next_step is CONSENT and _is_paused(request) else ""
-        raise next_step.error(description=f"{why}prompt is none, and the person would have to be asked")
+        detail = "the school has paused sharing; " if next_step is CONSENT and _is_paused(request) else ""
+        raise next_step.error(description=f"{detail}prompt is none, and the person would have to be asked")
     return redirect(next_step.address(request, pending_requests.ensure_stored(request)), 303)
 
 

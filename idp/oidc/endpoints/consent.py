@@ -215,12 +215,12 @@ def agree(
     elif question.is_about_data and not form.authority.data:
         form.authority.errors = ["Tick the box if you have authority to agree. If not, please ask somebody who does."]
     elif form.validate():
-        given = several.give(
+        result = several.give(
             client, chosen, by=member, also=also if question.is_about_data else (), offered=question.proposal.offered,
             agreement=client.agreement_version, until=question.until, second_step=_signed_in().has_second_step,
         )  # fmt: skip
-        other_schools.say_what_was_left_out(client, given.refused)
-        return given.chosen
+        other_schools.flash_refusals(client, result.refused)
+        return result.authorisation
     return None
 
 
@@ -232,8 +232,8 @@ def lacks_second_step(agreed: frozenset[str]) -> bool:
 def to_second_step(back: str) -> Response:
     """To set up a second step, or to sign in with it; then `back` to the page, as it is filled in now."""
     form_drafts.save()
-    why = "offer" if browser_request.form[SECOND_STEP] == "offer" else "data"
-    return redirect(url_for("manage.security.second_step", next=back, why=why), 303)
+    reason = "offer" if browser_request.form[SECOND_STEP] == "offer" else "data"
+    return redirect(url_for("manage.security.second_step", next=back, reason=reason), 303)
 
 
 def question_page(

@@ -8,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 from idp.estabs.models import Membership
 from idp.partners.snapshots import AnyClient
 from idp.sharing import several
-from idp.sharing.several import Refused
+from idp.sharing.several import RefusedSchool
 
 FIELD: Final = "also"
 """The name of the boxes; each has the Estab ID of its school."""
@@ -31,7 +31,7 @@ def boxes(before: "MultiDict[str, str] | None") -> frozenset[str]:
     return frozenset((request.form if request.method == "POST" else before or MultiDict()).getlist(FIELD))
 
 
-def say_what_was_left_out(client: AnyClient, refused: list[Refused]) -> None:
+def flash_refusals(client: AnyClient, refused: list[RefusedSchool]) -> None:
     """Say on the next page of ours for which schools nothing was recorded: the browser leaves for the service now."""
     for each in refused:
-        flash(f"{client.client_name} was not authorised for {each.member.estab.name}. {each.why}", "warning")
+        flash(f"{client.client_name} was not authorised for {each.member.estab.name}. {each.obstacle}", "warning")

@@ -36,11 +36,11 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of the message with our id. `why` is the provider's word for a failure."""
+    """What became of the message with our id. `reason` is the provider's word for a failure."""
 
     message_id: str
     status: Status
-    why: str = ""
+    reason: str = ""
 
 
 def require_bearer(callback: Callback, token: str) -> None:

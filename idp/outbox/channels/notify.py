@@ -76,9 +76,9 @@ def _error(response: fetch.Answer) -> NotSent:
     """What a refusal means to this message: only a bad number is the message's fault, and so final."""
     errors = json_object(response.body).get("errors")
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    why = f"GOV.UK Notify answered {response.status} {text_of(first, 'error')[:50]}".rstrip()
+    message = f"GOV.UK Notify answered {response.status} {text_of(first, 'error')[:50]}".rstrip()
     if response.status == 400 and "phone_number" in text_of(first, "message"):
-        return Refused(f"{why}: the number is not valid", code=400)
+        return Refused(f"{message}: the number is not valid", code=400)
     if response.status in {400, 401, 403, 404, 405}:
-        return Unreachable(f"{why}: check the settings [sms], and this machine's clock", code=response.status)
-    return Later(why, code=response.status)
+        return Unreachable(f"{message}: check the settings [sms], and this machine's clock", code=response.status)
+    return Later(message, code=response.status)

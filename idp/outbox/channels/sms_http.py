@@ -54,9 +54,9 @@ def _check_status(status: int) -> None:
     """Take what the gateway answered for what it means to this message; ours to mend is not the message's fault."""
     if 200 <= status < 300:
         return
-    why = f"the gateway answered {status}"
+    message = f"the gateway answered {status}"
     if status in {401, 403, 404, 405}:
-        raise Unreachable(f"{why}: check sms.gateway_url and sms.gateway_token", code=status)
+        raise Unreachable(f"{message}: check sms.gateway_url and sms.gateway_token", code=status)
     if status in {408, 425, 429} or not 400 <= status < 500:
-        raise Later(why, code=status)
-    raise Refused(why, code=status)
+        raise Later(message, code=status)
+    raise Refused(message, code=status)

@@ -80,9 +80,9 @@ def _signature(callback: Callback, token: str) -> str:
 def _error(response: fetch.Answer) -> NotSent:
     """What a refusal means to this message. Twilio's text may name the number, so only its code is recorded."""
     code = json_object(response.body).get("code")
-    why = f"Twilio answered {response.status}" + (f", error {code}" if isinstance(code, int) else "")
+    message = f"Twilio answered {response.status}" + (f", error {code}" if isinstance(code, int) else "")
     if response.status in {401, 403, 404, 405} or code in OUR_MISTAKES:
-        return Unreachable(f"{why}: check the settings [sms]", code=response.status)
+        return Unreachable(f"{message}: check the settings [sms]", code=response.status)
     if response.status in {408, 425, 429} or not 400 <= response.status < 500:
-        return Later(why, code=response.status)
-    return Refused(why, code=response.status)
+        return Later(message, code=response.status)
+    return Refused(message, code=response.status)

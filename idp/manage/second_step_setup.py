@@ -1,0 +1,76 @@
+"""The pages that set up a second step: why one is needed, and where the person goes on afterwards.
+
+Both stand in the address, as `reason` and `next`, and each of these pages passes them on to the next one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from flask import request, url_for
+from flask_login import current_user
+
+from idp.foundation import runtime
+from idp.foundation.ports import RequestingPartner
+from idp.foundation.web import security
+from idp.signin import own_sessions, recovery_codes, return_paths
+
+HOME: Final = "manage.security.home"
+OPTIONAL: Final = frozenset({"data", "offer"})
+"""Reasons for which the page that the person came from also works without a second step: Cancel leads back to it."""
+REASONS: Final = OPTIONAL | {"school", "everyone"}
+
+
+@dataclass(frozen=True, slots=True)
+class SetupFlow:
+    """Why a person sets up a second step and where they go on, as the address of the present page has it."""
+
+    return_path: str
+    """Where they go on afterwards: the page Security, unless they came from elsewhere."""
+    reason: str | None
+    """The `school` requires it, or is to require it of `everyone`; specially protected `data`; an `offer`. None where
+    it is the person's own wish, or a partner's."""
+    partner: RequestingPartner | None
+    """Whose request continues afterwards."""
+
+    def address(self, endpoint: str) -> str:
+        """The address of another of these pages, with the same reason and return path."""
+        return url_for(endpoint, next=self.return_path, reason=self.reason)
+
+    @property
+    def cancel_address(self) -> str:
+        """Where Cancel leads from the page that offers both kinds of second step."""
+        if self.reason in OPTIONAL:
+            return self.return_path
+        return return_paths.cancelled(self.return_path, url_for(HOME))
+
+    @property
+    def back_address(self) -> str:
+        """Where Cancel leads from the page of one kind: to the page that offers both, if they came by that."""
+        return self.address("manage.security.second_step") if self.reason or self.partner else url_for(HOME)
+
+
+def current() -> SetupFlow:
+    """What the request's address says. A partner's window and policy are kept (`security`)."""
+    return_path = security.local_path(request.args.get("next"), url_for(HOME))
+    if return_paths.leads_to_partner(return_path):
+        security.keep_opener()
+        security.let_forms_leave()
+    reason = request.args.get("reason")
+    return SetupFlow(
+        return_path, reason if reason in REASONS else None, runtime.ports().requesting_partner(return_path)
+    )
+
+
+def address_after_adding(person_id: str) -> str:
+    """Where a person goes who has just added a factor: to recovery codes, if they have none, and on."""
+    flow = current()
+    if recovery_codes.left(person_id):
+        return address_after_change(flow)
+    return flow.address("manage.security.make_recovery_codes")
+
+
+def address_after_change(flow: SetupFlow) -> str:
+    """Where a person goes whose factors have changed: on, by a page that offers to end their other sessions if any."""
+    if own_sessions.others(current_user, request.remote_addr or ""):
+        return flow.address("manage.own.other_sessions")
+    return flow.return_path
