@@ -76,7 +76,7 @@ STRUCK_OUT = {
     "KeptRequests", "known_browser", "known_here", "LAST_RESORT", "LATELY", "LAZY", "_leaves_out", "LEFT_AT_LEAST",
     "let_go", "lone", "LONGEST", "LONGEST_ID", "LONGEST_NAME", "LONGEST_REASON", "LONGEST_WAIT", "_look_for_all",
     "looked_for_typed", "_made_outside", "ManyNames", "meant_instead", "_mended", "MOST", "MOST_BYTES", "MOST_TOLD",
-    "MOST_WORDS", "_must_be", "NOBODY", "_not_too_often", "_Noted", "OfNoUse", "OLDEST",
+    "MOST_WORDS", "_must_be", "NOBODY", "_not_too_often", "note_version", "_Noted", "OfNoUse", "OLDEST",
     "one_by_one", "one_more", "_opened", "_parted", "PATIENCE", "POINTING", "_portless", "remembered",
     "say_what_was_left_out", "says", "_says_instead", "settle_secret", "SHARE_WHILE_WIDESPREAD", "SHORTEST",
     "SHORTEST_RUN", "Shown", "shows_a_secret", "_still_wanted", "_take_leave", "_tell_log", "_told", "_tried",

@@ -8,9 +8,7 @@ from wtforms import EmailField, StringField, TelField
 from idp.estabs import links, people
 from idp.foundation.errors import Refusal
 from idp.foundation.web import security
-from idp.foundation.web.forms import Form
-from idp.foundation.web.throttle import at_most, limiter
-from idp.onboarding.forms import (
+from idp.foundation.web.contact_fields import (
     EmailForm,
     email_address,
     mobile_number,
@@ -19,6 +17,8 @@ from idp.onboarding.forms import (
     parse_mobile,
     person_name,
 )
+from idp.foundation.web.forms import Form
+from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import email_change, mobile, mobile_change, step_up
 from idp.signin.forms import MobileCode
 

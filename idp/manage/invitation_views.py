@@ -15,9 +15,9 @@ from idp.estabs.models import Administrator, PersonInvitation
 from idp.estabs.permissions import SUMMARIES, TITLES
 from idp.foundation.errors import Refusal
 from idp.foundation.web import form_drafts, security
+from idp.foundation.web.contact_fields import mobile_number, one_line, parse_mobile, person_name
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
-from idp.onboarding.forms import mobile_number, one_line, parse_mobile, person_name
 from idp.signin import session
 
 bp = Blueprint("invitation", __name__, url_prefix="/invitation")

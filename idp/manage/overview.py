@@ -9,7 +9,8 @@ from idp.estabs.permissions import Action
 from idp.foundation import dates, scopes
 from idp.foundation.database import session
 from idp.foundation.scopes import Scope
-from idp.onboarding import forms, join, review
+from idp.foundation.web import contact_fields
+from idp.onboarding import join, review
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 from idp.signin import second_step_offer
@@ -130,7 +131,7 @@ def _tasks(member: Membership) -> list[Task]:
     ]
     person = member.person
     if person.mobile_confirmed_at is None:
-        number = forms.readable_mobile(person.mobile)
+        number = contact_fields.readable_mobile(person.mobile)
         reason = f"Only a confirmed number can be used to set a new password. Yours is {number}."
         tasks.append(Task("Confirm your mobile number", reason, "Confirm", "/mobile/confirm?next=/manage"))
     if second_step_offer.is_due(person):

@@ -12,10 +12,10 @@ from idp.estabs.models import Membership
 from idp.estabs.permissions import ROLES, SUMMARIES, TITLES, Action
 from idp.foundation import runtime
 from idp.foundation.web import form_drafts, security
+from idp.foundation.web.contact_fields import EmailForm, colleagues_email, colleagues_name, one_line, parse_email
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
 from idp.manage import people_page
-from idp.onboarding.forms import EmailForm, colleagues_email, colleagues_name, one_line, parse_email
 from idp.signin import removal, session, step_up
 
 bp = Blueprint("people", __name__, url_prefix="/manage/people")

@@ -12,5 +12,4 @@ is registered already, and our staff's review of every new one. It does not own 
     review             our staff's queue and decision
     working_days       working days and bank holidays
     origin             the partner that a registration began from, and the link back to it
-    email_typos        suggestions for mistyped addresses
 """

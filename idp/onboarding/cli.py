@@ -8,8 +8,8 @@ import click
 from idp.estabs import permissions
 from idp.estabs.models import Administrator
 from idp.foundation import clock, command, dates, runtime
+from idp.foundation.web.contact_fields import readable_mobile
 from idp.onboarding import join, review, working_days
-from idp.onboarding.forms import readable_mobile
 from idp.onboarding.models import JoinRequest, Review
 
 QUEUE = ("kind", "id", "school", "who", "waiting_since", "due", "overdue")

@@ -5,8 +5,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from idp.foundation import dates
-from idp.foundation.web import security
-from idp.onboarding import browser, forms, origin, review, signup
+from idp.foundation.web import contact_fields, security
+from idp.onboarding import browser, origin, review, signup
 
 bp = Blueprint("signed_in", __name__)
 
@@ -19,7 +19,8 @@ def next_steps() -> ResponseReturnValue:
     person, registration = member.person, signup.of_person(member.person_id)
     opened = review.of_estab(member.estab)
     return render_template(
-        "onboarding/next_steps.html", person=person, estab=member.estab, mobile=forms.readable_mobile(person.mobile),
+        "onboarding/next_steps.html", person=person, estab=member.estab,
+        mobile=contact_fields.readable_mobile(person.mobile),
         due=dates.weekday(opened.due_at) if opened else None,
         return_link=origin.return_link(registration, browser.digest()) if registration else None,
     )  # fmt: skip

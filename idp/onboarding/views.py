@@ -17,7 +17,7 @@ from idp.estabs.links import LinkRefused, LinkUsed
 from idp.estabs.models import Administrator
 from idp.foundation import database, runtime
 from idp.foundation.errors import Refusal, TooManyRequests
-from idp.foundation.web import admission, form_drafts, pages, post_redirect_get, security
+from idp.foundation.web import admission, contact_fields, form_drafts, pages, post_redirect_get, security
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import browser, first_credentials, forms, handover_views, origin, signed_in, signup, verify
@@ -355,7 +355,7 @@ def _is_signed_in(person: Administrator | None) -> bool:
 
 def _form_data(registration: Registration) -> dict[str, object]:
     """The stored details, to fill in a form."""
-    mobile = forms.readable_mobile(registration.mobile)
+    mobile = contact_fields.readable_mobile(registration.mobile)
     return {"name": registration.name, "email": registration.email, "mobile": mobile, "declaration": True}
 
 

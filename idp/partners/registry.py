@@ -1,7 +1,7 @@
 """The registered clients: read on every request, changed by operators.
 
 `client` returns a frozen snapshot, which each process caches for at most `CACHE_SECONDS`. A caller that reads a
-client's `version` along with other rows passes it to `note_version`, which drops an outdated snapshot at once.
+client's `version` along with other rows passes it to `drop_outdated`, which drops a snapshot of another version.
 Redirect URIs are compared character by character, without patterns and without normalising (RFC 9700 §2.1).
 """
 
@@ -97,7 +97,7 @@ def is_plausible_id(client_id: str) -> bool:
     return client_id.isascii() and client_id.isprintable() and len(client_id) <= MAX_ID_LENGTH
 
 
-def note_version(client_id: str, version: int) -> None:
+def drop_outdated(client_id: str, version: int) -> None:
     """Drop the cached snapshot if its version differs from this one, which a statement has just read."""
     cached = _SNAPSHOTS.get().get(client_id)
     if cached and cached[1].version != version:

@@ -79,7 +79,7 @@ class State:
 
 
 class Row(NamedTuple):
-    """The columns from which `read` makes a `State`."""
+    """The columns from which `to_state` makes a `State`."""
 
     id: str
     scopes: frozenset[str]
@@ -114,13 +114,13 @@ def state(authorisation_id: str, person_id: str | None = None) -> State | None:
     default the person who gave the agreement.
     """
     row = _STATE.one(authorisation=authorisation_id, person=person_id)
-    return None if row is None else read(row.standing)
+    return None if row is None else _checked(row.standing)
 
 
 def current(estab_id: str, client_id: str) -> State | None:
     """The state of the one current agreement of an estab with a client, or None."""
     row = _CURRENT.one(its_estab=estab_id, its_client=client_id, person=None)
-    return None if row is None else read(row.standing)
+    return None if row is None else _checked(row.standing)
 
 
 def is_standing(authorisation_id: str) -> bool:
@@ -171,18 +171,24 @@ def beside(source: FromClause, person: ColumnElement[Any]) -> FromClause:
     )
 
 
-def read(row: Row | None) -> State | None:
-    """The state in a row, or None.
+def drop_outdated_client(row: Row | None) -> None:
+    """Drop the cached snapshot of the client if this row, which was just read, has another version of it.
 
-    A cached snapshot of another version of the client is dropped, because the row is newer.
+    Every caller of a statement with `COLUMNS` calls it once, before it uses the snapshot.
     """
+    if row is not None:
+        registry.drop_outdated(row.client_id, row.client_version)
+
+
+def _checked(row: Row | None) -> State | None:
+    drop_outdated_client(row)
+    return to_state(row)
+
+
+def to_state(row: Row | None) -> State | None:
+    """The state in a row, or None without one."""
     if row is None:
         return None
-    registry.note_version(row.client_id, row.client_version)
-    return _state(row)
-
-
-def _state(row: Row) -> State:
     return State(
         id=row.id, scopes=row.scopes, offered=row.offered, given_at=row.given_at, until=row.until,
         paused_at=row.paused_at, estab_id=row.estab_id, estab_public_id=row.estab_public_id,

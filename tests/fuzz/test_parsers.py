@@ -15,11 +15,10 @@ from hypothesis import given, strategies as st
 from wtforms.validators import ValidationError
 
 from idp.foundation import scopes
-from idp.foundation.web import security
+from idp.foundation.web import contact_fields, security
 from idp.oidc import incoming, jwts
 from idp.oidc.clients import authentication
 from idp.oidc.clients.client import differing
-from idp.onboarding import forms
 from idp.partners import manifest, uris
 from idp.partners.metadata import InvalidMetadata, to_columns
 from idp.schools import files, gias, query_parser, search
@@ -181,33 +180,33 @@ def test_whatever_is_searched_for_there_is_an_answer(here, text):
 @given(odd | st.from_regex(r"\A\+?[0-9() -]{3,20}\Z"))
 def test_a_mobile_number_is_one_that_can_be_dialled_or_refused(here, text):
     try:
-        found = forms.parse_mobile(text)
+        found = contact_fields.parse_mobile(text)
     except ValidationError:
         return
     assert found[0] == "+"
     assert found[1:].isdigit()
     assert found.isascii()
-    assert forms.parse_mobile(forms.readable_mobile(found)) == found
+    assert contact_fields.parse_mobile(contact_fields.readable_mobile(found)) == found
 
 
 @deep()
 @given(odd | st.builds("{}@{}".format, odd, odd) | st.emails())
 def test_an_address_of_mail_is_one_line_or_refused(here, text):
     try:
-        found = forms.parse_email(text)
+        found = contact_fields.parse_email(text)
     except ValidationError:
         return
     assert found.isascii()
     assert found.isprintable()
-    assert forms.parse_email(found) == found
+    assert contact_fields.parse_email(found) == found
 
 
 @deep(2)
 @given(odd)
 def test_a_persons_name_shows_as_it_is_or_is_refused(text):
-    name = forms.one_line(text)
+    name = contact_fields.one_line(text)
     try:
-        forms.person_name(None, SimpleNamespace(data=name))
+        contact_fields.person_name(None, SimpleNamespace(data=name))
     except ValidationError:
         return
     name.encode()

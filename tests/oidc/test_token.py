@@ -9,6 +9,7 @@ from sqlalchemy import select
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator, Estab
 from idp.oidc.models import Code, RefreshFamily
+from idp.partners import registry
 from idp.partners.models import Client
 from idp.sharing import authorise
 from tests.factories import secret_of
@@ -406,3 +407,23 @@ def test_a_truncated_form_is_refused(web, world, tokens):
     ]  # fmt: skip
     assert answers[0].status_code == 200
     refused(answers[1], "invalid_request")
+
+
+@pytest.mark.parametrize("use", ["userinfo", "refresh"])
+def test_using_a_token_drops_the_cached_registration_that_another_process_changed(web, world, tokens, monkeypatch, use):
+    monkeypatch.setattr(registry, "CACHE_SECONDS", 3600.0)
+
+    def use_token():
+        if use == "refresh":
+            return world.partner.refreshes(web, tokens["refresh_token"])
+        return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+
+    assert use_token().status_code == 200
+    with world.work() as session:
+        client = session.get_one(Client, world.partner.id)
+        client.version, client.client_name = client.version + 1, "Renamed by another process"
+    with world.work():
+        assert registry.client(world.partner.id).client_name == "Assembly"
+    assert use_token().status_code == 200
+    with world.work():
+        assert registry.client(world.partner.id).client_name == "Renamed by another process"

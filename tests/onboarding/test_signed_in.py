@@ -29,6 +29,7 @@ def test_next_steps_say_all_there_is_to_do_and_when_we_call(work, as_, clock, se
         completed(a_registration())
         person = database.query(Administrator).one()
         person.password_hash, person.password_is_ours = runtime.passwords().hash(PASSWORD), False
+        estab_id = person.memberships[0].estab.estab_id
     page = as_(person).opens("/register/next-steps")
 
     assert page.link("confirm-mobile").startswith("/mobile/confirm")
@@ -37,10 +38,10 @@ def test_next_steps_say_all_there_is_to_do_and_when_we_call(work, as_, clock, se
     assert "on a server" in page.text
     assert "not yet verified" in page.text
     assert "Wednesday 4 March 2026" in page.text
-    assert person.memberships[0].estab.estab_id in page.text
+    assert estab_id in page.text
 
     with work():
-        review.verify(accounts.find(person.memberships[0].estab.estab_id).estab_id, by="cli")
+        review.verify(accounts.find(estab_id).estab_id, by="cli")
     assert "not yet verified" not in as_(person).opens("/register/next-steps").text
 
 

@@ -15,9 +15,8 @@ from wtforms.validators import InputRequired
 from idp.estabs import people
 from idp.estabs.models import Membership
 from idp.foundation import clock
-from idp.foundation.web import form_drafts
+from idp.foundation.web import contact_fields, form_drafts
 from idp.foundation.web.forms import visible
-from idp.onboarding import forms
 from idp.partners import start_link
 from idp.partners.snapshots import AnyClient
 from idp.sharing import hand_over
@@ -32,12 +31,12 @@ STAYS: Final = "page_stays"
 """A kept field: what is shown again is the page as it stood, not a form that was not sent."""
 
 
-class Colleague(forms.EmailForm):
+class Colleague(contact_fields.EmailForm):
     """Whom to write to."""
 
     email = EmailField(
         "Your colleague's work e-mail address",
-        [InputRequired("Enter your colleague's e-mail address"), forms.email_address],
+        [InputRequired("Enter your colleague's e-mail address"), contact_fields.email_address],
     )
     wait: int | None = None
     """Seconds until one more mail may be sent, where there were too many."""
@@ -69,7 +68,7 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
     back = stay()  # before anything is written: what is kept is kept in a transaction of its own
     if not _may_send_one_more(form, by):
         return None
-    address = forms.parse_email(form.email.data)
+    address = contact_fields.parse_email(form.email.data)
     hand_over.ask(client, address, begin=start.address, by=by)
     flash(
         f"We have written to {people.mask_email(address)}. Nothing has been decided: you can close this page, "

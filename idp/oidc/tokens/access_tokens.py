@@ -145,7 +145,8 @@ def read(token: str, *, with_claims: bool = False) -> Access | None:
     row = statement.one(**name, authorisation=payload["authorisation"], person=person_id)
     if row is None or row.is_revoked:
         return None
-    state = live.read(row.standing)
+    live.drop_outdated_client(row.standing)
+    state = live.to_state(row.standing)
     if state is None or not state.is_live or state.client_id != client.id:
         return None
     access = Access(payload, client, state.allowed(held), state, person_id)

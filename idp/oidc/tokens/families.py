@@ -91,11 +91,11 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> Presented:
     if not family.rotates:
         if proof:
             raise errors.invalid_grant(UNKNOWN)
-        return Presented(family, live.read(family.standing), is_newest=True)
+        return Presented(family, live.to_state(family.standing), is_newest=True)
     if crypto.same(proof, _proof(family.id, family.sequence)):
-        return Presented(family, live.read(family.standing), is_newest=True)
+        return Presented(family, live.to_state(family.standing), is_newest=True)
     if _in_grace(family) and crypto.same(proof, _proof(family.id, family.sequence - 1)):
-        return Presented(family, live.read(family.standing), is_newest=False)
+        return Presented(family, live.to_state(family.standing), is_newest=False)
     _reused(family, client)
     raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
 
@@ -132,7 +132,7 @@ def introspect(token: str, client: OAuthClient) -> dict[str, Any] | None:
         return None
     if family.rotates and not crypto.same(proof, _proof(family.id, family.sequence)):
         return None
-    state = live.read(family.standing)
+    state = live.to_state(family.standing)
     if state is None or not (given := state.allowed(family.basis.scopes)):
         return None
     return {
@@ -184,7 +184,9 @@ def _proof(family_id: str, number: int) -> str:
 
 
 def _family(secret: str) -> Family | None:
-    return _FAMILY.one(its_digest=crypto.digest(secret))
+    family = _FAMILY.one(its_digest=crypto.digest(secret))
+    live.drop_outdated_client(family.standing if family else None)
+    return family
 
 
 _BEGIN: Final = WriteStatement(insert(_table))

@@ -1,0 +1,186 @@
+"""What people type is checked kindly, kept as they typed it, and cleaned."""
+
+import pytest
+from wtforms import EmailField, StringField, TelField
+from wtforms.validators import ValidationError
+
+from idp.foundation import runtime
+from idp.foundation.web import contact_fields
+
+GOOD = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123"}
+
+
+class Contact(contact_fields.EmailForm):
+    """All of these fields."""
+
+    name = StringField(filters=[contact_fields.one_line], validators=[contact_fields.person_name])
+    email = EmailField(validators=[contact_fields.email_address])
+    mobile = TelField(validators=[contact_fields.mobile_number])
+
+
+@pytest.fixture
+def filled(app):
+    def fill(**differs):
+        with app.test_request_context(method="POST", data=GOOD | differs):
+            form = Contact(meta={"csrf": False})
+            form.validate()
+            return form
+
+    return fill
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Jo Bloggs", "Siân O’Neill-Łukasz", "李雷", "Dr. Aoife (Deputy) Ní Bhriain, BA", "J.R. Smith", "Dr.Aoife Byrne",
+        "St.John Rivers", "You Kim", "Are Larsen", "María del Carmen García de la Cruz",
+    ],
+)  # fmt: skip
+def test_names_are_as_various_as_people(filled, name):
+    assert not filled(name=name).errors
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "   ", "123", "x" * 81, "Win at https://evil.example", "www.evil.example Jo", "<b>Jo</b>", "Jo\x00",
+     "Jo\u202eB", "jo@evil.example", "{{ 7*7 }}"],
+)  # fmt: skip
+def test_what_is_no_name_is_refused_with_what_to_do(filled, name):
+    assert filled(name=name).errors["name"][0].startswith(("Enter your name", "Your name must"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (" Office@Oakhill.EXAMPLE ", "Office@oakhill.example"),
+        ("a.b+c@school.sch.uk", "a.b+c@school.sch.uk"),
+        ("info@bücher.example", "info@xn--bcher-kva.example"),
+        ("\u200boffice@oak\u200bhill.example\ufeff", "office@oakhill.example"),
+    ],
+)
+def test_an_address_is_kept_in_its_plain_form(app, typed, kept):
+    assert contact_fields.parse_email(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "office", "office@", "@oakhill.example", "a b@oakhill.example", "a@b@c.example", "a@localhost",
+     "a@[127.0.0.1]", "a@oakhill.example\r\nBcc: b@evil.example", "Jo <a@oakhill.example>",
+     "a@oakhill.example,b@evil.example", "ü@oakhill.example",
+     "a" * 65 + "@oakhill.example", "a@" + "x" * 260 + ".example", "a\x00@oakhill.example"],
+)  # fmt: skip
+def test_what_is_no_one_address_is_refused_with_what_to_do(app, typed):
+    with pytest.raises(ValidationError, match=r"^Enter"):
+        contact_fields.parse_email(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("07911 123456", "+447911123456"),
+        ("+44 7911 123456", "+447911123456"),
+        ("(07911) 123-456", "+447911123456"),
+        ("+353 85 123 4567", "+353851234567"),
+        ("07797 712345", "+447797712345"),
+        ("07700 900123", "+447700900123"),
+        ("\u202d07700\u200b 900123\u202c", "+447700900123"),
+        ("\uff10\uff17700 900123", "+447700900123"),
+        ("07700\u2011900\u2013123", "+447700900123"),
+    ],
+)
+def test_a_mobile_number_is_british_unless_it_says_otherwise(app, typed, kept):
+    with app.app_context():
+        assert contact_fields.parse_mobile(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "hello",
+        "123",
+        "020 7946 0000",
+        "0800 1111",
+        "07012 345678",
+        "+1",
+        "0" * 300,
+        "+44 7911 12345\x00",
+        "07700900123x",
+        "07700900123 x5",
+        "07700 900123 ext 5",
+        "0770O 900123",
+        "07700900123#",
+        "tel:07700900123",
+    ],
+)
+def test_what_cannot_be_texted_is_refused_with_what_to_do(app, typed):
+    with app.app_context(), pytest.raises(ValidationError, match=r"^Enter"):
+        contact_fields.parse_mobile(typed)
+
+
+def test_a_number_that_ofcom_reserves_for_films_is_refused_in_production(app, monkeypatch):
+    with app.app_context():
+        real = runtime.settings().model_copy(update={"environment": "production"})
+        monkeypatch.setattr(runtime, "settings", lambda: real)
+        with pytest.raises(ValidationError):
+            contact_fields.parse_mobile("07700 900123")
+
+
+def test_what_was_typed_is_kept_beside_the_error(filled):
+    form = filled(name="", mobile="07700 900 123", email="Office@Oakhill.example")
+
+    assert form.mobile.data == "07700 900 123"
+    assert form.email.data == "Office@Oakhill.example"
+    assert set(form.errors) == {"name"}
+
+
+def test_a_number_is_read_back_as_people_write_it():
+    assert contact_fields.readable_mobile("+447700900123") == "07700 900123"
+    assert contact_fields.readable_mobile("+353851234567") == "+353 85 123 4567"
+
+
+@pytest.mark.parametrize("name", ["Jo\u200b Bloggs", "\ufeffJo Bloggs", "Jo Blog\u00adgs"])
+def test_blanks_without_width_are_dropped_from_names(filled, name):
+    form = filled(name=name)
+
+    assert not form.errors
+    assert form.name.data == "Jo Bloggs"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("ann@gmial.com", "ann@gmail.com"), ("ann@gmail.co", "ann@gmail.com"),
+        ("Ann@hotmial.co.uk", "Ann@hotmail.co.uk"),
+        ("office@oakhill.sch.ku", "office@oakhill.sch.uk"), ("office@oakhill.shc.uk", "office@oakhill.sch.uk"),
+        ("office@oakhill.leeds.scg.uk", "office@oakhill.leeds.sch.uk"),
+    ],
+)  # fmt: skip
+def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled, typed, meant):
+    asked = filled(email=typed)
+    plain = contact_fields.parse_email(typed)
+    assert asked.errors == {"email": [f"Did you mean {meant}? If {plain} is right, press the button again."]}
+
+    assert not filled(email=typed, sure=asked.sure.data).errors
+    assert filled(email="bob@gmial.com", sure=asked.sure.data).errors, "that was another address"
+    assert not filled(email=meant, sure=asked.sure.data).errors
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["ann@gmail.com", "ann@ymail.com", "ann@mail.com", "office@oakhill.sch.uk", "office@oakhill.co.uk",
+     "office@oakhill.example", "office@trust.org.uk", "ann@hotmail.fr", "nurse@ward.nhs.uk", "office@co.uk.example"],
+)  # fmt: skip
+def test_addresses_that_look_right_are_asked_nothing(filled, typed):
+    assert not filled(email=typed).errors
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Your refund is waiting at evil-bank.example", "Your refund is waiting", "Jo evil-bank.example", "evil.co",
+        "Call 07700 900123", "Jo 2", "Please visit us", "Win a prize!", "one two three four five six seven eight nine",
+    ],
+)  # fmt: skip
+def test_domains_numbers_and_sentences_are_no_names(filled, name):
+    assert "name" in filled(name=name).errors
