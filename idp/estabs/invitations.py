@@ -32,7 +32,10 @@ class InvitationCancelled(links.LinkRefused):
     """The school took the invitation back, or its inviter is no owner any more."""
 
     code, title = "invitation_cancelled", "This invitation has been taken back"
-    message = "The school has taken this invitation back. If you think that this is a mistake, please ask there."
+    message = (
+        "The school has taken this invitation back. If you think that this is a mistake, please ask the person who "
+        "invited you."
+    )
 
 
 class InvitationUnknown(links.LinkUnknown):
@@ -77,10 +80,9 @@ class InvitedAlready(Refusal):
 
 
 class TooManyInvitations(TooManyRequests):
-    """More than `MAX_OPEN`, `MAX_A_DAY` or `MAX_MAILS`."""
+    """More than `MAX_OPEN`, `MAX_A_DAY` or `MAX_MAILS`; the message says which, and what to do."""
 
     code, title = "too_many_invitations", "You have sent enough invitations for now"
-    message = "Your school has sent many invitations. Please wait until some are answered, or cancel some."
 
 
 class InvitedSomebodyElse(Refusal):
@@ -94,7 +96,7 @@ class HasAccount(Refusal):
     """The address has an account: its person signs in and accepts."""
 
     code, status, title = "has_account", 409, "You have an account already"
-    message = "There is an account under this e-mail address already. Please sign in to it."
+    message = "There is already an account with this e-mail address. Please sign in to it."
 
 
 def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitation:
@@ -144,7 +146,8 @@ def resend(invitation_id: str, *, by: Membership) -> PersonInvitation:
     invitation = _hold(invitation_id, by)
     if invitation.sent >= MAX_MAILS:
         raise TooManyInvitations(
-            f"We have sent this invitation {MAX_MAILS} times. Please check the address, or cancel it and invite anew.",
+            f"We have sent this invitation {MAX_MAILS} times. Please check the address. If it is wrong, cancel "
+            "the invitation and send one to the right address.",
             reason=invitation.id,
         )
     invitation.inviter = by.person
@@ -280,8 +283,18 @@ def _check_limits(estab_id: str, others: list[PersonInvitation]) -> None:
     since = clock.now() - timedelta(days=1)
     made = select(func.count()).select_from(PersonInvitation)
     made = made.where(PersonInvitation.estab_id == estab_id, PersonInvitation.created_at > since)
-    if len(others) >= MAX_OPEN or (session().scalar(made) or 0) >= MAX_A_DAY:
-        raise TooManyInvitations(reason=f"{len(others)} of {estab_id} are open")
+    if len(others) >= MAX_OPEN:
+        raise TooManyInvitations(
+            f"{len(others)} people whom your school invited have not answered yet, and more cannot be invited at the "
+            "same time. On the page People you can cancel an invitation that is no longer needed.",
+            reason=f"{len(others)} of {estab_id} are open",
+        )
+    if (session().scalar(made) or 0) >= MAX_A_DAY:
+        raise TooManyInvitations(
+            f"Your school has invited {MAX_A_DAY} people within 24 hours, and cannot invite more today. Please try "
+            "again tomorrow.",
+            reason=f"{MAX_A_DAY} of {estab_id} within a day",
+        )
 
 
 def _send(invitation: PersonInvitation) -> None:
@@ -295,6 +308,6 @@ def _send(invitation: PersonInvitation) -> None:
         "invitation", to=invitation.email, expires=invitation.expires_at, estab=invitation.estab.id,
         name=invitation.name if is_verified else None, inviter=invitation.inviter.described_in_mails,
         school=invitation.estab.name, role_name=TITLES[invitation.role],
-        role_summary=SUMMARIES[invitation.role], until=dates.weekday(invitation.expires_at),
+        role_summary=SUMMARIES[invitation.role], until=dates.day_and_time(invitation.expires_at), days=days,
         link=runtime.url(f"/invitation/{secret}"),
     )  # fmt: skip

@@ -91,6 +91,6 @@ def _person(member: Membership, viewer: Membership, *, may_manage: bool) -> Pers
 def _invitation(row: PersonInvitation) -> Invitation:
     return Invitation(
         id=row.id, name=row.name, email=row.email, role=TITLES[row.role], invited_by=row.inviter.name,
-        valid_until=dates.weekday(row.expires_at), is_expired=row.is_expired,
+        valid_until=dates.day_and_time(row.expires_at), is_expired=row.is_expired,
         can_be_resent=row.sent < invitations.MAX_MAILS,
     )  # fmt: skip

@@ -44,8 +44,8 @@ class TooManySignIns(TooManyRequests):
 
     code, title = "too_many_sign_ins", "Signed in too often"
     message = (
-        "This account has been signed in to so often lately that we stop for a while. If you are signed in in another "
-        "window, you can carry on there."
+        "Somebody has signed in to this account very many times within an hour, so no one can sign in to it until the "
+        "hour is over. If you are signed in in another window, you can carry on there."
     )
 
 

@@ -150,16 +150,18 @@ def test_a_school_has_so_many_open_and_makes_so_many_a_day(work, school, clock):
     with work():
         for number in range(invitations.MAX_OPEN):
             invitations.invite("Al", f"al{number}@oakhill.example", "viewer", by=school.by)
-        with pytest.raises(invitations.TooManyInvitations):
+        with pytest.raises(invitations.TooManyInvitations, match="are open") as refused:
             invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
+        assert "20 people whom your school invited have not answered yet" in refused.value.message
         for number in range(invitations.MAX_A_DAY - invitations.MAX_OPEN):
             invitations.cancel(invitations.waiting(school.estab)[0].id, by=school.by)
             session().flush()
             invitations.invite("Al", f"bo{number}@oakhill.example", "viewer", by=school.by)
         invitations.cancel(invitations.waiting(school.estab)[0].id, by=school.by)
         session().flush()
-        with pytest.raises(invitations.TooManyInvitations):
+        with pytest.raises(invitations.TooManyInvitations, match="within a day") as refused:
             invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
+        assert "Please try again tomorrow." in refused.value.message
     clock.move(timedelta(days=1))
     with work():
         invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)

@@ -14,7 +14,7 @@ HARD_PHRASES = (
     "may only know", "people of your school", "what needs doing", "for that we have to", "all that is missing",
     "do not belong together", "holds a character", "does not work that way", "at fault",
     "had:", "may have:", "if none arrives", "keep you signed in until",
-    "nothing there?", "where you began you can",
+    "nothing there?", "where you began you can", "need to do nothing", "invite anew", "so often lately", "had us send",
 )  # fmt: skip
 """In lower case. Markup may stand within a phrase, so they are looked for in the text that a reader sees."""
 

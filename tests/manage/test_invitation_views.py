@@ -82,7 +82,7 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
         first, known = person.memberships[0].estab.name, person.id
     link = invite("viewer")
     al.opens(link)
-    assert "You have an account under this e-mail address already." in al.sees
+    assert "You already have an account with this e-mail address." in al.sees
     assert al.sends_again(link, name="Al", mobile="07700 900124").status_code in {200, 400}
     al.opens(link)
     al.opens(al.page.find(id="sign-in")["href"])

@@ -75,12 +75,12 @@ def test_what_changes_people_is_refused_to_others(member, role):
 def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(member, outbox, clock):
     jo = member("jo", "owner")
     assert jo.sends(f"{PEOPLE}/invite", **AL).location == PEOPLE
-    said = "Al Bloggs Viewer al@oakhill.example Invited by Jo. The link works until Monday 9 March 2026."
+    said = "Al Bloggs Viewer al@oakhill.example Invited by Jo. The link works until 9 March 2026 at 09:30."
     assert said in cards(jo, "invited")[0]
     assert "We have sent Al Bloggs an e-mail" in jo.sees
     letter = outbox.last("invitation")
     assert letter.to == AL["email"]
-    for text in ("Hello Al Bloggs,", "invited by Jo", "Viewer. Sees everything", "the end of Monday 9 March 2026"):
+    for text in ("Hello Al Bloggs,", "invited by Jo", "Viewer. Sees everything", "until 9 March 2026 at 09:30"):
         assert text in letter.text
 
     clock.move(timedelta(minutes=1))

@@ -52,7 +52,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
     assert since(work, account) is not None
     assert {letter.to for letter in outbox.all("second_step_required")} == {account.email, colleague[1]}
     for letter in outbox.all("second_step_required"):
-        assert ("You have one already" in letter.text) == (letter.to == account.email)
+        assert ("You already use one" in letter.text) == (letter.to == account.email)
     owner.opens("/manage/security")
     assert "everyone who acts for your school signs in with a second step" in owner.sees
 

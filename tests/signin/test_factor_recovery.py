@@ -101,7 +101,7 @@ def test_notices_come_at_the_start_half_way_and_at_the_end_once_each(started, ac
     assert due_notices() == 4
     clock.move(timedelta(hours=12))
     assert due_notices() == 6
-    assert "The wait is over" in outbox.last("recovery_notice").text
+    assert "The wait of 24 hours is over" in outbox.last("recovery_notice").text
     assert due_notices() == 6
     assert all(len(letter.text) <= 160 for letter in outbox.all("lost_factor"))
 

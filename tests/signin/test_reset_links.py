@@ -39,7 +39,7 @@ def test_the_other_owners_are_told_how(jo, sent, account, work, outbox):
         an_administrator(estab, email="head@oakhill.example", username="head")
     jo.sends(sent, password=NEW)
 
-    assert "by a link that an owner of the account, or our staff" in outbox.last("colleague_reset_password").text
+    assert "by a link that was sent to their e-mail address" in outbox.last("colleague_reset_password").text
 
 
 def test_opening_it_uses_nothing_up(jo, stranger, sent):
