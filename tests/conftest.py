@@ -18,6 +18,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings as examples
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -188,6 +189,43 @@ def at_once(work: Work) -> Callable[..., list[Any]]:
         for thread in threads:
             thread.join(300)
         return outcomes
+
+    return run
+
+
+@pytest.fixture
+def overtaken(work: Work) -> Callable[..., Any]:
+    """`overtaken(first, then)` returns the outcome of `then`, which begins before the transaction of `first` commits.
+
+    `first` has done its work by then, all but what is in `at_last`. `then` goes on until it has to wait for it or has
+    ended; exceptions are outcomes. SQLite has one writer at a time: there all of `then` comes after `first`.
+    """
+
+    def run(first: Callable[[], Any], then: Callable[[], Any], at_last: Callable[[], Any] = lambda: None) -> Any:
+        outcomes: list[Any] = []
+
+        def second() -> None:
+            try:
+                with work():
+                    outcome = then()
+            except Exception as error:  # noqa: BLE001  it is the outcome
+                outcome = error
+            outcomes.append(outcome)
+
+        thread = threading.Thread(target=second)
+        with work() as session:
+            first()
+            session.flush()
+            thread.start()
+            if session.connection().dialect.name == "postgresql":
+                waits = text(
+                    "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+                )
+                while thread.is_alive() and not session.scalar(waits):
+                    thread.join(0.01)
+            at_last()
+        thread.join(300)
+        return outcomes[0]
 
     return run
 

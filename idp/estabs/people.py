@@ -61,6 +61,12 @@ def get(person_id: str) -> Administrator | None:
     return person if person is not None and person.removed_at is None else None
 
 
+def hold(person_id: str) -> Administrator | None:
+    """As `get`, as they are at this moment and until this transaction ends: other changes of the person wait."""
+    person = lock(Administrator, person_id)
+    return person if person is not None and person.removed_at is None else None
+
+
 def membership(person_id: str, estab_id: str) -> Membership | None:
     """How this person acts for the estab with this internal id; None if they do not, or no longer."""
     row = session().get(Membership, (person_id, estab_id))

@@ -91,11 +91,14 @@ def unlink(person: Administrator, provider_name: str) -> bool:
 
 
 def person_of(identity: Identity) -> Administrator | None:
-    """The person whose account it is; None if it is not linked, if the organisation changed, or they were removed."""
+    """The person whose account it is, held (`people.hold`); None if it is not linked, or they were removed.
+
+    Likewise if the organisation changed.
+    """
     account = _account(identity)
     if account is None or account.tenant != identity.tenant:
         return None
-    return people.get(account.person_id)
+    return people.hold(account.person_id)
 
 
 def note_use(identity: Identity, person: Administrator) -> None:

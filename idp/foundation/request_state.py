@@ -4,6 +4,7 @@ A package above the foundation that has to remember something of its own declare
 `part`. Two libraries keep values in `g` too; what their public functions cannot do with those is done here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
@@ -25,6 +26,8 @@ class RequestState:
     """Whether the ORM's session was used."""
     autocommit: bool = False
     """Whether a connection that is opened runs each statement in a transaction of its own: the route says it."""
+    before_commit: Callable[[], object] | None = None
+    """A statement that locks a row which others lock last: it runs when everything else is done."""
     csp_nonce: str | None = None
     """The nonce of this answer's content security policy, once something needs it."""
     lets_forms_leave: bool = False

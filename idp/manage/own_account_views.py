@@ -46,7 +46,7 @@ def _changed(form: ChangePassword) -> bool:
     except TooManyRequests as locked:
         form.form_errors.append(locked.message)
         return False
-    session.begin(current_user.id, current_user.amr)  # under a new id, as after every change of rights
+    session.renew(current_user.amr)
     return True
 
 

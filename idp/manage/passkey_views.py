@@ -29,8 +29,7 @@ def add() -> ResponseReturnValue:
             form.form_errors.append(refused.message)
         else:
             factors.note_added(person, factors.PASSKEY)
-            # They have shown two factors and have more rights: a new session.
-            session.begin(person.id, current_user.amr | passkey_sign_in.METHODS)
+            session.renew(current_user.amr | passkey_sign_in.METHODS)  # they have shown two factors
             flash(f"Your passkey “{passkey.name}” is added.", "success")
             return redirect(second_step_setup.address_after_adding(person.id), 303)
     is_first, back = not factors.has_any(person.id), second_step_setup.current().back_address

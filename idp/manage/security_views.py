@@ -64,7 +64,7 @@ def set_up_app() -> ResponseReturnValue:
             form.code.errors = [refused.message]
         else:
             factors.note_added(person, factors.APP, replaced=replaced)
-            session.begin(person.id, current_user.amr | {"otp", "mfa"})  # they have more rights: a new session
+            session.renew(current_user.amr | {"otp", "mfa"})
             flash(f"Your authenticator app is {'replaced' if replaced else 'set up'}.", "success")
             return redirect(second_step_setup.address_after_adding(person.id), 303)
     new_app = authenticator_app.begin(person.id, person.email, current_user.sid)

@@ -41,4 +41,6 @@ def end_sessions(text: str, *, by: str) -> tuple[Estab, int]:
 
 
 def _end_all(estab: Estab, reason: str) -> int:
-    return sum(session.end_all(member.person_id, reason, of_estab=estab.id) for member in people.of_estab(estab.id))
+    """In one order of people, whom this locks: two schools may share them."""
+    person_ids = sorted(member.person_id for member in people.of_estab(estab.id))
+    return sum(session.end_all(person_id, reason, of_estab=estab.id) for person_id in person_ids)

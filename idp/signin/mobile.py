@@ -94,6 +94,7 @@ def confirm(person: Administrator, code: str) -> None:
 
 def check_code(person: Administrator, code: str, purpose: str) -> str:
     """Use the code up and return the number that it was sent to. Raises what `confirm` does."""
+    lock(Administrator, person.id)  # before the counter, as where one signs in
     counter = guesses.key("account", person.id)
     guesses.count(counter)
     code_row = one_time_codes.count_try(person.id, purpose)

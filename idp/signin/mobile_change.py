@@ -7,7 +7,6 @@ from idp.audit import events, log
 from idp.estabs import people
 from idp.estabs.models import Administrator
 from idp.foundation import clock, dates
-from idp.foundation.database import lock
 from idp.foundation.errors import Refusal
 from idp.outbox import post
 from idp.signin import mobile, undo_changes
@@ -37,7 +36,6 @@ def confirm(person: Administrator, code: str) -> None:
 
     The try is counted only if the caller's transaction commits: catch these errors and render a page.
     """
-    lock(Administrator, person.id)
     number, old_number = mobile.check_code(person, code, mobile.CHANGE), person.mobile
     was_confirmed, now = person.mobile_confirmed_at is not None, clock.now()
     undo_link = undo_changes.issue(person)

@@ -4,10 +4,10 @@ A wrong current password counts like one at the sign-in page, on the same counte
 open would allow any number of guesses.
 """
 
-from idp.estabs import passphrases
+from idp.estabs import passphrases, people
 from idp.estabs.models import Administrator
 from idp.foundation import database, runtime
-from idp.foundation.database import lock, session
+from idp.foundation.database import session
 from idp.foundation.errors import Refusal
 from idp.signin import devices, guesses, password, session as browser_sessions
 
@@ -34,9 +34,9 @@ def change(person_id: str, current: str, chosen: str, *, device: str | None, sid
     is_right = runtime.passwords().matches(stored, typed)
     password_hash = runtime.passwords().hash(chosen) if is_right else None
 
+    now = people.hold(person_id)
     locks = guesses.count(counter)
-    now = lock(Administrator, person_id)
-    if password_hash is None or now is None or now.removed_at is not None or now.password_hash != stored:
+    if password_hash is None or now is None or now.password_hash != stored:
         password.note_failure(person_id, locks=locks)
         raise WrongCurrentPassword(reason=person_id)
     guesses.forget(counter)

@@ -26,6 +26,7 @@ def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:
     authentication = passkeys.read(answer)
     passkey = passkeys.by_credential(authentication.credential_id)
     person_id = passkey.person_id if passkey else None
+    person = people.hold(person_id) if person_id else None
     counter = devices.guess_counter(person_id, device) if person_id else None
     locks = guesses.count(counter) if counter else False
     try:
@@ -35,7 +36,6 @@ def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:
             password.note_failure(person_id, locks=locks)
         raise
     guesses.forget(counter)
-    person = people.get(person_id) if person_id else None
     if person is None:
         raise PasskeyRefused(reason=f"{person_id} was removed")
     password.admit(person)

@@ -1,7 +1,8 @@
 """Sign in with a password, and change it.
 
 The hash is compared between two transactions: the first reads the row, the second counts the guess and only then
-acts on the result (security.md rules 3 and 5).
+acts on the result (security.md rules 3 and 5). The person is held from then on, so that a password which is changed at
+the same moment signs no one in.
 """
 
 from dataclasses import dataclass
@@ -69,10 +70,10 @@ def check(name: str, password: str, *, device: str | None, address: str | None) 
     database.end_read_transaction()
     is_right, renewed = _compare(account.stored, passphrases.normalise(password) if account.is_ours else password)
 
+    person = people.hold(account.person_id) if account.person_id else None
     guesses.count(account.by_name)
     is_open, locks = _count_at_account(account)
-    person = people.get(account.person_id) if is_right and is_open and account.person_id else None
-    if person is None or person.password_hash != account.stored:
+    if person is None or not (is_right and is_open) or person.password_hash != account.stored:
         note_failure(account.person_id, locks=locks)
         if not account.in_known_browser:
             spraying.note_failure(address, people.fold_sign_in_name(name))

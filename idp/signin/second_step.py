@@ -101,13 +101,14 @@ def complete(half: HalfSignedIn, prove: Callable[[], bool], amr: frozenset[str])
     Raises `WrongAnswer`, `guesses.Locked` and `StepExpired`. As with `password.check`, the caller must render a page,
     so that the guess is counted.
     """
+    person = people.hold(half.person_id)
     counters = half.name_counter, devices.guess_counter(half.person_id, devices.device_id())
     locks = [guesses.count(counter) for counter in counters]
     if not prove():
         password.note_failure(half.person_id, locks=any(locks))
         raise WrongAnswer(reason=half.person_id)
-    person = people.get(half.person_id) if claim(HalfSignIn, digest=half.digest, person_id=half.person_id) else None
-    if person is None or not person.may_sign_in or _is_newer(person.password_changed_at, half):
+    is_first = claim(HalfSignIn, digest=half.digest, person_id=half.person_id)
+    if not is_first or person is None or not person.may_sign_in or _is_newer(person.password_changed_at, half):
         raise StepExpired(reason=half.person_id)
     for counter in counters:
         guesses.forget(counter)

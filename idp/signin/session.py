@@ -6,6 +6,7 @@ into Flask's own cookie (security.md rule 7).
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import ClassVar, Final, NamedTuple, cast
 
 from flask import Flask, Request, request, session as form_cookie
@@ -17,7 +18,7 @@ from idp.estabs import people
 from idp.estabs.models import ACTIVE_STATES, Administrator, Estab, Membership
 from idp.foundation import clock, crypto, request_state, runtime
 from idp.foundation.database import Instant, session
-from idp.foundation.errors import NotFound
+from idp.foundation.errors import NotFound, Refusal
 from idp.foundation.fastpath import hooks
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.foundation.ports import LastPerson
@@ -85,6 +86,13 @@ class SignedIn:
         return session().get_one(Membership, (self.id, self.estab_id))
 
 
+class SessionOver(Refusal):
+    """The session was ended elsewhere while it was to get more rights."""
+
+    code, status, title = "session_over", 401, "You have been signed out"
+    message = "You were signed out at this moment, so nothing was changed. Please sign in again."
+
+
 class _Administrator(NamedTuple):
     name: str
     removed_at: datetime | None
@@ -149,7 +157,11 @@ def last_here() -> LastPerson | None:
 
 
 def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "administrator") -> SignedIn:
-    """Sign a person in in this browser, under a new id, and sign out whom it had before."""
+    """Sign a person in in this browser, under a new id, and sign out whom it had before.
+
+    Hold the person since before what they proved was looked at (`people.hold`), and before rows of `guesses`: whatever
+    ends all of their sessions then either sees this one, or has been seen.
+    """
     settings, now, secret, sid = runtime.settings().session, clock.now(), crypto.new_secret(), crypto.new_id("ses")
     name, estab_id = _named(kind, person_id)
     is_again = current_user.is_authenticated and current_user.id == person_id
@@ -179,6 +191,15 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
     answer_with_cookie(_cookie(), secret)
     request_state.set_user(signed_in)
     return signed_in
+
+
+def renew(amr: frozenset[str]) -> None:
+    """Go on under a new id, as after every change of rights, by these methods. Raises `SessionOver`."""
+    people.hold(current_user.id)
+    is_open = BrowserSession.sid == current_user.sid, BrowserSession.ended_at.is_(None)
+    if session().scalar(select(BrowserSession.sid).where(*is_open)) is None:
+        raise SessionOver(reason=current_user.sid)
+    begin(current_user.id, amr)
 
 
 def choose(estab_id: str) -> None:
@@ -234,8 +255,10 @@ def end_here() -> None:
 def end_all(person_id: str, reason: str, *, but: str | None = None, of_estab: str | None = None) -> int:
     """End every session of a person, except the one with the sid `but`; returns how many there were.
 
-    With `of_estab`, only those in which they act for the estab with this internal id.
+    With `of_estab`, only those in which they act for the estab with this internal id. The person is held: a sign-in
+    that is under way comes first and is ended as well, or sees what its transaction has changed.
     """
+    people.hold(person_id)
     sids = [sid for sid in _live(person_id, of_estab) if sid != but]
     for sid in sids:
         end(sid, reason)
@@ -262,8 +285,8 @@ def _load(flask_request: Request) -> SignedIn | None:
     if row is None or not _is_live(row) or (name := _name_of_who_may_act(row)) is None:
         return None
     if clock.now() - row.last_used_at >= TOUCH:
-        # Past the ORM, so that a view which hashes next may let this go unwritten: it will be used again.
-        _TOUCHED.run(its_digest=digest, now=clock.now())
+        # At the end, because what ends sessions locks the person first: the two would wait for each other.
+        request_state.current().before_commit = partial(_TOUCHED.run, its_digest=digest, now=clock.now())
     signed_in = SignedIn(row.kind, row.person_id, name, None, row.sid, row.signed_in_at, row.amr, row.acr)
     requires = row.member is not None and row.member.second_step_required_at is not None
     return _with_estab(signed_in, row.estab_id, requires_second_step=requires)
@@ -308,7 +331,7 @@ def _named(kind: str, person_id: str) -> tuple[str, str | None]:
         operator = session().get(Operator, person_id)
         if operator is not None and operator.disabled_at is None:
             return operator.name, None
-    elif (person := people.get(person_id)) is not None:
+    elif (person := people.hold(person_id)) is not None:
         active = people.active_memberships(person)
         if active:
             return person.name, active[0].estab_id if len(active) == 1 else None

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from idp.estabs import people
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks, runtime
 from idp.signin import guesses, password, session as sessions
@@ -115,6 +116,18 @@ def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(
     assert at_once(4, send).count("/mobile/confirm") == 1
     with work() as session:
         assert len(session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)).all()) == 1
+
+
+def test_a_second_step_at_the_moment_of_a_new_password_signs_no_one_in(half, app_of_jo, account, clock, overtaken):
+    clock.move(timedelta(seconds=1))
+
+    def change():  # as `own_password` does, in another browser
+        password.change(people.get(account.id), "a hash", by=account.id)
+        sessions.end_all(account.id, "password_changed")
+
+    overtaken(change, lambda: half.sends_again(PAGE, code=app_of_jo.code()))
+
+    assert not is_signed_in(half)
 
 
 def test_going_back_after_signing_in_goes_on_to_where_one_was_going(half, app_of_jo):

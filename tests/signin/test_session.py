@@ -7,10 +7,11 @@ from flask_login import current_user
 from sqlalchemy import select, update
 
 from idp.estabs.models import Administrator, Estab
-from idp.foundation import clock as clocks, crypto, runtime
-from idp.signin import session as sessions
+from idp.foundation import clock as clocks, crypto, database, runtime
+from idp.signin import factors, reset as reset_password, session as sessions
 from idp.signin.models import BrowserSession
 from tests.factories import an_administrator
+from tests.signin.apps import App
 
 INSIDE = "/mobile/confirm"
 
@@ -271,3 +272,53 @@ def test_signing_in_twice_at_once_in_one_browser_is_no_trouble(new_browser, acco
 
     assert answers == [303] * 4
     assert len(rows(work, account.id)) == 4
+
+
+def a_reset(account):
+    person = database.lock(Administrator, account.id)
+    reset_password.finish(person, "a hash", device=None, by_link=True)
+
+
+def test_a_sign_in_does_not_outlive_a_new_password_that_is_set_at_the_same_moment(jo, account, work, overtaken):
+    overtaken(lambda: a_reset(account), lambda: jo.signs_in(account.username))
+
+    assert not is_in(jo)
+
+
+def test_an_old_password_does_not_return_with_better_parameters(jo, account, work, overtaken, monkeypatch):
+    monkeypatch.setattr(crypto.Passwords, "is_outdated", lambda *_: True)
+
+    overtaken(lambda: a_reset(account), lambda: jo.signs_in(account.username))
+
+    with work() as session:
+        assert session.get_one(Administrator, account.id).password_hash == "a hash"
+
+
+def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(jo, account, work, overtaken):
+    jo.signs_in(account.username)
+    jo.opens("/manage/security/app")
+    app = App(jo.page.find(id="seed").text.replace(" ", ""))
+
+    overtaken(
+        lambda: sessions.end_all(account.id, "everywhere"),
+        lambda: jo.sends_again("/manage/security/app", code=app.code()),
+    )
+
+    assert not is_in(jo)
+    with work():
+        assert not factors.has_any(account.id)
+
+
+def test_a_request_and_the_end_of_its_session_do_not_wait_for_each_other(jo, account, overtaken, clock):
+    jo.signs_in(account.username)
+    jo.opens("/manage/account/email")
+    clock.move(sessions.TOUCH)
+
+    answer = overtaken(
+        lambda: database.lock(Administrator, account.id),
+        lambda: jo.sends_again("/manage/account/email", email="other@oakhill.example"),
+        at_last=lambda: sessions.end_all(account.id, "removed"),
+    )
+
+    assert answer.status_code == 303
+    assert not is_in(jo)

@@ -69,6 +69,8 @@ def work(app: Flask) -> Iterator[None]:
 def _commit() -> None:
     """Commit what the ORM's session and the statements wrote."""
     state = request_state.current()
+    if state.before_commit is not None:
+        state.before_commit()
     if state.has_session:  # flushes pending objects first
         db.session.commit()
     if state.connection is not None:
