@@ -5,7 +5,6 @@ from urllib.parse import urljoin
 
 import pytest
 import requests
-from bs4 import BeautifulSoup
 
 from idp.estabs import accounts, people
 from idp.foundation import database, runtime
@@ -14,6 +13,7 @@ from idp.onboarding import review
 from idp.sharing import authorise
 from tests.browser.assembly import a_partner_served
 from tests.factories import PASSWORD, an_administrator, an_estab
+from tests.html import parse
 from tests.serving import a_provider
 
 
@@ -75,7 +75,7 @@ class Office:
         return self.page.get_text(" ", strip=True)
 
     def _shows(self, answer):
-        self.address, self.page = answer.url, BeautifulSoup(answer.text, "html.parser")
+        self.address, self.page = answer.url, parse(answer.text)
 
 
 @pytest.fixture

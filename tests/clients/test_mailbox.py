@@ -6,9 +6,9 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 import pytest
-from bs4 import BeautifulSoup
 
 from clients.mailbox.app import create_app
+from tests.html import parse
 
 BEGAN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -53,13 +53,13 @@ def test_the_newest_message_comes_first(web, arrives):
     arrives("Third", minutes=2)
     arrives("Second", minutes=1)
 
-    listed = BeautifulSoup(web.get("/").text, "html.parser").select("nav strong")
+    listed = parse(web.get("/").text).select("nav strong")
 
     assert [each.text for each in listed] == ["Third", "Second", "First"]
 
 
 def test_links_in_plain_text_can_be_followed(web, arrives):
-    page = BeautifulSoup(web.get(f"/messages/{arrives()}").text, "html.parser")
+    page = parse(web.get(f"/messages/{arrives()}").text)
 
     [link] = page.select("main a[target=_blank]")
     assert link["href"] == "https://idp.example/verify/abc"
@@ -79,7 +79,7 @@ def test_a_text_message_is_shown_as_one(web, arrives):
 def test_html_stands_in_a_frame_that_can_only_open_links(web, arrives):
     key = arrives(html="<p>Hello <a href='https://idp.example/verify/abc'>verify</a><script>steal()</script></p>")
 
-    page = BeautifulSoup(web.get(f"/messages/{key}").text, "html.parser")
+    page = parse(web.get(f"/messages/{key}").text)
     [frame] = page.select("iframe")
     inside = web.get(str(frame["src"]))
 

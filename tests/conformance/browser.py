@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import requests
-from bs4 import BeautifulSoup
+
+from tests.html import parse
 
 FORM = "application/x-www-form-urlencoded"
 REDIRECTS = {302, 303}
@@ -171,7 +172,7 @@ def trusting(certificate: str) -> requests.Session:
 
 def _soup(answer: requests.Response) -> Any:
     assert answer.headers["Content-Type"].startswith("text/html"), answer.text
-    return BeautifulSoup(answer.text, "html.parser")
+    return parse(answer.text)
 
 
 def _origin(url: str) -> str:

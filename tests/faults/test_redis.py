@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import requests
-from bs4 import BeautifulSoup
 
 from idp.app import create_app
 from idp.foundation import database, runtime
@@ -15,6 +14,7 @@ from idp.foundation.settings import load
 from idp.foundation.web.transactions import work as a_request
 from tests import redis
 from tests.factories import an_administrator
+from tests.html import parse
 from tests.processes import an_instance, under
 
 pytestmark = pytest.mark.redis
@@ -65,7 +65,7 @@ def ask(two):
 def guess(address, username):
     """A wrong password: the status of the answer."""
     with requests.Session() as browser:
-        page = BeautifulSoup(browser.get(f"{address}/sign-in", timeout=60).text, "html.parser")
+        page = parse(browser.get(f"{address}/sign-in", timeout=60).text)
         token = page.find("input", {"name": "csrf_token"})["value"]
         typed = {"csrf_token": token, "username": username, "password": "not the password"}
         return browser.post(f"{address}/sign-in", data=typed, timeout=60).status_code

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from bs4 import BeautifulSoup
 
 from tests import factories
 from tests.faults.conftest import HOST
+from tests.html import parse
 from tests.oidc.signing import ASSERTION, Signer
 from tests.oidc.support import authorised
 
@@ -57,7 +57,7 @@ def slow(instance):
 def signs_in(outside, slow):
     """`signs_in(number)` types a wrong password: its answer."""
     page = outside.get(slow[1] + "/sign-in", timeout=60)
-    token = BeautifulSoup(page.text, "html.parser").find("input", attrs={"name": "csrf_token"})["value"]
+    token = parse(page.text).find("input", attrs={"name": "csrf_token"})["value"]
     cookies = outside.cookies.get_dict()
 
     def one(number):

@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from bs4 import BeautifulSoup
 from flask import render_template, render_template_string
 from wtforms import BooleanField, Form, PasswordField, RadioField, StringField
 from wtforms.validators import InputRequired
 
 from idp.foundation.setting_types import ROOT
+from tests.html import parse
 
 TEMPLATES = ROOT / "idp/templates"
 PAGES = sorted(path for path in TEMPLATES.rglob("*.html") if path.parent.name != "mail")
@@ -31,7 +31,7 @@ def page(app):
         source = f"""{{% extends "base.html" %}}{{% import "macros/ui.html" as ui %}}
             {{% block title %}}Your details{{% endblock %}}{given}{{% block main %}}{main}{{% endblock %}}"""
         with app.test_request_context("/"):
-            return BeautifulSoup(render_template_string(source, form=form), "html.parser")
+            return parse(render_template_string(source, form=form))
 
     return rendered
 
@@ -135,11 +135,11 @@ def test_a_table_names_each_cell_for_narrow_screens(page):
 
 def test_a_refusal_shows_its_code_and_what_to_quote(app):
     with app.test_request_context("/"):
-        made = BeautifulSoup(
+        made = parse(
             render_template(
                 "errors/page.html", status=410, code="link_used", title="Used", message="It has been used.",
                 next_steps=(("Send a new one", "/again"),), request_id="abc-1",
-            ), "html.parser",
+            )
         )  # fmt: skip
 
     assert made.h1.text == "Used"

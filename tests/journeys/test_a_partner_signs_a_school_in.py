@@ -9,7 +9,6 @@ import pytest
 import requests
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oidc.core import CodeIDToken
-from bs4 import BeautifulSoup
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
@@ -17,6 +16,7 @@ from idp.estabs.models import Estab
 from idp.foundation import database
 from idp.foundation.web.transactions import work as a_request
 from tests import factories
+from tests.html import parse
 from tests.serving import a_provider
 
 CALLBACK = "http://127.0.0.1:1/callback"
@@ -38,7 +38,7 @@ class Browser:
     def press(self, button: str, **typed: str | list[str]) -> str:
         """Fill in and send the form of the page that is open."""
         assert self.page is not None
-        pressed: Any = BeautifulSoup(self.page.text, "html.parser").find(id=button)
+        pressed: Any = parse(self.page.text).find(id=button)
         assert pressed is not None, self.page.text
         form = pressed.find_parent("form")
         sent: dict[str, Any] = {each["name"]: each.get("value", "") for each in form.find_all("input", type="hidden")}
@@ -180,6 +180,6 @@ def test_the_answer_is_sent_as_a_form(scene):
     partner, somebody = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
     somebody.open(partner.begins(prompt="none", response_mode="form_post"))
     assert somebody.page is not None
-    page: Any = BeautifulSoup(somebody.page.text, "html.parser")
+    page: Any = parse(somebody.page.text)
     assert page.find("form", id="response")["action"] == CALLBACK
     assert re.search(r"login_required", somebody.page.text)

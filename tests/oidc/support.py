@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
-from bs4 import BeautifulSoup
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.factories import PASSWORD, secret_of
+from tests.html import parse
 
 CALLBACK = "https://assembly.example/callback"
 ISSUER = "http://localhost:5000"
@@ -70,7 +70,7 @@ class Partner:
 
 def page(response: TestResponse) -> Any:
     """What a browser shows."""
-    return BeautifulSoup(response.text, "html.parser")
+    return parse(response.text)
 
 
 def press(web: FlaskClient, response: TestResponse, button: str, **typed: str | list[str] | None) -> TestResponse:

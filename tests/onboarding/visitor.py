@@ -3,9 +3,11 @@
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import Tag
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
+
+from tests.html import parse
 
 
 class Page:
@@ -15,7 +17,7 @@ class Page:
         self.response = response
         self.status = response.status_code
         self.path = response.request.full_path.rstrip("?")
-        self.soup = BeautifulSoup(response.text, "html.parser")
+        self.soup = parse(response.text)
 
     @property
     def text(self) -> str:

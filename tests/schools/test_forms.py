@@ -1,7 +1,8 @@
 """The page that finds a school, as a person without JavaScript sees it."""
 
 import pytest
-from bs4 import BeautifulSoup
+
+from tests.html import parse
 
 
 class Page:
@@ -10,7 +11,7 @@ class Page:
     def __init__(self, answer):
         self.status = answer.status_code
         self.location = answer.headers.get("Location", "")
-        self.html = BeautifulSoup(answer.get_data(as_text=True), "html.parser")
+        self.html = parse(answer.get_data(as_text=True))
         self.text = " ".join(self.html.get_text(" ").split())
 
     @property

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from bs4 import BeautifulSoup
-
 from tests.factories import PASSWORD
+from tests.html import parse
 
 
 class Person:
@@ -37,7 +36,7 @@ class Person:
 
     @property
     def page(self):
-        return BeautifulSoup(self.answer.text, "html.parser")
+        return parse(self.answer.text)
 
     @property
     def sees(self):

@@ -7,12 +7,12 @@ from urllib.parse import quote
 import pyotp
 import pytest
 import segno
-from bs4 import BeautifulSoup
 from sqlalchemy import select
 
 from idp.foundation import clock as clocks, runtime
 from idp.signin import operators, second_factor
 from idp.signin.models import Operator
+from tests.html import parse
 from tests.signin.person import Person
 
 PASSWORD = "wobbly kettle sings at dusk"
@@ -169,7 +169,7 @@ def test_the_page_shows_the_address_and_a_picture_of_the_link(jo, link):
     assert EMAIL in jo.sees
     assert quote(EMAIL) in app
     picture = jo.page.select_one(".qr-frame svg")
-    drawn = BeautifulSoup(segno.make(app, error="m", micro=False).svg_inline(border=4, lineclass=None), "html.parser")
+    drawn = parse(segno.make(app, error="m", micro=False).svg_inline(border=4, lineclass=None))
     assert picture.select("path")[-1]["d"] == drawn.select("path")[-1]["d"]
 
 

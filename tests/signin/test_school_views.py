@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from bs4 import BeautifulSoup
 
 from idp.audit import events
 from idp.audit.models import Entry
@@ -11,6 +10,7 @@ from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation import clock as clocks
 from idp.signin.models import BrowserSession
 from tests.factories import PASSWORD, a_membership, an_estab
+from tests.html import parse
 
 CHOOSE = "/sign-in/school"
 
@@ -128,4 +128,4 @@ def test_signing_in_again_goes_on_for_the_same_school(jo, account, second, work)
 
 def test_a_stranger_signs_in_first(jo):
     assert jo.opens(CHOOSE).location == "/sign-in?next=/manage"
-    assert BeautifulSoup(jo.answer.text, "html.parser").find("input", {"name": "school"}) is None
+    assert parse(jo.answer.text).find("input", {"name": "school"}) is None

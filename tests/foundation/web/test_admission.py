@@ -4,7 +4,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from bs4 import BeautifulSoup
 
 from idp.foundation import runtime
 from idp.foundation.crypto import Passwords
@@ -14,6 +13,7 @@ from idp.foundation.web import admission, busy_page, fetch
 from idp.foundation.web.admission import FairSemaphore
 from tests.conftest import a_browser
 from tests.factories import PASSWORD
+from tests.html import parse
 from tests.processes import eventually
 
 
@@ -76,7 +76,7 @@ def hashing(monkeypatch):
 
 
 def signs_in(browser, **typed):
-    token = BeautifulSoup(browser.get("/sign-in").text, "html.parser").find("input", attrs={"name": "csrf_token"})
+    token = parse(browser.get("/sign-in").text).find("input", attrs={"name": "csrf_token"})
     form = {"username": "Nobody & Söhne", "password": PASSWORD, "csrf_token": token["value"]} | typed
     return browser.post("/sign-in?next=/manage", data=form)
 
@@ -113,7 +113,7 @@ def test_a_sign_in_beyond_the_limit_is_refused_at_once_and_other_requests_are_se
 def test_the_page_keeps_what_was_typed_but_the_password(web, crowd):
     answer = signs_in(web, username='<b>"Ann" & Söhne', **{"sign-in": ""})
 
-    page = BeautifulSoup(answer.text, "html.parser")
+    page = parse(answer.text)
     hidden_fields = {each["name"]: each["value"] for each in page.select("form input[type=hidden]")}
     assert hidden_fields["username"] == '<b>"Ann" & Söhne'
     assert hidden_fields["sign-in"] == ""
@@ -126,7 +126,7 @@ def test_the_page_keeps_what_was_typed_but_the_password(web, crowd):
     crowd()
     again = web.post("/sign-in?next=/manage", data=hidden_fields | {"password": PASSWORD})
     assert again.status_code == 422
-    assert BeautifulSoup(again.text, "html.parser").find("input", id="username")["value"] == '<b>"Ann" & Söhne'
+    assert parse(again.text).find("input", id="username")["value"] == '<b>"Ann" & Söhne'
 
 
 def test_the_page_has_the_same_headers_as_any_other(web, crowd):

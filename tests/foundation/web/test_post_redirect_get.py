@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from bs4 import BeautifulSoup
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
@@ -11,6 +10,7 @@ from idp.estabs import links
 from idp.foundation.web import browser_store
 from idp.foundation.web.browser_store import KeptForm
 from tests.factories import PASSWORD, an_administrator
+from tests.html import parse
 
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "same-origin"}
 WRONG_PASSWORD = {"username": "unknown", "password": "not this one"}
@@ -29,7 +29,7 @@ UNKNOWN_ARGUMENTS = {
 
 
 def token(web):
-    page = BeautifulSoup(web.get("/sign-in?next=/manage").text, "html.parser")
+    page = parse(web.get("/sign-in?next=/manage").text)
     return page.find("input", {"name": "csrf_token"})["value"]
 
 
@@ -92,7 +92,7 @@ def test_the_page_shows_the_errors_and_shows_them_again_when_reloaded(web):
         assert page.status_code == 422
         assert 'value="unknown"' in page.text
         assert WRONG_PASSWORD["password"] not in page.text
-        soup = BeautifulSoup(page.text, "html.parser")
+        soup = parse(page.text)
         assert f"'nonce-{soup.find(nonce=True)['nonce']}'" if soup.find(nonce=True) else True
 
 
@@ -100,7 +100,7 @@ def test_the_form_on_a_stored_page_can_be_posted(web, work):
     with work():
         username = an_administrator().username
     location = signs_in_wrongly(web).location
-    field = BeautifulSoup(web.get(location).text, "html.parser").find("input", {"name": "csrf_token"})
+    field = parse(web.get(location).text).find("input", {"name": "csrf_token"})
     right = {"csrf_token": field["value"], "username": username, "password": PASSWORD}
 
     assert web.post(location, data=right, headers=NAVIGATION).location == "/manage"
