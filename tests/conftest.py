@@ -4,6 +4,7 @@ The suite runs on SQLite, and with `TEST_DATABASE=postgresql://…` on a Postgre
 database of its own. The application is built once; each test gets the database as it was at the start.
 """
 
+import gc
 import os
 import shutil
 import threading
@@ -30,6 +31,7 @@ from idp.foundation.fastpath import response_cache
 from idp.foundation.settings import Settings, load
 from idp.foundation.web.transactions import work as a_request
 from idp.partners import registry
+from tests import everything
 from tests.databases import DATABASE_SETTINGS, Databases, open_databases
 from tests.mail import Outbox
 
@@ -43,12 +45,20 @@ MONDAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 Work = Callable[[], AbstractContextManager[Session]]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `TEST_DATABASE`, only the tests that have a database: the others are the same on any."""
-    if os.environ.get("TEST_DATABASE"):
-        has_database = {item: "databases" in getattr(item, "fixturenames", ()) for item in items}
-        config.hook.pytest_deselected(items=[item for item in items if not has_database[item]])
-        items[:] = [item for item in items if has_database[item]]
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by these marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "databases" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.database)
+            if everything.is_for_postgresql(item.nodeid) and not item.get_closest_marker("redis"):
+                item.add_marker(pytest.mark.postgresql)
+
+
+def pytest_collection_finish() -> None:
+    """Eight thousand tests are many objects: not to go through them again and again saves a fifteenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """`make test`: every check, in order; at the end it names what failed and what could not be checked.
 
-lint · format · types · import contracts · each package by its own tests on SQLite, with their coverage · the other
-tests on SQLite · the suite on PostgreSQL · pages in Chromium · the installation on a new machine.
-`make check` (`--quick`): the first five, without coverage, and the tests of the code's own structure.
+lint · format · import contracts · each package by its own tests on SQLite, with their coverage · the other tests on
+SQLite · the suite on PostgreSQL · pages in Chromium · types and the installation on a new machine, side by side.
+`make check` (`--quick`): lint, format, import contracts, and types beside the packages' tests, without coverage.
 Chromium, PostgreSQL and Redis are installed from Debian's packages where they are missing and that is possible;
 otherwise the run ends non-zero, unless ALLOW_MISSING=1.
 """
@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +24,20 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 MIN_FREE_BYTES = 2 << 30
 """Bytes that must be free in memory for temporary files to be put there."""
-SUITE = "not browser and not installation"
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs", "-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile"]
+TYPES = [str(BIN / "mypy")]
+OTHER_STAGES = ["--ignore=tests/browser", "--ignore=tests/installation"]
+ONE_BY_ONE = [sys.executable, "-m", "pytest", "-q", "-rs"]
+PYTEST = [*ONE_BY_ONE, "-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile"]
+FOR_POSTGRESQL = [
+    *("tests/interoperability", "tests/journeys", "tests/security"),
+    *("tests/foundation/web/test_form_drafts.py", "tests/foundation/web/test_post_redirect_get.py"),
+]
+"""Tests of the whole product that are run once: on the database it is meant for, if they have one."""
 WHOLE_PRODUCT = [
-    *("tests/bench", "tests/conformance", "tests/faults", "tests/fuzz", "tests/interoperability", "tests/security"),
+    *FOR_POSTGRESQL,
+    *("tests/bench", "tests/conformance", "tests/demo", "tests/faults", "tests/fuzz"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
-    "tests/test_worker.py",
+    *("tests/test_worker.py", "tests/schools/test_search_properties.py"),
 ]
 """Tests of several packages. The packages' own tests cover the same lines; tracing would double the time of these."""
 SAME_ON_ANY_DATABASE = [
@@ -41,7 +50,7 @@ SAME_ON_ANY_DATABASE = [
 ]
 """Not run again on PostgreSQL: they read sources, wait for processes, reach no row, or repeat tests/oidc.
 
-Nor is a test that has no database (`tests/conftest.py`)."""
+Nor is a test that has no database."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,19 @@ class Run:
         if subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode != 0:
             self.failed.append(name)
 
+    @contextmanager
+    def beside(self, name: str, command: list[str]) -> Iterator[None]:
+        """Run one command while the block does, and print what it wrote afterwards."""
+        with tempfile.TemporaryFile("w+") as written:
+            variables = os.environ | self.environment
+            process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=written, stderr=subprocess.STDOUT)
+            yield
+            code = process.wait()
+            written.seek(0)
+            print(f"\n=== {name}\n{written.read()}", end="", flush=True)
+        if code != 0:
+            self.failed.append(name)
+
     def has(self, needed: Program) -> bool:
         """Whether the program is there, after installing it where possible."""
         if needed.found() or (_installed(needed.package) and needed.found()) or needed.alternative():
@@ -108,10 +130,14 @@ def main(*, quick: bool) -> int:
     return _report(run)
 
 
+def is_for_postgresql(test: str) -> bool:
+    """Whether a test, if it has a database, is run on PostgreSQL alone; by its path and name as pytest writes them."""
+    return test.startswith(tuple(FOR_POSTGRESQL)) and not test.startswith(tuple(SAME_ON_ANY_DATABASE))
+
+
 def _static_stages(run: Run) -> None:
     run.stage("Lint", [str(BIN / "ruff"), "check", "."])
     run.stage("Format", [str(BIN / "ruff"), "format", "--check", "."])
-    run.stage("Types", [str(BIN / "mypy")])
     run.stage("Import contracts", [str(BIN / "lint-imports")])
 
 
@@ -119,25 +145,33 @@ def _quick_stages(run: Run) -> None:
     _static_stages(run)
     structure = ["tests/test_architecture.py", "tests/test_docs.py"]
     others = [path for path in WHOLE_PRODUCT if path not in structure]
-    run.stage("Packages on SQLite", [*PYTEST, "-m", f"{SUITE} and not redis", *_without(others)])
+    with run.beside("Types", TYPES):
+        run.stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with("not redis"), *_without(others)])
 
 
 def _all_stages(run: Run) -> None:
     _static_stages(run)
     for needed in OPTIONAL:
         run.may_have(needed)
-    suite = [*PYTEST, "-m", SUITE if run.has(REDIS) else f"{SUITE} and not redis"]
+    possible = [] if run.has(REDIS) else ["not redis"]
+    on_postgresql = postgresql.programs() if run.has(POSTGRESQL) else None
+    once = ["not postgresql"] if on_postgresql else []
     coverage = ["--cov", "--cov-report=term"]
-    run.stage("Packages on SQLite", [*suite, *_without(WHOLE_PRODUCT), *coverage])
-    run.stage("The whole on SQLite", [*suite, *WHOLE_PRODUCT])
-    if run.has(POSTGRESQL) and (programs := postgresql.programs()):
-        with postgresql.a_server(programs) as url:
+    run.stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible), *_without(WHOLE_PRODUCT), *coverage])
+    run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *WHOLE_PRODUCT])
+    if on_postgresql:
+        with postgresql.a_server(on_postgresql) as url:
             # Limits do not depend on the database.
-            others = [*PYTEST, *_without(SAME_ON_ANY_DATABASE), "-m", f"{SUITE} and not redis"]
-            run.stage("Suite on PostgreSQL", others, TEST_DATABASE=url)
+            suite = [*PYTEST, *OTHER_STAGES, *_with("database", "not redis"), *_without(SAME_ON_ANY_DATABASE)]
+            run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
     if run.has(CHROMIUM):
         run.stage("Pages in Chromium", [*PYTEST, "tests/browser"])
-    run.stage("The installation on a new machine", [sys.executable, "-m", "pytest", "-q", "-rs", "tests/installation"])
+    with run.beside("Types", TYPES):  # the installation waits for a package registry most of its time
+        run.stage("The installation on a new machine", [*ONE_BY_ONE, "tests/installation"])
+
+
+def _with(*marks: str) -> list[str]:
+    return ["-m", " and ".join(marks)]
 
 
 def _without(paths: list[str]) -> list[str]:
