@@ -150,8 +150,9 @@ def misnumbered(files, index):
     """The files with a wrong number; `files` has the first line of each by name, `index` is the text of the index."""
     faults = [name for name, line in files.items() if not line.startswith(f"# {int(name[:4])}. ")]
     faults += [name for name in files if index.count(f"\n{int(name[:4])}. [") != 1 or f"]({name})" not in index]
-    numbers = [name[:4] for name in files]
-    return sorted({*faults, *(name for name in files if numbers.count(name[:4]) > 1)})
+    numbers = [int(name[:4]) for name in files]
+    faults += [name for name in files if numbers.count(int(name[:4])) > 1]
+    return sorted({*faults, *(name for name in files if int(name[:4]) - 1 not in [0, *numbers])})
 
 
 def test_each_decision_has_a_number_of_its_own_in_its_name_its_title_and_the_index():
@@ -162,11 +163,16 @@ def test_each_decision_has_a_number_of_its_own_in_its_name_its_title_and_the_ind
     assert misnumbered(files, index) == []
 
 
-def test_a_decision_whose_number_is_taken_is_reported():
-    index = "\n1. [One](0001-one.md)\n2. [Two](0002-two.md)\n2. [Three](0002-three.md)\n"
-    files = {"0001-one.md": "# 1. One", "0002-two.md": "# 2. Two", "0002-three.md": "# 3. Three"}
+def test_a_decision_whose_number_is_taken_or_left_out_is_reported():
+    index = "\n1. [One](0001-one.md)\n2. [Two](0002-two.md)\n2. [Three](0002-three.md)\n5. [Five](0005-five.md)\n"
+    files = {
+        "0001-one.md": "# 1. One",
+        "0002-two.md": "# 2. Two",
+        "0002-three.md": "# 3. Three",
+        "0005-five.md": "# 5. Five",
+    }
 
-    assert misnumbered(files, index) == ["0002-three.md", "0002-two.md"]
+    assert misnumbered(files, index) == ["0002-three.md", "0002-two.md", "0005-five.md"]
 
 
 SECURITY = ROOT / "docs/design/security.md"

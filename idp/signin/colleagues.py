@@ -2,7 +2,7 @@
 
 They start what our staff start after a telephone call: a link to choose a new password, or the wait for a lost second
 factor. The link and the notices go to that person's own verified address, so the owner sees no link, code or password.
-The person is told who started it, and so are the other owners of each school that the person acts for (decision 68).
+The person is told who started it, and so are the other owners of each school that the person acts for (decision 61).
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Slow down a guesser who tries few passwords at many accounts: password spraying (decision 61).
+"""Slow down a guesser who tries few passwords at many accounts: password spraying (decision 60).
 
 Counters of one account do not see such a guesser. So it is also counted at how many different names each network
 fails within an hour, by browsers that are not known to the name. Beyond a limit, unknown browsers of that network wait
