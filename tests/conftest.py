@@ -48,10 +48,10 @@ Work = Callable[[], AbstractContextManager[Session]]
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by these marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "databases" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.database)
-            if everything.is_for_postgresql(item.nodeid) and not item.get_closest_marker("redis"):
-                item.add_marker(pytest.mark.postgresql)
+        # Limits that are shared through Redis do not depend on the database.
+        if "databases" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("redis"):
+            for mark in everything.marks(item.nodeid):
+                item.add_marker(mark)
 
 
 def pytest_collection_finish() -> None:

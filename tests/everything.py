@@ -28,27 +28,27 @@ TYPES = [str(BIN / "mypy")]
 OTHER_STAGES = ["--ignore=tests/browser", "--ignore=tests/installation"]
 ONE_BY_ONE = [sys.executable, "-m", "pytest", "-q", "-rs"]
 PYTEST = [*ONE_BY_ONE, "-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile"]
-FOR_POSTGRESQL = [
-    *("tests/interoperability", "tests/journeys", "tests/security"),
-    *("tests/foundation/web/test_form_drafts.py", "tests/foundation/web/test_post_redirect_get.py"),
-]
+FOR_POSTGRESQL = ["tests/interoperability", "tests/journeys", "tests/security"]
 """Tests of the whole product that are run once: on the database it is meant for, if they have one."""
 WHOLE_PRODUCT = [
     *FOR_POSTGRESQL,
     *("tests/bench", "tests/conformance", "tests/demo", "tests/faults", "tests/fuzz"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
     *("tests/test_worker.py", "tests/schools/test_search_properties.py"),
+    *("tests/foundation/web/test_form_drafts.py", "tests/foundation/web/test_post_redirect_get.py"),
 ]
 """Tests of several packages. The packages' own tests cover the same lines; tracing would double the time of these."""
 SAME_ON_ANY_DATABASE = [
-    *("tests/bench", "tests/conformance", "tests/fuzz"),
+    *("tests/bench", "tests/clients", "tests/conformance", "tests/demo", "tests/foundation/web", "tests/fuzz"),
+    *("tests/federation/test_views.py::TestFaults", "tests/foundation/test_ui.py", "tests/oidc/test_checks.py"),
+    *("tests/schools/test_forms.py", "tests/signin/test_strength_views.py"),
     *("tests/security/test_local_next.py", "tests/security/test_redirect_before_proof.py"),
     *("tests/security/test_repeated_parameters.py", "tests/security/test_script_uris.py"),
     *("tests/security/test_ssrf.py", "tests/security/test_tenancy.py", "tests/security/test_unknown_parameters.py"),
     *("tests/faults/test_stopping.py", "tests/interoperability/test_other_languages.py"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
 ]
-"""Not run again on PostgreSQL: they read sources, wait for processes, reach no row, or repeat tests/oidc.
+"""Not run on PostgreSQL: they read sources, wait for processes, reach no row of theirs, or repeat other tests.
 
 Nor is a test that has no database."""
 
@@ -130,9 +130,11 @@ def main(*, quick: bool) -> int:
     return _report(run)
 
 
-def is_for_postgresql(test: str) -> bool:
-    """Whether a test, if it has a database, is run on PostgreSQL alone; by its path and name as pytest writes them."""
-    return test.startswith(tuple(FOR_POSTGRESQL)) and not test.startswith(tuple(SAME_ON_ANY_DATABASE))
+def marks(test: str) -> list[str]:
+    """The marks of a test that has a database; `test` is its path and name as pytest writes them."""
+    if test.startswith(tuple(SAME_ON_ANY_DATABASE)):
+        return []
+    return ["postgresql", "database"] if test.startswith(tuple(FOR_POSTGRESQL)) else ["database"]
 
 
 def _static_stages(run: Run) -> None:
@@ -161,8 +163,7 @@ def _all_stages(run: Run) -> None:
     run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *WHOLE_PRODUCT])
     if on_postgresql:
         with postgresql.a_server(on_postgresql) as url:
-            # Limits do not depend on the database.
-            suite = [*PYTEST, *OTHER_STAGES, *_with("database", "not redis"), *_without(SAME_ON_ANY_DATABASE)]
+            suite = [*PYTEST, *OTHER_STAGES, *_with("database"), *_without(SAME_ON_ANY_DATABASE)]
             run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
     if run.has(CHROMIUM):
         run.stage("Pages in Chromium", [*PYTEST, "tests/browser"])
@@ -175,7 +176,7 @@ def _with(*marks: str) -> list[str]:
 
 
 def _without(paths: list[str]) -> list[str]:
-    return [f"--ignore={path}" for path in paths]
+    return [f"--ignore={path}" for path in paths if "::" not in path]
 
 
 def _report(run: Run) -> int:
