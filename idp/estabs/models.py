@@ -107,9 +107,14 @@ class Administrator(Base):
         return any(membership.estab.may_act for membership in self.memberships)
 
     @property
+    def has_verified_school(self) -> bool:
+        """Whether one of their schools is verified, so that its owners may help them (`signin.colleagues`)."""
+        return any(membership.estab.is_verified for membership in self.memberships)
+
+    @property
     def name_in_mails(self) -> str | None:
         """Their name once a school of theirs is verified, else None: until then it may hold an attacker's message."""
-        return self.name if any(membership.estab.is_verified for membership in self.memberships) else None
+        return self.name if self.has_verified_school else None
 
     @property
     def described_in_mails(self) -> str:

@@ -50,26 +50,20 @@ _OWNERS_AND_ADMINS: Final = frozenset({OWNER, ADMIN})
 _OWNERS: Final = frozenset({OWNER})
 
 RIGHTS: Final[Mapping[Action, Right]] = {
-    Action.SEE_SHARING: Right(
-        "See which services get the school's data and what was decided, and download the processing record", _EVERYONE
-    ),
+    Action.SEE_SHARING: Right("See which services get the school's data, and download the record of it", _EVERYONE),
     Action.SEE_PEOPLE: Right("See who acts for the school", _EVERYONE),
     Action.AUTHORISE: Right(
-        "Say which services get the school's data, and change, pause or stop it", _OWNERS_AND_ADMINS
+        "Decide which services get the school's data, and change, pause or stop it", _OWNERS_AND_ADMINS
     ),
     Action.APPROVE_DEVICES: Right("Connect a device or program to a service", _OWNERS_AND_ADMINS),
     Action.NAME_MIS: Right("Say which management information system (MIS) the school uses", _OWNERS_AND_ADMINS),
-    Action.DECIDE_REQUESTS_TO_JOIN: Right("Decide who may join of those who ask", _OWNERS),
-    Action.MANAGE_PEOPLE: Right(
-        "Invite people, change what they may do, remove them, and hand over the account", _OWNERS
-    ),
-    Action.HELP_COLLEAGUES: Right(
-        "Start a new password for a colleague, or the recovery of a lost second step", _OWNERS
-    ),
-    Action.REQUIRE_SECOND_FACTOR: Right("Require a second step of everyone who acts for the school", _OWNERS),
+    Action.DECIDE_REQUESTS_TO_JOIN: Right("Accept or decline people who ask to join", _OWNERS),
+    Action.MANAGE_PEOPLE: Right("Invite and remove people, change their roles, and hand over ownership", _OWNERS),
+    Action.HELP_COLLEAGUES: Right("Help a colleague who cannot sign in", _OWNERS),
+    Action.REQUIRE_SECOND_FACTOR: Right("Require a second step from everyone who acts for the school", _OWNERS),
     Action.RECEIVE_SHARING_NOTICES: Right("Get an e-mail when sharing is authorised, changed or stopped", _OWNERS),
     Action.RECEIVE_ACCOUNT_NOTICES: Right(
-        "Get an e-mail about our check of the school, colleagues' passwords, and changes of who acts for it", _OWNERS
+        "Get an e-mail when people, their roles or their passwords change, and about our check of the school", _OWNERS
     ),
 }
 """In the order in which pages show them. A test holds the table in docs/schools.md equal to it."""

@@ -73,14 +73,14 @@ def successors(owner: Membership) -> list[Membership]:
 
 
 def _person(member: Membership, viewer: Membership, *, may_manage: bool) -> Person:
-    person, details = member.person, [f"Since {dates.day(member.added_at)}."]
+    person, details = member.person, [f"Added on {dates.day(member.added_at)}."]
     if member.signed_in_at is None:
         details.append("Has not signed in for your school yet.")
     else:
         details.append(f"Last signed in for your school on {dates.day(member.signed_in_at)}.")
     has_second_step = may_manage and factors.has_any(person.id)
     if may_manage:  # an intruder at another's browser should not learn whose account is protected least
-        details.append(f"Signs in with {'a second step' if has_second_step else 'a password alone'}.")
+        details.append(f"Signs in with {'a password and a second step' if has_second_step else 'a password alone'}.")
     return Person(
         id=person.id, name=person.name, email=person.email, role=member.role_title, details=" ".join(details),
         is_you=person.id == viewer.person_id, has_second_step=has_second_step,

@@ -84,7 +84,7 @@ def invite() -> ResponseReturnValue:
 def resend(invitation_id: str) -> ResponseReturnValue:
     """Send a new link in place of the one before."""
     invitation = invitations.resend(invitation_id, by=_owner())
-    flash(f"We have sent {invitation.name} a new link. The one before no longer works.", "success")
+    flash(f"We have sent {invitation.name} a new link. The earlier link no longer works.", "success")
     return redirect(url_for(".home"), 303)
 
 
@@ -95,7 +95,7 @@ def resend(invitation_id: str) -> ResponseReturnValue:
 def cancel(invitation_id: str) -> ResponseReturnValue:
     """Take an invitation back."""
     invitation = invitations.cancel(invitation_id, by=_owner())
-    flash(f"The invitation of {invitation.name} is cancelled. Its link no longer works.", "success")
+    flash(f"The invitation to {invitation.name} is cancelled. Its link no longer works.", "success")
     return redirect(url_for(".home"), 303)
 
 
@@ -110,7 +110,7 @@ def role(person_id: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         name = member.person.name
         if members.change_role(member, form.role.data, by=owner):
-            flash(f"The role of {name} is changed.", "success")
+            flash(f"{name} has a new role: {TITLES[form.role.data]}.", "success")
         return redirect(url_for(".home"), 303)
     page = render_template(
         "manage/people/role.html", form=form, role_details=SUMMARIES, member=member,
@@ -161,7 +161,7 @@ def hand_over() -> ResponseReturnValue:
     if form.validate_on_submit():
         member = members.find(owner, form.person.data)
         members.hand_over(member, form.role.data, by=owner)
-        flash(f"{member.person.name} is an owner of your school's account now.", "success")
+        flash(f"{member.person.name} is now an owner of your school's account.", "success")
         return redirect(url_for(".home"), 303)
     emails = {member.person_id: member.person.email for member in colleagues}
     page = render_template("manage/people/hand_over.html", form=form, emails=emails, role_details=SUMMARIES)

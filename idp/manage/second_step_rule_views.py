@@ -26,7 +26,7 @@ def everyone() -> ResponseReturnValue:
         return render_template("manage/second_step_rule.html", estab=member.estab, people=people)
     if "lift" in request.form:
         if second_step_rule.lift(member):
-            flash("A second step is each person's own choice again. We have told everyone by e-mail.", "success")
+            flash("A second step is no longer required. We have told everyone by e-mail.", "success")
     elif second_step_rule.require(member):
-        flash("Everyone needs a second step now. We have told them by e-mail.", "success")
+        flash("Everyone now needs a second step. We have told them by e-mail.", "success")
     return redirect(url_for("manage.security.home"), 303)

@@ -49,8 +49,8 @@ def locked(*, as_json: bool) -> None:
         click.echo(f"Besides, {others} locks for names that do not exist, or for one browser of an account.")
     spread = spraying.figures()
     if spread.networks or spread.is_widespread:
-        click.echo(f"In this hour wrong passwords at {spread.names} names, from browsers that are new to them.")
-        click.echo(f"Such browsers of {spread.networks} networks have to wait: the log says which.")
+        click.echo(f"Names at which wrong passwords were typed in this hour, in browsers new to them: {spread.names}.")
+        click.echo(f"Networks whose new browsers have to wait: {spread.networks}. The log names them.")
 
 
 @commands.command("recover-factor")

@@ -6,6 +6,7 @@ Each agreement is recorded by itself, as if it had been given alone: its row, it
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import select
 
@@ -19,6 +20,11 @@ from idp.partners import mis_catalogue
 from idp.partners.snapshots import AnyClient
 from idp.sharing import authorise, mis
 from idp.sharing.models import Authorisation
+
+NEEDS_SECOND_STEP: Final = (
+    "This school requires a second step when you sign in, and you have signed in without one. You can set one up on "
+    "the page Security."
+)
 
 
 class NotInThisReview(Refusal):
@@ -53,12 +59,12 @@ class ReviewResult:
     refused: list[RefusedSchool]
 
 
-def others(client: AnyClient, by: Membership) -> list[OtherSchool]:
+def others(client: AnyClient, by: Membership, *, second_step: bool) -> list[OtherSchool]:
     """The schools, besides that of `by`, for which the same person acts and whose accounts are open; by name."""
     members = [member for member in people.active_memberships(by.person) if member.estab_id != by.estab_id]
     authorisations = _current(client, members)
     return [
-        OtherSchool(member, _obstacle(client, member, authorisations.get(member.estab_id)))
+        OtherSchool(member, _obstacle(client, member, authorisations.get(member.estab_id), second_step=second_step))
         for member in sorted(members, key=lambda member: (member.estab.name, member.estab_id))
     ]
 
@@ -87,7 +93,9 @@ def give(
         try:
             with session().begin_nested():
                 if member is not by and (
-                    obstacle := _obstacle(client, member, _current(client, [member]).get(member.estab_id))
+                    obstacle := _obstacle(
+                        client, member, _current(client, [member]).get(member.estab_id), second_step=second_step
+                    )
                 ):
                     raise NotInThisReview(obstacle, reason=f"{member.estab_id} and {client.id}")
                 authorisations[member.estab_id] = authorise.give(
@@ -110,7 +118,9 @@ def _current(client: AnyClient, members: Sequence[Membership]) -> dict[str, Auth
     return {authorisation.estab_id: authorisation for authorisation in rows}
 
 
-def _obstacle(client: AnyClient, member: Membership, authorisation: Authorisation | None) -> str | None:
+def _obstacle(
+    client: AnyClient, member: Membership, authorisation: Authorisation | None, *, second_step: bool
+) -> str | None:
     """Why `client` cannot be authorised for this school together with another; None where it can."""
     try:
         authority.check(member, Action.AUTHORISE)
@@ -123,6 +133,8 @@ def _obstacle(client: AnyClient, member: Membership, authorisation: Authorisatio
         return f"{client.client_name} does not work with this school's system, {mis_catalogue.name(member.estab.mis)}."
     except Refusal as refusal:
         return refusal.message
+    if member.estab.second_step_required_at is not None and not second_step:
+        return NEEDS_SECOND_STEP
     return _obstacle_of(authorisation)
 
 

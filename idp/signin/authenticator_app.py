@@ -25,7 +25,7 @@ class WrongCode(Refusal):
     code, status, title = "wrong_code", 400, "That code is not right"
     message = (
         "That is not the code that we expect now. Please type the one your app shows at this moment. If it is refused "
-        "again, check that the time on your telephone is right."
+        "again, check that the time on your phone is right."
     )
 
 

@@ -1,6 +1,6 @@
 """An owner helps another person of the school who cannot sign in (security.md §5).
 
-They start what our staff start after a telephone call: a link to choose a new password, or the wait for a lost second
+They start what our staff start after a phone call: a link to choose a new password, or the wait for a lost second
 factor. The link and the notices go to that person's own verified address, so the owner sees no link, code or password.
 The person is told who started it, and so are the other owners of each school that the person acts for (decision 61).
 """
@@ -57,15 +57,20 @@ class NothingLost(Refusal):
 class OtherSchools(Refusal):
     """Second factors also protect the other schools of a person; this owner is not an owner of all of them."""
 
-    code, status, title = "other_schools", 409, "Our staff do this for them"
-    message = "They also act for a school of which you are not an owner. Please contact us: we call that school first."
+    code, status, title = "other_schools", 409, "Please contact us about this colleague"
+    message = (
+        "They also act for a school of which you are not an owner, so our staff have to do this. Please contact us."
+    )
 
 
 class StartedOften(TooManyRequests):
     """More than `MAX_FOR_A_PERSON` for one person, or `MAX_BY_AN_OWNER` by one owner, within `WINDOW`."""
 
-    code, title = "started_often", "That was done several times today"
-    message = "Ask your colleague to look for our newest e-mail, also in the spam folder. You can try again tomorrow."
+    code, title = "started_often", "You can do this again tomorrow"
+    message = (
+        "This was done several times within 24 hours, and we have sent an e-mail each time. Please ask your colleague "
+        "to look for our newest one, also in the spam folder."
+    )
 
 
 def find(owner: Membership, person_id: str) -> Administrator:

@@ -35,10 +35,10 @@ def locked_accounts() -> Iterator[Finding]:
 def password_spraying() -> Iterator[Finding]:
     """Few names get wrong passwords by browsers that are new to them; otherwise passwords are tried at many."""
     seen = spraying.figures()
-    message = f"wrong passwords at {seen.names} names in this hour, from browsers that are new to them"
+    message = f"names with wrong passwords in this hour, typed in browsers new to them: {seen.names}"
     if seen.is_widespread or seen.networks:
-        message = f"{message}; {seen.networks} networks have to wait"
-        yield Finding("spraying", "warning", message, "the log has the networks; see: idp people locked")
+        message = f"{message}; networks that have to wait: {seen.networks}"
+        yield Finding("spraying", "warning", message, "somebody may be trying passwords; the log names the networks")
     else:
         yield Finding("spraying", "ok", message)
 

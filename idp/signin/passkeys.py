@@ -207,7 +207,7 @@ def _known(person_id: str) -> list[Known]:
 def _name_of(new: webauthn_ceremonies.NewCredential, device: str) -> str:
     if not new.is_on_another_device:
         return device
-    return "Telephone or tablet" if "hybrid" in new.transports else "Security key"
+    return "Phone or tablet" if "hybrid" in new.transports else "Security key"
 
 
 def _note_copied(passkey: Passkey) -> None:

@@ -53,7 +53,7 @@ def _page(person: Administrator, form: MobileCode, return_path: str) -> str:
     return render_template(
         "signin/lost_factor.html", form=form, due=dates.day_and_time(recovery.due_at) if recovery else None,
         has_number=mobile.number_for_resets(person) is not None, back=return_path,
-        code_sent=mobile.is_waiting(person, mobile.LOST_FACTOR),
+        code_sent=mobile.is_waiting(person, mobile.LOST_FACTOR), may_be_helped=person.has_verified_school,
     )  # fmt: skip
 
 

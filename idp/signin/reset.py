@@ -176,6 +176,8 @@ def _send_code(row: PasswordReset, person: Administrator | None, *, is_first: bo
         post.email(
             "reset_started", to=person.email if person else UNKNOWN_ADDRESS, estab=estab, discard=person is None,
             name=person.name_in_mails if person else None, at=dates.day_and_time(now), has_code=number is not None,
+            has_password=person is not None and person.password_hash is not None,
+            may_be_helped=person is not None and person.has_verified_school,
         )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ class NewApp:
 
     @property
     def picture(self) -> Markup:
-        """The address as a QR code, for an app on a telephone."""
+        """The address as a QR code, for an app on a phone."""
         return picture(self.link)
 
     @property

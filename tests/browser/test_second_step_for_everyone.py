@@ -1,4 +1,4 @@
-"""An owner asks everyone for a second step; a colleague from a partner sets one up on the way, by keyboard."""
+"""An owner requires a second step from everyone; a colleague from a partner sets one up on the way, by keyboard."""
 
 from playwright.sync_api import expect
 
@@ -21,7 +21,7 @@ def test_it_is_required_of_a_colleague_inside_a_partners_sign_in(a_member, partn
     sets_up_an_app(owner)
     looks_right(owner.page, "security-of-an-owner")
     presses_by_keyboard(owner, "#everyone")
-    owner.sees("Ask everyone for a second step?")
+    owner.sees("Require a second step from everyone?")
     owner.reads(colleague.name)
     looks_right(owner.page, "everyone-needs-second-step")
     presses_by_keyboard(owner, "#require")
@@ -33,7 +33,7 @@ def test_it_is_required_of_a_colleague_inside_a_partners_sign_in(a_member, partn
     colleague.starts_at(partner)
     colleague.signs_in(username=colleague.email)
     colleague.sees("Set up a second step")
-    colleague.reads("asks everyone who acts for it for a second step")
+    colleague.reads("requires everyone who acts for it to sign in with a second step")
     looks_right(colleague.page, "second-step-for-school")
     VirtualAuthenticator(colleague.page)
     colleague.page.locator("#add-passkey").click()

@@ -52,8 +52,8 @@ def test_everyone_sees_who_acts_for_the_school_and_owners_see_what_protects_thei
     seen = {card.split()[0]: card for card in cards(jo)}
     assert next(iter(seen)) == "Jo"
     assert seen.keys() == {"Jo", "Al", "Vi"}
-    assert "Jo Owner You jo@oakhill.example Since 2 March 2026. Last signed in for your school on 2 March" in seen["Jo"]
-    assert "Administrator al@oakhill.example Since 2 March 2026. Has not signed in for your school yet." in seen["Al"]
+    assert "jo@oakhill.example Added on 2 March 2026. Last signed in for your school on 2 March" in seen["Jo"]
+    assert "al@oakhill.example Added on 2 March 2026. Has not signed in for your school yet." in seen["Al"]
     assert "Signs in with a password alone." in seen["Vi"]
 
     assert {card.split()[0] for card in cards(vi)} == seen.keys()
@@ -90,7 +90,7 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
     jo.opens(PEOPLE)
     jo.sends_again(cancel)
     assert cards(jo, "invited") == []
-    assert "The invitation of Al Bloggs is cancelled." in jo.sees
+    assert "The invitation to Al Bloggs is cancelled." in jo.sees
     jo.sends(f"{PEOPLE}/invite", name="")
     jo.sends_again(cancel)  # pressed twice
     jo.opens(jo.answer.location)
@@ -122,7 +122,7 @@ def test_a_request_to_join_is_linked(member, work, estab_id):
 def test_another_role_takes_effect_at_the_persons_next_click(member):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
     jo.sends(f"{PEOPLE}/{vi.facts['id']}/role", role="owner")
-    assert "The role of Vi is changed." in jo.opens(PEOPLE).text
+    assert "Vi has a new role:" in jo.opens(PEOPLE).text
     assert "Change role" in vi.opens(PEOPLE).text
     vi.sends(f"{PEOPLE}/{jo.facts['id']}/role", role="viewer")
     assert "Change role" not in jo.opens(PEOPLE).text
@@ -177,7 +177,7 @@ def test_the_ownership_is_handed_over_in_one_step(member):
     assert jo.answer.status_code == 422
     jo.sends(f"{PEOPLE}/hand-over", role="admin", person=vi.facts["id"])
     assert [card.split()[:2] for card in cards(jo)] == [["Vi", "Owner"], ["Jo", "Administrator"]]
-    assert "Vi is an owner of your school's account now." in jo.sees
+    assert "Vi is now an owner of your school's account." in jo.sees
     assert "Change role" in vi.opens(PEOPLE).text
 
 

@@ -189,5 +189,5 @@ class TestOperators:
             assert [finding.level for finding in doctor.password_spraying()] == ["warning"]
             assert spraying.figures() == spraying.Figures(20, 1, is_widespread=False)
         printed = CliRunner().invoke(main, ["people", "locked"]).output
-        assert "wrong passwords at 20 names" in printed
-        assert "browsers of 1 networks have to wait" in printed
+        assert "in browsers new to them: 20." in printed
+        assert "Networks whose new browsers have to wait: 1." in printed

@@ -22,7 +22,7 @@ def requires(world):  # noqa: F811
 
 
 def is_led_to_set_up(response):
-    return response.request.path == SET_UP and "asks everyone who acts for it for a second step" in response.text
+    return response.request.path == SET_UP and "requires everyone who acts for it to sign in" in response.text
 
 
 def sets_up_an_app(web, response):
@@ -136,7 +136,11 @@ def test_a_review_for_several_schools_leaves_out_one_that_requires_it(web, world
     token = page(web.get("/sign-in/school")).find("input", {"name": "csrf_token"})["value"]
     web.post("/sign-in/school", data={"csrf_token": token, "school": world.estab_id})
     response = follow(web, web.get(world.partner.link()))
+    assert page(response).find("input", value=other_id)
     world.change(Estab, other_key, second_step_required_at=clocks.now())
+    now_shown = page(follow(web, web.get(response.request.full_path)))
+    assert not now_shown.find("input", value=other_id)
+    assert "This school requires a second step when you sign in" in now_shown.find(class_="other-schools").text
     sent(follow(web, press(web, response, "allow", authority="y", also=[other_id])))
     with world.work() as session:
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [world.estab]

@@ -62,6 +62,7 @@ OBSTACLES = [
     ("has not said which system it uses", "we do not know yet which one"),
     ("shares already", "It is authorised already, until 1 April 2026."),
     ("has paused", "This school has paused it."),
+    ("requires a second step", "This school requires a second step when you sign in"),
 ]
 
 
@@ -78,11 +79,13 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, tr
             authorise.give(client, client.required_scopes, by=member, agreement="old", until=until)
             if obstacle == "has paused":
                 authorise.pause(member.estab_id, client_id, by=member)
+        elif obstacle == "requires a second step":
+            member.estab.second_step_required_at = clocks.now()
         else:
             member.estab.mis = "arbor" if obstacle == "uses another system" else None
     with work() as database:
         by = database.get_one(Membership, (person_id, estab_ids[0]))
-        shown = several.others(database.get_one(Client, client_id), by)
+        shown = several.others(database.get_one(Client, client_id), by, second_step=False)
         assert {each.member.estab_id: each.obstacle is None for each in shown} == {
             estab_ids[1]: False, estab_ids[2]: True,
         }  # fmt: skip
@@ -144,5 +147,5 @@ def test_people_and_schools_of_others_are_not_shown(work, trust):
         an_administrator()
         database.get_one(Estab, trust[1][2]).state = "suspended"
         by = database.get_one(Administrator, trust[0]).memberships[0]
-        shown = several.others(database.get_one(Client, trust[2]), by)
+        shown = several.others(database.get_one(Client, trust[2]), by, second_step=True)
         assert [each.member.estab_id for each in shown] == [estab for estab in trust[1][:2] if estab != by.estab_id]

@@ -79,7 +79,7 @@ def test_what_an_authenticator_has_shown_is_stored(work, account, origin, clock)
     [
         ({}, "Firefox on Windows"),
         ({"attachment": "cross-platform", "transports": ("usb", "nfc")}, "Security key"),
-        ({"attachment": "cross-platform", "transports": ("hybrid", "internal")}, "Telephone or tablet"),
+        ({"attachment": "cross-platform", "transports": ("hybrid", "internal")}, "Phone or tablet"),
     ],
 )
 def test_without_a_name_it_is_called_after_its_kind(work, account, origin, differs, name):

@@ -157,7 +157,8 @@ def _pressed(waiting: Waiting, member: Membership) -> Response:
     if colleague.BUTTON in browser_request.form:
         other = Colleague()
         return colleague.ask(client, other, by=member) or _page(waiting, member, form, other)
-    if agree(client, requested, member, form, also=other_schools.ticked(client, member)) is None:
+    also = other_schools.ticked(client, member, second_step=_signed_in().has_second_step)
+    if agree(client, requested, member, form, also=also) is None:
         return _page(waiting, member, form)
     return redirect(pending_requests.address(waiting.pending), 303)
 
@@ -247,7 +248,9 @@ def question_page(
         ticked = _typed_ticks()
     may_ask_colleague = other is not None and question.is_about_data and colleague.may_be_asked(client, member)
     is_wrong = other is not None and bool(other.errors)
-    others = several.others(client, member) if other is not None and question.is_about_data else []
+    others = []
+    if other is not None and question.is_about_data:
+        others = several.others(client, member, second_step=_signed_in().has_second_step)
     page = render_template(
         template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
         question=question, client=client, member=member, school=member.estab.school, ticked=ticked, back=back,

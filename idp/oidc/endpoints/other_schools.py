@@ -16,12 +16,12 @@ ALL: Final = "all"
 """The box that stands for all of them."""
 
 
-def ticked(client: AnyClient, member: Membership) -> list[Membership]:
+def ticked(client: AnyClient, member: Membership, *, second_step: bool) -> list[Membership]:
     """The other schools that were ticked, of those for which the person acts; others' ids are left out."""
     typed = frozenset(request.form.getlist(FIELD))
     return [
         other.member
-        for other in (several.others(client, member) if typed else [])
+        for other in (several.others(client, member, second_step=second_step) if typed else [])
         if other.member.estab.estab_id in typed or (ALL in typed and other.obstacle is None)
     ]
 
