@@ -1,5 +1,7 @@
 """A person's passkeys on the page Security: add, rename and remove them."""
 
+from contextlib import suppress
+
 from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -7,7 +9,7 @@ from flask_login import current_user
 from idp.foundation.web import browser_store, form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.manage import second_step_setup
-from idp.signin import devices, factors, passkey_sign_in, passkeys, second_step_rule, session, step_up
+from idp.signin import devices, factor_removal, factors, passkey_sign_in, passkeys, session, step_up
 from idp.signin.forms import PasskeyName
 
 bp = Blueprint("passkeys", __name__, url_prefix="/passkeys")
@@ -67,13 +69,13 @@ def rename(passkey_id: str) -> ResponseReturnValue:
 def remove(passkey_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and remove a passkey."""
     person = current_user.person
-    is_last = len(passkeys.of_person(person.id)) == 1 and factors.kinds(person.id) == {factors.PASSKEY.name}
-    is_needed = is_last and second_step_rule.applies_to(person)
-    if request.method == "POST" and not is_needed:
-        passkeys.remove(person.id, passkey_id)
-        factors.note_removed(person, factors.PASSKEY)
-        flash("The passkey is removed. It no longer signs you in.", "success")
-        return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
-    passkey = passkeys.get(person.id, passkey_id)
-    page = render_template("manage/remove_passkey.html", passkey=passkey, is_last=is_last, is_needed=is_needed)
+    if request.method == "POST":
+        with suppress(factor_removal.FactorNeeded):  # the page says so
+            factor_removal.remove_passkey(person, passkey_id)
+            flash("The passkey is removed. It no longer signs you in.", "success")
+            return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
+    page = render_template(
+        "manage/remove_passkey.html", passkey=passkeys.get(person.id, passkey_id),
+        is_last=factor_removal.is_last(person.id, passkey_id), is_needed=factor_removal.is_needed(person, passkey_id),
+    )  # fmt: skip
     return page, 409 if request.method == "POST" else 200

@@ -1,5 +1,7 @@
 """The page Security of a person's own account: how they sign in, and their second factors."""
 
+from contextlib import suppress
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -10,11 +12,11 @@ from idp.foundation.web import form_drafts, post_redirect_get, security
 from idp.manage import passkey_views, second_step_setup
 from idp.signin import (
     authenticator_app,
+    factor_removal,
     factors,
     passkeys,
     recovery_codes,
     second_step_offer,
-    second_step_rule,
     session,
     step_up,
 )
@@ -82,16 +84,17 @@ def set_up_app() -> ResponseReturnValue:
 def remove_app() -> ResponseReturnValue:
     """Ask for confirmation, and remove the authenticator app."""
     person = current_user.person
-    is_needed = factors.kinds(person.id) == {factors.APP.name} and second_step_rule.applies_to(person)
-    if request.method != "POST" or is_needed:
-        is_held = authenticator_app.is_held(person.id)
-        page = render_template("manage/remove_app.html", is_held=is_held, is_needed=is_needed)
-        return page, 409 if request.method == "POST" else 200
-    if authenticator_app.remove(person.id):
-        factors.note_removed(person, factors.APP)
-        flash("Your authenticator app is removed.", "success")
-        return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
-    return redirect(url_for(".home"), 303)
+    if request.method == "POST":
+        with suppress(factor_removal.FactorNeeded):  # the page says so
+            if not factor_removal.remove_app(person):
+                return redirect(url_for(".home"), 303)
+            flash("Your authenticator app is removed.", "success")
+            return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
+    page = render_template(
+        "manage/remove_app.html", is_held=authenticator_app.is_held(person.id),
+        is_needed=factor_removal.is_needed(person),
+    )  # fmt: skip
+    return page, 409 if request.method == "POST" else 200
 
 
 @bp.route("/recovery-codes", methods=["GET", "POST"])

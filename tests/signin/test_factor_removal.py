@@ -1,0 +1,59 @@
+"""Removing second factors: the last one stays while a school requires one, whatever happens at the same moment."""
+
+import pytest
+
+from idp.estabs import people
+from idp.signin import factor_removal, factors, passkeys, recovery_codes, second_step_rule
+from tests.signin.apps import an_app
+from tests.signin.authenticator import a_passkey
+
+pytestmark = pytest.mark.usefixtures("clock")
+
+
+@pytest.fixture
+def both(account, work, settings):
+    """The account has an app, a passkey and recovery codes."""
+    with work():
+        an_app(account.id)
+        a_passkey(account.id, settings.server.issuer)
+        recovery_codes.make(people.get(account.id))
+    return account
+
+
+def remove_app(account):
+    factor_removal.remove_app(people.get(account.id))
+
+
+def remove_passkey(account):
+    (passkey,) = passkeys.of_person(account.id)
+    factor_removal.remove_passkey(people.get(account.id), passkey.id)
+
+
+def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(both, work, overtaken):
+    with work():
+        second_step_rule.require(people.membership(both.id, both.estab_id))
+
+    outcome = overtaken(lambda: remove_app(both), lambda: remove_passkey(both))
+
+    assert isinstance(outcome, factor_removal.FactorNeeded)
+    with work():
+        assert factors.kinds(both.id) == {"passkey"}
+        assert recovery_codes.left(both.id) == recovery_codes.COUNT
+
+
+def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(both, work, overtaken):
+    assert overtaken(lambda: remove_app(both), lambda: remove_passkey(both)) is None
+
+    with work():
+        assert (factors.has_any(both.id), recovery_codes.left(both.id)) == (False, 0)
+
+
+def test_the_last_one_stays_where_a_school_requires_it_at_that_moment(both, work, overtaken):
+    with work():
+        remove_passkey(both)
+
+    outcome = overtaken(
+        lambda: second_step_rule.require(people.membership(both.id, both.estab_id)), lambda: remove_app(both)
+    )
+
+    assert isinstance(outcome, factor_removal.FactorNeeded)
