@@ -148,6 +148,8 @@ def change(
     _check(estab_id, by)
     client = registry.find(client_id)
     before = _end(estab_id, client_id, superseded_at=clock.now())
+    if before is None and _current(estab_id, client_id) is not None:
+        raise ChangedMeanwhile(reason=f"{estab_id} and {client_id}")
     if before is None or before.until <= clock.now():
         raise NothingShared(reason=f"{estab_id} and {client_id}")
     if not scopes <= before.offered & client.scopes or before.offered & client.required_scopes - scopes:
@@ -174,7 +176,9 @@ def withdraw(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
     Owners are told, and that the partner keeps what it already received. Raises `NothingShared`.
     """
     _check(estab_id, by)
-    ended = _end(estab_id, client_id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
+    ended = None
+    while ended is None and _current(estab_id, client_id) is not None:  # again, if it is one that came meanwhile
+        ended = _end(estab_id, client_id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
     if ended is None:
         raise NothingShared(reason=f"{estab_id} and {client_id}")
     _record(events.SHARING_WITHDRAWN, ended, by)
@@ -226,7 +230,10 @@ def _current(estab_id: str, client_id: str) -> Authorisation | None:
 
 
 def _end(estab_id: str, client_id: str, **ended: object) -> Authorisation | None:
-    """End the current agreement and return it; None where there is none. One UPDATE: of two at once, one gets it."""
+    """End the current agreement and return it. One UPDATE: of two at once, one gets it.
+
+    None where there is none, and where it was replaced while this waited: the UPDATE does not see the new one.
+    """
     statement = update(Authorisation).where(Authorisation.current(estab_id, client_id)).values(**ended)
     found = session().scalar(statement.returning(Authorisation.id))
     if found is None:
@@ -255,9 +262,11 @@ def _insert(client_id: str, by: Membership, before: Authorisation | None, **colu
 def _hold(estab_id: str, client_id: str, event: str, by: Membership, *, paused: bool) -> Authorisation:
     _check(estab_id, by)
     was = Authorisation.paused_at.is_(None) if paused else Authorisation.paused_at.is_not(None)
-    lasts, at = Authorisation.until > clock.now(), clock.now() if paused else None
-    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id), was, lasts)
-    found = session().scalar(statement.values(paused_at=at).returning(Authorisation.id))
+    can_be = Authorisation.current(estab_id, client_id), was, Authorisation.until > clock.now()
+    statement = update(Authorisation).where(*can_be).values(paused_at=clock.now() if paused else None)
+    found = None
+    while found is None and session().scalar(select(Authorisation.id).where(*can_be)):  # as in `withdraw`
+        found = session().scalar(statement.returning(Authorisation.id))
     if found is None:
         raise NothingShared(reason=f"{estab_id} and {client_id}, {event}")
     held = session().get_one(Authorisation, found, populate_existing=True)

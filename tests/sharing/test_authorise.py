@@ -15,6 +15,7 @@ from idp.outbox.models import Message
 from idp.partners import registry
 from idp.partners.models import Client
 from idp.sharing import authorise, mis
+from idp.sharing.models import Authorisation
 from tests.factories import a_client, a_partner, an_administrator, an_estab
 
 SIGN_IN = frozenset({"openid", "profile", "email"})
@@ -352,6 +353,29 @@ def test_two_decisions_at_once_leave_one_agreement(work, agreed, at_once):
     assert all(isinstance(each, authorise.ChangedMeanwhile) for each in lost), lost
     with work():
         assert len(authorise.current(agreed.estab_id)) == 1
+
+
+@pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause])
+def test_stopping_and_pausing_reach_what_a_colleague_changes_at_that_moment(work, agreed, overtaken, act):
+    outcome = overtaken(
+        lambda: give(client_of(agreed), giver(agreed), ASKED),
+        lambda: act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0]),
+    )
+
+    assert isinstance(outcome, Authorisation)
+    with work():
+        assert standing(agreed, *SIGN_IN) is None
+
+
+def test_a_change_of_what_a_colleague_changes_at_that_moment_is_refused(work, agreed, overtaken):
+    outcome = overtaken(
+        lambda: give(client_of(agreed), giver(agreed), ASKED),
+        lambda: authorise.change(
+            agreed.estab_id, agreed.client_id, agreed.scopes, by=giver(agreed).memberships[0], second_step=True
+        ),
+    )
+
+    assert isinstance(outcome, authorise.ChangedMeanwhile | Authorisation)
 
 
 def test_every_owner_gets_a_receipt_that_says_what_was_agreed(work, agreed, outbox, clock):
