@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from idp.audit import events, log
 from idp.foundation import clock, runtime
-from idp.foundation.database import session
+from idp.foundation.database import one_at_a_time, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.keys import held
 from idp.keys.key import ALGS, Key, State, generate
@@ -42,6 +42,7 @@ class OnlySigner(Refusal):
 def ensure(*, by: str = "system") -> list[str]:
     """Create a key for each algorithm that has none, signing at once; returns their `kid`s."""
     held.invalidate_around_change()
+    _one_at_a_time()
     return [_add(alg, events.KEY_CREATED, by=by) for alg in ALGS if not _in_use(alg)]
 
 
@@ -52,6 +53,7 @@ def rotate(alg: str, *, by: str = "cli", at_once: bool = False) -> str:
     Returns its `kid`. Raises `RotationUnderWay` if there is a next key already.
     """
     held.invalidate_around_change()
+    _one_at_a_time()
     now, settings = clock.now(), runtime.settings()
     in_use = _in_use(alg)
     if any(key.signs_from > now for key in in_use):
@@ -69,6 +71,7 @@ def retire(kid: str, *, by: str = "cli") -> None:
     be retired; then the present key stays.
     """
     held.invalidate_around_change()
+    _one_at_a_time()
     key, now = check_retirable(kid), clock.now()
     if key.retired_at is not None:
         return
@@ -114,12 +117,15 @@ def _state(key: Key) -> State:
 
 
 def _in_use(alg: str) -> list[SigningKey]:
-    """The keys of `alg` that still verify, locked, so that of two rotations at once the second sees the first."""
+    """The keys of `alg` that still verify."""
     now = clock.now()
-    rows = session().scalars(
-        select(SigningKey).where(SigningKey.alg == alg, SigningKey.retired_at.is_(None)).with_for_update()
-    )
+    rows = session().scalars(select(SigningKey).where(SigningKey.alg == alg, SigningKey.retired_at.is_(None)))
     return [row for row in rows if row.verifies_until is None or now < row.verifies_until]
+
+
+def _one_at_a_time() -> None:
+    """Let changes of the ring follow one another: row locks would not let the second see a key that the first makes."""
+    one_at_a_time("signing keys")
 
 
 def _add(alg: str, event: str, *, by: str, wait: timedelta = timedelta()) -> str:

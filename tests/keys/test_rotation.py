@@ -122,6 +122,12 @@ def test_a_leaked_key_is_replaced_and_retired_at_once(work, clock):
             ring.verify(token, typ="at+jwt")
 
 
+def test_of_two_rotations_at_once_one_publishes_a_successor(work, clock, overtaken):
+    outcome = overtaken(lambda: ring.rotate("ES256"), lambda: ring.rotate("ES256"))
+
+    assert isinstance(outcome, ring.RotationUnderWay)
+
+
 def test_the_only_key_that_signs_cannot_be_retired(work, clock):
     with work():
         old = kid_of(signed())
