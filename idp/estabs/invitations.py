@@ -202,6 +202,7 @@ def accept_as_new(secret: str, *, name: str, mobile: str) -> tuple[Administrator
     `LinkRefused`.
     """
     invitation = _claim(secret)
+    people.hold_address(invitation.email_folded)
     if account_of(invitation) is not None:
         raise HasAccount(reason=invitation.id)
     person = people.add(invitation.estab, name=name, email=invitation.email, mobile=mobile, role=invitation.role)
@@ -235,7 +236,7 @@ def _claim(secret: str) -> PersonInvitation:
     """Use the invitation up. Raises the `LinkRefused` that `check` would, also if `check` passed a moment ago."""
     invitation = check(secret)
     lock(Estab, invitation.estab_id)
-    if not claim(PersonInvitation, digest=invitation.digest, cancelled_at=None) or not invitation.estab.may_act:
+    if not (invitation.estab.may_act and claim(PersonInvitation, digest=invitation.digest, cancelled_at=None)):
         session().expire_all()
         check(secret)
         raise InvitationUnknown(reason="the invitation was changed meanwhile")

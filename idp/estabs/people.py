@@ -14,7 +14,7 @@ from idp.estabs import permissions
 from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership, PersonalSecret, PersonInvitation
 from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto
-from idp.foundation.database import Base, lock, session
+from idp.foundation.database import Base, lock, one_at_a_time, session
 
 MAX_ATTEMPTS = 50
 ERASED = ""
@@ -67,6 +67,11 @@ def hold(person_id: str) -> Administrator | None:
     return person if person is not None and person.removed_at is None else None
 
 
+def hold_address(folded: str) -> None:
+    """Let no one else make an account for this address until this transaction ends."""
+    one_at_a_time("account of an address", folded)
+
+
 def membership(person_id: str, estab_id: str) -> Membership | None:
     """How this person acts for the estab with this internal id; None if they do not, or no longer."""
     row = session().get(Membership, (person_id, estab_id))
@@ -115,6 +120,7 @@ def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username
     Estab ID and a number, such as `3124567-2`.
     """
     now, folded_email = clock.now(), fold_email(email)
+    hold_address(folded_email)
     _release_address(folded_email)
     person = insert_first_accepted(
         Administrator(

@@ -218,6 +218,30 @@ def test_accepted_or_taken_back_never_both(work, school, invited, at_once, what)
     assert all(isinstance(each, links.LinkRefused) for each in refused)
 
 
+def test_of_two_schools_invitations_accepted_at_once_one_makes_the_account(
+    work, school, invited, clock, outbox, overtaken
+):
+    clock.move(timedelta(minutes=1))
+    with work():
+        invitations.invite(*AL, "viewer", by=an_administrator(email="head@hill.example").memberships[0])
+    other = secret_of(outbox)
+
+    outcome = overtaken(
+        lambda: invitations.accept_as_new(invited, **NEW), lambda: invitations.accept_as_new(other, **NEW)
+    )
+
+    assert isinstance(outcome, invitations.HasAccount)
+
+
+def test_an_invitation_that_is_accepted_while_the_school_is_suspended_says_so(work, school, invited, overtaken):
+    def suspend():
+        accounts.change_state(school.by.estab, "suspended", by="cli")
+
+    outcome = overtaken(suspend, lambda: invitations.accept_as_new(invited, **NEW))
+
+    assert isinstance(outcome, invitations.SchoolNotActive)
+
+
 def test_old_ones_are_deleted_and_those_of_a_rejected_school_erased(work, school, invited, clock):
     clock.move(timedelta(days=7, hours=1))
     worker.clean(work)
