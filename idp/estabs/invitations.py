@@ -195,6 +195,20 @@ def account_of(invitation: PersonInvitation) -> Administrator | None:
     return next((person for person in accounts if person.may_sign_in), None)
 
 
+def without_password(secret: str) -> Administrator | None:
+    """The person at the address of this link's invitation, if they have an account and no password yet; else None.
+
+    They accepted this invitation, or an earlier one, and were interrupted. Only for the holder of the link.
+    """
+    invitation = session().scalar(select(PersonInvitation).where(PersonInvitation.digest == crypto.digest(secret)))
+    if invitation is None:
+        return None
+    person = people.get(invitation.accepted_by) if invitation.accepted_by else account_of(invitation)
+    if person is None or person.password_hash is not None or person.email_folded != invitation.email_folded:
+        return None
+    return person
+
+
 def accept_as_new(secret: str, *, name: str, mobile: str) -> tuple[Administrator, str]:
     """Make an account for the person who was invited; returns it, and the secret of the link to choose a password.
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 
-from idp.estabs import people
 from idp.estabs.models import Administrator, PersonalSecret
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import claim, lock, one_at_a_time, session
@@ -67,9 +66,13 @@ def issue_welcome_url(person: Administrator) -> str:
 def resend_welcome(secret: str) -> None:
     """Mail a new welcome link to this link's person if they have no password yet; otherwise do nothing, silently."""
     link = session().get(PersonalSecret, crypto.digest(secret))
-    person = people.get(link.person_id) if link and link.purpose == WELCOME else None
-    if person is not None:  # a second request, or a password chosen at the same moment, waits for this one
-        person = lock(Administrator, person.id)
+    if link is not None and link.purpose == WELCOME:
+        send_welcome(link.person_id)
+
+
+def send_welcome(person_id: str) -> None:
+    """As `resend_welcome`, for the person with this id; at most `MAX_WELCOME_LINKS_PER_HOUR`."""
+    person = lock(Administrator, person_id)  # a second request, or a password chosen at the same moment, waits
     if (
         person is None
         or person.removed_at is not None

@@ -87,10 +87,24 @@ def sign_out(secret: str) -> ResponseReturnValue:
     return redirect(url_for(".answer", secret=secret), 303)
 
 
+@bp.post("/<secret>/password")
+@security.anyone
+@form_drafts.form_shown_at("manage.invitation.answer")
+@limiter.limit(at_most(10, "minute"))
+def send_password_link(secret: str) -> ResponseReturnValue:
+    """Mail a link to choose a password to a person who accepted and has none; the answer is the same for all."""
+    if (person := invitations.without_password(secret)) is not None:
+        links.send_welcome(person.id)
+    return redirect(url_for("signin.people.link_sent"), 303)
+
+
 @bp.errorhandler(links.LinkRefused)
 def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
-    """Say what is wrong with the link, and what to do."""
-    return render_template("invitation/refused.html", refused=refused), refused.status
+    """Say what is wrong with the link, and what to do; a person who was interrupted can choose a password."""
+    secret = (request.view_args or {})["secret"]
+    lacks_password = refused.code == links.LinkUsed.code and invitations.without_password(secret) is not None
+    page = render_template("invitation/refused.html", refused=refused, secret=secret, lacks_password=lacks_password)
+    return page, refused.status
 
 
 @bp.errorhandler(invitations.HasAccount)

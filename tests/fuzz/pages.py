@@ -400,6 +400,14 @@ def invitation_accept(ground: Ground) -> Opened:
     return form(web, path, "accept")
 
 
+def invitation_password_link(ground: Ground) -> Opened:
+    """Accepted, and left before a password was chosen."""
+    _, path = _invitation(ground)
+    with ground.work():
+        invitations.accept_as_new(path.rpartition("/")[2], name="Al", mobile="+447700900124")
+    return form(ground.browser(), path, "send-link")
+
+
 def invitation_sign_out(ground: Ground) -> Opened:
     """Another person than the one who was invited signs out."""
     return form(_somebody(ground)[0], _invitation(ground)[1], "sign-out")
@@ -414,6 +422,6 @@ FORMS: dict[str, Callable[[Ground], Opened]] = {
         account_new_email, account_mobile, account_mobile_code, colleague_reset,
         colleague_lost_factor, undo,
         people_invite, people_resend, people_cancel, people_role, people_remove, people_leave, people_hand_over,
-        invitation_new, invitation_accept, invitation_sign_out,
+        invitation_new, invitation_accept, invitation_password_link, invitation_sign_out,
     )
 }  # fmt: skip

@@ -63,7 +63,13 @@ def test_an_interrupted_person_goes_on_by_the_mail(al, invite, outbox, new_brows
     later = Person(new_browser())
     assert later.opens(link).status_code == 410
     assert later.page.find(id="error-code").text == "link_used"
-    later.sends(outbox.last("account_made").links[0], password=OWN)
+    assert "You have not chosen a password yet." in later.sees
+    assert later.sends_again(f"{link}/password").location == "/welcome/sent"
+    assert outbox.last("welcome_link").to == AL[1]
+    later.sends(outbox.last("welcome_link").links[0], password=OWN)
+    later.opens(link)
+    assert "If it was you, you can sign in." in later.sees
+    assert not later.page.find(id="send-link")
     assert later.signs_in(AL[1], OWN).status_code == 303
 
 

@@ -147,6 +147,7 @@ MEASURED = {
     "/undo/<secret>": uses_link("/undo/{}", "reset"),
     "/recovery/<secret>": uses_link("/recovery/{}", "undo"),
     "/invitation/<secret>": uses_link("/invitation/{}", "reset"),
+    "/invitation/<secret>/password": uses_link("/invitation/{}/password", "reset"),
     "/set-up/<secret>": uses_link("/set-up/{}", "welcome"),
 }
 

@@ -305,7 +305,7 @@ FOR_ALL = {
 """Pages for every visitor, before signing in and after: they take no id of a school, its people or what is theirs."""
 
 BY_SECRET = {
-    "manage.invitation.answer", "manage.invitation.sign_out",
+    "manage.invitation.answer", "manage.invitation.send_password_link", "manage.invitation.sign_out",
     "onboarding.another_link", "onboarding.not_me", "onboarding.verify_email", "signin.operators.set_up",
     "signin.people.welcome", "signin.people.welcome_again", "signin.recovery.stop", "signin.reset_links.choose",
     "signin.undo.undo",
