@@ -1,6 +1,6 @@
 """Every page with a form, opened by somebody for whom it is, and the form as its button would send it.
 
-Those of people who have no account yet, and of our staff, are in `newcomers`.
+Those of people who have no account yet, and of our staff, are in `newcomers`; those of second steps in `second_steps`.
 """
 
 from collections.abc import Callable

@@ -7,21 +7,24 @@ from hypothesis import given, strategies as st
 
 from idp.foundation import database
 from idp.sharing.models import Authorisation
-from tests.fuzz import answers, newcomers, pages
+from tests.fuzz import answers, newcomers, pages, second_steps
 from tests.fuzz.depth import deep
 from tests.fuzz.hostile import Sent, tampered
 from tests.fuzz.test_endpoints import REGISTERED
 from tests.fuzz.written import watching
 
 REFUSED = {400, 403, 404, 405, 409, 410, 413, 415, 422, 429}
-COUNTED = {"guesses", "client_events", "audit_entries", "audit_details", "personal_secrets", "password_resets"}
+COUNTED = {
+    "guesses", "client_events", "audit_entries", "audit_details", "personal_secrets", "password_resets",
+    "wrong_passwords",
+}  # fmt: skip
 """Where a refusal, or a try at a code, is written down."""
 SILENT = {"viewer", "resend", "another link"}
 """Pages that lead on, or that do nothing a second time so soon."""
 NEEDED = ("shown", "agreement", "csrf_token")
 """What agreeing takes, as it stands on the page."""
-FORMS = pages.FORMS | newcomers.FORMS
-WRONG = {"account mobile code", "mobile code", "reset code", "operator sign in"}
+FORMS = pages.FORMS | newcomers.FORMS | second_steps.FORMS
+WRONG = {"account mobile code", "mobile code", "reset code", "operator sign in", "second step"}
 """Pages whose code nobody here knows."""
 
 
