@@ -1,6 +1,7 @@
 """Reads the messages of the outbox as their recipients would."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -28,9 +29,30 @@ class Letter:
         return re.findall(r"https?://[^\s<>\"]+", self.text)
 
     @property
+    def path(self) -> str:
+        """The path of its first link."""
+        return path_of(self.links[0])
+
+    @property
+    def secret(self) -> str:
+        """The last part of that path."""
+        return self.path.rpartition("/")[2]
+
+    @property
     def code(self) -> str:
         """The six digits in it."""
         return str(re.findall(r"\b\d{6}\b", self.text)[0])
+
+
+def path_of(link: str) -> str:
+    """The path of an address of ours, with its query."""
+    return "/" + link.split("/", 3)[3]
+
+
+def counts(work: Callable[[], AbstractContextManager[Session]], *, leave_out: str = "") -> Counter[str]:
+    """How many messages were written from each template, with those that are discarded, but not `leave_out`."""
+    with work() as session:
+        return Counter(row.name for row in session.scalars(select(Message)) if row.name != leave_out)
 
 
 class Outbox:

@@ -10,7 +10,7 @@ CONSTANTS = {name: value for name, value in vars(events).items() if name.isupper
 TREES = {path: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "idp").rglob("*.py"))}
 
 
-def said(tree):
+def named_events(tree):
     """The constants that a module names, as `events.SIGNED_IN`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "events":
@@ -18,7 +18,7 @@ def said(tree):
 
 
 def test_every_event_of_the_vocabulary_is_recorded_somewhere():
-    assert set(CONSTANTS) - {name for tree in TREES.values() for name in said(tree)} == set()
+    assert set(CONSTANTS) - {name for tree in TREES.values() for name in named_events(tree)} == set()
 
 
 def test_no_two_events_have_one_name():

@@ -34,7 +34,7 @@ def suggestions(page):
     return page.get_by_role("listbox", name="Schools").get_by_role("option")
 
 
-def found(page, name):
+def result(page, name):
     return page.get_by_role("radio", name=name)
 
 
@@ -59,7 +59,7 @@ def went_on(page, name):
 def test_the_search_box_accepts_a_postcode_a_dfe_number_a_urn_and_a_name(page, search, typed):
     search(typed)
 
-    found(page, "Willow Bank Primary School").check()
+    result(page, "Willow Bank Primary School").check()
     expect(page.locator("main")).to_contain_text("UB8 1WB")
     goes_on(page, "Willow Bank Primary School")
 
@@ -73,7 +73,7 @@ def test_each_labelled_field_finds_the_school(page, field, typed):
     page.get_by_role("button", name="Search by these").click()
 
     expect(page.get_by_role("textbox", name=field)).to_have_value(typed)
-    found(page, "Willow Bank Primary School").check()
+    result(page, "Willow Bank Primary School").check()
     goes_on(page, "Willow Bank Primary School")
 
 
@@ -95,7 +95,7 @@ def test_a_closed_school_is_explained_and_leads_to_its_successor(page, search, l
     expect(page.get_by_role("heading", name="Birch Green Primary School")).to_be_visible()
     expect(page.locator("main")).to_contain_text("This school has closed")
     looks_right(page, "find-closed")
-    found(page, "Birch Green Academy").check()
+    result(page, "Birch Green Academy").check()
     goes_on(page, "Birch Green Academy")
 
 
@@ -184,7 +184,7 @@ def test_enter_without_a_choice_searches(page, box, suggestions):
     expect(suggestions.first).to_be_visible()
     box.press("Enter")
 
-    expect(found(page, "Willow Bank Primary School")).to_be_visible()
+    expect(result(page, "Willow Bank Primary School")).to_be_visible()
 
 
 def test_a_click_chooses_a_school_from_the_list(page, box, suggestions):

@@ -39,11 +39,7 @@ def invited(work, school, outbox, clock):
     """The secret of the link that Al was sent."""
     with work():
         invitations.invite(*AL, "admin", by=school.by)
-    return secret_of(outbox)
-
-
-def secret_of(outbox):
-    return outbox.last("invitation").links[0].rpartition("/")[2]
+    return outbox.last("invitation").secret
 
 
 def test_a_new_person_accepts_and_is_a_member_with_a_link_to_choose_a_password(work, school, invited, outbox):
@@ -64,7 +60,7 @@ def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own
         al = an_administrator(email=AL[1], name="Al")
         invitations.invite(*AL, "viewer", by=school.by)
         known = al.id
-    secret = secret_of(outbox)
+    secret = outbox.last("invitation").secret
     with work():
         assert people.membership(known, school.estab) is None
     with pytest.raises(invitations.HasAccount), work():
@@ -86,7 +82,7 @@ def test_who_was_removed_and_comes_back_has_the_same_membership_again(work, scho
         members.remove(people.membership(al.id, school.estab), by=school.by)
         invitations.invite(*AL, "viewer", by=school.by)
         known = al.id
-    secret = secret_of(outbox)
+    secret = outbox.last("invitation").secret
     with work():
         member = invitations.accept(secret, people.get(known))
         assert (member.role, member.removed_at, member.signed_in_at) == ("viewer", None, None)
@@ -100,7 +96,7 @@ def test_a_newer_link_takes_the_place_of_the_one_before_and_there_are_four_at_mo
         with work():
             [invitation] = invitations.waiting(school.estab)
             invitations.resend(invitation.id, by=school.by)
-    newest = secret_of(outbox)
+    newest = outbox.last("invitation").secret
     with work():
         [invitation] = invitations.waiting(school.estab)
         assert invitation.expires_at == clock.now() + timedelta(days=7)
@@ -127,7 +123,7 @@ def test_a_link_ends_by_time_by_being_cancelled_and_with_the_schools_account(wor
         invitations.resend(invitation.id, by=school.by)
         session().flush()
         invitations.cancel(invitation.id, by=school.by)
-    newest = secret_of(outbox)
+    newest = outbox.last("invitation").secret
     with work():
         with pytest.raises(invitations.InvitationCancelled):
             invitations.check(newest)
@@ -146,7 +142,7 @@ def test_an_address_is_invited_once_and_a_member_not_at_all(work, school, invite
         assert len(invitations.waiting(school.estab)) == 1
 
 
-def test_a_school_has_so_many_open_and_makes_so_many_a_day(work, school, clock):
+def test_a_school_has_20_open_invitations_and_makes_30_a_day(work, school, clock):
     with work():
         for number in range(invitations.MAX_OPEN):
             invitations.invite("Al", f"al{number}@oakhill.example", "viewer", by=school.by)
@@ -191,7 +187,7 @@ def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited,
 
 
 @pytest.mark.parametrize("what", ["cancelled", "inviter removed", "inviter demoted"])
-def test_accepted_or_taken_back_never_both(work, school, invited, at_once, what):
+def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, invited, at_once, what):
     with work():
         sam = an_administrator(school.by.estab, name="Sam", username="sam", email="sam@oakhill.example").id
         [invitation] = [each.id for each in invitations.waiting(school.estab)]
@@ -224,7 +220,7 @@ def test_of_two_schools_invitations_accepted_at_once_one_makes_the_account(
     clock.move(timedelta(minutes=1))
     with work():
         invitations.invite(*AL, "viewer", by=an_administrator(email="head@hill.example").memberships[0])
-    other = secret_of(outbox)
+    other = outbox.last("invitation").secret
 
     outcome = overtaken(
         lambda: invitations.accept_as_new(invited, **NEW), lambda: invitations.accept_as_new(other, **NEW)
@@ -242,7 +238,7 @@ def test_an_invitation_that_is_accepted_while_the_school_is_suspended_says_so(wo
     assert isinstance(outcome, invitations.SchoolNotActive)
 
 
-def test_old_ones_are_deleted_and_those_of_a_rejected_school_erased(work, school, invited, clock):
+def test_old_invitations_are_deleted_and_those_of_a_rejected_school_erased(work, school, invited, clock):
     clock.move(timedelta(days=7, hours=1))
     worker.clean(work)
     with work():

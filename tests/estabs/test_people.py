@@ -24,7 +24,7 @@ def test_a_person_is_found_by_either_name_however_it_is_typed(work, typed):
 
 
 @pytest.mark.parametrize("typed", ["", "@", "nobody", "office@oakhill.exampl", "of\u212aice@oakhill.example"])
-def test_nobody_else_is(work, typed):
+def test_a_name_that_is_not_theirs_finds_no_one(work, typed):
     with work():
         an_administrator(email="ofkice@oakhill.example")
 

@@ -5,27 +5,27 @@ from flask import Response
 from idp.federation import doctor
 
 
-def found(work):
+def findings(work):
     with work():
         return [(each.what, each.level) for each in doctor.federation()]
 
 
 def test_switched_off_it_says_so(work):
-    assert found(work) == [("sign-in with other accounts", "ok")]
+    assert findings(work) == [("sign-in with other accounts", "ok")]
 
 
 def test_providers_that_answer(work, both):
-    assert found(work) == [("sign-in with Microsoft", "ok"), ("sign-in with Google", "ok")]
+    assert findings(work) == [("sign-in with Microsoft", "ok"), ("sign-in with Google", "ok")]
 
 
 def test_a_provider_that_does_not(work, both):
     both["microsoft"].broken["/keys"] = Response("no", 500)
     both["google"].metadata["issuer"] = "https://evil.test"
 
-    assert found(work) == [("sign-in with Microsoft", "warning"), ("sign-in with Google", "warning")]
+    assert findings(work) == [("sign-in with Microsoft", "warning"), ("sign-in with Google", "warning")]
 
 
 def test_a_provider_without_a_key_that_we_can_use(work, both):
     both["google"].published.clear()
 
-    assert found(work) == [("sign-in with Microsoft", "ok"), ("sign-in with Google", "warning")]
+    assert findings(work) == [("sign-in with Microsoft", "ok"), ("sign-in with Google", "warning")]

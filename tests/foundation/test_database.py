@@ -72,9 +72,9 @@ def test_times_come_back_in_utc(work):
         a_secret(created_at=datetime(2026, 7, 1, 10, tzinfo=summer))
 
     with work() as session:
-        found = session.scalars(select(PersonalSecret)).one()
-    assert found.created_at == datetime(2026, 7, 1, 9, tzinfo=UTC)
-    assert found.created_at.tzinfo is UTC
+        row = session.scalars(select(PersonalSecret)).one()
+    assert row.created_at == datetime(2026, 7, 1, 9, tzinfo=UTC)
+    assert row.created_at.tzinfo is UTC
 
 
 def test_a_naive_time_is_refused(work):
@@ -109,14 +109,14 @@ def test_statements_and_objects_share_one_transaction(work):
         with work():
             a_secret("an object")
             database.session().flush()
-            assert found("an object"), "a statement sees what the session wrote"
+            assert stored_tries("an object"), "a statement sees what the session wrote"
             database.connection().execute(update(PersonalSecret).values(tries=3))
             raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
         both()
     with work():
-        assert not found("an object"), "and both are undone together"
+        assert not stored_tries("an object"), "and both are undone together"
 
 
 def test_what_only_statements_wrote_is_committed_too(work):
@@ -125,7 +125,7 @@ def test_what_only_statements_wrote_is_committed_too(work):
     with work():
         database.connection().execute(update(PersonalSecret).values(tries=3))
     with work():
-        assert found().tries == 3
+        assert stored_tries().tries == 3
 
 
 def test_what_runs_in_autocommit_holds_up_no_other_transaction(work):
@@ -133,20 +133,20 @@ def test_what_runs_in_autocommit_holds_up_no_other_transaction(work):
         a_secret()
     with work():
         request_state.current().autocommit = True
-        assert found()
+        assert stored_tries()
         with work():  # SQLite has one writer at a time
             database.connection().execute(update(PersonalSecret).values(tries=1))
-        assert found().tries == 1, "nor does it look at the past"
+        assert stored_tries().tries == 1, "nor does it look at the past"
 
 
 def test_ending_a_read_transaction_returns_the_connection(work):
     with work():
-        found()
+        stored_tries()
         assert request_state.current().connection is not None
         database.end_read_transaction()
         assert request_state.current().connection is None
 
 
-def found(secret="the secret"):
+def stored_tries(secret="the secret"):
     mine = select(PersonalSecret.tries).where(PersonalSecret.digest == crypto.digest(secret))
     return database.connection().execute(mine).one_or_none()

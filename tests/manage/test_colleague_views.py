@@ -50,10 +50,6 @@ def lost_factor_of(person_id):
     return f"/manage/people/{person_id}/lost-factor"
 
 
-def path(letter):
-    return "/" + letter.links[0].split("/", 3)[3]
-
-
 def waiting(work, person_id):
     with work():
         return factor_recovery.waiting(person_id)
@@ -78,13 +74,13 @@ class TestReset:
         owner.opens(owner.answer.location)
         assert "on its way to sam@oakhill.example" in owner.sees
         assert letter.links[0].rpartition("/")[2] not in owner.answer.text
-        assert stranger.sends(path(letter), password=NEW).location == "/sign-in"
+        assert stranger.sends(letter.path, password=NEW).location == "/sign-in"
         stranger.signs_in("sam", NEW)
         assert stranger.cookie("session")
 
     def test_a_second_factor_is_asked_for_as_always(self, owner, stranger, sam, app_of_sam, outbox):
         owner.sends(reset_of(sam))
-        stranger.sends(path(outbox.last("reset_link")), password=NEW)
+        stranger.sends(outbox.last("reset_link").path, password=NEW)
 
         assert stranger.signs_in("sam", NEW).location.startswith("/sign-in/second-step")
         assert stranger.cookie("session") is None
@@ -101,7 +97,7 @@ class TestReset:
             session.get_one(Administrator, sam).password_hash = None
             welcome = links.issue(sam, links.WELCOME, timedelta(days=7))
         owner.sends(reset_of(sam))
-        stranger.sends(path(outbox.last("reset_link")), password=NEW)
+        stranger.sends(outbox.last("reset_link").path, password=NEW)
 
         assert stranger.opens(f"/welcome/{welcome}").status_code == 410
 
@@ -132,7 +128,7 @@ class TestLostFactor:
 
     def test_the_person_stops_it_by_the_notice(self, owner, stranger, sam, app_of_sam, work, outbox):
         owner.sends(lost_factor_of(sam))
-        stranger.sends(path(outbox.last("recovery_notice")))
+        stranger.sends(outbox.last("recovery_notice").path)
 
         assert waiting(work, sam) is None
 
@@ -183,7 +179,7 @@ class TestBoth:
         assert outbox.all() == []
 
     @pytest.mark.parametrize("role", ["admin", "viewer"])
-    def test_owners_only(self, stranger, account, page, role, sam, work, outbox):
+    def test_admins_and_viewers_start_nothing_for_others(self, stranger, account, page, role, sam, work, outbox):
         with work() as session:
             an_administrator(session.get_one(Estab, account.estab_id), username="al", role=role)
         stranger.signs_in("al")
@@ -202,7 +198,7 @@ class TestBoth:
             assert posts(owner, page(person_id)).status_code == 404
         assert outbox.all() == []
 
-    def test_not_for_an_unverified_school_whose_owner_may_be_anybody(self, owner, account, page, sam, work, outbox):
+    def test_an_owner_of_an_unverified_school_helps_no_one(self, owner, account, page, sam, work, outbox):
         with work() as session:
             session.get_one(Estab, account.estab_id).state = "unverified"
 
@@ -259,7 +255,9 @@ def posts(person, to):
 
 
 class TestLimits:
-    def test_three_a_day_for_a_person_whoever_asks(self, owner, sam, work, account, stranger, outbox, clock):
+    def test_a_person_is_helped_three_times_a_day_by_all_owners_together(
+        self, owner, sam, work, account, stranger, outbox, clock
+    ):
         with work() as session:
             an_administrator(session.get_one(Estab, account.estab_id), username="al")
         stranger.signs_in("al")
@@ -274,7 +272,7 @@ class TestLimits:
         owner.sends(reset_of(sam))
         assert len(outbox.all("reset_link")) == 4
 
-    def test_ten_a_day_by_an_owner(self, owner, account, work, outbox):
+    def test_an_owner_helps_ten_times_a_day(self, owner, account, work, outbox):
         with work() as session:
             estab = session.get_one(Estab, account.estab_id)
             ids = [an_administrator(estab, username=f"p{number}").id for number in range(11)]

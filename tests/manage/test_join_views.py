@@ -17,8 +17,7 @@ def signed_in(app, new_browser):
 
     def sign_in(person):
         visitor = Visitor(new_browser())
-        visitor.opens("/sign-in")
-        visitor.presses("sign-in", username=person.username, password=PASSWORD)
+        visitor.signs_in(person.username)
         return visitor
 
     return sign_in

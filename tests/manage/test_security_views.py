@@ -270,27 +270,27 @@ def test_a_recovery_code_needs_a_half_sign_in(stranger):  # noqa: F811
     assert stranger.opens("/sign-in/recovery-code").location == "/sign-in?next=/"
 
 
-def asked(person):
+def is_asked(person):
     return "Set up a second step" in person.opens("/manage").text
 
 
 def test_an_owner_is_asked_until_they_say_not_now_and_again_after_30_days(signed_in, account, clock):  # noqa: F811
-    assert asked(signed_in)
+    assert is_asked(signed_in)
     signed_in.sends_again("/manage/security/not-now")
     assert signed_in.answer.location == "/manage"
-    assert not asked(signed_in)
+    assert not is_asked(signed_in)
     clock.move(timedelta(days=30))
     signed_in.signs_in(account.username)
-    assert asked(signed_in)
+    assert is_asked(signed_in)
     signed_in.sends_again("/manage/security/not-now")
-    assert not asked(signed_in)
+    assert not is_asked(signed_in)
 
 
 def test_an_owner_who_has_a_second_step_is_not_asked(signed_in, account, work):  # noqa: F811
     with work():
         an_app(account.id)
 
-    assert not asked(signed_in)
+    assert not is_asked(signed_in)
 
 
 def test_other_people_are_not_asked(jo, work):  # noqa: F811
@@ -298,4 +298,4 @@ def test_other_people_are_not_asked(jo, work):  # noqa: F811
         username = an_administrator(role="admin").username
     jo.signs_in(username)
 
-    assert not asked(jo)
+    assert not is_asked(jo)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from tests.factories import PASSWORD, secret_of
 from tests.html import parse
+from tests.signin.apps import App
 
 CALLBACK = "https://assembly.example/callback"
 ISSUER = "http://localhost:5000"
@@ -129,11 +131,32 @@ def query_of(location: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
 
 
-def authorised(web: FlaskClient, partner: Partner, username: str, *areas: str, **differs: str | None) -> dict[str, str]:
-    """All the way: link, sign in where asked, authorise where asked; what the partner got."""
+def authorisation_page(web: FlaskClient, partner: Partner, username: str, **differs: str | None) -> TestResponse:
+    """Where the partner's link leads a person who signs in on the way where asked."""
     response = follow(web, web.get(partner.link(**differs)))
     if page(response).find(id="sign-in"):
         response = follow(web, sign_in(web, response, username))
+    return response
+
+
+def set_up_app(web: FlaskClient, response: TestResponse) -> TestResponse:
+    """From the page that offers both kinds of second step, by setting an app up, to where the person came from."""
+    response = web.get(page(response).find(id="set-up-app")["href"])
+    app = App(page(response).find(id="seed").text.replace(" ", ""))
+    response = follow(web, press(web, response, "finish", code=app.code()))
+    return follow(web, web.get(page(response).find(id="not-now")["href"]))
+
+
+def jwt_header(token: str) -> dict[str, Any]:
+    """The header of a JWT."""
+    header = token.partition(".")[0]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+    return claims
+
+
+def authorised(web: FlaskClient, partner: Partner, username: str, *areas: str, **differs: str | None) -> dict[str, str]:
+    """All the way: link, sign in where asked, authorise where asked; what the partner got."""
+    response = authorisation_page(web, partner, username, **differs)
     if page(response).find(id="allow"):
         response = press(web, response, "allow", authority="y", **({"area": list(areas)} if areas else {}))
         response = follow(web, response)

@@ -15,7 +15,7 @@ from idp.signin.models import BrowserSession
 from tests import factories
 from tests.oidc.devices import GRANTS, Device, enter
 from tests.oidc.support import address, follow, page, press, sign_in
-from tests.oidc.test_consent import asked
+from tests.oidc.test_consent import consent_page
 
 SOMEBODY = "head@oakhill.sch.uk"
 
@@ -23,14 +23,14 @@ SOMEBODY = "head@oakhill.sch.uk"
 @pytest.fixture
 def asking(web, world):
     """The page on which Jo Bloggs is asked."""
-    return asked(web, world)
+    return consent_page(web, world)
 
 
 def hand_over(web, response, to=SOMEBODY, **typed):
     return press(web, response, "hand-over", email=to, **typed)
 
 
-def messages(response):
+def shown_messages(response):
     return " ".join(
         " ".join(each.get_text(" ").split()) for each in page(response).select(".message.success, .message.problem")
     )
@@ -41,7 +41,7 @@ def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, worl
 
     assert response.status_code == 303
     assert response.location == address(asking)
-    assert "We have written to h…@oakhill.sch.uk" in messages(follow(web, response))
+    assert "We have written to h…@oakhill.sch.uk" in shown_messages(follow(web, response))
     letter = outbox.last("decide_sharing")
     assert letter.to == SOMEBODY
     for words in ("Jo Bloggs", world.school, "Assembly"):
@@ -112,7 +112,7 @@ def test_enter_in_the_address_field_sends_and_elsewhere_does_nothing(web, asking
     assert nothing.status_code == 303
     shown = follow(web, nothing)
     assert page(shown).find(id="area-attendance").has_attr("checked")
-    assert messages(shown) == ""
+    assert shown_messages(shown) == ""
     assert outbox.all("decide_sharing") == []
 
     assert web.post(address(asking), data=data | {"email": SOMEBODY}).status_code == 303
@@ -121,7 +121,7 @@ def test_enter_in_the_address_field_sends_and_elsewhere_does_nothing(web, asking
 
 def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, outbox):
     world.change(Estab, world.estab, state="unverified")
-    asking = asked(web, world)
+    asking = consent_page(web, world)
     found = page(asking).find(id="somebody-else")
     assert "ask your colleague to start from Assembly" in " ".join(found.text.split())
     assert found.find("input") is None
@@ -136,7 +136,7 @@ def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, o
 def test_a_viewer_writes_to_no_colleague(web, world, outbox):
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
-    asking = asked(web, world, username="viewer")
+    asking = consent_page(web, world, username="viewer")
     token = page(asking).find("input", {"name": "csrf_token"})["value"]
     web.post(address(asking), data={"csrf_token": token, "hand_over": "yes", "email": SOMEBODY})
     assert outbox.all("decide_sharing") == []
@@ -160,7 +160,7 @@ def test_the_limit_is_counted_per_person(web, new_browser, world, asking, outbox
     with world.work() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", role="admin")
     browser = new_browser()
-    assert hand_over(browser, asked(browser, world, username="second")).status_code == 303
+    assert hand_over(browser, consent_page(browser, world, username="second")).status_code == 303
 
 
 def test_the_answer_is_the_same_for_a_colleague_who_has_an_account(web, world, asking, outbox):

@@ -9,15 +9,14 @@ from idp.estabs.models import Administrator, Estab
 from idp.partners.models import Client
 from idp.sharing.models import Authorisation, Decision
 from tests import factories
-from tests.oidc.support import authorised, follow, page, press, sent, sign_in
+from tests.oidc.support import authorisation_page, authorised, follow, page, press, sent
 
 ALL = "openid profile email organisation offline_access school students attendance students.sen"
 
 
-def asked(web, world, partner=None, username=None, **differs):
-    partner = partner or world.partner
-    response = follow(web, web.get(partner.link(**({"scope": ALL} | differs))))
-    return follow(web, sign_in(web, response, username or world.username))
+def consent_page(web, world, partner=None, username=None, **differs):
+    differs = {"scope": ALL} | differs
+    return authorisation_page(web, partner or world.partner, username or world.username, **differs)
 
 
 def agreed(world):
@@ -27,7 +26,7 @@ def agreed(world):
 
 
 def test_the_page_names_the_partner_the_areas_their_purpose_and_the_end(web, world, clock):
-    response = asked(web, world)
+    response = consent_page(web, world)
     text = page(response).find(id="main").get_text(" ", strip=True)
     for words in (
         "Authorise sharing with Assembly", world.school, "Jo Bloggs", "Showing schools what their data says.",
@@ -43,19 +42,19 @@ def test_terms_of_service_are_linked_where_the_partner_names_them(web, new_brows
     terms = "https://reports.example/terms"
     partner = world.new_partner(tos_uri=terms)
 
-    assert "terms of service" not in asked(web, world).text
-    assert page(asked(new_browser(), world, partner)).find("a", href=terms).text.startswith("terms of service")
+    assert "terms of service" not in consent_page(web, world).text
+    assert page(consent_page(new_browser(), world, partner)).find("a", href=terms).text.startswith("terms of service")
 
 
 def test_special_category_data_is_marked(web, world):
-    found = page(asked(web, world))
+    found = page(consent_page(web, world))
     option = found.find(id="area-students.sen").find_parent(class_="option")
     assert "Specially protected" in option.text
     assert "Specially protected" not in found.find(id="area-attendance").find_parent(class_="option").text
 
 
 def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clock):
-    response = asked(web, world)
+    response = consent_page(web, world)
     assert not page(response).find(id="area-attendance").has_attr("checked")
     got = sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
     assert "attendance" in world.partner.redeems(web, got["code"]).json["scope"].split()
@@ -71,7 +70,7 @@ def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clo
 
 
 def test_an_area_that_was_left_out_is_not_asked_about_again(web, world):
-    sent(follow(web, press(web, asked(web, world), "allow", authority="y")))
+    sent(follow(web, press(web, consent_page(web, world), "allow", authority="y")))
     got = sent(web.get(world.partner.link(scope=ALL)))
     answer = world.partner.redeems(web, got["code"]).json
     assert "attendance" not in answer["scope"].split()
@@ -87,7 +86,7 @@ def test_only_new_areas_are_asked_about_and_agreed_ones_stay(web, world):
 
 
 def test_without_the_declaration_nothing_is_agreed_and_what_was_ticked_stays(web, world):
-    response = press(web, asked(web, world), "allow", area=["attendance"])
+    response = press(web, consent_page(web, world), "allow", area=["attendance"])
     assert response.status_code == 422
     assert "Tick the box if you have authority" in page(response).find(class_="error-summary").text
     assert page(response).find(id="area-attendance").has_attr("checked")
@@ -96,7 +95,7 @@ def test_without_the_declaration_nothing_is_agreed_and_what_was_ticked_stays(web
 
 
 def test_a_request_about_the_person_alone_needs_no_authority(web, world):
-    response = asked(web, world, scope="openid profile")
+    response = consent_page(web, world, scope="openid profile")
     assert page(response).find(id="authority") is None
     assert "Sign in to Assembly" in response.text
     got = sent(follow(web, press(web, response, "allow")))
@@ -104,7 +103,7 @@ def test_a_request_about_the_person_alone_needs_no_authority(web, world):
 
 
 def test_refusing_is_access_denied_and_stands_in_the_history(web, world):
-    got = sent(follow(web, press(web, asked(web, world), "deny")))
+    got = sent(follow(web, press(web, consent_page(web, world), "deny")))
     assert got["error"] == "access_denied"
     with world.work() as session:
         decision = session.scalars(select(Decision)).one()
@@ -114,19 +113,19 @@ def test_refusing_is_access_denied_and_stands_in_the_history(web, world):
 
 
 def test_a_required_area_cannot_be_left_out_by_forging_the_form(web, world):
-    press(web, asked(web, world), "allow", authority="y", area=[])
+    press(web, consent_page(web, world), "allow", authority="y", area=[])
     assert {"school", "students"} <= agreed(world)[0]
 
 
 def test_an_area_that_was_not_asked_for_cannot_be_forged(web, world):
     partner = world.new_partner()
-    response = asked(web, world, partner, scope="openid students")
+    response = consent_page(web, world, partner, scope="openid students")
     press(web, response, "allow", authority="y", area=["attendance", "staff"])
     assert agreed(world)[0] == frozenset({"openid", "students"})
 
 
 def test_what_changed_while_the_page_was_open_is_shown_again(web, world):
-    response = asked(web, world)
+    response = consent_page(web, world)
     world.change(Client, world.partner.id, agreement_version="2026-02")
     response = press(web, response, "allow", authority="y")
     assert "has changed since you opened it" in response.text
@@ -137,7 +136,7 @@ def test_what_changed_while_the_page_was_open_is_shown_again(web, world):
 
 def test_an_unverified_school_is_told_that_data_waits_for_our_check(web, world):
     world.change(Estab, world.estab, state="unverified")
-    assert "No data leaves your school yet" in asked(web, world).text
+    assert "No data leaves your school yet" in consent_page(web, world).text
 
 
 def test_a_viewer_is_told_who_can_decide(web, world):
@@ -146,7 +145,7 @@ def test_a_viewer_is_told_who_can_decide(web, world):
         factories.an_administrator(estab, username="viewer", role="viewer", name="Vi Viewer")
         owner = session.get_one(Administrator, world.person)
         name, email = owner.name, owner.email
-    response = asked(web, world, username="viewer")
+    response = consent_page(web, world, username="viewer")
     assert response.status_code == 403
     assert name in response.text
     assert email in response.text
@@ -163,14 +162,14 @@ def test_a_viewer_signs_in_where_the_school_has_agreed_already(web, new_browser,
 def test_hostile_names_are_inert(web, world):
     hostile = '"><script>alert(1)</script>'
     partner = world.new_partner(client_name=hostile, purpose=hostile, agreement_version=hostile)
-    assert "<script>alert" not in asked(web, world, partner).text
+    assert "<script>alert" not in consent_page(web, world, partner).text
 
 
 @pytest.mark.parametrize(("site", "kept"), [("same-origin", True), ("cross-site", False), (None, False)])
 def test_what_was_ticked_on_a_page_that_is_no_longer_ours_is_kept_and_no_other_site_ticks_anything(
     web, world, site, kept
 ):
-    response = asked(web, world)
+    response = consent_page(web, world)
     address, headers = response.request.full_path, {"Sec-Fetch-Site": site} if site else {}
     expired = web.post(address, data={"csrf_token": "of before", "area": ["attendance"]}, headers=headers)
     assert expired.status_code == (303 if kept else 400)

@@ -1,7 +1,5 @@
 """The metadata document says what is true, and nothing else."""
 
-import base64
-import json
 from datetime import timedelta
 
 import pytest
@@ -12,80 +10,80 @@ from idp.foundation import scopes
 from idp.oidc.endpoints import discovery
 from tests import factories
 from tests.oidc.signing import Signer, jwks, key, signed
-from tests.oidc.support import ISSUER, authorised, follow, press, sent, sign_in
+from tests.oidc.support import ISSUER, authorised, follow, jwt_header, press, sent, sign_in
 from tests.signin.apps import an_app
 
 ADDRESSES = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 
 
 @pytest.fixture
-def said(web):
+def metadata(web):
     return web.get(ADDRESSES[0]).json
 
 
-def test_both_addresses_serve_the_document_of_the_configured_issuer(web, said):
-    assert web.get(ADDRESSES[1]).json == said
-    assert said["issuer"] == ISSUER
+def test_both_addresses_serve_the_document_of_the_configured_issuer(web, metadata):
+    assert web.get(ADDRESSES[1]).json == metadata
+    assert metadata["issuer"] == ISSUER
     assert web.get(ADDRESSES[0], headers={"Host": "evil.example"}).status_code == 400
 
 
-def test_every_advertised_endpoint_answers(web, said):
-    for name, address in said.items():
+def test_every_advertised_endpoint_answers(web, metadata):
+    for name, address in metadata.items():
         if name.endswith("_endpoint") or name == "jwks_uri":
             path = address.removeprefix(ISSUER)
             assert {web.get(path).status_code, web.post(path).status_code} != {404}, name
             assert web.get(path).status_code != 404, name
 
 
-def test_every_protocol_route_is_advertised(app, said):
+def test_every_protocol_route_is_advertised(app, metadata):
     routes = {rule.endpoint for rule in app.url_map.iter_rules()}
-    assert {name for name, route in discovery.ENDPOINTS.items() if route in routes} <= set(said)
+    assert {name for name, route in discovery.ENDPOINTS.items() if route in routes} <= set(metadata)
 
 
-def test_exactly_the_advertised_grants_are_supported(web, world, said):
+def test_exactly_the_advertised_grants_are_supported(web, world, metadata):
     for grant in ("authorization_code", "refresh_token", "client_credentials", "password", "implicit",
                   "urn:ietf:params:oauth:grant-type:device_code"):  # fmt: skip
         error = world.partner.posts(web, "/oauth/token", {"grant_type": grant}).json["error"]
-        assert (error != "unsupported_grant_type") == (grant in said["grant_types_supported"]), grant
+        assert (error != "unsupported_grant_type") == (grant in metadata["grant_types_supported"]), grant
 
 
-def test_the_advertised_authentication_methods_work_at_their_endpoints(web, world, said):
+def test_the_advertised_authentication_methods_work_at_their_endpoints(web, world, metadata):
     public = world.new_partner(token_endpoint_auth_method="none")
     for name, path in (("token", "token"), ("revocation", "revoke"), ("introspection", "introspect")):
-        methods = said[f"{name}_endpoint_auth_methods_supported"]
+        methods = metadata[f"{name}_endpoint_auth_methods_supported"]
         answer = public.posts(web, f"/oauth/{path}", {"token": "x", "grant_type": "x"})
         assert ("none" in methods) == (answer.status_code != 401), name
 
 
 @pytest.mark.usefixtures("clock")  # before the world is made
-def test_every_advertised_scope_may_be_requested(web, world, said, clock):
-    assert "openid" in said["scopes_supported"]
+def test_every_advertised_scope_may_be_requested(web, world, metadata, clock):
+    assert "openid" in metadata["scopes_supported"]
     with world.work():  # some are specially protected
         app = an_app(world.person)
     clock.move(timedelta(seconds=30))
     press(web, follow(web, sign_in(web, web.get("/sign-in"), world.username)), "sign-in", code=app.code())
-    partner = world.new_partner(required_scopes=frozenset(said["scopes_supported"]), optional_scopes=frozenset())
-    got = authorised(web, partner, world.username, scope=" ".join(said["scopes_supported"]))
-    assert set(partner.redeems(web, got["code"]).json["scope"].split()) == set(said["scopes_supported"])
-    hidden = scopes.catalogue().keys() - set(said["scopes_supported"])
+    partner = world.new_partner(required_scopes=frozenset(metadata["scopes_supported"]), optional_scopes=frozenset())
+    got = authorised(web, partner, world.username, scope=" ".join(metadata["scopes_supported"]))
+    assert set(partner.redeems(web, got["code"]).json["scope"].split()) == set(metadata["scopes_supported"])
+    hidden = scopes.catalogue().keys() - set(metadata["scopes_supported"])
     assert all(scopes.catalogue()[name].kind == "client" for name in hidden)
 
 
-def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, said):
+def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, metadata):
     authorised(web, world.partner, world.username)
-    for mode in said["response_modes_supported"]:
+    for mode in metadata["response_modes_supported"]:
         assert web.get(world.partner.link(response_mode=mode)).status_code in {200, 303}
-    for prompt in said["prompt_values_supported"]:
+    for prompt in metadata["prompt_values_supported"]:
         response = web.get(world.partner.link(prompt=prompt))
         assert "error" not in response.location
-    assert "code" in sent(web.get(world.partner.link(acr_values=" ".join(said["acr_values_supported"]))))
+    assert "code" in sent(web.get(world.partner.link(acr_values=" ".join(metadata["acr_values_supported"]))))
 
 
 @pytest.mark.usefixtures("clock")  # before the world is made
-def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, world, said, clock):
+def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, world, metadata, clock):
     def reached(got):
-        said = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
-        return said["acr"], sorted(said["amr"])
+        claims = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+        return claims["acr"], sorted(claims["amr"])
 
     by_password = reached(authorised(web, world.partner, world.username))
     with work():
@@ -97,18 +95,18 @@ def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, w
 
     assert by_password == ("urn:idaas:acr:single", ["pwd"])
     assert with_a_code == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
-    assert said["acr_values_supported"] == [by_password[0], with_a_code[0]]
+    assert metadata["acr_values_supported"] == [by_password[0], with_a_code[0]]
 
 
-def test_every_advertised_claim_is_released_somewhere(web, world, said):
+def test_every_advertised_claim_is_released_somewhere(web, world, metadata):
     everything = "openid profile email phone organisation offline_access"
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope=everything)["code"]).json
     of_person = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
-    assert set(said["claims_supported"]) <= set(of_person) | set(world.claims(tokens["id_token"], "JWT"))
+    assert set(metadata["claims_supported"]) <= set(of_person) | set(world.claims(tokens["id_token"], "JWT"))
 
 
-def test_every_advertised_algorithm_has_a_key_and_rs256_is_among_them(web, said):
-    algs = said["id_token_signing_alg_values_supported"]
+def test_every_advertised_algorithm_has_a_key_and_rs256_is_among_them(web, metadata):
+    algs = metadata["id_token_signing_alg_values_supported"]
     assert "RS256" in algs
     assert "none" not in algs
     keys = web.get("/oauth/jwks").json["keys"]
@@ -147,45 +145,45 @@ def by(alg):
     return {"alg": alg, "key": key("RS256" if alg == "PS256" else alg)}
 
 
-def test_exactly_the_advertised_request_object_algorithms_are_accepted(web, signer, said):
+def test_exactly_the_advertised_request_object_algorithms_are_accepted(web, signer, metadata):
     claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(prompt="none")}
-    for alg in said["request_object_signing_alg_values_supported"]:
+    for alg in metadata["request_object_signing_alg_values_supported"]:
         text = signed(claims, by(alg)["key"], alg)
         assert sent(web.get(signer.link(request=text)))["error"] == "login_required", alg
     another = signed(claims, ECKey.generate_key("P-384"), "ES384")
     assert sent(web.get(signer.link(request=another)))["error"] == "invalid_request_object"
 
 
-def test_every_advertised_assertion_algorithm_is_accepted(web, signer, said):
+def test_every_advertised_assertion_algorithm_is_accepted(web, signer, metadata):
     for endpoint, path in (("token", "token"), ("introspection", "introspect"), ("revocation", "revoke")):
-        for alg in said[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]:
+        for alg in metadata[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]:
             if alg != "HS256":  # by a secret: test_client_assertion has one
                 form = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"}
                 answer = signer.posts(web, f"/oauth/{path}", form, signer.assertion(**by(alg)))
                 assert answer.status_code != 401, (endpoint, alg)
 
 
-def test_every_advertised_signing_algorithm_is_used_where_registered(web, world, said):
-    for alg in said["id_token_signing_alg_values_supported"]:
+def test_every_advertised_signing_algorithm_is_used_where_registered(web, world, metadata):
+    for alg in metadata["id_token_signing_alg_values_supported"]:
         partner = world.new_partner(id_token_signed_response_alg=alg)
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
-        assert header_of(tokens["id_token"])["alg"] == alg
-    for alg in said["userinfo_signing_alg_values_supported"]:
+        assert jwt_header(tokens["id_token"])["alg"] == alg
+    for alg in metadata["userinfo_signing_alg_values_supported"]:
         partner = world.new_partner(userinfo_signed_response_alg=alg)
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
         answer = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
-        assert (answer.mimetype, header_of(answer.text)["alg"]) == ("application/jwt", alg)
-    for alg in said["authorization_signing_alg_values_supported"]:
+        assert (answer.mimetype, jwt_header(answer.text)["alg"]) == ("application/jwt", alg)
+    for alg in metadata["authorization_signing_alg_values_supported"]:
         partner = world.new_partner(authorization_signed_response_alg=alg)
-        assert header_of(sent(web.get(partner.link(response_mode="jwt", prompt="none")))["response"])["alg"] == alg
-    for alg in said["introspection_signing_alg_values_supported"]:
+        assert jwt_header(sent(web.get(partner.link(response_mode="jwt", prompt="none")))["response"])["alg"] == alg
+    for alg in metadata["introspection_signing_alg_values_supported"]:
         partner = world.new_partner(introspection_signed_response_alg=alg)
         wish = partner.basic | {"Accept": "application/token-introspection+jwt"}
         answer = web.post("/oauth/introspect", data={"token": "x"}, headers=wish)
-        assert (answer.mimetype, header_of(answer.text)["alg"]) == (wish["Accept"], alg)
+        assert (answer.mimetype, jwt_header(answer.text)["alg"]) == (wish["Accept"], alg)
 
 
-def test_every_member_of_the_document_has_a_test(said):
+def test_every_member_of_the_document_has_a_test(metadata):
     """What is not told by another test is a constant that the specification demands of what others test."""
     constant = {
         "issuer": ISSUER, "response_types_supported": ["code"], "code_challenge_methods_supported": ["S256"],
@@ -204,12 +202,6 @@ def test_every_member_of_the_document_has_a_test(said):
         "dpop_signing_alg_values_supported", "authorization_signing_alg_values_supported",
         "introspection_signing_alg_values_supported",
     }  # fmt: skip
-    assert {name: said[name] for name in constant} == constant
-    rest = {name for name in said if "_endpoint" not in name} - constant.keys() - told
+    assert {name: metadata[name] for name in constant} == constant
+    rest = {name for name in metadata if "_endpoint" not in name} - constant.keys() - told
     assert rest == set()
-
-
-def header_of(token):
-    """What a JWT says of itself."""
-    head = token.partition(".")[0]
-    return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))

@@ -22,8 +22,8 @@ CANARY = "canary-4f1c"
 
 
 @pytest.fixture
-def told(work):
-    """`told(partner)` is the client's log, the newest first."""
+def client_log(work):
+    """`client_log(partner)` is the client's log, the newest first."""
 
     def read(partner):
         with work():
@@ -37,10 +37,10 @@ def only(events):
     return events[0]
 
 
-def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, told):
+def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, client_log):
     partner = world.new_partner(redirect_uris=[CALLBACK, "https://assembly.example:8443/back?a=b"])
     web.get(partner.link(redirect_uri="https://assembly.example/callbak"))
-    event = only(told(partner))
+    event = only(client_log(partner))
     assert (event.endpoint, event.error, event.parameter) == ("GET /oauth/authorize", "invalid_request", "redirect_uri")
     assert "its path is not that of any address" in event.fact
     assert event.comparison == [
@@ -53,25 +53,25 @@ def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, tol
 
 
 @pytest.mark.parametrize("sent", ["http://127.0.0.1:49152/callbak", "http://127.0.0.1/callbak"])
-def test_the_port_of_a_loopback_address_is_not_what_differs(web, world, told, sent):
+def test_the_port_of_a_loopback_address_is_not_what_differs(web, world, client_log, sent):
     partner = world.new_partner(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1:8000/callback"])
     assert "its path is not that of any address" in web.get(partner.link(redirect_uri=sent)).text
-    assert only(told(partner)).comparison[0]["differs_in"] == ["path"]
+    assert only(client_log(partner)).comparison[0]["differs_in"] == ["path"]
 
 
-def test_a_wrong_redirect_uri_of_a_pushed_request_is_noted(web, world, told):
+def test_a_wrong_redirect_uri_of_a_pushed_request_is_noted(web, world, client_log):
     asked = world.partner.parameters(redirect_uri="http://assembly.example/callback")
     assert world.partner.posts(web, "/oauth/par", asked).status_code == 400
-    event = only(told(world.partner))
+    event = only(client_log(world.partner))
     assert (event.endpoint, event.parameter) == ("POST /oauth/par", "redirect_uri")
     assert event.comparison[0]["differs_in"] == ["scheme"]
 
 
-def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, told):
+def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, client_log):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
     asked = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://assembly.example/out"}
     assert web.get("/oauth/logout", query_string=asked).status_code == 400
-    event = only(told(world.partner))
+    event = only(client_log(world.partner))
     assert (event.parameter, event.comparison[0]["differs_in"]) == ("post_logout_redirect_uri", ["path"])
 
 
@@ -93,9 +93,9 @@ def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, told):
         ({"nonce": "x" * 600}, "invalid_request", "nonce"),
     ],
 )  # fmt: skip
-def test_a_failure_at_authorize_names_the_parameter(web, world, told, differs, error, parameter):
+def test_a_failure_at_authorize_names_the_parameter(web, world, client_log, differs, error, parameter):
     web.get(world.partner.link(**differs))
-    event = only(told(world.partner))
+    event = only(client_log(world.partner))
     assert (event.error, event.parameter) == (error, parameter)
     assert event.fact
 
@@ -109,14 +109,14 @@ def test_a_failure_at_authorize_names_the_parameter(web, world, told, differs, e
         ({"grant_type": "refresh_token", "refresh_token": "x" * 9000}, "invalid_request", "refresh_token"),
     ],
 )  # fmt: skip
-def test_a_failure_at_the_token_endpoint_names_the_parameter(web, world, told, form, error, parameter):
+def test_a_failure_at_the_token_endpoint_names_the_parameter(web, world, client_log, form, error, parameter):
     world.partner.posts(web, "/oauth/token", form)
-    event = only(told(world.partner))
+    event = only(client_log(world.partner))
     assert (event.endpoint, event.error) == ("POST /oauth/token", error)
     assert event.parameter in {parameter, "code"}
 
 
-def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, told):
+def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, client_log):
     in_the_form = world.new_partner()
     world.partner.secret = "wrong"
     form = {"grant_type": "refresh_token", "client_id": in_the_form.id, "client_secret": "wrong"}
@@ -125,27 +125,27 @@ def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, to
         (in_the_form, web.post("/oauth/token", data=form)),
     ):
         assert answer.json["error_description"].startswith("client authentication failed")
-        event = only(told(partner))
+        event = only(client_log(partner))
         assert (event.error, event.parameter) == ("invalid_client", "client_secret")
         assert "not one of the client's" in event.fact
 
 
-def test_use_of_an_unregistered_method_is_noted(web, world, told):
+def test_use_of_an_unregistered_method_is_noted(web, world, client_log):
     pinned = world.new_partner(pin_token_endpoint_auth_method=True)
     form = {"grant_type": "refresh_token", "client_id": pinned.id, "client_secret": pinned.secret}
     web.post("/oauth/token", data=form)
-    event = only(told(pinned))
+    event = only(client_log(pinned))
     assert event.fact == "was by client_secret_post, and the client is registered for client_secret_basic alone"
 
 
-def test_a_secret_sent_by_a_client_with_a_key_is_noted(web, world, told):
+def test_a_secret_sent_by_a_client_with_a_key_is_noted(web, world, client_log):
     partner = world.new_partner(token_endpoint_auth_method="private_key_jwt", jwks={"keys": []})
     partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
-    event = only(told(partner))
+    event = only(client_log(partner))
     assert event.fact == "was by client_secret_basic, and the client is registered for private_key_jwt"
 
 
-def test_the_fault_of_an_assertion_is_noted(web, world, told):
+def test_the_fault_of_an_assertion_is_noted(web, world, client_log):
     from joserfc import jwt
     from joserfc.jwk import ECKey
 
@@ -159,17 +159,17 @@ def test_the_fault_of_an_assertion_is_noted(web, world, told):
         "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
     }  # fmt: skip
     assert web.post("/oauth/token", data=form).status_code == 401
-    event = only(told(partner))
+    event = only(client_log(partner))
     assert event.parameter == "client_assertion"
     assert assertion not in event.fact
 
 
-def test_requests_of_a_disabled_client_are_noted_as_such(web, world, told):
+def test_requests_of_a_disabled_client_are_noted_as_such(web, world, client_log):
     with world.work():
         registry.disable(world.partner.id, by="cli")
     world.partner.redeems(web, "x")
     web.get(world.partner.link())
-    facts = {each.endpoint: each.fact for each in told(world.partner)}
+    facts = {each.endpoint: each.fact for each in client_log(world.partner)}
     assert "disabled" in facts["POST /oauth/token"]
     assert "disabled" in facts["GET /oauth/authorize"]
     assert facts.keys() == {"POST /oauth/token", "GET /oauth/authorize"}
@@ -196,7 +196,7 @@ def test_an_unknown_client_is_not_reported_as_switched_off(web, world):
         assert "switched off" not in answer.text
 
 
-def test_a_registration_notes_each_fault(web, work, told):
+def test_a_registration_notes_each_fault(web, work, client_log):
     with work():
         registrar = Registrar(web, an_initial_token())
     made = registrar.registered()
@@ -205,28 +205,28 @@ def test_a_registration_notes_each_fault(web, work, told):
     class Partner:
         id = made["client_id"]
 
-    assert {each.parameter for each in told(Partner)} == {"contacts[0]", "grant_types"}
+    assert {each.parameter for each in client_log(Partner)} == {"contacts[0]", "grant_types"}
 
 
-def test_answers_that_are_not_faults_are_not_noted(web, world, told):
+def test_answers_that_are_not_faults_are_not_noted(web, world, client_log):
     web.get(world.partner.link(prompt="none"))
-    assert told(world.partner) == []
+    assert client_log(world.partner) == []
 
 
-def test_repeated_failures_are_counted(web, world, told, clock):
+def test_repeated_failures_are_counted(web, world, client_log, clock):
     for _ in range(3):
         web.get(world.partner.link(max_age="soon"))
         clock.move(timedelta(minutes=1))
-    event = only(told(world.partner))
+    event = only(client_log(world.partner))
     assert event.count == 3
     assert event.last_at - event.first_at == timedelta(minutes=2)
 
 
-def test_of_many_wrong_addresses_the_last_is_shown_and_the_others_counted(web, world, told):
+def test_of_many_wrong_addresses_the_last_is_shown_and_the_others_counted(web, world, client_log):
     web.get(world.partner.link(max_age="soon"))
     for number in range(5):
         web.get(world.partner.link(redirect_uri=f"https://assembly.example/{number}"))
-    by_name = {each.parameter: each for each in told(world.partner)}
+    by_name = {each.parameter: each for each in client_log(world.partner)}
     assert by_name.keys() == {"redirect_uri", "max_age"}
     assert by_name["redirect_uri"].count == 5
     assert by_name["redirect_uri"].comparison[0]["sent"] == "https://assembly.example/4"
@@ -259,13 +259,13 @@ def test_one_parameter_hides_no_other_however_many_values_it_is_sent(world, work
     assert events[-1].parameter == "state"
 
 
-def test_what_differs_by_a_number_alone_is_counted_and_the_last_is_shown(world, work, told, clock):
+def test_what_differs_by_a_number_alone_is_counted_and_the_last_is_shown(world, work, client_log, clock):
     for seconds in (61, 62, 63):
         with work():
             failure = journal.Failure("POST /x", "invalid_client", "iat", f"is {seconds} seconds ahead of our clock")
             journal.record(world.partner.id, failure)
         clock.move(timedelta(seconds=1))
-    event = only(told(world.partner))
+    event = only(client_log(world.partner))
     assert (event.count, event.fact) == (3, "is 63 seconds ahead of our clock")
 
 
@@ -300,30 +300,32 @@ def test_no_secret_and_no_value_is_stored(web, world, work):
     assert CANARY not in repr(rows)
 
 
-def test_an_address_is_shown_without_what_could_be_secret(web, world, told):
+def test_an_address_is_shown_without_what_could_be_secret(web, world, client_log):
     web.get(world.partner.link(redirect_uri="https://me:pw@assembly.example/callback?a=1&b=#c"))
-    assert only(told(world.partner)).comparison[0]["sent"] == "https://...@assembly.example/callback?a=...&b=...#..."
+    assert (
+        only(client_log(world.partner)).comparison[0]["sent"] == "https://...@assembly.example/callback?a=...&b=...#..."
+    )
 
 
-def test_a_failure_that_rolls_back_the_request_is_still_noted(web, world, told):
+def test_a_failure_that_rolls_back_the_request_is_still_noted(web, world, client_log):
     assert web.get(world.partner.link(redirect_uri="https://[")).status_code == 400
-    assert only(told(world.partner)).parameter == "redirect_uri"
+    assert only(client_log(world.partner)).parameter == "redirect_uri"
 
 
-def test_a_failure_is_noted_when_its_page_reads_the_session(web, world, told):
+def test_a_failure_is_noted_when_its_page_reads_the_session(web, world, client_log):
     """SQLite has one writer: what reading the page began would keep the journal waiting for its own request."""
     authorised(web, world.partner, world.username)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
-    assert only(told(world.partner)).parameter == "redirect_uri"
+    assert only(client_log(world.partner)).parameter == "redirect_uri"
 
 
-def test_a_failure_is_noted_when_the_client_must_be_read_again(web, world, told, monkeypatch):
+def test_a_failure_is_noted_when_the_client_must_be_read_again(web, world, client_log, monkeypatch):
     monkeypatch.setattr(registry, "CACHE_SECONDS", 0)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
-    assert only(told(world.partner)).comparison
+    assert only(client_log(world.partner)).comparison
 
 
-def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, told, new_browser):
+def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, client_log, new_browser):
     """Two transactions that touch the same rows in different orders would stop each other on PostgreSQL."""
     with work():
         registrar = Registrar(web, an_initial_token())
@@ -336,27 +338,27 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
     bodies = iter([metadata(client_id=made["client_id"]) | each for each in wrong * 4])
     answers = all_at_once(8, lambda: Registrar(new_browser(), "").manages(made, "PUT", json=next(bodies)))
     assert {answer.status_code for answer in answers} == {400}
-    assert {each.count for each in told(Partner)} == {8}
+    assert {each.count for each in client_log(Partner)} == {8}
 
 
 @pytest.mark.parametrize(("where", "what"), [(journal, "record"), (failures, "_comparison")])
-def test_a_note_that_cannot_be_written_does_not_fail_the_response(web, world, told, monkeypatch, where, what):
+def test_a_note_that_cannot_be_written_does_not_fail_the_response(web, world, client_log, monkeypatch, where, what):
     def away(*_):
         raise OperationalError("INSERT", None, Exception("locked"))
 
     monkeypatch.setattr(where, what, away)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
-    assert told(world.partner) == []
+    assert client_log(world.partner) == []
 
 
-def test_old_failures_are_deleted(web, world, work, told, clock):
+def test_old_failures_are_deleted(web, world, work, client_log, clock):
     web.get(world.partner.link(max_age="soon"))
     clock.move(timedelta(days=29))
     clean(work)
-    assert told(world.partner)
+    assert client_log(world.partner)
     clock.move(timedelta(days=2))
     clean(work)
-    assert told(world.partner) == []
+    assert client_log(world.partner) == []
 
 
 # The command

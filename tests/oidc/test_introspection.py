@@ -6,8 +6,7 @@ import pytest
 
 from idp.estabs.models import Estab
 from idp.keys import ring
-from tests.oidc.support import ISSUER, authorised
-from tests.oidc.test_discovery import header_of
+from tests.oidc.support import ISSUER, authorised, jwt_header
 
 
 @pytest.fixture
@@ -90,7 +89,7 @@ def test_accept_jwt_returns_the_same_response_signed(web, world, tokens):
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == JWT
         assert answer.headers["Cache-Control"] == "no-store"
-        assert header_of(answer.text) == header_of(answer.text) | {"alg": "RS256", "typ": "token-introspection+jwt"}
+        assert jwt_header(answer.text) == jwt_header(answer.text) | {"alg": "RS256", "typ": "token-introspection+jwt"}
         with world.work(), pytest.raises(ring.BadToken, match="when it ends"):
             ring.verify(answer.text, typ="token-introspection+jwt")  # what is kept as a proof does not end
         with world.work():
@@ -104,7 +103,7 @@ def test_accept_jwt_returns_the_same_response_signed(web, world, tokens):
 @pytest.mark.parametrize("alg", ["RS256", "ES256"])
 def test_the_response_is_signed_by_the_registered_algorithm(web, world, alg):
     partner = world.new_partner(introspection_signed_response_alg=alg)
-    assert header_of(look_signed(web, partner, "x").text)["alg"] == alg
+    assert jwt_header(look_signed(web, partner, "x").text)["alg"] == alg
 
 
 @pytest.mark.parametrize(

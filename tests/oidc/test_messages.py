@@ -17,8 +17,8 @@ OTHER = "https://assembly.example/other"
 
 
 @pytest.fixture
-def told(work):
-    """`told(partner)` is what the newest line of the client's log says: its parameter and the fact."""
+def newest_fact(work):
+    """`newest_fact(partner)` is what the newest line of the client's log says: its parameter and the fact."""
 
     def read(partner):
         with work():
@@ -60,9 +60,9 @@ def description(response):
         ({"prompt": "none login"}, "prompt: none must be the only value"),
     ],
 )
-def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, told, differs, said):
+def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, newest_fact, differs, said):
     assert sent(web.get(world.partner.link(**differs)))["error_description"] == said
-    assert told(world.partner) == said
+    assert newest_fact(world.partner) == said
 
 
 @pytest.mark.parametrize(
@@ -74,15 +74,15 @@ def test_errors_at_authorize_name_the_parameter_and_the_fault(web, world, told, 
         ({"grant_type": "refresh_token", "refresh_token": "x"}, "refresh_token: unknown"),
     ],
 )
-def test_errors_at_the_token_endpoint_name_the_parameter_and_the_fault(web, world, told, form, said):
+def test_errors_at_the_token_endpoint_name_the_parameter_and_the_fault(web, world, newest_fact, form, said):
     assert description(world.partner.posts(web, "/oauth/token", form)) == said
-    assert told(world.partner) == said
+    assert newest_fact(world.partner) == said
 
 
-def test_a_wrong_content_type_is_described(web, world, told):
+def test_a_wrong_content_type_is_described(web, world, newest_fact):
     answer = web.post("/oauth/token", json={"grant_type": "refresh_token"}, headers=world.partner.basic)
     assert description(answer) == "Content-Type: must be application/x-www-form-urlencoded"
-    assert told(world.partner) == description(answer)
+    assert newest_fact(world.partner) == description(answer)
 
 
 def test_a_wrong_http_method_is_described(web):
@@ -107,12 +107,12 @@ def test_another_host_is_named_in_the_log_and_the_right_one_to_the_client(web):
          "is another one in the form than in the Authorization header"),
     ],
 )  # fmt: skip
-def test_the_log_names_the_parameter_and_the_reason(web, world, told, form, name, reason):
+def test_the_log_names_the_parameter_and_the_reason(web, world, newest_fact, form, name, reason):
     """Whole: what stands behind "code:" is scrubbed where it could be a secret."""
     with listening() as heard:
         answer = web.post("/oauth/token", data=form, headers=world.partner.basic)
     assert answer.status_code in {400, 401}
-    assert told(world.partner) == f"{name}: {reason}"
+    assert newest_fact(world.partner) == f"{name}: {reason}"
     [line] = [each for each in heard.lines if "client refused" in each]
     for part in (world.partner.id, name, reason):
         assert part in line
@@ -125,21 +125,21 @@ def test_the_log_names_the_reason_at_userinfo(web, world):
     assert "is not an access token of this issuer" in line
 
 
-def test_a_header_that_is_not_basic_is_reported_as_missing_credentials(web, world, told):
+def test_a_header_that_is_not_basic_is_reported_as_missing_credentials(web, world, newest_fact):
     for header in ("Bearer x", "Basic x", "Basic " + base64.b64encode(b"no-colon").decode()):
         partner = world.new_partner()
         form = {"grant_type": "refresh_token", "client_id": partner.id}
         answer = web.post("/oauth/token", data=form, headers={"Authorization": header})
         assert description(answer) == errors.CLIENT_REFUSED
         fact = "must be Basic, with the client_id, a colon and the secret in base64"
-        assert told(partner) == f"Authorization: {fact}"
+        assert newest_fact(partner) == f"Authorization: {fact}"
 
 
-def test_the_fault_of_a_code_is_named(web, world, told, clock):
+def test_the_fault_of_a_code_is_named(web, world, newest_fact, clock):
     partner, other = world.partner, world.new_partner()
     code = authorised(web, partner, world.username)["code"]
     assert description(other.redeems(web, code)) == "code: unknown"
-    assert told(other) == "code: was issued to another client"
+    assert newest_fact(other) == "code: was issued to another client"
     said = "redirect_uri: must be that of the authorization request"
     assert description(partner.redeems(web, code, redirect_uri=OTHER)) == said
     assert description(partner.redeems(web, code)) == "code: was used before, so all that came from it is revoked"
@@ -147,14 +147,14 @@ def test_the_fault_of_a_code_is_named(web, world, told, clock):
     clock.move(timedelta(seconds=125))
     said = "code: expired 5 seconds ago; it is good for 120 seconds"
     assert description(partner.redeems(web, code)) == said
-    assert told(partner) == said
+    assert newest_fact(partner) == said
 
 
-def test_the_fault_of_a_refresh_token_is_named(web, world, told, clock):
+def test_the_fault_of_a_refresh_token_is_named(web, world, newest_fact, clock):
     partner, other = world.new_partner(token_endpoint_auth_method="none"), world.new_partner()
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     assert description(other.refreshes(web, first)) == "refresh_token: unknown"
-    assert told(other) == "refresh_token: was issued to another client"
+    assert newest_fact(other) == "refresh_token: was issued to another client"
     said = "scope: the refresh token was not issued for: attendance"
     assert description(partner.refreshes(web, first, scope="openid attendance")) == said
     second = partner.refreshes(web, first).json["refresh_token"]
@@ -182,15 +182,15 @@ def test_the_fault_of_a_refresh_token_is_named(web, world, told, clock):
         ({"jti": None}, "DPoP: jti must be a string, and not empty"),
     ],
 )  # fmt: skip
-def test_the_fault_of_a_proof_is_named(web, signer, told, clock, proofs, said):
+def test_the_fault_of_a_proof_is_named(web, signer, newest_fact, clock, proofs, said):
     if "iat" in proofs:
         proofs = {"iat": int(clock.now().timestamp()) + proofs["iat"]}
     signer.dpop_key, signer.proofs = ONE, proofs
     assert description(signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"})) == said
-    assert told(signer) == said
+    assert newest_fact(signer) == said
 
 
-def test_a_missing_proof_is_named(web, world, told):
+def test_a_missing_proof_is_named(web, world, newest_fact):
     with world.work():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), dpop_bound_access_tokens=True
@@ -199,7 +199,7 @@ def test_a_missing_proof_is_named(web, world, told):
     said = "DPoP: missing; this client has to prove a key with each request (RFC 9449)"
     form = {"grant_type": "refresh_token", "refresh_token": "x"}
     assert description(bound.posts(web, "/oauth/token", form)) == said
-    assert told(bound) == said
+    assert newest_fact(bound) == said
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_missing_proof_is_named(web, world, told):
         ({"jti": None}, "jti must be a string, and not empty"),
     ],
 )
-def test_an_assertion_with_a_valid_signature_gets_its_fault_named(web, signer, told, clock, differs, fact):
+def test_an_assertion_with_a_valid_signature_gets_its_fault_named(web, signer, newest_fact, clock, differs, fact):
     for name, value in differs.items():
         if isinstance(value, int):
             differs = {name: int(clock.now().timestamp()) + value}
@@ -225,14 +225,14 @@ def test_an_assertion_with_a_valid_signature_gets_its_fault_named(web, signer, t
     answer = signer.posts(web, "/oauth/token", form, signer.assertion(**differs))
     assert (answer.status_code, answer.json["error"]) == (401, "invalid_client")
     assert description(answer) == f"client_assertion: {fact}"
-    assert told(signer) == f"client_assertion: {fact}"
+    assert newest_fact(signer) == f"client_assertion: {fact}"
 
 
-def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, told):
+def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, newest_fact):
     form = {"grant_type": "client_credentials"}
     answer = signer.posts(web, "/oauth/token", form, signer.assertion(key=TWO, aud="https://other.example"))
     assert description(answer) == errors.CLIENT_REFUSED
-    assert told(signer) == "client_assertion: the signature is by none of the keys that are known"
+    assert newest_fact(signer) == "client_assertion: the signature is by none of the keys that are known"
 
 
 @pytest.mark.parametrize(
@@ -255,34 +255,34 @@ def read(web, token):
     return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, told, clock):
+def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, newest_fact, clock):
     token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
     own = signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
     signer.dpop_key = ONE
     bound = signer.redeems(web, authorised(web, signer, world.username)["code"]).json["access_token"]
 
     said = "access_token: was issued to the client itself, so there is no person"
-    assert description(read(web, own)) == told(signer) == said
+    assert description(read(web, own)) == newest_fact(signer) == said
     clock.move(timedelta(seconds=1))
     said = "access_token: is bound to a key, so it must be sent with the scheme DPoP and a proof"
-    assert description(read(web, bound)) == told(signer) == said
+    assert description(read(web, bound)) == newest_fact(signer) == said
     clock.move(timedelta(seconds=1))
     said = "DPoP: made by another key than the access token is bound to"
-    assert description(signer.reads(web, bound, key=TWO)) == told(signer) == said
+    assert description(signer.reads(web, bound, key=TWO)) == newest_fact(signer) == said
     clock.move(timedelta(seconds=1))
     said = "DPoP: missing; the access token is bound to a key, so a proof must come with it"
     answer = web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {bound}"})
-    assert description(answer) == told(signer) == said
+    assert description(answer) == newest_fact(signer) == said
     clock.move(timedelta(seconds=1))
     said = f"DPoP: htu is {ISSUER}/userinfo; expected is {ISSUER}/oauth/userinfo"
-    assert description(signer.reads(web, bound, htu=f"{ISSUER}/userinfo")) == told(signer) == said
+    assert description(signer.reads(web, bound, htu=f"{ISSUER}/userinfo")) == newest_fact(signer) == said
 
     clock.move(timedelta(seconds=600))
-    assert description(read(web, token)) == told(world.partner) == "access_token: expired 4 seconds ago"
+    assert description(read(web, token)) == newest_fact(world.partner) == "access_token: expired 4 seconds ago"
     token = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["access_token"]
     clock.move(timedelta(seconds=1))
     assert world.partner.posts(web, "/oauth/revoke", {"token": token}).status_code == 200
-    assert description(read(web, token)) == told(world.partner) == "access_token: was revoked"
+    assert description(read(web, token)) == newest_fact(world.partner) == "access_token: was revoked"
 
 
 def test_an_unknown_token_is_noted_for_no_client(web, world, work):

@@ -10,16 +10,15 @@ from idp.partners import registry
 from idp.sharing import authorise, protected_data
 from idp.sharing.models import Authorisation
 from tests.oidc.devices import GRANTS, Device, enter
-from tests.oidc.support import authorised, follow, page, press, sent, sign_in
-from tests.signin.apps import App, an_app
+from tests.oidc.support import authorisation_page, authorised, follow, page, press, sent, set_up_app, sign_in
+from tests.signin.apps import an_app
 
 ALL = "openid profile email organisation offline_access school students attendance students.sen"
 pytestmark = pytest.mark.usefixtures("clock")  # before the world is made
 
 
-def asked(web, world, partner=None, **differs):
-    response = follow(web, web.get((partner or world.partner).link(**({"scope": ALL} | differs))))
-    return follow(web, sign_in(web, response, world.username))
+def consent_page(web, world, partner=None, **differs):
+    return authorisation_page(web, partner or world.partner, world.username, **({"scope": ALL} | differs))
 
 
 def sen(response):
@@ -33,14 +32,6 @@ def goes_to_set_up(web, response):
     return response
 
 
-def sets_up_an_app(web, response):
-    """From the page that offers both kinds, back to where the person came from."""
-    response = web.get(page(response).find(id="set-up-app")["href"])
-    app = App(page(response).find(id="seed").text.replace(" ", ""))
-    response = follow(web, press(web, response, "finish", code=app.code()))
-    return follow(web, web.get(page(response).find(id="not-now")["href"]))
-
-
 def agreed(world):
     """The scopes of the agreement that stands; `None` without one."""
     with world.work() as session:
@@ -49,7 +40,7 @@ def agreed(world):
 
 
 def test_without_a_second_step_the_area_cannot_be_ticked_and_the_page_says_why(web, world):
-    response = asked(web, world)
+    response = consent_page(web, world)
     assert sen(response).has_attr("disabled")
     assert not page(response).find(id="area-attendance").has_attr("disabled")
     assert "To share these, you need a second step" in page(response).find("main").get_text(" ")
@@ -58,8 +49,8 @@ def test_without_a_second_step_the_area_cannot_be_ticked_and_the_page_says_why(w
 
 
 def test_one_is_set_up_on_the_way_and_the_choices_are_kept(web, world):
-    response = press(web, asked(web, world), "second-step", area=["attendance"])
-    response = sets_up_an_app(web, follow(web, response))
+    response = press(web, consent_page(web, world), "second-step", area=["attendance"])
+    response = set_up_app(web, follow(web, response))
 
     assert "Authorise sharing with Assembly" in response.text
     assert page(response).find(id="area-attendance").has_attr("checked")
@@ -70,13 +61,13 @@ def test_one_is_set_up_on_the_way_and_the_choices_are_kept(web, world):
 
 
 def test_back_leads_to_the_page_and_refuses_nothing(web, world):
-    response = goes_to_set_up(web, asked(web, world))
+    response = goes_to_set_up(web, consent_page(web, world))
     response = follow(web, web.get(page(response).find(id="cancel")["href"]))
     assert "Authorise sharing with Assembly" in response.text
 
 
 def test_a_forged_tick_is_refused(web, world):
-    response = press(web, asked(web, world), "allow", authority="y", area=["students.sen"])
+    response = press(web, consent_page(web, world), "allow", authority="y", area=["students.sen"])
     assert response.status_code == 422
     assert "only with a second step" in page(response).find(class_="error-summary").text
     assert agreed(world) is None
@@ -84,7 +75,7 @@ def test_a_forged_tick_is_refused(web, world):
 
 def test_where_a_required_area_is_protected_nothing_can_be_agreed_to(web, world):
     partner = world.new_partner(required_scopes=frozenset({"openid", "students.medical"}), optional_scopes=frozenset())
-    response = asked(web, world, partner, scope="openid students.medical")
+    response = consent_page(web, world, partner, scope="openid students.medical")
     assert page(response).find(id="allow") is None
     forged = web.post(
         response.request.full_path,
@@ -94,12 +85,12 @@ def test_where_a_required_area_is_protected_nothing_can_be_agreed_to(web, world)
     assert forged.status_code == 422
     assert agreed(world) is None
 
-    response = sets_up_an_app(web, goes_to_set_up(web, response))
+    response = set_up_app(web, goes_to_set_up(web, response))
     assert "code" in sent(follow(web, press(web, response, "allow", authority="y")))
 
 
 def test_a_person_who_has_a_second_step_and_did_not_take_it_signs_in_with_it(web, world, clock):
-    response = asked(web, world)
+    response = consent_page(web, world)
     with world.work():
         app = an_app(world.person)
     clock.move(timedelta(minutes=1))
@@ -131,7 +122,7 @@ def with_an_agreement(world, *left_out):
 
 def test_what_was_agreed_to_before_stands_and_is_not_asked_again(web, world):
     with_an_agreement(world)
-    got = sent(asked(web, world))
+    got = sent(consent_page(web, world))
     assert "students.sen" in world.partner.redeems(web, got["code"]).json["scope"].split()
 
 
@@ -150,7 +141,7 @@ def test_at_the_desk_it_can_be_taken_away_but_not_added(web, world):
     assert press(web, response, "save", area=["students.sen"]).status_code == 403
     assert "students.sen" not in agreed(world)
     response = press(web, response, "second-step", area=["attendance"])
-    response = sets_up_an_app(web, follow(web, response))
+    response = set_up_app(web, follow(web, response))
     assert page(response).find(id="area-attendance").has_attr("checked")
     press(web, response, "save", area=["students.sen"])
     assert "students.sen" in agreed(world)
@@ -168,7 +159,7 @@ def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web
     assert page(forged).find(id="allow") is None
     assert device.polls().json["error"] == "authorization_pending"
 
-    response = sets_up_an_app(web, goes_to_set_up(web, response))
+    response = set_up_app(web, goes_to_set_up(web, response))
     assert "is connected" in follow(web, press(web, response, "allow")).text
 
 

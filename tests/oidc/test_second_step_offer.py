@@ -5,19 +5,15 @@ from datetime import timedelta
 import pytest
 
 from idp.estabs.models import Membership
-from tests.oidc.support import follow, page, press, sent, sign_in
-from tests.oidc.test_second_step_for_protected_data import sets_up_an_app
+from tests.oidc.support import authorisation_page, follow, page, press, sent, set_up_app
 from tests.signin.apps import an_app
 
 pytestmark = pytest.mark.usefixtures("clock")  # before the world is made
 SCOPE = "openid profile school students attendance"
 
 
-def asked(web, world, **differs):
-    response = follow(web, web.get(world.partner.link(**({"scope": SCOPE} | differs))))
-    if page(response).find(id="sign-in"):
-        response = follow(web, sign_in(web, response, world.username))
-    return response
+def consent_page(web, world, **differs):
+    return authorisation_page(web, world.partner, world.username, **({"scope": SCOPE} | differs))
 
 
 def is_offered(response):
@@ -25,32 +21,32 @@ def is_offered(response):
 
 
 def test_it_is_set_up_on_the_way_and_what_was_ticked_is_kept(web, world):
-    response = asked(web, world)
+    response = consent_page(web, world)
     assert is_offered(response)
-    response = sets_up_an_app(web, follow(web, press(web, response, "second-step", area=["attendance"])))
+    response = set_up_app(web, follow(web, press(web, response, "second-step", area=["attendance"])))
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert not is_offered(response)
     assert "code" in sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
 
 
 def test_back_leads_to_the_page(web, world):
-    response = follow(web, press(web, asked(web, world), "second-step"))
+    response = follow(web, press(web, consent_page(web, world), "second-step"))
     assert "With a second step, somebody who learns your password" in response.text
     assert is_offered(follow(web, web.get(page(response).find(id="cancel")["href"])))
 
 
 def test_not_now_rests_it_for_30_days_and_keeps_what_was_ticked(web, world, clock):
-    response = follow(web, press(web, asked(web, world), "not-now", area=["attendance"]))
+    response = follow(web, press(web, consent_page(web, world), "not-now", area=["attendance"]))
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert "has not been sent yet" not in response.text
     assert not is_offered(response)
     assert "Set up a second step" not in web.get("/manage").text
     clock.move(timedelta(days=30))
-    assert is_offered(asked(web, world))
+    assert is_offered(consent_page(web, world))
 
 
 def test_it_is_not_offered_where_the_page_speaks_of_one_anyway(web, world):
-    response = asked(web, world, scope=f"{SCOPE} students.sen")
+    response = consent_page(web, world, scope=f"{SCOPE} students.sen")
     assert not is_offered(response)
     assert page(response).find(id="second-step")
 
@@ -59,9 +55,9 @@ def test_it_is_not_offered_where_the_page_speaks_of_one_anyway(web, world):
 def test_it_is_not_offered_to(web, world, who, clock):
     if who == "an admin":
         world.change(Membership, (world.person, world.estab), role="admin")
-        assert not is_offered(asked(web, world))
+        assert not is_offered(consent_page(web, world))
         return
     with world.work():
         app = an_app(world.person)
     clock.move(timedelta(minutes=1))
-    assert not is_offered(follow(web, press(web, asked(web, world), "sign-in", code=app.code())))
+    assert not is_offered(follow(web, press(web, consent_page(web, world), "sign-in", code=app.code())))

@@ -5,8 +5,7 @@ import pytest
 from idp.foundation import clock
 from tests import factories
 from tests.oidc.signing import Signer, jwks, key
-from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, page, press, sent, sign_in
-from tests.oidc.test_discovery import header_of
+from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, jwt_header, page, press, sent, sign_in
 
 SIGNED = ["jwt", "query.jwt", "form_post.jwt"]
 
@@ -79,7 +78,7 @@ def test_a_state_in_any_script_is_returned_unchanged(web, world):
 def test_responses_are_signed_by_the_registered_algorithm(web, world, alg):
     partner = world.new_partner(authorization_signed_response_alg=alg)
     got = sent(web.get(partner.link(response_mode="jwt", prompt="none")))
-    assert header_of(got["response"])["alg"] == (alg or "RS256")
+    assert jwt_header(got["response"])["alg"] == (alg or "RS256")
 
 
 def test_under_fapi2_responses_are_signed_by_es256(web, world, clock):
@@ -89,7 +88,7 @@ def test_under_fapi2_responses_are_signed_by_es256(web, world, clock):
         )
         partner = Signer(client.id)
     got = sent(web.get(partner.link(response_mode="jwt")))
-    assert header_of(got["response"])["alg"] == "ES256"
+    assert jwt_header(got["response"])["alg"] == "ES256"
     assert opened(world, web.get(partner.link(response_mode="jwt")), partner, "jwt")["error"] == "invalid_request"
 
 

@@ -7,6 +7,7 @@ from bs4 import Tag
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tests.factories import PASSWORD
 from tests.html import parse
 
 
@@ -91,6 +92,11 @@ class Visitor:
         sent = before.fields(button) | typed
         _, form = before.form_of(button)
         return self.sends(before, form, {name: value for name, value in sent.items() if value is not None})
+
+    def signs_in(self, username: str) -> Page:
+        """With the password of every person of `tests.factories`."""
+        self.opens("/sign-in")
+        return self.presses("sign-in", username=username, password=PASSWORD)
 
     def sends(self, before: Page, form: Tag, sent: dict[str, Any]) -> Page:
         """Send a form as it is."""

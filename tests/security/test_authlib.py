@@ -20,7 +20,7 @@ from idp.oidc.clients import bounds
 from idp.partners import registry
 from tests import factories
 from tests.oidc.signing import ASSERTION, Signer, jwks, key, signed
-from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, page, sent
+from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, jwt_header, page, sent
 
 ODD = ['"', "\\", "ü", "\u202e", "😀", "\x7f", "%", "'"]
 
@@ -175,16 +175,11 @@ def test_16_a_refreshed_id_token_tells_the_time_of_the_sign_in(web, world, clock
     assert world.claims(again["id_token"], "JWT")["auth_time"] == int(signed_in.timestamp())
 
 
-def header_of(token):
-    head = token.split(".")[0]
-    return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
-
-
 def test_17_id_tokens_say_which_key_signed_them(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
     kids = {each["kid"]: each["alg"] for each in web.get("/oauth/jwks").json["keys"]}
     for name in ("id_token", "access_token"):
-        header = header_of(tokens[name])
+        header = jwt_header(tokens[name])
         assert kids[header["kid"]] == header["alg"]
 
 
@@ -192,7 +187,7 @@ def test_18_access_tokens_live_ten_minutes_and_say_what_they_are(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
     claims = world.claims(tokens["access_token"])
     assert claims["exp"] - claims["iat"] == tokens["expires_in"] == 600
-    assert header_of(tokens["access_token"])["typ"] == "at+jwt"
+    assert jwt_header(tokens["access_token"])["typ"] == "at+jwt"
 
 
 def test_19_an_unknown_hint_at_revocation_is_ignored_and_post_authentication_works(web, world):

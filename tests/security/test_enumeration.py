@@ -1,13 +1,12 @@
 """S29: whether somebody has an account here cannot be told from the outside."""
 
 import re
-from collections import Counter
 
 import pytest
 
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import runtime
-from idp.outbox.models import Message
+from tests import mail
 from tests.factories import an_administrator
 from tests.signin.apps import an_app
 from tests.signin.person import Person
@@ -125,7 +124,7 @@ def test_asking_for_a_new_password_looks_and_costs_the_same_for_the_unknown(
 def resets(browser, app, work, name):
     """What asking five times for a new password, and 14 wrong codes, show; the hashes and messages they cost."""
     person, seen_so_far = browser(), []
-    hashed, before = runtime.of(app).passwords.hashed, messages(work)
+    hashed, before = runtime.of(app).passwords.hashed, mail.counts(work, leave_out="account_locked")
     person.sends("/reset", username=name)
     seen_so_far.append(seen(person, name))
     for turn in range(4):
@@ -139,13 +138,8 @@ def resets(browser, app, work, name):
     for page in ("/reset/password", "/reset/code"):
         person.opens(page)
         seen_so_far.append(seen(person, name))
-    return seen_so_far, runtime.of(app).passwords.hashed - hashed, messages(work) - before
-
-
-def messages(work):
-    """How many messages were written, with those that are discarded."""
-    with work() as session:
-        return Counter(row.name for row in session.query(Message) if row.name != "account_locked")
+    mails = mail.counts(work, leave_out="account_locked")
+    return seen_so_far, runtime.of(app).passwords.hashed - hashed, mails - before
 
 
 def test_a_second_step_is_shown_only_after_the_right_password(browser, app, known, work, clock):

@@ -4,7 +4,6 @@ Each such route has its line here, or this fails: it is measured below, in anoth
 """
 
 import re
-from collections import Counter
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -12,8 +11,8 @@ import pytest
 
 from idp.estabs import links
 from idp.foundation import clock as clocks, runtime
-from idp.outbox.models import Message
 from idp.signin import factor_recovery, undo_changes
+from tests import mail
 from tests.factories import an_administrator
 from tests.references import is_test
 from tests.security.test_enumeration import seen
@@ -169,26 +168,20 @@ def test_each_form_that_is_open_to_strangers_has_its_line(app):
 @pytest.mark.parametrize("route", MEASURED)
 def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, known, route):
     def measured(subject):
-        person, before, hashed = Person(new_browser()), messages(work), runtime.of(app).passwords.hashed
+        person, before, hashed = Person(new_browser()), mail.counts(work), runtime.of(app).passwords.hashed
         answers = []
         for _ in MEASURED[route](person, subject, settings.server.issuer):
             status, headers, cookies, text = seen(person, subject.username)
             text = re.sub(r"/[\w-]{43}", "/SECRET", re.sub(r'"challenge": ?"[\w-]+"', "", text))
             headers["Location"] = re.sub(r"/[\w-]{43}", "/SECRET", headers.get("Location", ""))
             answers.append((status, headers, cookies, text))
-        return answers, runtime.of(app).passwords.hashed - hashed, messages(work) - before
+        return answers, runtime.of(app).passwords.hashed - hashed, mail.counts(work) - before
 
     of_known, of_unknown = measured(known), measured(UNKNOWN)
 
     assert of_known == of_unknown
     assert of_known[0]
     assert {status for status, *_ in of_known[0]} <= {200, 303, 404, 409, 410, 422}
-
-
-def messages(work):
-    """How many messages were written, with those that are discarded."""
-    with work() as session:
-        return Counter(row.name for row in session.query(Message))
 
 
 class TestSignedIn:
@@ -205,9 +198,9 @@ class TestSignedIn:
     def test_an_address_that_signs_in_another_person(self, owner, work, app, known):
         answers = []
         for address in (known.email, UNKNOWN.email):
-            before = messages(work)
+            before = mail.counts(work)
             owner.sends("/manage/account/email", email=address)
-            answers.append((seen(owner, address), messages(work) - before))
+            answers.append((seen(owner, address), mail.counts(work) - before))
         assert answers[0] == answers[1]
         assert answers[0][1] == {"confirm_address": 1}
 
@@ -219,6 +212,6 @@ class TestSignedIn:
             shown.append(seen(owner, person_id))
             owner.opens("/manage/account/name")
             owner.sends_again(page.format(person_id))
-            return [*shown, seen(owner, person_id), messages(work)]
+            return [*shown, seen(owner, person_id), mail.counts(work)]
 
         assert answers(known.id) == answers("adm_of_no_one")

@@ -70,7 +70,7 @@ def test_a_network_that_fails_at_many_names_waits_though_each_address_and_name_f
     assert at(ELSEWHERE.format(9)).signs_in(username).status_code == 303
 
 
-def test_it_is_over_after_an_hour(at, username, clock):
+def test_a_network_may_try_again_after_an_hour(at, username, clock):
     spray(at, NETWORK, 20)
     clock.move(timedelta(minutes=59))
     assert at(NETWORK.format(9)).signs_in(username).status_code == 429
@@ -128,21 +128,23 @@ class TestKnownBrowsers:
 
         assert owner.signs_in(username).status_code == 303
 
-    def test_nor_one_who_sprays_everywhere(self, at, owner, username):
+    def test_a_stranger_who_sprays_from_many_networks_does_not_keep_one_out(self, at, owner, username):
         for number in (1, 2, 3):
             spray(at, f"203.0.{number}.{{}}", 20, first=100 * number)
         spray(at, NETWORK, 3)
 
         assert owner.signs_in(username).status_code == 303
 
-    def test_nor_one_who_uses_up_the_limit_of_the_very_address(self, at, owner, username, change_settings):
+    def test_a_stranger_who_uses_up_the_limit_of_the_very_address_does_not_keep_one_out(
+        self, at, owner, username, change_settings
+    ):
         change_settings(throttle={"factor": 1, "address_guesses": 5, "network_names": 1000})
         spray_here = [at(NETWORK.format(200)).signs_in(f"x{number}@y.example", WRONG) for number in range(7)]
         assert [answer.status_code for answer in spray_here] == [422] * 5 + [429] * 2
 
         assert owner.signs_in(username).status_code == 303
 
-    def test_one_is_not_counted_and_is_known_to_its_own_name_only(self, at, owner, username):
+    def test_a_known_browser_is_not_counted_and_is_known_to_its_own_name_only(self, at, owner, username):
         for _ in range(3):
             owner.signs_in(username, WRONG)
         assert spray(at, NETWORK, 20) == [422] * 20

@@ -9,9 +9,9 @@ from idp.foundation import clock as clocks
 from idp.sharing.models import Authorisation
 from tests import factories
 from tests.oidc.devices import GRANTS, Device, enter
-from tests.oidc.support import authorised, follow, page, press, query_of, sent, sign_in
+from tests.oidc.support import authorised, follow, page, press, query_of, sent, set_up_app, sign_in
 from tests.oidc.world import world  # noqa: F401  a fixture
-from tests.signin.apps import App, an_app
+from tests.signin.apps import an_app
 
 pytestmark = pytest.mark.usefixtures("clock")  # before the world is made
 SET_UP = "/manage/security/second-step"
@@ -23,13 +23,6 @@ def requires(world):  # noqa: F811
 
 def is_led_to_set_up(response):
     return response.request.path == SET_UP and "requires everyone who acts for it to sign in" in response.text
-
-
-def sets_up_an_app(web, response):
-    response = web.get(page(response).find(id="set-up-app")["href"])
-    app = App(page(response).find(id="seed").text.replace(" ", ""))
-    response = follow(web, press(web, response, "finish", code=app.code()))
-    return follow(web, web.get(page(response).find(id="not-now")["href"]))
 
 
 @pytest.fixture
@@ -65,7 +58,7 @@ def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
     with world.work() as session:
         assert session.query(Authorisation).count() == 0
 
-    response = sets_up_an_app(web, follow(web, web.get(response.request.full_path)))
+    response = set_up_app(web, follow(web, web.get(response.request.full_path)))
     got = sent(follow(web, press(web, response, "allow", authority="y")))
     said = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
     assert said["acr"] == "urn:idaas:acr:multi"
@@ -90,7 +83,7 @@ def test_a_device_is_not_connected(web, new_browser, world):  # noqa: F811
     requires(world)
     assert is_led_to_set_up(follow(web, press(web, response, "allow")))
     assert device.polls().json["error"] == "authorization_pending"
-    response = sets_up_an_app(web, follow(web, web.get(response.request.full_path)))
+    response = set_up_app(web, follow(web, web.get(response.request.full_path)))
     assert "is connected" in follow(web, press(web, response, "allow")).text
 
 
@@ -123,7 +116,7 @@ def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: 
     assert follow(web, web.get("/manage")).request.path == "/sign-in/school"
     assert other_name in page(chooses(other_id)).find("h1").text
     response = chooses(world.estab_id)
-    response = sets_up_an_app(web, response)
+    response = set_up_app(web, response)
     assert world.school in page(follow(web, web.get("/manage"))).find("h1").text
 
 

@@ -47,6 +47,10 @@ class Person:
         found = self.web.get_cookie(name)
         return found.value if found else None
 
+    def is_signed_in(self):
+        """Whether the desk opens."""
+        return self.opens("/manage").status_code == 200
+
     def signs_in(self, username, password=PASSWORD, back=None):
         path = "/sign-in" + (f"?next={back}" if back else "")
         return self.sends(path, username=username, password=password)

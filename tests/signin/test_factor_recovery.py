@@ -43,10 +43,6 @@ def started(half, outbox):
     return half
 
 
-def path(link):
-    return "/" + link.split("/", 3)[3]
-
-
 def notices(outbox):
     sent = (letter for letter in outbox.all() if letter.name in {"recovery_notice", "lost_factor"})
     return sorted((letter.name, letter.to) for letter in sent)
@@ -119,7 +115,7 @@ def test_a_worker_that_was_away_sends_the_newest_notice_only(started, work, outb
 def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
     started, stranger, account, work, outbox, clock, name
 ):
-    link = path(outbox.last(name).links[0])
+    link = outbox.last(name).path
     assert stranger.opens(link).status_code == 200
     assert stranger.web.head(link).status_code == 200
     with work():
@@ -128,7 +124,7 @@ def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
     assert "stays as it is" in stranger.sends(link).text
     assert outbox.last("recovery_stopped").to == account.email
     for letter in (outbox.last("recovery_notice"), outbox.last("lost_factor")):
-        assert stranger.opens(path(letter.links[0])).status_code == 410
+        assert stranger.opens(letter.path).status_code == 410
     clock.move(timedelta(hours=25))
     assert started.signs_in(account.username).location.startswith(STEP)
     assert has_factor(work, account)
@@ -151,7 +147,7 @@ def test_a_week_after_the_wait_it_is_no_longer_good(started, account, clock):
 
 
 class TestHowItIsStarted:
-    def test_not_without_the_password(self, jo, stranger, account, app_of_jo, work, outbox):
+    def test_no_wait_begins_without_the_password(self, jo, stranger, account, app_of_jo, work, outbox):
         assert jo.opens(LOST).location == "/sign-in?next=/"
         jo.opens("/sign-in")
         for fields in ({"send_code": "yes"}, {"code": "123456"}, {}):
@@ -159,7 +155,7 @@ class TestHowItIsStarted:
             jo.opens("/sign-in")
         assert outbox.all() == []
 
-    def test_not_without_the_code(self, half, work, account, outbox):
+    def test_no_wait_begins_without_the_code(self, half, work, account, outbox):
         half.sends(LOST, code="123456")
         assert half.answer.status_code == 422
         half.sends(LOST, send_code="yes")
@@ -170,14 +166,14 @@ class TestHowItIsStarted:
         with work() as session:
             assert session.query(FactorRecovery).all() == []
 
-    def test_not_in_a_browser_that_only_knows_the_code(self, half, stranger, outbox):
+    def test_no_wait_begins_in_a_browser_that_only_knows_the_code(self, half, stranger, outbox):
         half.sends(LOST, send_code="yes")
         stranger.opens("/sign-in")
 
         assert stranger.sends_again(LOST, code=outbox.last("mobile_code").code).location == "/sign-in?next=/"
 
     @pytest.mark.parametrize("why", ["unconfirmed", "changed"])
-    def test_not_by_a_number_that_cannot_reset_a_password(self, half, account, work, clock, outbox, why):
+    def test_no_wait_begins_by_a_number_that_cannot_reset_a_password(self, half, account, work, clock, outbox, why):
         with work() as session:
             person = session.get_one(Administrator, account.id)
             person.mobile_confirmed_at = None if why == "unconfirmed" else clock.now()

@@ -34,15 +34,11 @@ def answers(person, device, **wrong):
     return person.sends_again(FORM, passkey=device.get(options_for(person), **wrong))
 
 
-def is_signed_in(person):
-    return person.opens("/manage").status_code == 200
-
-
 def test_a_passkey_alone_signs_in_and_says_how_truthfully(jo, device, account, work):
     answer = answers(jo, device)
 
     assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
-    assert is_signed_in(jo)
+    assert jo.is_signed_in()
     with work() as session:
         row = session.scalars(select(BrowserSession)).one()
         assert (row.person_id, row.amr, row.acr) == (account.id, frozenset({"user", "mfa"}), sessions.MULTI)
@@ -95,7 +91,7 @@ def test_an_answer_that_is_not_as_asked_is_refused_in_plain_words(jo, device, wr
 
     assert answer.status_code == 422
     assert REFUSED in jo.sees
-    assert not is_signed_in(jo)
+    assert not jo.is_signed_in()
 
 
 def test_a_known_and_an_unknown_credential_get_the_same_answer(jo, stranger, device, settings, new_browser):
@@ -135,7 +131,7 @@ def test_an_answer_counts_once(jo, device):
     jo.opens(PAGE)
 
     assert jo.sends_again(FORM, passkey=sent).status_code == 422
-    assert not is_signed_in(jo)
+    assert not jo.is_signed_in()
 
 
 def test_an_answer_counts_in_the_browser_that_asked(jo, stranger, device):
@@ -145,7 +141,7 @@ def test_an_answer_counts_in_the_browser_that_asked(jo, stranger, device):
     options_for(stranger)
 
     assert stranger.sends_again(FORM, passkey=sent).status_code == 422
-    assert not is_signed_in(stranger)
+    assert not stranger.is_signed_in()
 
 
 def test_an_answer_counts_for_ten_minutes(jo, device, clock):
@@ -163,7 +159,7 @@ def test_without_a_token_nothing_happens(jo, device, work):
 
     assert answer.status_code == 400
     assert jo.web.post("/sign-in/passkey-options.json").status_code == 400
-    assert not is_signed_in(jo)
+    assert not jo.is_signed_in()
 
 
 def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, outbox, work):
@@ -175,7 +171,7 @@ def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, ou
     assert answer.status_code == 422
     assert "That passkey seems to have been copied to another device" in jo.sees
     assert outbox.last("passkey_copied").to == account.email
-    assert not is_signed_in(jo)
+    assert not jo.is_signed_in()
 
 
 def test_a_locked_account_is_locked_for_passkeys_too_but_not_in_a_known_browser(jo, stranger, device, account):
@@ -217,7 +213,7 @@ def test_a_school_that_is_not_open_is_told_so(jo, device, account, work, state):
 
     assert answer.status_code == 403
     assert "What you signed in with is right, but" in jo.sees
-    assert not is_signed_in(jo)
+    assert not jo.is_signed_in()
 
 
 def test_a_removed_person_is_not_signed_in(jo, device, account, work):
@@ -243,7 +239,7 @@ def test_the_session_is_new_and_the_one_before_is_dead(jo, device, account):
 
     assert jo.cookie("session") != before
     jo.web.set_cookie("session", before)
-    assert not is_signed_in(jo)
+    assert not jo.is_signed_in()
 
 
 def test_an_address_elsewhere_is_not_gone_to(jo, device):

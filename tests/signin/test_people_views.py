@@ -24,7 +24,7 @@ def added(work, clock):
         return person.id, person.username, links.issue_welcome_url(person).removeprefix("http://localhost:5000")
 
 
-def test_they_choose_their_own_and_then_sign_in_with_it(jo, added):
+def test_a_person_chooses_a_password_and_signs_in_with_it(jo, added):
     _, username, link = added
     jo.sends(link, password=OWN)
     assert jo.answer.location == "/sign-in"
@@ -35,7 +35,7 @@ def test_they_choose_their_own_and_then_sign_in_with_it(jo, added):
     assert jo.signs_in(username, OWN).status_code == 303
 
 
-def test_or_have_one_made_which_is_shown_once_and_works(jo, added):
+def test_a_password_is_made_for_a_person_shown_once_and_works(jo, added):
     _, username, link = added
     jo.sends(link, generate="yes")
     made = jo.page.find(id="password").text
@@ -73,14 +73,14 @@ def test_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, shown, wo
     assert jo.signs_in(added[1], third).status_code == 303
 
 
-def test_no_other_browser_is_shown_one(stranger, shown):
+def test_another_browser_is_not_shown_the_password(stranger, shown):
     stranger.opens("/sign-in")
     stranger.sends_again(shown[0], generate="yes")
 
     assert stranger.page.find(id="error-code").text == "link_used"
 
 
-def test_nobody_is_once_somebody_signed_in_with_it(jo, stranger, added, shown):
+def test_the_password_is_not_shown_after_a_sign_in_with_it(jo, stranger, added, shown):
     stranger.signs_in(added[1], shown[1])
     jo.opens(shown[0])
     assert jo.page.find(id="error-code").text == "link_used"
@@ -90,7 +90,7 @@ def test_nobody_is_once_somebody_signed_in_with_it(jo, stranger, added, shown):
     assert stranger.signs_in(added[1], shown[1]).status_code == 303
 
 
-def test_nor_after_a_quarter_of_an_hour_nor_once_the_password_was_changed(jo, added, shown, work, clock):
+def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(jo, added, shown, work, clock):
     with work() as session:
         changed = session.get_one(Administrator, added[0])
         before = changed.password_changed_at

@@ -34,23 +34,19 @@ def half(jo, account, app_of_jo):
     return jo
 
 
-def is_signed_in(person):
-    return person.opens("/manage").status_code == 200
-
-
 def test_the_password_alone_leads_to_the_second_step_and_does_not_sign_in(jo, account, app_of_jo):
     answer = jo.signs_in(account.username, back="/mobile/confirm")
 
     assert (answer.status_code, answer.location) == (303, PAGE)
     assert jo.cookie("session") is None
-    assert not is_signed_in(jo)
+    assert not jo.is_signed_in()
 
 
 def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(half, app_of_jo, account, work):
     answer = half.sends_again(PAGE, code=f" {app_of_jo.code()[:3]} {app_of_jo.code()[3:]}")
 
     assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
-    assert is_signed_in(half)
+    assert half.is_signed_in()
     with work() as session:
         row = session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)).one()
         assert (row.amr, row.acr) == (frozenset({"pwd", "otp", "mfa"}), sessions.MULTI)
@@ -77,7 +73,7 @@ def test_a_half_sign_in_works_in_its_browser_only(half, stranger, app_of_jo):
     assert stranger.sends("/sign-in", csrf_token="x").status_code != 303
     stranger.opens("/sign-in")
     assert stranger.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
-    assert not is_signed_in(stranger)
+    assert not stranger.is_signed_in()
 
 
 def test_a_half_sign_in_works_for_ten_minutes(half, app_of_jo, clock):
@@ -86,7 +82,7 @@ def test_a_half_sign_in_works_for_ten_minutes(half, app_of_jo, clock):
 
     assert half.answer.location == "/sign-in?next=/mobile/confirm"
     assert "You have ten minutes" in half.opens("/sign-in").text
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
 
 
 def test_a_half_sign_in_works_once(half, app_of_jo, clock, account):
@@ -98,7 +94,7 @@ def test_a_half_sign_in_works_once(half, app_of_jo, clock, account):
     half.opens("/sign-in")
 
     assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
 
 
 def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(
@@ -127,7 +123,7 @@ def test_a_second_step_at_the_moment_of_a_new_password_signs_no_one_in(half, app
 
     overtaken(change, lambda: half.sends_again(PAGE, code=app_of_jo.code()))
 
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
 
 
 def test_going_back_after_signing_in_goes_on_to_where_one_was_going(half, app_of_jo):
@@ -162,7 +158,7 @@ def test_the_session_is_new_and_the_one_before_is_dead(half, app_of_jo, account,
 
     assert half.cookie("session") != first
     half.web.set_cookie("session", first)
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
 
 
 def test_a_password_that_changed_meanwhile_ends_what_was_half_done(half, app_of_jo, account, work, clock):
@@ -171,7 +167,7 @@ def test_a_password_that_changed_meanwhile_ends_what_was_half_done(half, app_of_
         password.change(session.get_one(Administrator, account.id), "another hash", by=account.id)
 
     assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
 
 
 @pytest.mark.parametrize("what", ["removed", "suspended"])
@@ -183,7 +179,7 @@ def test_a_person_who_may_no_longer_act_is_not_signed_in(half, app_of_jo, accoun
             session.get_one(Estab, account.estab_id).state = "suspended"
 
     assert half.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
 
 
 def test_a_new_computer_is_told_about_only_once_the_sign_in_is_complete(

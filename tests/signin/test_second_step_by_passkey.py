@@ -35,17 +35,13 @@ def half(clock, jo, account, device):
     return jo
 
 
-def is_signed_in(person):
-    return person.opens("/manage").status_code == 200
-
-
 def test_a_passkey_completes_the_sign_in_and_says_how_it_was_done(half, device, account, work):
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
     half.opens(PAGE)
     answer = half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS)))
 
     assert (answer.status_code, answer.location) == (303, "/mobile/confirm")
-    assert is_signed_in(half)
+    assert half.is_signed_in()
     with work() as session:
         row = session.scalars(select(BrowserSession)).one()
         assert (row.amr, row.acr) == (frozenset({"pwd", "user", "mfa"}), sessions.MULTI)
@@ -81,7 +77,7 @@ def test_an_answer_that_is_not_as_asked_is_refused_and_counted(half, device, out
         half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS), **wrong))
         assert half.answer.status_code == 422
         assert "We could not sign you in with that passkey." in half.sees
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
     half.opens(PAGE)
     assert half.sends_again(FORM, passkey=device.get(options_for(half, OPTIONS))).status_code == 429
     assert len(outbox.all("account_locked")) == 1
@@ -93,7 +89,7 @@ def test_another_persons_passkey_is_refused(half, work, origin):
     answer = other.get(options_for(half, OPTIONS), credential=other.credentials[0])
 
     assert half.sends_again(FORM, passkey=answer).status_code == 422
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
 
 
 def test_an_answer_for_signing_in_alone_is_no_second_step_and_the_other_way_round(half, device):
@@ -101,7 +97,7 @@ def test_an_answer_for_signing_in_alone_is_no_second_step_and_the_other_way_roun
     assert half.sends_again(FORM, passkey=alone).status_code == 422
     step = device.get(options_for(half, OPTIONS))
     assert half.sends_again("/sign-in/passkey", passkey=step).status_code == 422
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
 
 
 def test_a_copied_passkey_is_refused(half, device, outbox, account):
@@ -130,4 +126,4 @@ def test_after_ten_minutes_the_password_is_asked_for_again(half, device, clock):
     clock.move(timedelta(minutes=10))
 
     assert half.sends_again(FORM, passkey=answer).location == "/sign-in?next=/mobile/confirm"
-    assert not is_signed_in(half)
+    assert not half.is_signed_in()
