@@ -114,8 +114,8 @@ def _hold(member: Membership, by: Membership | str, *, may_be_oneself: bool = Fa
 
 
 def _set_role(member: Membership, role: str) -> None:
-    """Who stops being an owner has to leave another one behind, and open invitations of theirs end."""
-    if member.is_owner and not permissions.is_owner(role):
+    """Give a member another role than theirs: an owner has to leave another one behind, and their invitations end."""
+    if member.is_owner:
         owners.require_another(member)
         invitations.cancel_all_of(member)
     member.role = role

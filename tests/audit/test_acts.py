@@ -86,6 +86,8 @@ def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, ou
         members.change_role(people.membership(vi.person_id, estab_id), "admin", by=owner)
         members.hand_over(people.membership(vi.person_id, estab_id), "viewer", by=owner)
         members.remove(people.membership(al.id, estab_id), by="op_sam", note="Called the office.")
+        clock.move(timedelta(seconds=1))
+        members.change_role(people.membership(by, estab_id), "admin", by="op_sam", note="Called the office.")
 
         sent = [(by, estab_id, None, each, {"role": "admin"}, None) for each in (accepted, cancelled)]
         assert recorded(events.INVITATION_SENT) == sent
@@ -93,11 +95,11 @@ def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, ou
         assert recorded(events.INVITATION_CANCELLED) == [(by, estab_id, None, cancelled, {}, None)]
         facts = {"invited_by": by, "role": "admin"}
         assert recorded(events.INVITATION_ACCEPTED) == [(al.id, estab_id, None, accepted, facts, None)]
-        facts = {"before": "viewer", "role": "admin"}
-        assert recorded(events.ROLE_CHANGED) == [(by, estab_id, None, vi.person_id, facts, None)]
+        facts, note = {"before": "viewer", "role": "admin"}, {"note": "Called the office."}
+        changed = [(by, estab_id, None, vi.person_id, facts, None), ("op_sam", estab_id, None, by, facts, note)]
+        assert recorded(events.ROLE_CHANGED) == changed
         facts = {"before": "admin", "role": "viewer"}
         assert recorded(events.OWNERSHIP_HANDED_OVER) == [(by, estab_id, None, vi.person_id, facts, None)]
-        note = {"note": "Called the office."}
         assert recorded(events.PERSON_REMOVED) == [("op_sam", estab_id, None, al.id, {"role": "admin"}, note)]
 
 

@@ -178,6 +178,58 @@ def test_only_owners_invite_and_only_for_their_own_school(work, school, invited)
             invitations.invite("Al", "bo@oakhill.example", "viewer", by=admin)
 
 
+def test_schools_of_one_owner_do_not_affect_each_other(work, school, invited, outbox, clock, monkeypatch):
+    """Neither the number of a day nor the end of what the owner invited, when they are an owner of one no more."""
+    monkeypatch.setattr(invitations, "MAX_A_DAY", 2)
+    with work():
+        jo = people.get(school.owner)
+        other = a_membership(jo).estab_id
+        sam = an_administrator(school.by.estab, username="sam", email="sam@oakhill.example").memberships[0]
+        for name in ("bo", "cy"):
+            invitations.invite("Al", f"{name}@oakhill.example", "viewer", by=people.membership(jo.id, other))
+        cancelled = invitations.invite("Al", "di@oakhill.example", "viewer", by=school.by).id
+        invitations.cancel(cancelled, by=school.by)
+        accepted = invitations.accept_as_new(invited, **NEW)[0].id
+        clock.move(timedelta(minutes=1))
+        members.change_role(school.by, "viewer", by=sam)
+        assert len(invitations.waiting(other)) == 2
+        session().expire_all()
+        assert session().get_one(PersonInvitation, cancelled).cancelled_at < clock.now()
+        with pytest.raises(links.LinkUsed):
+            invitations.check(invited)
+        assert people.membership(accepted, school.estab)
+
+
+def test_an_answered_invitation_is_neither_sent_again_nor_cancelled(work, school, invited, clock):
+    with work():
+        [answered] = invitations.waiting(school.estab)
+        invitations.accept_as_new(invited, **NEW)
+        cancelled = invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
+        invitations.cancel(cancelled.id, by=school.by)
+        for act in (invitations.resend, invitations.cancel):
+            with pytest.raises(invitations.InvitationUsed):
+                act(answered.id, by=school.by)
+            with pytest.raises(invitations.InvitationCancelled):
+                act(cancelled.id, by=school.by)
+            with pytest.raises(NotFound):
+                act("inv_unknown", by=school.by)
+        with pytest.raises(ValueError, match="head"):
+            invitations.invite("Cy", "cy@oakhill.example", "head", by=school.by)
+
+
+def test_a_person_who_joined_or_whose_account_was_closed_meanwhile_does_not_accept(work, school, invited):
+    with work():
+        joined, closed = (an_administrator(email=AL[1], sign_in_email=each) for each in (AL[1], None))
+        a_membership(joined, school.by.estab, role="viewer")
+        closed.removed_at = closed.created_at
+        session().flush()
+        for person, refusal in (
+            (joined, invitations.MemberAlready), (closed, invitations.InvitedSomebodyElse),
+        ):  # fmt: skip
+            with pytest.raises(refusal), session().begin_nested():
+                invitations.accept(invited, person)
+
+
 def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited, at_once):
     outcomes = at_once(2, lambda: invitations.accept_as_new(invited, **NEW))
 

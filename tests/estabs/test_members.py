@@ -77,6 +77,32 @@ def test_owners_of_another_school_find_no_one_here(work, ids):
                 act(ids.member("jo"))
 
 
+def test_what_no_form_offers_is_refused(work, ids):
+    """A role that does not exist, a handover to oneself or to no lower role, and a person who has left meanwhile."""
+    with work():
+        jo, sam, viewer = (ids.member(who) for who in ("jo", "sam", "viewer"))
+        members.remove(viewer, by=jo)
+        for act, refusal in (
+            (lambda: members.change_role(sam, "head", by=jo), ValueError),
+            (lambda: members.hand_over(sam, "head", by=jo), ValueError),
+            (lambda: members.hand_over(sam, "owner", by=jo), ValueError),
+            (lambda: members.hand_over(jo, "admin", by=jo), NotFound),
+            (lambda: members.hand_over(viewer, "admin", by=jo), NotFound),
+            (lambda: members.change_role(viewer, "admin", by=jo), NotFound),
+            (lambda: members.remove(viewer, by=jo), NotFound),
+        ):
+            with pytest.raises(refusal):
+                act()
+        assert roles(ids) == {"Jo": "owner", "Sam": "owner", "Admin": "admin"}
+
+
+def test_a_person_who_is_no_owner_may_leave(work, ids):
+    with work():
+        for who in ("viewer", "admin"):
+            assert members.remove(ids.member(who), by=ids.member(who))
+        assert roles(ids) == {"Jo": "owner", "Sam": "owner"}
+
+
 def test_the_last_owner_stays(work, ids):
     with work():
         jo = ids.member("jo")

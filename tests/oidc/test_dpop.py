@@ -87,7 +87,7 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
     "differs",
     [
         {"htm": "GET"}, {"htu": ISSUER + "/oauth/par"}, {"htu": "https://other.example/oauth/token"}, {"htu": None},
-        {"htu": 7}, {"htu": "http://["}, {"htm": None}, {"jti": None}, {"jti": 7}, {"iat": None}, {"iat": "now"},
+        {"htu": 7}, {"htu": "http://["}, {"htm": None}, {"jti": None}, {"jti": 7}, {"jti": ""}, {"iat": None}, {"iat": "now"},
         {"header": {"typ": "jwt"}}, {"header": {"typ": None}}, {"header": {"jwk": None}},
         {"header": {"jwk": {"kty": "EC"}}}, {"header": {"jwk": bare(TWO)}}, {"header": {"jwk": "x"}},
         {"header": {"jwk": ONE.as_dict(private=True)}}, {"header": {"crit": ["b64"], "b64": False}},
@@ -258,6 +258,7 @@ def test_dpop_jkt_beside_another_proof_is_refused_at_par(web, partner):
 
 def test_a_nonce_is_required_where_it_is_configured(web, world, partner, tokens, clock, change_settings):
     token = tokens["access_token"]
+    assert "DPoP-Nonce" not in partner.reads(web, token).headers
     change_settings(tokens={"dpop_nonces": True})
     asked = partner.reads(web, token)
     failed(asked, "use_dpop_nonce", 401)
