@@ -87,8 +87,8 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
     "differs",
     [
         {"htm": "GET"}, {"htu": ISSUER + "/oauth/par"}, {"htu": "https://other.example/oauth/token"}, {"htu": None},
-        {"htu": 7}, {"htu": "http://["}, {"htm": None}, {"jti": None}, {"jti": 7}, {"jti": ""}, {"iat": None}, {"iat": "now"},
-        {"header": {"typ": "jwt"}}, {"header": {"typ": None}}, {"header": {"jwk": None}},
+        {"htu": 7}, {"htu": "http://["}, {"htm": None}, {"jti": None}, {"jti": 7}, {"jti": ""},
+        {"iat": None}, {"iat": "now"}, {"header": {"typ": "jwt"}}, {"header": {"typ": None}}, {"header": {"jwk": None}},
         {"header": {"jwk": {"kty": "EC"}}}, {"header": {"jwk": bare(TWO)}}, {"header": {"jwk": "x"}},
         {"header": {"jwk": ONE.as_dict(private=True)}}, {"header": {"crit": ["b64"], "b64": False}},
     ],
@@ -242,6 +242,9 @@ def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
     answer = posts(refresh, ONE)
     assert answer.status_code == 200
     assert "refresh_token" not in answer.json  # bound, so it need not rotate
+
+    unbound = public.redeems(web, authorised(web, public, world.username)["code"]).json["refresh_token"]
+    assert posts({"grant_type": "refresh_token", "refresh_token": unbound}, ONE).json["token_type"] == "DPoP"
 
 
 def test_dpop_jkt_binds_the_code(web, world, partner):

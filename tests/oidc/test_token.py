@@ -263,6 +263,7 @@ def test_a_confidential_clients_refresh_token_is_not_rotated(web, world, tokens,
         answer = world.partner.refreshes(web, tokens["refresh_token"]).json
         assert "refresh_token" not in answer
         assert answer["scope"] == tokens["scope"]
+    refused(world.partner.refreshes(web, tokens["refresh_token"] + ".x"), "invalid_grant")
 
 
 def test_a_refreshed_id_token_keeps_its_time_of_sign_in(web, world, tokens, clock):
@@ -346,6 +347,15 @@ def test_a_public_clients_refresh_token_rotates(web, public, clock):
     clock.move(timedelta(minutes=1))
     third = partner.refreshes(web, second).json["refresh_token"]
     assert len({first, second, third}) == 3
+
+
+def test_a_public_clients_refresh_tokens_end_after_90_days_although_they_are_used(web, public, clock):
+    partner, token = public
+    for days in (45, 44):
+        clock.move(timedelta(days=days))
+        token = partner.refreshes(web, token).json["refresh_token"]
+    clock.move(timedelta(days=1))
+    refused(partner.refreshes(web, token), "invalid_grant")
 
 
 def test_halves_of_two_refresh_tokens_do_not_combine(web, world, public):
