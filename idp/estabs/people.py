@@ -89,10 +89,11 @@ def active_memberships(person: Administrator) -> list[Membership]:
     return sorted(active, key=lambda member: member.signed_in_at or member.added_at, reverse=True)
 
 
-def note_sign_in(person_id: str, estab_id: str) -> None:
-    """Record that the person acts for this estab from now on."""
-    statement = update(Membership).where(Membership.person_id == person_id, Membership.estab_id == estab_id)
-    session().execute(statement.values(signed_in_at=clock.now()))
+def note_sign_in(person_id: str, estab_id: str) -> bool:
+    """Record that the person acts for this estab from now on; False if they were removed meanwhile."""
+    theirs = Membership.person_id == person_id, Membership.estab_id == estab_id, Membership.removed_at.is_(None)
+    statement = update(Membership).where(*theirs).values(signed_in_at=clock.now())
+    return session().scalar(statement.returning(Membership.person_id)) is not None
 
 
 def owners(estab_id: str) -> list[Administrator]:

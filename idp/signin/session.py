@@ -213,7 +213,8 @@ def choose(estab_id: str) -> None:
     member = people.membership(signed_in.id, estab_id) if signed_in else None
     if signed_in is None or member is None or not member.estab.may_act:
         raise NotFound(reason=f"no membership of {estab_id}")
-    people.note_sign_in(signed_in.id, estab_id)  # before the session's row, in the order in which a removal locks them
+    if not people.note_sign_in(signed_in.id, estab_id):  # before the session's row: in the order of a removal's locks
+        raise NotFound(reason=f"the membership of {estab_id} ended at the same moment")
     session().execute(
         update(BrowserSession)
         .where(BrowserSession.sid == signed_in.sid, BrowserSession.ended_at.is_(None))

@@ -6,8 +6,10 @@ import pytest
 
 from idp.audit import events
 from idp.audit.models import Entry
+from idp.estabs import people
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation import clock as clocks
+from idp.signin import removal
 from idp.signin.models import BrowserSession
 from tests.factories import PASSWORD, a_membership, an_estab
 from tests.html import parse
@@ -70,6 +72,20 @@ def test_the_school_chosen_last_stands_first(clock, jo, account, second):
     jo.signs_in(account.username)
     jo.opens(CHOOSE)
     assert jo.page.find("input", {"name": "school"})["value"] == second[0]
+
+
+def test_a_school_from_which_one_is_removed_at_that_moment_is_not_chosen(jo, account, second, work, overtaken):
+    jo.signs_in(account.username)
+    chooses(jo, first_of(work, account))
+    jo.opens(f"{CHOOSE}?next=/manage")
+
+    answer = overtaken(
+        lambda: removal.remove(people.membership(account.id, second[1]), by="cli"),
+        lambda: jo.sends_again(f"{CHOOSE}?next=/manage", school=second[0]),
+    )
+
+    assert answer.status_code in {404, 422}, "refused, or no longer among the choices"
+    assert jo.opens("/manage").status_code == 200, "they go on for the other school"
 
 
 def test_nothing_chosen_is_said(jo, account, second):
