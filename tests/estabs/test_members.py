@@ -169,6 +169,15 @@ def test_of_two_owners_at_the_same_moment_one_stays_an_owner(work, ids, at_once,
         assert len(refused) == 1
 
 
+def test_an_owner_who_is_made_a_viewer_at_that_moment_removes_no_one(work, ids, overtaken):
+    outcome = overtaken(
+        lambda: members.change_role(ids.member("sam"), "viewer", by=ids.member("jo")),
+        lambda: members.remove(ids.member("admin"), by=ids.member("sam")),
+    )
+
+    assert isinstance(outcome, authority.MayNot)
+
+
 def test_handing_over_makes_an_owner_and_steps_down_in_one_step(work, ids, outbox):
     with work():
         members.change_role(ids.member("sam"), "viewer", by=ids.member("jo"))
