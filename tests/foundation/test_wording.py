@@ -15,6 +15,7 @@ HARD_PHRASES = (
     "do not belong together", "holds a character", "does not work that way", "at fault",
     "had:", "may have:", "if none arrives", "keep you signed in until",
     "nothing there?", "where you began you can", "need to do nothing", "invite anew", "so often lately", "had us send",
+    "it holds at once", "have still to check",
 )  # fmt: skip
 """In lower case. Markup may stand within a phrase, so they are looked for in the text that a reader sees."""
 
