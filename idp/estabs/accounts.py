@@ -55,14 +55,32 @@ def register(school: School, *, name: str, email: str, mobile: str) -> tuple[Est
     The address is verified already; `mobile` is E.164. Raises `SchoolTaken`, also where two registrations of one
     school complete at the same moment: the second is refused.
     """
+    estab = _open(school)
+    owner = people.add(estab, name=name, email=email, mobile=mobile, role=permissions.OWNER, username=estab.estab_id)
+    log.record(events.ESTAB_REGISTERED, by=owner.id, estab=estab.id, subject=owner.id, school=school.id)
+    return estab, owner
+
+
+def register_for(person_id: str, school: School) -> Membership:
+    """Open the account of `school`, unverified, with a person who has an account as its first owner.
+
+    They go on signing in as before. Raises `SchoolTaken` as `register`, and `people.AccountClosed`.
+    """
+    estab = _open(school)
+    person = people.hold_open(person_id)
+    owner = people.join(person, estab, role=permissions.OWNER)
+    assert owner is not None  # the estab is new, so no one acted for it
+    log.record(events.ESTAB_REGISTERED, by=person.id, estab=estab.id, subject=person.id, school=school.id)
+    return owner
+
+
+def _open(school: School) -> Estab:
     if of_school(school.id) is not None:
         raise SchoolTaken(reason=f"school {school.id}")
     estab = people.insert_first_accepted(_candidates(school))
     if estab is None:  # only another registration of this school can conflict with every Estab ID
         raise SchoolTaken(reason=f"school {school.id}, at the same moment")
-    owner = people.add(estab, name=name, email=email, mobile=mobile, role=permissions.OWNER, username=estab.estab_id)
-    log.record(events.ESTAB_REGISTERED, by=owner.id, estab=estab.id, subject=owner.id, school=school.id)
-    return estab, owner
+    return estab
 
 
 def _candidates(school: School) -> Iterator[Estab]:

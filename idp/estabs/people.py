@@ -15,12 +15,20 @@ from idp.estabs.models import FINAL_STATES, Administrator, Estab, Membership, Pe
 from idp.estabs.permissions import Action
 from idp.foundation import clock, crypto
 from idp.foundation.database import Base, lock, one_at_a_time, session
+from idp.foundation.errors import Refusal
 
 MAX_ATTEMPTS = 50
 ERASED = ""
 """The value stored in place of an erased name, address or number."""
 Row = TypeVar("Row", bound=Base)
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+class AccountClosed(Refusal):
+    """The person acts for no school any more, so their account was closed."""
+
+    code, status, title = "account_closed", 409, "This account is closed"
+    message = "This person acts for no school any more, so their account is closed. Nothing was changed."
 
 
 def fold_email(address: str) -> str:
@@ -70,6 +78,14 @@ def hold(person_id: str) -> Administrator | None:
 def hold_address(folded: str) -> None:
     """Let no one else make an account for this address until this transaction ends."""
     one_at_a_time("account of an address", folded)
+
+
+def hold_open(person_id: str) -> Administrator:
+    """As `hold`. Raises `AccountClosed` for a person who was removed."""
+    person = hold(person_id)
+    if person is None:
+        raise AccountClosed(reason=person_id)
+    return person
 
 
 def membership(person_id: str, estab_id: str) -> Membership | None:

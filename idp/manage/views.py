@@ -11,6 +11,7 @@ from idp.foundation.errors import NotFound
 from idp.foundation.web import form_drafts, security
 from idp.manage import (
     account_views,
+    add_school_views,
     colleague_views,
     invitation_views,
     join_views,
@@ -35,6 +36,7 @@ bp.register_blueprint(people_views.bp)
 bp.register_blueprint(invitation_views.bp)
 bp.register_blueprint(join_views.bp)
 bp.register_blueprint(second_step_rule_views.bp)
+bp.register_blueprint(add_school_views.bp)
 
 
 @bp.get("/")

@@ -7,6 +7,7 @@ is registered already, and our staff's review of every new one. It does not own 
     signup             begin, correct and complete a registration
     verify             the link that proves the e-mail address
     handover           continue in another browser, by a code
+    add_school         a further school for the account of a person who is signed in
     first_credentials  the owner's username and password, shown once
     join               requests to join a school's account
     review             our staff's queue and decision

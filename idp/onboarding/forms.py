@@ -47,6 +47,14 @@ class SignUp(YourDetails):
     email = sure = None
 
 
+class AddSchool(Form):
+    """A further school for a person who is signed in: all else is known."""
+
+    declaration = BooleanField(
+        "I work for this school, and I am allowed to authorise sharing its data", validators=[declared]
+    )
+
+
 class Address(EmailForm):
     """A corrected address."""
 

@@ -45,6 +45,13 @@ class SchoolNotActive(Refusal):
     message = "Nobody can join this school's account at the moment, because it is not active."
 
 
+class RequesterGone(Refusal):
+    """The account of the person who asked was closed since."""
+
+    code, status, title = "requester_gone", 409, "This person's account is closed"
+    message = "The person closed their account after they had asked. You can decline; they can ask again."
+
+
 class StillWithOwners(Refusal):
     """The owners may still decide."""
 
@@ -52,21 +59,23 @@ class StillWithOwners(Refusal):
     message = "The school's own owners are still being asked about this request."
 
 
-def ask(estab: Estab, registration: Registration) -> str:
+def ask(estab: Estab, registration: Registration, account: Administrator | None = None) -> str:
     """Ask the owners of `estab` to admit the person who completed `registration`; returns the registration's outcome.
 
-    `joining`; or `member` where that address has an account for this school. Asking again while a request is
-    open sends no second mail. Raises `SchoolTaken` where the estab was rejected or closed at the same moment: the
-    school can then be registered.
+    `account` is that of the person, where they are signed in. The outcome is `joining`; or `member` where that account,
+    or without one an account with that address, acts for this school. Asking again while a request is open sends no
+    second mail. Raises `people.AccountClosed`, and `SchoolTaken` where the estab was rejected or closed at the same
+    moment: the school can then be registered.
     """
     estab = lock(Estab, estab.id) or estab  # of two requests at once, the second sees the first
     if estab.state in FINAL_STATES:
         raise accounts.SchoolTaken(reason=f"{estab.id} became {estab.state} at the same moment")
+    person = people.hold_open(account.id) if account else None
     address = people.fold_email(registration.email)
-    if _is_member(estab, address):
+    if people.membership(person.id, estab.id) if person else _is_member(estab, address):
         return "member"
-    if not _is_open(estab, address):
-        _create(estab, registration)
+    if not _is_open(estab, address, person):
+        _create(estab, registration, person)
     return "joining"
 
 
@@ -106,20 +115,18 @@ def waiting_for_staff() -> list[JoinRequest]:
 
 
 def approve(join_request: JoinRequest, role: str, *, by: Membership | str) -> Administrator:
-    """Add the requester with this role and send them a link to choose a password.
+    """Add the requester with this role and tell them by mail; a new account's mail has a link to choose a password.
 
     `by` is the owner who decides, or our staff: `cli`, or an operator's id.
 
-    Raises `DecidedAlready`, `WithStaff`, `StillWithOwners`, `SchoolNotActive` and `MayNot`.
+    Raises `DecidedAlready`, `WithStaff`, `StillWithOwners`, `SchoolNotActive`, `RequesterGone` and `MayNot`.
     """
     if role not in permissions.ROLES_TO_JOIN_WITH:
         raise ValueError(f"{role} is not a role to join with")
     _decide(join_request, "approved", by)
     if not join_request.estab.may_act:
         raise SchoolNotActive(reason=f"{join_request.id}: {join_request.estab_id} is {join_request.estab.state}")
-    person = people.add(
-        join_request.estab, name=join_request.name, email=join_request.email, mobile=join_request.mobile, role=role
-    )
+    person = _admit(join_request, role)
     log.record(
         events.JOIN_APPROVED,
         by=people.actor_id(by),
@@ -128,11 +135,6 @@ def approve(join_request: JoinRequest, role: str, *, by: Membership | str) -> Ad
         person=person.id,
         role=role,
     )
-    post.email(
-        "join_approved", to=person.email, expires=clock.now() + links.WELCOME_LIFETIME, estab=join_request.estab_id,
-        name=person.name_in_mails, school=join_request.estab.name, username=person.username,
-        link=links.issue_welcome_url(person), days=links.WELCOME_LIFETIME.days,
-    )  # fmt: skip
     return person
 
 
@@ -155,24 +157,58 @@ def _is_member(estab: Estab, folded: str) -> bool:
     return session().scalar(members.where(*conditions).limit(1)) is not None
 
 
-def _is_open(estab: Estab, folded: str) -> bool:
-    conditions = (JoinRequest.estab_id == estab.id, JoinRequest.email_folded == folded, JoinRequest.used_at.is_(None))
+def _is_open(estab: Estab, folded: str, person: Administrator | None) -> bool:
+    """Whether this account, or without one this address, asks already: approving either would not serve the other."""
+    theirs = (
+        JoinRequest.person_id == person.id
+        if person
+        else and_(JoinRequest.email_folded == folded, JoinRequest.person_id.is_(None))
+    )
+    conditions = JoinRequest.estab_id == estab.id, theirs, JoinRequest.used_at.is_(None)
     return session().scalar(select(JoinRequest.id).where(*conditions).limit(1)) is not None
 
 
-def _create(estab: Estab, registration: Registration) -> None:
+def _admit(join_request: JoinRequest, role: str) -> Administrator:
+    """Let the requester act for the school, with the account that they had or a new one, and tell them by mail."""
+    estab = join_request.estab
+    if join_request.person_id is None:
+        person = people.add(
+            estab, name=join_request.name, email=join_request.email, mobile=join_request.mobile, role=role
+        )
+        post.email(
+            "join_approved", to=person.email, expires=clock.now() + links.WELCOME_LIFETIME, estab=estab.id,
+            name=person.name_in_mails, school=estab.name, username=person.username,
+            link=links.issue_welcome_url(person), days=links.WELCOME_LIFETIME.days,
+        )  # fmt: skip
+        return person
+    try:
+        person = people.hold_open(join_request.person_id)
+    except people.AccountClosed as closed:
+        raise RequesterGone(reason=join_request.id) from closed
+    people.join(person, estab, role=role)  # an invitation may have come first: then their role stays
+    member = session().get_one(Membership, (person.id, estab.id))
+    post.email(
+        "join_added", to=person.email, estab=estab.id, name=person.name_in_mails, school=estab.name,
+        role_name=member.role_title, role_summary=permissions.SUMMARIES[member.role], link=runtime.url("/sign-in"),
+    )  # fmt: skip
+    return person
+
+
+def _create(estab: Estab, registration: Registration, person: Administrator | None) -> None:
     now, owners = clock.now(), people.who_may(estab.id, DECIDES) if estab.is_verified else []
     answer_by = now + timedelta(days=runtime.settings().onboarding.join_lifetime_days if owners else 0)
     join_request = JoinRequest(
-        id=crypto.new_id("joi"), estab_id=estab.id, registration_id=registration.id, name=registration.name,
-        email=registration.email, email_folded=people.fold_email(registration.email), mobile=registration.mobile,
-        created_at=now, expires_at=answer_by,
+        id=crypto.new_id("joi"), estab_id=estab.id, registration_id=registration.id,
+        person_id=person.id if person else None, name=registration.name, email=registration.email,
+        email_folded=people.fold_email(registration.email), mobile=registration.mobile, created_at=now,
+        expires_at=answer_by,
     )  # fmt: skip
     session().add(join_request)
     session().flush()
     log.record(
-        events.JOIN_REQUESTED, by="stranger", estab=estab.id, subject=join_request.id, registration=registration.id
-    )
+        events.JOIN_REQUESTED, by=person.id if person else "stranger", estab=estab.id, subject=join_request.id,
+        registration=registration.id,
+    )  # fmt: skip
     for owner in owners:
         post.email(
             "join_request", to=owner.email, expires=answer_by, estab=estab.id, name=owner.name_in_mails,

@@ -52,10 +52,11 @@ class Registration(Base):
     completed_in: Mapped[bytes | None]
     """Digest of the cookie of the browser that signed up and was shown the password."""
     outcome: Mapped[str | None]
-    """`registered`, `joining`, or `member` where the person had an account for this school already; `stopped` where
-    the reader of the mail had not asked for it."""
+    """`registered`; `added` where the school was registered and added to the account of the person signed in;
+    `joining`; `member` where the person acted for this school already; `stopped` where the reader of the mail had not
+    asked for it."""
     administrator_id: Mapped[str | None] = mapped_column(ForeignKey("administrators.id"), index=True)
-    """The administrator it created, where it was `registered`."""
+    """The administrator it created, where it was `registered`; the one who was signed in when it was completed."""
     collected_at: Mapped[datetime | None]
     """When we last generated that person's password; None once they chose their own."""
 
@@ -161,6 +162,8 @@ class JoinRequest(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"), index=True)
     registration_id: Mapped[str] = mapped_column(ForeignKey("registrations.id"), unique=True)
+    person_id: Mapped[str | None]
+    """The administrator who asked, signed in: approving adds the school to their account. None where it makes one."""
     name: Mapped[str]
     email: Mapped[str]
     """Verified."""

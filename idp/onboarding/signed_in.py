@@ -16,7 +16,7 @@ bp = Blueprint("signed_in", __name__)
 def next_steps() -> ResponseReturnValue:
     """What to do now that the school is registered, and when to expect our call."""
     member = current_user.membership
-    person, registration = member.person, signup.of_person(member.person_id)
+    person, registration = member.person, signup.of_member(member)
     opened = review.of_estab(member.estab)
     return render_template(
         "onboarding/next_steps.html", person=person, estab=member.estab,

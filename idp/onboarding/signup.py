@@ -3,19 +3,21 @@
 A registration belongs to the browser that began it, identified by the digest of a cookie. Completion is claimed by
 one UPDATE that names the verified address, so of two clicks, or two browsers, one creates the estab. Only completion
 reveals whether a school is registered already, to a person whose address is verified; until then every registration
-looks the same.
+looks the same. A person who is signed in completes at once, with their account (`add_school`).
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlencode
 
 from sqlalchemy import select
 
 from idp.audit import events, log
 from idp.estabs import accounts, people
-from idp.estabs.models import Administrator
+from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation import clock, crypto, dates, runtime
 from idp.foundation.database import claim, lock, one_at_a_time, session
 from idp.foundation.errors import Refusal
@@ -104,18 +106,24 @@ def begin(school: School, details: Details, *, browser: bytes, return_to: str | 
     if (open_already := find_open(browser, school)) is not None:
         corrected = correct(open_already, details)
         corrected.return_to = return_to or corrected.return_to
-        corrected.client_id = _client_of(corrected.return_to)
+        corrected.client_id = client_of(corrected.return_to)
         return corrected
+    registration = create(school, details, browser=browser, return_to=return_to, by="stranger")
+    verify.send_proof(registration)
+    return registration
+
+
+def create(school: School, details: Details, *, browser: bytes, return_to: str | None, by: str) -> Registration:
+    """Store a new registration. `by` is the person who begins it, for the audit log, or `stranger`."""
     now, lifetime = clock.now(), timedelta(days=runtime.settings().onboarding.registration_lifetime_days)
     registration = Registration(
         id=crypto.new_id("reg"), school_id=school.id, name=details.name, email=details.email, mobile=details.mobile,
-        declared_at=now, browser=browser, return_to=return_to, client_id=_client_of(return_to), created_at=now,
+        declared_at=now, browser=browser, return_to=return_to, client_id=client_of(return_to), created_at=now,
         expires_at=now + lifetime,
     )  # fmt: skip
     session().add(registration)
     session().flush()
-    log.record(events.REGISTRATION_BEGUN, by="stranger", subject=registration.id, school=school.id)
-    verify.send_proof(registration)
+    log.record(events.REGISTRATION_BEGUN, by=by, subject=registration.id, school=school.id)
     return registration
 
 
@@ -124,7 +132,7 @@ def correct(registration: Registration, details: Details) -> Registration:
 
     Raises as `change_address`.
     """
-    registration = _lock_open(registration.id)
+    registration = lock_open(registration.id)
     address_changed = people.fold_email(details.email) != people.fold_email(registration.email)
     registration.name, registration.mobile = details.name, details.mobile
     registration.declared_at = clock.now()
@@ -136,7 +144,7 @@ def change_address(registration: Registration, email: str) -> Registration:
 
     Raises `TooManyRequests`, `CompletedAlready`, `RegistrationExpired`.
     """
-    registration = _lock_open(registration.id)
+    registration = lock_open(registration.id)
     registration.email = email
     registration.verified_email = registration.email_verified_at = None
     registration.proved_in = registration.continues_in = registration.code_made_at = None
@@ -203,6 +211,21 @@ def complete(
     continues in `browser`. `generated` is the password about to be shown; only a new estab's owner receives it.
     Raises `NotVerifiedYet`, `ContinuesElsewhere`, `CompletedAlready`, `RegistrationExpired`, `CannotRegister`.
     """
+    return finish(registration, partial(_open_account, registration, generated), details, browser=browser)
+
+
+def finish(
+    registration: Registration,
+    register: Callable[[], Administrator],
+    details: Details,
+    *,
+    browser: bytes | None,
+    account: Administrator | None = None,
+) -> str:
+    """Complete a registration: by `register`, which returns the owner, or a request to join; returns the outcome.
+
+    `account` is that of the person, where they are signed in and go on using it. Raises as `complete`.
+    """
     verified = {"email": details.email, "verified_email": details.email, "continues_in": browser or b""}
     won = claim(Registration, id=registration.id, **verified)
     session().refresh(registration)
@@ -212,14 +235,15 @@ def complete(
     registration.name, registration.mobile, registration.completed_in = details.name, details.mobile, browser
     registration.declared_at = clock.now()
     try:
-        owner = _open_account(registration, generated)
+        owner = register()
     except accounts.SchoolTaken:
         estab = accounts.of_school(school.id)
         if estab is None:  # rejected or closed at the same moment: trying again will register it
             raise
-        registration.outcome = join.ask(estab, registration)
+        registration.outcome = join.ask(estab, registration, account)
+        registration.administrator_id = account.id if account else None
     else:
-        registration.outcome, registration.administrator_id = "registered", owner.id
+        registration.outcome, registration.administrator_id = "added" if account else "registered", owner.id
     log.record(
         events.REGISTRATION_COMPLETED, by=registration.administrator_id or "stranger", subject=registration.id,
         outcome=registration.outcome,
@@ -227,17 +251,26 @@ def complete(
     return registration.outcome
 
 
-def of_person(administrator_id: str) -> Registration | None:
-    """The registration that created this administrator; None if another way did."""
-    return session().scalar(select(Registration).where(Registration.administrator_id == administrator_id))
+def of_member(member: Membership) -> Registration | None:
+    """The registration by which this person registered this school; None if they came to act for it in another way."""
+    theirs = Registration.administrator_id == member.person_id, Registration.school_id == member.estab.school_id
+    registered = Registration.outcome.in_(("registered", "added"))
+    newest = Registration.used_at.desc(), Registration.id
+    return session().scalar(select(Registration).where(*theirs, registered).order_by(*newest).limit(1))
 
 
 def owner(registration: Registration) -> Administrator | None:
-    """The administrator that `registration` created, if it created one."""
+    """The administrator whom `registration` created, or with whose account it was completed."""
     return people.get(registration.administrator_id or "")
 
 
-def _lock_open(registration_id: str) -> Registration:
+def estab(registration: Registration) -> Estab | None:
+    """The estab that the person of this registration opened for its school, if it is open."""
+    opened = accounts.of_school(registration.school_id)
+    return opened if opened and people.membership(registration.administrator_id or "", opened.id) else None
+
+
+def lock_open(registration_id: str) -> Registration:
     """The registration as it is now, locked. Raises `CompletedAlready` and `RegistrationExpired`."""
     registration = lock(Registration, registration_id)
     if registration is None or registration.has_expired:
@@ -266,12 +299,17 @@ def _open_account(registration: Registration, generated: first_credentials.Gener
         registration.school, name=registration.name, email=registration.email, mobile=registration.mobile
     )
     first_credentials.issue(registration, owner, generated)
+    begin_review("school_registered", estab, owner)
+    return owner
+
+
+def begin_review(letter: str, estab: Estab, owner: Administrator) -> None:
+    """Have our staff check the new estab, and tell its owner by the mail of this name when they will call."""
     opened = review.open_for(estab)
     post.email(
-        "school_registered", to=owner.email, estab=estab.id, name=owner.name_in_mails, school=estab.name,
+        letter, to=owner.email, estab=estab.id, name=owner.name_in_mails, school=estab.name,
         estab_id=estab.estab_id, due=dates.weekday(opened.due_at), link=runtime.url("/"),
     )  # fmt: skip
-    return owner
 
 
 def _alternatives(school: School, return_to: str | None) -> tuple[tuple[str, str], ...]:
@@ -285,6 +323,7 @@ def _alternatives(school: School, return_to: str | None) -> tuple[tuple[str, str
     return (*steps, ("Find another school", f"/register?{urlencode(parameters)}".rstrip("?")))
 
 
-def _client_of(return_to: str | None) -> str | None:
+def client_of(return_to: str | None) -> str | None:
+    """The client whose pending request has this local path; None if there is none."""
     partner = origin.of_path(return_to)
     return partner.client_id if partner else None

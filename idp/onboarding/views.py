@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 import structlog
 from flask import Blueprint, flash, jsonify, make_response, redirect, render_template, request, url_for
-from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
-from werkzeug.routing import BaseConverter
 
+from idp.estabs import people
 from idp.estabs.links import LinkRefused, LinkUsed
 from idp.estabs.models import Administrator
 from idp.foundation import database, runtime
@@ -20,7 +19,17 @@ from idp.foundation.errors import Refusal, TooManyRequests
 from idp.foundation.web import admission, contact_fields, form_drafts, pages, post_redirect_get, security
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
-from idp.onboarding import browser, first_credentials, forms, handover_views, origin, signed_in, signup, verify
+from idp.onboarding import (
+    browser,
+    first_credentials,
+    forms,
+    handover_views,
+    old_address_views,
+    origin,
+    signed_in,
+    signup,
+    verify,
+)
 from idp.onboarding.handover_views import redirect_to_step
 from idp.onboarding.models import Registration
 from idp.schools.forms import FindSchool
@@ -30,27 +39,9 @@ bp = Blueprint("onboarding", __name__)
 bp.before_request(security.keep_opener)  # a partner's request may be waiting behind any of these pages
 bp.register_blueprint(signed_in.bp)
 bp.register_blueprint(handover_views.bp)
+bp.register_blueprint(old_address_views.bp)
 
 log = structlog.get_logger(__name__)
-
-
-class OldAddress(BaseConverter):
-    """The former address of registration, in any case, with or without a slash at its end."""
-
-    regex = "(?i:xodregister/school)/?"
-    part_isolating = False
-
-
-@bp.record_once
-def _know_old_address(state: BlueprintSetupState) -> None:
-    state.app.url_map.converters["old_address"] = OldAddress
-
-
-@bp.get("/<old_address:_path>")
-@security.anyone
-def old_address(_path: str) -> ResponseReturnValue:
-    """Redirect the address that registration had for many years, because other sites still link to it."""
-    return redirect(url_for(".find"), 301)
 
 
 @bp.get("/register")
@@ -73,6 +64,8 @@ def details() -> ResponseReturnValue:
     if school_id is None:
         return redirect(url_for(".find", next=return_to), 303)
     school = signup.school_to_register(school_id, return_to)
+    if (response := _with_account(url_for("manage.add_school.add", school=school_id, next=return_to))) is not None:
+        return response
     registration = signup.find_open(browser.digest())  # for another school, perhaps: the person is the same
     form = forms.YourDetails(data=_form_data(registration) if registration else None)
     if form.validate_on_submit():
@@ -204,10 +197,17 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
     registration = signup.find_in_browser(registration_id, browser.digest())
     if signup.step(registration, browser.digest()) != "sign_up":
         return redirect_to_step(registration)
+    add_page = url_for("manage.add_school.add_begun", registration_id=registration.id)
+    if (response := _with_account(add_page, registration.email)) is not None:
+        return response
     form = forms.SignUp(data=_form_data(registration))
     if not form.validate_on_submit():
         return_to = registration.return_to if registration.began_in(browser.digest()) else None
-        page = render_template("onboarding/sign_up.html", form=form, registration=registration, return_to=return_to)
+        other_person = current_user.name if getattr(current_user, "kind", None) == "administrator" else None
+        page = render_template(
+            "onboarding/sign_up.html", form=form, registration=registration, return_to=return_to,
+            other_person=other_person,
+        )  # fmt: skip
         return page, _status(form)
     generated = _generate_password()
     try:
@@ -270,9 +270,9 @@ def done(registration_id: str) -> ResponseReturnValue:
         return redirect_to_step(registration)
     owner = signup.owner(registration)
     return render_template(
-        "onboarding/done.html", registration=registration, owner=owner,
+        "onboarding/done.html", registration=registration, owner=owner, estab=signup.estab(registration),
         may_collect=first_credentials.owner(registration, browser.digest()) is not None,
-        is_signed_in=_is_signed_in(owner), return_link=origin.return_link(registration, browser.digest()),
+        is_signed_in=_is_signed_in_as(owner), return_link=origin.return_link(registration, browser.digest()),
     )  # fmt: skip
 
 
@@ -339,7 +339,7 @@ def _credentials(
     owner = signup.owner(registration)
     assert owner is not None
     post_redirect_get.mark_secret_page(back_to=url_for(".done", registration_id=registration.id))
-    if began_here and not _is_signed_in(owner):
+    if began_here and not _is_signed_in_as(owner):
         runtime.ports().sign_in(owner.id)
     form = form or forms.OwnPassword(formdata=None)
     page = render_template(
@@ -349,8 +349,22 @@ def _credentials(
     return page, _status(form)
 
 
-def _is_signed_in(person: Administrator | None) -> bool:
+def _is_signed_in_as(person: Administrator | None) -> bool:
     return person is not None and current_user.is_authenticated and current_user.id == person.id
+
+
+def _with_account(add_page: str, email: str | None = None) -> ResponseReturnValue | None:
+    """To `add_page`, for an administrator who is signed in, with this address if one is given; None for others.
+
+    Those who want to sign in first come back here, where what they typed is shown if they do not sign in.
+    """
+    if "sign_in" in request.form:
+        form_drafts.save()
+        return redirect(url_for("signin.sign_in", next=form_drafts.request_address()), 303)
+    if request.method != "GET" or getattr(current_user, "kind", None) != "administrator":
+        return None
+    is_theirs = email is None or current_user.person.email_folded == people.fold_email(email)
+    return redirect(add_page, 303) if is_theirs else None
 
 
 def _form_data(registration: Registration) -> dict[str, object]:

@@ -38,6 +38,13 @@ OUTSIDE_ACCOUNT: frozenset[str] = frozenset()
 """How another provider checked is not known, so nothing is claimed: the lowest class (OWASP ASVS 5.0, 6.8.4)."""
 
 
+class SessionEnded(Refusal):
+    """The session was ended, from another browser or by another person, while the request was on its way."""
+
+    code, status, title = "session_ended", 409, "You have been signed out"
+    message = "You were signed out a moment ago, so nothing was changed. Please sign in and try again."
+
+
 def acr_of(amr: frozenset[str]) -> str:
     """The class of a sign-in that was done by these methods."""
     return MULTI if "mfa" in amr else SINGLE
@@ -207,7 +214,7 @@ def choose(estab_id: str) -> None:
 
     Forms that were opened for the school before expire, so that nothing is decided for the wrong one. Where the school
     requires a second step that they did not take, it is chosen and locked. Raises `NotFound` for a school that they do
-    not act for, or whose account is not open.
+    not act for, or whose account is not open; `SessionEnded` where the session was ended at the same moment.
     """
     signed_in = current()
     member = people.membership(signed_in.id, estab_id) if signed_in else None
@@ -215,11 +222,14 @@ def choose(estab_id: str) -> None:
         raise NotFound(reason=f"no membership of {estab_id}")
     if not people.note_sign_in(signed_in.id, estab_id):  # before the session's row: in the order of a removal's locks
         raise NotFound(reason=f"the membership of {estab_id} ended at the same moment")
-    session().execute(
+    chosen = session().scalar(
         update(BrowserSession)
         .where(BrowserSession.sid == signed_in.sid, BrowserSession.ended_at.is_(None))
         .values(estab_id=estab_id)
+        .returning(BrowserSession.sid)
     )
+    if chosen is None:
+        raise SessionEnded(reason=signed_in.sid)
     unknown = SignInRecord.sid == signed_in.sid, SignInRecord.estab_id.is_(None)
     session().execute(update(SignInRecord).where(*unknown).values(estab_id=estab_id))
     log.record(events.SCHOOL_CHOSEN, by=signed_in.id, estab=estab_id, subject=signed_in.id, sid=signed_in.sid)

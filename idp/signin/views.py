@@ -262,6 +262,7 @@ def _page(form: SignIn, return_path: str, *, status: int | None = None) -> Respo
             back=return_path,
             buttons=buttons,
             partner=_requesting_partner(return_path),
+            is_registering=return_paths.leads_to_registration(return_path),
             keeps_no_cookies=return_paths.leads_to_partner(return_path) and security.sent_no_cookies(),
         ),
         status or (422 if form.errors else 200),

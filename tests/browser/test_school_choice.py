@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from idp.estabs import people
+from idp.estabs import accounts, people
 from idp.schools.models import School
 from idp.sharing import authorise
 from tests.browser.conftest import WIDTHS
@@ -76,3 +76,44 @@ def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
     with work():
         shared = [len(authorise.current(estab_id)) for estab_id in (chosen_id, also_id, left_id, seen_only.id)]
     assert shared == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_further_school_is_registered_on_the_way_from_a_partner_with_the_account_there_is(
+    a_member, work, a_window, partner, schools, looks_right, scripts
+):
+    jo = a_member(page=a_window("desk", java_script_enabled=scripts))
+    entry = next(schools)
+    jo.starts_at(partner)
+    jo.page.locator("#register").click()
+    jo.sees("Find your school")
+    jo.page.locator("#q").fill(entry.name)
+    jo.page.locator("#q").press("Enter")
+    jo.page.locator(f"input[name=school][value='{entry.id}']").check()
+    jo.presses("Next")
+    jo.sees("Your details")
+    jo.page.locator("#name").fill("Half a na")
+    if scripts:
+        looks_right(jo.page, "details")
+    jo.presses("Sign in first")
+    jo.sees("Sign in")
+    if scripts:
+        looks_right(jo.page, "sign-in-to-add-a-school")
+    jo.signs_in(jo.email)
+    jo.sees(f"Add {entry.name}")
+    jo.reads(f"You are signed in as {jo.name}.", "so that your school can use Assembly")
+    jo.page.locator("#declaration").check()
+    if scripts:
+        looks_right(jo.page, "add-school")
+    jo.presses("Add this school")
+    jo.sees(f"{entry.name} is added to your account")
+    if scripts:
+        looks_right(jo.page, "school-added")
+    jo.follows("Continue to Assembly")
+    jo.sees("Authorise sharing with Assembly")
+    jo.reads(entry.name)
+    jo.authorises()
+    jo.sees(entry.name)
+    with work():
+        first, added = people.by_name(jo.email).memberships[0].estab_id, accounts.of_school(entry.id).id
+        assert [len(authorise.current(estab_id)) for estab_id in (first, added)] == [0, 1]

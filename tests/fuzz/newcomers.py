@@ -85,6 +85,16 @@ def own_password(ground: Ground) -> Opened:
 # Our staff
 
 
+def add_school(ground: Ground) -> Opened:
+    """A further school for a person who is signed in."""
+    with ground.work():
+        school, email = factories.a_school().id, an_email()
+        factories.an_administrator(email=email, username=email.partition("@")[0])
+    web, sent = form(ground.browser(), "/sign-in", "sign-in", username=email, password=factories.PASSWORD)
+    sent.by(web)
+    return form(web, f"/register/add?school={school}", "add-school", declaration="y")
+
+
 def set_up(ground: Ground) -> Opened:
     """The first button of an operator's link."""
     with ground.work():
@@ -125,7 +135,7 @@ def an_operator(ground: Ground) -> Any:
 FORMS: dict[str, Callable[[Ground], Opened]] = {
     each.__name__.replace("_", " "): each
     for each in (
-        details, resend, correct, verify, not_me, another_link, sign_up, own_password, set_up, finish_set_up,
-        operator_sign_in,
+        details, resend, correct, verify, not_me, another_link, sign_up, own_password, add_school, set_up,
+        finish_set_up, operator_sign_in,
     )
 }  # fmt: skip

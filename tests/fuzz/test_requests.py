@@ -66,7 +66,7 @@ def _rules(ground: Ground) -> list[Any]:
 
 def _path(ground: Ground, rule: Any) -> str:
     """An address that the rule matches; where there is something to find, one that finds it."""
-    if rule.endpoint == "onboarding.old_address":
+    if rule.endpoint == "onboarding.old_address.redirect_to_registration":
         return "/XodRegister/School"
     return re.sub(r"<(\w+)>", lambda name: ground.partner.id if name[1] == "client_id" else "x", rule.rule)
 

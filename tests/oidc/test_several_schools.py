@@ -97,6 +97,17 @@ def test_a_colleague_at_the_other_school_then_signs_in_without_being_asked(web, 
     assert "code" in authorised(new_browser(), world.partner, "colleague", scope=SCOPE)
 
 
+def test_after_one_review_the_person_changes_the_school_and_the_service_gets_it_unasked(web, world, second):
+    authorises_for(web, world, second, world.estab_id)
+    token = page(web.get("/sign-in/school")).find("input", {"name": "csrf_token"})["value"]
+    web.post("/sign-in/school", data={"csrf_token": token, "school": world.estab_id})
+    got = sent(follow(web, web.get(world.partner.link(scope=SCOPE))))
+    tokens = world.partner.redeems(web, got["code"]).json
+    assert world.claims(tokens["access_token"])["estab_id"] == world.estab_id
+    with world.work() as session:
+        assert session.query(Authorisation).count() == 2  # those of the review
+
+
 def test_a_school_of_others_is_not_authorised_by_its_id(web, world, second):
     with world.work():
         stranger = factories.an_estab()

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from idp.estabs import accounts
+from idp.estabs import accounts, people
 from idp.estabs.models import Administrator, Estab
 from idp.onboarding import signup
 from idp.onboarding.models import JoinRequest, Registration, Review
-from tests.factories import a_client, a_school, an_administrator, an_estab
+from tests.factories import a_client, a_membership, a_school, an_administrator, an_estab
 from tests.onboarding.makes import OTHERS, OURS, a_registration, completed, details, made, proved
 
 
@@ -52,15 +52,17 @@ def test_what_is_open_in_a_browser_is_its_newest_registration_that_can_still_be_
         assert signup.find_open(OURS) is None
 
 
-def test_the_registration_of_a_person_is_the_one_that_created_them(work):
+def test_the_registration_of_a_member_is_the_one_by_which_they_registered_this_school(work):
     with work():
         registrations = [a_registration(email=f"office{number}@oakhill.example") for number in range(3)]
         for registration in registrations:
             completed(registration)
 
         for registration in registrations:
-            assert signup.of_person(registration.administrator_id) is registration
-        assert signup.of_person(an_administrator().id) is None
+            person = people.get(registration.administrator_id)
+            assert signup.of_member(person.memberships[0]) is registration
+        assert signup.of_member(a_membership(person)) is None
+        assert signup.of_member(an_administrator().memberships[0]) is None
 
 
 def test_of_many_clicks_at_once_one_registers(work, at_once):

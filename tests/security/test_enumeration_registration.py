@@ -39,6 +39,9 @@ class Observed:
         visitor = self.visitor
         visitor.opens(f"/register/details?school={self.school.id}")
         self.note()
+        visitor.presses("sign-in-first", email=self.email, **SAM)
+        self.note()
+        visitor.presses("cancel")
         visitor.presses("sign-up", email=self.email, **SAM)
         self.note()
         letter = self.outbox.last("verify_email")
@@ -49,6 +52,7 @@ class Observed:
         self.note()
         visitor.presses("verify")
         self.note()
+        assert "Do you already act for another school here?" in visitor.page.text
         return self.seen
 
 

@@ -295,7 +295,8 @@ OWN_ACCOUNT = {
 FOR_ALL = {
     "brand_css", "federation.begin", "federation.come_back", "health.healthz", "health.readyz", "manage.front",
     "oidc.authorization", "oidc.confirm_logout", "oidc.jwks", "oidc.logout", "oidc.metadata", "onboarding.details",
-    "onboarding.find", "onboarding.link_sent", "onboarding.old_address", "onboarding.stopped", "schools.search_json",
+    "onboarding.find", "onboarding.link_sent", "onboarding.old_address.redirect_to_registration", "onboarding.stopped",
+    "manage.add_school.add", "manage.add_school.someone_else", "schools.search_json",
     "signin.operators.sign_in", "signin.passkey_options", "signin.people.link_sent", "signin.recovery.lost_factor",
     "signin.reset.choose", "signin.reset.code", "signin.reset.start", "signin.second_step_options", "signin.sign_in",
     "signin.sign_in_with_passkey", "signin.sign_out", "signin.signed_out", "signin.strength.ask",

@@ -1,0 +1,29 @@
+"""The address that registration had for many years, because other sites still link to it."""
+
+from flask import Blueprint, redirect, url_for
+from flask.blueprints import BlueprintSetupState
+from flask.typing import ResponseReturnValue
+from werkzeug.routing import BaseConverter
+
+from idp.foundation.web import security
+
+bp = Blueprint("old_address", __name__)
+
+
+class OldAddress(BaseConverter):
+    """The former address, in any case, with or without a slash at its end."""
+
+    regex = "(?i:xodregister/school)/?"
+    part_isolating = False
+
+
+@bp.record_once
+def _know_old_address(state: BlueprintSetupState) -> None:
+    state.app.url_map.converters["old_address"] = OldAddress
+
+
+@bp.get("/<old_address:_path>")
+@security.anyone
+def redirect_to_registration(_path: str) -> ResponseReturnValue:
+    """Redirect to the search that begins a registration."""
+    return redirect(url_for("onboarding.find"), 301)

@@ -1,0 +1,294 @@
+"""A person who is signed in registers a further school, or asks to join one: it is added to their account."""
+
+from datetime import timedelta
+from urllib.parse import quote
+
+import pytest
+
+from idp.estabs import accounts, members, people
+from idp.estabs.models import Administrator, Estab, Membership
+from idp.onboarding import add_school, join
+from idp.onboarding.models import JoinRequest, Registration
+from idp.schools import search
+from idp.sharing.models import Authorisation
+from idp.signin import session
+from tests.factories import PASSWORD, a_client, a_school, an_administrator, an_estab
+from tests.oidc.support import Partner, follow, page, press, sent
+from tests.onboarding.visitor import Visitor
+
+TYPED = {"name": "Sam Smith", "email": "sam@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
+OFFER = "Do you already act for another school here? Sign in first, and this school is added to your account."
+
+
+@pytest.fixture
+def jo(work, clock):
+    """The owner of one school."""
+    with work():
+        return an_administrator(username="jo", name="Jo Bloggs", email="jo@trust.example")
+
+
+@pytest.fixture
+def school(work):
+    """A school that has not registered."""
+    with work():
+        return a_school(name="Second School", dfe_number="3124567")
+
+
+@pytest.fixture
+def office(web):
+    return Visitor(web)
+
+
+def signs_in(visitor, username="jo"):
+    visitor.opens("/sign-in")
+    return visitor.presses("sign-in", username=username, password=PASSWORD)
+
+
+def schools_of(work, person):
+    with work() as database:
+        rows = database.query(Membership).where(Membership.person_id == person.id, Membership.removed_at.is_(None))
+        return {row.estab.name: row.role for row in rows}
+
+
+def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school, work, outbox):
+    signs_in(office)
+    page = office.opens(f"/register/details?school={school.id}")
+    assert "You are signed in as Jo Bloggs. Second School will be added to your account." in page.text
+    assert page.soup.find("input", {"type": ["text", "email", "tel", "password"]}) is None
+    assert "Tick the box" in office.presses("add-school").text
+    page = office.presses("add-school", declaration="y")
+    assert page.title == "Second School is added to your account"
+    for text in ("Its Estab ID is 3124567", "no new username or password", "jo@trust.example", "You act for Second"):
+        assert text in page.text
+
+    with work() as database:
+        estab = accounts.find("3124567")
+        assert (database.query(Administrator).count(), estab.state) == (1, "unverified")
+        assert people.membership(jo.id, estab.id).role == "owner"
+    letter = outbox.last("school_added")
+    assert (letter.to, letter.subject) == ("jo@trust.example", "Second School is added to your account")
+    assert "You sign in as before" in letter.text
+    assert outbox.all("school_registered") == outbox.all("verify_email") == []
+
+    page = office.opens(page.link("next-steps"))
+    assert "Second School has registered" in page.text
+    assert "not yet verified" in page.text
+    assert "Wednesday 4 March 2026" in page.text
+    again = Visitor(office.client.application.test_client())
+    assert signs_in(again).title == "Which school are you acting for?"
+
+
+def test_a_visitor_signs_in_first_within_a_partners_request_and_goes_on_with_the_school(work, web, jo, school):
+    with work():
+        partner = Partner(a_client().id)
+    waiting = web.get(partner.link()).location.partition("next=")[2]
+    office = Visitor(web)
+    office.opens(f"/register/details?school={school.id}&next={waiting}")
+    assert OFFER in office.page.text
+    at_sign_in = office.presses("sign-in-first", **TYPED)
+    assert at_sign_in.title == "Sign in"
+    assert office.presses("cancel").title == "Your details"
+    assert office.page.soup.find(id="name")["value"] == "Sam Smith"  # nothing typed is lost
+    assert office.page.soup.find(id="declaration").has_attr("checked")
+
+    office.presses("sign-in-first")
+    page_of_school = office.presses("sign-in", username="jo", password=PASSWORD)
+    assert page_of_school.title == "Add Second School"
+    done = office.presses("add-school", declaration="y")
+    response = follow(web, web.get(done.link("Continue to Assembly")))
+    assert "Second School" in page(response).find(class_="summary").get_text(" ")
+    got = sent(follow(web, press(web, response, "allow", authority="y")))
+    tokens = partner.redeems(web, got["code"]).json
+    about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
+    assert about["estab_id"] == "3124567"
+    with work() as database:
+        assert database.query(Authorisation).one().estab_id == accounts.find("3124567").id
+
+
+def test_somebody_else_at_the_same_browser_registers_as_ever(office, jo, school, work, outbox):
+    signs_in(office)
+    office.opens(f"/register/details?school={school.id}&next=/somewhere")
+    page = office.presses("someone-else")
+    assert (page.title, page.path) == ("Your details", f"/register/details?school={school.id}&next=/somewhere")
+    assert OFFER in page.text
+    office.presses("sign-up", **TYPED)
+    office.opens(outbox.last("verify_email").links[0])
+    office.presses("verify")
+    assert OFFER in office.page.text
+    assert office.presses("sign-up").title == "Your username and password"
+    assert schools_of(work, jo).keys() == {jo.memberships[0].estab.name}
+
+
+@pytest.mark.parametrize("same_address", [True, False])
+def test_after_the_proof_of_the_address_only_its_own_account_gets_the_school(
+    office, jo, school, work, outbox, same_address
+):
+    office.opens(f"/register/details?school={school.id}")
+    office.presses("sign-up", **TYPED | {"email": "JO@trust.example" if same_address else "sam@oakhill.example"})
+    office.opens(outbox.last("verify_email").links[0])
+    office.presses("verify")
+    office.presses("sign-in-first")
+    page = office.presses("sign-in", username="jo", password=PASSWORD)
+    if same_address:
+        assert page.title == "Add Second School"
+        assert office.presses("add-school", declaration="y").title == "Second School is added to your account"
+    else:
+        assert page.title == "Sign up"
+        assert "You are signed in as Jo Bloggs, whose address is another one" in page.text
+        assert office.presses("sign-up").title == "Your username and password"
+    with work() as database:
+        assert database.query(Administrator).count() == (1 if same_address else 2)
+        assert database.query(Registration).count() == 1
+
+
+def test_a_sign_in_of_long_ago_is_repeated_first_and_the_tick_is_kept(office, jo, school, clock):
+    signs_in(office)
+    office.opens(f"/register/details?school={school.id}")
+    clock.move(timedelta(minutes=6))
+    page = office.presses("add-school", declaration="y")
+    assert page.title == "Sign in"
+    assert "please sign in again before you change this" in page.response.text
+    page = office.presses("sign-in", username="jo", password=PASSWORD)
+    assert page.soup.find(id="declaration").has_attr("checked")
+    assert office.presses("add-school").title == "Second School is added to your account"
+
+
+def test_a_second_click_shows_the_same_outcome(office, jo, school, work):
+    signs_in(office)
+    before = office.opens(f"/register/details?school={school.id}")
+    _, form = before.form_of("add-school")
+    fields = before.fields("add-school") | {"declaration": "y"}
+    first = office.sends(before, form, fields)
+    assert office.sends(before, form, fields).title == first.title == "Second School is added to your account"
+    assert office.opens(f"/register/add?school={school.id}").title == first.title  # the Back button
+    with work() as database:
+        assert database.query(Registration).count() == 1
+
+
+def test_a_session_that_has_ended_adds_nothing(office, jo, school, work):
+    signs_in(office)
+    office.opens(f"/register/details?school={school.id}")
+    with work():
+        session.end_all(jo.id, "signed_out_elsewhere")
+    page = office.presses("add-school", declaration="y")
+    assert page.title == "Your details"
+    assert "You are signed out, so nothing was sent." in page.response.text
+    with work() as database:
+        assert database.query(Registration).count() == 0
+
+
+def test_nobody_adds_more_schools_than_a_trust_registers_in_an_hour(office, jo, work, monkeypatch):
+    monkeypatch.setattr(add_school, "MAX_SCHOOLS", 1)
+    signs_in(office)
+    with work():
+        ids = [a_school().id for _ in range(2)]
+    titles = []
+    for school_id in ids:
+        office.opens(f"/register/details?school={school_id}")
+        titles.append(office.presses("add-school", declaration="y"))
+    assert titles[1].status == 422
+    assert "You have added many schools in the last hour." in titles[1].text
+    with work() as database:
+        assert database.query(Estab).count() == 2
+
+
+def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_have(
+    office, jo, work, outbox, new_browser
+):
+    with work():
+        owner = an_administrator(username="pat", email="pat@oakhill.example")
+        estab = owner.memberships[0].estab
+    signs_in(office)
+    office.opens(f"/register/details?school={estab.school_id}")
+    page = office.presses("add-school", declaration="y")
+    assert page.title == "We have passed on your request"
+    assert "it is added to your account: you sign in as before" in page.text
+    assert estab.name not in schools_of(work, jo)
+
+    pat = Visitor(new_browser())
+    signs_in(pat, "pat")
+    pat.opens(outbox.last("join_request").links[0])
+    pat.presses("approve", role="viewer")
+    assert schools_of(work, jo)[estab.name] == "viewer"
+    letter = outbox.last("join_added")
+    assert letter.to == "jo@trust.example"
+    assert "You sign in as before" in letter.text
+    assert outbox.all("join_approved") == []
+
+
+@pytest.fixture
+def asked(work, jo):
+    """A request of Jo, who is signed in, to join an unverified school; which our staff decide."""
+    with work() as database:
+        estab = an_estab(state="unverified")
+        person = database.get_one(Administrator, jo.id)
+        add_school.complete(estab.school, person, browser=b"b" * 32, return_to=None)
+        return database.query(JoinRequest).one().id
+
+
+def test_a_person_who_closed_their_account_meanwhile_is_not_let_in_and_can_be_declined(work, jo, asked):
+    with work() as database:
+        database.get_one(Administrator, jo.id).removed_at = jo.created_at
+    with pytest.raises(join.RequesterGone), work():
+        join.approve(join.find(asked), "viewer", by="cli")
+    with work():
+        join.decline(join.find(asked), by="cli")
+        assert join.find(asked).decision == "declined"
+
+
+def test_of_many_approvals_at_once_one_adds_the_school(work, jo, asked, at_once):
+    outcomes = at_once(4, lambda: join.approve(join.find(asked), "viewer", by="cli").id)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["DecidedAlready"] * 3 + ["str"]
+    assert list(schools_of(work, jo).values()).count("viewer") == 1
+
+
+def test_of_many_clicks_at_once_one_adds_the_school(work, jo, school, at_once):
+    def click():
+        with_person = people.get(jo.id)
+        return add_school.complete(_school(school.id), with_person, browser=b"b" * 32, return_to=None).id
+
+    assert len(set(at_once(4, click))) == 1
+    assert schools_of(work, jo)["Second School"] == "owner"
+    with work() as database:
+        assert (database.query(Registration).count(), database.query(Estab).count()) == (1, 2)
+
+
+def test_two_people_who_add_one_school_at_once_do_not_both_own_it(work, jo, school, at_once):
+    with work():
+        others = [jo.id, *(an_administrator().id for _ in range(3))]
+    waiting = iter(others)
+
+    def click():
+        person = people.get(next(waiting))
+        return add_school.complete(_school(school.id), person, browser=person.id.encode(), return_to=None).outcome
+
+    assert sorted(at_once(4, click)) == ["added", "joining", "joining", "joining"]
+
+
+def test_a_person_who_is_removed_at_the_same_moment_either_keeps_the_account_or_gets_no_school(
+    work, jo, school, at_once
+):
+    with work() as database:
+        an_administrator(database.merge(jo).memberships[0].estab, username="other", email="other@trust.example")
+    first = iter([True, False])
+    estab_id = jo.memberships[0].estab_id
+
+    def either():
+        if next(first):
+            return add_school.complete(_school(school.id), people.get(jo.id), browser=b"b" * 32, return_to=None).outcome
+        return members.remove(people.membership(jo.id, estab_id), by="cli", note="Called the office.")
+
+    outcomes = at_once(2, either)
+    with work() as database:
+        is_open = database.get_one(Administrator, jo.id).removed_at is None
+    assert ("added" in outcomes) == is_open
+    assert ("Second School" in schools_of(work, jo)) == is_open
+
+
+def _school(school_id):
+    return search.school(school_id)
+
+
+def test_the_sign_in_page_leads_back_to_the_registration(office, school):
+    address = f"/register/details?school={school.id}"
+    assert office.opens(f"/sign-in?next={quote(address)}").link("Go back") == address
