@@ -36,7 +36,7 @@ def add() -> ResponseReturnValue:
         return redirect(url_for("onboarding.find", next=return_to), 303)
     if session.current() is None:
         return _without_account()
-    if request.method == "GET" and (response := _after_second_click(school_id)) is not None:
+    if request.method == "GET" and (response := _added_already(school_id, return_to)) is not None:
         return response
     return _answer(signup.school_to_register(school_id, return_to), return_to)
 
@@ -112,6 +112,17 @@ def _add(school: School, return_to: str | None, begun: Registration | None) -> R
         assert estab is not None  # in this transaction
         session.choose(estab.id)
     return redirect(url_for("onboarding.done", registration_id=registration.id), 303)
+
+
+def _added_already(school_id: int, return_to: str | None) -> ResponseReturnValue | None:
+    """On to what came of it, or to the choice of school, where the person acts for it; None where they do not."""
+    if (response := _after_second_click(school_id)) is not None:
+        return response
+    estab = accounts.of_school(school_id)
+    if estab is None or people.membership(current_user.id, estab.id) is None:
+        return None
+    flash(f"You act for {estab.name} already. Choose it here.", "info")
+    return redirect(url_for("signin.schools.choose", next=return_to), 303)
 
 
 def _after_second_click(school_id: int | None) -> ResponseReturnValue | None:

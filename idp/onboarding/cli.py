@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from idp.estabs import permissions
+from idp.estabs import people, permissions
 from idp.estabs.models import Administrator
 from idp.foundation import clock, command, dates, runtime
 from idp.foundation.web.contact_fields import readable_mobile
@@ -117,7 +117,7 @@ def show_request(request_id: str, *, as_json: bool) -> None:
         "name": join_request.name, "email": join_request.email, "mobile": join_request.mobile,
         "compared": review.compare_address(join_request.email, estab.school.website_host),
         "asked_at": join_request.created_at, "decision": join_request.decision, "decided_by": join_request.decided_by,
-        "decided_at": join_request.used_at,
+        "decided_at": join_request.used_at, "account": _account(join_request),
         "register_telephone": _readable(estab.school.telephone_e164) or estab.school.telephone,
     }  # fmt: skip
     if as_json:
@@ -134,7 +134,10 @@ def show_request(request_id: str, *, as_json: bool) -> None:
 )
 @command.working
 def approve(request_id: str, role: str) -> None:
-    """Let the person in; they are mailed a link to choose a password. Call the school first."""
+    """Let the person in, with the account that they asked with, or a new one. Call the school first.
+
+    They are told by e-mail; a new account's mail has a link to choose a password.
+    """
     join_request = join.find(request_id)
     person = join.approve(join_request, role, by=command.acting())
     click.echo(f"{person.name} has joined {join_request.estab.name} as {person.username}.")
@@ -148,6 +151,12 @@ def decline(request_id: str) -> None:
     join_request = join.find(request_id)
     join.decline(join_request, by=command.acting())
     click.echo(f"The request of {join_request.name} to join {join_request.estab.name} is declined.")
+
+
+def _account(join_request: JoinRequest) -> str | None:
+    """The username of the person who asked, signed in; None for a person without an account."""
+    person = people.get(join_request.person_id or "")
+    return person.username if person else None
 
 
 def _school(review_row: Review) -> dict[str, Any]:
@@ -191,6 +200,7 @@ def _owner_fields(owner: Administrator) -> dict[str, Any]:
     return {
         "name": owner.name, "email": owner.email, "mobile": owner.mobile,
         "mobile_confirmed": owner.mobile_confirmed_at is not None,
+        "acts_for": [member.estab.name for member in owner.memberships],
     }  # fmt: skip
 
 
@@ -214,6 +224,9 @@ def _as_text(case: review.Case) -> Iterator[str]:
         yield f"  name          {owner.name}"
         yield f"  e-mail        {owner.email} (verified)"
         yield f"  mobile        {_readable(owner.mobile)} ({confirmed})"
+        for member in owner.memberships:
+            if member.estab_id != estab.id:
+                yield f"  also acts for {member.estab.name} ({member.estab.state})"
     yield f"  compared      {case.addresses}"
     yield "Notes:" if case.notes else "No notes yet."
     for note_row in case.notes:

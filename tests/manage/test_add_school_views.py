@@ -177,6 +177,20 @@ def test_a_session_that_has_ended_adds_nothing(office, jo, school, work):
         assert database.query(Registration).count() == 0
 
 
+def test_a_session_that_ends_while_the_form_is_on_its_way_adds_nothing(office, jo, school, work, monkeypatch):
+    complete = add_school.complete
+
+    def ends_first(*given, **named):
+        session.end_all(jo.id, "elsewhere")
+        return complete(*given, **named)
+
+    signs_in(office)
+    office.opens(f"/register/details?school={school.id}")
+    monkeypatch.setattr(add_school, "complete", ends_first)
+    assert "You are signed out, so nothing was sent." in office.presses("add-school", declaration="y").response.text
+    assert schools_of(work, jo).keys() == {jo.memberships[0].estab.name}
+
+
 def test_nobody_adds_more_schools_than_a_trust_registers_in_an_hour(office, jo, work, monkeypatch):
     monkeypatch.setattr(add_school, "MAX_SCHOOLS", 1)
     signs_in(office)
@@ -193,7 +207,7 @@ def test_nobody_adds_more_schools_than_a_trust_registers_in_an_hour(office, jo, 
 
 
 def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_have(
-    office, jo, work, outbox, new_browser
+    office, jo, work, outbox, new_browser, clock
 ):
     with work():
         owner = an_administrator(username="pat", email="pat@oakhill.example")
@@ -214,6 +228,10 @@ def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_h
     assert letter.to == "jo@trust.example"
     assert "You sign in as before" in letter.text
     assert outbox.all("join_approved") == []
+    clock.move(timedelta(minutes=2))
+    page = office.opens(f"/register/details?school={estab.school_id}")
+    assert f"You act for {estab.name} already." in page.response.text
+    assert page.title == "Which school are you acting for?"
 
 
 @pytest.fixture

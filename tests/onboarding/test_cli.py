@@ -8,8 +8,9 @@ from click.testing import CliRunner
 
 from idp.cli import main
 from idp.estabs import accounts
+from idp.estabs.models import Administrator
 from idp.onboarding.models import JoinRequest
-from tests.factories import a_school, an_administrator
+from tests.factories import a_membership, a_school, an_administrator
 from tests.onboarding.makes import a_registration, completed
 
 
@@ -62,13 +63,18 @@ def test_a_request_to_join_is_not_overdue_as_soon_as_it_comes_to_us(idp, estab_i
     assert [row["overdue"] for row in rows] == [True, True]
 
 
-def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id):
+def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id, work):
     idp("onboarding", "note", estab_id, "No answer.")
     shown = idp("onboarding", "show", "312/4567").output
 
     for fact in ("020 7946 0123", "Ms A Head", "office@oakhill.example", "07700 900123", "No answer.", "is the domain"):
         assert fact in shown
     assert json.loads(idp("onboarding", "show", estab_id, "--json").output)["register"]["head_teacher"] == "Ms A Head"
+
+    assert "also acts for" not in shown
+    with work() as database:
+        other = a_membership(database.query(Administrator).one()).estab.name
+    assert f"also acts for {other} (verified)" in idp("onboarding", "show", estab_id).output
 
 
 @pytest.mark.parametrize(
