@@ -72,7 +72,7 @@ def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, a
     jo.opens(EVERYONE)
     assert jo.answer.location == f"/manage/security/second-step?next={EVERYONE}&reason=everyone"
     jo.opens(jo.answer.location)
-    assert "Before you ask everyone" in jo.sees
+    assert "Before you require a second step from everyone" in jo.sees
     jo.sends_again(EVERYONE, require="yes")
     assert since(work, account) is None
 

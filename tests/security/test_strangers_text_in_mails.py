@@ -20,7 +20,7 @@ from idp.federation.id_token import Identity
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.settings import ROOT
-from idp.onboarding import join, review
+from idp.onboarding import add_school, join, review
 from idp.onboarding.models import JoinRequest
 from idp.outbox import post
 from idp.outbox.models import Message
@@ -101,6 +101,16 @@ def a_request_to_join() -> JoinRequest:
 
 def a_joiner() -> None:
     join.approve(a_request_to_join(), "admin", by="cli")
+
+
+def a_school_added() -> None:
+    add_school.complete(factories.a_school(), an_owner(), browser=makes.OURS, return_to=None)
+
+
+def a_joiner_with_an_account() -> None:
+    school, person = an_owner().memberships[0].estab.school, an_owner()
+    add_school.complete(school, person, browser=makes.OURS, return_to=None)
+    join.approve(session().scalars(select(JoinRequest)).one(), "admin", by="cli")
 
 
 def a_joiner_turned_away() -> None:
@@ -269,6 +279,7 @@ MADE: dict[str, Callable[[], object]] = {
     "recovery_notice": a_lost_factor,
     "recovery_stopped": a_factor_found,
     "invitation": an_invitation,
+    "join_added": a_joiner_with_an_account,
     "join_approved": a_joiner,
     "join_declined": a_joiner_turned_away,
     "mobile_changed": another_number,
@@ -283,6 +294,7 @@ MADE: dict[str, Callable[[], object]] = {
     "reset_started": a_reset,
     "recovery_code_used": a_recovery_code,
     "role_changed": a_change_of_people(lambda member, owner: members.change_role(member, "admin", by=owner)),
+    "school_added": a_school_added,
     "school_question": lambda: review.ask(
         an_owner().memberships[0].estab.estab_id, "Who is the head teacher?", by="cli"
     ),
