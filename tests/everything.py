@@ -1,7 +1,7 @@
 """`make test`: every check, in order; at the end it names what failed and what could not be checked.
 
 lint · format · import contracts · each package by its own tests on SQLite, with their coverage · the other tests on
-SQLite · the suite on PostgreSQL · pages in Chromium · types and the installation on a new machine, side by side.
+SQLite · the suite on PostgreSQL · pages in Chromium, the installation on a new machine and types, side by side.
 `make check` (`--quick`): lint, format, import contracts, and types beside the packages' tests, without coverage.
 Chromium, PostgreSQL and Redis are installed from Debian's packages where they are missing and that is possible;
 otherwise the run ends non-zero, unless ALLOW_MISSING=1.
@@ -165,10 +165,11 @@ def _all_stages(run: Run) -> None:
         with postgresql.a_server(on_postgresql) as url:
             suite = [*PYTEST, *OTHER_STAGES, *_with("database"), *_without(SAME_ON_ANY_DATABASE)]
             run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
-    if run.has(CHROMIUM):
-        run.stage("Pages in Chromium", [*PYTEST, "tests/browser"])
-    with run.beside("Types", TYPES):  # the installation waits for a package registry most of its time
-        run.stage("The installation on a new machine", [*ONE_BY_ONE, "tests/installation"])
+    installation = [*ONE_BY_ONE, "tests/installation"]
+    # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
+    with run.beside("Types", TYPES), run.beside("The installation on a new machine", installation):
+        if run.has(CHROMIUM):
+            run.stage("Pages in Chromium", [*PYTEST, "tests/browser"])
 
 
 def _with(*marks: str) -> list[str]:

@@ -110,6 +110,7 @@ def test_a_removed_passkey_is_refused_and_the_password_still_works(a_person):
     admin.reads("We could not sign you in with that passkey.")
     expect(admin.page.locator(".error-summary")).to_be_focused()
     admin.authenticator.lose()
+    admin.page.wait_for_load_state("networkidle")  # it may have taken the offer of this page, too
     admin.goes_to("/sign-in?next=/manage/security")
     admin.signs_in()
     admin.sees("Security")

@@ -49,6 +49,8 @@ ELSEWHERE = {
     "/register/<registration_id>/new-code": ANY_REGISTRATION,
     "/register/<registration_id>/here": ANY_REGISTRATION,
     "/register/<registration_id>/not-me": ANY_REGISTRATION,
+    "/register/<registration_id>/add": ANY_REGISTRATION,
+    "/register/<registration_id>/add/someone-else": ANY_REGISTRATION,
     "/register/verify/<secret>": "tests/security/test_link_misuse.py::test_a_link_we_never_made_is_unknown",
     "/register/verify/<secret>/new": "tests/security/test_link_misuse.py::"
     "test_the_answer_to_asking_for_a_new_link_is_the_same_for_every_link",
@@ -57,6 +59,8 @@ ELSEWHERE = {
 NOTHING_TO_TELL = {
     "/oauth/authorize": "keeps the request; who exists is asked at /sign-in only",
     "/oauth/consent": "for a person signed in",
+    "/register/add": "for a person signed in",
+    "/register/add/someone-else": "signs out, and goes on to the form for one's details",
     "/oauth/mis": "for a person signed in",
     "/oauth/logout": "of this browser's own session",
     "/oauth/logout/confirm": "of this browser's own session",
