@@ -1,7 +1,7 @@
 """`make test`: every check, in order; at the end it names what failed and what could not be checked.
 
 lint · format · import contracts · each package by its own tests on SQLite, with their coverage · the other tests on
-SQLite · the suite on PostgreSQL · pages in Chromium, the installation on a new machine and types, side by side.
+SQLite, beside types · the suite on PostgreSQL · pages in Chromium, beside the installation on a new machine.
 `make check` (`--quick`): lint, format, import contracts, and types beside the packages' tests, without coverage.
 Chromium, PostgreSQL and Redis are installed from Debian's packages where they are missing and that is possible;
 otherwise the run ends non-zero, unless ALLOW_MISSING=1.
@@ -38,6 +38,14 @@ WHOLE_PRODUCT = [
     *("tests/foundation/web/test_form_drafts.py", "tests/foundation/web/test_post_redirect_get.py"),
 ]
 """Tests of several packages. The packages' own tests cover the same lines; tracing would double the time of these."""
+COVERED_BY_OTHERS = [
+    *("tests/estabs/test_credentials.py", "tests/estabs/test_passphrases.py", "tests/estabs/test_people.py"),
+    *("tests/federation/test_views.py", "tests/foundation/test_wording.py", "tests/oidc/test_backchannel.py"),
+    *("tests/oidc/test_consent.py", "tests/oidc/test_messages.py", "tests/oidc/test_revocation.py"),
+    *("tests/oidc/test_signed_responses.py", "tests/oidc/test_token.py", "tests/sharing/test_authorise.py"),
+    *("tests/signin/test_session.py", "tests/signin/test_views.py"),
+]
+"""The packages' slow tests that reach next to no line or branch alone (measured): they are not traced, either."""
 SAME_ON_ANY_DATABASE = [
     *("tests/bench", "tests/clients", "tests/conformance", "tests/demo", "tests/foundation/web", "tests/fuzz"),
     *("tests/federation/test_views.py::TestFaults", "tests/foundation/test_ui.py", "tests/oidc/test_checks.py"),
@@ -159,15 +167,17 @@ def _all_stages(run: Run) -> None:
     on_postgresql = postgresql.programs() if run.has(POSTGRESQL) else None
     once = ["not postgresql"] if on_postgresql else []
     coverage = ["--cov", "--cov-report=term"]
-    run.stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible), *_without(WHOLE_PRODUCT), *coverage])
-    run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *WHOLE_PRODUCT])
+    others = [*WHOLE_PRODUCT, *COVERED_BY_OTHERS]
+    run.stage("Packages on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible), *_without(others), *coverage])
+    with run.beside("Types", TYPES):  # tests of stopping and waiting leave a fifth of the processors' time
+        run.stage("The whole on SQLite", [*PYTEST, *_with(*possible, *once), *others])
     if on_postgresql:
         with postgresql.a_server(on_postgresql) as url:
             suite = [*PYTEST, *OTHER_STAGES, *_with("database"), *_without(SAME_ON_ANY_DATABASE)]
             run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
     installation = [*ONE_BY_ONE, "tests/installation"]
     # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
-    with run.beside("Types", TYPES), run.beside("The installation on a new machine", installation):
+    with run.beside("The installation on a new machine", installation):
         if run.has(CHROMIUM):
             run.stage("Pages in Chromium", [*PYTEST, "tests/browser"])
 
