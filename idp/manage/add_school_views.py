@@ -18,6 +18,7 @@ from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import add_school, browser, forms, origin, signup
 from idp.onboarding.handover_views import redirect_to_step
 from idp.onboarding.models import Registration
+from idp.schools import search
 from idp.schools.models import School
 from idp.signin import session, step_up
 
@@ -31,7 +32,7 @@ bp.before_request(security.keep_opener)  # a partner's request may be waiting be
 def add() -> ResponseReturnValue:
     """Add the school of the query to the account of the person who is signed in."""
     return_to = _return_to()
-    school_id = request.args.get("school", type=int)
+    school_id = request.args.get("school", type=search.parse_id)
     if school_id is None:
         return redirect(url_for("onboarding.find", next=return_to), 303)
     if session.current() is None:
@@ -139,7 +140,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
     registration_id = (request.view_args or {}).get("registration_id")
     if registration_id is not None:
         return redirect(url_for("onboarding.resume", registration_id=registration_id), 303)
-    return _after_second_click(request.args.get("school", type=int)) or pages.form_expired()
+    return _after_second_click(request.args.get("school", type=search.parse_id)) or pages.form_expired()
 
 
 def _without_account() -> ResponseReturnValue:
@@ -153,7 +154,7 @@ def _without_account() -> ResponseReturnValue:
 
 
 def _query() -> dict[str, Any]:
-    return {"school": request.args.get("school", type=int), "next": _return_to()}
+    return {"school": request.args.get("school", type=search.parse_id), "next": _return_to()}
 
 
 def _return_to() -> str | None:

@@ -32,6 +32,7 @@ from idp.onboarding import (
 )
 from idp.onboarding.handover_views import redirect_to_step
 from idp.onboarding.models import Registration
+from idp.schools import search
 from idp.schools.forms import FindSchool
 from idp.schools.models import School
 
@@ -60,7 +61,7 @@ def find() -> ResponseReturnValue:
 def details() -> ResponseReturnValue:
     """Your details, and the declaration; submitting them sends the link that verifies the address."""
     return_to = _return_to()
-    school_id = request.args.get("school", type=int)
+    school_id = request.args.get("school", type=search.parse_id)
     if school_id is None:
         return redirect(url_for(".find", next=return_to), 303)
     school = signup.school_to_register(school_id, return_to)
@@ -298,7 +299,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
         return redirect(url_for("onboarding.resume", registration_id=view_args["registration_id"]), 303)
     if "secret" in view_args:
         return redirect(url_for("onboarding.verify_email", secret=view_args["secret"]), 303)
-    if request.endpoint == "onboarding.details" and (school_id := request.args.get("school", type=int)):
+    if request.endpoint == "onboarding.details" and (school_id := request.args.get("school", type=search.parse_id)):
         return _details_again(school_id)
     return pages.form_expired()
 

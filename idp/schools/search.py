@@ -100,9 +100,21 @@ def _with_successors(schools: Sequence[School]) -> tuple[FoundSchool, ...]:
     return tuple(FoundSchool(school, after.get(school.register_id, ())) for school in schools)
 
 
+def parse_id(text: str) -> int:
+    """The internal id of a school in an address. Raises `ValueError` for what is none: no query can take it."""
+    id_ = int(text)
+    if not _may_be_an_id(id_):
+        raise ValueError(f"{id_} is outside the range of the column")
+    return id_
+
+
+def _may_be_an_id(number: int) -> bool:
+    return 0 < number < 2**31  # the range of the column
+
+
 def school(id_: int) -> School:
     """The school with this internal id; raises `NotFound`."""
-    row = session().get(School, id_) if 0 < id_ < 2**31 else None  # the range of the column
+    row = session().get(School, id_) if _may_be_an_id(id_) else None
     if row is None:
         raise NotFound(reason=f"no school {id_}")
     return row

@@ -191,6 +191,14 @@ def test_a_session_that_ends_while_the_form_is_on_its_way_adds_nothing(office, j
     assert schools_of(work, jo).keys() == {jo.memberships[0].estab.name}
 
 
+def test_a_number_that_is_no_schools_leads_to_the_search(office, jo):
+    signs_in(office)
+    nowhere = f"/register/add?school={'9' * 30}"
+    assert (office.opens(nowhere).path, office.page.status) == ("/register", 200)
+    for path in (nowhere, nowhere.replace("add?", "add/someone-else?")):
+        assert office.client.post(path, data={"csrf_token": "old"}).status_code == 400, path
+
+
 def test_nobody_adds_more_schools_than_a_trust_registers_in_an_hour(office, jo, work, monkeypatch):
     monkeypatch.setattr(add_school, "MAX_SCHOOLS", 1)
     signs_in(office)

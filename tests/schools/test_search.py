@@ -232,6 +232,9 @@ def test_a_school_with_an_id_that_does_not_exist_is_not_found(register, work):
         for number in (0, -1, 10**30, 999_999):
             with pytest.raises(NotFound):
                 search.school(number)
+        for text in ("0", "-1", "9" * 30, "9" * 5000, "x", ""):
+            with pytest.raises(ValueError, match=r"range|int"):
+                search.parse_id(text)
 
 
 def test_the_date_of_the_register_is_returned(register, work):
