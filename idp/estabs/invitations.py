@@ -25,7 +25,8 @@ MAX_OPEN: Final = 20
 MAX_A_DAY: Final = 30
 """Invitations that a school makes in 24 hours, those that were cancelled too."""
 MAX_MAILS: Final = 4
-"""Links that are sent for one invitation: the first, and three more."""
+"""Links that are sent for one invitation: the first, and three more. An address that was sent as many by a school in 24
+hours, for invitations that were cancelled, gets no further invitation of it."""
 
 
 class InvitationCancelled(links.LinkRefused):
@@ -115,6 +116,7 @@ def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitat
     if any(each.email_folded == folded and not each.is_expired for each in earlier):
         raise InvitedAlready(reason=f"an open invitation of {by.estab_id}")
     _check_limits(by.estab_id, [each for each in earlier if each.email_folded != folded])
+    _check_mails_to(folded, by.estab_id)
     for each in earlier:
         if each.email_folded == folded:
             each.cancelled_at = now
@@ -309,6 +311,17 @@ def _check_limits(estab_id: str, others: list[PersonInvitation]) -> None:
             f"Your school has invited {MAX_A_DAY} people within 24 hours, and cannot invite more today. Please try "
             "again tomorrow.",
             reason=f"{MAX_A_DAY} of {estab_id} within a day",
+        )
+
+
+def _check_mails_to(folded: str, estab_id: str) -> None:
+    recent = PersonInvitation.created_at > clock.now() - timedelta(days=1)
+    mails = select(func.sum(PersonInvitation.sent)).where(recent, PersonInvitation.estab_id == estab_id)
+    if (session().scalar(mails.where(PersonInvitation.email_folded == folded)) or 0) >= MAX_MAILS:
+        raise TooManyInvitations(
+            f"We have sent {MAX_MAILS} invitations of your school to this address within 24 hours. Please check the "
+            "address, or try again tomorrow.",
+            reason=f"{MAX_MAILS} mails of {estab_id} to one address within a day",
         )
 
 

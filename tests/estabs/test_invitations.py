@@ -163,6 +163,21 @@ def test_a_school_has_20_open_invitations_and_makes_30_a_day(work, school, clock
         invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
 
 
+def test_inviting_and_cancelling_again_and_again_is_no_way_to_fill_a_strangers_mailbox(work, school, outbox, clock):
+    with work():
+        for _ in range(invitations.MAX_MAILS):
+            invitation = invitations.invite(*AL, "viewer", by=school.by)
+            invitations.cancel(invitation.id, by=school.by)
+            session().flush()
+        with pytest.raises(invitations.TooManyInvitations, match="to one address within a day"):
+            invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
+        invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
+    assert len([letter for letter in outbox.all("invitation") if letter.to == AL[1]]) == invitations.MAX_MAILS
+    clock.move(timedelta(days=1))
+    with work():
+        invitations.invite(*AL, "viewer", by=school.by)
+
+
 def test_only_owners_invite_and_only_for_their_own_school(work, school, invited):
     with work():
         [invitation] = invitations.waiting(school.estab)
