@@ -8,8 +8,9 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import ValidationError
 
 from idp.estabs import permissions
+from idp.estabs.models import Membership
 from idp.foundation import dates
-from idp.foundation.errors import BadRequest
+from idp.foundation.errors import BadRequest, NotFound
 from idp.foundation.web import security
 from idp.foundation.web.forms import Form
 from idp.onboarding import join, review
@@ -40,7 +41,12 @@ class JoinDecision(Form):
 def decide(request_id: str) -> ResponseReturnValue:
     """Show who asks to join; on a button, approve or decline the request."""
     owner, form = current_user.membership, JoinDecision()
-    join_request = join.of_owner(owner, request_id)
+    try:
+        join_request = join.of_owner(owner, request_id)
+    except NotFound:
+        if (response := _choose_other_school(owner, request_id)) is None:
+            raise
+        return response
     if request.method != "POST":
         return _page(join_request, form)
     decision = request.form.get("decision")
@@ -55,6 +61,15 @@ def decide(request_id: str) -> ResponseReturnValue:
     else:
         raise BadRequest(reason="neither approved nor declined")
     return redirect(url_for(".decide", request_id=join_request.id), 303)
+
+
+def _choose_other_school(owner: Membership, request_id: str) -> ResponseReturnValue | None:
+    """To the choice of school, where the mail that led here was about another one of theirs; otherwise None."""
+    estab = join.other_school_of(owner.person, request_id)
+    if estab is None:
+        return None
+    flash(f"This request is about {estab.name}. Choose it here to go on.", "info")
+    return redirect(url_for("signin.schools.choose", next=url_for(".decide", request_id=request_id)), 303)
 
 
 def _page(join_request: JoinRequest, form: JoinDecision) -> ResponseReturnValue:

@@ -91,6 +91,13 @@ def of_owner(owner: Membership, request_id: str) -> JoinRequest:
     return join_request
 
 
+def other_school_of(person: Administrator, request_id: str) -> Estab | None:
+    """The school that a request asks to join, if the person can answer it there: they act for it as an owner."""
+    join_request = session().get(JoinRequest, request_id)
+    member = people.membership(person.id, join_request.estab_id) if join_request else None
+    return member.estab if member is not None and member.may(DECIDES) else None
+
+
 def find(request_id: str) -> JoinRequest:
     """The request with this id, for our staff. Raises `NotFound`."""
     join_request = session().get(JoinRequest, request_id)

@@ -6,7 +6,7 @@ import pytest
 
 from idp.estabs.models import Administrator
 from idp.onboarding.models import JoinRequest
-from tests.factories import PASSWORD, an_administrator
+from tests.factories import PASSWORD, a_membership, an_administrator
 from tests.onboarding.makes import a_registration, completed
 from tests.onboarding.visitor import Visitor
 
@@ -81,6 +81,28 @@ def test_other_schools_owners_find_nothing_and_others_are_asked_to_sign_in(signe
 
     assert signed_in(stranger).opens(join_page).status == 404
     assert Visitor(new_browser()).opens(join_page).path.startswith("/sign-in")
+
+
+def test_an_owner_of_several_schools_who_acts_for_another_one_is_led_to_the_one_that_the_mail_is_about(
+    signed_in, join_page, owner, work
+):
+    with work() as database:
+        person = database.get_one(Administrator, owner.id)
+        asked, other = person.memberships[0].estab, a_membership(person).estab
+        viewer = an_administrator(username="vi")
+        own = viewer.memberships[0].estab.estab_id
+        a_membership(viewer, asked, role="viewer")
+    visitor = signed_in(owner)
+    visitor.presses("Continue", school=other.estab_id)
+    page = visitor.opens(join_page)
+    assert page.title == "Which school are you acting for?"
+    assert f"This request is about {asked.name}." in page.text
+    assert "Jo Bloggs" in visitor.presses("Continue", school=asked.estab_id).text
+    assert visitor.page.path == join_page
+
+    visitor = signed_in(viewer)
+    visitor.presses("Continue", school=own)
+    assert visitor.opens(join_page).status == 404
 
 
 def test_a_role_that_is_not_offered_is_not_given(signed_in, owner, join_page):
