@@ -24,11 +24,23 @@ class CannotSignInYet(Refusal):
     )
 
 
+class RemovedAlready(Refusal):
+    """The person acted for the school once: a second click, or a colleague's, removed them meanwhile."""
+
+    code, status, title = "removed_already", 409, "This person has been removed"
+    message = "This person no longer acts for your school."
+
+
 def find(by: Membership, person_id: str) -> Membership:
-    """How a person acts for the school of `by`. Raises `NotFound`, also for people of other schools."""
-    member = people.membership(person_id, by.estab_id)
+    """How a person acts for the school of `by`.
+
+    Raises `NotFound`, also for people of other schools, and for one who did act for this one `RemovedAlready`.
+    """
+    member = session().get(Membership, (person_id, by.estab_id))
     if member is None:
         raise NotFound(reason=f"{person_id} does not act for {by.estab_id}")
+    if member.removed_at is not None:
+        raise RemovedAlready(reason=person_id)  # without a name: it may have changed elsewhere since
     return member
 
 

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from idp.estabs import authority
+from idp.estabs import authority, members
 from idp.estabs.permissions import Action
 from idp.foundation import clock
 from idp.foundation.errors import NotFound
@@ -140,6 +140,13 @@ def download_record() -> ResponseReturnValue:
     response = Response("\ufeff" + processing_record.as_csv(estab.id), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
+
+
+@bp.errorhandler(members.RemovedAlready)
+def removed_already(refused: members.RemovedAlready) -> ResponseReturnValue:
+    """A form about a person who was removed, by a double click or a colleague: say so where people are listed."""
+    flash(refused.message, "info")
+    return redirect(url_for("manage.people.home"), 303)
 
 
 @bp.errorhandler(authorise.NothingShared)

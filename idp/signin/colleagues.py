@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from idp.estabs import people
+from idp.estabs import members, people
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.estabs.permissions import Action
 from idp.foundation import clock, dates
 from idp.foundation.database import lock
-from idp.foundation.errors import NotFound, Refusal, TooManyRequests
+from idp.foundation.errors import Refusal, TooManyRequests
 from idp.outbox import post
 from idp.signin import factor_recovery, factors, guesses, reset_links
 from idp.signin.models import FactorRecovery
@@ -76,10 +76,9 @@ class StartedOften(TooManyRequests):
 def find(owner: Membership, person_id: str) -> Administrator:
     """The person whom this owner may help.
 
-    Raises `NotFound`, also for people of other schools, `OwnersOnly`, `NotVerified` and `OwnAccount`.
+    Raises what `members.find` does, `OwnersOnly`, `NotVerified` and `OwnAccount`.
     """
-    if people.membership(person_id, owner.estab_id) is None or (person := people.get(person_id)) is None:
-        raise NotFound(reason=f"{person_id} does not act for {owner.estab_id}")
+    person = members.find(owner, person_id).person
     if not owner.may(Action.HELP_COLLEAGUES):
         raise OwnersOnly(reason=f"administrator {owner.person_id} is {owner.role}")
     if not owner.estab.is_verified:

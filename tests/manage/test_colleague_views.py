@@ -188,14 +188,17 @@ class TestBoth:
         assert posts(stranger, page(sam)).status_code == 403
         assert outbox.all() == []
 
-    def test_a_person_of_another_school_or_who_left_is_not_there(self, owner, page, sam, work, clock, outbox):
+    def test_a_person_of_another_school_is_not_there_and_of_one_who_left_it_is_said(
+        self, owner, page, sam, work, clock, outbox
+    ):
         with work() as session:
             other = an_administrator().id
             gone = session.get_one(Administrator, sam)
             gone.removed_at = gone.memberships[0].removed_at = clock.now()
-        for person_id in (other, sam, "adm_of_no_one"):
+        for person_id in (other, "adm_of_no_one"):
             assert owner.opens(page(person_id)).status_code == 404
             assert posts(owner, page(person_id)).status_code == 404
+        assert owner.opens(page(sam)).location == posts(owner, page(sam)).location == "/manage/people"
         assert outbox.all() == []
 
     def test_an_owner_of_an_unverified_school_helps_no_one(self, owner, account, page, sam, work, outbox):
