@@ -73,7 +73,9 @@ def invite() -> ResponseReturnValue:
             flash(f"We have sent {form.name.data} an e-mail with a link to accept.", "success")
             return redirect(url_for(".home"), 303)
     days = runtime.settings().onboarding.invitation_lifetime_days
-    page = render_template("manage/people/invite.html", form=form, role_details=SUMMARIES, days=days)
+    page = render_template(
+        "manage/people/invite.html", form=form, school=owner.estab.name, role_details=SUMMARIES, days=days
+    )
     return page, 422 if form.errors else 200
 
 
@@ -164,7 +166,9 @@ def hand_over() -> ResponseReturnValue:
         flash(f"{member.person.name} is now an owner of your school's account.", "success")
         return redirect(url_for(".home"), 303)
     emails = {member.person_id: member.person.email for member in colleagues}
-    page = render_template("manage/people/hand_over.html", form=form, emails=emails, role_details=SUMMARIES)
+    page = render_template(
+        "manage/people/hand_over.html", form=form, school=owner.estab.name, emails=emails, role_details=SUMMARIES
+    )
     return page, 422 if form.errors else 200
 
 

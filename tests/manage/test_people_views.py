@@ -184,9 +184,13 @@ def test_the_ownership_is_handed_over_in_one_step(member):
     assert "Change role" in vi.opens(PEOPLE).text
 
 
-def test_owners_sign_in_again_before_they_change_people_and_find_the_form_filled_in(member, clock, outbox):
+def test_owners_sign_in_again_before_they_change_people_and_find_the_form_filled_in(
+    member, clock, outbox, work, estab_id
+):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
     jo.opens(f"{PEOPLE}/invite")
+    with work() as session:  # a person of several schools may have chosen another one in between
+        assert f"They act for {session.get_one(Estab, estab_id).name} once" in jo.sees
     clock.move(timedelta(minutes=6))
     for path in ("invite", f"{vi.facts['id']}/role", f"{vi.facts['id']}/remove", "hand-over", "leave"):
         again = jo.web.get(f"{PEOPLE}/{path}").location
