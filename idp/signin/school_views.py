@@ -3,13 +3,14 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from flask_wtf.csrf import CSRFError
 from wtforms import RadioField
 from wtforms.validators import InputRequired
 
 from idp.estabs import people
 from idp.foundation import runtime
 from idp.foundation.errors import NotFound
-from idp.foundation.web import security
+from idp.foundation.web import pages, security
 from idp.foundation.web.forms import Form
 from idp.signin import session
 
@@ -61,6 +62,17 @@ def choose() -> ResponseReturnValue:
         present = signed_in.estab_id or signed_in.locked_estab_id
         form.school.data = next((m.estab.estab_id for m in schools if m.estab_id == present), None)
     return _page(form, {member.estab.estab_id: member.estab.school.town for member in schools}, return_path)
+
+
+@bp.errorhandler(CSRFError)
+def form_expired(_error: CSRFError) -> ResponseReturnValue:
+    """A second click, whose form expired with the first: go on as that did. Other old forms choose nothing."""
+    security.keep_opener()
+    signed_in = session.current()
+    chosen = people.membership(signed_in.id, signed_in.estab_id) if signed_in and signed_in.estab_id else None
+    if chosen is not None and chosen.estab.estab_id == request.form.get("school"):
+        return redirect(security.local_path(request.args.get("next"), "/manage"), 303)
+    return pages.form_expired()
 
 
 def _second_step(return_path: str) -> str:

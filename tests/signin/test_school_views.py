@@ -64,6 +64,18 @@ def test_the_chosen_school_is_named_in_the_header_and_can_be_changed(jo, account
     assert account.school in jo.page.find("nav").get_text(" ")
 
 
+def test_a_second_click_goes_on_as_the_first_and_a_form_from_before_another_choice_chooses_nothing(jo, account, second):
+    jo.signs_in(account.username)
+    jo.opens(f"{CHOOSE}?next=/manage/people")
+    page = jo.answer
+    for _ in range(2):
+        jo.answer = page
+        assert jo.sends_again(f"{CHOOSE}?next=/manage/people", school=second[0]).location == "/manage/people"
+    jo.answer = page
+    assert jo.sends_again(f"{CHOOSE}?next=/manage/people", school=account.username).status_code == 400
+    assert "Jo Bloggs, viewer" in " ".join(jo.opens("/manage").text.split())
+
+
 def test_the_school_chosen_last_stands_first(clock, jo, account, second):
     jo.signs_in(account.username)
     clock.move(timedelta(minutes=1))
