@@ -15,6 +15,7 @@ from idp.foundation.web.forms import Form
 from idp.signin import session
 
 bp = Blueprint("schools", __name__)
+_PEOPLE = ("People", "/manage/people")
 
 
 class WhichSchool(Form):
@@ -24,14 +25,17 @@ class WhichSchool(Form):
 
 
 def navigation() -> list[tuple[str, str]]:
-    """Links in the header: to the school's page; for a person with several, by its name, and to the others."""
+    """Links in the header: to the school's page and its people; for a person with several, also to their choice.
+
+    There are none before such a person has chosen a school.
+    """
     schools = people.active_memberships(current_user.person)
     if len(schools) == 1:
-        return [("Your school", "/manage")]
+        return [("Your school", "/manage"), _PEOPLE]
     chosen = next((member for member in schools if member.estab_id == current_user.estab_id), None)
     if chosen is None:
         return []
-    return [(chosen.estab.name, "/manage"), ("Change school", url_for("signin.schools.choose"))]
+    return [(chosen.estab.name, "/manage"), ("Change school", url_for("signin.schools.choose")), _PEOPLE]
 
 
 @bp.route("/sign-in/school", methods=["GET", "POST"])

@@ -54,8 +54,7 @@ def navigation() -> list[dict[str, str | bool]]:
     links = [("Operator's desk", "/operate")]
     if current_user.kind == "administrator":
         links = [
-            *school_views.navigation(), ("People", "/manage/people"), ("Your account", "/manage/account"),
-            ("Security", "/manage/security"),
+            *school_views.navigation(), ("Your account", "/manage/account"), ("Security", "/manage/security"),
         ]  # fmt: skip
     links.append(("Sign out", url_for("signin.sign_out")))
     last = len(links) - 1

@@ -44,6 +44,10 @@ def signs_in(visitor, username="jo"):
     return visitor.presses("sign-in", username=username, password=PASSWORD)
 
 
+def links_in_header(visitor):
+    return [link.text for link in visitor.page.soup.select("header nav a")]
+
+
 def schools_of(work, person):
     with work() as database:
         rows = database.query(Membership).where(Membership.person_id == person.id, Membership.removed_at.is_(None))
@@ -74,8 +78,19 @@ def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school,
     assert "Second School has registered" in page.text
     assert "not yet verified" in page.text
     assert "Wednesday 4 March 2026" in page.text
+    assert "sign in as you always do, with jo@trust.example and your password, and choose Second School" in page.text
     again = Visitor(office.client.application.test_client())
     assert signs_in(again).title == "Which school are you acting for?"
+    assert links_in_header(again) == ["Your account", "Security", "Sign out"]
+    again.presses("Continue", school="3124567")
+    assert links_in_header(again) == [
+        "Second School",
+        "Change school",
+        "People",
+        "Your account",
+        "Security",
+        "Sign out",
+    ]
 
 
 def test_a_visitor_signs_in_first_within_a_partners_request_and_goes_on_with_the_school(work, web, jo, school):
