@@ -5,7 +5,7 @@ Verb modules know no Flask; they read all of it here.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from flask import Flask, current_app, has_request_context, request
 
@@ -55,12 +55,14 @@ class PerApplication(Generic[T]):
         of(app).values[self] = value
 
     def _in(self, runtime: Runtime) -> T:
+        value: T
         try:
-            return cast("T", runtime.values[self])
+            value = runtime.values[self]
         except KeyError:
             if self._make is None:
                 raise LookupError("this value is set by its module's `configure`, which was not called") from None
-            return cast("T", runtime.values.setdefault(self, self._make()))
+            value = runtime.values.setdefault(self, self._make())
+        return value
 
 
 def configure(app: Flask, settings: Settings, ports: Ports) -> None:
@@ -72,12 +74,14 @@ def configure(app: Flask, settings: Settings, ports: Ports) -> None:
 
 def of(app: Flask) -> Runtime:
     """The runtime of `app`."""
-    return cast("Runtime", app.extensions[NAME])
+    runtime: Runtime = app.extensions[NAME]
+    return runtime
 
 
 def _current() -> Runtime:
     """The runtime of the current application, without the context-local proxy: it is read a dozen times a request."""
-    return cast("Runtime", current_app._get_current_object().extensions[NAME])  # type: ignore[attr-defined]  # noqa: SLF001
+    runtime: Runtime = current_app._get_current_object().extensions[NAME]  # type: ignore[attr-defined]  # noqa: SLF001
+    return runtime
 
 
 def settings() -> Settings:

@@ -123,12 +123,13 @@ class WriteStatement(_Prepared):
 
 
 def _has_listeners(connection: Connection) -> bool:
-    """Whether anything listens to statements or their errors, on the engine or on this connection.
+    """Whether anything listens to statements or their errors, on the engine or on all engines.
 
-    Each event that is looked up costs a connection one to two microseconds, so these are the three that instrumentation
-    uses. Other events (`before_execute`, `do_execute`) are not sent where nothing listens to one of them.
+    These three events are those that instrumentation uses. Others (`before_execute`, `do_execute`), and listeners on
+    a single connection, are not sent where nothing listens to one of them: to look at a connection's own would cost
+    four times as much as the engine's, for each request.
     """
-    events = connection.dispatch
+    events = connection.engine.dispatch
     return bool(events.before_cursor_execute or events.after_cursor_execute or connection.dialect.dispatch.handle_error)
 
 

@@ -16,7 +16,6 @@ from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
 from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
 
@@ -24,6 +23,7 @@ from idp.foundation import runtime
 from idp.foundation.fastpath import hooks
 from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import Settings
+from idp.foundation.web.counts import Counts
 
 View = Callable[..., ResponseReturnValue]
 
@@ -61,7 +61,7 @@ limiter = Limiter(key_func=caller, headers_enabled=False)
 _COUNT_BY_RESPONSE: Final = PerApplication[list[hooks.After]]()
 """Flask-Limiter's hooks that count a call by its response."""
 
-_COUNTS: Final = PerApplication(lambda: FixedWindowRateLimiter(MemoryStorage()))
+_COUNTS: Final = PerApplication(lambda: FixedWindowRateLimiter(Counts()))
 """The counts of `rate_limit`."""
 
 

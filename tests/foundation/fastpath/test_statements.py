@@ -125,15 +125,13 @@ def test_its_errors_are_sqlalchemys_and_quote_no_value(work):
         Statement(Name, select(Revoked.name).where(func.no_such_function() == 1)).one()
 
 
-@pytest.mark.parametrize("target", ["connection", "engine"])
-def test_listeners_to_statement_events_get_both_events_with_the_context_of_the_execution(work, target):
+def test_listeners_to_statement_events_get_both_events_with_the_context_of_the_execution(work):
     """OpenTelemetry's instrumentation notes its span on the context before, and ends that span after."""
     before: list[str] = []
     after = []
     with work():
         add()
-        connection = database.connection()
-        listened_to = connection if target == "connection" else connection.engine
+        listened_to = database.connection().engine
 
         @event.listens_for(listened_to, "before_cursor_execute", retval=True)
         def _before(_connection, _cursor, statement, parameters, context, _many):

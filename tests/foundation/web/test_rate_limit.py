@@ -1,13 +1,16 @@
 """The rate limit of endpoints for programs: a fixed window of a minute per address, in this process."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import flask
 import pytest
-from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
 
 from idp.foundation.runtime import PerApplication
 from idp.foundation.web import throttle
+from idp.foundation.web.counts import Counts
 from idp.foundation.web.throttle import rate_limit
 
 
@@ -23,7 +26,7 @@ def now(monkeypatch):
 def call(app, change_settings, now, monkeypatch):
     change_settings(throttle={"factor": 1})
     monkeypatch.setattr(
-        throttle, "_COUNTS", PerApplication(lambda: FixedWindowRateLimiter(MemoryStorage()))
+        throttle, "_COUNTS", PerApplication(lambda: FixedWindowRateLimiter(Counts()))
     )  # the application is that of every test
     view = rate_limit(3)(lambda: "ok")
 
@@ -67,3 +70,23 @@ def test_each_endpoint_has_a_count_of_its_own(app, call, change_settings):
     assert [call() for _ in range(3)] == ["ok"] * 3
     with app.test_request_context("/", environ_base={"REMOTE_ADDR": "192.0.2.1"}):
         assert rate_limit(3)(another)() == "ok"
+
+
+def test_counts_that_are_over_are_removed_and_no_thread_is_needed_for_it(now):
+    counts, threads = Counts(), threading.active_count()
+    for number in range(100):
+        counts.incr(f"address {number}", 60)
+    assert counts.incr("address 1", 60) == 2
+    assert threading.active_count() == threads
+    now[0] += 61
+    assert (counts.get("address 1"), counts.incr("address 1", 60)) == (0, 1)
+    assert counts.reset() == 1
+
+
+def test_calls_at_once_are_all_counted():
+    counts = Counts()
+    with ThreadPoolExecutor(8) as pool:
+        sums = list(pool.map(lambda _: counts.incr("address", 60), range(4000)))
+    assert (counts.get("address"), len(set(sums))) == (4000, 4000)
+    counts.clear("address")
+    assert counts.get("address") == 0
