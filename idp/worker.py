@@ -29,6 +29,7 @@ from idp.foundation.command import application
 from idp.foundation.errors import in_a_line
 from idp.foundation.retention import Rule
 from idp.foundation.web import browser_store, transactions
+from idp.invitations import retention as invitations
 from idp.jobs import cleaning, heartbeats, lease, retention as jobs
 from idp.keys import retention as keys
 from idp.oidc import retention as oidc
@@ -60,7 +61,7 @@ _log = structlog.get_logger("idp.worker")
 RETENTION: Final[tuple[Rule, ...]] = (
     *oidc.RETENTION, *signin.RETENTION, *browser_store.RETENTION, *estabs.RETENTION, *onboarding.RETENTION,
     *sharing.RETENTION, *partners.RETENTION, *schools.RETENTION, *outbox.RETENTION, *keys.RETENTION, *jobs.RETENTION,
-    *audit.RETENTION, *federation.RETENTION,
+    *audit.RETENTION, *federation.RETENTION, *invitations.RETENTION,
 )  # fmt: skip
 """The retention rules that the packages declare for their tables."""
 

@@ -107,6 +107,14 @@ SHARING_RESUMED: Final = "sharing.resumed"
 SHARING_WITHDRAWN: Final = "sharing.withdrawn"
 ESTAB_MIS_TOLD: Final = "estab.mis_told"
 
+# invitations
+SCHOOL_INVITED: Final = "school_invitation.sent"
+SCHOOL_INVITED_AGAIN: Final = "school_invitation.resent"
+SCHOOL_INVITATION_CANCELLED: Final = "school_invitation.cancelled"
+SCHOOL_INVITATION_OPENED: Final = "school_invitation.opened"
+SCHOOL_INVITATION_FORWARDED: Final = "school_invitation.forwarded"
+SCHOOL_INVITATION_DECLINED: Final = "school_invitation.declined"
+
 # oidc
 CODE_REPLAYED: Final = "code.replayed"
 REFRESH_REUSED: Final = "refresh_token.reused"

@@ -288,8 +288,8 @@ def lock(model: type[Model], key: object, *, shared: bool = False) -> Model | No
     What the session knew of the row is replaced: decide on what this returns, never on an object loaded earlier.
     `shared` lets others read it under the same lock; do not change a row that you hold so. Where several are held,
     they are locked in one order, or two transactions wait for each other: registration, join request, estab,
-    review, person, membership, then links, codes and counters of guesses; sessions last. SQLite has one writer at a
-    time: there the row is only read again.
+    review, invitation, person, membership, then links, codes and counters of guesses; sessions last. SQLite has one
+    writer at a time: there the row is only read again.
     """
     columns = cast("Table", model.__table__).primary_key.columns
     values = key if isinstance(key, tuple) else (key,)

@@ -235,6 +235,14 @@ class Onboarding(Section):
     registration_lifetime_days: Annotated[int, Field(ge=1, le=90)]
 
 
+class Invitations(Section):
+    """Invitations of schools by partners: how long a link works, in days, and how many an application may have."""
+
+    lifetime_days: Annotated[int, Field(ge=1, le=90)]
+    max_open: Annotated[int, Field(ge=1, le=100_000)]
+    max_a_day: Annotated[int, Field(ge=1, le=100_000)]
+
+
 class Sharing(Section):
     """How long an authorisation lasts, in days, unless the client asks for less."""
 
@@ -280,6 +288,7 @@ class Retention(Section):
     rejected: Annotated[int, Field(ge=1, le=3650)]
     register_changes: Annotated[int, Field(ge=1, le=3650)]
     revoked: Annotated[int, Field(ge=1, le=3650)]
+    invitations: Annotated[int, Field(ge=1, le=3650)]
 
 
 class Settings(BaseSettings):
@@ -304,6 +313,7 @@ class Settings(BaseSettings):
     keys: Keys
     schools: Schools
     onboarding: Onboarding
+    invitations: Invitations
     sharing: Sharing
     fetch: Fetch
     federation: Federation

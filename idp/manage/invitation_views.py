@@ -74,7 +74,7 @@ def _page(name: str, invitation: PersonInvitation, **context: Any) -> str:
     """The page of this name, which says what the person is invited to."""
     role, summary = TITLES[invitation.role], SUMMARIES[invitation.role]
     return render_template(
-        f"invitation/{name}.html", invitation=invitation, role_name=role, role_summary=summary, **context
+        f"person_invitation/{name}.html", invitation=invitation, role_name=role, role_summary=summary, **context
     )
 
 
@@ -103,7 +103,9 @@ def link_refused(refused: links.LinkRefused) -> ResponseReturnValue:
     """Say what is wrong with the link, and what to do; a person who was interrupted can choose a password."""
     secret = (request.view_args or {})["secret"]
     lacks_password = refused.code == links.LinkUsed.code and invitations.without_password(secret) is not None
-    page = render_template("invitation/refused.html", refused=refused, secret=secret, lacks_password=lacks_password)
+    page = render_template(
+        "person_invitation/refused.html", refused=refused, secret=secret, lacks_password=lacks_password
+    )
     return page, refused.status
 
 

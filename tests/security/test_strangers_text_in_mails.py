@@ -20,10 +20,12 @@ from idp.federation.id_token import Identity
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
 from idp.foundation.settings import ROOT
+from idp.invitations import answer, invite
 from idp.onboarding import add_school, join, review
 from idp.onboarding.models import JoinRequest
 from idp.outbox import post
 from idp.outbox.models import Message
+from idp.partners import registry
 from idp.sharing import authorise
 from idp.signin import (
     devices,
@@ -263,6 +265,17 @@ def a_rule_lifted() -> None:
     second_step_rule.lift(a_rule())
 
 
+def an_invitation_of_a_school_passed_on() -> None:
+    school, partner = factories.a_school(), registry.client(factories.a_client().id)
+    assert partner is not None
+    asked = invite.Request(school, "Al Bloggs", "al@oakhill.example", frozenset({"students"}), reference=HOSTILE)
+    invite.invite(partner, asked)
+    session().flush()
+    link = post.unseal(session().scalars(select(Message).where(Message.name == "partner_invitation")).one()).text
+    secret = re.findall(r"/invitations/([\w-]+)", link)[0]
+    answer.forward(secret, answer.Recipient(HOSTILE, "b@oakhill.example", is_forwarded=True), disclose=True)
+
+
 MADE: dict[str, Callable[[], object]] = {
     "account_linked": a_linked_account,
     "account_made": partial(an_invitation, accepted=True),
@@ -286,6 +299,7 @@ MADE: dict[str, Callable[[], object]] = {
     "new_device": a_new_computer,
     "new_devices": many_new_computers,
     "ownership_handed_over": a_change_of_people(lambda member, owner: members.hand_over(member, "viewer", by=owner)),
+    "partner_invitation_forwarded": an_invitation_of_a_school_passed_on,
     "passkey_copied": a_copied_passkey,
     "password_changed": another_password,
     "person_joined": partial(an_invitation, accepted=True),
@@ -313,6 +327,7 @@ NOT_FOR_UNVERIFIED = {
     "colleague_helped": "owners of verified schools only (tests/manage/test_colleague_views.py)",
     "decide_sharing": "people of verified schools only (tests/oidc/test_colleague.py)",
     "join_request": "owners of verified schools only, who have to learn who asks (tests/onboarding/test_join.py)",
+    "partner_invitation": "of registered partners, and names pass our check (tests/invitations/test_invite.py)",
     "register_changes": "to our staff, from the national register",
     "school_verified": "the school is verified by then",
 }

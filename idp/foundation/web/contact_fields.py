@@ -49,15 +49,16 @@ def one_line(text: Any) -> Any:
 
 def person_name(_form: Form, field: StringField) -> None:
     """A person's name, in any script; not a web address."""
-    _check_name(field.data or "", whose="your")
+    check_name(field.data or "", whose="your")
 
 
 def colleagues_name(_form: Form, field: StringField) -> None:
     """The same for the name of somebody else."""
-    _check_name(field.data or "", whose="their")
+    check_name(field.data or "", whose="their")
 
 
-def _check_name(name: str, *, whose: str) -> None:
+def check_name(name: str, *, whose: str) -> None:
+    """Raise a `ValidationError` that says what to type instead, unless `name` can be a person's name."""
     if not any(char.isalpha() for char in name):
         raise ValidationError(f"Enter {whose} name")
     if len(name) > MAX_NAME_LENGTH:

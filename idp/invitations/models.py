@@ -1,0 +1,91 @@
+"""A partner's invitations of schools, and the links by which they are answered."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from idp.foundation import clock
+from idp.foundation.database import Base
+from idp.schools.models import School
+
+
+class SchoolInvitation(Base):
+    """A partner's application asks a school, through us, to connect to it.
+
+    Its state is computed from these columns and the school's agreements (`states.state`).
+    """
+
+    __tablename__ = "school_invitations"
+    __table_args__ = (
+        # Of two requests with one key, one makes the invitation
+        UniqueConstraint("client_id", "idempotency_digest"),
+        Index("ix_school_invitations_in_order", "client_id", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
+    school_id: Mapped[int] = mapped_column(ForeignKey("schools.id"))
+    contact_name: Mapped[str]
+    """Of the person whom the partner named …"""
+    contact_email: Mapped[str]
+    """… and their address. Whom they passed it on to is in the links, and not for the partner."""
+    mis: Mapped[str | None]
+    """The system that the partner believes the school to use: a code of config/mis.toml."""
+    scopes: Mapped[frozenset[str]]
+    """What the partner says that it will ask for."""
+    reference: Mapped[str]
+    """The partner's own; never shown to anybody else."""
+    idempotency_digest: Mapped[bytes | None]
+    """Of the key that the request came with …"""
+    content_digest: Mapped[bytes]
+    """… and of what it asked for, to recognise another request with the same key."""
+    sent: Mapped[int]
+    """How many mails the partner has had us send."""
+    forwards: Mapped[int]
+    """How often it was passed on to somebody else."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    """When the newest link stops working."""
+    opened_at: Mapped[datetime | None]
+    """When the person who has it now went on to the partner."""
+    forwarded_at: Mapped[datetime | None]
+    disclosed_name: Mapped[str | None]
+    """Whom it was passed on to, where the person who did so lets the partner know …"""
+    disclosed_email: Mapped[str | None]
+    """… and their address."""
+    declined_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+
+    school: Mapped[School] = relationship(lazy="joined")
+
+
+class InvitationLink(Base):
+    """A link to the page of an invitation, for one recipient; a newer one of the same invitation supersedes it."""
+
+    __tablename__ = "school_invitation_links"
+    __table_args__ = (
+        UniqueConstraint("invitation_id", "number"),
+        Index("ix_school_invitation_links_address", "email_folded", "created_at"),
+    )
+
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    invitation_id: Mapped[str] = mapped_column(ForeignKey("school_invitations.id"))
+    number: Mapped[int]
+    """Counts the links of an invitation: the highest is the newest."""
+    name: Mapped[str]
+    email: Mapped[str]
+    email_folded: Mapped[str]
+    is_forwarded: Mapped[bool]
+    """Whether it was sent to somebody whom an earlier recipient named."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+    answer: Mapped[str | None]
+    """What it was used for: `begin`, `forward` or `decline`."""
+    superseded_at: Mapped[datetime | None]
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether it waited for too long."""
+        return self.expires_at <= clock.now()

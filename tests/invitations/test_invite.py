@@ -1,0 +1,412 @@
+"""A partner's invitations of schools: what is refused, limits, states, and what happens when two come at once."""
+
+from datetime import timedelta
+from itertools import chain
+
+import pytest
+
+from idp import worker
+from idp.audit.models import Entry
+from idp.estabs.models import Membership
+from idp.foundation.database import session
+from idp.foundation.errors import NotFound
+from idp.invitations import answer, invite, mailing, states, targets
+from idp.invitations.mailing import Recipient
+from idp.invitations.models import InvitationLink, SchoolInvitation
+from idp.partners import registry
+from idp.schools.models import School, SchoolLink
+from idp.sharing import authorise
+from tests.factories import a_client, a_school, an_administrator, an_estab
+
+HEAD = ("Al Bloggs", "head@oakhill.example")
+COLLEAGUE = Recipient("Bo Bloggs", "bo@oakhill.example", is_forwarded=True)
+
+
+@pytest.fixture
+def ids(work, clock):
+    """Ids of the partner's client, and of the school."""
+    with work():
+        return a_client(client_name="Assembly").id, a_school(name="Oakhill School").id
+
+
+@pytest.fixture
+def send(ids, work, outbox):
+    """`send()` invites the school and returns the invitation's id; `secret()` is then the link's."""
+
+    def sent(key=None, client_id=ids[0], **differs):
+        with work():
+            return invite.invite(registry.client(client_id), request(ids[1], **differs), idempotency_key=key).id
+
+    return sent
+
+
+@pytest.fixture
+def secret(outbox):
+    return lambda name="partner_invitation": outbox.last(name).secret
+
+
+def request(school_id, **differs):
+    name, email = HEAD
+    values = {"name": name, "email": email, "scopes": frozenset({"school", "students"}), "mis": "sims"}
+    return invite.Request(session().get_one(School, school_id), **(values | differs))
+
+
+def state(work, ids, invitation_id):
+    with work():
+        return states.find(ids[0], invitation_id).state
+
+
+def the_school_authorises(ids):
+    """An owner of an estab of the school does, at this moment."""
+    estab = session().query(states.Estab).filter_by(school_id=ids[1]).one_or_none()
+    estab = estab or an_estab(session().get_one(School, ids[1]))
+    owner, client = an_administrator(estab, username=f"u{id(estab)}").memberships[0], registry.client(ids[0])
+    return authorise.give(
+        client, frozenset({"openid", "students"}), by=owner, agreement="1", until=authorise.lasts_until(client)
+    )
+
+
+def test_an_invitation_mails_its_contact_who_asks_and_for_what(send, ids, work, outbox):
+    invitation_id = send(reference="crm-17")
+    letter = outbox.last("partner_invitation")
+    assert letter.to == HEAD[1]
+    assert letter.subject == "Assembly asks Oakhill School to authorise sharing"
+    for text in (f"Hello {HEAD[0]},", "Assembly", "Showing schools what their data says.", "Begin Authorisation"):
+        assert text in letter.text
+        assert text in letter.html or text == letter.subject
+    assert letter.links[0].startswith("http://localhost:5000/invitations/")
+    assert "crm-17" not in letter.text
+    with work():
+        status = states.find(ids[0], invitation_id)
+        assert (status.state, status.invitation.reference, status.invitation.mis) == ("sent", "crm-17", "sims")
+        assert letter.secret.encode() not in session().query(InvitationLink).one().digest
+
+
+def test_all_that_is_wrong_with_it_is_named_at_once(ids, work, outbox):
+    wrong = {
+        "name": "Your refund is at evil.example", "email": "nobody",
+        "scopes": frozenset({"timetable"}), "mis": "abacus",
+        "reference": "two\nlines",
+    }  # fmt: skip
+    with work(), pytest.raises(invite.InvalidInvitation) as refused:
+        invite.invite(registry.client(ids[0]), request(ids[1], **wrong), idempotency_key="")
+    assert [name for name, _ in refused.value.faults] == [
+        "contact.name", "contact.email", "scopes", "mis", "reference", "idempotency_key",
+    ]  # fmt: skip
+    assert outbox.all() == []
+
+
+def test_a_client_invites_only_for_systems_and_scopes_of_its_registration(ids, work):
+    with work():
+        picky = a_client(accepted_mis=frozenset({"isams", "arbor"})).id
+    for wrong, field in (({"mis": "sims"}, "mis"), ({"scopes": frozenset()}, "scopes")):
+        with work(), pytest.raises(invite.InvalidInvitation) as refused:
+            invite.invite(registry.client(picky), request(ids[1], **({"mis": "isams"} | wrong)))
+        assert [name for name, _ in refused.value.faults] == [field]
+    with work():
+        assert invite.invite(registry.client(picky), request(ids[1], mis=None)).mis is None
+
+
+def test_the_same_request_again_is_the_same_invitation_and_another_one_with_its_key_is_refused(send, ids, work, outbox):
+    first = send("key-1")
+    assert send("key-1") == first
+    assert len(outbox.all("partner_invitation")) == 1
+    with pytest.raises(invite.KeyReused):
+        send("key-1", name="Bo Bloggs")
+    with work():
+        other = a_client().id
+    assert send("key-1", client_id=other) != first
+    assert send("key-2") != first
+
+
+def test_of_several_requests_at_once_with_one_key_one_makes_the_invitation(ids, work, at_once, outbox):
+    def job():
+        return invite.invite(registry.client(ids[0]), request(ids[1]), idempotency_key="key-1").id
+
+    outcomes = at_once(4, job)
+    assert len(set(outcomes)) == 1
+    assert outcomes[0].startswith("sin_")
+    assert len(outbox.all("partner_invitation")) == 1
+
+
+def test_the_unique_index_decides_where_nothing_else_does(ids, work, at_once, outbox, monkeypatch):
+    monkeypatch.setattr(invite, "one_at_a_time", lambda *what: None)
+
+    def job():
+        return invite.invite(registry.client(ids[0]), request(ids[1]), idempotency_key="key-1").id
+
+    assert len(set(at_once(4, job))) == 1
+    assert len(outbox.all("partner_invitation")) == 1
+
+
+def test_a_school_is_named_by_its_urn_or_its_dfe_number(work, clock):
+    with work():
+        school = a_school(register_id="123456", dfe_number="2131234")
+        assert targets.by_urn("123456") is school
+        for number in ("2131234", "213/1234"):
+            assert targets.by_dfe_number(number) is school
+        for wrong in ("123457", "2131234", "Oakhill", ""):
+            with pytest.raises(targets.SchoolUnknown):
+                targets.by_urn(wrong)
+
+
+def test_a_closed_school_is_refused_and_those_that_followed_it_are_named(ids, send, work):
+    closed = {"status_code": "2", "status_name": "Closed", "dfe_number": "2139999"}
+    with work():
+        old, new = a_school(register_id="100001", **closed), a_school(register_id="100002", name="Oakhill Academy")
+        session().add(SchoolLink(from_urn="100001", to_urn="100002", kind="Successor", is_succession=True, name="",
+                                 since=None))  # fmt: skip
+        session().flush()
+        with pytest.raises(targets.SchoolNotOpen) as refused:
+            targets.by_urn("100001")
+        assert [step.school.urn for step in refused.value.successors] == ["100002"]
+        assert "It was followed by Oakhill Academy." in refused.value.message
+        new.dfe_number = "2139999"  # which a successor may take over
+        session().flush()
+        assert targets.by_dfe_number("2139999") is new
+        with pytest.raises(targets.SchoolNotOpen):
+            invite.invite(registry.client(ids[0]), request(old.id))
+
+
+def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, work, change_settings, clock):
+    change_settings(invitations={"max_open": 2, "max_a_day": 3})
+    first = send(email="a@oakhill.example")
+    send("key", email="b@oakhill.example")
+    with pytest.raises(invite.TooManyInvitations) as open_ones:
+        send(email="c@oakhill.example")
+    assert "wait for an answer" in open_ones.value.message
+    assert send("key", email="b@oakhill.example")  # the same again is no further one
+    with work():
+        invite.cancel(ids[0], first)
+    send(email="c@oakhill.example")
+    with work():
+        invite.cancel(ids[0], states.of_client(ids[0])[1].invitation.id)
+    with pytest.raises(invite.TooManyInvitations) as today:
+        send(email="d@oakhill.example")
+    assert "within 24 hours" in today.value.message
+    with work():
+        other = a_client().id
+    assert send(client_id=other, email="d@oakhill.example")
+    with work():
+        invite.cancel(ids[0], states.of_client(ids[0], only="sent")[0].invitation.id)
+    clock.move(timedelta(days=1))
+    assert send(email="d@oakhill.example")
+
+
+def test_an_address_gets_so_many_a_day_of_all_partners_together(send, work, outbox, clock):
+    for number in range(mailing.MAX_TO_ADDRESS):
+        with work():
+            client_id = a_client().id
+        send(client_id=client_id, email=HEAD[1].upper() if number % 2 else HEAD[1])
+    with pytest.raises(mailing.TooManyMails):
+        send()
+    assert send(email="other@oakhill.example")
+    clock.move(timedelta(days=1))
+    assert send()
+
+
+def test_the_limit_of_an_address_holds_for_clients_that_write_at_once(ids, work, at_once, outbox):
+    with work():
+        clients = [a_client().id for _ in range(mailing.MAX_TO_ADDRESS + 2)]
+    queue = list(clients)
+    outcomes = at_once(len(clients), lambda: invite.invite(registry.client(queue.pop()), request(ids[1])).id)
+    assert sum(isinstance(outcome, mailing.TooManyMails) for outcome in outcomes) == 2
+    assert len(outbox.all("partner_invitation")) == mailing.MAX_TO_ADDRESS
+
+
+@pytest.mark.parametrize("known", ["nothing", "the school", "the address"])
+def test_nothing_depends_on_whether_school_or_address_has_an_account(known, ids, work, send, outbox):
+    with work() as found:
+        if known == "the school":
+            an_administrator(an_estab(found.get_one(School, ids[1])))
+        elif known == "the address":
+            an_administrator(email=HEAD[1])
+    invitation_id = send()
+    assert outbox.last("partner_invitation").to == HEAD[1]
+    assert state(work, ids, invitation_id) == "sent"
+
+
+def test_the_states_an_invitation_goes_through(send, secret, ids, work, clock):
+    one, two, three = send(), None, None
+    assert state(work, ids, one) == "sent"
+    with work():
+        answer.forward(secret(), COLLEAGUE, disclose=False)
+    assert state(work, ids, one) == "forwarded"
+    with work():
+        answer.begin(secret("partner_invitation_forwarded"))
+    assert state(work, ids, one) == "opened"
+    clock.move(timedelta(days=15))
+    assert state(work, ids, one) == "expired"
+    with work():
+        the_school_authorises(ids)
+    assert state(work, ids, one) == "accepted"
+    clock.move(timedelta(minutes=1))
+    two = send()
+    assert state(work, ids, two) == "sent"  # the agreement is older than this one
+    with work():
+        answer_to = answer.check(secret())
+        assert answer_to.is_connected
+        assert invite.cancel(ids[0], two).state == "cancelled"
+    clock.move(timedelta(minutes=1))
+    with work():
+        withdraw(ids)
+    three = send()
+    with work():
+        answer.decline(secret())
+    with work():
+        the_school_authorises(ids)
+    assert [state(work, ids, each) for each in (one, two, three)] == ["accepted", "cancelled", "declined"]
+
+
+def withdraw(ids):
+    owner = session().query(Membership).first()
+    authorise.withdraw(owner.estab_id, ids[0], by=owner)
+
+
+def test_a_list_is_in_the_order_of_making_page_by_page_with_one_statement_each(send, ids, work, clock):
+    made = []
+    for number in range(5):
+        made.append(send(email=f"a{number}@oakhill.example"))
+        if number % 2:
+            clock.move(timedelta(seconds=1))
+    with work():
+        invite.cancel(ids[0], made[2])
+        pages, after = [], None
+        while page := states.of_client(ids[0], after=after, limit=2):
+            pages.append([status.invitation.id for status in page])
+            after = page[-1].cursor
+        assert [len(page) for page in pages] == [2, 2, 1]
+        assert sorted(chain.from_iterable(pages)) == sorted(made)
+        assert [status.invitation.id for status in states.of_client(ids[0], only="cancelled")] == [made[2]]
+        assert states.of_client("another") == []
+
+
+def test_another_clients_invitation_is_not_found(send, ids, work):
+    invitation_id = send()
+    with work():
+        other = registry.client(a_client().id)
+        for verb in (
+            lambda: states.find(other.id, invitation_id),
+            lambda: invite.resend(other, invitation_id),
+            lambda: invite.cancel(other.id, invitation_id),
+        ):
+            with pytest.raises(NotFound):
+                verb()
+
+
+def test_sending_again_supersedes_the_link_for_the_whole_time_and_ends_after_four_mails(
+    send, secret, ids, work, outbox, clock
+):
+    invitation_id, first = send(), secret()
+    clock.move(timedelta(days=20))
+    for sent in range(2, invite.MAX_MAILS + 1):
+        with work():
+            status = invite.resend(registry.client(ids[0]), invitation_id)
+            assert (status.state, status.invitation.sent) == ("sent", sent)
+        clock.move(timedelta(days=1))
+    with work():
+        assert answer.check(secret()).invitation.id == invitation_id
+        with pytest.raises(answer.InvitationSuperseded):
+            answer.check(first)
+        with pytest.raises(invite.TooManyInvitations):
+            invite.resend(registry.client(ids[0]), invitation_id)
+
+
+def test_sending_again_writes_to_the_person_who_has_it_now(send, secret, ids, work, outbox, clock):
+    invitation_id = send()
+    with work():
+        answer.forward(secret(), COLLEAGUE, disclose=False)
+    clock.move(timedelta(minutes=1))
+    with work():
+        invite.resend(registry.client(ids[0]), invitation_id)
+    assert [letter.to for letter in outbox.all("partner_invitation_forwarded")] == [COLLEAGUE.email] * 2
+    assert state(work, ids, invitation_id) == "forwarded"
+
+
+def test_what_is_over_is_neither_sent_again_nor_cancelled(send, secret, ids, work):
+    invitation_id = send()
+    with work():
+        the_school_authorises(ids)
+    for verb in (
+        lambda: invite.resend(registry.client(ids[0]), invitation_id),
+        lambda: invite.cancel(ids[0], invitation_id),
+    ):
+        with work(), pytest.raises(invite.InvitationOver):
+            verb()
+    with work() as found:
+        assert found.get_one(SchoolInvitation, invitation_id).cancelled_at is None
+
+
+def test_cancelling_twice_is_cancelling_once(send, ids, work):
+    invitation_id = send()
+    for _ in range(2):
+        with work():
+            assert invite.cancel(ids[0], invitation_id).state == "cancelled"
+    with work() as found:
+        assert found.query(Entry).filter_by(event="school_invitation.cancelled").count() == 1
+
+
+@pytest.mark.parametrize("cancels_first", [True, False])
+def test_cancelling_while_the_reader_declines_one_of_them_wins(cancels_first, send, secret, ids, work, overtaken):
+    invitation_id, link = send(), secret()
+
+    def cancel():
+        return invite.cancel(ids[0], invitation_id)
+
+    def decline():
+        return answer.decline(link)
+
+    outcome = overtaken(cancel, decline) if cancels_first else overtaken(decline, cancel)
+    assert isinstance(outcome, answer.InvitationCancelled if cancels_first else invite.InvitationOver)
+    assert state(work, ids, invitation_id) == ("cancelled" if cancels_first else "declined")
+
+
+def test_of_two_buttons_at_once_one_counts(send, secret, ids, work, at_once, outbox):
+    send()
+    link = secret()
+    jobs = [
+        lambda: answer.begin(link),
+        lambda: answer.decline(link),
+        lambda: answer.forward(link, COLLEAGUE, disclose=True),
+        lambda: answer.begin(link),
+    ]
+    outcomes = at_once(4, lambda: jobs.pop()())  # noqa: PLW0108  each thread takes one
+    assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 3, outcomes
+    assert all(not isinstance(each, Exception) or isinstance(each, answer.LinkRefused) for each in outcomes), outcomes
+    with work() as found:
+        assert found.query(Entry).filter(Entry.event.in_([
+            "school_invitation.opened", "school_invitation.declined", "school_invitation.forwarded",
+        ])).count() == 1  # fmt: skip
+
+
+def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(send, secret, ids, work, overtaken, outbox):
+    invitation_id, link = send(), secret()
+    outcome = overtaken(
+        lambda: invite.resend(registry.client(ids[0]), invitation_id),
+        lambda: answer.forward(link, COLLEAGUE, disclose=False),
+    )
+    assert isinstance(outcome, answer.InvitationSuperseded)
+    with work() as found:
+        assert found.query(InvitationLink).filter_by(used_at=None, superseded_at=None).count() == 1
+    assert outbox.all("partner_invitation_forwarded") == []
+
+
+def test_a_disabled_client_has_no_invitations_that_work(send, secret, ids, work):
+    send()
+    with work():
+        registry.disable(ids[0], by="cli")
+    with work(), pytest.raises(answer.InvitationCancelled):
+        answer.check(secret())
+
+
+def test_rows_are_deleted_thirty_days_after_they_expired(send, secret, ids, work, clock):
+    send()
+    with work():
+        answer.forward(secret(), COLLEAGUE, disclose=True)
+    for days, count in ((43, 1), (2, 0)):
+        clock.move(timedelta(days=days))
+        worker.cleaning.clean(work, worker.RETENTION)
+        with work() as found:
+            assert found.query(SchoolInvitation).count() == count
+    with work() as found:
+        assert found.query(InvitationLink).count() == 0
