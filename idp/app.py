@@ -19,6 +19,7 @@ from idp.foundation.web import (
     well_known,
 )
 from idp.foundation.web.transactions import Application
+from idp.invitations import views as invitations
 from idp.manage import views as manage
 from idp.oidc import server as protocol, views as oidc
 from idp.oidc.authorization import pending_requests
@@ -58,6 +59,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.configure(app, settings)
     protocol.configure(app)
 
-    for views in (health, well_known, outbox, schools, onboarding, signin, federation, manage, oidc):
+    for views in (health, well_known, outbox, schools, onboarding, signin, federation, invitations, manage, oidc):
         app.register_blueprint(views.bp)
     return app

@@ -12,7 +12,10 @@ from urllib.parse import urljoin, urlsplit
 from idp.estabs import invitations, links, people
 from idp.estabs.models import Administrator, Membership, PersonInvitation
 from idp.foundation import clock, crypto
+from idp.invitations import invite
+from idp.invitations.models import InvitationLink
 from idp.onboarding.models import JoinRequest
+from idp.partners import registry
 from idp.sharing import authorise
 from idp.signin import email_change, reset, undo_changes
 from idp.signin.models import Guesses, PasswordReset
@@ -413,6 +416,34 @@ def invitation_sign_out(ground: Ground) -> Opened:
     return form(_somebody(ground)[0], _invitation(ground)[1], "sign-out")
 
 
+def _invitation_of_a_school(ground: Ground) -> str:
+    """The path of the link of an invitation that the partner had us send."""
+    with ground.work() as session:
+        partner = registry.client(factories.a_client().id)
+        assert partner is not None
+        request = invite.Request(factories.a_school(), "Al Bloggs", an_email(), frozenset({"students"}))
+        invitation, secret = invite.invite(partner, request), crypto.new_secret()
+        link = session.query(InvitationLink).filter_by(invitation_id=invitation.id).one()
+        link.digest = crypto.digest(secret)
+        return f"/invitations/{secret}"
+
+
+def school_invitation_yes(ground: Ground) -> Opened:
+    """A reader of a partner's invitation may decide, and goes on to the partner."""
+    return form(ground.browser(), _invitation_of_a_school(ground), "yes")
+
+
+def school_invitation_declined(ground: Ground) -> Opened:
+    """It is not for them."""
+    return form(ground.browser(), _invitation_of_a_school(ground), "not-for-us")
+
+
+def school_invitation_passed_on(ground: Ground) -> Opened:
+    """Somebody else decides."""
+    path = f"{_invitation_of_a_school(ground)}/pass-on"
+    return form(ground.browser(), path, "pass-on", name="Bo Bloggs", email=an_email(), disclose="y")
+
+
 FORMS: dict[str, Callable[[Ground], Opened]] = {
     each.__name__.replace("_", " "): each
     for each in (
@@ -423,5 +454,6 @@ FORMS: dict[str, Callable[[Ground], Opened]] = {
         colleague_lost_factor, undo,
         people_invite, people_resend, people_cancel, people_role, people_remove, people_leave, people_hand_over,
         invitation_new, invitation_accept, invitation_password_link, invitation_sign_out,
+        school_invitation_yes, school_invitation_declined, school_invitation_passed_on,
     )
 }  # fmt: skip

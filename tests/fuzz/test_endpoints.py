@@ -17,7 +17,10 @@ from tests.fuzz.written import watching
 from tests.oidc import devices, registering
 from tests.oidc.support import CALLBACK
 
-REGISTERED = {CALLBACK, "https://assembly.example/signed-out", "https://reports.example/callback"}
+REGISTERED = {
+    CALLBACK, "https://assembly.example/signed-out", "https://assembly.example/initiate",
+    "https://reports.example/callback",
+}  # fmt: skip
 
 
 def _posted(path: str, *, bare: bool = False, **form: str) -> Callable[[Ground], Sent]:

@@ -151,6 +151,8 @@ MEASURED = {
     "/recovery/<secret>": uses_link("/recovery/{}", "undo"),
     "/invitation/<secret>": uses_link("/invitation/{}", "reset"),
     "/invitation/<secret>/password": uses_link("/invitation/{}/password", "reset"),
+    "/invitations/<secret>": uses_link("/invitations/{}", "welcome"),
+    "/invitations/<secret>/pass-on": uses_link("/invitations/{}/pass-on", "welcome"),
     "/set-up/<secret>": uses_link("/set-up/{}", "welcome"),
 }
 

@@ -293,7 +293,8 @@ OWN_ACCOUNT = {
 """Pages of a person's own account, which take no id of anybody."""
 
 FOR_ALL = {
-    "brand_css", "federation.begin", "federation.come_back", "health.healthz", "health.readyz", "manage.front",
+    "brand_css", "federation.begin", "federation.come_back", "health.healthz", "health.readyz",
+    "invitations.declined", "invitations.passed_on", "manage.front",
     "oidc.authorization", "oidc.confirm_logout", "oidc.jwks", "oidc.logout", "oidc.metadata", "onboarding.details",
     "onboarding.find", "onboarding.link_sent", "onboarding.old_address.redirect_to_registration", "onboarding.stopped",
     "manage.add_school.add", "manage.add_school.someone_else", "schools.search_json",
@@ -306,6 +307,7 @@ FOR_ALL = {
 """Pages for every visitor, before signing in and after: they take no id of a school, its people or what is theirs."""
 
 BY_SECRET = {
+    "invitations.pass_on", "invitations.show",
     "manage.invitation.answer", "manage.invitation.send_password_link", "manage.invitation.sign_out",
     "onboarding.another_link", "onboarding.not_me", "onboarding.verify_email", "signin.operators.set_up",
     "signin.people.welcome", "signin.people.welcome_again", "signin.recovery.stop", "signin.reset_links.choose",

@@ -1,0 +1,82 @@
+"""A partner's invitation of a school in a real browser: passed on once, and then followed to the partner and back."""
+
+import pytest
+
+from idp.foundation.database import session
+from idp.invitations import invite, states
+from idp.partners import registry
+from idp.schools.models import School
+
+
+@pytest.fixture
+def invites(work, outbox, partner):
+    """`invites(somebody)` mails them an invitation of their school, and returns the link."""
+
+    def send(admin):
+        with work():
+            client = registry.client("assembly")
+            scopes = frozenset({"school", "students", "students.sen"})
+            request = invite.Request(session().get_one(School, admin.school.id), admin.name, admin.email, scopes)
+            invite.invite(client, request)
+        return newest(outbox, "partner_invitation", admin.email)
+
+    return send
+
+
+def newest(outbox, name, email):
+    return [letter for letter in outbox.all(name) if letter.to == email][-1].links[0]
+
+
+def state(work):
+    with work():
+        return states.of_client("assembly")[-1].state
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
+def test_it_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_registration(
+    an_admin, a_window, invites, outbox, work, looks_right, javascript
+):
+    office = an_admin(page=a_window(java_script_enabled=javascript))
+    office.page.goto(invites(office))
+    office.sees(f"Connect {office.school.name}?")
+    office.reads("Assembly asks to connect to your school", "Do you have authority to agree to this?")
+    if javascript:
+        looks_right(office.page, "school-invitation")
+    office.page.locator("#someone-else").focus()
+    office.page.keyboard.press("Enter")
+    office.sees(f"Who decides this at {office.school.name}?")
+    office.page.locator("#pass-on").click()
+    office.is_told("Enter their name", "Enter their e-mail address")
+    if javascript:
+        looks_right(office.page, "school-invitation-passed-on-to-nobody")
+    head = an_admin(school=office.school, page=a_window("phone", java_script_enabled=javascript))
+    office.page.locator("#name").fill(head.name)
+    office.page.locator("#email").fill(head.email)
+    office.page.locator("#email").press("Enter")
+    office.sees("We have written to your colleague")
+    if javascript:
+        looks_right(office.page, "school-invitation-passed-on")
+    assert state(work) == "forwarded"
+
+    head.page.goto(newest(outbox, "partner_invitation_forwarded", head.email))
+    head.sees(f"Connect {head.school.name}?")
+    head.page.locator("#yes").click()
+    head.sees("Sign in")
+    head.reads("Assembly")
+    assert head.page.url.startswith(head.issuer)
+    assert state(work) == "opened"
+    head.page.get_by_role("link", name="Register your school").click()
+    head.sees("Find your school")
+    head.reads("Assembly")
+
+
+def test_who_says_that_it_is_not_for_them_ends_it(an_admin, invites, looks_right, work):
+    office = an_admin()
+    link = invites(office)
+    office.page.goto(link)
+    office.page.locator("#not-for-us").click()
+    office.sees("Thank you for telling us")
+    assert state(work) == "declined"
+    office.page.goto(link)
+    office.sees("This invitation has been declined")
+    looks_right(office.page, "school-invitation-declined")

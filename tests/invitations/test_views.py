@@ -1,0 +1,268 @@
+"""The page behind the link of a partner's invitation, as its readers see it."""
+
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from idp.foundation.database import session
+from idp.invitations import answer, invite, mailing, states
+from idp.invitations.models import InvitationLink
+from idp.partners import registry
+from idp.schools.models import School
+from idp.sharing import authorise
+from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
+from tests.onboarding.visitor import Visitor
+
+HEAD = ("Al Bloggs", "head@oakhill.example")
+BO = {"name": "Bo Bloggs", "email": "bo@oakhill.example"}
+
+
+@pytest.fixture
+def ids(work, clock):
+    """Ids of the partner's client, and of the school."""
+    with work():
+        client = a_client(a_partner(name="Groupcall"), client_name="Assembly", tos_uri="https://assembly.example/terms")
+        return client.id, a_school(name="Oakhill School").id
+
+
+@pytest.fixture
+def send(ids, work, outbox):
+    """`send()` invites the school, and returns the path of the link."""
+
+    def sent(client_id=ids[0], scopes=("school", "students", "students.sen")):
+        with work():
+            request = invite.Request(session().get_one(School, ids[1]), *HEAD, frozenset(scopes))
+            invite.invite(registry.client(client_id), request)
+        return outbox.last("partner_invitation").path
+
+    return sent
+
+
+@pytest.fixture
+def reader(web):
+    return Visitor(web)
+
+
+@pytest.fixture
+def other(new_browser):
+    return Visitor(new_browser())
+
+
+def status(work, ids):
+    with work():
+        return states.of_client(ids[0])[-1]
+
+
+def press(visitor, button, **typed):
+    """Press a button, and return the answer without following it anywhere."""
+    sent = visitor.page.fields(button) | typed
+    return visitor.client.post(urlsplit(visitor.page.path).path, data=sent)
+
+
+def the_school_authorises(work, ids):
+    with work():
+        owner = an_administrator(an_estab(session().get_one(School, ids[1])), name="Secret Owner").memberships[0]
+        client = registry.client(ids[0])
+        authorise.give(
+            client, frozenset({"openid", "students"}), by=owner, agreement="1", until=authorise.lasts_until(client)
+        )
+
+
+def test_the_page_says_who_asks_for_which_school_for_what_and_why(send, reader):
+    page = reader.opens(send())
+    assert page.title == "Connect Oakhill School?"
+    for text in (
+        "Assembly, by Groupcall, asks to connect to your school.", "Oakhill School, London", "https://assembly.example",
+        "Showing schools what their data says.", "Data it needs", "Data that your school can choose to share",
+        "Specially protected", "version 2026-01", "Do you have authority to agree to this?",
+    ):  # fmt: skip
+        assert text in page.text
+    for label, address in (("privacy notice", "privacy"), ("terms of service", "terms"), ("agreement", "agreement")):
+        assert page.link(label) == f"https://assembly.example/{address}"
+    assert HEAD[0] not in page.text
+    assert HEAD[1] not in page.text
+
+
+def test_opening_the_pages_changes_nothing(send, ids, work, new_browser):
+    link = send()
+    for path in (link, f"{link}/pass-on"):
+        for ask in (new_browser().get, new_browser().head, new_browser().options):
+            assert ask(path).status_code == 200
+    assert status(work, ids).state == "sent"
+    with work() as found:
+        assert found.query(InvitationLink).one().used_at is None
+
+
+def test_yes_goes_on_to_the_partner_with_the_issuer_and_nothing_else(send, reader, ids, work):
+    link = send()
+    reader.opens(link)
+    response = press(reader, "yes")
+    assert response.status_code == 303
+    assert response.location.partition("?")[0] == "https://assembly.example/initiate"
+    assert parse_qs(urlsplit(response.location).query) == {"iss": ["http://localhost:5000"]}
+    assert status(work, ids).state == "opened"
+    page = reader.opens(link)
+    assert (page.status, page.value("error-code"), page.title) == (410, "invitation_begun", "You have begun already")
+    assert page.link("go-on") == response.location
+
+
+def test_the_form_may_lead_to_the_partner(send, reader):
+    policy = reader.opens(send()).response.headers["Content-Security-Policy"]
+    assert "form-action" not in policy
+
+
+def test_without_an_address_to_begin_at_a_page_leads_to_the_partners_site(send, reader, work):
+    with work():
+        client_id = a_client(initiate_login_uri=None, client_uri="https://app.example").id
+    reader.opens(send(client_id))
+    page = reader.presses("yes")
+    assert "Please go on at Assembly" in page.text
+    assert page.link("go-on") == "https://app.example"
+
+
+def test_pressed_twice_it_leads_to_the_partner_again(send, reader, ids, work):
+    reader.opens(send())
+    first = press(reader, "yes")
+    page = reader.presses("yes")
+    assert (page.title, page.link("go-on")) == ("You have begun already", first.location)
+
+
+def test_someone_else_decides_and_the_partner_learns_only_that(send, reader, other, ids, work, outbox):
+    link = send()
+    reader.opens(link)
+    reader.opens(reader.page.link("someone-else"))
+    assert reader.page.title == "Who decides this at Oakhill School?"
+    page = reader.presses("pass-on", name="Bo", email="not an address")
+    assert page.status == 422
+    assert "Enter an e-mail address in the right form" in page.text
+    assert page.soup.find(id="name")["value"] == "Bo"
+    assert reader.presses("pass-on", **BO).title == "We have written to your colleague"
+
+    current = status(work, ids)
+    assert current.state == "forwarded"
+    assert (current.invitation.disclosed_name, current.invitation.disclosed_email) == (None, None)
+    assert (current.invitation.contact_name, current.invitation.contact_email) == HEAD
+    letter = outbox.last("partner_invitation_forwarded")
+    assert letter.to == BO["email"]
+    for part in (letter.subject, letter.text, letter.html):
+        for word in ("Al Bloggs", "Bo Bloggs", "head@"):
+            assert word not in part
+    assert "A colleague" in letter.html
+    assert reader.opens(link).value("error-code") == "invitation_forwarded"
+    assert other.opens(letter.path).title == "Connect Oakhill School?"
+    assert press(other, "yes").location.startswith("https://assembly.example/initiate")
+    assert status(work, ids).state == "opened"
+
+
+def test_the_partner_is_told_who_it_is_where_the_box_is_ticked(send, reader, ids, work):
+    reader.opens(f"{send()}/pass-on")
+    assert "Tell Assembly who it is" in reader.page.text
+    reader.presses("pass-on", **BO, disclose="y")
+    current = status(work, ids).invitation
+    assert (current.disclosed_name, current.disclosed_email) == ("Bo Bloggs", "bo@oakhill.example")
+
+
+def test_what_an_earlier_person_disclosed_ends_when_it_is_passed_on_silently(send, reader, other, ids, work, outbox):
+    reader.opens(f"{send()}/pass-on")
+    reader.presses("pass-on", **BO, disclose="y")
+    other.opens(f"{outbox.last('partner_invitation_forwarded').path}/pass-on")
+    other.presses("pass-on", name="Di Bloggs", email="di@oakhill.example")
+    assert status(work, ids).invitation.disclosed_name is None
+
+
+@pytest.mark.parametrize("name", ["Your refund is waiting", "evil.example", "call 0900 123", "<b>Bo</b>"])
+def test_a_name_that_is_a_message_is_refused(name, send, reader, outbox):
+    reader.opens(f"{send()}/pass-on")
+    assert reader.presses("pass-on", name=name, email=BO["email"]).status == 422
+    assert outbox.all("partner_invitation_forwarded") == []
+
+
+def test_it_is_passed_on_to_another_address_and_three_times_at_most(send, reader, outbox, ids, work, clock):
+    reader.opens(f"{send()}/pass-on")
+    page = reader.presses("pass-on", name="Al", email=HEAD[1].upper())
+    assert page.status == 422
+    assert "this is the one that we wrote to" in page.text
+    for number in range(answer.MAX_FORWARDS):
+        clock.move(timedelta(minutes=1))
+        reader.presses("pass-on", name="Bo", email=f"bo{number}@oakhill.example")
+        assert reader.page.title == "We have written to your colleague"
+        reader.opens(f"{outbox.last('partner_invitation_forwarded').path}/pass-on")
+    page = reader.presses("pass-on", name="Bo", email="last@oakhill.example")
+    assert page.status == 422
+    assert "has been passed on several times" in page.text
+    assert len(outbox.all("partner_invitation_forwarded")) == answer.MAX_FORWARDS
+    reader.opens(outbox.last("partner_invitation_forwarded").path)
+    assert press(reader, "yes").status_code == 303  # the refused tries did not use the link up
+
+
+def test_an_address_that_got_enough_today_is_refused_in_the_form(send, reader, ids, work, monkeypatch):
+    link = send()
+    monkeypatch.setattr(mailing, "MAX_TO_ADDRESS", 0)
+    reader.opens(f"{link}/pass-on")
+    page = reader.presses("pass-on", **BO)
+    assert page.status == 422
+    assert "several invitations to this e-mail address today" in page.text
+    assert status(work, ids).state == "sent"
+
+
+def test_this_is_not_for_us(send, reader, ids, work):
+    link = send()
+    reader.opens(link)
+    assert reader.presses("not-for-us").title == "Thank you for telling us"
+    assert status(work, ids).state == "declined"
+    page = reader.opens(link)
+    assert (page.status, page.value("error-code")) == (410, "invitation_declined")
+    assert "ask the service to invite your school again" in page.text
+
+
+def test_each_link_that_cannot_be_used_says_what_it_is(send, reader, ids, work, clock):
+    link = send()
+    clock.move(timedelta(days=14))
+    assert "ask the service to send it again" in reader.opens(link).text
+    assert reader.page.value("error-code") == "link_expired"
+    with work():
+        invite.resend(registry.client(ids[0]), status_id(ids))
+    assert reader.opens(link).value("error-code") == "link_superseded"
+    with work():
+        invite.cancel(ids[0], status_id(ids))
+    assert reader.opens(link).value("error-code") == "invitation_cancelled"
+    assert reader.opens(f"{link}/pass-on").value("error-code") == "invitation_cancelled"
+    page = reader.opens("/invitations/unknown")
+    assert (page.status, page.value("error-code")) == (404, "link_unknown")
+
+
+def status_id(ids):
+    return states.of_client(ids[0])[-1].invitation.id
+
+
+def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reader, ids, work, other):
+    link = send()
+    other.opens(link)
+    the_school_authorises(work, ids)
+    page = reader.opens(link)
+    assert page.title == "Oakhill School is connected already"
+    assert page.link("go-on").startswith("https://assembly.example/initiate?iss=")
+    assert page.soup.find("main").find("form") is None
+    assert "Secret Owner" not in page.response.text
+    assert "students" not in page.text.casefold()
+    assert reader.opens(f"{link}/pass-on").title == "Oakhill School is connected already"
+    assert other.presses("not-for-us").title == "Oakhill School is connected already"  # the page was open before
+    assert status(work, ids).state == "accepted"
+
+
+def test_a_school_with_an_account_that_is_not_connected_reads_the_same_page(send, reader, ids, work):
+    def seen():
+        page = reader.opens(send()).response
+        return page.status_code, Visitor(reader.client).opens(page.request.path).text
+
+    before = seen()
+    with work():
+        an_administrator(an_estab(session().get_one(School, ids[1])), email=HEAD[1])
+    assert seen() == before
+
+
+def test_a_form_without_an_answer_is_refused(send, reader, ids, work):
+    reader.opens(send())
+    assert reader.presses("yes", answer="maybe").status == 400
+    assert status(work, ids).state == "sent"
