@@ -68,7 +68,7 @@ def send(invitation: SchoolInvitation, client: Snapshot, recipient: Recipient) -
         to=recipient.email, expires=invitation.expires_at, client=client.id,
         name=recipient.name, school=invitation.school.name, client_name=client.client_name,
         partner_name=client.partner_name, purpose=client.purpose,
-        areas=[area.title for area in scopes.in_order(scopes.of_kind("data", invitation.scopes))],
+        areas=[area.title for area in scopes.in_order(scopes.of_kind("data", invitation.scopes & client.scopes))],
         until=dates.day_and_time(invitation.expires_at), link=runtime.url(f"/invitations/{secret}"),
     )  # fmt: skip
 

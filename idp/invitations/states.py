@@ -72,12 +72,13 @@ def state() -> ColumnElement[str]:
     """The state of each row of `SchoolInvitation`, now.
 
     An agreement counts as its acceptance if it was given after the invitation was made, by whichever way the school
-    came. What ended it before stays: a school that declined and connects later has declined this invitation.
+    came, unless our staff rejected the account that gave it. What ended it before stays: a school that declined and
+    connects later has declined this invitation.
     """
     return case(
         (SchoolInvitation.cancelled_at.is_not(None), "cancelled"),
         (SchoolInvitation.declined_at.is_not(None), "declined"),
-        (_agreement(Authorisation.given_at >= SchoolInvitation.created_at), "accepted"),
+        (_agreement(Authorisation.given_at >= SchoolInvitation.created_at, Estab.state != "rejected"), "accepted"),
         (SchoolInvitation.expires_at <= clock.now(), "expired"),
         (SchoolInvitation.opened_at.is_not(None), "opened"),
         (SchoolInvitation.forwarded_at.is_not(None), "forwarded"),
@@ -86,9 +87,14 @@ def state() -> ColumnElement[str]:
 
 
 def is_connected(invitation: SchoolInvitation) -> bool:
-    """Whether the school has an agreement with the client that is in force or paused."""
+    """Whether the school has an agreement with the client that is in force or paused, and its account is verified.
+
+    What an account agreed to that our staff have not verified must not keep the contact from answering: a stranger may
+    have registered it.
+    """
     stands = (
-        Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None), Authorisation.until > clock.now(),
+        Estab.state == "verified", Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None),
+        Authorisation.until > clock.now(),
     )  # fmt: skip
     statement = select(_agreement(*stands)).where(SchoolInvitation.id == invitation.id)
     return bool(session().scalar(statement))

@@ -7,13 +7,14 @@ import pytest
 
 from idp import worker
 from idp.audit.models import Entry
-from idp.estabs.models import Membership
+from idp.estabs.models import Estab, Membership
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
 from idp.invitations import answer, invite, mailing, states, targets
 from idp.invitations.mailing import Recipient
 from idp.invitations.models import InvitationLink, SchoolInvitation
 from idp.partners import registry
+from idp.partners.models import Client
 from idp.schools.models import School, SchoolLink
 from idp.sharing import authorise
 from tests.factories import a_client, a_school, an_administrator, an_estab
@@ -256,6 +257,28 @@ def test_the_states_an_invitation_goes_through(send, secret, ids, work, clock):
     with work():
         the_school_authorises(ids)
     assert [state(work, ids, each) for each in (one, two, three)] == ["accepted", "cancelled", "declined"]
+
+
+def test_an_agreement_of_an_account_that_was_rejected_is_no_acceptance(send, ids, work):
+    invitation_id = send()
+    with work() as found:
+        the_school_authorises(ids)
+        estab = found.query(Estab).one()
+        for account, expected in (("unverified", "accepted"), ("suspended", "accepted"), ("rejected", "sent")):
+            estab.state = account
+            found.flush()
+            assert states.find(ids[0], invitation_id).state == expected
+
+
+def test_the_mail_names_no_area_that_the_client_may_not_ask_for_any_more(send, ids, work, outbox, clock):
+    invitation_id = send(scopes=frozenset({"school", "attendance"}))
+    assert "Attendance" in outbox.last("partner_invitation").text
+    with work() as found:
+        found.get_one(Client, ids[0]).optional_scopes = frozenset({"students.sen"})
+        registry.forget()
+        clock.move(timedelta(minutes=1))
+        invite.resend(registry.client(ids[0]), invitation_id)
+    assert "Attendance" not in outbox.last("partner_invitation").text
 
 
 def withdraw(ids):

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from idp.estabs.models import Estab
 from idp.foundation.database import session
 from idp.invitations import answer, invite, mailing, states
 from idp.invitations.models import InvitationLink
@@ -249,6 +250,19 @@ def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reade
     assert reader.opens(f"{link}/pass-on").title == "Oakhill School is connected already"
     assert other.presses("not-for-us").title == "Oakhill School is connected already"  # the page was open before
     assert status(work, ids).state == "accepted"
+
+
+@pytest.mark.parametrize("account", ["unverified", "suspended", "rejected"])
+def test_what_an_account_that_nobody_has_verified_agreed_to_keeps_the_contact_from_nothing(
+    account, send, reader, ids, work
+):
+    link = send()
+    the_school_authorises(work, ids)
+    with work() as found:
+        found.query(Estab).one().state = account
+    assert reader.opens(link).title == "Connect Oakhill School?"
+    assert reader.presses("not-for-us").title == "Thank you for telling us"
+    assert status(work, ids).state == "declined"
 
 
 def test_a_school_with_an_account_that_is_not_connected_reads_the_same_page(send, reader, ids, work):
