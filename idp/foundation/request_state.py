@@ -30,7 +30,7 @@ class RequestState:
     """A statement that locks a row which others lock last: it runs when everything else is done."""
     csp_nonce: str | None = None
     """The nonce of this answer's content security policy, once something needs it."""
-    lets_forms_leave: bool = False
+    allows_form_redirects: bool = False
     """Whether the policy of this page leaves `form-action` out."""
     keeps_opener: bool = False
     """Whether this answer may stay in touch with the window that opened it."""

@@ -54,7 +54,7 @@ def current() -> SetupFlow:
     return_path = security.local_path(request.args.get("next"), url_for(HOME))
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()
-        security.let_forms_leave()
+        security.allow_form_redirects()
     reason = request.args.get("reason")
     return SetupFlow(
         return_path, reason if reason in REASONS else None, runtime.ports().requesting_partner(return_path)

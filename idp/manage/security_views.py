@@ -32,7 +32,7 @@ def home() -> ResponseReturnValue:
     """What protects this account, and what can be added, replaced and removed."""
     linked_accounts = linking.lines(current_user.id)
     if linked_accounts:
-        security.let_forms_leave()  # to the provider, and from there wherever it signs the person in
+        security.allow_form_redirects()  # to the provider, and from there wherever it signs the person in
     return render_template(
         "manage/security.html", app=authenticator_app.in_use(current_user.id), kinds=factors.kinds(current_user.id),
         passkeys=passkeys.of_person(current_user.id), codes_left=recovery_codes.left(current_user.id),

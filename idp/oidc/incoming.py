@@ -1,9 +1,9 @@
 """A request as it was sent, and an authorization request once it has been checked.
 
-Every parameter that we know is read once, with a bounded size, in characters that we can handle. One we do not know is
-ignored, however long, odd or repeated it is, and an empty value is absent (RFC 6749 §3.1 and §3.2). Only `resource` may
-be repeated (RFC 8707 §2). What is wrong with a parameter we know is noted here and refused by `checks`, which know
-whether the answer may leave our host.
+Parameters that we do not know are ignored, and an empty value counts as absent (RFC 6749 §3.1 and §3.2). Those we know
+may be sent once, except `resource` (RFC 8707 §2), with at most `MAX_LENGTHS` characters and without control characters.
+What is wrong with one is recorded in `Parameters.wrong` and refused by `authorization.checks`: only after the redirect
+URI is checked can the error be sent there.
 """
 
 import json
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
     from idp.oidc.clients.client import OAuthClient
 
-LIMITS: Final = {
+MAX_LENGTHS: Final = {
     "client_id": 255, "redirect_uri": 2048, "scope": 2048, "state": 4096, "claims": 4096, "nonce": 512,
     "code_challenge": 128, "code_verifier": 128, "request": 16_384, "client_assertion": 8192,
     "id_token_hint": 8192, "authorization_details": 8192, "token": 8192, "access_token": 8192,
     "post_logout_redirect_uri": 2048,
 }  # fmt: skip
-"""Characters, where more or less than `OTHERWISE` is needed (protocol.md §5)."""
-OTHERWISE: Final = 512
+"""In characters, by parameter (protocol.md §5)."""
+DEFAULT_MAX_LENGTH: Final = 512
+"""In characters, for all other parameters."""
 AUTHORIZE, PAR, BACK_CHANNEL = "authorize", "par", "back channel"
-"""Where a request came in: a browser at authorize, a client at PAR, or at the other endpoints for clients."""
+"""Who sent a request, and where to: a browser to authorize, a client to PAR, or to another endpoint for clients."""
 AUTHORIZATION: Final = frozenset(
     {"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "prompt", "max_age",
      "acr_values", "claims", "display", "ui_locales", "claims_locales", "login_hint", "id_token_hint", "resource",
@@ -48,17 +49,17 @@ KNOWN: Final = AUTHORIZATION | LOGOUT | frozenset(
     {"code_verifier", "grant_type", "code", "refresh_token", "client_secret", "client_assertion",
      "client_assertion_type", "token", "token_type_hint", "access_token", "device_code"}
 )  # fmt: skip
-"""All parameters of the protocol. Only these are read, and only these are named in an error."""
+"""All OAuth parameters that we read, and the only ones that an error may name."""
 HINTS: Final = frozenset({"login_hint", "logout_hint", "ui_locales", "claims_locales", "display", "acr_values"})
 """Optional hints (OpenID Connect Core §3.1.2.1): one that is too long is dropped."""
 _MALFORMED: Final = re.compile(r"[\x00-\x1f\x7f\ufffd\ud800-\udfff]")
-MANY: Final = frozenset({"resource"})
+REPEATABLE: Final = frozenset({"resource"})
 """Parameters that may be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What was sent: `values` by name, all `resources`, and which names are `wrong`, with the reason."""
+    """The parameters of a query or a form: `values` by name, all `resources`, and in `wrong` the reason by name."""
 
     values: dict[str, str]
     resources: tuple[str, ...] = ()
@@ -72,12 +73,12 @@ class Parameters:
         return self.values.get(name)
 
     def fault(self) -> tuple[str, str] | None:
-        """The first parameter that is wrong, and what is wrong with it; None if all are right."""
+        """The first parameter that is wrong, and the reason; None if all are valid."""
         return next(iter(self.wrong.items()), None)
 
 
 def pairs(text: bytes) -> list[tuple[str, str]]:
-    """Names and values of a query or a form; what is not UTF-8 is read as U+FFFD, which no parameter may have."""
+    """Names and values of a query or a form; bytes that are not UTF-8 become U+FFFD, which no parameter may contain."""
     return parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True)
 
 
@@ -85,23 +86,23 @@ def parameters(sent: Iterable[tuple[str, str]], known: frozenset[str] = KNOWN) -
     """Read those name and value pairs of a query or a form whose name is in `known`."""
     sent = [(name, value) for name, value in sent if value and name in known]
     is_suspicious = _is_malformed("".join([value for _, value in sent]))
-    once: dict[str, str] = {}
+    values: dict[str, str] = {}
     resources: list[str] = []
     wrong: dict[str, str] = {}
     for name, value in sent:
-        if name in once:
+        if name in values:
             wrong[name] = "sent more than once"
-        elif len(value) > LIMITS.get(name, OTHERWISE):
+        elif len(value) > MAX_LENGTHS.get(name, DEFAULT_MAX_LENGTH):
             if name in HINTS:
                 continue
             wrong[name] = "too long"
         elif is_suspicious and _is_malformed(value):
             wrong[name] = "has characters that are not allowed"
-        if name in MANY:
+        if name in REPEATABLE:
             resources.append(value)
         else:
-            once.setdefault(name, value)
-    return Parameters(once, tuple(resources), wrong)
+            values.setdefault(name, value)
+    return Parameters(values, tuple(resources), wrong)
 
 
 def as_json(value: Any) -> str:
@@ -110,12 +111,12 @@ def as_json(value: Any) -> str:
 
 
 def _is_malformed(text: str) -> bool:
-    """Control characters, what was not UTF-8 (it is read as U+FFFD), and halves of characters, which JSON can name."""
+    """Whether it has control characters, U+FFFD (which stands for bytes that are not UTF-8), or lone surrogates."""
     return _MALFORMED.search(text) is not None
 
 
 class Payload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types
-    """The parameters in the shape Authlib asks for."""
+    """The parameters in the form that Authlib reads."""
 
     def __init__(self, sent: Parameters) -> None:
         self.sent = sent
@@ -127,13 +128,13 @@ class Payload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types
 
     @property
     def datalist(self) -> dict[str, list[str]]:
-        """By name, each in a list: repeated ones were refused before Authlib looks."""
+        """By name, each in a list of one: repeated parameters are refused before Authlib reads this."""
         return {name: [value] for name, value in self.sent.values.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRequest:
-    """A pending request as it stands in its row, loaded for this browser."""
+    """The row of a pending request, once it is loaded for the browser that it is bound to."""
 
     client_id: str
     digest: bytes
@@ -143,12 +144,12 @@ class PendingRequest:
     """The digest of the cookie of the browser that it was first shown in."""
     dpop_jkt: str | None
     since: datetime
-    """When it was first shown: a sign-in or an agreement counts for it from then on."""
+    """When it was first shown. `prompt=login` and `prompt=consent` are satisfied by what happens after that."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """An authorization request as the client sent it: only the client is known to be what it says."""
+    """An authorization request before the checks: only `client_id` is checked, and the pending request is loaded."""
 
     client: "OAuthClient"
     endpoint: str
@@ -164,13 +165,13 @@ class SentRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:
-    """Where the answer to an authorization request may go, and how."""
+    """Where the response to an authorization request is sent, and how."""
 
     client: "OAuthClient"
     redirect_uri: str
-    """Registered for the client."""
+    """One that the client has registered."""
     mode: str | None
-    """`response_mode`; None, which is the query, where it was not sent or is not supported."""
+    """`response_mode`; None, which means `query`, where it was not sent or is not supported."""
     state: str | None
 
 
@@ -180,14 +181,14 @@ class CheckedRequest:
 
     client: "OAuthClient"
     sent: Parameters
-    """What it was read from, to be kept while a person is asked."""
+    """The parameters that it was read from, to be stored while a person signs in or decides."""
     pending: PendingRequest | None
     """The row that it was loaded from; None where it came with its parameters."""
     reply_to: ReplyTo
     scopes: frozenset[str]
     resource: frozenset[str]
     code_challenge: str | None
-    """By S256; None for a client that need not use PKCE."""
+    """For S256; None for a client that does not use PKCE."""
     dpop_jkt: str | None
     """The thumbprint of the key that the code will be bound to."""
     nonce: str | None
@@ -195,41 +196,41 @@ class CheckedRequest:
     max_age: int | None
     """Seconds."""
     claims: dict[str, list[str]] | None
-    """The names asked for, by `userinfo` and `id_token`; None where the parameter was not sent."""
+    """Names of the requested claims, by `userinfo` and `id_token`; None where the parameter was not sent."""
     acr: frozenset[str]
-    """The classes of sign-in that `claims` makes essential; empty if none."""
+    """The authentication classes that `claims` makes essential; empty if none."""
     voluntary_acr: tuple[str, ...]
-    """The classes that `claims` or `acr_values` only wishes for, the preferred one first."""
+    """The authentication classes of `claims` or `acr_values` that are not essential, the most preferred first."""
     subject: str | None
-    """The subject that `id_token_hint` or `claims` names."""
+    """The `sub` of the person who must sign in, from `id_token_hint` or `claims`."""
     login_hint: str | None
 
 
 class Request:
     """An OAuth request with the attributes that Authlib reads, and those that our endpoints set.
 
-    It is not derived from Authlib's own, which refuses plain http by an error that is not caught: whether https is
-    needed is for the settings to say. And Authlib has no types: its subclasses have every attribute for mypy.
+    It is not derived from Authlib's `OAuth2Request`, which raises an uncaught error for plain http, although our
+    settings allow that in development. And Authlib has no types, so mypy would accept any attribute of a subclass.
     """
 
     client: "OAuthClient" = cast("Any", None)
     """Set before any grant reads it."""
     reply_to: ReplyTo | None = None
-    """Of an authorization request, once its redirect URI is proven to be the client's: errors are answered there."""
+    """Of an authorization request, once its redirect URI is known to be registered: errors are sent there."""
     checked: CheckedRequest = cast("Any", None)
     """Of an authorization request; set before any grant reads it."""
     dpop_jkt: str | None = None
-    """The thumbprint of the key in a DPoP proof of the client."""
+    """The thumbprint of the key in the client's DPoP proof (RFC 9449 §6.1)."""
     scopes: frozenset[str] = frozenset()
-    """This and the next four are what the grants note at the token endpoint."""
+    """This and the next four are set by the grants, at the token endpoint."""
     resource: frozenset[str] = frozenset()
     nonce: str | None = None
     basis: Basis = cast("Any", None)
-    """What the code or refresh token stands for, once it is proven to be good."""
+    """What tokens are issued for: the content of the code or of the refresh token's family, once that is valid."""
     user: State = cast("Any", None)
-    """How the authorisation stands, which Authlib takes for the user."""
+    """The state of the school's authorisation. Authlib calls it the user."""
     auth_method: Any = None
-    """This and the next are what Authlib notes on its requests."""
+    """This and the next three are set by Authlib."""
     authorization_code: Any = None
     refresh_token: Any = None
     credential: Any = None
@@ -243,16 +244,16 @@ class Request:
 
     @property
     def sent(self) -> Parameters:
-        """The parameters, from the stored row where there is one."""
+        """The parameters: those of the pending request where there is one."""
         sent: Parameters = self.payload.sent
         return sent
 
     @property
     def form(self) -> dict[str, str]:
-        """What Authlib's grants read their own parameters from."""
+        """The parameters, under the name by which Authlib's grants read them."""
         return self.sent.values
 
     @property
     def args(self) -> dict[str, str]:
-        """Authlib reads it nowhere that we use; never the query on the back channel."""
+        """The same parameters: Authlib's own `args` would be the query, which only authorize reads."""
         return self.sent.values

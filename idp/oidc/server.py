@@ -1,7 +1,7 @@
-"""Authlib's authorization server with our clients and answers; `build` registers every grant and extension.
+"""Authlib's authorization server with our clients and responses; `build` registers every grant and extension.
 
-Built once per application, because a module-global server leaks hooks between applications. Discovery is
-generated from it.
+Each application has a server of its own, because hooks on a module-global one would act in every application.
+Discovery is generated from it.
 """
 
 import json
@@ -32,13 +32,14 @@ from idp.oidc.tokens.id_token import OpenID
 
 log = structlog.get_logger(__name__)
 
-LARGEST: Final = 65_536
-"""Bytes of the largest form on the back channel."""
-FORM: Final = "application/x-www-form-urlencoded"
+MAX_BODY_BYTES: Final = 65_536
+"""Bytes of the largest body that a client may send to the token endpoint, PAR and their like."""
+FORM_TYPE: Final = "application/x-www-form-urlencoded"
+"""The media type of a form."""
 
 
 class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
-    """Dispatch and skeletons are Authlib's; who the clients are and what is answered are ours."""
+    """Authlib dispatches requests to grants and endpoints; clients are looked up, and responses built, here."""
 
     def query_client(self, client_id: str | None) -> OAuthClient | None:
         """The client, unless it is unknown or disabled."""
@@ -57,42 +58,43 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         return Request(browser_request, incoming.parameters(pairs, incoming.AUTHORIZATION), AUTHORIZE)
 
     def get_consent_grant(self, request: Request | None = None, end_user: Any = None) -> CodeGrant:
-        """The grant behind a browser's request that passed every check.
+        """The grant for a browser's request that passed every check.
 
-        An error carries the request, so that it is answered as the *kept* one wished.
+        OAuth errors are raised with `request` set: its parameters may be those of the stored pending request, which
+        say where the error is sent.
         """
         oauth_request = self.create_oauth2_request(request)
-        failures.about(oauth_request.sent.get("client_id"), oauth_request)
+        failures.set_client(oauth_request.sent.get("client_id"), oauth_request)
         try:
             return cast("CodeGrant", super().get_consent_grant(oauth_request, end_user))
         except OAuth2Error as error:
             error.request = oauth_request
             raise
         except (ValueError, TypeError) as error:
-            # Authlib quotes what was sent in descriptions that may not hold it; our checks come first, so
-            # this is a parameter that they do not know yet.
+            # Our checks come first, so Authlib reads a parameter that they do not cover. Its message is not passed on,
+            # because it may quote the value.
             log.exception("authlib", error=type(error).__name__)
-            wrong = errors.invalid("a parameter", "could not be read")
-            wrong.request = oauth_request
-            raise wrong from error
+            unreadable = errors.invalid("a parameter", "could not be read")
+            unreadable.request = oauth_request
+            raise unreadable from error
 
-    def from_client(self, flask: FlaskRequest, endpoint: str = BACK_CHANNEL) -> Request:
-        """A client's own request: a form, and no parameter of the protocol in the query. Raises OAuth errors."""
+    def read_client_request(self, flask: FlaskRequest, endpoint: str = BACK_CHANNEL) -> Request:
+        """The request that a client itself sends: a form, with no OAuth parameter in the query. Raises OAuth errors."""
         if flask.environ.get("QUERY_STRING") and (misplaced := incoming.KNOWN & flask.args.keys()):
             raise errors.invalid(min(misplaced), "must be sent in the form body, not in the query string")
-        if flask.environ.get("CONTENT_TYPE") != FORM and flask.mimetype != FORM:
-            raise errors.invalid("Content-Type", f"must be {FORM}")
+        if flask.environ.get("CONTENT_TYPE") != FORM_TYPE and flask.mimetype != FORM_TYPE:
+            raise errors.invalid("Content-Type", f"must be {FORM_TYPE}")
         sent = incoming.parameters(_pairs(flask))
         if fault := sent.fault():
             raise errors.invalid(*fault)
         return Request(flask, sent, endpoint)
 
     def authenticate_client(self, request: Request, methods: Any = (), endpoint: str = "token") -> OAuthClient:
-        """The client, by the one method it used; `invalid_client` in one and the same form otherwise.
+        """The client, proven by the one method that the request uses (Authlib would try all; protocol.md §4.2, 10).
 
-        Authlib would try one method after the other (protocol.md §4.2, 10).
+        Raises the same `invalid_client` whatever is wrong; the reason goes to the client's log only.
         """
-        method = authentication.presented(request)
+        method = authentication.method_of(request)
         if method not in self.client_auth_methods:
             raise errors.invalid_client()
         try:
@@ -100,13 +102,13 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         except errors.ProvenClientRefused:
             raise
         except InvalidClientError:
-            failures.set_reason(*authentication.why_not(request, method))
+            failures.set_reason(*authentication.failure_reason(request, method))
             raise errors.invalid_client() from None
         return request.client
 
     @cached_property
     def client_auth_methods(self) -> tuple[str, ...]:
-        """How a client may authenticate."""
+        """The authentication methods that discovery lists."""
         return tuple(authentication.METHODS)
 
     @cached_property
@@ -115,13 +117,16 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         return tuple(grant.GRANT_TYPE for grant, _ in self._token_grants)
 
     def handle_response(self, status: int, body: Any, headers: Any) -> Response:
-        """Authlib's three values as an answer."""
+        """Status, body and headers from Authlib as a Flask response; a dict becomes JSON."""
         if isinstance(body, dict):
             return json_response(body, status)
         return Response(body, status=status, headers=headers)
 
     def handle_error_response(self, request: Request, error: OAuth2Error) -> Response:
-        """An error where it belongs: at the proven redirect URI, on a page, or as a client's JSON."""
+        """Send an error to the proven redirect URI, or as JSON to the client that sent the request itself.
+
+        Raises `NotToBeRedirected`, which is shown as a page, where no redirect URI is proven.
+        """
         _record_failure(request, error)
         if request.endpoint != AUTHORIZE:
             return error_response(error, tried_basic=authentication.tried_basic(request))
@@ -131,31 +136,31 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
 
 
 def json_response(body: dict[str, Any], status: int = 200) -> Response:
-    """A JSON response to a client; `middleware` adds that it must not be stored (RFC 6749 §5.1)."""
+    """A JSON response to a client; `middleware` adds `Cache-Control: no-store` (RFC 6749 §5.1)."""
     return Response(json.dumps(body).encode("ascii"), status, content_type="application/json")
 
 
 def _pairs(flask: FlaskRequest) -> list[tuple[str, str]]:
-    """Name and value pairs of a form, whose body can be read again; raises where it is too large or not all there."""
-    environ, flask.max_content_length = flask.environ, LARGEST
+    """Name and value pairs of a form; the body can be read again. Raises OAuth errors if it is too large or cut off."""
+    environ, flask.max_content_length = flask.environ, MAX_BODY_BYTES
     length = environ.get("CONTENT_LENGTH", "")
     try:
-        if length.isdecimal() and int(length) <= LARGEST:
+        if length.isdecimal() and int(length) <= MAX_BODY_BYTES:
             body = environ["wsgi.input"].read(int(length))
             environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))  # for a second reader
             if len(body) != int(length):
-                raise errors.invalid("Content-Length", "the body ended before it")
+                raise errors.invalid("Content-Length", "the body is shorter than that")
         else:
             body = flask.get_data()
     except RequestEntityTooLarge:
-        too_large = errors.invalid("Content-Length", f"the body must have at most {LARGEST} bytes")
+        too_large = errors.invalid("Content-Length", f"the body must have at most {MAX_BODY_BYTES} bytes")
         too_large.status_code = 413
         raise too_large from None
     return incoming.pairs(body)
 
 
 def error_response(error: OAuth2Error, *, tried_basic: bool = False) -> Response:
-    """An error as JSON (RFC 6749 §5.2); Basic is offered only to who used it."""
+    """An error as JSON (RFC 6749 §5.2); `WWW-Authenticate: Basic` is sent only to clients that tried Basic."""
     response = json_response(errors.body(error), error.status_code)
     if error.status_code == 401 and tried_basic:
         response.headers["WWW-Authenticate"] = 'Basic realm="OAuth"'
@@ -165,7 +170,7 @@ def error_response(error: OAuth2Error, *, tried_basic: bool = False) -> Response
 
 
 def empty_response(status: int) -> Response:
-    """An answer that has no body, and so says no type of one."""
+    """A response without a body, and so without `Content-Type`."""
     response = Response(status=status)
     del response.headers["Content-Type"]
     return response
@@ -174,13 +179,14 @@ def empty_response(status: int) -> Response:
 def answer_client(
     flask_request: FlaskRequest, do: Callable[[Server, Request], Response], endpoint: str = BACK_CHANNEL
 ) -> Response:
-    """Read a client's form, authenticate the client, and do what it asks; an OAuth error becomes JSON.
+    """Read a client's form, authenticate the client, and return the response of `do`; an OAuth error becomes JSON.
 
-    Nothing raises past here, so what a replay revoked stays revoked.
+    OAuth errors are not raised to the caller, because that would roll back what they have written: the tokens that
+    were revoked when a code was used twice must stay revoked.
     """
     server, tried_basic, request = current(), False, None
     try:
-        request = server.from_client(flask_request, endpoint)
+        request = server.read_client_request(flask_request, endpoint)
         tried_basic = authentication.tried_basic(request)
         server.authenticate_client(request)
         return do(server, request)
@@ -190,19 +196,19 @@ def answer_client(
 
 
 def _record_failure(request: Request | None, error: OAuth2Error) -> None:
-    """So that an operator can tell a client's developer what was wrong; our texts hold no secret and no value."""
+    """Log the error for operators and in the client's own log. Our descriptions hold no secret and no value."""
     client = request.client.id if request is not None and request.client is not None else None
     if request is None or request.endpoint != AUTHORIZE:
-        claimed = client or authentication.claimed(browser_request)
-        failures.about(claimed)
-        client = claimed if clients.find(claimed) else None
+        named = client or authentication.named_client_id(browser_request)
+        failures.set_client(named)
+        client = named if clients.find(named) else None
     failures.note_error(error)
     name, reason = failures.reason(error)
     log.info("client refused", client=client, code=error.error, name=name, reason=reason)
 
 
 def build() -> Server:
-    """The server, with everything that it can do."""
+    """A server with every grant, extension and authentication method."""
     server = Server()
     authentication.register(server)
     server.register_extension(RequestSources())

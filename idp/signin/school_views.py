@@ -87,6 +87,6 @@ def _second_step(return_path: str) -> str:
 def _page(form: WhichSchool, towns: dict[str, str], return_path: str) -> ResponseReturnValue:
     partner = runtime.ports().requesting_partner(return_path)
     if partner is not None:
-        security.let_forms_leave()
+        security.allow_form_redirects()
     page = render_template("signin/school.html", form=form, towns=towns, partner=partner)
     return page, 422 if form.errors else 200

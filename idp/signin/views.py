@@ -253,7 +253,7 @@ def _nothing_waits(return_path: str) -> ResponseReturnValue:
 def _page(form: SignIn, return_path: str, *, status: int | None = None) -> Response:
     buttons = runtime.ports().sign_in_buttons(return_path)
     if buttons:
-        security.let_forms_leave()
+        security.allow_form_redirects()
     return make_response(
         render_template(
             "signin/sign_in.html",
@@ -272,7 +272,7 @@ def _requesting_partner(return_path: str) -> RequestingPartner | None:
     """The partner whose request is at this path, if any; then this page's forms may redirect to them."""
     partner = runtime.ports().requesting_partner(return_path)
     if partner is not None:
-        security.let_forms_leave()
+        security.allow_form_redirects()
     return partner
 
 

@@ -241,7 +241,7 @@ def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, ne
         ({"aud": "x"}, f"request: aud is x; accepted is {ISSUER}"),
         ({"iss": "x"}, "request: iss is x; it must be the client_id"),
         ({"exp": 1}, "request: exp is "),
-        ({"client_id": "x"}, "request: client_id must be the same in it and beside it"),
+        ({"client_id": "x"}, "request: client_id must be the same in it and among the parameters sent with it"),
     ],
 )
 def test_the_fault_of_a_request_object_is_named(web, signer, differs, said):

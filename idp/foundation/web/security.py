@@ -122,7 +122,7 @@ def local_path(path: str | None, otherwise: str = "/") -> str:
     return otherwise if parts.scheme or parts.netloc else path
 
 
-def let_forms_leave() -> None:
+def allow_form_redirects() -> None:
     """Leave `form-action` out of the policy of this page, because its form can redirect to a partner.
 
     Chromium applies `form-action` to every redirect after a submission. We know a partner's first address only: its
@@ -130,7 +130,7 @@ def let_forms_leave() -> None:
     would be stuck there (security.md S50). Injected forms are still prevented: pages are escaped throughout, scripts
     need a nonce, and `base-uri` is 'none'.
     """
-    request_state.current().lets_forms_leave = True
+    request_state.current().allows_form_redirects = True
 
 
 def keep_opener() -> None:
@@ -233,7 +233,7 @@ def _policies(response: Response) -> Response:
 
 
 def _page_policy() -> str:
-    forms = "" if request_state.current().lets_forms_leave else "form-action 'self'; "
+    forms = "" if request_state.current().allows_form_redirects else "form-action 'self'; "
     return (
         f"default-src 'none'; script-src 'self' 'nonce-{nonce()}'; style-src 'self'; img-src 'self' data:; "
         f"font-src 'self'; connect-src 'self'; manifest-src 'self'; {forms}base-uri 'none'; frame-ancestors 'none'"

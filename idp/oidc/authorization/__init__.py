@@ -1,1 +1,1 @@
-"""Authorization requests: how they are checked and kept, and the one writer of answers to a redirect URI."""
+"""Authorization requests: how they are checked and stored, and how responses are sent to redirect URIs."""

@@ -1,7 +1,8 @@
-"""The rules of an authorization request, in their order: what was sent becomes a checked, frozen request.
+"""The checks of an authorization request, in order: `check` makes a frozen `CheckedRequest` of a `SentRequest`.
 
-`RULES` raise, and the functions after them return what they read of one parameter. From `redirect_uri_is_registered`
-on, errors at authorize are answered at the redirect URI. A pending request is checked each time it is shown.
+The functions in `RULES` only raise OAuth errors; each `read_…` function checks one parameter and returns its value.
+Once `read_redirect_uri` has returned, errors at authorize are sent to the redirect URI. A pending request is checked
+each time it is shown.
 """
 
 import json
@@ -25,47 +26,51 @@ from idp.partners import registry
 Rule = Callable[[SentRequest], None]
 
 PROMPTS: Final = ("none", "login", "consent", "select_account", "create")
-CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+SHA256_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 """base64url of a SHA-256 (RFC 7636 §4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the `claims` parameter asks for."""
+class RequestedClaims:
+    """What the `claims` parameter requests (OpenID Connect Core §5.5); `acr_values` is included."""
 
     names: dict[str, list[str]] | None
-    """By `userinfo` and `id_token`, those that we may release; None where the parameter was not sent."""
+    """Names of claims, by `userinfo` and `id_token`, that we may release; None where the parameter was not sent."""
     subject: str | None
+    """The person who must sign in, by `sub`."""
     acr: frozenset[str]
-    """Classes of which one is essential; empty if none is."""
+    """Authentication classes of which one is essential; empty if none is."""
     voluntary_acr: tuple[str, ...]
-    """Classes that are only wished for, the preferred one first."""
+    """Authentication classes that are preferred and not essential, the most preferred first."""
 
 
 def check(sent: SentRequest, reply_to: ReplyTo) -> CheckedRequest:
-    """The request, once every rule holds; the order of what follows is the order in which errors are reported."""
+    """The request, after every check. Where several parameters are wrong, the first check here decides the error."""
     for rule in RULES:
         rule(sent)
-    no_authorization_details(sent.parameters)
-    scopes = scopes_within_client(sent.client, sent.parameters)
-    resource = resource_within_scopes(sent.client, sent.parameters)
-    code_challenge = challenge_is_s256(sent.client, sent.parameters)
-    dpop_jkt = dpop_key_is_a_thumbprint(sent)
-    prompt = prompt_is_understood(sent)
-    max_age = max_age_is_a_number(sent)
-    wishes = claims_are_readable(sent)
+    refuse_authorization_details(sent.parameters)
+    scopes = read_scopes(sent.client, sent.parameters)
+    resource = read_resource(sent.client, sent.parameters)
+    code_challenge = read_code_challenge(sent.client, sent.parameters)
+    dpop_jkt = read_dpop_jkt(sent)
+    prompt = read_prompt(sent)
+    max_age = read_max_age(sent)
+    requested = read_claims(sent)
     return CheckedRequest(
         client=sent.client, sent=sent.parameters, pending=sent.pending, reply_to=reply_to, scopes=scopes,
         resource=resource,
         code_challenge=code_challenge, dpop_jkt=dpop_jkt, nonce=sent.parameters.get("nonce"), prompt=prompt,
-        max_age=max_age, claims=wishes.names, acr=wishes.acr, voluntary_acr=wishes.voluntary_acr,
-        subject=hint_is_ours(sent, wishes.subject),
+        max_age=max_age, claims=requested.names, acr=requested.acr, voluntary_acr=requested.voluntary_acr,
+        subject=read_subject(sent, requested.subject),
         login_hint=sent.parameters.get("login_hint"),
     )  # fmt: skip
 
 
-def known_client(sent: Parameters) -> OAuthClient:
-    """The client a browser's request names; a page where there is none, or a disabled one (RFC 6749 §4.1.2.1)."""
+def find_client(sent: Parameters) -> OAuthClient:
+    """The client that a browser's request names (RFC 6749 §4.1.2.1).
+
+    Raises `NotToBeRedirected` or `ServiceSwitchedOff`, which are shown as pages, if it is unknown or disabled.
+    """
     if fault := sent.wrong.get("client_id"):
         raise errors.NotToBeRedirected("client_id", fault)
     if (named := sent.get("client_id")) is None:
@@ -77,8 +82,8 @@ def known_client(sent: Parameters) -> OAuthClient:
     return client
 
 
-def redirect_uri_is_registered(client: OAuthClient, sent: Parameters) -> str:
-    """Sent, and equal to a registered one; only then may anything leave our host."""
+def read_redirect_uri(client: OAuthClient, sent: Parameters) -> str:
+    """The redirect URI, equal to a registered one. Raises `NotToBeRedirected` otherwise: nothing may be sent to it."""
     if fault := sent.wrong.get("redirect_uri"):
         raise errors.NotToBeRedirected("redirect_uri", fault)
     if (uri := sent.get("redirect_uri")) is None:
@@ -93,53 +98,56 @@ def redirect_uri_is_registered(client: OAuthClient, sent: Parameters) -> str:
 
 
 def reply_to(client: OAuthClient, sent: Parameters) -> ReplyTo:
-    """Where and how the answer may go: an error too, so what is wrong with mode or state is left out here."""
-    uri = redirect_uri_is_registered(client, sent)
-    sound = {name: sent.get(name) for name in ("response_mode", "state") if name not in sent.wrong}
-    mode = sound.get("response_mode")
-    return ReplyTo(client, uri, mode if mode in responses.MODES else None, sound.get("state"))
+    """Where and how the response is sent. Errors are sent there as well, so a wrong mode or state is left out."""
+    uri = read_redirect_uri(client, sent)
+    valid = {name: sent.get(name) for name in ("response_mode", "state") if name not in sent.wrong}
+    mode = valid.get("response_mode")
+    return ReplyTo(client, uri, mode if mode in responses.MODES else None, valid.get("state"))
 
 
-def parameters_are_sound(sent: SentRequest) -> None:
-    """Each once, of bounded size, without control characters."""
+def parameters_are_valid(sent: SentRequest) -> None:
+    """Each parameter is sent once, has a bounded length, and has no control characters."""
     if fault := sent.parameters.fault():
         raise errors.invalid(*fault)
 
 
 def small_enough_to_store(sent: SentRequest) -> None:
-    """In all, because most requests wait while a person is asked things."""
+    """The parameters together are small enough: most requests are stored while a person signs in or decides."""
     stored = pending_requests.stored_parameters(sent.parameters)
     if len(incoming.as_json(stored)) > bounds.MAX_BYTES:
         longest = max(stored["values"], key=lambda name: len(incoming.as_json(stored["values"][name])))
         raise errors.invalid(longest, f"the parameters take more than {bounds.MAX_BYTES} bytes in all")
 
 
-def no_request_uri_of_others(sent: SentRequest) -> None:
-    """Only our own are understood: we would fetch another on a stranger's word."""
+def request_uri_is_ours(sent: SentRequest) -> None:
+    """`request_uri` is a URN that PAR issued: we fetch no address that an unknown sender gives us (RFC 9101 §10.4)."""
     if "request" in sent.parameters and "request_uri" in sent.parameters:
         raise errors.invalid("request_uri", "must not be sent together with request")
     if "request_uri" in sent.parameters:
         raise RequestURINotSupportedError(description="request_uri: only those of our PAR endpoint are supported")
 
 
-def pushed_if_it_must_be(sent: SentRequest) -> None:
+def pushed_where_required(sent: SentRequest) -> None:
     """`fapi2` clients push their requests (FAPI 2.0 Security Profile §5.3.2.2)."""
     if sent.endpoint == AUTHORIZE and sent.client.is_fapi2 and not (sent.pending and sent.pending.pushed):
         raise errors.invalid("request_uri", "missing; this client has to push its requests first (PAR, RFC 9126)")
 
 
-def signed_if_it_must_be(sent: SentRequest) -> None:
-    """Clients that are registered for signed requests send no others (RFC 9101 §10.5); a kept one was held to that."""
+def signed_where_required(sent: SentRequest) -> None:
+    """Clients registered for signed requests send no others (RFC 9101 §10.5).
+
+    A pending request need not be signed: it was checked before it was stored.
+    """
     if sent.client.registered.require_signed_request_object and not sent.is_signed and sent.pending is None:
         raise errors.invalid("request", "missing; this client has to sign its requests")
 
 
 def response_type_is_code(sent: SentRequest) -> None:
-    """The code flow and nothing else; answered in the query or by form, and signed where that is asked for."""
+    """`response_type` is `code`, and `response_mode` is one that we support and that suits the redirect URI."""
     mode = sent.parameters.get("response_mode")
     if mode is not None and mode not in responses.MODES:
         raise errors.invalid("response_mode", f"must be one of {', '.join(responses.MODES)}")
-    if mode in responses.POSTED and not responses.is_on_the_web(str(sent.parameters.get("redirect_uri"))):
+    if mode in responses.FORM_POST_MODES and not responses.is_http(str(sent.parameters.get("redirect_uri"))):
         raise errors.invalid("response_mode", f"{mode} needs a redirect_uri that is https or http")
     response_type = sent.parameters.get("response_type")
     if response_type is None:
@@ -150,14 +158,14 @@ def response_type_is_code(sent: SentRequest) -> None:
         raise UnauthorizedClientError(description="response_type: this client is not registered for it")
 
 
-def no_authorization_details(sent: Parameters) -> None:
-    """We know none of their types, and to leave them out would give another access than was asked for (RFC 9396 §5)."""
+def refuse_authorization_details(sent: Parameters) -> None:
+    """Raise if there are any: we support none of their types, and must not ignore them (RFC 9396 §5)."""
     if "authorization_details" in sent:
         raise errors.InvalidAuthorizationDetails
 
 
-def scopes_within_client(client: OAuthClient, sent: Parameters) -> frozenset[str]:
-    """All of them known and the client's; never fewer than were asked for."""
+def read_scopes(client: OAuthClient, sent: Parameters) -> frozenset[str]:
+    """The requested scopes. Raises unless the client is registered for all of them: none is dropped silently."""
     try:
         scopes = scope.parse(sent.get("scope"))
     except scope.UnknownScope as fault:
@@ -169,13 +177,13 @@ def scopes_within_client(client: OAuthClient, sent: Parameters) -> frozenset[str
     return scopes
 
 
-def resource_within_scopes(client: OAuthClient, sent: Parameters) -> frozenset[str]:
-    """Only resources there are, and that the client may have something of (RFC 8707 §2)."""
+def read_resource(client: OAuthClient, sent: Parameters) -> frozenset[str]:
+    """The requested resources (RFC 8707 §2). Raises if one is unknown, or serves no scope of the client."""
     return claims.resources(sent.resources, client)
 
 
-def challenge_is_s256(client: OAuthClient, sent: Parameters) -> str | None:
-    """PKCE by S256, said explicitly; needed by all but the clients it was switched off for (RFC 7636)."""
+def read_code_challenge(client: OAuthClient, sent: Parameters) -> str | None:
+    """The S256 challenge (RFC 7636 §4.3), or None for a client that need not use PKCE and sends none."""
     challenge, method = sent.get("code_challenge"), sent.get("code_challenge_method")
     if challenge is None:
         if client.needs_pkce or method is not None:
@@ -183,23 +191,26 @@ def challenge_is_s256(client: OAuthClient, sent: Parameters) -> str | None:
         return None
     if method != "S256":
         raise errors.invalid("code_challenge_method", "must be S256")
-    if not CHALLENGE.fullmatch(challenge):
+    if not SHA256_BASE64URL.fullmatch(challenge):
         raise errors.invalid("code_challenge", "must be 43 characters of base64url")
     return challenge
 
 
-def dpop_key_is_a_thumbprint(sent: SentRequest) -> str | None:
-    """What the code will be bound to: the key of the pending request, else the one named (RFC 9449 §10)."""
+def read_dpop_jkt(sent: SentRequest) -> str | None:
+    """The thumbprint of the key that the code will be bound to (RFC 9449 §10); None if there is none.
+
+    It is that of the pending request, else that of the DPoP proof, else `dpop_jkt`.
+    """
     named = sent.parameters.get("dpop_jkt")
-    if named is not None and not CHALLENGE.fullmatch(named):
+    if named is not None and not SHA256_BASE64URL.fullmatch(named):
         raise errors.invalid("dpop_jkt", "must be the base64url of a SHA-256 thumbprint")
     if sent.proven_jkt is not None and named not in {None, sent.proven_jkt}:
         raise dpop.InvalidProof("made by another key than dpop_jkt names")
     return (sent.pending and sent.pending.dpop_jkt) or sent.proven_jkt or named
 
 
-def prompt_is_understood(sent: SentRequest) -> frozenset[str]:
-    """Known words, `none` alone (OpenID Connect Core §3.1.2.1)."""
+def read_prompt(sent: SentRequest) -> frozenset[str]:
+    """The values of `prompt`; `none` must be the only one (OpenID Connect Core §3.1.2.1)."""
     prompt = frozenset((sent.parameters.get("prompt") or "").split())
     if not prompt <= frozenset(PROMPTS):
         raise errors.invalid("prompt", "has a value that is not supported")
@@ -208,8 +219,8 @@ def prompt_is_understood(sent: SentRequest) -> frozenset[str]:
     return prompt
 
 
-def max_age_is_a_number(sent: SentRequest) -> int | None:
-    """Whole seconds."""
+def read_max_age(sent: SentRequest) -> int | None:
+    """`max_age` in whole seconds; None where it was not sent."""
     seconds = sent.parameters.get("max_age")
     if seconds is None:
         return None
@@ -218,11 +229,11 @@ def max_age_is_a_number(sent: SentRequest) -> int | None:
     return int(seconds)
 
 
-def claims_are_readable(sent: SentRequest) -> Wishes:
-    """A JSON object of objects (OpenID Connect Core §5.5); of it we keep the names that we may release."""
+def read_claims(sent: SentRequest) -> RequestedClaims:
+    """The `claims` parameter (OpenID Connect Core §5.5): names of claims that we may release, `sub` and `acr`."""
     text, acr_values = sent.parameters.get("claims"), tuple((sent.parameters.get("acr_values") or "").split())
     if text is None:
-        return Wishes(names=None, subject=None, acr=frozenset(), voluntary_acr=acr_values)
+        return RequestedClaims(names=None, subject=None, acr=frozenset(), voluntary_acr=acr_values)
     try:
         wanted = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
@@ -231,11 +242,11 @@ def claims_are_readable(sent: SentRequest) -> Wishes:
         raise errors.invalid("claims", "must be a JSON object")
     places = {place: {} if wanted.get(place) is None else wanted[place] for place in ("userinfo", "id_token")}
     for members in places.values():
-        if not isinstance(members, dict) or not all(_is_wish(each) for each in members.values()):
+        if not isinstance(members, dict) or not all(_is_claim_request(each) for each in members.values()):
             raise errors.invalid("claims", "members must be objects or null")
     names = {place: claims.nameable(members) for place, members in places.items()}
     essential, values = _acr(places["id_token"])
-    return Wishes(
+    return RequestedClaims(
         names, _sub(places["id_token"]), acr=frozenset(values) if essential else frozenset(),
         voluntary_acr=() if essential and values else values or acr_values,
     )  # fmt: skip
@@ -245,23 +256,23 @@ def _refuse(_constant: str) -> None:
     raise ValueError("NaN and infinities are not JSON")
 
 
-def _is_wish(value: Any) -> bool:
+def _is_claim_request(value: Any) -> bool:
     return value is None or isinstance(value, dict)
 
 
 def _sub(members: dict[str, Any]) -> str | None:
-    """The subject a client insists on (OpenID Connect Core §5.5.1)."""
-    wanted = (members.get("sub") or {}).get("value")
-    if wanted is not None and not isinstance(wanted, str):
+    """The `sub` that the request is limited to (OpenID Connect Core §5.5.1)."""
+    subject = (members.get("sub") or {}).get("value")
+    if subject is not None and not isinstance(subject, str):
         raise errors.invalid("claims", "sub must be a string")
-    return wanted
+    return subject
 
 
 def _acr(members: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
-    """Whether one of the classes has to be reached, and the classes; otherwise they are as `acr_values` (§5.5.1.1)."""
-    wanted = members.get("acr") or {}
-    values = wanted.get("values", [wanted["value"]] if "value" in wanted else [])
-    essential = wanted.get("essential") is True
+    """Whether `acr` is essential, and the requested classes (OpenID Connect Core §5.5.1.1)."""
+    acr = members.get("acr") or {}
+    values = acr.get("values", [acr["value"]] if "value" in acr else [])
+    essential = acr.get("essential") is True
     if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
         if essential:
             raise errors.invalid("claims", "values of acr must be a list of strings")
@@ -269,8 +280,11 @@ def _acr(members: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
     return essential, tuple(values)
 
 
-def hint_is_ours(sent: SentRequest, subject: str | None) -> str | None:
-    """The subject of an ID Token of ours for this client, at any age; `subject`, which `claims` names, without one."""
+def read_subject(sent: SentRequest, subject: str | None) -> str | None:
+    """The subject of `id_token_hint`, an ID Token of any age that we issued to this client; `subject` without a hint.
+
+    `subject` is the one that `claims` names. Raises if the two differ.
+    """
     if (hint := sent.parameters.get("id_token_hint")) is None:
         return subject
     try:
@@ -285,11 +299,11 @@ def hint_is_ours(sent: SentRequest, subject: str | None) -> str | None:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    parameters_are_sound,
-    no_request_uri_of_others,
+    parameters_are_valid,
+    request_uri_is_ours,
     small_enough_to_store,
-    pushed_if_it_must_be,
-    signed_if_it_must_be,
+    pushed_where_required,
+    signed_where_required,
     response_type_is_code,
 )
-"""In order: each may trust those above it, and that the redirect URI is registered."""
+"""In order: each may rely on those above it, and on a registered redirect URI."""

@@ -1,7 +1,8 @@
-"""Pending requests: pushed by a client or stored on arrival, shown in one browser, used up when answered.
+"""Pending requests: pushed by a client or stored on arrival, bound to one browser, used up when answered.
 
-`state`, `nonce` and the PKCE challenge never pass through our pages: those carry an address with the id of the
-pending request, which is a secret, stored as its digest, and good only in the browser that it was first shown in.
+The addresses of our pages carry only the id of the pending request, so `state`, `nonce` and the PKCE challenge never
+pass through them. The id is a secret of which we store the digest, and it works only in the browser that the request
+was first shown in.
 """
 
 import secrets
@@ -29,7 +30,7 @@ URN: Final = "urn:ietf:params:oauth:request_uri:"
 COOKIE: Final = "browser"
 AUTHORIZE_PATH: Final = "/oauth/authorize"
 STORED_PARAMETERS: Final = AUTHORIZATION - {"request", "request_uri"}
-"""The parameters that are stored; `resource` stands apart, because it may be repeated."""
+"""The parameters that are stored by name; `resource` is stored in a list of its own, because it may be repeated."""
 STALE_REASONS: Final = {
     "unknown": "We do not know this request. It may be too long ago, or the link to us was not complete.",
     "expired": "It was left open for too long.",
@@ -70,7 +71,7 @@ _BIND: Final = WriteStatement(
 
 @dataclass(slots=True)
 class _NewCookie:
-    """The cookie that this browser is being given with the answer to this request; None where it has one."""
+    """The value of the cookie that the response to this request sets; None where the browser has one already."""
 
     cookie: str | None = None
 
@@ -83,8 +84,8 @@ def is_ours(request_uri: str | None) -> bool:
 def store(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dpop_jkt: str | None = None) -> str:
     """Store a request and return its URN. `shown` binds it to this browser at once.
 
-    Only the parameters of an authorization request are stored. Of one address, and of one client, the oldest
-    requests make room (`bounds`).
+    Only the parameters of an authorization request are stored. The oldest requests of the same network address and of
+    the same client are deleted where there are too many (`bounds`).
     """
     secret, now, tokens = crypto.new_secret(), clock.now(), runtime.settings().tokens
     lifetime = tokens.interaction if shown else tokens.pushed_request
@@ -100,15 +101,16 @@ def store(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, d
 
 
 def stored_parameters(sent: Parameters) -> dict[str, Any]:
-    """What is stored of a request: never a credential, nor the request object whose claims stand in its place."""
+    """The JSON that is stored of a request: no credentials, and not the request object, whose claims replaced it."""
     values = {name: value for name, value in sent.values.items() if name in STORED_PARAMETERS}
     return {"values": values, "resource": list(dict.fromkeys(sent.resources))}
 
 
 def load(client: OAuthClient, urn: str) -> tuple[PendingRequest, Parameters]:
-    """The client's pending request with this URN, which this browser may continue, and its parameters.
+    """The client's pending request with this URN, and its parameters. A request not yet shown is bound to this browser.
 
-    Raises `StaleRequest` with the reason. Once a pushed request is shown, its lifetime is that of an interaction.
+    A pushed request gets the longer lifetime `tokens.interaction` when it is first shown. Raises `StaleRequest` if it
+    is unknown, expired, used, or bound to another browser.
     """
     digest = crypto.digest(urn.removeprefix(URN))
     row = _load_row(digest)
@@ -128,34 +130,34 @@ def load(client: OAuthClient, urn: str) -> tuple[PendingRequest, Parameters]:
 
 
 def ensure_stored(request: CheckedRequest) -> PendingRequest:
-    """The row of a request; a request that came with its parameters is stored now, to continue after the next page."""
+    """The pending request of `request`, which is stored now if it came with its parameters."""
     if request.pending is not None:
         return request.pending
     return load(request.client, store(request.sent, request.client, pushed=False, shown=True))[0]
 
 
 def spend(request: CheckedRequest) -> None:
-    """Mark the pending request as answered; raises `StaleRequest` where another tab was first."""
+    """Mark the pending request as used; raises `StaleRequest` if it was already, for instance in another tab."""
     pending = request.pending
     if pending is None:
         return
-    bound = {"digest": pending.digest, "client_id": pending.client_id, "browser": pending.browser}
-    if not database.claim(AuthorizationRequest, **bound):
+    conditions = {"digest": pending.digest, "client_id": pending.client_id, "browser": pending.browser}
+    if not database.claim(AuthorizationRequest, **conditions):
         raise _stale_request("used", request.client)
 
 
 def address(pending: PendingRequest, path: str = AUTHORIZE_PATH, **more: str) -> str:
-    """The local path at which the pending request continues; our pages know nothing else of it."""
+    """The local path at which the pending request continues: all that our pages have of it."""
     return address_of(pending.client_id, pending.urn, path, **more)
 
 
 def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **more: str) -> str:
-    """The local path for a client's pending request; an id that is not a URN of ours is not checked here."""
+    """The local path for the pending request with this URN, which is not checked here."""
     return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **more})}"
 
 
 def requesting_partner(path: str) -> RequestingPartner | None:
-    """The client whose pending request a local path continues, if this browser may continue it."""
+    """The partner whose pending request a local path continues, if this browser may continue it; else None."""
     parts = urlsplit(path)
     named = dict(parse_qsl(parts.query))
     client, urn = clients.find(named.get("client_id")), named.get("request_uri", "")
@@ -170,7 +172,7 @@ def requesting_partner(path: str) -> RequestingPartner | None:
 
 
 def _elsewhere(client: OAuthClient) -> StaleRequest:
-    """The error for a request of another browser, or of one that sends no cookies: that may be the same browser."""
+    """The error for a request that is bound to another browser; without any cookies it may be the same browser."""
     return _stale_request("no cookies" if security.sent_no_cookies() else "elsewhere", client)
 
 
@@ -187,7 +189,7 @@ def _load_row(digest: bytes) -> _Row | None:
 
 
 def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, datetime]:
-    """Bind the row to this browser, unless another browser was first."""
+    """Bind the row to this browser and return its digest and the time; raises `StaleRequest` if another was first."""
     now, browser = clock.now(), this_browser()
     until = now + timedelta(seconds=runtime.settings().tokens.interaction)
     if _BIND.run(its_digest=digest, its_browser=browser, now=now, until=until) == 1:
@@ -199,31 +201,31 @@ def _bind(digest: bytes, client: OAuthClient) -> tuple[bytes, datetime]:
 
 
 def _cookie_prefix() -> str:
-    """What the names of our cookies begin with."""
+    """The prefix of the names of browser cookies."""
     return security.cookie_name(runtime.settings(), COOKIE)
 
 
 def _browser_secrets() -> list[str]:
-    """This browser's cookies, the oldest first, and the one it is being given with this answer.
+    """The values of this browser's cookies, the oldest first, then that of the one this response sets.
 
-    There are several where its first tabs were opened at once: each answer came with a cookie, and as each has a name
-    of its own none takes the place of another, whose request would be lost.
+    There are several if the first tabs were opened at the same time: each response set a cookie. Each has a name of its
+    own, because a cookie that replaced another would make the request bound to that one unusable.
     """
-    names = _cookie_prefix()
-    sent = [value for name, value in flask.request.cookies.items() if name.startswith(names) and value]
-    given = request_state.part(_NewCookie).cookie
-    return sent if given is None else [*sent, given]
+    prefix = _cookie_prefix()
+    sent = [value for name, value in flask.request.cookies.items() if name.startswith(prefix) and value]
+    new = request_state.part(_NewCookie).cookie
+    return sent if new is None else [*sent, new]
 
 
 def _is_this_browser(browser: bytes) -> bool:
-    return any(crypto.same(crypto.digest(presented), browser) for presented in _browser_secrets())
+    return any(crypto.same(crypto.digest(secret), browser) for secret in _browser_secrets())
 
 
 def this_browser() -> bytes:
-    """The digest of this browser's cookie, which it is given where it has none."""
-    presented = _browser_secrets()
-    if not presented:
+    """The digest of this browser's cookie; sets one if there is none."""
+    values = _browser_secrets()
+    if not values:
         secret = request_state.part(_NewCookie).cookie = crypto.new_secret()
         security.answer_with_cookie(f"{_cookie_prefix()}-{secrets.token_hex(4)}", secret)
-        presented = [secret]
-    return crypto.digest(presented[0])
+        values = [secret]
+    return crypto.digest(values[0])

@@ -19,18 +19,18 @@ def challenge_of(verifier: str) -> str:
 
 
 class S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib has no types
-    """Demands the challenge at authorize as `checks` do, and the verifier wherever there was a challenge."""
+    """Authlib's extension for PKCE, with S256 as the only method, and required unless the client is exempt."""
 
     DEFAULT_CODE_CHALLENGE_METHOD = None
     SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
     CODE_CHALLENGE_METHODS: Final = {"S256": lambda verifier, challenge: crypto.same(challenge_of(verifier), challenge)}
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
-        """At authorize and PAR."""
-        checks.challenge_is_s256(grant.request.client, grant.request.sent)
+        """Check the challenge, at authorize and PAR (RFC 7636 §4.4.1)."""
+        checks.read_code_challenge(grant.request.client, grant.request.sent)
 
     def validate_code_verifier(self, grant: Any, result: Any) -> None:
-        """At the token endpoint. The code is spent by now, so a wrong verifier cannot be tried again."""
+        """Check the verifier, at the token endpoint (RFC 7636 §4.6). The code is used up by then, so one try is all."""
         verifier = grant.request.sent.get("code_verifier")
         challenge = grant.request.authorization_code.code_challenge
         if challenge is None and verifier is None and not grant.client.needs_pkce:

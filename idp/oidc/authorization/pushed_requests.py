@@ -1,6 +1,6 @@
 """Before Authlib chooses a grant: load a pending request or open a request object, then check it.
 
-One extension does all of it in order, because hooks on one event run in none (protocol.md §4.2, 13).
+One extension does all of it, because Authlib runs several hooks of one event in no fixed order (protocol.md §4.2, 13).
 """
 
 from authlib.oauth2.rfc6749 import AuthorizationServer
@@ -19,12 +19,12 @@ class RequestSources(JWTAuthenticationRequest):  # type: ignore[misc]  # Authlib
         super().__init__(support_request=True, support_request_uri=False)
 
     def parse_authorization_request(self, authorization_server: AuthorizationServer, request: Request) -> None:
-        """Client, pending request, request object, then every check.
+        """Find the client, load the pending request or the request object, then set `request.checked`.
 
-        An error that may be redirected is raised after `reply_to` was set.
+        OAuth errors that are raised once `request.reply_to` is set are sent to the redirect URI.
         """
         if request.endpoint == AUTHORIZE:
-            request.client = checks.known_client(request.sent)
+            request.client = checks.find_client(request.sent)
         sent = _read(request)
         request.payload.sent = sent.parameters
         request.reply_to = checks.reply_to(sent.client, sent.parameters)
@@ -32,7 +32,7 @@ class RequestSources(JWTAuthenticationRequest):  # type: ignore[misc]  # Authlib
 
 
 def _read(request: Request) -> SentRequest:
-    """What the client sent: its parameters, or the pending request or request object that they stand for."""
+    """The request with its parameters, or those of the pending request or request object that it refers to."""
     parameters, pending, is_signed = request.sent, None, False
     if request.endpoint == AUTHORIZE:
         if fault := parameters.wrong.get("request_uri"):
@@ -45,16 +45,16 @@ def _read(request: Request) -> SentRequest:
 
 
 def _has_request_object(sent: Parameters) -> bool:
-    """Whether there is one that can be opened; one beside a `request_uri` is refused by the checks, in their turn."""
+    """Whether there is a request object to open; one together with a `request_uri` is refused later, by the checks."""
     return "request" in sent and "request_uri" not in sent and not {"request", "request_uri"} & sent.wrong.keys()
 
 
 def _open(request: Request) -> Parameters:
-    """The parameters of a request object, which replace those beside it."""
+    """The parameters in the request object, which replace those sent with it."""
     sent = request.sent
     try:
         return request_objects.parameters_of(str(sent.get("request")), request.client, sent.get("client_id"))
     except InvalidRequestObjectError:
         if request.endpoint == AUTHORIZE:
-            request.reply_to = checks.reply_to(request.client, sent)  # the address beside it, to which the error goes
+            request.reply_to = checks.reply_to(request.client, sent)  # from the parameters sent with it
         raise

@@ -14,11 +14,11 @@ from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import Parameters
 from idp.oidc.jwts import BadJwt
 
-MAX_LENGTH: Final = incoming.LIMITS["request"]
+MAX_LENGTH: Final = incoming.MAX_LENGTHS["request"]
 MAX_WINDOW_SECONDS: Final = 3600
-"""Under `fapi2`, of `nbf`, and of `exp` from `nbf` (FAPI 2.0 Message Signing §5.3.1)."""
+"""For `fapi2`: how old `nbf` may be, and how long after `nbf` `exp` may be (FAPI 2.0 Message Signing §5.3.1)."""
 STRUCTURED: Final[dict[str, type]] = {"claims": dict, "authorization_details": list}
-"""Parameters that are JSON, and in a request object a JSON value instead of a string."""
+"""Parameters whose value is JSON: in a request object they may be of this type instead of a string."""
 
 
 def parameters_of(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
@@ -31,8 +31,9 @@ def parameters_of(text: str, client: OAuthClient, client_id: str | None) -> Para
 
 def algorithms(client: OAuthClient) -> tuple[str, ...]:
     """The algorithms accepted for a request object: the one the client registered, or all of its profile."""
-    allowed, named = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC, client.registered.request_object_signing_alg
-    return allowed if named is None else tuple(alg for alg in allowed if jwts.is_same(alg, named))
+    allowed = jwts.STRICT if client.is_fapi2 else jwts.ASYMMETRIC
+    registered = client.registered.request_object_signing_alg
+    return allowed if registered is None else tuple(alg for alg in allowed if jwts.is_same(alg, registered))
 
 
 def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
@@ -47,7 +48,7 @@ def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     if issuer not in (audience if isinstance(audience, list) else [audience]):
         raise BadJwt(f"aud is {errors.shown(audience)}; accepted is {issuer}")
     if claims.get("client_id") != client.id or client_id not in {None, client.id}:
-        raise BadJwt("client_id must be the same in it and beside it")
+        raise BadJwt("client_id must be the same in it and among the parameters sent with it")
     if "request" in claims or "request_uri" in claims:
         raise BadJwt("must not hold request or request_uri")
     if client.is_fapi2:
@@ -63,7 +64,8 @@ def _check_window(claims: dict[str, Any]) -> None:
         or claims["exp"] - claims["nbf"] > MAX_WINDOW_SECONDS
     ):
         raise BadJwt(
-            f"exp and nbf must be there, nbf at most {MAX_WINDOW_SECONDS} seconds ago and exp at most as long after it"
+            "exp and nbf are needed: nbf at most "
+            f"{MAX_WINDOW_SECONDS} seconds ago, exp at most {MAX_WINDOW_SECONDS} seconds after nbf"
         )
 
 
@@ -76,7 +78,7 @@ def _parameters(claims: dict[str, Any]) -> Parameters:
 
 
 def _all(name: str, value: Any) -> list[Any]:
-    return value if name in incoming.MANY and isinstance(value, list) else [value]
+    return value if name in incoming.REPEATABLE and isinstance(value, list) else [value]
 
 
 def _text(name: str, value: object) -> str:

@@ -1,11 +1,10 @@
-"""The one writer of everything that leaves for a client's redirect URI (security.md rule 4).
+"""Send authorization responses to a client's redirect URI; no other module does (security.md rule 4).
 
-Every response carries `iss`, errors too: beside the other parameters (RFC 9207), or with them in one signed JWT (JARM)
-where the request asks for that. The URI has been proven by `checks.redirect_uri_is_registered` before anything gets
-here, and goes out as it was sent.
+Every response carries `iss`, errors too: as a parameter (RFC 9207), or with all parameters in one signed JWT (JARM)
+where the request asks for that. `checks.read_redirect_uri` has made sure that the URI is a registered one.
 
-`fragment` and `fragment.jwt` are not supported, and not announced: a code in the fragment reaches scripts only, and
-`form_post` serves those who want nothing in the address.
+`fragment` and `fragment.jwt` are not supported: only scripts can read a code in the fragment, and `form_post` is there
+for clients that want nothing in the address.
 """
 
 from collections.abc import Iterable
@@ -23,44 +22,44 @@ from idp.oidc.clients.client import OAuthClient
 from idp.oidc.incoming import ReplyTo
 
 Answer = tuple[int, str, list[tuple[str, str]]]
-
+"""Status, body and headers, as Authlib takes them."""
 MODES: Final = ("query", "form_post", "jwt", "query.jwt", "form_post.jwt")
 """What `response_mode` may be; `jwt` means `query.jwt` for the code flow (JARM §2.3.4)."""
-POSTED: Final = frozenset({"form_post", "form_post.jwt"})
-SIGNED: Final = frozenset({"jwt", "query.jwt", "form_post.jwt"})
-SIGNED_SECONDS: Final = 600
-"""How long a signed response is good for: the longest that JARM §2.1 recommends. The code in it is good for less."""
+FORM_POST_MODES: Final = frozenset({"form_post", "form_post.jwt"})
+SIGNED_MODES: Final = frozenset({"jwt", "query.jwt", "form_post.jwt"})
+SIGNED_RESPONSE_SECONDS: Final = 600
+"""How long a signed response is valid: the longest that JARM §2.1 recommends. The code in it expires earlier."""
 
 
 def send(to: ReplyTo, params: Iterable[tuple[str, str]]) -> Answer:
-    """`params` with `state` and `iss`, to the redirect URI: a 303, or a form that posts itself."""
+    """Send `params`, `state` and `iss` to the redirect URI: by a 303, or by a form that a script submits."""
     sent, redirect_uri = [*params], to.redirect_uri
     if to.state is not None:
         sent.append(("state", to.state))
-    sent = [("response", _signed(to.client, sent))] if to.mode in SIGNED else [*sent, ("iss", _issuer())]
-    if to.mode in POSTED and is_on_the_web(redirect_uri):
-        security.let_forms_leave()
+    sent = [("response", _signed(to.client, sent))] if to.mode in SIGNED_MODES else [*sent, ("iss", _issuer())]
+    if to.mode in FORM_POST_MODES and is_http(redirect_uri):
+        security.allow_form_redirects()
         page = render_template(
             "oidc/form_post.html", action=redirect_uri, fields=sent, partner=to.client.registered.client_name
         )
         return 200, page, [("Content-Type", "text/html; charset=utf-8")]
-    joint = "&" if "?" in redirect_uri else "?"
-    return 303, "", [("Location", f"{redirect_uri}{joint}{urlencode(sent)}")]
+    separator = "&" if "?" in redirect_uri else "?"
+    return 303, "", [("Location", f"{redirect_uri}{separator}{urlencode(sent)}")]
 
 
 def send_error(to: ReplyTo, error: OAuth2Error) -> Answer:
-    """An error, in the same way (RFC 6749 §4.1.2.1)."""
+    """Send an error (RFC 6749 §4.1.2.1)."""
     return send(to, errors.body(error).items())
 
 
-def is_on_the_web(redirect_uri: str) -> bool:
-    """Whether a form can be posted to it; an app's own scheme takes a GET alone."""
+def is_http(redirect_uri: str) -> bool:
+    """Whether it is http or https: a form cannot be posted to an app's own scheme."""
     return redirect_uri.startswith(("https://", "http://"))
 
 
 def _signed(client: OAuthClient, params: list[tuple[str, str]]) -> str:
     """The JWT that holds the response (JARM §2.1)."""
-    claims = {"iss": _issuer(), "aud": client.id, "exp": clock.timestamp() + SIGNED_SECONDS, **dict(params)}
+    claims = {"iss": _issuer(), "aud": client.id, "exp": clock.timestamp() + SIGNED_RESPONSE_SECONDS, **dict(params)}
     return ring.sign(claims, alg=client.authorization_response_alg, typ="JWT")
 
 

@@ -1,7 +1,7 @@
-"""How a client proves who it is: by one method per request, and only as it is registered.
+"""Authenticate clients: by one method per request, which must be the registered one.
 
-Whatever is wrong, the answer is the same (`errors.invalid_client`); secrets are compared as digests, so any
-characters may be sent (protocol.md §4.2, 2).
+Whatever is wrong, the response is the same (`errors.invalid_client`). Secrets are compared by digest, so they may have
+any characters (protocol.md §4.2, 2).
 """
 
 import base64
@@ -21,17 +21,17 @@ from idp.oidc.clients.client_assertion import FindClient
 from idp.oidc.incoming import Parameters, Request
 
 ASSERTION: Final = "client_assertion"
-"""Stands for both methods that sign one, until we have looked inside."""
+"""Either `client_secret_jwt` or `private_key_jwt`: which of them, the assertion's `alg` says."""
 
 
-def presented(request: Request) -> str:
-    """The one method the request uses; two are `invalid_request` (RFC 6749 §2.3)."""
-    tried = {
+def method_of(request: Request) -> str:
+    """The authentication method that the request uses; raises `invalid_request` if there are two (RFC 6749 §2.3)."""
+    is_used_by_method = {
         "client_secret_basic": bool(request.authorization),
         "client_secret_post": "client_secret" in request.sent,
         ASSERTION: "client_assertion" in request.sent or "client_assertion_type" in request.sent,
     }
-    used = [method for method, is_used in tried.items() if is_used]
+    used = [method for method, is_used in is_used_by_method.items() if is_used]
     if len(used) > 1:
         raise errors.invalid("client_secret", "only one method of client authentication may be used")
     if used == [ASSERTION]:
@@ -44,18 +44,18 @@ def tried_basic(request: Request) -> bool:
     return request.authorization[:5].lower() == "basic"
 
 
-def claimed(flask_request: FlaskRequest) -> str | None:
-    """The client that the request names, unproven: only for that client's log of failures."""
+def named_client_id(flask_request: FlaskRequest) -> str | None:
+    """The `client_id` in the request, without any proof: only for that client's log of failures."""
     try:
         form = flask_request.form
     except RequestEntityTooLarge:
         return None
-    return _claimed(flask_request.headers.get("Authorization", ""), form)
+    return _named_client_id(flask_request.headers.get("Authorization", ""), form)
 
 
-def why_not(request: Request, method: str) -> tuple[str, str]:
-    """What failed, as parameter and fact: for the client's own log, and never for the answer."""
-    client = clients.find(_claimed(request.authorization, request.sent))
+def failure_reason(request: Request, method: str) -> tuple[str, str]:
+    """Which parameter was wrong, and how: for the client's own log, and never for the response."""
+    client = clients.find(_named_client_id(request.authorization, request.sent))
     if client is None:
         return "client_id", "this client, or its partner, is disabled"
     registered, pinned = client.registered.token_endpoint_auth_method, client.registered.pin_token_endpoint_auth_method
@@ -71,13 +71,13 @@ def why_not(request: Request, method: str) -> tuple[str, str]:
     return "client_secret", "missing, expired, or not one of the client's"
 
 
-def _claimed(header: str, form: Mapping[str, str] | Parameters) -> str | None:
+def _named_client_id(header: str, form: Mapping[str, str] | Parameters) -> str | None:
     named, _ = _basic(header)
     return named or form.get("client_id") or client_assertion.subject(form.get("client_assertion") or "")
 
 
 def register(server: AuthorizationServer) -> None:
-    """Put our methods in the place of Authlib's."""
+    """Register `METHODS` in place of Authlib's."""
     for method, authenticate in METHODS.items():
         server.register_client_auth_method(method, authenticate)
 
@@ -93,7 +93,7 @@ def _by_post(find: FindClient, request: Request) -> OAuthClient | None:
 
 
 def _by_nothing(find: FindClient, request: Request) -> OAuthClient | None:
-    """A public client only says who it is."""
+    """A public client, which only sends its `client_id`."""
     return find(request.sent.get("client_id"))
 
 
@@ -120,4 +120,4 @@ METHODS: Final[dict[str, Callable[[FindClient, Request], OAuthClient | None]]] =
     "private_key_jwt": client_assertion.authenticate,
     "none": _by_nothing,
 }
-"""What discovery advertises, by its registered name."""
+"""By the names of RFC 7591, which discovery lists."""

@@ -51,7 +51,7 @@ class _RequestNotes:
     """Error, parameter and fact of each failure."""
 
 
-def about(client_id: str | None, request: Request | None = None) -> None:
+def set_client(client_id: str | None, request: Request | None = None) -> None:
     """Note the client that the request names; `request` if its parameters are not simply those of the form."""
     noted = request_state.part(_RequestNotes)
     noted.client_id, noted.request = client_id, request

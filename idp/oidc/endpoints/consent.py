@@ -173,7 +173,7 @@ def tell_mis() -> Response:
     member = _member()
     if not member.may(Action.NAME_MIS):
         return _for_a_viewer(waiting, member, Action.NAME_MIS)
-    security.let_forms_leave()
+    security.allow_form_redirects()
     client = waiting.request.client.registered
     return which_mis(client, member) or redirect(pending_requests.address(waiting.pending), 303)
 
@@ -295,7 +295,7 @@ def question_of(client: AnyClient, requested: frozenset[str], member: Membership
 
 
 def _page(waiting: Waiting, member: Membership, form: Decision, other: Colleague | None = None) -> Response:
-    security.let_forms_leave()
+    security.allow_form_redirects()
     client, requested = waiting.request.client.registered, authorize.wanted(waiting.request)
     back = pending_requests.address(waiting.pending)
     return question_page(client, requested, member, form, back=back, other=other or Colleague())
@@ -308,7 +308,7 @@ def _typed_ticks() -> frozenset[str]:
 def _for_a_viewer(waiting: Waiting, member: Membership, action: Action) -> Response:
     if browser_request.method == "POST":
         return _cancelled(waiting)
-    security.let_forms_leave()
+    security.allow_form_redirects()
     client, back = waiting.request.client.registered, pending_requests.address(waiting.pending)
     return viewer_page(client, member, action, back=back, leave=f"Back to {client.client_name}")
 

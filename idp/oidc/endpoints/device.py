@@ -70,8 +70,8 @@ def _give_codes(_server: Server, request: Request) -> FlaskResponse:
     client, sent = request.client, request.sent
     if not client.check_grant_type(GRANT):
         raise UnauthorizedClientError(description="grant_type: this client is not registered for device_code")
-    checks.no_authorization_details(sent)
-    scopes, resource = checks.scopes_within_client(client, sent), checks.resource_within_scopes(client, sent)
+    checks.refuse_authorization_details(sent)
+    scopes, resource = checks.read_scopes(client, sent), checks.read_resource(client, sent)
     pair = device_codes.issue(client, scopes, resource)
     user_code, page = device_codes.shown(pair.user), runtime.url(PATH)
     body = {

@@ -65,7 +65,7 @@ def answer() -> Response:
     if _is_named(signed_in.sid, logout_request):
         return _out(logout_request)
     if logout_request.to is not None:
-        security.let_forms_leave()
+        security.allow_form_redirects()
     partner = _name(logout_request.client)
     return make_response(render_template("oidc/logout.html", logout_request=logout_request, partner=partner))
 
@@ -96,12 +96,12 @@ def _read(sent: Parameters) -> LogoutRequest:
     if fault := sent.fault():
         raise BadLogout(*fault)
     named = sent.get("client_id")
-    failures.about(named)
+    failures.set_client(named)
     hint = _hinted(sent.get("id_token_hint"))
     if hint and named not in {None, hint["aud"]}:
         raise BadLogout("client_id", "is not the client that id_token_hint was issued to")
     client = clients.find(hint["aud"] if hint else named)
-    failures.about(client.id if client else named)
+    failures.set_client(client.id if client else named)
     if client is None and (about := hint["aud"] if hint else named):
         parameter, is_off = "client_id" if named else "id_token_hint", registry.is_disabled(about)
         fact = "its client, or that client's partner, is disabled" if is_off else "its client is not registered"

@@ -13,7 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from idp.foundation import runtime
 from idp.oidc import errors, server as protocol
 from idp.oidc.clients import failures
-from idp.oidc.server import LARGEST
+from idp.oidc.server import MAX_BODY_BYTES
 from idp.partners import initial_tokens, self_registration
 from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
 from idp.partners.self_registration import ManagedClient, Registered
@@ -53,7 +53,7 @@ def manage(flask_request: FlaskRequest, client_id: str) -> Response:
     except RequestEntityTooLarge:
         return _too_large()
     except InvalidMetadata as fault:
-        failures.about(client_id)
+        failures.set_client(client_id)
         for name, reason in fault.faults:
             failures.note(fault.code, name, reason)
         return _refused(fault)
@@ -84,7 +84,7 @@ def _bearer(flask_request: FlaskRequest) -> str | None:
 
 def _object(flask_request: FlaskRequest) -> dict[str, Any]:
     """The JSON object that was sent; raises `InvalidClientMetadata`, `RequestEntityTooLarge`."""
-    flask_request.max_content_length = LARGEST
+    flask_request.max_content_length = MAX_BODY_BYTES
     if flask_request.mimetype != "application/json":
         raise InvalidClientMetadata([("Content-Type", "must be application/json")])
     try:
@@ -113,7 +113,7 @@ def _refused(fault: InvalidMetadata) -> Response:
 
 
 def _too_large() -> Response:
-    description = f"Content-Length: the body must have at most {LARGEST} bytes"
+    description = f"Content-Length: the body must have at most {MAX_BODY_BYTES} bytes"
     return _json(413, {"error": "invalid_client_metadata", "error_description": description})
 
 

@@ -11,7 +11,7 @@ from idp.keys import ring
 from idp.oidc import claims, errors, incoming, server as protocol
 from idp.oidc.clients import dpop, failures
 from idp.oidc.errors import Scheme
-from idp.oidc.server import FORM, LARGEST
+from idp.oidc.server import FORM_TYPE, MAX_BODY_BYTES
 from idp.oidc.tokens import access_tokens
 from idp.oidc.tokens.access_tokens import Access
 
@@ -68,9 +68,9 @@ def _read(scheme: Scheme, token: str, flask_request: FlaskRequest) -> Access:
     access = access_tokens.read(token, with_claims=True)
     if access is None:
         client_id, fact = access_tokens.why_not(token)
-        failures.about(client_id)
+        failures.set_client(client_id)
         raise errors.InvalidToken(fact, scheme)
-    failures.about(access.client.id)
+    failures.set_client(access.client.id)
     bound_to = access.payload.get("cnf", {}).get("jkt")
     _check_scheme(scheme, bound_to)
     if not access_tokens.is_for_us(access):
@@ -102,11 +102,15 @@ def _check_proof(proven: str | None, bound_to: str) -> None:
 
 def _presented(flask_request: FlaskRequest) -> tuple[Scheme, str]:
     """Scheme and token of the header or of the form; one of them, and never of the address (RFC 6750 §2)."""
-    flask_request.max_content_length = LARGEST
+    flask_request.max_content_length = MAX_BODY_BYTES
     if "access_token" in flask_request.args:
         raise errors.invalid("access_token", "must be sent in the Authorization header, not in the query string")
     header = flask_request.headers.get("Authorization")
-    sent = incoming.parameters(flask_request.form.items(multi=True), TOKEN) if flask_request.mimetype == FORM else None
+    sent = (
+        incoming.parameters(flask_request.form.items(multi=True), TOKEN)
+        if flask_request.mimetype == FORM_TYPE
+        else None
+    )
     if sent and (fault := sent.fault()):
         raise errors.invalid(*fault)
     in_form = sent.get("access_token") if sent else None
