@@ -168,7 +168,7 @@ def _checked(client: Snapshot, request: Request, key: str | None) -> Request:
         faults.append(("scopes", f"this client is not registered for {', '.join(sorted(others))}"))
     if request.mis is not None and request.mis not in mis_catalogue.catalogue():
         faults.append(("mis", f"no such system; there are {', '.join(mis_catalogue.catalogue())}"))
-    elif request.mis is not None and not registry.accepts(client, request.mis):
+    elif request.mis is not None and not registry.accepts_mis(client, request.mis):
         faults.append(("mis", f"this client works with {mis_catalogue.names(client.accepted_mis)} only"))
     if len(request.reference) > MAX_REFERENCE_LENGTH or not request.reference.isprintable():
         faults.append(("reference", f"at most {MAX_REFERENCE_LENGTH} characters, in one line"))

@@ -43,9 +43,9 @@ def by_dfe_number(number: str) -> School:
 def require_open(school: School) -> None:
     """Raise `SchoolNotOpen` where `school` cannot register."""
     found = search.FoundSchool(school)
-    if found.why_not is not None:
+    if found.refusal_reason is not None:
         after = search.successors(school) if found.is_closed else ()
-        message = " ".join([found.why_not, *(step.description for step in after)])
+        message = " ".join([found.refusal_reason, *(step.description for step in after)])
         raise SchoolNotOpen(message, successors=after, reason=f"school {school.id} is {school.status_name}")
 
 
@@ -53,6 +53,6 @@ def _one(text: str, kind: Kind) -> School:
     results = search.find(text, kinds={kind}).results
     if not results:
         raise SchoolUnknown(reason=f"{kind} {text[:40]!r}")
-    school = next((each.school for each in results if each.why_not is None), results[0].school)
+    school = next((each.school for each in results if each.refusal_reason is None), results[0].school)
     require_open(school)
     return school

@@ -212,7 +212,7 @@ def clients_enable(*, client_id: str) -> None:
 
 
 def _print_client(client: Client, secret: str | None, file: Path | None, *, as_json: bool, what: str) -> None:
-    """Say what was done, and the secret: to the file if there is one, otherwise here, this once."""
+    """Print what was done, and the secret, unless it is written to `file`."""
     if secret and file:
         write_secret(file, secret)
     printed_secret = secret if not file else None
@@ -253,9 +253,9 @@ def _print_event(row: dict[str, Any]) -> None:
 
 
 def _facts(client: Client) -> dict[str, Any]:
-    """A registration in the manifest's names, then what we know besides."""
+    """A registration under the manifest's names, then the partner's state and the secrets' dates."""
     columns = {column.key: getattr(client, column.key) for column in Client.__table__.columns}
-    del columns["logo_uri"]  # not accepted any more; the release before reads the column
+    del columns["logo_uri"]  # not accepted any more; the previous release reads the column
     identity = {"client_id": columns.pop("id"), "partner": client.partner_name}
     del columns["partner_id"]
     for name, value in columns.items():

@@ -17,7 +17,7 @@ secret_file_option = click.option(
 
 
 def duration(text: str, option: str) -> timedelta:
-    """`30m`, `12h`, `7d` as a duration; raises a fault of `option` otherwise."""
+    """`30m`, `12h`, `7d` as a duration; raises `click.BadParameter` for `option` otherwise."""
     number, unit = text[:-1], text[-1:]
     if unit not in UNITS or not number.isdecimal() or len(number) > 4:
         raise click.BadParameter("a number and m, h or d, such as 12h", param_hint=option)

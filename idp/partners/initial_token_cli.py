@@ -16,7 +16,7 @@ COLUMNS = ["id", "partner", "profile", "state", "used", "most", "expires_at"]
 
 @click.group("initial-token")
 def initial_token() -> None:
-    """Initial access tokens: with one, a partner registers clients of its own, as far as the token allows."""
+    """Initial access tokens: with one, a partner registers clients of its own, within the limits of the token."""
 
 
 @initial_token.command("issue")

@@ -1,7 +1,7 @@
-"""Initial access tokens: they let a partner register clients of its own, as far as an operator said (RFC 7591 §3).
+"""Initial access tokens: they let a partner register clients of its own, within an operator's limits (RFC 7591 §3).
 
-What may be registered is the token's business and never the client's: whose it is, under which profile, with
-which scopes at most, whether PKCE is required, how many clients, and until when.
+The token decides, and never the client: the partner, the profile, the most scopes a client may have, whether PKCE is
+required, how many clients may be registered, and until when.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class UnknownToken(NotFound):
 
 
 class Limits(BaseModel):
-    """What an operator allows."""
+    """What clients registered with a token may be; `most` is their number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -41,14 +41,14 @@ class Limits(BaseModel):
 
     @field_validator("scopes")
     @classmethod
-    def _has_one(cls, value: Scopes) -> Scopes:
+    def _check_not_empty(cls, value: Scopes) -> Scopes:
         if not value.required | value.optional | value.client:
             raise ValueError("needs one at least")
         return value
 
     @field_validator("require_pkce")
     @classmethod
-    def _pkce_where_it_must_be(cls, value: bool, info: ValidationInfo) -> bool:
+    def _check_pkce(cls, value: bool, info: ValidationInfo) -> bool:
         if not value and info.data.get("profile") == "fapi2":
             raise ValueError("cannot be switched off for the profile fapi2")
         return value
@@ -56,7 +56,7 @@ class Limits(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a registration has to keep to; read once, so that it outlives the transaction it was read in."""
+    """The limits of a registration, copied from the token's row so that they can be used after the transaction."""
 
     token_id: str
     partner_id: str
@@ -74,9 +74,9 @@ class Policy:
 
 
 def issue(partner: str, limits: Mapping[str, Any], *, lasts: timedelta, by: str) -> tuple[InitialAccessToken, str]:
-    """Make a token for the partner of that name and return it, once. `limits` are the fields of `Limits`.
+    """Create a token for the partner of that name. Returns its row and the token, of which only a digest is stored.
 
-    Raises `UnknownPartner`, `InvalidClientMetadata`.
+    `limits` are the fields of `Limits`. Raises `UnknownPartner`, `InvalidClientMetadata`.
     """
     allowed, secret, now = parse(Limits, limits), crypto.new_secret(), clock.now()
     row = InitialAccessToken(
@@ -101,7 +101,7 @@ def all_tokens() -> list[InitialAccessToken]:
 
 
 def revoke(token_id: str, *, by: str) -> InitialAccessToken:
-    """Let nothing more be registered with it. What was registered stays, and may go on managing itself.
+    """Revoke the token: no more clients can be registered with it. Those that were stay, and can manage themselves.
 
     Raises `UnknownToken`.
     """
@@ -116,7 +116,7 @@ def revoke(token_id: str, *, by: str) -> InitialAccessToken:
 
 
 def find_usable(secret: str) -> Policy | None:
-    """The policy of a token that something can be registered with now. `claim` decides: this only looks."""
+    """The policy of the token, if a client can be registered with it now; else None. `claim` checks this again."""
     row = session().scalar(select(InitialAccessToken).where(InitialAccessToken.digest == crypto.digest(secret)))
     if row is None or state(row) != "usable":
         return None
@@ -124,9 +124,9 @@ def find_usable(secret: str) -> Policy | None:
 
 
 def claim(token_id: str) -> bool:
-    """Use the token for one more client: one UPDATE, so that no two are registered where one was left.
+    """Use the token for one more client; False if it is used up, expired or revoked, or its partner disabled.
 
-    False too where it was revoked, or its partner disabled, since `presented` looked.
+    One UPDATE, so that two clients registered at the same time cannot both use the last one.
     """
     enabled = select(Partner.id).where(Partner.disabled_at.is_(None))
     conditions = (
@@ -140,7 +140,7 @@ def claim(token_id: str) -> bool:
 
 
 def policy(row: InitialAccessToken) -> Policy:
-    """What clients registered with the token have to keep to, also after it has expired."""
+    """The policy of the token, which its clients must keep to also after it has expired."""
     return Policy(
         row.id, row.partner_id, row.partner.name, row.profile, row.required_scopes, row.optional_scopes,
         row.client_scopes, row.require_pkce,

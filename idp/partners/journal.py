@@ -1,8 +1,8 @@
 """A log of a client's failed requests for its developer: which parameter was wrong, and how; never a secret.
 
-A failure that repeats is counted in its row (the last address and number are stored). Each client has at most
-`MAX_EVENTS` rows, and `MAX_SIMILAR_EVENTS` for one error and parameter at one endpoint, the newest, so that neither a
-loop nor an attacker who uses the client's id can fill the table or push out other failures.
+A failure that repeats is counted in its row, where the latest address and numbers are stored. For each client the
+newest `MAX_EVENTS` rows are kept, and of those with the same endpoint, error and parameter the newest
+`MAX_SIMILAR_EVENTS`: neither a loop nor an attacker who uses the client's id can fill the table or displace others.
 """
 
 import re
@@ -46,9 +46,8 @@ def record(client_id: str, failure: Failure) -> None:
         "client_id": client_id, "endpoint": failure.endpoint, "error": failure.error, "parameter": failure.parameter,
         "fact": failure.fact[:MAX_FACT_LENGTH],
     }  # fmt: skip
-    normalised = values | {
-        "fact": NUMBER.sub("0", values["fact"])
-    }  # numbers, such as a clock's offset in seconds, differ each time
+    # Numbers, such as a clock's offset in seconds, differ each time.
+    normalised = values | {"fact": NUMBER.sub("0", values["fact"])}
     digest = crypto.digest(log.canonical(normalised).decode("ascii"))
     comparison = None if failure.comparison is None else [*failure.comparison]
     row = {**values, "digest": digest, "comparison": comparison, "first_at": now, "last_at": now, "count": 1}

@@ -8,7 +8,6 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 MAX_KEYS = 20
 """In one key set."""
 MIN_RSA_BITS = 2048
-"""Bits."""
 CURVES = frozenset({"P-256", "P-384", "P-521", "Ed25519"})
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
@@ -31,7 +30,7 @@ def parse_key(key: object) -> RSAKey | ECKey | OKPKey:
     if not isinstance(key, dict) or not isinstance(key.get("kid", ""), str):
         raise ValueError("has a key that is not an object with a kid")  # noqa: TRY004  pydantic wants ValueError
     if _PRIVATE & key.keys():
-        raise ValueError("has a private or shared key in it: register public keys, and replace that one")
+        raise ValueError("has a private or shared key in it: register public keys only, and stop using that key")
     try:
         public_key = JWKRegistry.import_key(key)
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):

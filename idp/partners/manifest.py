@@ -31,15 +31,17 @@ from idp.partners.metadata import (
 )
 
 NOT_STORED: Final = {"partner", "client_id", "application_type", "software_id", "software_version"}
-"""Names of a manifest that are no columns of `models.Client`: the ids, and names of RFC 7591 that other servers use and
-we ignore. Which redirect URIs are allowed follows from the authentication method, not from `application_type`."""
+"""Names of a manifest that are not columns of `models.Client`: the ids, and names of RFC 7591 that we ignore.
+
+Which redirect URIs are allowed depends on the authentication method, not on `application_type`.
+"""
 
 _ID = frozenset(string.ascii_lowercase + string.digits + "-")
 _GENERATED_PREFIX = "cli_"
 
 
 def _plain_id(text: str) -> str:
-    """Refuse underscores, except in generated ids, so that a client id never looks like a person's `sub`."""
+    """Raise `ValueError` for underscores, except in generated ids, so that a client id never looks like a `sub`."""
     if not _ID.issuperset(text.removeprefix(_GENERATED_PREFIX)):
         raise ValueError("may have only small letters, digits and hyphens")
     return text
@@ -192,7 +194,7 @@ class Manifest(Metadata):
 
 
 class Company(BaseModel):
-    """A partner."""
+    """What an operator enters about a partner."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 

@@ -26,7 +26,7 @@ from idp.partners import jwks, uris
 
 CODE, REFRESH = "authorization_code", "refresh_token"
 SENT_SECRETS = frozenset({"client_secret_basic", "client_secret_post"})
-"""Methods that send the secret itself; a client of one of them may use the other too, unless it is pinned."""
+"""Methods that send the secret itself. A client of one may use the other, unless `pin_token_endpoint_auth_method`."""
 UNSUPPORTED = (
     "id_token_encrypted_response_alg", "id_token_encrypted_response_enc", "userinfo_encrypted_response_alg",
     "userinfo_encrypted_response_enc", "request_object_encryption_alg", "request_object_encryption_enc",
@@ -35,14 +35,14 @@ UNSUPPORTED = (
     "tls_client_auth_san_dns", "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email",
     "authorization_details_types",
 )  # fmt: skip
-"""Names for features that we do not support (protocol.md §1): ignoring them would be misleading."""
+"""Names for features that we do not support (protocol.md §1). They are errors, so that nobody relies on them."""
 
 IMPLIED = {"response_types", "require_pushed_authorization_requests", "tls_client_certificate_bound_access_tokens"}
-"""Names that are validated but not stored: they follow from the grants and the profile, or are constant."""
+"""Names that are validated but not stored: their values follow from the grants and the profile, or are constant."""
 
 
 class InvalidMetadata(Refusal):
-    """Something in a registration is wrong; `faults` are (name, reason) pairs, all of them."""
+    """Something in a registration is wrong; `faults` has a (name, reason) pair for each fault."""
 
     status, title = 400, "This registration has faults"
 
@@ -58,13 +58,13 @@ class InvalidClientMetadata(InvalidMetadata):
 
 
 class InvalidRedirectUri(InvalidMetadata):
-    """RFC 7591 §3.2.2: a redirect URI, perhaps among other things."""
+    """RFC 7591 §3.2.2: a redirect URI is wrong, perhaps with other faults."""
 
     code = "invalid_redirect_uri"
 
 
 def printable(text: str) -> str:
-    """Refuse text with invisible characters, or such that change the reading direction."""
+    """Raise `ValueError` if the text has invisible characters, or ones that change the direction of reading."""
     if not text.isprintable() or text != text.strip():
         raise ValueError("must be one line of visible characters, without blanks around it")
     return text
@@ -97,7 +97,10 @@ Method = Literal["private_key_jwt", "client_secret_jwt", "client_secret_basic", 
 
 
 class Metadata(BaseModel):
-    """The metadata we use, with the defaults of RFC 7591 §2. Validators of later fields depend on earlier ones."""
+    """The metadata that we use, with the defaults of RFC 7591 §2.
+
+    The order of the fields matters: the validator of one reads the fields above it.
+    """
 
     model_config = ConfigDict(
         extra="ignore", frozen=True, strict=True, hide_input_in_errors=True, validate_default=True
@@ -163,7 +166,7 @@ class Metadata(BaseModel):
         if "client_credentials" in value and info.data.get("token_endpoint_auth_method") == "none":
             raise ValueError("client_credentials is for clients that authenticate")
         if value == {REFRESH}:
-            raise ValueError("refresh_token needs another grant that gives one")
+            raise ValueError("refresh_token needs another grant, which issues the first refresh token")
         return value
 
     @field_validator("response_types", mode="before")
@@ -175,7 +178,7 @@ class Metadata(BaseModel):
     @classmethod
     def _check_response_types(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
         if "grant_types" in info.data and bool(value) != (CODE in info.data["grant_types"]):
-            raise ValueError("must be code exactly where grant_types has authorization_code")
+            raise ValueError("must be code if grant_types has authorization_code, and empty if not")
         return value
 
     @field_validator("redirect_uris")
@@ -184,7 +187,7 @@ class Metadata(BaseModel):
         if not value and CODE in info.data.get("grant_types", ()):
             raise ValueError("needs at least one for authorization_code")
         if len(set(value)) != len(value):
-            raise ValueError("has the same one twice")
+            raise ValueError("has the same address twice")
         _check_each(uris.redirect, value, info.data)
         return value
 

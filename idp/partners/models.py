@@ -23,7 +23,7 @@ class Partner(Base):
 
 
 class Client(Base):
-    """One application of a partner: an OAuth client (RFC 7591's words for what they name)."""
+    """One application of a partner: an OAuth client. Columns have the names of RFC 7591 where it has one."""
 
     __tablename__ = "clients"
 
@@ -41,9 +41,9 @@ class Client(Base):
     tos_uri: Mapped[str] = mapped_column(default="", server_default="")
     """The terms of service, where the partner names them."""
     agreement_uri: Mapped[str]
-    """The data sharing agreement …"""
+    """The address of the data sharing agreement."""
     agreement_version: Mapped[str]
-    """… and its version."""
+    """The version of the data sharing agreement."""
     profile: Mapped[str]
     """`oidc` or `fapi2` (protocol.md §2.1)."""
     redirect_uris: Mapped[list[str]]
@@ -54,45 +54,45 @@ class Client(Base):
     grant_types: Mapped[frozenset[str]]
     token_endpoint_auth_method: Mapped[str]
     pin_token_endpoint_auth_method: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Whether a secret is accepted only in the way that is named above, and not in the other (Basic or form)."""
+    """Whether `client_secret_basic` and `client_secret_post` do not replace each other: only the method above works."""
     token_endpoint_auth_signing_alg: Mapped[str | None]
     required_scopes: Mapped[frozenset[str]]
     optional_scopes: Mapped[frozenset[str]]
     client_scopes: Mapped[frozenset[str]]
-    """Scopes of kind `client` it may have by client credentials."""
+    """Scopes of kind `client`, which it may get by client credentials."""
     accepted_mis: Mapped[frozenset[str]]
     """Codes of config/mis.toml; empty accepts all."""
     authorisation_days: Mapped[int | None]
-    """How long a school's authorisation lasts; None takes the setting."""
+    """How long a school's authorisation lasts, in days; None means the setting."""
     require_pkce: Mapped[bool]
     dpop_bound_access_tokens: Mapped[bool]
     rotate_refresh_tokens: Mapped[bool]
     id_token_signed_response_alg: Mapped[str]
     id_token_claims: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
-    """Claims of the granted scopes that stand in its ID Tokens too, for software that never asks userinfo."""
+    """Claims of the granted scopes that its ID Tokens contain too, for software that does not call userinfo."""
     userinfo_signed_response_alg: Mapped[str | None]
     request_object_signing_alg: Mapped[str | None]
-    """The only algorithm its request objects may be signed with; None leaves them all."""
+    """The only algorithm its request objects may be signed with; None means any that its profile allows."""
     require_signed_request_object: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Whether its authorization requests have to be signed (RFC 9101 §10.5)."""
     authorization_signed_response_alg: Mapped[str | None]
-    """What its authorization responses are signed with where it asks for signed ones (JARM §3); None: the default."""
+    """The algorithm for signed authorization responses (JARM §3); None means the default."""
     introspection_signed_response_alg: Mapped[str | None]
-    """What introspection responses to it are signed with where it asks for signed ones (RFC 9701 §6); None likewise."""
+    """The algorithm for signed introspection responses (RFC 9701 §6); None means the default."""
     subject_type: Mapped[str]
     sector_identifier: Mapped[str | None]
-    """The host that pairwise subjects are made for."""
+    """The host for which pairwise subjects are calculated (OpenID Connect Core §8.1)."""
     sector_identifier_uri: Mapped[str | None]
     jwks: Mapped[dict[str, Any] | None]
     jwks_uri: Mapped[str | None]
     contacts: Mapped[list[str]]
     resource: Mapped[str | None]
-    """The address of the protected API that this client is: the `aud` of tokens for it (RFC 8707) …"""
+    """If this client is a protected API: its address, which is the `aud` of tokens for it (RFC 8707)."""
     resource_scopes: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
-    """… and the scopes that it serves."""
+    """The scopes that this API serves."""
     enabled: Mapped[bool]
     version: Mapped[int]
-    """Raised by every change: processes drop their snapshot when they see another."""
+    """Incremented by every change: a process that reads another version drops its snapshot."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -120,25 +120,25 @@ class Client(Base):
 
 
 class ClientSecret(Base):
-    """A client's secret, as its digest. Two at once while one is being rotated out."""
+    """A client's secret, as its digest. A client has two while the old one is still valid after a rotation."""
 
     __tablename__ = "client_secrets"
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"), index=True)
     sealed: Mapped[str | None]
-    """Only for `client_secret_jwt`, where the secret itself is the HMAC key."""
+    """The encrypted secret, only for `client_secret_jwt`: it is the HMAC key, so a digest is not enough."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
 
 
 class InitialAccessToken(Base):
-    """Lets a partner register clients of its own (RFC 7591 §3), within the policy that an operator gave it."""
+    """A token with which a partner registers clients of its own (RFC 7591 §3), within an operator's limits."""
 
     __tablename__ = "initial_access_tokens"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    """What operators call it; the token itself is not stored."""
+    """The id by which operators name it. Of the token itself only the digest is stored."""
     digest: Mapped[bytes] = mapped_column(unique=True)
     partner_id: Mapped[str] = mapped_column(ForeignKey("partners.id"), index=True)
     profile: Mapped[str]
@@ -147,9 +147,9 @@ class InitialAccessToken(Base):
     client_scopes: Mapped[frozenset[str]]
     require_pkce: Mapped[bool]
     most: Mapped[int]
-    """How many clients may be registered with it …"""
+    """How many clients may be registered with it."""
     used: Mapped[int]
-    """… and how many have been. A client that is deleted is not given back."""
+    """How many clients have been registered with it, including those deleted since."""
     created_at: Mapped[datetime]
     created_by: Mapped[str]
     expires_at: Mapped[datetime]
@@ -159,7 +159,7 @@ class InitialAccessToken(Base):
 
 
 class RegistrationToken(Base):
-    """Lets one client read, replace and delete its own registration (RFC 7592), within the policy it came by."""
+    """A token with which a client manages its own registration (RFC 7592), within the limits of its initial token."""
 
     __tablename__ = "registration_tokens"
 
@@ -170,7 +170,7 @@ class RegistrationToken(Base):
 
 
 class ClientEvent(Base):
-    """A request of a client that failed, for its developer. What fails again in the same way is counted here."""
+    """A failed request of a client, for its developer. Failures of the same kind are counted in one row."""
 
     __tablename__ = "client_events"
     __table_args__ = (Index("ix_client_events_newest", "client_id", "last_at"),)
@@ -184,10 +184,10 @@ class ClientEvent(Base):
     endpoint: Mapped[str]
     """Method and path: `POST /oauth/token`."""
     error: Mapped[str]
-    """OAuth's code, as the client was answered."""
+    """The OAuth error code in the response."""
     parameter: Mapped[str]
-    """The one at fault; empty where it is none."""
+    """The parameter that is wrong; empty if the error is not about one."""
     fact: Mapped[str]
     """What is wrong with it; never its value."""
     comparison: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
-    """For an address, the last one of several: how it differs from each that is registered."""
+    """For a wrong address (the latest, if they were several): how it differs from each registered one."""

@@ -133,10 +133,10 @@ def all_clients() -> list[Client]:
     )
 
 
-def accepts(client: AnyClient, mis: str | None) -> bool:
+def accepts_mis(client: AnyClient, mis: str | None) -> bool:
     """Whether the client can work with a school's MIS, a code of config/mis.toml.
 
-    An empty list accepts all. If there is a list, a school whose MIS is unknown has to be asked first.
+    An empty list accepts_mis all. If there is a list, a school whose MIS is unknown has to be asked first.
     """
     return not client.accepted_mis or mis in client.accepted_mis
 
@@ -176,7 +176,7 @@ def secret_matches(client: Snapshot, secret: str) -> bool:
     return any(matches)
 
 
-def shared_keys(client: Snapshot) -> list[bytes]:
+def hmac_keys(client: Snapshot) -> list[bytes]:
     """The secrets of a `client_secret_jwt` client, as HMAC keys; raises `CannotUnseal`."""
     now = clock.now()
     return [

@@ -7,9 +7,9 @@ from idp.partners.models import Client, ClientEvent, ClientSecret, InitialAccess
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(ClientEvent.last_at, "client_events"),
-    KeepAll(Partner, "agreements name them; operators disable them"),
-    KeepAll(Client, "agreements name them, and no client_id is given again"),
-    KeepAll(ClientSecret, "when which secret was good is history, and there are few"),
-    KeepAll(InitialAccessToken, "who was let in by which is history, and operators make them by hand"),
+    KeepAll(Partner, "agreements refer to them; operators disable them"),
+    KeepAll(Client, "agreements refer to them, and no client_id is reused"),
+    KeepAll(ClientSecret, "they show which secret was valid when, and there are few"),
+    KeepAll(InitialAccessToken, "they show how a client was registered, and operators issue them by hand"),
     KeepAll(RegistrationToken, "one for each client that registered itself"),
 )

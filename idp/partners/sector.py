@@ -8,7 +8,7 @@ from idp.partners.metadata import InvalidClientMetadata
 
 
 def check(uri: str | None, redirect_uris: list[str]) -> None:
-    """Raise `InvalidClientMetadata` unless the document at `uri` lists every redirect URI; nothing to do without one.
+    """Raise `InvalidClientMetadata` unless the document at `uri` lists every redirect URI. Does nothing for None.
 
     It makes an HTTP request, so call it before the transaction begins.
     """

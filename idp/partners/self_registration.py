@@ -102,7 +102,7 @@ def current(managed: ManagedClient) -> Registered:
 
 
 def replace(managed: ManagedClient, metadata: Mapping[str, Any]) -> Registered:
-    """Replace the registration by `asked` (RFC 7592 §2.2); a secret is made only where one is needed and there is none.
+    """Replace the registration by `metadata` (RFC 7592 §2.2). A secret is created only if one is needed and missing.
 
     Raises as `register`. Nothing may have been written in this transaction.
     """
@@ -160,7 +160,10 @@ def _validate(policy: Policy, metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scopes(policy: Policy, scope: object, grants: frozenset[str]) -> frozenset[str]:
-    """The requested scopes, or all that the policy and the grants allow; raises if they are too many or none."""
+    """The requested scopes, or all that the policy and the grants allow if none were requested.
+
+    Raises `InvalidClientMetadata` if one is not allowed, or if a grant would have no scope.
+    """
     of_people = bool(grants & {CODE, DEVICE_CODE})
     usable = (policy.required | policy.optional if of_people else frozenset()) | (
         policy.client if CLIENT_CREDENTIALS in grants else frozenset()
@@ -175,7 +178,7 @@ def _scopes(policy: Policy, scope: object, grants: frozenset[str]) -> frozenset[
         raise InvalidClientMetadata([("scope", "offline_access needs the grant type refresh_token")])
     if not requested <= usable:
         names = ", ".join(sorted(requested - usable))
-        raise InvalidClientMetadata([("scope", f"none of grant_types can give {names}")])
+        raise InvalidClientMetadata([("scope", f"{names} cannot be granted by any of grant_types")])
     if (of_people and not requested - policy.client) or (
         CLIENT_CREDENTIALS in grants and not requested & policy.client
     ):

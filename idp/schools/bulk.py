@@ -39,7 +39,7 @@ def add(table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -
 def exclusive_lock(table: Table) -> Iterator[None]:
     """Keep other transactions from writing to `table` until this one ends.
 
-    SQLite has only one writer anyway; there, the page cache is enlarged meanwhile, so that index pages, which are
+    SQLite has only one writer, so it needs no lock. Its page cache is enlarged instead, so that index pages, which are
     written in random order, stay in memory.
     """
     db_connection = connection()

@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of the national register."""
+"""The check that `idp doctor` makes of the national register."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,7 +13,7 @@ from idp.schools.models import RegisterImport
 
 
 def register() -> Iterator[Finding]:
-    """The school register is there and fresh."""
+    """Whether the register was imported, and not longer ago than `schools.stale_after_days`."""
     newest = session().scalar(select(func.max(RegisterImport.imported_at)))
     days = runtime.settings().schools.stale_after_days
     if newest is None:

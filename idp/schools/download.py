@@ -21,7 +21,7 @@ TIMEOUT_SECONDS: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """Downloaded files, which are deleted after the `with` block, and the address of the register."""
+    """Downloaded files, which are deleted after the `with` block, and the address that the register came from."""
 
     address: str
     register: Path

@@ -32,7 +32,7 @@ _DATE_IN_NAME = re.compile(r"edubasealldata(\d{8})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file, open and inspected. `replaced` counts bytes that are undefined in its encoding."""
+    """One open file. `size` is in bytes; `replaced` counts bytes that are undefined in its encoding."""
 
     name: str
     stream: BinaryIO
@@ -51,7 +51,7 @@ class Source:
 
     @contextmanager
     def text(self) -> Iterator[TextIOWrapper]:
-        """Its text from the beginning, line ends as they are, as the csv module wants them."""
+        """Its text from the beginning; line ends are not converted, as the csv module requires."""
         self.stream.seek(0)
         text = TextIOWrapper(self.stream, self.encoding, errors="replace", newline="")
         try:
@@ -130,13 +130,13 @@ def _unpack(archive: zipfile.ZipFile, pattern: str) -> Iterator[NamedFile | None
         )
     with TemporaryFile() as file:
         with archive.open(entry) as compressed:
-            while block := compressed.read(_BLOCK):  # never more than `file_size`, which the zip module holds it to
+            while block := compressed.read(_BLOCK):  # the zip module reads no more than `file_size`
                 file.write(block)
         yield Path(entry.filename).name, file
 
 
 def _inspect(name: str, stream: BinaryIO) -> Source:
-    """Determine the encoding; refuse files that are obviously no register, or truncated."""
+    """Determine the encoding. Raises `FileRefused` if the file is a web page, empty or too large."""
     stream.seek(0)
     start = stream.read(512)
     if start.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"<":

@@ -1,4 +1,4 @@
-"""The form for finding a school: one search box, or three labelled fields, then a choice among the results.
+"""The form for finding a school: one search box or three labelled fields, then a choice from the results.
 
 It is sent by GET, so that each page can be reloaded, bookmarked and reached with the back button.
 """
@@ -30,10 +30,10 @@ FIELD_KINDS: Final[Mapping[str, tuple[frozenset[Kind], str]]] = {
 
 
 class FindSchool(Form):
-    """The search of step 1; `answer` is the result, after `run_search`."""
+    """The search of step 1; `result` is set by `run_search`."""
 
     class Meta:
-        """A search changes nothing, so it needs no protection from request forgery."""
+        """A search changes nothing, so it needs no CSRF token."""
 
         csrf = False
 
@@ -46,7 +46,7 @@ class FindSchool(Form):
     choose = StringField()
     """Not empty if "Next" was pressed."""
 
-    answer: SearchResult | None = None
+    result: SearchResult | None = None
     dated: date | None = None
     """The day of the register that is searched."""
 
@@ -64,8 +64,8 @@ class FindSchool(Form):
         submitted = [box for box in boxes if box.name in request.args]
         filled = [box for box in submitted if (box.data or "").strip()]
         if self.q in filled:
-            self.answer = search.find(self.q.data or "", show=self._limit)
-            if self.answer.reading is None:
+            self.result = search.find(self.q.data or "", show=self._limit)
+            if self.result.reading is None:
                 self._add_error(self.q, "Type at least two letters or digits.")
         elif filled:
             self._search_all_fields(filled)
@@ -75,22 +75,22 @@ class FindSchool(Form):
     def _search_all_fields(self, filled: list[StringField]) -> None:
         """Search for schools that match all labelled fields; a field that is wrong gets an error and is left out."""
         for box in filled:
-            kinds, shape = FIELD_KINDS[box.name]
-            answer = search.find(
+            kinds, message = FIELD_KINDS[box.name]
+            result = search.find(
                 box.data or "", show=search.MAX_RESULTS if len(filled) > 1 else self._limit, kinds=kinds
             )
-            if answer.reading is None:
-                self._add_error(box, shape)
-            elif not answer.results and len(filled) > 1:
+            if result.reading is None:
+                self._add_error(box, message)
+            elif not result.results and len(filled) > 1:
                 self._add_error(
-                    box, f"No school in the register has {answer.reading.description}. Check it, or leave it out."
+                    box, f"No school in the register has {result.reading.description}. Check it, or leave it out."
                 )
-            elif self.answer is None:
-                self.answer = answer
-            elif common := [school for school in self.answer.results if school in answer.results]:
-                self.answer = replace(self.answer, results=tuple(common), more=False)
+            elif self.result is None:
+                self.result = result
+            elif common := [school for school in self.result.results if school in result.results]:
+                self.result = replace(self.result, results=tuple(common), more=False)
             else:
-                self._add_error(box, "This belongs to another school than the one below. Check both.")
+                self._add_error(box, "This belongs to a different school from the one below. Check both.")
 
     @property
     def _limit(self) -> int:
@@ -99,9 +99,9 @@ class FindSchool(Form):
     @property
     def selected(self) -> int | None:
         """The id of the selected school: the one that was chosen, or the only result."""
-        if self.school.data or self.answer is None or len(self.answer.choices) != 1 or self.answer.more:
+        if self.school.data or self.result is None or len(self.result.choices) != 1 or self.result.more:
             return int(self.school.data) if self.school.data else None
-        return next(iter(self.answer.choices))
+        return next(iter(self.result.choices))
 
     def query_string(self, **changes: int) -> str:
         """The query string of this search with `changes`, for a link."""

@@ -1,7 +1,7 @@
 """The format of the register, "Get Information about Schools": lines of text in, schools out.
 
-Pure and streaming: no database, no network, never more than a line in memory. The columns drift from year
-to year, so each is found by its label, never by its position.
+No database and no network; lines are read one at a time. The columns move from year to year, so each is found by its
+label, never by its position.
 """
 
 import csv
@@ -33,7 +33,7 @@ OPTIONAL: Final = (
 LABELS: Final = REQUIRED + OPTIONAL
 LINK_LABELS: Final = ("URN", "LinkURN", "LinkName", "LinkType", "LinkEstablishedDate")
 
-_READ_AS = b"1"
+_PARSER_VERSION = b"1"
 """Part of every digest. Raise it when `school` reads a line differently, so that the next import writes all rows."""
 
 _CODED: Final = (
@@ -42,11 +42,11 @@ _CODED: Final = (
     ("status", "EstablishmentStatus", codes.STATUSES),
     ("phase", "PhaseOfEducation", codes.PHASES),
 )
-_KIND: Final = (
+_CLASSIFICATION_LABELS: Final = (
     *(f"{label} ({part})" for _, label, _ in _CODED for part in ("code", "name")),
     *("StatutoryLowAge", "StatutoryHighAge", "Country (name)"),
 )
-_kind_of = itemgetter(*map(LABELS.index, _KIND))
+_pick_classification = itemgetter(*map(LABELS.index, _CLASSIFICATION_LABELS))
 
 _URN = LABELS.index("URN")
 _CHANGED = LABELS.index("LastChangedDate")
@@ -55,7 +55,7 @@ _WEBSITE = re.compile(
     r"(?:h?t+ps?[:;./\\]+)*/*(?:[^\s/?#@]*@)?((?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63})(?=[:/?#]|$)",
     re.IGNORECASE,
 )
-_BESIDE_DIGITS = str.maketrans("", "", " ()./-")
+_TELEPHONE_PUNCTUATION = str.maketrans("", "", " ()./-")
 
 
 OddKind = Literal["unreadable", "unknown_code", "left_out"]
@@ -69,38 +69,38 @@ class FileRefused(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A school's line as it stands: the values of `LABELS`, and a digest that differs when any of them does."""
+    """A school's line, not yet parsed: the values of `LABELS`, and a digest that differs when any of them does."""
 
     number: int
     values: tuple[str, ...]
 
     @property
     def urn(self) -> str:
-        """Digits; checked."""
+        """The URN: digits, already checked."""
         return self.values[_URN]
 
     @property
     def last_changed(self) -> str:
-        """`LastChangedDate` turned round to sort as text; empty where it is no date."""
+        """`LastChangedDate` as YYYY-MM-DD, which sorts as text; empty where it is not a date."""
         text = self.values[_CHANGED]
         return f"{text[6:]}-{text[3:5]}-{text[:2]}" if _date(text) else ""
 
     @property
     def digest(self) -> bytes:
-        """16 bytes."""
-        return blake2b("\x1f".join(self.values).encode(), digest_size=16, salt=_READ_AS).digest()
+        """16 bytes of BLAKE2b."""
+        return blake2b("\x1f".join(self.values).encode(), digest_size=16, salt=_PARSER_VERSION).digest()
 
 
-_ODD: Final[dict[OddKind, str]] = {
-    "unknown_code": "a code we do not know, kept",
+_ODDITY_MESSAGES: Final[dict[OddKind, str]] = {
+    "unknown_code": "a code we do not know, stored as it is",
     "unreadable": "could not be read, left empty",
-    "left_out": "could not be taken, so this school stays as it was",
+    "left_out": "could not be read, so this school is not changed",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
-    """Something in a line that we could not take as it stands."""
+    """A value in a line that is unknown to us, or that could not be read."""
 
     kind: OddKind
     urn: str
@@ -108,13 +108,12 @@ class Oddity:
     value: str
 
     def __str__(self) -> str:
-        what = _ODD[self.kind]
-        return f"URN {self.urn}: {self.label} “{self.value}”: {what}"
+        return f"URN {self.urn}: {self.label} “{self.value}”: {_ODDITY_MESSAGES[self.kind]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A line of the links file: what `to_urn` is to `from_urn`."""
+    """A line of the links file: `to_urn` is a `kind` of `from_urn`, for instance its successor."""
 
     from_urn: str
     to_urn: str
@@ -142,7 +141,7 @@ def lines(text: Iterable[str]) -> Iterator[Line]:
 
 
 def links(text: Iterable[str]) -> Iterator[Link]:
-    """The lines of a links file. Raises `FileRefused` as `lines` does; an unreadable date is none."""
+    """The lines of a links file. Raises `FileRefused` as `lines` does; a date that cannot be read becomes None."""
     for number, (urn, other, name, kind, since) in _records(text, LINK_LABELS, (), what="links file"):
         _check_urn(urn, number)
         _check_urn(other, number)
@@ -160,7 +159,7 @@ def _check_urn(urn: str, number: int) -> None:
 def _records(
     text: Iterable[str], required: Sequence[str], optional: Sequence[str], *, what: str
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Each line's number, and its values in the order of `required` and `optional`, whatever the file's order."""
+    """Each line's number, and its values in the order of `required` and `optional`, not that of the file."""
     rows = csv.reader(text, strict=True)
     number = 1
     try:
@@ -169,7 +168,7 @@ def _records(
         number = rows.line_num + 1
         for row in rows:
             if len(row) == len(header):
-                row.append("")  # where the labels that the file lacks point to
+                row.append("")  # the value of optional columns that the file lacks; see `_positions`
                 yield number, pick(row)
             elif row:
                 raise FileRefused(
@@ -186,7 +185,7 @@ def _records(
 
 
 def _positions(header: list[str], required: Sequence[str], optional: Sequence[str], what: str) -> list[int]:
-    """Where each label stands; an optional one the file lacks stands just behind the last field."""
+    """The index of each label's column; that of an optional column which the file lacks is one after the last."""
     positions: dict[str, list[int]] = {}
     for index, label in enumerate(header):
         positions.setdefault(label.strip().casefold(), []).append(index)
@@ -201,14 +200,14 @@ def _positions(header: list[str], required: Sequence[str], optional: Sequence[st
 
 
 def school(line: Line) -> tuple[dict[str, Any], list[Oddity]]:
-    """What we keep of a line, by the names of `models.School`, and what was odd about it."""
-    values = _tidied(line.values)
+    """The columns of `models.School` for a line, and its oddities."""
+    values = _clean_all(line.values)
     raw = dict(zip(LABELS, values, strict=True))
-    kind, odd = _kind(_kind_of(values))
-    oddities = [Oddity(what, line.urn, label, value) for what, label, value in odd]
-    kept = {
+    classification, odd = _classification(_pick_classification(values))
+    oddities = [Oddity(kind, line.urn, label, value) for kind, label, value in odd]
+    columns = {
         **_identity(raw, line, oddities),
-        **kind,
+        **classification,
         **_address(raw),
         "trust_code": raw["Trusts (code)"],
         "trust_name": raw["Trusts (name)"],
@@ -216,10 +215,10 @@ def school(line: Line) -> tuple[dict[str, Any], list[Oddity]]:
         "digest": line.digest,
     }
     for name, label in (("opened_on", "OpenDate"), ("closed_on", "CloseDate"), ("last_changed_on", "LastChangedDate")):
-        kept[name] = _date(raw[label])
-        if kept[name] is None and raw[label] not in {"", "01-01-1900"}:
+        columns[name] = _date(raw[label])
+        if columns[name] is None and raw[label] not in {"", "01-01-1900"}:
             oddities.append(Oddity("unreadable", line.urn, label, raw[label]))
-    return kept, oddities
+    return columns, oddities
 
 
 def _identity(raw: Mapping[str, str], line: Line, oddities: list[Oddity]) -> dict[str, Any]:
@@ -242,25 +241,28 @@ def _identity(raw: Mapping[str, str], line: Line, oddities: list[Oddity]) -> dic
     }
 
 
-@lru_cache(maxsize=4096)  # most schools are of one of few kinds
-def _kind(values: tuple[str, ...]) -> tuple[Mapping[str, Any], tuple[tuple[OddKind, str, str], ...]]:
-    """What the values of `_KIND` say, and what is odd about them as (kind, label, value)."""
-    raw = dict(zip(_KIND, values, strict=True))
-    kept: dict[str, Any] = {}
+@lru_cache(maxsize=4096)  # most schools have one of a few combinations
+def _classification(values: tuple[str, ...]) -> tuple[Mapping[str, Any], tuple[tuple[OddKind, str, str], ...]]:
+    """Type, group, status, phase, ages and country as columns of `models.School`; oddities as (kind, label, value).
+
+    `values` are those of `_CLASSIFICATION_LABELS`.
+    """
+    raw = dict(zip(_CLASSIFICATION_LABELS, values, strict=True))
+    columns: dict[str, Any] = {}
     odd: list[tuple[OddKind, str, str]] = []
     for prefix, label, known in _CODED:
-        code = kept[f"{prefix}_code"] = _code(raw[f"{label} (code)"])
-        kept[f"{prefix}_name"] = raw[f"{label} (name)"]
+        code = columns[f"{prefix}_code"] = _code(raw[f"{label} (code)"])
+        columns[f"{prefix}_name"] = raw[f"{label} (name)"]
         if code and code not in known:
             odd.append(("unknown_code", f"{label} (code)", code))
     for name, label in (("low_age", "StatutoryLowAge"), ("high_age", "StatutoryHighAge")):
         age = raw[label]
-        kept[name] = int(age) if age.isascii() and age.isdigit() and len(age) < 4 else None
-        if age and kept[name] is None:
+        columns[name] = int(age) if age.isascii() and age.isdigit() and len(age) < 4 else None
+        if age and columns[name] is None:
             odd.append(("unreadable", label, age))
-    kept["standing"] = codes.status_rank(kept["status_code"])
-    kept["country"] = "Wales" if kept["type_code"] == codes.WELSH else raw["Country (name)"]
-    return kept, tuple(odd)
+    columns["standing"] = codes.status_rank(columns["status_code"])
+    columns["country"] = "Wales" if columns["type_code"] == codes.WELSH else raw["Country (name)"]
+    return columns, tuple(odd)
 
 
 def _address(raw: Mapping[str, str]) -> dict[str, Any]:
@@ -280,14 +282,14 @@ def _address(raw: Mapping[str, str]) -> dict[str, Any]:
 
 
 def website_host(website: str) -> str:
-    """The host of a website as schools give it, often without a scheme or with half a one; empty if there is none."""
+    """The host of a website as schools type it, often without a scheme or with part of one; empty if there is none."""
     match = _WEBSITE.match(website.strip())
     return match[1].lower() if match else ""
 
 
 def telephone_e164(telephone: str) -> str:
-    """The number for dialling from anywhere, or empty. The register's has lost its 0, so ten digits are British."""
-    digits = telephone.translate(_BESIDE_DIGITS)
+    """The number in E.164 form, or "". The register often omits the leading 0, so ten digits are a British number."""
+    digits = telephone.translate(_TELEPHONE_PUNCTUATION)
     if digits.startswith("0"):
         digits = digits[1:]
         return f"+44{digits}" if _is_number(digits, 10) and digits[0] != "0" else ""
@@ -298,33 +300,33 @@ def _is_number(text: str, length: int) -> bool:
     return len(text) == length and text.isascii() and text.isdigit()
 
 
-def _tidied(values: tuple[str, ...]) -> tuple[str, ...]:
-    """The values, clean. Most lines are, and to see that at one glance takes a fifth of the time."""
-    glance = f"~{'~'.join(values)}~"
-    if glance.isprintable() and not any(gap in glance for gap in ("  ", "~ ", " ~")):
+def _clean_all(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Each value cleaned. Most lines are clean, and checking the joined line takes a fifth of the time."""
+    joined = f"~{'~'.join(values)}~"
+    if joined.isprintable() and not any(gap in joined for gap in ("  ", "~ ", " ~")):
         return values
     return tuple(map(_clean, values))
 
 
 def _clean(text: str) -> str:
-    """One space between words, none around them, and nothing that cannot be printed."""
+    """`text` with one space between words, none around them, and no unprintable characters."""
     text = " ".join(text.split())
     return text if text.isprintable() else _clean("".join(letter if letter.isprintable() else " " for letter in text))
 
 
 def _code(text: str) -> str:
-    """A code without the zeros it was once padded with."""
+    """A code without leading zeros, which older files have."""
     return text.lstrip("0") or text[:1]
 
 
 def _dfe_number(la_code: str, number: str) -> str | None:
-    """LA code and number, seven digits; None where there is none."""
-    there = _is_number(la_code, 3) and la_code != "999" and _is_number(number, 4) and number != "0000"
-    return la_code + number if there else None
+    """LA code and establishment number, seven digits; None if either is missing."""
+    is_complete = _is_number(la_code, 3) and la_code != "999" and _is_number(number, 4) and number != "0000"
+    return la_code + number if is_complete else None
 
 
 def _postcode(text: str) -> str:
-    """Capitals with one space in its place; as it was given, where it is no British postcode."""
+    """A British postcode in capitals, with its space; other text only in capitals."""
     match = _POSTCODE.fullmatch(text.upper().replace(" ", ""))
     return f"{match[1]} {match[2]}" if match else text.upper()
 

@@ -1,4 +1,4 @@
-"""The register as we keep it, and the words it is searched by. Never deleted from: a school that leaves is marked."""
+"""The register's tables and its search index. Schools are never deleted: one that leaves the register is marked."""
 
 from datetime import date, datetime
 from typing import Any
@@ -11,11 +11,11 @@ from idp.foundation.database import Base
 from idp.schools import codes
 
 Key = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text compared byte by byte on every database, so that an index finds what begins with some letters."""
+"""Text compared byte by byte on every database, so that an index can be used for a search by prefix."""
 
 
 def begins_with(column: InstrumentedAttribute[str], letters: str) -> ColumnElement[bool]:
-    """Whether a `Key` of letters and digits begins with `letters`: "~" sorts after all of them."""
+    """The condition that a `Key` column begins with `letters`; "~" sorts after all letters and digits."""
     return and_(column >= letters, column < f"{letters}~")
 
 
@@ -30,7 +30,7 @@ class School(Base):
     __tablename__ = "schools"
     __table_args__ = (
         UniqueConstraint("register", "register_id"),
-        # partial, or the many schools that never had another number would make it look useless to a planner
+        # partial: most schools never had another number, and with their NULLs the planner would not use the index
         Index(
             "ix_schools_former_dfe_number",
             "former_dfe_number",
@@ -62,14 +62,14 @@ class School(Base):
     """1 open, 2 closed, 3 open but proposed to close, 4 proposed to open."""
     status_name: Mapped[str]
     standing: Mapped[int] = mapped_column(default=_standing_of_row)
-    """`codes.standing` of the status: the order in which schools are listed."""
+    """`codes.status_rank` of the status: the order in which schools are listed."""
     phase_code: Mapped[str]
     phase_name: Mapped[str]
     low_age: Mapped[int | None]
     high_age: Mapped[int | None]
     opened_on: Mapped[date | None]
     closed_on: Mapped[date | None]
-    """Ahead of us for a school that is proposed to close: a close date is not a closure."""
+    """May be in the future, for a school that is proposed to close."""
     street: Mapped[str]
     locality: Mapped[str]
     address3: Mapped[str]
@@ -85,15 +85,15 @@ class School(Base):
     trust_code: Mapped[str]
     trust_name: Mapped[str]
     head_teacher: Mapped[str]
-    """For operators and their call; never in claims or search."""
+    """For operators who call the school; never in claims or search."""
     country: Mapped[str]
     """The nation, for its bank holidays: England, Wales, …; empty means England."""
     last_changed_on: Mapped[date | None]
     digest: Mapped[bytes]
-    """Of the line it was read from: the same line again is not written again."""
+    """Of the line it was read from: a line with the same digest is skipped."""
     first_seen_in: Mapped[int] = mapped_column(ForeignKey("register_imports.id"))
     last_seen_in: Mapped[int] = mapped_column(ForeignKey("register_imports.id"))
-    """The import that wrote the row last; until it leaves the register, every import since has seen it unchanged."""
+    """The import that last wrote the row. Later imports found the school unchanged, or missing."""
     left_register_on: Mapped[date | None]
 
     @property
@@ -114,11 +114,11 @@ class School(Base):
 
     @property
     def website_link(self) -> str:
-        """The website as a link one may follow: http or https to a plausible host, or empty."""
+        """The website as an http or https address that is safe to link to; empty if there is none."""
         if not self.website_host:
             return ""
-        given = self.website if self.website.lower().startswith(("http://", "https://")) else ""
-        return given if f"//{self.website_host}" in given.lower() else f"http://{self.website_host}"
+        address = self.website if self.website.lower().startswith(("http://", "https://")) else ""
+        return address if f"//{self.website_host}" in address.lower() else f"http://{self.website_host}"
 
     @property
     def is_open(self) -> bool:
@@ -165,11 +165,11 @@ class RegisterImport(Base):
     reopened: Mapped[int]
     left: Mapped[int]
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Of the summary: links, returned, unknown codes, unreadable fields, seconds."""
+    """The rest of `refresh.Summary`: `links`, `returned`, `unknown_codes`, `repairs`, `seconds`."""
 
 
 class SchoolChange(Base):
-    """Something about a school changed with an import; a timed job tells our staff where it concerns an account."""
+    """A change of a school in an import. A timed job reports to our staff those of schools that have an account."""
 
     __tablename__ = "school_changes"
 
@@ -181,10 +181,11 @@ class SchoolChange(Base):
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Each field's name with what it was and what it is; without the head teacher."""
     told_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When it was reported to our staff."""
 
 
 class SearchWord(Base):
-    """A word that occurs in the name or town of some school, folded; `schools` of them."""
+    """A word, folded, of names or towns; `schools` is the number of schools that have it."""
 
     __tablename__ = "search_words"
 
@@ -194,7 +195,7 @@ class SearchWord(Base):
 
 
 class SchoolWord(Base):
-    """Which schools have a word. Without foreign keys: `index` keeps it in step, and they would double an import."""
+    """Which schools have a word. Without foreign keys, which would double the time of an import; see `index`."""
 
     __tablename__ = "school_words"
     __table_args__ = (Index("ix_school_words_school_id", "school_id"), {"sqlite_with_rowid": False})
@@ -204,7 +205,7 @@ class SchoolWord(Base):
 
 
 class WordTrigram(Base):
-    """Which words have three letters in a row: misspelt words are sought among words, not among schools."""
+    """Which words contain a trigram: the candidates for a misspelt word."""
 
     __tablename__ = "word_trigrams"
     __table_args__ = (Index("ix_word_trigrams_word_id", "word_id"), {"sqlite_with_rowid": False})

@@ -19,7 +19,7 @@ MAX_WORDS: Final = 12
 """Words of the input that are used."""
 MAX_CANDIDATES: Final = 80
 """Words, nearest by trigrams, whose edit distance is calculated."""
-REGISTER: Final = 52_000
+REGISTER_SIZE: Final = 52_000
 """Approximate number of schools in the register, for estimates."""
 MANY_SCHOOLS: Final = 1500
 """If more matches are expected, scanning all schools in order is faster than sorting the matches."""
@@ -47,7 +47,7 @@ class Query:
     beginning: int = 0
     """How many schools, at most, have a word that begins with `unfinished`."""
     start: str = ""
-    """The words as they would begin a name: schools whose name begins so come first."""
+    """The words in the order typed: schools whose name begins with them come first."""
     repaired: tuple[tuple[str, str], ...] = ()
     dropped: tuple[str, ...] = ()
 
@@ -79,13 +79,15 @@ def _parse(text: str) -> Query:
         tail, unfinished = all_words[len(head) :], typed_words[-1]
     else:  # "c of" and "c of e": the last word has changed the ones before
         head, tail, unfinished = all_words, [], ""
-    found_words = _look_up({*head, *tail})
-    beginning = _beginning(unfinished) if tail else 0
-    query = Query((), tuple(found_words[word] for word in tail if word in found_words), unfinished, beginning)
+    words_by_text = _look_up({*head, *tail})
+    beginning = _count_beginning_with(unfinished) if tail else 0
+    query = Query((), tuple(words_by_text[word] for word in tail if word in words_by_text), unfinished, beginning)
     if len(query.tail) < len(tail):
         query = replace(query, tail=()) if beginning else _repair(query, unfinished)
     for word in dict.fromkeys(head):
-        query = replace(query, head=(*query.head, found_words[word])) if word in found_words else _repair(query, word)
+        query = (
+            replace(query, head=(*query.head, words_by_text[word])) if word in words_by_text else _repair(query, word)
+        )
     replacements = dict(query.repaired)
     query = replace(
         query, start=" ".join(replacements.get(word, word) for word in all_words if word not in query.dropped)
@@ -94,10 +96,10 @@ def _parse(text: str) -> Query:
 
 
 def _repair(query: Query, word: str) -> Query:
-    """`query` with `word` replaced by two words or by the nearest one, or else with `word` in `dropped`."""
-    if both := _split_in_two(word):
+    """`query` with `word` replaced by two words or by the nearest one; otherwise with `word` added to `dropped`."""
+    if two := _split_in_two(word):
         return replace(
-            query, head=(*query.head, *both), repaired=(*query.repaired, (word, f"{both[0].word} {both[1].word}"))
+            query, head=(*query.head, *two), repaired=(*query.repaired, (word, f"{two[0].word} {two[1].word}"))
         )
     nearest = _nearest(word)
     if nearest is None:
@@ -108,15 +110,15 @@ def _repair(query: Query, word: str) -> Query:
 def _split_in_two(word: str) -> tuple[Word, Word] | None:
     """The two words that were typed as one ("willowbank") if a school has both; None otherwise."""
     halves = [(words.fold(word[:cut]), words.fold(word[cut:])) for cut in range(2, len(word) - 2)]
-    found_words = _look_up({half for pair in halves for half in pair})
+    words_by_text = _look_up({half for pair in halves for half in pair})
     pairs = [
-        (found_words[first], found_words[second])
+        (words_by_text[first], words_by_text[second])
         for first, second in halves
-        if first in found_words and second in found_words
+        if first in words_by_text and second in words_by_text
     ]
     for first, second in sorted(pairs, key=lambda pair: -min(part.schools for part in pair)):
         statement = select(School.id).where(
-            School.left_register_on.is_(None), _has(first), School.id.in_(_with(second))
+            School.left_register_on.is_(None), _has(first), School.id.in_(_ids_of_schools_with(second))
         )
         if session().scalar(statement.limit(1)) is not None:
             return first, second
@@ -130,7 +132,7 @@ def _look_up(sought: Iterable[str]) -> dict[str, Word]:
     return {row.word: Word(*row) for row in rows}
 
 
-def _beginning(prefix: str) -> int:
+def _count_beginning_with(prefix: str) -> int:
     total = select(func.coalesce(func.sum(SearchWord.schools), 0)).where(begins_with(SearchWord.word, prefix))
     return session().scalar(total) or 0
 
@@ -150,12 +152,12 @@ def _nearest(word: str) -> Word | None:
         .order_by(shared.desc(), SearchWord.schools.desc())
         .limit(MAX_CANDIDATES)
     )
-    near = [
-        (far, -row.schools, Word(*row))
+    candidates = [
+        (edits, -row.schools, Word(*row))
         for row in session().execute(statement)
-        if (far := OSA.distance(word, row.word, score_cutoff=allowed)) <= allowed
+        if (edits := OSA.distance(word, row.word, score_cutoff=allowed)) <= allowed
     ]
-    return min(near, key=lambda one: one[:2])[2] if near else None
+    return min(candidates, key=lambda candidate: candidate[:2])[2] if candidates else None
 
 
 def _schools(query: Query, limit: int) -> Sequence[School]:
@@ -168,71 +170,71 @@ def _schools(query: Query, limit: int) -> Sequence[School]:
         return ()
     whole = (*query.head, *query.tail)
     if query.tail and _expected(*(word.schools for word in whole)) >= MANY_SCHOOLS:
-        found = _walked(replace(query, head=whole, tail=(), unfinished=""), limit)
+        schools = _scan_in_order(replace(query, head=whole, tail=(), unfinished=""), limit)
     elif not query.tail and _expected(*(word.schools for word in query.head), query.beginning) >= MANY_SCHOOLS:
-        found = _walked(query, limit)
+        schools = _scan_in_order(query, limit)
     else:
-        found = []
-    return found if len(found) == limit else session().scalars(_sorted(query).limit(limit)).all()
+        schools = []
+    return schools if len(schools) == limit else session().scalars(_sort_matches(query).limit(limit)).all()
 
 
 def _expected(*schools: int) -> float:
-    """Expected number of schools that have all of several words, as if words were independent."""
-    return REGISTER * prod(min(many / REGISTER, 1.0) for many in schools if many)
+    """Expected number of schools with all of several words, if each is in this many and words were independent."""
+    return REGISTER_SIZE * prod(min(number / REGISTER_SIZE, 1.0) for number in schools if number)
 
 
-def _walked(query: Query, limit: int) -> list[School]:
+def _scan_in_order(query: Query, limit: int) -> list[School]:
     """Scan the open schools in order and stop at `limit`: for words that many schools have.
 
     Returns `limit` schools only if so many open ones match; then no other school can precede them.
     """
-    found = _offered().where(School.standing == 0, *map(_has, query.head)).order_by(School.name_key, School.id)
+    matches = _in_register().where(School.standing == 0, *map(_has, query.head)).order_by(School.name_key, School.id)
     if query.unfinished:
-        found = found.where(_has_one(_ending(query.unfinished)))
-    first = begins_with(School.name_key, query.start)
-    schools = list(session().scalars(found.where(first).limit(limit)))
+        matches = matches.where(_has_any_of(_words_beginning_with(query.unfinished)))
+    name_begins = begins_with(School.name_key, query.start)
+    schools = list(session().scalars(matches.where(name_begins).limit(limit)))
     if len(schools) < limit:
-        schools += session().scalars(found.where(not_(first)).limit(limit - len(schools)))
+        schools += session().scalars(matches.where(not_(name_begins)).limit(limit - len(schools)))
     return schools
 
 
-def _sorted(query: Query) -> Select[School]:
-    """Find all matches and sort them. The rarest word selects the schools that the other conditions are checked on."""
+def _sort_matches(query: Query) -> Select[School]:
+    """Find all matches and sort them. The rarest word selects schools; the other words are checked on each of these."""
     rarest_first = sorted(query.head, key=lambda word: word.schools)
-    last_leads = bool(query.unfinished) and (not rarest_first or query.beginning < rarest_first[0].schools)
-    found, led = _offered(), last_leads
+    unfinished_is_rarest = bool(query.unfinished) and (not rarest_first or query.beginning < rarest_first[0].schools)
+    matches, is_selective = _in_register(), unfinished_is_rarest
     for word in rarest_first:
-        found = found.where(_has(word) if led else School.id.in_(_with(word)))
-        led = True
-    first = case((begins_with(School.name_key, query.start), 0), else_=1)
+        matches = matches.where(_has(word) if is_selective else School.id.in_(_ids_of_schools_with(word)))
+        is_selective = True
+    name_begins = case((begins_with(School.name_key, query.start), 0), else_=1)
     if not query.unfinished:
-        return found.order_by(School.standing, first, School.name_key, School.id)
-    ending = _ending(query.unfinished, *query.tail[:1])
-    leading = School.id.in_(select(SchoolWord.school_id).where(SchoolWord.word_id.in_(ending)))
-    found = found.where(leading if last_leads else _has_one(ending))
+        return matches.order_by(School.standing, name_begins, School.name_key, School.id)
+    last_words = _words_beginning_with(query.unfinished, *query.tail[:1])
+    selected = School.id.in_(select(SchoolWord.school_id).where(SchoolWord.word_id.in_(last_words)))
+    matches = matches.where(selected if unfinished_is_rarest else _has_any_of(last_words))
     exact = and_(literal(bool(query.tail)), *map(_has, query.tail))
     if len(query.tail) > 1:
-        found = found.where(or_(exact, _has_one(_ending(query.unfinished))))
-    return found.order_by(School.standing, case((exact, 0), else_=1), first, School.name_key, School.id)
+        matches = matches.where(or_(exact, _has_any_of(_words_beginning_with(query.unfinished))))
+    return matches.order_by(School.standing, case((exact, 0), else_=1), name_begins, School.name_key, School.id)
 
 
-def _offered() -> Select[School]:
+def _in_register() -> Select[School]:
     return select(School).where(School.left_register_on.is_(None))
 
 
-def _ending(unfinished: str, *or_these: Word) -> Select[int]:
-    """The words that begin with `unfinished`, and `or_these`."""
+def _words_beginning_with(unfinished: str, *further: Word) -> Select[int]:
+    """The ids of the words that begin with `unfinished`, and of the `further` ones."""
     begins = begins_with(SearchWord.word, unfinished)
-    return select(SearchWord.id).where(or_(begins, SearchWord.id.in_([word.id for word in or_these])))
+    return select(SearchWord.id).where(or_(begins, SearchWord.id.in_([word.id for word in further])))
 
 
-def _has_one(of_words: Select[int]) -> ColumnElement[bool]:
-    """Check the few words of each school; "+ 0" keeps SQLite from looping over `of_words` instead."""
+def _has_any_of(of_words: Select[int]) -> ColumnElement[bool]:
+    """Whether the school has one of these words; "+ 0" makes SQLite look up the school's few words, not `of_words`."""
     return _correlated(select(SchoolWord.school_id).where((SchoolWord.word_id + 0).in_(of_words)))
 
 
 def _has(word: Word) -> ColumnElement[bool]:
-    return _correlated(_with(word))
+    return _correlated(_ids_of_schools_with(word))
 
 
 def _correlated(schools: Select[int]) -> ColumnElement[bool]:
@@ -243,12 +245,12 @@ def _correlated(schools: Select[int]) -> ColumnElement[bool]:
     return exists(schools.where(SchoolWord.school_id == School.id).correlate(School).offset(0))
 
 
-def _with(word: Word) -> Select[int]:
+def _ids_of_schools_with(word: Word) -> Select[int]:
     return select(SchoolWord.school_id).where(SchoolWord.word_id == word.id)
 
 
 def _queries_with_fewer_words(query: Query) -> Iterable[Query]:
-    """The queries without one word, beginning with the last, because people type the name before the town."""
+    """`query` without one of its words: first without the last, because people type the name before the town."""
     if query.head and query.unfinished:
         start = " ".join(word.word for word in query.head)
         yield replace(query, tail=(), unfinished="", start=start, dropped=(*query.dropped, query.unfinished))

@@ -73,7 +73,7 @@ class Summary:
 
 
 class Known(NamedTuple):
-    """A stored school; `digest` is None if it had left the register before."""
+    """A school in the database; `digest` is None if it had left the register."""
 
     id: int
     digest: bytes | None
@@ -120,7 +120,7 @@ def run(
             accept_shrink=accept_shrink,
             progress=progress or (lambda _rows, _share: None),
         )
-        _settle(summary)
+        _update_statistics(summary)
         summary.seconds = round(time.perf_counter() - started, 2)
         _store_outcome(row, summary, by)
         if trial:
@@ -128,7 +128,7 @@ def run(
     return summary
 
 
-def _settle(summary: Summary) -> None:
+def _update_statistics(summary: Summary) -> None:
     """Update the search index's counts and the database's statistics."""
     if any((summary.added, summary.changed, summary.closed, summary.reopened, summary.returned)):
         index.refresh_counts()
@@ -196,7 +196,7 @@ def _in_chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
 
 
 def _load() -> dict[str, Known]:
-    """All stored schools of the register by URN; one that has left gets no digest, so that any line differs."""
+    """All stored schools of the register by URN; for one that has left, `digest` is None, so that any line differs."""
     statement = select(
         SCHOOLS.c.register_id, SCHOOLS.c.id, SCHOOLS.c.digest, SCHOOLS.c.status_code, SCHOOLS.c.left_register_on
     ).where(SCHOOLS.c.register == gias.REGISTER)

@@ -15,11 +15,11 @@ from idp.schools.models import (
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(SchoolChange.told_at, "register_changes"),
-    KeepAll(School, "accounts name them, also when they left the register"),
+    KeepAll(School, "accounts refer to them, also after they have left the register"),
     KeepAll(SchoolLink, "each import replaces them"),
-    KeepAll(RegisterImport, "one a day, by which the next is judged"),
+    KeepAll(RegisterImport, "one a day; an older file than the last one is refused"),
     *(
-        KeepAll(index, "the search index: each import brings it up to date")
-        for index in (SearchWord, SchoolWord, WordTrigram)
+        KeepAll(model, "the search index: each import brings it up to date")
+        for model in (SearchWord, SchoolWord, WordTrigram)
     ),
 )

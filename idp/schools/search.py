@@ -31,7 +31,7 @@ class FoundSchool(ListedSchool):
     successors: tuple[Successor, ...] = ()
 
     @property
-    def aftermath(self) -> list[str]:
+    def successor_descriptions(self) -> list[str]:
         """Sentences about the successors of a closed school; none for an open one."""
         if not self.is_closed:
             return []
@@ -40,13 +40,13 @@ class FoundSchool(ListedSchool):
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The result of a search. `reading` is how the text was interpreted, None if it was too short.
+    """The result of a search for `text`. `reading` is how it was interpreted, None if it was too short.
 
     `repaired` pairs the typed words with their replacements; `dropped` words were left out. `more` means that there
     are further schools.
     """
 
-    asked: str
+    text: str
     reading: Reading | None
     results: tuple[FoundSchool, ...] = ()
     more: bool = False
@@ -56,14 +56,14 @@ class SearchResult:
     @property
     def choices(self) -> set[int]:
         """The ids of the schools that can be chosen, including successors of closed ones."""
-        match = {school.school.id for school in self.results if school.why_not is None}
-        after = {
-            step.school.id
-            for school in self.results
-            for step in school.successors
-            if step.school and step.can_be_chosen
+        found = {listed.school.id for listed in self.results if listed.refusal_reason is None}
+        successors = {
+            successor.school.id
+            for listed in self.results
+            for successor in listed.successors
+            if successor.school and successor.can_be_chosen
         }
-        return match | after
+        return found | successors
 
 
 def find(text: str, *, show: int = PAGE_SIZE, kinds: Collection[Kind] | None = None) -> SearchResult:
@@ -73,35 +73,36 @@ def find(text: str, *, show: int = PAGE_SIZE, kinds: Collection[Kind] | None = N
     """
     show = min(max(show, 1), MAX_RESULTS)
     readings = [reading for reading in query_parser.parse(text) if kinds is None or reading.kind in kinds]
-    nothing = SearchResult(query_parser.tidy(text).strip(), readings[0] if readings else None)
+    empty = SearchResult(query_parser.tidy(text).strip(), readings[0] if readings else None)
     for reading in readings:
         schools, query = _schools(reading, show + 1)
         if schools:
             return replace(
-                nothing,
+                empty,
                 reading=reading,
                 results=_with_successors(schools[:show]),
                 more=len(schools) > show,
                 repaired=query.repaired,
                 dropped=query.dropped,
             )
-    return nothing
+    return empty
 
 
 def _schools(reading: Reading, limit: int) -> tuple[Sequence[School], name_search.Query]:
     if reading.kind == "name":
         match = name_search.find(reading.values[0], limit)
         return match.schools, match.query
-    return session().scalars(_SELECTED[reading.kind](reading).limit(limit)).all(), name_search.Query(())
+    return session().scalars(_STATEMENTS[reading.kind](reading).limit(limit)).all(), name_search.Query(())
 
 
 def _with_successors(schools: Sequence[School]) -> tuple[FoundSchool, ...]:
-    after = succession.successors([school.register_id for school in schools if school.status_code == codes.CLOSED])
-    return tuple(FoundSchool(school, after.get(school.register_id, ())) for school in schools)
+    closed = [school.register_id for school in schools if school.status_code == codes.CLOSED]
+    successors_by_urn = succession.successors(closed)
+    return tuple(FoundSchool(school, successors_by_urn.get(school.register_id, ())) for school in schools)
 
 
 def parse_id(text: str) -> int:
-    """The internal id of a school in an address. Raises `ValueError` for what is none: no query can take it."""
+    """The internal id of a school in an address. Raises `ValueError` for other text and for numbers out of range."""
     id_ = int(text)
     if not _may_be_an_id(id_):
         raise ValueError(f"{id_} is outside the range of the column")
@@ -109,7 +110,7 @@ def parse_id(text: str) -> int:
 
 
 def _may_be_an_id(number: int) -> bool:
-    return 0 < number < 2**31  # the range of the column
+    return 0 < number < 2**31  # the range of the column: PostgreSQL rejects a query with a larger number
 
 
 def school(id_: int) -> School:
@@ -130,24 +131,24 @@ def dated() -> date | None:
     return session().scalar(select(RegisterImport.dated).order_by(RegisterImport.id.desc()).limit(1))
 
 
-def _offered() -> Select[School]:
+def _in_register() -> Select[School]:
     return select(School).where(School.left_register_on.is_(None))
 
 
 def _by_dfe_number(reading: Reading) -> Select[School]:
     """Schools that have the number now, open ones first; then schools that had it before."""
     number = reading.values[0]
-    now = School.dfe_number == number
-    statement = _offered().where(or_(now, School.former_dfe_number == number))
-    return statement.order_by(case((now, 0), else_=1), School.standing, School.name_key, School.id)
+    current = School.dfe_number == number
+    statement = _in_register().where(or_(current, School.former_dfe_number == number))
+    return statement.order_by(case((current, 0), else_=1), School.standing, School.name_key, School.id)
 
 
 def _by_urn(reading: Reading) -> Select[School]:
-    return _offered().where(School.register == gias.REGISTER, School.register_id == reading.values[0])
+    return _in_register().where(School.register == gias.REGISTER, School.register_id == reading.values[0])
 
 
 def _by_ukprn(reading: Reading) -> Select[School]:
-    statement = _offered().where(School.ukprn == reading.values[0])
+    statement = _in_register().where(School.ukprn == reading.values[0])
     return statement.order_by(School.standing, School.name_key, School.id)
 
 
@@ -157,12 +158,16 @@ def _by_postcode(reading: Reading) -> Select[School]:
     exact = School.postcode_key == reading.values[0].replace(" ", "")
     ordered = (exact, *conditions)
     order = case(*((condition, position) for position, condition in enumerate(ordered)), else_=len(ordered))
-    statement = _offered().where(or_(*conditions))
+    statement = _in_register().where(or_(*conditions))
     return statement.order_by(School.standing, order, School.name_key, School.id)
 
 
 def _postcode_begins(value: str) -> ColumnElement[bool]:
-    """A space in `value` ends the outward part, which gives the whole postcode's length (except for BFPO)."""
+    """Whether the postcode begins with `value`. If `value` has a space, the outward part must be equal (except BFPO).
+
+    Postcodes are stored without a space. As the inward part always has three characters, the length tells where the
+    outward part ends.
+    """
     key = value.replace(" ", "")
     begins = begins_with(School.postcode_key, key)
     if key.startswith("BFPO"):
@@ -170,7 +175,7 @@ def _postcode_begins(value: str) -> ColumnElement[bool]:
     return and_(begins, func.length(School.postcode_key) == value.index(" ") + 3) if " " in value else begins
 
 
-_SELECTED: Final[Mapping[Kind, Callable[[Reading], Select[School]]]] = {
+_STATEMENTS: Final[Mapping[Kind, Callable[[Reading], Select[School]]]] = {
     "dfe_number": _by_dfe_number,
     "urn": _by_urn,
     "ukprn": _by_ukprn,

@@ -67,6 +67,6 @@ class ListedSchool:
         return describe(self.school)
 
     @property
-    def why_not(self) -> str | None:
-        """Why it cannot be chosen; None when it can."""
+    def refusal_reason(self) -> str | None:
+        """The sentence that says why it cannot be chosen; None when it can."""
         return reason_not_to_register(self.school)

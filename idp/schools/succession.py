@@ -30,7 +30,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """A school that follows a closed one; `school` is None if it is not in the register."""
+    """A school that succeeds a closed one; `school` is None if it is not in the register."""
 
     name: str
     since: date | None
@@ -130,7 +130,7 @@ def _graph(urns: Collection[str]) -> dict[str, list[SchoolLink]]:
             if all(existing.to_urn != step.to_urn for existing in graph[step.from_urn]):
                 graph[step.from_urn].append(step)
             ahead.add(step.to_urn)
-        ahead -= visited  # there are loops
+        ahead -= visited  # the register has cycles
     return graph
 
 

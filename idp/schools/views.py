@@ -39,5 +39,5 @@ def _to_json(match: FoundSchool) -> dict[str, Any]:
         "dfe_number": school.dfe_number_shown,
         "phase": match.phase,
         "status": match.status,
-        "can_register": match.why_not is None,
+        "can_register": match.refusal_reason is None,
     }

@@ -33,7 +33,7 @@ def check(estab: Estab, client: AnyClient) -> None:
     """Raise `MisUnknown` or `MisNotAccepted` unless `client` works with the school's MIS."""
     if is_asked(estab, client):
         raise MisUnknown(reason=f"{estab.id} for {client.id}")
-    if not registry.accepts(client, estab.mis):
+    if not registry.accepts_mis(client, estab.mis):
         systems = mis_catalogue.names(client.accepted_mis)
         message = (
             f"{client.client_name} works with {systems}, and your school's system is recorded "

@@ -443,7 +443,7 @@ def test_a_put_that_needs_a_secret_gets_one(registrar, work):
     as_key = new | {"token_endpoint_auth_method": "client_secret_jwt"}
     other = registrar.manages(made, "PUT", json=as_key).json["client_secret"]
     with work():
-        assert registry.shared_keys(registry.client(made["client_id"])) == [other.encode()]
+        assert registry.hmac_keys(registry.client(made["client_id"])) == [other.encode()]
     assert "client_secret" not in registrar.manages(made, "PUT", json=as_key).json
 
 

@@ -85,8 +85,8 @@ def test_a_secret_that_is_an_hmac_key_can_be_opened_again_and_others_cannot(work
         signing, secret = registered(token_endpoint_auth_method="client_secret_jwt")
         plain, _ = registry.register(a_manifest())
 
-        assert registry.shared_keys(snapshot(signing.id)) == [secret.encode()]
-        assert registry.shared_keys(snapshot(plain.id)) == []
+        assert registry.hmac_keys(snapshot(signing.id)) == [secret.encode()]
+        assert registry.hmac_keys(snapshot(plain.id)) == []
 
 
 def test_both_secrets_work_while_one_is_rotated_out(work, clock):
@@ -231,11 +231,11 @@ def test_an_empty_list_of_systems_accepts_all_and_a_filled_one_only_its_own(work
     with work():
         easy, choosy = a_client(), a_client(accepted_mis=frozenset({"isams", "arbor"}))
 
-        assert registry.accepts(easy, "sims")
-        assert registry.accepts(easy, None)
-        assert registry.accepts(choosy, "arbor")
-        assert not registry.accepts(choosy, "sims")
-        assert not registry.accepts(choosy, None)
+        assert registry.accepts_mis(easy, "sims")
+        assert registry.accepts_mis(easy, None)
+        assert registry.accepts_mis(choosy, "arbor")
+        assert not registry.accepts_mis(choosy, "sims")
+        assert not registry.accepts_mis(choosy, None)
 
 
 def test_a_partner_is_added_once_and_its_errors_are_reported_together(work):

@@ -132,7 +132,7 @@ def test_a_closed_school_without_successor_explains_and_helps(page):
     found = page(q="last bell")
 
     assert "so it cannot register. The register does not say which school followed it." in found.text
-    assert "If your school has a new name or a new number since, search for that." in found.text
+    assert "If your school now has a new name or a new number, search for that." in found.text
     assert found.html.select("#school a[href^='mailto:']")
     assert not found.html.select("input[type=radio]")
     assert not found.html.find(id="next")
@@ -145,7 +145,7 @@ def test_a_closed_school_without_successor_explains_and_helps(page):
         ({"urn": "nonsense", "dfe_number": "3124567"}, "urn", "A URN has five or six digits."),
         ({"postcode": "!!", "urn": "900001"}, "postcode", "Type a postcode"),
         ({"postcode": "ZZ9 9ZZ", "urn": "900001"}, "postcode", "No school in the register has the postcode ZZ9 9ZZ."),
-        ({"postcode": "SW1P 4AU", "urn": "900001"}, "postcode", "another school"),
+        ({"postcode": "SW1P 4AU", "urn": "900001"}, "postcode", "different school"),
     ],
 )
 def test_a_wrong_field_beside_a_good_number_is_reported(page, asked, wrong, said):

@@ -130,7 +130,7 @@ def step(request: CheckedRequest) -> Step | Approval:
 def _school_step(signed_in: SignedIn, estab_id: str, request: CheckedRequest) -> Step | Approval:
     """What the school with this internal id has still to answer, or the approval."""
     agreed = authorise.standing(estab_id, request.client.id, wanted(request))
-    if agreed is None and not registry.accepts(request.client.registered, signed_in.membership.estab.mis):
+    if agreed is None and not registry.accepts_mis(request.client.registered, signed_in.membership.estab.mis):
         return MIS  # no agreement is in force with such a system, so a school with one is never asked
     if agreed is None or ("consent" in request.prompt and not _is_later(agreed, request)):
         return CONSENT

@@ -184,7 +184,7 @@ def which_mis(client: AnyClient, member: Membership) -> Response | None:
     form.mis.choices = [(each.code, each.name) for each in mis.choices()]
     if form.validate_on_submit():
         mis.tell(form.mis.data, by=member)
-        if registry.accepts(client, form.mis.data):
+        if registry.accepts_mis(client, form.mis.data):
             return None
     refused = None
     try:

@@ -138,7 +138,7 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
             registered, member, Action.APPROVE_DEVICES, back=_address(code), leave="Do not connect",
             instead=ASK_TO_CONNECT,
         )  # fmt: skip
-    if not registry.accepts(registered, member.estab.mis):
+    if not registry.accepts_mis(registered, member.estab.mis):
         return consent.which_mis(registered, member) or redirect(_address(code), 303)
     agreed: Authorisation | State | None = authorise.standing(member.estab_id, registered.id, device_request.scopes)
     is_locked = agreed is not None and consent.lacks_second_step(device_request.scopes & agreed.scopes)

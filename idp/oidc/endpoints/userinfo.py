@@ -67,7 +67,7 @@ def _read(scheme: Scheme, token: str, flask_request: FlaskRequest) -> Access:
     """The token, if it is good, for us, presented by who holds its key, and about a person who is still there."""
     access = access_tokens.read(token, with_claims=True)
     if access is None:
-        client_id, fact = access_tokens.why_not(token)
+        client_id, fact = access_tokens.refusal_reason(token)
         failures.set_client(client_id)
         raise errors.InvalidToken(fact, scheme)
     failures.set_client(access.client.id)

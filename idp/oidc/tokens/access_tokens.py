@@ -158,7 +158,7 @@ def _is_client_token_revoked(jti: str, lineage: str) -> bool:
     return row is not None and row.is_revoked
 
 
-def why_not(token: str) -> tuple[str | None, str]:
+def refusal_reason(token: str) -> tuple[str | None, str]:
     """Which client a token is of that `read` refused, and why it did; no client where we never signed it."""
     try:
         payload = ring.verify_hint(token, typ=TYP, algs=(ALG,))
