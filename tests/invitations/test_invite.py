@@ -414,6 +414,28 @@ def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(send, se
     assert outbox.all("partner_invitation_forwarded") == []
 
 
+def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(send, secret, ids, work, overtaken, outbox):
+    invitation_id, link = send(), secret()
+    outcome = overtaken(
+        lambda: answer.forward(link, COLLEAGUE, disclose=False),
+        lambda: invite.resend(registry.client(ids[0]), invitation_id).state,
+    )
+    assert outcome == "forwarded"
+    assert [letter.to for letter in outbox.all("partner_invitation_forwarded")] == [COLLEAGUE.email] * 2
+    assert len(outbox.all("partner_invitation")) == 1
+
+
+def test_sending_it_again_five_times_at_once_sends_three_mails(send, ids, work, at_once, outbox):
+    invitation_id = send()
+    outcomes = at_once(5, lambda: invite.resend(registry.client(ids[0]), invitation_id).state)
+    assert outcomes.count("sent") == 3, outcomes
+    assert sum(isinstance(outcome, invite.TooManyInvitations) for outcome in outcomes) == 2, outcomes
+    with work() as found:
+        links = found.query(InvitationLink)
+        assert sorted(link.number for link in links) == [1, 2, 3, 4]
+        assert links.filter_by(superseded_at=None).count() == 1
+
+
 def test_a_disabled_client_has_no_invitations_that_work(send, secret, ids, work):
     send()
     with work():
