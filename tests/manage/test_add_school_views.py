@@ -330,6 +330,20 @@ def _school(school_id):
     return search.school(school_id)
 
 
+def test_the_outcome_of_a_school_that_is_no_longer_in_the_account_says_so(office, jo, school, work):
+    signs_in(office)
+    office.opens(f"/register/details?school={school.id}")
+    office.presses("add-school", declaration="y")
+    done = office.page.path
+    with work():
+        accounts.change_state(accounts.find("3124567"), "rejected", by="cli", reason="unknown at the school")
+
+    page = office.opens(done)
+
+    assert page.title == "You no longer act for this school"
+    assert "You registered Second School, and do not act for it any more" in page.text
+
+
 def test_the_sign_in_page_leads_back_to_the_registration(office, school):
     address = f"/register/details?school={school.id}"
     assert office.opens(f"/sign-in?next={quote(address)}").link("Go back") == address
