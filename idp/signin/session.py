@@ -93,13 +93,6 @@ class SignedIn:
         return session().get_one(Membership, (self.id, self.estab_id))
 
 
-class SessionOver(Refusal):
-    """The session was ended elsewhere while it was to get more rights."""
-
-    code, status, title = "session_over", 401, "You have been signed out"
-    message = "You were signed out at this moment, so nothing was changed. Please sign in again."
-
-
 class _Administrator(NamedTuple):
     name: str
     removed_at: datetime | None
@@ -201,11 +194,11 @@ def begin(person_id: str, amr: frozenset[str] = PASSWORD, *, kind: str = "admini
 
 
 def renew(amr: frozenset[str]) -> None:
-    """Go on under a new id, as after every change of rights, by these methods. Raises `SessionOver`."""
+    """Go on under a new id, as after every change of rights, by these methods. Raises `SessionEnded`."""
     people.hold(current_user.id)
     is_open = BrowserSession.sid == current_user.sid, BrowserSession.ended_at.is_(None)
-    if session().scalar(select(BrowserSession.sid).where(*is_open)) is None:
-        raise SessionOver(reason=current_user.sid)
+    if session().scalar(select(BrowserSession.sid).where(*is_open).with_for_update()) is None:
+        raise SessionEnded(reason=current_user.sid)
     begin(current_user.id, amr)
 
 

@@ -322,3 +322,18 @@ def test_a_request_and_the_end_of_its_session_do_not_wait_for_each_other(jo, acc
 
     assert answer.status_code == 303
     assert not is_in(jo)
+
+
+def test_a_session_that_is_ended_in_another_browser_gets_no_factor_at_the_same_moment(jo, account, work, overtaken):
+    jo.signs_in(account.username)
+    jo.opens("/manage/security/app")
+    app = App(jo.page.find(id="seed").text.replace(" ", ""))
+    sid = rows(work, account.id)[0].sid
+
+    overtaken(
+        lambda: sessions.end(sid, "ended_elsewhere"), lambda: jo.sends_again("/manage/security/app", code=app.code())
+    )
+
+    assert not is_in(jo)
+    with work():
+        assert not factors.has_any(account.id)
