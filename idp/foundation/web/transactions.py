@@ -70,8 +70,10 @@ def _commit() -> None:
     """Commit what the ORM's session and the statements wrote."""
     state = request_state.current()
     if state.before_commit is not None:
+        if state.has_session:  # pending objects first: what it locks is locked last
+            db.session.flush()
         state.before_commit()
-    if state.has_session:  # flushes pending objects first
+    if state.has_session:
         db.session.commit()
     if state.connection is not None:
         state.connection.commit()

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import event
 from werkzeug.exceptions import Conflict
 
-from idp.foundation import clock, crypto, database, inserts
+from idp.estabs.models import Administrator
+from idp.foundation import clock, crypto, database, inserts, request_state
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
 from idp.foundation.web.transactions import autocommit
@@ -70,3 +71,12 @@ def test_what_a_view_wrote_before_it_raised_is_committed_in_autocommit_only(app,
     assert web.get("/healthz").status_code == 409
     with work() as session:
         assert (session.get(Seen, crypto.digest("a")) is not None) == is_kept
+
+
+def test_what_runs_last_finds_pending_objects_written(work, world):
+    pending = []
+    with work() as session:
+        session.get_one(Administrator, world.person).name = "Another Name"
+        request_state.current().before_commit = lambda: pending.extend(session.dirty)
+
+    assert pending == []
