@@ -1,5 +1,5 @@
-"""What happened, who did it and when: written with the act, never edited, chained so that tampering shows.
+"""What happened, who did it and when: written with the change, never edited, chained so that tampering is detected.
 
-Owns the vocabulary of events, the entries, their chain and its signed checkpoints. Does not own counts of
-routine traffic (refreshes, introspections), which are not audited. Stands on the foundation alone.
+Owns the names of events, the entries, their chain and its signed checkpoints. Counts of routine traffic (refreshes,
+introspections) are not audited. Imports the foundation alone.
 """

@@ -65,7 +65,7 @@ class SealedRow(NamedTuple):
 _ENTRY = tuple(_ENTRIES.c[name] for name in EntryRow._fields)
 _UNSEALED_IDS = select(_ENTRIES.c.id).where(_ENTRIES.c.position.is_(None)).order_by(_ENTRIES.c.id)
 _UNSEALED: Final = Query(
-    EntryRow, select(*_ENTRY).where(_ENTRIES.c.position.is_(None)).order_by(_ENTRIES.c.id).limit(bindparam("most"))
+    EntryRow, select(*_ENTRY).where(_ENTRIES.c.position.is_(None)).order_by(_ENTRIES.c.id).limit(bindparam("limit"))
 )
 _BY_ID: Final = Query(EntryRow, select(*_ENTRY).where(_ENTRIES.c.id == bindparam("its_id")))
 _SEALED: Final = Query(
@@ -114,13 +114,13 @@ class Report:
     faults: list[Fault] = field(default_factory=list)
 
 
-def seal(most: int = _PAGE_SIZE) -> int:
-    """Add up to `most` committed entries to the chain; returns how many. Only one worker at a time does it."""
+def seal(limit: int = _PAGE_SIZE) -> int:
+    """Add up to `limit` committed entries to the chain; returns how many. Only one worker at a time does it."""
     if not _try_lock():
         return 0
     db_connection, key = connection(), next(_keys())
     position, hash_so_far = end() or (0, FIRST_LINK)
-    rows, sealed = _unsealed_entries(most), []
+    rows, sealed = _unsealed_entries(limit), []
     if rows and position and _is_unkeyed(position):
         _sign_unkeyed(position, hash_so_far)
     for row in rows:
@@ -133,13 +133,13 @@ def seal(most: int = _PAGE_SIZE) -> int:
     return len(sealed)
 
 
-def _unsealed_entries(most: int) -> list[EntryRow]:
+def _unsealed_entries(limit: int) -> list[EntryRow]:
     """The oldest entries that are not sealed; those that cannot be read are logged and left unsealed."""
     try:
-        return _UNSEALED.all(most=most)
+        return _UNSEALED.all(limit=limit)
     except ValueError:  # invalid JSON
         rows = []
-        for entry_id in connection().scalars(_UNSEALED_IDS.limit(most)).all():
+        for entry_id in connection().scalars(_UNSEALED_IDS.limit(limit)).all():
             try:
                 rows += _BY_ID.all(its_id=entry_id)
             except ValueError as fault:

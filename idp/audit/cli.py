@@ -49,7 +49,7 @@ def listed(
     if naming and actor and "@" in actor:
         actor = naming.operator(actor)
     since = since.replace(tzinfo=UTC) if since else None
-    entries = queries.find(estab=estab, client=client, actor=actor, event=event, since=since, most=most)
+    entries = queries.find(estab=estab, client=client, actor=actor, event=event, since=since, limit=most)
     details = queries.details(entries) if with_details else {}
     addresses = naming.addresses() if naming and not as_json else {}
     rows = [_row(entry, addresses) | ({"details": details.get(entry.id)} if with_details else {}) for entry in entries]

@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of the audit log."""
+"""Checks of `idp doctor` for the audit log."""
 
 from collections.abc import Iterator
 from datetime import timedelta

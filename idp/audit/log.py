@@ -1,4 +1,4 @@
-"""Write an audit entry in the transaction of the act: no record, no act."""
+"""Write audit entries, in the transaction of the change that they record."""
 
 import hashlib
 import json

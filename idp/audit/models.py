@@ -23,11 +23,11 @@ class Entry(Base):
     at: Mapped[datetime]
     event: Mapped[str]
     actor: Mapped[str]
-    """Who did it: an administrator's, operator's or client's id, `cli`, `system`, or `stranger`."""
+    """Who did it: the id of an administrator, operator or client, or `cli`, `system`, or `stranger`."""
     estab: Mapped[str | None]
     client: Mapped[str | None]
     subject: Mapped[str | None]
-    """The id of what it was done to."""
+    """The id of the thing that was changed."""
     facts: Mapped[dict[str, Any]]
     """Ids, codes and numbers; nothing personal."""
     details_digest: Mapped[bytes | None]

@@ -16,13 +16,13 @@ def find(
     actor: str | None = None,
     event: str | None = None,
     since: datetime | None = None,
-    most: int = 100,
+    limit: int = 100,
 ) -> list[Entry]:
-    """The newest `most` entries that match all that is given, oldest first.
+    """The newest `limit` entries that match all that is given, oldest first.
 
     `event` is one event (`sharing.given`) or all of its kind (`sharing`).
     """
-    statement = select(Entry).order_by(Entry.id.desc()).limit(most)
+    statement = select(Entry).order_by(Entry.id.desc()).limit(limit)
     for column, value in ((Entry.estab, estab), (Entry.client, client), (Entry.actor, actor)):
         if value is not None:
             statement = statement.where(column == value)

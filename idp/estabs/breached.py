@@ -40,7 +40,7 @@ def is_breached(password: str) -> bool:
 
 
 def file_fault(path: Path) -> str | None:
-    """Why the file cannot be searched, for an operator; None where its beginning is as it should be."""
+    """Why the file cannot be searched, for an operator; None if its first lines have the right form."""
     try:
         with path.open("rb") as file:
             lines = [file.readline(MAX_LINE_LENGTH) for _ in range(3)]
@@ -59,10 +59,11 @@ def _hash(password: str) -> bytes:
     return hashlib.sha1(data, usedforsecurity=False).hexdigest().upper().encode("ascii")
 
 
-def _contains(file: BinaryIO, size: int, wanted: bytes) -> bool:
-    """Whether a line of the ordered file begins with `wanted`. Lines differ in length, so it bisects by bytes.
+def _contains(file: BinaryIO, size: int, wanted_hash: bytes) -> bool:
+    """Whether a line of the ordered file begins with the hash `wanted_hash`.
 
-    Only lines that begin in [low, high) can match; `low` is always the beginning of a line.
+    It bisects by bytes, because lines differ in length. Only lines that begin in [low, high) can match; `low` is always
+    the beginning of a line.
     """
     low, high = 0, size
     while low < high:
@@ -71,10 +72,10 @@ def _contains(file: BinaryIO, size: int, wanted: bytes) -> bool:
         if start >= high:  # no line begins in the upper half
             high = middle
             continue
-        here = line[:_HASH_LENGTH]
-        if here == wanted:
+        line_hash = line[:_HASH_LENGTH]
+        if line_hash == wanted_hash:
             return True
-        if here < wanted:
+        if line_hash < wanted_hash:
             low = start + len(line)
         else:
             high = middle

@@ -16,7 +16,7 @@ from functools import cache
 from itertools import product
 
 MIN_LENGTH = 12
-"""Characters of the shortest password on the list: what is shorter is refused anyway."""
+"""Minimum length in characters of a password on the list; shorter ones are refused anyway."""
 MIN_RUN_LENGTH = 4
 """Keys in a row that count as a run."""
 
@@ -36,7 +36,7 @@ COMMON_WORDS = (
     "thomas matthew andrew robert william george oliver harry jack sophie emily olivia amelia grace hannah "
     "rebecca katie lauren ashley nicole amanda michelle jennifer alexander christopher elizabeth victoria"
 ).split()
-"""Words that lists of leaked passwords are full of, and those that a school's office thinks of first."""
+"""Words that are frequent in lists of leaked passwords, and words that a school's office would choose."""
 
 COMMON_ENDINGS = (
     "1 12 123 1234 12345 123456 1234567 12345678 123456789 1234567890 0 00 01 007 11 111 1111 21 22 69 77 88 99 100 "

@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of the file of breached passwords."""
+"""Checks of `idp doctor` for the file of breached passwords."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,7 +9,7 @@ from idp.foundation.doctor import Check, Finding
 
 
 def breached_passwords() -> Iterator[Finding]:
-    """The file that the settings name is there, and is what it should be. Without one, common passwords are refused."""
+    """The file that the settings name exists and can be searched. Without one, only common passwords are refused."""
     path = runtime.settings().passwords.file
     if path is None:
         yield Finding("breached passwords", "ok", "no file is installed; common ones are refused")

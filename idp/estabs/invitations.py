@@ -1,9 +1,10 @@
-"""Invitations of people to act for a school, by a link that an owner has us send.
+"""Invitations of people to act for a school. An owner has us send a link by mail.
 
-The link proves the address: a person without an account makes one by it, and a person who has one signs in and decides.
-Inviting never looks whether the address has an account, so that an owner learns nothing about it. A conditional UPDATE
-of the invitation decides between two acceptances, or an acceptance and a cancellation; the estab's row is locked
-first, as for every change of a school's people. What an owner invited ends when they stop being an owner.
+The link proves the address: a person without an account creates one, and a person with an account signs in and accepts.
+Inviting does not look up whether the address has an account, so an owner learns nothing about it. A conditional UPDATE
+of the invitation decides between two acceptances, or between an acceptance and a cancellation; the estab's row is
+locked first, as for every change of a school's people. The open invitations of an owner are cancelled when they stop
+being an owner.
 """
 
 from datetime import timedelta
@@ -21,16 +22,19 @@ from idp.foundation.errors import NotFound, Refusal, TooManyRequests
 from idp.outbox import post
 
 MAX_OPEN: Final = 20
-"""Invitations of a school that wait for an answer."""
+"""Open invitations of a school."""
 MAX_A_DAY: Final = 30
-"""Invitations that a school makes in 24 hours, those that were cancelled too."""
+"""Invitations that a school makes in 24 hours, including cancelled ones."""
 MAX_MAILS: Final = 4
-"""Links that are sent for one invitation: the first, and three more. An address that was sent as many by a school in 24
-hours, for invitations that were cancelled, gets no further invitation of it."""
+"""Mails for one invitation: the first, and three more.
+
+It is also the limit of mails of a school to one address in 24 hours, over all invitations, so that cancelling an
+invitation and making a new one does not avoid it.
+"""
 
 
 class InvitationCancelled(links.LinkRefused):
-    """The school took the invitation back, or its inviter is no owner any more."""
+    """The school cancelled the invitation, or its inviter is no longer an owner."""
 
     code, title = "invitation_cancelled", "This invitation has been taken back"
     message = (
@@ -48,7 +52,7 @@ class InvitationUnknown(links.LinkUnknown):
 
 
 class InvitationExpired(links.LinkExpired):
-    """The invitation waited for too long."""
+    """The invitation has expired."""
 
     message = "Invitations are open for a few days only. Please ask the person who invited you to send it again."
 
@@ -67,14 +71,14 @@ class SchoolNotActive(links.LinkRefused):
 
 
 class MemberAlready(Refusal):
-    """The person acts for the school."""
+    """The person acts for the school already."""
 
     code, status, title = "member_already", 409, "Already acting for this school"
     message = "The person with this e-mail address acts for the school already."
 
 
 class InvitedAlready(Refusal):
-    """An invitation to this address waits for an answer."""
+    """There is an open invitation to this address."""
 
     code, status, title = "invited_already", 409, "This person has been invited already"
     message = "This address has been invited already. You can send the link again from the page People."
@@ -87,14 +91,14 @@ class TooManyInvitations(TooManyRequests):
 
 
 class InvitedSomebodyElse(Refusal):
-    """The person who is signed in has another address than the one that was invited."""
+    """The address of the person who is signed in is not the one that was invited."""
 
     code, status, title = "invited_somebody_else", 403, "This invitation is for another person"
     message = "You are signed in under another e-mail address than the one that was invited."
 
 
 class HasAccount(Refusal):
-    """The address has an account: its person signs in and accepts."""
+    """The address has an account, so its person has to sign in and accept."""
 
     code, status, title = "has_account", 409, "You have an account already"
     message = "There is already an account with this e-mail address. Please sign in to it."
@@ -132,7 +136,7 @@ def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitat
 
 
 def waiting(estab_id: str) -> list[PersonInvitation]:
-    """The invitations of the estab with this internal id that were not answered, the oldest first; expired ones too."""
+    """The open invitations of the estab with this internal id, oldest first, including expired ones."""
     statement = (
         select(PersonInvitation).where(*_open(estab_id)).order_by(PersonInvitation.created_at, PersonInvitation.id)
     )
@@ -140,12 +144,12 @@ def waiting(estab_id: str) -> list[PersonInvitation]:
 
 
 def resend(invitation_id: str, *, by: Membership) -> PersonInvitation:
-    """Mail a new link, which works for the whole time again; the old one stops working. Returns the invitation.
+    """Mail a new link, with a new expiry; the old link stops working. Returns the invitation.
 
     Raises `authority.MayNot`; `NotFound`, also for invitations of other schools; `TooManyInvitations`; and a
     `LinkRefused` if it was accepted or cancelled.
     """
-    invitation = _hold(invitation_id, by)
+    invitation = _lock_invitation(invitation_id, by)
     if invitation.sent >= MAX_MAILS:
         raise TooManyInvitations(
             f"We have sent this invitation {MAX_MAILS} times. Please check the address. If it is wrong, cancel "
@@ -159,24 +163,24 @@ def resend(invitation_id: str, *, by: Membership) -> PersonInvitation:
 
 
 def cancel(invitation_id: str, *, by: Membership) -> PersonInvitation:
-    """Take an invitation back, and return it. Raises as `resend`, but for `TooManyInvitations`."""
-    invitation = _hold(invitation_id, by)
+    """Cancel an invitation, and return it. Raises as `resend`, except `TooManyInvitations`."""
+    invitation = _lock_invitation(invitation_id, by)
     invitation.cancelled_at = clock.now()
     log.record(events.INVITATION_CANCELLED, by=by.person_id, estab=by.estab_id, subject=invitation.id)
     return invitation
 
 
 def cancel_all_of(inviter: Membership) -> None:
-    """Take back what a person invited for a school, because they are no owner of it any more. The estab is locked."""
-    theirs = *_open(inviter.estab_id), PersonInvitation.invited_by == inviter.person_id
-    statement = update(PersonInvitation).where(*theirs).values(cancelled_at=clock.now())
+    """Cancel a person's open invitations to a school of which they are no longer an owner. The estab is locked."""
+    open_ones = *_open(inviter.estab_id), PersonInvitation.invited_by == inviter.person_id
+    statement = update(PersonInvitation).where(*open_ones).values(cancelled_at=clock.now())
     cancelled = session().scalars(statement.returning(PersonInvitation.id)).all()
     for invitation_id in cancelled:
         log.record(events.INVITATION_CANCELLED, by="system", estab=inviter.estab_id, subject=invitation_id)
 
 
 def check(secret: str) -> PersonInvitation:
-    """The invitation of this link, which is not used up. Raises a `LinkRefused`."""
+    """The invitation of this link, if it can still be accepted. Raises a `LinkRefused`."""
     of_link = select(PersonInvitation).where(PersonInvitation.digest == crypto.digest(secret))
     invitation = session().scalar(of_link)
     if invitation is None:
@@ -189,7 +193,7 @@ def check(secret: str) -> PersonInvitation:
 
 
 def account_of(invitation: PersonInvitation) -> Administrator | None:
-    """The account under the address that was invited, if it has one that is open. Only for the holder of the link."""
+    """The open account with the invited address, if there is one. Only for the holder of the link."""
     is_theirs = Administrator.email_folded == invitation.email_folded, Administrator.removed_at.is_(None)
     accounts = session().scalars(
         select(Administrator).where(*is_theirs).order_by(Administrator.sign_in_email.is_(None))
@@ -212,9 +216,9 @@ def without_password(secret: str) -> Administrator | None:
 
 
 def accept_as_new(secret: str, *, name: str, mobile: str) -> tuple[Administrator, str]:
-    """Make an account for the person who was invited; returns it, and the secret of the link to choose a password.
+    """Create an account for the invited person; returns it, and the secret of the link to choose a password.
 
-    `mobile` is E.164. The same link is mailed to them, for those who are interrupted. Raises `HasAccount` and a
+    `mobile` is E.164. The same link is mailed to them, in case they are interrupted. Raises `HasAccount` and a
     `LinkRefused`.
     """
     invitation = _claim(secret)
@@ -249,7 +253,7 @@ def accept(secret: str, person: Administrator) -> Membership:
 
 
 def _claim(secret: str) -> PersonInvitation:
-    """Use the invitation up. Raises the `LinkRefused` that `check` would, also if `check` passed a moment ago."""
+    """Use the invitation up. Raises the `LinkRefused` that `check` would; `check` alone does not decide."""
     invitation = check(secret)
     lock(Estab, invitation.estab_id)
     if not (invitation.estab.may_act and claim(PersonInvitation, digest=invitation.digest, cancelled_at=None)):
@@ -271,8 +275,8 @@ def _note_accepted(invitation: PersonInvitation, person: Administrator, *, is_ne
     people_notices.send("person_joined", member, member, to_oneself=not is_new)
 
 
-def _hold(invitation_id: str, by: Membership) -> PersonInvitation:
-    """Lock what decides, and return the invitation as it is now, which waits or has expired. Raises as `cancel`."""
+def _lock_invitation(invitation_id: str, by: Membership) -> PersonInvitation:
+    """Lock estab and invitation, check that `by` may change it, and return it as it is now. Raises as `cancel`."""
     lock(Estab, by.estab_id)
     owners.require(by)
     invitation = lock(PersonInvitation, invitation_id)
@@ -284,7 +288,7 @@ def _hold(invitation_id: str, by: Membership) -> PersonInvitation:
 
 
 def _open(estab_id: str) -> tuple[ColumnElement[bool], ...]:
-    """Invitations of an estab that were neither accepted nor cancelled."""
+    """The conditions for open invitations of an estab: neither accepted nor cancelled."""
     unanswered = PersonInvitation.used_at.is_(None), PersonInvitation.cancelled_at.is_(None)
     return PersonInvitation.estab_id == estab_id, *unanswered
 
@@ -326,7 +330,7 @@ def _check_mails_to(folded: str, estab_id: str) -> None:
 
 
 def _send(invitation: PersonInvitation) -> None:
-    """Give the invitation a new link and its whole time, and mail the link."""
+    """Give the invitation a new link and a new expiry, and mail the link."""
     secret, now = crypto.new_secret(), clock.now()
     days = runtime.settings().onboarding.invitation_lifetime_days
     invitation.digest, invitation.expires_at = crypto.digest(secret), now + timedelta(days=days)

@@ -1,6 +1,6 @@
-"""Codes for one person to type: for one purpose, good once, for a time and so many tries; a newer one replaces them.
+"""Single-use codes that a person types, each for one purpose; a newer one replaces them.
 
-What a code looks like, and its digest, is the caller's business.
+A code expires, and can be statement `MAX_TRIES` times. The caller chooses its form and calculates its digest.
 """
 
 from datetime import datetime, timedelta
@@ -13,11 +13,11 @@ from idp.estabs.models import PersonalSecret
 from idp.foundation import clock
 from idp.foundation.database import claim, session
 
-TRIES = 5
+MAX_TRIES = 5
 
 
-class Waiting(NamedTuple):
-    """A code that can still be typed."""
+class PendingCode(NamedTuple):
+    """A code that can still be entered."""
 
     digest: bytes
     value: str | None
@@ -25,35 +25,35 @@ class Waiting(NamedTuple):
 
 
 def issue(person_id: str, purpose: str, digest: bytes, now: datetime, lifetime: timedelta, *, value: str) -> None:
-    """Let the code behind `digest`, made now, confirm `value`; the person's earlier codes for `purpose` die.
+    """Store a code by its digest; entering it confirms `value`. Earlier codes of the person for `purpose` stop working.
 
-    Hold a lock on the person: of two codes at once, both would live.
+    Hold a lock on the person: otherwise two codes issued at the same time would both work.
     """
     links.supersede(person_id, purpose)
     links.insert(person_id, purpose, digest, now, lifetime, value=value)
 
 
 def issued_since(person_id: str, purpose: str, since: datetime) -> int:
-    """How many codes for `purpose` were made after `since`."""
+    """How many codes for `purpose` were issued after `since`."""
     made = select(func.count()).where(*_of(person_id, purpose), PersonalSecret.created_at > since)
     return session().scalar(made) or 0
 
 
 def is_waiting(person_id: str, purpose: str) -> bool:
-    """Whether there is a code that can still be typed."""
-    return session().scalars(select(PersonalSecret.digest).where(*_live(person_id, purpose))).first() is not None
+    """Whether there is a code that can still be entered."""
+    return session().scalars(select(PersonalSecret.digest).where(*_usable(person_id, purpose))).first() is not None
 
 
-def count_try(person_id: str, purpose: str) -> Waiting | None:
-    """Count a try at the code that is waiting, and return it; None if there is none."""
-    tried = (
+def count_try(person_id: str, purpose: str) -> PendingCode | None:
+    """Count a try at the code that can still be entered, and return it; None if there is none."""
+    statement = (
         update(PersonalSecret)
-        .where(*_live(person_id, purpose))
+        .where(*_usable(person_id, purpose))
         .values(tries=PersonalSecret.tries + 1)
         .returning(PersonalSecret.digest, PersonalSecret.value, PersonalSecret.created_at)
     )
-    row = session().execute(tried).one_or_none()
-    return None if row is None else Waiting(*row)
+    row = session().execute(statement).one_or_none()
+    return None if row is None else PendingCode(*row)
 
 
 def spend(person_id: str, purpose: str, digest: bytes) -> bool:
@@ -61,12 +61,12 @@ def spend(person_id: str, purpose: str, digest: bytes) -> bool:
     return claim(PersonalSecret, digest=digest, purpose=purpose, person_id=person_id, superseded_at=None)
 
 
-def _live(person_id: str, purpose: str) -> tuple[ColumnElement[bool], ...]:
-    """The one code a person can still type."""
+def _usable(person_id: str, purpose: str) -> tuple[ColumnElement[bool], ...]:
+    """The conditions for the one code that the person can still enter."""
     sent = PersonalSecret
     return (
         *_of(person_id, purpose), sent.used_at.is_(None), sent.superseded_at.is_(None),
-        sent.expires_at > clock.now(), sent.tries < TRIES,
+        sent.expires_at > clock.now(), sent.tries < MAX_TRIES,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Generate passphrases: six random words, shown once, and accepted in any of the ways that people type them back.
 
-People copy them from paper with blanks for the hyphens, with the capital that a telephone puts first, or with a
-blank at an end. The secret is the choice of words, so `normalise` brings what was typed to the form that was hashed.
+People copy them from paper with spaces for the hyphens, with the capital letter that a phone puts first, or with a
+space at an end. The secret is the choice of words, so `normalise` converts what was typed to the form that was hashed.
 A person's own password is hashed exactly as typed: `Administrator.password_is_ours` tells the two apart, and one hash
 is compared either way.
 """
@@ -41,7 +41,7 @@ _UNSUITABLE: Final = """
 """Words that would be unkind or embarrassing in a passphrase for a school."""
 
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
-"""Blanks and hyphens, also the Unicode dashes that telephones put in their place."""
+"""Spaces and hyphens, including the Unicode dashes that phones put in their place."""
 
 
 def generate() -> str:

@@ -76,7 +76,7 @@ def hold(person_id: str) -> Administrator | None:
 
 
 def hold_address(folded: str) -> None:
-    """Let no one else make an account for this address until this transaction ends."""
+    """Lock this address until the transaction ends, so that no other transaction creates an account for it."""
     one_at_a_time("account of an address", folded)
 
 
@@ -176,7 +176,7 @@ def join(person: Administrator, estab: Estab, *, role: str) -> Membership | None
 
 
 def change_name(person: Administrator, name: str) -> None:
-    """Give a person another name."""
+    """Change a person's name."""
     details = {"before": person.name}
     person.name, person.updated_at = name, clock.now()
     log.record(events.NAME_CHANGED, by=person.id, estab=person.sole_estab_id, subject=person.id, details=details)
@@ -205,7 +205,7 @@ def change_email(person: Administrator, address: str) -> bool:
 def change_mobile(
     person: Administrator, number: str, *, confirmed_at: datetime | None, changed_at: datetime | None
 ) -> None:
-    """Give a person another number (E.164), confirmed and changed at these times. Hold a lock on the person."""
+    """Change a person's number (E.164), confirmed and changed at these times. Hold a lock on the person."""
     person.mobile, person.mobile_confirmed_at, person.mobile_changed_at = number, confirmed_at, changed_at
     person.updated_at = clock.now()
 

@@ -1,4 +1,4 @@
-"""What each role may do for its school: one table, which every check asks and every page that explains it shows."""
+"""What each role may do for its school: one table, used by every check and shown on every page that explains roles."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
-"""What a page says of a password while it is being typed: the decision of the policy, and how hard it is to guess.
+"""Feedback on a password while it is being typed: whether the policy accepts it, and how hard it is to guess.
 
-The decision is `credentials.rejection_reason`, which is also what decides when the form is sent, so pages say the same
-with and without scripts. For a password that is accepted, the `zxcvbn` library estimates how many guesses it would
-take. That only changes the words: it does not see that a school's name is public, and rates such passwords as the best.
+`credentials.rejection_reason` decides here as well as when the form is sent, so the result is the same with and without
+scripts. For an accepted password, the `zxcvbn` library estimates how many guesses it would take. That only changes the
+words: zxcvbn does not know that a school's name is public, and rates such passwords as the best.
 
-A page names the person whose password is chosen by a sealed value, so that one address serves every page and its answer
-depends on nothing else: not on who is signed in, nor on the browser.
+A page names the person whose password is chosen by a sealed value. The response depends on that and on the password
+alone: not on who is signed in, nor on the browser.
 """
 
 from collections.abc import Iterable

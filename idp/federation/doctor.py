@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of other identity providers: whether those that are switched on answer."""
+"""Checks of `idp doctor` for other identity providers: whether those that are switched on answer."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""What goes wrong with another provider. Each is a page in plain words, and a line in the log that says why."""
+"""Errors in a sign-in with another provider. Each is shown as a page in plain words; the reason goes to the log."""
 
 from idp.foundation.errors import Refusal
 
@@ -6,7 +6,7 @@ Steps = tuple[tuple[str, str], ...]
 
 
 class ProviderUnavailable(Refusal):
-    """The provider does not answer, or answers that it has a fault."""
+    """The provider does not respond, or responds with a server error."""
 
     code, status, title = "provider_unavailable", 503, "Your school's account cannot be checked just now"
     message = (
@@ -16,7 +16,7 @@ class ProviderUnavailable(Refusal):
 
 
 class ResponseRefused(Refusal):
-    """The provider's response does not hold: wrong key, issuer, audience, nonce, time, or not a response at all."""
+    """The provider's response is invalid: wrong key, issuer, audience, nonce or time, or not a response at all."""
 
     code, status, title = "provider_response", 400, "We could not accept the answer from that account"
     message = (

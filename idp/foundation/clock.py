@@ -1,4 +1,4 @@
-"""The one clock. Everything that asks for the time asks here, so that tests can say what time it is."""
+"""The clock. Every module reads the time here, so that tests can set it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 LONDON: Final = ZoneInfo("Europe/London")
-"""Schools live by British clocks, the service by UTC."""
+"""Schools use British time; the service uses UTC."""
 
 _frozen: datetime | None = None
 
@@ -18,7 +18,7 @@ def now() -> datetime:
 
 
 def today() -> date:
-    """The day it is for a school, by British clocks."""
+    """Today's date in Britain."""
     return now().astimezone(LONDON).date()
 
 
@@ -29,7 +29,7 @@ def timestamp() -> int:
 
 @contextmanager
 def fixed(at: datetime) -> Iterator[None]:
-    """Let it be `at` for everyone in this process until the block ends. For tests."""
+    """Fix the time at `at`, for the whole process, until the block ends. For tests."""
     global _frozen  # noqa: PLW0603  the one clock
     before, _frozen = _frozen, at.astimezone(UTC)
     try:

@@ -33,7 +33,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 class Refused(click.ClickException):
-    """A refusal, said on standard error."""
+    """A refusal, printed on standard error."""
 
     exit_code = 1
 
@@ -55,7 +55,7 @@ def application(context: click.Context) -> Flask:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How commands of lower layers read the names that people type; the `idp` command fills it in."""
+    """The functions with which commands of lower layers look up names that people type; the `idp` command sets them."""
 
     acting: Callable[[], str]
     """The id of the operator for whom the command is run, or `cli`."""
@@ -68,17 +68,17 @@ class Names:
 
 
 NAMES = "idp.names"
-"""Where `Names` lies in the context of the command."""
+"""The key of `Names` in click's context."""
 
 
 def names() -> Names | None:
-    """What reads names; None for a group of commands run by itself."""
+    """The lookup functions; None for a group of commands that is run by itself."""
     found: Names | None = click.get_current_context().find_root().meta.get(NAMES)
     return found
 
 
 def acting() -> str:
-    """Who does what this command does, for the audit log."""
+    """The id of the operator who runs the command, or `cli`, for the audit log."""
     known = names()
     return known.acting() if known else "cli"
 
@@ -112,7 +112,7 @@ def working(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def refused(refusal: Refusal) -> Refused:
-    """A refusal as a command's message: one fault a line, where there are several."""
+    """The message for a refusal: one line for each fault if there are several."""
     if refusal.faults:
         lines = [f"{name}: {part}" for name, reason in refusal.faults for part in _PARTS.split(reason)]
         return Refused("\n  ".join([f"{refusal.title}:", *lines]))
@@ -120,13 +120,13 @@ def refused(refusal: Refusal) -> Refused:
 
 
 def progress(text: str) -> None:
-    """Say how far a long command is, on standard error, at once; a reader who is not there stops nothing."""
+    """Print the progress of a long command on standard error; a closed pipe does not stop the command."""
     with suppress(BrokenPipeError):
         click.echo(text, err=True)
 
 
 def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str) -> None:
-    """Print rows as JSON or as a table of `columns`; `empty` is said where there are none."""
+    """Print rows as JSON or as a table of `columns`; prints `empty` if there are none."""
     found = list(rows)
     if as_json:
         show_json(found)
@@ -147,7 +147,7 @@ def show_json(value: object) -> None:
 
 
 def when(moment: datetime) -> str:
-    """A moment in UTC, as the logs have it, and by British clocks, as people have it."""
+    """A moment in UTC, as in the logs, and in British time."""
     utc, local = moment.astimezone(UTC), moment.astimezone(LONDON)
     day = "" if local.date() == utc.date() else f"{local:%Y-%m-%d} "
     return f"{utc:%Y-%m-%d %H:%M} UTC ({day}{local:%H:%M} {local:%Z})"

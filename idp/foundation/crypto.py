@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 T = TypeVar("T")
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
-"""For each byte one of 32 letters and digits, all alike."""
+"""32 letters and digits; each byte selects one, all with equal probability."""
 PASSWORD_LIMIT = 256
 """Characters. Nothing longer is ever hashed."""
 
@@ -39,12 +39,12 @@ def new_id(kind: str) -> str:
 
 
 def id_of(kind: str, what: str) -> str:
-    """The same identifier for the same `what`, which need not be kept to find it again."""
+    """The same identifier for the same `what`, so that it need not be stored to be found again."""
     return f"{kind}_{digest(what)[:26].translate(_LETTERS).decode('ascii')}"
 
 
 def digest(secret: str) -> bytes:
-    """SHA-256, how every random secret is stored and found."""
+    """SHA-256, by which random secrets are stored and looked up."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -64,7 +64,7 @@ def same(one: str | bytes, other: str | bytes) -> bool:
 
 
 def _bytes(text: str) -> bytes:
-    """As it is hashed: even what is no text, which a form may hold."""
+    """The bytes that are hashed, also for a text with lone surrogates, which a form may contain."""
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -116,7 +116,7 @@ class Passwords:
         self._hashing = ThreadPoolExecutor(1, "hashing")  # each thread keeps the memory of its last hash
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
         self.hashed = 0
-        """How many hashes this process has made or checked: equal work for known and unknown is a test."""
+        """How many hashes this process has calculated: tests compare the work for known and unknown names."""
 
     def hash(self, password: str) -> str:
         """The argon2id string to store. Raises `ValueError` beyond `PASSWORD_LIMIT`."""

@@ -299,7 +299,7 @@ def lock(model: type[Model], key: object, *, shared: bool = False) -> Model | No
 
 
 def one_at_a_time(*what: str) -> None:
-    """Wait until no other transaction is past this line for the same `what`; it is ours until the transaction ends.
+    """Hold the lock named `what` until the transaction ends; other transactions wait here for it.
 
     For decisions about rows that do not exist yet, such as "at most five an hour". SQLite has one writer in any case.
     """

@@ -20,7 +20,7 @@ _HSTS: Final = ("Strict-Transport-Security", "max-age=63072000; includeSubDomain
 _OPENER_POLICY: Final = ("Cross-Origin-Opener-Policy", "same-origin")
 _NO_CONTENT: Final = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 _NO_STORE: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
-"""As RFC 6749 §5.1 has it for tokens; nothing else of ours is to be stored either."""
+"""RFC 6749 §5.1 requires it for tokens; no other response of ours may be stored either."""
 
 
 def default_headers(settings: Settings) -> Headers:

@@ -1,4 +1,4 @@
-"""What `idp doctor` says: findings, and the checks of what every installation has.
+"""The findings of `idp doctor`, and the checks that every installation needs.
 
 A package declares checks of its own in a `doctor` module; `idp/doctor.py` collects and runs them.
 """
@@ -14,13 +14,13 @@ from idp.foundation import production, runtime
 
 Level = Literal["ok", "warning", "fault"]
 
-FLOORS: Final = {"authlib": "1.9.9", "joserfc": "1.8.0", "cryptography": "46.0.0"}
-"""Below these, published weaknesses apply (security.md §2)."""
+MIN_VERSIONS: Final = {"authlib": "1.9.9", "joserfc": "1.8.0", "cryptography": "46.0.0"}
+"""Older versions have published vulnerabilities (security.md §2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, how it stands, and what to do."""
+    """One line of the report: what was checked, the result, and what to do."""
 
     what: str
     level: Level
@@ -61,8 +61,8 @@ def contact() -> Iterator[Finding]:
 
 
 def libraries() -> Iterator[Finding]:
-    """Nothing installed is below its floor."""
-    for name, floor in FLOORS.items():
+    """No installed package is older than its minimum version."""
+    for name, floor in MIN_VERSIONS.items():
         if Version(version(name)) < Version(floor):
             yield Finding(name, "fault", f"{version(name)} is below {floor}", "install from the lock file")
         else:

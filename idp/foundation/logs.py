@@ -89,7 +89,7 @@ _NOT_LOGGED = frozenset({"static", "brand_css", "health.healthz", "health.readyz
 
 
 def log_requests(app: Flask) -> None:
-    """Log one line for each request, when it is answered."""
+    """Log one line for each request, when its response is sent."""
     log = structlog.get_logger("idp.request")
 
     @app.after_request

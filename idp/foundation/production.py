@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from idp.foundation.settings import Settings, Sms
 
 SHIPPED: Final = ("development.toml", "test.toml")
-"""Files of the project with keys in them, which everyone has."""
+"""Files of the project that contain keys; they are published, so their keys are no secrets."""
 FEWEST_BYTES: Final = 16
 """Different bytes in a key; 32 random bytes have 30 on average."""
 

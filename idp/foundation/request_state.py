@@ -1,7 +1,7 @@
-"""What one request, command or job keeps while it runs: one typed object in Flask's `g`, which no other module reads.
+"""The state of one request, command or job: one typed object in Flask's `g`, which no other module reads.
 
-A package above the foundation that has to remember something of its own declares a class for it and asks for its
-`part`. Two libraries keep values in `g` too; what their public functions cannot do with those is done here.
+A package above the foundation that has to store something of its own declares a class for it and gets its one object by
+`part`. Two libraries store values in `g` too; what their public functions cannot do with those is done here.
 """
 
 from collections.abc import Callable
@@ -25,15 +25,15 @@ class RequestState:
     has_session: bool = False
     """Whether the ORM's session was used."""
     autocommit: bool = False
-    """Whether a connection that is opened runs each statement in a transaction of its own: the route says it."""
+    """Whether each statement runs in a transaction of its own, as `@autocommit` on the route says."""
     before_commit: Callable[[], object] | None = None
-    """A statement that locks a row which others lock last: it runs when everything else is done."""
+    """A statement that locks a row which other transactions lock last; it runs at the end of the request."""
     csp_nonce: str | None = None
-    """The nonce of this answer's content security policy, once something needs it."""
+    """The nonce of this response's content security policy; None until it is needed."""
     allows_form_redirects: bool = False
     """Whether the policy of this page leaves `form-action` out."""
     keeps_opener: bool = False
-    """Whether this answer may stay in touch with the window that opened it."""
+    """Whether this response keeps its `window.opener`."""
     secret_page_back_to: str | None = None
     """The address that the browser's history gets for a page that shows a secret; None for every other page."""
     draft_is_loaded: bool = False

@@ -20,7 +20,7 @@ Period = Literal[
 
 @dataclass(frozen=True, slots=True)
 class DeleteAfter:
-    """Rows are deleted so long after `column`, which wants an index; only those of which `only` holds."""
+    """Rows are deleted this long after `column`, which needs an index; with `only`, those for which it holds."""
 
     column: InstrumentedAttribute[Any]
     period: Period
@@ -28,25 +28,25 @@ class DeleteAfter:
 
     @property
     def model(self) -> type[Base]:
-        """The table's."""
+        """The model of the table."""
         return cast("type[Base]", self.column.class_)
 
 
 @dataclass(frozen=True, slots=True)
 class KeepNewest:
-    """Of the rows of which `only` holds, the newest `most` by `column` are kept; with `per`, of each value of that.
+    """The newest `limit` rows by `column` are kept; with `per`, for each value of that; with `only`, of those rows.
 
-    For what strangers, or one person alone, could make without end (docs/storage.md).
+    For rows that strangers, or one person alone, could create without end (docs/storage.md).
     """
 
     column: InstrumentedAttribute[Any]
-    most: int
+    limit: int
     only: ColumnElement[bool] | None = None
     per: InstrumentedAttribute[Any] | None = None
 
     @property
     def model(self) -> type[Base]:
-        """The table's."""
+        """The model of the table."""
         return cast("type[Base]", self.column.class_)
 
 

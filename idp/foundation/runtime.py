@@ -1,6 +1,6 @@
-"""What one application holds: settings, sealer, password hasher, ports, and values such as caches that modules declare.
+"""What each application has: settings, sealer, password hasher, ports, and values such as caches that modules declare.
 
-Verb modules know no Flask; they read all of it here.
+Verb modules import no Flask; they read all of it here.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from idp.foundation.ports import Ports
 from idp.foundation.settings import Settings
 
 MAY_HASH = "idp.may_hash"
-"""In the environment of a request that was admitted to hash (`foundation/web/admission`)."""
+"""The WSGI environment key that marks a request which was admitted to hash (`foundation/web/admission`)."""
 
 NAME: Final = "idp"
-"""Of the one application extension that is ours."""
+"""The key of our one entry in `app.extensions`."""
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def settings() -> Settings:
 
 
 def sealer() -> Sealer:
-    """What seals values at rest."""
+    """The sealer of values at rest."""
     return _current().sealer
 
 

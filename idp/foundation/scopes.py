@@ -81,7 +81,7 @@ def format(scopes: Iterable[str]) -> str:  # noqa: A001  scopes.format is how it
 
 
 def of_kind(kind: Literal["identity", "data", "client"], scopes: Iterable[str]) -> frozenset[str]:
-    """Those of `scopes` that are of one kind; what the catalogue does not know is of none."""
+    """Those of `scopes` that are of one kind; a scope that is not in the catalogue is of none."""
     entries = catalogue()
     return frozenset([name for name in scopes if name in entries and entries[name].kind == kind])
 
@@ -93,7 +93,7 @@ def specially_protected(scopes: Iterable[str]) -> frozenset[str]:
 
 
 def known(scopes: Iterable[str]) -> frozenset[str]:
-    """Those of `scopes` that the catalogue has: what is stored or signed may outlive an entry, and is not given."""
+    """Those of `scopes` that are in the catalogue: a stored or signed scope may have been removed from it."""
     return frozenset(catalogue().keys() & scopes)
 
 

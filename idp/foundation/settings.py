@@ -250,10 +250,10 @@ class Sharing(Section):
 
 
 class Fetch(Section):
-    """The one way out. The switches are for tests; production refuses them.
+    """Outbound HTTP requests. The switches are for tests; production refuses them.
 
-    Which hosts may have a private address depends on whose address it is: `operator_private_hosts` for what these
-    settings or an operator's command name, `partner_private_hosts` for what a client registered.
+    Which hosts may have a private address depends on who named them: `operator_private_hosts` for what these settings
+    or an operator's command name, `partner_private_hosts` for what a client registered.
     """
 
     timeout: Annotated[float, Field(gt=0, le=60)]

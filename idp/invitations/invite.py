@@ -185,9 +185,9 @@ def _digest(key: str | None) -> bytes | None:
 
 def _content(request: Request) -> bytes:
     """The digest of what is asked for, which is the same for the same request."""
-    said = {"school": request.school.id, "scopes": sorted(request.scopes)}
-    said |= {name: getattr(request, name) for name in ("name", "email", "mis", "reference")}
-    return crypto.digest(log.canonical(said).decode("ascii"))
+    fields = {"school": request.school.id, "scopes": sorted(request.scopes)}
+    fields |= {name: getattr(request, name) for name in ("name", "email", "mis", "reference")}
+    return crypto.digest(log.canonical(fields).decode("ascii"))
 
 
 def _of_key(client_id: str, key: bytes) -> SchoolInvitation | None:

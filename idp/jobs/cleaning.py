@@ -62,7 +62,7 @@ def _apply(rule: DeleteAfter | KeepNewest) -> tuple[int, bool]:
     """Delete one batch; returns the number of rows, and whether it was the last."""
     only = () if rule.only is None else (rule.only,)
     if isinstance(rule, KeepNewest):
-        count = delete_surplus(rule.column, rule.most, *only, per=rule.per)
+        count = delete_surplus(rule.column, rule.limit, *only, per=rule.per)
         return count, count == 0
     before = clock.now() - timedelta(days=getattr(runtime.settings().retention, rule.period))
     count = delete_before(rule.column, before, *only)

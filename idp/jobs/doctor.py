@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of the worker and its scheduled jobs."""
+"""Checks of `idp doctor` for the worker and its scheduled jobs."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,5 +1,5 @@
-"""The keys we sign with: made, published before they sign, rotated, kept until their last token has died.
+"""The keys we sign with: created, published before they sign, rotated, and kept until their last token has expired.
 
-Owns the key ring and every signature of ours, made or checked. Does not own what tokens say, which is
-`oidc`'s. Stands on the foundation, and writes to `audit`.
+Owns the key ring, and makes and checks every signature of ours. What tokens contain is `oidc`'s. Imports the
+foundation, and writes to `audit`.
 """

@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of the signing keys."""
+"""Checks of `idp doctor` for the signing keys."""
 
 from collections.abc import Iterator
 from typing import Final

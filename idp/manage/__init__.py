@@ -1,4 +1,4 @@
-"""The school's desk: what an administrator sees and decides when signed in. Pages, no rules.
+"""The school's desk: what an administrator sees and decides when signed in. Pages only.
 
-Owns no table. What it shows and does is `sharing`'s, `onboarding`'s and `estabs`' to know and to decide.
+Owns no table. The rules are in `sharing`, `onboarding` and `estabs`.
 """

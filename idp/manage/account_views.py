@@ -94,10 +94,10 @@ def confirm_email(secret: str) -> ResponseReturnValue:
             flash(f"Your e-mail address is {address} now.", "success")
         else:
             username = current_user.person.username
-            said = (
+            message = (
                 f"Your e-mail address is {address} now. It signs in to another account, so here sign in as {username}."
             )
-            flash(said, "success")
+            flash(message, "success")
         return redirect(url_for(".home"), 303)
     return render_template("manage/account_confirm_email.html", form=form, address=address)
 

@@ -1,7 +1,7 @@
 """The page on which a person who is signed in adds a school to their account: registers it, or asks to join it.
 
-It is here, above signing in and registration, because it needs the session of the one and the steps of the other.
-Registration leads here; a person who is not signed in, or no longer, is led back there.
+It is in this package, above `signin` and `onboarding`, because it needs the session of the one and the steps of the
+other. Registration redirects here; a person who is not signed in is redirected back there.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ bp.before_request(security.keep_opener)  # a partner's request may be waiting be
 @security.anyone
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
 def add() -> ResponseReturnValue:
-    """Add the school of the query to the account of the person who is signed in."""
+    """Add the school in the query to the account of the person who is signed in."""
     return_to = _return_to()
     school_id = request.args.get("school", type=search.parse_id)
     if school_id is None:
@@ -46,7 +46,7 @@ def add() -> ResponseReturnValue:
 @security.anyone
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
 def add_begun(registration_id: str) -> ResponseReturnValue:
-    """The same for a registration whose address was verified, and is that of the person who has signed in since."""
+    """Add the school of a registration whose verified address is that of the person who is signed in."""
     registration = signup.find_in_browser(registration_id, browser.digest())
     if signup.step(registration, browser.digest()) != "sign_up":
         return redirect_to_step(registration)
@@ -70,7 +70,7 @@ def someone_else() -> ResponseReturnValue:
 @security.anyone
 @form_drafts.form_shown_at("manage.add_school.add_begun")
 def someone_else_with_begun(registration_id: str) -> ResponseReturnValue:
-    """The same for a registration that was begun."""
+    """Sign out the person who is signed in, and continue the registration."""
     registration = signup.find_in_browser(registration_id, browser.digest())
     session.end_here()
     return redirect_to_step(registration)
@@ -79,7 +79,7 @@ def someone_else_with_begun(registration_id: str) -> ResponseReturnValue:
 @bp.errorhandler(people.AccountClosed)
 @bp.errorhandler(session.SessionEnded)
 def signed_out_meanwhile(_refused: Refusal) -> ResponseReturnValue:
-    """The session or the account ended while the form was on its way: nothing was changed."""
+    """The session or the account ended before the form arrived: nothing was changed."""
     return _without_account()
 
 
@@ -103,7 +103,7 @@ def _answer(school: School, return_to: str | None, begun: Registration | None = 
 
 
 def _add(school: School, return_to: str | None, begun: Registration | None) -> ResponseReturnValue:
-    """Complete the registration; the session goes on for the school that was added."""
+    """Complete the registration; in this session the person then acts for the added school."""
     person = current_user.person
     registration = add_school.complete(
         school, person, browser=browser.ensure_cookie(), return_to=return_to, begun=begun
@@ -116,7 +116,7 @@ def _add(school: School, return_to: str | None, begun: Registration | None) -> R
 
 
 def _added_already(school_id: int, return_to: str | None) -> ResponseReturnValue | None:
-    """On to what came of it, or to the choice of school, where the person acts for it; None where they do not."""
+    """If the person acts for the school already, redirect to the outcome or to the choice of school; else None."""
     if (response := _after_second_click(school_id)) is not None:
         return response
     estab = accounts.of_school(school_id)
@@ -127,7 +127,7 @@ def _added_already(school_id: int, return_to: str | None) -> ResponseReturnValue
 
 
 def _after_second_click(school_id: int | None) -> ResponseReturnValue | None:
-    """On to the outcome where the person added this school a moment ago; None where they did not."""
+    """If the person has just added this school, redirect to the outcome; otherwise None."""
     if session.current() is None or school_id is None:
         return None
     done = add_school.just_completed(school_id, current_user.person, browser=browser.digest())
@@ -136,7 +136,7 @@ def _after_second_click(school_id: int | None) -> ResponseReturnValue | None:
 
 @bp.errorhandler(CSRFError)
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
-    """A second click, whose form expired with the first; or a page that was open for too long."""
+    """The form's token has expired: with the first of two clicks, or because the page was open for too long."""
     registration_id = (request.view_args or {}).get("registration_id")
     if registration_id is not None:
         return redirect(url_for("onboarding.resume", registration_id=registration_id), 303)
@@ -144,7 +144,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
 
 
 def _without_account() -> ResponseReturnValue:
-    """On to the page that registers without an account."""
+    """Redirect to the page that registers without an account."""
     if request.method == "POST":
         flash("You are signed out, so nothing was sent. Sign in first, or register with your details.", "info")
     arguments: dict[str, Any] = request.view_args or {}

@@ -64,7 +64,7 @@ def decide(request_id: str) -> ResponseReturnValue:
 
 
 def _choose_other_school(owner: Membership, request_id: str) -> ResponseReturnValue | None:
-    """To the choice of school, where the mail that led here was about another one of theirs; otherwise None."""
+    """If the mail's link was about another school of the person, redirect to the choice of school; otherwise None."""
     estab = join.other_school_of(owner.person, request_id)
     if estab is None:
         return None

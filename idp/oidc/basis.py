@@ -1,4 +1,4 @@
-"""The content of all tokens of one lineage, which codes and refresh tokens stand for."""
+"""What a code or a refresh token stands for: the content of all tokens of one lineage."""
 
 from datetime import datetime
 from typing import Any, NamedTuple

@@ -72,9 +72,9 @@ def about(
     school: School | None = None,
     named: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """What `place` may say for a token of `scopes`, as things stand; `named` are claims the client asked for besides.
+    """The claims in `place` for a token of `scopes`, as the records are now; `named` are claims requested by name.
 
-    `person` and `school` are read only where something will be said about them.
+    `person` and `school` are called only if a claim needs them.
     """
     held, of_estab = frozenset(scopes), {"estab_id": state.estab_public_id, "estab_status": state.estab_state}
     if place in {"access_token", "introspection"}:
@@ -90,7 +90,7 @@ def about(
 
 
 def nameable(members: Mapping[str, Any]) -> list[str]:
-    """Of the members of a `claims` parameter those that can be named; the rest is left out."""
+    """Those members of a `claims` parameter that can be requested by name; the rest is ignored."""
     return sorted(name for name in members if name in SCOPE_OF)
 
 
@@ -100,27 +100,27 @@ def scopes_of(named: Mapping[str, Iterable[str]] | None) -> frozenset[str]:
 
 
 def covered(named: Iterable[str], agreed: frozenset[str]) -> list[str]:
-    """Of the named claims those whose scope the authorisation covers."""
+    """Those of the named claims whose scope the authorisation covers."""
     return [name for name in named if SCOPE_OF[name] in agreed]
 
 
 def named(claims: Mapping[str, Iterable[str]] | None, place: str, state: State) -> list[str]:
-    """The claims asked for by name in `place`, as far as the school has agreed to them."""
+    """The claims requested by name in `place`, as far as the school has agreed to them."""
     return covered(claims.get(place, ()), state.allowed(frozenset(CLAIMS))) if claims else []
 
 
 def subject(client: OAuthClient, person_id: str) -> str:
-    """The `sub` this client knows the person by: their id, or a pseudonym of its own (OpenID Connect Core §8.1)."""
+    """The `sub` of a person for this client: their id, or a pairwise pseudonym (OpenID Connect Core §8.1)."""
     return _pseudonym("prs", client, person_id)
 
 
 def session_name(client: OAuthClient, sid: str) -> str:
-    """The `sid` this client knows a browser session by: one for all would tell sectors that it is the same person."""
+    """The `sid` of a session for this client; pairwise clients get different ones, which cannot be compared."""
     return _pseudonym("pss", client, sid)
 
 
 def _pseudonym(kind: str, client: OAuthClient, name: str) -> str:
-    """`name`, or what stands for it in the sector of a pairwise client."""
+    """`name`, or its pseudonym in the sector of a pairwise client."""
     sector = client.registered.sector_identifier
     if client.registered.subject_type != "pairwise" or sector is None:
         return name
@@ -138,7 +138,7 @@ def resources(requested: Iterable[str], client: OAuthClient) -> frozenset[str]:
 
 
 def audience(resource: frozenset[str], given: frozenset[str]) -> str | list[str]:
-    """Whom an access token for `given` is for: us and the APIs of its scopes, or those the client narrowed it to."""
+    """The audience of an access token for `given`: us and the APIs of its scopes, or the requested resources."""
     wanted = sorted(resource or {runtime.settings().server.issuer} | apis.serving(given))
     return wanted[0] if len(wanted) == 1 else wanted
 

@@ -34,8 +34,8 @@ MAX_SHOWN: Final = 200
 
 def plain(text: str, limit: int = MAX_DESCRIPTION) -> str:
     """`text` without what a description may not have, and no longer than `limit`."""
-    kept = "".join([char for char in text if char in ALLOWED])
-    return kept if len(kept) <= limit else f"{kept[: limit - 3]}..."
+    allowed = "".join([char for char in text if char in ALLOWED])
+    return allowed if len(allowed) <= limit else f"{allowed[: limit - 3]}..."
 
 
 def shown(value: object) -> str:

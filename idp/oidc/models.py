@@ -23,14 +23,14 @@ class AuthorizationRequest(Base):
     )
 
     digest: Mapped[bytes] = mapped_column(primary_key=True)
-    """Of the id in `urn:ietf:params:oauth:request_uri:<id>`."""
+    """The digest of the id in `urn:ietf:params:oauth:request_uri:<id>`."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     network: Mapped[str | None]
     """The address it is counted under; None where the client authenticated and pushed it."""
     params: Mapped[dict[str, Any]]
     """The authorization request's parameters, by name."""
     pushed: Mapped[bool]
-    """Only a pushed one satisfies "PAR required"."""
+    """Whether it was pushed: where PAR is required, only a pushed request is accepted."""
     browser: Mapped[bytes | None]
     """Digest of the cookie of the browser it was first shown in; None until then."""
     shown_at: Mapped[datetime | None]
@@ -87,7 +87,7 @@ class DeviceCode(Base):
     scopes: Mapped[frozenset[str]]
     resource: Mapped[frozenset[str]]
     interval: Mapped[int]
-    """Seconds between polls; five more each time the device was too quick."""
+    """Seconds between polls; five more for each poll that came too soon."""
     poll_after: Mapped[datetime]
     browser: Mapped[bytes | None]
     """Digest of the cookie of the browser in which the code was typed first: it is decided there or nowhere."""
@@ -133,7 +133,7 @@ class RefreshFamily(Base):
     rotated_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime]
-    """Moved at most daily."""
+    """Updated at most once a day."""
     expires_at: Mapped[datetime] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None] = mapped_column(index=True)
 

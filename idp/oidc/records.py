@@ -43,7 +43,7 @@ _ROW: Final = Statement(
 
 
 def beside(source: FromClause) -> FromClause:
-    """`source`, which is `live.beside` something, with the person and the school."""
+    """`source`, a result of `live.beside`, joined with the person and the school."""
     return source.outerjoin(_people, _people.c.id == live.memberships.c.person_id).outerjoin(
         schools, schools.c.id == live.estabs.c.school_id
     )

@@ -87,7 +87,7 @@ def push() -> ResponseReturnValue:
 @autocommit
 @rate_limit(30_000)
 def introspect() -> ResponseReturnValue:
-    """Whether a token is good now (RFC 7662)."""
+    """Whether a token is valid now (RFC 7662)."""
     return introspection.answer(request)
 
 
@@ -119,7 +119,7 @@ def logout() -> ResponseReturnValue:
 @security.anyone
 @form_drafts.form_shown_at(logout_endpoint.page_asking)
 def confirm_logout() -> ResponseReturnValue:
-    """The person's answer to whether to sign out."""
+    """The person's decision whether to sign out."""
     return logout_endpoint.confirm()
 
 
@@ -166,7 +166,7 @@ def jwks() -> ResponseReturnValue:
 @bp.get("/.well-known/oauth-authorization-server")
 @security.anyone
 def metadata() -> ResponseReturnValue:
-    """What we can do (OpenID Connect Discovery 1.0 §3, RFC 8414)."""
+    """The server's metadata (OpenID Connect Discovery 1.0 §3, RFC 8414)."""
     return discovery.document()
 
 

@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of the queue of new schools."""
+"""Checks of `idp doctor` for the queue of new schools."""
 
 from collections.abc import Iterator
 from typing import Final

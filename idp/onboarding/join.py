@@ -166,12 +166,12 @@ def _is_member(estab: Estab, folded: str) -> bool:
 
 def _is_open(estab: Estab, folded: str, person: Administrator | None) -> bool:
     """Whether this account, or without one this address, asks already: approving either would not serve the other."""
-    theirs = (
+    is_requester = (
         JoinRequest.person_id == person.id
         if person
         else and_(JoinRequest.email_folded == folded, JoinRequest.person_id.is_(None))
     )
-    conditions = JoinRequest.estab_id == estab.id, theirs, JoinRequest.used_at.is_(None)
+    conditions = JoinRequest.estab_id == estab.id, is_requester, JoinRequest.used_at.is_(None)
     return session().scalar(select(JoinRequest.id).where(*conditions).limit(1)) is not None
 
 

@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of the messages that have not left."""
+"""Checks of `idp doctor` for the messages that have not left."""
 
 from collections.abc import Iterator
 from datetime import timedelta

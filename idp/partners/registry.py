@@ -136,7 +136,7 @@ def all_clients() -> list[Client]:
 def accepts_mis(client: AnyClient, mis: str | None) -> bool:
     """Whether the client can work with a school's MIS, a code of config/mis.toml.
 
-    An empty list accepts_mis all. If there is a list, a school whose MIS is unknown has to be asked first.
+    An empty list accepts all. If there is a list, a school whose MIS is unknown has to be asked first.
     """
     return not client.accepted_mis or mis in client.accepted_mis
 

@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of the scopes that are agreed to."""
+"""Checks of `idp doctor` for the scopes that are agreed to."""
 
 from collections.abc import Iterator
 from typing import Final

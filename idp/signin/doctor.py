@@ -1,4 +1,4 @@
-"""What `idp doctor` asks of our own staff."""
+"""Checks of `idp doctor` for our own staff."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -41,4 +41,4 @@ def change(person_id: str, current: str, chosen: str, *, device: str | None, sid
         raise WrongCurrentPassword(reason=person_id)
     guesses.forget(counter)
     password.change(now, password_hash, by=person_id)
-    browser_sessions.end_all(person_id, "password_changed", but=sid)
+    browser_sessions.end_all(person_id, "password_changed", except_sid=sid)

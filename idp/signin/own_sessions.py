@@ -70,7 +70,7 @@ def end(signed_in: SignedIn, sid: str) -> str:
 
 def end_others(signed_in: SignedIn) -> int:
     """End the person's other sessions; returns how many there were."""
-    return browser_sessions.end_all(signed_in.id, "ended_elsewhere", but=signed_in.sid)
+    return browser_sessions.end_all(signed_in.id, "ended_elsewhere", except_sid=signed_in.sid)
 
 
 def end_everywhere(signed_in: SignedIn) -> None:

@@ -102,7 +102,7 @@ def prove(reset: PasswordReset, code: str, *, device: str | None, address: str |
         PasswordReset.id == reset.id, PasswordReset.browser == reset.browser, PasswordReset.expires_at > now,
         PasswordReset.proven_at.is_(None), PasswordReset.used_at.is_(None),
     )  # fmt: skip
-    is_fresh = PasswordReset.code_made_at > now - mobile.CODE_LIFETIME, PasswordReset.tries < one_time_codes.TRIES
+    is_fresh = PasswordReset.code_made_at > now - mobile.CODE_LIFETIME, PasswordReset.tries < one_time_codes.MAX_TRIES
     count_try = update(PasswordReset).where(*waits, *is_fresh).values(tries=PasswordReset.tries + 1)
     tried = session().execute(count_try.returning(PasswordReset.code_digest, PasswordReset.code_made_at)).one_or_none()
     if tried is None:

@@ -57,8 +57,8 @@ def test_sealing_continues_where_it_stopped(work, verified):
     with work():
         for _ in range(5):
             log.record("estab.registered", by="adm_jo")
-        assert chain.seal(most=3) == 3
-        assert chain.seal(most=3) == 2
+        assert chain.seal(limit=3) == 3
+        assert chain.seal(limit=3) == 2
     assert verified() == []
 
 

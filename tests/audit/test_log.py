@@ -139,7 +139,7 @@ def test_entries_are_found_by_what_they_concern_newest_kept_oldest_first(work, c
         return [entry.facts.get("number") for entry in queries.find(**wanted)]
 
     with work():
-        assert numbers(client="assembly", most=3) == [2, 3, 4]
+        assert numbers(client="assembly", limit=3) == [2, 3, 4]
         assert len(numbers(estab="est_oak")) == 6
         assert len(numbers(event="sharing")) == 6
         assert len(numbers(event="sharing.withdrawn")) == 1

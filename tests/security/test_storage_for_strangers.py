@@ -166,7 +166,7 @@ class TestDeviceCodes:
 class TestWhatTheWorkerTrims:
     @pytest.fixture
     def three(self, monkeypatch):
-        small = tuple(replace(rule, most=3) if isinstance(rule, KeepNewest) else rule for rule in worker.RETENTION)
+        small = tuple(replace(rule, limit=3) if isinstance(rule, KeepNewest) else rule for rule in worker.RETENTION)
         monkeypatch.setattr(worker, "RETENTION", small)
         monkeypatch.setattr(cleaning, "BATCH_SIZE", 2)
         monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)

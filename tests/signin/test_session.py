@@ -179,7 +179,7 @@ def test_ending_all_leaves_the_one_that_is_kept(jo, stranger, account, work):
     stranger.signs_in(account.username)
     kept = next(row.sid for row in rows(work, account.id) if row.digest == crypto.digest(jo.cookie("session")))
     with work():
-        sessions.end_all(account.id, "password_changed", but=kept)
+        sessions.end_all(account.id, "password_changed", except_sid=kept)
 
     assert is_in(jo)
     assert not is_in(stranger)

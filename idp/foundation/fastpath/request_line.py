@@ -15,7 +15,7 @@ def configure(*, is_json: bool) -> None:
 
 
 def is_wanted() -> bool:
-    """Whether the log level wants a line for each request."""
+    """Whether the log level includes a line for each request."""
     return _LOGGER.isEnabledFor(logging.INFO)
 
 

@@ -39,7 +39,7 @@ ZERO_WIDTH = dict.fromkeys(map(ord, "\u00ad\u180e\u200b\u2060\ufeff"))
 
 MOBILE_NUMBER_TYPES = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 OFCOM_FICTIONAL = re.compile(r"7700900\d{3}")
-"""Numbers that Ofcom reserves for drama and never assigns; accepted for tests outside production."""
+"""Numbers that Ofcom reserves for drama and never assigns; accepted outside production, for tests."""
 
 
 def one_line(text: Any) -> Any:

@@ -15,22 +15,23 @@ from idp.foundation.web import throttle
 from idp.oidc.clients.client import OAuthClient
 
 MAX_BYTES: Final = 16_384
-"""Of the parameters of one request, as they are stored."""
+"""Bytes of the parameters of one request, as they are stored."""
 MAX_OF_A_NETWORK: Final = 200
 """Rows of one network address: a school's office shares one."""
 MAX_OF_A_CLIENT: Final = 20_000
-"""Rows of one client, twice: those it made itself, and those that browsers and unproven callers made in its name."""
+"""Rows of one client. Those that it made itself, and those that others made in its name, are counted separately."""
 SHARE: Final = 100
-"""To count thousands of rows each time would be slow: a client's are counted once in `MAX_OF_A_CLIENT / SHARE` rows."""
+"""A client's rows are counted only at one in `MAX_OF_A_CLIENT / SHARE` insertions, because counting thousands is slow.
+"""
 
 
 def network_of(client: OAuthClient, *, proven: bool) -> str | None:
-    """The address a new row is counted under; None where `client` authenticated (`proven`), by other than its id."""
+    """The network address that a new row is counted under; None if `client` authenticated (`proven`)."""
     return None if proven and not client.registered.is_public else throttle.caller()
 
 
 def trim(model: type[Base], client_id: str, network: str | None) -> None:
-    """Delete the oldest rows beyond the bounds, after one was made for this client and address."""
+    """Delete the oldest rows beyond the limits, after one was inserted for this client and address."""
     table = cast("Table", model.__table__)
     if network is not None:
         _delete_beyond(MAX_OF_A_NETWORK, table, table.c.network == network)
@@ -39,6 +40,6 @@ def trim(model: type[Base], client_id: str, network: str | None) -> None:
         _delete_beyond(MAX_OF_A_CLIENT, table, table.c.client_id == client_id, same_kind)
 
 
-def _delete_beyond(most: int, table: Table, *which: ColumnElement[Any]) -> None:
-    oldest = select(table.c.digest).where(*which).order_by(table.c.created_at.desc()).offset(most)
+def _delete_beyond(limit: int, table: Table, *which: ColumnElement[Any]) -> None:
+    oldest = select(table.c.digest).where(*which).order_by(table.c.created_at.desc()).offset(limit)
     connection().execute(delete(table).where(table.c.digest.in_(oldest)))

@@ -15,10 +15,10 @@ PARTS: Final = ("scheme", "host", "port", "path", "query", "fragment")
 
 
 class OAuthClient:
-    """One client, for the length of a request. `registered` is what the registry knows about it.
+    """One client, for the length of a request. `registered` is the registry's snapshot of it.
 
-    It has the methods of Authlib's `ClientMixin`, and is not derived from it: subclasses of a class without types have
-    every attribute for mypy.
+    It has the methods of Authlib's `ClientMixin`, and is not derived from it: to mypy, subclasses of a class without
+    types have every attribute.
     """
 
     def __init__(self, registered: Snapshot) -> None:
@@ -121,7 +121,7 @@ class OAuthClient:
         return registry.allows_redirect(self.registered, redirect_uri)
 
     def check_client_secret(self, client_secret: str) -> bool:
-        """Whether it is one of the client's secrets; any text may be asked."""
+        """Whether it is one of the client's secrets; any text may be passed."""
         return registry.secret_matches(self.registered, client_secret)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:

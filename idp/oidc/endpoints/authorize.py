@@ -74,7 +74,7 @@ def _ask_consent(_request: CheckedRequest, pending: PendingRequest) -> str:
 SIGN_IN: Final = Step(_sign_in, LoginRequiredError)
 SCHOOL: Final = Step(_choose_school, AccountSelectionRequiredError)
 LOCKED_SCHOOL: Final = Step(_choose_school, InteractionRequiredError)
-"""The school requires a second step that the person did not take: the page to choose a school leads on to it."""
+"""The school requires a second step that the person has not taken. The page to choose a school leads on to it."""
 REGISTER: Final = Step(_register, LoginRequiredError)
 SIGN_IN_FULLY: Final = Step(_sign_in, errors.UnmetAuthenticationRequirements)
 ENROL: Final = Step(_enrol, errors.UnmetAuthenticationRequirements)
@@ -128,7 +128,7 @@ def step(request: CheckedRequest) -> Step | Approval:
 
 
 def _school_step(signed_in: SignedIn, estab_id: str, request: CheckedRequest) -> Step | Approval:
-    """What the school with this internal id has still to answer, or the approval."""
+    """The next step for the school with this internal id: a page, or the approval."""
     agreed = authorise.standing(estab_id, request.client.id, wanted(request))
     if agreed is None and not registry.accepts_mis(request.client.registered, signed_in.membership.estab.mis):
         return MIS  # no agreement is in force with such a system, so a school with one is never asked

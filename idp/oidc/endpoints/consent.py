@@ -39,15 +39,15 @@ from idp.signin.session import SignedIn
 
 LONDON: Final = ZoneInfo("Europe/London")
 SECOND_STEP: Final = "second_step"
-"""The name of the button that leads to setting up a second step, or to signing in with it, and back to the page."""
+"""The name of the button that leads to a second step (to set one up, or to sign in with it), and back to the page."""
 NOT_NOW: Final = "not_now"
-"""The name of the button that puts off the offer to set one up."""
+"""The name of the button that dismisses the offer to set up a second step."""
 OURS: Final = frozenset({"client_id", "request_uri"})
-"""What the address of these pages has; a request's own parameters never stand there."""
+"""The parameters in the address of these pages; those of the authorization request are never there."""
 
 
 class Decision(Form):
-    """The declaration; the areas ticked are read beside it."""
+    """The declaration. The ticked areas are read separately."""
 
     authority = BooleanField("I have authority to agree to this for the school")
 
@@ -72,24 +72,24 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What one school is asked by one client, as the page shows it."""
+    """A client's request to one school, as the page shows it."""
 
     proposal: Proposal
     until: datetime
 
     @property
     def required(self) -> list[Scope]:
-        """Data areas that come with agreeing."""
+        """The required data areas."""
         return self._data(self.proposal.required)
 
     @property
     def optional(self) -> list[Scope]:
-        """Data areas that are the school's to tick, the specially protected ones last."""
+        """The optional data areas, the specially protected ones last."""
         return scopes.ordinary_first(scopes.of_kind("data", self.proposal.optional))
 
     @property
     def needed(self) -> str:
-        """How much comes with agreeing: "4 areas, 1 specially protected"."""
+        """The number of required areas, in words: "4 areas, 1 specially protected"."""
         protected = sum(area.special_category for area in self.required)
         said = f"{len(self.required)} {'area' if len(self.required) == 1 else 'areas'}"
         return f"{said}, {protected} specially protected" if protected else said
@@ -101,7 +101,7 @@ class Question:
 
     @property
     def is_about_data(self) -> bool:
-        """Whether school data is asked for, so that authority is needed."""
+        """Whether school data is requested, so that the person needs authority to agree."""
         return bool(self.required or self.optional)
 
     @property
@@ -111,16 +111,16 @@ class Question:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the school has stopped for a while what it agreed to before."""
+        """Whether the school has paused sharing with the client."""
         return self.proposal.is_paused
 
     @property
     def shown(self) -> str:
-        """What was put to the school, to notice that it changed before they pressed the button."""
+        """The scopes on offer, as text: they are compared when the button is pressed, because they may have changed."""
         return scopes.format(self.proposal.offered)
 
     def chosen(self, ticked: frozenset[str]) -> frozenset[str]:
-        """What is agreed to when these are ticked: optional identity scopes go with the rest."""
+        """The scopes that are agreed to if these areas are ticked: optional identity scopes are included."""
         optional = self.proposal.optional
         return self.proposal.required | scopes.of_kind("identity", optional) | (optional & ticked)
 
@@ -143,7 +143,7 @@ def ask() -> Response:
 
 
 def _pressed(waiting: Waiting, member: Membership) -> Response:
-    """What comes of the button that was pressed."""
+    """The response to the button that was pressed."""
     client, requested, form = waiting.request.client.registered, authorize.wanted(waiting.request), Decision()
     if "deny" in browser_request.form:
         authorise.refuse(client, requested, by=member)
@@ -164,7 +164,7 @@ def _pressed(waiting: Waiting, member: Membership) -> Response:
 
 
 def tell_mis() -> Response:
-    """Ask which system the school uses, or explain that the client does not work with it."""
+    """The page that asks which system the school uses, or says that the client does not work with it."""
     waiting = _waiting_for(authorize.MIS)
     if isinstance(waiting, Response):
         return waiting
@@ -179,7 +179,7 @@ def tell_mis() -> Response:
 
 
 def which_mis(client: AnyClient, member: Membership) -> Response | None:
-    """The page that asks for the school's system, and takes the answer; None once it is one that `client` takes."""
+    """The page that asks for the school's system and stores the answer; None once `client` works with that system."""
     form = WhichMis()
     form.mis.choices = [(each.code, each.name) for each in mis.choices()]
     if form.validate_on_submit():
@@ -200,10 +200,10 @@ def which_mis(client: AnyClient, member: Membership) -> Response | None:
 def agree(
     client: AnyClient, requested: frozenset[str], member: Membership, form: Decision, *, also: Sequence[Membership] = ()
 ) -> Authorisation | None:
-    """Record what the page was answered; None, with the reason in `form`, where it cannot be.
+    """Record the decision that was submitted; None, with the reason in `form`, if it cannot be recorded.
 
-    The declaration is missing then, or a second step, or what the page asks about changed while it was open. `also` are
-    the person's other schools that were ticked; what is not about data is for the one school only.
+    The reason is a missing declaration or second step, or that the page's question changed while it was open. `also`
+    are the person's other schools that were ticked; a request without data scopes is recorded for one school only.
     """
     question, typed = question_of(client, requested, member), browser_request.form
     chosen = question.chosen(_typed_ticks())
@@ -226,12 +226,12 @@ def agree(
 
 
 def lacks_second_step(agreed: frozenset[str]) -> bool:
-    """Whether some of this is specially protected, and the person signed in without a second step."""
+    """Whether some of these scopes are specially protected and the person signed in without a second step."""
     return bool(scopes.specially_protected(agreed)) and not _signed_in().has_second_step
 
 
 def to_second_step(back: str) -> Response:
-    """To set up a second step, or to sign in with it; then `back` to the page, as it is filled in now."""
+    """Redirect to set up a second step, or to sign in with it, and then `back` to the page, filled in as it is now."""
     form_drafts.save()
     reason = "offer" if browser_request.form[SECOND_STEP] == "offer" else "data"
     return redirect(url_for("manage.security.second_step", next=back, reason=reason), 303)
@@ -241,7 +241,7 @@ def question_page(
     client: AnyClient, requested: frozenset[str], member: Membership, form: Decision, *, back: str,
     other: Colleague | None = None, template: str = "oidc/consent.html", **more: object,
 ) -> Response:  # fmt: skip
-    """What is asked for, with what was ticked; `back` is where to go on as another person, `other` whom else to ask."""
+    """The page, with the areas that were ticked. `back` signs in another person; `other` names a colleague to ask."""
     question, before = question_of(client, requested, member), form_drafts.saved_fields()
     ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
     if browser_request.method == "POST":
@@ -273,9 +273,10 @@ def _offers_second_step(question: Question, member: Membership) -> bool:
 def viewer_page(
     client: AnyClient, member: Membership, action: Action, *, back: str, leave: str, instead: str | None = None
 ) -> Response:
-    """For a person who may not do `action`: the people who may. `leave` is what the button says that declines.
+    """The page for a person who may not do `action`: it names the people who may.
 
-    `instead` is what to ask them for, where that is not to sign in to the client once.
+    `leave` is the label of the button that declines; `instead` what to ask those people for, if that is not to sign in
+    to the client once.
     """
     refusal: Refusal | None = None
     try:
@@ -290,7 +291,7 @@ def viewer_page(
 
 
 def question_of(client: AnyClient, requested: frozenset[str], member: Membership) -> Question:
-    """What the person's school is asked by `client` for the scopes `requested`."""
+    """The client's request to the person's school, for the scopes `requested`."""
     return Question(authorise.proposal(member.estab_id, client, requested), authorise.lasts_until(client))
 
 
@@ -314,7 +315,7 @@ def _for_a_viewer(waiting: Waiting, member: Membership, action: Action) -> Respo
 
 
 def _waiting_for(step: Step) -> Waiting | Response:
-    """The pending request of this address, if it waits for this very page; otherwise the way back to the dispatcher."""
+    """The pending request of this address, if its next step is this page; otherwise a redirect to the dispatcher."""
     security.keep_opener()
     oauth_request = Request(
         browser_request, incoming.parameters(browser_request.args.items(multi=True), OURS), AUTHORIZE

@@ -28,7 +28,7 @@ ANY_ORIGIN_HEADERS: Final = {
 }
 """For the preflight of keys and metadata: libraries send headers that make browsers send one."""
 CACHE_SECONDS: Final = registry.CACHE_SECONDS
-"""How old the list of origins may be, as for everything else that operators change."""
+"""How old the list of origins may be; the same for everything that operators change."""
 _PUBLIC_CLIENTS: Final = (
     select(Client.redirect_uris)
     .join(Partner)

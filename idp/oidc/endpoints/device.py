@@ -1,7 +1,7 @@
-"""Device authorization (RFC 8628): a device asks here, and shows a code that a person types on our page.
+"""Device authorization (RFC 8628): a device gets a pair of codes, and shows one that a person types on our page.
 
-The page always asks, whatever the school agreed to before and however the code got there: following a link
-approves nothing.
+The page always asks for a decision, whatever the school agreed to before and however the code got there: following a
+link approves nothing.
 """
 
 from typing import Final
@@ -83,7 +83,7 @@ def _give_codes(_server: Server, request: Request) -> FlaskResponse:
 
 
 def page() -> Response:
-    """Type the code, see who asks for what, decide; the address is the same all the way, and says how it stands."""
+    """Type the code, see which client requests what, decide; every step has the same address."""
     code = device_codes.typed(request.args.get("user_code", ""))
     signed_in = session.current()
     if signed_in is None or signed_in.estab_id is None:
@@ -110,7 +110,7 @@ def page() -> Response:
 
 
 def _enter(text: str, signed_in: SignedIn) -> Response:
-    """Take the code that was typed. Each one that could be one is a guess, right or wrong, and ten are answered."""
+    """Look up the code that was typed. Each plausible code counts as a guess, right or wrong; ten are allowed."""
     code = device_codes.typed(text)
     if code is None:
         return _ask_code(text, _what_is_wrong(text))
@@ -126,9 +126,10 @@ def _enter(text: str, signed_in: SignedIn) -> Response:
 
 
 def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: SignedIn, code: str) -> Response:
-    """Who asks, for what; and the answer. What the school has not agreed to yet is asked as on any way to a partner.
+    """The page that says which client requests what, and the decision.
 
-    Every device is a decision for the school: also under an agreement that stands.
+    What the school has not agreed to yet is put to it as in any authorization request. Each device needs a decision of
+    its own, even if an agreement is in force.
     """
     member, registered, form = signed_in.membership, client.registered, consent.Decision()
     if (left := _left(device_request, signed_in, code)) is not None:
@@ -162,7 +163,7 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
 
 
 def _left(device_request: DeviceRequest, signed_in: SignedIn, code: str) -> Response | None:
-    """The answer to the buttons that do not connect the device: refuse it, or see to a second step first."""
+    """The response to the buttons that do not connect the device: refuse it, or take a second step first."""
     if "deny" in request.form:
         device_codes.deny(device_request, signed_in)
         return redirect(_address(code), 303)

@@ -1,6 +1,6 @@
-"""Introspection (RFC 7662): tells a token's client, and the API that it is for, whether it is valid now.
+"""Introspection (RFC 7662): a token's client, and the API that it is for, ask whether it is valid now.
 
-A caller that asks for a JWT by `Accept` gets the same answer signed (RFC 9701), as evidence for others or for later.
+A caller that asks for a JWT by `Accept` gets the same response signed (RFC 9701), as evidence for others or for later.
 """
 
 from typing import Any, Final
@@ -19,11 +19,11 @@ from idp.oidc.tokens.access_tokens import Access
 JSON: Final = "application/json"
 JWT: Final = "application/token-introspection+jwt"
 DEAD = {"active": False}
-"""The answer for a token that is expired, unknown or for another API (security.md S24)."""
+"""The response for a token that is expired, unknown or for another API (security.md S24)."""
 
 
 def answer(flask_request: FlaskRequest) -> Response:
-    """What is known of the token, as JSON or as a JWT. `token_type_hint` is not needed."""
+    """The state of the token, as JSON or as a JWT. `token_type_hint` is not needed."""
     return protocol.answer_client(flask_request, _look)
 
 
@@ -44,9 +44,9 @@ def _wants_jwt(flask_request: FlaskRequest) -> bool:
 
 
 def _signed(body: dict[str, Any], asking: OAuthClient) -> Response:
-    """The answer as a JWT (RFC 9701 §5), for the client that asks, by whose id `aud` names it.
+    """The response as a JWT (RFC 9701 §5) for the calling client, whose id is in `aud`.
 
-    What is known of the token stands in a claim of its own, so that the JWT is never taken for the token.
+    The token's claims are in a claim of their own, so that the JWT is never taken for the token.
     """
     issuer = runtime.settings().server.issuer
     claims = {"iss": issuer, "aud": asking.id, "iat": clock.timestamp(), "token_introspection": body}
@@ -55,7 +55,7 @@ def _signed(body: dict[str, Any], asking: OAuthClient) -> Response:
 
 
 def about(token: str, asking: OAuthClient) -> dict[str, Any]:
-    """What `asking` may know about `token`: an API learns of the scopes that it serves, and not of others."""
+    """What the client `asking` may see of `token`: an API sees only the scopes that it serves."""
     if (access := access_tokens.read(token)) is not None:
         if access.client.id == asking.id:
             return {"active": True, **access_tokens.now(access)}

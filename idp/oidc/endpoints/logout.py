@@ -34,7 +34,7 @@ class BadLogout(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LogoutRequest:
-    """A sound request to sign out: by which client, of which session, and where to go afterwards."""
+    """A valid request to sign out: by which client, of which session, and where to go afterwards."""
 
     client: OAuthClient | None
     sid: str | None
@@ -71,7 +71,7 @@ def answer() -> Response:
 
 
 def confirm() -> Response:
-    """What the person answered. The client's parameters come along and are checked again."""
+    """The person's decision. The client's parameters are sent along with it, and are checked again."""
     security.keep_opener()
     if "stay" in browser_request.form:
         return redirect("/", 303)
@@ -84,7 +84,7 @@ def confirm() -> Response:
 
 
 def page_asking() -> str:
-    """The address of the page that asked what this form answers: the client's request, which came along with it."""
+    """The address of the page that asked the question, with the client's request, which was sent along."""
     return _address(incoming.parameters(browser_request.form.items(multi=True)))
 
 
@@ -123,7 +123,7 @@ def _read(sent: Parameters) -> LogoutRequest:
 
 
 def _is_named(sid: str, logout_request: LogoutRequest) -> bool:
-    """Whether the hint names this browser's session, as the client knows it."""
+    """Whether the hint names this browser's session, by the `sid` that the client has for it."""
     return logout_request.client is not None and logout_request.sid == claims.session_name(logout_request.client, sid)
 
 
@@ -141,13 +141,13 @@ def _with_state(uri: str, state: str) -> str:
 
 
 def _out(logout_request: LogoutRequest) -> Response:
-    """End this browser's session and go on."""
+    """End this browser's session, and redirect."""
     session.end_here()
     return redirect(_address(logout_request.sent), 303) if logout_request.link else _onwards(logout_request)
 
 
 def _onwards(logout_request: LogoutRequest) -> Response:
-    """Where the client wanted, if that is proven; else the page that says it is done, perhaps with a link there."""
+    """Redirect to the client's address, if the hint is valid; else to our page "signed out", which may link to it."""
     if logout_request.link:
         back, partner = logout_request.link, _name(logout_request.client)
         return make_response(render_template("signin/signed_out.html", back=back, partner=partner))

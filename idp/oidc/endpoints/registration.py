@@ -1,7 +1,7 @@
 """Registration by clients themselves (RFC 7591, RFC 7592, OpenID Connect Registration 1.0).
 
-A request without a token learns nothing and makes us fetch nothing; what may be registered is decided by
-`partners.self_registration`. Here are only the requests and their answers.
+A request without a valid token learns nothing, and causes no outbound request. `partners.self_registration` decides
+what may be registered; this module reads requests and writes responses.
 """
 
 import json
@@ -66,7 +66,7 @@ def _read_or_replaced(flask_request: FlaskRequest, held: ManagedClient) -> Regis
 
 
 def _answer(status: int, registered: Registered, token: str | None) -> Response:
-    """The client information response (RFC 7591 §3.2.1); what is secret stands in it this once."""
+    """The client information response (RFC 7591 §3.2.1); secrets are in it only when they have just been created."""
     client = registered.client
     body: dict[str, Any] = {
         "client_id": client.id, "client_id_issued_at": int(client.created_at.timestamp()),
@@ -118,7 +118,7 @@ def _too_large() -> Response:
 
 
 def _unauthorised(flask_request: FlaskRequest) -> Response:
-    """401; a bare challenge to who brought nothing (RFC 6750 §3.1)."""
+    """A 401, without an error code if no token was sent (RFC 6750 §3.1)."""
     if "Authorization" not in flask_request.headers:
         response = _json(401, {"error": "invalid_token"})
         response.headers["WWW-Authenticate"] = REALM

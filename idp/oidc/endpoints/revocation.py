@@ -1,4 +1,4 @@
-"""Revocation (RFC 7009): a refresh token takes its family and their access tokens along, an access token goes alone."""
+"""Revocation (RFC 7009): of a refresh token, with its family and all their access tokens; or of one access token."""
 
 from flask import Request as FlaskRequest, Response
 
@@ -9,12 +9,12 @@ from idp.oidc.tokens import access_tokens, families
 
 
 def answer(flask_request: FlaskRequest) -> Response:
-    """200, also for a token that is unknown or dead: the client has what it wanted. `token_type_hint` is not needed."""
+    """200, also for a token that is unknown or no longer valid (RFC 7009 §2.2). `token_type_hint` is not needed."""
     return protocol.answer_client(flask_request, _revoke)
 
 
 def _revoke(_server: Server, request: Request) -> Response:
-    """Whichever it is; another client's is `invalid_grant` (RFC 7009 §2.1)."""
+    """Revoke a token of either kind; for another client's raises `invalid_grant` (RFC 7009 §2.1)."""
     if (token := request.sent.get("token")) is None:
         raise errors.invalid("token", "missing")
     if (family := families.find(token)) is not None:

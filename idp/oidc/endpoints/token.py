@@ -15,14 +15,13 @@ from idp.oidc.server import Server
 def answer(flask_request: FlaskRequest) -> Response:
     """Tokens, or an OAuth error.
 
-    An error is an answer too, so what came with it is committed: a proof or an assertion that was noted, a code that
-    was spent, a lineage that was revoked.
+    Errors are committed as well: the request may have used up a proof, an assertion or a code, or revoked a lineage.
     """
     return dpop.with_nonce(protocol.answer_client(flask_request, _issue))
 
 
 def _issue(server: Server, request: Request) -> Response:
-    """The grant type is sent, one we have, and the client's; then the proof, if any; then Authlib takes over."""
+    """Check that the grant type is known and the client's, then the DPoP proof, if any; the rest is done by Authlib."""
     if (grant_type := request.sent.get("grant_type")) is None:
         raise errors.invalid("grant_type", "missing")
     if grant_type not in server.grant_types:

@@ -1,4 +1,4 @@
-"""Userinfo: who the access token is about, as things stand now (OpenID Connect Core §5.3)."""
+"""Userinfo: the current claims about the person of the access token (OpenID Connect Core §5.3)."""
 
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from idp.oidc.tokens import access_tokens
 from idp.oidc.tokens.access_tokens import Access
 
 TOKEN: Final = frozenset({"access_token"})
-"""What is read of a form (RFC 6750 §2.2)."""
+"""The only parameter that is read from a form (RFC 6750 §2.2)."""
 
 SCHEMES: Final[dict[str, Scheme]] = {"bearer": "Bearer", "dpop": "DPoP"}
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class NoToken(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """Nothing was presented: challenges without an error say how (RFC 6750 §3.1, RFC 9449 §7.1)."""
+    """No token was presented: the challenges then have no error code (RFC 6750 §3.1, RFC 9449 §7.1)."""
 
     error = "invalid_token"
     status_code = 401
@@ -51,7 +51,7 @@ def _success(token: Access) -> Response:
 
 
 def about(token: Access) -> dict[str, Any]:
-    """All that the token's scopes, and the claims asked for by name, still cover."""
+    """The claims that the token's scopes, and the claims requested by name, cover now."""
     assert token.state is not None
     assert token.person_id is not None
     named = claims.covered(token.payload.get("claims", ()), token.state.allowed(frozenset(scopes.CLAIMS)))
@@ -64,7 +64,7 @@ def about(token: Access) -> dict[str, Any]:
 
 
 def _read(scheme: Scheme, token: str, flask_request: FlaskRequest) -> Access:
-    """The token, if it is good, for us, presented by who holds its key, and about a person who is still there."""
+    """The token, if it is valid, has us as audience, was sent with proof of its key, and its person still exists."""
     access = access_tokens.read(token, with_claims=True)
     if access is None:
         client_id, fact = access_tokens.refusal_reason(token)
@@ -86,7 +86,7 @@ def _read(scheme: Scheme, token: str, flask_request: FlaskRequest) -> Access:
 
 
 def _check_scheme(scheme: Scheme, bound_to: str | None) -> None:
-    """No bound token as a bearer token, and not the other way round (RFC 9449 §7.2)."""
+    """Refuse a DPoP-bound token sent as a bearer token, and the reverse (RFC 9449 §7.2)."""
     if scheme == "Bearer" and bound_to is not None:
         raise errors.InvalidToken("is bound to a key, so it must be sent with the scheme DPoP and a proof", "DPoP")
     if scheme == "DPoP" and bound_to is None:
@@ -101,7 +101,7 @@ def _check_proof(proven: str | None, bound_to: str) -> None:
 
 
 def _presented(flask_request: FlaskRequest) -> tuple[Scheme, str]:
-    """Scheme and token of the header or of the form; one of them, and never of the address (RFC 6750 §2)."""
+    """Scheme and token, from the header or the form; exactly one of them, and never from the query (RFC 6750 §2)."""
     flask_request.max_content_length = MAX_BODY_BYTES
     if "access_token" in flask_request.args:
         raise errors.invalid("access_token", "must be sent in the Authorization header, not in the query string")
@@ -128,7 +128,7 @@ def _presented(flask_request: FlaskRequest) -> tuple[Scheme, str]:
 
 
 def _refused(error: OAuth2Error) -> Response:
-    """The error with its challenge; a proof that is wrong is a matter of the token here (RFC 9449 §7.1)."""
+    """The error with its challenge. Here a wrong proof is an error of the token (RFC 9449 §7.1)."""
     if isinstance(error, dpop.InvalidProof | dpop.NonceNeeded):
         error.status_code = 401
     response = protocol.error_response(error)
@@ -139,7 +139,7 @@ def _refused(error: OAuth2Error) -> Response:
 
 
 def _challenges(error: OAuth2Error) -> list[str]:
-    """How to come again; each scheme has a parameter at least (RFC 6750 §3)."""
+    """The `WWW-Authenticate` challenges; each scheme needs a parameter (RFC 6750 §3)."""
     algs = f'algs="{" ".join(dpop.ALGS)}"'
     if isinstance(error, NoToken):
         return ['Bearer realm="userinfo"', f"DPoP {algs}"]

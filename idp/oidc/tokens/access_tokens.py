@@ -46,14 +46,14 @@ _is_named = live.named.c.id == bindparam("authorisation")
 
 
 class _Token(NamedTuple):
-    """Whether a token is revoked, and how its authorisation stands."""
+    """Whether a token is revoked, and the state of its authorisation."""
 
     is_revoked: bool
     standing: live.Row | None
 
 
 class _TokenWithClaims(NamedTuple):
-    """The same with what is said of the person and the school."""
+    """The same, with the records of the person and the school."""
 
     is_revoked: bool
     standing: live.Row | None
@@ -62,7 +62,7 @@ class _TokenWithClaims(NamedTuple):
 
 
 class _ClientToken(NamedTuple):
-    """The same of a token that a client has for itself: no authorisation bears on it."""
+    """The same for a token that a client got for itself, which has no authorisation."""
 
     is_revoked: bool
 
@@ -77,7 +77,7 @@ _CLIENT_TOKEN: Final = Statement(_ClientToken, select(_is_revoked))
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An access token that is good now: what it says, how its authorisation stands, and what it still covers.
+    """A valid access token: its claims, the state of its authorisation, and the scopes that it still covers.
 
     One that a client got for itself has neither authorisation nor person.
     """
@@ -159,7 +159,7 @@ def _is_client_token_revoked(jti: str, lineage: str) -> bool:
 
 
 def refusal_reason(token: str) -> tuple[str | None, str]:
-    """Which client a token is of that `read` refused, and why it did; no client where we never signed it."""
+    """The client of a token that `read` refused, and the reason; None as client if the token was not signed by us."""
     try:
         payload = ring.verify_hint(token, typ=TYP, algs=(ALG,))
     except ring.BadToken:
@@ -181,7 +181,7 @@ def refusal_reason(token: str) -> tuple[str | None, str]:
 
 
 def _of_id_token(token: str) -> tuple[str | None, str]:
-    """Which client sent its ID Token in the place of an access token, a common mistake; None where it is neither."""
+    """The client of an ID Token that was sent as an access token, a common mistake; None if it is not an ID Token."""
     try:
         return claims.of_id_token(token)["aud"], "is an ID Token; the access token must be sent"
     except ring.BadToken:
@@ -189,7 +189,7 @@ def _of_id_token(token: str) -> tuple[str | None, str]:
 
 
 def now(token: Access) -> dict[str, Any]:
-    """What introspection says of a token: what it says itself, with scopes and school as they stand now."""
+    """The introspection response for a token: its claims, with scopes and school as they are now."""
     body = {name: value for name, value in token.payload.items() if name not in {"lineage", "claims"}}
     if token.state is not None:
         body |= claims.about(token.state, token.scopes, "introspection")
@@ -197,14 +197,14 @@ def now(token: Access) -> dict[str, Any]:
 
 
 def is_for_us(token: Access) -> bool:
-    """Whether we are among those it is for (RFC 9068 §4)."""
+    """Whether its audience includes us (RFC 9068 §4)."""
     audience = token.payload["aud"]
     issuer = runtime.settings().server.issuer
     return audience == issuer if isinstance(audience, str) else issuer in audience
 
 
 def revoke(token: Access) -> None:
-    """Refuse this one access token from now on."""
+    """Refuse this access token from now on."""
     _note(token.payload["jti"])
     log.record(
         events.TOKEN_REVOKED, by=token.client.id, client=token.client.id,
@@ -219,7 +219,7 @@ def revoke_lineage(lineage: str) -> None:
 
 
 def _note(name: str) -> None:
-    """Keep the name until the last token it concerns has expired."""
+    """Store the revocation until the last token that it concerns has expired."""
     tokens = runtime.settings().tokens
     longest = timedelta(seconds=max(tokens.access, tokens.access_fapi2) + tokens.skew)
     inserts.once(Revoked, name=name, at=clock.now(), expires_at=clock.now() + longest)

@@ -1,7 +1,7 @@
-"""Devices' codes: given out in pairs, typed in one browser, decided once, polled for and spent once (RFC 8628).
+"""Device codes: issued in pairs, typed in one browser, decided once, polled for and redeemed once (RFC 8628).
 
-A person types eight letters without vowels or digits, so that they spell nothing and cannot be misread. The
-browser in which a code was typed first has it: no other person can connect that device to their own school.
+A person types eight letters without vowels or digits, so that they form no word and cannot be misread. A code can be
+decided only in the browser in which it was typed first: no other person can connect that device to their own school.
 """
 
 import secrets
@@ -38,7 +38,7 @@ LIFETIME: Final = 900
 INTERVAL: Final = 5
 """Seconds between polls at first, and what each poll that comes too soon adds (RFC 8628 §3.5)."""
 EARLY: Final = timedelta(seconds=1)
-"""What a poll may come before its time: timers are not exact, and the network is not equally slow each time."""
+"""How many seconds early a poll may come: timers are not exact, and delays in the network differ."""
 
 _table = cast("Table", DeviceCode.__table__)
 
@@ -90,7 +90,7 @@ class CodeGone(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What the device is given: the code it polls with, and the one it shows."""
+    """The response to the device: the code that it polls with, and the one that it shows."""
 
     device: str
     user: str
@@ -111,7 +111,7 @@ class DeviceRequest:
 
 
 def issue(client: OAuthClient, scopes: frozenset[str], resource: frozenset[str]) -> Pair:
-    """A new pair of codes for what `client` asks."""
+    """Issue a pair of codes for the request of `client`."""
     now, network = clock.now(), bounds.network_of(client, proven=True)
     while True:
         pair = Pair(crypto.new_secret(), "".join(secrets.choice(LETTERS) for _ in range(LENGTH)))
@@ -131,25 +131,25 @@ def shown(user_code: str) -> str:
 
 
 def letters_of(text: str) -> str:
-    """What was typed without the blanks and signs between letters, in capitals."""
+    """The typed text in capitals, without spaces and punctuation."""
     return "".join(char for char in unicodedata.normalize("NFKC", text).upper() if char.isalnum())
 
 
 def typed(text: str) -> str | None:
-    """The user code in what was typed; None where it cannot be one."""
+    """The user code in the typed text; None if it cannot be one."""
     letters = letters_of(text)
     return letters if len(letters) == LENGTH and set(letters) <= set(LETTERS) else None
 
 
 def enter(user_code: str, browser: bytes) -> bool:
-    """Let it be decided in this browser about the device that shows `user_code`; False where none waits for it."""
+    """Bind the request of the device that shows `user_code` to this browser; False if there is no such open request."""
     free = or_(_table.c.browser.is_(None), _table.c.browser == browser)
     entered = update(_table).where(_table.c.user_digest == _of_user(user_code), free, *_undecided())
     return connection().execute(entered.values(browser=browser)).rowcount == 1
 
 
 def entered(user_code: str, browser: bytes) -> DeviceRequest | None:
-    """What the device asks whose code was typed in this browser before; None otherwise."""
+    """The device's request that is bound to this browser by its code; None otherwise."""
     row = _BY_USER_CODE.one(its_digest=_of_user(user_code), its_browser=browser)
     if row is None:
         return None
@@ -157,7 +157,7 @@ def entered(user_code: str, browser: bytes) -> DeviceRequest | None:
 
 
 def approve(request: DeviceRequest, signed_in: SignedIn, agreed: Authorisation | State) -> None:
-    """Let the device have its tokens, under the school's agreement. Raises `CodeGone`, `SecondStepNeeded`."""
+    """Approve the device's request, under the school's agreement. Raises `CodeGone`, `SecondStepNeeded`."""
     protected_data.check(request.scopes & agreed.scopes, second_step=signed_in.has_second_step)
     _decide(
         request, signed_in, approved=True, estab_id=agreed.estab_id, authorisation_id=agreed.id,
@@ -169,12 +169,12 @@ def approve(request: DeviceRequest, signed_in: SignedIn, agreed: Authorisation |
 
 
 def deny(request: DeviceRequest, signed_in: SignedIn) -> None:
-    """Tell the device that it may not. Raises `CodeGone`."""
+    """Refuse the device's request. Raises `CodeGone`."""
     _decide(request, signed_in, approved=False)
 
 
 def redeem(device_code: str, client: OAuthClient) -> tuple[Basis, frozenset[str]]:
-    """Spend an approved code: what it stands for, and the scopes asked. Raises what a poll is answered otherwise."""
+    """Redeem an approved code: its basis, and the requested scopes. Otherwise raises the error for a poll."""
     digest = crypto.digest(device_code)
     row = _BY_DEVICE_CODE.one(its_digest=digest)
     if row is None:

@@ -17,7 +17,7 @@ from idp.outbox.letter import Refused
 TYP: Final = "logout+jwt"
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 LIFETIME: Final = 120
-"""Seconds."""
+"""How long a logout token is valid."""
 FORM: Final = "application/x-www-form-urlencoded"
 
 

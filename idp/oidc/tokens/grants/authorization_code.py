@@ -30,7 +30,7 @@ _table = cast("Table", Code.__table__)
 
 
 class Redeemed(NamedTuple):
-    """A code that has just been spent, in the shape Authlib asks for."""
+    """A code that has just been redeemed, with the methods that Authlib calls."""
 
     basis: Basis
     redirect_uri: str
@@ -38,16 +38,16 @@ class Redeemed(NamedTuple):
     code_challenge: str | None
 
     def get_redirect_uri(self) -> str:
-        """Where the code was sent."""
+        """The redirect URI to which the code was sent."""
         return self.redirect_uri
 
     def get_scope(self) -> frozenset[str]:
-        """All that was asked; what is given of it is decided when the tokens are made."""
+        """All requested scopes; those that are granted are determined when the tokens are issued."""
         return self.basis.scopes
 
 
 class _NotRedeemed(NamedTuple):
-    """A code that was not spent: its columns say why."""
+    """The row of a code that could not be redeemed; its columns show why."""
 
     client_id: str
     lineage: str
@@ -77,12 +77,12 @@ _NOT_REDEEMED: Final = Statement(
 )
 _ISSUE: Final = WriteStatement(insert(_table))
 UNKNOWN_CODE: Final = "code: unknown"
-"""Also what is said of another client's."""
+"""Also the error for a code of another client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Who is signed in, and the school's agreement that covers what was asked."""
+    """The person who is signed in, and the school's agreement that covers the request."""
 
     signed_in: SignedIn
     authorisation: State
@@ -92,7 +92,7 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
     """RFC 6749 §4.1 as Authlib does it, on our rows."""
 
     def create_authorization_response(self, redirect_uri: str, grant_user: Approval | None) -> responses.Answer:
-        """Answer the request, which spends it: with a code, or `access_denied` where it was not approved."""
+        """Respond with a code, or with `access_denied` if it was not approved, and use the request up."""
         request = self.request.checked
         pending_requests.spend(request)
         if grant_user is None:
@@ -112,19 +112,19 @@ class CodeGrant(FirstGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Au
         return redeemed
 
     def authenticate_user(self, authorization_code: Redeemed) -> State | None:
-        """How the authorisation stands, if tokens may be issued under it now."""
+        """The state of the authorisation, if tokens may be issued under it now."""
         state = live.state(self.request.basis.authorisation_id, self.request.basis.person_id)
         return state if state is not None and state.is_live else None
 
     def delete_authorization_code(self, authorization_code: Redeemed) -> None:
-        """Nothing: it was spent before, and its row is kept so that a replay is seen."""
+        """Do nothing: the code is used up already, and its row is kept so that a replay is detected."""
 
 
 def issue(request: CheckedRequest, approval: Approval) -> str:
-    """A new code, with all that its tokens will say.
+    """Issue a code.
 
-    It stands for everything asked, also for what the school left out: what is given is decided each time tokens
-    are made, so an area the school adds or takes back at its desk comes or goes with the next refresh.
+    It is for all requested scopes, also those that the school left out. What is granted is determined each time tokens
+    are issued, so an area that the school adds or removes at its desk takes effect with the next refresh.
     """
     signed_in, agreed, now, code = approval.signed_in, approval.authorisation, clock.now(), crypto.new_secret()
     _ISSUE.run(
@@ -142,7 +142,10 @@ def issue(request: CheckedRequest, approval: Approval) -> str:
 
 
 def redeem(code: str, client: OAuthClient, jkt: str | None) -> Redeemed:
-    """Spend `code` for `client`; raises `invalid_grant` saying why not, after a replay has been dealt with."""
+    """Redeem `code` for `client`.
+
+    Raises `invalid_grant` with the reason, after revoking what a replayed code was given.
+    """
     digest, now = crypto.digest(code), clock.now()
     if (redeemed := _REDEEM.one(its_digest=digest, its_client=client.id, its_jkt=jkt, now=now)) is not None:
         return redeemed

@@ -12,7 +12,7 @@ from idp.sharing.live import State
 
 
 class OurGrant:
-    """Mixed in before Authlib's grant. `request.basis` is what the code or refresh token stands for."""
+    """Mixed in before Authlib's grant. `request.basis` is the content of the code or refresh token."""
 
     request: Request
     GRANT_TYPE: str
@@ -43,7 +43,7 @@ class OurGrant:
         self.request.resource = requested
 
     def save_token(self, token: dict[str, Any]) -> None:
-        """Nothing: access tokens are not stored, and refresh tokens were when they were made."""
+        """Do nothing: access tokens are not stored, and refresh tokens were stored when they were created."""
 
 
 class FirstGrant(OurGrant):

@@ -12,12 +12,12 @@ from idp.sharing import live
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """A device code that has just been spent, in the shape Authlib asks for."""
+    """A device code that has just been redeemed, with the methods that Authlib calls."""
 
     scopes: frozenset[str]
 
     def get_scope(self) -> frozenset[str]:
-        """All that was asked; what is given of it is decided when the tokens are made."""
+        """All requested scopes; those that are granted are determined when the tokens are issued."""
         return self.scopes
 
 

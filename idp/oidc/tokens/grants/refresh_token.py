@@ -16,7 +16,7 @@ from idp.sharing.live import State
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """A refresh token that may be used, and how its authorisation stands: Authlib's idea of a token."""
+    """A refresh token that may be used, and the state of its authorisation; Authlib treats it as the token."""
 
     presented: Presented
     state: State
@@ -60,7 +60,7 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         self.narrow(token.presented.family.basis)
 
     def authenticate_user(self, refresh_token: Refresh) -> State:
-        """How the authorisation stands: looked at when the token was."""
+        """The state of the authorisation, which was read with the token."""
         return refresh_token.state
 
     def issue_token(self, user: State, refresh_token: Refresh) -> dict[str, Any]:
@@ -73,4 +73,4 @@ class RefreshGrant(OurGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authli
         return answer
 
     def revoke_old_credential(self, refresh_token: Refresh) -> None:
-        """Nothing: a family is rotated, not replaced."""
+        """Do nothing: a family is rotated, not replaced."""
