@@ -24,25 +24,25 @@ DESCRIPTION = frozenset(chr(code) for code in range(0x20, 0x7F)) - frozenset('"\
 
 
 def now() -> int:
-    """What time it is, in seconds since 1970; the provider's clock is the suite's."""
+    """Seconds since 1970, by the clock that provider and suite share."""
     return clock.timestamp()
 
 
-def metadata(said: dict[str, Any], issuer: str) -> None:
-    """Discovery loads, and says of itself what was asked."""
-    assert said["issuer"] == issuer
+def metadata(document: dict[str, Any], issuer: str) -> None:
+    """The discovery document has this issuer, and https endpoints."""
+    assert document["issuer"] == issuer
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
-        assert urlsplit(said[name]).scheme == "https", name
+        assert urlsplit(document[name]).scheme == "https", name
 
 
-def keys(said: dict[str, Any]) -> None:
+def keys(document: dict[str, Any]) -> None:
     """The keys have distinct `kid`s, are public, and are of a kind that can be used."""
-    found = said["keys"]
-    assert found
-    assert all(each["kid"] and each["kty"] in {"RSA", "EC"} and each.get("use", "sig") == "sig" for each in found)
-    assert len({each["kid"] for each in found}) == len(found)
-    assert not any(set(each) & {"d", "p", "q", "dp", "dq", "qi", "k"} for each in found)
-    KeySet.import_key_set(said)
+    members = document["keys"]
+    assert members
+    assert all(each["kid"] and each["kty"] in {"RSA", "EC"} and each.get("use", "sig") == "sig" for each in members)
+    assert len({each["kid"] for each in members}) == len(members)
+    assert not any(set(each) & {"d", "p", "q", "dp", "dq", "qi", "k"} for each in members)
+    KeySet.import_key_set(document)
 
 
 def random(text: str) -> None:
@@ -52,11 +52,11 @@ def random(text: str) -> None:
     assert entropy * length >= 128, f"{entropy * length:.0f} bits"
 
 
-def error(said: dict[str, Any], expected: str) -> None:
-    """An error response with nothing in it but what belongs there, in printable ASCII."""
-    assert said.get("error") == expected, said
-    assert set(said) <= ERROR, said
-    assert frozenset(said.get("error_description", "")) <= DESCRIPTION, said
+def error(response: dict[str, Any], expected: str) -> None:
+    """An error response has this code, no unknown members, and printable ASCII only."""
+    assert response.get("error") == expected, response
+    assert set(response) <= ERROR, response
+    assert frozenset(response.get("error_description", "")) <= DESCRIPTION, response
 
 
 def is_json(answer: requests.Response) -> None:
@@ -78,31 +78,31 @@ def tokens(answer: requests.Response, token_type: str = "Bearer") -> dict[str, A
     assert answer.status_code == 200, answer.text
     is_json(answer)
     assert answer.headers["Cache-Control"] == "no-store"
-    said: dict[str, Any] = answer.json()
-    assert said["token_type"] == token_type
-    assert isinstance(said["expires_in"], int)
-    assert 1 <= said["expires_in"] <= YEAR
+    response: dict[str, Any] = answer.json()
+    assert response["token_type"] == token_type
+    assert isinstance(response["expires_in"], int)
+    assert 1 <= response["expires_in"] <= YEAR
     for name in ("access_token", "refresh_token"):
-        if name in said:
-            random(said[name])
-    return said
+        if name in response:
+            random(response[name])
+    return response
 
 
 def id_token(token: str, ring: KeySet, *, alg: str, issuer: str, client_id: str) -> dict[str, Any]:
-    """An ID Token with a good signature by a published key that its `kid` names, and sound claims (Core §2)."""
+    """The claims of an ID Token; its signature is by the published key of its `kid`, its claims are valid (Core §2)."""
     header = jws.extract_compact(token.encode()).headers()
     assert header["alg"] == alg
     assert header["kid"] in {key.kid for key in ring.keys}
-    said = jwt.decode(token, ring, algorithms=[alg]).claims
-    assert said["iss"] == issuer
-    assert said["aud"] in (client_id, [client_id])
-    assert said.get("azp", client_id) == client_id
-    assert 0 < len(said["sub"]) <= 255
-    assert said["sub"].isascii()
-    assert isinstance(said["iat"], int)
-    assert now() - 300 <= said["iat"] <= now()
-    assert now() < said["exp"] <= now() + YEAR
-    return dict(said)
+    claims = jwt.decode(token, ring, algorithms=[alg]).claims
+    assert claims["iss"] == issuer
+    assert claims["aud"] in (client_id, [client_id])
+    assert claims.get("azp", client_id) == client_id
+    assert 0 < len(claims["sub"]) <= 255
+    assert claims["sub"].isascii()
+    assert isinstance(claims["iat"], int)
+    assert now() - 300 <= claims["iat"] <= now()
+    assert now() < claims["exp"] <= now() + YEAR
+    return dict(claims)
 
 
 def signed_response(token: str, ring: KeySet, *, algs: set[str], issuer: str, client_id: str) -> dict[str, str]:
@@ -110,24 +110,24 @@ def signed_response(token: str, ring: KeySet, *, algs: set[str], issuer: str, cl
     header = jws.extract_compact(token.encode()).headers()
     assert header["alg"] in algs
     assert header["kid"] in {key.kid for key in ring.keys}
-    said = dict(jwt.decode(token, ring, algorithms=[header["alg"]]).claims)
-    assert said.pop("aud") == client_id
-    assert now() < said.pop("exp") <= now() + 600
-    assert said["iss"] == issuer
-    assert all(isinstance(value, str) for value in said.values())
-    return said
+    claims = dict(jwt.decode(token, ring, algorithms=[header["alg"]]).claims)
+    assert claims.pop("aud") == client_id
+    assert now() < claims.pop("exp") <= now() + 600
+    assert claims["iss"] == issuer
+    assert all(isinstance(value, str) for value in claims.values())
+    return claims
 
 
 def introspection(token: str, ring: KeySet, *, alg: str, issuer: str, client_id: str) -> dict[str, Any]:
-    """What a signed introspection response says (RFC 9701 §5), by a published key; nothing else stands in it."""
+    """The state in a signed introspection response (RFC 9701 §5), which has no other claims, by a published key."""
     header = jws.extract_compact(token.encode()).headers()
     assert (header["alg"], header["typ"]) == (alg, "token-introspection+jwt")
     assert header["kid"] in {key.kid for key in ring.keys}
-    said = dict(jwt.decode(token, ring, algorithms=[alg]).claims)
-    assert said.keys() == {"iss", "aud", "iat", "token_introspection"}
-    assert (said["iss"], said["aud"]) == (issuer, client_id)
-    assert now() - 5 <= said["iat"] <= now()
-    return dict(said["token_introspection"])
+    claims = dict(jwt.decode(token, ring, algorithms=[alg]).claims)
+    assert claims.keys() == {"iss", "aud", "iat", "token_introspection"}
+    assert (claims["iss"], claims["aud"]) == (issuer, client_id)
+    assert now() - 5 <= claims["iat"] <= now()
+    return dict(claims["token_introspection"])
 
 
 def registration_refused(answer: requests.Response, expected: str) -> None:
@@ -137,10 +137,10 @@ def registration_refused(answer: requests.Response, expected: str) -> None:
     error(answer.json(), expected)
 
 
-def at_hash(said: dict[str, Any], access_token: str) -> None:
-    """It goes with this access token (Core §3.1.3.6)."""
+def at_hash(claims: dict[str, Any], access_token: str) -> None:
+    """The ID Token has the hash of this access token (Core §3.1.3.6)."""
     half = hashlib.sha256(access_token.encode()).digest()[:16]
-    assert said["at_hash"] == base64.urlsafe_b64encode(half).decode().rstrip("=")
+    assert claims["at_hash"] == base64.urlsafe_b64encode(half).decode().rstrip("=")
 
 
 def segment(value: Any) -> str:

@@ -56,8 +56,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSL
 @pytest.fixture(scope="session")
 def suite(certificate: tuple[Path, ssl.SSLContext]) -> Iterator[Receiver]:
     """Where the suite's addresses are: it listens for logout tokens; a browser never gets so far."""
-    with a_receiver(f"{SUITE}/backchannel_logout", certificate[1]) as found:
-        yield found
+    with a_receiver(f"{SUITE}/backchannel_logout", certificate[1]) as receiver:
+        yield receiver
 
 
 @pytest.fixture(scope="session")
@@ -70,19 +70,19 @@ def served(
         with a_request(app):
             factories.a_school()
             api = f"https://localhost:{free_port()}"
-            known = prepare.everything(suite.uri.removesuffix("/backchannel_logout"), api)
-        yield app, issuer, str(trust), known
+            prepared = prepare.everything(suite.uri.removesuffix("/backchannel_logout"), api)
+        yield app, issuer, str(trust), prepared
 
 
 @pytest.fixture(scope="session")
 def sample_api(served: tuple[Any, str, str, Prepared], certificate: tuple[Path, ssl.SSLContext]) -> Iterator[str]:
     """The address to call at the sample API, which is served beside us and goes by our clock."""
-    _, issuer, trust, known = served
-    port = int(known.api.rpartition(":")[2])
-    ours = settings.Settings(issuer, "sample-api", str(known.clients["sample-api"].secret), known.api, port)
+    _, issuer, trust, prepared = served
+    port = int(prepared.api.rpartition(":")[2])
+    ours = settings.Settings(issuer, "sample-api", str(prepared.clients["sample-api"].secret), prepared.api, port)
     api = create_app(ours, http=trusting(trust), now=lambda: clocks.now().timestamp())
     with serving(api, port, certificate[1]):
-        yield f"{known.api}/access"
+        yield f"{prepared.api}/access"
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def provider(served: tuple[Any, str, str, Prepared]) -> Provider:
 
 
 @pytest.fixture
-def known(served: tuple[Any, str, str, Prepared]) -> Prepared:
+def prepared(served: tuple[Any, str, str, Prepared]) -> Prepared:
     return served[3]
 
 
@@ -113,8 +113,8 @@ def wait() -> Iterator[Wait]:
 @pytest.fixture
 def a_browser(served: tuple[Any, str, str, Prepared]) -> Callable[[], Browser]:
     """Another browser, with cookies of its own."""
-    known = served[3]
-    return lambda: Browser(served[2], known.username, known.password, elsewhere=known.suite)
+    prepared = served[3]
+    return lambda: Browser(served[2], prepared.username, prepared.password, elsewhere=prepared.suite)
 
 
 @pytest.fixture
@@ -129,14 +129,14 @@ def response_mode() -> str | None:
 
 
 @pytest.fixture
-def a_client(provider: Provider, known: Prepared, response_mode: str | None) -> AClient:
+def a_client(provider: Provider, prepared: Prepared, response_mode: str | None) -> AClient:
     """`a_client("conf-basic-1")` is the relying party of that name."""
 
     def made(client_id: str = "conf-basic-1", **differs: Any) -> RelyingParty:
         always = {"response_mode": response_mode} if response_mode else {}
         method = "client_secret_post" if "post" in client_id else "client_secret_basic"
-        sound = {"redirect_uri": f"{known.suite}/callback", "method": method, "always": always}
-        return RelyingParty(provider, known.clients[client_id], **{**sound, **differs})
+        sound = {"redirect_uri": f"{prepared.suite}/callback", "method": method, "always": always}
+        return RelyingParty(provider, prepared.clients[client_id], **{**sound, **differs})
 
     return made
 
@@ -149,29 +149,29 @@ def signers(served: tuple[Any, str, str, Prepared]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def a_fapi_client(provider: Provider, known: Prepared, signers: dict[str, Any]) -> Callable[..., FapiClient]:
+def a_fapi_client(provider: Provider, prepared: Prepared, signers: dict[str, Any]) -> Callable[..., FapiClient]:
     """`a_fapi_client("conf-fapi-1", scope="openid")` is the client of that name, with a new key to bind tokens to."""
 
     def made(client_id: str, **differs: Any) -> FapiClient:
-        sound = {"redirect_uri": f"{known.suite}/callback", "signer": signers[client_id]}
-        return FapiClient(provider, known.clients[client_id], **{**sound, **differs})
+        sound = {"redirect_uri": f"{prepared.suite}/callback", "signer": signers[client_id]}
+        return FapiClient(provider, prepared.clients[client_id], **{**sound, **differs})
 
     return made
 
 
 @pytest.fixture
-def register(provider: Provider, known: Prepared) -> Callable[..., requests.Response]:
+def register(provider: Provider, prepared: Prepared) -> Callable[..., requests.Response]:
     """`register(client_name="x")` registers a client as the suite does, with its initial access token or another."""
 
-    def sent(token: str = known.initial_token, /, **differs: Any) -> requests.Response:
+    def sent(token: str = prepared.initial_token, /, **differs: Any) -> requests.Response:
         sound = {
             "client_name": "Conformance suite", "grant_types": ["authorization_code"], "response_types": ["code"],
-            "redirect_uris": [f"{known.suite}/callback"], "token_endpoint_auth_method": "client_secret_basic",
+            "redirect_uris": [f"{prepared.suite}/callback"], "token_endpoint_auth_method": "client_secret_basic",
             "contacts": ["certification@openid.example"],
         }  # fmt: skip
         metadata = {name: value for name, value in {**sound, **differs}.items() if value is not None}
         authorised = {"Authorization": f"Bearer {token}"}
-        url = provider.said["registration_endpoint"]
+        url = provider.metadata["registration_endpoint"]
         return provider.http.post(url, json=metadata, headers=authorised, timeout=20)
 
     return sent
@@ -186,11 +186,11 @@ def a_registered_client(
     def made(**differs: Any) -> RelyingParty:
         answer = register(**differs)
         assert answer.status_code == 201, answer.text
-        said = answer.json()
-        found = Credentials(said["client_id"], said.get("client_secret"), None)
+        registration = answer.json()
+        credentials = Credentials(registration["client_id"], registration.get("client_secret"), None)
         return RelyingParty(
-            provider, found, said["redirect_uris"][0], method=said["token_endpoint_auth_method"],
-            alg=said["id_token_signed_response_alg"], metadata=said,
+            provider, credentials, registration["redirect_uris"][0], method=registration["token_endpoint_auth_method"],
+            alg=registration["id_token_signed_response_alg"], metadata=registration,
             always={"response_mode": response_mode} if response_mode else {},
         )  # fmt: skip
 
@@ -198,15 +198,15 @@ def a_registered_client(
 
 
 @pytest.fixture
-def registered(served: tuple[Any, str, str, Prepared], provider: Provider, known: Prepared) -> AClient:
+def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepared: Prepared) -> AClient:
     """`registered(accepted_mis=…)` is another client of the provider's, whose PKCE is off unless told."""
 
     def made(**differs: Any) -> RelyingParty:
-        sound = {"redirect_uris": [f"{known.suite}/callback"], "require_pkce": False}
+        sound = {"redirect_uris": [f"{prepared.suite}/callback"], "require_pkce": False}
         with a_request(served[0]):
             client = factories.a_client(**{**sound, **differs})
-        found = Credentials(client.id, factories.secret_of(client.id), None)
-        return RelyingParty(provider, found, client.redirect_uris[0])
+        credentials = Credentials(client.id, factories.secret_of(client.id), None)
+        return RelyingParty(provider, credentials, client.redirect_uris[0])
 
     return made
 

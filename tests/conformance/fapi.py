@@ -28,8 +28,8 @@ Key = RSAKey | ECKey
 
 def signed(key: Key, alg: str, header: dict[str, Any], claims: dict[str, Any]) -> str:
     """A JWT of what is not None."""
-    there = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode({"alg": alg, **header}, there, key, algorithms=[alg])
+    present = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode({"alg": alg, **header}, present, key, algorithms=[alg])
 
 
 def hashed(text: str) -> str:
@@ -53,7 +53,7 @@ class FapiClient(RelyingParty):
     @property
     def uses(self) -> str:
         """Where its tokens are good for something: userinfo, unless it is told of another resource."""
-        return self.resource or str(self.provider.said["userinfo_endpoint"])
+        return self.resource or str(self.provider.metadata["userinfo_endpoint"])
 
     def request(self, **differs: str | None) -> dict[str, str]:
         """A sound request to push; without `openid` it has no nonce."""
@@ -72,8 +72,8 @@ class FapiClient(RelyingParty):
             "iat": now, "nbf": now, "exp": now + 60,
         }  # fmt: skip
         key = key or self.signer
-        known = key.as_dict(private=False)
-        return signed(key, alg or known["alg"], {"kid": known["kid"]}, {**sound, **differs})
+        public_key = key.as_dict(private=False)
+        return signed(key, alg or public_key["alg"], {"kid": public_key["kid"]}, {**sound, **differs})
 
     def proof(
         self, method: str, url: str, *, token: str | None = None, key: Key | None = None, alg: str | None = None,
@@ -86,9 +86,9 @@ class FapiClient(RelyingParty):
             "jti": secrets.token_urlsafe(16), "htm": method, "htu": url, "iat": clock.timestamp(),
             "ath": hashed(token) if token else None,
         }  # fmt: skip
-        told = {"typ": "dpop+jwt", "jwk": key.as_dict(private=False), **(header or {})}
-        there = {name: value for name, value in told.items() if value is not None}
-        return signed(key, alg, there, {**sound, **differs})
+        header_members = {"typ": "dpop+jwt", "jwk": key.as_dict(private=False), **(header or {})}
+        present = {name: value for name, value in header_members.items() if value is not None}
+        return signed(key, alg, present, {**sound, **differs})
 
     @property
     def jkt(self) -> str:
@@ -101,7 +101,7 @@ class FapiClient(RelyingParty):
         self, endpoint: str, form: dict[str, Any], *, assertion: str = SOUND, proof: str = SOUND, accept: str = "*/*"
     ) -> requests.Response:
         """As this client; a proof goes along to the token endpoint unless one is given, or "" for none."""
-        url = self.provider.said[f"{endpoint}_endpoint"]
+        url = self.provider.metadata[f"{endpoint}_endpoint"]
         if proof is SOUND:
             proof = self.proof("POST", url) if endpoint == "token" else ""
         if assertion is SOUND:
@@ -138,16 +138,22 @@ class FapiClient(RelyingParty):
         return self.posts("pushed_authorization_request", {"request": text})
 
     def request_object(
-        self, asked: dict[str, str] | None = None, *, key: Key | None = None, alg: str | None = None, **differs: Any
+        self,
+        sent: dict[str, str] | None = None,
+        *,
+        key: Key | None = None,
+        alg: str | None = None,
+        **differs: Any,
     ) -> str:
         """A sound request in a JWT (RFC 9101 §4), changed; None leaves a claim out."""
         now, key = clock.timestamp(), key or self.signer
-        asked = self.request() if asked is None else asked
-        meant: dict[str, Any] = {**asked, **({"claims": json.loads(asked["claims"])} if "claims" in asked else {})}
+        parameters: dict[str, Any] = dict(self.request() if sent is None else sent)
+        if "claims" in parameters:
+            parameters["claims"] = json.loads(parameters["claims"])
         sound = {"iss": self.id, "aud": self.provider.issuer, "iat": now, "nbf": now, "exp": now + 300}
-        known = key.as_dict(private=False)
-        header = {"typ": "oauth-authz-req+jwt", "kid": known["kid"]}
-        return signed(key, alg or known["alg"], header, {**meant, **sound, **differs})
+        public_key = key.as_dict(private=False)
+        header = {"typ": "oauth-authz-req+jwt", "kid": public_key["kid"]}
+        return signed(key, alg or public_key["alg"], header, {**parameters, **sound, **differs})
 
     def pushed(self, **differs: Any) -> str:
         """The `request_uri` of a request that was accepted."""
@@ -155,15 +161,15 @@ class FapiClient(RelyingParty):
         assert answer.status_code == 201, answer.text
         conditions.is_json(answer)
         assert answer.headers["Cache-Control"] == "no-store"
-        said = answer.json()
-        assert 5 <= said["expires_in"] <= 600
-        conditions.random(said["request_uri"].rpartition(":")[2])
-        return str(said["request_uri"])
+        response = answer.json()
+        assert 5 <= response["expires_in"] <= 600
+        conditions.random(response["request_uri"].rpartition(":")[2])
+        return str(response["request_uri"])
 
     def link(self, request_uri: str, **more: str) -> str:
         """Where the browser is sent: the client and the pushed request, and nothing else unless told."""
         sent = {"client_id": self.id, "request_uri": request_uri, **more}
-        return f"{self.provider.said['authorization_endpoint']}?{urlencode(sent)}"
+        return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(sent)}"
 
     def asks(self, **differs: Any) -> str:
         return self.link(self.pushed(**differs))
@@ -201,6 +207,6 @@ class FapiClient(RelyingParty):
         return self.is_served(self.reads(access_token, **how))
 
     def completes(self, arrived: Any, **differs: Any) -> SignedIn:
-        found = super().completes(arrived, **differs)
-        assert self.reaches(found.access_token)
-        return found
+        signed_in = super().completes(arrived, **differs)
+        assert self.reaches(signed_in.access_token)
+        return signed_in

@@ -47,10 +47,10 @@ class Player:
                 assert self.browser.shown.has(control), control
                 typed[control] = more[0]
             elif verb == "click":
-                found = self.browser.shown.soup.find(id=control)
-                assert found is not None, f"no {control}: {self.browser.shown.text}"
-                if found.get("type") == "checkbox":
-                    typed[found["name"]] = None if found.has_attr("checked") else found.get("value", "on")
+                element = self.browser.shown.soup.find(id=control)
+                assert element is not None, f"no {control}: {self.browser.shown.text}"
+                if element.get("type") == "checkbox":
+                    typed[element["name"]] = None if element.has_attr("checked") else element.get("value", "on")
                 else:
                     arrived, typed = self.browser.presses(control, **typed), {}
             elif arrived is None:  # wait, and perhaps take a picture; what the suite shows is its own business
@@ -65,28 +65,28 @@ class Player:
 
 @dataclass
 class Suite:
-    """One configuration at work: `client` and `client2` as the suite makes them of it, and browsers that do as told."""
+    """One configuration: its `client` and `client2` as the suite creates them, and browsers that follow its script."""
 
-    said: dict[str, Any]
+    configuration: dict[str, Any]
     provider: Provider
     redirect_uri: str
     a_browser: Any
 
     def plays(self, module: str | None = None, browser: Browser | None = None) -> Player:
-        """A new browser, told what the configuration says for every module, or for `module`."""
-        visits = self.said["override"][module]["browser"] if module else self.said["browser"]
+        """A new browser that follows the configuration for every module, or for `module`."""
+        visits = self.configuration["override"][module]["browser"] if module else self.configuration["browser"]
         return Player(browser or self.a_browser(), visits)
 
     def client(self, part: str = "client", **differs: Any) -> RelyingParty:
-        """The client that stands in this part of the configuration."""
-        said, resource = self.said[part], self.said.get("resource", {}).get("resourceUrl")
-        if "jwks" not in said:
+        """The client in this part of the configuration."""
+        values, resource = self.configuration[part], self.configuration.get("resource", {}).get("resourceUrl")
+        if "jwks" not in values:
             method = "client_secret_post" if part == "client_secret_post" else "client_secret_basic"
-            found = Credentials(said["client_id"], said["client_secret"], None)
-            return RelyingParty(self.provider, found, self.redirect_uri, method=method, **differs)
-        (signer,) = KeySet.import_key_set(said["jwks"]).keys
+            credentials = Credentials(values["client_id"], values["client_secret"], None)
+            return RelyingParty(self.provider, credentials, self.redirect_uri, method=method, **differs)
+        (signer,) = KeySet.import_key_set(values["jwks"]).keys
         query = "?dummy1=lorem&dummy2=ipsum" if part == "client2" else ""
         return FapiClient(
-            self.provider, Credentials(said["client_id"], None, None), self.redirect_uri + query, signer=signer,
-            scope=said["scope"], resource=resource, **differs,
+            self.provider, Credentials(values["client_id"], None, None), self.redirect_uri + query, signer=signer,
+            scope=values["scope"], resource=resource, **differs,
         )  # fmt: skip

@@ -19,9 +19,9 @@ class Provider:
 
     def __init__(self, issuer: str, trust: str) -> None:
         self.issuer, self.http = issuer, trusting(trust)
-        self.said = self.get("/.well-known/openid-configuration").json()
-        conditions.metadata(self.said, issuer)
-        keys = self.http.get(self.said["jwks_uri"], timeout=20).json()
+        self.metadata = self.get("/.well-known/openid-configuration").json()
+        conditions.metadata(self.metadata, issuer)
+        keys = self.http.get(self.metadata["jwks_uri"], timeout=20).json()
         conditions.keys(keys)
         self.keys = KeySet.import_key_set(keys)
 
@@ -30,7 +30,7 @@ class Provider:
 
     def post(self, endpoint: str, form: dict[str, Any], headers: dict[str, str] | None = None) -> requests.Response:
         """A form to one of the endpoints that discovery names."""
-        url = self.said[f"{endpoint}_endpoint"]
+        url = self.metadata[f"{endpoint}_endpoint"]
         return self.http.post(url, data=form, headers=headers, allow_redirects=False, timeout=20)
 
 
@@ -54,7 +54,7 @@ class SignedIn:
 
 @dataclass
 class RelyingParty:
-    """One client of the suite. `always` goes with each authorization request; `asked` is the latest of them.
+    """One client of the suite. `always` goes with each authorization request; `last_request` is the latest of them.
 
     `metadata` is what a client that registered itself was answered.
     """
@@ -66,7 +66,7 @@ class RelyingParty:
     alg: str = "RS256"
     token_type: str = "Bearer"
     always: dict[str, str] = field(default_factory=dict)
-    asked: dict[str, str] = field(default_factory=dict)
+    last_request: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -80,19 +80,19 @@ class RelyingParty:
             "state": secrets.token_urlsafe(8), "nonce": secrets.token_urlsafe(8), "response_type": "code",
             **self.always,
         }  # fmt: skip
-        self.asked = {name: value for name, value in {**sound, **differs}.items() if value is not None}
-        return self.asked
+        self.last_request = {name: value for name, value in {**sound, **differs}.items() if value is not None}
+        return self.last_request
 
     def asks(self, **differs: str | None) -> str:
         """The address it sends the browser to."""
-        return f"{self.provider.said['authorization_endpoint']}?{urlencode(self.request(**differs))}"
+        return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(self.request(**differs))}"
 
     # What comes back through the browser
 
     def hears(self, arrived: Arrived | None) -> dict[str, str]:
         """An authorization response, in the mode that was asked for, to the address that was named."""
         assert arrived is not None, "no answer came"
-        mode, _, signed = self.asked.get("response_mode", "query").partition(".")
+        mode, _, signed = self.last_request.get("response_mode", "query").partition(".")
         is_form, is_signed = mode == "form_post", "jwt" in {mode, signed}
         assert arrived.method == ("POST" if is_form else "GET")
         base, _, registered = self.redirect_uri.partition("?")
@@ -100,29 +100,29 @@ class RelyingParty:
         pairs = arrived.form if is_form else arrived.query
         if is_form:
             assert urlencode(arrived.query) == registered
-        said = dict(pairs)
-        assert len(said) == len(pairs), "a parameter came twice"
+        parameters = dict(pairs)
+        assert len(parameters) == len(pairs), "a parameter came twice"
         for pair in registered.split("&") if registered and not is_form else ():
             name, _, value = pair.partition("=")
-            assert said.pop(name) == value
+            assert parameters.pop(name) == value
         if is_signed:
-            said = self._opened(said)
-        assert said.get("state") == self.asked.get("state")
-        assert said["iss"] == self.provider.issuer
-        return said
+            parameters = self._opened(parameters)
+        assert parameters.get("state") == self.last_request.get("state")
+        assert parameters["iss"] == self.provider.issuer
+        return parameters
 
-    def _opened(self, said: dict[str, str]) -> dict[str, str]:
+    def _opened(self, parameters: dict[str, str]) -> dict[str, str]:
         """What a signed response holds, which is all that came."""
-        assert set(said) == {"response"}
+        assert set(parameters) == {"response"}
         return conditions.signed_response(
-            said["response"], self.provider.keys, algs={self.alg}, issuer=self.provider.issuer, client_id=self.id
+            parameters["response"], self.provider.keys, algs={self.alg}, issuer=self.provider.issuer, client_id=self.id
         )
 
     def gets_code(self, arrived: Arrived | None) -> str:
-        said = self.hears(arrived)
-        assert set(said) == {"code", "iss"} | ({"state"} & set(self.asked)), said
-        conditions.random(said["code"])
-        return said["code"]
+        parameters = self.hears(arrived)
+        assert set(parameters) == {"code", "iss"} | ({"state"} & set(self.last_request)), parameters
+        conditions.random(parameters["code"])
+        return parameters["code"]
 
     def is_refused(self, arrived: Arrived | None, error: str) -> None:
         conditions.error(self.hears(arrived), error)
@@ -132,7 +132,7 @@ class RelyingParty:
     def authenticated(self, form: dict[str, Any], endpoint: str = "token") -> tuple[dict[str, Any], dict[str, str]]:
         """The form and the headers with which this client proves itself."""
         offered = f"{endpoint}_endpoint_auth_methods_supported"
-        assert self.method in self.provider.said.get(offered, [self.method])
+        assert self.method in self.provider.metadata.get(offered, [self.method])
         secret = str(self.credentials.secret)
         if self.method == "client_secret_post":
             return {**form, "client_id": self.id, "client_secret": secret}, {}
@@ -155,7 +155,7 @@ class RelyingParty:
 
     def reads(self, access_token: str, how: str = "header") -> requests.Response:
         """Userinfo, by GET or POST with the token in the header, or in the body."""
-        url, bearer = self.provider.said["userinfo_endpoint"], {"Authorization": f"Bearer {access_token}"}
+        url, bearer = self.provider.metadata["userinfo_endpoint"], {"Authorization": f"Bearer {access_token}"}
         if how == "body":
             return self.provider.post("userinfo", {"access_token": access_token})
         method = "POST" if how == "post" else "GET"
@@ -164,22 +164,22 @@ class RelyingParty:
     def knows(self, tokens: dict[str, Any]) -> dict[str, Any]:
         """Who it is, by the ID Token that came with these tokens."""
         issuer = self.provider.issuer
-        said = conditions.id_token(
+        parameters = conditions.id_token(
             tokens["id_token"], self.provider.keys, alg=self.alg, issuer=issuer, client_id=self.id
         )
-        conditions.at_hash(said, tokens["access_token"])
-        assert isinstance(said["auth_time"], int)
-        assert said["acr"] in self.provider.said["acr_values_supported"]
-        return said
+        conditions.at_hash(parameters, tokens["access_token"])
+        assert isinstance(parameters["auth_time"], int)
+        assert parameters["acr"] in self.provider.metadata["acr_values_supported"]
+        return parameters
 
     def learns(self, access_token: str, how: str = "header") -> dict[str, Any]:
         """Who it is, by userinfo."""
         answer = self.reads(access_token, how)
         assert answer.status_code == 200, answer.text
         conditions.is_json(answer)
-        said: dict[str, Any] = answer.json()
-        assert isinstance(said["sub"], str)
-        return said
+        parameters: dict[str, Any] = answer.json()
+        assert isinstance(parameters["sub"], str)
+        return parameters
 
     # All of it
 
@@ -187,16 +187,16 @@ class RelyingParty:
         """From the answer to the person's claims; without `openid` there is no ID Token, and nobody to learn about."""
         code = self.gets_code(arrived)
         tokens = conditions.tokens(self.redeems(code, **differs), self.token_type)
-        is_openid = "openid" in self.asked["scope"].split()
+        is_openid = "openid" in self.last_request["scope"].split()
         assert ("id_token" in tokens) == is_openid
         if not is_openid:
             return SignedIn(code, tokens, {}, {})
         claims = self.knows(tokens)
-        assert claims.get("nonce") == self.asked.get("nonce")
+        assert claims.get("nonce") == self.last_request.get("nonce")
         about = self.learns(tokens["access_token"])
         assert about["sub"] == claims["sub"]
         return SignedIn(code, tokens, claims, about)
 
-    def signs_in(self, browser: Browser, **asked: str | None) -> SignedIn:
+    def signs_in(self, browser: Browser, **differs: str | None) -> SignedIn:
         """A whole flow, doing what the pages ask."""
-        return self.completes(browser.goes_to(self.asks(**asked)))
+        return self.completes(browser.goes_to(self.asks(**differs)))

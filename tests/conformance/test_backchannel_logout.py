@@ -26,12 +26,12 @@ spec = pytest.mark.spec
 
 
 @pytest.fixture(params=["static", "registered"])
-def client(request, a_client, a_registered_client, known):
+def client(request, a_client, a_registered_client, prepared):
     if request.param == "static":
         return a_client("conf-backchannel-1")
     return a_registered_client(
-        post_logout_redirect_uris=[f"{known.suite}/post_logout_redirect"],
-        backchannel_logout_uri=f"{known.suite}/backchannel_logout", backchannel_logout_session_required=True,
+        post_logout_redirect_uris=[f"{prepared.suite}/post_logout_redirect"],
+        backchannel_logout_uri=f"{prepared.suite}/backchannel_logout", backchannel_logout_session_required=True,
     )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def delivered(served, suite):
     finish = worker.start(served[0], stop)
 
     def of(sid):
-        return [got for got in list(suite.got) if said(got["form"]["logout_token"])["sid"] == sid]
+        return [got for got in list(suite.got) if decoded(got["form"]["logout_token"])["sid"] == sid]
 
     def one(sid):
         until = time.monotonic() + SOON
@@ -62,19 +62,19 @@ def delivered(served, suite):
 
 @spec(LOGOUT, "2.1", requirement="Back-channel logout, and the session's name in it, are advertised")
 def test_backchannel_logout_discovery_endpoint_verification(provider):
-    assert provider.said["backchannel_logout_supported"] is True
-    assert provider.said["backchannel_logout_session_supported"] is True
+    assert provider.metadata["backchannel_logout_supported"] is True
+    assert provider.metadata["backchannel_logout_session_supported"] is True
 
 
 @spec(
     LOGOUT, "2.4", requirement="A logout token says who and which session, as the ID Token did, and nothing beside it"
 )
 @spec(LOGOUT, "2.5", requirement="Signing out by the client posts one logout token to it, over TLS 1.3")
-def test_backchannel_rp_initiated_logout(client, browser, provider, known, delivered):
+def test_backchannel_rp_initiated_logout(client, browser, provider, prepared, delivered):
     signed_in = client.signs_in(browser)
-    state, away = secrets.token_hex(64), f"{known.suite}/post_logout_redirect"
-    asked = {"id_token_hint": signed_in.id_token, "post_logout_redirect_uri": away, "state": state}
-    arrived = browser.opens(f"{provider.said['end_session_endpoint']}?{urlencode(asked)}")
+    state, away = secrets.token_hex(64), f"{prepared.suite}/post_logout_redirect"
+    parameters = {"id_token_hint": signed_in.id_token, "post_logout_redirect_uri": away, "state": state}
+    arrived = browser.opens(f"{provider.metadata['end_session_endpoint']}?{urlencode(parameters)}")
     assert (arrived.address, arrived.query) == (away, [("state", state)])
     client.is_refused(browser.goes_to(client.asks(prompt="none")), "login_required")
 
@@ -82,13 +82,13 @@ def test_backchannel_rp_initiated_logout(client, browser, provider, known, deliv
     assert came["form"].keys() == {"logout_token"}
     assert (came["type"], came["query"], came["tls"]) == ("application/x-www-form-urlencoded", b"", "TLSv1.3")
     token = came["form"]["logout_token"]
-    told = read(token, client, provider)
-    assert told.keys() == {"iss", "aud", "iat", "exp", "jti", "events", "sub", "sid"}
-    assert (told["sub"], told["sid"]) == (signed_in.claims["sub"], signed_in.claims["sid"])
-    assert told["events"] == {EVENT: {}}
+    claims = read(token, client, provider)
+    assert claims.keys() == {"iss", "aud", "iat", "exp", "jti", "events", "sub", "sid"}
+    assert (claims["sub"], claims["sid"]) == (signed_in.claims["sub"], signed_in.claims["sid"])
+    assert claims["events"] == {EVENT: {}}
 
 
-def said(token):
+def decoded(token):
     """The claims, not yet verified."""
     return json.loads(jws.extract_compact(token.encode()).payload)
 

@@ -34,10 +34,10 @@ not_applicable = pytest.mark.not_applicable
     requirement="A code flow returns tokens, a valid ID Token and userinfo, with requested claims only",
 )
 def test_server(client, browser):
-    found = client.signs_in(browser)
-    assert set(found.claims) - {"sid"} == ID_TOKEN  # which is there for clients that sign out
-    assert set(found.about) == {"sub"}
-    assert found.tokens["scope"] == "openid"
+    signed_in = client.signs_in(browser)
+    assert set(signed_in.claims) - {"sid"} == ID_TOKEN  # which is there for clients that sign out
+    assert set(signed_in.about) == {"sub"}
+    assert signed_in.tokens["scope"] == "openid"
 
 
 @spec("RFC 6749", "4.1.2.1", requirement="A request without response_type is refused at the redirect URI")
@@ -59,27 +59,27 @@ def test_idtoken_signature(a_registered_client, browser):
 @not_applicable
 @spec(CORE, "2", requirement="Unsigned ID Tokens: none is not advertised, and cannot be registered")
 def test_idtoken_unsigned(provider, register):
-    assert "none" not in provider.said["id_token_signing_alg_values_supported"]
+    assert "none" not in provider.metadata["id_token_signing_alg_values_supported"]
     conditions.registration_refused(register(id_token_signed_response_alg="none"), "invalid_client_metadata")
 
 
 @spec(CORE, "5.3.1", requirement="Userinfo takes the token from the Authorization header of a GET")
 def test_userinfo_get(client, browser):
-    found = client.signs_in(browser, scope="openid profile")
-    assert found.about["sub"] == found.claims["sub"]
-    assert isinstance(found.about["updated_at"], int)
+    signed_in = client.signs_in(browser, scope="openid profile")
+    assert signed_in.about["sub"] == signed_in.claims["sub"]
+    assert isinstance(signed_in.about["updated_at"], int)
 
 
 @spec(CORE, "5.3.1", requirement="Userinfo takes the token from the Authorization header of a POST")
 def test_userinfo_post_header(client, browser):
-    found = client.signs_in(browser)
-    assert client.learns(found.access_token, "post") == found.about
+    signed_in = client.signs_in(browser)
+    assert client.learns(signed_in.access_token, "post") == signed_in.about
 
 
 @spec("RFC 6750", "2.2", requirement="Userinfo takes the token from a form")
 def test_userinfo_post_body(client, browser):
-    found = client.signs_in(browser)
-    assert client.learns(found.access_token, "body") == found.about
+    signed_in = client.signs_in(browser)
+    assert client.learns(signed_in.access_token, "body") == signed_in.about
 
 
 @spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and invents none")
@@ -89,12 +89,12 @@ def test_ensure_request_without_nonce_succeeds_for_code_flow(client, browser):
 
 def says_at_userinfo(client, browser, scope, standard):
     """The standard claims of a scope come by userinfo, as far as discovery says we have them, and none else."""
-    found = client.signs_in(browser, scope=f"openid {scope}")
-    supported = set(client.provider.said["claims_supported"])
-    assert set(found.about) - {"sub"} == standard & supported
-    assert not (standard & set(found.claims))
-    assert scope in client.provider.said["scopes_supported"]
-    return found.about
+    signed_in = client.signs_in(browser, scope=f"openid {scope}")
+    supported = set(client.provider.metadata["claims_supported"])
+    assert set(signed_in.about) - {"sub"} == standard & supported
+    assert not (standard & set(signed_in.claims))
+    assert scope in client.provider.metadata["scopes_supported"]
+    return signed_in.about
 
 
 @spec(CORE, "5.4", requirement="The scope profile brings those of its claims that we have")
@@ -116,8 +116,8 @@ def test_scope_email(client, browser):
 @not_applicable
 @spec(CORE, "5.4", requirement="The scope address: not advertised, because people here have none")
 def test_scope_address(client, browser, provider):
-    assert "address" not in provider.said["scopes_supported"]
-    assert "address" not in provider.said["claims_supported"]
+    assert "address" not in provider.metadata["scopes_supported"]
+    assert "address" not in provider.metadata["claims_supported"]
     client.is_refused(browser.goes_to(client.asks(scope="openid address")), "invalid_scope")
 
 
@@ -132,17 +132,17 @@ def test_scope_phone(client, browser):
 @not_applicable
 @spec(CORE, "5.4", requirement="All standard scopes at once: address is not advertised; those that are come together")
 def test_scope_all(client, browser, provider):
-    assert "address" not in provider.said["scopes_supported"]
-    found = client.signs_in(browser, scope="openid profile email phone")
-    assert EMAIL | PHONE | {"name"} <= set(found.about)
+    assert "address" not in provider.metadata["scopes_supported"]
+    signed_in = client.signs_in(browser, scope="openid profile email phone")
+    assert EMAIL | PHONE | {"name"} <= set(signed_in.about)
 
 
 @spec("RFC 6749", "3.3", requirement="The order of scopes and of parameters does not matter")
 def test_alternate_happy_flow(client, browser):
-    asked = client.request(scope="email openid")
-    backwards = "&".join(f"{name}={quote(value)}" for name, value in sorted(asked.items(), reverse=True))
-    found = client.completes(browser.goes_to(f"{client.provider.said['authorization_endpoint']}?{backwards}"))
-    assert set(found.about) == {"sub"} | EMAIL
+    request = client.request(scope="email openid")
+    backwards = "&".join(f"{name}={quote(value)}" for name, value in sorted(request.items(), reverse=True))
+    signed_in = client.completes(browser.goes_to(f"{client.provider.metadata['authorization_endpoint']}?{backwards}"))
+    assert set(signed_in.about) == {"sub"} | EMAIL
 
 
 @spec(CORE, "3.1.2.1", requirement="display=page is accepted")
@@ -172,8 +172,8 @@ def test_prompt_login(client, browser, wait):
     requirement="prompt=none without a session is login_required; a long state is returned whole",
 )
 def test_prompt_none_not_logged_in(client, browser):
-    asked = client.asks(prompt="none", state=secrets.token_hex(64))
-    client.is_refused(browser.goes_to(asked), "login_required")
+    request = client.asks(prompt="none", state=secrets.token_hex(64))
+    client.is_refused(browser.goes_to(request), "login_required")
 
 
 @spec(CORE, "3.1.2.1", requirement="prompt=none with a sign-in asks nothing, and says the same of it")
@@ -226,9 +226,9 @@ def test_id_token_hint(client, browser):
 
 
 @spec(CORE, "3.1.2.1", requirement="login_hint is accepted")
-def test_login_hint(client, browser, known):
+def test_login_hint(client, browser, prepared):
     client.signs_in(browser, login_hint="bob@suite.example")
-    client.signs_in(browser, login_hint=known.username, prompt="login")
+    client.signs_in(browser, login_hint=prepared.username, prompt="login")
 
 
 @spec(CORE, "3.1.2.1", requirement="ui_locales is accepted")
@@ -243,23 +243,23 @@ def test_claims_locales(client, browser):
 
 @spec(CORE, "3.1.2.1", requirement="acr_values is accepted, and the ID Token says which was reached")
 def test_ensure_request_with_acr_values_succeeds(client, browser, provider):
-    asked = provider.said["acr_values_supported"]
-    assert client.signs_in(browser, acr_values=" ".join(asked)).claims["acr"] in asked
+    request = provider.metadata["acr_values_supported"]
+    assert client.signs_in(browser, acr_values=" ".join(request)).claims["acr"] in request
 
 
 @spec("RFC 6749", "4.1.2", requirement="A code used again at once is refused with invalid_grant")
 def test_codereuse(client, browser):
-    found = client.signs_in(browser)
-    conditions.refusal(client.redeems(found.code), 400, "invalid_grant")
+    signed_in = client.signs_in(browser)
+    conditions.refusal(client.redeems(signed_in.code), 400, "invalid_grant")
 
 
 @spec("RFC 6749", "4.1.2", requirement="A code used again later is refused, and what it brought is revoked")
 def test_codereuse_30seconds(client, browser, wait):
-    found = client.signs_in(browser)
+    signed_in = client.signs_in(browser)
     wait(30)
-    assert client.reads(found.access_token).status_code == 200
-    conditions.refusal(client.redeems(found.code), 400, "invalid_grant")
-    answer = client.reads(found.access_token)
+    assert client.reads(signed_in.access_token).status_code == 200
+    conditions.refusal(client.redeems(signed_in.code), 400, "invalid_grant")
+    answer = client.reads(signed_in.access_token)
     assert answer.status_code == 401
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
@@ -274,7 +274,7 @@ def test_ensure_registered_redirect_uri(client, browser):
 
 @spec(CORE, "3.1.2.1", requirement="The authorization request may be a POST of another site")
 def test_ensure_post_request_succeeds(client, browser):
-    endpoint = client.provider.said["authorization_endpoint"]
+    endpoint = client.provider.metadata["authorization_endpoint"]
     client.completes(browser.continues(browser.posts(endpoint, client.request())))
     wish = client.request(prompt="none")
     client.completes(browser.continues(browser.posts(endpoint, wish)))  # signed in meanwhile, and recognised
@@ -287,8 +287,8 @@ def test_server_client_secret_post(a_client, browser):
 
 def takes_signed_objects_alone(provider):
     """What the suite reads before it skips: request objects are supported, unsigned ones are not."""
-    assert provider.said["request_parameter_supported"] is True
-    algs = provider.said["request_object_signing_alg_values_supported"]
+    assert provider.metadata["request_parameter_supported"] is True
+    algs = provider.metadata["request_object_signing_alg_values_supported"]
     assert "RS256" in algs
     assert "none" not in algs
 
@@ -301,7 +301,7 @@ def unsigned(claims):
 @spec(CORE, "6.2", requirement="request_uri by reference: not advertised, refused, and harmless in a registration")
 def test_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(a_registered_client, browser, provider):
     takes_signed_objects_alone(provider)
-    assert provider.said["request_uri_parameter_supported"] is False
+    assert provider.metadata["request_uri_parameter_supported"] is False
     uri = "https://suite.example/requests/one.jwt"
     client = a_registered_client(request_uris=[f"{uri}#hash"])
     assert "request_uris" not in client.metadata
@@ -312,30 +312,30 @@ def test_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(a_r
 @spec(CORE, "6.1", requirement="An unsigned request object is refused, never ignored: alg none is not advertised")
 def test_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(client, browser, provider):
     takes_signed_objects_alone(provider)
-    said = {"iss": client.id, "aud": provider.issuer, "scope": "openid email"}
-    client.is_refused(browser.goes_to(client.asks(request=unsigned(said))), "invalid_request_object")
+    claims = {"iss": client.id, "aud": provider.issuer, "scope": "openid email"}
+    client.is_refused(browser.goes_to(client.asks(request=unsigned(claims))), "invalid_request_object")
 
 
 @spec(CORE, "5.5", requirement="claims may ask for name at userinfo, and it does not come in the ID Token")
 def test_claims_essential(client, browser):
-    found = client.signs_in(browser, claims='{"userinfo": {"name": {"essential": true}}}')
-    assert set(found.about) == {"sub", "name"}
-    assert "name" not in found.claims
+    signed_in = client.signs_in(browser, claims='{"userinfo": {"name": {"essential": true}}}')
+    assert set(signed_in.about) == {"sub", "name"}
+    assert "name" not in signed_in.claims
 
 
 @not_applicable
 @spec(CORE, "6.1", requirement="The redirect URI inside an unsigned request object is not taken either")
 def test_ensure_request_object_with_redirect_uri(client, browser, provider):
     takes_signed_objects_alone(provider)
-    said = {"iss": client.id, "aud": provider.issuer, "redirect_uri": client.redirect_uri}
-    asked = client.asks(request=unsigned(said), redirect_uri=f"{client.redirect_uri}?dummy=1")
-    assert browser.opens(asked) is None
+    claims = {"iss": client.id, "aud": provider.issuer, "redirect_uri": client.redirect_uri}
+    request = client.asks(request=unsigned(claims), redirect_uri=f"{client.redirect_uri}?dummy=1")
+    assert browser.opens(request) is None
     assert "redirect_uri" in browser.shown.text
 
 
 @spec(CORE, "12", requirement="A refresh token brings a new ID Token about the same sign-in, and is its client's alone")
 def test_refresh_token(a_client, browser, wait, provider):
-    assert "refresh_token" in provider.said["grant_types_supported"]
+    assert "refresh_token" in provider.metadata["grant_types_supported"]
     first, second = a_client("conf-basic-1"), a_client("conf-basic-2")
     token = refreshed(first, browser, wait, scope="openid offline_access")
     other = refreshed(second, browser, wait)
@@ -345,16 +345,16 @@ def test_refresh_token(a_client, browser, wait, provider):
 
 def refreshed(client, browser, wait, **more):
     """Sign in for a refresh token and use it; the suite's first client names its scope again."""
-    found = client.signs_in(browser, scope="openid offline_access", prompt="consent")
-    token = found.tokens["refresh_token"]
+    signed_in = client.signs_in(browser, scope="openid offline_access", prompt="consent")
+    token = signed_in.tokens["refresh_token"]
     wait(1)
     tokens = conditions.tokens(client.refreshes(token, **more))
     claims = client.knows(tokens)
     same = {"iss", "sub", "aud", "auth_time"}
-    assert {name: claims[name] for name in same} == {name: found.claims[name] for name in same}
-    assert claims["iat"] > found.claims["iat"]
-    assert ("azp" in claims) <= ("azp" in found.claims)
-    assert tokens["access_token"] != found.access_token
+    assert {name: claims[name] for name in same} == {name: signed_in.claims[name] for name in same}
+    assert claims["iat"] > signed_in.claims["iat"]
+    assert ("azp" in claims) <= ("azp" in signed_in.claims)
+    assert tokens["access_token"] != signed_in.access_token
     assert client.learns(tokens["access_token"])["sub"] == claims["sub"]
     return tokens.get("refresh_token", token)
 

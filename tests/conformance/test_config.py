@@ -54,26 +54,26 @@ def test_discovery_endpoint_verification(provider):
     answer = provider.get("/.well-known/openid-configuration")
     assert answer.status_code == 200
     conditions.is_json(answer)
-    said = answer.json()
-    assert answer.url == said["issuer"] + "/.well-known/openid-configuration"
-    issuer = urlsplit(said["issuer"])
+    metadata = answer.json()
+    assert answer.url == metadata["issuer"] + "/.well-known/openid-configuration"
+    issuer = urlsplit(metadata["issuer"])
     assert (issuer.scheme, issuer.query, issuer.fragment) == ("https", "", "")
 
-    assert {name: type(said[name]) for name in NEEDED} == NEEDED
-    assert set(said) <= REGISTERED
-    assert all(values for values in said.values() if isinstance(values, list))
-    for name, address in said.items():
+    assert {name: type(metadata[name]) for name in NEEDED} == NEEDED
+    assert set(metadata) <= REGISTERED
+    assert all(values for values in metadata.values() if isinstance(values, list))
+    for name, address in metadata.items():
         if name.endswith("_endpoint") or name == "jwks_uri":
             assert urlsplit(address).scheme == "https", name
             assert not urlsplit(address).fragment, name
 
-    conditions.keys(provider.http.get(said["jwks_uri"], timeout=20).json())
-    assert said["response_types_supported"] == ["code"]
-    assert set(said["subject_types_supported"]) <= {"public", "pairwise"}
-    assert "RS256" in said["id_token_signing_alg_values_supported"]
-    assert "RS256" in said["request_object_signing_alg_values_supported"]
-    assert "authorization_code" in said["grant_types_supported"]
-    assert "openid" in said["scopes_supported"]
-    assert all(SCOPE.fullmatch(each) for each in said["scopes_supported"])
-    assert all(LOCALE.fullmatch(each) for each in said["ui_locales_supported"])
-    assert {"sub", "iss", "auth_time", "acr"} <= set(said["claims_supported"])
+    conditions.keys(provider.http.get(metadata["jwks_uri"], timeout=20).json())
+    assert metadata["response_types_supported"] == ["code"]
+    assert set(metadata["subject_types_supported"]) <= {"public", "pairwise"}
+    assert "RS256" in metadata["id_token_signing_alg_values_supported"]
+    assert "RS256" in metadata["request_object_signing_alg_values_supported"]
+    assert "authorization_code" in metadata["grant_types_supported"]
+    assert "openid" in metadata["scopes_supported"]
+    assert all(SCOPE.fullmatch(each) for each in metadata["scopes_supported"])
+    assert all(LOCALE.fullmatch(each) for each in metadata["ui_locales_supported"])
+    assert {"sub", "iss", "auth_time", "acr"} <= set(metadata["claims_supported"])

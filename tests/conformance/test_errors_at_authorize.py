@@ -22,13 +22,13 @@ spec = pytest.mark.spec
 
 
 @pytest.fixture
-def a_member(served, known):
+def a_member(served, prepared):
     """`a_member(mis="sims")` is the browser of the owner of another school."""
 
     def made(**of_estab):
         with a_request(served[0]):
             person = factories.an_administrator(factories.an_estab(**of_estab))
-        return Browser(served[2], person.username, factories.PASSWORD, elsewhere=known.suite)
+        return Browser(served[2], person.username, factories.PASSWORD, elsewhere=prepared.suite)
 
     return made
 
@@ -127,11 +127,11 @@ def test_request_objects(browser, registered, signers):
 @spec(OAUTH, "3.1.1", requirement="response_type missing: invalid_request; not code: unsupported_response_type")
 def test_response_type(browser, client):
     is_told(client, browser, "invalid_request", response_type=None)
-    for asked in ("token", "id_token", "code token", "code id_token", "none"):
-        is_told(client, browser, "unsupported_response_type", response_type=asked)
+    for response_type in ("token", "id_token", "code token", "code id_token", "none"):
+        is_told(client, browser, "unsupported_response_type", response_type=response_type)
     for mode in ("fragment", "fragment.jwt", "token"):
         url = client.asks(response_mode=mode)
-        del client.asked["response_mode"]  # it is answered in the query
+        del client.last_request["response_mode"]  # it is answered in the query
         client.is_refused(browser.opens(url), "invalid_request")
 
 
@@ -170,10 +170,10 @@ def test_prompt_max_age_and_claims(browser, client):
 
 @spec(CORE, "3.1.2.1", requirement="An id_token_hint not issued by us, or for another client: invalid_request")
 def test_id_token_hint(browser, client, a_client):
-    found = client.signs_in(browser)
-    for hint in ("x.y.z", found.access_token):
+    signed_in = client.signs_in(browser)
+    for hint in ("x.y.z", signed_in.access_token):
         is_told(client, browser, "invalid_request", id_token_hint=hint)
-    is_told(a_client("conf-basic-2"), browser, "invalid_request", id_token_hint=found.id_token)
+    is_told(a_client("conf-basic-2"), browser, "invalid_request", id_token_hint=signed_in.id_token)
 
 
 @spec(OAUTH, "4.1.2.1", requirement="A system the client does not work with: a page that explains, then access_denied")

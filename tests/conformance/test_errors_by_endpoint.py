@@ -34,16 +34,16 @@ def fapi(a_fapi_client):
     return a_fapi_client("conf-fapi-1", scope="openid offline_access")
 
 
-def asked(provider, endpoint, method="POST", **how):
+def call(provider, endpoint, method="POST", **how):
     """A request as it is written here."""
-    return provider.http.request(method, provider.said[f"{endpoint}_endpoint"], timeout=20, **how)
+    return provider.http.request(method, provider.metadata[f"{endpoint}_endpoint"], timeout=20, **how)
 
 
 @back_channel
 @spec(OAUTH, "3.2", requirement="Another method than POST: 405 in JSON, with Allow")
 def test_method(provider, endpoint):
     for method in ("GET", "PUT", "DELETE"):
-        answer = asked(provider, endpoint, method)
+        answer = call(provider, endpoint, method)
         refusal(answer, 405, "invalid_request")
         assert "POST" in answer.headers["Allow"]
         assert "Set-Cookie" not in answer.headers
@@ -53,13 +53,13 @@ def test_method(provider, endpoint):
 @spec(OAUTH, "3.2", requirement="In the address, twice, unreadable, of another type: invalid_request; too large: 413")
 def test_form(provider, client, endpoint):
     form, headers = client.authenticated(ENDPOINTS[endpoint])
-    refusal(asked(provider, endpoint, data=form, headers=headers, params={"state": "x"}), 400, "invalid_request")
+    refusal(call(provider, endpoint, data=form, headers=headers, params={"state": "x"}), 400, "invalid_request")
     for wrong in ([("state", "x"), ("state", "y")], [("state", "a\x00b")], [("state", "x" * 4097)]):
         sent = [*form.items(), *wrong]
-        refusal(asked(provider, endpoint, data=sent, headers=headers), 400, "invalid_request")
-    refusal(asked(provider, endpoint, json=form, headers=headers), 400, "invalid_request")
-    refusal(asked(provider, endpoint, headers=headers), 400, "invalid_request")
-    refusal(asked(provider, endpoint, data={**form, "x": "x" * 70_000}, headers=headers), 413, "invalid_request")
+        refusal(call(provider, endpoint, data=sent, headers=headers), 400, "invalid_request")
+    refusal(call(provider, endpoint, json=form, headers=headers), 400, "invalid_request")
+    refusal(call(provider, endpoint, headers=headers), 400, "invalid_request")
+    refusal(call(provider, endpoint, data={**form, "x": "x" * 70_000}, headers=headers), 413, "invalid_request")
 
 
 @back_channel
@@ -67,12 +67,12 @@ def test_form(provider, client, endpoint):
 def test_client(provider, client, fapi, endpoint):
     form, secret = ENDPOINTS[endpoint], str(client.credentials.secret)
     for credentials in ((client.id, "wrong"), ("nobody", secret), (client.id, ""), (fapi.id, secret)):
-        answer = asked(provider, endpoint, data=form, auth=credentials)
+        answer = call(provider, endpoint, data=form, auth=credentials)
         refusal(answer, 401, "invalid_client")
         assert answer.json() == REFUSED
         assert answer.headers["WWW-Authenticate"].startswith("Basic ")
     for proof in ({}, {"client_secret": "wrong"}):
-        answer = asked(provider, endpoint, data={**form, "client_id": client.id, **proof})
+        answer = call(provider, endpoint, data={**form, "client_id": client.id, **proof})
         refusal(answer, 401, "invalid_client")
         assert answer.json() == REFUSED
         assert "WWW-Authenticate" not in answer.headers
@@ -107,7 +107,7 @@ def test_par(fapi):
 
 @spec(DPOP, "10.1", requirement="PAR: a proof and another dpop_jkt, or a proof that is none: invalid_dpop_proof")
 def test_par_proof(fapi, provider):
-    proof = fapi.proof("POST", provider.said["pushed_authorization_request_endpoint"])
+    proof = fapi.proof("POST", provider.metadata["pushed_authorization_request_endpoint"])
     refusal(fapi.pushes(proof=proof, dpop_jkt=hashed("another")), 400, "invalid_dpop_proof")
     refusal(fapi.pushes(proof="x"), 400, "invalid_dpop_proof")
 
@@ -136,7 +136,7 @@ def test_code(browser, client, a_client):
 
 @spec("RFC 7636", "4.6", requirement="Token: the verifier missing, wrong, or of another key's code: invalid_grant")
 def test_verifier_and_key(browser, fapi):
-    other = fapi.proof("POST", fapi.provider.said["token_endpoint"], key=ECKey.generate_key("P-256"))
+    other = fapi.proof("POST", fapi.provider.metadata["token_endpoint"], key=ECKey.generate_key("P-256"))
     for pushed, differs in (
         ({}, {"code_verifier": None}), ({}, {"code_verifier": secrets.token_urlsafe(32)}),
         ({"dpop_jkt": fapi.jkt}, {"proof": other}),
@@ -184,15 +184,15 @@ def test_device(browser, registered, wait):
     refusal(registered().posts("device_authorization", {"scope": "openid"}), 400, "unauthorized_client")
     refusal(device.posts("token", {"grant_type": DEVICE}), 400, "invalid_request")
     refusal(polls("unknown"), 400, "invalid_grant")
-    said = device.posts("device_authorization", {"scope": "openid"}).json()
-    assert (said["expires_in"], said["interval"]) == (900, 5)
-    refusal(polls(said["device_code"]), 400, "authorization_pending")
-    refusal(polls(said["device_code"]), 400, "slow_down")
-    browser.opens(said["verification_uri"])
+    authorization = device.posts("device_authorization", {"scope": "openid"}).json()
+    assert (authorization["expires_in"], authorization["interval"]) == (900, 5)
+    refusal(polls(authorization["device_code"]), 400, "authorization_pending")
+    refusal(polls(authorization["device_code"]), 400, "slow_down")
+    browser.opens(authorization["verification_uri"])
     browser.signs_in()
-    browser.presses("continue", user_code=said["user_code"])
+    browser.presses("continue", user_code=authorization["user_code"])
     browser.presses("deny")
-    refusal(polls(said["device_code"]), 400, "access_denied")
+    refusal(polls(authorization["device_code"]), 400, "access_denied")
     later = device.posts("device_authorization", {"scope": "openid"}).json()
     wait(901)
     refusal(polls(later["device_code"]), 400, "expired_token")
@@ -203,13 +203,13 @@ def test_cross_origin(provider, registered):
     public = registered(token_endpoint_auth_method="none", redirect_uris=["https://app.example/callback"])
     here, elsewhere = {"Origin": "https://app.example"}, {"Origin": "https://x.example"}
     for endpoint in ("token", "pushed_authorization_request", "userinfo", "revocation"):
-        answer = asked(provider, endpoint, data={"client_id": public.id}, headers=here)
+        answer = call(provider, endpoint, data={"client_id": public.id}, headers=here)
         assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
         assert "Access-Control-Allow-Credentials" not in answer.headers
         assert {"DPoP-Nonce", "WWW-Authenticate"} <= set(answer.headers["Access-Control-Expose-Headers"].split(", "))
-        assert "Access-Control-Allow-Origin" not in asked(provider, endpoint, data={}, headers=elsewhere).headers
+        assert "Access-Control-Allow-Origin" not in call(provider, endpoint, data={}, headers=elsewhere).headers
     for endpoint in ("introspection", "device_authorization", "registration", "authorization"):
-        assert "Access-Control-Allow-Origin" not in asked(provider, endpoint, headers=here).headers
+        assert "Access-Control-Allow-Origin" not in call(provider, endpoint, headers=here).headers
     for path in ("/.well-known/openid-configuration", "/oauth/jwks"):
         assert provider.get(path).headers["Access-Control-Allow-Origin"] == "*"
 
@@ -217,7 +217,7 @@ def test_cross_origin(provider, registered):
 @spec("RFC 6750", "3.1", requirement="Userinfo: no token, a dead one, one without openid, in the address, or twice")
 def test_userinfo(browser, client, a_fapi_client):
     def reads(**how):
-        return client.provider.http.get(client.provider.said["userinfo_endpoint"], timeout=20, **how)
+        return client.provider.http.get(client.provider.metadata["userinfo_endpoint"], timeout=20, **how)
 
     token = client.signs_in(browser).access_token
     bearer = {"Authorization": f"Bearer {token}"}
@@ -231,7 +231,7 @@ def test_userinfo(browser, client, a_fapi_client):
         'Bearer error="invalid_token", error_description="access_token: '
     )
     refusal(reads(params={"access_token": token}), 400, "invalid_request")
-    refusal(asked(client.provider, "userinfo", data={"access_token": token}, headers=bearer), 400, "invalid_request")
+    refusal(call(client.provider, "userinfo", data={"access_token": token}, headers=bearer), 400, "invalid_request")
     nobody = a_fapi_client("conf-ccg-1")
     own = conditions.tokens(nobody.posts("token", {"grant_type": "client_credentials"}), "DPoP")["access_token"]
     refusal(nobody.reads(own), 403, "insufficient_scope")
@@ -273,7 +273,7 @@ def test_registration_of_redirects(register):
 
 
 @spec("RFC 7591", "3.2.2", requirement="Registration: all else that is wrong: invalid_client_metadata")
-def test_registration_of_all_else(register, provider, signers, known):
+def test_registration_of_all_else(register, provider, signers, prepared):
     private = signers["conf-fapi-2"].as_dict(private=True)
     for wrong in (
         {"grant_types": 5}, {"grant_types": ["password"]}, {"response_types": ["token"]}, {"jwks": {"keys": [private]}},
@@ -283,7 +283,7 @@ def test_registration_of_all_else(register, provider, signers, known):
         {"subject_type": "pairwise", "redirect_uris": ["https://a.example/", "https://b.example/"]},
     ):  # fmt: skip
         conditions.registration_refused(register(**wrong), "invalid_client_metadata")
-    url, token = provider.said["registration_endpoint"], {"Authorization": f"Bearer {known.initial_token}"}
+    url, token = provider.metadata["registration_endpoint"], {"Authorization": f"Bearer {prepared.initial_token}"}
     for body in ("", "[]", "{", '{"client_name": "x", "client_name": "y"}'):
         answer = provider.http.post(url, data=body, headers={**token, "Content-Type": "application/json"}, timeout=20)
         conditions.registration_refused(answer, "invalid_client_metadata")
@@ -295,7 +295,7 @@ def test_registration_of_all_else(register, provider, signers, known):
 
 @spec("RFC 7592", "2.1", requirement="Registration: no token, a bad one, or another client's: 401 with a challenge")
 def test_registration_tokens(register, provider):
-    url, made = provider.said["registration_endpoint"], register().json()
+    url, made = provider.metadata["registration_endpoint"], register().json()
     mine = {"Authorization": f"Bearer {made['registration_access_token']}"}
     for answer in (
         provider.http.post(url, json={}, timeout=20),

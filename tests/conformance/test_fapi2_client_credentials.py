@@ -42,19 +42,19 @@ def gets(client, **how):
 
 def works(client, **how):
     """The token, once it has been used."""
-    said = conditions.tokens(gets(client, **how), "DPoP")
-    assert set(said) == {"access_token", "token_type", "expires_in", "scope"}
-    assert client.reaches(said["access_token"])
-    return said["access_token"]
+    token_response = conditions.tokens(gets(client, **how), "DPoP")
+    assert set(token_response) == {"access_token", "token_type", "expires_in", "scope"}
+    assert client.reaches(token_response["access_token"])
+    return token_response["access_token"]
 
 
 @spec(FAPI, "5.3.2.1", requirement="Discovery says what the profile needs")
 def test_discovery_end_point_verification(provider):
-    said = provider.said
-    assert "client_credentials" in said["grant_types_supported"]
-    assert "private_key_jwt" in said["token_endpoint_auth_methods_supported"]
+    metadata = provider.metadata
+    assert "client_credentials" in metadata["grant_types_supported"]
+    assert "private_key_jwt" in metadata["token_endpoint_auth_methods_supported"]
     for algs in ("token_endpoint_auth_signing", "dpop_signing"):
-        assert set(said[f"{algs}_alg_values_supported"]) & ALGS, algs
+        assert set(metadata[f"{algs}_alg_values_supported"]) & ALGS, algs
 
 
 @spec("RFC 6749", "4.4", requirement="Two clients get tokens of their own, bound to their keys, and no refresh token")
@@ -63,8 +63,12 @@ def test_happy_flow(client, other):
     assert client.reads(theirs).status_code in {400, 401}
     for accepted in ("application/json; charset=utf-8", "*/*"):
         assert client.reaches(mine, Accept=accepted)
-    said = client.posts("introspection", {"token": mine}).json()
-    assert (said["active"], said["cnf"], said["sub"]) == (True, {"jkt": client.jkt}, client.id)
+    state = client.posts("introspection", {"token": mine}).json()
+    assert (state["active"], state["cnf"], state["sub"]) == (
+        True,
+        {"jkt": client.jkt},
+        client.id,
+    )
 
 
 @spec(DPOP, "7.1", requirement="The scheme is DPoP in whichever case")

@@ -32,9 +32,9 @@ def signing_client(a_fapi_client, always):
 
 
 @pytest.fixture(name="other")
-def signing_other(a_fapi_client, always, known):
+def signing_other(a_fapi_client, always, prepared):
     """The second client, with keys of its own and a redirect URI that has a query."""
-    uri = f"{known.suite}/callback?dummy1=lorem&dummy2=ipsum"
+    uri = f"{prepared.suite}/callback?dummy1=lorem&dummy2=ipsum"
     return a_fapi_client("conf-signing-2", scope="openid", redirect_uri=uri, signs_requests=True, always=always)
 
 
@@ -53,14 +53,14 @@ def test_the_modules_sign(client, other):
     module="discovery-end-point-verification",
 )
 def test_discovery_of_signing(provider):
-    said = provider.said
-    assert {"jwt", "query.jwt", "form_post.jwt"} <= set(said["response_modes_supported"])
+    metadata = provider.metadata
+    assert {"jwt", "query.jwt", "form_post.jwt"} <= set(metadata["response_modes_supported"])
     for algs in ("request_object_signing", "authorization_signing", "introspection_signing"):
-        assert set(said[f"{algs}_alg_values_supported"]) & ALGS, algs
-    assert "authorization_encryption_alg_values_supported" not in said
-    assert said["request_parameter_supported"] is True
-    assert said["require_signed_request_object"] is False  # of all clients; those of this plan registered it
-    assert said["require_pushed_authorization_requests"] is False
+        assert set(metadata[f"{algs}_alg_values_supported"]) & ALGS, algs
+    assert "authorization_encryption_alg_values_supported" not in metadata
+    assert metadata["request_parameter_supported"] is True
+    assert metadata["require_signed_request_object"] is False  # of all clients; those of this plan registered it
+    assert metadata["require_pushed_authorization_requests"] is False
 
 
 @spec(
@@ -184,8 +184,8 @@ def test_signed_introspection(client, browser, provider, which):
     assert (signed.status_code, plain.status_code) == (200, 200)
     assert signed.headers["Content-Type"] == "application/token-introspection+jwt"
     conditions.is_json(plain)
-    said = conditions.introspection(
+    state = conditions.introspection(
         signed.text, provider.keys, alg="ES256", issuer=provider.issuer, client_id=client.id
     )
-    assert said == plain.json()
-    assert said["active"] == (which != "unknown")
+    assert state == plain.json()
+    assert state["active"] == (which != "unknown")

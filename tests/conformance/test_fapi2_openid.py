@@ -48,15 +48,15 @@ def test_ensure_other_scope_order_succeeds(client, browser):
 
 @spec(CORE, "5.5", requirement="Every advertised claim can be requested by name, in the ID Token and at userinfo")
 def test_test_claims_parameter_identity_claims(client, browser, provider):
-    assert provider.said["claims_parameter_supported"] is True
+    assert provider.metadata["claims_parameter_supported"] is True
     of_the_school = {"organisation", "role", "estab_id", "estab_status"}  # the client is not registered for that scope
     of_logout = {"sid"}  # and is sent no logout tokens
-    advertised = set(provider.said["claims_supported"]) - of_the_school - of_logout
+    advertised = set(provider.metadata["claims_supported"]) - of_the_school - of_logout
     wish = {name: {"essential": False} for name in sorted(advertised)}
-    found = client.signs_in(browser, claims=json.dumps({"id_token": wish, "userinfo": wish}))
-    assert advertised <= set(found.claims)
+    signed_in = client.signs_in(browser, claims=json.dumps({"id_token": wish, "userinfo": wish}))
+    assert advertised <= set(signed_in.claims)
     of_the_person = advertised - {"iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid"}
-    assert of_the_person <= set(found.about)
+    assert of_the_person <= set(signed_in.about)
 
 
 @spec("RFC 9101", "6.3", requirement="Of nonces inside and outside of a pushed request, the one inside counts")

@@ -46,9 +46,9 @@ def client(a_fapi_client, names, scope, resource):
 
 
 @pytest.fixture
-def other(a_fapi_client, names, scope, resource, known):
+def other(a_fapi_client, names, scope, resource, prepared):
     """The second client, with keys of its own and a redirect URI that has a query."""
-    uri = f"{known.suite}/callback?dummy1=lorem&dummy2=ipsum"
+    uri = f"{prepared.suite}/callback?dummy1=lorem&dummy2=ipsum"
     return a_fapi_client(names[1], scope=scope, resource=resource, redirect_uri=uri)
 
 
@@ -59,25 +59,25 @@ def code(client, browser):
 
 
 def token_url(client):
-    return client.provider.said["token_endpoint"]
+    return client.provider.metadata["token_endpoint"]
 
 
 def par_url(client):
-    return client.provider.said["pushed_authorization_request_endpoint"]
+    return client.provider.metadata["pushed_authorization_request_endpoint"]
 
 
 @spec(FAPI, "5.3.2.1", requirement="Discovery says what the profile needs")
 def test_discovery_end_point_verification(provider):
-    said = provider.said
-    assert "private_key_jwt" in said["token_endpoint_auth_methods_supported"]
+    metadata = provider.metadata
+    assert "private_key_jwt" in metadata["token_endpoint_auth_methods_supported"]
     for algs in ("userinfo_signing", "id_token_signing", "token_endpoint_auth_signing", "dpop_signing"):
-        assert set(said[f"{algs}_alg_values_supported"]) & ALGS, algs
-    assert set(said["dpop_signing_alg_values_supported"]) <= ALGS
-    assert said["response_types_supported"] == ["code"]
-    assert said["code_challenge_methods_supported"] == ["S256"]
-    assert said["pushed_authorization_request_endpoint"].startswith("https://")
-    assert said["authorization_response_iss_parameter_supported"] is True
-    assert {"authorization_code", "client_credentials", "refresh_token"} <= set(said["grant_types_supported"])
+        assert set(metadata[f"{algs}_alg_values_supported"]) & ALGS, algs
+    assert set(metadata["dpop_signing_alg_values_supported"]) <= ALGS
+    assert metadata["response_types_supported"] == ["code"]
+    assert metadata["code_challenge_methods_supported"] == ["S256"]
+    assert metadata["pushed_authorization_request_endpoint"].startswith("https://")
+    assert metadata["authorization_response_iss_parameter_supported"] is True
+    assert {"authorization_code", "client_credentials", "refresh_token"} <= set(metadata["grant_types_supported"])
 
 
 @spec(FAPI, "5.3", requirement="Two clients get tokens bound to their keys, for them alone")
@@ -107,16 +107,16 @@ def test_ensure_authorization_request_without_state_success(client, browser):
 
 @spec(DPOP, "7.1", requirement="The scheme is DPoP in whichever case")
 def test_access_token_type_header_case_sensitivity(client, browser):
-    found = client.signs_in(browser)
-    assert client.reaches(found.access_token, scheme="dPOP")
+    signed_in = client.signs_in(browser)
+    assert client.reaches(signed_in.access_token, scheme="dPOP")
 
 
 @spec(DPOP, "4.2", requirement="A proof may have nbf and exp")
 def test_check_dpop_proof_nbf_exp(client, browser):
-    found = client.signs_in(browser)
+    signed_in = client.signs_in(browser)
     now = conditions.now()
-    proof = client.proof("GET", client.uses, token=found.access_token, nbf=now - 10, exp=now + 300)
-    assert client.reaches(found.access_token, proof=proof)
+    proof = client.proof("GET", client.uses, token=signed_in.access_token, nbf=now - 10, exp=now + 300)
+    assert client.reaches(signed_in.access_token, proof=proof)
 
 
 def proves_at(client, browser, iat, *, code=None):
@@ -188,16 +188,16 @@ def refuses_wrong_proofs(client, token):
         return client.proof(differs.pop("method", "GET"), differs.pop("url", url), token=token, **differs)
 
     good, now, another = proof(), conditions.now(), ECKey.generate_key("P-256")
-    head, said, signature = proof().split(".")
+    head, payload, signature = proof().split(".")
     anything = {"typ": "dpop+jwt", "jwk": client.key.as_dict(private=False)}
     wrong = {
         "no proof": "", "two in one header": f"{proof()}, {proof()}", "no JWT": "not-a-jwt",
         "no typ": proof(header={"typ": None}), "no jwk": proof(header={"jwk": None}),
-        "no alg": f"{conditions.segment(anything)}.{said}.{signature}",
+        "no alg": f"{conditions.segment(anything)}.{payload}.{signature}",
         **{f"no {claim}": proof(**{claim: None}) for claim in ("jti", "htm", "htu", "iat", "ath")},
         "another typ": proof(header={"typ": "JWT"}), "RS256": proof(alg="RS256"),
-        "none": f"{conditions.segment({**anything, 'alg': 'none'})}.{said}.",
-        "a bad signature": f"{head}.{said}.{signature[:-8]}{signature[-8:][::-1].swapcase()}",
+        "none": f"{conditions.segment({**anything, 'alg': 'none'})}.{payload}.",
+        "a bad signature": f"{head}.{payload}.{signature[:-8]}{signature[-8:][::-1].swapcase()}",
         "a private key": proof(header={"jwk": client.key.as_dict(private=True)}),
         "another method": proof(method="PUT"), "another address": proof(url=f"{client.provider.issuer}/elsewhere"),
         "another token": proof(ath="x" * 43), "another key": proof(key=another),
@@ -292,10 +292,10 @@ def test_ensure_authorization_code_is_bound_to_client(client, other, code):
 
 @spec("RFC 6749", "4.1.2", requirement="A code used a second time is refused, and what it brought is revoked")
 def test_attempt_reuse_authorization_code_after_one_second(client, browser, wait):
-    found = client.signs_in(browser)
+    signed_in = client.signs_in(browser)
     wait(1)
-    conditions.refusal(client.redeems(found.code), 400, "invalid_grant")
-    assert not client.reaches(found.access_token)
+    conditions.refusal(client.redeems(signed_in.code), 400, "invalid_grant")
+    assert not client.reaches(signed_in.access_token)
 
 
 @spec(FAPI, "5.3.2.2", requirement="A code lives for a minute at most")
@@ -345,18 +345,18 @@ def test_ensure_client_assertion_with_no_sub_fails(client, code):
 
 @spec(FAPI, "5.3.2.1", requirement="A refresh token works with a new key, for its client, proven and authenticated")
 def test_refresh_token(client, other, browser, wait):
-    found = client.signs_in(browser, scope=f"{client.scope} offline_access", prompt="consent")
-    token = found.tokens["refresh_token"]
+    signed_in = client.signs_in(browser, scope=f"{client.scope} offline_access", prompt="consent")
+    token = signed_in.tokens["refresh_token"]
     wait(1)
     client.key = ECKey.generate_key("P-256")
     tokens = conditions.tokens(client.refreshes(token, scope=f"{client.scope} offline_access"), "DPoP")
     assert client.reaches(tokens["access_token"])
     assert "refresh_token" not in tokens, "it is not rotated"
-    assert ("id_token" in tokens) == ("id_token" in found.tokens)
+    assert ("id_token" in tokens) == ("id_token" in signed_in.tokens)
     if "id_token" in tokens:
         claims = client.knows(tokens)
         same = {"iss", "sub", "aud", "auth_time"}
-        assert {name: claims[name] for name in same} == {name: found.claims[name] for name in same}
+        assert {name: claims[name] for name in same} == {name: signed_in.claims[name] for name in same}
     wait(30)
     conditions.tokens(client.refreshes(token), "DPoP")
 

@@ -24,9 +24,9 @@ EXPECTED_SCOPES = {"openid": PERSONAL, "plain": "school offline_access"}
 
 
 @pytest.fixture
-def written(served, known):
+def written(served, prepared):
     with a_request(served[0]):
-        return plans.everything(known)
+        return plans.everything(prepared)
 
 
 @pytest.fixture
@@ -49,22 +49,22 @@ def deliver_all(work):
 
 
 @pytest.fixture
-def suite_of(written, provider, known, a_browser, register, sample_api):
+def suite_of(written, provider, prepared, a_browser, register, sample_api):
     """`suite_of("static.json")` works by that configuration; a client that it does not name registers itself."""
 
     def made(file):
-        said = {**written[file]}
+        configuration = {**written[file]}
         for part in ("client", "client2"):
-            if "initial_access_token" in said[part]:
-                asked = {name: value for name, value in said[part].items() if name == "client_name"}
+            if "initial_access_token" in configuration[part]:
+                name_only = {name: value for name, value in configuration[part].items() if name == "client_name"}
                 more = {
-                    "post_logout_redirect_uris": [f"{known.suite}/post_logout_redirect"],
+                    "post_logout_redirect_uris": [f"{prepared.suite}/post_logout_redirect"],
                     "grant_types": ["authorization_code", "refresh_token"],
                 }
-                answer = register(said[part]["initial_access_token"], **asked, **more)
+                answer = register(configuration[part]["initial_access_token"], **name_only, **more)
                 assert answer.status_code == 201, answer.text
-                said[part] = answer.json()
-        return Suite(said, provider, f"{known.suite}/callback", a_browser)
+                configuration[part] = answer.json()
+        return Suite(configuration, provider, f"{prepared.suite}/callback", a_browser)
 
     return made
 
@@ -91,9 +91,9 @@ def test_both_clients_get_through_each_page_and_refresh(of, file, reached):
         suite, client = of(file, part)
         scope = {} if file in FAPI else {"scope": PERSONAL}
         player = suite.plays()
-        found = client.completes(player.goes_to(client.asks(prompt="login consent", **scope)))
-        assert set(found.tokens["scope"].split()) == set((client.scope if file in FAPI else PERSONAL).split())
-        assert client.refreshes(found.tokens["refresh_token"]).status_code == 200
+        signed_in = client.completes(player.goes_to(client.asks(prompt="login consent", **scope)))
+        assert set(signed_in.tokens["scope"].split()) == set((client.scope if file in FAPI else PERSONAL).split())
+        assert client.refreshes(signed_in.tokens["refresh_token"]).status_code == 200
         client.completes(player.goes_to(client.asks(**scope)))
     assert reached() == []
 
@@ -116,11 +116,11 @@ def test_clients_get_tokens_of_their_own(of):
         assert client.reaches(conditions.tokens(answer, "DPoP")["access_token"])
 
 
-def test_the_back_channel_is_told_once_and_of_this_client_alone(of, reached, known):
+def test_the_back_channel_is_told_once_and_of_this_client_alone(of, reached, prepared):
     suite, client = of("backchannel.json")
     player = suite.plays()
-    found = client.completes(player.goes_to(client.asks(prompt="login consent")))
-    back = player.goes_to(logout_of(client, known, "", found.id_token))
+    signed_in = client.completes(player.goes_to(client.asks(prompt="login consent")))
+    back = player.goes_to(logout_of(client, prepared, "", signed_in.id_token))
     assert back.query == [("state", "x")]
     assert reached() == [("POST", "/test/a/idaas/backchannel_logout")]
 
@@ -141,8 +141,8 @@ FAPI_MODULES = (
 
 
 def test_every_module_with_commands_of_its_own_is_played_here(written):
-    for file, said in written.items():
-        names = set(said.get("override", ()))
+    for file, configuration in written.items():
+        names = set(configuration.get("override", ()))
         if file in FAPI:
             assert names == {f"{plans.FAPI_MODULES}{name}" for name in FAPI_MODULES}
         else:
@@ -171,9 +171,9 @@ def test_an_unregistered_redirect_uri_has_its_picture_taken(of, file):
     assert player.pictures == ["error-parameter"]
 
 
-def logout_of(client, known, module, hint):
+def logout_of(client, prepared, module, hint):
     """What the module sends to the end-session endpoint."""
-    away = f"{known.suite}/post_logout_redirect"
+    away = f"{prepared.suite}/post_logout_redirect"
     sent = {"id_token_hint": hint, "post_logout_redirect_uri": away, "state": "x"}
     differs: dict[str, dict[str, Any]] = {
         "bad-post-logout-redirect-uri": {"post_logout_redirect_uri": f"{away}/bad"},
@@ -185,7 +185,7 @@ def logout_of(client, known, module, hint):
         "only-state": {"id_token_hint": None, "post_logout_redirect_uri": None},
     }  # fmt: skip
     there = {name: value for name, value in {**sent, **differs.get(module, {})}.items() if value is not None}
-    return f"{client.provider.said['end_session_endpoint']}?{urlencode(there)}"
+    return f"{client.provider.metadata['end_session_endpoint']}?{urlencode(there)}"
 
 
 @with_both
@@ -196,21 +196,21 @@ def logout_of(client, known, module, hint):
         *((module, "signed-out") for module in (*plans.LOGOUT_CONFIRMED, "no-post-logout-redirect-uri")),
     ],
 )  # fmt: skip
-def test_logout_that_ends_on_a_page(of, known, file, module, picture, reached):
+def test_logout_that_ends_on_a_page(of, prepared, file, module, picture, reached):
     suite, client = of(file)
     player = suite.plays(f"oidcc-rp-initiated-logout-{module}")
-    found = client.completes(player.goes_to(client.asks()))
-    assert player.goes_to(logout_of(client, known, module, found.id_token)) is None
+    signed_in = client.completes(player.goes_to(client.asks()))
+    assert player.goes_to(logout_of(client, prepared, module, signed_in.id_token)) is None
     assert player.pictures == [picture]
     assert reached() == []
 
 
 @with_both
-def test_logout_that_comes_back(of, known, file, reached):
+def test_logout_that_comes_back(of, prepared, file, reached):
     suite, client = of(file)
     player = suite.plays()
-    found = client.completes(player.goes_to(client.asks()))
-    back = player.goes_to(logout_of(client, known, "", found.id_token))
+    signed_in = client.completes(player.goes_to(client.asks()))
+    back = player.goes_to(logout_of(client, prepared, "", signed_in.id_token))
     assert back.query == [("state", "x")]
     assert reached() == []
 

@@ -24,8 +24,8 @@ def prepared(app, work, tmp_path):
         factories.a_school()
 
     def run():
-        asked = ["--suite", SUITE, "--api", API, "--into", str(tmp_path)]
-        done = CliRunner().invoke(main, asked, obj=lambda: app)
+        arguments = ["--suite", SUITE, "--api", API, "--into", str(tmp_path)]
+        done = CliRunner().invoke(main, arguments, obj=lambda: app)
         assert done.exit_code == 0, done.output
         assert SUITE in done.output
         return {file.name: json.loads(file.read_text("utf-8")) for file in tmp_path.glob("*.json")}
@@ -39,10 +39,10 @@ def test_each_plan_has_its_configuration_for_your_eyes_only(prepared, tmp_path):
     fapi = {"fapi2-openid.json", "fapi2-plain.json", "fapi2-client-credentials.json"} | signing
     assert set(written) == {"static.json", "registered.json", "backchannel.json"} | fapi
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in tmp_path.iterdir())
-    for said in written.values():
-        assert said["alias"] == "ours"
-        assert said["server"]["discoveryUrl"].endswith("/.well-known/openid-configuration")
-        assert said["browser"][0]["match"].endswith("/oauth/authorize*")
+    for configuration in written.values():
+        assert configuration["alias"] == "ours"
+        assert configuration["server"]["discoveryUrl"].endswith("/.well-known/openid-configuration")
+        assert configuration["browser"][0]["match"].endswith("/oauth/authorize*")
 
 
 def test_the_documentation_names_each_configuration_and_no_other(prepared):
@@ -55,12 +55,12 @@ def test_secrets_and_keys_in_it_are_those_of_the_clients(prepared, work):
     static, fapi = written["static.json"], written["fapi2-openid.json"]
     with work():
         for part in ("client", "client2", "client_secret_post"):
-            found = registry.client(static[part]["client_id"])
-            assert registry.secret_matches(found, static[part]["client_secret"])
-            assert not found.require_pkce
+            client = registry.client(static[part]["client_id"])
+            assert registry.secret_matches(client, static[part]["client_secret"])
+            assert not client.require_pkce
         for part in ("client", "client2"):
-            found = registry.client(fapi[part]["client_id"])
-            (private,), (public,) = fapi[part]["jwks"]["keys"], found.jwks["keys"]
+            client = registry.client(fapi[part]["client_id"])
+            (private,), (public,) = fapi[part]["jwks"]["keys"], client.jwks["keys"]
             assert "d" in private
             assert "d" not in public
             assert {name: private[name] for name in public} == public
@@ -77,17 +77,17 @@ def test_the_sample_api_is_what_plans_call_that_have_no_userinfo(prepared, work,
         assert (written[file]["client"]["client_id"], written[file]["client"]["scope"]) == (first, scope)
     assert written["fapi2-openid.json"]["resource"]["resourceUrl"].endswith("/oauth/userinfo")
     with work():
-        found = registry.client("sample-api")
-        assert (found.resource, found.resource_scopes) == (API, {"school", "schools.list"})
-        assert registry.secret_matches(found, (tmp_path / "sample-api.secret").read_text("ascii").strip())
+        client = registry.client("sample-api")
+        assert (client.resource, client.resource_scopes) == (API, {"school", "schools.list"})
+        assert registry.secret_matches(client, (tmp_path / "sample-api.secret").read_text("ascii").strip())
 
 
 def test_logout_tokens_go_to_clients_of_their_own_alone(prepared, work):
     written = prepared()
-    told = {written["backchannel.json"][part]["client_id"] for part in ("client", "client2")}
+    client_ids = {written["backchannel.json"][part]["client_id"] for part in ("client", "client2")}
     with work():
         clients = [registry.client(name) for name in config()["clients"]]
-    assert {client.id for client in clients if client.backchannel_logout_uri} == told
+    assert {client.id for client in clients if client.backchannel_logout_uri} == client_ids
 
 
 def config():
@@ -103,19 +103,19 @@ def test_every_address_stands_below_the_suites(prepared, work):
     prepared()
     with work():
         for name in ("conf-basic-1", "conf-post-1", "conf-fapi-2"):
-            found = registry.client(name)
-            for uri in (*found.redirect_uris, *found.post_logout_redirect_uris, found.backchannel_logout_uri):
+            client = registry.client(name)
+            for uri in (*client.redirect_uris, *client.post_logout_redirect_uris, client.backchannel_logout_uri):
                 assert uri is None or uri.startswith(f"{SUITE}/")
 
 
 def test_again_replaces_everything(prepared, work):
     before, after = prepared(), prepared()
-    first, second = (said["static.json"]["client"] for said in (before, after))
+    first, second = (configuration["static.json"]["client"] for configuration in (before, after))
     assert first["client_id"] == second["client_id"]
     with work():
-        found = registry.client(first["client_id"])
-        assert not registry.secret_matches(found, first["client_secret"])
-        assert registry.secret_matches(found, second["client_secret"])
+        client = registry.client(first["client_id"])
+        assert not registry.secret_matches(client, first["client_secret"])
+        assert registry.secret_matches(client, second["client_secret"])
     assert password_of(before) != password_of(after)
 
 

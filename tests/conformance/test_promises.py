@@ -39,10 +39,10 @@ def device_client(served, provider):
 
 def has_control(browser, name, *, button):
     """A control of this `id`, and of this `name` where it is a field."""
-    found = browser.shown.soup.find(id=name)
-    assert found is not None, name
-    assert found.name == ("button" if button else "input")
-    assert button or found["name"] == name
+    control = browser.shown.soup.find(id=name)
+    assert control is not None, name
+    assert control.name == ("button" if button else "input")
+    assert button or control["name"] == name
     return True
 
 
@@ -80,7 +80,7 @@ def test_the_page_that_asks_who_you_are(client, browser):
 @promise("Sign-out page: confirm-logout, stay; then signed-out")
 def test_the_sign_out_page(client, browser, provider):
     client.signs_in(browser)
-    url = provider.said["end_session_endpoint"]
+    url = provider.metadata["end_session_endpoint"]
     browser.opens(url)
     assert controls(browser, buttons=("confirm-logout", "stay"))
     browser.presses("stay")
@@ -96,8 +96,8 @@ def test_error_pages(client, browser, provider):
     for url, parameter in (
         (client.asks(redirect_uri="https://evil.example/"), "redirect_uri"),
         (client.asks(client_id="nobody"), "client_id"),
-        (f"{provider.said['authorization_endpoint']}?client_id={gone}", "request_uri"),
-        (f"{provider.said['end_session_endpoint']}?id_token_hint=x", "id_token_hint"),
+        (f"{provider.metadata['authorization_endpoint']}?client_id={gone}", "request_uri"),
+        (f"{provider.metadata['end_session_endpoint']}?id_token_hint=x", "id_token_hint"),
     ):
         assert browser.opens(url) is None
         assert browser.shown.soup.find(id="error-code").text
@@ -118,14 +118,14 @@ def test_the_form_post_page(client, browser):
 
 @promise("Device page: user_code; continue, then allow, deny")
 def test_the_device_page(device_client, browser):
-    said = device_client.posts("device_authorization", {"scope": "openid"}).json()
-    browser.opens(said["verification_uri"])
+    authorization = device_client.posts("device_authorization", {"scope": "openid"}).json()
+    browser.opens(authorization["verification_uri"])
     browser.signs_in()
     assert controls(browser, fields=("user_code",), buttons=("continue",))
-    browser.presses("continue", user_code=said["user_code"])
+    browser.presses("continue", user_code=authorization["user_code"])
     assert controls(browser, buttons=("allow", "deny"))
     browser.allows()
-    tokens = device_client.posts("token", {"grant_type": DEVICE, "device_code": said["device_code"]})
+    tokens = device_client.posts("token", {"grant_type": DEVICE, "device_code": authorization["device_code"]})
     assert tokens.status_code == 200, tokens.text
 
 
@@ -140,7 +140,7 @@ def test_decisions_need_our_own_form(data_client, client, browser, provider):
     decides_without_token(browser, deny="yes")
     assert browser.opens(link) is None
     assert browser.shown.has("allow"), "nobody has refused"
-    browser.opens(provider.said["end_session_endpoint"])
+    browser.opens(provider.metadata["end_session_endpoint"])
     decides_without_token(browser, confirm="yes")
     client.gets_code(browser.opens(client.asks(prompt="none")))  # nobody has signed out
 
@@ -159,7 +159,7 @@ def test_no_page_needs_javascript(client, browser, provider):
     browser.signs_in()
     pages.append(browser.shown)
     client.gets_code(browser.presses("allow"))
-    browser.opens(provider.said["end_session_endpoint"])
+    browser.opens(provider.metadata["end_session_endpoint"])
     pages.append(browser.shown)
     for page in pages:
         assert page.soup.find("form")

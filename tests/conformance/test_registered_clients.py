@@ -33,7 +33,7 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture
-def a_client(request, a_registered_client, keys, known, provider):
+def a_client(request, a_registered_client, keys, prepared, provider):
     """Registers a new client, as the suite does, in place of the one that a module uses."""
     made = []
 
@@ -42,12 +42,12 @@ def a_client(request, a_registered_client, keys, known, provider):
         if "refresh_token" in module:
             more["grant_types"] = ["authorization_code", "refresh_token"]
         if "logout" in module:
-            more["post_logout_redirect_uris"] = [f"{known.suite}/post_logout_redirect"]
+            more["post_logout_redirect_uris"] = [f"{prepared.suite}/post_logout_redirect"]
         method = "client_secret_post" if "post" in client_id else "client_secret_basic"
-        found = a_registered_client(jwks=keys, token_endpoint_auth_method=method, **more)
-        assert {name: found.metadata[name] for name in more} == more
-        made.append(found.metadata)
-        return found
+        relying_party = a_registered_client(jwks=keys, token_endpoint_auth_method=method, **more)
+        assert {name: relying_party.metadata[name] for name in more} == more
+        made.append(relying_party.metadata)
+        return relying_party
 
     yield registered
     for metadata in made:
@@ -62,28 +62,28 @@ def deletes_registration(metadata, provider):
 
 @spec(REGISTRATION, "3.2", requirement="The response to a registration has all its metadata, a secret and a token")
 @spec("RFC 7592", "2.3", requirement="A client deletes its registration")
-def test_registration(register, keys, provider, known):
+def test_registration(register, keys, provider, prepared):
     answer = register(jwks=keys, request_uris=["https://suite.example/r.jwt#hash"])
     assert answer.status_code == 201
     conditions.is_json(answer)
     assert answer.headers["Cache-Control"] == "no-store"
-    said = answer.json()
-    assert said["client_secret_expires_at"] == 0
-    conditions.random(said["client_secret"])
-    conditions.random(said["registration_access_token"])
-    assert urlsplit(said["registration_client_uri"]).scheme == "https"
-    assert said["redirect_uris"] == [f"{known.suite}/callback"]
-    assert said["jwks"] == keys
-    assert said["scope"].split() == ["openid", "profile", "email", "phone"]
-    assert "request_uris" not in said
-    deletes_registration(said, provider)
+    registration = answer.json()
+    assert registration["client_secret_expires_at"] == 0
+    conditions.random(registration["client_secret"])
+    conditions.random(registration["registration_access_token"])
+    assert urlsplit(registration["registration_client_uri"]).scheme == "https"
+    assert registration["redirect_uris"] == [f"{prepared.suite}/callback"]
+    assert registration["jwks"] == keys
+    assert registration["scope"].split() == ["openid", "profile", "email", "phone"]
+    assert "request_uris" not in registration
+    deletes_registration(registration, provider)
 
 
 @spec(REGISTRATION, "2", requirement="Post-logout and back-channel logout addresses are registered and returned")
-def test_registration_of_logout(register, known):
+def test_registration_of_logout(register, prepared):
     sent = {
-        "post_logout_redirect_uris": [f"{known.suite}/post_logout_redirect"],
-        "backchannel_logout_uri": f"{known.suite}/backchannel_logout", "backchannel_logout_session_required": True,
+        "post_logout_redirect_uris": [f"{prepared.suite}/post_logout_redirect"],
+        "backchannel_logout_uri": f"{prepared.suite}/backchannel_logout", "backchannel_logout_session_required": True,
     }  # fmt: skip
-    said = register(**sent).json()
-    assert {name: said[name] for name in sent} == sent
+    registration = register(**sent).json()
+    assert {name: registration[name] for name in sent} == sent

@@ -24,9 +24,9 @@ def signed_in(client, browser):
 
 
 @pytest.fixture
-def away(known):
+def away(prepared):
     """Where the client wants to go afterwards."""
-    return f"{known.suite}/post_logout_redirect"
+    return f"{prepared.suite}/post_logout_redirect"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def leave(provider, browser):
     """`leave(state="x")` opens the end-session endpoint with these parameters."""
 
     def opened(**sent):
-        return browser.opens(f"{provider.said['end_session_endpoint']}?{urlencode(sent)}")
+        return browser.opens(f"{provider.metadata['end_session_endpoint']}?{urlencode(sent)}")
 
     return opened
 
@@ -60,7 +60,7 @@ def is_a_page_about(browser, parameter):
 
 @spec(LOGOUT, "2.1", requirement="end_session_endpoint is advertised, and https")
 def test_rp_initiated_logout_discovery_endpoint_verification(provider):
-    assert urlsplit(provider.said["end_session_endpoint"]).scheme == "https"
+    assert urlsplit(provider.metadata["end_session_endpoint"]).scheme == "https"
 
 
 @spec(LOGOUT, "2", requirement="With hint, registered address and state: signed out, and back with the state alone")

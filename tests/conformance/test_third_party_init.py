@@ -17,8 +17,8 @@ spec = pytest.mark.spec
     requirement="A client can register initiate_login_uri, and gets it back",
 )
 @spec(REGISTRATION, "4.3", requirement="The client reads its registration, initiate_login_uri in it, by its own token")
-def test_init_login(register, provider, known):
-    uri = f"{known.suite}/initiate_login"
+def test_init_login(register, provider, prepared):
+    uri = f"{prepared.suite}/initiate_login"
     answer = register(initiate_login_uri=uri)
     assert answer.status_code == 201
     conditions.is_json(answer)
@@ -33,6 +33,6 @@ def test_init_login(register, provider, known):
 
 
 @spec(REGISTRATION, "2", requirement="initiate_login_uri has to be https")
-def test_init_login_nohttps(register, known):
-    uri = f"{known.suite}/initiate_login".replace("https:", "http:")
+def test_init_login_nohttps(register, prepared):
+    uri = f"{prepared.suite}/initiate_login".replace("https:", "http:")
     conditions.registration_refused(register(initiate_login_uri=uri), "invalid_client_metadata")

@@ -1,6 +1,6 @@
 """Relying parties as they are installed, on their own addresses, against us as served over HTTPS.
 
-Each is told the issuer, a client id and a secret, and is configured as its documentation says; nothing of it is
+Each is configured with issuer, client id and secret as its documentation says; nothing in it is
 replaced. A person's browser walks between the two.
 """
 
@@ -23,7 +23,7 @@ from tests.serving import a_provider, serving
 
 @dataclass(frozen=True)
 class Registered:
-    """What an operator hands to a partner."""
+    """A client: what an operator gives to its partner."""
 
     client_id: str
     secret: str
@@ -33,7 +33,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class Scene:
-    """The provider, and who there is."""
+    """The served provider, and a person with an account."""
 
     app: Any
     issuer: str
@@ -61,20 +61,20 @@ def served(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> It
     with a_provider(databases, tls) as (app, issuer):
         with a_request(app):
             owner = factories.an_administrator()
-            found = Scene(app, issuer, tls, str(trust), owner.username, owner.name)
-        yield found
+            scene = Scene(app, issuer, tls, str(trust), owner.username, owner.name)
+        yield scene
 
 
 @pytest.fixture
 def scene(served: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """The provider, whose certificate every program of this machine trusts meanwhile."""
+    """The provider; `requests` trusts its certificate."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", served.trust)
     return served
 
 
 @pytest.fixture
 def browser(scene: Scene) -> Browser:
-    """Somebody who works at a school."""
+    """The browser of a person with an account."""
     return Browser(scene.trust, scene.username, factories.PASSWORD)
 
 

@@ -16,10 +16,10 @@ SCOPE = "openid profile email offline_access"
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 def test_sign_in_refresh_and_logout(scene, visitor, method):
-    known = scene.register(CALLBACK, post_logout_redirect_uris=[AWAY], token_endpoint_auth_method=method)
-    about, person = known.metadata, visitor(AT)
+    registered = scene.register(CALLBACK, post_logout_redirect_uris=[AWAY], token_endpoint_auth_method=method)
+    about, person = registered.metadata, visitor(AT)
     client = OAuth2Session(
-        known.client_id, known.secret, scope=SCOPE, redirect_uri=CALLBACK, code_challenge_method="S256",
+        registered.client_id, registered.secret, scope=SCOPE, redirect_uri=CALLBACK, code_challenge_method="S256",
         token_endpoint_auth_method=method, revocation_endpoint_auth_method=method,
         token_endpoint=about["token_endpoint"],
     )  # fmt: skip
@@ -28,7 +28,7 @@ def test_sign_in_refresh_and_logout(scene, visitor, method):
     came = person.goes_to(url)
     answer = f"{came.address}?{urlencode(came.query)}"
     token = client.fetch_token(authorization_response=answer, state=state, code_verifier="v" * 48)
-    claims = claims_of(token, known)
+    claims = claims_of(token, registered)
     assert client.get(about["userinfo_endpoint"]).json() == {"sub": claims["sub"]} | person_of(client, about)
 
     client.token["expires_at"] = 1  # as if the ten minutes were over: it refreshes by itself
@@ -46,19 +46,21 @@ def test_sign_in_refresh_and_logout(scene, visitor, method):
     assert ("error", "login_required") in person.opens(silently).query
 
 
-def claims_of(token, known):
+def claims_of(token, registered):
     """Decoded and validated (OpenID Connect Core §3.1.3.7)."""
-    keys = KeySet.import_key_set(requests.get(known.metadata["jwks_uri"], timeout=20).json())
-    decoded = jwt.decode(token["id_token"], keys, algorithms=known.metadata["id_token_signing_alg_values_supported"])
+    keys = KeySet.import_key_set(requests.get(registered.metadata["jwks_uri"], timeout=20).json())
+    decoded = jwt.decode(
+        token["id_token"], keys, algorithms=registered.metadata["id_token_signing_alg_values_supported"]
+    )
     claims = CodeIDToken(
         decoded.claims, decoded.header, params={"nonce": "n", "access_token": token["access_token"]},
-        options={"iss": {"value": known.metadata["issuer"]}, "aud": {"value": known.client_id}},
+        options={"iss": {"value": registered.metadata["issuer"]}, "aud": {"value": registered.client_id}},
     )  # fmt: skip
     claims.validate()
     return claims
 
 
 def person_of(client, about):
-    said = client.get(about["userinfo_endpoint"]).json()
-    assert said["email_verified"] is True
-    return said
+    userinfo = client.get(about["userinfo_endpoint"]).json()
+    assert userinfo["email_verified"] is True
+    return userinfo

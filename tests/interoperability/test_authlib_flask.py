@@ -8,14 +8,14 @@ from flask import Flask, redirect, session, url_for
 SCOPE = "openid profile email offline_access"
 
 
-def relying_party(issuer, known):
+def relying_party(issuer, registered):
     """What its documentation shows, with a way to refresh and a way out."""
     app = Flask("authlib_rp")
     app.secret_key = "a secret of this app"
     app.config["SESSION_COOKIE_NAME"] = "rp"
     oauth = OAuth(app)
     oauth.register(
-        "idaas", client_id=known.client_id, client_secret=known.secret,
+        "idaas", client_id=registered.client_id, client_secret=registered.secret,
         server_metadata_url=f"{issuer}/.well-known/openid-configuration",
         client_kwargs={"scope": SCOPE, "code_challenge_method": "S256"},
     )  # fmt: skip
@@ -56,8 +56,8 @@ def page(text):
 
 def test_sign_in_refresh_and_logout(scene, browser, on_a_port):
     def make(address):
-        known = scene.register(f"{address}/callback", post_logout_redirect_uris=[f"{address}/bye"])
-        return relying_party(scene.issuer, known)
+        registered = scene.register(f"{address}/callback", post_logout_redirect_uris=[f"{address}/bye"])
+        return relying_party(scene.issuer, registered)
 
     at = on_a_port(make)
     browser.arrives(f"{at}/login")

@@ -8,14 +8,14 @@ from flask_dance.consumer import OAuth2ConsumerBlueprint
 SCOPE = "openid profile email offline_access"
 
 
-def relying_party(known):
+def relying_party(registered):
     """It authenticates by HTTP Basic, when it redeems a code and when it refreshes by itself."""
-    about = known.metadata
+    about = registered.metadata
     app = Flask("flask_dance_rp")
     app.secret_key = "a secret of this app"
     app.config["SESSION_COOKIE_NAME"] = "rp"
     idaas = OAuth2ConsumerBlueprint(
-        "idaas", __name__, client_id=known.client_id, client_secret=known.secret, scope=SCOPE, use_pkce=True,
+        "idaas", __name__, client_id=registered.client_id, client_secret=registered.secret, scope=SCOPE, use_pkce=True,
         authorization_url=about["authorization_endpoint"], token_url=about["token_endpoint"],
         auto_refresh_url=about["token_endpoint"], redirect_to="home",
     )  # fmt: skip

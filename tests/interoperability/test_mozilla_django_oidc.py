@@ -17,7 +17,7 @@ URLS = "tests.interoperability.django_urls"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Django, set up once: it can be told of a provider by `override_settings` only."""
+    """Django, set up once; each test names its provider by `override_settings`."""
     folder = tmp_path_factory.mktemp("django")
     settings.configure(
         SECRET_KEY="a secret of this site", ROOT_URLCONF=URLS, ALLOWED_HOSTS=["localhost"], USE_TZ=True,
@@ -40,32 +40,32 @@ def site(tmp_path_factory):
     call_command("migrate", verbosity=0)
 
 
-def told(known):
-    """The settings that name the provider and the client."""
-    about = known.metadata
+def provider_settings(registered):
+    """Django settings for the provider and the client."""
+    about = registered.metadata
     return {
-        "OIDC_RP_CLIENT_ID": known.client_id, "OIDC_RP_CLIENT_SECRET": known.secret,
+        "OIDC_RP_CLIENT_ID": registered.client_id, "OIDC_RP_CLIENT_SECRET": registered.secret,
         "OIDC_OP_AUTHORIZATION_ENDPOINT": about["authorization_endpoint"],
         "OIDC_OP_TOKEN_ENDPOINT": about["token_endpoint"], "OIDC_OP_USER_ENDPOINT": about["userinfo_endpoint"],
         "OIDC_OP_JWKS_ENDPOINT": about["jwks_uri"], "OIDC_OP_LOGOUT_ENDPOINT": about["end_session_endpoint"],
     }  # fmt: skip
 
 
-def kept_of(browser):
+def session_of(browser):
     """Django's session of this browser."""
     engine = import_module(settings.SESSION_ENGINE)
     return engine.SessionStore(browser.session.cookies.get(settings.SESSION_COOKIE_NAME))
 
 
-def grow_old(browser):
-    """As if a quarter of an hour had passed."""
-    kept = kept_of(browser)
-    kept["oidc_id_token_expiration"] = 0
-    kept.save()
+def expire_id_token(browser):
+    """Make the stored ID Token count as expired, as after a quarter of an hour."""
+    session = session_of(browser)
+    session["oidc_id_token_expiration"] = 0
+    session.save()
 
 
-def is_young(browser):
-    return kept_of(browser)["oidc_id_token_expiration"] > time.time()
+def is_renewed(browser):
+    return session_of(browser)["oidc_id_token_expiration"] > time.time()
 
 
 @pytest.mark.parametrize(("method", "basic"), [("client_secret_post", False), ("client_secret_basic", True)])
@@ -73,11 +73,13 @@ def test_sign_in_renewal_and_logout(site, scene, browser, on_a_port, method, bas
     with ExitStack() as configured:
 
         def make(address):
-            known = scene.register(
+            registered = scene.register(
                 f"{address}/oidc/callback/", post_logout_redirect_uris=[f"{address}/"],
                 token_endpoint_auth_method=method,
             )  # fmt: skip
-            configured.enter_context(override_settings(OIDC_TOKEN_USE_BASIC_AUTH=basic, **told(known)))
+            configured.enter_context(
+                override_settings(OIDC_TOKEN_USE_BASIC_AUTH=basic, **provider_settings(registered))
+            )
             return get_wsgi_application()
 
         at = on_a_port(make)
@@ -85,10 +87,10 @@ def test_sign_in_renewal_and_logout(site, scene, browser, on_a_port, method, bas
         email = browser.shown.text
         assert "@" in email
 
-        grow_old(browser)
+        expire_id_token(browser)
         browser.opens(f"{at}/")  # to us with prompt=none, and back
         assert browser.shown.text == email
-        assert is_young(browser)
+        assert is_renewed(browser)
 
         signs_out(browser, at)
         assert browser.shown.text == "Nobody"

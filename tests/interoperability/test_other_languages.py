@@ -55,10 +55,10 @@ def site(request, tmp_path_factory):
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         pytest.skip(f"left out: no {name} on this machine")
-    return found
+    return path
 
 
 def _run(name: str, words: list[str], folder: Path, **environment: str) -> None:
@@ -99,10 +99,16 @@ def _answers(address: str) -> bool:
 def test_sign_in_refresh_and_logout(site, scene, browser):
     command, folder = site
     at = f"http://localhost:{free_port()}"
-    known = scene.register(f"{at}/callback", post_logout_redirect_uris=[f"{at}/"])
+    registered = scene.register(f"{at}/callback", post_logout_redirect_uris=[f"{at}/"])
     trust = {"NODE_EXTRA_CA_CERTS": scene.trust, "SSL_CERT_FILE": scene.trust}
     with running(
-        command, folder, at, ISSUER=scene.issuer, CLIENT_ID=known.client_id, CLIENT_SECRET=known.secret, **trust
+        command,
+        folder,
+        at,
+        ISSUER=scene.issuer,
+        CLIENT_ID=registered.client_id,
+        CLIENT_SECRET=registered.secret,
+        **trust,
     ):
         browser.arrives(f"{at}/sign-in")
         assert json.loads(browser.shown.text)["name"] == scene.name

@@ -11,12 +11,12 @@ SCOPE = ["openid", "profile", "email", "offline_access"]
 
 
 def test_sign_in_refresh_and_logout(scene, visitor):
-    known = scene.register(CALLBACK, token_endpoint_auth_method="client_secret_post")
-    about, person = known.metadata, visitor(AT)
+    registered = scene.register(CALLBACK, token_endpoint_auth_method="client_secret_post")
+    about, person = registered.metadata, visitor(AT)
     refreshed: list[dict[str, Any]] = []
     client = OAuth2Session(
-        known.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256", auto_refresh_url=about["token_endpoint"],
-        auto_refresh_kwargs={"client_id": known.client_id, "client_secret": known.secret},
+        registered.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256", auto_refresh_url=about["token_endpoint"],
+        auto_refresh_kwargs={"client_id": registered.client_id, "client_secret": registered.secret},
         token_updater=refreshed.append,
     )  # fmt: skip
 
@@ -24,7 +24,7 @@ def test_sign_in_refresh_and_logout(scene, visitor):
     came = person.goes_to(url)
     token = client.fetch_token(
         about["token_endpoint"], authorization_response=f"{came.address}?{urlencode(came.query)}",
-        client_secret=known.secret, include_client_id=True,
+        client_secret=registered.secret, include_client_id=True,
     )  # fmt: skip
     assert client.get(about["userinfo_endpoint"]).json()["name"] == scene.name
 
@@ -41,12 +41,12 @@ def test_sign_in_refresh_and_logout(scene, visitor):
 
 
 def test_basic_authentication_is_its_default(scene, visitor):
-    known = scene.register(CALLBACK)
-    client = OAuth2Session(known.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256")
-    came = visitor(AT).goes_to(client.authorization_url(known.metadata["authorization_endpoint"])[0])
+    registered = scene.register(CALLBACK)
+    client = OAuth2Session(registered.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256")
+    came = visitor(AT).goes_to(client.authorization_url(registered.metadata["authorization_endpoint"])[0])
     token = client.fetch_token(
-        known.metadata["token_endpoint"], authorization_response=f"{came.address}?{urlencode(came.query)}",
-        client_secret=known.secret,
+        registered.metadata["token_endpoint"], authorization_response=f"{came.address}?{urlencode(came.query)}",
+        client_secret=registered.secret,
     )  # fmt: skip
-    endpoint, auth = known.metadata["token_endpoint"], (known.client_id, known.secret)
+    endpoint, auth = registered.metadata["token_endpoint"], (registered.client_id, registered.secret)
     assert client.refresh_token(endpoint, auth=auth)["access_token"] != token["access_token"]

@@ -32,15 +32,15 @@ def main(*, suite: str | None, api: str | None, into: Path | None) -> None:
 
     Run again, it replaces them: secrets, keys and password are new each time. Production refuses it.
     """
-    known = prepare.everything(suite, api)
+    prepared = prepare.everything(suite, api)
     folder = into or ROOT / "var" / "conformance"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, configuration in plans.everything(known).items():
+    for name, configuration in plans.everything(prepared).items():
         write_secret(folder / name, json.dumps(configuration, indent=2))
         click.echo(f"wrote {folder / name}")
-    write_secret(folder / plans.API_SECRET, str(known.clients[plans.API].secret))
+    write_secret(folder / plans.API_SECRET, str(prepared.clients[plans.API].secret))
     click.echo(f"wrote {folder / plans.API_SECRET}")
-    click.echo(f"The suite at {known.suite} finds its clients at {runtime.settings().server.issuer}.")
+    click.echo(f"The suite at {prepared.suite} finds its clients at {runtime.settings().server.issuer}.")
 
 
 if __name__ == "__main__":

@@ -43,38 +43,40 @@ SCHOOLS: Final = "school offline_access"
 FAPI_MODULES: Final = "fapi2-security-profile-final-"
 
 
-def everything(known: Prepared) -> dict[str, dict[str, Any]]:
+def everything(prepared: Prepared) -> dict[str, dict[str, Any]]:
     """The configurations by the name of their files."""
-    static = _pair(known, STATIC) | {"client_secret_post": _with_secret(known.clients["conf-post-1"])}
-    registering = {"client_name": "Conformance suite", "initial_access_token": known.initial_token}
+    static = _pair(prepared, STATIC) | {"client_secret_post": _with_secret(prepared.clients["conf-post-1"])}
+    registering = {"client_name": "Conformance suite", "initial_access_token": prepared.initial_token}
     registered = {"client": registering, "client2": registering}
-    api = f"{known.api}/access"
+    api = f"{prepared.api}/access"
     userinfo = runtime.url("/oauth/userinfo")
     return {
-        "static.json": _common(known, "static clients") | static | {"override": _oidc_overrides(known)},
-        "registered.json": _common(known, "dynamic registration") | registered | {"override": _oidc_overrides(known)},
-        "backchannel.json": _common(known, "back-channel logout") | _pair(known, BACKCHANNEL),
-        "fapi2-openid.json": _of_people(known, "FAPI 2.0", _fapi(known, FAPI, PERSONAL, userinfo)),
-        "fapi2-plain.json": _of_schools(known, "FAPI 2.0, OAuth", _fapi(known, PLAIN, SCHOOLS, api)),
+        "static.json": _common(prepared, "static clients") | static | {"override": _oidc_overrides(prepared)},
+        "registered.json": _common(prepared, "dynamic registration")
+        | registered
+        | {"override": _oidc_overrides(prepared)},
+        "backchannel.json": _common(prepared, "back-channel logout") | _pair(prepared, BACKCHANNEL),
+        "fapi2-openid.json": _of_people(prepared, "FAPI 2.0", _fapi(prepared, FAPI, PERSONAL, userinfo)),
+        "fapi2-plain.json": _of_schools(prepared, "FAPI 2.0, OAuth", _fapi(prepared, PLAIN, SCHOOLS, api)),
         "fapi2-signing-openid.json": _of_people(
-            known, "FAPI 2.0 Message Signing", _fapi(known, SIGNING, PERSONAL, userinfo)
+            prepared, "FAPI 2.0 Message Signing", _fapi(prepared, SIGNING, PERSONAL, userinfo)
         ),
         "fapi2-signing-plain.json": _of_schools(
-            known, "FAPI 2.0 Message Signing, OAuth", _fapi(known, SIGNING_PLAIN, SCHOOLS, api)
+            prepared, "FAPI 2.0 Message Signing, OAuth", _fapi(prepared, SIGNING_PLAIN, SCHOOLS, api)
         ),
-        "fapi2-client-credentials.json": _common(known, "FAPI 2.0, client credentials")
-        | _fapi(known, OWN, "schools.list", api),
+        "fapi2-client-credentials.json": _common(prepared, "FAPI 2.0, client credentials")
+        | _fapi(prepared, OWN, "schools.list", api),
     }
 
 
-def _common(known: Prepared, what: str, *, school_data: bool = False) -> dict[str, Any]:
+def _common(prepared: Prepared, what: str, *, school_data: bool = False) -> dict[str, Any]:
     return {
-        "alias": known.suite.rpartition("/")[2],
+        "alias": prepared.suite.rpartition("/")[2],
         "description": f"{runtime.settings().service.name}, {what}",
         "server": {"discoveryUrl": runtime.url("/.well-known/openid-configuration")},
         "browser": [
-            _authorize(known, school_data=school_data),
-            _leave(_task("Back at the suite", f"{known.suite}/post_logout_redirect*")),
+            _authorize(prepared, school_data=school_data),
+            _leave(_task("Back at the suite", f"{prepared.suite}/post_logout_redirect*")),
         ],
     }
 
@@ -83,38 +85,38 @@ def _with_secret(client: Credentials) -> dict[str, Any]:
     return {"client_id": client.client_id, "client_secret": client.secret}
 
 
-def _pair(known: Prepared, names: tuple[str, str]) -> dict[str, Any]:
+def _pair(prepared: Prepared, names: tuple[str, str]) -> dict[str, Any]:
     """Two clients with secrets."""
-    first, second = (_with_secret(known.clients[name]) for name in names)
+    first, second = (_with_secret(prepared.clients[name]) for name in names)
     return {"client": first, "client2": second}
 
 
-def _fapi(known: Prepared, names: tuple[str, str], scope: str, resource: str) -> dict[str, Any]:
+def _fapi(prepared: Prepared, names: tuple[str, str], scope: str, resource: str) -> dict[str, Any]:
     """Two clients with keys, and what they call with their tokens."""
-    first, second = ({"client_id": name, "scope": scope, "jwks": known.clients[name].keys} for name in names)
+    first, second = ({"client_id": name, "scope": scope, "jwks": prepared.clients[name].keys} for name in names)
     return {"client": first, "client2": second, "resource": {"resourceUrl": resource}}
 
 
-def _of_people(known: Prepared, what: str, clients: dict[str, Any]) -> dict[str, Any]:
+def _of_people(prepared: Prepared, what: str, clients: dict[str, Any]) -> dict[str, Any]:
     """A FAPI plan whose clients ask about the person alone."""
-    return _common(known, what) | clients | {"override": _fapi_overrides(known)}
+    return _common(prepared, what) | clients | {"override": _fapi_overrides(prepared)}
 
 
-def _of_schools(known: Prepared, what: str, clients: dict[str, Any]) -> dict[str, Any]:
+def _of_schools(prepared: Prepared, what: str, clients: dict[str, Any]) -> dict[str, Any]:
     """A FAPI plan whose clients ask for a school's data, which needs authority to share."""
-    common = _common(known, what, school_data=True)
-    return common | clients | {"override": _fapi_overrides(known, school_data=True)}
+    common = _common(prepared, what, school_data=True)
+    return common | clients | {"override": _fapi_overrides(prepared, school_data=True)}
 
 
 # Visits: an address that the browser is sent to, and what is done on the pages that follow
 
 
-def _authorize(known: Prepared, *before_signing_in: list[Any], school_data: bool = False) -> Visit:
+def _authorize(prepared: Prepared, *before_signing_in: list[Any], school_data: bool = False) -> Visit:
     """Sign in and agree where that is asked, and arrive at the suite. School data needs the box ticked as well."""
     commands = [
         *before_signing_in,
-        ["text", "id", "username", known.username],
-        ["text", "id", "password", known.password],
+        ["text", "id", "username", prepared.username],
+        ["text", "id", "password", prepared.password],
         ["click", "id", "sign-in"],
     ]
     authority = [["click", "id", "authority"]] if school_data else []
@@ -123,7 +125,7 @@ def _authorize(known: Prepared, *before_signing_in: list[Any], school_data: bool
         "tasks": [
             _task("Sign in", runtime.url("/sign-in*"), *commands, optional=True),
             _task("Agree", runtime.url("/oauth/consent*"), *authority, ["click", "id", "allow"], optional=True),
-            _arrive(known),
+            _arrive(prepared),
         ],
     }
 
@@ -137,37 +139,37 @@ def _shown_at(path: str, *commands: list[Any]) -> Visit:
     return {"match": runtime.url("/oauth/authorize*"), "tasks": [_task("Our page", runtime.url(path), *commands)]}
 
 
-def _arrive(known: Prepared) -> Task:
-    return _task("Arrive", f"{known.suite}/callback*", ["wait", "id", "submission_complete", WAIT])
+def _arrive(prepared: Prepared) -> Task:
+    return _task("Arrive", f"{prepared.suite}/callback*", ["wait", "id", "submission_complete", WAIT])
 
 
 # Overrides: the modules that end on a page of ours
 
 
-def _oidc_overrides(known: Prepared) -> dict[str, Any]:
-    again = _authorize(known, ["wait", "id", "sign-in", WAIT, "Sign in", f"{SCREENSHOT}-optional"])
-    found = {name: [again] for name in SIGN_IN_AGAIN}
+def _oidc_overrides(prepared: Prepared) -> dict[str, Any]:
+    again = _authorize(prepared, ["wait", "id", "sign-in", WAIT, "Sign in", f"{SCREENSHOT}-optional"])
+    overrides = {name: [again] for name in SIGN_IN_AGAIN}
     refused = _shown_at("/oauth/authorize*", _shows("error-parameter", "redirect_uri"))
-    found["oidcc-ensure-registered-redirect-uri"] = [refused]
+    overrides["oidcc-ensure-registered-redirect-uri"] = [refused]
     goodbye = _task("Signed out", runtime.url("/signed-out*"), _shows("signed-out", ".*"))
     confirmed = _leave(_task("Confirm", runtime.url("/oauth/logout*"), ["click", "id", "confirm-logout"]), goodbye)
-    asked = _leave(_task("Asked", runtime.url("/oauth/logout*"), _shows("confirm-logout", ".*")))
+    confirmation = _leave(_task("Asked", runtime.url("/oauth/logout*"), _shows("confirm-logout", ".*")))
     leaving: dict[str, Visit] = {
         "no-post-logout-redirect-uri": _leave(goodbye),
-        "no-id-token-hint": asked,
+        "no-id-token-hint": confirmation,
         **dict.fromkeys(LOGOUT_CONFIRMED, confirmed),
         **{name: _leave(_error_page(parameter)) for name, parameter in LOGOUT_FAULTS.items()},
     }
-    found |= {f"oidcc-rp-initiated-logout-{name}": [_authorize(known), visit] for name, visit in leaving.items()}
-    return {name: {"browser": visits} for name, visits in found.items()}
+    overrides |= {f"oidcc-rp-initiated-logout-{name}": [_authorize(prepared), visit] for name, visit in leaving.items()}
+    return {name: {"browser": visits} for name, visits in overrides.items()}
 
 
-def _fapi_overrides(known: Prepared, *, school_data: bool = False) -> dict[str, Any]:
-    once, authorize = {"match-limit": 1}, _authorize(known, school_data=school_data)
+def _fapi_overrides(prepared: Prepared, *, school_data: bool = False) -> dict[str, Any]:
+    once, authorize = {"match-limit": 1}, _authorize(prepared, school_data=school_data)
     stale = _shown_at("/oauth/authorize*", _shows("error-code", "request_expired"))
     looks = _shown_at("/sign-in*", ["wait", "id", "sign-in", WAIT, "Sign in"])
     turns_back = _shown_at("/sign-in*", ["click", "id", "cancel"])
-    turns_back["tasks"].append(_arrive(known))
+    turns_back["tasks"].append(_arrive(prepared))
     visits = {
         "user-rejects-authentication": [turns_back],
         "par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": [looks | once, authorize],
@@ -188,5 +190,5 @@ def _shows(control: str, words: str) -> list[Any]:
 
 
 def _task(name: str, match: str, *commands: list[Any], optional: bool = False) -> Task:
-    said: Task = {"task": name, "match": match}
-    return said | ({"optional": True} if optional else {}) | ({"commands": list(commands)} if commands else {})
+    task: Task = {"task": name, "match": match}
+    return task | ({"optional": True} if optional else {}) | ({"commands": list(commands)} if commands else {})

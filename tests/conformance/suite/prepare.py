@@ -70,22 +70,22 @@ def everything(suite: str | None = None, api: str | None = None) -> Prepared:
     """
     if runtime.settings().environment == "production":
         raise NotHere
-    told = tomllib.loads(FILE.read_text("utf-8"))
-    places = {"suite": (suite or told["suite"]).rstrip("/"), "api": (api or told["api"]).rstrip("/")}
-    if not any(each.name == told["partner"]["name"] for each in registry.all_partners()):
-        registry.add_partner(**told["partner"])
-    clients = {name: _client(name, about, told, places) for name, about in told["clients"].items()}
-    username, password = _person(told["person"])
-    limits = dict(told["initial_token"])
+    document = tomllib.loads(FILE.read_text("utf-8"))
+    places = {"suite": (suite or document["suite"]).rstrip("/"), "api": (api or document["api"]).rstrip("/")}
+    if not any(each.name == document["partner"]["name"] for each in registry.all_partners()):
+        registry.add_partner(**document["partner"])
+    clients = {name: _client(name, about, document, places) for name, about in document["clients"].items()}
+    username, password = _person(document["person"])
+    limits = dict(document["initial_token"])
     lasts = timedelta(days=limits.pop("lasts_days"))
-    _, token = initial_tokens.issue(told["partner"]["name"], limits, lasts=lasts, by=BY)
+    _, token = initial_tokens.issue(document["partner"]["name"], limits, lasts=lasts, by=BY)
     return Prepared(**places, username=username, password=password, clients=clients, initial_token=token)
 
 
-def _client(client_id: str, about: dict[str, Any], told: dict[str, Any], places: dict[str, str]) -> Credentials:
+def _client(client_id: str, about: dict[str, Any], document: dict[str, Any], places: dict[str, str]) -> Credentials:
     """Register one client, or replace it."""
     own = {name: value for name, value in about.items() if name not in {"kind", "key"}}
-    manifest = {**told["every"], **told["kinds"][about["kind"]], **own, "client_id": client_id}
+    manifest = {**document["every"], **document["kinds"][about["kind"]], **own, "client_id": client_id}
     manifest = {name: _at(value, places) for name, value in manifest.items()}
     keys = None
     if "key" in about:
@@ -110,14 +110,14 @@ def _new_keys(alg: str, client_id: str) -> KeySet:
 
 def _person(about: dict[str, str]) -> tuple[str, str]:
     """Username and new password of the person, whose school is verified."""
-    found = session().scalar(select(Administrator).where(Administrator.email == about["email"]))
-    if found is None:
-        estab, found = accounts.register(_free_school(), **about)
+    person = session().scalar(select(Administrator).where(Administrator.email == about["email"]))
+    if person is None:
+        estab, person = accounts.register(_free_school(), **about)
         review.open_for(estab)
         review.verify(estab.estab_id, by=BY)
     password = passphrases.generate()
-    credentials.set_hash(found, runtime.passwords().hash(password), by=BY, is_ours=True)
-    return found.username, password
+    credentials.set_hash(person, runtime.passwords().hash(password), by=BY, is_ours=True)
+    return person.username, password
 
 
 def _free_school() -> School:
