@@ -26,6 +26,7 @@ from idp.oidc.authorization import pending_requests
 from idp.oidc.tokens import logout_token
 from idp.onboarding import views as onboarding
 from idp.outbox import views as outbox
+from idp.partner_api import views as partner_api
 from idp.schools import views as schools
 from idp.signin import second_step, session, session_clients, views as signin
 
@@ -59,6 +60,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.configure(app, settings)
     protocol.configure(app)
 
-    for views in (health, well_known, outbox, schools, onboarding, signin, federation, invitations, manage, oidc):
+    for views in (
+        health, well_known, outbox, schools, onboarding, signin, federation, invitations, manage, oidc, partner_api,
+    ):  # fmt: skip
         app.register_blueprint(views.bp)
     return app

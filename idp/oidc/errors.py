@@ -11,7 +11,7 @@ only where it helps and is no secret (names of scopes, `aud`, `htu`), and only t
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, InvalidRequestError, InvalidScopeError
@@ -19,6 +19,8 @@ from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, Invali
 from idp.foundation.errors import Refusal
 from idp.foundation.scopes import UnknownScope
 
+OAuthError: TypeAlias = OAuth2Error
+"""Authlib's base class of all these, for packages that do not import Authlib."""
 CLIENT_REFUSED = "client authentication failed; the log of the client, if there is such a client, says why"
 """One text for every reason (security.md rule 5)."""
 PAUSED = "the school has paused sharing; tokens work again when the school resumes"

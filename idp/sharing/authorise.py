@@ -234,7 +234,8 @@ def _end(estab_id: str, client_id: str, **ended: object) -> Authorisation | None
 
     None where there is none, and where it was replaced while this waited: the UPDATE does not see the new one.
     """
-    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id)).values(**ended)
+    ending = ended | {"changed_at": clock.now()}
+    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id)).values(**ending)
     found = session().scalar(statement.returning(Authorisation.id))
     if found is None:
         return None
@@ -263,7 +264,9 @@ def _hold(estab_id: str, client_id: str, event: str, by: Membership, *, paused: 
     _check(estab_id, by)
     was = Authorisation.paused_at.is_(None) if paused else Authorisation.paused_at.is_not(None)
     can_be = Authorisation.current(estab_id, client_id), was, Authorisation.until > clock.now()
-    statement = update(Authorisation).where(*can_be).values(paused_at=clock.now() if paused else None)
+    statement = (
+        update(Authorisation).where(*can_be).values(paused_at=clock.now() if paused else None, changed_at=clock.now())
+    )
     found = None
     while found is None and session().scalar(select(Authorisation.id).where(*can_be)):  # as in `withdraw`
         found = session().scalar(statement.returning(Authorisation.id))

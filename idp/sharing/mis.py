@@ -1,14 +1,18 @@
 """The school's MIS, where a client works with some systems only (school-register.md §8)."""
 
+from sqlalchemy import update
+
 from idp.audit import events, log
 from idp.estabs import accounts, authority
 from idp.estabs.models import Estab, Membership
 from idp.estabs.permissions import Action
-from idp.foundation.database import lock
+from idp.foundation import clock
+from idp.foundation.database import lock, session
 from idp.foundation.errors import BadRequest, Refusal
 from idp.partners import mis_catalogue, registry
 from idp.partners.mis_catalogue import Mis
 from idp.partners.snapshots import AnyClient
+from idp.sharing.models import Authorisation
 
 
 class MisUnknown(Refusal):
@@ -55,6 +59,9 @@ def tell(code: str, *, by: Membership) -> None:
         raise BadRequest("Please choose one of the systems in the list.", reason=f"MIS {code!r}")
     before = accounts.set_mis(estab, code)
     if before != code:
+        current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
+        of_estab = update(Authorisation).where(Authorisation.estab_id == by.estab_id, *current)
+        session().execute(of_estab.values(changed_at=clock.now()))  # it decides what clients get
         log.record(
             events.ESTAB_MIS_TOLD, by=by.person_id, estab=by.estab_id, subject=by.estab_id, mis=code, before=before
         )

@@ -46,6 +46,8 @@ class Authorisation(Base):
     withdrawn_at: Mapped[datetime | None]
     withdrawn_by: Mapped[str | None]
     superseded_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime | None]
+    """When it was last paused, resumed, superseded or withdrawn, or the school named another MIS; None if never."""
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
     giver: Mapped[Administrator] = relationship(viewonly=True)

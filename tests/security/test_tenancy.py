@@ -302,7 +302,8 @@ FOR_ALL = {
     "signin.reset.choose", "signin.reset.code", "signin.reset.start", "signin.second_step_options", "signin.sign_in",
     "signin.sign_in_with_passkey", "signin.sign_out", "signin.signed_out", "signin.strength.ask",
     "signin.take_second_step", "signin.take_second_step_by_passkey", "signin.use_recovery_code",
-    "static", "well_known.change_password", "well_known.security_txt",
+    "partner_api.description", "partner_api.reference", "static", "well_known.change_password",
+    "well_known.security_txt",
 }  # fmt: skip
 """Pages for every visitor, before signing in and after: they take no id of a school, its people or what is theirs."""
 
@@ -318,8 +319,9 @@ BY_SECRET = {
 FOR_PROGRAMS = {
     "oidc.authorize_device", "oidc.introspect", "oidc.manage_registration", "oidc.push", "oidc.register",
     "oidc.revoke", "oidc.token", "oidc.userinfo", "outbox.sms",
+    "partner_api.anything_else", "partner_api.list_schools", "partner_api.read_school", "partner_api.search_register",
 }  # fmt: skip
-"""Authenticated by a client's secret or a token: `tests/security/test_other_clients_secret.py`."""
+"""Authenticated by a client's secret or a token: `tests/security/test_other_clients_secret.py`, `tests/partner_api`."""
 
 FOR_STAFF = {"signin.operators.home"}
 

@@ -109,6 +109,15 @@ def count_by_response(response: Response) -> Response:
     return response
 
 
+def count(times: int, *key: str) -> None:
+    """Count a call under `key` in this process. Raises `TooManyRequests` beyond `times` a minute."""
+    limit = RateLimitItemPerMinute(int(times * runtime.settings().throttle.factor))
+    counts = _COUNTS.get()
+    if not counts.hit(limit, *key):
+        seconds = int(counts.get_window_stats(limit, *key).reset_time - time.time())
+        raise TooManyRequests(retry_after=seconds + 1 + secrets.randbelow(30))
+
+
 def rate_limit(times: int) -> Callable[[View], View]:
     """Limit an endpoint for programs to `times` a minute from one address, counted in this process.
 
@@ -120,11 +129,7 @@ def rate_limit(times: int) -> Callable[[View], View]:
     def decorator(view: View) -> View:
         @wraps(view)
         def limited(*args: Any, **kwargs: Any) -> ResponseReturnValue:
-            limit = RateLimitItemPerMinute(int(times * runtime.settings().throttle.factor))
-            counts, key = _COUNTS.get(), (view.__name__, caller())
-            if not counts.hit(limit, *key):
-                seconds = int(counts.get_window_stats(limit, *key).reset_time - time.time())
-                raise TooManyRequests(retry_after=seconds + 1 + secrets.randbelow(30))
+            count(times, view.__name__, caller())
             return view(*args, **kwargs)
 
         return limited

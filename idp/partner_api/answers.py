@@ -1,0 +1,108 @@
+"""What the API for partners answers, as types: answers are written from them, and so is the OpenAPI description."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Status = Literal["active", "paused", "expired", "withdrawn"]
+Verification = Literal["unverified", "verified", "rejected", "suspended", "closed"]
+Kind = Literal["name", "postcode", "dfe_number", "urn", "ukprn"]
+
+
+class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The base of all answers: a field that is not set is left out."""
+
+
+class Address(Answer, frozen=True, kw_only=True):
+    """A postal address; what the register leaves empty is left out."""
+
+    street: str = ""
+    locality: str = ""
+    address3: str = ""
+    town: str = ""
+    county: str = ""
+    postcode: str = ""
+
+
+class Successor(Answer, frozen=True, kw_only=True):
+    """A school that follows a closed one."""
+
+    name: str
+    urn: Annotated[str | UnsetType, Meta(description="Left out where the school is not in the register.")] = UNSET
+    since: date | UnsetType = UNSET
+
+
+class RegisterEntry(Answer, frozen=True, kw_only=True):
+    """What the national register says of a school, as we last imported it."""
+
+    name: str
+    urn: str | UnsetType = UNSET
+    dfe_number: Annotated[str | UnsetType, Meta(description="LA code and establishment number: seven digits.")] = UNSET
+    ukprn: str | UnsetType = UNSET
+    phase: Annotated[str, Meta(description="The phase, or the type of a school that has no phase.")]
+    type: str
+    status: Annotated[str, Meta(description="In words: Open, closing on 31 August 2026.")]
+    address: Address
+    local_authority: str
+    opened_on: date | UnsetType = UNSET
+    closed_on: Annotated[date | UnsetType, Meta(description="May lie ahead: a date is not a closure yet.")] = UNSET
+    successors: tuple[Successor, ...] = ()
+
+
+class RegisterSchool(RegisterEntry, frozen=True, kw_only=True):
+    """A school found in the register."""
+
+    can_register: Annotated[bool, Meta(description="Whether the school can register with us now.")]
+
+
+class RegisterSchools(Answer, frozen=True, kw_only=True):
+    """The result of a search."""
+
+    schools: tuple[RegisterSchool, ...]
+    more: Annotated[bool, Meta(description="Whether further schools match: type more, or ask for more.")]
+    searched_as: Annotated[Kind | UnsetType, Meta(description="How `q` was read; left out if it is too short.")] = UNSET
+
+
+class School(Answer, frozen=True, kw_only=True):
+    """A school that has authorised your application, and how that stands now."""
+
+    estab_id: Annotated[str, Meta(description="The school's Estab ID with us: never changed, never reused.")]
+    status: Annotated[
+        Status,
+        Meta(description="`active`; `paused` by the school, which can resume; `expired`; or `withdrawn`."),
+    ]
+    verification: Annotated[
+        Verification,
+        Meta(description="Whether our staff have checked the school. School data is for `verified` schools only."),
+    ]
+    scope: Annotated[str, Meta(description="The scopes that a token gets now, separated by blanks.")]
+    withheld_scope: Annotated[str, Meta(description="Scopes that the school agreed to, and that are withheld now.")] = (
+        ""
+    )
+    mis: Annotated[str | UnsetType, Meta(description="The school's management information system.")] = UNSET
+    agreement_version: Annotated[str, Meta(description="The version of your data sharing agreement it agreed to.")]
+    authorised_at: datetime
+    until: Annotated[datetime, Meta(description="When the authorisation expires, or expired.")]
+    paused_at: datetime | UnsetType = UNSET
+    withdrawn_at: datetime | UnsetType = UNSET
+    changed_at: Annotated[datetime, Meta(description="The last change of any of this, for `changed_since`.")]
+    register: RegisterEntry
+
+
+class Schools(Answer, frozen=True, kw_only=True):
+    """A page of schools."""
+
+    schools: tuple[School, ...]
+    next: Annotated[str | UnsetType, Meta(description="The `cursor` of the next page; left out on the last.")] = UNSET
+
+
+class Problem(Answer, frozen=True, kw_only=True):
+    """A problem document (RFC 9457)."""
+
+    type: Annotated[str, Meta(description="The address at which this kind of problem is explained.")]
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Meta(description="The kind of problem, for programs.")]
+    request_id: Annotated[str, Meta(description="Tell us this if you ask for help.")]

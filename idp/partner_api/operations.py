@@ -1,0 +1,115 @@
+"""What an operation of the API is: declared at its view, enforced at each request, and described by `openapi`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Final, TypeVar
+
+import msgspec
+from flask import Response, request
+from msgspec import Struct
+
+from idp.foundation.errors import BadRequest
+from idp.foundation.web import security, throttle
+from idp.oidc import errors
+from idp.oidc.clients import dpop
+from idp.oidc.endpoints import presented_token
+from idp.oidc.tokens.access_tokens import Access
+from idp.partner_api import problems
+from idp.partner_api.answers import Answer
+
+QueryT = TypeVar("QueryT", bound=Struct)
+Handler = Callable[..., Answer]
+
+
+class InvalidParameter(BadRequest):
+    """A parameter that cannot be read."""
+
+    code = "invalid_request"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one address."""
+
+    name: str
+    summary: str
+    description: str
+    query: type[Struct]
+    """The parameters of the query; those that it does not name are ignored."""
+    answer: type[Answer]
+    scope: str
+    """What the client's own token has to cover; empty where any of its own scopes is enough."""
+    for_schools: bool
+    """Whether a token that was issued under a school's authorisation may be used too."""
+    per_minute: int
+    """Requests a minute that one client may send."""
+
+
+OPERATIONS: Final[dict[str, Operation]] = {}
+"""By the name of the view, which is also that of the operation."""
+
+
+def operation(
+    *, summary: str, query: type[Struct], answer: type[Answer], scope: str, per_minute: int, for_schools: bool = False
+) -> Callable[[Handler], security.View]:
+    """Make a view of a function `handler(access, query, **path) -> answer`, and declare its operation.
+
+    It answers with an `ETag`, and 304 where the caller has the answer already (RFC 9110 §13.1.2).
+    """
+
+    def decorator(handler: Handler) -> security.View:
+        description = (handler.__doc__ or "").strip()
+        declared = Operation(handler.__name__, summary, description, query, answer, scope, for_schools, per_minute)
+        OPERATIONS[declared.name] = declared
+
+        @wraps(handler)
+        def view(**path: str) -> Response:
+            try:
+                access = _access(declared)
+            except errors.OAuthError as error:
+                return problems.of_token(error, scope)
+            throttle.count(per_minute, declared.name, access.client.id)
+            answered = handler(access, read(query, request.args), **path)
+            return _conditional(Response(msgspec.json.encode(answered), content_type="application/json"))
+
+        security.csrf_exempt(guarded := security.client(view))  # no cookie decides anything here
+        return guarded
+
+    return decorator
+
+
+def read(kind: type[QueryT], values: Mapping[str, str]) -> QueryT:
+    """The parameters of a query, by their type. Raises `InvalidParameter` naming the first that is wrong."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    known = {name: value for name, value in values.items() if name in fields}
+    for name, value in known.items():
+        try:
+            msgspec.convert(value, fields[name].type, strict=False)
+        except msgspec.ValidationError as fault:
+            raise InvalidParameter(f"{name}: {_in_words(fault)}", reason=f"{name}") from fault
+    try:
+        return msgspec.convert(known, kind, strict=False)
+    except msgspec.ValidationError as fault:  # one that is required is missing
+        raise InvalidParameter(_in_words(fault), reason="missing") from fault
+
+
+def _in_words(fault: msgspec.ValidationError) -> str:
+    """The message of the fault, without its marks and the place, which for a parameter is always the same."""
+    return errors.plain(str(fault).partition(" - at")[0].replace("`", ""))
+
+
+def _access(declared: Operation) -> Access:
+    access, scheme = presented_token.read(request)
+    if access.state is not None:
+        if not declared.for_schools:
+            raise errors.InsufficientScope("was issued for a school; this needs a token of the client's own", scheme)
+    elif declared.scope and declared.scope not in access.scopes:
+        raise errors.InsufficientScope(f"does not cover the scope {declared.scope}", scheme)
+    return access
+
+
+def _conditional(response: Response) -> Response:
+    response.add_etag()
+    response.headers["Cache-Control"] = "private, no-cache"
+    return dpop.with_nonce(response.make_conditional(request))  # type: ignore[arg-type]

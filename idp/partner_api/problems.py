@@ -1,0 +1,108 @@
+"""Problem documents (RFC 9457): every error of the API for partners, with an address that explains it."""
+
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+import structlog
+from flask import Response
+from werkzeug.exceptions import HTTPException
+
+from idp.foundation import runtime
+from idp.foundation.errors import Busy, Refusal
+from idp.foundation.web import middleware
+from idp.oidc.clients import dpop, failures
+from idp.oidc.endpoints import presented_token
+from idp.oidc.errors import OAuthError
+from idp.partner_api.answers import Problem
+
+MEDIA_TYPE: Final = "application/problem+json"
+EXPLAINED_AT: Final = "/api"
+"""The page on which each kind is explained, at an anchor of its code."""
+KINDS: Final = {
+    "invalid_request": (400, "Something in the request cannot be read", "`detail` names the parameter and its fault."),
+    "invalid_token": (
+        401, "There is no access token, or it is not good",
+        "Get a new one by client credentials. `WWW-Authenticate` and the log of your client say what is wrong with it.",
+    ),
+    "invalid_dpop_proof": (
+        401, "The DPoP proof is missing or wrong", "`detail` says what was expected (RFC 9449 §7.1).",
+    ),
+    "use_dpop_nonce": (401, "The DPoP proof needs our nonce", "Send it again with the nonce of `DPoP-Nonce`."),
+    "insufficient_scope": (
+        403, "The access token does not cover this",
+        "Ask for the scope that `WWW-Authenticate` names; our staff register clients for it.",
+    ),
+    "not_found": (404, "There is nothing at this address", "Also where it belongs to another client."),
+    "method_not_allowed": (405, "This method is not used here", "`Allow` names those that are."),
+    "too_many_requests": (
+        429, "Too many requests", "Wait for as many seconds as `Retry-After` says, and then ask less often.",
+    ),
+    "busy": (503, "We cannot answer at the moment", "Nothing was changed. Ask again after `Retry-After` seconds."),
+    "server_error": (500, "Something broke on our side", "Tell us the `request_id`: we have a record of it."),
+}  # fmt: skip
+"""Code: status, title, and what to do."""
+
+log = structlog.get_logger(__name__)
+
+
+def response(code: str, detail: str, *, status: int | None = None) -> Response:
+    """The problem of a kind, with what is particular to this time."""
+    usual, title, _ = KINDS[code]
+    problem = Problem(
+        type=f"{runtime.url(EXPLAINED_AT)}#{code}", title=title, status=status or usual, detail=detail, code=code,
+        request_id=middleware.request_id(),
+    )  # fmt: skip
+    return Response(msgspec.json.encode(problem), problem.status, content_type=MEDIA_TYPE)
+
+
+def of_token(error: OAuthError, scope: str) -> Response:
+    """A token that is not good or not enough, with its challenges; noted in the client's log."""
+    failures.note_error(error)
+    name, reason = failures.reason(error)
+    log.info("token refused", code=error.error, name=name, reason=reason)
+    code = error.error if error.error in KINDS else "invalid_request"
+    refused = response(code, error.description or KINDS[code][1], status=presented_token.status_of(error))
+    for challenge in presented_token.challenges(error, realm="api", scope=scope):
+        refused.headers.add("WWW-Authenticate", challenge)
+    return dpop.with_nonce(refused)
+
+
+def of_refusal(refused: Refusal) -> Response:
+    """A refusal of ours."""
+    log.info("refused", code=refused.code, status=refused.status, reason=refused.reason)
+    code = refused.code if refused.code in KINDS else _code_of(refused.status)
+    answer = response(code, refused.message, status=refused.status)
+    if (seconds := getattr(refused, "retry_after", None)) is not None:
+        answer.headers["Retry-After"] = str(seconds)
+    return answer
+
+
+def of_http_error(error: HTTPException) -> Response:
+    """A request that Flask refuses."""
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    code = _code_of(status)
+    answer = response(code, KINDS[code][1], status=status)
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After"}:
+            answer.headers[name] = str(value)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        answer.headers.setdefault("Retry-After", "60")
+    return answer
+
+
+def unavailable(error: Exception) -> Response:
+    """The database is unreachable."""
+    log.error("database", error=type(error).__name__, exc_info=error)
+    return of_refusal(Busy(KINDS["busy"][1], reason="database", retry_after=10))
+
+
+def unexpected(error: Exception) -> Response:
+    """A fault of ours."""
+    log.error("unforeseen", error=type(error).__name__, exc_info=error)
+    return response("server_error", KINDS["server_error"][2])
+
+
+def _code_of(status: int) -> str:
+    found = {usual: code for code, (usual, _, _) in reversed(KINDS.items())}
+    return found.get(status, "invalid_request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "busy")

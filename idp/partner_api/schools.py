@@ -1,0 +1,84 @@
+"""The schools that authorised a client."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from idp.foundation import scopes
+from idp.foundation.errors import NotFound
+from idp.oidc.tokens.access_tokens import Access
+from idp.partner_api import register
+from idp.partner_api.answers import School, Schools, Status, Verification
+from idp.partner_api.operations import operation
+from idp.sharing import client_schools
+from idp.sharing.client_schools import ClientSchool, Selection
+
+SCOPE = "schools.list"
+
+
+class SchoolsQuery(Struct, frozen=True, kw_only=True):
+    """Which schools, and how many on a page."""
+
+    limit: Annotated[int, Meta(ge=1, le=200, description="Schools on a page.")] = 100
+    cursor: Annotated[str, Meta(pattern="^[a-z0-9_]{1,60}$", description="`next` of the page before.")] | UnsetType = (
+        UNSET
+    )
+    changed_since: (
+        Annotated[datetime, Meta(tz=True, description="Only schools of which anything has changed since (RFC 3339).")]
+        | UnsetType
+    ) = UNSET
+    status: Status | UnsetType = UNSET
+    verification: Verification | UnsetType = UNSET
+
+
+class NoQuery(Struct, frozen=True):
+    """No parameters."""
+
+
+@operation(
+    summary="List the schools that authorised your application", query=SchoolsQuery, answer=Schools, scope=SCOPE,
+    for_schools=True, per_minute=600,
+)  # fmt: skip
+def list_schools(access: Access, query: SchoolsQuery) -> Schools:
+    """Every school that authorised your application, also where that has ended, a page at a time and in a fixed order.
+
+    A token that was issued under a school's authorisation lists that school alone.
+    """
+    selection = Selection(
+        status=query.status or None, verification=query.verification or None,
+        changed_since=query.changed_since or None, estab=_estab_of(access),
+    )  # fmt: skip
+    found = client_schools.page(access.client.registered, selection, after=query.cursor or None, limit=query.limit + 1)
+    schools = found[: query.limit]
+    more = len(found) > query.limit
+    return Schools(schools=tuple(map(to_school, schools)), next=schools[-1].estab.id if more else UNSET)
+
+
+@operation(
+    summary="Read how one school stands", query=NoQuery, answer=School, scope=SCOPE, for_schools=True, per_minute=1200
+)
+def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
+    """One of the schools that `GET /api/schools` lists, by its Estab ID; 404 for every other."""
+    allowed = _estab_of(access)
+    if allowed is not None and allowed != estab_id:
+        raise NotFound("A token that was issued for a school reads that school alone.", reason=estab_id)
+    for school in client_schools.page(access.client.registered, Selection(estab=estab_id), limit=1):
+        return to_school(school)
+    raise NotFound("No school with this Estab ID has authorised your application.", reason=estab_id)
+
+
+def to_school(found: ClientSchool) -> School:
+    """The school as it is answered."""
+    agreement, estab = found.agreement, found.estab
+    return School(
+        estab_id=estab.estab_id, status=agreement.state, verification=estab.state,  # type: ignore[arg-type]
+        scope=scopes.format(found.granted), withheld_scope=scopes.format(found.withheld), mis=estab.mis or UNSET,
+        agreement_version=agreement.agreement, authorised_at=agreement.given_at, until=agreement.until,
+        paused_at=agreement.paused_at or UNSET, withdrawn_at=agreement.withdrawn_at or UNSET,
+        changed_at=found.changed_at, register=register.to_entry(estab.school),
+    )  # fmt: skip
+
+
+def _estab_of(access: Access) -> str | None:
+    return None if access.state is None else access.state.estab_public_id

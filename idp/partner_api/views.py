@@ -1,0 +1,69 @@
+"""The addresses below `/api`. What each does is in the module of its name."""
+
+from flask import Blueprint, Response, current_app, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from idp.foundation.errors import Refusal
+from idp.foundation.web import security
+from idp.foundation.web.throttle import rate_limit
+from idp.oidc.clients import failures
+from idp.partner_api import openapi, problems, register, schools
+
+bp = Blueprint("partner_api", __name__)
+bp.register_error_handler(Refusal, problems.of_refusal)
+bp.register_error_handler(DBAPIError, problems.unavailable)
+bp.register_error_handler(PoolTimeout, problems.unavailable)
+bp.register_error_handler(HTTPException, problems.of_http_error)
+bp.register_error_handler(MethodNotAllowed, problems.of_http_error)  # the protocol's is for the whole application
+bp.register_error_handler(Exception, problems.unexpected)
+bp.after_request(failures.write_notes)
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CACHE_SECONDS = 300
+"""How long the description may be stored."""
+
+bp.add_url_rule("/api/schools", view_func=schools.list_schools)
+bp.add_url_rule("/api/schools/<estab_id>", view_func=schools.read_school)
+bp.add_url_rule("/api/register/schools", view_func=register.search_register)
+
+
+@bp.get("/api/openapi.json")
+@security.anyone
+@rate_limit(600)
+def description() -> ResponseReturnValue:
+    """The OpenAPI description."""
+    response: Response = jsonify(openapi.document())
+    response.headers["Cache-Control"] = f"public, max-age={CACHE_SECONDS}"
+    response.headers["Access-Control-Allow-Origin"] = "*"  # tools in a browser read it; it has no secret
+    return response
+
+
+@bp.get("/api")
+@security.anyone
+@rate_limit(600)
+def reference() -> ResponseReturnValue:
+    """The same for people."""
+    return render_template("partner_api/reference.html", api=openapi.document(), problems=problems.KINDS)
+
+
+@bp.route("/api/<path:_path>", methods=METHODS)
+@security.client
+@rate_limit(6000)
+def anything_else(_path: str) -> ResponseReturnValue:
+    """An address that does not exist, or a method that it does not have: a problem document, as for all of `/api`."""
+    if allowed := [method for method in METHODS if _leads_elsewhere(method)]:
+        raise MethodNotAllowed(allowed)
+    raise NotFound
+
+
+def _leads_elsewhere(method: str) -> bool:
+    """Whether the address of this request has a view of its own for another method."""
+    adapter = current_app.create_url_adapter(request)
+    assert adapter is not None  # there is a request
+    rule, _ = adapter.match(method=method, return_rule=True)
+    return bool(rule.endpoint != request.endpoint)
+
+
+security.csrf_exempt(anything_else)

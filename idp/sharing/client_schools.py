@@ -1,0 +1,128 @@
+"""The schools that authorised a client, and how each stands: what a partner's program may know of them.
+
+One row for a school: its newest agreement with the client, also one that has ended. Superseded agreements are none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy.orm import aliased, contains_eager, lazyload
+
+from idp.estabs.models import Estab
+from idp.foundation import clock, scopes
+from idp.foundation.database import session
+from idp.partners.snapshots import Snapshot
+from idp.schools.models import RegisterImport, School
+from idp.sharing.live import State
+from idp.sharing.models import Authorisation
+
+_changed: Final = func.coalesce(Authorisation.changed_at, Authorisation.withdrawn_at, Authorisation.given_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of a client's schools are wanted; by default all."""
+
+    status: str | None = None
+    """`active`, `paused`, `expired` or `withdrawn`."""
+    verification: str | None = None
+    """A state of an estab."""
+    changed_since: datetime | None = None
+    estab: str | None = None
+    """The Estab ID of the only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSchool:
+    """A school and its newest agreement with a client."""
+
+    estab: Estab
+    agreement: Authorisation
+    granted: frozenset[str]
+    """The scopes that a token would get now; those about a person, as long as the person acts for the school."""
+    withheld: frozenset[str]
+    """What the school agreed to, and no token gets now."""
+    changed_at: datetime
+    """The last change of the agreement, of the estab's state, or of the school's entry in the register."""
+
+
+def page(client: Snapshot, selection: Selection, *, after: str | None = None, limit: int) -> list[ClientSchool]:
+    """At most `limit` schools in a fixed order, beginning behind the estab with the internal id `after`."""
+    statement = _of(client.id).where(*_conditions(selection))
+    if after is not None:
+        statement = statement.where(Authorisation.estab_id > after)
+    rows = session().execute(statement.order_by(Authorisation.estab_id).limit(limit)).all()
+    return [_to_school(client, agreement, imported_at) for agreement, imported_at in rows]
+
+
+def _of(client_id: str) -> Select[Authorisation, datetime]:
+    newer = aliased(Authorisation)
+    is_superseded_by = (
+        select(newer.id)
+        .where(
+            newer.estab_id == Authorisation.estab_id,
+            newer.client_id == Authorisation.client_id,
+            newer.superseded_at.is_(None),
+            tuple_(newer.given_at, newer.id) > tuple_(Authorisation.given_at, Authorisation.id),
+        )
+        .exists()
+    )
+    return (
+        select(Authorisation, RegisterImport.imported_at)
+        .join(Authorisation.estab)
+        .join(Estab.school)
+        .join(RegisterImport, RegisterImport.id == School.last_seen_in)
+        .options(
+            lazyload(Authorisation.client),
+            contains_eager(Authorisation.estab).contains_eager(Estab.school),
+        )
+        .where(Authorisation.client_id == client_id, Authorisation.superseded_at.is_(None), ~is_superseded_by)
+    )
+
+
+def _conditions(selection: Selection) -> Sequence[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if selection.estab is not None:
+        conditions.append(Estab.estab_id == selection.estab)
+    if selection.verification is not None:
+        conditions.append(Estab.state == selection.verification)
+    if selection.status is not None:
+        conditions.append(_has_status(selection.status))
+    if (since := selection.changed_since) is not None:
+        has_expired = and_(Authorisation.until <= clock.now(), Authorisation.until >= since)
+        imported = RegisterImport.imported_at >= since
+        conditions.append(or_(_changed >= since, Estab.state_changed_at >= since, has_expired, imported))
+    return conditions
+
+
+def _has_status(status: str) -> ColumnElement[bool]:
+    """As `Authorisation.state` says it."""
+    is_open, is_over = Authorisation.withdrawn_at.is_(None), Authorisation.until <= clock.now()
+    if status == "withdrawn":
+        return ~is_open
+    if status == "expired":
+        return and_(is_open, is_over)
+    is_paused = Authorisation.paused_at.is_not(None)
+    return and_(is_open, ~is_over, is_paused if status == "paused" else ~is_paused)
+
+
+def _to_school(client: Snapshot, agreement: Authorisation, imported_at: datetime) -> ClientSchool:
+    estab = agreement.estab
+    state = State(
+        id=agreement.id, scopes=agreement.scopes, offered=agreement.offered, given_at=agreement.given_at,
+        until=agreement.until, paused_at=agreement.paused_at, estab_id=estab.id, estab_public_id=estab.estab_id,
+        estab_state=estab.state, mis=estab.mis, client_id=client.id, client_version=client.version,
+        client_enabled=True, client_scopes=client.required_scopes | client.optional_scopes,
+        accepted_mis=client.accepted_mis, person_left=False,
+    )  # fmt: skip
+    agreed = scopes.known(agreement.scopes & state.client_scopes)
+    granted = state.allowed(agreed) if agreement.withdrawn_at is None else frozenset()
+    ends = [agreement.until] if agreement.until <= clock.now() else []
+    changed = agreement.changed_at or agreement.withdrawn_at or agreement.given_at
+    return ClientSchool(
+        estab=estab, agreement=agreement, granted=granted, withheld=agreed - granted,
+        changed_at=max(changed, estab.state_changed_at, imported_at, *ends),
+    )  # fmt: skip

@@ -1,0 +1,10 @@
+"""The page of the API for partners, in a real browser."""
+
+
+def test_the_page_of_the_api_is_read_on_a_desk_and_on_a_phone(a_window, issuer, looks_right):
+    page = a_window("phone")
+    page.goto(f"{issuer}/api")
+    looks_right(page, "api-reference")
+    page.locator("section a[href='#Schools']").first.click()
+    assert page.url.endswith("/api#Schools")
+    assert page.locator("h3#Schools").is_visible()

@@ -1,0 +1,78 @@
+"""A partner's program, schools that authorised its application, and what it gets when it asks."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from idp.sharing import authorise
+from tests.factories import a_client, a_school, an_administrator, an_estab
+from tests.oidc.support import Partner
+
+OWN_SCOPES = frozenset({"schools.list", "invitations"})
+AGREED = frozenset({"openid", "organisation", "offline_access", "school", "students", "attendance"})
+
+
+@dataclass
+class Program:
+    """A client by itself: its token, and its requests with it."""
+
+    partner: Partner
+    web: FlaskClient
+    token: str = ""
+
+    def signs_in(self, scope: str = "schools.list") -> "Program":
+        """Get a token by client credentials."""
+        form = {"grant_type": "client_credentials", "scope": scope}
+        self.token = self.partner.posts(self.web, "/oauth/token", form).json["access_token"]
+        return self
+
+    def gets(self, path: str, *, status: int = 200, **headers: str) -> TestResponse:
+        """What it gets, having checked the status."""
+        own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        answer = self.web.get(path, headers={**own, **headers})
+        assert answer.status_code == status, answer.text
+        return answer
+
+    def schools(self, path: str = "/api/schools") -> dict[str, Any]:
+        """The schools of one page, by their Estab IDs."""
+        return {each["estab_id"]: each for each in self.gets(path).json["schools"]}
+
+
+@pytest.fixture
+def new_program(work, web, clock):
+    def make(**differs: Any) -> Program:
+        with work():
+            grants = frozenset({"client_credentials", "authorization_code", "refresh_token"})
+            client = a_client(client_scopes=OWN_SCOPES, grant_types=grants, **differs)
+        return Program(Partner(client.id), web)
+
+    return make
+
+
+@pytest.fixture
+def program(new_program) -> Program:
+    return new_program().signs_in()
+
+
+@pytest.fixture
+def authorised(work, clock):
+    """Have a new school authorise a program's application; returns who did."""
+
+    def make(program: Program, name: str, agreed: frozenset[str] = AGREED, *, days: int = 365, **differs: Any) -> Any:
+        from idp.partners import registry
+
+        with work():
+            client = registry.client(program.partner.id)
+            assert client
+            owner = an_administrator(an_estab(a_school(name=name), **differs))
+            authorise.give(
+                client, agreed, by=owner.memberships[0], agreement=client.agreement_version,
+                until=clock.now() + timedelta(days=days), second_step=True,
+            )  # fmt: skip
+            return owner
+
+    return make

@@ -1,0 +1,58 @@
+"""A token that is bound to a key works with its proof alone, here as at userinfo (RFC 9449 §7)."""
+
+import pytest
+from joserfc.jwk import ECKey
+
+from tests import factories
+from tests.oidc.signing import Signer, jwks, key
+
+OWN, OTHER = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+
+
+@pytest.fixture
+def bound(web, work, clock):
+    with work():
+        client = factories.a_client(
+            token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), dpop_bound_access_tokens=True,
+            grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"}),
+        )  # fmt: skip
+    signer = Signer(client.id, dpop_key=OWN)
+    token = signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
+    return signer, token
+
+
+@pytest.fixture
+def asks(web, bound):
+    signer, token = bound
+
+    def ask(*, scheme="DPoP", path="/api/schools", **differs):
+        prove = differs.pop("prove", True)
+        proof = signer.proof("GET", path, token, **differs) if prove else None
+        headers = {"Authorization": f"{scheme} {token}"} | ({"DPoP": proof} if proof else {})
+        return web.get("/api/schools", headers=headers)
+
+    return ask
+
+
+def test_with_its_proof_it_is_answered_once(web, bound, asks):
+    assert asks().json == {"schools": []}
+    signer, token = bound
+    headers = {"Authorization": f"DPoP {token}", "DPoP": signer.proof("GET", "/api/schools", token)}
+    assert [web.get("/api/schools", headers=headers).status_code for _ in range(2)] == [200, 401]
+
+
+@pytest.mark.parametrize(
+    ("differs", "code"),
+    [
+        ({"scheme": "Bearer"}, "invalid_token"),
+        ({"prove": False}, "invalid_dpop_proof"),
+        ({"path": "/oauth/userinfo"}, "invalid_dpop_proof"),
+        ({"key": OTHER}, "invalid_dpop_proof"),
+        ({"ath": None}, "invalid_dpop_proof"),
+    ],
+    ids=["as a bearer token", "without a proof", "proof for elsewhere", "proof of another key", "proof without token"],
+)
+def test_otherwise_it_is_refused_with_a_dpop_challenge(asks, differs, code):
+    refused = asks(**differs)
+    assert (refused.status_code, refused.json["code"]) == (401, code)
+    assert refused.headers["WWW-Authenticate"].startswith("DPoP ")

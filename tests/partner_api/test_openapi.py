@@ -1,0 +1,70 @@
+"""The description of the API is made from its types, is valid, and is true of the running server."""
+
+import re
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+
+from idp.foundation.web.transactions import work as work_of
+from idp.partner_api.operations import OPERATIONS
+from tests.factories import a_client, secret_of
+from tests.html import parse
+from tests.serving import a_provider
+
+
+@pytest.fixture(scope="module")
+def api(databases):
+    """A served instance's description, and a client's token for it."""
+    with a_provider(databases) as (app, issuer):
+        with work_of(app):
+            client = a_client(
+                grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"})
+            ).id
+        form = {"grant_type": "client_credentials", "scope": "schools.list"}
+        answer = requests.post(f"{issuer}/oauth/token", form, auth=(client, secret_of(client)), timeout=20)
+        token = answer.json()["access_token"]
+        yield schemathesis.openapi.from_url(f"{issuer}/api/openapi.json"), token
+
+
+def test_every_operation_answers_generated_requests_as_it_is_described(api):
+    schema, token = api
+    seen = set()
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        seen.add(operation.definition.raw["operationId"])
+
+        @given(case=operation.as_strategy())
+        @settings(
+            max_examples=40,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        def check(case):
+            case.call_and_validate(headers={"Authorization": f"Bearer {token}"})
+
+        check()
+    assert seen == set(OPERATIONS)
+
+
+def test_every_address_of_the_api_is_described(app):
+    paths = {rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")}
+    not_described = {"/api/openapi.json", "/api/<path:_path>"}
+    described = app.test_client().get("/api/openapi.json", base_url="http://localhost:5000").json["paths"]
+    assert {re.sub(r"<(\w+)>", r"{\1}", path) for path in paths - not_described} == set(described)
+
+
+def test_the_page_for_people_names_every_operation_field_and_parameter(web):
+    document = web.get("/api/openapi.json").json
+    page = parse(web.get("/api").text)
+    shown = {each.get_text() for each in page.find_all("code")}
+    for path, methods in document["paths"].items():
+        assert f"GET {path}" in shown
+        assert {each["name"] for each in methods["get"]["parameters"]} <= shown
+    for schema in document["components"]["schemas"].values():
+        assert set(schema["properties"]) <= shown
+    links = {each["href"] for each in page.select("main a[href^='#']")}
+    assert links <= {f"#{each['id']}" for each in page.find_all(id=True)}

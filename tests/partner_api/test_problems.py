@@ -1,0 +1,148 @@
+"""Every error of the API is a problem document (RFC 9457) that says what is wrong, and its address explains it."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from idp.partner_api import problems
+from idp.sharing import client_schools
+from tests.html import parse
+
+SCHOOLS = "/api/schools"
+
+
+@pytest.fixture(scope="module")
+def explained(built):
+    """The anchors of the page that explains problems."""
+    page = parse(built.test_client().get("/api", base_url="http://localhost:5000").text)
+    return {each["id"] for each in page.find_all(id=True)}
+
+
+@pytest.fixture
+def is_problem(explained):
+    def check(answer, code):
+        problem = answer.json
+        assert answer.content_type == "application/problem+json"
+        assert (problem["code"], problem["status"]) == (code, answer.status_code)
+        assert problem["type"] == f"http://localhost:5000/api#{code}"
+        assert code in explained
+        assert problem["title"]
+        assert problem["detail"]
+        assert problem["request_id"] == answer.headers["X-Request-ID"]
+        return problem["detail"]
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("limit=0", "limit: Expected int >= 1"),
+        ("limit=201", "limit: Expected int <= 200"),
+        ("limit=many", "limit: Expected int, got str"),
+        ("limit=99999999999999999999", "limit: "),
+        ("status=open", "status: Invalid enum value 'open'"),
+        ("verification=yes", "verification: Invalid enum value 'yes'"),
+        ("changed_since=yesterday", "changed_since: Invalid RFC3339 encoded datetime"),
+        ("changed_since=2026-03-01T00:00:00", "changed_since: Expected datetime with a timezone component"),
+        ("cursor=%C3%A9", "cursor: Expected str matching regex"),
+        (f"cursor={'a' * 61}", "cursor: Expected str matching regex"),
+    ],
+)
+def test_a_parameter_that_cannot_be_read_is_named(program, is_problem, query, detail):
+    assert (
+        is_problem(program.gets(f"{SCHOOLS}?{query}", status=400), "invalid_request")
+        .replace("`", "")
+        .startswith(detail)
+    )
+
+
+def test_a_parameter_that_is_missing_is_named(program, is_problem):
+    detail = is_problem(program.gets("/api/register/schools", status=400), "invalid_request")
+    assert detail == "Object missing required field q"
+
+
+def test_a_parameter_that_we_do_not_know_is_ignored(program):
+    program.gets(f"{SCHOOLS}?nonsense=1&limit=5&limit=6")
+
+
+def test_without_a_token_the_challenges_say_how_to_come_again(new_program, is_problem):
+    refused = new_program().gets(SCHOOLS, status=401)
+    is_problem(refused, "invalid_token")
+    assert refused.headers.get_all("WWW-Authenticate")[0] == 'Bearer realm="api"'
+    assert refused.headers.get_all("WWW-Authenticate")[1].startswith("DPoP algs=")
+
+
+def test_a_token_without_the_scope_is_told_which(program, is_problem, work):
+    refused = program.signs_in("invitations").gets(SCHOOLS, status=403)
+    assert "does not cover the scope schools.list" in is_problem(refused, "insufficient_scope")
+    assert 'scope="schools.list"' in refused.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    "token", ["nonsense", "a.b.c", "", "\N{LATIN SMALL LETTER E WITH ACUTE}".encode().decode("latin-1")]
+)
+def test_a_token_that_is_none_of_ours_is_refused(program, is_problem, token):
+    program.token = token
+    is_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+
+
+def test_an_expired_or_revoked_token_is_refused_with_the_reason(program, is_problem, clock):
+    program.partner.posts(program.web, "/oauth/revoke", {"token": program.token})
+    assert "was revoked" in is_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+    program.signs_in()
+    clock.move(timedelta(days=1))
+    assert "expired" in is_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+
+
+def test_a_token_in_the_address_or_in_a_form_is_none(program, is_problem):
+    in_address = program.web.get(f"{SCHOOLS}?access_token={program.token}")
+    assert in_address.status_code == 400
+    is_problem(in_address, "invalid_request")
+    program.token = ""
+    is_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("POST", SCHOOLS, 405, "method_not_allowed"),
+        ("DELETE", "/api/schools/3124567", 405, "method_not_allowed"),
+        ("PUT", "/api/openapi.json", 405, "method_not_allowed"),
+        ("GET", "/api/nonsense", 404, "not_found"),
+        ("POST", "/api/nonsense/more", 404, "not_found"),
+        ("GET", "/api/schools/", 404, "not_found"),
+        ("GET", "/api/schools/a/b", 404, "not_found"),
+    ],
+)
+def test_addresses_and_methods_that_do_not_exist(program, is_problem, method, path, status, code):
+    refused = program.web.open(path, method=method, headers={"Authorization": f"Bearer {program.token}"})
+    assert refused.status_code == status
+    is_problem(refused, code)
+    if status == 405:
+        assert "GET" in refused.headers["Allow"]
+
+
+def test_a_database_that_is_away_is_temporary(program, is_problem, monkeypatch):
+    def away(*_args, **_kwargs):
+        raise OperationalError("SELECT 1", None, Exception("gone"))
+
+    monkeypatch.setattr(client_schools, "page", away)
+    refused = program.gets(SCHOOLS, status=503)
+    is_problem(refused, "busy")
+    assert refused.headers["Retry-After"] == "10"
+
+
+def test_a_fault_of_ours_says_nothing_of_itself(program, is_problem, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise ValueError("secret")
+
+    monkeypatch.setattr(client_schools, "page", broken)
+    refused = program.gets(SCHOOLS, status=500)
+    is_problem(refused, "server_error")
+    assert "secret" not in refused.text
+
+
+def test_every_kind_of_problem_is_explained(explained):
+    assert set(problems.KINDS) <= explained

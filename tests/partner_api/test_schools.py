@@ -1,0 +1,171 @@
+"""`GET /api/schools`: which schools authorised a client, and how each stands."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Estab
+from idp.oidc.tokens import access_tokens
+from idp.schools.models import School
+from idp.sharing import authorise, mis
+from tests.factories import a_school
+
+
+def of(owner):
+    return owner.memberships[0].estab.estab_id
+
+
+@pytest.fixture
+def oakhill(authorised, program):
+    return authorised(program, "Oakhill School")
+
+
+def test_a_school_stands_with_what_a_token_would_get(program, oakhill, clock):
+    [school] = program.gets("/api/schools").json["schools"]
+    assert school.pop("authorised_at") == clock.now().isoformat().replace("+00:00", "Z")
+    assert school.pop("until") > school.pop("changed_at")
+    register = school.pop("register")
+    assert (register["name"], register["address"]["postcode"]) == ("Oakhill School", "SW1P 4AU")
+    assert school == {
+        "estab_id": of(oakhill), "status": "active", "verification": "verified", "mis": "sims",
+        "scope": "openid organisation offline_access school students attendance", "agreement_version": "2026-01",
+    }  # fmt: skip
+
+
+def test_a_school_that_is_not_verified_has_its_data_withheld(program, authorised):
+    owner = authorised(program, "New School", state="unverified")
+    school = program.schools()[of(owner)]
+    assert (school["verification"], school["scope"]) == ("unverified", "openid organisation offline_access")
+    assert school["withheld_scope"] == "school students attendance"
+
+
+def test_every_end_of_sharing_is_told_apart(program, authorised, work, clock):
+    owners = {name: authorised(program, name) for name in ("active", "paused", "withdrawn")}
+    owners["expired"] = authorised(program, "expired", days=1)
+    clock.move(timedelta(days=2))
+    with work():
+        for name, verb in (("paused", authorise.pause), ("withdrawn", authorise.withdraw)):
+            member = owners[name].memberships[0]
+            verb(member.estab_id, program.partner.id, by=member)
+    program.signs_in()
+    schools = program.schools()
+    assert {name: schools[of(owner)]["status"] for name, owner in owners.items()} == {name: name for name in owners}
+    assert [schools[of(owners[name])]["scope"] for name in ("paused", "withdrawn", "expired")] == [""] * 3
+    assert "students" in schools[of(owners["withdrawn"])]["withheld_scope"]
+    for name, owner in owners.items():
+        assert set(program.schools(f"/api/schools?status={name}")) == {of(owner)}
+
+
+def test_a_school_that_authorised_again_stands_once_with_the_newest(program, oakhill, work, clock, authorised):
+    member = oakhill.memberships[0]
+    with work():
+        authorise.withdraw(member.estab_id, program.partner.id, by=member)
+    clock.move(timedelta(minutes=1))
+    with work():
+        client = authorise_client(program)
+        authorise.give(
+            client, frozenset({"openid", "school"}), by=member, agreement="2026-01",
+            until=clock.now() + timedelta(days=9), second_step=True,
+        )  # fmt: skip
+    [school] = program.gets("/api/schools").json["schools"]
+    assert (school["status"], school["scope"]) == ("active", "openid school")
+
+
+def authorise_client(program):
+    from idp.partners import registry
+
+    return registry.client(program.partner.id)
+
+
+def test_pages_follow_one_another_to_the_end(program, authorised):
+    expected = {of(authorised(program, f"School {number}")) for number in range(7)}
+    answer, pages = program.gets("/api/schools?limit=3").json, []
+    while True:
+        pages.append([school["estab_id"] for school in answer["schools"]])
+        if "next" not in answer:
+            break
+        answer = program.gets(f"/api/schools?limit=3&cursor={answer['next']}").json
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert {estab for page in pages for estab in page} == expected
+
+
+def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, authorised, work, clock):
+    names = ("nothing", "paused", "resumed", "withdrawn", "verified", "mis", "expires")
+    owners = {name: authorised(program, name, days=3 if name == "expires" else 365) for name in names}
+    member = {name: owner.memberships[0] for name, owner in owners.items()}
+    with work():
+        authorise.pause(member["resumed"].estab_id, program.partner.id, by=member["resumed"])
+    clock.move(timedelta(days=5))
+    since = clock.now().isoformat().replace("+", "%2B")
+    program.signs_in()
+    assert program.schools(f"/api/schools?changed_since={since}") == {}
+    clock.move(timedelta(minutes=1))
+    with work() as database:
+        authorise.pause(member["paused"].estab_id, program.partner.id, by=member["paused"])
+        authorise.resume(member["resumed"].estab_id, program.partner.id, by=member["resumed"])
+        authorise.withdraw(member["withdrawn"].estab_id, program.partner.id, by=member["withdrawn"])
+        database.get_one(Estab, member["verified"].estab_id).state_changed_at = clock.now()
+        mis.tell("arbor", by=member["mis"])
+    changed = program.schools(f"/api/schools?changed_since={since}")
+    assert set(changed) == {of(owners[name]) for name in ("paused", "resumed", "withdrawn", "verified", "mis")}
+    assert {school["changed_at"] for school in changed.values()} == {clock.now().isoformat().replace("+00:00", "Z")}
+    before = (clock.now() - timedelta(days=4)).isoformat().replace("+", "%2B")
+    assert of(owners["expires"]) in program.schools(f"/api/schools?changed_since={before}")
+
+
+def test_a_closed_school_brings_its_successors(program, authorised, work):
+    owner = authorised(program, "Old School")
+    with work() as database:
+        school = database.get_one(School, owner.memberships[0].estab.school_id)
+        school.status_code, school.status_name = "2", "Closed"
+        assert a_school(name="Another")
+    register = program.schools()[of(owner)]["register"]
+    assert register["status"] == "Closed"
+
+
+def test_the_same_answer_is_not_sent_twice(program, oakhill, work):
+    first = program.gets("/api/schools")
+    assert program.gets("/api/schools", status=304, **{"If-None-Match": first.headers["ETag"]}).data == b""
+    member = oakhill.memberships[0]
+    with work():
+        authorise.pause(member.estab_id, program.partner.id, by=member)
+    changed = program.gets("/api/schools", **{"If-None-Match": first.headers["ETag"]})
+    assert changed.headers["ETag"] != first.headers["ETag"]
+
+
+def test_a_client_reads_its_own_schools_alone(program, oakhill, new_program):
+    other = new_program().signs_in()
+    assert other.schools() == {}
+    assert program.gets(f"/api/schools/{of(oakhill)}").json["status"] == "active"
+    refused = other.gets(f"/api/schools/{of(oakhill)}", status=404)
+    assert refused.json["code"] == other.gets("/api/schools/0000000", status=404).json["code"] == "not_found"
+
+
+def test_a_token_that_a_school_brought_reads_that_school_alone(program, oakhill, authorised, world_token):
+    other = authorised(program, "Another School")
+    program.token = world_token(program, oakhill)
+    assert set(program.schools()) == {of(oakhill)}
+    assert program.gets(f"/api/schools/{of(oakhill)}").json["estab_id"] == of(oakhill)
+    assert program.gets(f"/api/schools/{of(other)}", status=404).json["code"] == "not_found"
+    assert program.gets("/api/register/schools?q=oak", status=403).json["code"] == "insufficient_scope"
+
+
+@pytest.fixture
+def world_token(app, work):
+    """An access token under a school's authorisation, as the token endpoint issues it."""
+    from idp.oidc.basis import Basis
+    from idp.oidc.clients import client as clients
+    from idp.sharing import live
+
+    def make(program, owner):
+        with work():
+            state = live.current(owner.memberships[0].estab_id, program.partner.id)
+            client = clients.find(program.partner.id)
+            basis = Basis(
+                client_id=client.id, person_id=owner.id, estab_id=state.estab_id, authorisation_id=state.id,
+                lineage="lin_1", scopes=state.scopes, resource=frozenset(), dpop_jkt=None, claims=None,
+                auth_time=state.given_at, acr="1", amr=frozenset({"pwd"}), sid="ses_1",
+            )  # fmt: skip
+            return access_tokens.access(basis, state, client, state.scopes, None)
+
+    return make
