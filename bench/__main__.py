@@ -28,6 +28,7 @@ from bench import (
     http,
     machine,
     memory,
+    partner_api,
     peers,
     register,
     report,
@@ -59,6 +60,7 @@ class Scale:
     probes: int
     crowd: float
     schools: int
+    authorised: int
     searches: int
     families: tuple[int, ...]
     load: float
@@ -68,10 +70,11 @@ class Scale:
 
 WHOLE: Final = Scale(
     rounds=7, calls=100, http_rounds=3, http_seconds=1.0, steady=2.5, probes=400, crowd=10.0, schools=52_000,
-    searches=300, families=(10_000, 1_000_000), load=4.0, requests=10_000, starts=5,
+    authorised=100_000, searches=300, families=(10_000, 1_000_000), load=4.0, requests=10_000, starts=5,
 )  # fmt: skip
 QUICK: Final = Scale(
-    rounds=3, calls=40, http_rounds=1, http_seconds=0.5, steady=0.7, probes=60, crowd=2.0, schools=5_000, searches=60,
+    rounds=3, calls=40, http_rounds=1, http_seconds=0.5, steady=0.7, probes=60, crowd=2.0, schools=5_000,
+    authorised=5_000, searches=60,
     families=(10_000,), load=2.0, requests=1_000, starts=2,
 )  # fmt: skip
 SEEDS: Final = {"register": 52_000, "growth": growth.SEED}
@@ -87,6 +90,7 @@ def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dic
         "crowd": lambda new, kind: sign_in_flood.measure(new(), kind, seconds=scale.crowd),
         "register": lambda new, kind: register.measure(new(), kind, schools, times=scale.searches) if schools else [],
         "growth": lambda new, kind: growth.measure(new(), kind, sizes=scale.families, starts=2, seconds=scale.load),
+        "api": lambda new, kind: partner_api.measure(new(), kind, schools=scale.authorised, seconds=scale.crowd),
         "memory": lambda new, kind: memory.measure(new(), kind, requests=scale.requests),
         "start": lambda new, kind: start.measure(new(), kind, times=scale.starts),
         "peers": lambda new, kind: (

@@ -55,6 +55,11 @@ GROWTH: Final = """\
 Refresh tokens have a row for each family. Access tokens have no row; the cost of one is shown for comparison. \
 Retention deletes 20,000 expired rows in batches of 1,000 while refreshes continue at half of the maximum rate.
 """
+API: Final = """\
+## The API for partners
+
+`idp serve` with one worker, ten requests a second for one client, which so many schools have authorised: latencies.
+"""
 MEMORY: Final = "## Memory and cold starts\n"
 PEERS: Final = """\
 ## Peers beside us
@@ -75,6 +80,8 @@ def page(run: Json) -> str:
     for name, make in makers.items():
         if parts.get(name):
             written += make(parts[name])
+    if parts.get("api"):
+        written += [API, _listed(parts["api"])]
     if small := [*parts.get("memory", ()), *parts.get("start", ())]:
         written += [MEMORY, _listed(small)]
     return "\n".join(written)

@@ -16,6 +16,7 @@ TITLES = {
     "crowd": "200 sign-ins at once, or again every second, beside other requests; × is times their own p99 alone",
     "register": "The national register at full size",
     "growth": "As tables grow",
+    "api": "The API for partners over HTTP, among many schools that authorised one client",
     "memory": "What a worker holds in memory",
     "start": "Cold starts",
     "peers": "Peers, on this machine in this run; × is how many times their rate per vCPU ours is",

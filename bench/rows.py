@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Connection, Engine, Table, bindparam, text
 
-from idp.foundation.database import Instant
+from idp.foundation.database import Base, Instant
 from idp.oidc.models import RefreshFamily
 
 ALIVE: Final = 100
@@ -114,3 +114,43 @@ def _in_bulk(engine: Engine) -> Iterator[Connection]:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("CHECKPOINT"))
     engine.dispose()
+
+
+def estab(number: int) -> str:
+    """The internal id of the school number so and so that `authorised_schools` added."""
+    return f"est_bench_{number:07}"
+
+
+def estab_id(number: int) -> str:
+    """Its Estab ID."""
+    return f"B{number:06}"
+
+
+def authorised_schools(engine: Engine, like: str, client: str, count: int) -> None:
+    """Add `count` schools that authorised `client`, each with an agreement like the one with the client `like`."""
+    number = {"postgresql": "lpad(n::text, {0}, '0')", "sqlite": "printf('%0{0}d', n)"}[engine.dialect.name]
+    copies: dict[str, dict[str, str]] = {
+        "schools": {"id": "1000000 + n", "register_id": "'bench' || n", "dfe_number": "NULL"},
+        "estabs": {
+            "id": f"'est_bench_' || {number.format(7)}", "estab_id": f"'B' || {number.format(6)}",
+            "school_id": "1000000 + n",
+        },
+        "authorisations": {
+            "id": "'aut_bench_' || n", "line": "'aut_bench_' || n", "client_id": ":client",
+            "estab_id": f"'est_bench_' || {number.format(7)}",
+        },
+    }  # fmt: skip
+    which = {
+        "schools": "id = (SELECT school_id FROM estabs LIMIT 1)", "estabs": "true",
+        "authorisations": "client_id = :like",
+    }  # fmt: skip
+    with _in_bulk(engine) as connection:
+        for table, differs in copies.items():
+            columns = Base.metadata.tables[table].c.keys()
+            values = ", ".join(differs.get(name, name) for name in columns)
+            statement = (
+                f"{_NUMBERS} INSERT INTO {table} ({', '.join(columns)}) "
+                f"SELECT {values} FROM (SELECT * FROM {table} WHERE {which[table]} LIMIT 1) one, numbers"
+            )
+            given = {"like": like, "client": client, "first": 0, "last": count - 1}
+            connection.execute(text(statement), {name: given[name] for name in given if f":{name}" in statement})

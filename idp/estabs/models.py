@@ -32,7 +32,7 @@ class Estab(Base):
     """Its DfE number where no other estab has it, otherwise E and six digits; never changed, never reused."""
     school_id: Mapped[int] = mapped_column(ForeignKey("schools.id", ondelete="RESTRICT"), index=True)
     state: Mapped[str]
-    state_changed_at: Mapped[datetime]
+    state_changed_at: Mapped[datetime] = mapped_column(index=True)
     registered_at: Mapped[datetime]
     mis: Mapped[str | None]
     """A code of config/mis.toml; None until the school has answered."""

@@ -1,6 +1,6 @@
 """The national school register, for partners' own type-ahead fields."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Struct, structs
 
@@ -11,6 +11,8 @@ from idp.schools import search, status
 from idp.schools.models import School as RegisteredSchool
 from idp.schools.search import FoundSchool
 from idp.schools.status import ListedSchool
+
+_PARTS_OF_ADDRESS: Final = [part.name for part in structs.fields(Address)]
 
 
 class SearchQuery(Struct, frozen=True, kw_only=True):
@@ -60,6 +62,6 @@ def _entry(listed: ListedSchool) -> dict[str, Any]:
         "name": school.name, "urn": school.urn or UNSET, "dfe_number": school.dfe_number or UNSET,
         "ukprn": school.ukprn or UNSET, "phase": listed.phase, "type": school.type_name,
         "status": status.describe(school), "local_authority": school.la_name,
-        "address": Address(**{part.name: getattr(school, part.name) for part in structs.fields(Address)}),
+        "address": Address(**{part: getattr(school, part) for part in _PARTS_OF_ADDRESS}),
         "opened_on": school.opened_on or UNSET, "closed_on": school.closed_on or UNSET,
     }  # fmt: skip

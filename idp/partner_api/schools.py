@@ -15,6 +15,7 @@ from idp.sharing import client_schools
 from idp.sharing.client_schools import ClientSchool, Selection
 
 SCOPE = "schools.list"
+NOT_AUTHORISED = "No school with this Estab ID has authorised your application."
 
 
 class SchoolsQuery(Struct, frozen=True, kw_only=True):
@@ -61,11 +62,13 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
 def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
     """One of the schools that `GET /api/schools` lists, by its Estab ID; 404 for every other."""
     allowed = _estab_of(access)
+    if not estab_id.isalnum():  # not to be asked of the database, which cannot store every character
+        raise NotFound(NOT_AUTHORISED, reason="not an Estab ID")
     if allowed is not None and allowed != estab_id:
         raise NotFound("A token that was issued for a school reads that school alone.", reason=estab_id)
     for school in client_schools.page(access.client.registered, Selection(estab=estab_id), limit=1):
         return to_school(school)
-    raise NotFound("No school with this Estab ID has authorised your application.", reason=estab_id)
+    raise NotFound(NOT_AUTHORISED, reason=estab_id)
 
 
 def to_school(found: ClientSchool) -> School:

@@ -92,7 +92,7 @@ class School(Base):
     digest: Mapped[bytes]
     """Of the line it was read from: a line with the same digest is skipped."""
     first_seen_in: Mapped[int] = mapped_column(ForeignKey("register_imports.id"))
-    last_seen_in: Mapped[int] = mapped_column(ForeignKey("register_imports.id"))
+    last_seen_in: Mapped[int] = mapped_column(ForeignKey("register_imports.id"), index=True)
     """The import that last wrote the row. Later imports found the school unchanged, or missing."""
     left_register_on: Mapped[date | None]
 

@@ -248,7 +248,7 @@ def _insert(client_id: str, by: Membership, before: Authorisation | None, **colu
     given = Authorisation(
         id=new_id, line=before.line if before else new_id, estab_id=by.estab_id, client_id=client_id,
         given_by=by.person_id, given_at=clock.now(), withdrawn_at=None, withdrawn_by=None, superseded_at=None,
-        **columns,
+        changed_at=clock.now(), **columns,
     )  # fmt: skip
     session().add(given)
     try:

@@ -6,9 +6,8 @@ One row for a school: its newest agreement with the client, also one that has en
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, select, tuple_, union
 from sqlalchemy.orm import aliased, contains_eager, lazyload
 
 from idp.estabs.models import Estab
@@ -18,8 +17,6 @@ from idp.partners.snapshots import Snapshot
 from idp.schools.models import RegisterImport, School
 from idp.sharing.live import State
 from idp.sharing.models import Authorisation
-
-_changed: Final = func.coalesce(Authorisation.changed_at, Authorisation.withdrawn_at, Authorisation.given_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class ClientSchool:
 
 def page(client: Snapshot, selection: Selection, *, after: str | None = None, limit: int) -> list[ClientSchool]:
     """At most `limit` schools in a fixed order, beginning behind the estab with the internal id `after`."""
-    statement = _of(client.id).where(*_conditions(selection))
+    statement = _of(client.id).where(*_conditions(selection, client.id))
     if after is not None:
         statement = statement.where(Authorisation.estab_id > after)
     rows = session().execute(statement.order_by(Authorisation.estab_id).limit(limit)).all()
@@ -83,7 +80,7 @@ def _of(client_id: str) -> Select[Authorisation, datetime]:
     )
 
 
-def _conditions(selection: Selection) -> Sequence[ColumnElement[bool]]:
+def _conditions(selection: Selection, client_id: str) -> Sequence[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if selection.estab is not None:
         conditions.append(Estab.estab_id == selection.estab)
@@ -91,11 +88,24 @@ def _conditions(selection: Selection) -> Sequence[ColumnElement[bool]]:
         conditions.append(Estab.state == selection.verification)
     if selection.status is not None:
         conditions.append(_has_status(selection.status))
-    if (since := selection.changed_since) is not None:
-        has_expired = and_(Authorisation.until <= clock.now(), Authorisation.until >= since)
-        imported = RegisterImport.imported_at >= since
-        conditions.append(or_(_changed >= since, Estab.state_changed_at >= since, has_expired, imported))
+    if selection.changed_since is not None:
+        conditions.append(Authorisation.estab_id.in_(_changed_since(selection.changed_since, client_id)))
     return conditions
+
+
+def _changed_since(since: datetime, client_id: str) -> CompoundSelect[str]:
+    """The internal ids of estabs of which anything has changed: each part is found by an index of its own."""
+    of_client = select(Authorisation.estab_id).where(Authorisation.client_id == client_id)
+    of_estab = of_client.join(Estab, Estab.id == Authorisation.estab_id)
+    of_entry = of_estab.join(School, School.id == Estab.school_id)
+    imports = select(RegisterImport.id).where(RegisterImport.imported_at >= since)
+    return union(
+        of_client.where(Authorisation.changed_at >= since),
+        of_client.where(Authorisation.changed_at.is_(None), Authorisation.given_at >= since),
+        of_client.where(Authorisation.until >= since, Authorisation.until <= clock.now()),
+        of_estab.where(Estab.state_changed_at >= since),
+        of_entry.where(School.last_seen_in.in_(imports)),
+    )
 
 
 def _has_status(status: str) -> ColumnElement[bool]:
@@ -121,7 +131,7 @@ def _to_school(client: Snapshot, agreement: Authorisation, imported_at: datetime
     agreed = scopes.known(agreement.scopes & state.client_scopes)
     granted = state.allowed(agreed) if agreement.withdrawn_at is None else frozenset()
     ends = [agreement.until] if agreement.until <= clock.now() else []
-    changed = agreement.changed_at or agreement.withdrawn_at or agreement.given_at
+    changed = agreement.changed_at or agreement.given_at
     return ClientSchool(
         estab=estab, agreement=agreement, granted=granted, withheld=agreed - granted,
         changed_at=max(changed, estab.state_changed_at, imported_at, *ends),

@@ -25,6 +25,8 @@ class Authorisation(Base):
         Index("ix_authorisations_line", "line"),
         Index("ix_authorisations_client", "client_id", "estab_id"),
         Index("ix_authorisations_until", "until"),
+        Index("ix_authorisations_client_until", "client_id", "until"),
+        Index("ix_authorisations_changed", "client_id", "changed_at"),
     )  # fmt: skip
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -47,7 +49,8 @@ class Authorisation(Base):
     withdrawn_by: Mapped[str | None]
     superseded_at: Mapped[datetime | None]
     changed_at: Mapped[datetime | None]
-    """When it was last paused, resumed, superseded or withdrawn, or the school named another MIS; None if never."""
+    """When it was last given, paused, resumed, superseded or withdrawn, or the school named another MIS. None where the
+    release before the one that brought this column gave it meanwhile: `given_at` counts then."""
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
     giver: Mapped[Administrator] = relationship(viewonly=True)

@@ -114,6 +114,7 @@ def test_a_token_in_the_address_or_in_a_form_is_none(program, is_problem):
         ("POST", "/api/nonsense/more", 404, "not_found"),
         ("GET", "/api/schools/", 404, "not_found"),
         ("GET", "/api/schools/a/b", 404, "not_found"),
+        ("GET", "/api/schools/31%0024", 404, "not_found"),
     ],
 )
 def test_addresses_and_methods_that_do_not_exist(program, is_problem, method, path, status, code):

@@ -181,12 +181,19 @@ def test_an_agreement_that_has_run_out_or_is_paused_allows_nothing(work, agreed,
 
 
 def test_the_state_is_read_in_one_statement(work, agreed):
-    said = []
+    statements = []
+
+    def record(*arguments):
+        statements.append(arguments[2])
+
     with work():
-        connection = session().connection()
-        event.listen(connection, "before_cursor_execute", lambda *told: said.append(told[2]))
-        authorise.state(agreed.id)
-    assert len(said) == 1, said
+        engine = session().connection().engine
+        event.listen(engine, "before_cursor_execute", record)
+        try:
+            authorise.state(agreed.id)
+        finally:
+            event.remove(engine, "before_cursor_execute", record)
+    assert len(statements) == 1, statements
 
 
 def test_reading_another_version_of_the_client_drops_the_snapshot(work, agreed):
