@@ -97,6 +97,56 @@ class Schools(Answer, frozen=True, kw_only=True):
     next: Annotated[str | UnsetType, Meta(description="The `cursor` of the next page; left out on the last.")] = UNSET
 
 
+State = Literal["sent", "opened", "forwarded", "accepted", "declined", "expired", "cancelled"]
+
+
+class Contact(Answer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person and their address."""
+
+    name: str
+    email: str
+
+
+class Invitation(Answer, frozen=True, kw_only=True):
+    """An invitation of a school, and what has come of it."""
+
+    id: str
+    state: Annotated[
+        State,
+        Meta(
+            description="`opened` by a button of the page, on the way to your application; `forwarded` to somebody "
+            "else; `accepted` when the school has authorised your application since it was made."
+        ),
+    ]
+    school: Annotated[str, Meta(description="Its name in the register.")]
+    urn: str | UnsetType = UNSET
+    dfe_number: str | UnsetType = UNSET
+    contact: Annotated[Contact, Meta(description="As you named them.")]
+    forwarded_to: Annotated[
+        Contact | UnsetType, Meta(description="Only if the person who passed it on lets you know.")
+    ] = UNSET
+    mis: str | UnsetType = UNSET
+    scope: Annotated[str, Meta(description="What you will ask for, separated by blanks.")]
+    reference: str = ""
+    mails: Annotated[int, Meta(description="How many mails you have had us send.")]
+    created_at: datetime
+    expires_at: Annotated[datetime, Meta(description="When the newest link stops working, or stopped.")]
+
+
+class Invitations(Answer, frozen=True, kw_only=True):
+    """A page of invitations."""
+
+    invitations: tuple[Invitation, ...]
+    next: Annotated[str | UnsetType, Meta(description="The `cursor` of the next page; left out on the last.")] = UNSET
+
+
+class FieldError(Answer, frozen=True, kw_only=True):
+    """What is wrong with one field."""
+
+    field: str
+    detail: str
+
+
 class Problem(Answer, frozen=True, kw_only=True):
     """A problem document (RFC 9457)."""
 
@@ -106,3 +156,5 @@ class Problem(Answer, frozen=True, kw_only=True):
     detail: str
     code: Annotated[str, Meta(description="The kind of problem, for programs.")]
     request_id: Annotated[str, Meta(description="Tell us this if you ask for help.")]
+    errors: Annotated[tuple[FieldError, ...], Meta(description="Where several fields are wrong, all of them.")] = ()
+    successors: Annotated[tuple[Successor, ...], Meta(description="The schools that followed a closed one.")] = ()

@@ -1,7 +1,8 @@
 """The OpenAPI 3.1 description of the API, made from the types of its answers and parameters."""
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from flask import current_app
 from idp.foundation import runtime, scopes
 from idp.partner_api import problems
 from idp.partner_api.answers import Problem
-from idp.partner_api.operations import OPERATIONS, Operation
+from idp.partner_api.operations import JSON, OPERATIONS, Operation
 
 SCHEMAS: Final = "#/components/schemas/{name}"
 DESCRIPTION: Final = (
@@ -26,12 +27,16 @@ def document() -> dict[str, Any]:
     """The whole description."""
     settings, declared, catalogue = runtime.settings(), _paths(), scopes.catalogue()
     answers = [each.answer for _, each in declared]
-    _, schemas = msgspec.json.schema_components([*answers, Problem], ref_template=SCHEMAS)
+    bodies = [each.body for _, each in declared if each.body is not None]
+    _, schemas = msgspec.json.schema_components([*answers, *bodies, Problem], ref_template=SCHEMAS)
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for path, each in declared:
+        paths[_PATH_PARAMETER.sub(r"{\1}", path)][each.method.lower()] = _describe(path, each)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"{settings.service.name}: API for partners", "version": "1", "description": DESCRIPTION},
         "servers": [{"url": settings.server.issuer}],
-        "paths": {_PATH_PARAMETER.sub(r"{\1}", path): {"get": _describe(path, each)} for path, each in declared},
+        "paths": paths,
         "components": {
             "schemas": schemas,
             "securitySchemes": {
@@ -59,24 +64,46 @@ def _describe(path: str, operation: Operation) -> dict[str, Any]:
     statuses = ["invalid_request", "invalid_token", "insufficient_scope", "too_many_requests", "busy"]
     if in_path := _PATH_PARAMETER.findall(path):
         statuses.append("not_found")
-    answer = {"$ref": SCHEMAS.format(name=operation.answer.__name__)}
-    return {
+    statuses += operation.problems
+    answer = _reference(operation.answer)
+    described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "description": operation.description,
         "security": [{"client": [operation.scope] if operation.scope else []}],
-        "parameters": [*_in_path(in_path), *_in_query(operation.query)],
+        "parameters": [*_in_path(in_path), *_in_query(operation.query), *_in_headers(operation.headers)],
         "responses": {
-            "200": {"description": operation.summary, "content": {"application/json": {"schema": answer}}},
-            "304": {"description": "Not changed since the answer whose `ETag` was sent in `If-None-Match`."},
-            **{str(problems.KINDS[code][0]): _problem(code) for code in statuses},
+            str(operation.status): {"description": operation.summary, "content": {JSON: {"schema": answer}}},
+            **_problems(statuses),
         },
     }
+    if operation.method == "GET":
+        described["responses"]["304"] = {
+            "description": "Not changed since the answer whose `ETag` was sent in `If-None-Match`."
+        }
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(operation.body)}}}
+    return described
 
 
-def _problem(code: str) -> dict[str, Any]:
-    schema = {"$ref": SCHEMAS.format(name=Problem.__name__)}
-    return {"description": problems.KINDS[code][1], "content": {problems.MEDIA_TYPE: {"schema": schema}}}
+def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": SCHEMAS.format(name=kind.__name__)}
+
+
+def _problems(codes: Iterable[str]) -> dict[str, Any]:
+    """The responses by their status; several kinds may have one status."""
+    titles: dict[str, list[str]] = defaultdict(list)
+    for code in codes:
+        titles[str(problems.KINDS[code][0])].append(f"`{code}`: {problems.KINDS[code][1]}")
+    content = {problems.MEDIA_TYPE: {"schema": _reference(Problem)}}
+    return {status: {"description": "; ".join(said), "content": content} for status, said in titles.items()}
+
+
+def _in_headers(headers: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "required": False, "description": meaning, "schema": {"type": "string"}}
+        for name, meaning in headers.items()
+    ]
 
 
 def _in_path(names: Iterable[str]) -> list[dict[str, Any]]:

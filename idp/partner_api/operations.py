@@ -14,11 +14,14 @@ from idp.foundation.web import security, throttle
 from idp.oidc import errors
 from idp.oidc.clients import dpop
 from idp.oidc.endpoints import presented_token
+from idp.oidc.server import MAX_BODY_BYTES
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import problems
 from idp.partner_api.answers import Answer
 
 QueryT = TypeVar("QueryT", bound=Struct)
+JSON: Final = "application/json"
+NOTHING: Final[Mapping[str, str]] = {}
 Handler = Callable[..., Answer]
 
 
@@ -35,8 +38,18 @@ class Operation:
     name: str
     summary: str
     description: str
+    method: str
+    """`GET`, or `POST` for what changes something."""
     query: type[Struct]
     """The parameters of the query; those that it does not name are ignored."""
+    body: type[Struct] | None
+    """The JSON document that comes with it."""
+    status: int
+    """Of the answer."""
+    headers: Mapping[str, str]
+    """Headers that it reads, and their meaning."""
+    problems: tuple[str, ...]
+    """Kinds of problems of its own."""
     answer: type[Answer]
     scope: str
     """What the client's own token has to cover; empty where any of its own scopes is enough."""
@@ -46,21 +59,31 @@ class Operation:
     """Requests a minute that one client may send."""
 
 
+class NoQuery(Struct, frozen=True):
+    """No parameters."""
+
+
 OPERATIONS: Final[dict[str, Operation]] = {}
 """By the name of the view, which is also that of the operation."""
 
 
 def operation(
-    *, summary: str, query: type[Struct], answer: type[Answer], scope: str, per_minute: int, for_schools: bool = False
-) -> Callable[[Handler], security.View]:
+    *, summary: str, query: type[Struct], answer: type[Answer], scope: str, per_minute: int, for_schools: bool = False,
+    method: str = "GET", body: type[Struct] | None = None, status: int = 200, headers: Mapping[str, str] = NOTHING,
+    problems_of: tuple[str, ...] = (),
+) -> Callable[[Handler], security.View]:  # fmt: skip
     """Make a view of a function `handler(access, query, **path) -> answer`, and declare its operation.
 
-    It answers with an `ETag`, and 304 where the caller has the answer already (RFC 9110 §13.1.2).
+    With a `body`, or `headers`, `handler` gets an argument of that name. An answer to a GET has an `ETag`, and is 304
+    where the caller has it already (RFC 9110 §13.1.2).
     """
 
     def decorator(handler: Handler) -> security.View:
         description = (handler.__doc__ or "").strip()
-        declared = Operation(handler.__name__, summary, description, query, answer, scope, for_schools, per_minute)
+        declared = Operation(
+            handler.__name__, summary, description, method, query, body, status, headers, problems_of, answer, scope,
+            for_schools, per_minute,
+        )  # fmt: skip
         OPERATIONS[declared.name] = declared
 
         @wraps(handler)
@@ -70,8 +93,12 @@ def operation(
             except errors.OAuthError as error:
                 return problems.of_token(error, scope)
             throttle.count(per_minute, declared.name, access.client.id)
-            answered = handler(access, read(query, request.args), **path)
-            return _conditional(Response(msgspec.json.encode(answered), content_type="application/json"))
+            given: dict[str, object] = {} if body is None else {"body": _read_body(body)}
+            if headers:
+                given["headers"] = {name: request.headers[name] for name in headers if name in request.headers}
+            answered = handler(access, read(query, request.args), **given, **path)
+            response = Response(msgspec.json.encode(answered), status, content_type=JSON)
+            return _conditional(response) if method == "GET" else dpop.with_nonce(response)
 
         security.csrf_exempt(guarded := security.client(view))  # no cookie decides anything here
         return guarded
@@ -92,6 +119,19 @@ def read(kind: type[QueryT], values: Mapping[str, str]) -> QueryT:
         return msgspec.convert(known, kind, strict=False)
     except msgspec.ValidationError as fault:  # one that is required is missing
         raise InvalidParameter(_in_words(fault), reason="missing") from fault
+
+
+def _read_body(kind: type[QueryT]) -> QueryT:
+    """The JSON document of the request. Raises `InvalidParameter` naming what is wrong with it."""
+    request.max_content_length = MAX_BODY_BYTES
+    if request.mimetype != JSON:
+        raise InvalidParameter(f"Content-Type: must be {JSON}", reason=request.mimetype[:80])
+    try:
+        return msgspec.json.decode(request.get_data(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        place = str(fault).partition(" - at `$")[2].strip("`.")
+        words = _in_words(fault) if isinstance(fault, msgspec.ValidationError) else "is not JSON"
+        raise InvalidParameter(f"{place or 'body'}: {words}", reason=place) from fault
 
 
 def _in_words(fault: msgspec.ValidationError) -> str:

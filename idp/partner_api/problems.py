@@ -1,20 +1,23 @@
 """Problem documents (RFC 9457): every error of the API for partners, with an address that explains it."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
 import structlog
 from flask import Response
+from msgspec import UNSET
 from werkzeug.exceptions import HTTPException
 
 from idp.foundation import runtime
 from idp.foundation.errors import Busy, Refusal
 from idp.foundation.web import middleware
+from idp.invitations.targets import SchoolNotOpen
 from idp.oidc.clients import dpop, failures
 from idp.oidc.endpoints import presented_token
 from idp.oidc.errors import OAuthError
-from idp.partner_api.answers import Problem
+from idp.partner_api.answers import FieldError, Problem, Successor
 
 MEDIA_TYPE: Final = "application/problem+json"
 EXPLAINED_AT: Final = "/api"
@@ -38,6 +41,25 @@ KINDS: Final = {
     "too_many_requests": (
         429, "Too many requests", "Wait for as many seconds as `Retry-After` says, and then ask less often.",
     ),
+    "invalid_invitation": (422, "The invitation has fields that are wrong", "`errors` names each of them."),
+    "school_unknown": (
+        422, "No school has this number", "Look it up with `GET /api/register/schools`.",
+    ),
+    "school_not_open": (
+        422, "The school cannot be invited", "`detail` says why; `successors` followed a closed one.",
+    ),
+    "idempotency_key_reused": (
+        422, "The idempotency key was used for something else", "Use a new key for each invitation.",
+    ),
+    "invitation_over": (
+        409, "The invitation is over", "`detail` says how it ended. Make another one if you need it.",
+    ),
+    "too_many_invitations": (
+        429, "Your application has enough invitations for now", "`detail` says which limit was reached.",
+    ),
+    "too_many_mails": (
+        429, "The address has got several invitations today", "Try again tomorrow, or name another contact.",
+    ),
     "busy": (503, "We cannot answer at the moment", "Nothing was changed. Ask again after `Retry-After` seconds."),
     "server_error": (500, "Something broke on our side", "Tell us the `request_id`: we have a record of it."),
 }  # fmt: skip
@@ -46,12 +68,16 @@ KINDS: Final = {
 log = structlog.get_logger(__name__)
 
 
-def response(code: str, detail: str, *, status: int | None = None) -> Response:
+def response(
+    code: str, detail: str, *, status: int | None = None, faults: Sequence[tuple[str, str]] = (),
+    successors: tuple[Successor, ...] = (),
+) -> Response:  # fmt: skip
     """The problem of a kind, with what is particular to this time."""
     usual, title, _ = KINDS[code]
     problem = Problem(
         type=f"{runtime.url(EXPLAINED_AT)}#{code}", title=title, status=status or usual, detail=detail, code=code,
-        request_id=middleware.request_id(),
+        request_id=middleware.request_id(), successors=successors,
+        errors=tuple(FieldError(field=name, detail=fault) for name, fault in faults),
     )  # fmt: skip
     return Response(msgspec.json.encode(problem), problem.status, content_type=MEDIA_TYPE)
 
@@ -72,7 +98,14 @@ def of_refusal(refused: Refusal) -> Response:
     """A refusal of ours."""
     log.info("refused", code=refused.code, status=refused.status, reason=refused.reason)
     code = refused.code if refused.code in KINDS else _code_of(refused.status)
-    answer = response(code, refused.message, status=refused.status)
+    after = refused.successors if isinstance(refused, SchoolNotOpen) else ()
+    answer = response(
+        code, refused.message, status=refused.status, faults=refused.faults,
+        successors=tuple(
+            Successor(name=each.name, urn=(each.school and each.school.urn) or UNSET, since=each.since or UNSET)
+            for each in after
+        ),
+    )  # fmt: skip
     if (seconds := getattr(refused, "retry_after", None)) is not None:
         answer.headers["Retry-After"] = str(seconds)
     return answer

@@ -10,7 +10,7 @@ from idp.foundation.errors import NotFound
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import register
 from idp.partner_api.answers import School, Schools, Status, Verification
-from idp.partner_api.operations import operation
+from idp.partner_api.operations import NoQuery, operation
 from idp.sharing import client_schools
 from idp.sharing.client_schools import ClientSchool, Selection
 
@@ -31,10 +31,6 @@ class SchoolsQuery(Struct, frozen=True, kw_only=True):
     ) = UNSET
     status: Status | UnsetType = UNSET
     verification: Verification | UnsetType = UNSET
-
-
-class NoQuery(Struct, frozen=True):
-    """No parameters."""
 
 
 @operation(

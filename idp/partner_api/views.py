@@ -9,7 +9,7 @@ from idp.foundation.errors import Refusal
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
 from idp.oidc.clients import failures
-from idp.partner_api import openapi, problems, register, schools
+from idp.partner_api import invitations, openapi, problems, register, schools
 
 bp = Blueprint("partner_api", __name__)
 bp.register_error_handler(Refusal, problems.of_refusal)
@@ -27,6 +27,11 @@ CACHE_SECONDS = 300
 bp.add_url_rule("/api/schools", view_func=schools.list_schools)
 bp.add_url_rule("/api/schools/<estab_id>", view_func=schools.read_school)
 bp.add_url_rule("/api/register/schools", view_func=register.search_register)
+bp.add_url_rule("/api/invitations", view_func=invitations.invite_school, methods=["POST"])
+bp.add_url_rule("/api/invitations", view_func=invitations.list_invitations)
+bp.add_url_rule("/api/invitations/<invitation_id>", view_func=invitations.read_invitation)
+bp.add_url_rule("/api/invitations/<invitation_id>/resend", view_func=invitations.resend_invitation, methods=["POST"])
+bp.add_url_rule("/api/invitations/<invitation_id>/cancel", view_func=invitations.cancel_invitation, methods=["POST"])
 
 
 @bp.get("/api/openapi.json")

@@ -6,12 +6,16 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from idp.foundation.web.transactions import work as work_of
 from idp.partner_api.operations import OPERATIONS
 from tests.factories import a_client, secret_of
 from tests.html import parse
 from tests.serving import a_provider
+
+SEMANTIC = [positive_data_acceptance]
+"""A document of the right form is refused all the same, with 422, where it names a school that does not exist."""
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +24,9 @@ def api(databases):
     with a_provider(databases) as (app, issuer):
         with work_of(app):
             client = a_client(
-                grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"})
+                grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list", "invitations"})
             ).id
-        form = {"grant_type": "client_credentials", "scope": "schools.list"}
+        form = {"grant_type": "client_credentials", "scope": "schools.list invitations"}
         answer = requests.post(f"{issuer}/oauth/token", form, auth=(client, secret_of(client)), timeout=20)
         token = answer.json()["access_token"]
         yield schemathesis.openapi.from_url(f"{issuer}/api/openapi.json"), token
@@ -44,7 +48,8 @@ def test_every_operation_answers_generated_requests_as_it_is_described(api):
             suppress_health_check=list(HealthCheck),
         )
         def check(case):
-            case.call_and_validate(headers={"Authorization": f"Bearer {token}"})
+            excluded = SEMANTIC if case.method == "POST" else []
+            case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, excluded_checks=excluded)
 
         check()
     assert seen == set(OPERATIONS)
@@ -62,8 +67,9 @@ def test_the_page_for_people_names_every_operation_field_and_parameter(web):
     page = parse(web.get("/api").text)
     shown = {each.get_text() for each in page.find_all("code")}
     for path, methods in document["paths"].items():
-        assert f"GET {path}" in shown
-        assert {each["name"] for each in methods["get"]["parameters"]} <= shown
+        for method, operation in methods.items():
+            assert f"{method.upper()} {path}" in shown
+            assert {each["name"] for each in operation["parameters"]} <= shown
     for schema in document["components"]["schemas"].values():
         assert set(schema["properties"]) <= shown
     links = {each["href"] for each in page.select("main a[href^='#']")}

@@ -320,6 +320,8 @@ FOR_PROGRAMS = {
     "oidc.authorize_device", "oidc.introspect", "oidc.manage_registration", "oidc.push", "oidc.register",
     "oidc.revoke", "oidc.token", "oidc.userinfo", "outbox.sms",
     "partner_api.anything_else", "partner_api.list_schools", "partner_api.read_school", "partner_api.search_register",
+    "partner_api.cancel_invitation", "partner_api.invite_school", "partner_api.list_invitations",
+    "partner_api.read_invitation", "partner_api.resend_invitation",
 }  # fmt: skip
 """Authenticated by a client's secret or a token: `tests/security/test_other_clients_secret.py`, `tests/partner_api`."""
 

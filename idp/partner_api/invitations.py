@@ -1,0 +1,158 @@
+"""Invitations of schools: a client has us send them, sends them again, cancels them, and reads what came of them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from idp.foundation import scopes
+from idp.invitations import invite as verbs, states, targets
+from idp.invitations.states import Status
+from idp.oidc.tokens.access_tokens import Access
+from idp.partner_api.answers import Contact, Invitation, Invitations, State
+from idp.partner_api.operations import InvalidParameter, NoQuery, operation
+from idp.schools.models import School
+
+SCOPE: Final = "invitations"
+KEY: Final = "Idempotency-Key"
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+OVER: Final = ("invitation_over",)
+SENDING: Final = ("school_not_open", "too_many_invitations", "too_many_mails")
+
+
+class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which school is invited, by one of its numbers, whom we write to, and what you will ask for."""
+
+    urn: Annotated[str, Meta(max_length=20)] | UnsetType = UNSET
+    dfe_number: (
+        Annotated[str, Meta(max_length=20, description="LA code and establishment number, `3124567` or `312/4567`.")]
+        | UnsetType
+    ) = UNSET
+    contact: Annotated[Contact, Meta(description="A person's name, without titles of a message, and their address.")]
+    scope: Annotated[
+        str,
+        Meta(max_length=scopes.LIMIT, description="What you will ask for, separated by blanks; all of it registered."),
+    ]
+    mis: (
+        Annotated[
+            str, Meta(max_length=40, description="The school's system as far as you know: a code such as `sims`.")
+        ]
+        | UnsetType
+    ) = UNSET
+    reference: Annotated[
+        str, Meta(max_length=verbs.MAX_REFERENCE_LENGTH, description="Your own; nobody else sees it.")
+    ] = ""
+
+
+class InvitationsQuery(Struct, frozen=True, kw_only=True):
+    """Which invitations, and how many on a page."""
+
+    limit: Annotated[int, Meta(ge=1, le=200, description="Invitations on a page.")] = 100
+    cursor: (
+        Annotated[str, Meta(pattern="^[0-9]{1,17}-[a-z0-9_]{1,60}$", description="`next` of the page before.")]
+        | UnsetType
+    ) = UNSET
+    state: State | UnsetType = UNSET
+
+
+@operation(
+    summary="Invite a school", method="POST", query=NoQuery, body=NewInvitation, answer=Invitation, status=201,
+    scope=SCOPE, per_minute=120,
+    headers={KEY: "Your key for this invitation, 1 to 255 characters. The same request with the same key makes one."},
+    problems_of=("invalid_invitation", "school_unknown", *SENDING, "idempotency_key_reused"),
+)  # fmt: skip
+def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers: Mapping[str, str]) -> Invitation:
+    """We write to the contact, with a link to a page that says who you are and what you ask for.
+
+    From there the person goes on through your `initiate_login_uri`, passes it on to somebody else, or declines. Whether
+    the school or the person is known to us makes no difference to the answer.
+    """
+    try:
+        asked = scopes.parse(body.scope)
+    except scopes.UnknownScope as fault:
+        names = ", ".join(sorted(fault.names))
+        raise verbs.InvalidInvitation([("scope", f"{fault}: {names}" if names else str(fault))]) from fault
+    invitation = verbs.invite(
+        access.client.registered,
+        verbs.Request(
+            _school(body), body.contact.name, body.contact.email, asked, mis=body.mis or None, reference=body.reference
+        ),
+        idempotency_key=headers.get(KEY),
+    )
+    return to_invitation(states.find(access.client.id, invitation.id))
+
+
+@operation(
+    summary="List your invitations", query=InvitationsQuery, answer=Invitations, scope=SCOPE, per_minute=600,
+)  # fmt: skip
+def list_invitations(access: Access, query: InvitationsQuery) -> Invitations:
+    """In the order in which they were made, a page at a time; they are deleted some weeks after they expired."""
+    after = _read_cursor(query.cursor) if query.cursor else None
+    found = states.of_client(access.client.id, after=after, limit=query.limit + 1, only=query.state or None)
+    shown = found[: query.limit]
+    more = len(found) > query.limit
+    return Invitations(invitations=tuple(map(to_invitation, shown)), next=_cursor(shown[-1]) if more else UNSET)
+
+
+@operation(summary="Read an invitation", query=NoQuery, answer=Invitation, scope=SCOPE, per_minute=1200)
+def read_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invitation:
+    """One of your invitations; 404 for every other."""
+    return to_invitation(states.find(access.client.id, invitation_id))
+
+
+@operation(
+    summary="Send an invitation again", method="POST", query=NoQuery, answer=Invitation, scope=SCOPE, per_minute=120,
+    problems_of=(*OVER, *SENDING),
+)  # fmt: skip
+def resend_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invitation:
+    """To the person who has it now, with a new link that works for the whole time; the old one stops working.
+
+    Three times at most. One that has expired can be sent again, too.
+    """
+    return to_invitation(verbs.resend(access.client.registered, invitation_id))
+
+
+@operation(
+    summary="Cancel an invitation", method="POST", query=NoQuery, answer=Invitation, scope=SCOPE, per_minute=600,
+    problems_of=OVER,
+)  # fmt: skip
+def cancel_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invitation:
+    """Its link stops working, and its page says that you took it back. Once more changes nothing."""
+    return to_invitation(verbs.cancel(access.client.id, invitation_id))
+
+
+def to_invitation(status: Status) -> Invitation:
+    """The invitation as it is answered."""
+    row, forwarded_to = status.invitation, None
+    if row.disclosed_name is not None and row.disclosed_email is not None:
+        forwarded_to = Contact(name=row.disclosed_name, email=row.disclosed_email)
+    return Invitation(
+        id=row.id, state=status.state,  # type: ignore[arg-type]
+        school=row.school.name, urn=row.school.urn or UNSET, dfe_number=row.school.dfe_number or UNSET,
+        contact=Contact(name=row.contact_name, email=row.contact_email), forwarded_to=forwarded_to or UNSET,
+        mis=row.mis or UNSET, scope=scopes.format(row.scopes), reference=row.reference, mails=row.sent,
+        created_at=row.created_at, expires_at=row.expires_at,
+    )  # fmt: skip
+
+
+def _school(body: NewInvitation) -> School:
+    if body.urn and not body.dfe_number:
+        return targets.by_urn(body.urn)
+    if body.dfe_number and not body.urn:
+        return targets.by_dfe_number(body.dfe_number)
+    raise verbs.InvalidInvitation([("urn", "name the school by either urn or dfe_number")])
+
+
+def _cursor(status: Status) -> str:
+    made_at, last = status.cursor
+    return f"{(made_at - EPOCH) // timedelta(microseconds=1)}-{last}"
+
+
+def _read_cursor(text: str) -> states.Cursor:
+    number, _, last = text.partition("-")
+    try:
+        made_at = EPOCH + timedelta(microseconds=int(number))
+    except OverflowError as fault:
+        raise InvalidParameter("cursor: is none of ours", reason="cursor") from fault
+    return made_at, last

@@ -1,0 +1,217 @@
+"""`/api/invitations`: a partner's program invites schools, and reads what came of it."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.foundation.database import session
+from idp.invitations import answer
+from idp.invitations.mailing import Recipient
+from idp.schools.models import School, SchoolLink
+from tests.factories import a_school
+
+PATH = "/api/invitations"
+HEAD = {"name": "Al Bloggs", "email": "head@oakhill.example"}
+BO = Recipient("Bo Bloggs", "bo@oakhill.example", is_forwarded=True)
+
+
+@pytest.fixture
+def program(new_program, work):
+    with work():
+        a_school(name="Oakhill School", register_id="123456", dfe_number="2131234")
+    return new_program().signs_in("invitations")
+
+
+@pytest.fixture
+def posts(program):
+    """`posts(path, document)` sends a document, or nothing, and returns the answer, having checked the status."""
+
+    def post(path=PATH, document=None, *, by=program, status=200, **headers):
+        own = {"Authorization": f"Bearer {by.token}", **headers}
+        response = by.web.post(path, json=document, headers=own)
+        assert response.status_code == status, response.text
+        return response
+
+    return post
+
+
+@pytest.fixture
+def invites(posts):
+    def invite(*, status=201, key=None, by=None, **differs):
+        document = {"urn": "123456", "contact": HEAD, "scope": "school students"} | differs
+        headers = {} if key is None else {"Idempotency-Key": key}
+        given = {} if by is None else {"by": by}
+        document = {name: value for name, value in document.items() if value is not None}
+        return posts(document=document, status=status, **given, **headers).json
+
+    return invite
+
+
+def test_a_school_is_invited_and_the_answer_says_how_it_stands(invites, program, outbox, clock):
+    invitation = invites(mis="sims", reference="crm-17")
+    assert outbox.last("partner_invitation").to == HEAD["email"]
+    known = {name: invitation.pop(name) for name in ("id", "created_at", "expires_at")}
+    assert known["created_at"] < known["expires_at"]
+    assert invitation == {
+        "state": "sent", "school": "Oakhill School", "urn": "123456", "dfe_number": "2131234", "contact": HEAD,
+        "mis": "sims", "scope": "school students", "reference": "crm-17", "mails": 1,
+    }  # fmt: skip
+    assert program.gets(f"{PATH}/{known['id']}").json == invitation | known
+
+
+def test_by_its_dfe_number(invites):
+    for number in ("2131234", "213/1234"):
+        assert invites(urn=None, dfe_number=number)["urn"] == "123456"
+
+
+def test_the_same_request_with_its_key_makes_one(invites, outbox):
+    first = invites(key="k1")
+    assert invites(key="k1")["id"] == first["id"]
+    assert len(outbox.all("partner_invitation")) == 1
+    assert invites(key="k1", reference="other", status=422)["code"] == "idempotency_key_reused"
+
+
+def test_all_that_is_wrong_is_named(invites):
+    problem = invites(
+        contact={"name": "Click evil.example", "email": "x"}, scope="school timetable", mis="abacus", status=422
+    )
+    assert problem["code"] == "invalid_invitation"
+    assert [each["field"] for each in problem["errors"]] == ["contact.name", "contact.email", "scopes", "mis"]
+    assert problem["type"].endswith("/api#invalid_invitation")
+    for differs, field in (
+        ({"scope": "nonsense"}, "scope"),
+        ({"urn": None}, "urn"),
+        ({"dfe_number": "2131234"}, "urn"),
+    ):
+        assert invites(**differs, status=422)["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("document", "detail"),
+    [
+        ({}, "body: Object missing required field contact"),
+        ({"contact": {"name": "Al"}, "scope": "school"}, "contact: Object missing required field email"),
+        ({"contact": HEAD, "scope": 3}, "scope: Expected str, got int"),
+        ({"contact": HEAD, "scope": "school", "ur": "1"}, "body: Object contains unknown field ur"),
+        ([], "body: Expected object, got array"),
+    ],
+)
+def test_a_document_that_cannot_be_read_is_explained(posts, document, detail):
+    problem = posts(document=document, status=400).json
+    assert (problem["code"], problem["detail"]) == ("invalid_request", detail)
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 5000, b""])
+def test_what_is_no_json_is_refused(program, body):
+    headers = {"Authorization": f"Bearer {program.token}"}
+    refused = program.web.post(PATH, data=body, content_type="application/json", headers=headers)
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+    refused = program.web.post(PATH, data=b"urn=123456", content_type="text/plain", headers=headers)
+    assert refused.json["detail"] == "Content-Type: must be application/json"
+
+
+def test_a_closed_school_is_refused_and_its_successors_named(invites, work):
+    with work():
+        a_school(register_id="100001", status_code="2", status_name="Closed")
+        a_school(register_id="100002", name="Oakhill Academy")
+        session().add(
+            SchoolLink(
+                from_urn="100001", to_urn="100002", kind="Successor", is_succession=True, name="", since=None
+            )
+        )  # fmt: skip
+    problem = invites(urn="100001", status=422)
+    assert problem["code"] == "school_not_open"
+    assert problem["successors"] == [{"name": "Oakhill Academy", "urn": "100002"}]
+    assert invites(urn="100009", status=422)["code"] == "school_unknown"
+
+
+def test_limits_say_which_and_when_to_come_again(invites, posts, change_settings):
+    change_settings(invitations={"max_a_day": 1})
+    invites()
+    document = {"urn": "123456", "contact": HEAD, "scope": "school"}
+    refused = posts(document=document, status=429)
+    assert refused.json["code"] == "too_many_invitations"
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_pages_follow_one_another_in_the_order_of_making(invites, program, clock):
+    made = []
+    for number in range(5):
+        made.append(invites(contact=HEAD | {"email": f"a{number}@oakhill.example"})["id"])
+        if number % 2:
+            clock.move(timedelta(microseconds=1))
+    program.signs_in("invitations")
+    read, path = [], f"{PATH}?limit=2"
+    while True:
+        page = program.gets(path).json
+        read.append([each["id"] for each in page["invitations"]])
+        if "next" not in page:
+            break
+        path = f"{PATH}?limit=2&cursor={page['next']}"
+    assert [len(page) for page in read] == [2, 2, 1]
+    assert {each for page in read for each in page} == set(made)
+    assert len(read[0] + read[1] + read[2]) == len(made)
+    assert program.gets(f"{PATH}?state=accepted").json == {"invitations": []}
+    for cursor in ("nonsense", "999999999999999999-sin_x", "1-"):
+        assert program.gets(f"{PATH}?cursor={cursor}", status=400).json["code"] == "invalid_request"
+
+
+def test_it_is_sent_again_and_cancelled_once(invites, posts, outbox):
+    path = f"{PATH}/{invites()['id']}"
+    assert posts(f"{path}/resend").json["mails"] == 2
+    assert len(outbox.all("partner_invitation")) == 2
+    for _ in range(2):
+        assert posts(f"{path}/cancel").json["state"] == "cancelled"
+    problem = posts(f"{path}/resend", status=409).json
+    assert (problem["code"], problem["detail"]) == ("invitation_over", "This invitation was cancelled.")
+
+
+@pytest.mark.parametrize("disclose", [True, False])
+def test_the_program_learns_whom_it_was_passed_on_to_only_where_that_person_is_disclosed(
+    disclose, invites, program, outbox, work
+):
+    invitation = invites()
+    with work():
+        answer.forward(outbox.last("partner_invitation").secret, BO, disclose=disclose)
+    found = program.gets(f"{PATH}/{invitation['id']}").json
+    assert found["state"] == "forwarded"
+    assert found.get("forwarded_to") == ({"name": BO.name, "email": BO.email} if disclose else None)
+    assert disclose or BO.email not in program.gets(PATH).text
+
+
+def test_another_clients_invitation_is_not_there(invites, posts, new_program, program):
+    path = f"{PATH}/{invites()['id']}"
+    other = new_program().signs_in("invitations")
+    assert other.gets(path, status=404).json["code"] == "not_found"
+    assert other.gets(PATH).json == {"invitations": []}
+    for verb in ("resend", "cancel"):
+        assert posts(f"{path}/{verb}", by=other, status=404).json["code"] == "not_found"
+    assert program.gets(path).json["state"] == "sent"
+
+
+def test_a_token_without_the_scope_is_refused(new_program, posts, work):
+    other = new_program().signs_in("schools.list")
+    assert other.gets(PATH, status=403).json["code"] == "insufficient_scope"
+    document = {"urn": "123456", "contact": HEAD, "scope": "school"}
+    assert posts(document=document, by=other, status=403).json["code"] == "insufficient_scope"
+
+
+def test_other_methods_are_named(program):
+    headers = {"Authorization": f"Bearer {program.token}"}
+    refused = program.web.delete(PATH, headers=headers)
+    assert refused.status_code == 405
+    assert {"GET", "POST"} <= set(refused.headers["Allow"].replace(" ", "").split(","))
+    assert program.web.get(f"{PATH}/sin_x/resend", headers=headers).status_code == 405
+
+
+def test_a_list_that_has_not_changed_is_not_sent_again(invites, program):
+    invites()
+    tag = program.gets(PATH).headers["ETag"]
+    assert program.gets(PATH, status=304, **{"If-None-Match": tag}).data == b""
+
+
+def test_a_refused_invitation_leaves_nothing_behind(invites, work):
+    invites(contact=HEAD | {"email": "nobody"}, status=422)
+    with work() as found:
+        assert found.query(School).count() == 1
+        assert found.query(answer.SchoolInvitation).count() == 0
