@@ -43,10 +43,14 @@ COVERED_BY_OTHERS = [
     *("tests/estabs/test_credentials.py", "tests/estabs/test_passphrases.py", "tests/estabs/test_people.py"),
     *("tests/federation/test_views.py", "tests/foundation/test_wording.py", "tests/oidc/test_backchannel.py"),
     *("tests/oidc/test_consent.py", "tests/oidc/test_messages.py", "tests/oidc/test_revocation.py"),
+    "tests/partner_api/test_openapi.py",
     *("tests/oidc/test_signed_responses.py", "tests/oidc/test_token.py", "tests/sharing/test_authorise.py"),
     *("tests/signin/test_session.py", "tests/signin/test_views.py"),
 ]
-"""The packages' slow tests that reach next to nothing alone (measured): not traced, and not in `make check`."""
+"""The packages' slow tests that reach next to nothing alone (measured): not traced, and not in `make check`.
+
+With a database they run once, as those of the whole product do.
+"""
 SAME_ON_ANY_DATABASE = [
     *("tests/bench", "tests/clients", "tests/conformance", "tests/demo", "tests/foundation/web", "tests/fuzz"),
     *("tests/federation/test_views.py::TestFaults", "tests/foundation/test_ui.py", "tests/oidc/test_checks.py"),
@@ -143,7 +147,8 @@ def marks(test: str) -> list[str]:
     """The marks of a test that has a database; `test` is its path and name as pytest writes them."""
     if test.startswith(tuple(SAME_ON_ANY_DATABASE)):
         return []
-    return ["postgresql", "database"] if test.startswith(tuple(FOR_POSTGRESQL)) else ["database"]
+    once = test.startswith((*FOR_POSTGRESQL, *COVERED_BY_OTHERS))
+    return ["postgresql", "database"] if once else ["database"]
 
 
 def _static_stages(run: Run) -> None:
