@@ -171,7 +171,7 @@ class ReplyTo:
     redirect_uri: str
     """One that the client has registered."""
     mode: str | None
-    """`response_mode`; None, which means `query`, where it was not sent or is not supported."""
+    """`response_mode` as sent. The response is in the query if there is none, or one that is not supported."""
     state: str | None
 
 

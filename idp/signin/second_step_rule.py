@@ -46,10 +46,9 @@ def _set(by: Membership, *, is_required: bool) -> bool:
 
 
 def _notify(by: Membership, template: str) -> None:
-    decided_by = by.person.name_in_mails or f"the person with the username {by.person.username}"
     for person in (member.person for member in people.of_estab(by.estab_id)):
         post.email(
             template, to=person.email, estab=by.estab_id, name=person.name_in_mails, school=by.estab.name,
-            decided_by=decided_by, at=dates.day_and_time(clock.now()), has_factor=factors.has_any(person.id),
-            link=runtime.url("/manage/security"),
+            decided_by=by.person.described_in_mails, at=dates.day_and_time(clock.now()),
+            has_factor=factors.has_any(person.id), link=runtime.url("/manage/security"),
         )  # fmt: skip

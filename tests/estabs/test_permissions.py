@@ -43,6 +43,15 @@ def test_an_act_is_held_to_the_table_and_says_who_may(work, role, action, may):
         assert permissions.who(action) in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("action", "roles"),
+    [(Action.MANAGE_PEOPLE, "an owner"), (Action.AUTHORISE, "an owner or an administrator"),
+     (Action.SEE_SHARING, "an owner or an administrator or a viewer")],
+)  # fmt: skip
+def test_a_sentence_names_the_roles_that_may(action, roles):
+    assert permissions.who(action) == roles
+
+
 def test_who_was_removed_or_whose_school_is_suspended_may_do_nothing(work):
     with work() as session:
         member = factories.an_administrator().memberships[0]

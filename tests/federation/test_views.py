@@ -83,6 +83,23 @@ class TestSigningIn:
         assert all(len(sent[name]) >= 43 for name in ("state", "nonce", "code_challenge"))
         assert "prompt" not in sent
 
+    def test_an_audience_may_be_a_list_of_us_alone(self, jo, both, account, link):
+        link(account.id)
+        both["microsoft"].differs["aud"] = ["us"]
+        assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 303
+
+    def test_one_fixed_issuer_of_microsofts_is_one_organisation_without_tid(
+        self, jo, google, account, link, change_settings
+    ):
+        change_settings(federation={"enabled": True, "microsoft": google.settings})
+        link(account.id, tenant="")
+        assert jo.goes_and_returns("microsoft", google).status_code == 303
+
+    def test_a_subject_may_have_255_characters(self, jo, both, account, link):
+        link(account.id, subject="x" * 255)
+        both["microsoft"].differs["sub"] = "x" * 255
+        assert jo.goes_and_returns("microsoft", both["microsoft"]).status_code == 303
+
     def test_google_may_leave_the_scheme_of_its_issuer_out(self, jo, stranger, google, account, link, change_settings):
         settings = google.settings.model_copy(update={"issuer": "https://accounts.google.example"})
         google.metadata["issuer"] = "https://accounts.google.example"
@@ -183,6 +200,7 @@ FAULTS = {
     "an empty subject": {"sub": ""},
     "a subject in numbers": {"sub": 7},
     "a subject without end": {"sub": "x" * 256},
+    "a subject with a control character": {"sub": "sub-of\0jo"},
     "a hash of another access token": {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
     "amr that is no list": {"amr": "pwd"},
 }
@@ -211,6 +229,14 @@ class TestFaults:
         self.refused(jo, work, "provider_response")
         assert any(line.get("code") == "provider_response" and line["reason"] for line in logs)
         assert not any("sub-of-jo" in str(line) for line in logs)
+
+    @pytest.mark.parametrize("iss", ["https://evil.test", "", None])
+    def test_a_token_of_another_issuer_than_googles(self, jo, both, account, link, work, iss):
+        """All accounts of Google have one issuer, which is stored with them: no `tid` says that it is another's."""
+        link(account.id, "google")
+        both["google"].differs["iss"] = iss
+        jo.goes_and_returns("google", both["google"])
+        self.refused(jo, work, "provider_response")
 
     def test_a_token_of_one_organisation_in_the_name_of_another(self, jo, linked, work):
         linked.differs["tid"] = OTHER_TENANT

@@ -90,6 +90,16 @@ def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, acco
         assert recorded(events.ACCOUNT_UNLINKED) == [(account.id, estab_id, None, account.id, facts, None)]
 
 
+def test_an_account_is_shown_by_the_first_of_its_names_that_can_be(signed_in, provider, account, work):
+    provider.differs["preferred_username"] = "jo.bell"
+    for email in ("", 7, "jo\n@oakhill.example"):
+        provider.differs["email"] = email
+        assert links(signed_in, provider).location == HOME
+        with work() as session:
+            assert session.query(LinkedAccount).one().shown_as == "jo.bell"
+            assert linking.unlink(session.get_one(Administrator, account.id), "microsoft")
+
+
 def test_each_person_has_an_account_of_each_provider(both, account, link, work):
     with work():
         other = an_administrator().id

@@ -51,7 +51,10 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
     assert owner.sends_again(EVERYONE, require="yes").location == "/manage/security"
     assert since(work, account) is not None
     assert {letter.to for letter in outbox.all("second_step_required")} == {account.email, colleague[1]}
+    with work():
+        name = people.get(account.id).name
     for letter in outbox.all("second_step_required"):
+        assert f"{name} decided on" in letter.text
         assert ("You already use one" in letter.text) == (letter.to == account.email)
     owner.opens("/manage/security")
     assert "everyone who acts for your school signs in with a second step" in owner.sees
@@ -65,6 +68,19 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
         assert [(row.event, row.actor, row.estab) for row in rows] == [
             (name, account.id, account.estab_id) for name in names
         ]
+
+
+def test_the_letter_names_by_username_whom_nobody_has_verified(account, outbox, work):  # noqa: F811
+    with work() as session:
+        member = people.membership(account.id, account.estab_id)
+        session.get_one(Estab, account.estab_id).state = "unverified"
+        assert second_step_rule.require(member)
+    assert f"the person with the username {account.username} decided on" in outbox.last("second_step_required").text
+
+
+def test_only_those_without_a_second_step_are_listed(owner, account, colleague, work):  # noqa: F811
+    with work():
+        assert [person.username for person in second_step_rule.without_factor(account.estab_id)] == [colleague[0]]
 
 
 def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, work):  # noqa: F811

@@ -370,6 +370,7 @@ WISHES = [
     {"claims": json.dumps({"id_token": {"acr": {"values": [MULTI_ACR]}}})},
     {"claims": json.dumps({"id_token": {"acr": {"value": MULTI_ACR}}})},
     {"claims": insisting(), "acr_values": MULTI_ACR},
+    {"claims": json.dumps({"id_token": {"acr": {"values": MULTI_ACR}}}), "acr_values": MULTI_ACR},  # no list: no wish
 ]
 """Voluntary requests for a second step (OpenID Connect Core §3.1.2.1 and §5.5.1.1)."""
 NO_WISHES = [
@@ -377,6 +378,7 @@ NO_WISHES = [
     {"acr_values": "phr"},
     {"acr_values": MULTI_ACR, "claims": json.dumps({"id_token": {"acr": {"values": [SINGLE_ACR]}}})},
     {"acr_values": MULTI_ACR, "prompt": "none"},
+    {"claims": insisting(values=[MULTI_ACR, SINGLE_ACR])},
 ]
 
 
@@ -427,6 +429,10 @@ def test_a_hint_of_the_signed_in_person_is_answered_silently(web, world):
     got = authorised(web, world.partner, world.username)
     hint = world.partner.redeems(web, got["code"]).json["id_token"]
     assert "code" in sent(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
+    sub = world.claims(hint, "JWT")["sub"]
+    for named, parameter in ((sub, "code"), ("somebody-else", "error")):
+        wish = json.dumps({"id_token": {"sub": {"value": named}}})
+        assert parameter in sent(web.get(world.partner.link(prompt="none", id_token_hint=hint, claims=wish))), named
 
 
 def test_a_hint_of_another_person_is_never_answered_for_the_signed_in_one(web, new_browser, world):

@@ -73,6 +73,7 @@ def test_a_repeated_parameter_that_decides_where_to_answer_is_a_page(web, world,
         ({"max_age": "-1"}, "invalid_request"),
         ({"max_age": "soon"}, "invalid_request"),
         ({"max_age": "²"}, "invalid_request"),
+        ({"max_age": "1" * 11}, "invalid_request"),
         ({"claims": "{"}, "invalid_request"),
         ({"claims": "[]"}, "invalid_request"),
         ({"claims": '{"userinfo": []}'}, "invalid_request"),
@@ -124,6 +125,7 @@ def test_an_empty_parameter_counts_as_absent(web, world):
         {"acr_values": "urn:idaas:acr:single urn:idaas:acr:multi phr"}, {"extra": "foobar"},
         {"login_hint": "somebody@example"}, {"nonce": None}, {"state": None}, {"resource": ISSUER},
         {"scope": "students openid offline_access school"}, {"state": "x" * 4096}, {"nonce": "y" * 512},
+        {"max_age": "9" * 10},
     ],
 )  # fmt: skip
 def test_valid_requests_are_accepted(web, world, more):
@@ -136,6 +138,13 @@ def test_a_client_that_pkce_was_switched_off_for_may_leave_it_out(web, world):
     partner = world.new_partner(require_pkce=False)
     got = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
     assert partner.redeems(web, got["code"], code_verifier=None).status_code == 200
+
+
+def test_a_method_without_a_challenge_is_refused_where_pkce_may_be_left_out_too(web, world):
+    """The challenge was lost on the way: without it the code would be redeemed by whoever has it."""
+    partner = world.new_partner(require_pkce=False)
+    refused = sent(web.get(partner.link(code_challenge=None)))
+    assert (refused["error"], refused["error_description"].partition(":")[0]) == ("invalid_request", "code_challenge")
 
 
 def test_a_client_without_the_grant_is_unauthorized(web, world):

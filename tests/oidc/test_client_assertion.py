@@ -376,5 +376,7 @@ def test_an_invalid_key_set_refuses_the_assertion(web, make, keys, body):
 
 def test_a_missing_assertion_is_refused(web, partner):
     assert refused(web.post("/oauth/token", data={"grant_type": "client_credentials", "client_id": partner.id}))
+    only_type = {"grant_type": "client_credentials", "client_id": partner.id, "client_assertion_type": ASSERTION}
+    assert refused(web.post("/oauth/token", data=only_type))
     two = {"client_assertion_type": ASSERTION, "client_assertion": partner.assertion(), "client_secret": "x"}
     assert web.post("/oauth/token", data=two).json["error"] == "invalid_request"

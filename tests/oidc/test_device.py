@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import select, update
 
 from idp.audit.models import Entry
-from idp.estabs.models import Estab
+from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks
 from idp.partners import registry
+from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 from idp.signin.models import BrowserSession
 from tests import factories
@@ -311,15 +312,11 @@ def test_a_viewer_is_told_who_can_decide(web, device, world):
     assert device.polls().json["error"] == "access_denied"
 
 
-def test_withdrawing_before_the_device_asks_leaves_it_nothing(web, device, world):
-    from idp.estabs.models import Administrator
-    from idp.sharing import authorise
-
+@pytest.mark.parametrize("stop", [authorise.withdraw, authorise.pause])
+def test_what_is_stopped_or_paused_before_the_device_asks_leaves_it_nothing(web, device, world, stop):
     decide(web, enter(web, device.codes["user_code"], world.username))
     with world.work() as session:
-        authorise.withdraw(
-            world.estab, device.partner.id, by=session.get_one(Administrator, world.person).memberships[0]
-        )
+        stop(world.estab, device.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
     assert device.polls().json["error"] == "invalid_grant"
 
 

@@ -98,13 +98,23 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, tr
         assert sorted(row.estab_id for row in made) == sorted([estab_ids[0], estab_ids[2]])
 
 
+def test_a_school_that_requires_a_second_step_is_no_obstacle_for_who_took_it(work, trust):
+    person_id, estab_ids, client_id = trust
+    with work() as database:
+        database.get_one(Estab, estab_ids[1]).second_step_required_at = clocks.now()
+        by = database.get_one(Membership, (person_id, estab_ids[0]))
+        shown = several.others(database.get_one(Client, client_id), by, second_step=True)
+        assert [each.obstacle for each in shown] == [None, None]
+
+
 def test_another_services_agreement_and_one_that_was_stopped_are_no_obstacles(work, trust, clock):
     person_id, estab_ids, client_id = trust
     with work() as database:
         members = [database.get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]
         until = clocks.now() + timedelta(days=30)
         for client, member in ((a_client(), members[1]), (database.get_one(Client, client_id), members[2])):
-            authorise.give(client, client.required_scopes, by=member, agreement="old", until=until)
+            for agreement in ("older", "old"):  # the second replaces the first
+                authorise.give(client, client.required_scopes, by=member, agreement=agreement, until=until)
         authorise.withdraw(estab_ids[2], client_id, by=members[2])
     with work():
         assert gives(trust).refused == []

@@ -36,11 +36,20 @@ def test_of_many_links_at_once_three_are_sent(at_once, account, sam, outbox):
 
 
 def test_of_two_recoveries_at_once_one_counts(at_once, account, sam, work, outbox):
-    at_once(4, lambda: colleagues.start_factor_recovery(membership(account), sam).id)
+    outcomes = at_once(4, lambda: colleagues.start_factor_recovery(membership(account), sam).id)
 
+    assert len(set(outcomes)) == 1, "to start it again counts as nothing"
     with work() as session:
         assert session.query(FactorRecovery).count() == 1
     assert len(outbox.all("recovery_notice")) == 1
+
+
+def test_recoveries_that_were_stopped_count_towards_the_limit(account, sam, work, clock):
+    for _ in range(colleagues.MAX_FOR_A_PERSON):
+        with work():
+            colleagues.start_factor_recovery(membership(account), sam).stopped_at = clock.now()
+    with pytest.raises(colleagues.StartedOften), work():
+        colleagues.start_factor_recovery(membership(account), sam)
 
 
 def test_what_was_read_before_does_not_make_an_owner(account, sam, work, outbox):

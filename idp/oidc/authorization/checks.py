@@ -101,8 +101,7 @@ def reply_to(client: OAuthClient, sent: Parameters) -> ReplyTo:
     """Where and how the response is sent. Errors are sent there as well, so a wrong mode or state is left out."""
     uri = read_redirect_uri(client, sent)
     valid = {name: sent.get(name) for name in ("response_mode", "state") if name not in sent.wrong}
-    mode = valid.get("response_mode")
-    return ReplyTo(client, uri, mode if mode in responses.MODES else None, valid.get("state"))
+    return ReplyTo(client, uri, valid.get("response_mode"), valid.get("state"))
 
 
 def parameters_are_valid(sent: SentRequest) -> None:

@@ -79,7 +79,6 @@ def _verified_client(find: FindClient, request: Request) -> OAuthClient:
         _check_audience(claims.get("aud"), client, request)
         _use_once(claims, client)
     except BadJwt as fault:
-        failures.set_reason("client_assertion", str(fault))
         raise errors.ProvenClientRefused(str(fault)) from None
     return client
 
