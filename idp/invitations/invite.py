@@ -163,9 +163,9 @@ def _checked(client: Snapshot, request: Request, key: str | None) -> Request:
     except ValidationError as fault:
         faults.append(("contact.email", str(fault)))
     if not request.scopes:
-        faults.append(("scopes", "name at least one scope"))
+        faults.append(("scope", "name at least one scope"))
     elif others := request.scopes - client.scopes:
-        faults.append(("scopes", f"this client is not registered for {', '.join(sorted(others))}"))
+        faults.append(("scope", f"this client is not registered for {', '.join(sorted(others))}"))
     if request.mis is not None and request.mis not in mis_catalogue.catalogue():
         faults.append(("mis", f"no such system; there are {', '.join(mis_catalogue.catalogue())}"))
     elif request.mis is not None and not registry.accepts_mis(client, request.mis):
@@ -173,7 +173,7 @@ def _checked(client: Snapshot, request: Request, key: str | None) -> Request:
     if len(request.reference) > MAX_REFERENCE_LENGTH or not request.reference.isprintable():
         faults.append(("reference", f"at most {MAX_REFERENCE_LENGTH} characters, in one line"))
     if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH):
-        faults.append(("idempotency_key", f"1 to {MAX_KEY_LENGTH} characters"))
+        faults.append(("Idempotency-Key", f"1 to {MAX_KEY_LENGTH} characters"))
     if faults:
         raise InvalidInvitation(faults)
     return Request(request.school, name, email, request.scopes, request.mis, request.reference)

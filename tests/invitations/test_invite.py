@@ -92,7 +92,7 @@ def test_all_that_is_wrong_with_it_is_named_at_once(ids, work, outbox):
     with work(), pytest.raises(invite.InvalidInvitation) as refused:
         invite.invite(registry.client(ids[0]), request(ids[1], **wrong), idempotency_key="")
     assert [name for name, _ in refused.value.faults] == [
-        "contact.name", "contact.email", "scopes", "mis", "reference", "idempotency_key",
+        "contact.name", "contact.email", "scope", "mis", "reference", "Idempotency-Key",
     ]  # fmt: skip
     assert outbox.all() == []
 
@@ -100,7 +100,7 @@ def test_all_that_is_wrong_with_it_is_named_at_once(ids, work, outbox):
 def test_a_client_invites_only_for_systems_and_scopes_of_its_registration(ids, work):
     with work():
         picky = a_client(accepted_mis=frozenset({"isams", "arbor"})).id
-    for wrong, field in (({"mis": "sims"}, "mis"), ({"scopes": frozenset()}, "scopes")):
+    for wrong, field in (({"mis": "sims"}, "mis"), ({"scopes": frozenset()}, "scope")):
         with work(), pytest.raises(invite.InvalidInvitation) as refused:
             invite.invite(registry.client(picky), request(ids[1], **({"mis": "isams"} | wrong)))
         assert [name for name, _ in refused.value.faults] == [field]

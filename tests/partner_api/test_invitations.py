@@ -76,7 +76,7 @@ def test_all_that_is_wrong_is_named(invites):
         contact={"name": "Click evil.example", "email": "x"}, scope="school timetable", mis="abacus", status=422
     )
     assert problem["code"] == "invalid_invitation"
-    assert [each["field"] for each in problem["errors"]] == ["contact.name", "contact.email", "scopes", "mis"]
+    assert [each["field"] for each in problem["errors"]] == ["contact.name", "contact.email", "scope", "mis"]
     assert problem["type"].endswith("/api#invalid_invitation")
     for differs, field in (
         ({"scope": "nonsense"}, "scope"),
