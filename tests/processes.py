@@ -1,4 +1,4 @@
-"""The product's own programs as they are run: processes of their own, which a test may kill."""
+"""Run the product's own programs in processes of their own, which a test may kill."""
 
 import os
 import subprocess
@@ -15,41 +15,41 @@ import requests
 from idp.foundation.setting_types import ROOT
 from tests.ports import free_port
 
-PATIENCE = 120.0
-"""Seconds until a program has to answer: a busy machine is slow."""
+TIMEOUT_SECONDS = 120.0
+"""How long a program may take to respond: a busy machine is slow."""
 
 
 @dataclass
 class Process:
-    """One that runs, and the file with what it says."""
+    """A running program, and the file of its output."""
 
     popen: subprocess.Popen[bytes]
     log: Path
 
     @property
-    def said(self) -> str:
-        """All of it, so far."""
+    def output(self) -> str:
+        """Its output so far."""
         return self.log.read_text("utf-8", "replace")
 
     def kill(self) -> None:
-        """As the kernel does when memory runs out: it has no say in it, nor has what it started."""
+        """Kill it and the processes that it started, as the kernel does when memory runs out."""
         os.killpg(self.popen.pid, 9)
         self.popen.wait()
 
     def until(self, happens: Any) -> None:
-        """Wait for `happens()`; fails when the program ends before, or it takes too long."""
-        until = time.monotonic() + PATIENCE
+        """Wait until `happens()` is true; fails if the program ends first, or after `TIMEOUT_SECONDS`."""
+        until = time.monotonic() + TIMEOUT_SECONDS
         while not happens():
-            assert self.popen.poll() is None, f"it stopped by itself:\n{self.said}"
-            assert time.monotonic() < until, f"it did not happen:\n{self.said}"
+            assert self.popen.poll() is None, f"the program ended:\n{self.output}"
+            assert time.monotonic() < until, f"timed out:\n{self.output}"
             time.sleep(0.02)
 
 
 def eventually(happens: Callable[[], Any]) -> None:
-    """Wait for `happens()` in this process; fails when it takes too long."""
-    until = time.monotonic() + PATIENCE
+    """Wait until `happens()` is true; fails after `TIMEOUT_SECONDS`."""
+    until = time.monotonic() + TIMEOUT_SECONDS
     while not happens():
-        assert time.monotonic() < until, "it did not happen"
+        assert time.monotonic() < until, "timed out"
         time.sleep(0.01)
 
 

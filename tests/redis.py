@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from tests.ports import free_port
 
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 """Seconds until it has to answer."""
 
 
@@ -41,7 +41,7 @@ class Server:
         told = {"port": self.port, "bind": "127.0.0.1", "dir": self.folder, "save": "", "appendonly": "no"}
         options = [word for name, value in told.items() for word in (f"--{name}", str(value))]
         self.process = subprocess.Popen([str(program()), *options], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT_SECONDS
         while not self._answers():
             assert self.process.poll() is None, "redis-server stopped by itself"
             assert time.monotonic() < until, "redis-server does not answer"

@@ -11,7 +11,7 @@ from typing import Literal
 IDENTITY = ("openid", "profile", "email", "organisation", "offline_access")
 """Who signs in, for which school, and leave to work while they are away."""
 
-Standing = Literal["shared", "waiting", "paused", "not_shared"]
+AreaState = Literal["shared", "waiting", "paused", "not_shared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ SCOPE = " ".join((*IDENTITY, *(area.scope for area in AREAS)))
 """What Assembly asks for at every sign-in (RFC 6749 §3.3)."""
 
 
-def standings(granted: frozenset[str], withheld: frozenset[str], *, paused: bool) -> Iterator[tuple[Area, Standing]]:
+def area_states(granted: frozenset[str], withheld: frozenset[str], *, paused: bool) -> Iterator[tuple[Area, AreaState]]:
     """How each area stands, given what was granted and withheld last; while the school has `paused`, nothing comes."""
     for area in AREAS:
         if area.scope in granted:

@@ -1,7 +1,7 @@
-"""What Assembly keeps on its own server, in one small SQLite file: tokens never go into a cookie.
+"""Assembly's server-side sessions, in one small SQLite file: tokens never go into a cookie.
 
-The browser holds a random value; we hold its digest, who signed in, and the tokens. What waits for a
-callback (PKCE verifier, nonce) is kept here too: `Store` is the cache that Authlib's client asks for.
+The browser's cookie has a random value, the handle; the store has its digest, who signed in, and the tokens. It also
+stores what a callback needs (PKCE verifier, nonce): `Store` is the cache of Authlib's client.
 """
 
 import hashlib
@@ -26,11 +26,11 @@ CREATE TABLE IF NOT EXISTS pending (name TEXT PRIMARY KEY, content TEXT NOT NULL
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Somebody who signed in with their school account, and what we were given for it.
+    """A person who signed in with their school account, and their tokens.
 
-    `claims` are the ID Token's, `about` is what userinfo said, `scope` what the access token may do, `withheld` what
-    the school agreed to besides and is held back; `paused` is whether the school has stopped sharing for a while;
-    `access_until` and `checked_at` are seconds since 1970. Only the claims and `about` are ever shown.
+    `claims` are those of the ID Token, `about` is the userinfo response, `scope` the scope of the access token, and
+    `withheld` what the school agreed to and is withheld for now; `paused` is whether the school has paused sharing.
+    `access_until` and `checked_at` are seconds since 1970. Pages show the claims and `about`, never a token.
     """
 
     claims: dict[str, Any]
@@ -55,14 +55,14 @@ class Store:
         with self._open() as database:
             database.executescript(_TABLES)
 
-    def keep(self, sign_in: SignIn) -> str:
-        """Keep a new sign-in; the value to hand the browser."""
+    def add(self, sign_in: SignIn) -> str:
+        """Store a new sign-in; returns its handle, for the browser's cookie."""
         handle = secrets.token_urlsafe(32)
         with self._open() as database:
             database.execute("DELETE FROM sign_ins WHERE expires < ?", (time.time(),))
             database.execute(
                 "INSERT INTO sign_ins VALUES (?, ?, ?)",
-                (_digest(handle), _written(sign_in), time.time() + HOURS * 3600),
+                (_digest(handle), _to_json(sign_in), time.time() + HOURS * 3600),
             )
         return handle
 
@@ -74,22 +74,22 @@ class Store:
             row = database.execute(
                 "SELECT content FROM sign_ins WHERE digest = ? AND expires > ?", (_digest(handle), time.time())
             ).fetchone()
-        return _read(row[0]) if row else None
+        return _from_json(row[0]) if row else None
 
     def replace(self, handle: str, sign_in: SignIn) -> None:
-        """Keep what a refresh brought; nothing happens if they have signed out meanwhile."""
+        """Store the result of a refresh; does nothing if the person has signed out meanwhile."""
         with self._open() as database:
-            database.execute("UPDATE sign_ins SET content = ? WHERE digest = ?", (_written(sign_in), _digest(handle)))
+            database.execute("UPDATE sign_ins SET content = ? WHERE digest = ?", (_to_json(sign_in), _digest(handle)))
 
     def forget(self, handle: str) -> None:
-        """Drop a sign-in and its tokens."""
+        """Delete a sign-in and its tokens."""
         with self._open() as database:
             database.execute("DELETE FROM sign_ins WHERE digest = ?", (_digest(handle),))
 
-    # What Authlib calls a cache.
+    # The cache that Authlib's client uses.
 
     def get(self, name: str) -> str | None:
-        """What waits under `name`, or None."""
+        """The content stored under `name`, or None."""
         with self._open() as database:
             row = database.execute(
                 "SELECT content FROM pending WHERE name = ? AND expires > ?", (name, time.time())
@@ -97,13 +97,13 @@ class Store:
         return str(row[0]) if row else None
 
     def set(self, name: str, content: str, seconds: float) -> None:
-        """Let `content` wait under `name`."""
+        """Store `content` under `name` for this many seconds."""
         with self._open() as database:
             database.execute("DELETE FROM pending WHERE expires < ?", (time.time(),))
             database.execute("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)", (name, content, time.time() + seconds))
 
     def delete(self, name: str) -> None:
-        """Wait no longer."""
+        """Delete the content stored under `name`."""
         with self._open() as database:
             database.execute("DELETE FROM pending WHERE name = ?", (name,))
 
@@ -121,10 +121,10 @@ def _digest(handle: str) -> bytes:
     return hashlib.sha256(handle.encode()).digest()
 
 
-def _written(sign_in: SignIn) -> str:
+def _to_json(sign_in: SignIn) -> str:
     return json.dumps(asdict(sign_in) | {"scope": sorted(sign_in.scope), "withheld": sorted(sign_in.withheld)})
 
 
-def _read(content: str) -> SignIn:
+def _from_json(content: str) -> SignIn:
     fields = json.loads(content)
     return SignIn(**fields | {name: frozenset(fields.get(name, ())) for name in ("scope", "withheld")})

@@ -1,4 +1,4 @@
-"""Assembly's pages. The cookie has a handle; the person and their tokens are in the store."""
+"""Assembly's pages. The cookie has only a handle; the person and their tokens are in the store."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -25,7 +25,7 @@ def configure(app: Flask, store: Store) -> None:
 
 @bp.get("/")
 def home() -> ResponseReturnValue:
-    """What Assembly is; for a signed-in person, who they are and what their school shares."""
+    """What Assembly is; for a person who is signed in, their name and what their school shares."""
     if not (signed_in := _current()):
         return render_template("home.html", areas=areas.AREAS)
     verified = signed_in.about.get("estab_status") == "verified"
@@ -35,7 +35,7 @@ def home() -> ResponseReturnValue:
         person=signed_in.about,
         school=signed_in.about.get("organisation") or {},
         verified=verified,
-        standings=list(areas.standings(signed_in.scope, signed_in.withheld, paused=signed_in.paused)),
+        area_states=list(areas.area_states(signed_in.scope, signed_in.withheld, paused=signed_in.paused)),
     )
 
 
@@ -59,7 +59,7 @@ def callback() -> ResponseReturnValue:
     signed_in = school_account.finish()
     if old := session.pop("handle", None):
         _store().forget(old)
-    session["handle"] = _store().keep(signed_in)
+    session["handle"] = _store().add(signed_in)
     return redirect(url_for("pages.home"), 303)
 
 
@@ -79,7 +79,7 @@ def check_again() -> ResponseReturnValue:
         flash(f"{paused.title}. {paused.message}")
         return redirect(url_for("pages.home"), 303)
     _store().replace(session["handle"], now)
-    flash(_news(before, now))
+    flash(_describe_changes(before, now))
     return redirect(url_for("pages.home"), 303)
 
 
@@ -93,7 +93,7 @@ def sign_out() -> ResponseReturnValue:
 
 @bp.get("/signed-out")
 def signed_out() -> ResponseReturnValue:
-    """Signed out here; and at the provider too, when it sent the browser here."""
+    """Say that the person is signed out: here, or also at the provider if it redirected the browser here."""
     return render_template("signed_out.html", everywhere=school_account.returned_from_sign_out())
 
 
@@ -103,8 +103,8 @@ def healthz() -> ResponseReturnValue:
     return {"status": "ok"}
 
 
-def _news(before: SignIn, now: SignIn) -> str:
-    """What a refresh changed, in one sentence."""
+def _describe_changes(before: SignIn, now: SignIn) -> str:
+    """A sentence about what a refresh changed."""
     if before.paused:
         return "Your school shares with us again."
     titles = [area.title for area in areas.AREAS if area.scope in now.scope - before.scope]
@@ -131,6 +131,6 @@ def _store() -> Store:
 
 
 def _clock(seconds: float) -> str:
-    """A moment as a person in Britain reads it: "2 March 2026 at 09:30"."""
+    """Seconds since 1970 as British date and time: "2 March 2026 at 09:30"."""
     moment = datetime.fromtimestamp(seconds, ZoneInfo("Europe/London"))
     return f"{moment.day} {moment:%B %Y at %H:%M}"

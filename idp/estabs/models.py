@@ -14,7 +14,7 @@ from idp.schools.models import School
 ACTIVE_STATES = frozenset({"unverified", "verified"})
 """States of an estab whose people may sign in and authorise; the others are `rejected`, `suspended` and `closed`."""
 FINAL_STATES = ("rejected", "closed")
-"""States that an estab never leaves: its school registers again."""
+"""Final states. Its school can register again, as a new estab."""
 _NOT_FINAL = text("state NOT IN ('rejected', 'closed')")
 
 
@@ -37,7 +37,7 @@ class Estab(Base):
     mis: Mapped[str | None]
     """A code of config/mis.toml; None until the school has answered."""
     second_step_required_at: Mapped[datetime | None]
-    """Since when everyone who acts for it needs a second step; None where each person decides for themselves."""
+    """Since when the school requires a second step of everyone who acts for it; None if it does not."""
 
     school: Mapped[School] = relationship(lazy="joined")
 
@@ -60,7 +60,7 @@ class Estab(Base):
 class Administrator(Base):
     """A person who acts for one or several estabs; the OpenID subject. The id is never reused.
 
-    For which estabs, and in which role, `Membership` says.
+    `Membership` has the estabs and the person's role in each.
     """
 
     __tablename__ = "administrators"
@@ -68,7 +68,7 @@ class Administrator(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     first_estab_id: Mapped[str] = mapped_column("estab_id", ForeignKey("estabs.id"), index=True)
-    """Written, never read: the release before memberships reads it (decision 53)."""
+    """Written for the previous release, which reads it; not read by this one (decision 53)."""
     name: Mapped[str]
     email: Mapped[str]
     """As typed; verified before the account exists."""
@@ -82,9 +82,9 @@ class Administrator(Base):
     """E.164."""
     mobile_confirmed_at: Mapped[datetime | None]
     mobile_changed_at: Mapped[datetime | None]
-    """When this number took the place of another; a day later it can reset the password."""
+    """When this number replaced another; a day later it can be used to reset the password."""
     first_role: Mapped[str] = mapped_column("role")
-    """Likewise written for the release before."""
+    """Written for the previous release, as `first_estab_id` is."""
     password_hash: Mapped[str | None]
     password_is_ours: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Whether it is a passphrase that we generated, which may be typed with blanks for hyphens, and with capitals."""
@@ -92,14 +92,14 @@ class Administrator(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]
-    """When they last acted for any estab; a removed person has no membership that is not removed."""
+    """When they stopped acting for their last estab; all memberships of a removed person are removed."""
 
     memberships: Mapped[list["Membership"]] = relationship(
         primaryjoin="and_(Administrator.id == Membership.person_id, Membership.removed_at.is_(None))",
         order_by="(Membership.added_at, Membership.estab_id)",
         viewonly=True,
     )
-    """The estabs they act for now, the first one first."""
+    """The memberships in force, oldest first."""
 
     @property
     def may_sign_in(self) -> bool:
@@ -118,7 +118,7 @@ class Administrator(Base):
 
     @property
     def described_in_mails(self) -> str:
-        """What mails to others call them: by name where `name_in_mails` has one, otherwise by username."""
+        """How mails to others refer to them: by `name_in_mails`, or by username if that is None."""
         return self.name_in_mails or f"the person with the username {self.username}"
 
     @property
@@ -132,9 +132,9 @@ class Administrator(Base):
 
 
 class Membership(Base):
-    """A person acting for one estab in a role: who decides for a school is always one of these.
+    """A person acting for one estab, in a role.
 
-    There is at most one for a person and an estab; a person who comes back gets theirs again.
+    There is at most one for a person and an estab; a person who is added again gets the same row.
     """
 
     __tablename__ = "memberships"
@@ -167,7 +167,7 @@ class Membership(Base):
 
 
 class PersonInvitation(Base):
-    """An invitation of a person, by an owner, to act for an estab; answered by the link in a mail."""
+    """An owner's invitation of a person to act for an estab; accepted by the link in a mail."""
 
     __tablename__ = "person_invitations"
 
@@ -180,16 +180,16 @@ class PersonInvitation(Base):
     email_folded: Mapped[str]
     role: Mapped[str]
     invited_by: Mapped[str] = mapped_column(ForeignKey("administrators.id"))
-    """The owner who sent the newest link: without them as an owner, the invitation ends."""
+    """The owner who sent the newest link. The invitation is cancelled when they stop being an owner."""
     digest: Mapped[bytes] = mapped_column(unique=True)
-    """Of the newest link's secret; earlier links are unknown."""
+    """The digest of the newest link's secret; earlier links do not work."""
     sent: Mapped[int]
     """How many links were mailed."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
     accepted_by: Mapped[str | None]
-    """The person's id."""
+    """The id of the person who accepted it."""
     cancelled_at: Mapped[datetime | None]
 
     estab: Mapped[Estab] = relationship(lazy="joined")
@@ -197,7 +197,7 @@ class PersonInvitation(Base):
 
     @property
     def is_expired(self) -> bool:
-        """Whether it waited for too long; a new link can still be sent."""
+        """Whether it has expired; a new link can still be sent."""
         return self.expires_at <= clock.now()
 
 
@@ -212,7 +212,7 @@ class PersonalSecret(Base):
     `operator_set_up`."""
     person_id: Mapped[str] = mapped_column(index=True)
     value: Mapped[str | None]
-    """What it confirms, such as the mobile number; sealed where it is a secret itself."""
+    """The value that it confirms, such as a mobile number; sealed if it is a secret itself."""
     tries: Mapped[int]
     """How often a code has been tried; after too many tries it no longer works."""
     created_at: Mapped[datetime]

@@ -37,7 +37,7 @@ class FederatedRequest(Base):
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     provider: Mapped[str]
     browser: Mapped[bytes]
-    """Digest of the id of the browser that began it, in which alone it can be completed."""
+    """The digest of the id of the browser that began it; no other browser can complete it."""
     sid: Mapped[str | None]
     """The session whose person links an account; None for a sign-in."""
     sealed: Mapped[str]

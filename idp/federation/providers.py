@@ -18,15 +18,15 @@ _TEMPLATE: Final = "{tenantid}"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What differs between the providers."""
+    """The differences between the providers."""
 
     name: str
     title: str
-    """As a button names it."""
+    """The provider's name on a button."""
     account: str
-    """As a sentence names an account of it."""
+    """The name of its account within a sentence."""
     scope: str
-    """What is asked for: enough to show the person which account it is."""
+    """The scope of our request: enough to show the person which account it is."""
     tenant_claim: str
     """The claim that names the organisation."""
     prompt_when_signed_in: str

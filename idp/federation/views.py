@@ -66,7 +66,7 @@ def begin(name: str) -> ResponseReturnValue:
 @security.anyone
 @limiter.limit(at_most(120, "minute"))
 def come_back(name: str) -> ResponseReturnValue:
-    """Take the provider's response: sign in, or link the account."""
+    """Process the provider's response: sign in, or link the account."""
     provider = providers.find(name)
     pending = _spend(provider)
     _keep_opener(pending.return_path)

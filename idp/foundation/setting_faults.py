@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 
 def where_to_begin() -> list[str]:
-    """What to set first, where no file of settings is named."""
+    """What to set first, if `IDP_CONFIG` names no settings file; for the error message."""
     if "IDP_CONFIG" in os.environ:
         return []
     return [
@@ -25,11 +25,11 @@ def in_words(fault: Any) -> str:
 
 
 def unknown_in_environment(settings: type[BaseModel]) -> list[str]:
-    """Names that begin with IDP_ and are no settings: a misspelt setting must not be silently ignored."""
+    """Environment variables that begin with IDP_ and are not settings: a misspelt setting must not be ignored."""
     names, prefixes = _names("IDP_", settings)
     known = {"IDP_CONFIG", "IDP_OPERATOR", *names}
-    mine = (name.upper() for name in os.environ if name.upper().startswith("IDP_"))
-    return sorted(name for name in mine if name not in known and not name.startswith(prefixes or ("\0",)))
+    set_names = (name.upper() for name in os.environ if name.upper().startswith("IDP_"))
+    return sorted(name for name in set_names if name not in known and not name.startswith(prefixes or ("\0",)))
 
 
 def _names(prefix: str, section: type[BaseModel]) -> tuple[set[str], tuple[str, ...]]:
@@ -37,13 +37,13 @@ def _names(prefix: str, section: type[BaseModel]) -> tuple[set[str], tuple[str, 
     names: set[str] = set()
     prefixes: tuple[str, ...] = ()
     for name, field in section.model_fields.items():
-        here, inner = f"{prefix}{name}".upper(), field.annotation
-        names.add(here)
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            inner_names, inner_prefixes = _names(f"{here}__", inner)
-            names, prefixes = names | inner_names, prefixes + inner_prefixes
+        full_name, annotation = f"{prefix}{name}".upper(), field.annotation
+        names.add(full_name)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            section_names, section_prefixes = _names(f"{full_name}__", annotation)
+            names, prefixes = names | section_names, prefixes + section_prefixes
         elif _is_table(field):
-            prefixes += (f"{here}__",)
+            prefixes += (f"{full_name}__",)
     return names, prefixes
 
 

@@ -27,19 +27,19 @@ class SchoolInvitation(Base):
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     school_id: Mapped[int] = mapped_column(ForeignKey("schools.id"))
     contact_name: Mapped[str]
-    """Of the person whom the partner named …"""
+    """The name of the person whom the partner named."""
     contact_email: Mapped[str]
-    """… and their address. Whom they passed it on to is in the links, and not for the partner."""
+    """Their e-mail address. The addresses it was passed on to are in `links`, and not shown to the partner."""
     mis: Mapped[str | None]
     """The system that the partner believes the school to use: a code of config/mis.toml."""
     scopes: Mapped[frozenset[str]]
-    """What the partner says that it will ask for."""
+    """The scopes that the partner says it will request."""
     reference: Mapped[str]
-    """The partner's own; never shown to anybody else."""
+    """The partner's own reference; shown to nobody else."""
     idempotency_digest: Mapped[bytes | None]
-    """Of the key that the request came with …"""
+    """The digest of the request's idempotency key."""
     content_digest: Mapped[bytes]
-    """… and of what it asked for, to recognise another request with the same key."""
+    """The digest of the request's content, to detect a different request with the same key."""
     sent: Mapped[int]
     """How many mails the partner has had us send."""
     forwards: Mapped[int]
@@ -51,9 +51,9 @@ class SchoolInvitation(Base):
     """When the person who has it now went on to the partner."""
     forwarded_at: Mapped[datetime | None]
     disclosed_name: Mapped[str | None]
-    """Whom it was passed on to, where the person who did so lets the partner know …"""
+    """The name of the person it was passed on to, if the partner may know it."""
     disclosed_email: Mapped[str | None]
-    """… and their address."""
+    """Their e-mail address, if the partner may know it."""
     declined_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
 
@@ -87,5 +87,5 @@ class InvitationLink(Base):
 
     @property
     def is_expired(self) -> bool:
-        """Whether it waited for too long."""
+        """Whether it has expired."""
         return self.expires_at <= clock.now()

@@ -1,6 +1,6 @@
-"""Messages waiting to leave: written in the transaction of what they tell about, delivered by the worker.
+"""Messages waiting to be sent: written in the transaction of the change they report, delivered by the worker.
 
-Owns rendering, sealing, delivery, retry and the channels. Does not own the words, which are templates named
-by the package that posts them (`templates/mail`, `templates/sms`), nor what an event says, which a package above makes
-when it leaves (`events`). Stands on the foundation alone.
+Owns rendering, sealing, delivery, retry and the channels. The texts are templates named by the package that posts them
+(`templates/mail`, `templates/sms`); the body of an event is made by a package above when it is sent (`events`). Imports
+the foundation alone.
 """

@@ -171,9 +171,9 @@ def refuse(client: AnyClient, scopes: frozenset[str], *, by: Membership) -> None
 
 
 def withdraw(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
-    """Stop sharing, at once and for good: whatever was issued under the agreement dies with it.
+    """Stop sharing, at once and for good: tokens issued under the agreement are refused from now on.
 
-    Owners are told, and that the partner keeps what it already received. Raises `NothingShared`.
+    Owners are told by mail, also that the partner keeps what it has received already. Raises `NothingShared`.
     """
     _check(estab_id, by)
     ended = None

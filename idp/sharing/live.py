@@ -74,7 +74,7 @@ class State:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the school has stopped it for a while, and nothing else is in the way."""
+        """Whether the school has paused it, and it would be in force otherwise."""
         return self.paused_at is not None and replace(self, paused_at=None).is_live
 
 

@@ -36,9 +36,9 @@ class Authorisation(Base):
     """The id of the first agreement of an unbroken series. A change continues the line, and what was issued under
     its older agreements lives on within the newest; withdrawing ends the line for good."""
     scopes: Mapped[frozenset[str]]
-    """What the school agreed to …"""
+    """The scopes that the school agreed to."""
     offered: Mapped[frozenset[str]]
-    """… of all scopes that it was asked about then: it is not asked again about those it left out."""
+    """The scopes that the page offered. The school is not asked again about those that it left out."""
     given_by: Mapped[str] = mapped_column(ForeignKey("administrators.id"))
     given_at: Mapped[datetime]
     agreement: Mapped[str]

@@ -14,7 +14,7 @@ MANY_LOCKS: Final = 10
 
 
 def operators() -> Iterator[Finding]:
-    """Somebody can act for us, with a second factor."""
+    """At least one operator is set up, with a second factor."""
     able = session().scalar(select(func.count()).where(Operator.set_up_at.is_not(None), Operator.disabled_at.is_(None)))
     if able:
         yield Finding("operators", "ok", f"{able} with a second factor")

@@ -21,9 +21,9 @@ REPLACEMENT_WINDOW: Final = timedelta(minutes=15)
 
 
 def mark(person: Administrator) -> str:
-    """The mark that is stored in the browser which was shown this person's current passphrase.
+    """A digest, for the cookie of the browser that was shown this person's current passphrase.
 
-    The cookie is signed but not encrypted, so the mark is a digest that names no person.
+    It is a digest because the cookie is signed but not encrypted.
     """
     return crypto.b64(crypto.digest(f"{person.id} {person.password_changed_at}"))
 

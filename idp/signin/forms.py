@@ -42,7 +42,7 @@ class SecondStep(Form):
 
 
 class RecoveryCode(Form):
-    """A recovery code, in the place of a second factor."""
+    """A recovery code, typed instead of a second factor."""
 
     wrong = "That is none of your recovery codes, or it was used before. Each works once. Please check it."
     code = StringField(
@@ -99,7 +99,7 @@ class MobileCode(Form):
 
 
 class ResetName(Form):
-    """Whose password was forgotten."""
+    """The name of the account whose password was forgotten."""
 
     username = StringField(
         "Estab ID, username or e-mail address",

@@ -37,7 +37,7 @@ class Session:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is that of the browser which asks."""
+        """Whether it is the session of the browser that sent the request."""
         return self.place == HERE
 
 

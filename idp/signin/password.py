@@ -110,7 +110,7 @@ def note_failure(person_id: str | None, *, locks: bool) -> None:
 
 
 def admit(person: Administrator) -> None:
-    """Whether a person who has proven who they are may come in; raises `AccountNotOpen`, `guesses.TooManySignIns`."""
+    """Check that a person whose proof was right may sign in; raises `AccountNotOpen`, `guesses.TooManySignIns`."""
     guesses.count_sign_in(person.id)
     if not person.may_sign_in:
         raise AccountNotOpen(person.memberships[-1].estab.state if person.memberships else "closed")

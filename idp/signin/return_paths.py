@@ -13,7 +13,7 @@ def leads_to_partner(path: str) -> bool:
 
 
 def leads_to_registration(path: str) -> bool:
-    """Whether a return path is a page that registers a school, which can be gone on with without signing in."""
+    """Whether a return path is a page of registering a school, which works without signing in."""
     return _REGISTRATION.fullmatch(path) is not None
 
 

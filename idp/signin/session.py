@@ -52,12 +52,12 @@ def acr_of(amr: frozenset[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Someone, signed in in this browser: Flask-Login's `current_user`, with the attributes that it reads.
+    """The person signed in in this browser: Flask-Login's `current_user`, with the attributes that it reads.
 
-    `kind` is `administrator` or `operator`; `estab_id` the internal id of the estab that an administrator acts for now,
-    None until they have chosen one of several; `locked_estab_id` that of the one that they have chosen and cannot act
-    for until they have signed in with a second step, because it requires one of everyone;
-    `auth_time`, `amr`, `acr` and `sid` are what an ID token says.
+    `kind` is `administrator` or `operator`. `estab_id` is the internal id of the estab that an administrator acts for,
+    None until they have chosen one of several. `locked_estab_id` is an estab that they have chosen but cannot act for,
+    because it requires a second step that they have not taken. `auth_time`, `amr`, `acr` and `sid` are the claims of an
+    ID Token.
     """
 
     kind: str

@@ -32,7 +32,7 @@ class SignIn:
     place: str
     method: str
     school: str | None
-    """Its name, where the person acted for one."""
+    """The name of the school that the person acted for; None if none."""
 
 
 def record(signed_in: SignedIn, *, device: str, address: str, provider: str | None = None) -> None:

@@ -59,7 +59,7 @@ class NewCredential:
 
     credential_id: bytes
     public_key: bytes
-    """In COSE form."""
+    """The public key in COSE form."""
     sign_count: int
     transports: frozenset[str]
     is_on_another_device: bool

@@ -35,10 +35,10 @@ from tests.databases import Databases
 from tests.mail import Outbox
 from tests.serving import a_provider
 
-PATIENCE = 60_000
+TIMEOUT_MS = 60_000
 """Milliseconds until what should happen has not: a busy machine is slow, and nobody waits for what is there."""
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=TIMEOUT_MS)
 
 WIDTHS = {"desk": ViewportSize(width=1280, height=900), "phone": ViewportSize(width=375, height=800)}
 SMALLEST = ViewportSize(width=320, height=256)
@@ -93,7 +93,7 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         pytest.fail(f"Chromium is not installed (Debian: {installed_chromium.HEADLESS_SHELL})")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=QUIET, timeout=3 * PATIENCE)
+        browser = playwright.chromium.launch(executable_path=program, args=QUIET, timeout=3 * TIMEOUT_MS)
         yield browser
         browser.close()
 
@@ -175,7 +175,7 @@ def a_window(chromium: Browser) -> Iterator[AWindow]:
     def open_one(width: str = "desk", **differs: Any) -> Page:
         context = chromium.new_context(viewport=WIDTHS[width], reduced_motion="reduce", **differs)
         contexts.append(context)
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(TIMEOUT_MS)
         context.on("weberror", lambda fault: faults.append(str(fault.error)))
         context.on("response", noticed)
         context.on("console", complained)

@@ -23,24 +23,24 @@ KEY = ECKey.generate_key("P-256")
 
 
 class Provider:
-    """Says of every token what `said` is, or nothing at all."""
+    """Answers every introspection request with `introspection`; if that is None, it cannot be reached."""
 
     def __init__(self):
-        self.asked, self.said = [], {"active": True, "aud": [RESOURCE], "client_id": "c", "scope": "school"}
+        self.sent, self.introspection = [], {"active": True, "aud": [RESOURCE], "client_id": "c", "scope": "school"}
 
     def get(self, url, **_how):
         return self._answer({"introspection_endpoint": "https://idp.example/introspect"})
 
     def post(self, url, **how):
-        self.asked.append((url, how["data"], how["auth"]))
-        if self.said is None:
+        self.sent.append((url, how["data"], how["auth"]))
+        if self.introspection is None:
             raise requests.ConnectionError
-        return self._answer(self.said)
+        return self._answer(self.introspection)
 
     @staticmethod
-    def _answer(said):
+    def _answer(body):
         answer = requests.Response()
-        answer.status_code, answer._content = 200, json.dumps(said).encode()
+        answer.status_code, answer._content = 200, json.dumps(body).encode()
         return answer
 
 
@@ -65,33 +65,33 @@ def calls(api, scheme="Bearer", **headers):
 
 
 def test_it_tells_what_a_token_opens_and_asks_the_provider_each_time(api, provider):
-    provider.said |= {"estab_id": "2135000", "estab_status": "verified"}
+    provider.introspection |= {"estab_id": "2135000", "estab_status": "verified"}
     for _ in range(2):
         answer = calls(api)
         school = {"estab_id": "2135000", "estab_status": "verified"}
         assert (answer.status_code, answer.json) == (200, {"client_id": "c", "school": school, "areas": ["school"]})
         assert answer.headers["Cache-Control"] == "no-store"
-    assert provider.asked == [("https://idp.example/introspect", {"token": "token"}, ("sample-api", "secret"))] * 2
+    assert provider.sent == [("https://idp.example/introspect", {"token": "token"}, ("sample-api", "secret"))] * 2
 
 
 def test_its_metadata_says_how_to_be_let_in_and_every_challenge_leads_there(api, provider):
     at = f"{RESOURCE}/.well-known/oauth-protected-resource"
-    said = api.get("/.well-known/oauth-protected-resource").json
-    assert (said["resource"], said["authorization_servers"]) == (RESOURCE, ["https://idp.example"])
-    assert said["scopes_supported"] == ["school", "schools.list"]
+    metadata = api.get("/.well-known/oauth-protected-resource").json
+    assert (metadata["resource"], metadata["authorization_servers"]) == (RESOURCE, ["https://idp.example"])
+    assert metadata["scopes_supported"] == ["school", "schools.list"]
     bare_challenge = api.get("/access")
     assert (bare_challenge.status_code, bare_challenge.json) == (401, {})
     assert bare_challenge.headers["WWW-Authenticate"] == f'Bearer resource_metadata="{at}"'
-    provider.said["scope"] = ""
+    provider.introspection["scope"] = ""
     nothing = calls(api)
     assert nothing.status_code == 403
     expected = f'Bearer error="insufficient_scope", scope="school schools.list", resource_metadata="{at}"'
     assert nothing.headers["WWW-Authenticate"] == expected
 
 
-@pytest.mark.parametrize("said", [{"active": False}, {"active": True, "aud": "https://idp.example"}])
-def test_a_token_that_is_dead_or_for_others_is_refused(api, provider, said):
-    provider.said = said
+@pytest.mark.parametrize("introspection", [{"active": False}, {"active": True, "aud": "https://idp.example"}])
+def test_a_token_that_is_dead_or_for_others_is_refused(api, provider, introspection):
+    provider.introspection = introspection
     answer = calls(api)
     assert (answer.status_code, answer.json) == (401, {"error": "invalid_token"})
     assert api.get("/access?access_token=token").status_code == 400
@@ -99,7 +99,7 @@ def test_a_token_that_is_dead_or_for_others_is_refused(api, provider, said):
 
 def test_a_bound_token_needs_its_key_and_an_unbound_one_takes_none(api, provider):
     assert calls(api, "DPoP", DPoP=proof()).status_code == 401
-    provider.said["cnf"] = {"jkt": KEY.thumbprint()}
+    provider.introspection["cnf"] = {"jkt": KEY.thumbprint()}
     assert calls(api, "DPoP", DPoP=proof()).status_code == 200
     assert calls(api, "Bearer", DPoP=proof()).status_code == 401
     for wrong in ("", "x", f"{proof()}, {proof()}", proof(ath="x"), proof(htm="POST"), proof(iat=1)):
@@ -111,7 +111,7 @@ def test_a_bound_token_needs_its_key_and_an_unbound_one_takes_none(api, provider
 
 
 def test_access_is_refused_while_the_provider_is_unreachable(api, provider):
-    provider.said = None
+    provider.introspection = None
     assert calls(api).status_code == 503
 
 

@@ -1,4 +1,4 @@
-"""Passwords: those we make, and those we refuse, with the reason."""
+"""Which chosen passwords are refused, and why; and setting a password."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ def inside(app):
 
 @pytest.fixture(scope="module")
 def about():
-    """What is known of Jo Bloggs of St Mary's."""
+    """Public facts about Jo Bloggs of St Mary's."""
     return (
         "Jo Bloggs",
         "jo.bloggs",

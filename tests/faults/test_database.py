@@ -69,7 +69,7 @@ def test_another_program_that_keeps_sqlite_locked_makes_it_busy_and_nothing_wors
     assert set(during) <= {BUSY, *before}
     assert BUSY in during
     assert after == before
-    assert "unforeseen" not in process.said
+    assert "unforeseen" not in process.output
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_postgresql_restarted_underneath_is_a_moment_of_busy(instance, outside, 
     assert away[-1] == BUSY
     assert all(set(each) <= {BUSY, *before} for each in back)
     assert back[-1] == before
-    assert "unforeseen" not in process.said
+    assert "unforeseen" not in process.output
 
 
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
@@ -125,7 +125,7 @@ def test_after_a_restart_of_postgresql_no_request_gets_a_dead_connection(instanc
         back = [answers(outside, address, call) for _ in range(6)]
 
     assert back == [before] * 6
-    assert "unforeseen" not in process.said
+    assert "unforeseen" not in process.output
 
 
 @pytest.mark.skipif(ON_POSTGRESQL, reason="PostgreSQL's disk is not ours to fill")

@@ -73,7 +73,7 @@ def guess(address, username):
 
 def times_away(two):
     """How often each has found Redis away; a machine may be so busy that it seems so."""
-    return [process.said.count("storage unreachable") for process, _ in two]
+    return [process.output.count("storage unreachable") for process, _ in two]
 
 
 def test_two_processes_count_together(server, two, ask):
@@ -90,7 +90,7 @@ def test_without_redis_each_counts_alone_and_says_so_and_guesses_are_counted_all
     try:
         assert ask(4) == [404] * 4
         for process, _ in two:
-            assert "error" in next(line for line in process.said.splitlines() if "storage unreachable" in line)
+            assert "error" in next(line for line in process.output.splitlines() if "storage unreachable" in line)
 
         answers = [guess(two[each % 2][1], prepared[1]) for each in range(12)]
         assert answers == [422] * 10 + [429] * 2

@@ -87,7 +87,7 @@ def test_in_a_flood_each_sign_in_succeeds_or_gets_retry_after_and_programs_are_n
     assert all(answer.headers["Retry-After"] and "nobody-" in answer.text for answer in refused)
     assert max(answer.elapsed.total_seconds() for answer in answers) < 30, "nobody waits for more than a few hashes"
     assert signs_in(CROWD).status_code == 422
-    assert "unforeseen" not in process.said
+    assert "unforeseen" not in process.output
 
 
 def test_idle_connections_do_not_block_others(slow):

@@ -16,22 +16,22 @@ from tests.signin.person import Person
 
 FORM = "/sign-in/passkey"
 ORIGIN_OF_TESTS = "http://localhost:5000"
-SOUND = {
+VALID = {
     "register": Authenticator(ORIGIN_OF_TESTS).create(
         {"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": b64(bytes(32))}
     ),
 }
 _used = Authenticator(ORIGIN_OF_TESTS)
 _used.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": b64(bytes(32))})
-SOUND["use"] = _used.get({"challenge": b64(bytes(32))})
+VALID["use"] = _used.get({"challenge": b64(bytes(32))})
 READERS = {"register": webauthn_ceremonies.read_registration, "use": webauthn_ceremonies.read_authentication}
 BINARY = ("clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle")
 
 
 @st.composite
-def tampered(draw, sound):
+def tampered(draw, valid):
     """An answer with one thing about it changed: a member, or some bytes within one."""
-    answer = json.loads(sound)
+    answer = json.loads(valid)
     inside = draw(st.booleans())
     part = answer["response"] if inside else answer
     name = draw(st.sampled_from(sorted(part)))
@@ -62,14 +62,14 @@ def reads(kind, text):
 @given(data=st.data())
 def test_whatever_is_sent_is_read_or_refused(ground, kind, data):
     with ground.work():
-        reads(kind, data.draw(odd | tampered(SOUND[kind]) | anything.map(json.dumps)))
+        reads(kind, data.draw(odd | tampered(VALID[kind]) | anything.map(json.dumps)))
 
 
 @deep()
 @given(key=st.binary(max_size=120))
 def test_whatever_a_stored_key_looks_like_it_verifies_nothing(ground, key):
     with ground.work(), pytest.raises(webauthn_ceremonies.UnacceptableAnswer):
-        webauthn_ceremonies.read_authentication(SOUND["use"]).verify(key)
+        webauthn_ceremonies.read_authentication(VALID["use"]).verify(key)
 
 
 @deep(0.2)
@@ -80,13 +80,13 @@ def test_an_answer_that_was_tampered_with_signs_no_one_in(ground, data):
         account = factories.an_administrator().id
         device = a_passkey(account, ground.settings.server.issuer)
     person.opens("/sign-in?next=/manage")
-    sound = device.get(options_for(person))
-    sent = data.draw(tampered(sound))
+    valid = device.get(options_for(person))
+    sent = data.draw(tampered(valid))
     answer = person.sends_again(FORM, passkey=sent)
 
     answers.check(answer, REGISTERED, ground.secrets)
     if answer.status_code == 303:  # what does not matter was changed, such as the list of extensions
-        assert essential(sent) == essential(sound)
+        assert essential(sent) == essential(valid)
     else:
         assert answer.status_code == 422
 
@@ -102,8 +102,8 @@ def test_a_registration_that_was_tampered_with_adds_only_what_it_says(ground, da
     with ground.work():
         person = factories.an_administrator()
         device = Authenticator(ground.settings.server.issuer)
-        sound = device.create(passkeys.creation_options(person, browser=BROWSER))
-        sent = data.draw(tampered(sound))
+        valid = device.create(passkeys.creation_options(person, browser=BROWSER))
+        sent = data.draw(tampered(valid))
         try:
             added = passkeys.register(person, sent, name="", device="x", browser=BROWSER)
         except passkeys.PasskeyNotAdded:

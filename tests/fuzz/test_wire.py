@@ -1,6 +1,6 @@
-"""Whatever comes over the wire, well-formed or not, and however it ends, `idp serve` answers the next one.
+"""Send raw bytes, well-formed or not, to `idp serve`: it must answer the next request.
 
-The product's own server in a process of its own: what a test client cannot send is sent here, byte by byte.
+The server runs in a process of its own, because a test client cannot send malformed requests.
 """
 
 import socket
@@ -82,35 +82,35 @@ PATHS = ("/sign-in", "/oauth/token", "/oauth/register")
 
 @dataclass
 class Wire:
-    """A served instance, and what it says to raw bytes."""
+    """A served instance that is sent raw bytes."""
 
     process: Process
     address: str
 
     @property
     def host(self) -> bytes:
-        """Its header."""
+        """Its `Host` header."""
         return f"Host: {urlsplit(self.address).netloc}\r\n".encode()
 
-    def hears(self, sent: bytes, *, patience: float = 0.0) -> bytes:
-        """What comes back; with no `patience`, we hang up once something has, or after a moment."""
+    def exchange(self, sent: bytes, *, timeout: float = 0.0) -> bytes:
+        """The response to `sent`. Waits `timeout` seconds for each part; by default it soon closes the connection."""
         parts, answer = urlsplit(self.address), b""
         with suppress(ConnectionError), socket.create_connection(("127.0.0.1", parts.port or 80), 60) as line:
             line.sendall(sent)
-            line.settimeout(patience or 0.2)
+            line.settimeout(timeout or 0.2)
             with suppress(TimeoutError):
                 while piece := line.recv(65_536):
                     answer += piece
-                    line.settimeout(patience or 0.05)
+                    line.settimeout(timeout or 0.05)
         return answer
 
-    def stands(self) -> None:
-        """It is well, has not been away, and has had no fault of its own."""
-        answer = self.hears(b"GET /healthz HTTP/1.1\r\n" + self.host + b"Connection: close\r\n\r\n", patience=60)
+    def assert_healthy(self) -> None:
+        """Assert that the server responds, was not restarted, and logged no exception."""
+        answer = self.exchange(b"GET /healthz HTTP/1.1\r\n" + self.host + b"Connection: close\r\n\r\n", timeout=60)
         assert answer.startswith(b"HTTP/1.1 200 "), answer
-        said = self.process.said
-        assert "Unexpected exit" not in said, said
-        assert "Traceback" not in said, said
+        output = self.process.output
+        assert "Unexpected exit" not in output, output
+        assert "Traceback" not in output, output
 
 
 @pytest.fixture(scope="module")
@@ -133,39 +133,39 @@ def _checked(answer: bytes) -> None:
 
 @pytest.mark.parametrize("what", LINES)
 def test_whatever_the_first_line_says(wire, what):
-    _checked(wire.hears(LINES[what] + b"\r\n" + wire.host + b"Connection: close\r\n\r\n"))
-    wire.stands()
+    _checked(wire.exchange(LINES[what] + b"\r\n" + wire.host + b"Connection: close\r\n\r\n"))
+    wire.assert_healthy()
 
 
 @pytest.mark.parametrize("what", HEADERS)
 def test_whatever_headers_there_are(wire, what):
     for host in (wire.host, b""):
-        _checked(wire.hears(b"GET /sign-in HTTP/1.1\r\n" + host + HEADERS[what] + b"\r\nConnection: close\r\n\r\n"))
-    wire.stands()
+        _checked(wire.exchange(b"GET /sign-in HTTP/1.1\r\n" + host + HEADERS[what] + b"\r\nConnection: close\r\n\r\n"))
+    wire.assert_healthy()
 
 
 @pytest.mark.parametrize("what", BODIES)
 def test_whatever_body_comes_or_does_not(wire, what):
     for path in PATHS:
-        _checked(wire.hears(b"POST " + path.encode() + b" HTTP/1.1\r\n" + wire.host + FORM + BODIES[what]))
-    wire.stands()
+        _checked(wire.exchange(b"POST " + path.encode() + b" HTTP/1.1\r\n" + wire.host + FORM + BODIES[what]))
+    wire.assert_healthy()
 
 
 def test_a_connection_that_begins_with_http_2_is_refused(wire):
     """Proxies speak HTTP/1.1 to us; what nobody needs is not open to strangers."""
     empty_settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-    answer = wire.hears(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings, patience=2)
+    answer = wire.exchange(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + empty_settings, timeout=2)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
-    wire.stands()
+    wire.assert_healthy()
 
 
 def test_a_client_that_disconnects_early_does_not_affect_others(wire):
     """An answer that nobody takes any more is a signal to the process, which must not end it."""
     for _ in range(5):
         sent = b"POST /oauth/token HTTP/1.1\r\n" + wire.host + FORM + BODIES["too short"]
-        wire.hears(sent)
+        wire.exchange(sent)
         time.sleep(0.02)
-    wire.stands()
+    wire.assert_healthy()
 
 
 sound = st.sampled_from(
@@ -184,5 +184,5 @@ sound = st.sampled_from(
 def test_whatever_bytes_are_lost_or_come_between(wire, sent, at, cut, instead, ends):
     sent = sent.replace(b"HOST", wire.host)
     altered = sent[:at] + instead + sent[at + cut :]
-    _checked(wire.hears(altered[: at + 20] if ends else altered))
-    wire.stands()
+    _checked(wire.exchange(altered[: at + 20] if ends else altered))
+    wire.assert_healthy()

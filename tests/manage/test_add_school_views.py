@@ -195,9 +195,9 @@ def test_a_session_that_has_ended_adds_nothing(office, jo, school, work):
 def test_a_session_that_ends_while_the_form_is_on_its_way_adds_nothing(office, jo, school, work, monkeypatch):
     complete = add_school.complete
 
-    def ends_first(*given, **named):
+    def ends_first(*args, **kwargs):
         session.end_all(jo.id, "elsewhere")
-        return complete(*given, **named)
+        return complete(*args, **kwargs)
 
     signs_in(office)
     office.opens(f"/register/details?school={school.id}")
@@ -214,7 +214,7 @@ def test_a_number_that_is_no_schools_leads_to_the_search(office, jo):
         assert office.client.post(path, data={"csrf_token": "old"}).status_code == 400, path
 
 
-def test_nobody_adds_more_schools_than_a_trust_registers_in_an_hour(office, jo, work, monkeypatch):
+def test_the_number_of_schools_that_one_account_adds_in_an_hour_is_limited(office, jo, work, monkeypatch):
     monkeypatch.setattr(add_school, "MAX_SCHOOLS", 1)
     signs_in(office)
     with work():
@@ -258,8 +258,8 @@ def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_h
 
 
 @pytest.fixture
-def asked(work, jo):
-    """A request of Jo, who is signed in, to join an unverified school; which our staff decide."""
+def join_request_id(work, jo):
+    """A request of Jo, who is signed in, to join an unverified school; our staff decide it."""
     with work() as database:
         estab = an_estab(state="unverified")
         person = database.get_one(Administrator, jo.id)
@@ -267,26 +267,26 @@ def asked(work, jo):
         return database.query(JoinRequest).one().id
 
 
-def test_a_person_who_closed_their_account_meanwhile_is_not_let_in_and_can_be_declined(work, jo, asked):
+def test_a_person_who_closed_their_account_meanwhile_is_not_let_in_and_can_be_declined(work, jo, join_request_id):
     with work() as database:
         database.get_one(Administrator, jo.id).removed_at = jo.created_at
     with pytest.raises(join.RequesterGone), work():
-        join.approve(join.find(asked), "viewer", by="cli")
+        join.approve(join.find(join_request_id), "viewer", by="cli")
     with work():
-        join.decline(join.find(asked), by="cli")
-        assert join.find(asked).decision == "declined"
+        join.decline(join.find(join_request_id), by="cli")
+        assert join.find(join_request_id).decision == "declined"
 
 
-def test_of_many_approvals_at_once_one_adds_the_school(work, jo, asked, at_once):
-    outcomes = at_once(4, lambda: join.approve(join.find(asked), "viewer", by="cli").id)
+def test_of_many_approvals_at_once_one_adds_the_school(work, jo, join_request_id, at_once):
+    outcomes = at_once(4, lambda: join.approve(join.find(join_request_id), "viewer", by="cli").id)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["DecidedAlready"] * 3 + ["str"]
     assert list(schools_of(work, jo).values()).count("viewer") == 1
 
 
 def test_of_many_clicks_at_once_one_adds_the_school(work, jo, school, at_once):
     def click():
-        with_person = people.get(jo.id)
-        return add_school.complete(_school(school.id), with_person, browser=b"b" * 32, return_to=None).id
+        person = people.get(jo.id)
+        return add_school.complete(_school(school.id), person, browser=b"b" * 32, return_to=None).id
 
     assert len(set(at_once(4, click))) == 1
     assert schools_of(work, jo)["Second School"] == "owner"
@@ -314,12 +314,12 @@ def test_a_person_who_is_removed_at_the_same_moment_either_keeps_the_account_or_
     first = iter([True, False])
     estab_id = jo.memberships[0].estab_id
 
-    def either():
+    def run():
         if next(first):
             return add_school.complete(_school(school.id), people.get(jo.id), browser=b"b" * 32, return_to=None).outcome
         return members.remove(people.membership(jo.id, estab_id), by="cli", note="Called the office.")
 
-    outcomes = at_once(2, either)
+    outcomes = at_once(2, run)
     with work() as database:
         is_open = database.get_one(Administrator, jo.id).removed_at is None
     assert ("added" in outcomes) == is_open

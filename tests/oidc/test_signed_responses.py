@@ -10,7 +10,7 @@ from tests.oidc.support import CALLBACK, ISSUER, authorised, follow, jwt_header,
 SIGNED = ["jwt", "query.jwt", "form_post.jwt"]
 
 
-def opened(world, response, partner, mode):
+def parameters_of(world, response, partner, mode):
     """What the one parameter of a signed answer says; it came as `mode` wants it, and from us to this client."""
     if mode == "form_post.jwt":
         form = page(response).find("form", id="response")
@@ -19,19 +19,19 @@ def opened(world, response, partner, mode):
     else:
         got = sent(response)
     assert set(got) == {"response"}
-    said = world.claims(got["response"], typ="JWT")
-    assert (said.pop("iss"), said.pop("aud")) == (ISSUER, partner.id)
-    assert 0 < said.pop("exp") - clock.timestamp() <= 600
-    return said
+    parameters = world.claims(got["response"], typ="JWT")
+    assert (parameters.pop("iss"), parameters.pop("aud")) == (ISSUER, partner.id)
+    assert 0 < parameters.pop("exp") - clock.timestamp() <= 600
+    return parameters
 
 
 @pytest.mark.parametrize("mode", SIGNED)
 def test_a_code_in_a_jwt_can_be_redeemed(web, world, mode):
     authorised(web, world.partner, world.username)
-    said = opened(world, web.get(world.partner.link(response_mode=mode)), world.partner, mode)
-    assert set(said) == {"code", "state"}
-    assert said["state"] == "a-state"
-    assert world.partner.redeems(web, said["code"]).status_code == 200
+    parameters = parameters_of(world, web.get(world.partner.link(response_mode=mode)), world.partner, mode)
+    assert set(parameters) == {"code", "state"}
+    assert parameters["state"] == "a-state"
+    assert world.partner.redeems(web, parameters["code"]).status_code == 200
 
 
 @pytest.mark.parametrize("mode", SIGNED)
@@ -49,29 +49,29 @@ def test_a_code_in_a_jwt_can_be_redeemed(web, world, mode):
 )  # fmt: skip
 def test_errors_are_signed(web, world, mode, differs, error):
     response = web.get(world.partner.link(response_mode=mode, **differs))
-    said = opened(world, response, world.partner, mode)
-    assert set(said) <= {"error", "error_description", "state"}
-    assert (said["error"], said["state"]) == (error, "a-state")
+    parameters = parameters_of(world, response, world.partner, mode)
+    assert set(parameters) <= {"error", "error_description", "state"}
+    assert (parameters["error"], parameters["state"]) == (error, "a-state")
 
 
 def test_a_refusal_is_answered_in_a_jwt(web, world):
     response = follow(web, web.get(world.partner.link(response_mode="jwt")))
     response = follow(web, sign_in(web, response, world.username))
     response = follow(web, press(web, response, "deny"))
-    assert opened(world, response, world.partner, "jwt")["error"] == "access_denied"
+    assert parameters_of(world, response, world.partner, "jwt")["error"] == "access_denied"
 
 
 def test_without_a_state_the_jwt_has_none(web, world):
-    said = opened(
+    parameters = parameters_of(
         world, web.get(world.partner.link(response_mode="jwt", prompt="none", state=None)), world.partner, "jwt"
     )
-    assert set(said) == {"error", "error_description"}
+    assert set(parameters) == {"error", "error_description"}
 
 
 def test_a_state_in_any_script_is_returned_unchanged(web, world):
     state = 'a b&c="><script>ü ✓ 𝄞' + "x" * 4000
     response = web.get(world.partner.link(response_mode="jwt", prompt="none", state=state))
-    assert opened(world, response, world.partner, "jwt")["state"] == state
+    assert parameters_of(world, response, world.partner, "jwt")["state"] == state
 
 
 @pytest.mark.parametrize("alg", [None, "RS256", "ES256"])
@@ -89,7 +89,9 @@ def test_under_fapi2_responses_are_signed_by_es256(web, world, clock):
         partner = Signer(client.id)
     got = sent(web.get(partner.link(response_mode="jwt")))
     assert jwt_header(got["response"])["alg"] == "ES256"
-    assert opened(world, web.get(partner.link(response_mode="jwt")), partner, "jwt")["error"] == "invalid_request"
+    assert (
+        parameters_of(world, web.get(partner.link(response_mode="jwt")), partner, "jwt")["error"] == "invalid_request"
+    )
 
 
 def test_the_query_of_the_redirect_uri_stays_before_the_jwt(web, world):
@@ -101,11 +103,11 @@ def test_the_query_of_the_redirect_uri_stays_before_the_jwt(web, world):
 def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
     partner = world.new_partner(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
     assert (
-        opened(world, web.get(partner.link(response_mode="jwt", prompt="none")), partner, "jwt")["error"]
+        parameters_of(world, web.get(partner.link(response_mode="jwt", prompt="none")), partner, "jwt")["error"]
         == "login_required"
     )
-    said = opened(world, web.get(partner.link(response_mode="form_post.jwt")), partner, "jwt")
-    assert said["error_description"] == "response_mode: form_post.jwt needs a redirect_uri that is https or http"
+    parameters = parameters_of(world, web.get(partner.link(response_mode="form_post.jwt")), partner, "jwt")
+    assert parameters["error_description"] == "response_mode: form_post.jwt needs a redirect_uri that is https or http"
 
 
 @pytest.mark.parametrize("mode", ["fragment", "fragment.jwt", "JWT", "form_post.JWT", "web_message"])
@@ -133,4 +135,4 @@ def test_a_pushed_request_gets_the_mode_it_asked_for(web, world):
     form = world.partner.parameters(response_mode="jwt", prompt="none")
     urn = world.partner.posts(web, "/oauth/par", form).json["request_uri"]
     answer = web.get(f"/oauth/authorize?client_id={world.partner.id}&request_uri={urn}&response_mode=query")
-    assert opened(world, answer, world.partner, "jwt")["error"] == "login_required"
+    assert parameters_of(world, answer, world.partner, "jwt")["error"] == "login_required"

@@ -1,4 +1,4 @@
-"""What is written when somebody is to be told."""
+"""Posting messages: rendered, sealed and stored with the change that they report."""
 
 import pytest
 from sqlalchemy import select, text
@@ -27,7 +27,7 @@ def test_a_text_message_is_one_line_with_our_name_first(posted, work):
     assert letter.text == "IDaaS: your code is 123456"
 
 
-def test_what_was_undone_is_told_to_nobody(work, outbox):
+def test_nothing_is_sent_about_a_change_that_was_rolled_back(work, outbox):
     def act():
         with work():
             post.email("hello", to="jo@oakhill.example", name="Jo", link="x")
@@ -43,16 +43,16 @@ def test_a_template_that_is_missing_undoes_the_act(work):
         post.email("no_such", to="jo@oakhill.example")
 
 
-def test_the_words_are_sealed_where_they_stand(posted, work):
-    one, other = posted(), posted()
+def test_a_sealed_message_cannot_be_moved_to_another_row(posted, work):
+    first, second = posted(), posted()
     with work() as session:
         stored = str(session.execute(text("SELECT * FROM outbox")).all())
         assert "us.example/v/x" not in stored
         assert "Dear" not in stored
         rows = {row.id: row for row in session.scalars(select(Message))}
-        rows[one].sealed, rows[other].sealed = rows[other].sealed, rows[one].sealed
+        rows[first].sealed, rows[second].sealed = rows[second].sealed, rows[first].sealed
         with pytest.raises(CannotUnseal):
-            post.unseal(rows[one])
+            post.unseal(rows[first])
 
 
 @pytest.mark.parametrize(

@@ -11,21 +11,21 @@ from tests.signin.person import Person
 def test_with_the_last_school_sessions_factors_and_known_browsers_go_and_not_before(work, new_browser, clock):
     with work():
         owner, sam = an_administrator(username="jo"), an_administrator(username="sam", email="sam@oakhill.example")
-        known, estab = sam.id, sam.memberships[0].estab
+        sam_id, estab = sam.id, sam.memberships[0].estab
         first, second = estab.id, a_membership(sam, owner.memberships[0].estab).estab_id
         a_membership(an_administrator(username="al", email="al@oakhill.example"), estab)
     for _ in range(2):
         browser = Person(new_browser())
         browser.signs_in("sam")  # and does not choose a school yet
     with work() as session:
-        an_app(known)
-        removal.remove(session.get_one(Membership, (known, second)), by="cli", note="Called the office.")
-        assert factors.has_any(known)
-        assert devices.has_any(known)
+        an_app(sam_id)
+        removal.remove(session.get_one(Membership, (sam_id, second)), by="cli", note="Called the office.")
+        assert factors.has_any(sam_id)
+        assert devices.has_any(sam_id)
         assert [row.ended_at for row in session.query(BrowserSession)] == [None, None]
     with work() as session:
-        removal.remove(session.get_one(Membership, (known, first)), by="cli", note="Called the office.")
+        removal.remove(session.get_one(Membership, (sam_id, first)), by="cli", note="Called the office.")
         session.flush()
-        assert not factors.has_any(known)
-        assert not devices.has_any(known)
+        assert not factors.has_any(sam_id)
+        assert not devices.has_any(sam_id)
         assert {row.why_ended for row in session.query(BrowserSession)} == {"removed"}

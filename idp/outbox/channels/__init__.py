@@ -1,4 +1,4 @@
-"""The ways out, one module each: `opened(settings)` is a context in which letters can be sent one by one."""
+"""The channels for messages, one module each: `opened(settings)` is a context in which letters are sent one by one."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -31,12 +31,12 @@ RECEIPTS: Final[dict[str, Callable[[Callback, Sms], Receipt]]] = {
     "twilio": twilio.read_receipt,
     "notify": notify.read_receipt,
 }
-"""By channel: what reads the callback in which a provider reports what became of a text message."""
+"""By channel: the function that reads a provider's delivery receipt for a text message."""
 
 KINDS: Final = ("email", "sms", "event")
 
 
 def open_channel(kind: str, settings: Settings) -> AbstractContextManager[Send]:
-    """The way out that the settings choose for messages of `kind`."""
+    """The channel that the settings choose for messages of `kind`."""
     channel = {"email": settings.mail.channel, "sms": settings.sms.channel, "event": "http"}[kind]
     return _CHANNELS[kind, channel](settings)

@@ -13,7 +13,7 @@ from idp.outbox.letter import Later, Letter, Refused
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
-    """Each event goes to an address of its own, so there is nothing to open."""
+    """There is nothing to open, because each event has an address of its own."""
 
     def push(letter: Letter) -> None:
         body = letter.text.encode("ascii")

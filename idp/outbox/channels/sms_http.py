@@ -51,7 +51,7 @@ def read_receipt(callback: Callback, sms: Sms) -> Receipt:
 
 
 def _check_status(status: int) -> None:
-    """Take what the gateway answered for what it means to this message; ours to mend is not the message's fault."""
+    """Raise the error that the gateway's response means. A fault in our settings is not permanent for the message."""
     if 200 <= status < 300:
         return
     message = f"the gateway answered {status}"

@@ -27,7 +27,7 @@ def opened(settings: Settings) -> Iterator[Callable[[Letter], None]]:
 
 
 def _connect(mail: Mail, own_name: str) -> smtplib.SMTP:
-    """A session in which mail can be sent; closed again if it does not come to that."""
+    """A session in which mail can be sent; it is closed if the encryption or sign-in fails."""
     server: smtplib.SMTP
     if mail.security == "tls":
         encryption = ssl.create_default_context()

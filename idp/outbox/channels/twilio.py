@@ -19,11 +19,11 @@ from idp.outbox.letter import Later, Letter, NotSent, Refused, Unreachable
 
 API: Final = "https://api.twilio.com"
 RECEIPTS_PATH: Final = "/receipts/sms/"
-"""Followed by our message's id."""
+"""The callback's path; our message's id is appended."""
 SERVICE_PREFIX: Final = "MG"
-"""A sender that begins so is a messaging service; others are a number or a name."""
-OUR_MISTAKES: Final = frozenset({20003, 20404, 21212, 21603, 21606, 21609, 21659, 21660, 21661})
-"""Errors about account, sender or callback address: no message can be sent until an operator mends the settings."""
+"""The prefix of a messaging service's id; other senders are a number or a name."""
+CONFIGURATION_ERRORS: Final = frozenset({20003, 20404, 21212, 21603, 21606, 21609, 21659, 21660, 21661})
+"""Errors of account, sender or callback address: nothing can be sent until an operator changes the settings."""
 STATUSES: Final[dict[str, Status]] = {
     "delivered": "delivered", "read": "delivered",
     "undelivered": "failed", "failed": "failed", "canceled": "failed",
@@ -78,10 +78,10 @@ def _signature(callback: Callback, token: str) -> str:
 
 
 def _error(response: fetch.Answer) -> NotSent:
-    """What a refusal means to this message. Twilio's text may name the number, so only its code is recorded."""
+    """The error that a refusal means. Twilio's text may contain the number, so only its code is recorded."""
     code = json_object(response.body).get("code")
     message = f"Twilio answered {response.status}" + (f", error {code}" if isinstance(code, int) else "")
-    if response.status in {401, 403, 404, 405} or code in OUR_MISTAKES:
+    if response.status in {401, 403, 404, 405} or code in CONFIGURATION_ERRORS:
         return Unreachable(f"{message}: check the settings [sms]", code=response.status)
     if response.status in {408, 425, 429} or not 400 <= response.status < 500:
         return Later(message, code=response.status)
