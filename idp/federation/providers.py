@@ -1,4 +1,4 @@
-"""The providers with whose accounts people may sign in, and what is particular about each."""
+"""The providers with whose accounts people may sign in, and the differences between them."""
 
 import re
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from idp.foundation.errors import NotFound
 from idp.foundation.provider_settings import Provider as ProviderSettings
 
 TENANT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""How Microsoft names an organisation."""
+"""The form of a Microsoft tenant id, which names an organisation."""
 PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
-"""The organisation that Microsoft names for personal accounts."""
+"""The tenant id that Microsoft uses for personal accounts."""
 _TEMPLATE: Final = "{tenantid}"
 
 
@@ -114,5 +114,5 @@ def find(name: str) -> Provider:
 
 
 def kind(name: str) -> Kind:
-    """What is particular about the provider of this name, whether it is switched on or not."""
+    """The kind with this name, whether its provider is switched on or not."""
     return next(kind for kind in KINDS if kind.name == name)

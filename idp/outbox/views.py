@@ -1,4 +1,4 @@
-"""Where providers of text messages report what became of one (`outbox.receipts`)."""
+"""The callback address to which providers of text messages send delivery receipts (`outbox.receipts`)."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ from idp.outbox import receipts
 from idp.outbox.channels.callback import Callback
 
 MAX_BYTES: Final = 16_384
-"""Of a receipt; the longest that is documented has some 700."""
+"""The largest receipt that is read; documented ones have at most about 700 bytes."""
 
 bp = Blueprint("outbox", __name__)
 
@@ -23,7 +23,7 @@ bp = Blueprint("outbox", __name__)
 @security.client
 @rate_limit(3000)
 def sms(message_id: str) -> ResponseReturnValue:
-    """A receipt, which proves by itself whose it is. Answered alike whether or not the message is known."""
+    """Record a receipt, which carries the provider's proof. The response is the same for unknown messages."""
     if (request.content_length or 0) > MAX_BYTES:
         raise RequestEntityTooLarge
     body = request.get_data(cache=True, parse_form_data=False)

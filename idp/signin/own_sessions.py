@@ -20,7 +20,7 @@ from idp.signin import devices, session as browser_sessions
 from idp.signin.models import BrowserSession, HalfSignIn
 from idp.signin.session import SignedIn
 
-HERE: Final = "This browser"
+THIS_BROWSER: Final = "This browser"
 SAME_NETWORK: Final = "Same network as now"
 OTHER_NETWORK: Final = "Another network"
 
@@ -38,7 +38,7 @@ class Session:
     @property
     def is_here(self) -> bool:
         """Whether it is the session of the browser that sent the request."""
-        return self.place == HERE
+        return self.place == THIS_BROWSER
 
 
 def living(signed_in: SignedIn, address: str) -> list[Session]:
@@ -99,5 +99,5 @@ def _live(signed_in: SignedIn) -> tuple[ColumnElement[bool], ...]:
 
 def _session(row: BrowserSession, signed_in: SignedIn, address: str) -> Session:
     same = bool(row.address) and network_of(row.address) == network_of(address)
-    place = HERE if row.sid == signed_in.sid else SAME_NETWORK if same else OTHER_NETWORK
+    place = THIS_BROWSER if row.sid == signed_in.sid else SAME_NETWORK if same else OTHER_NETWORK
     return Session(row.sid, row.device, place, row.created_at, row.last_used_at)

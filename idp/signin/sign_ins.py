@@ -1,7 +1,7 @@
 """The sign-ins of a person, kept for twelve months: when, with which browser, from where, how, and for which school.
 
-The place is said as in `own_sessions` (decision 49). Of the network only a keyed digest is kept, so the table has no
-addresses. Wrong passwords are counted by day: one row for each, however many there were.
+The place is described as in `own_sessions` (decision 49). Of the network only a keyed digest is stored, so the table
+has no addresses. Wrong passwords are counted by day, in one row for each day.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from idp.foundation import clock, crypto, inserts, runtime
 from idp.foundation.database import session
 from idp.foundation.web.throttle import network_of
 from idp.signin.models import SignInRecord, WrongPasswords
-from idp.signin.own_sessions import HERE, OTHER_NETWORK, SAME_NETWORK
+from idp.signin.own_sessions import OTHER_NETWORK, SAME_NETWORK, THIS_BROWSER
 from idp.signin.session import SignedIn
 
 PER_PAGE: Final = 50
@@ -36,7 +36,7 @@ class SignIn:
 
 
 def record(signed_in: SignedIn, *, device: str, address: str, provider: str | None = None) -> None:
-    """Keep the sign-in that began this session; `provider` as in `SignInRecord`."""
+    """Record the sign-in that began this session; `provider` is as in `SignInRecord`."""
     session().add(
         SignInRecord(
             id=crypto.new_id("sin"), sid=signed_in.sid, person_id=signed_in.id, at=signed_in.auth_time,
@@ -88,7 +88,7 @@ def wrong_passwords(person_id: str) -> list[tuple[date, int]]:
 
 
 def _place(row: SignInRecord, sid: str, network: bytes) -> str:
-    return HERE if row.sid == sid else SAME_NETWORK if row.network == network else OTHER_NETWORK
+    return THIS_BROWSER if row.sid == sid else SAME_NETWORK if row.network == network else OTHER_NETWORK
 
 
 def _method(amr: frozenset[str], provider: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Finding one's school: four ways to ask, a list while one types, and what to do when it is not there."""
+"""Finding a school: the search box and the labelled fields, suggestions while typing, and no results."""
 
 import re
 
@@ -10,7 +10,7 @@ WILLOW_BANK = {"name": "Willow Bank Primary School", "postcode": "UB8 1WB", "urn
 
 @pytest.fixture
 def page(page, issuer):
-    """At the search."""
+    """A page that shows the search."""
     page.goto(f"{issuer}/register")
     return page
 
@@ -39,7 +39,7 @@ def result(page, name):
 
 
 def settled(page):
-    """The list has stood still long enough to be clicked."""
+    """Wait until the list of suggestions has not changed for long enough to accept clicks."""
     expect(page.locator("[role=listbox][data-settled]")).to_be_visible()
 
 
@@ -132,7 +132,7 @@ def test_a_search_with_too_little_text_asks_for_more(page, box, looks_right):
     looks_right(page, "find-too-little")
 
 
-# The list while one types. Typed at once where it has to stand still: key by key, more than one list may come.
+# Suggestions while typing. `fill` types all at once, so that there is one list; key by key there may be several.
 
 
 def test_arrow_keys_and_enter_choose_from_the_list(page, box, suggestions, looks_right):

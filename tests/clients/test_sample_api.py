@@ -1,4 +1,4 @@
-"""The sample API: whom it lets in, and what it tells those whom it does not. All of it is in the FAPI 2.0 plans."""
+"""The sample API: which tokens it accepts, and its errors for all others. The FAPI 2.0 plans use it too."""
 
 import json
 import time
@@ -55,16 +55,16 @@ def api(provider):
 
 
 def proof(key=KEY, alg="ES256", **differs):
-    sound = {"jti": str(time.monotonic_ns()), "htm": "GET", "htu": f"{RESOURCE}/access", "iat": int(time.time()),
+    claims = {"jti": str(time.monotonic_ns()), "htm": "GET", "htu": f"{RESOURCE}/access", "iat": int(time.time()),
              "ath": ath("token")}  # fmt: skip
-    return signed(sound | differs, key, alg, typ="dpop+jwt", jwk=bare(key), kid=None)
+    return signed(claims | differs, key, alg, typ="dpop+jwt", jwk=bare(key), kid=None)
 
 
 def calls(api, scheme="Bearer", **headers):
     return api.get("/access", headers={"Authorization": f"{scheme} token", **headers})
 
 
-def test_it_tells_what_a_token_opens_and_asks_the_provider_each_time(api, provider):
+def test_the_response_has_the_areas_of_the_token_which_is_introspected_each_time(api, provider):
     provider.introspection |= {"estab_id": "2135000", "estab_status": "verified"}
     for _ in range(2):
         answer = calls(api)
@@ -74,7 +74,7 @@ def test_it_tells_what_a_token_opens_and_asks_the_provider_each_time(api, provid
     assert provider.sent == [("https://idp.example/introspect", {"token": "token"}, ("sample-api", "secret"))] * 2
 
 
-def test_its_metadata_says_how_to_be_let_in_and_every_challenge_leads_there(api, provider):
+def test_every_challenge_refers_to_the_metadata_of_the_api(api, provider):
     at = f"{RESOURCE}/.well-known/oauth-protected-resource"
     metadata = api.get("/.well-known/oauth-protected-resource").json
     assert (metadata["resource"], metadata["authorization_servers"]) == (RESOURCE, ["https://idp.example"])
@@ -90,7 +90,7 @@ def test_its_metadata_says_how_to_be_let_in_and_every_challenge_leads_there(api,
 
 
 @pytest.mark.parametrize("introspection", [{"active": False}, {"active": True, "aud": "https://idp.example"}])
-def test_a_token_that_is_dead_or_for_others_is_refused(api, provider, introspection):
+def test_a_token_that_is_inactive_or_has_another_audience_is_refused(api, provider, introspection):
     provider.introspection = introspection
     answer = calls(api)
     assert (answer.status_code, answer.json) == (401, {"error": "invalid_token"})
@@ -116,7 +116,7 @@ def test_access_is_refused_while_the_provider_is_unreachable(api, provider):
 
 
 @pytest.fixture
-def asks_at(monkeypatch, caplog):
+def log_line_for(monkeypatch, caplog):
     """`asks_at(issuer)` is what the API logs when it cannot ask the provider there; nobody is let in."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
 
@@ -134,7 +134,7 @@ def asks_at(monkeypatch, caplog):
 
 @contextmanager
 def a_provider_that(answers, metadata, tls=None):
-    """Serves this metadata, and answers introspection with this status."""
+    """A provider with this metadata, which responds to introspection with the status `answers`."""
     port, app = free_port(), Flask("provider")
     issuer = f"{'https' if tls else 'http'}://localhost:{port}"
     app.add_url_rule("/.well-known/oauth-authorization-server", "metadata", lambda: metadata(issuer))
@@ -143,39 +143,39 @@ def a_provider_that(answers, metadata, tls=None):
         yield issuer
 
 
-def sound(issuer):
+def valid_metadata(issuer):
     return {"introspection_endpoint": f"{issuer}/introspect"}
 
 
-def test_it_logs_why_it_cannot_ask(asks_at, tmp_path):
-    assert "nothing answers at that address" in asks_at(f"http://localhost:{free_port()}")
-    with a_provider_that(401, sound) as issuer:
-        assert "it answered 401; is SAMPLE_API_CLIENT_SECRET_FILE the newest one" in asks_at(issuer)
-    with a_provider_that(500, sound) as issuer:
-        assert asks_at(issuer).endswith("it answered 500")
+def test_it_logs_why_it_cannot_ask(log_line_for, tmp_path):
+    assert "nothing answers at that address" in log_line_for(f"http://localhost:{free_port()}")
+    with a_provider_that(401, valid_metadata) as issuer:
+        assert "it answered 401; is SAMPLE_API_CLIENT_SECRET_FILE the newest one" in log_line_for(issuer)
+    with a_provider_that(500, valid_metadata) as issuer:
+        assert log_line_for(issuer).endswith("it answered 500")
     with a_provider_that(200, lambda _issuer: {}) as issuer:
-        assert "no introspection_endpoint" in asks_at(issuer)
+        assert "no introspection_endpoint" in log_line_for(issuer)
     with a_provider_that(200, lambda _issuer: "<html>") as issuer:
-        assert "its answer cannot be read" in asks_at(issuer)
-    with a_provider_that(200, sound, a_certificate(tmp_path)[1]) as issuer:
-        assert "REQUESTS_CA_BUNDLE" in asks_at(issuer)
+        assert "its answer cannot be read" in log_line_for(issuer)
+    with a_provider_that(200, valid_metadata, a_certificate(tmp_path)[1]) as issuer:
+        assert "REQUESTS_CA_BUNDLE" in log_line_for(issuer)
 
 
 def test_a_bundle_that_names_the_authority_is_all_that_it_needs(monkeypatch, tmp_path):
     trust, tls = a_certificate(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trust))
-    with a_provider_that(200, sound, tls) as issuer:
+    with a_provider_that(200, valid_metadata, tls) as issuer:
         asking = create_app(settings.Settings(issuer, "sample-api", "secret", RESOURCE, 5003)).test_client()
         assert calls(asking).status_code == 401  # the provider was asked, and knows no such token
 
 
 def test_keys_that_are_weak_and_algorithms_that_are_old_prove_nothing():
-    here = {"method": "GET", "url": f"{RESOURCE}/access", "token": "token"}
+    request = {"method": "GET", "url": f"{RESOURCE}/access", "token": "token"}
     strong, weak, proofs = RSAKey.generate_key(3072), RSAKey.generate_key(1024), Proofs(time.time)
-    assert proofs.key_of(proof(strong, "PS256"), **here) == strong.thumbprint()
+    assert proofs.key_of(proof(strong, "PS256"), **request) == strong.thumbprint()
     for key, alg in ((weak, "PS256"), (strong, "RS256")):
         with pytest.raises(BadProof):
-            proofs.key_of(proof(key, alg), **here)
+            proofs.key_of(proof(key, alg), **request)
 
 
 def test_all_errors_in_the_settings_are_reported_at_once(tmp_path):

@@ -1,6 +1,6 @@
-"""The identity provider, which stops for ever in the middle of redeeming a code: just before its COMMIT, or just after.
+"""The identity provider, halted for ever while it redeems a code: just before the COMMIT, or just after it.
 
-`python -m tests.faults.halting before|after FILE` makes FILE when it has come to that point.
+`python -m tests.faults.halting before|after FILE` creates FILE when it has reached that point.
 """
 
 import sqlite3
@@ -22,7 +22,7 @@ from idp.foundation.database import db
 TOKEN = "/oauth/token"
 
 
-def main(where: str, reached: Path) -> None:
+def main(moment: str, reached: Path) -> None:
     """Serve until killed."""
     app = create_app()
 
@@ -35,33 +35,33 @@ def main(where: str, reached: Path) -> None:
             halt()
 
     def halt_after(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
-        answer = inside(environ, start)
+        answer = wrapped_app(environ, start)
         if environ["PATH_INFO"] == TOKEN:
             halt()
         return answer
 
-    inside = app.wsgi_app
-    if where == "after":
+    wrapped_app = app.wsgi_app
+    if moment == "after":
         app.wsgi_app = halt_after  # type: ignore[assignment,method-assign]
     else:
         with app.app_context():
-            _watch(halt_before_commit)
+            _call_before_commit(halt_before_commit)
     make_server("127.0.0.1", runtime.of(app).settings.server.port, app, threaded=True).serve_forever()
 
 
-def _watch(committing: Any) -> None:
-    """Have `committing` called by the driver itself, so that no way to commit goes past it."""
+def _call_before_commit(before_commit: Any) -> None:
+    """Call `before_commit` from the database's driver, so that every kind of commit calls it."""
     if db.engine.dialect.name == "sqlite":
 
         @event.listens_for(db.engine, "connect")
         def _connected(connection: sqlite3.Connection, _record: object) -> None:
-            connection.set_trace_callback(lambda said: committing() if said.startswith("COMMIT") else None)
+            connection.set_trace_callback(lambda statement: before_commit() if statement.startswith("COMMIT") else None)
 
         return
     commit = psycopg.Connection.commit
 
     def halting(self: psycopg.Connection[Any]) -> None:
-        committing()
+        before_commit()
         commit(self)
 
     psycopg.Connection.commit = halting  # type: ignore[method-assign]

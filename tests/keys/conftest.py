@@ -1,4 +1,4 @@
-"""The ring is a process's, and a test's keys must not outlive it."""
+"""Fixtures for the key ring, which is cached by the process and so must be dropped before and after each test."""
 
 from contextlib import contextmanager
 
@@ -20,20 +20,20 @@ def _fresh(app):
 
 @pytest.fixture
 def statements(app):
-    """`with statements() as asked:` collects the SQL that the block sends."""
+    """`with statements() as sent:` collects the SQL statements that the block sends."""
 
     @contextmanager
     def collected():
-        asked = []
+        sent = []
 
         def note(_connection, _cursor, statement, *_):
-            asked.append(statement)
+            sent.append(statement)
 
         with app.app_context():
             engine = db.engine
         event.listen(engine, "before_cursor_execute", note)
         try:
-            yield asked
+            yield sent
         finally:
             event.remove(engine, "before_cursor_execute", note)
 

@@ -29,8 +29,8 @@ def member(work, new_browser, estab_id):
     def arrives(name, role):
         with work() as session:
             facts = {"name": name.title(), "username": name, "email": f"{name}@oakhill.example", "role": role}
-            known = an_administrator(session.get_one(Estab, estab_id), **facts).id
-        person = Person(new_browser(), id=known)
+            person_id = an_administrator(session.get_one(Estab, estab_id), **facts).id
+        person = Person(new_browser(), id=person_id)
         person.signs_in(name)
         return person
 
@@ -75,8 +75,8 @@ def test_what_changes_people_is_refused_to_others(member, role):
 def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(member, outbox, clock):
     jo = member("jo", "owner")
     assert jo.sends(f"{PEOPLE}/invite", **AL).location == PEOPLE
-    said = "Al Bloggs Viewer al@oakhill.example Invited by Jo. The link works until 9 March 2026 at 09:30."
-    assert said in cards(jo, "invited")[0]
+    card = "Al Bloggs Viewer al@oakhill.example Invited by Jo. The link works until 9 March 2026 at 09:30."
+    assert card in cards(jo, "invited")[0]
     assert "We have sent Al Bloggs an e-mail" in jo.sees
     letter = outbox.last("invitation")
     assert letter.to == AL["email"]
@@ -114,9 +114,9 @@ def test_a_request_to_join_is_linked(member, work, estab_id):
     jo = member("jo", "owner")
     with work() as session:
         completed(a_registration(session.get_one(Estab, estab_id).school, email=AL["email"]))
-        known = session.query(JoinRequest).one().id
+        person_id = session.query(JoinRequest).one().id
     assert "Jo Bloggs a…@oakhill.example" in cards(jo, "asking")[0]
-    assert jo.page.select_one("#asking a")["href"] == f"/join/{known}"
+    assert jo.page.select_one("#asking a")["href"] == f"/join/{person_id}"
 
 
 def test_another_role_takes_effect_at_the_persons_next_click(member):

@@ -19,20 +19,22 @@ def partner(world, clock):
 
 def request_object(partner, **differs):
     header, with_key, alg = differs.pop("header", {}), differs.pop("key", partner.key), differs.pop("alg", "ES256")
-    sound = {"iss": partner.id, "aud": ISSUER, **partner.parameters()}
-    return signed(sound | differs, with_key, alg, **header)
+    claims = {"iss": partner.id, "aud": ISSUER, **partner.parameters()}
+    return signed(claims | differs, with_key, alg, **header)
 
 
-def outside(partner, **differs):
+def authorize_link(partner, **differs):
     from urllib.parse import urlencode
 
-    sound = {"client_id": partner.id, "response_type": "code", "redirect_uri": partner.redirect_uri}
-    return "/oauth/authorize?" + urlencode({name: each for name, each in (sound | differs).items() if each is not None})
+    parameters = {"client_id": partner.id, "response_type": "code", "redirect_uri": partner.redirect_uri}
+    return "/oauth/authorize?" + urlencode(
+        {name: each for name, each in (parameters | differs).items() if each is not None}
+    )
 
 
 @pytest.mark.parametrize("alg", ["ES256", "PS256", "RS256"])
 def test_a_signed_request_is_answered(web, world, partner, alg):
-    partner.link = lambda **_: outside(
+    partner.link = lambda **_: authorize_link(
         partner, request=request_object(partner, alg=alg, key=key("PS256" if alg == "RS256" else alg))
     )
     got = authorised(web, partner, world.username)
@@ -42,24 +44,26 @@ def test_a_signed_request_is_answered(web, world, partner, alg):
 
 def test_a_client_must_use_its_registered_algorithm(web, partner, world):
     world.change(Client, partner.id, request_object_signing_alg="PS256")
-    refused = sent(web.get(outside(partner, request=request_object(partner, prompt="none"))))
+    refused = sent(web.get(authorize_link(partner, request=request_object(partner, prompt="none"))))
     assert refused["error"] == "invalid_request_object"
     by_the_other = request_object(partner, prompt="none", alg="PS256", key=key("PS256"))
-    assert sent(web.get(outside(partner, request=by_the_other)))["error"] == "login_required"
+    assert sent(web.get(authorize_link(partner, request=by_the_other)))["error"] == "login_required"
 
 
 def test_unknown_claims_are_ignored_whatever_their_type(web, partner):
-    said = request_object(partner, prompt="none", extra={"a": [1, None]}, number=7, utm_source="x" * 5000)
-    assert sent(web.get(outside(partner, request=said)))["error"] == "login_required"
+    request = request_object(partner, prompt="none", extra={"a": [1, None]}, number=7, utm_source="x" * 5000)
+    assert sent(web.get(authorize_link(partner, request=request)))["error"] == "login_required"
 
 
-def test_parameters_beside_a_request_object_are_ignored(web, partner):
-    link = outside(
+def test_unsigned_parameters_sent_with_a_request_object_are_ignored(web, partner):
+    link = authorize_link(
         partner, request=request_object(partner, prompt="none"), state="outside", nonce="x", scope="nonsense"
     )
     got = sent(web.get(link))
     assert (got["error"], got["state"]) == ("login_required", "a-state")
-    got = sent(web.get(outside(partner, request=request_object(partner, prompt="none", state=None), state="outside")))
+    got = sent(
+        web.get(authorize_link(partner, request=request_object(partner, prompt="none", state=None), state="outside"))
+    )
     assert "state" not in got
 
 
@@ -73,39 +77,39 @@ def test_parameters_beside_a_request_object_are_ignored(web, partner):
         {"key": key("ES256", 2)}, {"header": {"jku": "https://evil.example"}}, {"header": {"kid": "unknown"}},
     ],
 )  # fmt: skip
-def test_a_faulty_request_object_is_reported_at_the_redirect_uri_beside_it(web, partner, differs):
-    got = sent(web.get(outside(partner, request=request_object(partner, **differs), state="s")))
+def test_an_invalid_request_object_is_reported_at_the_unsigned_redirect_uri(web, partner, differs):
+    got = sent(web.get(authorize_link(partner, request=request_object(partner, **differs), state="s")))
     assert got["error"] == "invalid_request_object"
     assert got["iss"] == ISSUER
 
 
 @pytest.mark.parametrize("text", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "x" * 16_000, "ü.ü.ü"])
 def test_a_text_that_is_not_a_request_object_is_reported(web, partner, text):
-    assert sent(web.get(outside(partner, request=text)))["error"] == "invalid_request_object"
-    assert web.get(outside(partner, request=text, redirect_uri=None)).status_code == 400
-    assert web.get(outside(partner, request=text, redirect_uri="https://evil.example")).status_code == 400
+    assert sent(web.get(authorize_link(partner, request=text)))["error"] == "invalid_request_object"
+    assert web.get(authorize_link(partner, request=text, redirect_uri=None)).status_code == 400
+    assert web.get(authorize_link(partner, request=text, redirect_uri="https://evil.example")).status_code == 400
 
 
-def test_a_request_object_beside_a_request_uri_is_refused(web, partner):
-    link = outside(partner, request=request_object(partner), request_uri="https://assembly.example/request")
+def test_a_request_object_with_a_request_uri_is_refused(web, partner):
+    link = authorize_link(partner, request=request_object(partner), request_uri="https://assembly.example/request")
     assert sent(web.get(link))["error"] == "invalid_request"
 
 
 def test_the_redirect_uri_in_a_request_object_must_be_registered(web, partner):
-    response = web.get(outside(partner, request=request_object(partner, redirect_uri="https://evil.example")))
+    response = web.get(authorize_link(partner, request=request_object(partner, redirect_uri="https://evil.example")))
     assert response.status_code == 400
     assert page(response).find(id="error-parameter").text == "redirect_uri"
 
 
 def test_numbers_and_objects_are_read_as_such(web, world, partner):
     wish = {"userinfo": {"name": None}}
-    link = outside(partner, request=request_object(partner, max_age=10_000, claims=wish, resource=[ISSUER]))
+    link = authorize_link(partner, request=request_object(partner, max_age=10_000, claims=wish, resource=[ISSUER]))
     partner.link = lambda **_: link
     assert "code" in authorised(web, partner, world.username)
 
 
 def test_authorization_details_in_a_request_object_are_refused(web, partner):
-    link = outside(partner, request=request_object(partner, authorization_details=[{"type": "school"}]))
+    link = authorize_link(partner, request=request_object(partner, authorization_details=[{"type": "school"}]))
     assert sent(web.get(link))["error"] == "invalid_authorization_details"
 
 
@@ -137,20 +141,20 @@ def test_under_fapi2_a_request_object_must_be_recent_and_short_lived(web, world,
 @pytest.mark.parametrize("name", ["state", "login_hint", "nonce", "acr_values", "prompt", "resource"])
 @pytest.mark.parametrize("prompt", ["none", "login"])
 def test_half_a_surrogate_pair_is_refused(web, partner, name, prompt):
-    """JSON can say what no text can be: a surrogate without its other half."""
+    """An escape in JSON can be a lone surrogate, which no valid text contains."""
     wrong = request_object(partner, **({"prompt": prompt} | {name: "a\ud800b"}))
-    got = sent(web.get(outside(partner, request=wrong)))
+    got = sent(web.get(authorize_link(partner, request=wrong)))
     assert got["error"] in {"invalid_request", "invalid_request_object"}
     assert "\ufffd" not in got.get("state", "")
 
 
 @pytest.mark.parametrize("prompt", ["none", "login"])
 def test_a_lone_surrogate_in_requested_claims_matches_no_one(web, partner, prompt):
-    asked: list[dict[str, Any]] = [
+    requested: list[dict[str, Any]] = [
         {"id_token": {"sub": {"value": "\ud800"}}}, {"\ud800": {}}, {"userinfo": {"\ud800": None}},
     ]  # fmt: skip
-    for claims in asked:
-        response = web.get(outside(partner, request=request_object(partner, claims=claims, prompt=prompt)))
+    for claims in requested:
+        response = web.get(authorize_link(partner, request=request_object(partner, claims=claims, prompt=prompt)))
         assert response.status_code == 303
 
 
@@ -172,7 +176,7 @@ def test_a_client_that_must_sign_cannot_send_unsigned_requests(web, strict, worl
 
 
 def test_a_client_that_must_sign_may_send_signed_requests(web, strict, world):
-    strict.link = lambda **_: outside(strict, request=request_object(strict))
+    strict.link = lambda **_: authorize_link(strict, request=request_object(strict))
     got = authorised(web, strict, world.username)
     assert strict.redeems(web, got["code"]).status_code == 200
 
@@ -185,8 +189,8 @@ def test_a_client_that_must_sign_may_send_signed_requests(web, strict, world):
     assert "code" in sent(web.get(posted.location))
 
 
-def test_the_signed_response_mode_counts_and_not_the_one_beside_it(web, strict):
+def test_the_signed_response_mode_is_used_and_not_the_unsigned_one(web, strict):
     signed_mode = request_object(strict, prompt="none", response_mode="jwt")
-    assert set(sent(web.get(outside(strict, request=signed_mode, response_mode="query")))) == {"response"}
+    assert set(sent(web.get(authorize_link(strict, request=signed_mode, response_mode="query")))) == {"response"}
     unsigned_mode = request_object(strict, prompt="none")
-    assert "error" in sent(web.get(outside(strict, request=unsigned_mode, response_mode="jwt")))
+    assert "error" in sent(web.get(authorize_link(strict, request=unsigned_mode, response_mode="jwt")))

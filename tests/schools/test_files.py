@@ -114,7 +114,7 @@ def test_a_folder_in_a_zip_is_no_obstacle_and_no_way_out(a_zip):
 
 
 @pytest.mark.parametrize(
-    ("entries", "said"),
+    ("entries", "message"),
     [
         ({"readme": "hello"}, "has no edubasealldata"),
         ({"edubasealldata1_csv": "a", "edubasealldata2_csv": "b"}, "more than one register"),
@@ -122,8 +122,8 @@ def test_a_folder_in_a_zip_is_no_obstacle_and_no_way_out(a_zip):
         ({"edubasealldata_csv": b"0" * 3_000_000}, "unpacks to 3,000,000 bytes"),
     ],
 )
-def test_a_zip_that_is_no_register_or_a_bomb_is_refused(a_zip, entries, said):
-    with refused(said), files.open_sources(a_zip(**entries)):
+def test_a_zip_that_is_no_register_or_a_bomb_is_refused(a_zip, entries, message):
+    with refused(message), files.open_sources(a_zip(**entries)):
         pass
 
 

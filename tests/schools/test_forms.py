@@ -29,8 +29,8 @@ class Page:
 
 @pytest.fixture
 def page(register, web):
-    """`page(q="…")` is the search page, asked that."""
-    return lambda **asked: Page(web.get("/register", query_string=asked))
+    """`page(q="…")` is the search page for that query."""
+    return lambda **query: Page(web.get("/register", query_string=query))
 
 
 def test_the_first_page_has_one_box_and_three_labelled_fields(page):
@@ -54,10 +54,10 @@ def test_every_page_names_the_licence_the_source_and_the_day(page):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"q": "312/4567"}, {"dfe_number": "3124567"}, {"urn": "900001"}, {"postcode": "ub8 1wb"}]
+    "query", [{"q": "312/4567"}, {"dfe_number": "3124567"}, {"urn": "900001"}, {"postcode": "ub8 1wb"}]
 )
-def test_each_field_finds_the_school_and_selects_the_only_one(page, asked):
-    found = page(**asked)
+def test_each_field_finds_the_school_and_selects_the_only_one(page, query):
+    found = page(**query)
 
     assert list(found.radios.values()) == ["Willow Bank Primary School"]
     assert found.selected == list(found.radios)
@@ -106,9 +106,9 @@ def test_a_closed_school_cannot_be_chosen_by_hand_either(page):
     assert "This school has closed" in again.html.select_one(".error-summary").get_text()
 
 
-@pytest.mark.parametrize("asked", [{"q": ""}, {"q": " ", "choose": "1"}, {"postcode": "", "dfe_number": "", "urn": ""}])
-def test_an_empty_search_says_what_to_type(page, asked):
-    again = page(**asked)
+@pytest.mark.parametrize("query", [{"q": ""}, {"q": " ", "choose": "1"}, {"postcode": "", "dfe_number": "", "urn": ""}])
+def test_an_empty_search_says_what_to_type(page, query):
+    again = page(**query)
 
     assert "Type your school’s name, postcode, DfE number or URN." in again.text
 
@@ -139,7 +139,7 @@ def test_a_closed_school_without_successor_explains_and_helps(page):
 
 
 @pytest.mark.parametrize(
-    ("asked", "wrong", "said"),
+    ("query", "wrong", "message"),
     [
         ({"urn": "999999", "dfe_number": "3124567"}, "urn", "No school in the register has the URN 999999."),
         ({"urn": "nonsense", "dfe_number": "3124567"}, "urn", "A URN has five or six digits."),
@@ -148,13 +148,13 @@ def test_a_closed_school_without_successor_explains_and_helps(page):
         ({"postcode": "SW1P 4AU", "urn": "900001"}, "postcode", "different school"),
     ],
 )
-def test_a_wrong_field_beside_a_good_number_is_reported(page, asked, wrong, said):
-    found = page(**asked)
+def test_a_wrong_field_beside_a_good_number_is_reported(page, query, wrong, message):
+    found = page(**query)
 
-    assert said in found.html.find(id=f"{wrong}-error").get_text()
+    assert message in found.html.find(id=f"{wrong}-error").get_text()
     assert [error["href"] for error in found.html.select(".error-summary a")] == [f"#{wrong}"]
     assert list(found.radios.values()) == ["Willow Bank Primary School"]
-    assert found.html.find(id=wrong)["value"] == asked[wrong]
+    assert found.html.find(id=wrong)["value"] == query[wrong]
 
 
 def test_fields_that_agree_find_the_one_they_mean(page):
@@ -205,17 +205,17 @@ def test_a_corrected_word_and_a_dropped_one_are_mentioned(page):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("query", "message"),
     [
         ({"urn": "999999"}, "We looked for the URN 999999"),
         ({"postcode": "ZZ1 1ZZ"}, "We looked for the postcode ZZ1 1ZZ"),
         ({"q": "xylophonique"}, "We looked for the name or town “xylophonique”"),
     ],
 )
-def test_a_search_without_results_says_how_it_was_read_and_where_to_look(page, asked, told):
-    nothing = page(**asked)
+def test_a_search_without_results_says_how_it_was_read_and_where_to_look(page, query, message):
+    nothing = page(**query)
 
-    assert told in nothing.text
+    assert message in nothing.text
     assert nothing.html.find("a", href="https://get-information-schools.service.gov.uk/")
     assert nothing.html.find("a", href=lambda href: href and href.startswith("mailto:"))
     assert nothing.status == 200
@@ -233,7 +233,7 @@ def test_show_more_shows_more_results_of_the_same_search(page, web):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "query",
     [
         {"q": "\0"}, {"q": "<script>alert(1)</script>"}, {"q": "school", "show": "9" * 5000},
         {"q": "school", "show": "-1"}, {"q": "school", "show": "x"},
@@ -241,14 +241,14 @@ def test_show_more_shows_more_results_of_the_same_search(page, web):
         {"q": "x" * 2000}, {"urn": "\uff19\uff10\uff10"}, {"postcode": "'"}, {"school": "1"}, {"choose": "1"},
     ],
 )  # fmt: skip
-def test_no_input_breaks_the_page(page, asked):
-    shown = page(**asked)
+def test_no_input_breaks_the_page(page, query):
+    shown = page(**query)
 
     assert shown.status in {200, 404}
     assert not shown.html.find("script", string=True)
 
 
 def test_ids_of_elements_on_a_page_of_results_are_unique(page):
-    for asked in ("great divide", "confluence", "chain lane", "school"):
-        ids = [tag["id"] for tag in page(q=asked).html.select("[id]")]
-        assert len(ids) == len(set(ids)), asked
+    for query in ("great divide", "confluence", "chain lane", "school"):
+        ids = [tag["id"] for tag in page(q=query).html.select("[id]")]
+        assert len(ids) == len(set(ids)), query

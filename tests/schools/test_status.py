@@ -1,3 +1,5 @@
+"""How pages describe the state of a school, and the reasons why one cannot register."""
+
 from datetime import UTC, date, datetime
 
 import pytest
@@ -7,7 +9,7 @@ from idp.schools import status
 from idp.schools.models import School
 
 
-def a_state(**differs):
+def a_school(**differs):
     values = {"status_code": "1", "status_name": "Open", "type_code": "1", "closed_on": None, "opened_on": None}
     return School(**(values | {"left_register_on": None} | differs))
 
@@ -28,24 +30,24 @@ def a_state(**differs):
     ],
 )
 def test_a_state_is_described_in_words(clock, differs, words):
-    assert status.describe(a_state(**differs)) == words
+    assert status.describe(a_school(**differs)) == words
 
 
 def test_a_school_closes_when_its_last_day_is_over_in_britain():
-    closing = a_state(status_code="3", closed_on=date(2026, 8, 30))
+    school = a_school(status_code="3", closed_on=date(2026, 8, 30))
     with clocks.fixed(datetime(2026, 8, 30, 22, 59, tzinfo=UTC)):
-        assert status.describe(closing) == "Open, closing on 30 August 2026"
+        assert status.describe(school) == "Open, closing on 30 August 2026"
     with clocks.fixed(datetime(2026, 8, 30, 23, 1, tzinfo=UTC)):
-        assert status.describe(closing) == "Open, due to close"
+        assert status.describe(school) == "Open, due to close"
 
 
 @pytest.mark.parametrize("differs", [{}, {"status_code": "3"}, {"type_code": "30"}, {"type_code": "37"}])
 def test_open_schools_may_register_wherever_they_are(differs):
-    assert status.reason_not_to_register(a_state(**differs)) is None
+    assert status.reason_not_to_register(a_school(**differs)) is None
 
 
 @pytest.mark.parametrize(
-    ("differs", "said"),
+    ("differs", "message"),
     [
         ({"status_code": "2"}, "has closed"),
         ({"status_code": "4", "opened_on": date(2031, 9, 1)}, "register on 1 September 2031"),
@@ -57,5 +59,5 @@ def test_open_schools_may_register_wherever_they_are(differs):
         ({"left_register_on": date(2026, 1, 1)}, "no longer in the national register"),
     ],
 )
-def test_other_schools_get_the_reason_not_to_register(differs, said):
-    assert said in status.reason_not_to_register(a_state(**differs))
+def test_other_schools_get_the_reason_not_to_register(differs, message):
+    assert message in status.reason_not_to_register(a_school(**differs))

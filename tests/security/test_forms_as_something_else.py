@@ -16,11 +16,11 @@ def token(web):
     return page(web.get("/sign-in")).find("input", {"name": "csrf_token"})["value"]
 
 
-@pytest.mark.parametrize("said", JSON)
+@pytest.mark.parametrize("message", JSON)
 @pytest.mark.parametrize("path", ["/sign-in", "/operate/sign-in", "/register/details?school=1", "/device"])
-def test_json_in_place_of_a_form_is_no_form(web, token, path, said):
+def test_json_in_place_of_a_form_is_no_form(web, token, path, message):
     for headers in ({}, {"X-CSRFToken": token}):
-        answer = web.post(path, data=said, content_type="application/json", headers=headers)
+        answer = web.post(path, data=message, content_type="application/json", headers=headers)
         assert 400 <= answer.status_code < 500 or answer.status_code in {200, 303}, answer.text
 
 
@@ -28,9 +28,9 @@ def test_a_valid_sign_in_sent_as_json_signs_no_one_in(web, token, work):
     from tests.factories import PASSWORD, an_administrator
 
     with work():
-        said = {"username": an_administrator().username, "password": PASSWORD}
+        message = {"username": an_administrator().username, "password": PASSWORD}
     headers = {"X-CSRFToken": token}
-    answer = web.post("/sign-in", data=json.dumps(said), content_type="application/json", headers=headers)
+    answer = web.post("/sign-in", data=json.dumps(message), content_type="application/json", headers=headers)
     assert answer.status_code == 422
     assert web.get_cookie("session") is None
 

@@ -25,38 +25,38 @@ from idp.signin import guesses
 BUTTON: Final = "hand_over"
 """The name of the button that sends the form, and of the one that is pressed by the Enter key."""
 MAX_AN_HOUR: Final = 5
-"""Mails of one person."""
+"""Mails that one person may send in `WINDOW`."""
 WINDOW: Final = timedelta(hours=1)
 STAYS: Final = "page_stays"
-"""A kept field: what is shown again is the page as it stood, not a form that was not sent."""
+"""A field of the draft: it marks that the page is shown again unchanged, not after a form that was not accepted."""
 
 
 class Colleague(contact_fields.EmailForm):
-    """Whom to write to."""
+    """The colleague's address."""
 
     email = EmailField(
         "Your colleague's work e-mail address",
         [InputRequired("Enter your colleague's e-mail address"), contact_fields.email_address],
     )
     wait: int | None = None
-    """Seconds until one more mail may be sent, where there were too many."""
+    """Seconds until another mail may be sent, if too many were; else None."""
 
     @property
     def status_and_headers(self) -> tuple[int, dict[str, str]]:
-        """Of the page that shows what is wrong."""
+        """Status and headers of the page that shows the errors."""
         return (429, {"Retry-After": str(self.wait)}) if self.wait else (422, {})
 
 
 def may_be_asked(client: AnyClient, by: Membership) -> bool:
-    """Whether we write to a colleague of `by`: the school is verified, and the client has a place to begin at."""
+    """Whether a colleague of `by` can be asked: the school is verified, and the client has an address to start at."""
     start = start_link.of_client(client.id)
     return by.estab.is_verified and start is not None and bool(start.address)
 
 
 def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | None:
-    """Write to the colleague and go back to the page as it stood; None, with the reason in `form`, where we cannot.
+    """Write to the colleague and show the page unchanged; None, with the reason in `form`, if that is not possible.
 
-    The Enter key presses the form's first button, which is ours: in any other field than the address it sends nothing.
+    The Enter key presses the form's first button, which is this one; nothing is sent if the address is empty then.
     """
     start = start_link.of_client(client.id)
     if start is None or not may_be_asked(client, by):
@@ -65,7 +65,7 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
         return stay()
     if not form.validate():
         return None
-    back = stay()  # before anything is written: what is kept is kept in a transaction of its own
+    back = stay()  # before anything is written, because the draft is stored in a transaction of its own
     if not _may_send_one_more(form, by):
         return None
     address = contact_fields.parse_email(form.email.data)
@@ -79,12 +79,12 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
 
 
 def stays(fields: form_drafts.Fields | None) -> bool:
-    """Whether these kept fields are those of a page that only stays as it stood."""
+    """Whether this draft belongs to a page that is shown again unchanged."""
     return fields is not None and STAYS in fields
 
 
 def stay() -> Response:
-    """The answer to a button that decides nothing: to the page as it stood."""
+    """The response to a button that decides nothing: a redirect to the same page, unchanged."""
     ticked = [(name, value) for name in ("area", "also") for value in request.form.getlist(name)]
     form_drafts.save([(STAYS, "yes"), *ticked])
     return redirect(form_drafts.request_address(), 303)

@@ -22,7 +22,7 @@ class Redeemed:
 
 
 class DeviceGrant(FirstGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authlib has no types
-    """RFC 8628 §3.4 on our rows: Authlib's own spends no code and keeps no polling state."""
+    """The device code grant (RFC 8628 §3.4). Authlib's own neither uses codes up nor stores the time of polls."""
 
     def validate_token_request(self) -> None:
         """Use up the code, or raise the error that answers a poll."""
