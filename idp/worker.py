@@ -22,7 +22,7 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from idp.audit import chain, checkpoints, retention as audit
-from idp.estabs import retention as estabs
+from idp.estabs import invitations as person_invitations, retention as estabs
 from idp.federation import retention as federation
 from idp.foundation import clock, runtime
 from idp.foundation.command import application
@@ -37,7 +37,7 @@ from idp.onboarding import rejected, retention as onboarding
 from idp.operate import register_changes
 from idp.outbox import channels, deliver, retention as outbox
 from idp.outbox.deliver import Work
-from idp.partners import retention as partners
+from idp.partners import reminders, retention as partners
 from idp.schools import retention as schools
 from idp.sharing import retention as sharing
 from idp.signin import factor_recovery, retention as signin
@@ -124,6 +124,14 @@ def notify_factor_recoveries(work: Work) -> None:
         factor_recovery.notify_due()
 
 
+def remind_of_expiry(work: Work) -> None:
+    """Remind people of invitations, and partners of secrets and initial access tokens, that expire soon."""
+    with work():
+        person_invitations.remind_due()
+    with work():
+        reminders.remind_due()
+
+
 JOBS: Final = (
     Job("audit checkpoint", every=timedelta(hours=1), lease=timedelta(minutes=10), run=sign_checkpoint),
     Job("audit verification", every=timedelta(days=1), lease=timedelta(hours=2), run=verify_audit),
@@ -131,6 +139,7 @@ JOBS: Final = (
     Job("rejected accounts", every=timedelta(hours=1), lease=timedelta(minutes=10), run=erase_rejected),
     Job("register changes", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=notify_register_changes),
     Job("factor recoveries", every=timedelta(minutes=5), lease=timedelta(minutes=5), run=notify_factor_recoveries),
+    Job("reminders of expiry", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=remind_of_expiry),
 )
 
 

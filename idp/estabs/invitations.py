@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, func, select, update
 
 from idp.audit import events, log
 from idp.estabs import links, owners, people, people_notices
-from idp.estabs.models import Administrator, Estab, Membership, PersonInvitation
+from idp.estabs.models import ACTIVE_STATES, Administrator, Estab, Membership, PersonInvitation
 from idp.estabs.permissions import ROLES, SUMMARIES, TITLES
 from idp.foundation import clock, crypto, dates, runtime
 from idp.foundation.database import claim, lock, session
@@ -31,6 +31,8 @@ MAX_MAILS: Final = 4
 It is also the limit of mails of a school to one address in 24 hours, over all invitations, so that cancelling an
 invitation and making a new one does not avoid it.
 """
+MAX_REMINDER_LEAD: Final = timedelta(days=2)
+"""How long before its expiry the person is reminded of an invitation; half of its lifetime where that is shorter."""
 
 
 class InvitationCancelled(links.LinkRefused):
@@ -177,6 +179,44 @@ def cancel_all_of(inviter: Membership) -> None:
     cancelled = session().scalars(statement.returning(PersonInvitation.id)).all()
     for invitation_id in cancelled:
         log.record(events.INVITATION_CANCELLED, by="system", estab=inviter.estab_id, subject=invitation_id)
+
+
+def remind_due() -> None:
+    """Remind, once for each link that an owner sent, the people whose invitations expire soon.
+
+    The mail has a new link, since only a digest of the first one is stored; the expiry stays. One conditional UPDATE
+    decides between two workers, and between this and an acceptance, a cancellation or a new link.
+    """
+    lead = min(MAX_REMINDER_LEAD, timedelta(days=runtime.settings().onboarding.invitation_lifetime_days) / 2)
+    for invitation_id in session().scalars(select(PersonInvitation.id).where(*_due(lead))).all():
+        secret = crypto.new_secret()
+        still_due = update(PersonInvitation).where(PersonInvitation.id == invitation_id, *_due(lead))
+        values = {"reminded_at": clock.now(), "digest": crypto.digest(secret)}
+        result = session().execute(still_due.values(values).returning(PersonInvitation.id))
+        if result.scalar_one_or_none() is None:
+            continue
+        invitation = session().get_one(PersonInvitation, invitation_id, populate_existing=True)
+        _mail("invitation_reminder", invitation, secret)
+
+
+def _due(lead: timedelta) -> tuple[ColumnElement[bool], ...]:
+    """Invitations that can still be accepted, expire within `lead`, and whose person was not reminded."""
+    now = clock.now()
+    active = select(Estab.id).where(Estab.state.in_(ACTIVE_STATES))
+    is_member = (
+        select(Membership.person_id)
+        .join(Administrator, Administrator.id == Membership.person_id)
+        .where(
+            Membership.estab_id == PersonInvitation.estab_id, Membership.removed_at.is_(None),
+            Administrator.email_folded == PersonInvitation.email_folded,
+        )
+        .exists()
+    )  # fmt: skip
+    return (
+        PersonInvitation.used_at.is_(None), PersonInvitation.cancelled_at.is_(None),
+        PersonInvitation.reminded_at.is_(None), PersonInvitation.expires_at > now,
+        PersonInvitation.expires_at <= now + lead, PersonInvitation.estab_id.in_(active), ~is_member,
+    )  # fmt: skip
 
 
 def check(secret: str) -> PersonInvitation:
@@ -335,11 +375,16 @@ def _send(invitation: PersonInvitation) -> None:
     days = runtime.settings().onboarding.invitation_lifetime_days
     invitation.digest, invitation.expires_at = crypto.digest(secret), now + timedelta(days=days)
     invitation.sent += 1
+    invitation.reminded_at = None
+    _mail("invitation", invitation, secret)
+
+
+def _mail(name: str, invitation: PersonInvitation, secret: str) -> None:
     is_verified = invitation.estab.is_verified
     post.email(
-        "invitation", to=invitation.email, expires=invitation.expires_at, estab=invitation.estab.id,
+        name, to=invitation.email, expires=invitation.expires_at, estab=invitation.estab.id,
         name=invitation.name if is_verified else None, inviter=invitation.inviter.described_in_mails,
         school=invitation.estab.name, role_name=TITLES[invitation.role],
-        role_summary=SUMMARIES[invitation.role], until=dates.day_and_time(invitation.expires_at), days=days,
-        link=runtime.url(f"/invitation/{secret}"),
+        role_summary=SUMMARIES[invitation.role], until=dates.day_and_time(invitation.expires_at),
+        days=runtime.settings().onboarding.invitation_lifetime_days, link=runtime.url(f"/invitation/{secret}"),
     )  # fmt: skip

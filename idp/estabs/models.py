@@ -191,6 +191,8 @@ class PersonInvitation(Base):
     accepted_by: Mapped[str | None]
     """The id of the person who accepted it."""
     cancelled_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
+    """When the person was reminded that the newest link expires."""
 
     estab: Mapped[Estab] = relationship(lazy="joined")
     inviter: Mapped[Administrator] = relationship(lazy="joined")

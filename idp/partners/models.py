@@ -130,6 +130,8 @@ class ClientSecret(Base):
     """The encrypted secret, only for `client_secret_jwt`: it is the HMAC key, so a digest is not enough."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
+    """When the partner was reminded of `expires_at`."""
 
 
 class InitialAccessToken(Base):
@@ -153,6 +155,8 @@ class InitialAccessToken(Base):
     created_at: Mapped[datetime]
     created_by: Mapped[str]
     expires_at: Mapped[datetime]
+    reminded_at: Mapped[datetime | None]
+    """When the partner was reminded of `expires_at`."""
     revoked_at: Mapped[datetime | None]
 
     partner: Mapped[Partner] = relationship(lazy="joined")

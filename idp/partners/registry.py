@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from idp.audit import events, log
 from idp.foundation import clock, crypto, runtime
@@ -295,8 +295,11 @@ def rotate_secret(client_id: str, *, overlap: timedelta, by: str) -> str:
     if not _has_secret(client):
         raise NoSecret(reason=f"{client_id} authenticates by {client.token_endpoint_auth_method}")
     until = clock.now() + overlap
-    for old in secrets_of(client_id):
-        old.expires_at = min(old.expires_at or until, until)
+    outlasts = (
+        ClientSecret.client_id == client_id,
+        or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > until),
+    )
+    session().execute(update(ClientSecret).where(*outlasts).values(expires_at=until, reminded_at=None))
     secret = _new_secret(client)
     bump_version(client)
     log.record(events.CLIENT_SECRET_ROTATED, by=by, client=client_id, subject=client_id, old_until=until)

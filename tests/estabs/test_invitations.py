@@ -317,3 +317,78 @@ def test_old_invitations_are_deleted_and_those_of_a_rejected_school_erased(work,
         invitations.invite(*AL, "admin", by=school.by)
         people.erase(school.estab)
         assert session().query(PersonInvitation).count() == 0
+
+
+def reminded(work, outbox):
+    """The reminders there are after those that are due were sent."""
+    worker.remind_of_expiry(work)
+    return outbox.all("invitation_reminder")
+
+
+def test_a_reminder_comes_once_two_days_before_the_end_with_a_link_that_works(work, school, invited, clock, outbox):
+    clock.move(timedelta(days=5) - timedelta(seconds=1))
+    assert reminded(work, outbox) == []
+    clock.move(timedelta(seconds=1))
+    [letter] = reminded(work, outbox)
+    assert reminded(work, outbox) == [letter]
+    assert (letter.to, "until 9 March 2026 at 09:30" in letter.text) == (AL[1], True)
+    assert "Some days ago you were invited by Jo Bloggs" in letter.text
+    with work():
+        with pytest.raises(invitations.InvitationUnknown):
+            invitations.check(invited)
+        invitations.accept_as_new(letter.secret, **NEW)
+    assert any(job.run is worker.remind_of_expiry for job in worker.JOBS)
+
+
+def test_a_new_link_has_a_reminder_of_its_own(work, school, invited, clock, outbox):
+    clock.move(timedelta(days=6))
+    assert len(reminded(work, outbox)) == 1
+    with work():
+        [invitation] = invitations.waiting(school.estab)
+        invitations.resend(invitation.id, by=school.by)
+    assert len(reminded(work, outbox)) == 1
+    clock.move(timedelta(days=5))
+    assert len(reminded(work, outbox)) == 2
+
+
+@pytest.mark.parametrize("how", ["accepted", "cancelled", "expired", "suspended", "member"])
+def test_no_one_is_reminded_of_an_invitation_that_is_over(work, school, invited, clock, outbox, how):
+    with work():
+        [invitation] = invitations.waiting(school.estab)
+        if how == "accepted":
+            invitations.accept_as_new(invited, **NEW)
+        elif how == "cancelled":
+            invitations.cancel(invitation.id, by=school.by)
+        elif how == "suspended":
+            accounts.change_state(school.by.estab, "suspended", by="cli")
+        elif how == "member":
+            a_membership(an_administrator(email=AL[1]), school.by.estab, role="viewer")
+    clock.move(timedelta(days=7 if how == "expired" else 6))
+    assert reminded(work, outbox) == []
+
+
+def test_an_invitation_of_a_day_is_reminded_of_after_half_of_it(work, school, clock, outbox, change_settings):
+    change_settings(onboarding={"invitation_lifetime_days": 1})
+    with work():
+        invitations.invite(*AL, "admin", by=school.by)
+    clock.move(timedelta(hours=11))
+    assert reminded(work, outbox) == []
+    clock.move(timedelta(hours=1))
+    assert len(reminded(work, outbox)) == 1
+
+
+def test_of_two_workers_one_reminds(work, invited, clock, outbox, overtaken):
+    clock.move(timedelta(days=6))
+    assert overtaken(invitations.remind_due, invitations.remind_due) is None
+    assert len(outbox.all("invitation_reminder")) == 1
+
+
+def test_who_is_turned_away_at_that_moment_is_not_reminded(work, school, invited, clock, outbox, overtaken):
+    clock.move(timedelta(days=6))
+
+    def cancel():
+        [invitation] = invitations.waiting(school.estab)
+        invitations.cancel(invitation.id, by=school.by)
+
+    assert overtaken(cancel, invitations.remind_due) is None
+    assert outbox.all("invitation_reminder") == []

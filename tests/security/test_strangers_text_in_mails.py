@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from idp.estabs import invitations, links, members
-from idp.estabs.models import Administrator, Membership, PersonalSecret
+from idp.estabs.models import Administrator, Membership, PersonalSecret, PersonInvitation
 from idp.federation import linking, providers
 from idp.federation.id_token import Identity
 from idp.foundation import clock, crypto, runtime
@@ -59,6 +59,14 @@ def an_invitation(*, accepted: bool = False) -> None:
     session().flush()
     if accepted:
         invitations.accept_as_new(secret, name=HOSTILE, mobile="+447700900124")
+
+
+def an_invitation_reminded_of() -> None:
+    an_invitation()
+    invited = session().scalars(select(PersonInvitation)).one()
+    invited.expires_at = clock.now() + timedelta(hours=1)
+    session().flush()
+    invitations.remind_due()
 
 
 def a_change_of_people(change: Callable[[Membership, Membership], object]) -> Callable[[], None]:
@@ -292,6 +300,7 @@ MADE: dict[str, Callable[[], object]] = {
     "recovery_notice": a_lost_factor,
     "recovery_stopped": a_factor_found,
     "invitation": an_invitation,
+    "invitation_reminder": an_invitation_reminded_of,
     "join_added": a_joiner_with_an_account,
     "join_approved": a_joiner,
     "join_declined": a_joiner_turned_away,
@@ -324,6 +333,8 @@ MADE: dict[str, Callable[[], object]] = {
     "welcome_link": a_lost_welcome,
 }
 NOT_FOR_UNVERIFIED = {
+    "client_secret_expires": "to a partner's contact, about its own client (tests/partners/test_reminders.py)",
+    "initial_token_expires": "to a partner's contact, about its own token (tests/partners/test_reminders.py)",
     "colleague_helped": "owners of verified schools only (tests/manage/test_colleague_views.py)",
     "decide_sharing": "people of verified schools only (tests/oidc/test_colleague.py)",
     "join_request": "owners of verified schools only, who have to learn who asks (tests/onboarding/test_join.py)",

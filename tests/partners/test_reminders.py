@@ -1,0 +1,109 @@
+"""Partners hear, once, that a former secret or an initial access token expires soon."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp import worker
+from idp.foundation import clock as clocks
+from idp.partners import initial_tokens, registry, reminders
+from tests.factories import a_client, a_partner
+
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+
+
+def sent(work, outbox, name):
+    """The reminders there are after those that are due were sent."""
+    worker.remind_of_expiry(work)
+    return outbox.all(name)
+
+
+@pytest.fixture
+def client(work, clock):
+    """The id of a client that was given a new secret; the former one works for a week."""
+    with work():
+        made = a_client()
+        registry.rotate_secret(made.id, overlap=WEEK, by="cli")
+        return made.id
+
+
+def a_token(*, lasts=WEEK):
+    allowed = {"scopes": {"required": ["openid"]}, "most": 2}
+    return initial_tokens.issue(a_partner(name="Assembly").name, allowed, lasts=lasts, by="cli")[0].id
+
+
+def test_a_former_secret_is_reminded_of_once_two_days_before_its_end(work, client, clock, outbox):
+    clock.move(5 * DAY - timedelta(seconds=1))
+    assert sent(work, outbox, "client_secret_expires") == []
+    clock.move(timedelta(seconds=1))
+    [letter] = sent(work, outbox, "client_secret_expires")
+    assert letter.to == "developers@assembly.example"
+    assert f"({client}), made on 2 March 2026, works until 9 March 2026 at 09:30" in letter.text
+    assert sent(work, outbox, "client_secret_expires") == [letter]
+
+
+def test_a_secret_that_ends_sooner_than_was_said_is_reminded_of_again(work, client, clock, outbox):
+    clock.move(5 * DAY)
+    assert len(sent(work, outbox, "client_secret_expires")) == 1
+    with work():
+        registry.rotate_secret(client, overlap=DAY, by="cli")
+    texts = [letter.text for letter in sent(work, outbox, "client_secret_expires")]
+    assert [text.count("until 8 March 2026 at 09:30") for text in texts].count(1) == 2  # of both former secrets
+
+
+@pytest.mark.parametrize("how", ["over", "disabled", "partner disabled", "keys"])
+def test_no_one_is_reminded_of_a_secret_that_is_of_no_use(work, client, clock, outbox, how):
+    with work():
+        row = registry.find(client)
+        if how == "disabled":
+            registry.disable(client, by="cli")
+        elif how == "partner disabled":
+            row.partner.disabled_at = clocks.now()
+        elif how == "keys":
+            row.token_endpoint_auth_method = "private_key_jwt"
+    clock.move(WEEK if how == "over" else 6 * DAY)
+    assert sent(work, outbox, "client_secret_expires") == []
+
+
+def test_an_initial_token_is_reminded_of_once_two_days_before_its_end(work, clock, outbox):
+    with work():
+        token = a_token()
+    clock.move(5 * DAY - timedelta(seconds=1))
+    assert sent(work, outbox, "initial_token_expires") == []
+    clock.move(timedelta(seconds=1))
+    [letter] = sent(work, outbox, "initial_token_expires")
+    assert letter.to == "developers@assembly.example"
+    assert f"{token} of Assembly can be used until 9 March 2026 at 09:30. 2 clients" in letter.text
+    assert sent(work, outbox, "initial_token_expires") == [letter]
+
+
+def test_a_token_of_a_day_is_reminded_of_after_half_of_it(work, clock, outbox):
+    with work():
+        a_token(lasts=DAY)
+    clock.move(timedelta(hours=11))
+    assert sent(work, outbox, "initial_token_expires") == []
+    clock.move(timedelta(hours=1))
+    assert len(sent(work, outbox, "initial_token_expires")) == 1
+
+
+@pytest.mark.parametrize("how", ["revoked", "used up", "over", "partner disabled"])
+def test_no_one_is_reminded_of_a_token_that_is_of_no_use(work, clock, outbox, how):
+    with work():
+        token = a_token()
+        if how == "revoked":
+            initial_tokens.revoke(token, by="cli")
+        elif how == "used up":
+            assert initial_tokens.claim(token)
+            assert initial_tokens.claim(token)
+        elif how == "partner disabled":
+            initial_tokens.all_tokens()[0].partner.disabled_at = clocks.now()
+    clock.move(WEEK if how == "over" else 6 * DAY)
+    assert sent(work, outbox, "initial_token_expires") == []
+
+
+def test_of_two_workers_one_reminds(work, client, clock, outbox, overtaken):
+    with work():
+        a_token()
+    clock.move(6 * DAY)
+    assert overtaken(reminders.remind_due, reminders.remind_due) is None
+    assert len(outbox.all("client_secret_expires")) == len(outbox.all("initial_token_expires")) == 1
