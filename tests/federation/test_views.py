@@ -10,6 +10,7 @@ from flask import Response
 from joserfc.jwk import ECKey, OctKey
 from structlog.testing import capture_logs
 
+from idp.audit import events
 from idp.estabs import accounts, people
 from idp.estabs.models import Administrator
 from idp.federation import metadata
@@ -17,6 +18,7 @@ from idp.federation.models import FederatedRequest, LinkedAccount
 from idp.foundation import clock as clocks
 from idp.foundation.ports import RequestingPartner
 from idp.signin.models import BrowserSession
+from tests.audit_entries import recorded
 from tests.factories import an_administrator
 from tests.federation.standing_in import OTHER_TENANT, TENANT, callback
 from tests.oidc.signing import b64, key
@@ -61,6 +63,9 @@ class TestSigningIn:
     @pytest.mark.parametrize("name", NAMES)
     def test_a_linked_account_signs_its_person_in(self, jo, both, account, link, work, name):
         link(account.id, name)
+        with work():
+            other_id = an_administrator().id
+        link(other_id, name, subject="another")
 
         answer = jo.goes_and_returns(name, both[name], back="/mobile/confirm")
 
@@ -68,7 +73,9 @@ class TestSigningIn:
         [session] = sessions(work)
         assert (session.person_id, session.amr, session.acr) == (account.id, frozenset(), "urn:idaas:acr:single")
         with work() as session:
-            assert session.query(LinkedAccount).one().last_used_at is not None
+            used = {row.person_id: row.last_used_at is not None for row in session.query(LinkedAccount)}
+            assert used == {account.id: True, other_id: False}
+            assert [(row[0], row[4]) for row in recorded(events.ACCOUNT_USED)] == [(account.id, {"provider": name})]
 
     def test_the_request_is_as_it_should_be(self, jo, both):
         address = urlsplit(jo.sets_out("microsoft"))
@@ -165,6 +172,10 @@ class TestSigningIn:
         stranger.goes_and_returns("microsoft", both["microsoft"])
 
         assert [letter.to for letter in outbox.all("new_device")] == [account.email]
+
+    def test_a_way_back_that_is_too_long_to_keep_leads_home(self, jo, both, account, link):
+        link(account.id)
+        assert jo.goes_and_returns("microsoft", both["microsoft"], back="/" + "x" * 2048).location == "/"
 
     @pytest.mark.parametrize("away", ["//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)"])
     def test_it_leads_nowhere_else(self, jo, both, account, link, away):
@@ -397,6 +408,9 @@ class TestResponses:
         jo.goes_and_returns("microsoft", linked)
         assert jo.page.find(id="error-code").text == "provider_response"
         assert "/token" not in linked.asked
+        response = linked.authorizes(jo.sets_out("microsoft"))
+        jo.comes_back("microsoft", response | {"iss": linked.issuer.replace("{tenantid}", TENANT)})
+        assert jo.answer.status_code == 303
 
     def test_a_response_works_once(self, jo, linked, work):
         response = linked.authorizes(jo.sets_out("microsoft"))
@@ -440,9 +454,11 @@ class TestResponses:
         assert answer.status_code == 400
         assert sessions(work) == []
 
-    def test_a_code_without_end(self, jo, linked, work):
+    @pytest.mark.parametrize("code", ["", "x" * 5000])
+    def test_a_code_that_is_empty_or_without_end_is_not_sent_to_the_provider(self, jo, linked, code):
         response = linked.authorizes(jo.sets_out("microsoft"))
-        assert jo.comes_back("microsoft", response | {"code": "x" * 5000}).status_code == 400
+        assert jo.comes_back("microsoft", response | {"code": code}).status_code == 400
+        assert "/token" not in linked.asked
 
     def test_two_tabs_go_their_ways(self, jo, linked):
         first = linked.authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))

@@ -100,7 +100,7 @@ def test_an_account_is_shown_by_the_first_of_its_names_that_can_be(signed_in, pr
             assert linking.unlink(session.get_one(Administrator, account.id), "microsoft")
 
 
-def test_each_person_has_an_account_of_each_provider(both, account, link, work):
+def test_each_person_has_an_account_of_each_provider(both, account, link, work, outbox):
     with work():
         other = an_administrator().id
     for person_id, name, subject in (
@@ -111,8 +111,13 @@ def test_each_person_has_an_account_of_each_provider(both, account, link, work):
         assert [linking.account_of(account.id, name).subject for name in ("microsoft", "google")] == ["a", "b"]
         assert linking.account_of(other, "microsoft").subject == "c"
         assert [line.account and line.account.subject for line in linking.lines(other)] == ["c", None]
-        assert linking.unlink(session.get_one(Administrator, account.id), "microsoft")
+        person = session.get_one(Administrator, account.id)
+        assert linking.unlink(person, "microsoft")
+        assert not linking.unlink(person, "microsoft")
     assert sorted(row[2] for row in accounts(work)) == ["b", "c"]
+    with work() as session:
+        assert linking.unlink(session.get_one(Administrator, account.id), "google")
+    assert sorted("Google Workspace" in letter.text for letter in outbox.all("account_unlinked")) == [False, True]
 
 
 def test_after_unlinking_it_signs_nobody_in(signed_in, stranger, provider, account, link):
