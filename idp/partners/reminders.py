@@ -40,6 +40,7 @@ def _remind_of_secrets() -> None:
     columns = ClientSecret.client_id, ClientSecret.created_at, ClientSecret.expires_at
     reminded = session().execute(statement.returning(*columns).execution_options(synchronize_session=False))
     for client_id, created_at, expires_at in reminded.all():
+        assert expires_at is not None  # the statement asks for it
         client = session().get_one(Client, client_id)
         post.email(
             "client_secret_expires", to=client.partner.contact_email, expires=expires_at, client=client_id,
