@@ -312,6 +312,11 @@ def test_a_viewer_is_told_who_can_decide(web, device, world):
     assert device.polls().json["error"] == "access_denied"
 
 
+def test_a_code_can_be_typed_again_in_the_browser_in_which_it_was_typed_first(web, device, world):
+    enter(web, device.codes["user_code"], world.username)
+    assert page(enter(web, device.codes["user_code"])).find(id="allow")
+
+
 @pytest.mark.parametrize("stop", [authorise.withdraw, authorise.pause])
 def test_what_is_stopped_or_paused_before_the_device_asks_leaves_it_nothing(web, device, world, stop):
     decide(web, enter(web, device.codes["user_code"], world.username))
