@@ -45,6 +45,18 @@ def about(lines, what):
     return [line for line in lines if f"  {what}: " in line]
 
 
+def test_a_message_that_is_held_until_later_does_not_wait_long(report, work, clock):
+    with work():
+        post.email(
+            "new_devices", to="jo@oakhill.example", held_until=clocks.now() + timedelta(hours=1), deduplicate_as="jo",
+            name=None, count=3, at="today", browser="A browser",
+        )  # fmt: skip
+    clock.move(timedelta(minutes=10))
+    assert about(report(), "outbox") == ["ok       outbox: nothing waits long"]
+    clock.move(timedelta(hours=1))
+    assert "messages wait untried" in about(report(), "outbox")[0]
+
+
 def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(report, waiting, work):
     (line,) = about(report(), "outbox")
     assert "messages wait untried" in line
@@ -165,7 +177,7 @@ def test_text_messages_that_do_not_reach_the_telephone_are_reported(report, work
         receipts.record(Receipt(messages[1], "failed", "no such number"))
     (line,) = about(report(), "text messages")
     assert line.startswith("WARNING")
-    assert "1 of 3 since yesterday did not reach the telephone" in line
+    assert "1 of 3 since yesterday did not reach the phone" in line
 
 
 def test_many_locked_accounts_are_reported(report, work, clock):

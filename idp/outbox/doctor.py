@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from idp.foundation import clock, runtime
 from idp.foundation.command import when
@@ -29,14 +29,15 @@ NOT_TAKEN: Final = {
 
 def outbox() -> Iterator[Finding]:
     """No message has failed or waits long; otherwise why: no worker, or a receiver that does not answer."""
-    long_ago = Message.created_at < clock.now() - timedelta(minutes=5)
-    waiting = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None), long_ago)
+    before = clock.now() - timedelta(minutes=5)
+    is_late = or_(Message.due_at < before, and_(Message.attempts > 0, Message.created_at < before))
+    waiting = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None), is_late)
     oldest_first = waiting.order_by(Message.created_at).limit(MAX_LOOKED_AT)
     late = list(session().scalars(oldest_first))
     untried = [message for message in late if not message.attempts]
     if untried:
         does = "see the worker's log: it is behind" if heartbeats.is_beating() else "run it as a service: idp worker"
-        yield Finding("outbox", "warning", f"since {when(untried[0].created_at)} messages wait untried", does)
+        yield Finding("outbox", "warning", f"since {when(untried[0].due_at)} messages wait untried", does)
     refusing: dict[tuple[str, str], list[Message]] = {}
     for message in late:
         if message.attempts:
@@ -60,7 +61,7 @@ def _receiver(message: Message) -> str:
 
 
 def receipts() -> Iterator[Finding]:
-    """Text messages of the last day reached their telephones, as far as the provider reports it."""
+    """Text messages of the last day reached their phones, as far as the provider reports it."""
     sms = runtime.settings().sms
     if not sms.has_receipts:
         if sms.channel in RECEIPTS:
@@ -74,7 +75,7 @@ def receipts() -> Iterator[Finding]:
     sent, delivered, failed = session().execute(counted).one()
     if failed:
         yield Finding(
-            "text messages", "warning", f"{failed} of {sent} since yesterday did not reach the telephone",
+            "text messages", "warning", f"{failed} of {sent} since yesterday did not reach the phone",
             "see why: idp outbox list --failed; ask the provider by the id that idp outbox texts shows",
         )  # fmt: skip
     elif sent >= FEW and not delivered:
@@ -83,7 +84,7 @@ def receipts() -> Iterator[Finding]:
             f"the provider must be able to reach {runtime.url('/receipts/sms')}; check sms.receipt_token",
         )  # fmt: skip
     else:
-        yield Finding("text messages", "ok", f"{delivered} of {sent} since yesterday reached the telephone")
+        yield Finding("text messages", "ok", f"{delivered} of {sent} since yesterday reached the phone")
 
 
 CHECKS: Final[tuple[Check, ...]] = (outbox, receipts)
