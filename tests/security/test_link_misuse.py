@@ -92,6 +92,7 @@ def test_an_expired_link_says_so_and_offers_a_new_one_to_the_same_address(link, 
     assert letter.to == "office@oakhill.example"
     phone.opens(letter.links[0])
     assert phone.presses("verify").title == "Where do you want to carry on?"
+    assert "password" not in phone.page.text, "who joins a school's account is shown none"
 
 
 def test_the_recipient_of_a_new_link_cannot_be_chosen(link, phone, outbox, clock):
