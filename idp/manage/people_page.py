@@ -79,7 +79,9 @@ def _person(member: Membership, viewer: Membership, *, may_manage: bool) -> Pers
     else:
         details.append(f"Last signed in for your school on {dates.day(member.signed_in_at)}.")
     has_second_step = may_manage and factors.has_any(person.id)
-    if may_manage:  # an intruder at another's browser should not learn whose account is protected least
+    if may_manage and person.password_hash is None:
+        details.append("Has not chosen a password yet.")
+    elif may_manage:  # an intruder at another's browser should not learn whose account is protected least
         details.append(f"Signs in with {'a password and a second step' if has_second_step else 'a password alone'}.")
     return Person(
         id=person.id, name=person.name, email=person.email, role=member.role_title, details=" ".join(details),

@@ -47,14 +47,18 @@ def test_everyone_sees_who_acts_for_the_school_and_owners_see_what_protects_thei
     jo, vi = member("jo", "owner"), member("vi", "viewer")
     with work() as session:
         al = {"name": "Al", "username": "al", "role": "admin", "email": "al@oakhill.example"}
-        an_administrator(session.get_one(Estab, estab_id), **al)
+        estab = session.get_one(Estab, estab_id)
+        an_administrator(estab, **al)
+        bo = {"name": "Bo", "username": "bo", "role": "viewer", "email": "bo@oakhill.example"}
+        an_administrator(estab, **bo, password_hash=None)
         an_administrator(name="Stranger")
     seen = {card.split()[0]: card for card in cards(jo)}
     assert next(iter(seen)) == "Jo"
-    assert seen.keys() == {"Jo", "Al", "Vi"}
+    assert seen.keys() == {"Jo", "Al", "Bo", "Vi"}
     assert "jo@oakhill.example Added on 2 March 2026. Last signed in for your school on 2 March" in seen["Jo"]
     assert "al@oakhill.example Added on 2 March 2026. Has not signed in for your school yet." in seen["Al"]
     assert "Signs in with a password alone." in seen["Vi"]
+    assert "Has not chosen a password yet." in seen["Bo"]
 
     assert {card.split()[0] for card in cards(vi)} == seen.keys()
     assert "password alone" not in vi.sees
