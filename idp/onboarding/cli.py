@@ -20,7 +20,7 @@ def commands() -> None:
     """Check new schools: the queue, a case, the decision.
 
     A new school is due within two working days (bank holidays of its nation count). Call the register's
-    telephone number, never one that was typed.
+    phone number, never one that was typed.
     """
 
 
@@ -213,7 +213,7 @@ def _as_text(case: review.Case) -> Iterator[str]:
     if case.review.reason:
         yield f"  reason        {case.review.reason}"
     yield "Call, by the register:"
-    yield f"  telephone     {_readable(school.telephone_e164) or school.telephone or 'none'}"
+    yield f"  phone         {_readable(school.telephone_e164) or school.telephone or 'none'}"
     yield f"  head teacher  {school.head_teacher or 'not given'}"
     yield f"  address       {school.address or 'not given'}"
     yield f"  website       {school.website_link or school.website or 'none'}"

@@ -143,7 +143,7 @@ class Review(Base):
 
 
 class ReviewNote(Base):
-    """What an operator learnt on the telephone."""
+    """What an operator learnt on the phone."""
 
     __tablename__ = "review_notes"
 

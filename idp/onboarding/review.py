@@ -1,6 +1,6 @@
 """Our staff's check that a registration came from the school: the queue, one case, the decision.
 
-The operator calls the *register's* telephone number, never one that was typed; compares what was typed with the
+The operator calls the *register's* phone number, never one that was typed; compares what was typed with the
 register's entry; keeps notes; and verifies, rejects, or asks the school for more. The school is told each time.
 """
 
@@ -95,7 +95,7 @@ def case(estab_id: str) -> Case:
 
 
 def note(estab_id: str, text: str, *, by: str) -> Review:
-    """Store a note, for example of a telephone call; only our staff read it."""
+    """Store a note, for example of a phone call; only our staff read it."""
     review = _find(estab_id)
     session().add(ReviewNote(estab_id=review.estab_id, at=clock.now(), by=by, text=_required_text(text)))
     log.record(events.REVIEW_NOTED, by=by, estab=review.estab_id, subject=review.estab_id)

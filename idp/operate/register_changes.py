@@ -1,7 +1,7 @@
 """Mail operators about changes in the national register of schools that have an account.
 
 An import stores each change in `school_changes`. A school that closed, left or came back, or has another name or
-number, may need a telephone call. All other changes are marked as reported without a mail.
+number, may need a phone call. All other changes are marked as reported without a mail.
 """
 
 from dataclasses import dataclass

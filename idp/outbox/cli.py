@@ -52,7 +52,7 @@ def listed(*, only_failed: bool, most: int, as_json: bool) -> None:
 @json_option
 @working
 def texts(*, most: int, as_json: bool) -> None:
-    """List text messages, the newest first, and whether they reached the telephone; without content and number.
+    """List text messages, the newest first, and whether they reached the phone; without content and number.
 
     `provider_id` is what the provider calls the message: ask it by that. `delivered_at` needs delivery receipts.
     """

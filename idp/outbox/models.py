@@ -45,5 +45,5 @@ class Message(Base):
     provider_id: Mapped[str | None]
     """Of a text message, the provider's own id."""
     delivered_at: Mapped[datetime | None]
-    """When the provider reported that a text message reached the telephone; if it did not, `failed_at` is set."""
+    """When the provider reported that a text message reached the phone; if it did not, `failed_at` is set."""
     failed_at: Mapped[datetime | None]

@@ -77,7 +77,7 @@ def sms(
     After `expires` it is not sent; with `discard` never, as in `email`. Raises `ValueError` if `to` is no such number.
     """
     if not fullmatch(r"\+[1-9][0-9]{6,14}", to):
-        raise ValueError("not a telephone number in E.164")
+        raise ValueError("not a phone number in E.164")
     content = {"subject": "", "text": " ".join(runtime.rendered(f"sms/{name}.txt", **context).split()), "html": ""}
     return _store("sms", name, to, content, expires=expires, estab=estab, client=client, discard=discard)
 

@@ -225,7 +225,7 @@ def _print_client(client: Client, secret: str | None, file: Path | None, *, as_j
         click.echo(f"client_secret  {printed_secret}")
         click.echo("The secret is not shown again. If it is lost: idp clients rotate-secret " + client.id)
     elif secret:
-        click.echo(f"The secret is in {file}, for your eyes only.")
+        click.echo(f"The secret is in {file}, which only you can read.")
 
 
 def _partner(partner: Partner) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def issue(
         return
     click.echo(f"{row.partner.name} may register {row.most} client(s) until {when(row.expires_at)}.")
     click.echo(f"id     {row.id}")
-    click.echo(f"token  {printed_token or f'is in {secret_file}, for your eyes only'}")
+    click.echo(f"token  {printed_token or f'is in {secret_file}, which only you can read'}")
 
 
 @initial_token.command("list")

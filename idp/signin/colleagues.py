@@ -69,7 +69,7 @@ class StartedOften(TooManyRequests):
     code, title = "started_often", "You can do this again tomorrow"
     message = (
         "This was done several times within 24 hours, and we have sent an e-mail each time. Please ask your colleague "
-        "to look for our newest one, also in the spam folder."
+        "to look for our newest one, also in the junk folder."
     )
 
 

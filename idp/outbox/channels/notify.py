@@ -26,7 +26,7 @@ STATUSES: Final[dict[str, Status]] = {
     "permanent-failure": "failed", "temporary-failure": "failed", "technical-failure": "failed",
     "created": "underway", "sending": "underway", "pending": "underway", "sent": "underway",
 }  # fmt: skip
-"""Notify does not try again after a temporary failure: the telephone was off or out of reach for three days."""
+"""Notify does not try again after a temporary failure: the phone was off or out of reach for three days."""
 
 
 @contextmanager
