@@ -361,11 +361,12 @@ def _check_limits(estab_id: str, others: list[PersonInvitation]) -> None:
 def _check_mails_to(folded: str, estab_id: str) -> None:
     recent = PersonInvitation.created_at > clock.now() - timedelta(days=1)
     mails = select(func.sum(PersonInvitation.sent)).where(recent, PersonInvitation.estab_id == estab_id)
-    if (session().scalar(mails.where(PersonInvitation.email_folded == folded)) or 0) >= MAX_MAILS:
+    sent = session().scalar(mails.where(PersonInvitation.email_folded == folded)) or 0
+    if sent >= MAX_MAILS:
         raise TooManyInvitations(
-            f"We have sent {MAX_MAILS} invitations of your school to this address within 24 hours. Please check the "
+            f"We have sent {sent} invitations of your school to this address within 24 hours. Please check the "
             "address, or try again tomorrow.",
-            reason=f"{MAX_MAILS} mails of {estab_id} to one address within a day",
+            reason=f"{sent} mails of {estab_id} to one address within a day",
         )
 
 

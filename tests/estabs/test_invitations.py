@@ -178,6 +178,19 @@ def test_inviting_and_cancelling_again_and_again_is_no_way_to_fill_a_strangers_m
         invitations.invite(*AL, "viewer", by=school.by)
 
 
+def test_the_refusal_of_one_more_invitation_says_how_many_were_sent(work, school):
+    with work():
+        for resends in (invitations.MAX_MAILS - 2, invitations.MAX_MAILS - 1):
+            invitation = invitations.invite(*AL, "viewer", by=school.by)
+            for _ in range(resends):
+                invitations.resend(invitation.id, by=school.by)
+            invitations.cancel(invitation.id, by=school.by)
+            session().flush()
+        with pytest.raises(invitations.TooManyInvitations) as refused:
+            invitations.invite(*AL, "viewer", by=school.by)
+    assert f"We have sent {2 * invitations.MAX_MAILS - 1} invitations" in refused.value.message
+
+
 def test_only_owners_invite_and_only_for_their_own_school(work, school, invited):
     with work():
         [invitation] = invitations.waiting(school.estab)
