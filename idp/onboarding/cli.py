@@ -218,7 +218,7 @@ def _as_text(case: review.Case) -> Iterator[str]:
     yield f"  address       {school.address or 'not given'}"
     yield f"  website       {school.website_link or school.website or 'none'}"
     yield f"  URN           {school.urn or 'none'}, {school.type_name}, {school.status_name}"
-    yield "Typed by the person who registered:"
+    yield "The person who registered:"
     for owner in case.owners:
         confirmed = "confirmed" if owner.mobile_confirmed_at else "not confirmed"
         yield f"  name          {owner.name}"

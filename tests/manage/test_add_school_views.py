@@ -344,6 +344,13 @@ def test_the_outcome_of_a_school_that_is_no_longer_in_the_account_says_so(office
     assert "You registered Second School, and do not act for it any more" in page.text
 
 
+def test_the_search_asks_a_person_who_is_signed_in_for_no_address(office, jo, school):
+    needed = "a work e-mail address that you can read now"
+    assert needed in " ".join(office.opens("/register").response.text.split())
+    signs_in(office)
+    assert needed not in " ".join(office.opens("/register").response.text.split())
+
+
 def test_the_sign_in_page_leads_back_to_the_registration(office, school):
     address = f"/register/details?school={school.id}"
     assert office.opens(f"/sign-in?next={quote(address)}").link("Go back") == address
