@@ -1,6 +1,6 @@
 """The schools that authorised a client."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -10,7 +10,7 @@ from idp.foundation.errors import NotFound
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import register
 from idp.partner_api.answers import School, Schools, Status, Verification
-from idp.partner_api.operations import NoQuery, operation
+from idp.partner_api.operations import InvalidParameter, NoQuery, operation
 from idp.sharing import client_schools
 from idp.sharing.client_schools import ClientSchool, Selection
 
@@ -44,7 +44,7 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
     """
     selection = Selection(
         status=query.status or None, verification=query.verification or None,
-        changed_since=query.changed_since or None, estab=_estab_of(access),
+        changed_since=_in_utc(query.changed_since) if query.changed_since else None, estab=_estab_of(access),
     )  # fmt: skip
     found = client_schools.page(access.client.registered, selection, after=query.cursor or None, limit=query.limit + 1)
     schools = found[: query.limit]
@@ -77,6 +77,14 @@ def to_school(found: ClientSchool) -> School:
         paused_at=agreement.paused_at or UNSET, withdrawn_at=agreement.withdrawn_at or UNSET,
         changed_at=found.changed_at, register=register.to_entry(estab.school),
     )  # fmt: skip
+
+
+def _in_utc(since: datetime) -> datetime:
+    """The same moment in UTC. Raises `InvalidParameter` where its offset leads outside the years 1 to 9999."""
+    try:
+        return since.astimezone(UTC)
+    except OverflowError as fault:
+        raise InvalidParameter("changed_since: is too early or too late", reason="changed_since") from fault
 
 
 def _estab_of(access: Access) -> str | None:

@@ -46,6 +46,8 @@ def is_problem(explained):
         ("verification=yes", "verification: Invalid enum value 'yes'"),
         ("changed_since=yesterday", "changed_since: Invalid RFC3339 encoded datetime"),
         ("changed_since=2026-03-01T00:00:00", "changed_since: Expected datetime with a timezone component"),
+        ("changed_since=0001-01-01T00:00:00%2B14:00", "changed_since: is too early or too late"),
+        ("changed_since=9999-12-31T23:59:59-14:00", "changed_since: is too early or too late"),
         ("cursor=%C3%A9", "cursor: Expected str matching regex"),
         (f"cursor={'a' * 61}", "cursor: Expected str matching regex"),
     ],
