@@ -42,7 +42,7 @@ class InvitationBegun(LinkUsed):
     def __init__(self, start: StartLink, *, reason: str) -> None:
         self.start = start
         super().__init__(
-            f"Please go on at {start.name}, which leads you back to us to authorise sharing.", reason=reason
+            f"Please go on at {start.name}. It leads you to us if there is something to authorise.", reason=reason
         )
 
 
@@ -51,8 +51,8 @@ class InvitationForwarded(LinkUsed):
 
     code, title = "invitation_forwarded", "This invitation has been passed on"
     message = (
-        "We have written to the person who was named as the one to decide, and the link in their e-mail works in place "
-        "of this one. You do not need to do anything."
+        "We have written to the person who was named as the one to decide, with a link of their own. You do not need "
+        "to do anything."
     )
 
 

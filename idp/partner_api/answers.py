@@ -86,7 +86,14 @@ class School(Answer, frozen=True, kw_only=True):
     until: Annotated[datetime, Meta(description="When the authorisation expires, or expired.")]
     paused_at: datetime | UnsetType = UNSET
     withdrawn_at: datetime | UnsetType = UNSET
-    changed_at: Annotated[datetime, Meta(description="The last change of any of this, for `changed_since`.")]
+    changed_at: Annotated[
+        datetime,
+        Meta(
+            description="The last change of what the school, our staff or the register decide; not of your own "
+            "registration. In `changed_since` go back a minute behind the newest that you know: changes of the same "
+            "moment may become visible one after the other."
+        ),
+    ]
     register: RegisterEntry
 
 
