@@ -149,6 +149,13 @@ def test_a_poll_one_second_early_is_accepted(clock, device):
         clock.move(timedelta(seconds=4))
 
 
+def test_polls_of_one_device_do_not_slow_another(clock, new_browser, device):
+    other = Device(new_browser(), device.partner)
+    other.asks()
+    for each in (device, other):
+        assert each.polls().json["error"] == "authorization_pending"
+
+
 def test_a_code_expires(clock, web, device, world):
     clock.move(timedelta(seconds=900))
     assert device.polls().json["error"] == "expired_token"
@@ -166,10 +173,12 @@ def test_a_code_that_expires_while_the_page_is_open_connects_nothing(clock, web,
         assert session.query(Authorisation).count() == 0
 
 
-def test_a_code_is_spent_once(web, device, world):
+def test_a_code_is_spent_once_which_is_said_after_it_has_expired_as_well(clock, web, device, world):
     decide(web, enter(web, device.codes["user_code"], world.username))
     assert device.polls().status_code == 200
-    assert device.polls().json["error"] == "invalid_grant"
+    for _ in range(2):
+        assert device.polls().json["error"] == "invalid_grant"
+        clock.move(timedelta(seconds=900))
 
 
 def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, at_once):
@@ -325,15 +334,16 @@ def test_what_is_stopped_or_paused_before_the_device_asks_leaves_it_nothing(web,
     assert device.polls().json["error"] == "invalid_grant"
 
 
-def test_signing_out_notifies_the_devices_client(web, new_browser, world):
+@pytest.mark.parametrize(("scope", "is_told"), [("openid school", True), ("school", False)])
+def test_signing_out_notifies_the_devices_client_where_it_has_an_id_token(web, new_browser, world, scope, is_told):
     from tests.oidc.test_backchannel import posted, sign_out
 
     partner = world.new_partner(grant_types=GRANTS, backchannel_logout_uri="https://assembly.example/bcl")
-    device = Device(new_browser(), partner)
+    device = Device(new_browser(), partner, scope=scope)
     device.asks()
     decide(web, enter(web, device.codes["user_code"], world.username))
     sign_out(web)
-    assert [each.client for each in posted(world.work)] == [partner.id]
+    assert [each.client for each in posted(world.work)] == [partner.id] * is_told
 
 
 def test_decisions_are_recorded_in_the_audit_log(web, device, world):

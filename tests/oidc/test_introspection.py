@@ -112,6 +112,7 @@ def test_the_response_is_signed_by_the_registered_algorithm(web, world, alg):
         (JWT, True), (JWT.upper(), True), (f"{JWT}, application/json;q=0.5", True), (f"{JWT}, */*;q=0.1", True),
         ("application/json", False), ("*/*", False), ("application/*", False), ("", False), ("nonsense", False),
         (f"application/json, {JWT};q=0.5", False), (f"{JWT};q=0", False), ("application/jwt", False),
+        ("application/json;q=0.1, */*", False),
     ],
 )  # fmt: skip
 def test_the_accept_header_decides_the_format(web, world, accept, is_jwt):

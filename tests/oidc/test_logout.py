@@ -46,6 +46,11 @@ def test_a_hint_that_names_no_session_asks_first(web, world):
     assert "code" in sent(web.get(partner.link(prompt="none")))
 
 
+def test_the_hints_own_client_may_name_itself_as_well(web, world, hint):
+    response = out(web, id_token_hint=hint, client_id=world.partner.id, post_logout_redirect_uri=AFTER)
+    assert response.location == AFTER
+
+
 def test_without_state_none_is_returned(web, hint):
     assert out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER).location == AFTER
 
@@ -192,3 +197,10 @@ def test_an_expired_hint_is_accepted(web, world, clock):
     hint = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["id_token"]
     clock.move(timedelta(hours=1))
     assert out(web, id_token_hint=hint, post_logout_redirect_uri=AFTER).location == AFTER
+
+
+def test_a_popups_opener_is_kept_and_only_a_way_to_the_client_lifts_the_policy_on_forms(web, world, hint):
+    asking = out(web)
+    assert "form-action 'self';" in asking.headers["Content-Security-Policy"]
+    for response in (asking, press(web, asking, "stay")):
+        assert response.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"

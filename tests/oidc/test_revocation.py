@@ -67,8 +67,9 @@ def test_another_clients_token_is_not_revoked(web, world, tokens):
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
-def test_the_token_parameter_is_required(web, world):
-    response = world.partner.posts(web, "/oauth/revoke", {})
+@pytest.mark.parametrize("form", [{}, {"token": ""}, {"token_type_hint": "access_token"}])
+def test_the_token_parameter_is_required(web, world, form):
+    response = world.partner.posts(web, "/oauth/revoke", form)
     assert (response.status_code, response.json["error"]) == (400, "invalid_request")
 
 

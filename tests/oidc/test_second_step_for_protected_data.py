@@ -6,9 +6,13 @@ from datetime import timedelta
 import pytest
 
 from idp.estabs.models import Administrator
+from idp.foundation import clock as clocks
+from idp.oidc.tokens import device_codes
+from idp.oidc.tokens.device_codes import DeviceRequest
 from idp.partners import registry
 from idp.sharing import authorise, protected_data
 from idp.sharing.models import Authorisation
+from idp.signin.session import SINGLE, SignedIn
 from tests.oidc.devices import GRANTS, Device, enter
 from tests.oidc.support import authorisation_page, authorised, follow, page, press, sent, set_up_app, sign_in
 from tests.signin.apps import an_app
@@ -161,6 +165,14 @@ def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web
 
     response = set_up_app(web, goes_to_set_up(web, response))
     assert "is connected" in follow(web, press(web, response, "allow")).text
+
+
+def test_a_device_is_not_approved_without_a_second_step_whatever_its_page_decided(world):
+    some = frozenset({"students.sen"})
+    request = DeviceRequest(b"", b"", world.partner.id, some, approved=None, is_open=True)
+    person = SignedIn("administrator", world.person, "Jo", None, "ses_1", clocks.now(), frozenset({"pwd"}), SINGLE)
+    with world.work(), pytest.raises(protected_data.SecondStepNeeded):
+        device_codes.approve(request, person, Authorisation(scopes=some))
 
 
 def test_a_device_for_other_data_needs_none(web, new_browser, world):

@@ -1,0 +1,90 @@
+"""The list of a person's sign-ins, by calls; its page is in `tests/manage/test_own_account_views.py`."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.foundation import clock as clocks
+from idp.signin import sign_ins
+from idp.signin.own_sessions import OTHER_NETWORK, SAME_NETWORK, THIS_BROWSER
+from idp.signin.session import SINGLE, SignedIn
+from tests.factories import an_administrator
+
+pytestmark = pytest.mark.usefixtures("clock")
+HERE, ELSEWHERE = "192.0.2.1", "198.51.100.1"
+
+
+@pytest.fixture
+def session_of(account):
+    """`session_of("ses_1")` is a session of the account, as Flask-Login's `current_user` is."""
+
+    def of(sid="ses_1", amr=("pwd",), estab_id=None, locked_estab_id=None):
+        now = clocks.now()
+        return SignedIn("administrator", account.id, "Jo", estab_id, sid, now, frozenset(amr), SINGLE, locked_estab_id)
+
+    return of
+
+
+def record(signed_in, address=HERE, provider=None):
+    sign_ins.record(signed_in, device="Edge on Windows", address=address, provider=provider)
+
+
+@pytest.mark.parametrize(
+    ("amr", "provider", "said"),
+    [
+        ({"pwd"}, None, "Password"), ({"pwd", "otp", "mfa"}, None, "Password and code"),
+        ({"pwd", "user", "mfa"}, None, "Password and passkey"), ({"user", "mfa"}, None, "Passkey"),
+        (set(), "Google account", "Google account"), ({"otp"}, "Google account", "Google account and code"),
+        ({"user", "otp"}, "Google account", "Google account and passkey"),
+        ({"pwd"}, "Google account", "Google account"), (set(), None, ""),
+    ],
+)  # fmt: skip
+def test_how(work, session_of, amr, provider, said):
+    with work():
+        record(session_of(amr=amr), provider=provider)
+        [one], _ = sign_ins.newest(session_of(), HERE)
+    assert one.method == said
+
+
+@pytest.mark.parametrize(
+    ("sid", "address", "said"),
+    [("ses_1", ELSEWHERE, THIS_BROWSER), ("ses_2", HERE, SAME_NETWORK), ("ses_2", ELSEWHERE, OTHER_NETWORK)],
+)
+def test_where(work, session_of, sid, address, said):
+    with work():
+        record(session_of(sid), address)
+        [one], _ = sign_ins.newest(session_of("ses_1"), HERE)
+    assert one.place == said
+
+
+def test_a_school_that_requires_a_second_step_is_named_as_well(work, session_of, account):
+    with work():
+        for chosen in ({}, {"locked_estab_id": account.estab_id}, {"estab_id": account.estab_id}):
+            record(session_of(**chosen))
+        found, _ = sign_ins.newest(session_of(), HERE)
+    assert sorted(one.school or "" for one in found) == ["", account.school, account.school]
+
+
+def test_a_last_page_that_is_full_has_no_older_ones(work, session_of):
+    with work():
+        for number in range(sign_ins.PER_PAGE):
+            record(session_of(f"ses_{number}"))
+        shown, has_older = sign_ins.newest(session_of(), HERE)
+        assert (len(shown), has_older) == (sign_ins.PER_PAGE, False)
+        record(session_of("ses_x"))
+        assert sign_ins.newest(session_of(), HERE)[1]
+
+
+def test_wrong_passwords_are_counted_by_person_and_day(work, account, clock):
+    with work():
+        other = an_administrator().id
+    for person, times in ((account.id, 2), (other, 3)):
+        for _ in range(times):
+            with work():
+                sign_ins.note_wrong_password(person)
+    first = clocks.today()
+    clock.move(timedelta(days=1))
+    with work():
+        sign_ins.note_wrong_password(account.id)
+        assert sign_ins.wrong_passwords(account.id) == [(clocks.today(), 1), (first, 2)]
+        assert sign_ins.wrong_passwords(other) == [(first, 3)]

@@ -1,0 +1,73 @@
+"""The counters of password spraying, by calls; `tests/security/test_password_spraying.py` tries them from outside."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+
+from idp.audit import events
+from idp.foundation import clock as clocks
+from idp.signin import spraying
+from tests.audit_entries import recorded
+
+pytestmark = pytest.mark.usefixtures("clock")
+HERE = "192.0.2.1"
+
+
+@pytest.fixture(autouse=True)
+def few_names(change_settings):
+    """Twenty names for a network in an hour; two while many fail over all networks, which is at four."""
+    change_settings(throttle={"factor": 1, "network_names": 20, "widespread_names": 4})
+
+
+@pytest.fixture
+def fail(work):
+    """`fail("a", "b", address=HERE)`: a wrong password at each of these names."""
+
+    def at(*names, address):
+        for name in names:
+            with work():
+                spraying.note_failure(address, name)
+
+    return at
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0, "1 minute."), (60, "1 minute."), (61, "2 minutes.")])
+def test_the_wait_is_said_in_whole_minutes(seconds, said):
+    refused = spraying.NetworkBlocked(clocks.now() + timedelta(seconds=seconds))
+    assert f"has to wait for {said} " in refused.message
+
+
+def test_names_in_many_networks_are_widespread_at_the_limit_and_are_recorded_once(fail, work, caplog):
+    fail("a", address="203.0.1.1")
+    fail("b", address="203.0.2.1")
+    fail("c", address="203.0.3.1")
+    with work():
+        assert not spraying.figures().is_widespread
+    with caplog.at_level(logging.WARNING):
+        fail("d", address="203.0.4.1")
+        with work():
+            assert spraying.figures() == spraying.Figures(4, 0, is_widespread=True)
+        fail("e", address="203.0.5.1")
+
+    assert [record.getMessage().count("from many networks") for record in caplog.records] == [1]
+    with work():
+        assert [(entry[0], entry[4]) for entry in recorded(events.SPRAYING_SEEN)] == [("system", {"count": 4})]
+
+
+def test_a_networks_limit_is_a_tenth_once_the_widespread_limit_is_reached(fail, work):
+    fail("a", "b", address=HERE)
+    fail("c", address="203.0.3.1")
+    with work():
+        spraying.check(HERE)
+    fail("d", address="203.0.4.1")
+    with work(), pytest.raises(spraying.NetworkBlocked):
+        spraying.check(HERE)
+
+
+def test_browsers_without_an_address_count_together(fail, work):
+    fail(*"abcd", address=None)
+    with work(), pytest.raises(spraying.NetworkBlocked):
+        spraying.check(None)
+    with work():
+        spraying.check(HERE)
