@@ -1,7 +1,9 @@
 """Devices that show a code, and people who type it (RFC 8628)."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select, update
@@ -9,6 +11,8 @@ from sqlalchemy import select, update
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks
+from idp.oidc.tokens import device_codes
+from idp.oidc.tokens.device_codes import CodeGone
 from idp.partners import registry
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
@@ -208,6 +212,30 @@ def test_a_decision_cannot_be_changed(web, device, world):
     again = follow(web, press(web, asking, "allow", authority="y"))
     assert "not connected" in again.text
     assert device.polls().json["error"] == "access_denied"
+
+
+def test_a_decision_counts_once_and_in_the_browser_in_which_the_code_was_typed(device, world):
+    """Of two tabs that both read the request as undecided, the database takes the first."""
+    code = device_codes.typed(device.codes["user_code"])
+    person = SimpleNamespace(id="adm_1", estab_id="est_1")
+    with world.work():
+        assert device_codes.enter(code, b"this browser")
+        shown = device_codes.entered(code, b"this browser")
+        with pytest.raises(CodeGone):
+            device_codes.deny(replace(shown, browser=b"another browser"), person)
+        device_codes.deny(shown, person)
+        with pytest.raises(CodeGone):
+            device_codes.deny(shown, person)
+
+
+def test_a_decision_after_the_end_of_the_code_does_not_count(clock, device, world):
+    code = device_codes.typed(device.codes["user_code"])
+    with world.work():
+        device_codes.enter(code, b"this browser")
+        shown = device_codes.entered(code, b"this browser")
+        clock.move(timedelta(seconds=device_codes.LIFETIME + 1))
+        with pytest.raises(CodeGone):
+            device_codes.deny(shown, SimpleNamespace(id="adm_1", estab_id="est_1"))
 
 
 @pytest.mark.parametrize(
