@@ -204,3 +204,21 @@ def test_a_popups_opener_is_kept_and_only_a_way_to_the_client_lifts_the_policy_o
     assert "form-action 'self';" in asking.headers["Content-Security-Policy"]
     for response in (asking, press(web, asking, "stay")):
         assert response.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+
+
+@pytest.mark.parametrize(
+    "params", [{"post_logout_redirect_uri": "https://evil.example/", "state": "x"}, {"client_id": None, "state": "x"}],
+    ids=["an address without a client", "a client without an address"],
+)  # fmt: skip
+def test_only_an_address_with_its_client_is_linked(web, world, params):
+    asked = {name: value or world.partner.id for name, value in params.items()}
+    shown = follow(web, out(web, **asked))
+    assert page(shown).find(id="signed-out")
+    assert page(shown).find(id="back") is None
+    assert "evil.example" not in shown.text
+
+
+def test_state_is_added_to_the_query_that_an_address_has(web, world):
+    partner = world.new_partner(post_logout_redirect_uris=[AFTER + "?from=idp"])
+    shown = out(web, client_id=partner.id, post_logout_redirect_uri=AFTER + "?from=idp", state="x")
+    assert page(shown).find(id="back")["href"] == AFTER + "?from=idp&state=x"
