@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # Limits that are shared through Redis do not depend on the database.
         if "databases" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("redis"):
-            for mark in everything.marks(item.nodeid):
+            for mark in everything.marks(item.nodeid, item.fixturenames):
                 item.add_marker(mark)
 
 

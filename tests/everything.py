@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +29,11 @@ TYPES = [str(BIN / "mypy")]
 OTHER_STAGES = ["--ignore=tests/browser", "--ignore=tests/installation"]
 ONE_BY_ONE = [sys.executable, "-m", "pytest", "-q", "-rs"]
 PYTEST = [*ONE_BY_ONE, "-n", str((os.cpu_count() or 2) + 1), "--dist", "loadfile"]
-FOR_POSTGRESQL = ["tests/interoperability", "tests/journeys", "tests/security"]
+FOR_POSTGRESQL = ["tests/conformance", "tests/interoperability", "tests/journeys", "tests/security"]
 """Tests of the whole product that are run once: on the database it is meant for, if they have one."""
 WHOLE_PRODUCT = [
     *FOR_POSTGRESQL,
-    *("tests/bench", "tests/conformance", "tests/demo", "tests/faults", "tests/fuzz"),
+    *("tests/bench", "tests/demo", "tests/faults", "tests/fuzz"),
     *("tests/test_architecture.py", "tests/test_cli.py", "tests/test_conformance_matrix.py", "tests/test_docs.py"),
     *("tests/test_worker.py", "tests/schools/test_search_properties.py"),
     *("tests/foundation/web/test_form_drafts.py", "tests/foundation/web/test_post_redirect_get.py"),
@@ -53,7 +53,7 @@ COVERED_BY_OTHERS = [
 With a database they run once, as those of the whole product do.
 """
 SAME_ON_ANY_DATABASE = [
-    *("tests/bench", "tests/clients", "tests/conformance", "tests/demo", "tests/foundation/web", "tests/fuzz"),
+    *("tests/bench", "tests/clients", "tests/demo", "tests/foundation/web", "tests/fuzz"),
     *("tests/federation/test_views.py::TestFaults", "tests/foundation/test_ui.py", "tests/oidc/test_checks.py"),
     *("tests/schools/test_forms.py", "tests/signin/test_strength_views.py"),
     *("tests/security/test_local_next.py", "tests/security/test_redirect_before_proof.py"),
@@ -65,6 +65,12 @@ SAME_ON_ANY_DATABASE = [
 """Not run on PostgreSQL: they read sources, wait for processes, reach no row of theirs, or repeat other tests.
 
 Nor is a test that has no database."""
+
+ON_SQLITE = ["tests/federation", "tests/foundation", "tests/manage", "tests/oidc", "tests/operate", "tests/signin"]
+"""Packages whose own tests run on SQLite. Of these, PostgreSQL gets the slow ones and those of two at once; it has the
+conformance plans and the tests of security for all that the protocol and its pages do with a database."""
+RACES = frozenset({"at_once", "overtaken"})
+"""Fixtures of tests in which the database decides between two."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +150,12 @@ def main(*, quick: bool) -> int:
     return _report(run)
 
 
-def marks(test: str) -> list[str]:
+def marks(test: str, fixtures: Collection[str] = ()) -> list[str]:
     """The marks of a test that has a database; `test` is its path and name as pytest writes them."""
-    if test.startswith(tuple(SAME_ON_ANY_DATABASE)):
-        return []
-    once = test.startswith((*FOR_POSTGRESQL, *COVERED_BY_OTHERS))
-    return ["postgresql", "database"] if once else ["database"]
+    if test.startswith((*FOR_POSTGRESQL, *COVERED_BY_OTHERS)) and not test.startswith(tuple(SAME_ON_ANY_DATABASE)):
+        return ["postgresql", "database"]
+    is_same = test.startswith((*SAME_ON_ANY_DATABASE, *ON_SQLITE)) and RACES.isdisjoint(fixtures)
+    return [] if is_same else ["database"]
 
 
 def _static_stages(run: Run) -> None:

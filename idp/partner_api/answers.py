@@ -135,7 +135,7 @@ class Invitation(Answer, frozen=True, kw_only=True):
     mis: str | UnsetType = UNSET
     scope: Annotated[str, Meta(description="What you will ask for, separated by blanks.")]
     reference: str = ""
-    mails: Annotated[int, Meta(description="How many mails you have had us send.")]
+    mails: Annotated[int, Meta(description="How many mails were sent for it.")]
     created_at: datetime
     expires_at: Annotated[datetime, Meta(description="When the newest link stops working, or stopped.")]
 
