@@ -221,6 +221,7 @@ def test_a_decision_counts_once_and_in_the_browser_in_which_the_code_was_typed(d
     with world.work():
         assert device_codes.enter(code, b"this browser")
         shown = device_codes.entered(code, b"this browser")
+        assert shown
         with pytest.raises(CodeGone):
             device_codes.deny(replace(shown, browser=b"another browser"), person)
         device_codes.deny(shown, person)
