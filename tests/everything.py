@@ -66,7 +66,10 @@ SAME_ON_ANY_DATABASE = [
 
 Nor is a test that has no database."""
 
-ON_SQLITE = ["tests/federation", "tests/foundation", "tests/manage", "tests/oidc", "tests/operate", "tests/signin"]
+ON_SQLITE = [
+    *("tests/federation", "tests/foundation", "tests/manage", "tests/oidc", "tests/onboarding", "tests/operate"),
+    *("tests/partners", "tests/signin"),
+]
 """Packages whose own tests run on SQLite. Of these, PostgreSQL gets the slow ones and those of two at once; it has the
 conformance plans and the tests of security for all that the protocol and its pages do with a database."""
 RACES = frozenset({"at_once", "overtaken"})
