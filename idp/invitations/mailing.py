@@ -1,4 +1,4 @@
-"""Send the link of an invitation to a person. A newer link supersedes the one before, whoever it was sent to."""
+"""Send the link of an invitation to a person. A newer link supersedes the previous one, whatever its recipient."""
 
 from dataclasses import dataclass
 from datetime import timedelta

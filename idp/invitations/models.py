@@ -35,7 +35,7 @@ class SchoolInvitation(Base):
     scopes: Mapped[frozenset[str]]
     """The scopes that the partner says it will request."""
     reference: Mapped[str]
-    """The partner's own reference; shown to nobody else."""
+    """The partner's own reference; not shown to anyone else."""
     idempotency_digest: Mapped[bytes | None]
     """The digest of the request's idempotency key."""
     content_digest: Mapped[bytes]

@@ -41,7 +41,7 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         | UnsetType
     ) = UNSET
     reference: Annotated[
-        str, Meta(max_length=verbs.MAX_REFERENCE_LENGTH, description="Your own; nobody else sees it.")
+        str, Meta(max_length=verbs.MAX_REFERENCE_LENGTH, description="Your own; not shown to anyone else.")
     ] = ""
 
 

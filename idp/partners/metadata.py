@@ -35,7 +35,7 @@ UNSUPPORTED = (
     "tls_client_auth_san_dns", "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email",
     "authorization_details_types",
 )  # fmt: skip
-"""Names for features that we do not support (protocol.md §1). They are errors, so that nobody relies on them."""
+"""Names for features that we do not support (protocol.md §1). Each is an error, so that no client relies on it."""
 
 IMPLIED = {"response_types", "require_pushed_authorization_requests", "tls_client_certificate_bound_access_tokens"}
 """Names that are validated but not stored: their values follow from the grants and the profile, or are constant."""

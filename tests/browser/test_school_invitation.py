@@ -48,7 +48,7 @@ def test_it_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_registratio
     office.page.locator("#pass-on").click()
     office.is_told("Enter their name", "Enter their e-mail address")
     if javascript:
-        looks_right(office.page, "school-invitation-passed-on-to-nobody")
+        looks_right(office.page, "school-invitation-without-a-recipient")
     head = an_admin(school=office.school, page=a_window("phone", java_script_enabled=javascript))
     office.page.locator("#name").fill(head.name)
     office.page.locator("#email").fill(head.email)

@@ -85,7 +85,7 @@ def test_an_invitation_mails_its_contact_who_asks_and_for_what(send, ids, work, 
 
 def test_all_that_is_wrong_with_it_is_named_at_once(ids, work, outbox):
     wrong = {
-        "name": "Your refund is at evil.example", "email": "nobody",
+        "name": "Your refund is at evil.example", "email": "no-address",
         "scopes": frozenset({"timetable"}), "mis": "abacus",
         "reference": "two\nlines",
     }  # fmt: skip
