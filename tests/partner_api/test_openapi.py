@@ -62,6 +62,11 @@ def test_every_address_of_the_api_is_described(app):
     assert {re.sub(r"<(\w+)>", r"{\1}", path) for path in paths - not_described} == set(described)
 
 
+def test_discovery_names_the_page_for_people(web):
+    address = web.get("/.well-known/openid-configuration").json["service_documentation"]
+    assert parse(web.get(address).text).find("h1").text == "API for partners"
+
+
 def test_the_page_for_people_names_every_operation_field_and_parameter(web):
     document = web.get("/api/openapi.json").json
     page = parse(web.get("/api").text)

@@ -70,6 +70,7 @@ def metadata() -> dict[str, Any]:
         "issuer": runtime.settings().server.issuer,
         **endpoints,
         **of_clients,
+        "service_documentation": runtime.url("/api"),
         "scopes_supported": [name for name, scope in scopes.catalogue().items() if scope.kind != "client"],
         "response_types_supported": ["code"],
         "response_modes_supported": list(responses.MODES),
