@@ -6,6 +6,7 @@ One row for a school: its newest agreement with the client, also one that has en
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, select, tuple_, union
 from sqlalchemy.orm import aliased, contains_eager, lazyload
@@ -48,16 +49,17 @@ class ClientSchool:
 
 def page(client: Snapshot, selection: Selection, *, after: str | None = None, limit: int) -> list[ClientSchool]:
     """At most `limit` schools in a fixed order, beginning behind the estab with the internal id `after`."""
-    statement = _of(client.id).where(*_conditions(selection, client.id))
+    statement = _NEWEST.where(Authorisation.client_id == client.id, *_conditions(selection, client.id))
     if after is not None:
         statement = statement.where(Authorisation.estab_id > after)
     rows = session().execute(statement.order_by(Authorisation.estab_id).limit(limit)).all()
     return [_to_school(client, agreement, imported_at) for agreement, imported_at in rows]
 
 
-def _of(client_id: str) -> Select[Authorisation, datetime]:
+def _newest() -> Select[Authorisation, datetime]:
+    """The newest agreement of each estab with each client, and when the school's entry was imported."""
     newer = aliased(Authorisation)
-    is_superseded_by = (
+    is_followed = (
         select(newer.id)
         .where(
             newer.estab_id == Authorisation.estab_id,
@@ -76,8 +78,12 @@ def _of(client_id: str) -> Select[Authorisation, datetime]:
             lazyload(Authorisation.client),
             contains_eager(Authorisation.estab).contains_eager(Estab.school),
         )
-        .where(Authorisation.client_id == client_id, Authorisation.superseded_at.is_(None), ~is_superseded_by)
+        .where(Authorisation.superseded_at.is_(None), ~is_followed)
     )
+
+
+_NEWEST: Final = _newest()
+"""Built once: that takes longer than running it for one school."""
 
 
 def _conditions(selection: Selection, client_id: str) -> Sequence[ColumnElement[bool]]:
@@ -96,15 +102,14 @@ def _conditions(selection: Selection, client_id: str) -> Sequence[ColumnElement[
 def _changed_since(since: datetime, client_id: str) -> CompoundSelect[str]:
     """The internal ids of estabs of which anything has changed: each part is found by an index of its own."""
     of_client = select(Authorisation.estab_id).where(Authorisation.client_id == client_id)
-    of_estab = of_client.join(Estab, Estab.id == Authorisation.estab_id)
-    of_entry = of_estab.join(School, School.id == Estab.school_id)
     imports = select(RegisterImport.id).where(RegisterImport.imported_at >= since)
+    entries = select(School.id).where(School.last_seen_in.in_(imports))
     return union(
         of_client.where(Authorisation.changed_at >= since),
         of_client.where(Authorisation.changed_at.is_(None), Authorisation.given_at >= since),
         of_client.where(Authorisation.until >= since, Authorisation.until <= clock.now()),
-        of_estab.where(Estab.state_changed_at >= since),
-        of_entry.where(School.last_seen_in.in_(imports)),
+        select(Estab.id).where(Estab.state_changed_at >= since),
+        select(Estab.id).where(Estab.school_id.in_(entries)),
     )
 
 
