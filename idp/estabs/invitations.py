@@ -17,7 +17,7 @@ from idp.estabs import links, owners, people, people_notices
 from idp.estabs.models import ACTIVE_STATES, Administrator, Estab, Membership, PersonInvitation
 from idp.estabs.permissions import ROLES, SUMMARIES, TITLES
 from idp.foundation import clock, crypto, dates, runtime
-from idp.foundation.database import claim, lock, session
+from idp.foundation.database import claim, lock, row_isolated, session
 from idp.foundation.errors import NotFound, Refusal, TooManyRequests
 from idp.outbox import post
 
@@ -189,12 +189,15 @@ def remind_due() -> None:
     """
     lead = min(MAX_REMINDER_LEAD, timedelta(days=runtime.settings().onboarding.invitation_lifetime_days) / 2)
     for invitation_id in session().scalars(select(PersonInvitation.id).where(*_due(lead))).all():
-        secret = crypto.new_secret()
-        still_due = update(PersonInvitation).where(PersonInvitation.id == invitation_id, *_due(lead))
-        values = {"reminded_at": clock.now(), "digest": crypto.digest(secret)}
-        result = session().execute(still_due.values(values).returning(PersonInvitation.id))
-        if result.scalar_one_or_none() is None:
-            continue
+        with row_isolated("invitation", invitation_id):
+            _remind(invitation_id, lead)
+
+
+def _remind(invitation_id: str, lead: timedelta) -> None:
+    secret = crypto.new_secret()
+    still_due = update(PersonInvitation).where(PersonInvitation.id == invitation_id, *_due(lead))
+    values = {"reminded_at": clock.now(), "digest": crypto.digest(secret)}
+    if session().scalar(still_due.values(values).returning(PersonInvitation.id)) is not None:
         invitation = session().get_one(PersonInvitation, invitation_id, populate_existing=True)
         _mail("invitation_reminder", invitation, secret)
 

@@ -6,12 +6,15 @@ commits. `foundation/web/transactions` does, once per request.
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+import structlog
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
@@ -41,6 +44,8 @@ from idp.foundation import clock, crypto, request_state
 from idp.foundation.runtime import PerApplication
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 MAX_IDLE_SECONDS = 1.0
 """A pooled connection that was idle for longer is checked before it is used."""
@@ -306,6 +311,19 @@ def one_at_a_time(*what: str) -> None:
     if connection().dialect.name == "postgresql":
         number = int.from_bytes(crypto.digest("\0".join(what))[:8], signed=True)
         connection().execute(select(func.pg_advisory_xact_lock(number)))
+
+
+@contextmanager
+def row_isolated(kind: str, row_id: str) -> Iterator[None]:
+    """Run the block for one row of a loop in a savepoint: if it raises, it is undone and logged, and the loop goes on.
+
+    One row that cannot be processed must not keep the others waiting (security.md S51).
+    """
+    try:
+        with session().begin_nested():
+            yield
+    except Exception as error:
+        log.exception("row set aside", name=kind, subject=row_id, reason=type(error).__name__)
 
 
 def claim(model: type[Base], **must: object) -> bool:

@@ -9,7 +9,7 @@ from idp.audit import events, log
 from idp.estabs import people
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.estabs.people import ERASED
-from idp.foundation.database import session
+from idp.foundation.database import row_isolated, session
 from idp.onboarding.models import Registration, ReviewNote
 
 BATCH_SIZE: Final = 50
@@ -33,9 +33,12 @@ def erase_personal_data(before: datetime) -> int:
     ids = list(
         session().scalars(select(Estab.id).where(*conditions).order_by(Estab.state_changed_at).limit(BATCH_SIZE))
     )
+    erased = 0
     for estab_id in ids:
-        _erase(estab_id)
-    return len(ids)
+        with row_isolated("estab", estab_id):
+            _erase(estab_id)
+            erased += 1
+    return erased
 
 
 def _erase(estab_id: str) -> None:

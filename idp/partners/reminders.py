@@ -1,6 +1,7 @@
 """Remind a partner, once each, that a client's former secret or an initial access token expires soon.
 
-The mail goes to the company's contact, who is named by our staff. A conditional UPDATE decides between two workers.
+The mail goes to the company's contact, who is named by our staff. A conditional UPDATE decides between two workers. A
+reminder that cannot be written is logged, and not tried again.
 """
 
 from datetime import timedelta
@@ -9,7 +10,7 @@ from typing import Final
 from sqlalchemy import select, update
 
 from idp.foundation import clock, dates
-from idp.foundation.database import session
+from idp.foundation.database import row_isolated, session
 from idp.outbox import post
 from idp.partners.models import Client, ClientSecret, InitialAccessToken, Partner
 
@@ -41,12 +42,13 @@ def _remind_of_secrets() -> None:
     reminded = session().execute(statement.returning(*columns).execution_options(synchronize_session=False))
     for client_id, created_at, expires_at in reminded.all():
         assert expires_at is not None  # the statement asks for it
-        client = session().get_one(Client, client_id)
-        post.email(
-            "client_secret_expires", to=client.partner.contact_email, expires=expires_at, client=client_id,
-            partner=client.partner.name, application=client.client_name, client_id=client_id,
-            made=dates.day(created_at), until=dates.day_and_time(expires_at),
-        )  # fmt: skip
+        with row_isolated("client secret", client_id):
+            client = session().get_one(Client, client_id)
+            post.email(
+                "client_secret_expires", to=client.partner.contact_email, expires=expires_at, client=client_id,
+                partner=client.partner.name, application=client.client_name, client_id=client_id,
+                made=dates.day(created_at), until=dates.day_and_time(expires_at),
+            )  # fmt: skip
 
 
 def _remind_of_initial_tokens() -> None:
@@ -64,7 +66,9 @@ def _remind_of_initial_tokens() -> None:
         statement = update(InitialAccessToken).where(InitialAccessToken.id == row.id, *due).values(reminded_at=now)
         result = session().execute(statement.returning(InitialAccessToken.most - InitialAccessToken.used))
         left = result.scalar_one_or_none()
-        if left is not None:
+        if left is None:
+            continue
+        with row_isolated("initial access token", row.id):
             post.email(
                 "initial_token_expires", to=row.partner.contact_email, expires=row.expires_at,
                 partner=row.partner.name, token_id=row.id, left=left, until=dates.day_and_time(row.expires_at),

@@ -15,7 +15,7 @@ from idp.audit import events, log
 from idp.estabs import links, people
 from idp.estabs.models import Administrator, Membership
 from idp.foundation import clock, crypto, dates, runtime
-from idp.foundation.database import lock, session
+from idp.foundation.database import lock, row_isolated, session
 from idp.outbox import post
 from idp.signin import factors, session as sessions
 from idp.signin.models import FactorRecovery
@@ -105,8 +105,9 @@ def notify_due() -> None:
     for notice, due in ((OVER, FactorRecovery.due_at <= now), (HALF_WAY, FactorRecovery.due_at <= now + WAIT / 2)):
         statement = update(FactorRecovery).where(FactorRecovery.notices < notice, due, *_live()).values(notices=notice)
         for recovery in session().scalars(statement.returning(FactorRecovery)).all():
-            if (person := people.get(recovery.person_id)) is not None:
-                _notify(recovery, person)
+            with row_isolated("factor recovery", recovery.id):
+                if (person := people.get(recovery.person_id)) is not None:
+                    _notify(recovery, person)
 
 
 def _live() -> tuple[ColumnElement[bool], ...]:

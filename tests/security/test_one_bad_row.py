@@ -11,6 +11,8 @@ from sqlalchemy import func, select
 from idp import worker
 from idp.audit import chain, log
 from idp.audit.models import Entry
+from idp.estabs import invitations, people
+from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from idp.foundation.retention import DeleteAfter
 from idp.foundation.web import transactions
@@ -19,11 +21,14 @@ from idp.jobs.models import Job
 from idp.onboarding.models import Registration
 from idp.outbox import channels, deliver, doctor as outbox_doctor, overview, post
 from idp.outbox.models import Message
+from idp.partners import initial_tokens, registry
 from idp.schools import gias
 from idp.schools.models import School
+from idp.signin import factor_recovery
 from tests.audit.conftest import tamper
-from tests.factories import a_school
+from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
 from tests.schools.conftest import sample, take
+from tests.signin.apps import an_app
 from tests.test_worker import a_proof, a_registration
 
 __all__ = ["sample", "take", "tamper"]
@@ -139,6 +144,83 @@ class TestCleaning:
         worker.clean(todo)
         with work() as session:
             assert session.scalars(select(Registration.id)).all() == ["held"]
+        assert "row set aside" in caplog.text
+
+
+class TestErasure:
+    def test_a_rejected_account_that_cannot_be_erased_keeps_no_other(self, work, todo, clock, monkeypatch, caplog):
+        with work():
+            first, second = (an_administrator(an_estab(state="rejected")) for _ in range(2))
+            held = first.memberships[0].estab_id
+        erase = people.erase
+
+        def fail(estab_id):
+            if estab_id == held:
+                raise ValueError("cannot be erased")
+            return erase(estab_id)
+
+        monkeypatch.setattr(people, "erase", fail)
+        clock.move(timedelta(days=91))
+        worker.erase_rejected(todo)
+        with work() as session:
+            emails = {person.id: person.email for person in session.scalars(select(Administrator))}
+        assert (emails[first.id], emails[second.id]) == (first.email, people.ERASED)
+        assert "row set aside" in caplog.text
+
+
+class TestNotices:
+    """Of two rows that are due, the first cannot be made a message of."""
+
+    @pytest.fixture
+    def fails_for(self, monkeypatch):
+        def fail(address):
+            send = post.email
+
+            def email(template, /, *, to, **facts):
+                if to == address:
+                    raise ValueError("cannot be rendered")
+                return send(template, to=to, **facts)
+
+            monkeypatch.setattr(post, "email", email)
+
+        return fail
+
+    def test_an_invitation_keeps_no_other_reminder(self, work, todo, clock, fails_for, outbox, caplog, settings):
+        with work():
+            owner = an_administrator().memberships[0]
+            for address in ("first@school.example", "second@school.example"):
+                invitations.invite("Sam Smith", address, "viewer", by=owner)
+        fails_for("first@school.example")
+        clock.move(timedelta(days=settings.onboarding.invitation_lifetime_days - 1))
+        worker.remind_of_expiry(todo)
+        assert [letter.to for letter in outbox.all("invitation_reminder")] == ["second@school.example"]
+        assert "row set aside" in caplog.text
+
+    def test_a_client_keeps_no_other_reminder(self, work, todo, clock, fails_for, outbox, caplog):
+        with work():
+            for address in ("first@partner.example", "second@partner.example"):
+                client = a_client(a_partner(name=address, contact_email=address))
+                registry.rotate_secret(client.id, overlap=timedelta(days=7), by="cli")
+                initial_tokens.issue(
+                    address, {"scopes": {"required": ["openid"]}, "most": 2}, lasts=timedelta(days=7), by="cli"
+                )
+        fails_for("first@partner.example")
+        clock.move(timedelta(days=6))
+        worker.remind_of_expiry(todo)
+        for name in ("client_secret_expires", "initial_token_expires"):
+            assert [letter.to for letter in outbox.all(name)] == ["second@partner.example"], name
+        assert "row set aside" in caplog.text
+
+    def test_a_lost_factor_keeps_no_other_notice(self, work, todo, clock, fails_for, outbox, caplog):
+        with work():
+            for person in [an_administrator(email=f"{name}@school.example") for name in ("first", "second")]:
+                an_app(person.id)
+                factor_recovery.start(person, by="cli")
+        outbox_before = len(outbox.all("recovery_notice"))
+        fails_for("first@school.example")
+        clock.move(timedelta(hours=13))
+        worker.notify_factor_recoveries(todo)
+        assert [letter.to for letter in outbox.all("recovery_notice")[outbox_before:]] == ["second@school.example"]
         assert "row set aside" in caplog.text
 
 
