@@ -144,9 +144,9 @@ class World:
         if token is None:
             raise RuntimeError("the sign-in page has no form")
         typed = {"username": self.username, "password": PASSWORD, "csrf_token": str(token["value"]), "sign-in": "1"}
-        done = browser.post("/sign-in", data=typed, base_url=self.issuer)
-        if done.status_code != 303:
-            raise RuntimeError(f"signing in answered {done.status_code}")
+        response = browser.post("/sign-in", data=typed, base_url=self.issuer)
+        if response.status_code != 303:
+            raise RuntimeError(f"signing in answered {response.status_code}")
         return "; ".join(f"{cookie.key}={cookie.value}" for cookie in (browser._cookies or {}).values())  # noqa: SLF001
 
     def get(self, path: str, **headers: str) -> Environ:

@@ -196,7 +196,7 @@ def _megabytes(engine: Engine) -> float:
         "SELECT (page_count - freelist_count) * page_size"
         " FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()"
     )
-    said = pages if engine.dialect.name == "sqlite" else "SELECT pg_database_size(current_database())"
+    size_query = pages if engine.dialect.name == "sqlite" else "SELECT pg_database_size(current_database())"
     with engine.connect() as connection:
-        size: Any = connection.execute(text(said)).scalar_one()
+        size: Any = connection.execute(text(size_query)).scalar_one()
     return float(size) / 2**20

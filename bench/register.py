@@ -131,8 +131,8 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
         f"register, {kind}", "import with some changed", summary.seconds, "s", note=f"{summary.changed} changed"
     )
     if names:
-        with work(app), files.open_sources(register, names) as sources, _text_of(sources) as found:
-            yield Figure(f"register, {kind}", "real links file", timed(lambda: succession.replace(found)), "s")
+        with work(app), files.open_sources(register, names) as sources, _text_of(sources) as links:
+            yield Figure(f"register, {kind}", "real links file", timed(lambda: succession.replace(links)), "s")
 
 
 def _most_memory() -> float:

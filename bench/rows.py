@@ -58,19 +58,19 @@ def families(engine: Engine, client: str, first: int, last: int, *, expired: boo
     values = ", ".join(differs.get(name, name) for name in _table.c.keys())  # noqa: SIM118  a collection of columns
     real = "SELECT * FROM refresh_families WHERE client_id = :client AND id NOT LIKE 'fam_bench_%' LIMIT 1"
     columns = ", ".join(_table.c.keys())
-    said = f"{_NUMBERS} INSERT INTO refresh_families ({columns}) SELECT {values} FROM ({real}) one, numbers"
-    given: dict[str, Any] = {"client": client, "first": first, "last": last - 1}
-    statement = text(said)
+    insert = f"{_NUMBERS} INSERT INTO refresh_families ({columns}) SELECT {values} FROM ({real}) one, numbers"
+    parameters: dict[str, Any] = {"client": client, "first": first, "last": last - 1}
+    statement = text(insert)
     if expired:
         statement = statement.bindparams(bindparam("ended", type_=Instant()))
-        given["ended"] = datetime.now(UTC) - timedelta(days=10)
+        parameters["ended"] = datetime.now(UTC) - timedelta(days=10)
     with _in_bulk(engine) as connection:
         if last - first < MANY:
-            connection.execute(statement, given)
+            connection.execute(statement, parameters)
             return
         for index in _table.indexes:
             index.drop(connection)
-        connection.execute(statement, given)
+        connection.execute(statement, parameters)
         for index in _table.indexes:
             index.create(connection)
 
@@ -152,5 +152,7 @@ def authorised_schools(engine: Engine, like: str, client: str, count: int) -> No
                 f"{_NUMBERS} INSERT INTO {table} ({', '.join(columns)}) "
                 f"SELECT {values} FROM (SELECT * FROM {table} WHERE {which[table]} LIMIT 1) one, numbers"
             )
-            given = {"like": like, "client": client, "first": 0, "last": count - 1}
-            connection.execute(text(statement), {name: given[name] for name in given if f":{name}" in statement})
+            parameters = {"like": like, "client": client, "first": 0, "last": count - 1}
+            connection.execute(
+                text(statement), {name: parameters[name] for name in parameters if f":{name}" in statement}
+            )

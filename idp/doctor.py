@@ -39,17 +39,17 @@ CHECKS: Final[tuple[Check, ...]] = (
 def doctor(context: click.Context, *, as_json: bool) -> None:
     """Check the installation, and say what to do about each finding. Exit code 0: all well, 1: warnings, 2: faults."""
     app = application(context)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for check in CHECKS:
         try:
             with work(app):
-                found += check()
+                findings += check()
         except SQLAlchemyError as error:
-            found.append(Finding(check.__name__, "fault", f"the database does not answer: {in_a_line(error)}"))
+            findings.append(Finding(check.__name__, "fault", f"the database does not answer: {in_a_line(error)}"))
     if as_json:
-        show_json([asdict(finding) for finding in found])
+        show_json([asdict(finding) for finding in findings])
     else:
-        for finding in found:
+        for finding in findings:
             mark = {"ok": "ok     ", "warning": "WARNING", "fault": "FAULT  "}[finding.level]
             click.echo(f"{mark}  {finding.what}: {finding.message}" + (f"; {finding.do}" if finding.do else ""))
-    sys.exit(max({"ok": 0, "warning": 1, "fault": 2}[finding.level] for finding in found))
+    sys.exit(max({"ok": 0, "warning": 1, "fault": 2}[finding.level] for finding in findings))

@@ -399,9 +399,9 @@ def dotted(path):
 
 
 def test_the_layers_hold():
-    done = lint_imports(ROOT)
+    result = lint_imports(ROOT)
 
-    assert done.returncode == 0, done.stdout
+    assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.parametrize("forbidden", ["authlib", "flask"])
@@ -421,9 +421,9 @@ def test_a_library_is_kept_out_of_every_module_that_has_no_business_with_it(tmp_
         may = {name for name in planted if name.startswith("idp.foundation.web.")}
         may |= {name for name in planted if name.endswith(".views") and name.count(".") == 2}
 
-    told = lint_imports(tmp_path)
-    assert told.returncode == 1
-    assert set(re.findall(rf"(idp[\w.]*) -> {forbidden} ", told.stdout)) == planted - may
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1
+    assert set(re.findall(rf"(idp[\w.]*) -> {forbidden} ", result.stdout)) == planted - may
 
 
 def test_the_readme_maps_the_tree():

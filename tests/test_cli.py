@@ -63,44 +63,44 @@ def test_commands_are_found():
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_every_command_has_help(run, path):
-    told = run(*path, "--help")
-    assert told.exit_code == 0, told.output
-    assert told.stdout.startswith(f"Usage: idp {' '.join(path)}")
-    assert "\b" not in told.stdout
-    lines = [line for line in told.stdout.splitlines()[1:] if line.strip()]
+    result = run(*path, "--help")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"Usage: idp {' '.join(path)}")
+    assert "\b" not in result.stdout
+    lines = [line for line in result.stdout.splitlines()[1:] if line.strip()]
     assert lines[0].startswith("  "), "it says nothing about itself"
 
 
 @pytest.mark.parametrize("path", [path for path in LEAVES if path not in RUN_ON], ids=" ".join)
 def test_an_unknown_object_is_reported_in_a_sentence(run, path):
     words = list(naming_nothing(LEAVES[path]))
-    told = run(*path, *words)
-    assert told.exception is None or isinstance(told.exception, SystemExit), told.exception
-    assert "Traceback" not in told.output
-    assert "sqlalchemy" not in told.output.lower()
-    if told.exit_code and words:
-        assert "Error: " in told.stderr
-        assert "Error: \n" not in told.stderr
+    result = run(*path, *words)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    assert "sqlalchemy" not in result.output.lower()
+    if result.exit_code and words:
+        assert "Error: " in result.stderr
+        assert "Error: \n" not in result.stderr
 
 
 @pytest.mark.parametrize("path", [path for path in LEAVES if path not in RUN_ON], ids=" ".join)
 def test_an_option_that_does_not_exist_is_wrong_usage(run, path):
-    told = run(*path, "--nothing-of-this-name")
-    assert told.exit_code == 2
-    assert told.stderr.startswith("Usage: idp ")
+    result = run(*path, "--nothing-of-this-name")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Usage: idp ")
 
 
 def test_a_missing_key_is_reported_before_any_prompt(run):
-    told = run("keys", "retire", "abc")
-    assert told.exit_code == 1
-    assert "[y/N]" not in told.output
-    assert "key" in told.stderr
+    result = run("keys", "retire", "abc")
+    assert result.exit_code == 1
+    assert "[y/N]" not in result.output
+    assert "key" in result.stderr
 
 
 def test_times_are_shown_in_british_time_too(run, clock):
-    told = run("keys", "list").stdout
-    assert " UTC (" in told
-    assert " GMT)" in told
+    output = run("keys", "list").stdout
+    assert " UTC (" in output
+    assert " GMT)" in output
 
 
 def test_a_british_date_that_differs_is_shown():
@@ -141,7 +141,7 @@ def a_command(installed, *words, cwd=None, **more):
 
 def test_the_usage_line_names_idp_however_it_is_run(installed):
     _, environment = installed
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "idp.cli", "keys"],
         cwd=ROOT,
         env=environment,
@@ -149,8 +149,8 @@ def test_the_usage_line_names_idp_however_it_is_run(installed):
         text=True,
         check=False,
     )
-    assert "Usage: idp keys" in told.stdout + told.stderr
-    assert "python -m" not in told.stdout + told.stderr
+    assert "Usage: idp keys" in result.stdout + result.stderr
+    assert "python -m" not in result.stdout + result.stderr
 
 
 def test_a_manifest_is_read_from_the_current_folder(installed):
@@ -159,13 +159,13 @@ def test_a_manifest_is_read_from_the_current_folder(installed):
     (folder / "mine.toml").write_text(manifest, "utf-8")
     company = ("Assembly", "--website", "https://assembly.example", "--email", "d@assembly.example")
     assert a_command(installed, "partners", "add", *company).returncode == 0
-    done = a_command(installed, "clients", "register", "mine.toml", "--secret-file", "secret")
-    assert done.returncode == 0, done.stderr
+    result = a_command(installed, "clients", "register", "mine.toml", "--secret-file", "secret")
+    assert result.returncode == 0, result.stderr
     assert (folder / "secret").exists()
     below = folder / "below"
     below.mkdir()
-    done = a_command(installed, "clients", "update", "../mine.toml", cwd=below)
-    assert done.returncode == 0, done.stderr
+    result = a_command(installed, "clients", "update", "../mine.toml", cwd=below)
+    assert result.returncode == 0, result.stderr
 
 
 def test_each_error_in_a_manifest_is_a_line(installed):
@@ -173,9 +173,9 @@ def test_each_error_in_a_manifest_is_a_line(installed):
     (folder / "bad.json").write_text(
         json.dumps({"partner": "x", "redirect_uris": ["http://a.example", "ftp://b.example"]})
     )
-    done = a_command(installed, "clients", "register", "bad.json")
-    assert done.returncode == 1
-    lines = done.stderr.splitlines()
+    result = a_command(installed, "clients", "register", "bad.json")
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
     assert lines[0] == "Error: This registration has faults:"
     assert all(line.startswith("  ") and ": " in line for line in lines[1:])
     assert len([line for line in lines if line.startswith("  redirect_uris: ")]) == 2
@@ -189,14 +189,14 @@ def test_a_closed_pipe_undoes_nothing(installed, leaves):
     reading, writing = os.pipe()
     os.close(reading)  # as `head` does, once it has what it wants
     sample = ROOT / "config" / ("sample-register.csv")
-    done = subprocess.run(
+    result = subprocess.run(
         [PROGRAM, "schools", "refresh", "--from", sample], cwd=folder, env=environment,
         stdout=writing, stderr=writing if leaves == "both" else subprocess.PIPE, check=False,
     )  # fmt: skip
     os.close(writing)
     if leaves == "stdout":
-        assert b"Traceback" not in done.stderr
-        assert b"Exception ignored" not in done.stderr
+        assert b"Traceback" not in result.stderr
+        assert b"Exception ignored" not in result.stderr
     with sqlite3.connect(folder / "idp.db") as database:
         assert database.execute("SELECT count(*) FROM register_imports").fetchone()[0] == before + 1
 
@@ -208,11 +208,11 @@ def test_a_database_without_tables_or_out_of_reach_is_reported_in_a_line(tmp_pat
     }.items():
         app = create_app(load(database={"url": url}))
         monkeypatch.setattr("idp.cli._create_app", lambda app=app: app)
-        told = CliRunner().invoke(main, ["keys", "list"])
+        result = CliRunner().invoke(main, ["keys", "list"])
         with app.app_context():
             db.engine.dispose()
-        assert told.exit_code == 1
-        [line] = told.stderr.splitlines()
+        assert result.exit_code == 1
+        [line] = result.stderr.splitlines()
         assert line.startswith("Error: The database refused, and nothing was changed. ")
         assert fault in line
         assert "SELECT" not in line
@@ -225,7 +225,7 @@ def test_serve_refuses_a_port_in_use():
         another.listen()
         port = str(another.getsockname()[1])
 
-        done = CliRunner().invoke(main, ["serve", "--host", "127.0.0.1", "--port", port])
+        result = CliRunner().invoke(main, ["serve", "--host", "127.0.0.1", "--port", port])
 
-    assert done.exit_code == 1
-    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in done.output
+    assert result.exit_code == 1
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in result.output

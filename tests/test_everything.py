@@ -79,6 +79,6 @@ def test_a_stage_that_fails_fails_the_run_and_keeps_no_other_from_running(run, m
     run.stage("Two", [sys.executable, "-c", "print('it ran')"])
 
     assert everything._report(run) == 1
-    said = capfd.readouterr().out
-    assert "it ran" in said
-    assert "FAILED       One" in said
+    output = capfd.readouterr().out
+    assert "it ran" in output
+    assert "FAILED       One" in output

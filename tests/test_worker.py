@@ -403,10 +403,10 @@ class TestCommand:
             eventually(lambda session: session.get(Message, sent).sent_at)
             eventually(lambda session: heartbeats.last_beat())
             process.send_signal(sign)
-            _, said = process.communicate(timeout=WAIT)
+            _, output = process.communicate(timeout=WAIT)
         finally:
             process.kill()
             process.wait()
-        assert process.returncode == 0, said
+        assert process.returncode == 0, output
         with work():
             assert heartbeats.last_beat() is None

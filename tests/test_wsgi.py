@@ -19,11 +19,11 @@ def started():
         "print(gc.get_freeze_count(), len(gc.get_objects()), gc.isenabled())"
     )
     environment = os.environ | {"IDP_CONFIG": "config/test.toml"}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", start], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    loaded, frozen, collected, enabled = done.stdout.split()
+    assert result.returncode == 0, result.stderr
+    loaded, frozen, collected, enabled = result.stdout.split()
     return loaded == "True", int(frozen), int(collected), enabled == "True"
 
 

@@ -345,15 +345,15 @@ def _refusal_for(invitation: PersonInvitation) -> links.LinkRefused:
 
 def _check_limits(estab_id: str, others: list[PersonInvitation]) -> None:
     since = clock.now() - timedelta(days=1)
-    made = select(func.count()).select_from(PersonInvitation)
-    made = made.where(PersonInvitation.estab_id == estab_id, PersonInvitation.created_at > since)
+    count_query = select(func.count()).select_from(PersonInvitation)
+    count_query = count_query.where(PersonInvitation.estab_id == estab_id, PersonInvitation.created_at > since)
     if len(others) >= MAX_OPEN:
         raise TooManyInvitations(
             f"{len(others)} people whom your school invited have not answered yet, and more cannot be invited at the "
             "same time. On the page People you can cancel an invitation that is no longer needed.",
             reason=f"{len(others)} of {estab_id} are open",
         )
-    if (session().scalar(made) or 0) >= MAX_A_DAY:
+    if (session().scalar(count_query) or 0) >= MAX_A_DAY:
         raise TooManyInvitations(
             f"Your school has invited {MAX_A_DAY} people within 24 hours, and cannot invite more today. Please try "
             "again tomorrow.",

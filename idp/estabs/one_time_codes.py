@@ -35,8 +35,8 @@ def issue(person_id: str, purpose: str, digest: bytes, now: datetime, lifetime: 
 
 def issued_since(person_id: str, purpose: str, since: datetime) -> int:
     """How many codes for `purpose` were issued after `since`."""
-    made = select(func.count()).where(*_of(person_id, purpose), PersonalSecret.created_at > since)
-    return session().scalar(made) or 0
+    statement = select(func.count()).where(*_of(person_id, purpose), PersonalSecret.created_at > since)
+    return session().scalar(statement) or 0
 
 
 def is_waiting(person_id: str, purpose: str) -> bool:

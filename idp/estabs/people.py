@@ -125,8 +125,8 @@ def who_may(estab_id: str, action: Action) -> list[Administrator]:
 def of_estab(estab_id: str) -> list[Membership]:
     """All who act for the estab with this internal id, owners first, and of one role the longest-standing."""
     statement = select(Membership).where(Membership.estab_id == estab_id, Membership.removed_at.is_(None))
-    found = session().scalars(statement.order_by(Membership.added_at, Membership.person_id))
-    return sorted(found, key=lambda member: permissions.rank(member.role))
+    members = session().scalars(statement.order_by(Membership.added_at, Membership.person_id))
+    return sorted(members, key=lambda member: permissions.rank(member.role))
 
 
 def add(estab: Estab, *, name: str, email: str, mobile: str, role: str, username: str | None = None) -> Administrator:

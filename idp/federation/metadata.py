@@ -68,9 +68,9 @@ def of(provider: Provider) -> Metadata:
 
 def keys(metadata: Metadata, kid: str | None) -> tuple[Key, ...]:
     """The provider's keys; fetched again where none has this `kid`. Raises `ProviderUnavailable`."""
-    found = _keys(_document(metadata.jwks_uri, FRESH))
-    if kid is None or any(key.as_dict(private=False).get("kid") == kid for key in found):
-        return found
+    known_keys = _keys(_document(metadata.jwks_uri, FRESH))
+    if kid is None or any(key.as_dict(private=False).get("kid") == kid for key in known_keys):
+        return known_keys
     return _keys(_document(metadata.jwks_uri, AGAIN))
 
 
@@ -111,13 +111,13 @@ def _fetch(url: str) -> dict[str, Any]:
 def _keys(document: dict[str, Any]) -> tuple[Key, ...]:
     """The keys of a set that we can use; others are passed over (RFC 7517 §5)."""
     members = document.get("keys")
-    found: list[Key] = []
+    usable: list[Key] = []
     for member in members[: jwks.MAX_KEYS] if isinstance(members, list) else ():
         try:
-            found.append(jwks.parse_key(member))
+            usable.append(jwks.parse_key(member))
         except ValueError as fault:
             log.info("provider key passed over", reason=str(fault))
-    return tuple(found)
+    return tuple(usable)
 
 
 def _is_address(endpoint: object) -> bool:

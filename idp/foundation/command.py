@@ -73,14 +73,14 @@ NAMES = "idp.names"
 
 def names() -> Names | None:
     """The lookup functions; None for a group of commands that is run by itself."""
-    found: Names | None = click.get_current_context().find_root().meta.get(NAMES)
-    return found
+    names_in_context: Names | None = click.get_current_context().find_root().meta.get(NAMES)
+    return names_in_context
 
 
 def acting() -> str:
     """The id of the operator who runs the command, or `cli`, for the audit log."""
-    known = names()
-    return known.acting() if known else "cli"
+    lookups = names()
+    return lookups.acting() if lookups else "cli"
 
 
 def working(command: Callable[P, R]) -> Callable[P, R]:
@@ -127,13 +127,13 @@ def progress(text: str) -> None:
 
 def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str) -> None:
     """Print rows as JSON or as a table of `columns`; prints `empty` if there are none."""
-    found = list(rows)
+    listed = list(rows)
     if as_json:
-        show_json(found)
-    elif not found:
+        show_json(listed)
+    elif not listed:
         click.echo(empty)
     else:
-        cells = [[_plain(row.get(name)) for name in columns] for row in found]
+        cells = [[_plain(row.get(name)) for name in columns] for row in listed]
         titles = [name.replace("_", " ") for name in columns]
         widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
         for line in (titles, *cells):

@@ -41,8 +41,8 @@ class Refusal(Exception):
 def in_a_line(error: BaseException) -> str:
     """An error in one line for operators: its type and the first line of its text, never a database's statement."""
     cause = getattr(error, "orig", None) or error
-    said = str(cause).partition("[SQL")[0].strip().splitlines()
-    return f"{type(cause).__name__}: {said[0]}"[:300] if said else type(cause).__name__
+    lines = str(cause).partition("[SQL")[0].strip().splitlines()
+    return f"{type(cause).__name__}: {lines[0]}"[:300] if lines else type(cause).__name__
 
 
 class BadRequest(Refusal):

@@ -40,7 +40,7 @@ _SECRETS = re.compile(
 
 def scrubbed(text: str) -> str:
     """`text` without anything that looks like a credential."""
-    return _SECRETS.sub(lambda found: f"{found['scheme'] or found['name'] or found['detail'] or ''}[scrubbed]", text)
+    return _SECRETS.sub(lambda match: f"{match['scheme'] or match['name'] or match['detail'] or ''}[scrubbed]", text)
 
 
 def _allow(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -112,12 +112,12 @@ def _bad_keys(settings: "Settings") -> Iterator[str]:
 
 
 def _shipped_keys() -> dict[bytes, str]:
-    found: dict[bytes, str] = {}
+    files: dict[bytes, str] = {}
     for name in SHIPPED:
         secrets = tomllib.loads((ROOT / "config" / name).read_text("utf-8"))["secrets"]
         for value in (secrets["session"], secrets["tokens"], *secrets["sealing"].values()):
-            found[key(value)] = f"config/{name}"
-    return found
+            files[key(value)] = f"config/{name}"
+    return files
 
 
 def warnings(settings: "Settings") -> list[str]:

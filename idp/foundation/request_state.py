@@ -56,10 +56,10 @@ def current() -> RequestState:
 def part(kind: type[PartT]) -> PartT:
     """The one object of the class `kind` that this request has; it is made, without arguments, when first asked for."""
     parts = current().parts
-    made = parts.get(kind)
-    if made is None:
-        made = parts[kind] = kind()
-    return cast("PartT", made)
+    instance = parts.get(kind)
+    if instance is None:
+        instance = parts[kind] = kind()
+    return cast("PartT", instance)
 
 
 def user() -> object | None:

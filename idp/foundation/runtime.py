@@ -124,8 +124,8 @@ def rendered(template: str, /, **context: object) -> str:
 
 def rendered_block(template: str, block: str, /, **context: object) -> str:
     """One block of a template as text, with the same in it: a mail's subject."""
-    found = current_app.jinja_env.get_template(template)
-    return "".join(found.blocks[block](found.new_context(_surroundings() | context)))
+    source = current_app.jinja_env.get_template(template)
+    return "".join(source.blocks[block](source.new_context(_surroundings() | context)))
 
 
 def _surroundings() -> dict[str, object]:

@@ -42,10 +42,10 @@ def by_dfe_number(number: str) -> School:
 
 def require_open(school: School) -> None:
     """Raise `SchoolNotOpen` where `school` cannot register."""
-    found = search.FoundSchool(school)
-    if found.refusal_reason is not None:
-        after = search.successors(school) if found.is_closed else ()
-        message = " ".join([found.refusal_reason, *(step.description for step in after)])
+    listed = search.FoundSchool(school)
+    if listed.refusal_reason is not None:
+        after = search.successors(school) if listed.is_closed else ()
+        message = " ".join([listed.refusal_reason, *(step.description for step in after)])
         raise SchoolNotOpen(message, successors=after, reason=f"school {school.id} is {school.status_name}")
 
 

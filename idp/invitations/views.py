@@ -68,8 +68,8 @@ def declined() -> ResponseReturnValue:
 
 
 def _page(name: str, current: OpenInvitation, secret: str, **context: object) -> str:
-    asked = current.invitation.scopes & current.client.scopes
-    data = scopes.of_kind("data", asked)
+    requested = current.invitation.scopes & current.client.scopes
+    data = scopes.of_kind("data", requested)
     return render_template(
         f"school_invitation/{name}.html", current=current, client=current.client, school=current.invitation.school,
         secret=secret, required=scopes.in_order(data & current.client.required_scopes),

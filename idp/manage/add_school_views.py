@@ -130,8 +130,8 @@ def _after_second_click(school_id: int | None) -> ResponseReturnValue | None:
     """If the person has just added this school, redirect to the outcome; otherwise None."""
     if session.current() is None or school_id is None:
         return None
-    done = add_school.just_completed(school_id, current_user.person, browser=browser.digest())
-    return redirect(url_for("onboarding.done", registration_id=done.id), 303) if done else None
+    registration = add_school.just_completed(school_id, current_user.person, browser=browser.digest())
+    return redirect(url_for("onboarding.done", registration_id=registration.id), 303) if registration else None
 
 
 @bp.errorhandler(CSRFError)

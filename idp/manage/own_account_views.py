@@ -63,9 +63,9 @@ def sessions() -> ResponseReturnValue:
 def list_sign_ins() -> ResponseReturnValue:
     """The person's sign-ins of twelve months, and how many wrong passwords were tried."""
     page = max(1, min(request.args.get("page", 1, type=int), MAX_PAGE))
-    shown, has_older = sign_ins.newest(current_user, request.remote_addr or "", page=page)
+    page_of_sign_ins, has_older = sign_ins.newest(current_user, request.remote_addr or "", page=page)
     return render_template(
-        "manage/sign_ins.html", sign_ins=shown, page=page, has_older=has_older and page < MAX_PAGE,
+        "manage/sign_ins.html", sign_ins=page_of_sign_ins, page=page, has_older=has_older and page < MAX_PAGE,
         wrong=sign_ins.wrong_passwords(current_user.id),
     )  # fmt: skip
 

@@ -51,8 +51,8 @@ def complete(
     and as `signup.complete`.
     """
     one_at_a_time("schools of an account", person.id)
-    if (done := just_completed(school.id, person, browser=browser)) is not None:
-        return done
+    if (completed := just_completed(school.id, person, browser=browser)) is not None:
+        return completed
     _enforce_limit(person)
     details = Details(name=person.name, email=person.email, mobile=person.mobile)
     open_one = begun or signup.find_open(browser, school)

@@ -110,8 +110,8 @@ def waiting_for(member: Membership) -> list[JoinRequest]:
     """The join requests that this person can decide for the school, oldest first; none where they may not."""
     if not member.may(DECIDES):
         return []
-    asked = select(JoinRequest).where(_of_owners(member.estab_id)).order_by(JoinRequest.created_at, JoinRequest.id)
-    return list(session().scalars(asked))
+    statement = select(JoinRequest).where(_of_owners(member.estab_id)).order_by(JoinRequest.created_at, JoinRequest.id)
+    return list(session().scalars(statement))
 
 
 def waiting_for_staff() -> list[JoinRequest]:

@@ -83,8 +83,8 @@ def restore(estab: str, reason: str) -> None:
 @working
 def end_sessions(estab: str) -> None:
     """End all sessions of the school's people. Clients with back-channel logout are notified."""
-    done, count = standing.end_sessions(estab, by=acting())
-    click.echo(f"{count} session{'' if count == 1 else 's'} of {done.name} ({done.estab_id}) ended.")
+    account, count = standing.end_sessions(estab, by=acting())
+    click.echo(f"{count} session{'' if count == 1 else 's'} of {account.name} ({account.estab_id}) ended.")
 
 
 def _row(estab: Estab) -> dict[str, Any]:

@@ -40,8 +40,8 @@ def locked(*, as_json: bool) -> None:
     Many at once mean that somebody is trying passwords at many accounts: see the audit log for sign_in.locked. Then
     it also says how many networks have to wait because they failed at many names.
     """
-    found, others = locks.current()
-    rows = [{"name": lock.name, "kind": lock.kind, "guesses": lock.guesses, "until": lock.until} for lock in found]
+    accounts, others = locks.current()
+    rows = [{"name": lock.name, "kind": lock.kind, "guesses": lock.guesses, "until": lock.until} for lock in accounts]
     show(rows, ["name", "kind", "guesses", "until"], as_json=as_json, empty="No account is locked.")
     if as_json:
         return

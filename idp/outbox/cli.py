@@ -40,8 +40,8 @@ def commands() -> None:
 @working
 def listed(*, only_failed: bool, most: int, as_json: bool) -> None:
     """List messages that wait and messages that failed, without their content."""
-    found = overview.failed(most) + ([] if only_failed else overview.waiting(most))
-    rows = [{name: getattr(message, name) for name in _COLUMNS} for message in found]
+    messages = overview.failed(most) + ([] if only_failed else overview.waiting(most))
+    rows = [{name: getattr(message, name) for name in _COLUMNS} for message in messages]
     show(rows, _COLUMNS, as_json=as_json, empty="Everything has been sent.")
 
 

@@ -56,14 +56,14 @@ class SearchResult:
     @property
     def choices(self) -> set[int]:
         """The ids of the schools that can be chosen, including successors of closed ones."""
-        found = {listed.school.id for listed in self.results if listed.refusal_reason is None}
+        listed_ids = {listed.school.id for listed in self.results if listed.refusal_reason is None}
         successors = {
             successor.school.id
             for listed in self.results
             for successor in listed.successors
             if successor.school and successor.can_be_chosen
         }
-        return found | successors
+        return listed_ids | successors
 
 
 def find(text: str, *, show: int = PAGE_SIZE, kinds: Collection[Kind] | None = None) -> SearchResult:

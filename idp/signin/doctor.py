@@ -24,12 +24,12 @@ def operators() -> Iterator[Finding]:
 
 def locked_accounts() -> Iterator[Finding]:
     """No more accounts are locked than people who mistype explain; otherwise passwords are being tried at many."""
-    found, others = locks.current()
-    if len(found) + others >= MANY_LOCKS:
-        message = f"{len(found)} accounts and {others} other names or browsers are locked by wrong passwords"
+    accounts, others = locks.current()
+    if len(accounts) + others >= MANY_LOCKS:
+        message = f"{len(accounts)} accounts and {others} other names or browsers are locked by wrong passwords"
         yield Finding("locks", "warning", message, "somebody may be trying passwords; see: idp people locked")
     else:
-        yield Finding("locks", "ok", f"{len(found)} accounts are locked by wrong passwords")
+        yield Finding("locks", "ok", f"{len(accounts)} accounts are locked by wrong passwords")
 
 
 def password_spraying() -> Iterator[Finding]:

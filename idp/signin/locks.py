@@ -38,18 +38,18 @@ def current() -> tuple[list[Lock], int]:
             Administrator.removed_at.is_(None)
         )
     )
-    found: list[Lock] = []
+    account_locks: list[Lock] = []
     named: set[bytes] = set()
     for person_id, username, email in people:
         keys = guesses.key("account", person_id), *(guesses.key("name", name) for name in (username, email) if name)
         if hits := [rows[key] for key in keys if key in rows]:
             named.update(row.key for row in hits)
-            found.append(_lock("administrator", person_id, username, hits))
+            account_locks.append(_lock("administrator", person_id, username, hits))
     for operator_id, email in session().execute(select(Operator.id, Operator.email)):
         if row := rows.get(guesses.key("account", operator_id)):
             named.add(row.key)
-            found.append(_lock("operator", operator_id, email, [row]))
-    return sorted(found, key=lambda lock: lock.until), len(rows) - len(named)
+            account_locks.append(_lock("operator", operator_id, email, [row]))
+    return sorted(account_locks, key=lambda lock: lock.until), len(rows) - len(named)
 
 
 def _lock(kind: str, person_id: str, name: str, rows: list[Guesses]) -> Lock:

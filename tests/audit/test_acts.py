@@ -187,21 +187,21 @@ def test_every_step_of_a_registration_is_recorded(work, clock, outbox):
         registration = signup.begin(school, details(), browser=OURS, return_to=None)
         clock.move(timedelta(minutes=2))
         signup.change_address(registration, "jo@oakhill.example")
-        known = registration.id
+        registration_id = registration.id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
     with work():
         verify.accept_proof(secret, OURS)
-        registration = signup.find_in_browser(known, OURS)
+        registration = signup.find_in_browser(registration_id, OURS)
         signup.complete(registration, details(email="jo@oakhill.example"), made(), browser=OURS)
         first_credentials.replace(registration, OURS, made())
         owner = signup.owner(registration)
 
-        stranger = ("stranger", None, None, known)
+        stranger = ("stranger", None, None, registration_id)
         assert recorded(events.REGISTRATION_BEGUN) == [(*stranger, {"school": school.id}, None)]
         assert recorded(events.REGISTRATION_ADDRESS_CHANGED) == [(*stranger, {}, None)]
         assert recorded(events.EMAIL_VERIFIED) == [(*stranger, {}, None)]
         assert recorded(events.REGISTRATION_COMPLETED) == [
-            (owner.id, None, None, known, {"outcome": "registered"}, None)
+            (owner.id, None, None, registration_id, {"outcome": "registered"}, None)
         ]  # fmt: skip
         assert recorded(events.CREDENTIALS_REPLACED) == [
             (owner.id, owner.memberships[0].estab_id, None, owner.id, {}, None)
@@ -210,23 +210,23 @@ def test_every_step_of_a_registration_is_recorded(work, clock, outbox):
 
 def test_continuing_a_registration_in_its_first_browser_is_recorded(work, outbox):
     with work():
-        known = a_registration().id
+        registration_id = a_registration().id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
     with work():
         registration = verify.accept_proof(secret, OTHERS)
         handover.enter(registration, OURS, handover.code(registration))
 
-        assert recorded(events.REGISTRATION_HANDED_OVER) == [("stranger", None, None, known, {}, None)]
+        assert recorded(events.REGISTRATION_HANDED_OVER) == [("stranger", None, None, registration_id, {}, None)]
 
 
 def test_a_registration_that_is_disowned_says_so(work, outbox):
     with work():
-        known = a_registration().id
+        registration_id = a_registration().id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
     with work():
         verify.stop(secret)
 
-        assert recorded(events.REGISTRATION_DISOWNED) == [("stranger", None, None, known, {}, None)]
+        assert recorded(events.REGISTRATION_DISOWNED) == [("stranger", None, None, registration_id, {}, None)]
 
 
 def test_a_request_to_join_names_the_school_the_owner_and_the_new_person(work, clock):
@@ -285,7 +285,7 @@ def test_each_decision_about_sharing_names_person_school_client_and_agreement(wo
         until = authorise.lasts_until(client)
         required = frozenset(client.required_scopes)
         authorise.refuse(client, required, by=by)
-        given = authorise.give(client, required, by=by, agreement="7", until=until, offered=client.scopes)
+        agreement = authorise.give(client, required, by=by, agreement="7", until=until, offered=client.scopes)
         authorise.pause(by.estab_id, client.id, by=by)
         authorise.resume(by.estab_id, client.id, by=by)
         changed = authorise.change(by.estab_id, client.id, required | {"attendance"}, by=by)
@@ -294,11 +294,11 @@ def test_each_decision_about_sharing_names_person_school_client_and_agreement(wo
         asked = {"scopes": sorted(required)}
         assert recorded(events.SHARING_REFUSED) == [(by.person_id, by.estab_id, client.id, None, asked, None)]
         for event, agreed, scopes in (
-            (events.SHARING_GIVEN, given, required), (events.SHARING_PAUSED, given, required),
-            (events.SHARING_RESUMED, given, required), (events.SHARING_CHANGED, changed, required | {"attendance"}),
+            (events.SHARING_GIVEN, agreement, required), (events.SHARING_PAUSED, agreement, required),
+            (events.SHARING_RESUMED, agreement, required), (events.SHARING_CHANGED, changed, required | {"attendance"}),
             (events.SHARING_WITHDRAWN, changed, required | {"attendance"}),
         ):  # fmt: skip
-            facts = {"line": given.line, "scopes": sorted(scopes), "agreement": "7", "until": until.isoformat()}
+            facts = {"line": agreement.line, "scopes": sorted(scopes), "agreement": "7", "until": until.isoformat()}
             assert recorded(event) == [(by.person_id, by.estab_id, client.id, agreed.id, facts, None)]
 
 
@@ -343,13 +343,15 @@ def test_a_mobile_number_is_confirmed_by_the_person(work, outbox, clock):
         person = an_administrator()
         mobile.send(person)
         session().flush()
-        known = person.id
+        person_id = person.id
     code = outbox.last("mobile_code").code
     with work():
-        confirmed = people.get(known)
+        confirmed = people.get(person_id)
         mobile.confirm(confirmed, code)
 
-        assert recorded(events.MOBILE_CONFIRMED) == [(known, confirmed.memberships[0].estab_id, None, known, {}, None)]
+        assert recorded(events.MOBILE_CONFIRMED) == [
+            (person_id, confirmed.memberships[0].estab_id, None, person_id, {}, None)
+        ]
 
 
 def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(work, outbox, clock):
@@ -386,7 +388,7 @@ def test_an_operator_sends_a_link_and_unlocks_by_name(work):
 def test_changes_of_name_address_and_number_are_the_persons(work, outbox, clock):
     with work():
         person = an_administrator(email="jo@oakhill.example", mobile_confirmed_at=clock.now())
-        known = person.id
+        person_id = person.id
         estab_id = person.memberships[0].estab_id
         people.change_name(person, "Jo Smith")
         email_change.begin(person, "new@oakhill.example")
@@ -394,17 +396,21 @@ def test_changes_of_name_address_and_number_are_the_persons(work, outbox, clock)
     secret, code = outbox.last("confirm_address").links[0].rpartition("/")[2], outbox.last("mobile_code").code
     clock.move(timedelta(seconds=1))
     with work():
-        email_change.confirm(secret, people.get(known))
-        mobile_change.confirm(people.get(known), code)
+        email_change.confirm(secret, people.get(person_id))
+        mobile_change.confirm(people.get(person_id), code)
     undo = outbox.last("email_changed").links[0].rpartition("/")[2]
     with work():
         undo_changes.undo(undo)
 
-        assert recorded(events.NAME_CHANGED) == [(known, estab_id, None, known, {}, {"before": "Jo Bloggs"})]
-        assert recorded(events.EMAIL_CHANGE_STARTED) == [(known, estab_id, None, known, {}, None)]
-        assert recorded(events.EMAIL_CHANGED) == [(known, estab_id, None, known, {}, {"before": "jo@oakhill.example"})]
-        assert recorded(events.MOBILE_CHANGED) == [(known, estab_id, None, known, {}, {"before": "+447700900123"})]
-        assert recorded(events.CHANGES_UNDONE) == [(known, estab_id, None, known, {}, None)]
+        assert recorded(events.NAME_CHANGED) == [(person_id, estab_id, None, person_id, {}, {"before": "Jo Bloggs"})]
+        assert recorded(events.EMAIL_CHANGE_STARTED) == [(person_id, estab_id, None, person_id, {}, None)]
+        assert recorded(events.EMAIL_CHANGED) == [
+            (person_id, estab_id, None, person_id, {}, {"before": "jo@oakhill.example"})
+        ]
+        assert recorded(events.MOBILE_CHANGED) == [
+            (person_id, estab_id, None, person_id, {}, {"before": "+447700900123"})
+        ]
+        assert recorded(events.CHANGES_UNDONE) == [(person_id, estab_id, None, person_id, {}, None)]
 
 
 def test_the_recovery_from_a_lost_factor_is_started_stopped_and_completed(work, clock):

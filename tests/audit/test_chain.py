@@ -394,15 +394,15 @@ class TestCommands:
         assert "not a checkpoint that we signed" in refused.stderr
 
     def test_list_filters_and_shows_details_only_when_asked(self, idp):
-        shown = idp("list", "--estab", "est_oak", "--event", "estab").stdout
-        assert shown.count("estab.registered") > 3
-        assert "Jo 0" not in shown
+        output = idp("list", "--estab", "est_oak", "--event", "estab").stdout
+        assert output.count("estab.registered") > 3
+        assert "Jo 0" not in output
         assert "Jo 0" in idp("list", "--estab", "est_oak", "--details").stdout
         assert idp("list", "--estab", "nobody").stdout == "No entry matches.\n"
         rows = json.loads(idp("list", "--actor", "adm_jo", "--most", "2", "--json").stdout)
         assert [row["actor"] for row in rows] == ["adm_jo", "adm_jo"]
         assert idp("list", "--since", "2999-01-01").stdout == "No entry matches.\n"
-        assert re.search(r"id\s+at\s+event\s+actor", shown)
+        assert re.search(r"id\s+at\s+event\s+actor", output)
 
 
 def test_the_guards_stand_in_the_database(work):

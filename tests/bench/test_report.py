@@ -51,10 +51,10 @@ def test_times_are_not_marked_because_machines_differ(kept, capsys):
 
 
 def test_what_is_kept_says_what_it_was_measured_on(kept):
-    told = json.loads(kept("one", costs=[]).read_text("utf-8"))
+    body = json.loads(kept("one", costs=[]).read_text("utf-8"))
 
-    assert {"processor", "cores", "memory_gib", "kernel", "python", "libraries"} <= told["machine"].keys()
-    assert told["commit"]
+    assert {"processor", "cores", "memory_gib", "kernel", "python", "libraries"} <= body["machine"].keys()
+    assert body["commit"]
 
 
 def test_the_page_of_figures_shows_goals_and_what_was_missed(kept):

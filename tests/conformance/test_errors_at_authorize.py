@@ -253,8 +253,8 @@ def test_methods(provider, client):
     url = client.asks()
     head = provider.http.head(url, timeout=20)
     assert (head.status_code, head.cookies.get_dict()) == (200, {})
-    kept = provider.post("authorization", client.request())
-    assert kept.status_code == 303
-    assert f"/oauth/authorize?client_id={client.id}&request_uri=urn" in kept.headers["Location"]
+    response = provider.post("authorization", client.request())
+    assert response.status_code == 303
+    assert f"/oauth/authorize?client_id={client.id}&request_uri=urn" in response.headers["Location"]
     refused = provider.http.put(url, timeout=20)
     assert (refused.status_code, "POST" in refused.headers["Allow"]) == (405, True)

@@ -25,9 +25,9 @@ def prepared(app, work, tmp_path):
 
     def run():
         arguments = ["--suite", SUITE, "--api", API, "--into", str(tmp_path)]
-        done = CliRunner().invoke(main, arguments, obj=lambda: app)
-        assert done.exit_code == 0, done.output
-        assert SUITE in done.output
+        result = CliRunner().invoke(main, arguments, obj=lambda: app)
+        assert result.exit_code == 0, result.output
+        assert SUITE in result.output
         return {file.name: json.loads(file.read_text("utf-8")) for file in tmp_path.glob("*.json")}
 
     return run

@@ -33,8 +33,8 @@ def data_client(a_fapi_client):
 @pytest.fixture
 def device_client(served, provider):
     with a_request(served[0]):
-        made = factories.a_client(grant_types=frozenset({DEVICE}), redirect_uris=[])
-        return RelyingParty(provider, Credentials(made.id, factories.secret_of(made.id), None), "")
+        client = factories.a_client(grant_types=frozenset({DEVICE}), redirect_uris=[])
+        return RelyingParty(provider, Credentials(client.id, factories.secret_of(client.id), None), "")
 
 
 def has_control(browser, name, *, button):

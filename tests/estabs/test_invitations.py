@@ -48,8 +48,8 @@ def test_a_new_person_accepts_and_is_a_member_with_a_link_to_choose_a_password(w
         member = people.membership(person.id, school.estab)
         assert (member.role, person.email, person.sign_in_email) == ("admin", AL[1], AL[1])
         assert links.check(welcome, links.WELCOME).person_id == person.id
-    made = outbox.last("account_made")
-    assert (made.to, made.links) == (AL[1], [f"http://localhost:5000/welcome/{welcome}"])
+    mail = outbox.last("account_made")
+    assert (mail.to, mail.links) == (AL[1], [f"http://localhost:5000/welcome/{welcome}"])
     assert [letter.to for letter in outbox.all("person_joined")] == ["jo@oakhill.example"]
     with work(), pytest.raises(links.LinkUsed):
         invitations.check(invited)
@@ -59,18 +59,18 @@ def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own
     with work():
         al = an_administrator(email=AL[1], name="Al")
         invitations.invite(*AL, "viewer", by=school.by)
-        known = al.id
+        person_id = al.id
     secret = outbox.last("invitation").secret
     with work():
-        assert people.membership(known, school.estab) is None
+        assert people.membership(person_id, school.estab) is None
     with pytest.raises(invitations.HasAccount), work():
         invitations.accept_as_new(secret, **NEW)
     with pytest.raises(invitations.InvitedSomebodyElse), work():
         invitations.accept(secret, an_administrator(email="other@oakhill.example"))
     with work():
-        assert invitations.accept(secret, people.get(known)).role == "viewer"
+        assert invitations.accept(secret, people.get(person_id)).role == "viewer"
         session().expire_all()
-        assert len(people.get(known).memberships) == 2
+        assert len(people.get(person_id).memberships) == 2
     assert sorted(letter.to for letter in outbox.all("person_joined")) == [AL[1], "jo@oakhill.example"]
     assert outbox.all("account_made") == []
 
@@ -81,10 +81,10 @@ def test_who_was_removed_and_comes_back_has_the_same_membership_again(work, scho
         a_membership(al, session().get_one(Membership, (school.owner, school.estab)).estab, role="owner")
         members.remove(people.membership(al.id, school.estab), by=school.by)
         invitations.invite(*AL, "viewer", by=school.by)
-        known = al.id
+        person_id = al.id
     secret = outbox.last("invitation").secret
     with work():
-        member = invitations.accept(secret, people.get(known))
+        member = invitations.accept(secret, people.get(person_id))
         assert (member.role, member.removed_at, member.signed_in_at) == ("viewer", None, None)
 
 

@@ -116,9 +116,9 @@ def test_welcomes_are_counted_for_each_person(work, outbox, clock):
 
 def test_the_secret_is_not_in_the_database(work, secret):
     with work() as session:
-        kept = session.scalars(select(PersonalSecret)).one()
-        assert kept.digest == crypto.digest(secret)
-        assert secret not in (kept.person_id, kept.value, kept.purpose)
+        row = session.scalars(select(PersonalSecret)).one()
+        assert row.digest == crypto.digest(secret)
+        assert secret not in (row.person_id, row.value, row.purpose)
 
 
 def test_a_welcome_is_a_link_of_ours(work):

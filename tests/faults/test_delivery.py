@@ -50,8 +50,8 @@ class Handler(BaseHTTPRequestHandler):
     server: Gateway
 
     def do_POST(self):
-        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.taken.append((self.headers["Idempotency-Key"], said["text"]))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.taken.append((self.headers["Idempotency-Key"], body["text"]))
         is_first = not self.server.came.is_set()
         self.server.came.set()
         if is_first:
@@ -128,10 +128,10 @@ def test_a_mail_server_that_was_away_gets_each_letter_once_when_it_is_back(worke
     with worker(**told) as process:
         process.until(lambda: all(row(each).last_error for each in letters))
         for each in letters:
-            found = row(each)
-            assert "no connection to the mail server" in found.last_error
-            assert found.failed_at is found.sent_at is None
-            assert found.due_at > found.created_at
+            message_row = row(each)
+            assert "no connection to the mail server" in message_row.last_error
+            assert message_row.failed_at is message_row.sent_at is None
+            assert message_row.due_at > message_row.created_at
         with a_mail_server(port) as server:
             process.until(lambda: all(row(each).sent_at for each in letters))
 

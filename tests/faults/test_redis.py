@@ -121,7 +121,7 @@ def test_without_redis_it_starts_all_the_same_and_the_doctor_says_what_is_missin
         with an_instance(tmp_path / "log", **told) as (_, address):
             assert requests.get(address + LIMITED, timeout=60).status_code == 404
         doctor = [sys.executable, "-m", "idp.cli", "doctor", "--json"]
-        said = subprocess.run(doctor, cwd=ROOT, env=under(**told), stdout=subprocess.PIPE, check=False).stdout
-        assert [each["level"] for each in json.loads(said) if each["what"] == "limits"] == ["warning"]
+        output = subprocess.run(doctor, cwd=ROOT, env=under(**told), stdout=subprocess.PIPE, check=False).stdout
+        assert [each["level"] for each in json.loads(output) if each["what"] == "limits"] == ["warning"]
     finally:
         server.start()

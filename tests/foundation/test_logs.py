@@ -35,11 +35,11 @@ def test_a_fault_of_the_database_says_what_and_not_whose(work):
             an_administrator(estab, email="canary@oakhill.example", username="another")
         session.rollback()
 
-    said = logs.scrubbed(str(fault.value))
+    line = logs.scrubbed(str(fault.value))
 
-    assert "sign_in_email" in said
-    assert "canary" not in said
-    assert "argon2" not in said
+    assert "sign_in_email" in line
+    assert "canary" not in line
+    assert "argon2" not in line
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_a_fault_of_the_database_says_what_and_not_whose(work):
 )
 def test_the_row_that_postgresql_quotes_is_scrubbed_to_its_end_and_no_further(detail, after):
     told = f'(psycopg.errors.UniqueViolation) duplicate key violates "uq_people"\nDETAIL:  {detail}{after}'
-    said = logs.scrubbed(told)
+    line = logs.scrubbed(told)
 
-    assert "canary" not in said
-    assert said == f'(psycopg.errors.UniqueViolation) duplicate key violates "uq_people"\nDETAIL: [scrubbed]{after}'
+    assert "canary" not in line
+    assert line == f'(psycopg.errors.UniqueViolation) duplicate key violates "uq_people"\nDETAIL: [scrubbed]{after}'
 
 
 def test_fields_that_are_not_allowed_are_dropped_and_named():

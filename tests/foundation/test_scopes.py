@@ -14,10 +14,10 @@ def test_formatting_and_parsing_are_opposites(wanted):
 @given(st.text())
 def test_any_text_is_a_set_of_known_scopes_or_refused(text):
     try:
-        found = scopes.parse(text)
+        parsed = scopes.parse(text)
     except scopes.UnknownScope:
         return
-    assert found <= scopes.catalogue().keys()
+    assert parsed <= scopes.catalogue().keys()
 
 
 @pytest.mark.parametrize("text", ["openid nonsense", "OPENID", 'open"id', "openid\nprofile", "x" * 3000, "openid\té"])

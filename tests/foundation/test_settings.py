@@ -350,17 +350,17 @@ class TestFederation:
 class TestWarnings:
     def test_production_is_warned_of_what_is_unusual(self, monkeypatch):
         loaded = settings.load(**PRODUCTION, secrets=keys())
-        said = production.warnings(loaded)
+        warnings = production.warnings(loaded)
         for name in (
             "server.trusted_proxies", "mail.security", "mail.sender", "service.privacy_url", "audit.checkpoints",
             "database.url",
         ):  # fmt: skip
-            assert any(warning.startswith(name) for warning in said), name
+            assert any(warning.startswith(name) for warning in warnings), name
 
     def test_nobody_else_is(self):
         assert production.warnings(settings.load()) == []
 
     def test_the_example_for_production_has_little_to_be_warned_of(self, monkeypatch):
         monkeypatch.setenv("IDP_CONFIG", "config/production.example.toml")
-        said = production.warnings(settings.load(secrets=keys()))
-        assert all("example" in warning for warning in said)
+        warnings = production.warnings(settings.load(secrets=keys()))
+        assert all("example" in warning for warning in warnings)

@@ -45,11 +45,11 @@ def wrong():
 
 
 def test_a_page_is_titled_after_itself_and_the_service(page):
-    made = page("<p>Hello</p>")
+    soup = page("<p>Hello</p>")
 
-    assert made.title.text == "Your details \N{EN DASH} IDaaS"
-    assert made.h1.text == "Your details"
-    assert made.select_one("main p").text == "Hello"
+    assert soup.title.text == "Your details \N{EN DASH} IDaaS"
+    assert soup.h1.text == "Your details"
+    assert soup.select_one("main p").text == "Hello"
 
 
 def test_a_page_with_something_wrong_says_so_in_its_title(page, wrong):
@@ -57,9 +57,9 @@ def test_a_page_with_something_wrong_says_so_in_its_title(page, wrong):
 
 
 def test_the_first_link_skips_to_the_content(page):
-    made = page("")
+    soup = page("")
 
-    assert made.find("a")["href"] == "#" + made.main["id"]
+    assert soup.find("a")["href"] == "#" + soup.main["id"]
 
 
 def test_a_page_without_help_has_no_empty_aside(page):
@@ -70,40 +70,40 @@ def test_a_page_without_help_has_no_empty_aside(page):
 def test_the_error_summary_leads_to_each_wrong_field(page, wrong):
     form = """{{ ui.field(form.name) }}{{ ui.field(form.password) }}{{ ui.radios(form.role) }}
               {{ ui.checkbox(form.authority) }}"""
-    made = page(form, form=wrong, problems="{{ ui.error_summary(form) }}")
-    summary = made.select_one(".error-summary")
+    soup = page(form, form=wrong, problems="{{ ui.error_summary(form) }}")
+    summary = soup.select_one(".error-summary")
 
     assert summary.h2.text == "3 things need your attention"
     assert summary["tabindex"] == "-1"
     assert summary.select_one("[role=alert]")
-    links = {link.text: made.select_one(link["href"]) for link in summary.select("a")}
+    links = {link.text: soup.select_one(link["href"]) for link in summary.select("a")}
     assert {text: target["name"] for text, target in links.items()} == {
         "Enter your name.": "name", "Choose a role.": "role", "Tick the box.": "authority",
     }  # fmt: skip
 
 
 def test_nothing_wrong_is_not_mentioned(page):
-    made = page("{{ ui.field(form.name) }}", form=Details(), problems="{{ ui.error_summary(form) }}")
+    soup = page("{{ ui.field(form.name) }}", form=Details(), problems="{{ ui.error_summary(form) }}")
 
-    assert made.select_one(".error-summary") is None
-    assert not made.select_one("#name").has_attr("aria-invalid")
+    assert soup.select_one(".error-summary") is None
+    assert not soup.select_one("#name").has_attr("aria-invalid")
 
 
 def test_a_field_is_described_by_its_hint_and_its_error(page, wrong):
-    made = page('{{ ui.field(form.name, hint="As your school knows you.", autocomplete="name") }}', form=wrong)
-    field = made.select_one("#name")
-    described = [made.select_one("#" + id_).text for id_ in field["aria-describedby"].split()]
+    soup = page('{{ ui.field(form.name, hint="As your school knows you.", autocomplete="name") }}', form=wrong)
+    field = soup.select_one("#name")
+    described = [soup.select_one("#" + id_).text for id_ in field["aria-describedby"].split()]
 
-    assert made.select_one("label[for=name]").text == "Your name"
+    assert soup.select_one("label[for=name]").text == "Your name"
     assert described == ["As your school knows you.", "Error: Enter your name."]
     assert (field["aria-invalid"], field["autocomplete"]) == ("true", "name")
 
 
 def test_what_was_typed_is_kept_and_escaped(page):
-    made = page("{{ ui.field(form.name) }}", form=Details(data={"name": '"><script>alert(1)</script>'}))
+    soup = page("{{ ui.field(form.name) }}", form=Details(data={"name": '"><script>alert(1)</script>'}))
 
-    assert made.select_one("#name")["value"] == '"><script>alert(1)</script>'
-    assert made.main.script is None
+    assert soup.select_one("#name")["value"] == '"><script>alert(1)</script>'
+    assert soup.main.script is None
 
 
 def test_a_password_can_be_shown_once_the_script_runs(page):
@@ -114,23 +114,23 @@ def test_a_password_can_be_shown_once_the_script_runs(page):
 
 
 def test_steps_say_where_one_is(page):
-    made = page('{{ ui.steps(2, ["Find your school", "Your details", "Next steps"]) }}')
+    soup = page('{{ ui.steps(2, ["Find your school", "Your details", "Next steps"]) }}')
 
-    assert made.select_one(".steps p").text == "Step 2 of 3: Your details"
-    assert [step.get("aria-current") for step in made.select(".steps li")] == [None, "step", None]
+    assert soup.select_one(".steps p").text == "Step 2 of 3: Your details"
+    assert [step.get("aria-current") for step in soup.select(".steps li")] == [None, "step", None]
 
 
 def test_a_credential_can_be_copied_exactly(page):
-    made = page('{{ ui.credential("Estab ID", "E1000<1") }}')
+    soup = page('{{ ui.credential("Estab ID", "E1000<1") }}')
 
-    assert made.select_one("#" + made.select_one("[data-copy]")["data-copy"]).text == "E1000<1"
+    assert soup.select_one("#" + soup.select_one("[data-copy]")["data-copy"]).text == "E1000<1"
 
 
 def test_a_table_names_each_cell_for_narrow_screens(page):
-    made = page('{{ ui.table(["Partner", "Since"], [["Assembly", "4 March"]], caption="Sharing") }}')
+    soup = page('{{ ui.table(["Partner", "Since"], [["Assembly", "4 March"]], caption="Sharing") }}')
 
-    assert made.select_one("tbody th[scope=row]").text == "Assembly"
-    assert made.select_one("tbody td")["data-label"] == "Since"
+    assert soup.select_one("tbody th[scope=row]").text == "Assembly"
+    assert soup.select_one("tbody td")["data-label"] == "Since"
 
 
 def test_a_refusal_shows_its_code_and_what_to_quote(app):

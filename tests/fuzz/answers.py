@@ -65,9 +65,9 @@ def _goes_where_it_may(location: str, registered: Collection[str]) -> None:
 def _is_what_it_says(answer: Any) -> None:
     if answer.mimetype in {"application/json", "application/problem+json"}:
         if answer.data:  # none to HEAD
-            said = json.loads(answer.data, parse_constant=_is_no_json)
-            if isinstance(said, dict) and "error" in said:
-                assert _DESCRIPTION.fullmatch(said.get("error_description", "")), said
+            body = json.loads(answer.data, parse_constant=_is_no_json)
+            if isinstance(body, dict) and "error" in body:
+                assert _DESCRIPTION.fullmatch(body.get("error_description", "")), body
     elif answer.mimetype == "text/html":
         assert CANARY not in answer.text, answer.text
     else:

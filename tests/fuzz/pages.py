@@ -190,8 +190,8 @@ def join(ground: Ground) -> Opened:
         estab = session.query(Administrator).filter_by(username=ground.username).one().memberships[0].estab
         email = an_email()
         assert completed(a_registration(estab.school, email=email)) == "joining"
-        asked = session.query(JoinRequest).filter_by(email=email).one().id
-    return form(ground.web, f"/join/{asked}", "approve", role="viewer")
+        request_id = session.query(JoinRequest).filter_by(email=email).one().id
+    return form(ground.web, f"/join/{request_id}", "approve", role="viewer")
 
 
 def text_code(ground: Ground) -> Opened:

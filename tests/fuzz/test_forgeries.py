@@ -89,8 +89,8 @@ def test_a_logout_token_is_nothing_else(ground, where):
     """It says who, to whom, and by whom it is signed; its type says that it is for ending a session."""
     claims = json.loads(urlsafe_b64decode(ground.tokens["id_token"].split(".")[1] + "=="))
     with ground.work():
-        told = ring.sign(claims, alg="RS256", typ="logout+jwt")
-    answer = PLACES[where](ground, told)
+        token = ring.sign(claims, alg="RS256", typ="logout+jwt")
+    answer = PLACES[where](ground, token)
     refused_or_answered(ground, answer)
     assert REFUSING[where](answer)
 

@@ -68,8 +68,10 @@ class Outbox(RuleBasedStateMachine):
                 deliver.retry(message)
         except Refusal:
             with self.work() as session:
-                found = session.get_one(Message, message)
-                assert found.failed_at is None or found.sealed is None or found.expires_at <= clock.now()
+                message_row = session.get_one(Message, message)
+                assert (
+                    message_row.failed_at is None or message_row.sealed is None or message_row.expires_at <= clock.now()
+                )
 
     @invariant()
     def each_left_once_and_is_wiped(self):

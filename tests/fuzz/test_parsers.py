@@ -52,11 +52,11 @@ def here(fresh):
 @given(st.lists(st.sampled_from(sorted(scopes.catalogue())) | odd).map(" ".join) | odd)
 def test_scopes_are_those_of_the_catalogue_or_refused(text):
     try:
-        found = scopes.parse(text)
+        parsed = scopes.parse(text)
     except scopes.UnknownScope:
         return
-    assert found <= scopes.catalogue().keys()
-    assert scopes.parse(scopes.format(found)) == found
+    assert parsed <= scopes.catalogue().keys()
+    assert scopes.parse(scopes.format(parsed)) == parsed
 
 
 # Addresses

@@ -89,11 +89,11 @@ def _settled(fresh, write, kind):
         assert deliver.run_once(fresh, kind) == 1
     heard.check([TOKEN])
     with fresh() as session:
-        found = session.get_one(Message, message)
-        assert found.leased_until is None
-        assert (found.last_error or "").isprintable()
-        assert found.sent_at or found.failed_at or found.due_at > clock.now()
-        session.delete(found)
+        message_row = session.get_one(Message, message)
+        assert message_row.leased_until is None
+        assert (message_row.last_error or "").isprintable()
+        assert message_row.sent_at or message_row.failed_at or message_row.due_at > clock.now()
+        session.delete(message_row)
 
 
 @deep()

@@ -67,9 +67,9 @@ class Tokens(RuleBasedStateMachine):
         self._restore_client()
         asked = REQUIRED | optional
         areas = tuple(sorted(optional)) if ticked else ()
-        got = authorised(self.ground.web, self.partner, self.ground.username, *areas, scope=" ".join(sorted(asked)))
-        assert got.keys() == {"code", "state", "iss"}, got
-        self.lines.append(Lineage(got["code"], asked, clock.now(), self.partner.verifier))
+        params = authorised(self.ground.web, self.partner, self.ground.username, *areas, scope=" ".join(sorted(asked)))
+        assert params.keys() == {"code", "state", "iss"}, params
+        self.lines.append(Lineage(params["code"], asked, clock.now(), self.partner.verifier))
 
     @precondition(lambda self: self.lines)
     @rule(data=st.data(), verifier=st.sampled_from([None, None, None, "x" * 43]))

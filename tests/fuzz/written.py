@@ -21,10 +21,10 @@ class Written:
 
     def hears(self, connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
         """A statement runs."""
-        if found := _WRITES.match(statement):
+        if match := _WRITES.match(statement):
             at_once = connection.get_execution_options().get("autocommit")
             at_once = at_once or connection.get_isolation_level() == "AUTOCOMMIT"
-            self.tables.add(found[1]) if at_once else self._pending.append(found[1])
+            self.tables.add(match[1]) if at_once else self._pending.append(match[1])
 
     def commits(self, _connection: Connection) -> None:
         """What is pending stays."""

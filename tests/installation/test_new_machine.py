@@ -19,7 +19,7 @@ pytestmark = pytest.mark.installation
 
 
 def run(*command, cwd, **environment):
-    done = subprocess.run(
+    result = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
         env=os.environ | environment,
@@ -28,8 +28,8 @@ def run(*command, cwd, **environment):
         check=False,
         timeout=900,
     )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+    return result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +70,13 @@ def test_the_environment_brings_the_pip_that_its_lock_names(installed):
 
 def test_a_lock_installs_although_newer_releases_are_out(installed):
     """With `coverage==7.10.6` in it, a later coverage published, and pytest-cov asking for `coverage[toml]`."""
-    said = run(
+    result = run(
         *(".venv/bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--dry-run", "--ignore-installed"),
         *("--require-hashes", "-r", HELD_BACK),
         cwd=installed,
     )
 
-    assert "coverage-7.10.6" in said
+    assert "coverage-7.10.6" in result
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])

@@ -45,11 +45,11 @@ class Scene:
     def register(self, redirect_uri: str, **differs: Any) -> Registered:
         """A client with this redirect URI."""
         with a_request(self.app):
-            made = factories.a_client(
+            client = factories.a_client(
                 redirect_uris=[redirect_uri], required_scopes=SCOPES, optional_scopes=frozenset(), **differs
             )
             answer = requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=20)
-            return Registered(made.id, factories.secret_of(made.id), answer.json())
+            return Registered(client.id, factories.secret_of(client.id), answer.json())
 
 
 SCOPES = frozenset({"openid", "profile", "email", "offline_access"})

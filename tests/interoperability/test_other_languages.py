@@ -62,13 +62,13 @@ def _program(name: str) -> str:
 
 
 def _run(name: str, words: list[str], folder: Path, **environment: str) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [_program(name), *words], cwd=folder, env=os.environ | environment, capture_output=True, text=True,
         check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    if done.returncode and any(sign in done.stderr for sign in AWAY):
-        pytest.skip(f"left out: {name} cannot have what it needs: {done.stderr.strip()[-300:]}")
-    assert done.returncode == 0, done.stdout + done.stderr
+    if result.returncode and any(sign in result.stderr for sign in AWAY):
+        pytest.skip(f"left out: {name} cannot have what it needs: {result.stderr.strip()[-300:]}")
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @contextmanager

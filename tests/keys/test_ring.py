@@ -91,22 +91,22 @@ def test_a_private_key_is_loaded_once_however_often_the_ring_is_read(work, monke
 def test_signing_and_verifying_ask_the_database_nothing(work, clock, statements):
     with work():
         token = ring.sign(claims())
-        with statements() as asked:
+        with statements() as queries:
             ring.sign(claims())
             ring.verify(token, typ="at+jwt")
             ring.jwks()
-    assert asked == []
+    assert queries == []
 
 
 def test_unknown_kids_cause_at_most_one_query_a_second(work, clock, statements):
     with work():
         token = forged({"alg": "ES256", "typ": "at+jwt", "kid": "theirs"}, claims(), ECKey.generate_key("P-256"))
         ring.forget()
-        with statements() as asked:
+        with statements() as queries:
             for _ in range(20):
                 with pytest.raises(ring.BadToken):
                     ring.verify(token, typ="at+jwt")
-    assert len([sql for sql in asked if sql.startswith("SELECT")]) == 1
+    assert len([sql for sql in queries if sql.startswith("SELECT")]) == 1
 
 
 class TestRefused:

@@ -273,9 +273,9 @@ class TestCommands:
         assert refused.exit_code == 1
         assert "Rotate first" in refused.stderr
         idp("rotate", "--now")
-        done = idp("retire", kid, "--yes")
-        assert done.exit_code == 0, done.stderr
-        assert f"{kid} is retired" in done.stdout
+        result = idp("retire", kid, "--yes")
+        assert result.exit_code == 0, result.stderr
+        assert f"{kid} is retired" in result.stdout
 
     def test_retiring_asks_first(self, idp):
         kid = json.loads(idp("list", "--json").stdout)[0]["kid"]

@@ -112,8 +112,8 @@ def test_a_visitor_signs_in_first_within_a_partners_request_and_goes_on_with_the
     done = office.presses("add-school", declaration="y")
     response = follow(web, web.get(done.link("Continue to Assembly")))
     assert "Second School" in page(response).find(class_="summary").get_text(" ")
-    got = sent(follow(web, press(web, response, "allow", authority="y")))
-    tokens = partner.redeems(web, got["code"]).json
+    params = sent(follow(web, press(web, response, "allow", authority="y")))
+    tokens = partner.redeems(web, params["code"]).json
     about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert about["estab_id"] == "3124567"
     with work() as database:

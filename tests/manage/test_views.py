@@ -154,8 +154,8 @@ def test_a_button_pressed_twice_does_it_once(jo, shared, work):
         assert jo.web.post(f"/manage/sharing/{shared}/{act}", data={"csrf_token": token}).status_code == 303
 
     with work():
-        done = [one.what for one in authorise.history(jo.facts["estab_id"])]
-    assert done == ["resumed", "paused", "given"]
+        decisions = [one.what for one in authorise.history(jo.facts["estab_id"])]
+    assert decisions == ["resumed", "paused", "given"]
 
 
 def test_what_is_shared_is_changed_by_ticking(jo, shared, work):
@@ -358,12 +358,12 @@ def test_a_service_waits_for_our_check_only_where_it_gets_data(work, clock, scop
     with work() as session:
         owner = an_administrator(an_estab(state="verified" if verified else "unverified"))
         client = a_client(required_scopes=frozenset(scopes), optional_scopes=frozenset())
-        given = authorise.give(
+        agreement = authorise.give(
             client, frozenset(scopes), by=owner.memberships[0], agreement="1", until=clocks.now() + timedelta(days=365),
             offered=client.scopes,
         )  # fmt: skip
         if paused:
             authorise.pause(owner.memberships[0].estab_id, client.id, by=owner.memberships[0])
         session.flush()
-        assert given is not None
+        assert agreement is not None
         assert overview.shared_with(owner.memberships[0], client.id).state == state

@@ -51,12 +51,12 @@ def before(web, new_browser, world, clock):  # noqa: F811
     tokens = partner.redeems(web, authorised(web, partner, world.username, "classes", scope=SCOPE)["code"]).json
     code = authorised(web, partner, world.username, scope=SCOPE)["code"]
     waiting = new_browser()
-    shown = follow(waiting, waiting.get(partner.link(scope=SCOPE)))
+    response = follow(waiting, waiting.get(partner.link(scope=SCOPE)))
     with world.work() as session:
         token = an_initial_token(scopes={"required": {"openid"}, "optional": optional})
         version = session.get_one(Client, partner.id).version
         rename(session, "classes", "groups")
-    return partner, tokens, code, (waiting, shown), token, version
+    return partner, tokens, code, (waiting, response), token, version
 
 
 def test_every_pending_row_works_under_the_new_name(web, world, before):  # noqa: F811
@@ -80,8 +80,8 @@ def test_every_pending_row_works_under_the_new_name(web, world, before):  # noqa
     assert "classes" in partner.redeems(web, code).json["scope"].split()
     response = follow(waiting, press(waiting, shown, "sign-in", username=world.username, password=PASSWORD))
     assert "classes" in partner.redeems(waiting, sent(response)["code"]).json["scope"].split()
-    made = Registrar(web, token).registered()
-    assert "classes" in made["scope"].split()
+    registration = Registrar(web, token).registered()
+    assert "classes" in registration["scope"].split()
 
 
 def test_equal_sets_of_scopes_are_stored_as_equal_text(world, before):  # noqa: F811

@@ -23,10 +23,10 @@ def test_a_new_school_signs_in_authorises_and_lands_at_the_partner_with_a_code(w
     response = follow(web, sign_in(web, response, world.username))
     assert "Authorise sharing with Assembly" in response.text
 
-    got = sent(follow(web, press(web, response, "allow", authority="y")))
-    assert set(got) == {"code", "state", "iss"}
-    assert got["state"] == "a-state"
-    assert got["iss"] == ISSUER
+    params = sent(follow(web, press(web, response, "allow", authority="y")))
+    assert set(params) == {"code", "state", "iss"}
+    assert params["state"] == "a-state"
+    assert params["iss"] == ISSUER
 
 
 def test_the_second_sign_in_shows_no_page(web, world):
@@ -74,8 +74,8 @@ def test_a_request_that_cannot_continue_here_does_not_name_its_partner(web, new_
 
 def test_cancel_on_the_sign_in_page_is_access_denied(web, world):
     response = follow(web, web.get(world.partner.link()))
-    got = sent(follow(web, press(web, response, "cancel")))
-    assert (got["error"], got["state"], got["iss"]) == ("access_denied", "a-state", ISSUER)
+    params = sent(follow(web, press(web, response, "cancel")))
+    assert (params["error"], params["state"], params["iss"]) == ("access_denied", "a-state", ISSUER)
 
 
 def test_a_request_that_was_answered_cannot_be_answered_again(web, world):
@@ -214,8 +214,8 @@ def test_a_posted_request_uri_redirects_to_get(web, world):
 
 
 def test_a_wrong_post_is_answered_like_a_wrong_get(web, world):
-    got = sent(web.post("/oauth/authorize", data=world.partner.parameters(scope="openid nonsense")))
-    assert got["error"] == "invalid_scope"
+    params = sent(web.post("/oauth/authorize", data=world.partner.parameters(scope="openid nonsense")))
+    assert params["error"] == "invalid_scope"
 
 
 def test_a_head_request_changes_nothing(web, world):
@@ -230,9 +230,9 @@ def test_a_head_request_changes_nothing(web, world):
 
 def test_prompt_none_without_a_session_is_login_required(web, world):
     state = "s" * 128
-    got = sent(web.get(world.partner.link(prompt="none", state=state)))
-    assert got["error"] == "login_required"
-    assert got["state"] == state
+    params = sent(web.get(world.partner.link(prompt="none", state=state)))
+    assert params["error"] == "login_required"
+    assert params["state"] == state
 
 
 def test_prompt_none_without_an_agreement_is_consent_required(web, world):
@@ -273,8 +273,8 @@ def test_max_age_asks_again_when_the_sign_in_is_older(web, world, clock):
     clock.move(timedelta(seconds=100))
     assert "code" in sent(web.get(world.partner.link(max_age="100")))
     response = follow(web, web.get(world.partner.link(max_age="99")))
-    got = sent(follow(web, sign_in(web, response, world.username)))
-    claims = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+    params = sent(follow(web, sign_in(web, response, world.username)))
+    claims = world.claims(world.partner.redeems(web, params["code"]).json["id_token"], "JWT")
     assert claims["auth_time"] == int(clock.now().timestamp())
 
 
@@ -292,8 +292,8 @@ def insisting(**on):
 def test_a_class_of_sign_in_that_is_essential_and_not_reached_fails_the_sign_in(web, world, on):
     """OpenID Connect Core §5.5.1.1."""
     response = follow(web, web.get(world.partner.link(claims=insisting(**on))))
-    got = sent(follow(web, sign_in(web, response, world.username)))
-    assert (got["error"], got["state"]) == ("unmet_authentication_requirements", "a-state")
+    params = sent(follow(web, sign_in(web, response, world.username)))
+    assert (params["error"], params["state"]) == ("unmet_authentication_requirements", "a-state")
     silent = sent(web.get(world.partner.link(claims=insisting(**on), prompt="none")))
     assert silent["error"] == "unmet_authentication_requirements"
 
@@ -317,9 +317,9 @@ def test_a_person_without_a_second_step_sets_one_up_where_it_is_essential_and_co
     app = App(page(response).find(id="seed").text.replace(" ", ""))
     response = follow(web, press(web, response, "finish", code=app.code()))
     response = follow(web, web.get(page(response).find(id="not-now")["href"]))
-    got = sent(follow(web, press(web, response, "allow", authority="y")))
+    params = sent(follow(web, press(web, response, "allow", authority="y")))
 
-    assert said_of(world, web, got) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
+    assert said_of(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
 
 
 @pytest.mark.usefixtures("clock")
@@ -334,17 +334,17 @@ def test_a_passkey_is_offered_where_a_second_step_is_essential_and_leads_back(we
     made = Authenticator(settings.server.issuer).create(options)
     response = follow(web, web.post(add, data={"csrf_token": token, "passkey": made}))
     response = follow(web, web.get(page(response).find(id="not-now")["href"]))
-    got = sent(follow(web, press(web, response, "allow", authority="y")))
+    params = sent(follow(web, press(web, response, "allow", authority="y")))
 
-    assert said_of(world, web, got) == ("urn:idaas:acr:multi", ["mfa", "pwd", "user"])
+    assert said_of(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "pwd", "user"])
 
 
 def test_cancelling_the_set_up_tells_the_partner(web, world):
     response = follow(web, web.get(world.partner.link(claims=MULTI)))
     response = follow(web, sign_in(web, response, world.username))
-    got = sent(follow(web, web.get(page(response).find(id="cancel")["href"])))
+    params = sent(follow(web, web.get(page(response).find(id="cancel")["href"])))
 
-    assert got["error"] == "access_denied"
+    assert params["error"] == "access_denied"
 
 
 @pytest.mark.usefixtures("clock")
@@ -357,9 +357,9 @@ def test_a_person_who_has_a_second_step_takes_it_where_it_is_essential(web, worl
     assert silent["error"] == "unmet_authentication_requirements"
     response = follow(web, web.get(world.partner.link(claims=MULTI)))
     response = follow(web, sign_in(web, response, world.username))
-    got = sent(follow(web, press(web, response, "sign-in", code=app.code())))
+    params = sent(follow(web, press(web, response, "sign-in", code=app.code())))
 
-    assert said_of(world, web, got) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
+    assert said_of(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
     assert "code" in sent(web.get(world.partner.link(claims=MULTI, prompt="none")))
 
 
@@ -394,8 +394,8 @@ def test_a_second_step_that_is_wished_for_is_asked_of_a_person_who_has_one(web, 
     clock.move(timedelta(seconds=30))
     response = follow(web, web.get(world.partner.link(**WISHES[0])))
     response = follow(web, sign_in(web, response, world.username))
-    got = sent(follow(web, press(web, response, "sign-in", code=app.code())))
-    assert said_of(world, web, got) == (MULTI_ACR, ["mfa", "otp", "pwd"])
+    params = sent(follow(web, press(web, response, "sign-in", code=app.code())))
+    assert said_of(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
     for wish in WISHES + NO_WISHES:
         assert said_of(world, web, sent(web.get(world.partner.link(**wish))))[0] == MULTI_ACR, wish
 
@@ -408,8 +408,8 @@ def test_a_person_without_a_second_step_is_not_led_to_one_that_is_only_wished_fo
 
     clock.move(timedelta(minutes=2))
     response = follow(web, web.get(world.partner.link(max_age="60", **WISHES[0])))
-    got = sent(follow(web, sign_in(web, response, world.username)))
-    claims = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
+    params = sent(follow(web, sign_in(web, response, world.username)))
+    claims = world.claims(world.partner.redeems(web, params["code"]).json["id_token"], "JWT")
     assert (claims["acr"], claims["auth_time"]) == (SINGLE_ACR, int(clock.now().timestamp()))
 
 
@@ -426,8 +426,8 @@ def test_the_login_hint_is_filled_in(web, world):
 
 
 def test_a_hint_of_the_signed_in_person_is_answered_silently(web, world):
-    got = authorised(web, world.partner, world.username)
-    hint = world.partner.redeems(web, got["code"]).json["id_token"]
+    params = authorised(web, world.partner, world.username)
+    hint = world.partner.redeems(web, params["code"]).json["id_token"]
     assert "code" in sent(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
     sub = world.claims(hint, "JWT")["sub"]
     for named, parameter in ((sub, "code"), ("somebody-else", "error")):
@@ -436,8 +436,8 @@ def test_a_hint_of_the_signed_in_person_is_answered_silently(web, world):
 
 
 def test_a_hint_of_another_person_is_never_answered_for_the_signed_in_one(web, new_browser, world):
-    got = authorised(web, world.partner, world.username)
-    hint = world.partner.redeems(web, got["code"]).json["id_token"]
+    params = authorised(web, world.partner, world.username)
+    hint = world.partner.redeems(web, params["code"]).json["id_token"]
     with world.work() as session:
         estab = session.get_one(Authorisation, session.query(Authorisation.id).scalar()).estab_id
         colleague = factories.an_administrator(session.get_one(Estab, estab), username="colleague")
@@ -448,8 +448,8 @@ def test_a_hint_of_another_person_is_never_answered_for_the_signed_in_one(web, n
     assert refused["error"] == "login_required"
     response = follow(browser, browser.get(world.partner.link(id_token_hint=hint)))
     assert page(response).find(id="sign-in")
-    got = sent(follow(browser, sign_in(browser, response, colleague.username)))
-    assert got["error"] == "login_required"
+    params = sent(follow(browser, sign_in(browser, response, colleague.username)))
+    assert params["error"] == "login_required"
 
 
 # the school

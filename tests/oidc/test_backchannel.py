@@ -50,7 +50,7 @@ def posted(work):
 
 
 def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web, world, partner, receiver, clock):
-    _, said = signed_in(web, partner, world)
+    _, claims = signed_in(web, partner, world)
     sign_out(web)
     assert deliver_all(world.work) == 1
     (got,) = receiver.got
@@ -61,7 +61,12 @@ def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web,
         told = ring.verify(receiver.tokens[0], typ="logout+jwt", algs=("RS256",))
     now = int(clock.now().timestamp())
     assert told.keys() == {"iss", "aud", "iat", "exp", "jti", "events", "sub", "sid"}
-    assert (told["iss"], told["aud"], told["sub"], told["sid"]) == (said["iss"], partner.id, said["sub"], said["sid"])
+    assert (told["iss"], told["aud"], told["sub"], told["sid"]) == (
+        claims["iss"],
+        partner.id,
+        claims["sub"],
+        claims["sid"],
+    )
     assert (told["iat"], told["exp"]) == (now, now + 120)
     assert told["events"] == {EVENT: {}}
 
@@ -97,10 +102,10 @@ def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, pa
 
 
 def test_ending_a_session_twice_notifies_once(web, world, partner, receiver):
-    _, said = signed_in(web, partner, world)
+    _, claims = signed_in(web, partner, world)
     sign_out(web)
     with world.work():
-        sessions.end(said["sid"], "again")
+        sessions.end(claims["sid"], "again")
     assert deliver_all(world.work) == 1
 
 
@@ -117,12 +122,12 @@ def test_a_pairwise_client_gets_its_own_subject(web, world, receiver):
     partner = world.new_partner(
         backchannel_logout_uri=receiver.uri, subject_type="pairwise", sector_identifier="assembly.example"
     )
-    _, said = signed_in(web, partner, world)
+    _, claims = signed_in(web, partner, world)
     sign_out(web)
     deliver_all(world.work)
     with world.work():
         told = ring.verify(receiver.tokens[0], typ="logout+jwt")
-    assert (told["sub"], told["sid"]) == (said["sub"], said["sid"])
+    assert (told["sub"], told["sid"]) == (claims["sub"], claims["sid"])
     assert told["sub"].startswith("prs_")
 
 
@@ -246,6 +251,6 @@ def test_a_waiting_message_holds_only_ids_and_is_sealed(web, world, partner, rec
 
 
 def test_discovery_announces_back_channel_logout(web):
-    said = web.get("/.well-known/openid-configuration").json
-    assert said["backchannel_logout_supported"] is True
-    assert said["backchannel_logout_session_supported"] is True
+    metadata = web.get("/.well-known/openid-configuration").json
+    assert metadata["backchannel_logout_supported"] is True
+    assert metadata["backchannel_logout_session_supported"] is True

@@ -90,14 +90,14 @@ def test_a_repeated_parameter_that_decides_where_to_answer_is_a_page(web, world,
 def test_an_error_is_reported_at_the_redirect_uri(web, world, differs, error):
     response = web.get(world.partner.link(**differs))
     assert response.location.startswith(CALLBACK + "?")
-    got = sent(response)
-    assert got["error"] == error
-    assert got["iss"] == ISSUER
-    assert got.get("state") == (None if "state" in differs else "a-state")
-    assert set(got) <= {"error", "error_description", "state", "iss"}
-    assert got["error_description"].isascii()
-    assert got["error_description"].isprintable()
-    assert error != "invalid_request" or got["error_description"].partition(":")[0] in differs, "names the parameter"
+    params = sent(response)
+    assert params["error"] == error
+    assert params["iss"] == ISSUER
+    assert params.get("state") == (None if "state" in differs else "a-state")
+    assert set(params) <= {"error", "error_description", "state", "iss"}
+    assert params["error_description"].isascii()
+    assert params["error_description"].isprintable()
+    assert error != "invalid_request" or params["error_description"].partition(":")[0] in differs, "names the parameter"
 
 
 @pytest.mark.parametrize("name", ["state", "scope", "nonce", "prompt", "code_challenge", "response_mode"])
@@ -129,15 +129,15 @@ def test_an_empty_parameter_counts_as_absent(web, world):
     ],
 )  # fmt: skip
 def test_valid_requests_are_accepted(web, world, more):
-    got = authorised(web, world.partner, world.username, **more)
-    assert "code" in got
-    assert got.get("state") == more.get("state", "a-state")
+    params = authorised(web, world.partner, world.username, **more)
+    assert "code" in params
+    assert params.get("state") == more.get("state", "a-state")
 
 
 def test_a_client_that_pkce_was_switched_off_for_may_leave_it_out(web, world):
     partner = world.new_partner(require_pkce=False)
-    got = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
-    assert partner.redeems(web, got["code"], code_verifier=None).status_code == 200
+    params = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
+    assert partner.redeems(web, params["code"], code_verifier=None).status_code == 200
 
 
 def test_a_method_without_a_challenge_is_refused_where_pkce_may_be_left_out_too(web, world):
@@ -177,8 +177,8 @@ def test_the_claims_parameter_may_name_known_and_unknown_claims(web, world):
 
 def test_an_unknown_client_at_the_token_endpoint_gets_no_hint(web, world):
     """An access token is not an ID Token, whatever its claims."""
-    got = authorised(web, world.partner, world.username)
-    tokens = world.partner.redeems(web, got["code"]).json
+    params = authorised(web, world.partner, world.username)
+    tokens = world.partner.redeems(web, params["code"]).json
     for partner, hint, what in (
         (world.partner, tokens["access_token"], "is not an ID Token of ours"),
         (world.new_partner(), tokens["id_token"], "was issued to another client"),

@@ -20,10 +20,10 @@ def test_a_client_gets_a_token_about_itself_and_no_refresh_token(web, world, par
     answer = asks(web, partner, scope="schools.list").json
     assert set(answer) == {"access_token", "token_type", "expires_in", "scope"}
     assert answer["scope"] == "schools.list"
-    said = world.claims(answer["access_token"])
-    assert (said["sub"], said["client_id"], said["aud"]) == (partner.id, partner.id, ISSUER)
-    assert "auth_time" not in said
-    assert "authorisation" not in said
+    claims = world.claims(answer["access_token"])
+    assert (claims["sub"], claims["client_id"], claims["aud"]) == (partner.id, partner.id, ISSUER)
+    assert "auth_time" not in claims
+    assert "authorisation" not in claims
 
 
 def test_without_a_scope_parameter_a_client_gets_all_its_client_scopes(web, partner):

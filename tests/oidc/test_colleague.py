@@ -50,16 +50,16 @@ def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, worl
 
 
 def test_ticks_are_kept_and_nothing_is_decided(web, world, asking):
-    shown = follow(web, hand_over(web, asking, area=["attendance"]))
+    response = follow(web, hand_over(web, asking, area=["attendance"]))
 
-    assert page(shown).find(id="area-attendance").has_attr("checked")
-    assert not page(shown).find(id="area-students.sen").has_attr("checked")
-    assert not page(shown).find(id="email").get("value")
-    assert "has not been sent yet" not in shown.text
+    assert page(response).find(id="area-attendance").has_attr("checked")
+    assert not page(response).find(id="area-students.sen").has_attr("checked")
+    assert not page(response).find(id="email").get("value")
+    assert "has not been sent yet" not in response.text
     with world.work() as session:
         assert session.scalar(select(func.count()).select_from(Authorisation)) == 0
         assert session.scalar(select(func.count()).select_from(Decision)) == 0
-    assert press(web, shown, "deny").status_code == 303
+    assert press(web, response, "deny").status_code == 303
 
 
 def test_a_removed_tick_stays_removed(web, world, asking, clock):
@@ -68,8 +68,8 @@ def test_a_removed_tick_stays_removed(web, world, asking, clock):
     again = follow(web, web.get(world.partner.link(scope="openid school students attendance", prompt="consent")))
     assert page(again).find(id="area-attendance").has_attr("checked")
 
-    shown = follow(web, hand_over(web, again, area=None))
-    assert not page(shown).find(id="area-attendance").has_attr("checked")
+    response = follow(web, hand_over(web, again, area=None))
+    assert not page(response).find(id="area-attendance").has_attr("checked")
 
 
 @pytest.mark.parametrize(
@@ -82,22 +82,22 @@ def test_a_removed_tick_stays_removed(web, world, asking, clock):
     ],
 )
 def test_a_wrong_address_is_explained_and_nothing_is_lost(web, asking, outbox, typed, message):
-    shown = hand_over(web, asking, typed, area=["attendance"], authority="y")
+    response = hand_over(web, asking, typed, area=["attendance"], authority="y")
 
-    assert shown.status_code == 422
-    assert message in page(shown).find(class_="error-summary").text
-    assert page(shown).find("title").text.startswith("Error: ")
-    found = page(shown).find(id="somebody-else")
-    assert found.has_attr("open")
-    assert found.find(id="email")["value"] == typed
-    assert page(shown).find(id="area-attendance").has_attr("checked")
-    assert page(shown).find(id="authority").has_attr("checked")
+    assert response.status_code == 422
+    assert message in page(response).find(class_="error-summary").text
+    assert page(response).find("title").text.startswith("Error: ")
+    soup = page(response).find(id="somebody-else")
+    assert soup.has_attr("open")
+    assert soup.find(id="email")["value"] == typed
+    assert page(response).find(id="area-attendance").has_attr("checked")
+    assert page(response).find(id="authority").has_attr("checked")
     assert outbox.all("decide_sharing") == []
 
 
 def test_an_address_that_looks_mistyped_is_accepted_the_second_time(web, asking, outbox):
-    shown = hand_over(web, asking, "head@gmial.com")
-    assert hand_over(web, shown, "head@gmial.com").status_code == 303
+    response = hand_over(web, asking, "head@gmial.com")
+    assert hand_over(web, response, "head@gmial.com").status_code == 303
     assert outbox.last("decide_sharing").to == "head@gmial.com"
 
 
@@ -110,9 +110,9 @@ def test_enter_in_the_address_field_sends_and_elsewhere_does_nothing(web, asking
 
     nothing = web.post(address(asking), data=data | {"email": "", "area": ["attendance"]})
     assert nothing.status_code == 303
-    shown = follow(web, nothing)
-    assert page(shown).find(id="area-attendance").has_attr("checked")
-    assert shown_messages(shown) == ""
+    response = follow(web, nothing)
+    assert page(response).find(id="area-attendance").has_attr("checked")
+    assert shown_messages(response) == ""
     assert outbox.all("decide_sharing") == []
 
     assert web.post(address(asking), data=data | {"email": SOMEBODY}).status_code == 303
@@ -122,10 +122,10 @@ def test_enter_in_the_address_field_sends_and_elsewhere_does_nothing(web, asking
 def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, outbox):
     world.change(Estab, world.estab, state="unverified")
     asking = consent_page(web, world)
-    found = page(asking).find(id="somebody-else")
-    assert "ask your colleague to start from Assembly" in " ".join(found.text.split())
-    assert found.find("input") is None
-    assert found.find("button") is None
+    soup = page(asking).find(id="somebody-else")
+    assert "ask your colleague to start from Assembly" in " ".join(soup.text.split())
+    assert soup.find("input") is None
+    assert soup.find("button") is None
 
     token = page(asking).find("input", {"name": "csrf_token"})["value"]
     forged = web.post(address(asking), data={"csrf_token": token, "hand_over": "yes", "email": SOMEBODY})
@@ -186,17 +186,17 @@ def test_the_audit_entry_does_not_hold_the_address(web, world, asking):
 def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, asking, outbox, world):
     with world.work() as session:
         session.execute(update(BrowserSession).values(ended_at=clocks.now()))
-    shown = follow(web, sign_in(web, follow(web, hand_over(web, asking)), world.username))
+    response = follow(web, sign_in(web, follow(web, hand_over(web, asking)), world.username))
     assert outbox.all("decide_sharing") == []
-    assert page(shown).find(id="somebody-else").has_attr("open")
-    assert page(shown).find(id="email")["value"] == SOMEBODY
-    assert "has not been sent yet" in shown.text
+    assert page(response).find(id="somebody-else").has_attr("open")
+    assert page(response).find(id="email")["value"] == SOMEBODY
+    assert "has not been sent yet" in response.text
 
 
 def test_a_device_is_connected_by_the_colleague_with_a_code_of_its_own(new_browser, web, world, outbox):
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     device.asks()
     asking = enter(web, device.codes["user_code"], world.username)
-    found = page(asking).find(id="somebody-else")
-    assert "with a new code from it" in " ".join(found.text.split())
-    assert found.find("input") is None
+    soup = page(asking).find(id="somebody-else")
+    assert "with a new code from it" in " ".join(soup.text.split())
+    assert soup.find("input") is None

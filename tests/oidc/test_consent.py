@@ -47,17 +47,17 @@ def test_terms_of_service_are_linked_where_the_partner_names_them(web, new_brows
 
 
 def test_special_category_data_is_marked(web, world):
-    found = page(consent_page(web, world))
-    option = found.find(id="area-students.sen").find_parent(class_="option")
+    soup = page(consent_page(web, world))
+    option = soup.find(id="area-students.sen").find_parent(class_="option")
     assert "Specially protected" in option.text
-    assert "Specially protected" not in found.find(id="area-attendance").find_parent(class_="option").text
+    assert "Specially protected" not in soup.find(id="area-attendance").find_parent(class_="option").text
 
 
 def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clock):
     response = consent_page(web, world)
     assert not page(response).find(id="area-attendance").has_attr("checked")
-    got = sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
-    assert "attendance" in world.partner.redeems(web, got["code"]).json["scope"].split()
+    params = sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
+    assert "attendance" in world.partner.redeems(web, params["code"]).json["scope"].split()
     scopes, version = agreed(world)
     assert "attendance" in scopes
     assert "students.sen" not in scopes
@@ -71,8 +71,8 @@ def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clo
 
 def test_an_area_that_was_left_out_is_not_asked_about_again(web, world):
     sent(follow(web, press(web, consent_page(web, world), "allow", authority="y")))
-    got = sent(web.get(world.partner.link(scope=ALL)))
-    answer = world.partner.redeems(web, got["code"]).json
+    params = sent(web.get(world.partner.link(scope=ALL)))
+    answer = world.partner.redeems(web, params["code"]).json
     assert "attendance" not in answer["scope"].split()
     assert "students" in answer["scope"].split()
 
@@ -98,13 +98,13 @@ def test_a_request_about_the_person_alone_needs_no_authority(web, world):
     response = consent_page(web, world, scope="openid profile")
     assert page(response).find(id="authority") is None
     assert "Sign in to Assembly" in response.text
-    got = sent(follow(web, press(web, response, "allow")))
-    assert world.partner.redeems(web, got["code"]).json["scope"] == "openid profile"
+    params = sent(follow(web, press(web, response, "allow")))
+    assert world.partner.redeems(web, params["code"]).json["scope"] == "openid profile"
 
 
 def test_refusing_is_access_denied_and_stands_in_the_history(web, world):
-    got = sent(follow(web, press(web, consent_page(web, world), "deny")))
-    assert got["error"] == "access_denied"
+    params = sent(follow(web, press(web, consent_page(web, world), "deny")))
+    assert params["error"] == "access_denied"
     with world.work() as session:
         decision = session.scalars(select(Decision)).one()
         assert decision.what == "refused"

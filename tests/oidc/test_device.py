@@ -55,9 +55,9 @@ def test_a_device_gets_tokens_and_refreshes_them(clock, web, device, world):
     tokens = device.polls().json
     assert tokens["token_type"] == "Bearer"
     assert set(tokens["scope"].split()) == set(device.scope.split())
-    said = world.claims(tokens["id_token"], "JWT")
-    assert (said["sub"], said["aud"]) == (world.person, device.partner.id)
-    assert "nonce" not in said
+    claims = world.claims(tokens["id_token"], "JWT")
+    assert (claims["sub"], claims["aud"]) == (world.person, device.partner.id)
+    assert "nonce" not in claims
     assert device.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
@@ -85,9 +85,9 @@ def test_what_the_school_agreed_to_before_is_asked_all_the_same(web, new_browser
 def test_following_the_link_approves_nothing(web, device, world):
     response = follow(web, web.get(device.link))
     response = follow(web, sign_in(web, response, world.username))
-    found = page(response)
-    assert found.find(id="user_code")["value"] == device.codes["user_code"]
-    assert found.find(id="allow") is None
+    soup = page(response)
+    assert soup.find(id="user_code")["value"] == device.codes["user_code"]
+    assert soup.find(id="allow") is None
     assert device.polls().json["error"] == "authorization_pending"
     response = follow(web, press(web, response, "continue"))
     assert page(response).find(id="allow")
@@ -120,9 +120,9 @@ def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock
     with world.work() as session:
         session.execute(update(BrowserSession).values(ended_at=clocks.now()))
     response = follow(web, press(web, asking, "allow", authority="y", area=["attendance"]))
-    found = page(follow(web, sign_in(web, response, world.username)))
-    assert found.find(id="area-attendance").has_attr("checked")
-    assert not found.find(id="authority").has_attr("checked")  # declared anew
+    soup = page(follow(web, sign_in(web, response, world.username)))
+    assert soup.find(id="area-attendance").has_attr("checked")
+    assert not soup.find(id="authority").has_attr("checked")  # declared anew
     assert device.polls().json["error"] == "authorization_pending"
 
 
@@ -198,8 +198,8 @@ def test_a_decision_is_about_one_device_and_its_code_is_used_up(web, new_browser
     other = Device(new_browser(), device.partner)
     for each in (device, other):
         each.asks()
-        shown = enter(web, each.codes["user_code"], world.username)
-    decide(web, shown)
+        response = enter(web, each.codes["user_code"], world.username)
+    decide(web, response)
 
     assert other.polls().status_code == 200
     assert device.polls().json["error"] == "authorization_pending"
@@ -220,23 +220,23 @@ def test_a_decision_counts_once_and_in_the_browser_in_which_the_code_was_typed(d
     person = SimpleNamespace(id="adm_1", estab_id="est_1")
     with world.work():
         assert device_codes.enter(code, b"this browser")
-        shown = device_codes.entered(code, b"this browser")
-        assert shown
+        entered = device_codes.entered(code, b"this browser")
+        assert entered
         with pytest.raises(CodeGone):
-            device_codes.deny(replace(shown, browser=b"another browser"), person)
-        device_codes.deny(shown, person)
+            device_codes.deny(replace(entered, browser=b"another browser"), person)
+        device_codes.deny(entered, person)
         with pytest.raises(CodeGone):
-            device_codes.deny(shown, person)
+            device_codes.deny(entered, person)
 
 
 def test_a_decision_after_the_end_of_the_code_does_not_count(clock, device, world):
     code = device_codes.typed(device.codes["user_code"])
     with world.work():
         device_codes.enter(code, b"this browser")
-        shown = device_codes.entered(code, b"this browser")
+        entered = device_codes.entered(code, b"this browser")
         clock.move(timedelta(seconds=device_codes.LIFETIME + 1))
         with pytest.raises(CodeGone):
-            device_codes.deny(shown, SimpleNamespace(id="adm_1", estab_id="est_1"))
+            device_codes.deny(entered, SimpleNamespace(id="adm_1", estab_id="est_1"))
 
 
 @pytest.mark.parametrize(
@@ -387,9 +387,9 @@ def test_a_wrong_method_is_405(web):
 
 
 def test_discovery_announces_the_device_endpoint(web):
-    said = web.get("/.well-known/openid-configuration").json
-    assert said["device_authorization_endpoint"].endswith("/oauth/device_authorization")
-    assert GRANT in said["grant_types_supported"]
+    metadata = web.get("/.well-known/openid-configuration").json
+    assert metadata["device_authorization_endpoint"].endswith("/oauth/device_authorization")
+    assert GRANT in metadata["grant_types_supported"]
 
 
 def test_a_service_that_was_disabled_meanwhile_is_shown_as_such(web, device, world):

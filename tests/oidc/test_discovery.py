@@ -63,8 +63,8 @@ def test_every_advertised_scope_may_be_requested(web, world, metadata, clock):
     clock.move(timedelta(seconds=30))
     press(web, follow(web, sign_in(web, web.get("/sign-in"), world.username)), "sign-in", code=app.code())
     partner = world.new_partner(required_scopes=frozenset(metadata["scopes_supported"]), optional_scopes=frozenset())
-    got = authorised(web, partner, world.username, scope=" ".join(metadata["scopes_supported"]))
-    assert set(partner.redeems(web, got["code"]).json["scope"].split()) == set(metadata["scopes_supported"])
+    params = authorised(web, partner, world.username, scope=" ".join(metadata["scopes_supported"]))
+    assert set(partner.redeems(web, params["code"]).json["scope"].split()) == set(metadata["scopes_supported"])
     hidden = scopes.catalogue().keys() - set(metadata["scopes_supported"])
     assert all(scopes.catalogue()[name].kind == "client" for name in hidden)
 
@@ -90,8 +90,8 @@ def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, w
         app = an_app(people.by_name(world.username).id)
     clock.move(timedelta(seconds=30))
     browser = new_browser()
-    asked = follow(browser, sign_in(browser, follow(browser, browser.get(world.partner.link())), world.username))
-    with_a_code = reached(sent(follow(browser, press(browser, asked, "sign-in", code=app.code()))))
+    response = follow(browser, sign_in(browser, follow(browser, browser.get(world.partner.link())), world.username))
+    with_a_code = reached(sent(follow(browser, press(browser, response, "sign-in", code=app.code()))))
 
     assert by_password == ("urn:idaas:acr:single", ["pwd"])
     assert with_a_code == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])

@@ -135,14 +135,14 @@ def test_capitals_in_the_host_and_extra_claims_do_not_matter(web, world, partner
 
 @pytest.mark.parametrize(("seconds", "good"), [(-120, True), (-121, False), (-10, True), (60, True), (61, False)])
 def test_a_proof_is_accepted_from_a_clock_that_is_a_minute_off(web, world, partner, tokens, clock, seconds, good):
-    made = int(clock.now().timestamp()) + seconds
-    assert (partner.reads(web, tokens["access_token"], iat=made).status_code == 200) == good
+    issued_at = int(clock.now().timestamp()) + seconds
+    assert (partner.reads(web, tokens["access_token"], iat=issued_at).status_code == 200) == good
 
 
 @pytest.mark.parametrize(("seconds", "good"), [(-60, True), (-61, False), (-10, True), (15, True), (16, False)])
 def test_fapi2_limits_the_age_of_a_proof(web, bound, clock, seconds, good):
-    made = int(clock.now().timestamp()) + seconds
-    bound.proofs = {"iat": made}
+    issued_at = int(clock.now().timestamp()) + seconds
+    bound.proofs = {"iat": issued_at}
     answer = bound.posts(web, "/oauth/par", bound.parameters())
     assert answer.status_code == (201 if good else 400)
 
@@ -154,8 +154,8 @@ def test_a_proof_dated_in_the_future_is_accepted_once(web, world, partner, token
     clock.move(timedelta(seconds=120 + seconds))
     failed(partner.reads(web, token, jti="once", iat=made), "invalid_dpop_proof", 401)
     with world.work() as session:
-        kept = session.get_one(Seen, crypto.keyed(b"proof", thumbprint(ONE), "once"))
-        assert kept.expires_at >= clock.now(), "its name could be forgotten while the proof is good"
+        row = session.get_one(Seen, crypto.keyed(b"proof", thumbprint(ONE), "once"))
+        assert row.expires_at >= clock.now(), "its name could be forgotten while the proof is good"
 
 
 @pytest.mark.parametrize("iat", [-(10**400), 10**400, float("nan"), float("inf"), -1, True])
@@ -170,8 +170,8 @@ def test_a_proof_is_accepted_once(web, partner, tokens):
     assert partner.reads(web, token, jti="once").status_code == 200
     again = partner.reads(web, token, jti="once")
     failed(again, "invalid_dpop_proof", 401)
-    said = "DPoP: the jti was used before: each request needs a new proof"
-    challenge = f'DPoP error="invalid_dpop_proof", error_description="{said}", algs="PS256 ES256 EdDSA Ed25519"'
+    description = "DPoP: the jti was used before: each request needs a new proof"
+    challenge = f'DPoP error="invalid_dpop_proof", error_description="{description}", algs="PS256 ES256 EdDSA Ed25519"'
     assert again.headers["WWW-Authenticate"] == challenge
 
 
@@ -263,9 +263,9 @@ def test_a_nonce_is_required_where_it_is_configured(web, world, partner, tokens,
     token = tokens["access_token"]
     assert "DPoP-Nonce" not in partner.reads(web, token).headers
     change_settings(tokens={"dpop_nonces": True})
-    asked = partner.reads(web, token)
-    failed(asked, "use_dpop_nonce", 401)
-    nonce = asked.headers["DPoP-Nonce"]
+    response = partner.reads(web, token)
+    failed(response, "use_dpop_nonce", 401)
+    nonce = response.headers["DPoP-Nonce"]
     answer = partner.reads(web, token, nonce=nonce)
     assert answer.status_code == 200
     assert answer.headers["DPoP-Nonce"]

@@ -199,11 +199,13 @@ def test_an_unknown_client_is_not_reported_as_switched_off(web, world):
 def test_a_registration_notes_each_fault(web, work, client_log):
     with work():
         registrar = Registrar(web, an_initial_token())
-    made = registrar.registered()
-    registrar.manages(made, "PUT", json=metadata(client_id=made["client_id"], contacts=["x"], grant_types=5))
+    registration = registrar.registered()
+    registrar.manages(
+        registration, "PUT", json=metadata(client_id=registration["client_id"], contacts=["x"], grant_types=5)
+    )
 
     class Partner:
-        id = made["client_id"]
+        id = registration["client_id"]
 
     assert {each.parameter for each in client_log(Partner)} == {"contacts[0]", "grant_types"}
 
@@ -329,14 +331,14 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
     """Two transactions that touch the same rows in different orders would stop each other on PostgreSQL."""
     with work():
         registrar = Registrar(web, an_initial_token())
-    made = registrar.registered()
+    registration = registrar.registered()
 
     class Partner:
-        id = made["client_id"]
+        id = registration["client_id"]
 
     wrong = [{"contacts": ["x"], "grant_types": 5}, {"grant_types": 5, "contacts": ["x"]}]
-    bodies = iter([metadata(client_id=made["client_id"]) | each for each in wrong * 4])
-    answers = all_at_once(8, lambda: Registrar(new_browser(), "").manages(made, "PUT", json=next(bodies)))
+    bodies = iter([metadata(client_id=registration["client_id"]) | each for each in wrong * 4])
+    answers = all_at_once(8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies)))
     assert {answer.status_code for answer in answers} == {400}
     assert {each.count for each in client_log(Partner)} == {8}
 

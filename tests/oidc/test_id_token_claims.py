@@ -21,11 +21,11 @@ def id_token(world, answer):
 
 def test_claims_of_the_id_token_equal_those_of_userinfo(web, world, partner):
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
-    said = id_token(world, tokens)
+    claims = id_token(world, tokens)
     about = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
-    assert set(said) == USUAL | WANTED
-    assert {name: said[name] for name in WANTED} == {name: about[name] for name in WANTED}
-    assert said["name"] == "Jo Bloggs"
+    assert set(claims) == USUAL | WANTED
+    assert {name: claims[name] for name in WANTED} == {name: about[name] for name in WANTED}
+    assert claims["name"] == "Jo Bloggs"
 
 
 def test_a_client_that_is_not_registered_for_any_gets_none(web, world):

@@ -19,25 +19,25 @@ def look(web, partner, token, **more):
 
 
 def test_introspection_returns_the_current_state_of_an_access_token(web, world, tokens):
-    said = look(web, world.partner, tokens["access_token"]).json
-    assert said["active"] is True
-    assert (said["iss"], said["sub"], said["client_id"]) == (ISSUER, world.person, world.partner.id)
-    assert said["scope"] == tokens["scope"]
-    assert (said["estab_id"], said["estab_status"]) == (world.estab_id, "verified")
-    assert {"exp", "iat", "aud", "jti", "auth_time", "acr", "amr", "authorisation", "token_type"} <= set(said)
-    assert "lineage" not in said
+    body = look(web, world.partner, tokens["access_token"]).json
+    assert body["active"] is True
+    assert (body["iss"], body["sub"], body["client_id"]) == (ISSUER, world.person, world.partner.id)
+    assert body["scope"] == tokens["scope"]
+    assert (body["estab_id"], body["estab_status"]) == (world.estab_id, "verified")
+    assert {"exp", "iat", "aud", "jti", "auth_time", "acr", "amr", "authorisation", "token_type"} <= set(body)
+    assert "lineage" not in body
 
     world.change(Estab, world.estab, state="unverified")
-    said = look(web, world.partner, tokens["access_token"]).json
-    assert "students" not in said["scope"].split()
-    assert said["estab_status"] == "unverified"
+    body = look(web, world.partner, tokens["access_token"]).json
+    assert "students" not in body["scope"].split()
+    assert body["estab_status"] == "unverified"
 
 
 def test_introspection_returns_the_current_state_of_a_refresh_token(web, world, tokens):
-    said = look(web, world.partner, tokens["refresh_token"], token_type_hint="refresh_token").json
-    assert said["active"] is True
-    assert said["scope"] == tokens["scope"]
-    assert "token_type" not in said  # RFC 6749 §5.1 knows those of access tokens alone
+    body = look(web, world.partner, tokens["refresh_token"], token_type_hint="refresh_token").json
+    assert body["active"] is True
+    assert body["scope"] == tokens["scope"]
+    assert "token_type" not in body  # RFC 6749 §5.1 knows those of access tokens alone
 
 
 def test_introspecting_a_replaced_token_is_not_a_reuse(web, world):
@@ -93,11 +93,11 @@ def test_accept_jwt_returns_the_same_response_signed(web, world, tokens):
         with world.work(), pytest.raises(ring.BadToken, match="when it ends"):
             ring.verify(answer.text, typ="token-introspection+jwt")  # what is kept as a proof does not end
         with world.work():
-            said = ring.verify_hint(answer.text, typ="token-introspection+jwt")
-        assert set(said) == {"iss", "aud", "iat", "token_introspection"}
-        assert (said["iss"], said["aud"]) == (ISSUER, world.partner.id)
-        assert said["token_introspection"] == look(web, world.partner, token).json
-    assert said["token_introspection"] == {"active": False}
+            claims = ring.verify_hint(answer.text, typ="token-introspection+jwt")
+        assert set(claims) == {"iss", "aud", "iat", "token_introspection"}
+        assert (claims["iss"], claims["aud"]) == (ISSUER, world.partner.id)
+        assert claims["token_introspection"] == look(web, world.partner, token).json
+    assert claims["token_introspection"] == {"active": False}
 
 
 @pytest.mark.parametrize("alg", ["RS256", "ES256"])

@@ -212,10 +212,10 @@ def test_a_popups_opener_is_kept_and_only_a_way_to_the_client_lifts_the_policy_o
 )  # fmt: skip
 def test_only_an_address_with_its_client_is_linked(web, world, params):
     asked = {name: value or world.partner.id for name, value in params.items()}
-    shown = follow(web, out(web, **asked))
-    assert page(shown).find(id="signed-out")
-    assert page(shown).find(id="back") is None
-    assert "evil.example" not in shown.text
+    response = follow(web, out(web, **asked))
+    assert page(response).find(id="signed-out")
+    assert page(response).find(id="back") is None
+    assert "evil.example" not in response.text
 
 
 def test_state_is_added_to_the_query_that_an_address_has(web, world):

@@ -40,9 +40,9 @@ def signer(world, clock):
 
 def description(response):
     """What the client is told; every word of it printable ASCII, and nothing that would have to be escaped."""
-    said = response.json["error_description"]
-    assert errors.plain(said) == said
-    return said
+    description = response.json["error_description"]
+    assert errors.plain(description) == description
+    return description
 
 
 @pytest.mark.parametrize(
@@ -246,9 +246,9 @@ def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, ne
 )
 def test_the_fault_of_a_request_object_is_named(web, signer, differs, said):
     claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(), **differs}
-    got = sent(web.get(signer.link(request=signed(claims, key("ES256"), "ES256"))))
-    assert got["error"] == "invalid_request_object"
-    assert got["error_description"].startswith(said)
+    params = sent(web.get(signer.link(request=signed(claims, key("ES256"), "ES256"))))
+    assert params["error"] == "invalid_request_object"
+    assert params["error_description"].startswith(said)
 
 
 def read(web, token):

@@ -18,8 +18,8 @@ def partner(world):
 
 
 def tokens_of(web, partner, world, **differs):
-    got = authorised(web, partner, world.username, **({"scope": ALL} | differs))
-    return partner.redeems(web, got["code"]).json
+    params = authorised(web, partner, world.username, **({"scope": ALL} | differs))
+    return partner.redeems(web, params["code"]).json
 
 
 def userinfo(web, token):

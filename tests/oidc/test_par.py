@@ -29,9 +29,9 @@ def finish(web, world, response):
 
 
 def test_a_pushed_request_is_answered(web, world, urn):
-    got = finish(web, world, follow(web, web.get(link(world.partner, urn))))
-    assert got["state"] == "a-state"
-    assert world.partner.redeems(web, got["code"]).status_code == 200
+    params = finish(web, world, follow(web, web.get(link(world.partner, urn))))
+    assert params["state"] == "a-state"
+    assert world.partner.redeems(web, params["code"]).status_code == 200
 
 
 def test_the_response_is_201_and_has_the_lifetime(web, world):

@@ -86,8 +86,8 @@ def test_userinfo_after_the_end_does_not_mention_a_pause(web, world, tokens, dec
     decides(authorise.pause)
     decides(authorise.withdraw)
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
-    said = web.get("/oauth/userinfo", headers=header).json["error_description"]
-    assert said == "access_token: the authorisation that it was issued under is not in force"
+    description = web.get("/oauth/userinfo", headers=header).json["error_description"]
+    assert description == "access_token: the authorisation that it was issued under is not in force"
 
 
 def test_the_log_says_why_a_refresh_was_refused(web, world, tokens, decides, log):
@@ -111,9 +111,9 @@ def test_a_closed_school_is_refused_as_ended_though_it_has_paused(web, world, to
 
 def test_a_silent_request_is_refused_with_the_pause(web, world, tokens, decides):
     decides(authorise.pause)
-    got = sent(web.get(world.partner.link(prompt="none")))
-    assert got["error"] == "consent_required"
-    assert "paused" in got["error_description"]
+    params = sent(web.get(world.partner.link(prompt="none")))
+    assert params["error"] == "consent_required"
+    assert "paused" in params["error_description"]
 
 
 def test_the_page_says_that_agreeing_resumes_what_is_paused(web, world, tokens, decides):
@@ -126,26 +126,26 @@ def test_the_page_says_that_agreeing_resumes_what_is_paused(web, world, tokens, 
 
 def test_withheld_scopes_are_named_beside_the_granted_ones(web, world):
     world.change(Estab, world.estab, state="unverified")
-    got = authorised(web, world.partner, world.username, "attendance", scope=f"{world.partner.scope} attendance")
-    tokens = world.partner.redeems(web, got["code"]).json
+    params = authorised(web, world.partner, world.username, "attendance", scope=f"{world.partner.scope} attendance")
+    tokens = world.partner.redeems(web, params["code"]).json
     assert tokens["withheld_scope"] == "school students attendance"
     assert not {"school", "students", "attendance"} & set(tokens["scope"].split())
-    said = userinfo(web, tokens)
-    assert (said["scope"], said["withheld_scope"]) == (tokens["scope"], "school students attendance")
+    claims = userinfo(web, tokens)
+    assert (claims["scope"], claims["withheld_scope"]) == (tokens["scope"], "school students attendance")
 
     world.change(Estab, world.estab, state="verified")
     tokens = world.partner.refreshes(web, tokens["refresh_token"]).json
     assert "withheld_scope" not in tokens
     assert {"school", "students", "attendance"} <= set(tokens["scope"].split())
-    said = userinfo(web, tokens)
-    assert said["scope"] == tokens["scope"]
-    assert "withheld_scope" not in said
+    claims = userinfo(web, tokens)
+    assert claims["scope"] == tokens["scope"]
+    assert "withheld_scope" not in claims
 
 
 def test_an_area_that_the_school_left_out_is_not_among_what_is_withheld(web, world):
     world.change(Estab, world.estab, state="unverified")
-    got = authorised(web, world.partner, world.username, scope=f"{world.partner.scope} attendance")
-    assert world.partner.redeems(web, got["code"]).json["withheld_scope"] == DATA
+    params = authorised(web, world.partner, world.username, scope=f"{world.partner.scope} attendance")
+    assert world.partner.redeems(web, params["code"]).json["withheld_scope"] == DATA
 
 
 def test_userinfo_without_the_school_scope_does_not_tell_its_state(web, world):
@@ -153,5 +153,5 @@ def test_userinfo_without_the_school_scope_does_not_tell_its_state(web, world):
     if page(response).find(id="sign-in"):
         response = follow(web, sign_in(web, response, world.username))
     response = follow(web, press(web, response, "allow"))
-    said = userinfo(web, world.partner.redeems(web, sent(response)["code"]).json)
-    assert not {"scope", "withheld_scope"} & said.keys()
+    claims = userinfo(web, world.partner.redeems(web, sent(response)["code"]).json)
+    assert not {"scope", "withheld_scope"} & claims.keys()

@@ -38,11 +38,11 @@ def registrar(web, work):
 
 def test_a_secret_may_be_sent_either_way_also_where_one_was_registered_by_name(web, registrar):
     """Registering a method says how the client means to send its secret; it pins nothing. A manifest can."""
-    made = registrar.registered(token_endpoint_auth_method="client_secret_basic")
+    registration = registrar.registered(token_endpoint_auth_method="client_secret_basic")
     form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": METADATA["redirect_uris"][0]}
-    by_post = {"client_id": made["client_id"], "client_secret": made["client_secret"]}
+    by_post = {"client_id": registration["client_id"], "client_secret": registration["client_secret"]}
     assert web.post("/oauth/token", data=form | by_post).json["error"] == "invalid_grant"
-    assert registrar.manages(made).json["token_endpoint_auth_method"] == "client_secret_basic"
+    assert registrar.manages(registration).json["token_endpoint_auth_method"] == "client_secret_basic"
 
 
 def test_without_refresh_tokens_the_page_does_not_mention_lasting_access(registrar):
@@ -56,8 +56,8 @@ def test_without_refresh_tokens_the_page_does_not_mention_lasting_access(registr
 
 
 def test_a_client_that_gives_up_refresh_tokens_has_a_page_without_lasting_access(registrar):
-    made = registrar.registered(grant_types=["authorization_code", "refresh_token"])
-    changed = registrar.manages(made, "PUT", json=metadata(client_id=made["client_id"]))
+    registration = registrar.registered(grant_types=["authorization_code", "refresh_token"])
+    changed = registrar.manages(registration, "PUT", json=metadata(client_id=registration["client_id"]))
     assert "offline_access" not in changed.json["scope"].split()
 
 
@@ -72,23 +72,23 @@ def test_a_client_registers_itself_and_gets_its_metadata_back(registrar, clock):
         initiate_login_uri="https://reports.example/begin", backchannel_logout_uri="https://reports.example/bcl",
         backchannel_logout_session_required=True,
     )  # fmt: skip
-    said = response.json
+    body = response.json
     assert response.status_code == 201
     assert response.headers["Cache-Control"] == "no-store"
     assert response.mimetype == "application/json"
-    assert {name: said[name] for name in METADATA} == METADATA
-    assert said["jwks"] == PUBLIC
-    assert said["client_id_issued_at"] == int(clock.now().timestamp())
-    assert said["client_secret_expires_at"] == 0
-    assert said["registration_client_uri"].endswith(path_of(said))
-    assert len(said["client_secret"]) >= 43
-    assert len(said["registration_access_token"]) >= 43
-    assert said["initiate_login_uri"] == "https://reports.example/begin"
-    assert said["post_logout_redirect_uris"] == ["https://reports.example/out"]
-    assert said["backchannel_logout_uri"] == "https://reports.example/bcl"
-    assert said["backchannel_logout_session_required"] is True
-    assert said["id_token_signed_response_alg"] == "RS256"
-    assert said["subject_type"] == "public"
+    assert {name: body[name] for name in METADATA} == METADATA
+    assert body["jwks"] == PUBLIC
+    assert body["client_id_issued_at"] == int(clock.now().timestamp())
+    assert body["client_secret_expires_at"] == 0
+    assert body["registration_client_uri"].endswith(path_of(body))
+    assert len(body["client_secret"]) >= 43
+    assert len(body["registration_access_token"]) >= 43
+    assert body["initiate_login_uri"] == "https://reports.example/begin"
+    assert body["post_logout_redirect_uris"] == ["https://reports.example/out"]
+    assert body["backchannel_logout_uri"] == "https://reports.example/bcl"
+    assert body["backchannel_logout_session_required"] is True
+    assert body["id_token_signed_response_alg"] == "RS256"
+    assert body["subject_type"] == "public"
 
 
 @pytest.fixture
@@ -122,10 +122,10 @@ def sector_document():
 
 
 def test_the_algorithm_of_request_objects_is_registered_and_returned(registrar):
-    made = registrar.registered(request_object_signing_alg="ES256")
-    assert made["request_object_signing_alg"] == "ES256"
-    assert registrar.manages(made).json["request_object_signing_alg"] == "ES256"
-    replaced = registrar.manages(made, "PUT", json=metadata(client_id=made["client_id"]))
+    registration = registrar.registered(request_object_signing_alg="ES256")
+    assert registration["request_object_signing_alg"] == "ES256"
+    assert registrar.manages(registration).json["request_object_signing_alg"] == "ES256"
+    replaced = registrar.manages(registration, "PUT", json=metadata(client_id=registration["client_id"]))
     assert "request_object_signing_alg" not in replaced.json
 
 
@@ -134,8 +134,10 @@ def test_the_algorithms_of_signed_responses_are_registered_and_returned(registra
         "jwks": PUBLIC, "require_signed_request_object": True, "authorization_signed_response_alg": "ES256",
         "introspection_signed_response_alg": "ES256",
     }  # fmt: skip
-    made = registrar.registered(**asked)
-    assert {name: made[name] for name in asked if name != "jwks"} == {n: v for n, v in asked.items() if n != "jwks"}
+    registration = registrar.registered(**asked)
+    assert {name: registration[name] for name in asked if name != "jwks"} == {
+        n: v for n, v in asked.items() if n != "jwks"
+    }
     assert registrar.registered()["require_signed_request_object"] is False
 
 
@@ -151,10 +153,10 @@ def test_the_scopes_that_were_optional_for_the_token_are_a_schools_choice(web, w
     with work():
         scopes = {"required": {"openid", "school"}, "optional": {"attendance"}, "client": {"schools.list"}}
         registrar = Registrar(web, an_initial_token(scopes=scopes))
-    made = registrar.registered(grant_types=["authorization_code", "client_credentials"])
-    assert made["scope"] == "openid school attendance schools.list"
+    registration = registrar.registered(grant_types=["authorization_code", "client_credentials"])
+    assert registration["scope"] == "openid school attendance schools.list"
     with work() as session:
-        client = session.get_one(Client, made["client_id"])
+        client = session.get_one(Client, registration["client_id"])
         assert client.required_scopes == {"openid", "school"}
         assert client.optional_scopes == {"attendance"}
         assert client.client_scopes == {"schools.list"}
@@ -173,24 +175,29 @@ def test_scopes_that_no_grant_can_give_are_left_out_unless_they_are_asked_for(we
 
 
 def test_a_self_registered_client_works(web, world, registrar):
-    made = registrar.registered(grant_types=["authorization_code", "refresh_token"])
-    partner = Caller(made["client_id"], made["client_secret"], "openid offline_access", made["redirect_uris"][0])
-    got = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
-    tokens = partner.redeems(web, got["code"], code_verifier=None).json
+    registration = registrar.registered(grant_types=["authorization_code", "refresh_token"])
+    partner = Caller(
+        registration["client_id"],
+        registration["client_secret"],
+        "openid offline_access",
+        registration["redirect_uris"][0],
+    )
+    params = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
+    tokens = partner.redeems(web, params["code"], code_verifier=None).json
     assert tokens["scope"] == "openid offline_access"
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
 def test_the_page_names_it_by_its_company_where_it_gave_no_name(registrar, work):
-    made = registrar.registered(client_name=None)
+    registration = registrar.registered(client_name=None)
     with work() as session:
-        assert made["client_name"] == session.get_one(Client, made["client_id"]).partner_name
+        assert registration["client_name"] == session.get_one(Client, registration["client_id"]).partner_name
 
 
 def test_a_public_client_gets_no_secret(registrar):
-    made = registrar.registered(token_endpoint_auth_method="none")
-    assert "client_secret" not in made
-    assert "client_secret_expires_at" not in made
+    registration = registrar.registered(token_endpoint_auth_method="none")
+    assert "client_secret" not in registration
+    assert "client_secret_expires_at" not in registration
 
 
 def test_profile_and_pkce_come_from_the_token_and_not_from_the_client(web, work):
@@ -199,21 +206,21 @@ def test_profile_and_pkce_come_from_the_token_and_not_from_the_client(web, work)
     refused = registrar.registers(profile="oidc")
     assert refused.json["error"] == "invalid_client_metadata"
     assert "token_endpoint_auth_method" in refused.json["error_description"]
-    made = registrar.registered(
+    registration = registrar.registered(
         profile="oidc", require_pkce=False, token_endpoint_auth_method="private_key_jwt",
         jwks={"keys": [EC.as_dict(private=False)]},
     )  # fmt: skip
-    assert made["dpop_bound_access_tokens"] is True
-    assert made["require_pushed_authorization_requests"] is True
-    assert made["id_token_signed_response_alg"] == "ES256"
+    assert registration["dpop_bound_access_tokens"] is True
+    assert registration["require_pushed_authorization_requests"] is True
+    assert registration["id_token_signed_response_alg"] == "ES256"
     with work() as session:
-        client = session.get_one(Client, made["client_id"])
+        client = session.get_one(Client, registration["client_id"])
         assert (client.profile, client.require_pkce) == ("fapi2", True)
 
 
 def test_members_we_do_not_know_are_ignored_and_not_echoed(registrar):
-    made = registrar.registered(request_uris=["https://reports.example/r#abc"], software_id="x", purpose="hm")
-    assert not {"request_uris", "software_id", "purpose"} & made.keys()
+    registration = registrar.registered(request_uris=["https://reports.example/r#abc"], software_id="x", purpose="hm")
+    assert not {"request_uris", "software_id", "purpose"} & registration.keys()
 
 
 def test_null_members_count_as_left_out(registrar):
@@ -224,10 +231,10 @@ def test_null_members_count_as_left_out(registrar):
 
 
 def test_each_fault_is_named(registrar):
-    said = registrar.registers(client_uri="x", contacts=["nobody"], grant_types=["implicit"]).json
-    assert said["error"] == "invalid_client_metadata"
+    body = registrar.registers(client_uri="x", contacts=["nobody"], grant_types=["implicit"]).json
+    assert body["error"] == "invalid_client_metadata"
     for name in ("client_uri", "contacts[0]", "grant_types[0]"):
-        assert name in said["error_description"]
+        assert name in body["error_description"]
 
 
 @pytest.mark.parametrize(
@@ -370,19 +377,19 @@ def test_concurrent_registrations_stay_within_the_tokens_number(work, at_once):
 
 
 def test_a_client_reads_its_registration(registrar):
-    made = registrar.registered()
-    response = registrar.manages(made)
+    registration = registrar.registered()
+    response = registrar.manages(registration)
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "no-store"
-    assert response.json == {name: each for name, each in made.items() if not name.startswith("client_secret")}
+    assert response.json == {name: each for name, each in registration.items() if not name.startswith("client_secret")}
 
 
 def test_a_logo_is_ignored_and_terms_of_service_are_kept(registrar):
     terms = "https://reports.example/terms"
-    made = registrar.registered(logo_uri="https://reports.example/logo.png", tos_uri=terms)
+    registration = registrar.registered(logo_uri="https://reports.example/logo.png", tos_uri=terms)
 
-    assert "logo_uri" not in made
-    assert registrar.manages(made).json["tos_uri"] == terms
+    assert "logo_uri" not in registration
+    assert registrar.manages(registration).json["tos_uri"] == terms
 
 
 @pytest.mark.parametrize("name", ["IDaaS", "Cornerst\u043ene", "CORNERST0NE"])
@@ -393,9 +400,9 @@ def test_a_name_that_looks_like_ours_or_anothers_is_refused_and_at_a_put_too(reg
     assert (refused.status_code, refused.json["error"]) == (400, "invalid_client_metadata")
     assert refused.json["error_description"].startswith("client_name: ")
 
-    made = registrar.registered(client_name="Reports")
-    new = metadata(client_id=made["client_id"], client_name=name)
-    assert registrar.manages(made, "PUT", json=new).json["error"] == "invalid_client_metadata"
+    registration = registrar.registered(client_name="Reports")
+    new = metadata(client_id=registration["client_id"], client_name=name)
+    assert registrar.manages(registration, "PUT", json=new).json["error"] == "invalid_client_metadata"
 
 
 def test_a_sector_that_is_another_partners_host_is_refused(registrar, work):
@@ -411,18 +418,20 @@ def test_a_sector_may_be_the_host_of_the_same_partners_other_clients(registrar):
 
 
 def test_a_put_replaces_all_metadata(registrar, work):
-    made = registrar.registered(client_uri="https://reports.example", post_logout_redirect_uris=[
+    registration = registrar.registered(client_uri="https://reports.example", post_logout_redirect_uris=[
         "https://reports.example/out"])  # fmt: skip
-    new = metadata(client_id=made["client_id"], redirect_uris=["https://reports.example/new"], client_name="New")
-    response = registrar.manages(made, "PUT", json=new)
+    new = metadata(
+        client_id=registration["client_id"], redirect_uris=["https://reports.example/new"], client_name="New"
+    )
+    response = registrar.manages(registration, "PUT", json=new)
     assert response.status_code == 200
-    said = response.json
-    assert (said["client_name"], said["redirect_uris"]) == ("New", ["https://reports.example/new"])
-    assert "client_uri" not in said
-    assert "post_logout_redirect_uris" not in said
-    assert "client_secret" not in said, "the one it has goes on working"
-    assert said["registration_access_token"] == made["registration_access_token"]
-    found = registry_client(work, made)
+    body = response.json
+    assert (body["client_name"], body["redirect_uris"]) == ("New", ["https://reports.example/new"])
+    assert "client_uri" not in body
+    assert "post_logout_redirect_uris" not in body
+    assert "client_secret" not in body, "the one it has goes on working"
+    assert body["registration_access_token"] == registration["registration_access_token"]
+    found = registry_client(work, registration)
     assert found.redirect_uris == ("https://reports.example/new",)
     assert entries(work, "client.changed")[0].facts["fields"] == [
         "client_name", "client_uri", "post_logout_redirect_uris", "redirect_uris",
@@ -435,16 +444,16 @@ def registry_client(work, made):
 
 
 def test_a_put_that_needs_a_secret_gets_one(registrar, work):
-    made = registrar.registered(token_endpoint_auth_method="none")
-    new = metadata(client_id=made["client_id"])
-    secret = registrar.manages(made, "PUT", json=new).json["client_secret"]
+    registration = registrar.registered(token_endpoint_auth_method="none")
+    new = metadata(client_id=registration["client_id"])
+    secret = registrar.manages(registration, "PUT", json=new).json["client_secret"]
     with work():
-        assert registry.secret_matches(registry.client(made["client_id"]), secret)
+        assert registry.secret_matches(registry.client(registration["client_id"]), secret)
     as_key = new | {"token_endpoint_auth_method": "client_secret_jwt"}
-    other = registrar.manages(made, "PUT", json=as_key).json["client_secret"]
+    other = registrar.manages(registration, "PUT", json=as_key).json["client_secret"]
     with work():
-        assert registry.hmac_keys(registry.client(made["client_id"])) == [other.encode()]
-    assert "client_secret" not in registrar.manages(made, "PUT", json=as_key).json
+        assert registry.hmac_keys(registry.client(registration["client_id"])) == [other.encode()]
+    assert "client_secret" not in registrar.manages(registration, "PUT", json=as_key).json
 
 
 @pytest.mark.parametrize(
@@ -458,29 +467,34 @@ def test_a_put_that_needs_a_secret_gets_one(registrar, work):
     ids=in_brief,
 )  # fmt: skip
 def test_an_invalid_put_changes_nothing(registrar, wrong):
-    made = registrar.registered()
-    sound = metadata(client_id=made["client_id"], client_name="New") | wrong
+    registration = registrar.registered()
+    sound = metadata(client_id=registration["client_id"], client_name="New") | wrong
     body = {name: value for name, value in sound.items() if value is not None}
-    response = registrar.manages(made, "PUT", json=body)
+    response = registrar.manages(registration, "PUT", json=body)
     assert response.status_code == 400, response.json
-    assert registrar.manages(made).json["client_name"] == METADATA["client_name"]
+    assert registrar.manages(registration).json["client_name"] == METADATA["client_name"]
 
 
 def test_a_put_may_repeat_the_secret_that_was_issued(registrar):
-    made = registrar.registered()
-    body = metadata(client_id=made["client_id"], client_secret=made["client_secret"])
-    assert registrar.manages(made, "PUT", json=body).status_code == 200
+    registration = registrar.registered()
+    body = metadata(client_id=registration["client_id"], client_secret=registration["client_secret"])
+    assert registrar.manages(registration, "PUT", json=body).status_code == 200
 
 
 def test_a_deleted_client_is_gone_and_its_token_with_it(web, world, registrar, work):
-    made = registrar.registered(grant_types=["authorization_code", "refresh_token"])
+    registration = registrar.registered(grant_types=["authorization_code", "refresh_token"])
     other = registrar.registered(client_name="Oakhill Lunches")
-    partner = Caller(made["client_id"], made["client_secret"], "openid offline_access", made["redirect_uris"][0])
+    partner = Caller(
+        registration["client_id"],
+        registration["client_secret"],
+        "openid offline_access",
+        registration["redirect_uris"][0],
+    )
     tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
-    response = registrar.manages(made, "DELETE")
+    response = registrar.manages(registration, "DELETE")
     assert response.status_code == 204
     assert response.data == b""
-    assert registrar.manages(made).status_code == 401
+    assert registrar.manages(registration).status_code == 401
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 401
     assert web.get("/oauth/userinfo", headers=bearer(tokens["access_token"])).status_code == 401
     assert web.get(partner.link()).status_code == 400
@@ -488,16 +502,16 @@ def test_a_deleted_client_is_gone_and_its_token_with_it(web, world, registrar, w
     with work() as session:
         assert [row.client_id for row in session.query(RegistrationToken)] == [other["client_id"]]
         assert {row.client_id for row in session.query(ClientSecret)} >= {other["client_id"]}
-    assert [each.subject for each in entries(work, "client.deleted")] == [made["client_id"]]
+    assert [each.subject for each in entries(work, "client.deleted")] == [registration["client_id"]]
 
 
 def test_registrations_are_recorded_in_the_audit_log(registrar, work):
-    made = registrar.registered()
+    registration = registrar.registered()
     issued, registered = entries(work, "initial_token.issued"), entries(work, "client.registered")
     assert issued[0].facts["most"] == 100
     assert registered[0].actor == issued[0].subject
-    assert registered[0].subject == made["client_id"]
-    assert made["client_secret"] not in json.dumps(registered[0].facts)
+    assert registered[0].subject == registration["client_id"]
+    assert registration["client_secret"] not in json.dumps(registered[0].facts)
 
 
 def test_an_operator_who_changes_it_takes_it_over(registrar, work):
@@ -520,19 +534,19 @@ def test_discovery_names_the_endpoint(web):
 
 
 def test_secrets_and_tokens_are_stored_only_as_digests(registrar, work):
-    made = registrar.registered()
+    registration = registrar.registered()
     with work() as session:
         for table in Client.metadata.sorted_tables:
             text = repr([tuple(row) for row in session.execute(select(table))])
-            for secret in (registrar.token, made["client_secret"], made["registration_access_token"]):
+            for secret in (registrar.token, registration["client_secret"], registration["registration_access_token"]):
                 assert secret not in text, table.name
 
 
 def test_the_sector_document_is_fetched_and_must_list_every_address(registrar, sector_document):
     uris = ["https://a.example/cb", "https://b.example/cb"]
     asked = {"redirect_uris": uris, "subject_type": "pairwise"}
-    made = registrar.registered(**asked, sector_identifier_uri=sector_document(uris))
-    assert made["subject_type"] == "pairwise"
+    registration = registrar.registered(**asked, sector_identifier_uri=sector_document(uris))
+    assert registration["subject_type"] == "pairwise"
     refused = registrar.registers(**asked, sector_identifier_uri=sector_document(uris[:1]))
     assert refused.json["error"] == "invalid_client_metadata"
     assert "sector_identifier_uri" in refused.json["error_description"]

@@ -37,9 +37,9 @@ def test_a_signed_request_is_answered(web, world, partner, alg):
     partner.link = lambda **_: authorize_link(
         partner, request=request_object(partner, alg=alg, key=key("PS256" if alg == "RS256" else alg))
     )
-    got = authorised(web, partner, world.username)
-    assert got["state"] == "a-state"
-    assert partner.redeems(web, got["code"]).status_code == 200
+    params = authorised(web, partner, world.username)
+    assert params["state"] == "a-state"
+    assert partner.redeems(web, params["code"]).status_code == 200
 
 
 def test_a_client_must_use_its_registered_algorithm(web, partner, world):
@@ -59,12 +59,12 @@ def test_unsigned_parameters_sent_with_a_request_object_are_ignored(web, partner
     link = authorize_link(
         partner, request=request_object(partner, prompt="none"), state="outside", nonce="x", scope="nonsense"
     )
-    got = sent(web.get(link))
-    assert (got["error"], got["state"]) == ("login_required", "a-state")
-    got = sent(
+    params = sent(web.get(link))
+    assert (params["error"], params["state"]) == ("login_required", "a-state")
+    params = sent(
         web.get(authorize_link(partner, request=request_object(partner, prompt="none", state=None), state="outside"))
     )
-    assert "state" not in got
+    assert "state" not in params
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_unsigned_parameters_sent_with_a_request_object_are_ignored(web, partner
     ],
 )  # fmt: skip
 def test_an_invalid_request_object_is_reported_at_the_unsigned_redirect_uri(web, partner, differs):
-    got = sent(web.get(authorize_link(partner, request=request_object(partner, **differs), state="s")))
-    assert got["error"] == "invalid_request_object"
-    assert got["iss"] == ISSUER
+    params = sent(web.get(authorize_link(partner, request=request_object(partner, **differs), state="s")))
+    assert params["error"] == "invalid_request_object"
+    assert params["iss"] == ISSUER
 
 
 @pytest.mark.parametrize("text", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "x" * 16_000, "ü.ü.ü"])
@@ -143,9 +143,9 @@ def test_under_fapi2_a_request_object_must_be_recent_and_short_lived(web, world,
 def test_half_a_surrogate_pair_is_refused(web, partner, name, prompt):
     """An escape in JSON can be a lone surrogate, which no valid text contains."""
     wrong = request_object(partner, **({"prompt": prompt} | {name: "a\ud800b"}))
-    got = sent(web.get(authorize_link(partner, request=wrong)))
-    assert got["error"] in {"invalid_request", "invalid_request_object"}
-    assert "\ufffd" not in got.get("state", "")
+    params = sent(web.get(authorize_link(partner, request=wrong)))
+    assert params["error"] in {"invalid_request", "invalid_request_object"}
+    assert "\ufffd" not in params.get("state", "")
 
 
 @pytest.mark.parametrize("prompt", ["none", "login"])
@@ -166,19 +166,19 @@ def strict(partner, world):
 
 
 def test_a_client_that_must_sign_cannot_send_unsigned_requests(web, strict, world):
-    got = sent(web.get(strict.link()))
-    assert got["error_description"] == "request: missing; this client has to sign its requests"
+    params = sent(web.get(strict.link()))
+    assert params["error_description"] == "request: missing; this client has to sign its requests"
     pushed = strict.posts(web, "/oauth/par", strict.parameters())
     assert (pushed.status_code, pushed.json["error"]) == (400, "invalid_request")
-    assert pushed.json["error_description"] == got["error_description"]
+    assert pushed.json["error_description"] == params["error_description"]
     posted = web.post("/oauth/authorize", data=strict.parameters())
     assert sent(posted)["error"] == "invalid_request"
 
 
 def test_a_client_that_must_sign_may_send_signed_requests(web, strict, world):
     strict.link = lambda **_: authorize_link(strict, request=request_object(strict))
-    got = authorised(web, strict, world.username)
-    assert strict.redeems(web, got["code"]).status_code == 200
+    params = authorised(web, strict, world.username)
+    assert strict.redeems(web, params["code"]).status_code == 200
 
     pushed = strict.posts(web, "/oauth/par", {"client_id": strict.id, "request": request_object(strict)})
     assert pushed.status_code == 201

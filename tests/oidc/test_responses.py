@@ -22,10 +22,10 @@ def test_form_post_returns_a_form_that_submits_itself(signed_in, world):
     state = 'a b&c="><script>alert(1)</script>ü'
     response = signed_in.get(world.partner.link(response_mode="form_post", state=state))
     assert response.status_code == 200
-    got = posted(response)
-    assert set(got) == {"code", "state", "iss"}
-    assert got["state"] == state
-    assert got["iss"] == ISSUER
+    params = posted(response)
+    assert set(params) == {"code", "state", "iss"}
+    assert params["state"] == state
+    assert params["iss"] == ISSUER
     assert "<script>alert" not in response.text
     script = page(response).find_all("script")[-1]
     assert script["nonce"] in response.headers["Content-Security-Policy"]
@@ -39,9 +39,9 @@ def test_form_post_returns_a_form_that_submits_itself(signed_in, world):
     ("differs", "error"), [({"response_type": None}, "invalid_request"), ({"prompt": "none"}, "login_required")]
 )
 def test_errors_are_posted_by_form_post(web, world, differs, error):
-    got = posted(web.get(world.partner.link(response_mode="form_post", **differs)))
-    assert got["error"] == error
-    assert got["iss"] == ISSUER
+    params = posted(web.get(world.partner.link(response_mode="form_post", **differs)))
+    assert params["error"] == error
+    assert params["iss"] == ISSUER
 
 
 def test_refusing_under_form_post_is_posted(web, world):

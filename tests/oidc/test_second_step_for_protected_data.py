@@ -48,8 +48,8 @@ def test_without_a_second_step_the_area_cannot_be_ticked_and_the_page_says_why(w
     assert sen(response).has_attr("disabled")
     assert not page(response).find(id="area-attendance").has_attr("disabled")
     assert "To share these, you need a second step" in page(response).find("main").get_text(" ")
-    got = sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
-    assert "attendance" in world.partner.redeems(web, got["code"]).json["scope"].split()
+    params = sent(follow(web, press(web, response, "allow", authority="y", area=["attendance"])))
+    assert "attendance" in world.partner.redeems(web, params["code"]).json["scope"].split()
 
 
 def test_one_is_set_up_on_the_way_and_the_choices_are_kept(web, world):
@@ -126,8 +126,8 @@ def with_an_agreement(world, *left_out):
 
 def test_what_was_agreed_to_before_stands_and_is_not_asked_again(web, world):
     with_an_agreement(world)
-    got = sent(consent_page(web, world))
-    assert "students.sen" in world.partner.redeems(web, got["code"]).json["scope"].split()
+    params = sent(consent_page(web, world))
+    assert "students.sen" in world.partner.redeems(web, params["code"]).json["scope"].split()
 
 
 def test_at_the_desk_it_can_be_taken_away_but_not_added(web, world):

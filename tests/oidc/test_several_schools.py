@@ -34,8 +34,8 @@ def chooses(web, world, second, **differs):
 
 
 def authorises(web, world, second):
-    got = sent(follow(web, press(web, chooses(web, world, second), "allow", authority="y")))
-    return world.partner.redeems(web, got["code"]).json
+    params = sent(follow(web, press(web, chooses(web, world, second), "allow", authority="y")))
+    return world.partner.redeems(web, params["code"]).json
 
 
 def test_the_school_is_chosen_inside_the_request_and_named_on_the_page_with_a_way_to_change_it(web, world, second):
@@ -81,8 +81,8 @@ def authorises_for(web, world, second, *boxes):
 
 @pytest.mark.parametrize("box", ["the school", "all"])
 def test_another_school_is_authorised_in_the_same_review_and_the_code_names_the_chosen_one(web, world, second, box):
-    got = authorises_for(web, world, second, world.estab_id if box == "the school" else "all")
-    tokens = world.partner.redeems(web, got["code"]).json
+    params = authorises_for(web, world, second, world.estab_id if box == "the school" else "all")
+    tokens = world.partner.redeems(web, params["code"]).json
     assert world.claims(tokens["access_token"])["estab_id"] == second.estab_id
     with world.work() as session:
         agreements = session.query(Authorisation).all()
@@ -101,8 +101,8 @@ def test_after_one_review_the_person_changes_the_school_and_the_service_gets_it_
     authorises_for(web, world, second, world.estab_id)
     token = page(web.get("/sign-in/school")).find("input", {"name": "csrf_token"})["value"]
     web.post("/sign-in/school", data={"csrf_token": token, "school": world.estab_id})
-    got = sent(follow(web, web.get(world.partner.link(scope=SCOPE))))
-    tokens = world.partner.redeems(web, got["code"]).json
+    params = sent(follow(web, web.get(world.partner.link(scope=SCOPE))))
+    tokens = world.partner.redeems(web, params["code"]).json
     assert world.claims(tokens["access_token"])["estab_id"] == world.estab_id
     with world.work() as session:
         assert session.query(Authorisation).count() == 2  # those of the review

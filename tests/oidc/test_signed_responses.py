@@ -77,8 +77,8 @@ def test_a_state_in_any_script_is_returned_unchanged(web, world):
 @pytest.mark.parametrize("alg", [None, "RS256", "ES256"])
 def test_responses_are_signed_by_the_registered_algorithm(web, world, alg):
     partner = world.new_partner(authorization_signed_response_alg=alg)
-    got = sent(web.get(partner.link(response_mode="jwt", prompt="none")))
-    assert jwt_header(got["response"])["alg"] == (alg or "RS256")
+    params = sent(web.get(partner.link(response_mode="jwt", prompt="none")))
+    assert jwt_header(params["response"])["alg"] == (alg or "RS256")
 
 
 def test_under_fapi2_responses_are_signed_by_es256(web, world, clock):
@@ -87,8 +87,8 @@ def test_under_fapi2_responses_are_signed_by_es256(web, world, clock):
             profile="fapi2", token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256"))
         )
         partner = Signer(client.id)
-    got = sent(web.get(partner.link(response_mode="jwt")))
-    assert jwt_header(got["response"])["alg"] == "ES256"
+    params = sent(web.get(partner.link(response_mode="jwt")))
+    assert jwt_header(params["response"])["alg"] == "ES256"
     assert (
         parameters_of(world, web.get(partner.link(response_mode="jwt")), partner, "jwt")["error"] == "invalid_request"
     )
@@ -112,23 +112,25 @@ def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
 
 @pytest.mark.parametrize("mode", ["fragment", "fragment.jwt", "JWT", "form_post.JWT", "web_message"])
 def test_unsupported_jwt_modes_are_refused_in_the_query(web, world, mode):
-    got = sent(web.get(world.partner.link(response_mode=mode)))
-    assert (got["error"], got["iss"]) == ("invalid_request", ISSUER)
-    assert got["error_description"] == "response_mode: must be one of query, form_post, jwt, query.jwt, form_post.jwt"
+    params = sent(web.get(world.partner.link(response_mode=mode)))
+    assert (params["error"], params["iss"]) == ("invalid_request", ISSUER)
+    assert (
+        params["error_description"] == "response_mode: must be one of query, form_post, jwt, query.jwt, form_post.jwt"
+    )
 
 
 def test_a_repeated_response_mode_is_refused(web, world):
-    got = sent(web.get(world.partner.link(response_mode="jwt") + "&response_mode=query"))
-    assert got["error"] == "invalid_request"
+    params = sent(web.get(world.partner.link(response_mode="jwt") + "&response_mode=query"))
+    assert params["error"] == "invalid_request"
 
 
 def test_a_signed_response_is_accepted_neither_as_hint_nor_as_token(web, world):
     """It is signed with the same keys as an ID Token, and must never be taken for one."""
-    got = sent(web.get(world.partner.link(response_mode="jwt", prompt="none")))
-    again = sent(web.get(world.partner.link(id_token_hint=got["response"])))
+    params = sent(web.get(world.partner.link(response_mode="jwt", prompt="none")))
+    again = sent(web.get(world.partner.link(id_token_hint=params["response"])))
     assert again["error_description"] == "id_token_hint: is not an ID Token of ours"
-    assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {got['response']}"}).status_code == 401
-    assert web.get(f"/oauth/logout?id_token_hint={got['response']}").status_code == 400
+    assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {params['response']}"}).status_code == 401
+    assert web.get(f"/oauth/logout?id_token_hint={params['response']}").status_code == 400
 
 
 def test_a_pushed_request_gets_the_mode_it_asked_for(web, world):

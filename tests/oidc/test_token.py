@@ -82,13 +82,13 @@ def test_a_fapi2_clients_id_token_is_signed_by_es256(web, world):
 
 
 def test_without_openid_there_is_no_id_token(web, world):
-    got = authorised(web, world.partner, world.username, scope="students")
-    assert "id_token" not in world.partner.redeems(web, got["code"]).json
+    params = authorised(web, world.partner, world.username, scope="students")
+    assert "id_token" not in world.partner.redeems(web, params["code"]).json
 
 
 def test_without_offline_access_there_is_no_refresh_token(web, world):
-    got = authorised(web, world.partner, world.username, scope="openid students")
-    assert "refresh_token" not in world.partner.redeems(web, got["code"]).json
+    params = authorised(web, world.partner, world.username, scope="openid students")
+    assert "refresh_token" not in world.partner.redeems(web, params["code"]).json
 
 
 def test_no_secret_is_stored_in_clear(web, world, tokens, code):
@@ -242,8 +242,8 @@ def test_a_replayed_code_revokes_the_tokens_it_gave(web, world, code, tokens):
 
 def test_data_scopes_are_withheld_until_the_school_is_verified(web, world, clock):
     world.change(Estab, world.estab, state="unverified")
-    got = authorised(web, world.partner, world.username)
-    answer = world.partner.redeems(web, got["code"]).json
+    params = authorised(web, world.partner, world.username)
+    answer = world.partner.redeems(web, params["code"]).json
     assert answer["scope"] == "openid profile email organisation offline_access"
     assert world.claims(answer["access_token"])["scope"] == answer["scope"]
     assert world.claims(answer["access_token"])["estab_status"] == "unverified"

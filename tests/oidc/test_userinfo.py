@@ -21,14 +21,14 @@ def tokens(web, world, clock):
 
 
 def test_userinfo_names_person_and_school_with_the_claims_of_dfe_sign_in(web, world, tokens):
-    said = web.get("/oauth/userinfo", headers=bearer(tokens)).json
-    organisation = said.pop("organisation")
-    assert isinstance(said.pop("updated_at"), int)
-    assert said.pop("scope") == tokens["scope"]
-    assert said == {
+    body = web.get("/oauth/userinfo", headers=bearer(tokens)).json
+    organisation = body.pop("organisation")
+    assert isinstance(body.pop("updated_at"), int)
+    assert body.pop("scope") == tokens["scope"]
+    assert body == {
         "sub": world.person, "name": "Jo Bloggs", "given_name": "Jo", "family_name": "Bloggs",
         "preferred_username": world.username, "locale": "en-GB", "zoneinfo": "Europe/London",
-        "email": said["email"], "email_verified": True, "phone_number": "+447700900123",
+        "email": body["email"], "email_verified": True, "phone_number": "+447700900123",
         "phone_number_verified": False, "estab_id": world.estab_id, "estab_status": "verified",
         "role": "owner",
     }  # fmt: skip
@@ -73,9 +73,9 @@ def test_without_a_token_the_challenges_name_no_error(web, world):
 def test_an_unknown_token_is_invalid(web, token):
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}".encode().decode("latin-1")})
     assert response.status_code == 401
-    said = "access_token: is not an access token of this issuer"
-    assert response.headers["WWW-Authenticate"] == f'Bearer error="invalid_token", error_description="{said}"'
-    assert response.json["error_description"] == said
+    description = "access_token: is not an access token of this issuer"
+    assert response.headers["WWW-Authenticate"] == f'Bearer error="invalid_token", error_description="{description}"'
+    assert response.json["error_description"] == description
     assert response.json["error"] == "invalid_token"
 
 
@@ -100,21 +100,21 @@ def test_userinfo_says_nothing_about_a_person_who_has_left(web, world, tokens, c
 
 def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, world):
     wish = json.dumps({"userinfo": {"name": {"essential": True}}, "id_token": {"email": None}})
-    got = authorised(web, world.partner, world.username, scope="openid", claims=wish)
-    tokens = world.partner.redeems(web, got["code"]).json
-    said = world.claims(tokens["id_token"], "JWT")
-    assert said["email"].endswith("@oakhill.example")
-    assert "name" not in said
+    params = authorised(web, world.partner, world.username, scope="openid", claims=wish)
+    tokens = world.partner.redeems(web, params["code"]).json
+    claims = world.claims(tokens["id_token"], "JWT")
+    assert claims["email"].endswith("@oakhill.example")
+    assert "name" not in claims
     assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person, "name": "Jo Bloggs"}
 
 
 def test_the_school_can_be_asked_for_by_name_too(web, world):
     wish = json.dumps({"userinfo": {"role": None}, "id_token": {"organisation": None, "estab_id": None}})
-    got = authorised(web, world.partner, world.username, scope="openid", claims=wish)
-    tokens = world.partner.redeems(web, got["code"]).json
-    said = world.claims(tokens["id_token"], "JWT")
-    assert (said["organisation"]["name"], said["estab_id"]) == (world.school, world.estab_id)
-    assert "estab_status" not in said
+    params = authorised(web, world.partner, world.username, scope="openid", claims=wish)
+    tokens = world.partner.redeems(web, params["code"]).json
+    claims = world.claims(tokens["id_token"], "JWT")
+    assert (claims["organisation"]["name"], claims["estab_id"]) == (world.school, world.estab_id)
+    assert "estab_status" not in claims
     assert web.get("/oauth/userinfo", headers=bearer(tokens)).json == {"sub": world.person, "role": "owner"}
 
 
@@ -131,8 +131,8 @@ def test_a_client_may_register_a_signed_response(web, world):
     response = web.get("/oauth/userinfo", headers=bearer(tokens))
     assert response.content_type == "application/jwt"
     with world.work():
-        said = ring.verify_hint(response.text)
-    assert (said["iss"], said["aud"], said["sub"]) == (ISSUER, partner.id, world.person)
+        claims = ring.verify_hint(response.text)
+    assert (claims["iss"], claims["aud"], claims["sub"]) == (ISSUER, partner.id, world.person)
 
 
 def test_a_pairwise_client_gets_its_own_subject(web, new_browser, world):
@@ -141,9 +141,9 @@ def test_a_pairwise_client_gets_its_own_subject(web, new_browser, world):
     subjects = []
     for partner in (one, two, one):
         tokens = partner.redeems(web, authorised(web, partner, world.username)["code"]).json
-        said = web.get("/oauth/userinfo", headers=bearer(tokens)).json
-        assert said["name"] == "Jo Bloggs"
-        assert said["sub"] == world.claims(tokens["id_token"], "JWT")["sub"]
-        subjects.append(said["sub"])
+        body = web.get("/oauth/userinfo", headers=bearer(tokens)).json
+        assert body["name"] == "Jo Bloggs"
+        assert body["sub"] == world.claims(tokens["id_token"], "JWT")["sub"]
+        subjects.append(body["sub"])
     assert subjects[0] == subjects[2]
     assert len({*subjects, world.person}) == 3

@@ -65,13 +65,13 @@ def test_a_request_to_join_is_not_overdue_as_soon_as_it_comes_to_us(idp, estab_i
 
 def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id, work):
     idp("onboarding", "note", estab_id, "No answer.")
-    shown = idp("onboarding", "show", "312/4567").output
+    result = idp("onboarding", "show", "312/4567").output
 
     for fact in ("020 7946 0123", "Ms A Head", "office@oakhill.example", "07700 900123", "No answer.", "is the domain"):
-        assert fact in shown
+        assert fact in result
     assert json.loads(idp("onboarding", "show", estab_id, "--json").output)["register"]["head_teacher"] == "Ms A Head"
 
-    assert "also acts for" not in shown
+    assert "also acts for" not in result
     with work() as database:
         other = a_membership(database.query(Administrator).one()).estab.name
     assert f"also acts for {other} (verified)" in idp("onboarding", "show", estab_id).output
@@ -125,14 +125,14 @@ def test_an_unknown_estab_is_a_message_and_exit_code_1(idp, clock):
 def test_requests_nobody_answered_are_in_the_queue_and_decided_there(idp, work, clock, outbox):
     with work() as database:
         completed(a_registration(an_administrator().memberships[0].estab.school, email="sam@oakhill.example"))
-        asked = database.query(JoinRequest).one().id
-    assert asked not in idp("onboarding", "queue").output
-    assert idp("onboarding", "join", "decline", asked).exit_code == 1
+        request_id = database.query(JoinRequest).one().id
+    assert request_id not in idp("onboarding", "queue").output
+    assert idp("onboarding", "join", "decline", request_id).exit_code == 1
 
     clock.move(timedelta(days=15))
-    assert asked in idp("onboarding", "queue").output
-    assert "sam@oakhill.example" in idp("onboarding", "join", "show", asked).output
-    assert "has joined" in idp("onboarding", "join", "approve", asked, "--role", "viewer").output
+    assert request_id in idp("onboarding", "queue").output
+    assert "sam@oakhill.example" in idp("onboarding", "join", "show", request_id).output
+    assert "has joined" in idp("onboarding", "join", "approve", request_id, "--role", "viewer").output
     assert outbox.last("join_approved").to == "sam@oakhill.example"
     assert "Nothing is waiting" in idp("onboarding", "queue").output
 

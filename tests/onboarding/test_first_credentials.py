@@ -45,10 +45,10 @@ def test_the_browser_that_signed_up_may_have_another_for_a_quarter_of_an_hour(wo
         assert again(OURS)[1] is not None
     clock.move(timedelta(minutes=15))
     with work():
-        found, person = again(OURS)
+        password, person = again(OURS)
         assert person is None
         with pytest.raises(first_credentials.TooLateToCollect):
-            first_credentials.require_owner(found, OURS)
+            first_credentials.require_owner(password, OURS)
 
 
 @pytest.mark.parametrize("browser", [OTHERS, None])
@@ -66,8 +66,8 @@ def test_before_the_school_has_signed_up_there_is_nothing_to_replace(work, clock
 
 def test_replacing_it_kills_the_one_before(work, again):
     with work():
-        found, person = again(OURS)
-        first_credentials.replace(found, OURS, first_credentials.GeneratedPassword("other", "hash of other"))
+        password, person = again(OURS)
+        first_credentials.replace(password, OURS, first_credentials.GeneratedPassword("other", "hash of other"))
         assert person.password_hash == "hash of other"
     with work():
         assert again(OURS)[1] is not None, "it may have been lost again"
@@ -75,8 +75,8 @@ def test_replacing_it_kills_the_one_before(work, again):
 
 def test_once_they_chose_their_own_it_takes_a_sign_in(work, again):
     with work():
-        found, person = again(OURS)
-        first_credentials.set_own(found, OURS, "hash of their own")
+        password, person = again(OURS)
+        first_credentials.set_own(password, OURS, "hash of their own")
         assert person.password_hash == "hash of their own"
     with work():
         assert again(OURS)[1] is None

@@ -17,10 +17,10 @@ from tests.onboarding.makes import OTHERS, OURS, a_registration, details, made
 def pressed(work, outbox, clock):
     """The id of a registration of `OURS` whose link was pressed in `OTHERS`."""
     with work():
-        known = a_registration().id
+        registration_id = a_registration().id
     with work():
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHERS)
-    return known
+    return registration_id
 
 
 def shown(work, known):
@@ -49,11 +49,11 @@ def steps(work, known):
 
 def test_pressed_where_it_began_it_goes_on_there_without_a_code(work, outbox):
     with work():
-        known = a_registration().id
+        registration_id = a_registration().id
     with work():
         verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OURS)
 
-        registration = signup.find_in_browser(known, OURS)
+        registration = signup.find_in_browser(registration_id, OURS)
         assert signup.step(registration, OURS) == "sign_up"
         assert handover.code(registration) is None
 
@@ -151,11 +151,11 @@ def test_two_codes_made_at_the_same_moment_differ(work, outbox, clock):
     codes = []
     for email in ("jo@oakhill.example", "al@elm.example"):
         with work():
-            known = a_registration(a_school(), email=email).id
+            registration_id = a_registration(a_school(), email=email).id
         (link,) = (letter.links[0] for letter in outbox.all("verify_email") if letter.to == email)
         with work():
             verify.accept_proof(link.rpartition("/")[2], OTHERS)
-        codes.append(shown(work, known))
+        codes.append(shown(work, registration_id))
 
     assert codes[0] != codes[1]
 

@@ -42,11 +42,11 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
         an_administrator(estab, email="second@oakhill.example", username="second")
         an_administrator(estab, email="viewer@oakhill.example", username="viewer", role="viewer")
         completed(a_registration(estab.school, **SAM))
-        asked = database.query(JoinRequest).one().id
+        request_id = database.query(JoinRequest).one().id
 
     letters = outbox.all("join_request")
     assert {letter.to for letter in letters} == {"owner@oakhill.example", "second@oakhill.example"}
-    assert all(letter.links == [f"{settings.server.issuer}/join/{asked}"] for letter in letters)
+    assert all(letter.links == [f"{settings.server.issuer}/join/{request_id}"] for letter in letters)
     assert {letter.text.partition(",")[0] for letter in letters} == {"Hello Pat Head", "Hello Jo Bloggs"}
     assert "Name: Jo Bloggs" in letters[0].text
     assert "answer by Monday 16 March 2026" in letters[0].text
@@ -217,17 +217,17 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(wo
         squatter = database.merge(owner)
         squatter.memberships[0].estab.state = "unverified"
         assert completed(a_registration(squatter.memberships[0].estab.school, **SAM)) == "joining"
-        asked = database.query(JoinRequest).one().id
+        request_id = database.query(JoinRequest).one().id
     assert outbox.all("join_request") == []
 
     with work() as database:
-        assert [each.id for each in join.waiting_for_staff()] == [asked]
-        me, request = decides(database, owner, asked)
+        assert [each.id for each in join.waiting_for_staff()] == [request_id]
+        me, request = decides(database, owner, request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
     with work() as database:  # also once it is verified: the request was never the owners'
         database.merge(owner).memberships[0].estab.state = "verified"
-        assert [each.id for each in join.waiting_for_staff()] == [asked]
+        assert [each.id for each in join.waiting_for_staff()] == [request_id]
 
 
 def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, asked, outbox):

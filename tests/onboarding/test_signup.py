@@ -69,10 +69,10 @@ def test_of_many_clicks_at_once_one_registers(work, at_once):
     with work() as database:
         registration = a_registration()
         proved(registration)
-        known = registration.id
+        registration_id = registration.id
 
     def press():
-        found = signup.find_in_browser(known, OURS)
+        found = signup.find_in_browser(registration_id, OURS)
         return signup.complete(found, details(), made(), browser=OURS)
 
     outcomes = at_once(8, press)
@@ -104,10 +104,10 @@ def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at
 
 def test_nothing_is_completed_before_the_address_is_verified(work):
     with work():
-        known = a_registration().id
+        registration_id = a_registration().id
 
     with pytest.raises(signup.NotVerifiedYet), work():
-        signup.complete(signup.find_in_browser(known, OURS), details(), made(), browser=OURS)
+        signup.complete(signup.find_in_browser(registration_id, OURS), details(), made(), browser=OURS)
     with work() as database:
         assert database.query(Registration).one().used_at is None
         assert database.query(Estab).count() == 0
@@ -117,21 +117,26 @@ def test_an_expired_registration_is_neither_continued_nor_completed(work, clock)
     with work():
         registration = a_registration()
         proved(registration)
-        known = registration.id
+        registration_id = registration.id
     clock.move(timedelta(days=7))
 
     with pytest.raises(signup.RegistrationExpired), work():
-        signup.find_in_browser(known, OURS)
+        signup.find_in_browser(registration_id, OURS)
     with pytest.raises(signup.RegistrationExpired), work() as database:
-        signup.complete(database.get_one(Registration, known), details(), made(), browser=OURS)
+        signup.complete(database.get_one(Registration, registration_id), details(), made(), browser=OURS)
 
 
 def test_a_stranger_learns_nothing_about_a_registration(work):
     with work():
-        known = a_registration().id
+        registration_id = a_registration().id
 
     said = set()
-    for asked, browser in ((known, OTHERS), (known, None), ("reg_" + "a" * 26, OURS), ("reg_\x00", OURS)):
+    for asked, browser in (
+        (registration_id, OTHERS),
+        (registration_id, None),
+        ("reg_" + "a" * 26, OURS),
+        ("reg_\x00", OURS),
+    ):
         with pytest.raises(signup.NotInThisBrowser) as refused, work():
             signup.find_in_browser(asked, browser)
         said.add((refused.value.message, refused.value.status))
@@ -197,10 +202,10 @@ def test_a_school_that_closed_while_it_was_registering_is_not_registered(work):
         registration = a_registration()
         proved(registration)
         registration.school.status_code = "2"
-        known = registration.id
+        registration_id = registration.id
 
     with pytest.raises(signup.CannotRegister), work() as database:
-        signup.complete(database.get_one(Registration, known), details(), made(), browser=OURS)
+        signup.complete(database.get_one(Registration, registration_id), details(), made(), browser=OURS)
 
 
 def test_a_rejected_school_registers_again_under_another_estab_id(work):

@@ -78,13 +78,13 @@ def test_everything_that_takes_an_estab_takes_any_of_its_names(idp, oak_hill, wo
     with work() as session:
         internal = session.scalars(select(Estab.id)).one()
     for typed in (name, internal):
-        shown = idp("estabs", "show", typed).stdout
-        assert "Oak Hill School, Estab ID E123456: verified" in shown
-        assert "Jo Bloggs, jo@oakhill.example, owner" in shown
+        output = idp("estabs", "show", typed).stdout
+        assert "Oak Hill School, Estab ID E123456: verified" in output
+        assert "Jo Bloggs, jo@oakhill.example, owner" in output
         assert "E123456" in idp("onboarding", "show", typed).stdout
         idp("estabs", "end-sessions", typed)
-        told = json.loads(idp("audit", "list", "--estab", typed, "--event", "sessions.ended", "--json").stdout)
-        assert told[-1]["estab"] == internal
+        body = json.loads(idp("audit", "list", "--estab", typed, "--event", "sessions.ended", "--json").stdout)
+        assert body[-1]["estab"] == internal
 
 
 def test_of_two_accounts_of_one_school_the_living_one_is_meant(idp, oak_hill, work):
@@ -97,9 +97,9 @@ def test_of_two_accounts_of_one_school_the_living_one_is_meant(idp, oak_hill, wo
 
 @pytest.mark.parametrize("command", [("show",), ("suspend", "--reason", "x"), ("restore",), ("end-sessions",)])
 def test_an_account_that_does_not_exist_is_said_in_one_line(idp, clock, command):
-    said = idp("estabs", *command, "E999999", code=1).stderr
-    assert said.count("\n") == 1
-    assert "No school is registered" in said
+    output = idp("estabs", *command, "E999999", code=1).stderr
+    assert output.count("\n") == 1
+    assert "No school is registered" in output
 
 
 def test_suspending_ends_every_session_at_once_and_restoring_brings_the_school_back(idp, oak_hill, web, work):
@@ -173,8 +173,8 @@ def test_in_production_an_operator_must_be_named_once_there_is_one(idp, app, oak
     with work():
         operator, _ = operators.add("Sam", "sam@idaas.example")
         operator.set_up_at = clocks.now()
-    said = idp("estabs", "restore", "E123456", code=1).stderr
-    assert "idp --as EMAIL" in said
+    output = idp("estabs", "restore", "E123456", code=1).stderr
+    assert "idp --as EMAIL" in output
     idp("estabs", "show", "E123456")  # looking needs no name
     idp("--as", "sam@idaas.example", "estabs", "restore", "E123456")
     assert newest(work, "estab.state_changed").actor.startswith("opr_")

@@ -58,9 +58,9 @@ def test_a_school_that_closed_is_told_of_once(sam, changed, work, outbox):
 def test_a_name_and_a_number_that_changed_are_told(sam, changed, work, outbox):
     changed("changed", {"name": ["Oak Hill", "Oak Hill Academy"], "dfe_number": [None, "3124567"], "town": ["A", "B"]})
     worker.notify_register_changes(work)
-    told = outbox.last("register_changes").text
-    assert "name was Oak Hill, and is Oak Hill Academy; DfE number was none, and is 3124567" in told
-    assert "town" not in told
+    mail = outbox.last("register_changes").text
+    assert "name was Oak Hill, and is Oak Hill Academy; DfE number was none, and is 3124567" in mail
+    assert "town" not in mail
 
 
 @pytest.mark.parametrize(

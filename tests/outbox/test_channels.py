@@ -51,11 +51,11 @@ class TestSmtp:
     def test_sent_twice_it_is_the_same_message(self, server, posted, deliver_all, work, clock):
         sent = posted()
         with work() as session:
-            kept = session.get(Message, sent).sealed
+            message_row = session.get(Message, sent).sealed
         deliver_all()
         with work() as session:  # as if the worker had died before it wrote down that this was sent
             message = session.get(Message, sent)
-            message.sent_at, message.sealed, message.recipient = None, kept, "jo@oakhill.example"
+            message.sent_at, message.sealed, message.recipient = None, message_row, "jo@oakhill.example"
         deliver_all()
         one, other = (mail.message for mail in server.taken)
         assert one["Message-ID"] == other["Message-ID"]

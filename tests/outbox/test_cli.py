@@ -26,11 +26,11 @@ def failed(server, posted, deliver_all):
 
 def test_list_shows_what_failed_and_why_and_what_waits_but_not_what_it_says(idp, failed, posted):
     waiting = posted("+447700900123")
-    shown = idp("list").stdout
-    assert failed in shown
-    assert "no such user" in shown
-    assert waiting in shown
-    assert "123456" not in shown
+    output = idp("list").stdout
+    assert failed in output
+    assert "no such user" in output
+    assert waiting in output
+    assert "123456" not in output
     rows = json.loads(idp("list", "--failed", "--json").stdout)
     assert [row["id"] for row in rows] == [failed]
 

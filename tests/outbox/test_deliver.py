@@ -46,9 +46,9 @@ def channel(monkeypatch):
 def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(posted, row, channel, deliver_all):
     sent = posted()
     assert deliver_all() == 1
-    found = row(sent)
-    assert found.sent_at == clocks.now()
-    assert found.sealed is found.recipient is found.last_error is found.leased_until is None
+    message_row = row(sent)
+    assert message_row.sent_at == clocks.now()
+    assert message_row.sealed is message_row.recipient is message_row.last_error is message_row.leased_until is None
     assert [letter.id for letter in channel.sent] == [sent]
     assert deliver_all() == 0
     assert len(channel.sent) == 1
@@ -59,11 +59,16 @@ def test_what_could_not_leave_is_tried_again_at_growing_intervals(posted, row, c
     for number in range(1, 10):
         channel.outcomes = [Later("busy")]
         assert deliver_all() == 1
-        found = row(message)
-        assert (found.attempts, found.last_error, found.failed_at, found.leased_until) == (number, "busy", None, None)
-        waits.append((found.due_at - clocks.now()).total_seconds())
+        message_row = row(message)
+        assert (message_row.attempts, message_row.last_error, message_row.failed_at, message_row.leased_until) == (
+            number,
+            "busy",
+            None,
+            None,
+        )
+        waits.append((message_row.due_at - clocks.now()).total_seconds())
         assert deliver_all() == 0
-        clocks.move(found.due_at - clocks.now())
+        clocks.move(message_row.due_at - clocks.now())
     for number, wait in enumerate(waits):
         longest = min(5 * 2**number, 600)
         assert longest / 2 <= wait <= longest
@@ -80,12 +85,12 @@ def test_the_intervals_differ_so_that_letters_do_not_come_all_at_once(posted, ro
 
 def test_after_a_day_it_has_failed_and_stays_visible(posted, row, channel, deliver_all):
     message = posted()
-    while not (found := row(message)).failed_at:
-        clocks.move(max(found.due_at - clocks.now(), timedelta()))
+    while not (message_row := row(message)).failed_at:
+        clocks.move(max(message_row.due_at - clocks.now(), timedelta()))
         channel.outcomes = [Later("busy")]
         assert deliver_all() == 1
-    assert timedelta(hours=23) < found.failed_at - found.created_at <= timedelta(hours=24)
-    assert found.last_error == "busy"
+    assert timedelta(hours=23) < message_row.failed_at - message_row.created_at <= timedelta(hours=24)
+    assert message_row.last_error == "busy"
     assert deliver_all() == 0
 
 
@@ -118,11 +123,11 @@ def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
     message = posted(expires=clocks.now() + timedelta(hours=1))
     clocks.move(timedelta(hours=1))
     assert deliver_all() == 0
-    found = row(message)
+    message_row = row(message)
     assert channel.sent == []
-    assert found.failed_at
-    assert found.last_error == "expired"
-    assert found.sealed is found.recipient is None
+    assert message_row.failed_at
+    assert message_row.last_error == "expired"
+    assert message_row.sealed is message_row.recipient is None
     with work(), pytest.raises(deliver.MessageExpired):
         deliver.retry(message)
 

@@ -29,13 +29,13 @@ def registered(idp):
     assert idp("partners", "add", "Assembly", "--website", "https://a.example", "--email", "d@a.example").exit_code == 0
     answer = idp("clients", "register", EXAMPLE, "--json")
     assert answer.exit_code == 0, answer.output
-    said = json.loads(answer.stdout)
-    return said["client_id"], said["client_secret"]
+    body = json.loads(answer.stdout)
+    return body["client_id"], body["client_secret"]
 
 
 def works(client_id, secret):
-    found = registry.client(client_id)
-    return found is not None and registry.secret_matches(found, secret)
+    client = registry.client(client_id)
+    return client is not None and registry.secret_matches(client, secret)
 
 
 def test_a_client_is_registered_and_its_secret_shown_once(idp, registered, work):
@@ -57,10 +57,10 @@ def test_it_is_told_in_words_without_json(idp, registered):
 
 
 def test_terms_of_service_are_shown_and_logos_are_not(idp, registered):
-    shown = json.loads(idp("clients", "show", registered[0], "--json").stdout)
+    body = json.loads(idp("clients", "show", registered[0], "--json").stdout)
 
-    assert "tos_uri" in shown
-    assert "logo_uri" not in shown
+    assert "tos_uri" in body
+    assert "logo_uri" not in body
 
 
 def test_what_stands_in_its_id_tokens_is_registered_and_shown(idp, registered, scratch):
@@ -68,9 +68,9 @@ def test_what_stands_in_its_id_tokens_is_registered_and_shown(idp, registered, s
     text = (ROOT / "clients" / "assembly" / "client.toml").read_text("utf-8")
     manifest.write_text(text.replace("id_token_claims = []", 'id_token_claims = ["name", "email"]'), "utf-8")
     assert idp("clients", "update", str(manifest)).exit_code == 0
-    shown = json.loads(idp("clients", "show", registered[0], "--json").stdout)
-    assert shown["id_token_claims"] == ["email", "name"]
-    assert shown["pin_token_endpoint_auth_method"] is False
+    body = json.loads(idp("clients", "show", registered[0], "--json").stdout)
+    assert body["id_token_claims"] == ["email", "name"]
+    assert body["pin_token_endpoint_auth_method"] is False
 
 
 def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, registered, scratch, work):

@@ -29,16 +29,16 @@ def partner(work):
 
 def test_a_token_is_issued_and_shown_once(idp, partner, work):
     asked = ("issue", partner, "--required", "openid email", "--optional", "attendance", "--most", "3", "--no-pkce")
-    said = json.loads(idp(*asked, "--lasts", "12h", "--json").stdout)
-    assert said["most"] == 3
+    body = json.loads(idp(*asked, "--lasts", "12h", "--json").stdout)
+    assert body["most"] == 3
     with work():
-        policy = initial_tokens.find_usable(said["initial_access_token"])
+        policy = initial_tokens.find_usable(body["initial_access_token"])
         assert policy.required == {"openid", "email"}
         assert policy.optional == {"attendance"}
         assert policy.require_pkce is False
     listed = json.loads(idp("list", "--json").stdout)
-    assert [each["id"] for each in listed] == [said["id"]]
-    assert said["initial_access_token"] not in idp("list").output
+    assert [each["id"] for each in listed] == [body["id"]]
+    assert body["initial_access_token"] not in idp("list").output
     assert "initial_access_token" not in listed[0]
 
 
@@ -57,11 +57,11 @@ def test_the_token_can_go_to_a_file_that_only_its_owner_reads(idp, partner, scra
 
 
 def test_a_revoked_token_is_listed_as_such_and_registers_nothing(idp, partner, work):
-    said = json.loads(idp("issue", partner, "--required", "openid", "--json").stdout)
-    assert idp("revoke", said["id"]).exit_code == 0
+    body = json.loads(idp("issue", partner, "--required", "openid", "--json").stdout)
+    assert idp("revoke", body["id"]).exit_code == 0
     assert json.loads(idp("list", "--json").stdout)[0]["state"] == "revoked"
     with work():
-        assert initial_tokens.find_usable(said["initial_access_token"]) is None
+        assert initial_tokens.find_usable(body["initial_access_token"]) is None
 
 
 @pytest.mark.parametrize(

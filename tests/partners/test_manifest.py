@@ -40,8 +40,8 @@ def test_every_name_the_example_leaves_out_has_a_meaning():
 
 
 def test_a_misspelt_name_is_a_fault():
-    found = faults(a_manifest(redirect_urls=["x"], scopes={"required": ["openid", "offline_access"], "wanted": []}))
-    assert found == {"redirect_urls": "there is no such name", "scopes.wanted": "there is no such name"}
+    problems = faults(a_manifest(redirect_urls=["x"], scopes={"required": ["openid", "offline_access"], "wanted": []}))
+    assert problems == {"redirect_urls": "there is no such name", "scopes.wanted": "there is no such name"}
 
 
 def test_claims_in_id_tokens_are_none_unless_they_are_named():
@@ -51,10 +51,10 @@ def test_claims_in_id_tokens_are_none_unless_they_are_named():
 
 
 def test_claims_in_id_tokens_exist_and_are_of_the_clients_scopes():
-    found = faults(a_manifest(id_token_claims=["email", "shoe_size"]))
-    assert found["id_token_claims"].startswith("cannot have shoe_size; there are name, given_name, ")
-    found = faults(a_manifest(id_token_claims=["email", "name", "role"]))
-    assert found == {"id_token_claims": "needs the scopes organisation, profile, under required or optional"}
+    problems = faults(a_manifest(id_token_claims=["email", "shoe_size"]))
+    assert problems["id_token_claims"].startswith("cannot have shoe_size; there are name, given_name, ")
+    problems = faults(a_manifest(id_token_claims=["email", "name", "role"]))
+    assert problems == {"id_token_claims": "needs the scopes organisation, profile, under required or optional"}
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
@@ -66,8 +66,8 @@ def test_how_a_secret_is_sent_can_be_pinned(method):
 
 @pytest.mark.parametrize("method", ["none", "client_secret_jwt"])
 def test_and_no_other_method_can(method):
-    found = faults(a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True))
-    assert found["pin_token_endpoint_auth_method"].startswith("is for client_secret_basic and client_secret_post")
+    problems = faults(a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True))
+    assert problems["pin_token_endpoint_auth_method"].startswith("is for client_secret_basic and client_secret_post")
 
 
 def test_what_a_school_has_to_be_told_cannot_be_left_out():
@@ -81,8 +81,8 @@ def test_what_a_school_has_to_be_told_cannot_be_left_out():
         "agreement_version",
         "scopes",
     ]
-    found = faults(a_manifest(**dict.fromkeys(told)))
-    assert found == dict.fromkeys(told, "is missing")
+    problems = faults(a_manifest(**dict.fromkeys(told)))
+    assert problems == dict.fromkeys(told, "is missing")
 
 
 @pytest.mark.parametrize(

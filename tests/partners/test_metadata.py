@@ -64,7 +64,7 @@ def test_only_a_public_client_without_dpop_rotates_its_refresh_tokens():
 
 
 def test_all_errors_are_reported_together_with_their_fields():
-    found = faults(
+    problems = faults(
         {
             "redirect_uris": ["https://partner.example/cb", "http://partner.example/cb", "https://x.example/#f"],
             "grant_types": ["implicit"],
@@ -77,12 +77,12 @@ def test_all_errors_are_reported_together_with_their_fields():
         }
     )
 
-    assert found.keys() == {
+    assert problems.keys() == {
         "redirect_uris", "grant_types[0]", "client_name", "token_endpoint_auth_method", "contacts[0]", "jwks",
         "id_token_encrypted_response_alg", "initiate_login_uri",
     }  # fmt: skip
-    assert "[1] must be https" in found["redirect_uris"]
-    assert "[2] must not have a fragment" in found["redirect_uris"]
+    assert "[1] must be https" in problems["redirect_uris"]
+    assert "[2] must not have a fragment" in problems["redirect_uris"]
 
 
 @pytest.mark.parametrize(
@@ -162,11 +162,11 @@ def test_which_error_it_is():
 
 
 def test_what_was_sent_is_never_quoted():
-    found = faults(
+    problems = faults(
         {"redirect_uris": ["https://[canary]/\u00e9"], "client_uri": "javascript:canary", "jwks": {"canary": 1}}
     )
-    assert "canary" not in json.dumps(found)
-    assert json.dumps(found).isprintable()
+    assert "canary" not in json.dumps(problems)
+    assert json.dumps(problems).isprintable()
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])

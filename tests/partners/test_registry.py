@@ -14,9 +14,9 @@ from tests.partners.manifests import a_manifest
 
 
 def snapshot(client_id):
-    found = registry.client(client_id)
-    assert found
-    return found
+    client = registry.client(client_id)
+    assert client
+    return client
 
 
 def registered(**differs):

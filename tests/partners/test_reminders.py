@@ -22,9 +22,9 @@ def sent(work, outbox, name):
 def client(work, clock):
     """The id of a client that was given a new secret; the former one works for a week."""
     with work():
-        made = a_client()
-        registry.rotate_secret(made.id, overlap=WEEK, by="cli")
-        return made.id
+        client = a_client()
+        registry.rotate_secret(client.id, overlap=WEEK, by="cli")
+        return client.id
 
 
 def a_token(*, lasts=WEEK):

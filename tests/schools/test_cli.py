@@ -37,10 +37,10 @@ def schools(work):
 
 
 def test_an_import_prints_a_summary(idp, schools):
-    said = idp("schools", "refresh", "--from", str(SAMPLE), "--links", str(SAMPLE_LINKS)).stdout
+    output = idp("schools", "refresh", "--from", str(SAMPLE), "--links", str(SAMPLE_LINKS)).stdout
 
     assert schools() == 300
-    summary = dict(line.rsplit(None, 1) for line in said.splitlines()[1:])
+    summary = dict(line.rsplit(None, 1) for line in output.splitlines()[1:])
     assert {name.strip(): count for name, count in summary.items()} == {
         "read": "300", "added": "300", "changed": "0", "closed": "0", "reopened": "0", "left the register": "0",
         "came back": "0", "links": "17", "unknown codes": "0", "repairs": "0",
@@ -48,17 +48,17 @@ def test_an_import_prints_a_summary(idp, schools):
 
 
 def test_a_dry_run_says_so_and_changes_nothing(idp, schools):
-    said = idp("schools", "refresh", "--from", str(SAMPLE), "--dry-run").stdout
+    output = idp("schools", "refresh", "--from", str(SAMPLE), "--dry-run").stdout
 
-    assert "Would import" in said
-    assert "nothing was changed" in said
+    assert "Would import" in output
+    assert "nothing was changed" in output
     assert schools() == 0
 
 
 def test_an_import_prints_json_on_request(idp):
-    told = json.loads(idp("schools", "refresh", "--from", str(SAMPLE), "--json").stdout)
+    body = json.loads(idp("schools", "refresh", "--from", str(SAMPLE), "--json").stdout)
 
-    assert (told["rows"], told["added"], told["dated"], told["oddities"]) == (300, 300, "2024-04-28", [])
+    assert (body["rows"], body["added"], body["dated"], body["oddities"]) == (300, 300, "2024-04-28", [])
 
 
 def test_irregular_values_are_listed_with_their_urn(idp, sample, tmp_path):
@@ -110,17 +110,17 @@ def test_progress_is_printed_every_ten_thousand_rows(idp, sample, tmp_path):
 
 
 def test_schools_are_found_as_on_the_page(idp, register):
-    said = idp("schools", "search", "st", "josephs", "leeds").stdout
+    output = idp("schools", "search", "st", "josephs", "leeds").stdout
 
-    assert "St Joseph's Catholic Primary School" in said
-    assert len(said.splitlines()) == 2
+    assert "St Joseph's Catholic Primary School" in output
+    assert len(output.splitlines()) == 2
 
 
 def test_a_search_prints_json_on_request(idp, register):
-    (found,) = json.loads(idp("schools", "search", "900109", "--json").stdout)
+    (body,) = json.loads(idp("schools", "search", "900109", "--json").stdout)
 
-    assert (found["name"], found["status"]) == ("Birch Green Primary School", "Closed on 31 August 2018")
-    assert found["successors"] == ["900110"]
+    assert (body["name"], body["status"]) == ("Birch Green Primary School", "Closed on 31 August 2018")
+    assert body["successors"] == ["900110"]
 
 
 def test_a_search_says_what_it_corrected_left_out_or_did_not_find(idp, register):

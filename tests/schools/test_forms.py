@@ -57,12 +57,12 @@ def test_every_page_names_the_licence_the_source_and_the_day(page):
     "query", [{"q": "312/4567"}, {"dfe_number": "3124567"}, {"urn": "900001"}, {"postcode": "ub8 1wb"}]
 )
 def test_each_field_finds_the_school_and_selects_the_only_one(page, query):
-    found = page(**query)
+    soup = page(**query)
 
-    assert list(found.radios.values()) == ["Willow Bank Primary School"]
-    assert found.selected == list(found.radios)
+    assert list(soup.radios.values()) == ["Willow Bank Primary School"]
+    assert soup.selected == list(soup.radios)
     for told in ("Willow Bank Lane, Uxbridge, UB8 1WB", "URN 900001", "312/4567", "Primary · Open"):
-        assert told in found.text
+        assert told in soup.text
 
 
 def test_the_typed_text_stays_in_its_field(page):
@@ -72,21 +72,21 @@ def test_the_typed_text_stays_in_its_field(page):
 
 
 def test_of_several_matches_none_is_selected_at_first(page):
-    found = page(q="st josephs")
+    soup = page(q="st josephs")
 
-    assert len(found.radios) == 6
-    assert found.selected == []
-    one = list(found.radios)[3]
+    assert len(soup.radios) == 6
+    assert soup.selected == []
+    one = list(soup.radios)[3]
     assert page(q="st josephs", school=one).selected == [one]
 
 
 def test_next_continues_with_the_chosen_school(page):
-    found = page(q="312/4567")
+    soup = page(q="312/4567")
 
-    onwards = page(q="312/4567", school=found.selected[0], choose="1", next="/oauth/authorize?client_id=x")
+    onwards = page(q="312/4567", school=soup.selected[0], choose="1", next="/oauth/authorize?client_id=x")
 
     assert onwards.status == 303
-    assert f"school={found.selected[0]}" in onwards.location
+    assert f"school={soup.selected[0]}" in onwards.location
     assert "next=/oauth/authorize" in onwards.location.replace("%2F", "/")
 
 
@@ -120,22 +120,22 @@ def test_a_single_letter_is_not_searched_for(page):
 
 
 def test_a_closed_school_says_since_when_and_offers_its_successor(page):
-    found = page(urn="900109")
+    soup = page(urn="900109")
 
-    assert "Closed on 31 August 2018" in found.text
-    assert list(found.radios.values()) == ["Birch Green Academy"]
-    assert "Follows Birch Green Primary School" in found.text
-    assert found.selected == list(found.radios)
+    assert "Closed on 31 August 2018" in soup.text
+    assert list(soup.radios.values()) == ["Birch Green Academy"]
+    assert "Follows Birch Green Primary School" in soup.text
+    assert soup.selected == list(soup.radios)
 
 
 def test_a_closed_school_without_successor_explains_and_helps(page):
-    found = page(q="last bell")
+    soup = page(q="last bell")
 
-    assert "so it cannot register. The register does not say which school followed it." in found.text
-    assert "If your school now has a new name or a new number, search for that." in found.text
-    assert found.html.select("#school a[href^='mailto:']")
-    assert not found.html.select("input[type=radio]")
-    assert not found.html.find(id="next")
+    assert "so it cannot register. The register does not say which school followed it." in soup.text
+    assert "If your school now has a new name or a new number, search for that." in soup.text
+    assert soup.html.select("#school a[href^='mailto:']")
+    assert not soup.html.select("input[type=radio]")
+    assert not soup.html.find(id="next")
 
 
 @pytest.mark.parametrize(
@@ -149,19 +149,19 @@ def test_a_closed_school_without_successor_explains_and_helps(page):
     ],
 )
 def test_a_wrong_field_beside_a_good_number_is_reported(page, query, wrong, message):
-    found = page(**query)
+    soup = page(**query)
 
-    assert message in found.html.find(id=f"{wrong}-error").get_text()
-    assert [error["href"] for error in found.html.select(".error-summary a")] == [f"#{wrong}"]
-    assert list(found.radios.values()) == ["Willow Bank Primary School"]
-    assert found.html.find(id=wrong)["value"] == query[wrong]
+    assert message in soup.html.find(id=f"{wrong}-error").get_text()
+    assert [error["href"] for error in soup.html.select(".error-summary a")] == [f"#{wrong}"]
+    assert list(soup.radios.values()) == ["Willow Bank Primary School"]
+    assert soup.html.find(id=wrong)["value"] == query[wrong]
 
 
 def test_fields_that_agree_find_the_one_they_mean(page):
-    found = page(postcode="SW1P 4AU", dfe_number="", urn="")
-    assert len(found.html.select("#school input[type=radio], #school section")) == 2
-    one = next(iter(found.radios))
-    urn = found.html.find(id=f"school-{one}-detail").get_text().split("URN ")[1][:6]
+    soup = page(postcode="SW1P 4AU", dfe_number="", urn="")
+    assert len(soup.html.select("#school input[type=radio], #school section")) == 2
+    one = next(iter(soup.radios))
+    urn = soup.html.find(id=f"school-{one}-detail").get_text().split("URN ")[1][:6]
 
     assert list(page(postcode="SW1P 4AU", urn=urn).radios) == [one]
 
@@ -242,10 +242,10 @@ def test_show_more_shows_more_results_of_the_same_search(page, web):
     ],
 )  # fmt: skip
 def test_no_input_breaks_the_page(page, query):
-    shown = page(**query)
+    soup = page(**query)
 
-    assert shown.status in {200, 404}
-    assert not shown.html.find("script", string=True)
+    assert soup.status in {200, 404}
+    assert not soup.html.find("script", string=True)
 
 
 def test_ids_of_elements_on_a_page_of_results_are_unique(page):

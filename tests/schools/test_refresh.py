@@ -90,18 +90,18 @@ def test_the_same_schools_in_another_order_change_nothing(register, take, sample
 
 
 def test_a_school_new_in_the_register_is_added_and_recorded(register, take, sample, row_of, changes):
-    told = take([*sample, row_of(WILLOW_BANK) | {"URN": "900999", "EstablishmentName": "Brand New School"}])
+    summary = take([*sample, row_of(WILLOW_BANK) | {"URN": "900999", "EstablishmentName": "Brand New School"}])
 
-    assert told.added == 1
+    assert summary.added == 1
     assert changes() == [("900999", "added", {})]
 
 
 def test_a_change_says_what_was_and_what_is(register, take, sample, row_of, changes, work):
     row_of(WILLOW_BANK).update(EstablishmentName="Weeping Willow Academy", CloseDate="31-08-2026")
 
-    told = take(sample)
+    summary = take(sample)
 
-    assert told.changed == 1
+    assert summary.changed == 1
     assert changes() == [
         (
             WILLOW_BANK,
@@ -137,13 +137,13 @@ def test_closing_and_reopening_are_recorded_as_such(register, take, sample, row_
     opened = {name: row_of(WILLOW_BANK)[name] for name in closed}
 
     row_of(WILLOW_BANK).update(closed)
-    told = take(sample)
-    assert (told.closed, told.changed) == (1, 0)
+    summary = take(sample)
+    assert (summary.closed, summary.changed) == (1, 0)
     assert [change[:2] for change in changes()] == [(WILLOW_BANK, "closed")]
 
     row_of(WILLOW_BANK).update(opened)
-    told = take(sample)
-    assert (told.reopened, told.changed) == (1, 0)
+    summary = take(sample)
+    assert (summary.reopened, summary.changed) == (1, 0)
     assert [change[:2] for change in changes()] == [(WILLOW_BANK, "reopened")]
 
 
@@ -158,9 +158,9 @@ def test_a_proposal_to_close_is_not_a_closure(register, take, sample, row_of, wo
 def test_a_school_that_leaves_the_register_is_marked_and_no_longer_offered(
     register, take, sample, row_of, changes, work
 ):
-    told = take([row for row in sample if row["URN"] != WILLOW_BANK], name="edubasealldata20260301.csv")
+    summary = take([row for row in sample if row["URN"] != WILLOW_BANK], name="edubasealldata20260301.csv")
 
-    assert told.left == 1
+    assert summary.left == 1
     assert changes() == [(WILLOW_BANK, "left", {})]
     with work():
         assert school(WILLOW_BANK).left_register_on == date(2026, 3, 1)
@@ -174,9 +174,9 @@ def test_a_school_that_left_the_register_stays_marked_until_it_returns(register,
     assert take(without).left == 0
     assert changes() == []
 
-    told = take(sample)
+    summary = take(sample)
 
-    assert (told.returned, told.added, told.changed) == (1, 0, 0)
+    assert (summary.returned, summary.added, summary.changed) == (1, 0, 0)
     assert [change[:2] for change in changes()] == [(WILLOW_BANK, "returned")]
     with work():
         assert school(WILLOW_BANK).left_register_on is None
@@ -243,9 +243,9 @@ def test_a_dry_run_reports_changes_and_makes_none(register, take, sample, row_of
     row_of(WILLOW_BANK)["EstablishmentName"] = "Only Thought Of"
     gone = [row for row in sample if row["URN"] != BIRCH_GREEN]
 
-    told = take([*gone, row_of(WILLOW_BANK) | {"URN": "900999"}], dry_run=True, links=SAMPLE_LINKS)
+    summary = take([*gone, row_of(WILLOW_BANK) | {"URN": "900999"}], dry_run=True, links=SAMPLE_LINKS)
 
-    assert (told.added, told.changed, told.left, told.dry_run) == (1, 1, 1, True)
+    assert (summary.added, summary.changed, summary.left, summary.dry_run) == (1, 1, 1, True)
     with work() as database:
         assert (everything(database), database.scalar(select(func.count()).select_from(Entry))) == before
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
@@ -254,10 +254,10 @@ def test_a_dry_run_reports_changes_and_makes_none(register, take, sample, row_of
 def test_irregular_values_are_counted_and_listed(take, sample, row_of):
     row_of(WILLOW_BANK).update({"OpenDate": "never", "TypeOfEstablishment (code)": "99"})
 
-    told = take(sample)
+    summary = take(sample)
 
-    assert (told.unknown_codes, told.repairs) == (1, 1)
-    assert sorted(oddity.label for oddity in told.oddities) == ["OpenDate", "TypeOfEstablishment (code)"]
+    assert (summary.unknown_codes, summary.repairs) == (1, 1)
+    assert sorted(oddity.label for oddity in summary.oddities) == ["OpenDate", "TypeOfEstablishment (code)"]
 
 
 def test_progress_is_reported(take):

@@ -94,10 +94,10 @@ def test_b78_is_the_district_first_and_then_the_start_of_b7_8(register, work):
 
 @pytest.mark.parametrize("typed", ["st josephs", "St. Joseph's", "saint joseph’s", "ST JOSEPHS", "josephs st"])
 def test_st_josephs_is_found_however_it_is_written(find, typed):
-    found = find(typed)
+    results = find(typed)
 
-    assert len(found) == 6
-    assert "St Joseph's Catholic Primary School" in found
+    assert len(results) == 6
+    assert "St Joseph's Catholic Primary School" in results
 
 
 @pytest.mark.parametrize(
@@ -128,10 +128,10 @@ def test_a_name_is_found_as_people_type_it(find, typed, name):
 
 
 def test_an_unfinished_word_finds_what_begins_with_it_and_what_it_stands_for(find):
-    found = find("st", show=100)
+    results = find("st", show=100)
 
-    assert any(name.startswith("St ") for name in found)
-    assert any(name.startswith(("Studio", "Stud")) or "Studio" in name or "Start" in name for name in found)
+    assert any(name.startswith("St ") for name in results)
+    assert any(name.startswith(("Studio", "Stud")) or "Studio" in name or "Start" in name for name in results)
 
 
 def test_exact_words_come_before_beginnings(find):
@@ -146,10 +146,10 @@ def test_names_that_begin_with_what_was_typed_come_first(find, work):
         index.add({ours.id: {"aldermary", "and", "saint", "josephs", "school"}}, index.load())
         index.refresh_counts()
 
-    found = find("st josephs")
+    results = find("st josephs")
 
-    assert found[-1] == "Aldermary and St Joseph's School"
-    assert len(found) == 7
+    assert results[-1] == "Aldermary and St Joseph's School"
+    assert len(results) == 7
 
 
 def test_open_comes_before_proposed_before_closed(find, work):

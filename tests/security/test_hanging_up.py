@@ -21,6 +21,6 @@ def test_a_command_whose_output_is_closed_ends_quietly():
     command = [sys.executable, "-m", "idp.cli", "config", "show"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         running.stdout.close()
-        said = running.stderr.read()
-    assert said == b""
+        output = running.stderr.read()
+    assert output == b""
     assert running.returncode == 1

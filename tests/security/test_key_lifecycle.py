@@ -26,10 +26,10 @@ def _fresh(app):
 def test_partners_fetch_the_key_set_again_before_a_new_key_signs(web):
     shipped = tomllib.loads((ROOT / "config" / "default.toml").read_text("utf-8"))["keys"]
     answer = web.get("/oauth/jwks")
-    found = re.search(r"max-age=(\d+)", answer.headers["Cache-Control"])
-    assert found
+    match = re.search(r"max-age=(\d+)", answer.headers["Cache-Control"])
+    assert match
     stale = 2 * shipped["reread"]  # the ring in our processes, and the ready bytes made of it
-    assert int(found[1]) + stale < shipped["publish_before"]
+    assert int(match[1]) + stale < shipped["publish_before"]
 
 
 def test_the_key_set_we_serve_has_a_key_as_long_as_its_tokens_live(app, web, work, clock, settings):

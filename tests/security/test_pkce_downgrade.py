@@ -18,8 +18,8 @@ def test_an_empty_verifier_is_none(web, world):
 
 def test_a_verifier_without_a_challenge_betrays_a_downgrade(web, world):
     partner = world.new_partner(require_pkce=False)
-    got = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
-    assert partner.redeems(web, got["code"]).json["error"] == "invalid_grant"
+    params = authorised(web, partner, world.username, code_challenge=None, code_challenge_method=None)
+    assert partner.redeems(web, params["code"]).json["error"] == "invalid_grant"
 
 
 @pytest.mark.parametrize(

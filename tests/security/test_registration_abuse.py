@@ -32,9 +32,9 @@ def test_an_inner_address_is_not_fetched_for_a_sector(registrar, change_settings
 @pytest.mark.parametrize("scope", ["openid school", "schools.list", "openid students.sen"])
 def test_no_more_scopes_than_the_token_allows(registrar, scope):
     assert registrar.registers(scope=scope).json["error"] == "invalid_client_metadata"
-    made = registrar.registered(scope="openid")
-    body = metadata(client_id=made["client_id"], scope=scope)
-    assert registrar.manages(made, "PUT", json=body).json["error"] == "invalid_client_metadata"
+    registration = registrar.registered(scope="openid")
+    body = metadata(client_id=registration["client_id"], scope=scope)
+    assert registrar.manages(registration, "PUT", json=body).json["error"] == "invalid_client_metadata"
 
 
 def test_private_keys_are_refused_and_not_kept(registrar, work):
@@ -59,50 +59,50 @@ def test_another_clients_token_opens_nothing(registrar):
 
 
 def test_no_other_secret_opens_a_registration(registrar):
-    made = registrar.registered()
-    for wrong in (registrar.token, made["client_secret"], made["client_id"], ""):
-        assert registrar.web.get(path_of(made), headers=bearer(wrong)).status_code == 401
+    registration = registrar.registered()
+    for wrong in (registrar.token, registration["client_secret"], registration["client_id"], ""):
+        assert registrar.web.get(path_of(registration), headers=bearer(wrong)).status_code == 401
 
 
 def test_a_clients_own_token_registers_nothing(registrar):
-    made = registrar.registered()
+    registration = registrar.registered()
     answer = registrar.web.post(
-        "/oauth/register", json=metadata(), headers=bearer(made["registration_access_token"])
+        "/oauth/register", json=metadata(), headers=bearer(registration["registration_access_token"])
     )  # fmt: skip
     assert answer.status_code == 401
 
 
 def test_unknown_clients_and_wrong_tokens_are_told_apart_by_nothing(registrar):
-    made = registrar.registered()
-    wrong = registrar.web.get(path_of(made), headers=bearer("x"))
+    registration = registrar.registered()
+    wrong = registrar.web.get(path_of(registration), headers=bearer("x"))
     unknown = registrar.web.get("/oauth/register/cli_nobody", headers=bearer("x"))
     assert (wrong.status_code, wrong.data) == (unknown.status_code, unknown.data)
 
 
 def test_a_disabled_client_cannot_enable_itself(registrar, work):
-    made = registrar.registered()
+    registration = registrar.registered()
     with work():
-        registry.disable(made["client_id"], by="cli")
-    body = metadata(client_id=made["client_id"], enabled=True)
-    assert registrar.manages(made, "PUT", json=body).status_code == 401
-    assert registrar.manages(made).status_code == 401
+        registry.disable(registration["client_id"], by="cli")
+    body = metadata(client_id=registration["client_id"], enabled=True)
+    assert registrar.manages(registration, "PUT", json=body).status_code == 401
+    assert registrar.manages(registration).status_code == 401
     with work() as session:
-        assert session.get_one(Client, made["client_id"]).enabled is False
+        assert session.get_one(Client, registration["client_id"]).enabled is False
 
 
 def test_a_client_cannot_make_itself_anothers_nor_set_what_schools_read(registrar, work):
-    made = registrar.registered()
+    registration = registrar.registered()
     hostile = {
         "id": "x", "partner_id": "x", "partner": "x", "purpose": "x", "enabled": False, "version": 9,
         "profile": "fapi2", "require_pkce": True, "agreement_version": "x", "authorisation_days": 9999,
         "required_scopes": ["school"], "client_scopes": ["schools.list"], "created_at": "2000-01-01T00:00:00Z",
     }  # fmt: skip
     with work() as session:
-        before = session.get_one(Client, made["client_id"]).partner_id
-    body = metadata(client_id=made["client_id"]) | hostile
-    assert registrar.manages(made, "PUT", json=body).status_code == 200
+        before = session.get_one(Client, registration["client_id"]).partner_id
+    body = metadata(client_id=registration["client_id"]) | hostile
+    assert registrar.manages(registration, "PUT", json=body).status_code == 200
     with work() as session:
-        client = session.get_one(Client, made["client_id"])
+        client = session.get_one(Client, registration["client_id"])
         assert client.partner_id == before
         assert (client.purpose, client.enabled, client.profile, client.require_pkce) == ("", True, "oidc", False)
         assert client.required_scopes == {"openid", "profile", "email", "phone"}
@@ -120,11 +120,11 @@ def test_refusals_say_nothing_that_was_sent(registrar):
 
 
 def test_tokens_are_in_no_log_and_no_audit_entry(registrar, work, caplog, capsys):
-    made = registrar.registered()
-    registrar.manages(made)
-    registrar.manages(made, "DELETE")
+    registration = registrar.registered()
+    registrar.manages(registration)
+    registrar.manages(registration, "DELETE")
     with work() as session:
         said = repr([(row.facts, row.subject) for row in session.scalars(select(Entry))])
     said += caplog.text + capsys.readouterr().out
-    for secret in (registrar.token, made["registration_access_token"], made["client_secret"]):
+    for secret in (registrar.token, registration["registration_access_token"], registration["client_secret"]):
         assert secret not in said

@@ -35,7 +35,7 @@ def test_a_repeated_parameter_is_refused_on_the_back_channel(web, world, path, n
 
 
 def test_resource_may_repeat(web, world):
-    got = authorised(web, world.partner, world.username, resource=ISSUER)
+    params = authorised(web, world.partner, world.username, resource=ISSUER)
     response = web.get(world.partner.link(resource=ISSUER) + f"&resource={ISSUER}")
     assert "code" in sent(response)
-    assert got["code"]
+    assert params["code"]

@@ -59,9 +59,9 @@ def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
         assert session.query(Authorisation).count() == 0
 
     response = set_up_app(web, follow(web, web.get(response.request.full_path)))
-    got = sent(follow(web, press(web, response, "allow", authority="y")))
-    said = world.claims(world.partner.redeems(web, got["code"]).json["id_token"], "JWT")
-    assert said["acr"] == "urn:idaas:acr:multi"
+    params = sent(follow(web, press(web, response, "allow", authority="y")))
+    claims = world.claims(world.partner.redeems(web, params["code"]).json["id_token"], "JWT")
+    assert claims["acr"] == "urn:idaas:acr:multi"
 
 
 def test_a_standing_agreement_gives_no_code_to_who_did_not_take_it(web, world):  # noqa: F811
@@ -70,8 +70,8 @@ def test_a_standing_agreement_gives_no_code_to_who_did_not_take_it(web, world): 
     assert query_of(web.get(world.partner.link(prompt="none")).location)["error"] == "interaction_required"
     response = follow(web, web.get(world.partner.link()))
     assert is_led_to_set_up(response)
-    got = sent(follow(web, web.get(page(response).find(id="cancel")["href"])))
-    assert got["error"] == "access_denied"
+    params = sent(follow(web, web.get(page(response).find(id="cancel")["href"])))
+    assert params["error"] == "access_denied"
 
 
 def test_a_device_is_not_connected(web, new_browser, world):  # noqa: F811

@@ -28,19 +28,19 @@ def leave(monkeypatch):
 
 @pytest.fixture
 def tokens(web, world, leave):
-    found = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    assert GONE in found["scope"].split()
+    body = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    assert GONE in body["scope"].split()
     with world.work():
         leave()
-    return found
+    return body
 
 
 def test_tokens_with_a_removed_scope_work_without_it(web, world, tokens):
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 200
-    told = world.partner.posts(web, "/oauth/introspect", {"token": tokens["access_token"]}).json
-    assert told["active"] is True
-    assert GONE not in told["scope"].split()
+    body = world.partner.posts(web, "/oauth/introspect", {"token": tokens["access_token"]}).json
+    assert body["active"] is True
+    assert GONE not in body["scope"].split()
     refreshed = world.partner.refreshes(web, tokens["refresh_token"]).json
     assert GONE not in refreshed["scope"].split()
     assert "school" in refreshed["scope"].split()

@@ -13,8 +13,8 @@ from tests.oidc.support import authorised, sent
 
 @pytest.mark.parametrize("response_type", ["token", "id_token", "code token", "none", "code code", "CODE"])
 def test_no_other_response_type(web, world, response_type):
-    got = sent(web.get(world.partner.link(response_type=response_type)))
-    assert got["error"] in {"unsupported_response_type", "invalid_request"}
+    params = sent(web.get(world.partner.link(response_type=response_type)))
+    assert params["error"] in {"unsupported_response_type", "invalid_request"}
 
 
 @pytest.mark.parametrize("grant", ["password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer"])
@@ -25,8 +25,8 @@ def test_no_other_grant(web, world, grant):
 
 def test_a_grant_the_client_lacks(web, world):
     partner = world.new_partner(grant_types=frozenset({"authorization_code"}))
-    got = authorised(web, partner, world.username)
-    assert "refresh_token" not in partner.redeems(web, got["code"]).json
+    params = authorised(web, partner, world.username)
+    assert "refresh_token" not in partner.redeems(web, params["code"]).json
     assert partner.refreshes(web, "x").json["error"] == "unauthorized_client"
 
 

@@ -121,8 +121,8 @@ def test_a_person_who_left_takes_identity_along_and_leaves_the_schools_agreement
 
 def test_areas_taken_back_are_gone_at_the_next_refresh(web, world, clock):
     scope = "openid offline_access school students attendance"
-    got = authorised(web, world.partner, world.username, "attendance", scope=scope)
-    tokens = world.partner.redeems(web, got["code"]).json
+    params = authorised(web, world.partner, world.username, "attendance", scope=scope)
+    tokens = world.partner.redeems(web, params["code"]).json
     assert "attendance" in tokens["scope"]
     with world.work() as session:
         agreed = frozenset(scope.split()) - {"attendance"}

@@ -55,9 +55,9 @@ def acts(what):
 
 def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, clock):
     with work() as database:
-        known = a_registration().id
+        registration_id = a_registration().id
         clock.move(timedelta(minutes=1))
-        registration = database.get_one(Registration, known)
+        registration = database.get_one(Registration, registration_id)
         meanwhile(
             registration, verified_email=registration.email, email_verified_at=clock.now(), proved_in=OURS,
             continues_in=OURS,
@@ -65,7 +65,7 @@ def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, 
         signup.change_address(registration, VICTIM)
 
     with work():
-        registration = signup.find_in_browser(known, OURS)
+        registration = signup.find_in_browser(registration_id, OURS)
         assert (registration.is_verified, registration.verified_email, registration.continues_in) == (False, None, None)
         with pytest.raises(signup.NotVerifiedYet):
             signup.complete(registration, details(email=VICTIM), made(), browser=OURS)
@@ -73,10 +73,10 @@ def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, 
 
 def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(work, outbox):
     with work() as database:
-        known = a_registration().id
+        registration_id = a_registration().id
     secret = outbox.last("verify_email").secret
     with work() as database:
-        meanwhile(database.get_one(Registration, known), email=VICTIM)
+        meanwhile(database.get_one(Registration, registration_id), email=VICTIM)
         with pytest.raises(links.LinkSuperseded):
             verify.accept_proof(secret, OURS)
 
@@ -113,11 +113,11 @@ def test_without_a_browser_nothing_is_completed(work):
 @pytest.mark.parametrize("verb", ["correct", "change_address", "disown", "resend"])
 def test_a_registration_that_was_completed_meanwhile_is_left_alone(work, clock, outbox, verb):
     with work() as database:
-        known = a_registration().id
+        registration_id = a_registration().id
     clock.move(timedelta(minutes=1))
     secret = outbox.last("verify_email").secret
     with work() as database:
-        registration = database.get_one(Registration, known)
+        registration = database.get_one(Registration, registration_id)
         meanwhile(registration, used_at=clock.now())
         if verb == "resend":
             verify.resend(registration)
@@ -129,7 +129,7 @@ def test_a_registration_that_was_completed_meanwhile_is_left_alone(work, clock, 
             with pytest.raises(signup.CompletedAlready):
                 getattr(signup, verb)(registration, given)
     with work() as database:
-        assert database.get_one(Registration, known).email == "office@oakhill.example"
+        assert database.get_one(Registration, registration_id).email == "office@oakhill.example"
         assert database.query(EmailProof).count() == 1
 
 
@@ -137,35 +137,35 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
     for round_ in range(6):
         clock.move(timedelta(hours=1))
         with work():
-            known = a_registration(a_school(), email=f"me{round_}@oakhill.example").id
+            registration_id = a_registration(a_school(), email=f"me{round_}@oakhill.example").id
         link, both = outbox.last("verify_email").secret, [True, False]
 
-        def act(link=link, known=known, both=both):
+        def act(link=link, registration_id=registration_id, both=both):
             if both.pop():
                 return verify.accept_proof(link, OURS)
-            return signup.change_address(signup.find_in_browser(known, OURS), VICTIM)
+            return signup.change_address(signup.find_in_browser(registration_id, OURS), VICTIM)
 
         outcomes = at_once(2, act)
         faults = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         assert all(isinstance(fault, links.LinkRefused) for fault in faults), faults
         with pytest.raises(signup.NotVerifiedYet), work():
-            signup.complete(signup.find_in_browser(known, OURS), details(email=VICTIM), made(), browser=OURS)
+            signup.complete(signup.find_in_browser(registration_id, OURS), details(email=VICTIM), made(), browser=OURS)
 
 
 def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, outbox, clock):
     for round_ in range(3):
         clock.move(timedelta(hours=2))
         with work():
-            known = a_registration(a_school(), email=f"me{round_}@oakhill.example").id
+            registration_id = a_registration(a_school(), email=f"me{round_}@oakhill.example").id
         link = outbox.last("verify_email").secret
         clock.move(timedelta(minutes=1))
         todo = [
             lambda: verify.accept_proof(link, OURS),  # noqa: B023  used within the round
-            lambda: signup.change_address(signup.find_in_browser(known, OURS), VICTIM),  # noqa: B023
-            lambda: verify.resend(signup.find_in_browser(known, OURS)),  # noqa: B023
+            lambda: signup.change_address(signup.find_in_browser(registration_id, OURS), VICTIM),  # noqa: B023
+            lambda: verify.resend(signup.find_in_browser(registration_id, OURS)),  # noqa: B023
             lambda: verify.send_another(link),  # noqa: B023
             lambda: verify.stop(link),  # noqa: B023
-            lambda: signup.complete(signup.find_in_browser(known, OURS), details(), made(), browser=OURS),  # noqa: B023
+            lambda: signup.complete(signup.find_in_browser(registration_id, OURS), details(), made(), browser=OURS),  # noqa: B023
         ]
         outcomes = at_once(len(todo), one_of(todo))
 
@@ -271,15 +271,15 @@ def test_a_code_confirms_only_the_number_it_was_sent_to(work, outbox, clock):
         person = an_administrator()
         mobile.send(person)
         session().flush()
-        known = person.id
+        person_id = person.id
     code = outbox.last("mobile_code").code
     with work() as database:
-        person = database.get_one(Administrator, known)
+        person = database.get_one(Administrator, person_id)
         meanwhile(person, mobile="+447911123456")
         with pytest.raises(mobile.CodeExpired):
             mobile.confirm(person, code)
     with work() as database:
-        assert database.get_one(Administrator, known).mobile_confirmed_at is None
+        assert database.get_one(Administrator, person_id).mobile_confirmed_at is None
 
 
 def test_a_code_is_sent_to_the_number_the_person_has_now(work, outbox, clock):
@@ -292,11 +292,11 @@ def test_a_code_is_sent_to_the_number_the_person_has_now(work, outbox, clock):
 
 def test_a_browser_remembered_twice_at_once_is_known_once(app, work, at_once, clock):
     with work():
-        known = an_administrator().id
+        person_id = an_administrator().id
 
     def remember():
         with app.test_request_context(headers={"Cookie": f"{devices._cookie_name()}=the-same-device"}):
-            devices.remember(known)
+            devices.remember(person_id)
             session().commit()
 
     outcomes = at_once(4, remember)

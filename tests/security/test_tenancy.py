@@ -112,8 +112,8 @@ def asked_by_a_partner(*, mis=False):
 
 def decision(response):
     """The fields that authorise, on the page that asks."""
-    shown = page(response).find("input", {"name": "shown"})
-    return {"allow": "yes", "authority": "y", "agreement": "2026-01", "shown": shown["value"] if shown else ""}
+    soup = page(response).find("input", {"name": "shown"})
+    return {"allow": "yes", "authority": "y", "agreement": "2026-01", "shown": soup["value"] if soup else ""}
 
 
 def a_device(world, person):

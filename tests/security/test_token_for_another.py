@@ -36,10 +36,10 @@ def test_no_kind_passes_for_another(web, world, tokens):
     assert as_logout_hint(web, tokens["access_token"]) == 400
     partner = world.new_partner(userinfo_signed_response_alg="RS256")
     signed = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["access_token"]
-    said = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {signed}"}).text
-    assert as_access(web, said) == 401
-    assert as_logout_hint(web, said) == 400
-    assert sent(web.get(partner.link(id_token_hint=said)))["error"] == "invalid_request"
+    response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {signed}"}).text
+    assert as_access(web, response) == 401
+    assert as_logout_hint(web, response) == 400
+    assert sent(web.get(partner.link(id_token_hint=response)))["error"] == "invalid_request"
 
 
 def claims_of(token):

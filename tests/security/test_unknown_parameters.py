@@ -37,9 +37,9 @@ def test_unknown_parameters_are_ignored_in_a_form_at_authorize(web, world, odd):
 @pytest.mark.parametrize("odd", [odd for name, odd in ODD.items() if name != "another endpoint's"])
 @pytest.mark.parametrize("where", ["query", "form"])
 def test_unknown_parameters_are_ignored_on_the_back_channel(web, world, odd, where):
-    got = authorised(web, world.partner, world.username)
+    params = authorised(web, world.partner, world.username)
     form = urlencode({
-        "grant_type": "authorization_code", "code": got["code"], "redirect_uri": world.partner.redirect_uri,
+        "grant_type": "authorization_code", "code": params["code"], "redirect_uri": world.partner.redirect_uri,
         "code_verifier": world.partner.verifier,
     })  # fmt: skip
     path, body = ("/oauth/token?" + odd, form) if where == "query" else ("/oauth/token", f"{form}&{odd}")
@@ -68,7 +68,7 @@ def test_at_logout_what_is_known_is_named_and_the_rest_ignored(web, name):
 
 
 def test_unknown_parameters_are_ignored_at_userinfo(web, world):
-    got = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    form = f"access_token={got['access_token']}&" + "&".join(ODD.values())
+    body = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
+    form = f"access_token={body['access_token']}&" + "&".join(ODD.values())
     answer = web.post(f"/oauth/userinfo?{ODD['long']}", data=form, content_type="application/x-www-form-urlencoded")
     assert answer.status_code == 200, answer.json

@@ -43,15 +43,15 @@ def test_the_link_is_there_for_scripts(idp):
     ],
 )
 def test_what_is_wrong_is_said_with_an_exit_code(idp, words, code, message):
-    done = idp(*words)
+    result = idp(*words)
 
-    assert done.exit_code == code
-    assert message in done.output
+    assert result.exit_code == code
+    assert message in result.output
 
 
 @pytest.mark.parametrize("command", ["add", "list", "disable"])
 def test_every_command_explains_itself(idp, command):
-    done = idp("operators", command, "--help")
+    result = idp("operators", command, "--help")
 
-    assert done.exit_code == 0
-    assert len(done.output.splitlines()) > 5
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 5

@@ -190,9 +190,9 @@ class TestMobile:
         assert (person.mobile, person.mobile_confirmed_at) == (NEW_NUMBER, clock.now())
         assert outbox.last("mobile_changed").to == account.email
         assert [each.to for each in outbox.all("mobile_is_yours")] == [NEW_NUMBER]
-        told = outbox.all("number_changed")
-        assert [each.to for each in told] == ["+447700900123"]
-        assert len(told[0].text) <= 160
+        mails = outbox.all("number_changed")
+        assert [each.to for each in mails] == ["+447700900123"]
+        assert len(mails[0].text) <= 160
 
     def test_an_old_one_that_was_never_confirmed_is_not_told(self, inside, account, work, outbox):
         with work() as session:

@@ -161,9 +161,9 @@ def test_the_code_is_not_in_the_database(inside, work, outbox, account):
     inside.sends(PAGE, send_code="yes")
     code = outbox.last("mobile_code").code
     with work() as session:
-        kept = session.query(PersonalSecret).one()
-        assert kept.digest != hashlib.sha256(code.encode()).digest()
-        assert code not in (kept.value or "")
+        row = session.query(PersonalSecret).one()
+        assert row.digest != hashlib.sha256(code.encode()).digest()
+        assert code not in (row.value or "")
 
 
 def test_strangers_sign_in_first(jo):

@@ -179,9 +179,9 @@ def test_the_seed_lies_sealed_and_leaves_the_link_when_it_is_used(jo, link, work
     jo.sends(link)
     seed = jo.page.find(id="seed").text.replace(" ", "")
     with work() as session:
-        kept = session.scalars(select(PersonalSecret)).one()
-        assert kept.value
-        assert seed not in kept.value
+        row = session.scalars(select(PersonalSecret)).one()
+        assert row.value
+        assert seed not in row.value
     jo.sends_again(link, finish="yes", password=PASSWORD, code=code(seed))
     with work() as session:
         assert session.scalars(select(PersonalSecret)).one().value is None

@@ -98,9 +98,9 @@ def test_the_person_and_the_other_owners_are_told(proven, account, work, outbox)
     assert outbox.last("password_changed").to == account.email
     assert outbox.last("password_reset").to == "+447700900123"
     assert len(outbox.last("password_reset").text) <= 160
-    (told,) = outbox.all("colleague_reset_password")
-    assert told.to == "head@oakhill.example"
-    assert "Jo Bloggs" in told.text
+    (mails,) = outbox.all("colleague_reset_password")
+    assert mails.to == "head@oakhill.example"
+    assert "Jo Bloggs" in mails.text
 
 
 def test_a_guessable_password_is_refused_and_the_reset_goes_on(proven, account):

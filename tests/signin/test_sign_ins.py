@@ -61,16 +61,16 @@ def test_a_school_that_requires_a_second_step_is_named_as_well(work, session_of,
     with work():
         for chosen in ({}, {"locked_estab_id": account.estab_id}, {"estab_id": account.estab_id}):
             record(session_of(**chosen))
-        found, _ = sign_ins.newest(session_of(), HERE)
-    assert sorted(one.school or "" for one in found) == ["", account.school, account.school]
+        newest, _ = sign_ins.newest(session_of(), HERE)
+    assert sorted(one.school or "" for one in newest) == ["", account.school, account.school]
 
 
 def test_a_last_page_that_is_full_has_no_older_ones(work, session_of):
     with work():
         for number in range(sign_ins.PER_PAGE):
             record(session_of(f"ses_{number}"))
-        shown, has_older = sign_ins.newest(session_of(), HERE)
-        assert (len(shown), has_older) == (sign_ins.PER_PAGE, False)
+        newest, has_older = sign_ins.newest(session_of(), HERE)
+        assert (len(newest), has_older) == (sign_ins.PER_PAGE, False)
         record(session_of("ses_x"))
         assert sign_ins.newest(session_of(), HERE)[1]
 

@@ -38,13 +38,13 @@ TYPED = (GOOD, "kettle", "St Mary's School", "Uxbridge Bloggs!", "password1234",
 @pytest.mark.parametrize("typed", TYPED)
 def test_it_says_what_sending_the_form_says(jo, added, typed):
     jo.opens(f"/{added['link']}")
-    said = asks(jo, typed).json
-    if said["is_accepted"]:
+    body = asks(jo, typed).json
+    if body["is_accepted"]:
         assert jo.sends(f"/{added['link']}", password=typed).status_code == 303
         return
     jo.sends(f"/{added['link']}", password=typed)
     assert jo.answer.status_code == 422
-    assert said["message"] in (strength.SHORT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
+    assert body["message"] in (strength.SHORT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
 
 
 def test_partners_are_known_too(jo, added, work):

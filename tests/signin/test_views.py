@@ -192,9 +192,9 @@ def test_a_new_computer_is_told_about_and_the_same_one_is_not(jo, stranger, acco
 
     stranger.web.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/2010 Firefox/140.0"
     stranger.signs_in(account.username)
-    told = outbox.last("new_device")
-    assert told.to == account.email
-    assert "Firefox on Windows" in told.text
+    mail = outbox.last("new_device")
+    assert mail.to == account.email
+    assert "Firefox on Windows" in mail.text
 
     jo.signs_in(account.username, back="/x")
     stranger.signs_in(account.username, back="/x")

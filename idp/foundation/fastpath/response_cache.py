@@ -48,18 +48,18 @@ def configure(app: Flask, settings: Settings) -> None:
     cache, host, behind = CACHE.of(app), settings.server.host_name, app.wsgi_app
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        found = cache.get(environ["PATH_INFO"])
+        cached = cache.get(environ["PATH_INFO"])
         if (
-            found is None
+            cached is None
             or environ["REQUEST_METHOD"] != "GET"
             or environ.get("HTTP_HOST") != host
-            or time.monotonic() >= found.until
+            or time.monotonic() >= cached.until
         ):
             return behind(environ, start_response)
-        if (known := environ.get("HTTP_IF_NONE_MATCH")) and parse_etags(known).contains_weak(found.etag):
-            start_response("304 NOT MODIFIED", found.headers)
+        if (etags := environ.get("HTTP_IF_NONE_MATCH")) and parse_etags(etags).contains_weak(cached.etag):
+            start_response("304 NOT MODIFIED", cached.headers)
             return []
-        start_response("200 OK", [*found.headers, ("Content-Length", str(len(found.body)))])
-        return [found.body]
+        start_response("200 OK", [*cached.headers, ("Content-Length", str(len(cached.body)))])
+        return [cached.body]
 
     app.wsgi_app = answer  # type: ignore[method-assign]

@@ -152,5 +152,5 @@ def without_values(uri: str, client: OAuthClient) -> str:
     if query not in {urlsplit(each).query for each in registered}:
         query = "&".join(f"{name}=..." for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=None))
     host = ("...@" if "@" in parts.netloc else "") + parts.netloc.rpartition("@")[2]
-    shown = parts._replace(netloc=host, query=query, fragment="..." if parts.fragment else "").geturl()
-    return "".join(char for char in shown if char.isprintable())[:MAX_ADDRESS_LENGTH]
+    safe = parts._replace(netloc=host, query=query, fragment="..." if parts.fragment else "").geturl()
+    return "".join(char for char in safe if char.isprintable())[:MAX_ADDRESS_LENGTH]

@@ -91,8 +91,8 @@ class Question:
     def needed(self) -> str:
         """The number of required areas, in words: "4 areas, 1 specially protected"."""
         protected = sum(area.special_category for area in self.required)
-        said = f"{len(self.required)} {'area' if len(self.required) == 1 else 'areas'}"
-        return f"{said}, {protected} specially protected" if protected else said
+        areas = f"{len(self.required)} {'area' if len(self.required) == 1 else 'areas'}"
+        return f"{areas}, {protected} specially protected" if protected else areas
 
     @property
     def about_you(self) -> list[Scope]:

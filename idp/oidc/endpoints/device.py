@@ -149,14 +149,15 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
         if agreed is not None:
             device_codes.approve(device_request, signed_in, agreed)
             return redirect(_address(code), 303)
-    back, shown = _address(code), device_codes.shown(code)
+    back, formatted_code = _address(code), device_codes.shown(code)
     if agreed is None:
         template = "oidc/device_consent.html"
         return consent.question_page(
-            registered, device_request.scopes, member, form, template=template, back=back, code=shown
+            registered, device_request.scopes, member, form, template=template, back=back, code=formatted_code
         )
     page = render_template(
-        "oidc/device_confirm.html", client=registered, member=member, school=member.estab.school, back=back, code=shown,
+        "oidc/device_confirm.html", client=registered, member=member, school=member.estab.school, back=back,
+        code=formatted_code,
         missing_step=step_up.missing_step(signed_in) if is_locked else None,
     )  # fmt: skip
     return make_response(page)

@@ -31,12 +31,12 @@ def create(flask_request: FlaskRequest) -> Response:
     if policy is None:
         return _unauthorised(flask_request)
     try:
-        made = self_registration.register(policy, _object(flask_request))
+        registration = self_registration.register(policy, _object(flask_request))
     except RequestEntityTooLarge:
         return _too_large()
     except InvalidMetadata as fault:
         return _refused(fault)
-    return _unauthorised(flask_request) if made is None else _answer(201, made, made.token)
+    return _unauthorised(flask_request) if registration is None else _answer(201, registration, registration.token)
 
 
 def manage(flask_request: FlaskRequest, client_id: str) -> Response:

@@ -133,13 +133,13 @@ def introspect(token: str, client: OAuthClient) -> dict[str, Any] | None:
     if family.rotates and not crypto.same(proof, _proof(family.id, family.sequence)):
         return None
     state = live.to_state(family.standing)
-    if state is None or not (given := state.allowed(family.basis.scopes)):
+    if state is None or not (granted := state.allowed(family.basis.scopes)):
         return None
     return {
         "active": True, "iss": runtime.settings().server.issuer, "sub": claims.subject(client, family.basis.person_id),
-        "client_id": client.id, "scope": scopes.format(given),
+        "client_id": client.id, "scope": scopes.format(granted),
         "iat": int(family.created_at.timestamp()), "exp": int(family.expires_at.timestamp()),
-        **claims.about(state, given, "introspection"),
+        **claims.about(state, granted, "introspection"),
     }  # fmt: skip
 
 

@@ -28,10 +28,10 @@ class OurGrant:
         the school has been verified, or because the person has left it.
         Authlib's token generators never see the request, so they are not used.
         """
-        request, given = self.request, state.allowed(scope)
+        request, granted = self.request, state.allowed(scope)
         basis = request.basis._replace(resource=request.resource) if request.resource else request.basis
-        body = answer(request, access_tokens.access(basis, state, request.client, given, request.dpop_jkt), given)
-        if withheld := state.agreed(scope) - given:
+        body = answer(request, access_tokens.access(basis, state, request.client, granted, request.dpop_jkt), granted)
+        if withheld := state.agreed(scope) - granted:
             body["withheld_scope"] = scopes.format(withheld)
         return body
 
