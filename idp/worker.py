@@ -39,7 +39,7 @@ from idp.outbox import channels, deliver, retention as outbox
 from idp.outbox.deliver import Work
 from idp.partners import reminders, retention as partners
 from idp.schools import retention as schools
-from idp.sharing import retention as sharing
+from idp.sharing import expiry, retention as sharing
 from idp.signin import factor_recovery, retention as signin
 
 HEARTBEAT_SECONDS: Final = 10.0
@@ -125,11 +125,15 @@ def notify_factor_recoveries(work: Work) -> None:
 
 
 def remind_of_expiry(work: Work) -> None:
-    """Remind people of invitations, and partners of secrets and initial access tokens, that expire soon."""
+    """Remind people of invitations, partners of secrets and tokens, and schools of agreements, that expire soon."""
     with work():
         person_invitations.remind_due()
     with work():
         reminders.remind_due()
+    more = True
+    while more:
+        with work():
+            more = expiry.remind_due()
 
 
 JOBS: Final = (

@@ -100,6 +100,7 @@ ACCOUNT_UNLINKED: Final = "linked_account.removed"
 # sharing
 SHARING_GIVEN: Final = "sharing.given"
 SHARING_CHANGED: Final = "sharing.changed"
+SHARING_RENEWED: Final = "sharing.renewed"
 SHARING_REFUSED: Final = "sharing.refused"
 SHARING_HANDED_OVER: Final = "sharing.handed_over"
 SHARING_PAUSED: Final = "sharing.paused"

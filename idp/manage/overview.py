@@ -11,7 +11,7 @@ from idp.foundation.database import session
 from idp.foundation.scopes import Scope
 from idp.foundation.web import contact_fields
 from idp.onboarding import join, review
-from idp.sharing import authorise
+from idp.sharing import authorise, renewal
 from idp.sharing.models import Authorisation
 from idp.signin import second_step_offer
 
@@ -19,8 +19,8 @@ MAX_DECISIONS = 10
 """Decisions on the first page."""
 
 DECISIONS = {
-    "given": "Authorised", "refused": "Refused", "changed": "Changed", "paused": "Paused", "resumed": "Resumed",
-    "withdrawn": "Stopped",
+    "given": "Authorised", "refused": "Refused", "changed": "Changed", "renewed": "Renewed", "paused": "Paused",
+    "resumed": "Resumed", "withdrawn": "Stopped",
 }  # fmt: skip
 
 
@@ -51,6 +51,8 @@ class Shared:
     """`active`, `paused`, `expired`; `waiting` while data is withheld until the school is verified."""
     has_choice: bool
     """Whether the school may choose some of the areas."""
+    can_renew: bool
+    """Whether it has ended, or ends soon, and can be renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,13 @@ class Overview:
 def of(member: Membership) -> Overview:
     """The overview of the school, for this person."""
     estab = member.estab
+    shared = [shown(agreed) for agreed in authorise.current(estab.id)]
     pending_review = review.of_estab(estab) if estab.state == "unverified" else None
     return Overview(
         member=member,
         call_by=dates.weekday(pending_review.due_at) if pending_review and pending_review.decided_at is None else None,
-        tasks=_tasks(member),
-        shared=[_shared(agreed) for agreed in authorise.current(estab.id)],
+        tasks=_tasks(member, shared),
+        shared=shared,
         decisions=_decisions(estab.id),
     )
 
@@ -105,7 +108,7 @@ def of(member: Membership) -> Overview:
 def shared_with(member: Membership, client_id: str) -> Shared | None:
     """What one service receives of the school; None if nothing."""
     agreements = (agreed for agreed in authorise.current(member.estab_id) if agreed.client_id == client_id)
-    return next((_shared(agreed) for agreed in agreements), None)
+    return next((shown(agreed) for agreed in agreements), None)
 
 
 def choice_of(member: Membership, client_id: str) -> Choice | None:
@@ -119,7 +122,7 @@ def choice_of(member: Membership, client_id: str) -> Choice | None:
     return Choice(proposal.required, proposal.optional, proposal.ticked)
 
 
-def _tasks(member: Membership) -> list[Task]:
+def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
     tasks = [
         Task(
             f"{join_request.name} asks to join",
@@ -129,6 +132,8 @@ def _tasks(member: Membership) -> list[Task]:
         )
         for join_request in join.waiting_for(member)
     ]
+    if member.may(Action.AUTHORISE):
+        tasks += _sharing_tasks(shared)
     person = member.person
     if person.mobile_confirmed_at is None:
         number = contact_fields.readable_mobile(person.mobile)
@@ -149,12 +154,28 @@ def _tasks(member: Membership) -> list[Task]:
     return tasks
 
 
-def _shared(agreed: Authorisation) -> Shared:
+def _sharing_tasks(shared: list[Shared]) -> list[Task]:
+    """What waits for a decision about services. An agreement that ended is offered at its own place on the page."""
+    return [
+        Task(
+            f"Sharing with {service.name} ends on {service.until}",
+            "After that day it receives nothing more. If your school still uses it, you can renew the agreement.",
+            "Look at it and renew",
+            f"/manage/sharing/{service.client_id}/renew",
+        )
+        for service in shared
+        if service.can_renew and service.state in {"active", "waiting"}
+    ]
+
+
+def shown(agreed: Authorisation) -> Shared:
+    """The agreement as pages show it."""
     areas = scopes.in_order(scopes.of_kind("data", agreed.scopes))
     return Shared(
         client_id=agreed.client_id, name=agreed.client.client_name, partner=agreed.client.partner.name,
         areas=areas, since=dates.day(agreed.given_at), by=agreed.giver.name, until=dates.day(agreed.until),
         state="waiting" if agreed.is_withheld else agreed.state, has_choice=agreed.has_choice,
+        can_renew=renewal.is_due(agreed),
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from idp.manage import (
     people_views,
     second_step_rule_views,
     security_views,
+    sharing_views,
 )
 from idp.manage.overview import Shared
 from idp.sharing import authorise, processing_record
@@ -37,6 +38,7 @@ bp.register_blueprint(invitation_views.bp)
 bp.register_blueprint(join_views.bp)
 bp.register_blueprint(second_step_rule_views.bp)
 bp.register_blueprint(add_school_views.bp)
+bp.register_blueprint(sharing_views.bp)
 
 
 @bp.get("/")

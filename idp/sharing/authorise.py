@@ -6,21 +6,20 @@ agreement does (`live`), so withdrawing is one UPDATE and higher layers need no 
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 
 from idp.audit import events, log
 from idp.estabs import authority
 from idp.estabs.models import Membership
 from idp.estabs.permissions import Action
-from idp.foundation import clock, crypto, runtime
+from idp.foundation import clock, runtime
 from idp.foundation.database import session
-from idp.foundation.errors import BadRequest, NotFound, Refusal
+from idp.foundation.errors import BadRequest
 from idp.partners import registry
 from idp.partners.snapshots import AnyClient
-from idp.sharing import live, mis, protected_data, receipts
+from idp.sharing import agreements, live, mis, protected_data, receipts
+from idp.sharing.agreements import ChangedMeanwhile, NothingShared
 from idp.sharing.live import State, is_standing, state
 from idp.sharing.models import Authorisation, Decision
 
@@ -28,20 +27,6 @@ __all__ = [
     "ChangedMeanwhile", "NothingShared", "Proposal", "State", "change", "covers", "current", "give", "history",
     "is_standing", "lasts_until", "pause", "proposal", "refuse", "resume", "standing", "state", "stopped", "withdraw",
 ]  # fmt: skip
-
-
-class ChangedMeanwhile(Refusal):
-    """Two people of one school decided about the same client at the same moment."""
-
-    code, status, title = "changed_meanwhile", 409, "This has just been changed"
-    message = "Someone at your school has just changed this. Please look at it again."
-
-
-class NothingShared(Refusal):
-    """There is no agreement to stop, pause, resume or change, or no longer."""
-
-    code, status, title = "nothing_shared", 409, "Nothing is being shared"
-    message = "Your school does not share anything with this service at the moment, so there is nothing to change."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +73,7 @@ def proposal(estab_id: str, client: AnyClient, asked: frozenset[str]) -> Proposa
 
     Agreeing replaces the former agreement by exactly what is ticked, so what stands is shown, and ticked, again.
     """
-    before = _current(estab_id, client.id)
+    before = agreements.current(estab_id, client.id)
     offered = (asked | (before.offered if before else frozenset())) & client.scopes
     ticked = before.scopes if before else frozenset()
     required, optional = offered & client.required_scopes, offered & client.optional_scopes
@@ -121,18 +106,17 @@ def give(
     offered = scopes if offered is None else offered
     authority.hold(by, Action.AUTHORISE)
     protected_data.check(scopes, second_step=second_step)
-    if by.estab.second_step_required_at is not None and not second_step:
-        raise protected_data.SecondStepNeeded(f"{by.estab.name} asks everyone who acts for it for a second step.")
+    protected_data.check_rule(by.estab, second_step=second_step)
     mis.check(by.estab, client)
     if not scopes <= offered <= client.scopes:
         raise BadRequest(reason=f"{client.id} was given {sorted(scopes - client.scopes & offered)} unasked")
     if missing := offered & client.required_scopes - scopes:
         raise BadRequest("This service needs every area that is marked as required.", reason=str(sorted(missing)))
-    superseded = _end(by.estab_id, client.id, superseded_at=clock.now())
-    given = _insert(
+    superseded = agreements.end(by.estab_id, client.id, superseded_at=clock.now())
+    given = agreements.insert(
         client.id, by, superseded, scopes=scopes, offered=offered, agreement=agreement, until=until, paused_at=None
     )
-    _record(events.SHARING_CHANGED if superseded else events.SHARING_GIVEN, given, by)
+    agreements.record(events.SHARING_CHANGED if superseded else events.SHARING_GIVEN, given, by)
     receipts.send("sharing_receipt", given, client, by, replaces=superseded is not None)
     return given
 
@@ -145,28 +129,28 @@ def change(
     For the school's own desk, where areas are ticked and unticked. Areas that were agreed to before stay without a
     second step. Raises as `give`, and `NothingShared`.
     """
-    _check(estab_id, by)
+    agreements.hold(estab_id, by)
     client = registry.find(client_id)
-    before = _end(estab_id, client_id, superseded_at=clock.now())
-    if before is None and _current(estab_id, client_id) is not None:
+    before = agreements.end(estab_id, client_id, superseded_at=clock.now())
+    if before is None and agreements.current(estab_id, client_id) is not None:
         raise ChangedMeanwhile(reason=f"{estab_id} and {client_id}")
     if before is None or before.until <= clock.now():
         raise NothingShared(reason=f"{estab_id} and {client_id}")
     if not scopes <= before.offered & client.scopes or before.offered & client.required_scopes - scopes:
         raise BadRequest(reason=f"{sorted(scopes)} is not a choice within what was offered by {client_id}")
     protected_data.check(scopes - before.scopes, second_step=second_step)
-    given = _insert(
+    given = agreements.insert(
         client_id, by, before, scopes=scopes, offered=before.offered, agreement=before.agreement,
-        until=before.until, paused_at=before.paused_at,
+        until=before.until, paused_at=before.paused_at, reminded_days=before.reminded_days,
     )  # fmt: skip
-    _record(events.SHARING_CHANGED, given, by)
+    agreements.record(events.SHARING_CHANGED, given, by)
     receipts.send("sharing_receipt", given, client, by, replaces=True)
     return given
 
 
 def refuse(client: AnyClient, scopes: frozenset[str], *, by: Membership) -> None:
     """Record that `by` declined to share `scopes`. An agreement that stands goes on: stopping is `withdraw`."""
-    _remember("refused", by, client_id=client.id, authorisation_id=None, scopes=scopes)
+    agreements.remember("refused", by, client_id=client.id, authorisation_id=None, scopes=scopes)
     log.record(events.SHARING_REFUSED, by=by.person_id, estab=by.estab_id, client=client.id, scopes=scopes)
 
 
@@ -175,13 +159,15 @@ def withdraw(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
 
     Owners are told by mail, also that the partner keeps what it has received already. Raises `NothingShared`.
     """
-    _check(estab_id, by)
+    agreements.hold(estab_id, by)
     ended = None
-    while ended is None and _current(estab_id, client_id) is not None:  # again, if it is one that came meanwhile
-        ended = _end(estab_id, client_id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
+    while (
+        ended is None and agreements.current(estab_id, client_id) is not None
+    ):  # again, if it is one that came meanwhile
+        ended = agreements.end(estab_id, client_id, withdrawn_at=clock.now(), withdrawn_by=by.person_id)
     if ended is None:
         raise NothingShared(reason=f"{estab_id} and {client_id}")
-    _record(events.SHARING_WITHDRAWN, ended, by)
+    agreements.record(events.SHARING_WITHDRAWN, ended, by)
     receipts.send("sharing_stopped", ended, registry.find(client_id), by)
     return ended
 
@@ -219,49 +205,8 @@ def history(estab_id: str, *, limit: int = 200) -> list[Decision]:
     return list(session().scalars(asked.limit(limit)))
 
 
-def _check(estab_id: str, by: Membership) -> None:
-    if by.estab_id != estab_id:
-        raise NotFound(reason=f"administrator {by.person_id} does not act for {estab_id}")
-    authority.hold(by, Action.AUTHORISE)
-
-
-def _current(estab_id: str, client_id: str) -> Authorisation | None:
-    return session().scalar(select(Authorisation).where(Authorisation.current(estab_id, client_id)))
-
-
-def _end(estab_id: str, client_id: str, **ended: object) -> Authorisation | None:
-    """End the current agreement and return it. One UPDATE: of two at once, one gets it.
-
-    None where there is none, and where it was replaced while this waited: the UPDATE does not see the new one.
-    """
-    ending = ended | {"changed_at": clock.now()}
-    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id)).values(**ending)
-    found = session().scalar(statement.returning(Authorisation.id))
-    if found is None:
-        return None
-    return session().get_one(Authorisation, found, populate_existing=True)
-
-
-def _insert(client_id: str, by: Membership, before: Authorisation | None, **columns: Any) -> Authorisation:
-    """Make the agreement that follows `before`, or begins a line."""
-    new_id, between = crypto.new_id("aut"), f"{by.estab_id} and {client_id}"
-    given = Authorisation(
-        id=new_id, line=before.line if before else new_id, estab_id=by.estab_id, client_id=client_id,
-        given_by=by.person_id, given_at=clock.now(), withdrawn_at=None, withdrawn_by=None, superseded_at=None,
-        changed_at=clock.now(), **columns,
-    )  # fmt: skip
-    session().add(given)
-    try:
-        session().flush()
-    except IntegrityError as clash:
-        # The index lets one agreement be current. Raising undoes our half, so a colleague's decision
-        # stands and is what the page shows next; a retry would overrule it unseen.
-        raise ChangedMeanwhile(reason=between) from clash
-    return given
-
-
 def _hold(estab_id: str, client_id: str, event: str, by: Membership, *, paused: bool) -> Authorisation:
-    _check(estab_id, by)
+    agreements.hold(estab_id, by)
     was = Authorisation.paused_at.is_(None) if paused else Authorisation.paused_at.is_not(None)
     can_be = Authorisation.current(estab_id, client_id), was, Authorisation.until > clock.now()
     statement = (
@@ -273,19 +218,5 @@ def _hold(estab_id: str, client_id: str, event: str, by: Membership, *, paused: 
     if found is None:
         raise NothingShared(reason=f"{estab_id} and {client_id}, {event}")
     held = session().get_one(Authorisation, found, populate_existing=True)
-    _record(event, held, by)
+    agreements.record(event, held, by)
     return held
-
-
-def _record(event: str, agreed: Authorisation, by: Membership) -> None:
-    """Write it in the audit log, and in the history that the school reads."""
-    log.record(
-        event, by=by.person_id, estab=agreed.estab_id, client=agreed.client_id, subject=agreed.id,
-        line=agreed.line, scopes=agreed.scopes, agreement=agreed.agreement, until=agreed.until,
-    )  # fmt: skip
-    what = event.partition(".")[2]
-    _remember(what, by, client_id=agreed.client_id, authorisation_id=agreed.id, scopes=agreed.scopes)
-
-
-def _remember(what: str, by: Membership, **about: Any) -> None:
-    session().add(Decision(estab_id=by.estab_id, at=clock.now(), by=by.person_id, what=what, **about))

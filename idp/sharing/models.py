@@ -52,6 +52,9 @@ class Authorisation(Base):
     """When it was last given, paused, resumed, superseded or withdrawn, or the school named another MIS. None where the
     release before the one that brought this column gave it meanwhile: `given_at` counts then."""
 
+    reminded_days: Mapped[int | None]
+    """The last reminder of its end that was sent to the owners: 30 or 7 days before, or 0 when it had ended."""
+
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)
     giver: Mapped[Administrator] = relationship(viewonly=True)
     estab: Mapped[Estab] = relationship(viewonly=True)
@@ -103,7 +106,7 @@ class Decision(Base):
     by: Mapped[str]
     """The administrator's id."""
     what: Mapped[str]
-    """`given`, `refused`, `changed`, `paused`, `resumed`, `withdrawn`."""
+    """`given`, `refused`, `changed`, `renewed`, `paused`, `resumed`, `withdrawn`."""
     scopes: Mapped[frozenset[str]]
 
     client: Mapped[Client] = relationship(lazy="joined", viewonly=True)

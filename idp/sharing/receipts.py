@@ -9,10 +9,12 @@ from idp.partners.snapshots import AnyClient
 from idp.sharing.models import Authorisation
 
 
-def send(name: str, agreed: Authorisation, client: AnyClient, by: Membership, *, replaces: bool = False) -> None:
+def send(
+    name: str, agreed: Authorisation, client: AnyClient, by: Membership, *, replaces: bool = False, renews: bool = False
+) -> None:
     """Post the mail `name` about `agreed`, decided by `by`, to those who get such notices.
 
-    `replaces` says that something had been agreed with this client before.
+    `replaces` says that something had been agreed with this client before, `renews` that the same was.
     """
     agreed_to = scopes.in_order(scopes.of_kind("data", agreed.scopes))
     for owner in people.who_may(agreed.estab_id, Action.RECEIVE_SHARING_NOTICES):
@@ -23,5 +25,5 @@ def send(name: str, agreed: Authorisation, client: AnyClient, by: Membership, *,
             areas=agreed_to,
             today=dates.day(clock.now()), until=dates.day(agreed.until), agreement=agreed.agreement,
             agreement_uri=client.agreement_uri, policy_uri=client.policy_uri,
-            is_verified=by.estab.is_verified, replaces=replaces, link=runtime.url("/"),
+            is_verified=by.estab.is_verified, replaces=replaces, renews=renews, link=runtime.url("/"),
         )  # fmt: skip

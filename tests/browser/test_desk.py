@@ -1,7 +1,12 @@
 """What a school decides at its desk about sharing, in a real browser."""
 
-from playwright.sync_api import expect
+from datetime import timedelta
 
+from playwright.sync_api import expect
+from sqlalchemy import select
+
+from idp.foundation import clock
+from idp.sharing.models import Authorisation
 from tests.browser.test_sign_in import sign_in, username
 
 __all__ = ["username"]
@@ -21,6 +26,18 @@ def test_sharing_is_changed_paused_and_resumed(page, issuer, username, looks_rig
     page.get_by_role("button", name="Resume sharing with Timetabler").click()
     expect(page.get_by_role("status").first).to_contain_text("shares with Timetabler again")
     looks_right(page, "desk")
+
+
+def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, looks_right):
+    with work() as database:
+        agreement = database.scalars(select(Authorisation)).one()
+        agreement.until, agreement.scopes = clock.now() + timedelta(days=20), agreement.scopes - {"students.sen"}
+    sign_in(page, issuer, username)
+    looks_right(page, "desk-ends-soon")
+    page.get_by_role("link", name="Look at it and renew").click()
+    looks_right(page, "renew-sharing")
+    page.get_by_role("button", name="Renew until").click()
+    expect(page.get_by_role("status").first).to_contain_text("is renewed until")
 
 
 def test_the_processing_record_is_downloaded_as_a_file(page, issuer, username):

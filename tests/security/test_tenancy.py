@@ -79,6 +79,13 @@ def on_sharing(verb, *, paused=False, **fields):
     return prepare
 
 
+def renews(world, _person):
+    client_id = shares(world, _person)
+    with world.work() as database:
+        replaces = database.scalars(select(Authorisation.id).where(Authorisation.client_id == client_id)).one()
+    return f"/manage/sharing/{client_id}/renew", {"replaces": replaces, "version": "2026-01"}
+
+
 def at(path, **fields):
     return lambda _world, _person: (path, fields)
 
@@ -199,6 +206,8 @@ ACTS = {
         on_sharing("change", area="attendance"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
     ),
     ("manage.pause_sharing", "POST"): Act(on_sharing("pause"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.sharing.renew", "GET"): Act(on_sharing("renew"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
+    ("manage.sharing.renew", "POST"): Act(renews, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.resume_sharing", "POST"): Act(
         on_sharing("resume", paused=True), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
     ),

@@ -1,0 +1,91 @@
+"""Decisions about a service that a school shares with already: renewing what ends."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from idp.estabs import authority, people
+from idp.estabs.models import Membership
+from idp.estabs.permissions import Action
+from idp.foundation import scopes
+from idp.foundation.errors import NotFound
+from idp.foundation.web import form_drafts, security
+from idp.manage import overview
+from idp.manage.overview import Shared
+from idp.partners import registry
+from idp.sharing import agreements, authorise, mis, renewal
+from idp.sharing.models import Authorisation
+from idp.signin import step_up
+
+bp = Blueprint("sharing", __name__, url_prefix="/manage/sharing")
+
+
+@bp.route("/<client_id>/renew", methods=["GET", "POST"])
+@security.person
+def renew(client_id: str) -> ResponseReturnValue:
+    """Show what is shared and until when it would be, and renew it. The link in our mails names the school."""
+    if (elsewhere := _another_school()) is not None:
+        return elsewhere
+    member, shared, agreement = shared_by(client_id)
+    client = registry.client(client_id)
+    if client is None or not renewal.is_due(agreement):
+        flash(f"There is nothing to renew: your school shares with {shared.name} until {shared.until}.", "info")
+        return redirect(url_for("manage.home"), 303)
+    if "second_step" in request.form:
+        return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
+    if request.method == "POST":
+        given = renewal.renew(
+            member.estab_id, client_id, replaces=request.form.get("replaces", ""), by=member,
+            version=request.form.get("version", ""), second_step=current_user.has_second_step,
+        )  # fmt: skip
+        until = overview.shown(given).until
+        flash(f"Sharing with {shared.name} is renewed until {until}.", "success")
+        return redirect(url_for("manage.home"), 303)
+    missing = step_up.missing_step(current_user) if scopes.specially_protected(agreement.scopes) else None
+    return render_template(
+        "manage/renew.html", shared=shared, agreement=agreement, client=client, member=member,
+        until=authorise.lasts_until(client), missing_step=missing,
+    )  # fmt: skip
+
+
+@bp.errorhandler(agreements.ChangedMeanwhile)
+def changed_meanwhile(refused: agreements.ChangedMeanwhile) -> ResponseReturnValue:
+    """A second click, or a colleague's decision at the same moment: say so where it can be seen."""
+    flash(refused.message, "info")
+    return redirect(url_for("manage.home"), 303)
+
+
+@bp.errorhandler(renewal.NotYet)
+def not_yet(refused: renewal.NotYet) -> ResponseReturnValue:
+    """Likewise, for what has been renewed already."""
+    flash(refused.message, "info")
+    return redirect(url_for("manage.home"), 303)
+
+
+@bp.errorhandler(mis.MisUnknown)
+@bp.errorhandler(mis.MisNotAccepted)
+def another_system(refused: mis.MisUnknown | mis.MisNotAccepted) -> ResponseReturnValue:
+    """The service does not work with the school's system."""
+    flash(refused.message, "warning")
+    return redirect(url_for("manage.home"), 303)
+
+
+def shared_by(client_id: str) -> tuple[Membership, Shared, Authorisation]:
+    """The person, and what their school shares with this service. Raises `NotFound`, and `NothingShared` if no more."""
+    member = current_user.membership
+    authority.check(member, Action.SEE_SHARING)
+    agreement = agreements.current(member.estab_id, client_id)
+    if agreement is None:
+        reason = f"{member.estab_id} shares nothing with that client"
+        raise (agreements.NothingShared if authorise.stopped(member.estab_id, client_id) else NotFound)(reason=reason)
+    return member, overview.shown(agreement), agreement
+
+
+def _another_school() -> ResponseReturnValue | None:
+    """Lead a person who acts for several schools to the choice of the one that the address names."""
+    named, member = request.args.get("school"), current_user.membership
+    if named is None or named == member.estab.estab_id:
+        return None
+    if all(own.estab.estab_id != named for own in people.active_memberships(current_user.person)):
+        raise NotFound(reason="a school that the person does not act for")
+    return redirect(url_for("signin.schools.choose", next=form_drafts.form_address()), 303)

@@ -1,0 +1,93 @@
+"""The rows of agreements: end the current one, insert the one that follows it, and record what was decided.
+
+For the modules of this package that decide something. An agreement that is changed is superseded by a new one of the
+same line; one unique index and one UPDATE decide between two people at once.
+"""
+
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from idp.audit import log
+from idp.estabs import authority
+from idp.estabs.models import Membership
+from idp.estabs.permissions import Action
+from idp.foundation import clock, crypto
+from idp.foundation.database import session
+from idp.foundation.errors import NotFound, Refusal
+from idp.sharing.models import Authorisation, Decision
+
+
+class ChangedMeanwhile(Refusal):
+    """Two people of one school decided about the same client at the same moment."""
+
+    code, status, title = "changed_meanwhile", 409, "This has just been changed"
+    message = "Someone at your school has just changed this. Please look at it again."
+
+
+class NothingShared(Refusal):
+    """There is no agreement to stop, pause, resume or change, or no longer."""
+
+    code, status, title = "nothing_shared", 409, "Nothing is being shared"
+    message = "Your school does not share anything with this service at the moment, so there is nothing to change."
+
+
+def hold(estab_id: str, by: Membership) -> None:
+    """Raise unless `by` may decide for this school now, and until the transaction ends (`authority.hold`)."""
+    if by.estab_id != estab_id:
+        raise NotFound(reason=f"administrator {by.person_id} does not act for {estab_id}")
+    authority.hold(by, Action.AUTHORISE)
+
+
+def current(estab_id: str, client_id: str) -> Authorisation | None:
+    """The agreement that was neither withdrawn nor superseded: active, paused or expired."""
+    return session().scalar(select(Authorisation).where(Authorisation.current(estab_id, client_id)))
+
+
+def end(estab_id: str, client_id: str, *, only: str | None = None, **ended: object) -> Authorisation | None:
+    """End the current agreement (`only` that with this id) and return it. One UPDATE: of two at once, one gets it.
+
+    None where there is none, and where it was replaced while this waited: the UPDATE does not see the new one.
+    """
+    ending = ended | {"changed_at": clock.now()}
+    statement = update(Authorisation).where(Authorisation.current(estab_id, client_id)).values(**ending)
+    if only is not None:
+        statement = statement.where(Authorisation.id == only)
+    found = session().scalar(statement.returning(Authorisation.id))
+    if found is None:
+        return None
+    return session().get_one(Authorisation, found, populate_existing=True)
+
+
+def insert(client_id: str, by: Membership, before: Authorisation | None, **columns: Any) -> Authorisation:
+    """Make the agreement that follows `before`, or begins a line."""
+    new_id, between = crypto.new_id("aut"), f"{by.estab_id} and {client_id}"
+    given = Authorisation(
+        id=new_id, line=before.line if before else new_id, estab_id=by.estab_id, client_id=client_id,
+        given_by=by.person_id, given_at=clock.now(), withdrawn_at=None, withdrawn_by=None, superseded_at=None,
+        changed_at=clock.now(), **columns,
+    )  # fmt: skip
+    session().add(given)
+    try:
+        session().flush()
+    except IntegrityError as clash:
+        # The index lets one agreement be current. Raising undoes our half, so a colleague's decision
+        # stands and is what the page shows next; a retry would overrule it unseen.
+        raise ChangedMeanwhile(reason=between) from clash
+    return given
+
+
+def record(event: str, agreed: Authorisation, by: Membership) -> None:
+    """Write it in the audit log, and in the history that the school reads."""
+    log.record(
+        event, by=by.person_id, estab=agreed.estab_id, client=agreed.client_id, subject=agreed.id,
+        line=agreed.line, scopes=agreed.scopes, agreement=agreed.agreement, until=agreed.until,
+    )  # fmt: skip
+    what = event.partition(".")[2]
+    remember(what, by, client_id=agreed.client_id, authorisation_id=agreed.id, scopes=agreed.scopes)
+
+
+def remember(what: str, by: Membership, **about: Any) -> None:
+    """Add a line to the history that the school reads."""
+    session().add(Decision(estab_id=by.estab_id, at=clock.now(), by=by.person_id, what=what, **about))

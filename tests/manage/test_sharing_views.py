@@ -1,0 +1,110 @@
+"""A school renews what it shares, from its first page and from the mail."""
+
+from datetime import timedelta
+
+import pytest
+
+from idp.estabs.models import Administrator
+from idp.partners import registry
+from idp.sharing import authorise
+from tests.factories import PASSWORD, a_client, a_membership, an_administrator
+from tests.signin.person import Person
+
+
+@pytest.fixture
+def jo(web, work, clock):
+    """The owner of a verified school, signed in, who authorised a service."""
+    with work():
+        owner = an_administrator(name="Jo Bloggs")
+        member, client = owner.memberships[0], a_client(client_name="Timetabler")
+        authorise.give(
+            client, client.required_scopes, by=member, agreement="2026-01", until=authorise.lasts_until(client),
+            offered=client.scopes,
+        )  # fmt: skip
+        return Person(
+            web, id=owner.id, estab=member.estab_id, school=member.estab.estab_id, name=member.estab.name,
+            client=client.id, username=owner.username,
+        )  # fmt: skip
+
+
+def renewal_of(jo):
+    return f"/manage/sharing/{jo.facts['client']}/renew"
+
+
+def test_what_ends_soon_is_a_thing_to_do_and_is_renewed_in_two_clicks(jo, work, clock):
+    jo.signs_in(jo.facts["username"])
+    jo.opens("/manage")
+    assert "Renew" not in jo.sees
+    clock.move(timedelta(days=340))
+    jo.signs_in(jo.facts["username"])
+    jo.opens("/manage")
+    assert "Sharing with Timetabler ends on 2 March 2027" in jo.sees
+    link = jo.page.find("a", string="Look at it and renew")["href"]
+    jo.opens(link)
+    assert "Renew until 5 February 2028" in jo.page.find("button", id="renew").text
+    assert "Pupils" in jo.sees
+    fields = {field["name"]: field["value"] for field in jo.page.find_all("input", {"type": "hidden"})}
+    for _ in range(2):  # a double click
+        jo.answer = jo.web.post(link, data=fields)
+        assert jo.answer.location == "/manage"
+    jo.opens("/manage")
+    assert "Sharing with Timetabler is renewed until 5 February 2028." in jo.sees
+    assert jo.sees.count("Renewed Timetabler Jo Bloggs") == 1
+    assert "Look at it and renew" not in jo.sees
+
+
+def test_after_its_end_it_is_renewed_from_its_own_place(jo, work, clock):
+    clock.move(timedelta(days=400))
+    jo.signs_in(jo.facts["username"])
+    jo.opens("/manage")
+    assert "Timetabler Ended" in jo.sees
+    jo.sends(renewal_of(jo), **hidden(jo))
+    jo.opens("/manage")
+    assert "Timetabler Sharing" in jo.sees
+
+
+def hidden(jo):
+    jo.opens(renewal_of(jo))
+    return {each["name"]: each["value"] for each in jo.page.find_all("input", {"type": "hidden"})}
+
+
+def test_the_link_in_the_mail_leads_through_sign_in_to_the_school_that_it_is_about(jo, work, clock):
+    with work() as database:
+        a_membership(database.get_one(Administrator, jo.facts["id"]))
+    clock.move(timedelta(days=340))
+    link = f"{renewal_of(jo)}?school={jo.facts['school']}"
+    jo.opens(link)
+    jo.sends(jo.answer.location, username=jo.facts["username"], password=PASSWORD)
+    jo.opens(jo.answer.location)
+    assert jo.answer.location.startswith("/sign-in/school")
+    jo.sends(jo.answer.location, school=jo.facts["school"])
+    assert jo.answer.location == link
+    jo.opens(link)
+    assert jo.facts["name"] in jo.sees
+
+
+def test_a_school_that_the_person_does_not_act_for_is_not_found(jo, work, clock):
+    with work():
+        other = an_administrator().memberships[0].estab.estab_id
+    jo.signs_in(jo.facts["username"])
+    assert jo.opens(f"{renewal_of(jo)}?school={other}").status_code == 404
+    assert jo.opens(f"{renewal_of(jo)}?school=nonsense").status_code == 404
+
+
+def test_long_before_its_end_there_is_nothing_to_renew(jo):
+    jo.signs_in(jo.facts["username"])
+    assert jo.opens(renewal_of(jo)).location == "/manage"
+    jo.opens("/manage")
+    assert "There is nothing to renew: your school shares with Timetabler until 2 March 2027." in jo.sees
+
+
+def test_a_new_version_of_the_agreement_is_said(jo, work, clock):
+    clock.move(timedelta(days=340))
+    with work():
+        client = registry.find(jo.facts["client"])
+        client.agreement_version = "2027"
+        registry.bump_version(client)
+    jo.signs_in(jo.facts["username"])
+    jo.sends(renewal_of(jo), **hidden(jo))
+    with work():
+        assert authorise.current(jo.facts["estab"])[0].agreement == "2027"

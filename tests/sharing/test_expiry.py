@@ -1,0 +1,260 @@
+"""Owners are reminded, once each, that sharing ends, and told when it has; and they renew it."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from idp import worker
+from idp.audit.models import Entry
+from idp.estabs.models import Administrator
+from idp.foundation import clock as clocks
+from idp.foundation.database import session
+from idp.outbox import post
+from idp.partners import registry
+from idp.partners.models import Client
+from idp.sharing import authorise, expiry, live, mis, protected_data, renewal
+from idp.sharing.models import Authorisation
+from tests.factories import a_client, an_administrator, an_estab
+
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+
+
+def given(days=365, owner=None, **client):
+    """An agreement for so many days."""
+    owner, service = owner or an_administrator(), a_client(authorisation_days=days, **client)
+    return authorise.give(
+        service, service.required_scopes | {"attendance"}, by=owner.memberships[0], agreement="2026-01",
+        until=authorise.lasts_until(service), offered=service.scopes,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def agreement(work, clock):
+    with work():
+        return given()
+
+
+def sent(work, outbox, name="sharing_expires"):
+    """The reminders there are after those that are due were sent."""
+    worker.remind_of_expiry(work)
+    return outbox.all(name)
+
+
+def by_of(agreement):
+    return session().get_one(Administrator, agreement.given_by).memberships[0]
+
+
+def renew(agreement, **differs):
+    values = {"replaces": agreement.id, "version": "2026-01", "by": by_of(agreement)} | differs
+    return renewal.renew(agreement.estab_id, agreement.client_id, **values)
+
+
+class TestReminders:
+    def test_they_are_sent_once_each_30_and_7_days_before_the_end(self, work, agreement, clock, outbox):
+        clock.move(335 * DAY - SECOND)
+        assert sent(work, outbox) == []
+        clock.move(SECOND)
+        [letter] = sent(work, outbox)
+        assert "ends on 2 March 2027" in letter.subject
+        assert f"/manage/sharing/{agreement.client_id}/renew?school=" in letter.text
+        assert "- Attendance" in letter.text
+        clock.move(20 * DAY)
+        assert len(sent(work, outbox)) == 1
+        clock.move(3 * DAY)
+        assert len(sent(work, outbox)) == len(sent(work, outbox)) == 2
+
+    def test_every_owner_gets_one_and_nobody_else(self, work, agreement, clock, outbox):
+        with work():
+            estab = by_of(agreement).estab
+            an_administrator(estab, username="second", email="second@oakhill.example")
+            an_administrator(estab, username="third", email="admin@oakhill.example", role="admin")
+            owners = {"second@oakhill.example", by_of(agreement).person.email}
+        clock.move(340 * DAY)
+        assert {letter.to for letter in sent(work, outbox)} == owners
+
+    def test_a_worker_that_was_stopped_for_a_month_sends_the_latest_alone(self, work, agreement, clock, outbox):
+        clock.move(360 * DAY)
+        assert len(sent(work, outbox)) == 1
+        clock.move(6 * DAY)
+        assert (len(sent(work, outbox)), len(outbox.all("sharing_expired"))) == (1, 1)
+
+    def test_the_end_itself_is_told_once(self, work, agreement, clock, outbox):
+        clock.move(365 * DAY - SECOND)
+        assert sent(work, outbox, "sharing_expired") == []
+        clock.move(SECOND)
+        [letter] = sent(work, outbox, "sharing_expired")
+        assert "ended on 2 March 2027" in letter.text
+        assert len(sent(work, outbox, "sharing_expired")) == 1
+
+    def test_what_ended_long_ago_is_not_told_of(self, work, agreement, clock, outbox):
+        clock.move(373 * DAY)
+        assert sent(work, outbox) == sent(work, outbox, "sharing_expired") == []
+
+    @pytest.mark.parametrize(("days", "reminders"), [(60, 2), (59, 1), (14, 1), (13, 0), (1, 0)])
+    def test_a_short_agreement_has_fewer(self, work, clock, outbox, days, reminders):
+        with work():
+            given(days)
+        for _ in range(days):
+            sent(work, outbox)
+            clock.move(DAY)
+        assert len(outbox.all("sharing_expires")) == reminders
+
+    def test_a_change_at_the_desk_brings_no_second_one_and_no_fewer(self, work, agreement, clock, outbox):
+        clock.move(336 * DAY)
+        assert len(sent(work, outbox)) == 1
+        with work():
+            scopes = agreement.scopes - {"attendance"}
+            authorise.change(agreement.estab_id, agreement.client_id, scopes, by=by_of(agreement))
+        assert len(sent(work, outbox)) == 1
+        clock.move(23 * DAY)
+        assert len(sent(work, outbox)) == 2
+
+    @pytest.mark.parametrize("why", ["paused", "withdrawn", "school closed", "disabled"])
+    def test_nobody_is_reminded_of_what_is_not_in_use(self, work, agreement, clock, outbox, why):
+        with work():
+            if why in {"paused", "withdrawn"}:
+                act = authorise.pause if why == "paused" else authorise.withdraw
+                act(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+            elif why == "disabled":
+                registry.disable(agreement.client_id, by="cli")
+            else:
+                by_of(agreement).estab.state = "closed"
+        for days in (340, 20, 6):
+            clock.move(days * DAY)
+            assert sent(work, outbox) == []
+        assert outbox.all("sharing_expired") == []
+
+    def test_what_is_resumed_is_reminded_of(self, work, agreement, clock, outbox):
+        with work():
+            authorise.pause(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+        clock.move(340 * DAY)
+        assert sent(work, outbox) == []
+        with work():
+            authorise.resume(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+        assert len(sent(work, outbox)) == 1
+
+    def test_two_workers_send_one(self, work, agreement, clock, outbox, at_once):
+        clock.move(340 * DAY)
+        assert not [each for each in at_once(4, expiry.remind_due) if isinstance(each, Exception)]
+        assert len(outbox.all("sharing_expires")) == 1
+
+    def test_more_than_a_batch_is_sent_in_one_run(self, work, clock, outbox, monkeypatch):
+        monkeypatch.setattr(expiry, "BATCH_SIZE", 2)
+        with work():
+            owner = an_administrator()
+            for _ in range(5):
+                given(owner=owner)
+        clock.move(340 * DAY)
+        assert len(sent(work, outbox)) == 5
+
+    def test_one_that_cannot_be_written_keeps_no_other(self, work, agreement, clock, outbox, monkeypatch, caplog):
+        with work():
+            given()
+            bad = by_of(agreement).person.email
+        email = post.email
+
+        def failing(name, /, *, to, **more):
+            if to == bad:
+                raise RuntimeError("cannot be written")
+            return email(name, to=to, **more)
+
+        monkeypatch.setattr(post, "email", failing)
+        clock.move(340 * DAY)
+        assert [letter.to != bad for letter in sent(work, outbox)] == [True]
+        assert "row set aside" in caplog.text
+
+
+class TestRenewal:
+    def test_the_same_is_shared_until_a_new_day_and_owners_get_a_receipt(self, work, agreement, clock, outbox):
+        clock.move(340 * DAY)
+        with work():
+            again = renew(agreement)
+            assert (again.scopes, again.offered, again.line) == (agreement.scopes, agreement.offered, agreement.line)
+            assert again.until == clocks.now() + 365 * DAY
+            assert [decision.what for decision in authorise.history(agreement.estab_id)] == ["renewed", "given"]
+            assert session().scalars(select(Entry).where(Entry.event == "sharing.renewed")).one().subject == again.id
+        letter = outbox.last("sharing_receipt")
+        assert "has renewed sharing with" in letter.subject
+        assert "5 February 2028" in letter.text
+        assert sent(work, outbox) == [], "the new one is not reminded of yet"
+
+    def test_what_has_ended_is_in_force_again_and_its_tokens_with_it(self, work, agreement, clock):
+        clock.move(400 * DAY)
+        with work():
+            assert not live.state(agreement.id).is_live
+            renew(agreement)
+            assert live.state(agreement.id).is_live
+
+    def test_before_its_last_30_days_there_is_nothing_to_renew(self, work, agreement, clock):
+        clock.move(335 * DAY - SECOND)
+        with pytest.raises(renewal.NotYet), work():
+            renew(agreement)
+        clock.move(SECOND)
+        with work():
+            renew(agreement)
+
+    def test_a_short_agreement_is_renewed_in_its_second_half(self, work, clock):
+        with work():
+            short = given(20)
+        clock.move(10 * DAY - SECOND)
+        with pytest.raises(renewal.NotYet), work():
+            renew(short)
+        clock.move(SECOND)
+        with work():
+            renew(short)
+
+    def test_what_the_service_has_come_to_ask_for_is_not_included(self, work, agreement, clock):
+        clock.move(340 * DAY)
+        with work():
+            client = session().get_one(Client, agreement.client_id)
+            client.required_scopes |= {"students.sen", "staff"}
+            registry.bump_version(client)
+            assert renew(agreement).scopes == agreement.scopes
+
+    def test_a_pause_stays(self, work, agreement, clock):
+        clock.move(340 * DAY)
+        with work():
+            authorise.pause(agreement.estab_id, agreement.client_id, by=by_of(agreement))
+            assert renew(agreement).state == "paused"
+
+    def test_a_page_that_shows_an_older_agreement_or_version_renews_nothing(self, work, agreement, clock):
+        clock.move(340 * DAY)
+        for differs in ({"version": "2025-01"}, {"replaces": "aut_other"}):
+            with pytest.raises(authorise.ChangedMeanwhile), work():
+                renew(agreement, **differs)
+
+    def test_specially_protected_data_is_renewed_with_a_second_step_alone(self, work, clock):
+        with work():
+            owner, client = an_administrator(), a_client(required_scopes=frozenset({"openid", "students.sen"}))
+            protected = authorise.give(
+                client, client.required_scopes, by=owner.memberships[0], agreement="2026-01",
+                until=authorise.lasts_until(client), second_step=True,
+            )  # fmt: skip
+        clock.move(340 * DAY)
+        with pytest.raises(protected_data.SecondStepNeeded), work():
+            renew(protected)
+        with work():
+            renew(protected, second_step=True)
+
+    def test_a_system_that_is_not_accepted_any_more_is_not_renewed(self, work, clock):
+        with work():
+            agreement = given(accepted_mis=frozenset({"sims"}))
+            by_of(agreement).estab.mis = "arbor"
+        clock.move(340 * DAY)
+        with pytest.raises(mis.MisNotAccepted), work():
+            renew(agreement)
+
+    def test_of_two_at_once_one_renews(self, work, agreement, clock, at_once):
+        clock.move(340 * DAY)
+        outcomes = at_once(4, lambda: renew(agreement))
+        assert len([each for each in outcomes if isinstance(each, Authorisation)]) == 1
+        with work():
+            assert len(authorise.current(agreement.estab_id)) == 1
+
+    def test_another_school_renews_nothing(self, work, agreement, clock):
+        clock.move(340 * DAY)
+        with work():
+            other = an_administrator(an_estab()).memberships[0]
+        with pytest.raises(authorise.NothingShared), work():
+            renewal.renew(other.estab_id, agreement.client_id, replaces=agreement.id, version="2026-01", by=other)
