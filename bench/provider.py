@@ -62,7 +62,7 @@ class Provider:
     def __init__(self, url: str) -> None:
         self.url, self.port = url, free_port()
         self.world = World(url, f"http://127.0.0.1:{self.port}")
-        self.endpoints = {each.name: each for each in self._endpoints()}
+        self.endpoints = {endpoint.name: endpoint for endpoint in self._endpoints()}
         self.mix = Endpoint("the mix", self._mixed)
 
     def disconnect(self) -> None:
@@ -115,7 +115,7 @@ class Provider:
         with work(self.world.app):
             row = database.connection().execute(select(table).where(table.c.digest == crypto.digest(real))).one()
             like = {**row._mapping, "expires_at": clock.now() + timedelta(hours=1)}  # noqa: SLF001  its public name
-            rows = [like | {"digest": crypto.digest(one), "lineage": crypto.new_id("lin")} for one in copies]
+            rows = [like | {"digest": crypto.digest(copy), "lineage": crypto.new_id("lin")} for copy in copies]
             database.connection().execute(insert(table), rows)
         return copies
 

@@ -202,7 +202,7 @@ def _search(app: Flask, what: str, target: float, questions: list[tuple[School, 
             answer = search.find(question, show=200 if what in {"name", "misspelt name"} else 20)
             if number >= 10:  # thrown away as warm-up
                 taken.append((time.perf_counter() - start) * 1000)
-            found += any(one.school.id == school.id for one in answer.results) or answer.more
+            found += any(result.school.id == school.id for result in answer.results) or answer.more
     p95 = statistics.quantiles(taken, n=20)[-1]
     note = f"median {statistics.median(taken):.1f}, worst {max(taken):.0f}, found {100 * found / len(questions):.0f} %"
     return Figure(f"register, {kind}", f"search by {what}, p95", p95, "ms", target, note)

@@ -83,7 +83,7 @@ def _figures(
     yield Figure(
         subject, "slowest, in or refused", max(max(each.latencies) for each in crowds) * 1000, "ms", MAX_SIGN_IN_MS
     )
-    refused, all_of_them = sum(each.refused for each in crowds), sum(each.responses for each in crowds)
+    refused, all_of_them = sum(crowd.refused for crowd in crowds), sum(each.responses for each in crowds)
     yield Figure(subject, "refused", refused, "", note=f"of {all_of_them:,}")
     everything = [*crowds, *alone.values(), *(result for phase in phases.values() for result in phase.values())]
     if wrong := sum(each.wrong_responses for each in everything):

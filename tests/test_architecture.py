@@ -107,9 +107,9 @@ def modules_of_ours(path):
     """The modules of `idp` that a test file imports from their package, by the names it has for them."""
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "idp":
-            for each in node.names:
-                if (ROOT / node.module.replace(".", "/") / f"{each.name}.py").exists():
-                    yield each.asname or each.name, importlib.import_module(f"{node.module}.{each.name}")
+            for name in node.names:
+                if (ROOT / node.module.replace(".", "/") / f"{name.name}.py").exists():
+                    yield name.asname or name.name, importlib.import_module(f"{node.module}.{name.name}")
 
 
 def used_names(path):
@@ -253,7 +253,11 @@ def foreign_writes(path):
     for function in ast.walk(parsed(path)):
         if isinstance(function, ast.FunctionDef):
             arguments = (*function.args.args, *function.args.kwonlyargs)
-            rows = {each.arg for each in arguments if each.annotation and ast.unparse(each.annotation) in foreign}
+            rows = {
+                argument.arg
+                for argument in arguments
+                if argument.annotation and ast.unparse(argument.annotation) in foreign
+            }
             set_here = (node for node in ast.walk(function) if isinstance(node, ast.Attribute))
             yield from (
                 node for node in set_here if isinstance(node.ctx, ast.Store) and ast.unparse(node.value) in rows

@@ -60,7 +60,9 @@ def build(member: Membership) -> PeoplePage:
     return PeoplePage(
         school=member.estab.name,
         people=[_person(each, member, may_manage=may_manage) for each in people.of_estab(member.estab_id)],
-        invitations=[_invitation(each) for each in invitations.waiting(member.estab_id)] if may_manage else [],
+        invitations=[_invitation(invitation) for invitation in invitations.waiting(member.estab_id)]
+        if may_manage
+        else [],
         join_requests=join.waiting_for(member),
         may_manage=may_manage,
     )
@@ -69,7 +71,11 @@ def build(member: Membership) -> PeoplePage:
 def successors(owner: Membership) -> list[Membership]:
     """The colleagues to whom an owner can hand over: those who can sign in."""
     colleagues = people.of_estab(owner.estab_id)
-    return [each for each in colleagues if each.person_id != owner.person_id and each.person.password_hash is not None]
+    return [
+        colleague
+        for colleague in colleagues
+        if colleague.person_id != owner.person_id and colleague.person.password_hash is not None
+    ]
 
 
 def _person(member: Membership, viewer: Membership, *, may_manage: bool) -> Person:

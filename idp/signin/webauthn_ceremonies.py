@@ -213,7 +213,8 @@ def _challenge(client_data: CollectedClientData) -> str:
 def _descriptors(credentials: Iterable[Known]) -> list[PublicKeyCredentialDescriptor]:
     return [
         PublicKeyCredentialDescriptor(
-            id=known.credential_id, transports=[AuthenticatorTransport(each) for each in sorted(known.transports)]
+            id=known.credential_id,
+            transports=[AuthenticatorTransport(transport) for transport in sorted(known.transports)],
         )
         for known in credentials
     ]

@@ -103,7 +103,7 @@ def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer,
     from idp.schools import search
 
     with work():
-        closed = next(each.school.id for each in search.find("birch green").results if each.refusal_reason)
+        closed = next(result.school.id for result in search.find("birch green").results if result.refusal_reason)
     page.goto(f"{issuer}/register/details?school={closed}")
 
     expect(page.get_by_role("heading", level=1)).to_have_text("This school cannot register")

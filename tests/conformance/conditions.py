@@ -39,7 +39,9 @@ def keys(document: dict[str, Any]) -> None:
     """The keys have distinct `kid`s, are public, and are of a kind that can be used."""
     members = document["keys"]
     assert members
-    assert all(each["kid"] and each["kty"] in {"RSA", "EC"} and each.get("use", "sig") == "sig" for each in members)
+    assert all(
+        member["kid"] and member["kty"] in {"RSA", "EC"} and member.get("use", "sig") == "sig" for member in members
+    )
     assert len({each["kid"] for each in members}) == len(members)
     assert not any(set(each) & {"d", "p", "q", "dp", "dq", "qi", "k"} for each in members)
     KeySet.import_key_set(document)

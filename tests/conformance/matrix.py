@@ -60,7 +60,7 @@ class Matrix:
                     result = "not applicable"
                 lines.append(_line((row.specification, row.clause, row.requirement, f"`{row.module}`", result)))
         counted = sorted(self.results.get(nodeid, "not run") for nodeid in self.rows)
-        total = ", ".join(f"{counted.count(each)} {each}" for each in dict.fromkeys(counted))
+        total = ", ".join(f"{counted.count(outcome)} {outcome}" for outcome in dict.fromkeys(counted))
         return "\n".join([*lines, "", f"{len(counted)} tests: {total}.", ""])
 
 

@@ -23,7 +23,7 @@ class Player:
     """The ids of the controls that a picture was taken of."""
 
     def __post_init__(self) -> None:
-        self.visits = [dict(each) for each in self.visits]
+        self.visits = [dict(visit) for visit in self.visits]
 
     def goes_to(self, url: str) -> Arrived | None:
         """Open `url` and do what the first visit that it matches says; what the partner got, or None."""

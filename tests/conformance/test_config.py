@@ -74,6 +74,6 @@ def test_discovery_endpoint_verification(provider):
     assert "RS256" in metadata["request_object_signing_alg_values_supported"]
     assert "authorization_code" in metadata["grant_types_supported"]
     assert "openid" in metadata["scopes_supported"]
-    assert all(SCOPE.fullmatch(each) for each in metadata["scopes_supported"])
-    assert all(LOCALE.fullmatch(each) for each in metadata["ui_locales_supported"])
+    assert all(SCOPE.fullmatch(scope) for scope in metadata["scopes_supported"])
+    assert all(LOCALE.fullmatch(locale) for locale in metadata["ui_locales_supported"])
     assert {"sub", "iss", "auth_time", "acr"} <= set(metadata["claims_supported"])

@@ -38,7 +38,7 @@ def test_each_of_them_is_found_and_others_are_not(install, count, end, last):
     passwords = [f"password number {number}" for number in range(count)]
     install(passwords, end, last)
 
-    assert [each for each in passwords if not breached.is_breached(each)] == []
+    assert [password for password in passwords if not breached.is_breached(password)] == []
     assert [number for number in range(300) if breached.is_breached(f"another {number}")] == []
 
 

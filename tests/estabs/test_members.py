@@ -235,4 +235,4 @@ def test_who_stops_being_an_owner_has_invited_nobody(work, ids):
             invitations.invite("Al", f"al.{who}@oakhill.example", "owner", by=ids.member(who))
         members.change_role(ids.member("sam"), "admin", by=ids.member("jo"))
 
-        assert [each.email for each in invitations.waiting(ids.estab)] == ["al.jo@oakhill.example"]
+        assert [invitation.email for invitation in invitations.waiting(ids.estab)] == ["al.jo@oakhill.example"]

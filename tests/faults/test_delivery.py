@@ -136,4 +136,4 @@ def test_a_mail_server_that_was_away_gets_each_letter_once_when_it_is_back(worke
             process.until(lambda: all(row(each).sent_at for each in letters))
 
     assert len(server.taken) == len(set(server.taken)) == 3
-    assert all(row(each).sent_at <= clock.now() for each in letters)
+    assert all(row(letter).sent_at <= clock.now() for letter in letters)

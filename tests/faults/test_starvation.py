@@ -79,7 +79,7 @@ def test_in_a_flood_each_sign_in_succeeds_or_gets_retry_after_and_programs_are_n
         while not all(each.done() for each in crowd):
             others.append(outside.get(address + "/healthz", timeout=60).status_code)
             others.append(outside.post(f"{address}/oauth/token", data=form, headers=world.partner.basic).status_code)
-        answers = [each.result() for each in crowd]
+        answers = [request.result() for request in crowd]
 
     assert set(others) == {200}
     assert {answer.status_code for answer in answers} == {422, 503}

@@ -7,7 +7,7 @@ from idp.federation import doctor
 
 def findings(work):
     with work():
-        return [(each.what, each.level) for each in doctor.federation()]
+        return [(finding.what, finding.level) for finding in doctor.federation()]
 
 
 def test_switched_off_it_says_so(work):

@@ -507,5 +507,5 @@ def test_somebody_else_who_was_signed_in_here_is_signed_out(jo, both, account, l
     response = both["microsoft"].authorizes(jo.sets_out("microsoft", back="/mobile/confirm"))
     jo.comes_back("microsoft", response)
 
-    is_open = {each.person_id: each.ended_at is None for each in sessions(work)}
+    is_open = {session_row.person_id: session_row.ended_at is None for session_row in sessions(work)}
     assert is_open == {other_id: False, account.id: True}

@@ -37,7 +37,7 @@ def test_rows_have_the_type_of_the_query(work):
         estabs = [an_estab(), an_estab()]
         ids = sorted(estab.id for estab in estabs)
 
-        assert QUERY.all(its_state=estabs[0].state) == [Row(each, estabs[0].state) for each in ids]
+        assert QUERY.all(its_state=estabs[0].state) == [Row(id_, estabs[0].state) for id_ in ids]
         assert QUERY.one(its_state="closed") is None
 
 

@@ -102,7 +102,9 @@ class Heard(logging.Handler):
 def listening() -> Iterator[Heard]:
     """Hear the whole log, of everything that happens."""
     root = logging.getLogger()
-    [ours] = [each for each in root.handlers if isinstance(each.formatter, structlog.stdlib.ProcessorFormatter)]
+    [ours] = [
+        handler for handler in root.handlers if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter)
+    ]
     heard, level = Heard(ours.formatter), root.level
     root.addHandler(heard)
     root.removeHandler(ours)

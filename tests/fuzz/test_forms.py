@@ -66,10 +66,10 @@ def test_nothing_is_agreed_that_was_not_shown_and_declared(ground, data):
     [client] = parse_qs(urlsplit(sound.path).query)["client_id"]
     with ground.work() as session:
         agreed = session.query(Authorisation).filter_by(client_id=client).all()
-    for each in agreed:
+    for agreement in agreed:
         asked, told = dict(sound.form), dict(reversed(sent.form))  # the first of a name counts
         assert sent.method == "POST"
-        assert each.scopes <= each.offered == frozenset(asked["shown"].split())
+        assert agreement.scopes <= agreement.offered == frozenset(asked["shown"].split())
         if sent.body is None:
             assert told.get("authority")
             assert "deny" not in told

@@ -237,7 +237,7 @@ def test_lines_of_the_register_are_schools_or_refused(differing_rows):
     for kept, oddities in found:
         assert kept["register_id"].isdigit()
         assert all(value.isprintable() for value in kept.values() if isinstance(value, str))
-        assert all(str(each) for each in oddities)
+        assert all(str(oddity) for oddity in oddities)
 
 
 spoilt = st.builds(

@@ -70,9 +70,9 @@ class Registering(RuleBasedStateMachine):
         if form is None:
             return
         sent = {}
-        for each in form.find_all("input"):
-            if each.get("name"):
-                sent[each["name"]] = typed.get(each["name"], each.get("value", ""))
+        for field in form.find_all("input"):
+            if field.get("name"):
+                sent[field["name"]] = typed.get(field["name"], field.get("value", ""))
         if button.get("name"):
             sent[button["name"]] = button.get("value", "")
         path = urljoin(page.path, str(form.get("action") or page.path))

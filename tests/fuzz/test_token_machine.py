@@ -127,7 +127,7 @@ class Tokens(RuleBasedStateMachine):
     def decide(self, what):
         with self.ground.work() as here:
             agreed = authorise.current(self.estab)
-            mine = [each for each in agreed if each.client_id == self.partner.id]
+            mine = [agreement for agreement in agreed if agreement.client_id == self.partner.id]
             if not mine or (mine[0].state == "paused") != (what == "resume"):
                 return
             getattr(authorise, what)(

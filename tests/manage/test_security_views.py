@@ -166,7 +166,7 @@ CODES = "/manage/security/recovery-codes"
 
 
 def shown_codes(person):
-    return [each.text for each in person.page.select("#codes code")]
+    return [code.text for code in person.page.select("#codes code")]
 
 
 @pytest.fixture

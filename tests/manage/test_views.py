@@ -154,7 +154,7 @@ def test_a_button_pressed_twice_does_it_once(jo, shared, work):
         assert jo.web.post(f"/manage/sharing/{shared}/{act}", data={"csrf_token": token}).status_code == 303
 
     with work():
-        decisions = [one.what for one in authorise.history(jo.facts["estab_id"])]
+        decisions = [decision.what for decision in authorise.history(jo.facts["estab_id"])]
     assert decisions == ["resumed", "paused", "given"]
 
 
@@ -202,7 +202,7 @@ def test_the_same_ticks_again_are_no_decision(jo, shared, work):
 
     assert jo.answer.location == "/manage"
     with work():
-        assert [one.what for one in authorise.history(jo.facts["estab_id"])] == ["given"]
+        assert [decision.what for decision in authorise.history(jo.facts["estab_id"])] == ["given"]
 
 
 def test_a_service_without_a_choice_offers_none(jo, work):
@@ -236,7 +236,9 @@ def test_nobody_else_decides(jo, shared, new_browser, work, act):
         other = an_administrator().username
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
     jo.opens("/manage")
-    assert not [each for each in jo.page.find_all(["button", "a"]) if each.text.startswith(("Pause", "Change what"))]
+    assert not [
+        button for button in jo.page.find_all(["button", "a"]) if button.text.startswith(("Pause", "Change what"))
+    ]
     jo.opens("/sign-out")
     assert jo.sends_again(f"/manage/sharing/{shared}/{act}", area="attendance").status_code == 403
 
@@ -256,7 +258,7 @@ def test_whoever_presses_after_it_was_stopped_reads_that_it_is(jo, shared, work,
     jo.opens("/manage")
     assert "Your school has already stopped sharing with Timetabler." in jo.sees
     with work():
-        assert [one.what for one in authorise.history(jo.facts["estab_id"])] == ["withdrawn", "given"]
+        assert [decision.what for decision in authorise.history(jo.facts["estab_id"])] == ["withdrawn", "given"]
 
 
 def test_the_page_that_asks_says_so_too(jo, shared):
@@ -277,7 +279,7 @@ def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(jo, shared,
         authorise.withdraw(person.memberships[0].estab_id, shared, by=person.memberships[0])
 
     outcomes = at_once(4, stop)
-    assert len([one for one in outcomes if isinstance(one, authorise.NothingShared)]) == 3
+    assert len([outcome for outcome in outcomes if isinstance(outcome, authorise.NothingShared)]) == 3
 
 
 def test_another_schools_sharing_does_not_exist(jo, shared, new_browser, work):

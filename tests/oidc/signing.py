@@ -35,7 +35,7 @@ def _made(kind: str, number: int) -> Any:
 
 def jwks(*keys: Any) -> dict[str, Any]:
     """Their public halves."""
-    return {"keys": [each.as_dict(private=False) for each in keys]}
+    return {"keys": [key.as_dict(private=False) for key in keys]}
 
 
 def signed(claims: dict[str, Any], with_key: Any, alg: str, **header: Any) -> str:

@@ -123,7 +123,7 @@ def test_tabs_opened_at_the_same_time_in_a_new_browser_all_continue(web, new_bro
 
 def test_a_browser_that_has_a_cookie_is_given_no_other(web, world):
     def ours(response):
-        return [each for each in response.headers.getlist("Set-Cookie") if "browser" in each.split("=")[0]]
+        return [cookie for cookie in response.headers.getlist("Set-Cookie") if "browser" in cookie.split("=")[0]]
 
     assert len(ours(web.get(world.partner.link()))) == 1
     assert ours(web.get(world.partner.link())) == []

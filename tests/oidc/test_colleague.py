@@ -105,7 +105,7 @@ def test_enter_in_the_address_field_sends_and_elsewhere_does_nothing(web, asking
     first = page(asking).find(id="allow").find_parent("form").find("button")
     assert first["name"] == "hand_over"
     assert first["tabindex"] == "-1"
-    data = {each["name"]: each.get("value", "") for each in page(asking).select("input[type=hidden]")}
+    data = {field["name"]: field.get("value", "") for field in page(asking).select("input[type=hidden]")}
     data[first["name"]] = first["value"]
 
     nothing = web.post(address(asking), data=data | {"email": "", "area": ["attendance"]})

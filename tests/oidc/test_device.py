@@ -191,7 +191,7 @@ def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, at_once):
 
     decide(web, enter(web, device.codes["user_code"], world.username))
     outcomes = at_once(8, lambda: device_codes.redeem(device.codes["device_code"], clients.find(device.partner.id)))
-    assert sum(isinstance(each, tuple) for each in outcomes) == 1, outcomes
+    assert sum(isinstance(outcome, tuple) for outcome in outcomes) == 1, outcomes
 
 
 def test_a_decision_is_about_one_device_and_its_code_is_used_up(web, new_browser, device, world):
@@ -372,7 +372,7 @@ def test_signing_out_notifies_the_devices_client_where_it_has_an_id_token(web, n
     device.asks()
     decide(web, enter(web, device.codes["user_code"], world.username))
     sign_out(web)
-    assert [each.client for each in posted(world.work)] == [partner.id] * is_told
+    assert [message.client for message in posted(world.work)] == [partner.id] * is_told
 
 
 def test_decisions_are_recorded_in_the_audit_log(web, device, world):

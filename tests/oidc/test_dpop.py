@@ -193,7 +193,7 @@ def test_a_proof_at_a_resource_must_name_its_token(web, partner, tokens, differs
 def test_two_proofs_are_refused(web, partner, tokens):
     token = tokens["access_token"]
     proofs = [partner.proof("GET", "/oauth/userinfo", token) for _ in range(2)]
-    for headers in ([("DPoP", each) for each in proofs], [("DPoP", ", ".join(proofs))]):
+    for headers in ([("DPoP", proof) for proof in proofs], [("DPoP", ", ".join(proofs))]):
         response = web.get("/oauth/userinfo", headers=[("Authorization", f"DPoP {token}"), *headers])
         failed(response, "invalid_dpop_proof", 401)
 

@@ -33,7 +33,7 @@ def client_log(work):
 
 
 def only(events):
-    assert len(events) == 1, [(each.error, each.parameter, each.fact) for each in events]
+    assert len(events) == 1, [(event.error, event.parameter, event.fact) for event in events]
     return events[0]
 
 
@@ -169,7 +169,7 @@ def test_requests_of_a_disabled_client_are_noted_as_such(web, world, client_log)
         registry.disable(world.partner.id, by="cli")
     world.partner.redeems(web, "x")
     web.get(world.partner.link())
-    facts = {each.endpoint: each.fact for each in client_log(world.partner)}
+    facts = {entry.endpoint: entry.fact for entry in client_log(world.partner)}
     assert "disabled" in facts["POST /oauth/token"]
     assert "disabled" in facts["GET /oauth/authorize"]
     assert facts.keys() == {"POST /oauth/token", "GET /oauth/authorize"}
@@ -207,7 +207,7 @@ def test_a_registration_notes_each_fault(web, work, client_log):
     class Partner:
         id = registration["client_id"]
 
-    assert {each.parameter for each in client_log(Partner)} == {"contacts[0]", "grant_types"}
+    assert {entry.parameter for entry in client_log(Partner)} == {"contacts[0]", "grant_types"}
 
 
 def test_answers_that_are_not_faults_are_not_noted(web, world, client_log):
@@ -228,7 +228,7 @@ def test_of_many_wrong_addresses_the_last_is_shown_and_the_others_counted(web, w
     web.get(world.partner.link(max_age="soon"))
     for number in range(5):
         web.get(world.partner.link(redirect_uri=f"https://assembly.example/{number}"))
-    by_name = {each.parameter: each for each in client_log(world.partner)}
+    by_name = {entry.parameter: entry for entry in client_log(world.partner)}
     assert by_name.keys() == {"redirect_uri", "max_age"}
     assert by_name["redirect_uri"].count == 5
     assert by_name["redirect_uri"].comparison[0]["sent"] == "https://assembly.example/4"
@@ -240,7 +240,7 @@ def test_only_the_newest_failures_are_kept(world, work, clock):
             journal.record(world.partner.id, journal.Failure(f"GET /{number}", "invalid_request", "scope", "missing"))
         clock.move(timedelta(seconds=1))
     with work():
-        endpoints = [each.endpoint for each in journal.newest(world.partner.id)]
+        endpoints = [entry.endpoint for entry in journal.newest(world.partner.id)]
     assert endpoints == [f"GET /{number}" for number in range(journal.MAX_EVENTS + 4, 4, -1)]
 
 
@@ -340,7 +340,7 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
     bodies = iter([metadata(client_id=registration["client_id"]) | each for each in wrong * 4])
     answers = all_at_once(8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies)))
     assert {answer.status_code for answer in answers} == {400}
-    assert {each.count for each in client_log(Partner)} == {8}
+    assert {entry.count for entry in client_log(Partner)} == {8}
 
 
 @pytest.mark.parametrize(("where", "what"), [(journal, "record"), (failures, "_comparison")])

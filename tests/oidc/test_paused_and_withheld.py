@@ -37,7 +37,9 @@ def log(world):
 
     def read():
         with world.work():
-            return [(each.endpoint, each.error, each.parameter, each.fact) for each in journal.newest(world.partner.id)]
+            return [
+                (entry.endpoint, entry.error, entry.parameter, entry.fact) for entry in journal.newest(world.partner.id)
+            ]
 
     return read
 

@@ -502,7 +502,7 @@ def test_a_deleted_client_is_gone_and_its_token_with_it(web, world, registrar, w
     with work() as session:
         assert [row.client_id for row in session.query(RegistrationToken)] == [other["client_id"]]
         assert {row.client_id for row in session.query(ClientSecret)} >= {other["client_id"]}
-    assert [each.subject for each in entries(work, "client.deleted")] == [registration["client_id"]]
+    assert [entry.subject for entry in entries(work, "client.deleted")] == [registration["client_id"]]
 
 
 def test_registrations_are_recorded_in_the_audit_log(registrar, work):

@@ -9,7 +9,7 @@ def posted(response):
     form = page(response).find("form", id="response")
     assert form["method"] == "post"
     assert form["action"] == CALLBACK
-    return {each["name"]: each["value"] for each in form.find_all("input")}
+    return {field["name"]: field["value"] for field in form.find_all("input")}
 
 
 @pytest.fixture

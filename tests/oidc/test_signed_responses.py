@@ -15,7 +15,7 @@ def parameters_of(world, response, partner, mode):
     if mode == "form_post.jwt":
         form = page(response).find("form", id="response")
         assert (form["method"], form["action"]) == ("post", CALLBACK)
-        got = {each["name"]: each["value"] for each in form.find_all("input")}
+        got = {field["name"]: field["value"] for field in form.find_all("input")}
     else:
         got = sent(response)
     assert set(got) == {"response"}

@@ -119,7 +119,7 @@ def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_
     with work() as database:
         letters = database.query(Message).where(Message.name.like("join%"))
 
-        assert {(each.name, each.estab, each.expires_at) for each in letters} == {
+        assert {(letter.name, letter.estab, letter.expires_at) for letter in letters} == {
             ("join_request", owner.memberships[0].estab_id, clock.now() + timedelta(days=14)),
             ("join_approved", owner.memberships[0].estab_id, clock.now() + timedelta(days=7)),
             ("join_declined", owner.memberships[0].estab_id, None),
@@ -165,7 +165,7 @@ def test_our_staff_see_the_oldest_request_first(work, owner, clock):
             completed(a_registration(estab.school, email=email))
         database.query(JoinRequest).where(JoinRequest.email == emails[2]).one().expires_at = MONDAY
     with work():
-        assert [each.email for each in join.waiting_for_staff()] == [emails[2], *emails[:2]]
+        assert [join_request.email for join_request in join.waiting_for_staff()] == [emails[2], *emails[:2]]
 
 
 def test_it_is_decided_once(work, owner, asked, at_once):
@@ -206,7 +206,7 @@ def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
     with work():
-        assert [each.id for each in join.waiting_for_staff()] == [asked]
+        assert [join_request.id for join_request in join.waiting_for_staff()] == [asked]
         assert join.approve(join.find(asked), "admin", by="cli").memberships[0].role == "admin"
     with work():
         assert join.waiting_for_staff() == []
@@ -221,7 +221,7 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(wo
     assert outbox.all("join_request") == []
 
     with work() as database:
-        assert [each.id for each in join.waiting_for_staff()] == [request_id]
+        assert [join_request.id for join_request in join.waiting_for_staff()] == [request_id]
         me, request = decides(database, owner, request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
@@ -240,7 +240,7 @@ def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, asked, 
             join.approve(request, "admin", by=me.memberships[0])
 
     with work():
-        assert [each.id for each in join.waiting_for_staff()] == [asked]
+        assert [join_request.id for join_request in join.waiting_for_staff()] == [asked]
         join.decline(join.find(asked), by="cli")
     with work():
         assert join.waiting_for_staff() == []
@@ -327,7 +327,7 @@ def test_deciding_one_request_leaves_the_others_open(work, owner, asked):
         join.decline(join.of_owner(me.memberships[0], asked), by=me.memberships[0])
         database.expire_all()
 
-        assert {each.id == asked: each.decision for each in join_requests(database)} == {
+        assert {join_request.id == asked: join_request.decision for join_request in join_requests(database)} == {
             True: "declined", False: None,
         }  # fmt: skip
 

@@ -92,7 +92,7 @@ def test_the_queue_goes_by_when_a_case_is_due_and_then_by_when_it_was_opened(wor
         opened[0].opened_at, opened[2].opened_at = opened[2].opened_at, opened[0].opened_at
 
     with work():
-        assert [each.estab_id for each in review.queue()] == [estabs[place].id for place in (1, 2, 0)]
+        assert [account.estab_id for account in review.queue()] == [estabs[place].id for place in (1, 2, 0)]
 
 
 def test_a_case_in_scotland_is_due_by_the_bank_holidays_there(work, clock):
@@ -141,7 +141,7 @@ def test_what_the_school_is_told_names_it_and_is_kept_under_it(work, estab_id, o
     assert "Hello Jo Bloggs," in verified.text
     assert verified.links[0] == f"{settings.server.issuer}/"
     with work() as database:
-        kept = {each.name: each.estab for each in database.query(Message)}
+        kept = {message.name: message.estab for message in database.query(Message)}
         first, second = accounts.find(estab_id).id, accounts.find("3124568").id
         assert (kept["school_question"], kept["school_verified"], kept["school_rejected"]) == (first, first, second)
 

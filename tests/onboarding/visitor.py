@@ -63,10 +63,10 @@ class Page:
         """What pressing this button would send as the page stands."""
         pressed, form = self.form_of(button)
         sent: dict[str, Any] = {}
-        for each in form.find_all("input"):
-            ticked = each.get("type") not in {"checkbox", "radio"} or each.has_attr("checked")
-            if each.get("name") and ticked:
-                sent[str(each["name"])] = str(each.get("value", ""))
+        for field in form.find_all("input"):
+            ticked = field.get("type") not in {"checkbox", "radio"} or field.has_attr("checked")
+            if field.get("name") and ticked:
+                sent[str(field["name"])] = str(field.get("value", ""))
         if pressed.get("name"):
             sent[str(pressed["name"])] = str(pressed.get("value", ""))
         return sent

@@ -97,7 +97,7 @@ def test_a_large_import_is_taken_in_batches(sam, changed, work, monkeypatch, out
 def test_of_two_workers_at_once_one_tells(sam, changed, work, at_once, outbox):
     changed("closed")
     outcomes = at_once(4, register_changes.notify_operators)
-    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     assert len(outbox.all("register_changes")) == 1
 
 

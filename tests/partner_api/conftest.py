@@ -39,7 +39,7 @@ class Program:
 
     def schools(self, path: str = "/api/schools") -> dict[str, Any]:
         """The schools of one page, by their Estab IDs."""
-        return {each["estab_id"]: each for each in self.gets(path).json["schools"]}
+        return {school["estab_id"]: school for school in self.gets(path).json["schools"]}
 
 
 @pytest.fixture

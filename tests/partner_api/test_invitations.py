@@ -76,7 +76,7 @@ def test_all_that_is_wrong_is_named(invites):
         contact={"name": "Click evil.example", "email": "x"}, scope="school timetable", mis="abacus", status=422
     )
     assert problem["code"] == "invalid_invitation"
-    assert [each["field"] for each in problem["errors"]] == ["contact.name", "contact.email", "scope", "mis"]
+    assert [error["field"] for error in problem["errors"]] == ["contact.name", "contact.email", "scope", "mis"]
     assert problem["type"].endswith("/api#invalid_invitation")
     for differs, field in (
         ({"scope": "nonsense"}, "scope"),
@@ -144,7 +144,7 @@ def test_pages_follow_one_another_in_the_order_of_making(invites, program, clock
     read, path = [], f"{PATH}?limit=2"
     while True:
         page = program.gets(path).json
-        read.append([each["id"] for each in page["invitations"]])
+        read.append([invitation["id"] for invitation in page["invitations"]])
         if "next" not in page:
             break
         path = f"{PATH}?limit=2&cursor={page['next']}"

@@ -70,12 +70,12 @@ def test_discovery_names_the_page_for_people(web):
 def test_the_page_for_people_names_every_operation_field_and_parameter(web):
     document = web.get("/api/openapi.json").json
     page = parse(web.get("/api").text)
-    shown = {each.get_text() for each in page.find_all("code")}
+    shown = {code.get_text() for code in page.find_all("code")}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             assert f"{method.upper()} {path}" in shown
-            assert {each["name"] for each in operation["parameters"]} <= shown
+            assert {parameter["name"] for parameter in operation["parameters"]} <= shown
     for schema in document["components"]["schemas"].values():
         assert set(schema["properties"]) <= shown
     links = {each["href"] for each in page.select("main a[href^='#']")}
-    assert links <= {f"#{each['id']}" for each in page.find_all(id=True)}
+    assert links <= {f"#{element['id']}" for element in page.find_all(id=True)}

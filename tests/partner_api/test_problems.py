@@ -16,7 +16,7 @@ SCHOOLS = "/api/schools"
 def explained(built):
     """The anchors of the page that explains problems."""
     page = parse(built.test_client().get("/api", base_url="http://localhost:5000").text)
-    return {each["id"] for each in page.find_all(id=True)}
+    return {element["id"] for element in page.find_all(id=True)}
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def test_disabling_a_partner_disables_all_its_clients(work):
     with work():
         partner = a_partner()
         clients = [a_client(partner), a_client(partner)]
-        assert all(registry.client(each.id) for each in clients)
+        assert all(registry.client(client.id) for client in clients)
         registry.switch_partner(partner.name, on=False)
         assert not any(registry.client(each.id) for each in clients)
         registry.switch_partner(partner.name, on=True)

@@ -14,7 +14,7 @@ def find(register, work):
 
     def found(text, **options):
         with work():
-            return [one.school.name for one in search.find(text, **options).results]
+            return [result.school.name for result in search.find(text, **options).results]
 
     return found
 
@@ -154,7 +154,7 @@ def test_names_that_begin_with_what_was_typed_come_first(find, work):
 
 def test_open_comes_before_proposed_before_closed(find, work):
     with work():
-        standings = [one.school.standing for one in search.find("school", show=200).results]
+        standings = [result.school.standing for result in search.find("school", show=200).results]
 
     assert standings == sorted(standings)
     assert set(standings) == {0, 1, 2}
@@ -187,7 +187,7 @@ def test_an_unknown_word_without_a_similar_one_is_dropped_and_mentioned(register
     with work():
         answer = search.find("xylophonique willow bank")
 
-        assert [one.school.name for one in answer.results] == ["Willow Bank Primary School"]
+        assert [result.school.name for result in answer.results] == ["Willow Bank Primary School"]
         assert answer.dropped == ("xylophonique",)
 
 
@@ -195,7 +195,7 @@ def test_where_no_school_has_all_words_the_last_that_excludes_all_is_dropped(reg
     with work():
         answer = search.find("willow bank leeds")
 
-        assert [one.school.name for one in answer.results] == ["Willow Bank Primary School"]
+        assert [result.school.name for result in answer.results] == ["Willow Bank Primary School"]
         assert answer.dropped == ("leeds",)
 
 
@@ -221,7 +221,7 @@ def test_twenty_are_shown_and_then_more(register, work):
 
         assert (len(first.results), first.more) == (20, True)
         assert len(more.results) == 40
-        assert [one.school.id for one in more.results[:20]] == [one.school.id for one in first.results]
+        assert [one.school.id for one in more.results[:20]] == [result.school.id for result in first.results]
         assert len(search.find("school", show=10**9).results) <= search.MAX_RESULTS
 
 
@@ -245,7 +245,7 @@ def test_the_date_of_the_register_is_returned(register, work):
 def test_common_words_are_found_alike_by_walking_and_by_sorting(register, work, monkeypatch):
     typed = ("school", "st", "primary sc", "st m", "hi", "academy", "s")
     with work():
-        by_sorting = [[one.school.id for one in search.find(text).results] for text in typed]
+        by_sorting = [[result.school.id for result in search.find(text).results] for text in typed]
         monkeypatch.setattr(name_search, "MANY_SCHOOLS", 0)
         by_walking = [[one.school.id for one in search.find(text).results] for text in typed]
 

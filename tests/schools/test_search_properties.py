@@ -30,7 +30,7 @@ def test_every_open_school_is_found_by_each_of_its_numbers_and_names():
         if row["Postcode"]:
             typed.append(row["Postcode"].split()[0] + " ")
         for text in filter(None, typed):
-            found = {one.school.register_id for one in search.find(text, show=200).results}
+            found = {result.school.register_id for result in search.find(text, show=200).results}
             assert row["URN"] in found, (text, row["URN"])
 
 
@@ -41,7 +41,7 @@ def test_swapped_letters_still_find_the_school():
         if len(longest) > 4:
             swapped = longest[:2] + longest[3] + longest[2] + longest[4:]
             typed = words.normalise(row["EstablishmentName"]).replace(longest, swapped, 1)
-            if row["URN"] not in {one.school.register_id for one in search.find(typed, show=200).results}:
+            if row["URN"] not in {result.school.register_id for result in search.find(typed, show=200).results}:
                 missed.append((typed, row["EstablishmentName"]))
 
     assert len(missed) <= 0.03 * len(OPEN), missed

@@ -20,7 +20,7 @@ def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, cl
     answers = all_at_once(50, lambda: partner.refreshes(new_browser(), first["refresh_token"]))
     tokens = [answer.json for answer in answers if answer.status_code == 200]
     assert len(tokens) == 50
-    successors = {each["refresh_token"] for each in tokens}
+    successors = {token["refresh_token"] for token in tokens}
     assert len(successors) == 1
     assert len({world.claims(each["access_token"])["lineage"] for each in [first, *tokens]}) == 1
     with world.work() as session:

@@ -63,7 +63,7 @@ def test_a_school_can_agree_anew_and_see_and_change_what_it_shares(web, world, t
 
 def report(app):
     result = CliRunner().invoke(doctor, ["--json"], obj=lambda: app)
-    return [each for each in json.loads(result.stdout) if each["what"] == "scopes"]
+    return [finding for finding in json.loads(result.stdout) if finding["what"] == "scopes"]
 
 
 def test_the_doctor_says_who_carries_it(app, world, tokens):

@@ -169,7 +169,9 @@ def test_everything_at_once_on_one_registration_never_deadlocks(work, at_once, o
         ]
         outcomes = at_once(len(todo), one_of(todo))
 
-        unexpected = [each for each in outcomes if isinstance(each, Exception) and not hasattr(each, "code")]
+        unexpected = [
+            outcome for outcome in outcomes if isinstance(outcome, Exception) and not hasattr(outcome, "code")
+        ]
         assert not unexpected, unexpected
 
 

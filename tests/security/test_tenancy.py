@@ -423,7 +423,7 @@ def test_every_route_is_in_one_of_the_tables(app):
     assert listed - known == set()
     posted = {(rule.endpoint, method) for rule in rules(app) for method in rule.methods & {"GET", "POST"}}
     acting = {endpoint for endpoint, _ in ACTS} - {"signin.schools.choose"}
-    assert {each for each in posted if each[0] in acting} == {each for each in ACTS if each[0] in acting}
+    assert {message for message in posted if message[0] in acting} == {each for each in ACTS if each[0] in acting}
 
 
 def test_the_answers_are_those_of_the_table_of_rights():

@@ -28,7 +28,7 @@ def test_every_failure_is_one_and_the_same_401(web, world, path):
         {"data": form, "headers": {"Authorization": partner.basic["Authorization"].replace("Basic", "Bearer")}},
         {"data": {**form, "client_id": public.id}, "headers": partner.basic},
     ]
-    answers = [web.post(path, **each) for each in tries]
+    answers = [web.post(path, **attempt) for attempt in tries]
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.text for answer in answers}) == 1
     assert answers[0].json["error"] == "invalid_client"

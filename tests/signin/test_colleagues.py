@@ -31,7 +31,7 @@ def test_of_many_links_at_once_three_are_sent(at_once, account, sam, outbox):
     outcomes = at_once(6, lambda: colleagues.send_reset_link(membership(account), sam).id)
 
     assert outcomes.count(sam) == 3
-    assert sum(isinstance(each, colleagues.StartedOften) for each in outcomes) == 3
+    assert sum(isinstance(outcome, colleagues.StartedOften) for outcome in outcomes) == 3
     assert len(outbox.all("reset_link")) == 3
 
 

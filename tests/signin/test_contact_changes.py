@@ -175,7 +175,7 @@ class TestEmail:
 
         assert sorted(at_once(2, confirms)) == [False, True]
         with work() as session:
-            assert {session.get_one(Administrator, each).email for each in ids} == {NEW_EMAIL}
+            assert {session.get_one(Administrator, id_).email for id_ in ids} == {NEW_EMAIL}
 
 
 class TestMobile:
@@ -189,7 +189,7 @@ class TestMobile:
         person = stored(work, account)
         assert (person.mobile, person.mobile_confirmed_at) == (NEW_NUMBER, clock.now())
         assert outbox.last("mobile_changed").to == account.email
-        assert [each.to for each in outbox.all("mobile_is_yours")] == [NEW_NUMBER]
+        assert [mail.to for mail in outbox.all("mobile_is_yours")] == [NEW_NUMBER]
         mails = outbox.all("number_changed")
         assert [each.to for each in mails] == ["+447700900123"]
         assert len(mails[0].text) <= 160
@@ -288,7 +288,7 @@ class TestUndo:
         changes_email(inside, outbox, "thief2@evil.example")
         clock.move(timedelta(minutes=1))
         changes_mobile(inside, outbox)
-        first, second = (each.path for each in outbox.all("email_changed"))
+        first, second = (mail.path for mail in outbox.all("email_changed"))
         stranger.sends(second)
         assert stored(work, account).email == "thief@evil.example"
         stranger.sends(first)
@@ -334,4 +334,4 @@ class TestUndo:
         outcomes = at_once(4, lambda: undo_changes.undo(secret))
 
         assert outcomes.count(None) == 1
-        assert all(isinstance(each, links.LinkRefused) for each in outcomes if each is not None)
+        assert all(isinstance(outcome, links.LinkRefused) for outcome in outcomes if outcome is not None)

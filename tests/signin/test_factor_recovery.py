@@ -243,5 +243,5 @@ def test_stopped_and_completed_at_once_only_one_happens(at_once, started, accoun
 
     stopped, completed = outcomes.count(None), outcomes.count(True)
     assert stopped + completed == 1
-    assert all(isinstance(each, links.LinkRefused) for each in outcomes if each not in {None, True, False})
+    assert all(isinstance(outcome, links.LinkRefused) for outcome in outcomes if outcome not in {None, True, False})
     assert has_factor(work, account) == (stopped == 1)

@@ -271,7 +271,10 @@ def test_operators_are_told_apart(jo, stranger, link, work, clock):
     seed, als_seed = set_up(jo, link), set_up(stranger, als_link)
     with work() as session:
         assert [operators.find(email).name for email in (EMAIL, "AL@idaas.example")] == ["Sam", "Al"]
-        assert [each.name for each in session.scalars(select(Operator).order_by(Operator.name))] == ["Al", "Sam"]
+        assert [operator.name for operator in session.scalars(select(Operator).order_by(Operator.name))] == [
+            "Al",
+            "Sam",
+        ]
 
     clock.move(timedelta(seconds=60))
     assert signs_in(jo, seed, ahead=0).location == "/operate"

@@ -231,7 +231,7 @@ def test_of_several_answers_to_one_challenge_one_counts(work, account, device, a
         answer = device.get(passkeys.sign_in_options(browser=BROWSER))
 
     outcomes = at_once(4, lambda: uses(answer).id)
-    assert sum(isinstance(each, str) for each in outcomes) == 1
+    assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
     assert sum(isinstance(each, passkeys.PasskeyRefused) for each in outcomes) == 3
 
 
@@ -243,7 +243,7 @@ def test_of_two_copies_with_one_counter_one_is_accepted(work, account, device, a
     answers = [first, second]
 
     outcomes = at_once(2, lambda: uses(answers.pop()).id)
-    assert sum(isinstance(each, str) for each in outcomes) == 1
+    assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
     assert sum(isinstance(each, passkeys.PasskeyCopied) for each in outcomes) == 1
 
 

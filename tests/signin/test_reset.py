@@ -264,7 +264,7 @@ def test_of_two_clicks_at_once_one_sets_the_password(at_once, proven, account, w
     outcomes = at_once(4, lambda: reset.complete(secret, "a hash", device=None))
 
     assert outcomes.count(None) == 1
-    assert [type(each) for each in outcomes if each is not None] == [reset.ResetOver] * 3
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [reset.ResetOver] * 3
 
 
 def test_of_many_codes_at_once_five_are_compared(at_once, asked, work, outbox):

@@ -100,7 +100,7 @@ def test_of_two_clicks_at_once_one_sets_the_password(at_once, sent):
     outcomes = at_once(4, lambda: reset_links.complete(secret, "a hash", device=None))
 
     assert outcomes.count(None) == 1
-    assert all(isinstance(each, links.LinkRefused) for each in outcomes if each is not None)
+    assert all(isinstance(outcome, links.LinkRefused) for outcome in outcomes if outcome is not None)
 
 
 def test_no_link_is_sent_for_a_closed_account(work, account, outbox):

@@ -210,7 +210,7 @@ def _checked_address(url: str, rules: Rules) -> str:
     except (OSError, UnicodeError) as fault:
         raise FetchFailed(f"{url}: the name is not known") from fault
     addresses = [str(entry[4][0]) for entry in entries]
-    loopback = rules.fetch.allow_loopback and all(ipaddress.ip_address(each).is_loopback for each in addresses)
+    loopback = rules.fetch.allow_loopback and all(ipaddress.ip_address(address).is_loopback for address in addresses)
     if parts.scheme != "https" and not (loopback and parts.scheme == "http"):
         raise FetchFailed(f"{url}: not https")
     if not (loopback or host.rstrip(".") in rules.private_hosts or all(_is_public(each) for each in addresses)):

@@ -241,7 +241,7 @@ def read_claims(sent: SentRequest) -> RequestedClaims:
         raise errors.invalid("claims", "must be a JSON object")
     places = {place: {} if wanted.get(place) is None else wanted[place] for place in ("userinfo", "id_token")}
     for members in places.values():
-        if not isinstance(members, dict) or not all(_is_claim_request(each) for each in members.values()):
+        if not isinstance(members, dict) or not all(_is_claim_request(value) for value in members.values()):
             raise errors.invalid("claims", "members must be objects or null")
     names = {place: claims.nameable(members) for place, members in places.items()}
     essential, values = _acr(places["id_token"])
@@ -272,7 +272,7 @@ def _acr(members: dict[str, Any]) -> tuple[bool, tuple[str, ...]]:
     acr = members.get("acr") or {}
     values = acr.get("values", [acr["value"]] if "value" in acr else [])
     essential = acr.get("essential") is True
-    if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         if essential:
             raise errors.invalid("claims", "values of acr must be a list of strings")
         values = []

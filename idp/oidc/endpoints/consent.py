@@ -181,7 +181,7 @@ def tell_mis() -> Response:
 def which_mis(client: AnyClient, member: Membership) -> Response | None:
     """The page that asks for the school's system and stores the answer; None once `client` works with that system."""
     form = WhichMis()
-    form.mis.choices = [(each.code, each.name) for each in mis.choices()]
+    form.mis.choices = [(choice.code, choice.name) for choice in mis.choices()]
     if form.validate_on_submit():
         mis.tell(form.mis.data, by=member)
         if registry.accepts_mis(client, form.mis.data):

@@ -68,8 +68,8 @@ def _origins() -> frozenset[str]:
             return cached.origins
         cached.origins = frozenset(
             _without_loopback_port(_origin(uri))
-            for each in registered
-            for uri in each
+            for uris in registered
+            for uri in uris
             if uri.startswith(("https://", "http://"))
         )
         cached.read_at = time.monotonic()

@@ -232,4 +232,4 @@ def _person(sub: str, authorisation_id: str, client: OAuthClient) -> str:
     if (state := live.state(authorisation_id)) is None:
         return sub
     people = session().scalars(select(Membership.person_id).where(Membership.estab_id == state.estab_id))
-    return next((each for each in people if claims.subject(client, each) == sub), sub)
+    return next((person for person in people if claims.subject(client, person) == sub), sub)

@@ -72,7 +72,7 @@ def everything(suite: str | None = None, api: str | None = None) -> Prepared:
         raise NotHere
     document = tomllib.loads(FILE.read_text("utf-8"))
     places = {"suite": (suite or document["suite"]).rstrip("/"), "api": (api or document["api"]).rstrip("/")}
-    if not any(each.name == document["partner"]["name"] for each in registry.all_partners()):
+    if not any(partner.name == document["partner"]["name"] for partner in registry.all_partners()):
         registry.add_partner(**document["partner"])
     clients = {name: _client(name, about, document, places) for name, about in document["clients"].items()}
     username, password = _person(document["person"])

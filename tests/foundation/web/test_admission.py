@@ -114,7 +114,7 @@ def test_the_page_keeps_what_was_typed_but_the_password(web, crowd):
     answer = signs_in(web, username='<b>"Ann" & Söhne', **{"sign-in": ""})
 
     page = parse(answer.text)
-    hidden_fields = {each["name"]: each["value"] for each in page.select("form input[type=hidden]")}
+    hidden_fields = {field["name"]: field["value"] for field in page.select("form input[type=hidden]")}
     assert hidden_fields["username"] == '<b>"Ann" & Söhne'
     assert hidden_fields["sign-in"] == ""
     assert "password" not in hidden_fields
