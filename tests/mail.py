@@ -65,15 +65,15 @@ class Outbox:
         """Oldest first; those written from the template `name`, or all."""
         with self._work() as session:
             rows = session.scalars(select(Message).order_by(Message.created_at, Message.id)).all()
-            found = []
+            mails = []
             for row in rows:
                 if row.sealed is not None and name in {None, row.name}:
                     opened = post.unseal(row)
-                    found.append(Letter(row.name, row.recipient or "", opened.subject, opened.text, opened.html))
-        return found
+                    mails.append(Letter(row.name, row.recipient or "", opened.subject, opened.text, opened.html))
+        return mails
 
     def last(self, name: str) -> Letter:
         """The newest one written from the template `name`."""
-        found = self.all(name)
-        assert found, f"no {name} was written; there are {[letter.name for letter in self.all()]}"
-        return found[-1]
+        mails = self.all(name)
+        assert mails, f"no {name} was written; there are {[letter.name for letter in self.all()]}"
+        return mails[-1]

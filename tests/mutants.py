@@ -77,5 +77,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("pattern", nargs="+")
     parser.add_argument("--tests", nargs="+", default=[])
-    given = parser.parse_args()
-    sys.exit(main(given.pattern, given.tests))
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.pattern, arguments.tests))

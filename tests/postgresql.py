@@ -21,10 +21,10 @@ ALONE = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connecti
 
 def programs() -> Path | None:
     """The folder of PostgreSQL's server programs, or None where they are not installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    paths = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     if program := shutil.which("pg_ctl"):
-        found.append(Path(program).resolve())
-    return found[-1].parent if found else None
+        paths.append(Path(program).resolve())
+    return paths[-1].parent if paths else None
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Server:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        given = " ".join(f"-c {setting}" for setting in (*ALONE, *self.settings))
+        options = " ".join(f"-c {setting}" for setting in (*ALONE, *self.settings))
         log = str(self.folder / "log")
-        self._run("pg_ctl", "-w", "-t", "300", "-l", log, "-o", f"-p {self.port} {given}", "start")
+        self._run("pg_ctl", "-w", "-t", "300", "-l", log, "-o", f"-p {self.port} {options}", "start")
 
     def stop(self) -> None:
         """As if the machine had lost its power."""

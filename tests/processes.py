@@ -55,8 +55,8 @@ def eventually(happens: Callable[[], Any]) -> None:
 
 def under(**settings: object) -> dict[str, str]:
     """The environment of a program of ours under these settings (`database__url=…`)."""
-    given = {f"IDP_{name.upper()}": str(value) for name, value in settings.items()}
-    return os.environ | {"IDP_CONFIG": "config/test.toml"} | given
+    environment = {f"IDP_{name.upper()}": str(value) for name, value in settings.items()}
+    return os.environ | {"IDP_CONFIG": "config/test.toml"} | environment
 
 
 @contextmanager

@@ -50,13 +50,13 @@ def resolves(dotted):
     parts = ["idp", *dotted.split(".")]
     for length in range(len(parts), 1, -1):
         try:
-            found = importlib.import_module(".".join(parts[:length]))
+            target = importlib.import_module(".".join(parts[:length]))
         except ModuleNotFoundError:
             continue
         for part in parts[length:]:
-            if not hasattr(found, part):
+            if not hasattr(target, part):
                 return False
-            found = getattr(found, part)
+            target = getattr(target, part)
         return True
     return False
 
@@ -181,11 +181,11 @@ TEST = re.compile(r"`(tests/[\w./]+(?:::\w+)*)`")
 
 def statements(page: str) -> Iterator[tuple[str, str, list[str]]]:
     """What security.md says must hold, with its text and tests: S1 and on, rows of section 4, items of section 5."""
-    known, asvs, accounts = (
+    sections, asvs, accounts = (
         page.partition(begin)[2].partition("\n## ")[0]
         for begin in ("## 2. Known classes", "## 4. OWASP ASVS", "## 5. Accounts")
     )
-    for name, title, text in re.findall(r"(?ms)^\*\*(S\d+)\s*(.*?)\*\*(.*?)(?=^\*\*|\Z)", known):
+    for name, title, text in re.findall(r"(?ms)^\*\*(S\d+)\s*(.*?)\*\*(.*?)(?=^\*\*|\Z)", sections):
         yield name, text, TEST.findall(text) or [f"tests/security/test_{title}.py"]
     _heading, _line, *rows = (line for line in asvs.splitlines() if line.startswith("|"))
     for row in rows:

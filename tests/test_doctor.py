@@ -102,10 +102,10 @@ def test_no_statement_of_the_database_is_shown(report, work):
             )
         )
         session.execute(text("DROP TABLE outbox")) if session.get_bind().dialect.name == "sqlite" else None
-    told = "\n".join(report())
-    assert "gone" in told
+    output = "\n".join(report())
+    assert "gone" in output
     for word in ("SELECT", "[SQL", "FROM", "sqlalche.me"):
-        assert word not in told
+        assert word not in output
 
 
 def test_the_error_of_a_job_is_stored_without_its_statement(app, work, clock):

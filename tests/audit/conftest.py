@@ -17,8 +17,8 @@ def sealed(work):
     with work() as session:
         already = session.scalar(text("SELECT count(*) FROM audit_entries"))
         for number in range(9 - already):
-            said = {"name": f"Jo {number}", "address": "jo@oakhill.example"}
-            log.record("estab.registered", by="adm_jo", estab="est_oak", details=said, number=number)
+            details = {"name": f"Jo {number}", "address": "jo@oakhill.example"}
+            log.record("estab.registered", by="adm_jo", estab="est_oak", details=details, number=number)
         assert chain.seal() == 9
 
 

@@ -291,8 +291,8 @@ def test_each_decision_about_sharing_names_person_school_client_and_agreement(wo
         changed = authorise.change(by.estab_id, client.id, required | {"attendance"}, by=by)
         authorise.withdraw(by.estab_id, client.id, by=by)
 
-        asked = {"scopes": sorted(required)}
-        assert recorded(events.SHARING_REFUSED) == [(by.person_id, by.estab_id, client.id, None, asked, None)]
+        details = {"scopes": sorted(required)}
+        assert recorded(events.SHARING_REFUSED) == [(by.person_id, by.estab_id, client.id, None, details, None)]
         for event, agreed, scopes in (
             (events.SHARING_GIVEN, agreement, required), (events.SHARING_PAUSED, agreement, required),
             (events.SHARING_RESUMED, agreement, required), (events.SHARING_CHANGED, changed, required | {"attendance"}),
@@ -333,8 +333,8 @@ def test_an_operator_is_added_and_disabled_by_another(work):
         operator, _ = operators.add("Sam", "sam@idaas.example", by="op_al")
         operators.disable("sam@idaas.example", by="op_al")
 
-        said = {"name": "Sam", "email": "sam@idaas.example"}
-        assert recorded(events.OPERATOR_ADDED) == [("op_al", None, None, operator.id, {}, said)]
+        details = {"name": "Sam", "email": "sam@idaas.example"}
+        assert recorded(events.OPERATOR_ADDED) == [("op_al", None, None, operator.id, {}, details)]
         assert recorded(events.OPERATOR_DISABLED) == [("op_al", None, None, operator.id, {}, None)]
 
 

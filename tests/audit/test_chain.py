@@ -338,8 +338,8 @@ class TestCheckpoints:
         with work() as session:
             line = chain.checkpoint()
             stored = session.get_one(Checkpoint, 9)
-            found = checkpoints.parse(f"  {line}\n")
-            assert (found.position, found.chained, found.at) == (9, stored.chained, stored.at)
+            checkpoint = checkpoints.parse(f"  {line}\n")
+            assert (checkpoint.position, checkpoint.chained, checkpoint.at) == (9, stored.chained, stored.at)
 
     @pytest.mark.parametrize("part", range(6))
     def test_a_line_with_anything_changed_is_refused(self, work, sealed, part):
@@ -408,7 +408,7 @@ class TestCommands:
 def test_the_guards_stand_in_the_database(work):
     with work() as session:
         if session.get_bind().dialect.name == "sqlite":
-            found = session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
+            triggers = session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
         else:
-            found = session.scalars(text("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")).all()
-    assert {"audit_entries_only_sealed", "audit_entries_kept", "audit_checkpoints_kept"} <= set(found)
+            triggers = session.scalars(text("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")).all()
+    assert {"audit_entries_only_sealed", "audit_entries_kept", "audit_checkpoints_kept"} <= set(triggers)

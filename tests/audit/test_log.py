@@ -56,15 +56,15 @@ def test_an_act_that_cannot_be_recorded_is_undone(work, tamper):
 
 
 def test_personal_details_stand_apart_and_the_entry_keeps_only_their_salted(work):
-    said = {"name": "Jo Bloggs", "email": "jo@oakhill.example"}
+    details = {"name": "Jo Bloggs", "email": "jo@oakhill.example"}
     with work():
         for _ in range(2):
-            log.record(events.PERSON_ADDED, by="adm_jo", details=said)
+            log.record(events.PERSON_ADDED, by="adm_jo", details=details)
     with work() as session:
         one, other = entries(session, events.PERSON_ADDED)
-        kept = session.get_one(Details, one.id)
-        assert kept.said == said
-        assert one.details_digest == log.salted(kept.salt, said)
+        details_row = session.get_one(Details, one.id)
+        assert details_row.said == details
+        assert one.details_digest == log.salted(details_row.salt, details)
         assert one.details_digest != other.details_digest
         whole = str(session.execute(text("SELECT * FROM audit_entries")).all())
         assert "Bloggs" not in whole  # "Jo" alone can stand in a digest by chance

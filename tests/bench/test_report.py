@@ -22,7 +22,7 @@ def test_without_a_goal_there_is_no_verdict():
 
 
 @pytest.fixture
-def kept(monkeypatch, scratch):
+def keep_figures(monkeypatch, scratch):
     """Keep figures, and say in which file."""
     monkeypatch.setattr(report, "RESULTS", scratch)
 
@@ -32,39 +32,41 @@ def kept(monkeypatch, scratch):
     return keep
 
 
-def test_ratios_that_moved_by_more_than_a_seventh_are_marked(kept, capsys):
-    one = kept("one", costs=[Figure("a", "x", 10, "×"), Figure("b", "x", 10, "×"), Figure("c", "x", 10, "×")])
-    other = kept("other", costs=[Figure("a", "x", 11.4, "×"), Figure("b", "x", 11.6, "×"), Figure("c", "x", 8, "×")])
+def test_ratios_that_moved_by_more_than_a_seventh_are_marked(keep_figures, capsys):
+    one = keep_figures("one", costs=[Figure("a", "x", 10, "×"), Figure("b", "x", 10, "×"), Figure("c", "x", 10, "×")])
+    other = keep_figures(
+        "other", costs=[Figure("a", "x", 11.4, "×"), Figure("b", "x", 11.6, "×"), Figure("c", "x", 8, "×")]
+    )
 
     report.compare(one, other)
 
-    told = {line.split(" · ")[1]: line for line in capsys.readouterr().out.splitlines()}
-    assert ["moved" in told[name] for name in "abc"] == [False, True, True]
+    lines = {line.split(" · ")[1]: line for line in capsys.readouterr().out.splitlines()}
+    assert ["moved" in lines[name] for name in "abc"] == [False, True, True]
 
 
-def test_times_are_not_marked_because_machines_differ(kept, capsys):
-    one, other = (kept(str(value), costs=[Figure("a", "x", value, "µs")]) for value in (10, 30))
+def test_times_are_not_marked_because_machines_differ(keep_figures, capsys):
+    one, other = (keep_figures(str(value), costs=[Figure("a", "x", value, "µs")]) for value in (10, 30))
 
     report.compare(one, other)
 
     assert "moved" not in capsys.readouterr().out
 
 
-def test_what_is_kept_says_what_it_was_measured_on(kept):
-    body = json.loads(kept("one", costs=[]).read_text("utf-8"))
+def test_what_is_kept_says_what_it_was_measured_on(keep_figures):
+    body = json.loads(keep_figures("one", costs=[]).read_text("utf-8"))
 
     assert {"processor", "cores", "memory_gib", "kernel", "python", "libraries"} <= body["machine"].keys()
     assert body["commit"]
 
 
-def test_the_page_of_figures_shows_goals_and_what_was_missed(kept):
+def test_the_page_of_figures_shows_goals_and_what_was_missed(keep_figures):
     over_http = [
         Figure("par, SQLite", "per vCPU", 500, "/s", 600, at_least=True),
         Figure("par, SQLite", "at most, one worker", 480, "/s"),
         *(Figure("par, SQLite", f"p{share} at 70 %", 8, "ms", 10) for share in (50, 95, 99)),
     ]
     peers = [Figure("code: a peer, in memory", "per vCPU", 100, "/s")]
-    page = figures.page(report.read(kept("one", http=over_http, peers=peers)))
+    page = figures.page(report.read(keep_figures("one", http=over_http, peers=peers)))
 
     assert "| par | **500 /s missed** | ≥ 600 | 480 /s | 8.0 ms | 8.0 ms | 8.0 ms |" in page
     assert "| code: a peer, in memory | 100 /s |" in page

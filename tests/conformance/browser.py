@@ -182,9 +182,9 @@ def _origin(url: str) -> str:
 
 def _fields(form: Any, pressed: Any) -> list[tuple[str, str]]:
     """What the form sends if nobody types, with the button that was pressed."""
-    found = [
+    fields = [
         (each["name"], each.get("value", ""))
         for each in form.find_all("input")
         if each.get("type") not in {"checkbox", "radio"} or each.has_attr("checked")
     ]
-    return found + ([(pressed["name"], pressed.get("value", ""))] if pressed.get("name") else [])
+    return fields + ([(pressed["name"], pressed.get("value", ""))] if pressed.get("name") else [])

@@ -154,8 +154,8 @@ def is_bound_elsewhere(client, code):
 
 @spec(DPOP, "10.1", requirement="A code is bound to the key that was proven when its request was pushed")
 def test_ensure_token_endpoint_fails_with_mismatched_dpop_proof_jkt(client, browser):
-    asked = client.asks(proof=client.proof("POST", par_url(client)))
-    is_bound_elsewhere(client, client.gets_code(browser.goes_to(asked)))
+    response = client.asks(proof=client.proof("POST", par_url(client)))
+    is_bound_elsewhere(client, client.gets_code(browser.goes_to(response)))
 
 
 @spec(DPOP, "10", requirement="A code is bound to the key that dpop_jkt names")

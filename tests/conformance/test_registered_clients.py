@@ -35,7 +35,7 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def a_client(request, a_registered_client, keys, prepared, provider):
     """Registers a new client, as the suite does, in place of the one that a module uses."""
-    made = []
+    registrations = []
 
     def registered(client_id="conf-basic-1", **_differs):
         module, more = request.node.name, {}
@@ -46,11 +46,11 @@ def a_client(request, a_registered_client, keys, prepared, provider):
         method = "client_secret_post" if "post" in client_id else "client_secret_basic"
         relying_party = a_registered_client(jwks=keys, token_endpoint_auth_method=method, **more)
         assert {name: relying_party.metadata[name] for name in more} == more
-        made.append(relying_party.metadata)
+        registrations.append(relying_party.metadata)
         return relying_party
 
     yield registered
-    for metadata in made:
+    for metadata in registrations:
         deletes_registration(metadata, provider)
 
 

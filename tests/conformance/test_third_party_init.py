@@ -22,14 +22,14 @@ def test_init_login(register, provider, prepared):
     answer = register(initiate_login_uri=uri)
     assert answer.status_code == 201
     conditions.is_json(answer)
-    made = answer.json()
-    assert made["initiate_login_uri"] == uri
-    own = {"Authorization": f"Bearer {made['registration_access_token']}"}
-    read = provider.http.get(made["registration_client_uri"], headers=own, timeout=20)
+    registration = answer.json()
+    assert registration["initiate_login_uri"] == uri
+    own = {"Authorization": f"Bearer {registration['registration_access_token']}"}
+    read = provider.http.get(registration["registration_client_uri"], headers=own, timeout=20)
     assert read.status_code == 200
     conditions.is_json(read)
     assert read.json()["initiate_login_uri"] == uri
-    assert read.json()["client_id"] == made["client_id"]
+    assert read.json()["client_id"] == registration["client_id"]
 
 
 @spec(REGISTRATION, "2", requirement="initiate_login_uri has to be https")

@@ -164,10 +164,10 @@ def test_what_is_known_of_a_person_is_everything_a_stranger_tries_first(work):
     with work():
         school = a_school(name="St Mary's", town="Uxbridge", postcode="UB8 1AB", dfe_number="3124567")
         person = an_administrator(an_estab(school), name="Jo Bloggs", email="jo.b@stmarys.example")
-        known = credentials.words_about(person)
+        words = credentials.words_about(person)
 
-        assert {"Jo Bloggs", "jo", "b", "stmarys", "3124567", "St Mary's", "Uxbridge", "UB8 1AB"} <= set(known)
-        assert school.register_id in known
+        assert {"Jo Bloggs", "jo", "b", "stmarys", "3124567", "St Mary's", "Uxbridge", "UB8 1AB"} <= set(words)
+        assert school.register_id in words
 
 
 def test_a_hash_that_is_set_is_dated_and_recorded(work, clock):

@@ -69,7 +69,7 @@ def test_a_link_is_good_for_nobody_else(work, secret):
 
 def test_a_newer_link_replaces_those_of_this_person_and_purpose_that_still_work(work, secret, clock):
     with work():
-        kept = [(links.issue("adm_al", "welcome", DAY), "welcome"), (links.issue("adm_jo", "set_up", DAY), "set_up")]
+        others = [(links.issue("adm_al", "welcome", DAY), "welcome"), (links.issue("adm_jo", "set_up", DAY), "set_up")]
         used = links.issue("adm_jo", "used_once", DAY)
     with work():
         links.spend(used, "used_once", "adm_jo")
@@ -81,7 +81,7 @@ def test_a_newer_link_replaces_those_of_this_person_and_purpose_that_still_work(
             links.supersede("adm_jo", "used_once")
 
     with work() as session:
-        assert [refused(each, purpose) for each, purpose in kept] == [None, None]
+        assert [refused(each, purpose) for each, purpose in others] == [None, None]
         assert row(session, secret).superseded_at == began + timedelta(minutes=1), "when it was first replaced"
         assert row(session, used).superseded_at is None
 

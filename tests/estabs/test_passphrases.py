@@ -26,10 +26,10 @@ def test_they_are_six_words_of_the_list(app):
         words = passphrases.word_list()
         assert len(words) == len(set(words))
         for _ in range(50):
-            made = passphrases.generate()
-            assert len(made.split("-")) == passphrases.WORD_COUNT
-            assert set(made.split("-")) <= set(words)
-            assert credentials.rejection_reason(made) is None
+            passphrase = passphrases.generate()
+            assert len(passphrase.split("-")) == passphrases.WORD_COUNT
+            assert set(passphrase.split("-")) <= set(words)
+            assert credentials.rejection_reason(passphrase) is None
         assert len({passphrases.generate() for _ in range(50)}) == 50
 
 

@@ -106,12 +106,12 @@ def test_addresses_that_differ_in_more_than_the_case_of_letters_stay_different(a
 def test_the_people_of_an_estab_are_its_own_that_were_not_removed_owners_first(work, clock):
     with work():
         estab, others = an_estab(), an_administrator(an_estab())
-        made: list[Administrator] = []
+        people_added: list[Administrator] = []
         for role in ("viewer", "owner", "admin", "owner"):
-            made.append(an_administrator(estab, role=role, username=f"person-{len(made)}"))
+            people_added.append(an_administrator(estab, role=role, username=f"person-{len(people_added)}"))
             clock.move(timedelta(minutes=1))
         an_administrator(estab, username="removed", removed_at=clock.now())
-        viewer, owner, admin, second_owner = (person.id for person in made)
+        viewer, owner, admin, second_owner = (person.id for person in people_added)
 
         assert [member.person_id for member in people.of_estab(estab.id)] == [owner, second_owner, admin, viewer]
         assert [person.id for person in people.owners(estab.id)] == [owner, second_owner]

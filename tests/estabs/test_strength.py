@@ -20,10 +20,10 @@ def inside(app):
 @pace(max_examples=100)
 def test_it_accepts_exactly_what_the_form_accepts(built, password, about):
     with built.app_context():
-        said, reason = strength.hint(password, about), credentials.rejection_reason(password, about)
+        hint, reason = strength.hint(password, about), credentials.rejection_reason(password, about)
 
-    assert said.is_accepted == (reason is None)
-    assert said.message == reason or reason is None or len(password) < credentials.MIN_LENGTH
+    assert hint.is_accepted == (reason is None)
+    assert hint.message == reason or reason is None or len(password) < credentials.MIN_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_words_for_each_strength(inside, password, message):
 
 def test_the_estimator_never_overrules_the_policy(inside):
     """It finds this very hard to guess; everyone in town knows it."""
-    said = strength.hint("St Mary's Oakhill", ("St Mary's School", "Oakhill"))
+    hint = strength.hint("St Mary's Oakhill", ("St Mary's School", "Oakhill"))
 
-    assert not said.is_accepted
-    assert "easy to guess" in said.message
+    assert not hint.is_accepted
+    assert "easy to guess" in hint.message
 
 
 @pytest.mark.parametrize(

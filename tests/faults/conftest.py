@@ -20,8 +20,8 @@ HOST = {"Host": ISSUER.removeprefix("http://")}
 @pytest.fixture
 def instance(settings, tmp_path) -> Callable[..., AbstractContextManager[tuple[object, str]]]:
     """`instance(…)` serves the test's own database from a process of its own, under these settings besides."""
-    told = {"database__url": settings.database.url, "server__issuer": ISSUER}
-    return partial(an_instance, tmp_path / "log", **told)
+    environment = {"database__url": settings.database.url, "server__issuer": ISSUER}
+    return partial(an_instance, tmp_path / "log", **environment)
 
 
 @pytest.fixture

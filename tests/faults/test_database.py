@@ -27,9 +27,9 @@ BUSY = (503, True)
 
 def answers(outside, address, refreshing):
     """What each kind of request is answered: its status, and whether it says when to come again."""
-    told = [outside.get(address + path, timeout=60) for path in PATHS]
-    told.append(refreshing(outside, address))
-    return [(answer.status_code, "Retry-After" in answer.headers) for answer in told]
+    responses = [outside.get(address + path, timeout=60) for path in PATHS]
+    responses.append(refreshing(outside, address))
+    return [(answer.status_code, "Retry-After" in answer.headers) for answer in responses]
 
 
 @pytest.fixture
@@ -84,12 +84,12 @@ def elsewhere():
         databases.prepare(app)
         with a_request(app):
             username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
-        found = runtime.of(app).settings
-        web = a_browser(app, found)
+        settings = runtime.of(app).settings
+        web = a_browser(app, settings)
         token = partner.redeems(web, authorised(web, partner, username)["code"]).json["refresh_token"]
         with app.app_context():
             database.db.engine.dispose()
-        yield server, found.database.url, partner, token
+        yield server, settings.database.url, partner, token
 
 
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")

@@ -79,10 +79,10 @@ def gateway():
 def test_a_worker_killed_while_it_delivers_leaves_the_message_to_the_next_which_says_that_it_is_the_same(
     worker, gateway, work, row
 ):
-    told = {"sms__channel": "http", "sms__gateway_url": gateway.url, "outbox__interval": 0.05}
+    environment = {"sms__channel": "http", "sms__gateway_url": gateway.url, "outbox__interval": 0.05}
     with work():
         sent = post.sms("mobile_code", to="+447700900123", code="123456")
-    with worker(**told) as process:
+    with worker(**environment) as process:
         process.until(gateway.came.is_set)
         process.kill()
     assert row(sent).sent_at is None
@@ -90,7 +90,7 @@ def test_a_worker_killed_while_it_delivers_leaves_the_message_to_the_next_which_
 
     with work() as session:  # as if the lease had ended
         session.get(Message, sent).leased_until -= deliver.LEASE
-    with worker(**told) as process:
+    with worker(**environment) as process:
         process.until(lambda: row(sent).sent_at)
     assert [key for key, _ in gateway.taken] == [sent, sent]
     assert len({text for _, text in gateway.taken}) == 1
@@ -120,12 +120,12 @@ def a_mail_server(port):
 
 def test_a_mail_server_that_was_away_gets_each_letter_once_when_it_is_back(worker, work, row):
     port = free_port()
-    told = {"mail__channel": "smtp", "mail__host": "127.0.0.1", "mail__port": port, "outbox__interval": 0.05}
+    environment = {"mail__channel": "smtp", "mail__host": "127.0.0.1", "mail__port": port, "outbox__interval": 0.05}
     with work():
         letters = [
             post.email("password_changed", to=f"jo{each}@oakhill.example", name="Jo", at="today") for each in range(3)
         ]
-    with worker(**told) as process:
+    with worker(**environment) as process:
         process.until(lambda: all(row(each).last_error for each in letters))
         for each in letters:
             message_row = row(each)

@@ -47,8 +47,8 @@ def prepared(databases):
 def two(server, prepared, tmp_path_factory):
     """Two of us, one database, one Redis."""
     folder, (url, _) = tmp_path_factory.mktemp("shared"), prepared
-    told = {"database__url": url, "throttle__storage": server.url, "throttle__factor": 1}
-    with an_instance(folder / "one.log", **told) as one, an_instance(folder / "two.log", **told) as two:
+    environment = {"database__url": url, "throttle__storage": server.url, "throttle__factor": 1}
+    with an_instance(folder / "one.log", **environment) as one, an_instance(folder / "two.log", **environment) as two:
         yield one, two
 
 
@@ -117,11 +117,11 @@ def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a
 def test_without_redis_it_starts_all_the_same_and_the_doctor_says_what_is_missing(server, prepared, tmp_path):
     server.stop()
     try:
-        told = {"database__url": prepared[0], "throttle__storage": server.url, "throttle__factor": 1}
-        with an_instance(tmp_path / "log", **told) as (_, address):
+        environment = {"database__url": prepared[0], "throttle__storage": server.url, "throttle__factor": 1}
+        with an_instance(tmp_path / "log", **environment) as (_, address):
             assert requests.get(address + LIMITED, timeout=60).status_code == 404
         doctor = [sys.executable, "-m", "idp.cli", "doctor", "--json"]
-        output = subprocess.run(doctor, cwd=ROOT, env=under(**told), stdout=subprocess.PIPE, check=False).stdout
+        output = subprocess.run(doctor, cwd=ROOT, env=under(**environment), stdout=subprocess.PIPE, check=False).stdout
         assert [each["level"] for each in json.loads(output) if each["what"] == "limits"] == ["warning"]
     finally:
         server.start()

@@ -52,8 +52,8 @@ def test_a_fault_of_the_database_says_what_and_not_whose(work):
     ],
 )
 def test_the_row_that_postgresql_quotes_is_scrubbed_to_its_end_and_no_further(detail, after):
-    told = f'(psycopg.errors.UniqueViolation) duplicate key violates "uq_people"\nDETAIL:  {detail}{after}'
-    line = logs.scrubbed(told)
+    message = f'(psycopg.errors.UniqueViolation) duplicate key violates "uq_people"\nDETAIL:  {detail}{after}'
+    line = logs.scrubbed(message)
 
     assert "canary" not in line
     assert line == f'(psycopg.errors.UniqueViolation) duplicate key violates "uq_people"\nDETAIL: [scrubbed]{after}'
@@ -82,8 +82,8 @@ def test_of_every_request_there_is_one_line_of_json_with_the_route_and_never_the
     web = create_app(load(server={"log_format": "json", "log_level": "INFO"})).test_client()
     answer = web.open("/canary-path?token=canary", method='ODD"}', base_url="http://localhost")
 
-    said = written()
-    (line,) = [json.loads(each) for each in said.splitlines() if '"event": "request"' in each]
+    lines = written()
+    (line,) = [json.loads(each) for each in lines.splitlines() if '"event": "request"' in each]
 
     assert line["request"] == answer.headers["X-Request-ID"]
     assert line["method"] == 'ODD"}'
@@ -91,4 +91,4 @@ def test_of_every_request_there_is_one_line_of_json_with_the_route_and_never_the
     assert line["status"] == answer.status_code
     assert line["logger"] == "idp.request"
     assert line["level"] == "info"
-    assert "canary" not in said
+    assert "canary" not in lines

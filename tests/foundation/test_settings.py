@@ -294,15 +294,15 @@ class TestProduction:
     def test_every_number_has_both_bounds(self):
         """A setting without them was forgotten."""
         unbounded = {"throttle.factor"}  # production wants 1
-        found = set()
+        numbers = set()
         for section, field in settings.Settings.model_fields.items():
             if isinstance(field.annotation, type) and issubclass(field.annotation, settings.Section):
                 for name, inner in field.annotation.model_fields.items():
                     if inner.annotation in (int, float):
                         kinds = {type(each).__name__ for each in inner.metadata}
                         if not (kinds & {"Ge", "Gt"} and kinds & {"Le", "Lt"}):
-                            found.add(f"{section}.{name}")
-        assert found == unbounded
+                            numbers.add(f"{section}.{name}")
+        assert numbers == unbounded
 
 
 class TestFederation:

@@ -27,9 +27,9 @@ def page(app):
     """Renders `main` in our layout, with a form, as a browser would see it."""
 
     def rendered(main, form=None, **blocks):
-        given = "".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in blocks.items())
+        template_blocks = "".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in blocks.items())
         source = f"""{{% extends "base.html" %}}{{% import "macros/ui.html" as ui %}}
-            {{% block title %}}Your details{{% endblock %}}{given}{{% block main %}}{main}{{% endblock %}}"""
+            {{% block title %}}Your details{{% endblock %}}{template_blocks}{{% block main %}}{main}{{% endblock %}}"""
         with app.test_request_context("/"):
             return parse(render_template_string(source, form=form))
 
@@ -135,17 +135,17 @@ def test_a_table_names_each_cell_for_narrow_screens(page):
 
 def test_a_refusal_shows_its_code_and_what_to_quote(app):
     with app.test_request_context("/"):
-        made = parse(
+        soup = parse(
             render_template(
                 "errors/page.html", status=410, code="link_used", title="Used", message="It has been used.",
                 next_steps=(("Send a new one", "/again"),), request_id="abc-1",
             )
         )  # fmt: skip
 
-    assert made.h1.text == "Used"
-    assert made.select_one("#error-code").text == "link_used"
-    assert made.select_one("main a.button")["href"] == "/again"
-    assert "abc-1" in made.main.text
+    assert soup.h1.text == "Used"
+    assert soup.select_one("#error-code").text == "link_used"
+    assert soup.select_one("main a.button")["href"] == "/again"
+    assert "abc-1" in soup.main.text
 
 
 def test_a_mail_is_plain_text_with_the_subject_apart(app):
@@ -180,6 +180,12 @@ def test_the_stylesheet_loads_nothing_from_other_hosts():
 
 
 def test_every_custom_property_used_is_one_that_is_set():
-    given = set(re.findall(r"(--[\w-]+):", CSS)) | {"--brand", "--on-brand", "--brand-hover", "--brand-soft", "--band"}
+    properties = set(re.findall(r"(--[\w-]+):", CSS)) | {
+        "--brand",
+        "--on-brand",
+        "--brand-hover",
+        "--brand-soft",
+        "--band",
+    }
 
-    assert set(re.findall(r"var\((--[\w-]+)", CSS)) <= given
+    assert set(re.findall(r"var\((--[\w-]+)", CSS)) <= properties

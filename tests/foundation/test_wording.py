@@ -39,10 +39,10 @@ def test_a_phrase_is_recognised_through_markup_and_in_any_case():
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT / "idp/templates")))
 def test_no_template_has_a_hard_phrase(app, path):
     parsed = app.jinja_env.parse(path.read_text(encoding="utf-8"))
-    said = [text.data for text in parsed.find_all(nodes.TemplateData)]
-    said += [str(text.value) for text in parsed.find_all(nodes.Const)]
+    texts = [text.data for text in parsed.find_all(nodes.TemplateData)]
+    texts += [str(text.value) for text in parsed.find_all(nodes.Const)]
 
-    assert phrases_in(" ".join(said)) == []
+    assert phrases_in(" ".join(texts)) == []
 
 
 def test_no_message_has_a_hard_phrase():

@@ -40,9 +40,9 @@ def check(answer: Any, registered: Collection[str] = (), secrets: Collection[str
 def _has_its_headers(headers: Any) -> None:
     assert "X-Evil" not in headers
     for name, may in HOUSE.items():
-        told = headers.getlist(name)
-        assert len(told) == 1, (name, told)
-        assert may is None or told[0] in may, (name, told)
+        values = headers.getlist(name)
+        assert len(values) == 1, (name, values)
+        assert may is None or values[0] in may, (name, values)
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers.get("Access-Control-Allow-Origin", "*") == "*"
@@ -71,8 +71,8 @@ def _is_what_it_says(answer: Any) -> None:
     elif answer.mimetype == "text/html":
         assert CANARY not in answer.text, answer.text
     else:
-        known = {"application/jwt", "text/css", "text/csv"}
-        assert not answer.data or answer.mimetype in known, (answer.mimetype, answer.data)
+        other_types = {"application/jwt", "text/css", "text/csv"}
+        assert not answer.data or answer.mimetype in other_types, (answer.mimetype, answer.data)
 
 
 def _is_no_json(constant: str) -> None:

@@ -169,8 +169,8 @@ def _in_parts(draw: st.DrawFn, sent: Sent) -> Sent:
 
 
 def _json(draw: st.DrawFn, sent: Sent) -> Sent:
-    said = dict(sent.form) if draw(st.booleans()) else draw(anything)
-    body = json.dumps(said).encode() if draw(st.booleans()) else draw(st.binary(max_size=60))
+    document = dict(sent.form) if draw(st.booleans()) else draw(anything)
+    body = json.dumps(document).encode() if draw(st.booleans()) else draw(st.binary(max_size=60))
     return replace(sent, body=body, content_type=draw(st.sampled_from([FORM, "application/json"])))
 
 

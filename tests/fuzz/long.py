@@ -22,14 +22,17 @@ ENOUGH = 10
 def main(minutes: float) -> int:
     """Fuzz; how many rounds found something. What one file takes too long, those after it have less."""
     tests, until = sorted(HERE.glob("test_*.py")), time.monotonic() + minutes * 60
-    found = tried = 0
+    failures = tried = 0
     for number, test in enumerate(tests):
         now = time.monotonic()
         examples, failed, rounds = _fuzzed(test, now + max(0.0, until - now) / (len(tests) - number))
         print(f"{test.stem}: {rounds} rounds, {examples:,} examples, {failed} found something", flush=True)
-        found, tried = found + failed, tried + examples
-    print(f"{tried:,} examples: " + (f"{found} rounds found something, see above." if found else "nothing was found."))
-    return found
+        failures, tried = failures + failed, tried + examples
+    print(
+        f"{tried:,} examples: "
+        + (f"{failures} rounds found something, see above." if failures else "nothing was found.")
+    )
+    return failures
 
 
 def _fuzzed(test: Path, until: float) -> tuple[int, int, int]:

@@ -38,8 +38,8 @@ Opened = tuple[Any, Sent]
 def form(web: Any, opened: Any, button: str, **typed: str) -> Opened:
     """The form of this button on a page: its path, or the answer that shows it."""
     page = Page(follow(web, web.get(opened)) if isinstance(opened, str) else opened)
-    _, found = page.form_of(button)
-    path = urljoin(page.path, str(found.get("action") or page.path))
+    _, fields = page.form_of(button)
+    path = urljoin(page.path, str(fields.get("action") or page.path))
     return web, Sent("POST", path, form=tuple((page.fields(button) | typed).items()))
 
 
@@ -379,9 +379,9 @@ def people_leave(ground: Ground) -> Opened:
 
 def people_hand_over(ground: Ground) -> Opened:
     """An owner hands over to a colleague."""
-    web, known = _somebody(ground)
+    web, colleague = _somebody(ground)
     with ground.work() as session:
-        estab = session.query(Administrator).filter_by(username=known).one().memberships[0].estab
+        estab = session.query(Administrator).filter_by(username=colleague).one().memberships[0].estab
         email = an_email()
         new_owner = factories.an_administrator(estab, role="admin", email=email, username=email.partition("@")[0]).id
     return form(web, "/manage/people/hand-over", "hand-over", person=new_owner, role="viewer")
@@ -394,11 +394,11 @@ def invitation_new(ground: Ground) -> Opened:
 
 def invitation_accept(ground: Ground) -> Opened:
     """A person who has an account, and is signed in, accepts."""
-    web, known = _somebody(ground)
+    web, colleague = _somebody(ground)
     _, path = _invitation(ground)
     with ground.work() as session:
         invited = session.query(PersonInvitation).one()
-        person = session.query(Administrator).filter_by(username=known).one()
+        person = session.query(Administrator).filter_by(username=colleague).one()
         invited.email, invited.email_folded = person.email, person.email_folded
     return form(web, path, "accept")
 

@@ -65,40 +65,40 @@ class Sharing(RuleBasedStateMachine):
     @rule(ticked=usual | some, offered=st.just(REQUIRED | OPTIONAL) | some)
     def give(self, ticked, offered):
         lawful = ticked <= offered <= REQUIRED | OPTIONAL and not offered & REQUIRED - ticked
-        done = self.decides(
+        was_accepted = self.decides(
             lambda client, by: authorise.give(
                 client, ticked, by=by, agreement="1", until=authorise.lasts_until(client), offered=offered
             )
         )
-        assert done == lawful
-        if done:
+        assert was_accepted == lawful
+        if was_accepted:
             self.stands, self.agreed, self.offered = "active", ticked, offered
             self.until = clock.now() + timedelta(days=30)
 
     @rule(ticked=usual | some)
     def change(self, ticked):
-        done = self.decides(lambda _client, by: authorise.change(self.estab, self.client, ticked, by=by))
-        if done:
+        was_accepted = self.decides(lambda _client, by: authorise.change(self.estab, self.client, ticked, by=by))
+        if was_accepted:
             assert self.stands
             assert ticked <= self.offered
             self.agreed = ticked
 
     @rule()
     def pause(self):
-        done = self.decides(lambda _client, by: authorise.pause(self.estab, self.client, by=by))
-        assert done == (self.stands == "active")
-        self.stands = "paused" if done else self.stands
+        was_accepted = self.decides(lambda _client, by: authorise.pause(self.estab, self.client, by=by))
+        assert was_accepted == (self.stands == "active")
+        self.stands = "paused" if was_accepted else self.stands
 
     @rule()
     def resume(self):
-        done = self.decides(lambda _client, by: authorise.resume(self.estab, self.client, by=by))
-        assert done == (self.stands == "paused")
-        self.stands = "active" if done else self.stands
+        was_accepted = self.decides(lambda _client, by: authorise.resume(self.estab, self.client, by=by))
+        assert was_accepted == (self.stands == "paused")
+        self.stands = "active" if was_accepted else self.stands
 
     @rule()
     def withdraw(self):
-        done = self.decides(lambda _client, by: authorise.withdraw(self.estab, self.client, by=by))
-        assert done == (self.stands is not None)
+        was_accepted = self.decides(lambda _client, by: authorise.withdraw(self.estab, self.client, by=by))
+        assert was_accepted == (self.stands is not None)
         self.stands = None
 
     @rule(who=st.sampled_from(["viewer", "stranger"]), what=st.sampled_from(["pause", "resume", "withdraw"]))
@@ -116,9 +116,9 @@ class Sharing(RuleBasedStateMachine):
         with self.work() as session:
             rows = session.query(Authorisation).filter(Authorisation.current(self.estab, self.client)).all()
             assert len(rows) == (self.stands is not None)
-            for asked in (REQUIRED, REQUIRED | {"students"}):
-                standing = authorise.standing(self.estab, self.client, asked)
-                assert standing is None or (is_live and asked & REQUIRED <= standing.scopes == self.agreed)
+            for requested in (REQUIRED, REQUIRED | {"students"}):
+                standing = authorise.standing(self.estab, self.client, requested)
+                assert standing is None or (is_live and requested & REQUIRED <= standing.scopes == self.agreed)
             for row in session.query(Authorisation).filter_by(estab_id=self.estab, client_id=self.client):
                 state = authorise.state(row.id)
                 allowed = state.allowed(frozenset(scopes.catalogue())) if state else frozenset()

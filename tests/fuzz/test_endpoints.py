@@ -170,9 +170,11 @@ def test_no_request_reveals_another_clients_registration(ground, name):
 @given(data=st.data())
 def test_whatever_is_typed_to_sign_in_is_answered(ground, data):
     web = ground.browser()
-    found = devices.page(web.get("/sign-in")).find("input", {"name": "csrf_token"})
+    csrf_field = devices.page(web.get("/sign-in")).find("input", {"name": "csrf_token"})
     typed = (("username", data.draw(odd | st.just(ground.username))), ("password", data.draw(odd)))
-    sound = Sent("POST", "/sign-in", query=(("next", data.draw(odd)),), form=(("csrf_token", found["value"]), *typed))
+    sound = Sent(
+        "POST", "/sign-in", query=(("next", data.draw(odd)),), form=(("csrf_token", csrf_field["value"]), *typed)
+    )
     answers.check(data.draw(tampered(sound)).by(web), (), ground.secrets)
     ground.heard.check(ground.secrets)
 
@@ -194,6 +196,6 @@ def test_whatever_a_page_is_asked_for_it_is_answered(ground, path, data):
 @deep(0.5)
 @given(data=st.data())
 def test_whatever_is_typed_on_the_devices_page_is_answered(ground, data):
-    found = devices.page(ground.web.get("/device")).find("input", {"name": "csrf_token"})
-    form = (("csrf_token", found["value"]), ("user_code", data.draw(odd)))
+    csrf_field = devices.page(ground.web.get("/device")).find("input", {"name": "csrf_token"})
+    form = (("csrf_token", csrf_field["value"]), ("user_code", data.draw(odd)))
     answers.check(data.draw(tampered(Sent("POST", "/device", form=form))).by(ground.web), REGISTERED, ground.secrets)

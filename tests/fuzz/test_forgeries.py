@@ -25,12 +25,12 @@ REFUSING: dict[str, Callable[[Any], bool]] = {
 
 def _published(ground: Ground) -> list[bytes]:
     """What might be taken for a shared secret: our public keys, in every way to write them."""
-    found = [b"", b"\0" * 32]
+    secrets = [b"", b"\0" * 32]
     for each in ground.web.get("/oauth/jwks").json["keys"]:
         public = JWKRegistry.import_key(each)
-        found += [json.dumps(each).encode(), json.dumps(each, separators=(",", ":")).encode(), each["kid"].encode()]
-        found += [public.as_pem(private=False), public.as_pem(private=False).strip(), public.as_der(private=False)]
-    return found
+        secrets += [json.dumps(each).encode(), json.dumps(each, separators=(",", ":")).encode(), each["kid"].encode()]
+        secrets += [public.as_pem(private=False), public.as_pem(private=False).strip(), public.as_der(private=False)]
+    return secrets
 
 
 def _reheaded(token: str, **header: Any) -> str:

@@ -83,8 +83,8 @@ HOSTILE: dict[str, dict[str, Any]] = {
 
 def signed(claims: Claims, header: Claims) -> str:
     """Signed by the client's key, whatever the header says."""
-    said = {name: value for name, value in ({"alg": "ES256", "kid": "ec-1"} | header).items() if value is not None}
-    text = f"{b64(json.dumps(said).encode())}.{b64(json.dumps(claims).encode())}"
+    headers = {name: value for name, value in ({"alg": "ES256", "kid": "ec-1"} | header).items() if value is not None}
+    text = f"{b64(json.dumps(headers).encode())}.{b64(json.dumps(claims).encode())}"
     return f"{text}.{b64(ALL.get_alg('ES256').sign(text.encode(), key('ES256')))}"
 
 

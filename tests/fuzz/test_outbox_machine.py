@@ -77,9 +77,9 @@ class Outbox(RuleBasedStateMachine):
     def each_left_once_and_is_wiped(self):
         assert len(set(self.left)) == len(self.left)
         with self.work() as session:
-            found = {row.id: row for row in session.query(Message).filter(Message.id.in_(self.expires))}
-        assert found.keys() == self.expires.keys()
-        for name, row in found.items():
+            rows = {row.id: row for row in session.query(Message).filter(Message.id.in_(self.expires))}
+        assert rows.keys() == self.expires.keys()
+        for name, row in rows.items():
             assert (row.sent_at is not None) == (name in self.left)
             assert row.sent_at is None or (row.sealed is row.recipient is row.failed_at is None)
             assert row.failed_at is None or row.sent_at is None

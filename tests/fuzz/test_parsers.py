@@ -66,10 +66,10 @@ def test_scopes_are_those_of_the_catalogue_or_refused(text):
 @given(some_uri, st.booleans(), st.booleans(), st.sampled_from(["oidc", "fapi2"]))
 def test_an_address_is_registered_as_it_is_or_not_at_all(text, public, local, profile):
     try:
-        found = uris.redirect(text, profile=profile, public=public, local=local)
+        uri = uris.redirect(text, profile=profile, public=public, local=local)
     except ValueError:
         return
-    assert found == text
+    assert uri == text
     assert text.isascii()
     assert not set(text) & set(' "<>\\^`{|}#*')
     assert not text.lower().startswith(("javascript:", "data:", "vbscript:"))
@@ -96,12 +96,12 @@ def test_the_way_back_stays_here(text):
 @deep(2)
 @given(st.lists(st.tuples(st.sampled_from(sorted(incoming.KNOWN)) | odd, odd), max_size=8))
 def test_parameters_are_read_once_each_and_every_fault_is_named_in_our_words(pairs):
-    found = incoming.parameters(pairs)
-    assert set(found.values) <= {name for name, _ in pairs} & incoming.KNOWN
-    if fault := found.fault():
+    parameters = incoming.parameters(pairs)
+    assert set(parameters.values) <= {name for name, _ in pairs} & incoming.KNOWN
+    if fault := parameters.fault():
         assert fault[0] in incoming.KNOWN
     else:
-        assert all(len(value) <= 16_384 and min(value) >= " " for value in found.values.values())
+        assert all(len(value) <= 16_384 and min(value) >= " " for value in parameters.values.values())
 
 
 @deep(2)
@@ -116,11 +116,11 @@ def test_a_basic_header_is_a_name_and_a_secret_or_nothing(text):
 def test_a_jwt_is_read_or_refused(parts):
     text = ".".join(base64.urlsafe_b64encode(part.encode("utf-8", "surrogatepass")).decode() for part in parts)
     try:
-        found = jwts.parse(text)
+        jwt = jwts.parse(text)
     except jwts.BadJwt:
         return
-    assert isinstance(found.claims, dict)
-    assert found.alg
+    assert isinstance(jwt.claims, dict)
+    assert jwt.alg
 
 
 # What clients and operators register
@@ -132,10 +132,10 @@ def test_a_jwt_is_read_or_refused(parts):
 )
 def test_metadata_is_held_to_its_rules(here, said):
     try:
-        found = to_columns({**METADATA, **said})
+        columns = to_columns({**METADATA, **said})
     except InvalidMetadata:
         return
-    assert to_columns({**METADATA, **said}) == found
+    assert to_columns({**METADATA, **said}) == columns
 
 
 @deep()
@@ -151,10 +151,10 @@ def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "manifest.toml"
     path.write_bytes(content)
     try:
-        found = manifest.read_file(path)
+        document = manifest.read_file(path)
     except InvalidMetadata:
         return
-    assert found == tomllib.loads(content.decode())
+    assert document == tomllib.loads(content.decode())
 
 
 # What people type
@@ -165,9 +165,9 @@ def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
     odd | st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z") | st.from_regex(r"\A[0-9/ -]{1,9}\Z")
 )
 def test_whatever_is_searched_for_is_read(text):
-    for found in query_parser.parse(text):
-        assert found.values
-        assert found.description.isprintable()
+    for reading in query_parser.parse(text):
+        assert reading.values
+        assert reading.description.isprintable()
 
 
 @deep(0.5)
@@ -180,25 +180,25 @@ def test_whatever_is_searched_for_there_is_an_answer(here, text):
 @given(odd | st.from_regex(r"\A\+?[0-9() -]{3,20}\Z"))
 def test_a_mobile_number_is_one_that_can_be_dialled_or_refused(here, text):
     try:
-        found = contact_fields.parse_mobile(text)
+        number = contact_fields.parse_mobile(text)
     except ValidationError:
         return
-    assert found[0] == "+"
-    assert found[1:].isdigit()
-    assert found.isascii()
-    assert contact_fields.parse_mobile(contact_fields.readable_mobile(found)) == found
+    assert number[0] == "+"
+    assert number[1:].isdigit()
+    assert number.isascii()
+    assert contact_fields.parse_mobile(contact_fields.readable_mobile(number)) == number
 
 
 @deep()
 @given(odd | st.builds("{}@{}".format, odd, odd) | st.emails())
 def test_an_address_of_mail_is_one_line_or_refused(here, text):
     try:
-        found = contact_fields.parse_email(text)
+        address = contact_fields.parse_email(text)
     except ValidationError:
         return
-    assert found.isascii()
-    assert found.isprintable()
-    assert contact_fields.parse_email(found) == found
+    assert address.isascii()
+    assert address.isprintable()
+    assert contact_fields.parse_email(address) == address
 
 
 @deep(2)
@@ -234,9 +234,9 @@ def test_lines_of_the_register_are_schools_or_refused(differing_rows):
     except gias.FileRefused:
         return
     assert len(found) == len(differing_rows)
-    for kept, oddities in found:
-        assert kept["register_id"].isdigit()
-        assert all(value.isprintable() for value in kept.values() if isinstance(value, str))
+    for row, oddities in found:
+        assert row["register_id"].isdigit()
+        assert all(value.isprintable() for value in row.values() if isinstance(value, str))
         assert all(str(oddity) for oddity in oddities)
 
 

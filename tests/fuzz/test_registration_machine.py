@@ -120,10 +120,10 @@ class Registering(RuleBasedStateMachine):
     @invariant()
     def a_school_has_one_estab(self):
         with self.work() as session:
-            found = (
+            estabs_of_school = (
                 session.query(Estab).filter(Estab.school_id == self.school, Estab.state.not_in(FINAL_STATES)).count()
             )
-        assert found <= 1
+        assert estabs_of_school <= 1
 
 
 def test_whatever_is_done_in_whichever_order_a_school_has_one_estab(fresh, built, settings):

@@ -96,8 +96,8 @@ class Tokens(RuleBasedStateMachine):
     def refresh(self, data, scope, old):
         line = data.draw(st.sampled_from([each for each in self.lines if each.refresh]))
         token = data.draw(st.sampled_from(line.refresh)) if old else line.refresh[-1]
-        asked = " ".join(sorted(scope)) if scope else None
-        answer = self.partner.refreshes(self.ground.web, token, scope=asked)
+        requested = " ".join(sorted(scope)) if scope else None
+        answer = self.partner.refreshes(self.ground.web, token, scope=requested)
         if answer.status_code == 200:
             assert not line.is_dead, "a dead lineage refreshed"
             if token != line.refresh[-1]:
@@ -165,18 +165,18 @@ class Tokens(RuleBasedStateMachine):
     def the_dead_stay_dead(self):
         for line in self.lines:
             if line.is_dead and line.access:
-                asked = {"token": line.access[-1]}
-                answer = self.partner.posts(self.ground.web, "/oauth/introspect", asked)
+                parameters = {"token": line.access[-1]}
+                answer = self.partner.posts(self.ground.web, "/oauth/introspect", parameters)
                 assert answer.json == {"active": False}
 
     def _received(self, line, said, asked):
         """Token ⊆ request ⊆ authorisation ⊆ client, and what is kept for later."""
-        given = frozenset(said["scope"].split())
+        granted = frozenset(said["scope"].split())
         with self.ground.work() as here:
             agreed, client = self._agreement(), here.get_one(Client, self.partner.id)
-            assert given <= asked
-            assert given <= agreed.scopes
-            assert given <= client.required_scopes | client.optional_scopes
+            assert granted <= asked
+            assert granted <= agreed.scopes
+            assert granted <= client.required_scopes | client.optional_scopes
             assert agreed.state == "active"
         line.access.append(said["access_token"])
         if (token := said.get("refresh_token")) and token not in line.refresh:

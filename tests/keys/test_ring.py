@@ -136,9 +136,9 @@ class TestRefused:
         self.refuses(ring.sign(claims(), alg="RS256"), "alg", algs=("ES256",))
 
     def test_hs256_with_our_public_key_as_the_secret(self):
-        said = f"{encoded(self.good | {'alg': 'HS256'})}.{encoded(claims())}"
-        mac = hmac.digest(self.key.public.as_pem(private=False), said.encode(), "sha256")
-        self.refuses(f"{said}.{urlsafe_b64encode(mac).rstrip(b'=').decode()}", "alg")
+        signing_input = f"{encoded(self.good | {'alg': 'HS256'})}.{encoded(claims())}"
+        mac = hmac.digest(self.key.public.as_pem(private=False), signing_input.encode(), "sha256")
+        self.refuses(f"{signing_input}.{urlsafe_b64encode(mac).rstrip(b'=').decode()}", "alg")
 
     @pytest.mark.parametrize("alg", ["none", "nOnE", "NONE", "", "HS256", "ES384", None, ["ES256"]])
     def test_algorithms_that_are_not_ours(self, alg):

@@ -47,8 +47,8 @@ def test_an_empty_ring_gets_a_key_of_each_kind_that_signs_at_once(work, clock):
         ring.forget()
         with pytest.raises(ring.NoSigningKey):
             signed()
-        made = ring.ensure()
-        assert {kid_of(signed(alg)) for alg in ring.ALGS} == set(made) == published()
+        new_keys = ring.ensure()
+        assert {kid_of(signed(alg)) for alg in ring.ALGS} == set(new_keys) == published()
         assert ring.ensure() == []
 
         session.query(SigningKey).delete()

@@ -334,11 +334,11 @@ def test_the_outcome_of_a_school_that_is_no_longer_in_the_account_says_so(office
     signs_in(office)
     office.opens(f"/register/details?school={school.id}")
     office.presses("add-school", declaration="y")
-    done = office.page.path
+    path = office.page.path
     with work():
         accounts.change_state(accounts.find("3124567"), "rejected", by="cli", reason="unknown at the school")
 
-    page = office.opens(done)
+    page = office.opens(path)
 
     assert page.title == "You no longer act for this school"
     assert "You registered Second School, and do not act for it any more" in page.text

@@ -234,8 +234,8 @@ class TestBoth:
                 an_administrator(elsewhere, email="far@oakhill.example")
         owner.sends(page(sam))
 
-        told = ["far@oakhill.example", "head@oakhill.example"] if page is reset_of else ["head@oakhill.example"]
-        assert sorted(letter.to for letter in outbox.all("colleague_helped")) == told
+        recipients = ["far@oakhill.example", "head@oakhill.example"] if page is reset_of else ["head@oakhill.example"]
+        assert sorted(letter.to for letter in outbox.all("colleague_helped")) == recipients
         assert "Sam Hill" in outbox.last("colleague_helped").text
 
     def test_it_is_in_the_audit_log_with_who_did_it(self, owner, account, page, sam, work):

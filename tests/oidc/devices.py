@@ -26,8 +26,8 @@ class Device:
 
     def polls(self, **differs: Any) -> Any:
         """At the token endpoint."""
-        asked = {"grant_type": GRANT, "device_code": self.codes["device_code"], **differs}
-        return self.partner.posts(self.web, "/oauth/token", asked)
+        parameters = {"grant_type": GRANT, "device_code": self.codes["device_code"], **differs}
+        return self.partner.posts(self.web, "/oauth/token", parameters)
 
     @property
     def link(self) -> str:

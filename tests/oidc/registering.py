@@ -60,5 +60,5 @@ def an_initial_token(partner: Any = None, **limits: Any) -> str:
     """A token that an operator issued; call inside `work()`."""
     partner = partner or factories.a_partner()
     lasts = limits.pop("lasts", timedelta(days=7))
-    asked = {"most": 100, "require_pkce": False, "scopes": SCOPES} | limits
-    return initial_tokens.issue(partner.name, asked, lasts=lasts, by="cli")[1]
+    options = {"most": 100, "require_pkce": False, "scopes": SCOPES} | limits
+    return initial_tokens.issue(partner.name, options, lasts=lasts, by="cli")[1]

@@ -77,9 +77,9 @@ def page(response: TestResponse) -> Any:
 
 def press(web: FlaskClient, response: TestResponse, button: str, **typed: str | list[str] | None) -> TestResponse:
     """Fill in the form of a page and press one of its buttons; None unticks."""
-    found: Any = page(response)
-    pressed = found.find(id=button)
-    assert pressed is not None, found.get_text(" ", strip=True)
+    soup: Any = page(response)
+    pressed = soup.find(id=button)
+    assert pressed is not None, soup.get_text(" ", strip=True)
     form = pressed.find_parent("form")
     assert form is not None
     data: dict[str, Any] = {}

@@ -164,8 +164,8 @@ def test_a_browser_without_cookies_gets_an_error_before_the_password_page(web, n
     def without_cookies(path):
         return new_browser().get(path)
 
-    kept = without_cookies(world.partner.link())
-    asking = without_cookies(kept.location)
+    response = without_cookies(world.partner.link())
+    asking = without_cookies(response.location)
     assert "Your browser keeps no cookies for this site" in asking.text
     assert "keeps no cookies" not in follow(web, web.get(world.partner.link())).text
 
@@ -331,8 +331,8 @@ def test_a_passkey_is_offered_where_a_second_step_is_essential_and_leads_back(we
     assert "form-action" not in response.headers["Content-Security-Policy"]
     token = page(response).find("input", {"name": "csrf_token"})["value"]
     options = web.post("/manage/security/passkeys/options.json", headers={"X-CSRFToken": token}).get_json()
-    made = Authenticator(settings.server.issuer).create(options)
-    response = follow(web, web.post(add, data={"csrf_token": token, "passkey": made}))
+    credential = Authenticator(settings.server.issuer).create(options)
+    response = follow(web, web.post(add, data={"csrf_token": token, "passkey": credential}))
     response = follow(web, web.get(page(response).find(id="not-now")["href"]))
     params = sent(follow(web, press(web, response, "allow", authority="y")))
 

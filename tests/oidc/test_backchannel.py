@@ -19,8 +19,8 @@ EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 @pytest.fixture
 def receiver():
-    with a_receiver() as found:
-        yield found
+    with a_receiver() as partner:
+        yield partner
 
 
 @pytest.fixture
@@ -53,22 +53,22 @@ def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web,
     _, claims = signed_in(web, partner, world)
     sign_out(web)
     assert deliver_all(world.work) == 1
-    (got,) = receiver.got
-    assert got["form"].keys() == {"logout_token"}
-    assert got["type"] == "application/x-www-form-urlencoded"
-    assert got["query"] == b""
+    (requests,) = receiver.got
+    assert requests["form"].keys() == {"logout_token"}
+    assert requests["type"] == "application/x-www-form-urlencoded"
+    assert requests["query"] == b""
     with world.work():
-        told = ring.verify(receiver.tokens[0], typ="logout+jwt", algs=("RS256",))
+        logout_claims = ring.verify(receiver.tokens[0], typ="logout+jwt", algs=("RS256",))
     now = int(clock.now().timestamp())
-    assert told.keys() == {"iss", "aud", "iat", "exp", "jti", "events", "sub", "sid"}
-    assert (told["iss"], told["aud"], told["sub"], told["sid"]) == (
+    assert logout_claims.keys() == {"iss", "aud", "iat", "exp", "jti", "events", "sub", "sid"}
+    assert (logout_claims["iss"], logout_claims["aud"], logout_claims["sub"], logout_claims["sid"]) == (
         claims["iss"],
         partner.id,
         claims["sub"],
         claims["sid"],
     )
-    assert (told["iat"], told["exp"]) == (now, now + 120)
-    assert told["events"] == {EVENT: {}}
+    assert (logout_claims["iat"], logout_claims["exp"]) == (now, now + 120)
+    assert logout_claims["events"] == {EVENT: {}}
 
 
 def test_signing_out_by_the_logout_endpoint_notifies_clients(web, world, partner, receiver):
@@ -97,8 +97,8 @@ def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, pa
     sign_out(web)
     deliver_all(world.work)
     with world.work():
-        told = [ring.verify(token, typ="logout+jwt")["aud"] for token in receiver.tokens]
-    assert sorted(told) == sorted([partner.id, public.id])
+        audiences = [ring.verify(token, typ="logout+jwt")["aud"] for token in receiver.tokens]
+    assert sorted(audiences) == sorted([partner.id, public.id])
 
 
 def test_ending_a_session_twice_notifies_once(web, world, partner, receiver):
@@ -126,9 +126,9 @@ def test_a_pairwise_client_gets_its_own_subject(web, world, receiver):
     sign_out(web)
     deliver_all(world.work)
     with world.work():
-        told = ring.verify(receiver.tokens[0], typ="logout+jwt")
-    assert (told["sub"], told["sid"]) == (claims["sub"], claims["sid"])
-    assert told["sub"].startswith("prs_")
+        logout_claims = ring.verify(receiver.tokens[0], typ="logout+jwt")
+    assert (logout_claims["sub"], logout_claims["sid"]) == (claims["sub"], claims["sid"])
+    assert logout_claims["sub"].startswith("prs_")
 
 
 def test_signing_out_revokes_no_refresh_token(web, world, partner, receiver):

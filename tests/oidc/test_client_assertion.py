@@ -275,9 +275,9 @@ class TestKeysThatEnd:
 
     @pytest.fixture
     def partner(self, web, make, keys):
-        found = make(jwks=None, jwks_uri=keys.uri)
-        assert accepted(asks(web, found))
-        return found
+        new_partner = make(jwks=None, jwks_uri=keys.uri)
+        assert accepted(asks(web, new_partner))
+        return new_partner
 
     @pytest.fixture
     def later(self, monkeypatch):

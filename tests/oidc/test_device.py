@@ -25,9 +25,9 @@ from tests.oidc.support import authorised, follow, page, press, sign_in
 
 @pytest.fixture
 def device(new_browser, world):
-    found = Device(new_browser(), world.new_partner(grant_types=GRANTS))
-    found.asks()
-    return found
+    new_device = Device(new_browser(), world.new_partner(grant_types=GRANTS))
+    new_device.asks()
+    return new_device
 
 
 def test_a_device_is_given_two_codes_and_where_to_send_the_person(device, world):
@@ -49,8 +49,8 @@ def test_the_response_is_not_cached(device):
 def test_a_device_gets_tokens_and_refreshes_them(clock, web, device, world):
     assert device.polls().json["error"] == "authorization_pending"
     asking = enter(web, device.codes["user_code"], world.username)
-    done = decide(web, asking)
-    assert "You can go back to the device or program" in done.text
+    response = decide(web, asking)
+    assert "You can go back to the device or program" in response.text
     clock.move(timedelta(seconds=5))
     tokens = device.polls().json
     assert tokens["token_type"] == "Bearer"

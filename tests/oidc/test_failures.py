@@ -60,8 +60,8 @@ def test_the_port_of_a_loopback_address_is_not_what_differs(web, world, client_l
 
 
 def test_a_wrong_redirect_uri_of_a_pushed_request_is_noted(web, world, client_log):
-    asked = world.partner.parameters(redirect_uri="http://assembly.example/callback")
-    assert world.partner.posts(web, "/oauth/par", asked).status_code == 400
+    parameters = world.partner.parameters(redirect_uri="http://assembly.example/callback")
+    assert world.partner.posts(web, "/oauth/par", parameters).status_code == 400
     event = only(client_log(world.partner))
     assert (event.endpoint, event.parameter) == ("POST /oauth/par", "redirect_uri")
     assert event.comparison[0]["differs_in"] == ["scheme"]
@@ -69,8 +69,8 @@ def test_a_wrong_redirect_uri_of_a_pushed_request_is_noted(web, world, client_lo
 
 def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, client_log):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json
-    asked = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://assembly.example/out"}
-    assert web.get("/oauth/logout", query_string=asked).status_code == 400
+    parameters = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://assembly.example/out"}
+    assert web.get("/oauth/logout", query_string=parameters).status_code == 400
     event = only(client_log(world.partner))
     assert (event.parameter, event.comparison[0]["differs_in"]) == ("post_logout_redirect_uri", ["path"])
 

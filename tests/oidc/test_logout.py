@@ -211,8 +211,8 @@ def test_a_popups_opener_is_kept_and_only_a_way_to_the_client_lifts_the_policy_o
     ids=["an address without a client", "a client without an address"],
 )  # fmt: skip
 def test_only_an_address_with_its_client_is_linked(web, world, params):
-    asked = {name: value or world.partner.id for name, value in params.items()}
-    response = follow(web, out(web, **asked))
+    parameters = {name: value or world.partner.id for name, value in params.items()}
+    response = follow(web, out(web, **parameters))
     assert page(response).find(id="signed-out")
     assert page(response).find(id="back") is None
     assert "evil.example" not in response.text

@@ -140,14 +140,14 @@ def test_the_fault_of_a_code_is_named(web, world, newest_fact, clock):
     code = authorised(web, partner, world.username)["code"]
     assert description(other.redeems(web, code)) == "code: unknown"
     assert newest_fact(other) == "code: was issued to another client"
-    said = "redirect_uri: must be that of the authorization request"
-    assert description(partner.redeems(web, code, redirect_uri=OTHER)) == said
+    expected = "redirect_uri: must be that of the authorization request"
+    assert description(partner.redeems(web, code, redirect_uri=OTHER)) == expected
     assert description(partner.redeems(web, code)) == "code: was used before, so all that came from it is revoked"
     code = authorised(web, partner, world.username)["code"]
     clock.move(timedelta(seconds=125))
-    said = "code: expired 5 seconds ago; it is good for 120 seconds"
-    assert description(partner.redeems(web, code)) == said
-    assert newest_fact(partner) == said
+    expected = "code: expired 5 seconds ago; it is good for 120 seconds"
+    assert description(partner.redeems(web, code)) == expected
+    assert newest_fact(partner) == expected
 
 
 def test_the_fault_of_a_refresh_token_is_named(web, world, newest_fact, clock):
@@ -155,17 +155,17 @@ def test_the_fault_of_a_refresh_token_is_named(web, world, newest_fact, clock):
     first = partner.redeems(web, authorised(web, partner, world.username)["code"]).json["refresh_token"]
     assert description(other.refreshes(web, first)) == "refresh_token: unknown"
     assert newest_fact(other) == "refresh_token: was issued to another client"
-    said = "scope: the refresh token was not issued for: attendance"
-    assert description(partner.refreshes(web, first, scope="openid attendance")) == said
+    expected = "scope: the refresh token was not issued for: attendance"
+    assert description(partner.refreshes(web, first, scope="openid attendance")) == expected
     second = partner.refreshes(web, first).json["refresh_token"]
     third = partner.refreshes(web, second).json["refresh_token"]
-    said = "refresh_token: was used before, so all that came from it is revoked"
-    assert description(partner.refreshes(web, first)) == said
+    expected = "refresh_token: was used before, so all that came from it is revoked"
+    assert description(partner.refreshes(web, first)) == expected
     assert description(partner.refreshes(web, third)) == "refresh_token: was revoked"
     stands = world.partner.redeems(web, authorised(web, world.partner, world.username)["code"]).json["refresh_token"]
     clock.move(timedelta(days=90))
-    said = "refresh_token: expired, because it was not used for 90 days"
-    assert description(world.partner.refreshes(web, stands)) == said
+    expected = "refresh_token: expired, because it was not used for 90 days"
+    assert description(world.partner.refreshes(web, stands)) == expected
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ def test_a_missing_proof_is_named(web, world, newest_fact):
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), dpop_bound_access_tokens=True
         )
     bound = Signer(client.id)
-    said = "DPoP: missing; this client has to prove a key with each request (RFC 9449)"
+    expected = "DPoP: missing; this client has to prove a key with each request (RFC 9449)"
     form = {"grant_type": "refresh_token", "refresh_token": "x"}
-    assert description(bound.posts(web, "/oauth/token", form)) == said
-    assert newest_fact(bound) == said
+    assert description(bound.posts(web, "/oauth/token", form)) == expected
+    assert newest_fact(bound) == expected
 
 
 @pytest.mark.parametrize(
@@ -261,21 +261,21 @@ def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, n
     signer.dpop_key = ONE
     bound = signer.redeems(web, authorised(web, signer, world.username)["code"]).json["access_token"]
 
-    said = "access_token: was issued to the client itself, so there is no person"
-    assert description(read(web, own)) == newest_fact(signer) == said
+    expected = "access_token: was issued to the client itself, so there is no person"
+    assert description(read(web, own)) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
-    said = "access_token: is bound to a key, so it must be sent with the scheme DPoP and a proof"
-    assert description(read(web, bound)) == newest_fact(signer) == said
+    expected = "access_token: is bound to a key, so it must be sent with the scheme DPoP and a proof"
+    assert description(read(web, bound)) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
-    said = "DPoP: made by another key than the access token is bound to"
-    assert description(signer.reads(web, bound, key=TWO)) == newest_fact(signer) == said
+    expected = "DPoP: made by another key than the access token is bound to"
+    assert description(signer.reads(web, bound, key=TWO)) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
-    said = "DPoP: missing; the access token is bound to a key, so a proof must come with it"
+    expected = "DPoP: missing; the access token is bound to a key, so a proof must come with it"
     answer = web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {bound}"})
-    assert description(answer) == newest_fact(signer) == said
+    assert description(answer) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
-    said = f"DPoP: htu is {ISSUER}/userinfo; expected is {ISSUER}/oauth/userinfo"
-    assert description(signer.reads(web, bound, htu=f"{ISSUER}/userinfo")) == newest_fact(signer) == said
+    expected = f"DPoP: htu is {ISSUER}/userinfo; expected is {ISSUER}/oauth/userinfo"
+    assert description(signer.reads(web, bound, htu=f"{ISSUER}/userinfo")) == newest_fact(signer) == expected
 
     clock.move(timedelta(seconds=600))
     assert description(read(web, token)) == newest_fact(world.partner) == "access_token: expired 4 seconds ago"

@@ -99,7 +99,7 @@ def sector_document():
     def serve(uris):
         class Document(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                asked.append(self.path)
+                paths.append(self.path)
                 body = json.dumps(uris).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
@@ -114,7 +114,7 @@ def sector_document():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{server.server_port}/sector.json"
 
-    asked = serve.asked = []
+    paths = serve.asked = []
     yield serve
     for server in servers:
         server.shutdown()
@@ -130,13 +130,13 @@ def test_the_algorithm_of_request_objects_is_registered_and_returned(registrar):
 
 
 def test_the_algorithms_of_signed_responses_are_registered_and_returned(registrar):
-    asked = {
+    document = {
         "jwks": PUBLIC, "require_signed_request_object": True, "authorization_signed_response_alg": "ES256",
         "introspection_signed_response_alg": "ES256",
     }  # fmt: skip
-    registration = registrar.registered(**asked)
-    assert {name: registration[name] for name in asked if name != "jwks"} == {
-        n: v for n, v in asked.items() if n != "jwks"
+    registration = registrar.registered(**document)
+    assert {name: registration[name] for name in document if name != "jwks"} == {
+        n: v for n, v in document.items() if n != "jwks"
     }
     assert registrar.registered()["require_signed_request_object"] is False
 
@@ -340,14 +340,14 @@ def test_a_token_registers_only_its_number_of_clients(web, work):
 def test_a_token_ends_when_it_expires_or_is_revoked(web, work, clock):
     with work():
         one, other = Registrar(web, an_initial_token()), Registrar(web, an_initial_token(lasts=timedelta(hours=1)))
-    made = other.registered()
+    registration = other.registered()
     clock.move(timedelta(hours=1))
     assert other.registers().status_code == 401
     with work() as session:
         for row in session.scalars(select(InitialAccessToken)):
             initial_tokens.revoke(row.id, by="cli")
     assert one.registers().status_code == 401
-    assert other.manages(made).status_code == 200, "what was registered goes on looking after itself"
+    assert other.manages(registration).status_code == 200, "what was registered goes on looking after itself"
 
 
 def test_a_disabled_partner_registers_nothing(registrar, work):
@@ -367,8 +367,8 @@ def test_concurrent_registrations_stay_within_the_tokens_number(work, at_once):
         policy = initial_tokens.find_usable(token)
         return policy and self_registration.register(policy, METADATA)
 
-    made = [each for each in at_once(8, one) if each is not None]
-    assert len(made) == 3, made
+    registrations = [each for each in at_once(8, one) if each is not None]
+    assert len(registrations) == 3, registrations
     with work() as session:
         assert session.query(Client).count() == 3
 
@@ -431,8 +431,8 @@ def test_a_put_replaces_all_metadata(registrar, work):
     assert "post_logout_redirect_uris" not in body
     assert "client_secret" not in body, "the one it has goes on working"
     assert body["registration_access_token"] == registration["registration_access_token"]
-    found = registry_client(work, registration)
-    assert found.redirect_uris == ("https://reports.example/new",)
+    client = registry_client(work, registration)
+    assert client.redirect_uris == ("https://reports.example/new",)
     assert entries(work, "client.changed")[0].facts["fields"] == [
         "client_name", "client_uri", "post_logout_redirect_uris", "redirect_uris",
     ]  # fmt: skip
@@ -544,15 +544,15 @@ def test_secrets_and_tokens_are_stored_only_as_digests(registrar, work):
 
 def test_the_sector_document_is_fetched_and_must_list_every_address(registrar, sector_document):
     uris = ["https://a.example/cb", "https://b.example/cb"]
-    asked = {"redirect_uris": uris, "subject_type": "pairwise"}
-    registration = registrar.registered(**asked, sector_identifier_uri=sector_document(uris))
+    document = {"redirect_uris": uris, "subject_type": "pairwise"}
+    registration = registrar.registered(**document, sector_identifier_uri=sector_document(uris))
     assert registration["subject_type"] == "pairwise"
-    refused = registrar.registers(**asked, sector_identifier_uri=sector_document(uris[:1]))
+    refused = registrar.registers(**document, sector_identifier_uri=sector_document(uris[:1]))
     assert refused.json["error"] == "invalid_client_metadata"
     assert "sector_identifier_uri" in refused.json["error_description"]
 
 
 def test_nothing_is_fetched_for_an_unknown_client(web, sector_document):
-    asked = metadata(sector_identifier_uri=sector_document([]))
-    assert web.post("/oauth/register", json=asked, headers=bearer("nonsense")).status_code == 401
+    document = metadata(sector_identifier_uri=sector_document([]))
+    assert web.post("/oauth/register", json=document, headers=bearer("nonsense")).status_code == 401
     assert sector_document.asked == []

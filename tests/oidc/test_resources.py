@@ -66,9 +66,9 @@ def test_userinfo_refuses_a_token_for_other_audiences(web, world, api):
 
 def test_an_api_introspects_its_tokens_with_the_scopes_it_serves(web, world, api):
     token = tokens_of(web, world)["access_token"]
-    said = look(web, api, token)
-    assert (said["active"], said["client_id"], said["sub"]) == (True, world.partner.id, world.person)
-    assert said["scope"] == "school students"
+    response = look(web, api, token)
+    assert (response["active"], response["client_id"], response["sub"]) == (True, world.partner.id, world.person)
+    assert response["scope"] == "school students"
     assert "email" in look(web, world.partner, token)["scope"]
 
 

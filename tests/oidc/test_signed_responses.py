@@ -15,11 +15,11 @@ def parameters_of(world, response, partner, mode):
     if mode == "form_post.jwt":
         form = page(response).find("form", id="response")
         assert (form["method"], form["action"]) == ("post", CALLBACK)
-        got = {field["name"]: field["value"] for field in form.find_all("input")}
+        params = {field["name"]: field["value"] for field in form.find_all("input")}
     else:
-        got = sent(response)
-    assert set(got) == {"response"}
-    parameters = world.claims(got["response"], typ="JWT")
+        params = sent(response)
+    assert set(params) == {"response"}
+    parameters = world.claims(params["response"], typ="JWT")
     assert (parameters.pop("iss"), parameters.pop("aud")) == (ISSUER, partner.id)
     assert 0 < parameters.pop("exp") - clock.timestamp() <= 600
     return parameters

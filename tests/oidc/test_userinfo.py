@@ -89,8 +89,8 @@ def test_a_token_without_openid_is_not_enough(web, world):
     tokens = world.partner.redeems(web, authorised(web, world.partner, world.username, scope="students")["code"]).json
     response = web.get("/oauth/userinfo", headers=bearer(tokens))
     assert response.status_code == 403
-    said = 'error="insufficient_scope", error_description="access_token: does not cover the scope openid"'
-    assert response.headers["WWW-Authenticate"] == f'Bearer {said}, scope="openid"'
+    expected = 'error="insufficient_scope", error_description="access_token: does not cover the scope openid"'
+    assert response.headers["WWW-Authenticate"] == f'Bearer {expected}, scope="openid"'
 
 
 def test_userinfo_says_nothing_about_a_person_who_has_left(web, world, tokens, clock):

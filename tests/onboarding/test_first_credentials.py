@@ -25,8 +25,8 @@ def again(work, registration):
     """The registration and its owner, in a request of their own."""
 
     def look(browser):
-        found = session().get_one(Registration, registration.id)
-        return found, first_credentials.owner(found, browser)
+        row = session().get_one(Registration, registration.id)
+        return row, first_credentials.owner(row, browser)
 
     return look
 

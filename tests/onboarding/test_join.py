@@ -24,16 +24,16 @@ def owner(work, clock):
 
 
 @pytest.fixture
-def asked(work, owner):
+def join_request_id(work, owner):
     """A request of Jo Bloggs to join the owner's school."""
     with work() as database:
         assert completed(a_registration(database.merge(owner).memberships[0].estab.school, **SAM)) == "joining"
         return database.query(JoinRequest).one().id
 
 
-def decides(database, owner, asked):
+def decides(database, owner, join_request_id):
     me = database.get_one(Administrator, owner.id)
-    return me, join.of_owner(me.memberships[0], asked)
+    return me, join.of_owner(me.memberships[0], join_request_id)
 
 
 def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, settings):
@@ -55,7 +55,7 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
     assert "sam@oakhill.example" not in letters[0].text
 
 
-def test_asking_again_bothers_nobody_a_second_time(work, owner, asked, outbox):
+def test_asking_again_bothers_nobody_a_second_time(work, owner, join_request_id, outbox):
     with work() as database:
         school = database.merge(owner).memberships[0].estab.school
         assert completed(a_registration(school, email="SAM@oakhill.example")) == "joining"
@@ -65,10 +65,10 @@ def test_asking_again_bothers_nobody_a_second_time(work, owner, asked, outbox):
 
 
 def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyond_their_role(
-    work, owner, asked, outbox, settings
+    work, owner, join_request_id, outbox, settings
 ):
     with work() as database:
-        me, request = decides(database, owner, asked)
+        me, request = decides(database, owner, join_request_id)
         person = join.approve(request, "viewer", by=me.memberships[0])
         assert (person.memberships[0].estab_id, person.memberships[0].role, person.password_hash) == (
             me.memberships[0].estab_id,
@@ -87,16 +87,16 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
 
 
 @pytest.mark.parametrize("role", ["owner", "", "superuser"])
-def test_nobody_joins_as_more_than_an_admin(work, owner, asked, role):
+def test_nobody_joins_as_more_than_an_admin(work, owner, join_request_id, role):
     with work() as database:
-        me, request = decides(database, owner, asked)
+        me, request = decides(database, owner, join_request_id)
         with pytest.raises(ValueError, match="is not a role to join with"):
             join.approve(request, role, by=me.memberships[0])
 
 
-def test_a_declined_person_is_told_but_not_by_whom(work, owner, asked, outbox):
+def test_a_declined_person_is_told_but_not_by_whom(work, owner, join_request_id, outbox):
     with work() as database:
-        me, request = decides(database, owner, asked)
+        me, request = decides(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
         assert len(people.owners(me.memberships[0].estab_id)) == 1
 
@@ -127,14 +127,14 @@ def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_
 
 
 @pytest.mark.parametrize(("decision", "settles"), [("approved", True), ("declined", False)])
-def test_a_decision_is_kept_with_who_made_it_and_when(work, owner, asked, clock, decision, settles):
+def test_a_decision_is_kept_with_who_made_it_and_when(work, owner, join_request_id, clock, decision, settles):
     clock.move(timedelta(hours=1))
     with work() as database:
-        me, request = decides(database, owner, asked)
+        me, request = decides(database, owner, join_request_id)
         join.approve(request, "admin", by=me.memberships[0]) if settles else join.decline(request, by=me.memberships[0])
     decided_at = clock.now()
     with work() as database:
-        request = database.get_one(JoinRequest, asked)
+        request = database.get_one(JoinRequest, join_request_id)
         assert (request.decision, request.decided_by, request.used_at) == (decision, owner.id, decided_at)
         assert request.settled_at == (decided_at if settles else None)
         if not settles:
@@ -142,17 +142,17 @@ def test_a_decision_is_kept_with_who_made_it_and_when(work, owner, asked, clock,
             assert (request.decided_by, request.settled_at) == ("cli", decided_at)
 
 
-def test_an_owner_of_another_school_decides_nothing_even_holding_the_request(work, asked):
+def test_an_owner_of_another_school_decides_nothing_even_holding_the_request(work, join_request_id):
     with work():
         other = an_administrator(an_estab()).memberships[0]
         for decide in (
-            lambda: join.approve(join.find(asked), "admin", by=other),
-            lambda: join.decline(join.find(asked), by=other),
+            lambda: join.approve(join.find(join_request_id), "admin", by=other),
+            lambda: join.decline(join.find(join_request_id), by=other),
         ):
             with pytest.raises(join.WithStaff):
                 decide()
     with work() as database:
-        assert database.get_one(JoinRequest, asked).used_at is None
+        assert database.get_one(JoinRequest, join_request_id).used_at is None
 
 
 def test_our_staff_see_the_oldest_request_first(work, owner, clock):
@@ -168,11 +168,11 @@ def test_our_staff_see_the_oldest_request_first(work, owner, clock):
         assert [join_request.email for join_request in join.waiting_for_staff()] == [emails[2], *emails[:2]]
 
 
-def test_it_is_decided_once(work, owner, asked, at_once):
+def test_it_is_decided_once(work, owner, join_request_id, at_once):
     def press():
         from idp.foundation.database import session
 
-        me, request = decides(session(), owner, asked)
+        me, request = decides(session(), owner, join_request_id)
         return join.approve(request, "admin", by=me.memberships[0])
 
     outcomes = at_once(4, press)
@@ -181,33 +181,33 @@ def test_it_is_decided_once(work, owner, asked, at_once):
     assert sum(isinstance(outcome, join.DecidedAlready) for outcome in outcomes) == 3
 
 
-def test_an_owner_of_another_school_finds_nothing(work, asked):
+def test_an_owner_of_another_school_finds_nothing(work, join_request_id):
     with pytest.raises(NotFound), work():
-        join.of_owner(an_administrator(an_estab()).memberships[0], asked)
+        join.of_owner(an_administrator(an_estab()).memberships[0], join_request_id)
 
 
 @pytest.mark.parametrize("role", ["admin", "viewer"])
-def test_only_owners_decide(work, owner, asked, role):
+def test_only_owners_decide(work, owner, join_request_id, role):
     with work() as database:
         colleague = an_administrator(database.merge(owner).memberships[0].estab, role=role, username=role)
         with pytest.raises(authority.MayNot):
-            join.of_owner(colleague.memberships[0], asked)
+            join.of_owner(colleague.memberships[0], join_request_id)
 
 
-def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner, asked, clock):
+def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner, join_request_id, clock):
     with work() as database:
         assert join.waiting_for_staff() == []
         with pytest.raises(join.StillWithOwners):
-            join.decline(join.find(asked), by="cli")
+            join.decline(join.find(join_request_id), by="cli")
 
     clock.move(timedelta(days=14))
     with work() as database:
-        me, request = decides(database, owner, asked)
+        me, request = decides(database, owner, join_request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
     with work():
-        assert [join_request.id for join_request in join.waiting_for_staff()] == [asked]
-        assert join.approve(join.find(asked), "admin", by="cli").memberships[0].role == "admin"
+        assert [join_request.id for join_request in join.waiting_for_staff()] == [join_request_id]
+        assert join.approve(join.find(join_request_id), "admin", by="cli").memberships[0].role == "admin"
     with work():
         assert join.waiting_for_staff() == []
 
@@ -230,42 +230,42 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(wo
         assert [each.id for each in join.waiting_for_staff()] == [request_id]
 
 
-def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, asked, outbox):
+def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, join_request_id, outbox):
     with work() as database:
-        me, request = decides(database, owner, asked)
+        me, request = decides(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
     with work() as database:
-        me, request = decides(database, owner, asked)
+        me, request = decides(database, owner, join_request_id)
         with pytest.raises(join.DecidedAlready):
             join.approve(request, "admin", by=me.memberships[0])
 
     with work():
-        assert [join_request.id for join_request in join.waiting_for_staff()] == [asked]
-        join.decline(join.find(asked), by="cli")
+        assert [join_request.id for join_request in join.waiting_for_staff()] == [join_request_id]
+        join.decline(join.find(join_request_id), by="cli")
     with work():
         assert join.waiting_for_staff() == []
         with pytest.raises(join.DecidedAlready):
-            join.approve(join.find(asked), "admin", by="cli")
+            join.approve(join.find(join_request_id), "admin", by="cli")
     assert len(outbox.all("join_declined")) == 1, "the person is told once"
 
 
-def test_our_staff_may_let_in_whom_an_owner_declined(work, owner, asked, outbox):
+def test_our_staff_may_let_in_whom_an_owner_declined(work, owner, join_request_id, outbox):
     with work() as database:
-        me, request = decides(database, owner, asked)
+        me, request = decides(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
     with work():
-        assert join.approve(join.find(asked), "admin", by="cli").email == "sam@oakhill.example"
+        assert join.approve(join.find(join_request_id), "admin", by="cli").email == "sam@oakhill.example"
 
     assert outbox.last("join_approved").to == "sam@oakhill.example"
 
 
 @pytest.mark.parametrize("state", ["suspended", "rejected", "closed"])
-def test_nobody_joins_an_account_that_is_not_active(work, owner, asked, clock, state):
+def test_nobody_joins_an_account_that_is_not_active(work, owner, join_request_id, clock, state):
     clock.move(timedelta(days=14))
     with work() as database:
         database.merge(owner).memberships[0].estab.state = state
     with pytest.raises(join.SchoolNotActive), work():
-        join.approve(join.find(asked), "admin", by="cli")
+        join.approve(join.find(join_request_id), "admin", by="cli")
 
 
 def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock):
@@ -297,7 +297,7 @@ def test_who_acts_for_another_school_or_did_for_this_one_asks_like_anyone(work, 
     assert len(outbox.all("join_request")) == 2
 
 
-def test_an_open_request_is_one_persons_at_one_school(work, owner, asked, outbox):
+def test_an_open_request_is_one_persons_at_one_school(work, owner, join_request_id, outbox):
     with work() as database:
         other = an_administrator(an_estab(), email="head@elm.example").memberships[0].estab
         for school, email in (
@@ -315,7 +315,7 @@ def join_requests(database):
     return database.query(JoinRequest).all()
 
 
-def test_deciding_one_request_leaves_the_others_open(work, owner, asked):
+def test_deciding_one_request_leaves_the_others_open(work, owner, join_request_id):
     with work() as database:
         me = database.merge(owner)
         completed(a_registration(me.memberships[0].estab.school, email="al@oakhill.example"))
@@ -324,17 +324,16 @@ def test_deciding_one_request_leaves_the_others_open(work, owner, asked):
         ]
         assert each == sorted(set(each))
         assert len(each) == 2
-        join.decline(join.of_owner(me.memberships[0], asked), by=me.memberships[0])
+        join.decline(join.of_owner(me.memberships[0], join_request_id), by=me.memberships[0])
         database.expire_all()
 
-        assert {join_request.id == asked: join_request.decision for join_request in join_requests(database)} == {
-            True: "declined", False: None,
-        }  # fmt: skip
+        decisions = {row.id == join_request_id: row.decision for row in join_requests(database)}
+        assert decisions == {True: "declined", False: None}
 
 
-def test_whoever_was_declined_may_ask_again(work, owner, asked, outbox):
+def test_whoever_was_declined_may_ask_again(work, owner, join_request_id, outbox):
     with work() as database:
-        me, request = decides(database, owner, asked)
+        me, request = decides(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
         assert completed(a_registration(me.memberships[0].estab.school, **SAM)) == "joining"
     assert len(outbox.all("join_request")) == 2

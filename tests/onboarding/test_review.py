@@ -134,16 +134,20 @@ def test_what_the_school_is_told_names_it_and_is_kept_under_it(work, estab_id, o
         completed(a_registration(a_school(dfe_number="3124568", name="Elm School"), email="a@elm.example"))
         review.reject("3124568", "Nobody there knows you.", by="cli")
 
-    asked, verified, rejected = (outbox.last(f"school_{name}") for name in ("question", "verified", "rejected"))
-    for letter, school in ((asked, "Oak Hill School"), (verified, "Oak Hill School"), (rejected, "Elm School")):
+    question, verified, rejected = (outbox.last(f"school_{name}") for name in ("question", "verified", "rejected"))
+    for letter, school in ((question, "Oak Hill School"), (verified, "Oak Hill School"), (rejected, "Elm School")):
         assert school in letter.subject
         assert f"{school} (Estab ID {'3124568' if school == 'Elm School' else estab_id})" in letter.text
     assert "Hello Jo Bloggs," in verified.text
     assert verified.links[0] == f"{settings.server.issuer}/"
     with work() as database:
-        kept = {message.name: message.estab for message in database.query(Message)}
+        estabs_by_name = {message.name: message.estab for message in database.query(Message)}
         first, second = accounts.find(estab_id).id, accounts.find("3124568").id
-        assert (kept["school_question"], kept["school_verified"], kept["school_rejected"]) == (first, first, second)
+        assert (
+            estabs_by_name["school_question"],
+            estabs_by_name["school_verified"],
+            estabs_by_name["school_rejected"],
+        ) == (first, first, second)
 
 
 def test_a_case_shows_what_was_typed_beside_the_register_and_the_notes_in_order(work, estab_id, clock):

@@ -72,8 +72,8 @@ def test_of_many_clicks_at_once_one_registers(work, at_once):
         registration_id = registration.id
 
     def press():
-        found = signup.find_in_browser(registration_id, OURS)
-        return signup.complete(found, details(), made(), browser=OURS)
+        registration = signup.find_in_browser(registration_id, OURS)
+        return signup.complete(registration, details(), made(), browser=OURS)
 
     outcomes = at_once(8, press)
 
@@ -93,8 +93,8 @@ def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, at
 
     def press():
         known, browser = both.pop()
-        found = signup.find_in_browser(known, browser)
-        return signup.complete(found, details(email=found.email), made(), browser=browser)
+        registration = signup.find_in_browser(known, browser)
+        return signup.complete(registration, details(email=registration.email), made(), browser=browser)
 
     assert sorted(map(str, at_once(2, press))) == ["joining", "registered"]
     with work() as database:
@@ -130,7 +130,7 @@ def test_a_stranger_learns_nothing_about_a_registration(work):
     with work():
         registration_id = a_registration().id
 
-    said = set()
+    messages = set()
     for asked, browser in (
         (registration_id, OTHERS),
         (registration_id, None),
@@ -139,8 +139,8 @@ def test_a_stranger_learns_nothing_about_a_registration(work):
     ):
         with pytest.raises(signup.NotInThisBrowser) as refused, work():
             signup.find_in_browser(asked, browser)
-        said.add((refused.value.message, refused.value.status))
-    assert len(said) == 1
+        messages.add((refused.value.message, refused.value.status))
+    assert len(messages) == 1
 
 
 def test_pressing_twice_is_one_registration_and_one_mail(work, outbox):

@@ -39,16 +39,16 @@ class Page:
 
     def value(self, id_: str) -> str:
         """The text of one element."""
-        found = self.soup.find(id=id_)
-        assert found is not None, f"no #{id_} on {self.title!r}: {self.text}"
-        return found.get_text().strip()
+        element = self.soup.find(id=id_)
+        assert element is not None, f"no #{id_} on {self.title!r}: {self.text}"
+        return element.get_text().strip()
 
     @property
     def polls(self) -> str:
         """What the page left open asks, to notice by itself what happens elsewhere."""
-        found = self.soup.select_one("[data-poll-url]")
-        assert found is not None, f"{self.title!r} does not ask"
-        return str(found["data-poll-url"])
+        element = self.soup.select_one("[data-poll-url]")
+        assert element is not None, f"{self.title!r} does not ask"
+        return str(element["data-poll-url"])
 
     def form_of(self, button: str) -> tuple[Tag, Tag]:
         """The button with this id, or these words, and its form."""

@@ -72,9 +72,9 @@ def serving():
 @pytest.fixture
 def server(serving, change_settings):
     """A mail server, and settings that send to it."""
-    found = serving()
-    change_settings(mail={"channel": "smtp", "host": "127.0.0.1", "port": found.port, "timeout": 60})
-    return found
+    smtp_server = serving()
+    change_settings(mail={"channel": "smtp", "host": "127.0.0.1", "port": smtp_server.port, "timeout": 60})
+    return smtp_server
 
 
 @pytest.fixture(scope="session")

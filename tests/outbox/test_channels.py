@@ -246,10 +246,10 @@ class TestConsole:
         posted()
         posted("+447700900123")
         deliver_all()
-        shown = capsys.readouterr().out
-        assert "email to jo@oakhill.example\nSubject: Hello Jo\n" in shown
-        assert "sms to +447700900123" in shown
-        assert "your code is 123456" in shown
+        output = capsys.readouterr().out
+        assert "email to jo@oakhill.example\nSubject: Hello Jo\n" in output
+        assert "sms to +447700900123" in output
+        assert "your code is 123456" in output
 
 
 class TestSmsGateway:

@@ -38,9 +38,9 @@ class FakeChannel:
 
 @pytest.fixture
 def channel(monkeypatch):
-    found = FakeChannel()
-    monkeypatch.setattr(channels, "open_channel", found.open)
-    return found
+    fake = FakeChannel()
+    monkeypatch.setattr(channels, "open_channel", fake.open)
+    return fake
 
 
 def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(posted, row, channel, deliver_all):
@@ -170,8 +170,8 @@ def test_when_nobody_is_there_the_whole_round_waits_without_trying_each(posted, 
 def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, row, channel, deliver_all, work):
     lost, good = posted(), posted()
     with work() as session:
-        found = session.get(Message, lost)
-        found.sealed = "old." + found.sealed.partition(".")[2]
+        message_row = session.get(Message, lost)
+        message_row.sealed = "old." + message_row.sealed.partition(".")[2]
     deliver_all()
     assert "cannot be opened" in row(lost).last_error
     assert row(lost).failed_at

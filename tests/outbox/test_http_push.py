@@ -13,8 +13,8 @@ from tests.oidc.receiving import a_receiver
 
 @pytest.fixture
 def receiver():
-    with a_receiver() as found:
-        yield found
+    with a_receiver() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -100,10 +100,10 @@ class TestTwilio:
     def test_a_message_is_a_form_with_our_name_and_the_account_by_basic(self, twilio, posted, row, deliver_all):
         sent = posted(NUMBER)
         deliver_all()
-        (asked,) = twilio.asked
-        assert asked.path == "/2010-04-01/Accounts/AC42/Messages.json"
-        assert base64.b64decode(asked.headers["Authorization"].removeprefix("Basic ")) == f"AC42:{TOKEN}".encode()
-        assert parse_qs(asked.body.decode()) == {
+        (requests,) = twilio.asked
+        assert requests.path == "/2010-04-01/Accounts/AC42/Messages.json"
+        assert base64.b64decode(requests.headers["Authorization"].removeprefix("Basic ")) == f"AC42:{TOKEN}".encode()
+        assert parse_qs(requests.body.decode()) == {
             "To": [NUMBER], "From": ["IDaaS"], "Body": ["IDaaS: your code is 123456"],
             "StatusCallback": [f"http://localhost:5000/receipts/sms/{sent}"],
         }  # fmt: skip
@@ -142,12 +142,12 @@ class TestNotify:
     ):
         sent = posted(NUMBER)
         deliver_all()
-        (asked,) = notify.asked
-        token = jwt.decode(asked.headers["Authorization"].removeprefix("Bearer "), OctKey.import_key(KEY))
-        assert asked.path == "/v2/notifications/sms"
+        (requests,) = notify.asked
+        token = jwt.decode(requests.headers["Authorization"].removeprefix("Bearer "), OctKey.import_key(KEY))
+        assert requests.path == "/v2/notifications/sms"
         assert token.header == {"alg": "HS256", "typ": "JWT"}
         assert token.claims == {"iss": SERVICE, "iat": clock.timestamp()}
-        assert json.loads(asked.body) == {
+        assert json.loads(requests.body) == {
             "phone_number": NUMBER, "template_id": "f33517ff-2a88", "reference": sent,
             "personalisation": {"message": "IDaaS: your code is 123456"},
         }  # fmt: skip

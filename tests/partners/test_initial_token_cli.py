@@ -28,8 +28,8 @@ def partner(work):
 
 
 def test_a_token_is_issued_and_shown_once(idp, partner, work):
-    asked = ("issue", partner, "--required", "openid email", "--optional", "attendance", "--most", "3", "--no-pkce")
-    body = json.loads(idp(*asked, "--lasts", "12h", "--json").stdout)
+    arguments = ("issue", partner, "--required", "openid email", "--optional", "attendance", "--most", "3", "--no-pkce")
+    body = json.loads(idp(*arguments, "--lasts", "12h", "--json").stdout)
     assert body["most"] == 3
     with work():
         policy = initial_tokens.find_usable(body["initial_access_token"])

@@ -23,8 +23,8 @@ def token(work, clock):
 def stands(work, token):
     """What is said of the token, whether it is taken, and whether one more client is."""
     with work() as database:
-        said = initial_tokens.state(database.get_one(InitialAccessToken, token[0]))
-        return said, initial_tokens.find_usable(token[1]) is not None, initial_tokens.claim(token[0])
+        state = initial_tokens.state(database.get_one(InitialAccessToken, token[0]))
+        return state, initial_tokens.find_usable(token[1]) is not None, initial_tokens.claim(token[0])
 
 
 def test_it_registers_as_many_clients_as_it_says(work, token):

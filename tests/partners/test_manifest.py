@@ -46,8 +46,8 @@ def test_a_misspelt_name_is_a_fault():
 
 def test_claims_in_id_tokens_are_none_unless_they_are_named():
     assert manifest.parse_manifest(a_manifest()).columns()["id_token_claims"] == frozenset()
-    kept = manifest.parse_manifest(a_manifest(id_token_claims=["email", "email_verified"])).columns()
-    assert kept["id_token_claims"] == {"email", "email_verified"}
+    parsed = manifest.parse_manifest(a_manifest(id_token_claims=["email", "email_verified"])).columns()
+    assert parsed["id_token_claims"] == {"email", "email_verified"}
 
 
 def test_claims_in_id_tokens_exist_and_are_of_the_clients_scopes():
@@ -59,8 +59,8 @@ def test_claims_in_id_tokens_exist_and_are_of_the_clients_scopes():
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 def test_how_a_secret_is_sent_can_be_pinned(method):
-    asked = a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True)
-    assert manifest.parse_manifest(asked).columns()["pin_token_endpoint_auth_method"]
+    document = a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True)
+    assert manifest.parse_manifest(document).columns()["pin_token_endpoint_auth_method"]
     assert not manifest.parse_manifest(a_manifest()).columns()["pin_token_endpoint_auth_method"]
 
 
@@ -132,10 +132,10 @@ def test_what_is_wrong_is_named(differs):
 
 
 def test_a_client_for_itself_alone_needs_no_redirects_and_no_areas():
-    found = manifest.parse_manifest(
+    parsed = manifest.parse_manifest(
         a_manifest(redirect_uris=None, grant_types=["client_credentials"], scopes={"client": ["schools.list"]})
     )
-    assert found.columns()["client_scopes"] == {"schools.list"}
+    assert parsed.columns()["client_scopes"] == {"schools.list"}
 
 
 API = {"resource": "https://data.example", "resource_scopes": ["school", "schools.list"]}
@@ -143,8 +143,8 @@ API = {"resource": "https://data.example", "resource_scopes": ["school", "school
 
 def test_an_api_may_be_that_and_nothing_else():
     alone: dict[str, Any] = {"grant_types": [], "redirect_uris": None, "scopes": {}}
-    kept = manifest.parse_manifest(a_manifest(**alone, **API)).columns()
-    assert (kept["resource"], kept["resource_scopes"]) == ("https://data.example", {"school", "schools.list"})
+    columns = manifest.parse_manifest(a_manifest(**alone, **API)).columns()
+    assert (columns["resource"], columns["resource_scopes"]) == ("https://data.example", {"school", "schools.list"})
     assert set(faults(a_manifest(**alone))) == {"resource"}
 
 
@@ -163,8 +163,8 @@ def test_apis_are_those_of_clients_that_are_enabled(work):
 
 
 def test_a_confidential_client_may_do_without_pkce_and_may_rotate():
-    kept = manifest.parse_manifest(a_manifest(require_pkce=False, rotate_refresh_tokens=True)).columns()
-    assert (kept["require_pkce"], kept["rotate_refresh_tokens"]) == (False, True)
+    columns = manifest.parse_manifest(a_manifest(require_pkce=False, rotate_refresh_tokens=True)).columns()
+    assert (columns["require_pkce"], columns["rotate_refresh_tokens"]) == (False, True)
 
 
 def test_what_is_not_toml_is_said_with_the_files_name(scratch):

@@ -27,21 +27,21 @@ def faults(asked, **decided):
 
 
 def test_what_is_not_said_has_the_defaults_of_the_specification():
-    kept = metadata.to_columns(REDIRECT)
+    columns = metadata.to_columns(REDIRECT)
 
-    assert kept["grant_types"] == {"authorization_code"}
-    assert kept["token_endpoint_auth_method"] == "client_secret_basic"
-    assert kept["id_token_signed_response_alg"] == "RS256"
-    assert kept["subject_type"] == "public"
-    assert kept["rotate_refresh_tokens"] is False
+    assert columns["grant_types"] == {"authorization_code"}
+    assert columns["token_endpoint_auth_method"] == "client_secret_basic"
+    assert columns["id_token_signed_response_alg"] == "RS256"
+    assert columns["subject_type"] == "public"
+    assert columns["rotate_refresh_tokens"] is False
 
 
 def test_the_fapi2_profile_has_defaults_of_its_own_and_demands_dpop():
-    kept = metadata.to_columns(FAPI2, profile="fapi2")
+    columns = metadata.to_columns(FAPI2, profile="fapi2")
 
-    assert kept["token_endpoint_auth_method"] == "private_key_jwt"
-    assert kept["id_token_signed_response_alg"] == "ES256"
-    assert kept["dpop_bound_access_tokens"] is True
+    assert columns["token_endpoint_auth_method"] == "private_key_jwt"
+    assert columns["id_token_signed_response_alg"] == "ES256"
+    assert columns["dpop_bound_access_tokens"] is True
 
 
 def test_a_client_does_not_choose_its_own_profile():
@@ -49,8 +49,8 @@ def test_a_client_does_not_choose_its_own_profile():
 
 
 def test_unknown_members_are_ignored_as_the_specification_says():
-    asked = REDIRECT | {"request_uris": ["https://partner.example/ro#x"], "software_id": 5}
-    assert metadata.to_columns(asked) == metadata.to_columns(REDIRECT)
+    document = REDIRECT | {"request_uris": ["https://partner.example/ro#x"], "software_id": 5}
+    assert metadata.to_columns(document) == metadata.to_columns(REDIRECT)
 
 
 def test_null_means_absent():
@@ -171,10 +171,10 @@ def test_what_was_sent_is_never_quoted():
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
 def test_a_key_of_its_own_may_sign_with_any_alg_we_verify(alg):
-    asked = REDIRECT | {
+    document = REDIRECT | {
         "token_endpoint_auth_method": "private_key_jwt", "jwks": JWKS, "token_endpoint_auth_signing_alg": alg,
     }  # fmt: skip
-    assert metadata.to_columns(asked)["token_endpoint_auth_signing_alg"] == alg
+    assert metadata.to_columns(document)["token_endpoint_auth_signing_alg"] == alg
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,8 @@ def test_two_keys_with_one_name_and_too_many_keys_are_refused():
 
 def test_the_pairwise_sector_is_the_redirects_host_or_that_of_its_own_document():
     assert metadata.to_columns(REDIRECT | {"subject_type": "pairwise"})["sector_identifier"] == "partner.example"
-    asked = REDIRECT | {"subject_type": "pairwise", "sector_identifier_uri": "https://sector.example/uris.json"}
-    assert metadata.to_columns(asked)["sector_identifier"] == "sector.example"
+    document = REDIRECT | {"subject_type": "pairwise", "sector_identifier_uri": "https://sector.example/uris.json"}
+    assert metadata.to_columns(document)["sector_identifier"] == "sector.example"
     assert metadata.to_columns(REDIRECT)["sector_identifier"] is None
 
 
@@ -231,6 +231,6 @@ def test_what_begins_a_login_brings_no_parameter_of_ours():
 
 
 def test_an_app_of_the_persons_own_may_be_led_back_to_after_signing_out():
-    asked = REDIRECT | {"post_logout_redirect_uris": ["uk.example.app:/out", "https://partner.example/out"]}
-    assert metadata.to_columns(asked | {"token_endpoint_auth_method": "none"})["post_logout_redirect_uris"]
-    assert faults(asked)["post_logout_redirect_uris"].startswith("[0] must be https")
+    document = REDIRECT | {"post_logout_redirect_uris": ["uk.example.app:/out", "https://partner.example/out"]}
+    assert metadata.to_columns(document | {"token_endpoint_auth_method": "none"})["post_logout_redirect_uris"]
+    assert faults(document)["post_logout_redirect_uris"].startswith("[0] must be https")

@@ -44,10 +44,10 @@ def test_the_secret_itself_is_nowhere_in_the_database(work):
     with work():
         a_partner(name="Assembly")
         client, secret = registered()
-        (kept,) = session().query(ClientSecret).filter_by(client_id=client.id)
+        (secret_row,) = session().query(ClientSecret).filter_by(client_id=client.id)
 
-        assert kept.sealed is None
-        assert kept.digest != secret.encode()
+        assert secret_row.sealed is None
+        assert secret_row.digest != secret.encode()
 
 
 def test_an_id_is_made_up_or_taken_from_the_manifest_and_never_given_twice(work):

@@ -128,6 +128,6 @@ def test_an_address_inside_our_network_is_not_fetched(app):
 def test_downloaded_files_are_deleted_afterwards(app, site):
     site.has["register.csv"] = 200, SAMPLE.read_bytes()
 
-    with app.app_context(), download.from_address(f"{site.url}/register.csv") as got:
-        assert got.register.exists()
-    assert not got.register.exists()
+    with app.app_context(), download.from_address(f"{site.url}/register.csv") as sources:
+        assert sources.register.exists()
+    assert not sources.register.exists()

@@ -61,8 +61,8 @@ def test_each_field_finds_the_school_and_selects_the_only_one(page, query):
 
     assert list(soup.radios.values()) == ["Willow Bank Primary School"]
     assert soup.selected == list(soup.radios)
-    for told in ("Willow Bank Lane, Uxbridge, UB8 1WB", "URN 900001", "312/4567", "Primary · Open"):
-        assert told in soup.text
+    for detail in ("Willow Bank Lane, Uxbridge, UB8 1WB", "URN 900001", "312/4567", "Primary · Open"):
+        assert detail in soup.text
 
 
 def test_the_typed_text_stays_in_its_field(page):

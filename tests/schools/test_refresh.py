@@ -25,8 +25,8 @@ def changes(work):
     def read():
         with work() as database:
             last = select(func.max(RegisterImport.id)).scalar_subquery()
-            found = select(School.register_id, SchoolChange.kind, SchoolChange.details).join(School)
-            return [tuple(row) for row in database.execute(found.where(SchoolChange.import_id == last))]
+            statement = select(School.register_id, SchoolChange.kind, SchoolChange.details).join(School)
+            return [tuple(row) for row in database.execute(statement.where(SchoolChange.import_id == last))]
 
     return read
 
@@ -67,17 +67,17 @@ def test_importing_the_same_file_again_writes_only_the_import_itself(register, t
 
 
 def test_importing_the_same_file_again_takes_few_statements(register, take, app):
-    said = []
+    statements = []
     with app.app_context():
         engine = db.engine
-    event.listen(engine, "before_cursor_execute", listener := lambda *args: said.append(args[2]))
+    event.listen(engine, "before_cursor_execute", listener := lambda *args: statements.append(args[2]))
     try:
         take()
     finally:
         event.remove(engine, "before_cursor_execute", listener)
 
-    assert len([statement for statement in said if "school" in statement]) <= 3, said
-    assert not [statement for statement in said if "schools" in statement and not statement.startswith("SELECT")]
+    assert len([statement for statement in statements if "school" in statement]) <= 3, statements
+    assert not [statement for statement in statements if "schools" in statement and not statement.startswith("SELECT")]
 
 
 def test_the_same_schools_in_another_order_change_nothing(register, take, sample, changes):

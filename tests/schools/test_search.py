@@ -82,8 +82,8 @@ def test_the_beginning_of_a_postcode_finds_every_school_of_it(find):
 
 def test_b78_is_the_district_first_and_then_the_start_of_b7_8(register, work):
     def places(typed):
-        found = [one.school for one in search.find(typed, show=50).results]
-        return [(school.standing, school.postcode[:4] != "B78 ") for school in found]
+        schools = [one.school for one in search.find(typed, show=50).results]
+        return [(school.standing, school.postcode[:4] != "B78 ") for school in schools]
 
     with work():
         assert places("B78") == sorted(places("B78"))
@@ -284,14 +284,14 @@ def test_a_more_similar_word_is_preferred_to_a_more_common_one(register, work):
 @pytest.mark.parametrize("typed", ["school", "st josephs leeds", "312/4567", "B78", "wilow bnak", "birch green"])
 def test_a_page_of_results_takes_few_queries_however_long_it_is(register, work, typed):
     with work():
-        said = []
-        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: said.append(args[2]))
+        statements = []
+        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: statements.append(args[2]))
         try:
             search.find(typed, show=200)
         finally:
             event.remove(db.engine, "before_cursor_execute", listener)
 
-    assert len(said) <= 9
+    assert len(statements) <= 9
 
 
 @pytest.mark.parametrize(
@@ -301,15 +301,15 @@ def test_no_search_reads_every_school(register, work, typed):
     with work() as database:
         if database.get_bind().dialect.name != "sqlite":
             pytest.skip("PostgreSQL rightly reads a small table from end to end")
-        said = []
-        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: said.append(args[2:4]))
+        statements = []
+        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: statements.append(args[2:4]))
         try:
             search.find(typed)
         finally:
             event.remove(db.engine, "before_cursor_execute", listener)
         plans = [
             step[3]
-            for statement, values in said
+            for statement, values in statements
             for step in database.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
         ]
 

@@ -30,8 +30,8 @@ def test_every_open_school_is_found_by_each_of_its_numbers_and_names():
         if row["Postcode"]:
             typed.append(row["Postcode"].split()[0] + " ")
         for text in filter(None, typed):
-            found = {result.school.register_id for result in search.find(text, show=200).results}
-            assert row["URN"] in found, (text, row["URN"])
+            register_ids = {result.school.register_id for result in search.find(text, show=200).results}
+            assert row["URN"] in register_ids, (text, row["URN"])
 
 
 def test_swapped_letters_still_find_the_school():

@@ -14,8 +14,8 @@ def after(register, work):
 
     def names(name):
         with work():
-            found = next(found for found in search.find(name).results if found.school.name == name)
-            return [step.name for step in found.successors]
+            result = next(result for result in search.find(name).results if result.school.name == name)
+            return [step.name for step in result.successors]
 
     return names
 
@@ -41,7 +41,7 @@ def test_a_closed_school_leads_to_what_follows_it(after, closed, successors):
 
 
 def steps_of(name):
-    return next(found.successors for found in search.find(name).results if found.school.name == name)
+    return next(result.successors for result in search.find(name).results if result.school.name == name)
 
 
 def test_only_an_open_successor_can_be_chosen(register, work):
@@ -117,11 +117,11 @@ def test_many_schools_are_followed_in_a_query_for_each_hop(register, work, app):
 
     with work():
         urns = [str(urn) for urn in range(900_100, 900_140)]
-        said = []
-        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: said.append(args[2]))
+        statements = []
+        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: statements.append(args[2]))
         try:
             succession.successors(urns)
         finally:
             event.remove(db.engine, "before_cursor_execute", listener)
 
-    assert len(said) <= 6
+    assert len(statements) <= 6

@@ -30,8 +30,8 @@ def test_of_fifty_redemptions_at_once_one_succeeds_and_all_it_gave_is_taken_back
     assert world.partner.refreshes(web, won["refresh_token"]).json["error"] == "invalid_grant"
     headers = {"Authorization": f"Bearer {won['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
-    told = world.partner.posts(web, "/oauth/introspect", {"token": won["access_token"]})
-    assert told.json == {"active": False}
+    response = world.partner.posts(web, "/oauth/introspect", {"token": won["access_token"]})
+    assert response.json == {"active": False}
     with world.work() as session:
         (family,) = session.query(RefreshFamily)
         assert family.revoked_at is not None

@@ -9,7 +9,7 @@ from tests.signin.person import Person
 
 
 @pytest.fixture
-def known(work):
+def names(work):
     with work():
         person = an_administrator(an_estab(estab_id="E123456"), email="Office@Oakhill.example")
         return person.username, person.email
@@ -24,8 +24,8 @@ def is_locked(person, name):
     return person.signs_in(name).status_code == 429
 
 
-def test_every_spelling_of_a_name_counts_on_the_same_account(browser, known):
-    username, email = known
+def test_every_spelling_of_a_name_counts_on_the_same_account(browser, names):
+    username, email = names
     spellings = [
         username, username.upper(), f" {username} ", "E 123 456", "e/123456", "E\u2003123456",
         email, email.upper(), email.lower(), f"  {email}",
@@ -45,60 +45,60 @@ def test_spellings_of_an_unknown_name_count_together_too(browser):
     assert is_locked(browser(), "Nobody")
 
 
-def test_forgotten_cookies_are_no_way_around(browser, known):
+def test_forgotten_cookies_are_no_way_around(browser, names):
     for _ in range(10):
-        browser().signs_in(known[0], "wrong")
+        browser().signs_in(names[0], "wrong")
 
-    assert is_locked(browser(), known[0])
+    assert is_locked(browser(), names[0])
 
 
-def test_an_invented_device_is_no_way_around(browser, known):
+def test_an_invented_device_is_no_way_around(browser, names):
     for number in range(10):
         person = browser()
         person.web.set_cookie("device", f"invented-{number}", domain="localhost")
-        person.signs_in(known[0], "wrong")
+        person.signs_in(names[0], "wrong")
 
-    assert is_locked(browser(), known[0])
+    assert is_locked(browser(), names[0])
 
 
-def test_a_device_known_to_another_person_does_not_bypass_the_limit(browser, known, work):
+def test_a_device_known_to_another_person_does_not_bypass_the_limit(browser, names, work):
     with work():
         other = an_administrator().username
     attacker = browser()
     attacker.signs_in(other)
     for _ in range(10):
-        attacker.signs_in(known[0], "wrong", back="/x")
+        attacker.signs_in(names[0], "wrong", back="/x")
 
-    assert is_locked(browser(), known[0])
+    assert is_locked(browser(), names[0])
 
 
-def test_a_sign_in_to_ones_own_account_does_not_clear_anothers_count(browser, known, work):
+def test_a_sign_in_to_ones_own_account_does_not_clear_anothers_count(browser, names, work):
     with work():
         mine = an_administrator().username
     attacker = browser()
     for _ in range(10):
-        attacker.signs_in(known[0], "wrong", back="/x")
+        attacker.signs_in(names[0], "wrong", back="/x")
         attacker.signs_in(mine, back="/x")
 
-    assert is_locked(browser(), known[0])
+    assert is_locked(browser(), names[0])
 
 
-def test_headers_that_claim_another_address_are_no_way_around(browser, known):
+def test_headers_that_claim_another_address_are_no_way_around(browser, names):
     for number in range(10):
         person = browser()
         person.web.environ_base["HTTP_X_FORWARDED_FOR"] = f"203.0.113.{number}"
-        person.signs_in(known[0], "wrong")
+        person.signs_in(names[0], "wrong")
 
-    assert is_locked(browser(), known[0])
+    assert is_locked(browser(), names[0])
 
 
-def test_guesses_at_once_all_count(browser, known):
+def test_guesses_at_once_all_count(browser, names):
     people = [browser() for _ in range(24)]
     for person in people:
         person.opens("/sign-in")
 
     def guess(person):
-        return person.sends_again("/sign-in", username=known[0], password="wrong").status_code
+        return person.sends_again("/sign-in", username=names[0], password="wrong").status_code
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(guess, people))
@@ -107,11 +107,11 @@ def test_guesses_at_once_all_count(browser, known):
     assert answers.count(429) == 14
 
 
-def test_the_right_password_among_guesses_at_once_is_answered_only_within_the_ten(browser, known):
+def test_the_right_password_among_guesses_at_once_is_answered_only_within_the_ten(browser, names):
     for _ in range(10):
-        browser().signs_in(known[0], "wrong")
+        browser().signs_in(names[0], "wrong")
 
-    assert browser().signs_in(known[0], PASSWORD).status_code == 429
+    assert browser().signs_in(names[0], PASSWORD).status_code == 429
 
 
 @pytest.fixture
@@ -132,13 +132,13 @@ def at(browser):
     return there
 
 
-def test_one_password_tried_at_many_accounts_is_many_guesses_of_one_address(at, known, five_an_address):
+def test_one_password_tried_at_many_accounts_is_many_guesses_of_one_address(at, names, five_an_address):
     tried = [at("192.0.2.7").signs_in(f"office{number}@school.example", "Password1!") for number in range(7)]
 
     assert [answer.status_code for answer in tried] == [422] * 5 + [429] * 2
-    assert at("192.0.2.7").signs_in(known[0]).status_code == 429
-    assert at("192.0.2.8").signs_in(known[0]).status_code == 303
+    assert at("192.0.2.7").signs_in(names[0]).status_code == 429
+    assert at("192.0.2.8").signs_in(names[0]).status_code == 303
 
 
-def test_a_whole_school_behind_one_address_signs_in(at, known, five_an_address):
-    assert [at("192.0.2.9").signs_in(known[0]).status_code for _ in range(7)] == [303] * 7
+def test_a_whole_school_behind_one_address_signs_in(at, names, five_an_address):
+    assert [at("192.0.2.9").signs_in(names[0]).status_code for _ in range(7)] == [303] * 7

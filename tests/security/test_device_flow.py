@@ -17,9 +17,9 @@ from tests.oidc.support import authorised, follow, page, press
 
 @pytest.fixture
 def device(new_browser, world):
-    found = Device(new_browser(), world.new_partner(grant_types=GRANTS))
-    found.asks()
-    return found
+    new_device = Device(new_browser(), world.new_partner(grant_types=GRANTS))
+    new_device.asks()
+    return new_device
 
 
 def nothing_was_agreed(world):
@@ -164,10 +164,10 @@ def test_what_cannot_be_a_code_is_said_and_is_no_guess(web, device, world):
         "BBBB": "eight letters, and you typed 4", "B" * 500: "you typed 500", "<script>": "never contains A",
         "BBBB-BBBB-B": "eight letters, and you typed 9", "\u0412" * 8: "never contains A",
     }  # fmt: skip
-    for typed, said in of_typed.items():
+    for typed, message in of_typed.items():
         response = enter(web, typed, world.username)
         assert response.status_code == 422
-        assert said in page(response).find(id="user_code-error").get_text()
+        assert message in page(response).find(id="user_code-error").get_text()
         assert "<script>" not in page(response).find(id="main").decode()
     for _ in range(5):
         enter(web, "1234-5678")
@@ -185,9 +185,9 @@ def test_without_a_session_a_code_leads_to_sign_in_and_cannot_be_guessed(web, de
 
 def test_codes_are_kept_as_digests_alone(device, world):
     with world.work() as session:
-        said = repr([tuple(row) for row in session.execute(select(DeviceCode.__table__))])
+        rows = repr([tuple(row) for row in session.execute(select(DeviceCode.__table__))])
     for code in (device.codes["device_code"], device.codes["user_code"], device.codes["user_code"].replace("-", "")):
-        assert code not in said
+        assert code not in rows
 
 
 def test_hostile_names_are_inert(web, new_browser, world):

@@ -15,7 +15,7 @@ WRONG = "not the password at all"
 
 
 @pytest.fixture
-def known(work):
+def existing(work):
     with work():
         person = an_administrator()
         return {
@@ -55,14 +55,14 @@ def attempts(browser, app, name, times=1):
 
 
 @pytest.mark.parametrize("kind", ["username", "email"])
-def test_a_wrong_password_looks_and_costs_the_same_for_the_unknown(browser, app, known, kind, clock):
+def test_a_wrong_password_looks_and_costs_the_same_for_the_unknown(browser, app, existing, kind, clock):
     stranger = "2139999" if kind == "username" else "nobody@oakhill.example"
 
-    assert attempts(browser, app, known[kind]) == attempts(browser, app, stranger)
+    assert attempts(browser, app, existing[kind]) == attempts(browser, app, stranger)
 
 
-def test_the_unknown_are_locked_just_as_the_known_are(browser, app, known, clock):
-    of_known, of_unknown = (attempts(browser, app, name, 12) for name in (known["username"], "2139999"))
+def test_the_unknown_are_locked_just_as_the_known_are(browser, app, existing, clock):
+    of_known, of_unknown = (attempts(browser, app, name, 12) for name in (existing["username"], "2139999"))
 
     assert of_known == of_unknown
     assert of_known[0][-1][0] == 429
@@ -70,9 +70,9 @@ def test_the_unknown_are_locked_just_as_the_known_are(browser, app, known, clock
 
 
 @pytest.mark.parametrize("spoil", ["removed", "no password", "suspended", "closed", "rejected"])
-def test_the_state_of_an_account_is_not_revealed_without_its_password(browser, app, known, work, spoil):
+def test_the_state_of_an_account_is_not_revealed_without_its_password(browser, app, existing, work, spoil):
     with work() as session:
-        person, estab = session.get_one(Administrator, known["id"]), session.get_one(Estab, known["estab"])
+        person, estab = session.get_one(Administrator, existing["id"]), session.get_one(Estab, existing["estab"])
         if spoil == "removed":
             person.removed_at = person.created_at
         elif spoil == "no password":
@@ -80,11 +80,11 @@ def test_the_state_of_an_account_is_not_revealed_without_its_password(browser, a
         else:
             estab.state = spoil
 
-    assert attempts(browser, app, known["username"]) == attempts(browser, app, "2139999")
+    assert attempts(browser, app, existing["username"]) == attempts(browser, app, "2139999")
 
 
-def test_a_failed_sign_in_sends_no_message_before_the_lock(browser, app, known, outbox):
-    attempts(browser, app, known["username"], 9)
+def test_a_failed_sign_in_sends_no_message_before_the_lock(browser, app, existing, outbox):
+    attempts(browser, app, existing["username"], 9)
 
     assert outbox.all() == []
 
@@ -107,18 +107,18 @@ def test_the_address_of_an_operator_is_no_more_to_be_found(browser, app, work, c
     "is_known_to", ["has a number", "unconfirmed", "locked", "suspended", "no password", "removed"]
 )
 def test_asking_for_a_new_password_looks_and_costs_the_same_for_the_unknown(
-    browser, app, known, work, outbox, clock, is_known_to
+    browser, app, existing, work, outbox, clock, is_known_to
 ):
     with work() as session:
-        person = session.get_one(Administrator, known["id"])
+        person = session.get_one(Administrator, existing["id"])
         person.mobile_confirmed_at = None if is_known_to == "unconfirmed" else person.created_at
         person.memberships[0].estab.state = "suspended" if is_known_to == "suspended" else "verified"
         person.password_hash = None if is_known_to == "no password" else person.password_hash
         person.removed_at = person.created_at if is_known_to == "removed" else None
     if is_known_to == "locked":
-        attempts(browser, app, known["email"], 12)
+        attempts(browser, app, existing["email"], 12)
 
-    assert resets(browser, app, work, known["username"]) == resets(browser, app, work, "2139999")
+    assert resets(browser, app, work, existing["username"]) == resets(browser, app, work, "2139999")
 
 
 def resets(browser, app, work, name):
@@ -142,26 +142,28 @@ def resets(browser, app, work, name):
     return seen_so_far, runtime.of(app).passwords.hashed - hashed, mails - before
 
 
-def test_a_second_step_is_shown_only_after_the_right_password(browser, app, known, work, clock):
+def test_a_second_step_is_shown_only_after_the_right_password(browser, app, existing, work, clock):
     with work():
-        an_app(known["id"])
+        an_app(existing["id"])
 
-    assert attempts(browser, app, known["username"], 12) == attempts(browser, app, "2139999", 12)
+    assert attempts(browser, app, existing["username"], 12) == attempts(browser, app, "2139999", 12)
 
 
 @pytest.mark.parametrize("path", ["/sign-in/second-step", "/sign-in/recovery-code"])
-def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password(browser, app, known, work, path):
+def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password(
+    browser, app, existing, work, path
+):
     def answers():
         person, before = browser(), runtime.of(app).passwords.hashed
         person.opens(path)
-        shown = [seen(person, known["username"])]
+        shown = [seen(person, existing["username"])]
         person.opens("/sign-in")
-        person.sends_again(path, code="123456", username=known["username"])
-        return [*shown, seen(person, known["username"])], runtime.of(app).passwords.hashed - before
+        person.sends_again(path, code="123456", username=existing["username"])
+        return [*shown, seen(person, existing["username"])], runtime.of(app).passwords.hashed - before
 
     without = answers()
     with work():
-        an_app(known["id"])
+        an_app(existing["id"])
 
     assert answers() == without
     assert without[1] == 0

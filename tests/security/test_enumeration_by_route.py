@@ -72,7 +72,7 @@ NOTHING_TO_TELL = {
 
 
 @pytest.fixture
-def known(work, settings):
+def existing(work, settings):
     """A person with a confirmed number, an app and a passkey, and the secrets of links that they were sent."""
     with work():
         person = an_administrator(mobile_confirmed_at=clocks.now())
@@ -172,7 +172,7 @@ def test_each_form_that_is_open_to_strangers_has_its_line(app):
 
 
 @pytest.mark.parametrize("route", MEASURED)
-def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, known, route):
+def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, existing, route):
     def measured(subject):
         person, before, hashed = Person(new_browser()), mail.counts(work), runtime.of(app).passwords.hashed
         answers = []
@@ -183,7 +183,7 @@ def test_it_looks_sends_and_costs_the_same(app, work, new_browser, settings, kno
             answers.append((status, headers, cookies, text))
         return answers, runtime.of(app).passwords.hashed - hashed, mail.counts(work) - before
 
-    of_known, of_unknown = measured(known), measured(UNKNOWN)
+    of_known, of_unknown = measured(existing), measured(UNKNOWN)
 
     assert of_known == of_unknown
     assert of_known[0]
@@ -201,9 +201,9 @@ class TestSignedIn:
         person.signs_in(username)
         return person
 
-    def test_an_address_that_signs_in_another_person(self, owner, work, app, known):
+    def test_an_address_that_signs_in_another_person(self, owner, work, app, existing):
         answers = []
-        for address in (known.email, UNKNOWN.email):
+        for address in (existing.email, UNKNOWN.email):
             before = mail.counts(work)
             owner.sends("/manage/account/email", email=address)
             answers.append((seen(owner, address), mail.counts(work) - before))
@@ -211,7 +211,7 @@ class TestSignedIn:
         assert answers[0][1] == {"confirm_address": 1}
 
     @pytest.mark.parametrize("page", ["/manage/people/{}/reset", "/manage/people/{}/lost-factor"])
-    def test_a_person_of_another_school(self, owner, work, known, page):
+    def test_a_person_of_another_school(self, owner, work, existing, page):
         def answers(person_id):
             shown = []
             owner.opens(page.format(person_id))
@@ -220,4 +220,4 @@ class TestSignedIn:
             owner.sends_again(page.format(person_id))
             return [*shown, seen(owner, person_id), mail.counts(work)]
 
-        assert answers(known.id) == answers("adm_of_no_one")
+        assert answers(existing.id) == answers("adm_of_no_one")

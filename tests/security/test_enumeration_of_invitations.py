@@ -52,9 +52,9 @@ def test_an_address_with_an_account_is_invited_as_one_without(owner, app, work, 
         person.removed_at = person.created_at if kind == "removed" else None
         person.password_hash = None if kind == "without a password" else person.password_hash
 
-    known = invitation_of(owner, app, work, "al@elsewhere.example")
-    assert known == invitation_of(owner, app, work, "bo@elsewhere.example")
-    assert known[2] == 2
+    invitation = invitation_of(owner, app, work, "al@elsewhere.example")
+    assert invitation == invitation_of(owner, app, work, "bo@elsewhere.example")
+    assert invitation[2] == 2
     with work() as session:
         assert session.query(Administrator).count() == 2
 
@@ -65,11 +65,11 @@ def test_a_link_that_we_never_made_says_the_same_as_one_that_was_replaced(owner,
     link = outbox.last("invitation").links[0]
     owner.opens("/manage/people")
     owner.sends_again(owner.page.select_one("#invited form")["action"])
-    shown = []
+    pages = []
     for path in (link.removeprefix("http://localhost:5000"), f"/invitation/{'A' * 43}"):
         stranger = Person(new_browser())
         for ask in (stranger.opens, stranger.sends):
             ask(path)
-            shown.append(seen(stranger, path))
-    assert shown[:2] == shown[2:]
-    assert shown[0][0] == 404
+            pages.append(seen(stranger, path))
+    assert pages[:2] == pages[2:]
+    assert pages[0][0] == 404

@@ -49,5 +49,5 @@ def test_a_form_that_expired_for_a_school_that_is_not_there_is_no_fault_of_ours(
 
 
 def test_every_form_is_made_from_the_one_that_reads_fields_alone():
-    known = [path for path in Path("idp").rglob("*.py") if "FlaskForm" in path.read_text()]
-    assert known == [Path("idp/foundation/web/forms.py")]
+    paths = [path for path in Path("idp").rglob("*.py") if "FlaskForm" in path.read_text()]
+    assert paths == [Path("idp/foundation/web/forms.py")]

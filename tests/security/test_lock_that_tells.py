@@ -33,8 +33,8 @@ def test_ten_guesses_at_the_schools_number_tell_nothing_of_an_address(owner, gue
     guesses(NUMBER, *["wrong"] * 10)
 
     assert guesses(NUMBER, "wrong") == [429], "it is this name that was tried too often"
-    told = {name: guesses(name, "wrong") for name in (OWNER, OTHER, NOBODY)}
-    assert told == {OWNER: [422], OTHER: [422], NOBODY: [422]}
+    responses = {name: guesses(name, "wrong") for name in (OWNER, OTHER, NOBODY)}
+    assert responses == {OWNER: [422], OTHER: [422], NOBODY: [422]}
 
 
 def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong_one(

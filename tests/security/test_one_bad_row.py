@@ -249,5 +249,5 @@ class TestJobs:
         with work() as session:
             assert session.get_one(Job, "bad").fault == "ValueError: one row"
             assert session.get_one(Job, worker.JOBS[-1].name).fault is None
-            told = {finding.what: finding.message for finding in jobs_doctor.worker()}
-        assert "one row" in told["job bad"]
+            messages = {finding.what: finding.message for finding in jobs_doctor.worker()}
+        assert "one row" in messages["job bad"]

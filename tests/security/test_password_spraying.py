@@ -182,9 +182,9 @@ class TestOperators:
             assert [finding.level for finding in doctor.password_spraying()] == ["ok"]
         with caplog.at_level(logging.WARNING):
             spray(at, NETWORK, 22)
-        said = [record for record in caplog.records if "many names" in record.getMessage()]
-        assert len(said) == 1
-        assert "192.0.2.0/24" in said[0].getMessage()
+        records = [record for record in caplog.records if "many names" in record.getMessage()]
+        assert len(records) == 1
+        assert "192.0.2.0/24" in records[0].getMessage()
         with work() as session:
             (entry,) = session.query(Entry).filter_by(event=events.SPRAYING_SEEN)
             assert entry.facts == {"count": 20}

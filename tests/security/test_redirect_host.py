@@ -54,10 +54,10 @@ def test_it_does_not_match_what_is_registered(work, uri):
 def test_localhost_is_taken_outside_production_alone(app, settings, monkeypatch, environment):
     there = settings.model_copy(update={"environment": environment})
     monkeypatch.setattr("idp.foundation.runtime.settings", lambda: there)
-    asked = {"redirect_uris": ["http://localhost:5001/cb"]}
+    document = {"redirect_uris": ["http://localhost:5001/cb"]}
     with app.app_context():
         if environment == "production":
             with pytest.raises(metadata.InvalidRedirectUri):
-                metadata.to_columns(asked)
+                metadata.to_columns(document)
         else:
-            assert metadata.to_columns(asked)["redirect_uris"] == asked["redirect_uris"]
+            assert metadata.to_columns(document)["redirect_uris"] == document["redirect_uris"]

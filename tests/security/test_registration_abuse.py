@@ -124,7 +124,7 @@ def test_tokens_are_in_no_log_and_no_audit_entry(registrar, work, caplog, capsys
     registrar.manages(registration)
     registrar.manages(registration, "DELETE")
     with work() as session:
-        said = repr([(row.facts, row.subject) for row in session.scalars(select(Entry))])
-    said += caplog.text + capsys.readouterr().out
+        entries = repr([(row.facts, row.subject) for row in session.scalars(select(Entry))])
+    entries += caplog.text + capsys.readouterr().out
     for secret in (registrar.token, registration["registration_access_token"], registration["client_secret"]):
-        assert secret not in said
+        assert secret not in entries

@@ -56,9 +56,9 @@ def test_given_is_within_asked_within_agreed_within_registered(
         client.required_scopes, client.optional_scopes = later & required, later - required
         owner.memberships[0].estab.state = state
         session().flush()
-        found = authorise.state(agreed.id)
-        assert found
-        allowed = found.allowed(asked)
+        agreement_state = authorise.state(agreed.id)
+        assert agreement_state
+        allowed = agreement_state.allowed(asked)
 
         assert allowed <= asked
         assert allowed <= agreed.scopes <= offered

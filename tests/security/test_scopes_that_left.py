@@ -19,8 +19,8 @@ def leave(monkeypatch):
     """The release that no longer knows it."""
 
     def left():
-        known = {name: entry for name, entry in scopes.catalogue().items() if name != GONE}
-        monkeypatch.setattr(scopes, "catalogue", lambda: known)
+        remaining = {name: entry for name, entry in scopes.catalogue().items() if name != GONE}
+        monkeypatch.setattr(scopes, "catalogue", lambda: remaining)
         registry.forget()
 
     return left

@@ -64,7 +64,7 @@ def test_an_operator_is_not_a_person_whom_a_client_may_sign_out(web, world, hint
         operator, _ = operators.add("Sam", "sam@idaas.example")
         row = session.query(BrowserSession).one()
         row.kind, row.person_id = "operator", operator.id
-    for asked in ({}, {"id_token_hint": hint}):
-        assert "Set-Cookie" not in web.get("/oauth/logout", query_string=asked).headers
+    for parameters in ({}, {"id_token_hint": hint}):
+        assert "Set-Cookie" not in web.get("/oauth/logout", query_string=parameters).headers
     with world.work() as session:
         assert session.query(BrowserSession).one().ended_at is None

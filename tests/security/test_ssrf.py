@@ -110,10 +110,10 @@ def test_a_name_that_leads_inwards_is_refused(monkeypatch):
 
 def test_the_name_is_resolved_once_and_that_address_is_used(monkeypatch, server):
     port = int(server.rsplit(":", 1)[1])
-    asked = []
+    names = []
 
     def once(*args, **_kwargs):
-        asked.append(args[0])
+        names.append(args[0])
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr("idp.foundation.web.fetch.socket.getaddrinfo", once)
@@ -121,8 +121,8 @@ def test_the_name_is_resolved_once_and_that_address_is_used(monkeypatch, server)
 
     fetch.get(f"http://partner.example:{port}/", LOCAL)
 
-    assert asked[0] == "partner.example"
-    assert set(asked[1:]) <= {"127.0.0.1"}
+    assert names[0] == "partner.example"
+    assert set(names[1:]) <= {"127.0.0.1"}
 
 
 def test_a_small_document_is_returned(server):
@@ -193,8 +193,8 @@ class TestPrivateHosts:
     @pytest.fixture(autouse=True)
     def private(self, monkeypatch):
         """Every name leads to a private address where nothing answers."""
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: found)
+        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: addresses)
 
     @pytest.mark.parametrize(
         ("rules", "host", "opened"),

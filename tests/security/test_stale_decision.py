@@ -125,9 +125,9 @@ def test_a_registration_that_was_completed_meanwhile_is_left_alone(work, clock, 
             with pytest.raises(links.LinkUsed):
                 verify.stop(secret)
         else:
-            given = details(name="Evil", email=VICTIM) if verb == "correct" else VICTIM
+            new_details = details(name="Evil", email=VICTIM) if verb == "correct" else VICTIM
             with pytest.raises(signup.CompletedAlready):
-                getattr(signup, verb)(registration, given)
+                getattr(signup, verb)(registration, new_details)
     with work() as database:
         assert database.get_one(Registration, registration_id).email == "office@oakhill.example"
         assert database.query(EmailProof).count() == 1
@@ -350,7 +350,7 @@ def test_of_verifying_and_rejecting_at_once_one_is_done_and_told(work, at_once, 
 
 
 @pytest.fixture
-def asked(work, clock):
+def join_request_and_owner(work, clock):
     """A request to join a verified school: its id and its owner's."""
     with work() as database:
         owner = an_administrator(email="owner@oakhill.example")
@@ -368,10 +368,10 @@ def asked(work, clock):
         (Estab, {"state": "suspended"}, join.SchoolNotActive),
     ],
 )
-def test_a_request_to_join_is_approved_as_things_stand_now(work, asked, whom, changed, refused):
+def test_a_request_to_join_is_approved_as_things_stand_now(work, join_request_and_owner, whom, changed, refused):
     with work() as database:
-        owner = database.get_one(Administrator, asked[1]).memberships[0]
-        request = join.of_owner(owner, asked[0])
+        owner = database.get_one(Administrator, join_request_and_owner[1]).memberships[0]
+        request = join.of_owner(owner, join_request_and_owner[0])
         row = {JoinRequest: request, Membership: owner, Estab: owner.estab}[whom]
         meanwhile(row, **changed)
         with pytest.raises(refused):
@@ -380,12 +380,12 @@ def test_a_request_to_join_is_approved_as_things_stand_now(work, asked, whom, ch
         assert database.query(Administrator).count() == 1
 
 
-def test_of_approving_and_declining_at_once_one_is_done_and_told(work, at_once, asked, outbox):
+def test_of_approving_and_declining_at_once_one_is_done_and_told(work, at_once, join_request_and_owner, outbox):
     both = [lambda request, by: join.approve(request, "admin", by=by), lambda request, by: join.decline(request, by=by)]
 
     def decide():
-        owner = session().get_one(Administrator, asked[1]).memberships[0]
-        return both.pop()(join.of_owner(owner, asked[0]), owner)
+        owner = session().get_one(Administrator, join_request_and_owner[1]).memberships[0]
+        return both.pop()(join.of_owner(owner, join_request_and_owner[0]), owner)
 
     outcomes = at_once(2, decide)
 
@@ -496,9 +496,9 @@ def test_nothing_is_registered_with_a_token_that_ended_meanwhile(work, changed):
 
 def test_a_token_revoked_twice_at_once_is_revoked_once(work, at_once):
     with work():
-        known = a_token()[0].id
+        token_id = a_token()[0].id
 
-    outcomes = at_once(4, lambda: initial_tokens.revoke(known, by="cli").revoked_at is not None)
+    outcomes = at_once(4, lambda: initial_tokens.revoke(token_id, by="cli").revoked_at is not None)
 
     assert outcomes == [True] * 4
     with work():
@@ -507,10 +507,10 @@ def test_a_token_revoked_twice_at_once_is_revoked_once(work, at_once):
 
 def test_of_many_registrations_at_once_no_more_than_the_token_allows(work, at_once):
     with work():
-        known = a_token(most=2)[0].id
+        token_id = a_token(most=2)[0].id
 
-    outcomes = at_once(6, lambda: initial_tokens.claim(known))
+    outcomes = at_once(6, lambda: initial_tokens.claim(token_id))
 
     assert sorted(outcomes) == [False] * 4 + [True] * 2
     with work() as database:
-        assert database.get_one(InitialAccessToken, known).used == 2
+        assert database.get_one(InitialAccessToken, token_id).used == 2

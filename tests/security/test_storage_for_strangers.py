@@ -80,12 +80,12 @@ class TestRequests:
         sent = world.partner.parameters(state="\N{SNOWMAN}" * 4000, nonce="n" * 500)
         if way == "pushed":
             answer = world.partner.posts(web, "/oauth/par", sent)
-            said = answer.json["error_description"]
+            description = answer.json["error_description"]
             assert answer.status_code == 400
         else:
-            said = web.get(world.partner.link(**sent)).location
-        assert "state" in said
-        assert "16384" in said
+            description = web.get(world.partner.link(**sent)).location
+        assert "state" in description
+        assert "16384" in description
         assert rows(world.work, AuthorizationRequest) == 0
 
     def test_what_may_be_long_still_fits(self, web, world):
@@ -129,10 +129,10 @@ class TestRequests:
         pushed = world.partner.posts(new_browser(), "/oauth/par", world.partner.parameters()).json["request_uri"]
         for number in range(20):
             new_browser().get(world.partner.link(), **at(f"192.0.2.{number}"))
-        shown = new_browser().get(
+        response = new_browser().get(
             "/oauth/authorize", query_string={"client_id": world.partner.id, "request_uri": pushed}
         )
-        assert shown.status_code == 303
+        assert response.status_code == 303
 
     def test_a_client_pushes_more_than_an_address_may_and_not_without_end(self, web, world, few):
         for _ in range(12):

@@ -95,8 +95,10 @@ def asks_to_join(world, _person):
         school = database.get_one(Estab, world.estab).school
         number = database.query(JoinRequest).count()
         completed(a_registration(school, email=f"sam{number}@oakhill.example"))
-        asked = database.scalars(select(JoinRequest).order_by(JoinRequest.created_at.desc(), JoinRequest.id)).all()
-        request_id = next(each.id for each in asked if each.email == f"sam{number}@oakhill.example")
+        join_requests = database.scalars(
+            select(JoinRequest).order_by(JoinRequest.created_at.desc(), JoinRequest.id)
+        ).all()
+        request_id = next(each.id for each in join_requests if each.email == f"sam{number}@oakhill.example")
     return f"/join/{request_id}", {"decision": "approve", "role": "viewer"}
 
 
@@ -417,10 +419,10 @@ def world(work, new_browser, settings):
 def test_every_route_is_in_one_of_the_tables(app):
     listed = {endpoint for endpoint, _ in ACTS} | OWN_ACCOUNT | FOR_ALL | BY_SECRET | FOR_PROGRAMS | FOR_STAFF
     registering = {rule.endpoint for rule in rules(app) if of_a_registration(rule)}
-    known = {rule.endpoint for rule in rules(app)} | {"static"}
+    endpoints = {rule.endpoint for rule in rules(app)} | {"static"}
 
-    assert known - listed - registering == set(), "say in this file what these routes are"
-    assert listed - known == set()
+    assert endpoints - listed - registering == set(), "say in this file what these routes are"
+    assert listed - endpoints == set()
     posted = {(rule.endpoint, method) for rule in rules(app) for method in rule.methods & {"GET", "POST"}}
     acting = {endpoint for endpoint, _ in ACTS} - {"signin.schools.choose"}
     assert {message for message in posted if message[0] in acting} == {each for each in ACTS if each[0] in acting}
@@ -448,13 +450,13 @@ def test_each_act_is_answered_as_the_table_says(world):
             data = {"csrf_token": fresh_token(person), **fields} if method == "POST" else {}
             before = belongings(world)
             response = person.web.post(path, data=data) if data else person.web.get(path)
-            got, changed = answered(person, response), belongings(world) != before
-            is_right = got == (DONE if answer in {OWN, NOTHING} else answer)
+            outcome, changed = answered(person, response), belongings(world) != before
+            is_right = outcome == (DONE if answer in {OWN, NOTHING} else answer)
             reads = answer == OWN and world.school in response.get_data(as_text=True)
             should_change = method == "POST" and answer == DONE
             if not is_right or reads or changed != should_change:
                 wrong.append(
-                    f"{method} {endpoint} for {who}: {answer} expected, {got}, changed {changed}, reads {reads}"
+                    f"{method} {endpoint} for {who}: {answer} expected, {outcome}, changed {changed}, reads {reads}"
                 )
 
     assert wrong == []

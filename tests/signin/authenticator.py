@@ -92,8 +92,13 @@ class Authenticator:
         return hashlib.sha256(rp_id.encode()).digest() + struct.pack(">BI", flags, sign_count)
 
     def _client_data(self, kind, options, origin, more):
-        said = {"type": kind, "challenge": options["challenge"], "origin": origin or self.origin, "crossOrigin": False}
-        return json.dumps(said | more).encode()
+        document = {
+            "type": kind,
+            "challenge": options["challenge"],
+            "origin": origin or self.origin,
+            "crossOrigin": False,
+        }
+        return json.dumps(document | more).encode()
 
     def _answer(self, credential, response):
         return json.dumps(

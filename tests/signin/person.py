@@ -44,8 +44,8 @@ class Person:
         return " ".join(self.page.find("main").get_text(" ").split())
 
     def cookie(self, name):
-        found = self.web.get_cookie(name)
-        return found.value if found else None
+        value = self.web.get_cookie(name)
+        return value.value if value else None
 
     def is_signed_in(self):
         """Whether the desk opens."""

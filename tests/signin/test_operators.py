@@ -132,11 +132,11 @@ def test_a_wrong_code_keeps_the_password(jo, link):
     jo.sends(link)
     jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
     seed = jo.page.find(id="seed").text.replace(" ", "")
-    kept = jo.page.find(id="kept")["value"]
+    sealed = jo.page.find(id="kept")["value"]
     assert "you need not type it again" in jo.sees
     assert not jo.page.find(id="password")
     assert PASSWORD not in jo.answer.text
-    jo.sends_again(link, finish="yes", kept=kept, code="54321")
+    jo.sends_again(link, finish="yes", kept=sealed, code="54321")
     assert jo.page.find(id="kept")
 
     jo.sends_again(link, finish="yes", kept=jo.page.find(id="kept")["value"], code=code(seed))
@@ -151,12 +151,12 @@ def test_a_poor_password_is_not_kept_and_nothing_else_passes_for_a_kept_one(jo, 
     assert "at least 12 characters" in jo.sees
     assert jo.page.find(id="password")
     jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
-    kept = jo.page.find(id="kept")["value"]
+    sealed = jo.page.find(id="kept")["value"]
     with work():
         another = operators.add("Al", "al@idaas.example")[1].removeprefix("http://localhost:5000")
     stranger.sends(another)
     seed = stranger.page.find(id="seed").text.replace(" ", "")
-    for made_up in (kept, kept[:-1], "x", "", "$argon2id$"):
+    for made_up in (sealed, sealed[:-1], "x", "", "$argon2id$"):
         stranger.sends_again(another, finish="yes", kept=made_up, code=code(seed))
         assert stranger.answer.status_code == 422
         assert "Choose a password" in stranger.sees

@@ -89,9 +89,9 @@ def test_without_a_name_it_is_called_after_its_kind(work, account, origin, diffe
 
 def test_the_browser_is_told_which_authenticators_have_one_already(work, account, device):
     with work():
-        [known] = asked(account)["excludeCredentials"]
+        [descriptors] = asked(account)["excludeCredentials"]
 
-    assert known == {"id": b64(device.credentials[0].id), "type": "public-key", "transports": ["internal"]}
+    assert descriptors == {"id": b64(device.credentials[0].id), "type": "public-key", "transports": ["internal"]}
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_the_options_of_signing_in_name_no_credential(work, device):
 def test_the_options_of_the_second_step_name_the_persons_own(work, account, device, origin):
     with work():
         a_passkey(an_administrator().id, origin)
-        [known] = passkeys.second_step_options(account.id, browser=BROWSER)["allowCredentials"]
+        [descriptors] = passkeys.second_step_options(account.id, browser=BROWSER)["allowCredentials"]
 
-    assert known["id"] == b64(device.credentials[0].id)
+    assert descriptors["id"] == b64(device.credentials[0].id)
 
 
 def test_a_challenge_of_the_second_step_signs_nobody_in(work, account, device):

@@ -38,26 +38,26 @@ def test_a_person_chooses_a_password_and_signs_in_with_it(jo, added):
 def test_a_password_is_made_for_a_person_shown_once_and_works(jo, added):
     _, username, link = added
     jo.sends(link, generate="yes")
-    made = jo.page.find(id="password").text
+    password = jo.page.find(id="password").text
 
     assert jo.answer.status_code == 200
     assert jo.answer.headers["Cache-Control"] == "no-store"
     assert jo.page.find(id="username").text == username
     assert jo.opens(link).status_code == 410
-    assert made not in jo.sees
-    assert jo.signs_in(username, made).status_code == 303
+    assert password not in jo.sees
+    assert jo.signs_in(username, password).status_code == 303
 
 
 @pytest.fixture
-def shown(jo, added):
+def link_and_password(jo, added):
     """The link, and the passphrase that was made and shown in Jo's browser."""
     _, _, link = added
     jo.sends(link, generate="yes")
     return link, jo.page.find(id="password").text
 
 
-def test_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, shown, work):
-    link, first = shown
+def test_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, link_and_password, work):
+    link, first = link_and_password
     jo.sends("/sign-in")  # no matter what the browser shows meanwhile
     jo.sends_again(link, generate="yes")  # the reload of the page that showed it
     second = jo.page.find(id="password").text
@@ -73,40 +73,42 @@ def test_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, added, shown, wo
     assert jo.signs_in(added[1], third).status_code == 303
 
 
-def test_another_browser_is_not_shown_the_password(stranger, shown):
+def test_another_browser_is_not_shown_the_password(stranger, link_and_password):
     stranger.opens("/sign-in")
-    stranger.sends_again(shown[0], generate="yes")
+    stranger.sends_again(link_and_password[0], generate="yes")
 
     assert stranger.page.find(id="error-code").text == "link_used"
 
 
-def test_the_password_is_not_shown_after_a_sign_in_with_it(jo, stranger, added, shown):
-    stranger.signs_in(added[1], shown[1])
-    jo.opens(shown[0])
+def test_the_password_is_not_shown_after_a_sign_in_with_it(jo, stranger, added, link_and_password):
+    stranger.signs_in(added[1], link_and_password[1])
+    jo.opens(link_and_password[0])
     assert jo.page.find(id="error-code").text == "link_used"
     jo.opens("/sign-in")
 
-    assert jo.sends_again(shown[0], generate="yes").status_code == 410
-    assert stranger.signs_in(added[1], shown[1]).status_code == 303
+    assert jo.sends_again(link_and_password[0], generate="yes").status_code == 410
+    assert stranger.signs_in(added[1], link_and_password[1]).status_code == 303
 
 
-def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(jo, added, shown, work, clock):
+def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(
+    jo, added, link_and_password, work, clock
+):
     with work() as session:
         changed = session.get_one(Administrator, added[0])
         before = changed.password_changed_at
         changed.password_changed_at = before + timedelta(seconds=1)
-    assert jo.opens(shown[0]).status_code == 410
+    assert jo.opens(link_and_password[0]).status_code == 410
     assert jo.page.find(id="error-code").text == "link_used"
     with work() as session:
         session.get_one(Administrator, added[0]).password_changed_at = before
-    assert "Did you not see" in (jo.opens(shown[0]) and jo.sees)
+    assert "Did you not see" in (jo.opens(link_and_password[0]) and jo.sees)
     clock.move(timedelta(minutes=15))
-    jo.opens(shown[0])
+    jo.opens(link_and_password[0])
 
     assert jo.page.find(id="error-code").text == "link_used"
 
 
-def test_of_two_reloads_at_once_one_replaces_it(at_once, added, shown, work, clock):
+def test_of_two_reloads_at_once_one_replaces_it(at_once, added, link_and_password, work, clock):
     with work():
         made_at = people.get(added[0]).password_changed_at
     clock.move(timedelta(seconds=1))

@@ -24,7 +24,7 @@ def account(clock, account, work):
 
 
 @pytest.fixture
-def asked(jo, account, clock):
+def person_with_code(jo, account, clock):
     """Jo has asked for a code."""
     clock.move(timedelta(minutes=1))  # the password was set before
     jo.sends("/reset", username=account.username)
@@ -32,10 +32,10 @@ def asked(jo, account, clock):
 
 
 @pytest.fixture
-def proven(asked, outbox):
+def proven(person_with_code, outbox):
     """Jo has typed the code."""
-    asked.sends(CODE, code=outbox.last("reset_code").code)
-    return asked
+    person_with_code.sends(CODE, code=outbox.last("reset_code").code)
+    return person_with_code
 
 
 def stored(work, model=PasswordReset):
@@ -128,55 +128,55 @@ class TestTheCode:
     def wrong(self, outbox):
         return f"{(int(outbox.last('reset_code').code) + 1) % 1_000_000:06}"
 
-    def test_it_works_in_the_browser_that_asked_and_in_no_other(self, asked, stranger, outbox):
+    def test_it_works_in_the_browser_that_asked_and_in_no_other(self, person_with_code, stranger, outbox):
         code = outbox.last("reset_code").code
         assert stranger.opens(CODE).location == "/reset"
         stranger.sends("/reset", username="2139999")
         stranger.sends(CODE, code=code)
         assert "not the code" in stranger.sees
 
-        assert asked.sends(CODE, code=code).location == CHOOSE
+        assert person_with_code.sends(CODE, code=code).location == CHOOSE
 
-    def test_it_may_be_typed_with_gaps(self, asked, outbox):
+    def test_it_may_be_typed_with_gaps(self, person_with_code, outbox):
         code = outbox.last("reset_code").code
 
-        assert asked.sends(CODE, code=f" {code[:3]} {code[3:]}").location == CHOOSE
+        assert person_with_code.sends(CODE, code=f" {code[:3]} {code[3:]}").location == CHOOSE
 
-    def test_after_five_wrong_tries_it_is_over_and_a_new_one_works(self, asked, outbox, clock):
+    def test_after_five_wrong_tries_it_is_over_and_a_new_one_works(self, person_with_code, outbox, clock):
         right, wrong = outbox.last("reset_code").code, self.wrong(outbox)
         for _ in range(5):
-            asked.sends(CODE, code=wrong)
-            assert "not the code" in asked.sees
+            person_with_code.sends(CODE, code=wrong)
+            assert "not the code" in person_with_code.sees
         assert outbox.all("account_locked") == []
-        asked.sends(CODE, code=right)
-        assert "works for ten minutes and five tries" in asked.sees
+        person_with_code.sends(CODE, code=right)
+        assert "works for ten minutes and five tries" in person_with_code.sees
 
         clock.move(timedelta(seconds=5))
-        asked.sends(CODE, send_code="yes")
-        assert asked.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
+        person_with_code.sends(CODE, send_code="yes")
+        assert person_with_code.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
 
-    def test_after_ten_minutes_it_is_over(self, asked, outbox, clock):
+    def test_after_ten_minutes_it_is_over(self, person_with_code, outbox, clock):
         clock.move(timedelta(minutes=10))
-        asked.sends(CODE, code=outbox.last("reset_code").code)
+        person_with_code.sends(CODE, code=outbox.last("reset_code").code)
 
-        assert "works for ten minutes and five tries" in asked.sees
+        assert "works for ten minutes and five tries" in person_with_code.sees
 
-    def test_a_new_one_replaces_it(self, asked, outbox, clock):
+    def test_a_new_one_replaces_it(self, person_with_code, outbox, clock):
         first = outbox.last("reset_code").code
         clock.move(timedelta(seconds=5))
-        asked.sends(CODE, send_code="yes")
+        person_with_code.sends(CODE, send_code="yes")
         second = outbox.last("reset_code").code
-        asked.sends(CODE, code=first)
-        assert asked.answer.location == (CHOOSE if first == second else None)
+        person_with_code.sends(CODE, code=first)
+        assert person_with_code.answer.location == (CHOOSE if first == second else None)
 
-    def test_three_are_sent_an_hour_and_then_the_last_one_stays_good(self, asked, outbox, clock):
+    def test_three_are_sent_an_hour_and_then_the_last_one_stays_good(self, person_with_code, outbox, clock):
         for _ in range(4):
-            assert asked.sends(CODE, send_code="yes").location == CODE
+            assert person_with_code.sends(CODE, send_code="yes").location == CODE
             clock.move(timedelta(seconds=5))
         assert len(outbox.all("reset_code")) == 3
         assert len(outbox.all("reset_started")) == 1
 
-        assert asked.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
+        assert person_with_code.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
 
     def test_three_are_sent_an_hour_under_whatever_names_and_from_whatever_browsers(self, new_browser, account, outbox):
         from tests.signin.person import Person
@@ -195,17 +195,17 @@ class TestTheCode:
 
         assert len(outbox.all("reset_code")) == 4
 
-    def test_wrong_ones_count_as_wrong_passwords_do(self, asked, account, stranger, outbox):
+    def test_wrong_ones_count_as_wrong_passwords_do(self, person_with_code, account, stranger, outbox):
         for _ in range(9):
             stranger.signs_in(account.username, "wrong")
         wrong, right = self.wrong(outbox), outbox.last("reset_code").code
-        asked.sends(CODE, code=wrong)
-        asked.sends(CODE, code=right)
+        person_with_code.sends(CODE, code=wrong)
+        person_with_code.sends(CODE, code=right)
 
-        assert "After many wrong tries" in asked.sees
+        assert "After many wrong tries" in person_with_code.sees
         assert outbox.last("account_locked").to == account.email
 
-    def test_it_is_not_in_the_database(self, asked, work, outbox):
+    def test_it_is_not_in_the_database(self, person_with_code, work, outbox):
         (row,) = stored(work)
 
         assert row.number == "+447700900123"
@@ -267,9 +267,9 @@ def test_of_two_clicks_at_once_one_sets_the_password(at_once, proven, account, w
     assert [type(outcome) for outcome in outcomes if outcome is not None] == [reset.ResetOver] * 3
 
 
-def test_of_many_codes_at_once_five_are_compared(at_once, asked, work, outbox):
+def test_of_many_codes_at_once_five_are_compared(at_once, person_with_code, work, outbox):
     wrong = f"{(int(outbox.last('reset_code').code) + 1) % 1_000_000:06}"
-    secret = asked.cookie("reset")
+    secret = person_with_code.cookie("reset")
 
     def tries():
         try:
@@ -281,11 +281,11 @@ def test_of_many_codes_at_once_five_are_compared(at_once, asked, work, outbox):
     assert (outcomes.count(reset.WrongCode), outcomes.count(mobile.CodeExpired)) == (5, 3)
 
 
-def test_a_code_is_accepted_once(at_once, asked, outbox):
-    code, secret = outbox.last("reset_code").code, asked.cookie("reset")
-    found = at_once(4, lambda: reset.prove(reset.of_browser(secret), code, device=None, address=None))
+def test_a_code_is_accepted_once(at_once, person_with_code, outbox):
+    code, secret = outbox.last("reset_code").code, person_with_code.cookie("reset")
+    outcomes = at_once(4, lambda: reset.prove(reset.of_browser(secret), code, device=None, address=None))
 
-    assert sum(isinstance(each, str) for each in found) == 1
+    assert sum(isinstance(each, str) for each in outcomes) == 1
 
 
 def test_of_many_messages_asked_for_at_once_three_are_sent(at_once, account, outbox):
@@ -294,11 +294,11 @@ def test_of_many_messages_asked_for_at_once_three_are_sent(at_once, account, out
     assert len(outbox.all("reset_code")) == 3
 
 
-def test_the_browser_gets_another_secret_when_the_code_is_accepted(asked, outbox, work):
-    first = asked.cookie("reset")
-    asked.sends(CODE, code=outbox.last("reset_code").code)
+def test_the_browser_gets_another_secret_when_the_code_is_accepted(person_with_code, outbox, work):
+    first = person_with_code.cookie("reset")
+    person_with_code.sends(CODE, code=outbox.last("reset_code").code)
 
-    assert asked.cookie("reset") != first
+    assert person_with_code.cookie("reset") != first
     with work():
         assert reset.of_browser(first) is None
 

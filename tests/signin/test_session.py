@@ -22,8 +22,8 @@ def is_in(person):
 
 def rows(work, person_id):
     with work() as session:
-        found = session.scalars(select(BrowserSession).where(BrowserSession.person_id == person_id))
-        return list(found.unique())
+        session_rows = session.scalars(select(BrowserSession).where(BrowserSession.person_id == person_id))
+        return list(session_rows.unique())
 
 
 def test_the_cookie_is_found_by_its_digest_and_by_nothing_else_in_the_row(jo, account, work):

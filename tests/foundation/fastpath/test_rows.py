@@ -53,10 +53,10 @@ class PersonAtPlace(NamedTuple):
 
 def test_a_misspelt_column_is_rejected_by_mypy(tmp_path):
     (tmp_path / "snippet.py").write_text(SNIPPET, "utf-8")
-    said, _, status = mypy.run(["--no-error-summary", str(tmp_path / "snippet.py")])
+    report, _, status = mypy.run(["--no-error-summary", str(tmp_path / "snippet.py")])
 
     assert status == 1
-    assert [re.sub("; maybe [^ ]+", "", line.partition(": ")[2]) for line in said.splitlines()] == [
+    assert [re.sub("; maybe [^ ]+", "", line.partition(": ")[2]) for line in report.splitlines()] == [
         'error: "Family" has no attribute "sequnce"  [attr-defined]',
         'error: "Basis" has no attribute "linage"  [attr-defined]',
         'error: Item "None" of "Row | None" has no attribute "until"  [union-attr]',

@@ -157,13 +157,13 @@ def test_blanks_without_width_are_dropped_from_names(filled, name):
     ],
 )  # fmt: skip
 def test_a_slip_in_an_address_is_asked_about_and_taken_when_sent_again(filled, typed, meant):
-    asked = filled(email=typed)
+    first_form = filled(email=typed)
     plain = contact_fields.parse_email(typed)
-    assert asked.errors == {"email": [f"Did you mean {meant}? If {plain} is right, press the button again."]}
+    assert first_form.errors == {"email": [f"Did you mean {meant}? If {plain} is right, press the button again."]}
 
-    assert not filled(email=typed, sure=asked.sure.data).errors
-    assert filled(email="bob@gmial.com", sure=asked.sure.data).errors, "that was another address"
-    assert not filled(email=meant, sure=asked.sure.data).errors
+    assert not filled(email=typed, sure=first_form.sure.data).errors
+    assert filled(email="bob@gmial.com", sure=first_form.sure.data).errors, "that was another address"
+    assert not filled(email=meant, sure=first_form.sure.data).errors
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ def test_the_address_in_an_entry(entry, address):
 
 @given(st.text())
 def test_any_text_gives_an_address_or_none(entry):
-    found = middleware.address_in(entry)
-    assert found is None or set(found) <= set("0123456789abcdef.:%") or "%" in found
+    address = middleware.address_in(entry)
+    assert address is None or set(address) <= set("0123456789abcdef.:%") or "%" in address
 
 
 @pytest.fixture

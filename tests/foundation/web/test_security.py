@@ -22,10 +22,10 @@ def test_an_address_that_could_leave_our_host_becomes_the_home_page(path):
 
 @given(st.text())
 def test_for_any_text_the_result_begins_with_one_slash(path):
-    found = security.local_path(path)
+    local = security.local_path(path)
 
-    assert found.startswith("/")
-    assert not found.startswith(("//", "/\\"))
+    assert local.startswith("/")
+    assert not local.startswith(("//", "/\\"))
 
 
 def test_every_page_has_the_default_headers(web):

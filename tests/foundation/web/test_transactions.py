@@ -19,13 +19,13 @@ AUTOCOMMIT = {"/readyz", "/oauth/par", "/oauth/introspect", "/oauth/userinfo"}
 
 
 def test_these_routes_run_in_autocommit_and_no_others(app):
-    found = {
+    rules = {
         rule.rule
         for rule in app.url_map.iter_rules()
         if getattr(app.view_functions[rule.endpoint], "runs_in_autocommit", False)
     }
 
-    assert found == AUTOCOMMIT
+    assert rules == AUTOCOMMIT
 
 
 @pytest.fixture
